@@ -1,0 +1,63 @@
+/**
+ * The catalogue of refusals. One list for the server, the client, the demo and the load lab; HTTP answers use the same
+ * codes in RFC 9457 problems.
+ */
+export const errorCatalogue = {
+  bad_request: { status: 400, message: "The request has the wrong shape." },
+  unauthorized: { status: 401, message: "The token or key is missing or not valid." },
+  token_expired: { status: 401, message: "The token has expired." },
+  token_revoked: { status: 401, message: "The token was revoked." },
+  session_expired: { status: 401, message: "The session has ended." },
+  forbidden: { status: 403, message: "Not allowed." },
+  not_found: { status: 404, message: "No such thing." },
+  unknown_channel: { status: 404, message: "No channel kind of this name is configured." },
+  conflict: { status: 409, message: "It exists with other content." },
+  illegal_transition: { status: 409, message: "The order cannot move to this status." },
+  payload_too_large: { status: 413, message: "The payload is too large." },
+  rate_limited: { status: 429, message: "Too many requests." },
+  connection_limit: { status: 429, message: "Too many connections." },
+  subscription_limit: { status: 429, message: "Too many subscriptions on this connection." },
+  not_subscribed: { status: 409, message: "Not subscribed to this channel." },
+  draining: { status: 503, message: "This node is going away." },
+  unavailable: { status: 503, message: "The store cannot be reached." },
+  internal: { status: 500, message: "Something broke; it was logged." },
+} as const satisfies Record<string, { status: number; message: string }>;
+
+export type ErrorCode = keyof typeof errorCatalogue;
+
+/** What a client reads in `error` of an acknowledgement, and in `data` of a `connect_error`. */
+export interface ErrorBody {
+  code: ErrorCode;
+  message: string;
+  /** Milliseconds after which a repeat may succeed. */
+  retryAfterMs?: number;
+}
+
+export interface GatewayErrorOptions {
+  retryAfterMs?: number;
+  /** The field that was wrong, as a path: `publications[3].channel`. Part of the message that strangers read. */
+  field?: string;
+  cause?: unknown;
+}
+
+/** A refusal with a code of the catalogue. Its message is for strangers: no paths, addresses or stacks in it. */
+export class GatewayError extends Error {
+  readonly code: ErrorCode;
+  readonly retryAfterMs: number | undefined;
+  readonly field: string | undefined;
+
+  constructor(code: ErrorCode, message?: string, options: GatewayErrorOptions = {}) {
+    super(message ?? errorCatalogue[code].message, options.cause === undefined ? {} : { cause: options.cause });
+    this.name = "GatewayError";
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+    this.field = options.field;
+  }
+
+  /** The shape that goes over the wire. */
+  toBody(): ErrorBody {
+    const body: ErrorBody = { code: this.code, message: this.message };
+    if (this.retryAfterMs !== undefined) body.retryAfterMs = this.retryAfterMs;
+    return body;
+  }
+}

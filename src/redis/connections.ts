@@ -1,0 +1,163 @@
+import { Cluster, Redis, type ClusterOptions, type RedisOptions } from "ioredis";
+import type { Logger } from "../runtime/logger.ts";
+
+export type RedisClient = Redis | Cluster;
+
+/** Where the store is. `embedded` is a single server that this program started by itself. */
+export type RedisAddress =
+  | { topology: "single" | "embedded"; url: string }
+  | { topology: "sentinel"; name: string; sentinels: { host: string; port: number }[]; url?: string | undefined }
+  | { topology: "cluster"; urls: string[] };
+
+/**
+ * What a connection is for. Each role has one connection with that name (`CLIENT LIST` shows it) and its own patience:
+ * - `commands`: short commands; fails fast, so that a request is refused instead of waiting.
+ * - `subscriber`: publications (sharded pub/sub); waits for ever and subscribes again by itself.
+ * - `control-publisher`, `control-subscriber`: the Socket.IO adapter; wait for ever.
+ * - `blocking`: blocking stream reads; waits for ever.
+ * - `bridges`: plain pub/sub from backends; waits for ever.
+ */
+export type RedisRole =
+  "commands" | "subscriber" | "control-publisher" | "control-subscriber" | "blocking" | "bridges" | "control-log";
+
+export interface RedisConnections {
+  readonly address: RedisAddress;
+  readonly isCluster: boolean;
+  /** The connection of this role, opened on first use and closed by `close`. */
+  connection(role: RedisRole): RedisClient;
+  /** Resolves when the `commands` connection answered once; rejects after `timeoutMs`. */
+  ready(timeoutMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface RedisConnectionsOptions {
+  address: RedisAddress;
+  nodeId: string;
+  log: Logger;
+}
+
+/** The one place that knows whether Redis is embedded, single, watched by Sentinel, or a Cluster. */
+export function createRedisConnections({ address, nodeId, log }: RedisConnectionsOptions): RedisConnections {
+  const open = new Map<RedisRole, RedisClient>();
+
+  function connection(role: RedisRole): RedisClient {
+    const known = open.get(role);
+    if (known !== undefined) return known;
+    const client = connect(address, roleOptions(role, nodeId));
+    client.on("error", (error: Error) => log.warn({ role, reason: error.message }, "redis connection error"));
+    open.set(role, client);
+    return client;
+  }
+
+  return {
+    address,
+    isCluster: address.topology === "cluster",
+    connection,
+    ready: (timeoutMs) => answered(connection("commands"), timeoutMs),
+    async close() {
+      await Promise.all([...open.values()].map(closeClient));
+      open.clear();
+    },
+  };
+}
+
+/** Roles whose commands must survive an outage; all others fail fast. */
+const patientRoles: ReadonlySet<RedisRole> = new Set([
+  "subscriber",
+  "control-publisher",
+  "control-subscriber",
+  "blocking",
+  "bridges",
+  "control-log",
+]);
+
+/** Options of every topology; `replyMapping` belongs to RESP3, which is not used. */
+type ConnectionOptions = Omit<
+  RedisOptions,
+  "replyMapping" | "port" | "host" | "path" | "himportFieldsets" | "readOnly"
+>;
+
+function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
+  const isPatient = patientRoles.has(role);
+  const options: ConnectionOptions = {
+    connectionName: `tidegate:${role}:${nodeId.replaceAll(/[^\w.-]/g, "_")}`.slice(0, 128),
+    protocol: 2,
+    noDelay: true,
+    keepAlive: 5_000,
+    connectTimeout: 3_000,
+    maxRetriesPerRequest: isPatient ? null : 1,
+    enableOfflineQueue: isPatient,
+    autoResubscribe: true,
+    enableReadyCheck: true,
+    enableAutoPipelining: role === "commands",
+    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000) * (0.75 + Math.random() / 2),
+  };
+  if (!isPatient) options.commandTimeout = 2_000;
+  return options;
+}
+
+function connect(address: RedisAddress, options: ConnectionOptions): RedisClient {
+  if (address.topology === "cluster") return connectCluster(address.urls, options);
+  if (address.topology === "sentinel") {
+    const credentials = address.url === undefined ? {} : fromUrl(address.url);
+    return new Redis({
+      ...options,
+      ...credentials,
+      name: address.name,
+      sentinels: address.sentinels,
+      failoverDetector: true,
+      sentinelCommandTimeout: 1_000,
+      role: "master",
+    });
+  }
+  return new Redis(address.url, options);
+}
+
+function connectCluster(urls: readonly string[], options: ConnectionOptions): Cluster {
+  const { retryStrategy: _nodes, enableOfflineQueue, sentinels: _none, ...redisOptions } = options;
+  const first = urls[0] === undefined ? {} : fromUrl(urls[0]);
+  const clusterOptions = {
+    enableOfflineQueue: enableOfflineQueue ?? true,
+    enableAutoPipelining: options.enableAutoPipelining,
+    shardedSubscribers: options.connectionName?.startsWith("tidegate:subscriber:") ?? false,
+    slotsRefreshInterval: 2_000,
+    clusterRetryStrategy: (attempt) => Math.min(100 + attempt * 50, 1_000),
+    redisOptions: { ...redisOptions, ...first },
+  } satisfies ClusterOptions;
+  return new Cluster(
+    urls.map((url) => {
+      const { hostname, port } = new URL(url);
+      return { host: hostname, port: Number(port || 6379) };
+    }),
+    clusterOptions,
+  );
+}
+
+/** Credentials and TLS of a `redis://` or `rediss://` address. */
+function fromUrl(url: string): Pick<RedisOptions, "username" | "password" | "tls"> {
+  const { username, password, protocol } = new URL(url);
+  const options: Pick<RedisOptions, "username" | "password" | "tls"> = {};
+  if (username !== "") options.username = decodeURIComponent(username);
+  if (password !== "") options.password = decodeURIComponent(password);
+  if (protocol === "rediss:") options.tls = {};
+  return options;
+}
+
+async function answered(client: RedisClient, timeoutMs: number): Promise<void> {
+  if (client.status !== "ready") {
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`redis did not answer within ${timeoutMs} ms`)), timeoutMs);
+      client.once("ready", () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+  await client.ping();
+}
+
+async function closeClient(client: RedisClient): Promise<void> {
+  const ended = client.status === "end" ? undefined : new Promise<void>((resolve) => client.once("end", resolve));
+  client.disconnect();
+  if (ended !== undefined) await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 500).unref())]);
+}

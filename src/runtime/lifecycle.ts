@@ -1,0 +1,66 @@
+import type { Clock } from "./clock.ts";
+import type { Logger } from "./logger.ts";
+
+/** Something that begins and ends. Both are called at most once. */
+export interface Service {
+  name: string;
+  start?(): Promise<void> | void;
+  /** `deadline` aborts when there is no time left to be polite. */
+  stop?(deadline: AbortSignal): Promise<void> | void;
+}
+
+export interface Lifecycle {
+  add(service: Service): void;
+  /** Starts all in the order they were added. Where one fails, those that had started are stopped and it throws. */
+  start(): Promise<void>;
+  /** Stops all in reverse order. Every caller gets the same promise; true where all ended before the deadline. */
+  stop(timeoutMs: number): Promise<boolean>;
+}
+
+export function createLifecycle({ clock, log }: { clock: Clock; log: Logger }): Lifecycle {
+  const services: Service[] = [];
+  const started: Service[] = [];
+  let stopping: Promise<boolean> | undefined;
+
+  async function stopStarted(timeoutMs: number): Promise<boolean> {
+    const deadline = new AbortController();
+    const cancel = clock.after(timeoutMs, () => deadline.abort());
+    let isClean = true;
+    for (const service of started.splice(0).toReversed()) {
+      isClean = (await stopOne(service, deadline.signal)) && isClean;
+    }
+    cancel();
+    return isClean;
+  }
+
+  async function stopOne(service: Service, deadline: AbortSignal): Promise<boolean> {
+    const late = new Promise<"late">((resolve) => {
+      if (deadline.aborted) resolve("late");
+      deadline.addEventListener("abort", () => resolve("late"), { once: true });
+    });
+    try {
+      const outcome = await Promise.race([Promise.resolve(service.stop?.(deadline)).then(() => "stopped"), late]);
+      if (outcome === "late") log.warn({ service: service.name }, "did not stop before the deadline");
+      return outcome !== "late";
+    } catch (error) {
+      log.error({ service: service.name, err: error }, "failed to stop");
+      return false;
+    }
+  }
+
+  return {
+    add: (service) => void services.push(service),
+    async start() {
+      for (const service of services) {
+        try {
+          await service.start?.();
+          started.push(service);
+        } catch (error) {
+          await stopStarted(5_000);
+          throw error;
+        }
+      }
+    },
+    stop: (timeoutMs) => (stopping ??= stopStarted(timeoutMs)),
+  };
+}

@@ -1,0 +1,110 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+
+/**
+ * Every metric of a node, declared together. Labels come from closed sets: never a user, a channel or a socket id.
+ */
+export interface Metrics {
+  registry: Registry;
+  connections: Gauge<"transport">;
+  handshakes: Counter<"outcome">;
+  publications: Counter<"door">;
+  deliveries: Counter;
+  refusals: Counter<"code" | "limiter">;
+  closings: Counter<"code">;
+  channelsWatched: Gauge;
+  gaps: Counter<"outcome">;
+  redisLatency: Histogram<"role">;
+  redisErrors: Counter<"role">;
+  eventErrors: Counter;
+  httpRequests: Counter<"route" | "status">;
+  httpLatency: Histogram<"route">;
+}
+
+/** `node` names the process on each sample. */
+export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
+  const registry = new Registry();
+  registry.setDefaultLabels({ node: nodeId });
+  collectDefaultMetrics({ register: registry, prefix: "gateway_" });
+  const registers = [registry];
+  const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+  return {
+    registry,
+    connections: new Gauge({
+      name: "gateway_connections",
+      help: "Open client connections.",
+      labelNames: ["transport"],
+      registers,
+    }),
+    handshakes: new Counter({
+      name: "gateway_handshakes_total",
+      help: "Handshakes by outcome: accepted, recovered, or the code of the refusal.",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    publications: new Counter({
+      name: "gateway_publications_total",
+      help: "Publications accepted by this node, by the door they came through.",
+      labelNames: ["door"],
+      registers,
+    }),
+    deliveries: new Counter({
+      name: "gateway_deliveries_total",
+      help: "Publications written to client connections.",
+      registers,
+    }),
+    refusals: new Counter({
+      name: "gateway_refusals_total",
+      help: "Requests refused, by code and, where one refused, by limiter.",
+      labelNames: ["code", "limiter"],
+      registers,
+    }),
+    closings: new Counter({
+      name: "gateway_closings_total",
+      help: "Connections closed by the server, by closing code.",
+      labelNames: ["code"],
+      registers,
+    }),
+    channelsWatched: new Gauge({
+      name: "gateway_channels_watched",
+      help: "Channels with at least one subscriber on this node.",
+      registers,
+    }),
+    gaps: new Counter({
+      name: "gateway_gaps_total",
+      help: "Gaps found in a channel's offsets: repaired from the log, or told to subscribers.",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    redisLatency: new Histogram({
+      name: "gateway_redis_latency_seconds",
+      help: "Time from a Redis command to its reply, by connection role.",
+      labelNames: ["role"],
+      buckets: seconds,
+      registers,
+    }),
+    redisErrors: new Counter({
+      name: "gateway_redis_errors_total",
+      help: "Redis commands that failed, by connection role.",
+      labelNames: ["role"],
+      registers,
+    }),
+    eventErrors: new Counter({
+      name: "gateway_handler_errors_total",
+      help: "Exceptions caught around handlers and timers.",
+      registers,
+    }),
+    httpRequests: new Counter({
+      name: "gateway_http_requests_total",
+      help: "HTTP requests by route and status.",
+      labelNames: ["route", "status"],
+      registers,
+    }),
+    httpLatency: new Histogram({
+      name: "gateway_http_latency_seconds",
+      help: "Time to answer an HTTP request, by route.",
+      labelNames: ["route"],
+      buckets: seconds,
+      registers,
+    }),
+  };
+}
