@@ -12,10 +12,11 @@ export interface Script {
 
 /**
  * A Lua file as a function. Scripts are files with a header (purpose, KEYS, ARGV, returns); nothing is ever built from
- * strings, so what a stranger sends travels in KEYS and ARGV alone.
+ * strings, so what a stranger sends travels in KEYS and ARGV alone. `includes` are files of local functions that stand
+ * before it, such as `channels/append.lua`.
  */
-export function loadScript(redis: RedisClient, file: URL): Script {
-  const lua = readFileSync(file, "utf8");
+export function loadScript(redis: RedisClient, file: URL, includes: readonly URL[] = []): Script {
+  const lua = [...includes, file].map((part) => readFileSync(part, "utf8")).join("\n");
   const name = `tidegate_${createHash("sha1").update(lua).digest("hex")}`;
   const commands = redis as unknown as Record<string, ScriptCommand | undefined>;
   if (commands[name] === undefined) redis.defineCommand(name, { lua });

@@ -1,0 +1,38 @@
+-- Shared by every script that publishes: gives one publication its place in a channel's log and sends it to the nodes.
+-- The caller's KEYS must all carry the channel's hash tag, save the stamp key, which exists only where all keys share
+-- one Redis (never on Cluster).
+--
+-- append(channel) with channel = {
+--   meta, log, feed   keys: hash { epoch, offset, stamp }, stream, sharded pub/sub channel
+--   stampKey          key of the store-wide stamp, or '' on Cluster
+--   epoch             epoch to begin with where the channel has none
+--   size              publications the log keeps, 0 for no log
+--   logTtl, metaTtl   seconds
+--   head              '{"channel":<json>' of the publication
+-- }, tail = '"event":<json>,"data":<json>'
+--
+-- Returns epoch, offset, stamp (a decimal string). The stamp orders publications over all channels: microseconds of
+-- Redis' clock, moved on by one where the clock has not moved. A stream id is '<stamp>-<offset>'; the message to the
+-- nodes is '<epoch>:<offset>:<stamp>:' and the text of the Engine.IO packet every subscriber is sent.
+local function append(channel, tail)
+  local meta = redis.call('HMGET', channel.meta, 'epoch', 'offset', 'stamp')
+  local epoch = meta[1] or channel.epoch
+  local offset = string.format('%.0f', (tonumber(meta[2]) or 0) + 1)
+  local time = redis.call('TIME')
+  local last = meta[3]
+  if channel.stampKey ~= '' then last = redis.call('GET', channel.stampKey) end
+  local stamp = string.format('%.0f', math.max(time[1] * 1000000 + time[2], (tonumber(last) or 0) + 1))
+  local publication = channel.head .. ',"epoch":"' .. epoch .. '","offset":' .. offset .. ',' .. tail
+    .. ',"publishedAt":' .. string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)) .. '}'
+
+  redis.call('HSET', channel.meta, 'epoch', epoch, 'offset', offset, 'stamp', stamp)
+  redis.call('EXPIRE', channel.meta, channel.metaTtl)
+  if channel.stampKey ~= '' then redis.call('SET', channel.stampKey, stamp) end
+  if tonumber(channel.size) > 0 then
+    redis.call('XADD', channel.log, 'MAXLEN', '~', channel.size, stamp .. '-' .. offset, 'p', publication)
+    redis.call('EXPIRE', channel.log, channel.logTtl)
+  end
+  redis.call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. stamp .. ':42["publication",'
+    .. publication .. ',"' .. stamp .. '"]')
+  return epoch, offset, stamp
+end
