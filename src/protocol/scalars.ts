@@ -1,17 +1,20 @@
 import { z } from "zod";
-import { isName } from "./names.ts";
+import { isName, maxNameLength } from "./names.ts";
 
 /** Building blocks of the schemas: every name and every number that comes from outside passes one of these. */
-const nameMessage = "must be 1 to 256 characters without control characters";
+const name = z
+  .string()
+  .refine(isName, "must be 1 to 256 characters without control characters")
+  .meta({ minLength: 1, maxLength: maxNameLength });
 
-export const channelName = z.string().refine(isName, nameMessage);
-export const eventName = z.string().refine(isName, nameMessage);
-export const userId = z.string().refine(isName, nameMessage);
-export const sessionId = z.string().refine(isName, nameMessage);
-export const boardName = z.string().refine(isName, nameMessage);
-export const memberName = z.string().refine(isName, nameMessage);
-export const orderId = z.string().refine(isName, nameMessage);
-export const idempotencyKey = z.string().refine(isName, nameMessage);
+export const channelName = name;
+export const eventName = name;
+export const userId = name;
+export const sessionId = name;
+export const boardName = name;
+export const memberName = name;
+export const orderId = name;
+export const idempotencyKey = name;
 
 /** Any JSON value; size, depth and form were checked at the gate before a schema saw it. */
 export const jsonValue = z.unknown().refine((value) => value !== undefined, "is required");
@@ -21,3 +24,7 @@ export const timestamp = z.int().min(0);
 
 export const position = z.strictObject({ epoch: z.string().max(64), offset: z.int().min(0) });
 export type Position = z.output<typeof position>;
+
+/** A number in a query or path, where everything is text: plain digits, then whatever `schema` asks. */
+export const wholeNumber = <S extends z.ZodType<number, number>>(schema: S) =>
+  z.preprocess((text) => (typeof text === "string" && /^\d{1,16}$/.test(text) ? Number(text) : text), schema);

@@ -1,0 +1,170 @@
+import { z } from "zod";
+import { errorBody } from "./problems.ts";
+import { channelName, eventName, idempotencyKey, jsonValue, position, timestamp, wholeNumber } from "./scalars.ts";
+
+/** Schemas of what flows through channels: the client's events, the backend's calls, and what both are answered. */
+
+/** Most publications or channels one call may name. */
+export const maxBatchSize = 1000;
+
+/** Most publications one answer of `history` carries. */
+export const maxHistoryLimit = 1000;
+
+// What a channel holds
+
+const place = {
+  channel: z.string().meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
+  epoch: z.string().meta({ description: "Changes when the channel's log was lost or reset." }),
+  offset: z.int().min(0).meta({ description: "Place in the channel; offsets begin at 1 and have no holes." }),
+};
+
+export const publication = z
+  .strictObject({
+    ...place,
+    event: z.string().meta({ description: "What happened, in the publisher's words.", examples: ["said"] }),
+    data: jsonValue.meta({ description: "Any JSON value.", examples: [{ text: "hello" }] }),
+    publishedAt: timestamp.meta({ description: "Epoch milliseconds, by the store's clock." }),
+  })
+  .meta({ id: "Publication" });
+
+// What clients and backends send
+
+const publishFields = {
+  channel: channelName.meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
+  event: eventName.meta({ description: "What happened, in the publisher's words.", examples: ["said"] }),
+  data: jsonValue.meta({ description: "Any JSON value.", examples: [{ text: "hello" }] }),
+  idempotencyKey: idempotencyKey
+    .optional()
+    .meta({ description: "A repeat with the same key and content answers as the first did and publishes nothing." }),
+};
+
+/** Client event `publish`, body of `POST /v1/publish`, and one item of a batch. */
+export const publishMessage = z.strictObject(publishFields).meta({ id: "Publish" });
+export type PublishMessage = z.output<typeof publishMessage>;
+
+/** Client event `subscribe`. */
+export const subscribeMessage = z.strictObject({ channel: channelName, since: position.optional() });
+export type SubscribeMessage = z.output<typeof subscribeMessage>;
+
+/** Client event `unsubscribe`. */
+export const unsubscribeMessage = z.strictObject({ channel: channelName });
+export type UnsubscribeMessage = z.output<typeof unsubscribeMessage>;
+
+const historyLimit = z.int().min(1).max(maxHistoryLimit);
+
+/** Client event `history`. */
+export const historyMessage = z.strictObject({
+  channel: channelName,
+  since: position.optional(),
+  limit: historyLimit.optional(),
+});
+export type HistoryMessage = z.output<typeof historyMessage>;
+
+/**
+ * Body of `POST /v1/publish/batch`. Items stay unparsed here, so that one bad item fails alone; each is then parsed with
+ * `publishMessage`.
+ */
+export const publishBatchBody = z.strictObject({
+  publications: z
+    .array(z.unknown().meta({ override: { $ref: "#/components/schemas/Publish" } }))
+    .max(maxBatchSize)
+    .meta({ description: "Published in this order; a wrong item fails alone." }),
+  idempotencyKey: publishFields.idempotencyKey,
+});
+
+/** Body of `POST /v1/broadcast`. Channels stay unparsed for the same reason as items of a batch. */
+export const broadcastBody = z.strictObject({
+  channels: z
+    .array(z.unknown().meta({ override: { type: "string" } }))
+    .max(maxBatchSize)
+    .meta({ description: "Full names; a wrong one fails alone.", examples: [["chat:lobby", "chat:kitchen"]] }),
+  event: publishFields.event,
+  data: publishFields.data,
+  idempotencyKey: publishFields.idempotencyKey,
+});
+
+/** Query of `GET /v1/channels/{channel}/history`. */
+export const historyQuery = z
+  .strictObject({
+    epoch: z.string().max(64).optional().meta({ description: "Of the position to read after; with `offset`." }),
+    offset: wholeNumber(z.int().min(0))
+      .optional()
+      .meta({ description: "Of the position to read after; with `epoch`." }),
+    limit: wholeNumber(historyLimit)
+      .optional()
+      .meta({ description: "At most so many publications; all that are kept where left out." }),
+  })
+  .superRefine(({ epoch, offset }, context) => {
+    if ((epoch === undefined) === (offset === undefined)) return;
+    const missing = epoch === undefined ? "epoch" : "offset";
+    context.addIssue({ code: "custom", path: [missing], message: "is required where the other half is given" });
+  });
+
+/** Path of everything about one channel. */
+export const channelParams = z.strictObject({
+  channel: channelName.meta({
+    description: "The channel's full name, URL-encoded (`/` as `%2F`).",
+    examples: ["chat:lobby"],
+  }),
+});
+
+/** Query of `GET /v1/channels`. */
+export const channelsQuery = z.strictObject({
+  prefix: channelName.optional().meta({ description: "Only channels whose name begins so." }),
+  limit: wholeNumber(z.int().min(1).max(1000))
+    .default(100)
+    .meta({ description: "At most so many channels; 100 where left out." }),
+  cursor: channelName.optional().meta({ description: "From the answer before, for the next page." }),
+});
+
+// What they are answered
+
+/** Answer of `publish` on both roads. */
+export const published = z
+  .strictObject({
+    ...place,
+    duplicate: z.boolean().meta({ description: "True where this repeats an earlier call with the same key." }),
+  })
+  .meta({ id: "Published" });
+
+/** One result of a batch or broadcast. */
+export const publishResult = z
+  .discriminatedUnion("ok", [
+    z.strictObject({ ok: z.literal(true), ...published.shape }),
+    z.strictObject({ ok: z.literal(false), error: errorBody }),
+  ])
+  .meta({ id: "PublishResult" });
+export type PublishResult = z.output<typeof publishResult>;
+
+/** Answer of a batch or broadcast: one result per item, in the order of the call. */
+export const publishResults = z.strictObject({ results: z.array(publishResult) });
+
+/** Answer of `history` on both roads. */
+export const historyAnswer = z
+  .strictObject({ ...place, publications: z.array(publication) })
+  .meta({ id: "History", description: "The channel's current position, and publications oldest first." });
+
+/** Answer of `subscribe`. */
+export const subscribeAnswer = z.strictObject({
+  ...place,
+  recovered: z.boolean().meta({ description: "True where `publications` is everything after `since`." }),
+  publications: z.array(publication),
+  snapshot: z.unknown().optional(),
+});
+export type SubscribeAnswer = z.output<typeof subscribeAnswer>;
+
+/** Answer of `unsubscribe`. */
+export const unsubscribeAnswer = z.strictObject({ channel: place.channel });
+
+/** Answer of `GET /v1/channels`. */
+export const channelsAnswer = z.strictObject({
+  channels: z.array(
+    z
+      .strictObject({
+        channel: place.channel,
+        subscribers: z.int().min(0).meta({ description: "Connections subscribed, on all nodes." }),
+      })
+      .meta({ id: "ActiveChannel" }),
+  ),
+  cursor: z.string().optional().meta({ description: "Hand it back for the next page; absent on the last." }),
+});
