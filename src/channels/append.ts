@@ -1,0 +1,41 @@
+import type { Keys } from "../redis/keys.ts";
+import { freshEpoch, type HistoryOptions } from "./kinds.ts";
+
+/** The Lua function that every publishing script includes; its promises stand in the file. */
+export const appendScript = new URL("./append.lua", import.meta.url);
+
+/** Seconds a channel's position outlives its last publication; nodes with subscribers renew it. */
+export const metaTtlSeconds = 86_400;
+
+/** What a script hands to `append`: keys in the order meta, log, feed, stamp; arguments epoch, size, TTLs, head. */
+export interface AppendTarget {
+  meta: string;
+  log: string;
+  feed: string;
+  /** Absent on Cluster, where no key is in every slot. */
+  stamp: string | undefined;
+  epoch: string;
+  size: number;
+  logTtl: number;
+  metaTtl: number;
+  head: string;
+}
+
+export function appendTarget(keys: Keys, isCluster: boolean, channel: string, history: HistoryOptions): AppendTarget {
+  return {
+    meta: keys.channelMeta(channel),
+    log: keys.channelLog(channel),
+    feed: keys.channelFeed(channel),
+    stamp: isCluster ? undefined : keys.stamp(),
+    epoch: freshEpoch(),
+    size: history.ttlSeconds === 0 ? 0 : history.size,
+    logTtl: Math.max(history.ttlSeconds, 1),
+    metaTtl: Math.max(metaTtlSeconds, 2 * history.ttlSeconds),
+    head: `{"channel":${JSON.stringify(channel)}`,
+  };
+}
+
+/** The second argument of `append`: event and data of one publication, `data` being JSON in canonical form. */
+export function appendTail(event: string, data: string): string {
+  return `"event":${JSON.stringify(event)},"data":${data}`;
+}

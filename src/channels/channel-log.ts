@@ -1,0 +1,122 @@
+import type { Position } from "../protocol/scalars.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import { loadScript, type ScriptReply } from "../redis/scripts.ts";
+import { appendScript, appendTail, appendTarget } from "./append.ts";
+import { freshEpoch, type HistoryOptions } from "./kinds.ts";
+import type { PublishRequest, Published } from "./publication.ts";
+
+/**
+ * A channel's numbered log in Redis, and its feed to the nodes.
+ *
+ * Order and atomicity: one script takes an idempotency key, gives the next offset, appends and publishes. Whoever reads
+ * the feed therefore sees offsets 1, 2, 3 … of an epoch in order, and what the feed brought is in the log already. Where
+ * a script was sent but its answer never came, the publication may or may not stand; a repeat with the same
+ * idempotency key tells.
+ *
+ * Edges: the log keeps the last `size` publications and dies `ttlSeconds` after the last. `read` answers exactly the
+ * publications after a position or says that it cannot (`isWhole: false`, none given): other epoch, offset ahead of
+ * the log, or too old. The position outlives the log by a day at least; when it is gone the next epoch begins at 1.
+ */
+export interface ChannelLog {
+  /** Throws `conflict` where the idempotency key was used for other content. */
+  publish(request: PublishRequest, history: HistoryOptions): Promise<Published>;
+  read(channel: string, history: HistoryOptions, from: ReadFrom): Promise<LogSlice>;
+  /** Keeps the positions of channels that have subscribers from dying. */
+  renew(channels: readonly string[]): Promise<void>;
+}
+
+/** Where to read from: nowhere (the position alone), the last `limit`, or all after a position. */
+export type ReadFrom =
+  { kind: "position" } | { kind: "latest"; limit: number } | { kind: "since"; position: Position; isWitness?: boolean };
+
+export interface LogEntry {
+  offset: number;
+  /** Orders publications over all channels; a decimal string. */
+  stamp: string;
+  /** The publication as JSON text. */
+  json: string;
+}
+
+export interface LogSlice {
+  epoch: string;
+  /** Of the last publication; 0 before the first. */
+  offset: number;
+  /** Stamp of the last publication; "0" before the first. */
+  stamp: string;
+  isWhole: boolean;
+  entries: LogEntry[];
+}
+
+/** Seconds the position of a channel nobody published to is kept. */
+const idleTtlSeconds = 3_600;
+/** How often `renew` must be called for that life to hold. */
+export const renewEveryMs = (idleTtlSeconds / 3) * 1_000;
+
+export interface ChannelLogOptions {
+  /** Seconds an idempotency key is remembered. @default 86400 */
+  idempotencyTtlSeconds?: number;
+}
+
+export function createChannelLog(
+  { commands, keys, isCluster }: { commands: RedisClient; keys: Keys; isCluster: boolean },
+  { idempotencyTtlSeconds = 86_400 }: ChannelLogOptions = {},
+): ChannelLog {
+  const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), [appendScript]);
+  const openScript = loadScript(commands, new URL("./open.lua", import.meta.url));
+
+  return {
+    async publish({ channel, event, data, idempotencyKey }, history) {
+      const target = appendTarget(keys, isCluster, channel, history);
+      const once = idempotencyKey === undefined ? target.meta : keys.channelIdempotency(channel, idempotencyKey);
+      const scriptKeys = [target.meta, target.log, target.feed, once];
+      if (target.stamp !== undefined) scriptKeys.push(target.stamp);
+      const { epoch, size, logTtl, metaTtl, head } = target;
+      const tail = appendTail(event, data);
+      const reply = await publishScript.run(scriptKeys, [
+        epoch,
+        size,
+        logTtl,
+        metaTtl,
+        head,
+        tail,
+        idempotencyTtlSeconds,
+      ]);
+      return toPublished(channel, reply);
+    },
+
+    async read(channel, history, from) {
+      const most = from.kind === "latest" ? Math.min(from.limit, history.size) : history.size;
+      const { epoch, offset } = from.kind === "since" ? from.position : { epoch: "", offset: 0 };
+      const isWitness = from.kind === "since" && from.isWitness === true ? 1 : 0;
+      const args = [freshEpoch(), idleTtlSeconds, most, from.kind, epoch, offset, isWitness];
+      return toSlice(await openScript.run([keys.channelMeta(channel), keys.channelLog(channel)], args));
+    },
+
+    async renew(channels) {
+      const renewed = channels.map((channel) => commands.expire(keys.channelMeta(channel), idleTtlSeconds, "GT"));
+      await Promise.all(renewed);
+    },
+  };
+}
+
+function toPublished(channel: string, reply: ScriptReply): Published {
+  const [outcome, epoch, offset] = reply as [string, string, string, string];
+  if (outcome === "conflict") {
+    throw new GatewayError("conflict", "The idempotency key was used for other content.", { field: "idempotencyKey" });
+  }
+  return { channel, epoch, offset: Number(offset), duplicate: outcome === "duplicate" };
+}
+
+function toSlice(reply: ScriptReply): LogSlice {
+  const [epoch, offset, stamp, isWhole, ...flat] = reply as [string, string, string, number, ...string[]];
+  const entries: LogEntry[] = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) entries.push(toEntry(flat[i] as string, flat[i + 1] as string));
+  return { epoch, offset: Number(offset), stamp, isWhole: isWhole === 1, entries };
+}
+
+function toEntry(id: string, json: string): LogEntry {
+  const dash = id.indexOf("-");
+  return { stamp: id.slice(0, dash), offset: Number(id.slice(dash + 1)), json };
+}

@@ -1,0 +1,76 @@
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import type { Logger } from "../runtime/logger.ts";
+
+/** One publication as the feed brings it: its place, and the packet that every subscriber is sent as it is. */
+export interface FeedMessage {
+  epoch: string;
+  offset: number;
+  /** Text of the Engine.IO packet, in UTF-8: `42["publication",{…},"<stamp>"]`. */
+  packet: Buffer;
+}
+
+/**
+ * The publications of the channels this node follows, over one subscriber connection. At most once: what was published
+ * while the connection was away is not repeated here, so whoever follows numbers and reads the log.
+ */
+export interface Feed {
+  /** Resolves when Redis confirmed: what is published from then on is heard. */
+  follow(channel: string, onMessage: (message: FeedMessage) => void): Promise<void>;
+  unfollow(channel: string): void;
+  /** Called after the connection was lost and every subscription stands again. */
+  onRestored(restored: () => void): void;
+}
+
+export function createFeed({ subscriber, keys, log }: { subscriber: RedisClient; keys: Keys; log: Logger }): Feed {
+  const listeners = new Map<string, (message: FeedMessage) => void>();
+
+  subscriber.on("smessageBuffer", (key: Buffer, message: Buffer) => {
+    const listener = listeners.get(key.toString("latin1"));
+    if (listener === undefined) return;
+    const parsed = parseFeedMessage(message);
+    if (parsed === undefined) log.warn({ bytes: message.length }, "feed message of a foreign form ignored");
+    else listener(parsed);
+  });
+
+  return {
+    async follow(channel, onMessage) {
+      const key = keys.channelFeed(channel);
+      listeners.set(key, onMessage);
+      await subscriber.ssubscribe(key);
+    },
+    unfollow(channel) {
+      const key = keys.channelFeed(channel);
+      listeners.delete(key);
+      // A lost connection forgets the subscription by itself, so a failure here leaves nothing behind.
+      subscriber.sunsubscribe(key).catch(() => undefined);
+    },
+    onRestored(restored) {
+      subscriber.on("ready", () => void afterResubscription(subscriber).then(restored, () => undefined));
+    },
+  };
+}
+
+/** Commands of one connection are answered in order, so a ping behind the renewed subscriptions confirms them all. */
+async function afterResubscription(subscriber: RedisClient): Promise<void> {
+  await Promise.resolve();
+  await subscriber.ping();
+}
+
+const colon = 0x3a;
+
+/** `<epoch>:<offset>:<stamp>:<packet>`; undefined for anything else. */
+export function parseFeedMessage(message: Buffer): FeedMessage | undefined {
+  const epochEnd = message.indexOf(colon);
+  const offsetEnd = message.indexOf(colon, epochEnd + 1);
+  const stampEnd = message.indexOf(colon, offsetEnd + 1);
+  if (epochEnd < 1 || offsetEnd - epochEnd > 20 || stampEnd - offsetEnd < 2) return undefined;
+  const offset = Number(message.toString("latin1", epochEnd + 1, offsetEnd));
+  if (!Number.isSafeInteger(offset) || offset < 1) return undefined;
+  return { epoch: message.toString("latin1", 0, epochEnd), offset, packet: message.subarray(stampEnd + 1) };
+}
+
+/** The packet of a publication read from the log: the very bytes the feed would have brought. */
+export function packetOf(entry: { json: string; stamp: string }): Buffer {
+  return Buffer.from(`42["publication",${entry.json},"${entry.stamp}"]`);
+}

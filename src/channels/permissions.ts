@@ -1,0 +1,65 @@
+import { GatewayError } from "../protocol/errors.ts";
+import { kindOf, matchesPattern, subjectOf } from "../protocol/names.ts";
+import type { Access, Kinds } from "./kinds.ts";
+
+/** What permissions need to know of whoever asks. */
+export interface Reader {
+  readonly userId: string;
+  /** Patterns granted by the token. */
+  readonly channels: { readonly subscribe: readonly string[]; readonly publish: readonly string[] };
+}
+
+/** Rules of the kinds that configuration cannot open: may `reader` subscribe to the channel about `subject`? */
+export type BuiltInRule = (reader: Reader, subject: string) => boolean | Promise<boolean>;
+
+export interface Permissions {
+  /** Resolves, or throws `forbidden` or `unknown_channel`. */
+  checkSubscribe(reader: Reader, channel: string): Promise<void>;
+  checkPublish(reader: Reader, channel: string): void;
+}
+
+export interface PermissionsDeps {
+  kinds: Kinds;
+  /** True where the user is a party of the order; a foreign and an unknown order answer alike. */
+  mayReadOrder: (orderId: string, userId: string) => Promise<boolean>;
+}
+
+export function createPermissions({ kinds, mayReadOrder }: PermissionsDeps): Permissions {
+  const builtIn = new Map<string, BuiltInRule>([
+    ["user", (reader, subject) => subject === reader.userId],
+    ["orders", (reader, subject) => subject === reader.userId],
+    ["order", (reader, subject) => mayReadOrder(subject, reader.userId)],
+    ["leaderboard", (_reader, subject) => subject !== ""],
+    ["rank", (reader, subject) => rankUser(subject) === reader.userId],
+  ]);
+
+  return {
+    async checkSubscribe(reader, channel) {
+      const rule = builtIn.get(kindOf(channel));
+      const isAllowed =
+        rule === undefined
+          ? isGranted(kinds.of(channel).subscribe, reader.channels.subscribe, channel)
+          : await rule(reader, subjectOf(channel));
+      if (!isAllowed) throw new GatewayError("forbidden", undefined, { field: "channel" });
+    },
+    checkPublish(reader, channel) {
+      if (!isGranted(kinds.of(channel).publish, reader.channels.publish, channel)) {
+        throw new GatewayError("forbidden", undefined, { field: "channel" });
+      }
+    },
+  };
+}
+
+function isGranted(access: Access, patterns: readonly string[], channel: string): boolean {
+  if (access === "public") return true;
+  return access === "granted" && patterns.some((pattern) => matchesPattern(pattern, channel));
+}
+
+/**
+ * `{board}:{userId}`: the board ends at the first colon, the rest is the user, colons and all. A board with a colon in
+ * its name has no rank channels; otherwise one user could name a channel that is another's.
+ */
+function rankUser(subject: string): string | undefined {
+  const colon = subject.indexOf(":");
+  return colon < 1 ? undefined : subject.slice(colon + 1);
+}
