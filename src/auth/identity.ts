@@ -6,9 +6,16 @@ export interface Identity {
   tokenId: string;
   /** Epoch milliseconds. */
   issuedAt: number;
-  /** Epoch milliseconds. */
+  /** Epoch milliseconds: the end of the token or of the session, whichever comes first. */
   expiresAt: number;
+  /** Which of the two that is. */
+  expiresBy: "token" | "session";
   roles: readonly string[];
-  /** Patterns of channels granted by the token; `*` matches the rest of a name. */
-  channels: { readonly subscribe: readonly string[]; readonly publish: readonly string[] };
+  channels: ChannelGrants;
+}
+
+/** Patterns of channels a token grants; `*` matches the rest of a name. */
+export interface ChannelGrants {
+  readonly subscribe: readonly string[];
+  readonly publish: readonly string[];
 }

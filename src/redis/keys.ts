@@ -21,10 +21,10 @@ export interface Keys {
   /** String, the last stamp given to any publication; no TTL (one key); not used on Cluster. */
   stamp(): string;
 
-  /** Hash of a login; TTL: the session's own; tag: user's id (a session id carries its user's tag, see `sessions`). */
-  session(sessionId: string): string;
-  /** Sorted set of a user's sessions by expiry; TTL: the longest of them; tag: user. */
-  userSessions(userId: string): string;
+  /** Hash of a login; TTL: idle time, up to the session's end; tag: user (a session id carries it, see `auth/session-id.ts`). */
+  session(userTag: string, sessionId: string): string;
+  /** Sorted set of a user's session ids by creation; TTL: until the last of them ends; tag: user. */
+  userSessions(userTag: string): string;
   /** String, a token no longer good; TTL: the token's remaining life; tag: token. */
   revokedToken(jti: string): string;
 
@@ -50,8 +50,8 @@ export function createKeys(prefix: string): Keys {
     channelIdempotency: (channel, key) => of("ch", channel, `once:${encodeId(key)}`),
     channelFeed: (channel) => of("ch", channel, "feed"),
     stamp: () => `${prefix}:stamp`,
-    session: (sessionId) => of("session", sessionId, "login"),
-    userSessions: (userId) => of("user", userId, "sessions"),
+    session: (userTag, sessionId) => of("user", userTag, `session:${encodeId(sessionId)}`),
+    userSessions: (userTag) => of("user", userTag, "sessions"),
     revokedToken: (jti) => of("token", jti, "revoked"),
     limiter: (limiter, subject) => of(`limit-${limiter}`, subject, "state"),
     lease: (name) => of("lease", name, "holder"),
