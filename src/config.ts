@@ -1,0 +1,134 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { readApiKeys, readTokenConfig, type ApiKey, type TokenConfig } from "./config/credentials.ts";
+import {
+  createEnvironmentReader,
+  quoted,
+  type Environment,
+  type EnvironmentReader,
+  type ReadFile,
+} from "./config/environment.ts";
+import { readConfigFile, type FileConfig } from "./config/file.ts";
+import { readAllowedOrigins, readRedisAddress, readTrustedProxies, type AllowedOrigins } from "./config/network.ts";
+import { ConfigError, type Problem } from "./config/problems.ts";
+import type { RedisAddress } from "./redis/connections.ts";
+import { storeKinds, type StoreKind } from "./redis/embedded.ts";
+import { logLevels, type LogLevel } from "./runtime/logger.ts";
+
+/** Every setting of a node, checked and frozen. What the JSON file adds is described in `config/file.ts`. */
+export interface Config extends FileConfig {
+  readonly isProduction: boolean;
+  readonly nodeId: string;
+  readonly logLevel: LogLevel;
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  /** Where `/metrics` is served instead of on the public port. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
+  readonly allowedOrigins: AllowedOrigins;
+  readonly trustedProxies: readonly string[];
+  /** Undefined where the gateway starts a store by itself. */
+  readonly redis: RedisAddress | undefined;
+  /** Which store that is; `auto` takes the first there is. */
+  readonly embeddedStore: StoreKind | "auto";
+  readonly keyPrefix: string;
+  readonly tokens: TokenConfig;
+  readonly apiKeys: readonly ApiKey[];
+  readonly drainTimeoutMs: number;
+}
+
+/** Every variable the gateway reads. */
+export const variables = [
+  "NODE_ENV",
+  "PORT",
+  "HOST",
+  "REDIS_URL",
+  "REDIS_SENTINELS",
+  "REDIS_SENTINEL_NAME",
+  "EMBEDDED_STORE",
+  "KEY_PREFIX",
+  "JWT_SECRET",
+  "JWT_PUBLIC_KEY_FILE",
+  "JWKS_URI",
+  "JWT_ALGORITHMS",
+  "JWT_ISSUER",
+  "JWT_AUDIENCE",
+  "API_KEYS",
+  "ALLOWED_ORIGINS",
+  "TRUSTED_PROXIES",
+  "NODE_ID",
+  "METRICS_PORT",
+  "METRICS_HOST",
+  "LOG_LEVEL",
+  "DRAIN_TIMEOUT_MS",
+  "GATEWAY_CONFIG",
+] as const;
+
+const readTextFile: ReadFile = (path) => readFileSync(path, "utf8");
+
+/** Reads the environment and the file it names. Throws ConfigError with every mistake at once; nothing has started then. */
+export function loadConfig(environment: Environment, readFile: ReadFile = readTextFile): Config {
+  const problems: Problem[] = [];
+  const env = createEnvironmentReader(environment, problems);
+  const isProduction = readIsProduction(env);
+  const config = {
+    isProduction,
+    ...readNode(env),
+    ...readListeners(env),
+    allowedOrigins: readAllowedOrigins(env, isProduction),
+    trustedProxies: readTrustedProxies(env),
+    redis: readRedisAddress(env, isProduction),
+    tokens: readTokenConfig(env, readFile, isProduction),
+    apiKeys: readApiKeys(env, isProduction),
+  };
+  const file = readConfigFile(env, readFile, isProduction);
+  if (file === undefined || problems.length > 0) throw new ConfigError(problems);
+  return deepFreeze({ ...config, ...file });
+}
+
+/** Anything but the two known words is a mistake: `prod` must not run with development secrets. */
+function readIsProduction(env: EnvironmentReader): boolean {
+  return env.oneOf("NODE_ENV", ["production", "development", "test"]) === "production";
+}
+
+function readNode(
+  env: EnvironmentReader,
+): Pick<Config, "nodeId" | "logLevel" | "drainTimeoutMs" | "keyPrefix" | "embeddedStore"> {
+  return {
+    nodeId: readName(env, "NODE_ID", /^[\w.-]{1,64}$/, "1 to 64 letters, digits, dots and dashes") ?? freshNodeId(),
+    keyPrefix:
+      readName(env, "KEY_PREFIX", /^[\w.:-]{1,64}$/, "1 to 64 letters, digits, dots, dashes and colons") ?? "gateway",
+    logLevel: env.oneOf("LOG_LEVEL", logLevels) ?? "info",
+    drainTimeoutMs: env.integer("DRAIN_TIMEOUT_MS", { min: 0, max: 3_600_000 }) ?? 30_000,
+    embeddedStore: env.oneOf("EMBEDDED_STORE", ["auto", ...storeKinds]) ?? "auto",
+  };
+}
+
+function readName(env: EnvironmentReader, name: string, form: RegExp, words: string): string | undefined {
+  const value = env.text(name);
+  if (value !== undefined && !form.test(value)) env.problem(name, `must be ${words}, not ${quoted(value)}`);
+  return value;
+}
+
+/** Host names may hold what a node's name may not; the random part keeps two nodes of one host apart. */
+const freshNodeId = (): string =>
+  `${hostname()
+    .replaceAll(/[^\w.-]/g, "-")
+    .slice(0, 48)}-${randomBytes(4).toString("hex")}`;
+
+function readListeners(env: EnvironmentReader): Pick<Config, "host" | "port" | "metrics"> {
+  const host = env.text("HOST") ?? "0.0.0.0";
+  const port = env.integer("PORT", { min: 0, max: 65_535 }) ?? 3_000;
+  const metricsPort = env.integer("METRICS_PORT", { min: 0, max: 65_535 });
+  if (metricsPort === port && port !== 0) env.problem("METRICS_PORT", "must differ from PORT");
+  // Loopback unless said otherwise: metrics name nodes and routes, which strangers need not read.
+  const metricsHost = env.text("METRICS_HOST") ?? "127.0.0.1";
+  return { host, port, metrics: metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort } };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  Object.values(value).forEach(deepFreeze);
+  return Object.freeze(value);
+}

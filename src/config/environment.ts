@@ -1,0 +1,77 @@
+import { didYouMean } from "./suggestion.ts";
+import type { Problem } from "./problems.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export type ReadFile = (path: string) => string;
+
+export interface IntegerRule {
+  min: number;
+  max: number;
+}
+
+/**
+ * Reads variables one by one and collects what is wrong with them. An empty variable counts as unset, because that is
+ * what compose files make of one that was not given.
+ */
+export interface EnvironmentReader {
+  /** The variable's text without surrounding blanks. */
+  text(name: string): string | undefined;
+  /** The parts between commas, without blanks and empty parts; undefined where the variable is unset. */
+  list(name: string): string[] | undefined;
+  /** A whole number within the rule; where it is something else, a problem and undefined. */
+  integer(name: string, rule: IntegerRule): number | undefined;
+  /** One of a few words; where it is something else, a problem and undefined. */
+  oneOf<const T extends string>(name: string, words: readonly T[]): T | undefined;
+  /** What the file holds that the variable names; where it cannot be read, a problem and undefined. */
+  file(name: string, path: string, readFile: ReadFile): string | undefined;
+  problem(name: string, message: string): void;
+}
+
+export function createEnvironmentReader(env: Environment, problems: Problem[]): EnvironmentReader {
+  const text = (name: string): string | undefined => env[name]?.trim() || undefined;
+  const problem = (name: string, message: string): void => void problems.push({ name, message });
+
+  return {
+    text,
+    problem,
+    list: (name) =>
+      text(name)
+        ?.split(",")
+        .map((part) => part.trim())
+        .filter((part) => part !== ""),
+    integer(name, { min, max }) {
+      const value = text(name);
+      if (value === undefined) return undefined;
+      const number = /^-?\d+$/.test(value) ? Number(value) : NaN;
+      if (number >= min && number <= max) return number;
+      problem(name, `must be a whole number from ${min} to ${max}, not ${quoted(value)}`);
+      return undefined;
+    },
+    oneOf(name, words) {
+      const value = text(name);
+      const word = words.find((known) => known === value);
+      if (value !== undefined && word === undefined) {
+        problem(name, `must be one of ${words.join(", ")}, not ${quoted(value)}${didYouMean(value, words)}`);
+      }
+      return word;
+    },
+    file(name, path, readFile) {
+      try {
+        return readFile(path);
+      } catch (error) {
+        problem(name, `${quoted(path)} cannot be read (${reasonOf(error)})`);
+        return undefined;
+      }
+    },
+  };
+}
+
+/** A value as a message shows it: one line, not too long. */
+export const quoted = (value: string): string => JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+
+/** The error's code, such as ENOENT, which says enough. */
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" ? code : "unreadable";
+}

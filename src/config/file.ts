@@ -1,0 +1,67 @@
+import { builtInKinds, kindOf } from "../protocol/names.ts";
+import { bridgedKinds, defaultBridges, developmentFile } from "./defaults.ts";
+import { quoted, type EnvironmentReader, type ReadFile } from "./environment.ts";
+import { configFile, type ParsedFile } from "./file-schema.ts";
+import { problemsOf } from "./file-problems.ts";
+import { didYouMean } from "./suggestion.ts";
+
+/** The settings of the JSON file, with what it left out filled in. */
+export type FileConfig = { readonly [K in keyof ParsedFile]-?: NonNullable<ParsedFile[K]> };
+
+const variable = "GATEWAY_CONFIG";
+
+/** Reads and checks the file named by GATEWAY_CONFIG; undefined where it cannot be used. */
+export function readConfigFile(
+  env: EnvironmentReader,
+  readFile: ReadFile,
+  isProduction: boolean,
+): FileConfig | undefined {
+  const json = readJson(env, readFile);
+  if (json === undefined) return undefined;
+  const result = configFile.safeParse(json, { reportInput: true });
+  for (const { name, message } of problemsOf(result.error, configFile)) env.problem(name, message);
+  if (!result.success) return undefined;
+  const config = withDefaults(result.data, isProduction);
+  config.bridges.forEach((bridge, index) => checkBridge(env, bridge, index, config.channels));
+  return config;
+}
+
+/** The file's JSON, `{}` without a file, undefined where there was a problem. */
+function readJson(env: EnvironmentReader, readFile: ReadFile): unknown {
+  const path = env.text(variable);
+  if (path === undefined) return {};
+  const text = env.file(variable, path, readFile);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // V8 quotes the text it could not read, in which there may be a secret: only the place goes on.
+    const [, place = ""] = /(\(line \d+ column \d+\))/.exec(String(error)) ?? [];
+    env.problem(variable, `${quoted(path)} is not JSON ${place}`.trimEnd());
+    return undefined;
+  }
+}
+
+function withDefaults(file: ParsedFile, isProduction: boolean): FileConfig {
+  const silent = isProduction ? undefined : configFile.parse(developmentFile);
+  const channels = file.channels ?? silent?.channels ?? {};
+  return {
+    ...file,
+    channels: file.bridges === undefined ? { ...bridgedKinds, ...channels } : channels,
+    leaderboards: file.leaderboards ?? silent?.leaderboards ?? {},
+    bridges: file.bridges ?? defaultBridges,
+  };
+}
+
+/** A bridge into a kind nobody configured would drop every message it hears. */
+function checkBridge(
+  env: EnvironmentReader,
+  bridge: FileConfig["bridges"][number],
+  index: number,
+  channels: FileConfig["channels"],
+): void {
+  const kinds = [...builtInKinds, ...Object.keys(channels)];
+  const kind = kindOf(bridge.channel);
+  if (kinds.includes(kind)) return;
+  env.problem(`bridges[${index}].channel`, `no channel kind ${quoted(kind)} is configured${didYouMean(kind, kinds)}`);
+}
