@@ -256,16 +256,17 @@ export class Channels {
     return withSnapshot(channel, await takeSnapshot(channel, userId));
   }
 
+  /** The channel, followed and with a known position. While this waits it may be let go by others: then once more. */
   async #joined(channel: string): Promise<FollowedChannel> {
-    const followed = this.#follow(channel);
-    this.#lingering.get(channel)?.();
-    this.#lingering.delete(channel);
-    try {
-      await followed.joined;
-      return followed;
-    } catch (error) {
-      if (this.#followed.get(channel) === followed) this.#drop(channel, followed);
-      throw error;
+    for (;;) {
+      const followed = this.#follow(channel);
+      try {
+        await followed.joined;
+      } catch (error) {
+        this.#drop(channel, followed);
+        throw error;
+      }
+      if (this.#followed.get(channel) === followed) return followed;
     }
   }
 
@@ -304,8 +305,11 @@ export class Channels {
   }
 
   #drop(channel: string, followed: FollowedChannel): void {
+    if (this.#followed.get(channel) !== followed) return;
+    this.#followed.delete(channel);
+    this.#lingering.get(channel)?.();
+    this.#lingering.delete(channel);
     followed.close();
-    if (this.#followed.get(channel) === followed) this.#followed.delete(channel);
     this.#deps.onWatched(this.#followed.size);
   }
 

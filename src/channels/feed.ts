@@ -1,5 +1,6 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 
 /** One publication as the feed brings it: its place, and the packet that every subscriber is sent as it is. */
@@ -22,7 +23,17 @@ export interface Feed {
   onRestored(restored: () => void): void;
 }
 
-export function createFeed({ subscriber, keys, log }: { subscriber: RedisClient; keys: Keys; log: Logger }): Feed {
+export interface FeedDeps {
+  subscriber: RedisClient;
+  keys: Keys;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Longest wait for Redis to confirm a subscription; the connection itself would wait for ever. */
+const followTimeoutMs = 3_000;
+
+export function createFeed({ subscriber, keys, clock, log }: FeedDeps): Feed {
   const listeners = new Map<string, (message: FeedMessage) => void>();
 
   subscriber.on("smessageBuffer", (key: Buffer, message: Buffer) => {
@@ -35,9 +46,10 @@ export function createFeed({ subscriber, keys, log }: { subscriber: RedisClient;
 
   return {
     async follow(channel, onMessage) {
+      if (subscriber.status !== "ready") throw new Error("Connection is closed.");
       const key = keys.channelFeed(channel);
       listeners.set(key, onMessage);
-      await subscriber.ssubscribe(key);
+      await within(followTimeoutMs, subscriber.ssubscribe(key), clock);
     },
     unfollow(channel) {
       const key = keys.channelFeed(channel);
@@ -49,6 +61,14 @@ export function createFeed({ subscriber, keys, log }: { subscriber: RedisClient;
       subscriber.on("ready", () => void afterResubscription(subscriber).then(restored, () => undefined));
     },
   };
+}
+
+async function within(timeoutMs: number, confirmed: Promise<unknown>, clock: Clock): Promise<void> {
+  const done = new AbortController();
+  const timeout = sleep(clock, timeoutMs, done.signal).then(() => {
+    if (!done.signal.aborted) throw new Error("Command timed out");
+  });
+  await Promise.race([confirmed, timeout]).finally(() => done.abort());
 }
 
 /** Commands of one connection are answered in order, so a ping behind the renewed subscriptions confirms them all. */

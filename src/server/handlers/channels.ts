@@ -1,0 +1,46 @@
+import type { Channels } from "../../channels/channels.ts";
+import { canonicalJson } from "../../protocol/gate.ts";
+import { GatewayError } from "../../protocol/errors.ts";
+import { historyMessage, publishMessage, subscribeMessage, unsubscribeMessage } from "../../protocol/publications.ts";
+import { clientHandler, type ClientHandler } from "../client-handler.ts";
+import type { Connection } from "../connection.ts";
+
+export interface ChannelHandlersDeps {
+  channels: Channels;
+  /** Counts a publication that came from a client. */
+  onPublished: () => void;
+}
+
+/** Client events `subscribe`, `unsubscribe`, `publish`, `history`. */
+export function createChannelHandlers({ channels, onPublished }: ChannelHandlersDeps): ClientHandler[] {
+  return [
+    clientHandler("subscribe", subscribeMessage, async (connection, { channel, since }) => {
+      const subscription = await channels.subscribe(connection.subscriber, connection.identity, channel, since);
+      connection.join(channel);
+      return subscription;
+    }),
+
+    clientHandler("unsubscribe", unsubscribeMessage, (connection, { channel }) => {
+      if (!channels.unsubscribe(connection.subscriber, channel)) throw new GatewayError("not_subscribed");
+      connection.leave(channel);
+      return { channel };
+    }),
+
+    clientHandler("publish", publishMessage, async (connection, message) => {
+      const idempotencyKey = ownKey(connection, message.idempotencyKey);
+      const data = canonicalJson(message.data);
+      const published = await channels.publishAs(connection.identity, { ...message, data, idempotencyKey });
+      onPublished();
+      return published;
+    }),
+
+    clientHandler("history", historyMessage, (connection, { channel, since, limit }) =>
+      channels.historyAs(connection.identity, channel, { since, limit }),
+    ),
+  ];
+}
+
+/** A user's idempotency keys are that user's own: one cannot answer, or block, what another publishes. */
+function ownKey(connection: Connection, key: string | undefined): string | undefined {
+  return key === undefined ? undefined : `${connection.identity.userId.length}:${connection.identity.userId}:${key}`;
+}

@@ -1,0 +1,100 @@
+import { randomUUID } from "node:crypto";
+import { inject, onTestFinished } from "vitest";
+import { createChannelLog } from "../../src/channels/channel-log.ts";
+import { Channels, type TakeSnapshot } from "../../src/channels/channels.ts";
+import { createFeed } from "../../src/channels/feed.ts";
+import { createKinds, type ChannelKindSettings } from "../../src/channels/kinds.ts";
+import { createPermissions, type Reader } from "../../src/channels/permissions.ts";
+import type { Publication } from "../../src/channels/publication.ts";
+import type { Subscriber } from "../../src/channels/subscribers.ts";
+import { createRedisConnections, type RedisConnections } from "../../src/redis/connections.ts";
+import { createKeys } from "../../src/redis/keys.ts";
+import { systemClock, type Clock } from "../../src/runtime/clock.ts";
+import { quietLog } from "./world.ts";
+
+/** A reader on a node that writes down what it is sent. */
+export interface RecordingSubscriber extends Subscriber {
+  readonly seen: Publication[];
+  readonly unsubscribed: { channel: string; code: string }[];
+}
+
+export function recordingSubscriber(): RecordingSubscriber {
+  return { id: randomUUID(), seen: [], unsubscribed: [] };
+}
+
+/** The channels room of one node on real Redis, with its own connections; no socket in sight. */
+export interface ChannelsNode {
+  channels: Channels;
+  redis: RedisConnections;
+  gaps: string[];
+}
+
+export interface ChannelsNodeOptions {
+  prefix: string;
+  kinds?: Record<string, ChannelKindSettings>;
+  url?: string;
+  clock?: Clock;
+  snapshots?: Map<string, TakeSnapshot>;
+  subscriptionsPerConnection?: number;
+  lingerMs?: number;
+}
+
+export const openKind: ChannelKindSettings = {
+  subscribe: "public",
+  publish: "public",
+  history: { size: 1000, ttlSeconds: 60 },
+};
+
+export async function startChannelsNode(options: ChannelsNodeOptions): Promise<ChannelsNode> {
+  const { prefix, clock = systemClock } = options;
+  const redis = createRedisConnections({
+    address: { topology: "single", url: options.url ?? inject("redisUrl") },
+    nodeId: randomUUID(),
+    log: quietLog,
+  });
+  const keys = createKeys(prefix);
+  const kinds = createKinds(options.kinds ?? { chat: openKind });
+  const gaps: string[] = [];
+  const channels = new Channels(
+    {
+      kinds,
+      permissions: createPermissions({ kinds, mayReadOrder: async () => false }),
+      log: createChannelLog({ commands: redis.connection("commands"), keys, isCluster: false }),
+      feed: createFeed({ subscriber: redis.connection("subscriber"), keys, clock, log: quietLog }),
+      deliver: (subscribers, packet) => {
+        for (const subscriber of subscribers) (subscriber as RecordingSubscriber).seen.push(publicationOf(packet));
+      },
+      tellUnsubscribed: (subscriber, channel, error) =>
+        void (subscriber as RecordingSubscriber).unsubscribed.push({ channel, code: error.code }),
+      snapshots: options.snapshots ?? new Map(),
+      clock,
+      logger: quietLog,
+      onGap: (outcome) => void gaps.push(outcome),
+      onWatched: () => undefined,
+    },
+    {
+      subscriptionsPerConnection: options.subscriptionsPerConnection ?? 128,
+      ...(options.lingerMs === undefined ? {} : { lingerMs: options.lingerMs }),
+    },
+  );
+  channels.start();
+  onTestFinished(async () => {
+    channels.stop();
+    await redis.close();
+  });
+  await redis.ready(5_000);
+  await redis.connection("subscriber").ping();
+  return { channels, redis, gaps };
+}
+
+/** What a client would read from a packet. */
+export function publicationOf(packet: Buffer): Publication {
+  const [event, publication] = JSON.parse(packet.toString().slice(2)) as [string, Publication];
+  if (event !== "publication") throw new Error(`not a publication: ${event}`);
+  return publication;
+}
+
+export const reader = (userId: string, subscribe: string[] = [], publish: string[] = []): Reader => ({
+  userId,
+  channels: { subscribe, publish },
+});
