@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { readApiKeys, readTokenConfig, type ApiKey, type TokenConfig } from "./config/credentials.ts";
+import { readApiKeys, readTokenSettings, type ApiKey, type TokenSettings } from "./config/credentials.ts";
 import {
   createEnvironmentReader,
   quoted,
@@ -33,7 +33,7 @@ export interface Config extends FileConfig {
   /** Which store that is; `auto` takes the first there is. */
   readonly embeddedStore: StoreKind | "auto";
   readonly keyPrefix: string;
-  readonly tokens: TokenConfig;
+  readonly tokens: TokenSettings;
   readonly apiKeys: readonly ApiKey[];
   readonly drainTimeoutMs: number;
 }
@@ -79,7 +79,7 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     allowedOrigins: readAllowedOrigins(env, isProduction),
     trustedProxies: readTrustedProxies(env),
     redis: readRedisAddress(env, isProduction),
-    tokens: readTokenConfig(env, readFile, isProduction),
+    tokens: readTokenSettings(env, readFile, isProduction),
     apiKeys: readApiKeys(env, isProduction),
   };
   const file = readConfigFile(env, readFile, isProduction);

