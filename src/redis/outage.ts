@@ -1,0 +1,21 @@
+/**
+ * True where a command failed because the store is away, still loading, or not the one that takes writes: the same
+ * command may succeed a moment later. Anything else is a mistake of ours.
+ */
+export function isOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (outageNames.has(error.name)) return true;
+  if (error.name === "ReplyError") return outageReplies.test(error.message);
+  return ("syscall" in error && typeof error.syscall === "string") || outageMessages.test(error.message);
+}
+
+/** ioredis' own: a connection that closed under a command, retries used up, no node of a Cluster answering. */
+const outageNames = new Set(["AbortError", "MaxRetriesPerRequestError", "ClusterAllFailedError"]);
+
+/** Redis' own words for "not now". */
+const outageReplies =
+  /^(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|NOREPLICAS|MISCONF|OOM|BUSY|UNBLOCKED)\b/;
+
+/** ioredis says these with plain errors. */
+const outageMessages =
+  /^(?:Connection is closed|Stream isn't writeable|Command timed out|Socket timeout|connect ETIMEDOUT|Cluster isn't ready|Cluster is disconnect|None of startup nodes|Node is disconnected|Too many Cluster redirections)/;
