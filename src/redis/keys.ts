@@ -35,6 +35,40 @@ export interface Keys {
   /** String, a lease's fencing counter; no TTL (a number per named lease, of which there are few); tag: lease. */
   fence(name: string): string;
 
+  /** Hash of an order's state; TTL: the order's life, as for all of its keys; tag: the order's channel, for all of them. */
+  orderState(orderId: string): string;
+  /** List of statuses as JSON, oldest first. */
+  orderTimeline(orderId: string): string;
+  /** Sorted set of applied event ids, by the revision that applied them. */
+  orderSeen(orderId: string): string;
+  /** Set of the users who are parties. */
+  orderParties(orderId: string): string;
+  /** Sorted set of what is still to be told outside the order's slot, by number. */
+  orderOutbox(orderId: string): string;
+  /** Hash of the latest signal of each name. */
+  orderSignals(orderId: string): string;
+  /** Hash of when each name was last published, and whether one waits. */
+  orderSignalMarks(orderId: string): string;
+  /** String, present where a signal's idempotency key was used; TTL: idempotency window; tag: the order's channel. */
+  orderSignalled(orderId: string, key: string): string;
+  /** Sorted set of a user's open orders by the end of their life; TTL: the longest of them; tag: channel `orders:{user}`. */
+  openOrders(userId: string): string;
+  /** Hash of the same orders as JSON; TTL and tag as above. */
+  openOrderTexts(userId: string): string;
+  /** Hash of what a user was last told of an order; TTL: the order's life; tag: channel `orders:{user}`. */
+  toldOfOrder(userId: string, orderId: string): string;
+  /** Sorted set of orders to be looked after, by time; no TTL (one key, emptied as they are looked after). */
+  orderLooks(): string;
+
+  /** Stream of the backends' commands; no TTL (trimmed as they are performed); a plain name, for backends write to it. */
+  commands(): string;
+  /** String, the node whose turn it is to read the commands; TTL: the lease; tag: in the slot of the stream. */
+  commandsLease(): string;
+  /** Stream of what could not be performed; no TTL (its length is bounded). */
+  deadCommands(): string;
+  /** Hash of a write and its answer; TTL: idempotency window; tag: the scope and the key. */
+  once(scope: string, key: string): string;
+
   /** `<prefix>:<name>` for keys that exist once, such as a stream of commands. */
   single(name: string): string;
   /** `<prefix>:{<room>:<id>}:<part>`; what the methods above are made of, for rooms that come later. */
@@ -56,6 +90,22 @@ export function createKeys(prefix: string): Keys {
     limiter: (limiter, subject) => of(`limit-${limiter}`, subject, "state"),
     lease: (name) => of("lease", name, "holder"),
     fence: (name) => of("lease", name, "fence"),
+    orderState: (orderId) => of("ch", `order:${orderId}`, "order"),
+    orderTimeline: (orderId) => of("ch", `order:${orderId}`, "timeline"),
+    orderSeen: (orderId) => of("ch", `order:${orderId}`, "seen"),
+    orderParties: (orderId) => of("ch", `order:${orderId}`, "parties"),
+    orderOutbox: (orderId) => of("ch", `order:${orderId}`, "outbox"),
+    orderSignals: (orderId) => of("ch", `order:${orderId}`, "signals"),
+    orderSignalMarks: (orderId) => of("ch", `order:${orderId}`, "signal-marks"),
+    orderSignalled: (orderId, key) => of("ch", `order:${orderId}`, `signalled:${encodeId(key)}`),
+    openOrders: (userId) => of("ch", `orders:${userId}`, "open"),
+    openOrderTexts: (userId) => of("ch", `orders:${userId}`, "open-texts"),
+    toldOfOrder: (userId, orderId) => of("ch", `orders:${userId}`, `told:${encodeId(orderId)}`),
+    orderLooks: () => of("orders", "all", "looks"),
+    commands: () => `${prefix}:commands`,
+    commandsLease: () => `{${prefix}:commands}:lease`,
+    deadCommands: () => `${prefix}:commands:dead`,
+    once: (scope, key) => of("once", JSON.stringify([scope, key]), "answer"),
     single: (name) => `${prefix}:${name}`,
     of,
   };
