@@ -1,0 +1,130 @@
+import type { TimelineEntry } from "../protocol/orders.ts";
+import type { Moves } from "./moves.ts";
+
+/**
+ * What an event does to an order: pure, so that shuffled and repeated arrivals can be tried by the thousand.
+ *
+ * Numbers. `sequence` is that of the last event applied. `judged` is the highest number up to which every event had its
+ * turn: applied, refused as illegal, or given up when its window ended. An event beyond `judged + 1` is early and held.
+ * An illegal event thus changes nothing that anybody sees, but those after it need not wait for its number; corrected
+ * and sent again before they come, it is judged again.
+ */
+export interface OrderState {
+  readonly status: string;
+  readonly sequence: number;
+  readonly judged: number;
+  /** Early events, by sequence. */
+  readonly held: readonly HeldEvent[];
+}
+
+export interface OrderEvent {
+  status: string;
+  sequence?: number | undefined;
+  eventId?: string | undefined;
+  occurredAt: number;
+  data: unknown;
+}
+
+export interface HeldEvent extends OrderEvent {
+  sequence: number;
+  /** Epoch milliseconds at which its window ends. */
+  until: number;
+}
+
+export interface AppliedEvent {
+  entry: TimelineEntry;
+  eventId: string | undefined;
+}
+
+/** A held event whose turn came where it was not legal. */
+export interface RefusedEvent {
+  event: HeldEvent;
+  /** Status of the order at that moment. */
+  from: string;
+}
+
+/** The state after, and what happened on the way there, in order. */
+export interface Change {
+  state: OrderState;
+  applied: readonly AppliedEvent[];
+  refused: readonly RefusedEvent[];
+}
+
+export type Arrival =
+  | { outcome: "applied" | "held" | "illegal"; change: Change }
+  | { outcome: "duplicate" | "stale" | "held" | "illegal" | "full"; change?: undefined };
+
+export interface ArrivalRules {
+  moves: Moves;
+  /** How long an early event is held. */
+  windowMs: number;
+  /** Early events one order holds. */
+  mostHeld: number;
+}
+
+/** `isSeen`: an event of this id was applied before. */
+export function receive(
+  rules: ArrivalRules,
+  state: OrderState,
+  event: OrderEvent,
+  { now, isSeen }: { now: number; isSeen: boolean },
+): Arrival {
+  if (isSeen || event.sequence === state.sequence) return { outcome: "duplicate" };
+  if (state.held.some((held) => isSame(held, event))) return { outcome: "held" };
+  const sequence = event.sequence ?? state.sequence + 1;
+  if (sequence < state.sequence) return { outcome: "stale" };
+  if (sequence > state.judged + 1) return hold(rules, state, { ...event, sequence, until: now + rules.windowMs });
+  if (!rules.moves.isLegal(state.status, event.status)) return refuse(rules, state, event.sequence);
+  return { outcome: "applied", change: settle(rules.moves, applyTo(unchanged(state), { ...event, sequence })) };
+}
+
+/** Lets held events go whose window ended, and those before them, in order; undefined where there are none. */
+export function release(moves: Moves, state: OrderState, now: number): Change | undefined {
+  const due = state.held.findLast((held) => held.until <= now);
+  if (due === undefined) return undefined;
+  let change = unchanged(state);
+  while ((change.state.held[0]?.sequence ?? Infinity) <= due.sequence) change = judgeFirst(moves, change);
+  return settle(moves, change);
+}
+
+function hold({ mostHeld }: ArrivalRules, state: OrderState, event: HeldEvent): Arrival {
+  if (state.held.length >= mostHeld) return { outcome: "full" };
+  const held = [...state.held, event].toSorted((a, b) => a.sequence - b.sequence);
+  return { outcome: "held", change: { ...unchanged(state), state: { ...state, held } } };
+}
+
+/** The number of an illegal event had its turn; what was held for it may go on. */
+function refuse({ moves }: ArrivalRules, state: OrderState, sequence: number | undefined): Arrival {
+  if (sequence === undefined || sequence <= state.judged) return { outcome: "illegal" };
+  return { outcome: "illegal", change: settle(moves, unchanged({ ...state, judged: sequence })) };
+}
+
+/** Judges held events for as long as it is their turn. */
+function settle(moves: Moves, start: Change): Change {
+  let change = start;
+  while ((change.state.held[0]?.sequence ?? Infinity) <= change.state.judged + 1) change = judgeFirst(moves, change);
+  return change;
+}
+
+function judgeFirst(moves: Moves, change: Change): Change {
+  const [event, ...held] = change.state.held as [HeldEvent, ...HeldEvent[]];
+  const state = { ...change.state, held };
+  if (moves.isLegal(state.status, event.status)) return applyTo({ ...change, state }, event);
+  const judged = Math.max(state.judged, event.sequence);
+  return { ...change, state: { ...state, judged }, refused: [...change.refused, { event, from: state.status }] };
+}
+
+function applyTo({ state, applied, refused }: Change, event: OrderEvent & { sequence: number }): Change {
+  const { status, sequence, eventId, occurredAt, data } = event;
+  const entry = { status, previousStatus: state.status, sequence, occurredAt, data };
+  return {
+    state: { ...state, status, sequence, judged: Math.max(state.judged, sequence) },
+    applied: [...applied, { entry, eventId }],
+    refused,
+  };
+}
+
+const unchanged = (state: OrderState): Change => ({ state, applied: [], refused: [] });
+
+const isSame = (held: HeldEvent, event: OrderEvent): boolean =>
+  held.sequence === event.sequence || (event.eventId !== undefined && held.eventId === event.eventId);

@@ -1,0 +1,131 @@
+import { z } from "zod";
+import { isName, maxNameLength } from "./names.ts";
+import { channelName, eventName, idempotencyKey, jsonValue, timestamp, userId } from "./scalars.ts";
+
+/** Schemas of orders: what backends and clients say about them, and what both are answered. */
+
+/** Most parties of one order; each is told of every status. */
+export const mostParties = 16;
+
+/** A name that still is one as the subject of a channel: `order:{orderId}`, `orders:{party}`. */
+const subjectOf = (kind: string) =>
+  z
+    .string()
+    .refine(
+      (value) => value !== "" && isName(`${kind}:${value}`),
+      `must be 1 to ${maxNameLength - kind.length - 1} characters without control characters`,
+    )
+    .meta({ minLength: 1, maxLength: maxNameLength - kind.length - 1 });
+
+export const orderId = subjectOf("order").meta({ description: "The backend's own name of the order." });
+const party = subjectOf("orders").meta({ description: "A user." });
+const status = eventName.meta({ description: "One of the configured statuses.", examples: ["confirmed"] });
+const key = idempotencyKey
+  .optional()
+  .meta({ description: "A repeat with the same key and content answers as the first did and changes nothing." });
+const optionalData = jsonValue.optional().meta({ description: "Any JSON value; `null` where left out." });
+
+const parties = z
+  .object({ customer: party })
+  .catchall(party)
+  .refine((value) => Object.keys(value).every(isName), "must have names of roles as keys")
+  .refine((value) => Object.keys(value).length <= mostParties, `must be at most ${mostParties}`)
+  .meta({
+    description: "Who is told of the order and may read it, by role.",
+    examples: [{ customer: "ada", courier: "bob" }],
+  });
+
+// What backends send
+
+export const orderFields = {
+  create: { orderId, parties, status: status.optional(), data: optionalData, idempotencyKey: key },
+  event: {
+    status,
+    sequence: z
+      .int()
+      .min(1)
+      .optional()
+      .meta({ description: "Place among the order's events, from 1; without it the event takes the next." }),
+    eventId: eventName.optional().meta({ description: "Names the event; a repeat of it is a duplicate." }),
+    occurredAt: timestamp.optional().meta({ description: "Epoch milliseconds; the arrival where left out." }),
+    data: optionalData,
+    idempotencyKey: key,
+  },
+  signal: {
+    name: eventName.meta({ description: "What is signalled; only the latest of a name is kept.", examples: ["place"] }),
+    data: jsonValue.meta({ examples: [{ lat: 52.52, lon: 13.4 }] }),
+    idempotencyKey: key,
+  },
+};
+
+/** Body of `POST /v1/orders`. */
+export const orderCreateBody = z.strictObject(orderFields.create).meta({ id: "OrderCreate" });
+export type OrderCreateBody = z.output<typeof orderCreateBody>;
+
+/** Body of `POST /v1/orders/{orderId}/events`. */
+export const orderEventBody = z.strictObject(orderFields.event).meta({ id: "OrderEvent" });
+export type OrderEventBody = z.output<typeof orderEventBody>;
+
+/** Body of `POST /v1/orders/{orderId}/signals`. */
+export const orderSignalBody = z.strictObject(orderFields.signal).meta({ id: "OrderSignal" });
+export type OrderSignalBody = z.output<typeof orderSignalBody>;
+
+/** Path of everything about one order; client event `order:get`. */
+export const orderParams = z.strictObject({ orderId });
+
+// What they are answered
+
+/** Data of a publication `order.status`, and with it of an entry in the timeline. */
+const statusFields = {
+  status: z.string(),
+  previousStatus: z.string().nullable().meta({ description: "`null` for the order's beginning." }),
+  sequence: z.int().min(0).meta({ description: "0 is the order's beginning." }),
+  occurredAt: timestamp,
+  data: z.unknown(),
+};
+
+export const timelineEntry = z.strictObject(statusFields).meta({ id: "TimelineEntry" });
+export type TimelineEntry = z.output<typeof timelineEntry>;
+
+const signal = z.strictObject({ data: z.unknown(), at: timestamp });
+
+export const order = z
+  .strictObject({
+    orderId: z.string(),
+    parties: z.record(z.string(), userId),
+    status: z.string(),
+    sequence: statusFields.sequence,
+    data: z.unknown().meta({ description: "As given at the beginning." }),
+    signals: z.record(z.string(), signal).meta({ description: "The latest of each name." }),
+    createdAt: timestamp,
+    updatedAt: timestamp.meta({ description: "When a status was last applied." }),
+  })
+  .meta({ id: "Order" });
+export type Order = z.output<typeof order>;
+
+/** One of the open orders in the snapshot of `orders:{userId}`. */
+export type OpenOrder = Omit<Order, "data" | "signals">;
+
+/** Answer of `GET /v1/orders/{orderId}` and `order:get`; snapshot of `order:{orderId}`. */
+export const orderWithTimeline = z.strictObject({ order, timeline: z.array(timelineEntry) });
+export type OrderWithTimeline = z.output<typeof orderWithTimeline>;
+
+/** Answer of `POST /v1/orders`. */
+export const orderAnswer = z.strictObject({ order });
+
+/** Why an event was not applied now. */
+export const notAppliedReason = z.enum(["duplicate", "stale", "held"]);
+
+/** Answer of `POST /v1/orders/{orderId}/events`. */
+export const orderEventAnswer = z.strictObject({
+  order,
+  applied: z.boolean(),
+  reason: notAppliedReason.optional().meta({
+    description: "`duplicate`: applied before; `stale`: later ones were; `held`: waits for the ones before it.",
+  }),
+});
+export type OrderEventAnswer = z.output<typeof orderEventAnswer>;
+
+/** Answer of `POST /v1/orders/{orderId}/signals`. */
+export const orderSignalAnswer = z.strictObject({ channel: channelName });
+export type OrderSignalAnswer = z.output<typeof orderSignalAnswer>;
