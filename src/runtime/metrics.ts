@@ -16,6 +16,7 @@ export interface Metrics {
   redisLatency: Histogram<"role">;
   redisErrors: Counter<"role">;
   eventErrors: Counter;
+  strayErrors: Counter<"kind">;
   httpRequests: Counter<"route" | "status">;
   httpLatency: Histogram<"route">;
 }
@@ -91,6 +92,12 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     eventErrors: new Counter({
       name: "gateway_handler_errors_total",
       help: "Exceptions caught around handlers and timers.",
+      registers,
+    }),
+    strayErrors: new Counter({
+      name: "gateway_stray_errors_total",
+      help: "Errors that nobody caught, by kind: exception or rejection. More than none is a defect.",
+      labelNames: ["kind"],
       registers,
     }),
     httpRequests: new Counter({
