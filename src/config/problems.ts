@@ -6,9 +6,6 @@ export interface Problem {
   message: string;
 }
 
-/** Exit code of a configuration that cannot be used: EX_CONFIG of sysexits.h. */
-export const configExitCode = 78;
-
 /** All mistakes of a configuration at once. */
 export class ConfigError extends Error {
   readonly problems: readonly Problem[];

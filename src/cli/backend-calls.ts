@@ -1,0 +1,73 @@
+import { readApiKeys } from "../config/credentials.ts";
+import { createEnvironmentReader, type Environment } from "../config/environment.ts";
+
+/** Where the gateway is and how to be let in. */
+interface Target {
+  url?: string;
+  key?: string;
+}
+
+export interface TokenOptions extends Target {
+  role?: string[];
+  ttl?: number;
+  json?: true;
+}
+
+export interface PublishOptions extends Target {
+  idempotencyKey?: string;
+}
+
+/** The gateway said no, or did not answer. The message is for the person at the terminal. */
+export class RefusedCall extends Error {}
+
+/** Creates a session and returns its token, or the whole answer as JSON. */
+export async function mintToken(env: Environment, userId: string, options: TokenOptions): Promise<string> {
+  const body = { userId, roles: options.role, ttlSeconds: options.ttl };
+  const answer = await post(env, options, "/v1/sessions", body);
+  return options.json ? JSON.stringify(answer) : String((answer as { token?: unknown }).token);
+}
+
+/** Publishes and returns the publication's place as JSON. */
+export async function publish(
+  env: Environment,
+  publication: { channel: string; event: string; json: string },
+  options: PublishOptions,
+): Promise<string> {
+  const { channel, event, json } = publication;
+  const body = { channel, event, data: parseJson(json), idempotencyKey: options.idempotencyKey };
+  return JSON.stringify(await post(env, options, "/v1/publish", body));
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new RefusedCall(`the data is not JSON: ${text}`, { cause: error });
+  }
+}
+
+const patienceMs = 10_000;
+
+async function post(env: Environment, target: Target, path: string, body: object): Promise<unknown> {
+  const url = new URL(path, target.url ?? `http://127.0.0.1:${env["PORT"] || 3_000}`);
+  const headers = { "content-type": "application/json", authorization: `Bearer ${target.key ?? firstKey(env)}` };
+  const signal = AbortSignal.timeout(patienceMs);
+  try {
+    return await readAnswer(await fetch(url, { method: "POST", headers, body: JSON.stringify(body), signal }));
+  } catch (error) {
+    if (error instanceof RefusedCall) throw error;
+    throw new RefusedCall(`no gateway answers at ${url.origin}; is it running? (see --url)`, { cause: error });
+  }
+}
+
+/** The body of a good answer; of any other the problem's code and words. */
+async function readAnswer(response: Response): Promise<unknown> {
+  const body = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; title?: string };
+  if (response.ok) return body;
+  throw new RefusedCall(`${body.code ?? response.status}: ${body.detail ?? body.title ?? response.statusText}`);
+}
+
+function firstKey(env: Environment): string {
+  const keys = readApiKeys(createEnvironmentReader(env, []), false);
+  return keys[0]?.secret ?? "";
+}

@@ -1,0 +1,33 @@
+import { styleText } from "node:util";
+import type { Config } from "../config.ts";
+import { developmentApiKey } from "../config/credentials.ts";
+
+/** What the banner tells of a gateway. */
+interface Started {
+  url: string;
+  /** Which store was taken. */
+  store: string;
+}
+
+/** What somebody who tries the gateway needs first; never shown in production, because it holds a key. */
+export function banner(config: Config, { url, store }: Started, isTerminal: boolean): string {
+  const strong = (text: string): string => (isTerminal ? styleText("bold", text) : text);
+  const key = config.apiKeys[0];
+  const isDevelopmentKey = key?.secret === developmentApiKey.secret;
+  const lines = [
+    strong(`Tidegate is up at ${url}`),
+    `  demo     ${strong(`${url}/demo`)}`,
+    `  API      ${url}/docs`,
+    `  API key  ${isDevelopmentKey ? key.secret : `${key?.name}, from API_KEYS`}`,
+    `  store    ${store}`,
+    "Publish something:",
+    `  ${curl(url, isDevelopmentKey ? key.secret : "$API_KEY")}`,
+  ];
+  return (isTerminal ? ["", ...lines, ""] : lines).join("\n");
+}
+
+function curl(url: string, key: string): string {
+  const body = JSON.stringify({ channel: "chat:lobby", event: "message", data: { text: "Hello from curl" } });
+  const headers = `-H "Authorization: Bearer ${key}" -H "Content-Type: application/json"`;
+  return `curl -X POST ${url}/v1/publish ${headers} -d '${body}'`;
+}

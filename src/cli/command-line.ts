@@ -1,0 +1,109 @@
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { loadConfig } from "../config.ts";
+import { maskSecrets } from "../config/masking.ts";
+import { ConfigError } from "../config/problems.ts";
+import { mintToken, publish, RefusedCall, type PublishOptions, type TokenOptions } from "./backend-calls.ts";
+import { exitCodes, type Host } from "./host.ts";
+
+const exitCodeHelp = `
+Exit codes:
+  ${exitCodes.fine}   fine
+  ${exitCodes.failed}   failed, or drained past the deadline
+  ${exitCodes.usage}  the command line was not understood
+  ${exitCodes.config}  the configuration cannot be used; every mistake is named
+
+Settings come from the environment: see docs/settings.md.`;
+
+/** Runs one command and resolves with the exit code of the process. */
+export async function runCommandLine(words: readonly string[], host: Host): Promise<number> {
+  let code: number = exitCodes.fine;
+  const program = createProgram(host, (done) => (code = done));
+  try {
+    await program.parseAsync(words.length === 0 ? ["start"] : words, { from: "user" });
+    return code;
+  } catch (error) {
+    return explain(error, host);
+  }
+}
+
+function explain(error: unknown, host: Host): number {
+  // Commander has said it already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
+  if (error instanceof ConfigError) {
+    host.complain(error.message);
+    return exitCodes.config;
+  }
+  host.complain(error instanceof RefusedCall ? error.message : `tidegate: ${String(error)}`);
+  return exitCodes.failed;
+}
+
+function createProgram(host: Host, finish: (code: number) => void): Command {
+  const program = new Command("tidegate")
+    .description("A horizontally scaled real-time gateway for Socket.IO clients.")
+    .version(version())
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => host.print(text.trimEnd()),
+      writeErr: (text) => host.complain(text.trimEnd()),
+    })
+    .addHelpText("after", exitCodeHelp);
+  addStart(program, host, finish);
+  addToken(program, host);
+  addPublish(program, host);
+  addConfig(program, host);
+  return program;
+}
+
+function addStart(program: Command, host: Host, finish: (code: number) => void): void {
+  program
+    .command("start")
+    .description("run one gateway node until SIGTERM or SIGINT (what happens without a command)")
+    .action(async () => {
+      // Loaded only here: the other commands need no server, and answer at once without it.
+      const { start } = await import("./start.ts");
+      finish(await start(host));
+    });
+}
+
+function addToken(program: Command, host: Host): void {
+  addTarget(program.command("token <user>"))
+    .description("log a user in at a running gateway and print the token")
+    .option("--role <role...>", "roles of the session")
+    .option("--ttl <seconds>", "life of the session", wholeNumber)
+    .option("--json", "print the whole answer")
+    .action(async (user: string, options: TokenOptions) => host.print(await mintToken(host.env, user, options)));
+}
+
+function addPublish(program: Command, host: Host): void {
+  addTarget(program.command("publish <channel> <event> <json>"))
+    .description("publish into a channel of a running gateway")
+    .option("--idempotency-key <key>", "a repeat with the same key is not published again")
+    .action(async (channel: string, event: string, json: string, options: PublishOptions) =>
+      host.print(await publish(host.env, { channel, event, json }, options)),
+    );
+}
+
+function addTarget(command: Command): Command {
+  return command
+    .option("--url <url>", "address of the gateway (default: this machine, port PORT or 3000)")
+    .option("--key <secret>", "API key (default: the first of API_KEYS, else the development key)");
+}
+
+function addConfig(program: Command, host: Host): void {
+  program
+    .command("config")
+    .description("check the configuration and print what holds, secrets masked")
+    .action(() => host.print(JSON.stringify(maskSecrets(loadConfig(host.env)), null, 2)));
+}
+
+function wholeNumber(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("must be a whole number above 0.");
+}
+
+function version(): string {
+  const file = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(file) as { version: string }).version;
+}

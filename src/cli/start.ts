@@ -1,0 +1,34 @@
+import { loadConfig } from "../config.ts";
+import { createGateway, type Gateway } from "../gateway.ts";
+import { createLogger, type Logger } from "../runtime/logger.ts";
+import { banner } from "./banner.ts";
+import { exitCodes, type Host } from "./host.ts";
+
+/** Runs one node until it is asked to go. Resolves with the exit code once it has gone. */
+export async function start(host: Host): Promise<number> {
+  const config = loadConfig(host.env);
+  const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
+  const gateway = await createGateway(config, { log });
+  host.onStrayError((kind, error) => {
+    // One broken promise must not cost ten thousand connections: said, counted, and the node goes on.
+    log.error({ kind, err: error }, "an error nobody caught");
+    gateway.metrics.strayErrors.inc({ kind });
+  });
+  const drained = drainOnSignal(host, gateway, log);
+  await gateway.start();
+  if (!config.isProduction) host.print(banner(config, gateway, host.isTerminal));
+  return (await drained) ? exitCodes.fine : exitCodes.failed;
+}
+
+/** Resolves when the node has drained after the first signal: true where it met the deadline. A second one ends it at once. */
+function drainOnSignal(host: Host, gateway: Gateway, log: Logger): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    let isDraining = false;
+    host.onSignal((signal) => {
+      if (isDraining) return host.exit(exitCodes.failed);
+      isDraining = true;
+      log.info({ signal }, "draining");
+      gateway.drain().then(resolve, reject);
+    });
+  });
+}

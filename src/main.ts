@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+import { runCommandLine } from "./cli/command-line.ts";
+
+/** The one place that touches the process: its variables, signals, stray errors and end. */
+const code = await runCommandLine(process.argv.slice(2), {
+  env: process.env,
+  isTerminal: process.stdout.isTTY,
+  print: (text) => void process.stdout.write(`${text}\n`),
+  complain: (text) => void process.stderr.write(`${text}\n`),
+  onSignal(listener) {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => listener(signal));
+  },
+  onStrayError(listener) {
+    process.on("uncaughtException", (error) => listener("exception", error));
+    process.on("unhandledRejection", (reason) => listener("rejection", reason));
+  },
+  exit: (exitCode) => process.exit(exitCode),
+});
+process.exit(code);
