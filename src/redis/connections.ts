@@ -13,12 +13,20 @@ export type RedisAddress =
  * What a connection is for. Each role has one connection with that name (`CLIENT LIST` shows it) and its own patience:
  * - `commands`: short commands; fails fast, so that a request is refused instead of waiting.
  * - `subscriber`: publications (sharded pub/sub); waits for ever and subscribes again by itself.
+ * - `notices`: "this board changed" (sharded pub/sub), apart from the publications' hot path; waits for ever.
  * - `control-publisher`, `control-subscriber`: the Socket.IO adapter; wait for ever.
  * - `blocking`: blocking stream reads; waits for ever.
  * - `bridges`: plain pub/sub from backends; waits for ever.
  */
 export type RedisRole =
-  "commands" | "subscriber" | "control-publisher" | "control-subscriber" | "blocking" | "bridges" | "control-log";
+  | "commands"
+  | "subscriber"
+  | "notices"
+  | "control-publisher"
+  | "control-subscriber"
+  | "blocking"
+  | "bridges"
+  | "control-log";
 
 export interface RedisConnections {
   readonly address: RedisAddress;
@@ -64,6 +72,7 @@ export function createRedisConnections({ address, nodeId, log }: RedisConnection
 /** Roles whose commands must survive an outage; all others fail fast. */
 const patientRoles: ReadonlySet<RedisRole> = new Set([
   "subscriber",
+  "notices",
   "control-publisher",
   "control-subscriber",
   "blocking",
@@ -119,7 +128,7 @@ function connectCluster(urls: readonly string[], options: ConnectionOptions): Cl
   const clusterOptions = {
     enableOfflineQueue: enableOfflineQueue ?? true,
     enableAutoPipelining: options.enableAutoPipelining,
-    shardedSubscribers: options.connectionName?.startsWith("tidegate:subscriber:") ?? false,
+    shardedSubscribers: /^tidegate:(subscriber|notices):/.test(options.connectionName ?? ""),
     slotsRefreshInterval: 2_000,
     clusterRetryStrategy: (attempt) => Math.min(100 + attempt * 50, 1_000),
     redisOptions: { ...redisOptions, ...first },

@@ -21,6 +21,19 @@ export interface Keys {
   /** String, the last stamp given to any publication; no TTL (one key); not used on Cluster. */
   stamp(): string;
 
+  /** Hash of what a board's scripts agree on (see `board.lua`); TTL: seasonal boards only, past their archive; tag: channel. */
+  boardState(board: string): string;
+  /** Sorted set of `<place><member>` by score; TTL: the season's archive, none without seasons (it is the data); tag: channel. */
+  boardRanking(board: string, season: string | null): string;
+  /** Hash of member to `<place><score>`; TTL and tag: as the ranking. */
+  boardPlaces(board: string, season: string | null): string;
+  /** Hash of member to its data as JSON; TTL and tag: as the ranking. */
+  boardData(board: string, season: string | null): string;
+  /** Sharded pub/sub channel that says "this board changed" to the nodes that watch it; tag: channel. */
+  boardTouched(board: string): string;
+  /** Hash { version, rank, score, total, nextAt } as last published; TTL: a day, renewed by each use; tag: channel. */
+  rankState(channel: string): string;
+
   /** Hash of a login; TTL: idle time, up to the session's end; tag: user (a session id carries it, see `auth/session-id.ts`). */
   session(userTag: string, sessionId: string): string;
   /** Sorted set of a user's session ids by creation; TTL: until the last of them ends; tag: user. */
@@ -77,6 +90,7 @@ export interface Keys {
 
 export function createKeys(prefix: string): Keys {
   const of = (room: string, id: string, part: string): string => `${prefix}:{${room}:${encodeId(id)}}:${part}`;
+  const ofBoard = (board: string, part: string): string => of("ch", `leaderboard:${board}`, part);
   return {
     prefix,
     channelMeta: (channel) => of("ch", channel, "meta"),
@@ -84,6 +98,12 @@ export function createKeys(prefix: string): Keys {
     channelIdempotency: (channel, key) => of("ch", channel, `once:${encodeId(key)}`),
     channelFeed: (channel) => of("ch", channel, "feed"),
     stamp: () => `${prefix}:stamp`,
+    boardState: (board) => ofBoard(board, "board"),
+    boardRanking: (board, season) => ofBoard(board, `ranking${inSeason(season)}`),
+    boardPlaces: (board, season) => ofBoard(board, `places${inSeason(season)}`),
+    boardData: (board, season) => ofBoard(board, `data${inSeason(season)}`),
+    boardTouched: (board) => ofBoard(board, "touched"),
+    rankState: (channel) => of("ch", channel, "rank"),
     session: (userTag, sessionId) => of("user", userTag, `session:${encodeId(sessionId)}`),
     userSessions: (userTag) => of("user", userTag, "sessions"),
     revokedToken: (jti) => of("token", jti, "revoked"),
@@ -110,6 +130,8 @@ export function createKeys(prefix: string): Keys {
     of,
   };
 }
+
+const inSeason = (season: string | null): string => (season === null ? "" : `:${season}`);
 
 /** Longest id written out; a longer one is named by its digest. */
 const longestPlainId = 128;
