@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { GatewayError } from "./errors.ts";
+import { fieldPath } from "./field-path.ts";
 
 /**
  * Parses a value from outside; a wrong one is `bad_request` naming its first wrong field as a path. `at` is where the
@@ -14,7 +15,7 @@ export function parseWith<S extends z.ZodType>(schema: S, value: unknown, at = "
 function wrongField(issue: z.core.$ZodIssue | undefined, at: string): GatewayError {
   if (issue === undefined) return new GatewayError("bad_request");
   const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
-  const field = path.reduce(join, at);
+  const field = fieldPath(path, at);
   const reason = reasonOf(issue);
   return field === "" ? new GatewayError("bad_request", reason) : wrong(field, reason);
 }
@@ -28,14 +29,4 @@ function reasonOf(issue: z.core.$ZodIssue): string {
   if (issue.code === "unrecognized_keys") return "is not known here";
   if (issue.message.endsWith("received undefined")) return "is required";
   return issue.message.replace(/^Invalid input: /, "");
-}
-
-/** Longest name written out in a path: names of unknown fields are chosen by strangers. */
-const longestName = 64;
-
-function join(path: string, step: PropertyKey): string {
-  if (typeof step === "number") return `${path}[${step}]`;
-  const name = String(step).slice(0, longestName);
-  if (!/^\w+$/.test(name)) return `${path}[${JSON.stringify(name.toWellFormed())}]`;
-  return path === "" ? name : `${path}.${name}`;
 }
