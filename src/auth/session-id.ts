@@ -1,0 +1,29 @@
+import { createHash, randomBytes } from "node:crypto";
+
+/**
+ * A session's id is its user's tag, a dot, and 128 random bits. The tag is in the hash tag of the session's key and of
+ * the user's index, so that one script can change both, on a Cluster too, knowing nothing but the id.
+ */
+const form = /^[\w-]{16}\.[\w-]{22}$/;
+
+const tagLength = 16;
+
+/** 96 bits of the user's digest. */
+export function userTagOf(userId: string): string {
+  return createHash("sha256").update(userId).digest("base64url").slice(0, tagLength);
+}
+
+export function createSessionId(userId: string): string {
+  return `${userTagOf(userId)}.${randomBytes(16).toString("base64url")}`;
+}
+
+/** False for what was never made here; nobody needs to ask the store about it. */
+export const isSessionId = (id: string): boolean => form.test(id);
+
+/** The tag within an id. */
+export const tagOfSession = (sessionId: string): string => sessionId.slice(0, tagLength);
+
+/** True for ids made for this user, alive or not. */
+export function isSessionOf(userId: string, sessionId: string): boolean {
+  return isSessionId(sessionId) && tagOfSession(sessionId) === userTagOf(userId);
+}

@@ -1,0 +1,107 @@
+import { GatewayError } from "../protocol/errors.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { createSessionId, isSessionId } from "./session-id.ts";
+import type { Session, SessionGlimpse, SessionStore } from "./session-store.ts";
+import { orUnavailable } from "./unavailable.ts";
+
+export interface SessionOptions {
+  /** Life of a session whose creator does not say. @default 86400 */
+  sessionTtlSeconds?: number | undefined;
+  /** Longest life a creator may ask for. @default 2592000, thirty days */
+  maxSessionTtlSeconds?: number | undefined;
+  /**
+   * A session not seen for so long ends before its time; it is seen when it authenticates. Longer than any token lives,
+   * so that an open connection keeps its session. @default 604800, seven days
+   */
+  sessionIdleSeconds?: number | undefined;
+  /** Sessions of one user; the oldest is let go where another begins. @default 100 */
+  maxSessionsPerUser?: number | undefined;
+}
+
+export interface Login {
+  userId: string;
+  roles?: readonly string[] | undefined;
+  channels?: { subscribe?: readonly string[] | undefined; publish?: readonly string[] | undefined } | undefined;
+  data?: Record<string, unknown> | undefined;
+  /** @default the configured life */
+  ttlSeconds?: number | undefined;
+}
+
+/** Logins kept in Redis. Every method throws `unavailable` where Redis does not answer. */
+export interface Sessions {
+  /** `letGo` are sessions of the user that ended because there were too many: their sockets are the caller's to close. */
+  create(login: Login): Promise<{ session: Session; letGo: string[] }>;
+  /** What a handshake must know; undefined where the session has ended or never was. */
+  glimpse(sessionId: string): Promise<SessionGlimpse | undefined>;
+  get(sessionId: string): Promise<Session | undefined>;
+  /** Oldest first. */
+  list(userId: string): Promise<Session[]>;
+  /** Notes that the session was seen; writes at most once a minute. */
+  touch(sessionId: string, seen: { lastSeenAt: number | undefined; userAgent?: string | undefined }): Promise<void>;
+  /** Answers whose it was, undefined where there was none. */
+  end(sessionId: string): Promise<string | undefined>;
+  /** Answers the ids of those that were alive. */
+  endAll(userId: string, except?: string): Promise<string[]>;
+}
+
+const touchPauseMs = 60_000;
+const maxUserAgentLength = 256;
+
+export function createSessions(
+  { store, clock }: { store: SessionStore; clock: Clock },
+  {
+    sessionTtlSeconds = 86_400,
+    maxSessionTtlSeconds = 30 * 86_400,
+    sessionIdleSeconds = 7 * 86_400,
+    maxSessionsPerUser = 100,
+  }: SessionOptions = {},
+): Sessions {
+  const limits = { idleMs: sessionIdleSeconds * 1_000, maxPerUser: maxSessionsPerUser };
+
+  function lifeMs(ttlSeconds = Math.min(sessionTtlSeconds, maxSessionTtlSeconds)): number {
+    if (ttlSeconds <= maxSessionTtlSeconds) return ttlSeconds * 1_000;
+    throw new GatewayError("bad_request", `ttlSeconds must be at most ${maxSessionTtlSeconds}`, {
+      field: "ttlSeconds",
+    });
+  }
+
+  return {
+    async create({ userId, roles = [], channels = {}, data, ttlSeconds }) {
+      const { subscribe = [], publish = [] } = channels;
+      const login = { sessionId: createSessionId(userId), userId, data, roles, channels: { subscribe, publish } };
+      const created = await orUnavailable(store.create({ ...login, lifeMs: lifeMs(ttlSeconds) }, limits));
+      const { createdAt, expiresAt, letGo } = created;
+      const { data: _data, ...rest } = login;
+      const session = { ...rest, createdAt, lastSeenAt: createdAt, expiresAt, ...(data !== undefined && { data }) };
+      return { session, letGo };
+    },
+
+    async glimpse(sessionId) {
+      return isSessionId(sessionId) ? orUnavailable(store.glimpse(sessionId)) : undefined;
+    },
+
+    async get(sessionId) {
+      return isSessionId(sessionId) ? orUnavailable(store.get(sessionId)) : undefined;
+    },
+
+    list: (userId) => orUnavailable(store.list(userId)),
+
+    async touch(sessionId, { lastSeenAt, userAgent }) {
+      if (lastSeenAt !== undefined && clock.now() - lastSeenAt < touchPauseMs) return;
+      const touch = { pauseMs: touchPauseMs, idleMs: limits.idleMs, userAgent: presentable(userAgent) };
+      await orUnavailable(store.touch(sessionId, touch));
+    },
+
+    async end(sessionId) {
+      return isSessionId(sessionId) ? orUnavailable(store.end(sessionId)) : undefined;
+    },
+
+    endAll: (userId, except) => orUnavailable(store.endAll(userId, except)),
+  };
+}
+
+/** A header is a stranger's text: a line of it, for people to read. */
+function presentable(userAgent: string | undefined): string | undefined {
+  // oxlint-disable-next-line no-control-regex
+  return userAgent?.replaceAll(/[^\u0020-\u007e]/g, "").slice(0, maxUserAgentLength);
+}

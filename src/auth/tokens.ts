@@ -1,0 +1,206 @@
+import { createPublicKey, createSecretKey, randomBytes, type KeyObject } from "node:crypto";
+import { compactVerify, createRemoteJWKSet, customFetch, errors, type CompactVerifyGetKey } from "jose";
+import jsonwebtoken from "jsonwebtoken";
+import { GatewayError } from "../protocol/errors.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { readClaims, type ClaimRules, type TokenClaims } from "./claims.ts";
+import { createFreshness } from "./freshness.ts";
+import type { ChannelGrants } from "./identity.ts";
+import { readStrictObject } from "./strict-json.ts";
+import { readTokenForm } from "./token-form.ts";
+import { algorithmsOf, type JwksOptions, type TokenAlgorithm, type TokenOptions } from "./token-options.ts";
+
+/**
+ * Reads and signs tokens. The libraries check signatures and nothing else: what a header may hold (`token-form.ts`) and
+ * what a payload must say (`claims.ts`) is judged here in the same way for every kind of key, so that neither library's
+ * habits show. A refusal says nothing of why, and its message holds nothing of the token.
+ */
+export interface Tokens {
+  /** Throws `unauthorized`, `token_expired` for an otherwise valid token, `unavailable` where keys cannot be fetched. */
+  verify(token: unknown): Promise<TokenClaims>;
+  /** The same, but an expired token is as good as another: for revoking. */
+  read(token: unknown): Promise<TokenClaims>;
+  /** Undefined where the gateway has no signing key, as with a public key or a JWKS. */
+  issue(subject: TokenSubject): IssuedToken | undefined;
+}
+
+export interface TokenSubject {
+  userId: string;
+  sessionId: string;
+  roles: readonly string[];
+  channels: ChannelGrants;
+  /** Epoch milliseconds; the token ends then at the latest. */
+  sessionExpiresAt: number;
+}
+
+export interface IssuedToken {
+  token: string;
+  tokenId: string;
+  /** Epoch milliseconds. */
+  expiresAt: number;
+}
+
+/** Throws, or rejects, where the signature is not right. */
+type CheckSignature = (token: string) => unknown;
+
+/** Throws a plain Error where the options cannot work, so that a node does not start with them. */
+export function createTokens(options: TokenOptions, { clock }: { clock: Clock }): Tokens {
+  const algorithms = pinnedAlgorithms(options);
+  const rules = claimRules(options);
+  const checkSignature = createSignatureCheck(options, algorithms, clock);
+
+  async function read(token: unknown): Promise<TokenClaims> {
+    const form = typeof token === "string" ? readTokenForm(token) : undefined;
+    if (form === undefined || !algorithms.some((algorithm) => algorithm === form.algorithm)) throw unauthorized();
+    await passes(checkSignature, token as string);
+    const payload = readStrictObject(form.payload);
+    const claims = payload && readClaims(payload, rules, clock.now());
+    if (claims === undefined) throw unauthorized();
+    return claims;
+  }
+
+  return {
+    read,
+    async verify(token) {
+      const claims = await read(token);
+      if (claims.expiresAt <= clock.now()) throw new GatewayError("token_expired");
+      return claims;
+    },
+    issue: createIssue(options, clock),
+  };
+}
+
+const unauthorized = (): GatewayError => new GatewayError("unauthorized");
+
+/** Libraries throw many things, some of which quote the token: only what is ours goes on. */
+async function passes(checkSignature: CheckSignature, token: string): Promise<void> {
+  try {
+    await checkSignature(token);
+  } catch (error) {
+    throw error instanceof GatewayError ? error : unauthorized();
+  }
+}
+
+function pinnedAlgorithms({ source, algorithms }: TokenOptions): readonly TokenAlgorithm[] {
+  if (source.type === "public-key" && source.pem.includes("PRIVATE KEY")) {
+    throw new Error("the key that verifies tokens must be a public one");
+  }
+  const possible = algorithmsOf(source);
+  const pinned = algorithms ?? possible;
+  if (pinned.length > 0 && pinned.every((algorithm) => possible.includes(algorithm))) return pinned;
+  throw new Error(`with this key the algorithms can only be ${possible.join(", ") || "none"}`);
+}
+
+function claimRules(options: TokenOptions): ClaimRules {
+  const { issuer, audience, maxLifeSeconds = 86_400, clockToleranceSeconds = 5 } = options;
+  if (!(maxLifeSeconds > 0) || !(clockToleranceSeconds >= 0 && clockToleranceSeconds <= 5)) {
+    throw new Error("maxLifeSeconds must be above 0, clockToleranceSeconds from 0 to 5");
+  }
+  return { issuer, audience, maxLifeSeconds, clockToleranceSeconds };
+}
+
+function createSignatureCheck(
+  { source, jwks = {} }: TokenOptions,
+  algorithms: readonly TokenAlgorithm[],
+  clock: Clock,
+): CheckSignature {
+  if (source.type === "jwks") return withKeySet(new URL(source.uri), jwks, algorithms, clock);
+  if (source.type === "secret") return withJsonwebtoken(secretKey(source.secret), algorithms);
+  const key = createPublicKey(source.pem);
+  return algorithms.includes("EdDSA") ? withJose(key, algorithms) : withJsonwebtoken(key, algorithms);
+}
+
+function secretKey(secret: string): KeyObject {
+  if (secret === "") throw new Error("the secret that signs tokens is empty");
+  return createSecretKey(secret, "utf8");
+}
+
+/** A key object made once: jsonwebtoken turns a string into one for each token, at many times the cost of the check. */
+function withJsonwebtoken(key: KeyObject, algorithms: readonly TokenAlgorithm[]): CheckSignature {
+  const options = {
+    algorithms: algorithms as jsonwebtoken.Algorithm[],
+    ignoreExpiration: true,
+    ignoreNotBefore: true,
+  };
+  return (token) => jsonwebtoken.verify(token, key, options);
+}
+
+/** EdDSA, which jsonwebtoken does not know. */
+function withJose(key: KeyObject, algorithms: readonly TokenAlgorithm[]): CheckSignature {
+  return (token) => compactVerify(token, key, { algorithms: [...algorithms] });
+}
+
+/**
+ * Keys of one configured address, which alone is ever asked: no redirect is followed, and what a header names has been
+ * refused before. An unknown `kid` reads the set again, at most once a `cooldownMs`, so that rotation needs no restart
+ * and a stranger with made-up names cannot drive it.
+ */
+function withKeySet(
+  address: URL,
+  { freshMs = 600_000, staleMs = 3_600_000, cooldownMs = 30_000, pauseMs = 1_000, timeoutMs = 5_000 }: JwksOptions,
+  algorithms: readonly TokenAlgorithm[],
+  clock: Clock,
+): CheckSignature {
+  if (!["http:", "https:"].includes(address.protocol)) throw new Error("a JWKS address must be http or https");
+  const keySet = createRemoteJWKSet(address, {
+    cacheMaxAge: Infinity,
+    cooldownDuration: cooldownMs,
+    timeoutDuration: timeoutMs,
+    [customFetch]: (...request: Parameters<typeof fetch>) => {
+      freshness.checkPause();
+      return fetch(...request);
+    },
+  });
+  const freshness = createFreshness(() => keySet.reload(), clock, { freshMs, staleMs, pauseMs });
+
+  const findKey: CompactVerifyGetKey = async (header, token) => {
+    try {
+      await freshness.ensure();
+      return await keySet(header, token);
+    } catch (error) {
+      if (isAboutTheToken(error)) throw error;
+      freshness.failed();
+      throw new GatewayError("unavailable", "The keys that verify tokens cannot be fetched.", {
+        retryAfterMs: pauseMs,
+        cause: error,
+      });
+    }
+  };
+  return (token) => compactVerify(token, findKey, { algorithms: [...algorithms] });
+}
+
+/** The set was read and has no one key for the token; any other failure is the set's. */
+function isAboutTheToken(error: unknown): boolean {
+  return (
+    error instanceof errors.JWKSNoMatchingKey ||
+    error instanceof errors.JWKSMultipleMatchingKeys ||
+    error instanceof errors.JOSENotSupported
+  );
+}
+
+function createIssue(options: TokenOptions, clock: Clock): Tokens["issue"] {
+  const { source, issuer, audience, tokenTtlSeconds = 900, maxLifeSeconds = 86_400 } = options;
+  if (source.type !== "secret") return () => undefined;
+  const key = secretKey(source.secret);
+  const ttlSeconds = Math.min(tokenTtlSeconds, maxLifeSeconds);
+  const common = { ...(issuer !== undefined && { iss: issuer }), ...(audience !== undefined && { aud: audience }) };
+
+  return (subject) => {
+    const iat = Math.floor(clock.now() / 1_000);
+    const exp = Math.min(iat + ttlSeconds, Math.ceil(subject.sessionExpiresAt / 1_000));
+    const jti = randomBytes(16).toString("base64url");
+    const payload = { ...claimsOf(subject), ...common, jti, iat, exp };
+    return {
+      token: jsonwebtoken.sign(payload, key, { algorithm: "HS256" }),
+      tokenId: jti,
+      expiresAt: exp * 1_000,
+    };
+  };
+}
+
+function claimsOf({ userId, sessionId, roles, channels }: TokenSubject): Record<string, unknown> {
+  const claims: Record<string, unknown> = { sub: userId, sid: sessionId };
+  if (roles.length > 0) claims.roles = roles;
+  if (channels.subscribe.length + channels.publish.length > 0) claims.channels = channels;
+  return claims;
+}

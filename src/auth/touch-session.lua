@@ -1,0 +1,18 @@
+-- Notes that a session was seen and moves its idle end, never beyond its own end. At most once a while, whoever asks.
+--
+-- KEYS  1 session
+-- ARGV  1 least time between two notes (ms)  2 idle time after which it ends early (ms)  3 user agent, '' for none
+-- Returns 1 where it was noted, 0 where it was seen a moment ago or is gone.
+local session = KEYS[1]
+local pause, idle, userAgent = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local state = redis.call('HMGET', session, 'expiresAt', 'lastSeenAt')
+local expiresAt, lastSeenAt = tonumber(state[1]), tonumber(state[2])
+if not expiresAt or (lastSeenAt and now - lastSeenAt < pause) then return 0 end
+
+redis.call('HSET', session, 'lastSeenAt', string.format('%.0f', now))
+if userAgent ~= '' then redis.call('HSET', session, 'userAgent', userAgent) end
+redis.call('PEXPIREAT', session, string.format('%.0f', math.min(now + idle, expiresAt)))
+return 1

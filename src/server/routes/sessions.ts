@@ -1,0 +1,137 @@
+import type { Logouts } from "../../auth/logout.ts";
+import type { ConnectionsOf } from "../../auth/revocations.ts";
+import type { Session } from "../../auth/session-store.ts";
+import type { Sessions } from "../../auth/sessions.ts";
+import type { Tokens } from "../../auth/tokens.ts";
+import { GatewayError } from "../../protocol/errors.ts";
+import {
+  createSessionBody,
+  revocationAnswer,
+  sessionCreated,
+  sessionParams,
+  tokenIssued,
+  userParams,
+  userSessionsAnswer,
+  type UserSessionsAnswer,
+} from "../../protocol/sessions.ts";
+import { route, type Route } from "../route.ts";
+
+export interface SessionRouteDeps {
+  sessions: Pick<Sessions, "create" | "get" | "list">;
+  tokens: Pick<Tokens, "issue">;
+  logouts: Pick<Logouts, "session" | "allSessions" | "closeSessions">;
+  connectionsOf: ConnectionsOf;
+}
+
+/** Logins as backends make, read and end them. */
+export function createSessionRoutes(deps: SessionRouteDeps): Route[] {
+  return [createSession(deps), issueToken(deps), listSessions(deps), endSession(deps), endUserSessions(deps)];
+}
+
+/**
+ * Where the gateway verifies with a public key or a JWKS it cannot sign: `token` is null, the backend signs one itself
+ * with the session's id in `sid`, and `expiresAt` is the session's end.
+ */
+function createSession({ sessions, tokens, logouts }: SessionRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/sessions",
+    operationId: "createSession",
+    tag: "Sessions",
+    summary: "Begin a session of a user and get its first token.",
+    status: 201,
+    body: createSessionBody,
+    answer: sessionCreated,
+  } as const;
+
+  return route(definition, async ({ body }) => {
+    const { session, letGo } = await sessions.create(body);
+    if (letGo.length > 0) await logouts.closeSessions(session.userId, letGo);
+    return { body: { sessionId: session.sessionId, ...tokenOf(tokens, session) } };
+  });
+}
+
+function issueToken({ sessions, tokens }: SessionRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/sessions/{sessionId}/token",
+    operationId: "issueToken",
+    tag: "Sessions",
+    summary: "Get a fresh token of a live session.",
+    status: 201,
+    params: sessionParams,
+    answer: tokenIssued,
+  } as const;
+
+  return route(definition, async ({ params }) => {
+    const session = await sessions.get(params.sessionId);
+    if (session === undefined) throw new GatewayError("not_found", "No such session, or it has ended.");
+    return { body: tokenOf(tokens, session) };
+  });
+}
+
+function tokenOf(tokens: Pick<Tokens, "issue">, session: Session): { token: string | null; expiresAt: number } {
+  const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
+  return issued === undefined
+    ? { token: null, expiresAt: session.expiresAt }
+    : { token: issued.token, expiresAt: issued.expiresAt };
+}
+
+function listSessions({ sessions, connectionsOf }: SessionRouteDeps): Route {
+  const definition = {
+    method: "get",
+    path: "/v1/users/{userId}/sessions",
+    operationId: "listUserSessions",
+    tag: "Sessions",
+    summary: "List a user's live sessions, the oldest first.",
+    params: userParams,
+    answer: userSessionsAnswer,
+  } as const;
+
+  return route(definition, async ({ params }) => {
+    const listed = await sessions.list(params.userId);
+    const connections = await connectionsOf(listed.map((session) => session.sessionId));
+    return { body: { sessions: listed.map((session) => toEntry(session, connections)) } };
+  });
+}
+
+/** Everything that is kept, but whose it is: that was asked for. */
+function toEntry(
+  { userId: _asked, roles, channels, ...session }: Session,
+  connections: ReadonlyMap<string, number>,
+): UserSessionsAnswer["sessions"][number] {
+  return {
+    ...session,
+    roles: [...roles],
+    channels: { subscribe: [...channels.subscribe], publish: [...channels.publish] },
+    connections: connections.get(session.sessionId) ?? 0,
+  };
+}
+
+function endSession({ logouts }: SessionRouteDeps): Route {
+  const definition = {
+    method: "delete",
+    path: "/v1/sessions/{sessionId}",
+    operationId: "endSession",
+    tag: "Sessions",
+    summary: "End a session and close its sockets on every node.",
+    params: sessionParams,
+    answer: revocationAnswer,
+  } as const;
+
+  return route(definition, async ({ params }) => ({ body: await logouts.session(params.sessionId) }));
+}
+
+function endUserSessions({ logouts }: SessionRouteDeps): Route {
+  const definition = {
+    method: "delete",
+    path: "/v1/users/{userId}/sessions",
+    operationId: "endUserSessions",
+    tag: "Sessions",
+    summary: "Log a user out everywhere.",
+    params: userParams,
+    answer: revocationAnswer,
+  } as const;
+
+  return route(definition, async ({ params }) => ({ body: await logouts.allSessions(params.userId) }));
+}

@@ -1,0 +1,61 @@
+import type { Logout, Logouts } from "../../auth/logout.ts";
+import type { Revocations } from "../../auth/revocations.ts";
+import { closing } from "../../protocol/closings.ts";
+import {
+  disconnectBody,
+  disconnectionAnswer,
+  revocationAnswer,
+  revokeTokenBody,
+  userParams,
+  type RevokeTokenBody,
+} from "../../protocol/sessions.ts";
+import { route, type Route } from "../route.ts";
+
+export interface TokenRouteDeps {
+  logouts: Pick<Logouts, "token" | "tokenId">;
+  revocations: Pick<Revocations, "disconnectUser">;
+}
+
+/** Throwing out what a session's end does not reach: one token, or a user who may come back. */
+export function createTokenRoutes(deps: TokenRouteDeps): Route[] {
+  return [revokeToken(deps), disconnectUser(deps)];
+}
+
+function revokeToken({ logouts }: TokenRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/tokens/revoke",
+    operationId: "revokeToken",
+    tag: "Sessions",
+    summary: "Make a token useless before its end and close its sockets on every node.",
+    body: revokeTokenBody,
+    answer: revocationAnswer,
+  } as const;
+
+  return route(definition, async ({ body }) => ({ body: await revoke(logouts, body) }));
+}
+
+/** The schema lets through both of the second kind or the first, never a mixture. */
+function revoke(logouts: TokenRouteDeps["logouts"], { token, jti, expiresAt }: RevokeTokenBody): Promise<Logout> {
+  if (jti !== undefined && expiresAt !== undefined) return logouts.tokenId(jti, expiresAt);
+  return logouts.token(token ?? "");
+}
+
+function disconnectUser({ revocations }: TokenRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/users/{userId}/disconnect",
+    operationId: "disconnectUser",
+    tag: "Sessions",
+    summary: "Close a user's sockets on every node; the sessions stay.",
+    params: userParams,
+    body: disconnectBody,
+    answer: disconnectionAnswer,
+  } as const;
+
+  return route(definition, async ({ params, body = {} }) => {
+    const { code = "disconnected_by_backend", message, reconnect } = body;
+    const overrides = { ...(message !== undefined && { message }), ...(reconnect !== undefined && { reconnect }) };
+    return { body: await revocations.disconnectUser(params.userId, closing(code, overrides)) };
+  });
+}
