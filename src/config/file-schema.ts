@@ -119,7 +119,7 @@ const costs = z.strictObject({
 
 const messages = clientEvents.reduce(
   (bucket, event) =>
-    bucket.refine((value) => !((value?.costs?.[event] ?? 0) > value?.capacity), {
+    bucket.refine((value) => !(value?.capacity > 0 && (value.costs?.[event] ?? 0) > value.capacity), {
       path: ["costs", event],
       error: "can never be paid: it is more than the capacity",
       when: always,

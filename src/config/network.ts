@@ -18,7 +18,7 @@ export function readAllowedOrigins(env: EnvironmentReader, isProduction: boolean
 /** An origin is compared letter by letter with what browsers send, so it must be written the way they write it. */
 function checkOrigin(env: EnvironmentReader, origin: string): void {
   const written = URL.canParse(origin) ? new URL(origin).origin : "null";
-  if (written === origin) return;
+  if (written === origin && written !== "null") return;
   const hint = written === "null" ? "an origin reads https://app.example" : `browsers write it ${written}`;
   env.problem("ALLOWED_ORIGINS", `${quoted(origin)} is not an origin: ${hint}`);
 }
@@ -78,5 +78,5 @@ function readSentinel(env: EnvironmentReader, entry: string): { host: string; po
   if (host === "" || Number(port) < 1 || Number(port) > 65_535) {
     env.problem("REDIS_SENTINELS", `${quoted(entry)} must read host:port`);
   }
-  return { host, port: Number(port) };
+  return { host: host.replace(/^\[(.+)\]$/, "$1"), port: Number(port) };
 }

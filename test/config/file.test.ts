@@ -1,0 +1,145 @@
+import { describe, expect, test } from "vitest";
+import { loadConfig, type Config } from "../../src/config.ts";
+import { namesOf, problemsOf, readFrom } from "../support/config-problems.ts";
+
+const load = (file: object): Config =>
+  loadConfig({ GATEWAY_CONFIG: "gateway.json" }, readFrom({ "gateway.json": JSON.stringify(file) }));
+
+const problems = (file: unknown) =>
+  problemsOf(
+    { GATEWAY_CONFIG: "gateway.json" },
+    { "gateway.json": typeof file === "string" ? file : JSON.stringify(file) },
+  );
+
+describe("the JSON file", () => {
+  test("adds everything that the contract shows", () => {
+    const file = {
+      channels: {
+        chat: {
+          subscribe: "public",
+          publish: "public",
+          presence: true,
+          history: { size: 100, ttlSeconds: 300 },
+          conflateMs: 0,
+        },
+      },
+      leaderboards: {
+        daily: { order: "desc", mode: "best", top: 10, tickMs: 100, season: "daily", clientWrites: false },
+      },
+      orders: { transitions: { created: ["confirmed", "cancelled"] }, reorderWindowMs: 5_000 },
+      bridges: [{ pattern: "order:status", channel: "order:{orderId}", event: "order.status" }],
+      limits: {
+        messages: { capacity: 50, refillPerSecond: 20, costs: { publish: 1, subscribe: 1, history: 5 } },
+        handshakes: { capacity: 500, refillPerSecond: 100 },
+        http: { requests: 60_000, windowSeconds: 60 },
+        logins: { requests: 5, windowSeconds: 900 },
+        connectionsPerUser: 20,
+        subscriptionsPerConnection: 128,
+        payloadBytes: 65_536,
+        outboundQueueBytes: 1_048_576,
+      },
+      webhooks: [{ url: "https://backend.example/hooks", secret: "whsec_x", events: ["channel.occupied"] }],
+    };
+
+    expect(load(file)).toMatchObject(file);
+  });
+
+  test("replaces the development's channels and boards where it names its own", () => {
+    const config = load({ channels: { feed: { subscribe: "public" } }, leaderboards: { race: { top: 3 } } });
+
+    expect(config.channels["chat"]).toBeUndefined();
+    expect(Object.keys(config.leaderboards)).toEqual(["race"]);
+    expect(config.leaderboards["race"]).toMatchObject({ top: 3, order: "desc", tickMs: 100 });
+  });
+
+  test("leaves every default in place that it does not name", () => {
+    const config = load({ limits: { messages: { costs: { "order:get": 2 } } } });
+
+    expect(config.limits).toEqual({
+      ...loadConfig({}).limits,
+      messages: { capacity: 50, refillPerSecond: 20, costs: { publish: 1, subscribe: 1, history: 5, "order:get": 2 } },
+    });
+  });
+
+  test("may tune a built-in kind, but not who may subscribe to it", () => {
+    expect(load({ channels: { order: { history: { size: 7 } } } }).channels["order"]?.history?.size).toBe(7);
+    expect(namesOf(problems({ channels: { order: { subscribe: "public" } } }))).toEqual(["channels.order"]);
+  });
+});
+
+describe("a mistake in the JSON file", () => {
+  const mistakes: [path: string, file: unknown][] = [
+    ["GATEWAY_CONFIG", "{,"],
+    ["GATEWAY_CONFIG", []],
+    ["channels.chat.history.size", { channels: { chat: { history: { size: -1 } } } }],
+    ["channels.chat.history.size", { channels: { chat: { history: { size: 1.5 } } } }],
+    ["channels.chat.subscribe", { channels: { chat: { subscribe: "pubic" } } }],
+    ["channels.chat.histroy", { channels: { chat: { histroy: {} } } }],
+    ["channels.a:b", { channels: { "a:b": {} } }],
+    ["channels.", { channels: { "": {} } }],
+    ["leaderboards.daily.top", { leaderboards: { daily: { top: 0 } } }],
+    ["leaderboards.daily.mode", { leaderboards: { daily: { mode: "worst" } } }],
+    ["leaderboards.daily.tickMs", { leaderboards: { daily: { tickMs: 1 } } }],
+    ["orders.transitions.created", { orders: { transitions: { created: "confirmed" } } }],
+    ["orders.reorderWindowMs", { orders: { reorderWindowMs: "5s" } }],
+    ["bridges[0].channel", { bridges: [{ pattern: "x", channel: "unheard-of:1", event: "y" }] }],
+    [
+      "bridges[1].event",
+      {
+        bridges: [
+          { pattern: "x", channel: "order:1", event: "y" },
+          { pattern: "x", channel: "order:1" },
+        ],
+      },
+    ],
+    ["limits.messages.capacity", { limits: { messages: { capacity: 0 } } }],
+    ["limits.messages.refillPerSecond", { limits: { messages: { refillPerSecond: 0 } } }],
+    ["limits.messages.costs.histroy", { limits: { messages: { costs: { histroy: 1 } } } }],
+    ["limits.messages.costs.history", { limits: { messages: { capacity: 4 } } }],
+    ["limits.payloadBytes", { limits: { payloadBytes: 1e12 } }],
+    ["webhooks[0].url", { webhooks: [{ url: "backend.example", secret: "x", events: ["order.status"] }] }],
+    ["webhooks[0].events[0]", { webhooks: [{ url: "https://x.example", secret: "x", events: ["order.stats"] }] }],
+    ["webhooks[0].events", { webhooks: [{ url: "https://x.example", secret: "x", events: [] }] }],
+  ];
+
+  test.each(mistakes)("is told by its path %s: %j", (path, file) => {
+    expect(namesOf(problems(file))).toEqual([path]);
+  });
+
+  test("says which setting or word was meant", () => {
+    expect(problems({ limits: { message: {} }, channels: { chat: { subscribe: "pubic", histroy: {} } } })).toEqual([
+      { name: "channels.chat.subscribe", message: "must be one of public, granted, none; did you mean public?" },
+      { name: "channels.chat.histroy", message: "unknown setting; did you mean history?" },
+      { name: "limits.message", message: "unknown setting; did you mean messages?" },
+    ]);
+  });
+
+  test("is told together with all others, built-in kinds and costs included", () => {
+    const file = {
+      channels: { user: { publish: "public" }, chat: { presence: "yes" } },
+      limits: { messages: { capacity: "many", costs: { publish: -1 } }, logins: { requests: 2.5 } },
+      webhooks: [{}],
+    };
+
+    expect(namesOf(problems(file))).toEqual([
+      "channels.chat.presence",
+      "channels.user",
+      "limits.messages.capacity",
+      "limits.messages.costs.publish",
+      "limits.logins.requests",
+      "webhooks[0].url",
+      "webhooks[0].secret",
+      "webhooks[0].events",
+    ]);
+  });
+
+  test("cannot reach a prototype", () => {
+    const config = loadConfig(
+      { GATEWAY_CONFIG: "gateway.json" },
+      readFrom({ "gateway.json": '{"channels": {"__proto__": {"subscribe": "public"}, "chat": {}}}' }),
+    );
+
+    expect(Object.getPrototypeOf(config.channels)).toBe(Object.prototype);
+    expect(config.channels["__proto__"]).not.toHaveProperty("subscribe");
+  });
+});

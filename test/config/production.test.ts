@@ -1,0 +1,58 @@
+import { describe, expect, test } from "vitest";
+import { loadConfig } from "../../src/config.ts";
+import { developmentApiKey, developmentSecret } from "../../src/config/credentials.ts";
+import { namesOf, problemsOf } from "../support/config-problems.ts";
+
+const good = {
+  NODE_ENV: "production",
+  REDIS_URL: "redis://redis:6379",
+  JWT_SECRET: "j".repeat(32),
+  API_KEYS: `backend:${"k".repeat(32)}`,
+  ALLOWED_ORIGINS: "https://app.example",
+};
+
+describe("in production", () => {
+  test("a complete configuration starts, without the development's channels and boards", () => {
+    const config = loadConfig(good);
+
+    expect(config.isProduction).toBe(true);
+    expect(Object.keys(config.channels)).toEqual(["product"]);
+    expect(config.leaderboards).toEqual({});
+  });
+
+  test("keys, secrets, origins and a store of one's own are all asked for at once", () => {
+    const problems = problemsOf({ NODE_ENV: "production" });
+
+    expect(namesOf(problems).toSorted()).toEqual(["ALLOWED_ORIGINS", "API_KEYS", "JWT_SECRET", "REDIS_URL"]);
+  });
+
+  test.each(["REDIS_URL", "JWT_SECRET", "API_KEYS", "ALLOWED_ORIGINS"] as const)("%s is required", (name) => {
+    expect(namesOf(problemsOf({ ...good, [name]: undefined }))).toEqual([name]);
+  });
+
+  test.each([
+    ["a secret of 31 bytes", { JWT_SECRET: "j".repeat(31) }],
+    ["the development secret", { JWT_SECRET: developmentSecret }],
+    ["the development API key", { API_KEYS: `a:${developmentApiKey.secret}` }],
+    ["one weak API key among others", { API_KEYS: `${good.API_KEYS},weak:short` }],
+  ])("%s counts as missing", (_, env) => {
+    expect(namesOf(problemsOf({ ...good, ...env }))).toEqual(Object.keys(env));
+  });
+
+  test("a secret's length is counted in bytes", () => {
+    expect(problemsOf({ ...good, JWT_SECRET: "é".repeat(16) })).toEqual([]);
+  });
+
+  test("keys from a key set stand in for the secret, but not over plain http", () => {
+    const { JWT_SECRET: _, ...others } = good;
+
+    expect(problemsOf({ ...others, JWKS_URI: "https://issuer.example/jwks.json" })).toEqual([]);
+    expect(namesOf(problemsOf({ ...others, JWKS_URI: "http://issuer.example/jwks.json" }))).toEqual(["JWKS_URI"]);
+  });
+
+  test("sentinels stand in for an address", () => {
+    const { REDIS_URL: _, ...others } = good;
+
+    expect(problemsOf({ ...others, REDIS_SENTINELS: "a:26379", REDIS_SENTINEL_NAME: "main" })).toEqual([]);
+  });
+});
