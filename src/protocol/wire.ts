@@ -7,13 +7,13 @@ import type { ErrorBody, ErrorCode } from "./errors.ts";
  */
 
 /** Where a reader stands in a channel. Offsets start at 1 and have no holes; the epoch changes when the log was lost. */
-export interface StreamPosition {
+export interface Position {
   epoch: string;
   offset: number;
 }
 
 /** One item of a channel. */
-export interface WirePublication<Event extends string = string, Data = unknown> extends StreamPosition {
+export interface WirePublication<Event extends string = string, Data = unknown> extends Position {
   channel: string;
   event: Event;
   data: Data;
@@ -23,11 +23,11 @@ export interface WirePublication<Event extends string = string, Data = unknown> 
 export interface SubscribeRequest {
   channel: string;
   /** Where this reader stood before; without it the answer starts at the channel's present. */
-  since?: StreamPosition;
+  since?: Position;
 }
 
 /** `recovered`: `publications` is all that came after `since`. Otherwise it is empty and the position is the current one. */
-export interface SubscribeAnswer extends StreamPosition {
+export interface SubscribeAnswer extends Position {
   channel: string;
   recovered: boolean;
   publications: WirePublication[];
@@ -46,18 +46,18 @@ export interface PublishMessage {
   idempotencyKey?: string;
 }
 
-export interface PublishAnswer extends StreamPosition {
+export interface PublishAnswer extends Position {
   channel: string;
   duplicate: boolean;
 }
 
 export interface HistoryRequest {
   channel: string;
-  since?: StreamPosition;
+  since?: Position;
   limit?: number;
 }
 
-export interface HistoryAnswer extends StreamPosition {
+export interface HistoryAnswer extends Position {
   channel: string;
   publications: WirePublication[];
 }

@@ -1,0 +1,37 @@
+export type Listener<Argument> = (argument: Argument) => void;
+
+/** Takes a listener away again. Harmless when repeated. */
+export type Off = () => void;
+
+/** Listeners by event. One that throws does not keep the others from hearing; its error surfaces as an uncaught one. */
+export class Emitter<Events extends object> {
+  readonly #listeners = new Map<keyof Events, Set<Listener<never>>>();
+
+  get isHeard(): boolean {
+    return this.#listeners.size > 0;
+  }
+
+  on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): Off {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    // A listener added twice is heard twice and taken away twice, so each gets an identity of its own.
+    const added: Listener<Events[Name]> = (argument) => listener(argument);
+    this.#listeners.set(name, listeners.add(added));
+    return () => {
+      listeners.delete(added);
+      if (listeners.size === 0 && this.#listeners.get(name) === listeners) this.#listeners.delete(name);
+    };
+  }
+
+  emit<Name extends keyof Events>(name: Name, argument: Events[Name]): void {
+    const listeners = this.#listeners.get(name) as Set<Listener<Events[Name]>> | undefined;
+    for (const listener of [...(listeners ?? [])]) {
+      try {
+        listener(argument);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import type { ClosingCode } from "../protocol/closings.ts";
+import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
+
+/** Codes of the gateway's catalogues, and three of the client's own. */
+export type TidegateErrorCode = ErrorCode | ClosingCode | "timeout" | "disconnected" | "closed";
+
+const temporaryCodes: ReadonlySet<TidegateErrorCode> = new Set([
+  "timeout",
+  "disconnected",
+  "rate_limited",
+  "connection_limit",
+  "draining",
+  "unavailable",
+  "internal",
+]);
+
+/** Whether the same request may succeed later. */
+export const isTemporary = (code: TidegateErrorCode): boolean => temporaryCodes.has(code);
+
+/** Whatever goes wrong in this client: refused by the gateway, or never answered. */
+export class TidegateError extends Error {
+  readonly code: TidegateErrorCode;
+  /** Milliseconds after which a repeat may succeed, where the gateway said so. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: TidegateErrorCode, message: string, options: { retryAfterMs?: number; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.name = "TidegateError";
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  static of({ code, message, retryAfterMs }: ErrorBody): TidegateError {
+    return new TidegateError(code, message, retryAfterMs === undefined ? {} : { retryAfterMs });
+  }
+}

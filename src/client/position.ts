@@ -1,0 +1,48 @@
+import type { Position, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
+
+/** How a publication stands to a reader's position: the one that follows, one it had, or one that comes too early. */
+export type Fit = "next" | "repeat" | "hole";
+
+/** A publication of another epoch is a hole: only the gateway can say what became of the log. */
+export function fit(position: Position, publication: Position): Fit {
+  if (publication.epoch !== position.epoch) return "hole";
+  if (publication.offset <= position.offset) return "repeat";
+  return publication.offset === position.offset + 1 ? "next" : "hole";
+}
+
+export interface Merged {
+  /** Where the reader stands before `missed`: its old position where that was recovered, else the channel's present. */
+  start: Position;
+  /** What the answer brought back, in order. */
+  missed: WirePublication[];
+  /** What arrived by itself before the answer did and comes after it, in order. */
+  live: WirePublication[];
+  /** False where something is missing behind what is here; the reader has to ask again. */
+  isWhole: boolean;
+}
+
+/**
+ * Joins the answer of a subscription with the publications that came while it was under way. Each is kept once and in
+ * order; after the first hole nothing is kept.
+ */
+export function merge(since: Position | undefined, answer: SubscribeAnswer, early: readonly WirePublication[]): Merged {
+  const present: Position = { epoch: answer.epoch, offset: answer.offset };
+  const start = since !== undefined && answer.recovered ? since : present;
+  const missed = follow(start, answer.recovered ? answer.publications : []);
+  const isAnswerWhole = missed.isWhole && fit(missed.end, present) === "repeat";
+  const live = isAnswerWhole ? follow(missed.end, early) : { kept: [], isWhole: false };
+  return { start, missed: missed.kept, live: live.kept, isWhole: live.isWhole };
+}
+
+function follow(start: Position, publications: readonly WirePublication[]) {
+  const kept: WirePublication[] = [];
+  let end = start;
+  for (const publication of publications) {
+    const found = fit(end, publication);
+    if (found === "hole") return { kept, end, isWhole: false };
+    if (found === "repeat") continue;
+    kept.push(publication);
+    end = publication;
+  }
+  return { kept, end, isWhole: true };
+}

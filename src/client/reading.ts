@@ -1,0 +1,150 @@
+import type { Position, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
+import type { TidegateError } from "./errors.ts";
+import { fit, merge } from "./position.ts";
+
+/** `recovering`: subscribed before, and finding out what was missed. */
+export type ChannelState = "unsubscribed" | "subscribing" | "subscribed" | "recovering";
+
+/** What a reader is told; channel.ts says what each means. */
+export interface ReadingEvents {
+  publication: WirePublication & { recovered: boolean };
+  snapshot: { snapshot: unknown; position: Position };
+  recovered: { position: Position; count: number };
+  reset: { position: Position; previous: Position; snapshot?: unknown };
+  state: { state: ChannelState; previous: ChannelState };
+  unsubscribed: { code: TidegateError["code"]; message: string; willReturn: boolean };
+}
+
+export type Tell = <Name extends keyof ReadingEvents>(name: Name, argument: ReadingEvents[Name]) => void;
+
+/** Most publications kept while something before them is missing. Beyond it the oldest go; that hole is then asked for. */
+const mostEarly = 10_000;
+
+/**
+ * What one reader has seen of a channel: each publication once, in order, whatever arrives. It either follows (nothing is
+ * missing up to its position) or is behind, keeping what comes until an answer says what was missed.
+ */
+export class Reading {
+  readonly #tell: Tell;
+  #state: ChannelState = "unsubscribed";
+  #position: Position | undefined;
+  #isFollowing = false;
+  #isReplaying = false;
+  /** Missed publications delivered since it fell behind; undefined where nothing can have been missed. */
+  #broughtBack: number | undefined;
+  #early: WirePublication[] = [];
+  /** Another one for each beginning, so that a delivery notices when a listener ended its reading. */
+  #round = 0;
+
+  constructor(tell: Tell) {
+    this.#tell = tell;
+  }
+
+  get state(): ChannelState {
+    return this.#state;
+  }
+
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  get isFollowing(): boolean {
+    return this.#isFollowing;
+  }
+
+  begin(since: Position | undefined): void {
+    this.#round += 1;
+    this.#position = since;
+    this.#broughtBack = since === undefined ? undefined : 0;
+    this.#setState("subscribing");
+  }
+
+  end(): void {
+    this.#round += 1;
+    this.#position = undefined;
+    this.#isFollowing = this.#isReplaying = false;
+    this.#early = [];
+    this.#setState("unsubscribed");
+  }
+
+  /** What comes from now on may have something missing before it. */
+  fallBehind(): void {
+    this.#isFollowing = this.#isReplaying = false;
+    this.#early = [];
+    if (this.#state !== "subscribed") return;
+    this.#broughtBack = 0;
+    this.#setState("recovering");
+  }
+
+  /** Socket.IO's own recovery goes on where it stopped: first what was missed, then, after `replayed`, what is new. */
+  resume(): void {
+    this.#isFollowing = this.#isReplaying = true;
+  }
+
+  replayed(): void {
+    this.#isReplaying = false;
+    if (this.#isFollowing) this.catchUp();
+  }
+
+  /** Nothing is missing any more. */
+  catchUp(): void {
+    this.#isFollowing = true;
+    const count = this.#broughtBack;
+    this.#broughtBack = undefined;
+    if (count !== undefined && this.#position !== undefined)
+      this.#tell("recovered", { position: this.#position, count });
+    this.#setState("subscribed");
+  }
+
+  /** False where a hole showed: it has fallen behind. */
+  receive(publication: WirePublication): boolean {
+    if (!this.#isFollowing || this.#position === undefined) return this.#keep(publication);
+    const found = fit(this.#position, publication);
+    if (found === "next") this.#deliver([publication], this.#isReplaying);
+    if (found !== "hole") return true;
+    this.fallBehind();
+    this.#keep(publication);
+    return false;
+  }
+
+  /** Takes the answer to a subscription. False where something is still missing. */
+  take(since: Position | undefined, answer: SubscribeAnswer): boolean {
+    const merged = merge(since, answer, this.#early);
+    const round = this.#round;
+    this.#early = [];
+    this.#position = merged.start;
+    if (!answer.recovered) this.#startAnew(since, answer, merged.start);
+    this.#deliver(merged.missed, true, round);
+    this.#deliver(merged.live, false, round);
+    return merged.isWhole;
+  }
+
+  #startAnew(previous: Position | undefined, { snapshot }: SubscribeAnswer, position: Position): void {
+    const round = this.#round;
+    this.#broughtBack = undefined;
+    if (previous !== undefined)
+      this.#tell("reset", { position, previous, ...(snapshot !== undefined && { snapshot }) });
+    if (snapshot !== undefined && this.#round === round) this.#tell("snapshot", { snapshot, position });
+  }
+
+  #deliver(publications: readonly WirePublication[], recovered: boolean, round = this.#round): void {
+    for (const publication of publications) {
+      if (this.#round !== round) return;
+      this.#position = { epoch: publication.epoch, offset: publication.offset };
+      if (recovered) this.#broughtBack = (this.#broughtBack ?? 0) + 1;
+      this.#tell("publication", { ...publication, recovered });
+    }
+  }
+
+  #keep(publication: WirePublication): true {
+    if (this.#early.push(publication) > mostEarly) this.#early.splice(0, mostEarly / 2);
+    return true;
+  }
+
+  #setState(state: ChannelState): void {
+    if (state === this.#state) return;
+    const previous = this.#state;
+    this.#state = state;
+    this.#tell("state", { state, previous });
+  }
+}

@@ -1,0 +1,210 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Server, type Socket } from "socket.io";
+import { closing, type ClosingCode } from "../../src/protocol/closings.ts";
+import type { ErrorBody } from "../../src/protocol/errors.ts";
+import type {
+  Acknowledgement,
+  AnswerOf,
+  ClientToServerEvents,
+  Position,
+  RequestName,
+  RequestOf,
+  ServerToClientEvents,
+  SubscribeAnswer,
+  Unsubscribed,
+  WirePublication,
+} from "../../src/protocol/wire.ts";
+
+/**
+ * A small node that keeps the client's side of the contract: a log in memory per channel with epoch and offsets,
+ * recovery from it, refusals and cuts on demand. It exists so that the client's behaviour under trouble is tested
+ * without everything else a gateway is.
+ */
+export interface ContractServer {
+  readonly url: string;
+  readonly log: Map<string, ChannelLog>;
+  /** Handshakes so far, with the token each brought. */
+  readonly handshakes: string[];
+  /** Client events so far, by name. */
+  readonly requests: { name: RequestName; message: object }[];
+  publish(channel: string, event: string, data: unknown): WirePublication;
+  /** A new epoch: what was logged is lost. */
+  reset(channel: string): void;
+  /** Sends to subscribers without the log knowing, or leaves out what the log has. */
+  lose(channel: string, event: string, data: unknown): WirePublication;
+  /** Ends every connection under the client's feet. */
+  cut(): void;
+  close(code: ClosingCode, overrides?: { reconnect?: boolean }): void;
+  drain(reconnectAfterMs: number): void;
+  expireSoon(expiresAt: number): void;
+  takeAway(unsubscribed: Unsubscribed): void;
+  stop(): Promise<void>;
+}
+
+export interface ContractServerOptions {
+  /** Refuses a handshake; undefined lets it in. */
+  refuseHandshake?: (token: unknown) => ErrorBody | undefined;
+  /** Refuses a request; "silence" leaves it unanswered. */
+  refuseRequest?: (name: RequestName, message: object) => ErrorBody | "silence" | undefined;
+  /** Milliseconds between doing what was asked and answering. @default 0 */
+  answerDelayMs?: (name: RequestName) => number;
+  snapshot?: (channel: string) => unknown;
+  /** Socket.IO's own connection state recovery. @default false */
+  recovery?: boolean;
+  /** @default 10_000 */
+  logSize?: number;
+}
+
+class ChannelLog {
+  epoch = randomEpoch();
+  offset = 0;
+  publications: WirePublication[] = [];
+  readonly published = new Map<string, Position>();
+
+  append(channel: string, event: string, data: unknown, size: number): WirePublication {
+    this.offset += 1;
+    const publication = { channel, epoch: this.epoch, offset: this.offset, event, data, publishedAt: Date.now() };
+    this.publications.push(publication);
+    if (this.publications.length > size) this.publications.shift();
+    return publication;
+  }
+
+  /** All after `since`, or undefined where that is not known to be all. */
+  after(since: Position): WirePublication[] | undefined {
+    const first = this.publications[0]?.offset ?? this.offset + 1;
+    if (since.epoch !== this.epoch || since.offset > this.offset || since.offset < first - 1) return undefined;
+    return this.publications.filter(({ offset }) => offset > since.offset);
+  }
+
+  get position(): Position {
+    return { epoch: this.epoch, offset: this.offset };
+  }
+}
+
+type ServerSocket = Socket<ClientToServerEvents, ServerToClientEvents>;
+
+const randomEpoch = (): string => Math.random().toString(36).slice(2, 10);
+
+export async function startContractServer(options: ContractServerOptions = {}): Promise<ContractServer> {
+  const { logSize = 10_000 } = options;
+  const http = createServer();
+  const io = new Server<ClientToServerEvents, ServerToClientEvents>(http, {
+    ...(options.recovery && { connectionStateRecovery: { maxDisconnectionDuration: 60_000, skipMiddlewares: false } }),
+  });
+  const log = new Map<string, ChannelLog>();
+  const handshakes: string[] = [];
+  const requests: ContractServer["requests"] = [];
+
+  const logOf = (channel: string): ChannelLog => {
+    const known = log.get(channel) ?? new ChannelLog();
+    log.set(channel, known);
+    return known;
+  };
+
+  const answers: { [Name in RequestName]: (socket: ServerSocket, message: RequestOf<Name>) => AnswerOf<Name> } = {
+    subscribe: (socket, { channel, since }) => subscribe(socket, channel, since),
+    unsubscribe(socket, { channel }) {
+      void socket.leave(channel);
+      return { channel };
+    },
+    publish: (_, { channel, event, data, idempotencyKey }) => publishOnce(channel, event, data, idempotencyKey),
+    history(_, { channel, since, limit = 100 }) {
+      const known = logOf(channel);
+      const publications = since === undefined ? known.publications : (known.after(since) ?? []);
+      return { channel, ...known.position, publications: publications.slice(-limit) };
+    },
+    presence: (_, { channel }) => ({ channel, members: [], count: 0 }),
+    "sessions:list": () => ({ sessions: [] }),
+    "sessions:revoke": () => ({ revoked: 0, disconnected: 0 }),
+    "auth:refresh": () => ({ expiresAt: Date.now() + 60_000 }),
+  };
+
+  function subscribe(socket: ServerSocket, channel: string, since: Position | undefined): SubscribeAnswer {
+    void socket.join(channel);
+    const known = logOf(channel);
+    const missed = since === undefined ? undefined : known.after(since);
+    const snapshot = options.snapshot?.(channel);
+    return {
+      channel,
+      ...known.position,
+      recovered: missed !== undefined,
+      publications: missed ?? [],
+      ...(snapshot !== undefined && { snapshot }),
+    };
+  }
+
+  function publish(channel: string, event: string, data: unknown): WirePublication {
+    const publication = logOf(channel).append(channel, event, data, logSize);
+    io.to(channel).emit("publication", publication);
+    return publication;
+  }
+
+  function publishOnce(channel: string, event: string, data: unknown, key: string | undefined) {
+    const before = key === undefined ? undefined : logOf(channel).published.get(key);
+    if (before !== undefined) return { channel, ...before, duplicate: true };
+    const { epoch, offset } = publish(channel, event, data);
+    if (key !== undefined) logOf(channel).published.set(key, { epoch, offset });
+    return { channel, epoch, offset, duplicate: false };
+  }
+
+  function serve<Name extends RequestName>(socket: ServerSocket, name: Name): void {
+    const untyped = socket as unknown as {
+      on(
+        name: string,
+        handle: (message: RequestOf<Name>, done: (answer: Acknowledgement<object>) => void) => void,
+      ): void;
+    };
+    untyped.on(name, (message, done) => {
+      requests.push({ name, message });
+      const refusal = options.refuseRequest?.(name, message);
+      if (refusal === "silence") return;
+      const answer: Acknowledgement<object> =
+        refusal === undefined ? { ok: true, ...answers[name](socket, message) } : { ok: false, error: refusal };
+      const delayMs = options.answerDelayMs?.(name) ?? 0;
+      if (delayMs === 0) done(answer);
+      else setTimeout(() => done(answer), delayMs);
+    });
+  }
+
+  io.use((socket, next) => {
+    const token: unknown = socket.handshake.auth.token;
+    handshakes.push(String(token));
+    const refusal = options.refuseHandshake?.(token);
+    next(refusal === undefined ? undefined : Object.assign(new Error(refusal.code), { data: refusal }));
+  });
+
+  io.on("connection", (socket) => {
+    for (const name of Object.keys(answers) as RequestName[]) serve(socket, name);
+    const { recovered } = socket;
+    const now = Date.now();
+    const who = { nodeId: "node-1", userId: "ada", sessionId: "s-1", expiresAt: now + 60_000 };
+    // A packet sent to a room carries the string that Socket.IO's recovery needs.
+    io.to(socket.id).emit("ready", { ...who, recovered, serverTime: now });
+  });
+
+  await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    log,
+    handshakes,
+    requests,
+    publish,
+    reset: (channel) => void log.set(channel, new ChannelLog()),
+    lose: (channel, event, data) => logOf(channel).append(channel, event, data, logSize),
+    cut() {
+      for (const socket of io.sockets.sockets.values()) socket.conn.close(true);
+    },
+    close(code, overrides) {
+      io.emit("closing", closing(code, overrides));
+      io.disconnectSockets(true);
+    },
+    drain: (reconnectAfterMs) => void io.emit("drain", { reconnectAfterMs }),
+    expireSoon: (expiresAt) => void io.emit("auth:expiring", { expiresAt }),
+    takeAway(unsubscribed) {
+      io.emit("unsubscribed", unsubscribed);
+      io.socketsLeave(unsubscribed.channel);
+    },
+    stop: () => io.close(),
+  };
+}
