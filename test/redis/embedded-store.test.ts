@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { Redis } from "ioredis";
@@ -137,7 +137,7 @@ async function client({ url }: { url: string }): Promise<Redis> {
 }
 
 /** A store started by a process of its own, which can then be killed. */
-async function startedElsewhere(kind: StoreKind): Promise<{ child: ReturnType<typeof spawn>; url: string }> {
+async function startedElsewhere(kind: StoreKind): Promise<{ child: ChildProcess; url: string }> {
   const module = new URL("../../src/redis/embedded.ts", import.meta.url);
   const program = `
     import { startEmbeddedStore } from ${JSON.stringify(module.href)};
@@ -148,8 +148,8 @@ async function startedElsewhere(kind: StoreKind): Promise<{ child: ReturnType<ty
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));
-  const [line] = (await once(child.stdout!, "data")) as [Buffer];
-  return { child, url: line.toString().trim() };
+  const [line] = await once(child.stdout, "data");
+  return { child, url: String(line).trim() };
 }
 
 function isOpen(url: string): Promise<boolean> {
