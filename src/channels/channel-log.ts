@@ -23,18 +23,27 @@ export interface ChannelLog {
   /** Throws `conflict` where the idempotency key was used for other content. */
   publish(request: PublishRequest, history: HistoryOptions): Promise<Published>;
   read(channel: string, history: HistoryOptions, from: ReadFrom): Promise<LogSlice>;
+  /** The last stamp given to any publication of the store; on Cluster, which has none, infinity. */
+  lastStamp(): Promise<number>;
   /** Keeps the positions of channels that have subscribers from dying. */
   renew(channels: readonly string[]): Promise<void>;
 }
 
-/** Where to read from: nowhere (the position alone), the last `limit`, or all after a position. */
+/**
+ * Where to read from: nowhere (the position alone), the last `limit`, all after a position, or all that is stamped later
+ * than `stamp` and beyond a position. `isWitness` says that this node was sent everything up to the position: where the
+ * log is shorter, the store has lost its tail and the epoch ends.
+ */
 export type ReadFrom =
-  { kind: "position" } | { kind: "latest"; limit: number } | { kind: "since"; position: Position; isWitness?: boolean };
+  | { kind: "position" }
+  | { kind: "latest"; limit: number }
+  | { kind: "since"; position: Position; isWitness?: boolean }
+  | { kind: "after"; stamp: number; position: Position };
 
 export interface LogEntry {
   offset: number;
-  /** Orders publications over all channels; a decimal string. */
-  stamp: string;
+  /** Orders publications over all channels of one store. */
+  stamp: number;
   /** The publication as JSON text. */
   json: string;
 }
@@ -43,8 +52,6 @@ export interface LogSlice {
   epoch: string;
   /** Of the last publication; 0 before the first. */
   offset: number;
-  /** Stamp of the last publication; "0" before the first. */
-  stamp: string;
   isWhole: boolean;
   entries: LogEntry[];
 }
@@ -88,10 +95,15 @@ export function createChannelLog(
 
     async read(channel, history, from) {
       const most = from.kind === "latest" ? Math.min(from.limit, history.size) : history.size;
-      const { epoch, offset } = from.kind === "since" ? from.position : { epoch: "", offset: 0 };
+      const { epoch, offset } = "position" in from ? from.position : { epoch: "", offset: 0 };
       const isWitness = from.kind === "since" && from.isWitness === true ? 1 : 0;
-      const args = [freshEpoch(), idleTtlSeconds, most, from.kind, epoch, offset, isWitness];
+      const stamp = from.kind === "after" ? from.stamp : 0;
+      const args = [freshEpoch(), idleTtlSeconds, most, from.kind, epoch, offset, isWitness, stamp];
       return toSlice(await openScript.run([keys.channelMeta(channel), keys.channelLog(channel)], args));
+    },
+
+    async lastStamp() {
+      return isCluster ? Infinity : Number((await commands.get(keys.stamp())) ?? 0);
     },
 
     async renew(channels) {
@@ -110,13 +122,13 @@ function toPublished(channel: string, reply: ScriptReply): Published {
 }
 
 function toSlice(reply: ScriptReply): LogSlice {
-  const [epoch, offset, stamp, isWhole, ...flat] = reply as [string, string, string, number, ...string[]];
+  const [epoch, offset, , isWhole, ...flat] = reply as [string, string, string, number, ...string[]];
   const entries: LogEntry[] = [];
   for (let i = 0; i + 1 < flat.length; i += 2) entries.push(toEntry(flat[i] as string, flat[i + 1] as string));
-  return { epoch, offset: Number(offset), stamp, isWhole: isWhole === 1, entries };
+  return { epoch, offset: Number(offset), isWhole: isWhole === 1, entries };
 }
 
 function toEntry(id: string, json: string): LogEntry {
   const dash = id.indexOf("-");
-  return { stamp: id.slice(0, dash), offset: Number(id.slice(dash + 1)), json };
+  return { stamp: Number(id.slice(0, dash)), offset: Number(id.slice(dash + 1)), json };
 }

@@ -4,13 +4,17 @@ import type { Position } from "../protocol/scalars.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { renewEveryMs, type ChannelLog, type LogSlice } from "./channel-log.ts";
-import type { Feed } from "./feed.ts";
-import { FollowedChannel, type GapOutcome } from "./followed-channel.ts";
+import { packetOf, type Feed } from "./feed.ts";
+import { FollowedChannel } from "./followed-channel.ts";
+import { FollowedChannels } from "./followed-channels.ts";
+import { Holds } from "./holds.ts";
 import type { Kinds } from "./kinds.ts";
 import type { Permissions, Reader } from "./permissions.ts";
 import type { Publication, Published, PublishRequest } from "./publication.ts";
-import { recoveryFrom } from "./recovery.ts";
+import { mergeMissed, recoveryFrom, type MissedSlice } from "./recovery.ts";
+import { Sequencer, type GapOutcome } from "./sequencer.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
+import { Subscriptions, type SubscriptionChange } from "./subscriptions.ts";
 
 /** State of a kind at a position: a subscriber gets it and then exactly the publications after `at`. */
 export interface Snapshot {
@@ -38,8 +42,19 @@ export interface ChannelHistory {
   publications: Publication[];
 }
 
-/** Somebody began or ceased to read a channel on this node. */
-export type SubscriptionListener = (change: { subscriber: Subscriber; channel: string; isSubscribed: boolean }) => void;
+/** Which part of a channel's log; without `since` the last ones. */
+export interface HistoryQuery {
+  since?: Position | undefined;
+  limit?: number | undefined;
+}
+
+/** What a returning connection missed over all its channels. */
+export interface Restored {
+  /** In stamp order; to be written before `flow` is called. */
+  packets: Buffer[];
+  /** Lets go on what came meanwhile. */
+  flow: () => void;
+}
 
 export interface ChannelsOptions {
   /** @default 128 */
@@ -64,44 +79,47 @@ export interface ChannelsDeps {
   onWatched: (channelCount: number) => void;
 }
 
-/** Most channels that linger; beyond, a channel is let go at once, so that churn cannot pile up subscriptions. */
-const mostLingering = 1_000;
-
-/** Milliseconds until a channel whose repair failed for want of the store is tried again. */
+/** Milliseconds until a repair that failed for want of the store is tried again. */
 const repairAgainMs = 500;
 
 /**
  * Channels of this node: who reads them here, and everybody's way to publish. Order, recovery and what happens to gaps
- * are promised in `channel-log.ts`, `followed-channel.ts` and `entrants.ts`.
+ * are promised in `channel-log.ts`, `sequencer.ts` and `holds.ts`.
  */
 export class Channels {
   readonly #deps: ChannelsDeps;
-  readonly #options: Required<ChannelsOptions>;
-  readonly #followed = new Map<string, FollowedChannel>();
-  readonly #lingering = new Map<string, () => void>();
-  /** Channels of each subscriber; the value tells one subscription from a later one to the same channel. */
-  readonly #subscriptions = new Map<Subscriber, Map<string, symbol>>();
-  readonly #listeners: SubscriptionListener[] = [];
+  readonly #followed: FollowedChannels;
+  readonly #subscriptions: Subscriptions;
+  readonly #holds = new Holds();
+  readonly #sequencer: Sequencer;
+  readonly #listeners: ((change: SubscriptionChange) => void)[] = [];
   #cancelRenewal: (() => void) | undefined;
 
-  constructor(deps: ChannelsDeps, options: ChannelsOptions) {
+  constructor(deps: ChannelsDeps, { subscriptionsPerConnection, lingerMs = 5_000 }: ChannelsOptions) {
+    const { clock, log, onGap, onWatched } = deps;
     this.#deps = deps;
-    this.#options = { lingerMs: 5_000, ...options };
+    this.#followed = new FollowedChannels({ clock, lingerMs, onWatched, follow: (channel) => this.#follow(channel) });
+    this.#subscriptions = new Subscriptions(subscriptionsPerConnection, (change) => this.#changed(change));
+    this.#sequencer = new Sequencer({
+      log,
+      onGap,
+      channels: () => this.#followed.all(),
+      lost: (channel, subscribers) => this.#tellLost(channel, subscribers),
+      later: (run) => void clock.after(repairAgainMs, run),
+    });
   }
 
   start(): void {
-    this.#deps.feed.onRestored(() => this.repairAll());
+    this.#deps.feed.onRestored(() => this.#sequencer.repair());
     this.#cancelRenewal = this.#deps.clock.every(renewEveryMs, () => this.#renew());
   }
 
   stop(): void {
     this.#cancelRenewal?.();
-    for (const cancel of this.#lingering.values()) cancel();
-    for (const followed of this.#followed.values()) followed.close();
-    this.#followed.clear();
+    this.#followed.close();
   }
 
-  /** Throws `unknown_channel`, `conflict`, `payload_too_large`; store errors as they come. */
+  /** Throws `unknown_channel`, `conflict`; store errors as they come. */
   async publish(request: PublishRequest): Promise<Published> {
     return this.#deps.log.publish(request, this.#deps.kinds.of(request.channel).history);
   }
@@ -117,6 +135,30 @@ export class Channels {
     return this.publish(request);
   }
 
+  /** To the subscribers of this node, now, without a place in the log. */
+  deliverLive(channel: string, event: string, data: string): void {
+    this.#deps.kinds.of(channel);
+    const head = `{"channel":${JSON.stringify(channel)},"event":${JSON.stringify(event)},"data":${data}`;
+    const packet = `42["publication",${head},"publishedAt":${this.#deps.clock.now()}}]`;
+    this.#followed.get(channel)?.deliverLive(Buffer.from(packet));
+  }
+
+  /** The last `limit` publications, or all after `since` up to `limit`; none where `since` is not of this log. */
+  async history(channel: string, { since, limit }: HistoryQuery): Promise<ChannelHistory> {
+    const { history } = this.#deps.kinds.of(channel);
+    const most = Math.min(limit ?? history.size, history.size);
+    const from = since === undefined ? ({ kind: "latest", limit: most } as const) : sinceOf(since);
+    const { epoch, offset, isWhole, entries } = await this.#deps.log.read(channel, history, from);
+    const publications = isWhole ? entries.slice(0, most).map(({ json }) => toPublication(json)) : [];
+    return { channel, epoch, offset, publications };
+  }
+
+  /** The same after checking the client's right to read the channel. */
+  async historyAs(reader: Reader, channel: string, query: HistoryQuery): Promise<ChannelHistory> {
+    await this.#deps.permissions.checkSubscribe(reader, channel);
+    return this.history(channel, query);
+  }
+
   /**
    * Subscribes after checking the right to. Publications follow once the answer has left. Throws `forbidden`,
    * `unknown_channel`, `subscription_limit`, and `not_subscribed` where it was unsubscribed meanwhile.
@@ -128,189 +170,137 @@ export class Channels {
 
   /** The same without asking for permission: for channels that the server itself subscribes. */
   async follow(subscriber: Subscriber, userId: string, channel: string, since?: Position): Promise<Subscription> {
-    const token = this.#claim(subscriber, channel);
+    const claim = this.#subscriptions.claim(subscriber, channel);
+    this.#holds.begin(subscriber);
     try {
-      const followed = await this.#joined(channel);
-      this.#checkStill(subscriber, channel, token);
+      const followed = await this.#followed.joined(channel);
+      this.#subscriptions.check(subscriber, channel, claim);
       followed.enter(subscriber);
       const subscription = await this.#answer(channel, userId, since);
-      this.#checkStill(subscriber, channel, token);
-      followed.begin(subscriber, subscription);
+      this.#subscriptions.check(subscriber, channel, claim);
+      this.#holds.answer(subscriber, channel, subscription);
       return subscription;
     } catch (error) {
-      if (this.#subscriptions.get(subscriber)?.get(channel) === token) this.unsubscribe(subscriber, channel);
+      if (this.#subscriptions.holds(subscriber, channel, claim)) this.unsubscribe(subscriber, channel);
+      throw error;
+    } finally {
+      // The acknowledgement leaves within this turn of the event loop; the flow begins behind it.
+      setImmediate(() => this.#flow(subscriber));
+    }
+  }
+
+  /**
+   * Takes a connection's subscriptions up again where it stood: `begun` has each channel with the position its
+   * subscription began at, `stamp` is that of the last publication it read. Permission is checked again. Undefined where
+   * anything it missed can no longer be had or is no longer allowed: then nothing was subscribed.
+   */
+  async restore(
+    subscriber: Subscriber,
+    reader: Reader,
+    begun: ReadonlyMap<string, Position>,
+    stamp: number,
+  ): Promise<Restored | undefined> {
+    this.#holds.begin(subscriber);
+    try {
+      const channels = [...begun.keys()];
+      await Promise.all(channels.map((channel) => this.#deps.permissions.checkSubscribe(reader, channel)));
+      await Promise.all(channels.map((channel) => this.#enter(subscriber, channel)));
+      const upTo = this.#deps.log.lastStamp();
+      const slices = await Promise.all([...begun].map(([channel, position]) => this.#missed(channel, position, stamp)));
+      const missed = mergeMissed(slices, await upTo);
+      if (missed === undefined) return this.leave(subscriber);
+      for (const [channel, answered] of missed.answered) this.#holds.answer(subscriber, channel, answered);
+      return { packets: missed.entries.map(packetOf), flow: () => this.#flow(subscriber) };
+    } catch (error) {
+      this.leave(subscriber);
+      if (error instanceof GatewayError) return undefined;
       throw error;
     }
   }
 
   /** False where there was no such subscription. */
   unsubscribe(subscriber: Subscriber, channel: string): boolean {
-    const channels = this.#subscriptions.get(subscriber);
-    if (channels === undefined || !channels.delete(channel)) return false;
-    if (channels.size === 0) this.#subscriptions.delete(subscriber);
-    this.#letGo(subscriber, channel);
+    if (!this.#subscriptions.end(subscriber, channel)) return false;
+    this.#followed.leave(channel, subscriber);
     return true;
   }
 
   /** The subscriber is gone. */
-  leave(subscriber: Subscriber): void {
-    const channels = this.#subscriptions.get(subscriber);
-    this.#subscriptions.delete(subscriber);
-    for (const channel of channels?.keys() ?? []) this.#letGo(subscriber, channel);
+  leave(subscriber: Subscriber): undefined {
+    this.#holds.forget(subscriber);
+    for (const channel of this.#subscriptions.of(subscriber)) this.unsubscribe(subscriber, channel);
   }
 
   channelsOf(subscriber: Subscriber): string[] {
-    return [...(this.#subscriptions.get(subscriber)?.keys() ?? [])];
-  }
-
-  isSubscribed(subscriber: Subscriber, channel: string): boolean {
-    return this.#subscriptions.get(subscriber)?.has(channel) ?? false;
-  }
-
-  /** The last `limit` publications, or all after `since` up to `limit`; none where `since` is not of this log. */
-  async history(
-    channel: string,
-    query: { since?: Position | undefined; limit?: number | undefined },
-  ): Promise<ChannelHistory> {
-    const { history } = this.#deps.kinds.of(channel);
-    const limit = Math.min(query.limit ?? history.size, history.size);
-    const from =
-      query.since === undefined
-        ? ({ kind: "latest", limit } as const)
-        : ({ kind: "since", position: query.since } as const);
-    const slice = await this.#deps.log.read(channel, history, from);
-    const texts = slice.isWhole ? slice.entries.slice(0, limit).map((entry) => entry.json) : [];
-    return { channel, epoch: slice.epoch, offset: slice.offset, publications: texts.map(toPublication) };
-  }
-
-  /** The same after checking the client's right to read the channel. */
-  async historyAs(
-    reader: Reader,
-    channel: string,
-    query: { since?: Position | undefined; limit?: number | undefined },
-  ): Promise<ChannelHistory> {
-    await this.#deps.permissions.checkSubscribe(reader, channel);
-    return this.history(channel, query);
-  }
-
-  /** To the subscribers of this node, now, without a place in the log. */
-  deliverLive(channel: string, event: string, data: string): void {
-    this.#deps.kinds.of(channel);
-    const publication = `{"channel":${JSON.stringify(channel)},"event":${JSON.stringify(event)},"data":${data},"publishedAt":${this.#deps.clock.now()}}`;
-    this.#followed.get(channel)?.deliverLive(Buffer.from(`42["publication",${publication}]`));
+    return this.#subscriptions.of(subscriber);
   }
 
   /** Channels of a kind with subscribers on this node. */
   *watched(kind: string): Iterable<string> {
-    for (const [channel, followed] of this.#followed) {
-      if (followed.subscriberCount > 0 && kindOf(channel) === kind) yield channel;
-    }
+    for (const { name } of this.#followed.watched(kind)) yield name;
   }
 
   /** Subscribers on this node by channel. */
   *counts(): Iterable<{ channel: string; subscribers: number }> {
-    for (const [channel, { subscriberCount }] of this.#followed) {
-      if (subscriberCount > 0) yield { channel, subscribers: subscriberCount };
-    }
+    for (const { name, subscriberCount } of this.#followed.watched())
+      yield { channel: name, subscribers: subscriberCount };
   }
 
-  onSubscription(listener: SubscriptionListener): void {
+  onSubscription(listener: (change: SubscriptionChange) => void): void {
     this.#listeners.push(listener);
   }
 
   /** Every channel may have a gap: the feed was away. */
-  repairAll(): void {
-    for (const followed of this.#followed.values()) followed.repair();
-  }
-
-  #claim(subscriber: Subscriber, channel: string): symbol {
-    const channels = this.#subscriptions.get(subscriber) ?? new Map<string, symbol>();
-    if (!channels.has(channel) && channels.size >= this.#options.subscriptionsPerConnection) {
-      throw new GatewayError("subscription_limit");
-    }
-    const token = Symbol(channel);
-    const isNew = !channels.has(channel);
-    channels.set(channel, token);
-    this.#subscriptions.set(subscriber, channels);
-    if (isNew) this.#notify(subscriber, channel, true);
-    return token;
-  }
-
-  /** A disconnect or an unsubscribe may have come while the store was asked. */
-  #checkStill(subscriber: Subscriber, channel: string, token: symbol): void {
-    if (this.#subscriptions.get(subscriber)?.get(channel) !== token) throw new GatewayError("not_subscribed");
-  }
-
-  async #answer(channel: string, userId: string, since: Position | undefined): Promise<Subscription> {
-    const { history } = this.#deps.kinds.of(channel);
-    const takeSnapshot = this.#deps.snapshots.get(kindOf(channel));
-    if (since === undefined && takeSnapshot !== undefined)
-      return withSnapshot(channel, await takeSnapshot(channel, userId));
-    const slice = await this.#deps.log.read(
-      channel,
-      history,
-      since === undefined ? { kind: "position" } : { kind: "since", position: since },
-    );
-    const answer = toSubscription(channel, slice, since);
-    if (answer.recovered || takeSnapshot === undefined) return answer;
-    return withSnapshot(channel, await takeSnapshot(channel, userId));
-  }
-
-  /** The channel, followed and with a known position. While this waits it may be let go by others: then once more. */
-  async #joined(channel: string): Promise<FollowedChannel> {
-    for (;;) {
-      const followed = this.#follow(channel);
-      try {
-        await followed.joined;
-      } catch (error) {
-        this.#drop(channel, followed);
-        throw error;
-      }
-      if (this.#followed.get(channel) === followed) return followed;
-    }
+  repair(): void {
+    this.#sequencer.repair();
   }
 
   #follow(channel: string): FollowedChannel {
-    const known = this.#followed.get(channel);
-    if (known !== undefined) return known;
-    const { kinds, feed, log, deliver, clock, onGap } = this.#deps;
-    const followed = new FollowedChannel(channel, kinds.of(channel).history, {
-      feed,
-      log,
-      deliver,
-      onGap,
-      lost: (name, subscribers) => this.#tellLost(name, subscribers),
-      later: (run) => void clock.after(repairAgainMs, run),
-    });
-    this.#followed.set(channel, followed);
-    this.#deps.onWatched(this.#followed.size);
-    return followed;
+    const { kinds, feed, log, deliver } = this.#deps;
+    const receive = this.#sequencer.receive;
+    return new FollowedChannel(channel, kinds.of(channel).history, { feed, log, deliver, holds: this.#holds, receive });
   }
 
-  #letGo(subscriber: Subscriber, channel: string): void {
+  async #enter(subscriber: Subscriber, channel: string): Promise<void> {
+    const claim = this.#subscriptions.claim(subscriber, channel);
+    const followed = await this.#followed.joined(channel);
+    this.#subscriptions.check(subscriber, channel, claim);
+    followed.enter(subscriber);
+  }
+
+  async #answer(channel: string, userId: string, since: Position | undefined): Promise<Subscription> {
+    const takeSnapshot = this.#deps.snapshots.get(kindOf(channel));
+    const { history } = this.#deps.kinds.of(channel);
+    if (since !== undefined) {
+      const recovered = toSubscription(channel, await this.#deps.log.read(channel, history, sinceOf(since)), since);
+      if (recovered.recovered || takeSnapshot === undefined) return recovered;
+    }
+    if (takeSnapshot !== undefined) return withSnapshot(channel, await takeSnapshot(channel, userId));
+    return toSubscription(channel, await this.#deps.log.read(channel, history, { kind: "position" }));
+  }
+
+  async #missed(channel: string, position: Position, stamp: number): Promise<MissedSlice> {
+    const { history } = this.#deps.kinds.of(channel);
+    return { channel, slice: await this.#deps.log.read(channel, history, { kind: "after", stamp, position }) };
+  }
+
+  /** Lets what was held go on, behind what was answered. */
+  #flow(subscriber: Subscriber): void {
+    const released = this.#holds.end(subscriber);
+    if (released === undefined) return;
+    for (const { channel, message } of released.items) {
+      if (!this.#subscriptions.has(subscriber, channel)) continue;
+      if (isAfter(message, released.answered.get(channel))) this.#deps.deliver([subscriber], message.packet);
+    }
+    for (const [channel, answered] of released.answered) this.#goOn(subscriber, channel, answered);
+    for (const channel of released.overflowed) this.#tellLost(channel, [subscriber]);
+  }
+
+  #goOn(subscriber: Subscriber, channel: string, answered: Position): void {
     const followed = this.#followed.get(channel);
-    followed?.leave(subscriber);
-    this.#notify(subscriber, channel, false);
-    if (followed !== undefined && followed.subscriberCount === 0) this.#linger(channel, followed);
-  }
-
-  #linger(channel: string, followed: FollowedChannel): void {
-    if (this.#lingering.size >= mostLingering) return this.#drop(channel, followed);
-    this.#lingering.get(channel)?.();
-    const cancel = this.#deps.clock.after(this.#options.lingerMs, () => {
-      this.#lingering.delete(channel);
-      if (followed.subscriberCount === 0) this.#drop(channel, followed);
-    });
-    this.#lingering.set(channel, cancel);
-  }
-
-  #drop(channel: string, followed: FollowedChannel): void {
-    if (this.#followed.get(channel) !== followed) return;
-    this.#followed.delete(channel);
-    this.#lingering.get(channel)?.();
-    this.#lingering.delete(channel);
-    followed.close();
-    this.#deps.onWatched(this.#followed.size);
+    if (followed === undefined || !this.#subscriptions.has(subscriber, channel)) return;
+    if (!followed.goOn(subscriber, answered)) this.#tellLost(channel, [subscriber]);
+    if (answered.epoch !== followed.position?.epoch) this.#sequencer.repair();
   }
 
   #tellLost(channel: string, subscribers: readonly Subscriber[]): void {
@@ -320,21 +310,25 @@ export class Channels {
     }
   }
 
-  #notify(subscriber: Subscriber, channel: string, isSubscribed: boolean): void {
-    for (const listener of this.#listeners) listener({ subscriber, channel, isSubscribed });
+  #changed(change: SubscriptionChange): void {
+    for (const listener of this.#listeners) listener(change);
   }
 
   #renew(): void {
-    const watched = [...this.#followed]
-      .filter(([, { subscriberCount }]) => subscriberCount > 0)
-      .map(([channel]) => channel);
-    this.#deps.log
-      .renew(watched)
-      .catch((error: unknown) => this.#deps.logger.warn({ err: error }, "channel positions not renewed"));
+    const watched = [...this.#followed.watched()].map(({ name }) => name);
+    this.#deps.log.renew(watched).catch((error: unknown) => {
+      this.#deps.logger.warn({ err: error }, "channel positions not renewed");
+    });
   }
 }
 
-function toSubscription(channel: string, slice: LogSlice, since: Position | undefined): Subscription {
+const sinceOf = (position: Position) => ({ kind: "since", position }) as const;
+
+function isAfter(message: Position, answered: Position | undefined): boolean {
+  return answered === undefined || (message.epoch === answered.epoch && message.offset > answered.offset);
+}
+
+function toSubscription(channel: string, slice: LogSlice, since?: Position): Subscription {
   const { epoch, offset } = slice;
   if (since === undefined) return { channel, epoch, offset, recovered: false, publications: [] };
   const { recovered, publications } = recoveryFrom(slice, since);

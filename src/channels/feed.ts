@@ -7,6 +7,8 @@ import type { Logger } from "../runtime/logger.ts";
 export interface FeedMessage {
   epoch: string;
   offset: number;
+  /** Orders publications over all channels of one store. */
+  stamp: number;
   /** Text of the Engine.IO packet, in UTF-8: `42["publication",{…},"<stamp>"]`. */
   packet: Buffer;
 }
@@ -84,13 +86,15 @@ export function parseFeedMessage(message: Buffer): FeedMessage | undefined {
   const epochEnd = message.indexOf(colon);
   const offsetEnd = message.indexOf(colon, epochEnd + 1);
   const stampEnd = message.indexOf(colon, offsetEnd + 1);
-  if (epochEnd < 1 || offsetEnd - epochEnd > 20 || stampEnd - offsetEnd < 2) return undefined;
+  if (epochEnd < 1 || offsetEnd - epochEnd > 20 || stampEnd - offsetEnd < 2 || stampEnd - offsetEnd > 20)
+    return undefined;
   const offset = Number(message.toString("latin1", epochEnd + 1, offsetEnd));
-  if (!Number.isSafeInteger(offset) || offset < 1) return undefined;
-  return { epoch: message.toString("latin1", 0, epochEnd), offset, packet: message.subarray(stampEnd + 1) };
+  const stamp = Number(message.toString("latin1", offsetEnd + 1, stampEnd));
+  if (!Number.isSafeInteger(offset) || offset < 1 || !Number.isSafeInteger(stamp)) return undefined;
+  return { epoch: message.toString("latin1", 0, epochEnd), offset, stamp, packet: message.subarray(stampEnd + 1) };
 }
 
 /** The packet of a publication read from the log: the very bytes the feed would have brought. */
-export function packetOf(entry: { json: string; stamp: string }): Buffer {
+export function packetOf(entry: { json: string; stamp: number }): Buffer {
   return Buffer.from(`42["publication",${entry.json},"${entry.stamp}"]`);
 }

@@ -1,83 +1,67 @@
 import type { Position } from "../protocol/scalars.ts";
-import type { ChannelLog, LogSlice } from "./channel-log.ts";
-import { Entrants } from "./entrants.ts";
-import { packetOf, type Feed, type FeedMessage } from "./feed.ts";
+import type { ChannelLog } from "./channel-log.ts";
+import type { Feed, FeedMessage } from "./feed.ts";
 import { HeldMessages } from "./held-messages.ts";
+import type { Holds } from "./holds.ts";
 import type { HistoryOptions } from "./kinds.ts";
-import { place, recoveryFrom } from "./recovery.ts";
+import { place, type Placement } from "./recovery.ts";
 import { SubscriberList, type Deliver, type Subscriber } from "./subscribers.ts";
 
 export interface FollowedChannelDeps {
   feed: Feed;
   log: ChannelLog;
+  holds: Holds;
   deliver: Deliver;
-  /** What these were owed can no longer be had; they are subscribers no more and must be told. */
-  lost: (channel: string, subscribers: readonly Subscriber[]) => void;
-  onGap: (outcome: GapOutcome) => void;
-  /** Calls back a little later: the store was away. */
-  later: (run: () => void) => void;
+  /** Every message of the feed, once the position is known. */
+  receive: (channel: FollowedChannel, message: FeedMessage) => void;
 }
 
-/** How a gap ended: filled from the log, told to the subscribers, or waiting for the store. */
-export type GapOutcome = "repaired" | "told" | "deferred";
-
 /**
- * One channel that this node follows: it joins the feed once for all its subscribers, passes publications on in offset
- * order, and mends what the feed lost from the log. A subscriber enters in two steps: `enter`, then, when it has been
- * answered, `begin` (see `entrants.ts`).
+ * One channel that this node follows, once for all its subscribers: where it stands, and who reads it. It passes on
+ * what it is handed; whether a message may be handed to it is decided in `sequencer.ts`.
  */
 export class FollowedChannel {
   readonly name: string;
+  readonly history: HistoryOptions;
   /** Resolves when the feed is joined and the position known; rejects where the store cannot be reached. */
   readonly joined: Promise<void>;
-  readonly #history: HistoryOptions;
   readonly #deps: FollowedChannelDeps;
   readonly #live = new SubscriberList();
-  readonly #entrants: Entrants;
-  /** Messages that cannot be placed before the log has been read. */
-  readonly #held = new HeldMessages();
+  /** Entered, not yet answered; true where the position has jumped since. */
+  readonly #entering = new Map<Subscriber, { hasJumped: boolean }>();
+  /** Answered from the log beyond what the feed has brought so far. */
+  readonly #ahead = new Map<Subscriber, Position>();
   #position: Position | undefined;
-  #isReading = false;
-  #mustReadAgain = false;
-  #isClosed = false;
 
   constructor(name: string, history: HistoryOptions, deps: FollowedChannelDeps) {
     this.name = name;
-    this.#history = history;
+    this.history = history;
     this.#deps = deps;
-    this.#entrants = new Entrants({
-      deliver: (subscriber, packet) => deps.deliver([subscriber], packet),
-      promote: (subscriber) => this.#live.add(subscriber),
-      lost: (subscriber) => deps.lost(name, [subscriber]),
-    });
     this.joined = this.#join();
     this.joined.catch(() => undefined);
   }
 
+  /** Undefined until joined. */
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
   get subscriberCount(): number {
-    return this.#live.members.length + this.#entrants.size;
+    return this.#live.members.length;
   }
 
-  /** Only after `joined`. */
-  enter(subscriber: Subscriber): void {
-    this.#live.remove(subscriber);
-    this.#entrants.enter(subscriber, this.#position as Position);
+  /** How a message relates to where the channel stands. */
+  place(message: FeedMessage): Placement {
+    return this.#position === undefined ? "gap" : place(this.#position, message);
   }
 
-  /** `answered` is the position up to which the subscriber's answer goes. */
-  begin(subscriber: Subscriber, answered: Position): void {
-    const begin = this.#entrants.answer(subscriber, answered);
-    if (begin === undefined) return;
-    // The acknowledgement leaves within this turn of the event loop; the flow begins behind it.
-    setImmediate(() => {
-      begin(this.#position as Position);
-      if (answered.epoch !== this.#position?.epoch) this.repair();
-    });
-  }
-
-  leave(subscriber: Subscriber): void {
-    this.#entrants.leave(subscriber);
-    this.#live.remove(subscriber);
+  /** Takes the next publication on to the subscribers. */
+  pass(message: FeedMessage): void {
+    this.#position = { epoch: message.epoch, offset: message.offset };
+    const members = this.#live.members;
+    if (members.length === 0) return;
+    if (this.#deps.holds.size === 0 && this.#ahead.size === 0) this.#deps.deliver(members, message.packet);
+    else this.#passToReady(members, message);
   }
 
   /** A packet without a place in the log. */
@@ -85,87 +69,76 @@ export class FollowedChannel {
     if (this.#live.members.length > 0) this.#deps.deliver(this.#live.members, packet);
   }
 
-  /** Reads the log again: after a lost connection, and where a message does not fit, something may be missing. */
-  repair(): void {
-    if (this.#isReading || this.#position === undefined) {
-      this.#mustReadAgain = true;
-      return;
-    }
-    if (this.#isClosed) return;
-    this.#isReading = true;
-    this.#mustReadAgain = false;
-    const suspects = this.#held.take();
-    const since = { kind: "since", position: this.#position, isWitness: true } as const;
-    this.#deps.log.read(this.name, this.#history, since).then(
-      (slice) => this.#mend(slice, suspects),
-      () => this.#postpone(suspects),
+  /** From here on the (held) subscriber gets what comes. Only after `joined`. */
+  enter(subscriber: Subscriber): void {
+    this.#ahead.delete(subscriber);
+    this.#entering.set(subscriber, { hasJumped: false });
+    this.#live.add(subscriber);
+  }
+
+  /**
+   * The subscriber has read everything up to `answered`. False where it cannot go on from there: the position jumped
+   * beyond it meanwhile.
+   */
+  goOn(subscriber: Subscriber, answered: Position): boolean {
+    const entering = this.#entering.get(subscriber);
+    this.#entering.delete(subscriber);
+    const position = this.#position as Position;
+    const isAhead = answered.epoch !== position.epoch || answered.offset > position.offset;
+    if (isAhead) this.#ahead.set(subscriber, answered);
+    return isAhead || entering?.hasJumped !== true || answered.offset === position.offset;
+  }
+
+  leave(subscriber: Subscriber): void {
+    this.#live.remove(subscriber);
+    this.#entering.delete(subscriber);
+    this.#ahead.delete(subscriber);
+  }
+
+  /** Goes on from `now` although publications before it are missing; returns the subscribers that miss them. */
+  jump(now: Position): Subscriber[] {
+    this.#position = now;
+    for (const entering of this.#entering.values()) entering.hasJumped = true;
+    return this.#live.members.filter(
+      (subscriber) => !this.#entering.has(subscriber) && !this.#isAtOrAhead(subscriber, now),
     );
   }
 
   /** Lets go of the feed; the channel is not used again. */
   close(): void {
-    this.#isClosed = true;
     this.#deps.feed.unfollow(this.name);
   }
 
   async #join(): Promise<void> {
-    this.#isReading = true;
-    await this.#deps.feed.follow(this.name, (message) => this.#receive(message));
-    const slice = await this.#deps.log.read(this.name, this.#history, { kind: "position" });
-    this.#position = { epoch: slice.epoch, offset: slice.offset };
-    this.#isReading = false;
-    this.#settle([]);
+    const early = new HeldMessages();
+    await this.#deps.feed.follow(this.name, (message) => {
+      if (this.#position === undefined) early.add(message);
+      else this.#deps.receive(this, message);
+    });
+    const { epoch, offset } = await this.#deps.log.read(this.name, this.history, { kind: "position" });
+    this.#position = { epoch, offset };
+    for (const message of early.take()) this.#deps.receive(this, message);
   }
 
-  #receive(message: FeedMessage): void {
-    if (this.#isReading || this.#position === undefined) return this.#hold(message);
-    const placement = place(this.#position, message);
-    if (placement === "next") return this.#pass(message);
-    if (placement === "repeat") return;
-    this.#hold(message);
-    this.repair();
+  #passToReady(members: readonly Subscriber[], message: FeedMessage): void {
+    const ready = members.filter(
+      (subscriber) => !this.#deps.holds.keep(subscriber, this.name, message) && !this.#hasRead(subscriber, message),
+    );
+    if (ready.length > 0) this.#deps.deliver(ready, message.packet);
   }
 
-  #hold(message: FeedMessage): void {
-    if (!this.#held.add(message)) this.#mustReadAgain = true;
+  #hasRead(subscriber: Subscriber, message: FeedMessage): boolean {
+    const answered = this.#ahead.get(subscriber);
+    if (answered === undefined) return false;
+    const hasRead = message.epoch !== answered.epoch || message.offset <= answered.offset;
+    if (message.epoch === answered.epoch && message.offset >= answered.offset) this.#ahead.delete(subscriber);
+    return hasRead;
   }
 
-  #pass(message: FeedMessage): void {
-    this.#position = { epoch: message.epoch, offset: message.offset };
-    if (this.#live.members.length > 0) this.#deps.deliver(this.#live.members, message.packet);
-    if (this.#entrants.size > 0) this.#entrants.pass(message);
-  }
-
-  #mend(slice: LogSlice, suspects: readonly FeedMessage[]): void {
-    this.#isReading = false;
-    if (this.#isClosed) return;
-    const isMended = recoveryFrom(slice, this.#position as Position).recovered;
-    if (isMended)
-      for (const { offset, json, stamp } of slice.entries)
-        this.#pass({ epoch: slice.epoch, offset, packet: packetOf({ json, stamp }) });
-    else this.#jump({ epoch: slice.epoch, offset: slice.offset });
-    if (!isMended || slice.entries.length > 0) this.#deps.onGap(isMended ? "repaired" : "told");
-    // A suspect came before this read: where the log does not know it, it was forged or has been lost with the store.
-    this.#settle(suspects.filter((message) => message.epoch === slice.epoch && message.offset <= slice.offset));
-  }
-
-  #settle(suspects: readonly FeedMessage[]): void {
-    for (const message of [...suspects, ...this.#held.take()]) this.#receive(message);
-    if (this.#mustReadAgain) this.repair();
-  }
-
-  #jump(now: Position): void {
-    const told = [...this.#live.members];
-    for (const subscriber of told) this.#live.remove(subscriber);
-    this.#position = now;
-    this.#entrants.jump(now);
-    if (told.length > 0) this.#deps.lost(this.name, told);
-  }
-
-  #postpone(suspects: readonly FeedMessage[]): void {
-    this.#isReading = false;
-    for (const message of suspects) this.#hold(message);
-    this.#deps.onGap("deferred");
-    this.#deps.later(() => this.repair());
+  #isAtOrAhead(subscriber: Subscriber, now: Position): boolean {
+    const answered = this.#ahead.get(subscriber);
+    if (answered === undefined || answered.epoch !== now.epoch || answered.offset < now.offset) return false;
+    if (answered.offset === now.offset) this.#ahead.delete(subscriber);
+    return true;
   }
 }

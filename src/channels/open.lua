@@ -2,19 +2,21 @@
 --
 -- KEYS  1 meta  2 log
 -- ARGV  1 epoch to begin with  2 life of an unused channel (s)  3 most publications to read (the log's size)
---       4 'since': those after position 5, 6; 'latest': the last of them; 'position': none
---       5 epoch  6 offset of the position to read from
+--       4 what to read: 'position': nothing; 'latest': the last ones; 'since': those after position 5, 6;
+--         'after': those stamped later than 8 and beyond position 5, 6
+--       5 epoch  6 offset
 --       7 '1' from a node that was sent the position's publications itself: where the log is shorter than that, the
 --         store has lost its tail, so the epoch ends here (never for a position that a stranger claims)
+--       8 stamp
 -- Returns { epoch, offset, stamp, isWhole, id, publication, id, publication, ... } in order; isWhole is 1 where the
--- publications are exactly all after the position.
+-- publications are exactly all that were asked for.
 local meta, log = KEYS[1], KEYS[2]
 local freshEpoch, idleTtl, most, wanted = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local sinceEpoch, since, isWitness = ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1'
+local askedEpoch, asked, isWitness, after = ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1', ARGV[8]
 
 local state = redis.call('HMGET', meta, 'epoch', 'offset', 'stamp')
 local epoch, head, stamp = state[1], tonumber(state[2]) or 0, state[3] or '0'
-if not epoch or (isWitness and epoch == sinceEpoch and head < since) then
+if not epoch or (isWitness and epoch == askedEpoch and head < asked) then
   epoch, head = freshEpoch, 0
   redis.call('DEL', log)
   redis.call('HSET', meta, 'epoch', epoch, 'offset', '0', 'stamp', stamp)
@@ -25,14 +27,25 @@ local answer = { epoch, string.format('%.0f', head), stamp, 0 }
 if wanted == 'position' then return answer end
 
 local count = most
-if wanted == 'since' then
-  if epoch ~= sinceEpoch or since > head or head - since > most then return answer end
-  count = head - since
+if wanted ~= 'latest' then
+  if epoch ~= askedEpoch or asked > head then return answer end
+  if wanted == 'after' and tonumber(stamp) <= tonumber(after) then count = 0
+  elseif wanted == 'after' then count = math.min(most, head - asked)
+  elseif head - asked > most then return answer
+  else count = head - asked end
 end
 if count == 0 then answer[4] = 1 return answer end
 
+-- A log has no holes, so the newest `count` entries are those from offset head - count + 1 on.
 local entries = redis.call('XREVRANGE', log, '+', '-', 'COUNT', count)
 if wanted == 'since' and #entries < count then return answer end
+if wanted == 'after' then
+  local later = 0
+  while later < #entries and tonumber(string.match(entries[later + 1][1], '^%d+')) > tonumber(after) do later = later + 1 end
+  -- All read are later: then what is older must be known to be no part of it.
+  if later == #entries and head - later > asked then return answer end
+  for i = #entries, later + 1, -1 do entries[i] = nil end
+end
 answer[4] = 1
 for i = #entries, 1, -1 do
   answer[#answer + 1] = entries[i][1]

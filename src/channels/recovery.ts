@@ -1,5 +1,5 @@
 import type { Position } from "../protocol/scalars.ts";
-import type { LogSlice } from "./channel-log.ts";
+import type { LogEntry, LogSlice } from "./channel-log.ts";
 import type { FeedMessage } from "./feed.ts";
 
 /** What a node does with a message of the feed, given where it stands in the channel. */
@@ -26,4 +26,33 @@ export function recoveryFrom(slice: LogSlice, since: Position): Recovery {
   if (!isComplete || since.offset + slice.entries.length !== slice.offset)
     return { recovered: false, publications: [] };
   return { recovered: true, publications: slice.entries.map((entry) => entry.json) };
+}
+
+/** What one channel of a returning connection held after the stamp it knew. */
+export interface MissedSlice {
+  channel: string;
+  slice: LogSlice;
+}
+
+export interface Missed {
+  /** In the order in which the connection would have read them. */
+  entries: LogEntry[];
+  /** Where each channel stands once these are read. */
+  answered: Map<string, Position>;
+}
+
+/**
+ * Pure: what was missed over all channels, up to the last stamp given when the reading began; what was stamped later
+ * comes from the feed, in order. Undefined where one channel cannot say what was missed.
+ */
+export function mergeMissed(slices: readonly MissedSlice[], upTo: number): Missed | undefined {
+  if (slices.some(({ slice }) => !slice.isWhole)) return undefined;
+  const entries: LogEntry[] = [];
+  const answered = new Map<string, Position>();
+  for (const { channel, slice } of slices) {
+    const missed = slice.entries.filter((entry) => entry.stamp <= upTo);
+    entries.push(...missed);
+    answered.set(channel, { epoch: slice.epoch, offset: slice.offset - (slice.entries.length - missed.length) });
+  }
+  return { entries: entries.toSorted((a, b) => a.stamp - b.stamp), answered };
 }

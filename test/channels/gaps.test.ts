@@ -76,7 +76,7 @@ test("a store that lost the log's tail ends the epoch, so that an old position c
   await eventually(() => expect(subscriber.seen).toHaveLength(9));
   await redis.connection("commands").hset(createKeys(prefix).channelMeta("chat:lobby"), "offset", "5");
 
-  channels.repairAll();
+  channels.repair();
 
   await eventually(() => expect(subscriber.unsubscribed).toHaveLength(1));
   const back = await channels.subscribe(recordingSubscriber(), anyone, "chat:lobby", { epoch, offset: 9 });

@@ -15,11 +15,13 @@ import { quietLog } from "./world.ts";
 /** A reader on a node that writes down what it is sent. */
 export interface RecordingSubscriber extends Subscriber {
   readonly seen: Publication[];
+  /** The stamp that came with each of `seen`. */
+  readonly stamps: number[];
   readonly unsubscribed: { channel: string; code: string }[];
 }
 
 export function recordingSubscriber(): RecordingSubscriber {
-  return { id: randomUUID(), seen: [], unsubscribed: [] };
+  return { id: randomUUID(), seen: [], stamps: [], unsubscribed: [] };
 }
 
 /** The channels room of one node on real Redis, with its own connections; no socket in sight. */
@@ -62,7 +64,7 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
       log: createChannelLog({ commands: redis.connection("commands"), keys, isCluster: false }),
       feed: createFeed({ subscriber: redis.connection("subscriber"), keys, clock, log: quietLog }),
       deliver: (subscribers, packet) => {
-        for (const subscriber of subscribers) (subscriber as RecordingSubscriber).seen.push(publicationOf(packet));
+        for (const subscriber of subscribers) record(subscriber as RecordingSubscriber, packet);
       },
       tellUnsubscribed: (subscriber, channel, error) =>
         void (subscriber as RecordingSubscriber).unsubscribed.push({ channel, code: error.code }),
@@ -87,11 +89,12 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
   return { channels, redis, gaps };
 }
 
-/** What a client would read from a packet. */
-export function publicationOf(packet: Buffer): Publication {
-  const [event, publication] = JSON.parse(packet.toString().slice(2)) as [string, Publication];
+/** Writes down what a client would read from a packet. */
+export function record(subscriber: RecordingSubscriber, packet: Buffer): void {
+  const [event, publication, stamp] = JSON.parse(packet.toString().slice(2)) as [string, Publication, string];
   if (event !== "publication") throw new Error(`not a publication: ${event}`);
-  return publication;
+  subscriber.seen.push(publication);
+  subscriber.stamps.push(Number(stamp));
 }
 
 export const reader = (userId: string, subscribe: string[] = [], publish: string[] = []): Reader => ({

@@ -9,6 +9,8 @@ export interface RedisServer {
   url: string;
   port: number;
   process: ChildProcess;
+  /** Cuts every connection of a type. */
+  kill(type: "pubsub" | "normal"): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -45,11 +47,21 @@ export async function startRedisServer(options: RedisServerOptions = {}): Promis
     url: `redis://127.0.0.1:${port}`,
     port,
     process: child,
+    kill: (type) => say(port, `CLIENT KILL TYPE ${type}`),
     async stop() {
       await ended(child);
       if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Sends one inline command on a connection of its own and waits for a reply. */
+function say(port: number, command: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(`${command}\r\n`));
+    socket.once("data", () => (socket.destroy(), resolve()));
+    socket.once("error", reject);
+  });
 }
 
 /** A port nobody listens on at this moment. */

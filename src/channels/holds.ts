@@ -1,0 +1,73 @@
+import type { Position } from "../protocol/scalars.ts";
+import type { FeedMessage } from "./feed.ts";
+import type { Subscriber } from "./subscribers.ts";
+
+/** What was held for one subscriber, for whoever lets it flow again. */
+export interface Released {
+  /** In the order of the feed. */
+  items: { channel: string; message: FeedMessage }[];
+  /** Up to where each channel that was entered meanwhile has been answered. */
+  answered: ReadonlyMap<string, Position>;
+  /** Channels of which something was dropped, because more came than is held. */
+  overflowed: ReadonlySet<string>;
+}
+
+interface Hold {
+  depth: number;
+  bytes: number;
+  items: { channel: string; message: FeedMessage }[];
+  answered: Map<string, Position>;
+  overflowed: Set<string>;
+}
+
+/** Most bytes held for one subscriber. */
+const mostBytes = 2 * 1_048_576;
+
+/**
+ * Subscribers that are being answered about a channel: meanwhile everything for them, from any channel, waits here in
+ * the order of the feed. So what a subscriber reads is ordered by stamp over all its channels, and the stamp of the last
+ * publication it has read tells what it missed.
+ */
+export class Holds {
+  readonly #holds = new Map<Subscriber, Hold>();
+
+  /** How many are held; at 0 delivery need not ask. */
+  get size(): number {
+    return this.#holds.size;
+  }
+
+  /** Nests: as many calls of `end` let it flow again. */
+  begin(subscriber: Subscriber): void {
+    const hold = this.#holds.get(subscriber);
+    if (hold !== undefined) hold.depth++;
+    else this.#holds.set(subscriber, { depth: 1, bytes: 0, items: [], answered: new Map(), overflowed: new Set() });
+  }
+
+  /** Keeps the message where the subscriber is held; false where it is not. */
+  keep(subscriber: Subscriber, channel: string, message: FeedMessage): boolean {
+    const hold = this.#holds.get(subscriber);
+    if (hold === undefined) return false;
+    if (hold.bytes + message.packet.length > mostBytes) hold.overflowed.add(channel);
+    else {
+      hold.bytes += message.packet.length;
+      hold.items.push({ channel, message });
+    }
+    return true;
+  }
+
+  answer(subscriber: Subscriber, channel: string, answered: Position): void {
+    this.#holds.get(subscriber)?.answered.set(channel, answered);
+  }
+
+  /** What was held, once the last `begin` has its `end`; undefined before, and where the subscriber left. */
+  end(subscriber: Subscriber): Released | undefined {
+    const hold = this.#holds.get(subscriber);
+    if (hold === undefined || --hold.depth > 0) return undefined;
+    this.#holds.delete(subscriber);
+    return hold;
+  }
+
+  forget(subscriber: Subscriber): void {
+    this.#holds.delete(subscriber);
+  }
+}
