@@ -1,5 +1,6 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from "ioredis";
 import type { Logger } from "../runtime/logger.ts";
+import { instrument, type RedisMetrics } from "./instrumentation.ts";
 
 export type RedisClient = Redis | Cluster;
 
@@ -42,16 +43,19 @@ export interface RedisConnectionsOptions {
   address: RedisAddress;
   nodeId: string;
   log: Logger;
+  /** Where commands are timed and their failures counted. @default nowhere */
+  metrics?: RedisMetrics;
 }
 
 /** The one place that knows whether Redis is embedded, single, watched by Sentinel, or a Cluster. */
-export function createRedisConnections({ address, nodeId, log }: RedisConnectionsOptions): RedisConnections {
+export function createRedisConnections({ address, nodeId, log, metrics }: RedisConnectionsOptions): RedisConnections {
   const open = new Map<RedisRole, RedisClient>();
 
   function connection(role: RedisRole): RedisClient {
     const known = open.get(role);
     if (known !== undefined) return known;
     const client = connect(address, roleOptions(role, nodeId));
+    if (metrics !== undefined) instrument(client, role, metrics);
     client.on("error", (error: Error) => log.warn({ role, reason: error.message }, "redis connection error"));
     open.set(role, client);
     return client;

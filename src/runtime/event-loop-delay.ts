@@ -1,0 +1,38 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { Gauge, type Registry } from "prom-client";
+import type { Service } from "./lifecycle.ts";
+
+/** Milliseconds between two looks at the loop; what a look is late by is the delay. */
+const resolutionMs = 10;
+
+const quantiles = [0.5, 0.99, 1] as const;
+
+/**
+ * `gateway_event_loop_delay_seconds{quantile}`: how long ready work waited, since the metrics were last read. What
+ * prom-client reports by itself counts the time between two looks as delay, so an idle process seems 10 ms late.
+ */
+export function createEventLoopDelay({ registry }: { registry: Registry }): Service {
+  const histogram = monitorEventLoopDelay({ resolution: resolutionMs });
+  const delay = new Gauge({
+    name: "gateway_event_loop_delay_seconds",
+    help: "How long ready work waited for the event loop, since the last scrape.",
+    labelNames: ["quantile"],
+    registers: [],
+    collect() {
+      for (const quantile of quantiles) {
+        this.set({ quantile: `${quantile}` }, beyondResolution(histogram.percentile(quantile * 100)));
+      }
+      histogram.reset();
+    },
+  });
+  registry.registerMetric(delay);
+  return {
+    name: "event loop delay",
+    start: () => void histogram.enable(),
+    stop: () => void histogram.disable(),
+  };
+}
+
+function beyondResolution(nanoseconds: number): number {
+  return Math.max(nanoseconds / 1e9 - resolutionMs / 1e3, 0);
+}
