@@ -17,7 +17,7 @@ function wrongField(issue: z.core.$ZodIssue | undefined, at: string): GatewayErr
   const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
   const field = fieldPath(path, at);
   const reason = reasonOf(issue);
-  return field === "" ? new GatewayError("bad_request", reason) : wrong(field, reason);
+  return field === "" ? new GatewayError("bad_request", `payload: ${reason}`) : wrong(field, reason);
 }
 
 /** The refusal of one field by name. */

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { ErrorCode } from "../protocol/errors.ts";
 
 /** What a route handler gets: everything parsed. */
 export interface RouteRequest<P, Q, B> {
@@ -7,8 +8,10 @@ export interface RouteRequest<P, Q, B> {
   body: B;
   /** Name of the API key that called. */
   apiKey: string;
-  /** From the `Idempotency-Key` header; the field in the body is in `body`. */
+  /** From the `Idempotency-Key` header or the body's `idempotencyKey`; where both were sent they are the same. */
   idempotencyKey: string | undefined;
+  /** Where the call came from, behind trusted proxies the address they report. */
+  address: string;
 }
 
 export interface RouteAnswer {
@@ -29,10 +32,15 @@ export interface Route {
   readonly operationId: string;
   readonly tag: string;
   readonly summary: string;
+  /** What else a caller should know, in Markdown. */
+  readonly description?: string;
   /** Status of the ordinary answer. @default 200 */
   readonly status?: number;
-  readonly params?: z.ZodType;
-  readonly query?: z.ZodType;
+  /** Codes this call may be refused with beside those that every call may. */
+  readonly refusals?: readonly ErrorCode[];
+  readonly params?: z.ZodObject;
+  readonly query?: z.ZodObject;
+  /** Of a JSON body; a call without one is parsed as undefined. Without a schema a body is not read. */
   readonly body?: z.ZodType;
   readonly answer: z.ZodType;
   handle(request: RouteRequest<unknown, unknown, unknown>): Promise<RouteAnswer>;
@@ -42,8 +50,8 @@ type Output<S> = S extends z.ZodType ? z.output<S> : undefined;
 
 /** Ties the schemas of a route to its handler's types. */
 export function route<
-  P extends z.ZodType | undefined = undefined,
-  Q extends z.ZodType | undefined = undefined,
+  P extends z.ZodObject | undefined = undefined,
+  Q extends z.ZodObject | undefined = undefined,
   B extends z.ZodType | undefined = undefined,
 >(
   definition: Omit<Route, "params" | "query" | "body" | "handle"> & { params?: P; query?: Q; body?: B },

@@ -1,0 +1,21 @@
+import { readFileSync } from "node:fs";
+import type { Express } from "express";
+import { onlyGet } from "./only-methods.ts";
+
+/**
+ * The API's description, for programs at `/openapi.json` and for people at `/docs`. The page is three small files of
+ * ours that draw what `/openapi.json` says; nothing is loaded from elsewhere.
+ */
+export function mountDocs(app: Express, openapi: string): void {
+  serveText(app, "/openapi.json", "application/json", openapi);
+  serveText(app, "/docs", "text/html", docsFile("page.html"));
+  serveText(app, "/docs/page.css", "text/css", docsFile("page.css"));
+  serveText(app, "/docs/page.js", "text/javascript", docsFile("page.js"));
+}
+
+const docsFile = (name: string): string => readFileSync(new URL(`./docs/${name}`, import.meta.url), "utf8");
+
+/** Express adds the ETag and answers 304 to it. */
+function serveText(app: Express, path: string, type: string, text: string): void {
+  onlyGet(app, path, (_request, response) => void response.type(type).set("Cache-Control", "no-cache").send(text));
+}

@@ -1,0 +1,109 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Service } from "../../runtime/lifecycle.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import type { Metrics } from "../../runtime/metrics.ts";
+import { createAuthenticate, type ApiKey } from "./api-keys.ts";
+import { apiPrefix, createBackendApi } from "./backend-api.ts";
+import { createClientAddress } from "../client-address.ts";
+import type { Demo } from "./demo.ts";
+import { close, listen, portOf } from "./listening.ts";
+import { describeApi } from "./openapi.ts";
+import { createPages } from "./pages.ts";
+import type { LimitHttp } from "./rate-limit.ts";
+import type { Readiness } from "./readiness.ts";
+import { targetOf } from "./request-target.ts";
+import { createRequestWatch } from "./request-watch.ts";
+import type { Route } from "../route.ts";
+
+export interface HttpServerDeps {
+  /** All calls of the backends' API. */
+  routes: readonly Route[];
+  apiKeys: readonly ApiKey[];
+  /** Counts a request of an API key. Absent: no limit. */
+  limit?: LimitHttp | undefined;
+  readiness: Readiness;
+  /** The demo's page, and its sign-in outside production. */
+  demo?: Demo | undefined;
+  metrics: Metrics;
+  clock: Clock;
+  log: Logger;
+}
+
+export interface HttpServerOptions {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  /** Addresses and networks whose `X-Forwarded-For` counts. @default none */
+  trustedProxies?: readonly string[];
+  /** Whether `/metrics` is answered here; false where the metrics have a port of their own. @default true */
+  hasMetrics?: boolean;
+  /** Of the program, for the API's description. */
+  version: string;
+}
+
+/** The public port. */
+export interface HttpServer extends Service {
+  /** What the socket server attaches to. */
+  readonly server: Server;
+  /** The port it listens on; 0 before `start`. */
+  readonly port: number;
+  start(): Promise<void>;
+  stop(deadline: AbortSignal): Promise<void>;
+}
+
+export function createHttpServer(deps: HttpServerDeps, options: HttpServerOptions): HttpServer {
+  const server: Server = createServer(
+    { ...patience, shouldUpgradeCallback: (request) => isWebSocket(request, server) },
+    listenerOf(deps, options),
+  );
+  return {
+    name: "http server",
+    server,
+    get port() {
+      return portOf(server);
+    },
+    start: () => listen(server, options),
+    stop: (deadline) => close(server, deadline),
+  };
+}
+
+/**
+ * How long a stranger may take. Ten seconds for a whole request is a lot for 1 MiB; a connection kept alive waits
+ * longer than the 60 s nginx keeps its own to us, so that the one who closes first is the one who sends requests.
+ */
+const patience = {
+  headersTimeout: 10_000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 65_000,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 16_384,
+  requireHostHeader: true,
+  insecureHTTPParser: false,
+} as const;
+
+/** Other upgrades, such as h2c, are ignored as the RFC allows: the request is answered over HTTP/1.1. */
+function isWebSocket(request: IncomingMessage, server: Server): boolean {
+  return request.headers.upgrade?.toLowerCase() === "websocket" && server.listenerCount("upgrade") > 0;
+}
+
+function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestListener {
+  const watch = createRequestWatch(deps);
+  const api = createBackendApi({
+    ...deps,
+    authenticate: createAuthenticate(deps.apiKeys),
+    clientAddress: createClientAddress(options.trustedProxies ?? []),
+    watch,
+  });
+  const pages = createPages({
+    ...deps,
+    registry: options.hasMetrics === false ? undefined : deps.metrics.registry,
+    openapi: JSON.stringify(describeApi(deps.routes, options.version)),
+    watch,
+  });
+  return (request, response) => (isForApi(request) ? api(request, response) : pages(request, response));
+}
+
+function isForApi(request: IncomingMessage): boolean {
+  return targetOf(request.url ?? "").pathname.startsWith(apiPrefix);
+}

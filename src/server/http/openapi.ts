@@ -1,0 +1,128 @@
+import { z } from "zod";
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponseObject } from "zod-openapi";
+import { errorCatalogue, type ErrorCode } from "../../protocol/errors.ts";
+import { problem } from "../../protocol/problems.ts";
+import { idempotencyKey } from "../../protocol/scalars.ts";
+import type { Route } from "../route.ts";
+
+export type ApiDescription = ReturnType<typeof createDocument>;
+
+/** OpenAPI 3.1 of every call, made from the schemas that parse the calls. */
+export function describeApi(routes: readonly Route[], version: string): ApiDescription {
+  return createDocument({
+    openapi: "3.1.1",
+    info: { title: "Tidegate", version, description: about },
+    servers: [{ url: "/" }],
+    security: [{ apiKey: [] }],
+    tags: [...new Set([...routes.map((route) => route.tag), "Operators"])].map((name) => ({ name })),
+    paths: { ...pathsOf(routes), ...operatorPaths },
+    components: {
+      securitySchemes: { apiKey: { type: "http", scheme: "bearer", description: "One of the gateway's `API_KEYS`." } },
+      responses: Object.fromEntries(codes.map((code) => [code, refusalWith([code])])),
+    },
+  });
+}
+
+const about = [
+  "What backends may ask of the gateway. JSON in and out; times are epoch milliseconds.",
+  "Each answer carries `RateLimit` and `RateLimit-Policy`; `429` and `503` carry `Retry-After`.",
+  "An `Idempotency-Key` header, or `idempotencyKey` in the body, makes a repeat of a write answer as the first did.",
+].join("\n");
+
+const codes = Object.keys(errorCatalogue) as ErrorCode[];
+
+/** What any call may be refused with, and what one with a body may be. */
+const refusalsOfAll: readonly ErrorCode[] = ["bad_request", "unauthorized", "rate_limited", "internal", "unavailable"];
+const refusalsOfBodies: readonly ErrorCode[] = ["payload_too_large"];
+
+type Operations = Record<string, Partial<Record<Route["method"], ZodOpenApiOperationObject>>>;
+
+function pathsOf(routes: readonly Route[]): Operations {
+  const paths: Operations = {};
+  for (const route of routes) paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route) };
+  return paths;
+}
+
+function operationOf(route: Route): ZodOpenApiOperationObject {
+  const { operationId, tag, summary, description, body } = route;
+  const answer = { description: "Done.", content: { "application/json": { schema: route.answer } } };
+  return {
+    operationId,
+    tags: [tag],
+    summary,
+    ...(description === undefined ? {} : { description }),
+    requestParams: parametersOf(route),
+    ...(body === undefined ? {} : { requestBody: bodyOf(body) }),
+    responses: { [`${route.status ?? 200}`]: answer, ...refusalsOf(route) },
+  };
+}
+
+const writeHeader = z.object({
+  "Idempotency-Key": idempotencyKey.optional().meta({ description: "Makes a repeat of this call harmless." }),
+});
+
+function parametersOf({ method, params, query }: Route): NonNullable<ZodOpenApiOperationObject["requestParams"]> {
+  return {
+    ...(params === undefined ? {} : { path: params }),
+    ...(query === undefined ? {} : { query }),
+    ...(method === "get" ? {} : { header: writeHeader }),
+  };
+}
+
+function bodyOf(schema: z.ZodType): NonNullable<ZodOpenApiOperationObject["requestBody"]> {
+  return { required: !schema.safeParse(undefined).success, content: { "application/json": { schema } } };
+}
+
+type Responses = ZodOpenApiOperationObject["responses"];
+
+/** One response a status; where several codes share a status, its description names them all. */
+function refusalsOf({ body, refusals = [] }: Route): Responses {
+  const all = new Set([...refusalsOfAll, ...(body === undefined ? [] : refusalsOfBodies), ...refusals]);
+  const byStatus = Map.groupBy(all, (code) => `${errorCatalogue[code].status}`);
+  return Object.fromEntries([...byStatus].map(([status, shared]) => [status, responseFor(shared)]));
+}
+
+function responseFor(shared: ErrorCode[]): ZodOpenApiResponseObject | { $ref: string } {
+  const [code, ...others] = shared;
+  return others.length === 0 ? { $ref: `#/components/responses/${code}` } : refusalWith(shared);
+}
+
+function refusalWith(shared: readonly ErrorCode[]): ZodOpenApiResponseObject {
+  const retries = shared.some((code) => [429, 503].includes(errorCatalogue[code].status));
+  return {
+    description: shared.map((code) => `\`${code}\`: ${errorCatalogue[code].message}`).join(" "),
+    ...(retries ? { headers: { "Retry-After": { schema: { type: "integer" }, description: "Seconds." } } } : {}),
+    content: { "application/problem+json": { schema: problem } },
+  };
+}
+
+const health = z.strictObject({ status: z.literal("ok") }).meta({ id: "Health" });
+
+const readinessReport = z
+  .strictObject({
+    status: z.enum(["ready", "degraded", "unavailable"]),
+    checks: z.record(
+      z.string(),
+      z.strictObject({ status: z.enum(["ok", "degraded", "failing"]), note: z.string().optional() }),
+    ),
+  })
+  .meta({ id: "Readiness" });
+
+/** For operators and load balancers; without a key. */
+const operatorPaths = {
+  "/healthz": { get: open("health", "Whether the process lives.", { "200": jsonOf(health) }) },
+  "/readyz": {
+    get: open("readiness", "Whether this node should get traffic.", {
+      "200": jsonOf(readinessReport),
+      "503": jsonOf(readinessReport),
+    }),
+  },
+};
+
+function open(operationId: string, summary: string, responses: Responses): ZodOpenApiOperationObject {
+  return { operationId, summary, tags: ["Operators"], security: [], responses };
+}
+
+function jsonOf(schema: z.ZodType): ZodOpenApiResponseObject {
+  return { description: "The report.", content: { "application/json": { schema } } };
+}

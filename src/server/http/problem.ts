@@ -1,0 +1,69 @@
+import type { ServerResponse } from "node:http";
+import { errorCatalogue, GatewayError } from "../../protocol/errors.ts";
+import type { Problem } from "../../protocol/problems.ts";
+
+/** Fields of an HTTP answer. */
+export type Fields = Readonly<Record<string, string>>;
+
+/** A refusal that only HTTP knows: a code of the catalogue with a status, and perhaps fields, of its own. */
+export class HttpRefusal extends GatewayError {
+  readonly status: number;
+  readonly fields: Fields;
+
+  constructor(error: GatewayError, status: number, fields: Fields = {}) {
+    super(error.code, error.message, error.field === undefined ? {} : { field: error.field });
+    this.status = status;
+    this.fields = fields;
+  }
+}
+
+/** RFC 9457. `type` is a place in our own documentation, so that whoever reads a log can follow it. */
+export function problemOf(error: GatewayError): Problem {
+  const problem: Problem = {
+    type: `/docs#${error.code}`,
+    title: errorCatalogue[error.code].message,
+    status: statusOf(error),
+    detail: error.message,
+    code: error.code,
+  };
+  if (error.field !== undefined) problem.field = error.field;
+  if (error.retryAfterMs !== undefined) problem.retryAfterMs = error.retryAfterMs;
+  return problem;
+}
+
+export function statusOf(error: GatewayError): number {
+  return error instanceof HttpRefusal ? error.status : errorCatalogue[error.code].status;
+}
+
+export function sendProblem(response: ServerResponse, error: GatewayError, fields: Fields = {}): void {
+  const type = "application/problem+json";
+  sendBody(response, statusOf(error), type, JSON.stringify(problemOf(error)), { ...fields, ...fieldsOf(error) });
+}
+
+export function sendJson(response: ServerResponse, status: number, body: unknown, fields: Fields = {}): void {
+  sendBody(response, status, "application/json; charset=utf-8", JSON.stringify(body), fields);
+}
+
+/** Nothing is sent where the client is gone or an answer has begun. */
+function sendBody(response: ServerResponse, status: number, type: string, text: string, fields: Fields): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, {
+    "Content-Type": type,
+    "Content-Length": Buffer.byteLength(text),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    ...fields,
+  });
+  response.end(text);
+}
+
+function fieldsOf(error: GatewayError): Fields {
+  const status = statusOf(error);
+  const fields: Record<string, string> = error instanceof HttpRefusal ? { ...error.fields } : {};
+  if (status === 401) fields["WWW-Authenticate"] = 'Bearer realm="tidegate"';
+  if (status === 429 || status === 503) fields["Retry-After"] = `${seconds(error.retryAfterMs ?? 1_000)}`;
+  return fields;
+}
+
+/** Whole seconds, upwards: whoever waits so long is not refused for a fraction. */
+export const seconds = (ms: number): number => Math.ceil(ms / 1_000);

@@ -1,0 +1,69 @@
+import type { Publication } from "../../channels/publication.ts";
+import {
+  channelParams,
+  channelsAnswer,
+  channelsQuery,
+  historyAnswer,
+  historyQuery,
+} from "../../protocol/publications.ts";
+import type { Position } from "../../protocol/scalars.ts";
+import { route, type Route } from "../route.ts";
+
+/** Reads a channel's log; throws `unknown_channel`. */
+export type ReadHistory = (
+  channel: string,
+  query: { since?: Position | undefined; limit?: number | undefined },
+) => Promise<{ channel: string; epoch: string; offset: number; publications: Publication[] }>;
+
+/** Channels with subscribers, on all nodes. */
+export type ListChannels = (query: {
+  prefix?: string | undefined;
+  limit: number;
+  cursor?: string | undefined;
+}) => Promise<{ channels: { channel: string; subscribers: number }[]; cursor?: string | undefined }>;
+
+export interface ChannelRouteDeps {
+  history: ReadHistory;
+  list: ListChannels;
+}
+
+/** `GET /v1/channels` and `GET /v1/channels/{channel}/history`. */
+export function createChannelRoutes(deps: ChannelRouteDeps): Route[] {
+  return [listChannels(deps), readHistory(deps)];
+}
+
+function listChannels({ list }: ChannelRouteDeps): Route {
+  const definition = {
+    method: "get",
+    path: "/v1/channels",
+    operationId: "listChannels",
+    tag: "Channels",
+    summary: "List the channels that somebody reads.",
+    description: "Cluster-wide and in no particular order; pages are linked by `cursor`.",
+    query: channelsQuery,
+    answer: channelsAnswer,
+  } as const;
+
+  return route(definition, async ({ query }) => ({ body: await list(query) }));
+}
+
+function readHistory({ history }: ChannelRouteDeps): Route {
+  const definition = {
+    method: "get",
+    path: "/v1/channels/{channel}/history",
+    operationId: "readHistory",
+    tag: "Channels",
+    summary: "Read what a channel's log holds.",
+    description:
+      "Without a position the latest publications; with one those after it, none where it is not of this log.",
+    refusals: ["unknown_channel"],
+    params: channelParams,
+    query: historyQuery,
+    answer: historyAnswer,
+  } as const;
+
+  return route(definition, async ({ params, query: { epoch, offset, limit } }) => {
+    const since = epoch === undefined || offset === undefined ? undefined : { epoch, offset };
+    return { body: await history(params.channel, { since, limit }) };
+  });
+}
