@@ -33,7 +33,7 @@ export interface Config extends FileConfig {
   /** Which store that is; `auto` takes the first there is. */
   readonly embeddedStore: StoreKind | "auto";
   readonly keyPrefix: string;
-  readonly tokens: TokenSettings;
+  readonly tokens: TokenSettings & FileConfig["tokens"];
   readonly apiKeys: readonly ApiKey[];
   readonly drainTimeoutMs: number;
 }
@@ -84,7 +84,7 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
   };
   const file = readConfigFile(env, readFile, isProduction);
   if (file === undefined || problems.length > 0) throw new ConfigError(problems);
-  return deepFreeze({ ...config, ...file });
+  return deepFreeze({ ...config, ...file, tokens: { ...config.tokens, ...file.tokens } });
 }
 
 /** Anything but the two known words is a mistake: `prod` must not run with development secrets. */

@@ -1,22 +1,16 @@
 import { z } from "zod";
-import { builtInKinds, isName } from "../protocol/names.ts";
+import { builtInKinds } from "../protocol/names.ts";
 import { defaultTransitions } from "./defaults.ts";
+import { limits } from "./limits-schema.ts";
+import { always, count, daySeconds, kindName, milliseconds, name, seconds } from "./values.ts";
 
 /**
  * The JSON file named by GATEWAY_CONFIG. Every object is strict; what the file leaves out has its default here, save the
  * options of a channel kind, whose defaults depend on the kind and live in `channels/kinds.ts`.
  */
 
-const daySeconds = 86_400;
-
-const count = (max: number) => z.int().min(1).max(max);
-const milliseconds = (max: number) => z.int().min(0).max(max);
-const seconds = (max: number) => z.int().min(1).max(max);
-const name = z.string().refine(isName, "must be 1 to 256 characters without control characters");
-
 // Channels
 
-const kindName = name.refine((kind) => !kind.includes(":"), "a kind ends before the colon: it must not hold one");
 const access = z.enum(["public", "granted", "none"]);
 
 const channelKind = z.strictObject({
@@ -35,9 +29,6 @@ const channelKind = z.strictObject({
     .optional(),
   conflateMs: milliseconds(60_000).optional(),
 });
-
-/** `when` lets a check run beside other mistakes, so that all are told at once; it then sees values of any shape. */
-const always = () => true;
 
 const channels = builtInKinds.reduce(
   (kinds, kind) =>
@@ -88,85 +79,30 @@ const bridge = z.strictObject({
   event: name,
 });
 
-// Limits
+// Tokens and sessions; the defaults are those of `auth/token-options.ts` and `auth/sessions.ts`
 
-/** What a client can ask for, and so what can have a cost. */
-export const clientEvents = [
-  "subscribe",
-  "unsubscribe",
-  "publish",
-  "history",
-  "presence",
-  "leaderboard:top",
-  "leaderboard:around",
-  "leaderboard:submit",
-  "order:get",
-  "sessions:list",
-  "sessions:revoke",
-  "auth:refresh",
-] as const;
+const longestLife = 366 * daySeconds;
 
-const cost = z.number().min(0).max(1_000_000);
-const costs = z.strictObject({
-  ...(Object.fromEntries(clientEvents.map((event) => [event, cost.optional()])) as Record<
-    (typeof clientEvents)[number],
-    z.ZodOptional<typeof cost>
-  >),
-  publish: cost.default(1),
-  subscribe: cost.default(1),
-  history: cost.default(5),
-});
-
-const messages = clientEvents.reduce(
-  (bucket, event) =>
-    bucket.refine((value) => !(value?.capacity > 0 && (value.costs?.[event] ?? 0) > value.capacity), {
-      path: ["costs", event],
-      error: "can never be paid: it is more than the capacity",
-      when: always,
-    }),
-  z.strictObject({
-    capacity: count(1_000_000).default(50),
-    refillPerSecond: z.number().positive().max(1_000_000).default(20),
-    /** By client event; an event not named costs 1. */
-    costs: costs.prefault({}),
-  }),
-);
-
-const limits = z
+const tokens = z
   .strictObject({
-    /** Token bucket of a user's messages. */
-    messages: messages.prefault({}),
-    /** Token bucket of handshakes, per address. */
-    handshakes: z
-      .strictObject({
-        capacity: count(1_000_000).default(500),
-        refillPerSecond: z.number().positive().max(1_000_000).default(100),
-      })
-      .prefault({}),
-    /** Sliding window of HTTP calls, per API key. */
-    http: z
-      .strictObject({
-        requests: count(100_000_000).default(60_000),
-        windowSeconds: seconds(daySeconds).default(60),
-      })
-      .prefault({}),
-    /** Fixed window of logins, per address and user. */
-    logins: z
-      .strictObject({
-        requests: count(1_000_000).default(5),
-        windowSeconds: seconds(daySeconds).default(900),
-      })
-      .prefault({}),
-    connectionsPerUser: count(100_000).default(20),
-    subscriptionsPerConnection: count(100_000).default(128),
-    /** Largest client frame and HTTP publication. */
-    payloadBytes: z
-      .int()
-      .min(1_024)
-      .max(16 * 1_048_576)
-      .default(65_536),
-    /** Bytes queued for one connection before it is closed as a slow consumer. */
-    outboundQueueBytes: z.int().min(65_536).max(1_073_741_824).default(1_048_576),
+    /** Life of a token that the gateway issues. */
+    tokenTtlSeconds: seconds(longestLife).optional(),
+    /** Longest life that a token may claim. */
+    maxLifeSeconds: seconds(longestLife).optional(),
+    /** How far an issuer's clock may run ahead. */
+    clockToleranceSeconds: z.int().min(0).max(5).optional(),
+  })
+  .prefault({});
+
+const sessions = z
+  .strictObject({
+    /** Life of a session whose creator does not say. */
+    sessionTtlSeconds: seconds(longestLife).optional(),
+    /** Longest life a creator may ask for. */
+    maxSessionTtlSeconds: seconds(longestLife).optional(),
+    /** A session not seen for so long ends before its time. */
+    sessionIdleSeconds: seconds(longestLife).optional(),
+    maxSessionsPerUser: count(100_000).optional(),
   })
   .prefault({});
 
@@ -197,6 +133,8 @@ export const configFile = z.strictObject({
   orders,
   bridges: z.array(bridge).max(256).optional(),
   limits,
+  tokens,
+  sessions,
   webhooks: z.array(webhook).max(64).default([]),
 });
 

@@ -1,0 +1,98 @@
+import { z } from "zod";
+import { always, count, daySeconds, kindName, seconds } from "./values.ts";
+
+/** What a client can ask for, and so what can have a cost. */
+export const clientEvents = [
+  "subscribe",
+  "unsubscribe",
+  "publish",
+  "history",
+  "presence",
+  "leaderboard:top",
+  "leaderboard:around",
+  "leaderboard:submit",
+  "order:get",
+  "sessions:list",
+  "sessions:revoke",
+  "auth:refresh",
+] as const;
+
+const cost = z.number().min(0).max(1_000_000);
+const costs = z.strictObject({
+  ...(Object.fromEntries(clientEvents.map((event) => [event, cost.optional()])) as Record<
+    (typeof clientEvents)[number],
+    z.ZodOptional<typeof cost>
+  >),
+  publish: cost.default(1),
+  subscribe: cost.default(1),
+  history: cost.default(5),
+});
+
+/** What every limit may say beside its rule; the defaults are those of `throttling/policies.ts`. */
+const behaviour = {
+  /** Counts and reports what it would refuse, and refuses nothing. */
+  shadow: z.boolean().optional(),
+  /** While the store is away: everything passes, nothing does, or each node counts by itself. */
+  whenStoreIsAway: z.enum(["open", "closed", "local"]).optional(),
+};
+
+const bucket = (capacity: number, refillPerSecond: number) => ({
+  ...behaviour,
+  capacity: count(1_000_000).default(capacity),
+  refillPerSecond: z.number().positive().max(1_000_000).default(refillPerSecond),
+  /** How a node leases tokens ahead. */
+  portion: z
+    .strictObject({ share: z.number().min(0).max(1).optional(), lifeMs: z.int().min(100).max(60_000).optional() })
+    .optional(),
+});
+
+const window = (requests: number, windowSeconds: number) =>
+  z
+    .strictObject({
+      ...behaviour,
+      requests: count(100_000_000).default(requests),
+      windowSeconds: seconds(daySeconds).default(windowSeconds),
+    })
+    .prefault({});
+
+const messages = clientEvents.reduce(
+  (limit, event) =>
+    limit.refine((value) => !(value?.capacity > 0 && (value.costs?.[event] ?? 0) > value.capacity), {
+      path: ["costs", event],
+      error: "can never be paid: it is more than the capacity",
+      when: always,
+    }),
+  z.strictObject({
+    ...bucket(50, 20),
+    /** By client event; an event not named costs 1. */
+    costs: costs.prefault({}),
+    /** Refusals after which a connection is closed. */
+    closeAfter: z.strictObject({ refusals: count(1_000_000), windowSeconds: seconds(daySeconds) }).optional(),
+  }),
+);
+
+/** What a stranger may take, and how fast. */
+export const limits = z
+  .strictObject({
+    /** Token bucket of a user's messages. */
+    messages: messages.prefault({}),
+    /** Token bucket of handshakes, per address. */
+    handshakes: z.strictObject(bucket(500, 100)).prefault({}),
+    /** Sliding window of HTTP calls, per API key. */
+    http: window(60_000, 60),
+    /** Fixed window of logins, per address and user. */
+    logins: window(5, 900),
+    /** Token buckets of publications, per channel, by kind. */
+    publications: z.record(kindName, z.strictObject(bucket(100, 100))).optional(),
+    connectionsPerUser: count(100_000).default(20),
+    subscriptionsPerConnection: count(100_000).default(128),
+    /** Largest client frame and HTTP publication. */
+    payloadBytes: z
+      .int()
+      .min(1_024)
+      .max(16 * 1_048_576)
+      .default(65_536),
+    /** Bytes queued for one connection before it is closed as a slow consumer. */
+    outboundQueueBytes: z.int().min(65_536).max(1_073_741_824).default(1_048_576),
+  })
+  .prefault({});
