@@ -24,7 +24,8 @@ export class Emitter<Events extends object> {
 
   emit<Name extends keyof Events>(name: Name, argument: Events[Name]): void {
     const listeners = this.#listeners.get(name) as Set<Listener<Events[Name]>> | undefined;
-    for (const listener of [...(listeners ?? [])]) {
+    // A copy: what a listener adds or takes away counts from the next event on.
+    for (const listener of Array.from(listeners ?? [])) {
       try {
         listener(argument);
       } catch (error) {

@@ -100,11 +100,12 @@ export class GatewayClient implements Client {
     this.#tokens = createTokens(options.token);
     this.#requests = createRequests(this.socket, requestTimeoutMs);
     this.#backoff = { ...defaultBackoff, ...options.backoff };
+    // Before the connection does: users hear `closing` before what follows from it.
+    this.#listen();
     this.#channels = this.#createChannels(new Pacer(subscribesAtOnce));
     this.#connection = this.#createConnection(connectTimeoutMs);
     this.sessions = createSessions(this.#requests);
     this.#stopWatching = whenOnline(() => this.reconnectNow());
-    this.#listen();
     this.#connection.connect();
   }
 

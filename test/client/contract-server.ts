@@ -4,7 +4,6 @@ import { Server, type Socket } from "socket.io";
 import { closing, type ClosingCode } from "../../src/protocol/closings.ts";
 import type { ErrorBody } from "../../src/protocol/errors.ts";
 import type {
-  Acknowledgement,
   AnswerOf,
   ClientToServerEvents,
   Position,
@@ -84,6 +83,11 @@ class ChannelLog {
 
 type ServerSocket = Socket<ClientToServerEvents, ServerToClientEvents>;
 
+/** Socket.IO's types follow one event name at a time. */
+interface Untyped {
+  on(name: string, handle: (message: object, done: (answer: object) => void) => void): void;
+}
+
 const randomEpoch = (): string => Math.random().toString(36).slice(2, 10);
 
 export async function startContractServer(options: ContractServerOptions = {}): Promise<ContractServer> {
@@ -148,19 +152,14 @@ export async function startContractServer(options: ContractServerOptions = {}): 
     return { channel, epoch, offset, duplicate: false };
   }
 
-  function serve<Name extends RequestName>(socket: ServerSocket, name: Name): void {
-    const untyped = socket as unknown as {
-      on(
-        name: string,
-        handle: (message: RequestOf<Name>, done: (answer: Acknowledgement<object>) => void) => void,
-      ): void;
-    };
+  function serve(socket: ServerSocket, name: RequestName): void {
+    const untyped = socket as unknown as Untyped;
+    const perform = answers[name] as (socket: ServerSocket, message: object) => object;
     untyped.on(name, (message, done) => {
       requests.push({ name, message });
       const refusal = options.refuseRequest?.(name, message);
       if (refusal === "silence") return;
-      const answer: Acknowledgement<object> =
-        refusal === undefined ? { ok: true, ...answers[name](socket, message) } : { ok: false, error: refusal };
+      const answer = refusal === undefined ? { ok: true, ...perform(socket, message) } : { ok: false, error: refusal };
       const delayMs = options.answerDelayMs?.(name) ?? 0;
       if (delayMs === 0) done(answer);
       else setTimeout(() => done(answer), delayMs);

@@ -1,0 +1,119 @@
+import { describe, expect, it } from "vitest";
+import { errorCatalogue, type ErrorBody, type ErrorCode } from "../../src/protocol/errors.ts";
+import { eventually } from "../support/world.ts";
+import { client, contractServer, told } from "./support.ts";
+
+const refusal = (code: ErrorCode, retryAfterMs?: number): ErrorBody => ({
+  code,
+  message: errorCatalogue[code].message,
+  ...(retryAfterMs !== undefined && { retryAfterMs }),
+});
+
+describe("a subscription", () => {
+  it("rejects with the gateway's code where it is forbidden, and is not asked for again", async () => {
+    const server = await contractServer({ refuseRequest: () => refusal("forbidden") });
+    const order = client(server.url).channel("order:o-1");
+    const lines = told(order);
+
+    await expect(order.subscribe()).rejects.toMatchObject({ name: "TidegateError", code: "forbidden" });
+
+    expect(lines).toEqual(["unsubscribed forbidden false"]);
+    expect(order.state).toBe("unsubscribed");
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it("is asked for again where the gateway cannot at the moment", async () => {
+    let tries = 0;
+    const refuseRequest = () => (++tries < 4 ? refusal("unavailable") : undefined);
+    const server = await contractServer({ refuseRequest });
+    const lobby = client(server.url).channel("chat:lobby");
+
+    await lobby.subscribe();
+
+    expect([tries, lobby.state]).toEqual([4, "subscribed"]);
+  });
+
+  it("is asked for again where no answer came", async () => {
+    let tries = 0;
+    const server = await contractServer({ refuseRequest: () => (++tries < 3 ? "silence" : undefined) });
+    const lobby = client(server.url, { requestTimeoutMs: 50 }).channel("chat:lobby");
+
+    await lobby.subscribe();
+
+    expect(tries).toBe(3);
+  });
+
+  it("comes back after the gateway took it away for a passing reason", async () => {
+    const server = await contractServer();
+    const lobby = client(server.url).channel("chat:lobby");
+    const lines = told(lobby);
+    await lobby.subscribe();
+    server.publish("chat:lobby", "said", 1);
+    server.takeAway({ channel: "chat:lobby", ...refusal("unavailable") });
+    server.publish("chat:lobby", "said", 2);
+
+    const expected = ["1", "unsubscribed unavailable true", "2 recovered", "recovered 1 up to 2"];
+    await eventually(() => expect(lines).toEqual(expected));
+  });
+
+  it("stays away after the gateway took it away for good", async () => {
+    const server = await contractServer();
+    const ada = client(server.url);
+    const lobby = ada.channel("chat:lobby");
+    const lines = told(lobby);
+    await lobby.subscribe();
+    server.takeAway({ channel: "chat:lobby", ...refusal("forbidden") });
+    await eventually(() => expect(lines).toEqual(["unsubscribed forbidden false"]));
+
+    await ada.sessions.list();
+    expect(lobby.state).toBe("unsubscribed");
+    expect(server.requests.filter(({ name }) => name === "subscribe")).toHaveLength(1);
+  });
+
+  it("survives any order of wishes: the last one counts", async () => {
+    const server = await contractServer({ answerDelayMs: () => 10 });
+    const lobby = client(server.url).channel("chat:lobby");
+    const lines = told(lobby);
+    const first = lobby.subscribe().catch((error: Error) => error.message);
+    const gone = lobby.unsubscribe();
+    const second = lobby.subscribe();
+
+    expect(await first).toBe("chat:lobby was unsubscribed.");
+    await Promise.all([gone, second]);
+    server.publish("chat:lobby", "said", 1);
+    await eventually(() => expect(lines).toEqual(["1"]));
+  });
+
+  it("is the same channel for the same name, and for one who holds it", async () => {
+    const server = await contractServer();
+    const ada = client(server.url);
+    const first = ada.channel("chat:lobby");
+
+    expect(ada.channel("chat:lobby")).toBe(first);
+    expect(first.subscribe()).toBe(ada.channel("chat:lobby").subscribe());
+  });
+});
+
+describe("many subscriptions", () => {
+  it("all stand in the end where the gateway lets only some through at a time", async () => {
+    let tokens = 20;
+    let refused = 0;
+    const refill = setInterval(() => (tokens = Math.min(tokens + 1, 20)), 2);
+    const server = await contractServer({
+      refuseRequest() {
+        if (tokens === 0) return ((refused += 1), refusal("rate_limited", 4));
+        tokens -= 1;
+        return undefined;
+      },
+    });
+    const ada = client(server.url);
+
+    const channels = Array.from({ length: 100 }, (_, index) => ada.channel(`chat:${index}`));
+    await Promise.all(channels.map((channel) => channel.subscribe()));
+    clearInterval(refill);
+
+    expect(channels.every(({ state }) => state === "subscribed")).toBe(true);
+    // Patience: far fewer refusals than a client that asks for all of them again at once would earn.
+    expect(refused).toBeLessThan(60);
+  });
+});

@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+import { fit, merge } from "../../src/client/position.ts";
+import type { SubscribeAnswer, WirePublication } from "../../src/protocol/wire.ts";
+
+const publication = (offset: number, epoch = "a"): WirePublication => ({
+  channel: "chat:lobby",
+  epoch,
+  offset,
+  event: "said",
+  data: offset,
+  publishedAt: 0,
+});
+
+const range = (from: number, to: number, epoch = "a"): WirePublication[] =>
+  Array.from({ length: Math.max(to - from + 1, 0) }, (_, index) => publication(from + index, epoch));
+
+const answer = (offset: number, recovered: boolean, publications: WirePublication[] = []): SubscribeAnswer => ({
+  channel: "chat:lobby",
+  epoch: "a",
+  offset,
+  recovered,
+  publications,
+});
+
+const offsets = (publications: WirePublication[]): number[] => publications.map(({ offset }) => offset);
+
+describe("how a publication fits behind a position", () => {
+  it.each([
+    [5, "a", "repeat"],
+    [4, "a", "repeat"],
+    [6, "a", "next"],
+    [7, "a", "hole"],
+    [6, "b", "hole"],
+    [1, "b", "hole"],
+  ])("offset %i of epoch %s behind a:5 is a %s", (offset, epoch, expected) => {
+    expect(fit({ epoch: "a", offset: 5 }, { epoch, offset })).toBe(expected);
+  });
+});
+
+describe("an answer merged with what came before it", () => {
+  it("starts at the channel's present on a first subscription", () => {
+    const merged = merge(undefined, answer(7, false), [publication(7), publication(8), publication(9)]);
+
+    expect(merged.start).toEqual({ epoch: "a", offset: 7 });
+    expect([merged.missed, offsets(merged.live), merged.isWhole]).toEqual([[], [8, 9], true]);
+  });
+
+  it("puts what was missed before what is live, each once", () => {
+    const merged = merge({ epoch: "a", offset: 3 }, answer(6, true, range(4, 6)), range(5, 8));
+
+    expect([offsets(merged.missed), offsets(merged.live), merged.isWhole]).toEqual([[4, 5, 6], [7, 8], true]);
+  });
+
+  it("drops from an answer what the reader had", () => {
+    const merged = merge({ epoch: "a", offset: 5 }, answer(6, true, range(2, 6)), []);
+
+    expect(offsets(merged.missed)).toEqual([6]);
+  });
+
+  it("keeps nothing behind a hole and says so", () => {
+    const merged = merge({ epoch: "a", offset: 3 }, answer(4, true, range(4, 4)), [publication(6), publication(7)]);
+
+    expect([offsets(merged.missed), merged.live, merged.isWhole]).toEqual([[4], [], false]);
+  });
+
+  it("notices an answer that ends before its own position", () => {
+    const merged = merge({ epoch: "a", offset: 3 }, answer(9, true, range(4, 5)), range(6, 9));
+
+    expect([offsets(merged.missed), merged.live, merged.isWhole]).toEqual([[4, 5], [], false]);
+  });
+
+  it("notices a publication of another epoch", () => {
+    const merged = merge({ epoch: "a", offset: 3 }, answer(4, true, range(4, 4)), [publication(1, "b")]);
+
+    expect([offsets(merged.missed), merged.isWhole]).toEqual([[4], false]);
+  });
+
+  it("starts anew where nothing could be recovered, dropping what belongs before", () => {
+    const merged = merge({ epoch: "z", offset: 90 }, answer(2, false), range(1, 4));
+
+    expect(merged.start).toEqual({ epoch: "a", offset: 2 });
+    expect([merged.missed, offsets(merged.live), merged.isWhole]).toEqual([[], [3, 4], true]);
+  });
+
+  it("never repeats, reorders or skips, whatever overlaps", () => {
+    for (let seed = 0; seed < 2_000; seed += 1) {
+      const random = createRandom(seed);
+      const since = random(20);
+      const present = since + random(10);
+      const end = present + random(5);
+      const early = range(since + 1 + random(12), end).filter(() => random(20) > 0);
+      const merged = merge({ epoch: "a", offset: since }, answer(present, true, range(since + 1, present)), early);
+
+      const seen = offsets([...merged.missed, ...merged.live]);
+      expect(seen).toEqual(offsets(range(since + 1, since + seen.length)));
+      expect(seen.length).toBeGreaterThanOrEqual(present - since);
+      const last = early.at(-1)?.offset ?? 0;
+      if (merged.isWhole) expect(since + seen.length).toBeGreaterThanOrEqual(last);
+    }
+  });
+});
+
+function createRandom(seed: number): (below: number) => number {
+  let state = seed * 2_654_435_761 + 1;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}

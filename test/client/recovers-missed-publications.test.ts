@@ -1,0 +1,136 @@
+import { describe, expect, it } from "vitest";
+import { eventually } from "../support/world.ts";
+import { client, contractServer, cut, told } from "./support.ts";
+
+describe.each([{ recovery: false }, { recovery: true }])("a cut client, $recovery for Socket.IO's recovery", (mode) => {
+  it("gets what it missed once, in order, and is told how many", async () => {
+    const server = await contractServer(mode);
+    const ada = client(server.url);
+    const lobby = ada.channel("chat:lobby");
+    const lines = told(lobby);
+    await lobby.subscribe();
+    server.publish("chat:lobby", "said", 1);
+    await eventually(() => expect(lines).toEqual(["1"]));
+
+    cut(ada);
+    server.publish("chat:lobby", "said", 2);
+    server.publish("chat:lobby", "said", 3);
+
+    await eventually(() => expect(lines).toEqual(["1", "2 recovered", "3 recovered", "recovered 2 up to 3"]));
+    server.publish("chat:lobby", "said", 4);
+    await eventually(() => expect(lines.at(-1)).toBe("4"));
+    expect(ada.state).toBe("connected");
+    expect(lobby.position).toEqual({ epoch: server.log.get("chat:lobby")?.epoch, offset: 4 });
+    const subscribes = server.requests.filter(({ name }) => name === "subscribe");
+    expect(subscribes).toHaveLength(mode.recovery ? 1 : 2);
+  });
+
+  it("no longer wants a channel that was unsubscribed while it was away", async () => {
+    const server = await contractServer(mode);
+    const ada = client(server.url);
+    const lobby = ada.channel("chat:lobby");
+    const lines = told(lobby);
+    await lobby.subscribe();
+
+    cut(ada);
+    await lobby.unsubscribe();
+    await eventually(() => expect(ada.state).toBe("connected"));
+    await ada.sessions.list();
+    server.publish("chat:lobby", "said", 1);
+    await ada.sessions.list();
+
+    expect(lines).toEqual([]);
+    expect(server.requests.some(({ name }) => name === "unsubscribe")).toBe(mode.recovery);
+  });
+});
+
+describe("a reader", () => {
+  it("is told that what it missed is gone, and where it goes on", async () => {
+    const server = await contractServer({ snapshot: (channel) => ({ of: channel }) });
+    const ada = client(server.url);
+    const lobby = ada.channel("chat:lobby");
+    const lines = told(lobby);
+    await lobby.subscribe();
+    server.publish("chat:lobby", "said", 1);
+    await eventually(() => expect(lines).toHaveLength(2));
+
+    cut(ada);
+    server.reset("chat:lobby");
+    server.publish("chat:lobby", "said", 1);
+    server.publish("chat:lobby", "said", 2);
+
+    const snapshot = 'snapshot {"of":"chat:lobby"}';
+    await eventually(() => expect(lines).toEqual([snapshot, "1", "reset 1 to 2", snapshot]));
+    server.publish("chat:lobby", "said", 3);
+    await eventually(() => expect(lines.at(-1)).toBe("3"));
+  });
+
+  it("sees no hole where the node left one: the client asks for what is missing", async () => {
+    const server = await contractServer();
+    const lobby = client(server.url).channel("chat:lobby");
+    const lines = told(lobby);
+    await lobby.subscribe();
+    server.publish("chat:lobby", "said", 1);
+    server.lose("chat:lobby", "said", 2);
+    server.lose("chat:lobby", "said", 3);
+    server.publish("chat:lobby", "said", 4);
+
+    const expected = ["1", "2 recovered", "3 recovered", "4 recovered", "recovered 3 up to 4"];
+    await eventually(() => expect(lines).toEqual(expected));
+  });
+
+  it("asks again where the epoch changes under it", async () => {
+    const server = await contractServer();
+    const lobby = client(server.url).channel("chat:lobby");
+    const lines = told(lobby);
+    await lobby.subscribe();
+    server.publish("chat:lobby", "said", 1);
+    server.reset("chat:lobby");
+    server.publish("chat:lobby", "said", 2);
+
+    await eventually(() => expect(lines).toEqual(["1", "reset 1 to 1"]));
+  });
+
+  it("gets live publications that overtake the answer to its subscription, in order", async () => {
+    const server = await contractServer({ answerDelayMs: (name) => (name === "subscribe" ? 60 : 0) });
+    const ada = client(server.url);
+    const lobby = ada.channel("chat:lobby");
+    const lines = told(lobby);
+    const subscribed = lobby.subscribe();
+    await eventually(() => expect(server.requests).toHaveLength(1));
+    server.publish("chat:lobby", "said", 1);
+    server.publish("chat:lobby", "said", 2);
+
+    expect((await subscribed).position.offset).toBe(0);
+    expect(lines).toEqual(["1", "2"]);
+  });
+
+  it("goes on from a position kept from before", async () => {
+    const server = await contractServer();
+    for (const data of [1, 2, 3]) server.publish("chat:lobby", "said", data);
+    const epoch = server.log.get("chat:lobby")?.epoch ?? "";
+    const lobby = client(server.url).channel("chat:lobby");
+    const lines = told(lobby);
+
+    await lobby.subscribe({ since: { epoch, offset: 1 } });
+
+    expect(lines).toEqual(["2 recovered", "3 recovered", "recovered 2 up to 3"]);
+  });
+
+  it("hears nothing more once it unsubscribed, also in the middle of what it missed", async () => {
+    const server = await contractServer();
+    const ada = client(server.url);
+    const lobby = ada.channel("chat:lobby");
+    const lines = told(lobby);
+    lobby.on("publication", ({ offset }) => void (offset === 2 && lobby.unsubscribe()));
+    await lobby.subscribe();
+    server.publish("chat:lobby", "said", 1);
+    await eventually(() => expect(lines).toEqual(["1"]));
+    cut(ada);
+    for (const data of [2, 3, 4]) server.publish("chat:lobby", "said", data);
+
+    await eventually(() => expect(server.requests.some(({ name }) => name === "unsubscribe")).toBe(true));
+    expect(lines).toEqual(["1", "2 recovered"]);
+    expect(lobby.state).toBe("unsubscribed");
+  });
+});

@@ -1,0 +1,178 @@
+import { describe, expect, it } from "vitest";
+import type { TidegateError } from "../../src/client/client.ts";
+import type { ErrorBody, ErrorCode } from "../../src/protocol/errors.ts";
+import { eventually } from "../support/world.ts";
+import { client, contractServer } from "./support.ts";
+
+const refusal = (code: ErrorCode, retryAfterMs?: number): ErrorBody => ({
+  code,
+  message: code,
+  ...(retryAfterMs !== undefined && { retryAfterMs }),
+});
+
+describe("a client whose handshake is refused", () => {
+  it.each<ErrorCode>(["rate_limited", "draining", "unavailable", "connection_limit"])(
+    "waits as long as the gateway asks and comes back: %s",
+    async (code) => {
+      const times: number[] = [];
+      const server = await contractServer({
+        refuseHandshake: () => (times.push(performance.now()) < 3 ? refusal(code, 40) : undefined),
+      });
+      const ada = client(server.url);
+
+      await eventually(() => expect(ada.state).toBe("connected"));
+
+      const waits = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+      expect(Math.min(...waits)).toBeGreaterThanOrEqual(39);
+    },
+  );
+
+  it("asks its provider once more for a token and comes in with the fresh one", async () => {
+    const server = await contractServer({
+      refuseHandshake: (token) => (token === "stale" ? refusal("token_expired") : undefined),
+    });
+    const given = ["stale", "fresh"];
+    const ada = client(server.url, { token: async () => given.shift() ?? "none" });
+
+    await eventually(() => expect(ada.state).toBe("connected"));
+
+    expect(server.handshakes).toEqual(["stale", "fresh"]);
+  });
+
+  it.each<ErrorCode>(["unauthorized", "token_expired"])("gives up after that and says why: %s", async (code) => {
+    const server = await contractServer({ refuseHandshake: () => refusal(code) });
+    let asked = 0;
+    const ada = client(server.url, { token: () => `token-${++asked}` });
+    const closed = new Promise<TidegateError>((resolve) => ada.on("closed", resolve));
+    const subscribed = ada.channel("chat:lobby").subscribe();
+
+    await expect(subscribed).rejects.toMatchObject({ code });
+    expect((await closed).code).toBe(code);
+    expect([ada.state, asked]).toEqual(["closed", 2]);
+    await expect(ada.sessions.list()).rejects.toMatchObject({ code });
+  });
+
+  it.each<ErrorCode>(["unauthorized", "token_revoked", "session_expired"])(
+    "gives up at once where its only token is refused: %s",
+    async (code) => {
+      const server = await contractServer({ refuseHandshake: () => refusal(code) });
+      const ada = client(server.url);
+
+      await eventually(() => expect(ada.state).toBe("closed"));
+
+      expect(server.handshakes).toHaveLength(1);
+    },
+  );
+
+  it("keeps trying where its provider fails for a while", async () => {
+    const server = await contractServer();
+    let asked = 0;
+    const ada = client(server.url, {
+      token: () => (++asked < 4 ? Promise.reject(new Error("the login service is away")) : "token-1"),
+    });
+
+    await eventually(() => expect(ada.state).toBe("connected"));
+
+    expect([asked, server.handshakes]).toEqual([4, ["token-1"]]);
+  });
+
+  it("keeps trying where nothing answers, and says what the matter is", async () => {
+    const ada = client("http://127.0.0.1:9", { connectTimeoutMs: 200 });
+    const codes: unknown[] = [];
+    ada.on("state", ({ state, error, retryInMs }) => state === "disconnected" && codes.push(error?.code, retryInMs));
+
+    await eventually(() => expect(codes.length).toBeGreaterThan(5));
+
+    expect(codes.slice(0, 2)).toEqual(["disconnected", expect.any(Number)]);
+  });
+});
+
+describe("a connected client", () => {
+  it("asks for a token again on every connection", async () => {
+    const server = await contractServer();
+    let asked = 0;
+    const ada = client(server.url, { token: () => `token-${++asked}` });
+    await eventually(() => expect(ada.state).toBe("connected"));
+
+    server.cut();
+
+    await eventually(() => expect(server.handshakes).toEqual(["token-1", "token-2"]));
+  });
+
+  it("refreshes its token before it ends, again where that is refused for the moment", async () => {
+    let refusals = 0;
+    const server = await contractServer({
+      refuseRequest: (name) => (name === "auth:refresh" && refusals++ < 2 ? refusal("unavailable") : undefined),
+    });
+    let asked = 0;
+    const ada = client(server.url, { token: () => `token-${++asked}` });
+    const expiring: number[] = [];
+    ada.on("expiring", ({ expiresAt }) => expiring.push(expiresAt));
+    await eventually(() => expect(ada.ready?.nodeId).toBe("node-1"));
+
+    server.expireSoon(1_000);
+
+    await eventually(() => expect(server.requests).toHaveLength(3));
+    expect(server.requests.at(-1)).toEqual({ name: "auth:refresh", message: { token: "token-4" } });
+    expect(expiring).toEqual([1_000]);
+  });
+
+  it.each([
+    { code: "session_revoked", token: "token-1", state: "closed" },
+    { code: "connection_replaced", token: () => "token-1", state: "closed" },
+    { code: "token_expired", token: "token-1", state: "closed" },
+    { code: "token_expired", token: () => "token-2", state: "connected" },
+    { code: "slow_consumer", token: "token-1", state: "connected" },
+    { code: "drain", token: "token-1", state: "connected" },
+  ] as const)("that is told $code ends as $state", async ({ code, token, state }) => {
+    const server = await contractServer();
+    const ada = client(server.url, { token });
+    const told: string[] = [];
+    ada.on("closing", (closing) => told.push(`closing ${closing.code}`));
+    ada.on("closed", (reason) => told.push(`closed ${reason.code}`));
+    await eventually(() => expect(ada.state).toBe("connected"));
+
+    server.close(code);
+
+    await eventually(() => expect(told[0]).toBe(`closing ${code}`));
+    await eventually(() => expect(ada.state).toBe(state));
+    if (state === "connected") await eventually(() => expect(server.handshakes).toHaveLength(2));
+    else expect(told).toEqual([`closing ${code}`, `closed ${code}`]);
+  });
+
+  it("moves on in time when its node drains, and misses nothing", async () => {
+    const server = await contractServer();
+    const ada = client(server.url);
+    const seen: unknown[] = [];
+    const lobby = ada.channel("chat:lobby");
+    lobby.on("publication", ({ data }) => seen.push(data));
+    await lobby.subscribe();
+
+    const begun = performance.now();
+    server.drain(100);
+    server.publish("chat:lobby", "said", 1);
+    await eventually(() => expect(server.handshakes).toHaveLength(2));
+    const tookMs = performance.now() - begun;
+    server.publish("chat:lobby", "said", 2);
+
+    await eventually(() => expect(seen).toEqual([1, 2]));
+    expect(tookMs).toBeGreaterThan(70);
+    expect(tookMs).toBeLessThan(250);
+  });
+
+  it("does not come back once it was closed", async () => {
+    const server = await contractServer();
+    const ada = client(server.url);
+    const states: string[] = [];
+    ada.on("state", ({ state }) => states.push(state));
+    const lobby = ada.channel("chat:lobby");
+    await lobby.subscribe();
+
+    ada.close();
+
+    expect([ada.state, lobby.state]).toEqual(["closed", "unsubscribed"]);
+    await expect(lobby.publish("said", 1)).rejects.toMatchObject({ code: "closed" });
+    ada.reconnectNow();
+    expect(states).toEqual(["connected", "closed"]);
+  });
+});

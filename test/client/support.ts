@@ -1,0 +1,39 @@
+import { onTestFinished } from "vitest";
+import { type Channel, type Client, type ConnectOptions, connect } from "../../src/client/client.ts";
+import { type ContractServer, type ContractServerOptions, startContractServer } from "./contract-server.ts";
+
+export async function contractServer(options: ContractServerOptions = {}): Promise<ContractServer> {
+  const server = await startContractServer(options);
+  onTestFinished(() => server.stop());
+  return server;
+}
+
+/** A client that comes back fast. */
+export function client(url: string, options: Partial<ConnectOptions> = {}): Client {
+  const connected = connect(url, { token: "token-1", backoff: { minDelayMs: 5, maxDelayMs: 20 }, ...options });
+  onTestFinished(() => connected.close());
+  return connected;
+}
+
+/** What a channel told, in the order in which it did. */
+export function told(channel: Channel): string[] {
+  const lines: string[] = [];
+  channel.on("publication", ({ offset, recovered }) => lines.push(recovered ? `${offset} recovered` : `${offset}`));
+  channel.on("recovered", ({ position, count }) => lines.push(`recovered ${count} up to ${position.offset}`));
+  channel.on("reset", ({ position, previous }) => lines.push(`reset ${previous.offset} to ${position.offset}`));
+  channel.on("snapshot", ({ snapshot }) => lines.push(`snapshot ${JSON.stringify(snapshot)}`));
+  channel.on("unsubscribed", ({ code, willReturn }) => lines.push(`unsubscribed ${code} ${willReturn}`));
+  return lines;
+}
+
+/** Without a goodbye, as when a network goes. */
+export const cut = (connected: Client): void => void connected.socket.io.engine.close();
+
+/** Numbers below a bound, the same for the same seed. */
+export function createRandom(seed: number): (below: number) => number {
+  let state = Math.imul(seed + 1, 2_654_435_761) >>> 0;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
