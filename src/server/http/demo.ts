@@ -11,6 +11,8 @@ export interface DemoLogin {
   sessionId: string;
   token: string;
   expiresAt: number;
+  /** The development API key, so that the page can show how a backend publishes. */
+  apiKey?: string | undefined;
 }
 
 export interface Demo {
