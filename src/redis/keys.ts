@@ -82,6 +82,15 @@ export interface Keys {
   /** Hash of a write and its answer; TTL: idempotency window; tag: the scope and the key. */
   once(scope: string, key: string): string;
 
+  /** Sorted set of living nodes by the end of their leases; no TTL (members end by their scores); tag: control. */
+  nodes(): string;
+  /** Stream of control commands to every node; trimmed by age, no TTL (nodes must find the last id); tag: control. */
+  controlLog(): string;
+  /** Sharded pub/sub channel that says the control log has grown; tag: control. */
+  controlFeed(): string;
+  /** Hash node → count, the answers to one control command; TTL: a minute; tag: the command. */
+  controlAnswers(commandId: string): string;
+
   /** `<prefix>:<name>` for keys that exist once, such as a stream of commands. */
   single(name: string): string;
   /** `<prefix>:{<room>:<id>}:<part>`; what the methods above are made of, for rooms that come later. */
@@ -126,6 +135,10 @@ export function createKeys(prefix: string): Keys {
     commandsLease: () => `{${prefix}:commands}:lease`,
     deadCommands: () => `${prefix}:commands:dead`,
     once: (scope, key) => of("once", JSON.stringify([scope, key]), "answer"),
+    nodes: () => of("cluster", "control", "nodes"),
+    controlLog: () => of("cluster", "control", "log"),
+    controlFeed: () => of("cluster", "control", "feed"),
+    controlAnswers: (commandId) => of("control", commandId, "answers"),
     single: (name) => `${prefix}:${name}`,
     of,
   };

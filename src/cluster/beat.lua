@@ -1,0 +1,32 @@
+-- A node's heartbeat: renews its lease, tells who lives, who died, and every control command it has not followed yet.
+-- What it renews and what it reads are one moment, so a node whose lease stands knows every command that was given while
+-- it was asked for.
+--
+-- KEYS  1 nodes (sorted set, score: end of lease in ms)  2 control log (stream)
+-- ARGV  1 node  2 lease (ms), 0 to leave  3 id of the last command followed, '' to begin at the end
+--       4 ms that a command is kept
+-- Returns { last id, { living node, ... }, { dead node, ... }, { id, command, id, command, ... } }. A dead node is told
+-- to exactly one beat, which removes it.
+local nodes, log = KEYS[1], KEYS[2]
+local node, lease, followed, keep = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+if lease > 0 then redis.call('ZADD', nodes, string.format('%.0f', now + lease), node)
+else redis.call('ZREM', nodes, node) end
+
+local dead = redis.call('ZRANGEBYSCORE', nodes, '-inf', string.format('%.0f', now))
+if #dead > 0 then redis.call('ZREM', nodes, unpack(dead)) end
+redis.call('XTRIM', log, 'MINID', '~', string.format('%.0f', now - keep))
+
+local commands = {}
+local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
+local lastId = last[1] and last[1][1] or '0-0'
+if followed ~= '' then
+  for _, entry in ipairs(redis.call('XRANGE', log, '(' .. followed, '+', 'COUNT', 1000)) do
+    commands[#commands + 1] = entry[1]
+    commands[#commands + 1] = entry[2][2]
+    lastId = entry[1]
+  end
+end
+return { lastId, redis.call('ZRANGE', nodes, 0, -1), dead, commands }

@@ -1,0 +1,80 @@
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import { loadScript } from "../redis/scripts.ts";
+
+/** One command as the log holds it. */
+export interface LoggedCommand {
+  id: string;
+  json: string;
+}
+
+/** What a heartbeat brings. */
+export interface Beat {
+  lastId: string;
+  living: string[];
+  /** Nodes whose lease had ended; told to one node only. */
+  dead: string[];
+  /** Given since the command followed last, at most 1000. */
+  commands: LoggedCommand[];
+}
+
+/**
+ * The nodes of a gateway and the commands all of them follow, in Redis. A lease and the log are renewed and read in one
+ * step; a command is appended and its askers are counted in one step. So for every node and command: either the node is
+ * counted, or its lease had ended, and then it reads the command with the beat that renews the lease.
+ */
+export interface ControlStore {
+  /** `followed`: id of the last command followed; undefined begins at the log's end. */
+  beat(node: string, followed: string | undefined): Promise<Beat>;
+  /** Ends the node's lease. */
+  leave(node: string): Promise<void>;
+  command(json: string): Promise<{ id: string; asked: string[] }>;
+  answer(commandId: string, node: string, count: number): Promise<void>;
+  /** Answers so far, by node. */
+  answers(commandId: string): Promise<Map<string, number>>;
+}
+
+/** Milliseconds a node lives on after its last heartbeat. */
+export const leaseMs = 3_000;
+/** Milliseconds a command is kept; a node that was away for longer ends its connections (see `control.ts`). */
+export const keepCommandsMs = 3_600_000;
+const answersTtlSeconds = 60;
+
+export function createControlStore({ commands, keys }: { commands: RedisClient; keys: Keys }): ControlStore {
+  const beatScript = loadScript(commands, new URL("./beat.lua", import.meta.url));
+  const commandScript = loadScript(commands, new URL("./command.lua", import.meta.url));
+  const beat = (node: string, lease: number, followed: string) =>
+    beatScript.run([keys.nodes(), keys.controlLog()], [node, lease, followed, keepCommandsMs]);
+
+  return {
+    async beat(node, followed) {
+      const [lastId, living, dead, flat] = (await beat(node, leaseMs, followed ?? "")) as [
+        string,
+        string[],
+        string[],
+        string[],
+      ];
+      const logged: LoggedCommand[] = [];
+      for (let i = 0; i + 1 < flat.length; i += 2) logged.push({ id: flat[i] as string, json: flat[i + 1] as string });
+      return { lastId, living, dead, commands: logged };
+    },
+    async leave(node) {
+      await beat(node, 0, "");
+    },
+    async command(json) {
+      const [id, ...asked] = (await commandScript.run(
+        [keys.nodes(), keys.controlLog(), keys.controlFeed()],
+        [json],
+      )) as [string, ...string[]];
+      return { id, asked };
+    },
+    async answer(commandId, node, count) {
+      const key = keys.controlAnswers(commandId);
+      await Promise.all([commands.hset(key, node, count), commands.expire(key, answersTtlSeconds)]);
+    },
+    async answers(commandId) {
+      const counts = await commands.hgetall(keys.controlAnswers(commandId));
+      return new Map(Object.entries(counts).map(([node, count]) => [node, Number(count)]));
+    },
+  };
+}

@@ -1,0 +1,166 @@
+import { randomUUID } from "node:crypto";
+import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { keepCommandsMs, leaseMs, type Beat, type ControlStore, type LoggedCommand } from "./control-store.ts";
+import { createFence, type Fence } from "./fence.ts";
+
+/** What came of a command: `count` over all nodes that confirmed. */
+export interface CommandOutcome {
+  count: number;
+  /** Nodes asked. */
+  nodes: number;
+  /** Nodes that confirmed. */
+  acknowledged: number;
+}
+
+/** A command as its room wrote it, with what tells repeats and races apart. */
+export interface ControlCommand {
+  type: string;
+  [field: string]: unknown;
+}
+
+export interface ControlDeps {
+  store: ControlStore;
+  clock: Clock;
+  log: Logger;
+  nodeId: string;
+  /** Calls back when the control log has grown. */
+  onGrown: (pull: () => void) => Promise<void>;
+  /** Carries a command out on this node, at once, and says how many it met. Commands may come twice. */
+  perform: (command: ControlCommand) => number;
+  /** Nodes that died; told to one node of the cluster. */
+  onDead: (nodes: readonly string[]) => void;
+  /** The node was away for longer than commands are kept: it cannot know what it missed. */
+  onForgotten: () => void;
+}
+
+const beatEveryMs = 1_000;
+/** Between two looks at the answers of a command. */
+const lookEveryMs = 5;
+
+/**
+ * Every node follows one log of commands that must not be lost, such as revocations, and answers each. A node holds a
+ * lease; whoever gives a command waits for every node whose lease stood, until it answers or its lease must have ended.
+ * A node whose lease has ended is fenced: it delivers nothing until a heartbeat has brought what it missed.
+ */
+export class Control {
+  readonly fence: Fence;
+  /** Names this run of the node: a restarted node is another. */
+  readonly incarnation: string;
+  readonly #deps: ControlDeps;
+  #followed: string | undefined;
+  #followedAt = Number.POSITIVE_INFINITY;
+  #living: readonly string[] = [];
+  #cancelBeat: Cancel | undefined;
+  #pulling: Promise<void> | undefined;
+  #mustPullAgain = false;
+
+  constructor(deps: ControlDeps) {
+    this.#deps = deps;
+    this.incarnation = `${deps.nodeId}/${randomUUID().slice(0, 8)}`;
+    this.fence = createFence(deps.clock, leaseMs);
+  }
+
+  /** Nodes whose leases stood at the last heartbeat, by incarnation. */
+  get living(): readonly string[] {
+    return this.#living;
+  }
+
+  async start(): Promise<void> {
+    await this.#deps.onGrown(() => this.#pull());
+    await this.#beat();
+    this.#cancelBeat = this.#deps.clock.every(beatEveryMs, () => this.#pull());
+  }
+
+  async stop(): Promise<void> {
+    this.#cancelBeat?.();
+    await this.#pulling;
+    await this.#deps.store.leave(this.incarnation);
+  }
+
+  /** Has every living node carry the command out. Store errors as they come: then it is not known who did. */
+  async command(command: ControlCommand): Promise<CommandOutcome> {
+    const { id, asked } = await this.#deps.store.command(JSON.stringify(command));
+    const deadline = this.#deps.clock.monotonic() + leaseMs + beatEveryMs;
+    let answers = new Map<string, number>();
+    while (asked.some((node) => !answers.has(node)) && this.#deps.clock.monotonic() < deadline) {
+      await sleep(this.#deps.clock, lookEveryMs);
+      answers = await this.#deps.store.answers(id);
+    }
+    return outcomeOf(asked, answers);
+  }
+
+  /** Begins to read what was given; where a reading is under way, one more follows it. */
+  #pull(): void {
+    if (this.#pulling !== undefined) {
+      this.#mustPullAgain = true;
+      return;
+    }
+    this.#pulling = this.#beat()
+      .catch((error: unknown) => this.#deps.log.warn({ reason: String(error) }, "heartbeat failed"))
+      .finally(() => {
+        this.#pulling = undefined;
+        if (this.#mustPullAgain) this.#pull();
+      });
+  }
+
+  async #beat(): Promise<void> {
+    this.#mustPullAgain = false;
+    const sentAt = this.#deps.clock.monotonic();
+    const beat = await this.#deps.store.beat(this.incarnation, this.#followed);
+    this.#checkContinuity(beat, sentAt);
+    for (const command of beat.commands) this.#carryOut(command);
+    this.#followed = beat.lastId;
+    this.#followedAt = sentAt;
+    this.#living = beat.living;
+    if (beat.commands.length === mostCommands) return void (this.#mustPullAgain = true);
+    this.fence.renew(sentAt);
+    if (beat.dead.length > 0) this.#deps.onDead(beat.dead);
+  }
+
+  /** Says so where this node cannot know all that was given since it last read. */
+  #checkContinuity({ lastId }: Beat, sentAt: number): void {
+    if (this.#followed !== undefined && compareIds(lastId, this.#followed) < 0) {
+      this.#deps.log.error(
+        { lastId, followed: this.#followed },
+        "the store has lost the control log; revocations given meanwhile may be lost with it",
+      );
+    }
+    if (sentAt - this.#followedAt > keepCommandsMs) this.#deps.onForgotten();
+  }
+
+  #carryOut({ id, json }: LoggedCommand): void {
+    const command = parseCommand(json);
+    if (command === undefined) return this.#deps.log.warn({ id }, "control command of a foreign form ignored");
+    const count = this.#deps.perform(command);
+    this.#deps.store.answer(id, this.incarnation, count).catch((error: unknown) => {
+      this.#deps.log.warn({ id, type: command.type, reason: String(error) }, "control command done but not answered");
+    });
+  }
+}
+
+/** As many as one heartbeat brings. */
+const mostCommands = 1_000;
+
+function outcomeOf(asked: readonly string[], answers: ReadonlyMap<string, number>): CommandOutcome {
+  const counts = asked.map((node) => answers.get(node)).filter((count) => count !== undefined);
+  return { count: counts.reduce((sum, count) => sum + count, 0), nodes: asked.length, acknowledged: counts.length };
+}
+
+/** Undefined for anything but an object with a `type`. */
+function parseCommand(json: string): ControlCommand | undefined {
+  try {
+    const value: unknown = JSON.parse(json);
+    if (typeof value !== "object" || value === null || !("type" in value) || typeof value.type !== "string")
+      return undefined;
+    return value as ControlCommand;
+  } catch {
+    return undefined;
+  }
+}
+
+function compareIds(a: string, b: string): number {
+  const [aTime = 0, aSequence = 0] = a.split("-").map(Number);
+  const [bTime = 0, bSequence = 0] = b.split("-").map(Number);
+  return aTime - bTime || aSequence - bSequence;
+}

@@ -1,0 +1,112 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import { Control, type ControlCommand } from "../../src/cluster/control.ts";
+import { createControlStore } from "../../src/cluster/control-store.ts";
+import { createFence } from "../../src/cluster/fence.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { eventually, quietLog, redisWorld } from "../support/world.ts";
+
+interface TestNode {
+  control: Control;
+  performed: ControlCommand[];
+  dead: string[];
+}
+
+/** Nodes of one gateway, each with its heartbeat; none has sockets. */
+async function startNodes(count: number): Promise<TestNode[]> {
+  const { redis, keys } = await redisWorld();
+  const commands = redis.connection("commands");
+  const nodes: TestNode[] = [];
+  for (let n = 1; n <= count; n++) {
+    const performed: ControlCommand[] = [];
+    const dead: string[] = [];
+    const control = new Control({
+      store: createControlStore({ commands, keys }),
+      clock: systemClock,
+      log: quietLog,
+      nodeId: `n${n}`,
+      onGrown: async () => undefined,
+      perform: (command) => performed.push(command) && n,
+      onDead: (names) => void dead.push(...names),
+      onForgotten: () => undefined,
+    });
+    await control.start();
+    onTestFinished(() => control.stop());
+    nodes.push({ control, performed, dead });
+  }
+  return nodes;
+}
+
+describe("a control command", () => {
+  test("is carried out by every living node, counted and confirmed", async () => {
+    const nodes = await startNodes(3);
+
+    const outcome = await nodes[0]!.control.command({ type: "test", of: "all" });
+
+    expect(outcome).toEqual({ count: 1 + 2 + 3, nodes: 3, acknowledged: 3 });
+    for (const { performed } of nodes) expect(performed).toEqual([{ type: "test", of: "all" }]);
+  });
+
+  test("given before a node started is not that node's", async () => {
+    const [first] = await startNodes(1);
+    await first!.control.command({ type: "early" });
+
+    expect(first!.performed).toEqual([{ type: "early" }]);
+  });
+
+  test("a node that left is not waited for", async () => {
+    const nodes = await startNodes(2);
+    await nodes[1]!.control.stop();
+
+    expect(await nodes[0]!.control.command({ type: "test" })).toEqual({ count: 1, nodes: 1, acknowledged: 1 });
+  });
+
+  test("a node that fell silent is named as not confirmed, and told dead to one other", async () => {
+    const { redis, keys } = await redisWorld();
+    const store = createControlStore({ commands: redis.connection("commands"), keys });
+    await store.beat("silent", undefined);
+    await store.beat("caller", undefined);
+
+    const { asked } = await store.command("{}");
+
+    expect(asked.toSorted()).toEqual(["caller", "silent"]);
+    const dead = await eventually(async () => {
+      const found = [...(await store.beat("caller", undefined)).dead, ...(await store.beat("other", undefined)).dead];
+      expect(found).toEqual(["silent"]);
+      return found;
+    });
+    expect(dead).toEqual(["silent"]);
+  });
+});
+
+describe("the fence", () => {
+  test("closes when the lease has ended and opens with the next confirmed heartbeat", async () => {
+    const clock = new FakeClock();
+    const fence = createFence(clock, 3_000);
+    let reopened = 0;
+    fence.onReopened(() => reopened++);
+    expect(fence.isOpen).toBe(false);
+
+    fence.renew(clock.monotonic());
+    expect(fence.isOpen).toBe(true);
+    await clock.advance(3_000);
+    expect(fence.isOpen).toBe(false);
+
+    let isThrough = false;
+    const through = fence.opened().then(() => (isThrough = true));
+    fence.renew(clock.monotonic() - 2_999);
+    await through;
+    expect({ isThrough, isOpen: fence.isOpen, reopened }).toEqual({ isThrough: true, isOpen: true, reopened: 2 });
+  });
+
+  test("a heartbeat that took longer than the lease does not open it", async () => {
+    const clock = new FakeClock();
+    const fence = createFence(clock, 3_000);
+    const sentAt = clock.monotonic();
+    await clock.advance(3_001);
+
+    fence.renew(sentAt);
+
+    expect(fence.isOpen).toBe(false);
+  });
+});
