@@ -72,8 +72,8 @@ const grainMs = 100;
 
 interface Moments {
   /** Runs at that epoch millisecond, or up to a tenth of a second after it; at once where it is past. */
-  at(time: number, run: () => void): Cancel;
-  stop(): void;
+  at: (time: number, run: () => void) => Cancel;
+  stop: () => void;
 }
 
 interface Moment {

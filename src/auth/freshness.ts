@@ -5,6 +5,8 @@ export interface FreshnessOptions {
   freshMs: number;
   /** Milliseconds after which callers wait for a load that succeeds. */
   staleMs: number;
+  /** Least milliseconds between a load and one that a caller asks for. */
+  cooldownMs: number;
   /** Milliseconds without another try after a failure. */
   pauseMs: number;
 }
@@ -12,10 +14,8 @@ export interface FreshnessOptions {
 export interface Freshness {
   /** Resolves where what was loaded may be used; rejects where there is none young enough and loading failed. */
   ensure(): Promise<void>;
-  /** Throws while a failure is so recent that nobody should try again. */
-  checkPause(): void;
-  /** Starts such a pause. */
-  failed(): void;
+  /** Loads again for a caller who misses something: false where that was done a moment ago, rejects where it failed. */
+  renew(): Promise<boolean>;
 }
 
 /**
@@ -24,30 +24,33 @@ export interface Freshness {
  */
 export function createFreshness(load: () => Promise<void>, clock: Clock, options: FreshnessOptions): Freshness {
   let loadedAt = Number.NEGATIVE_INFINITY;
-  let pausedUntil = Number.NEGATIVE_INFINITY;
+  let failedAt = Number.NEGATIVE_INFINITY;
 
-  const failed = (): void => void (pausedUntil = clock.monotonic() + options.pauseMs);
+  const age = (): number => clock.monotonic() - loadedAt;
 
   async function reload(): Promise<void> {
-    checkPause();
-    await load().catch((error: unknown) => {
-      failed();
+    if (clock.monotonic() - failedAt < options.pauseMs) throw new Error("loading failed a moment ago");
+    try {
+      await load();
+      loadedAt = clock.monotonic();
+    } catch (error) {
+      failedAt = clock.monotonic();
       throw error;
-    });
-    loadedAt = clock.monotonic();
+    }
   }
 
-  function checkPause(): void {
-    if (clock.monotonic() < pausedUntil) throw new Error("failed a moment ago");
-  }
+  return {
+    async ensure() {
+      if (age() < options.freshMs) return;
+      const reloading = reload();
+      if (age() >= options.staleMs) return reloading;
+      reloading.catch(() => undefined); // What is stale serves on; the next caller tries again.
+    },
 
-  async function ensure(): Promise<void> {
-    const age = clock.monotonic() - loadedAt;
-    if (age < options.freshMs) return;
-    const reloading = reload();
-    if (age >= options.staleMs) return reloading;
-    reloading.catch(() => undefined); // What is stale serves on; the next caller tries again.
-  }
-
-  return { ensure, checkPause, failed };
+    async renew() {
+      if (age() < options.cooldownMs) return false;
+      await reload();
+      return true;
+    },
+  };
 }

@@ -1,5 +1,5 @@
 import { createPublicKey, createSecretKey, randomBytes, type KeyObject } from "node:crypto";
-import { compactVerify, createRemoteJWKSet, customFetch, errors, type CompactVerifyGetKey } from "jose";
+import { compactVerify, createRemoteJWKSet, errors, type CompactVerifyGetKey } from "jose";
 import jsonwebtoken from "jsonwebtoken";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -133,7 +133,7 @@ function withJose(key: KeyObject, algorithms: readonly TokenAlgorithm[]): CheckS
 /**
  * Keys of one configured address, which alone is ever asked: no redirect is followed, and what a header names has been
  * refused before. An unknown `kid` reads the set again, at most once a `cooldownMs`, so that rotation needs no restart
- * and a stranger with made-up names cannot drive it.
+ * and a stranger with made-up names cannot drive it. When it is read is ours to say, so jose's own rules are off.
  */
 function withKeySet(
   address: URL,
@@ -142,40 +142,31 @@ function withKeySet(
   clock: Clock,
 ): CheckSignature {
   if (!["http:", "https:"].includes(address.protocol)) throw new Error("a JWKS address must be http or https");
-  const keySet = createRemoteJWKSet(address, {
-    cacheMaxAge: Infinity,
-    cooldownDuration: cooldownMs,
-    timeoutDuration: timeoutMs,
-    [customFetch]: (...request: Parameters<typeof fetch>) => {
-      freshness.checkPause();
-      return fetch(...request);
-    },
-  });
-  const freshness = createFreshness(() => keySet.reload(), clock, { freshMs, staleMs, pauseMs });
+  const ownRulesOff = { cacheMaxAge: Infinity, cooldownDuration: Infinity };
+  const keySet = createRemoteJWKSet(address, { ...ownRulesOff, timeoutDuration: timeoutMs });
+  const freshness = createFreshness(() => keySet.reload(), clock, { freshMs, staleMs, cooldownMs, pauseMs });
 
   const findKey: CompactVerifyGetKey = async (header, token) => {
+    await orKeysUnavailable(freshness.ensure(), pauseMs);
     try {
-      await freshness.ensure();
       return await keySet(header, token);
     } catch (error) {
-      if (isAboutTheToken(error)) throw error;
-      freshness.failed();
-      throw new GatewayError("unavailable", "The keys that verify tokens cannot be fetched.", {
-        retryAfterMs: pauseMs,
-        cause: error,
-      });
+      const mayBeNew = error instanceof errors.JWKSNoMatchingKey;
+      if (!mayBeNew || !(await orKeysUnavailable(freshness.renew(), pauseMs))) throw error;
+      return keySet(header, token);
     }
   };
   return (token) => compactVerify(token, findKey, { algorithms: [...algorithms] });
 }
 
-/** The set was read and has no one key for the token; any other failure is the set's. */
-function isAboutTheToken(error: unknown): boolean {
-  return (
-    error instanceof errors.JWKSNoMatchingKey ||
-    error instanceof errors.JWKSMultipleMatchingKeys ||
-    error instanceof errors.JOSENotSupported
-  );
+/** Without keys nothing is known of a token, so the refusal does not say that it is bad. */
+async function orKeysUnavailable<T>(loading: Promise<T>, retryAfterMs: number): Promise<T> {
+  try {
+    return await loading;
+  } catch (cause) {
+    const message = "The keys that verify tokens cannot be fetched.";
+    throw new GatewayError("unavailable", message, { retryAfterMs, cause });
+  }
 }
 
 function createIssue(options: TokenOptions, clock: Clock): Tokens["issue"] {

@@ -6,7 +6,7 @@ import type { Connection } from "../connection.ts";
 export interface AuthHandlerDeps {
   authenticator: Pick<Authenticator, "refresh">;
   /** Called with the new identity in place: its end is another one now. */
-  renewed(connection: Connection): void;
+  renewed: (connection: Connection) => void;
 }
 
 /** A connection outlives its token by bringing a fresh one of the same session. */

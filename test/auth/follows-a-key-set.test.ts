@@ -1,0 +1,205 @@
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect, it, onTestFinished } from "vitest";
+import type { JwksOptions } from "../../src/auth/token-options.ts";
+import { createTokens } from "../../src/auth/tokens.ts";
+import type { GatewayError } from "../../src/protocol/errors.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { eventually } from "../support/world.ts";
+import { claims, forge, keyPair, type KeyPair } from "./forge.ts";
+
+type Algorithm = "RS256" | "ES256" | "EdDSA";
+
+/** A real JWKS server on loopback. */
+async function keyServer() {
+  const served = {
+    keys: [] as object[],
+    requests: 0,
+    answer: undefined as ((response: ServerResponse) => void) | undefined,
+  };
+  const server = createServer((_, response) => {
+    served.requests += 1;
+    if (served.answer !== undefined) return served.answer(response);
+    response.setHeader("content-type", "application/json").end(JSON.stringify({ keys: served.keys }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return Object.assign(served, { uri: `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys` });
+}
+
+const published = (pair: KeyPair, kid: string, others: object = {}): object => ({
+  ...pair.publicKey.export({ format: "jwk" }),
+  kid,
+  use: "sig",
+  ...others,
+});
+
+async function world(jwks: JwksOptions = {}) {
+  const clock = new FakeClock();
+  const server = await keyServer();
+  const tokens = createTokens({ source: { type: "jwks", uri: server.uri }, jwks }, { clock });
+  const verify = async (pair: KeyPair, alg: Algorithm, kid: string | undefined): Promise<string> => {
+    const header = kid === undefined ? { alg } : { alg, kid };
+    const token = forge({ header, payload: claims(clock.now()), key: pair.privateKey, signedWith: alg });
+    return tokens.verify(token).then(
+      ({ userId }) => userId,
+      (error: GatewayError) => error.code,
+    );
+  };
+  return { clock, server, tokens, verify };
+}
+
+const rsa = keyPair("RS256");
+const other = keyPair("RS256");
+const ec = keyPair("ES256");
+const ed = keyPair("EdDSA");
+
+it("tokens of every kind of key in the set are good, and the set is read once", async () => {
+  const { server, verify } = await world();
+  server.keys = [published(rsa, "r"), published(ec, "e"), published(ed, "d")];
+
+  const verdicts = await Promise.all([
+    verify(rsa, "RS256", "r"),
+    verify(ec, "ES256", "e"),
+    verify(ed, "EdDSA", "d"),
+    verify(ed, "EdDSA", undefined),
+  ]);
+
+  expect(verdicts).toEqual(["ada", "ada", "ada", "ada"]);
+  expect(server.requests).toBe(1);
+});
+
+it("a key that was rotated in is found without a restart; one that was taken out is gone", async () => {
+  const { server, clock, verify } = await world();
+  server.keys = [published(rsa, "old")];
+  expect(await verify(rsa, "RS256", "old")).toBe("ada");
+
+  server.keys = [published(other, "new")];
+  await clock.advance(30_000);
+
+  expect(await verify(other, "RS256", "new")).toBe("ada");
+  expect(await verify(rsa, "RS256", "old")).toBe("unauthorized");
+});
+
+it("a stranger with made-up key ids cannot make us read the set again and again", async () => {
+  const { server, verify } = await world();
+  server.keys = [published(rsa, "r")];
+
+  const ids = ["__proto__", "constructor", "../../r", "' OR 1=1", ...Array.from({ length: 100 }, (_, i) => `kid-${i}`)];
+  const verdicts = await Promise.all(ids.map((kid) => verify(rsa, "RS256", kid)));
+
+  expect(new Set(verdicts)).toEqual(new Set(["unauthorized"]));
+  expect(server.requests).toBe(1);
+});
+
+it("a token signed by another key than it names is refused", async () => {
+  const { server, verify } = await world();
+  server.keys = [published(rsa, "r"), published(other, "o"), published(ec, "e")];
+
+  expect(await verify(rsa, "RS256", "o")).toBe("unauthorized");
+  expect(await verify(ec, "ES256", "r")).toBe("unauthorized");
+  expect(await verify(rsa, "RS256", undefined)).toBe("unauthorized");
+});
+
+it("a secret or a private key in the set is not used", async () => {
+  const { server, tokens, clock, verify } = await world();
+  const privateJwk = { ...rsa.privateKey.export({ format: "jwk" }), kid: "private" };
+  server.keys = [{ kty: "oct", k: Buffer.from("secret").toString("base64url"), kid: "oct" }, privateJwk];
+
+  const hs = forge({ header: { alg: "HS256", kid: "oct" }, payload: claims(clock.now()), key: "secret" });
+
+  await expect(tokens.verify(hs)).rejects.toMatchObject({ code: "unauthorized" });
+  expect(await verify(rsa, "RS256", "private")).toBe("unauthorized");
+});
+
+it("an expired token, or one with odd claims, is refused as with any other key", async () => {
+  const { server, tokens, clock } = await world();
+  server.keys = [published(ec, "e")];
+  const sign = (payload: object) =>
+    tokens.verify(forge({ header: { alg: "ES256", kid: "e" }, payload, key: ec.privateKey, signedWith: "ES256" }));
+
+  await expect(sign(claims(clock.now() - 3_600_000))).rejects.toMatchObject({ code: "token_expired" });
+  await expect(sign(claims(clock.now(), { jti: 1 }))).rejects.toMatchObject({ code: "unauthorized" });
+});
+
+it.each<[string, (response: ServerResponse) => void]>([
+  ["an error", (response) => response.writeHead(500).end()],
+  ["a page", (response) => response.end("<html>")],
+  ["JSON that is no set", (response) => response.end('{"keys":"none"}')],
+  ["silence", () => undefined],
+  ["a hang-up", (response) => response.destroy()],
+])("nobody is let in, and told so, while the address answers with %s", async (_, answer) => {
+  const { server, clock, verify } = await world({ timeoutMs: 100 });
+  server.keys = [published(rsa, "r")];
+  server.answer = answer;
+
+  expect(await Promise.all([verify(rsa, "RS256", "r"), verify(rsa, "RS256", "r")])).toEqual([
+    "unavailable",
+    "unavailable",
+  ]);
+  expect(await verify(rsa, "RS256", "r")).toBe("unavailable");
+  expect(server.requests).toBe(1);
+
+  server.answer = undefined;
+  await clock.advance(1_000);
+  expect(await verify(rsa, "RS256", "r")).toBe("ada");
+});
+
+it("no redirect is followed", async () => {
+  const { server, verify } = await world();
+  const elsewhere = await keyServer();
+  elsewhere.keys = [published(rsa, "r")];
+  server.answer = (response) => response.writeHead(302, { location: elsewhere.uri }).end();
+
+  expect(await verify(rsa, "RS256", "r")).toBe("unavailable");
+  expect(elsewhere.requests).toBe(0);
+});
+
+it("known keys serve through an outage of an hour, and not longer", async () => {
+  const { server, clock, verify } = await world();
+  server.keys = [published(rsa, "r")];
+  expect(await verify(rsa, "RS256", "r")).toBe("ada");
+
+  server.answer = (response) => response.writeHead(503).end();
+  for (let minute = 10; minute < 60; minute += 10) {
+    await clock.advance(600_000);
+    expect(await verify(rsa, "RS256", "r")).toBe("ada");
+  }
+  await eventually(() => expect(server.requests).toBeGreaterThan(1));
+
+  await clock.advance(600_000);
+  expect(await verify(rsa, "RS256", "r")).toBe("unavailable");
+});
+
+it("callers that never rest do not keep the address from being asked again", async () => {
+  const { server, clock, verify } = await world();
+  server.answer = (response) => response.writeHead(503).end();
+  for (let i = 0; i < 10; i += 1) {
+    expect(await verify(rsa, "RS256", "r")).toBe("unavailable");
+    await clock.advance(300);
+  }
+  expect(server.requests).toBe(3); // After 0, 1.2 and 2.4 seconds.
+
+  server.keys = [published(rsa, "r")];
+  server.answer = undefined;
+
+  await clock.advance(600);
+  expect(await verify(rsa, "RS256", "r")).toBe("ada");
+});
+
+it("the set is read again behind the callers' backs once it is ten minutes old", async () => {
+  const { server, clock, verify } = await world();
+  server.keys = [published(rsa, "r")];
+  expect(await verify(rsa, "RS256", "r")).toBe("ada");
+
+  server.keys = [published(other, "o")];
+  await clock.advance(600_000);
+
+  expect(await verify(rsa, "RS256", "r")).toBe("ada");
+  await eventually(async () => expect(await verify(rsa, "RS256", "r")).toBe("unauthorized"));
+  expect(await verify(other, "RS256", "o")).toBe("ada");
+  expect(server.requests).toBe(2);
+});
