@@ -52,7 +52,10 @@ export const orderFields = {
     idempotencyKey: key,
   },
   signal: {
-    name: eventName.meta({ description: "What is signalled; only the latest of a name is kept.", examples: ["place"] }),
+    name: eventName
+      // It becomes a key of `signals`.
+      .refine((value) => value !== "__proto__", "must be another")
+      .meta({ description: "What is signalled; only the latest of a name is kept.", examples: ["place"] }),
     data: jsonValue.meta({ examples: [{ lat: 52.52, lon: 13.4 }] }),
     idempotencyKey: key,
   },

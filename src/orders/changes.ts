@@ -1,0 +1,64 @@
+import { GatewayError } from "../protocol/errors.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { createTurns } from "../runtime/turns.ts";
+import type { LookStore, PlannedLook } from "./look-store.ts";
+import type { OrderStore, Save } from "./order-store.ts";
+import type { Telling } from "./telling.ts";
+
+type Loaded = Awaited<ReturnType<OrderStore["load"]>>;
+
+export interface Decision<A> {
+  answer: A;
+  /** What changes; nothing where left out. */
+  save?: Save;
+  /** Milliseconds until the order must be looked after in any case: a window ends then. */
+  lookInMs?: number | undefined;
+}
+
+export interface Changes {
+  /**
+   * Reads an order, decides, saves and tells. Decides anew where somebody else saved meanwhile. Once it is saved the
+   * answer is given even where telling failed: the look planned beforehand finishes that.
+   */
+  change<A>(orderId: string, eventId: string | undefined, decide: (loaded: Loaded) => Decision<A>): Promise<A>;
+}
+
+/** Decisions on one order are taken in turn on a node, so only other nodes can come between. */
+const mostAttempts = 32;
+/** Milliseconds after which telling is taken to have failed. */
+const tellWithinMs = 2_000;
+
+export interface ChangesDeps {
+  store: OrderStore;
+  looks: LookStore;
+  telling: Telling;
+  log: Logger;
+}
+
+export function createChanges({ store, looks, telling, log }: ChangesDeps): Changes {
+  const inTurn = createTurns();
+
+  async function keep(orderId: string, save: Save, lookInMs: number | undefined): Promise<boolean> {
+    const look = await looks.plan({ kind: "order", orderId }, lookInMs ?? tellWithinMs);
+    const outbox = await store.save(orderId, save);
+    const isDone = outbox === undefined || (await telling.tell(orderId, outbox));
+    if (isDone && (lookInMs === undefined || outbox === undefined)) await drop(look);
+    return outbox !== undefined;
+  }
+
+  /** A look too many does no harm. */
+  async function drop(look: PlannedLook): Promise<void> {
+    await looks.drop([look]).catch((error: unknown) => log.debug({ err: error }, "look at an order not dropped"));
+  }
+
+  return {
+    change: (orderId, eventId, decide) =>
+      inTurn(orderId, async () => {
+        for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+          const { answer, save, lookInMs } = decide(await store.load(orderId, eventId));
+          if (save === undefined || (await keep(orderId, save, lookInMs))) return answer;
+        }
+        throw new GatewayError("unavailable", "Too many write to this order at once.", { retryAfterMs: 200 });
+      }),
+  };
+}

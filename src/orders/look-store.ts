@@ -1,0 +1,59 @@
+import { randomUUID } from "node:crypto";
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import { loadScript } from "../redis/scripts.ts";
+
+/**
+ * What must be looked after later, whoever planned it may be dead by then: an order whose parties are about to be told,
+ * a window that ends, a signal that waits.
+ *
+ * A look is planned before the act that needs it and dropped when all is done, so a crash in between leaves it to
+ * whichever node finds it due. Who claims it has it for `claimMs`; what is still there after that is due again.
+ */
+export interface LookStore {
+  plan(look: Look, delayMs: number): Promise<PlannedLook>;
+  drop(looks: readonly PlannedLook[]): Promise<void>;
+  claim(most: number): Promise<PlannedLook[]>;
+}
+
+/** `order`: windows and outbox; `signal`: the signal of that name. */
+export type Look = { kind: "order"; orderId: string } | { kind: "signal"; orderId: string; name: string };
+
+export interface PlannedLook {
+  /** Unlike any other: dropping one's own look leaves those that others planned meanwhile. */
+  member: string;
+  look: Look;
+}
+
+/** Milliseconds a claimed look belongs to who claimed it. */
+const claimMs = 5_000;
+
+export function createLookStore({ commands, keys }: { commands: RedisClient; keys: Keys }): LookStore {
+  const planScript = loadScript(commands, new URL("./plan-look.lua", import.meta.url));
+  const claimScript = loadScript(commands, new URL("./claim-looks.lua", import.meta.url));
+
+  return {
+    async plan(look, delayMs) {
+      const member = toMember(look);
+      await planScript.run([keys.orderLooks()], [member, Math.ceil(delayMs)]);
+      return { member, look };
+    },
+
+    async drop(looks) {
+      if (looks.length > 0) await commands.zrem(keys.orderLooks(), ...looks.map(({ member }) => member));
+    },
+
+    async claim(most) {
+      const members = (await claimScript.run([keys.orderLooks()], [most, claimMs])) as string[];
+      return members.map((member) => ({ member, look: toLook(member) }));
+    },
+  };
+}
+
+const toMember = (look: Look): string =>
+  JSON.stringify([look.orderId, look.kind === "signal" ? look.name : null, randomUUID()]);
+
+function toLook(member: string): Look {
+  const [orderId, name] = JSON.parse(member) as [string, string | null];
+  return name === null ? { kind: "order", orderId } : { kind: "signal", orderId, name };
+}

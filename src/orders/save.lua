@@ -1,0 +1,44 @@
+-- Saves what an event did to an order and publishes it on the order's channel, in one step; or nothing, where somebody
+-- else saved since the order was read. What others must be told is kept in the outbox until they were.
+--
+-- KEYS  1 order  2 timeline  3 seen  4 parties  5 outbox  6 signals  7 signal marks
+--       8 meta  9 log  10 feed  11 store-wide stamp, left out on Cluster (8 to 11: append.lua)
+-- ARGV  1 revision that was read, '' for a new order  2 life (s)  3 timeline size  4 seen ids kept
+--       5 epoch  6 log size  7 log TTL  8 meta TTL  9 head (5 to 9: append.lua)
+--       10 to 13 how many follow: fields (name, value), statuses (timeline entry, tail, event id or ''), outbox items,
+--       parties; then these
+-- Returns false where the revision was another, else the outbox: { item, number, item, number, ... }.
+local order, timeline, seen, parties, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local expected, life, timelineSize, seenSize = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local fieldCount, statusCount = tonumber(ARGV[10]), tonumber(ARGV[11])
+local itemCount, partyCount = tonumber(ARGV[12]), tonumber(ARGV[13])
+local channel = {
+  meta = KEYS[8], log = KEYS[9], feed = KEYS[10], stampKey = KEYS[11] or '',
+  epoch = ARGV[5], size = ARGV[6], logTtl = ARGV[7], metaTtl = ARGV[8], head = ARGV[9],
+}
+
+if (redis.call('HGET', order, 'revision') or '') ~= expected then return false end
+local revision = redis.call('HINCRBY', order, 'revision', 1)
+
+local at = 13
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+
+for _ = 1, fieldCount do redis.call('HSET', order, take(), take()) end
+for _ = 1, statusCount do
+  redis.call('RPUSH', timeline, take())
+  append(channel, take())
+  local eventId = take()
+  if eventId ~= '' then redis.call('ZADD', seen, revision, eventId) end
+end
+for _ = 1, itemCount do
+  redis.call('ZADD', outbox, redis.call('HINCRBY', order, 'outboxed', 1), take())
+end
+for _ = 1, partyCount do redis.call('SADD', parties, take()) end
+
+redis.call('LTRIM', timeline, -timelineSize, -1)
+redis.call('ZREMRANGEBYRANK', seen, 0, -seenSize - 1)
+for i = 1, 7 do redis.call('EXPIRE', KEYS[i], life) end
+return redis.call('ZRANGE', outbox, 0, -1, 'WITHSCORES')

@@ -1,0 +1,68 @@
+import { appendScript } from "../channels/append.ts";
+import { canonicalJson } from "../protocol/gate.ts";
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import { loadScript, type ScriptReply } from "../redis/scripts.ts";
+import { targetArgs, targetKeys, type ChannelTargets } from "./append-parts.ts";
+import type { OrderRecord } from "./order-record.ts";
+
+/**
+ * Signals of orders in Redis. Of each name only the latest is kept. An order's channel gets at most one per name and
+ * interval: the first at once; of those that come meanwhile, the last, when the interval ends and `flush` is called.
+ */
+export interface SignalStore {
+  put(
+    orderId: string,
+    signal: { name: string; data: unknown; idempotencyKey?: string | undefined },
+  ): Promise<Signalled>;
+  /** Publishes what waits, where its interval has ended. */
+  flush(orderId: string, name: string): Promise<Signalled>;
+}
+
+export type Signalled =
+  /** `kept`: nothing is to be done now; `full`: the order has as many names as it may. */
+  | { outcome: "unknown" | "full" | "duplicate" | "kept" }
+  | { outcome: "waits"; delayMs: number }
+  | { outcome: "published"; number: number; data: unknown; record: OrderRecord };
+
+export interface SignalStoreOptions {
+  /** Shortest time between two publications of one name. @default 500 */
+  signalEveryMs: number;
+  /** Names of signals per order. @default 32 */
+  signalNames: number;
+  /** Seconds an idempotency key of a signal is remembered. @default 86400 */
+  idempotencyTtlSeconds: number;
+}
+
+export function createSignalStore(
+  { commands, keys, targets }: { commands: RedisClient; keys: Keys; targets: ChannelTargets },
+  { signalEveryMs, signalNames, idempotencyTtlSeconds }: SignalStoreOptions,
+): SignalStore {
+  const script = loadScript(commands, new URL("./signal.lua", import.meta.url), [appendScript]);
+
+  async function run(orderId: string, name: string, data: string, key: string | undefined): Promise<Signalled> {
+    const target = targets.target(`order:${orderId}`);
+    const order = keys.orderState(orderId);
+    const once = key === undefined ? order : keys.orderSignalled(orderId, key);
+    const beginning = canonicalJson({ orderId, name }).slice(0, -1);
+    const tail = `"event":"order.signal","data":${beginning},"data":`;
+    const reply = await script.run(
+      [order, keys.orderSignals(orderId), keys.orderSignalMarks(orderId), once, ...targetKeys(target)],
+      [name, data, signalEveryMs, signalNames, idempotencyTtlSeconds, ...targetArgs(target), tail],
+    );
+    return toSignalled(reply);
+  }
+
+  return {
+    put: (orderId, { name, data, idempotencyKey }) => run(orderId, name, canonicalJson(data), idempotencyKey),
+    flush: (orderId, name) => run(orderId, name, "", undefined),
+  };
+}
+
+function toSignalled(reply: ScriptReply): Signalled {
+  const [outcome, ...rest] = reply as [Signalled["outcome"], ...(string | number)[]];
+  if (outcome === "waits") return { outcome, delayMs: Number(rest[0]) };
+  if (outcome !== "published") return { outcome };
+  const [number, data, record] = rest as [string, string, string];
+  return { outcome, number: Number(number), data: JSON.parse(data), record: JSON.parse(record) as OrderRecord };
+}

@@ -1,0 +1,98 @@
+import { canonicalJson } from "../protocol/gate.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { NumberedItem, OrderRecord, OutboxItem } from "./order-record.ts";
+import type { OrderStore } from "./order-store.ts";
+import type { OrderNews, PartyStore } from "./party-store.ts";
+
+/** An event of an order that can no longer be applied, as the dead letters keep it. */
+export interface RefusedOrderEvent {
+  /** Unlike any other: a repeat is the same letter. */
+  key: string;
+  /** The command that would apply it. */
+  command: string;
+  code: "illegal_transition";
+  reason: string;
+}
+
+/** Keeps what was refused after its sender had been answered. A repeat of a key is harmless. */
+export type KeepRefused = (refused: RefusedOrderEvent) => Promise<void>;
+
+/** Empties outboxes: tells parties of statuses, and the dead letters of what was refused. */
+export interface Telling {
+  /**
+   * True where all was told. Never throws: what could not be told stays in the outbox, and the look that was planned
+   * before finishes it.
+   */
+  tell(orderId: string, outbox: readonly NumberedItem[]): Promise<boolean>;
+  /** A signal, which no outbox keeps: should a party miss one, the next makes up for it. */
+  tellSignal(record: OrderRecord, signal: { name: string; data: unknown; number: number }): Promise<void>;
+}
+
+export interface TellingDeps {
+  store: OrderStore;
+  parties: PartyStore;
+  keepRefused: KeepRefused;
+  log: Logger;
+}
+
+export function createTelling({ store, parties, keepRefused, log }: TellingDeps): Telling {
+  async function tellParties(users: readonly string[], news: OrderNews): Promise<void> {
+    await Promise.all([...new Set(users)].map((userId) => parties.tell(userId, news)));
+  }
+
+  async function tellItem({ number, item }: NumberedItem): Promise<void> {
+    if (item.kind === "status") await tellParties(Object.values(item.order.parties), toNews(item));
+    else await keepRefused(toRefused(item, number));
+  }
+
+  return {
+    async tell(orderId, outbox) {
+      try {
+        // One after the other: a party must see statuses in their order.
+        for (const item of outbox) await tellItem(item);
+        const last = outbox.at(-1);
+        if (last !== undefined) await store.told(orderId, last.number);
+        return true;
+      } catch (error) {
+        log.warn({ err: error, waiting: outbox.length }, "order news not told yet");
+        return false;
+      }
+    },
+
+    async tellSignal({ orderId, parties: users, createdAt }, { name, data, number }) {
+      const event = "order.signal";
+      const news = {
+        orderId,
+        createdAt,
+        subject: `signal:${name}`,
+        number,
+        event,
+        data: { orderId, name, data },
+      } as const;
+      await tellParties(Object.values(users), news);
+    },
+  };
+}
+
+function toNews({ order, hasEnded, entry }: OutboxItem & { kind: "status" }): OrderNews {
+  const { orderId, createdAt } = order;
+  return {
+    orderId,
+    createdAt,
+    subject: "status",
+    number: entry.sequence,
+    event: "order.status",
+    data: { orderId, ...entry },
+    standing: { order, hasEnded },
+  };
+}
+
+function toRefused({ order, event, from }: OutboxItem & { kind: "refused" }, number: number): RefusedOrderEvent {
+  const { until: _until, ...rest } = event;
+  return {
+    key: `order:${order.orderId}:${order.createdAt}:${number}`,
+    command: canonicalJson({ type: "order.event", orderId: order.orderId, ...rest }),
+    code: "illegal_transition",
+    reason: `The order was ${from} when the turn of ${event.status} came.`,
+  };
+}

@@ -1,0 +1,55 @@
+import { randomUUID } from "node:crypto";
+import { inject, onTestFinished } from "vitest";
+import { createKinds } from "../../src/channels/kinds.ts";
+import { Orders, type OrdersOptions } from "../../src/orders/orders.ts";
+import type { RefusedOrderEvent } from "../../src/orders/telling.ts";
+import { createRedisConnections, type RedisConnections } from "../../src/redis/connections.ts";
+import { createKeys, type Keys } from "../../src/redis/keys.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { transitions } from "./order-stories.ts";
+import { quietLog } from "./world.ts";
+
+/** The orders room of one node on real Redis. */
+export interface OrdersNode {
+  orders: Orders;
+  redis: RedisConnections;
+  keys: Keys;
+  refused: RefusedOrderEvent[];
+}
+
+export interface OrdersNodeOptions extends Partial<OrdersOptions> {
+  prefix: string;
+  /** Throws to be a dead-letter store that is away. */
+  keepRefused?: (refused: RefusedOrderEvent) => Promise<void>;
+}
+
+const kinds = createKinds({});
+
+export async function startOrdersNode({ prefix, keepRefused, ...options }: OrdersNodeOptions): Promise<OrdersNode> {
+  const redis = createRedisConnections({
+    address: { topology: "single", url: inject("redisUrl") },
+    nodeId: randomUUID(),
+    log: quietLog,
+  });
+  const keys = createKeys(prefix);
+  const refused: RefusedOrderEvent[] = [];
+  const orders = new Orders(
+    {
+      commands: redis.connection("commands"),
+      keys,
+      isCluster: false,
+      historyOf: (channel) => kinds.of(channel).history,
+      keepRefused: keepRefused ?? (async (letter) => void refused.push(letter)),
+      clock: systemClock,
+      log: quietLog,
+    },
+    { transitions, ...options },
+  );
+  onTestFinished(async () => {
+    await orders.stop();
+    await redis.close();
+  });
+  await redis.ready(5_000);
+  orders.start();
+  return { orders, redis, keys, refused };
+}
