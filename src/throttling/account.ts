@@ -1,0 +1,84 @@
+import { micro, type Decision } from "./decision.ts";
+import type { LeaseRequest } from "./lease-store.ts";
+import { fullBucket, levelAt, type Bucket, type TokenBucketRule } from "./token-bucket.ts";
+
+/** An act that waits for the store. */
+export interface Waiting {
+  readonly cost: number;
+  readonly decide: (decision: Decision) => void;
+}
+
+/**
+ * One subject as this node knows it. Its own bucket (`level`, `at`) follows the whole cluster's: it is charged with
+ * what passes here, and set right by each answer of the store. Tokens in millionths, times in monotonic microseconds.
+ */
+export interface Account extends Bucket {
+  readonly subject: string;
+  /** Unique in this process. The store keeps leases by it: an account that was dropped is never taken for its successor. */
+  readonly id: number;
+  /** Tokens of the lease that are not spent, and when they may no longer be. */
+  lease: number;
+  leaseEndsAt: number;
+  /** What the last portion wished for, when, and what was spent since. */
+  portion: number;
+  askedAt: number;
+  spent: number;
+  /** In the order they came; the first is asked for. */
+  readonly waiting: Waiting[];
+  waitingCost: number;
+  /** One request at a time, so that what a node says of its lease stays true until it is answered. */
+  isAsking: boolean;
+  /** False once it was dropped: whoever still holds it looks the subject up again. */
+  isKept: boolean;
+}
+
+export const createAccount = (subject: string, id: number, rule: TokenBucketRule, now: number): Account => ({
+  ...fullBucket(rule, now),
+  subject,
+  id,
+  lease: 0,
+  leaseEndsAt: 0,
+  portion: 0,
+  askedAt: -Infinity,
+  spent: 0,
+  waiting: [],
+  waitingCost: 0,
+  isAsking: false,
+  isKept: true,
+});
+
+/**
+ * How much to ask for. Who asks again within a lease's life asks for twice as much as before; who takes longer, for what
+ * a lease's life used up. So a quiet user takes single tokens and a busy one soon asks a few times a second at most.
+ */
+export function nextPortion(
+  { portion, askedAt, spent }: Pick<Account, "portion" | "askedAt" | "spent">,
+  { now, cost, life, largest }: { now: number; cost: number; life: number; largest: number },
+): number {
+  const elapsed = now - askedAt;
+  const wished = elapsed < life ? Math.max(portion * 2, cost * 2) : (spent * life) / elapsed;
+  return Math.min(Math.floor(wished), largest);
+}
+
+/** What the account needs of the store for those who wait, or ahead of need where nobody does. */
+export function requestFor(account: Account, now: number): LeaseRequest {
+  const isOver = now >= account.leaseEndsAt;
+  const keeps = isOver ? 0 : account.lease;
+  const first = account.waiting[0]?.cost ?? 0;
+  const need = Math.max(0, first - keeps);
+  const wish = Math.max(need, account.portion, account.waitingCost - keeps);
+  return { keeps, returns: isOver ? account.lease : 0, need, wish, spends: first };
+}
+
+/** All of the lease goes back. */
+export const surrenderOf = (account: Account): LeaseRequest => ({
+  keeps: 0,
+  returns: account.lease,
+  need: 0,
+  wish: 0,
+  spends: 0,
+});
+
+/** True where a fresh account would answer the same: nothing leased, nobody waiting, the bucket full. */
+export const isIdle = (account: Account, rule: TokenBucketRule, now: number): boolean =>
+  !account.isAsking && account.lease === 0 && levelAt(rule, account, now) >= rule.capacity * micro;

@@ -1,0 +1,242 @@
+import type { Clock } from "../runtime/clock.ts";
+import type { Absence, WhenStoreIsAway } from "./absence.ts";
+import { nextPortion, requestFor, surrenderOf, type Account } from "./account.ts";
+import { Accounts } from "./accounts.ts";
+import { decisionOf, micro, monotonicMicros, refusedWithoutStore, uncounted, type Decision } from "./decision.ts";
+import type { LeaseGrant, LeaseStore, LeaseTerms } from "./lease-store.ts";
+import { bucketOutcome, levelAt } from "./token-bucket.ts";
+
+export interface LeasedBucketsOptions extends LeaseTerms {
+  readonly whenStoreIsAway: WhenStoreIsAway;
+  readonly maxAccounts: number;
+}
+
+export interface LeasedBucketsDependencies {
+  store: LeaseStore;
+  clock: Clock;
+  absence: Absence;
+}
+
+/** Below this, asking ahead would cost more than the wait it saves. */
+const smallestPortionAhead = 4 * micro;
+
+/** Leases given back at a time when the node stops. */
+const givenBackTogether = 1_000;
+
+/**
+ * Token buckets over all nodes that most acts never ask the store for.
+ *
+ * An act passes two layers. First the subject's bucket in this node, a few additions: it holds at most what the cluster
+ * may still have for the subject, so it refuses by itself whatever the cluster surely would. Then the lease: tokens that
+ * the store took out of the cluster's bucket for this node, spent without asking. Where they are used up the act waits
+ * for the next portion, or finds it there already, for a busy account asks ahead.
+ *
+ * The bound. In any window of t seconds all nodes together let through at most `capacity + t · refillPerSecond`,
+ * whatever the portions: the store counts leased tokens as still in the bucket, which therefore fills only up to the
+ * capacity less what is out on leases, until they are given back, reported as spent, or their life ends. A node stops
+ * spending a tenth of that life before the store stops counting, by a clock that never jumps, and begins to measure
+ * before it asks. A node that dies takes its lease with it and no more. Beyond the bound can only be what the store
+ * itself forgot: a lost write of a failover, at most what was taken in it; a lost store, one capacity.
+ *
+ * The price: tokens leased to one node are not there for the others for up to `life`; at most `share` of what was left.
+ *
+ * Memory: an account that a fresh one would equal is dropped within seconds, and there are never more than `maxAccounts`.
+ */
+export class LeasedBuckets {
+  readonly #store: LeaseStore;
+  readonly #clock: Clock;
+  readonly #absence: Absence;
+  readonly #options: LeasedBucketsOptions;
+  readonly #accounts: Accounts;
+  readonly #largestPortion: number;
+  #isStopped = false;
+
+  constructor({ store, clock, absence }: LeasedBucketsDependencies, options: LeasedBucketsOptions) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#absence = absence;
+    this.#options = options;
+    this.#largestPortion = Math.floor(options.rule.capacity * micro * options.share);
+    this.#accounts = new Accounts(options.rule, options.maxAccounts, (account) => this.giveBack(account));
+  }
+
+  /** Accounts in memory. */
+  get size(): number {
+    return this.#accounts.size;
+  }
+
+  /** The account of a subject. Who keeps it across acts looks it up again once `isKept` is false. */
+  account(subject: string): Account {
+    return this.#accounts.of(subject, monotonicMicros(this.#clock));
+  }
+
+  /** Answers at once where the lease or this node's own bucket can tell. `cost` in millionths of tokens. */
+  take(account: Account, cost: number): Decision | Promise<Decision> {
+    const now = monotonicMicros(this.#clock);
+    const level = levelAt(this.#options.rule, account, now);
+    const isAffordable = level - account.waitingCost >= cost;
+    if (isAffordable && account.waitingCost === 0 && account.lease >= cost && now < account.leaseEndsAt) {
+      return this.#spendLease(account, level, cost, now);
+    }
+    if (!isAffordable && !this.#absence.isAway) return this.#refusal(account, cost, now);
+    const mayWait = (isAffordable && account.isAsking) || this.#absence.mayAsk();
+    return mayWait && !this.#isStopped ? this.#wait(account, cost) : this.#decideWithoutStore(account, cost, now);
+  }
+
+  /** Hands back what the account did not use: its user has left. */
+  giveBack(account: Account): void {
+    if (account.lease > 0 && !account.isAsking) void this.#surrender(account);
+  }
+
+  /** Takes back what was not used in time and forgets a slice of the accounts that are idle. Run a few times a second. */
+  sweep(): void {
+    const now = monotonicMicros(this.#clock);
+    for (const account of this.#accounts.withEndedLease(now)) this.giveBack(account);
+    this.#accounts.forgetIdle(now);
+  }
+
+  /** Gives everything back. What still comes is decided by this node's buckets alone. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    const holders = this.#accounts.holders().filter((account) => !account.isAsking);
+    for (let from = 0; from < holders.length && this.#absence.mayAsk(); from += givenBackTogether) {
+      await Promise.all(holders.slice(from, from + givenBackTogether).map((account) => this.#surrender(account)));
+    }
+  }
+
+  // The lease
+
+  #spendLease(account: Account, level: number, cost: number, now: number): Decision {
+    account.level = level;
+    account.at = now;
+    this.#spend(account, cost);
+    account.lease -= cost;
+    if (account.lease * 4 < account.portion) this.#askAhead(account);
+    return this.#admission(account);
+  }
+
+  #spend(account: Account, cost: number): void {
+    account.level -= cost;
+    account.spent += cost;
+  }
+
+  /** A busy account asks before it runs dry, unless the cluster has little left: then asking ahead would gain nothing. */
+  #askAhead(account: Account): void {
+    const rest = account.level - account.lease;
+    if (account.isAsking || account.portion < smallestPortionAhead || rest < account.portion) return;
+    if (!this.#isStopped && this.#absence.mayAsk()) void this.#ask(account);
+  }
+
+  // The store
+
+  #wait(account: Account, cost: number): Promise<Decision> {
+    return new Promise((decide) => {
+      account.waiting.push({ cost, decide });
+      account.waitingCost += cost;
+      if (!account.isAsking) void this.#ask(account);
+    });
+  }
+
+  async #ask(account: Account): Promise<void> {
+    account.isAsking = true;
+    try {
+      do await this.#askOnce(account);
+      while (account.waiting.length > 0);
+    } catch (error) {
+      this.#absence.began(error);
+      this.#decideWaiting(account, (cost, now) => this.#decideWithoutStore(account, cost, now));
+    } finally {
+      account.isAsking = false;
+      if (!account.isKept) this.giveBack(account);
+    }
+  }
+
+  /** Each answer decides at least the first of those who wait. */
+  async #askOnce(account: Account): Promise<void> {
+    const askedAt = monotonicMicros(this.#clock);
+    this.#choosePortion(account, askedAt);
+    const request = requestFor(account, askedAt);
+    account.lease -= request.returns;
+    const grant = await this.#store.lease(account, request);
+    this.#absence.ended();
+    this.#credit(account, grant, askedAt);
+    this.#decideWaiting(account, (cost, now) => this.#decideFromLease(account, cost, now));
+  }
+
+  #choosePortion(account: Account, now: number): void {
+    const cost = account.waiting[0]?.cost ?? 0;
+    const largest = this.#largestPortion;
+    account.portion = nextPortion(account, { now, cost, life: this.#options.life, largest });
+    account.askedAt = now;
+    account.spent = 0;
+  }
+
+  /** The store knows best: what it has left and what this node holds is what the subject can still have. */
+  #credit(account: Account, { granted, left }: LeaseGrant, askedAt: number): void {
+    account.lease += granted;
+    account.leaseEndsAt = askedAt + this.#options.life * 0.9;
+    account.level = left + account.lease;
+    account.at = monotonicMicros(this.#clock);
+    this.#accounts.noteLease(account);
+  }
+
+  #decideWaiting(account: Account, decide: (cost: number, now: number) => Decision | undefined): void {
+    const now = monotonicMicros(this.#clock);
+    for (let first = account.waiting[0]; first !== undefined; first = account.waiting[0]) {
+      const decision = decide(first.cost, now);
+      if (decision === undefined) return;
+      account.waiting.shift();
+      account.waitingCost -= first.cost;
+      first.decide(decision);
+    }
+  }
+
+  /** Undefined where the cluster has enough and this node must ask for it again. */
+  #decideFromLease(account: Account, cost: number, now: number): Decision | undefined {
+    if (account.lease >= cost) {
+      this.#spend(account, cost);
+      account.lease -= cost;
+      return this.#admission(account);
+    }
+    return account.level < cost ? this.#refusal(account, cost, now) : undefined;
+  }
+
+  async #surrender(account: Account): Promise<void> {
+    const request = surrenderOf(account);
+    account.isAsking = true;
+    account.lease = 0;
+    try {
+      await this.#store.lease(account, request);
+    } catch (error) {
+      // The store will count it as used when its life ends.
+      this.#absence.began(error);
+    } finally {
+      account.isAsking = false;
+      if (account.waiting.length > 0) void this.#ask(account);
+    }
+  }
+
+  // Decisions
+
+  #admission(account: Account): Decision {
+    const outcome = bucketOutcome(this.#options.rule, account.level, 0, true);
+    return decisionOf(outcome, this.#clock.now());
+  }
+
+  #refusal(account: Account, cost: number, now: number): Decision {
+    const level = levelAt(this.#options.rule, account, now) - account.waitingCost;
+    return decisionOf(bucketOutcome(this.#options.rule, level, cost, false), this.#clock.now());
+  }
+
+  #decideWithoutStore(account: Account, cost: number, now: number): Decision {
+    const { rule, whenStoreIsAway } = this.#options;
+    if (whenStoreIsAway === "open") return uncounted(this.#clock.now(), rule.capacity);
+    if (whenStoreIsAway === "closed") return refusedWithoutStore(this.#clock.now());
+    const level = levelAt(rule, account, now);
+    if (level < cost) return this.#refusal(account, cost, now);
+    account.level = level;
+    account.at = now;
+    this.#spend(account, cost);
+    return this.#admission(account);
+  }
+}

@@ -1,0 +1,62 @@
+-- Takes from a sliding window of slots, all or nothing. A refused take does not count.
+-- What the slots promise stands in sliding-window.ts.
+--
+-- The state is one hash: 'head' (oldest slot that holds something), 'total' (sum of the slots), 'last' (time of the last
+-- take), 'shift', and the slots by number. A slot is dropped once, by the first take after it left the window, so the
+-- work is constant on average and at most one pass over the slots. Time here is Redis' clock plus 'shift': where the
+-- clock went back, the shift grows by as much, so that no moment is counted twice and none is waited for.
+--
+-- KEYS  1 window
+-- ARGV  1 limit  2 window (µs)  3 slots a window  4 cost
+-- Returns { allowed 0|1, left in the window, µs until the same may pass (-1 never), µs until empty, Redis' clock (µs) }
+local window = KEYS[1]
+local limit, length, slots, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local slotLength = length / slots
+
+local time = redis.call('TIME')
+local clock = time[1] * 1000000 + time[2]
+local state = redis.call('HMGET', window, 'head', 'total', 'last', 'shift')
+local total, last, shift = tonumber(state[2]) or 0, tonumber(state[3]) or 0, tonumber(state[4]) or 0
+local function name(number) return string.format('%.0f', number) end
+if clock + shift < last then
+  shift = last - clock
+  redis.call('HSET', window, 'shift', name(shift))
+end
+local now = clock + shift
+
+local slot = math.floor(now / slotLength)
+local oldest = math.floor((now - length) / slotLength)
+local head = tonumber(state[1]) or slot
+local function countOf(number) return tonumber(redis.call('HGET', window, name(number))) or 0 end
+local function leavesAfter(number) return math.ceil((number + 1) * slotLength + length - now) end
+
+if total > 0 and math.floor(last / slotLength) < oldest then
+  redis.call('DEL', window)
+  head, total = slot, 0
+end
+local wasHead = head
+for number = head, slot do
+  local count = total > 0 and countOf(number) or 0
+  head = number
+  if total == 0 or (number >= oldest and count > 0) then break end
+  if count > 0 then redis.call('HDEL', window, name(number)) end
+  total = total - count
+end
+if head ~= wasHead then redis.call('HSET', window, 'head', name(head), 'total', name(total)) end
+
+if total + cost > limit then
+  local untilEmpty = total > 0 and leavesAfter(math.floor(last / slotLength)) or 0
+  local freed = 0
+  for number = head, cost > limit and head - 1 or slot do
+    freed = freed + countOf(number)
+    if total + cost - freed <= limit then return { 0, limit - total, leavesAfter(number), untilEmpty, clock } end
+  end
+  return { 0, limit - total, -1, untilEmpty, clock }
+end
+
+if total == 0 then head = slot end
+total = total + cost
+redis.call('HINCRBY', window, name(slot), name(cost))
+redis.call('HSET', window, 'head', name(head), 'total', name(total), 'last', name(now), 'shift', name(shift))
+redis.call('PEXPIRE', window, name((length + slotLength) / 1000 + 1000))
+return { 1, limit - total, 0, leavesAfter(slot), clock }
