@@ -1,6 +1,5 @@
-import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { sleep, type Clock } from "../runtime/clock.ts";
+import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import type { Logger } from "../runtime/logger.ts";
 
 /** One publication as the feed brings it: its place, and the packet that every subscriber is sent as it is. */
@@ -13,70 +12,26 @@ export interface FeedMessage {
   packet: Buffer;
 }
 
-/**
- * The publications of the channels this node follows, over one subscriber connection. At most once: what was published
- * while the connection was away is not repeated here, so whoever follows numbers and reads the log.
- */
+/** The publications of the channels this node follows. At most once: whoever follows numbers, and reads the log. */
 export interface Feed {
-  /** Resolves when Redis confirmed: what is published from then on is heard. */
+  /** Resolves when Redis confirmed: what is published from then on is heard. Rejects where the store is away. */
   follow(channel: string, onMessage: (message: FeedMessage) => void): Promise<void>;
   unfollow(channel: string): void;
   /** Called after the connection was lost and every subscription stands again. */
   onRestored(restored: () => void): void;
 }
 
-export interface FeedDeps {
-  subscriber: RedisClient;
-  keys: Keys;
-  clock: Clock;
-  log: Logger;
-}
-
-/** Longest wait for Redis to confirm a subscription; the connection itself would wait for ever. */
-const followTimeoutMs = 3_000;
-
-export function createFeed({ subscriber, keys, clock, log }: FeedDeps): Feed {
-  const listeners = new Map<string, (message: FeedMessage) => void>();
-
-  subscriber.on("smessageBuffer", (key: Buffer, message: Buffer) => {
-    const listener = listeners.get(key.toString("latin1"));
-    if (listener === undefined) return;
-    const parsed = parseFeedMessage(message);
-    if (parsed === undefined) log.warn({ bytes: message.length }, "feed message of a foreign form ignored");
-    else listener(parsed);
-  });
-
+export function createFeed({ feed, keys, log }: { feed: ShardedFeed; keys: Keys; log: Logger }): Feed {
   return {
-    async follow(channel, onMessage) {
-      if (subscriber.status !== "ready") throw new Error("Connection is closed.");
-      const key = keys.channelFeed(channel);
-      listeners.set(key, onMessage);
-      await within(followTimeoutMs, subscriber.ssubscribe(key), clock);
-    },
-    unfollow(channel) {
-      const key = keys.channelFeed(channel);
-      listeners.delete(key);
-      // A lost connection forgets the subscription by itself, so a failure here leaves nothing behind.
-      subscriber.sunsubscribe(key).catch(() => undefined);
-    },
-    onRestored(restored) {
-      subscriber.on("ready", () => void afterResubscription(subscriber).then(restored, () => undefined));
-    },
+    follow: (channel, onMessage) =>
+      feed.follow(keys.channelFeed(channel), (message) => {
+        const parsed = parseFeedMessage(message);
+        if (parsed === undefined) log.warn({ bytes: message.length }, "feed message of a foreign form ignored");
+        else onMessage(parsed);
+      }),
+    unfollow: (channel) => feed.unfollow(keys.channelFeed(channel)),
+    onRestored: (restored) => feed.onRestored(restored),
   };
-}
-
-async function within(timeoutMs: number, confirmed: Promise<unknown>, clock: Clock): Promise<void> {
-  const done = new AbortController();
-  const timeout = sleep(clock, timeoutMs, done.signal).then(() => {
-    if (!done.signal.aborted) throw new Error("Command timed out");
-  });
-  await Promise.race([confirmed, timeout]).finally(() => done.abort());
-}
-
-/** Commands of one connection are answered in order, so a ping behind the renewed subscriptions confirms them all. */
-async function afterResubscription(subscriber: RedisClient): Promise<void> {
-  await Promise.resolve();
-  await subscriber.ping();
 }
 
 const colon = 0x3a;

@@ -9,6 +9,7 @@ import type { Publication } from "../../src/channels/publication.ts";
 import type { Subscriber } from "../../src/channels/subscribers.ts";
 import { createRedisConnections, type RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
+import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { quietLog } from "./world.ts";
 
@@ -62,7 +63,11 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
       kinds,
       permissions: createPermissions({ kinds, mayReadOrder: async () => false }),
       log: createChannelLog({ commands: redis.connection("commands"), keys, isCluster: false }),
-      feed: createFeed({ subscriber: redis.connection("subscriber"), keys, clock, log: quietLog }),
+      feed: createFeed({
+        feed: createShardedFeed({ subscriber: redis.connection("subscriber"), clock }),
+        keys,
+        log: quietLog,
+      }),
       deliver: (subscribers, packet) => {
         for (const subscriber of subscribers) record(subscriber as RecordingSubscriber, packet);
       },
