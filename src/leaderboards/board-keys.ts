@@ -1,0 +1,38 @@
+import type { Keys } from "../redis/keys.ts";
+import type { Season } from "./seasons.ts";
+
+/** The keys of a board in one season; all in one slot, the one of the board's channel. */
+export interface BoardKeys {
+  state: string;
+  ranking: string;
+  places: string;
+  data: string;
+  touched: string;
+}
+
+/** Boards whose key names are remembered; writing a name costs more than many a script. */
+const mostRemembered = 1_000;
+
+/** Key names by board and season. */
+export function createBoardKeys(keys: Keys): (board: string, season: Season) => BoardKeys {
+  const remembered = new Map<string, { season: string | null; names: BoardKeys }>();
+
+  return (board, { id: season }) => {
+    const known = remembered.get(board);
+    if (known !== undefined && known.season === season) return known.names;
+    if (remembered.size >= mostRemembered) remembered.clear();
+    const names = namesOf(keys, board, season);
+    remembered.set(board, { season, names });
+    return names;
+  };
+}
+
+function namesOf(keys: Keys, board: string, season: string | null): BoardKeys {
+  return {
+    state: keys.boardState(board),
+    ranking: keys.boardRanking(board, season),
+    places: keys.boardPlaces(board, season),
+    data: keys.boardData(board, season),
+    touched: keys.boardTouched(board),
+  };
+}

@@ -1,0 +1,152 @@
+import type { RedisClient } from "../redis/connections.ts";
+import { loadScript, type ScriptReply } from "../redis/scripts.ts";
+import type { BoardKeys } from "./board-keys.ts";
+import type { Board, ScoreMode } from "./boards.ts";
+import { toEntry } from "./diff.ts";
+import type { SeasonClock } from "./season-clock.ts";
+import type { Season } from "./seasons.ts";
+
+/**
+ * Scores and ranks of a board in Redis.
+ *
+ * Order: submissions of one call are taken in order, all at one moment; calls are taken one after the other. Who reached
+ * a score first stands before all who reach the same score later, by the order in which Redis took them and not by any
+ * clock; keeping one's score keeps the place, reaching it anew does not. Ranks are exact and cost O(log n), ties too.
+ *
+ * Precision: a score is kept and read back as the very double that was sent; sums are sums of doubles.
+ *
+ * Atomicity: what a call changed is on the board when it answers, and the board is marked as changed by the same
+ * script. Where the answer never came, the call may or may not have been taken.
+ *
+ * Seasons: each has its own keys. A call is taken in the season of its moment by Redis' clock, so none is lost or
+ * counted twice at the turn, and nothing ever writes into a past season.
+ */
+export interface BoardStore {
+  /** `standings` in the order of the submissions; at most 1000. */
+  submit(board: Board, submissions: readonly Submission[], options: SubmitOptions): Promise<Submitted>;
+  /** False where the member was not on the board. */
+  remove(board: Board, member: string): Promise<boolean>;
+  /** Entries after the first `start`; of the present season where none is given. */
+  page(board: Board, range: { start: number; limit: number }, season?: Season): Promise<Page>;
+  /** The member and up to `radius` on either side; none where it is not on the board. */
+  around(board: Board, member: string, radius: number): Promise<Page>;
+}
+
+export interface Submission {
+  member: string;
+  score: number;
+  mode: ScoreMode;
+  /** JSON text; undefined keeps what there is, `null` forgets it. */
+  data?: string | undefined;
+}
+
+export interface SubmitOptions {
+  /** Without ranks a large batch costs a quarter less; then both are null. */
+  withRanks: boolean;
+}
+
+export interface Submitted {
+  total: number;
+  /** "overflow" where adding would pass the largest number; then nothing was changed. */
+  standings: (Standing | "overflow")[];
+}
+
+/** Where a member stands after a call, and stood before it. */
+export interface Standing {
+  score: number;
+  rank: number | null;
+  previousRank: number | null;
+}
+
+export interface RankedEntry {
+  rank: number;
+  member: string;
+  score: number;
+  /** When it reached this score, epoch milliseconds. */
+  updatedAt: number;
+  data?: unknown;
+}
+
+export interface Page {
+  season: Season;
+  /** Diffs that the board published so far, in all seasons. */
+  revision: number;
+  total: number;
+  entries: RankedEntry[];
+}
+
+export interface BoardStoreDeps {
+  commands: RedisClient;
+  keysOf: (board: string, season: Season) => BoardKeys;
+  seasons: SeasonClock;
+}
+
+export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps): BoardStore {
+  const submitScript = loadScript(commands, script("submit"), [script("board"), script("score")]);
+  const removeScript = loadScript(commands, script("remove"), [script("board")]);
+  const readScript = loadScript(commands, script("read"), [script("board")]);
+
+  /** A season that was asked for by name is read as it is; otherwise Redis' clock says which is the present one. */
+  async function read(board: Board, view: [string, string | number, number], named?: Season): Promise<Page> {
+    const ask = (season: Season, endsAt: number | ""): Promise<ScriptReply> => {
+      const { state, ranking, places, data } = keysOf(board.name, season);
+      return readScript.run([state, ranking, places, data], [board.order, season.startsAt, endsAt, ...view]);
+    };
+    if (named !== undefined) return toPage(named, (await ask(named, "")) as ScriptReply[]);
+    const { season, reply } = await seasons.within(board, (current) => ask(current, current.endsAt));
+    return toPage(season, reply);
+  }
+
+  return {
+    async submit(board, submissions, { withRanks }) {
+      const args = submissions.flatMap(({ member, score, mode, data }) => [member, String(score), mode, data ?? ""]);
+      const { reply } = await seasons.within(board, (season) => {
+        const { state, ranking, places, data, touched } = keysOf(board.name, season);
+        const head = [board.order, season.startsAt, season.endsAt, endOfLife(board, season), withRanks ? 1 : 0];
+        return submitScript.run([state, ranking, places, data, touched], [...head, ...args]);
+      });
+      return toSubmitted(reply, withRanks);
+    },
+
+    async remove(board, member) {
+      const { reply } = await seasons.within(board, (season) => {
+        const { state, ranking, places, data, touched } = keysOf(board.name, season);
+        return removeScript.run([state, ranking, places, data, touched], [season.startsAt, season.endsAt, member]);
+      });
+      return reply[1] === 1;
+    },
+
+    page: (board, { start, limit }, season) => read(board, ["page", start, limit], season),
+    around: (board, member, radius) => read(board, ["around", member, radius]),
+  };
+}
+
+/** Where the room's scripts are. */
+export const script = (name: string): URL => new URL(`./${name}.lua`, import.meta.url);
+
+/** Epoch seconds at which a season's keys vanish; 0 for a board without seasons, which is kept. */
+export function endOfLife(board: Board, season: Season): number {
+  return season.id === null ? 0 : Math.ceil(season.endsAt / 1_000) + board.archiveTtlSeconds;
+}
+
+function toSubmitted(reply: ScriptReply[], withRanks: boolean): Submitted {
+  const [, total, ...flat] = reply as [string, number, ...(string | number)[]];
+  const rank = (value: unknown): number | null => (withRanks && value !== 0 ? (value as number) : null);
+  const standings: Submitted["standings"] = [];
+  for (let i = 0; i < flat.length; i += 3) {
+    const isRefused = flat[i] === "";
+    const standing = { score: Number(flat[i]), rank: rank(flat[i + 1]), previousRank: rank(flat[i + 2]) };
+    standings.push(isRefused ? "overflow" : standing);
+  }
+  return { total, standings };
+}
+
+function toPage(season: Season, reply: ScriptReply[]): Page {
+  const [, revision, total, firstRank, ...flat] = reply as [string, number, number, number, ...(string | number)[]];
+  const entries: RankedEntry[] = [];
+  for (let i = 0; i < flat.length; i += 4) {
+    const [member, score, updatedAt, data] = flat.slice(i, i + 4) as [string, string, number, string | null];
+    entries.push(toEntry({ rank: firstRank + i / 4, member, score: Number(score), updatedAt }, data ?? undefined));
+  }
+  return { season, revision, total, entries };
+}

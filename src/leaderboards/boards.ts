@@ -1,0 +1,81 @@
+import { GatewayError } from "../protocol/errors.ts";
+import type { SeasonLength } from "./seasons.ts";
+
+/** What a new score does to the one a member has: the better stays, the newer stays, they are added. */
+export type ScoreMode = "best" | "last" | "increment";
+
+/** How a board works. Order and season belong to its data: change them only together with the board's name. */
+export interface BoardOptions {
+  /** Whether high or low scores lead. @default "desc" */
+  order: "desc" | "asc";
+  /** @default "best" */
+  mode: ScoreMode;
+  /** Entries in the snapshot and its diffs, 1 to 1000. @default 10 */
+  top: number;
+  /** Shortest time between two diffs, 10 to 60000 ms. @default 100 */
+  tickMs: number;
+  /** When the board starts anew, in UTC. @default "none" */
+  season: SeasonLength;
+  /** Seconds a past season can be read after its end. @default 7776000 (90 days) */
+  archiveTtlSeconds: number;
+  /** Whether clients may submit their own score. @default false */
+  clientWrites: boolean;
+}
+
+/** What configuration may say about a board. */
+export type BoardSettings = { readonly [K in keyof BoardOptions]?: BoardOptions[K] | undefined };
+
+export interface Board extends BoardOptions {
+  readonly name: string;
+}
+
+export interface Boards {
+  /** Undefined where neither the board nor `"*"` is configured. */
+  find(name: string): Board | undefined;
+  /** As `find`, but throws `not_found`. */
+  of(name: string): Board;
+}
+
+const defaults: BoardOptions = {
+  order: "desc",
+  mode: "best",
+  top: 10,
+  tickMs: 100,
+  season: "none",
+  archiveTtlSeconds: 90 * 86_400,
+  clientWrites: false,
+};
+
+export function createBoards(settings: Readonly<Record<string, BoardSettings>>): Boards {
+  const rules = new Map(Object.entries(settings).map(([name, options]) => [name, withDefaults(options)]));
+
+  const find = (name: string): Board | undefined => {
+    const options = rules.get(name) ?? rules.get("*");
+    return options === undefined || name === "" ? undefined : { name, ...options };
+  };
+  return {
+    find,
+    of(name) {
+      const board = find(name);
+      if (board === undefined) throw new GatewayError("not_found", "board: no such board", { field: "board" });
+      return board;
+    },
+  };
+}
+
+function withDefaults(settings: BoardSettings): BoardOptions {
+  const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...(Object.fromEntries(given) as Partial<BoardOptions>) };
+}
+
+/** The channel of a board's top. */
+export const boardChannel = (board: string): string => `leaderboard:${board}`;
+
+/** The channel of one member's own rank. */
+export const rankChannel = (board: string, member: string): string => `rank:${board}:${member}`;
+
+/** Board and member of a rank channel: the board ends at the first colon, the rest is the member, colons and all. */
+export function parseRankChannel(channel: string): { board: string; member: string } | undefined {
+  const [, board, member] = /^rank:([^:]+):(.+)$/s.exec(channel) ?? [];
+  return board === undefined || member === undefined ? undefined : { board, member };
+}

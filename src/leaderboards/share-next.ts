@@ -1,0 +1,30 @@
+/**
+ * Runs work by key so that many who ask at once share it. Who comes while a run is under way shares the next one: nobody
+ * is given an answer that was begun before it asked.
+ */
+export class SharedRuns<T> {
+  readonly #running = new Map<string, Promise<T>>();
+  readonly #next = new Map<string, Promise<T>>();
+
+  run(key: string, work: () => Promise<T>): Promise<T> {
+    const running = this.#running.get(key);
+    if (running === undefined) return this.#begin(key, work);
+    const next = this.#next.get(key);
+    if (next !== undefined) return next;
+    const begin = (): Promise<T> => this.#begin(key, work);
+    const following = running.then(begin, begin);
+    this.#next.set(key, following);
+    return following;
+  }
+
+  #begin(key: string, work: () => Promise<T>): Promise<T> {
+    this.#next.delete(key);
+    const run = work();
+    this.#running.set(key, run);
+    const end = (): void => {
+      if (this.#running.get(key) === run) this.#running.delete(key);
+    };
+    run.then(end, end);
+    return run;
+  }
+}

@@ -1,0 +1,158 @@
+import { appendScript, appendTail, appendTarget } from "../channels/append.ts";
+import { freshEpoch, type Kinds } from "../channels/kinds.ts";
+import type { Position } from "../protocol/scalars.ts";
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import { loadScript, type ScriptReply } from "../redis/scripts.ts";
+import { appendArgs, appendKeys } from "./append-call.ts";
+import type { BoardKeys } from "./board-keys.ts";
+import { endOfLife, script } from "./board-store.ts";
+import { boardChannel, type Board } from "./boards.ts";
+import { parseTop, topJson, type TopEntry } from "./diff.ts";
+import type { SeasonClock } from "./season-clock.ts";
+import type { Season } from "./seasons.ts";
+
+/**
+ * What subscribers of a board know, and the right to tell them more.
+ *
+ * A tick has two halves. `claim` hands the right to one node, at most once in a tick over the cluster by Redis' clock,
+ * with all there is to compare. `finish` publishes the difference, keeps what subscribers know by then and gives the
+ * claim back, in one script, and only for the latest claim. So a node may die or hang between the halves: its claim
+ * ends after `claimMs`, the next node compares with what was really published, and the late one changes nothing.
+ * There is no node that owns a board, hence nothing to take over.
+ */
+export interface TickStore {
+  claim(board: Board): Promise<Claim>;
+  /** The stamp of the board as it is now; undefined where the claim was lost and nothing happened. */
+  finish(board: Board, tick: ClaimedTick, told: Told): Promise<string | undefined>;
+  /** What subscribers know, and where in the board's channel they know it: read in one moment. */
+  published(board: Board): Promise<PublishedTop>;
+}
+
+/** `stamp` numbers the changes of a board: a greater one is newer. */
+export type Claim =
+  { outcome: "clean"; stamp: string } | { outcome: "early"; stamp: string; waitMs: number } | ClaimedTick;
+
+export interface ClaimedTick {
+  outcome: "claimed";
+  stamp: string;
+  /** Fencing number. */
+  claim: number;
+  revision: number;
+  season: Season;
+  /** Start of the season that subscribers were told of; undefined before the first. */
+  announced: number | undefined;
+  total: number;
+  published: TopEntry[];
+  entries: TopEntry[];
+}
+
+/** What a tick has to say, as JSON texts. */
+export interface Told {
+  season?: string | undefined;
+  diff?: string | undefined;
+}
+
+export interface PublishedTop {
+  at: Position;
+  revision: number;
+  total: number;
+  entries: TopEntry[];
+}
+
+export interface TickStoreDeps {
+  commands: RedisClient;
+  isCluster: boolean;
+  keys: Keys;
+  kinds: Kinds;
+  keysOf: (board: string, season: Season) => BoardKeys;
+  seasons: SeasonClock;
+}
+
+/** Shortest life of a claim: longer than a slow answer of Redis, short enough that a killed node delays one tick. */
+const claimMs = 500;
+
+/** Seconds the position of a channel nobody published to is kept, as in `channel-log.ts`. */
+const idleTtlSeconds = 3_600;
+
+export function createTickStore(deps: TickStoreDeps): TickStore {
+  const { commands, isCluster, keys, kinds, keysOf, seasons } = deps;
+  const claimScript = loadScript(commands, script("claim"), [script("board")]);
+  const finishScript = loadScript(commands, script("finish"), [appendScript]);
+  const publishedScript = loadScript(commands, script("published"));
+
+  return {
+    async claim(board) {
+      const { season, reply } = await seasons.within(board, (current) => {
+        const { state, ranking, data, touched } = keysOf(board.name, current);
+        const life = [board.top, Math.max(claimMs, board.tickMs)];
+        const args = [board.order, current.startsAt, current.endsAt, endOfLife(board, current), ...life];
+        return claimScript.run([state, ranking, data, touched], args);
+      });
+      return toClaim(season, reply);
+    },
+
+    async finish(board, tick, { season, diff }) {
+      const channel = boardChannel(board.name);
+      const target = appendTarget(keys, isCluster, channel, kinds.of(channel).history);
+      const reply = await finishScript.run(appendKeys(target, keysOf(board.name, tick.season).state), [
+        ...appendArgs(target),
+        tick.claim,
+        tick.stamp,
+        tick.season.startsAt,
+        tick.total,
+        topJson(tick.entries),
+        board.tickMs,
+        season === undefined ? "" : appendTail("leaderboard.season", season),
+        diff === undefined ? "" : appendTail("leaderboard.diff", diff),
+      ]);
+      const [outcome, stamp] = reply as [string, string];
+      return outcome === "done" ? stamp : undefined;
+    },
+
+    async published(board) {
+      const { state } = keysOf(board.name, seasons.current(board));
+      const scriptKeys = [keys.channelMeta(boardChannel(board.name)), state];
+      return toPublished(await publishedScript.run(scriptKeys, [freshEpoch(), idleTtlSeconds]));
+    },
+  };
+}
+
+function toClaim(season: Season, reply: ScriptReply[]): Claim {
+  const [outcome, stamp, ...rest] = reply as [Claim["outcome"], string, ...ScriptReply[]];
+  if (outcome === "clean") return { outcome, stamp };
+  if (outcome === "early") return { outcome, stamp, waitMs: Number(rest[0]) };
+  const [claim, revision, top, announced, total, ...flat] = rest as [
+    number,
+    number,
+    string,
+    string,
+    number,
+    ...string[],
+  ];
+  return {
+    outcome,
+    stamp,
+    claim,
+    revision,
+    season,
+    total,
+    announced: announced === "" ? undefined : Number(announced),
+    published: parseTop(top),
+    entries: toTop(flat),
+  };
+}
+
+function toTop(flat: readonly (string | null)[]): TopEntry[] {
+  const entries: TopEntry[] = [];
+  for (let i = 0; i < flat.length; i += 3) {
+    const [member, score, data] = flat.slice(i, i + 3) as [string, string, string | null];
+    entries.push({ member, score: Number(score), data: data ?? undefined });
+  }
+  return entries;
+}
+
+function toPublished(reply: ScriptReply): PublishedTop {
+  const [epoch, offset, revision, total, top] = reply as [string, string, number, number, string];
+  return { at: { epoch, offset: Number(offset) }, revision, total, entries: parseTop(top) };
+}

@@ -1,0 +1,182 @@
+import { z } from "zod";
+import { isName, maxNameLength } from "./names.ts";
+import { errorBody } from "./problems.ts";
+import { idempotencyKey, jsonValue, memberName, timestamp, wholeNumber } from "./scalars.ts";
+
+/** Schemas of leaderboards: the client's events, the backend's calls, and what both are answered. */
+
+/** Most submissions one call may carry. */
+export const maxScoreBatch = 1000;
+
+/** Most entries one page carries. */
+export const maxBoardPage = 1000;
+
+/** Most entries on either side of a member. */
+export const maxRadius = 100;
+
+// What clients and backends send
+
+const longestBoard = maxNameLength - "leaderboard:".length;
+
+/** A name that still is one as the subject of the board's channel. */
+export const boardName = z
+  .string()
+  .refine(
+    (name) => name !== "" && isName(`leaderboard:${name}`),
+    `must be 1 to ${longestBoard} characters without control characters`,
+  )
+  .meta({ minLength: 1, maxLength: longestBoard });
+
+const score = z
+  .number()
+  .meta({ description: "Any finite number; it is kept and given back as sent.", examples: [1200] });
+const mode = z
+  .enum(["best", "last", "increment"])
+  .meta({ description: "What it does to the score there is; the board's own mode where left out." });
+const data = jsonValue.meta({
+  description: "Travels with the entry, at most 1024 bytes of JSON. Left out: stays as it is. `null`: is forgotten.",
+  examples: [{ name: "Ada" }],
+});
+
+const limit = z.int().min(1).max(maxBoardPage);
+const start = z.int().min(0);
+const radius = z.int().min(0).max(maxRadius);
+
+/** Client event `leaderboard:top`. */
+export const boardTopMessage = z.strictObject({
+  board: boardName,
+  limit: limit.optional(),
+  start: start.optional(),
+});
+export type BoardTopMessage = z.output<typeof boardTopMessage>;
+
+/** Client event `leaderboard:around`; the asking user where no member is named. */
+export const boardAroundMessage = z.strictObject({
+  board: boardName,
+  member: memberName.optional(),
+  radius: radius.optional(),
+});
+export type BoardAroundMessage = z.output<typeof boardAroundMessage>;
+
+/** Client event `leaderboard:submit`. */
+export const scoreMessage = z.strictObject({ board: boardName, score });
+export type ScoreMessage = z.output<typeof scoreMessage>;
+
+/** Path of everything about one board. */
+export const boardParams = z.strictObject({
+  board: boardName.meta({ description: "The board's name, URL-encoded.", examples: ["daily"] }),
+});
+
+/** Path of everything about one member of a board. */
+export const boardMemberParams = z.strictObject({
+  ...boardParams.shape,
+  member: memberName.meta({ description: "The member's name, URL-encoded.", examples: ["u-7"] }),
+});
+
+/** Body of `PUT /v1/leaderboards/{board}/scores/{member}`. */
+export const scoreBody = z.strictObject({
+  score,
+  mode: mode.optional(),
+  data: data.optional(),
+  idempotencyKey: idempotencyKey.optional(),
+});
+
+/** One item of a batch. */
+export const scoreItem = z
+  .strictObject({ member: memberName, score, mode: mode.optional(), data: data.optional() })
+  .meta({ id: "Score" });
+export type ScoreItem = z.output<typeof scoreItem>;
+
+/** Command `score.submit` of the commands stream. */
+export const scoreCommand = z.strictObject({ board: boardName, ...scoreItem.shape });
+export type ScoreCommand = z.output<typeof scoreCommand>;
+
+/** Body of a batch. Items stay unparsed here, so that one bad item fails alone; each is parsed with `scoreItem`. */
+export const scoreBatchBody = z.strictObject({
+  scores: z
+    .array(z.unknown().meta({ override: { $ref: "#/components/schemas/Score" } }))
+    .max(maxScoreBatch)
+    .meta({ description: "Taken in this order, at one moment; a wrong item fails alone." }),
+  ranks: z
+    .boolean()
+    .default(true)
+    .meta({ description: "False spares the store the ranks of a large batch; they are null then." }),
+  idempotencyKey: idempotencyKey.optional(),
+});
+
+/** Query of `GET /v1/leaderboards/{board}`. */
+export const boardQuery = z.strictObject({
+  limit: wholeNumber(limit)
+    .optional()
+    .meta({ description: "At most so many entries; the board's top where left out." }),
+  start: wholeNumber(start).optional().meta({ description: "Entries to skip." }),
+  season: z
+    .string()
+    .max(32)
+    .optional()
+    .meta({ description: "A past season: `2026-03-09`, `2026-W11` or `2026-03`.", examples: ["2026-W11"] }),
+});
+
+/** Query of `GET /v1/leaderboards/{board}/members/{member}`. */
+export const boardMemberQuery = z.strictObject({
+  radius: wholeNumber(radius).optional().meta({ description: "Entries on either side; 5 where left out." }),
+});
+
+// What they are answered
+
+const rank = z.int().min(1).meta({ description: "Begins at 1; unique." });
+const total = z.int().min(0).meta({ description: "Members on the whole board." });
+
+const standing = {
+  member: z.string(),
+  score: z.number().meta({ description: "What the member holds now." }),
+  rank: rank.nullable(),
+  previousRank: rank.nullable().meta({ description: "Before this call; null where it was not on the board." }),
+};
+
+/** Answer of `PUT …/scores/{member}`. */
+export const submittedScore = z.strictObject({ board: z.string(), ...standing, total }).meta({ id: "SubmittedScore" });
+
+/** Answer of a batch: one result per item, in the order of the call. */
+export const batchStandings = z.strictObject({
+  results: z.array(
+    z
+      .discriminatedUnion("ok", [
+        z.strictObject({ ok: z.literal(true), ...standing }),
+        z.strictObject({ ok: z.literal(false), error: errorBody }),
+      ])
+      .meta({ id: "ScoreResult", description: "Ranks after the whole batch, and before it." }),
+  ),
+});
+
+export const rankedEntry = z
+  .strictObject({
+    rank,
+    member: z.string(),
+    score: z.number(),
+    updatedAt: timestamp.meta({ description: "When the member reached this score." }),
+    data: jsonValue.optional(),
+  })
+  .meta({ id: "BoardEntry" });
+
+/** Answer of `GET /v1/leaderboards/{board}`. */
+export const boardPage = z.strictObject({
+  board: z.string(),
+  season: z.string().nullable().meta({ description: "Null where the board has no seasons." }),
+  revision: z.int().min(0).meta({ description: "Diffs published so far." }),
+  total,
+  entries: z.array(rankedEntry),
+});
+
+/** Answer of `GET …/members/{member}`. */
+export const boardNeighbourhood = z.strictObject({
+  board: z.string(),
+  total,
+  entry: rankedEntry,
+  entries: z.array(rankedEntry),
+});
+
+/** Answer of `DELETE …/members/{member}`. */
+export const memberRemoved = z.strictObject({
+  removed: z.boolean().meta({ description: "False where it was not on the board." }),
+});
