@@ -2,15 +2,16 @@ import type { TakeSnapshot } from "../channels/channels.ts";
 import type { Kinds } from "../channels/kinds.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { wrong } from "../protocol/parse-with.ts";
-import type { RedisConnections } from "../redis/connections.ts";
+import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
+import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createBoardKeys } from "./board-keys.ts";
 import { createBoardStore, type Page, type RankedEntry, type Standing, type Submission } from "./board-store.ts";
 import { createBoards, type Board, type BoardSettings, type ScoreMode } from "./boards.ts";
-import { createNotices } from "./notices-store.ts";
+import { createNotices } from "./notices.ts";
 import { createRankStore } from "./rank-store.ts";
 import { SeasonClock } from "./season-clock.ts";
 import type { Calendar, Season, SeasonLength } from "./seasons.ts";
@@ -27,7 +28,9 @@ export interface LeaderboardsOptions {
 }
 
 export interface LeaderboardsDeps {
-  redis: Pick<RedisConnections, "connection" | "isCluster">;
+  commands: RedisClient;
+  isCluster: boolean;
+  feed: ShardedFeed;
   keys: Keys;
   kinds: Kinds;
   /** Channels of a kind with subscribers on this node. */
@@ -121,22 +124,15 @@ export interface Leaderboards extends Service {
 const maxDataBytes = 1_024;
 
 export function createLeaderboards(deps: LeaderboardsDeps, options: LeaderboardsOptions): Leaderboards {
-  const { redis, keys, kinds, clock, log, watched } = deps;
+  const { commands, isCluster, feed, keys, kinds, clock, log, watched } = deps;
   const boards = createBoards(options.boards);
   const seasons = new SeasonClock(clock, deps.calendarOf);
-  const storeDeps = {
-    commands: redis.connection("commands"),
-    isCluster: redis.isCluster,
-    keysOf: createBoardKeys(keys),
-    keys,
-    kinds,
-    seasons,
-  };
+  const storeDeps = { commands, isCluster, keys, kinds, seasons, keysOf: createBoardKeys(keys) };
   const store = createBoardStore(storeDeps);
   const ticks = createTickStore(storeDeps);
   const ranks = createRankStore(storeDeps);
   const tick = createTick({ store: ticks, seasons });
-  const notices = createNotices({ subscriber: redis.connection("notices"), keys });
+  const notices = createNotices({ feed, keys });
   const ticker = new Ticker({ boards, notices, watched, tick, ranks, clock, log }, { sweepMs: options.sweepMs ?? 500 });
 
   async function submit(board: Board, submission: ScoreSubmission): Promise<SubmittedScore> {

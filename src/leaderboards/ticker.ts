@@ -1,6 +1,6 @@
 import type { Cancel } from "../runtime/clock.ts";
 import { boardChannel, parseRankChannel, type Boards } from "./boards.ts";
-import type { Notices } from "./notices-store.ts";
+import type { Notices } from "./notices.ts";
 import { WatchedBoard, type WatchedBoardDeps } from "./watched-board.ts";
 
 export interface TickerDeps extends WatchedBoardDeps {

@@ -14,20 +14,12 @@ export type RedisAddress =
  * What a connection is for. Each role has one connection with that name (`CLIENT LIST` shows it) and its own patience:
  * - `commands`: short commands; fails fast, so that a request is refused instead of waiting.
  * - `subscriber`: publications (sharded pub/sub); waits for ever and subscribes again by itself.
- * - `notices`: "this board changed" (sharded pub/sub), apart from the publications' hot path; waits for ever.
  * - `control-publisher`, `control-subscriber`: the Socket.IO adapter; wait for ever.
  * - `blocking`: blocking stream reads; waits for ever.
  * - `bridges`: plain pub/sub from backends; waits for ever.
  */
 export type RedisRole =
-  | "commands"
-  | "subscriber"
-  | "notices"
-  | "control-publisher"
-  | "control-subscriber"
-  | "blocking"
-  | "bridges"
-  | "control-log";
+  "commands" | "subscriber" | "control-publisher" | "control-subscriber" | "blocking" | "bridges" | "control-log";
 
 export interface RedisConnections {
   readonly address: RedisAddress;
@@ -76,7 +68,6 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
 /** Roles whose commands must survive an outage; all others fail fast. */
 const patientRoles: ReadonlySet<RedisRole> = new Set([
   "subscriber",
-  "notices",
   "control-publisher",
   "control-subscriber",
   "blocking",
@@ -132,7 +123,7 @@ function connectCluster(urls: readonly string[], options: ConnectionOptions): Cl
   const clusterOptions = {
     enableOfflineQueue: enableOfflineQueue ?? true,
     enableAutoPipelining: options.enableAutoPipelining,
-    shardedSubscribers: /^tidegate:(subscriber|notices):/.test(options.connectionName ?? ""),
+    shardedSubscribers: options.connectionName?.startsWith("tidegate:subscriber:") ?? false,
     slotsRefreshInterval: 2_000,
     clusterRetryStrategy: (attempt) => Math.min(100 + attempt * 50, 1_000),
     redisOptions: { ...redisOptions, ...first },
