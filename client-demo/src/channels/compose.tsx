@@ -1,0 +1,64 @@
+import { useSignal } from "@preact/signals";
+import { TidegateError } from "../../../src/client/client.ts";
+import type { Feed } from "../model/feed.ts";
+import { Alert } from "../parts/alert.tsx";
+import { duration, typedData } from "../parts/format.ts";
+
+/** Publishes into the channel as this user. */
+export function Compose({ feed }: { feed: Feed }) {
+  const typed = useSignal("");
+  const event = useSignal("message");
+  const error = useSignal<string | undefined>(undefined);
+  const done = useSignal<string | undefined>(undefined);
+
+  async function publish(submit: Event): Promise<void> {
+    submit.preventDefault();
+    const data = typedData(typed.value);
+    const begun = performance.now();
+    error.value = done.value = undefined;
+    typed.value = "";
+    try {
+      const { offset } = await feed.channel.publish(event.value, data, { retries: 3 });
+      done.value = `Published as #${offset} in ${duration(performance.now() - begun)}`;
+    } catch (failure) {
+      error.value = explained(failure);
+    }
+  }
+
+  return (
+    <form class="compose" onSubmit={(submit) => void publish(submit)}>
+      <div class="compose-line">
+        <input
+          class="compose-event"
+          aria-label="Event"
+          required
+          maxLength={256}
+          value={event}
+          onInput={({ currentTarget }) => (event.value = currentTarget.value)}
+        />
+        <input
+          class="compose-data"
+          aria-label="Data: a text or JSON"
+          placeholder="A text, or JSON"
+          required
+          autocomplete="off"
+          value={typed}
+          onInput={({ currentTarget }) => (typed.value = currentTarget.value)}
+        />
+        <button class="primary" type="submit">
+          Publish
+        </button>
+      </div>
+      <Alert text={error.value} />
+      <p class="hint" role="status">
+        {done}
+      </p>
+    </form>
+  );
+}
+
+function explained(failure: unknown): string {
+  if (!(failure instanceof TidegateError)) return String(failure);
+  const text = `${failure.code}: ${failure.message}`;
+  return failure.code === "forbidden" ? `${text} Perhaps only backends publish here: try the curl line.` : text;
+}

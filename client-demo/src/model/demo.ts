@@ -1,0 +1,112 @@
+import { type ReadonlySignal, computed, signal } from "@preact/signals";
+import { type Client, type ClientState, connect, type Ready, type TidegateError } from "../../../src/client/client.ts";
+import { createFeed, type Feed } from "./feed.ts";
+import { freshToken, type Login } from "./login.ts";
+import { createNotes, type Notes } from "./notes.ts";
+
+/** Everything the page shows of one signed-in user: one client, its connection and its channels. */
+export interface Demo {
+  readonly login: Login;
+  readonly client: Client;
+  readonly state: ReadonlySignal<ClientState>;
+  readonly ready: ReadonlySignal<Ready | undefined>;
+  readonly roundTripMs: ReadonlySignal<number | undefined>;
+  /** Why there is no connection, and when the next attempt follows. */
+  readonly trouble: ReadonlySignal<{ error: TidegateError; retryAt: number | undefined } | undefined>;
+  readonly notes: Notes;
+  readonly feeds: ReadonlySignal<readonly Feed[]>;
+  readonly activeFeed: ReadonlySignal<Feed | undefined>;
+  /** Opens the channel, or shows it where it is open. */
+  open(channel: string): void;
+  show(feed: Feed): void;
+  leave(feed: Feed): void;
+  /** Ends the connection without a goodbye, and keeps from coming back for so long. */
+  cut(awayMs: number): void;
+  stop(): void;
+}
+
+const channelsKey = "tidegate.channels";
+const pulseMs = 5_000;
+
+export function createDemo(login: Login): Demo {
+  const state = signal<ClientState>("connecting");
+  const ready = signal<Ready | undefined>(undefined);
+  const roundTripMs = signal<number | undefined>(undefined);
+  const trouble = signal<{ error: TidegateError; retryAt: number | undefined } | undefined>(undefined);
+  const feeds = signal<readonly Feed[]>([]);
+  const activeName = signal("");
+  const notes = createNotes();
+  let isTokenStale = false;
+  let away: Promise<void> | undefined;
+
+  async function token(): Promise<string> {
+    await away;
+    if (!isTokenStale && login.expiresAt > Date.now()) return login.token;
+    isTokenStale = false;
+    return freshToken(login);
+  }
+
+  const client = connect(location.origin, { token });
+  notes.follow(client);
+  client.on("state", (changed) => {
+    state.value = changed.state;
+    const { error, retryInMs } = changed;
+    if (changed.state === "connected") trouble.value = undefined;
+    if (error === undefined) return;
+    trouble.value = { error, retryAt: retryInMs === undefined ? undefined : Date.now() + retryInMs };
+    for (const feed of feeds.value) if (changed.previous !== "connecting") feed.mark("bad", "The connection was cut");
+  });
+  client.on("ready", (greeting) => (ready.value = greeting));
+  client.on("expiring", () => (isTokenStale = true));
+
+  const pulse = setInterval(() => {
+    if (client.state === "connected") void client.sessions.list().then(showRoundTrip, () => undefined);
+  }, pulseMs);
+  const showRoundTrip = (): void => void (roundTripMs.value = client.roundTripMs);
+
+  const activeFeed = computed(() => feeds.value.find(({ name }) => name === activeName.value) ?? feeds.value[0]);
+  const remember = (): void => sessionStorage.setItem(channelsKey, JSON.stringify(feeds.value.map(({ name }) => name)));
+
+  function open(channel: string): void {
+    activeName.value = channel;
+    if (feeds.value.some(({ name }) => name === channel)) return;
+    feeds.value = [...feeds.value, createFeed(client.channel(channel))];
+    remember();
+  }
+
+  const demo: Demo = {
+    login,
+    client,
+    state,
+    ready,
+    roundTripMs,
+    trouble,
+    notes,
+    feeds,
+    activeFeed,
+    open,
+    show: (feed) => void (activeName.value = feed.name),
+    leave(feed) {
+      feeds.value = feeds.value.filter((other) => other !== feed);
+      feed.stop();
+      remember();
+    },
+    cut(awayMs) {
+      away = new Promise((resolve) => setTimeout(resolve, awayMs));
+      client.socket.io.engine.close();
+    },
+    stop() {
+      clearInterval(pulse);
+      client.close();
+    },
+  };
+  for (const channel of rememberedChannels()) open(channel);
+  activeName.value = feeds.value[0]?.name ?? "";
+  client.on("ready", () => void client.sessions.list().then(showRoundTrip, () => undefined));
+  return demo;
+}
+
+function rememberedChannels(): string[] {
+  const kept = sessionStorage.getItem(channelsKey);
+  return kept === null ? ["chat:lobby"] : (JSON.parse(kept) as string[]);
+}

@@ -1,0 +1,53 @@
+/** The demo's sign-in, which a gateway offers outside production only. */
+export interface Login {
+  name: string;
+  sessionId: string;
+  token: string;
+  /** Epoch milliseconds. */
+  expiresAt: number;
+  /** The development API key, where the gateway hands it out. */
+  apiKey?: string;
+}
+
+const storageKey = "tidegate.login";
+
+export async function signIn(name: string): Promise<Login> {
+  const response = await fetch("/demo/login", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ name }),
+  });
+  if (response.status === 404) throw new Error("This gateway offers no sign-in here: it does so in development only.");
+  if (!response.ok) throw new Error(await problemOf(response));
+  return { name, ...((await response.json()) as Omit<Login, "name">) };
+}
+
+/** A fresh token of the same session, as the application's own backend would hand it out. */
+export async function freshToken(login: Login): Promise<string> {
+  if (login.apiKey === undefined) return login.token;
+  const path = `/v1/sessions/${encodeURIComponent(login.sessionId)}/token`;
+  const response = await fetch(path, { method: "POST", headers: { Authorization: `Bearer ${login.apiKey}` } });
+  if (!response.ok) throw new Error(await problemOf(response));
+  const { token, expiresAt } = (await response.json()) as Pick<Login, "token" | "expiresAt">;
+  Object.assign(login, { token, expiresAt });
+  rememberLogin(login);
+  return token;
+}
+
+/** What an answer that is not ok says, as one line. */
+export async function problemOf(response: Response): Promise<string> {
+  const problem = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; title?: string };
+  const said = problem.detail ?? problem.title ?? response.statusText;
+  return problem.code === undefined ? `${response.status} ${said}` : `${problem.code}: ${said}`;
+}
+
+/** Kept for this tab only: two tabs may be two people. */
+export function rememberLogin(login: Login | undefined): void {
+  if (login === undefined) sessionStorage.removeItem(storageKey);
+  else sessionStorage.setItem(storageKey, JSON.stringify(login));
+}
+
+export function rememberedLogin(): Login | undefined {
+  const kept = sessionStorage.getItem(storageKey);
+  return kept === null ? undefined : (JSON.parse(kept) as Login);
+}

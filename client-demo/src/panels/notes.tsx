@@ -1,0 +1,23 @@
+import type { Demo } from "../model/demo.ts";
+import type { Panel } from "../panels.ts";
+import { timeOfDay } from "../parts/format.ts";
+
+export const notesPanel: Panel = { id: "notes", title: "What happened", View: NotesView };
+
+/** The connection's story, newest first. */
+function NotesView({ demo }: { demo: Demo }) {
+  const notes = demo.notes.list.value;
+  if (notes.length === 0) return <p class="hint">Nothing yet.</p>;
+  return (
+    <div class="notes" tabIndex={0} role="log" aria-label="What happened to the connection">
+      <ol>
+        {notes.map(({ key, at, tone, text }) => (
+          <li key={key} class={`is-${tone}`}>
+            <time dateTime={new Date(at).toISOString()}>{timeOfDay(at)}</time>
+            <span>{text}</span>
+          </li>
+        ))}
+      </ol>
+    </div>
+  );
+}
