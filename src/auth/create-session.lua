@@ -16,7 +16,8 @@ local function text(number) return string.format('%.0f', number) end
 
 redis.call('HSET', session, 'createdAt', text(now), 'expiresAt', text(expiresAt), unpack(ARGV, 6))
 redis.call('PEXPIREAT', session, text(math.min(now + idle, expiresAt)))
-redis.call('ZADD', index, text(now), id)
+-- By the microsecond, so that of several in one millisecond the oldest is still the oldest.
+redis.call('ZADD', index, text(time[1] * 1000000 + time[2]), id)
 redis.call('PEXPIREAT', index, text(math.max(redis.call('PEXPIRETIME', index), expiresAt)))
 
 local answer = { now, expiresAt }

@@ -1,0 +1,48 @@
+import { createAuthenticator } from "../../src/auth/authenticator.ts";
+import { createLogouts } from "../../src/auth/logout.ts";
+import type { Disconnection, Revocations } from "../../src/auth/revocations.ts";
+import { createSessionStore } from "../../src/auth/session-store.ts";
+import { createSessions, type SessionOptions } from "../../src/auth/sessions.ts";
+import { createTokenBlacklist } from "../../src/auth/token-blacklist.ts";
+import { createTokens } from "../../src/auth/tokens.ts";
+import { systemClock, type Clock } from "../../src/runtime/clock.ts";
+import { redisWorld } from "../support/world.ts";
+import { secret } from "./forge.ts";
+
+export interface AuthWorldOptions {
+  clock?: Clock;
+  sessions?: SessionOptions;
+  /** @default none live anywhere, two nodes that answer */
+  revocations?: Revocations;
+}
+
+/** The whole auth room on real Redis, under a prefix of its own. */
+export async function authWorld({ clock = systemClock, sessions: options, revocations }: AuthWorldOptions = {}) {
+  const { redis, keys } = await redisWorld();
+  const commands = redis.connection("commands");
+  const tokens = createTokens({ source: { type: "secret", secret } }, { clock });
+  const sessions = createSessions({ store: createSessionStore({ commands, keys }), clock }, options);
+  const blacklist = createTokenBlacklist({ commands, keys, clock });
+  const authenticator = createAuthenticator({ tokens, sessions, blacklist, clock });
+  const logouts = createLogouts({ sessions, tokens, blacklist, revocations: revocations ?? nobodyLive });
+  return { redis, commands, keys, clock, tokens, sessions, blacklist, authenticator, logouts };
+}
+
+export type AuthWorld = Awaited<ReturnType<typeof authWorld>>;
+
+const nobody: Disconnection = { disconnected: 0, nodes: 2, acknowledged: 2 };
+
+const nobodyLive: Revocations = {
+  revokeSession: async () => nobody,
+  revokeUserSessions: async () => nobody,
+  revokeToken: async () => nobody,
+  disconnectUser: async () => nobody,
+};
+
+/** A fresh login and its first token. */
+export async function login({ sessions, tokens }: AuthWorld, userId = "ada", ttlSeconds?: number) {
+  const { session } = await sessions.create({ userId, ttlSeconds });
+  const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
+  if (issued === undefined) throw new Error("a secret signs");
+  return { session, ...issued };
+}
