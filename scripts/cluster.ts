@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startEmbeddedStore } from "../src/redis/embedded.ts";
 import { createLogger } from "../src/runtime/logger.ts";
-import { needs } from "../test/support/needs.ts";
+import { needs } from "./needs.ts";
 import { startLocalNginx } from "./local-nginx.ts";
 
 const nodeCount = 3;

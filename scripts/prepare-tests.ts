@@ -4,7 +4,7 @@
  */
 import { spawnSync, type SpawnSyncOptions } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
-import { needs, type Need } from "../test/support/needs.ts";
+import { needs, type Need } from "./needs.ts";
 
 const missing = Object.values(needs).filter((need) => !need.isThere());
 if (missing.length > 0 && canInstall()) install(missing.map(({ debianPackage }) => debianPackage));

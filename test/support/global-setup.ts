@@ -1,7 +1,7 @@
 import type { TestProject } from "vitest/node";
 import { startEmbeddedStore, type EmbeddedStore } from "../../src/redis/embedded.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
-import { needs } from "./needs.ts";
+import { needs } from "../../scripts/needs.ts";
 import { startRedisServer } from "./redis-server.ts";
 
 declare module "vitest" {
