@@ -28,9 +28,15 @@ export interface LeaseTerms {
   readonly rule: TokenBucketRule;
   /** Largest share of what is left that one portion may take beyond what is needed at once. */
   readonly share: number;
-  /** Microseconds after which the store counts a lease as used. */
+  /** Microseconds for which a node may spend a lease. */
   readonly life: number;
 }
+
+/**
+ * How much longer the store keeps a lease on record, in microseconds: by then the node has surely stopped spending, and
+ * has had the time to give back the rest. After that the rest counts as used.
+ */
+const grace = 1_000_000;
 
 /** The buckets over all nodes; see `lease.lua`. */
 export interface LeaseStore {
@@ -44,7 +50,7 @@ export function createLeaseStore(
   { rule, share, life }: LeaseTerms,
 ): LeaseStore {
   const script = loadScript(commands, new URL("./lease.lua", import.meta.url));
-  const terms = [rule.capacity * micro, rule.refillPerSecond, life];
+  const terms = [rule.capacity * micro, rule.refillPerSecond, life + grace];
   return {
     async lease({ subject, id }, { keeps, returns, need, wish, spends }) {
       const args = [...terms, `${holder}.${id}`, keeps, returns, need, wish, share, spends];

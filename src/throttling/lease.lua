@@ -8,7 +8,7 @@
 -- Where the clock went back nothing is gained, counting goes on from there, and no lease lasts longer than its life.
 --
 -- KEYS  1 bucket
--- ARGV  1 capacity (millionths)  2 refill (millionths a microsecond)  3 life of a lease (µs)
+-- ARGV  1 capacity (millionths)  2 refill (millionths a microsecond)  3 time a lease stays on record (µs)
 --       4 holder (no colon)  5 tokens it still holds and keeps  6 tokens it gives back
 --       7 tokens it cannot do without  8 tokens it would like  9 largest share of the bucket beyond its need
 --       10 tokens it spends at once where it gets its need

@@ -33,10 +33,10 @@ const givenBackTogether = 1_000;
  *
  * The bound. In any window of t seconds all nodes together let through at most `capacity + t · refillPerSecond`,
  * whatever the portions: the store counts leased tokens as still in the bucket, which therefore fills only up to the
- * capacity less what is out on leases, until they are given back, reported as spent, or their life ends. A node stops
- * spending a tenth of that life before the store stops counting, by a clock that never jumps, and begins to measure
- * before it asks. A node that dies takes its lease with it and no more. Beyond the bound can only be what the store
- * itself forgot: a lost write of a failover, at most what was taken in it; a lost store, one capacity.
+ * capacity less what is out on leases, until they are given back, reported as spent, or ended. A node stops spending a
+ * second before the store stops counting, by a clock that never jumps, and begins to measure before it asks. A node that
+ * dies takes its lease with it and no more. Beyond the bound can only be what the store itself forgot: a lost write of a
+ * failover, at most what was taken in it; a lost store, one capacity.
  *
  * The price: tokens leased to one node are not there for the others for up to `life`; at most `share` of what was left.
  *
@@ -174,7 +174,7 @@ export class LeasedBuckets {
   /** The store knows best: what it has left and what this node holds is what the subject can still have. */
   #credit(account: Account, { granted, left }: LeaseGrant, askedAt: number): void {
     account.lease += granted;
-    account.leaseEndsAt = askedAt + this.#options.life * 0.9;
+    account.leaseEndsAt = askedAt + this.#options.life;
     account.level = left + account.lease;
     account.at = monotonicMicros(this.#clock);
     this.#accounts.noteLease(account);
