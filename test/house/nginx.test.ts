@@ -1,0 +1,187 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, request, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { startLocalNginx } from "../../scripts/local-nginx.ts";
+import { needs } from "../../scripts/needs.ts";
+import { freePort } from "../support/redis-server.ts";
+import { repository } from "../support/source-tree.ts";
+
+const canUnshare = process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]).status === 0;
+
+describe.skipIf(!needs.nginx.isThere())("nginx.conf", () => {
+  test.skipIf(!canUnshare)("is accepted as it stands", () => {
+    const folder = temporaryFolder();
+    const hosts = join(folder, "hosts");
+    writeFileSync(hosts, "127.0.0.1 localhost\n127.0.0.2 node-1\n127.0.0.3 node-2\n127.0.0.4 node-3\n");
+    const check = 'mount --bind "$0" /etc/hosts && exec nginx -t -q -c "$1" -g "pid $2;"';
+
+    const words = [hosts, join(repository, "nginx.conf"), join(folder, "pid")];
+    const { status, stderr } = spawnSync("unshare", ["-m", "sh", "-c", check, ...words], { encoding: "utf8" });
+
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+  });
+
+  test("spreads WebSockets that begin without a session, and keeps everything else of a client on one node", async () => {
+    const { ask } = await nginxBefore(["node-1", "node-2", "node-3"].map(named));
+    const handshake = "/socket.io/?EIO=4&transport=websocket";
+
+    const fresh = await many(40, () => ask("GET", handshake, { upgrade: "websocket", connection: "upgrade" }));
+    const polling = await many(10, () => ask("GET", "/socket.io/?EIO=4&transport=polling"));
+    const bound = await many(10, () =>
+      ask("GET", `${handshake}&sid=abc`, { upgrade: "websocket", connection: "upgrade" }),
+    );
+
+    expect(new Set(fresh.map(({ body }) => body)).size).toBeGreaterThan(1);
+    expect(new Set([...polling, ...bound].map(({ body }) => body)).size).toBe(1);
+  });
+
+  test("moves on from a node that is gone", async () => {
+    const { ask } = await nginxBefore([gone(), named("alive"), gone()]);
+
+    const answers = await many(10, () => ask("GET", "/socket.io/?EIO=4&transport=polling"));
+    const writes = await many(10, () => ask("POST", "/v1/publish", {}, "{}"));
+
+    expect(new Set([...answers, ...writes].map(({ body }) => body))).toEqual(new Set(["alive"]));
+  });
+
+  test("repeats reading and writes with an idempotency key, and no other write", async () => {
+    // A new nginx for each: one that met three broken nodes asks none of them for two seconds.
+    const tries = async (method: string, headers: Record<string, string> = {}): Promise<number> => {
+      const seen: string[] = [];
+      const { ask } = await nginxBefore([breakingNode(seen), breakingNode(seen), breakingNode(seen)]);
+      await ask(method, "/v1/x", headers, method === "GET" ? undefined : "{}");
+      return seen.length;
+    };
+
+    expect(await tries("GET")).toBe(3);
+    expect(await tries("POST", { "idempotency-key": "k" })).toBe(3);
+    expect(await tries("PUT", { "idempotency-key": "k" })).toBe(3);
+    expect(await tries("POST")).toBe(1);
+    expect(await tries("PUT")).toBe(1);
+    expect(await tries("DELETE")).toBe(1);
+  });
+
+  test("keeps the body of a write that is sent again", async () => {
+    const bodies: string[] = [];
+    const { ask } = await nginxBefore([breakingNode(bodies), breakingNode(bodies), named("alive")]);
+
+    const answers = await many(3, () => ask("POST", "/v1/x", { "idempotency-key": "k" }, '{"whole":true}'));
+
+    expect(answers.map(({ body }) => body)).toEqual(["alive", "alive", "alive"]);
+    expect(new Set(bodies)).toEqual(new Set(['POST {"whole":true}']));
+  });
+
+  test("names the client's own address, whatever the client says of it", async () => {
+    const echoing: MakeNode = (incoming) => String(incoming.headers["x-forwarded-for"]);
+    const { ask } = await nginxBefore([echoing, echoing, echoing]);
+
+    expect((await ask("GET", "/healthz", { "x-forwarded-for": "1.2.3.4" })).body).toBe("127.0.0.1");
+    expect((await ask("GET", "/socket.io/", { "x-forwarded-for": "1.2.3.4" })).body).toBe("127.0.0.1");
+  });
+
+  test("keeps metrics inside and large bodies out", async () => {
+    const { ask } = await nginxBefore(["node-1", "node-2", "node-3"].map(named));
+
+    expect((await ask("GET", "/metrics")).status).toBe(404);
+    expect((await ask("POST", "/v1/publish", {}, "x".repeat(1_300_000))).status).toBe(413);
+  });
+});
+
+/** What a node says to a request; undefined breaks the line. */
+type MakeNode = ((incoming: IncomingMessage, body: string) => string | undefined) | undefined;
+
+const named =
+  (name: string): MakeNode =>
+  () =>
+    name;
+
+const gone = (): MakeNode => undefined;
+
+const breakingNode =
+  (seen: string[]): MakeNode =>
+  ({ method }, body) => {
+    seen.push(`${method} ${body}`);
+    return undefined;
+  };
+
+interface Answer {
+  status: number;
+  body: string;
+}
+type Ask = (method: string, path: string, headers?: Record<string, string>, body?: string) => Promise<Answer>;
+
+async function nginxBefore(nodes: MakeNode[]): Promise<{ ask: Ask }> {
+  const folder = temporaryFolder();
+  const addresses = await Promise.all(nodes.map(async (node) => `127.0.0.1:${await startNode(node)}`));
+  const port = await freePort();
+  const nginx = await startLocalNginx({ port, nodes: addresses, folder });
+  onTestFinished(async () => {
+    const exit = once(nginx, "exit");
+    nginx.kill("SIGTERM");
+    await exit;
+  });
+  return { ask: (method, path, headers = {}, body) => ask(port, method, path, headers, body) };
+}
+
+async function startNode(node: MakeNode): Promise<number> {
+  if (node === undefined) return freePort();
+  const server = createServer((incoming, outgoing) => {
+    void readAll(incoming).then((body) => {
+      const said = node(incoming, body);
+      if (said === undefined) incoming.socket.destroy();
+      else outgoing.end(said);
+    });
+  });
+  await listening(server);
+  return (server.address() as AddressInfo).port;
+}
+
+async function listening(server: Server): Promise<void> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+}
+
+function ask(
+  port: number,
+  method: string,
+  path: string,
+  headers: Record<string, string>,
+  body: string | undefined,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ port, method, path, headers, agent: false }, (incoming) => {
+      void readAll(incoming).then((text) => resolve({ status: incoming.statusCode ?? 0, body: text }));
+    });
+    outgoing.on("error", reject).end(body);
+  });
+}
+
+async function readAll(incoming: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const chunk of incoming) text += String(chunk);
+  return text;
+}
+
+async function many<T>(count: number, act: () => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let i = 0; i < count; i++) results.push(await act());
+  return results;
+}
+
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "tidegate-nginx-"));
+  // nginx drops its rights when root starts it, and still has to write here.
+  execFileSync("chmod", ["0777", folder]);
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
