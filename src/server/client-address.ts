@@ -44,8 +44,14 @@ function forwardedHops(request: IncomingMessage): string[] {
   return header
     .split(",")
     .slice(-mostHops)
-    .map((hop) => hop.trim())
+    .map((hop) => withoutPort(hop.trim()))
     .toReversed();
+}
+
+/** Some proxies add the port, and brackets that keep it apart from an IPv6 address. */
+function withoutPort(hop: string): string {
+  if (hop.startsWith("[")) return hop.slice(1, Math.max(hop.indexOf("]"), 1));
+  return hop.includes(".") ? hop.replace(/:\d+$/, "") : hop;
 }
 
 /** One spelling for one address: an IPv4 address that came over IPv6 is that IPv4 address. */

@@ -2,7 +2,7 @@ import type { Identity } from "../auth/identity.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Closing } from "../protocol/closings.ts";
 
-/** One client connection as handlers see it: who it is, and the two things that may be done to it. */
+/** One client connection as the rest of the gateway sees it: who it is, and the few things that may be done to it. */
 export interface Connection {
   /** Socket.IO's socket id. */
   readonly id: string;
@@ -13,7 +13,14 @@ export interface Connection {
   readonly userAgent: string | undefined;
   /** What `channels` delivers to. */
   readonly subscriber: Subscriber;
+  /** False from `close`, or from the client's leaving, on: nothing is sent to it or taken from it any more. */
+  readonly isOpen: boolean;
   emit(event: string, ...args: unknown[]): void;
+  /** Writes the text of one Socket.IO packet (`2["publication",…]`) as it is: for what was encoded elsewhere. */
+  send(packet: string): void;
+  /** Lets what other programs send to the channel with @socket.io/redis-emitter reach this connection. */
+  join(channel: string): void;
+  leave(channel: string): void;
   /** Says `closing`, then disconnects. Harmless when repeated. */
   close(closing: Closing): void;
 }

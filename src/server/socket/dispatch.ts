@@ -1,0 +1,164 @@
+import { GatewayError, type ErrorBody } from "../../protocol/errors.ts";
+import { parseWith, wrong } from "../../protocol/parse-with.ts";
+import type { Metrics } from "../../runtime/metrics.ts";
+import type { ClientHandler } from "../client-handler.ts";
+import type { Connection } from "../connection.ts";
+import { refusalOf } from "../refusal.ts";
+import type { Failures } from "./failures.ts";
+import { Lanes } from "./lanes.ts";
+import { refused } from "./parser.ts";
+import { Unfinished } from "./unfinished.ts";
+import { rateLimited, type Verdict } from "./verdict.ts";
+
+/** Counts one message of a connection. `event` is one of the handlers', or `invalid` for what none of them takes. */
+export type Throttle = (connection: Connection, event: string) => Verdict | Promise<Verdict>;
+
+export interface DispatchDeps {
+  handlers: readonly ClientHandler[];
+  /** Absent: no limit. */
+  throttle?: Throttle | undefined;
+  metrics: Pick<Metrics, "refusals">;
+  failures: Failures;
+}
+
+export interface DispatchOptions {
+  /** Messages of one connection that wait for their answer; what comes on top is refused. @default 256 */
+  maxUnanswered?: number | undefined;
+}
+
+/** Messages of one connection. */
+export interface Inbox {
+  readonly connection: Connection;
+  readonly lanes: Lanes;
+  readonly unfinished: Unfinished;
+}
+
+type Acknowledge = (answer: object) => void;
+
+interface Request {
+  handler: ClientHandler;
+  message: unknown;
+}
+
+/**
+ * Everything round a handler: parse, throttle, run, acknowledge. What a handler throws costs one acknowledgement.
+ *
+ * Order: messages of a connection that name the same channel, or the same board, are handled one after the other as they
+ * came, so that an `unsubscribe` never overtakes its `subscribe` and publications keep their order. All others may
+ * overtake each other, and so may their answers.
+ */
+export class Dispatch {
+  readonly #deps: DispatchDeps;
+  readonly #maxUnanswered: number;
+  readonly #handlers: ReadonlyMap<string, ClientHandler>;
+  readonly #unfinished = new Unfinished();
+
+  constructor(deps: DispatchDeps, { maxUnanswered = 256 }: DispatchOptions = {}) {
+    this.#deps = deps;
+    this.#maxUnanswered = maxUnanswered;
+    this.#handlers = new Map(deps.handlers.map((handler) => [handler.event, handler]));
+  }
+
+  open(connection: Connection): Inbox {
+    return { connection, lanes: new Lanes(), unfinished: new Unfinished() };
+  }
+
+  /** Takes an event as Socket.IO hands it over: name, arguments and, where the client wants an answer, a function. */
+  receive(inbox: Inbox, packet: readonly unknown[]): void {
+    if (!inbox.connection.isOpen) return;
+    const last = packet.at(-1);
+    const answered =
+      typeof last === "function"
+        ? this.#answer(inbox, packet.slice(0, -1), last as Acknowledge)
+        : this.#answer(inbox, packet, unheard);
+    answered.catch((error: unknown) => this.#deps.failures.report("socket.answer", error));
+  }
+
+  /** Resolves when no handler runs for any connection. */
+  idle(): Promise<void> {
+    return this.#unfinished.idle();
+  }
+
+  async #answer(inbox: Inbox, event: readonly unknown[], acknowledge: Acknowledge): Promise<void> {
+    this.#unfinished.begin();
+    inbox.unfinished.begin();
+    try {
+      acknowledge({ ok: true, ...(await this.#perform(inbox, event)) });
+    } catch (error) {
+      acknowledge({ ok: false, error: this.#bodyOf(error, event[0]) });
+    } finally {
+      inbox.unfinished.end();
+      this.#unfinished.end();
+    }
+  }
+
+  #perform(inbox: Inbox, event: readonly unknown[]): Promise<object> {
+    if (inbox.unfinished.count > this.#maxUnanswered) throw tooManyUnanswered();
+    const request = this.#read(inbox.connection, event);
+    const run = (): Promise<object> => this.#run(inbox.connection, request);
+    const lane = laneOf(request.message);
+    return lane === undefined ? run() : inbox.lanes.run(lane, run);
+  }
+
+  /** What is wrong is counted by the limiter too, though always refused by its own name. */
+  #read(connection: Connection, event: readonly unknown[]): Request {
+    try {
+      const handler = handlerOf(this.#handlers, event);
+      return { handler, message: parseWith(handler.schema, argumentOf(event)) };
+    } catch (error) {
+      this.#throttle(connection, "invalid").catch((fault: unknown) => this.#deps.failures.report("throttle", fault));
+      throw error;
+    }
+  }
+
+  async #run(connection: Connection, { handler, message }: Request): Promise<object> {
+    const verdict = await this.#throttle(connection, handler.event);
+    if (verdict?.allowed === false) throw rateLimited(verdict);
+    return handler.handle(connection, message);
+  }
+
+  async #throttle(connection: Connection, event: string): Promise<Verdict | undefined> {
+    return this.#deps.throttle?.(connection, event);
+  }
+
+  #bodyOf(error: unknown, event: unknown): ErrorBody {
+    const refusal = refusalOf(error);
+    const limiter = refusal.code === "rate_limited" ? "messages" : "";
+    this.#deps.metrics.refusals.inc({ code: refusal.code, limiter });
+    if (refusal.code === "internal") this.#deps.failures.report(`event ${String(event)}`, error);
+    return refusal.toBody();
+  }
+}
+
+/** Where the client wants no answer there is no place for a refusal either: it is only counted. */
+const unheard: Acknowledge = () => undefined;
+
+/** Milliseconds after which a client that did not wait for its answers may go on. */
+const unansweredRetryMs = 1_000;
+
+const tooManyUnanswered = (): GatewayError =>
+  new GatewayError("rate_limited", "Too many messages wait for their answer.", { retryAfterMs: unansweredRetryMs });
+
+function handlerOf(handlers: ReadonlyMap<string, ClientHandler>, [name, error]: readonly unknown[]): ClientHandler {
+  if (name === refused) throw error as GatewayError;
+  const handler = typeof name === "string" ? handlers.get(name) : undefined;
+  if (handler === undefined) throw wrong("event", "is not known here");
+  return handler;
+}
+
+function argumentOf(event: readonly unknown[]): object {
+  const [, argument] = event;
+  if (event.length !== 2) throw wrong("argument", "must be exactly one");
+  if (typeof argument !== "object" || argument === null || Array.isArray(argument)) {
+    throw wrong("argument", "must be an object");
+  }
+  return argument;
+}
+
+/** What a message is about. Names of channels and boards may meet in one lane; that costs a wait and nothing else. */
+function laneOf(message: unknown): string | undefined {
+  if (typeof message !== "object" || message === null) return undefined;
+  const { channel, board } = message as { channel?: unknown; board?: unknown };
+  const name = channel ?? board;
+  return typeof name === "string" ? name : undefined;
+}

@@ -1,0 +1,99 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { parser, Server as EngineServer, type Socket as EngineSocket, type Transport } from "engine.io";
+import type { Failures } from "./failures.ts";
+
+/**
+ * Packets of one HTTP body: more than any client has to say between two requests, and few enough to take in one turn
+ * of the event loop.
+ */
+const maxPacketsIn = 256;
+
+/** The stock Python client breaks off at more than 16 packets in one answer; the close packet may be added to ours. */
+const maxPacketsOut = 15;
+
+const separator = "\u001e";
+
+type Packet = ReturnType<typeof parser.decodePacket>;
+
+/**
+ * Stands for what cannot be read. Engine.IO would close without a word; as an empty message it goes on to our Socket.IO
+ * decoder, which refuses it by name.
+ */
+const unreadable: Packet = { type: "message", data: "" };
+
+/** Engine.IO's parser, with its answers to nonsense made readable and the packets of a payload counted. */
+const boundedParser = {
+  ...parser,
+  decodePacket(encoded: Parameters<typeof parser.decodePacket>[0]): Packet {
+    const packet = parser.decodePacket(encoded);
+    return packet.type === "error" || isClientPing(packet) ? unreadable : packet;
+  },
+  decodePayload(payload: string): Packet[] {
+    const encoded = payload.split(separator, maxPacketsIn + 1);
+    return encoded.length > maxPacketsIn ? [unreadable] : encoded.map((text) => boundedParser.decodePacket(text));
+  },
+};
+
+/** In this revision of the protocol servers ping. A client does so once, to try a transport before it upgrades. */
+function isClientPing(packet: Packet): boolean {
+  return packet.type === "ping" && packet.data !== "probe";
+}
+
+/**
+ * Engine.IO with bounds that its options do not have. It relies on members of it that are not public, all of them in
+ * this file: `parser` and `closeTimeout` of a transport, `writeBuffer` of a socket.
+ */
+export class BoundedEngine extends EngineServer {
+  readonly #failures: Failures;
+  readonly #closeTimeoutMs: number;
+
+  constructor(
+    options: ConstructorParameters<typeof EngineServer>[0],
+    { failures, closeTimeoutMs }: { failures: Failures; closeTimeoutMs: number },
+  ) {
+    super(options);
+    this.#failures = failures;
+    this.#closeTimeoutMs = closeTimeoutMs;
+    limitPollingAnswers(this);
+  }
+
+  protected override createTransport(
+    name: "polling" | "websocket" | "webtransport",
+    request: IncomingMessage,
+  ): Transport {
+    const transport = super.createTransport(name, request);
+    return Object.assign(transport, { parser: boundedParser, closeTimeout: this.#closeTimeoutMs });
+  }
+
+  override handleRequest(request: IncomingMessage, response: ServerResponse): void {
+    try {
+      super.handleRequest(request, response);
+    } catch (error) {
+      this.#failures.report("socket.request", error);
+      response.destroy();
+    }
+  }
+
+  override handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    try {
+      super.handleUpgrade(request, socket, head);
+    } catch (error) {
+      this.#failures.report("socket.upgrade", error);
+      socket.destroy();
+    }
+  }
+}
+
+/** Engine.IO flushes in one synchronous step, `flush` before and `drain` after: what is too much goes back in between. */
+function limitPollingAnswers(engine: EngineServer): void {
+  let rest: Packet[] = [];
+  engine.on("flush", (socket: EngineSocket, packets: Packet[]) => {
+    if (packets.length > maxPacketsOut && socket.transport.name === "polling") rest = packets.splice(maxPacketsOut);
+  });
+  engine.on("drain", (socket: EngineSocket) => {
+    if (rest.length === 0) return;
+    (socket as unknown as { writeBuffer: Packet[] }).writeBuffer.unshift(...rest);
+    rest = [];
+  });
+}

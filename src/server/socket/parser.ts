@@ -1,0 +1,140 @@
+import { EventEmitter } from "node:events";
+import { Encoder, PacketType, type Packet } from "socket.io-parser";
+import { GatewayError } from "../../protocol/errors.ts";
+import { checkForm, parseBounded, type GateLimits } from "../../protocol/gate.ts";
+import { wrong } from "../../protocol/parse-with.ts";
+
+/**
+ * In place of what a client sent and the gate refused: first element of an event's data, or key of a handshake's auth,
+ * with the GatewayError behind it. No client can send a symbol.
+ */
+export const refused = Symbol("refused");
+
+/** A packet that is none, or one no client of ours may send. Whoever sends it is disconnected. */
+export class ProtocolFault extends Error {}
+
+/** What a stranger may send before anybody knows who it is: a token, and Socket.IO's two words for a return. */
+const authLimits: GateLimits = { maxBytes: 16_384, maxDepth: 8, maxKeys: 64 };
+
+/** Attempts of one connection to enter other namespaces, of which there are none. */
+const maxForeignNamespaces = 8;
+const maxNamespaceLength = 64;
+
+/** Digits of an acknowledgement's id; the largest exact number has 16. */
+const maxIdDigits = 16;
+
+/** Parser of one Socket.IO server: stock on the way out, the gate on the way in. */
+export function createParser(limits: GateLimits): { Encoder: typeof Encoder; Decoder: new () => GatedDecoder } {
+  return {
+    Encoder,
+    Decoder: class extends GatedDecoder {
+      constructor() {
+        super(limits);
+      }
+    },
+  };
+}
+
+/**
+ * Reads what clients send: CONNECT, DISCONNECT and EVENT for the one namespace, as text. The server asks for no
+ * acknowledgements and takes no attachments, so anything else is a fault, at its first byte.
+ *
+ * An event that the gate refuses is answered through its acknowledgement; without one it is a fault as well, because
+ * there is no other way to say so. Emits `decoded`, as Socket.IO expects of a decoder.
+ */
+export class GatedDecoder extends EventEmitter {
+  readonly #limits: GateLimits;
+  #foreignNamespaces = 0;
+
+  constructor(limits: GateLimits) {
+    super();
+    this.#limits = limits;
+  }
+
+  add(data: unknown): void {
+    if (typeof data !== "string") throw new ProtocolFault("Binary packets are not accepted.");
+    this.emit("decoded", this.#decode(data));
+  }
+
+  /** Called by Socket.IO; nothing is held between packets. */
+  destroy(): void {
+    this.removeAllListeners();
+  }
+
+  #decode(text: string): Packet {
+    const type: PacketType = text.charCodeAt(0) - 0x30;
+    if (type !== PacketType.EVENT && type !== PacketType.CONNECT && type !== PacketType.DISCONNECT) {
+      throw new ProtocolFault("Packets of this type are not accepted.");
+    }
+    const namespace = namespaceOf(text);
+    if (namespace !== undefined && namespace !== "/") return this.#decodeForeign(type, namespace);
+    const body = text.slice(namespace === undefined ? 1 : 3);
+    if (type === PacketType.EVENT) return decodeEvent(body, this.#limits);
+    if (type === PacketType.CONNECT) return decodeConnect(body);
+    if (body !== "") throw new ProtocolFault("A disconnect carries nothing.");
+    return { type, nsp: "/" };
+  }
+
+  /** Socket.IO itself answers that there is no such namespace. */
+  #decodeForeign(type: PacketType, nsp: string): Packet {
+    this.#foreignNamespaces += 1;
+    if (type !== PacketType.CONNECT) throw new ProtocolFault("There is only the namespace /.");
+    if (nsp.length > maxNamespaceLength) throw new ProtocolFault("The namespace's name is too long.");
+    if (this.#foreignNamespaces > maxForeignNamespaces) throw new ProtocolFault("Too many namespaces.");
+    return { type, nsp };
+  }
+}
+
+/** A namespace stands between the type and a comma. */
+function namespaceOf(text: string): string | undefined {
+  if (text.charAt(1) !== "/") return undefined;
+  const comma = text.indexOf(",");
+  return text.slice(1, comma === -1 ? text.length : comma);
+}
+
+function decodeEvent(body: string, limits: GateLimits): Packet {
+  const digits = countDigits(body);
+  const id = digits === 0 ? undefined : Number(body.slice(0, digits));
+  if (digits > maxIdDigits || !Number.isSafeInteger(id ?? 0))
+    throw new ProtocolFault("The acknowledgement's id is too long.");
+  if (body.charAt(digits) !== "[") throw new ProtocolFault("An event is a JSON array.");
+  const data = readArguments(digits === 0 ? body : body.slice(digits), limits);
+  if (id !== undefined) return { type: PacketType.EVENT, nsp: "/", id, data };
+  if (data[0] === refused) throw new ProtocolFault((data[1] as GatewayError).message);
+  return { type: PacketType.EVENT, nsp: "/", data };
+}
+
+function countDigits(text: string): number {
+  let count = 0;
+  for (let code = text.charCodeAt(0); code >= 0x30 && code <= 0x39; code = text.charCodeAt(count)) count += 1;
+  return count;
+}
+
+/** Each argument is checked by itself, so that the field a refusal names is a field of the argument. */
+function readArguments(json: string, limits: GateLimits): unknown[] {
+  try {
+    const data = parseBounded(json, limits) as unknown[];
+    data.forEach(checkForm);
+    return data;
+  } catch (error) {
+    if (error instanceof GatewayError) return [refused, error];
+    throw error;
+  }
+}
+
+function decodeConnect(body: string): Packet {
+  const packet = { type: PacketType.CONNECT, nsp: "/" };
+  return body === "" ? packet : { ...packet, data: readAuth(body) };
+}
+
+function readAuth(json: string): object {
+  try {
+    const auth = parseBounded(json, authLimits);
+    checkForm(auth);
+    if (typeof auth === "object" && auth !== null && !Array.isArray(auth)) return auth;
+    return { [refused]: wrong("auth", "must be an object") };
+  } catch (error) {
+    if (error instanceof GatewayError) return { [refused]: error };
+    throw error;
+  }
+}

@@ -1,0 +1,121 @@
+import { STATUS_CODES, ServerResponse, type IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { GatewayError } from "../../protocol/errors.ts";
+import type { Metrics } from "../../runtime/metrics.ts";
+import { HttpRefusal, problemOf, sendProblem, statusOf, type Fields } from "../http/problem.ts";
+import { createOrigins, type AllowedOrigins } from "./origins.ts";
+
+export interface RequestCheckDeps {
+  /** Connections that have not authenticated yet. */
+  strangerCount: () => number;
+  metrics: Pick<Metrics, "refusals">;
+}
+
+export interface RequestCheckOptions {
+  allowedOrigins: AllowedOrigins;
+  /** Largest body of a polling request. */
+  maxBodyBytes: number;
+  maxStrangers: number;
+}
+
+/** Engine.IO parsed the query before it asks us. */
+type EngineRequest = IncomingMessage & { _query: Readonly<Record<string, string>> };
+
+/** Runs before Engine.IO looks at a request: first of a connection or later, plain or an upgrade to WebSocket. */
+export type RequestCheck = (request: IncomingMessage, response: object, next: () => void) => void;
+
+/**
+ * Refuses by HTTP status what must not reach Engine.IO: its own hook sees neither later requests of a connection nor
+ * knows a status for upgrades.
+ */
+export function createRequestCheck(deps: RequestCheckDeps, options: RequestCheckOptions): RequestCheck {
+  const origins = createOrigins(options.allowedOrigins);
+
+  function refusalOf(request: EngineRequest, isUpgrade: boolean): GatewayError | undefined {
+    if (!origins.isAllowed(request.headers.origin)) return new GatewayError("forbidden", "The origin is not allowed.");
+    if (request.method === "OPTIONS" && !isUpgrade) return undefined;
+    const refusal = wrongQuery(request._query, isUpgrade) ?? wrongMethod(request) ?? wrongBody(request, options);
+    if (refusal !== undefined || request._query.sid !== undefined) return refusal;
+    return deps.strangerCount() < options.maxStrangers ? undefined : new GatewayError("unavailable", tooManyStrangers);
+  }
+
+  function checkPlain(request: EngineRequest, response: ServerResponse, next: () => void): void {
+    const cors = origins.corsFields(request.headers.origin);
+    const refusal = refusalOf(request, false);
+    if (refusal !== undefined) return refusePlain(request, response, refusal, cors);
+    for (const [name, value] of Object.entries(cors)) response.setHeader(name, value);
+    if (request.method === "OPTIONS") answerPreflight(response);
+    else next();
+  }
+
+  function refusePlain(request: EngineRequest, response: ServerResponse, refusal: GatewayError, cors: Fields): void {
+    count(refusal);
+    // A body that was refused is never read, so its connection cannot be used again.
+    sendProblem(response, refusal, request.method === "POST" ? { ...cors, Connection: "close" } : cors);
+  }
+
+  function checkUpgrade(request: EngineRequest, next: () => void): void {
+    const refusal = refusalOf(request, true);
+    if (refusal === undefined) return next();
+    count(refusal);
+    refuseUpgrade(request.socket, refusal);
+  }
+
+  const count = ({ code }: GatewayError): void => deps.metrics.refusals.inc({ code, limiter: "" });
+
+  return (request, response, next) =>
+    response instanceof ServerResponse
+      ? checkPlain(request as EngineRequest, response, next)
+      : checkUpgrade(request as EngineRequest, next);
+}
+
+const tooManyStrangers = "Too many connections wait for their authentication.";
+
+const wrong = (message: string, status = 400, fields = {}): GatewayError =>
+  new HttpRefusal(new GatewayError("bad_request", message), status, fields);
+
+function wrongQuery(query: EngineRequest["_query"], isUpgrade: boolean): GatewayError | undefined {
+  if (query.EIO !== "4")
+    return wrong("Only revision 4 of the Engine.IO protocol is spoken here: Socket.IO 3 and later.");
+  if (query.transport !== (isUpgrade ? "websocket" : "polling"))
+    return wrong("The transport does not fit the request.");
+  // Answers as scripts can be read across origins.
+  return query.j === undefined ? undefined : wrong("JSONP is not spoken here.");
+}
+
+const wrongMethod = ({ method }: IncomingMessage): GatewayError | undefined =>
+  method === "GET" || method === "POST" ? undefined : wrong("Use GET or POST.", 405, { Allow: "GET, POST, OPTIONS" });
+
+/** Compressed bodies are refused unread: a small one can unpack to any size. */
+function wrongBody(
+  { method, headers }: IncomingMessage,
+  { maxBodyBytes }: RequestCheckOptions,
+): GatewayError | undefined {
+  if (method !== "POST") return undefined;
+  if (headers["content-encoding"] !== undefined) return wrong("Send the body without a Content-Encoding.", 415);
+  if (!/^text\/plain\b/i.test(headers["content-type"] ?? "text/plain"))
+    return wrong("Send the body as text/plain.", 415);
+  if (Number(headers["content-length"] ?? 0) <= maxBodyBytes) return undefined;
+  return new GatewayError("payload_too_large", `The body is over ${maxBodyBytes} bytes.`);
+}
+
+function answerPreflight(response: ServerResponse): void {
+  response.writeHead(204, {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Content-Type, Authorization",
+    "Access-Control-Max-Age": "600",
+  });
+  response.end();
+}
+
+/** An upgrade is refused on the bare connection: there is no response object yet. */
+function refuseUpgrade(socket: Duplex, refusal: GatewayError): void {
+  const status = statusOf(refusal);
+  const body = JSON.stringify(problemOf(refusal));
+  socket.on("error", () => socket.destroy());
+  socket.once("finish", () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}

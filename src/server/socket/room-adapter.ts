@@ -1,0 +1,149 @@
+import { createAdapter } from "@socket.io/redis-adapter";
+import type { ServerOptions } from "socket.io";
+import { parseBounded } from "../../protocol/gate.ts";
+import type { RedisClient } from "../../redis/connections.ts";
+import { maxAdapterBytes, safeAdapterParser } from "./adapter-parser.ts";
+import type { Failures } from "./failures.ts";
+
+export interface RoomAdapterDeps {
+  publisher: RedisClient;
+  subscriber: RedisClient;
+  failures: Failures;
+}
+
+export interface RoomAdapterOptions {
+  /** Prefix of the Redis channels. @default "socket.io", where an unmodified emitter publishes */
+  key?: string | undefined;
+  /** Milliseconds to wait for the other nodes' answers. @default 2000 */
+  requestsTimeoutMs?: number | undefined;
+}
+
+/**
+ * The Redis adapter for rooms: what backends send with @socket.io/redis-emitter, and control of sockets on other nodes;
+ * never publications. The stock adapter neither awaits nor catches what it does on Redis, and performs whatever arrives
+ * there; it is given clients that mend both.
+ */
+export function createRoomAdapter(deps: RoomAdapterDeps, options: RoomAdapterOptions = {}): ServerOptions["adapter"] {
+  return createAdapter(new CalmPublisher(deps), new GuardedSubscriber(deps), {
+    key: options.key ?? "socket.io",
+    requestsTimeout: options.requestsTimeoutMs ?? 2_000,
+    publishOnSpecificResponseChannel: true,
+    parser: safeAdapterParser,
+  });
+}
+
+/** Publishes that wait for a Redis that is away; what comes on top is dropped. */
+const maxWaiting = 1_000;
+
+/** As much of a publishing client as the adapter uses; nothing of it rejects. */
+class CalmPublisher {
+  readonly #client: RedisClient;
+  readonly #failures: Failures;
+  #waiting = 0;
+
+  constructor({ publisher, failures }: RoomAdapterDeps) {
+    this.#client = publisher;
+    this.#failures = failures;
+  }
+
+  /** The adapter asks a Cluster's nodes one by one. */
+  get isCluster(): boolean {
+    return "nodes" in this.#client;
+  }
+
+  nodes(): unknown {
+    return "nodes" in this.#client ? this.#client.nodes("master") : [];
+  }
+
+  publish(channel: string, message: string | Buffer): void {
+    if (this.#waiting >= maxWaiting) return this.#failures.report("adapter.publish", new Error("too many wait"));
+    this.#waiting += 1;
+    this.#client
+      .publish(channel, message)
+      .catch((error: unknown) => this.#failures.report("adapter.publish", error))
+      .finally(() => (this.#waiting -= 1));
+  }
+
+  send_command(name: string, args: string[], done: (error?: Error | null, reply?: unknown) => void): void {
+    this.#client.call(name, args, done);
+  }
+
+  /** Errors of the connection are whose who opened it. */
+  on(): void {}
+  off(): void {}
+}
+
+type Listener = (...args: Buffer[]) => unknown;
+
+/** Commands of the adapter that ask every node for acknowledgements of clients, which they may not send. */
+const broadcastWithAcknowledgement = 7;
+
+/** As much of a subscribing client as the adapter uses; what it hears is looked at first, and a failure stays here. */
+class GuardedSubscriber {
+  readonly #client: RedisClient;
+  readonly #failures: Failures;
+  readonly #guarded = new Map<Listener, Listener>();
+
+  constructor({ subscriber, failures }: RoomAdapterDeps) {
+    this.#client = subscriber;
+    this.#failures = failures;
+  }
+
+  psubscribe(pattern: string): void {
+    this.#client.psubscribe(pattern).catch(this.#failed);
+  }
+
+  punsubscribe(pattern: string): void {
+    this.#client.punsubscribe(pattern).catch(this.#failed);
+  }
+
+  subscribe(channels: string[]): void {
+    this.#client.subscribe(...channels).catch(this.#failed);
+  }
+
+  unsubscribe(channels: string[]): void {
+    this.#client.unsubscribe(...channels).catch(this.#failed);
+  }
+
+  /** The message is the last argument of either event the adapter listens to. */
+  on(event: string, listener: Listener): void {
+    if (event === "error") return;
+    const guarded = (...args: Buffer[]): void => {
+      if (isHarmless(args.at(-1))) this.#hear(listener, args);
+    };
+    this.#guarded.set(listener, guarded);
+    this.#client.on(event, guarded);
+  }
+
+  off(event: string, listener: Listener): void {
+    const guarded = this.#guarded.get(listener);
+    if (guarded !== undefined) this.#client.off(event, guarded);
+    this.#guarded.delete(listener);
+  }
+
+  #hear(listener: Listener, args: Buffer[]): void {
+    try {
+      Promise.resolve(listener(...args)).catch(this.#failed);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  readonly #failed = (error: unknown): void => this.#failures.report("adapter.message", error);
+}
+
+const openBrace = 0x7b;
+
+/** The adapter takes for JSON what begins with a brace, past its parser. */
+function isHarmless(message: Buffer | undefined): boolean {
+  if (message === undefined) return false;
+  try {
+    const isJson = message[0] === openBrace;
+    const value = isJson ? parseBounded(message, { maxBytes: maxAdapterBytes }) : safeAdapterParser.decode(message);
+    if (typeof value !== "object" || value === null) return false;
+    return !("type" in value) || value.type !== broadcastWithAcknowledgement;
+  } catch {
+    // Not JSON after all, or too deep: nothing the adapter should see.
+    return false;
+  }
+}

@@ -1,0 +1,111 @@
+import type { Socket } from "socket.io";
+import type { Identity } from "../../auth/identity.ts";
+import type { Subscriber } from "../../channels/subscribers.ts";
+import type { Closing } from "../../protocol/closings.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Connection } from "../connection.ts";
+import type { Failures } from "./failures.ts";
+import type { Entrant } from "./handshake.ts";
+
+/** What all connections of a node have in common. */
+export interface ConnectionContext {
+  clock: Clock;
+  failures: Failures;
+  /** Milliseconds a client may take to let go before its transport is thrown away. */
+  closeTimeoutMs: number;
+  onIdentity(connection: Connection, previous: Identity): void;
+  onClose(connection: Connection, closing: Closing): void;
+}
+
+/**
+ * A Socket.IO socket as a connection. It writes to Engine.IO itself: `socket.emit` would, once recovery is switched on,
+ * send each event through the adapter to every node.
+ */
+export class SocketConnection implements Connection, Subscriber {
+  readonly id: string;
+  readonly address: string;
+  readonly userAgent: string | undefined;
+  readonly #socket: Socket;
+  readonly #context: ConnectionContext;
+  #identity: Identity;
+  #isOpen = true;
+
+  constructor(socket: Socket, { identity, address, userAgent }: Entrant, context: ConnectionContext) {
+    this.id = socket.id;
+    this.address = address;
+    this.userAgent = userAgent;
+    this.#socket = socket;
+    this.#context = context;
+    this.#identity = identity;
+  }
+
+  get identity(): Identity {
+    return this.#identity;
+  }
+
+  set identity(identity: Identity) {
+    const previous = this.#identity;
+    this.#identity = identity;
+    if (this.#isOpen) this.#context.onIdentity(this, previous);
+  }
+
+  /** The connection itself, so that whoever delivers needs no table to find it. */
+  get subscriber(): Subscriber {
+    return this;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  emit(event: string, ...args: unknown[]): void {
+    this.send(`2${JSON.stringify([event, ...args])}`);
+  }
+
+  send(packet: string): void {
+    if (this.#isOpen) this.#socket.conn.write(packet);
+  }
+
+  join(channel: string): void {
+    if (this.#isOpen) void this.#socket.join(channel);
+  }
+
+  leave(channel: string): void {
+    void this.#socket.leave(channel);
+  }
+
+  close(closing: Closing): void {
+    if (!this.#isOpen) return;
+    this.emit("closing", closing);
+    this.#isOpen = false;
+    this.#context.onClose(this, closing);
+    this.#disconnect(closing.reconnect);
+  }
+
+  /** The client said goodbye, or its transport is gone. */
+  end(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    // Without its namespace the transport would live on, open to nobody.
+    this.#disconnect(true);
+  }
+
+  /**
+   * Stock clients come back by themselves where the transport closes, and stay away where the server says goodbye in
+   * Socket.IO's own words. Either waits for what was queued; a client that does not read is not waited for long.
+   */
+  #disconnect(mayReturn: boolean): void {
+    const { conn } = this.#socket;
+    if (mayReturn) conn.close();
+    else this.#socket.disconnect(true);
+    if (conn.readyState === "closed") return;
+    const { clock, failures, closeTimeoutMs } = this.#context;
+    conn.once(
+      "close",
+      clock.after(
+        closeTimeoutMs,
+        failures.guard("socket.close", () => conn.close(true)),
+      ),
+    );
+  }
+}

@@ -1,0 +1,171 @@
+import type { Server as HttpServer } from "node:http";
+import type { Socket as EngineSocket } from "engine.io";
+import { Server, type ServerOptions, type Socket } from "socket.io";
+import { defaultGateLimits, type GateLimits } from "../../protocol/gate.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import type { Metrics } from "../../runtime/metrics.ts";
+import type { ClientAddress } from "../client-address.ts";
+import type { ClientHandler } from "../client-handler.ts";
+import type { Connections } from "./connections.ts";
+import { Dispatch, type Throttle } from "./dispatch.ts";
+import { BoundedEngine } from "./engine.ts";
+import { Failures } from "./failures.ts";
+import { Handshakes, type Admit, type Authenticate } from "./handshake.ts";
+import type { AllowedOrigins } from "./origins.ts";
+import { createParser } from "./parser.ts";
+import { createRequestCheck } from "./request-check.ts";
+import { Visits, type VisitHooks } from "./visits.ts";
+import { createWsEngine } from "./ws-engine.ts";
+
+export interface SocketServerDeps extends VisitHooks {
+  httpServer: HttpServer;
+  handlers: readonly ClientHandler[];
+  authenticate: Authenticate;
+  /** Asked before a token is looked at, by address. Absent: everybody may try. */
+  admit?: Admit | undefined;
+  /** Counts messages. Absent: no limit. */
+  throttle?: Throttle | undefined;
+  clientAddress: ClientAddress;
+  /** Absent: rooms of this node only. */
+  adapter?: ServerOptions["adapter"] | undefined;
+  metrics: Metrics;
+  clock: Clock;
+  log: Logger;
+}
+
+export interface SocketServerOptions {
+  nodeId: string;
+  allowedOrigins: AllowedOrigins;
+  /** Bytes of the JSON of one event. @default 65536 */
+  payloadBytes?: number | undefined;
+  /** Connections that have not authenticated; what comes on top is refused. @default 5000 */
+  maxStrangers?: number | undefined;
+  /** Messages of one connection that wait for their answer. @default 256 */
+  maxUnanswered?: number | undefined;
+  /** Milliseconds until a connection must have authenticated. @default 5000 */
+  connectTimeoutMs?: number | undefined;
+  /** Milliseconds a client may take to answer a close. @default 3000 */
+  closeTimeoutMs?: number | undefined;
+  /** @default 25000 */
+  pingIntervalMs?: number | undefined;
+  /** @default 20000 */
+  pingTimeoutMs?: number | undefined;
+  /** Milliseconds in which Socket.IO's own recovery may come back; needs an adapter that keeps sessions. @default none */
+  recoveryWindowMs?: number | undefined;
+}
+
+export interface SocketServer {
+  readonly io: Server;
+  readonly connections: Connections;
+  /** Takes over `/socket.io/` of the HTTP server, which already has the listener for all other paths. */
+  start(): void;
+  /** Resolves when no handler is at work. */
+  idle(): Promise<void>;
+  /** Disconnects everybody and waits until each goodbye is done. The HTTP server is left alone. */
+  close(): Promise<void>;
+}
+
+/** The edge towards Socket.IO clients; what passes it is checked, known by name and bounded. */
+export function createSocketServer(deps: SocketServerDeps, options: SocketServerOptions): SocketServer {
+  const bounds = boundsOf(options);
+  const failures = new Failures(deps);
+  const dispatch = new Dispatch({ ...deps, failures }, options);
+  const handshakes = new Handshakes({ ...deps, failures });
+  const visits = new Visits({ ...deps, dispatch, failures }, { ...bounds, nodeId: options.nodeId });
+  const engine = createEngine(deps, options, { bounds, failures, handshakes });
+
+  const io = new Server(serverOptions(deps, options, bounds));
+  io.bind(engine);
+  io.use((socket, next) => handshakes.enter(socket, next));
+  io.on("connection", (socket) => {
+    const entrant = handshakes.complete(socket);
+    forgetRequest(socket);
+    if (entrant === undefined) socket.disconnect(true);
+    else visits.begin(socket, entrant);
+  });
+
+  return {
+    io,
+    connections: visits.connections,
+    start: () => engine.attach(deps.httpServer, { path: "/socket.io/", destroyUpgradeTimeout: 1_000 }),
+    idle: () => dispatch.idle(),
+    async close() {
+      await io.close();
+      await visits.idle();
+    },
+  };
+}
+
+interface Parts {
+  bounds: Bounds;
+  failures: Failures;
+  handshakes: Handshakes;
+}
+
+function createEngine({ metrics }: SocketServerDeps, options: SocketServerOptions, parts: Parts): BoundedEngine {
+  const { bounds, failures, handshakes } = parts;
+  const engine = new BoundedEngine(engineOptions(bounds), { failures, closeTimeoutMs: bounds.closeTimeoutMs });
+  const check = { allowedOrigins: options.allowedOrigins, maxBodyBytes: bounds.frameBytes, ...bounds };
+  engine.use(createRequestCheck({ strangerCount: () => handshakes.strangerCount, metrics }, check));
+  engine.on("connection", (stranger: EngineSocket) => handshakes.begin(stranger));
+  // Counted only: the request's address may hold a token.
+  engine.on("connection_error", () => metrics.refusals.inc({ code: "bad_request", limiter: "" }));
+  return engine;
+}
+
+type Bounds = ReturnType<typeof boundsOf>;
+
+function boundsOf(options: SocketServerOptions) {
+  const payloadBytes = options.payloadBytes ?? defaultGateLimits.maxBytes;
+  return {
+    payloadBytes,
+    /** What is a little too large is answered by name; what is far too large ends the connection. */
+    frameBytes: 2 * payloadBytes,
+    maxStrangers: options.maxStrangers ?? 5_000,
+    connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
+    closeTimeoutMs: options.closeTimeoutMs ?? 3_000,
+    pingInterval: options.pingIntervalMs ?? 25_000,
+    pingTimeout: options.pingTimeoutMs ?? 20_000,
+  };
+}
+
+function engineOptions({ frameBytes, connectTimeoutMs, closeTimeoutMs, pingInterval, pingTimeout }: Bounds) {
+  return {
+    transports: ["polling" as const, "websocket" as const],
+    maxHttpBufferSize: frameBytes,
+    upgradeTimeout: connectTimeoutMs,
+    pingInterval,
+    pingTimeout,
+    wsEngine: createWsEngine({ closeTimeoutMs }),
+    perMessageDeflate: false,
+    httpCompression: false,
+    allowEIO3: false,
+    cookie: false,
+  };
+}
+
+function serverOptions({ adapter }: SocketServerDeps, { recoveryWindowMs }: SocketServerOptions, bounds: Bounds) {
+  // Authentication runs again on every return.
+  const recovery = { maxDisconnectionDuration: recoveryWindowMs ?? 0, skipMiddlewares: false };
+  return {
+    parser: createParser(gateLimits(bounds)),
+    connectTimeout: bounds.connectTimeoutMs,
+    serveClient: false,
+    ...(adapter === undefined ? {} : { adapter }),
+    ...(recoveryWindowMs === undefined ? {} : { connectionStateRecovery: recovery }),
+  };
+}
+
+/** Where large payloads are allowed, one key or element each 8 bytes. */
+const gateLimits = ({ payloadBytes }: Bounds): GateLimits => ({
+  ...defaultGateLimits,
+  maxBytes: payloadBytes,
+  maxKeys: Math.max(defaultGateLimits.maxKeys, payloadBytes / 8),
+});
+
+/** The token has been looked at: neither memory nor what other nodes may ask of a socket is to hold it any longer. */
+function forgetRequest(socket: Socket): void {
+  Object.assign(socket.handshake, { auth: {}, headers: {}, query: {}, url: "" });
+  Object.assign(socket.conn, { request: null });
+}

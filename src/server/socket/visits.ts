@@ -1,0 +1,156 @@
+import type { Socket } from "socket.io";
+import { closing, type Closing } from "../../protocol/closings.ts";
+import type { Ready } from "../../protocol/wire.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Metrics } from "../../runtime/metrics.ts";
+import type { Connection } from "../connection.ts";
+import { refusalOf } from "../refusal.ts";
+import { ConnectionRegistry, type Connections } from "./connections.ts";
+import type { Dispatch, Inbox } from "./dispatch.ts";
+import type { Failures } from "./failures.ts";
+import type { Entrant } from "./handshake.ts";
+import { ProtocolFault } from "./parser.ts";
+import { SocketConnection, type ConnectionContext } from "./socket-connection.ts";
+import { Unfinished } from "./unfinished.ts";
+
+/** What the rest of the gateway does when somebody comes or goes. */
+export interface VisitHooks {
+  /** Runs before `ready` is said; where it fails, the client is sent elsewhere. */
+  onConnect?: ((connection: Connection) => Promise<void> | void) | undefined;
+  /** Runs once, when `onConnect` and all handlers of the connection have ended: nothing can come after it. */
+  onDisconnect?: ((connection: Connection, reason: string) => Promise<void> | void) | undefined;
+  /** Second argument of `ready`: where Socket.IO's own recovery begins. Absent: there is none. */
+  recoveryOffset?: (() => string) | undefined;
+}
+
+export interface VisitDeps extends VisitHooks {
+  dispatch: Dispatch;
+  metrics: Pick<Metrics, "connections" | "handshakes" | "closings">;
+  clock: Clock;
+  failures: Failures;
+}
+
+export interface VisitOptions {
+  nodeId: string;
+  closeTimeoutMs: number;
+}
+
+interface Visit {
+  inbox: Inbox;
+  welcomed: Promise<void>;
+  transport: string;
+}
+
+/** Everybody who is here, from the welcome to the goodbye. */
+export class Visits {
+  readonly #deps: VisitDeps;
+  readonly #nodeId: string;
+  readonly #context: ConnectionContext;
+  readonly #registry = new ConnectionRegistry();
+  readonly #visits = new Map<Connection, Visit>();
+  readonly #farewells = new Unfinished();
+
+  constructor(deps: VisitDeps, { nodeId, closeTimeoutMs }: VisitOptions) {
+    this.#deps = deps;
+    this.#nodeId = nodeId;
+    this.#context = {
+      clock: deps.clock,
+      failures: deps.failures,
+      closeTimeoutMs,
+      onIdentity: (connection, previous) => this.#registry.renew(connection, previous),
+      onClose: (connection, { code }) => this.#close(connection, code),
+    };
+  }
+
+  get connections(): Connections {
+    return this.#registry;
+  }
+
+  begin(socket: Socket, entrant: Entrant): void {
+    const connection = new SocketConnection(socket, entrant, this.#context);
+    const inbox = this.#deps.dispatch.open(connection);
+    this.#enroll(socket, connection, inbox);
+    // Never calls on: Socket.IO's own emitter is not to meet names that strangers choose.
+    socket.use((packet) => this.#deps.dispatch.receive(inbox, packet));
+    socket.on("error", (error) => connection.close(closingFor(error)));
+    socket.on("disconnect", (reason) => {
+      connection.end();
+      this.#leave(connection, reason);
+    });
+  }
+
+  /** Resolves when every goodbye has been said. */
+  idle(): Promise<void> {
+    return this.#farewells.idle();
+  }
+
+  #enroll(socket: Socket, connection: Connection, inbox: Inbox): void {
+    const { metrics } = this.#deps;
+    const welcomed = this.#welcome(connection, socket.recovered);
+    const visit: Visit = { inbox, welcomed, transport: socket.conn.transport.name };
+    this.#registry.add(connection);
+    this.#visits.set(connection, visit);
+    metrics.handshakes.inc({ outcome: socket.recovered ? "recovered" : "accepted" });
+    metrics.connections.inc({ transport: visit.transport });
+    if (visit.transport === "polling") socket.conn.once("upgrade", () => this.#countUpgrade(connection, visit));
+  }
+
+  #countUpgrade(connection: Connection, visit: Visit): void {
+    if (!this.#visits.has(connection)) return;
+    const { metrics } = this.#deps;
+    metrics.connections.dec({ transport: visit.transport });
+    visit.transport = "websocket";
+    metrics.connections.inc({ transport: visit.transport });
+  }
+
+  async #welcome(connection: Connection, recovered: boolean): Promise<void> {
+    const { onConnect, recoveryOffset, failures } = this.#deps;
+    // The visit is to be known before anything can end it.
+    await Promise.resolve();
+    try {
+      await onConnect?.(connection);
+      const offset = recoveryOffset?.();
+      connection.emit("ready", this.#readyFor(connection, recovered), ...(offset === undefined ? [] : [offset]));
+    } catch (error) {
+      if (refusalOf(error).code === "internal") failures.report("socket.connect", error);
+      connection.close(closing("drain", { message: "This node cannot serve the connection now; come back." }));
+    }
+  }
+
+  #readyFor({ identity }: Connection, recovered: boolean): Ready {
+    const { userId, sessionId, expiresAt } = identity;
+    return { nodeId: this.#nodeId, userId, sessionId, expiresAt, recovered, serverTime: this.#deps.clock.now() };
+  }
+
+  #close(connection: Connection, code: Closing["code"]): void {
+    this.#deps.metrics.closings.inc({ code });
+    this.#leave(connection, code);
+  }
+
+  /** At once forgotten here, and said goodbye to when nothing is at work for it any more. */
+  #leave(connection: Connection, reason: string): void {
+    const visit = this.#visits.get(connection);
+    if (visit === undefined) return;
+    this.#visits.delete(connection);
+    this.#registry.remove(connection);
+    this.#deps.metrics.connections.dec({ transport: visit.transport });
+    void this.#sayGoodbye(connection, visit, reason);
+  }
+
+  async #sayGoodbye(connection: Connection, { welcomed, inbox }: Visit, reason: string): Promise<void> {
+    const { onDisconnect, failures } = this.#deps;
+    this.#farewells.begin();
+    try {
+      await welcomed;
+      await inbox.unfinished.idle();
+      await onDisconnect?.(connection, reason);
+    } catch (error) {
+      failures.report("socket.disconnect", error);
+    } finally {
+      this.#farewells.end();
+    }
+  }
+}
+
+const closingFor = (error: Error): Closing =>
+  closing("protocol_error", error instanceof ProtocolFault ? { message: error.message } : {});

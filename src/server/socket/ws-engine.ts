@@ -1,0 +1,28 @@
+import { WebSocketServer, type ServerOptions } from "ws";
+
+export interface WsEngineOptions {
+  /** Milliseconds a client may take to answer a close before its connection is cut. */
+  closeTimeoutMs: number;
+}
+
+/** What one unfinished message may hold: frames, and pieces in which the network delivered one frame. */
+const maxFragments = 64;
+const maxBufferedChunks = 1_024;
+
+/** The WebSocket server class that Engine.IO makes one of; it sets the payload's limit itself. */
+export function createWsEngine({ closeTimeoutMs }: WsEngineOptions): new (options: ServerOptions) => WebSocketServer {
+  const bounds = {
+    maxFragments,
+    maxBufferedChunks,
+    // Pongs wait behind a reader that does not read; who pings on meanwhile is cut.
+    maxPendingAutoPongs: 16,
+    closeTimeout: closeTimeoutMs,
+    perMessageDeflate: false,
+    skipUTF8Validation: false,
+  };
+  return class BoundedWebSocketServer extends WebSocketServer {
+    constructor(options: ServerOptions) {
+      super({ ...options, ...bounds });
+    }
+  };
+}
