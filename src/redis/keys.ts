@@ -79,6 +79,8 @@ export interface Keys {
   commandsLease(): string;
   /** Stream of what could not be performed; no TTL (its length is bounded). */
   deadCommands(): string;
+  /** Sorted set of the keys of dead letters, by time; TTL: as long as they are remembered; tag: in the slot of that stream. */
+  deadCommandKeys(): string;
   /** Hash of a write and its answer; TTL: idempotency window; tag: the scope and the key. */
   once(scope: string, key: string): string;
 
@@ -134,6 +136,7 @@ export function createKeys(prefix: string): Keys {
     commands: () => `${prefix}:commands`,
     commandsLease: () => `{${prefix}:commands}:lease`,
     deadCommands: () => `${prefix}:commands:dead`,
+    deadCommandKeys: () => `{${prefix}:commands:dead}:keys`,
     once: (scope, key) => of("once", JSON.stringify([scope, key]), "answer"),
     nodes: () => of("cluster", "control", "nodes"),
     controlLog: () => of("cluster", "control", "log"),
