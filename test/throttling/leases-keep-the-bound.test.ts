@@ -106,8 +106,9 @@ describe("a user on three nodes with five minutes between their clocks", () => {
       const any = (): ThrottlingNode => nodes[Math.floor(random() * 3)] as ThrottlingNode;
       const act = async (node = any()): Promise<void> => {
         const cost = random() < 0.1 ? 5 : 1;
+        const asked = performance.now();
         const decision = await send(node, "c", cost === 5 ? "history" : "publish");
-        if (decision.allowed) passed.push({ at: performance.now(), cost });
+        if (decision.allowed) passed.push({ asked, heard: performance.now(), cost });
         if (random() < 0.02) node.throttling.forget("c");
       };
       const phases = [
