@@ -17,12 +17,13 @@ export function instrument(client: RedisClient, role: RedisRole, metrics: RedisM
   const latency = metrics.redisLatency.labels({ role });
   const errors = metrics.redisErrors.labels({ role });
   const isTimed = !waitingRoles.has(role);
-  // A command that waited for the connection is sent a second time; its first time counts.
+  // A command that waited for the connection is sent a second time; its first time counts. What ioredis says by itself
+  // while it connects, some of which old servers refuse, is left out.
   const seen = new WeakSet<Command>();
   const send = client.sendCommand.bind(client) as (command: Command, ...rest: unknown[]) => unknown;
 
   client.sendCommand = (command: Command, ...rest: unknown[]) => {
-    if (!seen.has(command)) {
+    if (client.status !== "connect" && !seen.has(command)) {
       seen.add(command);
       const begun = performance.now();
       command.promise.then(

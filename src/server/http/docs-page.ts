@@ -2,15 +2,23 @@ import { readFileSync } from "node:fs";
 import type { Express } from "express";
 import { onlyGet } from "./only-methods.ts";
 
+/** Files of the page beside its HTML, and their types. */
+const files = {
+  "page.css": "text/css",
+  "page.js": "text/javascript",
+  "elements.js": "text/javascript",
+  "schemas.js": "text/javascript",
+  "try-it.js": "text/javascript",
+} as const;
+
 /**
- * The API's description, for programs at `/openapi.json` and for people at `/docs`. The page is three small files of
+ * The API's description, for programs at `/openapi.json` and for people at `/docs`. The page is a few small files of
  * ours that draw what `/openapi.json` says; nothing is loaded from elsewhere.
  */
 export function mountDocs(app: Express, openapi: string): void {
   serveText(app, "/openapi.json", "application/json", openapi);
   serveText(app, "/docs", "text/html", docsFile("page.html"));
-  serveText(app, "/docs/page.css", "text/css", docsFile("page.css"));
-  serveText(app, "/docs/page.js", "text/javascript", docsFile("page.js"));
+  for (const [name, type] of Object.entries(files)) serveText(app, `/docs/${name}`, type, docsFile(name));
 }
 
 const docsFile = (name: string): string => readFileSync(new URL(`./docs/${name}`, import.meta.url), "utf8");

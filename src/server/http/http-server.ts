@@ -1,4 +1,5 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { GatewayError } from "../../protocol/errors.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Service } from "../../runtime/lifecycle.ts";
 import type { Logger } from "../../runtime/logger.ts";
@@ -7,9 +8,11 @@ import { createAuthenticate, type ApiKey } from "./api-keys.ts";
 import { apiPrefix, createBackendApi } from "./backend-api.ts";
 import { createClientAddress } from "../client-address.ts";
 import type { Demo } from "./demo.ts";
+import { headerValues } from "./headers.ts";
 import { close, listen, portOf } from "./listening.ts";
 import { describeApi } from "./openapi.ts";
 import { createPages } from "./pages.ts";
+import { sendProblem } from "./problem.ts";
 import type { LimitHttp } from "./rate-limit.ts";
 import type { Readiness } from "./readiness.ts";
 import { targetOf } from "./request-target.ts";
@@ -38,6 +41,8 @@ export interface HttpServerOptions {
   trustedProxies?: readonly string[];
   /** Whether `/metrics` is answered here; false where the metrics have a port of their own. @default true */
   hasMetrics?: boolean;
+  /** Milliseconds a client has for a whole request, body included. @default 10000 */
+  requestTimeoutMs?: number;
   /** Of the program, for the API's description. */
   version: string;
 }
@@ -53,8 +58,9 @@ export interface HttpServer extends Service {
 }
 
 export function createHttpServer(deps: HttpServerDeps, options: HttpServerOptions): HttpServer {
+  const patience = patienceWith(options.requestTimeoutMs ?? 10_000);
   const server: Server = createServer(
-    { ...patience, shouldUpgradeCallback: (request) => isWebSocket(request, server) },
+    { ...patience, ...strictness, shouldUpgradeCallback: (request) => isWebSocket(request, server) },
     listenerOf(deps, options),
   );
   return {
@@ -64,23 +70,25 @@ export function createHttpServer(deps: HttpServerDeps, options: HttpServerOption
       return portOf(server);
     },
     start: () => listen(server, options),
-    stop: (deadline) => close(server, deadline),
+    stop: (deadline) => close(server, deps.clock, deadline),
   };
 }
 
 /**
- * How long a stranger may take. Ten seconds for a whole request is a lot for 1 MiB; a connection kept alive waits
- * longer than the 60 s nginx keeps its own to us, so that the one who closes first is the one who sends requests.
+ * How long a stranger may take. A connection kept alive waits longer than the 60 s for which nginx keeps its own to us,
+ * so that whoever sends the requests is the one who closes, and none is sent into a closing connection.
  */
-const patience = {
-  headersTimeout: 10_000,
-  requestTimeout: 10_000,
-  keepAliveTimeout: 65_000,
-  connectionsCheckingInterval: 1_000,
-  maxHeaderSize: 16_384,
-  requireHostHeader: true,
-  insecureHTTPParser: false,
-} as const;
+function patienceWith(requestTimeoutMs: number) {
+  return {
+    headersTimeout: requestTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: 65_000,
+    connectionsCheckingInterval: requestTimeoutMs / 10,
+  };
+}
+
+/** Node's defaults, named because much rests on them. */
+const strictness = { maxHeaderSize: 16_384, requireHostHeader: true, insecureHTTPParser: false } as const;
 
 /** Other upgrades, such as h2c, are ignored as the RFC allows: the request is answered over HTTP/1.1. */
 function isWebSocket(request: IncomingMessage, server: Server): boolean {
@@ -101,7 +109,16 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
     openapi: JSON.stringify(describeApi(deps.routes, options.version)),
     watch,
   });
-  return (request, response) => (isForApi(request) ? api(request, response) : pages(request, response));
+  return (request, response) => {
+    if (headerValues(request, "host").length > 1) return refuseHosts(response);
+    if (isForApi(request)) api(request, response);
+    else pages(request, response);
+  };
+}
+
+/** Two hosts are what a proxy and we might disagree on; the RFC asks for this refusal, Node does not give it. */
+function refuseHosts(response: ServerResponse): void {
+  sendProblem(response, new GatewayError("bad_request", "One Host header is expected."), { Connection: "close" });
 }
 
 function isForApi(request: IncomingMessage): boolean {

@@ -1,5 +1,6 @@
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Clock } from "../../runtime/clock.ts";
 
 /** Resolves when connections are accepted; rejects where the address cannot be had. */
 export function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
@@ -12,14 +13,22 @@ export function listen(server: Server, { host, port }: { host: string; port: num
   });
 }
 
-/** Requests being answered are finished, idle connections end now, what is left ends at the deadline. */
-export function close(server: Server, deadline: AbortSignal): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  const closeAll = (): void => server.closeAllConnections();
-  server.closeIdleConnections();
-  if (deadline.aborted) closeAll();
-  deadline.addEventListener("abort", closeAll, { once: true });
-  return closed.finally(() => deadline.removeEventListener("abort", closeAll));
+/** Milliseconds between two looks for connections that have become idle while a server closes. */
+const idleCheckMs = 50;
+
+/**
+ * Requests being answered are finished, idle connections end now, what is left ends at the deadline. Node ends idle
+ * connections only once; one that was answering would stay open for as long as it may be kept alive.
+ */
+export async function close(server: Server, clock: Clock, deadline: AbortSignal): Promise<void> {
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  server.close(() => resolve());
+  const cancel = clock.every(idleCheckMs, () => {
+    if (deadline.aborted) server.closeAllConnections();
+    else server.closeIdleConnections();
+  });
+  await closed;
+  cancel();
 }
 
 /** The port a server listens on; 0 where it does not. */

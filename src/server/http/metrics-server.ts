@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Registry } from "prom-client";
 import { GatewayError } from "../../protocol/errors.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import type { Service } from "../../runtime/lifecycle.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { close, listen, portOf } from "./listening.ts";
@@ -17,7 +18,7 @@ export interface MetricsServer extends Service {
 }
 
 export function createMetricsServer(
-  { registry, log }: { registry: Registry; log: Logger },
+  { registry, clock, log }: { registry: Registry; clock: Clock; log: Logger },
   address: { host: string; port: number },
 ): MetricsServer {
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
@@ -33,7 +34,7 @@ export function createMetricsServer(
       return portOf(server);
     },
     start: () => listen(server, address),
-    stop: (deadline) => close(server, deadline),
+    stop: (deadline) => close(server, clock, deadline),
   };
 }
 

@@ -1,0 +1,52 @@
+/** Levels of a schema that are drawn; deeper ones are named by their type. */
+const deepest = 4;
+
+/** Follows `$ref` inside the description. */
+export function resolve(api, part) {
+  if (part?.$ref === undefined) return part;
+  const target = part.$ref.split("/").slice(1);
+  return resolve(
+    api,
+    target.reduce((place, step) => place?.[step], api),
+  );
+}
+
+/** One row a field: its path, type, whether it must be there, and what it means. */
+export function fieldsOf(api, given, path = "", depth = 0) {
+  const schema = resolve(api, given) ?? {};
+  if (depth > deepest) return [];
+  if (schema.oneOf) return schema.oneOf.flatMap((option) => fieldsOf(api, option, path, depth));
+  if (schema.items) return fieldsOf(api, schema.items, `${path}[]`, depth + 1);
+  return Object.entries(schema.properties ?? {}).flatMap(([name, property]) => {
+    const at = path === "" ? name : `${path}.${name}`;
+    const isRequired = (schema.required ?? []).includes(name);
+    const row = { path: at, type: typeOf(api, property), isRequired, text: resolve(api, property)?.description };
+    return [row, ...fieldsOf(api, property, at, depth + 1)];
+  });
+}
+
+export function typeOf(api, given) {
+  const schema = resolve(api, given) ?? {};
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
+  if (schema.enum) return schema.enum.join(" | ");
+  if (schema.oneOf ?? schema.anyOf) return (schema.oneOf ?? schema.anyOf).map((one) => typeOf(api, one)).join(" | ");
+  if (schema.type === "array") return `${typeOf(api, schema.items)}[]`;
+  return [schema.type ?? "any"].flat().join(" | ");
+}
+
+/** A value that fits: the given examples, and for the rest the least that is legal. */
+export function exampleOf(api, given, depth = 0) {
+  const schema = resolve(api, given) ?? {};
+  if (schema.examples?.length > 0) return schema.examples[0];
+  if (schema.const !== undefined) return schema.const;
+  if (schema.enum) return schema.enum[0];
+  if (schema.type === "array") return depth > deepest ? [] : [exampleOf(api, schema.items, depth + 1)];
+  if (schema.type === "object") return exampleObject(api, schema, depth);
+  if (schema.type === "integer" || schema.type === "number") return Math.max(schema.minimum ?? 1, 1);
+  return schema.type === "boolean" ? true : "text";
+}
+
+function exampleObject(api, schema, depth) {
+  const names = (schema.required ?? []).filter((name) => schema.properties?.[name] !== undefined);
+  return Object.fromEntries(names.map((name) => [name, exampleOf(api, schema.properties[name], depth + 1)]));
+}

@@ -1,0 +1,49 @@
+import type { IncomingMessage } from "node:http";
+import { describe, expect, it } from "vitest";
+import { createClientAddress } from "../../src/server/client-address.ts";
+
+const from = (remoteAddress: string, forwarded?: string) =>
+  ({ socket: { remoteAddress }, headers: { "x-forwarded-for": forwarded } }) as unknown as IncomingMessage;
+
+describe("the client's address", () => {
+  it("is the peer's where no proxy is trusted", () => {
+    const addressOf = createClientAddress([]);
+
+    expect(addressOf(from("203.0.113.9", "198.51.100.1"))).toBe("203.0.113.9");
+  });
+
+  it("is what the nearest untrusted hop is called by a trusted one", () => {
+    const addressOf = createClientAddress(["10.0.0.0/8", "fd00::/8"]);
+
+    expect(addressOf(from("10.0.0.2", "198.51.100.1"))).toBe("198.51.100.1");
+    expect(addressOf(from("10.0.0.2", "6.6.6.6, 198.51.100.1, 10.0.0.3"))).toBe("198.51.100.1");
+    expect(addressOf(from("fd00::2", "2001:DB8::1"))).toBe("2001:db8::1");
+    expect(addressOf(from("10.0.0.2"))).toBe("10.0.0.2");
+  });
+
+  it("cannot be chosen by who sends the header", () => {
+    const addressOf = createClientAddress(["10.0.0.1"]);
+
+    expect(addressOf(from("203.0.113.9", "10.0.0.1"))).toBe("203.0.113.9");
+    expect(addressOf(from("10.0.0.1", "1.1.1.1, 203.0.113.9"))).toBe("203.0.113.9");
+    expect(addressOf(from("10.0.0.1", "<script>"))).toBe("10.0.0.1");
+    expect(addressOf(from("10.0.0.1", "1.1.1.1, ,"))).toBe("10.0.0.1");
+  });
+
+  it("has one spelling", () => {
+    const addressOf = createClientAddress(["10.0.0.1"]);
+
+    expect(addressOf(from("::ffff:203.0.113.9"))).toBe("203.0.113.9");
+    expect(addressOf(from("::ffff:10.0.0.1", "::FFFF:203.0.113.9"))).toBe("203.0.113.9");
+  });
+
+  it("takes bounded work to find", () => {
+    const addressOf = createClientAddress(["10.0.0.0/8"]);
+    const long = Array.from({ length: 100_000 }, () => "10.0.0.1").join(",");
+
+    const begun = performance.now();
+    expect(addressOf(from("10.0.0.2", long))).toBe("10.0.0.1");
+
+    expect(performance.now() - begun).toBeLessThan(50);
+  });
+});

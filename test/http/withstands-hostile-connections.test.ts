@@ -1,0 +1,126 @@
+import { connect } from "node:net";
+import { describe, expect, it } from "vitest";
+import { apiKey, publishBody, sendRaw, startHttp } from "./support.ts";
+
+const body = JSON.stringify(publishBody);
+const key = `Authorization: Bearer ${apiKey}\r\n`;
+const json = "Content-Type: application/json\r\n";
+const head = `POST /v1/publish HTTP/1.1\r\nHost: x\r\n${key}${json}`;
+const smuggled = `GET /v1/channels HTTP/1.1\r\nHost: x\r\n${key}\r\n`;
+
+const answersIn = (text: string): string[] => text.match(/HTTP\/1\.1 \d{3}/g) ?? [];
+
+describe("smuggling", () => {
+  it.each([
+    [
+      "both Transfer-Encoding and Content-Length",
+      `${head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    ],
+    ["two Content-Lengths", `${head}Content-Length: ${body.length}\r\nContent-Length: 5\r\n\r\n${body}`],
+    ["two equal Content-Lengths", `${head}Content-Length: 5\r\nContent-Length: 5\r\n\r\n12345`],
+    ["a list of Content-Lengths", `${head}Content-Length: 5, 5\r\n\r\n12345`],
+    ["a negative Content-Length", `${head}Content-Length: -1\r\n\r\n`],
+    ["a signed Content-Length", `${head}Content-Length: +5\r\n\r\n12345`],
+    ["an encoding after chunked", `${head}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n`],
+    ["an unknown encoding", `${head}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`],
+    ["a space before the colon", `${head}Content-Length : 5\r\n\r\n12345`],
+    ["a folded header", `${head}X-A: 1\r\n Content-Length: 5\r\nContent-Length: 0\r\n\r\n`],
+    ["bare line feeds", `POST /v1/publish HTTP/1.1\nHost: x\n${key.replace("\r", "")}Content-Length: 0\n\n`],
+    ["a bare carriage return", `${head}X-A: 1\rContent-Length: 5\r\n\r\n12345`],
+    ["a NUL in a header", `${head}X-A: a\0b\r\nContent-Length: 0\r\n\r\n`],
+    ["a chunk size that is none", `${head}Transfer-Encoding: chunked\r\n\r\n0x5\r\n12345\r\n0\r\n\r\n`],
+    ["no Host", `POST /v1/publish HTTP/1.1\r\n${key}${json}Content-Length: 0\r\n\r\n`],
+    ["two Hosts", `POST /v1/publish HTTP/1.1\r\nHost: x\r\nHost: y\r\n${key}Content-Length: 0\r\n\r\n`],
+    ["a space in the target", `POST /v1/publish /x HTTP/1.1\r\nHost: x\r\n${key}Content-Length: 0\r\n\r\n`],
+    ["an unknown version", `POST /v1/publish HTTP/1.9\r\nHost: x\r\n${key}Content-Length: 0\r\n\r\n`],
+  ])("with %s is answered 400, and nothing behind it is", async (_name, request) => {
+    const { http, channels } = await startHttp();
+
+    const answer = await sendRaw(http.port, request + smuggled);
+
+    expect(answersIn(answer)).toEqual(["HTTP/1.1 400"]);
+    expect(channels.requests).toEqual([]);
+  });
+
+  it("a target in absolute form means its path, and opens nothing by its host", async () => {
+    const { http } = await startHttp();
+    const rest = "HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+
+    const withKey = await sendRaw(http.port, `GET http://elsewhere/v1/channels ${rest}${key}\r\n`);
+    const without = await sendRaw(http.port, `GET http://localhost/v1/channels ${rest}\r\n`);
+
+    expect(answersIn(withKey)).toEqual(["HTTP/1.1 200"]);
+    expect(answersIn(without)).toEqual(["HTTP/1.1 401"]);
+  });
+
+  it.each([
+    [
+      "an upgrade to h2c",
+      `GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n\r\n`,
+      "200",
+    ],
+    ["HTTP/2 without asking", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"],
+    ["CONNECT", "CONNECT elsewhere:80 HTTP/1.1\r\nHost: x\r\n\r\n", undefined],
+    ["3,000 headers", `${head}${"X-A: 1\r\n".repeat(3_000)}\r\n`, "431"],
+    ["a target of 20,000 characters", `GET /${"a".repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, "431"],
+  ])("%s leads nowhere", async (_name, request, status) => {
+    const { http } = await startHttp();
+
+    const answer = await sendRaw(http.port, request, 1_000);
+
+    expect(answersIn(answer)).toEqual(status === undefined ? [] : [`HTTP/1.1 ${status}`]);
+  });
+
+  it("a wrong target of * is not found", async () => {
+    const { http } = await startHttp();
+
+    expect(await sendRaw(http.port, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).toMatch(/ 404 /);
+  });
+});
+
+describe("slowness", () => {
+  const requestTimeoutMs = 1_000;
+
+  it.each([
+    ["half a header", "POST /v1/publish HTTP/1.1\r\nHost: x\r\nX-A: ", [408]],
+    ["nothing at all", "", [408]],
+    ["half a body", `${head}Content-Length: 5000\r\n\r\n{"channel":`, [408]],
+    ["half a refused body", "POST /v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{", [401, 408]],
+  ])("with %s is cut", async (_name, sent, statuses) => {
+    const { http } = await startHttp({}, { requestTimeoutMs });
+
+    const begun = performance.now();
+    const answer = await sendRaw(http.port, sent, 5_000);
+
+    expect(performance.now() - begun).toBeLessThan(2_000);
+    expect(answersIn(answer)).toEqual(statuses.map((status) => `HTTP/1.1 ${status}`));
+  });
+
+  it("of a byte now and then is cut as well, and costs nobody else anything", async () => {
+    const { http, call } = await startHttp({}, { requestTimeoutMs });
+    const socket = connect(http.port, "127.0.0.1");
+    let isCut = false;
+    socket.on("error", () => undefined).once("close", () => (isCut = true));
+    socket.write(`${head}Content-Length: 5000\r\n\r\n`);
+
+    await expect
+      .poll(
+        async () => {
+          socket.write("x");
+          expect((await call("/v1/publish", { body: publishBody })).status).toBe(200);
+          return isCut;
+        },
+        { interval: 100, timeout: 2_500 },
+      )
+      .toBe(true);
+  });
+
+  it("a client that goes away in the middle of its body is forgotten", async () => {
+    const { http, call, lines } = await startHttp();
+    const socket = connect(http.port, "127.0.0.1");
+    socket.write(`${head}Content-Length: 5000\r\n\r\n{"channel":`, () => socket.destroy());
+
+    await expect.poll(() => lines.filter((line) => line.includes('"status":499'))).toHaveLength(1);
+    expect((await call("/v1/publish", { body: publishBody })).status).toBe(200);
+  });
+});

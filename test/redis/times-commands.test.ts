@@ -1,0 +1,32 @@
+import { expect, inject, it, onTestFinished } from "vitest";
+import { createRedisConnections } from "../../src/redis/connections.ts";
+import { quietLog, testMetrics } from "../support/world.ts";
+
+it("every command is timed once and every failure counted, by the role of its connection", async () => {
+  const metrics = testMetrics();
+  const redis = createRedisConnections({
+    address: { topology: "single", url: inject("redisUrl") },
+    nodeId: "test",
+    log: quietLog,
+    metrics,
+  });
+  onTestFinished(() => redis.close());
+  await redis.ready(5_000);
+  const before = await countOf(metrics, "commands");
+
+  const commands = redis.connection("commands");
+  await Promise.all([commands.ping(), commands.echo("a"), commands.echo("b")]);
+  await expect(commands.call("NOSUCH")).rejects.toThrow();
+  await redis.connection("control-publisher").ping();
+
+  expect((await countOf(metrics, "commands")) - before).toBe(3);
+  expect(await countOf(metrics, "control-publisher")).toBeGreaterThan(0);
+  expect((await metrics.redisErrors.get()).values).toMatchObject(
+    expect.arrayContaining([expect.objectContaining({ labels: { role: "commands" }, value: 1 })]),
+  );
+});
+
+async function countOf({ redisLatency }: ReturnType<typeof testMetrics>, role: string): Promise<number> {
+  const { values } = await redisLatency.get();
+  return values.find((one) => one.metricName?.endsWith("_count") && one.labels.role === role)?.value ?? 0;
+}
