@@ -19,7 +19,7 @@ export function Compose({ feed }: { feed: Feed }) {
     typed.value = "";
     try {
       const { offset } = await feed.channel.publish(event.value, data, { retries: 3 });
-      done.value = `Published as #${offset} in ${duration(performance.now() - begun)}`;
+      done.value = `Published at offset ${offset} in ${duration(performance.now() - begun)}`;
     } catch (failure) {
       error.value = explained(failure);
     }
@@ -51,7 +51,7 @@ export function Compose({ feed }: { feed: Feed }) {
       </div>
       <Alert text={error.value} />
       <p class="hint" role="status">
-        {done}
+        {done.value ?? "JSON goes out as JSON, anything else as { text }."}
       </p>
     </form>
   );

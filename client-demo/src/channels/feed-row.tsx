@@ -1,5 +1,5 @@
 import type { FeedItem } from "../model/feed.ts";
-import { dataText, shortened, timeOfDay } from "../parts/format.ts";
+import { dataText, timeOfDay } from "../parts/format.ts";
 
 const tags = { history: "earlier", live: undefined, recovered: "recovered" };
 
@@ -16,17 +16,14 @@ export function FeedRow({ item }: { item: FeedItem }) {
   const tag = tags[origin];
   return (
     <li class={`publication is-${origin}`}>
-      <span class="offset" title={`epoch ${publication.epoch}`}>
-        #{publication.offset}
+      <span class="position" title={`offset ${publication.offset} of epoch ${publication.epoch}`}>
+        <span class="epoch">{publication.epoch.slice(0, 4)}:</span>
+        {publication.offset}
       </span>
-      <span class="data">
-        {dataText(publication.data)}
-        <span class="small">
-          {publication.event} · epoch {shortened(publication.epoch)}
-        </span>
-      </span>
-      <span class="when">
+      <span class="data">{dataText(publication.data)}</span>
+      <span class="meta">
         {tag !== undefined && <span class="tag">{tag}</span>}
+        <span>{publication.event}</span>
         <time dateTime={new Date(publication.publishedAt).toISOString()}>{timeOfDay(publication.publishedAt)}</time>
       </span>
     </li>

@@ -29,7 +29,11 @@ const channelsKey = "tidegate.channels";
 const pulseMs = 5_000;
 
 export function createDemo(login: Login): Demo {
-  const state = signal<ClientState>("connecting");
+  const clientState = signal<ClientState>("connecting");
+  const isAway = signal(false);
+  const state = computed(() =>
+    isAway.value && clientState.value === "connecting" ? "disconnected" : clientState.value,
+  );
   const ready = signal<Ready | undefined>(undefined);
   const roundTripMs = signal<number | undefined>(undefined);
   const trouble = signal<{ error: TidegateError; retryAt: number | undefined } | undefined>(undefined);
@@ -49,7 +53,7 @@ export function createDemo(login: Login): Demo {
   const client = connect(location.origin, { token });
   notes.follow(client);
   client.on("state", (changed) => {
-    state.value = changed.state;
+    clientState.value = changed.state;
     const { error, retryInMs } = changed;
     if (changed.state === "connected") trouble.value = undefined;
     if (error === undefined) return;
@@ -92,7 +96,9 @@ export function createDemo(login: Login): Demo {
       remember();
     },
     cut(awayMs) {
+      isAway.value = true;
       away = new Promise((resolve) => setTimeout(resolve, awayMs));
+      void away.then(() => (isAway.value = false));
       client.socket.io.engine.close();
     },
     stop() {

@@ -62,16 +62,17 @@ function Cut({ demo }: { demo: Demo }) {
     <div class="cut">
       <div class="row">
         <button type="button" class="danger" disabled={!isUp} onClick={() => void cut()}>
-          Cut the connection
+          Cut connection
         </button>
-        <label class="inline">
-          for{" "}
-          <select value={String(awayMs.value)} onChange={(event) => (awayMs.value = Number(event.currentTarget.value))}>
-            <option value="0">a moment</option>
-            <option value="4000">4 seconds</option>
-            <option value="8000">8 seconds</option>
-          </select>
-        </label>
+        <select
+          aria-label="For how long"
+          value={String(awayMs.value)}
+          onChange={(event) => (awayMs.value = Number(event.currentTarget.value))}
+        >
+          <option value="0">for a moment</option>
+          <option value="4000">for 4 seconds</option>
+          <option value="8000">for 8 seconds</option>
+        </select>
       </div>
       {apiKey !== undefined && (
         <label class="inline">
