@@ -26,7 +26,7 @@ export interface RedisConnections {
   readonly isCluster: boolean;
   /** The connection of this role, opened on first use and closed by `close`. */
   connection(role: RedisRole): RedisClient;
-  /** Resolves when the `commands` connection answered once; rejects after `timeoutMs`. */
+  /** Resolves when every connection opened so far has answered once; rejects after `timeoutMs`. */
   ready(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -57,7 +57,9 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
     address,
     isCluster: address.topology === "cluster",
     connection,
-    ready: (timeoutMs) => answered(connection("commands"), timeoutMs),
+    async ready(timeoutMs) {
+      await Promise.all([...open.values()].map((client) => answered(client, timeoutMs)));
+    },
     async close() {
       await Promise.all([...open.values()].map(closeClient));
       open.clear();

@@ -1,0 +1,212 @@
+import { fileURLToPath } from "node:url";
+import { createExpiryWatch } from "./auth/expiry-watch.ts";
+import type { ConnectionsOf } from "./auth/revocations.ts";
+import { createChannelLog } from "./channels/channel-log.ts";
+import { Channels, type TakeSnapshot } from "./channels/channels.ts";
+import { createFeed } from "./channels/feed.ts";
+import { createKinds } from "./channels/kinds.ts";
+import { createPermissions } from "./channels/permissions.ts";
+import { createControlStore } from "./cluster/control-store.ts";
+import { Control } from "./cluster/control.ts";
+import type { Config } from "./config.ts";
+import { createDemoLogin, createEntry } from "./gateway/entry.ts";
+import { openStore } from "./gateway/store.ts";
+import { createLeaderboards } from "./leaderboards/leaderboards.ts";
+import { systemClock, type Clock } from "./runtime/clock.ts";
+import { createLifecycle } from "./runtime/lifecycle.ts";
+import type { Logger } from "./runtime/logger.ts";
+import { createMetrics, type Metrics } from "./runtime/metrics.ts";
+import { version } from "./runtime/version.ts";
+import { createClientAddress } from "./server/client-address.ts";
+import { sendElsewhere } from "./server/drain.ts";
+import { createFanOut } from "./server/fan-out.ts";
+import { createAuthHandlers } from "./server/handlers/auth.ts";
+import { createChannelHandlers } from "./server/handlers/channels.ts";
+import { createLeaderboardHandlers } from "./server/handlers/leaderboards.ts";
+import { createSessionHandlers } from "./server/handlers/sessions.ts";
+import { createHttpServer } from "./server/http/http-server.ts";
+import { createMetricsServer } from "./server/http/metrics-server.ts";
+import { createReadiness } from "./server/http/readiness.ts";
+import { createNodeRevocations, createRevocations } from "./server/revocations.ts";
+import { createChannelRoutes } from "./server/routes/channels.ts";
+import { createLeaderboardRoutes } from "./server/routes/leaderboards.ts";
+import { createPublishRoutes } from "./server/routes/publish.ts";
+import { createSessionRoutes } from "./server/routes/sessions.ts";
+import { createTokenRoutes } from "./server/routes/tokens.ts";
+import { createSocketServer, type SocketServer } from "./server/socket/socket-server.ts";
+import { createVisits } from "./server/visits.ts";
+import { createThrottling } from "./throttling/throttling.ts";
+
+/** One node, built and not yet started. */
+export interface Gateway {
+  start(): Promise<void>;
+  /** Sends everybody elsewhere and stops; every caller gets the same promise. True where it met the deadline. */
+  drain(): Promise<boolean>;
+  /** Where it listens, once started. */
+  readonly url: string;
+  /** Which store it uses, in words. */
+  readonly store: string;
+  readonly metrics: Metrics;
+}
+
+export interface GatewayOptions {
+  log: Logger;
+  /** @default the system's */
+  clock?: Clock;
+}
+
+const demoFolder = fileURLToPath(new URL("../client-demo/dist/", import.meta.url));
+
+/** Builds a node from its settings, each thing after what it needs. Nothing else knows how the rooms fit together. */
+export async function createGateway(config: Config, { log, clock = systemClock }: GatewayOptions): Promise<Gateway> {
+  const { nodeId, limits } = config;
+  const metrics = createMetrics({ nodeId });
+  const lifecycle = createLifecycle({ clock, log });
+  let isDraining = false;
+
+  const store = await openStore(config, { clock, log, metrics, lifecycle });
+  const { commands, keys, feed, isCluster } = store;
+
+  // What all nodes follow
+  const nodeRevocations = createNodeRevocations({ connections: () => sockets.connections, clock });
+  const control = new Control({
+    store: createControlStore({ commands, keys }),
+    clock,
+    log,
+    nodeId,
+    onGrown: (pull) => feed.follow(keys.controlFeed(), pull),
+    perform: (command) => nodeRevocations.perform(command),
+    onDead: (nodes) => log.warn({ nodes }, "nodes died"),
+    onForgotten: () => log.error({}, "away for longer than control commands are kept"),
+  });
+  const revocations = createRevocations(control);
+
+  // Who may come in, and how much they may do
+  const entry = createEntry(config, store, revocations, clock);
+  const expiry = createExpiryWatch({ clock, log });
+  const refused = (limiter: string): void => metrics.refusals.inc({ code: "rate_limited", limiter });
+  const throttling = createThrottling({ commands, keys, clock, log, metrics: { refused } }, limits);
+
+  // What flows
+  const kinds = createKinds(config.channels);
+  const snapshots = new Map<string, TakeSnapshot>();
+  const channels: Channels = new Channels(
+    {
+      kinds,
+      permissions: createPermissions({ kinds, mayReadOrder: () => Promise.resolve(false) }),
+      log: createChannelLog({ commands, keys, isCluster }),
+      feed: createFeed({ feed, keys, log }),
+      deliver: createFanOut({ metrics }),
+      tellUnsubscribed: (subscriber, channel, error) => visits.tellUnsubscribed(subscriber, channel, error),
+      snapshots,
+      clock,
+      logger: log,
+      onGap: (outcome) => metrics.gaps.inc({ outcome }),
+      onWatched: (count) => metrics.channelsWatched.set(count),
+    },
+    limits,
+  );
+  const leaderboards = createLeaderboards(
+    { commands, isCluster, feed, keys, kinds, watched: (kind) => channels.watched(kind), clock, log },
+    { boards: config.leaderboards },
+  );
+  snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
+  channels.onSubscription((change) => leaderboards.onSubscription(change));
+
+  // The network edge
+  const connectionsOf: ConnectionsOf = (ids) =>
+    Promise.resolve(new Map(ids.map((id) => [id, sockets.connections.ofSession(id).length])));
+  const visits = createVisits({
+    authenticator: entry.authenticator,
+    channels,
+    expiry,
+    revocations: nodeRevocations,
+    throttling,
+    fence: control.fence,
+    isDraining: () => isDraining,
+  });
+  const readiness = createReadiness({
+    checks: {
+      redis: async () => ({ status: (await commands.ping()) === "PONG" ? "ok" : "failing" }),
+      cluster: () => (control.fence.isOpen ? { status: "ok" } : { status: "failing", note: "no heartbeat confirmed" }),
+      draining: () => (isDraining ? { status: "failing", note: "this node is going away" } : { status: "ok" }),
+    },
+    clock,
+  });
+  const http = createHttpServer(
+    {
+      routes: [
+        ...createPublishRoutes({ channels, metrics }, limits),
+        ...createChannelRoutes({
+          history: channels.history.bind(channels),
+          list: () => Promise.resolve({ channels: [] }),
+        }),
+        ...createSessionRoutes({ ...entry, connectionsOf }),
+        ...createTokenRoutes({ ...entry, revocations }),
+        ...createLeaderboardRoutes({ leaderboards }),
+      ],
+      apiKeys: config.apiKeys,
+      limit: async (apiKey) => {
+        const decision = await throttling.http(apiKey);
+        return {
+          ...decision,
+          limit: limits.http.requests,
+          windowSeconds: limits.http.windowSeconds,
+          resetMs: decision.resetAt - clock.now(),
+        };
+      },
+      readiness,
+      demo: { directory: demoFolder, login: createDemoLogin(config, entry) },
+      metrics,
+      clock,
+      log,
+    },
+    { ...config, hasMetrics: config.metrics === undefined, version },
+  );
+  const sockets: SocketServer = createSocketServer(
+    {
+      ...visits,
+      httpServer: http.server,
+      handlers: [
+        ...createChannelHandlers({ channels, onPublished: () => metrics.publications.inc({ door: "client" }) }),
+        ...createAuthHandlers({ ...entry, renewed: visits.renewed }),
+        ...createSessionHandlers({ ...entry, connectionsOf }),
+        ...createLeaderboardHandlers({ leaderboards }),
+      ],
+      clientAddress: createClientAddress(config.trustedProxies),
+      onConnect: visits.begin,
+      onDisconnect: visits.end,
+      metrics,
+      clock,
+      log,
+    },
+    { nodeId, allowedOrigins: config.allowedOrigins, payloadBytes: limits.payloadBytes },
+  );
+
+  lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });
+  lifecycle.add({ name: "channels", start: () => channels.start(), stop: () => channels.stop() });
+  lifecycle.add(throttling);
+  lifecycle.add(leaderboards);
+  lifecycle.add({ name: "expiry", stop: () => expiry.stop() });
+  if (config.metrics !== undefined) lifecycle.add(createMetricsServer({ registry: metrics.registry, clock, log }, config.metrics));
+  lifecycle.add({ name: "socket server", start: () => sockets.start(), stop: () => sockets.close() });
+  lifecycle.add(http);
+  lifecycle.add({
+    name: "clients",
+    stop: (deadline) =>
+      sendElsewhere({ connections: () => sockets.connections.all(), clock }, config.drainTimeoutMs, deadline),
+  });
+
+  return {
+    metrics,
+    store: store.description,
+    get url() {
+      return `http://${config.host === "0.0.0.0" || config.host === "::" ? "localhost" : config.host}:${http.port}`;
+    },
+    start: () => lifecycle.start(),
+    drain() {
+      isDraining = true;
+      return lifecycle.stop(config.drainTimeoutMs);
+    },
+  };
+}

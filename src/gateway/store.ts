@@ -1,0 +1,59 @@
+import type { Config } from "../config.ts";
+import {
+  createRedisConnections,
+  type RedisAddress,
+  type RedisClient,
+  type RedisConnections,
+} from "../redis/connections.ts";
+import { startEmbeddedStore } from "../redis/embedded.ts";
+import { createKeys, type Keys } from "../redis/keys.ts";
+import { createShardedFeed, type ShardedFeed } from "../redis/sharded-feed.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Lifecycle } from "../runtime/lifecycle.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+
+/** The store of a node and everybody's way to it. */
+export interface Store {
+  redis: RedisConnections;
+  commands: RedisClient;
+  keys: Keys;
+  feed: ShardedFeed;
+  isCluster: boolean;
+  /** Which store was taken, in words. */
+  description: string;
+}
+
+/** Milliseconds the store may take to answer at the start. */
+const readyTimeoutMs = 10_000;
+
+/** Starts a store where none is configured, and opens the connections every node needs. */
+export async function openStore(
+  config: Config,
+  deps: { clock: Clock; log: Logger; metrics: Metrics; lifecycle: Lifecycle },
+): Promise<Store> {
+  const { clock, log, metrics, lifecycle } = deps;
+  const { address, description, stop } = await addressOf(config, log);
+  lifecycle.add({ name: "store", stop });
+  const redis = createRedisConnections({ address, nodeId: config.nodeId, log, metrics });
+  const commands = redis.connection("commands");
+  const subscriber = redis.connection("subscriber");
+  lifecycle.add({ name: "redis", start: () => redis.ready(readyTimeoutMs), stop: () => redis.close() });
+  const feed = createShardedFeed({ subscriber, clock });
+  return { redis, commands, feed, keys: createKeys(config.keyPrefix), isCluster: redis.isCluster, description };
+}
+
+interface Located {
+  address: RedisAddress;
+  description: string;
+  stop: () => Promise<void>;
+}
+
+async function addressOf(config: Config, log: Logger): Promise<Located> {
+  if (config.redis !== undefined) {
+    return { address: config.redis, description: `Redis (${config.redis.topology})`, stop: () => Promise.resolve() };
+  }
+  const store = await startEmbeddedStore({ log, kind: config.embeddedStore });
+  const description = `embedded ${store.kind} on loopback: nothing is kept after the end`;
+  return { address: { topology: "embedded", url: store.url }, description, stop: () => store.stop() };
+}

@@ -1,0 +1,116 @@
+import type { Authenticator } from "../auth/authenticator.ts";
+import type { ExpiryWatch, Watch } from "../auth/expiry-watch.ts";
+import type { Identity } from "../auth/identity.ts";
+import type { Channels } from "../channels/channels.ts";
+import type { Subscriber } from "../channels/subscribers.ts";
+import type { Fence } from "../cluster/fence.ts";
+import { closing } from "../protocol/closings.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import type { Throttling } from "../throttling/throttling.ts";
+import { addressGroup } from "./address-group.ts";
+import type { Connection } from "./connection.ts";
+import type { NodeRevocations } from "./revocations.ts";
+import type { Admission } from "./socket/handshake.ts";
+import type { Verdict } from "./socket/verdict.ts";
+
+export interface VisitsDeps {
+  authenticator: Pick<Authenticator, "authenticate">;
+  channels: Channels;
+  expiry: ExpiryWatch;
+  revocations: NodeRevocations;
+  throttling: Pick<Throttling, "handshake" | "message" | "forget">;
+  fence: Fence;
+  isDraining: () => boolean;
+}
+
+/** What happens to a client from its handshake to its leaving, beside its messages. */
+export interface Visits {
+  admit(address: string): Promise<Admission> | Admission;
+  authenticate(token: unknown, client: { userAgent: string | undefined }): Promise<Identity>;
+  begin(connection: Connection): Promise<void>;
+  throttle(connection: Connection, event: string): Verdict | Promise<Verdict>;
+  /** Its token was replaced. */
+  renewed(connection: Connection): void;
+  end(connection: Connection): void;
+  tellUnsubscribed(subscriber: Subscriber, channel: string, error: GatewayError): void;
+}
+
+/** Milliseconds after which a client that came to a draining node may try again; by then it is gone. */
+const drainingRetryMs = 1_000;
+
+export function createVisits(deps: VisitsDeps): Visits {
+  const { authenticator, channels, expiry, revocations, throttling, fence } = deps;
+  const watches = new WeakMap<Connection, Watch>();
+  /** Which revocations had come when the identity was asked for. */
+  const marks = new WeakMap<Identity, number>();
+
+  return {
+    admit(address) {
+      if (deps.isDraining()) return new GatewayError("draining", undefined, { retryAfterMs: drainingRetryMs });
+      return throttling.handshake(addressGroup(address));
+    },
+
+    async authenticate(token, client) {
+      const mark = revocations.mark();
+      const identity = await authenticator.authenticate(token, client);
+      marks.set(identity, mark);
+      return identity;
+    },
+
+    async begin(connection) {
+      const { identity } = connection;
+      const revoked = revocations.since(marks.get(identity) ?? 0, identity);
+      if (revoked !== undefined) return connection.close(revoked);
+      watches.set(connection, expiry.watch(identity, listenerOf(connection)));
+      const channel = `user:${identity.userId}`;
+      await channels.follow(connection.subscriber, identity.userId, channel);
+      connection.join(channel);
+    },
+
+    throttle(connection, event) {
+      const verdict = throttling.message(connection.id, connection.identity.userId, event);
+      if (verdict instanceof Promise || !fence.isOpen) return slowly(connection, verdict, fence);
+      return closeIfHopeless(connection, verdict);
+    },
+
+    renewed: (connection) => watches.get(connection)?.renew(connection.identity),
+
+    end(connection) {
+      watches.get(connection)?.stop();
+      throttling.forget(connection.id);
+      channels.leave(connection.subscriber);
+    },
+
+    tellUnsubscribed(subscriber, channel, { code, message }) {
+      // A subscriber of this node is always a connection (`socket-connection.ts`).
+      const connection = subscriber as unknown as Connection;
+      connection.leave(channel);
+      connection.emit("unsubscribed", { channel, code, message });
+    },
+  };
+}
+
+type MessageVerdict = Verdict & { readonly close?: boolean };
+
+/** A node that was away answers nothing before it knows what was revoked meanwhile. */
+async function slowly(
+  connection: Connection,
+  pending: MessageVerdict | Promise<MessageVerdict>,
+  fence: Fence,
+): Promise<Verdict> {
+  const verdict = await pending;
+  await fence.opened();
+  return closeIfHopeless(connection, verdict);
+}
+
+function closeIfHopeless(connection: Connection, verdict: MessageVerdict): Verdict {
+  if (verdict.close === true) connection.close(closing("rate_limited"));
+  return verdict;
+}
+
+function listenerOf(connection: Connection) {
+  return {
+    expiring: (expiresAt: number) => connection.emit("auth:expiring", { expiresAt }),
+    expired: (code: "token_expired" | "session_expired") => connection.close(closing(code)),
+  };
+}
