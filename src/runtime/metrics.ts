@@ -11,6 +11,8 @@ export interface Metrics {
   deliveries: Counter;
   refusals: Counter<"code" | "limiter">;
   closings: Counter<"code">;
+  commands: Counter<"type" | "outcome">;
+  bridged: Counter<"outcome">;
   channelsWatched: Gauge;
   gaps: Counter<"outcome">;
   redisLatency: Histogram<"role">;
@@ -63,6 +65,18 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
       name: "gateway_closings_total",
       help: "Connections closed by the server, by closing code.",
       labelNames: ["code"],
+      registers,
+    }),
+    commands: new Counter({
+      name: "gateway_commands_total",
+      help: "Commands of the stream by type and outcome: performed, retried, dead.",
+      labelNames: ["type", "outcome"],
+      registers,
+    }),
+    bridged: new Counter({
+      name: "gateway_bridged_total",
+      help: "Messages heard by bridges by outcome: stored, live, or the code of the refusal.",
+      labelNames: ["outcome"],
       registers,
     }),
     channelsWatched: new Gauge({
