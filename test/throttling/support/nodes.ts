@@ -53,8 +53,9 @@ export async function limiterNode(prefix: string, clock: Clock = systemClock): P
 export async function ownConnection(url = inject("redisUrl")): Promise<RedisClient> {
   const redis = createRedisConnections({ address: { topology: "single", url }, nodeId: "test", log: quietLog });
   onTestFinished(() => redis.close());
+  const commands = redis.connection("commands");
   await redis.ready(5_000);
-  return redis.connection("commands");
+  return commands;
 }
 
 /** The machine's clock as a node sees it whose wall clock is wrong. */
