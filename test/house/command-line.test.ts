@@ -1,0 +1,155 @@
+import { execFile } from "node:child_process";
+import { createServer, type IncomingMessage } from "node:http";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { repository } from "../support/source-tree.ts";
+
+describe("the command line, run for real", () => {
+  test("lists its commands and exit codes", async () => {
+    const { code, out } = await tidegate(["--help"]);
+
+    expect(code).toBe(0);
+    for (const word of ["start", "token", "publish", "config", "64", "78"]) expect(out).toContain(word);
+  });
+
+  test("knows its version", async () => {
+    const { version } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8")) as { version: string };
+
+    expect(await tidegate(["--version"])).toEqual({ code: 0, out: `${version}\n`, err: "" });
+  });
+
+  test.each([
+    ["a misspelled command", ["strat"], "Did you mean start?"],
+    ["a misspelled option", ["token", "alice", "--rol", "admin"], "Did you mean --role?"],
+    ["an option it does not have", ["start", "--port", "80"], "unknown option '--port'"],
+    ["a word too many", ["config", "all"], "too many arguments"],
+    ["a word too few", ["publish", "chat:1"], "missing required argument 'event'"],
+    ["a number that is none", ["token", "alice", "--ttl", "1h"], "must be a whole number"],
+  ])("refuses %s with exit code 64", async (_, words, complaint) => {
+    const { code, out, err } = await tidegate(words);
+
+    expect(code).toBe(64);
+    expect(out).toBe("");
+    expect(err).toContain(complaint);
+  });
+
+  test.each([["start"], ["config"]])(
+    "%s tells every mistake of the configuration and ends with 78",
+    async (command) => {
+      const { code, err } = await tidegate([command], { NODE_ENV: "production", PORT: "x", JWT_SECRET: "short" });
+
+      expect(code).toBe(78);
+      for (const name of ["PORT", "JWT_SECRET", "API_KEYS", "ALLOWED_ORIGINS", "REDIS_URL"]) {
+        expect(err).toContain(`${name}:`);
+      }
+    },
+  );
+
+  test("starts without a command, and then too tells mistakes first", async () => {
+    expect((await tidegate([], { PORT: "x" })).code).toBe(78);
+  });
+
+  test("prints what holds, the file's settings included and secrets masked", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tidegate-config-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, "gateway.json");
+    writeFileSync(file, '{ "limits": { "connectionsPerUser": 3 } }');
+
+    const { code, out } = await tidegate(["config"], { GATEWAY_CONFIG: file, JWT_SECRET: "hush", PORT: "4000" });
+
+    expect(code).toBe(0);
+    expect(out).not.toContain("hush");
+    expect(JSON.parse(out)).toMatchObject({ port: 4_000, limits: { connectionsPerUser: 3, payloadBytes: 65_536 } });
+  });
+});
+
+describe("a command for a running gateway", () => {
+  test("publishes with the key it is given and prints the answer", async () => {
+    const { url, calls } = await backend(200, { channel: "chat:1", epoch: "e", offset: 1, duplicate: false });
+    const words = ["publish", "chat:1", "message", '{"a":1}', "--url", url, "--key", "k", "--idempotency-key", "once"];
+
+    const { code, out } = await tidegate(words);
+
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toEqual({ channel: "chat:1", epoch: "e", offset: 1, duplicate: false });
+    expect(calls).toEqual([
+      {
+        call: "POST /v1/publish",
+        authorization: "Bearer k",
+        body: { channel: "chat:1", event: "message", data: { a: 1 }, idempotencyKey: "once" },
+      },
+    ]);
+  });
+
+  test("logs a user in and prints the token alone, so that a script can take it", async () => {
+    const { url, calls } = await backend(201, { sessionId: "s", token: "t.o.k", expiresAt: 1 });
+    const words = ["token", "alice", "--role", "admin", "staff", "--ttl", "60", "--url", url];
+
+    const { code, out } = await tidegate(words, { API_KEYS: "first:one,second:two" });
+
+    expect({ code, out }).toEqual({ code: 0, out: "t.o.k\n" });
+    expect(calls[0]).toEqual({
+      call: "POST /v1/sessions",
+      authorization: "Bearer one",
+      body: { userId: "alice", roles: ["admin", "staff"], ttlSeconds: 60 },
+    });
+  });
+
+  test("fails with the gateway's own words where it refuses", async () => {
+    const { url } = await backend(404, { code: "unknown_channel", detail: "No such kind." });
+
+    const { code, err } = await tidegate(["publish", "x:1", "e", "{}", "--url", url]);
+
+    expect({ code, err }).toEqual({ code: 1, err: "unknown_channel: No such kind.\n" });
+  });
+
+  test("fails where nobody answers, and where the data is not JSON", async () => {
+    const silent = await tidegate(["publish", "x:1", "e", "{}", "--url", "http://127.0.0.1:1"]);
+    const broken = await tidegate(["publish", "x:1", "e", "{"]);
+
+    expect(silent).toMatchObject({ code: 1, err: expect.stringContaining("no gateway answers") });
+    expect(broken).toMatchObject({ code: 1, err: expect.stringContaining("not JSON") });
+  });
+});
+
+interface Ended {
+  code: number;
+  out: string;
+  err: string;
+}
+
+/** Runs the program with these variables and no others of ours. */
+function tidegate(words: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  const options = { cwd: repository, env: { PATH: process.env["PATH"], ...env } };
+  return new Promise((resolve) => {
+    execFile(process.execPath, ["src/main.ts", ...words], options, (error, out, err) => {
+      resolve({ code: Number(error?.code ?? 0), out, err });
+    });
+  });
+}
+
+/** Somebody who answers as a gateway would, and keeps what was asked. */
+async function backend(status: number, answer: object): Promise<{ url: string; calls: object[] }> {
+  const calls: object[] = [];
+  const server = createServer((incoming, outgoing) => {
+    void readJson(incoming).then((body) => {
+      const { method, url, headers } = incoming;
+      calls.push({ call: `${method} ${url}`, authorization: headers.authorization, body });
+      outgoing.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(answer));
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, calls };
+}
+
+async function readJson(incoming: IncomingMessage): Promise<unknown> {
+  let text = "";
+  for await (const chunk of incoming) text += String(chunk);
+  return JSON.parse(text);
+}

@@ -1,0 +1,81 @@
+import { spawnSync } from "node:child_process";
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { DCLinter } from "dclint";
+import { validate } from "dockerfile-utils";
+import { describe, expect, test } from "vitest";
+import { loadConfig, variables } from "../../src/config.ts";
+import { repository } from "../support/source-tree.ts";
+
+const read = (path: string): string => readFileSync(join(repository, path), "utf8");
+const isThere = (program: string): boolean => spawnSync(program, ["--version"]).status === 0;
+
+/** What .env must bring, in a form production accepts. */
+const secrets = {
+  JWT_SECRET: "j".repeat(32),
+  API_KEYS: `backend:${"k".repeat(32)}`,
+  ALLOWED_ORIGINS: "https://app.example",
+};
+
+describe("docker-compose.yml", () => {
+  test("keeps to the compose schema", () => {
+    const config = JSON.parse(read(".dclintrc")) as object;
+    const linter = new DCLinter({ ...config, quiet: false, debug: false, exclude: [] });
+
+    // Its types do not reach a project of ES modules.
+    const results = linter.lintFiles([join(repository, "docker-compose.yml")], false) as { messages: object[] }[];
+
+    expect(results.map(({ messages }) => messages)).toEqual([[]]);
+  });
+
+  test.skipIf(!isThere("docker-compose"))("is understood by docker-compose", () => {
+    const env = { ...process.env, ...secrets };
+
+    const { status, stderr } = spawnSync("docker-compose", ["config", "-q"], {
+      cwd: repository,
+      env,
+      encoding: "utf8",
+    });
+
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+  });
+
+  test("gives its nodes settings with which they start", () => {
+    const given = [...read("docker-compose.yml").matchAll(/^ {4,6}([A-Z_]{4,}): "?([^"\n]+)"?$/gm)];
+    const plain = given.filter(([, , value = ""]) => !value.startsWith("${")).map(([, name, value]) => [name, value]);
+
+    const config = loadConfig({ ...Object.fromEntries(plain), ...secrets } as Record<string, string>);
+
+    expect(config).toMatchObject({
+      isProduction: true,
+      redis: { topology: "single", url: "redis://redis:6379" },
+      metrics: { host: "0.0.0.0", port: 9_090 },
+    });
+  });
+});
+
+test("the Dockerfile has no mistake that can be seen without building it", () => {
+  expect(validate(read("Dockerfile"))).toEqual([]);
+});
+
+test.skipIf(!isThere("systemd-analyze"))("the systemd unit is one that systemd takes", () => {
+  const unit = join(repository, "deploy/systemd/tidegate@.service");
+
+  const { status, stderr } = spawnSync("systemd-analyze", ["verify", unit], { encoding: "utf8" });
+
+  expect(stderr).toBe("");
+  expect(status).toBe(0);
+});
+
+test.each(["docker-compose.yml", ".env.example", ...globSync("deploy/**/*.{yaml,service}", { cwd: repository })])(
+  "%s sets nothing that the gateway does not know",
+  (path) => {
+    const settings: readonly string[] = variables;
+    const given = read(path).matchAll(/^\s*(?:- name: |Environment=)?([A-Z]{2,}(?:_[A-Z]+)+)(?::|=|$)/gm);
+
+    const unknown = [...given].map(([, name = ""]) => name).filter((name) => !settings.includes(name));
+
+    expect(unknown).toEqual([]);
+  },
+);
