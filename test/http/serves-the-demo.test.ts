@@ -15,7 +15,11 @@ async function builtDemo(): Promise<string> {
   return directory;
 }
 
-const login = async (name: string) => ({ sessionId: `s-${name}`, token: "t", expiresAt: 1 });
+const login = async (name: string, address: string) => ({
+  sessionId: `${name} at ${address}`,
+  token: "t",
+  expiresAt: 1,
+});
 
 describe("the demo", () => {
   it("is served with an ETag, its hashed files for ever", async () => {
@@ -66,7 +70,7 @@ describe("the demo", () => {
     const signedIn = await call("/demo/login", { body: { name: "ada" }, headers: { authorization: "" } });
 
     expect(signedIn.status).toBe(201);
-    expect(signedIn.json).toEqual({ sessionId: "s-ada", token: "t", expiresAt: 1 });
+    expect(signedIn.json).toEqual({ sessionId: "ada at 127.0.0.1", token: "t", expiresAt: 1 });
     expect((await call("/demo/login", { body: { name: "" } })).json).toMatchObject({
       code: "bad_request",
       field: "name",

@@ -2,6 +2,7 @@ import express, { type Express, type RequestHandler, type Response } from "expre
 import { z } from "zod";
 import { parseWith } from "../../protocol/parse-with.ts";
 import { userId } from "../../protocol/scalars.ts";
+import type { ClientAddress } from "../client-address.ts";
 import { onlyPost } from "./only-methods.ts";
 import { sendJson } from "./problem.ts";
 import { readJson } from "./request-body.ts";
@@ -19,25 +20,24 @@ export interface Demo {
   /** Folder of the built page. */
   directory: string;
   /** Signs anybody in under any name. Only outside production. */
-  login?: ((name: string) => Promise<DemoLogin>) | undefined;
+  login?: ((name: string, address: string) => Promise<DemoLogin>) | undefined;
 }
 
 const loginBody = z.strictObject({ name: userId });
 
 /** The demo's page at `/demo/`, and its sign-in where there is one. */
-export function mountDemo(app: Express, demo: Demo | undefined): void {
-  if (demo === undefined) return;
-  if (demo.login !== undefined) onlyPost(app, "/demo/login", signIn(demo.login));
+export function mountDemo(app: Express, demo: Demo, clientAddress: ClientAddress): void {
+  if (demo.login !== undefined) onlyPost(app, "/demo/login", signIn(demo.login, clientAddress));
   app.use(
     "/demo",
     express.static(demo.directory, { dotfiles: "ignore", cacheControl: false, setHeaders: cacheFields }),
   );
 }
 
-function signIn(login: NonNullable<Demo["login"]>): RequestHandler {
+function signIn(login: NonNullable<Demo["login"]>, clientAddress: ClientAddress): RequestHandler {
   return async (request, response) => {
     const { name } = parseWith(loginBody, await readJson(request));
-    sendJson(response, 201, await login(name));
+    sendJson(response, 201, await login(name, clientAddress(request)));
   };
 }
 

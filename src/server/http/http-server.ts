@@ -6,6 +6,7 @@ import type { Logger } from "../../runtime/logger.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import { createAuthenticate, type ApiKey } from "./api-keys.ts";
 import { apiPrefix, createBackendApi } from "./backend-api.ts";
+import { createBrokenRequestAnswer } from "./broken-request.ts";
 import { createClientAddress } from "../client-address.ts";
 import type { Demo } from "./demo.ts";
 import { headerValues } from "./headers.ts";
@@ -63,6 +64,7 @@ export function createHttpServer(deps: HttpServerDeps, options: HttpServerOption
     { ...patience, ...strictness, shouldUpgradeCallback: (request) => isWebSocket(request, server) },
     listenerOf(deps, options),
   );
+  server.on("clientError", createBrokenRequestAnswer(deps));
   return {
     name: "http server",
     server,
@@ -97,15 +99,17 @@ function isWebSocket(request: IncomingMessage, server: Server): boolean {
 
 function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestListener {
   const watch = createRequestWatch(deps);
+  const clientAddress = createClientAddress(options.trustedProxies ?? []);
   const api = createBackendApi({
     ...deps,
     authenticate: createAuthenticate(deps.apiKeys),
-    clientAddress: createClientAddress(options.trustedProxies ?? []),
+    clientAddress,
     watch,
   });
   const pages = createPages({
     ...deps,
     registry: options.hasMetrics === false ? undefined : deps.metrics.registry,
+    clientAddress,
     openapi: JSON.stringify(describeApi(deps.routes, options.version)),
     watch,
   });

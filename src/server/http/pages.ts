@@ -3,6 +3,7 @@ import helmet from "helmet";
 import type { Registry } from "prom-client";
 import { GatewayError } from "../../protocol/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
+import type { ClientAddress } from "../client-address.ts";
 import { mountDemo, type Demo } from "./demo.ts";
 import { mountDocs } from "./docs-page.ts";
 import { onlyGet } from "./only-methods.ts";
@@ -19,6 +20,7 @@ export interface PagesDeps {
   /** The API's description, as JSON. */
   openapi: string;
   demo?: Demo | undefined;
+  clientAddress: ClientAddress;
   watch: WatchRequest;
   log: Logger;
 }
@@ -31,7 +33,7 @@ export function createPages(deps: PagesDeps): Express {
   mountHealth(app, deps.readiness);
   if (deps.registry !== undefined) mountMetrics(app, deps.registry);
   mountDocs(app, deps.openapi);
-  mountDemo(app, deps.demo);
+  if (deps.demo !== undefined) mountDemo(app, deps.demo, deps.clientAddress);
   onlyGet(app, "/", (_request, response) => response.redirect(deps.demo?.login === undefined ? "/docs" : "/demo/"));
   app.use((_request, _response, next) => next(new GatewayError("not_found", "There is no such path.")));
   app.use(answerError(deps.log));

@@ -1,6 +1,9 @@
 /** Levels of a schema that are drawn; deeper ones are named by their type. */
 const deepest = 4;
 
+/** Most values of a choice that are listed; more would hide the rest of a table. */
+const longestChoice = 8;
+
 /** Follows `$ref` inside the description. */
 export function resolve(api, part) {
   if (part?.$ref === undefined) return part;
@@ -28,7 +31,7 @@ export function fieldsOf(api, given, path = "", depth = 0) {
 export function typeOf(api, given) {
   const schema = resolve(api, given) ?? {};
   if (schema.const !== undefined) return JSON.stringify(schema.const);
-  if (schema.enum) return schema.enum.join(" | ");
+  if (schema.enum) return schema.enum.length > longestChoice ? "string" : schema.enum.join(" | ");
   if (schema.oneOf ?? schema.anyOf) return (schema.oneOf ?? schema.anyOf).map((one) => typeOf(api, one)).join(" | ");
   if (schema.type === "array") return `${typeOf(api, schema.items)}[]`;
   return [schema.type ?? "any"].flat().join(" | ");
