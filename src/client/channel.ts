@@ -1,14 +1,23 @@
 import type { HistoryAnswer, Position, PresenceAnswer, PresenceChange, PublishAnswer } from "../protocol/wire.ts";
-import type { WirePublication } from "../protocol/wire.ts";
 import { Emitter, type Listener, type Off } from "./emitter.ts";
 import type { TidegateError } from "./errors.ts";
 import type { ChannelState } from "./reading.ts";
 import { withRetries } from "./requests.ts";
 import { type Link, Subscription } from "./subscription.ts";
 
-/** A publication as its reader gets it. `recovered`: it was missed and brought back. */
+/** A publication as its reader gets it, by the name of its event. */
 export type Publication<Events extends object = Record<string, unknown>> = {
-  [Name in keyof Events & string]: WirePublication<Name, Events[Name]> & { recovered: boolean };
+  [Name in keyof Events & string]: {
+    channel: string;
+    event: Name;
+    data: Events[Name];
+    publishedAt: number;
+    /** It was missed and brought back. */
+    recovered: boolean;
+    /** With `epoch` its place in the channel. Both are absent from what was sent live only, past the log. */
+    offset?: number;
+    epoch?: string;
+  };
 }[keyof Events & string];
 
 export interface ChannelEvents<Events extends object = Record<string, unknown>, Snapshot = unknown> {

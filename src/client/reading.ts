@@ -1,4 +1,4 @@
-import type { Position, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
+import type { LivePublication, Position, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
 import type { TidegateError } from "./errors.ts";
 import { fit, merge } from "./position.ts";
 
@@ -7,7 +7,7 @@ export type ChannelState = "unsubscribed" | "subscribing" | "subscribed" | "reco
 
 /** What a reader is told; channel.ts says what each means. */
 export interface ReadingEvents {
-  publication: WirePublication & { recovered: boolean };
+  publication: (WirePublication | LivePublication) & { recovered: boolean };
   snapshot: { snapshot: unknown; position: Position };
   recovered: { position: Position; count: number };
   reset: { position: Position; previous: Position; snapshot?: unknown };
@@ -97,7 +97,8 @@ export class Reading {
   }
 
   /** False where a hole showed: it has fallen behind. */
-  receive(publication: WirePublication): boolean {
+  receive(publication: WirePublication | LivePublication): boolean {
+    if (!("offset" in publication)) return this.#passOn(publication);
     if (!this.#isFollowing || this.#position === undefined) return this.#keep(publication);
     const found = fit(this.#position, publication);
     if (found === "next") this.#deliver([publication], this.#isReplaying);
@@ -134,6 +135,12 @@ export class Reading {
       if (recovered) this.#broughtBack = (this.#broughtBack ?? 0) + 1;
       this.#tell("publication", { ...publication, recovered });
     }
+  }
+
+  /** It belongs to no place in the order, so it waits for nothing. */
+  #passOn(publication: LivePublication): true {
+    this.#tell("publication", { ...publication, recovered: false });
+    return true;
   }
 
   #keep(publication: WirePublication): true {

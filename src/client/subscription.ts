@@ -1,4 +1,4 @@
-import type { Position, SubscribeAnswer, Unsubscribed, WirePublication } from "../protocol/wire.ts";
+import type { LivePublication, Position, SubscribeAnswer, Unsubscribed, WirePublication } from "../protocol/wire.ts";
 import { type Backoff, delayBefore, type Pause, pause } from "./backoff.ts";
 import { isTemporary, TidegateError } from "./errors.ts";
 import type { Pacer } from "./pacer.ts";
@@ -91,7 +91,7 @@ export class Subscription {
     this.reading.fallBehind();
   }
 
-  receive(publication: WirePublication): void {
+  receive(publication: WirePublication | LivePublication): void {
     if (this.#wish === undefined || this.reading.receive(publication)) return;
     void this.#reconcile();
   }

@@ -20,6 +20,9 @@ export interface WirePublication<Event extends string = string, Data = unknown> 
   publishedAt: number;
 }
 
+/** What was sent to whoever is there at the moment: it has no place in the log and is not recovered. */
+export type LivePublication = Omit<WirePublication, keyof Position>;
+
 export interface SubscribeRequest {
   channel: string;
   /** Where this reader stood before; without it the answer starts at the channel's present. */
@@ -145,7 +148,7 @@ export type ClientToServerEvents = {
 /** `recoveryOffset` is the string with which Socket.IO's own connection state recovery works. */
 export interface ServerToClientEvents {
   ready: (ready: Ready, recoveryOffset?: string) => void;
-  publication: (publication: WirePublication, recoveryOffset?: string) => void;
+  publication: (publication: WirePublication | LivePublication, recoveryOffset?: string) => void;
   presence: (change: PresenceChange) => void;
   unsubscribed: (unsubscribed: Unsubscribed) => void;
   "auth:expiring": (expiring: { expiresAt: number }) => void;

@@ -30,8 +30,10 @@ export interface ContractServer {
   publish(channel: string, event: string, data: unknown): WirePublication;
   /** A new epoch: what was logged is lost. */
   reset(channel: string): void;
-  /** Sends to subscribers without the log knowing, or leaves out what the log has. */
+  /** Logs a publication that no subscriber is sent. */
   lose(channel: string, event: string, data: unknown): WirePublication;
+  /** To whoever is subscribed at the moment, past the log. */
+  sendLive(channel: string, event: string, data: unknown): void;
   /** Ends every connection under the client's feet. */
   cut(): void;
   close(code: ClosingCode, overrides?: { reconnect?: boolean }): void;
@@ -191,6 +193,8 @@ export async function startContractServer(options: ContractServerOptions = {}): 
     publish,
     reset: (channel) => void log.set(channel, new ChannelLog()),
     lose: (channel, event, data) => logOf(channel).append(channel, event, data, logSize),
+    sendLive: (channel, event, data) =>
+      void io.to(channel).emit("publication", { channel, event, data, publishedAt: Date.now() }),
     cut() {
       for (const socket of io.sockets.sockets.values()) socket.conn.close(true);
     },

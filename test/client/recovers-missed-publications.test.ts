@@ -105,6 +105,25 @@ describe("a reader", () => {
     expect(lines).toEqual(["1", "2"]);
   });
 
+  it("gets what has no place in the log as it comes, and stays where it was", async () => {
+    const server = await contractServer();
+    const lobby = client(server.url).channel("chat:lobby");
+    const seen: unknown[] = [];
+    lobby.on("publication", ({ data, offset, recovered }) => seen.push([data, offset, recovered]));
+    await lobby.subscribe();
+    server.publish("chat:lobby", "said", "kept");
+    server.sendLive("chat:lobby", "said", "live only");
+    server.publish("chat:lobby", "said", "kept too");
+
+    const expected = [
+      ["kept", 1, false],
+      ["live only", undefined, false],
+      ["kept too", 2, false],
+    ];
+    await eventually(() => expect(seen).toEqual(expected));
+    expect(server.requests).toHaveLength(1);
+  });
+
   it("goes on from a position kept from before", async () => {
     const server = await contractServer();
     for (const data of [1, 2, 3]) server.publish("chat:lobby", "said", data);

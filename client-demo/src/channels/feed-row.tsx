@@ -1,4 +1,4 @@
-import type { FeedItem } from "../model/feed.ts";
+import type { FeedItem, ShownPublication } from "../model/feed.ts";
 import { dataText, timeOfDay } from "../parts/format.ts";
 
 const tags = { history: "earlier", live: undefined, recovered: "recovered" };
@@ -16,10 +16,7 @@ export function FeedRow({ item }: { item: FeedItem }) {
   const tag = tags[origin];
   return (
     <li class={`publication is-${origin}`}>
-      <span class="position" title={`offset ${publication.offset} of epoch ${publication.epoch}`}>
-        <span class="epoch">{publication.epoch.slice(0, 4)}:</span>
-        {publication.offset}
-      </span>
+      <Place publication={publication} />
       <span class="data">{dataText(publication.data)}</span>
       <span class="meta">
         {tag !== undefined && <span class="tag">{tag}</span>}
@@ -27,5 +24,20 @@ export function FeedRow({ item }: { item: FeedItem }) {
         <time dateTime={new Date(publication.publishedAt).toISOString()}>{timeOfDay(publication.publishedAt)}</time>
       </span>
     </li>
+  );
+}
+
+function Place({ publication: { epoch, offset } }: { publication: ShownPublication }) {
+  if (epoch === undefined)
+    return (
+      <span class="position" title="sent live only, past the log">
+        live
+      </span>
+    );
+  return (
+    <span class="position" title={`offset ${offset} of epoch ${epoch}`}>
+      <span class="epoch">{epoch.slice(0, 4)}:</span>
+      {offset}
+    </span>
   );
 }

@@ -1,4 +1,4 @@
-import { type Signal, signal } from "@preact/signals";
+import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import {
   type Channel,
   type ChannelState,
@@ -10,21 +10,26 @@ import {
 /** How a publication came here: before we subscribed, live, or brought back after a cut. */
 export type Origin = "history" | "live" | "recovered";
 
+export type Tone = "calm" | "good" | "bad";
+
+export type ShownPublication = Omit<Publication, "recovered">;
+
 export type FeedItem =
-  | { kind: "publication"; key: string; origin: Origin; publication: Omit<Publication, "recovered"> }
-  | { kind: "mark"; key: string; tone: "calm" | "good" | "bad"; text: string; at: number };
+  | { kind: "publication"; key: string; origin: Origin; publication: ShownPublication }
+  | { kind: "mark"; key: string; tone: Tone; text: string };
 
 /** One channel as the page shows it. */
 export interface Feed {
   readonly name: string;
   readonly channel: Channel;
-  readonly items: Signal<readonly FeedItem[]>;
-  readonly state: Signal<ChannelState>;
-  readonly position: Signal<Position | undefined>;
+  readonly items: ReadonlySignal<readonly FeedItem[]>;
+  readonly state: ReadonlySignal<ChannelState>;
+  readonly position: ReadonlySignal<Position | undefined>;
   /** Why there is no subscription, where the gateway refused it. */
-  readonly refusal: Signal<string | undefined>;
+  readonly refusal: ReadonlySignal<string | undefined>;
+  /** Set to 0 by whoever shows the feed. */
   readonly unread: Signal<number>;
-  mark(tone: "calm" | "good" | "bad", text: string): void;
+  mark(tone: Tone, text: string): void;
   retry(): void;
   stop(): void;
 }
@@ -41,38 +46,29 @@ export function createFeed(channel: Channel): Feed {
   const position = signal<Position | undefined>(undefined);
   const refusal = signal<string | undefined>(undefined);
   const unread = signal(0);
+  const nextKey = createKeys();
   let waiting: FeedItem[] = [];
-  let marks = 0;
-
-  function flush(): void {
-    items.value = [...items.value, ...waiting].slice(-mostItems);
-    position.value = channel.position;
-    waiting = [];
-  }
 
   function add(item: FeedItem): void {
     if (waiting.length === 0) setTimeout(flush, flushMs);
     if (waiting.push(item) > mostItems) waiting.shift();
-    if (item.kind === "publication" && item.origin !== "history") unread.value += 1;
   }
 
-  function mark(tone: "calm" | "good" | "bad", text: string): void {
-    marks += 1;
-    add({ kind: "mark", key: `mark-${marks}`, tone, text, at: Date.now() });
+  function flush(): void {
+    items.value = [...items.value, ...waiting].slice(-mostItems);
+    unread.value += waiting.filter(({ kind }) => kind === "publication").length;
+    position.value = channel.position;
+    waiting = [];
   }
+
+  const mark = (tone: Tone, text: string): void => add({ kind: "mark", key: nextKey(), tone, text });
 
   const offs = [
-    channel.on("publication", ({ recovered, ...publication }) =>
-      add({ kind: "publication", key: keyOf(publication), origin: recovered ? "recovered" : "live", publication }),
-    ),
-    channel.on("recovered", ({ count }) =>
-      mark(
-        "good",
-        count === 0
-          ? "Nothing was missed"
-          : `Recovered ${count} missed ${count === 1 ? "publication" : "publications"}`,
-      ),
-    ),
+    channel.on("publication", ({ recovered, ...publication }) => {
+      const origin = recovered ? "recovered" : "live";
+      add({ kind: "publication", key: placeOf(publication) ?? nextKey(), origin, publication });
+    }),
+    channel.on("recovered", ({ count }) => mark("good", recoveredText(count))),
     channel.on("reset", () => mark("bad", "What was missed is gone; going on from here")),
     channel.on("unsubscribed", ({ code, message, willReturn }) => {
       if (willReturn) mark("bad", `The gateway took the subscription away: ${message} Coming back.`);
@@ -83,26 +79,21 @@ export function createFeed(channel: Channel): Feed {
 
   async function begin(): Promise<void> {
     refusal.value = undefined;
-    try {
-      const { position: present } = await channel.subscribe();
-      position.value = channel.position;
-      if (present.offset > 0) await showHistory(present);
-    } catch (error) {
-      if (!(error instanceof TidegateError)) throw error;
-      // A refused subscription was told by the event; without its history a channel is live all the same.
-    }
+    const { position: present } = await channel.subscribe();
+    position.value = channel.position;
+    if (present.offset > 0) await showHistory(present);
   }
 
   async function showHistory(present: Position): Promise<void> {
     const { publications } = await channel.history({ limit: historyLimit });
-    const before = publications.filter(({ epoch, offset }) => epoch === present.epoch && offset <= present.offset);
-    const earlier = before.map((publication): FeedItem => {
-      return { kind: "publication", key: keyOf(publication), origin: "history", publication };
-    });
+    const earlier = publications
+      .filter(({ epoch, offset }) => epoch === present.epoch && offset <= present.offset)
+      .map((publication) => earlierItem(publication));
     items.value = [...earlier, ...items.value].slice(-mostItems);
   }
 
-  void begin();
+  const start = (): void => void begin().catch(ignoreRefusal);
+  start();
   return {
     name: channel.name,
     channel,
@@ -112,7 +103,7 @@ export function createFeed(channel: Channel): Feed {
     refusal,
     unread,
     mark,
-    retry: () => void begin(),
+    retry: start,
     stop() {
       for (const off of offs) off();
       void channel.unsubscribe();
@@ -120,4 +111,25 @@ export function createFeed(channel: Channel): Feed {
   };
 }
 
-const keyOf = ({ epoch, offset }: Position): string => `${epoch}-${offset}`;
+function createKeys(): () => string {
+  let count = 0;
+  return () => `item-${(count += 1)}`;
+}
+
+function earlierItem(publication: ShownPublication & Position): FeedItem {
+  return { kind: "publication", key: placeOf(publication) ?? "", origin: "history", publication };
+}
+
+/** Undefined for what was sent live only. */
+const placeOf = ({ epoch, offset }: ShownPublication): string | undefined =>
+  offset === undefined ? undefined : `${epoch}:${offset}`;
+
+function recoveredText(count: number): string {
+  if (count === 0) return "Nothing was missed";
+  return `Recovered ${count} missed ${count === 1 ? "publication" : "publications"}`;
+}
+
+/** A refused subscription was told by its event, and a channel without its history is live all the same. */
+function ignoreRefusal(error: unknown): void {
+  if (!(error instanceof TidegateError)) throw error;
+}

@@ -33,7 +33,7 @@ function SessionsView({ demo }: { demo: Demo }) {
     <>
       {list === undefined && <p class="hint">Asking…</p>}
       <ul class="sessions">
-        {list?.map((session) => (
+        {list?.toSorted(newestFirst).map((session) => (
           <SessionRow key={session.sessionId} session={session} onEnd={(id) => void perform(() => revoke(id))} />
         ))}
       </ul>
@@ -46,7 +46,7 @@ function SessionsView({ demo }: { demo: Demo }) {
         </button>
         {hasOthers && (
           <button type="button" class="danger" onClick={() => void perform(revokeOthers)}>
-            Sign out everywhere else
+            Sign out elsewhere
           </button>
         )}
       </div>
@@ -72,4 +72,8 @@ function SessionRow({ session, onEnd }: { session: SessionEntry; onEnd: (session
       )}
     </li>
   );
+}
+
+function newestFirst(one: SessionEntry, other: SessionEntry): number {
+  return Number(other.current) - Number(one.current) || other.createdAt - one.createdAt;
 }

@@ -12,8 +12,8 @@ export function duration(milliseconds: number): string {
   return `${(milliseconds / 1_000).toFixed(1)} s`;
 }
 
-/** The beginning of an id that nobody reads to its end. */
-export const shortened = (id: string): string => (id.length > 12 ? `${id.slice(0, 8)}…` : id);
+/** The ends of an id that nobody reads as a whole. */
+export const shortened = (id: string): string => (id.length > 14 ? `${id.slice(0, 4)}…${id.slice(-6)}` : id);
 
 /** `{ text }` as its text, anything else as JSON. */
 export function dataText(data: unknown): string {
