@@ -65,7 +65,8 @@ class CalmPublisher {
   }
 
   send_command(name: string, args: string[], done: (error?: Error | null, reply?: unknown) => void): void {
-    this.#client.call(name, args, done);
+    // ioredis tells the callback and rejects besides.
+    this.#client.call(name, args, done).catch(() => undefined);
   }
 
   /** Errors of the connection are whose who opened it. */
