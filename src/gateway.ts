@@ -99,6 +99,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
       deliver: createFanOut({ metrics }),
       tellUnsubscribed: (subscriber, channel, error) => visits.tellUnsubscribed(subscriber, channel, error),
       snapshots,
+      mayDeliver: () => control.fence.isOpen,
       clock,
       logger: log,
       onGap: (outcome) => metrics.gaps.inc({ outcome }),
@@ -106,6 +107,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     },
     limits,
   );
+  control.fence.onReopened(() => channels.repair());
   const leaderboards = createLeaderboards(
     { commands, isCluster, feed, keys, kinds, watched: (kind) => channels.watched(kind), clock, log },
     { boards: config.leaderboards },
@@ -123,6 +125,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     revocations: nodeRevocations,
     throttling,
     fence: control.fence,
+    clock,
     isDraining: () => isDraining,
   });
   const readiness = createReadiness({
@@ -188,7 +191,8 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   lifecycle.add(throttling);
   lifecycle.add(leaderboards);
   lifecycle.add({ name: "expiry", stop: () => expiry.stop() });
-  if (config.metrics !== undefined) lifecycle.add(createMetricsServer({ registry: metrics.registry, clock, log }, config.metrics));
+  if (config.metrics !== undefined)
+    lifecycle.add(createMetricsServer({ registry: metrics.registry, clock, log }, config.metrics));
   lifecycle.add({ name: "socket server", start: () => sockets.start(), stop: () => sockets.close() });
   lifecycle.add(http);
   lifecycle.add({

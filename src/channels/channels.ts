@@ -73,6 +73,8 @@ export interface ChannelsDeps {
   tellUnsubscribed: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
   /** By kind. */
   snapshots: ReadonlyMap<string, TakeSnapshot>;
+  /** False while this node may not deliver (`cluster/fence.ts`); `repair` is to be called when it may again. */
+  mayDeliver: () => boolean;
   clock: Clock;
   logger: Logger;
   onGap: (outcome: GapOutcome) => void;
@@ -103,6 +105,7 @@ export class Channels {
     this.#sequencer = new Sequencer({
       log,
       onGap,
+      mayDeliver: deps.mayDeliver,
       channels: () => this.#followed.all(),
       lost: (channel, subscribers) => this.#tellLost(channel, subscribers),
       later: (run) => void clock.after(repairAgainMs, run),

@@ -16,6 +16,8 @@ export interface SequencerDeps {
   onGap: (outcome: GapOutcome) => void;
   /** Calls back a little later: the store was away. */
   later: (run: () => void) => void;
+  /** False while this node may not deliver: it may have missed revocations. `repair` is called when it may again. */
+  mayDeliver: () => boolean;
 }
 
 interface Waiting {
@@ -50,7 +52,7 @@ export class Sequencer {
   }
 
   receive = (channel: FollowedChannel, message: FeedMessage): void => {
-    if (this.#isRepairing) return this.#wait(channel, message);
+    if (this.#isRepairing || !this.#deps.mayDeliver()) return this.#wait(channel, message);
     const placement = channel.place(message);
     if (placement === "next") return channel.pass(message);
     if (placement === "repeat") return;
@@ -74,6 +76,7 @@ export class Sequencer {
   }
 
   async #readAll(): Promise<void> {
+    if (!this.#deps.mayDeliver()) throw new Error("this node is fenced");
     const suspects = this.#takeWaiting();
     try {
       const upTo = await this.#deps.log.lastStamp();

@@ -6,6 +6,7 @@ import type { Subscriber } from "../channels/subscribers.ts";
 import type { Fence } from "../cluster/fence.ts";
 import { closing } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import { addressGroup } from "./address-group.ts";
 import type { Connection } from "./connection.ts";
@@ -20,6 +21,7 @@ export interface VisitsDeps {
   revocations: NodeRevocations;
   throttling: Pick<Throttling, "handshake" | "message" | "forget">;
   fence: Fence;
+  clock: Clock;
   isDraining: () => boolean;
 }
 
@@ -38,11 +40,22 @@ export interface Visits {
 /** Milliseconds after which a client that came to a draining node may try again; by then it is gone. */
 const drainingRetryMs = 1_000;
 
+/** Milliseconds a message waits for a node that has just thawed; a store that is away takes longer. */
+const fencePatienceMs = 1_000;
+
 export function createVisits(deps: VisitsDeps): Visits {
-  const { authenticator, channels, expiry, revocations, throttling, fence } = deps;
+  const { authenticator, channels, expiry, revocations, throttling, fence, clock } = deps;
   const watches = new WeakMap<Connection, Watch>();
   /** Which revocations had come when the identity was asked for. */
   const marks = new WeakMap<Identity, number>();
+
+  /** A node that was away answers nothing before it knows what was revoked meanwhile. */
+  async function slowly(connection: Connection, pending: MessageVerdict | Promise<MessageVerdict>): Promise<Verdict> {
+    const verdict = await pending;
+    if (!fence.isOpen) await Promise.race([fence.opened(), sleep(clock, fencePatienceMs)]);
+    if (!fence.isOpen) throw new GatewayError("unavailable", undefined, { retryAfterMs: fencePatienceMs });
+    return closeIfHopeless(connection, verdict);
+  }
 
   return {
     admit(address) {
@@ -69,7 +82,7 @@ export function createVisits(deps: VisitsDeps): Visits {
 
     throttle(connection, event) {
       const verdict = throttling.message(connection.id, connection.identity.userId, event);
-      if (verdict instanceof Promise || !fence.isOpen) return slowly(connection, verdict, fence);
+      if (verdict instanceof Promise || !fence.isOpen) return slowly(connection, verdict);
       return closeIfHopeless(connection, verdict);
     },
 
@@ -91,17 +104,6 @@ export function createVisits(deps: VisitsDeps): Visits {
 }
 
 type MessageVerdict = Verdict & { readonly close?: boolean };
-
-/** A node that was away answers nothing before it knows what was revoked meanwhile. */
-async function slowly(
-  connection: Connection,
-  pending: MessageVerdict | Promise<MessageVerdict>,
-  fence: Fence,
-): Promise<Verdict> {
-  const verdict = await pending;
-  await fence.opened();
-  return closeIfHopeless(connection, verdict);
-}
 
 function closeIfHopeless(connection: Connection, verdict: MessageVerdict): Verdict {
   if (verdict.close === true) connection.close(closing("rate_limited"));

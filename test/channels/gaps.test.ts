@@ -146,3 +146,20 @@ test("with the store away a subscription fails fast and later ones work", async 
   await channels.publish({ ...say(1), channel: "chat:other" });
   await eventually(() => expect(late.seen).toHaveLength(1));
 });
+
+test("a node that may not deliver holds everything back, and then delivers all of it in order", async () => {
+  let mayDeliver = true;
+  const { channels } = await startChannelsNode({ prefix: freshPrefix(), mayDeliver: () => mayDeliver });
+  const subscriber = recordingSubscriber();
+  await channels.subscribe(subscriber, anyone, "chat:lobby");
+  mayDeliver = false;
+  for (const n of range(1, 20)) await channels.publish(say(n));
+  channels.repair();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(subscriber.seen).toEqual([]);
+
+  mayDeliver = true;
+  channels.repair();
+
+  await eventually(() => expect(subscriber.seen.map(({ offset }) => offset)).toEqual(range(1, 20)));
+});

@@ -40,6 +40,7 @@ export interface ChannelsNodeOptions {
   snapshots?: Map<string, TakeSnapshot>;
   subscriptionsPerConnection?: number;
   lingerMs?: number;
+  mayDeliver?: () => boolean;
 }
 
 export const openKind: ChannelKindSettings = {
@@ -73,6 +74,7 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
       },
       tellUnsubscribed: (subscriber, channel, error) =>
         void (subscriber as RecordingSubscriber).unsubscribed.push({ channel, code: error.code }),
+      mayDeliver: options.mayDeliver ?? (() => true),
       snapshots: options.snapshots ?? new Map(),
       clock,
       logger: quietLog,
