@@ -1,0 +1,106 @@
+import { inject, onTestFinished } from "vitest";
+import type { TakeSnapshot } from "../../src/channels/channels.ts";
+import { createKinds } from "../../src/channels/kinds.ts";
+import { createLeaderboards, type Leaderboards } from "../../src/leaderboards/leaderboards.ts";
+import type { BoardSettings } from "../../src/leaderboards/boards.ts";
+import type { Calendar } from "../../src/leaderboards/seasons.ts";
+import type { Publication } from "../../src/channels/publication.ts";
+import { applyDiff, type BoardDiff, type BoardSnapshot } from "../../src/protocol/board.ts";
+import { createRedisConnections, type RedisClient } from "../../src/redis/connections.ts";
+import { createKeys, type Keys } from "../../src/redis/keys.ts";
+import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { reader, recordingSubscriber, startChannelsNode, type ChannelsNode } from "../support/nodes.ts";
+import { freshPrefix, quietLog } from "../support/world.ts";
+
+export interface BoardNode extends ChannelsNode {
+  leaderboards: Leaderboards;
+  keys: Keys;
+  commands: RedisClient;
+}
+
+export interface BoardNodeOptions {
+  prefix?: string;
+  boards?: Record<string, BoardSettings>;
+  calendar?: Calendar;
+  url?: string;
+}
+
+/** The leaderboards of one node with the channels they publish into, on real Redis; no socket in sight. */
+export async function startBoardNode(options: BoardNodeOptions = {}): Promise<BoardNode> {
+  const { prefix = freshPrefix(), calendar } = options;
+  const snapshots = new Map<string, TakeSnapshot>();
+  const node = await startChannelsNode({
+    prefix,
+    snapshots,
+    ...(options.url === undefined ? {} : { url: options.url }),
+  });
+  const keys = createKeys(prefix);
+  const commands = node.redis.connection("commands");
+  const leaderboards = createLeaderboards(
+    {
+      commands,
+      isCluster: node.redis.isCluster,
+      feed: createShardedFeed({ subscriber: node.redis.connection("subscriber"), clock: systemClock }),
+      keys,
+      kinds: createKinds({}),
+      watched: (kind) => node.channels.watched(kind),
+      clock: systemClock,
+      log: quietLog,
+      ...(calendar === undefined ? {} : { calendarOf: () => calendar }),
+    },
+    { boards: options.boards ?? { "*": {} } },
+  );
+  snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
+  node.channels.onSubscription((change) => leaderboards.onSubscription(change));
+  await leaderboards.start?.();
+  onTestFinished(async () => void (await leaderboards.stop?.(new AbortController().signal)));
+  return { ...node, leaderboards, keys, commands };
+}
+
+/** Leaderboards alone, for stories in which nobody subscribes. */
+export async function startBoards(
+  boards: Record<string, BoardSettings> = { "*": {} },
+): Promise<{ leaderboards: Leaderboards; commands: RedisClient; keys: Keys }> {
+  const redis = createRedisConnections({
+    address: { topology: "single", url: inject("redisUrl") },
+    nodeId: "boards",
+    log: quietLog,
+  });
+  onTestFinished(() => redis.close());
+  const commands = redis.connection("commands");
+  await redis.ready(5_000);
+  const keys = createKeys(freshPrefix());
+  const feed = { follow: async () => undefined, unfollow: () => undefined, onRestored: () => undefined };
+  const leaderboards = createLeaderboards(
+    {
+      ...{ commands, keys, feed, isCluster: false, kinds: createKinds({}), watched: () => [] },
+      ...{ clock: systemClock, log: quietLog },
+    },
+    { boards },
+  );
+  return { leaderboards, commands, keys };
+}
+
+/** Somebody who subscribes to a board and keeps it by snapshot and diffs, as a client does. */
+export interface BoardViewer {
+  /** The board at every revision there was, from the snapshot on. */
+  readonly revisions: () => BoardSnapshot[];
+  readonly board: () => BoardSnapshot;
+  readonly publications: Publication[];
+}
+
+export async function viewBoard(node: BoardNode, board: string, userId = "viewer"): Promise<BoardViewer> {
+  const subscriber = recordingSubscriber();
+  const { snapshot } = await node.channels.subscribe(subscriber, reader(userId), `leaderboard:${board}`);
+  const revisions = [snapshot as BoardSnapshot];
+  let applied = 0;
+  const catchUp = (): BoardSnapshot[] => {
+    for (; applied < subscriber.seen.length; applied += 1) {
+      const { event, data } = subscriber.seen[applied] as Publication;
+      if (event === "leaderboard.diff") revisions.push(applyDiff(revisions.at(-1)!, data as BoardDiff));
+    }
+    return revisions;
+  };
+  return { revisions: catchUp, board: () => catchUp().at(-1)!, publications: subscriber.seen };
+}
