@@ -55,7 +55,7 @@ function hasGoodTimes(
 ): boolean {
   const latest = now / 1_000 + clockToleranceSeconds;
   const hasBegun = nbf === undefined || (isFiniteNumber(nbf) && nbf <= latest);
-  return hasBegun && iat >= 0 && iat <= latest && exp > iat && exp - iat <= maxLifeSeconds;
+  return hasBegun && iat <= latest && exp > iat && exp - iat <= maxLifeSeconds;
 }
 
 function hasGoodIssuer(iss: unknown, { issuer }: ClaimRules): boolean {

@@ -101,7 +101,7 @@ export function createSessionStore({ commands, keys }: { commands: RedisClient; 
 
     async glimpse(sessionId) {
       const reply = await commands.hmget(keyOf(sessionId), "userId", "expiresAt", "lastSeenAt", "grants");
-      const [userId, expiresAt, lastSeenAt, grants] = reply as (string | null)[];
+      const [userId, expiresAt, lastSeenAt, grants] = reply;
       if (userId == null) return undefined;
       return {
         userId,

@@ -168,12 +168,17 @@ it("GET /v1/users/{userId}/sessions lists them with their connections", async ()
 
   const { body } = await call("listUserSessions", { params: { userId: "ada" } });
 
-  const channels = { subscribe: [], publish: [] };
   const { createdAt, expiresAt } = session;
   expect(body.sessions).toEqual([
     {
-      ...{ sessionId: session.sessionId, createdAt, lastSeenAt: createdAt, expiresAt },
-      ...{ roles: ["a"], channels, data: { device: "tv" }, connections: 2 },
+      sessionId: session.sessionId,
+      createdAt,
+      lastSeenAt: createdAt,
+      expiresAt,
+      roles: ["a"],
+      channels: { subscribe: [], publish: [] },
+      data: { device: "tv" },
+      connections: 2,
     },
     expect.objectContaining({ sessionId: second.session.sessionId, userAgent: "browser", connections: 0 }),
   ]);

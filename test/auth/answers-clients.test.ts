@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Identity } from "../../src/auth/identity.ts";
 import type { Revocations } from "../../src/auth/revocations.ts";
+import type { GatewayError } from "../../src/protocol/errors.ts";
 import { createAuthHandlers } from "../../src/server/handlers/auth.ts";
 import { createSessionHandlers } from "../../src/server/handlers/sessions.ts";
 import type { Connection } from "../../src/server/connection.ts";
@@ -13,7 +14,7 @@ const connectionOf = (identity: Identity): Connection => ({
   identity,
   address: "127.0.0.1",
   userAgent: undefined,
-  subscriber: { id: "socket-1" } as Connection["subscriber"],
+  subscriber: { id: "socket-1" },
   isOpen: true,
   emit: () => undefined,
   send: () => undefined,
@@ -75,15 +76,19 @@ describe("auth:refresh", () => {
     expect(renewed).toEqual([]);
   });
 
-  it.each([undefined, {}, { token: 1 }, { token: "" }, { token: "a".repeat(20_000) }, { token: "a", more: 1 }])(
-    "has one shape, not %j",
-    async (message) => {
-      const { world, call, connect } = await node();
-      const connection = await connect((await login(world)).token);
+  it.each<[string, unknown]>([
+    ["nothing", undefined],
+    ["an empty object", {}],
+    ["a number", { token: 1 }],
+    ["an empty token", { token: "" }],
+    ["20 kB", { token: "a".repeat(20_000) }],
+    ["something more", { token: "a", more: 1 }],
+  ])("has one shape, without %s", async (_, message) => {
+    const { world, call, connect } = await node();
+    const connection = await connect((await login(world)).token);
 
-      await expect(call(connection, "auth:refresh", message)).rejects.toThrow(/./);
-    },
-  );
+    await expect(call(connection, "auth:refresh", message)).rejects.toThrow(/./);
+  });
 });
 
 describe("sessions:list", () => {
@@ -140,7 +145,10 @@ describe("sessions:revoke", () => {
 
     const refusals = await Promise.all(
       [stranger.session.sessionId, `${"a".repeat(16)}.${"b".repeat(22)}`, "made-up", "__proto__"].map((sessionId) =>
-        call(connection, "sessions:revoke", { sessionId }).catch((error: Error) => ({ ...error, text: error.message })),
+        call(connection, "sessions:revoke", { sessionId }).catch((error: GatewayError) => ({
+          ...error.toBody(),
+          field: error.field,
+        })),
       ),
     );
 

@@ -67,7 +67,7 @@ describe("what ends stands in the store before any socket is closed", () => {
     const logout = await world.logouts.otherSessions(identity);
 
     expect(logout).toEqual({ revoked: 2, disconnected: 4, nodes: 4, acknowledged: 4 });
-    expect(asked.toSorted()).toEqual(others.map(({ session }) => ["session", session.sessionId, "ada"]).toSorted());
+    expect(new Set(asked)).toEqual(new Set(others.map(({ session }) => ["session", session.sessionId, "ada"])));
     expect(await codeOf(world, mine.token)).toBe("accepted");
     for (const { token } of others) expect(await codeOf(world, token)).toBe("session_expired");
   });

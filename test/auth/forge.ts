@@ -14,11 +14,17 @@ export interface Forgery {
   /** @default the tests' secret */
   key?: SigningKey;
   /** How it is really signed, whatever the header says. @default HS256 */
-  signedWith?: TokenAlgorithm | "HS384" | "HS512";
+  signedWith?: SignedWith;
 }
 
+type SignedWith = TokenAlgorithm | "HS384" | "HS512";
+
 export function forge({ header = hs256, payload, key = secret, signedWith = "HS256" }: Forgery): string {
-  const input = `${encode(header)}.${encode(payload)}`;
+  return signed(`${encode(header)}.${encode(payload)}`, key, signedWith);
+}
+
+/** Any text in place of header and payload, with a right signature. */
+export function signed(input: string, key: SigningKey = secret, signedWith: SignedWith = "HS256"): string {
   return `${input}.${signatureOf(input, key, signedWith).toString("base64url")}`;
 }
 
@@ -29,7 +35,7 @@ export function encode(part: unknown): string {
   return Buffer.from(typeof part === "string" ? part : JSON.stringify(part)).toString("base64url");
 }
 
-function signatureOf(input: string, key: SigningKey, algorithm: NonNullable<Forgery["signedWith"]>): Buffer {
+function signatureOf(input: string, key: SigningKey, algorithm: SignedWith): Buffer {
   if (typeof key === "string")
     return createHmac(`sha${algorithm.slice(2)}`, key)
       .update(input)

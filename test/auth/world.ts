@@ -20,6 +20,7 @@ export interface AuthWorldOptions {
 export async function authWorld({ clock = systemClock, sessions: options, revocations }: AuthWorldOptions = {}) {
   const { redis, keys } = await redisWorld();
   const commands = redis.connection("commands");
+  await redis.ready(5_000);
   const tokens = createTokens({ source: { type: "secret", secret } }, { clock });
   const sessions = createSessions({ store: createSessionStore({ commands, keys }), clock }, options);
   const blacklist = createTokenBlacklist({ commands, keys, clock });
