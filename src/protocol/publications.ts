@@ -40,15 +40,12 @@ const publishFields = {
 
 /** Client event `publish`, body of `POST /v1/publish`, and one item of a batch. */
 export const publishMessage = z.strictObject(publishFields).meta({ id: "Publish" });
-export type PublishMessage = z.output<typeof publishMessage>;
 
 /** Client event `subscribe`. */
 export const subscribeMessage = z.strictObject({ channel: channelName, since: position.optional() });
-export type SubscribeMessage = z.output<typeof subscribeMessage>;
 
 /** Client event `unsubscribe`. */
 export const unsubscribeMessage = z.strictObject({ channel: channelName });
-export type UnsubscribeMessage = z.output<typeof unsubscribeMessage>;
 
 const historyLimit = z.int().min(1).max(maxHistoryLimit);
 
@@ -58,7 +55,6 @@ export const historyMessage = z.strictObject({
   since: position.optional(),
   limit: historyLimit.optional(),
 });
-export type HistoryMessage = z.output<typeof historyMessage>;
 
 /**
  * Body of `POST /v1/publish/batch`. Items stay unparsed here, so that one bad item fails alone; each is then parsed with
@@ -143,18 +139,6 @@ export const publishResults = z.strictObject({ results: z.array(publishResult) }
 export const historyAnswer = z
   .strictObject({ ...place, publications: z.array(publication) })
   .meta({ id: "History", description: "The channel's current position, and publications oldest first." });
-
-/** Answer of `subscribe`. */
-export const subscribeAnswer = z.strictObject({
-  ...place,
-  recovered: z.boolean().meta({ description: "True where `publications` is everything after `since`." }),
-  publications: z.array(publication),
-  snapshot: z.unknown().optional(),
-});
-export type SubscribeAnswer = z.output<typeof subscribeAnswer>;
-
-/** Answer of `unsubscribe`. */
-export const unsubscribeAnswer = z.strictObject({ channel: place.channel });
 
 /** Answer of `GET /v1/channels`. */
 export const channelsAnswer = z.strictObject({
