@@ -9,7 +9,7 @@ import { applyDiff, type BoardDiff, type BoardSnapshot } from "../../src/protoco
 import { createRedisConnections, type RedisClient } from "../../src/redis/connections.ts";
 import { createKeys, type Keys } from "../../src/redis/keys.ts";
 import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { reader, recordingSubscriber, startChannelsNode, type ChannelsNode } from "../support/nodes.ts";
 import { freshPrefix, quietLog } from "../support/world.ts";
 
@@ -24,6 +24,8 @@ export interface BoardNodeOptions {
   boards?: Record<string, BoardSettings>;
   calendar?: Calendar;
   url?: string;
+  /** False: subscribers are served, but somebody else must tick. @default true */
+  isTicking?: boolean;
 }
 
 /** The leaderboards of one node with the channels they publish into, on real Redis; no socket in sight. */
@@ -52,8 +54,8 @@ export async function startBoardNode(options: BoardNodeOptions = {}): Promise<Bo
     { boards: options.boards ?? { "*": {} } },
   );
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
-  node.channels.onSubscription((change) => leaderboards.onSubscription(change));
-  await leaderboards.start?.();
+  if (options.isTicking ?? true) node.channels.onSubscription((change) => leaderboards.onSubscription(change));
+  if (options.isTicking ?? true) await leaderboards.start?.();
   onTestFinished(async () => void (await leaderboards.stop?.(new AbortController().signal)));
   return { ...node, leaderboards, keys, commands };
 }
@@ -61,6 +63,7 @@ export async function startBoardNode(options: BoardNodeOptions = {}): Promise<Bo
 /** Leaderboards alone, for stories in which nobody subscribes. */
 export async function startBoards(
   boards: Record<string, BoardSettings> = { "*": {} },
+  clock: Clock = systemClock,
 ): Promise<{ leaderboards: Leaderboards; commands: RedisClient; keys: Keys }> {
   const redis = createRedisConnections({
     address: { topology: "single", url: inject("redisUrl") },
@@ -75,7 +78,7 @@ export async function startBoards(
   const leaderboards = createLeaderboards(
     {
       ...{ commands, keys, feed, isCluster: false, kinds: createKinds({}), watched: () => [] },
-      ...{ clock: systemClock, log: quietLog },
+      ...{ clock, log: quietLog },
     },
     { boards },
   );
