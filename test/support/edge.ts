@@ -7,7 +7,7 @@ import type { Identity } from "../../src/auth/identity.ts";
 import { GatewayError } from "../../src/protocol/errors.ts";
 import { jsonValue } from "../../src/protocol/scalars.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import type { Logger } from "../../src/runtime/logger.ts";
+import { createLogger, type Logger } from "../../src/runtime/logger.ts";
 import type { Metrics } from "../../src/runtime/metrics.ts";
 import { createClientAddress } from "../../src/server/client-address.ts";
 import { clientHandler, type ClientHandler } from "../../src/server/client-handler.ts";
@@ -113,4 +113,26 @@ export async function connected(client: Socket): Promise<Socket> {
   failed.catch(() => undefined);
   if (!client.connected) await Promise.race([once(client, "connect"), failed]);
   return client;
+}
+
+/** A log that can be read afterwards, one object a line. */
+export function readableLog(): { log: Logger; lines: Record<string, unknown>[]; text: () => string } {
+  const texts: string[] = [];
+  const lines: Record<string, unknown>[] = [];
+  const destination = {
+    write(line: string) {
+      texts.push(line);
+      lines.push(JSON.parse(line) as Record<string, unknown>);
+    },
+  };
+  return { log: createLogger({ level: "debug", destination }), lines, text: () => texts.join("") };
+}
+
+/** A promise whose end somebody else decides. */
+export function deferred<T = void>(): {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (error: Error) => void;
+} {
+  return Promise.withResolvers<T>();
 }

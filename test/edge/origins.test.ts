@@ -1,0 +1,119 @@
+import { describe, expect, it } from "vitest";
+import { startEdge, type Edge } from "../support/edge.ts";
+import { RawPolling, RawSocket, rawRequest, statusOf, upgradeRequest } from "../support/hostile.ts";
+
+const allowedOrigins = [
+  "https://app.example",
+  "http://localhost:5173",
+  "https://app.example:8443",
+  "capacitor://localhost",
+];
+
+const foreign = [
+  "https://evil.example",
+  "null",
+  "",
+  "https://app.example.evil.com",
+  "https://evil.com/https://app.example",
+  "https://app.example@evil.com",
+  "https://user@app.example",
+  "https://app.example/path",
+  "https://app.example?x",
+  "http://app.example",
+  "https://app.example:444",
+  "https://app.example, https://evil.example",
+  "//app.example",
+  "app.example",
+  "https://aрp.example",
+  "javascript:alert(1)",
+  "file:///etc",
+];
+
+const own = [...allowedOrigins, "HTTPS://APP.EXAMPLE", "https://app.example:443", "Capacitor://LOCALHOST"];
+
+const polling = "/socket.io/?EIO=4&transport=polling";
+const websocket = "EIO=4&transport=websocket";
+const fetched = (edge: Edge, origin: string, path = polling, init: RequestInit = {}): Promise<Response> =>
+  fetch(edge.url + path, { ...init, headers: { Origin: Buffer.from(origin).toString("latin1"), ...init.headers } });
+const upgraded = async (edge: Edge, origin: string, query = websocket): Promise<number> =>
+  statusOf(await rawRequest(edge, upgradeRequest(query, { Origin: origin }), 200));
+
+describe("with a list of origins", () => {
+  it.each(foreign)("refuses %j with 403 on both transports", async (origin) => {
+    const edge = await startEdge({ allowedOrigins });
+
+    const response = await fetched(edge, origin);
+
+    expect(response.status).toBe(403);
+    expect(response.headers.get("access-control-allow-origin")).toBeNull();
+    expect(await response.json()).toMatchObject({ code: "forbidden" });
+    expect(await upgraded(edge, origin)).toBe(403);
+  });
+
+  it.each(own)("accepts %j on both transports", async (origin) => {
+    const edge = await startEdge({ allowedOrigins });
+
+    const response = await fetched(edge, origin);
+
+    expect(response.status).toBe(200);
+    expect(response.headers.get("access-control-allow-origin")).toBe(origin);
+    expect(response.headers.get("vary")).toBe("Origin");
+    expect(await upgraded(edge, origin)).toBe(101);
+  });
+
+  it("accepts whoever sends no origin: it is no browser", async () => {
+    const edge = await startEdge({ allowedOrigins });
+
+    expect((await fetch(edge.url + polling)).status).toBe(200);
+    await new RawSocket(edge).entered();
+  });
+
+  it("looks at every request of a connection, not only the first", async () => {
+    const edge = await startEdge({ allowedOrigins });
+    const client = await new RawPolling(edge).entered();
+    const path = `${polling}&sid=${client.sid}`;
+
+    const posted = await fetched(edge, "https://evil.example", path, { method: "POST", body: '42["echo",{}]' });
+
+    expect(posted.status).toBe(403);
+    expect((await fetched(edge, "https://evil.example", path)).status).toBe(403);
+    expect(await upgraded(edge, "https://evil.example", `${websocket}&sid=${client.sid}`)).toBe(403);
+    expect(edge.sockets.connections.count).toBe(1);
+  });
+
+  it("answers preflights of its own pages only", async () => {
+    const edge = await startEdge({ allowedOrigins });
+    const headers = { "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization" };
+
+    const allowed = await fetched(edge, "https://app.example", polling, { method: "OPTIONS", headers });
+    const refused = await fetched(edge, "https://evil.example", polling, { method: "OPTIONS", headers });
+
+    expect(allowed.status).toBe(204);
+    expect(allowed.headers.get("access-control-allow-origin")).toBe("https://app.example");
+    expect(allowed.headers.get("access-control-allow-headers")).toContain("Authorization");
+    expect(refused.status).toBe(403);
+    expect(refused.headers.get("access-control-allow-origin")).toBeNull();
+  });
+
+  it("lets its pages read why they were refused", async () => {
+    const edge = await startEdge({ allowedOrigins });
+
+    const response = await fetched(edge, "https://app.example", `${polling}&sid=unknown`);
+
+    expect(response.status).toBe(400);
+    expect(response.headers.get("access-control-allow-origin")).toBe("https://app.example");
+  });
+});
+
+describe("with any origin allowed", () => {
+  it.each(["https://evil.example", "null"])("accepts %s, but never with credentials", async (origin) => {
+    const edge = await startEdge({ allowedOrigins: "*" });
+
+    const response = await fetched(edge, origin);
+
+    expect(response.status).toBe(200);
+    expect(response.headers.get("access-control-allow-origin")).toBe("*");
+    expect(response.headers.get("access-control-allow-credentials")).toBeNull();
+    expect(await upgraded(edge, origin)).toBe(101);
+  });
+});
