@@ -28,9 +28,12 @@ export function instrument(client: RedisClient, role: RedisRole, metrics: RedisM
       const begun = performance.now();
       command.promise.then(
         () => isTimed && latency.observe((performance.now() - begun) / 1_000),
-        () => errors.inc(),
+        (error: unknown) => isOfScripts(error) || errors.inc(),
       );
     }
     return send(command, ...rest);
   };
 }
+
+/** How `scripts.ts` learns that Redis does not have a script yet: the next command brings it. */
+const isOfScripts = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");

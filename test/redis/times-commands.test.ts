@@ -11,12 +11,13 @@ it("every command is timed once and every failure counted, by the role of its co
     metrics,
   });
   onTestFinished(() => redis.close());
+  const commands = redis.connection("commands");
   await redis.ready(5_000);
   const before = await countOf(metrics, "commands");
 
-  const commands = redis.connection("commands");
   await Promise.all([commands.ping(), commands.echo("a"), commands.echo("b")]);
   await expect(commands.call("NOSUCH")).rejects.toThrow();
+  await expect(commands.evalsha("0".repeat(40), 0)).rejects.toThrow("NOSCRIPT");
   await redis.connection("control-publisher").ping();
 
   expect((await countOf(metrics, "commands")) - before).toBe(3);
