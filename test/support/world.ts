@@ -16,6 +16,7 @@ export async function redisWorld(): Promise<{ redis: RedisConnections; keys: Key
     log: quietLog,
   });
   onTestFinished(() => redis.close());
+  redis.connection("commands");
   await redis.ready(5_000);
   return { redis, keys: createKeys(prefix), prefix };
 }
