@@ -65,7 +65,7 @@ export class HeldLease implements Lease {
   }
 
   isHeld(): boolean {
-    if (!this.#isOver && this.#clock.monotonic() >= this.#heldUntil) this.#lose("it was not renewed in time");
+    if (this.#clock.monotonic() >= this.#heldUntil) this.#lose("it was not renewed in time");
     return !this.#isOver;
   }
 
@@ -88,7 +88,9 @@ export class HeldLease implements Lease {
   #believe(askedAt: number): number {
     const until = askedAt + this.#ttlMs * believedFor;
     this.#cancelEnd();
-    this.#cancelEnd = this.#clock.after(until - this.#clock.monotonic(), () => void this.isHeld());
+    this.#cancelEnd = this.#clock.after(until - this.#clock.monotonic(), () =>
+      this.#lose("it was not renewed in time"),
+    );
     return until;
   }
 
