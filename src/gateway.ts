@@ -76,7 +76,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     nodeId,
     onGrown: (pull) => feed.follow(keys.controlFeed(), pull),
     perform: (command) => nodeRevocations.perform(command),
-    onDead: (nodes) => log.warn({ nodes }, "nodes died"),
+    onDead: async (node) => log.warn({ node }, "a node died"),
     onForgotten: () => log.error({}, "away for longer than control commands are kept"),
   });
   const revocations = createRevocations(control);

@@ -2,21 +2,24 @@
 -- What it renews and what it reads are one moment, so a node whose lease stands knows every command that was given while
 -- it was asked for.
 --
--- KEYS  1 nodes (sorted set, score: end of lease in ms)  2 control log (stream)
+-- KEYS  1 nodes (sorted set, score: end of lease in ms)  2 control log (stream)  3 graves (sorted set, score: ms of death)
 -- ARGV  1 node  2 lease (ms), 0 to leave  3 id of the last command followed, '' to begin at the end
 --       4 ms that a command is kept
 -- Returns { last id, { living node, ... }, { dead node, ... }, { id, command, id, command, ... } }. A dead node is told
--- to exactly one beat, which removes it.
-local nodes, log = KEYS[1], KEYS[2]
+-- to every beat until somebody has cleaned up after it and removed it from the graves.
+local nodes, log, graves = KEYS[1], KEYS[2], KEYS[3]
 local node, lease, followed, keep = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local nowText = string.format('%.0f', now)
 
 if lease > 0 then redis.call('ZADD', nodes, string.format('%.0f', now + lease), node)
 else redis.call('ZREM', nodes, node) end
 
-local dead = redis.call('ZRANGEBYSCORE', nodes, '-inf', string.format('%.0f', now))
-if #dead > 0 then redis.call('ZREM', nodes, unpack(dead)) end
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', nodes, '-inf', nowText)) do
+  redis.call('ZREM', nodes, dead)
+  redis.call('ZADD', graves, nowText, dead)
+end
 redis.call('XTRIM', log, 'MINID', '~', string.format('%.0f', now - keep))
 
 local commands = {}
@@ -29,4 +32,4 @@ if followed ~= '' then
     lastId = entry[1]
   end
 end
-return { lastId, redis.call('ZRANGE', nodes, 0, -1), dead, commands }
+return { lastId, redis.call('ZRANGE', nodes, 0, -1), redis.call('ZRANGE', graves, 0, 15), commands }

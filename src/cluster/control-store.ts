@@ -12,7 +12,7 @@ export interface LoggedCommand {
 export interface Beat {
   lastId: string;
   living: string[];
-  /** Nodes whose lease had ended; told to one node only. */
+  /** Nodes whose lease has ended, told until they are buried; at most 16. */
   dead: string[];
   /** Given since the command followed last, at most 1000. */
   commands: LoggedCommand[];
@@ -28,6 +28,8 @@ export interface ControlStore {
   beat(node: string, followed: string | undefined): Promise<Beat>;
   /** Ends the node's lease. */
   leave(node: string): Promise<void>;
+  /** The living have cleaned up after a dead node: it is told no more. */
+  bury(node: string): Promise<void>;
   command(json: string): Promise<{ id: string; asked: string[] }>;
   answer(commandId: string, node: string, count: number): Promise<void>;
   /** Answers so far, by node. */
@@ -35,7 +37,7 @@ export interface ControlStore {
 }
 
 /** Milliseconds a node lives on after its last heartbeat. */
-export const leaseMs = 3_000;
+export const leaseMs = 2_000;
 /** Milliseconds a command is kept; a node that was away for longer ends its connections (see `control.ts`). */
 export const keepCommandsMs = 3_600_000;
 const answersTtlSeconds = 60;
@@ -44,7 +46,7 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
   const beatScript = loadScript(commands, new URL("./beat.lua", import.meta.url));
   const commandScript = loadScript(commands, new URL("./command.lua", import.meta.url));
   const beat = (node: string, lease: number, followed: string) =>
-    beatScript.run([keys.nodes(), keys.controlLog()], [node, lease, followed, keepCommandsMs]);
+    beatScript.run([keys.nodes(), keys.controlLog(), keys.graves()], [node, lease, followed, keepCommandsMs]);
 
   return {
     async beat(node, followed) {
@@ -60,6 +62,9 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
     },
     async leave(node) {
       await beat(node, 0, "");
+    },
+    async bury(node) {
+      await commands.zrem(keys.graves(), node);
     },
     async command(json) {
       const [id, ...asked] = (await commandScript.run(

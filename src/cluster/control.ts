@@ -28,13 +28,13 @@ export interface ControlDeps {
   onGrown: (pull: () => void) => Promise<void>;
   /** Carries a command out on this node, at once, and says how many it met. Commands may come twice. */
   perform: (command: ControlCommand) => number;
-  /** Nodes that died; told to one node of the cluster. */
-  onDead: (nodes: readonly string[]) => void;
+  /** Cleans up after a dead node; every living node is asked to, and asked again where it fails. */
+  onDead: (node: string) => Promise<void>;
   /** The node was away for longer than commands are kept: it cannot know what it missed. */
   onForgotten: () => void;
 }
 
-const beatEveryMs = 1_000;
+const beatEveryMs = 500;
 /** Between two looks at the answers of a command. */
 const lookEveryMs = 5;
 
@@ -45,9 +45,9 @@ const lookEveryMs = 5;
  */
 export class Control {
   readonly fence: Fence;
-  /** Names this run of the node: a restarted node is another. */
-  readonly incarnation: string;
   readonly #deps: ControlDeps;
+  readonly #burying = new Set<string>();
+  #incarnation: string;
   #followed: string | undefined;
   #followedAt = Number.POSITIVE_INFINITY;
   #living: readonly string[] = [];
@@ -57,8 +57,13 @@ export class Control {
 
   constructor(deps: ControlDeps) {
     this.#deps = deps;
-    this.incarnation = `${deps.nodeId}/${randomUUID().slice(0, 8)}`;
+    this.#incarnation = incarnationOf(deps);
     this.fence = createFence(deps.clock, leaseMs);
+  }
+
+  /** Names this node while its lease stands; a node that restarted, or was given up and came back, is another. */
+  get incarnation(): string {
+    return this.#incarnation;
   }
 
   /** Nodes whose leases stood at the last heartbeat, by incarnation. */
@@ -75,7 +80,7 @@ export class Control {
   async stop(): Promise<void> {
     this.#cancelBeat?.();
     await this.#pulling;
-    await this.#deps.store.leave(this.incarnation);
+    await this.#deps.store.leave(this.#incarnation);
   }
 
   /** Has every living node carry the command out. Store errors as they come: then it is not known who did. */
@@ -107,7 +112,8 @@ export class Control {
   async #beat(): Promise<void> {
     this.#mustPullAgain = false;
     const sentAt = this.#deps.clock.monotonic();
-    const beat = await this.#deps.store.beat(this.incarnation, this.#followed);
+    if (this.#followed !== undefined && !this.fence.isOpen) this.#incarnation = incarnationOf(this.#deps);
+    const beat = await this.#deps.store.beat(this.#incarnation, this.#followed);
     this.#checkContinuity(beat, sentAt);
     for (const command of beat.commands) this.#carryOut(command);
     this.#followed = beat.lastId;
@@ -115,7 +121,19 @@ export class Control {
     this.#living = beat.living;
     if (beat.commands.length === mostCommands) return void (this.#mustPullAgain = true);
     this.fence.renew(sentAt);
-    if (beat.dead.length > 0) this.#deps.onDead(beat.dead);
+    for (const node of beat.dead) this.#bury(node);
+  }
+
+  #bury(node: string): void {
+    if (this.#burying.has(node)) return;
+    this.#burying.add(node);
+    this.#deps
+      .onDead(node)
+      .then(() => this.#deps.store.bury(node))
+      .catch((error: unknown) =>
+        this.#deps.log.warn({ dead: node, reason: String(error) }, "cleaning up after a dead node failed"),
+      )
+      .finally(() => this.#burying.delete(node));
   }
 
   /** Says so where this node cannot know all that was given since it last read. */
@@ -133,11 +151,14 @@ export class Control {
     const command = parseCommand(json);
     if (command === undefined) return this.#deps.log.warn({ id }, "control command of a foreign form ignored");
     const count = this.#deps.perform(command);
-    this.#deps.store.answer(id, this.incarnation, count).catch((error: unknown) => {
+    this.#deps.store.answer(id, this.#incarnation, count).catch((error: unknown) => {
       this.#deps.log.warn({ id, type: command.type, reason: String(error) }, "control command done but not answered");
     });
   }
 }
+
+const incarnationOf = ({ nodeId, clock }: ControlDeps): string =>
+  `${nodeId}/${clock.now().toString(36)}-${randomUUID().slice(0, 8)}`;
 
 /** As many as one heartbeat brings. */
 const mostCommands = 1_000;

@@ -26,7 +26,7 @@ export interface RedisConnections {
   readonly isCluster: boolean;
   /** The connection of this role, opened on first use and closed by `close`. */
   connection(role: RedisRole): RedisClient;
-  /** Resolves when every connection opened so far has answered once; rejects after `timeoutMs`. */
+  /** Resolves when `commands` and every connection opened so far have answered once; rejects after `timeoutMs`. */
   ready(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -58,6 +58,7 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
     isCluster: address.topology === "cluster",
     connection,
     async ready(timeoutMs) {
+      connection("commands");
       await Promise.all([...open.values()].map((client) => answered(client, timeoutMs)));
     },
     async close() {

@@ -93,6 +93,22 @@ export interface Keys {
   /** Hash node → count, the answers to one control command; TTL: a minute; tag: the command. */
   controlAnswers(commandId: string): string;
 
+  /** Sorted set of nodes that died and are not yet cleaned up after, by time of death; no TTL (emptied by the living); tag: control. */
+  graves(): string;
+
+  /** Hash user → `node=count;…`, and '' → revision; TTL: two days, renewed by each change and by nodes; tag: channel. */
+  channelMembers(channel: string): string;
+  /** Sharded pub/sub channel of changes in a channel's members; tag: channel. */
+  membersFeed(channel: string): string;
+  /** Set of the channels in whose members a node stands; TTL: as those; tag: node. */
+  nodeMemberships(node: string): string;
+  /** Sorted set of the channels read on a node, all of score 0, for paging by name; TTL: two days, renewed; tag: node. */
+  nodeChannels(node: string): string;
+  /** Hash channel → subscribers on a node; TTL and tag as above. */
+  nodeChannelCounts(node: string): string;
+  /** Hash `<node>|<session>` → connections of a user; TTL: two days, renewed by each change and by nodes; tag: user. */
+  userConnections(userTag: string): string;
+
   /** `<prefix>:<name>` for keys that exist once, such as a stream of commands. */
   single(name: string): string;
   /** `<prefix>:{<room>:<id>}:<part>`; what the methods above are made of, for rooms that come later. */
@@ -142,6 +158,13 @@ export function createKeys(prefix: string): Keys {
     controlLog: () => of("cluster", "control", "log"),
     controlFeed: () => of("cluster", "control", "feed"),
     controlAnswers: (commandId) => of("control", commandId, "answers"),
+    graves: () => of("cluster", "control", "graves"),
+    channelMembers: (channel) => of("ch", channel, "members"),
+    membersFeed: (channel) => of("ch", channel, "members-feed"),
+    nodeMemberships: (node) => of("node", node, "memberships"),
+    nodeChannels: (node) => of("node", node, "channels"),
+    nodeChannelCounts: (node) => of("node", node, "channel-counts"),
+    userConnections: (userTag) => of("user", userTag, "connections"),
     single: (name) => `${prefix}:${name}`,
     of,
   };

@@ -10,6 +10,9 @@ interface TestNode {
   control: Control;
   performed: ControlCommand[];
   dead: string[];
+  /** As if the process were frozen, but for its tests. */
+  pause(): void;
+  resume(): void;
 }
 
 /** Nodes of one gateway, each with its heartbeat; none has sockets. */
@@ -20,19 +23,23 @@ async function startNodes(count: number): Promise<TestNode[]> {
   for (let n = 1; n <= count; n++) {
     const performed: ControlCommand[] = [];
     const dead: string[] = [];
+    const store = createControlStore({ commands, keys });
+    let thaw = Promise.resolve();
+    let resume = (): void => undefined;
     const control = new Control({
-      store: createControlStore({ commands, keys }),
+      store: { ...store, beat: (...args) => thaw.then(() => store.beat(...args)) },
       clock: systemClock,
       log: quietLog,
       nodeId: `n${n}`,
       onGrown: async () => undefined,
       perform: (command) => performed.push(command) && n,
-      onDead: (names) => void dead.push(...names),
+      onDead: async (name) => void dead.push(name),
       onForgotten: () => undefined,
     });
     await control.start();
     onTestFinished(() => control.stop());
-    nodes.push({ control, performed, dead });
+    const pause = (): void => void (thaw = new Promise((resolve) => (resume = resolve)));
+    nodes.push({ control, performed, dead, pause, resume: () => resume() });
   }
   return nodes;
 }
@@ -61,21 +68,31 @@ describe("a control command", () => {
     expect(await nodes[0]!.control.command({ type: "test" })).toEqual({ count: 1, nodes: 1, acknowledged: 1 });
   });
 
-  test("a node that fell silent is named as not confirmed, and told dead to one other", async () => {
+  test("a node that fell silent is asked but does not confirm, and is told dead until it is buried", async () => {
     const { redis, keys } = await redisWorld();
     const store = createControlStore({ commands: redis.connection("commands"), keys });
     await store.beat("silent", undefined);
     await store.beat("caller", undefined);
+    expect((await store.command("{}")).asked.toSorted()).toEqual(["caller", "silent"]);
 
-    const { asked } = await store.command("{}");
+    await eventually(async () => expect((await store.beat("caller", undefined)).dead).toEqual(["silent"]));
+    expect((await store.beat("other", undefined)).dead).toEqual(["silent"]);
+    await store.bury("silent");
 
-    expect(asked.toSorted()).toEqual(["caller", "silent"]);
-    const dead = await eventually(async () => {
-      const found = [...(await store.beat("caller", undefined)).dead, ...(await store.beat("other", undefined)).dead];
-      expect(found).toEqual(["silent"]);
-      return found;
-    });
-    expect(dead).toEqual(["silent"]);
+    expect(await store.beat("caller", undefined)).toMatchObject({ dead: [], living: ["other", "caller"].toSorted() });
+  });
+
+  test("living nodes clean up after a dead one, and one that was given up comes back under another name", async () => {
+    const [first, second] = await startNodes(2);
+    const before = second!.control.incarnation;
+    second!.pause();
+
+    await eventually(() => expect(first!.dead).toContain(before));
+    second!.resume();
+
+    await eventually(() => expect(second!.control.fence.isOpen).toBe(true));
+    expect(second!.control.incarnation).not.toBe(before);
+    await eventually(() => expect(first!.control.living).toContain(second!.control.incarnation));
   });
 });
 
