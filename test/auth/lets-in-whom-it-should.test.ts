@@ -1,13 +1,7 @@
 import { connect, createServer, type Socket } from "node:net";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
-import { createAuthenticator } from "../../src/auth/authenticator.ts";
-import { createSessionStore } from "../../src/auth/session-store.ts";
-import { createSessions } from "../../src/auth/sessions.ts";
 import { tagOfSession } from "../../src/auth/session-id.ts";
-import { createTokenBlacklist } from "../../src/auth/token-blacklist.ts";
-import { createRedisConnections } from "../../src/redis/connections.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { eventually, quietLog } from "../support/world.ts";
+import { eventually } from "../support/world.ts";
 import { claims, forge } from "./forge.ts";
 import { authWorld, login, type AuthWorld } from "./world.ts";
 
@@ -189,21 +183,10 @@ describe("while Redis is away nobody is let in", () => {
       },
     ],
   ])("%s", async (_, breakIt) => {
-    const world = await authWorld();
-    const { token } = await login(world);
     const road = await brokenRoad();
-    const address = { topology: "single", url: road.url } as const;
-    const redis = createRedisConnections({ address, nodeId: "broken", log: quietLog });
-    onTestFinished(() => redis.close());
-    const commands = redis.connection("commands");
-    await redis.ready(5_000);
-    const store = createSessionStore({ commands, keys: world.keys });
-    const authenticator = createAuthenticator({
-      tokens: world.tokens,
-      sessions: createSessions({ store, clock: systemClock }),
-      blacklist: createTokenBlacklist({ commands, keys: world.keys, clock: systemClock }),
-      clock: systemClock,
-    });
+    const behind = await authWorld({ redis: { topology: "single", url: road.url } });
+    const { token } = await login(behind);
+    const { authenticator } = behind;
     expect(await codeOf(authenticator.authenticate(token))).toBe("accepted");
 
     breakIt(road);

@@ -1,3 +1,4 @@
+import { onTestFinished } from "vitest";
 import { createAuthenticator } from "../../src/auth/authenticator.ts";
 import { createLogouts } from "../../src/auth/logout.ts";
 import type { Disconnection, Revocations } from "../../src/auth/revocations.ts";
@@ -5,8 +6,10 @@ import { createSessionStore } from "../../src/auth/session-store.ts";
 import { createSessions, type SessionOptions } from "../../src/auth/sessions.ts";
 import { createTokenBlacklist } from "../../src/auth/token-blacklist.ts";
 import { createTokens } from "../../src/auth/tokens.ts";
+import { createRedisConnections, type RedisAddress, type RedisConnections } from "../../src/redis/connections.ts";
+import { createKeys, type Keys } from "../../src/redis/keys.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
-import { redisWorld } from "../support/world.ts";
+import { freshPrefix, quietLog, redisWorld } from "../support/world.ts";
 import { secret } from "./forge.ts";
 
 export interface AuthWorldOptions {
@@ -14,11 +17,14 @@ export interface AuthWorldOptions {
   sessions?: SessionOptions;
   /** @default none live anywhere, two nodes that answer */
   revocations?: Revocations;
+  /** @default the run's Redis */
+  redis?: RedisAddress;
 }
 
 /** The whole auth room on real Redis, under a prefix of its own. */
-export async function authWorld({ clock = systemClock, sessions: options, revocations }: AuthWorldOptions = {}) {
-  const { redis, keys } = await redisWorld();
+export async function authWorld(world: AuthWorldOptions = {}) {
+  const { clock = systemClock, sessions: options, revocations, redis: address } = world;
+  const { redis, keys } = address === undefined ? await redisWorld() : redisAt(address);
   const commands = redis.connection("commands");
   await redis.ready(5_000);
   const tokens = createTokens({ source: { type: "secret", secret } }, { clock });
@@ -27,6 +33,12 @@ export async function authWorld({ clock = systemClock, sessions: options, revoca
   const authenticator = createAuthenticator({ tokens, sessions, blacklist, clock });
   const logouts = createLogouts({ sessions, tokens, blacklist, revocations: revocations ?? nobodyLive });
   return { redis, commands, keys, clock, tokens, sessions, blacklist, authenticator, logouts };
+}
+
+function redisAt(address: RedisAddress): { redis: RedisConnections; keys: Keys } {
+  const redis = createRedisConnections({ address, nodeId: "test", log: quietLog });
+  onTestFinished(() => redis.close());
+  return { redis, keys: createKeys(freshPrefix()) };
 }
 
 export type AuthWorld = Awaited<ReturnType<typeof authWorld>>;
