@@ -20,13 +20,18 @@ export async function start(host: Host): Promise<number> {
   return (await drained) ? exitCodes.fine : exitCodes.failed;
 }
 
+/** Ctrl-C under `npm start` comes twice within a moment: from the terminal, and from npm, which passes it on. */
+const sameSignalMs = 100;
+
 /** Resolves when the node has drained after the first signal: true where it met the deadline. A second one ends it at once. */
 function drainOnSignal(host: Host, gateway: Gateway, log: Logger): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    let isDraining = false;
+    let first: { signal: string; at: number } | undefined;
     host.onSignal((signal) => {
-      if (isDraining) return host.exit(exitCodes.failed);
-      isDraining = true;
+      const at = performance.now();
+      if (first?.signal === signal && at - first.at < sameSignalMs) return;
+      if (first !== undefined) return host.exit(exitCodes.failed);
+      first = { signal, at };
       log.info({ signal }, "draining");
       gateway.drain().then(resolve, reject);
     });
