@@ -4,17 +4,21 @@
 --
 -- KEYS  1 nodes (sorted set, score: end of lease in ms)  2 control log (stream)  3 graves (sorted set, score: ms of death)
 -- ARGV  1 node  2 lease (ms), 0 to leave  3 id of the last command followed, '' to begin at the end
---       4 ms that a command is kept
--- Returns { last id, { living node, ... }, { dead node, ... }, { id, command, id, command, ... } }. A dead node is told
--- to every beat until somebody has cleaned up after it and removed it from the graves.
+--       4 ms that a command is kept  5 '1' where the node has beaten before under this name
+-- Returns { last id, { living node, ... }, { dead node, ... }, { id, command, id, command, ... }, isLapsed }. A dead node
+-- is told to every beat until somebody has cleaned up after it and removed it from the graves. isLapsed is 1 where the
+-- node's lease had ended before this beat: others clean up after it, so it is not renewed and comes back as another.
 local nodes, log, graves = KEYS[1], KEYS[2], KEYS[3]
 local node, lease, followed, keep = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local nowText = string.format('%.0f', now)
 
+local leaseEnd = tonumber(redis.call('ZSCORE', nodes, node) or 0)
+local isLapsed = ARGV[5] == '1' and lease > 0 and leaseEnd <= now
+if isLapsed then lease = -1 end
 if lease > 0 then redis.call('ZADD', nodes, string.format('%.0f', now + lease), node)
-else redis.call('ZREM', nodes, node) end
+elseif lease == 0 then redis.call('ZREM', nodes, node) end
 
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', nodes, '-inf', nowText)) do
   redis.call('ZREM', nodes, dead)
@@ -32,4 +36,4 @@ if followed ~= '' then
     lastId = entry[1]
   end
 end
-return { lastId, redis.call('ZRANGE', nodes, 0, -1), redis.call('ZRANGE', graves, 0, 15), commands }
+return { lastId, redis.call('ZRANGE', nodes, 0, -1), redis.call('ZRANGE', graves, 0, 15), commands, isLapsed and 1 or 0 }

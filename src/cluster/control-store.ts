@@ -16,6 +16,8 @@ export interface Beat {
   dead: string[];
   /** Given since the command followed last, at most 1000. */
   commands: LoggedCommand[];
+  /** The lease had ended before; it was not renewed, and the node must come back as another. */
+  isLapsed: boolean;
 }
 
 /**
@@ -24,8 +26,11 @@ export interface Beat {
  * counted, or its lease had ended, and then it reads the command with the beat that renews the lease.
  */
 export interface ControlStore {
-  /** `followed`: id of the last command followed; undefined begins at the log's end. */
-  beat(node: string, followed: string | undefined): Promise<Beat>;
+  /**
+   * `followed`: id of the last command followed; undefined begins at the log's end. `hasBeaten`: this is not the first
+   * beat under this name.
+   */
+  beat(node: string, followed: string | undefined, hasBeaten?: boolean): Promise<Beat>;
   /** Ends the node's lease. */
   leave(node: string): Promise<void>;
   /** The living have cleaned up after a dead node: it is told no more. */
@@ -45,20 +50,19 @@ const answersTtlSeconds = 60;
 export function createControlStore({ commands, keys }: { commands: RedisClient; keys: Keys }): ControlStore {
   const beatScript = loadScript(commands, new URL("./beat.lua", import.meta.url));
   const commandScript = loadScript(commands, new URL("./command.lua", import.meta.url));
-  const beat = (node: string, lease: number, followed: string) =>
-    beatScript.run([keys.nodes(), keys.controlLog(), keys.graves()], [node, lease, followed, keepCommandsMs]);
+  const beat = (node: string, lease: number, followed: string, hasBeaten = false) =>
+    beatScript.run(
+      [keys.nodes(), keys.controlLog(), keys.graves()],
+      [node, lease, followed, keepCommandsMs, hasBeaten ? 1 : 0],
+    );
 
   return {
-    async beat(node, followed) {
-      const [lastId, living, dead, flat] = (await beat(node, leaseMs, followed ?? "")) as [
-        string,
-        string[],
-        string[],
-        string[],
-      ];
+    async beat(node, followed, hasBeaten) {
+      const reply = await beat(node, leaseMs, followed ?? "", hasBeaten);
+      const [lastId, living, dead, flat, isLapsed] = reply as [string, string[], string[], string[], number];
       const logged: LoggedCommand[] = [];
       for (let i = 0; i + 1 < flat.length; i += 2) logged.push({ id: flat[i] as string, json: flat[i + 1] as string });
-      return { lastId, living, dead, commands: logged };
+      return { lastId, living, dead, commands: logged, isLapsed: isLapsed === 1 };
     },
     async leave(node) {
       await beat(node, 0, "");

@@ -48,6 +48,7 @@ export class Control {
   readonly #deps: ControlDeps;
   readonly #burying = new Set<string>();
   #incarnation: string;
+  #hasBeaten = false;
   #followed: string | undefined;
   #followedAt = Number.POSITIVE_INFINITY;
   #living: readonly string[] = [];
@@ -112,14 +113,15 @@ export class Control {
   async #beat(): Promise<void> {
     this.#mustPullAgain = false;
     const sentAt = this.#deps.clock.monotonic();
-    if (this.#followed !== undefined && !this.fence.isOpen) this.#incarnation = incarnationOf(this.#deps);
-    const beat = await this.#deps.store.beat(this.#incarnation, this.#followed);
+    const beat = await this.#deps.store.beat(this.#incarnation, this.#followed, this.#hasBeaten);
+    this.#hasBeaten = !beat.isLapsed;
     this.#checkContinuity(beat, sentAt);
     for (const command of beat.commands) this.#carryOut(command);
     this.#followed = beat.lastId;
     this.#followedAt = sentAt;
     this.#living = beat.living;
-    if (beat.commands.length === mostCommands) return void (this.#mustPullAgain = true);
+    if (beat.isLapsed) this.#incarnation = incarnationOf(this.#deps);
+    if (beat.isLapsed || beat.commands.length === mostCommands) return void (this.#mustPullAgain = true);
     this.fence.renew(sentAt);
     for (const node of beat.dead) this.#bury(node);
   }
