@@ -1,0 +1,28 @@
+import { z } from "zod";
+import { scoreBody, scoreCommand } from "./leaderboards.ts";
+import { orderFields, orderId } from "./orders.ts";
+import { publishMessage } from "./publications.ts";
+import { idempotencyKey, sessionId, userId } from "./scalars.ts";
+import { disconnectBody } from "./sessions.ts";
+
+/** What backends may ask through the commands stream: `type`, and the fields of the matching HTTP call. */
+const key = { idempotencyKey: idempotencyKey.optional() };
+
+const schemas = [
+  z.strictObject({ type: z.literal("publish"), ...publishMessage.shape }),
+  z.strictObject({ type: z.literal("order.create"), ...orderFields.create }),
+  z.strictObject({ type: z.literal("order.event"), orderId, ...orderFields.event }),
+  z.strictObject({ type: z.literal("order.signal"), orderId, ...orderFields.signal }),
+  z.strictObject({
+    type: z.literal("score.submit"),
+    ...scoreCommand.shape,
+    idempotencyKey: scoreBody.shape.idempotencyKey,
+  }),
+  z.strictObject({ type: z.literal("session.revoke"), sessionId, ...key }),
+  z.strictObject({ type: z.literal("user.disconnect"), userId, ...disconnectBody.unwrap().shape, ...key }),
+] as const;
+
+export const command = z.discriminatedUnion("type", schemas).meta({ id: "Command" });
+export type Command = z.output<typeof command>;
+export type CommandType = Command["type"];
+export type CommandOf<T extends CommandType> = Extract<Command, { type: T }>;

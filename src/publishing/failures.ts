@@ -1,0 +1,30 @@
+import type { CommandType } from "../protocol/commands.ts";
+import { GatewayError, type ErrorCode } from "../protocol/errors.ts";
+import { isOutage } from "../redis/outage.ts";
+
+/** Why a command was not performed, and what that means for trying again. */
+export interface Failure {
+  /**
+   * `refused`: will not succeed as it stands; `trouble`: may succeed later, so many tries are given to it; `away`: the
+   * store cannot be reached, which is no fault of the command and costs it no try.
+   */
+  kind: "refused" | "trouble" | "away";
+  code: ErrorCode;
+  reason: string;
+}
+
+const mayPass: ReadonlySet<ErrorCode> = new Set(["unavailable", "internal", "rate_limited", "draining"]);
+
+/** `type` is undefined where the entry was no command: nothing can mend that. */
+export function toFailure(type: CommandType | undefined, error: unknown): Failure {
+  if (isOutage(error) || (error instanceof GatewayError && isOutage(error.cause))) {
+    return { kind: "away", code: "unavailable", reason: "The store cannot be reached." };
+  }
+  if (!(error instanceof GatewayError)) return { kind: "trouble", code: "internal", reason: String(error) };
+  const isTrouble = type !== undefined && (mayPass.has(error.code) || isEarly(type, error.code));
+  return { kind: isTrouble ? "trouble" : "refused", code: error.code, reason: error.message };
+}
+
+/** An order that is not there yet may be on its way through another door. */
+const isEarly = (type: CommandType, code: ErrorCode): boolean =>
+  code === "not_found" && (type === "order.event" || type === "order.signal");

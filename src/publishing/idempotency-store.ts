@@ -1,0 +1,42 @@
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import { loadScript } from "../redis/scripts.ts";
+
+/** What was found where a write with an idempotency key begins. */
+export type Begun =
+  /** `run`: the caller is the first, and has the key for a while; `wait`: another is at it. */
+  { outcome: "run" | "wait" | "conflict" } | { outcome: "done"; answer: string };
+
+/**
+ * Writes and their answers by idempotency key. Of those who begin at once one runs; the answer it leaves is what all
+ * others get. The first has the key for `claimMs` and renews that while it runs; where it dies, the next to ask runs.
+ */
+export interface IdempotencyStore {
+  begin(scope: string, key: string, fingerprint: string, holder: string): Promise<Begun>;
+  renew(scope: string, key: string, holder: string): Promise<void>;
+  /** Leaves the answer; without one the key is as if it had never been used. */
+  end(scope: string, key: string, holder: string, answer: string | undefined): Promise<void>;
+}
+
+export function createIdempotencyStore(
+  { commands, keys }: { commands: RedisClient; keys: Keys },
+  { claimMs, ttlSeconds }: { claimMs: number; ttlSeconds: number },
+): IdempotencyStore {
+  const beginScript = loadScript(commands, new URL("./begin-write.lua", import.meta.url));
+  const endScript = loadScript(commands, new URL("./end-write.lua", import.meta.url));
+
+  return {
+    async begin(scope, key, fingerprint, holder) {
+      const reply = await beginScript.run([keys.once(scope, key)], [fingerprint, holder, claimMs]);
+      const [outcome, answer] = reply as [Begun["outcome"], string?];
+      return outcome === "done" ? { outcome, answer: answer ?? "" } : { outcome };
+    },
+    async renew(scope, key, holder) {
+      await endScript.run([keys.once(scope, key)], [holder, "renew", claimMs, ""]);
+    },
+    async end(scope, key, holder, answer) {
+      const act = answer === undefined ? "forget" : "answer";
+      await endScript.run([keys.once(scope, key)], [holder, act, ttlSeconds * 1_000, answer ?? ""]);
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import { randomUUID } from "node:crypto";
+import { GatewayError } from "../protocol/errors.ts";
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { createIdempotencyStore } from "./idempotency-store.ts";
+
+/**
+ * Runs a write once per scope and key, over all nodes and doors. A repeat with the same content is answered as the first
+ * was; with other content it is a `conflict`; one that comes while the first runs waits for it. Refusals are not kept:
+ * they changed nothing, so a repeat is judged afresh.
+ *
+ * The answer is kept after the write: where a node dies in between, a repeat runs again. What must not happen twice even
+ * then takes the key into its own script, as publishing and orders do.
+ */
+export type Once = <A>(write: IdempotentWrite, run: () => Promise<A>) => Promise<A>;
+
+export interface IdempotentWrite {
+  /** What the key is good for: an operation and what it is about. */
+  scope: string;
+  key: string;
+  /** Of the content. */
+  fingerprint: string;
+}
+
+export interface IdempotencyOptions {
+  /** Seconds an answer is kept. @default 86400 */
+  ttlSeconds?: number;
+  /** Milliseconds after which a first call that is heard of no more is taken for dead. @default 5000 */
+  claimMs?: number;
+  /** Milliseconds a repeat waits for the first. @default 10000 */
+  waitMs?: number;
+}
+
+export interface IdempotencyDeps {
+  commands: RedisClient;
+  keys: Keys;
+  clock: Clock;
+  log: Logger;
+}
+
+const defaults = { ttlSeconds: 86_400, claimMs: 5_000, waitMs: 10_000 };
+
+/** Milliseconds between two askings of one that waits, growing from the first to the last. */
+const firstPauseMs = 10;
+const longestPauseMs = 160;
+
+export function createOnce({ commands, keys, clock, log }: IdempotencyDeps, options: IdempotencyOptions = {}): Once {
+  const { ttlSeconds, claimMs, waitMs } = { ...defaults, ...options };
+  const store = createIdempotencyStore({ commands, keys }, { claimMs, ttlSeconds });
+
+  async function first<A>({ scope, key }: IdempotentWrite, holder: string, run: () => Promise<A>): Promise<A> {
+    const warn = (error: unknown) => log.warn({ err: error }, "idempotency key not kept");
+    const cancel = clock.every(claimMs / 3, () => void store.renew(scope, key, holder).catch(warn));
+    try {
+      const answer = await run();
+      await store.end(scope, key, holder, JSON.stringify(answer)).catch(warn);
+      return answer;
+    } catch (error) {
+      await store.end(scope, key, holder, undefined).catch(warn);
+      throw error;
+    } finally {
+      cancel();
+    }
+  }
+
+  return async (write, run) => {
+    const holder = randomUUID();
+    const until = clock.monotonic() + waitMs;
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      const begun = await store.begin(write.scope, write.key, write.fingerprint, holder);
+      if (begun.outcome === "run") return first(write, holder, run);
+      if (begun.outcome === "done") return JSON.parse(begun.answer) as Awaited<ReturnType<typeof run>>;
+      if (begun.outcome === "conflict") throw otherContent();
+      if (clock.monotonic() >= until) throw stillRunning();
+      await sleep(clock, pauseMs);
+    }
+  };
+}
+
+const otherContent = (): GatewayError =>
+  new GatewayError("conflict", "The idempotency key was used for other content.", { field: "idempotencyKey" });
+
+const stillRunning = (): GatewayError =>
+  new GatewayError("unavailable", "The first call with this idempotency key is still running.", {
+    retryAfterMs: 1_000,
+  });

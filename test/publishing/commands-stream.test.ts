@@ -1,0 +1,345 @@
+import { randomUUID } from "node:crypto";
+import { describe, expect, inject, onTestFinished, test } from "vitest";
+import type { Command } from "../../src/protocol/commands.ts";
+import { GatewayError } from "../../src/protocol/errors.ts";
+import { tellStory } from "../support/order-stories.ts";
+import { createPublishingNode, type PublishingNode, type PublishingNodeOptions } from "../support/publishing-node.ts";
+import { seeded } from "../support/random.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
+
+async function startNode(options: Partial<PublishingNodeOptions> = {}): Promise<PublishingNode> {
+  const node = await createPublishingNode({
+    url: inject("redisUrl"),
+    prefix: freshPrefix(),
+    nodeId: randomUUID(),
+    ...options,
+  });
+  onTestFinished(() => node.close());
+  return node;
+}
+
+const commandsOf = (node: PublishingNode) => node.redis.connection("commands");
+
+async function send(node: PublishingNode, ...commands: (Command | string)[]): Promise<void> {
+  const texts = commands.map((command) => (typeof command === "string" ? command : JSON.stringify(command)));
+  await Promise.all(texts.map((text) => commandsOf(node).xadd(node.keys.commands(), "*", "command", text)));
+}
+
+/** Nothing is pending and nothing unread. */
+async function isThrough(node: PublishingNode): Promise<void> {
+  const groups = (await commandsOf(node).xinfo("GROUPS", node.keys.commands())) as (string | number)[][];
+  const group = groups[0] ?? [];
+  const read = (name: string) => group[group.indexOf(name) + 1];
+  expect({ pending: read("pending"), lag: read("lag") }).toEqual({ pending: 0, lag: 0 });
+}
+
+async function said(node: PublishingNode, channel: string): Promise<unknown[]> {
+  const entries = await commandsOf(node).xrange(node.keys.channelLog(channel), "-", "+");
+  return entries.map(([, fields]) => (JSON.parse(fields[1] as string) as { data: unknown }).data);
+}
+
+const say = (n: number, channel = "chat:lobby"): Command => ({ type: "publish", channel, event: "said", data: n });
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
+describe("the commands stream", () => {
+  test("performs what was there before any node and what comes later, of one channel in the stream's order", async () => {
+    const node = await startNode();
+    await send(node, ...range(1, 200).map((n) => say(n)));
+    node.consumer.start();
+    await eventually(async () => expect(await said(node, "chat:lobby")).toHaveLength(200));
+
+    await send(node, ...range(201, 400).map((n) => say(n)));
+
+    await eventually(async () => expect(await said(node, "chat:lobby")).toEqual(range(1, 400)));
+    await eventually(() => isThrough(node));
+  });
+
+  test("performs every type of command by its room", async () => {
+    const calls: unknown[] = [];
+    const call = (name: string) => async (argument: unknown) => (calls.push([name, argument]), {});
+    const others = { submitScore: call("score"), revokeSession: call("session"), disconnectUser: call("user") };
+    const node = await startNode({ others });
+    node.consumer.start();
+
+    await send(
+      node,
+      { type: "order.create", orderId: "o-1", parties: { customer: "ada" } },
+      { type: "order.event", orderId: "o-1", status: "confirmed" },
+      { type: "order.signal", orderId: "o-1", name: "place", data: [1, 2] },
+      { type: "score.submit", board: "daily", member: "ada", score: 7 },
+      { type: "session.revoke", sessionId: "s-1" },
+      { type: "user.disconnect", userId: "ada", code: "disconnected_by_backend" },
+    );
+
+    await eventually(() => expect(calls).toHaveLength(3));
+    expect(calls).toContainEqual(["score", { board: "daily", member: "ada", score: 7 }]);
+    expect(calls).toContainEqual(["session", "s-1"]);
+    expect(calls).toContainEqual(["user", { userId: "ada", code: "disconnected_by_backend" }]);
+    await eventually(async () =>
+      expect((await node.orders.get("o-1")).order).toMatchObject({ status: "confirmed", signals: { place: {} } }),
+    );
+  });
+
+  test("keeps what is malformed or refused as dead letters, each with its reason, and goes on", async () => {
+    const node = await startNode();
+    node.consumer.start();
+    const deep = "[".repeat(40) + "]".repeat(40);
+
+    await send(
+      node,
+      "not json",
+      `{"type":"publish","channel":"chat:lobby","event":"said","data":${deep}}`,
+      `{"type":"publish","channel":"nope:x","event":"said","data":1}`,
+      `{"type":"publish","channel":"chat:lobby","event":"said"}`,
+      `{"type":"unknown"}`,
+      JSON.stringify({ ...say(0), data: "x".repeat(65_535) }),
+      say(1),
+    );
+    await commandsOf(node).xadd(node.keys.commands(), "*", "other", "field");
+
+    await eventually(async () => expect(await node.deadLetters.count()).toBe(7));
+    const letters = await node.deadLetters.list();
+    expect(letters.map(({ code }) => code).toSorted()).toEqual([
+      "bad_request",
+      "bad_request",
+      "bad_request",
+      "bad_request",
+      "bad_request",
+      "payload_too_large",
+      "unknown_channel",
+    ]);
+    expect(letters.find(({ command }) => command.includes(`"said"}`))?.reason).toBe("data: is required");
+    expect(await said(node, "chat:lobby")).toEqual([1]);
+    await eventually(() => isThrough(node));
+  });
+
+  test("tries again what may pass, holds up only what belongs to it, and gives up after the configured tries", async () => {
+    const tried: string[] = [];
+    const submitScore = async ({ member }: { member: string }) => {
+      tried.push(member);
+      if (member === "broken" || (member === "slow" && tried.filter((one) => one === member).length < 3)) {
+        throw new Error("not now");
+      }
+      return {};
+    };
+    const node = await startNode({ others: { submitScore }, stream: { tries: 4, firstPauseMs: 20 } });
+    node.consumer.start();
+    const score = (member: string): Command => ({ type: "score.submit", board: "b", member, score: 1 });
+
+    await send(node, score("broken"), score("broken"), score("slow"), score("good"));
+    await eventually(() => isThrough(node));
+
+    expect(tried.filter((member) => member === "slow")).toHaveLength(3);
+    // The one behind a command that was given up is tried once.
+    expect(tried.filter((member) => member === "broken")).toHaveLength(5);
+    expect(tried.indexOf("good")).toBeLessThan(tried.lastIndexOf("broken"));
+    const letters = await node.deadLetters.list();
+    expect(letters.map(({ code, tries, reason }) => [code, tries, reason])).toEqual([
+      ["internal", 4, "Error: not now"],
+      ["internal", 1, "Error: not now"],
+    ]);
+  });
+
+  test("an order's creation that comes behind its events goes before them", async () => {
+    const node = await startNode({ stream: { firstPauseMs: 10_000 } });
+    await send(
+      node,
+      { type: "order.event", orderId: "o-1", status: "confirmed", sequence: 1 },
+      { type: "order.event", orderId: "o-1", status: "cooking", sequence: 2 },
+      { type: "order.create", orderId: "o-1", parties: { customer: "ada" } },
+    );
+
+    node.consumer.start();
+
+    await eventually(async () => expect((await node.orders.get("o-1")).order.status).toBe("cooking"));
+    expect(await node.deadLetters.count()).toBe(0);
+  });
+
+  test("events of an order nobody creates cost the others nothing", async () => {
+    const node = await startNode({ stream: { firstPauseMs: 50, mostUnfinished: 64 } });
+    const lost = range(1, 300).map((n): Command => ({
+      type: "order.event",
+      orderId: "none",
+      status: "x",
+      sequence: n,
+    }));
+    await send(node, ...lost, ...range(1, 50).map((n) => say(n)));
+
+    node.consumer.start();
+
+    await eventually(async () => expect(await said(node, "chat:lobby")).toHaveLength(50), 5_000);
+    await eventually(async () => expect(await node.deadLetters.count()).toBe(300));
+  });
+
+  test("a letter replayed is performed and gone; one that is refused again comes back", async () => {
+    const node = await startNode();
+    node.consumer.start();
+    const event: Command = { type: "order.event", orderId: "o-1", status: "confirmed", sequence: 1 };
+    await send(node, event, { type: "order.event", orderId: "o-1", status: "nowhere" });
+    await eventually(async () => expect(await node.deadLetters.count()).toBe(2));
+    await node.orders.create({ orderId: "o-1", parties: { customer: "ada" } });
+
+    const before = await node.deadLetters.list();
+    const { done } = await node.deadLetters.replayAll();
+
+    expect(done).toEqual(before.map(({ id }) => id));
+    await eventually(async () => expect((await node.orders.get("o-1")).order.status).toBe("confirmed"));
+    await eventually(async () => expect((await node.deadLetters.list())[0]?.code).toBe("illegal_transition"));
+    expect(await node.deadLetters.replay(["0-1"])).toEqual({ done: [], missing: ["0-1"] });
+    expect(await node.deadLetters.remove((await node.deadLetters.list()).map(({ id }) => id))).toMatchObject({
+      missing: [],
+    });
+    expect(await node.deadLetters.count()).toBe(0);
+  });
+
+  test("is read again after the stream and its group were flushed away", async () => {
+    const node = await startNode({ stream: { leaseMs: 400 } });
+    node.consumer.start();
+    await send(node, say(1));
+    await eventually(async () => expect(await said(node, "chat:lobby")).toEqual([1]));
+
+    await commandsOf(node).del(node.keys.commands());
+    await send(node, say(2));
+
+    await eventually(async () => expect(await said(node, "chat:lobby")).toEqual([1, 2]));
+    await eventually(() => isThrough(node));
+  });
+
+  test("is trimmed, but not of what another group still needs", async () => {
+    const node = await startNode();
+    const commands = commandsOf(node);
+    await send(node, ...range(1, 1_000).map((n) => say(n)));
+    await commands.xgroup("CREATE", node.keys.commands(), "audit", "0");
+    node.consumer.start();
+    await eventually(async () => expect(await said(node, "chat:lobby")).toHaveLength(1_000));
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    expect(await commands.xlen(node.keys.commands())).toBe(1_000);
+
+    await commands.xgroup("DESTROY", node.keys.commands(), "audit");
+
+    await eventually(async () => expect(await commands.xlen(node.keys.commands())).toBeLessThan(200));
+  });
+});
+
+describe("several nodes", () => {
+  test("take turns: one reads, and the next goes on at once where it stops", async () => {
+    const prefix = freshPrefix();
+    const nodes = await Promise.all(range(1, 3).map(() => startNode({ prefix, stream: { leaseMs: 60_000 } })));
+    for (const { consumer } of nodes) consumer.start();
+    const [any] = nodes as [PublishingNode, ...PublishingNode[]];
+    await send(any, ...range(1, 100).map((n) => say(n)));
+    await eventually(() => isThrough(any));
+
+    const performed = await Promise.all(
+      nodes.map(async ({ metrics }) =>
+        (await metrics.commands.get()).values.reduce((sum, { value }) => sum + value, 0),
+      ),
+    );
+    expect(performed.toSorted((a, b) => a - b)).toEqual([0, 0, 100]);
+    await nodes[performed.indexOf(100)]!.consumer.stop();
+
+    expect(await commandsOf(any).exists(any.keys.commandsLease())).toBe(0);
+    expect(await said(any, "chat:lobby")).toEqual(range(1, 100));
+  });
+
+  test("what a node left pending is performed by the next, before what came later", async () => {
+    const prefix = freshPrefix();
+    const node = await startNode({ prefix });
+    await send(node, ...range(1, 20).map((n) => say(n)));
+    const commands = commandsOf(node);
+    await commands.xgroup("CREATE", node.keys.commands(), "gateway", "0");
+    await commands.xreadgroup("GROUP", "gateway", "dead-node", "COUNT", 10, "STREAMS", node.keys.commands(), ">");
+
+    node.consumer.start();
+
+    await eventually(async () => expect(await said(node, "chat:lobby")).toEqual(range(1, 20)));
+    await eventually(() => isThrough(node));
+    await eventually(async () => {
+      const consumers = (await commands.xinfo("CONSUMERS", node.keys.commands(), "gateway")) as string[][];
+      expect(consumers.map(([, name]) => name)).not.toContain("dead-node");
+    });
+  });
+
+  test("an entry that nodes died of is handled alone, and in the end it is a dead letter", async () => {
+    const node = await startNode();
+    await send(node, ...range(1, 5).map((n) => say(n)));
+    const commands = commandsOf(node);
+    const stream = node.keys.commands();
+    await commands.xgroup("CREATE", stream, "gateway", "0");
+    const read = await commands.xreadgroup("GROUP", "gateway", "x", "COUNT", 5, "STREAMS", stream, ">");
+    const ids = (read as [string, [string, string[]][]][])[0]![1].map(([id]) => id);
+    const claimed = (id: string, count: number) =>
+      commands.call("XCLAIM", stream, "gateway", "x", "0", id, "RETRYCOUNT", `${count}`, "JUSTID");
+    for (const id of ids) await claimed(id, 3);
+    await claimed(ids[2]!, 6);
+
+    node.consumer.start();
+
+    await eventually(async () => expect(await said(node, "chat:lobby")).toEqual([1, 2, 4, 5]));
+    await eventually(async () => expect((await node.deadLetters.list()).map(({ code }) => code)).toEqual(["internal"]));
+    await eventually(() => isThrough(node));
+  });
+
+  test("a repeat of an entry has no effect", async () => {
+    let score = 0;
+    const submitScore = async () => ({ score: ++score });
+    const node = await startNode({ others: { submitScore } });
+    await node.orders.create({ orderId: "o-1", parties: { customer: "ada" } });
+    const commands: Command[] = [
+      say(1),
+      { type: "order.event", orderId: "o-1", status: "confirmed" },
+      { type: "order.signal", orderId: "o-1", name: "n", data: 1 },
+      { type: "score.submit", board: "b", member: "m", score: 1 },
+    ];
+
+    for (const command of [...commands, ...commands]) await node.publisher.perform(command, "stream:7-0");
+
+    expect(await said(node, "chat:lobby")).toHaveLength(1);
+    expect(await said(node, "order:o-1")).toHaveLength(3);
+    expect(score).toBe(1);
+  });
+
+  test("effects on one order are in the stream's order however many nodes consume", async () => {
+    const prefix = freshPrefix();
+    const nodes = await Promise.all(range(1, 4).map(() => startNode({ prefix, stream: { leaseMs: 300 } })));
+    const [any] = nodes as [PublishingNode, ...PublishingNode[]];
+    const random = seeded(9);
+    const stories = range(1, 30).map((n) => ({ orderId: `o-${n}`, story: tellStory(random, { illegalShare: 0 }) }));
+    for (const { orderId } of stories) await any.orders.create({ orderId, parties: { customer: "ada" } });
+    // Without sequences only the stream's order can make the timelines right.
+    const rounds = range(0, 11).flatMap((index) =>
+      stories.flatMap(({ orderId, story }) => {
+        const event = story.events[index];
+        return event === undefined ? [] : [{ type: "order.event" as const, orderId, status: event.status }];
+      }),
+    );
+
+    for (const { consumer } of nodes) consumer.start();
+    for (let i = 0; i < rounds.length; i += 40) {
+      await send(any, ...rounds.slice(i, i + 40));
+      const holder = nodes[(i / 40) % 4]!;
+      if (i % 80 === 0) await commandsOf(any).del(holder.keys.commandsLease());
+    }
+    await eventually(() => isThrough(any));
+
+    expect(await any.deadLetters.list()).toEqual([]);
+    for (const { orderId, story } of stories) {
+      const { timeline } = await any.orders.get(orderId);
+      expect(timeline.slice(1).map(({ status }) => status)).toEqual(story.events.map(({ status }) => status));
+    }
+  });
+});
+
+test("a command's own key answers a repeat as the first time, and is a conflict for other content", async () => {
+  const node = await startNode();
+  const create: Command = { type: "order.create", orderId: "o-1", parties: { customer: "ada" }, idempotencyKey: "k" };
+  const event: Command = { type: "order.event", orderId: "o-1", status: "confirmed", idempotencyKey: "k" };
+
+  const first = await node.publisher.perform(create);
+  const applied = await node.publisher.perform(event);
+
+  expect(await node.publisher.perform(create)).toEqual(first);
+  expect(await node.publisher.perform(event)).toEqual(applied);
+  expect(applied).toMatchObject({ applied: true });
+  await expect(node.publisher.perform({ ...event, status: "cancelled" })).rejects.toThrow(GatewayError);
+});

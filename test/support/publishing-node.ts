@@ -1,0 +1,108 @@
+import { createChannelLog } from "../../src/channels/channel-log.ts";
+import { createKinds } from "../../src/channels/kinds.ts";
+import type { PublishRequest, Published } from "../../src/channels/publication.ts";
+import { Orders, type OrdersOptions } from "../../src/orders/orders.ts";
+import { createDeadLetters, type DeadLetters } from "../../src/publishing/dead-letters.ts";
+import { createDeadLetterStore } from "../../src/publishing/dead-letters-store.ts";
+import { createOnce } from "../../src/publishing/idempotency.ts";
+import { createPublisher, type Publisher, type PublisherDeps } from "../../src/publishing/publisher.ts";
+import { createStreamConsumer, type StreamConsumerOptions } from "../../src/publishing/stream-consumer.ts";
+import type { ConsumerGroup } from "../../src/redis/consumer-group.ts";
+import { createRedisConnections, type RedisConnections } from "../../src/redis/connections.ts";
+import { createKeys, type Keys } from "../../src/redis/keys.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { createLogger } from "../../src/runtime/logger.ts";
+import { createMetrics, type Metrics } from "../../src/runtime/metrics.ts";
+import { transitions } from "./order-stories.ts";
+
+/** Orders and publishing of one node, without channels to clients; runs in a test or in a process of its own. */
+export interface PublishingNode {
+  orders: Orders;
+  publisher: Publisher;
+  consumer: ConsumerGroup;
+  deadLetters: DeadLetters;
+  redis: RedisConnections;
+  keys: Keys;
+  metrics: Metrics;
+  publish(request: PublishRequest): Promise<Published>;
+  close(): Promise<void>;
+}
+
+export interface PublishingNodeOptions {
+  url: string;
+  prefix: string;
+  nodeId: string;
+  orders?: Partial<OrdersOptions>;
+  stream?: StreamConsumerOptions;
+  /** Stands in for what other rooms do. */
+  others?: Partial<Pick<PublisherDeps, "submitScore" | "revokeSession" | "disconnectUser">>;
+}
+
+const history = { size: 1_000, ttlSeconds: 3_600 };
+const kinds = createKinds({ chat: { subscribe: "public", history } });
+const log = createLogger({ level: process.env.TEST_LOG === undefined ? "silent" : "debug" });
+
+export async function createPublishingNode(options: PublishingNodeOptions): Promise<PublishingNode> {
+  const { url, prefix, nodeId } = options;
+  const redis = createRedisConnections({ address: { topology: "single", url }, nodeId, log });
+  const commands = redis.connection("commands");
+  const keys = createKeys(prefix);
+  const channelLog = createChannelLog({ commands, keys, isCluster: false });
+  const publish = async (request: PublishRequest) => channelLog.publish(request, kinds.of(request.channel).history);
+  const letters = createDeadLetterStore({ commands, keys });
+  const orders = new Orders(
+    {
+      commands,
+      keys,
+      isCluster: false,
+      historyOf: (channel) => kinds.of(channel).history,
+      keepRefused: (refused) => letters.add({ ...refused, tries: 1 }),
+      clock: systemClock,
+      log,
+    },
+    { transitions, ...options.orders },
+  );
+  const once = createOnce({ commands, keys, clock: systemClock, log });
+  const nothing = async () => ({});
+  const publisher = createPublisher({
+    publish,
+    orders,
+    once,
+    submitScore: nothing,
+    revokeSession: nothing,
+    disconnectUser: nothing,
+    ...options.others,
+  });
+  const metrics = createMetrics({ nodeId });
+  const consumer = createStreamConsumer(
+    {
+      commands,
+      blocking: redis.connection("blocking"),
+      keys,
+      nodeId,
+      publisher,
+      deadLetters: letters,
+      clock: systemClock,
+      log,
+      metrics,
+    },
+    options.stream,
+  );
+  await redis.ready(5_000);
+  orders.start();
+  return {
+    orders,
+    publisher,
+    consumer,
+    deadLetters: createDeadLetters(letters),
+    redis,
+    keys,
+    metrics,
+    publish,
+    async close() {
+      await consumer.stop();
+      await orders.stop();
+      await redis.close();
+    },
+  };
+}
