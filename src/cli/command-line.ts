@@ -34,9 +34,11 @@ function explain(error: unknown, host: Host): number {
     host.complain(error.message);
     return exitCodes.config;
   }
-  host.complain(error instanceof RefusedCall ? error.message : `tidegate: ${String(error)}`);
+  host.complain(error instanceof RefusedCall ? error.message : `tidegate: ${messageOf(error)}`);
   return exitCodes.failed;
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function createProgram(host: Host, finish: (code: number) => void): Command {
   const program = new Command("tidegate")

@@ -1,4 +1,5 @@
 import { loadConfig } from "../config.ts";
+import { warningsOf } from "../config/warnings.ts";
 import { createGateway, type Gateway } from "../gateway.ts";
 import { createLogger, type Logger } from "../runtime/logger.ts";
 import { banner } from "./banner.ts";
@@ -14,8 +15,10 @@ export async function start(host: Host): Promise<number> {
     log.error({ kind, err: error }, "an error nobody caught");
     gateway.metrics.strayErrors.inc({ kind });
   });
+  for (const warning of warningsOf(config)) log.warn({}, warning);
   const drained = drainOnSignal(host, gateway, log);
   await gateway.start();
+  log.info({ url: gateway.url, store: gateway.store }, "started");
   if (!config.isProduction) host.print(banner(config, gateway, host.isTerminal));
   return (await drained) ? exitCodes.fine : exitCodes.failed;
 }

