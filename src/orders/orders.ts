@@ -15,6 +15,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
+import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createChannelTargets } from "./append-parts.ts";
 import type { ArrivalRules } from "./arrival.ts";
@@ -70,7 +71,8 @@ export interface OrdersDeps {
  * Orders: their statuses follow the configured moves whatever upstreams repeat or reorder, and parties see each once and
  * in order. What an event does is decided in `arrival.ts`; what is promised of saving it, in `order-store.ts`.
  */
-export class Orders {
+export class Orders implements Service {
+  readonly name = "orders";
   readonly #rules: ArrivalRules;
   readonly #store: OrderStore;
   readonly #parties: PartyStore;

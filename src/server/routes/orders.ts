@@ -1,0 +1,99 @@
+import type { Orders } from "../../orders/orders.ts";
+import {
+  orderAnswer,
+  orderCreateBody,
+  orderEventAnswer,
+  orderEventBody,
+  orderParams,
+  orderSignalAnswer,
+  orderSignalBody,
+  orderWithTimeline,
+} from "../../protocol/orders.ts";
+import type { Publisher } from "../../publishing/publisher.ts";
+import { route, type Route } from "../route.ts";
+
+export interface OrderRouteDeps {
+  publisher: Publisher;
+  orders: Pick<Orders, "get">;
+}
+
+/** Orders as backends make, move and read them. */
+export function createOrderRoutes(deps: OrderRouteDeps): Route[] {
+  return [createOrder(deps), applyEvent(deps), signal(deps), readOrder(deps)];
+}
+
+function createOrder({ publisher }: OrderRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/orders",
+    operationId: "createOrder",
+    tag: "Orders",
+    summary: "Begin an order.",
+    description: "Creating it again with the same content answers with the order as it stands.",
+    status: 201,
+    refusals: ["conflict"],
+    body: orderCreateBody,
+    answer: orderAnswer,
+  } as const;
+
+  return route(definition, async ({ body, idempotencyKey }) => ({
+    body: await publisher.perform({ ...body, type: "order.create", idempotencyKey }),
+  }));
+}
+
+function applyEvent({ publisher }: OrderRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/orders/{orderId}/events",
+    operationId: "applyOrderEvent",
+    tag: "Orders",
+    summary: "Move an order to another status.",
+    description:
+      "An event that was applied before or is older than the last is not applied again. One that comes before those " +
+      "it follows is answered `202` and held: until they come, or the window ends.",
+    refusals: ["not_found", "illegal_transition", "conflict"],
+    params: orderParams,
+    body: orderEventBody,
+    answer: orderEventAnswer,
+  } as const;
+
+  return route(definition, async ({ params, body, idempotencyKey }) => {
+    const answer = await publisher.perform({ ...params, ...body, type: "order.event", idempotencyKey });
+    return { status: answer.reason === "held" ? 202 : 200, body: answer };
+  });
+}
+
+function signal({ publisher }: OrderRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/orders/{orderId}/signals",
+    operationId: "signalOrder",
+    tag: "Orders",
+    summary: "Tell what changes all the time: a courier's place, an estimated arrival.",
+    description:
+      "Only the latest of a name is kept, and subscribers are sent at most a few a second. Never in the timeline.",
+    refusals: ["not_found", "conflict"],
+    params: orderParams,
+    body: orderSignalBody,
+    answer: orderSignalAnswer,
+  } as const;
+
+  return route(definition, async ({ params, body, idempotencyKey }) => ({
+    body: await publisher.perform({ ...params, ...body, type: "order.signal", idempotencyKey }),
+  }));
+}
+
+function readOrder({ orders }: OrderRouteDeps): Route {
+  const definition = {
+    method: "get",
+    path: "/v1/orders/{orderId}",
+    operationId: "readOrder",
+    tag: "Orders",
+    summary: "Read an order and its timeline.",
+    refusals: ["not_found"],
+    params: orderParams,
+    answer: orderWithTimeline,
+  } as const;
+
+  return route(definition, async ({ params }) => ({ body: await orders.get(params.orderId) }));
+}
