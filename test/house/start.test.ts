@@ -79,6 +79,25 @@ describe("the gateway, started as a program", () => {
     expect(await node.ended).toBe(1);
   });
 
+  test("an error that nobody caught is logged and counted, and the node goes on", async () => {
+    const stray = `process.on("SIGUSR2", () => {
+      void Promise.reject(new Error("forgotten"));
+      setImmediate(() => { throw new Error("thrown"); });
+    });`;
+    const node = await started({ NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(stray)}` });
+
+    node.child.kill("SIGUSR2");
+
+    await eventually(async () => {
+      const metrics = await (await fetch(new URL("/metrics", node.url))).text();
+      expect(metrics).toMatch(/gateway_stray_errors_total\{kind="exception".*\} 1/);
+      expect(metrics).toMatch(/gateway_stray_errors_total\{kind="rejection".*\} 1/);
+    });
+    expect(node.out()).toMatch(/"kind":"rejection".*forgotten/);
+    node.child.kill("SIGTERM");
+    expect(await node.ended).toBe(0);
+  });
+
   test("a port that is taken is said in one line", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
