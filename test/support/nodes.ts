@@ -7,7 +7,7 @@ import { createKinds, type ChannelKindSettings } from "../../src/channels/kinds.
 import { createPermissions, type Reader } from "../../src/channels/permissions.ts";
 import type { Publication } from "../../src/channels/publication.ts";
 import type { Subscriber } from "../../src/channels/subscribers.ts";
-import { createRedisConnections, type RedisConnections } from "../../src/redis/connections.ts";
+import { createRedisConnections, type RedisAddress, type RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
@@ -36,6 +36,8 @@ export interface ChannelsNodeOptions {
   prefix: string;
   kinds?: Record<string, ChannelKindSettings>;
   url?: string;
+  /** Where the store is, where it is not one Redis at `url`. */
+  address?: RedisAddress;
   clock?: Clock;
   snapshots?: Map<string, TakeSnapshot>;
   subscriptionsPerConnection?: number;
@@ -52,7 +54,7 @@ export const openKind: ChannelKindSettings = {
 export async function startChannelsNode(options: ChannelsNodeOptions): Promise<ChannelsNode> {
   const { prefix, clock = systemClock } = options;
   const redis = createRedisConnections({
-    address: { topology: "single", url: options.url ?? inject("redisUrl") },
+    address: options.address ?? { topology: "single", url: options.url ?? inject("redisUrl") },
     nodeId: randomUUID(),
     log: quietLog,
   });
@@ -63,7 +65,7 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
     {
       kinds,
       permissions: createPermissions({ kinds, mayReadOrder: async () => false }),
-      log: createChannelLog({ commands: redis.connection("commands"), keys, isCluster: false }),
+      log: createChannelLog({ commands: redis.connection("commands"), keys, isCluster: redis.isCluster }),
       feed: createFeed({
         feed: createShardedFeed({ subscriber: redis.connection("subscriber"), clock }),
         keys,
