@@ -6,7 +6,7 @@ import type { BoardSettings } from "../../src/leaderboards/boards.ts";
 import type { Calendar } from "../../src/leaderboards/seasons.ts";
 import type { Publication } from "../../src/channels/publication.ts";
 import { applyDiff, type BoardDiff, type BoardSnapshot } from "../../src/protocol/board.ts";
-import { createRedisConnections, type RedisClient } from "../../src/redis/connections.ts";
+import { createRedisConnections, type RedisAddress, type RedisClient } from "../../src/redis/connections.ts";
 import { createKeys, type Keys } from "../../src/redis/keys.ts";
 import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
@@ -23,20 +23,19 @@ export interface BoardNodeOptions {
   prefix?: string;
   boards?: Record<string, BoardSettings>;
   calendar?: Calendar;
-  url?: string;
+  /** Seed of a Redis Cluster to use instead of the run's Redis. */
+  cluster?: string;
   /** False: subscribers are served, but somebody else must tick. @default true */
   isTicking?: boolean;
+  sweepMs?: number;
 }
 
 /** The leaderboards of one node with the channels they publish into, on real Redis; no socket in sight. */
 export async function startBoardNode(options: BoardNodeOptions = {}): Promise<BoardNode> {
   const { prefix = freshPrefix(), calendar } = options;
   const snapshots = new Map<string, TakeSnapshot>();
-  const node = await startChannelsNode({
-    prefix,
-    snapshots,
-    ...(options.url === undefined ? {} : { url: options.url }),
-  });
+  const address = options.cluster === undefined ? {} : { address: clusterAt(options.cluster) };
+  const node = await startChannelsNode({ prefix, snapshots, ...address });
   const keys = createKeys(prefix);
   const commands = node.redis.connection("commands");
   const leaderboards = createLeaderboards(
@@ -51,7 +50,10 @@ export async function startBoardNode(options: BoardNodeOptions = {}): Promise<Bo
       log: quietLog,
       ...(calendar === undefined ? {} : { calendarOf: () => calendar }),
     },
-    { boards: options.boards ?? { "*": {} } },
+    {
+      boards: options.boards ?? { "*": {} },
+      ...(options.sweepMs === undefined ? {} : { sweepMs: options.sweepMs }),
+    },
   );
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
   if (options.isTicking ?? true) node.channels.onSubscription((change) => leaderboards.onSubscription(change));
@@ -59,6 +61,8 @@ export async function startBoardNode(options: BoardNodeOptions = {}): Promise<Bo
   onTestFinished(async () => void (await leaderboards.stop?.(new AbortController().signal)));
   return { ...node, leaderboards, keys, commands };
 }
+
+const clusterAt = (url: string): RedisAddress => ({ topology: "cluster", urls: [url] });
 
 /** Leaderboards alone, for stories in which nobody subscribes. */
 export async function startBoards(

@@ -11,7 +11,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 import { startBoardNode, viewBoard, type BoardNode, type BoardViewer } from "./board-node.ts";
 import { judgeRevisions, topsOf } from "./burst-judge.ts";
-import { seededRandom } from "./random.ts";
+import { seeded } from "../support/random.ts";
 
 /** Short here; `BOARD_MEMBERS=1000000 BOARD_SUBMISSIONS=100000 BOARD_CLIENTS=1000` makes it the long one. */
 const members = Number(process.env.BOARD_MEMBERS ?? 2_000);
@@ -56,7 +56,7 @@ describe("a burst of scores", () => {
 
       let isOver = false;
       const burst = submitBurst(writing, 0, submissions, 4).finally(() => (isOver = true));
-      const random = seededRandom(3);
+      const random = seeded(3);
       for (let kills = 0; kills < 6 || !isOver; kills += 1) {
         await new Promise((resolve) => setTimeout(resolve, 40 + random() * 120));
         tickers.shift()!.kill("SIGKILL");
@@ -111,7 +111,7 @@ async function fill({ leaderboards }: BoardNode, count: number): Promise<void> {
 
 /** Every member once, many of them tied, slowly rising; some alone, most in batches; a few calls at a time. */
 async function submitBurst({ leaderboards }: BoardNode, backend: number, count: number, pauseMs = 0): Promise<void> {
-  const random = seededRandom(backend + 1);
+  const random = seeded(backend + 1);
   for (let from = 0; from < count; from += 100) {
     const batch = Array.from({ length: Math.min(100, count - from) }, (_, index) => ({
       member: `b${backend}-${from + index}`,

@@ -9,11 +9,11 @@ import {
   type TopEntry,
 } from "../../src/leaderboards/diff.ts";
 import { applyDiff, type BoardDiff, type BoardSnapshot } from "../../src/protocol/board.ts";
-import { seededRandom } from "./random.ts";
+import { seeded } from "../support/random.ts";
 
 describe("the difference between two tops", () => {
   it("leads from any top to any other, over the wire, in 2,000 random walks", () => {
-    const random = seededRandom(5);
+    const random = seeded(5);
     for (let walk = 0; walk < 200; walk += 1) {
       let known: BoardSnapshot = { board: "b", revision: 0, total: 0, entries: [] };
       let before: TopEntry[] = [];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { startBoards } from "./board-node.ts";
-import { seededRandom } from "./random.ts";
+import { seeded } from "../support/random.ts";
 
 /** What a board must be, the slow way: a list in the order in which scores were reached, sorted stably. */
 class ModelBoard {
@@ -38,7 +38,7 @@ describe.each(["desc", "asc"] as const)("ties on a board in order %s", (order) =
   it.each(Object.entries(scoresWithTies))("go to whoever reached the score first: %s", async (_name, scores) => {
     const { leaderboards } = await startBoards({ "*": { order, mode: "last" } });
     const model = new ModelBoard(order);
-    const random = seededRandom(scores.length);
+    const random = seeded(scores.length);
     const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
     const members = Array.from({ length: 40 }, (_, index) => `m${(index * 7) % 40}`);
 
