@@ -23,6 +23,7 @@ const redisUrl = process.env["REDIS_URL"];
 const store = redisUrl === undefined ? await startEmbeddedStore({ log: createLogger({ level: "warn" }) }) : undefined;
 const nodePorts = Array.from({ length: nodeCount }, (_, index) => firstNodePort + index);
 const nodes = nodePorts.map((nodePort, index) => startNode(`node-${index + 1}`, nodePort));
+await Promise.all(nodePorts.map(isReady));
 const nginx = await startNginx();
 
 say(`Three nodes on ${nodePorts.map((nodePort) => `http://localhost:${nodePort}`).join(", ")}`);
@@ -45,6 +46,15 @@ function startNode(nodeId: string, nodePort: number): ChildProcess {
     TRUSTED_PROXIES: "127.0.0.1",
   };
   return spawn(process.execPath, [main, "start"], { env, stdio: ["ignore", "ignore", "inherit"], detached: true });
+}
+
+async function isReady(nodePort: number): Promise<void> {
+  for (let tries = 0; tries < 150; tries++) {
+    const answer = await fetch(`http://127.0.0.1:${nodePort}/readyz`).catch(() => undefined);
+    if (answer?.ok) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`the node on port ${nodePort} does not get ready`);
 }
 
 async function startNginx(): Promise<ChildProcess | undefined> {
