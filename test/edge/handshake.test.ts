@@ -21,11 +21,13 @@ describe.each(transports)("a handshake over %s", (transport) => {
     once<Refusal>(stockClient(url, { transports: [transport], ...options }), "connect_error");
 
   it("is let in by a token in the header", async () => {
-    const { url } = await startEdge();
+    const { url, sockets } = await startEdge();
 
     await connected(
       stockClient(url, { transports: [transport], auth: {}, extraHeaders: { Authorization: `Bearer ${goodToken}` } }),
     );
+
+    expect(sockets.connections.ofUser("ann")).toHaveLength(1);
   });
 
   it.each([
@@ -152,6 +154,7 @@ describe("strangers", () => {
     resolve(await authenticateByList(goodToken));
 
     await expectNobody(edge);
+    expect(client.received).toHaveLength(1);
   });
 
   it("are bounded in number, on both transports, until one is known or gone", async () => {

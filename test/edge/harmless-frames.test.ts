@@ -33,7 +33,7 @@ it.each([
 
   client.send(packet);
 
-  await client.until(() => client.received.at(-1) === answer);
+  await expect.poll(() => client.received.at(-1)).toBe(answer);
 });
 
 it("takes a message in 64 fragments, in pieces of a few bytes", async () => {
@@ -44,7 +44,7 @@ it("takes a message in 64 fragments, in pieces of a few bytes", async () => {
 
   for (const bytes of frames) client.tcp.write(bytes);
 
-  await client.until(() => client.received.at(-1) === answer);
+  await expect.poll(() => client.received.at(-1)).toBe(answer);
 });
 
 it("handles a message without an acknowledgement, and counts its refusal", async () => {

@@ -33,8 +33,13 @@ const own = [...allowedOrigins, "HTTPS://APP.EXAMPLE", "https://app.example:443"
 
 const polling = "/socket.io/?EIO=4&transport=polling";
 const websocket = "EIO=4&transport=websocket";
-const fetched = (edge: Edge, origin: string, path = polling, init: RequestInit = {}): Promise<Response> =>
-  fetch(edge.url + path, { ...init, headers: { Origin: Buffer.from(origin).toString("latin1"), ...init.headers } });
+const fetched = (
+  edge: Edge,
+  origin: string,
+  path = polling,
+  { headers = {}, ...init }: Omit<RequestInit, "headers"> & { headers?: Record<string, string> } = {},
+): Promise<Response> =>
+  fetch(edge.url + path, { ...init, headers: { Origin: Buffer.from(origin).toString("latin1"), ...headers } });
 const upgraded = async (edge: Edge, origin: string, query = websocket): Promise<number> =>
   statusOf(await rawRequest(edge, upgradeRequest(query, { Origin: origin }), 200));
 

@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { onTestFinished } from "vitest";
@@ -23,6 +23,7 @@ import { quietLog, testMetrics } from "./world.ts";
 export interface Edge {
   readonly url: string;
   readonly port: number;
+  readonly httpServer: Server;
   readonly sockets: SocketServer;
   readonly metrics: Metrics;
 }
@@ -77,12 +78,12 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
   sockets.start();
   await new Promise<void>((resolve) => httpServer.listen(0, "127.0.0.1", resolve));
   onTestFinished(async () => {
-    await sockets.close();
+    await sockets.close(AbortSignal.timeout(500));
     httpServer.closeAllConnections();
     await new Promise((resolve) => httpServer.close(resolve));
   });
   const { port } = httpServer.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}`, port, sockets, metrics };
+  return { url: `http://127.0.0.1:${port}`, port, httpServer, sockets, metrics };
 }
 
 /** A stock client; it has begun to connect. */
@@ -109,7 +110,9 @@ export interface Refusal extends Error {
 }
 
 export async function connected(client: Socket): Promise<Socket> {
-  const failed = once<Refusal>(client, "connect_error").then((error) => Promise.reject(error));
+  const failed = once<Refusal>(client, "connect_error").then((error) => {
+    throw error;
+  });
   failed.catch(() => undefined);
   if (!client.connected) await Promise.race([once(client, "connect"), failed]);
   return client;

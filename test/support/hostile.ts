@@ -35,6 +35,11 @@ export class RawSocket {
     return (this.#socket as unknown as { _socket: TcpSocket })._socket;
   }
 
+  /** What was agreed on with the server, such as compression. */
+  get extensions(): string {
+    return this.#socket.extensions;
+  }
+
   get isOpen(): boolean {
     return this.#socket.readyState === WebSocket.OPEN;
   }
@@ -61,8 +66,12 @@ export class RawSocket {
     this.#socket.send(data, { fin: isLast }, noMatter);
   }
 
-  ping(): void {
-    this.#socket.ping("", undefined, noMatter);
+  /** Pings, and waits for the answer. */
+  pinged(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#socket.once("pong", () => resolve());
+      this.#socket.ping("", undefined, noMatter);
+    });
   }
 
   /** Reads nothing any more. */

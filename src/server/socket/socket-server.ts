@@ -62,8 +62,8 @@ export interface SocketServer {
   start(): void;
   /** Resolves when no handler is at work. */
   idle(): Promise<void>;
-  /** Disconnects everybody and waits until each goodbye is done. The HTTP server is left alone. */
-  close(): Promise<void>;
+  /** Disconnects everybody and waits until each goodbye is done, or `deadline`. The HTTP server is left alone. */
+  close(deadline?: AbortSignal): Promise<void>;
 }
 
 /** The edge towards Socket.IO clients; what passes it is checked, known by name and bounded. */
@@ -90,11 +90,19 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
     connections: visits.connections,
     start: () => engine.attach(deps.httpServer, { path: "/socket.io/", destroyUpgradeTimeout: 1_000 }),
     idle: () => dispatch.idle(),
-    async close() {
+    async close(deadline) {
       await io.close();
-      await visits.idle();
+      await Promise.race([visits.idle(), aborted(deadline)]);
     },
   };
+}
+
+/** Never resolves without a deadline. */
+function aborted(deadline: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (deadline?.aborted === true) resolve();
+    deadline?.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 interface Parts {

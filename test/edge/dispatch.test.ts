@@ -1,0 +1,201 @@
+import { expect, it } from "vitest";
+import { z } from "zod";
+import { GatewayError } from "../../src/protocol/errors.ts";
+import { jsonValue } from "../../src/protocol/scalars.ts";
+import { clientHandler, type ClientHandler } from "../../src/server/client-handler.ts";
+import {
+  connected,
+  deferred,
+  echoHandlers,
+  readableLog,
+  startEdge,
+  stockClient,
+  type EdgeOptions,
+} from "../support/edge.ts";
+import { RawSocket } from "../support/hostile.ts";
+
+/** Handlers whose end the test decides, in the order they began. */
+function slowHandlers(): { handlers: ClientHandler[]; begun: string[]; finish: (what: string) => void } {
+  const begun: string[] = [];
+  const waiting = new Map<string, () => void>();
+  const handler = (event: string): ClientHandler =>
+    clientHandler(event, z.looseObject({ id: z.string() }), async (_, { id }) => {
+      begun.push(id);
+      const { promise, resolve } = deferred();
+      waiting.set(id, resolve);
+      await promise;
+      return { id };
+    });
+  return { handlers: [handler("first"), handler("second")], begun, finish: (id) => waiting.get(id)?.() };
+}
+
+async function client(options: EdgeOptions) {
+  const edge = await startEdge({ ...options, handlers: [...echoHandlers, ...(options.handlers ?? [])] });
+  return { edge, socket: await connected(stockClient(edge.url, { transports: ["websocket"] })) };
+}
+
+it("handles messages of one channel in the order they came, and others meanwhile", async () => {
+  const { handlers, begun, finish } = slowHandlers();
+  const { socket } = await client({ handlers });
+  const answers: unknown[] = [];
+  const send = (event: string, message: { id: string; channel?: string; board?: string }): void =>
+    void socket.emit(event, message, (answer: { id: string }) => answers.push(answer.id));
+
+  send("first", { id: "a1", channel: "a" });
+  send("second", { id: "a2", channel: "a" });
+  send("first", { id: "b1", channel: "b" });
+  send("first", { id: "c1", board: "c" });
+  send("second", { id: "c2", board: "c" });
+  send("second", { id: "free" });
+  await expect.poll(() => begun).toEqual(["a1", "b1", "c1", "free"]);
+  finish("b1");
+  await expect.poll(() => answers).toEqual(["b1"]);
+  finish("a1");
+  await expect.poll(() => begun).toContain("a2");
+  finish("a2");
+
+  await expect.poll(() => answers).toEqual(["b1", "a1", "a2"]);
+  expect(begun).not.toContain("c2");
+});
+
+it("goes on in a channel after a handler failed", async () => {
+  const handlers = [
+    clientHandler("fail", z.strictObject({ channel: z.string() }), () => {
+      throw new GatewayError("forbidden", "Not this one.", { field: "channel" });
+    }),
+    clientHandler("pass", z.strictObject({ channel: z.string() }), ({ id }) => ({ id })),
+  ];
+  const { socket } = await client({ handlers });
+
+  const [failed, passed] = await Promise.all([
+    socket.emitWithAck("fail", { channel: "a" }),
+    socket.emitWithAck("pass", { channel: "a" }),
+  ]);
+
+  expect(failed).toEqual({ ok: false, error: { code: "forbidden", message: "Not this one." } });
+  expect(passed).toMatchObject({ ok: true });
+});
+
+it("bounds the messages that wait for their answer", async () => {
+  const { handlers, begun } = slowHandlers();
+  const { socket } = await client({ handlers, maxUnanswered: 3 });
+  for (const id of ["1", "2", "3"]) socket.emit("first", { id, channel: "a" });
+
+  const answer: unknown = await socket.emitWithAck("first", { id: "4" });
+
+  expect(answer).toMatchObject({ ok: false, error: { code: "rate_limited", retryAfterMs: 1_000 } });
+  expect(begun).toEqual(["1"]);
+});
+
+it("asks the limiter about every message, by the handler's name or as invalid", async () => {
+  const asked: string[] = [];
+  const { socket, edge } = await client({
+    throttle(connection, event) {
+      asked.push(`${connection.identity.userId} ${event}`);
+      return { allowed: event !== "mirror", retryAfterMs: 40 };
+    },
+  });
+
+  expect(await socket.emitWithAck("echo", { text: "x" })).toEqual({ ok: true, text: "x" });
+  expect(await socket.emitWithAck("mirror", { data: 1 })).toEqual({
+    ok: false,
+    error: { code: "rate_limited", message: "Too many requests.", retryAfterMs: 40 },
+  });
+  expect(await socket.emitWithAck("echo", { text: 1 })).toMatchObject({ error: { code: "bad_request" } });
+  expect(await socket.emitWithAck("nonsense", {})).toMatchObject({ error: { code: "bad_request" } });
+
+  expect(asked).toEqual(["ann echo", "ann mirror", "ann invalid", "ann invalid"]);
+  const { values } = await edge.metrics.refusals.get();
+  expect(values).toContainEqual(
+    expect.objectContaining({ labels: { code: "rate_limited", limiter: "messages" }, value: 1 }),
+  );
+});
+
+it("refuses by its own name what is wrong, though the limiter fails", async () => {
+  const { socket } = await client({ throttle: () => Promise.reject(new Error("no limiter")) });
+
+  expect(await socket.emitWithAck("echo", { text: 1 })).toMatchObject({ error: { code: "bad_request" } });
+  expect(await socket.emitWithAck("echo", { text: "x" })).toMatchObject({ error: { code: "internal" } });
+});
+
+it("leaves out a time to come back where there is none", async () => {
+  const { socket } = await client({ throttle: () => ({ allowed: false, retryAfterMs: Infinity }) });
+
+  expect(await socket.emitWithAck("echo", { text: "x" })).toEqual({
+    ok: false,
+    error: { code: "rate_limited", message: "Too many requests." },
+  });
+});
+
+it("pays for an exception with one acknowledgement, and logs it once with its stack", async () => {
+  const { log, lines } = readableLog();
+  const { socket, edge } = await client({ log });
+
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, () => socket.emitWithAck("break", {}) as Promise<object>),
+  );
+
+  for (const answer of answers) {
+    expect(answer).toEqual({ ok: false, error: { code: "internal", message: "Something broke; it was logged." } });
+  }
+  const failures = lines.filter(({ place }) => place === "event break");
+  expect(failures).toHaveLength(1);
+  expect(failures[0]).toMatchObject({
+    err: { message: "a secret of the house", stack: expect.stringContaining("edge.ts") },
+  });
+  expect((await edge.metrics.eventErrors.get()).values[0]?.value).toBe(50);
+  expect(await socket.emitWithAck("echo", { text: "x" })).toEqual({ ok: true, text: "x" });
+});
+
+it.each([
+  ["throws what is no error", throwNonsense],
+  ["answers what is no JSON", () => Promise.resolve({ big: 1n })],
+  ["answers in a circle", () => Promise.resolve(circle())],
+  ["answers nothing", () => Promise.resolve(undefined as unknown as object)],
+])("survives a handler that %s", async (_, handle) => {
+  const { socket } = await client({ handlers: [clientHandler("odd", z.strictObject({}), handle)] });
+
+  expect(await socket.timeout(1_000).emitWithAck("odd", {})).toHaveProperty("ok");
+  expect(await socket.emitWithAck("echo", { text: "x" })).toEqual({ ok: true, text: "x" });
+});
+
+/** What code in other hands may throw. */
+function throwNonsense(): never {
+  const nonsense: unknown = "nonsense";
+  throw nonsense as Error;
+}
+
+function circle(): object {
+  const round: { self?: object } = {};
+  round.self = round;
+  return round;
+}
+
+it("tells of a store that is away", async () => {
+  const away = Object.assign(new Error("Command timed out"), { name: "Error" });
+  const { socket } = await client({
+    handlers: [clientHandler("store", z.strictObject({}), () => Promise.reject(away))],
+  });
+
+  expect(await socket.emitWithAck("store", {})).toMatchObject({
+    ok: false,
+    error: { code: "unavailable", retryAfterMs: expect.any(Number) },
+  });
+});
+
+it("takes no more messages once the connection is to close", async () => {
+  const handled: unknown[] = [];
+  const handlers = [
+    clientHandler("note", z.strictObject({ data: jsonValue }), (_, { data }) => {
+      handled.push(data);
+      return {};
+    }),
+  ];
+  const edge = await startEdge({ handlers });
+  const attacker = await new RawSocket(edge).entered();
+
+  attacker.send('421["note",{"data":1}]', "451-[]", '422["note",{"data":2}]', '423["note",{"data":3}]');
+  await attacker.until(() => attacker.closeCode !== undefined);
+
+  expect(handled).not.toContain(3);
+});
