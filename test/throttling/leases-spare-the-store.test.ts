@@ -1,0 +1,64 @@
+import { expect, onTestFinished, test } from "vitest";
+import type { ThrottlingOptions } from "../../src/throttling/policies.ts";
+import { startRedisServer } from "../support/redis-server.ts";
+import { freshPrefix } from "../support/world.ts";
+import { startThrottlingNode, type ThrottlingNode } from "./support/nodes.ts";
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A node with a store of its own, whose scripts can be counted. */
+async function nodeAlone(limits: ThrottlingOptions): Promise<ThrottlingNode> {
+  const server = await startRedisServer();
+  onTestFinished(() => server.stop());
+  return startThrottlingNode({ prefix: freshPrefix(), limits, url: server.url });
+}
+
+async function scriptCalls(node: ThrottlingNode): Promise<number> {
+  const statistics = await node.commands.info("commandstats");
+  return Number(/cmdstat_evalsha:calls=(\d+)/.exec(statistics)?.[1] ?? 0);
+}
+
+test("a busy user's messages pass without waiting, and the store is asked for one in eight at most", async () => {
+  const node = await nodeAlone({ messages: { capacity: 200, refillPerSecond: 100 } });
+  let waited = 0;
+  for (let n = 0; n < 240; n++) {
+    const decision = node.throttling.message("c", "u", "publish");
+    if (decision instanceof Promise) waited++;
+    expect((await decision).allowed).toBe(true);
+    await sleep(5);
+  }
+
+  expect(await scriptCalls(node)).toBeLessThanOrEqual(240 / 8);
+  expect(waited).toBeLessThanOrEqual(8);
+});
+
+test("a quiet user takes single tokens and leaves nothing on lease", async () => {
+  const node = await nodeAlone({ messages: { capacity: 50, refillPerSecond: 20, portion: { lifeMs: 100 } } });
+  for (let n = 0; n < 5; n++) {
+    await node.throttling.message("c", "u", "publish");
+    await sleep(150);
+  }
+
+  const keys = await node.commands.keys("*");
+  const states = await Promise.all(keys.map((key) => node.commands.get(key)));
+  expect(states.every((state) => state?.split(":").length === 2)).toBe(true);
+});
+
+test("with a share of 0 the store is asked for each message", async () => {
+  const node = await nodeAlone({ messages: { capacity: 50, refillPerSecond: 20, portion: { share: 0 } } });
+  for (let n = 0; n < 30; n++) await node.throttling.message("c", "u", "publish");
+
+  expect(await scriptCalls(node)).toBe(30);
+});
+
+test("one user's messages are decided in the order they came, whoever has to wait", async () => {
+  const node = await nodeAlone({ messages: { capacity: 100, refillPerSecond: 1 } });
+  const order: number[] = [];
+  const acts = Array.from({ length: 100 }, async (_, n) => {
+    await node.throttling.message("c", "u", "publish");
+    order.push(n);
+  });
+  await Promise.all(acts);
+
+  expect(order).toEqual(Array.from({ length: 100 }, (_, n) => n));
+});

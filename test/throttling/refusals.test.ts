@@ -1,0 +1,180 @@
+import { Writable } from "node:stream";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createLogger } from "../../src/runtime/logger.ts";
+import type { MessageDecision } from "../../src/throttling/throttling.ts";
+import { WorstOffenders } from "../../src/throttling/worst-offenders.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { startRedisServer } from "../support/redis-server.ts";
+import { freshPrefix } from "../support/world.ts";
+import { startThrottlingNode, type ThrottlingNode } from "./support/nodes.ts";
+
+const five = { capacity: 5, refillPerSecond: 0.01 };
+
+async function send(node: ThrottlingNode, times: number, connection = "c", user = "u"): Promise<MessageDecision[]> {
+  const decisions: MessageDecision[] = [];
+  for (let n = 0; n < times; n++) decisions.push(await node.throttling.message(connection, user, "publish"));
+  return decisions;
+}
+
+const allowed = (decisions: MessageDecision[]): number => decisions.filter((decision) => decision.allowed).length;
+
+describe("a refusal", () => {
+  test("says when the same may pass, and is counted by limiter and reason alone", async () => {
+    const node = await startThrottlingNode({ prefix: freshPrefix(), limits: { messages: five } });
+
+    const [, , , , , refusal] = await send(node, 6);
+
+    expect(refusal).toMatchObject({ allowed: false, remaining: 0, reason: "limit" });
+    expect(refusal?.retryAfterMs).toBeGreaterThan(90_000);
+    expect(refusal?.retryAfterMs).toBeLessThanOrEqual(100_000);
+    expect(refusal?.resetAt).toBeGreaterThan(Date.now() + 400_000);
+    expect(node.refusals).toEqual(["messages limit"]);
+  });
+
+  test("of an act dearer than the capacity says that it will never pass", async () => {
+    const limits = { messages: { ...five, costs: { history: 6 } } };
+    const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
+
+    expect(await node.throttling.message("c", "u", "history")).toMatchObject({
+      retryAfterMs: Infinity,
+      reason: "never",
+    });
+    expect(allowed(await send(node, 6))).toBe(5);
+  });
+
+  test("costs are by event; what costs nothing is never refused", async () => {
+    const limits = { messages: { ...five, costs: { history: 4, unsubscribe: 0 } } };
+    const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
+
+    expect((await node.throttling.message("c", "u", "history")).remaining).toBe(1);
+    expect((await node.throttling.message("c", "u", "history")).allowed).toBe(false);
+    expect((await node.throttling.message("c", "u", "anything")).allowed).toBe(true);
+    expect((await node.throttling.message("c", "u", "anything")).allowed).toBe(false);
+    expect((await node.throttling.message("c", "u", "unsubscribe")).allowed).toBe(true);
+  });
+
+  test("of one user does not touch another, nor the same name in other letters", async () => {
+    const node = await startThrottlingNode({ prefix: freshPrefix(), limits: { messages: five } });
+    await send(node, 10);
+
+    expect(allowed(await send(node, 5, "d", "U"))).toBe(5);
+  });
+
+  test("does not reach the store again: who hammers is answered by the node alone", async () => {
+    const server = await startRedisServer();
+    onTestFinished(() => server.stop());
+    const limits = { messages: five, logins: { requests: 2, windowSeconds: 60 } };
+    const node = await startThrottlingNode({ prefix: freshPrefix(), limits, url: server.url });
+    await send(node, 6);
+    for (let n = 0; n < 3; n++) await node.throttling.login("192.0.2.1", "u");
+    const before = await scriptCalls(node);
+
+    const hammered = await send(node, 1_000, "d");
+    const logins = await Promise.all(Array.from({ length: 1_000 }, () => node.throttling.login("192.0.2.1", "u")));
+
+    expect(before).toBeGreaterThan(0);
+    expect([...hammered, ...logins].some((decision) => decision.allowed)).toBe(false);
+    expect(await scriptCalls(node)).toBe(before);
+  });
+});
+
+describe("hammering", () => {
+  const limits = { messages: { ...five, closeAfter: { refusals: 20, windowSeconds: 10 } } };
+
+  test("ends in the word to close, for the connection that hammers", async () => {
+    const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
+
+    const decisions = await send(node, 5 + 21, "c");
+
+    expect(decisions.findIndex(({ close }) => close)).toBe(25);
+    expect((await send(node, 1, "other"))[0]?.close).toBeUndefined();
+  });
+
+  test("that stays below the measure in each window does not", async () => {
+    const clock = new FakeClock();
+    const node = await startThrottlingNode({ prefix: freshPrefix(), limits, clock });
+    const decisions = await send(node, 5);
+    for (let window = 0; window < 5; window++) {
+      decisions.push(...(await send(node, 20)));
+      await clock.advance(10_001);
+    }
+
+    expect(decisions.some(({ close }) => close)).toBe(false);
+  });
+
+  test("10,000 messages at once on one connection: the capacity passes, the close comes after 20 refusals", async () => {
+    const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
+
+    const decisions = await Promise.all(
+      Array.from({ length: 10_000 }, async () => node.throttling.message("c", "u", "publish")),
+    );
+
+    expect(allowed(decisions)).toBe(5);
+    expect(decisions.filter(({ close }) => close)).toHaveLength(10_000 - 5 - 20);
+  });
+});
+
+describe("shadow mode", () => {
+  test("counts what it would refuse and refuses nothing", async () => {
+    const shadow = { ...five, shadow: true };
+    const limits = {
+      messages: { ...shadow, closeAfter: { refusals: 1, windowSeconds: 10 } },
+      handshakes: shadow,
+      logins: { requests: 5, windowSeconds: 60, shadow: true },
+    };
+    const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
+
+    const decisions = await send(node, 10);
+    for (let n = 0; n < 10; n++) decisions.push(await node.throttling.handshake("192.0.2.1"));
+    for (let n = 0; n < 10; n++) decisions.push(await node.throttling.login("192.0.2.1", "u"));
+
+    expect(allowed(decisions)).toBe(30);
+    expect(decisions.some(({ close, retryAfterMs }) => close === true || retryAfterMs > 0)).toBe(false);
+    for (const limiter of ["messages", "handshakes", "logins"]) {
+      expect(node.refusals.filter((refusal) => refusal === `${limiter} shadow`)).toHaveLength(5);
+    }
+  });
+});
+
+describe("the worst offenders", () => {
+  test("are named in one line each ten seconds, and none where nobody was refused", async () => {
+    const lines: Record<string, unknown>[] = [];
+    const destination = new Writable({
+      write: (chunk, _, done) => (lines.push(JSON.parse(String(chunk)) as Record<string, unknown>), done()),
+    });
+    const clock = new FakeClock();
+    const log = createLogger({ level: "info", destination });
+    const node = await startThrottlingNode({ prefix: freshPrefix(), limits: { messages: five }, clock, log });
+    await send(node, 15, "c", "loud");
+    await send(node, 8, "d", "louder\nthan most");
+    await send(node, 5, "e", "quiet");
+
+    await clock.advance(30_000);
+
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({
+      msg: "refused most often",
+      worst: [
+        { limiter: "messages", subject: "loud", refusals: 10 },
+        { limiter: "messages", subject: "louder\nthan most", refusals: 3 },
+      ],
+    });
+  });
+
+  test("are found in fixed memory among a hundred thousand others", () => {
+    const offenders = new WorstOffenders();
+    for (let n = 0; n < 100_000; n++) offenders.note("messages", n % 10 === 0 ? "worst" : `u${n}`);
+
+    const [worst] = offenders.drain(1);
+
+    expect(worst?.subject).toBe("worst");
+    expect((worst?.refusals ?? 0) - (worst?.overcount ?? 0)).toBeLessThanOrEqual(10_000);
+    expect(worst?.refusals).toBeGreaterThanOrEqual(10_000);
+  });
+});
+
+/** Scripts a store of our own has run. */
+async function scriptCalls(node: ThrottlingNode): Promise<number> {
+  const statistics = await node.commands.info("commandstats");
+  return Number(/cmdstat_evalsha:calls=(\d+)/.exec(statistics)?.[1]);
+}

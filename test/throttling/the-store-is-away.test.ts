@@ -1,0 +1,131 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { WhenStoreIsAway } from "../../src/throttling/absence.ts";
+import type { Decision } from "../../src/throttling/decision.ts";
+import type { ThrottlingOptions } from "../../src/throttling/policies.ts";
+import { startRedisServer, type RedisServer } from "../support/redis-server.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
+import { startThrottlingNode, type ThrottlingNode } from "./support/nodes.ts";
+
+const classes = {
+  messages: (node: ThrottlingNode) => node.throttling.message("c", "u", "publish"),
+  handshakes: (node: ThrottlingNode) => node.throttling.handshake("192.0.2.1"),
+  http: (node: ThrottlingNode) => node.throttling.http("backend"),
+  logins: (node: ThrottlingNode) => node.throttling.login("192.0.2.1", "u"),
+  publications: (node: ThrottlingNode) => node.throttling.publication("chat", "chat:1"),
+};
+
+type Class = keyof typeof classes;
+
+const tenOf = (mode: { whenStoreIsAway?: WhenStoreIsAway }): ThrottlingOptions => {
+  const bucket = { capacity: 10, refillPerSecond: 0.01, ...mode };
+  const window = { requests: 10, windowSeconds: 900, ...mode };
+  return { messages: bucket, handshakes: bucket, http: window, logins: window, publications: { chat: bucket } };
+};
+
+async function ownServer(): Promise<RedisServer> {
+  const server = await startRedisServer();
+  onTestFinished(() => server.stop());
+  return server;
+}
+
+async function take(node: ThrottlingNode, name: Class, times: number): Promise<Decision[]> {
+  const decisions: Decision[] = [];
+  for (let n = 0; n < times; n++) decisions.push(await classes[name](node));
+  return decisions;
+}
+
+const allowed = (decisions: Decision[]): number => decisions.filter((decision) => decision.allowed).length;
+
+describe("a store that is gone", () => {
+  test.each<[WhenStoreIsAway, number]>([
+    ["open", 30],
+    ["closed", 0],
+    ["local", 10],
+  ])("%s: of 30 acts of each class %i pass", async (whenStoreIsAway, passing) => {
+    const server = await ownServer();
+    const limits = tenOf({ whenStoreIsAway });
+    const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits });
+    await server.stop();
+
+    for (const name of Object.keys(classes) as Class[]) {
+      const decisions = await take(node, name, 30);
+      expect([name, allowed(decisions)]).toEqual([name, passing]);
+      if (whenStoreIsAway === "closed")
+        expect(decisions[0]).toMatchObject({ reason: "store_away", retryAfterMs: 1_000 });
+    }
+  });
+
+  test("by default counts messages, handshakes, calls and publications by itself, and lets nobody log in", async () => {
+    const server = await ownServer();
+    const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits: tenOf({}) });
+    await server.stop();
+
+    const counts = await Promise.all(
+      (Object.keys(classes) as Class[]).map(async (name) => [name, allowed(await take(node, name, 30))]),
+    );
+
+    expect(Object.fromEntries(counts)).toEqual({ messages: 10, handshakes: 10, http: 10, logins: 0, publications: 10 });
+  });
+
+  test("an outage is no second burst: what passed before it counts in it", async () => {
+    const server = await ownServer();
+    const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits: tenOf({}) });
+    const before = await take(node, "messages", 8);
+    await server.stop();
+
+    const during = await take(node, "messages", 30);
+
+    expect(allowed(before) + allowed(during)).toBe(10);
+  });
+
+  test("once it is back, the store counts again within two seconds", async () => {
+    const server = await ownServer();
+    const limits = tenOf({ whenStoreIsAway: "closed" });
+    const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits });
+    await server.stop();
+    expect(allowed(await take(node, "messages", 3))).toBe(0);
+
+    const again = await startRedisServer({ port: server.port });
+    onTestFinished(() => again.stop());
+    const back = performance.now();
+    await eventually(async () => expect((await classes.messages(node)).allowed).toBe(true));
+
+    expect(performance.now() - back).toBeLessThan(3_500);
+    expect((await classes.logins(node)).allowed).toBe(true);
+  });
+});
+
+describe("a store that hangs", () => {
+  test("costs the acts of one moment its patience; all others are decided at once", async () => {
+    const server = await ownServer();
+    const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits: tenOf({}) });
+    server.process.kill("SIGSTOP");
+    await Promise.all([classes.messages(node), classes.http(node)]);
+
+    const began = performance.now();
+    const decisions = await Promise.all(
+      Array.from({ length: 200 }, async (_, n) => node.throttling.message(`c${n}`, `u${n}`, "publish")),
+    );
+
+    expect(performance.now() - began).toBeLessThan(500);
+    expect(allowed(decisions)).toBe(200);
+    server.process.kill("SIGCONT");
+  });
+
+  test("keeps the order of one user's messages", async () => {
+    const server = await ownServer();
+    const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits: tenOf({}) });
+    server.process.kill("SIGSTOP");
+    const order: number[] = [];
+
+    await Promise.all(
+      Array.from({ length: 8 }, async (_, n) => {
+        await node.throttling.message("c", "u", "publish");
+        order.push(n);
+      }),
+    );
+
+    expect(order).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    server.process.kill("SIGCONT");
+  });
+});
