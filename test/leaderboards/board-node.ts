@@ -58,7 +58,7 @@ export async function startBoardNode(options: BoardNodeOptions = {}): Promise<Bo
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
   if (options.isTicking ?? true) node.channels.onSubscription((change) => leaderboards.onSubscription(change));
   if (options.isTicking ?? true) await leaderboards.start?.();
-  onTestFinished(async () => void (await leaderboards.stop?.(new AbortController().signal)));
+  onTestFinished(async () => await leaderboards.stop?.(new AbortController().signal));
   return { ...node, leaderboards, keys, commands };
 }
 
@@ -81,8 +81,14 @@ export async function startBoards(
   const feed = { follow: async () => undefined, unfollow: () => undefined, onRestored: () => undefined };
   const leaderboards = createLeaderboards(
     {
-      ...{ commands, keys, feed, isCluster: false, kinds: createKinds({}), watched: () => [] },
-      ...{ clock, log: quietLog },
+      commands,
+      keys,
+      feed,
+      isCluster: false,
+      kinds: createKinds({}),
+      watched: () => [],
+      clock,
+      log: quietLog,
     },
     { boards },
   );

@@ -42,12 +42,7 @@ async function submissionsInOrder({ commands, keys }: BoardNode, board: string):
   const rows: (Row & { stamp: number })[] = [];
   let cursor = "0";
   do {
-    const [next, flat] = (await commands.hscanBuffer(
-      keys.boardPlaces(board, null),
-      cursor,
-      "COUNT",
-      10_000,
-    )) as unknown as [Buffer, Buffer[]];
+    const [next, flat] = await commands.hscanBuffer(keys.boardPlaces(board, null), cursor, "COUNT", 10_000);
     for (let i = 0; i < flat.length; i += 2) rows.push(rowOf(flat[i]!, flat[i + 1]!));
     cursor = next.toString();
   } while (cursor !== "0");

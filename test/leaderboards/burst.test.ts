@@ -54,10 +54,10 @@ describe("a burst of scores", () => {
       const viewers = await Promise.all(Array.from({ length: 20 }, () => viewBoard(watching, "burst")));
       const tickers = await Promise.all([startTicker(prefix), startTicker(prefix)]);
 
-      let isOver = false;
-      const burst = submitBurst(writing, 0, submissions, 4).finally(() => (isOver = true));
+      const progress = { isOver: false };
+      const burst = submitBurst(writing, 0, submissions, 4).finally(() => (progress.isOver = true));
       const random = seeded(3);
-      for (let kills = 0; kills < 6 || !isOver; kills += 1) {
+      for (let kills = 0; kills < 6 || !progress.isOver; kills += 1) {
         await new Promise((resolve) => setTimeout(resolve, 40 + random() * 120));
         tickers.shift()!.kill("SIGKILL");
         tickers.push(await startTicker(prefix));
@@ -76,8 +76,12 @@ describe("a burst of scores", () => {
     const board = createBoards(boards).of("burst");
     const seasons = new SeasonClock(systemClock);
     const ticks = createTickStore({
-      ...{ commands: node.commands, keys: node.keys, isCluster: false, seasons },
-      ...{ kinds: createKinds({}), keysOf: createBoardKeys(node.keys) },
+      commands: node.commands,
+      keys: node.keys,
+      isCluster: false,
+      seasons,
+      kinds: createKinds({}),
+      keysOf: createBoardKeys(node.keys),
     });
     await node.leaderboards.submit("burst", { member: "a", score: 1 });
     const claim = await ticks.claim(board);
@@ -145,6 +149,6 @@ async function startTicker(prefix: string): Promise<ChildProcess> {
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));
-  await once(child.stdout!, "data");
+  await once(child.stdout, "data");
   return child;
 }

@@ -44,8 +44,19 @@ describe("leaderboards over HTTP", () => {
     const today = new Date().toISOString().slice(0, 10);
     const entry = { rank: 2, member: "a b", score: 5, updatedAt: expect.any(Number), data: { name: "Ada" } };
     expect(page.body).toEqual({
-      ...{ board: "daily", season: today, revision: 0, total: 3 },
-      entries: [entry, { rank: 3, member: "e", score: 1, updatedAt: expect.any(Number) }],
+      board: "daily",
+      season: today,
+      revision: 0,
+      total: 3,
+      entries: [
+        entry,
+        {
+          rank: 3,
+          member: "e",
+          score: 1,
+          updatedAt: expect.any(Number),
+        },
+      ],
     });
     expect(around.body).toMatchObject({
       board: "daily",
@@ -167,8 +178,8 @@ describe("leaderboards over a client's events", () => {
   });
 });
 
-const publications = (client: Client, event: string): any[] =>
-  told(client, "publication")
+const publications = (client: Client, event: string): unknown[] =>
+  told<{ event: string; data: unknown }>(client, "publication")
     .filter((publication) => publication.event === event)
     .map(({ data }) => data);
 

@@ -11,8 +11,12 @@ async function rankWorld(tickMs: number) {
   const { redis, keys } = await redisWorld();
   const commands = redis.connection("commands");
   const ranks = createRankStore({
-    ...{ commands, keys, isCluster: false, kinds: createKinds({}) },
-    ...{ keysOf: createBoardKeys(keys), seasons: new SeasonClock(systemClock) },
+    commands,
+    keys,
+    isCluster: false,
+    kinds: createKinds({}),
+    keysOf: createBoardKeys(keys),
+    seasons: new SeasonClock(systemClock),
   });
   const board = createBoards({ "*": { tickMs } }).of("b");
   const publish = async (reading: MemberReading, known?: { rank: number | null; score: number | null }) => {
@@ -23,7 +27,9 @@ async function rankWorld(tickMs: number) {
 }
 
 const reading = (stamp: number, rank: number | null, score: number | null = rank): MemberReading => ({
-  ...{ rank, score, total: 9 },
+  rank,
+  score,
+  total: 9,
   stamp: String(stamp),
 });
 

@@ -70,7 +70,7 @@ describe("seasons", () => {
       ["daily", ""],
     ];
 
-    for (const [length, id] of wrong) expect(calendarOf(length).named(id), id).toBeUndefined();
+    expect(wrong.filter(([length, id]) => calendarOf(length).named(id) !== undefined)).toEqual([]);
   });
 
   it("never end where there are none", () => {
