@@ -98,7 +98,7 @@ async function authenticatorRows(): Promise<Row[]> {
   const tokens = createTokens({ source: { type: "secret", secret } }, { clock });
   const sessions = createSessions({ store: createSessionStore({ commands, keys }), clock });
   const blacklist = createTokenBlacklist({ commands, keys, clock });
-  const authenticator = createAuthenticator({ tokens, sessions, blacklist, clock });
+  const authenticator = createAuthenticator({ tokens, sessions, blacklist });
   const { session } = await sessions.create({ userId: "ada", roles: ["support"] });
   const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
   const authenticate = (): Promise<unknown> => authenticator.authenticate(issued?.token);

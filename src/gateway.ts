@@ -172,7 +172,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
       httpServer: http.server,
       handlers: [
         ...createChannelHandlers({ channels, onPublished: () => metrics.publications.inc({ door: "client" }) }),
-        ...createAuthHandlers({ ...entry, renewed: visits.renewed }),
+        ...createAuthHandlers(visits),
         ...createSessionHandlers({ ...entry, connectionsOf }),
         ...createLeaderboardHandlers({ leaderboards }),
       ],

@@ -1,5 +1,4 @@
 import { GatewayError } from "../protocol/errors.ts";
-import type { Clock } from "../runtime/clock.ts";
 import type { TokenClaims } from "./claims.ts";
 import type { Identity } from "./identity.ts";
 import type { SessionGlimpse } from "./session-store.ts";
@@ -17,19 +16,16 @@ export interface Authenticator {
   authenticate(token: unknown, client?: { userAgent?: string | undefined }): Promise<Identity>;
   /** A fresh token on an open connection; `forbidden` where it is another user's or another session's. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
-  /** Asks again whether someone who was let in may stay; for a moment in which a revocation may have been missed. */
-  confirm(identity: Identity): Promise<void>;
 }
 
 export interface AuthenticatorDeps {
   tokens: Pick<Tokens, "verify">;
   sessions: Pick<Sessions, "glimpse" | "touch">;
   blacklist: Pick<TokenBlacklist, "isRevoked">;
-  clock: Clock;
 }
 
-export function createAuthenticator({ tokens, sessions, blacklist, clock }: AuthenticatorDeps): Authenticator {
-  async function admit(claims: Named): Promise<SessionGlimpse> {
+export function createAuthenticator({ tokens, sessions, blacklist }: AuthenticatorDeps): Authenticator {
+  async function admit(claims: TokenClaims): Promise<SessionGlimpse> {
     // Started in one tick, so that both leave in one write.
     const [isRevoked, session] = await Promise.all([
       blacklist.isRevoked(claims.tokenId),
@@ -57,15 +53,8 @@ export function createAuthenticator({ tokens, sessions, blacklist, clock }: Auth
       if (!isSame) throw new GatewayError("forbidden", "The token is of another user or session.", { field: "token" });
       return enter(claims);
     },
-
-    async confirm(identity) {
-      if (identity.expiresAt <= clock.now()) throw new GatewayError(`${identity.expiresBy}_expired`);
-      await admit(identity);
-    },
   };
 }
-
-type Named = Pick<Identity, "userId" | "sessionId" | "tokenId">;
 
 /** The token speaks first: it is newer, and signed. What it does not say at all, the session says. */
 function toIdentity(claims: TokenClaims, session: SessionGlimpse): Identity {

@@ -10,9 +10,8 @@ import { orUnavailable } from "./unavailable.ts";
 export interface TokenBlacklist {
   /** False where the token has ended by itself, so that there is nothing to write. */
   revoke(tokenId: string, expiresAt: number): Promise<boolean>;
+  /** Many asked in one tick leave in one write: the connection gathers them. */
   isRevoked(tokenId: string): Promise<boolean>;
-  /** Those of them that are revoked; asked in one go. */
-  revokedAmong(tokenIds: readonly string[]): Promise<Set<string>>;
 }
 
 export interface TokenBlacklistOptions {
@@ -27,12 +26,7 @@ export function createTokenBlacklist(
   { commands, keys, clock }: { commands: RedisClient; keys: Keys; clock: Clock },
   { maxLifeSeconds = 86_400 }: TokenBlacklistOptions = {},
 ): TokenBlacklist {
-  const isRevoked = async (tokenId: string): Promise<boolean> =>
-    (await orUnavailable(commands.exists(keys.revokedToken(tokenId)))) === 1;
-
   return {
-    isRevoked,
-
     async revoke(tokenId, expiresAt) {
       const remainingMs = Math.min(Math.ceil(expiresAt - clock.now()), maxLifeSeconds * 1_000 + slackMs);
       if (remainingMs <= 0) return false;
@@ -40,10 +34,8 @@ export function createTokenBlacklist(
       return true;
     },
 
-    // The connection gathers the commands of a tick into one pipeline by itself.
-    async revokedAmong(tokenIds) {
-      const answers = await Promise.all(tokenIds.map(isRevoked));
-      return new Set(tokenIds.filter((_, index) => answers[index]));
+    async isRevoked(tokenId) {
+      return (await orUnavailable(commands.exists(keys.revokedToken(tokenId)))) === 1;
     },
   };
 }

@@ -22,11 +22,11 @@ export interface Entry {
 export function createEntry(config: Config, { commands, keys }: Store, revocations: Revocations, clock: Clock): Entry {
   const tokens = createTokens(config.tokens, { clock });
   const sessions = createSessions({ store: createSessionStore({ commands, keys }), clock }, config.sessions);
-  const blacklist = createTokenBlacklist({ commands, keys, clock });
+  const blacklist = createTokenBlacklist({ commands, keys, clock }, config.tokens);
   return {
     tokens,
     sessions,
-    authenticator: createAuthenticator({ tokens, sessions, blacklist, clock }),
+    authenticator: createAuthenticator({ tokens, sessions, blacklist }),
     logouts: createLogouts({ sessions, tokens, blacklist, revocations }),
   };
 }

@@ -4,7 +4,7 @@ import type { Identity } from "../auth/identity.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Fence } from "../cluster/fence.ts";
-import { closing } from "../protocol/closings.ts";
+import { closing, type Closing } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Throttling } from "../throttling/throttling.ts";
@@ -15,7 +15,7 @@ import type { Admission } from "./socket/handshake.ts";
 import type { Verdict } from "./socket/verdict.ts";
 
 export interface VisitsDeps {
-  authenticator: Pick<Authenticator, "authenticate">;
+  authenticator: Pick<Authenticator, "authenticate" | "refresh">;
   channels: Channels;
   expiry: ExpiryWatch;
   revocations: NodeRevocations;
@@ -29,6 +29,8 @@ export interface VisitsDeps {
 export interface Visits {
   admit(address: string): Promise<Admission> | Admission;
   authenticate(token: unknown, client: { userAgent: string | undefined }): Promise<Identity>;
+  /** A fresh token for an open connection; `renewed` follows. */
+  refresh(identity: Identity, token: unknown): Promise<Identity>;
   begin(connection: Connection): Promise<void>;
   throttle(connection: Connection, event: string): Verdict | Promise<Verdict>;
   /** Its token was replaced. */
@@ -49,6 +51,16 @@ export function createVisits(deps: VisitsDeps): Visits {
   /** Which revocations had come when the identity was asked for. */
   const marks = new WeakMap<Identity, number>();
 
+  async function marked(ask: () => Promise<Identity>): Promise<Identity> {
+    const mark = revocations.mark();
+    const identity = await ask();
+    marks.set(identity, mark);
+    return identity;
+  }
+
+  const revokedMeanwhile = (identity: Identity): Closing | undefined =>
+    revocations.since(marks.get(identity) ?? 0, identity);
+
   /** A node that was away answers nothing before it knows what was revoked meanwhile. */
   async function slowly(connection: Connection, pending: MessageVerdict | Promise<MessageVerdict>): Promise<Verdict> {
     const verdict = await pending;
@@ -63,16 +75,12 @@ export function createVisits(deps: VisitsDeps): Visits {
       return throttling.handshake(addressGroup(address));
     },
 
-    async authenticate(token, client) {
-      const mark = revocations.mark();
-      const identity = await authenticator.authenticate(token, client);
-      marks.set(identity, mark);
-      return identity;
-    },
+    authenticate: (token, client) => marked(() => authenticator.authenticate(token, client)),
+    refresh: (identity, token) => marked(() => authenticator.refresh(identity, token)),
 
     async begin(connection) {
       const { identity } = connection;
-      const revoked = revocations.since(marks.get(identity) ?? 0, identity);
+      const revoked = revokedMeanwhile(identity);
       if (revoked !== undefined) return connection.close(revoked);
       watches.set(connection, expiry.watch(identity, listenerOf(connection)));
       const channel = `user:${identity.userId}`;
@@ -86,7 +94,11 @@ export function createVisits(deps: VisitsDeps): Visits {
       return closeIfHopeless(connection, verdict);
     },
 
-    renewed: (connection) => watches.get(connection)?.renew(connection.identity),
+    renewed(connection) {
+      const revoked = revokedMeanwhile(connection.identity);
+      if (revoked !== undefined) return connection.close(revoked);
+      watches.get(connection)?.renew(connection.identity);
+    },
 
     end(connection) {
       watches.get(connection)?.stop();

@@ -36,7 +36,7 @@ async function node() {
   const world = await authWorld({ revocations });
   const renewed: Connection[] = [];
   const handlers = [
-    ...createAuthHandlers({ ...world, renewed: (connection) => void renewed.push(connection) }),
+    ...createAuthHandlers({ ...world.authenticator, renewed: (connection) => void renewed.push(connection) }),
     ...createSessionHandlers({ ...world, connectionsOf: async (ids) => new Map(ids.map((id) => [id, 1])) }),
   ];
   const call = async (connection: Connection, event: string, message: unknown): Promise<Record<string, unknown>> => {

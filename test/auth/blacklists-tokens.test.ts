@@ -47,7 +47,8 @@ describe("a token on the blacklist", () => {
 
     for (const name of names) await blacklist.revoke(name, Date.now() + 60_000);
 
-    expect(await blacklist.revokedAmong([...names, "a", "b", "%7D%7B", "x".repeat(255)])).toEqual(new Set(names));
+    for (const name of names) expect(await blacklist.isRevoked(name)).toBe(true);
+    for (const name of ["a", "b", "%7D%7B", "x".repeat(255)]) expect(await blacklist.isRevoked(name)).toBe(false);
   });
 });
 
@@ -60,8 +61,8 @@ it("a thousand are looked up in one go", async () => {
   const write = stream.write.bind(stream);
   stream.write = (...args) => ((writes += 1), write(...args));
 
-  const revoked = await blacklist.revokedAmong(ids);
+  const answers = await Promise.all(ids.map((id) => blacklist.isRevoked(id)));
 
-  expect(revoked).toEqual(new Set(ids.filter((_, i) => i % 3 === 0)));
+  expect(answers).toEqual(ids.map((_, i) => i % 3 === 0));
   expect(writes).toBe(1);
 });

@@ -238,23 +238,6 @@ describe("refresh", () => {
   });
 });
 
-describe("confirm", () => {
-  it("lets stay who may, and names what ended", async () => {
-    const world = await authWorld();
-    const { session, token, tokenId } = await login(world);
-    const identity = await world.authenticator.authenticate(token);
-
-    await world.authenticator.confirm(identity);
-    const past = { ...identity, expiresAt: Date.now() - 1 };
-    expect(await codeOf(world.authenticator.confirm(past))).toBe("token_expired");
-    expect(await codeOf(world.authenticator.confirm({ ...past, expiresBy: "session" }))).toBe("session_expired");
-    await world.blacklist.revoke(tokenId, Date.now() + 60_000);
-    expect(await codeOf(world.authenticator.confirm(identity))).toBe("token_revoked");
-    await world.sessions.end(session.sessionId);
-    expect(await codeOf(world.authenticator.confirm({ ...identity, tokenId: "other" }))).toBe("session_expired");
-  });
-});
-
 it("whoever authenticates after a revocation was answered is refused, however many try around it", async () => {
   const world = await authWorld();
 

@@ -30,7 +30,7 @@ export async function authWorld(world: AuthWorldOptions = {}) {
   const tokens = createTokens({ source: { type: "secret", secret } }, { clock });
   const sessions = createSessions({ store: createSessionStore({ commands, keys }), clock }, options);
   const blacklist = createTokenBlacklist({ commands, keys, clock });
-  const authenticator = createAuthenticator({ tokens, sessions, blacklist, clock });
+  const authenticator = createAuthenticator({ tokens, sessions, blacklist });
   const logouts = createLogouts({ sessions, tokens, blacklist, revocations: revocations ?? nobodyLive });
   return { redis, commands, keys, clock, tokens, sessions, blacklist, authenticator, logouts };
 }
