@@ -148,6 +148,7 @@ export class GatewayClient implements Client {
       pacer,
       backoff: this.#backoff,
       connection: () => this.#connection.number,
+      closedBy: () => this.#requests.closedBy,
     };
     return new Channels(link, () => this.#update());
   }

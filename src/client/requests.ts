@@ -19,6 +19,8 @@ export interface Requests {
   request: Request;
   /** Milliseconds the last answered request took. */
   readonly roundTripMs: number | undefined;
+  /** Why nothing can be asked any more. */
+  readonly closedBy: TidegateError | undefined;
   /** Rejects what is under way and all that is asked later. */
   close(reason: TidegateError): void;
 }
@@ -45,11 +47,15 @@ export function createRequests(socket: GatewaySocket, timeoutMs: number): Reques
     async request(name, message) {
       if (closedBy !== undefined) throw closedBy;
       const answer = await send(name, message);
-      if (answer.ok) return answer as AnswerOf<typeof name>;
-      throw TidegateError.of(answer.error);
+      if (!answer.ok) throw TidegateError.of(answer.error);
+      const { ok: _ok, ...fields } = answer;
+      return fields as AnswerOf<typeof name>;
     },
     get roundTripMs() {
       return roundTripMs;
+    },
+    get closedBy() {
+      return closedBy;
     },
     close(reason) {
       closedBy ??= reason;

@@ -12,6 +12,8 @@ export interface Link {
   readonly backoff: Backoff;
   /** Another number for every connection; undefined while there is none. */
   connection(): number | undefined;
+  /** Why there will be none any more. */
+  closedBy(): TidegateError | undefined;
 }
 
 export interface Subscribed {
@@ -55,6 +57,8 @@ export class Subscription {
   /** Resolves with the first answer; a repeat of the call joins the first. */
   want(since: Position | undefined): Promise<Subscribed> {
     if (this.#wish !== undefined) return this.#wish.promise;
+    const end = this.#link.closedBy();
+    if (end !== undefined) return Promise.reject(end);
     const wish: Wish = Promise.withResolvers();
     // Who does not look at the promise hears of a refusal by the event.
     wish.promise.catch(() => undefined);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { fit, merge } from "../../src/client/position.ts";
+import { whole } from "./support.ts";
 import type { SubscribeAnswer, WirePublication } from "../../src/protocol/wire.ts";
 
 const publication = (offset: number, epoch = "a"): WirePublication => ({
@@ -84,7 +85,7 @@ describe("an answer merged with what came before it", () => {
 
   it("never repeats, reorders or skips, whatever overlaps", () => {
     for (let seed = 0; seed < 2_000; seed += 1) {
-      const random = createRandom(seed);
+      const random = whole(seed);
       const since = random(20);
       const present = since + random(10);
       const end = present + random(5);
@@ -99,11 +100,3 @@ describe("an answer merged with what came before it", () => {
     }
   });
 });
-
-function createRandom(seed: number): (below: number) => number {
-  let state = seed * 2_654_435_761 + 1;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}

@@ -2,14 +2,14 @@ import { describe, expect, it } from "vitest";
 import type { Client } from "../../src/client/client.ts";
 import { eventually } from "../support/world.ts";
 import type { ContractServer } from "./contract-server.ts";
-import { client, contractServer, createRandom, cut } from "./support.ts";
+import { client, contractServer, whole, cut } from "./support.ts";
 
 const channelNames = ["chat:a", "chat:b", "chat:c"];
 const cuts = 250;
 
 /** Publishes without rest while the connection is cut at random moments, by either side, some handshakes refused. */
 async function cutAndPublish(seed: number, server: ContractServer, reader: Client): Promise<string[]> {
-  const random = createRandom(seed);
+  const random = whole(seed);
   const sent: string[] = [];
   const publishSome = (): void => {
     for (let count = random(4); count > 0; count -= 1) {
@@ -37,7 +37,7 @@ const of = (channel: string, lines: string[]): string[] => lines.filter((line) =
 
 describe.each([{ recovery: false }, { recovery: true }])("over $recovery for Socket.IO's recovery", ({ recovery }) => {
   it.each([1, 2])(`${cuts} cuts lose, repeat and reorder nothing (seed %i)`, async (seed) => {
-    const random = createRandom(seed + 1_000);
+    const random = whole(seed + 1_000);
     const server = await contractServer({
       recovery,
       answerDelayMs: () => random(4),

@@ -1,5 +1,6 @@
 import { onTestFinished } from "vitest";
 import { type Channel, type Client, type ConnectOptions, connect } from "../../src/client/client.ts";
+import { seeded } from "../support/random.ts";
 import { type ContractServer, type ContractServerOptions, startContractServer } from "./contract-server.ts";
 
 export async function contractServer(options: ContractServerOptions = {}): Promise<ContractServer> {
@@ -29,11 +30,8 @@ export function told(channel: Channel): string[] {
 /** Without a goodbye, as when a network goes. */
 export const cut = (connected: Client): void => void connected.socket.io.engine.close();
 
-/** Numbers below a bound, the same for the same seed. */
-export function createRandom(seed: number): (below: number) => number {
-  let state = Math.imul(seed + 1, 2_654_435_761) >>> 0;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
+/** Whole numbers below a bound, the same for the same seed. */
+export function whole(seed: number): (below: number) => number {
+  const random = seeded(seed);
+  return (below) => Math.floor(random() * below);
 }
