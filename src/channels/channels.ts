@@ -48,10 +48,19 @@ export interface HistoryQuery {
   limit?: number | undefined;
 }
 
+/** Keeps what a subscriber reads where it outlives this node, so that it can come back elsewhere. */
+export interface SubscriptionRecords {
+  /** Resolves when it is kept; the subscription is answered after that. */
+  keep(subscriber: Subscriber, channel: string, begun: Position): Promise<void>;
+  drop(subscriber: Subscriber, channel: string): void;
+}
+
 /** What a returning connection missed over all its channels. */
 export interface Restored {
   /** In stamp order; to be written before `flow` is called. */
   packets: Buffer[];
+  /** Of the last publication it has read when these are written. */
+  stamp: number;
   /** Lets go on what came meanwhile. */
   flow: () => void;
 }
@@ -71,6 +80,8 @@ export interface ChannelsDeps {
   deliver: Deliver;
   /** Tells a subscriber that a subscription was taken from it. */
   tellUnsubscribed: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
+  /** Absent: nobody comes back. */
+  records?: SubscriptionRecords;
   /** By kind. */
   snapshots: ReadonlyMap<string, TakeSnapshot>;
   /** False while this node may not deliver (`cluster/fence.ts`); `repair` is to be called when it may again. */
@@ -180,6 +191,8 @@ export class Channels {
       this.#subscriptions.check(subscriber, channel, claim);
       followed.enter(subscriber);
       const subscription = await this.#answer(channel, userId, since);
+      const { epoch, offset } = subscription;
+      await this.#deps.records?.keep(subscriber, channel, { epoch, offset });
       this.#subscriptions.check(subscriber, channel, claim);
       this.#holds.answer(subscriber, channel, subscription);
       return subscription;
@@ -213,7 +226,8 @@ export class Channels {
       const missed = mergeMissed(slices, await upTo);
       if (missed === undefined) return this.leave(subscriber);
       for (const [channel, answered] of missed.answered) this.#holds.answer(subscriber, channel, answered);
-      return { packets: missed.entries.map(packetOf), flow: () => this.#flow(subscriber) };
+      const last = missed.entries.at(-1)?.stamp ?? stamp;
+      return { packets: missed.entries.map(packetOf), stamp: last, flow: () => this.#flow(subscriber) };
     } catch (error) {
       this.leave(subscriber);
       if (error instanceof GatewayError) return undefined;
@@ -223,15 +237,15 @@ export class Channels {
 
   /** False where there was no such subscription. */
   unsubscribe(subscriber: Subscriber, channel: string): boolean {
-    if (!this.#subscriptions.end(subscriber, channel)) return false;
-    this.#followed.leave(channel, subscriber);
-    return true;
+    const isEnded = this.#end(subscriber, channel);
+    if (isEnded) this.#deps.records?.drop(subscriber, channel);
+    return isEnded;
   }
 
   /** The subscriber is gone. */
   leave(subscriber: Subscriber): undefined {
     this.#holds.forget(subscriber);
-    for (const channel of this.#subscriptions.of(subscriber)) this.unsubscribe(subscriber, channel);
+    for (const channel of this.#subscriptions.of(subscriber)) this.#end(subscriber, channel);
   }
 
   channelsOf(subscriber: Subscriber): string[] {
@@ -262,6 +276,12 @@ export class Channels {
     const { kinds, feed, log, deliver } = this.#deps;
     const receive = this.#sequencer.receive;
     return new FollowedChannel(channel, kinds.of(channel).history, { feed, log, deliver, holds: this.#holds, receive });
+  }
+
+  #end(subscriber: Subscriber, channel: string): boolean {
+    if (!this.#subscriptions.end(subscriber, channel)) return false;
+    this.#followed.leave(channel, subscriber);
+    return true;
   }
 
   async #enter(subscriber: Subscriber, channel: string): Promise<void> {

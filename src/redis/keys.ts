@@ -34,6 +34,9 @@ export interface Keys {
   /** Hash { version, rank, score, total, nextAt } as last published; TTL: a day, renewed by each use; tag: channel. */
   rankState(channel: string): string;
 
+  /** Hash of what a returning connection needs: who, owner, and `c:<channel>` → position; TTL: the recovery window, renewed while it is here; tag: connection. */
+  connectionRecord(privateId: string): string;
+
   /** Hash of a login; TTL: idle time, up to the session's end; tag: user (a session id carries it, see `auth/session-id.ts`). */
   session(userTag: string, sessionId: string): string;
   /** Sorted set of a user's session ids by creation; TTL: until the last of them ends; tag: user. */
@@ -131,6 +134,7 @@ export function createKeys(prefix: string): Keys {
     boardData: (board, season) => ofBoard(board, `data${inSeason(season)}`),
     boardTouched: (board) => ofBoard(board, "touched"),
     rankState: (channel) => of("ch", channel, "rank"),
+    connectionRecord: (privateId) => of("connection", privateId, "record"),
     session: (userTag, sessionId) => of("user", userTag, `session:${encodeId(sessionId)}`),
     userSessions: (userTag) => of("user", userTag, "sessions"),
     revokedToken: (jti) => of("token", jti, "revoked"),

@@ -1,0 +1,107 @@
+import type { Position } from "../protocol/scalars.ts";
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import { loadScript } from "../redis/scripts.ts";
+
+/** Whose connection it is; on a return all of it must be the same again. */
+export interface ConnectionHolder {
+  /** Socket.IO's id, which the client keeps. */
+  socketId: string;
+  userId: string;
+  sessionId: string;
+}
+
+/** What a returning connection needs. */
+export interface ConnectionRecord {
+  holder: ConnectionHolder;
+  /** Each channel, with the position at which its subscription began. */
+  begun: Map<string, Position>;
+}
+
+/**
+ * Records of connections by the private id that only their client knows (Socket.IO's `pid`). A record is kept as the
+ * subscriptions change and outlives the connection, and its node, by the recovery window. It has one owner: a
+ * connection that was taken over elsewhere cannot change it any more.
+ */
+export interface ConnectionRecordStore {
+  begin(privateId: string, owner: string, record: ConnectionRecord): Promise<void>;
+  keep(privateId: string, owner: string, channel: string, begun: Position): Promise<void>;
+  drop(privateId: string, owner: string, channel: string): Promise<void>;
+  find(privateId: string): Promise<ConnectionRecord | undefined>;
+  /** Answers the owner before, '' where that had released it; undefined where there is no record. */
+  take(privateId: string, owner: string): Promise<string | undefined>;
+  /** The connection has gone and may come back. */
+  release(privateId: string, owner: string): Promise<void>;
+  /** The connection has gone for good. */
+  end(privateId: string, owner: string): Promise<void>;
+  renew(privateIds: readonly string[]): Promise<void>;
+}
+
+const channelField = "c:";
+
+export interface ConnectionRecordOptions {
+  /** Seconds a record outlives its connection. */
+  windowSeconds: number;
+  /** Seconds between two calls of `renew`. */
+  renewEverySeconds: number;
+}
+
+export function createConnectionRecordStore(
+  { commands, keys }: { commands: RedisClient; keys: Keys },
+  { windowSeconds, renewEverySeconds }: ConnectionRecordOptions,
+): ConnectionRecordStore {
+  const changeScript = loadScript(commands, new URL("./record-change.lua", import.meta.url));
+  const takeScript = loadScript(commands, new URL("./record-take.lua", import.meta.url));
+  const livingTtl = windowSeconds + renewEverySeconds;
+
+  async function change(
+    privateId: string,
+    owner: string,
+    act: string,
+    ttl: number,
+    field = "",
+    value = "",
+  ): Promise<void> {
+    await changeScript.run([keys.connectionRecord(privateId)], [owner, act, ttl, field, value]);
+  }
+
+  return {
+    async begin(privateId, owner, { holder, begun }) {
+      const key = keys.connectionRecord(privateId);
+      const fields: Record<string, string> = { owner, holder: JSON.stringify(holder) };
+      for (const [channel, position] of begun) fields[channelField + channel] = toText(position);
+      await Promise.all([commands.hset(key, fields), commands.expire(key, livingTtl)]);
+    },
+    keep: (privateId, owner, channel, begun) =>
+      change(privateId, owner, "keep", livingTtl, channelField + channel, toText(begun)),
+    drop: (privateId, owner, channel) => change(privateId, owner, "drop", livingTtl, channelField + channel),
+    async find(privateId) {
+      return toRecord(await commands.hgetall(keys.connectionRecord(privateId)));
+    },
+    async take(privateId, owner) {
+      const before = await takeScript.run([keys.connectionRecord(privateId)], [owner, livingTtl]);
+      return typeof before === "string" ? before : undefined;
+    },
+    release: (privateId, owner) => change(privateId, owner, "release", windowSeconds),
+    end: (privateId, owner) => change(privateId, owner, "end", windowSeconds),
+    async renew(privateIds) {
+      await Promise.all(privateIds.map((privateId) => commands.expire(keys.connectionRecord(privateId), livingTtl)));
+    },
+  };
+}
+
+const toText = ({ epoch, offset }: Position): string => `${offset}:${epoch}`;
+
+function toPosition(text: string): Position {
+  const colon = text.indexOf(":");
+  return { epoch: text.slice(colon + 1), offset: Number(text.slice(0, colon)) };
+}
+
+function toRecord(fields: Record<string, string>): ConnectionRecord | undefined {
+  if (fields.holder === undefined) return undefined;
+  const begun = new Map<string, Position>();
+  for (const [field, value] of Object.entries(fields)) {
+    if (field.startsWith(channelField)) begun.set(field.slice(channelField.length), toPosition(value));
+  }
+  return { holder: JSON.parse(fields.holder) as ConnectionHolder, begun };
+}
