@@ -46,7 +46,9 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
   config: "everything",
   cli: "everything",
   "config.ts": "everything",
+  gateway: "everything",
   "gateway.ts": "everything",
+  "version.ts": [],
   "main.ts": ["cli"],
 };
 
