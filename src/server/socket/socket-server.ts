@@ -15,10 +15,10 @@ import { Handshakes, type Admit, type Authenticate } from "./handshake.ts";
 import type { AllowedOrigins } from "./origins.ts";
 import { createParser } from "./parser.ts";
 import { createRequestCheck } from "./request-check.ts";
-import { Visits, type VisitHooks } from "./visits.ts";
+import { Attendance, type AttendanceHooks } from "./attendance.ts";
 import { createWsEngine } from "./ws-engine.ts";
 
-export interface SocketServerDeps extends VisitHooks {
+export interface SocketServerDeps extends AttendanceHooks {
   httpServer: HttpServer;
   handlers: readonly ClientHandler[];
   authenticate: Authenticate;
@@ -72,7 +72,7 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   const failures = new Failures(deps);
   const dispatch = new Dispatch({ ...deps, failures }, options);
   const handshakes = new Handshakes({ ...deps, failures });
-  const visits = new Visits({ ...deps, dispatch, failures }, { ...bounds, nodeId: options.nodeId });
+  const attendance = new Attendance({ ...deps, dispatch, failures }, { ...bounds, nodeId: options.nodeId });
   const engine = createEngine(deps, options, { bounds, failures, handshakes });
 
   const io = new Server(serverOptions(deps, options, bounds));
@@ -82,17 +82,17 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
     const entrant = handshakes.complete(socket);
     forgetRequest(socket);
     if (entrant === undefined) socket.disconnect(true);
-    else visits.begin(socket, entrant);
+    else attendance.begin(socket, entrant);
   });
 
   return {
     io,
-    connections: visits.connections,
+    connections: attendance.connections,
     start: () => engine.attach(deps.httpServer, { path: "/socket.io/", destroyUpgradeTimeout: 1_000 }),
     idle: () => dispatch.idle(),
     async close(deadline) {
       await io.close();
-      await Promise.race([visits.idle(), aborted(deadline)]);
+      await Promise.race([attendance.idle(), aborted(deadline)]);
     },
   };
 }

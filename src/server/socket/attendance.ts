@@ -14,7 +14,7 @@ import { SocketConnection, type ConnectionContext } from "./socket-connection.ts
 import { Unfinished } from "./unfinished.ts";
 
 /** What the rest of the gateway does when somebody comes or goes. */
-export interface VisitHooks {
+export interface AttendanceHooks {
   /** Runs before `ready` is said; where it fails, the client is sent elsewhere. */
   onConnect?: ((connection: Connection) => Promise<void> | void) | undefined;
   /** Runs once, when `onConnect` and all handlers of the connection have ended: nothing can come after it. */
@@ -23,14 +23,14 @@ export interface VisitHooks {
   recoveryOffset?: (() => string) | undefined;
 }
 
-export interface VisitDeps extends VisitHooks {
+export interface AttendanceDeps extends AttendanceHooks {
   dispatch: Dispatch;
   metrics: Pick<Metrics, "connections" | "handshakes" | "closings">;
   clock: Clock;
   failures: Failures;
 }
 
-export interface VisitOptions {
+export interface AttendanceOptions {
   nodeId: string;
   closeTimeoutMs: number;
 }
@@ -42,15 +42,15 @@ interface Visit {
 }
 
 /** Everybody who is here, from the welcome to the goodbye. */
-export class Visits {
-  readonly #deps: VisitDeps;
+export class Attendance {
+  readonly #deps: AttendanceDeps;
   readonly #nodeId: string;
   readonly #context: ConnectionContext;
   readonly #registry = new ConnectionRegistry();
   readonly #visits = new Map<Connection, Visit>();
   readonly #farewells = new Unfinished();
 
-  constructor(deps: VisitDeps, { nodeId, closeTimeoutMs }: VisitOptions) {
+  constructor(deps: AttendanceDeps, { nodeId, closeTimeoutMs }: AttendanceOptions) {
     this.#deps = deps;
     this.#nodeId = nodeId;
     this.#context = {
