@@ -48,7 +48,6 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
   "config.ts": "everything",
   gateway: "everything",
   "gateway.ts": "everything",
-  "version.ts": [],
   "main.ts": ["cli"],
 };
 

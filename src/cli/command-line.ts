@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { loadConfig } from "../config.ts";
 import { maskSecrets } from "../config/masking.ts";
 import { ConfigError } from "../config/problems.ts";
+import { version } from "../runtime/version.ts";
 import { mintToken, publish, RefusedCall, type PublishOptions, type TokenOptions } from "./backend-calls.ts";
 import { exitCodes, type Host } from "./host.ts";
 
@@ -43,7 +43,7 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 function createProgram(host: Host, finish: (code: number) => void): Command {
   const program = new Command("tidegate")
     .description("A horizontally scaled real-time gateway for Socket.IO clients.")
-    .version(version())
+    .version(version)
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({
@@ -103,9 +103,4 @@ function addConfig(program: Command, host: Host): void {
 function wholeNumber(text: string): number {
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
   throw new InvalidArgumentError("must be a whole number above 0.");
-}
-
-function version(): string {
-  const file = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(file) as { version: string }).version;
 }
