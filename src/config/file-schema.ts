@@ -102,7 +102,8 @@ const sessions = z
     maxSessionTtlSeconds: seconds(longestLife).optional(),
     /** A session not seen for so long ends before its time. */
     sessionIdleSeconds: seconds(longestLife).optional(),
-    maxSessionsPerUser: count(100_000).optional(),
+    /** Each new session looks at all of them where there are so many, so it stays a small number. */
+    maxSessionsPerUser: count(1_000).optional(),
   })
   .prefault({});
 
