@@ -66,14 +66,12 @@ export function createSessions(
   }
 
   return {
-    async create({ userId, roles = [], channels = {}, data, ttlSeconds }) {
-      const { subscribe = [], publish = [] } = channels;
-      const login = { sessionId: createSessionId(userId), userId, data, roles, channels: { subscribe, publish } };
-      const created = await orUnavailable(store.create({ ...login, lifeMs: lifeMs(ttlSeconds) }, limits));
-      const { createdAt, expiresAt, letGo } = created;
-      const { data: _data, ...rest } = login;
-      const session = { ...rest, createdAt, lastSeenAt: createdAt, expiresAt, ...(data !== undefined && { data }) };
-      return { session, letGo };
+    async create({ userId, roles = [], channels: { subscribe = [], publish = [] } = {}, data, ttlSeconds }) {
+      const login = { sessionId: createSessionId(userId), userId, roles, channels: { subscribe, publish } };
+      const stored = store.create({ ...login, data, lifeMs: lifeMs(ttlSeconds) }, limits);
+      const { createdAt, expiresAt, letGo } = await orUnavailable(stored);
+      const times = { createdAt, lastSeenAt: createdAt, expiresAt };
+      return { session: { ...login, ...times, ...(data !== undefined && { data }) }, letGo };
     },
 
     async glimpse(sessionId) {

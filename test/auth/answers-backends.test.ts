@@ -164,7 +164,7 @@ it("GET /v1/users/{userId}/sessions lists them with their connections", async ()
   const { session } = await world.sessions.create({ userId: "ada", roles: ["a"], data: { device: "tv" } });
   const second = await login(world);
   await login(world, "eve");
-  await world.authenticator.authenticate(second.token, { userAgent: "browser" });
+  await world.sessions.touch(second.session.sessionId, { lastSeenAt: undefined, userAgent: "browser" });
 
   const { body } = await call("listUserSessions", { params: { userId: "ada" } });
 
