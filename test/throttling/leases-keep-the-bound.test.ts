@@ -4,7 +4,7 @@ import type { ThrottlingOptions } from "../../src/throttling/policies.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 import { ownConnection, skewedClock, startThrottlingNode, type ThrottlingNode } from "./support/nodes.ts";
 import { mostAbove, type PassedAct } from "./support/bound.ts";
-import { seededRandom } from "./support/random.ts";
+import { seeded } from "../support/random.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 
 /** Gains one token in a quarter of an hour: what passes in a test is the capacity. */
@@ -98,7 +98,7 @@ describe("a user on three nodes with five minutes between their clocks", () => {
   test.each([1, 2, 3, 4])(
     "random hoarding, bursts, pauses and farewells never pass the bound (seed %i)",
     async (seed) => {
-      const random = seededRandom(seed);
+      const random = seeded(seed);
       const rule = { capacity: 20 + Math.floor(random() * 60), refillPerSecond: 50 + Math.floor(random() * 100) };
       const portion = { share: random(), lifeMs: 50 + Math.floor(random() * 1_500) };
       const nodes = await threeNodes({ messages: { ...rule, portion, costs: { history: 5 } } });

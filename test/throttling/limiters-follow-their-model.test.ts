@@ -3,12 +3,12 @@ import { loadScript } from "../../src/redis/scripts.ts";
 import type { Outcome } from "../../src/throttling/decision.ts";
 import { fixedWindow, slidingWindow, tokenBucket, type Algorithm } from "../../src/throttling/limiter.ts";
 import { redisWorld } from "../support/world.ts";
-import { seededRandom } from "./support/random.ts";
+import { seeded } from "../support/random.ts";
 
 /** Runs a script and its pure twin side by side on random acts; the twin is told the time that Redis says it was. */
 async function compare<Rule, State>(algorithm: Algorithm<Rule, State>, rule: Rule, seed: number, acts: number) {
   const { redis, keys } = await redisWorld();
-  const random = seededRandom(seed);
+  const random = seeded(seed);
   const script = loadScript(redis.connection("commands"), algorithm.script);
   const answers: { script: Outcome; model: Outcome }[] = [];
   let state: State | undefined;

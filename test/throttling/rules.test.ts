@@ -3,7 +3,7 @@ import { micro, type Outcome } from "../../src/throttling/decision.ts";
 import { takeFromFixedWindow } from "../../src/throttling/fixed-window.ts";
 import { slotsPerWindow, takeFromSlidingWindow, type SlidingWindow } from "../../src/throttling/sliding-window.ts";
 import { takeTokens } from "../../src/throttling/token-bucket.ts";
-import { seededRandom } from "./support/random.ts";
+import { seeded } from "../support/random.ts";
 
 const second = micro;
 
@@ -74,7 +74,7 @@ describe("fixed window", () => {
 describe("sliding window", () => {
   test("no window, wherever it begins, holds more than the limit; a place is free a slot late at most", () => {
     const rule = { requests: 20, windowSeconds: 10 };
-    const random = seededRandom(4);
+    const random = seeded(4);
     const passed: number[] = [];
     let window: SlidingWindow = [];
     let now = 0;

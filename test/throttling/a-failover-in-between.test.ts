@@ -1,0 +1,58 @@
+import { expect, onTestFinished, test } from "vitest";
+import { createRedisConnections, type RedisAddress } from "../../src/redis/connections.ts";
+import { createKeys } from "../../src/redis/keys.ts";
+import { createThrottling, type Throttling } from "../../src/throttling/throttling.ts";
+import { eventually, freshPrefix, quietLog } from "../support/world.ts";
+import { skewedClock } from "./support/nodes.ts";
+import { startWatchedStore } from "./support/sentinel.ts";
+
+const fiveMinutes = 300_000;
+const capacity = 600;
+const limits = {
+  messages: {
+    capacity,
+    refillPerSecond: 0.001,
+    whenStoreIsAway: "closed" as const,
+    closeAfter: { refusals: 10_000_000, windowSeconds: 10 },
+  },
+};
+
+async function startNode(address: RedisAddress, prefix: string, skewMs: number): Promise<Throttling> {
+  const redis = createRedisConnections({ address, nodeId: `skew${skewMs}`, log: quietLog });
+  onTestFinished(() => redis.close());
+  const commands = redis.connection("commands");
+  await redis.ready(5_000);
+  const metrics = { refused: () => undefined };
+  const dependencies = { commands, keys: createKeys(prefix), clock: skewedClock(skewMs), log: quietLog, metrics };
+  const throttling = createThrottling(dependencies, limits);
+  throttling.start();
+  onTestFinished(() => throttling.stop());
+  return throttling;
+}
+
+test("200 takers on three nodes, minutes between their clocks, the primary killed meanwhile: within capacity × 1.01", async () => {
+  const { address, primary } = await startWatchedStore();
+  const prefix = freshPrefix();
+  const nodes = await Promise.all([0, fiveMinutes, -fiveMinutes].map((skew) => startNode(address, prefix, skew)));
+  let allowed = 0;
+  let isDone = false;
+  const take = async (n: number): Promise<void> => {
+    const node = nodes[n % 3] as Throttling;
+    while (!isDone) {
+      if ((await node.message(`c${n}`, "u", "publish")).allowed) allowed++;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+  };
+
+  const takers = Promise.all(Array.from({ length: 200 }, (_, n) => take(n)));
+  await eventually(() => expect(allowed).toBeGreaterThan(capacity / 4));
+  primary.process.kill("SIGKILL");
+  const before = allowed;
+  await eventually(() => expect(allowed).toBeGreaterThan(capacity * 0.6), 20_000);
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  isDone = true;
+  await takers;
+
+  expect(before).toBeLessThan(capacity * 0.6);
+  expect(allowed).toBeLessThanOrEqual(capacity * 1.01);
+});
