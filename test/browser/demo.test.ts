@@ -1,0 +1,157 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { chromiumPath } from "../../scripts/needs.ts";
+import { eventually } from "../support/world.ts";
+import { buildDemo, launch, openDemo, startDevelopmentGateway } from "./demo-page.ts";
+
+const executablePath = chromiumPath();
+if (executablePath === undefined) console.error("CHROMIUM IS MISSING: the demo page is not tested in a browser.");
+
+describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    await buildDemo();
+    browser = await launch(executablePath ?? "");
+  }, 60_000);
+  afterAll(() => browser?.close());
+
+  const publication = (text: string, channel = "chat:lobby") => ({ channel, event: "message", data: { text } });
+
+  test("shows what a backend publishes and what is published from the page", async () => {
+    const { url, call } = await startDevelopmentGateway();
+    const { page, signIn, publish, shown } = await openDemo(browser, url);
+    await signIn("ada");
+    expect(await page.getByText("Nothing was published here yet").isVisible()).toBe(true);
+
+    await call("POST", "/v1/publish", publication("Hello from a backend"));
+    await eventually(async () => expect(await shown()).toEqual(["1 Hello from a backend"]));
+    await publish("Hello from the page");
+
+    await eventually(async () => expect(await shown()).toEqual(["1 Hello from a backend", "2 Hello from the page"]));
+    expect(await page.getByText(/^Published at offset 2 in/).isVisible()).toBe(true);
+  });
+
+  test("gives a line for the terminal that works as it stands", async ({ skip }) => {
+    await promisify(execFile)("curl", ["--version"]).catch(() => skip("curl is missing"));
+    const { url } = await startDevelopmentGateway();
+    const { page, signIn, openChannel, shown } = await openDemo(browser, url);
+    await signIn("ada");
+    await openChannel("chat:it's here");
+
+    const line = await page.getByLabel("Command").innerText();
+    const { stdout } = await promisify(execFile)("sh", ["-c", line]);
+
+    expect(JSON.parse(stdout)).toMatchObject({ channel: "chat:it's here", offset: 1 });
+    await eventually(async () => expect(await shown()).toEqual(["1 Hello from curl"]));
+  });
+
+  test("recovers what was missed while its connection was cut, and shows it as such", async () => {
+    const { url, call } = await startDevelopmentGateway();
+    const { page, signIn, shown } = await openDemo(browser, url);
+    await signIn("ada");
+    await call("POST", "/v1/publish", publication("before"));
+    await page.getByLabel("For how long").selectOption("for 4 seconds");
+
+    await page.getByRole("button", { name: "Cut connection" }).click();
+    await page.getByRole("banner").getByText("Cut off").waitFor();
+    await eventually(async () => expect((await call("GET", history)).body.offset).toBe(4));
+    await call("POST", "/v1/publish", publication("from elsewhere"));
+    await page.getByText("Recovered 4 missed publications").waitFor();
+    await call("POST", "/v1/publish", publication("after"));
+
+    const missed = [1, 2, 3].map((number) => `${number + 1} Missed while away, ${number} of 3 recovered`);
+    await eventually(async () =>
+      expect(await shown()).toEqual([
+        "1 before",
+        "-- The connection was cut",
+        ...missed,
+        "5 from elsewhere recovered",
+        "-- Recovered 4 missed publications",
+        "6 after",
+      ]),
+    );
+  });
+
+  test("goes on where another node takes its node's place", async () => {
+    const first = await startDevelopmentGateway();
+    const second = await startDevelopmentGateway({ prefix: first.prefix });
+    const { page, signIn, shown } = await openDemo(browser, first.url);
+    await signIn("ada");
+
+    await first.gateway.drain();
+    await second.call("POST", "/v1/publish", publication("nobody was there"));
+    await startDevelopmentGateway({ prefix: first.prefix, port: Number(new URL(first.url).port) });
+
+    await page.getByText("Recovered 1 missed publication").waitFor();
+    expect(await shown()).toContain("1 nobody was there recovered");
+  });
+
+  test("shows the same to a second user, and what came while another channel was in front", async () => {
+    const { url, call } = await startDevelopmentGateway();
+    const ada = await openDemo(browser, url);
+    const bob = await openDemo(browser, url);
+    await ada.signIn("ada");
+    await bob.signIn("bob");
+    await bob.openChannel("news:today");
+    await ada.publish("Hello, bob");
+    await call("POST", "/v1/publish", publication("Rain", "news:today"));
+
+    const lobby = bob.page.getByRole("tab", { name: /chat:lobby/ });
+    await lobby.getByLabel("1 new").waitFor();
+    await eventually(async () => expect(await bob.shown()).toEqual(["1 Rain"]));
+    await bob.page.getByRole("tab", { name: /news:today/ }).focus();
+    await bob.page.keyboard.press("ArrowLeft");
+
+    await eventually(async () => expect(await bob.shown()).toEqual(["1 Hello, bob"]));
+    expect(await lobby.getAttribute("aria-selected")).toBe("true");
+    await bob.page.reload();
+    await eventually(async () => expect(await bob.shown()).toEqual(["1 Hello, bob earlier"]));
+  });
+
+  test("says plainly what the gateway refuses", async () => {
+    const { url } = await startDevelopmentGateway();
+    const { page, signIn, openChannel, publish } = await openDemo(browser, url);
+    await signIn("ada");
+
+    await openChannel("user:bob");
+    await eventually(async () => expect(await page.getByText("forbidden: Not allowed.").isVisible()).toBe(true));
+    await openChannel("news:today");
+    await publish("May I?");
+    await page.getByText(/^forbidden: Not allowed\. Perhaps only backends/).waitFor();
+    await openChannel("nosuch:thing");
+    await page.getByText(/^unknown_channel:/).waitFor();
+  });
+
+  test("lists one's logins and ends the others, which are told why", async () => {
+    const { url } = await startDevelopmentGateway();
+    const here = await openDemo(browser, url);
+    const there = await openDemo(browser, url);
+    await there.signIn("ada");
+    await here.signIn("ada");
+
+    await here.page.getByRole("button", { name: "Sign out elsewhere" }).click();
+
+    await there.page.getByText("The gateway ended this connection for good").waitFor();
+    expect(await there.page.getByText("session_revoked").first().isVisible()).toBe(true);
+    await here.page.getByText("Nowhere else.").waitFor();
+    await there.page.getByRole("button", { name: "Sign in again" }).click();
+    await there.signIn("ada");
+  });
+
+  test.each([360, 768, 1280])("fits a window %i pixels wide, light and dark", async (width) => {
+    const { url } = await startDevelopmentGateway();
+    for (const colorScheme of ["light", "dark"] as const) {
+      const viewport = { width, height: 740 };
+      const { page, signIn, publish } = await openDemo(browser, url, { viewport, colorScheme });
+      await signIn("a-name-that-is-rather-longer-than-names-are");
+      await publish(`A word as long as ${"x".repeat(300)}`);
+      await page.getByText("A word as long as").first().waitFor();
+
+      expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
+    }
+  });
+});
+
+const history = "/v1/channels/chat%3Alobby/history";
