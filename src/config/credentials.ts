@@ -64,13 +64,13 @@ function isWeak(secret: string | undefined): boolean {
 function readPublicKey(env: EnvironmentReader, readFile: ReadFile): TokenKeySource {
   const name = "JWT_PUBLIC_KEY_FILE";
   const file = env.text(name) ?? "";
-  const source = { type: "public-key", pem: env.file(name, file, readFile) ?? "" } as const;
-  if (source.pem.includes("PRIVATE KEY")) {
+  const pem = env.file(name, file, readFile);
+  if (pem?.includes("PRIVATE KEY")) {
     env.problem(name, `${quoted(file)} holds a private key; the gateway wants the public one`);
-  } else if (source.pem !== "" && possibleAlgorithms(source).length === 0) {
+  } else if (pem !== undefined && possibleAlgorithms({ type: "public-key", pem }).length === 0) {
     env.problem(name, `${quoted(file)} is not the PEM of a public key: RSA of 2048 bits or more, P-256 or Ed25519`);
   }
-  return source;
+  return { type: "public-key", pem: pem ?? "" };
 }
 
 function readKeySet(env: EnvironmentReader, isProduction: boolean): TokenKeySource {

@@ -52,22 +52,64 @@ const board = z.strictObject({
   /** Shortest time between two diffs. */
   tickMs: z.int().min(10).max(60_000).default(100),
   season: z.enum(["none", "daily", "weekly", "monthly"]).default("none"),
+  /** How long a past season can be read. */
+  archiveTtlSeconds: seconds(10 * 366 * daySeconds).exactOptional(),
   /** Whether clients may submit scores themselves. */
   clientWrites: z.boolean().default(false),
 });
 
 // Orders
 
-const status = name;
+const transitions = z
+  .record(name, z.array(name).max(256))
+  .refine((statuses) => Object.keys(statuses).length > 0, "must name at least the status in which orders begin");
 
+/** The defaults of what is optional are those of `orders/orders.ts`. */
 const orders = z
   .strictObject({
-    /** From each status, the statuses an order may move to. */
-    transitions: z.record(status, z.array(status).max(256)).default(defaultTransitions),
+    /** From each status, the statuses an order may move to; orders begin at the first. */
+    transitions: transitions.default(defaultTransitions),
     /** How long an event that came too early waits for the one before it. */
     reorderWindowMs: milliseconds(10 * 60_000).default(5_000),
+    /** Early events held per order. */
+    mostHeld: count(1_000).exactOptional(),
+    /** Open orders in a user's list. */
+    mostOpen: count(10_000).exactOptional(),
+    /** Life of an order after its last event. */
+    lifeSeconds: seconds(366 * daySeconds).exactOptional(),
+    /** Life of an order after it has ended. */
+    endedLifeSeconds: seconds(366 * daySeconds).exactOptional(),
+    timelineSize: count(10_000).exactOptional(),
+    /** Event ids by which repeats are known, per order. */
+    seenIds: count(100_000).exactOptional(),
+    /** Shortest time between two publications of one signal. */
+    signalEveryMs: milliseconds(60_000).exactOptional(),
+    /** Names of signals per order. */
+    signalNames: count(1_000).exactOptional(),
   })
   .prefault({});
+
+// Commands; the defaults of what is optional are those of `publishing/`
+
+const commands = z
+  .strictObject({
+    /** How often a command is tried before it becomes a dead letter. */
+    tries: count(100).exactOptional(),
+    /** Before the second try; doubled for each that follows. */
+    firstPauseMs: milliseconds(60_000).exactOptional(),
+    longestPauseMs: milliseconds(600_000).exactOptional(),
+    /** After which another node takes over from one that is heard of no more. */
+    leaseMs: z.int().min(500).max(60_000).exactOptional(),
+    /** Entries read and not yet done with. */
+    mostUnfinished: count(100_000).exactOptional(),
+  })
+  .prefault({});
+
+/** How long the answer to an idempotency key is remembered. */
+const idempotency = z.strictObject({ ttlSeconds: seconds(30 * daySeconds).default(daySeconds) }).prefault({});
+
+/** How long an unmodified client may be away and still be recovered by Socket.IO's own means. */
+const recovery = z.strictObject({ windowSeconds: seconds(daySeconds).default(120) }).prefault({});
 
 // Bridges
 
@@ -132,6 +174,9 @@ export const configFile = z.strictObject({
   channels: channels.optional(),
   leaderboards: z.record(name, board).optional(),
   orders,
+  commands,
+  idempotency,
+  recovery,
   bridges: z.array(bridge).max(256).optional(),
   limits,
   tokens,

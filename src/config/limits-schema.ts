@@ -86,6 +86,8 @@ export const limits = z
     publications: z.record(kindName, z.strictObject(bucket(100, 100))).optional(),
     connectionsPerUser: count(100_000).default(20),
     subscriptionsPerConnection: count(100_000).default(128),
+    /** Connections to one node that have not authenticated yet. */
+    unauthenticatedConnections: count(1_000_000).default(5_000),
     /** Largest client frame and HTTP publication. */
     payloadBytes: z
       .int()

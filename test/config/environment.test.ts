@@ -160,6 +160,7 @@ describe("a mistake in the environment", () => {
     ["KEY_PREFIX", { KEY_PREFIX: "a{b}" }],
     ["JWT_PUBLIC_KEY_FILE", { JWT_PUBLIC_KEY_FILE: "missing.pem" }],
     ["JWT_PUBLIC_KEY_FILE", { JWT_PUBLIC_KEY_FILE: "text.pem" }],
+    ["JWT_PUBLIC_KEY_FILE", { JWT_PUBLIC_KEY_FILE: "empty.pem" }],
     ["JWT_PUBLIC_KEY_FILE", { JWT_PUBLIC_KEY_FILE: "private.pem" }],
     ["JWT_PUBLIC_KEY_FILE", { JWT_PUBLIC_KEY_FILE: "short.pem" }],
     ["JWT_PUBLIC_KEY_FILE", { JWT_PUBLIC_KEY_FILE: "p384.pem" }],
@@ -188,6 +189,7 @@ describe("a mistake in the environment", () => {
   ];
   const files = {
     "text.pem": "not a key",
+    "empty.pem": "",
     "private.pem": generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
     "short.pem": pemOf("rsa", { modulusLength: 1_024 }),
     "p384.pem": pemOf("ec", { namedCurve: "P-384" }),

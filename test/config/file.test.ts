@@ -81,6 +81,7 @@ describe("a mistake in the JSON file", () => {
     ["leaderboards.daily.mode", { leaderboards: { daily: { mode: "worst" } } }],
     ["leaderboards.daily.tickMs", { leaderboards: { daily: { tickMs: 1 } } }],
     ["orders.transitions.created", { orders: { transitions: { created: "confirmed" } } }],
+    ["orders.transitions", { orders: { transitions: {} } }],
     ["orders.reorderWindowMs", { orders: { reorderWindowMs: "5s" } }],
     ["bridges[0].channel", { bridges: [{ pattern: "x", channel: "unheard-of:1", event: "y" }] }],
     [
