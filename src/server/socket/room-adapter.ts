@@ -3,6 +3,7 @@ import type { ServerOptions } from "socket.io";
 import { parseBounded } from "../../protocol/gate.ts";
 import type { RedisClient } from "../../redis/connections.ts";
 import { maxAdapterBytes, safeAdapterParser } from "./adapter-parser.ts";
+import { isControlRequest, isControlResponse } from "./control-message.ts";
 import type { Failures } from "./failures.ts";
 
 export interface RoomAdapterDeps {
@@ -76,9 +77,6 @@ class CalmPublisher {
 
 type Listener = (...args: Buffer[]) => unknown;
 
-/** Commands of the adapter that ask every node for acknowledgements of clients, which they may not send. */
-const broadcastWithAcknowledgement = 7;
-
 /** As much of a subscribing client as the adapter uses; what it hears is looked at first, and a failure stays here. */
 class GuardedSubscriber {
   readonly #client: RedisClient;
@@ -106,11 +104,11 @@ class GuardedSubscriber {
     this.#client.unsubscribe(...channels).catch(this.#failed);
   }
 
-  /** The message is the last argument of either event the adapter listens to. */
+  /** Broadcasts come as `pmessageBuffer` and pass the parser; orders as `messageBuffer`, and those in JSON pass it by. */
   on(event: string, listener: Listener): void {
     if (event === "error") return;
     const guarded = (...args: Buffer[]): void => {
-      if (isHarmless(args.at(-1))) this.#hear(listener, args);
+      if (event === "pmessageBuffer" || isControlMessage(...args)) this.#hear(listener, args);
     };
     this.#guarded.set(listener, guarded);
     this.#client.on(event, guarded);
@@ -135,14 +133,12 @@ class GuardedSubscriber {
 
 const openBrace = 0x7b;
 
-/** The adapter takes for JSON what begins with a brace, past its parser. */
-function isHarmless(message: Buffer | undefined): boolean {
-  if (message === undefined) return false;
+function isControlMessage(channel?: Buffer, message?: Buffer): boolean {
+  if (channel === undefined || message === undefined) return false;
   try {
     const isJson = message[0] === openBrace;
     const value = isJson ? parseBounded(message, { maxBytes: maxAdapterBytes }) : safeAdapterParser.decode(message);
-    if (typeof value !== "object" || value === null) return false;
-    return !("type" in value) || value.type !== broadcastWithAcknowledgement;
+    return channel.includes("-response#") ? isControlResponse(value) : isControlRequest(value);
   } catch {
     // Not JSON after all, or too deep: nothing the adapter should see.
     return false;
