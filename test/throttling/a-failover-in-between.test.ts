@@ -17,6 +17,8 @@ const limits = {
   },
 };
 
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
 async function startNode(address: RedisAddress, prefix: string, skewMs: number): Promise<Throttling> {
   const redis = createRedisConnections({ address, nodeId: `skew${skewMs}`, log: quietLog });
   onTestFinished(() => redis.close());
@@ -38,9 +40,10 @@ test("200 takers on three nodes, minutes between their clocks, the primary kille
   let isDone = false;
   const take = async (n: number): Promise<void> => {
     const node = nodes[n % 3] as Throttling;
+    await sleep(n * 1.5);
     while (!isDone) {
       if ((await node.message(`c${n}`, "u", "publish")).allowed) allowed++;
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await sleep(300);
     }
   };
 
@@ -49,7 +52,7 @@ test("200 takers on three nodes, minutes between their clocks, the primary kille
   primary.process.kill("SIGKILL");
   const before = allowed;
   await eventually(() => expect(allowed).toBeGreaterThan(capacity * 0.6), 20_000);
-  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  await sleep(3_000);
   isDone = true;
   await takers;
 
