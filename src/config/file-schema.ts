@@ -121,31 +121,36 @@ const bridge = z.strictObject({
   event: name,
 });
 
-// Tokens and sessions; the defaults are those of `auth/token-options.ts` and `auth/sessions.ts`
+// Tokens and sessions
 
 const longestLife = 366 * daySeconds;
 
 const tokens = z
   .strictObject({
     /** Life of a token that the gateway issues. */
-    tokenTtlSeconds: seconds(longestLife).optional(),
+    tokenTtlSeconds: seconds(longestLife).default(900),
     /** Longest life that a token may claim. */
-    maxLifeSeconds: seconds(longestLife).optional(),
+    maxLifeSeconds: seconds(longestLife).default(daySeconds),
     /** How far an issuer's clock may run ahead. */
-    clockToleranceSeconds: z.int().min(0).max(5).optional(),
+    clockToleranceSeconds: z.int().min(0).max(5).default(5),
+  })
+  .refine((value) => !(value?.tokenTtlSeconds > value?.maxLifeSeconds), {
+    path: ["tokenTtlSeconds"],
+    error: "must not be more than maxLifeSeconds: the gateway would refuse its own tokens",
+    when: always,
   })
   .prefault({});
 
 const sessions = z
   .strictObject({
     /** Life of a session whose creator does not say. */
-    sessionTtlSeconds: seconds(longestLife).optional(),
+    sessionTtlSeconds: seconds(longestLife).default(daySeconds),
     /** Longest life a creator may ask for. */
-    maxSessionTtlSeconds: seconds(longestLife).optional(),
+    maxSessionTtlSeconds: seconds(longestLife).default(30 * daySeconds),
     /** A session not seen for so long ends before its time. */
-    sessionIdleSeconds: seconds(longestLife).optional(),
+    sessionIdleSeconds: seconds(longestLife).default(7 * daySeconds),
     /** Each new session looks at all of them where there are so many, so it stays a small number. */
-    maxSessionsPerUser: count(1_000).optional(),
+    maxSessionsPerUser: count(1_000).default(100),
   })
   .prefault({});
 
