@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { needs } from "../../scripts/needs.ts";
 
 /** A real redis-server of our own on a free port of loopback. */
 export interface RedisServer {
@@ -22,7 +23,9 @@ export interface RedisServerOptions {
   folder?: string;
 }
 
+/** Skips the test that asks where there is no redis-server; `npm test` has said so at its beginning. */
 export async function startRedisServer(options: RedisServerOptions = {}): Promise<RedisServer> {
+  if (!needs.redis.isThere()) await skipThisTest(needs.redis.skipped);
   const port = options.port ?? (await freePort());
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "tidegate-redis-")));
   const child = spawn(
@@ -62,6 +65,12 @@ function say(port: number, command: string): Promise<void> {
     socket.once("data", () => (socket.destroy(), resolve()));
     socket.once("error", reject);
   });
+}
+
+/** Loaded here and now: the global set-up uses this file too, and runs where there are no tests. */
+async function skipThisTest(reason: string): Promise<void> {
+  const { TestRunner } = await import("vitest");
+  TestRunner.getCurrentTest()?.context.skip(reason);
 }
 
 /** A port nobody listens on at this moment. */
