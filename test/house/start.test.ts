@@ -110,7 +110,7 @@ describe("the gateway, started as a program", () => {
     expect(node.err()).toMatch(/^tidegate: listen EADDRINUSE.*\n$/);
   });
 
-  test("in production it prints no key, and every line is JSON", async () => {
+  test("in production it prints no key, every line is JSON, and no signal opens the inspector", async () => {
     const secret = "k".repeat(32);
     const node = run({
       NODE_ENV: "production",
@@ -121,10 +121,12 @@ describe("the gateway, started as a program", () => {
       ALLOWED_ORIGINS: "https://app.example",
     });
     await eventually(() => expect(node.out()).toContain('"msg":"started"'));
+    node.child.kill("SIGUSR1");
     node.child.kill("SIGTERM");
 
     expect(await node.ended).toBe(0);
     expect(node.out()).not.toContain(secret);
+    expect(node.err()).toBe("");
     expect(() =>
       node
         .out()
