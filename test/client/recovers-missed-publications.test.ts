@@ -25,6 +25,24 @@ describe.each([{ recovery: false }, { recovery: true }])("a cut client, $recover
     expect(subscribes).toHaveLength(mode.recovery ? 1 : 2);
   });
 
+  it("asks again for a subscription whose answer the cut swallowed", async () => {
+    let answerMs = 10_000;
+    const server = await contractServer({ ...mode, answerDelayMs: () => answerMs });
+    const ada = client(server.url);
+    const lobby = ada.channel("chat:lobby");
+    const lines = told(lobby);
+    const subscribed = lobby.subscribe();
+    await eventually(() => expect(server.requests).toHaveLength(1));
+
+    answerMs = 0;
+    cut(ada);
+    server.publish("chat:lobby", "said", 1);
+
+    expect((await subscribed).position.offset).toBe(1);
+    server.publish("chat:lobby", "said", 2);
+    await eventually(() => expect(lines).toEqual(["2"]));
+  });
+
   it("no longer wants a channel that was unsubscribed while it was away", async () => {
     const server = await contractServer(mode);
     const ada = client(server.url);
