@@ -16,6 +16,7 @@ import { createRankStore } from "./rank-store.ts";
 import { SeasonClock } from "./season-clock.ts";
 import type { Calendar, Season, SeasonLength } from "./seasons.ts";
 import { createBoardSnapshots, createRankSnapshots } from "./snapshots.ts";
+import { SubmissionQueue } from "./submission-queue.ts";
 import { createTickStore } from "./tick-store.ts";
 import { createTick } from "./tick.ts";
 import { Ticker } from "./ticker.ts";
@@ -129,6 +130,7 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const seasons = new SeasonClock(clock, deps.calendarOf);
   const storeDeps = { commands, isCluster, keys, kinds, seasons, keysOf: createBoardKeys(keys) };
   const store = createBoardStore(storeDeps);
+  const queue = new SubmissionQueue(store);
   const ticks = createTickStore(storeDeps);
   const ranks = createRankStore(storeDeps);
   const tick = createTick({ store: ticks, seasons });
@@ -136,8 +138,7 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const ticker = new Ticker({ boards, notices, watched, tick, ranks, clock, log }, { sweepMs: options.sweepMs ?? 500 });
 
   async function submit(board: Board, submission: ScoreSubmission): Promise<SubmittedScore> {
-    const { total, standings } = await store.submit(board, [checked(board, submission)], { withRanks: true });
-    const standing = standings[0] as Standing | "overflow";
+    const { standing, total } = await queue.submit(board, checked(board, submission));
     if (standing === "overflow") throw overflow();
     return { board: board.name, member: submission.member, ...standing, total };
   }
