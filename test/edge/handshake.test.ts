@@ -207,6 +207,40 @@ describe("strangers", () => {
     expect(asked).toBe(1);
   });
 
+  it.each([
+    ["an event", '421["echo",{"text":"x"}]'],
+    ["a goodbye", "41"],
+    ["an unknown packet", "49"],
+    ["an empty message", "4"],
+    ["a ping", "2"],
+    ["nothing of the protocol", "hello"],
+    ["an acknowledgement", "431[]"],
+    ["the head of a binary event", "451-[]"],
+    ["bytes", Buffer.from("bytes")],
+    ["deep arrays", `421${"[".repeat(30_000)}`],
+    ["two megabytes", `40{"token":"${"x".repeat(2_000_000)}"}`],
+  ])("that begin with %s are cut off", async (_, packet) => {
+    const edge = await startEdge();
+    const client = await new RawSocket(edge).opened();
+
+    client.send(packet);
+    await client.until(() => client.closeCode !== undefined);
+
+    await expect.poll(() => edge.sockets.io.engine.clientsCount).toBe(0);
+    await expectNobody(edge);
+  });
+
+  it("cannot come in twice", async () => {
+    const edge = await startEdge();
+    const client = await new RawSocket(edge).entered();
+
+    client.send(`40{"token":"${goodToken}"}`);
+    await client.until(() => client.closeCode !== undefined);
+
+    await expectNobody(edge);
+    expect(client.isOpen).toBe(false);
+  });
+
   it("that leave while they are looked at leave nothing behind", async () => {
     const { promise, resolve } = deferred<Identity>();
     let welcomes = 0;
