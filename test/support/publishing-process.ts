@@ -1,7 +1,12 @@
+import { systemClock } from "../../src/runtime/clock.ts";
+import { createLogger } from "../../src/runtime/logger.ts";
+import { createHttpServer } from "../../src/server/http/http-server.ts";
+import { createReadiness } from "../../src/server/http/readiness.ts";
+import { createOrderRoutes } from "../../src/server/routes/orders.ts";
 import { createPublishingNode } from "./publishing-node.ts";
 
-/** A node in a process of its own, to be killed: `node publishing-process.ts <url> <prefix> <name>`. */
-const [, , url, prefix, nodeId] = process.argv as [string, string, string, string, string];
+/** A node in a process of its own, to be killed: `node publishing-process.ts <url> <prefix> <name> <api key>`. */
+const [, , url, prefix, nodeId, secret] = process.argv as [string, string, string, string, string, string];
 
 const node = await createPublishingNode({
   url,
@@ -10,8 +15,17 @@ const node = await createPublishingNode({
   orders: { reorderWindowMs: 60_000 },
   stream: { leaseMs: 1_000 },
 });
+const http = createHttpServer(
+  {
+    routes: createOrderRoutes(node),
+    apiKeys: [{ name: "test", secret }],
+    readiness: createReadiness({ checks: {}, clock: systemClock }),
+    metrics: node.metrics,
+    log: createLogger({ level: "silent" }),
+    clock: systemClock,
+  },
+  { host: "127.0.0.1", port: 0, version: "0.0.0" },
+);
+await http.start();
 node.consumer.start();
-process.on("SIGTERM", () => void node.close());
-// Timers of the rooms do not keep a process alive.
-setInterval(() => undefined, 60_000);
-console.log("ready");
+console.log(`http://127.0.0.1:${http.port}`);
