@@ -3,6 +3,7 @@ import { createExpiryWatch } from "./auth/expiry-watch.ts";
 import type { ConnectionsOf } from "./auth/revocations.ts";
 import { createChannelLog } from "./channels/channel-log.ts";
 import { Channels, type TakeSnapshot } from "./channels/channels.ts";
+import { createConnectionRecordStore } from "./channels/connection-record-store.ts";
 import { createFeed } from "./channels/feed.ts";
 import { createKinds } from "./channels/kinds.ts";
 import { createPermissions } from "./channels/permissions.ts";
@@ -19,6 +20,7 @@ import { createMetrics, type Metrics } from "./runtime/metrics.ts";
 import { version } from "./runtime/version.ts";
 import { createClientAddress } from "./server/client-address.ts";
 import { sendElsewhere } from "./server/drain.ts";
+import { createRecovery, type Recovery } from "./server/recovery.ts";
 import { createFanOut } from "./server/fan-out.ts";
 import { createAuthHandlers } from "./server/handlers/auth.ts";
 import { createChannelHandlers } from "./server/handlers/channels.ts";
@@ -75,7 +77,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     log,
     nodeId,
     onGrown: (pull) => feed.follow(keys.controlFeed(), pull),
-    perform: (command) => nodeRevocations.perform(command),
+    perform: (command) => nodeRevocations.perform(command) + recovery.perform(command),
     onDead: async (node) => log.warn({ node }, "a node died"),
     onForgotten: () => log.error({}, "away for longer than control commands are kept"),
   });
@@ -97,6 +99,10 @@ export async function createGateway(config: Config, { log, clock = systemClock }
       log: createChannelLog({ commands, keys, isCluster }),
       feed: createFeed({ feed, keys, log }),
       deliver: createFanOut({ metrics }),
+      records: {
+        keep: (subscriber, channel, begun) => recovery.records.keep(subscriber, channel, begun),
+        drop: (subscriber, channel) => recovery.records.drop(subscriber, channel),
+      },
       tellUnsubscribed: (subscriber, channel, error) => visits.tellUnsubscribed(subscriber, channel, error),
       snapshots,
       mayDeliver: () => control.fence.isOpen,
@@ -108,6 +114,17 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     limits,
   );
   control.fence.onReopened(() => channels.repair());
+  const recoveryOptions = { windowSeconds: config.recovery.windowSeconds, renewEverySeconds: 60 };
+  const recovery: Recovery = createRecovery(
+    {
+      store: createConnectionRecordStore(store, recoveryOptions),
+      channels: () => channels,
+      control: () => control,
+      clock,
+      log,
+    },
+    recoveryOptions,
+  );
   const leaderboards = createLeaderboards(
     { commands, isCluster, feed, keys, kinds, watched: (kind) => channels.watched(kind), clock, log },
     { boards: config.leaderboards },
@@ -124,6 +141,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     expiry,
     revocations: nodeRevocations,
     throttling,
+    recovery,
     fence: control.fence,
     clock,
     isDraining: () => isDraining,
@@ -170,6 +188,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     {
       ...visits,
       httpServer: http.server,
+      recovery,
       handlers: [
         ...createChannelHandlers({ channels, onPublished: () => metrics.publications.inc({ door: "client" }) }),
         ...createAuthHandlers(visits),
@@ -187,6 +206,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   );
 
   lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });
+  lifecycle.add({ name: "recovery", start: () => recovery.start(), stop: () => recovery.stop() });
   lifecycle.add({ name: "channels", start: () => channels.start(), stop: () => channels.stop() });
   lifecycle.add(throttling);
   lifecycle.add(leaderboards);

@@ -32,6 +32,8 @@ export interface Recovery {
   open(connection: Connection, privateId: string): void;
   /** Keeps the record from here on; what was subscribed since `open` is in it. */
   begin(connection: Connection): Promise<void>;
+  /** A connection that was restored has gone before it was welcomed. */
+  abandon(connection: Connection): void;
   /** The connection has gone; `mayReturn` is false after a goodbye. */
   end(connection: Connection, mayReturn: boolean): Promise<void>;
   readonly records: SubscriptionRecords;
@@ -43,7 +45,7 @@ export interface Recovery {
 
 export interface RecoveryDeps {
   store: ConnectionRecordStore;
-  channels: () => Pick<Channels, "restore">;
+  channels: () => Pick<Channels, "restore" | "leave">;
   control: () => Pick<Control, "command" | "incarnation" | "living">;
   clock: Clock;
   log: Logger;
@@ -92,6 +94,15 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
     return connection === undefined ? 0 : 1;
   }
 
+  async function end(connection: Connection, mayReturn: boolean): Promise<void> {
+    const ticket = tickets.get(connection.subscriber);
+    if (ticket === undefined) return;
+    tickets.delete(connection.subscriber);
+    owners.delete(ticket.owner);
+    if (mayReturn) await store.release(ticket.privateId, ticket.owner);
+    else await store.end(ticket.privateId, ticket.owner);
+  }
+
   return {
     windowMs: options.windowSeconds * 1_000,
 
@@ -128,14 +139,12 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
       });
     },
 
-    async end(connection, mayReturn) {
-      const ticket = tickets.get(connection.subscriber);
-      if (ticket === undefined) return;
-      tickets.delete(connection.subscriber);
-      owners.delete(ticket.owner);
-      if (mayReturn) await store.release(ticket.privateId, ticket.owner);
-      else await store.end(ticket.privateId, ticket.owner);
+    abandon(connection) {
+      deps.channels().leave(connection.subscriber);
+      end(connection, true).catch((error: unknown) => log.warn({ reason: String(error) }, "a record was not released"));
     },
+
+    end,
 
     records: {
       async keep(subscriber, channel, begun) {

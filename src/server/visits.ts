@@ -4,13 +4,15 @@ import type { Identity } from "../auth/identity.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Fence } from "../cluster/fence.ts";
-import { closing, type Closing } from "../protocol/closings.ts";
+import { closing, closingCatalogue, type Closing, type ClosingCode } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import { addressGroup } from "./address-group.ts";
 import type { Connection } from "./connection.ts";
+import type { Recovery } from "./recovery.ts";
 import type { NodeRevocations } from "./revocations.ts";
+import type { Arrival } from "./socket/attendance.ts";
 import type { Admission } from "./socket/handshake.ts";
 import type { Verdict } from "./socket/verdict.ts";
 
@@ -20,6 +22,7 @@ export interface VisitsDeps {
   expiry: ExpiryWatch;
   revocations: NodeRevocations;
   throttling: Pick<Throttling, "handshake" | "message" | "forget">;
+  recovery: Pick<Recovery, "open" | "begin" | "end">;
   fence: Fence;
   clock: Clock;
   isDraining: () => boolean;
@@ -31,11 +34,11 @@ export interface Visits {
   authenticate(token: unknown, client: { userAgent: string | undefined }): Promise<Identity>;
   /** A fresh token for an open connection; `renewed` follows. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
-  begin(connection: Connection): Promise<void>;
+  begin(connection: Connection, arrival: Arrival): Promise<void>;
   throttle(connection: Connection, event: string): Verdict | Promise<Verdict>;
   /** Its token was replaced. */
   renewed(connection: Connection): void;
-  end(connection: Connection): void;
+  end(connection: Connection, reason: string): Promise<void>;
   tellUnsubscribed(subscriber: Subscriber, channel: string, error: GatewayError): void;
 }
 
@@ -46,7 +49,7 @@ const drainingRetryMs = 1_000;
 const fencePatienceMs = 1_000;
 
 export function createVisits(deps: VisitsDeps): Visits {
-  const { authenticator, channels, expiry, revocations, throttling, fence, clock } = deps;
+  const { authenticator, channels, expiry, revocations, throttling, recovery, fence, clock } = deps;
   const watches = new WeakMap<Connection, Watch>();
   /** Which revocations had come when the identity was asked for. */
   const marks = new WeakMap<Identity, number>();
@@ -78,14 +81,16 @@ export function createVisits(deps: VisitsDeps): Visits {
     authenticate: (token, client) => marked(() => authenticator.authenticate(token, client)),
     refresh: (identity, token) => marked(() => authenticator.refresh(identity, token)),
 
-    async begin(connection) {
+    async begin(connection, { privateId, restored }) {
       const { identity } = connection;
       const revoked = revokedMeanwhile(identity);
       if (revoked !== undefined) return connection.close(revoked);
       watches.set(connection, expiry.watch(identity, listenerOf(connection)));
-      const channel = `user:${identity.userId}`;
-      await channels.follow(connection.subscriber, identity.userId, channel);
-      connection.join(channel);
+      if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
+      if (restored === undefined)
+        await channels.follow(connection.subscriber, identity.userId, `user:${identity.userId}`);
+      for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
+      await recovery.begin(connection);
     },
 
     throttle(connection, event) {
@@ -100,10 +105,11 @@ export function createVisits(deps: VisitsDeps): Visits {
       watches.get(connection)?.renew(connection.identity);
     },
 
-    end(connection) {
+    async end(connection, reason) {
       watches.get(connection)?.stop();
       throttling.forget(connection.id);
       channels.leave(connection.subscriber);
+      await recovery.end(connection, mayReturn(reason));
     },
 
     tellUnsubscribed(subscriber, channel, { code, message }) {
@@ -113,6 +119,12 @@ export function createVisits(deps: VisitsDeps): Visits {
       connection.emit("unsubscribed", { channel, code, message });
     },
   };
+}
+
+/** `reason` is a closing's code or Socket.IO's word for a client's leaving. */
+function mayReturn(reason: string): boolean {
+  if (Object.hasOwn(closingCatalogue, reason)) return closingCatalogue[reason as ClosingCode].reconnect;
+  return reason !== "client namespace disconnect";
 }
 
 type MessageVerdict = Verdict & { readonly close?: boolean };

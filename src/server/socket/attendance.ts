@@ -1,4 +1,5 @@
 import type { Socket } from "socket.io";
+import type { Restored } from "../../channels/channels.ts";
 import { closing, type Closing } from "../../protocol/closings.ts";
 import type { Ready } from "../../protocol/wire.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -9,18 +10,28 @@ import { ConnectionRegistry, type Connections } from "./connections.ts";
 import type { Dispatch, Inbox } from "./dispatch.ts";
 import type { Failures } from "./failures.ts";
 import type { Entrant } from "./handshake.ts";
+import { privateIdOf } from "./returns.ts";
 import { ProtocolFault } from "./parser.ts";
 import { SocketConnection, type ConnectionContext } from "./socket-connection.ts";
 import { Unfinished } from "./unfinished.ts";
 
 /** What the rest of the gateway does when somebody comes or goes. */
 export interface AttendanceHooks {
-  /** Runs before `ready` is said; where it fails, the client is sent elsewhere. */
-  onConnect?: ((connection: Connection) => Promise<void> | void) | undefined;
+  /**
+   * Runs before `ready` is said; where it fails, the client is sent elsewhere. `privateId` is what the client can come
+   * back with; `restored` what was taken up of its past.
+   */
+  onConnect?: ((connection: Connection, client: Arrival) => Promise<void> | void) | undefined;
   /** Runs once, when `onConnect` and all handlers of the connection have ended: nothing can come after it. */
   onDisconnect?: ((connection: Connection, reason: string) => Promise<void> | void) | undefined;
-  /** Second argument of `ready`: where Socket.IO's own recovery begins. Absent: there is none. */
-  recoveryOffset?: (() => string) | undefined;
+}
+
+/** How a client has come. */
+export interface Arrival {
+  /** What it can come back with, where Socket.IO's own recovery is on. */
+  privateId: string | undefined;
+  /** What was taken up of its past; undefined for a new one. */
+  restored: Restored | undefined;
 }
 
 export interface AttendanceDeps extends AttendanceHooks {
@@ -66,10 +77,14 @@ export class Attendance {
     return this.#registry;
   }
 
-  begin(socket: Socket, entrant: Entrant): void {
-    const connection = new SocketConnection(socket, entrant, this.#context);
+  /** A connection that is not yet one of those who are here. */
+  connect(socket: Socket, entrant: Entrant): SocketConnection {
+    return new SocketConnection(socket, entrant, this.#context);
+  }
+
+  begin(socket: Socket, connection: SocketConnection, restored?: Restored): void {
     const inbox = this.#deps.dispatch.open(connection);
-    this.#enroll(socket, connection, inbox);
+    this.#enroll(socket, connection, { inbox, restored });
     // Never calls on: Socket.IO's own emitter is not to meet names that strangers choose.
     socket.use((packet) => this.#deps.dispatch.receive(inbox, packet));
     socket.on("error", (error) => connection.close(closingFor(error)));
@@ -84,9 +99,13 @@ export class Attendance {
     return this.#farewells.idle();
   }
 
-  #enroll(socket: Socket, connection: Connection, inbox: Inbox): void {
+  #enroll(
+    socket: Socket,
+    connection: Connection,
+    { inbox, restored }: { inbox: Inbox; restored: Restored | undefined },
+  ): void {
     const { metrics } = this.#deps;
-    const welcomed = this.#welcome(connection, socket.recovered);
+    const welcomed = this.#welcome(connection, { privateId: privateIdOf(socket), restored });
     const visit: Visit = { inbox, welcomed, transport: socket.conn.transport.name };
     this.#registry.add(connection);
     this.#visits.set(connection, visit);
@@ -103,18 +122,20 @@ export class Attendance {
     metrics.connections.inc({ transport: visit.transport });
   }
 
-  async #welcome(connection: Connection, recovered: boolean): Promise<void> {
-    const { onConnect, recoveryOffset, failures } = this.#deps;
+  async #welcome(connection: Connection, arrival: Arrival): Promise<void> {
+    const { onConnect, failures } = this.#deps;
+    const { restored } = arrival;
     // The visit is to be known before anything can end it.
     await Promise.resolve();
     try {
-      await onConnect?.(connection);
-      const offset = recoveryOffset?.();
-      connection.emit("ready", this.#readyFor(connection, recovered), ...(offset === undefined ? [] : [offset]));
+      await onConnect?.(connection, arrival);
+      for (const packet of restored?.packets ?? []) connection.send(packet.toString("utf8", 1));
+      connection.emit("ready", this.#readyFor(connection, restored !== undefined), ...offsetOf(arrival));
     } catch (error) {
       if (refusalOf(error).code === "internal") failures.report("socket.connect", error);
       connection.close(closing("drain", { message: "This node cannot serve the connection now; come back." }));
     }
+    restored?.flow();
   }
 
   #readyFor({ identity }: Connection, recovered: boolean): Ready {
@@ -150,6 +171,15 @@ export class Attendance {
       this.#farewells.end();
     }
   }
+}
+
+/**
+ * Second argument of `ready`, with which a stock client comes back when it has read nothing else: a new one from the
+ * positions of its subscriptions, whatever the stamp.
+ */
+function offsetOf({ privateId, restored }: Arrival): string[] {
+  if (restored !== undefined) return [`${restored.stamp}`];
+  return privateId === undefined ? [] : ["0"];
 }
 
 const closingFor = (error: Error): Closing =>

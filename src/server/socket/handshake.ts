@@ -78,6 +78,11 @@ export class Handshakes {
     this.#answer(socket, next).catch((error: unknown) => this.#deps.failures.report("socket.handshake", error));
   }
 
+  /** Who it is that was let in, while the handshake goes on. */
+  entrantOf(socket: Socket): Entrant | undefined {
+    return this.#entrants.get(socket);
+  }
+
   /** Who it is that was let in; once, and undefined for a socket that did not come through `enter`. */
   complete(socket: Socket): Entrant | undefined {
     const entrant = this.#entrants.get(socket);

@@ -14,6 +14,7 @@ import { Failures } from "./failures.ts";
 import { Handshakes, type Admit, type Authenticate } from "./handshake.ts";
 import type { AllowedOrigins } from "./origins.ts";
 import { createParser } from "./parser.ts";
+import { Returns, type ReturnsDeps } from "./returns.ts";
 import { createRequestCheck } from "./request-check.ts";
 import { Attendance, type AttendanceHooks } from "./attendance.ts";
 import { createWsEngine } from "./ws-engine.ts";
@@ -29,6 +30,8 @@ export interface SocketServerDeps extends AttendanceHooks {
   clientAddress: ClientAddress;
   /** Absent: rooms of this node only. */
   adapter?: ServerOptions["adapter"] | undefined;
+  /** Absent: Socket.IO's own recovery is off. */
+  recovery?: ReturnsDeps["recovery"] | undefined;
   metrics: Metrics;
   clock: Clock;
   log: Logger;
@@ -51,8 +54,6 @@ export interface SocketServerOptions {
   pingIntervalMs?: number | undefined;
   /** @default 20000 */
   pingTimeoutMs?: number | undefined;
-  /** Milliseconds in which Socket.IO's own recovery may come back; needs an adapter that keeps sessions. @default none */
-  recoveryWindowMs?: number | undefined;
 }
 
 export interface SocketServer {
@@ -75,14 +76,18 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   const attendance = new Attendance({ ...deps, dispatch, failures }, { ...bounds, nodeId: options.nodeId });
   const engine = createEngine(deps, options, { bounds, failures, handshakes });
 
-  const io = new Server(serverOptions(deps, options, bounds));
+  const returns = createReturns(deps, { handshakes, attendance, failures });
+
+  const io = new Server(serverOptions(deps, bounds, returns));
   io.bind(engine);
   io.use((socket, next) => handshakes.enter(socket, next));
+  if (returns !== undefined) io.use((socket, next) => returns.enter(socket, next));
   io.on("connection", (socket) => {
     const entrant = handshakes.complete(socket);
+    const back = returns?.complete(socket);
     forgetRequest(socket);
     if (entrant === undefined) socket.disconnect(true);
-    else attendance.begin(socket, entrant);
+    else attendance.begin(socket, back?.connection ?? attendance.connect(socket, entrant), back?.restored);
   });
 
   return {
@@ -153,16 +158,25 @@ function engineOptions({ frameBytes, connectTimeoutMs, closeTimeoutMs, pingInter
   };
 }
 
-function serverOptions({ adapter }: SocketServerDeps, { recoveryWindowMs }: SocketServerOptions, bounds: Bounds) {
-  // Authentication runs again on every return.
-  const recovery = { maxDisconnectionDuration: recoveryWindowMs ?? 0, skipMiddlewares: false };
-  return {
+function createReturns(
+  { recovery }: SocketServerDeps,
+  { handshakes, attendance, failures }: { handshakes: Handshakes; attendance: Attendance; failures: Failures },
+): Returns | undefined {
+  if (recovery === undefined) return undefined;
+  const entrantOf = handshakes.entrantOf.bind(handshakes);
+  return new Returns({ recovery, entrantOf, connect: attendance.connect.bind(attendance), failures });
+}
+
+function serverOptions({ adapter, recovery }: SocketServerDeps, bounds: Bounds, returns: Returns | undefined) {
+  const common = {
     parser: createParser(gateLimits(bounds)),
     connectTimeout: bounds.connectTimeoutMs,
     serveClient: false,
-    ...(adapter === undefined ? {} : { adapter }),
-    ...(recoveryWindowMs === undefined ? {} : { connectionStateRecovery: recovery }),
   };
+  if (returns === undefined || recovery === undefined) return { ...common, ...(adapter !== undefined && { adapter }) };
+  // Authentication runs again on every return.
+  const connectionStateRecovery = { maxDisconnectionDuration: recovery.windowMs, skipMiddlewares: false };
+  return { ...common, adapter: returns.adapter(adapter), connectionStateRecovery };
 }
 
 /** Where large payloads are allowed, one key or element each 8 bytes. */

@@ -1,0 +1,205 @@
+import { describe, expect, test } from "vitest";
+import { freshPrefix, eventually } from "../support/world.ts";
+import { openClient, startGateway, told, type Client } from "../support/gateway.ts";
+import { seeded } from "../support/random.ts";
+
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+const offsets = (client: Client, channel: string) =>
+  told(client, "publication")
+    .filter((publication) => publication.channel === channel)
+    .map(({ offset }) => offset as number);
+
+/** A stock client that comes back by itself, to whichever node it is pointed at next. */
+async function returningClient(url: string, token: string): Promise<Client> {
+  const client = openClient(url, token, { reconnection: true, reconnectionDelay: 5, reconnectionDelayMax: 10 });
+  await new Promise<void>((resolve) => client.once("ready", () => resolve()));
+  return client;
+}
+
+async function cut(client: Client, nextUrl: string): Promise<void> {
+  const back = new Promise<void>((resolve) => client.once("ready", () => resolve()));
+  Object.assign(client.io, { uri: nextUrl });
+  client.io.engine.close();
+  await back;
+}
+
+const everyKind = {
+  limits: {
+    messages: { capacity: 100_000, refillPerSecond: 100_000 },
+    handshakes: { capacity: 100_000, refillPerSecond: 100_000 },
+  },
+  channels: { chat: { subscribe: "public", publish: "public", history: { size: 5_000, ttlSeconds: 60 } } },
+};
+
+describe("an unmodified client that comes back", () => {
+  test("to another node is recovered: same id, its subscriptions, exactly what it missed", async () => {
+    const prefix = freshPrefix();
+    const [first, second] = [
+      await startGateway({ prefix, file: everyKind }),
+      await startGateway({ prefix, file: everyKind }),
+    ];
+    const client = await returningClient(first.url, (await first.signIn("ada")).token);
+    await client.emitWithAck("subscribe", { channel: "chat:a" });
+    await client.emitWithAck("subscribe", { channel: "chat:b" });
+    const { id } = client;
+    for (const channel of ["chat:a", "chat:b", "chat:a"])
+      await first.call("POST", "/v1/publish", { channel, event: "said", data: 1 });
+    await eventually(() => expect(told(client, "publication")).toHaveLength(3));
+
+    Object.assign(client.io, { uri: "http://127.0.0.1:1" });
+    client.io.engine.close();
+    await eventually(() => expect(client.connected).toBe(false));
+    for (const channel of ["chat:b", "chat:a", "user:ada"])
+      await second.call("POST", "/v1/publish", { channel, event: "said", data: 2 });
+    Object.assign(client.io, { uri: second.url });
+    await eventually(() => expect(client.connected).toBe(true));
+
+    expect({ recovered: client.recovered, id: client.id }).toEqual({ recovered: true, id });
+    await eventually(() =>
+      expect(told(client, "ready").at(-1)).toMatchObject({ recovered: true, nodeId: expect.any(String) }),
+    );
+    await first.call("POST", "/v1/publish", { channel: "chat:a", event: "said", data: 3 });
+    await eventually(() => expect(offsets(client, "chat:a")).toEqual([1, 2, 3, 4]));
+    expect(offsets(client, "chat:b")).toEqual([1, 2]);
+    expect(offsets(client, "user:ada")).toEqual([1]);
+  });
+
+  test("before it has read anything is recovered too", async () => {
+    const prefix = freshPrefix();
+    const [first, second] = [await startGateway({ prefix }), await startGateway({ prefix })];
+    const client = await returningClient(first.url, (await first.signIn("ada")).token);
+    await first.call("POST", "/v1/publish", { channel: "chat:a", event: "said", data: 0 });
+    await client.emitWithAck("subscribe", { channel: "chat:a" });
+    client.io.engine.close();
+    await first.call("POST", "/v1/publish", { channel: "chat:a", event: "said", data: 1 });
+    Object.assign(client.io, { uri: second.url });
+
+    await eventually(() => expect(offsets(client, "chat:a")).toEqual([2]));
+    expect(client.recovered).toBe(true);
+  });
+
+  test("over many random cuts between three nodes loses and repeats nothing", { timeout: 60_000 }, async () => {
+    const prefix = freshPrefix();
+    const nodes = await Promise.all(range(1, 3).map(() => startGateway({ prefix, file: everyKind })));
+    const random = seeded(11);
+    const node = () => nodes[Math.floor(random() * nodes.length)]!;
+    const client = await returningClient(nodes[0]!.url, (await nodes[0]!.signIn("ada")).token);
+    const names = ["chat:a", "chat:b", "chat:c"];
+    for (const channel of names) await client.emitWithAck("subscribe", { channel });
+    const written = new Map(names.map((name) => [name, 0]));
+    let isDone = false;
+    const publishing = (async () => {
+      while (!isDone) {
+        const burst = range(1, 1 + Math.floor(random() * 4)).map(() => names[Math.floor(random() * names.length)]!);
+        await Promise.all(
+          burst.map((channel) => node().call("POST", "/v1/publish", { channel, event: "said", data: 1 })),
+        );
+        for (const name of burst) written.set(name, written.get(name)! + 1);
+      }
+    })();
+
+    for (let round = 0; round < 60; round++) {
+      await cut(client, node().url);
+      expect(client.recovered).toBe(true);
+      await new Promise((resolve) => setTimeout(resolve, random() * 10));
+    }
+    isDone = true;
+    await publishing;
+
+    for (const name of names)
+      await eventually(() => expect(offsets(client, name)).toEqual(range(1, written.get(name)!)));
+  });
+
+  test("after its session was revoked is refused", async () => {
+    const prefix = freshPrefix();
+    const [first, second] = [await startGateway({ prefix }), await startGateway({ prefix })];
+    const { token, sessionId } = await first.signIn("ada");
+    const client = await returningClient(first.url, token);
+    Object.assign(client.io, { uri: "http://127.0.0.1:1" });
+    client.io.engine.close();
+    await first.call("DELETE", `/v1/sessions/${sessionId}`);
+    await first.call("POST", "/v1/publish", { channel: "user:ada", event: "secret", data: 1 });
+    const refused = new Promise<Error>((resolve) => {
+      client.on("connect_error", (error) => "data" in error && error.data !== undefined && resolve(error));
+    });
+    Object.assign(client.io, { uri: second.url });
+
+    expect(await refused).toMatchObject({ message: "session_expired" });
+    expect(told(client, "publication")).toEqual([]);
+  });
+
+  test.each([["as another user", async (other: string) => other]])(
+    "%s is a new connection without any of the old one's channels",
+    async (_name, tokenOf) => {
+      const { url, signIn, call } = await startGateway();
+      const client = await returningClient(url, (await signIn("ada")).token);
+      await client.emitWithAck("subscribe", { channel: "chat:a" });
+      const { id } = client;
+      client.auth = { token: (await signIn("mallory")).token };
+      client.io.engine.close();
+      await call("POST", "/v1/publish", { channel: "chat:a", event: "said", data: 1 });
+      await eventually(() => expect(told(client, "ready")).toHaveLength(2));
+
+      expect(client.recovered).toBe(false);
+      expect(client.id).not.toBe(id);
+      expect(told(client, "ready").at(-1)).toMatchObject({ userId: "mallory", recovered: false });
+      expect(told(client, "publication")).toEqual([]);
+    },
+  );
+
+  test("when the log no longer has what it missed is told so, with nothing partial", async () => {
+    const file = { channels: { chat: { subscribe: "public", history: { size: 3, ttlSeconds: 60 } } } };
+    const { url, signIn, call } = await startGateway({ file });
+    const client = await returningClient(url, (await signIn("ada")).token);
+    await client.emitWithAck("subscribe", { channel: "chat:a" });
+    Object.assign(client.io, { uri: "http://127.0.0.1:1" });
+    client.io.engine.close();
+    for (const n of range(1, 10)) await call("POST", "/v1/publish", { channel: "chat:a", event: "said", data: n });
+    Object.assign(client.io, { uri: url });
+
+    await eventually(() => expect(told(client, "ready")).toHaveLength(2));
+    await call("POST", "/v1/publish", { channel: "chat:a", event: "said", data: 11 });
+    await call("POST", "/v1/publish", { channel: "user:ada", event: "said", data: 12 });
+    await eventually(() => expect(offsets(client, "user:ada")).toEqual([1]));
+    expect(client.recovered).toBe(false);
+    expect(offsets(client, "chat:a")).toEqual([]);
+  });
+
+  test("does not get back what it unsubscribed from", async () => {
+    const { url, signIn, call } = await startGateway();
+    const client = await returningClient(url, (await signIn("ada")).token);
+    await client.emitWithAck("subscribe", { channel: "chat:a" });
+    await client.emitWithAck("subscribe", { channel: "chat:b" });
+    await client.emitWithAck("unsubscribe", { channel: "chat:a" });
+    await cut(client, url);
+
+    expect(client.recovered).toBe(true);
+    for (const channel of ["chat:a", "chat:b"]) await call("POST", "/v1/publish", { channel, event: "said", data: 1 });
+    await eventually(() => expect(offsets(client, "chat:b")).toEqual([1]));
+    expect(offsets(client, "chat:a")).toEqual([]);
+  });
+
+  test("while its old connection is still open replaces it, again and again, on the same node and on another", async () => {
+    const prefix = freshPrefix();
+    const nodes = [await startGateway({ prefix }), await startGateway({ prefix })];
+    const { token } = await nodes[0]!.signIn("ada");
+    const first = openClient(nodes[0]!.url, token);
+    await eventually(() => expect(told(first, "ready")).toHaveLength(1));
+    await first.emitWithAck("subscribe", { channel: "chat:a" });
+    const { id } = first;
+    const pid = (first as unknown as { _pid: string })._pid;
+
+    let old = first;
+    for (const n of range(1, 6)) {
+      const { url } = nodes[n % 2 === 0 ? 0 : Math.floor(n / 2) % 2]!;
+      const next = openClient(url, "", { auth: { token, pid, offset: "0" } });
+      await eventually(() => expect(told(next, "ready")).toHaveLength(1));
+      await eventually(() => expect(told(old, "closing")).toMatchObject([{ code: "connection_replaced" }]));
+      await eventually(() => expect(old.connected).toBe(false));
+      await nodes[0]!.call("POST", "/v1/publish", { channel: "chat:a", event: "said", data: n });
+      await eventually(() => expect(offsets(next, "chat:a").at(-1)).toBe(n));
+      expect(next.id).toBe(id);
+      old = next;
+    }
+  });
+});
