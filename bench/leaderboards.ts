@@ -20,8 +20,8 @@ const members = Number(process.argv[2] ?? 1_000_000);
 const rounds = Number(process.argv[3] ?? 7);
 const top = 10;
 const tickMs = 100;
-/** Calls under way at once, as from several backends. */
-const concurrency = 64;
+/** Calls under way at once, as from several backends: single submissions, and batches. */
+const concurrency = { single: 64, batch: 8 };
 
 const server = await startRedisServer();
 const redis = createRedisConnections({
@@ -75,7 +75,8 @@ function header(): string[] {
   return [
     "# Leaderboards",
     "",
-    `${members.toLocaleString("en")} members, top ${top}, tick ${tickMs} ms, ${rounds} rounds, ${concurrency} calls under way; ` +
+    `${members.toLocaleString("en")} members, top ${top}, tick ${tickMs} ms, ${rounds} rounds, ` +
+      `${concurrency.single} single calls or ${concurrency.batch} batches under way; ` +
       `Node ${process.versions.node}, ${cpus()[0]?.model ?? "unknown CPU"} × ${cpus().length}.`,
     "`node bench/leaderboards.ts` measures it again.",
   ];
@@ -153,8 +154,8 @@ function medians(all: readonly Cost[]): Cost {
   return { redisUs: median(all.map(({ redisUs }) => redisUs)), nodeUs: median(all.map(({ nodeUs }) => nodeUs)) };
 }
 
-/** `next` is called `count` times, a few at once. */
-async function inParallel(count: number, next: () => Promise<unknown>): Promise<void> {
+/** `next` is called `count` times, some at once. */
+async function inParallel(count: number, workers: number, next: () => Promise<unknown>): Promise<void> {
   let left = count;
   const worker = async (): Promise<void> => {
     while (left > 0) {
@@ -162,23 +163,25 @@ async function inParallel(count: number, next: () => Promise<unknown>): Promise<
       await next();
     }
   };
-  await Promise.all(Array.from({ length: concurrency }, worker));
+  await Promise.all(Array.from({ length: workers }, worker));
 }
 
 async function oneByOne(count: number): Promise<void> {
-  await inParallel(count, () => leaderboards.submit("bench", { member: randomMember(), score: randomScore() }));
+  await inParallel(count, concurrency.single, () =>
+    leaderboards.submit("bench", { member: randomMember(), score: randomScore() }),
+  );
 }
 
 function batches(size: number, withRanks: boolean, mode: "last" | "best"): Row["run"] {
   return (count) =>
-    inParallel(count / size, () => {
+    inParallel(count / size, concurrency.batch, () => {
       const batch = Array.from({ length: size }, () => ({ member: randomMember(), score: randomScore(), mode }));
       return leaderboards.submitMany("bench", batch, { withRanks });
     });
 }
 
 async function naive(count: number): Promise<void> {
-  await inParallel(count, () => naiveSubmit(commands, randomMember(), randomScore()));
+  await inParallel(count, concurrency.single, () => naiveSubmit(commands, randomMember(), randomScore()));
 }
 
 /** The recipe of the tutorials; the packet is published as an adapter would. Bytes of the packet. */
@@ -194,7 +197,7 @@ async function naiveSubmit(client: RedisClient, member: string, score: number, b
 }
 
 async function bareBatches(count: number): Promise<void> {
-  await inParallel(count / 100, () => {
+  await inParallel(count / 100, concurrency.batch, () => {
     const scores = Array.from({ length: 100 }, () => [randomScore(), randomMember()]).flat();
     return Promise.all([commands.zadd("naive", ...scores), commands.zrevrange("naive", 0, top - 1, "WITHSCORES")]);
   });
