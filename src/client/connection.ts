@@ -18,7 +18,7 @@ export interface ConnectionReader {
   phase(phase: Phase, trouble?: Trouble): void;
   /** A connection began, before anything is received on it. */
   opened(recovered: boolean): void;
-  /** What Socket.IO's own recovery brings back has been received. */
+  /** What Socket.IO's own recovery brings back has been received: the node said `ready`. */
   replayed(): void;
   cut(): void;
 }
@@ -62,8 +62,10 @@ export class Connection {
     socket.on("connect", () => this.#connected());
     socket.on("connect_error", (error) => this.#failed(refusalOf(error)));
     socket.on("disconnect", (reason) => this.#disconnected(reason));
-    // What recovery brings back arrives before `connect`; whoever reads it has to know first that a connection began.
+    // What recovery brings back arrives before `ready`, with some servers even before `connect`; whoever reads it has
+    // to know first that a connection began.
     socket.prependAny(() => this.#begin());
+    socket.on("ready", () => this.#reader.replayed());
     socket.on("drain", ({ reconnectAfterMs }) => this.#drain(reconnectAfterMs));
     socket.on("closing", (closing) => this.#closing(closing));
   }
@@ -108,7 +110,6 @@ export class Connection {
     this.#hasAskedAgain = false;
     this.#begin();
     this.#setPhase("open");
-    this.#reader.replayed();
   }
 
   #begin(): void {
