@@ -7,7 +7,8 @@ import type { Moves } from "./moves.ts";
  * Numbers. `sequence` is that of the last event applied. `judged` is the highest number up to which every event had its
  * turn: applied, refused as illegal, or given up when its window ended. An event beyond `judged + 1` is early and held.
  * An illegal event thus changes nothing that anybody sees, but those after it need not wait for its number; corrected
- * and sent again before they come, it is judged again.
+ * and sent again before they come, it is judged again. What was refused is remembered: a repeat is illegal too, also
+ * when later events made it old, so nobody whose first answer was lost takes it for applied.
  */
 export interface OrderState {
   readonly status: string;
@@ -15,6 +16,13 @@ export interface OrderState {
   readonly judged: number;
   /** Early events, by sequence. */
   readonly held: readonly HeldEvent[];
+  /** The events refused last. */
+  readonly refused: readonly RefusedNumber[];
+}
+
+export interface RefusedNumber {
+  sequence: number;
+  status: string;
 }
 
 export interface OrderEvent {
@@ -72,9 +80,9 @@ export function receive(
   if (isSeen || event.sequence === state.sequence) return { outcome: "duplicate" };
   if (state.held.some((held) => isSame(held, event))) return { outcome: "held" };
   const sequence = event.sequence ?? state.sequence + 1;
-  if (sequence < state.sequence) return { outcome: "stale" };
+  if (sequence < state.sequence) return { outcome: wasRefused(state, sequence, event.status) ? "illegal" : "stale" };
   if (sequence > state.judged + 1) return hold(rules, state, { ...event, sequence, until: now + rules.windowMs });
-  if (!rules.moves.isLegal(state.status, event.status)) return refuse(rules, state, event.sequence);
+  if (!rules.moves.isLegal(state.status, event.status)) return refuse(rules, state, event);
   return { outcome: "applied", change: settle(rules.moves, applyTo(unchanged(state), { ...event, sequence })) };
 }
 
@@ -94,9 +102,9 @@ function hold({ mostHeld }: ArrivalRules, state: OrderState, event: HeldEvent): 
 }
 
 /** The number of an illegal event had its turn; what was held for it may go on. */
-function refuse({ moves }: ArrivalRules, state: OrderState, sequence: number | undefined): Arrival {
-  if (sequence === undefined || sequence <= state.judged) return { outcome: "illegal" };
-  return { outcome: "illegal", change: settle(moves, unchanged({ ...state, judged: sequence })) };
+function refuse({ moves }: ArrivalRules, state: OrderState, { sequence, status }: OrderEvent): Arrival {
+  if (sequence === undefined || wasRefused(state, sequence, status)) return { outcome: "illegal" };
+  return { outcome: "illegal", change: settle(moves, unchanged(withRefused(state, sequence, status))) };
 }
 
 /** Judges held events for as long as it is their turn. */
@@ -110,8 +118,8 @@ function judgeFirst(moves: Moves, change: Change): Change {
   const [event, ...held] = change.state.held as [HeldEvent, ...HeldEvent[]];
   const state = { ...change.state, held };
   if (moves.isLegal(state.status, event.status)) return applyTo({ ...change, state }, event);
-  const judged = Math.max(state.judged, event.sequence);
-  return { ...change, state: { ...state, judged }, refused: [...change.refused, { event, from: state.status }] };
+  const refused = [...change.refused, { event, from: state.status }];
+  return { ...change, state: withRefused(state, event.sequence, event.status), refused };
 }
 
 function applyTo({ state, applied, refused }: Change, event: OrderEvent & { sequence: number }): Change {
@@ -123,6 +131,17 @@ function applyTo({ state, applied, refused }: Change, event: OrderEvent & { sequ
     refused,
   };
 }
+
+/** Refused events that are remembered per order. */
+const mostRefused = 32;
+
+function withRefused(state: OrderState, sequence: number, status: string): OrderState {
+  const refused = [...state.refused, { sequence, status }].slice(-mostRefused);
+  return { ...state, judged: Math.max(state.judged, sequence), refused };
+}
+
+const wasRefused = (state: OrderState, sequence: number, status: string): boolean =>
+  state.refused.some((one) => one.sequence === sequence && one.status === status);
 
 const unchanged = (state: OrderState): Change => ({ state, applied: [], refused: [] });
 

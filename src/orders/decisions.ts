@@ -23,7 +23,7 @@ export function decideCreate(
     return { answer: toOrder(order) };
   }
   const record = { orderId, parties, data, createdAt: now };
-  const state = { status, sequence: 0, judged: 0, held: [] };
+  const state = { status, sequence: 0, judged: 0, held: [], refused: [] };
   const entry = { status, previousStatus: null, sequence: 0, occurredAt: now, data };
   const change = { state, applied: [{ entry, eventId: undefined }], refused: [] };
   const begun = { record, content, state, revision: "", updatedAt: now, signals: {} };

@@ -3,14 +3,14 @@
 -- KEYS  1 order  2 seen  3 signals
 -- ARGV  1 id of the event, '' where it has none
 -- Returns { now (ms), 1 where the event was applied before, signals as { name, '<at>:<data>', ... }, record, content,
--- status, sequence, judged, held, revision, updatedAt }; the fields are nil where there is no such order.
+-- status, sequence, judged, held, refused, revision, updatedAt }; the fields are nil where there is no such order.
 local order, seen, signals = KEYS[1], KEYS[2], KEYS[3]
 local eventId = ARGV[1]
 
 local time = redis.call('TIME')
 local isSeen = eventId ~= '' and redis.call('ZSCORE', seen, eventId)
-local fields =
-  redis.call('HMGET', order, 'record', 'content', 'status', 'sequence', 'judged', 'held', 'revision', 'updatedAt')
+local fields = redis.call('HMGET', order, 'record', 'content', 'status', 'sequence', 'judged', 'held', 'refused',
+  'revision', 'updatedAt')
 return {
   string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), isSeen and 1 or 0,
   redis.call('HGETALL', signals), unpack(fields),

@@ -7,7 +7,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 import { idleChannelTtlSeconds, targetArgs, targetKeys, type ChannelTargets } from "./append-parts.ts";
-import type { AppliedEvent, HeldEvent, OrderState } from "./arrival.ts";
+import type { AppliedEvent, HeldEvent, OrderState, RefusedNumber } from "./arrival.ts";
 import type { NumberedItem, OrderRecord, OutboxItem, StoredOrder } from "./order-record.ts";
 
 /**
@@ -124,8 +124,9 @@ const savedKeys = (keys: Keys, orderId: string): string[] => [
 
 /** The lists at the end of the script's ARGV, their lengths first. */
 function parts(orderId: string, { beginning, state, updatedAt, applied, outbox }: Save): (string | number)[] {
-  const { status, sequence, judged, held } = state;
-  const fields = Object.entries({ status, sequence, judged, held: canonicalJson(held), updatedAt });
+  const { status, sequence, judged } = state;
+  const [held, refused] = [canonicalJson(state.held), canonicalJson(state.refused)];
+  const fields = Object.entries({ status, sequence, judged, held, refused, updatedAt });
   if (beginning !== undefined) {
     fields.push(["record", canonicalJson(beginning.record)], ["content", beginning.content]);
   }
@@ -140,12 +141,8 @@ function parts(orderId: string, { beginning, state, updatedAt, applied, outbox }
 }
 
 function toLoaded(reply: ScriptReply): Awaited<ReturnType<OrderStore["load"]>> {
-  const [now, isSeen, signals, record, content, status, sequence, judged, held, revision, updatedAt] = reply as [
-    string,
-    number,
-    string[],
-    ...string[],
-  ];
+  const [now, isSeen, signals, record, content, status, sequence, judged, held, refused, revision, updatedAt] =
+    reply as [string, number, string[], ...string[]];
   const loaded = { now: Number(now), isSeen: isSeen === 1 };
   if (record === undefined || record === null) return { ...loaded, order: undefined };
   const order = {
@@ -156,6 +153,7 @@ function toLoaded(reply: ScriptReply): Awaited<ReturnType<OrderStore["load"]>> {
       sequence: Number(sequence),
       judged: Number(judged),
       held: JSON.parse(held as string) as HeldEvent[],
+      refused: JSON.parse(refused as string) as RefusedNumber[],
     },
     revision: revision as string,
     updatedAt: Number(updatedAt),

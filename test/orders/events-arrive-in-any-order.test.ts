@@ -16,7 +16,7 @@ const rules: ArrivalRules = { moves, windowMs: 5_000, mostHeld: 32 };
 
 /** An order in memory that takes events as they come. */
 function recordOrder(mostHeld = rules.mostHeld) {
-  let state: OrderState = { status: moves.initial, sequence: 0, judged: 0, held: [] };
+  let state: OrderState = { status: moves.initial, sequence: 0, judged: 0, held: [], refused: [] };
   const timeline = [{ sequence: 0, status: moves.initial }];
   const refused: string[] = [];
   const seen = new Set<string>();
@@ -103,6 +103,16 @@ describe("an event", () => {
 
     expect(order.receive({ status: "confirmed", sequence: 1 })).toBe("applied");
     expect(order.receive({ status: "cooking", sequence: 2 })).toBe("applied");
+  });
+
+  test("that was illegal stays so when it is sent again after later ones", () => {
+    const order = recordOrder();
+    order.receive({ status: "delivered", sequence: 1 });
+    order.receive({ status: "confirmed", sequence: 2 });
+
+    expect(order.receive({ status: "delivered", sequence: 1 })).toBe("illegal");
+    expect(order.receive({ status: "confirmed", sequence: 1 })).toBe("stale");
+    expect(order.timeline.map(({ sequence }) => sequence)).toEqual([0, 2]);
   });
 
   test("that is held answers the same when it is repeated, and the first is kept", () => {
