@@ -202,7 +202,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
       clock,
       log,
     },
-    { nodeId, allowedOrigins: config.allowedOrigins, payloadBytes: limits.payloadBytes },
+    { ...limits, nodeId, allowedOrigins: config.allowedOrigins, maxStrangers: limits.unauthenticatedConnections },
   );
 
   lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });

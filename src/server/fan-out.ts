@@ -1,16 +1,17 @@
 import type { Deliver } from "../channels/subscribers.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import type { Connection } from "./connection.ts";
+import { Batch, frameOf } from "./socket/batch.ts";
+import type { SocketConnection } from "./socket/socket-connection.ts";
 
 /**
- * Writes one publication to many connections: the packet is text once, whatever the number of readers. A subscriber of
- * this node is always a connection (`socket-connection.ts`).
+ * One publication to many connections: one frame for all of them, put into each one's batch of this turn. A subscriber
+ * of this node is always a connection.
  */
 export function createFanOut({ metrics }: { metrics: Pick<Metrics, "deliveries"> }): Deliver {
   return (subscribers, packet) => {
-    // The first byte is Engine.IO's packet type, which the transport writes itself.
-    const text = packet.toString("utf8", 1);
-    for (const subscriber of subscribers) (subscriber as unknown as Connection).send(text);
+    const frame = frameOf(packet);
+    const first = new Batch(frame);
+    for (const subscriber of subscribers as readonly SocketConnection[]) subscriber.deliver(frame, first);
     metrics.deliveries.inc(subscribers.length);
   };
 }

@@ -130,7 +130,7 @@ describe("an unmodified client that comes back", () => {
 
   test.each([["as another user", async (other: string) => other]])(
     "%s is a new connection without any of the old one's channels",
-    async (_name, tokenOf) => {
+    async () => {
       const { url, signIn, call } = await startGateway();
       const client = await returningClient(url, (await signIn("ada")).token);
       await client.emitWithAck("subscribe", { channel: "chat:a" });

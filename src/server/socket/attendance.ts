@@ -11,6 +11,7 @@ import type { Dispatch, Inbox } from "./dispatch.ts";
 import type { Failures } from "./failures.ts";
 import type { Entrant } from "./handshake.ts";
 import { privateIdOf } from "./returns.ts";
+import { Turn } from "./outlet.ts";
 import { ProtocolFault } from "./parser.ts";
 import { SocketConnection, type ConnectionContext } from "./socket-connection.ts";
 import { Unfinished } from "./unfinished.ts";
@@ -44,6 +45,8 @@ export interface AttendanceDeps extends AttendanceHooks {
 export interface AttendanceOptions {
   nodeId: string;
   closeTimeoutMs: number;
+  /** Bytes that may wait for one client. */
+  queueBytes: number;
 }
 
 interface Visit {
@@ -61,13 +64,15 @@ export class Attendance {
   readonly #visits = new Map<Connection, Visit>();
   readonly #farewells = new Unfinished();
 
-  constructor(deps: AttendanceDeps, { nodeId, closeTimeoutMs }: AttendanceOptions) {
+  constructor(deps: AttendanceDeps, { nodeId, closeTimeoutMs, queueBytes }: AttendanceOptions) {
     this.#deps = deps;
     this.#nodeId = nodeId;
     this.#context = {
       clock: deps.clock,
       failures: deps.failures,
       closeTimeoutMs,
+      queueBytes,
+      turn: new Turn(),
       onIdentity: (connection, previous) => this.#registry.renew(connection, previous),
       onClose: (connection, { code }) => this.#close(connection, code),
     };

@@ -1,14 +1,16 @@
 import type { Socket } from "socket.io";
 import type { Identity } from "../../auth/identity.ts";
 import type { Subscriber } from "../../channels/subscribers.ts";
-import type { Closing } from "../../protocol/closings.ts";
+import { closing, type Closing } from "../../protocol/closings.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Connection } from "../connection.ts";
+import type { Batch, Frame } from "./batch.ts";
 import type { Failures } from "./failures.ts";
 import type { Entrant } from "./handshake.ts";
+import { Outlet, type OutletContext, type OutletOwner } from "./outlet.ts";
 
 /** What all connections of a node have in common. */
-export interface ConnectionContext {
+export interface ConnectionContext extends OutletContext {
   clock: Clock;
   failures: Failures;
   /** Milliseconds a client may take to let go before its transport is thrown away. */
@@ -21,12 +23,13 @@ export interface ConnectionContext {
  * A Socket.IO socket as a connection. It writes to Engine.IO itself: `socket.emit` would, once recovery is switched on,
  * send each event through the adapter to every node.
  */
-export class SocketConnection implements Connection, Subscriber {
+export class SocketConnection implements Connection, Subscriber, OutletOwner {
   readonly id: string;
   readonly address: string;
   readonly userAgent: string | undefined;
   readonly #socket: Socket;
   readonly #context: ConnectionContext;
+  readonly #outlet: Outlet;
   #identity: Identity;
   #isOpen = true;
 
@@ -37,6 +40,7 @@ export class SocketConnection implements Connection, Subscriber {
     this.#socket = socket;
     this.#context = context;
     this.#identity = identity;
+    this.#outlet = new Outlet(socket.conn, this, context);
   }
 
   get identity(): Identity {
@@ -66,6 +70,11 @@ export class SocketConnection implements Connection, Subscriber {
     if (this.#isOpen) this.#socket.conn.write(packet);
   }
 
+  /** A publication, in the batch of this turn. */
+  deliver(frame: Frame, first: Batch): void {
+    if (this.#isOpen) this.#outlet.add(frame, first);
+  }
+
   join(channel: string): void {
     if (this.#isOpen) void this.#socket.join(channel);
   }
@@ -80,6 +89,10 @@ export class SocketConnection implements Connection, Subscriber {
     this.#isOpen = false;
     this.#context.onClose(this, closing);
     this.#disconnect(closing.reconnect);
+  }
+
+  readTooSlowly(): void {
+    this.close(closing("slow_consumer"));
   }
 
   /** The client said goodbye, or its transport is gone. */

@@ -42,6 +42,8 @@ export interface SocketServerOptions {
   allowedOrigins: AllowedOrigins;
   /** Bytes of the JSON of one event. @default 65536 */
   payloadBytes?: number | undefined;
+  /** Bytes that may wait for one client; one that reads more slowly is closed. @default 1048576 */
+  outboundQueueBytes?: number | undefined;
   /** Connections that have not authenticated; what comes on top is refused. @default 5000 */
   maxStrangers?: number | undefined;
   /** Messages of one connection that wait for their answer. @default 256 */
@@ -138,6 +140,7 @@ function boundsOf(options: SocketServerOptions) {
     maxStrangers: options.maxStrangers ?? 5_000,
     connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
     closeTimeoutMs: options.closeTimeoutMs ?? 3_000,
+    queueBytes: options.outboundQueueBytes ?? 1_048_576,
     pingInterval: options.pingIntervalMs ?? 25_000,
     pingTimeout: options.pingTimeoutMs ?? 20_000,
   };
