@@ -137,9 +137,12 @@ export class Connection {
   #disconnected(reason: string): void {
     clearTimeout(this.#drainTimer);
     this.#isOpen = false;
+    if (this.#phase !== "closed")
+      this.#comeBack(new TidegateError("disconnected", `The connection was lost: ${reason}.`));
     this.#reader.cut();
-    if (this.#phase === "closed") return;
-    const error = new TidegateError("disconnected", `The connection was lost: ${reason}.`);
+  }
+
+  #comeBack(error: TidegateError): void {
     if (this.#isMoving) this.#retry(error, 0);
     else this.#retry(error);
     this.#isMoving = false;

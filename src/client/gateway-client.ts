@@ -195,15 +195,15 @@ export class GatewayClient implements Client {
 
   #enter(phase: Phase, trouble?: Trouble): void {
     this.#phase = phase;
-    if (phase === "closed" && trouble !== undefined) this.#end(trouble.error);
     this.#update(trouble);
-    if (phase === "closed" && trouble !== undefined) this.#emitter.emit("closed", trouble.error);
+    if (phase === "closed" && trouble !== undefined) this.#end(trouble.error);
   }
 
   #end(reason: TidegateError): void {
     this.#stopWatching();
-    for (const { subscription } of this.#channels) subscription.end(reason);
     this.#requests.close(reason);
+    for (const { subscription } of this.#channels) subscription.end(reason);
+    this.#emitter.emit("closed", reason);
   }
 
   #update(trouble?: Trouble): void {

@@ -160,6 +160,34 @@ describe("a connected client", () => {
     expect(tookMs).toBeLessThan(250);
   });
 
+  it("tells each state once, and why it is cut off", async () => {
+    const server = await contractServer();
+    const ada = client(server.url);
+    const states: string[] = [];
+    ada.on("state", ({ state, error }) => states.push(error === undefined ? state : `${state}: ${error.code}`));
+    const lobby = ada.channel("chat:lobby");
+    lobby.on("state", ({ state }) => states.push(`lobby ${state}`));
+    await lobby.subscribe();
+    server.cut();
+    await eventually(() => expect(states.filter((line) => line === "lobby subscribed")).toHaveLength(2));
+    server.close("session_revoked");
+
+    await eventually(() => expect(ada.state).toBe("closed"));
+    expect(states).toEqual([
+      "lobby subscribing",
+      "connected",
+      "lobby subscribed",
+      "disconnected: disconnected",
+      "lobby recovering",
+      "connecting",
+      "recovering",
+      "connected",
+      "lobby subscribed",
+      "closed: session_revoked",
+      "lobby unsubscribed",
+    ]);
+  });
+
   it("does not come back once it was closed", async () => {
     const server = await contractServer();
     const ada = client(server.url);
