@@ -10,6 +10,7 @@ import { createPermissions } from "./channels/permissions.ts";
 import { createControlStore } from "./cluster/control-store.ts";
 import { Control } from "./cluster/control.ts";
 import type { Config } from "./config.ts";
+import { createDoors, createOrders } from "./gateway/backends.ts";
 import { createDemoLogin, createEntry } from "./gateway/entry.ts";
 import { openStore } from "./gateway/store.ts";
 import { createLeaderboards } from "./leaderboards/leaderboards.ts";
@@ -25,12 +26,15 @@ import { createFanOut } from "./server/fan-out.ts";
 import { createAuthHandlers } from "./server/handlers/auth.ts";
 import { createChannelHandlers } from "./server/handlers/channels.ts";
 import { createLeaderboardHandlers } from "./server/handlers/leaderboards.ts";
+import { createOrderHandlers } from "./server/handlers/orders.ts";
 import { createSessionHandlers } from "./server/handlers/sessions.ts";
 import { createHttpServer } from "./server/http/http-server.ts";
 import { createMetricsServer } from "./server/http/metrics-server.ts";
 import { createReadiness } from "./server/http/readiness.ts";
 import { createNodeRevocations, createRevocations } from "./server/revocations.ts";
 import { createChannelRoutes } from "./server/routes/channels.ts";
+import { idempotent } from "./server/routes/idempotent.ts";
+import { createOrderRoutes } from "./server/routes/orders.ts";
 import { createLeaderboardRoutes } from "./server/routes/leaderboards.ts";
 import { createPublishRoutes } from "./server/routes/publish.ts";
 import { createSessionRoutes } from "./server/routes/sessions.ts";
@@ -92,11 +96,12 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   // What flows
   const kinds = createKinds(config.channels);
   const snapshots = new Map<string, TakeSnapshot>();
+  const { orders, deadLetters } = createOrders(config, { store, kinds, clock, log });
   const channels: Channels = new Channels(
     {
       kinds,
-      permissions: createPermissions({ kinds, mayReadOrder: () => Promise.resolve(false) }),
-      log: createChannelLog({ commands, keys, isCluster }),
+      permissions: createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) }),
+      log: createChannelLog(store, { idempotencyTtlSeconds: config.idempotency.ttlSeconds }),
       feed: createFeed({ feed, keys, log }),
       deliver: createFanOut({ metrics }),
       records: {
@@ -130,7 +135,21 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     { boards: config.leaderboards },
   );
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
+  snapshots.set("order", orders.takeOrderSnapshot).set("orders", orders.takeOpenOrdersSnapshot);
   channels.onSubscription((change) => leaderboards.onSubscription(change));
+  const doors = createDoors(config, {
+    ...entry,
+    store,
+    kinds,
+    channels,
+    orders,
+    deadLetters,
+    leaderboards,
+    revocations,
+    metrics,
+    clock,
+    log,
+  });
 
   // The network edge
   const connectionsOf: ConnectionsOf = (ids) =>
@@ -162,9 +181,12 @@ export async function createGateway(config: Config, { log, clock = systemClock }
           history: channels.history.bind(channels),
           list: () => Promise.resolve({ channels: [] }),
         }),
-        ...createSessionRoutes({ ...entry, connectionsOf }),
-        ...createTokenRoutes({ ...entry, revocations }),
-        ...createLeaderboardRoutes({ leaderboards }),
+        ...createOrderRoutes({ publisher: doors.publisher, orders }),
+        ...[
+          ...createSessionRoutes({ ...entry, connectionsOf }),
+          ...createTokenRoutes({ ...entry, revocations }),
+          ...createLeaderboardRoutes({ leaderboards }),
+        ].map((route) => idempotent(route, doors.once)),
       ],
       apiKeys: config.apiKeys,
       limit: async (apiKey) => {
@@ -194,6 +216,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
         ...createAuthHandlers(visits),
         ...createSessionHandlers({ ...entry, connectionsOf }),
         ...createLeaderboardHandlers({ leaderboards }),
+        ...createOrderHandlers({ orders }),
       ],
       clientAddress: createClientAddress(config.trustedProxies),
       onConnect: visits.begin,
@@ -210,6 +233,8 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   lifecycle.add({ name: "channels", start: () => channels.start(), stop: () => channels.stop() });
   lifecycle.add(throttling);
   lifecycle.add(leaderboards);
+  lifecycle.add(orders);
+  lifecycle.add(doors);
   lifecycle.add({ name: "expiry", stop: () => expiry.stop() });
   if (config.metrics !== undefined)
     lifecycle.add(createMetricsServer({ registry: metrics.registry, clock, log }, config.metrics));

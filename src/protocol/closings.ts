@@ -21,6 +21,11 @@ export interface Closing {
   reconnect: boolean;
 }
 
-export function closing(code: ClosingCode, overrides: { message?: string; reconnect?: boolean } = {}): Closing {
-  return { code, ...closingCatalogue[code], ...overrides };
+/** What the catalogue says of a code, or what the backend would rather say. */
+export function closing(
+  code: ClosingCode,
+  { message, reconnect }: { message?: string | undefined; reconnect?: boolean | undefined } = {},
+): Closing {
+  const known = closingCatalogue[code];
+  return { code, message: message ?? known.message, reconnect: reconnect ?? known.reconnect };
 }

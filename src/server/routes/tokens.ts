@@ -54,8 +54,7 @@ function disconnectUser({ revocations }: TokenRouteDeps): Route {
   } as const;
 
   return route(definition, async ({ params, body = {} }) => {
-    const { code = "disconnected_by_backend", message, reconnect } = body;
-    const overrides = { ...(message !== undefined && { message }), ...(reconnect !== undefined && { reconnect }) };
-    return { body: await revocations.disconnectUser(params.userId, closing(code, overrides)) };
+    const { code = "disconnected_by_backend", ...words } = body;
+    return { body: await revocations.disconnectUser(params.userId, closing(code, words)) };
   });
 }

@@ -1,0 +1,71 @@
+import type { Revocations } from "../auth/revocations.ts";
+import type { Channels } from "../channels/channels.ts";
+import type { Kinds } from "../channels/kinds.ts";
+import type { Config } from "../config.ts";
+import type { Leaderboards } from "../leaderboards/leaderboards.ts";
+import { Orders } from "../orders/orders.ts";
+import { closing } from "../protocol/closings.ts";
+import { canonicalJson } from "../protocol/gate.ts";
+import { createDeadLetterStore } from "../publishing/dead-letters-store.ts";
+import { createPublishing, type Publishing } from "../publishing/publishing.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+import type { Entry } from "./entry.ts";
+import type { Store } from "./store.ts";
+
+export interface BackendsDeps {
+  store: Store;
+  kinds: Kinds;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Orders, and where what could not be done to them goes. */
+export function createOrders(config: Config, { store, kinds, clock, log }: BackendsDeps) {
+  const deadLetters = createDeadLetterStore(store);
+  const orders = new Orders(
+    {
+      ...store,
+      historyOf: (channel) => kinds.of(channel).history,
+      keepRefused: (refused) => deadLetters.add({ ...refused, tries: 1 }),
+      clock,
+      log,
+    },
+    { ...config.orders, idempotencyTtlSeconds: config.idempotency.ttlSeconds },
+  );
+  return { orders, deadLetters };
+}
+
+export interface DoorsDeps extends BackendsDeps, ReturnType<typeof createOrders> {
+  channels: Channels;
+  leaderboards: Leaderboards;
+  logouts: Entry["logouts"];
+  revocations: Revocations;
+  metrics: Metrics;
+}
+
+/** What backends may ask, and the doors through Redis by which they ask it. */
+export function createDoors(config: Config, deps: DoorsDeps): Publishing {
+  const { store, leaderboards, logouts, revocations } = deps;
+  return createPublishing(
+    {
+      ...deps,
+      ...store,
+      blocking: store.redis.connection("blocking"),
+      bridges: store.redis.connection("bridges"),
+      nodeId: config.nodeId,
+      submitScore: ({ board, member, score, mode, data }) =>
+        leaderboards.submit(board, { member, score, mode, data: data === undefined ? undefined : canonicalJson(data) }),
+      revokeSession: (sessionId) => logouts.session(sessionId),
+      disconnectUser: ({ userId, code = "disconnected_by_backend", ...words }) =>
+        revocations.disconnectUser(userId, closing(code, words)),
+    },
+    {
+      bridges: config.bridges,
+      payloadBytes: config.limits.payloadBytes,
+      stream: config.commands,
+      idempotency: { ttlSeconds: config.idempotency.ttlSeconds },
+    },
+  );
+}
