@@ -16,9 +16,6 @@ export interface Published {
   duplicate: boolean;
 }
 
-/** Publishes once into a channel's log. Throws GatewayError `conflict`, `unavailable`. */
-export type Publish = (request: PublishRequest) => Promise<Published>;
-
 /** As the log keeps it and subscribers read it. */
 export interface Publication {
   channel: string;

@@ -21,7 +21,6 @@ export function isName(value: unknown): value is string {
 
 /** Kinds with rules of their own; configuration may tune their history but not who subscribes. */
 export const builtInKinds = ["user", "order", "orders", "leaderboard", "rank"] as const;
-export type BuiltInKind = (typeof builtInKinds)[number];
 
 /** The part of a channel's name before its first colon; the whole name where there is none. */
 export function kindOf(channel: string): string {

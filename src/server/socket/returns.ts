@@ -39,11 +39,11 @@ export class Returns {
   /** Answers Socket.IO's question for a session; otherwise the adapter given, or one of this node alone. */
   adapter(make: ServerOptions["adapter"] | undefined): ServerOptions["adapter"] {
     const restoreSession = (privateId: string, offset: string): Promise<object | null> => this.#find(privateId, offset);
-    const make_ = (make ?? Adapter) as new (namespace: Namespace) => Adapter;
+    const Room = (make ?? Adapter) as new (namespace: Namespace) => Adapter;
     // Called with `new`, so it cannot be an arrow function.
     return function (namespace: Namespace) {
-      return Object.assign(new make_(namespace), { persistSession: () => undefined, restoreSession });
-    } as unknown as ServerOptions["adapter"];
+      return Object.assign(new Room(namespace), { persistSession: () => undefined, restoreSession });
+    };
   }
 
   /** Middleware behind the handshake's. */
