@@ -1,0 +1,246 @@
+/** What a run showed. Everything but the first two and `told` is to be 0. */
+export interface Verdict {
+  /** Publications whose publisher was told that they stand. */
+  acknowledged: number;
+  /** Over all readers. */
+  delivered: number;
+  /** Acknowledged publications that a reader was owed and never got, over all readers. */
+  lost: number;
+  /** Deliveries at or before the reader's position. */
+  repeated: number;
+  /** Deliveries that came behind later ones, and acknowledgements that contradict the order of publishing. */
+  reordered: number;
+  /** Publications that stand at two places of a channel. */
+  doubled: number;
+  /** Places of a channel that hold two publications. */
+  forked: number;
+  /** Times a reader was told that what it missed is gone. */
+  told: number;
+  /** Offsets a reader never saw and was never told about, whether acknowledged or not. */
+  untold: number;
+}
+
+export interface Place {
+  epoch: string;
+  offset: number;
+}
+
+export interface Acknowledgement extends Place {
+  channel: string;
+  id: string;
+  /** First try, by one clock for the whole history. */
+  sentAt: number;
+  acknowledgedAt: number;
+}
+
+export interface Delivery extends Place {
+  reader: string;
+  channel: string;
+  id: string;
+  /** Through which node and connection, for whoever looks for the cause. */
+  through?: string;
+}
+
+/** A reader of a channel has everything after `place`, or so it was told. */
+export interface Beginning extends Place {
+  reader: string;
+  channel: string;
+  at: number;
+}
+
+/**
+ * Every publication with its acknowledgement, every delivery with its offset, every word to a reader that something is
+ * gone; and one verdict over them. No clock, no network: what is written down here is all that counts.
+ */
+export class History {
+  readonly #publications = new Map<string, Publications>();
+  readonly #readings = new Map<string, Reading>();
+  readonly #examples: string[] = [];
+  #delivered = 0;
+
+  acknowledged(acknowledgement: Acknowledgement): void {
+    this.#of(acknowledgement.channel).acknowledge(acknowledgement);
+  }
+
+  /** The reader's first subscription to the channel was answered. */
+  began(beginning: Beginning): void {
+    this.#reading(beginning).begin(beginning);
+  }
+
+  /** The reader was told that it goes on at another place, and that what is in between is gone. */
+  told(beginning: Beginning): void {
+    const reading = this.#reading(beginning);
+    reading.told++;
+    reading.begin(beginning);
+  }
+
+  delivered(delivery: Delivery): void {
+    this.#delivered++;
+    this.#of(delivery.channel).see(delivery);
+    const problem = this.#reading(delivery).take(delivery);
+    if (problem !== undefined) this.#note(problem, delivery);
+  }
+
+  verdict(): Verdict {
+    const publications = [...this.#publications.values()];
+    const readings = [...this.#readings.values()];
+    const lost = readings.map((reading) => this.#lostTo(reading));
+    return {
+      acknowledged: sum(publications.map(({ acknowledgements }) => acknowledgements.length)),
+      delivered: this.#delivered,
+      lost: sum(lost),
+      repeated: sum(readings.map(({ repeated }) => repeated)),
+      reordered: sum(readings.map(({ reordered }) => reordered)) + sum(publications.map(countContradictions)),
+      doubled: sum(publications.map(({ doubled }) => doubled)),
+      forked: sum(publications.map(({ forked }) => forked)),
+      told: sum(readings.map(({ told }) => told)),
+      untold: sum(readings.map(({ untold }) => untold)),
+    };
+  }
+
+  /** The first problems, in words. */
+  get examples(): readonly string[] {
+    return this.#examples;
+  }
+
+  #of(channel: string): Publications {
+    const known = this.#publications.get(channel) ?? new Publications();
+    this.#publications.set(channel, known);
+    return known;
+  }
+
+  #reading({ reader, channel }: { reader: string; channel: string }): Reading {
+    const key = `${reader} ${channel}`;
+    const known = this.#readings.get(key) ?? new Reading(reader, channel);
+    this.#readings.set(key, known);
+    return known;
+  }
+
+  #lostTo(reading: Reading): number {
+    const lost = this.#of(reading.channel).acknowledgements.filter((each) => reading.wasOwed(each));
+    for (const each of lost) this.#note("lost", { ...each, reader: reading.reader });
+    return lost.length;
+  }
+
+  #note(problem: string, { reader, channel, epoch, offset, id, through = "" }: Delivery): void {
+    if (this.#examples.length < mostExamples)
+      this.#examples.push(`${problem}: ${reader} ${channel} ${epoch}:${offset} ${id} ${through}`);
+  }
+}
+
+const mostExamples = 20;
+
+/** What is known of one channel's publications. */
+class Publications {
+  readonly acknowledgements: Acknowledgement[] = [];
+  doubled = 0;
+  forked = 0;
+  readonly #idAt = new Map<string, string>();
+  readonly #placeOf = new Map<string, string>();
+
+  acknowledge(acknowledgement: Acknowledgement): void {
+    this.acknowledgements.push(acknowledgement);
+    this.see(acknowledgement);
+  }
+
+  see({ epoch, offset, id }: Place & { id: string }): void {
+    const place = `${epoch}:${offset}`;
+    const idThere = this.#idAt.get(place);
+    const placeBefore = this.#placeOf.get(id);
+    if (idThere === undefined) this.#idAt.set(place, id);
+    else if (idThere !== id) this.forked++;
+    if (placeBefore === undefined) this.#placeOf.set(id, place);
+    else if (placeBefore !== place && idThere === undefined) this.doubled++;
+  }
+}
+
+/** One stretch of a channel that a reader read without being told of a loss. */
+interface Stretch extends Place {
+  /** What it was given to begin with; `offset` moves on. */
+  readonly from: number;
+  readonly beganAt: number;
+  /** Offsets that were skipped and have not come since. */
+  readonly missing: Set<number>;
+}
+
+/** One reader in one channel. */
+class Reading {
+  readonly reader: string;
+  readonly channel: string;
+  repeated = 0;
+  reordered = 0;
+  told = 0;
+  readonly #stretches: Stretch[] = [];
+
+  constructor(reader: string, channel: string) {
+    this.reader = reader;
+    this.channel = channel;
+  }
+
+  get untold(): number {
+    return sum(this.#stretches.map(({ missing }) => missing.size));
+  }
+
+  begin({ epoch, offset, at }: Place & { at: number }): void {
+    this.#stretches.push({ epoch, offset, from: offset, beganAt: at, missing: new Set() });
+  }
+
+  /** What is wrong with it, in a word. */
+  take({ epoch, offset }: Place): string | undefined {
+    const stretch = this.#stretches.at(-1);
+    if (stretch === undefined) return this.#early();
+    if (epoch !== stretch.epoch) return this.#inAnotherEpoch({ epoch, offset }, stretch);
+    if (offset === stretch.offset + 1) return void (stretch.offset = offset);
+    if (offset > stretch.offset) return this.#skip(stretch, offset);
+    if (stretch.missing.delete(offset)) return this.#late();
+    this.repeated++;
+    return "repeated";
+  }
+
+  /** Whether it should have got the publication and did not. */
+  wasOwed({ epoch, offset, sentAt }: Acknowledgement): boolean {
+    const last = this.#stretches.at(-1);
+    if (last === undefined) return false;
+    const stretches = this.#stretches.filter((stretch) => stretch.epoch === epoch);
+    if (stretches.length === 0) return sentAt > last.beganAt;
+    return stretches.some((stretch) => stretch.missing.has(offset) || (stretch === last && offset > stretch.offset));
+  }
+
+  #early(): string {
+    this.reordered++;
+    return "before its subscription was answered";
+  }
+
+  #late(): string {
+    this.reordered++;
+    return "late";
+  }
+
+  #skip(stretch: Stretch, offset: number): string {
+    for (let missing = stretch.offset + 1; missing < offset; missing++) stretch.missing.add(missing);
+    const count = offset - stretch.offset - 1;
+    stretch.offset = offset;
+    return `${count} skipped before`;
+  }
+
+  /** Nobody said that the epoch ended. */
+  #inAnotherEpoch({ epoch, offset }: Place, { beganAt }: Stretch): string {
+    const missing = new Set([0]);
+    this.#stretches.push({ epoch, offset, from: offset, beganAt, missing });
+    return "of another epoch, untold";
+  }
+}
+
+/** Publications sent after another was acknowledged must stand behind it. */
+function countContradictions({ acknowledgements }: Publications): number {
+  let count = 0;
+  const latestSent = new Map<string, number>();
+  for (const { epoch, sentAt, acknowledgedAt } of acknowledgements.toSorted((a, b) => a.offset - b.offset)) {
+    const latest = latestSent.get(epoch) ?? Number.NEGATIVE_INFINITY;
+    if (latest > acknowledgedAt) count++;
+    latestSent.set(epoch, Math.max(latest, sentAt));
+  }
+  return count;
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -1,0 +1,76 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ownProcess, type OwnProcess } from "./child.ts";
+import { askRedis, startRedisProcess, type RedisProcess } from "./redis-process.ts";
+import { freePort } from "./redis-server.ts";
+import { eventually } from "./world.ts";
+
+/** A primary, a replica and three sentinels that promote it: real processes on loopback. */
+export interface SentinelStore {
+  readonly name: string;
+  readonly sentinels: readonly { host: string; port: number }[];
+  readonly servers: readonly RedisProcess[];
+  /** Whom the sentinels name now. */
+  primary(): Promise<RedisProcess>;
+  stop(): Promise<void>;
+}
+
+/** Milliseconds of silence after which a sentinel takes the primary for dead. */
+const downAfterMs = 1_000;
+
+export async function startSentinelStore(args: readonly string[] = []): Promise<SentinelStore> {
+  const first = await startRedisProcess({ args });
+  const second = await startRedisProcess({ args: [...args, "--replicaof", "127.0.0.1", `${first.port}`] });
+  const servers = [first, second];
+  await eventually(async () => {
+    if (!String(await second.ask("ROLE")).includes("connected")) throw new Error("the replica is not in step");
+  });
+  const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(first.port)));
+  const ports = sentinels.map(({ port }) => port);
+  await Promise.all(ports.map((port) => eventually(() => knowsAll(port))));
+  return {
+    name,
+    sentinels: ports.map((port) => ({ host: "127.0.0.1", port })),
+    servers,
+    async primary() {
+      const [, port] = (await askRedis(ports[0] ?? 0, ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name])) as string[];
+      const primary = servers.find((server) => `${server.port}` === port);
+      if (primary === undefined) throw new Error(`the sentinels name a stranger: ${port}`);
+      return primary;
+    },
+    async stop() {
+      await Promise.all([...sentinels, ...servers].map((process) => process.stop()));
+    },
+  };
+}
+
+const name = "main";
+
+async function startSentinel(primaryPort: number): Promise<OwnProcess & { port: number }> {
+  const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), "tidegate-sentinel-"));
+  const file = join(folder, "sentinel.conf");
+  const settings = [
+    `port ${port}`,
+    "bind 127.0.0.1",
+    `dir ${folder}`,
+    `sentinel monitor ${name} 127.0.0.1 ${primaryPort} 2`,
+    `sentinel down-after-milliseconds ${name} ${downAfterMs}`,
+    `sentinel failover-timeout ${name} 3000`,
+  ];
+  writeFileSync(file, settings.join("\n"));
+  const own = ownProcess(spawn("redis-server", [file, "--sentinel"], { stdio: "ignore" }));
+  await eventually(() => askRedis(port, ["PING"]));
+  void own.ended.then(() => rmSync(folder, { recursive: true, force: true }));
+  return { ...own, port };
+}
+
+/** A sentinel can only promote a replica it knows and finds in step, and only with the others' votes. */
+async function knowsAll(port: number): Promise<void> {
+  const replicas = String(await askRedis(port, ["SENTINEL", "REPLICAS", name]));
+  if (!replicas.includes("master-link-status,ok")) throw new Error("the sentinel does not know the replica yet");
+  const others = (await askRedis(port, ["SENTINEL", "SENTINELS", name])) as unknown[];
+  if (others.length < 2) throw new Error("the sentinel does not know the others yet");
+}
