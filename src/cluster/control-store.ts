@@ -1,6 +1,7 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
+import type { Leases } from "./roll.ts";
 
 /** One command as the log holds it. */
 export interface LoggedCommand {
@@ -11,7 +12,8 @@ export interface LoggedCommand {
 /** What a heartbeat brings. */
 export interface Beat {
   lastId: string;
-  living: string[];
+  /** Of the living: the ends of their leases. */
+  leases: Leases;
   /** Nodes whose lease has ended, told until they are buried; at most 16. */
   dead: string[];
   /** Given since the command followed last, at most 1000. */
@@ -59,10 +61,10 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
   return {
     async beat(node, followed, hasBeaten) {
       const reply = await beat(node, leaseMs, followed ?? "", hasBeaten);
-      const [lastId, living, dead, flat, isLapsed] = reply as [string, string[], string[], string[], number];
-      const logged: LoggedCommand[] = [];
-      for (let i = 0; i + 1 < flat.length; i += 2) logged.push({ id: flat[i] as string, json: flat[i + 1] as string });
-      return { lastId, living, dead, commands: logged, isLapsed: isLapsed === 1 };
+      const [lastId, living, dead, given, isLapsed] = reply as [string, string[], string[], string[], number];
+      const leases = new Map(pairsOf(living).map(([name, end]) => [name, Number(end)]));
+      const logged: LoggedCommand[] = pairsOf(given).map(([id, json]) => ({ id, json }));
+      return { lastId, leases, dead, commands: logged, isLapsed: isLapsed === 1 };
     },
     async leave(node) {
       await beat(node, 0, "");
@@ -86,4 +88,10 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
       return new Map(Object.entries(counts).map(([node, count]) => [node, Number(count)]));
     },
   };
+}
+
+function pairsOf(flat: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] as string, flat[i + 1] as string]);
+  return pairs;
 }

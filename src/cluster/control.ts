@@ -3,6 +3,7 @@ import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { keepCommandsMs, leaseMs, type Beat, type ControlStore, type LoggedCommand } from "./control-store.ts";
 import { createFence, type Fence } from "./fence.ts";
+import { Roll } from "./roll.ts";
 
 /** What came of a command: `count` over all nodes that confirmed. */
 export interface CommandOutcome {
@@ -45,13 +46,13 @@ const lookEveryMs = 5;
  */
 export class Control {
   readonly fence: Fence;
+  readonly roll: Roll;
   readonly #deps: ControlDeps;
   readonly #burying = new Set<string>();
   #incarnation: string;
   #hasBeaten = false;
   #followed: string | undefined;
   #followedAt = Number.POSITIVE_INFINITY;
-  #living: readonly string[] = [];
   #cancelBeat: Cancel | undefined;
   #pulling: Promise<void> | undefined;
   #mustPullAgain = false;
@@ -60,6 +61,7 @@ export class Control {
     this.#deps = deps;
     this.#incarnation = incarnationOf(deps);
     this.fence = createFence(deps.clock, leaseMs);
+    this.roll = new Roll({ clock: deps.clock, beatNow: () => this.#pull() });
   }
 
   /** Names this node while its lease stands; a node that restarted, or was given up and came back, is another. */
@@ -69,7 +71,7 @@ export class Control {
 
   /** Nodes whose leases stood at the last heartbeat, by incarnation. */
   get living(): readonly string[] {
-    return this.#living;
+    return this.roll.living;
   }
 
   async start(): Promise<void> {
@@ -113,17 +115,25 @@ export class Control {
   async #beat(): Promise<void> {
     this.#mustPullAgain = false;
     const sentAt = this.#deps.clock.monotonic();
+    const heartbeat = this.roll.begin();
     const beat = await this.#deps.store.beat(this.#incarnation, this.#followed, this.#hasBeaten);
     this.#hasBeaten = !beat.isLapsed;
     this.#checkContinuity(beat, sentAt);
     for (const command of beat.commands) this.#carryOut(command);
+    const wasAway = beat.isLapsed || (this.#followed !== undefined && !this.fence.isOpen);
     this.#followed = beat.lastId;
     this.#followedAt = sentAt;
-    this.#living = beat.living;
-    if (beat.isLapsed) this.#incarnation = incarnationOf(this.#deps);
+    this.roll.complete(heartbeat, beat.leases, wasAway);
+    if (beat.isLapsed) this.#lapse();
     if (beat.isLapsed || beat.commands.length === mostCommands) return void (this.#mustPullAgain = true);
     this.fence.renew(sentAt);
     for (const node of beat.dead) this.#bury(node);
+  }
+
+  /** Nothing is done under a name before its first heartbeat. */
+  #lapse(): void {
+    this.fence.close();
+    this.#incarnation = incarnationOf(this.#deps);
   }
 
   #bury(node: string): void {

@@ -10,6 +10,8 @@ export interface Fence {
   readonly isOpen: boolean;
   /** A heartbeat that was sent at `sentAt` (monotonic) has been confirmed, and what it brought was carried out. */
   renew(sentAt: number): void;
+  /** The lease has ended before its time, by the store's clock. */
+  close(): void;
   /** Resolves when the fence is open; at once where it is. */
   opened(): Promise<void>;
   /** Called whenever the fence opens after it was closed. */
@@ -38,6 +40,10 @@ export function createFence(clock: Clock, leaseMs: number): Fence {
       wasSeenClosed = false;
       for (const resolve of waiting.splice(0)) resolve();
       for (const listener of listeners) listener();
+    },
+    close() {
+      openUntil = Number.NEGATIVE_INFINITY;
+      wasSeenClosed = true;
     },
     opened: () => (isOpen() ? Promise.resolve() : new Promise((resolve) => void waiting.push(resolve))),
     onReopened: (listener) => void listeners.push(listener),
