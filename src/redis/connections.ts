@@ -92,7 +92,8 @@ function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
     noDelay: true,
     keepAlive: 5_000,
     connectTimeout: 3_000,
-    maxRetriesPerRequest: isPatient ? null : 1,
+    // Not once more: a script that ran before its answer was lost would run twice, and count or publish twice.
+    maxRetriesPerRequest: isPatient ? null : 0,
     enableOfflineQueue: isPatient,
     autoResubscribe: true,
     enableReadyCheck: true,
@@ -128,6 +129,7 @@ function connectCluster(urls: readonly string[], options: ConnectionOptions): Cl
     enableAutoPipelining: options.enableAutoPipelining,
     shardedSubscribers: options.connectionName?.startsWith("tidegate:subscriber:") ?? false,
     slotsRefreshInterval: 2_000,
+    ...(options.maxRetriesPerRequest === 0 ? { retryDelayOnFailover: 0 } : {}),
     clusterRetryStrategy: (attempt) => Math.min(100 + attempt * 50, 1_000),
     redisOptions: { ...redisOptions, ...first },
   } satisfies ClusterOptions;
