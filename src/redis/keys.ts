@@ -99,12 +99,12 @@ export interface Keys {
   /** Sorted set of nodes that died and are not yet cleaned up after, by time of death; no TTL (emptied by the living); tag: control. */
   graves(): string;
 
-  /** Hash user → `node=count;…`, and '' → revision; TTL: two days, renewed by each change and by nodes; tag: channel. */
+  /** Hash node → key of its members, and '' → revision; TTL: two days, renewed by changes and nodes; tag: channel. */
   channelMembers(channel: string): string;
+  /** Hash user → connections through one node; TTL and tag as above. */
+  channelMembersOf(channel: string, node: string): string;
   /** Sharded pub/sub channel of changes in a channel's members; tag: channel. */
   membersFeed(channel: string): string;
-  /** Set of the channels in whose members a node stands; TTL: as those; tag: node. */
-  nodeMemberships(node: string): string;
   /** Sorted set of the channels read on a node, all of score 0, for paging by name; TTL: two days, renewed; tag: node. */
   nodeChannels(node: string): string;
   /** Hash channel → subscribers on a node; TTL and tag as above. */
@@ -164,8 +164,8 @@ export function createKeys(prefix: string): Keys {
     controlAnswers: (commandId) => of("control", commandId, "answers"),
     graves: () => of("cluster", "control", "graves"),
     channelMembers: (channel) => of("ch", channel, "members"),
+    channelMembersOf: (channel, node) => of("ch", channel, `members:${encodeId(node)}`),
     membersFeed: (channel) => of("ch", channel, "members-feed"),
-    nodeMemberships: (node) => of("node", node, "memberships"),
     nodeChannels: (node) => of("node", node, "channels"),
     nodeChannelCounts: (node) => of("node", node, "channel-counts"),
     userConnections: (userTag) => of("user", userTag, "connections"),
