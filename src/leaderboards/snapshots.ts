@@ -5,7 +5,7 @@ import { subjectOf } from "../protocol/names.ts";
 import { parseRankChannel, type Board, type Boards } from "./boards.ts";
 import { toEntries } from "./diff.ts";
 import type { MemberReading, Rank, RankStore } from "./rank-store.ts";
-import { SharedRuns } from "./share-next.ts";
+import { SharedRuns } from "./shared-runs.ts";
 import type { TickStore } from "./tick-store.ts";
 import type { Tick } from "./tick.ts";
 

@@ -27,6 +27,7 @@ export class Ticker {
   /** Channels whose subscribers came since the last sweep: they may not count as subscribed yet. */
   #newcomers = new Set<string>();
   #cancelSweep: Cancel | undefined;
+  #isStopped = false;
 
   constructor(deps: TickerDeps, { sweepMs }: TickerOptions) {
     this.#deps = deps;
@@ -39,6 +40,7 @@ export class Ticker {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     this.#cancelSweep?.();
     const closed = [...this.#watched.values()].map((watched) => watched.close());
     this.#watched.clear();
@@ -48,7 +50,7 @@ export class Ticker {
   /** Somebody on this node subscribes to a channel of any kind. */
   watch(channel: string): void {
     const subject = subjectOf(channel);
-    if (subject === undefined) return;
+    if (subject === undefined || this.#isStopped) return;
     this.#newcomers.add(channel);
     const watched = this.#open(subject.board);
     if (subject.member !== undefined) watched?.ranks.watch(subject.member);
@@ -66,6 +68,7 @@ export class Ticker {
   }
 
   #sweep(): void {
+    if (this.#isStopped) return;
     const members = this.#wanted();
     for (const [name, watched] of this.#watched) {
       const wanted = members.get(name);

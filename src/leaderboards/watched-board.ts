@@ -27,6 +27,7 @@ export class WatchedBoard {
   #running: Promise<void> | undefined;
   #isTouchedAgain = false;
   #isClosed = false;
+  #isFailing = false;
   /** Monotonic time before which no ranks are pushed. */
   #nextRanksAt = 0;
 
@@ -67,9 +68,9 @@ export class WatchedBoard {
   /** Milliseconds until the next turn; undefined where everybody knows everything. */
   async #turn(): Promise<number | undefined> {
     const { stamp, waitMs } = await this.#deps.tick(this.#board);
-    if (this.ranks.isIdle) return waitMs;
     const ranksWaitMs = await this.#pushRanks(stamp);
-    if (waitMs === undefined) return ranksWaitMs;
+    this.#isFailing = false;
+    if (waitMs === undefined || this.ranks.isIdle) return waitMs ?? ranksWaitMs;
     // Another node may be the one that ticks; the ranks of members watched here are this node's own to look after.
     return Math.min(waitMs, ranksWaitMs ?? this.#board.tickMs);
   }
@@ -86,8 +87,10 @@ export class WatchedBoard {
     return this.#nextRanksAt - this.#deps.clock.monotonic();
   }
 
+  /** Said once for each time of trouble, not for each try. */
   #postpone(error: unknown): number {
-    this.#deps.log.warn({ board: this.#board.name, err: error }, "board tick failed");
+    if (!this.#isFailing) this.#deps.log.warn({ board: this.#board.name, err: error }, "board ticks fail");
+    this.#isFailing = true;
     return againMs;
   }
 }
