@@ -20,13 +20,13 @@ local channel = {
 if (redis.call('HGET', order, 'revision') or '') ~= expected then return false end
 local revision = redis.call('HINCRBY', order, 'revision', 1)
 
-local at = 13
+redis.call('HSET', order, unpack(ARGV, 14, 13 + 2 * fieldCount))
+local at = 13 + 2 * fieldCount
 local function take()
   at = at + 1
   return ARGV[at]
 end
 
-for _ = 1, fieldCount do redis.call('HSET', order, take(), take()) end
 for _ = 1, statusCount do
   redis.call('RPUSH', timeline, take())
   append(channel, take())

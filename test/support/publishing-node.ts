@@ -30,6 +30,8 @@ export interface PublishingNode {
 
 export interface PublishingNodeOptions {
   url: string;
+  /** Where `url` is a node of a Redis Cluster. */
+  isCluster?: boolean;
   prefix: string;
   nodeId: string;
   orders?: Partial<OrdersOptions>;
@@ -43,18 +45,19 @@ const kinds = createKinds({ chat: { subscribe: "public", history } });
 const log = createLogger({ level: process.env.TEST_LOG === undefined ? "silent" : "debug" });
 
 export async function createPublishingNode(options: PublishingNodeOptions): Promise<PublishingNode> {
-  const { url, prefix, nodeId } = options;
-  const redis = createRedisConnections({ address: { topology: "single", url }, nodeId, log });
+  const { url, isCluster = false, prefix, nodeId } = options;
+  const address = isCluster ? ({ topology: "cluster", urls: [url] } as const) : ({ topology: "single", url } as const);
+  const redis = createRedisConnections({ address, nodeId, log });
   const commands = redis.connection("commands");
   const keys = createKeys(prefix);
-  const channelLog = createChannelLog({ commands, keys, isCluster: false });
+  const channelLog = createChannelLog({ commands, keys, isCluster });
   const publish = async (request: PublishRequest) => channelLog.publish(request, kinds.of(request.channel).history);
   const letters = createDeadLetterStore({ commands, keys });
   const orders = new Orders(
     {
       commands,
       keys,
-      isCluster: false,
+      isCluster,
       historyOf: (channel) => kinds.of(channel).history,
       keepRefused: (refused) => letters.add({ ...refused, tries: 1 }),
       clock: systemClock,
