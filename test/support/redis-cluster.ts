@@ -58,16 +58,15 @@ export async function startClusterStore(options: ClusterStoreOptions = {}): Prom
 }
 
 async function startMember(args: readonly string[]): Promise<RedisProcess> {
-  return startRedisProcess({
-    args: [
-      ...["--cluster-enabled", "yes"],
-      ...["--cluster-port", `${await freePort()}`],
-      ...["--cluster-announce-ip", "127.0.0.1"],
-      ...["--cluster-node-timeout", `${nodeTimeoutMs}`],
-      ...["--cluster-replica-validity-factor", "0"],
-      ...args,
-    ],
-  });
+  const settings = {
+    "cluster-enabled": "yes",
+    "cluster-port": `${await freePort()}`,
+    "cluster-announce-ip": "127.0.0.1",
+    "cluster-node-timeout": `${nodeTimeoutMs}`,
+    "cluster-replica-validity-factor": "0",
+  };
+  const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+  return startRedisProcess({ args: [...words, ...args] });
 }
 
 async function shareSlots(masters: readonly RedisProcess[]): Promise<void> {

@@ -1,0 +1,105 @@
+import type { Cluster } from "./cluster.ts";
+import { History, type Place, type Verdict } from "./history-checker.ts";
+import { startPublishers, type Publishers } from "./publishers.ts";
+import { seeded } from "./random.ts";
+import { projectReader, stockReader, type Reader, type ReaderOptions } from "./readers.ts";
+import { eventually } from "./world.ts";
+
+/** Readers and publishers at work on a cluster, and the history they write. */
+export interface Load {
+  readonly readers: readonly Reader[];
+  readonly publishers: Publishers;
+  readonly history: History;
+  readonly random: () => number;
+  /** Resolves when every reader has got something that was published after now; with the milliseconds that took. */
+  flows(timeoutMs?: number): Promise<number>;
+  /** Publishes no more, waits until every reader has what it is owed or time is up, and judges. */
+  settle(timeoutMs?: number): Promise<Verdict>;
+  stop(): void;
+}
+
+export interface LoadOptions {
+  /** Half of them by the project's client, half by a stock one. @default 60 */
+  readers?: number;
+  /** @default 12 */
+  channels?: number;
+  /** @default 2 */
+  channelsPerReader?: number;
+  /** Publications a second, over all channels. @default 200 */
+  perSecond?: number;
+  padding?: number;
+  seed?: number;
+}
+
+export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Promise<Load> {
+  const { readers: readerCount = 60, channels: channelCount = 12, channelsPerReader = 2 } = options;
+  const random = seeded(options.seed ?? 1);
+  const history = new History();
+  const channels = Array.from({ length: channelCount }, (_, index) => `lab:${index}`);
+  const positions = new Map(
+    await Promise.all(channels.map(async (name) => [name, await positionOf(cluster, name)] as const)),
+  );
+  const newest = new Map<string, number>();
+
+  async function startReader(index: number): Promise<Reader> {
+    const name = `${index % 2 === 0 ? "project" : "stock"}-${index}`;
+    const { token } = await cluster.node(index % cluster.nodes.length).signIn(name);
+    const own = Array.from({ length: channelsPerReader }, (_, n) => channels[(index + n * 5) % channelCount] ?? "");
+    const reading: ReaderOptions = {
+      name,
+      url: cluster.url,
+      token,
+      channels: new Map(own.map((channel) => [channel, positions.get(channel) as Place])),
+      history,
+      onDelivery: (reader, { data }) => void newest.set(reader, data.sentAt),
+    };
+    return index % 2 === 0 ? projectReader(reading) : stockReader(reading);
+  }
+
+  const readers = await Promise.all(Array.from({ length: readerCount }, (_, index) => startReader(index)));
+  const publishers = startPublishers({
+    perSecond: options.perSecond ?? 200,
+    channels,
+    urls: () => cluster.nodes.filter((node) => node.isRunning()).map(({ url }) => url),
+    history,
+    random,
+    ...(options.padding === undefined ? {} : { padding: options.padding }),
+  });
+
+  const load: Load = {
+    readers,
+    publishers,
+    history,
+    random,
+    async flows(timeoutMs = 30_000) {
+      const since = Date.now();
+      await eventually(() => {
+        const waiting = readers.filter(({ name }) => (newest.get(name) ?? 0) < since);
+        if (waiting.length > 0) throw new Error(`${waiting.length} readers get nothing: ${namesOf(waiting)}`);
+      }, timeoutMs);
+      return Date.now() - since;
+    },
+    async settle(timeoutMs = 15_000) {
+      await publishers.finish();
+      const isOwing = (): boolean => history.verdict().lost > 0;
+      for (const until = Date.now() + timeoutMs; isOwing() && Date.now() < until;)
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      return history.verdict();
+    },
+    stop: () => readers.forEach((reader) => reader.close()),
+  };
+  await load.flows();
+  return load;
+}
+
+const namesOf = (readers: readonly Reader[]): string =>
+  readers
+    .slice(0, 5)
+    .map(({ name }) => name)
+    .join(", ");
+
+async function positionOf(cluster: Cluster, channel: string): Promise<Place> {
+  const { status, body } = await cluster.node(0).call("GET", `/v1/channels/${channel}/history?limit=1`);
+  if (status !== 200) throw new Error(`no history of ${channel}: ${status}`);
+  return { epoch: body.epoch, offset: body.offset };
+}

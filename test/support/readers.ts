@@ -1,0 +1,121 @@
+import { io, type Socket } from "socket.io-client";
+import { connect } from "../../src/client/client.ts";
+import type { Closing } from "../../src/protocol/closings.ts";
+import type { SubscribeAnswer, Unsubscribed, WirePublication } from "../../src/protocol/wire.ts";
+import type { History, Place } from "./history-checker.ts";
+
+/** One client that reads channels whatever happens, and writes down what it is told. */
+export interface Reader {
+  readonly name: string;
+  /** Times its connection was lost. */
+  readonly disconnects: number;
+  readonly closings: readonly Closing[];
+  close(): void;
+}
+
+export interface ReaderOptions {
+  name: string;
+  url: string;
+  token: string;
+  /** Where it begins. */
+  channels: ReadonlyMap<string, Place>;
+  history: History;
+  onDelivery: (reader: string, publication: LabPublication) => void;
+}
+
+/** What the lab's publishers publish. */
+export type LabPublication = WirePublication<string, { id: string; sentAt: number }>;
+
+/** A reader by the project's own client. */
+export function projectReader({ name, url, token, channels, history, onDelivery }: ReaderOptions): Reader {
+  const client = connect(url, { token, backoff: { minDelayMs: 50, maxDelayMs: 500 }, connectTimeoutMs: 2_000 });
+  const closings: Closing[] = [];
+  let disconnects = 0;
+  client.on("closing", (closing) => void closings.push(closing));
+  client.on("state", ({ state }) => void (state === "disconnected" && disconnects++));
+  for (const [channelName, since] of channels) {
+    const channel = client.channel<{ lab: LabPublication["data"] }>(channelName);
+    history.began({ reader: name, channel: channelName, ...since, at: Date.now() });
+    channel.on("reset", ({ position }) =>
+      history.told({ reader: name, channel: channelName, ...position, at: Date.now() }),
+    );
+    channel.on("publication", (publication) => {
+      const through = client.ready?.nodeId ?? "";
+      const delivered = { ...publication, epoch: publication.epoch ?? "", offset: publication.offset ?? 0 };
+      history.delivered({ reader: name, ...delivered, id: delivered.data.id, through });
+      onDelivery(name, delivered);
+    });
+    void channel.subscribe({ since });
+  }
+  return {
+    name,
+    get disconnects() {
+      return disconnects;
+    },
+    closings,
+    close: () => client.close(),
+  };
+}
+
+/** A reader by a stock client, which keeps its positions by itself. */
+export function stockReader(options: ReaderOptions): Reader {
+  const socket: Socket = io(options.url, {
+    transports: ["websocket"],
+    forceNew: true,
+    auth: { token: options.token },
+    reconnectionDelay: 50,
+    reconnectionDelayMax: 500,
+    timeout: 2_000,
+  });
+  const closings: Closing[] = [];
+  let disconnects = 0;
+  socket.on("closing", (closing: Closing) => void closings.push(closing));
+  socket.on("disconnect", () => void disconnects++);
+  for (const [channel, since] of options.channels) follow(socket, channel, since, options);
+  return {
+    name: options.name,
+    get disconnects() {
+      return disconnects;
+    },
+    closings,
+    close: () => void socket.disconnect(),
+  };
+}
+
+const retryMs = 250;
+
+/** As any application would: subscribe on each connection from where it stands, and again where that was not possible. */
+function follow(socket: Socket, channel: string, since: Place, { name, history, onDelivery }: ReaderOptions): void {
+  let position = since;
+  let node = "";
+  history.began({ reader: name, channel, ...since, at: Date.now() });
+
+  function read(publication: LabPublication): void {
+    const { epoch, offset } = publication;
+    history.delivered({ reader: name, channel, epoch, offset, id: publication.data.id, through: node });
+    position = { epoch, offset };
+    onDelivery(name, publication);
+  }
+
+  function answered({ recovered, publications, epoch, offset }: SubscribeAnswer): void {
+    if (recovered) return publications.forEach((publication) => read(publication as LabPublication));
+    position = { epoch, offset };
+    history.told({ reader: name, channel, epoch, offset, at: Date.now() });
+  }
+
+  function subscribe(): void {
+    const connection = socket.id;
+    const isCurrent = (): boolean => socket.id === connection && socket.connected;
+    const { epoch, offset } = position;
+    socket.emit("subscribe", { channel, since: { epoch, offset } }, (answer: { ok: boolean } & SubscribeAnswer) => {
+      if (answer.ok && isCurrent()) answered(answer);
+      else if (isCurrent()) setTimeout(() => isCurrent() && subscribe(), retryMs);
+    });
+  }
+
+  // On a connection that Socket.IO recovered by itself the subscription stands.
+  socket.on("connect", () => socket.recovered || subscribe());
+  socket.on("ready", ({ nodeId }: { nodeId: string }) => (node = nodeId));
+  socket.on("unsubscribed", (taken: Unsubscribed) => taken.channel === channel && subscribe());
+  socket.on("publication", (publication: LabPublication) => publication.channel === channel && read(publication));
+}
