@@ -17,7 +17,7 @@ export interface DeadLetter {
 
 export interface KeptLetter extends DeadLetter {
   id: string;
-  /** Epoch milliseconds. */
+  /** Epoch milliseconds, by Redis' clock. */
   at: number;
 }
 
@@ -59,7 +59,7 @@ export function createDeadLetterStore(
 
   return {
     async add({ key, command, code, reason, tries }) {
-      const fields = { command: command.slice(0, longestCommand), code, reason, tries, key, at: Date.now() };
+      const fields = { command: command.slice(0, longestCommand), code, reason, tries, key };
       await addScript.run(
         [stream, keys.deadCommandKeys()],
         [key, mostLetters, rememberedSeconds, ...Object.entries(fields).flat()],
@@ -88,6 +88,6 @@ function toLetter([id, flat]: [id: string, fields: string[]]): KeptLetter {
     code: text("code") as ErrorCode,
     reason: text("reason"),
     tries: Number(text("tries")),
-    at: Number(text("at")),
+    at: Number(id.split("-")[0]),
   };
 }

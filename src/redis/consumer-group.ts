@@ -116,9 +116,9 @@ class Consumer implements ConsumerGroup {
       await this.#leaveTurn();
       return standbyMs;
     }
-    // What was read before the turn was known to be ours is pending, and read again in its order.
-    if (taken.kind === "begun" || this.#turn === undefined) return this.#beginTurn(askedAt);
-    this.#turn.until = Math.max(this.#turn.until, askedAt + this.#options.leaseMs);
+    // Where the turn may have lapsed in between, what was read is pending by now, and is read again in its order.
+    if (taken.kind === "begun" || this.#turn?.isCurrent() !== true) return this.#beginTurn(askedAt);
+    this.#turn.extend(askedAt + this.#options.leaseMs);
     await this.#handOn(taken.entries, this.#turn);
     return this.#goOn(taken);
   }
@@ -225,7 +225,7 @@ class Consumer implements ConsumerGroup {
     const askedAt = this.#deps.clock.monotonic();
     try {
       const { kind } = await this.#deps.store.renew();
-      if (kind === "turn") turn.until = Math.max(turn.until, askedAt + this.#options.leaseMs);
+      if (kind === "turn") turn.extend(askedAt + this.#options.leaseMs);
       else turn.end();
     } catch (error) {
       this.#deps.log.debug({ err: error }, "turn not renewed");
@@ -242,14 +242,22 @@ class LeasedTurn implements Turn {
   readonly #clock: Clock;
   readonly #end = new AbortController();
   /** Monotonic milliseconds at which the lease may have ended. */
-  until: number;
+  #until: number;
 
   constructor(clock: Clock, until: number) {
     this.#clock = clock;
-    this.until = until;
+    this.#until = until;
   }
 
-  isCurrent = (): boolean => !this.#end.signal.aborted && this.#clock.monotonic() < this.until;
+  /** Once it has lapsed it stays so, though the lease be renewed: some of it was let go of, and must be read again. */
+  isCurrent(): boolean {
+    if (this.#clock.monotonic() >= this.#until) this.#end.abort();
+    return !this.#end.signal.aborted;
+  }
+
+  extend(until: number): void {
+    if (this.isCurrent()) this.#until = Math.max(this.#until, until);
+  }
 
   get ended(): AbortSignal {
     return this.#end.signal;

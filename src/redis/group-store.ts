@@ -13,7 +13,7 @@ export interface GroupEntry {
 export type Taken =
   | { kind: "standby" }
   | { kind: "begun" }
-  /** `next`: where to go on with pending entries, undefined when through; of new ones, the last id delivered. */
+  /** `next`: where to go on with pending entries, undefined when through; the last id delivered where nothing is new. */
   | { kind: "turn"; next: string | undefined; entries: GroupEntry[] };
 
 /** Where a stream is and who reads it; stream and lease lie in one slot. */

@@ -5,7 +5,7 @@
 -- ARGV  1 group  2 consumer  3 lease (ms)  4 most entries, 0 to renew only  5 '' for new entries, else where to go on
 --       with those that others left pending ('-' to begin)  6 deliveries after which a pending entry is a suspect
 -- Returns { 'standby' } where another has the turn, { 'begun' } where it was just taken and nothing was read, else
--- { 'turn', where to go on ('' when through; for new entries the last id delivered), id, deliveries, fields, ... }.
+-- { 'turn', where to go on ('' when through; where nothing is new, the last id delivered), id, deliveries, fields, ... }.
 -- Suspects are claimed without counting a delivery.
 local stream, lease = KEYS[1], KEYS[2]
 local group, consumer, leaseMs, most, from, suspectAfter =
@@ -36,7 +36,10 @@ end
 if from == '' then
   local read = inGroup('XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', stream, '>')
   if read and read.err then return read end
-  for _, entry in ipairs(read and read[1][2] or {}) do add(entry, 1) end
+  if read then
+    for _, entry in ipairs(read[1][2]) do add(entry, 1) end
+    return answer
+  end
   for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     if info[2] == group then answer[2] = info[8] end
   end

@@ -8,7 +8,7 @@ import { createOnce } from "../../src/publishing/idempotency.ts";
 import { createPublisher, type Publisher, type PublisherDeps } from "../../src/publishing/publisher.ts";
 import { createStreamConsumer, type StreamConsumerOptions } from "../../src/publishing/stream-consumer.ts";
 import type { ConsumerGroup } from "../../src/redis/consumer-group.ts";
-import { createRedisConnections, type RedisConnections } from "../../src/redis/connections.ts";
+import { createRedisConnections, type RedisAddress, type RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys, type Keys } from "../../src/redis/keys.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
@@ -46,7 +46,7 @@ const log = createLogger({ level: process.env.TEST_LOG === undefined ? "silent" 
 
 export async function createPublishingNode(options: PublishingNodeOptions): Promise<PublishingNode> {
   const { url, isCluster = false, prefix, nodeId } = options;
-  const address = isCluster ? ({ topology: "cluster", urls: [url] } as const) : ({ topology: "single", url } as const);
+  const address: RedisAddress = isCluster ? { topology: "cluster", urls: [url] } : { topology: "single", url };
   const redis = createRedisConnections({ address, nodeId, log });
   const commands = redis.connection("commands");
   const keys = createKeys(prefix);
