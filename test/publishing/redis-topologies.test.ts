@@ -78,3 +78,35 @@ test("commands that come while Redis falls and rises again are each performed on
   expect(await node.deadLetters.count()).toBe(0);
   expect((await node.orders.get("o-1")).order).toMatchObject({ status: "paused", sequence: 401 });
 });
+
+test("a Redis that hangs for longer than a turn lasts costs no command and no order", async () => {
+  const server = await startRedisServer();
+  onTestFinished(() => server.stop());
+  const prefix = freshPrefix();
+  const nodes = await Promise.all(
+    ["a", "b"].map((nodeId) => createPublishingNode({ url: server.url, prefix, nodeId, stream: { leaseMs: 300 } })),
+  );
+  for (const node of nodes) onTestFinished(() => node.close());
+  const [node] = nodes as [PublishingNode, PublishingNode];
+  const commands = node.redis.connection("commands");
+  await node.orders.create(order);
+  await node.orders.apply("o-1", { status: "confirmed" });
+  for (const { consumer } of nodes) consumer.start();
+
+  for (let round = 0; round < 4; round++) {
+    const events = Array.from({ length: 100 }, (_, index) => (index % 2 === 0 ? "cooking" : "paused"));
+    for (const status of events) {
+      const event: Command = { type: "order.event", orderId: "o-1", status };
+      await commands.xadd(node.keys.commands(), "*", "command", JSON.stringify(event));
+    }
+    await commands.call("DEBUG", "SLEEP", "0.8");
+  }
+
+  await eventually(async () => expect(await offsetOf(node, "order:o-1")).toBe(402), 20_000);
+  await eventually(async () => expect(await offsetOf(node, "orders:ada")).toBe(402));
+  expect(await node.deadLetters.list()).toEqual([]);
+  await eventually(async () => {
+    const [pending] = (await commands.xpending(node.keys.commands(), "gateway")) as [number];
+    expect(pending).toBe(0);
+  });
+});
