@@ -12,7 +12,8 @@ const node = await createPublishingNode({
   url,
   prefix,
   nodeId,
-  orders: { reorderWindowMs: 60_000 },
+  // Longer than the longest run: what a window does when it ends is tried elsewhere.
+  orders: { reorderWindowMs: 3_600_000 },
   stream: { leaseMs: 1_000 },
 });
 const http = createHttpServer(
