@@ -1,0 +1,147 @@
+/**
+ * CPU of a node per delivery, over that of a C program that does nothing but `write`: one publisher, 1,000 readers, 128
+ * bytes of JSON. All servers are up; in each round every one has a slice of each scenario in turn, and medians of the
+ * rounds' ratios count. `node bench/fan-out.ts [rounds] [readers]`
+ */
+import { needs } from "../scripts/needs.ts";
+import { Load, type Pace, type Slice, type Talk } from "./support/load.ts";
+import { machine, median, skip } from "./support/machine.ts";
+import { compiled } from "./support/native.ts";
+import {
+  startBareWs,
+  startStock,
+  startSubject,
+  startTidegate,
+  type Subject,
+  type Tidegate,
+} from "./support/subjects.ts";
+import { writeResult } from "./support/results.ts";
+
+const rounds = Number(process.argv[2] ?? 15);
+const readers = Number(process.argv[3] ?? 1_000);
+const sliceMs = 600;
+
+const scenarios: Record<string, Pace> = {
+  "one a tick": { burst: 1, burstsPerSecond: 50, window: 0 },
+  saturated: { burst: 1, burstsPerSecond: 0, window: 16 },
+  "bursts of 10": { burst: 10, burstsPerSecond: 5, window: 0 },
+};
+
+interface Contender {
+  subject: Subject;
+  load: Load;
+  slices: Record<string, Slice[]>;
+}
+
+const program = compiled("load");
+if (program === undefined) skip("the fan-out", "there is no C compiler for its load client");
+else if (!needs.redis.isThere()) skip("the fan-out", "there is no redis-server");
+else await run(program);
+
+async function run(loadProgram: string): Promise<void> {
+  const contenders: Contender[] = [];
+  try {
+    for (const [subject, talk] of await begin()) {
+      const load = await Load.connect(loadProgram, subject, readers, talk);
+      contenders.push({ subject, load, slices: Object.fromEntries(Object.keys(scenarios).map((name) => [name, []])) });
+    }
+    // The first round warms up.
+    for (let round = -1; round < rounds; round++) await runRound(contenders, round >= 0);
+    writeResult("fan-out", report(contenders));
+  } finally {
+    for (const { load, subject } of contenders) {
+      await load.stop();
+      await subject.stop();
+    }
+  }
+}
+
+async function begin(): Promise<[Subject, Talk][]> {
+  const floor = await startSubject("C floor, `write` alone", [compiled("floor") as string, "PORT"]);
+  const subscribe = '421["subscribe",{"channel":"bench:0"}]';
+  const stock: Talk = {
+    mode: "sio",
+    auth: new Array(readers + 1).fill(""),
+    subscribe,
+    head: '42["publish",',
+    tail: "]",
+  };
+  const tidegate = await startTidegate(process.env["BENCH_NODE_OPTIONS"]?.split(" "));
+  return [
+    [floor, { mode: "ws" }],
+    [tidegate, await talkOf(tidegate, subscribe)],
+    [await startStock(), stock],
+    [await startStock("stock, the same publications", "publications"), stock],
+    [await startBareWs(), { mode: "ws" }],
+  ];
+}
+
+/** Clients publish to the node itself, which gives it to Redis and hears it from there, as in life. */
+async function talkOf(tidegate: Tidegate, subscribe: string): Promise<Talk> {
+  const tokens = await tidegate.signIn(readers + 1);
+  return {
+    mode: "sio",
+    auth: tokens.map((token) => JSON.stringify({ token })),
+    subscribe,
+    head: '422["publish",{"channel":"bench:0","event":"tick","data":',
+    tail: "}]",
+  };
+}
+
+async function runRound(contenders: readonly Contender[], counts: boolean): Promise<void> {
+  for (const [scenario, pace] of Object.entries(scenarios)) {
+    for (const { subject, load, slices } of contenders) {
+      const slice = await load.slice(pace, sliceMs);
+      if (slice.missing !== 0) throw new Error(`${subject.name}: ${slice.missing} did not arrive`);
+      if (counts) slices[scenario]?.push(slice);
+    }
+  }
+}
+
+function report(contenders: readonly Contender[]): string {
+  const names = Object.keys(scenarios);
+  const [floor] = contenders;
+  const rows = contenders.map((contender) => [
+    contender.subject.name,
+    ...names.map((name) => ratioOf(contender, floor as Contender, name).toFixed(2)),
+    ...names.map((name) => median(costs(contender, name)).toFixed(1)),
+    `${(median(slicesOf(contender, "saturated").map(({ delivered, seconds }) => delivered / seconds)) / 1_000).toFixed(0)} k`,
+    ...["one a tick", "bursts of 10"].map((name) => median(slicesOf(contender, name).map(({ p99 }) => p99)).toFixed(1)),
+  ]);
+  const heads = [
+    "",
+    ...names.map((n) => `${n} ÷ floor`),
+    ...names.map((n) => `µs, ${n}`),
+    "deliveries/s, saturated",
+    "p99 ms, one a tick",
+    "p99 ms, bursts",
+  ];
+  return [
+    `# Fan-out`,
+    "",
+    `${machine()}; ${readers} readers, 128 bytes of JSON, ${rounds} rounds of ${sliceMs} ms a scenario, all servers in turn.`,
+    "CPU (user + system) of the server's whole process per delivery, as the median of the rounds' ratios to the floor.",
+    "Tidegate runs with authentication, sessions, history, limits and queue budgets on; its CPU includes taking the",
+    "publication from its client, giving it to Redis and hearing it from there. Redis itself is not counted.",
+    "",
+    table(heads, rows),
+  ].join("\n");
+}
+
+function slicesOf({ slices }: Contender, scenario: string): Slice[] {
+  return slices[scenario] ?? [];
+}
+
+function costs(contender: Contender, scenario: string): number[] {
+  return slicesOf(contender, scenario).map(({ cpu, delivered }) => cpu / delivered);
+}
+
+function ratioOf(contender: Contender, floor: Contender, scenario: string): number {
+  const floors = costs(floor, scenario);
+  return median(costs(contender, scenario).map((cost, round) => cost / (floors[round] as number)));
+}
+
+function table(heads: readonly string[], rows: readonly string[][]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  return [line(heads), line(heads.map(() => "---")), ...rows.map(line)].join("\n");
+}

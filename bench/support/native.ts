@@ -1,0 +1,22 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Compiles a file of `native/`; undefined where there is no C compiler. */
+export function compiled(name: "floor" | "load"): string | undefined {
+  if (spawnSync("cc", ["--version"]).status !== 0) return undefined;
+  const source = fileURLToPath(new URL(`../native/${name}.c`, import.meta.url));
+  const program = join(freshFolder(), name);
+  const { status } = spawnSync("cc", ["-O2", "-o", program, source], { stdio: "inherit" });
+  if (status !== 0) throw new Error(`${name}.c does not compile`);
+  return program;
+}
+
+/** Removed at the end. */
+export function freshFolder(): string {
+  const fresh = mkdtempSync(join(tmpdir(), "tidegate-bench-"));
+  process.once("exit", () => rmSync(fresh, { recursive: true, force: true }));
+  return fresh;
+}

@@ -1,0 +1,144 @@
+import { writeFileSync } from "node:fs";
+import { createServer, connect } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ended, startOn } from "./machine.ts";
+import { freshFolder } from "./native.ts";
+
+/** A server that is measured, in a process of its own. */
+export interface Subject {
+  name: string;
+  pid: number;
+  port: number;
+  stop(): Promise<void>;
+}
+
+/** Tidegate, its Redis, and somebody to log users in. */
+export interface Tidegate extends Subject {
+  redisPid: number;
+  redisPort: number;
+  /** Tokens of so many users, each with a session of its own. */
+  signIn(count: number): Promise<string[]>;
+  call(path: string, body: object): Promise<unknown>;
+}
+
+const pathOf = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+
+export async function startSubject(name: string, words: readonly string[]): Promise<Subject> {
+  const port = await freePort();
+  const child = startOn(
+    0,
+    words.map((word) => (word === "PORT" ? `${port}` : word)),
+  );
+  await accepts(port);
+  return { name, pid: child.pid as number, port, stop: () => ended(child) };
+}
+
+export const startStock = (name = "stock Socket.IO 4.8.4", ...more: string[]): Promise<Subject> =>
+  startSubject(name, [process.execPath, pathOf("../servers/stock.ts"), "PORT", ...more]);
+
+export const startBareWs = (): Promise<Subject> =>
+  startSubject("raw `ws`, a loop of `send`", [process.execPath, pathOf("../servers/ws.ts"), "PORT"]);
+
+const apiKey = "a key of the bench, longer than thirty-two bytes";
+
+/** With all that is on in production: tokens, sessions, history, limits (wide enough for the load), queue budgets. */
+const settings = {
+  channels: { bench: { subscribe: "public", publish: "public" } },
+  limits: {
+    messages: { capacity: 1_000_000, refillPerSecond: 1_000_000 },
+    handshakes: { capacity: 1_000_000, refillPerSecond: 1_000_000 },
+    http: { requests: 100_000_000, windowSeconds: 60 },
+    unauthenticatedConnections: 100_000,
+  },
+};
+
+/** `nodeOptions` are words for Node itself, such as `--cpu-prof`. */
+export async function startTidegate(nodeOptions: readonly string[] = [], name = "**Tidegate**"): Promise<Tidegate> {
+  const redisPort = await freePort();
+  const redis = startOn(1, ["redis-server", "--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", ""]);
+  await accepts(redisPort);
+  const port = await freePort();
+  const file = join(freshFolder(), `gateway-${port}.json`);
+  writeFileSync(file, JSON.stringify(settings));
+  const node = startOn(0, [process.execPath, ...nodeOptions, pathOf("../../src/main.ts"), "start"], {
+    NODE_ENV: "production",
+    NODE_ID: `bench-${port}`,
+    PORT: `${port}`,
+    HOST: "127.0.0.1",
+    REDIS_URL: `redis://127.0.0.1:${redisPort}`,
+    JWT_SECRET: "a secret of the bench, longer than thirty-two bytes",
+    API_KEYS: `bench:${apiKey.replaceAll(/[ ,]/g, "-")}`,
+    ALLOWED_ORIGINS: "http://localhost",
+    LOG_LEVEL: "warn",
+    GATEWAY_CONFIG: file,
+  });
+  await accepts(port);
+  const call = caller(port);
+  return {
+    name,
+    pid: node.pid as number,
+    port,
+    redisPid: redis.pid as number,
+    redisPort,
+    call,
+    signIn: (count) => inSlices(count, 50, (index) => tokenOf(call, `user-${index}`)),
+    async stop() {
+      await ended(node);
+      await ended(redis);
+    },
+  };
+}
+
+function caller(port: number): Tidegate["call"] {
+  const headers = { authorization: `Bearer ${apiKey.replaceAll(/[ ,]/g, "-")}`, "content-type": "application/json" };
+  return async (path, body) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(body),
+    });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return response.json();
+  };
+}
+
+async function tokenOf(call: Tidegate["call"], userId: string): Promise<string> {
+  const { token } = (await call("/v1/sessions", { userId })) as { token: string };
+  return token;
+}
+
+async function inSlices<T>(count: number, size: number, make: (index: number) => Promise<T>): Promise<T[]> {
+  const made: T[] = [];
+  for (let start = 0; start < count; start += size) {
+    const indices = Array.from({ length: Math.min(size, count - start) }, (_, n) => start + n);
+    made.push(...(await Promise.all(indices.map(make))));
+  }
+  return made;
+}
+
+/** A port nobody listens on at this moment. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() =>
+        typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error()),
+      );
+    });
+  });
+}
+
+export async function accepts(port: number): Promise<void> {
+  for (let tries = 0; tries < 1_000; tries++) {
+    const socket = connect(port, "127.0.0.1");
+    const isOpen = await new Promise<boolean>((resolve) => {
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    });
+    socket.destroy();
+    if (isOpen) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`nothing listens on port ${port}`);
+}
