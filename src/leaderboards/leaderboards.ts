@@ -59,7 +59,7 @@ export interface SubmittedScore extends Standing {
   total: number;
 }
 
-/** One submission of a batch: where the member stands after the whole batch, or why it was refused. */
+/** One submission of a batch: where the member stands after the hundred it was taken with, or why it was refused. */
 export type BatchStanding = ({ member: string } & Standing) | GatewayError;
 
 export interface BoardRange {
@@ -98,7 +98,7 @@ export interface Neighbourhood {
 export interface Leaderboards extends Service {
   /** Throws `bad_request` and `payload_too_large`, naming the field. */
   submit(board: string, submission: ScoreSubmission): Promise<SubmittedScore>;
-  /** At most 1000, in one script; a wrong one fails alone. Without ranks large batches cost less; then they are null. */
+  /** Taken in order; a wrong one fails alone. Without ranks large batches cost less; then they are null. */
   submitMany(
     board: string,
     submissions: readonly ScoreSubmission[],

@@ -19,9 +19,6 @@ interface Turn {
   calls: Map<string, Waiting>[];
 }
 
-/** Submissions one call of the store takes. */
-const mostAtOnce = 1_000;
-
 /**
  * Single submissions that come in one turn of the event loop go to the store together: a script for a hundred costs
  * little more than half of a hundred scripts. Each is still answered as if it had come alone, so two of one member go
@@ -44,7 +41,7 @@ export class SubmissionQueue {
   #callFor(board: Board, member: string): Map<string, Waiting> {
     const { calls } = this.#turn(board);
     const last = calls.at(-1);
-    if (last !== undefined && last.size < mostAtOnce && !last.has(member)) return last;
+    if (last !== undefined && !last.has(member)) return last;
     const call = new Map<string, Waiting>();
     calls.push(call);
     return call;

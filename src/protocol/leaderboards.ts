@@ -96,7 +96,7 @@ export const scoreBatchBody = z.strictObject({
   scores: z
     .array(z.unknown().meta({ override: { $ref: "#/components/schemas/Score" } }))
     .max(maxScoreBatch)
-    .meta({ description: "Taken in this order, at one moment; a wrong item fails alone." }),
+    .meta({ description: "Taken in this order; a wrong item fails alone." }),
   ranks: z
     .boolean()
     .default(true)
@@ -145,7 +145,7 @@ export const batchStandings = z.strictObject({
         z.strictObject({ ok: z.literal(true), ...standing }),
         z.strictObject({ ok: z.literal(false), error: errorBody }),
       ])
-      .meta({ id: "ScoreResult", description: "Ranks after the whole batch, and before it." }),
+      .meta({ id: "ScoreResult", description: "Ranks after the hundred it was taken with, and before them." }),
   ),
 });
 

@@ -60,7 +60,7 @@ function submitScores(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route
     path: "/v1/leaderboards/{board}/scores",
     operationId: "submitScores",
     tag,
-    summary: "Submit up to 1000 scores, in order and at one moment.",
+    summary: "Submit up to 1000 scores, in order.",
     description: "Results come in the order of the scores. A refused one does not keep the others.",
     refusals: ["not_found"],
     params: boardParams,
