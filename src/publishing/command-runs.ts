@@ -1,5 +1,5 @@
 import type { CommandType } from "../protocol/commands.ts";
-import type { Turn } from "../redis/consumer-group.ts";
+import type { Turn } from "../redis/turn.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { toFailure, type Failure } from "./failures.ts";
 import type { Lane } from "./lanes.ts";

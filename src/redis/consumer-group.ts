@@ -1,6 +1,7 @@
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { GroupEntry, GroupStore, Taken } from "./group-store.ts";
+import { LeasedTurn, type Turn } from "./turn.ts";
 
 /**
  * Reads a stream as one consumer of its group, while it has the turn.
@@ -17,14 +18,6 @@ export interface ConsumerGroup {
   start(): void;
   /** Finishes what it is at, lets the rest go and passes the turn on. */
   stop(): Promise<void>;
-}
-
-/** The time in which a node may handle what it read. */
-export interface Turn {
-  /** False once it may have ended: nothing new may be begun then, the next node does it. */
-  isCurrent(): boolean;
-  /** Aborts when the turn has ended. */
-  readonly ended: AbortSignal;
 }
 
 /** True where the entry is done with; false leaves it to the next turn. */
@@ -108,8 +101,9 @@ class Consumer implements ConsumerGroup {
   /** Milliseconds until the next round. */
   async #round(standbyMs: number): Promise<number> {
     if (this.#turn !== undefined && !this.#turn.isCurrent()) await this.#leaveTurn();
-    const room = this.#options.mostUnfinished - this.#unfinished;
-    if (room < leastAtOnce) return this.#roomMade();
+    const { mostUnfinished } = this.#options;
+    const room = mostUnfinished - this.#unfinished;
+    if (room < Math.min(leastAtOnce, Math.ceil(mostUnfinished / 2))) return this.#roomMade();
     const askedAt = this.#deps.clock.monotonic();
     const taken = await this.#take(Math.min(mostAtOnce, room));
     if (taken.kind === "standby") {
@@ -235,35 +229,5 @@ class Consumer implements ConsumerGroup {
   async #tidy(): Promise<void> {
     if (this.#turn?.isCurrent() !== true || this.#pendingFrom !== undefined) return;
     await this.#deps.store.trim().catch((error: unknown) => this.#deps.log.debug({ err: error }, "stream not trimmed"));
-  }
-}
-
-class LeasedTurn implements Turn {
-  readonly #clock: Clock;
-  readonly #end = new AbortController();
-  /** Monotonic milliseconds at which the lease may have ended. */
-  #until: number;
-
-  constructor(clock: Clock, until: number) {
-    this.#clock = clock;
-    this.#until = until;
-  }
-
-  /** Once it has lapsed it stays so, though the lease be renewed: some of it was let go of, and must be read again. */
-  isCurrent(): boolean {
-    if (this.#clock.monotonic() >= this.#until) this.#end.abort();
-    return !this.#end.signal.aborted;
-  }
-
-  extend(until: number): void {
-    if (this.isCurrent()) this.#until = Math.max(this.#until, until);
-  }
-
-  get ended(): AbortSignal {
-    return this.#end.signal;
-  }
-
-  end(): void {
-    this.#end.abort();
   }
 }

@@ -171,6 +171,15 @@ describe("the commands stream", () => {
     await eventually(async () => expect(await node.deadLetters.count()).toBe(300));
   });
 
+  test("is read however little may be unfinished at once", async () => {
+    const node = await startNode({ stream: { mostUnfinished: 1 } });
+    await send(node, ...range(1, 20).map((n) => say(n)));
+
+    node.consumer.start();
+
+    await eventually(async () => expect(await said(node, "chat:lobby")).toEqual(range(1, 20)));
+  });
+
   test("a letter replayed is performed and gone; one that is refused again comes back", async () => {
     const node = await startNode();
     node.consumer.start();
