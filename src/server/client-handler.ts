@@ -8,6 +8,11 @@ import type { Connection } from "./connection.ts";
 export interface ClientHandler {
   readonly event: string;
   readonly schema: z.ZodType;
+  /**
+   * True where what it does has its place in order as soon as `handle` has returned its promise, such as one command on
+   * one connection: then the next message about the same channel does not wait for its end.
+   */
+  readonly isInOrderOnceBegun: boolean;
   handle(connection: Connection, message: unknown): Promise<object> | object;
 }
 
@@ -16,6 +21,8 @@ export function clientHandler<S extends z.ZodType>(
   event: string,
   schema: S,
   handle: (connection: Connection, message: z.output<S>) => Promise<object> | object,
+  { isInOrderOnceBegun = false }: Partial<Pick<ClientHandler, "isInOrderOnceBegun">> = {},
 ): ClientHandler {
-  return { event, schema, handle: (connection, message) => handle(connection, message as z.output<S>) };
+  const run: ClientHandler["handle"] = (connection, message) => handle(connection, message as z.output<S>);
+  return { event, schema, isInOrderOnceBegun, handle: run };
 }

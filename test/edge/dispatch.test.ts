@@ -58,6 +58,30 @@ it("handles messages of one channel in the order they came, and others meanwhile
   expect(begun).not.toContain("c2");
 });
 
+it("does not let those wait whose place in order is given once they have begun", async () => {
+  const begun: string[] = [];
+  const { promise: never } = deferred<object>();
+  const begin = (_: unknown, { id }: { id: string }): Promise<object> => (begun.push(id), never);
+  const schema = z.looseObject({ id: z.string() });
+  const handlers = [
+    clientHandler("quick", schema, begin, { isInOrderOnceBegun: true }),
+    clientHandler("slow", schema, begin),
+  ];
+  const { socket } = await client({ handlers });
+
+  for (const [event, id] of [
+    ["quick", "1"],
+    ["quick", "2"],
+    ["slow", "3"],
+    ["quick", "behind"],
+  ] as const)
+    socket.emit(event, { id, channel: "a" }, () => undefined);
+
+  await expect.poll(() => begun).toEqual(["1", "2", "3"]);
+  await socket.emitWithAck("echo", { text: "later" });
+  expect(begun).toEqual(["1", "2", "3"]);
+});
+
 it("goes on in a channel after a handler failed", async () => {
   const handlers = [
     clientHandler("fail", z.strictObject({ channel: z.string() }), () => {

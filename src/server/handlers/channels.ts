@@ -26,13 +26,19 @@ export function createChannelHandlers({ channels, onPublished }: ChannelHandlers
       return { channel };
     }),
 
-    clientHandler("publish", publishMessage, async (connection, message) => {
-      const idempotencyKey = ownKey(connection, message.idempotencyKey);
-      const data = canonicalJson(message.data);
-      const published = await channels.publishAs(connection.identity, { ...message, data, idempotencyKey });
-      onPublished();
-      return published;
-    }),
+    clientHandler(
+      "publish",
+      publishMessage,
+      async (connection, message) => {
+        const idempotencyKey = ownKey(connection, message.idempotencyKey);
+        const data = canonicalJson(message.data);
+        // Before the first await it is on its way to the store, behind whatever this client published before.
+        const published = await channels.publishAs(connection.identity, { ...message, data, idempotencyKey });
+        onPublished();
+        return published;
+      },
+      { isInOrderOnceBegun: true },
+    ),
 
     clientHandler("history", historyMessage, (connection, { channel, since, limit }) =>
       channels.historyAs(connection.identity, channel, { since, limit }),

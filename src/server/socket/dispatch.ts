@@ -44,7 +44,8 @@ interface Request {
  * Everything round a handler: parse, throttle, run, acknowledge. What a handler throws costs one acknowledgement.
  *
  * Order: messages of a connection that name the same channel, or the same board, are handled one after the other as they
- * came, so that an `unsubscribe` never overtakes its `subscribe` and publications keep their order. All others may
+ * came, so that an `unsubscribe` never overtakes its `subscribe` and publications keep their order; publications do not
+ * wait for each other's end. All others may
  * overtake each other, and so may their answers.
  */
 export class Dispatch {
@@ -95,7 +96,7 @@ export class Dispatch {
   #perform(inbox: Inbox, event: readonly unknown[]): Promise<object> {
     if (inbox.unfinished.count > this.#maxUnanswered) throw tooManyUnanswered();
     const request = this.#read(inbox.connection, event);
-    const run = (): Promise<object> => this.#run(inbox.connection, request);
+    const run = (letNext?: () => void): Promise<object> => this.#run(inbox.connection, request, letNext);
     const lane = laneOf(request.message);
     return lane === undefined ? run() : inbox.lanes.run(lane, run);
   }
@@ -111,10 +112,12 @@ export class Dispatch {
     }
   }
 
-  async #run(connection: Connection, { handler, message }: Request): Promise<object> {
+  async #run(connection: Connection, { handler, message }: Request, letNext?: () => void): Promise<object> {
     const verdict = await this.#throttle(connection, handler.event);
     if (verdict?.allowed === false) throw rateLimited(verdict);
-    return handler.handle(connection, message);
+    const answer = handler.handle(connection, message);
+    if (handler.isInOrderOnceBegun) letNext?.();
+    return answer;
   }
 
   async #throttle(connection: Connection, event: string): Promise<Verdict | undefined> {

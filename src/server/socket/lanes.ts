@@ -1,15 +1,20 @@
-/** Work that shares a lane runs one after the other, in the order it came; lanes do not wait for each other. */
+/**
+ * Work that shares a lane runs one after the other, in the order it came; lanes do not wait for each other. Work that
+ * calls `letNext` does not keep the next one waiting for its end.
+ */
 export class Lanes {
   /** Most connections have nothing running most of the time. */
-  #tails: Map<string, Promise<unknown>> | undefined;
+  #tails: Map<string, Promise<void>> | undefined;
 
-  run<T>(lane: string, work: () => Promise<T>): Promise<T> {
-    const tails = (this.#tails ??= new Map<string, Promise<unknown>>());
+  run<T>(lane: string, work: (letNext: () => void) => Promise<T>): Promise<T> {
+    const tails = (this.#tails ??= new Map<string, Promise<void>>());
     const before = tails.get(lane);
-    const result = before === undefined ? work() : before.then(work, work);
-    tails.set(lane, result);
+    const { promise: free, resolve: letNext } = Promise.withResolvers<void>();
+    tails.set(lane, free);
+    const result = before === undefined ? work(letNext) : before.then(() => work(letNext));
     const leave = (): void => {
-      if (tails.get(lane) === result) tails.delete(lane);
+      letNext();
+      if (tails.get(lane) === free) tails.delete(lane);
     };
     result.then(leave, leave);
     return result;
