@@ -83,6 +83,7 @@ export class Control {
   async stop(): Promise<void> {
     this.#cancelBeat?.();
     await this.#pulling;
+    this.roll.fail(new Error("Connection is closed."));
     await this.#deps.store.leave(this.#incarnation);
   }
 
@@ -105,7 +106,10 @@ export class Control {
       return;
     }
     this.#pulling = this.#beat()
-      .catch((error: unknown) => this.#deps.log.warn({ reason: String(error) }, "heartbeat failed"))
+      .catch((error: unknown) => {
+        this.#deps.log.warn({ reason: String(error) }, "heartbeat failed");
+        this.roll.fail(error instanceof Error ? error : new Error(String(error)));
+      })
       .finally(() => {
         this.#pulling = undefined;
         if (this.#mustPullAgain) this.#pull();

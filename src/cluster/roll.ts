@@ -9,6 +9,12 @@ export type Leases = ReadonlyMap<string, number>;
  */
 const graceMs = 3_000;
 
+interface Waiting {
+  since: number;
+  resolve: () => void;
+  reject: (reason: Error) => void;
+}
+
 /**
  * Who lives, by heartbeats. Nobody writes anything under a node's name before that name's first heartbeat, and a lease
  * that has ended is never renewed. So a name that was seen in the store and is missing from a heartbeat that was sent
@@ -23,7 +29,7 @@ export class Roll {
   #leases: Leases = new Map();
   #sent = 0;
   #graceUntil = Number.NEGATIVE_INFINITY;
-  #waiting: { since: number; resolve: () => void }[] = [];
+  #waiting: Waiting[] = [];
 
   /** `beatNow` sends a heartbeat at once. */
   constructor({ clock, beatNow }: { clock: Clock; beatNow: () => void }) {
@@ -52,6 +58,11 @@ export class Roll {
     for (const { since, resolve } of waiting) if (since < heartbeat) resolve();
   }
 
+  /** A heartbeat failed: whoever waits for one is told so. */
+  fail(reason: Error): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+  }
+
   /** A name was met in the store; should it be dead, listeners are told. */
   see(node: string): void {
     if (!this.#seen.has(node)) this.#seen.set(node, this.#sent);
@@ -62,7 +73,7 @@ export class Roll {
     this.#listeners.push(listener);
   }
 
-  /** Resolves to who lives now, by a heartbeat sent after the call. */
+  /** Resolves to who lives now, by a heartbeat sent after the call; rejects, as all here, where the store is away. */
   async livingNow(): Promise<readonly string[]> {
     await this.#next();
     return this.living;
@@ -112,6 +123,6 @@ export class Roll {
 
   /** The first heartbeat that is sent from now on, in its own time. */
   #following(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push({ since: this.#sent, resolve }));
+    return new Promise((resolve, reject) => this.#waiting.push({ since: this.#sent, resolve, reject }));
   }
 }

@@ -1,0 +1,79 @@
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import { loadScript, type ScriptReply } from "../redis/scripts.ts";
+import { formatWrite, type Counts, type Membership, type MembersWrite } from "./members-change.ts";
+
+/**
+ * Who stands in a channel, in Redis: each node says how often its own users do, under its own name.
+ *
+ * Atomicity and order: one script writes a node's counts, gives the channel its next revision and tells it on the feed;
+ * each message names the revision it follows on. Counts are absolute: a write that is repeated, or whose answer never
+ * came, does no harm. Edges: what dead nodes said stays until somebody finds it and buries it, or for two days; readers
+ * must leave it out (`cluster/roll.ts` says who is dead). A channel without members is forgotten after a minute.
+ */
+export interface MembersStore {
+  /** Resolves to the revision. */
+  write(channel: string, write: MembersWrite): Promise<number>;
+  read(channel: string): Promise<Membership>;
+  /** 0 where the channel has no members. */
+  revision(channel: string): Promise<number>;
+  /** False where what the node said is no longer there. */
+  renew(channel: string, node: string): Promise<boolean>;
+  /** Forgets what a dead node said; changes no revision, for all who read leave it out already. */
+  bury(channel: string, node: string): Promise<void>;
+}
+
+/** Seconds that what a node said is kept without being renewed. */
+export const membersTtlSeconds = 2 * 86_400;
+const emptyTtlSeconds = 60;
+
+export function createMembersStore({ commands, keys }: { commands: RedisClient; keys: Keys }): MembersStore {
+  const writeScript = loadScript(commands, new URL("./write-members.lua", import.meta.url));
+  const readScript = loadScript(commands, new URL("./read-members.lua", import.meta.url));
+
+  return {
+    async write(channel, write) {
+      const { node, counts, isWhole, former } = write;
+      const writeKeys = [keys.channelMembers(channel), keys.channelMembersOf(channel, node), keys.membersFeed(channel)];
+      if (former !== undefined) writeKeys.push(keys.channelMembersOf(channel, former));
+      const head = [node, former ?? "", isWhole ? 1 : 0, membersTtlSeconds, emptyTtlSeconds, formatWrite(write)];
+      return Number(await writeScript.run(writeKeys, [...head, ...[...counts].flat()]));
+    },
+
+    async read(channel) {
+      return toMembership(await readScript.run([keys.channelMembers(channel)], []));
+    },
+
+    async revision(channel) {
+      return Number((await commands.hget(keys.channelMembers(channel), "")) ?? 0);
+    },
+
+    async renew(channel, node) {
+      const [isThere] = await Promise.all([
+        commands.expire(keys.channelMembersOf(channel, node), membersTtlSeconds),
+        commands.expire(keys.channelMembers(channel), membersTtlSeconds),
+      ]);
+      return isThere === 1;
+    },
+
+    async bury(channel, node) {
+      await Promise.all([
+        commands.hdel(keys.channelMembers(channel), node),
+        commands.unlink(keys.channelMembersOf(channel, node)),
+      ]);
+    },
+  };
+}
+
+function toMembership(reply: ScriptReply): Membership {
+  const [revision, ...flat] = reply as [string, ...(string | string[])[]];
+  const nodes = new Map<string, Counts>();
+  for (let i = 0; i + 1 < flat.length; i += 2) nodes.set(flat[i] as string, toCounts(flat[i + 1] as string[]));
+  return { revision: Number(revision), nodes };
+}
+
+function toCounts(flat: readonly string[]): Counts {
+  const counts = new Map<string, number>();
+  for (let i = 0; i + 1 < flat.length; i += 2) counts.set(flat[i] as string, Number(flat[i + 1]));
+  return counts;
+}

@@ -1,0 +1,122 @@
+import type { Counts, Membership, MembersChange } from "./members-change.ts";
+
+/** How a change relates to what the mirror knows. */
+export type Placement = "next" | "repeat" | "gap";
+
+/** A user and the connections with which it stands in the channel, over all nodes; 0 where it has left. */
+export interface Member {
+  userId: string;
+  connections: number;
+}
+
+/** What changed: applied to the members of before, in any order and more than once, it gives those of now. */
+export interface MembersDiff {
+  joined: Member[];
+  left: Member[];
+  updated: Member[];
+}
+
+/**
+ * The members of one channel as a node knows them, by the node that said so, at a revision. Pure: it is fed with what
+ * was read and heard, and says what to tell.
+ */
+export class Mirror {
+  #revision = 0;
+  readonly #nodes = new Map<string, Map<string, number>>();
+  readonly #totals = new Map<string, number>();
+  /** Totals as they were last told, of users who changed since. */
+  readonly #told = new Map<string, number>();
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get nodes(): Iterable<string> {
+    return this.#nodes.keys();
+  }
+
+  /** Users, not connections. */
+  get count(): number {
+    return this.#totals.size;
+  }
+
+  /** Changes tell which revision they follow on, so one that was lost shows with the next. */
+  place({ revision, before }: Pick<MembersChange, "revision" | "before">): Placement {
+    if (before === this.#revision) return "next";
+    return revision <= this.#revision ? "repeat" : "gap";
+  }
+
+  /** Takes in the next change. */
+  apply({ revision, node, counts, isWhole, former }: MembersChange): void {
+    if (former !== undefined) this.drop(former);
+    if (isWhole) this.#replaceNode(node, counts);
+    else for (const [user, connections] of counts) this.#set(node, user, connections);
+    this.#revision = revision;
+  }
+
+  /** Takes what was read in place of all that is known. */
+  replace({ revision, nodes }: Membership): void {
+    for (const node of this.#nodes.keys()) if (!nodes.has(node)) this.drop(node);
+    for (const [node, counts] of nodes) this.#replaceNode(node, counts);
+    this.#revision = revision;
+  }
+
+  /** The node is dead: what it said is no longer so. */
+  drop(node: string): void {
+    for (const user of this.#nodes.get(node)?.keys() ?? []) this.#set(node, user, 0);
+  }
+
+  /** Some `limit` of the members, in order of their names. */
+  members(limit: number): Member[] {
+    const members: Member[] = [];
+    for (const [userId, connections] of this.#totals) {
+      if (members.length === limit) break;
+      members.push({ userId, connections });
+    }
+    return members.toSorted((a, b) => (a.userId < b.userId ? -1 : 1));
+  }
+
+  /** What changed since the last call, or since `forgetDiff`; undefined where nothing did in the end. */
+  takeDiff(): MembersDiff | undefined {
+    const diff: MembersDiff = { joined: [], left: [], updated: [] };
+    for (const [userId, before] of this.#told) {
+      const connections = this.#totals.get(userId) ?? 0;
+      if (connections === before) continue;
+      const list = before === 0 ? diff.joined : connections === 0 ? diff.left : diff.updated;
+      list.push({ userId, connections });
+    }
+    this.#told.clear();
+    return diff.joined.length + diff.left.length + diff.updated.length === 0 ? undefined : diff;
+  }
+
+  /** Nobody has been told anything yet: what is known now is where diffs begin. */
+  forgetDiff(): void {
+    this.#told.clear();
+  }
+
+  #replaceNode(node: string, counts: Counts): void {
+    for (const user of this.#nodes.get(node)?.keys() ?? []) if (!counts.has(user)) this.#set(node, user, 0);
+    for (const [user, connections] of counts) this.#set(node, user, connections);
+  }
+
+  #set(node: string, user: string, connections: number): void {
+    const before = this.#nodes.get(node)?.get(user) ?? 0;
+    if (connections === before) return;
+    const total = this.#totals.get(user) ?? 0;
+    if (!this.#told.has(user)) this.#told.set(user, total);
+    this.#note(node, user, connections);
+    setOrDelete(this.#totals, user, total - before + connections);
+  }
+
+  #note(node: string, user: string, connections: number): void {
+    const counts = this.#nodes.get(node) ?? new Map<string, number>();
+    setOrDelete(counts, user, connections);
+    if (counts.size === 0) this.#nodes.delete(node);
+    else this.#nodes.set(node, counts);
+  }
+}
+
+function setOrDelete(counts: Map<string, number>, key: string, count: number): void {
+  if (count === 0) counts.delete(key);
+  else counts.set(key, count);
+}

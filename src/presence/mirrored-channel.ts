@@ -1,0 +1,164 @@
+import type { Keys } from "../redis/keys.ts";
+import type { ShardedFeed } from "../redis/sharded-feed.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { parseChange, type MembersChange } from "./members-change.ts";
+import type { MembersStore } from "./members-store.ts";
+import { Mirror } from "./mirror.ts";
+
+/** Which of the names met in the store are dead; `cluster/roll.ts` is one. */
+export interface Dead {
+  deadAmong(nodes: readonly string[]): Promise<readonly string[]>;
+  see(node: string): void;
+}
+
+export interface MirroredChannelDeps {
+  store: Pick<MembersStore, "read" | "bury" | "revision">;
+  feed: ShardedFeed;
+  keys: Keys;
+  roll: Dead;
+  clock: Clock;
+  log: Logger;
+  /** Members may have changed. */
+  onChanged: (channel: MirroredChannel) => void;
+}
+
+interface Awaited {
+  revision: number;
+  reached: () => void;
+}
+
+const retryMs = 500;
+/** Longest wait for a change that another has seen; then the channel is read again. */
+const reachTimeoutMs = 250;
+/** Most changes that wait for a reading; what comes on top is dropped, and found missing. */
+const mostWaiting = 1_000;
+
+/** The mirror of one channel, kept true: it follows the feed, and reads the store where something is missing. */
+export class MirroredChannel {
+  readonly name: string;
+  readonly mirror = new Mirror();
+  readonly #deps: MirroredChannelDeps;
+  readonly #waiting: MembersChange[] = [];
+  readonly #awaited = new Set<Awaited>();
+  #isFollowed = false;
+  #wasRead = false;
+  #isTrue = false;
+  #isClosed = false;
+  #reading: Promise<void> | undefined;
+  #mustReadAgain = false;
+
+  constructor(name: string, deps: MirroredChannelDeps) {
+    this.name = name;
+    this.#deps = deps;
+  }
+
+  /** Resolves when the mirror shows what the store holds; rejects where that cannot be read now. */
+  async whenTrue(): Promise<void> {
+    if (!this.#isTrue) await (this.#reading ?? this.#read());
+  }
+
+  /** Resolves when the mirror has come to the revision, by what it hears or else by reading. */
+  async reached(revision: number): Promise<void> {
+    if (this.mirror.revision >= revision) return;
+    const timeout = new AbortController();
+    const awaited = { revision, reached: () => timeout.abort() };
+    this.#awaited.add(awaited);
+    await sleep(this.#deps.clock, reachTimeoutMs, timeout.signal);
+    this.#awaited.delete(awaited);
+    if (this.mirror.revision < revision) await this.readAgain();
+  }
+
+  /** By a reading that begins after the call: something may be missing. */
+  async readAgain(): Promise<void> {
+    await this.#reading?.catch(() => undefined);
+    await (this.#reading ?? this.#read());
+  }
+
+  /** A change that was lost at the end of what was heard shows in the revision alone. */
+  async check(): Promise<void> {
+    if (!this.#isTrue || this.#reading !== undefined) return;
+    if ((await this.#deps.store.revision(this.name)) !== this.mirror.revision) await this.readAgain();
+  }
+
+  /** The node is dead. */
+  drop(node: string): void {
+    this.mirror.drop(node);
+    this.#deps.onChanged(this);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#deps.feed.unfollow(this.#feedKey);
+  }
+
+  get #feedKey(): string {
+    return this.#deps.keys.membersFeed(this.name);
+  }
+
+  #read(): Promise<void> {
+    this.#isTrue = false;
+    this.#mustReadAgain = false;
+    this.#reading = this.#readOnce().finally(() => (this.#reading = undefined));
+    this.#reading.then(
+      () => {
+        if (this.#mustReadAgain) this.#readLater(0);
+      },
+      (error: unknown) => {
+        this.#deps.log.warn({ reason: String(error) }, "members not read, trying again");
+        this.#readLater(retryMs);
+      },
+    );
+    return this.#reading;
+  }
+
+  /** Also where nobody asks: subscribers are to be told. */
+  #readLater(delayMs: number): void {
+    this.#deps.clock.after(delayMs, () => {
+      if (!this.#isClosed) this.readAgain().catch(() => undefined); // Reported where it happens.
+    });
+  }
+
+  async #readOnce(): Promise<void> {
+    const { store, feed, roll } = this.#deps;
+    if (!this.#isFollowed) await feed.follow(this.#feedKey, (message) => this.#hear(message));
+    this.#isFollowed = true;
+    const { revision, nodes } = await store.read(this.name);
+    const dead = await roll.deadAmong([...nodes.keys()]);
+    for (const node of dead) this.#bury(node);
+    this.mirror.replace({ revision, nodes: new Map([...nodes].filter(([node]) => !dead.includes(node))) });
+    if (!this.#wasRead) this.mirror.forgetDiff();
+    this.#wasRead = true;
+    this.#isTrue = true;
+    for (const change of this.#waiting.splice(0)) this.#take(change);
+    this.#moved();
+  }
+
+  #bury(node: string): void {
+    this.#deps.store.bury(this.name, node).catch((error: unknown) => {
+      this.#deps.log.warn({ reason: String(error) }, "a dead node's members not forgotten");
+    });
+  }
+
+  #hear(message: Buffer): void {
+    const change = parseChange(message);
+    if (change === undefined) this.#deps.log.warn({ bytes: message.length }, "members of a foreign form ignored");
+    else if (this.#isTrue) this.#take(change);
+    else if (this.#waiting.length < mostWaiting) this.#waiting.push(change);
+    else this.#mustReadAgain = true;
+  }
+
+  #take(change: MembersChange): void {
+    const placement = this.mirror.place(change);
+    if (placement === "gap") this.readAgain().catch(() => undefined); // Reported where it happens.
+    if (placement !== "next") return;
+    this.#deps.roll.see(change.node);
+    this.mirror.apply(change);
+    this.#moved();
+  }
+
+  #moved(): void {
+    this.#deps.onChanged(this);
+    for (const { revision, reached } of this.#awaited) if (revision <= this.mirror.revision) reached();
+  }
+}

@@ -1,0 +1,113 @@
+import type { Cancel, Clock } from "../runtime/clock.ts";
+import { MirroredChannel, type Dead, type MirroredChannelDeps } from "./mirrored-channel.ts";
+
+export interface MirrorsDeps extends MirroredChannelDeps {
+  roll: Dead & { onDead(listener: (node: string) => void): void };
+  clock: Clock;
+}
+
+/** Milliseconds a mirror is kept that nobody here needs any more; the next who asks finds it. */
+const lingerMs = 10_000;
+/** Most mirrors that linger; the one that lingers longest goes first. */
+const mostLingering = 1_000;
+const checkEveryMs = 30_000;
+/** Channels read or checked at the same time. */
+const channelsAtOnce = 200;
+
+/** The channels whose members this node knows: those with subscribers here, and for a while those that were asked for. */
+export class Mirrors {
+  readonly #deps: MirrorsDeps;
+  readonly #channels = new Map<string, MirroredChannel>();
+  /** Subscribers here. */
+  readonly #needed = new Map<string, number>();
+  /** In the order in which they began to linger. */
+  readonly #lingering = new Map<string, Cancel>();
+  #cancelChecks: Cancel | undefined;
+
+  constructor(deps: MirrorsDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    const { feed, roll, clock } = this.#deps;
+    feed.onRestored(() => void this.#all((channel) => channel.readAgain()));
+    roll.onDead((node) => this.#drop(node));
+    this.#cancelChecks = clock.every(checkEveryMs, () => void this.#all((channel) => channel.check()));
+  }
+
+  stop(): void {
+    this.#cancelChecks?.();
+    for (const channel of this.#channels.values()) this.#close(channel);
+  }
+
+  /** Somebody here subscribed to the channel. */
+  need(name: string): void {
+    this.#needed.set(name, (this.#needed.get(name) ?? 0) + 1);
+    this.#stay(name);
+    this.#of(name)
+      .whenTrue()
+      .catch(() => undefined); // Reported where it happens, and tried again.
+  }
+
+  /** Somebody here unsubscribed. */
+  release(name: string): void {
+    const needed = (this.#needed.get(name) ?? 0) - 1;
+    if (needed > 0) return void this.#needed.set(name, needed);
+    this.#needed.delete(name);
+    this.#linger(name);
+  }
+
+  /** The channel's mirror, true to the store; rejects where that cannot be read. */
+  async of(name: string): Promise<MirroredChannel> {
+    const channel = this.#of(name);
+    if (!this.#needed.has(name)) this.#linger(name);
+    await channel.whenTrue();
+    return channel;
+  }
+
+  #of(name: string): MirroredChannel {
+    const known = this.#channels.get(name);
+    if (known !== undefined) return known;
+    const channel = new MirroredChannel(name, this.#deps);
+    this.#channels.set(name, channel);
+    return channel;
+  }
+
+  #linger(name: string): void {
+    this.#stay(name);
+    const cancel = this.#deps.clock.after(lingerMs, () => this.#let(name));
+    this.#lingering.set(name, cancel);
+    if (this.#lingering.size <= mostLingering) return;
+    const [oldest] = this.#lingering.keys();
+    if (oldest !== undefined) this.#let(oldest);
+  }
+
+  #stay(name: string): void {
+    this.#lingering.get(name)?.();
+    this.#lingering.delete(name);
+  }
+
+  #let(name: string): void {
+    this.#stay(name);
+    const channel = this.#channels.get(name);
+    if (channel !== undefined) this.#close(channel);
+  }
+
+  #close(channel: MirroredChannel): void {
+    this.#channels.delete(channel.name);
+    channel.close();
+  }
+
+  #drop(node: string): void {
+    for (const channel of this.#channels.values()) channel.drop(node);
+  }
+
+  async #all(act: (channel: MirroredChannel) => Promise<void>): Promise<void> {
+    const channels = [...this.#channels.values()];
+    for (let start = 0; start < channels.length; start += channelsAtOnce) {
+      const slice = channels.slice(start, start + channelsAtOnce).filter(({ name }) => this.#channels.has(name));
+      // What fails is reported and tried again by the channel itself.
+      await Promise.allSettled(slice.map(act));
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import type { Cancel, Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Counts } from "./members-change.ts";
+import { membersTtlSeconds, type MembersStore } from "./members-store.ts";
+import { Rounds } from "./rounds.ts";
+
+export interface OwnMembersDeps {
+  store: Pick<MembersStore, "write" | "renew">;
+  /** This node's name; another one where its lease has ended. */
+  incarnation: () => string;
+  /** False while this node has no lease: nothing may be said under its name. `sayAll` is called when it has one again. */
+  mayWrite: () => boolean;
+  clock: Clock;
+  log: Logger;
+}
+
+/** What this node has to say of one channel. */
+interface Standing {
+  readonly counts: Map<string, number>;
+  /** Users whose count is yet to be said. */
+  readonly unsaid: Set<string>;
+  mustSayAll: boolean;
+  /** The name under which the last write was made. */
+  saidAs: string | undefined;
+  /** Of the last write. */
+  revision: number;
+  writing: Promise<void> | undefined;
+}
+
+const paceMs = 10;
+const channelsAtOnce = 200;
+const renewEveryMs = (membersTtlSeconds / 8) * 1_000;
+
+/**
+ * What this node says of its own members: counts kept here, written to the store a moment after they change, one write
+ * at a time for a channel, and said again where the store may have lost them or this node its name.
+ */
+export class OwnMembers {
+  readonly #deps: OwnMembersDeps;
+  readonly #standings = new Map<string, Standing>();
+  readonly #rounds: Rounds;
+  #cancelRenewal: Cancel | undefined;
+
+  constructor(deps: OwnMembersDeps) {
+    this.#deps = deps;
+    const carry = async (channels: readonly string[]): Promise<void> => {
+      await Promise.all(channels.map((channel) => this.said(channel)));
+    };
+    this.#rounds = new Rounds({ ...deps, carry }, { paceMs, atOnce: channelsAtOnce });
+  }
+
+  start(): void {
+    this.#cancelRenewal = this.#deps.clock.every(renewEveryMs, () => void this.#renew());
+  }
+
+  stop(): Promise<void> {
+    this.#cancelRenewal?.();
+    return this.#rounds.stop();
+  }
+
+  /** A connection of the user began or ceased to stand in the channel. */
+  change(channel: string, user: string, by: 1 | -1): void {
+    const standing = this.#standingOf(channel);
+    const count = (standing.counts.get(user) ?? 0) + by;
+    if (count === 0) standing.counts.delete(user);
+    else standing.counts.set(user, count);
+    standing.unsaid.add(user);
+    this.#rounds.add(channel);
+  }
+
+  /** Resolves when all that changed before the call has been said, to the revision; rejects where the store is away. */
+  async said(channel: string): Promise<number> {
+    const standing = this.#standings.get(channel);
+    if (standing === undefined) return 0;
+    await standing.writing?.catch(() => undefined);
+    if (isUnsaid(standing)) await this.#write(channel, standing);
+    return standing.revision;
+  }
+
+  /** Everything must be said again: the store may have lost some of it, or this node has another name. */
+  sayAll(): void {
+    for (const [channel, standing] of this.#standings) this.#mustSayAll(channel, standing);
+  }
+
+  #mustSayAll(channel: string, standing: Standing): void {
+    standing.mustSayAll = true;
+    this.#rounds.add(channel);
+  }
+
+  #standingOf(channel: string): Standing {
+    const known = this.#standings.get(channel);
+    if (known !== undefined) return known;
+    const standing = nothingSaid();
+    this.#standings.set(channel, standing);
+    return standing;
+  }
+
+  #write(channel: string, standing: Standing): Promise<void> {
+    standing.writing ??= this.#say(channel, standing).finally(() => {
+      standing.writing = undefined;
+      if (standing.counts.size === 0 && !isUnsaid(standing)) this.#standings.delete(channel);
+    });
+    return standing.writing;
+  }
+
+  async #say(channel: string, standing: Standing): Promise<void> {
+    if (!this.#deps.mayWrite()) throw new Error("Connection is closed.");
+    const node = this.#deps.incarnation();
+    const former = standing.saidAs === node ? undefined : standing.saidAs;
+    const isWhole = standing.mustSayAll || former !== undefined;
+    const counts = isWhole ? new Map(standing.counts) : countsOf(standing);
+    standing.unsaid.clear();
+    standing.mustSayAll = false;
+    try {
+      standing.revision = await this.#deps.store.write(channel, { node, counts, isWhole, former });
+      standing.saidAs = node;
+    } catch (error) {
+      // It may stand or not; counts are absolute, so all is said again.
+      standing.mustSayAll = true;
+      throw error;
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const standings = [...this.#standings];
+    for (let start = 0; start < standings.length; start += channelsAtOnce) {
+      const slice = standings.slice(start, start + channelsAtOnce);
+      await Promise.all(slice.map(([channel, standing]) => this.#renewOne(channel, standing)));
+    }
+  }
+
+  async #renewOne(channel: string, standing: Standing): Promise<void> {
+    const { store, log } = this.#deps;
+    const renewed = standing.saidAs === undefined ? false : store.renew(channel, standing.saidAs);
+    const isThere = await Promise.resolve(renewed).catch((error: unknown) => {
+      log.warn({ reason: String(error) }, "members not renewed");
+      return false;
+    });
+    if (!isThere && this.#standings.get(channel) === standing) this.#mustSayAll(channel, standing);
+  }
+}
+
+const nothingSaid = (): Standing => ({
+  counts: new Map(),
+  unsaid: new Set(),
+  mustSayAll: false,
+  saidAs: undefined,
+  revision: 0,
+  writing: undefined,
+});
+
+const isUnsaid = ({ unsaid, mustSayAll }: Standing): boolean => mustSayAll || unsaid.size > 0;
+
+const countsOf = ({ unsaid, counts }: Standing): Counts =>
+  new Map([...unsaid].map((user) => [user, counts.get(user) ?? 0]));

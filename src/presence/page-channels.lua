@@ -1,0 +1,11 @@
+-- Some channels of one node, by name.
+--
+-- KEYS  1 names of the node's channels (sorted set, all of score 0)  2 counts (hash channel -> subscribers)
+-- ARGV  1 lower end, 2 upper end, as ZRANGEBYLEX takes them  3 at most so many
+-- Returns { channel, subscribers, channel, subscribers, ... }
+local reply = {}
+for _, channel in ipairs(redis.call('ZRANGEBYLEX', KEYS[1], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])) do
+  reply[#reply + 1] = channel
+  reply[#reply + 1] = redis.call('HGET', KEYS[2], channel) or '0'
+end
+return reply

@@ -1,0 +1,93 @@
+import type { Kinds } from "../channels/kinds.ts";
+import type { Permissions, Reader } from "../channels/permissions.ts";
+import type { Subscriber } from "../channels/subscribers.ts";
+import type { SubscriptionChange } from "../channels/subscriptions.ts";
+import type { Fence } from "../cluster/fence.ts";
+import type { Roll } from "../cluster/roll.ts";
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import type { ShardedFeed } from "../redis/sharded-feed.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Service } from "../runtime/lifecycle.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { createCensusStore } from "./census-store.ts";
+import { Census, type ChannelPage, type ListQuery } from "./census.ts";
+import { createMembersStore } from "./members-store.ts";
+import { Members, type ChannelMembers } from "./members.ts";
+import { createSeatsStore } from "./seats-store.ts";
+import { Seats } from "./seats.ts";
+
+export interface PresenceDeps {
+  commands: RedisClient;
+  feed: ShardedFeed;
+  keys: Keys;
+  kinds: Kinds;
+  permissions: Pick<Permissions, "checkSubscribe">;
+  /** Writes one packet to the channel's subscribers on this node. */
+  deliver: (channel: string, packet: Buffer) => void;
+  /** Whose connection a subscriber is. */
+  userOf: (subscriber: Subscriber) => string;
+  /** What all sessions of one user have in common. */
+  userTagOf: (sessionId: string) => string;
+  /** This node's name in the cluster and its lease; who else lives. */
+  control: { readonly incarnation: string; readonly fence: Fence; readonly roll: Roll };
+  clock: Clock;
+  log: Logger;
+}
+
+export interface PresenceOptions {
+  /** Connections a user may have, over all nodes. @default 20 */
+  connectionsPerUser: number;
+}
+
+/**
+ * Who is here, over all nodes: members of channels, subscribers of channels, connections of users. Each node says in the
+ * store what is so on itself, in absolute numbers and under the name its lease stands for. What a dead node has said is
+ * left out by everybody, so nobody has to clean up after it in time.
+ */
+export interface Presence extends Service {
+  readonly members: Pick<Members, "of" | "ofAs" | "settled">;
+  readonly seats: Pick<Seats, "take" | "release" | "connectionsOf">;
+  /** Channels with subscribers, on all nodes. */
+  list(query: ListQuery): Promise<ChannelPage>;
+  /** To be told of every subscription on this node. */
+  onSubscription(change: SubscriptionChange): void;
+  /** Cleans up after a dead node. */
+  onDead(node: string): Promise<void>;
+}
+
+export type { ChannelMembers, ChannelPage, ListQuery, Reader };
+
+export function createPresence(deps: PresenceDeps, { connectionsPerUser }: PresenceOptions): Presence {
+  const { commands, keys, control } = deps;
+  const { fence, roll } = control;
+  const own = { ...deps, fence, roll, incarnation: () => control.incarnation, mayWrite: () => fence.isOpen };
+  const members = new Members({ ...own, store: createMembersStore({ commands, keys }) });
+  const census = new Census({ ...own, store: createCensusStore({ commands, keys }) });
+  const seats = new Seats({ ...own, store: createSeatsStore({ commands, keys }) }, { connectionsPerUser });
+
+  function sayAll(): void {
+    for (const said of [seats, members, census]) said.sayAll();
+  }
+
+  return {
+    name: "presence",
+    members,
+    seats,
+    list: (query) => census.list(query),
+    onSubscription({ subscriber, channel, isSubscribed }) {
+      census.change(channel, isSubscribed);
+      members.change(channel, deps.userOf(subscriber), isSubscribed);
+    },
+    onDead: (node) => census.forget(node),
+    start() {
+      for (const service of [members, census, seats]) service.start();
+      // A store that comes back may have lost what was said last.
+      deps.feed.onRestored(sayAll);
+      fence.onReopened(sayAll);
+    },
+    async stop() {
+      await Promise.all([members.stop(), census.stop(), seats.stop()]);
+    },
+  };
+}

@@ -1,0 +1,71 @@
+import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import { loadScript } from "../redis/scripts.ts";
+
+/** What a node has, and would like to have, of a session's connections. */
+export interface SeatsWish {
+  node: string;
+  sessionId: string;
+  held: number;
+  /** Not less than `held`. */
+  wanted: number;
+  /** Most that the session's user may have on all nodes. */
+  most: number;
+  /** The node's name before its lease ended, where these seats may stand under it. */
+  former: string | undefined;
+  /** Nodes that are dead for certain: what they held is free. */
+  dead: readonly string[];
+}
+
+export interface SeatsGrant {
+  /** Never less than `held`. */
+  granted: number;
+  /** Where less was granted than wanted: the other nodes that hold some of the user's. */
+  holders: string[];
+}
+
+/** Seats of one session on one node. */
+export interface HeldSeats {
+  node: string;
+  sessionId: string;
+  count: number;
+}
+
+/**
+ * How many connections each user has, by node and session, in Redis.
+ *
+ * Atomicity: one script counts all and takes, so takers on all nodes together never exceed `most`. What a node holds it
+ * may always keep, whatever the limit. Counts are absolute: what is repeated, or sent again because no answer came, does
+ * no harm. What a dead node held counts until somebody says so, or for two days.
+ */
+export interface SeatsStore {
+  /** Takes, keeps, and gives back. */
+  take(userTag: string, wish: SeatsWish): Promise<SeatsGrant>;
+  held(userTag: string): Promise<HeldSeats[]>;
+}
+
+/** Seconds that seats are kept without being said again. */
+export const seatsTtlSeconds = 2 * 86_400;
+
+export function createSeatsStore({ commands, keys }: { commands: RedisClient; keys: Keys }): SeatsStore {
+  const takeScript = loadScript(commands, new URL("./take-seats.lua", import.meta.url));
+
+  return {
+    async take(userTag, { node, sessionId, held, wanted, most, former, dead }) {
+      const wish = [node, sessionId, held, wanted, most, seatsTtlSeconds, former ?? "", ...dead];
+      const reply = await takeScript.run([keys.userConnections(userTag)], wish);
+      const [granted, ...holders] = reply as [number, ...string[]];
+      return { granted, holders };
+    },
+
+    async held(userTag) {
+      return Object.entries(await commands.hgetall(keys.userConnections(userTag))).map(toHeldSeats);
+    },
+  };
+}
+
+/** The id of a session has no bar in it; what a node is named may have. */
+function toHeldSeats([field, count]: [string, string]): HeldSeats {
+  const bar = field.lastIndexOf("|");
+  return { node: field.slice(0, bar), sessionId: field.slice(bar + 1), count: Number(count) };
+}

@@ -1,0 +1,34 @@
+-- Writes how often users stand in a channel through one node, and tells the nodes that watch the channel. Counts are
+-- absolute, so a repeat is harmless.
+--
+-- KEYS  1 nodes of the channel (hash node -> key of its members, '' -> revision)  2 members through this node (hash)
+--       3 feed (sharded pub/sub)  4 members under the node's former name, where there is one
+-- ARGV  1 node  2 its former name, '' for none  3 '1' where what follows takes the place of all that stood here
+--       4 TTL (s)  5 TTL (s) where nobody is left  6 the change as the feed tells it  7.. user, count, user, count, ...
+-- Returns the revision. The first is the time in microseconds: a channel that was forgotten and comes back goes on
+-- above where it was.
+local nodes, members, feed, formerMembers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local node, former, isWhole, ttl, emptyTtl, change = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4], ARGV[5], ARGV[6]
+
+if isWhole then redis.call('DEL', members) end
+if former ~= '' then
+  redis.call('DEL', formerMembers)
+  redis.call('HDEL', nodes, former)
+end
+for i = 7, #ARGV, 2 do
+  if ARGV[i + 1] == '0' then redis.call('HDEL', members, ARGV[i])
+  else redis.call('HSET', members, ARGV[i], ARGV[i + 1]) end
+end
+
+if redis.call('EXPIRE', members, ttl) == 1 then redis.call('HSET', nodes, node, members)
+else redis.call('HDEL', nodes, node) end
+local before = redis.call('HGET', nodes, '') or '0'
+if before == '0' then
+  local time = redis.call('TIME')
+  redis.call('HSET', nodes, '', time[1] .. string.format('%06d', time[2]))
+end
+local revision = redis.call('HINCRBY', nodes, '', 1)
+local revisionText = string.format('%.0f', revision)
+redis.call('EXPIRE', nodes, redis.call('HLEN', nodes) == 1 and emptyTtl or ttl)
+redis.call('SPUBLISH', feed, revisionText .. ':' .. before .. ':' .. change)
+return revisionText
