@@ -64,6 +64,38 @@ export interface RankChange extends OwnRank {
   previousRank: number | null;
 }
 
+/** An entry as it is asked for. */
+export interface RankedEntry<Data = unknown> extends BoardEntry<Data> {
+  /** When the member reached this score, in epoch milliseconds. */
+  updatedAt: number;
+}
+
+/** Answer of `leaderboard:top`: a page of the board as it is now, which may be ahead of its diffs. */
+export interface BoardPage<Data = unknown> {
+  board: string;
+  revision: number;
+  total: number;
+  entries: RankedEntry<Data>[];
+}
+
+/** Answer of `leaderboard:around`; null and nobody where the member is not on the board. */
+export interface Neighbourhood<Data = unknown> {
+  board: string;
+  total: number;
+  entry: RankedEntry<Data> | null;
+  entries: RankedEntry<Data>[];
+}
+
+/** Answer of `leaderboard:submit`: what the member holds now, and where that puts it. */
+export interface SubmittedScore {
+  board: string;
+  member: string;
+  score: number;
+  rank: number;
+  /** Null where it was not on the board. */
+  previousRank: number | null;
+}
+
 /** The board after a diff. Snapshot and all diffs since, in order, give exactly the top at the last one's revision. */
 export function applyDiff<Data>(board: BoardSnapshot<Data>, diff: BoardDiff<Data>): BoardSnapshot<Data> {
   const entries = new Map(board.entries.map((entry) => [entry.member, entry]));

@@ -90,6 +90,16 @@ const statusFields = {
 export const timelineEntry = z.strictObject(statusFields).meta({ id: "TimelineEntry" });
 export type TimelineEntry = z.output<typeof timelineEntry>;
 
+/** Event `order.status` of `order:{orderId}` and `orders:{userId}`. */
+export type OrderStatusChange = TimelineEntry & { orderId: string };
+
+/** Event `order.signal` of the same channels. */
+export interface OrderSignalChange {
+  orderId: string;
+  name: string;
+  data: unknown;
+}
+
 const signal = z.strictObject({ data: z.unknown(), at: timestamp });
 
 export const order = z
@@ -108,6 +118,11 @@ export type Order = z.output<typeof order>;
 
 /** One of the open orders in the snapshot of `orders:{userId}`. */
 export type OpenOrder = Omit<Order, "data" | "signals">;
+
+/** Snapshot of `orders:{userId}`. */
+export interface OpenOrders {
+  orders: OpenOrder[];
+}
 
 /** Answer of `GET /v1/orders/{orderId}` and `order:get`; snapshot of `order:{orderId}`. */
 export const orderWithTimeline = z.strictObject({ order, timeline: z.array(timelineEntry) });

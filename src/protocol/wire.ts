@@ -1,5 +1,7 @@
+import type { BoardPage, Neighbourhood, SubmittedScore } from "./board.ts";
 import type { Closing } from "./closings.ts";
 import type { ErrorBody, ErrorCode } from "./errors.ts";
+import type { OrderWithTimeline } from "./orders.ts";
 
 /**
  * The words on the wire between a client and a node, as types: what a client asks, what it is answered, what a node
@@ -125,6 +127,10 @@ export interface ClientRequests {
   publish: { request: PublishMessage; answer: PublishAnswer };
   history: { request: HistoryRequest; answer: HistoryAnswer };
   presence: { request: ChannelRequest; answer: PresenceAnswer };
+  "leaderboard:top": { request: { board: string; limit?: number; start?: number }; answer: BoardPage };
+  "leaderboard:around": { request: { board: string; member?: string; radius?: number }; answer: Neighbourhood };
+  "leaderboard:submit": { request: { board: string; score: number }; answer: SubmittedScore };
+  "order:get": { request: { orderId: string }; answer: OrderWithTimeline };
   "sessions:list": { request: Record<string, never>; answer: { sessions: SessionEntry[] } };
   "sessions:revoke": { request: SessionsRevokeRequest; answer: SessionsRevokeAnswer };
   "auth:refresh": { request: { token: string }; answer: { expiresAt: number } };
