@@ -2,15 +2,22 @@ import { type Client, type ConnectOptions, GatewayClient } from "./gateway-clien
 
 /** The client of a Tidegate gateway, for browsers and Node. */
 
+export type * from "../protocol/board.ts";
 export type { Closing, ClosingCode } from "../protocol/closings.ts";
 export type { ErrorCode } from "../protocol/errors.ts";
+export type { OpenOrder, Order, OrderWithTimeline, TimelineEntry } from "../protocol/orders.ts";
 export type * from "../protocol/wire.ts";
 export type { BackoffOptions } from "./backoff.ts";
 export type { Channel, ChannelEvents, Publication, PublishOptions } from "./channel.ts";
 export type { Listener, Off } from "./emitter.ts";
 export { TidegateError, type TidegateErrorCode } from "./errors.ts";
-export type { Client, ClientEvents, ClientState, ConnectOptions, Sessions } from "./gateway-client.ts";
+export type { Client, ClientEvents, ClientState, ConnectOptions } from "./gateway-client.ts";
+export type { Leaderboard, LeaderboardEvents, OwnEntry } from "./leaderboard.ts";
+export type { Live, LiveEvents } from "./live-view.ts";
+export type { LiveOrders, LiveOrdersEvents } from "./open-orders.ts";
+export type { LiveOrder, LiveOrderEvents, OrderSignal } from "./order.ts";
 export type { ChannelState } from "./reading.ts";
+export type { Sessions } from "./sessions.ts";
 export type { TokenProvider } from "./tokens.ts";
 
 /**

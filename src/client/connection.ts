@@ -2,7 +2,7 @@ import type { Closing } from "../protocol/closings.ts";
 import type { HandshakeRefusal } from "../protocol/wire.ts";
 import { type Backoff, delayBefore } from "./backoff.ts";
 import { isTemporary, TidegateError, type TidegateErrorCode } from "./errors.ts";
-import type { GatewaySocket } from "./requests.ts";
+import type { GatewaySocket } from "./socket.ts";
 import type { Tokens } from "./tokens.ts";
 
 export type Phase = "waiting" | "connecting" | "open" | "closed";

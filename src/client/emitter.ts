@@ -5,7 +5,7 @@ export type Off = () => void;
 
 /** Listeners by event. One that throws does not keep the others from hearing; its error surfaces as an uncaught one. */
 export class Emitter<Events extends object> {
-  readonly #listeners = new Map<keyof Events, Set<Listener<never>>>();
+  readonly #listeners = new Map<PropertyKey, Set<Listener<never>>>();
 
   get isHeard(): boolean {
     return this.#listeners.size > 0;
@@ -34,5 +34,29 @@ export class Emitter<Events extends object> {
         });
       }
     }
+  }
+}
+
+/** One user's listeners of what others listen to as well: they can be taken away together. */
+export class Listeners<Events extends object> {
+  readonly #emitter: Emitter<Events>;
+  readonly #offs = new Set<Off>();
+
+  constructor(emitter: Emitter<Events>) {
+    this.#emitter = emitter;
+  }
+
+  readonly on = <Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): Off => {
+    const off = this.#emitter.on(name, listener);
+    const offOnce = (): void => {
+      this.#offs.delete(offOnce);
+      off();
+    };
+    this.#offs.add(offOnce);
+    return offOnce;
+  };
+
+  end(): void {
+    for (const off of this.#offs) off();
   }
 }

@@ -1,15 +1,21 @@
-import { io, type ManagerOptions, type SocketOptions } from "socket.io-client";
+import type { ManagerOptions, SocketOptions } from "socket.io-client";
 import type { Closing } from "../protocol/closings.ts";
-import type { AnswerOf, Ready, RequestName, RequestOf, SessionEntry, SessionsRevokeAnswer } from "../protocol/wire.ts";
+import type { AnswerOf, Ready, RequestName, RequestOf } from "../protocol/wire.ts";
 import { type Backoff, type BackoffOptions, defaultBackoff } from "./backoff.ts";
 import type { Channel } from "./channel.ts";
 import { Channels } from "./channels.ts";
 import { Connection, type Phase, type Trouble } from "./connection.ts";
 import { Emitter, type Listener, type Off } from "./emitter.ts";
 import { TidegateError } from "./errors.ts";
+import type { Leaderboard } from "./leaderboard.ts";
+import { createLiveViews, type LiveViews } from "./live-views.ts";
 import { whenOnline } from "./online.ts";
+import type { LiveOrders } from "./open-orders.ts";
+import type { LiveOrder } from "./order.ts";
 import { Pacer } from "./pacer.ts";
-import { createRequests, type GatewaySocket, type Requests, withRetries } from "./requests.ts";
+import { createRequests, type Requests, withRetries } from "./requests.ts";
+import { createSessions, type Sessions } from "./sessions.ts";
+import { createSocket, type GatewaySocket } from "./socket.ts";
 import type { Subscription } from "./subscription.ts";
 import { createTokens, type TokenProvider, type Tokens } from "./tokens.ts";
 
@@ -60,18 +66,17 @@ export interface Client {
   on<Name extends keyof ClientEvents>(name: Name, listener: Listener<ClientEvents[Name]>): Off;
   /** The same object for the same name. */
   channel<Events extends object = Record<string, unknown>, Snapshot = unknown>(name: string): Channel<Events, Snapshot>;
+  /** A board's live top and the own place on it, until `close`. */
+  leaderboard<Data = unknown>(board: string): Leaderboard<Data>;
+  /** A live order of which the user is a party, until `close`. */
+  order(orderId: string): LiveOrder;
+  /** The user's open orders, live, until `close`. */
+  orders(): LiveOrders;
   /** Any event of the protocol. Rejects with a TidegateError. */
   request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>>;
   /** Does not wait until the next attempt is due. */
   reconnectNow(): void;
   close(): void;
-}
-
-/** The user's own logins. */
-export interface Sessions {
-  list(): Promise<SessionEntry[]>;
-  revoke(sessionId: string): Promise<SessionsRevokeAnswer>;
-  revokeOthers(): Promise<SessionsRevokeAnswer>;
 }
 
 const defaults = { requestTimeoutMs: 10_000, connectTimeoutMs: 10_000, subscribesAtOnce: 16 };
@@ -88,6 +93,7 @@ export class GatewayClient implements Client {
   readonly #requests: Requests;
   readonly #backoff: Backoff;
   readonly #channels: Channels;
+  readonly #views: LiveViews;
   readonly #connection: Connection;
   readonly #stopWatching: Off;
   #phase: Phase = "connecting";
@@ -105,6 +111,7 @@ export class GatewayClient implements Client {
     this.#channels = this.#createChannels(new Pacer(subscribesAtOnce));
     this.#connection = this.#createConnection(connectTimeoutMs);
     this.sessions = createSessions(this.#requests);
+    this.#views = this.#createViews();
     this.#stopWatching = whenOnline(() => this.reconnectNow());
     this.#connection.connect();
   }
@@ -130,6 +137,19 @@ export class GatewayClient implements Client {
     return this.#channels.get(name) as unknown as Channel<Events, Snapshot>;
   }
 
+  leaderboard<Data>(board: string): Leaderboard<Data> {
+    // As with channels: what entries carry is their reader's to state.
+    return this.#views.leaderboard(board) as Leaderboard<Data>;
+  }
+
+  order(orderId: string): LiveOrder {
+    return this.#views.order(orderId);
+  }
+
+  orders(): LiveOrders {
+    return this.#views.orders();
+  }
+
   request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>> {
     return this.#requests.request(name, message);
   }
@@ -151,6 +171,17 @@ export class GatewayClient implements Client {
       closedBy: () => this.#requests.closedBy,
     };
     return new Channels(link, () => this.#update());
+  }
+
+  #createViews(): LiveViews {
+    return createLiveViews({
+      request: this.#requests.request,
+      channel: (name) => this.#channels.get(name),
+      onUser: (listener) => {
+        if (this.#ready !== undefined) listener(this.#ready.userId);
+        return this.on("ready", ({ userId }) => listener(userId));
+      },
+    });
   }
 
   #createConnection(connectTimeoutMs: number): Connection {
@@ -219,25 +250,4 @@ export class GatewayClient implements Client {
     if (this.#phase !== "open") return this.#phase;
     return this.#channels.isRecovering ? "recovering" : "connected";
   }
-}
-
-/** WebSocket first: no stickiness is needed for it. Reconnecting is `Connection`'s. */
-function createSocket(url: string, timeout: number, options: ConnectOptions["socket"]): GatewaySocket {
-  return io(url, {
-    transports: ["websocket", "polling"],
-    tryAllTransports: true,
-    timeout,
-    ...options,
-    forceNew: true,
-    autoConnect: false,
-    reconnection: false,
-  });
-}
-
-function createSessions({ request }: Requests): Sessions {
-  return {
-    list: async () => (await request("sessions:list", {})).sessions,
-    revoke: (sessionId) => request("sessions:revoke", { sessionId }),
-    revokeOthers: () => request("sessions:revoke", { others: true }),
-  };
 }

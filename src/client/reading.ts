@@ -17,6 +17,12 @@ export interface ReadingEvents {
 
 export type Tell = <Name extends keyof ReadingEvents>(name: Name, argument: ReadingEvents[Name]) => void;
 
+/** Where a reader stood when it asked what it missed. */
+export interface Asking {
+  since: Position | undefined;
+  round: number;
+}
+
 /** Most publications kept while something before them is missing. Beyond it the oldest go; that hole is then asked for. */
 const mostEarly = 10_000;
 
@@ -60,11 +66,21 @@ export class Reading {
   }
 
   end(): void {
+    this.forget();
+    this.#setState("unsubscribed");
+  }
+
+  /** What it has seen no longer counts: it goes on from the channel's present, as an answer will tell it. */
+  forget(): void {
     this.#round += 1;
     this.#position = undefined;
     this.#isFollowing = this.#isReplaying = false;
     this.#early = [];
-    this.#setState("unsubscribed");
+  }
+
+  /** Where it stands when it asks; `take` wants it back with the answer. */
+  get asking(): Asking {
+    return { since: this.#position, round: this.#round };
   }
 
   /** What comes from now on may have something missing before it. */
@@ -108,16 +124,16 @@ export class Reading {
     return false;
   }
 
-  /** Takes the answer to a subscription. False where something is still missing. */
-  take(since: Position | undefined, answer: SubscribeAnswer): boolean {
+  /** Takes the answer to a subscription. False where something is still missing, or the question is no longer the same. */
+  take({ since, round }: Asking, answer: SubscribeAnswer): boolean {
+    if (this.#round !== round) return false;
     const merged = merge(since, answer, this.#early);
-    const round = this.#round;
     this.#early = [];
     this.#position = merged.start;
     if (!answer.recovered) this.#startAnew(since, answer, merged.start);
     this.#deliver(merged.missed, true, round);
     this.#deliver(merged.live, false, round);
-    return merged.isWhole;
+    return merged.isWhole && this.#round === round;
   }
 
   #startAnew(previous: Position | undefined, { snapshot }: SubscribeAnswer, position: Position): void {

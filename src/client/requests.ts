@@ -1,16 +1,7 @@
-import type { Socket } from "socket.io-client";
-import type {
-  Acknowledgement,
-  AnswerOf,
-  ClientToServerEvents,
-  RequestName,
-  RequestOf,
-  ServerToClientEvents,
-} from "../protocol/wire.ts";
+import type { Acknowledgement, AnswerOf, RequestName, RequestOf } from "../protocol/wire.ts";
 import { type Backoff, delayBefore, pause } from "./backoff.ts";
 import { isTemporary, TidegateError } from "./errors.ts";
-
-export type GatewaySocket = Socket<ServerToClientEvents, ClientToServerEvents>;
+import type { GatewaySocket } from "./socket.ts";
 
 /** Asks the gateway. Waits for a connection where there is none, for as long as the time-out allows. */
 export type Request = <Name extends RequestName>(name: Name, message: RequestOf<Name>) => Promise<AnswerOf<Name>>;

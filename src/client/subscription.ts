@@ -2,7 +2,7 @@ import type { LivePublication, Position, SubscribeAnswer, Unsubscribed, WirePubl
 import { type Backoff, delayBefore, type Pause, pause } from "./backoff.ts";
 import { isTemporary, TidegateError } from "./errors.ts";
 import type { Pacer } from "./pacer.ts";
-import { Reading, type Tell } from "./reading.ts";
+import { type Asking, Reading, type Tell } from "./reading.ts";
 import type { Request } from "./requests.ts";
 
 /** What a subscription needs of its client. */
@@ -74,6 +74,13 @@ export class Subscription {
     return this.#reconcile();
   }
 
+  /** Asks for the channel's present, snapshot and all, as if for the first time. What was seen so far stays delivered. */
+  renew(): void {
+    if (this.#wish === undefined) return;
+    this.reading.forget();
+    void this.#reconcile();
+  }
+
   /** Ends the wish, telling whoever still waits for it why. */
   end(reason: TidegateError): void {
     const wish = this.#wish;
@@ -143,11 +150,11 @@ export class Subscription {
   async #enter(wish: Wish): Promise<void> {
     const connection = this.#link.connection();
     const isStale = (): boolean => this.#wish !== wish || this.#link.connection() !== connection;
-    const since = this.reading.position;
+    const { asking } = this.reading;
     try {
-      const answer = await this.#link.pacer.run(() => this.#ask(since, isStale));
+      const answer = await this.#link.pacer.run(() => this.#ask(asking.since, isStale));
       if (this.#link.connection() === connection) this.#isHeld = true;
-      if (this.#wish === wish) await this.#answered(wish, since, answer, isStale);
+      if (this.#wish === wish) await this.#answered(wish, asking, answer, isStale);
     } catch (error) {
       if (isStale()) return;
       if (error instanceof TidegateError && !isTemporary(error.code)) this.#refused(error);
@@ -162,10 +169,10 @@ export class Subscription {
   }
 
   /** An answer that came before a cut still counts as far as it goes; what came after it is asked for again. */
-  async #answered(wish: Wish, since: Position | undefined, answer: SubscribeAnswer, isStale: () => boolean) {
+  async #answered(wish: Wish, asking: Asking, answer: SubscribeAnswer, isStale: () => boolean) {
     const { epoch, offset, snapshot } = answer;
     wish.resolve({ position: { epoch, offset }, ...(snapshot !== undefined && { snapshot }) });
-    const isWhole = this.reading.take(since, answer);
+    const isWhole = this.reading.take(asking, answer);
     if (isStale()) return;
     if (isWhole) this.#following();
     else await this.#waitAfter(undefined);

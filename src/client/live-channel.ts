@@ -1,0 +1,106 @@
+import type { WirePublication } from "../protocol/wire.ts";
+import type { ChannelHandle } from "./channel.ts";
+import type { Emitter, Off } from "./emitter.ts";
+import type { TidegateError } from "./errors.ts";
+import type { LiveEvents } from "./live-view.ts";
+import type { ChannelState } from "./reading.ts";
+import type { Request } from "./requests.ts";
+
+/** What live views need of their client. */
+export interface LiveSource {
+  readonly request: Request;
+  channel(name: string): ChannelHandle;
+  /** Hears who is signed in: now, where that is known, and with every connection. */
+  onUser(listener: (userId: string) => void): Off;
+}
+
+/** Makes a state of a channel. */
+export interface LiveReader<Snapshot> {
+  /** The whole state: at first, and whenever what was missed is gone. */
+  begin(snapshot: Snapshot): void;
+  /** What follows it, each once and in order. */
+  follow(publication: WirePublication): void;
+}
+
+/**
+ * One channel, read from its snapshot on. Over cuts it goes on where it stood; where the gateway can no longer say what
+ * was missed, it begins with a new snapshot. The channel belongs to it: nobody else subscribes or unsubscribes it.
+ */
+export class LiveChannel<Snapshot> {
+  readonly #source: LiveSource;
+  readonly #reader: LiveReader<Snapshot>;
+  readonly #emitter: Emitter<LiveEvents> | undefined;
+  readonly #loading = Promise.withResolvers<void>();
+  #channel: ChannelHandle | undefined;
+  #offs: Off[] = [];
+  #isOver = false;
+
+  /** `emitter` hears of the channel's state. */
+  constructor(source: LiveSource, reader: LiveReader<Snapshot>, emitter?: Emitter<LiveEvents>) {
+    this.#source = source;
+    this.#reader = reader;
+    this.#emitter = emitter;
+    // Who does not look at the promise hears of a refusal by the event.
+    this.loaded.catch(() => undefined);
+  }
+
+  get loaded(): Promise<void> {
+    return this.#loading.promise;
+  }
+
+  get state(): ChannelState {
+    return this.#channel?.state ?? "subscribing";
+  }
+
+  /** The gateway refused it for good. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Reads this channel, in place of another where there was one. */
+  open(name: string): void {
+    if (this.#channel?.name === name) return;
+    this.end();
+    const channel = this.#source.channel(name);
+    const isRead = channel.state !== "unsubscribed";
+    this.#channel = channel;
+    this.#isOver = false;
+    this.#listen(channel);
+    channel.subscribe().catch((error: TidegateError) => this.#refused(channel, error));
+    if (isRead) this.renew();
+  }
+
+  /** Begins with a new snapshot. */
+  renew(): void {
+    this.#channel?.subscription.renew();
+  }
+
+  end(): void {
+    for (const off of this.#offs) off();
+    if (!this.#isOver) void this.#channel?.unsubscribe();
+    this.#channel = undefined;
+  }
+
+  #listen(channel: ChannelHandle): void {
+    this.#offs = [
+      channel.on("snapshot", ({ snapshot }) => {
+        this.#reader.begin(snapshot as Snapshot);
+        this.#loading.resolve();
+      }),
+      // What was sent past the log is no part of the state: it may repeat, and a snapshot knows nothing of it.
+      channel.on("publication", (publication) => {
+        if ("offset" in publication) this.#reader.follow(publication as WirePublication);
+      }),
+      channel.on("state", (change) => this.#emitter?.emit("state", change)),
+      channel.on("unsubscribed", (unsubscribed) => {
+        if (!unsubscribed.willReturn) this.#isOver = true;
+        this.#emitter?.emit("unsubscribed", unsubscribed);
+      }),
+    ];
+  }
+
+  #refused(channel: ChannelHandle, error: TidegateError): void {
+    if (this.#channel === channel) this.#isOver = true;
+    this.#loading.reject(error);
+  }
+}
