@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { builtInKinds } from "../protocol/names.ts";
+import { webhookEvents } from "../protocol/webhooks.ts";
 import { defaultTransitions } from "./defaults.ts";
 import { limits } from "./limits-schema.ts";
 import { always, count, daySeconds, kindName, milliseconds, name, seconds } from "./values.ts";
@@ -156,20 +157,22 @@ const sessions = z
 
 // Webhooks
 
-export const webhookEvents = [
-  "session.connected",
-  "session.disconnected",
-  "channel.occupied",
-  "channel.vacated",
-  "order.status",
-] as const;
-
+/** The defaults of what is optional are those of `webhooks/endpoints.ts`. */
 const webhook = z.strictObject({
   url: z.string().max(2_048).refine(isWebAddress, "must be an https:// or http:// address"),
-  /** Signs each delivery. */
-  secret: z.string().min(1).max(512),
+  /** Signs each delivery: a text, or `whsec_` and the key in base64. */
+  secret: z.string().min(1).max(512).refine(isSecret, "must be base64 after whsec_"),
   events: z.array(z.enum(webhookEvents)).min(1).max(webhookEvents.length),
+  /** How often a delivery is tried before it becomes a dead letter. */
+  tries: count(100).exactOptional(),
+  /** Before the second try; doubled for each that follows. */
+  firstPauseMs: milliseconds(60_000).exactOptional(),
+  longestPauseMs: milliseconds(86_400_000).exactOptional(),
+  /** How long a receiver may take to answer. */
+  timeoutMs: z.int().min(100).max(60_000).exactOptional(),
 });
+
+const isSecret = (value: string): boolean => /^(?!whsec_)|^whsec_(?:[\w+/-]{4})*[\w+/-]{2,4}={0,2}$/.test(value);
 
 function isWebAddress(value: string): boolean {
   return URL.canParse(value) && ["https:", "http:"].includes(new URL(value).protocol);

@@ -17,9 +17,17 @@ export type RedisAddress =
  * - `control-publisher`, `control-subscriber`: the Socket.IO adapter; wait for ever.
  * - `blocking`: blocking stream reads; waits for ever.
  * - `bridges`: plain pub/sub from backends; waits for ever.
+ * - `webhooks`: the queues of BullMQ, which makes blocking connections of its own out of it; waits for ever.
  */
 export type RedisRole =
-  "commands" | "subscriber" | "control-publisher" | "control-subscriber" | "blocking" | "bridges" | "control-log";
+  | "commands"
+  | "subscriber"
+  | "control-publisher"
+  | "control-subscriber"
+  | "blocking"
+  | "bridges"
+  | "control-log"
+  | "webhooks";
 
 export interface RedisConnections {
   readonly address: RedisAddress;
@@ -76,6 +84,7 @@ const patientRoles: ReadonlySet<RedisRole> = new Set([
   "blocking",
   "bridges",
   "control-log",
+  "webhooks",
 ]);
 
 /** Options of every topology; `replyMapping` belongs to RESP3, which is not used. */

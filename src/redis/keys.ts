@@ -112,6 +112,25 @@ export interface Keys {
   /** Hash `<node>|<session>` → connections of a user; TTL: two days, renewed by each change and by nodes; tag: user. */
   userConnections(userTag: string): string;
 
+  /** What BullMQ puts before its keys, a queue an endpoint; no TTL (it removes what it is done with); tag: webhooks, as for all below. */
+  webhookQueues(): string;
+  /** List of what waits for an endpoint about one entity, the next to be sent first; TTL: a month, renewed by each change, as for the next two. */
+  webhookLane(endpoint: string, entity: string): string;
+  /** Sorted set of the entities with something waiting, by when somebody should look whether it moves. */
+  webhookLanes(endpoint: string): string;
+  /** String, how many wait for an endpoint. */
+  webhookWaiting(endpoint: string): string;
+  /** String, present where the message of this id was taken in; TTL: a day. */
+  webhookTaken(id: string): string;
+  /** Set of the nodes at which an entity stands; no TTL (nodes that leave or die are taken out). */
+  webhookStandings(entity: string): string;
+  /** Hash of what stands at a node: entity → what is told of it, as JSON; no TTL (as above). */
+  webhookStandingsOf(node: string): string;
+  /** Sorted set of nodes that left or died, by when they are to be taken out; no TTL (emptied by those who live). */
+  webhookDeparted(): string;
+  /** Stream of what could not be delivered; no TTL (its length is bounded). */
+  deadWebhooks(): string;
+
   /** `<prefix>:<name>` for keys that exist once, such as a stream of commands. */
   single(name: string): string;
   /** `<prefix>:{<room>:<id>}:<part>`; what the methods above are made of, for rooms that come later. */
@@ -121,6 +140,7 @@ export interface Keys {
 export function createKeys(prefix: string): Keys {
   const of = (room: string, id: string, part: string): string => `${prefix}:{${room}:${encodeId(id)}}:${part}`;
   const ofBoard = (board: string, part: string): string => of("ch", `leaderboard:${board}`, part);
+  const ofWebhooks = `{${prefix}:webhooks}`;
   return {
     prefix,
     channelMeta: (channel) => of("ch", channel, "meta"),
@@ -169,6 +189,15 @@ export function createKeys(prefix: string): Keys {
     nodeChannels: (node) => of("node", node, "channels"),
     nodeChannelCounts: (node) => of("node", node, "channel-counts"),
     userConnections: (userTag) => of("user", userTag, "connections"),
+    webhookQueues: () => ofWebhooks,
+    webhookLane: (endpoint, entity) => `${ofWebhooks}:lane:${endpoint}:${encodeId(entity)}`,
+    webhookLanes: (endpoint) => `${ofWebhooks}:lanes:${endpoint}`,
+    webhookWaiting: (endpoint) => `${ofWebhooks}:waiting:${endpoint}`,
+    webhookTaken: (id) => `${ofWebhooks}:taken:${encodeId(id)}`,
+    webhookStandings: (entity) => `${ofWebhooks}:standings:${encodeId(entity)}`,
+    webhookStandingsOf: (node) => `${ofWebhooks}:standings-of:${encodeId(node)}`,
+    webhookDeparted: () => `${ofWebhooks}:departed`,
+    deadWebhooks: () => `${ofWebhooks}:dead`,
     single: (name) => `${prefix}:${name}`,
     of,
   };

@@ -38,7 +38,7 @@ describe("the JSON file", () => {
         payloadBytes: 65_536,
         outboundQueueBytes: 1_048_576,
       },
-      webhooks: [{ url: "https://backend.example/hooks", secret: "whsec_x", events: ["channel.occupied"] }],
+      webhooks: [{ url: "https://backend.example/hooks", secret: "whsec_c2VjcmV0", events: ["channel.occupied"] }],
     };
 
     expect(load(file)).toMatchObject(file);

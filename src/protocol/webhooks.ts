@@ -1,0 +1,22 @@
+/** What backends can be told of by webhook, and what each carries as `data`. */
+
+export const webhookEvents = [
+  "session.connected",
+  "session.disconnected",
+  "channel.occupied",
+  "channel.vacated",
+  "order.status",
+] as const;
+
+export type WebhookEvent = (typeof webhookEvents)[number];
+
+/** Of `session.connected` and `session.disconnected`. */
+export interface SessionHookData {
+  sessionId: string;
+  userId: string;
+}
+
+/** Of `channel.occupied` and `channel.vacated`. */
+export interface ChannelHookData {
+  channel: string;
+}
