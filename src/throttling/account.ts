@@ -2,6 +2,12 @@ import { micro, type Decision } from "./decision.ts";
 import type { LeaseRequest } from "./lease-store.ts";
 import { fullBucket, levelAt, type Bucket, type TokenBucketRule } from "./token-bucket.ts";
 
+export interface AccountTerms {
+  readonly rule: TokenBucketRule;
+  /** Microseconds for which a lease may be spent. */
+  readonly life: number;
+}
+
 /** An act that waits for the store. */
 export interface Waiting {
   readonly cost: number;
@@ -48,16 +54,16 @@ export const createAccount = (subject: string, id: number, rule: TokenBucketRule
 });
 
 /**
- * How much to ask for. Who asks again within a lease's life asks for twice as much as before; who takes longer, for what
- * a lease's life used up. So a quiet user takes single tokens and a busy one soon asks a few times a second at most.
+ * How much to ask for, in whole tokens: what is used in four fifths of a lease's life at the rate since the last portion, so that little
+ * is left to give back when it ends; at most twice the last portion, so that a burst is not taken for a rate. A quiet
+ * user takes single tokens, a busy one soon as many as it may.
  */
 export function nextPortion(
   { portion, askedAt, spent }: Pick<Account, "portion" | "askedAt" | "spent">,
   { now, cost, life, largest }: { now: number; cost: number; life: number; largest: number },
 ): number {
-  const elapsed = now - askedAt;
-  const wished = elapsed < life ? Math.max(portion * 2, cost * 2) : (spent * life) / elapsed;
-  return Math.min(Math.floor(wished), largest);
+  const used = (spent * life * 0.8) / Math.max(1, now - askedAt);
+  return Math.floor(Math.min(used, Math.max(portion, cost) * 2, largest) / micro) * micro;
 }
 
 /** What the account needs of the store for those who wait, or ahead of need where nobody does. */
@@ -79,6 +85,12 @@ export const surrenderOf = (account: Account): LeaseRequest => ({
   spends: 0,
 });
 
-/** True where a fresh account would answer the same: nothing leased, nobody waiting, the bucket full. */
-export const isIdle = (account: Account, rule: TokenBucketRule, now: number): boolean =>
-  !account.isAsking && account.lease === 0 && levelAt(rule, account, now) >= rule.capacity * micro;
+/**
+ * True where a fresh account would answer the same: nothing leased, nobody waiting, the bucket full, and the last
+ * portion too long ago to tell how much the next one should be.
+ */
+export const isIdle = (account: Account, { rule, life }: AccountTerms, now: number): boolean =>
+  !account.isAsking &&
+  account.lease === 0 &&
+  now - account.askedAt > life &&
+  levelAt(rule, account, now) >= rule.capacity * micro;

@@ -1,6 +1,5 @@
-import { createAccount, isIdle, type Account } from "./account.ts";
+import { createAccount, isIdle, type Account, type AccountTerms } from "./account.ts";
 import { BoundedMap } from "./bounded-map.ts";
-import type { TokenBucketRule } from "./token-bucket.ts";
 
 /** Fewest accounts one sweep looks at; with more, each is looked at once in 25 sweeps. */
 const smallestSlice = 500;
@@ -10,7 +9,7 @@ const smallestSlice = 500;
  * `onDropped` hears of each that left.
  */
 export class Accounts {
-  readonly #rule: TokenBucketRule;
+  readonly #terms: AccountTerms;
   readonly #accounts: BoundedMap<string, Account>;
   readonly #onDropped: (account: Account) => void;
   /** Those with a lease, the one that ends first in front. */
@@ -18,8 +17,8 @@ export class Accounts {
   #nextId = 0;
   #walk: MapIterator<[string, Account]>;
 
-  constructor(rule: TokenBucketRule, limit: number, onDropped: (account: Account) => void) {
-    this.#rule = rule;
+  constructor(terms: AccountTerms, limit: number, onDropped: (account: Account) => void) {
+    this.#terms = terms;
     this.#onDropped = onDropped;
     this.#accounts = new BoundedMap(limit, (account) => this.#drop(account));
     this.#walk = this.#accounts.entries();
@@ -32,7 +31,7 @@ export class Accounts {
   of(subject: string, now: number): Account {
     const known = this.#accounts.get(subject);
     if (known !== undefined) return known;
-    const account = createAccount(subject, this.#nextId++, this.#rule, now);
+    const account = createAccount(subject, this.#nextId++, this.#terms.rule, now);
     this.#accounts.set(subject, account);
     return account;
   }
@@ -62,7 +61,7 @@ export class Accounts {
       const next = this.#walk.next();
       if (next.done === true) return void (this.#walk = this.#accounts.entries());
       const [subject, account] = next.value;
-      if (!isIdle(account, this.#rule, now)) continue;
+      if (!isIdle(account, this.#terms, now)) continue;
       this.#accounts.delete(subject);
       this.#drop(account);
     }

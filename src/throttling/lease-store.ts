@@ -36,7 +36,7 @@ export interface LeaseTerms {
  * How much longer the store keeps a lease on record, in microseconds: by then the node has surely stopped spending, and
  * has had the time to give back the rest. After that the rest counts as used.
  */
-const grace = 1_000_000;
+const grace = 2_000_000;
 
 /** The buckets over all nodes; see `lease.lua`. */
 export interface LeaseStore {

@@ -17,8 +17,11 @@ export interface LeasedBucketsDependencies {
   absence: Absence;
 }
 
-/** Below this, asking ahead would cost more than the wait it saves. */
-const smallestPortionAhead = 4 * micro;
+/** Who needs this long for a portion can wait for the next one: asking ahead is for the busy. In microseconds. */
+const aheadWithin = 1_000_000;
+
+/** Whoever acts within this time after a lease ended returns the rest with the next request. In microseconds. */
+const returnsBySelf = 1_000_000;
 
 /** Leases given back at a time when the node stops. */
 const givenBackTogether = 1_000;
@@ -33,8 +36,8 @@ const givenBackTogether = 1_000;
  *
  * The bound. In any window of t seconds all nodes together let through at most `capacity + t · refillPerSecond`,
  * whatever the portions: the store counts leased tokens as still in the bucket, which therefore fills only up to the
- * capacity less what is out on leases, until they are given back, reported as spent, or ended. A node stops spending a
- * second before the store stops counting, by a clock that never jumps, and begins to measure before it asks. A node that
+ * capacity less what is out on leases, until they are given back, reported as spent, or ended. A node stops spending
+ * seconds before the store stops counting, by a clock that never jumps, and begins to measure before it asks. A node that
  * dies takes its lease with it and no more. Beyond the bound can only be what the store itself forgot: a lost write of a
  * failover, at most what was taken in it; a lost store, one capacity.
  *
@@ -57,7 +60,7 @@ export class LeasedBuckets {
     this.#absence = absence;
     this.#options = options;
     this.#largestPortion = Math.floor(options.rule.capacity * micro * options.share);
-    this.#accounts = new Accounts(options.rule, options.maxAccounts, (account) => this.giveBack(account));
+    this.#accounts = new Accounts(options, options.maxAccounts, (account) => this.giveBack(account));
   }
 
   /** Accounts in memory. */
@@ -91,7 +94,7 @@ export class LeasedBuckets {
   /** Takes back what was not used in time and forgets a slice of the accounts that are idle. Run a few times a second. */
   sweep(): void {
     const now = monotonicMicros(this.#clock);
-    for (const account of this.#accounts.withEndedLease(now)) this.giveBack(account);
+    for (const account of this.#accounts.withEndedLease(now - returnsBySelf)) this.giveBack(account);
     this.#accounts.forgetIdle(now);
   }
 
@@ -111,7 +114,7 @@ export class LeasedBuckets {
     account.at = now;
     this.#spend(account, cost);
     account.lease -= cost;
-    if (account.lease * 4 < account.portion) this.#askAhead(account);
+    if (account.lease * 4 < account.portion && now - account.askedAt < aheadWithin) this.#askAhead(account);
     return this.#admission(account);
   }
 
@@ -123,7 +126,7 @@ export class LeasedBuckets {
   /** A busy account asks before it runs dry, unless the cluster has little left: then asking ahead would gain nothing. */
   #askAhead(account: Account): void {
     const rest = account.level - account.lease;
-    if (account.isAsking || account.portion < smallestPortionAhead || rest < account.portion) return;
+    if (account.isAsking || rest < account.portion) return;
     if (!this.#isStopped && this.#absence.mayAsk()) void this.#ask(account);
   }
 

@@ -48,7 +48,7 @@ export interface MessageLimit extends LeasedLimit {
 export interface Portion {
   /** Largest share of what is left that a node may lease beyond its need; 0 asks the store for each act. @default 0.25 */
   readonly share?: number | undefined;
-  /** How long a node may hold what it does not use. @default 2000 */
+  /** How long a node may hold what it does not use while its user stays connected. @default 10000 */
   readonly lifeMs?: number | undefined;
 }
 
@@ -85,7 +85,7 @@ const defaults = {
   costs: { history: 5 },
   closeAfter: { refusals: 100, windowSeconds: 10 },
   handshakes: { capacity: 500, refillPerSecond: 100 },
-  portion: { share: 0.25, lifeMs: 2_000 },
+  portion: { share: 0.25, lifeMs: 10_000 },
   http: { requests: 60_000, windowSeconds: 60 },
   logins: { requests: 5, windowSeconds: 900, whenStoreIsAway: "closed" },
 } satisfies { logins: WindowLimit } & Record<string, object>;

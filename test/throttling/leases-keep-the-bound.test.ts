@@ -141,7 +141,7 @@ describe("the store's record", () => {
 
       const ttl = await admin.pttl(key);
       expect(ttl).toBeGreaterThan(0);
-      expect(ttl).toBeLessThanOrEqual(4_000 + 3_000 + 1_000);
+      expect(ttl).toBeLessThanOrEqual(4_000 + 12_000 + 1_000);
     }
   });
 

@@ -1,0 +1,197 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { cpus } from "node:os";
+import { connect, createServer } from "node:net";
+import { randomUUID } from "node:crypto";
+import { createRedisConnections, type RedisClient } from "../src/redis/connections.ts";
+import { createKeys } from "../src/redis/keys.ts";
+import { systemClock } from "../src/runtime/clock.ts";
+import { createLogger } from "../src/runtime/logger.ts";
+import { createAbsence } from "../src/throttling/absence.ts";
+import { decisionOf, monotonicMicros, type Decision } from "../src/throttling/decision.ts";
+import { createLimiter, tokenBucket } from "../src/throttling/limiter.ts";
+import { takeTokens, type Bucket } from "../src/throttling/token-bucket.ts";
+import { createThrottling } from "../src/throttling/throttling.ts";
+
+/**
+ * What a limiter costs per message, in CPU of the node and of Redis (user and system, whole processes): none, a bucket
+ * in the node alone, the user's bucket in Redis for each message, and the same bucket leased in portions as it is by
+ * default. All in one run: each round measures all four in turn at the same paced load, each begun anew and warmed up,
+ * and what counts is the median over the rounds of the difference to `none` in the same round.
+ *
+ *     node bench/limiter.ts [rounds] [seconds a slice]
+ */
+const rounds = Number(process.argv[2] ?? 7);
+const sliceSeconds = Number(process.argv[3] ?? 3);
+
+/** The contract's default. */
+const rule = { capacity: 50, refillPerSecond: 20 };
+const messagesPerSecond = 8_000;
+
+/** The same load, by fewer and busier or more and quieter users; leases settle within a few of a user's messages. */
+const populations = [
+  { name: "busy: 500 users, 16 messages a second each", users: 500, warmUpSeconds: 4 },
+  { name: "lively: 2,000 users, 4 a second each", users: 2_000, warmUpSeconds: 8 },
+  { name: "quiet: 8,000 users, 1 a second each", users: 8_000, warmUpSeconds: 22 },
+];
+
+type Take = (user: number) => Decision | Promise<Decision>;
+
+interface Cost {
+  node: number;
+  redis: number;
+}
+
+async function run(): Promise<void> {
+  const port = await freePort();
+  const server = spawn("redis-server", ["--port", `${port}`, "--bind", "127.0.0.1", "--save", ""], { stdio: "ignore" });
+  const log = createLogger({ level: "warn" });
+  const address = { topology: "single" as const, url: `redis://127.0.0.1:${port}` };
+  await accepts(port);
+  const redis = createRedisConnections({ address, nodeId: "bench", log });
+  const commands = redis.connection("commands");
+  try {
+    await redis.ready(5_000);
+    console.log(
+      `${cpus()[0]?.model ?? "?"}, ${cpus().length} cores, Node ${process.version}, ${rounds} rounds of ${sliceSeconds} s, ${messagesPerSecond} messages a second\n`,
+    );
+    for (const population of populations) await measurePopulation(population, commands);
+  } finally {
+    await redis.close();
+    await ended(server);
+  }
+}
+
+async function measurePopulation(
+  { name, users, warmUpSeconds }: (typeof populations)[number],
+  commands: RedisClient,
+): Promise<void> {
+  const ways = waysOf(users, commands);
+  const costs = new Map(Object.keys(ways).map((way) => [way, [] as Cost[]]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [way, begin] of Object.entries(ways)) {
+      const { take, stop } = begin();
+      await slice(take, users, commands, way === leased ? warmUpSeconds : 0.5);
+      costs.get(way)?.push(await slice(take, users, commands, sliceSeconds));
+      await stop?.();
+    }
+  }
+  console.log(table(name, costs));
+}
+
+const leased = "user's bucket leased in portions";
+
+/** One way to limit, begun anew. */
+type Begin = () => { take: Take; stop?: () => Promise<void> };
+
+function waysOf(users: number, commands: RedisClient): Record<string, Begin> {
+  const clock = systemClock;
+  const log = createLogger({ level: "warn" });
+  const ids = Array.from({ length: users }, (_, n) => `user-${n}`);
+  const idOf = (user: number): string => ids[user] as string;
+  const pass: Decision = { allowed: true, remaining: 0, retryAfterMs: 0, resetAt: 0, reason: undefined };
+  const freshKeys = () => createKeys(`bench-${randomUUID()}`);
+  return {
+    none: () => ({ take: (user) => ({ ...pass, remaining: idOf(user).length }) }),
+    "bucket in the node alone": () => {
+      const buckets = new Map<string, Bucket>();
+      const take = (user: number): Decision => {
+        const [bucket, outcome] = takeTokens(rule, buckets.get(idOf(user)), monotonicMicros(clock), 1);
+        buckets.set(idOf(user), bucket);
+        return decisionOf(outcome, clock.now());
+      };
+      return { take };
+    },
+    "user's bucket in Redis, each message": () => {
+      const store = { commands, keys: freshKeys(), clock, absence: createAbsence({ clock, log }) };
+      const options = { name: "each", rule, whenStoreIsAway: "closed" as const };
+      const limiter = createLimiter(store, tokenBucket, options);
+      return { take: (user) => limiter.take(idOf(user)) };
+    },
+    [leased]: () => {
+      const metrics = { refused: () => undefined };
+      const throttling = createThrottling({ commands, keys: freshKeys(), clock, log, metrics });
+      throttling.start();
+      return { take: (user) => throttling.message(idOf(user), idOf(user), "publish"), stop: () => throttling.stop() };
+    },
+  };
+}
+
+/** Sends at the pace of the load for a while; microseconds of CPU per message. */
+async function slice(take: Take, users: number, commands: RedisClient, seconds: number): Promise<Cost> {
+  const redisBefore = await redisCpuMicros(commands);
+  const before = process.cpuUsage();
+  const began = performance.now();
+  let sent = 0;
+  let refused = 0;
+  const pending = new Set<Promise<Decision>>();
+  const count = (decision: Decision): void => void (decision.allowed || refused++);
+  for (let elapsed = 0; elapsed < seconds; elapsed = (performance.now() - began) / 1_000) {
+    for (const due = Math.floor(elapsed * messagesPerSecond); sent < due; sent++) {
+      const decision = take((sent * 7_919) % users);
+      if (!(decision instanceof Promise)) count(decision);
+      else pending.add(decision.then((late) => (count(late), pending.delete(decision), late)));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await Promise.all(pending);
+  const { user, system } = process.cpuUsage(before);
+  if (refused > 0) throw new Error(`${refused} of ${sent} refused: the load is above the rule`);
+  return { node: (user + system) / sent, redis: ((await redisCpuMicros(commands)) - redisBefore) / sent };
+}
+
+async function redisCpuMicros(commands: RedisClient): Promise<number> {
+  const info = await commands.info("cpu");
+  const seconds = (name: string): number => Number(new RegExp(`${name}:([\\d.]+)`).exec(info)?.[1] ?? 0);
+  return (seconds("used_cpu_sys") + seconds("used_cpu_user")) * 1_000_000;
+}
+
+function table(name: string, costs: Map<string, Cost[]>): string {
+  const base = costs.get("none") ?? [];
+  const over = (list: Cost[], part: keyof Cost): string =>
+    median(list.map((cost, n) => cost[part] - (base[n]?.[part] ?? 0))).toFixed(2);
+  const rows = [...costs].map(([way, list]) => `| ${way} | ${over(list, "node")} | ${over(list, "redis")} |`);
+  return [
+    `### ${name}`,
+    "",
+    "| limiter | node, µs a message over none | Redis, µs a message over none |",
+    "| --- | --- | --- |",
+    ...rows,
+    "",
+  ].join("\n");
+}
+
+function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+async function accepts(port: number): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    const socket = connect(port, "127.0.0.1");
+    const isOpen = await new Promise((resolve) => {
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    });
+    socket.destroy();
+    if (isOpen === true) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error("redis-server did not start");
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  child.kill("SIGTERM");
+  await once(child, "exit");
+}
+
+await run();
