@@ -5,16 +5,22 @@
  *
  *   node bench/leaderboards.ts [members] [rounds]      writes bench/results/leaderboards.md
  */
-import { writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { createKinds } from "../src/channels/kinds.ts";
+import { createBoardKeys } from "../src/leaderboards/board-keys.ts";
+import { createBoards } from "../src/leaderboards/boards.ts";
 import { createLeaderboards, type Leaderboards } from "../src/leaderboards/leaderboards.ts";
+import { SeasonClock } from "../src/leaderboards/season-clock.ts";
+import { createTickStore } from "../src/leaderboards/tick-store.ts";
+import { createTick, type Tick } from "../src/leaderboards/tick.ts";
 import { createRedisConnections, type RedisClient } from "../src/redis/connections.ts";
 import { createKeys } from "../src/redis/keys.ts";
 import { createShardedFeed } from "../src/redis/sharded-feed.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { createLogger } from "../src/runtime/logger.ts";
 import { startRedisServer } from "../test/support/redis-server.ts";
+import { inParallel, measure, type Cost, type Row } from "./support/redis-cost.ts";
+import { writeResult } from "./support/results.ts";
 
 const members = Number(process.argv[2] ?? 1_000_000);
 const rounds = Number(process.argv[3] ?? 7);
@@ -49,22 +55,10 @@ const leaderboards: Leaderboards = createLeaderboards(
 );
 await leaderboards.start?.();
 
-interface Cost {
-  redisUs: number;
-  nodeUs: number;
-}
-
-interface Row {
-  name: string;
-  submissions: number;
-  /** Submits that many. */
-  run(submissions: number): Promise<void>;
-}
-
 try {
-  const report = [...header(), "", ...(await costOfSubmissions()), "", ...(await costOfBytes())].join("\n");
-  console.log(report);
-  await writeFile(new URL("./results/leaderboards.md", import.meta.url), `${report}\n`);
+  const parts = [header(), await costOfSubmissions(), await costOfTicks(), await costOfBytes()];
+  const report = parts.map((lines) => lines.join("\n")).join("\n\n");
+  writeResult("leaderboards", report);
 } finally {
   await leaderboards.stop?.(AbortSignal.timeout(1_000));
   await redis.close();
@@ -78,25 +72,24 @@ function header(): string[] {
     `${members.toLocaleString("en")} members, top ${top}, tick ${tickMs} ms, ${rounds} rounds, ` +
       `${concurrency.single} single calls or ${concurrency.batch} batches under way; ` +
       `Node ${process.versions.node}, ${cpus()[0]?.model ?? "unknown CPU"} × ${cpus().length}.`,
-    "`node bench/leaderboards.ts` measures it again.",
   ];
 }
 
 async function costOfSubmissions(): Promise<string[]> {
   const memory = await load();
-  const costs = await measure([
-    { name: "naive: ZADD + ZREVRANGE + board to all, one by one", submissions: 4_000, run: naive },
-    { name: "one by one, with ranks", submissions: 4_000, run: oneByOne },
+  const costs = await measure(commands, rounds, [
+    { name: "naive: ZADD + ZREVRANGE + board to all, one by one", count: 4_000, run: naive },
+    { name: "one by one, with ranks", count: 4_000, run: oneByOne },
     ...[100, 1_000].flatMap((size) => [
-      { name: `batches of ${size}, with ranks`, submissions: 20_000, run: batches(size, true, "last") },
-      { name: `batches of ${size}`, submissions: 20_000, run: batches(size, false, "last") },
+      { name: `batches of ${size}, with ranks`, count: 20_000, run: batches(size, true, "last") },
+      { name: `batches of ${size}`, count: 20_000, run: batches(size, false, "last") },
     ]),
     {
       name: "batches of 1000, a third of them no better (mode best)",
-      submissions: 20_000,
+      count: 20_000,
       run: batches(1_000, false, "best"),
     },
-    { name: "bare ZADD of 100 + one ZREVRANGE, no ties, no seasons", submissions: 20_000, run: bareBatches },
+    { name: "bare ZADD of 100 + one ZREVRANGE, no ties, no seasons", count: 20_000, run: bareBatches },
   ]);
   const rows = [...costs].map(([name, { redisUs, nodeUs }]) => {
     const perCore = Math.round(1_000 / redisUs);
@@ -111,6 +104,41 @@ async function costOfSubmissions(): Promise<string[]> {
     "| --- | --- | --- | --- |",
     ...rows,
   ];
+}
+
+/** A tick in which five of the top moved, without the submissions that moved them. */
+async function costOfTicks(): Promise<string[]> {
+  const rows: Row[] = [10, 100].flatMap((size) => {
+    const board = createBoards({ "*": { mode: "last", top: size, tickMs: 0 } }).of(`tick-${size}`);
+    const scores = () => Array.from({ length: 5 }, () => ({ member: `m${random(size)}`, score: randomScore() }));
+    const submit = () => leaderboards.submitMany(board.name, scores(), { withRanks: false });
+    const tick = createBoardTick();
+    return [
+      {
+        name: `${size}`,
+        count: 1_000,
+        run: (count) => inParallel(count, 1, () => submit().then(() => tick(board))),
+      },
+      { name: `${size} without`, count: 1_000, run: (count) => inParallel(count, 1, submit) },
+    ];
+  });
+  const costs = await measure(commands, rounds, rows);
+  const net = (size: number, part: keyof Cost) =>
+    ((costs.get(`${size}`)?.[part] ?? 0) - (costs.get(`${size} without`)?.[part] ?? 0)).toFixed(0);
+  return [
+    "## A tick",
+    "",
+    "| top | Redis, µs CPU | node, µs CPU |",
+    "| --- | --- | --- |",
+    ...[10, 100].map((size) => `| ${size} | ${net(size, "redisUs")} | ${net(size, "nodeUs")} |`),
+  ];
+}
+
+function createBoardTick(): Tick {
+  const seasons = new SeasonClock(systemClock);
+  const keysOf = createBoardKeys(keys);
+  const store = createTickStore({ commands, isCluster: false, keys, kinds: createKinds({}), keysOf, seasons });
+  return createTick({ store, seasons });
 }
 
 /** Fills the naive board and ours; bytes of ours for each member. */
@@ -129,41 +157,6 @@ async function load(): Promise<number> {
   }
   watched.add("leaderboard:bench");
   return Math.round(((await usedMemory()) - before) / members);
-}
-
-async function measure(rows: readonly Row[]): Promise<Map<string, Cost>> {
-  const costs = new Map<string, Cost[]>(rows.map(({ name }) => [name, []]));
-  for (let round = -1; round < rounds; round += 1) {
-    for (const { name, submissions, run } of rows) {
-      const cost = await costOf(submissions, () => run(submissions));
-      if (round >= 0) costs.get(name)?.push(cost);
-    }
-  }
-  return new Map([...costs].map(([name, all]) => [name, medians(all)]));
-}
-
-async function costOf(count: number, run: () => Promise<void>): Promise<Cost> {
-  const [redisBefore, nodeBefore] = [await redisCpuUs(), process.cpuUsage()];
-  await run();
-  const { user, system } = process.cpuUsage(nodeBefore);
-  return { redisUs: ((await redisCpuUs()) - redisBefore) / count, nodeUs: (user + system) / count };
-}
-
-function medians(all: readonly Cost[]): Cost {
-  const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-  return { redisUs: median(all.map(({ redisUs }) => redisUs)), nodeUs: median(all.map(({ nodeUs }) => nodeUs)) };
-}
-
-/** `next` is called `count` times, some at once. */
-async function inParallel(count: number, workers: number, next: () => Promise<unknown>): Promise<void> {
-  let left = count;
-  const worker = async (): Promise<void> => {
-    while (left > 0) {
-      left -= 1;
-      await next();
-    }
-  };
-  await Promise.all(Array.from({ length: workers }, worker));
 }
 
 async function oneByOne(count: number): Promise<void> {
@@ -235,7 +228,7 @@ async function bytesAt(perSecond: number): Promise<{ naiveBytes: number; diffByt
   for (let step = 0; step < seconds * 100; step += 1) {
     const due = Math.round(((step + 1) * perSecond) / 100) - Math.round((step * perSecond) / 100);
     const scores = Array.from({ length: due }, () => ({
-      member: `member-${Math.floor(Math.random() * 50)}`,
+      member: `member-${random(50)}`,
       score: randomScore(),
     }));
     await Promise.all([
@@ -252,22 +245,19 @@ async function bytesAt(perSecond: number): Promise<{ naiveBytes: number; diffByt
   return { naiveBytes: naiveBytes / seconds, diffBytes: diffBytes / seconds, diffs: diffs / seconds };
 }
 
-async function redisCpuUs(): Promise<number> {
-  const text = await commands.info("cpu");
-  const seconds = ["user", "sys"].map((part) =>
-    Number(new RegExp(`used_cpu_${part}_main_thread:([\\d.]+)`).exec(text)?.[1]),
-  );
-  return seconds.reduce((sum, part) => sum + part, 0) * 1_000_000;
-}
-
 async function usedMemory(): Promise<number> {
   return Number(/used_memory:(\d+)/.exec(await commands.info("memory"))?.[1]);
 }
 
 function randomMember(): string {
-  return `member-${Math.floor(Math.random() * members)}`;
+  return `member-${random(members)}`;
 }
 
 function randomScore(): number {
-  return Math.floor(Math.random() * 1_000_000);
+  return random(1_000_000);
+}
+
+/** A whole number below `limit`. */
+function random(limit: number): number {
+  return Math.floor(Math.random() * limit);
 }

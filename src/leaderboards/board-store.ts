@@ -42,7 +42,7 @@ export interface Submission {
 }
 
 export interface SubmitOptions {
-  /** Without ranks a large batch costs a quarter less; then both are null. */
+  /** Without ranks a large batch costs a fifth less; then both are null. */
   withRanks: boolean;
 }
 
