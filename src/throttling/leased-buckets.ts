@@ -17,6 +17,9 @@ export interface LeasedBucketsDependencies {
   absence: Absence;
 }
 
+/** For how long a node refuses by what it knew when it last asked. In microseconds. */
+const knownFor = 1_000_000;
+
 /** Who needs this long for a portion can wait for the next one: asking ahead is for the busy. In microseconds. */
 const aheadWithin = 1_000_000;
 
@@ -30,7 +33,8 @@ const givenBackTogether = 1_000;
  * Token buckets over all nodes that most acts never ask the store for.
  *
  * An act passes two layers. First the subject's bucket in this node, a few additions: it holds at most what the cluster
- * may still have for the subject, so it refuses by itself whatever the cluster surely would. Then the lease: tokens that
+ * may still have for the subject, so it refuses by itself whatever the cluster surely would; where another node has
+ * given something back meanwhile it learns so within a second. Then the lease: tokens that
  * the store took out of the cluster's bucket for this node, spent without asking. Where they are used up the act waits
  * for the next portion, or finds it there already, for a busy account asks ahead.
  *
@@ -81,7 +85,7 @@ export class LeasedBuckets {
     if (isAffordable && account.waitingCost === 0 && account.lease >= cost && now < account.leaseEndsAt) {
       return this.#spendLease(account, level, cost, now);
     }
-    if (!isAffordable && !this.#absence.isAway) return this.#refusal(account, cost, now);
+    if (!isAffordable && !this.#absence.isAway && !isOutdated(account, now)) return this.#refusal(account, cost, now);
     const mayWait = (isAffordable && account.isAsking) || this.#absence.mayAsk();
     return mayWait && !this.#isStopped ? this.#wait(account, cost) : this.#decideWithoutStore(account, cost, now);
   }
@@ -243,3 +247,5 @@ export class LeasedBuckets {
     return this.#admission(account);
   }
 }
+
+const isOutdated = (account: Account, now: number): boolean => !account.isAsking && now - account.askedAt >= knownFor;
