@@ -48,7 +48,6 @@ export const boardTopMessage = z.strictObject({
   limit: limit.optional(),
   start: start.optional(),
 });
-export type BoardTopMessage = z.output<typeof boardTopMessage>;
 
 /** Client event `leaderboard:around`; the asking user where no member is named. */
 export const boardAroundMessage = z.strictObject({
@@ -56,11 +55,9 @@ export const boardAroundMessage = z.strictObject({
   member: memberName.optional(),
   radius: radius.optional(),
 });
-export type BoardAroundMessage = z.output<typeof boardAroundMessage>;
 
 /** Client event `leaderboard:submit`. */
 export const scoreMessage = z.strictObject({ board: boardName, score });
-export type ScoreMessage = z.output<typeof scoreMessage>;
 
 /** Path of everything about one board. */
 export const boardParams = z.strictObject({
@@ -85,11 +82,9 @@ export const scoreBody = z.strictObject({
 export const scoreItem = z
   .strictObject({ member: memberName, score, mode: mode.optional(), data: data.optional() })
   .meta({ id: "Score" });
-export type ScoreItem = z.output<typeof scoreItem>;
 
 /** Command `score.submit` of the commands stream. */
 export const scoreCommand = z.strictObject({ board: boardName, ...scoreItem.shape });
-export type ScoreCommand = z.output<typeof scoreCommand>;
 
 /** Body of a batch. Items stay unparsed here, so that one bad item fails alone; each is parsed with `scoreItem`. */
 export const scoreBatchBody = z.strictObject({

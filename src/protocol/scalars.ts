@@ -11,7 +11,6 @@ export const channelName = name;
 export const eventName = name;
 export const userId = name;
 export const sessionId = name;
-export const boardName = name;
 export const memberName = name;
 export const orderId = name;
 export const idempotencyKey = name;
