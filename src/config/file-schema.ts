@@ -172,7 +172,9 @@ const webhook = z.strictObject({
   timeoutMs: z.int().min(100).max(60_000).exactOptional(),
 });
 
-const isSecret = (value: string): boolean => /^(?!whsec_)|^whsec_(?:[\w+/-]{4})*[\w+/-]{2,4}={0,2}$/.test(value);
+function isSecret(value: string): boolean {
+  return /^(?!whsec_)|^whsec_(?:[\w+/-]{4})*[\w+/-]{2,4}={0,2}$/.test(value);
+}
 
 function isWebAddress(value: string): boolean {
   return URL.canParse(value) && ["https:", "http:"].includes(new URL(value).protocol);
