@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { ChannelHandle } from "../../src/client/channel.ts";
 import type { Client } from "../../src/client/client.ts";
 import { eventually } from "../support/world.ts";
 import type { ContractServer } from "./contract-server.ts";
@@ -57,5 +58,35 @@ describe.each([{ recovery: false }, { recovery: true }])("over $recovery for Soc
 
     for (const name of channelNames) await eventually(() => expect(of(name, seen)).toEqual(of(name, sent)));
     expect(told).toEqual([]);
+  });
+
+  it("a snapshot asked for at random moments fits what follows it", async () => {
+    const random = whole(3);
+    const server = await contractServer({
+      recovery,
+      answerDelayMs: () => random(4),
+      refuseRequest: () => (random(20) === 0 ? { code: "unavailable", message: "Away." } : undefined),
+      snapshot: (channel) => ({ offset: server.log.get(channel)?.offset }),
+    });
+    const reader = client(server.url, { backoff: { minDelayMs: 1, maxDelayMs: 4 } });
+    const channel = reader.channel<Record<string, unknown>, { offset: number }>("chat:a");
+    let offset = -1;
+    let snapshots = 0;
+    channel.on("snapshot", ({ snapshot }) => {
+      offset = snapshot.offset;
+      snapshots += 1;
+    });
+    channel.on("publication", (publication) => {
+      expect(publication.offset).toBe(offset + 1);
+      offset += 1;
+      if (random(30) === 0) (channel as unknown as ChannelHandle).subscription.renew();
+    });
+    await channel.subscribe();
+
+    const sent = of("chat:a", await cutAndPublish(4, server, reader));
+
+    await eventually(() => expect(offset).toBe(sent.length));
+    expect(snapshots).toBeGreaterThan(5);
+    await eventually(() => expect(channel.state).toBe("subscribed"));
   });
 });
