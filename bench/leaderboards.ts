@@ -39,7 +39,6 @@ const commands = redis.connection("commands");
 const feed = createShardedFeed({ subscriber: redis.connection("subscriber"), clock: systemClock });
 await redis.ready(5_000);
 const keys = createKeys("bench");
-const watched = new Set<string>();
 const leaderboards: Leaderboards = createLeaderboards(
   {
     commands,
@@ -47,7 +46,6 @@ const leaderboards: Leaderboards = createLeaderboards(
     feed,
     keys,
     kinds: createKinds({}),
-    watched: (kind) => (kind === "leaderboard" ? watched : []),
     clock: systemClock,
     log: createLogger({ level: "warn" }),
   },
@@ -155,7 +153,7 @@ async function load(): Promise<number> {
     }));
     await leaderboards.submitMany("bench", batch, { withRanks: false });
   }
-  watched.add("leaderboard:bench");
+  leaderboards.onSubscription({ channel: "leaderboard:bench", isSubscribed: true });
   return Math.round(((await usedMemory()) - before) / members);
 }
 
@@ -223,7 +221,6 @@ async function bytesAt(perSecond: number): Promise<{ naiveBytes: number; diffByt
     diffs += 1;
     diffBytes += message.length;
   });
-  watched.add(`leaderboard:${board}`);
   leaderboards.onSubscription({ channel: `leaderboard:${board}`, isSubscribed: true });
   for (let step = 0; step < seconds * 100; step += 1) {
     const due = Math.round(((step + 1) * perSecond) / 100) - Math.round((step * perSecond) / 100);
@@ -241,7 +238,7 @@ async function bytesAt(perSecond: number): Promise<{ naiveBytes: number; diffByt
       new Promise((resolve) => setTimeout(resolve, 10)),
     ]);
   }
-  watched.delete(`leaderboard:${board}`);
+  leaderboards.onSubscription({ channel: `leaderboard:${board}`, isSubscribed: false });
   return { naiveBytes: naiveBytes / seconds, diffBytes: diffBytes / seconds, diffs: diffs / seconds };
 }
 

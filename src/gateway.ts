@@ -131,7 +131,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     recoveryOptions,
   );
   const leaderboards = createLeaderboards(
-    { commands, isCluster, feed, keys, kinds, watched: (kind) => channels.watched(kind), clock, log },
+    { commands, isCluster, feed, keys, kinds, clock, log },
     { boards: config.leaderboards },
   );
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);

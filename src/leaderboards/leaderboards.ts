@@ -34,8 +34,6 @@ export interface LeaderboardsDeps {
   feed: ShardedFeed;
   keys: Keys;
   kinds: Kinds;
-  /** Channels of a kind with subscribers on this node. */
-  watched: (kind: string) => Iterable<string>;
   clock: Clock;
   log: Logger;
   /** How time is cut into seasons. @default the calendar in UTC */
@@ -108,7 +106,7 @@ export interface Leaderboards extends Service {
   submitAs(userId: string, board: string, score: number): Promise<SubmittedScore>;
   /** False where the member was not on the board. */
   remove(board: string, member: string): Promise<boolean>;
-  /** `limit` is the board's top where left out; `season` names another than the present one. */
+  /** Throws `bad_request` for a season that is none of this board's. */
   top(board: string, range?: BoardRange): Promise<BoardPage>;
   /** The member and up to `radius` on either side, 5 where left out. */
   around(board: string, member: string, radius?: number): Promise<Neighbourhood>;
@@ -117,7 +115,7 @@ export interface Leaderboards extends Service {
   readonly boardSnapshot: TakeSnapshot;
   /** Snapshots for the kind `rank`. */
   readonly rankSnapshot: TakeSnapshot;
-  /** To be told of subscriptions to channels of any kind, so that a board is watched at once. */
+  /** To be told who subscribes on this node, to channels of any kind, and who ceases to: which boards are watched. */
   onSubscription(change: { channel: string; isSubscribed: boolean }): void;
 }
 
@@ -125,7 +123,7 @@ export interface Leaderboards extends Service {
 const maxDataBytes = 1_024;
 
 export function createLeaderboards(deps: LeaderboardsDeps, options: LeaderboardsOptions): Leaderboards {
-  const { commands, isCluster, feed, keys, kinds, clock, log, watched } = deps;
+  const { commands, isCluster, feed, keys, kinds, clock, log } = deps;
   const boards = createBoards(options.boards);
   const seasons = new SeasonClock(clock, deps.calendarOf);
   const storeDeps = { commands, isCluster, keys, kinds, seasons, keysOf: createBoardKeys(keys) };
@@ -135,7 +133,7 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const ranks = createRankStore(storeDeps);
   const tick = createTick({ store: ticks, seasons });
   const notices = createNotices({ feed, keys });
-  const ticker = new Ticker({ boards, notices, watched, tick, ranks, clock, log }, { sweepMs: options.sweepMs ?? 500 });
+  const ticker = new Ticker({ boards, notices, tick, ranks, clock, log }, { sweepMs: options.sweepMs ?? 500 });
 
   async function submit(board: Board, submission: ScoreSubmission): Promise<SubmittedScore> {
     const { standing, total } = await queue.submit(board, checked(board, submission));
@@ -187,7 +185,8 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
     boardSnapshot: createBoardSnapshots({ boards, ticks, ranks, tick }),
     rankSnapshot: createRankSnapshots({ boards, ticks, ranks, tick }),
     onSubscription({ channel, isSubscribed }) {
-      if (isSubscribed) ticker.watch(channel);
+      if (isSubscribed) ticker.subscribed(channel);
+      else ticker.unsubscribed(channel);
     },
   };
 }

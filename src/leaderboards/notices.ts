@@ -8,30 +8,34 @@ import type { ShardedFeed } from "../redis/sharded-feed.ts";
 export interface Notices {
   listen(board: string, touched: () => void): void;
   unlisten(board: string): void;
+  /** Tries again to listen where it failed, the store being away. Cheap where nothing did. */
+  retry(): void;
   /** Called when notices may have been lost, and are heard again. */
   onRestored(restored: () => void): void;
 }
 
 export function createNotices({ feed, keys }: { feed: ShardedFeed; keys: Keys }): Notices {
-  /** Boards that could not be listened to, the store being away. */
-  const unheard = new Map<string, () => void>();
+  const wanted = new Map<string, () => void>();
+  const unheard = new Set<string>();
 
-  function listen(board: string, touched: () => void): void {
+  function hear(board: string, touched: () => void): void {
     unheard.delete(board);
-    feed.follow(keys.boardTouched(board), touched).catch(() => void unheard.set(board, touched));
+    feed.follow(keys.boardTouched(board), touched).catch(() => wanted.has(board) && unheard.add(board));
   }
 
   return {
-    listen,
+    listen(board, touched) {
+      wanted.set(board, touched);
+      hear(board, touched);
+    },
     unlisten(board) {
+      wanted.delete(board);
       unheard.delete(board);
       feed.unfollow(keys.boardTouched(board));
     },
-    onRestored(restored) {
-      feed.onRestored(() => {
-        for (const [board, touched] of unheard) listen(board, touched);
-        restored();
-      });
+    retry() {
+      for (const board of unheard) hear(board, wanted.get(board) as () => void);
     },
+    onRestored: (restored) => feed.onRestored(restored),
   };
 }

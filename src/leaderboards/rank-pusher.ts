@@ -29,8 +29,8 @@ export class RankPusher {
     if (!this.#known.has(member)) this.#known.set(member, undefined);
   }
 
-  keepOnly(members: ReadonlySet<string>): void {
-    for (const member of this.#known.keys()) if (!members.has(member)) this.#known.delete(member);
+  unwatch(member: string): void {
+    this.#known.delete(member);
   }
 
   /** True where somebody may stand otherwise than told, now that the board is at `stamp`. */

@@ -6,8 +6,6 @@ import { WatchedBoard, type WatchedBoardDeps } from "./watched-board.ts";
 export interface TickerDeps extends WatchedBoardDeps {
   boards: Boards;
   notices: Notices;
-  /** Channels of a kind with subscribers on this node. */
-  watched: (kind: string) => Iterable<string>;
 }
 
 export interface TickerOptions {
@@ -24,8 +22,8 @@ export class Ticker {
   readonly #deps: TickerDeps;
   readonly #sweepMs: number;
   readonly #watched = new Map<string, WatchedBoard>();
-  /** Channels whose subscribers came since the last sweep: they may not count as subscribed yet. */
-  #newcomers = new Set<string>();
+  /** Subscribers on this node, by channel of a board or a rank. */
+  readonly #subscribers = new Map<string, number>();
   #cancelSweep: Cancel | undefined;
   #isStopped = false;
 
@@ -47,14 +45,22 @@ export class Ticker {
     await Promise.all(closed);
   }
 
-  /** Somebody on this node subscribes to a channel of any kind. */
-  watch(channel: string): void {
+  /** Somebody on this node subscribed to a channel, of any kind. Each ends with an `unsubscribed`. */
+  subscribed(channel: string): void {
     const subject = subjectOf(channel);
     if (subject === undefined || this.#isStopped) return;
-    this.#newcomers.add(channel);
+    this.#subscribers.set(channel, (this.#subscribers.get(channel) ?? 0) + 1);
     const watched = this.#open(subject.board);
-    if (subject.member !== undefined) watched?.ranks.watch(subject.member);
+    watched?.watch(channel, subject.member);
     watched?.touch();
+  }
+
+  unsubscribed(channel: string): void {
+    const left = (this.#subscribers.get(channel) ?? 0) - 1;
+    if (left > 0) return void this.#subscribers.set(channel, left);
+    const subject = subjectOf(channel);
+    if (!this.#subscribers.delete(channel) || subject === undefined) return;
+    this.#watched.get(subject.board)?.unwatch(channel, subject.member);
   }
 
   #open(name: string): WatchedBoard | undefined {
@@ -68,33 +74,11 @@ export class Ticker {
   }
 
   #sweep(): void {
-    if (this.#isStopped) return;
-    const members = this.#wanted();
+    this.#deps.notices.retry();
     for (const [name, watched] of this.#watched) {
-      const wanted = members.get(name);
-      if (wanted === undefined) this.#close(name, watched);
-      else watched.ranks.keepOnly(wanted);
+      if (watched.isWatched) watched.touch();
+      else this.#close(name, watched);
     }
-    for (const [name, wanted] of members) {
-      const watched = this.#open(name);
-      for (const member of wanted) watched?.ranks.watch(member);
-      watched?.touch();
-    }
-  }
-
-  /** The boards that are watched here, each with the members whose rank is. */
-  #wanted(): Map<string, Set<string>> {
-    const wanted = new Map<string, Set<string>>();
-    const newcomers = this.#newcomers;
-    this.#newcomers = new Set();
-    for (const channel of [...this.#deps.watched("leaderboard"), ...this.#deps.watched("rank"), ...newcomers]) {
-      const { board, member } = subjectOf(channel) ?? {};
-      if (board === undefined) continue;
-      const members = wanted.get(board) ?? new Set();
-      wanted.set(board, members);
-      if (member !== undefined) members.add(member);
-    }
-    return wanted;
   }
 
   #close(name: string, watched: WatchedBoard): void {

@@ -20,9 +20,11 @@ const againMs = 500;
  * there is not. It is woken by `touch`; touching it too often is harmless.
  */
 export class WatchedBoard {
-  readonly ranks: RankPusher;
   readonly #board: Board;
   readonly #deps: WatchedBoardDeps;
+  readonly #ranks: RankPusher;
+  /** Its own and those of members' ranks that somebody here is subscribed to. */
+  readonly #channels = new Set<string>();
   #plan: Cancel | undefined;
   #running: Promise<void> | undefined;
   #isTouchedAgain = false;
@@ -34,7 +36,22 @@ export class WatchedBoard {
   constructor(board: Board, deps: WatchedBoardDeps) {
     this.#board = board;
     this.#deps = deps;
-    this.ranks = new RankPusher(board, deps.ranks);
+    this.#ranks = new RankPusher(board, deps.ranks);
+  }
+
+  get isWatched(): boolean {
+    return this.#channels.size > 0;
+  }
+
+  /** `member` where the channel is that of a rank. */
+  watch(channel: string, member?: string): void {
+    this.#channels.add(channel);
+    if (member !== undefined) this.#ranks.watch(member);
+  }
+
+  unwatch(channel: string, member?: string): void {
+    this.#channels.delete(channel);
+    if (member !== undefined) this.#ranks.unwatch(member);
   }
 
   /** The board may have changed. Where a tick is planned it will see; where one is running another follows. */
@@ -70,17 +87,17 @@ export class WatchedBoard {
     const { stamp, waitMs } = await this.#deps.tick(this.#board);
     const ranksWaitMs = await this.#pushRanks(stamp);
     this.#isFailing = false;
-    if (waitMs === undefined || this.ranks.isIdle) return waitMs ?? ranksWaitMs;
+    if (waitMs === undefined || this.#ranks.isIdle) return waitMs ?? ranksWaitMs;
     // Another node may be the one that ticks; the ranks of members watched here are this node's own to look after.
     return Math.min(waitMs, ranksWaitMs ?? this.#board.tickMs);
   }
 
   async #pushRanks(stamp: string): Promise<number | undefined> {
-    if (this.ranks.isBehind(stamp) && this.#untilRanks() <= 0) {
+    if (this.#ranks.isBehind(stamp) && this.#untilRanks() <= 0) {
       this.#nextRanksAt = this.#deps.clock.monotonic() + this.#board.tickMs;
-      await this.ranks.push(stamp);
+      await this.#ranks.push(stamp);
     }
-    return this.ranks.isBehind(stamp) ? Math.max(this.#untilRanks(), 1) : undefined;
+    return this.#ranks.isBehind(stamp) ? Math.max(this.#untilRanks(), 1) : undefined;
   }
 
   #untilRanks(): number {

@@ -11,7 +11,7 @@ import { createKeys, type Keys } from "../../src/redis/keys.ts";
 import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { reader, recordingSubscriber, startChannelsNode, type ChannelsNode } from "../support/nodes.ts";
-import { freshPrefix, quietLog } from "../support/world.ts";
+import { eventually, freshPrefix, quietLog } from "../support/world.ts";
 
 export interface BoardNode extends ChannelsNode {
   leaderboards: Leaderboards;
@@ -38,14 +38,15 @@ export async function startBoardNode(options: BoardNodeOptions = {}): Promise<Bo
   const node = await startChannelsNode({ prefix, snapshots, ...address });
   const keys = createKeys(prefix);
   const commands = node.redis.connection("commands");
+  const feed = createShardedFeed({ subscriber: node.redis.connection("subscriber"), clock: systemClock });
+  await eventually(() => feed.follow(`${prefix}:started`, () => undefined));
   const leaderboards = createLeaderboards(
     {
       commands,
       isCluster: node.redis.isCluster,
-      feed: createShardedFeed({ subscriber: node.redis.connection("subscriber"), clock: systemClock }),
+      feed,
       keys,
       kinds: createKinds({}),
-      watched: (kind) => node.channels.watched(kind),
       clock: systemClock,
       log: quietLog,
       ...(calendar === undefined ? {} : { calendarOf: () => calendar }),
@@ -86,7 +87,6 @@ export async function startBoards(
       feed,
       isCluster: false,
       kinds: createKinds({}),
-      watched: () => [],
       clock,
       log: quietLog,
     },

@@ -26,11 +26,13 @@ const leaderboards = createLeaderboards(
     feed: createShardedFeed({ subscriber, clock: systemClock }),
     keys: createKeys(prefix),
     kinds: createKinds({}),
-    watched: (kind) => (kind === "leaderboard" ? Object.keys(boards).map((board) => `leaderboard:${board}`) : []),
     clock: systemClock,
     log,
   },
   { boards, sweepMs: 100 },
 );
 await leaderboards.start?.();
+for (const board of Object.keys(boards)) {
+  leaderboards.onSubscription({ channel: `leaderboard:${board}`, isSubscribed: true });
+}
 process.stdout.write("ticking\n");
