@@ -4,6 +4,7 @@ import { maskSecrets } from "../config/masking.ts";
 import { ConfigError } from "../config/problems.ts";
 import { version } from "../runtime/version.ts";
 import { mintToken, publish, RefusedCall, type PublishOptions, type TokenOptions } from "./backend-calls.ts";
+import { listDeadLetters, removeDeadLetters, replayDeadLetters, type ListOptions } from "./dead-letters.ts";
 import { exitCodes, type Host } from "./host.ts";
 
 const exitCodeHelp = `
@@ -54,6 +55,7 @@ function createProgram(host: Host, finish: (code: number) => void): Command {
   addStart(program, host, finish);
   addToken(program, host);
   addPublish(program, host);
+  addDeadLetters(program, host);
   addConfig(program, host);
   return program;
 }
@@ -85,6 +87,31 @@ function addPublish(program: Command, host: Host): void {
     .action(async (channel: string, event: string, json: string, options: PublishOptions) =>
       host.print(await publish(host.env, { channel, event, json }, options)),
     );
+}
+
+function addDeadLetters(program: Command, host: Host): void {
+  const letters = program
+    .command("dead-letters")
+    .description("what backends asked through Redis and could not be done (uses REDIS_URL and KEY_PREFIX)");
+  letters
+    .command("list", { isDefault: true })
+    .description("print the oldest, with the reason")
+    .option("--after <id>", "those behind this one")
+    .option("--limit <count>", "at most so many (default: 100)", wholeNumber)
+    .option("--json", "print them as JSON")
+    .action(async (options: ListOptions) => host.print(await listDeadLetters(host.env, options)));
+  letters
+    .command("replay [ids...]")
+    .description("hand them in again, and take them out")
+    .option("--all", "all there are")
+    .action(async (ids: string[], { all }: { all?: boolean }) => {
+      if ((all === true) === ids.length > 0) throw new InvalidArgumentError("Name letters, or say --all.");
+      host.print(await replayDeadLetters(host.env, ids));
+    });
+  letters
+    .command("remove <ids...>")
+    .description("throw them away")
+    .action(async (ids: string[]) => host.print(await removeDeadLetters(host.env, ids)));
 }
 
 function addTarget(command: Command): Command {

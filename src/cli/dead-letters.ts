@@ -1,0 +1,65 @@
+import { loadConfig } from "../config.ts";
+import type { Environment } from "../config/environment.ts";
+import { createDeadLetterStore, type KeptLetter } from "../publishing/dead-letters-store.ts";
+import { createDeadLetters, type DeadLetterOutcome, type DeadLetters } from "../publishing/dead-letters.ts";
+import { createRedisConnections } from "../redis/connections.ts";
+import { createKeys } from "../redis/keys.ts";
+import { createLogger } from "../runtime/logger.ts";
+
+export interface ListOptions {
+  after?: string;
+  limit?: number;
+  json?: boolean;
+}
+
+/** Milliseconds Redis may take to answer. */
+const patienceMs = 5_000;
+
+/** The oldest letters, one a line, or as JSON. */
+export function listDeadLetters(env: Environment, { after, limit, json }: ListOptions): Promise<string> {
+  return withLetters(env, async (letters) => {
+    const page = await letters.list({ after, limit });
+    if (json === true) return JSON.stringify(page, null, 2);
+    if (page.length === 0) return after === undefined ? "There are no dead letters." : "No more dead letters.";
+    return [...page.map(toLine), `${await letters.count()} in all.`].join("\n");
+  });
+}
+
+/** Hands letters in again: those named, or all there are. */
+export function replayDeadLetters(env: Environment, ids: readonly string[]): Promise<string> {
+  return withLetters(env, async (letters) => {
+    const outcome = await (ids.length === 0 ? letters.replayAll() : letters.replay(ids));
+    return toSentence(outcome, "handed in again");
+  });
+}
+
+export function removeDeadLetters(env: Environment, ids: readonly string[]): Promise<string> {
+  return withLetters(env, async (letters) => toSentence(await letters.remove(ids), "removed"));
+}
+
+async function withLetters(env: Environment, act: (letters: DeadLetters) => Promise<string>): Promise<string> {
+  const { redis: address, keyPrefix, nodeId } = loadConfig(env);
+  if (address === undefined) throw new Error("dead letters are kept in Redis: set REDIS_URL to the gateway's");
+  const redis = createRedisConnections({ address, nodeId, log: createLogger({ level: "silent" }) });
+  try {
+    await redis.ready(patienceMs);
+    const store = { commands: redis.connection("commands"), keys: createKeys(keyPrefix) };
+    return await act(createDeadLetters(createDeadLetterStore(store)));
+  } finally {
+    await redis.close();
+  }
+}
+
+function toLine({ id, at, code, reason, tries, command }: KeptLetter): string {
+  return [id, new Date(at).toISOString(), code, `${tries} tries`, reason, command].map(oneLine).join("  ");
+}
+
+/** A stranger's text must not forge a line of its own, nor speak to the terminal. */
+// oxlint-disable-next-line no-control-regex
+const oneLine = (text: string): string =>
+  text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, " ").slice(0, 400);
+
+function toSentence({ done, missing }: DeadLetterOutcome, what: string): string {
+  const lost = missing.length === 0 ? "" : ` Not there: ${missing.join(", ")}.`;
+  return `${done.length} ${what}.${lost}`;
+}
