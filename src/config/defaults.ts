@@ -29,5 +29,6 @@ export const developmentFile = {
     chat: { subscribe: "public", publish: "public", presence: true },
     news: { subscribe: "public", publish: "none" },
   },
-  leaderboards: { "*": {} },
+  // A board for the demo: every score is points on top, and users may bring their own.
+  leaderboards: { "*": {}, race: { mode: "increment", clientWrites: true } },
 };
