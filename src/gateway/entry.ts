@@ -36,11 +36,13 @@ export function createDemoLogin(config: Config, { tokens, sessions }: Entry): De
   const canSign = config.tokens.source.type === "secret";
   if (config.isProduction || !canSign) return undefined;
   const isDevelopmentKey = config.apiKeys.some(({ secret }) => secret === developmentApiKey.secret);
+  const { capacity, refillPerSecond, costs } = config.limits.messages;
+  const messages = { capacity, refillPerSecond, costs };
   return async (name) => {
     const { session } = await sessions.create({ userId: name });
     const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
     if (issued === undefined) throw new Error("the configured secret did not sign");
     const apiKey = isDevelopmentKey ? developmentApiKey.secret : undefined;
-    return { sessionId: session.sessionId, token: issued.token, expiresAt: issued.expiresAt, apiKey };
+    return { sessionId: session.sessionId, token: issued.token, expiresAt: issued.expiresAt, apiKey, messages };
   };
 }

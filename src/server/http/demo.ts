@@ -14,6 +14,8 @@ export interface DemoLogin {
   expiresAt: number;
   /** The development API key, so that the page can show how a backend publishes. */
   apiKey?: string | undefined;
+  /** The user's bucket of messages, so that the page can draw it. */
+  messages?: { capacity: number; refillPerSecond: number; costs: Readonly<Record<string, number | undefined>> };
 }
 
 export interface Demo {
