@@ -104,8 +104,8 @@ function addDeadLetters(program: Command, host: Host): void {
     .command("replay [ids...]")
     .description("hand them in again, and take them out")
     .option("--all", "all there are")
-    .action(async (ids: string[], { all }: { all?: boolean }) => {
-      if ((all === true) === ids.length > 0) throw new InvalidArgumentError("Name letters, or say --all.");
+    .action(async (ids: string[], { all }: { all?: boolean }, command: Command) => {
+      if ((all === true) === ids.length > 0) command.error("error: name letters, or say --all");
       host.print(await replayDeadLetters(host.env, ids));
     });
   letters

@@ -28,7 +28,7 @@ describe("the command line, run for real", () => {
     ["an option it does not have", ["start", "--port", "80"], "unknown option '--port'"],
     ["a word too many", ["config", "all"], "too many arguments"],
     ["a word too few", ["publish", "chat:1"], "missing required argument 'event'"],
-    ["a replay of nothing", ["dead-letters", "replay"], "Name letters, or say --all."],
+    ["a replay of nothing", ["dead-letters", "replay"], "name letters, or say --all"],
     ["a number that is none", ["token", "alice", "--ttl", "1h"], "must be a whole number"],
   ])("refuses %s with exit code 64", async (_, words, complaint) => {
     const { code, out, err } = await tidegate(words);
