@@ -21,14 +21,11 @@ export interface CensusStore {
   write(node: string, subscribers: Subscribers): Promise<void>;
   /** In order of the names' bytes. */
   page(node: string, range: ChannelRange): Promise<Subscribers>;
-  /** False where there is nothing. */
-  renew(node: string): Promise<boolean>;
   forget(node: string): Promise<void>;
 }
 
-const ttlSeconds = 2 * 86_400;
-/** How often `renew` is to be called. */
-export const renewCensusEveryMs = (ttlSeconds / 8) * 1_000;
+/** Seconds that what a node wrote is kept without being written again. */
+export const censusTtlSeconds = 2 * 86_400;
 
 export function createCensusStore({ commands, keys }: { commands: RedisClient; keys: Keys }): CensusStore {
   const writeScript = loadScript(commands, new URL("./write-channels.lua", import.meta.url));
@@ -37,7 +34,7 @@ export function createCensusStore({ commands, keys }: { commands: RedisClient; k
 
   return {
     async write(node, subscribers) {
-      await writeScript.run(keysOf(node), [ttlSeconds, ...[...subscribers].flat()]);
+      await writeScript.run(keysOf(node), [censusTtlSeconds, ...[...subscribers].flat()]);
     },
 
     async page(node, { prefix, after, limit }) {
@@ -45,11 +42,6 @@ export function createCensusStore({ commands, keys }: { commands: RedisClient; k
       const subscribers = new Map<string, number>();
       for (let i = 0; i + 1 < flat.length; i += 2) subscribers.set(flat[i] as string, Number(flat[i + 1]));
       return subscribers;
-    },
-
-    async renew(node) {
-      const renewed = await Promise.all(keysOf(node).map((key) => commands.expire(key, ttlSeconds)));
-      return renewed.every((isThere) => isThere === 1);
     },
 
     async forget(node) {
@@ -60,7 +52,7 @@ export function createCensusStore({ commands, keys }: { commands: RedisClient; k
 
 /** Names are compared byte by byte, as Redis does. */
 function lowerEnd(prefix: string, after: string | undefined): string {
-  const isBeyond = after !== undefined && Buffer.compare(Buffer.from(after), Buffer.from(prefix)) > 0;
+  const isBeyond = after !== undefined && Buffer.compare(Buffer.from(after), Buffer.from(prefix)) >= 0;
   return isBeyond ? `(${after}` : `[${prefix}`;
 }
 

@@ -1,7 +1,7 @@
 import type { Roll } from "../cluster/roll.ts";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { renewCensusEveryMs, type CensusStore, type Subscribers } from "./census-store.ts";
+import { censusTtlSeconds, type CensusStore, type Subscribers } from "./census-store.ts";
 import { Rounds } from "./rounds.ts";
 
 export interface CensusDeps {
@@ -33,6 +33,8 @@ const paceMs = 50;
 /** For a round that has begun to reach the store. */
 const slackMs = 10;
 const channelsAtOnce = 500;
+/** Due where all channels are; no channel is called so. */
+const everything = "";
 
 /** How many subscribers each channel has, on all nodes: counted here, written by each node for itself. */
 export class Census {
@@ -40,6 +42,7 @@ export class Census {
   readonly #counts = new Map<string, number>();
   readonly #rounds: Rounds;
   #writtenAs: string | undefined;
+  #mustSayAll = false;
   #cancelRenewal: Cancel | undefined;
 
   constructor(deps: CensusDeps) {
@@ -49,7 +52,7 @@ export class Census {
   }
 
   start(): void {
-    this.#cancelRenewal = this.#deps.clock.every(renewCensusEveryMs, () => void this.#renew());
+    this.#cancelRenewal = this.#deps.clock.every((censusTtlSeconds / 8) * 1_000, () => this.sayAll());
   }
 
   async stop(): Promise<void> {
@@ -68,7 +71,8 @@ export class Census {
 
   /** Everything must be written again: the store may have lost some of it, or this node has another name. */
   sayAll(): void {
-    for (const channel of this.#counts.keys()) this.#rounds.add(channel);
+    this.#mustSayAll = true;
+    this.#rounds.add(everything);
   }
 
   /** A node is dead. */
@@ -88,18 +92,31 @@ export class Census {
 
   async #write(channels: readonly string[]): Promise<void> {
     const node = this.#deps.incarnation();
-    const former = this.#writtenAs;
-    await this.#deps.store.write(node, new Map(channels.map((channel) => [channel, this.#counts.get(channel) ?? 0])));
-    this.#writtenAs = node;
-    if (former !== undefined && former !== node) await this.#deps.store.forget(former);
+    if (this.#mustSayAll || this.#writtenAs !== node) return this.#writeAll(node);
+    await this.#deps.store.write(node, this.#countsOf(channels));
   }
 
-  async #renew(): Promise<void> {
-    const isThere = await this.#deps.store.renew(this.#deps.incarnation()).catch((error: unknown) => {
-      this.#deps.log.warn({ reason: String(error) }, "counts of subscribers not renewed");
-      return false;
-    });
-    if (!isThere) this.sayAll();
+  /** Commands of one connection are done in their order: the list is short for no longer than it takes to fill it. */
+  async #writeAll(node: string): Promise<void> {
+    const { store } = this.#deps;
+    const former = new Set([node, this.#writtenAs ?? node]);
+    const channels = [...this.#counts.keys()];
+    this.#mustSayAll = false;
+    try {
+      const written = [...former].map((name) => store.forget(name));
+      for (let start = 0; start < channels.length; start += channelsAtOnce) {
+        written.push(store.write(node, this.#countsOf(channels.slice(start, start + channelsAtOnce))));
+      }
+      await Promise.all(written);
+      this.#writtenAs = node;
+    } catch (error) {
+      this.#mustSayAll = true;
+      throw error;
+    }
+  }
+
+  #countsOf(channels: readonly string[]): Subscribers {
+    return new Map(channels.map((channel) => [channel, this.#counts.get(channel) ?? 0]));
   }
 }
 

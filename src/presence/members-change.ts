@@ -20,6 +20,8 @@ export interface MembersChange extends MembersWrite {
 /** A channel's members by node, at a revision; 0 where it has none. */
 export interface Membership {
   revision: number;
+  /** The revision before the first; another one where the store has forgotten the channel in between. */
+  since: number;
   nodes: ReadonlyMap<string, Counts>;
 }
 

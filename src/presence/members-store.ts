@@ -66,10 +66,10 @@ export function createMembersStore({ commands, keys }: { commands: RedisClient; 
 }
 
 function toMembership(reply: ScriptReply): Membership {
-  const [revision, ...flat] = reply as [string, ...(string | string[])[]];
+  const [revision, since, ...flat] = reply as [string, string, ...(string | string[])[]];
   const nodes = new Map<string, Counts>();
   for (let i = 0; i + 1 < flat.length; i += 2) nodes.set(flat[i] as string, toCounts(flat[i + 1] as string[]));
-  return { revision: Number(revision), nodes };
+  return { revision: Number(revision), since: Number(since), nodes };
 }
 
 function toCounts(flat: readonly string[]): Counts {

@@ -22,6 +22,7 @@ export interface MembersDiff {
  */
 export class Mirror {
   #revision = 0;
+  #since = 0;
   readonly #nodes = new Map<string, Map<string, number>>();
   readonly #totals = new Map<string, number>();
   /** Totals as they were last told, of users who changed since. */
@@ -47,17 +48,24 @@ export class Mirror {
   }
 
   /** Takes in the next change. */
-  apply({ revision, node, counts, isWhole, former }: MembersChange): void {
+  apply({ revision, before, node, counts, isWhole, former }: MembersChange): void {
     if (former !== undefined) this.drop(former);
     if (isWhole) this.#replaceNode(node, counts);
     else for (const [user, connections] of counts) this.#set(node, user, connections);
+    if (before === 0) this.#since = revision - 1;
     this.#revision = revision;
   }
 
+  /** The store has forgotten members that are known here: what it holds now is yet to become whole. */
+  isForgottenBy({ since }: Membership): boolean {
+    return this.count > 0 && since !== this.#since;
+  }
+
   /** Takes what was read in place of all that is known. */
-  replace({ revision, nodes }: Membership): void {
+  replace({ revision, since, nodes }: Membership): void {
     for (const node of this.#nodes.keys()) if (!nodes.has(node)) this.drop(node);
     for (const [node, counts] of nodes) this.#replaceNode(node, counts);
+    this.#since = since;
     this.#revision = revision;
   }
 

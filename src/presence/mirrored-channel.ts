@@ -2,7 +2,7 @@ import type { Keys } from "../redis/keys.ts";
 import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { parseChange, type MembersChange } from "./members-change.ts";
+import { parseChange, type Membership, type MembersChange } from "./members-change.ts";
 import type { MembersStore } from "./members-store.ts";
 import { Mirror } from "./mirror.ts";
 
@@ -31,6 +31,8 @@ interface Awaited {
 const retryMs = 500;
 /** Longest wait for a change that another has seen; then the channel is read again. */
 const reachTimeoutMs = 250;
+/** Milliseconds until every node has said its members again to a store that lost them. */
+const forgottenPatienceMs = 2_000;
 /** Most changes that wait for a reading; what comes on top is dropped, and found missing. */
 const mostWaiting = 1_000;
 
@@ -120,18 +122,27 @@ export class MirroredChannel {
   }
 
   async #readOnce(): Promise<void> {
-    const { store, feed, roll } = this.#deps;
+    const { feed, roll } = this.#deps;
     if (!this.#isFollowed) await feed.follow(this.#feedKey, (message) => this.#hear(message));
     this.#isFollowed = true;
-    const { revision, nodes } = await store.read(this.name);
+    const { nodes, ...read } = await this.#readWhole();
     const dead = await roll.deadAmong([...nodes.keys()]);
     for (const node of dead) this.#bury(node);
-    this.mirror.replace({ revision, nodes: new Map([...nodes].filter(([node]) => !dead.includes(node))) });
+    this.mirror.replace({ ...read, nodes: new Map([...nodes].filter(([node]) => !dead.includes(node))) });
     if (!this.#wasRead) this.mirror.forgetDiff();
     this.#wasRead = true;
     this.#isTrue = true;
     for (const change of this.#waiting.splice(0)) this.#take(change);
     this.#moved();
+  }
+
+  /** Nobody is told that all have left where only the store has lost them. */
+  async #readWhole(): Promise<Membership> {
+    const { store, clock } = this.#deps;
+    const membership = await store.read(this.name);
+    if (!this.mirror.isForgottenBy(membership)) return membership;
+    await sleep(clock, forgottenPatienceMs);
+    return store.read(this.name);
   }
 
   #bury(node: string): void {

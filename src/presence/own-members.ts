@@ -25,11 +25,15 @@ interface Standing {
   /** Of the last write. */
   revision: number;
   writing: Promise<void> | undefined;
+  /** There was nothing to say at the last sweep. */
+  wasIdle: boolean;
 }
 
 const paceMs = 10;
 const channelsAtOnce = 200;
 const renewEveryMs = (membersTtlSeconds / 8) * 1_000;
+/** So long it is known that nobody is left: a store that lost its last seconds is told so again. */
+const sweepEveryMs = 60_000;
 
 /**
  * What this node says of its own members: counts kept here, written to the store a moment after they change, one write
@@ -39,7 +43,7 @@ export class OwnMembers {
   readonly #deps: OwnMembersDeps;
   readonly #standings = new Map<string, Standing>();
   readonly #rounds: Rounds;
-  #cancelRenewal: Cancel | undefined;
+  #cancels: Cancel[] = [];
 
   constructor(deps: OwnMembersDeps) {
     this.#deps = deps;
@@ -50,11 +54,15 @@ export class OwnMembers {
   }
 
   start(): void {
-    this.#cancelRenewal = this.#deps.clock.every(renewEveryMs, () => void this.#renew());
+    const { clock } = this.#deps;
+    this.#cancels = [
+      clock.every(renewEveryMs, () => void this.#renew()),
+      clock.every(sweepEveryMs, () => this.#sweep()),
+    ];
   }
 
   stop(): Promise<void> {
-    this.#cancelRenewal?.();
+    for (const cancel of this.#cancels) cancel();
     return this.#rounds.stop();
   }
 
@@ -65,6 +73,7 @@ export class OwnMembers {
     if (count === 0) standing.counts.delete(user);
     else standing.counts.set(user, count);
     standing.unsaid.add(user);
+    standing.wasIdle = false;
     this.#rounds.add(channel);
   }
 
@@ -98,7 +107,6 @@ export class OwnMembers {
   #write(channel: string, standing: Standing): Promise<void> {
     standing.writing ??= this.#say(channel, standing).finally(() => {
       standing.writing = undefined;
-      if (standing.counts.size === 0 && !isUnsaid(standing)) this.#standings.delete(channel);
     });
     return standing.writing;
   }
@@ -121,8 +129,16 @@ export class OwnMembers {
     }
   }
 
+  #sweep(): void {
+    for (const [channel, standing] of this.#standings) {
+      const isIdle = standing.counts.size === 0 && standing.writing === undefined && !isUnsaid(standing);
+      if (isIdle && standing.wasIdle) this.#standings.delete(channel);
+      standing.wasIdle = isIdle;
+    }
+  }
+
   async #renew(): Promise<void> {
-    const standings = [...this.#standings];
+    const standings = [...this.#standings].filter(([, { counts }]) => counts.size > 0);
     for (let start = 0; start < standings.length; start += channelsAtOnce) {
       const slice = standings.slice(start, start + channelsAtOnce);
       await Promise.all(slice.map(([channel, standing]) => this.#renewOne(channel, standing)));
@@ -147,6 +163,7 @@ const nothingSaid = (): Standing => ({
   saidAs: undefined,
   revision: 0,
   writing: undefined,
+  wasIdle: false,
 });
 
 const isUnsaid = ({ unsaid, mustSayAll }: Standing): boolean => mustSayAll || unsaid.size > 0;

@@ -25,6 +25,8 @@ interface Seat {
   /** What the store holds, as far as is known. */
   stored: number | undefined;
   storedAs: string | undefined;
+  /** There was nothing to say at the last sweep. */
+  wasIdle: boolean;
 }
 
 const paceMs = 50;
@@ -32,6 +34,8 @@ const sessionsAtOnce = 200;
 /** Milliseconds a handshake waits for a node that has just thawed. */
 const patienceMs = 1_000;
 const renewEveryMs = (seatsTtlSeconds / 8) * 1_000;
+/** So long it is known that none is held: a store that lost its last seconds is told so again. */
+const sweepEveryMs = 60_000;
 
 /**
  * Connections per user, over all nodes. A handshake takes a seat before it is accepted and whoever took one releases it
@@ -43,7 +47,7 @@ export class Seats {
   readonly #most: number;
   readonly #seats = new Map<string, Seat>();
   readonly #rounds: Rounds;
-  #cancelRenewal: Cancel | undefined;
+  #cancels: Cancel[] = [];
 
   constructor(deps: SeatsDeps, { connectionsPerUser }: { connectionsPerUser: number }) {
     this.#deps = deps;
@@ -56,11 +60,12 @@ export class Seats {
   }
 
   start(): void {
-    this.#cancelRenewal = this.#deps.clock.every(renewEveryMs, () => this.sayAll());
+    const { clock } = this.#deps;
+    this.#cancels = [clock.every(renewEveryMs, () => this.sayAll()), clock.every(sweepEveryMs, () => this.#sweep())];
   }
 
   stop(): Promise<void> {
-    this.#cancelRenewal?.();
+    for (const cancel of this.#cancels) cancel();
     return this.#rounds.stop();
   }
 
@@ -68,6 +73,7 @@ export class Seats {
   async take(sessionId: string): Promise<void> {
     const seat = this.#seatOf(sessionId);
     seat.asking += 1;
+    seat.wasIdle = false;
     try {
       if (!this.#deps.fence.isOpen) await this.#thaw();
       await this.#takeOne(sessionId, seat);
@@ -111,7 +117,7 @@ export class Seats {
   #seatOf(sessionId: string): Seat {
     const known = this.#seats.get(sessionId);
     if (known !== undefined) return known;
-    const seat = { held: 0, asking: 0, stored: undefined, storedAs: undefined };
+    const seat = { held: 0, asking: 0, stored: undefined, storedAs: undefined, wasIdle: false };
     this.#seats.set(sessionId, seat);
     return seat;
   }
@@ -151,12 +157,18 @@ export class Seats {
   /** Says what is held, where the store knows otherwise and nobody is asking. */
   async #settle(sessionId: string): Promise<void> {
     const seat = this.#seats.get(sessionId);
-    if (seat === undefined || seat.asking > 0) return;
-    if (seat.stored !== seat.held) await this.#ask(sessionId, seat);
-    if (seat.held === 0 && seat.asking === 0 && seat.stored === 0) this.#seats.delete(sessionId);
+    if (seat !== undefined && seat.asking === 0 && seat.stored !== seat.held) await this.#ask(sessionId, seat);
   }
 
   #settleLater(sessionId: string, seat: Seat): void {
-    if (seat.asking === 0 && (seat.stored !== seat.held || seat.held === 0)) this.#rounds.add(sessionId);
+    if (seat.asking === 0 && seat.stored !== seat.held) this.#rounds.add(sessionId);
+  }
+
+  #sweep(): void {
+    for (const [sessionId, seat] of this.#seats) {
+      const isIdle = seat.held === 0 && seat.asking === 0 && seat.stored === 0;
+      if (isIdle && seat.wasIdle) this.#seats.delete(sessionId);
+      seat.wasIdle = isIdle;
+    }
   }
 }

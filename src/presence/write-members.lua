@@ -1,8 +1,8 @@
 -- Writes how often users stand in a channel through one node, and tells the nodes that watch the channel. Counts are
 -- absolute, so a repeat is harmless.
 --
--- KEYS  1 nodes of the channel (hash node -> key of its members, '' -> revision)  2 members through this node (hash)
---       3 feed (sharded pub/sub)  4 members under the node's former name, where there is one
+-- KEYS  1 nodes of the channel (hash node -> key of its members, '' -> revision, 'since' -> the one it began with)
+--       2 members through this node (hash)  3 feed (sharded pub/sub)  4 members under the node's former name, if any
 -- ARGV  1 node  2 its former name, '' for none  3 '1' where what follows takes the place of all that stood here
 --       4 TTL (s)  5 TTL (s) where nobody is left  6 the change as the feed tells it  7.. user, count, user, count, ...
 -- Returns the revision. The first is the time in microseconds: a channel that was forgotten and comes back goes on
@@ -25,10 +25,11 @@ else redis.call('HDEL', nodes, node) end
 local before = redis.call('HGET', nodes, '') or '0'
 if before == '0' then
   local time = redis.call('TIME')
-  redis.call('HSET', nodes, '', time[1] .. string.format('%06d', time[2]))
+  local since = time[1] .. string.format('%06d', time[2])
+  redis.call('HSET', nodes, '', since, 'since', since)
 end
 local revision = redis.call('HINCRBY', nodes, '', 1)
 local revisionText = string.format('%.0f', revision)
-redis.call('EXPIRE', nodes, redis.call('HLEN', nodes) == 1 and emptyTtl or ttl)
+redis.call('EXPIRE', nodes, redis.call('HLEN', nodes) == 2 and emptyTtl or ttl)
 redis.call('SPUBLISH', feed, revisionText .. ':' .. before .. ':' .. change)
 return revisionText

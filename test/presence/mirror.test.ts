@@ -99,13 +99,29 @@ describe("a change has its place", () => {
     { revision: 9_000, before: 0, placement: "gap" },
   ])("$revision after $before, where the mirror is at 5: $placement", ({ revision, before, placement }) => {
     const mirror = new Mirror();
-    mirror.replace({ revision: 5, nodes: new Map() });
+    mirror.replace({ revision: 5, since: 1, nodes: new Map() });
 
     expect(mirror.place({ revision, before })).toBe(placement);
   });
 
   test("the first of a channel is next where there was none", () => {
     expect(new Mirror().place({ revision: 1_700_000_000_000_001, before: 0 })).toBe("next");
+  });
+});
+
+describe("a store that has forgotten", () => {
+  test("is found out where members are known that it does not begin with", () => {
+    const mirror = new Mirror();
+    const read = (since: number) => ({ revision: since + 1, since, nodes: new Map() });
+    expect(mirror.isForgottenBy(read(100))).toBe(false);
+
+    mirror.apply({ ...changeOf(101, "n1", { ada: 1 }), before: 0 });
+    expect(mirror.isForgottenBy(read(100))).toBe(false);
+    expect(mirror.isForgottenBy(read(200))).toBe(true);
+    expect(mirror.isForgottenBy({ revision: 0, since: 0, nodes: new Map() })).toBe(true);
+
+    mirror.apply(changeOf(102, "n1", { ada: 0 }));
+    expect(mirror.isForgottenBy(read(200))).toBe(false);
   });
 });
 
@@ -120,11 +136,11 @@ describe("a diff", () => {
 
   test("begins with what was read first, and then tells what a later reading found", () => {
     const mirror = new Mirror();
-    mirror.replace({ revision: 3, nodes: new Map([["n1", new Map([["ada", 1]])]]) });
+    mirror.replace({ revision: 3, since: 1, nodes: new Map([["n1", new Map([["ada", 1]])]]) });
     mirror.forgetDiff();
     expect(mirror.takeDiff()).toBeUndefined();
 
-    mirror.replace({ revision: 9, nodes: new Map([["n2", new Map([["bob", 2]])]]) });
+    mirror.replace({ revision: 9, since: 1, nodes: new Map([["n2", new Map([["bob", 2]])]]) });
 
     expect(mirror.takeDiff()).toEqual({
       joined: [{ userId: "bob", connections: 2 }],

@@ -71,7 +71,7 @@ export async function startPresenceNode(options: PresenceNodeOptions): Promise<P
     clock,
     log: quietLog,
     nodeId,
-    onGrown: async () => undefined,
+    onGrown: (pull) => feed.follow(keys.controlFeed(), pull),
     perform: () => 0,
     onDead: (node) => presence.onDead(node),
     onForgotten: () => undefined,

@@ -1,0 +1,145 @@
+import { describe, expect, test } from "vitest";
+import { seeded } from "../support/random.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
+import { startPresenceNode, type PresenceNode } from "./presence-node.ts";
+
+async function startNodes(count: number, connectionsPerUser = 20): Promise<PresenceNode[]> {
+  const prefix = freshPrefix();
+  return Promise.all(Array.from({ length: count }, () => startPresenceNode({ prefix, connectionsPerUser })));
+}
+
+const granted = (outcomes: readonly PromiseSettledResult<void>[]): number =>
+  outcomes.filter(({ status }) => status === "fulfilled").length;
+
+/** What the store holds for a user, over all nodes. */
+async function stored({ commands, keys }: PresenceNode, userTag: string): Promise<number> {
+  const counts = Object.values(await commands.hgetall(keys.userConnections(userTag)));
+  return counts.reduce((sum, count) => sum + Number(count), 0);
+}
+
+describe("connections of a user", () => {
+  test("never exceed the cap, however many ask on however many nodes at once", async () => {
+    const nodes = await startNodes(3);
+    for (let round = 0; round < 10; round++) {
+      const asked = Array.from({ length: 60 }, (_, n) =>
+        nodes[n % 3]!.presence.seats.take(`user${round}.session${n % 5}`),
+      );
+      const outcomes = await Promise.allSettled(asked);
+
+      expect(granted(outcomes)).toBe(20);
+      const refusals = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason.code] : []));
+      expect(new Set(refusals)).toEqual(new Set(["connection_limit"]));
+      await eventually(async () => expect(await stored(nodes[0]!, `user${round}`)).toBe(20));
+    }
+  });
+
+  test("of others do not count", async () => {
+    const [node] = (await startNodes(1, 2)) as [PresenceNode];
+    await Promise.all(["ada.1", "ada.2", "bob.1", "bob.2"].map((id) => node.presence.seats.take(id)));
+
+    await expect(node.presence.seats.take("ada.1")).rejects.toMatchObject({ code: "connection_limit" });
+  });
+
+  test("one that ends makes room for another, on any node", async () => {
+    const [first, second] = (await startNodes(2, 1)) as [PresenceNode, PresenceNode];
+    for (let round = 0; round < 5; round++) {
+      await first.presence.seats.take("ada.1");
+      await expect(first.presence.seats.take("ada.2")).rejects.toMatchObject({ code: "connection_limit" });
+      first.presence.seats.release("ada.1");
+      await eventually(async () => expect(await stored(second, "ada")).toBe(0));
+      await second.presence.seats.take("ada.1");
+      second.presence.seats.release("ada.1");
+      await eventually(async () => expect(await stored(second, "ada")).toBe(0));
+    }
+  });
+
+  test("nobody is refused on account of a node that was killed a moment ago", { timeout: 20_000 }, async () => {
+    const [first, second] = (await startNodes(2, 5)) as [PresenceNode, PresenceNode];
+    for (let n = 0; n < 5; n++) await first.presence.seats.take("ada.1");
+
+    first.kill();
+    const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => second.presence.seats.take("ada.1")));
+
+    expect(granted(outcomes)).toBe(5);
+    expect(await stored(second, "ada")).toBe(5);
+    expect(await second.presence.seats.connectionsOf(["ada.1"])).toEqual(new Map([["ada.1", 5]]));
+  });
+
+  test("are kept, and counted, by a node that was away past its lease", { timeout: 20_000 }, async () => {
+    const [first, second] = (await startNodes(2, 3)) as [PresenceNode, PresenceNode];
+    for (const id of ["ada.1", "ada.1", "ada.2"]) await first.presence.seats.take(id);
+    const before = first.control.incarnation;
+
+    first.freeze();
+    await eventually(() => expect(second.control.living).not.toContain(before));
+    first.thaw();
+    await eventually(() => expect(first.control.fence.isOpen).toBe(true));
+
+    await eventually(async () => expect(await stored(second, "ada")).toBe(3));
+    await expect(second.presence.seats.take("ada.3")).rejects.toMatchObject({ code: "connection_limit" });
+  });
+
+  test("are said again to a store that has lost them", { timeout: 20_000 }, async () => {
+    const [first] = (await startNodes(1, 3)) as [PresenceNode];
+    for (const id of ["ada.1", "ada.1", "bob.1"]) await first.presence.seats.take(id);
+    await first.commands.unlink(first.keys.userConnections("ada"), first.keys.userConnections("bob"));
+
+    first.redis.connection("subscriber").disconnect(true);
+
+    await eventually(async () => expect([await stored(first, "ada"), await stored(first, "bob")]).toEqual([2, 1]));
+  });
+
+  test("by session are summed over nodes, the dead left out", { timeout: 20_000 }, async () => {
+    const nodes = await startNodes(3);
+    for (const [index, id] of ["ada.1", "ada.1", "ada.2", "ada.1", "bob.1"].entries()) {
+      await nodes[index % 3]!.presence.seats.take(id);
+    }
+    const asked = ["ada.1", "ada.2", "bob.1", "nobody.1"];
+    for (const node of nodes) {
+      expect([...(await node.presence.seats.connectionsOf(asked)).values()]).toEqual([3, 1, 1, 0]);
+    }
+
+    nodes[0]!.kill();
+
+    await eventually(async () => {
+      expect([...(await nodes[1]!.presence.seats.connectionsOf(asked)).values()]).toEqual([1, 1, 1, 0]);
+    });
+  });
+
+  test.each([1, 2, 3])(
+    "come and go at random on three nodes with cuts, and in the end none is left (seed %i)",
+    { timeout: 30_000 },
+    async (seed) => {
+      const random = seeded(seed);
+      const nodes = await startNodes(3, 4);
+      const held: { node: PresenceNode; sessionId: string }[] = [];
+      const asking: Promise<void>[] = [];
+      const take = async (node: PresenceNode, sessionId: string): Promise<void> => {
+        // Refused, or the store was away.
+        const isGranted = await node.presence.seats.take(sessionId).then(
+          () => true,
+          () => false,
+        );
+        if (!isGranted) return;
+        held.push({ node, sessionId });
+        expect(held.length).toBeLessThanOrEqual(4);
+      };
+      const release = (one: (typeof held)[number]): void => one.node.presence.seats.release(one.sessionId);
+      for (let step = 0; step < 300; step++) {
+        const node = nodes[Math.floor(random() * 3)] as PresenceNode;
+        if (random() < 0.5) asking.push(take(node, `ada.${Math.floor(random() * 3)}`));
+        else for (const one of held.splice(Math.floor(random() * held.length), 1)) release(one);
+        if (random() < 0.03) node.redis.connection("commands").disconnect(true);
+        await new Promise((resolve) => setTimeout(resolve, random() * 4));
+      }
+      await Promise.all(asking);
+      for (const one of held.splice(0)) release(one);
+
+      await eventually(async () => expect(await stored(nodes[0]!, "ada")).toBe(0));
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 12 }, (_, n) => nodes[n % 3]!.presence.seats.take("ada.0")),
+      );
+      expect(granted(outcomes)).toBe(4);
+    },
+  );
+});
