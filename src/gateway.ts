@@ -14,6 +14,7 @@ import { createDoors, createOrders } from "./gateway/backends.ts";
 import { createDemoLogin, createEntry } from "./gateway/entry.ts";
 import { openStore } from "./gateway/store.ts";
 import { createLeaderboards } from "./leaderboards/leaderboards.ts";
+import { createWebhooks, toldOf } from "./gateway/webhooks.ts";
 import { systemClock, type Clock } from "./runtime/clock.ts";
 import { createLifecycle } from "./runtime/lifecycle.ts";
 import type { Logger } from "./runtime/logger.ts";
@@ -82,11 +83,15 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     nodeId,
     onGrown: (pull) => feed.follow(keys.controlFeed(), pull),
     perform: (command) => nodeRevocations.perform(command) + recovery.perform(command),
-    onDead: async (node) => log.warn({ node }, "a node died"),
+    onDead: async (node) => {
+      log.warn({ node }, "a node died");
+      await webhooks?.nodeDied(node);
+    },
     onForgotten: () => log.error({}, "away for longer than control commands are kept"),
   });
   const revocations = createRevocations(control);
 
+  const webhooks = await createWebhooks(config, { store, control, metrics, clock, log });
   // Who may come in, and how much they may do
   const entry = createEntry(config, store, revocations, clock);
   const expiry = createExpiryWatch({ clock, log });
@@ -96,7 +101,13 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   // What flows
   const kinds = createKinds(config.channels);
   const snapshots = new Map<string, TakeSnapshot>();
-  const { orders, deadLetters } = createOrders(config, { store, kinds, clock, log });
+  const { orders, deadLetters } = createOrders(config, {
+    store,
+    kinds,
+    tellStatus: webhooks && ((news) => webhooks.orderStatus(news)),
+    clock,
+    log,
+  });
   const channels: Channels = new Channels(
     {
       kinds,
@@ -138,6 +149,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   snapshots.set("order", orders.takeOrderSnapshot).set("orders", orders.takeOpenOrdersSnapshot);
   channels.onSubscription((change) => leaderboards.onSubscription(change));
   const doors = createDoors(config, {
+  channels.onSubscription(({ channel, isSubscribed }) => webhooks?.subscription({ channel }, isSubscribed));
     ...entry,
     store,
     kinds,
@@ -219,13 +231,13 @@ export async function createGateway(config: Config, { log, clock = systemClock }
         ...createOrderHandlers({ orders }),
       ],
       clientAddress: createClientAddress(config.trustedProxies),
-      onConnect: visits.begin,
-      onDisconnect: visits.end,
+      ...toldOf(visits, webhooks),
       metrics,
       clock,
       log,
     },
     { ...limits, nodeId, allowedOrigins: config.allowedOrigins, maxStrangers: limits.unauthenticatedConnections },
+  if (webhooks !== undefined) lifecycle.add(webhooks);
   );
 
   lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });

@@ -3,7 +3,7 @@ import type { Channels } from "../channels/channels.ts";
 import type { Kinds } from "../channels/kinds.ts";
 import type { Config } from "../config.ts";
 import type { Leaderboards } from "../leaderboards/leaderboards.ts";
-import { Orders } from "../orders/orders.ts";
+import { Orders, type OrdersDeps } from "../orders/orders.ts";
 import { closing } from "../protocol/closings.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import { createDeadLetterStore } from "../publishing/dead-letters-store.ts";
@@ -22,13 +22,17 @@ export interface BackendsDeps {
 }
 
 /** Orders, and where what could not be done to them goes. */
-export function createOrders(config: Config, { store, kinds, clock, log }: BackendsDeps) {
+export function createOrders(
+  config: Config,
+  { store, kinds, tellStatus, clock, log }: BackendsDeps & Pick<OrdersDeps, "tellStatus">,
+) {
   const deadLetters = createDeadLetterStore(store);
   const orders = new Orders(
     {
       ...store,
       historyOf: (channel) => kinds.of(channel).history,
       keepRefused: (refused) => deadLetters.add({ ...refused, tries: 1 }),
+      tellStatus,
       clock,
       log,
     },

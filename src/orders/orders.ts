@@ -28,7 +28,7 @@ import { createOrderStore, type OrderStore, type OrderStoreOptions } from "./ord
 import { createPartyStore, type PartyStore } from "./party-store.ts";
 import { createSignalStore, type SignalStoreOptions } from "./signal-store.ts";
 import { createSignals, type Signals } from "./signals.ts";
-import { createTelling, type KeepRefused, type Telling } from "./telling.ts";
+import { createTelling, type KeepRefused, type Telling, type TellStatus } from "./telling.ts";
 import { createWatch, type Watch } from "./watch.ts";
 
 export interface OrdersOptions extends Partial<OrderStoreOptions>, Partial<SignalStoreOptions> {
@@ -63,6 +63,8 @@ export interface OrdersDeps {
   /** History of a channel, as its kind is configured. */
   historyOf: (channel: string) => HistoryOptions;
   keepRefused: KeepRefused;
+  /** Told of each status that was applied, once or more and in order. */
+  tellStatus?: TellStatus | undefined;
   clock: Clock;
   log: Logger;
 }
@@ -81,7 +83,10 @@ export class Orders implements Service {
   readonly #signals: Signals;
   readonly #watch: Watch;
 
-  constructor({ commands, keys, isCluster, historyOf, keepRefused, clock, log }: OrdersDeps, given: OrdersOptions) {
+  constructor(
+    { commands, keys, isCluster, historyOf, keepRefused, tellStatus, clock, log }: OrdersDeps,
+    given: OrdersOptions,
+  ) {
     const options = { ...defaults, ...given };
     const redis = { commands, keys, targets: createChannelTargets(keys, isCluster, historyOf) };
     const looks = createLookStore(redis);
@@ -92,7 +97,7 @@ export class Orders implements Service {
     };
     this.#store = createOrderStore(redis, options);
     this.#parties = createPartyStore(redis, options);
-    this.#telling = createTelling({ store: this.#store, parties: this.#parties, keepRefused, log });
+    this.#telling = createTelling({ store: this.#store, parties: this.#parties, keepRefused, tellStatus, log });
     this.#changes = createChanges({ store: this.#store, looks, telling: this.#telling, log });
     this.#signals = createSignals({ store: createSignalStore(redis, options), looks, telling: this.#telling });
     this.#watch = createWatch({ looks, lookAfter: (look) => this.#lookAfter(look), clock, log });

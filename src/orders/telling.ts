@@ -17,6 +17,18 @@ export interface RefusedOrderEvent {
 /** Keeps what was refused after its sender had been answered. A repeat of a key is harmless. */
 export type KeepRefused = (refused: RefusedOrderEvent) => Promise<void>;
 
+/** A status, for those beside its parties who want to know of all orders. */
+export interface StatusNews {
+  orderId: string;
+  /** The same whenever this status is told, and no other's. */
+  key: string;
+  /** The event's, as the parties get it. */
+  data: object;
+}
+
+/** Resolves when the news is kept. A repeat of a key is harmless. */
+export type TellStatus = (news: StatusNews) => Promise<void>;
+
 /** Empties outboxes: tells parties of statuses, and the dead letters of what was refused. */
 export interface Telling {
   /**
@@ -32,17 +44,24 @@ export interface TellingDeps {
   store: OrderStore;
   parties: PartyStore;
   keepRefused: KeepRefused;
+  /** Absent: nobody else wants to know. */
+  tellStatus?: TellStatus | undefined;
   log: Logger;
 }
 
-export function createTelling({ store, parties, keepRefused, log }: TellingDeps): Telling {
+export function createTelling({ store, parties, keepRefused, tellStatus, log }: TellingDeps): Telling {
   async function tellParties(users: readonly string[], news: OrderNews): Promise<void> {
     await Promise.all([...new Set(users)].map((userId) => parties.tell(userId, news)));
   }
 
   async function tellItem({ number, item }: NumberedItem): Promise<void> {
-    if (item.kind === "status") await tellParties(Object.values(item.order.parties), toNews(item));
-    else await keepRefused(toRefused(item, number));
+    if (item.kind === "refused") return keepRefused(toRefused(item, number));
+    const { order, entry } = item;
+    const key = JSON.stringify([order.orderId, order.createdAt, number]);
+    await Promise.all([
+      tellParties(Object.values(order.parties), toNews(item)),
+      tellStatus?.({ orderId: order.orderId, key, data: { orderId: order.orderId, ...entry } }),
+    ]);
   }
 
   return {

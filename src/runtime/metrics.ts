@@ -13,6 +13,8 @@ export interface Metrics {
   closings: Counter<"code">;
   commands: Counter<"type" | "outcome">;
   bridged: Counter<"outcome">;
+  webhooks: Counter<"event" | "outcome">;
+  webhooksWaiting: Gauge;
   channelsWatched: Gauge;
   gaps: Counter<"outcome">;
   redisLatency: Histogram<"role">;
@@ -77,6 +79,17 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
       name: "gateway_bridged_total",
       help: "Messages heard by bridges by outcome: stored, live, or the code of the refusal.",
       labelNames: ["outcome"],
+      registers,
+    }),
+    webhooks: new Counter({
+      name: "gateway_webhooks_total",
+      help: "Webhook messages by event and outcome: queued, delivered, retried, dead.",
+      labelNames: ["event", "outcome"],
+      registers,
+    }),
+    webhooksWaiting: new Gauge({
+      name: "gateway_webhooks_waiting",
+      help: "Webhook messages that wait, over all nodes, when this one last looked.",
       registers,
     }),
     channelsWatched: new Gauge({

@@ -1,0 +1,56 @@
+import type { Control } from "../cluster/control.ts";
+import type { Config } from "../config.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+import type { AttendanceHooks } from "../server/socket/attendance.ts";
+import type { Visits } from "../server/visits.ts";
+import type { Webhooks } from "../webhooks/webhooks.ts";
+import type { Store } from "./store.ts";
+
+export interface WebhookParts {
+  store: Store;
+  control: Pick<Control, "incarnation" | "fence">;
+  metrics: Metrics;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Undefined where nobody wants to be told; the queue's library is then not even loaded. */
+export async function createWebhooks(config: Config, parts: WebhookParts): Promise<Webhooks | undefined> {
+  if (config.webhooks.length === 0) return undefined;
+  const { Webhooks } = await import("../webhooks/webhooks.ts");
+  const { store, control } = parts;
+  const webhooks = new Webhooks(
+    {
+      ...parts,
+      ...store,
+      connection: store.redis.connection("webhooks"),
+      incarnation: () => control.incarnation,
+      mayWrite: () => control.fence.isOpen,
+    },
+    { endpoints: config.webhooks },
+  );
+  let name = control.incarnation;
+  control.fence.onReopened(() => {
+    if (name === control.incarnation) return;
+    name = control.incarnation;
+    webhooks.renamed();
+  });
+  return webhooks;
+}
+
+/** What happens when clients come and go, with webhooks told of it. */
+export function toldOf(visits: Visits, webhooks: Webhooks | undefined): Required<AttendanceHooks> {
+  return {
+    onConnect(connection, arrival) {
+      // First, for `onDisconnect` is called even where the rest fails.
+      webhooks?.connection(connection.identity, true);
+      return visits.begin(connection, arrival);
+    },
+    onDisconnect(connection, reason) {
+      webhooks?.connection(connection.identity, false);
+      return visits.end(connection, reason);
+    },
+  };
+}
