@@ -1,10 +1,17 @@
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { loadConfig } from "../config.ts";
 import { maskSecrets } from "../config/masking.ts";
 import { ConfigError } from "../config/problems.ts";
 import { version } from "../runtime/version.ts";
 import { mintToken, publish, RefusedCall, type PublishOptions, type TokenOptions } from "./backend-calls.ts";
-import { listDeadLetters, removeDeadLetters, replayDeadLetters, type ListOptions } from "./dead-letters.ts";
+import {
+  letterKinds,
+  listDeadLetters,
+  removeDeadLetters,
+  replayDeadLetters,
+  type LettersOptions,
+  type ListOptions,
+} from "./dead-letters.ts";
 import { exitCodes, type Host } from "./host.ts";
 
 const exitCodeHelp = `
@@ -92,9 +99,10 @@ function addPublish(program: Command, host: Host): void {
 function addDeadLetters(program: Command, host: Host): void {
   const letters = program
     .command("dead-letters")
-    .description("what backends asked through Redis and could not be done (uses REDIS_URL and KEY_PREFIX)");
+    .description("what could not be done for backends, and why (uses REDIS_URL and KEY_PREFIX)");
   letters
     .command("list", { isDefault: true })
+    .addOption(whose())
     .description("print the oldest, with the reason")
     .option("--after <id>", "those behind this one")
     .option("--limit <count>", "at most so many (default: 100)", wholeNumber)
@@ -103,16 +111,23 @@ function addDeadLetters(program: Command, host: Host): void {
   letters
     .command("replay [ids...]")
     .description("hand them in again, and take them out")
+    .addOption(whose())
     .option("--all", "all there are")
-    .action(async (ids: string[], { all }: { all?: boolean }, command: Command) => {
-      if ((all === true) === ids.length > 0) command.error("error: name letters, or say --all");
-      host.print(await replayDeadLetters(host.env, ids));
+    .action(async (ids: string[], options: LettersOptions & { all?: boolean }, command: Command) => {
+      if ((options.all === true) === ids.length > 0) command.error("error: name letters, or say --all");
+      host.print(await replayDeadLetters(host.env, ids, options));
     });
   letters
     .command("remove <ids...>")
     .description("throw them away")
-    .action(async (ids: string[]) => host.print(await removeDeadLetters(host.env, ids)));
+    .addOption(whose())
+    .action(async (ids: string[], options: LettersOptions) =>
+      host.print(await removeDeadLetters(host.env, ids, options)),
+    );
 }
+
+const whose = (): Option =>
+  new Option("--of <what>", "commands of the stream, or webhooks").choices(letterKinds).default("commands");
 
 function addTarget(command: Command): Command {
   return command

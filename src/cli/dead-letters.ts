@@ -5,8 +5,16 @@ import { createDeadLetters, type DeadLetterOutcome, type DeadLetters } from "../
 import { createRedisConnections } from "../redis/connections.ts";
 import { createKeys } from "../redis/keys.ts";
 import { createLogger } from "../runtime/logger.ts";
+import { createWebhookLetterStore } from "../webhooks/letters-store.ts";
 
-export interface ListOptions {
+/** Whose dead letters: commands that could not be performed, or webhooks that could not be delivered. */
+export const letterKinds = ["commands", "webhooks"] as const;
+
+export interface LettersOptions {
+  of: (typeof letterKinds)[number];
+}
+
+export interface ListOptions extends LettersOptions {
   after?: string;
   limit?: number;
   json?: boolean;
@@ -16,8 +24,8 @@ export interface ListOptions {
 const patienceMs = 5_000;
 
 /** The oldest letters, one a line, or as JSON. */
-export function listDeadLetters(env: Environment, { after, limit, json }: ListOptions): Promise<string> {
-  return withLetters(env, async (letters) => {
+export function listDeadLetters(env: Environment, { of, after, limit, json }: ListOptions): Promise<string> {
+  return withLetters(env, of, async (letters) => {
     const page = await letters.list({ after, limit });
     if (json === true) return JSON.stringify(page, null, 2);
     if (page.length === 0) return after === undefined ? "There are no dead letters." : "No more dead letters.";
@@ -26,25 +34,31 @@ export function listDeadLetters(env: Environment, { after, limit, json }: ListOp
 }
 
 /** Hands letters in again: those named, or all there are. */
-export function replayDeadLetters(env: Environment, ids: readonly string[]): Promise<string> {
-  return withLetters(env, async (letters) => {
+export function replayDeadLetters(env: Environment, ids: readonly string[], { of }: LettersOptions): Promise<string> {
+  return withLetters(env, of, async (letters) => {
     const outcome = await (ids.length === 0 ? letters.replayAll() : letters.replay(ids));
     return toSentence(outcome, "handed in again");
   });
 }
 
-export function removeDeadLetters(env: Environment, ids: readonly string[]): Promise<string> {
-  return withLetters(env, async (letters) => toSentence(await letters.remove(ids), "removed"));
+export function removeDeadLetters(env: Environment, ids: readonly string[], { of }: LettersOptions): Promise<string> {
+  return withLetters(env, of, async (letters) => toSentence(await letters.remove(ids), "removed"));
 }
 
-async function withLetters(env: Environment, act: (letters: DeadLetters) => Promise<string>): Promise<string> {
+const createStore = { commands: createDeadLetterStore, webhooks: createWebhookLetterStore } as const;
+
+async function withLetters(
+  env: Environment,
+  of: LettersOptions["of"],
+  act: (letters: DeadLetters) => Promise<string>,
+): Promise<string> {
   const { redis: address, keyPrefix, nodeId } = loadConfig(env);
   if (address === undefined) throw new Error("dead letters are kept in Redis: set REDIS_URL to the gateway's");
   const redis = createRedisConnections({ address, nodeId, log: createLogger({ level: "silent" }) });
   try {
     await redis.ready(patienceMs);
     const store = { commands: redis.connection("commands"), keys: createKeys(keyPrefix) };
-    return await act(createDeadLetters(createDeadLetterStore(store)));
+    return await act(createDeadLetters(createStore[of](store)));
   } finally {
     await redis.close();
   }

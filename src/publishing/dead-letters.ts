@@ -19,7 +19,7 @@ export interface DeadLetterOutcome {
 
 const pageSize = 100;
 
-export function createDeadLetters(store: DeadLetterStore): DeadLetters {
+export function createDeadLetters(store: Omit<DeadLetterStore, "add">): DeadLetters {
   /** Sent before it is taken out: a crash in between hands it in twice rather than never. */
   async function replayOne(id: string): Promise<boolean> {
     const letter = await store.find(id);
