@@ -1,6 +1,5 @@
 import { fileURLToPath } from "node:url";
 import { createExpiryWatch } from "./auth/expiry-watch.ts";
-import type { ConnectionsOf } from "./auth/revocations.ts";
 import { createChannelLog } from "./channels/channel-log.ts";
 import { Channels, type TakeSnapshot } from "./channels/channels.ts";
 import { createConnectionRecordStore } from "./channels/connection-record-store.ts";
@@ -12,10 +11,13 @@ import { Control } from "./cluster/control.ts";
 import type { Config } from "./config.ts";
 import { createDoors, createOrders } from "./gateway/backends.ts";
 import { createDemoLogin, createEntry } from "./gateway/entry.ts";
+import { createNodePresence } from "./gateway/presence.ts";
 import { openStore } from "./gateway/store.ts";
-import { createLeaderboards } from "./leaderboards/leaderboards.ts";
 import { createWebhooks, toldOf } from "./gateway/webhooks.ts";
+import { createLeaderboards } from "./leaderboards/leaderboards.ts";
+import type { Presence } from "./presence/presence.ts";
 import { systemClock, type Clock } from "./runtime/clock.ts";
+import { createEventLoopDelay } from "./runtime/event-loop-delay.ts";
 import { createLifecycle } from "./runtime/lifecycle.ts";
 import type { Logger } from "./runtime/logger.ts";
 import { createMetrics, type Metrics } from "./runtime/metrics.ts";
@@ -28,6 +30,7 @@ import { createAuthHandlers } from "./server/handlers/auth.ts";
 import { createChannelHandlers } from "./server/handlers/channels.ts";
 import { createLeaderboardHandlers } from "./server/handlers/leaderboards.ts";
 import { createOrderHandlers } from "./server/handlers/orders.ts";
+import { createPresenceHandlers } from "./server/handlers/presence.ts";
 import { createSessionHandlers } from "./server/handlers/sessions.ts";
 import { createHttpServer } from "./server/http/http-server.ts";
 import { createMetricsServer } from "./server/http/metrics-server.ts";
@@ -37,6 +40,7 @@ import { createChannelRoutes } from "./server/routes/channels.ts";
 import { idempotent } from "./server/routes/idempotent.ts";
 import { createOrderRoutes } from "./server/routes/orders.ts";
 import { createLeaderboardRoutes } from "./server/routes/leaderboards.ts";
+import { createPresenceRoutes } from "./server/routes/presence.ts";
 import { createPublishRoutes } from "./server/routes/publish.ts";
 import { createSessionRoutes } from "./server/routes/sessions.ts";
 import { createTokenRoutes } from "./server/routes/tokens.ts";
@@ -85,13 +89,14 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     perform: (command) => nodeRevocations.perform(command) + recovery.perform(command),
     onDead: async (node) => {
       log.warn({ node }, "a node died");
+      await presence.onDead(node);
       await webhooks?.nodeDied(node);
     },
     onForgotten: () => log.error({}, "away for longer than control commands are kept"),
   });
   const revocations = createRevocations(control);
-
   const webhooks = await createWebhooks(config, { store, control, metrics, clock, log });
+
   // Who may come in, and how much they may do
   const entry = createEntry(config, store, revocations, clock);
   const expiry = createExpiryWatch({ clock, log });
@@ -108,10 +113,11 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     clock,
     log,
   });
+  const permissions = createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) });
   const channels: Channels = new Channels(
     {
       kinds,
-      permissions: createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) }),
+      permissions,
       log: createChannelLog(store, { idempotencyTtlSeconds: config.idempotency.ttlSeconds }),
       feed: createFeed({ feed, keys, log }),
       deliver: createFanOut({ metrics }),
@@ -120,6 +126,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
         drop: (subscriber, channel) => recovery.records.drop(subscriber, channel),
       },
       tellUnsubscribed: (subscriber, channel, error) => visits.tellUnsubscribed(subscriber, channel, error),
+      settled: (channel) => presence.members.settled(channel),
       snapshots,
       mayDeliver: () => control.fence.isOpen,
       clock,
@@ -130,6 +137,16 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     limits,
   );
   control.fence.onReopened(() => channels.repair());
+  const presence: Presence = createNodePresence(config, {
+    store,
+    kinds,
+    permissions,
+    channels: () => channels,
+    control,
+    clock,
+    log,
+  });
+  channels.onSubscription((change) => presence.onSubscription(change));
   const recoveryOptions = { windowSeconds: config.recovery.windowSeconds, renewEverySeconds: 60 };
   const recovery: Recovery = createRecovery(
     {
@@ -148,8 +165,8 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
   snapshots.set("order", orders.takeOrderSnapshot).set("orders", orders.takeOpenOrdersSnapshot);
   channels.onSubscription((change) => leaderboards.onSubscription(change));
-  const doors = createDoors(config, {
   channels.onSubscription(({ channel, isSubscribed }) => webhooks?.subscription({ channel }, isSubscribed));
+  const doors = createDoors(config, {
     ...entry,
     store,
     kinds,
@@ -164,8 +181,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   });
 
   // The network edge
-  const connectionsOf: ConnectionsOf = (ids) =>
-    Promise.resolve(new Map(ids.map((id) => [id, sockets.connections.ofSession(id).length])));
+  const connectionsOf = presence.seats.connectionsOf.bind(presence.seats);
   const visits = createVisits({
     authenticator: entry.authenticator,
     channels,
@@ -173,6 +189,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     revocations: nodeRevocations,
     throttling,
     recovery,
+    seats: presence.seats,
     fence: control.fence,
     clock,
     isDraining: () => isDraining,
@@ -189,10 +206,8 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     {
       routes: [
         ...createPublishRoutes({ channels, metrics }, limits),
-        ...createChannelRoutes({
-          history: channels.history.bind(channels),
-          list: () => Promise.resolve({ channels: [] }),
-        }),
+        ...createChannelRoutes({ history: channels.history.bind(channels), list: presence.list }),
+        ...createPresenceRoutes({ presence }),
         ...createOrderRoutes({ publisher: doors.publisher, orders }),
         ...[
           ...createSessionRoutes({ ...entry, connectionsOf }),
@@ -229,6 +244,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
         ...createSessionHandlers({ ...entry, connectionsOf }),
         ...createLeaderboardHandlers({ leaderboards }),
         ...createOrderHandlers({ orders }),
+        ...createPresenceHandlers({ presence }),
       ],
       clientAddress: createClientAddress(config.trustedProxies),
       ...toldOf(visits, webhooks),
@@ -237,10 +253,12 @@ export async function createGateway(config: Config, { log, clock = systemClock }
       log,
     },
     { ...limits, nodeId, allowedOrigins: config.allowedOrigins, maxStrangers: limits.unauthenticatedConnections },
-  if (webhooks !== undefined) lifecycle.add(webhooks);
   );
 
+  lifecycle.add(createEventLoopDelay(metrics));
   lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });
+  lifecycle.add(presence);
+  if (webhooks !== undefined) lifecycle.add(webhooks);
   lifecycle.add({ name: "recovery", start: () => recovery.start(), stop: () => recovery.stop() });
   lifecycle.add({ name: "channels", start: () => channels.start(), stop: () => channels.stop() });
   lifecycle.add(throttling);

@@ -20,7 +20,7 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
   auth: ["protocol", "runtime", "redis"],
   channels: ["protocol", "runtime", "redis"],
   webhooks: ["protocol", "runtime", "redis"],
-  presence: ["protocol", "runtime", "redis", "channels", "locks"],
+  presence: ["protocol", "runtime", "redis", "channels", "locks", "cluster"],
   leaderboards: ["protocol", "runtime", "redis", "channels", "locks"],
   orders: ["protocol", "runtime", "redis", "channels", "webhooks", "cache"],
   publishing: ["protocol", "runtime", "redis", "channels", "orders", "leaderboards", "auth"],

@@ -12,8 +12,15 @@ import type { Tokens } from "./tokens.ts";
  * keys cannot be asked: then nobody is let in.
  */
 export interface Authenticator {
-  /** `token` is whatever a stranger sent in its place. */
-  authenticate(token: unknown, client?: { userAgent?: string | undefined }): Promise<Identity>;
+  /**
+   * `token` is whatever a stranger sent in its place. `onVerified` is called when the token is known to be good and the
+   * store is about to be asked, for what else is to be asked about the session in the same write.
+   */
+  authenticate(
+    token: unknown,
+    client?: { userAgent?: string | undefined },
+    onVerified?: (sessionId: string) => void,
+  ): Promise<Identity>;
   /** A fresh token on an open connection; `forbidden` where it is another user's or another session's. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
 }
@@ -45,7 +52,11 @@ export function createAuthenticator({ tokens, sessions, blacklist }: Authenticat
   }
 
   return {
-    authenticate: async (token, client) => enter(await tokens.verify(token), client?.userAgent),
+    async authenticate(token, client, onVerified) {
+      const claims = await tokens.verify(token);
+      onVerified?.(claims.sessionId);
+      return enter(claims, client?.userAgent);
+    },
 
     async refresh(identity, token) {
       const claims = await tokens.verify(token);

@@ -82,6 +82,8 @@ export interface ChannelsDeps {
   tellUnsubscribed: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
   /** Absent: nobody comes back. */
   records?: SubscriptionRecords;
+  /** What else the answer to a subscription waits for. */
+  settled?: (channel: string) => Promise<void>;
   /** By kind. */
   snapshots: ReadonlyMap<string, TakeSnapshot>;
   /** False while this node may not deliver (`cluster/fence.ts`); `repair` is to be called when it may again. */
@@ -157,6 +159,11 @@ export class Channels {
     this.#followed.get(channel)?.deliverLive(Buffer.from(packet));
   }
 
+  /** The same for a packet that is no publication. */
+  deliverPacket(channel: string, packet: Buffer): void {
+    this.#followed.get(channel)?.deliverLive(packet);
+  }
+
   /** The last `limit` publications, or all after `since` up to `limit`; none where `since` is not of this log. */
   async history(channel: string, { since, limit }: HistoryQuery): Promise<ChannelHistory> {
     const { history } = this.#deps.kinds.of(channel);
@@ -190,7 +197,7 @@ export class Channels {
       const followed = await this.#followed.joined(channel);
       this.#subscriptions.check(subscriber, channel, claim);
       followed.enter(subscriber);
-      const subscription = await this.#answer(channel, userId, since);
+      const [subscription] = await Promise.all([this.#answer(channel, userId, since), this.#deps.settled?.(channel)]);
       const { epoch, offset } = subscription;
       await this.#deps.records?.keep(subscriber, channel, { epoch, offset });
       this.#subscriptions.check(subscriber, channel, claim);
@@ -255,12 +262,6 @@ export class Channels {
   /** Channels of a kind with subscribers on this node. */
   *watched(kind: string): Iterable<string> {
     for (const { name } of this.#followed.watched(kind)) yield name;
-  }
-
-  /** Subscribers on this node by channel. */
-  *counts(): Iterable<{ channel: string; subscribers: number }> {
-    for (const { name, subscriberCount } of this.#followed.watched())
-      yield { channel: name, subscribers: subscriberCount };
   }
 
   onSubscription(listener: (change: SubscriptionChange) => void): void {

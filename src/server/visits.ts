@@ -1,12 +1,14 @@
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { ExpiryWatch, Watch } from "../auth/expiry-watch.ts";
 import type { Identity } from "../auth/identity.ts";
+import { isSessionId } from "../auth/session-id.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Fence } from "../cluster/fence.ts";
 import { closing, closingCatalogue, type Closing, type ClosingCode } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
+import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import { addressGroup } from "./address-group.ts";
 import type { Connection } from "./connection.ts";
@@ -23,6 +25,7 @@ export interface VisitsDeps {
   revocations: NodeRevocations;
   throttling: Pick<Throttling, "handshake" | "message" | "forget">;
   recovery: Pick<Recovery, "open" | "begin" | "end">;
+  seats: Presence["seats"];
   fence: Fence;
   clock: Clock;
   isDraining: () => boolean;
@@ -32,6 +35,8 @@ export interface VisitsDeps {
 export interface Visits {
   admit(address: string): Promise<Admission> | Admission;
   authenticate(token: unknown, client: { userAgent: string | undefined }): Promise<Identity>;
+  /** Gone before the connection was made. */
+  abandoned(identity: Identity): void;
   /** A fresh token for an open connection; `renewed` follows. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
   begin(connection: Connection, arrival: Arrival): Promise<void>;
@@ -49,7 +54,7 @@ const drainingRetryMs = 1_000;
 const fencePatienceMs = 1_000;
 
 export function createVisits(deps: VisitsDeps): Visits {
-  const { authenticator, channels, expiry, revocations, throttling, recovery, fence, clock } = deps;
+  const { authenticator, channels, expiry, revocations, throttling, recovery, seats, fence, clock } = deps;
   const watches = new WeakMap<Connection, Watch>();
   /** Which revocations had come when the identity was asked for. */
   const marks = new WeakMap<Identity, number>();
@@ -59,6 +64,24 @@ export function createVisits(deps: VisitsDeps): Visits {
     const identity = await ask();
     marks.set(identity, mark);
     return identity;
+  }
+
+  /** A seat is asked for in the write that asks for the session, and given back where the stranger is not let in. */
+  async function seated(token: unknown, client: { userAgent: string | undefined }): Promise<Identity> {
+    let seat: Promise<string> | undefined;
+    try {
+      const identity = await authenticator.authenticate(token, client, (sessionId) => {
+        if (!isSessionId(sessionId)) return;
+        seat = seats.take(sessionId).then(() => sessionId);
+        // Nobody looks at it where the session is refused first.
+        seat.catch(() => undefined);
+      });
+      await seat;
+      return identity;
+    } catch (error) {
+      seat?.then((sessionId) => seats.release(sessionId)).catch(() => undefined);
+      throw error;
+    }
   }
 
   const revokedMeanwhile = (identity: Identity): Closing | undefined =>
@@ -78,7 +101,8 @@ export function createVisits(deps: VisitsDeps): Visits {
       return throttling.handshake(addressGroup(address));
     },
 
-    authenticate: (token, client) => marked(() => authenticator.authenticate(token, client)),
+    authenticate: (token, client) => marked(() => seated(token, client)),
+    abandoned: ({ sessionId }) => seats.release(sessionId),
     refresh: (identity, token) => marked(() => authenticator.refresh(identity, token)),
 
     async begin(connection, { privateId, restored }) {
@@ -109,6 +133,7 @@ export function createVisits(deps: VisitsDeps): Visits {
       watches.get(connection)?.stop();
       throttling.forget(connection.id);
       channels.leave(connection.subscriber);
+      seats.release(connection.identity.sessionId);
       await recovery.end(connection, mayReturn(reason));
     },
 

@@ -15,7 +15,7 @@ export type ReadHistory = (
   query: { since?: Position | undefined; limit?: number | undefined },
 ) => Promise<{ channel: string; epoch: string; offset: number; publications: Publication[] }>;
 
-/** Channels with subscribers, on all nodes. */
+/** Channels with subscribers, on all nodes, in order of their names' bytes. */
 export type ListChannels = (query: {
   prefix?: string | undefined;
   limit: number;
@@ -39,7 +39,7 @@ function listChannels({ list }: ChannelRouteDeps): Route {
     operationId: "listChannels",
     tag: "Channels",
     summary: "List the channels that somebody reads.",
-    description: "Cluster-wide and in no particular order; pages are linked by `cursor`.",
+    description: "Cluster-wide, in order of their names' bytes; pages are linked by `cursor`.",
     query: channelsQuery,
     answer: channelsAnswer,
   } as const;

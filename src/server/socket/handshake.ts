@@ -21,6 +21,8 @@ export interface HandshakeDeps {
   authenticate: Authenticate;
   /** Absent: everybody may try. */
   admit?: Admit | undefined;
+  /** Called for everybody who was authenticated and has gone before the connection was made. */
+  abandoned?: ((identity: Identity) => void) | undefined;
   clientAddress: ClientAddress;
   metrics: Pick<Metrics, "handshakes" | "refusals">;
   failures: Failures;
@@ -39,12 +41,17 @@ interface Stranger {
   userAgent: string | undefined;
   attempts: number;
   isBusy: boolean;
+  /** From the authentication until the connection is made. */
+  identity: Identity | undefined;
 }
 
 /** Tokens one connection may try, one after the other, before it has to begin anew. */
 const maxAttempts = 8;
 
 const maxUserAgentLength = 256;
+
+const mayTry = ({ isBusy, identity, attempts }: Stranger): boolean =>
+  !isBusy && identity === undefined && attempts < maxAttempts;
 
 /** From the first request of a connection to its authentication. A connection that ends on the way leaves nothing. */
 export class Handshakes {
@@ -58,7 +65,9 @@ export class Handshakes {
     const strangers = this.#strangers;
     // One function for all connections: a connection that lives long should not carry one of its own.
     this.#forget = function (this: EngineSocket) {
+      const identity = strangers.get(this)?.identity;
       strangers.delete(this);
+      if (identity !== undefined) deps.abandoned?.(identity);
     };
   }
 
@@ -69,7 +78,8 @@ export class Handshakes {
   /** A connection opened. */
   begin(engine: EngineSocket): void {
     const address = this.#deps.clientAddress(engine.request);
-    this.#strangers.set(engine, { address, userAgent: userAgentOf(engine.request), attempts: 0, isBusy: false });
+    const userAgent = userAgentOf(engine.request);
+    this.#strangers.set(engine, { address, userAgent, attempts: 0, isBusy: false, identity: undefined });
     engine.once("close", this.#forget);
   }
 
@@ -105,16 +115,21 @@ export class Handshakes {
   async #letIn(socket: Socket): Promise<void> {
     const stranger = this.#strangers.get(socket.conn);
     // A second CONNECT while the first is at work would put two sockets on one connection.
-    if (stranger === undefined || stranger.isBusy || stranger.attempts >= maxAttempts) throw cutOff(socket);
+    if (stranger === undefined || !mayTry(stranger)) throw cutOff(socket);
     stranger.isBusy = true;
     stranger.attempts += 1;
     try {
-      const identity = await this.#authenticate(socket, stranger);
-      const { address, userAgent } = stranger;
-      this.#entrants.set(socket, { identity, address, userAgent });
+      stranger.identity = await this.#authenticate(socket, stranger);
     } finally {
       stranger.isBusy = false;
     }
+    this.#welcome(socket, stranger, stranger.identity);
+  }
+
+  #welcome(socket: Socket, stranger: Stranger, identity: Identity): void {
+    const { address, userAgent } = stranger;
+    if (this.#strangers.get(socket.conn) === stranger) this.#entrants.set(socket, { identity, address, userAgent });
+    else this.#deps.abandoned?.(identity);
   }
 
   async #authenticate(socket: Socket, { address, userAgent }: Stranger): Promise<Identity> {

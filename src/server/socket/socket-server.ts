@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from "node:http";
 import type { Socket as EngineSocket } from "engine.io";
 import { Server, type ServerOptions, type Socket } from "socket.io";
+import type { Identity } from "../../auth/identity.ts";
 import { defaultGateLimits, type GateLimits } from "../../protocol/gate.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/logger.ts";
@@ -25,6 +26,8 @@ export interface SocketServerDeps extends AttendanceHooks {
   authenticate: Authenticate;
   /** Asked before a token is looked at, by address. Absent: everybody may try. */
   admit?: Admit | undefined;
+  /** Called for everybody who was authenticated and has gone before the connection was made. */
+  abandoned?: ((identity: Identity) => void) | undefined;
   /** Counts messages. Absent: no limit. */
   throttle?: Throttle | undefined;
   clientAddress: ClientAddress;

@@ -1,0 +1,23 @@
+import { z } from "zod";
+import { channelName, userId } from "./scalars.ts";
+
+/** Schemas of who is in a channel: the client's event, the backend's call, and what both are answered. */
+
+/** Client event `presence`. */
+export const presenceMessage = z.strictObject({ channel: channelName });
+
+const member = z
+  .strictObject({
+    userId,
+    connections: z.int().min(1).meta({ description: "Connections with which the user is there, on all nodes." }),
+  })
+  .meta({ id: "Member" });
+
+/** Answer of `presence` on both roads. */
+export const presenceAnswer = z
+  .strictObject({
+    channel: z.string().meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
+    members: z.array(member).meta({ description: "Users, each once; at most 1000." }),
+    count: z.int().min(0).meta({ description: "Users in all, also where there are more than `members` holds." }),
+  })
+  .meta({ id: "Presence" });
