@@ -10,6 +10,7 @@ import { createControlStore } from "./cluster/control-store.ts";
 import { Control } from "./cluster/control.ts";
 import type { Config } from "./config.ts";
 import { createDoors, createOrders } from "./gateway/backends.ts";
+import { createChecks } from "./gateway/checks.ts";
 import { createDemoLogin, createEntry } from "./gateway/entry.ts";
 import { createNodePresence } from "./gateway/presence.ts";
 import { openStore } from "./gateway/store.ts";
@@ -195,11 +196,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     isDraining: () => isDraining,
   });
   const readiness = createReadiness({
-    checks: {
-      redis: async () => ({ status: (await commands.ping()) === "PONG" ? "ok" : "failing" }),
-      cluster: () => (control.fence.isOpen ? { status: "ok" } : { status: "failing", note: "no heartbeat confirmed" }),
-      draining: () => (isDraining ? { status: "failing", note: "this node is going away" } : { status: "ok" }),
-    },
+    checks: createChecks(store, control.fence, () => isDraining),
     clock,
   });
   const http = createHttpServer(

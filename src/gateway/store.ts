@@ -5,6 +5,7 @@ import {
   type RedisClient,
   type RedisConnections,
 } from "../redis/connections.ts";
+import { Canary } from "../redis/canary.ts";
 import { startEmbeddedStore } from "../redis/embedded.ts";
 import { createKeys, type Keys } from "../redis/keys.ts";
 import { createShardedFeed, type ShardedFeed } from "../redis/sharded-feed.ts";
@@ -19,6 +20,7 @@ export interface Store {
   commands: RedisClient;
   keys: Keys;
   feed: ShardedFeed;
+  canary: Canary;
   isCluster: boolean;
   /** Which store was taken, in words. */
   description: string;
@@ -39,8 +41,11 @@ export async function openStore(
   const commands = redis.connection("commands");
   const subscriber = redis.connection("subscriber");
   lifecycle.add({ name: "redis", start: () => redis.ready(readyTimeoutMs), stop: () => redis.close() });
+  const keys = createKeys(config.keyPrefix);
   const feed = createShardedFeed({ subscriber, clock });
-  return { redis, commands, feed, keys: createKeys(config.keyPrefix), isCluster: redis.isCluster, description };
+  const canary = new Canary({ feed, commands, keys, clock, log, onReconnect: () => metrics.redisReconnects.inc() });
+  lifecycle.add({ name: "canary", start: () => canary.start(), stop: () => canary.stop() });
+  return { redis, commands, feed, canary, keys, isCluster: redis.isCluster, description };
 }
 
 interface Located {

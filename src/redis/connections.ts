@@ -93,6 +93,10 @@ type ConnectionOptions = Omit<
   "replyMapping" | "port" | "host" | "path" | "himportFieldsets" | "readOnly"
 >;
 
+/** Soon, for an outage is mostly short, and spread, for all nodes come back at once. */
+export const reconnectDelayMs = (attempt: number): number =>
+  Math.min(50 * 2 ** Math.min(attempt, 5), 1_000) * (0.75 + Math.random() / 2);
+
 function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
   const isPatient = patientRoles.has(role);
   const options: ConnectionOptions = {
@@ -104,10 +108,12 @@ function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
     // Not once more: a script that ran before its answer was lost would run twice, and count or publish twice.
     maxRetriesPerRequest: isPatient ? null : 0,
     enableOfflineQueue: isPatient,
-    autoResubscribe: true,
+    // The feed renews its subscriptions itself, for it must know when they stand.
+    autoResubscribe: role !== "subscriber",
+    autoResendUnfulfilledCommands: role !== "subscriber",
     enableReadyCheck: true,
     enableAutoPipelining: role === "commands",
-    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000) * (0.75 + Math.random() / 2),
+    retryStrategy: reconnectDelayMs,
   };
   if (!isPatient) options.commandTimeout = 2_000;
   return options;
@@ -124,6 +130,12 @@ function connect(address: RedisAddress, options: ConnectionOptions): RedisClient
       sentinels: address.sentinels,
       failoverDetector: true,
       sentinelCommandTimeout: 1_000,
+      // By default a minute: so long a failover would go unnoticed on the sentinels' side.
+      sentinelReconnectStrategy: () => 1_000,
+      // A primary that hangs does not answer a goodbye.
+      disconnectTimeout: 500,
+      // The one it is connected to was demoted, and the sentinels' word of it did not arrive.
+      reconnectOnError: (error) => error.message.startsWith("READONLY"),
       role: "master",
     });
   }
@@ -136,7 +148,6 @@ function connectCluster(urls: readonly string[], options: ConnectionOptions): Cl
   const clusterOptions = {
     enableOfflineQueue: enableOfflineQueue ?? true,
     enableAutoPipelining: options.enableAutoPipelining,
-    shardedSubscribers: options.connectionName?.startsWith("tidegate:subscriber:") ?? false,
     slotsRefreshInterval: 2_000,
     ...(options.maxRetriesPerRequest === 0 ? { retryDelayOnFailover: 0 } : {}),
     clusterRetryStrategy: (attempt) => Math.min(100 + attempt * 50, 1_000),

@@ -99,7 +99,7 @@ export interface Keys {
   /** Sorted set of nodes that died and are not yet cleaned up after, by time of death; no TTL (emptied by the living); tag: control. */
   graves(): string;
 
-  /** Hash node → key of its members, and '' → revision; TTL: two days, renewed by changes and nodes; tag: channel. */
+  /** Hash node → key of its members, '' → revision, 'since' → the first; TTL: two days, renewed by all; tag: channel. */
   channelMembers(channel: string): string;
   /** Hash user → connections through one node; TTL and tag as above. */
   channelMembersOf(channel: string, node: string): string;
@@ -130,6 +130,9 @@ export interface Keys {
   webhookDeparted(): string;
   /** Stream of what could not be delivered; no TTL (its length is bounded). */
   deadWebhooks(): string;
+
+  /** Sharded pub/sub channel on which a node hears itself, one of several in different slots; tag: canary and number. */
+  canary(canary: string, number: number): string;
 
   /** `<prefix>:<name>` for keys that exist once, such as a stream of commands. */
   single(name: string): string;
@@ -198,6 +201,7 @@ export function createKeys(prefix: string): Keys {
     webhookStandingsOf: (node) => `${ofWebhooks}:standings-of:${encodeId(node)}`,
     webhookDeparted: () => `${ofWebhooks}:departed`,
     deadWebhooks: () => `${ofWebhooks}:dead`,
+    canary: (canary, number) => of("canary", `${canary}-${number}`, "feed"),
     single: (name) => `${prefix}:${name}`,
     of,
   };

@@ -9,6 +9,10 @@ export function isOutage(error: unknown): boolean {
   return ("syscall" in error && typeof error.syscall === "string") || outageMessages.test(error.message);
 }
 
+/** True where Redis has not answered in time; what was asked may have been done. */
+export const isTimeout = (error: unknown): boolean =>
+  error instanceof Error && error.message.startsWith("Command timed out");
+
 /** ioredis' own: a connection that closed under a command, retries used up, no node of a Cluster answering. */
 const outageNames = new Set(["AbortError", "MaxRetriesPerRequestError", "ClusterAllFailedError"]);
 

@@ -1,55 +1,168 @@
+import type { Redis } from "ioredis";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { RedisClient } from "./connections.ts";
+import { createShards, type Shards } from "./shards.ts";
+import { slotOf } from "./slots.ts";
 
 /**
- * Sharded pub/sub over one connection for everybody on this node. At most once: what was published while the connection
- * was away is gone, so whoever follows numbers, and reads its log when it is told that the feed was restored.
+ * Sharded pub/sub for everybody on this node, over one connection, on a Cluster over one to each master. At most once:
+ * what was published while a connection was away is gone, so whoever follows numbers, and reads its log when it is told
+ * that the feed was restored.
  */
 export interface ShardedFeed {
   /** Resolves when Redis confirmed: what is published from then on is heard. Rejects where the store is away. */
   follow(key: string, onMessage: (message: Buffer) => void): Promise<void>;
   unfollow(key: string): void;
-  /** Called after the connection was lost and every subscription stands again. */
+  /** Called after something may have gone unheard, once every subscription stands again. */
   onRestored(restored: () => void): void;
+}
+
+/** What the feed runs over, for whoever watches that it does. */
+export interface FeedConnections {
+  /** The connection that hears a key, to tell one from another; undefined while there is none. */
+  connectionOf(key: string): object | undefined;
+  readonly connectionCount: number;
+  /** Ends the connection that hears a key, for it is open and yet nothing comes; it is opened again by itself. */
+  reconnect(key: string): void;
+  /** Something went unheard, although the connection stands: a message was skipped that should have come. */
+  reportGap(): void;
 }
 
 /** Longest wait for Redis to confirm a subscription; the connection itself would wait for ever. */
 const followTimeoutMs = 3_000;
 
-export function createShardedFeed({ subscriber, clock }: { subscriber: RedisClient; clock: Clock }): ShardedFeed {
-  const listeners = new Map<string, (message: Buffer) => void>();
+/** Until subscriptions that were refused are tried again, such as those to a slot on its way. */
+const againMs = 250;
 
-  subscriber.on("smessageBuffer", (key: Buffer, message: Buffer) => {
-    listeners.get(key.toString("latin1"))?.(message);
-  });
+/** Subscriptions renewed with one command where there are no slots. */
+const mostAtOnce = 500;
 
-  return {
-    async follow(key, onMessage) {
-      if (subscriber.status !== "ready") throw new Error("Connection is closed.");
-      listeners.set(key, onMessage);
-      await within(followTimeoutMs, subscriber.ssubscribe(key), clock);
-    },
-    unfollow(key) {
-      listeners.delete(key);
-      // A lost connection forgets the subscription by itself, so a failure here leaves nothing behind.
-      subscriber.sunsubscribe(key).catch(() => undefined);
-    },
-    onRestored(restored) {
-      subscriber.on("ready", () => void afterResubscription(subscriber).then(restored, () => undefined));
-    },
-  };
+interface Followed {
+  readonly slot: number;
+  readonly onMessage: (message: Buffer) => void;
+  /** Where it is subscribed, or about to be. */
+  shard: Redis;
 }
 
-async function within(timeoutMs: number, confirmed: Promise<unknown>, clock: Clock): Promise<void> {
+export function createShardedFeed({
+  subscriber,
+  clock,
+}: {
+  subscriber: RedisClient;
+  clock: Clock;
+}): ShardedFeed & FeedConnections {
+  return new FeedOverShards(createShards(subscriber, clock), clock);
+}
+
+class FeedOverShards implements ShardedFeed, FeedConnections {
+  readonly #shards: Shards;
+  readonly #clock: Clock;
+  readonly #followed = new Map<string, Followed>();
+  readonly #listeners: (() => void)[] = [];
+  /** Settles when the shard has answered for the first time. */
+  readonly #begun = new WeakMap<Redis, Promise<void>>();
+  /** The last renewal of a shard; what an earlier one has to say is of no account. */
+  readonly #renewals = new WeakMap<Redis, symbol>();
+
+  constructor(shards: Shards, clock: Clock) {
+    this.#shards = shards;
+    this.#clock = clock;
+    shards.onOpened((shard) => this.#listenTo(shard));
+    shards.onMoved(() => this.#moveAfterSlots());
+    shards.onTaken((shard) => this.#renew(shard));
+  }
+
+  get connectionCount(): number {
+    return [...this.#shards.all()].length;
+  }
+
+  connectionOf(key: string): object | undefined {
+    return this.#shards.of(slotOf(key));
+  }
+
+  async follow(key: string, onMessage: (message: Buffer) => void): Promise<void> {
+    const slot = slotOf(key);
+    const shard = this.#shards.of(slot);
+    if (shard !== undefined) await within(followTimeoutMs, this.#begun.get(shard), this.#clock);
+    if (shard?.status !== "ready") throw new Error("Connection is closed.");
+    this.#followed.set(key, { slot, onMessage, shard });
+    await within(followTimeoutMs, shard.ssubscribe(key), this.#clock);
+  }
+
+  unfollow(key: string): void {
+    const followed = this.#followed.get(key);
+    if (followed === undefined) return;
+    this.#followed.delete(key);
+    letGo(followed.shard, key);
+  }
+
+  onRestored(restored: () => void): void {
+    this.#listeners.push(restored);
+  }
+
+  reconnect(key: string): void {
+    this.#shards.of(slotOf(key))?.disconnect(true);
+  }
+
+  reportGap(): void {
+    for (const restored of this.#listeners) restored();
+  }
+
+  #listenTo(shard: Redis): void {
+    const begun = shard.status === "ready" ? Promise.resolve() : onceReady(shard);
+    this.#begun.set(shard, begun);
+    shard.on("smessageBuffer", (key: Buffer, message: Buffer) => {
+      this.#followed.get(key.toString("latin1"))?.onMessage(message);
+    });
+    shard.on("ready", () => this.#renew(shard));
+  }
+
+  /** What is followed in slots that have another holder now is heard there. */
+  #moveAfterSlots(): void {
+    const holders = new Set<Redis>();
+    for (const [key, followed] of this.#followed) {
+      const holder = this.#shards.of(followed.slot);
+      if (holder === undefined || holder === followed.shard) continue;
+      letGo(followed.shard, key);
+      followed.shard = holder;
+      holders.add(holder);
+    }
+    for (const holder of holders) this.#renew(holder);
+  }
+
+  /** Subscribes anew to everything that is heard over the shard, until all of it is confirmed. */
+  #renew(shard: Redis): void {
+    // Once it is ready it is renewed anyway.
+    if (shard.status !== "ready") return;
+    const renewal = Symbol("renewal");
+    this.#renewals.set(shard, renewal);
+    const isLast = (): boolean => this.#renewals.get(shard) === renewal && shard.status === "ready";
+    const keys = [...this.#followed].filter(([, followed]) => followed.shard === shard).map(([key]) => key);
+    this.#subscribe(shard, keys).then(
+      () => isLast() && keys.length > 0 && this.reportGap(),
+      () => void this.#clock.after(againMs, () => isLast() && this.#renew(shard)),
+    );
+  }
+
+  async #subscribe(shard: Redis, keys: readonly string[]): Promise<void> {
+    const most = this.#shards.haveSlots ? 1 : mostAtOnce;
+    const batches: string[][] = [];
+    for (let start = 0; start < keys.length; start += most) batches.push(keys.slice(start, start + most));
+    await Promise.all(batches.map((batch) => shard.ssubscribe(...batch)));
+  }
+}
+
+const onceReady = (shard: Redis): Promise<void> => new Promise((resolve) => void shard.once("ready", resolve));
+
+/** A lost connection forgets the subscription by itself, so a failure here leaves nothing behind. */
+function letGo(shard: Redis, key: string): void {
+  if (shard.status === "ready") shard.sunsubscribe(key).catch(() => undefined);
+}
+
+async function within(timeoutMs: number, confirmed: Promise<unknown> | undefined, clock: Clock): Promise<void> {
   const done = new AbortController();
   const timeout = sleep(clock, timeoutMs, done.signal).then(() => {
     if (!done.signal.aborted) throw new Error("Command timed out");
   });
   await Promise.race([confirmed, timeout]).finally(() => done.abort());
-}
-
-/** Commands of one connection are answered in order, so a ping behind the renewed subscriptions confirms them all. */
-async function afterResubscription(subscriber: RedisClient): Promise<void> {
-  await Promise.resolve();
-  await subscriber.ping();
 }

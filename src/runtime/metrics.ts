@@ -19,6 +19,7 @@ export interface Metrics {
   gaps: Counter<"outcome">;
   redisLatency: Histogram<"role">;
   redisErrors: Counter<"role">;
+  redisReconnects: Counter;
   eventErrors: Counter;
   strayErrors: Counter<"kind">;
   httpRequests: Counter<"route" | "status">;
@@ -114,6 +115,11 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
       name: "gateway_redis_errors_total",
       help: "Redis commands that failed, by connection role.",
       labelNames: ["role"],
+      registers,
+    }),
+    redisReconnects: new Counter({
+      name: "gateway_redis_reconnects_total",
+      help: "Connections to Redis given up because they were open and yet dead.",
       registers,
     }),
     eventErrors: new Counter({

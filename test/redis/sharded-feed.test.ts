@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { createRedisConnections, type RedisAddress } from "../../src/redis/connections.ts";
+import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
+import { slotOf } from "../../src/redis/slots.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { startStore, type StoreLab } from "../support/store-lab.ts";
+import { eventually, freshPrefix, quietLog } from "../support/world.ts";
+
+/** A feed that writes down what it hears and how often it was restored, and somebody to publish. */
+async function startFeed(address: RedisAddress) {
+  const redis = createRedisConnections({ address, nodeId: "test", log: quietLog });
+  onTestFinished(() => redis.close());
+  const [commands, subscriber] = [redis.connection("commands"), redis.connection("subscriber")];
+  await redis.ready(5_000);
+  const feed = createShardedFeed({ subscriber, clock: systemClock });
+  const heard: string[] = [];
+  let restorations = 0;
+  feed.onRestored(() => restorations++);
+  const prefix = freshPrefix();
+  return {
+    heard,
+    restorations: () => restorations,
+    keyOf: (n: number) => `${prefix}:{${n}}`,
+    follow: (key: string) => feed.follow(key, (message) => void heard.push(`${key} ${message.toString()}`)),
+    unfollow: (key: string) => feed.unfollow(key),
+    publish: (key: string, text: string) => commands.spublish(key, text),
+    connectionCount: () => feed.connectionCount,
+  };
+}
+
+async function killSubscribers(store: StoreLab): Promise<void> {
+  for (const server of store.servers) await server.ask("CLIENT", "KILL", "TYPE", "pubsub");
+}
+
+describe.each(["single", "cluster"] as const)("the feed on %s", (topology) => {
+  let store: StoreLab;
+  beforeAll(async () => void (store = await startStore(topology)));
+  afterAll(() => store.stop());
+
+  test("hears what is published from the moment that following is confirmed, and no longer than it follows", async () => {
+    const { follow, unfollow, publish, heard, keyOf } = await startFeed(store.address);
+    const keys = Array.from({ length: 50 }, (_, n) => keyOf(n));
+
+    await Promise.all(keys.map(follow));
+    for (const key of keys) await publish(key, "now");
+    await eventually(() => expect(heard.toSorted()).toEqual(keys.map((key) => `${key} now`).toSorted()));
+    keys.forEach(unfollow);
+    await eventually(async () => expect(await publish(keys[0]!, "too late")).toBe(0));
+
+    expect(heard).not.toContain(`${keys[0]} too late`);
+  });
+
+  test("says when everything stands again after its connections were cut, however much it follows", async () => {
+    const { follow, publish, heard, keyOf, restorations } = await startFeed(store.address);
+    const keys = Array.from({ length: 1_500 }, (_, n) => keyOf(n));
+    await Promise.all(keys.map(follow));
+    expect(restorations()).toBe(0);
+
+    await killSubscribers(store);
+    await eventually(() => expect(restorations()).toBeGreaterThanOrEqual(topology === "cluster" ? 3 : 1));
+    await Promise.all(keys.map((key) => publish(key, "again")));
+
+    await eventually(() => expect(heard).toHaveLength(keys.length));
+  });
+
+  test("gets through a connection that is cut again and again", async () => {
+    const { follow, publish, heard, keyOf } = await startFeed(store.address);
+    const keys = Array.from({ length: 200 }, (_, n) => keyOf(n));
+    await Promise.all(keys.map(follow));
+
+    for (let round = 0; round < 20; round++) {
+      await killSubscribers(store);
+      await new Promise((resolve) => setTimeout(resolve, round * 10));
+    }
+
+    await eventually(async () => {
+      heard.length = 0;
+      await Promise.all(keys.map((key) => publish(key, "still")));
+      await eventually(() => expect(heard).toHaveLength(keys.length), 500);
+    });
+  });
+
+  test("refuses to follow while the store is away", async () => {
+    const lonely = await startStore(topology);
+    onTestFinished(() => lonely.stop());
+    const { follow, keyOf } = await startFeed(lonely.address);
+    await follow(keyOf(1));
+
+    await Promise.all(lonely.servers.map((server) => server.kill()));
+
+    await eventually(() => expect(follow(keyOf(2))).rejects.toThrow(/closed|timed out/));
+  });
+});
+
+describe("the feed on a Cluster that changes", () => {
+  test("follows a slot to another master", async () => {
+    const store = await startStore("cluster");
+    onTestFinished(() => store.stop());
+    const { follow, publish, heard, keyOf, restorations } = await startFeed(store.address);
+    const key = keyOf(1);
+    await follow(key);
+    const before = await store.primary(slotOf(key));
+    const after = store.servers.find((server) => server !== before)!;
+
+    await store.moveSlot(slotOf(key), after);
+    await eventually(() => expect(restorations()).toBeGreaterThan(0));
+    await publish(key, "over here");
+
+    await eventually(() => expect(heard).toEqual([`${key} over here`]));
+  });
+
+  test("follows a replica that took the place of its master", async () => {
+    const store = await startStore("cluster", { replicas: 1 });
+    onTestFinished(() => store.stop());
+    const { follow, publish, heard, keyOf, restorations, connectionCount } = await startFeed(store.address);
+    const keys = Array.from({ length: 30 }, (_, n) => keyOf(n));
+    await Promise.all(keys.map(follow));
+
+    await (await store.primary(slotOf(keys[0]!))).kill();
+    await eventually(() => expect(restorations()).toBeGreaterThan(0), 15_000);
+    await eventually(() => Promise.all(keys.map((key) => publish(key, "with the new one"))));
+
+    await eventually(() => expect(heard).toHaveLength(keys.length));
+    expect(connectionCount()).toBe(3);
+  });
+});
