@@ -56,6 +56,7 @@ export class History {
   readonly #publications = new Map<string, Publications>();
   readonly #readings = new Map<string, Reading>();
   readonly #examples: string[] = [];
+  #lost: string[] = [];
   #delivered = 0;
 
   acknowledged(acknowledgement: Acknowledgement): void {
@@ -78,10 +79,11 @@ export class History {
     this.#delivered++;
     this.#of(delivery.channel).see(delivery);
     const problem = this.#reading(delivery).take(delivery);
-    if (problem !== undefined) this.#note(problem, delivery);
+    if (problem !== undefined) note(this.#examples, problem, delivery);
   }
 
   verdict(): Verdict {
+    this.#lost = [];
     const publications = [...this.#publications.values()];
     const readings = [...this.#readings.values()];
     const lost = readings.map((reading) => this.#lostTo(reading));
@@ -98,9 +100,9 @@ export class History {
     };
   }
 
-  /** The first problems, in words. */
+  /** The first problems, in words; what is lost is as of the last verdict. */
   get examples(): readonly string[] {
-    return this.#examples;
+    return [...this.#examples, ...this.#lost];
   }
 
   #of(channel: string): Publications {
@@ -118,17 +120,18 @@ export class History {
 
   #lostTo(reading: Reading): number {
     const lost = this.#of(reading.channel).acknowledgements.filter((each) => reading.wasOwed(each));
-    for (const each of lost) this.#note("lost", { ...each, reader: reading.reader });
+    for (const each of lost) note(this.#lost, "lost", { ...each, reader: reading.reader });
     return lost.length;
-  }
-
-  #note(problem: string, { reader, channel, epoch, offset, id, through = "" }: Delivery): void {
-    if (this.#examples.length < mostExamples)
-      this.#examples.push(`${problem}: ${reader} ${channel} ${epoch}:${offset} ${id} ${through}`);
   }
 }
 
-const mostExamples = 20;
+const mostExamples = 10;
+
+function note(examples: string[], problem: string, delivery: Delivery): void {
+  const { reader, channel, epoch, offset, id, through = "" } = delivery;
+  if (examples.length < mostExamples)
+    examples.push(`${problem}: ${reader} ${channel} ${epoch}:${offset} ${id} ${through}`);
+}
 
 /** What is known of one channel's publications. */
 class Publications {

@@ -1,6 +1,6 @@
 import type { Cluster } from "./cluster.ts";
 import { History, type Place, type Verdict } from "./history-checker.ts";
-import { startPublishers, type Publishers } from "./publishers.ts";
+import { startPublishers, type Publishers, type PublishersOptions } from "./publishers.ts";
 import { seeded } from "./random.ts";
 import { projectReader, stockReader, type Reader, type ReaderOptions } from "./readers.ts";
 import { eventually } from "./world.ts";
@@ -27,7 +27,8 @@ export interface LoadOptions {
   channelsPerReader?: number;
   /** Publications a second, over all channels. @default 200 */
   perSecond?: number;
-  padding?: number;
+  /** How it publishes; see `publishers.ts`. */
+  publishing?: Pick<PublishersOptions, "padding" | "isPatient">;
   seed?: number;
 }
 
@@ -63,7 +64,7 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
     urls: () => cluster.nodes.filter((node) => node.isRunning()).map(({ url }) => url),
     history,
     random,
-    ...(options.padding === undefined ? {} : { padding: options.padding }),
+    ...options.publishing,
   });
 
   const load: Load = {

@@ -23,6 +23,8 @@ export interface PublishersOptions {
   random: () => number;
   /** Bytes of each publication beside its id. @default 64 */
   padding?: number;
+  /** With an idempotency key and until it is acknowledged, or without one and once. @default true */
+  isPatient?: boolean;
 }
 
 /** Publications under way at a time: a backend waits as well. */
@@ -31,7 +33,7 @@ const tickMs = 10;
 const giveUpMs = 60_000;
 
 export function startPublishers(options: PublishersOptions): Publishers {
-  const { perSecond, channels, history, random } = options;
+  const { perSecond, channels, history, random, isPatient = true } = options;
   const statuses = new Map<number, number>();
   const filler = "x".repeat(options.padding ?? 64);
   let pending = 0;
@@ -46,7 +48,7 @@ export function startPublishers(options: PublishersOptions): Publishers {
     pending++;
     while (Date.now() - publication.sentAt < giveUpMs) {
       const waitMs = await attempt(publication);
-      if (waitMs === undefined) break;
+      if (waitMs === undefined || !isPatient) break;
       await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
     pending--;
@@ -54,7 +56,7 @@ export function startPublishers(options: PublishersOptions): Publishers {
 
   /** Undefined once it is acknowledged, else how long to wait. */
   async function attempt({ channel, id, sentAt }: { channel: string; id: string; sentAt: number }) {
-    const body = { channel, event: "lab", data: { id, sentAt, filler }, idempotencyKey: id };
+    const body = { channel, event: "lab", data: { id, sentAt, filler }, ...(isPatient && { idempotencyKey: id }) };
     const response = await post(`${pick(options.urls())}/v1/publish`, body);
     statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
     if (response.status === 200) {
