@@ -38,7 +38,7 @@ export class Canary {
   readonly #beatMs: number;
   readonly #name = randomUUID();
   readonly #voices = new Set<Voice>();
-  #beating: Promise<void> | undefined;
+  #isBeating = false;
   #cancel: Cancel | undefined;
 
   constructor(deps: CanaryDeps, { beatMs = 1_000 }: CanaryOptions = {}) {
@@ -55,7 +55,8 @@ export class Canary {
   async start(): Promise<void> {
     await this.#beat();
     this.#cancel = this.#deps.clock.every(this.#beatMs, () => {
-      this.#beating ??= this.#beat().finally(() => (this.#beating = undefined));
+      // A connection that is slow to confirm must not pile up beats.
+      if (!this.#isBeating) void this.#beat();
     });
   }
 
@@ -65,9 +66,11 @@ export class Canary {
   }
 
   async #beat(): Promise<void> {
+    this.#isBeating = true;
     for (const voice of this.#voices) voice.check();
     await this.#cover();
     for (const voice of this.#voices) voice.sing();
+    this.#isBeating = false;
   }
 
   /** One voice for each connection, whichever slots it has at the moment. */
