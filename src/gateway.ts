@@ -148,7 +148,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     log,
   });
   channels.onSubscription((change) => presence.onSubscription(change));
-  const recoveryOptions = { windowSeconds: config.recovery.windowSeconds, renewEverySeconds: 60 };
+  const recoveryOptions = { windowSeconds: config.recovery.windowSeconds, renewEverySeconds: 60, isCluster };
   const recovery: Recovery = createRecovery(
     {
       store: createConnectionRecordStore(store, recoveryOptions),

@@ -54,6 +54,11 @@ export interface RecoveryDeps {
 export interface RecoveryOptions {
   windowSeconds: number;
   renewEverySeconds: number;
+  /**
+   * Where each slot has its own clock, a stamp does not order publications over channels: then a client is given again
+   * what came shortly before the stamp, rather than missing what another slot stamped earlier and delivered later.
+   */
+  isCluster: boolean;
 }
 
 interface Ticket {
@@ -63,10 +68,14 @@ interface Ticket {
   pending: Map<string, Position> | undefined;
 }
 
+/** Longer than the clocks of two shards should differ, and than a gap takes to mend. */
+const clusterMarginMicros = 10_000_000;
+
 const replaceType = "replace.connection";
 
 export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Recovery {
   const { store, clock, log } = deps;
+  const margin = options.isCluster ? clusterMarginMicros : 0;
   const tickets = new Map<Subscriber, Ticket>();
   const owners = new Map<string, Connection>();
   let cancelRenewal: Cancel | undefined;
@@ -120,7 +129,7 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
       const before = await store.take(privateId, owner);
       if (before === undefined) return undefined;
       if (before !== "") replace(before);
-      const restored = await deps.channels().restore(subscriber, identity, begun, stamp);
+      const restored = await deps.channels().restore(subscriber, identity, begun, stamp - margin);
       if (restored !== undefined) issue(connection, { privateId, owner, pending: undefined });
       return restored;
     },
