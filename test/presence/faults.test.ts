@@ -177,6 +177,38 @@ describe("every node and every client agree in the end", () => {
     },
   );
 
+  test(
+    "messages that are lost without a trace are made up for with the next that is heard",
+    { timeout: 30_000 },
+    async () => {
+      const random = seeded(4);
+      const prefix = freshPrefix();
+      let loss = 0.5;
+      const hear = (now: () => void): void => {
+        if (random() >= loss) now();
+      };
+      const nodes = await Promise.all([1, 2, 3].map(() => startPresenceNode({ prefix, hear })));
+      const crowd = new Crowd(random);
+      const watchers = nodes.map((node) => new Watcher(node));
+      for (const watcher of watchers) await watcher.ask();
+      for (let step = 0; step < 100; step++) {
+        for (let move = 0; move < 3; move++) crowd.move(nodes);
+        await pause(random() * 15);
+      }
+      await pause(100);
+
+      loss = 0;
+      for (const channel of channels) nodes[0]!.subscribe("last", channel);
+
+      for (const channel of channels) {
+        const truth = { ...crowd.members(channel), watcher: 3, last: 1 };
+        await eventually(() =>
+          expect(watchers.map((watcher) => watcher.believes(channel))).toEqual([truth, truth, truth]),
+        );
+      }
+    },
+  );
+
   test("a last change that nobody heard of is found", { timeout: 40_000 }, async () => {
     const prefix = freshPrefix();
     const [first, second] = (await Promise.all([1, 2].map(() => startPresenceNode({ prefix })))) as [

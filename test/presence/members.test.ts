@@ -27,6 +27,21 @@ describe("members of a channel", () => {
     }
   });
 
+  test("are the same on a node that hears of them late", async () => {
+    const prefix = freshPrefix();
+    const first = await startPresenceNode({ prefix });
+    const late = await startPresenceNode({ prefix, hear: (hear) => void setTimeout(hear, 60) });
+    late.subscribe("bob", "chat:a");
+    await late.presence.members.settled("chat:a");
+
+    for (let n = 1; n <= 10; n++) {
+      first.subscribe("ada", "chat:a");
+      await first.presence.members.settled("chat:a");
+
+      expect(await late.members("chat:a")).toEqual({ ada: n, bob: 1 });
+    }
+  });
+
   test("joins, leaves and other tabs are told to the subscribers of every node", async () => {
     const [first, second] = (await startNodes(2)) as [PresenceNode, PresenceNode];
     first.subscribe("ada", "chat:a");

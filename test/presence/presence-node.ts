@@ -14,7 +14,7 @@ import {
   type RedisConnections,
 } from "../../src/redis/connections.ts";
 import { createKeys, type Keys } from "../../src/redis/keys.ts";
-import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
+import { createShardedFeed, type ShardedFeed } from "../../src/redis/sharded-feed.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { quietLog } from "../support/world.ts";
 
@@ -44,6 +44,8 @@ export interface PresenceNodeOptions {
   nodeId?: string;
   connectionsPerUser?: number;
   clock?: Clock;
+  /** What becomes of a message that its feed brings. @default it is heard */
+  hear?: (hear: () => void) => void;
 }
 
 interface TestSubscriber extends Subscriber {
@@ -59,7 +61,13 @@ export async function startPresenceNode(options: PresenceNodeOptions): Promise<P
   onTestFinished(() => redis.close());
   const keys = createKeys(prefix);
   const commands = redis.connection("commands");
-  const feed = createShardedFeed({ subscriber: redis.connection("subscriber"), clock });
+  const wholeFeed = createShardedFeed({ subscriber: redis.connection("subscriber"), clock });
+  const hear = options.hear ?? ((now) => now());
+  const feed: ShardedFeed = {
+    follow: (key, onMessage) => wholeFeed.follow(key, (message) => hear(() => onMessage(message))),
+    unfollow: (key) => wholeFeed.unfollow(key),
+    onRestored: (restored) => wholeFeed.onRestored(restored),
+  };
   await redis.ready(5_000);
 
   const store = createControlStore({ commands, keys });
