@@ -68,10 +68,11 @@ function toLine({ id, at, code, reason, tries, command }: KeptLetter): string {
   return [id, new Date(at).toISOString(), code, `${tries} tries`, reason, command].map(oneLine).join("  ");
 }
 
-/** A stranger's text must not forge a line of its own, nor speak to the terminal. */
 // oxlint-disable-next-line no-control-regex
-const oneLine = (text: string): string =>
-  text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, " ").slice(0, 400);
+const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+
+/** A stranger's text must not forge a line of its own, nor speak to the terminal. */
+const oneLine = (text: string): string => text.replaceAll(controls, " ").slice(0, 400);
 
 function toSentence({ done, missing }: DeadLetterOutcome, what: string): string {
   const lost = missing.length === 0 ? "" : ` Not there: ${missing.join(", ")}.`;

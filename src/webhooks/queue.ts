@@ -70,7 +70,7 @@ class BullQueue implements DeliveryQueue {
 
   constructor(deps: QueueDeps, endpoint: Endpoint) {
     const { connection, prefix } = deps;
-    const common = { connection, prefix, skipVersionCheck: true };
+    const common = { connection, prefix };
     this.endpoint = endpoint;
     this.#deps = deps;
     this.#queue = new Queue(endpoint.id, { ...common, streams: { events: { maxLen: 100 } } });
@@ -157,9 +157,10 @@ class BullQueue implements DeliveryQueue {
     const isOver = tries >= this.endpoint.tries;
     this.#deps.onOutcome({ endpoint: this.endpoint, message, result: isOver ? "dead" : "retried", failure });
     if (!isOver) throw new Error(failure);
-    const { lanes } = this.#deps;
+    const { id, origin } = this.endpoint;
     const { entity } = job.data;
-    await this.#goOn(entity, lanes.bury(this.endpoint.id, entity, message.id, { reason: failure, tries }));
+    const death = { reason: `${origin} ${failure}`, tries };
+    await this.#goOn(entity, this.#deps.lanes.bury(id, entity, message.id, death));
   }
 
   async #goOn(entity: string, following: Promise<string | undefined>): Promise<void> {

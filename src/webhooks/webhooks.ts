@@ -77,7 +77,7 @@ export class Webhooks implements Service {
     const { clock } = this.#deps;
     this.#deliveries.start();
     this.#cancels = [
-      clock.every(this.#upkeepMs, () => (this.#upkeep ??= this.#lookAfter().finally(() => (this.#upkeep = undefined)))),
+      clock.every(this.#upkeepMs, () => this.#keepUp()),
       clock.every(reportEveryMs, () => this.#deliveries.report()),
     ];
   }
@@ -119,6 +119,13 @@ export class Webhooks implements Service {
   /** This node goes by another name: what stands here must be said anew. */
   renamed(): void {
     this.#occupancy.renamed();
+  }
+
+  /** One round at a time. */
+  #keepUp(): void {
+    this.#upkeep ??= this.#lookAfter().finally(() => {
+      this.#upkeep = undefined;
+    });
   }
 
   async #lookAfter(): Promise<void> {

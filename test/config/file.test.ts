@@ -103,6 +103,11 @@ describe("a mistake in the JSON file", () => {
     ["sessions.maxSessionsPerUser", { sessions: { maxSessionsPerUser: 0 } }],
     ["webhooks[0].url", { webhooks: [{ url: "backend.example", secret: "x", events: ["order.status"] }] }],
     ["webhooks[0].events[0]", { webhooks: [{ url: "https://x.example", secret: "x", events: ["order.stats"] }] }],
+    ["webhooks[0].secret", { webhooks: [{ url: "https://x.example", secret: "whsec_*", events: ["order.status"] }] }],
+    [
+      "webhooks[0].tries",
+      { webhooks: [{ url: "https://x.example", secret: "x", events: ["order.status"], tries: 0 }] },
+    ],
     ["webhooks[0].events", { webhooks: [{ url: "https://x.example", secret: "x", events: [] }] }],
   ];
 
