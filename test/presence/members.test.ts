@@ -172,6 +172,23 @@ describe("members of a node that is gone", () => {
     expect(await first.members("chat:a")).toEqual({ ada: 1, bob: 1 });
   });
 
+  test("are told by a node that was away only when it knows who may still be told", { timeout: 20_000 }, async () => {
+    const [first, second] = (await startNodes(2)) as [PresenceNode, PresenceNode];
+    first.subscribe("ada", "chat:a");
+    await first.presence.members.settled("chat:a");
+    const told = () => (first.told.get("chat:a") ?? []).flatMap((diff) => users(diff.joined)).filter((user) => user !== "ada"); // prettier-ignore
+
+    first.freeze();
+    await eventually(() => expect(first.control.fence.isOpen).toBe(false));
+    second.subscribe("bob", "chat:a");
+    await second.presence.members.settled("chat:a");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(told()).toEqual([]);
+    first.thaw();
+
+    await eventually(() => expect(told()).toEqual(["bob"]));
+  });
+
   test("are not shown for a moment by a node that has just begun", async () => {
     const prefix = freshPrefix();
     const gone = await startPresenceNode({ prefix });
