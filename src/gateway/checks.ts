@@ -4,11 +4,12 @@ import type { Store } from "./store.ts";
 
 /** What `/readyz` looks at. */
 export function createChecks(
-  { commands, canary }: Pick<Store, "commands" | "canary">,
+  { commands, canary, check }: Pick<Store, "commands" | "canary" | "check">,
   fence: Fence,
   isDraining: () => boolean,
 ): Record<string, Check> {
   return {
+    store: () => check.result,
     redis: async () => ({ status: (await commands.ping()) === "PONG" ? "ok" : "failing" }),
     feed: () =>
       canary.isHeard ? { status: "ok" } : { status: "failing", note: "publications do not reach this node" },

@@ -13,6 +13,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Lifecycle } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
+import { StoreCheck } from "./store-check.ts";
 
 /** The store of a node and everybody's way to it. */
 export interface Store {
@@ -21,6 +22,7 @@ export interface Store {
   keys: Keys;
   feed: ShardedFeed;
   canary: Canary;
+  check: StoreCheck;
   isCluster: boolean;
   /** Which store was taken, in words. */
   description: string;
@@ -41,11 +43,13 @@ export async function openStore(
   const commands = redis.connection("commands");
   const subscriber = redis.connection("subscriber");
   lifecycle.add({ name: "redis", start: () => redis.ready(readyTimeoutMs), stop: () => redis.close() });
+  const check = new StoreCheck({ address, commands, clock, log });
+  lifecycle.add({ name: "store check", start: () => check.start(), stop: () => check.stop() });
   const keys = createKeys(config.keyPrefix);
   const feed = createShardedFeed({ subscriber, clock });
   const canary = new Canary({ feed, commands, keys, clock, log, onReconnect: () => metrics.redisReconnects.inc() });
   lifecycle.add({ name: "canary", start: () => canary.start(), stop: () => canary.stop() });
-  return { redis, commands, feed, canary, keys, isCluster: redis.isCluster, description };
+  return { redis, commands, feed, canary, check, keys, isCluster: redis.isCluster, description };
 }
 
 interface Located {

@@ -4,6 +4,7 @@ import { createRedisConnections, type RedisAddress, type RedisConnections } from
 import { createKeys } from "../../src/redis/keys.ts";
 import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { owned } from "../support/owned.ts";
 import { startRedisProcess } from "../support/redis-process.ts";
 import { startStore } from "../support/store-lab.ts";
 import { eventually, freshPrefix, quietLog } from "../support/world.ts";
@@ -35,8 +36,7 @@ async function startCanary(singing: RedisAddress, listening: RedisAddress = sing
 }
 
 const silenced = async () => {
-  const store = await startStore("single", { hasLine: true });
-  onTestFinished(() => store.stop());
+  const store = owned(await startStore("single", { hasLine: true }));
   return { line: store.line!, direct: single(store.servers[0]!.port), overLine: store.address };
 };
 
@@ -78,8 +78,7 @@ test("commands that Redis no longer answers get another connection", async () =>
 
 test("a subscriber at a Redis that nobody publishes to is never taken for a good one", async () => {
   const { direct } = await silenced();
-  const elsewhere = await startRedisProcess();
-  onTestFinished(() => void elsewhere.stop());
+  const elsewhere = owned(await startRedisProcess());
 
   const { canary, counts } = await startCanary(direct, single(elsewhere.port));
 
@@ -88,8 +87,7 @@ test("a subscriber at a Redis that nobody publishes to is never taken for a good
 });
 
 test("on a Cluster every master is sung to", async () => {
-  const store = await startStore("cluster");
-  onTestFinished(() => store.stop());
+  const store = owned(await startStore("cluster"));
 
   const { canary } = await startCanary(store.address);
 

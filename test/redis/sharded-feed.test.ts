@@ -3,6 +3,7 @@ import { createRedisConnections, type RedisAddress } from "../../src/redis/conne
 import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
 import { slotOf } from "../../src/redis/slots.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { owned } from "../support/owned.ts";
 import { startStore, type StoreLab } from "../support/store-lab.ts";
 import { eventually, freshPrefix, quietLog } from "../support/world.ts";
 
@@ -81,8 +82,7 @@ describe.each(["single", "cluster"] as const)("the feed on %s", (topology) => {
   });
 
   test("refuses to follow while the store is away", async () => {
-    const lonely = await startStore(topology);
-    onTestFinished(() => lonely.stop());
+    const lonely = owned(await startStore(topology));
     const { follow, keyOf } = await startFeed(lonely.address);
     await follow(keyOf(1));
 
@@ -94,8 +94,7 @@ describe.each(["single", "cluster"] as const)("the feed on %s", (topology) => {
 
 describe("the feed on a Cluster that changes", () => {
   test("follows a slot to another master", async () => {
-    const store = await startStore("cluster");
-    onTestFinished(() => store.stop());
+    const store = owned(await startStore("cluster"));
     const { follow, publish, heard, keyOf, restorations } = await startFeed(store.address);
     const key = keyOf(1);
     await follow(key);
@@ -110,8 +109,7 @@ describe("the feed on a Cluster that changes", () => {
   });
 
   test("follows a replica that took the place of its master", async () => {
-    const store = await startStore("cluster", { replicas: 1 });
-    onTestFinished(() => store.stop());
+    const store = owned(await startStore("cluster", { replicas: 1 }));
     const { follow, publish, heard, keyOf, restorations, connectionCount } = await startFeed(store.address);
     const keys = Array.from({ length: 30 }, (_, n) => keyOf(n));
     await Promise.all(keys.map(follow));

@@ -1,0 +1,77 @@
+import { ConfigError } from "../config/problems.ts";
+import { examineStore, type Finding } from "../redis/boot-checks.ts";
+import type { RedisAddress, RedisClient } from "../redis/connections.ts";
+import type { Cancel, Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { CheckResult } from "../server/http/readiness.ts";
+
+export interface StoreCheckDeps {
+  address: RedisAddress;
+  commands: RedisClient;
+  clock: Clock;
+  log: Logger;
+}
+
+const againMs = 60_000;
+
+/**
+ * Looks at the store before the node starts, which it refuses on a store that would break promises; and once a minute
+ * from then on, for clocks drift and replicas with other settings become primaries.
+ */
+export class StoreCheck {
+  readonly #deps: StoreCheckDeps;
+  #findings: readonly Finding[] = [];
+  #cancel: Cancel | undefined;
+
+  constructor(deps: StoreCheckDeps) {
+    this.#deps = deps;
+  }
+
+  /** For `/readyz`, without the servers' addresses. */
+  get result(): CheckResult {
+    const texts = new Set(this.#findings.map(({ text }) => text));
+    if (texts.size === 0) return { status: "ok" };
+    const isWeaker = this.#findings.some(({ severity }) => severity !== "note");
+    return { status: isWeaker ? "degraded" : "ok", note: [...texts].join("; ") };
+  }
+
+  /** Throws ConfigError. */
+  async start(): Promise<void> {
+    // The embedded store is ours, and keeps nothing by intention.
+    if (this.#deps.address.topology === "embedded") return;
+    const findings = await this.#examine();
+    const refusals = findings.filter(({ severity }) => severity === "refuse");
+    if (refusals.length > 0) throw new ConfigError(refusals.map((refusal) => this.#problemOf(refusal)));
+    this.#take(findings);
+    this.#cancel = this.#deps.clock.every(againMs, () => {
+      this.#examine().then(
+        (found) => this.#take(found),
+        (error: unknown) => this.#deps.log.debug({ err: error }, "the store was not looked at"),
+      );
+    });
+  }
+
+  stop(): void {
+    this.#cancel?.();
+  }
+
+  #examine(): Promise<Finding[]> {
+    return examineStore(this.#deps.commands, this.#deps.clock);
+  }
+
+  #take(findings: readonly Finding[]): void {
+    const known = new Set(this.#findings.map(wordsOf));
+    this.#findings = findings;
+    for (const finding of findings) {
+      if (!known.has(wordsOf(finding))) this.#deps.log.warn({ server: finding.server }, finding.text);
+    }
+  }
+
+  #problemOf({ text, server }: Finding): { name: string; message: string } {
+    const name = this.#deps.address.topology === "sentinel" ? "REDIS_SENTINELS" : "REDIS_URL";
+    return { name, message: server === undefined ? text : `${text} (${server})` };
+  }
+}
+
+/** What it says, but for the figures in it: clocks that stay apart are said once. */
+const wordsOf = ({ text, server = "" }: Finding): string => `${server} ${text.replaceAll(/\d+\.\d+/g, "")}`;

@@ -1,0 +1,91 @@
+import { Cluster, type Redis } from "ioredis";
+import type { Clock } from "../runtime/clock.ts";
+import type { RedisClient } from "./connections.ts";
+import { addressOf } from "./slots.ts";
+
+/** Something about the store that would break a promise, or weaken one. */
+export interface Finding {
+  /** `refuse`: the gateway must not start on it. `note`: it could not be looked at. */
+  severity: "refuse" | "degraded" | "note";
+  /** One clear line for operators. */
+  text: string;
+  /** Which server of several. */
+  server?: string;
+}
+
+/** What a server says of itself. */
+export interface StoreFacts {
+  version: string;
+  role: string;
+  /** `maxmemory-policy`. */
+  policy: string;
+  /** Whether it keeps an append-only file. */
+  isDurable: boolean;
+  /** Its clock less this machine's. */
+  skewMs: number;
+}
+
+const oldestVersion = 7;
+const degradedSkewMs = 2_000;
+const mostSkewMs = 30_000;
+
+/** Looks at every server that takes writes: a rule that one of a Cluster's masters breaks is broken. */
+export async function examineStore(client: RedisClient, clock: Clock): Promise<Finding[]> {
+  if (!(client instanceof Cluster)) return examine(client, clock);
+  const findings = client.nodes("master").map(async (master) => {
+    const server = addressOf(master);
+    return (await examine(master, clock)).map((finding) => ({ ...finding, server }));
+  });
+  return (await Promise.all(findings)).flat();
+}
+
+async function examine(server: Redis, clock: Clock): Promise<Finding[]> {
+  const facts = await factsOf(server, clock);
+  if (facts !== undefined) return judge(facts);
+  return [{ severity: "note", text: "Redis forbids INFO or TIME to this user: its settings were not looked at" }];
+}
+
+/** Undefined where the server's access rules forbid to ask. */
+async function factsOf(server: Redis, clock: Clock): Promise<StoreFacts | undefined> {
+  try {
+    const asked = clock.now();
+    const [seconds, micros] = await server.time();
+    const now = (asked + clock.now()) / 2;
+    const fields = fieldsOf(await server.info());
+    return {
+      version: fields.get("redis_version") ?? "",
+      role: fields.get("role") ?? "",
+      policy: fields.get("maxmemory_policy") ?? "",
+      isDurable: fields.get("aof_enabled") === "1",
+      skewMs: Number(seconds) * 1_000 + Number(micros) / 1_000 - now,
+    };
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith("NOPERM")) return undefined;
+    throw error;
+  }
+}
+
+/** `name:value` lines. */
+const fieldsOf = (info: string): Map<string, string> =>
+  new Map(info.split("\r\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]));
+
+/** Pure. */
+export function judge({ version, role, policy, isDurable, skewMs }: StoreFacts): Finding[] {
+  const findings: Finding[] = [];
+  const find = (severity: Finding["severity"], text: string): void => void findings.push({ severity, text });
+
+  if (Number.parseInt(version, 10) < oldestVersion)
+    find("refuse", `Redis ${version} is too old: 7.0 or newer is needed, for sharded pub/sub`);
+  if (role === "slave")
+    find("refuse", "this Redis is a replica: it takes no writes; name the primary, or the sentinels");
+  if (policy !== "noeviction")
+    find("refuse", `maxmemory-policy is ${policy}: sessions and revocations would be evicted; set noeviction`);
+  if (Math.abs(skewMs) > mostSkewMs) find("refuse", clocksText(skewMs));
+  else if (Math.abs(skewMs) > degradedSkewMs) find("degraded", clocksText(skewMs));
+  if (!isDurable)
+    find("degraded", "Redis has no append-only file: a restart loses every session and log; set appendonly yes");
+  return findings;
+}
+
+const clocksText = (skewMs: number): string =>
+  `the clocks of Redis and of this node are ${(Math.abs(skewMs) / 1_000).toFixed(1)} s apart; set them by NTP`;

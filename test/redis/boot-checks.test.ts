@@ -1,0 +1,121 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import { examineStore, judge, type StoreFacts } from "../../src/redis/boot-checks.ts";
+import { createRedisConnections, type RedisAddress } from "../../src/redis/connections.ts";
+import { systemClock, type Clock } from "../../src/runtime/clock.ts";
+import { spawnNodeProcess, startNodeProcess, type NodeProcess } from "../support/node-process.ts";
+import { owned } from "../support/owned.ts";
+import { startRedisProcess, type RedisProcess } from "../support/redis-process.ts";
+import { startStore } from "../support/store-lab.ts";
+import { freshPrefix, quietLog } from "../support/world.ts";
+
+const good: StoreFacts = { version: "7.0.15", role: "master", policy: "noeviction", isDurable: true, skewMs: 3 };
+
+describe("what a server says of itself", () => {
+  test("is fine where it keeps everything, on this machine's time", () => {
+    expect(judge(good)).toEqual([]);
+    expect(judge({ ...good, version: "9.1.0", skewMs: -1_900 })).toEqual([]);
+  });
+
+  test.each([
+    [{ version: "6.2.14" }, "refuse", /6\.2\.14 is too old: 7\.0/],
+    [{ role: "slave" }, "refuse", /replica/],
+    [{ policy: "allkeys-lru" }, "refuse", /maxmemory-policy is allkeys-lru/],
+    [{ policy: "volatile-ttl" }, "refuse", /maxmemory-policy is volatile-ttl/],
+    [{ skewMs: 31_000 }, "refuse", /31\.0 s apart/],
+    [{ skewMs: -31_000 }, "refuse", /31\.0 s apart/],
+    [{ skewMs: -2_500 }, "degraded", /2\.5 s apart/],
+    [{ isDurable: false }, "degraded", /append-only/],
+  ] as const)("%o is found: %s", (facts, severity, text) => {
+    expect(judge({ ...good, ...facts })).toEqual([{ severity, text: expect.stringMatching(text) }]);
+  });
+});
+
+describe("examining a store", () => {
+  const clockOff = (ms: number): Clock => ({ ...systemClock, now: () => Date.now() + ms });
+
+  async function findingsOf(address: RedisAddress, clock = systemClock) {
+    const redis = createRedisConnections({ address, nodeId: "test", log: quietLog });
+    onTestFinished(() => redis.close());
+    await redis.ready(5_000);
+    return examineStore(redis.connection("commands"), clock);
+  }
+
+  test("reads a real server, and its clock", async () => {
+    const server = await serverWith("--appendonly", "yes");
+    const address = { topology: "single", url: server.url } as const;
+
+    expect(await findingsOf(address)).toEqual([]);
+    expect(await findingsOf(address, clockOff(-60_000))).toMatchObject([
+      { severity: "refuse", text: /60\.\d s apart/ },
+    ]);
+    expect(await findingsOf(address, clockOff(5_000))).toMatchObject([{ severity: "degraded", text: /5\.0 s apart/ }]);
+  });
+
+  test("names the one master of a Cluster that breaks a rule", async () => {
+    const store = owned(await startStore("cluster", { isDurable: true }));
+    const bad = store.servers[1]!;
+    await bad.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lru");
+
+    expect(await findingsOf(store.address)).toEqual([
+      { severity: "refuse", text: expect.stringContaining("volatile-lru"), server: `127.0.0.1:${bad.port}` },
+    ]);
+  });
+
+  test("leaves it at a note where the user may not ask", async () => {
+    const server = await serverWith();
+    await server.ask("ACL", "SETUSER", "gateway", "on", ">secret", "~*", "&*", "+@all", "-info");
+    const url = server.url.replace("redis://", "redis://gateway:secret@");
+
+    expect(await findingsOf({ topology: "single", url })).toMatchObject([{ severity: "note" }]);
+  });
+});
+
+describe("a node that is started", () => {
+  test("refuses a Redis that evicts, with exit code 78 and one line", async () => {
+    const { code, log } = await endOf(await serverWith("--maxmemory-policy", "allkeys-lru"));
+
+    expect(code).toBe(78);
+    expect(log).toMatch(/^ {2}REDIS_URL: maxmemory-policy is allkeys-lru.*noeviction$/m);
+  });
+
+  test("refuses a replica", async () => {
+    const primary = await serverWith();
+    const { code, log } = await endOf(await serverWith("--replicaof", "127.0.0.1", `${primary.port}`));
+
+    expect(code).toBe(78);
+    expect(log).toMatch(/^ {2}REDIS_URL: this Redis is a replica/m);
+  });
+
+  test("starts without an append-only file, and says so in one line and in /readyz", async () => {
+    const node = await nodeOn(await serverWith());
+
+    expect((await node.readiness()).body).toMatchObject({
+      status: "degraded",
+      checks: { store: { status: "degraded", note: expect.stringContaining("append-only") } },
+    });
+    expect(node.log().match(/append-only/g)).toHaveLength(1);
+  });
+
+  test("has nothing to say where all is well", async () => {
+    const node = await nodeOn(await serverWith("--appendonly", "yes"));
+
+    expect((await node.readiness()).body).toMatchObject({ status: "ready", checks: { store: { status: "ok" } } });
+    expect(node.log()).not.toContain('"level":"warn"');
+  });
+});
+
+async function serverWith(...args: string[]): Promise<RedisProcess> {
+  return owned(await startRedisProcess({ args }));
+}
+
+const environmentOf = (server: RedisProcess) => ({ REDIS_URL: server.url, KEY_PREFIX: freshPrefix() });
+
+async function nodeOn(server: RedisProcess): Promise<NodeProcess> {
+  return owned(await startNodeProcess({ nodeId: "node-1", env: environmentOf(server) }));
+}
+
+async function endOf(server: RedisProcess) {
+  const node = owned(await spawnNodeProcess({ nodeId: "node-1", env: environmentOf(server) }));
+  const { code } = await node.ended;
+  return { code, log: node.log() };
+}
