@@ -150,15 +150,22 @@ export function endOfLife(board: Board, season: Season): number {
 
 function toSubmitted(reply: ScriptReply[], withRanks: boolean): Submitted {
   const [, total, ...flat] = reply as [string, number, ...(string | number)[]];
-  const rank = (value: unknown): number | null => (withRanks && value !== 0 ? (value as number) : null);
+  const width = withRanks ? 3 : 1;
   const standings: Submitted["standings"] = [];
-  for (let i = 0; i < flat.length; i += 3) {
-    const isRefused = flat[i] === "";
-    const standing = { score: Number(flat[i]), rank: rank(flat[i + 1]), previousRank: rank(flat[i + 2]) };
-    standings.push(isRefused ? "overflow" : standing);
+  for (let i = 0; i < flat.length; i += width) {
+    const ranks = withRanks ? flat.slice(i + 1, i + 3).map(orNull) : [null, null];
+    standings.push(flat[i] === "" ? "overflow" : toStanding(Number(flat[i]), ranks));
   }
   return { total, standings };
 }
+
+const orNull = (rank: unknown): number | null => (rank === 0 ? null : (rank as number));
+
+const toStanding = (score: number, [rank = null, previousRank = null]: (number | null)[]): Standing => ({
+  score,
+  rank,
+  previousRank,
+});
 
 function toPage(season: Season, reply: ScriptReply[]): Page {
   const [, revision, total, firstRank, ...flat] = reply as [string, number, number, number, ...(string | number)[]];
