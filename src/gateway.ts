@@ -45,6 +45,8 @@ import { createPresenceRoutes } from "./server/routes/presence.ts";
 import { createPublishRoutes } from "./server/routes/publish.ts";
 import { createSessionRoutes } from "./server/routes/sessions.ts";
 import { createTokenRoutes } from "./server/routes/tokens.ts";
+import { Failures } from "./server/socket/failures.ts";
+import { createRoomAdapter } from "./server/socket/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "./server/socket/socket-server.ts";
 import { createVisits } from "./server/visits.ts";
 import { createThrottling } from "./throttling/throttling.ts";
@@ -230,9 +232,15 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     },
     { ...config, hasMetrics: config.metrics === undefined, version },
   );
+  const adapter = createRoomAdapter({
+    publisher: store.redis.connection("control-publisher"),
+    subscriber: store.redis.connection("control-subscriber"),
+    failures: new Failures({ clock, log, metrics }),
+  });
   const sockets: SocketServer = createSocketServer(
     {
       ...visits,
+      adapter,
       httpServer: http.server,
       recovery,
       handlers: [
