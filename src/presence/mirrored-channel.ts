@@ -107,7 +107,7 @@ export class MirroredChannel {
         if (this.#mustReadAgain) this.#readLater(0);
       },
       (error: unknown) => {
-        this.#deps.log.warn({ reason: String(error) }, "members not read, trying again");
+        this.#deps.log.debug({ reason: String(error) }, "members not read, trying again");
         this.#readLater(retryMs);
       },
     );

@@ -1,5 +1,5 @@
 import type { Kinds } from "../channels/kinds.ts";
-import type { Permissions, Reader } from "../channels/permissions.ts";
+import type { Permissions } from "../channels/permissions.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { SubscriptionChange } from "../channels/subscriptions.ts";
 import type { Fence } from "../cluster/fence.ts";
@@ -13,7 +13,7 @@ import type { Logger } from "../runtime/logger.ts";
 import { createCensusStore } from "./census-store.ts";
 import { Census, type ChannelPage, type ListQuery } from "./census.ts";
 import { createMembersStore } from "./members-store.ts";
-import { Members, type ChannelMembers } from "./members.ts";
+import { Members } from "./members.ts";
 import { createSeatsStore } from "./seats-store.ts";
 import { Seats } from "./seats.ts";
 
@@ -55,8 +55,6 @@ export interface Presence extends Service {
   /** Cleans up after a dead node. */
   onDead(node: string): Promise<void>;
 }
-
-export type { ChannelMembers, ChannelPage, ListQuery, Reader };
 
 export function createPresence(deps: PresenceDeps, { connectionsPerUser }: PresenceOptions): Presence {
   const { commands, keys, control } = deps;
