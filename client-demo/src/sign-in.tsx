@@ -1,11 +1,12 @@
 import { useSignal } from "@preact/signals";
+import { messageOf } from "./model/attempt.ts";
 import { type Login, signIn } from "./model/login.ts";
 import { Alert } from "./parts/alert.tsx";
 import { Wordmark } from "./parts/wordmark.tsx";
 
 /** Any name will do: this page exists in development only. */
 export function SignIn({ onLogin }: { onLogin: (login: Login) => void }) {
-  const name = useSignal("");
+  const name = useSignal(new URLSearchParams(location.search).get("as") ?? "");
   const isBusy = useSignal(false);
   const error = useSignal<string | undefined>(undefined);
 
@@ -16,7 +17,7 @@ export function SignIn({ onLogin }: { onLogin: (login: Login) => void }) {
     try {
       onLogin(await signIn(name.value.trim()));
     } catch (failure) {
-      error.value = failure instanceof Error ? failure.message : String(failure);
+      error.value = messageOf(failure);
     } finally {
       isBusy.value = false;
     }

@@ -1,17 +1,19 @@
-import { ChannelView } from "./channels/channel-view.tsx";
-import { ChannelTabs } from "./channels/channel-tabs.tsx";
 import type { Demo } from "./model/demo.ts";
+import { hrefOf } from "./model/route.ts";
 import { panels } from "./panels.ts";
 import { PanelBox } from "./parts/panel.tsx";
 import { StateBadge } from "./parts/state-badge.tsx";
 import { Wordmark } from "./parts/wordmark.tsx";
+import { shownView, views } from "./views.ts";
 
-/** The page of one signed-in user: channels to the left, panels to the right. */
+/** The page of one signed-in user: one view to the left, panels to the right. */
 export function Workspace({ demo, onSignOut }: { demo: Demo; onSignOut: () => void }) {
+  const { id, title, View } = shownView(demo);
   return (
     <>
       <header class="bar">
         <Wordmark />
+        <Views demo={demo} />
         <StateBadge demo={demo} />
         <span class="who">
           <span class="who-name">{demo.login.name}</span>
@@ -22,9 +24,8 @@ export function Workspace({ demo, onSignOut }: { demo: Demo; onSignOut: () => vo
       </header>
       {demo.state.value === "closed" && <Ended demo={demo} onSignOut={onSignOut} />}
       <div class="columns">
-        <main class="card channels" aria-label="Channels">
-          <ChannelTabs demo={demo} />
-          <ChannelView demo={demo} />
+        <main class={`card stage is-${id}`} aria-label={title} key={id}>
+          <View demo={demo} />
         </main>
         <aside class="panels" aria-label="Panels">
           {panels.map(({ id, title, View }) => (
@@ -35,6 +36,19 @@ export function Workspace({ demo, onSignOut }: { demo: Demo; onSignOut: () => vo
         </aside>
       </div>
     </>
+  );
+}
+
+function Views({ demo }: { demo: Demo }) {
+  const shown = shownView(demo);
+  return (
+    <nav class="views" aria-label="What to look at">
+      {views.map((view) => (
+        <a key={view.id} href={hrefOf(view.id)} aria-current={view === shown ? "page" : undefined}>
+          {view.title}
+        </a>
+      ))}
+    </nav>
   );
 }
 

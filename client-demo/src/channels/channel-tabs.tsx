@@ -76,7 +76,8 @@ function OpenChannel({ demo }: { demo: Demo }) {
   );
 }
 
-export const tabId = (feed: Feed): string => `tab-${feed.name}`;
+/** References to ids are separated by spaces, which names may contain. */
+export const tabId = (feed: Feed): string => `tab-${encodeURIComponent(feed.name)}`;
 
 function step(demo: Demo, event: KeyboardEvent): void {
   const feeds = demo.feeds.value;

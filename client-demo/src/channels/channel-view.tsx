@@ -3,6 +3,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Demo } from "../model/demo.ts";
 import type { Feed } from "../model/feed.ts";
 import { shortened } from "../parts/format.ts";
+import { Refusal } from "../parts/refusal.tsx";
 import { tabId } from "./channel-tabs.tsx";
 import { Compose } from "./compose.tsx";
 import { FeedRow } from "./feed-row.tsx";
@@ -62,7 +63,7 @@ function FeedList({ feed }: { feed: Feed }) {
     isAtEnd.current = scrollTop + clientHeight > scrollHeight - 24;
   }
 
-  if (feed.refusal.value !== undefined) return <Refused feed={feed} />;
+  if (feed.refusal.value !== undefined) return <Refusal text={feed.refusal.value} onRetry={feed.retry} />;
   if (items.length === 0) return <p class="empty feed">Nothing was published here yet. Say something below.</p>;
   return (
     <div class="feed" role="log" aria-label={`Publications of ${feed.name}`} tabIndex={0} ref={list} onScroll={noteEnd}>
@@ -71,20 +72,6 @@ function FeedList({ feed }: { feed: Feed }) {
           <FeedRow key={item.key} item={item} />
         ))}
       </ol>
-    </div>
-  );
-}
-
-function Refused({ feed }: { feed: Feed }) {
-  return (
-    <div class="empty feed" role="alert">
-      <p>The gateway refused this channel.</p>
-      <p>
-        <code>{feed.refusal}</code>
-      </p>
-      <button type="button" onClick={feed.retry}>
-        Try again
-      </button>
     </div>
   );
 }

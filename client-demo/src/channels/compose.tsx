@@ -1,5 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { TidegateError } from "../../../src/client/client.ts";
+import { messageOf } from "../model/attempt.ts";
 import type { Feed } from "../model/feed.ts";
 import { Alert } from "../parts/alert.tsx";
 import { duration, typedData } from "../parts/format.ts";
@@ -58,7 +59,8 @@ export function Compose({ feed }: { feed: Feed }) {
 }
 
 function explained(failure: unknown): string {
-  if (!(failure instanceof TidegateError)) return String(failure);
-  const text = `${failure.code}: ${failure.message}`;
-  return failure.code === "forbidden" ? `${text} Perhaps only backends publish here: try the curl line.` : text;
+  const isForbidden = failure instanceof TidegateError && failure.code === "forbidden";
+  return isForbidden
+    ? `${messageOf(failure)} Perhaps only backends publish here: try the curl line.`
+    : messageOf(failure);
 }

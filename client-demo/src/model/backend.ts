@@ -1,31 +1,53 @@
-import { problemOf } from "./login.ts";
-
 /** What the page does in place of a backend, with the development key. */
-export interface HttpPublish {
-  channel: string;
-  event: string;
-  data: unknown;
+export interface BackendCall {
+  method: "POST" | "PUT";
+  path: string;
+  body: unknown;
 }
 
-/** Answers the gateway's JSON as text; rejects with what it said. */
-export async function publishByHttp(apiKey: string, publication: HttpPublish): Promise<string> {
-  const response = await fetch("/v1/publish", {
-    method: "POST",
-    headers: { Authorization: `Bearer ${apiKey}`, "Content-Type": "application/json" },
-    body: JSON.stringify(publication),
-  });
-  if (!response.ok) throw new Error(await problemOf(response));
-  return JSON.stringify(await response.json());
+/** What the gateway refused, as its problem says. */
+export class BackendError extends Error {
+  readonly status: number;
+  readonly code: string | undefined;
+  readonly detail: string;
+
+  constructor(status: number, code: string | undefined, detail: string) {
+    super(code === undefined ? `${status} ${detail}` : `${code}: ${detail}`);
+    this.status = status;
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+export const publishCall = (channel: string, text: string): BackendCall => ({
+  method: "POST",
+  path: "/v1/publish",
+  body: { channel, event: "message", data: { text } },
+});
+
+/** The answer's JSON; rejects with a BackendError. */
+export async function callBackend(apiKey: string, { method, path, body }: BackendCall): Promise<unknown> {
+  const headers = { Authorization: `Bearer ${apiKey}`, "Content-Type": "application/json" };
+  const response = await fetch(path, { method, headers, body: JSON.stringify(body) });
+  if (!response.ok) throw await refusalOf(response);
+  return response.json();
+}
+
+export async function refusalOf(response: Response): Promise<BackendError> {
+  const problem = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; title?: string };
+  return new BackendError(response.status, problem.code, problem.detail ?? problem.title ?? response.statusText);
 }
 
 /** The same as a line for a terminal. */
-export function curlLine(apiKey: string, publication: HttpPublish): string {
+export function curlLine(apiKey: string, { method, path, body }: BackendCall): string {
   return [
-    `curl -X POST ${location.origin}/v1/publish`,
+    `curl -X ${method} ${quotedIfNeeded(`${location.origin}${path}`)}`,
     `-H ${quoted(`Authorization: Bearer ${apiKey}`)}`,
     `-H 'Content-Type: application/json'`,
-    `-d ${quoted(JSON.stringify(publication))}`,
+    `-d ${quoted(JSON.stringify(body))}`,
   ].join(" \\\n  ");
 }
 
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+const quotedIfNeeded = (text: string): string => (/^[\w:/.%-]+$/.test(text) ? text : quoted(text));

@@ -3,11 +3,16 @@ import { type Client, type ClientState, connect, type Ready, type TidegateError 
 import { createFeed, type Feed } from "./feed.ts";
 import { freshToken, type Login } from "./login.ts";
 import { createNotes, type Notes } from "./notes.ts";
+import { createReckoning, type Reckoning } from "./reckoning.ts";
+import { createRouter, type Route } from "./route.ts";
 
 /** Everything the page shows of one signed-in user: one client, its connection and its channels. */
 export interface Demo {
   readonly login: Login;
   readonly client: Client;
+  readonly route: ReadonlySignal<Route>;
+  /** The user's bucket of messages, as far as this page can know it. */
+  readonly bucket: Reckoning;
   readonly state: ReadonlySignal<ClientState>;
   readonly ready: ReadonlySignal<Ready | undefined>;
   readonly roundTripMs: ReadonlySignal<number | undefined>;
@@ -40,6 +45,7 @@ export function createDemo(login: Login): Demo {
   const feeds = signal<readonly Feed[]>([]);
   const activeName = signal("");
   const notes = createNotes();
+  const router = createRouter();
   let isTokenStale = false;
   let away: Promise<void> | undefined;
 
@@ -52,6 +58,8 @@ export function createDemo(login: Login): Demo {
 
   const client = connect(location.origin, { token });
   notes.follow(client);
+  const bucket = createReckoning(login.messages);
+  client.socket.onAnyOutgoing((event: string) => bucket.sent(event));
   client.on("state", (changed) => {
     clientState.value = changed.state;
     const { error, retryInMs } = changed;
@@ -81,6 +89,8 @@ export function createDemo(login: Login): Demo {
   const demo: Demo = {
     login,
     client,
+    route: router.route,
+    bucket,
     state,
     ready,
     roundTripMs,
@@ -103,6 +113,7 @@ export function createDemo(login: Login): Demo {
     },
     stop() {
       clearInterval(pulse);
+      router.stop();
       client.close();
     },
   };

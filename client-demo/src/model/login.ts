@@ -1,3 +1,5 @@
+import { refusalOf } from "./backend.ts";
+
 /** The demo's sign-in, which a gateway offers outside production only. */
 export interface Login {
   name: string;
@@ -7,6 +9,15 @@ export interface Login {
   expiresAt: number;
   /** The development API key, where the gateway hands it out. */
   apiKey?: string;
+  /** The user's bucket of messages, as the gateway is configured. */
+  messages?: BucketRule;
+}
+
+export interface BucketRule {
+  capacity: number;
+  refillPerSecond: number;
+  /** Tokens by client event; one that is not named costs 1. */
+  costs: Record<string, number>;
 }
 
 const storageKey = "tidegate.login";
@@ -18,7 +29,7 @@ export async function signIn(name: string): Promise<Login> {
     body: JSON.stringify({ name }),
   });
   if (response.status === 404) throw new Error("This gateway offers no sign-in here: it does so in development only.");
-  if (!response.ok) throw new Error(await problemOf(response));
+  if (!response.ok) throw await refusalOf(response);
   return { name, ...((await response.json()) as Omit<Login, "name">) };
 }
 
@@ -27,18 +38,11 @@ export async function freshToken(login: Login): Promise<string> {
   if (login.apiKey === undefined) return login.token;
   const path = `/v1/sessions/${encodeURIComponent(login.sessionId)}/token`;
   const response = await fetch(path, { method: "POST", headers: { Authorization: `Bearer ${login.apiKey}` } });
-  if (!response.ok) throw new Error(await problemOf(response));
+  if (!response.ok) throw await refusalOf(response);
   const { token, expiresAt } = (await response.json()) as Pick<Login, "token" | "expiresAt">;
   Object.assign(login, { token, expiresAt });
   rememberLogin(login);
   return token;
-}
-
-/** What an answer that is not ok says, as one line. */
-export async function problemOf(response: Response): Promise<string> {
-  const problem = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; title?: string };
-  const said = problem.detail ?? problem.title ?? response.statusText;
-  return problem.code === undefined ? `${response.status} ${said}` : `${problem.code}: ${said}`;
 }
 
 /** Kept for this tab only: two tabs may be two people. */

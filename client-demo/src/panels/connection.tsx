@@ -1,5 +1,6 @@
 import { useSignal } from "@preact/signals";
-import { publishByHttp } from "../model/backend.ts";
+import { messageOf } from "../model/attempt.ts";
+import { callBackend, publishCall } from "../model/backend.ts";
 import type { Demo } from "../model/demo.ts";
 import type { Panel } from "../panels.ts";
 import { Alert } from "../parts/alert.tsx";
@@ -50,10 +51,10 @@ function Cut({ demo }: { demo: Demo }) {
     try {
       for (let number = 1; number <= publishedMeanwhile; number += 1) {
         const text = `Missed while away, ${number} of ${publishedMeanwhile}`;
-        await publishByHttp(apiKey, { channel, event: "message", data: { text } });
+        await callBackend(apiKey, publishCall(channel, text));
       }
     } catch (failure) {
-      error.value = failure instanceof Error ? failure.message : String(failure);
+      error.value = messageOf(failure);
     }
   }
 

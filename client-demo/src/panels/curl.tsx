@@ -1,19 +1,20 @@
-import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { curlLine, type HttpPublish, publishByHttp } from "../model/backend.ts";
+import { useSignal } from "@preact/signals";
+import { messageOf } from "../model/attempt.ts";
+import { type BackendCall, callBackend, curlLine } from "../model/backend.ts";
 import type { Demo } from "../model/demo.ts";
 import type { Panel } from "../panels.ts";
 import { Alert } from "../parts/alert.tsx";
 import { CopyButton } from "../parts/copy-button.tsx";
+import { shownView } from "../views.ts";
 
-export const curlPanel: Panel = { id: "curl", title: "Publish from a terminal", View: CurlView };
+export const curlPanel: Panel = { id: "curl", title: "From a terminal", View: CurlView };
 
-/** A backend's side of things: the same publication as a line to paste, and a button for those without a terminal. */
+/** A backend's side of what is in front, as a line to paste, and a button for those without a terminal. */
 function CurlView({ demo }: { demo: Demo }) {
   const code = useRef<HTMLElement>(null);
-  const channel = demo.activeFeed.value?.name ?? "chat:lobby";
-  const publication: HttpPublish = { channel, event: "message", data: { text: "Hello from curl" } };
-  const line = curlLine(demo.login.apiKey ?? "<your API key>", publication);
+  const call = shownView(demo).call(demo);
+  const line = curlLine(demo.login.apiKey ?? "<your API key>", call);
   return (
     <>
       <pre class="code" tabIndex={0} aria-label="Command">
@@ -21,23 +22,23 @@ function CurlView({ demo }: { demo: Demo }) {
       </pre>
       <div class="row">
         <CopyButton text={line} selects={() => code.current} />
-        {demo.login.apiKey !== undefined && <RunHere apiKey={demo.login.apiKey} publication={publication} />}
+        {demo.login.apiKey !== undefined && <RunHere apiKey={demo.login.apiKey} call={call} key={line} />}
       </div>
       {demo.login.apiKey === undefined && <p class="hint">The start of the gateway printed the key.</p>}
     </>
   );
 }
 
-function RunHere({ apiKey, publication }: { apiKey: string; publication: HttpPublish }) {
+function RunHere({ apiKey, call }: { apiKey: string; call: BackendCall }) {
   const answer = useSignal<string | undefined>(undefined);
   const error = useSignal<string | undefined>(undefined);
 
   async function run(): Promise<void> {
     answer.value = error.value = undefined;
     try {
-      answer.value = await publishByHttp(apiKey, publication);
+      answer.value = JSON.stringify(await callBackend(apiKey, call));
     } catch (failure) {
-      error.value = failure instanceof Error ? failure.message : String(failure);
+      error.value = messageOf(failure);
     }
   }
 

@@ -1,5 +1,6 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import type { SessionEntry } from "../../../src/client/client.ts";
+import { messageOf } from "../model/attempt.ts";
 import type { Demo } from "../model/demo.ts";
 import type { Panel } from "../panels.ts";
 import { Alert } from "../parts/alert.tsx";
@@ -18,7 +19,7 @@ function SessionsView({ demo }: { demo: Demo }) {
       await step();
       sessions.value = await demo.client.sessions.list();
     } catch (failure) {
-      error.value = failure instanceof Error ? failure.message : String(failure);
+      error.value = messageOf(failure);
     }
   }
 

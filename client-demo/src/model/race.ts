@@ -1,0 +1,137 @@
+import { type ReadonlySignal, signal } from "@preact/signals";
+import type { BoardEntry, ChannelState, OwnEntry } from "../../../src/client/client.ts";
+import { type Attempts, createAttempts, messageOf } from "./attempt.ts";
+import { type BackendCall, callBackend } from "./backend.ts";
+import type { Demo } from "./demo.ts";
+import { pause } from "./pause.ts";
+
+export const raceBoard = "race";
+
+export interface BoardNow {
+  entries: readonly BoardEntry[];
+  revision: number;
+  total: number;
+}
+
+/** A board, live, and ways to move it. */
+export interface Race {
+  readonly board: ReadonlySignal<BoardNow>;
+  readonly own: ReadonlySignal<OwnEntry | undefined>;
+  /** The user's surroundings; empty where the user is not on the board. */
+  readonly around: ReadonlySignal<readonly BoardEntry[]>;
+  readonly state: ReadonlySignal<ChannelState>;
+  readonly refusal: ReadonlySignal<string | undefined>;
+  /** Scores of the drop that is under way; undefined where none is. */
+  readonly dropped: ReadonlySignal<number | undefined>;
+  readonly attempts: Attempts;
+  /** A thousand random scores by HTTP, in portions, as a busy backend would. */
+  drop(apiKey: string): Promise<void>;
+  /** The user's own, by the client. */
+  score(points: number): Promise<void>;
+  stop(): void;
+}
+
+const portions = 20;
+const portionSize = 50;
+const portionEveryMs = 150;
+
+/** Shortest time between two askings for the surroundings, which are not pushed. */
+const aroundEveryMs = 1_000;
+const aroundRadius = 2;
+
+const racers =
+  "Alba Bruno Carla Dario Edith Fadi Greta Hugo Ines Jonas Kaja Liam Mira Nils Olga Pablo Quinn Rosa Sven Tessa Uma Viktor Wanda Xaver Yara Zeno Amir Bela Cleo Dina Emil Flora Goran Hedda Ivo Juno Karl Lea Milo Nora".split(
+    " ",
+  );
+
+export function createRace({ client, login }: Demo): Race {
+  const live = client.leaderboard(raceBoard);
+  const board = signal<BoardNow>({ entries: live.entries, revision: live.revision, total: live.total });
+  const own = signal<OwnEntry | undefined>(live.own);
+  const around = signal<readonly BoardEntry[]>([]);
+  const state = signal<ChannelState>(live.state);
+  const refusal = signal<string | undefined>(undefined);
+  const dropped = signal<number | undefined>(undefined);
+  const attempts = createAttempts();
+  const refresh = atMostEvery(aroundEveryMs, () => void askAround());
+  let isOver = false;
+
+  live.on("change", (now) => {
+    board.value = now;
+    refresh.soon();
+  });
+  live.on("own", (now) => {
+    own.value = now;
+    refresh.soon();
+  });
+  live.on("state", (change) => (state.value = change.state));
+  live.loaded.catch((error: unknown) => (refusal.value = messageOf(error)));
+
+  async function askAround(): Promise<void> {
+    const found = await live.around(aroundRadius).catch(() => undefined);
+    if (found !== undefined) around.value = found.entries;
+  }
+
+  async function drop(apiKey: string): Promise<void> {
+    try {
+      for (let portion = 0; portion < portions && !isOver; portion += 1) {
+        dropped.value = portion * portionSize;
+        await callBackend(apiKey, scoresCall(randomScores([...racers, login.name])));
+        await pause(portionEveryMs);
+      }
+    } finally {
+      dropped.value = undefined;
+    }
+  }
+
+  return {
+    board,
+    own,
+    around,
+    state,
+    refusal,
+    dropped,
+    attempts,
+    drop: (apiKey) => attempts.run(() => drop(apiKey)),
+    score: (points) => attempts.run(() => live.submit(points)),
+    stop() {
+      isOver = true;
+      refresh.stop();
+      live.close();
+    },
+  };
+}
+
+/** Few different numbers, so that many are level. */
+function randomScores(members: readonly string[]): { member: string; score: number }[] {
+  const whole = (below: number): number => Math.floor(Math.random() * below);
+  return Array.from({ length: portionSize }, () => ({
+    member: members[whole(members.length)] ?? "",
+    score: 5 * (1 + whole(4)),
+  }));
+}
+
+const scoresCall = (scores: readonly object[]): BackendCall => ({
+  method: "POST",
+  path: `/v1/leaderboards/${raceBoard}/scores`,
+  body: { scores, ranks: false },
+});
+
+/** Runs at once where it did not lately, and otherwise once when it may again. */
+function atMostEvery(everyMs: number, run: () => void) {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let ranAt = -everyMs;
+  return {
+    soon(): void {
+      timer ??= setTimeout(
+        () => {
+          timer = undefined;
+          ranAt = performance.now();
+          run();
+        },
+        Math.max(0, ranAt + everyMs - performance.now()),
+      );
+    },
+    stop: () => clearTimeout(timer),
+  };
+}

@@ -1,0 +1,16 @@
+/** In place of what the gateway refused to show. */
+export function Refusal({ text, onRetry }: { text: string; onRetry?: () => void }) {
+  return (
+    <div class="empty feed" role="alert">
+      <p>The gateway refused this.</p>
+      <p>
+        <code>{text}</code>
+      </p>
+      {onRetry !== undefined && (
+        <button type="button" onClick={onRetry}>
+          Try again
+        </button>
+      )}
+    </div>
+  );
+}

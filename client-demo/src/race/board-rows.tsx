@@ -1,0 +1,71 @@
+import type { BoardEntry } from "../../../src/client/client.ts";
+import { useGlide } from "./glide.ts";
+
+/** Racers in order, each in a lane as long as its score. */
+export function BoardRows({
+  label,
+  entries,
+  ownName,
+}: {
+  label: string;
+  entries: readonly BoardEntry[];
+  ownName: string;
+}) {
+  const list = useGlide<HTMLOListElement>();
+  const lengthOf = createLanes(entries);
+  return (
+    <ol class="racers" aria-label={label} ref={list}>
+      {entries.map((entry, index) => (
+        <Racer
+          key={entry.member}
+          entry={entry}
+          length={lengthOf(entry.score)}
+          isOwn={entry.member === ownName}
+          tie={tieOf(entries, index)}
+        />
+      ))}
+    </ol>
+  );
+}
+
+type Tie = "first" | "later" | undefined;
+
+const ties = {
+  first: { text: "level, got there first", title: "Same score as the next: whoever reached it first stands above." },
+  later: { text: "level", title: "Same score as the one above, reached later." },
+};
+
+function Racer({ entry, length, isOwn, tie }: { entry: BoardEntry; length: number; isOwn: boolean; tie: Tie }) {
+  return (
+    <li class={isOwn ? "racer is-own" : "racer"} data-key={entry.member}>
+      <span class="racer-lane" style={{ transform: `scaleX(${length.toFixed(3)})` }} />
+      <span class="racer-rank">{entry.rank}</span>
+      <span class="racer-name">
+        <span>{entry.member}</span>
+        {isOwn && <span class="tag">you</span>}
+      </span>
+      {tie !== undefined && (
+        <span class="racer-tie" title={ties[tie].title}>
+          {ties[tie].text}
+        </span>
+      )}
+      <span class="racer-score">{entry.score}</span>
+    </li>
+  );
+}
+
+/** Neighbours with the same score. */
+function tieOf(entries: readonly BoardEntry[], index: number): Tie {
+  const score = entries[index]?.score;
+  if (entries[index - 1]?.score === score) return "later";
+  return entries[index + 1]?.score === score ? "first" : undefined;
+}
+
+const shortestLane = 0.12;
+
+/** Lanes show the differences, which are small beside the scores themselves. */
+function createLanes(entries: readonly BoardEntry[]): (score: number) => number {
+  const scores = entries.map(({ score }) => score);
+  const [least, most] = [Math.min(...scores), Math.max(...scores)];
+  return (score) => (most === least ? 1 : shortestLane + ((1 - shortestLane) * (score - least)) / (most - least));
+}

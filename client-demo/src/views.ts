@@ -1,0 +1,24 @@
+import type { ComponentType } from "preact";
+import { bucketView } from "./bucket/bucket-view.tsx";
+import { channelsView } from "./channels/channels-view.tsx";
+import type { BackendCall } from "./model/backend.ts";
+import type { Demo } from "./model/demo.ts";
+import { orderView } from "./order/order-view.tsx";
+import { raceView } from "./race/race-view.tsx";
+
+/** What the page can have in front. A new one is a folder and a line here. */
+export interface DemoView {
+  /** Names it in the address. */
+  id: string;
+  title: string;
+  View: ComponentType<{ demo: Demo }>;
+  /** What a backend might do about it. */
+  call(demo: Demo): BackendCall;
+}
+
+export const views: readonly [DemoView, ...DemoView[]] = [channelsView, raceView, orderView, bucketView];
+
+export function shownView(demo: Demo): DemoView {
+  const { view } = demo.route.value;
+  return views.find(({ id }) => id === view) ?? views[0];
+}
