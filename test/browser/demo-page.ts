@@ -35,6 +35,7 @@ export interface DemoPage {
   page: Page;
   feed: Locator;
   signIn(name: string): Promise<void>;
+  openView(title: string): Promise<void>;
   openChannel(name: string): Promise<void>;
   publish(text: string): Promise<void>;
   /** The positions, texts and tags of what is shown, in order. */
@@ -48,7 +49,7 @@ export async function openDemo(browser: Browser, url: string, options: BrowserCo
   const trouble: string[] = [];
   page.on("pageerror", (error) => trouble.push(String(error)));
   page.on("console", (message) => {
-    if (message.type() === "error" && !isLostConnection(message.text())) trouble.push(message.text());
+    if (message.type() === "error" && !isNoFault(message.text())) trouble.push(message.text());
   });
   page.on("request", (request) => {
     if (!request.url().startsWith(url) && !request.url().startsWith(url.replace("http", "ws")))
@@ -62,8 +63,9 @@ export async function openDemo(browser: Browser, url: string, options: BrowserCo
   return { page, feed: page.getByRole("log", { name: /^Publications of/ }), ...acts(page) };
 }
 
-/** Browsers log every attempt to reach a node that is gone, whatever the page does about it. */
-const isLostConnection = (text: string): boolean => /WebSocket connection to|ERR_CONNECTION_REFUSED/.test(text);
+/** Browsers log every attempt to reach a node that is gone and every call refused, whatever the page does about it. */
+const isNoFault = (text: string): boolean =>
+  /WebSocket connection to|ERR_CONNECTION_REFUSED|responded with a status of 409/.test(text);
 
 function acts(page: Page): Omit<DemoPage, "page" | "feed"> {
   return {
@@ -72,6 +74,10 @@ function acts(page: Page): Omit<DemoPage, "page" | "feed"> {
       await page.keyboard.press("Enter");
       await page.getByRole("banner").getByText("Connected").waitFor();
       await page.getByText("Subscribed", { exact: true }).waitFor();
+    },
+    async openView(title) {
+      await page.getByRole("navigation").getByRole("link", { name: title }).click();
+      await page.getByRole("main", { name: title }).waitFor();
     },
     async openChannel(name) {
       await page.getByLabel("Channel to open").fill(name);

@@ -39,6 +39,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     const { page, signIn, openChannel, shown } = await openDemo(browser, url);
     await signIn("ada");
     await openChannel("chat:it's here");
+    await page.getByRole("tabpanel", { name: "it's here" }).getByText("Subscribed", { exact: true }).waitFor();
 
     const line = await page.getByLabel("Command").innerText();
     const { stdout } = await promisify(execFile)("sh", ["-c", line]);

@@ -1,0 +1,257 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { chromiumPath } from "../../scripts/needs.ts";
+import { eventually } from "../support/world.ts";
+import { buildDemo, type DemoPage, launch, openDemo, startDevelopmentGateway } from "./demo-page.ts";
+
+const executablePath = chromiumPath();
+if (executablePath === undefined) console.error("CHROMIUM IS MISSING: the demo's views are not tested in a browser.");
+
+type Gateway = Awaited<ReturnType<typeof startDevelopmentGateway>>;
+
+describe.skipIf(executablePath === undefined)("the demo's views in a browser", () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    await buildDemo();
+    browser = await launch(executablePath ?? "");
+  }, 60_000);
+  afterAll(() => browser?.close());
+
+  async function openAs(name: string, url: string, view: string, options = {}): Promise<DemoPage> {
+    const demo = await openDemo(browser, url, options);
+    await demo.signIn(name);
+    await demo.openView(view);
+    return demo;
+  }
+
+  describe("the race", () => {
+    const rows = (page: Page) => page.getByRole("list", { name: "Top", exact: true }).getByRole("listitem");
+
+    /** Rank, name and score of each row. */
+    async function shown(page: Page): Promise<string[]> {
+      const cells = await rows(page).locator(".racer-rank, .racer-name, .racer-score").allInnerTexts();
+      const texts = cells.map((text) => text.replace(/\s*you$/, "").trim());
+      return texts.flatMap((_, index) => (index % 3 === 0 ? [texts.slice(index, index + 3).join(" ")] : []));
+    }
+
+    async function stored({ call }: Gateway): Promise<string[]> {
+      const { entries } = (await call("GET", "/v1/leaderboards/race")).body;
+      return entries.map((entry: any) => `${entry.rank} ${entry.member} ${entry.score}`);
+    }
+
+    const drop = (page: Page) => page.getByRole("button", { name: "Drop 1,000 random scores" });
+
+    /** Whether any row glides at some moment until the drop is over. */
+    async function glidesUntilDropped(page: Page): Promise<boolean> {
+      let glides = false;
+      while (!(await drop(page).isVisible())) {
+        const running = "document.getAnimations().some(({ id }) => id === 'glide')";
+        glides ||= await page.evaluate<boolean>(running);
+      }
+      return glides;
+    }
+
+    test("ends as the board is stored for everybody, over a cut, with rows that glide", async () => {
+      const gateway = await startDevelopmentGateway();
+      const ada = await openAs("ada", gateway.url, "Race");
+      const bob = await openAs("bob", gateway.url, "Race");
+      await ada.page.getByRole("button", { name: "Score 10 for me" }).click();
+      await ada.page.getByText("You are 1 of 1 with 10").waitFor();
+      expect(await rows(bob.page).locator(".is-own").count()).toBe(0);
+
+      await drop(ada.page).click();
+      await bob.page.getByLabel("For how long").selectOption("for a moment");
+      await bob.page.getByRole("button", { name: "Cut connection" }).click();
+      expect(await glidesUntilDropped(ada.page)).toBe(true);
+
+      const board = await stored(gateway);
+      expect(board).toHaveLength(10);
+      await eventually(async () => expect(await shown(ada.page)).toEqual(board));
+      await eventually(async () => expect(await shown(bob.page)).toEqual(board));
+      const own = (await gateway.call("GET", "/v1/leaderboards/race/members/ada")).body.entry;
+      await ada.page.getByText(`You are ${own.rank} of 41 with ${own.score}`).waitFor();
+      const around = ada.page.getByRole("list", { name: "Around you" }).locator(".is-own");
+      await eventually(async () => expect(await around.innerText()).toMatch(new RegExp(`^${own.rank}\\s+ada`)));
+    });
+
+    test("marks the own row and who is level, the first to get there above", async () => {
+      const { url, call } = await startDevelopmentGateway();
+      const { page } = await openAs("bob", url, "Race");
+      await page.getByText("Nobody has scored yet.").waitFor();
+
+      for (const member of ["ada", "bob", "cleo"]) {
+        await call("PUT", `/v1/leaderboards/race/scores/${member}`, { score: member === "cleo" ? 5 : 30 });
+      }
+
+      await eventually(async () => expect(await shown(page)).toEqual(["1 ada 30", "2 bob 30", "3 cleo 5"]));
+      expect(await page.locator(".boards section").first().locator(".racer-tie").allInnerTexts()).toEqual([
+        "level, got there first",
+        "level",
+      ]);
+      expect(await rows(page).nth(1).getAttribute("class")).toContain("is-own");
+    });
+
+    test("moves nothing about for those who asked for stillness", async () => {
+      const gateway = await startDevelopmentGateway();
+      const { page } = await openAs("ada", gateway.url, "Race", { reducedMotion: "reduce" });
+
+      await drop(page).click();
+      expect(await glidesUntilDropped(page)).toBe(false);
+
+      const board = await stored(gateway);
+      await eventually(async () => expect(await shown(page)).toEqual(board));
+    });
+
+    test("gives a line for the terminal that works as it stands", async ({ skip }) => {
+      await promisify(execFile)("curl", ["--version"]).catch(() => skip("curl is missing"));
+      const { url } = await startDevelopmentGateway();
+      const { page } = await openAs("it's me", url, "Race");
+
+      const { stdout } = await promisify(execFile)("sh", ["-c", await page.getByLabel("Command").innerText()]);
+
+      expect(JSON.parse(stdout)).toMatchObject({ member: "it's me", rank: 1 });
+      await eventually(async () => expect(await shown(page)).toEqual(["1 it's me 25"]));
+    });
+  });
+
+  describe("an order", () => {
+    const timeline = (page: Page) => page.getByRole("list", { name: "Timeline" }).locator(".timeline-status");
+    const whole = ["Created", "Confirmed", "Preparing", "Ready", "Picked up", "Delivered"];
+
+    async function create(customer: DemoPage): Promise<string> {
+      await customer.page.getByRole("button", { name: "Create an order" }).click();
+      await customer.page.getByRole("article", { name: /^Order o-/ }).waitFor();
+      return decodeURIComponent(new URL(customer.page.url()).hash.replace("#orders/", ""));
+    }
+
+    test("is followed by its customer while a courier in another browser drives", async () => {
+      const { url } = await startDevelopmentGateway();
+      const ada = await openAs("ada", url, "Orders");
+      const bob = await openAs("bob", url, "Orders");
+      await bob.page.getByText("You have no open orders.").waitFor();
+      const orderId = await create(ada);
+      await bob.page.getByRole("link", { name: `${orderId} Created` }).click();
+
+      await bob.page.getByRole("button", { name: "Drive to the customer" }).click();
+      const map = ada.page.getByRole("img", { name: /^Map/ });
+      const places = new Set<string | null>();
+      await eventually(async () => {
+        places.add(await map.getAttribute("aria-label"));
+        expect(places.size).toBeGreaterThan(3);
+      });
+      await bob.page.getByRole("button", { name: "Stop" }).click();
+      await bob.page.getByRole("button", { name: "Confirmed" }).click();
+
+      await eventually(async () => expect(await timeline(ada.page).allInnerTexts()).toEqual(["Created", "Confirmed"]));
+    });
+
+    test("refuses an illegal move in a sentence, and is what it was", async () => {
+      const { url } = await startDevelopmentGateway();
+      const ada = await openAs("ada", url, "Orders");
+      await create(ada);
+
+      await ada.page.getByRole("button", { name: "Delivered" }).click();
+
+      await ada.page.getByText("The order is created and cannot move to delivered. 409 illegal_transition").waitFor();
+      expect(await timeline(ada.page).allInnerTexts()).toEqual(["Created"]);
+      await ada.page.getByRole("button", { name: "Cancelled" }).click();
+      await ada.page.getByText("You have no open orders.").waitFor();
+      expect(await timeline(ada.page).allInnerTexts()).toEqual(["Created", "Cancelled"]);
+    });
+
+    test("keeps a right timeline while its story is sent shuffled and twice, over a cut", async () => {
+      const { url } = await startDevelopmentGateway();
+      const { page, ...ada } = await openAs("ada", url, "Orders");
+      await create({ page, ...ada });
+      await page.getByRole("button", { name: "Confirmed" }).click();
+      await eventually(async () => expect(await timeline(page).count()).toBe(2));
+
+      await page.getByRole("button", { name: "Send its story shuffled, twice" }).click();
+      await page.getByLabel("For how long").selectOption("for a moment");
+      await page.getByRole("button", { name: "Cut connection" }).click();
+      const shown: string[][] = [];
+      await eventually(async () => {
+        shown.push(await timeline(page).allInnerTexts());
+        expect(shown.at(-1)).toEqual(whole);
+      }, 20_000);
+
+      for (const statuses of shown) expect(statuses).toEqual(whole.slice(0, statuses.length));
+      const sent = page.getByRole("list", { name: /^Sent events/ }).getByRole("listitem");
+      await eventually(async () => expect(await sent.count()).toBe(10));
+      expect(await timeline(page).allInnerTexts()).toEqual(whole);
+    });
+
+    test("is not shown to whom it does not concern, whether there is one or not", async () => {
+      const { url, call } = await startDevelopmentGateway();
+      await call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "ada" } });
+      const { page } = await openAs("eve", url, "Orders");
+
+      for (const orderId of ["o-1", "o-2"]) {
+        await page.goto(`${url}/demo/#orders/${orderId}`);
+        await eventually(async () => expect(await page.getByText("forbidden: Not allowed.").isVisible()).toBe(true));
+      }
+    });
+  });
+
+  test("the bucket drains, refuses when it is empty, and fills again", async () => {
+    const { url } = await startDevelopmentGateway();
+    const { page } = await openAs("ada", url, "Bucket");
+    const meter = page.getByRole("meter", { name: "Tokens in the bucket" });
+    const level = async () => Number(await meter.getAttribute("aria-valuenow"));
+    const tally = async () => (await page.locator(".tally dd").allInnerTexts()).slice(0, 2).map(Number);
+    await eventually(async () => expect(await level()).toBe(50));
+
+    await page.getByRole("button", { name: "Fire 60" }).click();
+    await eventually(async () => expect((await tally()).reduce((sum, count) => sum + count, 0)).toBe(60));
+
+    const [through = 0, refused = 0] = await tally();
+    expect(through).toBeGreaterThanOrEqual(45);
+    expect(refused).toBeGreaterThan(0);
+    expect(await level()).toBeLessThan(25);
+    await eventually(async () => expect(await level()).toBe(50));
+    await page.getByRole("button", { name: "Fire 10" }).click();
+    await eventually(async () => expect(await tally()).toEqual([through + 10, refused]));
+  });
+
+  test("is walked through by keyboard, and keeps its place over a reload", async () => {
+    const { url } = await startDevelopmentGateway();
+    const { page } = await openAs("ada", url, "Channels");
+    await page.getByRole("link", { name: "Channels" }).focus();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByRole("main", { name: "Race" }).waitFor();
+
+    await page.getByRole("button", { name: "Score 10 for me" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByText("You are 1 of 1 with 10").waitFor();
+
+    await page.reload();
+    await page.getByText("You are 1 of 1 with 10").waitFor();
+    await page.goBack();
+    await page.getByRole("main", { name: "Channels" }).waitFor();
+  });
+
+  test.each([360, 768, 1280])("fit a window %i pixels wide, light and dark", async (width) => {
+    const { url, call } = await startDevelopmentGateway();
+    const name = "a-name-that-is-rather-longer-than-names-are";
+    await call("PUT", `/v1/leaderboards/race/scores/${name}`, { score: 1e15 });
+    await call("PUT", "/v1/leaderboards/race/scores/next", { score: 1e15 });
+    await call("POST", "/v1/orders", { orderId: `o-${"x".repeat(60)}`, parties: { customer: name, courier: name } });
+    for (const colorScheme of ["light", "dark"] as const) {
+      const { page, ...demo } = await openDemo(browser, url, { viewport: { width, height: 740 }, colorScheme });
+      await demo.signIn(name);
+      for (const view of ["Race", "Orders", "Bucket"]) {
+        await demo.openView(view);
+        if (view === "Race") await page.locator(".is-own").first().waitFor();
+        if (view === "Orders") await page.getByRole("link", { name: /^o-xxx/ }).click();
+        if (view === "Orders") await page.getByRole("article").waitFor();
+        expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
+        expect(await page.evaluate("document.querySelector('.view').scrollWidth")).toBe(
+          await page.evaluate("document.querySelector('.view').clientWidth"),
+        );
+      }
+    }
+  });
+});
