@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
 import { keepCommandsMs, leaseMs, type Beat, type ControlStore, type LoggedCommand } from "./control-store.ts";
 import { createFence, type Fence } from "./fence.ts";
 import { Roll } from "./roll.ts";
@@ -48,6 +49,7 @@ export class Control {
   readonly fence: Fence;
   readonly roll: Roll;
   readonly #deps: ControlDeps;
+  readonly #warn: PacedWarnings;
   readonly #burying = new Set<string>();
   #incarnation: string;
   #hasBeaten = false;
@@ -59,6 +61,7 @@ export class Control {
 
   constructor(deps: ControlDeps) {
     this.#deps = deps;
+    this.#warn = createPacedWarnings(deps.log);
     this.#incarnation = incarnationOf(deps);
     this.fence = createFence(deps.clock, leaseMs);
     this.roll = new Roll({ clock: deps.clock, beatNow: () => this.#pull() });
@@ -107,7 +110,7 @@ export class Control {
     }
     this.#pulling = this.#beat()
       .catch((error: unknown) => {
-        this.#deps.log.warn({ reason: String(error) }, "heartbeat failed");
+        this.#warn({ reason: String(error) }, "heartbeat failed");
         this.roll.fail(error instanceof Error ? error : new Error(String(error)));
       })
       .finally(() => {
@@ -165,10 +168,10 @@ export class Control {
 
   #carryOut({ id, json }: LoggedCommand): void {
     const command = parseCommand(json);
-    if (command === undefined) return this.#deps.log.warn({ id }, "control command of a foreign form ignored");
+    if (command === undefined) return this.#warn({ id }, "control command of a foreign form ignored");
     const count = this.#deps.perform(command);
     this.#deps.store.answer(id, this.#incarnation, count).catch((error: unknown) => {
-      this.#deps.log.warn({ id, type: command.type, reason: String(error) }, "control command done but not answered");
+      this.#warn({ id, type: command.type, reason: String(error) }, "control command done but not answered");
     });
   }
 }

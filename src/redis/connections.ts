@@ -1,5 +1,6 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from "ioredis";
 import type { Logger } from "../runtime/logger.ts";
+import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import { instrument, type RedisMetrics } from "./instrumentation.ts";
 
 export type RedisClient = Redis | Cluster;
@@ -50,13 +51,14 @@ export interface RedisConnectionsOptions {
 /** The one place that knows whether Redis is embedded, single, watched by Sentinel, or a Cluster. */
 export function createRedisConnections({ address, nodeId, log, metrics }: RedisConnectionsOptions): RedisConnections {
   const open = new Map<RedisRole, RedisClient>();
+  const warn = createPacedWarnings(log);
 
   function connection(role: RedisRole): RedisClient {
     const known = open.get(role);
     if (known !== undefined) return known;
     const client = connect(address, roleOptions(role, nodeId));
     if (metrics !== undefined) instrument(client, role, metrics);
-    client.on("error", (error: Error) => log.warn({ role, reason: error.message }, "redis connection error"));
+    client.on("error", (error: Error) => warn({ role, reason: error.message }, "redis connection error"));
     open.set(role, client);
     return client;
   }

@@ -1,0 +1,24 @@
+import { expect, test } from "vitest";
+import { createPacedWarnings } from "../../src/runtime/paced-warnings.ts";
+import { quietLog } from "../support/world.ts";
+
+test("what repeats is said at once, then at its pace with how often it went unsaid", () => {
+  const said: object[] = [];
+  let now = 0;
+  const log = { ...quietLog, warn: (fields: object, message: string) => void said.push({ ...fields, message }) };
+  const warn = createPacedWarnings(log, { everyMs: 1_000, now: () => now });
+
+  warn({ n: 1 }, "odd");
+  warn({ n: 2 }, "odd");
+  warn({ n: 3 }, "other");
+  now = 999;
+  warn({ n: 4 }, "odd");
+  now = 1_000;
+  warn({ n: 5 }, "odd");
+
+  expect(said).toEqual([
+    { n: 1, repeated: 0, message: "odd" },
+    { n: 3, repeated: 0, message: "other" },
+    { n: 5, repeated: 2, message: "odd" },
+  ]);
+});
