@@ -1,7 +1,8 @@
+import { createRedisConnections, type RedisClient } from "../../src/redis/connections.ts";
 import { startNodeProcess, type NodeProcess } from "./node-process.ts";
 import { startStore, type StoreLab, type StoreLabOptions, type Topology } from "./store-lab.ts";
 import { startTcpProxy } from "./tcp-proxy.ts";
-import { freshPrefix } from "./world.ts";
+import { freshPrefix, quietLog } from "./world.ts";
 
 /** Several real nodes on a real store, and one address in front of them. */
 export interface Cluster {
@@ -16,6 +17,8 @@ export interface Cluster {
   node(index: number): NodeProcess;
   /** Starts the node of this place again, on its old port. */
   restart(index: number): Promise<NodeProcess>;
+  /** A connection of the test's own to the store. */
+  redis(): RedisClient;
   /** What the nodes said, the end of it, for whoever looks into a failure. */
   explain(): string;
   stop(): Promise<void>;
@@ -58,6 +61,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     });
   const nodes = await Promise.all(Array.from({ length: options.nodes ?? 3 }, (_, index) => start(index)));
   const door = await startTcpProxy({ targets: () => nodes });
+  const redis = createRedisConnections({ address: store.address, nodeId: "test", log: quietLog });
+  await redis.ready(10_000);
 
   function node(index: number): NodeProcess {
     const found = nodes[index];
@@ -76,9 +81,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       const { port } = node(index);
       return (nodes[index] = await start(index, port));
     },
+    redis: () => redis.connection("commands"),
     explain: () => nodes.map((each) => `${each.nodeId}:\n${lastLines(each.log(), 40)}`).join("\n\n"),
     async stop() {
-      await door.stop();
+      await Promise.all([door.stop(), redis.close()]);
       await Promise.all(nodes.map((each) => each.stop()));
       await store.stop();
     },
