@@ -111,6 +111,27 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     await eventually(async () => expect(await bob.shown()).toEqual(["1 Hello, bob earlier"]));
   });
 
+  test("lists who is in the channel, as they come and go and over a cut", async () => {
+    const { url } = await startDevelopmentGateway();
+    const ada = await openDemo(browser, url);
+    await ada.signIn("ada");
+    const here = ada.page.getByRole("list", { name: "Here now" }).getByRole("listitem");
+    await eventually(async () => expect(await here.allInnerTexts()).toEqual(["ada"]));
+
+    const bob = await openDemo(browser, url);
+    await bob.signIn("bob");
+    await eventually(async () => expect(await here.allInnerTexts()).toEqual(["ada", "bob"]));
+    await ada.page.getByLabel("For how long").selectOption("for 4 seconds");
+    await ada.page.getByRole("button", { name: "Cut connection" }).click();
+    await bob.page.getByRole("button", { name: "Sign out" }).first().click();
+
+    await ada.page.getByRole("banner").getByText("Connected").waitFor();
+    await eventually(async () => expect(await here.allInnerTexts()).toEqual(["ada"]));
+    await ada.openChannel("news:today");
+    await ada.page.getByRole("tabpanel", { name: "news:today" }).getByText("Subscribed", { exact: true }).waitFor();
+    expect(await here.count()).toBe(0);
+  });
+
   test("says plainly what the gateway refuses", async () => {
     const { url } = await startDevelopmentGateway();
     const { page, signIn, openChannel, publish } = await openDemo(browser, url);

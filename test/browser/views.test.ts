@@ -215,6 +215,18 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
     await eventually(async () => expect(await tally()).toEqual([through + 10, refused]));
   });
 
+  test("whoever goes on hammering is sent away by name, and comes back", async () => {
+    const { url } = await startDevelopmentGateway();
+    const { page } = await openAs("ada", url, "Bucket");
+    const pace = page.getByLabel("Keep firing");
+
+    await pace.selectOption("60 a second");
+
+    await page.getByText("The gateway closes this connection. rate_limited").waitFor();
+    await eventually(async () => expect(await pace.inputValue()).toBe("0"));
+    await page.getByRole("banner").getByText("Connected").waitFor();
+  });
+
   test("is walked through by keyboard, and keeps its place over a reload", async () => {
     const { url } = await startDevelopmentGateway();
     const { page } = await openAs("ada", url, "Channels");

@@ -38,8 +38,8 @@ function BucketView({ demo }: { demo: Demo }) {
       <p class="hint">
         Capacity and refill are the gateway’s settings, told at sign-in. The level is this page’s own reckoning: what it
         sent, what time gave back, and each refusal sets it right. Other pages of yours draw from the same bucket
-        without this one knowing. Beyond 100 refusals in 10 seconds, by default, the gateway closes the connection by
-        name.
+        without this one knowing. Who is refused more than 100 times in 10 seconds, as at 60 a second, is sent away by
+        name and may come back.
       </p>
     </div>
   );

@@ -7,6 +7,7 @@ import { Refusal } from "../parts/refusal.tsx";
 import { tabId } from "./channel-tabs.tsx";
 import { Compose } from "./compose.tsx";
 import { FeedRow } from "./feed-row.tsx";
+import { MemberList } from "./member-list.tsx";
 
 /** The channel in front: where it stands, what came, and a line to publish. */
 export function ChannelView({ demo }: { demo: Demo }) {
@@ -14,7 +15,7 @@ export function ChannelView({ demo }: { demo: Demo }) {
   if (feed === undefined) return <p class="empty">No channel is open. Open one above; “chat:lobby” will do.</p>;
   return (
     <div id="channel" class="channel" role="tabpanel" aria-labelledby={tabId(feed)} key={feed.name}>
-      <Standing feed={feed} />
+      <Standing feed={feed} ownName={demo.login.name} />
       <FeedList feed={feed} />
       <Compose feed={feed} />
     </div>
@@ -28,10 +29,10 @@ const standings = {
   recovering: "Recovering…",
 };
 
-function Standing({ feed }: { feed: Feed }) {
+function Standing({ feed, ownName }: { feed: Feed; ownName: string }) {
   const position = feed.position.value;
   return (
-    <p class="standing">
+    <div class="standing">
       <span>{standings[feed.state.value]}</span>
       {position !== undefined && (
         <>
@@ -43,7 +44,8 @@ function Standing({ feed }: { feed: Feed }) {
           </span>
         </>
       )}
-    </p>
+      <MemberList feed={feed} ownName={ownName} />
+    </div>
   );
 }
 

@@ -7,6 +7,8 @@ import {
   TidegateError,
 } from "../../../src/client/client.ts";
 
+import { createMembers, type Members } from "./members.ts";
+
 /** How a publication came here: before we subscribed, live, or brought back after a cut. */
 export type Origin = "history" | "live" | "recovered";
 
@@ -25,6 +27,7 @@ export interface Feed {
   readonly items: ReadonlySignal<readonly FeedItem[]>;
   readonly state: ReadonlySignal<ChannelState>;
   readonly position: ReadonlySignal<Position | undefined>;
+  readonly members: Members["list"];
   /** Why there is no subscription, where the gateway refused it. */
   readonly refusal: ReadonlySignal<string | undefined>;
   /** Set to 0 by whoever shows the feed. */
@@ -46,6 +49,7 @@ export function createFeed(channel: Channel): Feed {
   const position = signal<Position | undefined>(undefined);
   const refusal = signal<string | undefined>(undefined);
   const unread = signal(0);
+  const members = createMembers(channel);
   const nextKey = createKeys();
   let waiting: FeedItem[] = [];
 
@@ -100,12 +104,14 @@ export function createFeed(channel: Channel): Feed {
     items,
     state,
     position,
+    members: members.list,
     refusal,
     unread,
     mark,
     retry: start,
     stop() {
       for (const off of offs) off();
+      members.stop();
       void channel.unsubscribe();
     },
   };

@@ -96,5 +96,17 @@ export function createGun({ client, bucket }: Demo): Gun {
   }
 
   const timer = setInterval(tick, tickMs);
-  return { level, bins, tally, pace, fire, stop: () => clearInterval(timer) };
+  // Sent away for hammering: it would only be sent away again.
+  const off = client.on("closing", () => (pace.value = 0));
+  return {
+    level,
+    bins,
+    tally,
+    pace,
+    fire,
+    stop() {
+      clearInterval(timer);
+      off();
+    },
+  };
 }
