@@ -1,0 +1,189 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createKeys } from "../../src/redis/keys.ts";
+import type { Cluster } from "../support/cluster.ts";
+import { connectClient, told, type Client } from "../support/gateway.ts";
+import { topologies } from "../support/store-lab.ts";
+import { useCluster } from "../support/use-cluster.ts";
+import { eventually } from "../support/world.ts";
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, n) => from + n);
+
+describe.each(topologies)("three nodes on %s", (topology) => {
+  const cluster = useCluster({ topology });
+
+  test("bring what is published on any of them to the readers on all of them, in one order", async () => {
+    const readers = await readersOn(cluster(), "lab:order");
+
+    const published = range(1, 60).map((n) => publish(cluster(), n % 3, "lab:order", { n }));
+    const answers = await Promise.all(published);
+
+    expect(answers.map(({ offset }) => offset).toSorted((a, b) => a - b)).toEqual(range(1, 60));
+    await eventually(() => {
+      for (const reader of readers) expect(offsetsTold(reader)).toEqual(range(1, 60));
+    });
+  });
+
+  test("take a reader up again on another node, where it stood", async () => {
+    const [first, second] = await readersOn(cluster(), "lab:recover");
+    const { epoch } = await publish(cluster(), 0, "lab:recover", { n: 1 });
+    await eventually(() => expect(offsetsTold(first!)).toEqual([1]));
+    first!.disconnect();
+    for (const n of range(2, 20)) await publish(cluster(), n % 3, "lab:recover", { n });
+
+    const since = { epoch, offset: 1 };
+    const answer = await second!.emitWithAck("subscribe", { channel: "lab:recover", since });
+    await publish(cluster(), 2, "lab:recover", { n: 21 });
+
+    expect(answer).toMatchObject({ ok: true, recovered: true });
+    expect(answer.publications.map(({ offset }: { offset: number }) => offset)).toEqual(range(2, 20));
+    await eventually(() => expect(offsetsTold(second!).at(-1)).toBe(21));
+  });
+
+  test("bring what the feed lost, although nothing follows it", async () => {
+    const readers = await readersOn(cluster(), "lab:quiet");
+    await publish(cluster(), 0, "lab:quiet", { n: 1 });
+    await eventually(() => readers.forEach((reader) => expect(offsetsTold(reader)).toEqual([1])));
+
+    const killed = cluster().store.servers.map((server) => server.ask("CLIENT", "KILL", "TYPE", "pubsub"));
+    await Promise.all([...killed, publish(cluster(), 1, "lab:quiet", { n: 2 })]);
+
+    await eventually(() => readers.forEach((reader) => expect(offsetsTold(reader)).toEqual([1, 2])), 5_000);
+  });
+
+  test("keep one publication where it is sent to all of them at once", async () => {
+    const body = { channel: "lab:once", event: "e", data: {}, idempotencyKey: "the-one" };
+    const answers = await Promise.all(
+      range(1, 30).map((n) =>
+        cluster()
+          .node(n % 3)
+          .call("POST", "/v1/publish", body),
+      ),
+    );
+
+    expect(new Set(answers.map(({ body }) => body.offset))).toEqual(new Set([1]));
+    expect(answers.filter(({ body }) => !body.duplicate)).toHaveLength(1);
+  });
+
+  test("log a session out everywhere before they answer", async () => {
+    const { sessionId, token } = await cluster().node(0).signIn("ada");
+    const other = await cluster().node(1).signIn("ada");
+    const sockets = await Promise.all(range(0, 8).map((n) => connectClient(cluster().node(n % 3).url, token)));
+    const stays = await connectClient(cluster().node(2).url, other.token);
+
+    const { status, body } = await cluster().node(1).call("DELETE", `/v1/sessions/${sessionId}`);
+
+    expect({ status, body }).toEqual({
+      status: 200,
+      body: { revoked: 1, disconnected: 9, nodes: 3, acknowledged: 3 },
+    });
+    await eventually(() => sockets.forEach((socket) => expect(socket.connected).toBe(false)));
+    for (const socket of sockets) expect(told(socket, "closing")).toMatchObject([{ code: "session_revoked" }]);
+    expect(stays.connected).toBe(true);
+    await expect(connectClient(cluster().node(2).url, token)).rejects.toMatchObject({
+      message: expect.stringMatching(/_revoked|_expired/),
+    });
+  });
+
+  test("end every login of a user, and a single token", async () => {
+    const [one, two] = await Promise.all([cluster().node(0).signIn("eve"), cluster().node(1).signIn("eve")]);
+    const lone = await cluster().node(2).signIn("bob");
+    await Promise.all([one, two].map(({ token }, n) => connectClient(cluster().node(n).url, token)));
+    await connectClient(cluster().node(2).url, lone.token);
+
+    const users = await cluster().node(2).call("DELETE", "/v1/users/eve/sessions");
+    const tokens = await cluster().node(0).call("POST", "/v1/tokens/revoke", { token: lone.token });
+
+    expect(users.body).toMatchObject({ disconnected: 2, nodes: 3, acknowledged: 3 });
+    expect(tokens.body).toMatchObject({ disconnected: 1, nodes: 3, acknowledged: 3 });
+  });
+
+  test("show one leaderboard, whose diffs add up to its top", async () => {
+    const [reader] = await clientsOn(cluster(), "board");
+    const snapshot = (await reader!.emitWithAck("subscribe", { channel: "leaderboard:race" })).snapshot;
+    expect(snapshot.entries).toEqual([]);
+
+    for (const n of range(1, 15)) {
+      await cluster()
+        .node(n % 3)
+        .call("PUT", `/v1/leaderboards/race/scores/m${n % 5}`, { score: n, mode: "last" });
+    }
+
+    const top = [14, 13, 12, 11, 15].map((score) => [`m${score % 5}`, score] as const).toSorted((a, b) => b[1] - a[1]);
+    await eventually(() => expect(boardOf(reader!)).toEqual(top));
+  });
+
+  test("count one user's messages over all of them", async () => {
+    const clients = await clientsOn(cluster(), "hasty", "same-user");
+    const asked = range(1, 60).map((n) => clients[n % 3]!.emitWithAck("history", { channel: "lab:order", limit: 1 }));
+
+    const refused = (await Promise.all(asked)).filter(({ ok }) => !ok);
+
+    expect(refused.length).toBeGreaterThan(20);
+    for (const { error } of refused)
+      expect(error).toMatchObject({ code: "rate_limited", retryAfterMs: expect.any(Number) });
+  });
+
+  test("follow an order whose events come through different nodes and doors", async () => {
+    const [reader] = await clientsOn(cluster(), "customer");
+    const order = { orderId: "o-1", parties: { customer: "customer-0" } };
+    expect((await cluster().node(1).call("POST", "/v1/orders", order)).status).toBe(201);
+    expect(await reader!.emitWithAck("subscribe", { channel: "order:o-1" })).toMatchObject({ ok: true });
+
+    await cluster().node(2).call("POST", "/v1/orders/o-1/events", { status: "confirmed", sequence: 1 });
+    const command = JSON.stringify({ type: "order.event", orderId: "o-1", status: "cancelled", sequence: 2 });
+    await cluster().redis().xadd(createKeys(cluster().prefix).commands(), "*", "command", command);
+
+    await eventually(() => {
+      const statuses = told(reader!, "publication").filter(({ channel }) => channel === "order:o-1");
+      expect(statuses.map(({ data }) => data.status)).toEqual(["confirmed", "cancelled"]);
+    });
+  });
+
+  test("agree on who is in a channel", async () => {
+    const clients = await readersOn(cluster(), "chat:hall");
+
+    await eventually(async () => {
+      for (const client of clients) {
+        const { ok, count } = await client.emitWithAck("presence", { channel: "chat:hall" });
+        expect({ ok, count }).toEqual({ ok: true, count: 3 });
+      }
+    });
+  });
+});
+
+/** A client on each node, of different users or all of one. */
+async function clientsOn({ nodes }: Cluster, name: string, user?: string): Promise<Client[]> {
+  return Promise.all(
+    nodes.map(async (node, index) => {
+      const { token } = await node.signIn(user ?? `${name}-${index}`);
+      const client = await connectClient(node.url, token);
+      onTestFinished(() => void client.disconnect());
+      return client;
+    }),
+  );
+}
+
+async function readersOn(cluster: Cluster, channel: string): Promise<Client[]> {
+  const clients = await clientsOn(cluster, channel.replace(":", "-"));
+  await Promise.all(clients.map((client) => client.emitWithAck("subscribe", { channel })));
+  return clients;
+}
+
+async function publish(cluster: Cluster, index: number, channel: string, data: object) {
+  const { status, body } = await cluster.node(index).call("POST", "/v1/publish", { channel, event: "e", data });
+  expect(status).toBe(200);
+  return body as { epoch: string; offset: number };
+}
+
+const offsetsTold = (client: Client): number[] => told(client, "publication").map(({ offset }) => offset);
+
+/** What a reader sees that applied every diff to an empty board. */
+function boardOf(client: Client): (readonly [string, number])[] {
+  const scores = new Map<string, { rank: number; score: number }>();
+  for (const { event, data } of told(client, "publication")) {
+    if (event !== "leaderboard.diff") continue;
+    for (const member of data.removed) scores.delete(member);
+    for (const { member, rank, score } of data.changes) scores.set(member, { rank, score });
+  }
+  return [...scores].toSorted((a, b) => a[1].rank - b[1].rank).map(([member, { score }]) => [member, score] as const);
+}
