@@ -134,6 +134,13 @@ export interface Keys {
   /** Sharded pub/sub channel on which a node hears itself, one of several in different slots; tag: canary and number. */
   canary(canary: string, number: number): string;
 
+  /** What BentoCache puts before its keys, strings; TTL: what the value was kept for, ten days for when a tag was forgotten; no tag. */
+  cache(): string;
+  /** Sharded pub/sub channel by which nodes tell each other what to forget; no tag. */
+  cacheFeed(): string;
+  /** String, who loads a value; TTL: seconds; no tag. */
+  cacheFlight(key: string): string;
+
   /** `<prefix>:<name>` for keys that exist once, such as a stream of commands. */
   single(name: string): string;
   /** `<prefix>:{<room>:<id>}:<part>`; what the methods above are made of, for rooms that come later. */
@@ -202,6 +209,9 @@ export function createKeys(prefix: string): Keys {
     webhookDeparted: () => `${ofWebhooks}:departed`,
     deadWebhooks: () => `${ofWebhooks}:dead`,
     canary: (canary, number) => of("canary", `${canary}-${number}`, "feed"),
+    cache: () => `${prefix}:cache`,
+    cacheFeed: () => `${prefix}:cache-feed`,
+    cacheFlight: (key) => `${prefix}:cache-flight:${key}`,
     single: (name) => `${prefix}:${name}`,
     of,
   };

@@ -17,6 +17,7 @@ export interface Metrics {
   webhooksWaiting: Gauge;
   channelsWatched: Gauge;
   gaps: Counter<"outcome">;
+  cacheReads: Counter<"outcome">;
   redisLatency: Histogram<"role">;
   redisErrors: Counter<"role">;
   redisReconnects: Counter;
@@ -106,6 +107,12 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     redisLatency: new Histogram({
       name: "gateway_redis_latency_seconds",
+    cacheReads: new Counter({
+      name: "gateway_cache_reads_total",
+      help: "Reads of the cache by outcome: from memory, from the store, stale while it is loaded anew, loaded.",
+      labelNames: ["outcome"],
+      registers,
+    }),
       help: "Time from a Redis command to its reply, by connection role.",
       labelNames: ["role"],
       buckets: seconds,

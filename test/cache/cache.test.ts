@@ -1,0 +1,260 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createFlightStore } from "../../src/cache/flight-store.ts";
+import type { Path } from "../../src/cache/cache.ts";
+import { startCacheNode, type CacheNode } from "../support/cache-node.ts";
+import { clusterOfOne } from "../support/cluster-of-one.ts";
+import { startRedisServer } from "../support/redis-server.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
+
+const path: Path = ["boards", "daily", "0-10"];
+const minute = { ttlMs: 60_000 };
+
+/** Something that costs to load: counts how often it was, and is another each time. */
+function source(takesMs = 0) {
+  const loads = { count: 0 };
+  const load = async (): Promise<{ version: number }> => {
+    const version = ++loads.count;
+    if (takesMs > 0) await passed(takesMs);
+    return { version };
+  };
+  return { load, loads };
+}
+
+const passed = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function startNodes(count: number): Promise<CacheNode[]> {
+  const prefix = freshPrefix();
+  return Promise.all(Array.from({ length: count }, () => startCacheNode({ prefix })));
+}
+
+describe("a value", () => {
+  test("is loaded once, then comes from memory, on another node from the store", async () => {
+    const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
+    const { load, loads } = source();
+
+    for (const node of [one, one, other, other]) expect(await node.read(path, load, minute)).toEqual({ version: 1 });
+
+    expect(loads.count).toBe(1);
+    expect(await one.reads()).toEqual({ loaded: 1, memory: 1 });
+    expect(await other.reads()).toEqual({ store: 1, memory: 1 });
+  });
+
+  test("is loaded anew when its time is over", async () => {
+    const [node] = (await startNodes(1)) as [CacheNode];
+    const { load } = source();
+    await node.read(path, load, { ttlMs: 50 });
+
+    await passed(60);
+
+    expect(await node.read(path, load, { ttlMs: 50 })).toEqual({ version: 2 });
+  });
+
+  test("that is stale is given at once while one load renews it behind", async () => {
+    const [node] = (await startNodes(1)) as [CacheNode];
+    const { load, loads } = source(100);
+    const options = { ttlMs: 50, staleMs: 60_000 };
+    await node.read(path, load, options);
+    await passed(60);
+
+    const begun = performance.now();
+    const stale = await Promise.all(Array.from({ length: 20 }, () => node.read(path, load, options)));
+
+    expect(performance.now() - begun).toBeLessThan(80);
+    expect(new Set(stale.map(({ version }) => version))).toEqual(new Set([1]));
+    await eventually(async () => expect(await node.read(path, load, minute)).toEqual({ version: 2 }));
+    expect(loads.count).toBe(2);
+  });
+
+  test("that cannot be loaded is told to everybody who asked, by its own error, and not kept", async () => {
+    const [node] = (await startNodes(1)) as [CacheNode];
+    const broken = new Error("no such board");
+    const fail = async (): Promise<never> => {
+      throw broken;
+    };
+
+    for (const isCostly of [false, true]) {
+      const asked = Array.from({ length: 3 }, () =>
+        node.read(path, fail, { ...minute, isCostly }).catch((error: unknown) => error),
+      );
+      expect(await Promise.all(asked)).toEqual([broken, broken, broken]);
+    }
+
+    expect(await node.read(path, source().load, minute)).toEqual({ version: 1 });
+  });
+
+  test("may be named by anything a stranger sends", async () => {
+    const [node] = (await startNodes(1)) as [CacheNode];
+    const names = ["a/b", "a:b", "a b", "*", "{a}", "../a", "ä", "x".repeat(10_000), "\0", "a%2Fb"];
+
+    for (const name of names) await node.read(["boards", name], async () => name, minute);
+
+    for (const name of names) expect(await node.read(["boards", name], async () => "another", minute)).toBe(name);
+  });
+});
+
+describe("one load is enough", () => {
+  test("for all who ask on a node", async () => {
+    const [node] = (await startNodes(1)) as [CacheNode];
+    const { load, loads } = source(50);
+
+    const values = await Promise.all(Array.from({ length: 50 }, () => node.read(path, load, minute)));
+
+    expect(loads.count).toBe(1);
+    expect(new Set(values.map(({ version }) => version)).size).toBe(1);
+  });
+
+  test("for all nodes, where it is costly", async () => {
+    const nodes = await startNodes(3);
+    const { load, loads } = source(100);
+    const options = { ...minute, isCostly: true };
+
+    const values = await Promise.all(
+      Array.from({ length: 60 }, (_, index) => nodes[index % 3]!.read(path, load, options)),
+    );
+
+    expect(loads.count).toBe(1);
+    expect(new Set(values.map(({ version }) => version)).size).toBe(1);
+  });
+
+  test("but where who loads is never heard of again, another does", { timeout: 10_000 }, async () => {
+    const [node] = (await startNodes(1)) as [CacheNode];
+    const { load } = source();
+    await createFlightStore({ commands: node.redis.connection("commands"), keys: node.keys }).begin(
+      "boards/daily/0-10",
+    );
+
+    const begun = performance.now();
+    expect(await node.read(path, load, { ...minute, isCostly: true })).toEqual({ version: 1 });
+
+    expect(performance.now() - begun).toBeLessThan(4_000);
+  });
+});
+
+describe("what is forgotten", () => {
+  const others: Path[] = [
+    ["boards", "daily", "10-20"],
+    ["boards", "weekly", "0-10"],
+    ["boards", "daily2", "0-10"],
+  ];
+
+  async function known(nodes: readonly CacheNode[], tags: readonly string[] = []): Promise<void> {
+    for (const one of [path, ...others]) {
+      for (const node of nodes) await node.read(one, async () => "old", { ...minute, tags });
+    }
+  }
+
+  const asked = (node: CacheNode): Promise<string[]> =>
+    Promise.all([path, ...others].map((one) => node.read(one, async () => "new", minute)));
+
+  test("below a path is gone on every node, and nothing beside it", async () => {
+    const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
+    await known([one, other]);
+
+    await one.forget(["boards", "daily"]);
+
+    expect(await asked(one)).toEqual(["new", "new", "old", "old"]);
+    await eventually(async () => expect(await asked(other)).toEqual(["new", "new", "old", "old"]));
+  });
+
+  test("by a tag is gone on every node", async () => {
+    const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
+    await known([one, other], ["somebody"]);
+
+    await other.forgetTag("somebody");
+
+    expect(await asked(other)).toEqual(["new", "new", "new", "new"]);
+    await eventually(async () => expect(await asked(one)).toEqual(["new", "new", "new", "new"]));
+  });
+
+  test("while it is being loaded is not kept: it may be older than that", async () => {
+    const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
+    for (const forgetter of [one, other]) {
+      const { load } = source(100);
+      const loading = one.read(path, load, minute);
+      await passed(30);
+      await forgetter.forget(["boards"]);
+
+      expect(await loading).toEqual({ version: 1 });
+      expect(await one.read(path, load, minute)).toEqual({ version: 2 });
+      await passed(5);
+      await one.forget(["boards"]);
+    }
+  });
+
+  test("while a node heard nothing is gone there too once it hears again", async () => {
+    const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
+    await known([one, other]);
+    const subscriber = other.redis.connection("subscriber");
+
+    subscriber.disconnect(true);
+    await one.forget(["boards", "daily"]);
+
+    await eventually(async () => expect(await asked(other)).toEqual(["new", "new", "old", "old"]));
+  });
+
+  test("is found without looking through the keys of the store", async () => {
+    const redis = await startRedisServer();
+    onTestFinished(() => redis.stop());
+    const node = await startCacheNode({ prefix: freshPrefix(), address: { topology: "single", url: redis.url } });
+    await known([node]);
+
+    await node.forget(["boards"]);
+    await node.forgetTag("somebody");
+
+    const stats = await node.redis.connection("commands").info("commandstats");
+    expect(stats).toContain("cmdstat_get:");
+    expect(stats).not.toMatch(/cmdstat_(keys|scan|flush)/);
+  });
+});
+
+test("a node's memory is bounded in bytes; what does not fit comes from the store", async () => {
+  const node = await startCacheNode({ prefix: freshPrefix(), memoryBytes: 100_000 });
+  for (let index = 0; index < 50; index += 1) {
+    await node.read(["pages", `${index}`], async () => "x".repeat(10_000), minute);
+  }
+
+  await node.read(["pages", "0"], async () => "lost", minute);
+  await node.read(["pages", "49"], async () => "lost", minute);
+
+  expect(await node.reads()).toEqual({ loaded: 50, store: 1, memory: 1 });
+});
+
+test("while the store is away each node loads for itself, and forgetting says that it may not be everywhere", async () => {
+  const redis = await startRedisServer();
+  onTestFinished(() => redis.stop());
+  const node = await startCacheNode({ prefix: freshPrefix(), address: { topology: "single", url: redis.url } });
+  const { load } = source();
+  await node.read(path, load, minute);
+  await redis.stop();
+
+  expect(await node.read(path, load, minute)).toEqual({ version: 1 });
+  expect(await node.read(["boards", "other"], load, { ...minute, isCostly: true })).toEqual({ version: 2 });
+  await expect(node.forget(["boards"])).rejects.toThrow();
+  expect(await node.read(path, load, minute)).toEqual({ version: 3 });
+});
+
+test("what strangers say on the cache's channel is ignored", async () => {
+  const [node] = (await startNodes(1)) as [CacheNode];
+  const { load } = source();
+  await node.read(path, load, minute);
+  const commands = node.redis.connection("commands");
+
+  for (const text of ["", "{", "null", "[]", '{"from":1}', '{"from":"x","message":{"type":"set","keys":[1]}}']) {
+    await commands.spublish(node.keys.cacheFeed(), text);
+  }
+
+  expect(await node.read(path, load, minute)).toEqual({ version: 1 });
+});
+
+test("all of it works on a Redis in Cluster mode", async () => {
+  const address = { topology: "cluster" as const, urls: [await clusterOfOne()] };
+  const prefix = freshPrefix();
+  const [one, other] = await Promise.all([startCacheNode({ prefix, address }), startCacheNode({ prefix, address })]);
+  const { load, loads } = source(20);
+
+  await Promise.all([one, other].map((node) => node.read(path, load, { ...minute, isCostly: true })));
+  expect(loads.count).toBe(1);
+  await one.forget(["boards"]);
+
+  await eventually(async () => expect(await other.read(path, load, minute)).toEqual({ version: 2 }));
+});
