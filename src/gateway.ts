@@ -17,6 +17,7 @@ import { openStore } from "./gateway/store.ts";
 import { createWebhooks, toldOf } from "./gateway/webhooks.ts";
 import { createLeaderboards } from "./leaderboards/leaderboards.ts";
 import type { Presence } from "./presence/presence.ts";
+import { closing } from "./protocol/closings.ts";
 import { systemClock, type Clock } from "./runtime/clock.ts";
 import { createEventLoopDelay } from "./runtime/event-loop-delay.ts";
 import { createLifecycle } from "./runtime/lifecycle.ts";
@@ -95,7 +96,10 @@ export async function createGateway(config: Config, { log, clock = systemClock }
       await presence.onDead(node);
       await webhooks?.nodeDied(node);
     },
-    onForgotten: () => log.error({}, "away for longer than control commands are kept"),
+    onForgotten: () => {
+      log.error({}, "away for longer than control commands are kept: everybody has to come in again");
+      for (const connection of sockets.connections.all()) connection.close(closing("drain"));
+    },
   });
   const revocations = createRevocations(control);
   const webhooks = await createWebhooks(config, { store, control, metrics, clock, log });
