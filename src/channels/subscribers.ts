@@ -4,11 +4,19 @@ export interface Subscriber {
   readonly id: string;
 }
 
+/** What a subscriber that lags may go without. */
+export interface Manner {
+  /** A later publication with the same key makes this one needless. Begins with the channel, so that no two share one. */
+  key?: string | undefined;
+  /** It may be left out altogether. */
+  isVolatile?: boolean | undefined;
+}
+
 /**
  * Writes one packet (text of an Engine.IO packet in UTF-8) to subscribers. Calls come in the order in which each
  * subscriber must see them.
  */
-export type Deliver = (subscribers: readonly Subscriber[], packet: Buffer) => void;
+export type Deliver = (subscribers: readonly Subscriber[], packet: Buffer, manner?: Manner) => void;
 
 /** A list whose members leave in constant time; delivery walks a plain array. */
 export class SubscriberList {

@@ -9,15 +9,17 @@ export interface Metrics {
   handshakes: Counter<"outcome">;
   publications: Counter<"door">;
   deliveries: Counter;
+  skipped: Counter<"reason">;
+  queueBytes: Gauge;
   refusals: Counter<"code" | "limiter">;
   closings: Counter<"code">;
   commands: Counter<"type" | "outcome">;
   bridged: Counter<"outcome">;
   webhooks: Counter<"event" | "outcome">;
   webhooksWaiting: Gauge;
+  cacheReads: Counter<"outcome">;
   channelsWatched: Gauge;
   gaps: Counter<"outcome">;
-  cacheReads: Counter<"outcome">;
   redisLatency: Histogram<"role">;
   redisErrors: Counter<"role">;
   redisReconnects: Counter;
@@ -59,6 +61,17 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
       help: "Publications written to client connections.",
       registers,
     }),
+    skipped: new Counter({
+      name: "gateway_deliveries_skipped_total",
+      help: "Deliveries not made: conflated into a later one, or volatile and the client lagging.",
+      labelNames: ["reason"],
+      registers,
+    }),
+    queueBytes: new Gauge({
+      name: "gateway_outbound_queue_bytes",
+      help: "Bytes that wait in this node for clients to read them.",
+      registers,
+    }),
     refusals: new Counter({
       name: "gateway_refusals_total",
       help: "Requests refused, by code and, where one refused, by limiter.",
@@ -94,6 +107,12 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
       help: "Webhook messages that wait, over all nodes, when this one last looked.",
       registers,
     }),
+    cacheReads: new Counter({
+      name: "gateway_cache_reads_total",
+      help: "Reads of the cache by outcome: from memory, from the store, stale while it is loaded anew, loaded.",
+      labelNames: ["outcome"],
+      registers,
+    }),
     channelsWatched: new Gauge({
       name: "gateway_channels_watched",
       help: "Channels with at least one subscriber on this node.",
@@ -107,12 +126,6 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     redisLatency: new Histogram({
       name: "gateway_redis_latency_seconds",
-    cacheReads: new Counter({
-      name: "gateway_cache_reads_total",
-      help: "Reads of the cache by outcome: from memory, from the store, stale while it is loaded anew, loaded.",
-      labelNames: ["outcome"],
-      registers,
-    }),
       help: "Time from a Redis command to its reply, by connection role.",
       labelNames: ["role"],
       buckets: seconds,

@@ -16,8 +16,6 @@ export interface Connection {
   /** False from `close`, or from the client's leaving, on: nothing is sent to it or taken from it any more. */
   readonly isOpen: boolean;
   emit(event: string, ...args: unknown[]): void;
-  /** Writes the text of one Socket.IO packet (`2["publication",…]`) as it is: for what was encoded elsewhere. */
-  send(packet: string): void;
   /** Lets what other programs send to the channel with @socket.io/redis-emitter reach this connection. */
   join(channel: string): void;
   leave(channel: string): void;

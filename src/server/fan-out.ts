@@ -1,6 +1,6 @@
 import type { Deliver } from "../channels/subscribers.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import { Batch, frameOf } from "./socket/batch.ts";
+import { Frame } from "./socket/batch.ts";
 import type { SocketConnection } from "./socket/socket-connection.ts";
 
 /**
@@ -8,10 +8,9 @@ import type { SocketConnection } from "./socket/socket-connection.ts";
  * of this node is always a connection.
  */
 export function createFanOut({ metrics }: { metrics: Pick<Metrics, "deliveries"> }): Deliver {
-  return (subscribers, packet) => {
-    const frame = frameOf(packet);
-    const first = new Batch(frame);
-    for (const subscriber of subscribers as readonly SocketConnection[]) subscriber.deliver(frame, first);
+  return (subscribers, packet, manner) => {
+    const frame = new Frame(packet, manner);
+    for (const subscriber of subscribers as readonly SocketConnection[]) subscriber.deliver(frame);
     metrics.deliveries.inc(subscribers.length);
   };
 }

@@ -74,7 +74,6 @@ it("closes once, however often it is asked, and takes and sends nothing more", a
   connection.close(closing("session_revoked"));
   connection.close(closing("drain"));
   connection.emit("late", {});
-  connection.send('2["later"]');
   await client.until(() => client.closeCode !== undefined);
 
   expect(client.received.slice(-2)).toEqual([

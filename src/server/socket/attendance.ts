@@ -11,9 +11,11 @@ import type { Dispatch, Inbox } from "./dispatch.ts";
 import type { Failures } from "./failures.ts";
 import type { Entrant } from "./handshake.ts";
 import { privateIdOf } from "./returns.ts";
-import { Turn } from "./outlet.ts";
+import { Frame } from "./batch.ts";
+import { createDirectWrite } from "./direct-write.ts";
 import { ProtocolFault } from "./parser.ts";
 import { SocketConnection, type ConnectionContext } from "./socket-connection.ts";
+import { Turn } from "./turn.ts";
 import { Unfinished } from "./unfinished.ts";
 
 /** What the rest of the gateway does when somebody comes or goes. */
@@ -37,7 +39,7 @@ export interface Arrival {
 
 export interface AttendanceDeps extends AttendanceHooks {
   dispatch: Dispatch;
-  metrics: Pick<Metrics, "connections" | "handshakes" | "closings">;
+  metrics: Pick<Metrics, "connections" | "handshakes" | "closings" | "skipped" | "queueBytes">;
   clock: Clock;
   failures: Failures;
 }
@@ -61,18 +63,25 @@ export class Attendance {
   readonly #nodeId: string;
   readonly #context: ConnectionContext;
   readonly #registry = new ConnectionRegistry();
-  readonly #visits = new Map<Connection, Visit>();
+  readonly #visits = new Map<SocketConnection, Visit>();
   readonly #farewells = new Unfinished();
 
   constructor(deps: AttendanceDeps, { nodeId, closeTimeoutMs, queueBytes }: AttendanceOptions) {
     this.#deps = deps;
     this.#nodeId = nodeId;
+    // Summed up whenever somebody looks.
+    Object.assign(deps.metrics.queueBytes, { collect: () => deps.metrics.queueBytes.set(this.#waitingBytes()) });
     this.#context = {
       clock: deps.clock,
       failures: deps.failures,
       closeTimeoutMs,
       queueBytes,
-      turn: new Turn(),
+      turn: new Turn((error) => deps.failures.report("socket.write", error)),
+      writeDirectly: createDirectWrite(),
+      onSkipped: ({ conflated, volatile }) => {
+        deps.metrics.skipped.inc({ reason: "conflated" }, conflated);
+        deps.metrics.skipped.inc({ reason: "volatile" }, volatile);
+      },
       onIdentity: (connection, previous) => this.#registry.renew(connection, previous),
       onClose: (connection, { code }) => this.#close(connection, code),
     };
@@ -99,6 +108,12 @@ export class Attendance {
     });
   }
 
+  #waitingBytes(): number {
+    let sum = 0;
+    for (const { waitingBytes } of this.#visits.keys()) sum += waitingBytes;
+    return sum;
+  }
+
   /** Resolves when every goodbye has been said. */
   idle(): Promise<void> {
     return this.#farewells.idle();
@@ -106,7 +121,7 @@ export class Attendance {
 
   #enroll(
     socket: Socket,
-    connection: Connection,
+    connection: SocketConnection,
     { inbox, restored }: { inbox: Inbox; restored: Restored | undefined },
   ): void {
     const { metrics } = this.#deps;
@@ -119,7 +134,7 @@ export class Attendance {
     if (visit.transport === "polling") socket.conn.once("upgrade", () => this.#countUpgrade(connection, visit));
   }
 
-  #countUpgrade(connection: Connection, visit: Visit): void {
+  #countUpgrade(connection: SocketConnection, visit: Visit): void {
     if (!this.#visits.has(connection)) return;
     const { metrics } = this.#deps;
     metrics.connections.dec({ transport: visit.transport });
@@ -127,14 +142,14 @@ export class Attendance {
     metrics.connections.inc({ transport: visit.transport });
   }
 
-  async #welcome(connection: Connection, arrival: Arrival): Promise<void> {
+  async #welcome(connection: SocketConnection, arrival: Arrival): Promise<void> {
     const { onConnect, failures } = this.#deps;
     const { restored } = arrival;
     // The visit is to be known before anything can end it.
     await Promise.resolve();
     try {
       await onConnect?.(connection, arrival);
-      for (const packet of restored?.packets ?? []) connection.send(packet.toString("utf8", 1));
+      for (const packet of restored?.packets ?? []) connection.deliver(new Frame(packet));
       connection.emit("ready", this.#readyFor(connection, restored !== undefined), ...offsetOf(arrival));
     } catch (error) {
       if (refusalOf(error).code === "internal") failures.report("socket.connect", error);
@@ -148,13 +163,13 @@ export class Attendance {
     return { nodeId: this.#nodeId, userId, sessionId, expiresAt, recovered, serverTime: this.#deps.clock.now() };
   }
 
-  #close(connection: Connection, code: Closing["code"]): void {
+  #close(connection: SocketConnection, code: Closing["code"]): void {
     this.#deps.metrics.closings.inc({ code });
     this.#leave(connection, code);
   }
 
   /** At once forgotten here, and said goodbye to when nothing is at work for it any more. */
-  #leave(connection: Connection, reason: string): void {
+  #leave(connection: SocketConnection, reason: string): void {
     const visit = this.#visits.get(connection);
     if (visit === undefined) return;
     this.#visits.delete(connection);

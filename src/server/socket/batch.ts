@@ -1,29 +1,50 @@
-/** One publication as a WebSocket carries it, built once for all its readers. */
-export interface Frame {
-  /** Text of the Engine.IO packet, in UTF-8. */
-  readonly packet: Buffer;
-  /** The same as one unmasked WebSocket text frame. */
-  readonly bytes: Buffer;
-}
+import type { Manner } from "../../channels/subscribers.ts";
 
 const textFrame = 0x81;
 
-export function frameOf(packet: Buffer): Frame {
-  const { length } = packet;
-  const headerLength = length < 126 ? 2 : length < 65_536 ? 4 : 10;
-  const bytes = Buffer.allocUnsafe(headerLength + length);
-  bytes[0] = textFrame;
-  if (headerLength === 2) bytes[1] = length;
-  else if (headerLength === 4) {
-    bytes[1] = 126;
-    bytes.writeUInt16BE(length, 2);
-  } else {
-    bytes[1] = 127;
-    bytes.writeUInt32BE(0, 2);
-    bytes.writeUInt32BE(length, 6);
+/** One publication as a WebSocket carries it, one unmasked text frame, built once for all its readers. */
+export class Frame {
+  readonly bytes: Buffer;
+  readonly key: string | undefined;
+  readonly isVolatile: boolean;
+  #text: string | undefined;
+  #alone: Batch | undefined;
+
+  /** `packet` is the text of the Engine.IO packet, in UTF-8. */
+  constructor(packet: Buffer, { key, isVolatile = false }: Manner = {}) {
+    this.bytes = framed(packet);
+    this.key = key;
+    this.isVolatile = isVolatile;
   }
-  packet.copy(bytes, headerLength);
-  return { packet, bytes };
+
+  /** What Engine.IO is given where it builds the frame itself: the same without the packet's type. */
+  get text(): string {
+    return (this.#text ??= this.bytes.toString("utf8", headerLength(this.bytes[1] as number) + 1));
+  }
+
+  /** The batch that every connection begins with that has nothing else in this turn. */
+  get alone(): Batch {
+    return (this.#alone ??= new Batch(this));
+  }
+}
+
+function framed(packet: Buffer): Buffer {
+  const { length } = packet;
+  const code = length < 126 ? length : length < 65_536 ? 126 : 127;
+  const start = headerLength(code);
+  const bytes = Buffer.allocUnsafe(start + length);
+  bytes[0] = textFrame;
+  bytes[1] = code;
+  if (code === 126) bytes.writeUInt16BE(length, 2);
+  if (code === 127) bytes.writeBigUInt64BE(BigInt(length), 2);
+  packet.copy(bytes, start);
+  return bytes;
+}
+
+/** Of a frame whose second byte, which holds its length or how the length is written, is `code`. */
+function headerLength(code: number): number {
+  if (code < 126) return 2;
+  return code === 126 ? 4 : 10;
 }
 
 /**
@@ -34,6 +55,8 @@ export class Batch {
   readonly frame: Frame;
   readonly before: Batch | undefined;
   readonly length: number;
+  /** Nothing in it may be left out. */
+  readonly isPlain: boolean;
   #next: Batch | undefined;
   #bytes: Buffer | undefined;
 
@@ -41,6 +64,7 @@ export class Batch {
     this.frame = frame;
     this.before = before;
     this.length = frame.bytes.length + (before?.length ?? 0);
+    this.isPlain = frame.key === undefined && !frame.isVolatile && before?.isPlain !== false;
   }
 
   /** This batch and one more frame. */

@@ -1,13 +1,20 @@
 import type { Socket as EngineSocket } from "engine.io";
-import { Batch, type Frame } from "./batch.ts";
-import { rawSocketOf, waitingBytesOf, waitingPacketsOf } from "./raw-socket.ts";
+import { Backlog, type Skipped } from "./backlog.ts";
+import type { Batch, Frame } from "./batch.ts";
+import type { DirectWrite } from "./direct-write.ts";
+import { queuedBytesOf, queuedBytesOfPacket, queuedPacketsOf, RawSocket, socketBytesOf } from "./raw-socket.ts";
+import type { Collecting, Turn } from "./turn.ts";
 
 /** What all outlets of a node have in common. */
 export interface OutletContext {
-  /** Bytes that may wait for one client. */
+  /** Bytes that may wait for one client. Beyond half of it only the latest is kept of what may be conflated. */
   readonly queueBytes: number;
   /** Calls `flush` of the outlet when this turn of the event loop ends. */
-  readonly turn: Turn;
+  readonly turn: Pick<Turn, "schedule">;
+  /** Absent: through the stream. */
+  readonly writeDirectly: DirectWrite | undefined;
+  /** Counts what a reader that lags was not sent. */
+  onSkipped(skipped: Skipped): void;
 }
 
 /** Whom an outlet writes to. */
@@ -16,36 +23,32 @@ export interface OutletOwner {
   readTooSlowly(): void;
 }
 
-/** Outlets with something to write, each flushed once when the turn of the event loop ends. */
-export class Turn {
-  #outlets: Outlet[] = [];
-
-  schedule(outlet: Outlet): void {
-    if (this.#outlets.push(outlet) === 1) setImmediate(this.#end);
-  }
-
-  readonly #end = (): void => {
-    const outlets = this.#outlets;
-    this.#outlets = [];
-    for (const outlet of outlets) outlet.flush();
-  };
-}
-
 /** Engine.IO packets that may wait for one client, whatever their size. */
-const mostWaitingPackets = 4_096;
+const mostQueuedPackets = 4_096;
+
+/** Publications given to Engine.IO ahead of its client; what comes on top waits here, shared with others. */
+const mostHandedOver = 64;
 
 /**
  * Writes publications to one connection. Those of one turn of the event loop leave in one write, straight to the network
  * socket where nothing else is queued; on polling, while upgrading and behind a queue each goes the ordinary road
- * through Engine.IO. Whatever else is sent on the connection first sends what waits here, so order is kept.
+ * through Engine.IO. What the client does not take waits here. Whatever else is sent on the connection first sends all
+ * that waits, so order is kept.
  */
-export class Outlet {
+export class Outlet implements Collecting {
   readonly #engine: EngineSocket;
   readonly #owner: OutletOwner;
   readonly #context: OutletContext;
+  #raw: RawSocket | undefined;
+  /** Of this turn. */
   #batch: Batch | undefined;
-  /** Bytes given to Engine.IO since its queue was last empty. */
+  /** Of earlier turns, while the client lags. */
+  #backlog: Backlog | undefined;
+  /** Bytes given to Engine.IO since its queue was last seen empty. */
   #queuedBytes = 0;
+  /** Size of the largest thing sent since nothing waited: an answer may be larger than the budget by itself. */
+  #largest = 0;
+  #isWaiting = false;
   #isSlow = false;
 
   constructor(engine: EngineSocket, owner: OutletOwner, context: OutletContext) {
@@ -55,42 +58,123 @@ export class Outlet {
     engine.on("packetCreate", this.#beforePacket);
   }
 
-  /** `first` is the batch that every connection begins with that has nothing else in this turn. */
-  add(frame: Frame, first: Batch): void {
-    if (this.#batch === undefined) {
-      this.#batch = first;
+  /** Bytes that wait for the client in this process. */
+  get waitingBytes(): number {
+    const sent = this.#raw?.waitingBytes ?? socketBytesOf(this.#engine);
+    return sent + this.#bytesInEngine() + (this.#backlog?.bytes ?? 0);
+  }
+
+  add(frame: Frame): void {
+    if (this.#batch !== undefined) this.#batch = this.#batch.and(frame);
+    else {
+      this.#batch = frame.alone;
       this.#context.turn.schedule(this);
-    } else this.#batch = this.#batch.and(frame);
+    }
   }
 
   flush(): void {
     const batch = this.#batch;
     if (batch === undefined) return;
     this.#batch = undefined;
-    const socket = rawSocketOf(this.#engine);
-    if (socket === undefined) return this.#queue(batch);
-    this.#queuedBytes = 0;
-    socket.write(batch.bytes);
-    if (socket.writableLength > this.#context.queueBytes) this.#slow();
+    if (this.#backlog !== undefined) return this.#keep(this.#backlog, batch);
+    const raw = this.#rawIfNext();
+    if (raw === undefined ? this.#isEngineFull : raw.isBlocked) return this.#keep(this.#lag(), batch);
+    this.#send(batch, raw);
   }
 
-  #queue(batch: Batch): void {
-    if (waitingPacketsOf(this.#engine) === 0) this.#queuedBytes = 0;
-    this.#queuedBytes += batch.length;
-    for (const { packet } of batch.frames()) this.#engine.write(packet.toString("utf8", 1));
-    const waiting = waitingPacketsOf(this.#engine) === 0 ? 0 : this.#queuedBytes;
-    if (waiting + waitingBytesOf(this.#engine) > this.#context.queueBytes) this.#slow();
+  /** Lets go of all that waits: it will not be sent. */
+  drop(): void {
+    this.#batch = undefined;
+    this.#backlog = undefined;
   }
 
-  readonly #beforePacket = (): void => {
-    this.flush();
-    const isFull = waitingPacketsOf(this.#engine) > mostWaitingPackets;
-    if (isFull || waitingBytesOf(this.#engine) > this.#context.queueBytes) this.#slow();
+  #rawIfNext(): RawSocket | undefined {
+    this.#raw ??= RawSocket.under(this.#engine, this.#context.writeDirectly);
+    return this.#raw?.isNext === true ? this.#raw : undefined;
+  }
+
+  get #isEngineFull(): boolean {
+    return queuedPacketsOf(this.#engine) >= mostHandedOver;
+  }
+
+  #send(batch: Batch, raw: RawSocket | undefined): void {
+    if (raw === undefined) for (const { text } of batch.frames()) this.#engine.write(text);
+    else raw.write(batch.bytes);
+    if (batch.length > this.#largest) this.#largest = batch.length;
+  }
+
+  // The client lags
+
+  #keep(backlog: Backlog, batch: Batch): void {
+    const skipped = backlog.keep(batch, this.waitingBytes > this.#context.queueBytes / 2);
+    if (skipped.conflated + skipped.volatile > 0) this.#context.onSkipped(skipped);
+    this.#checkBudget();
+  }
+
+  #lag(): Backlog {
+    this.#waitUntilFree();
+    return (this.#backlog = new Backlog());
+  }
+
+  #waitUntilFree(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    const goOn = (): void => this.#goOn();
+    const raw = this.#rawIfNext();
+    if (raw === undefined) this.#engine.once("drain", goOn);
+    else raw.whenFree(goOn);
+  }
+
+  /** The road is free, at least for a while. */
+  #goOn(): void {
+    this.#isWaiting = false;
+    for (;;) {
+      const raw = this.#rawIfNext();
+      if (raw === undefined ? this.#isEngineFull : raw.isBlocked) return this.#waitUntilFree();
+      const batch = this.#backlog?.shift();
+      if (batch === undefined) return void (this.#backlog = undefined);
+      this.#send(batch, raw);
+    }
+  }
+
+  // Others send on the connection
+
+  readonly #beforePacket = (packet: { data?: unknown }): void => {
+    this.#sendAll();
+    this.#checkBudget();
+    if (queuedPacketsOf(this.#engine) === 0) this.#queuedBytes = 0;
+    const size = queuedBytesOfPacket(packet);
+    this.#queuedBytes += size;
+    if (size > this.#largest) this.#largest = size;
   };
 
-  #slow(): void {
-    if (this.#isSlow) return;
+  /** In this turn, whether the client takes it or not. Taken out first: Engine.IO tells us of these packets too. */
+  #sendAll(): void {
+    const backlog = this.#backlog;
+    const batch = this.#batch;
+    this.drop();
+    for (let next = backlog?.shift(); next !== undefined; next = backlog?.shift()) this.#send(next, this.#rawIfNext());
+    if (batch !== undefined) this.#send(batch, this.#rawIfNext());
+  }
+
+  // Too slow
+
+  #bytesInEngine(): number {
+    return queuedPacketsOf(this.#engine) === 0 ? 0 : this.#queuedBytes;
+  }
+
+  #checkBudget(): void {
+    const waiting = this.waitingBytes;
+    if (waiting === 0) this.#largest = 0;
+    if (this.#isSlow || this.#isWithinBudget(waiting)) return;
+    // A queue that is never empty was not counted down.
+    this.#queuedBytes = queuedBytesOf(this.#engine);
+    if (this.#isWithinBudget(this.waitingBytes)) return;
     this.#isSlow = true;
     this.#owner.readTooSlowly();
+  }
+
+  #isWithinBudget(waiting: number): boolean {
+    return waiting <= this.#context.queueBytes + this.#largest && queuedPacketsOf(this.#engine) <= mostQueuedPackets;
   }
 }

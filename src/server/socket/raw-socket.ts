@@ -1,44 +1,128 @@
 import type { Socket as NetSocket } from "node:net";
 import type { Socket as EngineSocket } from "engine.io";
+import { hasDirectHandle, type DirectWrite } from "./direct-write.ts";
 
 /** What of Engine.IO and ws the short road needs to see; none of it is public, all of it is looked at here alone. */
 interface EngineParts {
   readyState?: unknown;
   upgrading?: unknown;
-  writeBuffer?: { length: number };
-  transport?: { name?: unknown; socket?: WsParts };
+  writeBuffer?: { data?: unknown }[];
+  transport?: TransportParts;
+}
+
+interface TransportParts {
+  name?: unknown;
+  socket?: WsParts;
 }
 
 interface WsParts {
   readyState?: unknown;
+  extensions?: unknown;
   _socket?: NetSocket | null;
-  _sender?: { _state?: unknown; _queue?: { length: number } };
+  _sender?: { _state?: unknown };
 }
 
 const wsOpen = 1;
 const senderIdle = 0;
 
 /**
- * The network socket under a connection where bytes written to it follow everything that was sent before: an open
- * WebSocket with nothing queued in Engine.IO or ws. Undefined for any other transport and at any other moment, and where
- * a library has moved one of these parts: then the ordinary road is taken.
+ * The network socket under a connection's WebSocket. What is written to it while `isNext` holds follows everything that
+ * was sent before.
  */
-export function rawSocketOf(engine: EngineSocket): NetSocket | undefined {
-  const { readyState, upgrading, writeBuffer, transport } = engine as unknown as EngineParts;
-  if (readyState !== "open" || upgrading !== false || writeBuffer?.length !== 0) return undefined;
-  const ws = transport?.name === "websocket" ? transport.socket : undefined;
-  if (ws?.readyState !== wsOpen || ws._sender?._state !== senderIdle || ws._sender._queue?.length !== 0)
-    return undefined;
-  return ws._socket ?? undefined;
-}
+export class RawSocket {
+  readonly #engine: EngineParts;
+  readonly #transport: TransportParts;
+  readonly #ws: WsParts;
+  readonly #socket: NetSocket;
+  readonly #writeDirectly: DirectWrite | undefined;
+  /** Bytes that the kernel was given and did not take at once. */
+  #lateBytes = 0;
+  #whenFree: (() => void) | undefined;
 
-/** Bytes that wait in this process for a client to read them, on whatever road they went. */
-export function waitingBytesOf(engine: EngineSocket): number {
-  const { transport } = engine as unknown as EngineParts;
-  return transport?.socket?._socket?.writableLength ?? 0;
+  /** Undefined for any other transport, and where a library has moved one of these parts: then there is no short road. */
+  static under(engine: EngineSocket, writeDirectly: DirectWrite | undefined): RawSocket | undefined {
+    const { transport, writeBuffer, readyState } = engine as unknown as EngineParts;
+    const ws = transport?.name === "websocket" ? transport.socket : undefined;
+    const isKnown = typeof readyState === "string" && Array.isArray(writeBuffer) && ws?._sender?._state === senderIdle;
+    if (!isKnown || ws.readyState !== wsOpen || ws.extensions !== "" || ws._socket == null) return undefined;
+    return new RawSocket(engine, ws._socket, writeDirectly);
+  }
+
+  private constructor(engine: EngineSocket, socket: NetSocket, writeDirectly: DirectWrite | undefined) {
+    this.#engine = engine as unknown as EngineParts;
+    this.#transport = this.#engine.transport as TransportParts;
+    this.#ws = this.#transport.socket as WsParts;
+    this.#socket = socket;
+    this.#writeDirectly = hasDirectHandle(socket) ? writeDirectly : undefined;
+  }
+
+  /** Nothing that was sent before waits in Engine.IO or in ws. */
+  get isNext(): boolean {
+    const engine = this.#engine;
+    const ws = this.#ws;
+    return (
+      engine.readyState === "open" &&
+      engine.writeBuffer?.length === 0 &&
+      engine.transport === this.#transport &&
+      ws.readyState === wsOpen &&
+      ws._sender?._state === senderIdle &&
+      !this.#socket.destroyed
+    );
+  }
+
+  /** More than the network takes at once was written: it is better to wait for `whenFree`. */
+  get isBlocked(): boolean {
+    return this.#lateBytes > 0 || this.#socket.writableNeedDrain;
+  }
+
+  get waitingBytes(): number {
+    return this.#lateBytes + this.#socket.writableLength;
+  }
+
+  write(bytes: Buffer): void {
+    const mayGoDirectly = this.#lateBytes === 0 && this.#socket.writableLength === 0;
+    if (this.#writeDirectly === undefined || !mayGoDirectly) this.#socket.write(bytes);
+    else this.#write(bytes, this.#writeDirectly);
+  }
+
+  /** Calls back once; it may be blocked again by then. Never where the connection ends first. */
+  whenFree(go: () => void): void {
+    if (this.#lateBytes === 0) this.#socket.once("drain", go);
+    else this.#whenFree = go;
+  }
+
+  #write(bytes: Buffer, writeDirectly: DirectWrite): void {
+    const left = writeDirectly(this.#socket, bytes, this.#ended);
+    if (left > 0) this.#lateBytes = left;
+    else if (left < 0) this.#socket.destroy(new Error("The connection was broken."));
+  }
+
+  readonly #ended = (): void => {
+    this.#lateBytes = 0;
+    const go = this.#whenFree;
+    this.#whenFree = undefined;
+    if (!this.#socket.destroyed) go?.();
+  };
 }
 
 /** Packets that Engine.IO has not handed to its transport. */
-export function waitingPacketsOf(engine: EngineSocket): number {
+export function queuedPacketsOf(engine: EngineSocket): number {
   return (engine as unknown as EngineParts).writeBuffer?.length ?? 0;
+}
+
+/** Their size, and roughly what each takes beside it. */
+export function queuedBytesOf(engine: EngineSocket): number {
+  const packets = (engine as unknown as EngineParts).writeBuffer ?? [];
+  return packets.reduce((sum, packet) => sum + queuedBytesOfPacket(packet), 0);
+}
+
+const packetOverhead = 128;
+
+export function queuedBytesOfPacket({ data }: { data?: unknown }): number {
+  return packetOverhead + (typeof data === "string" ? data.length : 0);
+}
+
+/** Bytes that wait in the WebSocket's network socket, whoever wrote them. */
+export function socketBytesOf(engine: EngineSocket): number {
+  return (engine as unknown as EngineParts).transport?.socket?._socket?.writableLength ?? 0;
 }

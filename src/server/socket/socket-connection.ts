@@ -4,7 +4,7 @@ import type { Subscriber } from "../../channels/subscribers.ts";
 import { closing, type Closing } from "../../protocol/closings.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Connection } from "../connection.ts";
-import type { Batch, Frame } from "./batch.ts";
+import type { Frame } from "./batch.ts";
 import type { Failures } from "./failures.ts";
 import type { Entrant } from "./handshake.ts";
 import { Outlet, type OutletContext, type OutletOwner } from "./outlet.ts";
@@ -16,7 +16,7 @@ export interface ConnectionContext extends OutletContext {
   /** Milliseconds a client may take to let go before its transport is thrown away. */
   closeTimeoutMs: number;
   onIdentity(connection: Connection, previous: Identity): void;
-  onClose(connection: Connection, closing: Closing): void;
+  onClose(connection: SocketConnection, closing: Closing): void;
 }
 
 /**
@@ -62,17 +62,18 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
     return this.#isOpen;
   }
 
-  emit(event: string, ...args: unknown[]): void {
-    this.send(`2${JSON.stringify([event, ...args])}`);
+  /** Bytes that wait for the client in this process. */
+  get waitingBytes(): number {
+    return this.#outlet.waitingBytes;
   }
 
-  send(packet: string): void {
-    if (this.#isOpen) this.#socket.conn.write(packet);
+  emit(event: string, ...args: unknown[]): void {
+    if (this.#isOpen) this.#socket.conn.write(`2${JSON.stringify([event, ...args])}`);
   }
 
   /** A publication, in the batch of this turn. */
-  deliver(frame: Frame, first: Batch): void {
-    if (this.#isOpen) this.#outlet.add(frame, first);
+  deliver(frame: Frame): void {
+    if (this.#isOpen) this.#outlet.add(frame);
   }
 
   join(channel: string): void {
@@ -91,7 +92,9 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
     this.#disconnect(closing.reconnect);
   }
 
+  /** It is told so ahead of what it has not read; that it can have again by its positions. */
   readTooSlowly(): void {
+    this.#outlet.drop();
     this.close(closing("slow_consumer"));
   }
 
