@@ -9,7 +9,7 @@
  * head, tail what stands around the JSON payload in the packet of a publication
  *
  * Prints {"ready":true} once all read. Then each line of standard input, "slice <burst> <bursts a second> <window>
- * <milliseconds>", publishes for so long: bursts at a pace, or, where the window is not 0, always as many as may be
+ * <milliseconds>", publishes for so long: bursts at a pace at most, or, where the window is not 0, always as many as may be
  * under way. It waits until all has arrived and prints what that was, one line of JSON.
  */
 #define _GNU_SOURCE
@@ -93,30 +93,43 @@ static void send_all(connection *c, const char *bytes, size_t length) {
   }
 }
 
-static void send_frame(connection *c, int kind, const char *data, size_t length) {
-  static unsigned char out[1 << 16];
+/* A frame as clients send it; answers its length. */
+static size_t frame(unsigned char *out, size_t room, int kind, const char *data, size_t length) {
   static const unsigned char mask[4] = {0x12, 0x34, 0x56, 0x78};
   size_t at = 2;
-  if (length > sizeof out - 8) fail("a frame is too long");
+  if (length + 8 > room) fail("a frame is too long");
   out[0] = (unsigned char)(0x80 | kind);
   if (length < 126) out[1] = (unsigned char)(0x80 | length);
   else out[1] = 0x80 | 126, out[2] = (unsigned char)(length >> 8), out[3] = (unsigned char)length, at = 4;
   memcpy(out + at, mask, 4);
   at += 4;
   for (size_t i = 0; i < length; i++) out[at + i] = (unsigned char)data[i] ^ mask[i & 3];
-  send_all(c, (const char *)out, at + length);
+  return at + length;
+}
+
+static void send_frame(connection *c, int kind, const char *data, size_t length) {
+  unsigned char out[8192];
+  send_all(c, (const char *)out, frame(out, sizeof out, kind, data, length));
 }
 
 static void send_text(connection *c, const char *text) { send_frame(c, TEXT, text, strlen(text)); }
 
-static void publish(void) {
+static size_t publication(unsigned char *out, size_t room) {
   char packet[4096];
   int from = snprintf(packet, sizeof packet, "%s", head);
   int at = from + snprintf(packet + from, sizeof packet - (size_t)from, "{\"t\":%llu,\"seq\":%llu,\"p\":\"",
                            (unsigned long long)now(), (unsigned long long)published++);
   while (at - from < PAYLOAD_BYTES - 2) packet[at++] = 'x';
-  snprintf(packet + at, sizeof packet - (size_t)at, "\"}%s", tail);
-  send_text(publisher, packet);
+  at += snprintf(packet + at, sizeof packet - (size_t)at, "\"}%s", tail);
+  return frame(out, room, TEXT, packet, (size_t)at);
+}
+
+/* What is published together leaves together, so that no server wakes up for the first alone. */
+static void publish(int burst) {
+  static unsigned char out[1 << 16];
+  size_t length = 0;
+  for (int i = 0; i < burst; i++) length += publication(out + length, sizeof out - length);
+  send_all(publisher, (const char *)out, length);
 }
 
 /* ---- connecting ---- */
@@ -152,7 +165,18 @@ static void ask_to_upgrade(connection *c) {
   watch(c, EPOLLIN, EPOLL_CTL_MOD);
 }
 
+/*
+ * From here on every read is acknowledged. Left alone, the kernel takes who has answered before for somebody who will
+ * answer again and lets acknowledgements wait, for some servers and not for others; and those that wait are sent in the
+ * server's time.
+ */
+static void acknowledge_reads(connection *c) {
+  const int on = 1;
+  setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 static void is_reading(connection *c) {
+  acknowledge_reads(c);
   c->state = READING;
   reading++;
 }
@@ -178,7 +202,10 @@ static int begins_with(const char *data, size_t length, const char *start) {
 }
 
 static void take_packet(connection *c, const char *data, size_t length, uint64_t time) {
-  if (length == 1 && data[0] == '2') return send_text(c, "3");
+  if (length == 1 && data[0] == '2') {
+    send_text(c, "3");
+    return acknowledge_reads(c);
+  }
   if (begins_with(data, length, "42")) {
     if (!c->is_publisher) deliver(data, length, time);
   } else if (c->state == ENTERING && data[0] == '0') {
@@ -269,12 +296,16 @@ static void connect_all(FILE *file) {
   }
 }
 
-static void publish_at_pace(int burst, double bursts_per_second, double seconds) {
-  uint64_t start = now(), done = 0;
-  for (double elapsed; (elapsed = (double)(now() - start) / 1e9) < seconds;) {
-    if (elapsed * bursts_per_second >= (double)done) {
-      for (int i = 0; i < burst; i++) publish();
-      done++;
+static uint64_t nanoseconds(double seconds) { return (uint64_t)(seconds * 1e9); }
+
+/* A burst waits until the one before has arrived: on a busy machine the two would meet in one turn of the server. */
+static void publish_at_pace(int burst, double bursts_per_second, double seconds, uint64_t wanted) {
+  uint64_t start = now(), due = start;
+  while (now() - start < nanoseconds(seconds)) {
+    if (now() >= due && delivered == wanted) {
+      publish(burst);
+      wanted += (uint64_t)burst * (uint64_t)reader_count;
+      due = now() + nanoseconds(1 / bursts_per_second);
     }
     poll_once(1);
   }
@@ -282,9 +313,9 @@ static void publish_at_pace(int burst, double bursts_per_second, double seconds)
 
 static void publish_in_window(int window, double seconds, uint64_t before) {
   uint64_t start = now(), first = published;
-  while ((double)(now() - start) / 1e9 < seconds) {
+  while (now() - start < nanoseconds(seconds)) {
     uint64_t arrived = (delivered - before) / (uint64_t)reader_count;
-    while (published - first < arrived + (uint64_t)window) publish();
+    while (published - first < arrived + (uint64_t)window) publish(1);
     poll_once(1);
   }
 }
@@ -293,7 +324,7 @@ static void slice(int burst, double pace, int window, double seconds) {
   uint64_t before = delivered, first = published, bytes = bytes_read, recvs = reads, start = now();
   memset(latencies, 0, sizeof latencies);
   if (window > 0) publish_in_window(window, seconds, before);
-  else publish_at_pace(burst, pace, seconds);
+  else publish_at_pace(burst, pace, seconds, before);
   uint64_t wanted = before + (published - first) * (uint64_t)reader_count;
   for (uint64_t patience = now() + 3000000000u; delivered < wanted && now() < patience;) poll_once(10);
   printf("{\"published\":%llu,\"delivered\":%llu,\"missing\":%lld,\"seconds\":%.6f,\"bytes\":%llu,\"reads\":%llu,"

@@ -76,6 +76,6 @@ export class Load {
   async #answer(): Promise<Slice> {
     const { value, done } = await this.#lines.next();
     if (done === true) throw new Error(`the load of ${this.#subject.name} has ended`);
-    return JSON.parse(value as string) as Slice;
+    return JSON.parse(value) as Slice;
   }
 }
