@@ -78,19 +78,19 @@ export class Batch {
     return (this.#bytes ??= this.before === undefined ? this.frame.bytes : this.#join());
   }
 
+  /** In the order in which they came. */
   frames(): Frame[] {
-    const frames: Frame[] = [];
-    for (let batch: Batch | undefined = this; batch !== undefined; batch = batch.before) frames.push(batch.frame);
-    return frames.reverse();
+    return framesUpTo(this);
   }
 
   #join(): Buffer {
-    const joined = Buffer.allocUnsafe(this.length);
-    let end = this.length;
-    for (let batch: Batch | undefined = this; batch !== undefined; batch = batch.before) {
-      end -= batch.frame.bytes.length;
-      batch.frame.bytes.copy(joined, end);
-    }
-    return joined;
+    const frames = this.frames().map(({ bytes }) => bytes);
+    return Buffer.concat(frames, this.length);
   }
+}
+
+function framesUpTo(last: Batch): Frame[] {
+  const frames: Frame[] = [];
+  for (let batch: Batch | undefined = last; batch !== undefined; batch = batch.before) frames.push(batch.frame);
+  return frames.toReversed();
 }
