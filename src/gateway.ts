@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { createExpiryWatch } from "./auth/expiry-watch.ts";
+import { createCache } from "./cache/cache.ts";
 import { createChannelLog } from "./channels/channel-log.ts";
 import { Channels, type TakeSnapshot } from "./channels/channels.ts";
 import { createConnectionRecordStore } from "./channels/connection-record-store.ts";
@@ -15,6 +16,7 @@ import { createDemoLogin, createEntry } from "./gateway/entry.ts";
 import { createNodePresence } from "./gateway/presence.ts";
 import { openStore } from "./gateway/store.ts";
 import { createWebhooks, toldOf } from "./gateway/webhooks.ts";
+import { withCachedPages } from "./gateway/cached-boards.ts";
 import { createLeaderboards } from "./leaderboards/leaderboards.ts";
 import type { Presence } from "./presence/presence.ts";
 import { closing } from "./protocol/closings.ts";
@@ -169,6 +171,8 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     { commands, isCluster, feed, keys, kinds, clock, log },
     { boards: config.leaderboards },
   );
+  const cache = createCache({ commands, keys, feed, metrics, clock, log });
+  const boards = withCachedPages(leaderboards, cache, config.leaderboards);
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
   snapshots.set("order", orders.takeOrderSnapshot).set("orders", orders.takeOpenOrdersSnapshot);
   channels.onSubscription((change) => leaderboards.onSubscription(change));
@@ -215,7 +219,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
         ...[
           ...createSessionRoutes({ ...entry, connectionsOf }),
           ...createTokenRoutes({ ...entry, revocations }),
-          ...createLeaderboardRoutes({ leaderboards }),
+          ...createLeaderboardRoutes({ leaderboards: boards }),
         ].map((route) => idempotent(route, doors.once)),
       ],
       apiKeys: config.apiKeys,
@@ -251,7 +255,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
         ...createChannelHandlers({ channels, onPublished: () => metrics.publications.inc({ door: "client" }) }),
         ...createAuthHandlers(visits),
         ...createSessionHandlers({ ...entry, connectionsOf }),
-        ...createLeaderboardHandlers({ leaderboards }),
+        ...createLeaderboardHandlers({ leaderboards: boards }),
         ...createOrderHandlers({ orders }),
         ...createPresenceHandlers({ presence }),
       ],
@@ -271,6 +275,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   lifecycle.add({ name: "recovery", start: () => recovery.start(), stop: () => recovery.stop() });
   lifecycle.add({ name: "channels", start: () => channels.start(), stop: () => channels.stop() });
   lifecycle.add(throttling);
+  lifecycle.add(cache);
   lifecycle.add(leaderboards);
   lifecycle.add(orders);
   lifecycle.add(doors);

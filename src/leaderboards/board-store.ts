@@ -31,6 +31,14 @@ export interface BoardStore {
   page(board: Board, range: { start: number; limit: number }, season?: Season): Promise<Page>;
   /** The member and up to `radius` on either side; none where it is not on the board. */
   around(board: Board, member: string, radius: number): Promise<Page>;
+  /** Costs next to nothing; pages of one season and version are the same. */
+  version(board: Board): Promise<BoardVersion>;
+}
+
+/** The present season of a board, and what tells its states apart in it. */
+export interface BoardVersion {
+  season: Season;
+  version: string;
 }
 
 export interface Submission {
@@ -86,6 +94,7 @@ export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps):
   const submitScript = loadScript(commands, script("submit"), [script("board"), script("score")]);
   const removeScript = loadScript(commands, script("remove"), [script("board")]);
   const readScript = loadScript(commands, script("read"), [script("board")]);
+  const versionScript = loadScript(commands, script("version"), [script("board")]);
 
   async function submitPart(board: Board, part: readonly Submission[], withRanks: boolean): Promise<Submitted> {
     const args = part.flatMap(({ member, score, mode, data }) => [member, String(score), mode, data ?? ""]);
@@ -125,6 +134,14 @@ export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps):
 
     page: (board, { start, limit }, season) => read(board, ["page", start, limit], season),
     around: (board, member, radius) => read(board, ["around", member, radius]),
+
+    async version(board) {
+      const { season, reply } = await seasons.within(board, (current) =>
+        versionScript.run([keysOf(board.name, current).state], [current.startsAt, current.endsAt]),
+      );
+      const [, stamp, revision] = reply as [string, string, string];
+      return { season, version: `${stamp}-${revision}` };
+    },
   };
 }
 

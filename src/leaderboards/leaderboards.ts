@@ -108,6 +108,8 @@ export interface Leaderboards extends Service {
   remove(board: string, member: string): Promise<boolean>;
   /** Throws `bad_request` for a season that is none of this board's. */
   top(board: string, range?: BoardRange): Promise<BoardPage>;
+  /** The board's present season, and a text that is another after every change a page could show. */
+  version(board: string): Promise<{ season: string | null; version: string }>;
   /** The member and up to `radius` on either side, 5 where left out. */
   around(board: string, member: string, radius?: number): Promise<Neighbourhood>;
 
@@ -176,6 +178,10 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
       const board = boards.of(name);
       const named = namedSeason(board, season, seasons);
       return toBoardPage(name, await store.page(board, { start, limit: limit ?? board.top }, named));
+    },
+    async version(name) {
+      const { season, version } = await store.version(boards.of(name));
+      return { season: season.id, version };
     },
     async around(name, member, radius = 5) {
       const { total, entries } = await store.around(boards.of(name), member, radius);

@@ -5,8 +5,9 @@ import type { Logger } from "../../runtime/logger.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import type { Authenticate } from "./api-keys.ts";
 import type { ClientAddress } from "../client-address.ts";
+import { entityTagOf, isKnownToClient } from "./entity-tag.ts";
 import { idempotencyKeyOf } from "./idempotency-key.ts";
-import { sendJson, sendProblem, type Fields } from "./problem.ts";
+import { sendJson, sendJsonText, sendNotModified, sendProblem, type Fields } from "./problem.ts";
 import { queryOf } from "./query.ts";
 import { overLimit, rateLimitFields, type LimitHttp } from "./rate-limit.ts";
 import { refusalOf } from "../refusal.ts";
@@ -14,7 +15,7 @@ import { discardRest, readJson } from "./request-body.ts";
 import type { RequestRecord, WatchRequest } from "./request-watch.ts";
 import { targetOf, type RequestTarget } from "./request-target.ts";
 import { createRouteTable, paramsOf, routeFor, type Endpoint } from "./route-table.ts";
-import type { Route, RouteRequest } from "../route.ts";
+import type { Route, RouteAnswer, RouteRequest } from "../route.ts";
 
 export interface BackendApiDeps {
   routes: readonly Route[];
@@ -55,7 +56,7 @@ interface Exchange {
 
 /** Never rejects: whatever is thrown becomes the answer. */
 async function serve(deps: BackendApiDeps, exchange: Exchange): Promise<void> {
-  const { request, response, endpoint, record } = exchange;
+  const { request, endpoint, record } = exchange;
   let fields: Fields = {};
   try {
     const apiKey = deps.authenticate(request);
@@ -64,11 +65,22 @@ async function serve(deps: BackendApiDeps, exchange: Exchange): Promise<void> {
     if (allowance !== undefined) fields = rateLimitFields(allowance);
     if (allowance?.allowed === false) return refuse(deps, exchange, overLimit(allowance), fields, "http");
     const route = routeFor(endpoint, request.method ?? "");
-    const answer = await route.handle(await inputOf(deps, exchange, route, apiKey));
-    sendJson(response, answer.status ?? route.status ?? 200, answer.body, { ...fields, ...answer.headers });
+    answer(exchange, route, await route.handle(await inputOf(deps, exchange, route, apiKey)), fields);
   } catch (error) {
     refuse(deps, exchange, refusalOf(error), fields);
   }
+}
+
+function answer({ request, response }: Exchange, route: Route, given: RouteAnswer, fields: Fields): void {
+  const status = given.status ?? route.status ?? 200;
+  const all = { ...fields, ...given.headers };
+  if (route.isRevalidated !== true) return sendJson(response, status, given.body, all);
+  const text = JSON.stringify(given.body);
+  const tag = entityTagOf(text);
+  // For the caller's own cache, which has to ask each time whether what it has still holds.
+  const kept = { ...all, ETag: tag, "Cache-Control": "private, no-cache" };
+  if (isKnownToClient(request, tag)) sendNotModified(response, kept);
+  else sendJsonText(response, status, text, kept);
 }
 
 function refuse(deps: BackendApiDeps, exchange: Exchange, error: GatewayError, fields: Fields, limiter = ""): void {

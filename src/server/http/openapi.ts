@@ -45,7 +45,11 @@ function pathsOf(routes: readonly Route[]): Operations {
 
 function operationOf(route: Route): ZodOpenApiOperationObject {
   const { operationId, tag, summary, description, body } = route;
-  const answer = { description: "Done.", content: { "application/json": { schema: route.answer } } };
+  const answer = {
+    description: "Done.",
+    ...(route.isRevalidated === true ? { headers: entityTag } : {}),
+    content: { "application/json": { schema: route.answer } },
+  };
   return {
     operationId,
     tags: [tag],
@@ -53,7 +57,11 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     ...(description === undefined ? {} : { description }),
     requestParams: parametersOf(route),
     ...(body === undefined ? {} : { requestBody: bodyOf(body) }),
-    responses: { [`${route.status ?? 200}`]: answer, ...refusalsOf(route) },
+    responses: {
+      [`${route.status ?? 200}`]: answer,
+      ...(route.isRevalidated === true ? { "304": { description: "It is as the caller has it." } } : {}),
+      ...refusalsOf(route),
+    },
   };
 }
 
@@ -61,11 +69,23 @@ const writeHeader = z.object({
   "Idempotency-Key": idempotencyKey.optional().meta({ description: "Makes a repeat of this call harmless." }),
 });
 
-function parametersOf({ method, params, query }: Route): NonNullable<ZodOpenApiOperationObject["requestParams"]> {
+const entityTag = { ETag: { schema: { type: "string" as const }, description: "Tells answers apart." } };
+
+const readHeader = z.object({
+  "If-None-Match": z.string().optional().meta({ description: "An `ETag`: where it still holds the answer is 304." }),
+});
+
+function headerOf({ method, isRevalidated }: Route): { header?: z.ZodObject } {
+  if (method !== "get") return { header: writeHeader };
+  return isRevalidated === true ? { header: readHeader } : {};
+}
+
+function parametersOf(route: Route): NonNullable<ZodOpenApiOperationObject["requestParams"]> {
+  const { params, query } = route;
   return {
     ...(params === undefined ? {} : { path: params }),
     ...(query === undefined ? {} : { query }),
-    ...(method === "get" ? {} : { header: writeHeader }),
+    ...headerOf(route),
   };
 }
 

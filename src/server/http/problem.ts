@@ -41,7 +41,17 @@ export function sendProblem(response: ServerResponse, error: GatewayError, field
 }
 
 export function sendJson(response: ServerResponse, status: number, body: unknown, fields: Fields = {}): void {
-  sendBody(response, status, "application/json; charset=utf-8", JSON.stringify(body), fields);
+  sendJsonText(response, status, JSON.stringify(body), fields);
+}
+
+export function sendJsonText(response: ServerResponse, status: number, text: string, fields: Fields = {}): void {
+  sendBody(response, status, "application/json; charset=utf-8", text, fields);
+}
+
+/** 304: the client has it. */
+export function sendNotModified(response: ServerResponse, fields: Fields): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(304, { "X-Content-Type-Options": "nosniff", ...fields }).end();
 }
 
 /** Nothing is sent where the client is gone or an answer has begun. */

@@ -59,6 +59,7 @@ function readHistory({ history }: ChannelRouteDeps): Route {
     refusals: ["unknown_channel"],
     params: channelParams,
     query: historyQuery,
+    isRevalidated: true,
     answer: historyAnswer,
   } as const;
 

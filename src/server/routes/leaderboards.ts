@@ -87,6 +87,7 @@ function readBoard(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
     refusals: ["not_found"],
     params: boardParams,
     query: boardQuery,
+    isRevalidated: true,
     answer: boardPage,
   } as const;
 
@@ -103,6 +104,7 @@ function readMember(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
     refusals: ["not_found"],
     params: boardMemberParams,
     query: boardMemberQuery,
+    isRevalidated: true,
     answer: boardNeighbourhood,
   } as const;
 

@@ -92,6 +92,7 @@ function readOrder({ orders }: OrderRouteDeps): Route {
     summary: "Read an order and its timeline.",
     refusals: ["not_found"],
     params: orderParams,
+    isRevalidated: true,
     answer: orderWithTimeline,
   } as const;
 
