@@ -11,6 +11,7 @@ import { createAbsence } from "../src/throttling/absence.ts";
 import { decisionOf, monotonicMicros, type Decision } from "../src/throttling/decision.ts";
 import { createLimiter, tokenBucket } from "../src/throttling/limiter.ts";
 import { takeTokens, type Bucket } from "../src/throttling/token-bucket.ts";
+import { seeded } from "../test/support/random.ts";
 import { createThrottling } from "../src/throttling/throttling.ts";
 
 /**
@@ -19,7 +20,7 @@ import { createThrottling } from "../src/throttling/throttling.ts";
  * default. All in one run: each round measures all four in turn at the same paced load, each begun anew and warmed up,
  * and what counts is the median over the rounds of the difference to `none` in the same round.
  *
- *     node bench/limiter.ts [rounds] [seconds a slice]
+ *     node bench/limiter.ts [rounds] [seconds a slice] > bench/results/limiter.md
  */
 const rounds = Number(process.argv[2] ?? 7);
 const sliceSeconds = Number(process.argv[3] ?? 3);
@@ -32,7 +33,7 @@ const messagesPerSecond = 8_000;
 const populations = [
   { name: "busy: 500 users, 16 messages a second each", users: 500, warmUpSeconds: 4 },
   { name: "lively: 2,000 users, 4 a second each", users: 2_000, warmUpSeconds: 8 },
-  { name: "quiet: 8,000 users, 1 a second each", users: 8_000, warmUpSeconds: 22 },
+  { name: "quiet: 8,000 users, 1 a second each", users: 8_000, warmUpSeconds: 30 },
 ];
 
 type Take = (user: number) => Decision | Promise<Decision>;
@@ -52,15 +53,21 @@ async function run(): Promise<void> {
   const commands = redis.connection("commands");
   try {
     await redis.ready(5_000);
-    console.log(
-      `${cpus()[0]?.model ?? "?"}, ${cpus().length} cores, Node ${process.version}, ${rounds} rounds of ${sliceSeconds} s, ${messagesPerSecond} messages a second\n`,
-    );
+    console.log(heading());
     for (const population of populations) await measurePopulation(population, commands);
   } finally {
     await redis.close();
     await ended(server);
   }
 }
+
+const heading = (): string => `# Limiter
+
+CPU (user and system, whole processes) per message over no limiter at all, median of ${rounds} rounds of ${sliceSeconds} s each.
+The rule is the default: ${rule.capacity} tokens, ${rule.refillPerSecond} a second for each user; nothing was refused. ${messagesPerSecond} messages a second,
+from users drawn at random, spread over turns of a millisecond. ${cpus()[0]?.model ?? "?"} × ${cpus().length}, Node ${process.versions.node}.
+\`node bench/limiter.ts > bench/results/limiter.md\` measures it again.
+`;
 
 async function measurePopulation(
   { name, users, warmUpSeconds }: (typeof populations)[number],
@@ -119,6 +126,7 @@ function waysOf(users: number, commands: RedisClient): Record<string, Begin> {
 
 /** Sends at the pace of the load for a while; microseconds of CPU per message. */
 async function slice(take: Take, users: number, commands: RedisClient, seconds: number): Promise<Cost> {
+  const random = seeded(1);
   const redisBefore = await redisCpuMicros(commands);
   const before = process.cpuUsage();
   const began = performance.now();
@@ -128,7 +136,7 @@ async function slice(take: Take, users: number, commands: RedisClient, seconds: 
   const count = (decision: Decision): void => void (decision.allowed || refused++);
   for (let elapsed = 0; elapsed < seconds; elapsed = (performance.now() - began) / 1_000) {
     for (const due = Math.floor(elapsed * messagesPerSecond); sent < due; sent++) {
-      const decision = take((sent * 7_919) % users);
+      const decision = take(Math.floor(random() * users));
       if (!(decision instanceof Promise)) count(decision);
       else pending.add(decision.then((late) => (count(late), pending.delete(decision), late)));
     }
@@ -152,7 +160,7 @@ function table(name: string, costs: Map<string, Cost[]>): string {
     median(list.map((cost, n) => cost[part] - (base[n]?.[part] ?? 0))).toFixed(2);
   const rows = [...costs].map(([way, list]) => `| ${way} | ${over(list, "node")} | ${over(list, "redis")} |`);
   return [
-    `### ${name}`,
+    `## ${name[0]?.toUpperCase()}${name.slice(1)}`,
     "",
     "| limiter | node, µs a message over none | Redis, µs a message over none |",
     "| --- | --- | --- |",

@@ -54,17 +54,26 @@ export const createAccount = (subject: string, id: number, rule: TokenBucketRule
 });
 
 /**
- * How much to ask for, in whole tokens: what is used in four fifths of a lease's life at the rate since the last portion, so that little
- * is left to give back when it ends; at most twice the last portion, so that a burst is not taken for a rate. A quiet
- * user takes single tokens, a busy one soon as many as it may.
+ * How much to ask for, in whole tokens: what is used in two thirds of a lease's life at the rate since the last portion,
+ * so that little is left to give back when it ends; at most twice and at least half the last portion, so that neither a
+ * burst nor a pause is taken for a rate. A quiet user takes single tokens, a busy one soon as many as it may.
  */
 export function nextPortion(
   { portion, askedAt, spent }: Pick<Account, "portion" | "askedAt" | "spent">,
   { now, cost, life, largest }: { now: number; cost: number; life: number; largest: number },
 ): number {
-  const used = (spent * life * 0.8) / Math.max(1, now - askedAt);
-  return Math.floor(Math.min(used, Math.max(portion, cost) * 2, largest) / micro) * micro;
+  const elapsed = Math.max(1, now - askedAt);
+  const used = (spent * life * 2) / 3 / elapsed;
+  const least = elapsed < 2 * life ? portion / 2 : 0;
+  return Math.floor(Math.min(Math.max(used, least), Math.max(portion, cost) * 2, largest) / micro) * micro;
 }
+
+/** Below this, in millionths of tokens, a portion is not asked for ahead of need. */
+const smallestPortionAhead = 4 * micro;
+
+/** True where a lease runs low and the cluster has enough left that asking ahead will bring something. */
+export const wantsMore = ({ lease, portion, level, isAsking }: Account): boolean =>
+  lease * 4 < portion && portion >= smallestPortionAhead && level - lease >= portion && !isAsking;
 
 /** What the account needs of the store for those who wait, or ahead of need where nobody does. */
 export function requestFor(account: Account, now: number): LeaseRequest {

@@ -1,6 +1,6 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Absence, WhenStoreIsAway } from "./absence.ts";
-import { nextPortion, requestFor, surrenderOf, type Account } from "./account.ts";
+import { nextPortion, requestFor, surrenderOf, wantsMore, type Account } from "./account.ts";
 import { Accounts } from "./accounts.ts";
 import { decisionOf, micro, monotonicMicros, refusedWithoutStore, uncounted, type Decision } from "./decision.ts";
 import type { LeaseGrant, LeaseStore, LeaseTerms } from "./lease-store.ts";
@@ -20,8 +20,8 @@ export interface LeasedBucketsDependencies {
 /** For how long a node refuses by what it knew when it last asked. In microseconds. */
 const knownFor = 1_000_000;
 
-/** Who needs this long for a portion can wait for the next one: asking ahead is for the busy. In microseconds. */
-const aheadWithin = 1_000_000;
+/** Those who ask ahead are in no hurry: together they cost the store and the node a fraction of what they cost alone. */
+const askTogetherMs = 20;
 
 /** Whoever acts within this time after a lease ended returns the rest with the next request. In microseconds. */
 const returnsBySelf = 1_000_000;
@@ -36,7 +36,7 @@ const givenBackTogether = 1_000;
  * may still have for the subject, so it refuses by itself whatever the cluster surely would; where another node has
  * given something back meanwhile it learns so within a second. Then the lease: tokens that
  * the store took out of the cluster's bucket for this node, spent without asking. Where they are used up the act waits
- * for the next portion, or finds it there already, for a busy account asks ahead.
+ * for the next portion, or finds it there already, for an account with some traffic asks ahead.
  *
  * The bound. In any window of t seconds all nodes together let through at most `capacity + t · refillPerSecond`,
  * whatever the portions: the store counts leased tokens as still in the bucket, which therefore fills only up to the
@@ -56,6 +56,7 @@ export class LeasedBuckets {
   readonly #options: LeasedBucketsOptions;
   readonly #accounts: Accounts;
   readonly #largestPortion: number;
+  readonly #ahead = new Set<Account>();
   #isStopped = false;
 
   constructor({ store, clock, absence }: LeasedBucketsDependencies, options: LeasedBucketsOptions) {
@@ -118,7 +119,7 @@ export class LeasedBuckets {
     account.at = now;
     this.#spend(account, cost);
     account.lease -= cost;
-    if (account.lease * 4 < account.portion && now - account.askedAt < aheadWithin) this.#askAhead(account);
+    if (wantsMore(account)) this.#askAhead(account);
     return this.#admission(account);
   }
 
@@ -127,11 +128,16 @@ export class LeasedBuckets {
     account.spent += cost;
   }
 
-  /** A busy account asks before it runs dry, unless the cluster has little left: then asking ahead would gain nothing. */
   #askAhead(account: Account): void {
-    const rest = account.level - account.lease;
-    if (account.isAsking || rest < account.portion) return;
-    if (!this.#isStopped && this.#absence.mayAsk()) void this.#ask(account);
+    if (this.#ahead.size === 0) this.#clock.after(askTogetherMs, () => this.#askTogether());
+    this.#ahead.add(account);
+  }
+
+  #askTogether(): void {
+    for (const account of this.#ahead) {
+      if (wantsMore(account) && !this.#isStopped && this.#absence.mayAsk()) void this.#ask(account);
+    }
+    this.#ahead.clear();
   }
 
   // The store
