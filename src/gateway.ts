@@ -109,7 +109,8 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   // Who may come in, and how much they may do
   const entry = createEntry(config, store, revocations, clock);
   const expiry = createExpiryWatch({ clock, log });
-  const refused = (limiter: string): void => metrics.refusals.inc({ code: "rate_limited", limiter });
+  // What a client was told is counted where it is told; here, what a limiter decided.
+  const refused = (limiter: string, reason: string): void => metrics.limited.inc({ limiter, reason });
   const throttling = createThrottling({ commands, keys, clock, log, metrics: { refused } }, limits);
 
   // What flows
@@ -141,6 +142,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
       clock,
       logger: log,
       onGap: (outcome) => metrics.gaps.inc({ outcome }),
+      onConflated: (count) => metrics.skipped.inc({ reason: "conflated" }, count),
       onWatched: (count) => metrics.channelsWatched.set(count),
     },
     limits,

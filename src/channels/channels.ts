@@ -5,6 +5,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { renewEveryMs, type ChannelLog, type LogSlice } from "./channel-log.ts";
 import { packetOf, type Feed } from "./feed.ts";
+import { conflationOf, lookBack, type Conflation } from "./conflation.ts";
 import { FollowedChannel } from "./followed-channel.ts";
 import { FollowedChannels } from "./followed-channels.ts";
 import { Holds } from "./holds.ts";
@@ -33,6 +34,8 @@ export interface Subscription {
   recovered: boolean;
   publications: Publication[];
   snapshot?: object;
+  /** The channel conflates: what is sent live may leave out offsets that a later publication made needless. */
+  conflated?: true;
 }
 
 export interface ChannelHistory {
@@ -91,6 +94,8 @@ export interface ChannelsDeps {
   clock: Clock;
   logger: Logger;
   onGap: (outcome: GapOutcome) => void;
+  /** So many deliveries were left out, because a later publication of the channel made them needless. */
+  onConflated: (deliveryCount: number) => void;
   onWatched: (channelCount: number) => void;
 }
 
@@ -202,7 +207,7 @@ export class Channels {
       await this.#deps.records?.keep(subscriber, channel, { epoch, offset });
       this.#subscriptions.check(subscriber, channel, claim);
       this.#holds.answer(subscriber, channel, subscription);
-      return subscription;
+      return followed.isConflated ? { ...subscription, conflated: true } : subscription;
     } catch (error) {
       if (this.#subscriptions.holds(subscriber, channel, claim)) this.unsubscribe(subscriber, channel);
       throw error;
@@ -233,7 +238,7 @@ export class Channels {
       const missed = mergeMissed(slices, await upTo);
       if (missed === undefined) return this.leave(subscriber);
       for (const [channel, answered] of missed.answered) this.#holds.answer(subscriber, channel, answered);
-      const last = missed.entries.at(-1)?.stamp ?? stamp;
+      const last = Math.max(stamp, missed.entries.at(-1)?.stamp ?? 0);
       return { packets: missed.entries.map(packetOf), stamp: last, flow: () => this.#flow(subscriber) };
     } catch (error) {
       this.leave(subscriber);
@@ -274,9 +279,14 @@ export class Channels {
   }
 
   #follow(channel: string): FollowedChannel {
-    const { kinds, feed, log, deliver } = this.#deps;
-    const receive = this.#sequencer.receive;
-    return new FollowedChannel(channel, kinds.of(channel).history, { feed, log, deliver, holds: this.#holds, receive });
+    const { history } = this.#deps.kinds.of(channel);
+    const { receive } = this.#sequencer;
+    const kind = { history, conflation: this.#conflationOf(channel) };
+    return new FollowedChannel(channel, kind, { ...this.#deps, holds: this.#holds, receive });
+  }
+
+  #conflationOf(channel: string): Conflation | undefined {
+    return conflationOf(channel, this.#deps.kinds.of(channel).conflateMs);
   }
 
   #end(subscriber: Subscriber, channel: string): boolean {
@@ -305,7 +315,10 @@ export class Channels {
 
   async #missed(channel: string, position: Position, stamp: number): Promise<MissedSlice> {
     const { history } = this.#deps.kinds.of(channel);
-    return { channel, slice: await this.#deps.log.read(channel, history, { kind: "after", stamp, position }) };
+    const conflation = this.#conflationOf(channel);
+    const after = conflation === undefined ? stamp : lookBack(conflation, stamp);
+    const slice = await this.#deps.log.read(channel, history, { kind: "after", stamp: after, position });
+    return { channel, slice, conflation };
   }
 
   /** Lets what was held go on, behind what was answered. */

@@ -1,11 +1,13 @@
 import type { Position } from "../protocol/scalars.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { ChannelLog } from "./channel-log.ts";
+import { ConflationWindow, type Conflation } from "./conflation.ts";
 import type { Feed, FeedMessage } from "./feed.ts";
 import { HeldMessages } from "./held-messages.ts";
 import type { Holds } from "./holds.ts";
 import type { HistoryOptions } from "./kinds.ts";
 import { place, type Placement } from "./recovery.ts";
-import { SubscriberList, type Deliver, type Subscriber } from "./subscribers.ts";
+import { SubscriberList, type Deliver, type Manner, type Subscriber } from "./subscribers.ts";
 
 export interface FollowedChannelDeps {
   feed: Feed;
@@ -14,7 +16,20 @@ export interface FollowedChannelDeps {
   deliver: Deliver;
   /** Every message of the feed, once the position is known. */
   receive: (channel: FollowedChannel, message: FeedMessage) => void;
+  mayDeliver: () => boolean;
+  /** So many deliveries were left out, because a later publication made them needless. */
+  onConflated: (deliveryCount: number) => void;
+  clock: Clock;
 }
+
+/** What of a channel's kind matters here. */
+export interface FollowedKind {
+  history: HistoryOptions;
+  conflation: Conflation | undefined;
+}
+
+/** It was never promised to anybody. */
+const live: Manner = { isVolatile: true };
 
 /**
  * One channel that this node follows, once for all its subscribers: where it stands, and who reads it. It passes on
@@ -31,12 +46,16 @@ export class FollowedChannel {
   readonly #entering = new Map<Subscriber, { hasJumped: boolean }>();
   /** Answered from the log beyond what the feed has brought so far. */
   readonly #ahead = new Map<Subscriber, Position>();
+  readonly #window: ConflationWindow | undefined;
   #position: Position | undefined;
+  /** Up to where subscribers have been passed what came; behind the position while a window is open. */
+  #passed: Position | undefined;
 
-  constructor(name: string, history: HistoryOptions, deps: FollowedChannelDeps) {
+  constructor(name: string, { history, conflation }: FollowedKind, deps: FollowedChannelDeps) {
     this.name = name;
     this.history = history;
     this.#deps = deps;
+    this.#window = conflation && this.#openWindow(conflation);
     this.joined = this.#join();
     this.joined.catch(() => undefined);
   }
@@ -44,6 +63,11 @@ export class FollowedChannel {
   /** Undefined until joined. */
   get position(): Position | undefined {
     return this.#position;
+  }
+
+  /** Some publications are not sent, because later ones make them needless. */
+  get isConflated(): boolean {
+    return this.#window !== undefined;
   }
 
   get subscriberCount(): number {
@@ -55,18 +79,16 @@ export class FollowedChannel {
     return this.#position === undefined ? "gap" : place(this.#position, message);
   }
 
-  /** Takes the next publication on to the subscribers. */
+  /** Takes the next publication on to the subscribers, where the channel conflates at the end of its window. */
   pass(message: FeedMessage): void {
     this.#position = { epoch: message.epoch, offset: message.offset };
-    const members = this.#live.members;
-    if (members.length === 0) return;
-    if (this.#deps.holds.size === 0 && this.#ahead.size === 0) this.#deps.deliver(members, message.packet);
-    else this.#passToReady(members, message);
+    if (this.#window === undefined || this.subscriberCount === 0) this.#hand(message);
+    else this.#window.add(message);
   }
 
   /** A packet without a place in the log. */
   deliverLive(packet: Buffer): void {
-    if (this.#live.members.length > 0) this.#deps.deliver(this.#live.members, packet);
+    if (this.#live.members.length > 0) this.#deps.deliver(this.#live.members, packet, live);
   }
 
   /** From here on the (held) subscriber gets what comes. Only after `joined`. */
@@ -84,7 +106,8 @@ export class FollowedChannel {
     const entering = this.#entering.get(subscriber);
     this.#entering.delete(subscriber);
     const position = this.#position as Position;
-    const isAhead = answered.epoch !== position.epoch || answered.offset > position.offset;
+    const passed = this.#passed as Position;
+    const isAhead = answered.epoch !== passed.epoch || answered.offset > passed.offset;
     if (isAhead) this.#ahead.set(subscriber, answered);
     return isAhead || entering?.hasJumped !== true || answered.offset === position.offset;
   }
@@ -93,11 +116,13 @@ export class FollowedChannel {
     this.#live.remove(subscriber);
     this.#entering.delete(subscriber);
     this.#ahead.delete(subscriber);
+    if (this.subscriberCount === 0) this.#window?.clear();
   }
 
   /** Goes on from `now` although publications before it are missing; returns the subscribers that miss them. */
   jump(now: Position): Subscriber[] {
-    this.#position = now;
+    this.#window?.flush();
+    this.#position = this.#passed = now;
     for (const entering of this.#entering.values()) entering.hasJumped = true;
     return this.#live.members.filter(
       (subscriber) => !this.#entering.has(subscriber) && !this.#isAtOrAhead(subscriber, now),
@@ -106,6 +131,7 @@ export class FollowedChannel {
 
   /** Lets go of the feed; the channel is not used again. */
   close(): void {
+    this.#window?.clear();
     this.#deps.feed.unfollow(this.name);
   }
 
@@ -116,15 +142,31 @@ export class FollowedChannel {
       else this.#deps.receive(this, message);
     });
     const { epoch, offset } = await this.#deps.log.read(this.name, this.history, { kind: "position" });
-    this.#position = { epoch, offset };
+    this.#position = this.#passed = { epoch, offset };
     for (const message of early.take()) this.#deps.receive(this, message);
   }
 
-  #passToReady(members: readonly Subscriber[], message: FeedMessage): void {
-    const ready = members.filter(
-      (subscriber) => !this.#deps.holds.keep(subscriber, this.name, message) && !this.#hasRead(subscriber, message),
-    );
-    if (ready.length > 0) this.#deps.deliver(ready, message.packet);
+  #openWindow(conflation: Conflation): ConflationWindow {
+    const { clock, mayDeliver, onConflated } = this.#deps;
+    return new ConflationWindow(conflation, {
+      clock,
+      mayDeliver,
+      pass: (message, key) => this.#hand(message, key === undefined ? undefined : { key: `${this.name} ${key}` }),
+      onReplaced: () => onConflated(this.subscriberCount),
+    });
+  }
+
+  #hand(message: FeedMessage, manner?: Manner): void {
+    this.#passed = { epoch: message.epoch, offset: message.offset };
+    const { members } = this.#live;
+    if (members.length === 0) return;
+    const isEveryoneReady = this.#deps.holds.size === 0 && this.#ahead.size === 0;
+    const ready = isEveryoneReady ? members : members.filter((subscriber) => this.#isReady(subscriber, message));
+    if (ready.length > 0) this.#deps.deliver(ready, message.packet, manner);
+  }
+
+  #isReady(subscriber: Subscriber, message: FeedMessage): boolean {
+    return !this.#deps.holds.keep(subscriber, this.name, message) && !this.#hasRead(subscriber, message);
   }
 
   #hasRead(subscriber: Subscriber, message: FeedMessage): boolean {

@@ -1,5 +1,6 @@
 import type { Position } from "../protocol/scalars.ts";
 import type { LogEntry, LogSlice } from "./channel-log.ts";
+import { latestOf, type Conflation } from "./conflation.ts";
 import type { FeedMessage } from "./feed.ts";
 
 /** What a node does with a message of the feed, given where it stands in the channel. */
@@ -32,6 +33,8 @@ export function recoveryFrom(slice: LogSlice, since: Position): Recovery {
 export interface MissedSlice {
   channel: string;
   slice: LogSlice;
+  /** Where the channel conflates: then only the latest is sent. */
+  conflation?: Conflation | undefined;
 }
 
 export interface Missed {
@@ -49,9 +52,9 @@ export function mergeMissed(slices: readonly MissedSlice[], upTo: number): Misse
   if (slices.some(({ slice }) => !slice.isWhole)) return undefined;
   const entries: LogEntry[] = [];
   const answered = new Map<string, Position>();
-  for (const { channel, slice } of slices) {
+  for (const { channel, slice, conflation } of slices) {
     const missed = slice.entries.filter((entry) => entry.stamp <= upTo);
-    entries.push(...missed);
+    entries.push(...(conflation === undefined ? missed : latestOf(conflation, missed)));
     answered.set(channel, { epoch: slice.epoch, offset: slice.offset - (slice.entries.length - missed.length) });
   }
   return { entries: entries.toSorted((a, b) => a.stamp - b.stamp), answered };

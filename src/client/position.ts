@@ -3,11 +3,14 @@ import type { Position, SubscribeAnswer, WirePublication } from "../protocol/wir
 /** How a publication stands to a reader's position: the one that follows, one it had, or one that comes too early. */
 export type Fit = "next" | "repeat" | "hole";
 
-/** A publication of another epoch is a hole: only the gateway can say what became of the log. */
-export function fit(position: Position, publication: Position): Fit {
+/**
+ * A publication of another epoch is a hole: only the gateway can say what became of the log. Where it conflates the
+ * channel it leaves out what a later one made needless, so what comes later is the next.
+ */
+export function fit(position: Position, publication: Position, isConflated = false): Fit {
   if (publication.epoch !== position.epoch) return "hole";
   if (publication.offset <= position.offset) return "repeat";
-  return publication.offset === position.offset + 1 ? "next" : "hole";
+  return isConflated || publication.offset === position.offset + 1 ? "next" : "hole";
 }
 
 export interface Merged {
@@ -30,15 +33,15 @@ export function merge(since: Position | undefined, answer: SubscribeAnswer, earl
   const start = since !== undefined && answer.recovered ? since : present;
   const missed = follow(start, answer.recovered ? answer.publications : []);
   const isAnswerWhole = missed.isWhole && fit(missed.end, present) === "repeat";
-  const live = isAnswerWhole ? follow(missed.end, early) : { kept: [], isWhole: false };
+  const live = isAnswerWhole ? follow(missed.end, early, answer.conflated) : { kept: [], isWhole: false };
   return { start, missed: missed.kept, live: live.kept, isWhole: live.isWhole };
 }
 
-function follow(start: Position, publications: readonly WirePublication[]) {
+function follow(start: Position, publications: readonly WirePublication[], isConflated = false) {
   const kept: WirePublication[] = [];
   let end = start;
   for (const publication of publications) {
-    const found = fit(end, publication);
+    const found = fit(end, publication, isConflated);
     if (found === "hole") return { kept, end, isWhole: false };
     if (found === "repeat") continue;
     kept.push(publication);

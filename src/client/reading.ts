@@ -36,6 +36,7 @@ export class Reading {
   #position: Position | undefined;
   #isFollowing = false;
   #isReplaying = false;
+  #isConflated = false;
   /** Missed publications delivered since it fell behind; undefined where nothing can have been missed. */
   #broughtBack: number | undefined;
   #early: WirePublication[] = [];
@@ -116,7 +117,7 @@ export class Reading {
   receive(publication: WirePublication | LivePublication): boolean {
     if (!("offset" in publication)) return this.#passOn(publication);
     if (!this.#isFollowing || this.#position === undefined) return this.#keep(publication);
-    const found = fit(this.#position, publication);
+    const found = fit(this.#position, publication, this.#isConflated);
     if (found === "next") this.#deliver([publication], this.#isReplaying);
     if (found !== "hole") return true;
     this.fallBehind();
@@ -127,6 +128,7 @@ export class Reading {
   /** Takes the answer to a subscription. False where something is still missing, or the question is no longer the same. */
   take({ since, round }: Asking, answer: SubscribeAnswer): boolean {
     if (this.#round !== round) return false;
+    this.#isConflated = answer.conflated === true;
     const merged = merge(since, answer, this.#early);
     this.#early = [];
     this.#position = merged.start;

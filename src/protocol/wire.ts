@@ -37,6 +37,8 @@ export interface SubscribeAnswer extends Position {
   recovered: boolean;
   publications: WirePublication[];
   snapshot?: unknown;
+  /** The channel conflates: publications that come live may leave out offsets, because a later one made them needless. */
+  conflated?: true;
 }
 
 export interface ChannelRequest {

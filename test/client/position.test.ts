@@ -36,6 +36,22 @@ describe("how a publication fits behind a position", () => {
   ])("offset %i of epoch %s behind a:5 is a %s", (offset, epoch, expected) => {
     expect(fit({ epoch: "a", offset: 5 }, { epoch, offset })).toBe(expected);
   });
+
+  it("may leave out offsets in a channel that conflates, and nothing else", () => {
+    const behind = (offset: number, epoch = "a") => fit({ epoch: "a", offset: 5 }, { epoch, offset }, true);
+
+    expect([behind(5), behind(9), behind(9, "b")]).toEqual(["repeat", "next", "hole"]);
+  });
+});
+
+it("takes what came early for whole where the answer says that the channel conflates", () => {
+  const early = [publication(8), publication(11)];
+
+  expect(merge(undefined, { ...answer(5, false), conflated: true }, early)).toMatchObject({
+    live: early,
+    isWhole: true,
+  });
+  expect(merge(undefined, answer(5, false), early)).toMatchObject({ live: [], isWhole: false });
 });
 
 describe("an answer merged with what came before it", () => {

@@ -81,6 +81,7 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
       clock,
       logger: quietLog,
       onGap: (outcome) => void gaps.push(outcome),
+      onConflated: () => undefined,
       onWatched: () => undefined,
     },
     {
