@@ -12,6 +12,7 @@ export interface Metrics {
   skipped: Counter<"reason">;
   queueBytes: Gauge;
   refusals: Counter<"code" | "limiter">;
+  limited: Counter<"limiter" | "reason">;
   closings: Counter<"code">;
   commands: Counter<"type" | "outcome">;
   bridged: Counter<"outcome">;
@@ -76,6 +77,12 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
       name: "gateway_refusals_total",
       help: "Requests refused, by code and, where one refused, by limiter.",
       labelNames: ["code", "limiter"],
+      registers,
+    }),
+    limited: new Counter({
+      name: "gateway_limited_total",
+      help: "Acts a limiter decided against, by limiter and reason: limit, never, store_away, shadow (let through).",
+      labelNames: ["limiter", "reason"],
       registers,
     }),
     closings: new Counter({

@@ -44,6 +44,34 @@ it("answers who pings and reads", async () => {
   expect(client.isOpen).toBe(true);
 });
 
+it.each([
+  ["answers to pings nobody sent", "3"],
+  ["packets that mean nothing", "6"],
+  ["upgrades of what is a WebSocket already", "5"],
+  ["openings of what is open", "0"],
+])("closes who floods with %s, by name, and lets a few pass", async (_, packet) => {
+  const edge = await startEdge();
+  const client = await new RawSocket(edge).entered();
+  client.send(...Array.from({ length: 10 }, () => packet));
+  client.send('421["echo",{"text":"x"}]');
+  await client.until(() => client.received.at(-1) === '431[{"ok":true,"text":"x"}]');
+  const seen = client.received.length;
+
+  client.send(...Array.from({ length: 10_000 }, () => packet));
+
+  expect(await client.outcome(seen)).toMatchObject({ closing: "protocol_error" });
+  await client.until(() => !client.isOpen);
+});
+
+it("counts such packets over polling too", async () => {
+  const client = await new RawPolling(await startEdge()).entered();
+
+  await client.post(Array.from({ length: 200 }, () => "3").join("\u001e"));
+  await client.poll();
+
+  expect(client.received.some((packet) => packet.includes("protocol_error"))).toBe(true);
+});
+
 it("cuts a frame that comes in crumbs", async () => {
   const edge = await startEdge();
   const client = await new RawSocket(edge).entered();

@@ -1,4 +1,4 @@
-import { GatewayError, type ErrorBody } from "../../protocol/errors.ts";
+import type { ErrorBody, GatewayError } from "../../protocol/errors.ts";
 import { parseWith, wrong } from "../../protocol/parse-with.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import type { ClientHandler } from "../client-handler.ts";
@@ -8,7 +8,7 @@ import type { Failures } from "./failures.ts";
 import { Lanes } from "./lanes.ts";
 import { refused } from "./parser.ts";
 import { Unfinished } from "./unfinished.ts";
-import { rateLimited, type Verdict } from "./verdict.ts";
+import { limiterOf, LimitRefusal, type Verdict } from "./verdict.ts";
 
 /** Counts one message of a connection. `event` is one of the handlers', or `invalid` for what none of them takes. */
 export type Throttle = (connection: Connection, event: string) => Verdict | Promise<Verdict>;
@@ -114,7 +114,7 @@ export class Dispatch {
 
   async #run(connection: Connection, { handler, message }: Request, letNext?: () => void): Promise<object> {
     const verdict = await this.#throttle(connection, handler.event);
-    if (verdict?.allowed === false) throw rateLimited(verdict);
+    if (verdict?.allowed === false) throw new LimitRefusal("messages", verdict);
     const answer = handler.handle(connection, message);
     if (handler.isInOrderOnceBegun) letNext?.();
     return answer;
@@ -126,8 +126,7 @@ export class Dispatch {
 
   #bodyOf(error: unknown, event: unknown): ErrorBody {
     const refusal = refusalOf(error);
-    const limiter = refusal.code === "rate_limited" ? "messages" : "";
-    this.#deps.metrics.refusals.inc({ code: refusal.code, limiter });
+    this.#deps.metrics.refusals.inc({ code: refusal.code, limiter: limiterOf(refusal) });
     if (refusal.code === "internal") this.#deps.failures.report(`event ${String(event)}`, error);
     return refusal.toBody();
   }
@@ -140,7 +139,7 @@ const unheard: Acknowledge = () => undefined;
 const unansweredRetryMs = 1_000;
 
 const tooManyUnanswered = (): GatewayError =>
-  new GatewayError("rate_limited", "Too many messages wait for their answer.", { retryAfterMs: unansweredRetryMs });
+  new LimitRefusal("unanswered", { retryAfterMs: unansweredRetryMs }, "Too many messages wait for their answer.");
 
 function handlerOf(handlers: ReadonlyMap<string, ClientHandler>, [name, error]: readonly unknown[]): ClientHandler {
   if (name === refused) throw error as GatewayError;

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { parser, Server as EngineServer, type Socket as EngineSocket, type Transport } from "engine.io";
+import { parser, Server as EngineServer, Transport, type Socket as EngineSocket } from "engine.io";
+import type { Clock } from "../../runtime/clock.ts";
 import type { Failures } from "./failures.ts";
 
 /**
@@ -41,20 +42,47 @@ function isClientPing(packet: Packet): boolean {
 }
 
 /**
+ * Packets that are no messages, such as the answer to a ping: what a connection may send at once, and a second. No limit
+ * of messages sees them, and each costs a little; a client has one to say in twenty-five seconds.
+ */
+const control = { capacity: 16, perSecond: 1 };
+
+/** A transport that has sent such packets; without them it carries nothing on top. */
+type CountedTransport = Transport & { controlLeft?: number; controlAt?: number };
+
+function mayControl(transport: CountedTransport, now: number): boolean {
+  const gained = ((now - (transport.controlAt ?? now)) / 1_000) * control.perSecond;
+  transport.controlLeft = Math.min(control.capacity, (transport.controlLeft ?? control.capacity) + gained) - 1;
+  transport.controlAt = now;
+  return transport.controlLeft >= 0;
+}
+
+/** Of the library, as it is not typed. */
+const { onPacket } = Transport.prototype as unknown as { onPacket(this: Transport, packet: Packet): void };
+
+/** One function for all connections, in place of a transport's own. */
+function boundedOnPacket(clock: Clock) {
+  return function (this: CountedTransport, packet: Packet): void {
+    const isTooMuch = packet.type !== "message" && !mayControl(this, clock.monotonic());
+    onPacket.call(this, isTooMuch ? unreadable : packet);
+  };
+}
+
+/**
  * Engine.IO with bounds that its options do not have. It relies on members of it that are not public, all of them in
- * this file: `parser` and `closeTimeout` of a transport, `writeBuffer` of a socket.
+ * this file: `parser`, `onPacket` and `closeTimeout` of a transport, `writeBuffer` of a socket.
  */
 export class BoundedEngine extends EngineServer {
   readonly #failures: Failures;
-  readonly #closeTimeoutMs: number;
+  readonly #bounds: object;
 
   constructor(
     options: ConstructorParameters<typeof EngineServer>[0],
-    { failures, closeTimeoutMs }: { failures: Failures; closeTimeoutMs: number },
+    { failures, clock, closeTimeoutMs }: { failures: Failures; clock: Clock; closeTimeoutMs: number },
   ) {
     super(options);
     this.#failures = failures;
-    this.#closeTimeoutMs = closeTimeoutMs;
+    this.#bounds = { parser: boundedParser, onPacket: boundedOnPacket(clock), closeTimeout: closeTimeoutMs };
     limitPollingAnswers(this);
   }
 
@@ -63,7 +91,7 @@ export class BoundedEngine extends EngineServer {
     request: IncomingMessage,
   ): Transport {
     const transport = super.createTransport(name, request);
-    return Object.assign(transport, { parser: boundedParser, closeTimeout: this.#closeTimeoutMs });
+    return Object.assign(transport, this.#bounds);
   }
 
   override handleRequest(request: IncomingMessage, response: ServerResponse): void {

@@ -8,7 +8,7 @@ import type { ClientAddress } from "../client-address.ts";
 import { refusalOf } from "../refusal.ts";
 import type { Failures } from "./failures.ts";
 import { refused } from "./parser.ts";
-import { rateLimited, type Verdict } from "./verdict.ts";
+import { limiterOf, LimitRefusal, type Verdict } from "./verdict.ts";
 
 /** `token` is whatever a stranger sent in its place. Throws a GatewayError where it does not let them in. */
 export type Authenticate = (token: unknown, client: { userAgent: string | undefined }) => Promise<Identity>;
@@ -135,7 +135,7 @@ export class Handshakes {
   async #authenticate(socket: Socket, { address, userAgent }: Stranger): Promise<Identity> {
     const admission = await this.#deps.admit?.(address);
     if (admission instanceof GatewayError) throw admission;
-    if (admission?.allowed === false) throw rateLimited(admission);
+    if (admission?.allowed === false) throw new LimitRefusal("handshakes", admission);
     return this.#deps.authenticate(tokenOf(socket), { userAgent });
   }
 
@@ -144,7 +144,7 @@ export class Handshakes {
     if (refusal.code === "internal") this.#deps.failures.report("socket.handshake", error);
     const told = isHandshakeCode(refusal.code) ? refusal : insteadOf(refusal);
     this.#deps.metrics.handshakes.inc({ outcome: told.code });
-    this.#deps.metrics.refusals.inc({ code: told.code, limiter: told.code === "rate_limited" ? "handshakes" : "" });
+    this.#deps.metrics.refusals.inc({ code: told.code, limiter: limiterOf(told) });
     return Object.assign(new Error(told.code), { data: told.toBody() });
   }
 }

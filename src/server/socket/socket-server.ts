@@ -121,9 +121,9 @@ interface Parts {
   handshakes: Handshakes;
 }
 
-function createEngine({ metrics }: SocketServerDeps, options: SocketServerOptions, parts: Parts): BoundedEngine {
+function createEngine({ metrics, clock }: SocketServerDeps, options: SocketServerOptions, parts: Parts): BoundedEngine {
   const { bounds, failures, handshakes } = parts;
-  const engine = new BoundedEngine(engineOptions(bounds), { failures, closeTimeoutMs: bounds.closeTimeoutMs });
+  const engine = new BoundedEngine(engineOptions(bounds), { failures, clock, closeTimeoutMs: bounds.closeTimeoutMs });
   const check = { allowedOrigins: options.allowedOrigins, maxBodyBytes: bounds.frameBytes, ...bounds };
   engine.use(createRequestCheck({ strangerCount: () => handshakes.strangerCount, metrics }, check));
   engine.on("connection", (stranger: EngineSocket) => handshakes.begin(stranger));

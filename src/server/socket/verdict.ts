@@ -7,6 +7,15 @@ export interface Verdict {
   readonly retryAfterMs: number;
 }
 
-export function rateLimited({ retryAfterMs }: Verdict): GatewayError {
-  return new GatewayError("rate_limited", undefined, Number.isFinite(retryAfterMs) ? { retryAfterMs } : {});
+/** `rate_limited`, by name of the limit that was met: metrics tell them apart. */
+export class LimitRefusal extends GatewayError {
+  readonly limiter: string;
+
+  constructor(limiter: string, { retryAfterMs }: Pick<Verdict, "retryAfterMs">, message?: string) {
+    super("rate_limited", message, Number.isFinite(retryAfterMs) ? { retryAfterMs } : {});
+    this.limiter = limiter;
+  }
 }
+
+/** Empty where no limit refused. */
+export const limiterOf = (refusal: GatewayError): string => (refusal instanceof LimitRefusal ? refusal.limiter : "");
