@@ -27,7 +27,8 @@ export interface Asking {
 const mostEarly = 10_000;
 
 /**
- * What one reader has seen of a channel: each publication once, in order, whatever arrives. It either follows (nothing is
+ * What one reader has seen of a channel: each publication once, in order, whatever arrives; of a channel that conflates,
+ * those that no later one made needless. It either follows (nothing is
  * missing up to its position) or is behind, keeping what comes until an answer says what was missed.
  */
 export class Reading {
@@ -131,6 +132,7 @@ export class Reading {
     this.#isConflated = answer.conflated === true;
     const merged = merge(since, answer, this.#early);
     this.#early = [];
+    this.#isConflated = answer.conflated === true;
     this.#position = merged.start;
     if (!answer.recovered) this.#startAnew(since, answer, merged.start);
     this.#deliver(merged.missed, true, round);

@@ -51,6 +51,8 @@ export interface ContractServerOptions {
   /** Milliseconds between doing what was asked and answering. @default 0 */
   answerDelayMs?: (name: RequestName) => number;
   snapshot?: (channel: string) => unknown;
+  /** Whether a channel may leave publications out. @default none may */
+  conflates?: (channel: string) => boolean;
   /** Socket.IO's own connection state recovery. @default false */
   recovery?: boolean;
   /** @default 10_000 */
@@ -140,6 +142,7 @@ export async function startContractServer(options: ContractServerOptions = {}): 
       recovered: missed !== undefined,
       publications: missed ?? [],
       ...(snapshot !== undefined && { snapshot }),
+      ...(options.conflates?.(channel) && { conflated: true }),
     };
   }
 

@@ -57,6 +57,35 @@ describe("a client on a real gateway", () => {
     120_000,
   );
 
+  it("has the latest of a conflated channel, in order and without asking for the rest", async () => {
+    const kinds = { place: { subscribe: "public", conflateMs: 20, history: { size: 5_000, ttlSeconds: 60 } } };
+    const { url, call, signIn } = await startGateway({ file: { ...file, channels: { ...file.channels, ...kinds } } });
+    const reader = client(url, { token: (await signIn("ada")).token });
+    const bus = reader.channel("place:bus");
+    const seen: unknown[] = [];
+    const lines = told(bus);
+    bus.on("publication", ({ data }) => seen.push(data));
+    await bus.subscribe();
+
+    for (let done = 0; done < 1_000; done += 20) {
+      const publications = Array.from({ length: 20 }, (_, index) => ({
+        channel: "place:bus",
+        event: "moved",
+        data: done + index + 1,
+      }));
+      await call("POST", "/v1/publish/batch", { publications });
+    }
+
+    await eventually(() => expect(seen.at(-1)).toBe(1_000));
+    expect(seen).toEqual((seen as number[]).toSorted((a, b) => a - b));
+    expect(seen.length).toBeLessThan(200);
+    expect(lines.filter((line) => line.includes("recovered"))).toEqual([]);
+    cut(reader);
+    await call("POST", "/v1/publish", { channel: "place:bus", event: "moved", data: 1_001 });
+    await eventually(() => expect(seen.at(-1)).toBe(1_001));
+    expect(new Set(seen).size).toBe(seen.length);
+  });
+
   it("is told that what it missed is gone where the log no longer has it", async () => {
     const short = { chat: { subscribe: "public", publish: "public", history: { size: 2, ttlSeconds: 60 } } };
     const { url, call, signIn } = await startGateway({ file: { ...file, channels: short } });

@@ -63,6 +63,26 @@ describe.each([{ recovery: false }, { recovery: true }])("a cut client, $recover
 });
 
 describe("a reader", () => {
+  it("takes offsets that a conflating channel leaves out for what they are, and others for missing", async () => {
+    const server = await contractServer({ conflates: (channel) => channel === "place:bus" });
+    const ada = client(server.url);
+    const [bus, lobby] = [ada.channel("place:bus"), ada.channel("chat:lobby")];
+    const [busLines, lobbyLines] = [told(bus), told(lobby)];
+    await Promise.all([bus.subscribe(), lobby.subscribe()]);
+
+    for (const channel of ["place:bus", "chat:lobby"]) {
+      server.publish(channel, "moved", 1);
+      server.lose(channel, "moved", 2);
+      server.publish(channel, "moved", 3);
+    }
+
+    await eventually(() => expect(lobbyLines.slice(0, 3)).toEqual(["1", "2 recovered", "3 recovered"]));
+    expect(busLines).toEqual(["1", "3"]);
+    cut(ada);
+    server.publish("place:bus", "moved", 4);
+    await eventually(() => expect(busLines.slice(2)).toEqual(["4 recovered", "recovered 1 up to 4"]));
+  });
+
   it("is told that what it missed is gone, and where it goes on", async () => {
     const server = await contractServer({ snapshot: (channel) => ({ of: channel }) });
     const ada = client(server.url);
