@@ -34,6 +34,8 @@ export interface Account extends Bucket {
   waitingCost: number;
   /** One request at a time, so that what a node says of its lease stays true until it is answered. */
   isAsking: boolean;
+  /** What comes with the answer under way goes back: nobody is left to use it. */
+  isLeaving: boolean;
   /** False once it was dropped: whoever still holds it looks the subject up again. */
   isKept: boolean;
 }
@@ -50,6 +52,7 @@ export const createAccount = (subject: string, id: number, rule: TokenBucketRule
   waiting: [],
   waitingCost: 0,
   isAsking: false,
+  isLeaving: false,
   isKept: true,
 });
 

@@ -1,10 +1,11 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Absence, WhenStoreIsAway } from "./absence.ts";
+import { AccountDecisions, charge } from "./account-decisions.ts";
 import { nextPortion, requestFor, surrenderOf, wantsMore, type Account } from "./account.ts";
 import { Accounts } from "./accounts.ts";
-import { decisionOf, micro, monotonicMicros, refusedWithoutStore, uncounted, type Decision } from "./decision.ts";
+import { micro, monotonicMicros, type Decision } from "./decision.ts";
 import type { LeaseGrant, LeaseStore, LeaseTerms } from "./lease-store.ts";
-import { bucketOutcome, levelAt } from "./token-bucket.ts";
+import { levelAt } from "./token-bucket.ts";
 
 export interface LeasedBucketsOptions extends LeaseTerms {
   readonly whenStoreIsAway: WhenStoreIsAway;
@@ -54,6 +55,7 @@ export class LeasedBuckets {
   readonly #clock: Clock;
   readonly #absence: Absence;
   readonly #options: LeasedBucketsOptions;
+  readonly #decisions: AccountDecisions;
   readonly #accounts: Accounts;
   readonly #largestPortion: number;
   readonly #ahead = new Set<Account>();
@@ -64,8 +66,9 @@ export class LeasedBuckets {
     this.#clock = clock;
     this.#absence = absence;
     this.#options = options;
+    this.#decisions = new AccountDecisions(clock, options);
     this.#largestPortion = Math.floor(options.rule.capacity * micro * options.share);
-    this.#accounts = new Accounts(options, options.maxAccounts, (account) => this.giveBack(account));
+    this.#accounts = new Accounts(options, options.maxAccounts, (account) => this.leave(account));
   }
 
   /** Accounts in memory. */
@@ -86,20 +89,24 @@ export class LeasedBuckets {
     if (isAffordable && account.waitingCost === 0 && account.lease >= cost && now < account.leaseEndsAt) {
       return this.#spendLease(account, level, cost, now);
     }
-    if (!isAffordable && !this.#absence.isAway && !isOutdated(account, now)) return this.#refusal(account, cost, now);
+    if (!isAffordable && !this.#absence.isAway && !isOutdated(account, now)) {
+      return this.#decisions.refusal(cost, level - account.waitingCost);
+    }
     const mayWait = (isAffordable && account.isAsking) || this.#absence.mayAsk();
-    return mayWait && !this.#isStopped ? this.#wait(account, cost) : this.#decideWithoutStore(account, cost, now);
+    return mayWait && !this.#isStopped ? this.#wait(account, cost) : this.#decisions.withoutStore(account, cost, now);
   }
 
-  /** Hands back what the account did not use: its user has left. */
-  giveBack(account: Account): void {
-    if (account.lease > 0 && !account.isAsking) void this.#surrender(account);
+  /** Hands back what the account did not use, and what is on its way to it: its user has left. */
+  leave(account: Account): void {
+    account.isLeaving = account.isAsking;
+    account.portion = 0;
+    this.#giveBack(account);
   }
 
   /** Takes back what was not used in time and forgets a slice of the accounts that are idle. Run a few times a second. */
   sweep(): void {
     const now = monotonicMicros(this.#clock);
-    for (const account of this.#accounts.withEndedLease(now - returnsBySelf)) this.giveBack(account);
+    for (const account of this.#accounts.withEndedLease(now - returnsBySelf)) this.#giveBack(account);
     this.#accounts.forgetIdle(now);
   }
 
@@ -115,17 +122,10 @@ export class LeasedBuckets {
   // The lease
 
   #spendLease(account: Account, level: number, cost: number, now: number): Decision {
-    account.level = level;
-    account.at = now;
-    this.#spend(account, cost);
+    charge(account, level, cost, now);
     account.lease -= cost;
     if (wantsMore(account)) this.#askAhead(account);
-    return this.#admission(account);
-  }
-
-  #spend(account: Account, cost: number): void {
-    account.level -= cost;
-    account.spent += cost;
+    return this.#decisions.admission(account);
   }
 
   #askAhead(account: Account): void {
@@ -157,10 +157,10 @@ export class LeasedBuckets {
       while (account.waiting.length > 0);
     } catch (error) {
       this.#absence.began(error);
-      this.#decideWaiting(account, (cost, now) => this.#decideWithoutStore(account, cost, now));
+      this.#decideWaiting(account, (cost, now) => this.#decisions.withoutStore(account, cost, now));
     } finally {
       account.isAsking = false;
-      if (!account.isKept) this.giveBack(account);
+      if (account.isLeaving || this.#isStopped) this.leave(account);
     }
   }
 
@@ -206,12 +206,13 @@ export class LeasedBuckets {
 
   /** Undefined where the cluster has enough and this node must ask for it again. */
   #decideFromLease(account: Account, cost: number, now: number): Decision | undefined {
-    if (account.lease >= cost) {
-      this.#spend(account, cost);
-      account.lease -= cost;
-      return this.#admission(account);
-    }
-    return account.level < cost ? this.#refusal(account, cost, now) : undefined;
+    const level = levelAt(this.#options.rule, account, now);
+    if (account.lease >= cost) return this.#spendLease(account, level, cost, now);
+    return account.level < cost ? this.#decisions.refusal(cost, level) : undefined;
+  }
+
+  #giveBack(account: Account): void {
+    if (account.lease > 0 && !account.isAsking) void this.#surrender(account);
   }
 
   async #surrender(account: Account): Promise<void> {
@@ -227,30 +228,6 @@ export class LeasedBuckets {
       account.isAsking = false;
       if (account.waiting.length > 0) void this.#ask(account);
     }
-  }
-
-  // Decisions
-
-  #admission(account: Account): Decision {
-    const outcome = bucketOutcome(this.#options.rule, account.level, 0, true);
-    return decisionOf(outcome, this.#clock.now());
-  }
-
-  #refusal(account: Account, cost: number, now: number): Decision {
-    const level = levelAt(this.#options.rule, account, now) - account.waitingCost;
-    return decisionOf(bucketOutcome(this.#options.rule, level, cost, false), this.#clock.now());
-  }
-
-  #decideWithoutStore(account: Account, cost: number, now: number): Decision {
-    const { rule, whenStoreIsAway } = this.#options;
-    if (whenStoreIsAway === "open") return uncounted(this.#clock.now(), rule.capacity);
-    if (whenStoreIsAway === "closed") return refusedWithoutStore(this.#clock.now());
-    const level = levelAt(rule, account, now);
-    if (level < cost) return this.#refusal(account, cost, now);
-    account.level = level;
-    account.at = now;
-    this.#spend(account, cost);
-    return this.#admission(account);
   }
 }
 

@@ -126,7 +126,7 @@ export class Throttling {
     const sender = this.#senders.get(connectionKey);
     if (sender === undefined) return;
     this.#senders.delete(connectionKey);
-    this.#users.giveBack(sender.account);
+    this.#users.leave(sender.account);
   }
 
   #senderOf(connectionKey: string, userId: string): Sender {
