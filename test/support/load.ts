@@ -1,5 +1,6 @@
 import type { Cluster } from "./cluster.ts";
 import { History, type Place, type Verdict } from "./history-checker.ts";
+import type { NodeProcess } from "./node-process.ts";
 import { startPublishers, type Publishers, type PublishersOptions } from "./publishers.ts";
 import { seeded } from "./random.ts";
 import { projectReader, stockReader, type Reader, type ReaderOptions } from "./readers.ts";
@@ -27,6 +28,8 @@ export interface LoadOptions {
   channelsPerReader?: number;
   /** Publications a second, over all channels. @default 200 */
   perSecond?: number;
+  /** Nodes that are not published at. @default none */
+  spared?: () => readonly NodeProcess[];
   /** How it publishes; see `publishers.ts`. */
   publishing?: Pick<PublishersOptions, "padding" | "isPatient">;
   seed?: number;
@@ -34,6 +37,7 @@ export interface LoadOptions {
 
 export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Promise<Load> {
   const { readers: readerCount = 60, channels: channelCount = 12, channelsPerReader = 2 } = options;
+  const { spared = () => [] } = options;
   const random = seeded(options.seed ?? 1);
   const history = new History();
   const channels = Array.from({ length: channelCount }, (_, index) => `lab:${index}`);
@@ -52,6 +56,7 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
       token,
       channels: new Map(own.map((channel) => [channel, positions.get(channel) as Place])),
       history,
+      passesOverRepeats: cluster.topology === "cluster",
       onDelivery: (reader, { data }) => void newest.set(reader, data.sentAt),
     };
     return index % 2 === 0 ? projectReader(reading) : stockReader(reading);
@@ -61,7 +66,7 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
   const publishers = startPublishers({
     perSecond: options.perSecond ?? 200,
     channels,
-    urls: () => cluster.nodes.filter((node) => node.isRunning()).map(({ url }) => url),
+    urls: () => cluster.nodes.filter((node) => node.isRunning() && !spared().includes(node)).map(({ url }) => url),
     history,
     random,
     ...options.publishing,

@@ -20,11 +20,18 @@ export interface ReaderOptions {
   /** Where it begins. */
   channels: ReadonlyMap<string, Place>;
   history: History;
+  /**
+   * Whether a stock client passes over what it has read: on a Cluster Socket.IO's own recovery repeats rather than
+   * misses, as there is no order over channels; the offsets show it.
+   */
+  passesOverRepeats: boolean;
   onDelivery: (reader: string, publication: LabPublication) => void;
 }
 
 /** What the lab's publishers publish. */
 export type LabPublication = WirePublication<string, { id: string; sentAt: number }>;
+
+const retryMs = 250;
 
 /** A reader by the project's own client. */
 export function projectReader({ name, url, token, channels, history, onDelivery }: ReaderOptions): Reader {
@@ -69,8 +76,13 @@ export function stockReader(options: ReaderOptions): Reader {
   });
   const closings: Closing[] = [];
   let disconnects = 0;
+  let isOpen = true;
   socket.on("closing", (closing: Closing) => void closings.push(closing));
   socket.on("disconnect", () => void disconnects++);
+  // A handshake that was refused by name is not tried again by itself.
+  socket.on("connect_error", (error: Error & { data?: { retryAfterMs?: number } }) => {
+    if (!socket.active) setTimeout(() => isOpen && socket.connect(), error.data?.retryAfterMs ?? retryMs);
+  });
   for (const [channel, since] of options.channels) follow(socket, channel, since, options);
   return {
     name: options.name,
@@ -78,20 +90,23 @@ export function stockReader(options: ReaderOptions): Reader {
       return disconnects;
     },
     closings,
-    close: () => void socket.disconnect(),
+    close() {
+      isOpen = false;
+      socket.disconnect();
+    },
   };
 }
 
-const retryMs = 250;
-
 /** As any application would: subscribe on each connection from where it stands, and again where that was not possible. */
-function follow(socket: Socket, channel: string, since: Place, { name, history, onDelivery }: ReaderOptions): void {
+function follow(socket: Socket, channel: string, since: Place, options: ReaderOptions): void {
+  const { name, history, passesOverRepeats, onDelivery } = options;
   let position = since;
   let node = "";
   history.began({ reader: name, channel, ...since, at: Date.now() });
 
   function read(publication: LabPublication): void {
     const { epoch, offset } = publication;
+    if (passesOverRepeats && epoch === position.epoch && offset <= position.offset) return;
     history.delivered({ reader: name, channel, epoch, offset, id: publication.data.id, through: node });
     position = { epoch, offset };
     onDelivery(name, publication);

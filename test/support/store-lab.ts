@@ -28,6 +28,8 @@ export interface StoreLabOptions {
   isDurable?: boolean;
   /** Of each master of a Cluster. @default 0 */
   replicas?: number;
+  /** Further arguments of every server. */
+  args?: readonly string[];
   /** Nodes reach Redis over a line that can be cut; single only. @default false */
   hasLine?: boolean;
 }
@@ -38,7 +40,10 @@ export async function startStore(topology: Topology, options: StoreLabOptions = 
 }
 
 const durable = ["--appendonly", "yes", "--appendfsync", "everysec"];
-const argsOf = ({ isDurable = false }: StoreLabOptions): string[] => (isDurable ? durable : []);
+const argsOf = ({ isDurable = false, args = [] }: StoreLabOptions): string[] => [
+  ...(isDurable ? durable : []),
+  ...args,
+];
 
 const noSlots = (): Promise<never> => Promise.reject(new Error("only a Cluster has slots"));
 

@@ -1,0 +1,88 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { Cluster } from "../../support/cluster.ts";
+import { expectNobodyLeft, expectWhole, isLong, lasting, pause, seeds, underLoad } from "../../support/faults.ts";
+import { connectClient, told, type Client } from "../../support/gateway.ts";
+import { useCluster } from "../../support/use-cluster.ts";
+import { eventually } from "../../support/world.ts";
+
+describe("a node frozen under 4 MB a second, beyond what Redis keeps for it", () => {
+  // What Redis keeps by default holds 8 s of it; the short run is frozen for less.
+  const kept = isLong ? "pubsub 32mb 8mb 60" : "pubsub 4mb 2mb 2";
+  const cluster = useCluster({ store: { args: ["--client-output-buffer-limit", kept] } });
+
+  test.each(seeds)("brings its readers everything once it thaws (seed %i)", async (seed) => {
+    const frozen = cluster().node(1);
+    const publishing = { padding: 20_000 };
+    const readers = { readers: isLong ? 60 : 24, perSecond: 200, spared: () => [frozen], seed, publishing };
+    const outcome = await underLoad(cluster(), readers, async () => {
+      frozen.freeze();
+      await pause(lasting(20_000, 6_000));
+      const redis = await cluster().store.primary();
+      expect(String(await redis.ask("CLIENT", "LIST", "TYPE", "pubsub"))).not.toContain("tidegate:subscriber:node-2");
+      frozen.thaw();
+    });
+
+    expectWhole(outcome);
+    expectNobodyLeft(cluster(), outcome);
+  });
+});
+
+describe("a node frozen while somebody is logged out", () => {
+  const cluster = useCluster();
+
+  test("is named silent within its lease, and delivers nothing private once it thaws", async () => {
+    const [here, there] = [cluster().node(0), cluster().node(1)];
+    const { sessionId, token } = await there.signIn("ada");
+    const other = await there.signIn("bob");
+    const [revoked, bystander] = [await reader(there.url, token), await reader(there.url, other.token)];
+    await whisper(cluster(), "ada", "before");
+    await eventually(() => expect(heard(revoked)).toEqual(["before"]));
+
+    there.freeze();
+    const asked = Date.now();
+    const { status, body } = await here.call("DELETE", `/v1/sessions/${sessionId}`);
+    const answeredMs = Date.now() - asked;
+    for (const n of [1, 2, 3]) {
+      await whisper(cluster(), "ada", `secret ${n}`);
+      await whisper(cluster(), "bob", `his ${n}`);
+    }
+    await pause(lasting(5_000, 1_000));
+    there.thaw();
+    await eventually(() => expect(heard(bystander)).toEqual(["his 1", "his 2", "his 3"]));
+    await eventually(() => expect(revoked.connected).toBe(false));
+
+    expect({ status, body }).toMatchObject({ status: 200, body: { revoked: 1, nodes: 3, acknowledged: 2 } });
+    expect(answeredMs).toBeLessThan(4_000);
+    expect(heard(revoked)).toEqual(["before"]);
+    expect(told(revoked, "closing")).toMatchObject([{ code: "session_revoked" }]);
+  });
+
+  test("that thaws within its lease is asked and answers", async () => {
+    const [here, there] = [cluster().node(0), cluster().node(2)];
+    const { sessionId, token } = await there.signIn("eve");
+    const client = await reader(there.url, token);
+
+    there.freeze();
+    const answer = here.call("DELETE", `/v1/sessions/${sessionId}`);
+    await pause(500);
+    there.thaw();
+
+    expect((await answer).body).toEqual({ revoked: 1, disconnected: 1, nodes: 3, acknowledged: 3 });
+    await eventually(() => expect(client.connected).toBe(false));
+  });
+});
+
+async function reader(url: string, token: string): Promise<Client> {
+  const client = await connectClient(url, token);
+  onTestFinished(() => void client.disconnect());
+  return client;
+}
+
+/** Says something to a user through a node that is awake. */
+async function whisper(cluster: Cluster, user: string, text: string): Promise<void> {
+  const publication = { channel: `user:${user}`, event: "whisper", data: { text } };
+  const { status } = await cluster.node(0).call("POST", "/v1/publish", publication);
+  expect(status).toBe(200);
+}
+
+const heard = (client: Client): string[] => told(client, "publication").map(({ data }) => data.text);

@@ -1,0 +1,21 @@
+import { describe, expect, test } from "vitest";
+import { expectWhole, pause, seeds, underLoad } from "../../support/faults.ts";
+import { topologies } from "../../support/store-lab.ts";
+import { useCluster } from "../../support/use-cluster.ts";
+
+describe.each(topologies)("a node killed under load, on %s", (topology) => {
+  const cluster = useCluster({ topology });
+
+  test.each(seeds)("costs its readers a reconnection and nothing else (seed %i)", async (seed) => {
+    let killed = 0;
+    const outcome = await underLoad(cluster(), { seed }, async ({ random }) => {
+      killed = Math.floor(random() * 3);
+      await pause(random() * 1_000);
+      await cluster().node(killed).kill();
+    });
+
+    expectWhole(outcome);
+    expect(outcome.disconnects).toBe(outcome.load.readers.length / 3);
+    await cluster().restart(killed);
+  });
+});

@@ -1,0 +1,74 @@
+import { describe, expect, test } from "vitest";
+import { expectNobodyLeft, expectWhole, lasting, pause, seeds, underLoad, untilUnready } from "../../support/faults.ts";
+import { useCluster } from "../../support/use-cluster.ts";
+
+describe.each(seeds)("Redis away, and back with what it had (seed %i)", (seed) => {
+  const cluster = useCluster({ store: { isDurable: true, hasLine: true } });
+
+  test("killed for two seconds: writes are refused, clients stay, everything comes", async () => {
+    const outcome = await underLoad(cluster(), { seed }, async () => {
+      const redis = await cluster().store.primary();
+      await redis.kill();
+      const [unreadyMs] = await Promise.all([untilUnready(cluster()), pause(2_000)]);
+      expect(unreadyMs).toBeLessThan(2_000);
+      await redis.restart();
+    });
+
+    expectWhole(outcome);
+    expectNobodyLeft(cluster(), outcome);
+    expect(outcome.refusals).toBeGreaterThan(0);
+  });
+
+  test("behind a line that is cut", async () => {
+    const outcome = await underLoad(cluster(), { seed }, async () => {
+      cluster().store.line?.cut();
+      const [unreadyMs] = await Promise.all([untilUnready(cluster()), pause(lasting(10_000, 4_000))]);
+      expect(unreadyMs).toBeLessThan(2_000);
+      await cluster().store.line?.heal();
+    });
+
+    expectWhole(outcome);
+    expectNobodyLeft(cluster(), outcome);
+  });
+
+  test("behind a line that falls silent, and then brings what it held back", async () => {
+    const outcome = await underLoad(cluster(), { seed }, async () => {
+      cluster().store.line?.silence();
+      const [unreadyMs] = await Promise.all([untilUnready(cluster()), pause(lasting(10_000, 4_000))]);
+      expect(unreadyMs).toBeLessThan(2_500);
+      await cluster().store.line?.heal();
+    });
+
+    expectWhole(outcome);
+    expectNobodyLeft(cluster(), outcome);
+  });
+
+  test("hanging", async () => {
+    const outcome = await underLoad(cluster(), { seed }, async () => {
+      const redis = await cluster().store.primary();
+      redis.freeze();
+      await pause(lasting(15_000, 4_000));
+      redis.thaw();
+    });
+
+    expectWhole(outcome);
+    expectNobodyLeft(cluster(), outcome);
+  });
+
+  test("with connections that break while commands are on their way: none is carried out twice", async () => {
+    const publishing = { isPatient: false };
+    const outcome = await underLoad(cluster(), { seed, perSecond: 400, publishing }, async ({ random }) => {
+      const { line } = cluster().store;
+      line?.delay(20);
+      for (const until = Date.now() + lasting(20_000, 3_000); Date.now() < until;) {
+        await pause(100 + random() * 200);
+        line?.reset();
+      }
+      await line?.heal();
+    });
+
+    expectWhole(outcome);
+    expectNobodyLeft(cluster(), outcome);
+    expect(outcome.refusals).toBeGreaterThan(0);
+  });
+});
