@@ -62,9 +62,9 @@ test("renews itself for as long as it is held, and its record has an end all the
   const prefix = freshPrefix();
   const leases = await leasesOn(prefix, "a");
   const admin = await ownConnection();
-  const lease = (await leases.acquire("season", { ttlMs: 300 })) as Lease;
+  const lease = (await leases.acquire("season", { ttlMs: 1_500 })) as Lease;
 
-  for (let n = 0; n < 20; n++) {
+  for (let n = 0; n < 60; n++) {
     await sleep(50);
     expect(await admin.pttl(createKeys(prefix).lease("season"))).toBeGreaterThan(0);
   }
@@ -91,15 +91,15 @@ test("knows that it is lost by its own clock, before any timer ran", async () =>
 test("aborts where another took it, and does not end the other's", async () => {
   const prefix = freshPrefix();
   const [first, second] = await Promise.all([leasesOn(prefix, "a"), leasesOn(prefix, "b")]);
-  const lost = (await first.acquire("season", { ttlMs: 300 })) as Lease;
+  const lost = (await first.acquire("season", { ttlMs: 1_500 })) as Lease;
   await (await ownConnection()).del(createKeys(prefix).lease("season"));
-  const other = (await second.acquire("season", { ttlMs: 300 })) as Lease;
+  const other = (await second.acquire("season", { ttlMs: 1_500 })) as Lease;
 
   await eventually(() => expect(lost.signal.aborted).toBe(true));
   await lost.release();
 
   expect(other.fence).toBeGreaterThan(lost.fence);
-  await sleep(300);
+  await sleep(1_600);
   expect(other.isHeld()).toBe(true);
   await other.release();
 });
@@ -110,7 +110,7 @@ test("is lost within its TTL where the store goes away, and taken again when it 
   const leases = await leasesOn(freshPrefix(), "a", systemClock, server.url);
   const ending = new AbortController();
   const held: Lease[] = [];
-  const holding = leases.hold("season", { ttlMs: 600, signal: ending.signal }, async (lease) => {
+  const holding = leases.hold("season", { ttlMs: 2_000, signal: ending.signal }, async (lease) => {
     held.push(lease);
     await aborted(lease.signal);
   });
@@ -122,7 +122,7 @@ test("is lost within its TTL where the store goes away, and taken again when it 
   const lostAfter = performance.now() - stopped;
   server.process.kill("SIGCONT");
 
-  expect(lostAfter).toBeLessThan(600);
+  expect(lostAfter).toBeLessThan(2_000);
   await eventually(() => expect(held).toHaveLength(2));
   ending.abort();
   await holding;
@@ -160,13 +160,14 @@ test("holding passes from node to node: at most one runs, a farewell is noticed 
 });
 
 test("a process frozen beyond its lease does not act under it when it thaws", async () => {
-  const orders = { url: inject("redisUrl"), prefix: freshPrefix(), name: "ticker", ttlMs: 700 };
+  const orders = { url: inject("redisUrl"), prefix: freshPrefix(), name: "ticker", ttlMs: 1_500 };
+  const others = await leasesOn(orders.prefix, "heir");
   const frozen = startHolder(orders);
   await eventually(() => expect(frozen.acts.length).toBeGreaterThan(10));
 
   frozen.process.kill("SIGSTOP");
   const heir = await eventually(async () => {
-    const lease = await (await leasesOn(orders.prefix, "heir")).acquire("ticker", { ttlMs: 3_000 });
+    const lease = await others.acquire("ticker", { ttlMs: 5_000 });
     expect(lease).toBeDefined();
     return lease as Lease;
   });
@@ -182,8 +183,8 @@ test("a process frozen beyond its lease does not act under it when it thaws", as
   await once(frozen.process, "close");
 });
 
-test("a holder that is killed is followed within its TTL", async () => {
-  const orders = { url: inject("redisUrl"), prefix: freshPrefix(), name: "ticker", ttlMs: 700 };
+test("a holder that is killed is followed about a TTL later", async () => {
+  const orders = { url: inject("redisUrl"), prefix: freshPrefix(), name: "ticker", ttlMs: 1_500 };
   const [first, second] = [startHolder(orders), startHolder(orders)];
   await eventually(() => expect(first.acts.length + second.acts.length).toBeGreaterThan(10));
   const [holder, heir] = first.acts.length > 0 ? [first, second] : [second, first];
@@ -192,7 +193,7 @@ test("a holder that is killed is followed within its TTL", async () => {
   const killedAt = Number(process.hrtime.bigint() / 1_000_000n);
   await eventually(() => expect(heir.acts.length).toBeGreaterThan(0));
 
-  expect((heir.acts[0]?.at ?? Infinity) - killedAt).toBeLessThan(700 + 400);
+  expect((heir.acts[0]?.at ?? Infinity) - killedAt).toBeLessThan(1_500 + 1_000);
   expect(heir.acts[0]?.fence).toBeGreaterThan(holder.acts.at(-1)?.fence ?? Infinity);
   heir.process.kill("SIGTERM");
   await once(heir.process, "close");
