@@ -17,7 +17,6 @@ const connectionOf = (identity: Identity): Connection => ({
   subscriber: { id: "socket-1" },
   isOpen: true,
   emit: () => undefined,
-  send: () => undefined,
   join: () => undefined,
   leave: () => undefined,
   close: () => undefined,
