@@ -61,7 +61,7 @@ export const echoHandlers: readonly ClientHandler[] = [
 
 export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
   const metrics = testMetrics();
-  const httpServer = createServer((_, response) => response.writeHead(404).end());
+  const httpServer = options.httpServer ?? createServer((_, response) => response.writeHead(404).end());
   const sockets = createSocketServer(
     {
       httpServer,

@@ -79,6 +79,10 @@ export class RawSocket {
     this.#socket.pause();
   }
 
+  resume(): void {
+    this.#socket.resume();
+  }
+
   /** The first refusal of any kind after the first `seen` packets. */
   async outcome(seen: number): Promise<Outcome> {
     await this.until(() => this.closeCode !== undefined || this.#refusal(seen) !== undefined);
