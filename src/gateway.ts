@@ -129,7 +129,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
       kinds,
       permissions,
       log: createChannelLog(store, { idempotencyTtlSeconds: config.idempotency.ttlSeconds }),
-      feed: createFeed({ feed, keys, log }),
+      feed: createFeed({ feed, keys, log, onRead: () => metrics.feedMessages.inc() }),
       deliver: createFanOut({ metrics }),
       records: {
         keep: (subscriber, channel, begun) => recovery.records.keep(subscriber, channel, begun),

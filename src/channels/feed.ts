@@ -22,13 +22,22 @@ export interface Feed {
   onRestored(restored: () => void): void;
 }
 
-export function createFeed({ feed, keys, log }: { feed: ShardedFeed; keys: Keys; log: Logger }): Feed {
+export interface FeedDeps {
+  feed: ShardedFeed;
+  keys: Keys;
+  log: Logger;
+  /** Called for each message that Redis sent, whatever becomes of it. */
+  onRead?: () => void;
+}
+
+export function createFeed({ feed, keys, log, onRead }: FeedDeps): Feed {
   const warn = createPacedWarnings(log);
 
   return {
     follow(channel, onMessage) {
       const head = `42["publication",{"channel":${JSON.stringify(channel)}`;
       return feed.follow(keys.channelFeed(channel), (message) => {
+        onRead?.();
         const parsed = parseFeedMessage(message, head);
         if (parsed === undefined) warn({ bytes: message.length }, "feed message of a foreign form ignored");
         else onMessage(parsed);

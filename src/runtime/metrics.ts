@@ -20,6 +20,7 @@ export interface Metrics {
   webhooksWaiting: Gauge;
   cacheReads: Counter<"outcome">;
   channelsWatched: Gauge;
+  feedMessages: Counter;
   gaps: Counter<"outcome">;
   redisLatency: Histogram<"role">;
   redisErrors: Counter<"role">;
@@ -123,6 +124,11 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     channelsWatched: new Gauge({
       name: "gateway_channels_watched",
       help: "Channels with at least one subscriber on this node.",
+      registers,
+    }),
+    feedMessages: new Counter({
+      name: "gateway_feed_messages_total",
+      help: "Publications read from Redis: one for each in a channel with subscribers on this node, however many.",
       registers,
     }),
     gaps: new Counter({
