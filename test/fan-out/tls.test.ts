@@ -7,7 +7,7 @@ import { range, startAudience, type Audience } from "./audience.ts";
 
 async function startTls(options: { outboundQueueBytes?: number } = {}): Promise<Audience & { url: string }> {
   const httpServer = createServer(selfSigned());
-  const audience = await startAudience({ httpServer: httpServer as never, ...options });
+  const audience = await startAudience({ httpServer, ...options });
   return { ...audience, url: audience.edge.url.replace("http:", "https:") };
 }
 
