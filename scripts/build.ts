@@ -10,5 +10,5 @@ const tsc = join(repository, "node_modules", "typescript", "bin", "tsc");
 rmSync(join(repository, "dist"), { recursive: true, force: true });
 execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: repository, stdio: "inherit" });
 
-const beside = globSync("src/**/*.{lua,html,css,js,svg}", { cwd: repository });
+const beside = globSync("src/**/*.{lua,html,css,js,json,svg}", { cwd: repository });
 for (const file of beside) cpSync(join(repository, file), join(repository, file.replace(/^src/, "dist")));

@@ -49,7 +49,7 @@ function parseJson(text: string): unknown {
 const patienceMs = 10_000;
 
 async function post(env: Environment, target: Target, path: string, body: object): Promise<unknown> {
-  const url = new URL(path, target.url ?? `http://127.0.0.1:${env["PORT"] || 3_000}`);
+  const url = new URL(path, target.url ?? ownAddress(env));
   const headers = { "content-type": "application/json", authorization: `Bearer ${target.key ?? firstKey(env)}` };
   const signal = AbortSignal.timeout(patienceMs);
   try {
@@ -67,7 +67,11 @@ async function readAnswer(response: Response): Promise<unknown> {
   throw new RefusedCall(`${body.code ?? response.status}: ${body.detail ?? body.title ?? response.statusText}`);
 }
 
-function firstKey(env: Environment): string {
+/** Where a gateway of this machine listens, with the same settings. */
+export const ownAddress = (env: Environment): string => `http://127.0.0.1:${env["PORT"] || 3_000}`;
+
+/** The first of API_KEYS, else the development key. */
+export function firstKey(env: Environment): string {
   const keys = readApiKeys(createEnvironmentReader(env, []), false);
   return keys[0]?.secret ?? "";
 }

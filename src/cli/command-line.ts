@@ -13,13 +13,15 @@ import {
   type ListOptions,
 } from "./dead-letters.ts";
 import { exitCodes, type Host } from "./host.ts";
+import { addLoadtest } from "./loadtest-command.ts";
 
 const exitCodeHelp = `
 Exit codes:
   ${exitCodes.fine}   fine
-  ${exitCodes.failed}   failed, or drained past the deadline
+  ${exitCodes.failed}   failed, drained past the deadline, or missed a threshold of a load test
   ${exitCodes.usage}  the command line was not understood
   ${exitCodes.config}  the configuration cannot be used; every mistake is named
+  ${exitCodes.interrupted} a load test was interrupted; its report is written
 
 Settings come from the environment: see docs/settings.md.`;
 
@@ -62,6 +64,7 @@ function createProgram(host: Host, finish: (code: number) => void): Command {
   addStart(program, host, finish);
   addToken(program, host);
   addPublish(program, host);
+  addLoadtest(program, host, finish);
   addDeadLetters(program, host);
   addConfig(program, host);
   return program;

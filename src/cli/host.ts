@@ -21,8 +21,10 @@ export type StrayErrorKind = "exception" | "rejection";
 /** Documented in `--help`. */
 export const exitCodes = {
   fine: 0,
-  /** The command could not do what it was asked, or the drain met its deadline. */
+  /** The command could not do what it was asked, the drain met its deadline, or a load test missed a threshold. */
   failed: 1,
+  /** A load test was ended before its time; what a shell says of Ctrl-C. */
+  interrupted: 130,
   /** The command line was not understood; EX_USAGE of sysexits.h. */
   usage: 64,
   /** The configuration cannot be used; EX_CONFIG of sysexits.h. */

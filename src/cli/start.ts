@@ -4,6 +4,7 @@ import { createGateway, type Gateway } from "../gateway.ts";
 import { createLogger, type Logger } from "../runtime/logger.ts";
 import { banner } from "./banner.ts";
 import { exitCodes, type Host } from "./host.ts";
+import { onRequestToEnd } from "./signals.ts";
 
 /** Runs one node until it is asked to go. Resolves with the exit code once it has gone. */
 export async function start(host: Host): Promise<number> {
@@ -23,18 +24,10 @@ export async function start(host: Host): Promise<number> {
   return (await drained) ? exitCodes.fine : exitCodes.failed;
 }
 
-/** Ctrl-C under `npm start` comes twice within a moment: from the terminal, and from npm, which passes it on. */
-const sameSignalMs = 100;
-
 /** Resolves when the node has drained after the first signal: true where it met the deadline. A second one ends it at once. */
 function drainOnSignal(host: Host, gateway: Gateway, log: Logger): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    let first: { signal: string; at: number } | undefined;
-    host.onSignal((signal) => {
-      const at = performance.now();
-      if (first?.signal === signal && at - first.at < sameSignalMs) return;
-      if (first !== undefined) return host.exit(exitCodes.failed);
-      first = { signal, at };
+    onRequestToEnd(host, (signal) => {
       log.info({ signal }, "draining");
       gateway.drain().then(resolve, reject);
     });

@@ -1,0 +1,164 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { RefusedByHouse } from "../loadtest/api.ts";
+import type { Plan, Target } from "../loadtest/plan.ts";
+import { presetNames, readScenario, WrongScenario } from "../loadtest/presets.ts";
+import { renderHtml } from "../loadtest/report/html.ts";
+import type { Report } from "../loadtest/report/report.ts";
+import { summarize } from "../loadtest/report/summary.ts";
+import type { NodeEnding } from "../loadtest/run/faults.ts";
+import { createBars, createLines } from "../loadtest/run/progress.ts";
+import { runLoadTest } from "../loadtest/run/run-load-test.ts";
+import type { Scenario } from "../loadtest/scenario.ts";
+import { firstKey, ownAddress, RefusedCall } from "./backend-calls.ts";
+import { exitCodes, type Host } from "./host.ts";
+import { onRequestToEnd } from "./signals.ts";
+
+/** A change of the scenario: where in it, and to what. */
+interface Override {
+  path: string;
+  value: unknown;
+}
+
+export interface LoadtestOptions extends Record<string, unknown> {
+  url?: string[];
+  target: Target;
+  path: string;
+  apiKey?: string;
+  token?: string;
+  tokenFile?: string;
+  workers?: number;
+  seed: number;
+  metrics?: string[];
+  nodePid?: number[];
+  killPid?: number[];
+  killCommand?: string;
+  drainPid?: number[];
+  drainCommand?: string;
+  report: string;
+  plain?: true;
+  list?: true;
+  show?: true;
+}
+
+/** The command line asks for something that cannot be. */
+class WrongUsage extends Error {}
+
+/** Runs a load test, or shows what there is. Resolves with the exit code. */
+export async function loadtest(host: Host, name: string, options: LoadtestOptions): Promise<number> {
+  try {
+    if (options.list === true) return printScenarios(host);
+    const scenario = readScenario(name, overridesIn(options));
+    if (options.show === true) return print(host, JSON.stringify(scenario, null, 2));
+    checkUsage(scenario, options);
+    return await run(host, createPlan(host, scenario, options), options);
+  } catch (error) {
+    if (error instanceof RefusedByHouse) throw new RefusedCall(error.message, { cause: error });
+    if (!(error instanceof WrongScenario || error instanceof WrongUsage)) throw error;
+    host.complain(`error: ${error.message}`);
+    return exitCodes.usage;
+  }
+}
+
+function printScenarios(host: Host): number {
+  for (const name of presetNames()) host.print(`${name.padEnd(16)} ${readScenario(name).description ?? ""}`);
+  return exitCodes.fine;
+}
+
+function print(host: Host, text: string): number {
+  host.print(text);
+  return exitCodes.fine;
+}
+
+async function run(host: Host, plan: Plan, options: LoadtestOptions): Promise<number> {
+  const interruption = new AbortController();
+  onRequestToEnd(host, () => interruption.abort());
+  const report = await runLoadTest({
+    plan,
+    tokens: tokensOf(options),
+    nodes: { metrics: options.metrics ?? plan.addresses, pids: options.nodePid ?? [] },
+    ending: endingOf(options),
+    progress: host.isTerminal && options.plain !== true ? createBars(process.stderr) : createLines(host.print),
+    signal: interruption.signal,
+  });
+  const files = writeReports(report, options.report);
+  host.print(summarize(report));
+  host.print(`  report        ${files.join(", ")}`);
+  if (report.wasInterrupted) return exitCodes.interrupted;
+  return report.passed ? exitCodes.fine : exitCodes.failed;
+}
+
+function createPlan(host: Host, scenario: Scenario, options: LoadtestOptions): Plan {
+  const { target, path, seed, apiKey, url = [ownAddress(host.env)] } = options;
+  return {
+    scenario,
+    target,
+    addresses: url.flatMap((text) => text.split(",")).map(originOf),
+    path,
+    workers: options.workers ?? Math.max(1, Math.floor(availableParallelism() / 2)),
+    seed,
+    run: Date.now().toString(36),
+    apiKey: apiKey ?? firstKey(host.env),
+  };
+}
+
+function originOf(text: string): string {
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return new URL(text).origin;
+  throw new WrongUsage(`--url: ${text} is not an address such as http://127.0.0.1:3000`);
+}
+
+function checkUsage({ load, faults }: Scenario, options: LoadtestOptions): void {
+  const { target, workers = 1, token, tokenFile } = options;
+  const hasTokens = token !== undefined || tokenFile !== undefined;
+  if (workers < 1 || workers > 256) throw new WrongUsage("--workers: must be 1 to 256");
+  if (target === "plain" && load.type !== "publications" && load.type !== "none")
+    throw new WrongUsage(`--target: a plain server knows no ${load.type}`);
+  if (hasTokens && load.type === "orders") throw new WrongUsage("--token: orders need users of the lab's own");
+  for (const what of ["kill", "drain"] as const) {
+    const ends = endingOf(options)[what];
+    if (faults.some((fault) => fault.do === what) && ends.pids.length === 0 && ends.command === undefined)
+      throw new WrongUsage(`the scenario wants to ${what} a node: say which with --${what}-pid or --${what}-command`);
+  }
+}
+
+const endingOf = ({ killPid = [], killCommand, drainPid = [], drainCommand }: LoadtestOptions): NodeEnding => ({
+  kill: { pids: killPid, command: killCommand },
+  drain: { pids: drainPid, command: drainCommand },
+});
+
+function tokensOf({ token, tokenFile }: LoadtestOptions): string[] {
+  if (token !== undefined) return [token];
+  if (tokenFile === undefined) return [];
+  const tokens = readFileSync(tokenFile, "utf8")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  if (tokens.length === 0) throw new WrongUsage(`--token-file: there is no token in ${tokenFile}`);
+  return tokens;
+}
+
+/** The options that change the scenario, as an object of its shape. */
+function overridesIn(options: LoadtestOptions): object {
+  const overrides: Record<string, unknown> = {};
+  for (const option of Object.values(options)) {
+    if (!isOverride(option)) continue;
+    const [first = "", second] = option.path.split(".");
+    if (second === undefined) overrides[first] = option.value;
+    else overrides[first] = { ...(overrides[first] as object | undefined), [second]: option.value };
+  }
+  return overrides;
+}
+
+const isOverride = (option: unknown): option is Override =>
+  typeof option === "object" && option !== null && "path" in option && "value" in option;
+
+/** Two files of the same name; the HTML needs nothing beside itself. */
+function writeReports(report: Report, folder: string): string[] {
+  const date = new Date(report.startedAt).toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-");
+  const path = join(folder, `${report.plan.scenario.name}-${date}`);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${path}.json`, `${JSON.stringify(report, null, 1)}\n`);
+  writeFileSync(`${path}.html`, renderHtml(report));
+  return [`${path}.json`, `${path}.html`];
+}

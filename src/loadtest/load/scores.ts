@@ -1,0 +1,66 @@
+import { applyDiff, type BoardDiff, type BoardEntry, type BoardSnapshot } from "../../protocol/board.ts";
+import { BackendApi } from "../api.ts";
+import { channelsOf } from "../cast.ts";
+import type { Plan } from "../plan.ts";
+import { below, seededFor } from "../random.ts";
+import type { Work } from "./work.ts";
+
+export const boardOf = (channel: string): string => channel.slice("leaderboard:".length);
+
+/**
+ * Scores of members drawn by the seed. A score is the moment it was to be sent, in microseconds: whoever scored last
+ * leads, and every reader of the board can tell how old what it sees is.
+ */
+export function createScores(plan: Plan, members: number): Work {
+  const channels = channelsOf(plan);
+  const random = seededFor(plan.seed, "scores");
+  const doors = channels.map((_, lane) => new BackendApi(plan.addresses, plan.apiKey, lane));
+
+  return {
+    lanes: channels.length,
+    mostAtOnce: 1_000,
+    next(dueAt) {
+      const lane = below(random, channels.length);
+      const body = { member: `member-${below(random, members)}`, score: Math.round(dueAt * 1_000), mode: "last" };
+      return { channel: channels[lane] as string, number: undefined, dueAt, lane, body };
+    },
+    async send(items) {
+      const [first] = items;
+      if (first === undefined) return [];
+      const path = `/v1/leaderboards/${encodeURIComponent(boardOf(first.channel))}/scores`;
+      const answer = await (doors[first.lane] as BackendApi).post(path, {
+        scores: items.map(({ body }) => body),
+        ranks: false,
+      });
+      return items.map(() => (answer.ok ? "confirmed" : answer));
+    },
+    stop: () => undefined,
+  };
+}
+
+/** A reader's own copy of a board's top, from snapshot and diffs. */
+export class BoardCopy {
+  #board: BoardSnapshot;
+
+  constructor(snapshot: unknown) {
+    this.#board = snapshot as BoardSnapshot;
+  }
+
+  /** The moments at which the scores that are new in the top were to be sent. */
+  apply(event: string, data: unknown): number[] {
+    if (event !== "leaderboard.diff") return [];
+    const diff = data as BoardDiff;
+    const before = new Map(this.#board.entries.map(({ member, score }) => [member, score]));
+    this.#board = applyDiff(this.#board, diff);
+    return diff.changes.filter(({ member, score }) => before.get(member) !== score).map(({ score }) => score / 1_000);
+  }
+
+  /** Whether it is exactly this top. */
+  equals(entries: readonly Pick<BoardEntry, "rank" | "member" | "score">[]): boolean {
+    const own = this.#board.entries;
+    return own.length === entries.length && own.every((entry, at) => isSame(entry, entries[at]));
+  }
+}
+
+const isSame = (one: BoardEntry, other: Pick<BoardEntry, "rank" | "member" | "score"> | undefined): boolean =>
+  one.rank === other?.rank && one.member === other.member && one.score === other.score;

@@ -1,0 +1,21 @@
+import { cpus } from "node:os";
+
+/** Tells, at each call, which share of this machine's CPU was in use since the one before. */
+export function watchMachine(): () => number {
+  let before = timesOf();
+  return () => {
+    const now = timesOf();
+    const [busy, all] = [now.busy - before.busy, now.all - before.all];
+    before = now;
+    return all === 0 ? 0 : busy / all;
+  };
+}
+
+function timesOf(): { busy: number; all: number } {
+  const times = cpus().map(({ times: { idle, ...rest } }) => ({
+    idle,
+    busy: Object.values(rest).reduce((sum, time) => sum + time, 0),
+  }));
+  const busy = times.reduce((sum, time) => sum + time.busy, 0);
+  return { busy, all: busy + times.reduce((sum, { idle }) => sum + idle, 0) };
+}
