@@ -1,0 +1,36 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { expect, onTestFinished, test } from "vitest";
+import { loadScript } from "../../src/redis/scripts.ts";
+import { redisWorld } from "../support/world.ts";
+
+/** A script that nobody else has: Redis does not know it before it is run. */
+function freshScript(text: string): URL {
+  const folder = mkdtempSync(join(tmpdir(), "tidegate-script-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "fresh.lua");
+  writeFileSync(file, `-- ${Math.random()}\n${text}`);
+  return pathToFileURL(file);
+}
+
+const soon = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test("calls take effect in the order they were made, also while Redis forgets the script", async () => {
+  const { redis, prefix } = await redisWorld();
+  const commands = redis.connection("commands");
+  const push = loadScript(commands, freshScript("return redis.call('RPUSH', KEYS[1], ARGV[1])"));
+  const key = `${prefix}:list`;
+
+  const calls: Promise<unknown>[] = [];
+  for (let number = 0; number < 3_000; number += 1) {
+    calls.push(push.run([key], [number]));
+    if (number % 100 === 50) void commands.script("FLUSH");
+    if (number % 7 === 0) await soon();
+  }
+  await Promise.all(calls);
+
+  const numbers = (await commands.lrange(key, 0, -1)).map(Number);
+  expect(numbers).toEqual(Array.from({ length: 3_000 }, (_, number) => number));
+});
