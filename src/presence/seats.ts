@@ -3,6 +3,7 @@ import type { Roll } from "../cluster/roll.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { createTurns } from "../runtime/turns.ts";
 import { Rounds } from "./rounds.ts";
 import { seatsTtlSeconds, type SeatsGrant, type SeatsStore } from "./seats-store.ts";
 
@@ -47,6 +48,7 @@ export class Seats {
   readonly #most: number;
   readonly #seats = new Map<string, Seat>();
   readonly #rounds: Rounds;
+  readonly #inTurn = createTurns();
   #cancels: Cancel[] = [];
 
   constructor(deps: SeatsDeps, { connectionsPerUser }: { connectionsPerUser: number }) {
@@ -139,8 +141,15 @@ export class Seats {
     seat.held += 1;
   }
 
-  /** For all who are asking at this moment, this one among them. */
-  async #ask(sessionId: string, seat: Seat, dead: readonly string[] = []): Promise<SeatsGrant> {
+  /**
+   * For all who are asking at this moment, this one among them. One after the other: a wish that came later by a script
+   * that had to be sent again would take back what those after it were given.
+   */
+  #ask(sessionId: string, seat: Seat, dead: readonly string[] = []): Promise<SeatsGrant> {
+    return this.#inTurn(sessionId, () => this.#askNow(sessionId, seat, dead));
+  }
+
+  async #askNow(sessionId: string, seat: Seat, dead: readonly string[]): Promise<SeatsGrant> {
     const { store, userTagOf, incarnation } = this.#deps;
     const node = incarnation();
     const former = seat.storedAs === node ? undefined : seat.storedAs;
