@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { BlockList, isIP } from "node:net";
+import { BlockList, isIP, isIPv6, SocketAddress } from "node:net";
 
 /** Where a request comes from: the peer's address, or what proxies we trust report of theirs. */
 export type ClientAddress = (request: IncomingMessage) => string;
@@ -54,7 +54,13 @@ function withoutPort(hop: string): string {
   return hop.includes(".") ? hop.replace(/:\d+$/, "") : hop;
 }
 
-/** One spelling for one address: an IPv4 address that came over IPv6 is that IPv4 address. */
+/** One spelling for one address: an IPv4 address that came over IPv6, in whatever digits, is that IPv4 address. */
 function plainAddress(address: string): string {
-  return address.toLowerCase().replace(/^::ffff:(?=\d+\.)/, "");
+  if (!address.includes(":") || address.includes("%")) return address.toLowerCase();
+  if (mappedV4.test(address)) return address.slice(address.lastIndexOf(":") + 1);
+  if (!isIPv6(address)) return address.toLowerCase();
+  return new SocketAddress({ address, family: "ipv6" }).address.replace(mappedV4, "");
 }
+
+/** As the system writes it, and this function. */
+const mappedV4 = /^::ffff:(?=\d+\.)/;

@@ -8,7 +8,11 @@ it.each([
   ["[2001:db8::7]:4711", "2001:db8::7"],
   ["[2001:db8::7]", "2001:db8::7"],
   ["[2001:db8::7", "127.0.0.1"],
-])("some proxies report a port: %s", (forwardedFor, expected) => {
+  ["::ffff:198.51.100.1", "198.51.100.1"],
+  ["::FFFF:c633:6401", "198.51.100.1"],
+  ["0:0:0:0:0:ffff:c633:6401", "198.51.100.1"],
+  ["2001:0DB8:0:0:0:0:0:7", "2001:db8::7"],
+])("what a proxy reports, with a port or in another spelling, is one address: %s", (forwardedFor, expected) => {
   const request = { socket: { remoteAddress: "127.0.0.1" }, headers: { "x-forwarded-for": forwardedFor } };
 
   expect(createClientAddress(["127.0.0.1"])(request as unknown as IncomingMessage)).toBe(expected);
