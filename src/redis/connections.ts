@@ -52,6 +52,7 @@ export interface RedisConnectionsOptions {
 export function createRedisConnections({ address, nodeId, log, metrics }: RedisConnectionsOptions): RedisConnections {
   const open = new Map<RedisRole, RedisClient>();
   const warn = createPacedWarnings(log);
+  let isClosed = false;
 
   function connection(role: RedisRole): RedisClient {
     const known = open.get(role);
@@ -59,6 +60,7 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
     const client = connect(address, roleOptions(role, nodeId));
     if (metrics !== undefined) instrument(client, role, metrics);
     client.on("error", (error: Error) => warn({ role, reason: error.message }, "redis connection error"));
+    client.on("end", () => isClosed || comeBack(client));
     open.set(role, client);
     return client;
   }
@@ -72,6 +74,7 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
       await Promise.all([...open.values()].map((client) => answered(client, timeoutMs)));
     },
     async close() {
+      isClosed = true;
       await Promise.all([...open.values()].map(closeClient));
       open.clear();
     },
@@ -185,6 +188,14 @@ async function answered(client: RedisClient, timeoutMs: number): Promise<void> {
     });
   }
   await client.ping();
+}
+
+/**
+ * A connection ends for good where it is told to begin anew while ioredis is asking the sentinels for the primary, as a
+ * failover does that comes at the wrong moment. Nobody here gives up a connection before all are closed.
+ */
+function comeBack(client: RedisClient): void {
+  setTimeout(() => void client.connect().catch(() => undefined), reconnectDelayMs(1)).unref();
 }
 
 async function closeClient(client: RedisClient): Promise<void> {
