@@ -13,13 +13,15 @@
 --
 -- Returns epoch, offset, stamp (a decimal string). The stamp orders publications over all channels: microseconds of
 -- Redis' clock, moved on by one where the clock has not moved. A stream id is '<stamp>-<offset>'; the message to the
--- nodes is '<epoch>:<offset>:<stamp>:' and the text of the Engine.IO packet every subscriber is sent.
+-- nodes is '<epoch>:<offset>:<stamp>:<stamp of the one before>:' and the text of the Engine.IO packet every subscriber
+-- is sent.
 local function append(channel, tail)
   local meta = redis.call('HMGET', channel.meta, 'epoch', 'offset', 'stamp')
   local epoch = meta[1] or channel.epoch
   local offset = string.format('%.0f', (tonumber(meta[2]) or 0) + 1)
   local time = redis.call('TIME')
-  local last = meta[3]
+  local previous = meta[3] or '0'
+  local last = previous
   if channel.stampKey ~= '' then last = redis.call('GET', channel.stampKey) end
   local stamp = string.format('%.0f', math.max(time[1] * 1000000 + time[2], (tonumber(last) or 0) + 1))
   local publication = channel.head .. ',"epoch":"' .. epoch .. '","offset":' .. offset .. ',' .. tail
@@ -32,7 +34,7 @@ local function append(channel, tail)
     redis.call('XADD', channel.log, 'MAXLEN', '~', channel.size, stamp .. '-' .. offset, 'p', publication)
     redis.call('EXPIRE', channel.log, channel.logTtl)
   end
-  redis.call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. stamp .. ':42["publication",'
-    .. publication .. ',"' .. stamp .. '"]')
+  redis.call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. stamp .. ':' .. previous
+    .. ':42["publication",' .. publication .. ',"' .. stamp .. '"]')
   return epoch, offset, stamp
 end

@@ -18,6 +18,10 @@ import type { PublishRequest, Published } from "./publication.ts";
  * Edges: the log keeps the last `size` publications and dies `ttlSeconds` after the last. `read` answers exactly the
  * publications after a position or says that it cannot (`isWhole: false`, none given): other epoch, offset ahead of
  * the log, or too old. The position outlives the log by a day at least; when it is gone the next epoch begins at 1.
+ *
+ * A store can lose the end of what it acknowledged, as a replica does that is promoted before it had everything, and
+ * give the same offsets to other publications. Nodes notice, for they know the stamp of the last one they were sent;
+ * the first one that reads the log then ends the epoch, so that no position from before is taken for one of the new log.
  */
 export interface ChannelLog {
   /** Throws `conflict` where the idempotency key was used for other content. */
@@ -31,13 +35,13 @@ export interface ChannelLog {
 
 /**
  * Where to read from: nowhere (the position alone), the last `limit`, all after a position, or all that is stamped later
- * than `stamp` and beyond a position. `isWitness` says that this node was sent everything up to the position: where the
- * log is shorter, the store has lost its tail and the epoch ends.
+ * than `stamp` and beyond a position. `witness` is for a node that was sent everything up to the position, and says the
+ * stamp of the publication there: where the log has another one, or is shorter, the epoch ends.
  */
 export type ReadFrom =
   | { kind: "position" }
   | { kind: "latest"; limit: number }
-  | { kind: "since"; position: Position; isWitness?: boolean }
+  | { kind: "since"; position: Position; witness?: number }
   | { kind: "after"; stamp: number; position: Position };
 
 export interface LogEntry {
@@ -52,6 +56,8 @@ export interface LogSlice {
   epoch: string;
   /** Of the last publication; 0 before the first. */
   offset: number;
+  /** Of the last publication. */
+  stamp: number;
   isWhole: boolean;
   entries: LogEntry[];
 }
@@ -96,9 +102,9 @@ export function createChannelLog(
     async read(channel, history, from) {
       const most = from.kind === "latest" ? Math.min(from.limit, history.size) : history.size;
       const { epoch, offset } = "position" in from ? from.position : { epoch: "", offset: 0 };
-      const isWitness = from.kind === "since" && from.isWitness === true ? 1 : 0;
+      const witness = from.kind === "since" ? (from.witness ?? "") : "";
       const stamp = from.kind === "after" ? from.stamp : 0;
-      const args = [freshEpoch(), idleTtlSeconds, most, from.kind, epoch, offset, isWitness, stamp];
+      const args = [freshEpoch(), idleTtlSeconds, most, from.kind, epoch, offset, witness, stamp];
       return toSlice(await openScript.run([keys.channelMeta(channel), keys.channelLog(channel)], args));
     },
 
@@ -122,10 +128,10 @@ function toPublished(channel: string, reply: ScriptReply): Published {
 }
 
 function toSlice(reply: ScriptReply): LogSlice {
-  const [epoch, offset, , isWhole, ...flat] = reply as [string, string, string, number, ...string[]];
+  const [epoch, offset, stamp, isWhole, ...flat] = reply as [string, string, string, number, ...string[]];
   const entries: LogEntry[] = [];
   for (let i = 0; i + 1 < flat.length; i += 2) entries.push(toEntry(flat[i] as string, flat[i + 1] as string));
-  return { epoch, offset: Number(offset), isWhole: isWhole === 1, entries };
+  return { epoch, offset: Number(offset), stamp: Number(stamp), isWhole: isWhole === 1, entries };
 }
 
 function toEntry(id: string, json: string): LogEntry {

@@ -9,6 +9,8 @@ export interface FeedMessage {
   offset: number;
   /** Orders publications over all channels of one store. */
   stamp: number;
+  /** Of the publication before it in the channel: whoever stands at another one has read what the store has lost. */
+  previous: number;
   /** Text of the Engine.IO packet, in UTF-8: `42["publication",{…},"<stamp>"]`. */
   packet: Buffer;
 }
@@ -51,23 +53,30 @@ export function createFeed({ feed, keys, log, onRead }: FeedDeps): Feed {
 const colon = 0x3a;
 
 /**
- * `<epoch>:<offset>:<stamp>:<packet>`; undefined for anything else, and where the packet says otherwise than what stands
+ * `<epoch>:<offset>:<stamp>:<previous>:<packet>`; undefined for anything else, and where the packet says otherwise than what stands
  * before it: one bit that is wrong must not take the place of a publication. `head` is how its packets begin.
  */
 function parseFeedMessage(message: Buffer, head: string): FeedMessage | undefined {
   const epochEnd = message.indexOf(colon);
   const offsetEnd = message.indexOf(colon, epochEnd + 1);
   const stampEnd = message.indexOf(colon, offsetEnd + 1);
-  if (epochEnd < 1 || offsetEnd - epochEnd > 20 || stampEnd - offsetEnd < 2 || stampEnd - offsetEnd > 20)
-    return undefined;
+  const previousEnd = message.indexOf(colon, stampEnd + 1);
+  if (epochEnd < 1 || offsetEnd <= epochEnd || stampEnd <= offsetEnd || previousEnd <= stampEnd) return undefined;
   const epoch = message.toString("latin1", 0, epochEnd);
-  const offset = Number(message.toString("latin1", epochEnd + 1, offsetEnd));
-  const stamp = Number(message.toString("latin1", offsetEnd + 1, stampEnd));
-  if (!Number.isSafeInteger(offset) || offset < 1 || !Number.isSafeInteger(stamp)) return undefined;
-  const packet = message.subarray(stampEnd + 1);
-  return hasFrame(packet, `${head},"epoch":"${epoch}","offset":${offset},`, `,"${stamp}"]`)
-    ? { epoch, offset, stamp, packet }
-    : undefined;
+  const offset = numberIn(message, epochEnd + 1, offsetEnd);
+  const stamp = numberIn(message, offsetEnd + 1, stampEnd);
+  const previous = numberIn(message, stampEnd + 1, previousEnd);
+  if (offset === undefined || stamp === undefined || previous === undefined || offset < 1) return undefined;
+  const packet = message.subarray(previousEnd + 1);
+  const isSame = hasFrame(packet, `${head},"epoch":"${epoch}","offset":${offset},`, `,"${stamp}"]`);
+  return isSame ? { epoch, offset, stamp, previous, packet } : undefined;
+}
+
+/** A whole number of 1 to 19 digits that JavaScript can hold. */
+function numberIn(message: Buffer, start: number, end: number): number | undefined {
+  if (end - start < 1 || end - start > 19) return undefined;
+  const value = Number(message.toString("latin1", start, end));
+  return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 
 function hasFrame(packet: Buffer, start: string, end: string): boolean {

@@ -6,7 +6,7 @@ import type { Feed, FeedMessage } from "./feed.ts";
 import { HeldMessages } from "./held-messages.ts";
 import type { Holds } from "./holds.ts";
 import type { HistoryOptions } from "./kinds.ts";
-import { place, type Placement } from "./recovery.ts";
+import { place, type Placement, type Stand } from "./recovery.ts";
 import { SubscriberList, type Deliver, type Manner, type Subscriber } from "./subscribers.ts";
 
 export interface FollowedChannelDeps {
@@ -47,7 +47,7 @@ export class FollowedChannel {
   /** Answered from the log beyond what the feed has brought so far. */
   readonly #ahead = new Map<Subscriber, Position>();
   readonly #window: ConflationWindow | undefined;
-  #position: Position | undefined;
+  #position: Stand | undefined;
   /** Up to where subscribers have been passed what came; behind the position while a window is open. */
   #passed: Position | undefined;
 
@@ -61,7 +61,7 @@ export class FollowedChannel {
   }
 
   /** Undefined until joined. */
-  get position(): Position | undefined {
+  get position(): Stand | undefined {
     return this.#position;
   }
 
@@ -81,7 +81,7 @@ export class FollowedChannel {
 
   /** Takes the next publication on to the subscribers, where the channel conflates at the end of its window. */
   pass(message: FeedMessage): void {
-    this.#position = { epoch: message.epoch, offset: message.offset };
+    this.#position = { epoch: message.epoch, offset: message.offset, stamp: message.stamp };
     if (this.#window === undefined || this.subscriberCount === 0) this.#hand(message);
     else this.#window.add(message);
   }
@@ -105,7 +105,7 @@ export class FollowedChannel {
   goOn(subscriber: Subscriber, answered: Position): boolean {
     const entering = this.#entering.get(subscriber);
     this.#entering.delete(subscriber);
-    const position = this.#position as Position;
+    const position = this.#position as Stand;
     const passed = this.#passed as Position;
     const isAhead = answered.epoch !== passed.epoch || answered.offset > passed.offset;
     if (isAhead) this.#ahead.set(subscriber, answered);
@@ -120,7 +120,7 @@ export class FollowedChannel {
   }
 
   /** Goes on from `now` although publications before it are missing; returns the subscribers that miss them. */
-  jump(now: Position): Subscriber[] {
+  jump(now: Stand): Subscriber[] {
     this.#window?.flush();
     this.#position = this.#passed = now;
     for (const entering of this.#entering.values()) entering.hasJumped = true;
@@ -141,8 +141,9 @@ export class FollowedChannel {
       if (this.#position === undefined) early.add(message);
       else this.#deps.receive(this, message);
     });
-    const { epoch, offset } = await this.#deps.log.read(this.name, this.history, { kind: "position" });
-    this.#position = this.#passed = { epoch, offset };
+    const { epoch, offset, stamp } = await this.#deps.log.read(this.name, this.history, { kind: "position" });
+    this.#position = { epoch, offset, stamp };
+    this.#passed = this.#position;
     for (const message of early.take()) this.#deps.receive(this, message);
   }
 

@@ -5,18 +5,31 @@
 --       4 what to read: 'position': nothing; 'latest': the last ones; 'since': those after position 5, 6;
 --         'after': those stamped later than 8 and beyond position 5, 6
 --       5 epoch  6 offset
---       7 '1' from a node that was sent the position's publications itself: where the log is shorter than that, the
---         store has lost its tail, so the epoch ends here (never for a position that a stranger claims)
+--       7 from a node that was sent the position's publications itself, the stamp of the one there, else '': where the
+--         log is shorter or has another one there, the store has lost its tail, so the epoch ends here (never for a
+--         position that a stranger claims)
 --       8 stamp
 -- Returns { epoch, offset, stamp, isWhole, id, publication, id, publication, ... } in order; isWhole is 1 where the
 -- publications are exactly all that were asked for.
 local meta, log = KEYS[1], KEYS[2]
 local freshEpoch, idleTtl, most, wanted = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local askedEpoch, asked, isWitness, after = ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1', ARGV[8]
+local askedEpoch, asked, witness, after = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 
 local state = redis.call('HMGET', meta, 'epoch', 'offset', 'stamp')
 local epoch, head, stamp = state[1], tonumber(state[2]) or 0, state[3] or '0'
-if not epoch or (isWitness and epoch == askedEpoch and head < asked) then
+
+-- Whether the log has another publication at the position than the one that the node was sent; no where it does not
+-- reach back so far.
+local function isForked()
+  if witness == '' or epoch ~= askedEpoch then return false end
+  if head <= asked then return head < asked or stamp ~= witness end
+  local id = witness .. '-' .. ARGV[6]
+  if #redis.call('XRANGE', log, id, id) == 1 then return false end
+  local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+  return oldest and tonumber(string.match(oldest[1], '%d+$')) <= asked
+end
+
+if not epoch or isForked() then
   epoch, head = freshEpoch, 0
   redis.call('DEL', log)
   redis.call('HSET', meta, 'epoch', epoch, 'offset', '0', 'stamp', stamp)

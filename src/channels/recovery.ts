@@ -6,11 +6,19 @@ import type { FeedMessage } from "./feed.ts";
 /** What a node does with a message of the feed, given where it stands in the channel. */
 export type Placement = "next" | "repeat" | "gap";
 
-/** Pure: offsets have no holes, so anything but the next one is a repeat or proves that something was missed. */
-export function place(position: Position, message: Pick<FeedMessage, "epoch" | "offset">): Placement {
-  if (message.epoch !== position.epoch) return "gap";
-  if (message.offset === position.offset + 1) return "next";
-  return message.offset <= position.offset ? "repeat" : "gap";
+/** Where a node stands in a channel, and the stamp of the publication there (0 before the first). */
+export interface Stand extends Position {
+  stamp: number;
+}
+
+/**
+ * Pure: offsets have no holes, so anything but the next one is a repeat or proves that something was missed. So does
+ * another publication than the one this node has at that place: a store that lost its tail gave the offset again.
+ */
+export function place(stand: Stand, message: Omit<FeedMessage, "packet">): Placement {
+  if (message.epoch !== stand.epoch) return "gap";
+  if (message.offset === stand.offset + 1) return message.previous === stand.stamp ? "next" : "gap";
+  return message.offset <= stand.offset && message.stamp <= stand.stamp ? "repeat" : "gap";
 }
 
 /** What a subscriber that comes back is answered: exactly what it missed, or that this cannot be said. */

@@ -97,23 +97,18 @@ export class Sequencer {
   }
 
   async #read(channel: FollowedChannel): Promise<Waiting[]> {
-    const position = channel.position;
-    if (position === undefined) return [];
-    const slice = await this.#deps.log.read(channel.name, channel.history, {
-      kind: "since",
-      position,
-      isWitness: true,
-    });
-    const isWhole = recoveryFrom(slice, position).recovered;
+    const stand = channel.position;
+    if (stand === undefined) return [];
+    const from = { kind: "since", position: stand, witness: stand.stamp } as const;
+    const slice = await this.#deps.log.read(channel.name, channel.history, from);
+    const isWhole = recoveryFrom(slice, stand).recovered;
     if (!isWhole) this.#jump(channel, slice);
     if (!isWhole || slice.entries.length > 0) this.#deps.onGap(isWhole ? "repaired" : "told");
-    return isWhole
-      ? slice.entries.map((entry) => ({ channel, message: { ...entry, epoch: slice.epoch, packet: packetOf(entry) } }))
-      : [];
+    return isWhole ? toMessages(slice, stand.stamp).map((message) => ({ channel, message })) : [];
   }
 
-  #jump(channel: FollowedChannel, { epoch, offset }: LogSlice): void {
-    const missing = channel.jump({ epoch, offset });
+  #jump(channel: FollowedChannel, { epoch, offset, stamp }: LogSlice): void {
+    const missing = channel.jump({ epoch, offset, stamp });
     if (missing.length > 0) this.#deps.lost(channel.name, missing);
   }
 
@@ -143,6 +138,14 @@ export class Sequencer {
     this.#waitingBytes = 0;
     return waiting;
   }
+}
+
+/** What the feed would have brought. */
+function toMessages({ epoch, entries }: LogSlice, stampBefore: number): FeedMessage[] {
+  return entries.map((entry, index) => {
+    const previous = entries[index - 1]?.stamp ?? stampBefore;
+    return { epoch, offset: entry.offset, stamp: entry.stamp, previous, packet: packetOf(entry) };
+  });
 }
 
 const byStamp = (a: Waiting, b: Waiting): number => a.message.stamp - b.message.stamp;

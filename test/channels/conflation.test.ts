@@ -161,6 +161,7 @@ describe("what may be left out", () => {
     epoch: "e",
     offset,
     stamp: offset,
+    previous: offset - 1,
     packet: Buffer.from(`42["publication",${JSON.stringify({ event, data })},"${offset}"]`),
   });
   const place = (offset: number, lat: number) => message(offset, "order.signal", { orderId: "1", name: "place", lat });

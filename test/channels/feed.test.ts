@@ -24,26 +24,27 @@ const packet = (channel: string, epoch: string, offset: number | string, stamp: 
 test("a message is taken for what its publishing script wrote", async () => {
   const text = packet('chat:"é', "abc", 7, "1700");
 
-  expect(await taken(`abc:7:1700:${text}`)).toEqual([
-    { epoch: "abc", offset: 7, stamp: 1_700, packet: Buffer.from(text) },
+  expect(await taken(`abc:7:1700:1600:${text}`)).toEqual([
+    { epoch: "abc", offset: 7, stamp: 1_700, previous: 1_600, packet: Buffer.from(text) },
   ]);
 });
 
 test.each([
   ["is empty", ""],
-  ["has no packet", "abc:7:1700:"],
-  ["has no epoch", `:7:1700:${packet('chat:"é', "", 7, "1700")}`],
-  ["has an offset that is none", `abc:x:1700:${packet('chat:"é', "abc", "x", "1700")}`],
-  ["has an offset before the first", `abc:0:1700:${packet('chat:"é', "abc", 0, "1700")}`],
+  ["has no packet", "abc:7:1700:1600:"],
+  ["does not say what it follows", `abc:7:1700:${packet('chat:"é', "abc", 7, "1700")}`],
+  ["has no epoch", `:7:1700:1600:${packet('chat:"é', "", 7, "1700")}`],
+  ["has an offset that is none", `abc:x:1700:1600:${packet('chat:"é', "abc", "x", "1700")}`],
+  ["has an offset before the first", `abc:0:1700:1600:${packet('chat:"é', "abc", 0, "1700")}`],
   [
     "has an offset that is too large",
-    `abc:9007199254740993:1700:${packet('chat:"é', "abc", "9007199254740993", "1700")}`,
+    `abc:9007199254740993:1700:1600:${packet('chat:"é', "abc", "9007199254740993", "1700")}`,
   ],
-  ["says one offset and carries another", `abc:8:1700:${packet('chat:"é', "abc", 7, "1700")}`],
-  ["says one epoch and carries another", `abd:7:1700:${packet('chat:"é', "abc", 7, "1700")}`],
-  ["says one stamp and carries another", `abc:7:1701:${packet('chat:"é', "abc", 7, "1700")}`],
-  ["is another channel's", `abc:7:1700:${packet("chat:b", "abc", 7, "1700")}`],
-  ["is cut off", `abc:7:1700:${packet('chat:"é', "abc", 7, "1700").slice(0, -3)}`],
+  ["says one offset and carries another", `abc:8:1700:1600:${packet('chat:"é', "abc", 7, "1700")}`],
+  ["says one epoch and carries another", `abd:7:1700:1600:${packet('chat:"é', "abc", 7, "1700")}`],
+  ["says one stamp and carries another", `abc:7:1701:1600:${packet('chat:"é', "abc", 7, "1700")}`],
+  ["is another channel's", `abc:7:1700:1600:${packet("chat:b", "abc", 7, "1700")}`],
+  ["is cut off", `abc:7:1700:1600:${packet('chat:"é', "abc", 7, "1700").slice(0, -3)}`],
 ])("a message that %s is ignored", async (_what, message) => {
   expect(await taken(message)).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createKeys } from "../../src/redis/keys.ts";
 import { startRedisServer } from "../support/redis-server.ts";
 import { reader, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";
@@ -64,6 +64,62 @@ test("a log that was lost begins a new epoch, and subscribers are told", async (
 
   expect(published.epoch).not.toBe(epoch);
   await eventually(() => expect(subscriber.unsubscribed).toHaveLength(1));
+});
+
+describe("a store that lost the log's tail and gave its offsets again", () => {
+  /** A reader at offset 9, and a store that has forgotten 6 to 9, as a replica has that is promoted too early. */
+  async function forgetful() {
+    const prefix = freshPrefix();
+    const { channels, redis } = await startChannelsNode({ prefix });
+    const subscriber = recordingSubscriber();
+    await channels.subscribe(subscriber, anyone, "chat:lobby");
+    const { epoch } = await channels.publish(say(1));
+    for (const n of range(2, 9)) await channels.publish(say(n));
+    await eventually(() => expect(subscriber.seen).toHaveLength(9));
+    const commands = redis.connection("commands");
+    const [log, meta] = [createKeys(prefix).channelLog("chat:lobby"), createKeys(prefix).channelMeta("chat:lobby")];
+    const ids = (await commands.xrange(log, "-", "+")).map(([id]) => id);
+    await commands.xdel(log, ...ids.slice(5));
+    await commands.hset(meta, "offset", "5", "stamp", ids[4]!.split("-")[0]!);
+    const isTold = (): Promise<void> =>
+      eventually(async () => {
+        expect(subscriber.unsubscribed).toEqual([{ channel: "chat:lobby", code: "unavailable" }]);
+        const since = { epoch, offset: 9 };
+        expect(await channels.subscribe(recordingSubscriber(), anyone, "chat:lobby", since)).toMatchObject({
+          recovered: false,
+        });
+      });
+    return { channels, redis, feed: createKeys(prefix).channelFeed("chat:lobby"), isTold };
+  }
+
+  test("is caught with the first publication that takes the place of another", async () => {
+    const { channels, isTold } = await forgetful();
+
+    await channels.publish(say(60));
+
+    await isTold();
+  });
+
+  test("is caught by whoever reads the log, however far it has gone on", async () => {
+    const { channels, redis, feed, isTold } = await forgetful();
+    await redis.connection("subscriber").sunsubscribe(feed);
+    for (const n of range(60, 75)) await channels.publish(say(n));
+
+    channels.repair();
+
+    await isTold();
+  });
+
+  test("is caught where the next offset follows another publication than ours", async () => {
+    const { channels, redis, feed, isTold } = await forgetful();
+    await redis.connection("subscriber").sunsubscribe(feed);
+    for (const n of range(60, 63)) await channels.publish(say(n));
+    await redis.connection("subscriber").ssubscribe(feed);
+
+    await channels.publish(say(64));
+
+    await isTold();
+  });
 });
 
 test("a store that lost the log's tail ends the epoch, so that an old position cannot hide the loss", async () => {

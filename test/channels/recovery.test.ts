@@ -5,6 +5,7 @@ const entry = (offset: number, stamp: number) => ({ offset, stamp, json: `${offs
 const slice = (offset: number, entries: ReturnType<typeof entry>[], isWhole = true) => ({
   epoch: "e",
   offset,
+  stamp: offset,
   isWhole,
   entries,
 });
@@ -18,7 +19,15 @@ describe("placing a message of the feed", () => {
     ["f", 5, "gap"],
     ["f", 1, "gap"],
   ])("epoch %s, offset %d after e:4 is a %s", (epoch, offset, placement) => {
-    expect(place({ epoch: "e", offset: 4 }, { epoch, offset })).toBe(placement);
+    const message = { epoch, offset, stamp: offset * 10, previous: (offset - 1) * 10 };
+    expect(place({ epoch: "e", offset: 4, stamp: 40 }, message)).toBe(placement);
+  });
+
+  test.each([
+    ["at the place of another", { offset: 4, stamp: 99, previous: 30 }],
+    ["behind another than ours", { offset: 5, stamp: 99, previous: 41 }],
+  ])("one %s, after the store lost its tail, is a gap", (_what, message) => {
+    expect(place({ epoch: "e", offset: 4, stamp: 40 }, { epoch: "e", ...message })).toBe("gap");
   });
 });
 
