@@ -145,6 +145,17 @@ describe("the history checker", () => {
     expect(history.verdict()).toMatchObject({ forked: 1 });
   });
 
+  test("calls lost what was acknowledged where the reader read something else, unless it was told afterwards", () => {
+    const { history, acked, began, told, got } = story();
+    began(0);
+    got(1, { id: "heard before the failover" });
+    acked(1, { id: "acknowledged after it" });
+
+    expect(history.verdict()).toMatchObject({ lost: 1, untold: 0 });
+    told(1);
+    expect(history.verdict()).toMatchObject({ lost: 0, told: 1 });
+  });
+
   test("sees an epoch that changed without a word", () => {
     const { history, began, got } = story();
     began(4);

@@ -162,6 +162,8 @@ interface Stretch extends Place {
   /** What it was given to begin with; `offset` moves on. */
   readonly from: number;
   readonly beganAt: number;
+  /** What was read there, beginning behind `from`. */
+  readonly ids: string[];
   /** Offsets that were skipped and have not come since. */
   readonly missing: Set<number>;
 }
@@ -185,28 +187,29 @@ class Reading {
   }
 
   begin({ epoch, offset, at }: Place & { at: number }): void {
-    this.#stretches.push({ epoch, offset, from: offset, beganAt: at, missing: new Set() });
+    this.#stretches.push({ epoch, offset, from: offset, beganAt: at, ids: [], missing: new Set() });
   }
 
   /** What is wrong with it, in a word. */
-  take({ epoch, offset }: Place): string | undefined {
+  take({ epoch, offset, id }: Place & { id: string }): string | undefined {
     const stretch = this.#stretches.at(-1);
     if (stretch === undefined) return this.#early();
     if (epoch !== stretch.epoch) return this.#inAnotherEpoch({ epoch, offset }, stretch);
-    if (offset === stretch.offset + 1) return void (stretch.offset = offset);
-    if (offset > stretch.offset) return this.#skip(stretch, offset);
+    if (offset <= stretch.offset && !stretch.missing.has(offset)) return this.#again();
+    stretch.ids[offset - stretch.from - 1] = id;
     if (stretch.missing.delete(offset)) return this.#late();
-    this.repeated++;
-    return "repeated";
+    return this.#advance(stretch, offset);
   }
 
-  /** Whether it should have got the publication and did not. */
-  wasOwed({ epoch, offset, sentAt }: Acknowledgement): boolean {
+  /** Whether it should have got the publication, did not, and was not told. */
+  wasOwed({ epoch, offset, id, sentAt }: Acknowledgement): boolean {
     const last = this.#stretches.at(-1);
     if (last === undefined) return false;
     const stretches = this.#stretches.filter((stretch) => stretch.epoch === epoch);
     if (stretches.length === 0) return sentAt > last.beganAt;
-    return stretches.some((stretch) => stretch.missing.has(offset) || (stretch === last && offset > stretch.offset));
+    if (stretches.some(({ missing }) => missing.has(offset))) return true;
+    // Beyond what it read, or another publication in its place.
+    return last.epoch === epoch && offset > last.from && last.ids[offset - last.from - 1] !== id;
   }
 
   #early(): string {
@@ -214,22 +217,27 @@ class Reading {
     return "before its subscription was answered";
   }
 
+  #again(): string {
+    this.repeated++;
+    return "repeated";
+  }
+
   #late(): string {
     this.reordered++;
     return "late";
   }
 
-  #skip(stretch: Stretch, offset: number): string {
+  #advance(stretch: Stretch, offset: number): string | undefined {
+    const skipped = offset - stretch.offset - 1;
     for (let missing = stretch.offset + 1; missing < offset; missing++) stretch.missing.add(missing);
-    const count = offset - stretch.offset - 1;
     stretch.offset = offset;
-    return `${count} skipped before`;
+    return skipped === 0 ? undefined : `${skipped} skipped before`;
   }
 
   /** Nobody said that the epoch ended. */
   #inAnotherEpoch({ epoch, offset }: Place, { beganAt }: Stretch): string {
     const missing = new Set([0]);
-    this.#stretches.push({ epoch, offset, from: offset, beganAt, missing });
+    this.#stretches.push({ epoch, offset, from: offset, beganAt, ids: [], missing });
     return "of another epoch, untold";
   }
 }
