@@ -72,3 +72,21 @@ describe.each(seeds)("Redis away, and back with what it had (seed %i)", (seed) =
     expect(outcome.refusals).toBeGreaterThan(0);
   });
 });
+
+describe.each(seeds)("Redis away, and back with nothing (seed %i)", (seed) => {
+  const cluster = useCluster();
+
+  test("is told to every reader, and goes on in epochs of its own", async () => {
+    const outcome = await underLoad(cluster(), { seed }, async () => {
+      const redis = await cluster().store.primary();
+      await redis.kill();
+      await redis.restart();
+    });
+
+    const { lost, repeated, reordered, untold, told } = outcome.verdict;
+    expect({ lost, repeated, reordered, untold }).toEqual({ lost: 0, repeated: 0, reordered: 0, untold: 0 });
+    expect(told).toBeGreaterThanOrEqual(2 * outcome.load.readers.length);
+    expect(outcome.flowingAgainMs).toBeLessThan(5_000);
+    expectNobodyLeft(cluster(), outcome);
+  });
+});
