@@ -34,6 +34,8 @@ export interface ClusterOptions {
   /** On top of `labFile`. */
   file?: object;
   prefix?: string;
+  /** Where the nodes listen. @default free ports of 127.0.0.1 */
+  addresses?: readonly { host: string; port: number }[] | undefined;
 }
 
 /** A kind whose log outlives every fault of the lab, and limits that do not stand in its way. */
@@ -52,14 +54,16 @@ const labFile = {
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const { topology = "single", prefix = freshPrefix(), env = {} } = options;
   const store = await startStore(topology, options.store);
-  const start = (index: number, port?: number): Promise<NodeProcess> =>
+  const start = (index: number, address: { host?: string; port?: number } = {}): Promise<NodeProcess> =>
     startNodeProcess({
+      ...address,
       nodeId: `node-${index + 1}`,
       env: { ...store.env, KEY_PREFIX: prefix, ...env },
       file: { ...labFile, ...options.file },
-      port,
     });
-  const nodes = await Promise.all(Array.from({ length: options.nodes ?? 3 }, (_, index) => start(index)));
+  const nodes = await Promise.all(
+    Array.from({ length: options.nodes ?? 3 }, (_, index) => start(index, options.addresses?.[index])),
+  );
   const door = await startTcpProxy({ targets: () => nodes });
   const redis = createRedisConnections({ address: store.address, nodeId: "test", log: quietLog });
   await redis.ready(10_000);
@@ -78,8 +82,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     url: `http://127.0.0.1:${door.port}`,
     node,
     async restart(index) {
-      const { port } = node(index);
-      return (nodes[index] = await start(index, port));
+      const { host, port } = node(index);
+      return (nodes[index] = await start(index, { host, port }));
     },
     redis: () => redis.connection("commands"),
     explain: () => nodes.map((each) => `${each.nodeId}:\n${lastLines(each.log(), 40)}`).join("\n\n"),

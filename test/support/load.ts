@@ -1,6 +1,5 @@
 import type { Cluster } from "./cluster.ts";
 import { History, type Place, type Verdict } from "./history-checker.ts";
-import type { NodeProcess } from "./node-process.ts";
 import { startPublishers, type Publishers, type PublishersOptions } from "./publishers.ts";
 import { seeded } from "./random.ts";
 import { projectReader, stockReader, type Reader, type ReaderOptions } from "./readers.ts";
@@ -28,8 +27,8 @@ export interface LoadOptions {
   channelsPerReader?: number;
   /** Publications a second, over all channels. @default 200 */
   perSecond?: number;
-  /** Nodes that are not published at. @default none */
-  spared?: () => readonly NodeProcess[];
+  /** Where publishers go; asked for each try. @default every node that runs */
+  publishAt?: () => readonly string[];
   /** How it publishes; see `publishers.ts`. */
   publishing?: Pick<PublishersOptions, "padding" | "isPatient">;
   seed?: number;
@@ -37,7 +36,6 @@ export interface LoadOptions {
 
 export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Promise<Load> {
   const { readers: readerCount = 60, channels: channelCount = 12, channelsPerReader = 2 } = options;
-  const { spared = () => [] } = options;
   const random = seeded(options.seed ?? 1);
   const history = new History();
   const channels = Array.from({ length: channelCount }, (_, index) => `lab:${index}`);
@@ -66,7 +64,7 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
   const publishers = startPublishers({
     perSecond: options.perSecond ?? 200,
     channels,
-    urls: () => cluster.nodes.filter((node) => node.isRunning() && !spared().includes(node)).map(({ url }) => url),
+    urls: options.publishAt ?? (() => cluster.nodes.filter((node) => node.isRunning()).map(({ url }) => url)),
     history,
     random,
     ...options.publishing,

@@ -11,6 +11,7 @@ import { eventually } from "./world.ts";
 /** A node in a process of its own, started as an operator would start it. */
 export interface NodeProcess extends BackendCalls, OwnProcess {
   readonly nodeId: string;
+  readonly host: string;
   readonly port: number;
   readonly url: string;
   /** A fresh session's token. */
@@ -82,6 +83,7 @@ export async function spawnNodeProcess(options: NodeProcessOptions): Promise<Nod
   return {
     ...own,
     nodeId,
+    host,
     port,
     url,
     call,

@@ -13,8 +13,9 @@ describe("a node frozen under 4 MB a second, beyond what Redis keeps for it", ()
   test.each(seeds)("brings its readers everything once it thaws (seed %i)", async (seed) => {
     const frozen = cluster().node(1);
     const publishing = { padding: 20_000 };
-    const readers = { readers: isLong ? 60 : 24, perSecond: 200, spared: () => [frozen], seed, publishing };
-    const outcome = await underLoad(cluster(), readers, async () => {
+    const publishAt = () => [cluster().node(0).url, cluster().node(2).url];
+    const readers = isLong ? 60 : 24;
+    const outcome = await underLoad(cluster(), { readers, seed, publishAt, publishing }, async () => {
       frozen.freeze();
       await pause(lasting(20_000, 6_000));
       const redis = await cluster().store.primary();

@@ -88,7 +88,7 @@ describe("a Cluster that is resharded under load", () => {
 async function turnReplicasAway({ url }: RedisProcess): Promise<void> {
   const redis = new Redis(url, { protocol: 2 });
   await redis.config("SET", "requirepass", "unknown");
-  await redis.client("KILL", "TYPE", "replica");
+  await redis.call("CLIENT", "KILL", "TYPE", "replica");
   redis.disconnect();
 }
 
