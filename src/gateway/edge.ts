@@ -1,0 +1,150 @@
+import { fileURLToPath } from "node:url";
+import type { ExpiryWatch } from "../auth/expiry-watch.ts";
+import type { Revocations } from "../auth/revocations.ts";
+import type { Publishing } from "../publishing/publishing.ts";
+import { version } from "../runtime/version.ts";
+import type { ClientHandler } from "../server/client-handler.ts";
+import { createClientAddress } from "../server/client-address.ts";
+import { createAuthHandlers } from "../server/handlers/auth.ts";
+import { createChannelHandlers } from "../server/handlers/channels.ts";
+import { createLeaderboardHandlers } from "../server/handlers/leaderboards.ts";
+import { createOrderHandlers } from "../server/handlers/orders.ts";
+import { createPresenceHandlers } from "../server/handlers/presence.ts";
+import { createSessionHandlers } from "../server/handlers/sessions.ts";
+import { createHttpServer, type HttpServer } from "../server/http/http-server.ts";
+import type { LimitHttp } from "../server/http/rate-limit.ts";
+import { createReadiness } from "../server/http/readiness.ts";
+import type { NodeRevocations } from "../server/revocations.ts";
+import type { Route } from "../server/route.ts";
+import { createChannelRoutes } from "../server/routes/channels.ts";
+import { idempotent } from "../server/routes/idempotent.ts";
+import { createLeaderboardRoutes } from "../server/routes/leaderboards.ts";
+import { createOrderRoutes } from "../server/routes/orders.ts";
+import { createPresenceRoutes } from "../server/routes/presence.ts";
+import { createPublishRoutes } from "../server/routes/publish.ts";
+import { createSessionRoutes } from "../server/routes/sessions.ts";
+import { createTokenRoutes } from "../server/routes/tokens.ts";
+import { Failures } from "../server/socket/failures.ts";
+import { createRoomAdapter } from "../server/socket/room-adapter.ts";
+import { createSocketServer, type SocketServer } from "../server/socket/socket-server.ts";
+import { createVisits, type Visits } from "../server/visits.ts";
+import type { Throttling } from "../throttling/throttling.ts";
+import type { Webhooks } from "../webhooks/webhooks.ts";
+import { createChecks } from "./checks.ts";
+import { createDemoLogin, type Entry } from "./entry.ts";
+import type { Flow, Ground } from "./flow.ts";
+import { toldOf } from "./webhooks.ts";
+
+/** What the edge stands between: the network, and all that a node does. */
+export interface EdgeParts {
+  entry: Entry;
+  expiry: ExpiryWatch;
+  throttling: Throttling;
+  revocations: Revocations;
+  nodeRevocations: NodeRevocations;
+  flow: Flow;
+  doors: Publishing;
+  webhooks: Webhooks | undefined;
+  isDraining: () => boolean;
+}
+
+/** The network edge. */
+export interface Edge {
+  http: HttpServer;
+  sockets: SocketServer;
+  visits: Visits;
+}
+
+const demoFolder = fileURLToPath(new URL("../../client-demo/dist/", import.meta.url));
+
+export function createEdge(ground: Ground, parts: EdgeParts): Edge {
+  const visits = createVisits({
+    ...ground,
+    ...parts.entry,
+    ...parts.flow,
+    expiry: parts.expiry,
+    revocations: parts.nodeRevocations,
+    throttling: parts.throttling,
+    seats: parts.flow.presence.seats,
+    fence: ground.control.fence,
+    isDraining: parts.isDraining,
+  });
+  const http = createHttp(ground, parts);
+  return { visits, http, sockets: createSockets(ground, parts, { visits, http }) };
+}
+
+function createHttp(ground: Ground, parts: EdgeParts): HttpServer {
+  const { config, store, control, clock } = ground;
+  const checks = createChecks(store, control.fence, parts.isDraining);
+  return createHttpServer(
+    {
+      ...ground,
+      routes: routesOf(ground, parts),
+      apiKeys: config.apiKeys,
+      limit: limitOf(ground, parts),
+      readiness: createReadiness({ checks, clock }),
+      demo: { directory: demoFolder, login: createDemoLogin(config, parts.entry) },
+    },
+    { ...config, hasMetrics: config.metrics === undefined, version },
+  );
+}
+
+function routesOf({ config, metrics }: Ground, { entry, revocations, flow, doors }: EdgeParts): Route[] {
+  const { channels, presence, orders, boards } = flow;
+  const connectionsOf = presence.seats.connectionsOf.bind(presence.seats);
+  const onceByKey = [
+    ...createSessionRoutes({ ...entry, connectionsOf }),
+    ...createTokenRoutes({ ...entry, revocations }),
+    ...createLeaderboardRoutes({ leaderboards: boards }),
+  ].map((route) => idempotent(route, doors.once));
+  return [
+    ...createPublishRoutes({ channels, metrics }, config.limits),
+    ...createChannelRoutes({ history: channels.history.bind(channels), list: presence.list }),
+    ...createPresenceRoutes({ presence }),
+    ...createOrderRoutes({ publisher: doors.publisher, orders }),
+    ...onceByKey,
+  ];
+}
+
+function limitOf({ config, clock }: Ground, { throttling }: EdgeParts): LimitHttp {
+  const { requests: limit, windowSeconds } = config.limits.http;
+  return async (apiKey) => {
+    const decision = await throttling.http(apiKey);
+    return { ...decision, limit, windowSeconds, resetMs: decision.resetAt - clock.now() };
+  };
+}
+
+function createSockets(ground: Ground, parts: EdgeParts, { visits, http }: Omit<Edge, "sockets">): SocketServer {
+  const { config, store } = ground;
+  const adapter = createRoomAdapter({
+    publisher: store.redis.connection("control-publisher"),
+    subscriber: store.redis.connection("control-subscriber"),
+    failures: new Failures(ground),
+  });
+  return createSocketServer(
+    {
+      ...ground,
+      ...visits,
+      ...toldOf(visits, parts.webhooks),
+      httpServer: http.server,
+      adapter,
+      recovery: parts.flow.recovery,
+      handlers: handlersOf(ground, parts, visits),
+      clientAddress: createClientAddress(config.trustedProxies),
+    },
+    { ...config.limits, ...config, maxStrangers: config.limits.unauthenticatedConnections },
+  );
+}
+
+function handlersOf({ metrics }: Ground, { entry, flow }: EdgeParts, visits: Visits): ClientHandler[] {
+  const { channels, presence, orders, boards } = flow;
+  const connectionsOf = presence.seats.connectionsOf.bind(presence.seats);
+  return [
+    ...createChannelHandlers({ channels, onPublished: () => metrics.publications.inc({ door: "client" }) }),
+    ...createAuthHandlers(visits),
+    ...createSessionHandlers({ ...entry, connectionsOf }),
+    ...createLeaderboardHandlers({ leaderboards: boards }),
+    ...createOrderHandlers({ orders }),
+    ...createPresenceHandlers({ presence }),
+  ];
+}

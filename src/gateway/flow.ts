@@ -1,0 +1,112 @@
+import { createCache, type Cache } from "../cache/cache.ts";
+import { createChannelLog } from "../channels/channel-log.ts";
+import { Channels, type ChannelsDeps, type TakeSnapshot } from "../channels/channels.ts";
+import { createConnectionRecordStore } from "../channels/connection-record-store.ts";
+import { createFeed } from "../channels/feed.ts";
+import { createKinds, type Kinds } from "../channels/kinds.ts";
+import { createPermissions, type Permissions } from "../channels/permissions.ts";
+import type { Control } from "../cluster/control.ts";
+import type { Config } from "../config.ts";
+import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboards.ts";
+import type { Presence } from "../presence/presence.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+import { createFanOut } from "../server/fan-out.ts";
+import { createRecovery, type Recovery } from "../server/recovery.ts";
+import type { Webhooks } from "../webhooks/webhooks.ts";
+import { createOrders } from "./backends.ts";
+import { withCachedPages } from "./cached-boards.ts";
+import { createNodePresence } from "./presence.ts";
+import type { Store } from "./store.ts";
+
+/** What every part of a node stands on. */
+export interface Ground {
+  config: Config;
+  store: Store;
+  control: Control;
+  metrics: Metrics;
+  clock: Clock;
+  log: Logger;
+}
+
+/** What flows through a node, and what is kept for it. */
+export interface Flow extends ReturnType<typeof createOrders> {
+  kinds: Kinds;
+  channels: Channels;
+  presence: Presence;
+  recovery: Recovery;
+  leaderboards: Leaderboards;
+  /** The same boards, with large pages kept. */
+  boards: Leaderboards;
+  cache: Cache;
+}
+
+export interface FlowDeps {
+  webhooks: Webhooks | undefined;
+  tellUnsubscribed: ChannelsDeps["tellUnsubscribed"];
+}
+
+export function createFlow(ground: Ground, { webhooks, tellUnsubscribed }: FlowDeps): Flow {
+  const { config, store, control } = ground;
+  const kinds = createKinds(config.channels);
+  const tellStatus = webhooks && webhooks.orderStatus.bind(webhooks);
+  const { orders, deadLetters } = createOrders(config, { ...ground, kinds, tellStatus });
+  const permissions = createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) });
+  const snapshots = new Map<string, TakeSnapshot>();
+  const later = { presence: () => presence, recovery: () => recovery };
+  const channels = createChannels(ground, { kinds, permissions, snapshots, tellUnsubscribed, ...later });
+  control.fence.onReopened(() => channels.repair());
+  const presence: Presence = createNodePresence(config, { ...ground, kinds, permissions, channels: () => channels });
+  const recovery: Recovery = createNodeRecovery(ground, channels);
+  const leaderboards = createLeaderboards({ ...ground, ...store, kinds }, { boards: config.leaderboards });
+  const cache = createCache({ ...ground, ...store });
+
+  snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
+  snapshots.set("order", orders.takeOrderSnapshot).set("orders", orders.takeOpenOrdersSnapshot);
+  channels.onSubscription((change) => presence.onSubscription(change));
+  channels.onSubscription((change) => leaderboards.onSubscription(change));
+  channels.onSubscription(({ channel, isSubscribed }) => webhooks?.subscription({ channel }, isSubscribed));
+  const boards = withCachedPages(leaderboards, cache, config.leaderboards);
+  return { kinds, channels, presence, recovery, orders, deadLetters, leaderboards, boards, cache };
+}
+
+interface ChannelParts extends Pick<ChannelsDeps, "kinds" | "snapshots" | "tellUnsubscribed"> {
+  permissions: Permissions;
+  presence: () => Presence;
+  recovery: () => Recovery;
+}
+
+function createChannels({ config, store, control, metrics, clock, log }: Ground, parts: ChannelParts): Channels {
+  const { presence, recovery, ...given } = parts;
+  return new Channels(
+    {
+      ...given,
+      log: createChannelLog(store, { idempotencyTtlSeconds: config.idempotency.ttlSeconds }),
+      feed: createFeed({ ...store, log, onRead: () => metrics.feedMessages.inc() }),
+      deliver: createFanOut({ metrics }),
+      records: {
+        keep: (subscriber, channel, begun) => recovery().records.keep(subscriber, channel, begun),
+        drop: (subscriber, channel) => recovery().records.drop(subscriber, channel),
+      },
+      settled: (channel) => presence().members.settled(channel),
+      mayDeliver: () => control.fence.isOpen,
+      clock,
+      logger: log,
+      onGap: (outcome) => metrics.gaps.inc({ outcome }),
+      onConflated: (count) => metrics.skipped.inc({ reason: "conflated" }, count),
+      onWatched: (count) => metrics.channelsWatched.set(count),
+    },
+    config.limits,
+  );
+}
+
+/** Seconds between two renewals of the records of connections. */
+const renewEverySeconds = 60;
+
+function createNodeRecovery({ config, store, control, clock, log }: Ground, channels: Channels): Recovery {
+  const { windowSeconds } = config.recovery;
+  const options = { windowSeconds, renewEverySeconds, isCluster: store.isCluster };
+  const records = createConnectionRecordStore(store, options);
+  return createRecovery({ store: records, channels: () => channels, control: () => control, clock, log }, options);
+}
