@@ -95,7 +95,9 @@ function aNumber(text: string): number {
   throw new InvalidArgumentError("must be a number.");
 }
 
+/** Kinds that are not named are left out, whatever the scenario says. */
 function shares(text: string): Record<string, number> {
   const parts = text.split(",").map((part) => part.split("="));
-  return Object.fromEntries(parts.map(([kind = "", share = "1"]) => [kind, aNumber(share)]));
+  const named = parts.map(([kind = "", share = "1"]) => [kind, aNumber(share)] as const);
+  return { lean: 0, stock: 0, tidegate: 0, ...Object.fromEntries(named) };
 }

@@ -49,7 +49,7 @@ class WrongUsage extends Error {}
 export async function loadtest(host: Host, name: string, options: LoadtestOptions): Promise<number> {
   try {
     if (options.list === true) return printScenarios(host);
-    const scenario = readScenario(name, overridesIn(options));
+    const scenario = fit(readScenario(name, overridesIn(options)), options.target);
     if (options.show === true) return print(host, JSON.stringify(scenario, null, 2));
     checkUsage(scenario, options);
     return await run(host, createPlan(host, scenario, options), options);
@@ -59,6 +59,15 @@ export async function loadtest(host: Host, name: string, options: LoadtestOption
     host.complain(`error: ${error.message}`);
     return exitCodes.usage;
   }
+}
+
+/** A plain server does not know the project's client. */
+function fit(scenario: Scenario, target: Target): Scenario {
+  if (target === "gateway") return scenario;
+  const clients = { ...scenario.readers.clients, tidegate: 0 };
+  if ((clients.lean ?? 0) + (clients.stock ?? 0) === 0)
+    throw new WrongUsage("--target: a plain server needs lean or stock clients (see --clients)");
+  return { ...scenario, readers: { ...scenario.readers, clients } };
 }
 
 function printScenarios(host: Host): number {

@@ -17,6 +17,8 @@ export class GatewayReader implements Reader {
   readonly #watch: ReaderWatch;
   readonly #begun = new Set<string>();
   #client: Client | undefined;
+  /** The node has said `ready` on this connection. */
+  #isGreeted = false;
 
   constructor(deps: GatewayReaderDeps, { channels, watch }: ReaderOptions) {
     this.#deps = deps;
@@ -41,9 +43,14 @@ export class GatewayReader implements Reader {
 
   #listen(client: Client): void {
     client.on("closing", ({ code }) => this.#watch.closing(code));
+    client.on("ready", () => {
+      this.#isGreeted = true;
+      this.#readyWhenWhole();
+    });
     client.on("state", ({ state, previous, error }) => {
       if (state === "connected") return this.#readyWhenWhole();
       if (state !== "disconnected") return;
+      this.#isGreeted = false;
       if (previous === "connecting") this.#watch.refused(error?.code ?? "unknown");
       else this.#watch.lost(error?.code ?? "unknown");
     });
@@ -73,7 +80,7 @@ export class GatewayReader implements Reader {
 
   #readyWhenWhole(): void {
     const client = this.#client;
-    if (client?.state === "connected" && this.#begun.size === this.#channels.length)
-      this.#watch.ready(client.ready?.nodeId);
+    if (client?.state !== "connected" || !this.#isGreeted || this.#begun.size < this.#channels.length) return;
+    this.#watch.ready(client.ready?.nodeId);
   }
 }

@@ -2,8 +2,8 @@
 export interface ClientSocket {
   readonly id?: string | undefined;
   readonly connected: boolean;
-  /** Whether the server took the last connection's rooms and missed packets up again. */
-  readonly recovered: boolean;
+  /** Whether the server took the last connection's rooms and missed packets up again; Socket.IO's own may leave it out. */
+  readonly recovered: boolean | undefined;
   /** Whether it connects again by itself. */
   readonly active: boolean;
   on(event: string, listener: Listener): unknown;

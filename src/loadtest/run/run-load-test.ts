@@ -1,4 +1,5 @@
 import { setTimeout as after } from "node:timers/promises";
+import type { ErrorCode } from "../../protocol/errors.ts";
 import { BackendApi } from "../api.ts";
 import { channelsOf } from "../cast.ts";
 import type { SignedIn } from "../clients/login.ts";
@@ -27,9 +28,19 @@ export interface LoadTestOptions {
   signal: AbortSignal;
 }
 
-/** After the last reader was let in, for those who come late. */
-const rampPatienceMs = 30_000;
+/** How long nobody may come until the others are not waited for. */
+const rampPatienceMs = 10_000;
 const lookEveryMs = 100;
+
+/** Refusals that time does not mend. */
+const finalCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  "unknown_channel",
+  "forbidden",
+  "unauthorized",
+  "token_revoked",
+  "session_expired",
+  "bad_request",
+]);
 
 /** From the word to publish until the first publication is due. */
 const startDelayMs = 200;
@@ -109,15 +120,23 @@ class Run {
 
   async #ramp(crew: Crew, logins: readonly SignedIn[]): Promise<void> {
     const { progress, signal } = this.#options;
-    const { count, connectPerSecond } = this.#plan.scenario.readers;
+    const { count } = this.#plan.scenario.readers;
     progress.begin("connect", count);
     crew.hold(logins);
-    const deadline = labNow() + (count / connectPerSecond) * 1_000 + rampPatienceMs;
-    while (this.#reading < count && labNow() < deadline && !signal.aborted) {
+    let [reading, lastAt] = [0, labNow()];
+    while (reading < count && labNow() < lastAt + rampPatienceMs && !this.#isHopeless && !signal.aborted) {
       await after(lookEveryMs);
-      progress.at(this.#reading);
+      if (this.#reading !== reading) [reading, lastAt] = [this.#reading, labNow()];
+      progress.at(reading);
     }
-    if (this.#reading < count) this.#happened(`${this.#reading} of ${count} readers had come`);
+    if (reading < count) this.#happened(`${reading} of ${count} readers had come`);
+  }
+
+  /** Everybody was refused for a reason that does not pass. */
+  get #isHopeless(): boolean {
+    const final = Object.entries(this.#timeline.codes("refused")).filter(([code]) => finalCodes.has(code));
+    const refusals = final.reduce((sum, [, times]) => sum + times, 0);
+    return this.#reading === 0 && refusals >= this.#plan.scenario.readers.count;
   }
 
   async #load(crew: Crew): Promise<void> {

@@ -13,7 +13,12 @@ export interface SignInOptions {
 /** Below what a gateway takes from one API key by default, with room for publishing. */
 const perSecond = 400;
 const mostAtOnce = 16;
-const mostTries = 10;
+
+/** Of a call that nobody answers, or that the gateway cannot answer; the last pause is some seconds long. */
+const mostTries = 6;
+
+/** Of one that is refused for its number. */
+const mostRefusals = 100;
 
 /** A session outlives the run by this. */
 const marginSeconds = 900;
@@ -45,8 +50,9 @@ async function openSession(api: BackendApi, body: object): Promise<SignedIn> {
   for (let attempt = 1; ; attempt += 1) {
     const answer = await api.post("/v1/sessions", body);
     if (answer.ok) return checked(answer.body as SignedIn & { token: string | null });
-    if (!answer.isPassing || attempt === mostTries) throw new RefusedByHouse(reasonOf(answer.code));
-    await pause(Math.max(answer.retryAfterMs, 100 * 2 ** attempt));
+    const most = answer.code === "rate_limited" ? mostRefusals : mostTries;
+    if (!answer.isPassing || attempt >= most) throw new RefusedByHouse(reasonOf(answer.code));
+    await pause(Math.max(answer.retryAfterMs, 50 * 2 ** Math.min(attempt, mostTries)));
   }
 }
 

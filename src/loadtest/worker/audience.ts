@@ -95,9 +95,8 @@ export class Audience {
     const deadline = performance.now() + withinMs;
     for (;;) {
       const verdict = this.#verdict(ledger, tops);
-      const isWhole =
-        verdict.lost === verdict.told && verdict.wrongBoards === 0 && this.#reading === this.#members.length;
-      if (isWhole || performance.now() >= deadline) return verdict;
+      const isWhole = verdict.lost === verdict.told && verdict.wrongBoards === 0;
+      if ((isWhole && !this.#members.some(({ isAway }) => isAway)) || performance.now() >= deadline) return verdict;
       await new Promise((resolve) => void setTimeout(resolve, judgeEveryMs));
     }
   }

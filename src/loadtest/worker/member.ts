@@ -59,6 +59,11 @@ export class Member implements ReaderWatch {
     return this.#readySince < Number.POSITIVE_INFINITY;
   }
 
+  /** It read, and is to come back. */
+  get isAway(): boolean {
+    return this.#wasReady && !this.isReading;
+  }
+
   open(reader: Reader): void {
     this.#reader = reader;
     this.#awaySince = labNow();

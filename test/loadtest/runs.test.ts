@@ -1,0 +1,280 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, inject, onTestFinished, test } from "vitest";
+import { runCommandLine } from "../../src/cli/command-line.ts";
+import type { Host } from "../../src/cli/host.ts";
+import type { Report } from "../../src/loadtest/report/report.ts";
+import { startGateway } from "../support/gateway.ts";
+import { eventually } from "../support/world.ts";
+import { loadTest, startLoadTest, startPlainServer } from "./world.ts";
+
+const allKinds = "lean=1,stock=1,tidegate=1";
+const short = ["--duration", "2", "--settle", "5", "--connect-rate", "1000"];
+
+/** Everybody is cut within some seconds, and away long enough to miss something. */
+const cuts = [
+  "--readers",
+  "6",
+  "--clients",
+  "lean,stock",
+  "--channels",
+  "2",
+  "--rate",
+  "100",
+  ...short,
+  "--duration",
+  "6",
+];
+
+describe("a load test of a gateway", () => {
+  test("passes, and its figures add up", async () => {
+    const { url } = await startGateway();
+    const words = ["fan-out", "--url", url, "--readers", "12", "--clients", allKinds, "--rate", "60"];
+
+    const { code, out, report, html } = await loadTest([...words, ...short, "--workers", "2"]);
+
+    expect({ code, out }).toMatchObject({ code: 0, out: expect.stringContaining("fan-out: passed") });
+    const { publications, verdict, latency, timeline, connections, nodes } = report as Report;
+    expect(publications.confirmed).toBeGreaterThan(60);
+    expect(publications).toMatchObject({ published: publications.confirmed, unconfirmed: {} });
+    expect(verdict).toMatchObject({ readings: 12, unread: 0, lost: 0, repeated: 0, reordered: 0, holes: 0 });
+    expect(verdict.owed).toBe(12 * publications.confirmed);
+    expect(verdict.arrived).toBe(verdict.owed);
+    expect(publications.delivered).toBe(verdict.owed);
+    expect(latency.live.count + latency.late.count).toBe(verdict.owed);
+    expect(latency.live.p50).toBeLessThanOrEqual(latency.live.p99);
+    expect(sumOf(timeline.map(({ counts }) => counts["delivered"] ?? 0))).toBe(publications.delivered);
+    expect(sumOf(timeline.map(({ counts }) => counts["published"] ?? 0))).toBe(publications.published);
+    expect(connections).toMatchObject({ reading: 12, lost: {}, refused: {} });
+    expect(nodes[0]).toMatchObject({ connectionsMax: 12 });
+    expect(report?.feed).toEqual({ read: publications.confirmed, wanted: publications.confirmed, ratio: 1 });
+    expect(JSON.stringify(report)).not.toContain("test-key");
+    expect(html).toContain("<h1>fan-out");
+  });
+
+  test("is the same for the same seed: as many publications into the same channels", async () => {
+    const { url } = await startGateway();
+    const words = ["channels", "--url", url, "--readers", "4", "--channels", "8", "--rate", "60", ...short];
+
+    const seeds = [7, 7, 8].map((seed) => loadTest([...words, "--seed", `${seed}`]));
+    const [one, same, other] = (await Promise.all(seeds)).map(({ report }) => [
+      report?.publications.confirmed,
+      report?.verdict.owed,
+    ]);
+
+    expect(same).toEqual(one);
+    expect(other).not.toEqual(one);
+  });
+
+  test("fails where a threshold is missed", async () => {
+    const { url } = await startGateway();
+
+    const { code, out, report } = await loadTest([
+      "fan-out",
+      "--url",
+      url,
+      "--readers",
+      "2",
+      ...short,
+      "--max-p50",
+      "0",
+    ]);
+
+    expect(code).toBe(1);
+    expect(out).toContain("failed        p50Ms is");
+    expect(report?.passed).toBe(false);
+    expect(report?.checks).toContainEqual({ name: "p50Ms", limit: 0, value: report?.latency.live.p50, passed: false });
+  });
+
+  test("fails where nothing can be published", async () => {
+    const { url } = await startGateway({ file: { channels: { quiet: { subscribe: "public" } } } });
+
+    const { code, out } = await loadTest(["fan-out", "--url", url, "--readers", "2", ...short]);
+
+    expect(code).toBe(1);
+    expect(out).toContain("nothing that was published was confirmed: unknown_channel");
+    expect(out).toContain("unread is 2, at most 0");
+  });
+
+  test("follows orders and boards to the end", async () => {
+    const { url } = await startGateway();
+
+    const [orders, boards] = await Promise.all([
+      loadTest(["orders", "--url", url, "--readers", "6", "--rate", "60", ...short]),
+      loadTest(["leaderboard", "--url", url, "--readers", "6", "--rate", "200", ...short]),
+    ]);
+
+    expect(orders.code).toBe(0);
+    expect(orders.report?.verdict.arrived).toBe(orders.report?.publications.confirmed);
+    expect(boards.code).toBe(0);
+    expect(boards.report?.verdict).toMatchObject({ boards: 6, wrongBoards: 0, holes: 0 });
+    expect(boards.report?.latency.live.count).toBeGreaterThan(50);
+  });
+
+  test("cuts every client of every kind, and nobody misses anything", async () => {
+    const { url } = await startGateway();
+
+    const { code, report } = await loadTest([
+      "jitter",
+      "--url",
+      url,
+      ...cuts,
+      "--readers",
+      "12",
+      "--clients",
+      allKinds,
+    ]);
+
+    expect(report?.connections.cut).toBeGreaterThan(1);
+    expect(report?.connections).toMatchObject({ reading: 12 });
+    expect(report?.connections.return.count).toBe(report?.connections.cut);
+    expect(report?.verdict).toMatchObject({ lost: 0, told: 0, repeated: 0, reordered: 0, holes: 0 });
+    expect(code).toBe(0);
+  });
+
+  test("writes its report though it is interrupted", async () => {
+    const { url } = await startGateway();
+    const run = startLoadTest([
+      "fan-out",
+      "--url",
+      url,
+      "--readers",
+      "4",
+      "--duration",
+      "60",
+      "--connect-rate",
+      "1000",
+    ]);
+    await eventually(() => expect(run.said()).toContain("load begins"));
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+
+    run.child.kill("SIGINT");
+    const { code, out, report, html } = await run.ended;
+
+    expect(code).toBe(130);
+    expect(out).toContain("fan-out: interrupted");
+    expect(report).toMatchObject({ wasInterrupted: true, passed: false });
+    expect(report?.verdict.owed).toBeGreaterThan(10);
+    expect(report?.verdict.lost).toBe(0);
+    expect(html).toContain("The run was interrupted");
+  });
+
+  test("shows a page that needs nothing beside itself and believes nothing it is told", async () => {
+    const { url } = await startGateway();
+    const description = "<script>alert(1)</script> <b title='x'>";
+    const file = join(folder(), "mine.json");
+    writeFileSync(file, JSON.stringify({ name: "mine", description, load: { type: "none" } }));
+
+    const { html = "" } = await loadTest([file, "--url", url, "--readers", "2", ...short]);
+
+    expect(html).toContain("<p>&lt;script&gt;alert(1)&lt;/script&gt; &lt;b title=&#39;x&#39;&gt;</p>");
+    expect(html).not.toContain("<script>alert(1)");
+    expect(html.match(/\b(src|href)=|url\(|@import/g)).toBeNull();
+  });
+});
+
+describe("a load test of a plain Socket.IO server", () => {
+  test("passes where nothing goes wrong, and watches the process it is told of", async () => {
+    const { url, pid } = await startPlainServer();
+    const words = ["fan-out", "--target", "plain", "--url", url, "--readers", "8", "--clients", "lean=1,stock=1"];
+
+    const { code, report } = await loadTest([...words, ...short, "--node-pid", `${pid}`]);
+
+    expect(code).toBe(0);
+    expect(report?.verdict.arrived).toBe(8 * (report?.publications.confirmed ?? 0));
+    expect(report?.nodes).toMatchObject([{ name: `pid ${pid}` }]);
+    expect(report?.nodes[0]?.memoryMax).toBeGreaterThan(10_000_000);
+  });
+
+  test("recovers what Socket.IO's own recovery brings back, for clients of either kind", async () => {
+    const { url } = await startPlainServer();
+
+    const { report } = await loadTest(["jitter", "--target", "plain", "--url", url, ...cuts]);
+
+    expect(report?.connections.return.count).toBeGreaterThan(0);
+    expect(report?.latency.late.count).toBeGreaterThan(0);
+    expect(report?.verdict).toMatchObject({ lost: 0, repeated: 0, reordered: 0 });
+  });
+
+  test("finds what such a server loses where it has no recovery", async () => {
+    const { url } = await startPlainServer(inject("redisUrl"));
+
+    const { code, out, report } = await loadTest(["jitter", "--target", "plain", "--url", url, ...cuts]);
+
+    expect(code).toBe(1);
+    expect(out).toContain("failed        lost is");
+    expect(report?.verdict.lost).toBeGreaterThan(10);
+    expect(report?.verdict).toMatchObject({ told: 0, repeated: 0, reordered: 0 });
+    expect(report?.verdict.arrived).toBe((report?.verdict.owed ?? 0) - (report?.verdict.lost ?? 0));
+    expect(report?.verdict.examples[0]).toMatch(/^reader \d+ \((lean|stock)\) news:lab-\w+-\d: \d+ lost/);
+  });
+});
+
+describe("the command line", () => {
+  test.each([
+    ["a scenario that is none", ["fanout"], "is neither a file nor a scenario of the lab"],
+    ["a setting the scenario cannot have", ["fan-out", "--readers", "0"], "fan-out: readers.count: "],
+    ["an option it does not have", ["--reader", "3"], "Did you mean --readers?"],
+    ["a number that is none", ["--duration", "long"], "must be a number"],
+    ["an address that is none", ["--url", "localhost:3000"], "--url: localhost:3000 is not an address"],
+    ["a node to kill that nobody named", ["kill"], "say which with --kill-pid or --kill-command"],
+    ["orders of a plain server", ["orders", "--target", "plain"], "a plain server knows no orders"],
+  ])("refuses %s with exit code 64", async (_, words, complaint) => {
+    const complaints: string[] = [];
+    const unused = () => undefined;
+    const host: Host = {
+      env: {},
+      isTerminal: false,
+      print: unused,
+      complain: (text) => complaints.push(text),
+      onSignal: unused,
+      onStrayError: unused,
+      exit: unused,
+    };
+
+    expect(await runCommandLine(["loadtest", ...words], host)).toBe(64);
+    expect(complaints.join("\n")).toContain(complaint);
+  });
+
+  test("fails in one clear line where nobody answers, or the key is wrong", async () => {
+    const { url } = await startGateway();
+
+    const silent = await loadTest(["fan-out", "--url", "http://127.0.0.1:1"]);
+    const wrong = await loadTest(["fan-out", "--url", url, "--api-key", "another"]);
+
+    expect(silent).toMatchObject({ code: 1, err: "no gateway answers; is it running? (see --url)\n" });
+    expect(wrong).toMatchObject({ code: 1, err: "the gateway does not know this API key (see --api-key)\n" });
+  });
+
+  test("shows the scenarios, and one of them with what the command line changes", async () => {
+    const list = await loadTest(["--list"]);
+    const shown = await loadTest(["jitter", "--show", "--readers", "9", "--max-p99", "50"]);
+
+    expect(list.out).toMatch(/^reconnect-storm +Everybody/m);
+    expect(JSON.parse(shown.out)).toMatchObject({ readers: { count: 9 }, thresholds: { p99Ms: 50 } });
+  });
+
+  test("runs a file, with tokens somebody else made", async () => {
+    const gateway = await startGateway();
+    const place = folder();
+    const tokens = [(await gateway.signIn("ada")).token, (await gateway.signIn("bob")).token];
+    writeFileSync(join(place, "tokens"), `${tokens.join("\n")}\n`);
+    const scenario = { name: "mine", readers: { count: 4 }, load: { type: "publications", perSecond: 20 } };
+    writeFileSync(join(place, "mine.json"), JSON.stringify({ ...scenario, durationSeconds: 2 }));
+
+    const words = [join(place, "mine.json"), "--url", gateway.url, "--token-file", join(place, "tokens")];
+    const { code, report } = await loadTest(words);
+
+    expect(code).toBe(0);
+    expect(report?.verdict).toMatchObject({ readings: 4, unread: 0, lost: 0 });
+  });
+});
+
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), "tidegate-scenario-"));
+  onTestFinished(() => rmSync(made, { recursive: true }));
+  return made;
+}
+
+const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
