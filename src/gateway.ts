@@ -81,6 +81,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   const webhooks = await createWebhooks(config, ground);
   const flow: Flow = createFlow(ground, {
     webhooks,
+    throttling,
     tellUnsubscribed: (subscriber, channel, error) => edge.visits.tellUnsubscribed(subscriber, channel, error),
   });
   const doors = createDoors(config, { ...ground, ...entry, ...flow, revocations });

@@ -87,6 +87,8 @@ export interface ChannelsDeps {
   records?: SubscriptionRecords;
   /** What else the answer to a subscription waits for. */
   settled?: (channel: string) => Promise<void>;
+  /** Rejects with `rate_limited`; undefined where the channel has no limit. Absent: none has. */
+  admit?: (channel: string) => Promise<void> | undefined;
   /** By kind. */
   snapshots: ReadonlyMap<string, TakeSnapshot>;
   /** False while this node may not deliver (`cluster/fence.ts`); `repair` is to be called when it may again. */
@@ -140,9 +142,13 @@ export class Channels {
     this.#followed.close();
   }
 
-  /** Throws `unknown_channel`, `conflict`; store errors as they come. */
+  /** Throws `unknown_channel`, `rate_limited`, `conflict`; store errors as they come. */
   async publish(request: PublishRequest): Promise<Published> {
-    return this.#deps.log.publish(request, this.#deps.kinds.of(request.channel).history);
+    const { history } = this.#deps.kinds.of(request.channel);
+    const admission = this.#deps.admit?.(request.channel);
+    // Where there is no limit nothing is waited for: who publishes first is first on its way.
+    if (admission !== undefined) await admission;
+    return this.#deps.log.publish(request, history);
   }
 
   /** All in one round trip; each has its own outcome, in order. */

@@ -8,12 +8,15 @@ import { createPermissions, type Permissions } from "../channels/permissions.ts"
 import type { Control } from "../cluster/control.ts";
 import type { Config } from "../config.ts";
 import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboards.ts";
+import { kindOf } from "../protocol/names.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { createFanOut } from "../server/fan-out.ts";
 import { createRecovery, type Recovery } from "../server/recovery.ts";
+import { LimitRefusal } from "../server/refusal.ts";
+import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createOrders } from "./backends.ts";
 import { withCachedPages } from "./cached-boards.ts";
@@ -44,10 +47,11 @@ export interface Flow extends ReturnType<typeof createOrders> {
 
 export interface FlowDeps {
   webhooks: Webhooks | undefined;
+  throttling: Throttling;
   tellUnsubscribed: ChannelsDeps["tellUnsubscribed"];
 }
 
-export function createFlow(ground: Ground, { webhooks, tellUnsubscribed }: FlowDeps): Flow {
+export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscribed }: FlowDeps): Flow {
   const { config, store, control } = ground;
   const kinds = createKinds(config.channels);
   const tellStatus = webhooks && webhooks.orderStatus.bind(webhooks);
@@ -55,7 +59,8 @@ export function createFlow(ground: Ground, { webhooks, tellUnsubscribed }: FlowD
   const permissions = createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) });
   const snapshots = new Map<string, TakeSnapshot>();
   const later = { presence: () => presence, recovery: () => recovery };
-  const channels = createChannels(ground, { kinds, permissions, snapshots, tellUnsubscribed, ...later });
+  const admit = admissionOf(config, throttling);
+  const channels = createChannels(ground, { kinds, permissions, snapshots, tellUnsubscribed, admit, ...later });
   control.fence.onReopened(() => channels.repair());
   const presence: Presence = createNodePresence(config, { ...ground, kinds, permissions, channels: () => channels });
   const recovery: Recovery = createNodeRecovery(ground, channels);
@@ -71,7 +76,18 @@ export function createFlow(ground: Ground, { webhooks, tellUnsubscribed }: FlowD
   return { kinds, channels, presence, recovery, orders, deadLetters, leaderboards, boards, cache };
 }
 
-interface ChannelParts extends Pick<ChannelsDeps, "kinds" | "snapshots" | "tellUnsubscribed"> {
+/** Publications of the kinds that have a limit, each channel by itself. */
+function admissionOf({ limits }: Config, throttling: Throttling): NonNullable<ChannelsDeps["admit"]> {
+  const limited = new Set(Object.keys(limits.publications ?? {}));
+
+  async function admit(kind: string, channel: string): Promise<void> {
+    const decision = await throttling.publication(kind, channel);
+    if (!decision.allowed) throw new LimitRefusal("publications", decision);
+  }
+  return (channel) => (limited.has(kindOf(channel)) ? admit(kindOf(channel), channel) : undefined);
+}
+
+interface ChannelParts extends Pick<ChannelsDeps, "kinds" | "snapshots" | "tellUnsubscribed" | "admit"> {
   permissions: Permissions;
   presence: () => Presence;
   recovery: () => Recovery;

@@ -13,3 +13,16 @@ export function refusalOf(error: unknown): GatewayError {
   if (isOutage(error)) return new GatewayError("unavailable", undefined, { retryAfterMs: outageRetryMs, cause: error });
   return new GatewayError("internal", undefined, { cause: error });
 }
+
+/** `rate_limited`, by name of the limit that was met: metrics tell them apart. */
+export class LimitRefusal extends GatewayError {
+  readonly limiter: string;
+
+  constructor(limiter: string, { retryAfterMs }: { readonly retryAfterMs: number }, message?: string) {
+    super("rate_limited", message, Number.isFinite(retryAfterMs) ? { retryAfterMs } : {});
+    this.limiter = limiter;
+  }
+}
+
+/** Empty where no limit refused. */
+export const limiterOf = (refusal: GatewayError): string => (refusal instanceof LimitRefusal ? refusal.limiter : "");

@@ -10,7 +10,7 @@ import { idempotencyKeyOf } from "./idempotency-key.ts";
 import { sendJson, sendJsonText, sendNotModified, sendProblem, type Fields } from "./problem.ts";
 import { queryOf } from "./query.ts";
 import { overLimit, rateLimitFields, type LimitHttp } from "./rate-limit.ts";
-import { refusalOf } from "../refusal.ts";
+import { limiterOf, refusalOf } from "../refusal.ts";
 import { discardRest, readJson } from "./request-body.ts";
 import type { RequestRecord, WatchRequest } from "./request-watch.ts";
 import { targetOf, type RequestTarget } from "./request-target.ts";
@@ -63,7 +63,7 @@ async function serve(deps: BackendApiDeps, exchange: Exchange): Promise<void> {
     record.caller = apiKey;
     const allowance = await deps.limit?.(apiKey);
     if (allowance !== undefined) fields = rateLimitFields(allowance);
-    if (allowance?.allowed === false) return refuse(deps, exchange, overLimit(allowance), fields, "http");
+    if (allowance?.allowed === false) return refuse(deps, exchange, overLimit(allowance), fields);
     const route = routeFor(endpoint, request.method ?? "");
     answer(exchange, route, await route.handle(await inputOf(deps, exchange, route, apiKey)), fields);
   } catch (error) {
@@ -83,10 +83,10 @@ function answer({ request, response }: Exchange, route: Route, given: RouteAnswe
   else sendJsonText(response, status, text, kept);
 }
 
-function refuse(deps: BackendApiDeps, exchange: Exchange, error: GatewayError, fields: Fields, limiter = ""): void {
+function refuse(deps: BackendApiDeps, exchange: Exchange, error: GatewayError, fields: Fields): void {
   const { request, response, record } = exchange;
   record.code = error.code;
-  deps.metrics.refusals.inc({ code: error.code, limiter });
+  deps.metrics.refusals.inc({ code: error.code, limiter: limiterOf(error) });
   if (error.code === "internal") deps.log.error({ err: error.cause, route: record.route }, "request failed");
   sendProblem(response, error, fields);
   discardRest(request);

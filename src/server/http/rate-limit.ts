@@ -1,4 +1,5 @@
-import { GatewayError } from "../../protocol/errors.ts";
+import type { GatewayError } from "../../protocol/errors.ts";
+import { LimitRefusal } from "../refusal.ts";
 import { seconds, type Fields } from "./problem.ts";
 
 /** What a limiter says of one request. */
@@ -27,5 +28,5 @@ export function rateLimitFields({ limit, remaining, windowSeconds, resetMs }: Ht
 }
 
 export function overLimit({ retryAfterMs }: HttpAllowance): GatewayError {
-  return new GatewayError("rate_limited", undefined, { retryAfterMs: Math.max(Math.ceil(retryAfterMs), 1) });
+  return new LimitRefusal("http", { retryAfterMs: Math.max(Math.ceil(retryAfterMs), 1) });
 }

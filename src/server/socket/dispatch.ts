@@ -3,12 +3,12 @@ import { parseWith, wrong } from "../../protocol/parse-with.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import type { ClientHandler } from "../client-handler.ts";
 import type { Connection } from "../connection.ts";
-import { refusalOf } from "../refusal.ts";
+import { limiterOf, LimitRefusal, refusalOf } from "../refusal.ts";
 import type { Failures } from "./failures.ts";
 import { Lanes } from "./lanes.ts";
 import { refused } from "./parser.ts";
 import { Unfinished } from "./unfinished.ts";
-import { limiterOf, LimitRefusal, type Verdict } from "./verdict.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** Counts one message of a connection. `event` is one of the handlers', or `invalid` for what none of them takes. */
 export type Throttle = (connection: Connection, event: string) => Verdict | Promise<Verdict>;

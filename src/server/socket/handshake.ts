@@ -5,10 +5,10 @@ import type { Identity } from "../../auth/identity.ts";
 import { GatewayError, type ErrorCode } from "../../protocol/errors.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import type { ClientAddress } from "../client-address.ts";
-import { refusalOf } from "../refusal.ts";
+import { limiterOf, LimitRefusal, refusalOf } from "../refusal.ts";
 import type { Failures } from "./failures.ts";
 import { refused } from "./parser.ts";
-import { limiterOf, LimitRefusal, type Verdict } from "./verdict.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** `token` is whatever a stranger sent in its place. Throws a GatewayError where it does not let them in. */
 export type Authenticate = (token: unknown, client: { userAgent: string | undefined }) => Promise<Identity>;
