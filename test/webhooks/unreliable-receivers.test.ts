@@ -87,5 +87,24 @@ test("a receiver that hangs holds up no other receiver", async () => {
   expect(slow.taken()).toHaveLength(0);
 });
 
+test("a node that stops lets go of what hangs, and another delivers it; that is not counted as a try", async () => {
+  const receiver = await startHookReceiver(() => "hung");
+  const prefix = freshPrefix();
+  const endpoints = [eager(receiver.url, { timeoutMs: 60_000, tries: 1 })];
+  const leaving = await startWebhooksNode({ prefix, endpoints });
+  await leaving.webhooks.orderStatus(status("o-1", 1));
+  await eventually(() => expect(receiver.deliveries).toHaveLength(1));
+  receiver.behave(() => "taken");
+
+  const begun = performance.now();
+  await leaving.stop();
+  const stopMs = performance.now() - begun;
+  const living = await startWebhooksNode({ prefix, endpoints });
+
+  await eventually(() => expect(receiver.taken()).toHaveLength(1));
+  expect(stopMs).toBeLessThan(3_000);
+  expect(await living.letters.count()).toBe(0);
+});
+
 const shareOf = (deliveries: readonly Delivery[], outcome: Delivery["outcome"]): number =>
   deliveries.filter((delivery) => delivery.outcome === outcome).length / deliveries.length;
