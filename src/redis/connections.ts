@@ -58,7 +58,7 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
     const known = open.get(role);
     if (known !== undefined) return known;
     const client = connect(address, roleOptions(role, nodeId));
-    if (metrics !== undefined) instrument(client, role, metrics);
+    instrument(client, role, { metrics, timeoutMs: patientRoles.has(role) ? undefined : commandTimeoutMs });
     client.on("error", (error: Error) => warn({ role, reason: error.message }, "redis connection error"));
     client.on("end", () => isClosed || comeBack(client));
     open.set(role, client);
@@ -92,6 +92,9 @@ const patientRoles: ReadonlySet<RedisRole> = new Set([
   "webhooks",
 ]);
 
+/** Milliseconds after which a command of an impatient role is given up. */
+const commandTimeoutMs = 2_000;
+
 /** Options of every topology; `replyMapping` belongs to RESP3, which is not used. */
 type ConnectionOptions = Omit<
   RedisOptions,
@@ -104,7 +107,7 @@ export const reconnectDelayMs = (attempt: number): number =>
 
 function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
   const isPatient = patientRoles.has(role);
-  const options: ConnectionOptions = {
+  return {
     connectionName: `tidegate:${role}:${nodeId.replaceAll(/[^\w.-]/g, "_")}`.slice(0, 128),
     protocol: 2,
     noDelay: true,
@@ -120,8 +123,6 @@ function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
     enableAutoPipelining: role === "commands",
     retryStrategy: reconnectDelayMs,
   };
-  if (!isPatient) options.commandTimeout = 2_000;
-  return options;
 }
 
 function connect(address: RedisAddress, options: ConnectionOptions): RedisClient {

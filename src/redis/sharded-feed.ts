@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { sleep, type Clock } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { RedisClient } from "./connections.ts";
 import { createShards, type Shards } from "./shards.ts";
 import { slotOf } from "./slots.ts";
@@ -83,7 +83,8 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
   async follow(key: string, onMessage: (message: Buffer) => void): Promise<void> {
     const slot = slotOf(key);
     const shard = this.#shards.of(slot);
-    if (shard !== undefined) await within(followTimeoutMs, this.#begun.get(shard), this.#clock);
+    if (shard !== undefined && shard.status !== "ready")
+      await within(followTimeoutMs, this.#begun.get(shard), this.#clock);
     if (shard?.status !== "ready") throw new Error("Connection is closed.");
     this.#followed.set(key, { slot, onMessage, shard });
     await within(followTimeoutMs, shard.ssubscribe(key), this.#clock);
@@ -159,10 +160,11 @@ function letGo(shard: Redis, key: string): void {
   if (shard.status === "ready") shard.sunsubscribe(key).catch(() => undefined);
 }
 
-async function within(timeoutMs: number, confirmed: Promise<unknown> | undefined, clock: Clock): Promise<void> {
-  const done = new AbortController();
-  const timeout = sleep(clock, timeoutMs, done.signal).then(() => {
-    if (!done.signal.aborted) throw new Error("Command timed out");
+function within(timeoutMs: number, confirmed: Promise<unknown> | undefined, clock: Clock): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(timeoutMs, () => reject(new Error("Command timed out")));
+    Promise.resolve(confirmed)
+      .then(() => resolve(), reject)
+      .finally(cancel);
   });
-  await Promise.race([confirmed, timeout]).finally(() => done.abort());
 }

@@ -1,0 +1,70 @@
+import { Command } from "ioredis";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { Deadlines } from "../../src/redis/deadlines.ts";
+import { startRedisProcess } from "../support/redis-process.ts";
+import { createRedisConnections } from "../../src/redis/connections.ts";
+import { quietLog } from "../support/world.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+/** A command on its way, and how it ended. */
+function send(deadlines: Deadlines) {
+  const command = new Command("ping");
+  const { leaving } = deadlines;
+  leaving.add(command);
+  const sent = { command, leaving, error: undefined as Error | undefined };
+  command.promise.catch((error: Error) => (sent.error = error));
+  return sent;
+}
+
+it("gives up what is not answered, a tenth of a second late at most, and nothing else", async () => {
+  const deadlines = new Deadlines(2_000);
+  const first = send(deadlines);
+  const answered = send(deadlines);
+  answered.leaving.delete(answered.command);
+  await vi.advanceTimersByTimeAsync(150);
+  const later = send(deadlines);
+
+  await vi.advanceTimersByTimeAsync(1_849);
+  const before = first.error;
+  await vi.advanceTimersByTimeAsync(101);
+
+  expect(before).toBeUndefined();
+  expect(first.error?.message).toBe("Command timed out");
+  expect([answered.error, later.error]).toEqual([undefined, undefined]);
+  await vi.advanceTimersByTimeAsync(200);
+  expect(later.error?.message).toBe("Command timed out");
+});
+
+it("shares timers between all that leave within a tenth of a second, and keeps none when idle", async () => {
+  const deadlines = new Deadlines(2_000);
+  for (let n = 0; n < 1_000; n++) send(deadlines);
+  const busy = vi.getTimerCount();
+
+  await vi.advanceTimersByTimeAsync(3_000);
+
+  expect(busy).toBe(2);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it("does so on a store that hangs", { timeout: 20_000 }, async () => {
+  vi.useRealTimers();
+  const store = await startRedisProcess();
+  const redis = createRedisConnections({ address: { topology: "single", url: store.url }, nodeId: "a", log: quietLog });
+  try {
+    await redis.ready(5_000);
+    const commands = redis.connection("commands");
+    store.freeze();
+    const begun = performance.now();
+
+    await expect(Promise.all([commands.get("a"), commands.get("b")])).rejects.toThrow("Command timed out");
+
+    expect(performance.now() - begun).toBeLessThan(2_500);
+    store.thaw();
+    await expect(commands.get("a")).resolves.toBeNull();
+  } finally {
+    await redis.close();
+    await store.stop();
+  }
+});
