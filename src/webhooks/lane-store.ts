@@ -14,8 +14,11 @@ import { loadScript, type ScriptReply } from "../redis/scripts.ts";
  * falls due (`claim`) and another does.
  */
 export interface LaneStore {
-  /** A message that came before is not taken in again, for a day. */
-  announce(about: About, message: Message, endpoints: readonly string[], isRepeat?: boolean): Promise<Taken[]>;
+  /**
+   * `entity` is what the message is about: `order:o-17`, `session:…`, `channel:chat:7`. One that came before is not taken
+   * in again for a day, unless it is said to be a repeat.
+   */
+  announce(entity: string, message: Message, endpoints: readonly string[], isRepeat?: boolean): Promise<Taken[]>;
   head(endpoint: string, entity: string): Promise<Message | undefined>;
   /** It was delivered. Resolves to the id of the next. */
   done(endpoint: string, entity: string, id: string): Promise<string | undefined>;
@@ -35,11 +38,6 @@ export interface Message {
   type: WebhookEvent;
   /** JSON, as it is sent. */
   body: string;
-}
-
-export interface About {
-  /** `order:o-17`, `session:…`, `channel:chat:7`. */
-  entity: string;
 }
 
 /** What became of a message at one endpoint; see `enqueue.lua`. */
@@ -109,7 +107,7 @@ export function createLaneStore(
   }
 
   return {
-    async announce({ entity }, { id, type, body }, endpoints, isRepeat = false) {
+    async announce(entity, { id, type, body }, endpoints, isRepeat = false) {
       const reply = await announceScript.run(
         [keys.webhookTaken(id), keys.deadWebhooks(), ...laneKeys(keys, endpoints, entity)],
         [isRepeat ? 0 : takenSeconds, entity, id, type, body, ...limitsOf(options), ...endpoints],

@@ -56,7 +56,7 @@ export function createWebhookLetterStore({
 
 async function announceAgain(lanes: LaneStore, command: string): Promise<void> {
   const { endpoint, entity, message } = JSON.parse(command) as Record<"endpoint" | "entity" | "message", string>;
-  await lanes.announce({ entity }, parseMessage(message), [endpoint], true);
+  await lanes.announce(entity, parseMessage(message), [endpoint], true);
 }
 
 function toLetter([id, flat]: [id: string, fields: string[]]): WebhookLetter {

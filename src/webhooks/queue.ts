@@ -70,6 +70,7 @@ class BullQueue implements DeliveryQueue {
 
   constructor(deps: QueueDeps, endpoint: Endpoint) {
     const { connection, prefix } = deps;
+    // Its look at the version of Redis is needed: without, the library takes it for an old one and waits in whole seconds.
     const common = { connection, prefix };
     this.endpoint = endpoint;
     this.#deps = deps;

@@ -108,7 +108,7 @@ export class Webhooks implements Service {
     if (wanting.length === 0) return;
     const entity = `order:${orderId}`;
     const message = createMessage("order.status", JSON.stringify(data), idOf(key), this.#deps.clock.now());
-    this.#deliveries.taken(entity, message, await this.#lanes.announce({ entity }, message, wanting));
+    this.#deliveries.taken(entity, message, await this.#lanes.announce(entity, message, wanting));
   }
 
   /** Resolves when it is known that the node is gone; told by every node that finds out. */
