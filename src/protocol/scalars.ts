@@ -12,7 +12,6 @@ export const eventName = name;
 export const userId = name;
 export const sessionId = name;
 export const memberName = name;
-export const orderId = name;
 export const idempotencyKey = name;
 
 /** Any JSON value; size, depth and form were checked at the gate before a schema saw it. */
