@@ -12,7 +12,6 @@ import { createOrderHandlers } from "../server/handlers/orders.ts";
 import { createPresenceHandlers } from "../server/handlers/presence.ts";
 import { createSessionHandlers } from "../server/handlers/sessions.ts";
 import { createHttpServer, type HttpServer } from "../server/http/http-server.ts";
-import type { LimitHttp } from "../server/http/rate-limit.ts";
 import { createReadiness } from "../server/http/readiness.ts";
 import type { NodeRevocations } from "../server/revocations.ts";
 import type { Route } from "../server/route.ts";
@@ -33,6 +32,7 @@ import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createChecks } from "./checks.ts";
 import { createDemoLogin, type Entry } from "./entry.ts";
 import type { Flow, Ground } from "./flow.ts";
+import { createHttpLimit } from "./http-limit.ts";
 import { toldOf } from "./webhooks.ts";
 
 /** What the edge stands between: the network, and all that a node does. */
@@ -81,7 +81,7 @@ function createHttp(ground: Ground, parts: EdgeParts): HttpServer {
       ...ground,
       routes: routesOf(ground, parts),
       apiKeys: config.apiKeys,
-      limit: limitOf(ground, parts),
+      limit: createHttpLimit({ ...parts, fence: control.fence, clock }, config.limits.http),
       readiness: createReadiness({ checks, clock }),
       demo: { directory: demoFolder, login: createDemoLogin(config, parts.entry) },
     },
@@ -104,14 +104,6 @@ function routesOf({ config, metrics }: Ground, { entry, revocations, flow, doors
     ...createOrderRoutes({ publisher: doors.publisher, orders }),
     ...onceByKey,
   ];
-}
-
-function limitOf({ config, clock }: Ground, { throttling }: EdgeParts): LimitHttp {
-  const { requests: limit, windowSeconds } = config.limits.http;
-  return async (apiKey) => {
-    const decision = await throttling.http(apiKey);
-    return { ...decision, limit, windowSeconds, resetMs: decision.resetAt - clock.now() };
-  };
 }
 
 function createSockets(ground: Ground, parts: EdgeParts, { visits, http }: Omit<Edge, "sockets">): SocketServer {

@@ -43,11 +43,18 @@ describe.each(seeds)("Redis away, and back with what it had (seed %i)", (seed) =
     expectNobodyLeft(cluster(), outcome);
   });
 
-  test("hanging", async () => {
+  test("hanging: once that is known, writes are refused at once", async () => {
     const outcome = await underLoad(cluster(), { seed }, async () => {
       const redis = await cluster().store.primary();
       redis.freeze();
-      await pause(lasting(15_000, 4_000));
+      await untilUnready(cluster());
+      const asked = Date.now();
+      const { status } = await cluster()
+        .node(0)
+        .call("POST", "/v1/publish", { channel: "lab:0", event: "e", data: {} });
+      // Time-outs would take 6 s.
+      expect({ status, isQuick: Date.now() - asked < 2_000 }).toEqual({ status: 503, isQuick: true });
+      await pause(lasting(15_000, 2_000));
       redis.thaw();
     });
 

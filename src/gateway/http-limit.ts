@@ -1,0 +1,32 @@
+import type { Fence } from "../cluster/fence.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { LimitHttp } from "../server/http/rate-limit.ts";
+import type { Throttling } from "../throttling/throttling.ts";
+
+export interface HttpLimitDeps {
+  throttling: Pick<Throttling, "http">;
+  fence: Fence;
+  clock: Clock;
+}
+
+const retryAfterMs = 1_000;
+
+/**
+ * Whether a backend's request may be made now.
+ *
+ * Where the store has not answered for as long as a lease lasts, requests are refused at once: each would wait through
+ * several time-outs, 7 s in all, and hold its place until then. The heartbeat asks twice a second and so finds out when
+ * it is back. This is a circuit breaker whose probe there is anyway; one of its own would be a second opinion on
+ * whether the store is away.
+ */
+export function createHttpLimit(
+  { throttling, fence, clock }: HttpLimitDeps,
+  { requests, windowSeconds }: { requests: number; windowSeconds: number },
+): LimitHttp {
+  return async (apiKey) => {
+    if (!fence.isOpen) throw new GatewayError("unavailable", undefined, { retryAfterMs });
+    const decision = await throttling.http(apiKey);
+    return { ...decision, limit: requests, windowSeconds, resetMs: decision.resetAt - clock.now() };
+  };
+}
