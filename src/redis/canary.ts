@@ -131,7 +131,9 @@ class Voice {
         this.#timeouts = 0;
       },
       (error: unknown) => {
-        if (isTimeout(error) && ++this.#timeouts >= mostMisses) this.#giveUpCommands();
+        // Connected, and not greeted: that connection waits for ever as well.
+        const isUnanswered = isTimeout(error) || this.#deps.commands.status === "connect";
+        if (isUnanswered && ++this.#timeouts >= mostMisses) this.#giveUpCommands();
       },
     );
   }

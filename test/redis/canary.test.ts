@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { Canary } from "../../src/redis/canary.ts";
 import { createRedisConnections, type RedisAddress, type RedisConnections } from "../../src/redis/connections.ts";
@@ -7,6 +9,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { owned } from "../support/owned.ts";
 import { startRedisProcess } from "../support/redis-process.ts";
 import { startStore } from "../support/store-lab.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { eventually, freshPrefix, quietLog } from "../support/world.ts";
 
 function connect(address: RedisAddress): RedisConnections {
@@ -37,7 +40,8 @@ async function startCanary(singing: RedisAddress, listening: RedisAddress = sing
 
 const silenced = async () => {
   const store = owned(await startStore("single", { hasLine: true }));
-  return { line: store.line!, direct: single(store.servers[0]!.port), overLine: store.address };
+  const redis = store.servers[0]!;
+  return { redis, line: store.line!, direct: single(redis.port), overLine: store.address };
 };
 
 test("is heard at once where all is well, and nothing is done about it", async () => {
@@ -75,6 +79,30 @@ test("commands that Redis no longer answers get another connection", async () =>
 
   await eventually(() => expect(canary.isHeard).toBe(true));
 });
+
+test.each(["commands", "subscriber"])(
+  "a connection for %s that is accepted and never greeted is given up",
+  async (role) => {
+    const { direct, redis } = await silenced();
+    const deaf = createServer().listen(0, "127.0.0.1");
+    await once(deaf, "listening");
+    onTestFinished(() => void deaf.close());
+    let isDeaf = false;
+    const line = owned(await startTcpProxy({ targets: () => [isDeaf ? (deaf.address() as AddressInfo) : redis] }));
+    const overLine = single(line.port);
+    const { canary, counts } = await (role === "commands"
+      ? startCanary(overLine, direct)
+      : startCanary(direct, overLine));
+    await eventually(() => expect(canary.isHeard).toBe(true));
+
+    isDeaf = true;
+    line.reset();
+    await eventually(() => expect(counts.reconnects).toBeGreaterThan(0));
+    isDeaf = false;
+
+    await eventually(() => expect(canary.isHeard).toBe(true));
+  },
+);
 
 test("a subscriber at a Redis that nobody publishes to is never taken for a good one", async () => {
   const { direct } = await silenced();
