@@ -38,10 +38,26 @@ export interface LeaseTerms {
  */
 const grace = 2_000_000;
 
-/** The buckets over all nodes; see `lease.lua`. */
+/** The buckets over all nodes; see `lease.lua`. What is asked in one moment goes in one call, where the store allows it. */
 export interface LeaseStore {
-  lease(account: { subject: string; id: number }, request: LeaseRequest): Promise<LeaseGrant>;
+  lease(account: LeaseHolder, request: LeaseRequest): Promise<LeaseGrant>;
 }
+
+export interface LeaseHolder {
+  readonly subject: string;
+  /** Unique in this process. */
+  readonly id: number;
+}
+
+interface Asked {
+  readonly account: LeaseHolder;
+  readonly request: LeaseRequest;
+  readonly resolve: (grant: LeaseGrant) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Buckets in one call: enough to share its cost, few enough that the store is never busy with one for a millisecond. */
+const mostTogether = 64;
 
 /** `holder` names this process, not the node: one that starts again holds nothing of what the one before it held. */
 export function createLeaseStore(
@@ -50,12 +66,43 @@ export function createLeaseStore(
   { rule, share, life }: LeaseTerms,
 ): LeaseStore {
   const script = loadScript(commands, new URL("./lease.lua", import.meta.url));
-  const terms = [rule.capacity * micro, rule.refillPerSecond, life + grace];
-  return {
-    async lease({ subject, id }, { keeps, returns, need, wish, spends }) {
-      const args = [...terms, `${holder}.${id}`, keeps, returns, need, wish, share, spends];
-      const [granted, left] = (await script.run([keys.limiter(limiter, subject)], args)) as [number, number];
-      return { granted, left };
-    },
+  const terms = [rule.capacity * micro, rule.refillPerSecond, life + grace, share];
+  // On Cluster buckets live in different slots, and a script may touch only one.
+  const most = commands.isCluster ? 1 : mostTogether;
+  let asked: Asked[] = [];
+
+  function askAll(): void {
+    const all = asked;
+    asked = [];
+    for (let from = 0; from < all.length; from += most) void ask(all.slice(from, from + most));
+  }
+
+  async function ask(batch: readonly Asked[]): Promise<void> {
+    try {
+      const buckets = batch.map(({ account }) => keys.limiter(limiter, account.subject));
+      const reply = await script.run(buckets, [...terms, ...batch.flatMap(argsOf)]);
+      answer(batch, reply as number[]);
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+
+  const argsOf = ({ account, request }: Asked): (string | number)[] => {
+    const { keeps, returns, need, wish, spends } = request;
+    return [`${holder}.${account.id}`, keeps, returns, need, wish, spends];
   };
+
+  return {
+    lease: (account, request) =>
+      new Promise((resolve, reject) => {
+        if (asked.length === 0) queueMicrotask(askAll);
+        asked.push({ account, request, resolve, reject });
+      }),
+  };
+}
+
+function answer(batch: readonly Asked[], reply: readonly number[]): void {
+  for (const [index, { resolve }] of batch.entries()) {
+    resolve({ granted: reply[2 * index] ?? 0, left: reply[2 * index + 1] ?? 0 });
+  }
 }
