@@ -1,7 +1,8 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createKeys } from "../../src/redis/keys.ts";
 import type { Cluster } from "../support/cluster.ts";
 import { connectClient, told, type Client } from "../support/gateway.ts";
+import { clientsOn, readersOn, subscribe } from "../support/node-clients.ts";
 import { topologies } from "../support/store-lab.ts";
 import { useCluster } from "../support/use-cluster.ts";
 import { eventually } from "../support/world.ts";
@@ -12,7 +13,7 @@ describe.each(topologies)("three nodes on %s", (topology) => {
   const cluster = useCluster({ topology });
 
   test("bring what is published on any of them to the readers on all of them, in one order", async () => {
-    const readers = await readersOn(cluster(), "lab:order");
+    const readers = await readersOn(cluster().nodes, "lab:order");
 
     const published = range(1, 60).map((n) => publish(cluster(), n % 3, "lab:order", { n }));
     const answers = await Promise.all(published);
@@ -24,30 +25,19 @@ describe.each(topologies)("three nodes on %s", (topology) => {
   });
 
   test("take a reader up again on another node, where it stood", async () => {
-    const [first, second] = await readersOn(cluster(), "lab:recover");
+    const [first, second] = await readersOn(cluster().nodes, "lab:recover");
     const { epoch } = await publish(cluster(), 0, "lab:recover", { n: 1 });
     await eventually(() => expect(offsetsTold(first!)).toEqual([1]));
     first!.disconnect();
     for (const n of range(2, 20)) await publish(cluster(), n % 3, "lab:recover", { n });
 
     const since = { epoch, offset: 1 };
-    const answer = await second!.emitWithAck("subscribe", { channel: "lab:recover", since });
+    const answer = await subscribe(second!, "lab:recover", since);
     await publish(cluster(), 2, "lab:recover", { n: 21 });
 
     expect(answer).toMatchObject({ ok: true, recovered: true });
     expect(answer.publications.map(({ offset }: { offset: number }) => offset)).toEqual(range(2, 20));
     await eventually(() => expect(offsetsTold(second!).at(-1)).toBe(21));
-  });
-
-  test("bring what the feed lost, although nothing follows it", async () => {
-    const readers = await readersOn(cluster(), "lab:quiet");
-    await publish(cluster(), 0, "lab:quiet", { n: 1 });
-    await eventually(() => readers.forEach((reader) => expect(offsetsTold(reader)).toEqual([1])));
-
-    const killed = cluster().store.servers.map((server) => server.ask("CLIENT", "KILL", "TYPE", "pubsub"));
-    await Promise.all([...killed, publish(cluster(), 1, "lab:quiet", { n: 2 })]);
-
-    await eventually(() => readers.forEach((reader) => expect(offsetsTold(reader)).toEqual([1, 2])), 5_000);
   });
 
   test("keep one publication where it is sent to all of them at once", async () => {
@@ -98,8 +88,8 @@ describe.each(topologies)("three nodes on %s", (topology) => {
   });
 
   test("show one leaderboard, whose diffs add up to its top", async () => {
-    const [reader] = await clientsOn(cluster(), "board");
-    const snapshot = (await reader!.emitWithAck("subscribe", { channel: "leaderboard:race" })).snapshot;
+    const [reader] = await clientsOn(cluster().nodes, "board");
+    const snapshot = (await subscribe(reader!, "leaderboard:race")).snapshot;
     expect(snapshot.entries).toEqual([]);
 
     for (const n of range(1, 15)) {
@@ -113,7 +103,7 @@ describe.each(topologies)("three nodes on %s", (topology) => {
   });
 
   test("count one user's messages over all of them", async () => {
-    const clients = await clientsOn(cluster(), "hasty", "same-user");
+    const clients = await clientsOn(cluster().nodes, "hasty", "same-user");
     const asked = range(1, 60).map((n) => clients[n % 3]!.emitWithAck("history", { channel: "lab:order", limit: 1 }));
 
     const refused = (await Promise.all(asked)).filter(({ ok }) => !ok);
@@ -124,10 +114,10 @@ describe.each(topologies)("three nodes on %s", (topology) => {
   });
 
   test("follow an order whose events come through different nodes and doors", async () => {
-    const [reader] = await clientsOn(cluster(), "customer");
+    const [reader] = await clientsOn(cluster().nodes, "customer");
     const order = { orderId: "o-1", parties: { customer: "customer-0" } };
     expect((await cluster().node(1).call("POST", "/v1/orders", order)).status).toBe(201);
-    expect(await reader!.emitWithAck("subscribe", { channel: "order:o-1" })).toMatchObject({ ok: true });
+    await subscribe(reader!, "order:o-1");
 
     await cluster().node(2).call("POST", "/v1/orders/o-1/events", { status: "confirmed", sequence: 1 });
     const command = JSON.stringify({ type: "order.event", orderId: "o-1", status: "cancelled", sequence: 2 });
@@ -140,7 +130,7 @@ describe.each(topologies)("three nodes on %s", (topology) => {
   });
 
   test("agree on who is in a channel", async () => {
-    const clients = await readersOn(cluster(), "chat:hall");
+    const clients = await readersOn(cluster().nodes, "chat:hall");
 
     await eventually(async () => {
       for (const client of clients) {
@@ -149,25 +139,18 @@ describe.each(topologies)("three nodes on %s", (topology) => {
       }
     });
   });
+
+  test("bring what the feed lost, although nothing follows it", async () => {
+    const readers = await readersOn(cluster().nodes, "lab:quiet");
+    await publish(cluster(), 0, "lab:quiet", { n: 1 });
+    await eventually(() => readers.forEach((reader) => expect(offsetsTold(reader)).toEqual([1])));
+
+    const killed = cluster().store.servers.map((server) => server.ask("CLIENT", "KILL", "TYPE", "pubsub"));
+    await Promise.all([...killed, publish(cluster(), 1, "lab:quiet", { n: 2 })]);
+
+    await eventually(() => readers.forEach((reader) => expect(offsetsTold(reader)).toEqual([1, 2])), 5_000);
+  });
 });
-
-/** A client on each node, of different users or all of one. */
-async function clientsOn({ nodes }: Cluster, name: string, user?: string): Promise<Client[]> {
-  return Promise.all(
-    nodes.map(async (node, index) => {
-      const { token } = await node.signIn(user ?? `${name}-${index}`);
-      const client = await connectClient(node.url, token);
-      onTestFinished(() => void client.disconnect());
-      return client;
-    }),
-  );
-}
-
-async function readersOn(cluster: Cluster, channel: string): Promise<Client[]> {
-  const clients = await clientsOn(cluster, channel.replace(":", "-"));
-  await Promise.all(clients.map((client) => client.emitWithAck("subscribe", { channel })));
-  return clients;
-}
 
 async function publish(cluster: Cluster, index: number, channel: string, data: object) {
   const { status, body } = await cluster.node(index).call("POST", "/v1/publish", { channel, event: "e", data });
