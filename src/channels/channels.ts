@@ -101,6 +101,14 @@ export interface ChannelsDeps {
   onWatched: (channelCount: number) => void;
 }
 
+/** What is known of where a subscription begins. */
+interface Standing {
+  /** Where the subscriber says it stopped. */
+  since: Position | undefined;
+  /** Where the channel stands, where that was read a moment ago. */
+  present: Position | undefined;
+}
+
 /** Milliseconds until a repair that failed for want of the store is tried again. */
 const repairAgainMs = 500;
 
@@ -205,10 +213,14 @@ export class Channels {
     const claim = this.#subscriptions.claim(subscriber, channel);
     this.#holds.begin(subscriber);
     try {
+      const isFirst = this.#followed.get(channel) === undefined;
       const followed = await this.#followed.joined(channel);
       this.#subscriptions.check(subscriber, channel, claim);
       followed.enter(subscriber);
-      const [subscription] = await Promise.all([this.#answer(channel, userId, since), this.#deps.settled?.(channel)]);
+      // What was read for the first to come is as new as what it would be to read it again.
+      const present = isFirst ? followed.position : undefined;
+      const answer = this.#answer(channel, userId, { since, present });
+      const [subscription] = await Promise.all([answer, this.#deps.settled?.(channel)]);
       const { epoch, offset } = subscription;
       await this.#deps.records?.keep(subscriber, channel, { epoch, offset });
       this.#subscriptions.check(subscriber, channel, claim);
@@ -308,7 +320,7 @@ export class Channels {
     followed.enter(subscriber);
   }
 
-  async #answer(channel: string, userId: string, since: Position | undefined): Promise<Subscription> {
+  async #answer(channel: string, userId: string, { since, present }: Standing): Promise<Subscription> {
     const takeSnapshot = this.#deps.snapshots.get(kindOf(channel));
     const { history } = this.#deps.kinds.of(channel);
     if (since !== undefined) {
@@ -316,7 +328,8 @@ export class Channels {
       if (recovered.recovered || takeSnapshot === undefined) return recovered;
     }
     if (takeSnapshot !== undefined) return withSnapshot(channel, await takeSnapshot(channel, userId));
-    return toSubscription(channel, await this.#deps.log.read(channel, history, { kind: "position" }));
+    const { epoch, offset } = present ?? (await this.#deps.log.read(channel, history, { kind: "position" }));
+    return { channel, epoch, offset, recovered: false, publications: [] };
   }
 
   async #missed(channel: string, position: Position, stamp: number): Promise<MissedSlice> {
@@ -371,9 +384,8 @@ function isAfter(message: Position, answered: Position | undefined): boolean {
   return answered === undefined || (message.epoch === answered.epoch && message.offset > answered.offset);
 }
 
-function toSubscription(channel: string, slice: LogSlice, since?: Position): Subscription {
+function toSubscription(channel: string, slice: LogSlice, since: Position): Subscription {
   const { epoch, offset } = slice;
-  if (since === undefined) return { channel, epoch, offset, recovered: false, publications: [] };
   const { recovered, publications } = recoveryFrom(slice, since);
   return { channel, epoch, offset, recovered, publications: publications.map(toPublication) };
 }

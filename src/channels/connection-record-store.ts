@@ -50,6 +50,7 @@ export function createConnectionRecordStore(
   { commands, keys }: { commands: RedisClient; keys: Keys },
   { windowSeconds, renewEverySeconds }: ConnectionRecordOptions,
 ): ConnectionRecordStore {
+  const beginScript = loadScript(commands, new URL("./record-begin.lua", import.meta.url));
   const changeScript = loadScript(commands, new URL("./record-change.lua", import.meta.url));
   const takeScript = loadScript(commands, new URL("./record-take.lua", import.meta.url));
   const livingTtl = windowSeconds + renewEverySeconds;
@@ -67,10 +68,9 @@ export function createConnectionRecordStore(
 
   return {
     async begin(privateId, owner, { holder, begun }) {
-      const key = keys.connectionRecord(privateId);
-      const fields: Record<string, string> = { owner, holder: JSON.stringify(holder) };
-      for (const [channel, position] of begun) fields[channelField + channel] = toText(position);
-      await Promise.all([commands.hset(key, fields), commands.expire(key, livingTtl)]);
+      const fields = ["owner", owner, "holder", JSON.stringify(holder)];
+      for (const [channel, position] of begun) fields.push(channelField + channel, toText(position));
+      await beginScript.run([keys.connectionRecord(privateId)], [livingTtl, ...fields]);
     },
     keep: (privateId, owner, channel, begun) =>
       change(privateId, owner, "keep", livingTtl, channelField + channel, toText(begun)),

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { GatewayError } from "../protocol/errors.ts";
 import { kindOf } from "../protocol/names.ts";
 
@@ -77,5 +77,5 @@ function withDefaults(settings: ChannelKindSettings): ChannelKindOptions {
   };
 }
 
-/** A name for an epoch that begins now; letters, digits, `-` and `_` only. */
-export const freshEpoch = (): string => randomBytes(9).toString("base64url");
+/** A name for an epoch that begins now: 48 random bits. Made for every publication, though few begin an epoch. */
+export const freshEpoch = (): string => randomUUID().slice(-12);

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { Channels, Restored, SubscriptionRecords } from "../channels/channels.ts";
 import type { ConnectionRecord, ConnectionRecordStore } from "../channels/connection-record-store.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
@@ -80,7 +79,8 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
   const owners = new Map<string, Connection>();
   let cancelRenewal: Cancel | undefined;
 
-  const ownerOf = (): string => `${deps.control().incarnation}|${randomUUID()}`;
+  let ownerCount = 0;
+  const ownerOf = (): string => `${deps.control().incarnation}|${(ownerCount += 1)}`;
 
   function issue(connection: Connection, ticket: Ticket): void {
     tickets.set(connection.subscriber, ticket);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { settled } from "../support/fake-clock.ts";
 import { RawPolling, RawSocket } from "../support/hostile.ts";
 import { startGateway, told } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
@@ -54,6 +55,21 @@ describe("what is written to one connection in one turn", () => {
     expect(storyOf(reader.received.slice(seen))).toEqual([...range(1, 40), "between", ...range(41, 80)]);
   });
 
+  it("keeps it where more waits for a poller than Engine.IO is given ahead", async () => {
+    const { edge, connections, publish } = await startAudience();
+    const reader = await new RawPolling(edge).entered();
+    const seen = reader.received.length;
+
+    for (const turn of range(0, 19)) {
+      publish(range(20 * turn + 1, 20 * turn + 20));
+      await settled();
+    }
+    connections()[0]?.emit("behind", {});
+    while (!storyOf(reader.received).includes("behind")) await reader.poll();
+
+    expect(storyOf(reader.received.slice(seen))).toEqual([...range(1, 400), "behind"]);
+  });
+
   it("is shared: who gets the same gets the same bytes, who gets more gets those before it", async () => {
     const { edge, connections, publish } = await startAudience();
     const readers = [
@@ -74,7 +90,9 @@ describe("what is written to one connection in one turn", () => {
 });
 
 it("tells nobody anything of a channel once its unsubscription was answered", { timeout: 60_000 }, async () => {
-  const { call, connect, signIn } = await startGateway({ file: { channels: { chat: { subscribe: "public" } } } });
+  const limits = { messages: { capacity: 10_000 } };
+  const file = { channels: { chat: { subscribe: "public" } }, limits };
+  const { call, connect, signIn } = await startGateway({ file });
   const { token } = await signIn("ada");
   const client = await connect(token);
   let isDone = false;

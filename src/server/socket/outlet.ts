@@ -49,6 +49,8 @@ export class Outlet implements Collecting {
   /** Size of the largest thing sent since nothing waited: an answer may be larger than the budget by itself. */
   #largest = 0;
   #isWaiting = false;
+  /** Engine.IO tells of our own packets too. */
+  #isQueueing = false;
   #isSlow = false;
 
   constructor(engine: EngineSocket, owner: OutletOwner, context: OutletContext) {
@@ -82,6 +84,15 @@ export class Outlet implements Collecting {
     this.#send(batch, raw);
   }
 
+  /** Now, whether the client takes it or not. */
+  sendAll(): void {
+    const backlog = this.#backlog;
+    const batch = this.#batch;
+    this.drop();
+    for (let next = backlog?.shift(); next !== undefined; next = backlog?.shift()) this.#send(next, this.#rawIfNext());
+    if (batch !== undefined) this.#send(batch, this.#rawIfNext());
+  }
+
   /** Lets go of all that waits: it will not be sent. */
   drop(): void {
     this.#batch = undefined;
@@ -98,9 +109,15 @@ export class Outlet implements Collecting {
   }
 
   #send(batch: Batch, raw: RawSocket | undefined): void {
-    if (raw === undefined) for (const { text } of batch.frames()) this.#engine.write(text);
+    if (raw === undefined) this.#queue(batch);
     else raw.write(batch.bytes);
     if (batch.length > this.#largest) this.#largest = batch.length;
+  }
+
+  #queue(batch: Batch): void {
+    this.#isQueueing = true;
+    for (const { text } of batch.frames()) this.#engine.write(text);
+    this.#isQueueing = false;
   }
 
   // The client lags
@@ -140,22 +157,13 @@ export class Outlet implements Collecting {
   // Others send on the connection
 
   readonly #beforePacket = (packet: { data?: unknown }): void => {
-    this.#sendAll();
+    if (!this.#isQueueing) this.sendAll();
     this.#checkBudget();
     if (queuedPacketsOf(this.#engine) === 0) this.#queuedBytes = 0;
     const size = queuedBytesOfPacket(packet);
     this.#queuedBytes += size;
     if (size > this.#largest) this.#largest = size;
   };
-
-  /** In this turn, whether the client takes it or not. Taken out first: Engine.IO tells us of these packets too. */
-  #sendAll(): void {
-    const backlog = this.#backlog;
-    const batch = this.#batch;
-    this.drop();
-    for (let next = backlog?.shift(); next !== undefined; next = backlog?.shift()) this.#send(next, this.#rawIfNext());
-    if (batch !== undefined) this.#send(batch, this.#rawIfNext());
-  }
 
   // Too slow
 

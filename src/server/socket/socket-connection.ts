@@ -4,7 +4,7 @@ import type { Subscriber } from "../../channels/subscribers.ts";
 import { closing, type Closing } from "../../protocol/closings.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Connection } from "../connection.ts";
-import type { Frame } from "./batch.ts";
+import { Frame } from "./batch.ts";
 import type { Failures } from "./failures.ts";
 import type { Entrant } from "./handshake.ts";
 import { Outlet, type OutletContext, type OutletOwner } from "./outlet.ts";
@@ -68,10 +68,10 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
   }
 
   emit(event: string, ...args: unknown[]): void {
-    if (this.#isOpen) this.#socket.conn.write(`2${JSON.stringify([event, ...args])}`);
+    this.deliver(new Frame(Buffer.from(`42${JSON.stringify([event, ...args])}`)));
   }
 
-  /** A publication, in the batch of this turn. */
+  /** A publication, or what else the server says, in the batch of this turn. */
   deliver(frame: Frame): void {
     if (this.#isOpen) this.#outlet.add(frame);
   }
@@ -87,6 +87,7 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
   close(closing: Closing): void {
     if (!this.#isOpen) return;
     this.emit("closing", closing);
+    this.#outlet.sendAll();
     this.#isOpen = false;
     this.#context.onClose(this, closing);
     this.#disconnect(closing.reconnect);

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import { WebSocketServer, type ServerOptions } from "ws";
 
 export interface WsEngineOptions {
@@ -8,6 +9,12 @@ export interface WsEngineOptions {
 /** What one unfinished message may hold: frames, and pieces in which the network delivered one frame. */
 const maxFragments = 64;
 const maxBufferedChunks = 1_024;
+
+/** The answer to an upgrade and Engine.IO's greeting, which follows in the same turn, leave in one write. */
+function writeTogether(socket: Duplex): void {
+  socket.cork();
+  setImmediate(() => socket.uncork());
+}
 
 /** The WebSocket server class that Engine.IO makes one of; it sets the payload's limit itself. */
 export function createWsEngine({ closeTimeoutMs }: WsEngineOptions): new (options: ServerOptions) => WebSocketServer {
@@ -23,6 +30,7 @@ export function createWsEngine({ closeTimeoutMs }: WsEngineOptions): new (option
   return class BoundedWebSocketServer extends WebSocketServer {
     constructor(options: ServerOptions) {
       super({ ...options, ...bounds });
+      this.on("headers", (_, { socket }) => writeTogether(socket));
     }
   };
 }
