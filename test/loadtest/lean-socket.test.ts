@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { WebSocketServer } from "ws";
 import { createStockSocket } from "../../src/loadtest/clients/create-reader.ts";
 import { LeanSocket } from "../../src/loadtest/clients/lean-socket.ts";
+import { createParser } from "../../src/loadtest/clients/parse-once.ts";
 import { Line } from "../../src/loadtest/clients/line.ts";
 import type { Auth, ClientSocket } from "../../src/loadtest/clients/socket.ts";
 import { eventually } from "../support/world.ts";
@@ -38,7 +39,9 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
       line,
       async connect(auth = (give) => give({ token: "t" })) {
         const socket =
-          kind === "lean" ? new LeanSocket({ line, path, auth, random: early }) : createStockSocket(line, path, auth);
+          kind === "lean"
+            ? new LeanSocket({ line, path, auth, random: early, parse: createParser() })
+            : createStockSocket(line, path, auth);
         onTestFinished(() => void socket.disconnect());
         const events: unknown[][] = [];
         for (const event of watched) socket.on(event, (...args) => void events.push([event, ...args]));
@@ -172,7 +175,7 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
     const give: Auth = (done) => done({});
     const socket =
       kind === "lean"
-        ? new LeanSocket({ line, path: "/socket.io/", auth: give, random: early })
+        ? new LeanSocket({ line, path: "/socket.io/", auth: give, random: early, parse: createParser() })
         : createStockSocket(line, "/socket.io/", give);
     onTestFinished(() => void socket.disconnect());
     const reasons: string[] = [];
@@ -186,7 +189,13 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
 
 test("a lean client leaves a server that speaks no Socket.IO", async () => {
   const line = new Line([new URL(`http://127.0.0.1:${await silentServer("nonsense")}`)], 0);
-  const socket = new LeanSocket({ line, path: "/socket.io/", auth: (give) => give({}), random: early });
+  const socket = new LeanSocket({
+    line,
+    path: "/socket.io/",
+    auth: (give) => give({}),
+    random: early,
+    parse: createParser(),
+  });
   onTestFinished(() => void socket.disconnect());
   const errors: Error[] = [];
   socket.on("connect_error", (error) => errors.push(error));
@@ -215,7 +224,7 @@ async function silentServer(words?: string): Promise<number> {
   server.on("connection", (socket) => {
     const greeting = { sid: "s", upgrades: [], pingInterval: 50, pingTimeout: 100, maxPayload: 1e6 };
     socket.send(words ?? `0${JSON.stringify(greeting)}`);
-    socket.on("message", (data) => String(data).startsWith("40") && socket.send('40{"sid":"x"}'));
+    socket.on("message", (data) => (data as Buffer).toString().startsWith("40") && socket.send('40{"sid":"x"}'));
   });
   await once(server, "listening");
   return (server.address() as AddressInfo).port;

@@ -5,6 +5,7 @@ import { GatewayReader } from "./gateway-reader.ts";
 import { LeanSocket } from "./lean-socket.ts";
 import type { Line } from "./line.ts";
 import type { Login } from "./login.ts";
+import type { ParseEvent } from "./parse-once.ts";
 import type { Reader, ReaderOptions } from "./reader.ts";
 import type { Auth, ClientSocket } from "./socket.ts";
 import { SocketReader } from "./socket-reader.ts";
@@ -21,14 +22,16 @@ export interface ReaderDeps {
   path: string;
   login: Login;
   random: Random;
+  /** Shared by the lean clients of a process. */
+  parse: ParseEvent;
 }
 
 export function createReader(deps: ReaderDeps, options: ReaderOptions): Reader {
-  const { kind, target, line, path, login, random } = deps;
+  const { kind, target, line, path, login, random, parse } = deps;
   if (kind === "tidegate") return new GatewayReader({ line, path, login }, options);
   const socket: ClientSocket =
     kind === "lean"
-      ? new LeanSocket({ line, path, auth: login.auth, random })
+      ? new LeanSocket({ line, path, auth: login.auth, random, parse })
       : createStockSocket(line, path, login.auth);
   const dialect = target === "gateway" ? gatewayDialect : plainDialect;
   return new SocketReader({ socket, dialect, login, random }, options);

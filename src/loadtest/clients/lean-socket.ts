@@ -2,6 +2,7 @@ import { Decoder, PacketType, type Packet } from "socket.io-parser";
 import type { Random } from "../random.ts";
 import { LeanTransport } from "./lean-transport.ts";
 import type { Line } from "./line.ts";
+import type { ParseEvent } from "./parse-once.ts";
 import type { Auth, ClientSocket, Listener } from "./socket.ts";
 
 export interface LeanSocketOptions {
@@ -10,12 +11,17 @@ export interface LeanSocketOptions {
   path: string;
   auth: Auth;
   random: Random;
+  parse: ParseEvent;
 }
 
 /** Socket.IO's own delays before it connects again. */
 const firstDelayMs = 1_000;
 const longestDelayMs = 5_000;
 const spread = 0.5;
+
+/** How an event begins that asks for no acknowledgement: `2[`. */
+const eventByte = 0x30 + PacketType.EVENT;
+const bracketByte = 0x5b;
 
 /**
  * A Socket.IO client (protocol 5 on Engine.IO 4) for thousands in one process. On the wire it behaves as Socket.IO's own
@@ -90,7 +96,7 @@ export class LeanSocket implements ClientSocket {
     url.protocol = url.protocol.replace("http", "ws");
     this.#transport = new LeanTransport(url, line.dial, {
       opened: () => this.#introduce(),
-      message: (message) => this.#read(message),
+      message: (content, isBinary) => this.#read(content, isBinary),
       closed: (reason) => this.#lose(reason),
     });
   }
@@ -105,19 +111,19 @@ export class LeanSocket implements ClientSocket {
     });
   }
 
-  #read(message: string | Buffer): void {
-    const packet = this.#decode(message);
+  #read(content: Buffer, isBinary: boolean): void {
+    const packet = this.#decode(content, isBinary);
     if (packet === "broken") this.#lose("parse error");
     else if (packet !== undefined) this.#receive(packet);
   }
 
   /** Undefined while attachments are missing. */
-  #decode(message: string | Buffer): Pick<Packet, "type" | "data" | "id"> | "broken" | undefined {
+  #decode(content: Buffer, isBinary: boolean): Pick<Packet, "type" | "data" | "id"> | "broken" | undefined {
     try {
-      if (typeof message === "string" && message.startsWith("2["))
-        return { type: PacketType.EVENT, data: JSON.parse(message.slice(1)) };
+      if (!isBinary && content[0] === eventByte && content[1] === bracketByte)
+        return { type: PacketType.EVENT, data: this.#options.parse(content) };
       this.#decoded = undefined;
-      this.#decoder.add(message);
+      this.#decoder.add(isBinary ? content : content.toString());
       return this.#decoded;
     } catch {
       // As Socket.IO's own: whoever speaks another protocol is left.

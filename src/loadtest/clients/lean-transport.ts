@@ -1,11 +1,11 @@
 import type { Socket } from "node:net";
-import { WebSocket, type ClientOptions, type RawData } from "ws";
+import { WebSocket, type ClientOptions } from "ws";
 
 /** What a transport tells whoever opened it; nothing after `closed`. */
 export interface TransportReader {
   /** The server greeted: messages may be sent. */
   opened(): void;
-  message(message: string | Buffer): void;
+  message(content: Buffer, isBinary: boolean): void;
   closed(reason: "transport close" | "transport error" | "ping timeout" | "parse error" | "timeout"): void;
 }
 
@@ -13,6 +13,7 @@ type CloseReason = Parameters<TransportReader["closed"]>[0];
 
 /** Types of packets: the first character of each. */
 const packet = { open: "0", close: "1", ping: "2", pong: "3", message: "4", noop: "6" } as const;
+const messageByte = packet.message.charCodeAt(0);
 
 /** Socket.IO's own default, for all of an attempt. */
 const connectTimeoutMs = 20_000;
@@ -32,7 +33,7 @@ export class LeanTransport {
     this.#reader = reader;
     this.#socket = new WebSocket(url, optionsFor(dial));
     this.#deadline = setTimeout(() => this.#end("timeout"), connectTimeoutMs);
-    this.#socket.on("message", (data, isBinary) => this.#isOver || this.#read(data, isBinary));
+    this.#socket.on("message", (data, isBinary) => this.#isOver || this.#read(data as Buffer, isBinary));
     this.#socket.on("close", () => this.#end("transport close"));
     this.#socket.on("error", () => this.#end("transport error"));
   }
@@ -49,12 +50,14 @@ export class LeanTransport {
     else this.#socket.close();
   }
 
-  #read(data: RawData, isBinary: boolean): void {
-    if (isBinary) return this.#reader.message(data as Buffer);
-    const text = (data as Buffer).toString();
+  #read(data: Buffer, isBinary: boolean): void {
+    if (isBinary) this.#reader.message(data, true);
+    else if (data[0] === messageByte) this.#reader.message(data.subarray(1), false);
+    else this.#readOther(data.toString());
+  }
+
+  #readOther(text: string): void {
     switch (text[0]) {
-      case packet.message:
-        return this.#reader.message(text.slice(1));
       case packet.ping:
         this.#deadline.refresh();
         return this.#socket.send(packet.pong);

@@ -10,7 +10,7 @@ export interface NodeSummary {
   memoryBefore: number;
   memoryMax: number;
   connectionsMax: number;
-  /** Memory that came with each connection from the first look to the beginning of the load. */
+  /** Memory that came with each connection while they came. */
   bytesPerConnection: number | undefined;
   loopDelayMaxMs: number | undefined;
 }
@@ -20,16 +20,17 @@ export function summarizeNode({ name, samples }: WatchedNode, rows: readonly Row
   const from = (load[0]?.at ?? 0) * 1_000;
   const to = ((load.at(-1)?.at ?? 0) + 1) * 1_000;
   const during = samples.filter(({ at }) => at >= from && at <= to);
+  const before = samples.findLast(({ at }) => at <= (rows[0]?.at ?? 0) * 1_000) ?? samples[0];
   const cpu = cpuBetween(during);
   const delays = during.flatMap(({ loopDelayMs }) => loopDelayMs ?? []);
   return {
     name,
     cpuMean: mean(cpu),
     cpuMax: Math.max(0, ...cpu),
-    memoryBefore: samples[0]?.memoryBytes ?? 0,
+    memoryBefore: before?.memoryBytes ?? 0,
     memoryMax: Math.max(0, ...samples.map(({ memoryBytes }) => memoryBytes)),
     connectionsMax: Math.max(0, ...samples.map(({ connections = 0 }) => connections)),
-    bytesPerConnection: bytesPerConnection(samples[0], during[0]),
+    bytesPerConnection: bytesPerConnection(before, during[0]),
     loopDelayMaxMs: delays.length === 0 ? undefined : Math.max(...delays),
   };
 }

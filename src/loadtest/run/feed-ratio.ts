@@ -10,14 +10,19 @@ export interface FeedRatio {
 
 export type FeedMarks = ReadonlyMap<string, number>;
 
-/** Where each node's count of messages read from Redis stands. */
+/** Where the count of messages read from Redis stands at each node that tells it. */
 export function markFeeds(nodes: readonly WatchedNode[]): FeedMarks {
-  return new Map(nodes.map(({ name, samples }) => [name, samples.at(-1)?.feedMessages ?? Number.NaN]));
+  const marks = new Map<string, number>();
+  for (const { name, samples } of nodes) {
+    const count = samples.at(-1)?.feedMessages;
+    if (count !== undefined) marks.set(name, count);
+  }
+  return marks;
 }
 
 /**
- * A node wants a publication once if it has readers of its channel, however many these are. Undefined where a node does
- * not tell what it reads.
+ * A node wants a publication once if it has readers of its channel, however many these are. Undefined where nothing was
+ * wanted, or a node with readers does not tell what it reads.
  */
 export function feedRatio(
   interest: ReadonlyMap<string, ReadonlySet<string>>,
@@ -25,13 +30,15 @@ export function feedRatio(
   before: FeedMarks,
   after: FeedMarks,
 ): FeedRatio | undefined {
-  let read = 0;
-  let wanted = 0;
-  for (const [node, count] of after) read += count - (before.get(node) ?? Number.NaN);
-  for (const channels of interest.values())
-    for (const channel of channels) {
-      const own = ledger.get(channel);
-      wanted += own === undefined ? 0 : confirmedOf(own);
-    }
-  return Number.isNaN(read) || wanted === 0 ? undefined : { read, wanted, ratio: read / wanted };
+  if ([...interest.keys()].some((node) => !before.has(node))) return undefined;
+  const read = sum([...after].map(([node, count]) => count - (before.get(node) ?? 0)));
+  const wanted = sum([...interest.values()].map((channels) => wantedOf(channels, ledger)));
+  return wanted === 0 ? undefined : { read, wanted, ratio: read / wanted };
 }
+
+function wantedOf(channels: ReadonlySet<string>, ledger: Ledger): number {
+  const ledgers = [...channels].flatMap((channel) => ledger.get(channel) ?? []);
+  return sum(ledgers.map(confirmedOf));
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -2,6 +2,7 @@ import { BackendApi, renewToken } from "../api.ts";
 import { rolesOf, type Role } from "../cast.ts";
 import { createReader } from "../clients/create-reader.ts";
 import { Line } from "../clients/line.ts";
+import { createParser } from "../clients/parse-once.ts";
 import { createLogin, type SignedIn } from "../clients/login.ts";
 import type { Ledger } from "../judge/ledger.ts";
 import { emptyVerdict, type Verdict } from "../judge/verdict.ts";
@@ -30,6 +31,7 @@ export class Audience {
   readonly #options: AudienceOptions;
   readonly #members: readonly Member[];
   readonly #api: BackendApi;
+  readonly #parse = createParser();
   readonly #cuts = new Set<NodeJS.Timeout>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -114,7 +116,10 @@ export class Audience {
     const random = this.#randomOf("return", role);
     const { target, path } = plan;
     member.open(
-      createReader({ kind: role.kind, target, line, path, login, random }, { channels: role.channels, watch: member }),
+      createReader(
+        { kind: role.kind, target, line, path, login, random, parse: this.#parse },
+        { channels: role.channels, watch: member },
+      ),
     );
   }
 
