@@ -5,6 +5,7 @@ import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { runCommandLine } from "../../src/cli/command-line.ts";
 import type { Host } from "../../src/cli/host.ts";
 import type { Report } from "../../src/loadtest/report/report.ts";
+import { startCluster, type Cluster } from "../support/cluster.ts";
 import { startGateway } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
 import { loadTest, startLoadTest, startPlainServer } from "./world.ts";
@@ -131,6 +132,40 @@ describe("a load test of a gateway", () => {
     expect(report?.connections.return.count).toBe(report?.connections.cut);
     expect(report?.verdict).toMatchObject({ lost: 0, told: 0, repeated: 0, reordered: 0, holes: 0 });
     expect(code).toBe(0);
+  });
+
+  test("drains one node and kills another, and nobody misses anything", async () => {
+    const { nodes } = await startClusterHere();
+    const [first, second] = nodes;
+    const scenario = {
+      name: "rough",
+      readers: { count: 12, connectPerSecond: 1_000, clients: { lean: 1, stock: 1, tidegate: 1 } },
+      channels: { count: 3 },
+      load: { type: "publications", perSecond: 60 },
+      durationSeconds: 6,
+      faults: [
+        { do: "drain", atSeconds: 1 },
+        { do: "kill", atSeconds: 3 },
+      ],
+      thresholds: { told: 0, away: 0 },
+    };
+    const file = join(folder(), "rough.json");
+    writeFileSync(file, JSON.stringify(scenario));
+    const ends = ["--drain-pid", `${first?.pid}`, "--kill-command", `kill -9 ${second?.pid}`];
+
+    const { code, out, report } = await loadTest([file, "--url", ...nodes.map(({ url }) => url), ...ends]);
+
+    expect({ code, out }).toMatchObject({ code: 0, out: expect.stringContaining("rough: passed") });
+    expect(report?.verdict).toMatchObject({ unread: 0, lost: 0, told: 0, repeated: 0, reordered: 0, holes: 0 });
+    expect(report?.connections.return.count).toBeGreaterThanOrEqual(8);
+    expect(report?.happenings.map(({ what }) => what)).toEqual([
+      "load begins",
+      `drain: SIGTERM to process ${first?.pid}`,
+      `kill: kill -9 ${second?.pid} (exit 0)`,
+      "load ends",
+    ]);
+    expect([first?.isRunning(), second?.isRunning()]).toEqual([false, false]);
+    expect(report?.nodes.map(({ name }) => name).toSorted()).toEqual(["node-1", "node-2", "node-3"]);
   });
 
   test("writes its report though it is interrupted", async () => {
@@ -270,6 +305,12 @@ describe("the command line", () => {
     expect(report?.verdict).toMatchObject({ readings: 4, unread: 0, lost: 0 });
   });
 });
+
+async function startClusterHere(): Promise<Cluster> {
+  const cluster = await startCluster({ file: { channels: { news: { subscribe: "public" } } } });
+  onTestFinished(() => cluster.stop());
+  return cluster;
+}
 
 function folder(): string {
   const made = mkdtempSync(join(tmpdir(), "tidegate-scenario-"));

@@ -29,7 +29,7 @@ export function lineOf({ gauges, counts, latencies }: Row): string {
 export function createBars(stream: NodeJS.WritableStream): Progress {
   const format = "{part} {bar} {value}/{total} {words}";
   const bars = new MultiBar(
-    { format, stream, noTTYOutput: true, hideCursor: true, clearOnComplete: false },
+    { format, stream, noTTYOutput: true, hideCursor: true, forceRedraw: true, barsize: 24 },
     Presets.shades_classic,
   );
   let bar: SingleBar | undefined;
