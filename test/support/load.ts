@@ -79,7 +79,7 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
       const since = Date.now();
       await eventually(() => {
         const waiting = readers.filter(({ name }) => (newest.get(name) ?? 0) < since);
-        if (waiting.length > 0) throw new Error(`${waiting.length} readers get nothing: ${namesOf(waiting)}`);
+        if (waiting.length > 0) throw new Error(`${waiting.length} readers get nothing:\n${statesOf(waiting)}`);
       }, timeoutMs);
       return Date.now() - since;
     },
@@ -96,11 +96,11 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
   return load;
 }
 
-const namesOf = (readers: readonly Reader[]): string =>
+const statesOf = (readers: readonly Reader[]): string =>
   readers
     .slice(0, 5)
-    .map(({ name }) => name)
-    .join(", ");
+    .map((reader) => `${reader.name} ${reader.state()}`)
+    .join("\n");
 
 async function positionOf(cluster: Cluster, channel: string): Promise<Place> {
   const { status, body } = await cluster.node(0).call("GET", `/v1/channels/${channel}/history?limit=1`);

@@ -10,6 +10,8 @@ export interface Reader {
   /** Times its connection was lost. */
   readonly disconnects: number;
   readonly closings: readonly Closing[];
+  /** Where it stands, in words. */
+  state(): string;
   close(): void;
 }
 
@@ -35,7 +37,7 @@ const retryMs = 250;
 
 /** A reader by the project's own client. */
 export function projectReader({ name, url, token, channels, history, onDelivery }: ReaderOptions): Reader {
-  const client = connect(url, { token, backoff: { minDelayMs: 50, maxDelayMs: 500 }, connectTimeoutMs: 2_000 });
+  const client = connect(url, { token, backoff: { minDelayMs: 50, maxDelayMs: 500 }, connectTimeoutMs: 10_000 });
   const closings: Closing[] = [];
   let disconnects = 0;
   client.on("closing", (closing) => void closings.push(closing));
@@ -60,6 +62,10 @@ export function projectReader({ name, url, token, channels, history, onDelivery 
       return disconnects;
     },
     closings,
+    state: () => {
+      const states = [...channels.keys()].map((channel) => `${channel} ${client.channel(channel).state}`);
+      return `${client.state} ${client.socket.connected ? "on" : "off"}line at ${client.ready?.nodeId}: ${states.join()}`;
+    },
     close: () => client.close(),
   };
 }
@@ -72,7 +78,7 @@ export function stockReader(options: ReaderOptions): Reader {
     auth: { token: options.token },
     reconnectionDelay: 50,
     reconnectionDelayMax: 500,
-    timeout: 2_000,
+    timeout: 10_000,
   });
   const closings: Closing[] = [];
   let disconnects = 0;
@@ -90,6 +96,7 @@ export function stockReader(options: ReaderOptions): Reader {
       return disconnects;
     },
     closings,
+    state: () => (socket.connected ? "online" : `offline, ${socket.active ? "trying" : "not trying"}`),
     close() {
       isOpen = false;
       socket.disconnect();
