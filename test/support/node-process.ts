@@ -18,6 +18,8 @@ export interface NodeProcess extends BackendCalls, OwnProcess {
   signIn(userId: string, more?: object): Promise<SignedIn>;
   /** What `/readyz` says; status 0 where nobody answers. */
   readiness(): Promise<Readiness>;
+  /** A metric, summed over its labels; 0 where there is none yet. */
+  metric(name: string): Promise<number>;
   /** Everything it has said. */
   log(): string;
 }
@@ -89,6 +91,7 @@ export async function spawnNodeProcess(options: NodeProcessOptions): Promise<Nod
     call,
     signIn: async (userId, more = {}) => (await call("POST", "/v1/sessions", { userId, ...more })).body as SignedIn,
     readiness: () => readinessOf(url),
+    metric: (name) => metricOf(url, name),
     log: () => said ?? readFileSync(logFile, "utf8"),
   };
 }
@@ -110,6 +113,12 @@ function environmentOf(
     ...(file === undefined ? {} : { GATEWAY_CONFIG: configFile }),
     ...env,
   };
+}
+
+async function metricOf(url: string, name: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const samples = text.split("\n").filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+  return samples.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
 }
 
 async function readinessOf(url: string): Promise<Readiness> {

@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { expectNobodyLeft, expectWhole, lasting, pause, seeds, underLoad, untilUnready } from "../../support/faults.ts";
+import {
+  expectNobodyLeft,
+  expectWhole,
+  isLong,
+  lasting,
+  pause,
+  seeds,
+  underLoad,
+  untilUnready,
+} from "../../support/faults.ts";
 import { useCluster } from "../../support/use-cluster.ts";
 
 describe.each(seeds)("Redis away, and back with what it had (seed %i)", (seed) => {
@@ -61,6 +70,24 @@ describe.each(seeds)("Redis away, and back with what it had (seed %i)", (seed) =
     expectWhole(outcome);
     expectNobodyLeft(cluster(), outcome);
   });
+
+  test.runIf(isLong)(
+    "for ten minutes: nobody leaves, and memory stays where it is",
+    async () => {
+      const resident = () => cluster().node(0).metric("gateway_process_resident_memory_bytes");
+      const before = await resident();
+      const outcome = await underLoad(cluster(), { seed }, async () => {
+        cluster().store.line?.cut();
+        await pause(600_000);
+        expect((await resident()) - before).toBeLessThan(100 * 1_048_576);
+        await cluster().store.line?.heal();
+      });
+
+      expectWhole(outcome);
+      expectNobodyLeft(cluster(), outcome);
+    },
+    900_000,
+  );
 
   test("with connections that break while commands are on their way: none is carried out twice", async () => {
     const publishing = { isPatient: false };
