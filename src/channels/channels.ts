@@ -3,6 +3,15 @@ import { kindOf } from "../protocol/names.ts";
 import type { Position } from "../protocol/scalars.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type {
+  ChannelHistory,
+  HistoryQuery,
+  Restored,
+  Snapshot,
+  Subscription,
+  SubscriptionRecords,
+  TakeSnapshot,
+} from "./answers.ts";
 import { renewEveryMs, type ChannelLog, type LogSlice } from "./channel-log.ts";
 import { packetOf, type Feed } from "./feed.ts";
 import { conflationOf, lookBack, type Conflation } from "./conflation.ts";
@@ -16,57 +25,6 @@ import { mergeMissed, recoveryFrom, type MissedSlice } from "./recovery.ts";
 import { Sequencer, type GapOutcome } from "./sequencer.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
 import { Subscriptions, type SubscriptionChange } from "./subscriptions.ts";
-
-/** State of a kind at a position: a subscriber gets it and then exactly the publications after `at`. */
-export interface Snapshot {
-  value: object;
-  at: Position;
-}
-
-/** Reads the snapshot of one channel; throws a GatewayError where there is none to be had. */
-export type TakeSnapshot = (channel: string, userId: string) => Promise<Snapshot>;
-
-/** What `subscribe` answers. */
-export interface Subscription {
-  channel: string;
-  epoch: string;
-  offset: number;
-  recovered: boolean;
-  publications: Publication[];
-  snapshot?: object;
-  /** The channel conflates: what is sent live may leave out offsets that a later publication made needless. */
-  conflated?: true;
-}
-
-export interface ChannelHistory {
-  channel: string;
-  epoch: string;
-  offset: number;
-  publications: Publication[];
-}
-
-/** Which part of a channel's log; without `since` the last ones. */
-export interface HistoryQuery {
-  since?: Position | undefined;
-  limit?: number | undefined;
-}
-
-/** Keeps what a subscriber reads where it outlives this node, so that it can come back elsewhere. */
-export interface SubscriptionRecords {
-  /** Resolves when it is kept; the subscription is answered after that. */
-  keep(subscriber: Subscriber, channel: string, begun: Position): Promise<void>;
-  drop(subscriber: Subscriber, channel: string): void;
-}
-
-/** What a returning connection missed over all its channels. */
-export interface Restored {
-  /** In stamp order; to be written before `flow` is called. */
-  packets: Buffer[];
-  /** Of the last publication it has read when these are written. */
-  stamp: number;
-  /** Lets go on what came meanwhile. */
-  flow: () => void;
-}
 
 export interface ChannelsOptions {
   /** @default 128 */

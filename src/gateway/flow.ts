@@ -1,6 +1,7 @@
 import { createCache, type Cache } from "../cache/cache.ts";
 import { createChannelLog } from "../channels/channel-log.ts";
-import { Channels, type ChannelsDeps, type TakeSnapshot } from "../channels/channels.ts";
+import type { TakeSnapshot } from "../channels/answers.ts";
+import { Channels, type ChannelsDeps } from "../channels/channels.ts";
 import { createConnectionRecordStore } from "../channels/connection-record-store.ts";
 import { createFeed } from "../channels/feed.ts";
 import { createKinds, type Kinds } from "../channels/kinds.ts";

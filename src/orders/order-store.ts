@@ -1,5 +1,5 @@
 import { appendScript, appendTail } from "../channels/append.ts";
-import type { Snapshot } from "../channels/channels.ts";
+import type { Snapshot } from "../channels/answers.ts";
 import { freshEpoch } from "../channels/kinds.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import type { Order, OrderWithTimeline, TimelineEntry } from "../protocol/orders.ts";

@@ -1,4 +1,5 @@
-import type { Channels, Restored, SubscriptionRecords } from "../channels/channels.ts";
+import type { Restored, SubscriptionRecords } from "../channels/answers.ts";
+import type { Channels } from "../channels/channels.ts";
 import type { ConnectionRecord, ConnectionRecordStore } from "../channels/connection-record-store.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Control, ControlCommand } from "../cluster/control.ts";

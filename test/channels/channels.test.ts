@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Subscription } from "../../src/channels/channels.ts";
+import type { Subscription } from "../../src/channels/answers.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { openKind, reader, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";
 import { eventually, freshPrefix } from "../support/world.ts";

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { inject, onTestFinished } from "vitest";
 import { createChannelLog } from "../../src/channels/channel-log.ts";
-import { Channels, type TakeSnapshot } from "../../src/channels/channels.ts";
+import type { TakeSnapshot } from "../../src/channels/answers.ts";
+import { Channels } from "../../src/channels/channels.ts";
 import { createFeed } from "../../src/channels/feed.ts";
 import { createKinds, type ChannelKindSettings } from "../../src/channels/kinds.ts";
 import { createPermissions, type Reader } from "../../src/channels/permissions.ts";

@@ -1,5 +1,5 @@
 import type { Socket } from "socket.io";
-import type { Restored } from "../../channels/channels.ts";
+import type { Restored } from "../../channels/answers.ts";
 import { closing, type Closing } from "../../protocol/closings.ts";
 import type { Ready } from "../../protocol/wire.ts";
 import type { Clock } from "../../runtime/clock.ts";

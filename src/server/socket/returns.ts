@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Adapter } from "socket.io-adapter";
 import type { Namespace, ServerOptions, Socket } from "socket.io";
-import type { Restored } from "../../channels/channels.ts";
+import type { Restored } from "../../channels/answers.ts";
 import type { Recovery, Returning } from "../recovery.ts";
 import type { Failures } from "./failures.ts";
 import type { Entrant } from "./handshake.ts";
