@@ -15,7 +15,7 @@ import {
   type Subject,
   type Tidegate,
 } from "./support/subjects.ts";
-import { writeResult } from "./support/results.ts";
+import { table, writeResult } from "./support/results.ts";
 
 const rounds = Number(process.argv[2] ?? 15);
 const readers = Number(process.argv[3] ?? 1_000);
@@ -145,9 +145,4 @@ function costs(contender: Contender, scenario: string): number[] {
 function ratioOf(contender: Contender, floor: Contender, scenario: string): number {
   const floors = costs(floor, scenario);
   return median(costs(contender, scenario).map((cost, round) => cost / (floors[round] as number)));
-}
-
-function table(heads: readonly string[], rows: readonly string[][]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  return [line(heads), line(heads.map(() => "---")), ...rows.map(line)].join("\n");
 }

@@ -11,3 +11,9 @@ export function writeResult(name: string, text: string): void {
   writeFileSync(file, dated);
   process.stdout.write(dated);
 }
+
+/** In Markdown. */
+export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  return [line(heads), line(heads.map(() => "---")), ...rows.map(line)].join("\n");
+}

@@ -1,0 +1,228 @@
+/**
+ * What floods cost those who do nothing wrong: latency of an innocent client's messages on a node that is quiet, and
+ * while others flood it. The node has a core to itself; flooders run at the lowest priority on the other, so that what is
+ * measured is the node and not they. Floods take turns with quiet slices; medians of each slice's quantiles count.
+ *
+ *   node bench/floods.ts [seconds a slice] [rounds]      writes bench/results/floods.md
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { io } from "socket.io-client";
+import { WebSocket } from "ws";
+import { cpuMicros, ended, machine, median, startOn } from "./support/machine.ts";
+import { freshFolder } from "./support/native.ts";
+import { writeResult } from "./support/results.ts";
+import { accepts, freePort } from "./support/subjects.ts";
+
+type Flood = (url: string, token: string) => Promise<void>;
+
+/** Each floods the node at `url` until its process is ended, with a token of the flooder's. */
+const floods: Record<string, Flood> = {
+  "sockets from one address, as fast as they open": flood(64, async (url, token) => {
+    const socket = await opened(url, token);
+    socket?.close();
+  }),
+  "10,000 events a second on each of 4 sockets": flood(4, async (url, token) => {
+    const socket = await opened(url, token);
+    for (let sent = 1; socket?.readyState === WebSocket.OPEN; sent += 1) {
+      socket.send(`42${sent}["publish",{"channel":"bench:flood","event":"flood","data":1}]`);
+      if (sent % 10 === 0) await passed(1);
+    }
+  }),
+  "subscribe and unsubscribe on each of 4 sockets": flood(4, async (url, token) => {
+    const socket = await opened(url, token);
+    for (let sent = 1; socket?.readyState === WebSocket.OPEN; sent += 2) {
+      socket.send(`42${sent}["subscribe",{"channel":"bench:${sent}"}]`);
+      socket.send(`42${sent + 1}["unsubscribe",{"channel":"bench:${sent}"}]`);
+      if (sent % 10 === 1) await passed(4);
+    }
+  }),
+  "nonsense of 60 kB on each of 4 sockets": flood(4, async (url, token) => {
+    const socket = await opened(url, token);
+    const nonsense = `42["publish",${"[".repeat(30_000)}${"]".repeat(30_000)}]`;
+    while (socket?.readyState === WebSocket.OPEN) {
+      socket.send(nonsense);
+      await passed(1);
+    }
+  }),
+  "pongs nobody asked for on each of 4 sockets": flood(4, async (url, token) => {
+    const socket = await opened(url, token);
+    while (socket?.readyState === WebSocket.OPEN) {
+      for (let sent = 0; sent < 100; sent += 1) socket.send("3");
+      await passed(1);
+    }
+  }),
+};
+
+async function measureAll(sliceSeconds: number, rounds: number): Promise<void> {
+  const node = await startNode();
+  const innocent = await innocentOf(node);
+  const measured = new Map<string, Slice[]>();
+  for (let round = -1; round < rounds; round += 1) {
+    for (const name of ["nobody", ...Object.keys(floods)]) {
+      const slice = await sliceOf(node, innocent, { name, ms: sliceSeconds * 1_000 });
+      if (round >= 0) measured.set(name, [...(measured.get(name) ?? []), slice]);
+    }
+  }
+  writeResult("floods", report(measured, { sliceSeconds, rounds }));
+  innocent.close();
+  await node.stop();
+}
+
+interface Slice {
+  latencies: number[];
+  /** Share of the node's core. */
+  cpu: number;
+}
+
+/** One slice: 50 messages a second by the innocent, while the flooders flood. */
+async function sliceOf(node: Node, innocent: Innocent, { name, ms }: { name: string; ms: number }): Promise<Slice> {
+  const flooder = name === "nobody" ? undefined : startFlooder(name, node.url, await node.signIn("flooder"));
+  await passed(500);
+  const latencies: number[] = [];
+  const before = cpuMicros(node.pid);
+  const begun = performance.now();
+  while (performance.now() - begun < ms) {
+    latencies.push(await innocent.publish());
+    await passed(20);
+  }
+  const cpu = (cpuMicros(node.pid) - before) / 1_000 / (performance.now() - begun);
+  if (flooder !== undefined) await ended(flooder);
+  await passed(500);
+  return { latencies, cpu };
+}
+
+const startFlooder = (name: string, url: string, token: string) =>
+  startOn(1, ["nice", "-n", "19", process.execPath, fileURLToPath(import.meta.url), "flood", name, url, token]);
+
+type Node = Awaited<ReturnType<typeof startNode>>;
+type Innocent = Awaited<ReturnType<typeof innocentOf>>;
+
+/** Limits as they come, save that the innocent may say as much as the measurement asks. */
+async function startNode() {
+  const redisPort = await freePort();
+  const redis = startOn(1, ["redis-server", "--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", ""]);
+  await accepts(redisPort);
+  const port = await freePort();
+  const file = join(freshFolder(), "gateway.json");
+  const channels = { bench: { subscribe: "public", publish: "public" } };
+  writeFileSync(file, JSON.stringify({ channels, limits: { messages: { capacity: 100, refillPerSecond: 60 } } }));
+  const apiKey = "a-key-of-the-bench-longer-than-32-bytes";
+  const child = startOn(0, [process.execPath, fileURLToPath(new URL("../src/main.ts", import.meta.url)), "start"], {
+    NODE_ENV: "test",
+    PORT: `${port}`,
+    HOST: "127.0.0.1",
+    REDIS_URL: `redis://127.0.0.1:${redisPort}`,
+    API_KEYS: `bench:${apiKey}`,
+    GATEWAY_CONFIG: file,
+    LOG_LEVEL: "fatal",
+  });
+  child.stdout?.resume();
+  await accepts(port);
+  const url = `http://127.0.0.1:${port}`;
+  const headers = { authorization: `Bearer ${apiKey}`, "content-type": "application/json" };
+  return {
+    url,
+    pid: child.pid as number,
+    async signIn(userId: string): Promise<string> {
+      const body = JSON.stringify({ userId });
+      const response = await fetch(`${url}/v1/sessions`, { method: "POST", headers, body });
+      return ((await response.json()) as { token: string }).token;
+    },
+    async stop() {
+      await ended(child);
+      await ended(redis);
+    },
+  };
+}
+
+/** Publishes, and waits until it is told what it published: down and up the whole road. */
+async function innocentOf(node: Node) {
+  // From another address than the flooders.
+  const options = {
+    transports: ["websocket"],
+    localAddress: "127.0.0.2",
+    auth: { token: await node.signIn("innocent") },
+  };
+  const client = io(node.url, options);
+  await new Promise((resolve) => client.once("ready", resolve));
+  await client.emitWithAck("subscribe", { channel: "bench:innocent" });
+  return {
+    async publish(): Promise<number> {
+      const begun = performance.now();
+      const told = new Promise((resolve) => client.once("publication", resolve));
+      await client.emitWithAck("publish", { channel: "bench:innocent", event: "said", data: 1 });
+      await told;
+      return performance.now() - begun;
+    },
+    close: () => void client.disconnect(),
+  };
+}
+
+function report(measured: ReadonlyMap<string, Slice[]>, { sliceSeconds, rounds }: Record<string, number>): string {
+  const quiet = quantileOf(measured.get("nobody") ?? [], 0.99);
+  const rows = [...measured].map(([name, slices]) => {
+    const p99 = quantileOf(slices, 0.99);
+    const cpu = median(slices.map((slice) => slice.cpu * 100)).toFixed(0);
+    return `| ${name} | ${quantileOf(slices, 0.5).toFixed(2)} | ${p99.toFixed(2)} | ${(p99 / quiet).toFixed(2)} | ${cpu} % |`;
+  });
+  return [
+    "# An innocent client during floods",
+    "",
+    `Limits as they come; ${rounds} rounds of ${sliceSeconds} s; ${machine()}, flooders at the lowest priority.`,
+    "",
+    "| who floods | publish to delivery, p50 ms | p99 | p99 beside nobody | node's core |",
+    "| --- | --- | --- | --- | --- |",
+    ...rows,
+  ].join("\n");
+}
+
+function quantileOf(slices: readonly Slice[], part: number): number {
+  return median(
+    slices.map(({ latencies }) => {
+      const sorted = latencies.toSorted((a, b) => a - b);
+      return sorted[Math.floor((sorted.length - 1) * part)] ?? 0;
+    }),
+  );
+}
+
+/** So many at a time, each begun again when it ends, until the process is ended. */
+function flood(atOnce: number, act: Flood): Flood {
+  return async (url, token) => {
+    const again = async (): Promise<never> => {
+      for (;;) {
+        await act(url, token).catch(() => undefined);
+        await passed(1);
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, again));
+  };
+}
+
+/** Undefined where it is not let in. */
+function opened(url: string, token: string): Promise<WebSocket | undefined> {
+  const socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
+  return new Promise((resolve) => {
+    const end = (outcome?: WebSocket): void => {
+      if (outcome === undefined) socket.terminate();
+      resolve(outcome);
+    };
+    socket.once("error", () => end());
+    socket.once("close", () => end());
+    socket.on("message", (data: Buffer) => {
+      const text = data.toString();
+      if (text.startsWith("0{")) socket.send(`40${JSON.stringify({ token })}`);
+      else if (text.startsWith("44")) end();
+      else if (text.startsWith('42["ready"')) end(socket);
+    });
+  });
+}
+
+function passed(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+const [, , first = "4", second = "5", url = "", token = ""] = process.argv;
+if (first === "flood") await floods[second]?.(url, token);
+else await measureAll(Number(first), Number(second));

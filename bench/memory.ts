@@ -1,0 +1,81 @@
+/**
+ * Memory of a node per idle connection: Tidegate's, authenticated and subscribed to the user's channel and one more, over
+ * a bare one of stock Socket.IO. Each server takes all connections at once and is looked at when it has had time to
+ * tidy up. `node bench/memory.ts [connections] [runs]`, 10,000 and 3 unless said otherwise.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { needs } from "../scripts/needs.ts";
+import { Load, type Talk } from "./support/load.ts";
+import { machine, median, residentBytes, skip } from "./support/machine.ts";
+import { compiled } from "./support/native.ts";
+import { table, writeResult } from "./support/results.ts";
+import { startStock, startTidegate, type Subject } from "./support/subjects.ts";
+
+const connections = Number(process.argv[2] ?? 10_000);
+const runs = Number(process.argv[3] ?? 3);
+
+/** V8 gives memory back some seconds after it was last asked for any. */
+const tidyMs = 20_000;
+
+const program = compiled("load");
+if (program === undefined) skip("memory", "there is no C compiler for its load client");
+else if (!needs.redis.isThere()) skip("memory", "there is no redis-server");
+else await run(program);
+
+async function run(loadProgram: string): Promise<void> {
+  const stock: number[] = [];
+  const tidegate: number[] = [];
+  for (let n = 0; n < runs; n++) {
+    stock.push(await measureStock(loadProgram));
+    tidegate.push(await measureTidegate(loadProgram));
+  }
+  writeResult("memory", report(stock, tidegate));
+}
+
+async function measureStock(loadProgram: string): Promise<number> {
+  const subject = await startStock();
+  const auth = Array.from({ length: connections + 1 }, () => "");
+  return measure(loadProgram, subject, { mode: "sio", auth });
+}
+
+async function measureTidegate(loadProgram: string): Promise<number> {
+  const subject = await startTidegate();
+  const tokens = await subject.signIn(connections + 1);
+  const auth = tokens.map((token) => JSON.stringify({ token }));
+  return measure(loadProgram, subject, { mode: "sio", auth, subscribe: '421["subscribe",{"channel":"bench:0"}]' });
+}
+
+/** Bytes a connection. */
+async function measure(loadProgram: string, subject: Subject, talk: Talk): Promise<number> {
+  try {
+    await pause(tidyMs);
+    const before = residentBytes(subject.pid);
+    const load = await Load.connect(loadProgram, subject, connections, talk);
+    await pause(tidyMs);
+    const bytes = (residentBytes(subject.pid) - before) / (connections + 1);
+    await load.stop();
+    return bytes;
+  } finally {
+    await subject.stop();
+  }
+}
+
+function report(stock: readonly number[], tidegate: readonly number[]): string {
+  const kilobytes = (bytes: readonly number[]): string => (median(bytes) / 1_024).toFixed(1);
+  const ratio = median(tidegate.map((bytes, n) => bytes / (stock[n] as number))).toFixed(2);
+  return [
+    "# Memory",
+    "",
+    `${machine()}; ${connections} idle connections over WebSocket, ${runs} runs, looked at after ${tidyMs / 1_000} s.`,
+    "Growth of the resident set. Tidegate's connections are authenticated, each of a user and a session of its own, and",
+    "subscribed to the user's channel and a common one.",
+    "",
+    table(
+      ["", "÷ stock", "KiB a connection"],
+      [
+        ["stock Socket.IO 4.8.4, bare", "1.00", kilobytes(stock)],
+        ["**Tidegate**", ratio, kilobytes(tidegate)],
+      ],
+    ),
+  ].join("\n");
+}
