@@ -46,6 +46,12 @@ export function cpuMicros(pid: number): number {
   return nanos.reduce((sum, one) => sum + one, 0) / 1_000;
 }
 
+/** Bytes of memory that a process has to itself or shares. */
+export function residentBytes(pid: number): number {
+  const [, kilobytes = "0"] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return Number(kilobytes) * 1_024;
+}
+
 /** Says why a benchmark is not run, so that nobody misses it without knowing. */
 export function skip(what: string, why: string): void {
   process.stdout.write(`!!! ${what} is skipped: ${why}\n`);
