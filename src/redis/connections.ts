@@ -2,7 +2,6 @@ import { Cluster, Redis, type ClusterOptions, type RedisOptions } from "ioredis"
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import { instrument, type RedisMetrics } from "./instrumentation.ts";
-import { writeTogether } from "./write-together.ts";
 
 export type RedisClient = Redis | Cluster;
 
@@ -59,7 +58,6 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
     const known = open.get(role);
     if (known !== undefined) return known;
     const client = connect(address, roleOptions(role, nodeId));
-    writeTogether(client);
     instrument(client, role, { metrics, timeoutMs: patientRoles.has(role) ? undefined : commandTimeoutMs });
     client.on("error", (error: Error) => warn({ role, reason: error.message }, "redis connection error"));
     client.on("end", () => isClosed || comeBack(client));
@@ -122,6 +120,7 @@ function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
     autoResubscribe: role !== "subscriber",
     autoResendUnfulfilledCommands: role !== "subscriber",
     enableReadyCheck: true,
+    enableAutoPipelining: role === "commands",
     retryStrategy: reconnectDelayMs,
   };
 }
@@ -154,6 +153,7 @@ function connectCluster(urls: readonly string[], options: ConnectionOptions): Cl
   const first = urls[0] === undefined ? {} : fromUrl(urls[0]);
   const clusterOptions = {
     enableOfflineQueue: enableOfflineQueue ?? true,
+    enableAutoPipelining: options.enableAutoPipelining,
     slotsRefreshInterval: 2_000,
     ...(options.maxRetriesPerRequest === 0 ? { retryDelayOnFailover: 0 } : {}),
     clusterRetryStrategy: (attempt) => Math.min(100 + attempt * 50, 1_000),
