@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { Encoder, PacketType, type Packet } from "socket.io-parser";
 import { GatewayError } from "../../protocol/errors.ts";
 import { checkForm, parseBounded, type GateLimits } from "../../protocol/gate.ts";
@@ -39,33 +40,26 @@ export function createParser(limits: GateLimits): { Encoder: typeof Encoder; Dec
  * acknowledgements and takes no attachments, so anything else is a fault, at its first byte.
  *
  * An event that the gate refuses is answered through its acknowledgement; without one it is a fault as well, because
- * there is no other way to say so. It is as much of an emitter as Socket.IO needs of a decoder: one listener, for
- * `decoded`.
+ * there is no other way to say so. Emits `decoded`, as Socket.IO expects of a decoder.
  */
-export class GatedDecoder {
+export class GatedDecoder extends EventEmitter {
   readonly #limits: GateLimits;
   #foreignNamespaces = 0;
-  #listener: ((packet: Packet) => void) | undefined;
 
   constructor(limits: GateLimits) {
+    super();
     this.#limits = limits;
-  }
-
-  on(_event: "decoded", listener: (packet: Packet) => void): void {
-    this.#listener = listener;
-  }
-
-  removeListener(): void {
-    this.#listener = undefined;
   }
 
   add(data: unknown): void {
     if (typeof data !== "string") throw new ProtocolFault("Binary packets are not accepted.");
-    this.#listener?.(this.#decode(data));
+    this.emit("decoded", this.#decode(data));
   }
 
   /** Called by Socket.IO; nothing is held between packets. */
-  destroy(): void {}
+  destroy(): void {
+    this.removeAllListeners();
+  }
 
   #decode(text: string): Packet {
     const type: PacketType = text.charCodeAt(0) - 0x30;
