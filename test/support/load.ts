@@ -34,6 +34,9 @@ export interface LoadOptions {
   seed?: number;
 }
 
+/** Readers that connect at the same time. */
+const atOnce = 20;
+
 export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Promise<Load> {
   const { readers: readerCount = 60, channels: channelCount = 12, channelsPerReader = 2 } = options;
   const random = seeded(options.seed ?? 1);
@@ -60,7 +63,14 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
     return index % 2 === 0 ? projectReader(reading) : stockReader(reading);
   }
 
-  const readers = await Promise.all(Array.from({ length: readerCount }, (_, index) => startReader(index)));
+  const readers: Reader[] = [];
+  while (readers.length < readerCount) {
+    // A few at a time: how a crowd comes is another test's business.
+    const count = Math.min(atOnce, readerCount - readers.length);
+    const batch = await Promise.all(Array.from({ length: count }, (_, n) => startReader(readers.length + n)));
+    await Promise.all(batch.map(({ opened }) => opened));
+    readers.push(...batch);
+  }
   const publishers = startPublishers({
     perSecond: options.perSecond ?? 200,
     channels,
@@ -90,9 +100,15 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
         await new Promise((resolve) => setTimeout(resolve, 100));
       return history.verdict();
     },
-    stop: () => readers.forEach((reader) => reader.close()),
+    stop() {
+      publishers.stop();
+      for (const reader of readers) reader.close();
+    },
   };
-  await load.flows();
+  await load.flows().catch((error: unknown) => {
+    load.stop();
+    throw error;
+  });
   return load;
 }
 

@@ -12,6 +12,8 @@ export interface Publishers {
   readonly withoutRetryAfter: number;
   /** Begins nothing new; resolves when everything under way has been acknowledged. */
   finish(): Promise<void>;
+  /** Begins nothing new and gives up what is under way. */
+  stop(): void;
 }
 
 export interface PublishersOptions {
@@ -37,6 +39,7 @@ export function startPublishers(options: PublishersOptions): Publishers {
   const statuses = new Map<number, number>();
   const filler = "x".repeat(options.padding ?? 64);
   let pending = 0;
+  let isStopped = false;
   let withoutRetryAfter = 0;
   let due = 0;
   let last = Date.now();
@@ -46,7 +49,7 @@ export function startPublishers(options: PublishersOptions): Publishers {
   async function publish(): Promise<void> {
     const publication = { channel: pick(channels), id: randomUUID(), sentAt: Date.now() };
     pending++;
-    while (Date.now() - publication.sentAt < giveUpMs) {
+    while (!isStopped && Date.now() - publication.sentAt < giveUpMs) {
       const waitMs = await attempt(publication);
       if (waitMs === undefined || !isPatient) break;
       await new Promise((resolve) => setTimeout(resolve, waitMs));
@@ -86,6 +89,10 @@ export function startPublishers(options: PublishersOptions): Publishers {
     async finish() {
       clearInterval(timer);
       while (pending > 0) await new Promise((resolve) => setTimeout(resolve, tickMs));
+    },
+    stop() {
+      isStopped = true;
+      clearInterval(timer);
     },
   };
 }

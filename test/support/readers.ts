@@ -7,6 +7,8 @@ import type { History, Place } from "./history-checker.ts";
 /** One client that reads channels whatever happens, and writes down what it is told. */
 export interface Reader {
   readonly name: string;
+  /** Resolves when it has been connected once. */
+  readonly opened: Promise<unknown>;
   /** Times its connection was lost. */
   readonly disconnects: number;
   readonly closings: readonly Closing[];
@@ -58,6 +60,7 @@ export function projectReader({ name, url, token, channels, history, onDelivery 
   }
   return {
     name,
+    opened: new Promise((resolve) => void client.socket.once("ready", resolve)),
     get disconnects() {
       return disconnects;
     },
@@ -92,6 +95,7 @@ export function stockReader(options: ReaderOptions): Reader {
   for (const [channel, since] of options.channels) follow(socket, channel, since, options);
   return {
     name: options.name,
+    opened: new Promise((resolve) => void socket.once("ready", resolve)),
     get disconnects() {
       return disconnects;
     },
