@@ -24,9 +24,14 @@ export function createHttpLimit(
   { throttling, fence, clock }: HttpLimitDeps,
   { requests, windowSeconds }: { requests: number; windowSeconds: number },
 ): LimitHttp {
-  return async (apiKey) => {
+  const refuseWithoutStore = (): void => {
     if (!fence.isOpen) throw new GatewayError("unavailable", undefined, { retryAfterMs });
+  };
+  return async (apiKey) => {
+    refuseWithoutStore();
     const decision = await throttling.http(apiKey);
+    // Where the limit itself waited until it gave up, the call would do the same once more.
+    refuseWithoutStore();
     return { ...decision, limit: requests, windowSeconds, resetMs: decision.resetAt - clock.now() };
   };
 }

@@ -3,6 +3,7 @@ import { expect, onTestFinished, vi } from "vitest";
 import type { Cluster } from "./cluster.ts";
 import type { Verdict } from "./history-checker.ts";
 import { startLoad, type Load, type LoadOptions } from "./load.ts";
+import type { NodeProcess } from "./node-process.ts";
 import { eventually } from "./world.ts";
 
 /** As long and as large as the promises say, by `npm run test:faults`; else short enough to run each time. */
@@ -87,6 +88,15 @@ export async function untilUnready({ nodes }: Cluster): Promise<number> {
     nodes.map((node) => eventually(async () => expect((await node.readiness()).status).toBe(503), 10_000)),
   );
   return Date.now() - began;
+}
+
+/** Until every node's lease has ended: from then on it knows that the store is away, and refuses at once. */
+export async function untilLeasesEnd({ nodes }: Cluster): Promise<void> {
+  const hasEnded = async (node: NodeProcess): Promise<void> => {
+    const { body } = await node.readiness();
+    expect(body.checks?.["cluster"]?.status).toBe("failing");
+  };
+  await Promise.all(nodes.map((node) => eventually(() => hasEnded(node), 10_000)));
 }
 
 /** A line for whoever collects figures. */

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import {
   expectNobodyLeft,
   expectWhole,
@@ -7,6 +7,7 @@ import {
   pause,
   seeds,
   underLoad,
+  untilLeasesEnd,
   untilUnready,
 } from "../../support/faults.ts";
 import { useCluster } from "../../support/use-cluster.ts";
@@ -56,7 +57,9 @@ describe.each(seeds)("Redis away, and back with what it had (seed %i)", (seed) =
     const outcome = await underLoad(cluster(), { seed }, async () => {
       const redis = await cluster().store.primary();
       redis.freeze();
-      await untilUnready(cluster());
+      // A frozen server would fail every test after this one.
+      onTestFinished(() => redis.thaw());
+      await untilLeasesEnd(cluster());
       const asked = Date.now();
       const { status } = await cluster()
         .node(0)
