@@ -109,6 +109,8 @@ export function createVisits(deps: VisitsDeps): Visits {
       const { identity } = connection;
       const revoked = revokedMeanwhile(identity);
       if (revoked !== undefined) return connection.close(revoked);
+      // Let in before the drain began, and here too late to be sent elsewhere with the others.
+      if (deps.isDraining()) return connection.close(closing("drain"));
       watches.set(connection, expiry.watch(identity, listenerOf(connection)));
       if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
       if (restored === undefined)
