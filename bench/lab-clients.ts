@@ -37,9 +37,11 @@ async function run(rounds: number, count: number): Promise<void> {
 /** Microseconds of this process for each delivery, by kind and round. */
 async function measureCpu(server: Subject, rounds: number, count: number): Promise<Record<Kind, number[]>> {
   const url = `http://127.0.0.1:${server.port}`;
+  const everybody: ClientSocket[] = [];
   let delivered = 0;
   for (const kind of kinds) {
     const sockets = await connect(kind, count, url);
+    everybody.push(...sockets);
     for (const socket of sockets) {
       socket.on("publication", () => (delivered += 1));
       socket.emit("join", { channel: kind }, () => undefined);
@@ -57,7 +59,7 @@ async function measureCpu(server: Subject, rounds: number, count: number): Promi
       if (round >= 0) costs[kind].push((user + system) / delivered);
     }
   }
-  publisher.disconnect();
+  for (const socket of [...everybody, publisher]) socket.disconnect();
   return costs;
 }
 
