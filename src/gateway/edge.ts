@@ -30,7 +30,8 @@ import { createVisits, type Visits } from "../server/visits.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createChecks } from "./checks.ts";
-import { createDemoLogin, type Entry } from "./entry.ts";
+import { createDemoLogin } from "./demo-login.ts";
+import type { Entry } from "./entry.ts";
 import type { Flow, Ground } from "./flow.ts";
 import { createHttpLimit } from "./http-limit.ts";
 import { toldOf } from "./webhooks.ts";
@@ -83,7 +84,7 @@ function createHttp(ground: Ground, parts: EdgeParts): HttpServer {
       apiKeys: config.apiKeys,
       limit: createHttpLimit({ ...parts, fence: control.fence, clock }, config.limits.http),
       readiness: createReadiness({ checks, clock }),
-      demo: { directory: demoFolder, login: createDemoLogin(config, parts.entry) },
+      demo: { directory: demoFolder, login: createDemoLogin(config, parts) },
     },
     { ...config, hasMetrics: config.metrics === undefined, version },
   );

@@ -6,9 +6,7 @@ import { createSessions, type Sessions } from "../auth/sessions.ts";
 import { createTokenBlacklist } from "../auth/token-blacklist.ts";
 import { createTokens, type Tokens } from "../auth/tokens.ts";
 import type { Config } from "../config.ts";
-import { developmentApiKey } from "../config/credentials.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Demo } from "../server/http/demo.ts";
 import type { Store } from "./store.ts";
 
 /** Who may come in. */
@@ -28,21 +26,5 @@ export function createEntry(config: Config, { commands, keys }: Store, revocatio
     sessions,
     authenticator: createAuthenticator({ tokens, sessions, blacklist }),
     logouts: createLogouts({ sessions, tokens, blacklist, revocations }),
-  };
-}
-
-/** The demo's sign-in: anybody under any name, outside production and where the gateway can sign tokens itself. */
-export function createDemoLogin(config: Config, { tokens, sessions }: Entry): Demo["login"] {
-  const canSign = config.tokens.source.type === "secret";
-  if (config.isProduction || !canSign) return undefined;
-  const isDevelopmentKey = config.apiKeys.some(({ secret }) => secret === developmentApiKey.secret);
-  const { capacity, refillPerSecond, costs } = config.limits.messages;
-  const messages = { capacity, refillPerSecond, costs };
-  return async (name) => {
-    const { session } = await sessions.create({ userId: name });
-    const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
-    if (issued === undefined) throw new Error("the configured secret did not sign");
-    const apiKey = isDevelopmentKey ? developmentApiKey.secret : undefined;
-    return { sessionId: session.sessionId, token: issued.token, expiresAt: issued.expiresAt, apiKey, messages };
   };
 }

@@ -29,8 +29,14 @@ export async function signIn(name: string): Promise<Login> {
     body: JSON.stringify({ name }),
   });
   if (response.status === 404) throw new Error("This gateway offers no sign-in here: it does so in development only.");
+  if (response.status === 429) throw new Error(tooManyLogins(name, Number(response.headers.get("Retry-After"))));
   if (!response.ok) throw await refusalOf(response);
   return { name, ...((await response.json()) as Omit<Login, "name">) };
+}
+
+function tooManyLogins(name: string, retrySeconds: number): string {
+  const wait = retrySeconds > 90 ? `${Math.ceil(retrySeconds / 60)} minutes` : `${retrySeconds} seconds`;
+  return `Too many sign-ins as ${name} from here. Take another name, or come back in ${wait}.`;
 }
 
 /** A fresh token of the same session, as the application's own backend would hand it out. */

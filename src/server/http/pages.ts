@@ -3,13 +3,14 @@ import helmet from "helmet";
 import type { Registry } from "prom-client";
 import { GatewayError } from "../../protocol/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
+import type { Metrics } from "../../runtime/metrics.ts";
 import type { ClientAddress } from "../client-address.ts";
 import { mountDemo, type Demo } from "./demo.ts";
 import { mountDocs } from "./docs-page.ts";
 import { onlyGet } from "./only-methods.ts";
 import { sendJson, sendProblem } from "./problem.ts";
 import type { Readiness } from "./readiness.ts";
-import { refusalOf } from "../refusal.ts";
+import { limiterOf, refusalOf } from "../refusal.ts";
 import { discardRest } from "./request-body.ts";
 import type { WatchRequest } from "./request-watch.ts";
 
@@ -22,6 +23,7 @@ export interface PagesDeps {
   demo?: Demo | undefined;
   clientAddress: ClientAddress;
   watch: WatchRequest;
+  metrics: Pick<Metrics, "refusals">;
   log: Logger;
 }
 
@@ -36,7 +38,7 @@ export function createPages(deps: PagesDeps): Express {
   if (deps.demo !== undefined) mountDemo(app, deps.demo, deps.clientAddress);
   onlyGet(app, "/", (_request, response) => response.redirect(deps.demo?.login === undefined ? "/docs" : "/demo/"));
   app.use((_request, _response, next) => next(new GatewayError("not_found", "There is no such path.")));
-  app.use(answerError(deps.log));
+  app.use(answerError(deps));
   return app;
 }
 
@@ -91,11 +93,12 @@ function watched(watch: WatchRequest): RequestHandler {
   };
 }
 
-function answerError(log: Logger): ErrorRequestHandler {
+function answerError({ metrics, log }: Pick<PagesDeps, "metrics" | "log">): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
     const refusal = isMalformed(error)
       ? new GatewayError("bad_request", "The request is malformed.")
       : refusalOf(error);
+    metrics.refusals.inc({ code: refusal.code, limiter: limiterOf(refusal) });
     if (refusal.code === "internal") log.error({ err: refusal.cause }, "page failed");
     sendProblem(response, refusal);
     discardRest(request);

@@ -1,0 +1,53 @@
+import type { Config } from "../config.ts";
+import { developmentApiKey } from "../config/credentials.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import { addressGroup } from "../server/address-group.ts";
+import type { Demo, DemoLogin } from "../server/http/demo.ts";
+import { LimitRefusal } from "../server/refusal.ts";
+import type { Throttling } from "../throttling/throttling.ts";
+import type { Entry } from "./entry.ts";
+
+export interface DemoLoginDeps {
+  entry: Pick<Entry, "tokens" | "sessions" | "logouts">;
+  throttling: Pick<Throttling, "login">;
+}
+
+const outageRetryMs = 1_000;
+
+/**
+ * The demo's sign-in: anybody under any name, outside production and where the gateway can sign tokens itself. There is no
+ * password that could be wrong, so every login counts, by address and name: another name is not held up.
+ */
+export function createDemoLogin(config: Config, { entry, throttling }: DemoLoginDeps): Demo["login"] {
+  const canSign = config.tokens.source.type === "secret";
+  if (config.isProduction || !canSign) return undefined;
+  const about = aboutOf(config);
+  return async (name, address) => {
+    await checkLimit(throttling, name, address);
+    return { ...(await begin(entry, name)), ...about };
+  };
+}
+
+async function checkLimit(throttling: Pick<Throttling, "login">, name: string, address: string): Promise<void> {
+  const decision = await throttling.login(addressGroup(address), name);
+  if (decision.allowed) return;
+  if (decision.reason === "store_away")
+    throw new GatewayError("unavailable", undefined, { retryAfterMs: outageRetryMs });
+  throw new LimitRefusal("logins", decision, "Too many logins under this name from this address.");
+}
+
+async function begin({ tokens, sessions, logouts }: DemoLoginDeps["entry"], userId: string): Promise<DemoLogin> {
+  const { session, letGo } = await sessions.create({ userId });
+  if (letGo.length > 0) await logouts.closeSessions(userId, letGo);
+  const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
+  if (issued === undefined) throw new Error("the configured secret did not sign");
+  return { sessionId: session.sessionId, token: issued.token, expiresAt: issued.expiresAt };
+}
+
+/** What the page needs to know of the gateway. */
+function aboutOf({ apiKeys, limits }: Config): Pick<DemoLogin, "apiKey" | "messages"> {
+  const { capacity, refillPerSecond, costs } = limits.messages;
+  const isDevelopmentKey = apiKeys.some(({ secret }) => secret === developmentApiKey.secret);
+  const apiKey = isDevelopmentKey ? developmentApiKey.secret : undefined;
+  return { apiKey, messages: { capacity, refillPerSecond, costs } };
+}
