@@ -40,6 +40,10 @@ const bucket = (capacity: number, refillPerSecond: number) => ({
   ...behaviour,
   capacity: count(1_000_000).default(capacity),
   refillPerSecond: z.number().positive().max(1_000_000).default(refillPerSecond),
+});
+
+const leasedBucket = (capacity: number, refillPerSecond: number) => ({
+  ...bucket(capacity, refillPerSecond),
   /** How a node leases tokens ahead. */
   portion: z
     .strictObject({ share: z.number().min(0).max(1).optional(), lifeMs: z.int().min(100).max(60_000).optional() })
@@ -63,7 +67,7 @@ const messages = clientEvents.reduce(
       when: always,
     }),
   z.strictObject({
-    ...bucket(50, 20),
+    ...leasedBucket(50, 20),
     /** By client event; an event not named costs 1. */
     costs: costs.prefault({}),
     /** Refusals after which a connection is closed. */
@@ -77,7 +81,7 @@ export const limits = z
     /** Token bucket of a user's messages. */
     messages: messages.prefault({}),
     /** Token bucket of handshakes, per address. */
-    handshakes: z.strictObject(bucket(500, 100)).prefault({}),
+    handshakes: z.strictObject(leasedBucket(500, 100)).prefault({}),
     /** Sliding window of HTTP calls, per API key. */
     http: window(60_000, 60),
     /** Fixed window of logins, per address and user. */
