@@ -65,7 +65,7 @@ export async function openDemo(browser: Browser, url: string, options: BrowserCo
 
 /** Browsers log every attempt to reach a node that is gone and every call refused, whatever the page does about it. */
 const isNoFault = (text: string): boolean =>
-  /WebSocket connection to|ERR_CONNECTION_REFUSED|responded with a status of 409/.test(text);
+  /WebSocket connection to|ERR_CONNECTION_REFUSED|responded with a status of (409|429)/.test(text);
 
 function acts(page: Page): Omit<DemoPage, "page" | "feed"> {
   return {

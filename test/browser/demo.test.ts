@@ -161,6 +161,20 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     await there.signIn("ada");
   });
 
+  test("says when too many have signed in under a name, and lets another in", async () => {
+    const { url, call } = await startDevelopmentGateway();
+    const { page, signIn } = await openDemo(browser, url);
+    for (let login = 0; login < 5; login += 1) await call("POST", "/demo/login", { name: "ada" });
+
+    await page.getByLabel("Your name").fill("ada");
+    await page.keyboard.press("Enter");
+
+    await page
+      .getByText("Too many sign-ins as ada from here. Take another name, or come back in 15 minutes.")
+      .waitFor();
+    await signIn("bob");
+  });
+
   test.each([360, 768, 1280])("fits a window %i pixels wide, light and dark", async (width) => {
     const { url } = await startDevelopmentGateway();
     for (const colorScheme of ["light", "dark"] as const) {
