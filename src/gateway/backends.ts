@@ -59,8 +59,10 @@ export function createDoors(config: Config, deps: DoorsDeps): Publishing {
       blocking: store.redis.connection("blocking"),
       bridges: store.redis.connection("bridges"),
       nodeId: config.nodeId,
-      submitScore: ({ board, member, score, mode, data }) =>
-        leaderboards.submit(board, { member, score, mode, data: data === undefined ? undefined : canonicalJson(data) }),
+      submitScore: ({ board, member, score, mode, data, idempotencyKey }) => {
+        const text = data === undefined ? undefined : canonicalJson(data);
+        return leaderboards.submit(board, { member, score, mode, data: text }, idempotencyKey);
+      },
       revokeSession: (sessionId) => logouts.session(sessionId),
       disconnectUser: ({ userId, code = "disconnected_by_backend", ...words }) =>
         revocations.disconnectUser(userId, closing(code, words)),

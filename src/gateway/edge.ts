@@ -17,7 +17,7 @@ import type { NodeRevocations } from "../server/revocations.ts";
 import type { Route } from "../server/route.ts";
 import { createChannelRoutes } from "../server/routes/channels.ts";
 import { idempotent } from "../server/routes/idempotent.ts";
-import { createLeaderboardRoutes } from "../server/routes/leaderboards.ts";
+import { createLeaderboardRoutes, createScoreRoutes } from "../server/routes/leaderboards.ts";
 import { createOrderRoutes } from "../server/routes/orders.ts";
 import { createPresenceRoutes } from "../server/routes/presence.ts";
 import { createPublishRoutes } from "../server/routes/publish.ts";
@@ -103,6 +103,7 @@ function routesOf({ config, metrics }: Ground, { entry, revocations, flow, doors
     ...createChannelRoutes({ history: channels.history.bind(channels), list: presence.list }),
     ...createPresenceRoutes({ presence }),
     ...createOrderRoutes({ publisher: doors.publisher, orders }),
+    ...createScoreRoutes({ leaderboards: boards }),
     ...onceByKey,
   ];
 }

@@ -65,7 +65,10 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
   control.fence.onReopened(() => channels.repair());
   const presence: Presence = createNodePresence(config, { ...ground, kinds, permissions, channels: () => channels });
   const recovery: Recovery = createNodeRecovery(ground, channels);
-  const leaderboards = createLeaderboards({ ...ground, ...store, kinds }, { boards: config.leaderboards });
+  const leaderboards = createLeaderboards(
+    { ...ground, ...store, kinds },
+    { boards: config.leaderboards, idempotencyTtlSeconds: config.idempotency.ttlSeconds },
+  );
   const cache = createCache({ ...ground, ...store });
 
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);

@@ -1,5 +1,8 @@
+import { GatewayError } from "../protocol/errors.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
+import { fingerprint } from "../runtime/fingerprint.ts";
 import type { BoardKeys } from "./board-keys.ts";
 import type { Board, ScoreMode } from "./boards.ts";
 import { toEntry } from "./diff.ts";
@@ -17,13 +20,14 @@ import type { Season } from "./seasons.ts";
  * Precision: a score is kept and read back as the very double that was sent; sums are sums of doubles.
  *
  * Atomicity: what a call changed is on the board when it answers, and the board is marked as changed by the same
- * script. Where a call failed, what it brought may or may not have been taken.
+ * script. Where a call failed, what it brought may or may not have been taken. With an idempotency key it may be made
+ * again: what was taken is remembered by the script that took it, and answered as the first time.
  *
  * Seasons: each has its own keys. A call is taken in the season of its moment by Redis' clock, so none is lost or
  * counted twice at the turn, and nothing ever writes into a past season.
  */
 export interface BoardStore {
-  /** `standings` in the order of the submissions. */
+  /** `standings` in the order of the submissions. Throws `conflict` where the key was used for other content. */
   submit(board: Board, submissions: readonly Submission[], options: SubmitOptions): Promise<Submitted>;
   /** False where the member was not on the board. */
   remove(board: Board, member: string): Promise<boolean>;
@@ -52,6 +56,14 @@ export interface Submission {
 export interface SubmitOptions {
   /** Without ranks a large batch costs a fifth less; then both are null. */
   withRanks: boolean;
+  /** Makes a repeat harmless. */
+  once?: OnceKey | undefined;
+}
+
+/** An idempotency key, and what it is good for; the same key in another scope is another. */
+export interface OnceKey {
+  scope: string;
+  key: string;
 }
 
 export interface Submitted {
@@ -86,24 +98,54 @@ export interface Page {
 
 export interface BoardStoreDeps {
   commands: RedisClient;
+  keys: Pick<Keys, "boardOnce">;
   keysOf: (board: string, season: Season) => BoardKeys;
   seasons: SeasonClock;
 }
 
-export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps): BoardStore {
-  const submitScript = loadScript(commands, script("submit"), [script("board"), script("score")]);
+export interface BoardStoreOptions {
+  /** Seconds an idempotency key is remembered. */
+  idempotencyTtlSeconds: number;
+}
+
+export function createBoardStore(
+  { commands, keys, keysOf, seasons }: BoardStoreDeps,
+  { idempotencyTtlSeconds }: BoardStoreOptions,
+): BoardStore {
+  const submitScript = loadScript(commands, script("submit"), [script("board"), script("score"), script("remember")]);
   const removeScript = loadScript(commands, script("remove"), [script("board")]);
   const readScript = loadScript(commands, script("read"), [script("board")]);
   const versionScript = loadScript(commands, script("version"), [script("board")]);
 
-  async function submitPart(board: Board, part: readonly Submission[], withRanks: boolean): Promise<Submitted> {
+  async function submitPart(
+    board: Board,
+    part: readonly Submission[],
+    { withRanks, once }: { withRanks: boolean; once: OncePart | undefined },
+  ): Promise<Submitted> {
     const args = part.flatMap(({ member, score, mode, data }) => [member, String(score), mode, data ?? ""]);
     const { reply } = await seasons.within(board, (season) => {
       const { state, ranking, places, data, touched } = keysOf(board.name, season);
       const head = [board.order, season.startsAt, season.endsAt, endOfLife(board, season), withRanks ? 1 : 0];
-      return submitScript.run([state, ranking, places, data, touched], [...head, ...args]);
+      const scriptKeys = [state, ranking, places, data, touched];
+      if (once !== undefined) scriptKeys.push(keys.boardOnce(board.name, once));
+      return submitScript.run(scriptKeys, [...head, once?.content ?? "", idempotencyTtlSeconds, ...args]);
     });
+    if (reply[0] === "conflict") throw otherContent();
     return toSubmitted(reply, withRanks);
+  }
+
+  /** The first part of a call tells whether its key was used for other content, before another takes effect. */
+  async function submitOnce(
+    board: Board,
+    submissions: readonly Submission[],
+    { withRanks, once }: { withRanks: boolean; once: OnceKey },
+  ): Promise<Submitted[]> {
+    const content = fingerprint([withRanks, submissions]);
+    const submitNth = (part: readonly Submission[], index: number): Promise<Submitted> =>
+      submitPart(board, part, { withRanks, once: { ...once, content, part: index } });
+    const [first = [], ...others] = inParts(submissions);
+    const done = await submitNth(first, 0);
+    return [done, ...(await Promise.all(others.map((part, index) => submitNth(part, index + 1))))];
   }
 
   /** A season that was asked for by name is read as it is; otherwise Redis' clock says which is the present one. */
@@ -118,9 +160,10 @@ export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps):
   }
 
   return {
-    async submit(board, submissions, { withRanks }) {
-      const parts = inParts(submissions).map((part) => submitPart(board, part, withRanks));
-      const done = await Promise.all(parts);
+    async submit(board, submissions, { withRanks, once }) {
+      const done = await (once === undefined
+        ? Promise.all(inParts(submissions).map((part) => submitPart(board, part, { withRanks, once })))
+        : submitOnce(board, submissions, { withRanks, once }));
       return { total: done.at(-1)?.total ?? 0, standings: done.flatMap(({ standings }) => standings) };
     },
 
@@ -157,6 +200,16 @@ function inParts(submissions: readonly Submission[]): Submission[][] {
   return parts;
 }
 
+/** The key of one script's part of a call. */
+interface OncePart extends OnceKey {
+  /** Fingerprint of the whole call. */
+  content: string;
+  part: number;
+}
+
+const otherContent = (): GatewayError =>
+  new GatewayError("conflict", "The idempotency key was used for other content.", { field: "idempotencyKey" });
+
 /** Where the room's scripts are. */
 export const script = (name: string): URL => new URL(`./${name}.lua`, import.meta.url);
 
@@ -166,17 +219,17 @@ export function endOfLife(board: Board, season: Season): number {
 }
 
 function toSubmitted(reply: ScriptReply[], withRanks: boolean): Submitted {
-  const [, total, ...flat] = reply as [string, number, ...(string | number)[]];
+  const [, total, ...flat] = reply as (string | number)[];
   const width = withRanks ? 3 : 1;
   const standings: Submitted["standings"] = [];
   for (let i = 0; i < flat.length; i += width) {
     const ranks = withRanks ? flat.slice(i + 1, i + 3).map(orNull) : [null, null];
     standings.push(flat[i] === "" ? "overflow" : toStanding(Number(flat[i]), ranks));
   }
-  return { total, standings };
+  return { total: Number(total), standings };
 }
 
-const orNull = (rank: unknown): number | null => (rank === 0 ? null : (rank as number));
+const orNull = (rank: unknown): number | null => Number(rank) || null;
 
 const toStanding = (score: number, [rank = null, previousRank = null]: (number | null)[]): Standing => ({
   score,

@@ -26,6 +26,8 @@ export interface LeaderboardsOptions {
   boards: Readonly<Record<string, BoardSettings>>;
   /** Milliseconds within which a board is looked at although no notice of a change came. @default 500 */
   sweepMs?: number;
+  /** Seconds an idempotency key is remembered. @default 86400 */
+  idempotencyTtlSeconds?: number;
 }
 
 export interface LeaderboardsDeps {
@@ -48,6 +50,13 @@ export interface ScoreSubmission {
   mode?: ScoreMode | undefined;
   /** JSON in canonical form, at most 1024 bytes; absent keeps what there is, `null` forgets it. */
   data?: string | undefined;
+}
+
+export interface SubmitManyOptions {
+  /** Without ranks large batches cost less; then they are null. @default true */
+  withRanks?: boolean;
+  /** Of the whole batch. */
+  idempotencyKey?: string | undefined;
 }
 
 /** Where it led to. */
@@ -92,15 +101,18 @@ export interface Neighbourhood {
  * Boards of scores: everybody's way to submit and read them, and what subscribers of `leaderboard:{board}` and
  * `rank:{board}:{userId}` are told. Order, ties and precision are promised in `board-store.ts`, exactness of what is
  * told in `tick-store.ts` and `rank-store.ts`. Every call throws `not_found` for a board that is not configured.
+ *
+ * A repeat with the same idempotency key and content is answered as the first was and changes nothing; with other
+ * content it is a `conflict`. Keys of two members, and of a single score and a batch, never meet.
  */
 export interface Leaderboards extends Service {
-  /** Throws `bad_request` and `payload_too_large`, naming the field. */
-  submit(board: string, submission: ScoreSubmission): Promise<SubmittedScore>;
-  /** Taken in order; a wrong one fails alone. Without ranks large batches cost less; then they are null. */
+  /** Throws `bad_request`, `payload_too_large` and `conflict`, naming the field. */
+  submit(board: string, submission: ScoreSubmission, idempotencyKey?: string): Promise<SubmittedScore>;
+  /** Taken in order; a wrong one fails alone. Throws `conflict`. */
   submitMany(
     board: string,
     submissions: readonly ScoreSubmission[],
-    options?: { withRanks?: boolean },
+    options?: SubmitManyOptions,
   ): Promise<BatchStanding[]>;
   /** A client's own score: `forbidden` where the board does not take them. */
   submitAs(userId: string, board: string, score: number): Promise<SubmittedScore>;
@@ -129,7 +141,8 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const boards = createBoards(options.boards);
   const seasons = new SeasonClock(clock, deps.calendarOf);
   const storeDeps = { commands, isCluster, keys, kinds, seasons, keysOf: createBoardKeys(keys) };
-  const store = createBoardStore(storeDeps);
+  const { idempotencyTtlSeconds = 86_400 } = options;
+  const store = createBoardStore(storeDeps, { idempotencyTtlSeconds });
   const queue = new SubmissionQueue(store);
   const ticks = createTickStore(storeDeps);
   const ranks = createRankStore(storeDeps);
@@ -137,8 +150,9 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const notices = createNotices({ feed, keys });
   const ticker = new Ticker({ boards, notices, tick, ranks, clock, log }, { sweepMs: options.sweepMs ?? 500 });
 
-  async function submit(board: Board, submission: ScoreSubmission): Promise<SubmittedScore> {
-    const { standing, total } = await queue.submit(board, checked(board, submission));
+  async function submit(board: Board, submission: ScoreSubmission, key?: string): Promise<SubmittedScore> {
+    const once = key === undefined ? undefined : { scope: `member-${submission.member}`, key };
+    const { standing, total } = await queue.submit(board, checked(board, submission), once);
     if (standing === "overflow") throw overflow();
     return { board: board.name, member: submission.member, ...standing, total };
   }
@@ -146,12 +160,13 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   async function submitMany(
     board: Board,
     submissions: readonly ScoreSubmission[],
-    withRanks: boolean,
+    { withRanks = true, idempotencyKey: key }: SubmitManyOptions,
   ): Promise<BatchStanding[]> {
     const results = submissions.map((submission) => checkedOrRefused(board, submission));
     const good = results.filter((result): result is Submission => !(result instanceof GatewayError));
     if (good.length === 0) return results as GatewayError[];
-    const { standings } = await store.submit(board, good, { withRanks });
+    const once = key === undefined ? undefined : { scope: "batch", key };
+    const { standings } = await store.submit(board, good, { withRanks, once });
     const inOrder = standings.values();
     return results.map((result) => {
       if (result instanceof GatewayError) return result;
@@ -165,9 +180,8 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
     start: () => ticker.start(),
     stop: () => ticker.stop(),
 
-    submit: async (name, submission) => submit(boards.of(name), submission),
-    submitMany: async (name, submissions, { withRanks = true } = {}) =>
-      submitMany(boards.of(name), submissions, withRanks),
+    submit: async (name, submission, idempotencyKey) => submit(boards.of(name), submission, idempotencyKey),
+    submitMany: async (name, submissions, given = {}) => submitMany(boards.of(name), submissions, given),
     async submitAs(member, name, score) {
       const board = boards.of(name);
       if (!board.clientWrites) throw new GatewayError("forbidden", undefined, { field: "board" });

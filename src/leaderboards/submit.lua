@@ -1,16 +1,22 @@
 -- Takes submissions in order, all at one moment, and tells where each member stands after and stood before the call.
 --
--- KEYS  1 state  2 ranking  3 places  4 data  5 touched
+-- KEYS  1 state  2 ranking  3 places  4 data  5 touched  6 idempotency key, left out where there is none
 -- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 end of the keys' life (s), '0' for none  5 '1' with ranks
+--       6 fingerprint of the call's content  7 life of the idempotency key (s)
 --       then four a submission: member, score, mode, data ('' keeps what there is, 'null' forgets it)
--- Returns { 'turned', now } where the season is another, else { 'ok', total } and for each submission the score held now
--- ('' where adding would overflow: refused) and, with ranks, rank after and rank before (0: none).
+-- Returns { 'turned', now } where the season is another, { 'conflict' } where the key was used for other content, else
+-- { 'ok', total } and for each submission the score held now ('' where adding would overflow: refused) and, with ranks,
+-- rank after and rank before (0: none). A repeat is answered as the first was, with its numbers as text.
 local state, ranking, places, data, touched = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local isDesc, startsAt, endsAt, expireAt, wantsRanks = ARGV[1] == 'desc', ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1'
+local once, fingerprint, onceTtl = KEYS[6], ARGV[6], ARGV[7]
 local rankCommand = isDesc and 'ZREVRANK' or 'ZRANK'
-local count = (#ARGV - 5) / 4
+local count = (#ARGV - 7) / 4
 -- A good part of a submission's cost is this script itself: no global is looked up, and no length asked for, in a loop.
 local call, sub = redis.call, string.sub
+
+local known = rememberedAnswer(once, fingerprint)
+if known then return known end
 
 local board, moment = openBoard(state, startsAt, endsAt)
 if not board then return { 'turned', moment } end
@@ -27,13 +33,13 @@ local function changesData(member, text)
 end
 
 local members = {}
-for i = 1, count do members[i] = ARGV[4 * i + 2] end
+for i = 1, count do members[i] = ARGV[4 * i + 4] end
 local before = call('HMGET', places, unpack(members))
 
 -- A member may come more than once in a call: `after` is what it holds by then.
 local after, isRefused, rankBefore = {}, {}, {}
 for i = 1, count do
-  local member, text, mode, newData = members[i], ARGV[4 * i + 3], ARGV[4 * i + 4], ARGV[4 * i + 5]
+  local member, text, mode, newData = members[i], ARGV[4 * i + 5], ARGV[4 * i + 6], ARGV[4 * i + 7]
   local place = after[member] or before[i]
   local score = scoreAfter(place and tonumber(sub(place, placeLength + 1)), text, mode, isDesc)
   if score then
@@ -76,4 +82,6 @@ for i = 1, count do
   if wantsRanks then answer[filled + 2], answer[filled + 3] = rankOf(members[i], place), rankBefore[i] end
   filled = filled + (wantsRanks and 3 or 1)
 end
+-- A single one that was refused changed nothing, so a repeat is judged afresh.
+if count > 1 or not isRefused[1] then remember(once, fingerprint, onceTtl, answer) end
 return answer

@@ -12,7 +12,7 @@ import { createIdempotencyStore } from "./idempotency-store.ts";
  * they changed nothing, so a repeat is judged afresh.
  *
  * The answer is kept after the write: where a node dies in between, a repeat runs again. What must not happen twice even
- * then takes the key into its own script, as publishing and orders do.
+ * then takes the key into its own script, as publishing, orders and scores do.
  */
 export type Once = <A>(write: IdempotentWrite, run: () => Promise<A>) => Promise<A>;
 

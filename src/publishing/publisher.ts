@@ -69,7 +69,9 @@ export function createPublisher(deps: PublisherDeps, { payloadBytes = 65_536 }: 
     "order.signal": ({ type: _type, orderId, ...body }, repeatKey) =>
       orders.signal(orderId, { ...body, idempotencyKey: body.idempotencyKey ?? repeatKey }),
 
-    "score.submit": ({ type: _type, ...body }) => submitScore(body),
+    "score.submit": ({ type: _type, ...body }, repeatKey) =>
+      submitScore({ ...body, idempotencyKey: body.idempotencyKey ?? repeatKey }),
+
     "session.revoke": ({ sessionId }) => revokeSession(sessionId),
     "user.disconnect": ({ type: _type, idempotencyKey: _key, ...body }) => disconnectUser(body),
   };
@@ -78,17 +80,14 @@ export function createPublisher(deps: PublisherDeps, { payloadBytes = 65_536 }: 
     async perform<T extends CommandType>(command: CommandOf<T>, repeatKey?: string): Promise<CommandAnswers[T]> {
       checkPayload(command, payloadBytes);
       const perform: Performers[T] = performers[command.type];
-      const key = keptKey(command, repeatKey);
+      const key = keepsOwnKey(command) ? undefined : command.idempotencyKey;
       return onceByKey(command, key, () => perform(command, repeatKey));
     },
   };
 }
 
-/** The key under which an answer is kept. Publishing keeps its own in its script; a score has no other way to know. */
-function keptKey(command: Command, repeatKey: string | undefined): string | undefined {
-  if (command.type === "publish") return undefined;
-  return command.type === "score.submit" ? (command.idempotencyKey ?? repeatKey) : command.idempotencyKey;
-}
+/** These remember their keys, and what they answered, in the scripts that take effect. */
+const keepsOwnKey = ({ type }: Command): boolean => type === "publish" || type === "score.submit";
 
 function checkPayload(command: Command, maxBytes: number): void {
   if (!("data" in command) || command.data === undefined) return;

@@ -31,6 +31,8 @@ export interface Keys {
   boardData(board: string, season: string | null): string;
   /** Sharded pub/sub channel that says "this board changed" to the nodes that watch it; tag: channel. */
   boardTouched(board: string): string;
+  /** List, what one part of a write with an idempotency key was answered; TTL: idempotency window; tag: channel. */
+  boardOnce(board: string, write: { scope: string; key: string; part: number }): string;
   /** Hash { version, rank, score, total, nextAt } as last published; TTL: a day, renewed by each use; tag: channel. */
   rankState(channel: string): string;
 
@@ -163,6 +165,7 @@ export function createKeys(prefix: string): Keys {
     boardPlaces: (board, season) => ofBoard(board, `places${inSeason(season)}`),
     boardData: (board, season) => ofBoard(board, `data${inSeason(season)}`),
     boardTouched: (board) => ofBoard(board, "touched"),
+    boardOnce: (board, { scope, key, part }) => ofBoard(board, `once:${encodeId(scope)}:${encodeId(key)}:${part}`),
     rankState: (channel) => of("ch", channel, "rank"),
     connectionRecord: (privateId) => of("connection", privateId, "record"),
     session: (userTag, sessionId) => of("user", userTag, `session:${encodeId(sessionId)}`),

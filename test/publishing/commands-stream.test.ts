@@ -72,7 +72,8 @@ describe("the commands stream", () => {
     );
 
     await eventually(() => expect(calls).toHaveLength(3));
-    expect(calls).toContainEqual(["score", { board: "daily", member: "ada", score: 7 }]);
+    const idempotencyKey = expect.stringMatching(/^stream:/);
+    expect(calls).toContainEqual(["score", { board: "daily", member: "ada", score: 7, idempotencyKey }]);
     expect(calls).toContainEqual(["session", "s-1"]);
     expect(calls).toContainEqual(["user", { userId: "ada", code: "disconnected_by_backend" }]);
     await eventually(async () =>
@@ -290,8 +291,11 @@ describe("several nodes", () => {
   });
 
   test("a repeat of an entry has no effect", async () => {
-    let score = 0;
-    const submitScore = async () => ({ score: ++score });
+    const scoreKeys: unknown[] = [];
+    // Boards know a repeat by its key, as the others do.
+    const submitScore = async ({ idempotencyKey }: { idempotencyKey?: string | undefined }) => ({
+      count: scoreKeys.push(idempotencyKey),
+    });
     const node = await startNode({ others: { submitScore } });
     await node.orders.create({ orderId: "o-1", parties: { customer: "ada" } });
     const commands: Command[] = [
@@ -305,7 +309,7 @@ describe("several nodes", () => {
 
     expect(await said(node, "chat:lobby")).toHaveLength(1);
     expect(await said(node, "order:o-1")).toHaveLength(3);
-    expect(score).toBe(1);
+    expect(scoreKeys).toEqual(["stream:7-0", "stream:7-0"]);
   });
 
   test("effects on one order are in the stream's order however many nodes consume", async () => {

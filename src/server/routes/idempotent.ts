@@ -4,7 +4,7 @@ import type { Route, RouteAnswer } from "../route.ts";
 
 /**
  * Makes a repeat of a write answer as the first time, where the call brought an idempotency key. For routes that do not
- * keep their own: publishing and orders take the key down into their scripts.
+ * keep their own: publishing, orders and scores take the key down into their scripts.
  */
 export function idempotent(route: Route, once: Once): Route {
   if (route.method === "get") return route;

@@ -25,15 +25,14 @@ export interface LeaderboardRouteDeps {
 
 const tag = "Leaderboards";
 
-/** Everything below `/v1/leaderboards/{board}`. */
+/** Scores on their way in; idempotency keys go down into the board's own script. */
+export function createScoreRoutes({ leaderboards }: LeaderboardRouteDeps): Route[] {
+  return [submitScore(leaderboards), submitScores(leaderboards)];
+}
+
+/** Everything else below `/v1/leaderboards/{board}`. */
 export function createLeaderboardRoutes({ leaderboards }: LeaderboardRouteDeps): Route[] {
-  return [
-    submitScore(leaderboards),
-    submitScores(leaderboards),
-    readBoard(leaderboards),
-    readMember(leaderboards),
-    removeMember(leaderboards),
-  ];
+  return [readBoard(leaderboards), readMember(leaderboards), removeMember(leaderboards)];
 }
 
 function submitScore(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
@@ -43,14 +42,14 @@ function submitScore(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route 
     operationId: "submitScore",
     tag,
     summary: "Submit one score.",
-    refusals: ["not_found", "payload_too_large"],
+    refusals: ["not_found", "payload_too_large", "conflict"],
     params: boardMemberParams,
     body: scoreBody,
     answer: submittedScore,
   } as const;
 
-  return route(definition, async ({ params: { board, member }, body: { score, mode, data } }) => ({
-    body: await leaderboards.submit(board, { member, score, mode, data: textOf(data) }),
+  return route(definition, async ({ params: { board, member }, body: { score, mode, data }, idempotencyKey }) => ({
+    body: await leaderboards.submit(board, { member, score, mode, data: textOf(data) }, idempotencyKey),
   }));
 }
 
@@ -62,16 +61,16 @@ function submitScores(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route
     tag,
     summary: "Submit up to 1000 scores, in order.",
     description: "Results come in the order of the scores. A refused one does not keep the others.",
-    refusals: ["not_found"],
+    refusals: ["not_found", "conflict"],
     params: boardParams,
     body: scoreBatchBody,
     answer: batchStandings,
   } as const;
 
-  return route(definition, async ({ params: { board }, body: { scores, ranks } }) => {
+  return route(definition, async ({ params: { board }, body: { scores, ranks }, idempotencyKey }) => {
     const parsed = scores.map(parseScore);
     const good = parsed.filter((score): score is ScoreSubmission => !(score instanceof GatewayError));
-    const standings = (await leaderboards.submitMany(board, good, { withRanks: ranks })).values();
+    const standings = (await leaderboards.submitMany(board, good, { withRanks: ranks, idempotencyKey })).values();
     const results = parsed.map((score) => toResult(score instanceof GatewayError ? score : standings.next().value));
     return { body: { results } };
   });
