@@ -50,7 +50,11 @@ export async function startClusterStore(options: ClusterStoreOptions = {}): Prom
     masters,
     replicas,
     masterOf,
-    moveSlot: async (slot, to) => moveSlot(slot, await masterOf(slot), to, masters),
+    async moveSlot(slot, to) {
+      // Word of an earlier move may still be on its way.
+      await eventually(() => agreeOn(slot, all));
+      await moveSlot(slot, await masterOf(slot), to, masters);
+    },
     async stop() {
       await Promise.all(all.map((server) => server.stop()));
     },
@@ -116,11 +120,22 @@ async function isWhole(server: RedisProcess, count: number): Promise<void> {
   if (!info.includes("cluster_state:ok")) throw new Error(`the cluster is not whole:\n${info}`);
 }
 
-/** As those who live see it. */
+/** As the first who lives sees it. */
 async function portOf(slot: number, all: readonly RedisProcess[]): Promise<number | undefined> {
   const living = all.find((server) => server.isRunning());
-  const ranges = (await living?.ask("CLUSTER", "SLOTS")) as [number, number, [string, number]][];
+  return living && portFor(slot, living);
+}
+
+/** As one sees it. */
+async function portFor(slot: number, server: RedisProcess): Promise<number | undefined> {
+  const ranges = (await server.ask("CLUSTER", "SLOTS")) as [number, number, [string, number]][];
   return ranges.find(([first, last]) => first <= slot && slot <= last)?.[2][1];
+}
+
+async function agreeOn(slot: number, all: readonly RedisProcess[]): Promise<void> {
+  const living = all.filter((server) => server.isRunning());
+  const ports = new Set(await Promise.all(living.map((server) => portFor(slot, server))));
+  if (ports.size > 1) throw new Error(`slot ${slot} is said to be at ${[...ports].join(", ")}`);
 }
 
 async function moveSlot(
