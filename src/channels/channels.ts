@@ -230,6 +230,13 @@ export class Channels {
     return isEnded;
   }
 
+  /** The reader has another token: what that does not grant is taken away, and the subscriber is told so. */
+  recheck(subscriber: Subscriber, reader: Reader): void {
+    const { permissions } = this.#deps;
+    const ended = this.channelsOf(subscriber).filter((channel) => !permissions.isStillGranted(reader, channel));
+    for (const channel of ended) this.#takeAway(subscriber, channel, new GatewayError("forbidden"));
+  }
+
   /** The subscriber is gone. */
   leave(subscriber: Subscriber): undefined {
     this.#holds.forget(subscriber);
@@ -319,9 +326,11 @@ export class Channels {
 
   #tellLost(channel: string, subscribers: readonly Subscriber[]): void {
     const error = new GatewayError("unavailable", "Publications were lost; subscribe again.");
-    for (const subscriber of subscribers) {
-      if (this.unsubscribe(subscriber, channel)) this.#deps.tellUnsubscribed(subscriber, channel, error);
-    }
+    for (const subscriber of subscribers) this.#takeAway(subscriber, channel, error);
+  }
+
+  #takeAway(subscriber: Subscriber, channel: string, error: GatewayError): void {
+    if (this.unsubscribe(subscriber, channel)) this.#deps.tellUnsubscribed(subscriber, channel, error);
   }
 
   #changed(change: SubscriptionChange): void {

@@ -15,6 +15,8 @@ export type BuiltInRule = (reader: Reader, subject: string) => boolean | Promise
 export interface Permissions {
   /** Resolves, or throws `forbidden` or `unknown_channel`. */
   checkSubscribe(reader: Reader, channel: string): Promise<void>;
+  /** Of a channel that was subscribed: false where the reader's token would have to grant it, and does not. */
+  isStillGranted(reader: Reader, channel: string): boolean;
   checkPublish(reader: Reader, channel: string): void;
 }
 
@@ -42,6 +44,8 @@ export function createPermissions({ kinds, mayReadOrder }: PermissionsDeps): Per
           : await rule(reader, subjectOf(channel));
       if (!isAllowed) throw new GatewayError("forbidden", undefined, { field: "channel" });
     },
+    isStillGranted: (reader, channel) =>
+      builtIn.has(kindOf(channel)) || isGranted(kinds.of(channel).subscribe, reader.channels.subscribe, channel),
     checkPublish(reader, channel) {
       if (!isGranted(kinds.of(channel).publish, reader.channels.publish, channel)) {
         throw new GatewayError("forbidden", undefined, { field: "channel" });

@@ -129,6 +129,8 @@ export function createVisits(deps: VisitsDeps): Visits {
       const revoked = revokedMeanwhile(connection.identity);
       if (revoked !== undefined) return connection.close(revoked);
       watches.get(connection)?.renew(connection.identity);
+      // Behind the acknowledgement, and behind what was let in with the old token and has yet to be entered.
+      setImmediate(() => channels.recheck(connection.subscriber, connection.identity));
     },
 
     async end(connection, reason) {

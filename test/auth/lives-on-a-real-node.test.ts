@@ -35,6 +35,33 @@ it("a connection that brings a fresh token in time lives on", async () => {
   expect(told(client, "closing")).toEqual([]);
 });
 
+it("a fresh token that grants less takes away what it does not grant, by name, and nothing else", async () => {
+  const channels = { club: { subscribe: "granted", publish: "none" }, chat: { subscribe: "public", publish: "none" } };
+  const { signIn, connect, call } = await startGateway({ env: { JWT_SECRET: secret }, file: { channels } });
+  const { sessionId } = await signIn("ada");
+  const tokenFor = (jti: string, subscribe: string[]) =>
+    forge({ payload: claims(Date.now(), { sid: sessionId, jti, channels: { subscribe } }) });
+  const client = await connect(tokenFor("first", ["club:*"]));
+  const subscribe = (channel: string) => client.emitWithAck("subscribe", { channel });
+  for (const channel of ["club:a", "club:b", "chat:lobby", "leaderboard:b"]) await subscribe(channel);
+
+  const late = subscribe("club:late");
+  const refreshed = client.emitWithAck("auth:refresh", { token: tokenFor("second", ["club:b"]) });
+
+  expect(await refreshed).toMatchObject({ ok: true });
+  // The one that came with the refresh was either let in and taken away, or refused.
+  await late;
+  await eventually(() => expect(told(client, "unsubscribed").map(({ channel }) => channel)).toContain("club:a"));
+  const lost = { channel: "club:a", code: "forbidden", message: expect.any(String) };
+  expect(told(client, "unsubscribed")).toContainEqual(lost);
+  for (const channel of ["club:a", "club:late", "club:b", "chat:lobby"]) {
+    await call("POST", "/v1/publish", { channel, event: "said", data: 1 });
+  }
+  await eventually(() => expect(told(client, "publication").at(-1)).toMatchObject({ channel: "chat:lobby" }));
+  expect(told(client, "publication").map(({ channel }) => channel)).toEqual(["club:b", "chat:lobby"]);
+  expect(await subscribe("club:a")).toMatchObject({ ok: false, error: { code: "forbidden" } });
+});
+
 it("logging out in one tab ends all of the session's sockets and none of another's", async () => {
   const { signIn, connect } = await node();
   const [desk, phone] = [await signIn("ada"), await signIn("ada")];
