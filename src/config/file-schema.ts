@@ -148,7 +148,7 @@ const sessions = z
     sessionTtlSeconds: seconds(longestLife).default(daySeconds),
     /** Longest life a creator may ask for. */
     maxSessionTtlSeconds: seconds(longestLife).default(30 * daySeconds),
-    /** A session not seen for so long ends before its time. */
+    /** A session not seen for so long ends before its time; longer than tokens live, see the end of this file. */
     sessionIdleSeconds: seconds(longestLife).default(7 * daySeconds),
     /** Each new session looks at all of them where there are so many, so it stays a small number. */
     maxSessionsPerUser: count(1_000).default(100),
@@ -180,18 +180,32 @@ function isWebAddress(value: string): boolean {
   return URL.canParse(value) && ["https:", "http:"].includes(new URL(value).protocol);
 }
 
-export const configFile = z.strictObject({
-  channels: channels.optional(),
-  leaderboards: z.record(name, board).optional(),
-  orders,
-  commands,
-  idempotency,
-  recovery,
-  bridges: z.array(bridge).max(256).optional(),
-  limits,
-  tokens,
-  sessions,
-  webhooks: z.array(webhook).max(64).default([]),
-});
+/**
+ * A session is seen when a connection brings a token, noted at most once a minute; the token may have been issued a few
+ * seconds ahead of that.
+ */
+const seenLateSeconds = 65;
+
+export const configFile = z
+  .strictObject({
+    channels: channels.optional(),
+    leaderboards: z.record(name, board).optional(),
+    orders,
+    commands,
+    idempotency,
+    recovery,
+    bridges: z.array(bridge).max(256).optional(),
+    limits,
+    tokens,
+    sessions,
+    webhooks: z.array(webhook).max(64).default([]),
+  })
+  .refine((value) => !(value?.sessions?.sessionIdleSeconds < value?.tokens?.maxLifeSeconds + seenLateSeconds), {
+    path: ["sessions", "sessionIdleSeconds"],
+    error:
+      `must be at least ${seenLateSeconds} more than tokens.maxLifeSeconds: ` +
+      "the session of an open connection would end, and could be revoked no more",
+    when: always,
+  });
 
 export type ParsedFile = z.output<typeof configFile>;

@@ -100,6 +100,8 @@ describe("a mistake in the JSON file", () => {
     ["limits.payloadBytes", { limits: { payloadBytes: 1e12 } }],
     ["tokens.tokenTtlSeconds", { tokens: { maxLifeSeconds: 60 } }],
     ["tokens.clockToleranceSeconds", { tokens: { clockToleranceSeconds: 60 } }],
+    ["sessions.sessionIdleSeconds", { sessions: { sessionIdleSeconds: 3_600 } }],
+    ["sessions.sessionIdleSeconds", { tokens: { maxLifeSeconds: 7 * 86_400 } }],
     ["sessions.maxSessionsPerUser", { sessions: { maxSessionsPerUser: 0 } }],
     ["webhooks[0].url", { webhooks: [{ url: "backend.example", secret: "x", events: ["order.status"] }] }],
     ["webhooks[0].events[0]", { webhooks: [{ url: "https://x.example", secret: "x", events: ["order.stats"] }] }],
@@ -113,6 +115,15 @@ describe("a mistake in the JSON file", () => {
 
   test.each(mistakes)("is told by its path %s: %j", (path, file) => {
     expect(namesOf(problems(file))).toEqual([path]);
+  });
+
+  test("is none where idle sessions outlive every token, if only just", () => {
+    const file = { tokens: { maxLifeSeconds: 3_600 }, sessions: { sessionIdleSeconds: 3_665 } };
+
+    expect(load(file).sessions.sessionIdleSeconds).toBe(3_665);
+    expect(namesOf(problems({ ...file, sessions: { sessionIdleSeconds: 3_664 } }))).toEqual([
+      "sessions.sessionIdleSeconds",
+    ]);
   });
 
   test("says which setting or word was meant", () => {
