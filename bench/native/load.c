@@ -2,15 +2,18 @@
  * The load of a fan-out: one publisher and many readers on one server, over WebSocket, in plain frames or in Socket.IO's.
  * In C, because a reader in JavaScript is several times slower than the fastest of the servers it has to measure.
  *
- *   load <ws|sio> <port> <readers> <file> <subscribe> <publish head> <publish tail>
+ *   load <ws|sio> <port> <readers> <file> <subscribe> <publish head> <publish tail> [payload bytes] [segment bytes]
  *
  * file       one line of JSON for each connection, sent with Socket.IO's CONNECT, the publisher's last; or -
  * subscribe  text of the packet by which a reader subscribes, answered by an acknowledgement; or -
  * head, tail what stands around the JSON payload in the packet of a publication
+ * payload    bytes of the JSON; 128 unless told
+ * segment    largest TCP segment the readers take; the loopback's, which no network has, unless told
  *
  * Prints {"ready":true} once all read. Then each line of standard input, "slice <burst> <bursts a second> <window>
- * <milliseconds>", publishes for so long: bursts at a pace at most, or, where the window is not 0, always as many as may be
- * under way. It waits until all has arrived and prints what that was, one line of JSON.
+ * <milliseconds>", publishes for so long: bursts at a pace, each at the earliest when the one before has arrived; where the
+ * window is not 0, always as many as may be under way; where it is -1, bursts at the pace whatever has arrived. It waits until all has arrived and prints what that was, one line of JSON. After the line "stall" the readers
+ * read no more.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,7 +31,7 @@
 #include <unistd.h>
 
 enum { CONNECTING, UPGRADING, ENTERING, SUBSCRIBING, READING, GONE };
-enum { PAYLOAD_BYTES = 128, READ_BYTES = 1 << 18, AT_ONCE = 64, ADDRESSES = 8 };
+enum { PACKET_BYTES = 1 << 14, READ_BYTES = 1 << 18, AT_ONCE = 64, ADDRESSES = 8 };
 enum { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10 };
 
 typedef struct {
@@ -38,7 +41,7 @@ typedef struct {
   size_t length, room;
 } connection;
 
-static int is_socket_io, port, reader_count, epoll_fd;
+static int is_socket_io, port, reader_count, epoll_fd, payload_bytes = 128, segment_bytes;
 static const char *subscribe_packet, *head, *tail;
 static connection *connections, *publisher;
 static int opened, reading;
@@ -108,25 +111,25 @@ static size_t frame(unsigned char *out, size_t room, int kind, const char *data,
 }
 
 static void send_frame(connection *c, int kind, const char *data, size_t length) {
-  unsigned char out[8192];
+  unsigned char out[PACKET_BYTES];
   send_all(c, (const char *)out, frame(out, sizeof out, kind, data, length));
 }
 
 static void send_text(connection *c, const char *text) { send_frame(c, TEXT, text, strlen(text)); }
 
 static size_t publication(unsigned char *out, size_t room) {
-  char packet[4096];
+  char packet[PACKET_BYTES];
   int from = snprintf(packet, sizeof packet, "%s", head);
   int at = from + snprintf(packet + from, sizeof packet - (size_t)from, "{\"t\":%llu,\"seq\":%llu,\"p\":\"",
                            (unsigned long long)now(), (unsigned long long)published++);
-  while (at - from < PAYLOAD_BYTES - 2) packet[at++] = 'x';
+  while (at - from < payload_bytes - 2) packet[at++] = 'x';
   at += snprintf(packet + at, sizeof packet - (size_t)at, "\"}%s", tail);
   return frame(out, room, TEXT, packet, (size_t)at);
 }
 
 /* What is published together leaves together, so that no server wakes up for the first alone. */
 static void publish(int burst) {
-  static unsigned char out[1 << 16];
+  static unsigned char out[16 * PACKET_BYTES];
   size_t length = 0;
   for (int i = 0; i < burst; i++) length += publication(out + length, sizeof out - length);
   send_all(publisher, (const char *)out, length);
@@ -148,6 +151,7 @@ static void begin(connection *c, int index) {
   if (c->fd < 0) fail("out of sockets");
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  if (segment_bytes > 0) setsockopt(c->fd, IPPROTO_TCP, TCP_MAXSEG, &segment_bytes, sizeof segment_bytes);
   if (bind(c->fd, (struct sockaddr *)&own, sizeof own) != 0) fail("cannot bind");
   if (connect(c->fd, (struct sockaddr *)&server, sizeof server) != 0 && errno != EINPROGRESS) fail("cannot connect");
   watch(c, EPOLLOUT, EPOLL_CTL_ADD);
@@ -298,14 +302,14 @@ static void connect_all(FILE *file) {
 
 static uint64_t nanoseconds(double seconds) { return (uint64_t)(seconds * 1e9); }
 
-/* A burst waits until the one before has arrived: on a busy machine the two would meet in one turn of the server. */
-static void publish_at_pace(int burst, double bursts_per_second, double seconds, uint64_t wanted) {
+/* Where a burst waits until the one before has arrived: on a busy machine the two would meet in one turn of the server. */
+static void publish_at_pace(int burst, double bursts_per_second, int waits, double seconds, uint64_t wanted) {
   uint64_t start = now(), due = start;
   while (now() - start < nanoseconds(seconds)) {
-    if (now() >= due && delivered == wanted) {
+    if (now() >= due && (!waits || delivered == wanted)) {
       publish(burst);
       wanted += (uint64_t)burst * (uint64_t)reader_count;
-      due = now() + nanoseconds(1 / bursts_per_second);
+      due = (waits ? now() : due) + nanoseconds(1 / bursts_per_second);
     }
     poll_once(1);
   }
@@ -324,7 +328,7 @@ static void slice(int burst, double pace, int window, double seconds) {
   uint64_t before = delivered, first = published, bytes = bytes_read, recvs = reads, start = now();
   memset(latencies, 0, sizeof latencies);
   if (window > 0) publish_in_window(window, seconds, before);
-  else publish_at_pace(burst, pace, seconds, before);
+  else publish_at_pace(burst, pace, window == 0, seconds, before);
   uint64_t wanted = before + (published - first) * (uint64_t)reader_count;
   for (uint64_t patience = now() + 3000000000u; delivered < wanted && now() < patience;) poll_once(10);
   printf("{\"published\":%llu,\"delivered\":%llu,\"missing\":%lld,\"seconds\":%.6f,\"bytes\":%llu,\"reads\":%llu,"
@@ -332,6 +336,20 @@ static void slice(int burst, double pace, int window, double seconds) {
          (unsigned long long)(published - first), (unsigned long long)(delivered - before),
          (long long)(wanted - delivered), (double)(now() - start) / 1e9, (unsigned long long)(bytes_read - bytes),
          (unsigned long long)(reads - recvs), quantile(0.5), quantile(0.99), quantile(0.999));
+}
+
+static void stall(void) {
+  for (int i = 0; i < reader_count; i++) watch(&connections[i], 0, EPOLL_CTL_DEL);
+  printf("{\"stalled\":%d}\n", reader_count);
+}
+
+static void obey_line(const char *line) {
+  int burst, window, milliseconds;
+  double pace;
+  if (strcmp(line, "stall\n") == 0) stall();
+  else if (sscanf(line, "slice %d %lf %d %d", &burst, &pace, &window, &milliseconds) != 4) fail("what is to be done?");
+  else slice(burst, pace, window, milliseconds / 1e3);
+  fflush(stdout);
 }
 
 /* Takes whole lines; answers 0 at the end of the input. */
@@ -342,23 +360,22 @@ static int obey(void) {
   if (got == 0) return 0;
   if (got < 0) return 1;
   line[length += (size_t)got] = 0;
-  int burst, window, milliseconds;
-  double pace;
   if (strchr(line, '\n') == NULL) return 1;
-  if (sscanf(line, "slice %d %lf %d %d", &burst, &pace, &window, &milliseconds) != 4) fail("what is to be done?");
   length = 0;
-  slice(burst, pace, window, milliseconds / 1e3);
-  fflush(stdout);
+  obey_line(line);
   return 1;
 }
 
 int main(int count, char **words) {
-  if (count != 8) fail("seven words are needed; the head of load.c tells which");
+  if (count < 8 || count > 10) fail("seven to nine words are needed; the head of load.c tells which");
   signal(SIGPIPE, SIG_IGN);
   is_socket_io = strcmp(words[1], "sio") == 0;
   port = atoi(words[2]);
   reader_count = atoi(words[3]);
   subscribe_packet = words[5], head = words[6], tail = words[7];
+  if (count > 8) payload_bytes = atoi(words[8]);
+  if (count > 9) segment_bytes = atoi(words[9]);
+  if (payload_bytes < 64 || payload_bytes > PACKET_BYTES / 2) fail("the payload is too small or too large");
   connections = calloc((size_t)reader_count + 1, sizeof *connections);
   publisher = &connections[reader_count];
   epoll_fd = epoll_create1(0);

@@ -6,7 +6,7 @@ import { cpuMicros, ended, startOn } from "./machine.ts";
 import { freshFolder } from "./native.ts";
 import type { Subject } from "./subjects.ts";
 
-/** How one publisher publishes: bursts at a pace, or as many as keep `window` under way. */
+/** How one publisher publishes: bursts at a pace, or as many as keep `window` under way; -1: at the pace whatever has arrived. */
 export interface Pace {
   burst: number;
   burstsPerSecond: number;
@@ -21,6 +21,10 @@ export interface Talk {
   subscribe?: string;
   head?: string;
   tail?: string;
+  /** Of each publication's JSON. @default 128 */
+  payloadBytes?: number;
+  /** Largest TCP segment the readers take, as a network would have it. @default that of the loopback, 64 kB */
+  segmentBytes?: number;
 }
 
 export interface Slice {
@@ -52,10 +56,11 @@ export class Load {
   }
 
   static async connect(program: string, subject: Subject, readers: number, talk: Talk): Promise<Load> {
-    const { mode, auth, subscribe = "-", head = "", tail = "" } = talk;
+    const { mode, auth, subscribe = "-", head = "", tail = "", payloadBytes = 128, segmentBytes = 0 } = talk;
     const file = auth === undefined ? "-" : join(freshFolder(), "auth");
     if (auth !== undefined) writeFileSync(file, `${auth.join("\n")}\n`);
-    const words = [program, mode, `${subject.port}`, `${readers}`, file, subscribe, head, tail];
+    const counts = [payloadBytes, segmentBytes].map(String);
+    const words = [program, mode, `${subject.port}`, `${readers}`, file, subscribe, head, tail, ...counts];
     const load = new Load(subject, startOn(1, words));
     await load.#answer();
     return load;
@@ -66,6 +71,12 @@ export class Load {
     this.#process.stdin?.write(`slice ${burst} ${burstsPerSecond} ${window} ${milliseconds}\n`);
     const slice = await this.#answer();
     return { ...slice, cpu: cpuMicros(this.#subject.pid) - before };
+  }
+
+  /** From now on the readers read nothing; their connections stay. */
+  async stall(): Promise<void> {
+    this.#process.stdin?.write("stall\n");
+    await this.#answer();
   }
 
   async stop(): Promise<void> {
