@@ -1,0 +1,67 @@
+/**
+ * Turns what the fault tests wrote down into the table of docs/failures.md, a line for each fault and topology over all
+ * of its seeds:
+ *
+ *   FAULT_REPORT=/tmp/faults.jsonl npm run test:faults; node scripts/fault-table.ts /tmp/faults.jsonl
+ */
+import { readFileSync } from "node:fs";
+import type { Verdict } from "../test/support/history-checker.ts";
+
+/** A line that `test/support/faults.ts` writes for each run. */
+type Run = Verdict & { test: string; topology: string; readers: number; flowingAgainMs: number };
+
+const headings = [
+  "fault",
+  "topology",
+  "runs",
+  "readers",
+  "acknowledged",
+  "lost",
+  "repeated",
+  "reordered",
+  "gaps untold",
+  "gaps told",
+  "flowing again, ms",
+];
+
+const files = process.argv.slice(2);
+if (files.length === 0) {
+  process.stderr.write("Which file? FAULT_REPORT names it when the tests run.\n");
+  process.exit(64);
+}
+const lines = files.flatMap((file) => readFileSync(file, "utf8").split("\n")).filter((line) => line !== "");
+const runs = lines.map((line) => JSON.parse(line) as Run);
+const rows = [...Map.groupBy(runs, (run) => `${faultOf(run)}|${run.topology}`).values()].map(cellsOf);
+const table = [headings, headings.map(() => "---"), ...rows.toSorted(byFault)];
+process.stdout.write(`${table.map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`);
+
+/** The test's name, which says what was done; without what other columns say. */
+function faultOf({ test }: Run): string {
+  return test.replaceAll(/ \(seed \d+\)|,? on (?:single|sentinel|cluster)/g, "").replaceAll(" > ", ": ");
+}
+
+/** Sums over the runs, and the slowest of them. */
+function cellsOf(same: Run[]): string[] {
+  const [first] = same as [Run, ...Run[]];
+  const sum = (figure: (run: Run) => number): string =>
+    same.reduce((total, run) => total + figure(run), 0).toLocaleString("en");
+  const most = (figure: (run: Run) => number): string => Math.max(...same.map(figure)).toLocaleString("en");
+  return [
+    faultOf(first),
+    first.topology,
+    `${same.length}`,
+    most(({ readers }) => readers),
+    sum(({ acknowledged }) => acknowledged),
+    sum(({ lost }) => lost),
+    sum(({ repeated, doubled }) => repeated + doubled),
+    sum(({ reordered }) => reordered),
+    sum(({ untold }) => untold),
+    sum(({ told }) => told),
+    most(({ flowingAgainMs }) => flowingAgainMs),
+  ];
+}
+
+function byFault([a = "", aOn = ""]: string[], [b = "", bOn = ""]: string[]): number {
+  const order = ["single", "sentinel", "cluster"];
+  return a === b ? order.indexOf(aOn) - order.indexOf(bOn) : a < b ? -1 : 1;
+}
