@@ -128,7 +128,7 @@ function watchOf({ pid }: Subject, closed: Contender["closed"]) {
     if (count > seen.closed) Object.assign(seen, { closed: count, closedMs: performance.now() - begun });
   };
   let last = Promise.resolve();
-  const timer = setInterval(() => (last = last.then(look)), lookEveryMs);
+  const timer = setInterval(() => void (last = last.then(look)), lookEveryMs);
   return {
     async end() {
       clearInterval(timer);
