@@ -2,6 +2,7 @@ import { Cluster, Redis, type ClusterOptions, type RedisOptions } from "ioredis"
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import { instrument, type RedisMetrics } from "./instrumentation.ts";
+import { writeTogether } from "./write-together.ts";
 
 export type RedisClient = Redis | Cluster;
 
@@ -57,7 +58,8 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
   function connection(role: RedisRole): RedisClient {
     const known = open.get(role);
     if (known !== undefined) return known;
-    const client = connect(address, roleOptions(role, nodeId));
+    const client = connect(address, role, roleOptions(role, nodeId));
+    if (client instanceof Redis) writeTogether(client);
     instrument(client, role, { metrics, timeoutMs: patientRoles.has(role) ? undefined : commandTimeoutMs });
     client.on("error", (error: Error) => warn({ role, reason: error.message }, "redis connection error"));
     client.on("end", () => isClosed || comeBack(client));
@@ -120,13 +122,12 @@ function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
     autoResubscribe: role !== "subscriber",
     autoResendUnfulfilledCommands: role !== "subscriber",
     enableReadyCheck: true,
-    enableAutoPipelining: role === "commands",
     retryStrategy: reconnectDelayMs,
   };
 }
 
-function connect(address: RedisAddress, options: ConnectionOptions): RedisClient {
-  if (address.topology === "cluster") return connectCluster(address.urls, options);
+function connect(address: RedisAddress, role: RedisRole, options: ConnectionOptions): RedisClient {
+  if (address.topology === "cluster") return connectCluster(address.urls, role, options);
   if (address.topology === "sentinel") {
     const credentials = address.url === undefined ? {} : fromUrl(address.url);
     return new Redis({
@@ -148,12 +149,12 @@ function connect(address: RedisAddress, options: ConnectionOptions): RedisClient
   return new Redis(address.url, options);
 }
 
-function connectCluster(urls: readonly string[], options: ConnectionOptions): Cluster {
+function connectCluster(urls: readonly string[], role: RedisRole, options: ConnectionOptions): Cluster {
   const { retryStrategy: _nodes, enableOfflineQueue, sentinels: _none, ...redisOptions } = options;
   const first = urls[0] === undefined ? {} : fromUrl(urls[0]);
   const clusterOptions = {
     enableOfflineQueue: enableOfflineQueue ?? true,
-    enableAutoPipelining: options.enableAutoPipelining,
+    enableAutoPipelining: role === "commands",
     slotsRefreshInterval: 2_000,
     ...(options.maxRetriesPerRequest === 0 ? { retryDelayOnFailover: 0 } : {}),
     clusterRetryStrategy: (attempt) => Math.min(100 + attempt * 50, 1_000),

@@ -71,8 +71,11 @@ describe("authenticate", () => {
     await world.sessions.touch(session.sessionId, { lastSeenAt: undefined });
     const stream = (world.commands as unknown as { stream: Socket }).stream;
     const written: string[] = [];
-    const write = stream.write.bind(stream) as (chunk: unknown) => boolean;
-    stream.write = (chunk: unknown) => (written.push(String(chunk)), write(chunk));
+    const write = stream._writev?.bind(stream);
+    stream._writev = (chunks, done) => {
+      written.push(chunks.map(({ chunk }) => String(chunk)).join(""));
+      write?.(chunks, done);
+    };
 
     await world.authenticator.authenticate(token);
 
