@@ -1,16 +1,19 @@
 /**
  * What floods cost those who do nothing wrong: latency of an innocent client's messages on a node that is quiet, and
- * while others flood it. The node has a core to itself; flooders run at the lowest priority on the other, so that what is
- * measured is the node and not they. Floods take turns with quiet slices; medians of each slice's quantiles count.
+ * while others flood it. Node, Redis and the innocent share one core, the flooders have the other, so that what is
+ * measured is what they cost the node. Each slice of a flood is compared with the quiet one just before it, so that a noisy
+ * minute hits both; medians count.
  *
  *   node bench/floods.ts [seconds a slice] [rounds]      writes bench/results/floods.md
  */
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { io } from "socket.io-client";
 import { WebSocket } from "ws";
-import { cpuMicros, ended, machine, median, startOn } from "./support/machine.ts";
+import { canPin, cpuMicros, ended, median, startOn } from "./support/machine.ts";
 import { freshFolder } from "./support/native.ts";
 import { writeResult } from "./support/results.ts";
 import { accepts, freePort } from "./support/subjects.ts";
@@ -56,18 +59,27 @@ const floods: Record<string, Flood> = {
 };
 
 async function measureAll(sliceSeconds: number, rounds: number): Promise<void> {
+  if (canPin) spawnSync("taskset", ["-cp", "0", `${process.pid}`]);
   const node = await startNode();
   const innocent = await innocentOf(node);
-  const measured = new Map<string, Slice[]>();
+  const measured = new Map<string, Pair[]>(Object.keys(floods).map((name) => [name, []]));
   for (let round = -1; round < rounds; round += 1) {
-    for (const name of ["nobody", ...Object.keys(floods)]) {
-      const slice = await sliceOf(node, innocent, { name, ms: sliceSeconds * 1_000 });
-      if (round >= 0) measured.set(name, [...(measured.get(name) ?? []), slice]);
+    for (const [name, pairs] of measured) {
+      const ms = sliceSeconds * 1_000;
+      const quiet = await sliceOf(node, innocent, { name: "nobody", ms });
+      const pair = { quiet, flooded: await sliceOf(node, innocent, { name, ms }) };
+      // The first round only warms up.
+      if (round >= 0) pairs.push(pair);
     }
   }
   writeResult("floods", report(measured, { sliceSeconds, rounds }));
   innocent.close();
   await node.stop();
+}
+
+interface Pair {
+  quiet: Slice;
+  flooded: Slice;
 }
 
 interface Slice {
@@ -79,7 +91,8 @@ interface Slice {
 /** One slice: 50 messages a second by the innocent, while the flooders flood. */
 async function sliceOf(node: Node, innocent: Innocent, { name, ms }: { name: string; ms: number }): Promise<Slice> {
   const flooder = name === "nobody" ? undefined : startFlooder(name, node.url, await node.signIn("flooder"));
-  await passed(500);
+  // Until they have started and begun.
+  await passed(1_500);
   const latencies: number[] = [];
   const before = cpuMicros(node.pid);
   const begun = performance.now();
@@ -94,7 +107,7 @@ async function sliceOf(node: Node, innocent: Innocent, { name, ms }: { name: str
 }
 
 const startFlooder = (name: string, url: string, token: string) =>
-  startOn(1, ["nice", "-n", "19", process.execPath, fileURLToPath(import.meta.url), "flood", name, url, token]);
+  startOn(1, [process.execPath, fileURLToPath(import.meta.url), "flood", name, url, token]);
 
 type Node = Awaited<ReturnType<typeof startNode>>;
 type Innocent = Awaited<ReturnType<typeof innocentOf>>;
@@ -102,7 +115,7 @@ type Innocent = Awaited<ReturnType<typeof innocentOf>>;
 /** Limits as they come, save that the innocent may say as much as the measurement asks. */
 async function startNode() {
   const redisPort = await freePort();
-  const redis = startOn(1, ["redis-server", "--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", ""]);
+  const redis = startOn(0, ["redis-server", "--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", ""]);
   await accepts(redisPort);
   const port = await freePort();
   const file = join(freshFolder(), "gateway.json");
@@ -160,31 +173,31 @@ async function innocentOf(node: Node) {
   };
 }
 
-function report(measured: ReadonlyMap<string, Slice[]>, { sliceSeconds, rounds }: Record<string, number>): string {
-  const quiet = quantileOf(measured.get("nobody") ?? [], 0.99);
-  const rows = [...measured].map(([name, slices]) => {
-    const p99 = quantileOf(slices, 0.99);
-    const cpu = median(slices.map((slice) => slice.cpu * 100)).toFixed(0);
-    return `| ${name} | ${quantileOf(slices, 0.5).toFixed(2)} | ${p99.toFixed(2)} | ${(p99 / quiet).toFixed(2)} | ${cpu} % |`;
+function report(measured: ReadonlyMap<string, Pair[]>, { sliceSeconds, rounds }: Record<string, number>): string {
+  const rows = [...measured].map(([name, pairs]) => {
+    const of = (figure: (pair: Pair) => number): string => median(pairs.map(figure)).toFixed(2);
+    const figures = [0.5, 0.99].flatMap((part) => [
+      of(({ quiet }) => quantile(quiet, part)),
+      of(({ flooded }) => quantile(flooded, part)),
+      of(({ quiet, flooded }) => quantile(flooded, part) / quantile(quiet, part)),
+    ]);
+    return `| ${[name, ...figures, `${(median(pairs.map(({ flooded }) => flooded.cpu)) * 100).toFixed(0)} %`].join(" | ")} |`;
   });
   return [
     "# An innocent client during floods",
     "",
-    `Limits as they come; ${rounds} rounds of ${sliceSeconds} s; ${machine()}, flooders at the lowest priority.`,
+    `Publish to delivery in ms, limits as they come; ${rounds} rounds of ${sliceSeconds} s; ${cpus()[0]?.model.trim()}, ` +
+      `Node ${process.versions.node}, ${canPin ? "flooders on a core of their own" : "no cores given to anybody"}.`,
     "",
-    "| who floods | publish to delivery, p50 ms | p99 | p99 beside nobody | node's core |",
-    "| --- | --- | --- | --- | --- |",
+    "| flood | p50 quiet | p50 flooded | ratio | p99 quiet | p99 flooded | ratio | node's core |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ...rows,
   ].join("\n");
 }
 
-function quantileOf(slices: readonly Slice[], part: number): number {
-  return median(
-    slices.map(({ latencies }) => {
-      const sorted = latencies.toSorted((a, b) => a - b);
-      return sorted[Math.floor((sorted.length - 1) * part)] ?? 0;
-    }),
-  );
+function quantile({ latencies }: Slice, part: number): number {
+  const sorted = latencies.toSorted((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) * part)] ?? 0;
 }
 
 /** So many at a time, each begun again when it ends, until the process is ended. */
