@@ -1,5 +1,6 @@
 import type { Position } from "../protocol/scalars.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { SparseMap } from "../runtime/sparse-map.ts";
 import type { ChannelLog } from "./channel-log.ts";
 import { ConflationWindow, type Conflation } from "./conflation.ts";
 import type { Feed, FeedMessage } from "./feed.ts";
@@ -43,10 +44,12 @@ export class FollowedChannel {
   readonly #deps: FollowedChannelDeps;
   readonly #live = new SubscriberList();
   /** Entered, not yet answered; true where the position has jumped since. */
-  readonly #entering = new Map<Subscriber, { hasJumped: boolean }>();
+  readonly #entering = new SparseMap<Subscriber, { hasJumped: boolean }>();
   /** Answered from the log beyond what the feed has brought so far. */
-  readonly #ahead = new Map<Subscriber, Position>();
+  readonly #ahead = new SparseMap<Subscriber, Position>();
   readonly #window: ConflationWindow | undefined;
+  /** Came before the position was known. */
+  #early: HeldMessages | undefined;
   #position: Stand | undefined;
   /** Up to where subscribers have been passed what came; behind the position while a window is open. */
   #passed: Position | undefined;
@@ -136,15 +139,20 @@ export class FollowedChannel {
   }
 
   async #join(): Promise<void> {
-    const early = new HeldMessages();
     await this.#deps.feed.follow(this.name, (message) => {
-      if (this.#position === undefined) early.add(message);
+      if (this.#position === undefined) this.#keepEarly(message);
       else this.#deps.receive(this, message);
     });
     const { epoch, offset, stamp } = await this.#deps.log.read(this.name, this.history, { kind: "position" });
     this.#position = { epoch, offset, stamp };
     this.#passed = this.#position;
-    for (const message of early.take()) this.#deps.receive(this, message);
+    const early = this.#early?.take() ?? [];
+    this.#early = undefined;
+    for (const message of early) this.#deps.receive(this, message);
+  }
+
+  #keepEarly(message: FeedMessage): void {
+    (this.#early ??= new HeldMessages()).add(message);
   }
 
   #openWindow(conflation: Conflation): ConflationWindow {

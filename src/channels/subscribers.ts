@@ -18,28 +18,42 @@ export interface Manner {
  */
 export type Deliver = (subscribers: readonly Subscriber[], packet: Buffer, manner?: Manner) => void;
 
-/** A list whose members leave in constant time; delivery walks a plain array. */
+/** So many members are found by looking at each. */
+const few = 8;
+
+/**
+ * A list whose members leave in constant time; delivery walks a plain array. Most channels are one user's and have one
+ * member: such a list takes little room.
+ */
 export class SubscriberList {
-  readonly #members: Subscriber[] = [];
-  readonly #places = new Map<Subscriber, number>();
+  #members: Subscriber[] = [];
+  /** Where each stands, once there are many. */
+  #places: Map<Subscriber, number> | undefined;
 
   get members(): readonly Subscriber[] {
     return this.#members;
   }
 
   add(subscriber: Subscriber): void {
-    if (this.#places.has(subscriber)) return;
-    this.#places.set(subscriber, this.#members.length);
-    this.#members.push(subscriber);
+    if (this.#placeOf(subscriber) !== -1) return;
+    this.#places?.set(subscriber, this.#members.length);
+    // An array that is pushed to takes room for seventeen at once.
+    if (this.#members.length < few) this.#members = this.#members.concat(subscriber);
+    else this.#members.push(subscriber);
+    if (this.#members.length > few) this.#places ??= new Map(this.#members.map((member, place) => [member, place]));
   }
 
   remove(subscriber: Subscriber): void {
-    const place = this.#places.get(subscriber);
-    if (place === undefined) return;
-    this.#places.delete(subscriber);
+    const place = this.#placeOf(subscriber);
+    if (place === -1) return;
+    this.#places?.delete(subscriber);
     const last = this.#members.pop() as Subscriber;
     if (last === subscriber) return;
     this.#members[place] = last;
-    this.#places.set(last, place);
+    this.#places?.set(last, place);
+  }
+
+  #placeOf(subscriber: Subscriber): number {
+    return this.#places === undefined ? this.#members.indexOf(subscriber) : (this.#places.get(subscriber) ?? -1);
   }
 }

@@ -1,13 +1,14 @@
+import { SparseMap } from "../../runtime/sparse-map.ts";
+
 /**
  * Work that shares a lane runs one after the other, in the order it came; lanes do not wait for each other. Work that
  * calls `letNext` does not keep the next one waiting for its end.
  */
 export class Lanes {
-  /** Most connections have nothing running most of the time. */
-  #tails: Map<string, Promise<void>> | undefined;
+  readonly #tails = new SparseMap<string, Promise<void>>();
 
   run<T>(lane: string, work: (letNext: () => void) => Promise<T>): Promise<T> {
-    const tails = (this.#tails ??= new Map<string, Promise<void>>());
+    const tails = this.#tails;
     const before = tails.get(lane);
     const { promise: free, resolve: letNext } = Promise.withResolvers<void>();
     tails.set(lane, free);
