@@ -31,100 +31,130 @@ export type Expiring = Pick<Identity, "issuedAt" | "expiresAt" | "expiresBy">;
 /**
  * Timers are shared: everybody whose moment lies in the same tenth of a second has one. Tokens end at whole seconds, so
  * a node has at most as many timers as there are seconds in a token's life, however many connections it holds, none of
- * them ticks in vain, and the end is still met exactly. A connection costs one entry of one set.
+ * them ticks in vain, and the end is still met exactly. A connection costs one object and one entry of one set.
  */
 export function createExpiryWatch(
   { clock, log }: { clock: Clock; log: Logger },
   { aheadMs = 60_000 }: ExpiryWatchOptions = {},
 ): ExpiryWatch {
-  const moments = createMoments(clock, (error) => log.error({ err: error }, "telling a connection of its end failed"));
+  const moments = new Moments(clock, (error) => log.error({ err: error }, "telling a connection of its end failed"));
+  return {
+    watch: (identity, listener) => new ConnectionWatch(identity, listener, { moments, aheadMs }),
+    stop: () => moments.stop(),
+  };
+}
 
-  function watch(first: Expiring, listener: ExpiryListener): Watch {
-    let forget: Cancel = () => undefined;
+class ConnectionWatch implements Watch, Due {
+  readonly #listener: ExpiryListener;
+  readonly #context: { moments: Moments; aheadMs: number };
+  #identity: Expiring;
+  #moment: Moment;
+  #wasTold = false;
+  #isOver = false;
 
-    function begin({ issuedAt, expiresAt, expiresBy }: Expiring): void {
-      const ahead = Math.min(aheadMs, (expiresAt - issuedAt) / 10);
-      forget = moments.at(expiresAt - ahead, () => {
-        forget = moments.at(expiresAt, () => listener.expired(`${expiresBy}_expired`));
-        listener.expiring(expiresAt);
-      });
-    }
-
-    begin(first);
-    let isOver = false;
-    return {
-      renew(identity) {
-        if (isOver) return;
-        forget();
-        begin(identity);
-      },
-      stop() {
-        isOver = true;
-        forget();
-      },
-    };
+  constructor(identity: Expiring, listener: ExpiryListener, context: { moments: Moments; aheadMs: number }) {
+    this.#listener = listener;
+    this.#context = context;
+    this.#identity = identity;
+    this.#moment = this.#begin();
   }
 
-  return { watch, stop: moments.stop };
+  renew(identity: Expiring): void {
+    if (this.#isOver) return;
+    this.#context.moments.remove(this, this.#moment);
+    this.#identity = identity;
+    this.#wasTold = false;
+    this.#moment = this.#begin();
+  }
+
+  stop(): void {
+    this.#isOver = true;
+    this.#context.moments.remove(this, this.#moment);
+  }
+
+  fire(): void {
+    const { expiresAt, expiresBy } = this.#identity;
+    if (this.#wasTold) return this.#listener.expired(`${expiresBy}_expired`);
+    this.#wasTold = true;
+    this.#moment = this.#context.moments.add(this, expiresAt);
+    this.#listener.expiring(expiresAt);
+  }
+
+  #begin(): Moment {
+    const { issuedAt, expiresAt } = this.#identity;
+    const ahead = Math.min(this.#context.aheadMs, (expiresAt - issuedAt) / 10);
+    return this.#context.moments.add(this, expiresAt - ahead);
+  }
 }
 
 const grainMs = 100;
 
-interface Moments {
-  /** Runs at that epoch millisecond, or up to a tenth of a second after it; at once where it is past. */
-  at: (time: number, run: () => void) => Cancel;
-  stop: () => void;
+/** Somebody whose time comes. */
+interface Due {
+  fire(): void;
 }
 
 interface Moment {
-  runs: Set<() => void>;
+  readonly at: number;
+  readonly due: Set<Due>;
   cancel: Cancel;
 }
 
-function createMoments(clock: Clock, failed: (error: unknown) => void): Moments {
-  const due = new Map<number, Moment>();
+class Moments {
+  readonly #clock: Clock;
+  readonly #failed: (error: unknown) => void;
+  readonly #ahead = new Map<number, Moment>();
 
-  function at(time: number, run: () => void): Cancel {
-    const moment = Math.ceil(time / grainMs) * grainMs;
-    const entry = due.get(moment) ?? open(moment);
-    entry.runs.add(run);
-    return () => {
-      // What has fired may have made room for another entry of the same moment, which is not ours to cancel.
-      if (!entry.runs.delete(run) || entry.runs.size > 0 || due.get(moment) !== entry) return;
-      entry.cancel();
-      due.delete(moment);
-    };
+  constructor(clock: Clock, failed: (error: unknown) => void) {
+    this.#clock = clock;
+    this.#failed = failed;
   }
 
-  function open(moment: number): Moment {
-    const entry = { runs: new Set<() => void>(), cancel: clock.after(moment - clock.now(), () => fire(moment)) };
-    due.set(moment, entry);
-    return entry;
+  /** Fires at that epoch millisecond, or up to a tenth of a second after it; at once where it is past. */
+  add(due: Due, time: number): Moment {
+    const at = Math.ceil(time / grainMs) * grainMs;
+    const moment = this.#ahead.get(at) ?? this.#open(at);
+    moment.due.add(due);
+    return moment;
   }
 
-  function fire(moment: number): void {
-    const entry = due.get(moment);
-    if (entry === undefined) return;
-    const earlyMs = moment - clock.now();
+  remove(due: Due, moment: Moment): void {
+    // What has fired may have made room for another of the same time, which is not ours to cancel.
+    if (!moment.due.delete(due) || moment.due.size > 0 || this.#ahead.get(moment.at) !== moment) return;
+    moment.cancel();
+    this.#ahead.delete(moment.at);
+  }
+
+  stop(): void {
+    for (const { cancel } of this.#ahead.values()) cancel();
+    this.#ahead.clear();
+  }
+
+  #open(at: number): Moment {
+    const moment = { at, due: new Set<Due>(), cancel: this.#wait(at) };
+    this.#ahead.set(at, moment);
+    return moment;
+  }
+
+  #wait(at: number): Cancel {
+    return this.#clock.after(at - this.#clock.now(), () => this.#fire(at));
+  }
+
+  #fire(at: number): void {
+    const moment = this.#ahead.get(at);
+    if (moment === undefined) return;
     // The longest timers, and those of a wall clock that was set back, come too early.
-    if (earlyMs > 0) return void (entry.cancel = clock.after(earlyMs, () => fire(moment)));
-    due.delete(moment);
-    for (const run of entry.runs) attempt(run);
+    if (at > this.#clock.now()) return void (moment.cancel = this.#wait(at));
+    this.#ahead.delete(at);
+    for (const due of moment.due) this.#attempt(due);
   }
 
   /** One listener that throws must not cost the others their turn. */
-  function attempt(run: () => void): void {
+  #attempt(due: Due): void {
     try {
-      run();
+      due.fire();
     } catch (error) {
-      failed(error);
+      this.#failed(error);
     }
   }
-
-  function stop(): void {
-    for (const { cancel } of due.values()) cancel();
-    due.clear();
-  }
-
-  return { at, stop };
 }

@@ -1,5 +1,5 @@
 import type { Authenticator } from "../auth/authenticator.ts";
-import type { ExpiryWatch, Watch } from "../auth/expiry-watch.ts";
+import type { ExpiryListener, ExpiryWatch, Watch } from "../auth/expiry-watch.ts";
 import type { Identity } from "../auth/identity.ts";
 import { isSessionId } from "../auth/session-id.ts";
 import type { Channels } from "../channels/channels.ts";
@@ -55,7 +55,7 @@ const fencePatienceMs = 1_000;
 
 export function createVisits(deps: VisitsDeps): Visits {
   const { authenticator, channels, expiry, revocations, throttling, recovery, seats, fence, clock } = deps;
-  const watches = new WeakMap<Connection, Watch>();
+  const watches = new Map<Connection, Watch>();
   /** Which revocations had come when the identity was asked for. */
   const marks = new WeakMap<Identity, number>();
 
@@ -111,7 +111,7 @@ export function createVisits(deps: VisitsDeps): Visits {
       if (revoked !== undefined) return connection.close(revoked);
       // Let in before the drain began, and here too late to be sent elsewhere with the others.
       if (deps.isDraining()) return connection.close(closing("drain"));
-      watches.set(connection, expiry.watch(identity, listenerOf(connection)));
+      watches.set(connection, expiry.watch(identity, new EndOfToken(connection)));
       if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
       if (restored === undefined)
         await channels.follow(connection.subscriber, identity.userId, `user:${identity.userId}`);
@@ -135,6 +135,7 @@ export function createVisits(deps: VisitsDeps): Visits {
 
     async end(connection, reason) {
       watches.get(connection)?.stop();
+      watches.delete(connection);
       throttling.forget(connection.id);
       channels.leave(connection.subscriber);
       seats.release(connection.identity.sessionId);
@@ -163,9 +164,19 @@ function closeIfHopeless(connection: Connection, verdict: MessageVerdict): Verdi
   return verdict;
 }
 
-function listenerOf(connection: Connection) {
-  return {
-    expiring: (expiresAt: number) => connection.emit("auth:expiring", { expiresAt }),
-    expired: (code: "token_expired" | "session_expired") => connection.close(closing(code)),
-  };
+/** Tells a connection of its token's end; one for each, so without functions of its own. */
+class EndOfToken implements ExpiryListener {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  expiring(expiresAt: number): void {
+    this.#connection.emit("auth:expiring", { expiresAt });
+  }
+
+  expired(code: "token_expired" | "session_expired"): void {
+    this.#connection.close(closing(code));
+  }
 }
