@@ -18,12 +18,16 @@ interface Handle {
   writeQueueSize: number;
 }
 
+export interface Writer {
+  /** What the kernel did not take at once has gone, or cannot go any more. */
+  ended(): void;
+}
+
 /**
  * Hands bytes to the kernel past the socket's stream, which must have nothing to write. Answers how many it has not taken
- * yet, a negative number where the line is broken. Where some are left, `ended` is called once: when they have gone, or
- * cannot go any more.
+ * yet, a negative number where the line is broken. Where some are left, the writer is told once when that has ended.
  */
-export type DirectWrite = (socket: NetSocket, bytes: Buffer, ended: () => void) => number;
+export type DirectWrite = (socket: NetSocket, bytes: Buffer, writer: Writer) => number;
 
 /** Versions of Node in which this was tried; in any other the stream is used. */
 const triedIn: ReadonlySet<string> = new Set(["22", "24", "26"]);
@@ -39,12 +43,12 @@ export function createDirectWrite(): DirectWrite | undefined {
   const { WriteWrap, streamBaseState, kLastWriteWasAsync } = parts;
   let request = new WriteWrap();
 
-  return (socket, bytes, ended) => {
+  return (socket, bytes, writer) => {
     const { _handle: handle } = socket as unknown as { _handle: Handle };
     const error = handle.writeBuffer(request, bytes);
     if (error !== 0 || streamBaseState[kLastWriteWasAsync] === 0) return error;
     // libuv reads from the buffer until it is done, so it must not be collected.
-    Object.assign(request, { buffer: bytes, oncomplete: ended });
+    Object.assign(request, { buffer: bytes, oncomplete: () => writer.ended() });
     request = new WriteWrap();
     return handle.writeQueueSize;
   };

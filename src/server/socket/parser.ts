@@ -1,4 +1,3 @@
-import { EventEmitter } from "node:events";
 import { Encoder, PacketType, type Packet } from "socket.io-parser";
 import { GatewayError } from "../../protocol/errors.ts";
 import { checkForm, parseBounded, type GateLimits } from "../../protocol/gate.ts";
@@ -40,26 +39,33 @@ export function createParser(limits: GateLimits): { Encoder: typeof Encoder; Dec
  * acknowledgements and takes no attachments, so anything else is a fault, at its first byte.
  *
  * An event that the gate refuses is answered through its acknowledgement; without one it is a fault as well, because
- * there is no other way to say so. Emits `decoded`, as Socket.IO expects of a decoder.
+ * there is no other way to say so. It is as much of an emitter as Socket.IO needs of a decoder: one listener, for
+ * `decoded`.
  */
-export class GatedDecoder extends EventEmitter {
+export class GatedDecoder {
   readonly #limits: GateLimits;
   #foreignNamespaces = 0;
+  #listener: ((packet: Packet) => void) | undefined;
 
   constructor(limits: GateLimits) {
-    super();
     this.#limits = limits;
+  }
+
+  on(_event: "decoded", listener: (packet: Packet) => void): void {
+    this.#listener = listener;
+  }
+
+  removeListener(): void {
+    this.#listener = undefined;
   }
 
   add(data: unknown): void {
     if (typeof data !== "string") throw new ProtocolFault("Binary packets are not accepted.");
-    this.emit("decoded", this.#decode(data));
+    this.#listener?.(this.#decode(data));
   }
 
   /** Called by Socket.IO; nothing is held between packets. */
-  destroy(): void {
-    this.removeAllListeners();
-  }
+  destroy(): void {}
 
   #decode(text: string): Packet {
     const type: PacketType = text.charCodeAt(0) - 0x30;

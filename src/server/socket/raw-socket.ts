@@ -1,6 +1,6 @@
 import type { Socket as NetSocket } from "node:net";
 import type { Socket as EngineSocket } from "engine.io";
-import { hasDirectHandle, type DirectWrite } from "./direct-write.ts";
+import { hasDirectHandle, type DirectWrite, type Writer } from "./direct-write.ts";
 
 /** What of Engine.IO and ws the short road needs to see; none of it is public, all of it is looked at here alone. */
 interface EngineParts {
@@ -29,7 +29,7 @@ const senderIdle = 0;
  * The network socket under a connection's WebSocket. What is written to it while `isNext` holds follows everything that
  * was sent before.
  */
-export class RawSocket {
+export class RawSocket implements Writer {
   readonly #engine: EngineParts;
   readonly #transport: TransportParts;
   readonly #ws: WsParts;
@@ -92,17 +92,18 @@ export class RawSocket {
   }
 
   #write(bytes: Buffer, writeDirectly: DirectWrite): void {
-    const left = writeDirectly(this.#socket, bytes, this.#ended);
+    const left = writeDirectly(this.#socket, bytes, this);
     if (left > 0) this.#lateBytes = left;
     else if (left < 0) this.#socket.destroy(new Error("The connection was broken."));
   }
 
-  readonly #ended = (): void => {
+  /** What was late has gone, or cannot go any more. */
+  ended(): void {
     this.#lateBytes = 0;
     const go = this.#whenFree;
     this.#whenFree = undefined;
     if (!this.#socket.destroyed) go?.();
-  };
+  }
 }
 
 /** Packets that Engine.IO has not handed to its transport. */

@@ -194,6 +194,8 @@ const gateLimits = ({ payloadBytes }: Bounds): GateLimits => ({
 
 /** The token has been looked at: neither memory nor what other nodes may ask of a socket is to hold it any longer. */
 function forgetRequest(socket: Socket): void {
-  Object.assign(socket.handshake, { auth: {}, headers: {}, query: {}, url: "" });
+  Object.assign(socket.handshake, { auth: nothing, headers: nothing, query: nothing, url: "" });
   Object.assign(socket.conn, { request: null });
 }
+
+const nothing = Object.freeze({});
