@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { closingCatalogue, type ClosingCode } from "./closings.ts";
-import { channelName, eventName, sessionId, timestamp, userId } from "./scalars.ts";
+import { channelName, eventName, idempotencyKey, sessionId, timestamp, userId } from "./scalars.ts";
 
 /** Schemas of logins and tokens: the client's events, the backend's calls, and what both are answered. */
 
@@ -64,6 +64,7 @@ export const createSessionBody = z
       .max(maxTtlSeconds)
       .optional()
       .meta({ description: "Life of the session, in seconds; its tokens never outlive it." }),
+    idempotencyKey: idempotencyKey.optional(),
   })
   .superRefine(({ roles, channels }, context) => {
     if (byteLength({ roles, channels }) <= maxGrantBytes) return;
@@ -71,6 +72,12 @@ export const createSessionBody = z
     context.addIssue({ code: "custom", path: ["channels"], message });
   })
   .meta({ id: "CreateSession" });
+
+/** Body of `POST /v1/sessions/{sessionId}/token`; may be left out. */
+export const issueTokenBody = z
+  .strictObject({ idempotencyKey: idempotencyKey.optional() })
+  .optional()
+  .meta({ id: "IssueToken" });
 
 /** Path of everything about one session. */
 export const sessionParams = z.strictObject({
@@ -92,6 +99,7 @@ export const revokeTokenBody = z
       .min(leastMilliseconds, "must be in epoch milliseconds")
       .optional()
       .meta({ description: "When the token ends by itself, in epoch milliseconds; with `jti`." }),
+    idempotencyKey: idempotencyKey.optional(),
   })
   .refine(namesOneToken, "must hold token, or jti and expiresAt")
   .meta({ id: "RevokeToken" });
@@ -113,6 +121,7 @@ export const disconnectBody = z
       .boolean()
       .optional()
       .meta({ description: "Whether coming back makes sense; the code's own where left out." }),
+    idempotencyKey: idempotencyKey.optional(),
   })
   .optional()
   .meta({ id: "Disconnect" });

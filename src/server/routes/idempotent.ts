@@ -11,10 +11,19 @@ export function idempotent(route: Route, once: Once): Route {
   return {
     ...route,
     handle(request): Promise<RouteAnswer> {
-      const { params, query, body, idempotencyKey: key } = request;
-      if (key === undefined) return route.handle(request);
+      const { params, query, idempotencyKey: key } = request;
+      const body = contentOf(request.body);
+      const handle = () => route.handle({ ...request, body });
+      if (key === undefined) return handle();
       const scope = `${route.operationId} ${JSON.stringify(params ?? null)}`;
-      return once({ scope, key, fingerprint: fingerprint({ query, body: body ?? null }) }, () => route.handle(request));
+      return once({ scope, key, fingerprint: fingerprint({ query, body: body ?? {} }) }, handle);
     },
   };
+}
+
+/** A body without its key: the same write may bring it in the header the next time. */
+function contentOf(body: unknown): unknown {
+  if (typeof body !== "object" || body === null || !("idempotencyKey" in body)) return body;
+  const { idempotencyKey: _key, ...content } = body;
+  return content;
 }

@@ -6,6 +6,7 @@ import type { Tokens } from "../../auth/tokens.ts";
 import { GatewayError } from "../../protocol/errors.ts";
 import {
   createSessionBody,
+  issueTokenBody,
   revocationAnswer,
   sessionCreated,
   sessionParams,
@@ -60,6 +61,7 @@ function issueToken({ sessions, tokens }: SessionRouteDeps): Route {
     summary: "Get a fresh token of a live session.",
     status: 201,
     params: sessionParams,
+    body: issueTokenBody,
     answer: tokenIssued,
   } as const;
 

@@ -1,0 +1,83 @@
+import { describe, expect, it } from "vitest";
+import { startGateway, type TestGateway } from "../support/gateway.ts";
+
+type Body = Record<string, unknown>;
+type Write = [method: string, path: string, body?: Body];
+
+const header = (key: string) => ({ "idempotency-key": key });
+
+/** Every write of the API that has a body, or may have one. */
+async function writesOf({ call, signIn }: TestGateway): Promise<Write[]> {
+  const { sessionId } = await signIn("ada");
+  const { token } = await signIn("bob");
+  await call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "ada" } });
+  const publication = { channel: "news:a", event: "said", data: 1 };
+  return [
+    ["POST", "/v1/publish", publication],
+    ["POST", "/v1/publish/batch", { publications: [publication, publication] }],
+    ["POST", "/v1/broadcast", { channels: ["news:a", "news:b"], event: "said", data: 1 }],
+    ["POST", "/v1/sessions", { userId: "ada" }],
+    ["POST", `/v1/sessions/${sessionId}/token`, {}],
+    ["POST", "/v1/tokens/revoke", { token }],
+    ["POST", "/v1/users/cy/disconnect", { message: "Bye." }],
+    ["PUT", "/v1/leaderboards/b/scores/ada", { score: 5, mode: "increment" }],
+    ["POST", "/v1/leaderboards/b/scores", { scores: [{ member: "ada", score: 5, mode: "increment" }] }],
+    ["POST", "/v1/orders", { orderId: "o-2", parties: { customer: "ada" } }],
+    ["POST", "/v1/orders/o-1/events", { status: "confirmed" }],
+    ["POST", "/v1/orders/o-1/signals", { name: "place", data: 1 }],
+  ];
+}
+
+/** `duplicate` is the one thing in which a repeat may differ. */
+const unmarked = (answer: unknown): unknown =>
+  JSON.parse(JSON.stringify(answer, (name, value: unknown) => (name === "duplicate" ? undefined : value)));
+
+describe("an idempotency key", () => {
+  it("makes a repeat of any write answer as the first, whether it comes in the body or in the header", async () => {
+    const node = await startGateway();
+
+    for (const [method, path, body] of await writesOf(node)) {
+      const first = await node.call(method, path, { ...body, idempotencyKey: "k" });
+      const repeats = [
+        await node.call(method, path, { ...body, idempotencyKey: "k" }),
+        await node.call(method, path, body, header("k")),
+      ];
+
+      expect(first.status, path).toBeLessThan(300);
+      for (const repeat of repeats) {
+        expect([repeat.status, unmarked(repeat.body)], path).toEqual([first.status, unmarked(first.body)]);
+      }
+    }
+  });
+
+  it("does the same for writes without a body", async () => {
+    const { call, signIn } = await startGateway();
+    const { sessionId } = await signIn("ada");
+    await signIn("bob");
+    await call("PUT", "/v1/leaderboards/b/scores/ada", { score: 5 });
+
+    for (const [method, path] of [
+      ["POST", `/v1/sessions/${sessionId}/token`],
+      ["DELETE", `/v1/sessions/${sessionId}`],
+      ["DELETE", "/v1/users/bob/sessions"],
+      ["DELETE", "/v1/leaderboards/b/members/ada"],
+      ["POST", "/v1/users/cy/disconnect"],
+    ] as const) {
+      const first = await call(method, path, undefined, header("k"));
+      const repeat = await call(method, path, undefined, header("k"));
+
+      expect(first.status, path).toBeLessThan(300);
+      expect([repeat.status, repeat.body], path).toEqual([first.status, first.body]);
+    }
+  });
+
+  it("is not told to those whose connection a backend closes", async () => {
+    const { call, signIn, connect } = await startGateway();
+    const client = await connect((await signIn("ada")).token);
+    const closing = new Promise((resolve) => client.once("closing", resolve));
+
+    await call("POST", "/v1/users/ada/disconnect", { message: "Bye.", idempotencyKey: "k" });
+
+    expect(await closing).toEqual({ code: "disconnected_by_backend", message: "Bye.", reconnect: false });
+  });
+});
