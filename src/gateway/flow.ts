@@ -117,7 +117,8 @@ function createChannels({ config, store, control, metrics, clock, log }: Ground,
       onConflated: (count) => metrics.skipped.inc({ reason: "conflated" }, count),
       onWatched: (count) => metrics.channelsWatched.set(count),
     },
-    config.limits,
+    // One more than clients may make: the server makes the one to the user's own channel.
+    { subscriptionsPerConnection: config.limits.subscriptionsPerConnection + 1 },
   );
 }
 
