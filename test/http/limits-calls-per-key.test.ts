@@ -26,6 +26,14 @@ describe("a limit per key", () => {
     expect(asked).toEqual(["tests", "tests"]);
   });
 
+  it("never says that it takes longer than its window", async () => {
+    const { call } = await startHttp({ limit: () => ({ ...allowance, resetMs: 60_600 }) });
+
+    const { headers } = await call("/v1/publish", { body: publishBody });
+
+    expect(headers.get("ratelimit")).toBe('"http";r=59;t=60');
+  });
+
   it("refuses what is over it, and says when to come back", async () => {
     const limit = () => Promise.resolve({ ...allowance, allowed: false, remaining: 0, retryAfterMs: 1_500.4 });
     const { call, channels, metrics } = await startHttp({ limit });

@@ -19,11 +19,16 @@ export interface HttpAllowance {
 /** Counts one request of an API key, by the key's name. */
 export type LimitHttp = (apiKey: string) => Promise<HttpAllowance> | HttpAllowance;
 
-/** The fields of draft-ietf-httpapi-ratelimit-headers-10: structured, one policy, by name. */
+/**
+ * The fields of draft-ietf-httpapi-ratelimit-headers-10: structured, one policy, by name. The limiter counts an act until
+ * its whole slot has left the window; that hundredth is not told, since a window of 60 seconds that resets in 61 is
+ * none to those who read it.
+ */
 export function rateLimitFields({ limit, remaining, windowSeconds, resetMs }: HttpAllowance): Fields {
+  const reset = Math.min(seconds(resetMs), windowSeconds);
   return {
     "RateLimit-Policy": `"http";q=${limit};w=${windowSeconds}`,
-    RateLimit: `"http";r=${Math.max(Math.floor(remaining), 0)};t=${seconds(resetMs)}`,
+    RateLimit: `"http";r=${Math.max(Math.floor(remaining), 0)};t=${reset}`,
   };
 }
 
