@@ -93,6 +93,14 @@ export class Outlet implements Collecting {
     if (batch !== undefined) this.#send(batch, this.#rawIfNext());
   }
 
+  /** The last of all, in one write with the goodbye of Socket.IO and ws where the caller sees to that. */
+  sendLast({ alone }: Frame): void {
+    this.sendAll();
+    const raw = this.#rawIfNext();
+    if (raw === undefined) this.#queue(alone);
+    else raw.writeWithOthers(alone.bytes);
+  }
+
   /** Lets go of all that waits: it will not be sent. */
   drop(): void {
     this.#batch = undefined;

@@ -85,6 +85,11 @@ export class RawSocket implements Writer {
     else this.#write(bytes, this.#writeDirectly);
   }
 
+  /** The same through the socket's stream, where it waits for what else `inOneWrite` is to send. */
+  writeWithOthers(bytes: Buffer): void {
+    this.#socket.write(bytes);
+  }
+
   /** Calls back once; it may be blocked again by then. Never where the connection ends first. */
   whenFree(go: () => void): void {
     if (this.#lateBytes === 0) this.#socket.once("drain", go);
@@ -103,6 +108,17 @@ export class RawSocket implements Writer {
     const go = this.#whenFree;
     this.#whenFree = undefined;
     if (!this.#socket.destroyed) go?.();
+  }
+}
+
+/** What `send` writes to the WebSocket leaves in one write: a system call costs more than all else about a small frame. */
+export function inOneWrite(engine: EngineSocket, send: () => void): void {
+  const socket = (engine as unknown as EngineParts).transport?.socket?._socket;
+  socket?.cork();
+  try {
+    send();
+  } finally {
+    socket?.uncork();
   }
 }
 

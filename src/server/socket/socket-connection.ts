@@ -8,6 +8,7 @@ import { Frame } from "./batch.ts";
 import type { Failures } from "./failures.ts";
 import type { Entrant } from "./handshake.ts";
 import { Outlet, type OutletContext, type OutletOwner } from "./outlet.ts";
+import { inOneWrite } from "./raw-socket.ts";
 
 /** What all connections of a node have in common. */
 export interface ConnectionContext extends OutletContext {
@@ -68,7 +69,7 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
   }
 
   emit(event: string, ...args: unknown[]): void {
-    this.deliver(new Frame(Buffer.from(`42${JSON.stringify([event, ...args])}`)));
+    this.deliver(frameOf(event, ...args));
   }
 
   /** A publication, or what else the server says, in the batch of this turn. */
@@ -86,11 +87,13 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
 
   close(closing: Closing): void {
     if (!this.#isOpen) return;
-    this.emit("closing", closing);
-    this.#outlet.sendAll();
     this.#isOpen = false;
-    this.#context.onClose(this, closing);
-    this.#disconnect(closing.reconnect);
+    inOneWrite(this.#socket.conn, () => {
+      this.#outlet.sendLast(frameOf("closing", closing));
+      // Ahead of Socket.IO's own word for it, which says nothing of the reason.
+      this.#context.onClose(this, closing);
+      this.#disconnect(closing.reconnect);
+    });
   }
 
   /** It is told so ahead of what it has not read; that it can have again by its positions. */
@@ -126,3 +129,6 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
     );
   }
 }
+
+const frameOf = (event: string, ...args: unknown[]): Frame =>
+  new Frame(Buffer.from(`42${JSON.stringify([event, ...args])}`));
