@@ -43,9 +43,9 @@ describe("an idempotency key", () => {
         await node.call(method, path, body, header("k")),
       ];
 
-      expect(first.status, path).toBeLessThan(300);
+      expect(path + first.status).toMatch(/20[0-2]$/);
       for (const repeat of repeats) {
-        expect([repeat.status, unmarked(repeat.body)], path).toEqual([first.status, unmarked(first.body)]);
+        expect([path, repeat.status, unmarked(repeat.body)]).toEqual([path, first.status, unmarked(first.body)]);
       }
     }
   });
@@ -66,8 +66,8 @@ describe("an idempotency key", () => {
       const first = await call(method, path, undefined, header("k"));
       const repeat = await call(method, path, undefined, header("k"));
 
-      expect(first.status, path).toBeLessThan(300);
-      expect([repeat.status, repeat.body], path).toEqual([first.status, first.body]);
+      expect(path + first.status).toMatch(/20[0-2]$/);
+      expect([path, repeat.status, repeat.body]).toEqual([path, first.status, first.body]);
     }
   });
 
