@@ -19,6 +19,9 @@ export interface Connection {
   /** Lets what other programs send to the channel with @socket.io/redis-emitter reach this connection. */
   join(channel: string): void;
   leave(channel: string): void;
+  /** Leaves in the network what the client sends, where the transport can, until `readOn`. */
+  stopReading(): void;
+  readOn(): void;
   /** Says `closing`, then disconnects. Harmless when repeated. */
   close(closing: Closing): void;
 }

@@ -19,7 +19,11 @@ export class LimitRefusal extends GatewayError {
   readonly limiter: string;
 
   constructor(limiter: string, { retryAfterMs }: { readonly retryAfterMs: number }, message?: string) {
+    // Nobody reads where a limit refused, and to find that out costs more than all the rest of a refusal.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super("rate_limited", message, Number.isFinite(retryAfterMs) ? { retryAfterMs } : {});
+    Error.stackTraceLimit = stackTraceLimit;
     this.limiter = limiter;
   }
 }

@@ -111,6 +111,24 @@ it("bounds the messages that wait for their answer", async () => {
   expect(begun).toEqual(["1"]);
 });
 
+it("reads no more of who does not wait for answers, until there are fewer; and then all of it", async () => {
+  const { handlers, finish } = slowHandlers();
+  const { socket, edge } = await client({ handlers, maxUnanswered: 4 });
+  const attacker = await new RawSocket(edge).entered();
+  const answers = (): number => attacker.received.filter((packet) => packet.startsWith("43")).length;
+
+  for (let id = 1; id <= 4; id += 1) attacker.send(`42${id}["first",{"id":"${id}","channel":"${id}"}]`);
+  const padding = "x".repeat(1_000);
+  for (let id = 5; id <= 2_000; id += 1) attacker.send(`42${id}["echo",{"text":"${padding}"}]`);
+  for (let turn = 0; turn < 100; turn += 1) await socket.emitWithAck("echo", { text: "meanwhile" });
+  const unread = 2_000 - answers();
+  for (let id = 1; id <= 4; id += 1) finish(`${id}`);
+  await attacker.until(() => answers() === 2_000);
+
+  expect(unread).toBeGreaterThan(1_000);
+  expect(attacker.closeCode).toBeUndefined();
+});
+
 it("asks the limiter about every message, by the handler's name or as invalid", async () => {
   const asked: string[] = [];
   const { socket, edge } = await client({

@@ -81,16 +81,30 @@ export class Dispatch {
   }
 
   async #answer(inbox: Inbox, event: readonly unknown[], acknowledge: Acknowledge): Promise<void> {
-    this.#unfinished.begin();
-    inbox.unfinished.begin();
+    this.#begin(inbox);
     try {
       acknowledge({ ok: true, ...(await this.#perform(inbox, event)) });
     } catch (error) {
       acknowledge({ ok: false, error: this.#bodyOf(error, event[0]) });
     } finally {
-      inbox.unfinished.end();
-      this.#unfinished.end();
+      this.#end(inbox);
     }
+  }
+
+  /**
+   * Who does not wait for answers is not read until there are fewer: what it sends on stays in the network, where else it
+   * would be read, in one turn as much as has come, by a node that has all others to serve.
+   */
+  #begin({ connection, unfinished }: Inbox): void {
+    this.#unfinished.begin();
+    unfinished.begin();
+    if (unfinished.count === this.#maxUnanswered) connection.stopReading();
+  }
+
+  #end({ connection, unfinished }: Inbox): void {
+    unfinished.end();
+    this.#unfinished.end();
+    if (unfinished.count === this.#maxUnanswered >> 1) connection.readOn();
   }
 
   #perform(inbox: Inbox, event: readonly unknown[]): Promise<object> {

@@ -18,6 +18,8 @@ interface TransportParts {
 interface WsParts {
   readyState?: unknown;
   extensions?: unknown;
+  pause?: () => void;
+  resume?: () => void;
   _socket?: NetSocket | null;
   _sender?: { _state?: unknown };
 }
@@ -121,6 +123,10 @@ export function inOneWrite(engine: EngineSocket, send: () => void): void {
     socket?.uncork();
   }
 }
+
+/** Undefined on polling, where a request brings no more than its bounds allow. */
+export const webSocketOf = (engine: EngineSocket): Pick<WsParts, "pause" | "resume"> | undefined =>
+  (engine as unknown as EngineParts).transport?.socket;
 
 /** Packets that Engine.IO has not handed to its transport. */
 export function queuedPacketsOf(engine: EngineSocket): number {

@@ -8,7 +8,7 @@ import { Frame } from "./batch.ts";
 import type { Failures } from "./failures.ts";
 import type { Entrant } from "./handshake.ts";
 import { Outlet, type OutletContext, type OutletOwner } from "./outlet.ts";
-import { inOneWrite } from "./raw-socket.ts";
+import { inOneWrite, webSocketOf } from "./raw-socket.ts";
 
 /** What all connections of a node have in common. */
 export interface ConnectionContext extends OutletContext {
@@ -85,9 +85,19 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
     void this.#socket.leave(channel);
   }
 
+  stopReading(): void {
+    webSocketOf(this.#socket.conn)?.pause?.();
+  }
+
+  readOn(): void {
+    webSocketOf(this.#socket.conn)?.resume?.();
+  }
+
   close(closing: Closing): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    // For the client's answer to the close.
+    this.readOn();
     inOneWrite(this.#socket.conn, () => {
       this.#outlet.sendLast(frameOf("closing", closing));
       // Ahead of Socket.IO's own word for it, which says nothing of the reason.
