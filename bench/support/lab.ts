@@ -13,20 +13,27 @@ export interface House {
   target: "gateway" | "plain";
   urls: string[];
   pids: number[];
+  redis: { pid: number; port: number };
   stop(): Promise<void>;
 }
 
+/** Of Socket.IO, by which plain servers reach each other. */
+export type Adapter = "classic" | "sharded";
+
 const pathOf = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const folder = freshFolder();
-const apiKey = "a-key-of-the-bench-longer-than-thirty-two-bytes";
+export const apiKey = "a-key-of-the-bench-longer-than-thirty-two-bytes";
 const running = new Set<ChildProcess>();
 process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 /** As in production, with limits wide enough for a load that comes from one address. */
 const settings = {
-  channels: { news: { subscribe: "public", publish: "none", history: { size: 1_000, ttlSeconds: 300 } } },
+  channels: {
+    news: { subscribe: "public", publish: "none", history: { size: 1_000, ttlSeconds: 300 } },
+    bench: { subscribe: "public", publish: "public" },
+  },
   limits: {
-    messages: { capacity: 1_000, refillPerSecond: 1_000 },
+    messages: { capacity: 100_000, refillPerSecond: 100_000 },
     handshakes: { capacity: 100_000, refillPerSecond: 100_000 },
     http: { requests: 10_000_000, windowSeconds: 60 },
     unauthenticatedConnections: 100_000,
@@ -34,20 +41,21 @@ const settings = {
 };
 
 /** No core is given to anybody: everything shares the machine, generator included. */
-export async function startHouse(target: House["target"], count: number): Promise<House> {
+export async function startHouse(target: House["target"], count: number, adapter: Adapter = "classic"): Promise<House> {
   const redisPort = await freePort();
   const redis = start(["redis-server", "--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", ""]);
   await accepts(redisPort);
   const ports = await Promise.all(Array.from({ length: count }, freePort));
   const servers = ports.map((port) =>
-    target === "gateway" ? startNode(port, redisPort) : startPlain(port, redisPort),
+    target === "gateway" ? startNode(port, redisPort) : startPlain(port, redisPort, adapter),
   );
   await Promise.all(ports.map(accepts));
   return {
-    name: target === "gateway" ? "**Tidegate**" : "stock Socket.IO 4.8.4, Redis adapter",
+    name: target === "gateway" ? "**Tidegate**" : `stock Socket.IO 4.8.4, ${adapterNames[adapter]}`,
     target,
     urls: ports.map((port) => `http://127.0.0.1:${port}`),
     pids: servers.map(({ pid }) => pid as number),
+    redis: { pid: redis.pid as number, port: redisPort },
     async stop() {
       await Promise.all(servers.map(ended));
       await ended(redis);
@@ -87,8 +95,10 @@ function startNode(port: number, redisPort: number): ChildProcess {
   });
 }
 
-const startPlain = (port: number, redisPort: number): ChildProcess =>
-  start([process.execPath, pathOf("../servers/plain.ts"), `${port}`, `redis://127.0.0.1:${redisPort}`]);
+const adapterNames: Record<Adapter, string> = { classic: "Redis adapter", sharded: "sharded Redis adapter" };
+
+const startPlain = (port: number, redisPort: number, adapter: Adapter): ChildProcess =>
+  start([process.execPath, pathOf("../servers/plain.ts"), `${port}`, `redis://127.0.0.1:${redisPort}`, adapter]);
 
 function start(
   [file = "", ...words]: string[],
