@@ -1,5 +1,12 @@
 #!/usr/bin/env node
 import { runCommandLine } from "./cli/command-line.ts";
+import { complaintAbout } from "./cli/needed-node.ts";
+
+const complaint = complaintAbout(process.versions.node);
+if (complaint !== undefined) {
+  process.stderr.write(`${complaint}\n`);
+  process.exit(78);
+}
 
 // Node would open its inspector on this signal, to whoever may send one.
 if (process.env["NODE_ENV"] === "production") process.on("SIGUSR1", () => undefined);
