@@ -50,11 +50,7 @@ export async function startClusterStore(options: ClusterStoreOptions = {}): Prom
     masters,
     replicas,
     masterOf,
-    async moveSlot(slot, to) {
-      // Word of an earlier move may still be on its way.
-      await eventually(() => agreeOn(slot, all));
-      await moveSlot(slot, await masterOf(slot), to, masters);
-    },
+    moveSlot: async (slot, to) => moveSlot(slot, await masterOf(slot), to, masters),
     async stop() {
       await Promise.all(all.map((server) => server.stop()));
     },
@@ -132,9 +128,8 @@ async function portFor(slot: number, server: RedisProcess): Promise<number | und
   return ranges.find(([first, last]) => first <= slot && slot <= last)?.[2][1];
 }
 
-async function agreeOn(slot: number, all: readonly RedisProcess[]): Promise<void> {
-  const living = all.filter((server) => server.isRunning());
-  const ports = new Set(await Promise.all(living.map((server) => portFor(slot, server))));
+async function agreeOn(slot: number, masters: readonly RedisProcess[]): Promise<void> {
+  const ports = new Set(await Promise.all(masters.map((server) => portFor(slot, server))));
   if (ports.size > 1) throw new Error(`slot ${slot} is said to be at ${[...ports].join(", ")}`);
 }
 
@@ -154,5 +149,9 @@ async function moveSlot(
     if (keys.length === 0) break;
     await from.ask("MIGRATE", "127.0.0.1", to.port, "", 0, 5_000, "KEYS", ...keys);
   }
-  for (const server of [to, from, ...masters]) await server.ask("CLUSTER", "SETSLOT", slot, "NODE", toId ?? "");
+  // Until all agree: word of an earlier move that was still on its way may have turned one back.
+  await eventually(async () => {
+    for (const server of [to, from, ...masters]) await server.ask("CLUSTER", "SETSLOT", slot, "NODE", toId ?? "");
+    await agreeOn(slot, masters);
+  });
 }
