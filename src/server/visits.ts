@@ -14,6 +14,7 @@ import { addressGroup } from "./address-group.ts";
 import type { Connection } from "./connection.ts";
 import type { Recovery } from "./recovery.ts";
 import type { NodeRevocations } from "./revocations.ts";
+import { createSentOff } from "./sent-off.ts";
 import type { Arrival } from "./socket/attendance.ts";
 import type { Admission } from "./socket/handshake.ts";
 import type { Verdict } from "./socket/verdict.ts";
@@ -56,6 +57,7 @@ const fencePatienceMs = 1_000;
 export function createVisits(deps: VisitsDeps): Visits {
   const { authenticator, channels, expiry, revocations, throttling, recovery, seats, fence, clock } = deps;
   const watches = new Map<Connection, Watch>();
+  const sentOff = createSentOff(clock);
   /** Which revocations had come when the identity was asked for. */
   const marks = new WeakMap<Identity, number>();
 
@@ -72,6 +74,7 @@ export function createVisits(deps: VisitsDeps): Visits {
     try {
       const identity = await authenticator.authenticate(token, client, (sessionId) => {
         if (!isSessionId(sessionId)) return;
+        sentOff.check(sessionId);
         seat = seats.take(sessionId).then(() => sessionId);
         // Nobody looks at it where the session is refused first.
         seat.catch(() => undefined);
@@ -93,6 +96,13 @@ export function createVisits(deps: VisitsDeps): Visits {
     if (!fence.isOpen) await Promise.race([fence.opened(), sleep(clock, fencePatienceMs)]);
     if (!fence.isOpen) throw new GatewayError("unavailable", undefined, { retryAfterMs: fencePatienceMs });
     return closeIfHopeless(connection, verdict);
+  }
+
+  function closeIfHopeless(connection: Connection, verdict: MessageVerdict): Verdict {
+    if (verdict.close !== true || !connection.isOpen) return verdict;
+    sentOff.note(connection.identity.sessionId);
+    connection.close(closing("rate_limited"));
+    return verdict;
   }
 
   return {
@@ -158,11 +168,6 @@ function mayReturn(reason: string): boolean {
 }
 
 type MessageVerdict = Verdict & { readonly close?: boolean };
-
-function closeIfHopeless(connection: Connection, verdict: MessageVerdict): Verdict {
-  if (verdict.close === true) connection.close(closing("rate_limited"));
-  return verdict;
-}
 
 /** Tells a connection of its token's end; one for each, so without functions of its own. */
 class EndOfToken implements ExpiryListener {

@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { startCluster, type Cluster, type ClusterOptions } from "../support/cluster.ts";
 import { bound, crowd, enter, isFull, metricOf, type Flooder } from "../support/flooder.ts";
 import { connectClient } from "../support/gateway.ts";
+import { eventually } from "../support/world.ts";
 
 const messages = { capacity: 50, refillPerSecond: 20 };
 const jwtSecret = "a secret of the tests, longer than thirty-two bytes";
@@ -50,6 +51,24 @@ test("ten thousand events on one socket are refused by name, then the socket is 
   expect([...flooder.answers.keys()].toSorted()).toEqual(["ok", "rate_limited"]);
   expect(answer).toMatchObject({ ok: true });
   expect(await metricOf(node!.url, "gateway_closings_total", { code: "rate_limited" })).toBe(1);
+});
+
+test("who was closed for it is not let in again at once, on the same node, and then is", async () => {
+  const cluster = await startNodes({}, { messages: { ...messages, closeAfter: { refusals: 1, windowSeconds: 10 } } });
+  const { url } = cluster.node(0);
+  const { token } = await cluster.node(0).signIn("flooder");
+  const flooder = await entered(url, token);
+
+  for (let sent = 0; sent < 60; sent += 1) flooder.send("publish", publication);
+  await flooder.settled();
+  const begun = performance.now();
+  const again = await enter(url, token);
+  const tookMs = performance.now() - begun;
+
+  expect(flooder.closing).toBe("rate_limited");
+  // On a machine that is busy a moment may be over before anybody is back.
+  if (tookMs < 300) expect(again).toBe("rate_limited");
+  await eventually(async () => expect(await enter(url, token)).not.toBeTypeOf("string"));
 });
 
 test("each refusal is counted once, by its limiter", async () => {
