@@ -53,6 +53,21 @@ describe("the tables for whoever runs it are complete", () => {
   });
 });
 
+describe("docs/protocol.md", () => {
+  /** The keys of an interface of `protocol/wire.ts`. */
+  function eventsOf(name: string): string[] {
+    const [, body = ""] = new RegExp(`interface ${name} \\{\n(.*?)\n\\}`, "s").exec(read("src/protocol/wire.ts")) ?? [];
+    return [...body.matchAll(/^  "?([\w:]+)"?: /gm)].map(([, event = ""]) => event);
+  }
+
+  test("has every event that a client or a node sends", () => {
+    const events = [...eventsOf("ClientRequests"), ...eventsOf("ServerToClientEvents")];
+
+    expect(events).toEqual(expect.arrayContaining(["subscribe", "order:get", "publication", "closing"]));
+    expect(tableOf("docs/protocol.md")).toEqual(expect.arrayContaining(events));
+  });
+});
+
 test("links between the pages lead somewhere", () => {
   const pages = [
     "README.md",
