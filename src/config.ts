@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
+import { availableParallelism, hostname } from "node:os";
 import { readApiKeys, readTokenSettings, type ApiKey, type TokenSettings } from "./config/credentials.ts";
 import {
   createEnvironmentReader,
@@ -24,6 +24,8 @@ export interface Config extends FileConfig {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
+  /** Nodes behind the port, each a process of its own. */
+  readonly workers: number;
   /** Where `/metrics` is served instead of on the public port. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly allowedOrigins: AllowedOrigins;
@@ -62,6 +64,7 @@ export const variables = [
   "METRICS_HOST",
   "LOG_LEVEL",
   "DRAIN_TIMEOUT_MS",
+  "WORKERS",
   "GATEWAY_CONFIG",
 ] as const;
 
@@ -76,6 +79,7 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     isProduction,
     ...readNode(env),
     ...readListeners(env),
+    workers: readWorkers(env),
     allowedOrigins: readAllowedOrigins(env, isProduction),
     trustedProxies: readTrustedProxies(env),
     redis: readRedisAddress(env, isProduction),
@@ -125,6 +129,14 @@ function readListeners(env: EnvironmentReader): Pick<Config, "host" | "port" | "
   // Loopback unless said otherwise: metrics name nodes and routes, which strangers need not read.
   const metricsHost = env.text("METRICS_HOST") ?? "127.0.0.1";
   return { host, port, metrics: metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort } };
+}
+
+/** More would only stand in each other's way. */
+export const mostWorkers = 128;
+
+function readWorkers(env: EnvironmentReader): number {
+  if (env.text("WORKERS") === "auto") return Math.min(availableParallelism(), mostWorkers);
+  return env.integer("WORKERS", { min: 1, max: mostWorkers }) ?? 1;
 }
 
 function deepFreeze<T>(value: T): T {

@@ -6,7 +6,9 @@ import { createDoors } from "./gateway/backends.ts";
 import { createEdge, type Edge } from "./gateway/edge.ts";
 import { createEntry } from "./gateway/entry.ts";
 import { createFlow, type Flow } from "./gateway/flow.ts";
+import type { Place } from "./gateway/place.ts";
 import { openStore } from "./gateway/store.ts";
+import { urlOf } from "./gateway/url.ts";
 import { createWebhooks } from "./gateway/webhooks.ts";
 import { closing } from "./protocol/closings.ts";
 import { systemClock, type Clock } from "./runtime/clock.ts";
@@ -33,12 +35,17 @@ export interface Gateway {
 
 export interface GatewayOptions {
   log: Logger;
+  /** Among those behind the same port. @default it has the port for itself */
+  place?: Place;
   /** @default the system's */
   clock?: Clock;
 }
 
 /** Builds a node from its settings, each thing after what it needs. Nothing else knows how the rooms fit together. */
-export async function createGateway(config: Config, { log, clock = systemClock }: GatewayOptions): Promise<Gateway> {
+export async function createGateway(
+  config: Config,
+  { log, place, clock = systemClock }: GatewayOptions,
+): Promise<Gateway> {
   const { nodeId, limits } = config;
   const metrics = createMetrics({ nodeId });
   const lifecycle = createLifecycle({ clock, log });
@@ -94,9 +101,10 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     flow,
     doors,
     webhooks,
+    place,
     isDraining: () => isDraining,
   });
-  const { http, sockets } = edge;
+  const { http, sockets, siblings } = edge;
 
   // Started in this order, stopped in the reverse one
   lifecycle.add(createEventLoopDelay(metrics));
@@ -107,7 +115,11 @@ export async function createGateway(config: Config, { log, clock = systemClock }
   lifecycle.add({ name: "channels", start: () => flow.channels.start(), stop: () => flow.channels.stop() });
   for (const service of [throttling, flow.cache, flow.leaderboards, flow.orders, doors]) lifecycle.add(service);
   lifecycle.add({ name: "expiry", stop: () => expiry.stop() });
-  if (config.metrics !== undefined) lifecycle.add(createMetricsServer({ ...metrics, clock, log }, config.metrics));
+  // Of several behind one port, whoever started them answers for all.
+  if (config.metrics !== undefined && place === undefined)
+    lifecycle.add(createMetricsServer({ ...metrics, clock, log }, config.metrics));
+  if (siblings !== undefined)
+    lifecycle.add({ name: "siblings", start: () => siblings.start(http.server), stop: () => siblings.stop() });
   lifecycle.add({ name: "socket server", start: () => sockets.start(), stop: () => sockets.close() });
   lifecycle.add(http);
   lifecycle.add({
@@ -119,8 +131,7 @@ export async function createGateway(config: Config, { log, clock = systemClock }
     metrics,
     store: store.description,
     get url() {
-      const isAnyHost = config.host === "0.0.0.0" || config.host === "::";
-      return `http://${isAnyHost ? "localhost" : config.host}:${http.port}`;
+      return urlOf(config.host, http.port);
     },
     start: () => lifecycle.start(),
     drain() {

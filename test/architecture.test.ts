@@ -44,6 +44,8 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
   publisher: ["protocol"],
   loadtest: ["protocol", "runtime", "client"],
   config: "everything",
+  // Keeps several processes up, each with a node in it: it stands above the node, and knows nothing of what is inside.
+  workers: ["runtime", "server", "gateway", "config.ts"],
   cli: "everything",
   "config.ts": "everything",
   gateway: "everything",

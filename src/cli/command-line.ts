@@ -1,5 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { loadConfig } from "../config.ts";
+import { loadConfig, mostWorkers } from "../config.ts";
 import { maskSecrets } from "../config/masking.ts";
 import { ConfigError } from "../config/problems.ts";
 import { version } from "../runtime/version.ts";
@@ -74,10 +74,15 @@ function addStart(program: Command, host: Host, finish: (code: number) => void):
   program
     .command("start")
     .description("run one gateway node until SIGTERM or SIGINT (what happens without a command)")
-    .action(async () => {
+    .option(
+      "--workers <count>",
+      "so many nodes behind the port, or `auto`: one for each core (default: WORKERS or 1)",
+      workers,
+    )
+    .action(async (options: { workers?: string }) => {
       // Loaded only here: the other commands need no server, and answer at once without it.
       const { start } = await import("./start.ts");
-      finish(await start(host));
+      finish(await start(host, options));
     });
 }
 
@@ -143,6 +148,12 @@ function addConfig(program: Command, host: Host): void {
     .command("config")
     .description("check the configuration and print what holds, secrets masked")
     .action(() => host.print(JSON.stringify(maskSecrets(loadConfig(host.env)), null, 2)));
+}
+
+/** The configuration knows how many there may be; on the command line a mistake is one of usage. */
+function workers(text: string): string {
+  if (text === "auto" || wholeNumber(text) <= mostWorkers) return text;
+  throw new InvalidArgumentError(`must be 1 to ${mostWorkers}, or auto.`);
 }
 
 function wholeNumber(text: string): number {

@@ -1,21 +1,31 @@
-import { loadConfig } from "../config.ts";
+import { loadConfig, type Config } from "../config.ts";
 import { warningsOf } from "../config/warnings.ts";
 import { createGateway, type Gateway } from "../gateway.ts";
 import { createLogger, type Logger } from "../runtime/logger.ts";
+import { isWorker } from "../workers/worker-place.ts";
 import { banner } from "./banner.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
+import { startWorker } from "./start-worker.ts";
+import { startWorkers } from "./start-workers.ts";
+import { logStrayErrors } from "./stray-errors.ts";
 
-/** Runs one node until it is asked to go. Resolves with the exit code once it has gone. */
-export async function start(host: Host): Promise<number> {
-  const config = loadConfig(host.env);
+export interface StartOptions {
+  /** What `WORKERS` says otherwise. */
+  workers?: string;
+}
+
+/** Runs one node, or several behind one port, until asked to go. Resolves with the exit code once all have gone. */
+export async function start(host: Host, { workers }: StartOptions = {}): Promise<number> {
+  if (isWorker(host.env)) return startWorker(host);
+  const config = loadConfig(workers === undefined ? host.env : { ...host.env, WORKERS: workers });
+  return config.workers > 1 ? startWorkers(host, config) : startNode(host, config);
+}
+
+async function startNode(host: Host, config: Config): Promise<number> {
   const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
   const gateway = await createGateway(config, { log });
-  host.onStrayError((kind, error) => {
-    // One broken promise must not cost ten thousand connections: said, counted, and the node goes on.
-    log.error({ kind, err: error }, "an error nobody caught");
-    gateway.metrics.strayErrors.inc({ kind });
-  });
+  logStrayErrors(host, { log, metrics: gateway.metrics });
   for (const warning of warningsOf(config)) log.warn({}, warning);
   const drained = drainOnSignal(host, gateway, log);
   await gateway.start();

@@ -1,14 +1,16 @@
 import type { Fence } from "../cluster/fence.ts";
-import type { Check } from "../server/http/readiness.ts";
+import type { Check, CheckResult } from "../server/http/readiness.ts";
+import type { Place } from "./place.ts";
 import type { Store } from "./store.ts";
 
 /** What `/readyz` looks at. */
 export function createChecks(
   { commands, canary, check }: Pick<Store, "commands" | "canary" | "check">,
   fence: Fence,
-  isDraining: () => boolean,
+  { place, isDraining }: { place: Place | undefined; isDraining: () => boolean },
 ): Record<string, Check> {
   return {
+    ...(place !== undefined && { workers: () => workersOf(place) }),
     store: () => check.result,
     redis: async () => ({ status: (await commands.ping()) === "PONG" ? "ok" : "failing" }),
     feed: () =>
@@ -16,4 +18,11 @@ export function createChecks(
     cluster: () => (fence.isOpen ? { status: "ok" } : { status: "failing", note: "no heartbeat confirmed" }),
     draining: () => (isDraining() ? { status: "failing", note: "this node is going away" } : { status: "ok" }),
   };
+}
+
+/** Those that are up do the work of all, and new ones are on their way: no reason to send clients to another machine. */
+function workersOf(place: Place): CheckResult {
+  const running = place.running();
+  if (running >= place.count) return { status: "ok" };
+  return { status: "degraded", note: `${running} of ${place.count} workers are up` };
 }

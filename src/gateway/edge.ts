@@ -26,6 +26,7 @@ import { createTokenRoutes } from "../server/routes/tokens.ts";
 import { Failures } from "../server/socket/failures.ts";
 import { createRoomAdapter } from "../server/socket/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "../server/socket/socket-server.ts";
+import { createSiblings, type Siblings } from "../server/siblings/siblings.ts";
 import { createVisits, type Visits } from "../server/visits.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
@@ -34,6 +35,7 @@ import { createDemoLogin } from "./demo-login.ts";
 import type { Entry } from "./entry.ts";
 import type { Flow, Ground } from "./flow.ts";
 import { createHttpLimit } from "./http-limit.ts";
+import type { Place } from "./place.ts";
 import { toldOf } from "./webhooks.ts";
 
 /** What the edge stands between: the network, and all that a node does. */
@@ -46,6 +48,7 @@ export interface EdgeParts {
   flow: Flow;
   doors: Publishing;
   webhooks: Webhooks | undefined;
+  place: Place | undefined;
   isDraining: () => boolean;
 }
 
@@ -54,6 +57,8 @@ export interface Edge {
   http: HttpServer;
   sockets: SocketServer;
   visits: Visits;
+  /** Where the node is one of several behind a port. */
+  siblings: Siblings | undefined;
 }
 
 const demoFolder = fileURLToPath(new URL("../../client-demo/dist/", import.meta.url));
@@ -71,12 +76,13 @@ export function createEdge(ground: Ground, parts: EdgeParts): Edge {
     isDraining: parts.isDraining,
   });
   const http = createHttp(ground, parts);
-  return { visits, http, sockets: createSockets(ground, parts, { visits, http }) };
+  const siblings = parts.place && createSiblings(parts.place);
+  return { visits, http, siblings, sockets: createSockets(ground, parts, { visits, http, siblings }) };
 }
 
 function createHttp(ground: Ground, parts: EdgeParts): HttpServer {
   const { config, store, control, clock } = ground;
-  const checks = createChecks(store, control.fence, parts.isDraining);
+  const checks = createChecks(store, control.fence, parts);
   return createHttpServer(
     {
       ...ground,
@@ -85,8 +91,9 @@ function createHttp(ground: Ground, parts: EdgeParts): HttpServer {
       limit: createHttpLimit({ ...parts, fence: control.fence, clock }, config.limits.http),
       readiness: createReadiness({ checks, clock }),
       demo: { directory: demoFolder, login: createDemoLogin(config, parts) },
+      metricsText: parts.place?.metrics,
     },
-    { ...config, hasMetrics: config.metrics === undefined, version },
+    { ...config, isShared: parts.place !== undefined, hasMetrics: config.metrics === undefined, version },
   );
 }
 
@@ -108,7 +115,11 @@ function routesOf({ config, metrics }: Ground, { entry, revocations, flow, doors
   ];
 }
 
-function createSockets(ground: Ground, parts: EdgeParts, { visits, http }: Omit<Edge, "sockets">): SocketServer {
+function createSockets(
+  ground: Ground,
+  parts: EdgeParts,
+  { visits, http, siblings }: Omit<Edge, "sockets">,
+): SocketServer {
   const { config, store } = ground;
   const adapter = createRoomAdapter({
     publisher: store.redis.connection("control-publisher"),
@@ -122,6 +133,7 @@ function createSockets(ground: Ground, parts: EdgeParts, { visits, http }: Omit<
       ...toldOf(visits, parts.webhooks),
       httpServer: http.server,
       adapter,
+      siblings,
       recovery: parts.flow.recovery,
       handlers: handlersOf(ground, parts, visits),
       clientAddress: createClientAddress(config.trustedProxies),

@@ -37,7 +37,7 @@ export async function openStore(
   deps: { clock: Clock; log: Logger; metrics: Metrics; lifecycle: Lifecycle },
 ): Promise<Store> {
   const { clock, log, metrics, lifecycle } = deps;
-  const { address, description, stop } = await addressOf(config, log);
+  const { address, description, stop } = await locateStore(config, log);
   lifecycle.add({ name: "store", stop });
   const redis = createRedisConnections({ address, nodeId: config.nodeId, log, metrics });
   const commands = redis.connection("commands");
@@ -52,13 +52,17 @@ export async function openStore(
   return { redis, commands, feed, canary, check, keys, isCluster: redis.isCluster, description };
 }
 
-interface Located {
+/** Where the store is. */
+export interface LocatedStore {
   address: RedisAddress;
+  /** Which it is, in words. */
   description: string;
+  /** Ends it where it was started here. */
   stop: () => Promise<void>;
 }
 
-async function addressOf(config: Config, log: Logger): Promise<Located> {
+/** Starts one where none is configured. */
+export async function locateStore(config: Config, log: Logger): Promise<LocatedStore> {
   if (config.redis !== undefined) {
     return { address: config.redis, description: `Redis (${config.redis.topology})`, stop: () => Promise.resolve() };
   }

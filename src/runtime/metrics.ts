@@ -31,6 +31,9 @@ export interface Metrics {
   httpLatency: Histogram<"route">;
 }
 
+/** What a scrape is answered with. */
+export type MetricsText = Pick<Registry, "metrics" | "contentType">;
+
 /** `node` names the process on each sample. */
 export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
   const registry = new Registry();

@@ -61,7 +61,7 @@ export class NodeWatch {
     await Promise.all(
       this.#options.metrics.map(async (address) => {
         const text = await metricsOf(address);
-        if (text !== undefined) this.#keep(nameIn(text) ?? address, metricsSample(text));
+        for (const [name, own] of textsByNode(text ?? "", address)) this.#keep(name, metricsSample(own));
       }),
     );
   }
@@ -84,8 +84,12 @@ async function metricsOf(address: string): Promise<string | undefined> {
   }
 }
 
-const nameIn = (text: string): string | undefined =>
-  /^gateway_process_cpu_seconds_total\{.*?node="([^"]+)"/m.exec(text)?.[1];
+/** Nodes behind one port answer together; a server that does not name itself goes by its address. */
+function textsByNode(text: string, address: string): Map<string, string> {
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  const byNode = Map.groupBy(lines, (line) => /[{,]node="([^"]+)"/.exec(line)?.[1] ?? address);
+  return new Map([...byNode].map(([name, own]) => [name, own.join("\n")]));
+}
 
 function metricsSample(text: string): NodeSample | undefined {
   const cpuSeconds = sumOf(text, "gateway_process_cpu_seconds_total");

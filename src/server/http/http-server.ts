@@ -3,7 +3,7 @@ import { GatewayError } from "../../protocol/errors.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Service } from "../../runtime/lifecycle.ts";
 import type { Logger } from "../../runtime/logger.ts";
-import type { Metrics } from "../../runtime/metrics.ts";
+import type { Metrics, MetricsText } from "../../runtime/metrics.ts";
 import { createAuthenticate, type ApiKey } from "./api-keys.ts";
 import { apiPrefix, createBackendApi } from "./backend-api.ts";
 import { createBrokenRequestAnswer } from "./broken-request.ts";
@@ -30,6 +30,8 @@ export interface HttpServerDeps {
   /** The demo's page, and its sign-in outside production. */
   demo?: Demo | undefined;
   metrics: Metrics;
+  /** Answers `/metrics`. @default the metrics of this node */
+  metricsText?: MetricsText | undefined;
   clock: Clock;
   log: Logger;
 }
@@ -38,6 +40,8 @@ export interface HttpServerOptions {
   host: string;
   /** 0 takes any free port. */
   port: number;
+  /** Whether other processes of ours listen there too. @default false */
+  isShared?: boolean;
   /** Addresses and networks whose `X-Forwarded-For` counts. @default none */
   trustedProxies?: readonly string[];
   /** Whether `/metrics` is answered here; false where the metrics have a port of their own. @default true */
@@ -108,7 +112,7 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
   });
   const pages = createPages({
     ...deps,
-    registry: options.hasMetrics === false ? undefined : deps.metrics.registry,
+    registry: options.hasMetrics === false ? undefined : (deps.metricsText ?? deps.metrics.registry),
     clientAddress,
     openapi: JSON.stringify(describeApi(deps.routes, options.version)),
     watch,

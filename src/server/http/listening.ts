@@ -2,11 +2,24 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Clock } from "../../runtime/clock.ts";
 
+export interface Address {
+  host: string;
+  port: number;
+  /** Other processes of ours listen there too. */
+  isShared?: boolean | undefined;
+}
+
+/**
+ * Where the system spreads connections over all who listen on a port. Elsewhere Node's cluster does: the primary process
+ * takes them, and hands them to the workers in turn.
+ */
+const systemSpreads = process.platform === "linux";
+
 /** Resolves when connections are accepted; rejects where the address cannot be had. */
-export function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
+export function listen(server: Server, { host, port, isShared = false }: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, host, () => {
+    server.listen({ host, port, reusePort: isShared && systemSpreads }, () => {
       server.off("error", reject);
       resolve();
     });

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { Registry } from "prom-client";
 import { GatewayError } from "../../protocol/errors.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Service } from "../../runtime/lifecycle.ts";
 import type { Logger } from "../../runtime/logger.ts";
+import type { MetricsText } from "../../runtime/metrics.ts";
 import { close, listen, portOf } from "./listening.ts";
 import { sendProblem } from "./problem.ts";
 import { refusalOf } from "../refusal.ts";
@@ -18,7 +18,7 @@ export interface MetricsServer extends Service {
 }
 
 export function createMetricsServer(
-  { registry, clock, log }: { registry: Registry; clock: Clock; log: Logger },
+  { registry, clock, log }: { registry: MetricsText; clock: Clock; log: Logger },
   address: { host: string; port: number },
 ): MetricsServer {
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
@@ -38,7 +38,7 @@ export function createMetricsServer(
   };
 }
 
-async function answer(registry: Registry, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(registry: MetricsText, request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (targetOf(request.url ?? "").pathname !== "/metrics")
     throw new GatewayError("not_found", "There is no such path.");
   if (request.method !== "GET" && request.method !== "HEAD") throw wrongMethod(["GET", "HEAD"]);

@@ -1,8 +1,8 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import helmet from "helmet";
-import type { Registry } from "prom-client";
 import { GatewayError } from "../../protocol/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
+import type { MetricsText } from "../../runtime/metrics.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import type { ClientAddress } from "../client-address.ts";
 import { mountDemo, type Demo } from "./demo.ts";
@@ -17,7 +17,7 @@ import type { WatchRequest } from "./request-watch.ts";
 export interface PagesDeps {
   readiness: Readiness;
   /** Absent: no metrics here, because they have a port of their own. */
-  registry?: Registry | undefined;
+  registry?: MetricsText | undefined;
   /** The API's description, as JSON. */
   openapi: string;
   demo?: Demo | undefined;
@@ -75,7 +75,7 @@ function mountHealth(app: Express, readiness: Readiness): void {
   });
 }
 
-function mountMetrics(app: Express, registry: Registry): void {
+function mountMetrics(app: Express, registry: MetricsText): void {
   onlyGet(app, "/metrics", async (_request, response) => {
     response.type(registry.contentType).send(await registry.metrics());
   });

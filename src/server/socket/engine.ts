@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { parser, Server as EngineServer, Transport, type Socket as EngineSocket } from "engine.io";
 import type { Clock } from "../../runtime/clock.ts";
+import type { Siblings } from "../siblings/siblings.ts";
 import type { Failures } from "./failures.ts";
 
 /**
@@ -68,20 +69,30 @@ function boundedOnPacket(clock: Clock) {
   };
 }
 
+interface EngineParts {
+  failures: Failures;
+  /** Nodes that get requests of this one's connections, and it of theirs. */
+  siblings?: Siblings | undefined;
+  clock: Clock;
+  closeTimeoutMs: number;
+}
+
 /**
  * Engine.IO with bounds that its options do not have. It relies on members of it that are not public, all of them in
  * this file: `parser`, `onPacket` and `closeTimeout` of a transport, `writeBuffer` of a socket.
  */
 export class BoundedEngine extends EngineServer {
   readonly #failures: Failures;
+  readonly #siblings: Siblings | undefined;
   readonly #bounds: object;
 
   constructor(
     options: ConstructorParameters<typeof EngineServer>[0],
-    { failures, clock, closeTimeoutMs }: { failures: Failures; clock: Clock; closeTimeoutMs: number },
+    { failures, siblings, clock, closeTimeoutMs }: EngineParts,
   ) {
     super(options);
     this.#failures = failures;
+    this.#siblings = siblings;
     this.#bounds = { parser: boundedParser, onPacket: boundedOnPacket(clock), closeTimeout: closeTimeoutMs };
     limitPollingAnswers(this);
   }
@@ -94,18 +105,27 @@ export class BoundedEngine extends EngineServer {
     return Object.assign(transport, this.#bounds);
   }
 
+  override generateId(request: IncomingMessage): string | PromiseLike<string> {
+    const id = super.generateId(request);
+    return this.#siblings === undefined || typeof id !== "string" ? id : `${this.#siblings.mark}${id}`;
+  }
+
   override handleRequest(request: IncomingMessage, response: ServerResponse): void {
-    try {
-      super.handleRequest(request, response);
-    } catch (error) {
-      this.#failures.report("socket.request", error);
-      response.destroy();
-    }
+    const guarded = (handle: () => void): void => {
+      try {
+        handle();
+      } catch (error) {
+        this.#failures.report("socket.request", error);
+        response.destroy();
+      }
+    };
+    const handleHere = (): void => guarded(() => super.handleRequest(request, response));
+    guarded(() => this.#siblings?.takesRequest(request, response, handleHere) === true || handleHere());
   }
 
   override handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     try {
-      super.handleUpgrade(request, socket, head);
+      if (this.#siblings?.takesUpgrade(request, socket, head) !== true) super.handleUpgrade(request, socket, head);
     } catch (error) {
       this.#failures.report("socket.upgrade", error);
       socket.destroy();

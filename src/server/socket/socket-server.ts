@@ -10,6 +10,7 @@ import type { ClientAddress } from "../client-address.ts";
 import type { ClientHandler } from "../client-handler.ts";
 import type { Connections } from "./connections.ts";
 import { Dispatch, type Throttle } from "./dispatch.ts";
+import type { Siblings } from "../siblings/siblings.ts";
 import { BoundedEngine } from "./engine.ts";
 import { Failures } from "./failures.ts";
 import { Handshakes, type Admit, type Authenticate } from "./handshake.ts";
@@ -33,6 +34,8 @@ export interface SocketServerDeps extends AttendanceHooks {
   clientAddress: ClientAddress;
   /** Absent: rooms of this node only. */
   adapter?: ServerOptions["adapter"] | undefined;
+  /** Nodes behind the same port. Absent: this one has it for itself. */
+  siblings?: Siblings | undefined;
   /** Absent: Socket.IO's own recovery is off. */
   recovery?: ReturnsDeps["recovery"] | undefined;
   metrics: Metrics;
@@ -121,9 +124,11 @@ interface Parts {
   handshakes: Handshakes;
 }
 
-function createEngine({ metrics, clock }: SocketServerDeps, options: SocketServerOptions, parts: Parts): BoundedEngine {
+function createEngine(deps: SocketServerDeps, options: SocketServerOptions, parts: Parts): BoundedEngine {
+  const { metrics, clock, siblings } = deps;
   const { bounds, failures, handshakes } = parts;
-  const engine = new BoundedEngine(engineOptions(bounds), { failures, clock, closeTimeoutMs: bounds.closeTimeoutMs });
+  const { closeTimeoutMs } = bounds;
+  const engine = new BoundedEngine(engineOptions(bounds), { failures, siblings, clock, closeTimeoutMs });
   const check = { allowedOrigins: options.allowedOrigins, maxBodyBytes: bounds.frameBytes, ...bounds };
   engine.use(createRequestCheck({ strangerCount: () => handshakes.strangerCount, metrics }, check));
   engine.on("connection", (stranger: EngineSocket) => handshakes.begin(stranger));

@@ -1,0 +1,23 @@
+import { createGateway } from "../gateway.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { createLogger } from "../runtime/logger.ts";
+import { WorkerPlace } from "../workers/worker-place.ts";
+import { exitCodes, type Host } from "./host.ts";
+import { logStrayErrors } from "./stray-errors.ts";
+
+/** Runs one of several nodes behind a port, until the primary process asks it to go. Resolves with the exit code. */
+export async function startWorker(host: Host): Promise<number> {
+  const place = await WorkerPlace.take(systemClock);
+  // Ctrl-C and service managers signal all processes of a group, some more than once; only the primary one counts.
+  host.onSignal(() => place.askToDrain());
+  const { config } = place;
+  const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
+  const gateway = await createGateway(config, { log, place });
+  logStrayErrors(host, { log, metrics: gateway.metrics });
+  await gateway.start();
+  place.ready(() => gateway.metrics.registry.metrics());
+  log.info({ url: gateway.url }, "started");
+  await place.toDrain;
+  log.info({}, "draining");
+  return (await gateway.drain()) ? exitCodes.fine : exitCodes.failed;
+}

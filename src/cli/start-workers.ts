@@ -1,0 +1,86 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Config } from "../config.ts";
+import { warningsOf } from "../config/warnings.ts";
+import { locateStore, type LocatedStore } from "../gateway/store.ts";
+import { urlOf } from "../gateway/url.ts";
+import { systemClock as clock } from "../runtime/clock.ts";
+import { createLifecycle, type Lifecycle } from "../runtime/lifecycle.ts";
+import { createLogger, type Logger } from "../runtime/logger.ts";
+import { createMetricsServer } from "../server/http/metrics-server.ts";
+import { claimPort } from "../workers/claim-port.ts";
+import { Crew, graceMs, WorkersFailed, type CrewDeps } from "../workers/crew.ts";
+import { createPrimaryMetrics } from "../workers/primary-metrics.ts";
+import { banner } from "./banner.ts";
+import { exitCodes, type Host } from "./host.ts";
+import { onRequestToEnd } from "./signals.ts";
+import { logStrayErrors } from "./stray-errors.ts";
+
+/** Runs several nodes behind one port until asked to end. Resolves with the exit code once all have gone. */
+export async function startWorkers(host: Host, config: Config): Promise<number> {
+  const log = createLogger({ level: config.logLevel, base: { node: `${config.nodeId}-primary` } });
+  for (const warning of warningsOf(config)) log.warn({}, warning);
+  // Workers that are all gone at once leave nothing else that would keep this process alive to replace them.
+  const alive = setInterval(() => undefined, 60_000);
+  try {
+    return await run(host, config, log);
+  } catch (error) {
+    if (error instanceof WorkersFailed && error.hasComplained) return error.exitCode;
+    throw error;
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+async function run(host: Host, config: Config, log: Logger): Promise<number> {
+  const lifecycle = createLifecycle({ clock, log });
+  const toEnd = new Promise<string>((resolve) => onRequestToEnd(host, resolve));
+  const port = await claimPort(config);
+  const store = await locateStore(config, log);
+  lifecycle.add({ name: "store", stop: store.stop });
+  const folder = mkdtempSync(join(tmpdir(), "tidegate-"));
+  lifecycle.add({ name: "folder", stop: () => rmSync(folder, { recursive: true, force: true }) });
+  const crew = createCrew(host, { ...config, port, redis: store.address }, { folder, log, lifecycle });
+
+  await lifecycle.start();
+  announce(host, { ...config, port }, store, log);
+  const reason = await Promise.race([toEnd, crew.failed]);
+  if (reason instanceof Error) log.fatal({ reason: reason.message }, "giving up");
+  else log.info({ signal: reason }, "draining");
+  const isClean = await lifecycle.stop(config.drainTimeoutMs + 2 * graceMs);
+  if (reason instanceof Error) throw reason;
+  return isClean ? exitCodes.fine : exitCodes.failed;
+}
+
+function createCrew(
+  host: Host,
+  config: Config,
+  { folder, log, lifecycle }: { folder: string; log: Logger; lifecycle: Lifecycle },
+): Crew {
+  const metrics = createPrimaryMetrics(`${config.nodeId}-primary`, () => crew.running);
+  logStrayErrors(host, { log, metrics });
+  const deps: CrewDeps = {
+    assignmentOf: (worker) => ({
+      worker,
+      count: config.workers,
+      folder,
+      config: { ...config, nodeId: `${config.nodeId}-${worker}` },
+    }),
+    metrics: () => metrics.registry.metrics(),
+    onLost: () => metrics.workersLost.inc(),
+    clock,
+    log,
+  };
+  const crew = new Crew(deps, { count: config.workers, drainTimeoutMs: config.drainTimeoutMs });
+  lifecycle.add({ name: "workers", start: () => crew.start(), stop: () => crew.stop() });
+  const registry = { contentType: metrics.registry.contentType, metrics: () => crew.metrics() };
+  if (config.metrics !== undefined) lifecycle.add(createMetricsServer({ registry, clock, log }, config.metrics));
+  return crew;
+}
+
+function announce(host: Host, config: Config, { description }: LocatedStore, log: Logger): void {
+  const url = urlOf(config.host, config.port);
+  log.info({ url, store: description, workers: config.workers }, "started");
+  if (!config.isProduction) host.print(banner(config, { url, store: description }, host.isTerminal));
+}

@@ -1,0 +1,56 @@
+import { Agent, request as send, type IncomingMessage, type ServerResponse } from "node:http";
+import { pipeline } from "node:stream";
+
+export interface Relay {
+  /** Hands a request to whoever listens at a path, and the answer back. `otherwise` runs where nobody has answered. */
+  pass(socketPath: string, request: IncomingMessage, response: ServerResponse, otherwise: () => void): void;
+  stop(): void;
+}
+
+/** Whoever listens must not close idle connections by itself: a request may just have been sent on one. */
+export function createRelay(): Relay {
+  const agent = new Agent({ keepAlive: true });
+
+  function pass(socketPath: string, request: IncomingMessage, response: ServerResponse, otherwise: () => void): void {
+    const { method, url: path } = request;
+    const passed = send({ agent, socketPath, method, path, headers: withoutHops(request.rawHeaders) });
+    passed.once("response", (answer) => answerWith(answer, response));
+    passed.on("error", () => {
+      if (response.headersSent) response.destroy();
+      else if (!response.destroyed) otherwise();
+    });
+    // A client that goes is to be gone for the sibling too.
+    response.once("close", () => passed.destroy());
+    request.pipe(passed);
+  }
+
+  return { pass, stop: () => agent.destroy() };
+}
+
+function answerWith(answer: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(answer.statusCode ?? 502, withoutHops(answer.rawHeaders));
+  // Where either side breaks off, both are destroyed, which is all there is to do.
+  pipeline(answer, response, () => undefined);
+}
+
+/** Meant for the next hop alone (RFC 9110, 7.6.1), and what Node has answered by itself. */
+const hops: ReadonlySet<string> = new Set([
+  "connection",
+  "expect",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** Names and values in turn, as they came. */
+function withoutHops(headers: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const [name = "", value = ""] = headers.slice(at, at + 2);
+    if (!hops.has(name.toLowerCase())) kept.push(name, value);
+  }
+  return kept;
+}

@@ -1,0 +1,35 @@
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+
+/** What the process that keeps the workers up tells of itself and of them. */
+export interface PrimaryMetrics {
+  registry: Registry;
+  workersLost: Counter;
+  strayErrors: Counter<"kind">;
+}
+
+export function createPrimaryMetrics(nodeId: string, running: () => number): PrimaryMetrics {
+  const registry = new Registry();
+  registry.setDefaultLabels({ node: nodeId });
+  collectDefaultMetrics({ register: registry, prefix: "gateway_" });
+  const registers = [registry];
+  const workersRunning = new Gauge({
+    name: "gateway_workers_running",
+    help: "Workers that take connections.",
+    registers,
+  });
+  Object.assign(workersRunning, { collect: () => workersRunning.set(running()) });
+  return {
+    registry,
+    workersLost: new Counter({
+      name: "gateway_workers_lost_total",
+      help: "Workers that ended without being asked to, and were replaced.",
+      registers,
+    }),
+    strayErrors: new Counter({
+      name: "gateway_stray_errors_total",
+      help: "Errors that nobody caught, by kind: exception or rejection. More than none is a defect.",
+      labelNames: ["kind"],
+      registers,
+    }),
+  };
+}
