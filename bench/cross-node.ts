@@ -12,7 +12,7 @@ import { median } from "./support/machine.ts";
 import { table, writeResult } from "./support/results.ts";
 
 const publications = Number(process.argv[2] ?? 4_000);
-const rounds = Number(process.argv[3] ?? 7);
+const rounds = Number(process.argv[3] ?? 5);
 const nodeCount = 3;
 const channelCount = 1_000;
 
