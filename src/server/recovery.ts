@@ -28,6 +28,8 @@ export interface Recovery {
    * cannot be done whole, or the connection was another's: then nothing was taken up.
    */
   restore(connection: Connection, returning: Returning): Promise<Restored | undefined>;
+  /** Closes the client's old connection, where it is still open. False where there is none, or it was another's. */
+  makeWay(privateId: string, client: { userId: string; sessionId: string }): Promise<boolean>;
   /** A new connection, under an id that only its client will know. */
   open(connection: Connection, privateId: string): void;
   /** Keeps the record from here on; what was subscribed since `open` is in it. */
@@ -133,6 +135,15 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
       const restored = await deps.channels().restore(subscriber, identity, begun, stamp - margin);
       if (restored !== undefined) issue(connection, { privateId, owner, pending: undefined });
       return restored;
+    },
+
+    async makeWay(privateId, { userId, sessionId }) {
+      const holder = (await store.find(privateId))?.holder;
+      if (holder?.userId !== userId || holder.sessionId !== sessionId) return false;
+      const before = await store.take(privateId, "");
+      if (before === undefined || before === "") return false;
+      replace(before);
+      return true;
     },
 
     open: (connection, privateId) => issue(connection, { privateId, owner: ownerOf(), pending: new Map() }),

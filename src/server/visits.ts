@@ -1,7 +1,6 @@
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { ExpiryListener, ExpiryWatch, Watch } from "../auth/expiry-watch.ts";
 import type { Identity } from "../auth/identity.ts";
-import { isSessionId } from "../auth/session-id.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Fence } from "../cluster/fence.ts";
@@ -14,6 +13,7 @@ import { addressGroup } from "./address-group.ts";
 import type { Connection } from "./connection.ts";
 import type { Recovery } from "./recovery.ts";
 import type { NodeRevocations } from "./revocations.ts";
+import { createSeating, type Caller } from "./seating.ts";
 import { createSentOff } from "./sent-off.ts";
 import type { Arrival } from "./socket/attendance.ts";
 import type { Admission } from "./socket/handshake.ts";
@@ -25,7 +25,7 @@ export interface VisitsDeps {
   expiry: ExpiryWatch;
   revocations: NodeRevocations;
   throttling: Pick<Throttling, "handshake" | "message" | "forget">;
-  recovery: Pick<Recovery, "open" | "begin" | "end">;
+  recovery: Pick<Recovery, "open" | "begin" | "end" | "makeWay">;
   seats: Presence["seats"];
   fence: Fence;
   clock: Clock;
@@ -35,7 +35,7 @@ export interface VisitsDeps {
 /** What happens to a client from its handshake to its leaving, beside its messages. */
 export interface Visits {
   admit(address: string): Promise<Admission> | Admission;
-  authenticate(token: unknown, client: { userAgent: string | undefined }): Promise<Identity>;
+  authenticate(token: unknown, caller: Caller): Promise<Identity>;
   /** Gone before the connection was made. */
   abandoned(identity: Identity): void;
   /** A fresh token for an open connection; `renewed` follows. */
@@ -58,6 +58,7 @@ export function createVisits(deps: VisitsDeps): Visits {
   const { authenticator, channels, expiry, revocations, throttling, recovery, seats, fence, clock } = deps;
   const watches = new Map<Connection, Watch>();
   const sentOff = createSentOff(clock);
+  const seated = createSeating({ ...deps, sentOff });
   /** Which revocations had come when the identity was asked for. */
   const marks = new WeakMap<Identity, number>();
 
@@ -66,25 +67,6 @@ export function createVisits(deps: VisitsDeps): Visits {
     const identity = await ask();
     marks.set(identity, mark);
     return identity;
-  }
-
-  /** A seat is asked for in the write that asks for the session, and given back where the stranger is not let in. */
-  async function seated(token: unknown, client: { userAgent: string | undefined }): Promise<Identity> {
-    let seat: Promise<string> | undefined;
-    try {
-      const identity = await authenticator.authenticate(token, client, (sessionId) => {
-        if (!isSessionId(sessionId)) return;
-        sentOff.check(sessionId);
-        seat = seats.take(sessionId).then(() => sessionId);
-        // Nobody looks at it where the session is refused first.
-        seat.catch(() => undefined);
-      });
-      await seat;
-      return identity;
-    } catch (error) {
-      seat?.then((sessionId) => seats.release(sessionId)).catch(() => undefined);
-      throw error;
-    }
   }
 
   const revokedMeanwhile = (identity: Identity): Closing | undefined =>
@@ -111,7 +93,7 @@ export function createVisits(deps: VisitsDeps): Visits {
       return throttling.handshake(addressGroup(address));
     },
 
-    authenticate: (token, client) => marked(() => seated(token, client)),
+    authenticate: (token, caller) => marked(() => seated(token, caller)),
     abandoned: ({ sessionId }) => seats.release(sessionId),
     refresh: (identity, token) => marked(() => authenticator.refresh(identity, token)),
 

@@ -19,6 +19,8 @@ const connectionOf = (identity: Identity): Connection => ({
   emit: () => undefined,
   join: () => undefined,
   leave: () => undefined,
+  stopReading: () => undefined,
+  readOn: () => undefined,
   close: () => undefined,
 });
 

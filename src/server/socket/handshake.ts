@@ -6,12 +6,14 @@ import { GatewayError, type ErrorCode } from "../../protocol/errors.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import type { ClientAddress } from "../client-address.ts";
 import { limiterOf, LimitRefusal, refusalOf } from "../refusal.ts";
+import type { Caller } from "../seating.ts";
 import type { Failures } from "./failures.ts";
 import { refused } from "./parser.ts";
+import { privateIdOf } from "./returns.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** `token` is whatever a stranger sent in its place. Throws a GatewayError where it does not let them in. */
-export type Authenticate = (token: unknown, client: { userAgent: string | undefined }) => Promise<Identity>;
+export type Authenticate = (token: unknown, caller: Caller) => Promise<Identity>;
 
 /** Asked before a token is looked at; an error or a refusing verdict keeps the stranger out. */
 export type Admit = (address: string) => Promise<Admission> | Admission;
@@ -136,7 +138,8 @@ export class Handshakes {
     const admission = await this.#deps.admit?.(address);
     if (admission instanceof GatewayError) throw admission;
     if (admission?.allowed === false) throw new LimitRefusal("handshakes", admission);
-    return this.#deps.authenticate(tokenOf(socket), { userAgent });
+    const privateId = socket.recovered ? privateIdOf(socket) : undefined;
+    return this.#deps.authenticate(tokenOf(socket), { userAgent, privateId });
   }
 
   #refuse(error: unknown): Error {
