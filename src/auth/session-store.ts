@@ -1,6 +1,6 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { loadScript, type ScriptReply } from "../redis/scripts.ts";
+import { loadGatheredScript, loadScript, type ScriptReply } from "../redis/scripts.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { tagOfSession, userTagOf } from "./session-id.ts";
 
@@ -15,7 +15,7 @@ import { tagOfSession, userTagOf } from "./session-id.ts";
  */
 export interface SessionStore {
   create(session: NewSession, limits: SessionLimits): Promise<CreatedSession>;
-  /** What a handshake must know, in one command. */
+  /** What a handshake must know; many asked in one turn are one command. */
   glimpse(sessionId: string): Promise<SessionGlimpse | undefined>;
   get(sessionId: string): Promise<Session | undefined>;
   /** Oldest first. */
@@ -80,7 +80,8 @@ export interface SessionTouch {
 
 export function createSessionStore({ commands, keys }: { commands: RedisClient; keys: Keys }): SessionStore {
   const createScript = loadScript(commands, new URL("./create-session.lua", import.meta.url));
-  const touchScript = loadScript(commands, new URL("./touch-session.lua", import.meta.url));
+  const glimpseScript = loadGatheredScript(commands, new URL("./glimpse-session.lua", import.meta.url));
+  const touchScript = loadGatheredScript(commands, new URL("./touch-session.lua", import.meta.url));
   const listScript = loadScript(commands, new URL("./list-sessions.lua", import.meta.url));
   const endScript = loadScript(commands, new URL("./end-sessions.lua", import.meta.url));
 
@@ -100,8 +101,8 @@ export function createSessionStore({ commands, keys }: { commands: RedisClient; 
     },
 
     async glimpse(sessionId) {
-      const reply = await commands.hmget(keyOf(sessionId), "userId", "expiresAt", "lastSeenAt", "grants");
-      const [userId, expiresAt, lastSeenAt, grants] = reply;
+      const reply = await glimpseScript.run([keyOf(sessionId)], []);
+      const [userId, expiresAt, lastSeenAt, grants] = reply as (string | null)[];
       if (userId == null) return undefined;
       return {
         userId,

@@ -1,5 +1,6 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
+import { loadGatheredScript } from "../redis/scripts.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { orUnavailable } from "./unavailable.ts";
 
@@ -10,7 +11,7 @@ import { orUnavailable } from "./unavailable.ts";
 export interface TokenBlacklist {
   /** False where the token has ended by itself, so that there is nothing to write. */
   revoke(tokenId: string, expiresAt: number): Promise<boolean>;
-  /** Many asked in one tick leave in one write: the connection gathers them. */
+  /** Many asked in one turn of the event loop are one command. */
   isRevoked(tokenId: string): Promise<boolean>;
 }
 
@@ -26,6 +27,8 @@ export function createTokenBlacklist(
   { commands, keys, clock }: { commands: RedisClient; keys: Keys; clock: Clock },
   { maxLifeSeconds = 86_400 }: TokenBlacklistOptions = {},
 ): TokenBlacklist {
+  const isRevokedScript = loadGatheredScript(commands, new URL("./is-revoked.lua", import.meta.url));
+
   return {
     async revoke(tokenId, expiresAt) {
       const remainingMs = Math.min(Math.ceil(expiresAt - clock.now()), maxLifeSeconds * 1_000 + slackMs);
@@ -35,7 +38,7 @@ export function createTokenBlacklist(
     },
 
     async isRevoked(tokenId) {
-      return (await orUnavailable(commands.exists(keys.revokedToken(tokenId)))) === 1;
+      return (await orUnavailable(isRevokedScript.run([keys.revokedToken(tokenId)], []))) === 1;
     },
   };
 }

@@ -2,7 +2,7 @@ import type { Position } from "../protocol/scalars.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { loadScript, type ScriptReply } from "../redis/scripts.ts";
+import { loadGatheredScript, loadScript, type ScriptReply } from "../redis/scripts.ts";
 import { appendScript, appendTail, appendTarget } from "./append.ts";
 import { freshEpoch, type HistoryOptions } from "./kinds.ts";
 import type { PublishRequest, Published } from "./publication.ts";
@@ -78,6 +78,7 @@ export function createChannelLog(
 ): ChannelLog {
   const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), [appendScript]);
   const openScript = loadScript(commands, new URL("./open.lua", import.meta.url));
+  const positionScript = loadGatheredScript(commands, new URL("./open.lua", import.meta.url));
 
   return {
     async publish({ channel, event, data, idempotencyKey }, history) {
@@ -105,7 +106,8 @@ export function createChannelLog(
       const witness = from.kind === "since" ? (from.witness ?? "") : "";
       const stamp = from.kind === "after" ? from.stamp : 0;
       const args = [freshEpoch(), idleTtlSeconds, most, from.kind, epoch, offset, witness, stamp];
-      return toSlice(await openScript.run([keys.channelMeta(channel), keys.channelLog(channel)], args));
+      const script = from.kind === "position" ? positionScript : openScript;
+      return toSlice(await script.run([keys.channelMeta(channel), keys.channelLog(channel)], args));
     },
 
     async lastStamp() {

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createHash } from "node:crypto";
+import { Cluster } from "ioredis";
+import { gather } from "../runtime/gather.ts";
 import type { RedisClient } from "./connections.ts";
 
 /** What Redis hands back from a script. */
@@ -21,12 +23,46 @@ export interface Script {
  * takes the process down, and in a Cluster automatic pipelines take the number of keys for the first key.
  */
 export function loadScript(redis: RedisClient, file: URL, includes: readonly URL[] = []): Script {
-  return new OrderedScript(redis, [...includes, file].map((part) => readFileSync(part, "utf8")).join("\n"));
+  return new OrderedScript(redis, [...includes, file].map(textOf).join("\n"));
 }
 
-interface Call {
+/** Calls that one script takes at most: Redis does nothing else meanwhile. */
+const mostTogether = 64;
+
+/**
+ * The same for small scripts that many ask for in one moment, as a storm of handshakes does: calls of one turn of the
+ * event loop run as one, so that they share what a command costs here and there. Each has its own reply or error.
+ *
+ * Order: that of the calls, among themselves; a command that is sent in the same turn may come before them. On a Cluster
+ * each goes by itself, for their keys lie in different slots.
+ */
+export function loadGatheredScript(redis: RedisClient, file: URL): Script {
+  if (redis instanceof Cluster) return loadScript(redis, file);
+  const text = `local function call(KEYS, ARGV)\n${textOf(file)}\nend\n${textOf(eachCall)}`;
+  const script = new OrderedScript(redis, text);
+  const ask = gather<Wish, ScriptReply>((calls) => runTogether(script, calls), mostTogether);
+  return { run: (keys, args) => ask({ keys, args }) };
+}
+
+const eachCall = new URL("./each-call.lua", import.meta.url);
+
+const textOf = (file: URL): string => readFileSync(file, "utf8");
+
+async function runTogether(script: Script, calls: readonly Wish[]): Promise<(ScriptReply | Error)[]> {
+  const counts = calls.map(({ keys, args }) => `${keys.length} ${args.length}`).join(" ");
+  const replies = await script.run(
+    calls.flatMap(({ keys }) => keys),
+    [counts, ...calls.flatMap(({ args }) => args)],
+  );
+  return replies as (ScriptReply | Error)[];
+}
+
+interface Wish {
   keys: readonly string[];
   args: readonly (string | number | Buffer)[];
+}
+
+interface Call extends Wish {
   resolve: (reply: ScriptReply) => void;
   reject: (error: unknown) => void;
 }

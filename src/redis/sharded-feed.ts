@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import type { Clock } from "../runtime/clock.ts";
+import { gather, type Ask } from "../runtime/gather.ts";
 import type { RedisClient } from "./connections.ts";
 import { createShards, type Shards } from "./shards.ts";
 import { slotOf } from "./slots.ts";
@@ -34,7 +35,7 @@ const followTimeoutMs = 3_000;
 /** Until subscriptions that were refused are tried again, such as those to a slot on its way. */
 const againMs = 250;
 
-/** Subscriptions renewed with one command where there are no slots. */
+/** Subscriptions made with one command where there are no slots. */
 const mostAtOnce = 500;
 
 interface Followed {
@@ -61,6 +62,8 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
   readonly #listeners: (() => void)[] = [];
   /** Settles when the shard has answered for the first time. */
   readonly #begun = new WeakMap<Redis, Promise<void>>();
+  /** How a key is subscribed to at each shard. */
+  readonly #entrances = new WeakMap<Redis, Ask<string, void>>();
   /** The last renewal of a shard; what an earlier one has to say is of no account. */
   readonly #renewals = new WeakMap<Redis, symbol>();
 
@@ -81,13 +84,13 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
   }
 
   async follow(key: string, onMessage: (message: Buffer) => void): Promise<void> {
-    const slot = slotOf(key);
+    const slot = this.#shards.haveSlots ? slotOf(key) : 0;
     const shard = this.#shards.of(slot);
     if (shard !== undefined && shard.status !== "ready")
       await within(followTimeoutMs, this.#begun.get(shard), this.#clock);
     if (shard?.status !== "ready") throw new Error("Connection is closed.");
     this.#followed.set(key, { slot, onMessage, shard });
-    await within(followTimeoutMs, shard.ssubscribe(key), this.#clock);
+    await this.#entrances.get(shard)?.(key);
   }
 
   unfollow(key: string): void {
@@ -112,10 +115,25 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
   #listenTo(shard: Redis): void {
     const begun = shard.status === "ready" ? Promise.resolve() : onceReady(shard);
     this.#begun.set(shard, begun);
+    this.#entrances.set(
+      shard,
+      gather((keys) => this.#enter(shard, keys), this.#mostAtOnce),
+    );
     shard.on("smessageBuffer", (key: Buffer, message: Buffer) => {
       this.#followed.get(key.toString("latin1"))?.onMessage(message);
     });
     shard.on("ready", () => this.#renew(shard));
+  }
+
+  /** Those that were not let go of meanwhile. */
+  async #enter(shard: Redis, keys: readonly string[]): Promise<void[]> {
+    const wanted = keys.filter((key) => this.#followed.get(key)?.shard === shard);
+    if (wanted.length > 0) await within(followTimeoutMs, shard.ssubscribe(...wanted), this.#clock);
+    return keys.map(() => undefined);
+  }
+
+  get #mostAtOnce(): number {
+    return this.#shards.haveSlots ? 1 : mostAtOnce;
   }
 
   /** What is followed in slots that have another holder now is heard there. */
@@ -146,7 +164,7 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
   }
 
   async #subscribe(shard: Redis, keys: readonly string[]): Promise<void> {
-    const most = this.#shards.haveSlots ? 1 : mostAtOnce;
+    const most = this.#mostAtOnce;
     const batches: string[][] = [];
     for (let start = 0; start < keys.length; start += most) batches.push(keys.slice(start, start + most));
     await Promise.all(batches.map((batch) => shard.ssubscribe(...batch)));

@@ -80,7 +80,7 @@ describe("authenticate", () => {
     await world.authenticator.authenticate(token);
 
     expect(written).toHaveLength(1);
-    expect(written[0]).toMatch(/exists[^]*hmget/i);
+    expect(written[0]).toMatch(/(evalsha[^]*){2}/i);
   });
 });
 
