@@ -1,4 +1,4 @@
-import { pino, type DestinationStream } from "pino";
+import { pino, stdSerializers, type DestinationStream } from "pino";
 
 /** Logs are fields first, a short sentence second. Never a token or a payload. */
 export interface Logger {
@@ -30,8 +30,19 @@ export function createLogger(options: LoggerOptions): Logger {
       paths: ["token", "*.token", "authorization", "*.authorization", "secret", "*.secret"],
       censor: "[redacted]",
     },
+    serializers: { err: whatWentWrong },
     formatters: { level: (label: string) => ({ level: label }) },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
   };
   return options.destination === undefined ? pino(settings) : pino(settings, options.destination);
+}
+
+/**
+ * Of an error what it says and where it came from. Libraries hang more on theirs: ioredis the command that failed, with
+ * everything that was written, or the password of a connection that was not let in.
+ */
+function whatWentWrong(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { type, message, stack, code } = stdSerializers.err(error);
+  return { type, message, stack, code: code as unknown };
 }
