@@ -125,7 +125,7 @@ describe.each(["one Redis", "a Redis Cluster"])("on %s, over a connection that i
     };
 
     const backends = [batches(), ...Array.from({ length: 20 }, (_, index) => backend(`alone-${index}`))];
-    for (let cuts = 0; cuts < 12 || written.repeats < 20; cuts += 1) await cut();
+    for (let cuts = 0; cuts < 6 || written.repeats < 20; cuts += 1) await cut();
     written.isOver = true;
     await Promise.all(backends);
 
