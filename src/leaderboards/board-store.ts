@@ -112,7 +112,7 @@ export function createBoardStore(
   { commands, keys, keysOf, seasons }: BoardStoreDeps,
   { idempotencyTtlSeconds }: BoardStoreOptions,
 ): BoardStore {
-  const submitScript = loadScript(commands, script("submit"), [script("board"), script("score"), script("remember")]);
+  const submitScript = loadScript(commands, script("submit"), [script("board"), script("score")]);
   const removeScript = loadScript(commands, script("remove"), [script("board")]);
   const readScript = loadScript(commands, script("read"), [script("board")]);
   const versionScript = loadScript(commands, script("version"), [script("board")]);
@@ -130,8 +130,7 @@ export function createBoardStore(
       if (once !== undefined) scriptKeys.push(keys.boardOnce(board.name, once));
       return submitScript.run(scriptKeys, [...head, once?.content ?? "", idempotencyTtlSeconds, ...args]);
     });
-    if (reply[0] === "conflict") throw otherContent();
-    return toSubmitted(reply, withRanks);
+    return toSubmitted(reply[0] === "known" ? answerOf(String(reply[1]), once) : reply, withRanks);
   }
 
   /** The first part of a call tells whether its key was used for other content, before another takes effect. */
@@ -207,8 +206,12 @@ interface OncePart extends OnceKey {
   part: number;
 }
 
-const otherContent = (): GatewayError =>
-  new GatewayError("conflict", "The idempotency key was used for other content.", { field: "idempotencyKey" });
+/** What the key's first call was answered; throws `conflict` where that had other content. */
+function answerOf(known: string, once: OncePart | undefined): string[] {
+  const [content, ...answer] = known.split("\n");
+  if (content === once?.content) return answer;
+  throw new GatewayError("conflict", "The idempotency key was used for other content.", { field: "idempotencyKey" });
+}
 
 /** Where the room's scripts are. */
 export const script = (name: string): URL => new URL(`./${name}.lua`, import.meta.url);

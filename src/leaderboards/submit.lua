@@ -2,11 +2,11 @@
 --
 -- KEYS  1 state  2 ranking  3 places  4 data  5 touched  6 idempotency key, left out where there is none
 -- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 end of the keys' life (s), '0' for none  5 '1' with ranks
---       6 fingerprint of the call's content  7 life of the idempotency key (s)
+--       6 what tells the call's content from another under its key  7 life of that key (s)
 --       then four a submission: member, score, mode, data ('' keeps what there is, 'null' forgets it)
--- Returns { 'turned', now } where the season is another, { 'conflict' } where the key was used for other content, else
--- { 'ok', total } and for each submission the score held now ('' where adding would overflow: refused) and, with ranks,
--- rank after and rank before (0: none). A repeat is answered as the first was, with its numbers as text.
+-- Returns { 'turned', now } where the season is another, else { 'ok', total } and for each submission the score held now
+-- ('' where adding would overflow: refused) and, with ranks, rank after and rank before (0: none); or, where the key was
+-- used before, { 'known', its fingerprint and the parts of its answer, a line each }.
 local state, ranking, places, data, touched = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local isDesc, startsAt, endsAt, expireAt, wantsRanks = ARGV[1] == 'desc', ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1'
 local once, fingerprint, onceTtl = KEYS[6], ARGV[6], ARGV[7]
@@ -15,8 +15,8 @@ local count = (#ARGV - 7) / 4
 -- A good part of a submission's cost is this script itself: no global is looked up, and no length asked for, in a loop.
 local call, sub = redis.call, string.sub
 
-local known = rememberedAnswer(once, fingerprint)
-if known then return known end
+local known = once and call('GET', once)
+if known then return { 'known', known } end
 
 local board, moment = openBoard(state, startsAt, endsAt)
 if not board then return { 'turned', moment } end
@@ -83,5 +83,7 @@ for i = 1, count do
   filled = filled + (wantsRanks and 3 or 1)
 end
 -- A single one that was refused changed nothing, so a repeat is judged afresh.
-if count > 1 or not isRefused[1] then remember(once, fingerprint, onceTtl, answer) end
+if once and (count > 1 or not isRefused[1]) then
+  call('SET', once, fingerprint .. '\n' .. table.concat(answer, '\n'), 'EX', onceTtl)
+end
 return answer

@@ -31,7 +31,7 @@ export interface Keys {
   boardData(board: string, season: string | null): string;
   /** Sharded pub/sub channel that says "this board changed" to the nodes that watch it; tag: channel. */
   boardTouched(board: string): string;
-  /** List, what one part of a write with an idempotency key was answered; TTL: idempotency window; tag: channel. */
+  /** String, what one part of a write with an idempotency key was answered; TTL: idempotency window; tag: channel. */
   boardOnce(board: string, write: { scope: string; key: string; part: number }): string;
   /** Hash { version, rank, score, total, nextAt } as last published; TTL: a day, renewed by each use; tag: channel. */
   rankState(channel: string): string;
