@@ -48,9 +48,9 @@ export function toldOf(visits: Visits, webhooks: Webhooks | undefined): Required
       webhooks?.connection(connection.identity, true);
       return visits.begin(connection, arrival);
     },
-    onDisconnect(connection, reason) {
+    onDisconnect(connection, _reason, mayReturn) {
       webhooks?.connection(connection.identity, false);
-      return visits.end(connection, reason);
+      return visits.end(connection, mayReturn);
     },
   };
 }

@@ -4,7 +4,7 @@ import type { Identity } from "../auth/identity.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Fence } from "../cluster/fence.ts";
-import { closing, closingCatalogue, type Closing, type ClosingCode } from "../protocol/closings.ts";
+import { closing, type Closing } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Presence } from "../presence/presence.ts";
@@ -44,7 +44,8 @@ export interface Visits {
   throttle(connection: Connection, event: string): Verdict | Promise<Verdict>;
   /** Its token was replaced. */
   renewed(connection: Connection): void;
-  end(connection: Connection, reason: string): Promise<void>;
+  /** `mayReturn`: its client is expected back. */
+  end(connection: Connection, mayReturn: boolean): Promise<void>;
   tellUnsubscribed(subscriber: Subscriber, channel: string, error: GatewayError): void;
 }
 
@@ -125,13 +126,13 @@ export function createVisits(deps: VisitsDeps): Visits {
       setImmediate(() => channels.recheck(connection.subscriber, connection.identity));
     },
 
-    async end(connection, reason) {
+    async end(connection, mayReturn) {
       watches.get(connection)?.stop();
       watches.delete(connection);
       throttling.forget(connection.id);
       channels.leave(connection.subscriber);
       seats.release(connection.identity.sessionId);
-      await recovery.end(connection, mayReturn(reason));
+      await recovery.end(connection, mayReturn);
     },
 
     tellUnsubscribed(subscriber, channel, { code, message }) {
@@ -141,12 +142,6 @@ export function createVisits(deps: VisitsDeps): Visits {
       connection.emit("unsubscribed", { channel, code, message });
     },
   };
-}
-
-/** `reason` is a closing's code or Socket.IO's word for a client's leaving. */
-function mayReturn(reason: string): boolean {
-  if (Object.hasOwn(closingCatalogue, reason)) return closingCatalogue[reason as ClosingCode].reconnect;
-  return reason !== "client namespace disconnect";
 }
 
 type MessageVerdict = Verdict & { readonly close?: boolean };

@@ -110,6 +110,24 @@ describe("an unmodified client that comes back", () => {
       await eventually(() => expect(offsets(client, name)).toEqual(range(1, written.get(name)!)));
   });
 
+  test.each([
+    ["may come back is recovered", "disconnected_by_backend", true],
+    ["is to stay away begins anew, whatever the code's own word for it", "drain", false],
+  ])("after a backend sent it away and said that it %s", async (_, code, reconnect) => {
+    const { url, call, signIn } = await startGateway();
+    const client = await returningClient(url, (await signIn("ada")).token);
+    await client.emitWithAck("subscribe", { channel: "chat:a" });
+
+    const back = new Promise<void>((resolve) => client.once("ready", () => resolve()));
+    await call("POST", "/v1/users/ada/disconnect", { code, reconnect });
+    await eventually(() => expect(client.connected && told(client, "ready").length === 1).toBe(false));
+    if (!reconnect) client.connect();
+    await back;
+
+    expect(client.recovered).toBe(reconnect);
+    expect(told(client, "closing")).toMatchObject([{ code, reconnect }]);
+  });
+
   test("after its session was revoked is refused", async () => {
     const prefix = freshPrefix();
     const [first, second] = [await startGateway({ prefix }), await startGateway({ prefix })];

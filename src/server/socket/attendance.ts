@@ -26,7 +26,14 @@ export interface AttendanceHooks {
    */
   onConnect?: ((connection: Connection, client: Arrival) => Promise<void> | void) | undefined;
   /** Runs once, when `onConnect` and all handlers of the connection have ended: nothing can come after it. */
-  onDisconnect?: ((connection: Connection, reason: string) => Promise<void> | void) | undefined;
+  onDisconnect?: ((connection: Connection, reason: string, mayReturn: boolean) => Promise<void> | void) | undefined;
+}
+
+/** Why a connection ended: a closing's code, or Socket.IO's word for a client's leaving. */
+interface Departure {
+  reason: string;
+  /** Whether its client is expected back. */
+  mayReturn: boolean;
 }
 
 /** How a client has come. */
@@ -83,7 +90,7 @@ export class Attendance {
         deps.metrics.skipped.inc({ reason: "volatile" }, volatile);
       },
       onIdentity: (connection, previous) => this.#registry.renew(connection, previous),
-      onClose: (connection, { code }) => this.#close(connection, code),
+      onClose: (connection, closing) => this.#close(connection, closing),
     };
   }
 
@@ -104,7 +111,7 @@ export class Attendance {
     socket.on("error", (error) => connection.close(closingFor(error)));
     socket.on("disconnect", (reason) => {
       connection.end();
-      this.#leave(connection, reason);
+      this.#leave(connection, { reason, mayReturn: reason !== "client namespace disconnect" });
     });
   }
 
@@ -163,28 +170,32 @@ export class Attendance {
     return { nodeId: this.#nodeId, userId, sessionId, expiresAt, recovered, serverTime: this.#deps.clock.now() };
   }
 
-  #close(connection: SocketConnection, code: Closing["code"]): void {
+  #close(connection: SocketConnection, { code, reconnect }: Closing): void {
     this.#deps.metrics.closings.inc({ code });
-    this.#leave(connection, code);
+    this.#leave(connection, { reason: code, mayReturn: reconnect });
   }
 
   /** At once forgotten here, and said goodbye to when nothing is at work for it any more. */
-  #leave(connection: SocketConnection, reason: string): void {
+  #leave(connection: SocketConnection, departure: Departure): void {
     const visit = this.#visits.get(connection);
     if (visit === undefined) return;
     this.#visits.delete(connection);
     this.#registry.remove(connection);
     this.#deps.metrics.connections.dec({ transport: visit.transport });
-    void this.#sayGoodbye(connection, visit, reason);
+    void this.#sayGoodbye(connection, visit, departure);
   }
 
-  async #sayGoodbye(connection: Connection, { welcomed, inbox }: Visit, reason: string): Promise<void> {
+  async #sayGoodbye(
+    connection: Connection,
+    { welcomed, inbox }: Visit,
+    { reason, mayReturn }: Departure,
+  ): Promise<void> {
     const { onDisconnect, failures } = this.#deps;
     this.#farewells.begin();
     try {
       await welcomed;
       await inbox.unfinished.idle();
-      await onDisconnect?.(connection, reason);
+      await onDisconnect?.(connection, reason, mayReturn);
     } catch (error) {
       failures.report("socket.disconnect", error);
     } finally {
