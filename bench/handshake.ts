@@ -1,7 +1,8 @@
 /**
  * CPU of a node per handshake over WebSocket: Tidegate with token, blacklist, session, limits, the user's channel and the
- * record for coming back, over stock Socket.IO that lets everybody in. Both are up; in each round each takes so many
- * connections in turn, and the median of the rounds' ratios counts. `node bench/handshake.ts [rounds] [connections]`
+ * record for coming back, over stock Socket.IO that lets everybody in. Between them stands stock Socket.IO with what an
+ * application adds by hand to know its users. All are up; in each round each takes so many connections in turn, and the
+ * median of the rounds' ratios counts. `node bench/handshake.ts [rounds] [connections]`
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { needs } from "../scripts/needs.ts";
@@ -9,7 +10,8 @@ import { Load, type Talk } from "./support/load.ts";
 import { cpuMicros, machine, median, skip } from "./support/machine.ts";
 import { compiled } from "./support/native.ts";
 import { table, writeResult } from "./support/results.ts";
-import { startStock, startTidegate, type Subject, type Tidegate } from "./support/subjects.ts";
+import { startStockAuthenticated } from "./support/stock-authenticated.ts";
+import { startStock, startTidegate, type Subject } from "./support/subjects.ts";
 
 const rounds = Number(process.argv[2] ?? 8);
 const connections = Number(process.argv[3] ?? 1_000);
@@ -18,9 +20,17 @@ const connections = Number(process.argv[3] ?? 1_000);
 const settleMs = 400;
 const forgetMs = 6_000;
 
+/** A server under measurement, and what its clients say. */
+interface Row {
+  name: string;
+  subject: Subject & { redisPid?: number };
+  talk: Talk;
+  costs: Cost[];
+}
+
+/** Microseconds of CPU a connection. */
 interface Cost {
-  stock: number;
-  tidegate: number;
+  node: number;
   redis: number;
 }
 
@@ -30,53 +40,79 @@ else if (!needs.redis.isThere()) skip("the handshake", "there is no redis-server
 else await run(program);
 
 async function run(loadProgram: string): Promise<void> {
-  const stock = await startStock();
-  const tidegate = await startTidegate(process.env["BENCH_NODE_OPTIONS"]?.split(" "));
+  const rows = [await stockRow(), await stockAuthenticatedRow(), await tidegateRow()];
   try {
-    const tokens = await tidegate.signIn(connections + 1);
-    const anybody: Talk = { mode: "sio", auth: tokens.map(() => "") };
-    const known: Talk = { mode: "sio", auth: tokens.map((token) => JSON.stringify({ token })) };
-    const costs: Cost[] = [];
     // The first round warms up.
     for (let round = -1; round < rounds; round++) {
-      const bare = await take(loadProgram, stock, anybody);
-      const redisBefore = cpuMicros(tidegate.redisPid);
-      const full = await take(loadProgram, tidegate, known);
-      const redis = (cpuMicros(tidegate.redisPid) - redisBefore) / connections;
-      if (round >= 0) costs.push({ stock: bare, tidegate: full, redis });
+      for (const { subject, talk, costs } of rows) {
+        const cost = await take(loadProgram, subject, talk);
+        if (round >= 0) costs.push(cost);
+      }
       await pause(forgetMs);
     }
-    writeResult("handshake", report(costs, tidegate));
+    writeResult("handshake", report(rows));
   } finally {
-    await stock.stop();
-    await tidegate.stop();
+    for (const { subject } of rows) await subject.stop();
   }
 }
 
-/** Microseconds a connection. */
-async function take(loadProgram: string, subject: Subject, talk: Talk): Promise<number> {
-  const before = cpuMicros(subject.pid);
-  const load = await Load.connect(loadProgram, subject, connections, talk);
-  await pause(settleMs);
-  const cost = (cpuMicros(subject.pid) - before) / (connections + 1);
-  await load.stop();
-  return cost;
+async function stockRow(): Promise<Row> {
+  const auth = Array.from({ length: connections + 1 }, () => "");
+  return { name: "stock, no authentication", subject: await startStock(), talk: { mode: "sio", auth }, costs: [] };
 }
 
-function report(costs: readonly Cost[], tidegate: Tidegate): string {
-  const of = (cost: keyof Cost): string => median(costs.map((each) => each[cost])).toFixed(0);
-  const ratio = median(costs.map((cost) => cost.tidegate / cost.stock)).toFixed(2);
-  const rows = [
-    ["stock Socket.IO 4.8.4, no authentication", "1.00", of("stock"), ""],
-    [tidegate.name, ratio, of("tidegate"), of("redis")],
-  ];
+async function stockAuthenticatedRow(): Promise<Row> {
+  const subject = await startStockAuthenticated();
+  return { name: subject.name, subject, talk: talkWith(await subject.signIn(connections + 1)), costs: [] };
+}
+
+async function tidegateRow(): Promise<Row> {
+  const subject = await startTidegate(process.env["BENCH_NODE_OPTIONS"]?.split(" "));
+  return { name: subject.name, subject, talk: talkWith(await subject.signIn(connections + 1)), costs: [] };
+}
+
+function talkWith(tokens: readonly string[]): Talk {
+  return { mode: "sio", auth: tokens.map((token) => JSON.stringify({ token })) };
+}
+
+async function take(loadProgram: string, subject: Row["subject"], talk: Talk): Promise<Cost> {
+  const before = spent(subject);
+  const load = await Load.connect(loadProgram, subject, connections, talk);
+  await pause(settleMs);
+  const after = spent(subject);
+  await load.stop();
+  const each = (part: keyof Cost): number => (after[part] - before[part]) / (connections + 1);
+  return { node: each("node"), redis: each("redis") };
+}
+
+function spent({ pid, redisPid }: Row["subject"]): Cost {
+  return { node: cpuMicros(pid), redis: redisPid === undefined ? 0 : cpuMicros(redisPid) };
+}
+
+function report(rows: readonly Row[]): string {
   return [
     "# Handshake",
     "",
     `${machine()}; ${connections} connections over WebSocket, 64 at a time, ${rounds} rounds.`,
-    "CPU (user + system) of the server's whole process. Tidegate's handshakes are complete: token, blacklist, session,",
-    "limits, the user's channel joined, the record kept with which the client can come back to any node.",
+    "CPU (user + system) of the server's whole process, and of its Redis, for each. What each does:",
     "",
-    table(["", "÷ stock", "µs, node", "µs, Redis"], rows),
+    "- stock Socket.IO 4.8.4 alone lets everybody in; it is what the ratio is to.",
+    "- stock with token and session verifies a JWT, reads a session from Redis, joins the user's room and greets, with the",
+    "  Redis adapter between servers: what an application writes by hand. It counts no connections, does not know of",
+    "  revoked tokens, and cannot recover.",
+    "- Tidegate's handshakes are complete: token, revoked tokens, session, limits, a seat among the user's connections on",
+    "  all nodes, the user's channel followed from a known position, the record kept with which the client can come back",
+    "  to any node.",
+    "",
+    table(
+      ["", "÷ stock", "µs, node", "µs, Redis"],
+      rows.map((row) => cellsOf(row, rows[0] as Row)),
+    ),
   ].join("\n");
+}
+
+function cellsOf({ name, subject, costs }: Row, stock: Row): string[] {
+  const ratios = costs.map(({ node }, round) => node / (stock.costs[round] as Cost).node);
+  const of = (part: keyof Cost): string => median(costs.map((cost) => cost[part])).toFixed(0);
+  return [name, median(ratios).toFixed(2), of("node"), subject.redisPid === undefined ? "" : of("redis")];
 }

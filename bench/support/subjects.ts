@@ -40,6 +40,15 @@ export const startStock = (name = "stock Socket.IO 4.8.4", ...more: string[]): P
 export const startBareWs = (): Promise<Subject> =>
   startSubject("raw `ws`, a loop of `send`", [process.execPath, pathOf("../servers/ws.ts"), "PORT"]);
 
+/** One of its own, without persistence, on the core of the load. */
+export async function startRedis(): Promise<Subject> {
+  const port = await freePort();
+  const child = startOn(1, ["redis-server", "--port", `${port}`, "--bind", "127.0.0.1", "--save", ""]);
+  await accepts(port);
+  return { name: "Redis", pid: child.pid as number, port, stop: () => ended(child) };
+}
+
+export const tokenSecret = "a secret of the bench, longer than thirty-two bytes";
 const apiKey = "a key of the bench, longer than thirty-two bytes";
 
 /** With all that is on in production: tokens, sessions, history, limits (wide enough for the load), queue budgets. */
@@ -55,9 +64,7 @@ const settings = {
 
 /** `nodeOptions` are words for Node itself, such as `--cpu-prof`. */
 export async function startTidegate(nodeOptions: readonly string[] = [], name = "**Tidegate**"): Promise<Tidegate> {
-  const redisPort = await freePort();
-  const redis = startOn(1, ["redis-server", "--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", ""]);
-  await accepts(redisPort);
+  const redis = await startRedis();
   const port = await freePort();
   const file = join(freshFolder(), `gateway-${port}.json`);
   writeFileSync(file, JSON.stringify(settings));
@@ -66,8 +73,8 @@ export async function startTidegate(nodeOptions: readonly string[] = [], name = 
     NODE_ID: `bench-${port}`,
     PORT: `${port}`,
     HOST: "127.0.0.1",
-    REDIS_URL: `redis://127.0.0.1:${redisPort}`,
-    JWT_SECRET: "a secret of the bench, longer than thirty-two bytes",
+    REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+    JWT_SECRET: tokenSecret,
     API_KEYS: `bench:${apiKey.replaceAll(/[ ,]/g, "-")}`,
     ALLOWED_ORIGINS: "http://localhost",
     LOG_LEVEL: "warn",
@@ -79,13 +86,13 @@ export async function startTidegate(nodeOptions: readonly string[] = [], name = 
     name,
     pid: node.pid as number,
     port,
-    redisPid: redis.pid as number,
-    redisPort,
+    redisPid: redis.pid,
+    redisPort: redis.port,
     call,
     signIn: (count) => inSlices(count, 50, (index) => tokenOf(call, `user-${index}`)),
     async stop() {
       await ended(node);
-      await ended(redis);
+      await redis.stop();
     },
   };
 }
@@ -108,7 +115,7 @@ async function tokenOf(call: Tidegate["call"], userId: string): Promise<string> 
   return token;
 }
 
-async function inSlices<T>(count: number, size: number, make: (index: number) => Promise<T>): Promise<T[]> {
+export async function inSlices<T>(count: number, size: number, make: (index: number) => Promise<T>): Promise<T[]> {
   const made: T[] = [];
   for (let start = 0; start < count; start += size) {
     const indices = Array.from({ length: Math.min(size, count - start) }, (_, n) => start + n);
