@@ -20,23 +20,25 @@ const key = createSecretKey(secret, "utf8");
 const http = createServer();
 const io = new Server(http, { serveClient: false, adapter: createAdapter(redis, redis.duplicate()) });
 
-async function authenticate(socket: Socket): Promise<string> {
+async function authenticate(socket: Socket): Promise<void> {
   const { token } = socket.handshake.auth as { token: string };
   const { sub, sid } = jsonwebtoken.verify(token, key, { algorithms: ["HS256"] }) as unknown as Claims;
   const session = await redis.hgetall(`session:${sid}`);
   if (session.userId !== sub) throw new Error("unauthorized");
-  return sub;
+  Object.assign(socket.data, { userId: sub });
 }
 
-io.use((socket, next) => {
-  authenticate(socket).then(
-    (userId) => {
-      Object.assign(socket.data, { userId });
-      next();
-    },
-    (error: Error) => next(error),
-  );
-});
+async function answer(socket: Socket, next: (error?: Error) => void): Promise<void> {
+  let refusal: Error | undefined;
+  try {
+    await authenticate(socket);
+  } catch (error) {
+    refusal = error as Error;
+  }
+  next(refusal);
+}
+
+io.use((socket, next) => void answer(socket, next));
 
 io.on("connection", (socket) => {
   const { userId } = socket.data as { userId: string };
