@@ -150,9 +150,8 @@ function addConfig(program: Command, host: Host): void {
     .action(() => host.print(JSON.stringify(maskSecrets(loadConfig(host.env)), null, 2)));
 }
 
-/** The configuration knows how many there may be; on the command line a mistake is one of usage. */
 function workers(text: string): string {
-  if (text === "auto" || wholeNumber(text) <= mostWorkers) return text;
+  if (text === "auto" || (/^[1-9]\d{0,2}$/.test(text) && Number(text) <= mostWorkers)) return text;
   throw new InvalidArgumentError(`must be 1 to ${mostWorkers}, or auto.`);
 }
 

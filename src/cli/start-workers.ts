@@ -26,8 +26,9 @@ export async function startWorkers(host: Host, config: Config): Promise<number> 
   try {
     return await run(host, config, log);
   } catch (error) {
-    if (error instanceof WorkersFailed && error.hasComplained) return error.exitCode;
-    throw error;
+    if (!(error instanceof WorkersFailed) || !error.hasComplained) throw error;
+    log.fatal({ reason: error.message }, "giving up");
+    return error.exitCode;
   } finally {
     clearInterval(alive);
   }

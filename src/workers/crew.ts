@@ -27,7 +27,7 @@ export interface CrewOptions {
 const steadyMs = 10_000;
 /** So many at once, one after the other, and it is given up. */
 const mostQuickEnds = 5;
-const firstDelayMs = 100;
+const firstDelayMs = 50;
 
 /** A worker that does not answer for so long is stuck, and its clients with it. */
 const mostSilentMs = 30_000;

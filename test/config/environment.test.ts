@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
+import { availableParallelism } from "node:os";
 import { describe, expect, test } from "vitest";
 import { loadConfig, variables } from "../../src/config.ts";
 import { namesOf, problemsOf, readFrom } from "../support/config-problems.ts";
@@ -56,6 +57,7 @@ describe("a setting from the environment", () => {
       METRICS_HOST: "0.0.0.0",
       LOG_LEVEL: "debug",
       DRAIN_TIMEOUT_MS: "0",
+      WORKERS: "3",
     });
 
     expect(config).toMatchObject({
@@ -76,6 +78,7 @@ describe("a setting from the environment", () => {
       metrics: { host: "0.0.0.0", port: 9_090 },
       logLevel: "debug",
       drainTimeoutMs: 0,
+      workers: 3,
     });
   });
 
@@ -110,6 +113,11 @@ describe("a setting from the environment", () => {
       ],
       url: "redis://user:pass@any",
     });
+  });
+
+  test("takes one worker for each core where it is left to the machine, and one where nothing is said", () => {
+    expect(loadConfig({ WORKERS: "auto" }).workers).toBe(availableParallelism());
+    expect(loadConfig({}).workers).toBe(1);
   });
 
   test.each([
@@ -184,6 +192,9 @@ describe("a mistake in the environment", () => {
     ["TRUSTED_PROXIES", { TRUSTED_PROXIES: "10.0.0.0/8/8" }],
     ["NODE_ID", { NODE_ID: "a b" }],
     ["LOG_LEVEL", { LOG_LEVEL: "verbose" }],
+    ["WORKERS", { WORKERS: "0" }],
+    ["WORKERS", { WORKERS: "129" }],
+    ["WORKERS", { WORKERS: "all" }],
     ["DRAIN_TIMEOUT_MS", { DRAIN_TIMEOUT_MS: "30s" }],
     ["GATEWAY_CONFIG", { GATEWAY_CONFIG: "missing.json" }],
   ];

@@ -37,6 +37,8 @@ describe("the command line, run for real", () => {
     ["a word too many", ["config", "all"], "too many arguments"],
     ["a word too few", ["publish", "chat:1"], "missing required argument 'event'"],
     ["a replay of nothing", ["dead-letters", "replay"], "name letters, or say --all"],
+    ["no workers", ["start", "--workers", "0"], "must be 1 to 128, or auto"],
+    ["too many workers", ["start", "--workers", "129"], "must be 1 to 128, or auto"],
     ["a number that is none", ["token", "alice", "--ttl", "1h"], "must be a whole number"],
   ])("refuses %s with exit code 64", async (_, words, complaint) => {
     const { code, out, err } = await tidegate(words);

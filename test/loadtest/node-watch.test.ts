@@ -1,0 +1,30 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import { NodeWatch } from "../../src/loadtest/run/node-watch.ts";
+
+const text = `# HELP gateway_process_cpu_seconds_total CPU.
+# TYPE gateway_process_cpu_seconds_total counter
+gateway_process_cpu_seconds_total{node="n-1"} 1.5
+gateway_process_cpu_seconds_total{node="n-2"} 2.5
+# HELP gateway_connections Open client connections.
+# TYPE gateway_connections gauge
+gateway_connections{transport="polling",node="n-1"} 3
+gateway_connections{transport="websocket",node="n-1"} 4
+gateway_connections{transport="websocket",node="n-2"} 5
+`;
+
+test("nodes that answer for each other are looked at one by one", async () => {
+  const server = createServer((_, response) => response.end(text)).listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as AddressInfo;
+  const watch = new NodeWatch({ metrics: [`http://127.0.0.1:${port}`], pids: [] });
+
+  await watch.look();
+
+  expect(watch.nodes).toMatchObject([
+    { name: "n-1", samples: [{ cpuSeconds: 1.5, connections: 7 }] },
+    { name: "n-2", samples: [{ cpuSeconds: 2.5, connections: 5 }] },
+  ]);
+});
