@@ -83,6 +83,7 @@ export function createEdge(ground: Ground, parts: EdgeParts): Edge {
 function createHttp(ground: Ground, parts: EdgeParts): HttpServer {
   const { config, store, control, clock } = ground;
   const checks = createChecks(store, control.fence, parts);
+  const login = createDemoLogin(config, parts);
   return createHttpServer(
     {
       ...ground,
@@ -90,7 +91,8 @@ function createHttp(ground: Ground, parts: EdgeParts): HttpServer {
       apiKeys: config.apiKeys,
       limit: createHttpLimit({ ...parts, fence: control.fence, clock }, config.limits.http),
       readiness: createReadiness({ checks, clock }),
-      demo: { directory: demoFolder, login: createDemoLogin(config, parts) },
+      // A page on which nobody can sign in is of no use to anybody.
+      demo: login && { directory: demoFolder, login },
       metricsText: parts.place?.metrics,
     },
     { ...config, isShared: parts.place !== undefined, hasMetrics: config.metrics === undefined, version },

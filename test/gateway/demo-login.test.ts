@@ -43,3 +43,13 @@ test("a sign-in beyond the user's sessions closes the sockets of the one that is
   await eventually(() => expect(client.connected).toBe(false));
   expect(client.events).toContainEqual(["closing", expect.objectContaining({ code: "session_revoked" })]);
 });
+
+test("there is no page in production, where nobody can sign in", async () => {
+  const secret = "a secret of more than thirty-two bytes";
+  const env = { NODE_ENV: "production", JWT_SECRET: secret, ALLOWED_ORIGINS: "https://app.example" };
+  const gateway = await startGateway({ env });
+
+  expect((await gateway.call("GET", "/demo/")).status).toBe(404);
+  expect((await signIn(gateway, "ada")).status).toBe(404);
+  expect((await gateway.call("GET", "/healthz")).status).toBe(200);
+});
