@@ -9,7 +9,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createBoardKeys } from "./board-keys.ts";
-import { createBoardStore, type Page, type RankedEntry, type Standing, type Submission } from "./board-store.ts";
+import { createBoardStore, type Page, type RankedEntry } from "./board-store.ts";
 import { createBoards, type Board, type BoardSettings, type ScoreMode } from "./boards.ts";
 import { createNotices } from "./notices.ts";
 import { createRankStore } from "./rank-store.ts";
@@ -17,6 +17,7 @@ import { SeasonClock } from "./season-clock.ts";
 import type { Calendar, Season, SeasonLength } from "./seasons.ts";
 import { createBoardSnapshots, createRankSnapshots } from "./snapshots.ts";
 import { SubmissionQueue } from "./submission-queue.ts";
+import { createSubmissionStore, type Standing, type Submission } from "./submission-store.ts";
 import { createTickStore } from "./tick-store.ts";
 import { createTick } from "./tick.ts";
 import { Ticker } from "./ticker.ts";
@@ -99,7 +100,7 @@ export interface Neighbourhood {
 
 /**
  * Boards of scores: everybody's way to submit and read them, and what subscribers of `leaderboard:{board}` and
- * `rank:{board}:{userId}` are told. Order, ties and precision are promised in `board-store.ts`, exactness of what is
+ * `rank:{board}:{userId}` are told. Order, ties and precision are promised in `submission-store.ts`, exactness of what is
  * told in `tick-store.ts` and `rank-store.ts`. Every call throws `not_found` for a board that is not configured.
  *
  * A repeat with the same idempotency key and content is answered as the first was and changes nothing; with other
@@ -142,8 +143,9 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const seasons = new SeasonClock(clock, deps.calendarOf);
   const storeDeps = { commands, isCluster, keys, kinds, seasons, keysOf: createBoardKeys(keys) };
   const { idempotencyTtlSeconds = 86_400 } = options;
-  const store = createBoardStore(storeDeps, { idempotencyTtlSeconds });
-  const queue = new SubmissionQueue(store);
+  const store = createBoardStore(storeDeps);
+  const submissionStore = createSubmissionStore(storeDeps, { idempotencyTtlSeconds });
+  const queue = new SubmissionQueue(submissionStore);
   const ticks = createTickStore(storeDeps);
   const ranks = createRankStore(storeDeps);
   const tick = createTick({ store: ticks, seasons });
@@ -151,8 +153,7 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const ticker = new Ticker({ boards, notices, tick, ranks, clock, log }, { sweepMs: options.sweepMs ?? 500 });
 
   async function submit(board: Board, submission: ScoreSubmission, key?: string): Promise<SubmittedScore> {
-    const once = key === undefined ? undefined : { scope: `member-${submission.member}`, key };
-    const { standing, total } = await queue.submit(board, checked(board, submission), once);
+    const { standing, total } = await queue.submit(board, checked(board, submission), key);
     if (standing === "overflow") throw overflow();
     return { board: board.name, member: submission.member, ...standing, total };
   }
@@ -160,13 +161,12 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   async function submitMany(
     board: Board,
     submissions: readonly ScoreSubmission[],
-    { withRanks = true, idempotencyKey: key }: SubmitManyOptions,
+    { withRanks = true, idempotencyKey }: SubmitManyOptions,
   ): Promise<BatchStanding[]> {
     const results = submissions.map((submission) => checkedOrRefused(board, submission));
     const good = results.filter((result): result is Submission => !(result instanceof GatewayError));
     if (good.length === 0) return results as GatewayError[];
-    const once = key === undefined ? undefined : { scope: "batch", key };
-    const { standings } = await store.submit(board, good, { withRanks, once });
+    const { standings } = await submissionStore.submit(board, good, { withRanks, idempotencyKey });
     const inOrder = standings.values();
     return results.map((result) => {
       if (result instanceof GatewayError) return result;

@@ -1,25 +1,19 @@
-import type { BoardStore, OnceKey, Standing, Submission } from "./board-store.ts";
+import { GatewayError } from "../protocol/errors.ts";
 import type { Board } from "./boards.ts";
-
-/** Where one submission led to. */
-export interface QueuedStanding {
-  standing: Standing | "overflow";
-  total: number;
-}
+import type { KeyedSubmission, Submission, SubmissionStore, SubmittedAlone } from "./submission-store.ts";
 
 interface Waiting {
   submission: Submission;
-  resolve: (standing: QueuedStanding) => void;
+  /** Its idempotency key, which all of a call have or none. */
+  key: string | undefined;
+  resolve: (submitted: SubmittedAlone) => void;
   reject: (error: unknown) => void;
 }
 
-/** One call of the store. It names a member at most once; where it has an idempotency key it carries one submission. */
-interface Call {
-  members: Map<string, Waiting>;
-  once: OnceKey | undefined;
-}
+/** One call of the store, by member. */
+type Call = Map<string, Waiting>;
 
-/** Calls of one board to be made in this turn of the event loop. */
+/** Calls of one board to be made in this turn of the event loop; each names a member at most once. */
 interface Turn {
   board: Board;
   calls: Call[];
@@ -28,29 +22,28 @@ interface Turn {
 /**
  * Single submissions that come in one turn of the event loop go to the store together: a script for a hundred costs
  * little more than half of a hundred scripts. Each is still answered as if it had come alone, so two of one member go
- * in two calls, one after the other, and one with an idempotency key goes in a call of its own.
+ * in two calls, one after the other; so do those with an idempotency key and those without.
  */
 export class SubmissionQueue {
-  readonly #store: Pick<BoardStore, "submit">;
+  readonly #store: SubmissionStore;
   readonly #turns = new Map<string, Turn>();
 
-  constructor(store: Pick<BoardStore, "submit">) {
+  constructor(store: SubmissionStore) {
     this.#store = store;
   }
 
-  submit(board: Board, submission: Submission, once?: OnceKey): Promise<QueuedStanding> {
+  submit(board: Board, submission: Submission, key?: string): Promise<SubmittedAlone> {
     return new Promise((resolve, reject) => {
-      const { members } = this.#callFor(board, submission.member, once);
-      members.set(submission.member, { submission, resolve, reject });
+      const waiting = { submission, key, resolve, reject };
+      this.#callFor(board, waiting).set(submission.member, waiting);
     });
   }
 
-  #callFor(board: Board, member: string, once: OnceKey | undefined): Call {
+  #callFor(board: Board, { submission: { member }, key }: Waiting): Call {
     const { calls } = this.#turn(board);
     const last = calls.at(-1);
-    const mayJoin = once === undefined && last !== undefined && last.once === undefined && !last.members.has(member);
-    if (mayJoin) return last;
-    const call: Call = { members: new Map(), once };
+    if (last !== undefined && !last.has(member) && isKeyed(last) === (key !== undefined)) return last;
+    const call: Call = new Map();
     calls.push(call);
     return call;
   }
@@ -71,16 +64,36 @@ export class SubmissionQueue {
     for (const { board, calls } of turns) for (const call of calls) void this.#make(board, call);
   }
 
-  async #make(board: Board, { members, once }: Call): Promise<void> {
-    const waiting = [...members.values()];
+  async #make(board: Board, call: Call): Promise<void> {
+    const waiting = [...call.values()];
     try {
-      const submissions = waiting.map(({ submission }) => submission);
-      const { total, standings } = await this.#store.submit(board, submissions, { withRanks: true, once });
-      for (const [index, { resolve }] of waiting.entries()) {
-        resolve({ standing: standings[index] as Standing | "overflow", total });
+      const submitted = await (isKeyed(call) ? this.#submitKeyed(board, waiting) : this.#submit(board, waiting));
+      for (const [index, { resolve, reject }] of waiting.entries()) {
+        const one = submitted[index] as SubmittedAlone | GatewayError;
+        if (one instanceof GatewayError) reject(one);
+        else resolve(one);
       }
     } catch (error) {
       for (const { reject } of waiting) reject(error);
     }
   }
+
+  async #submit(board: Board, waiting: readonly Waiting[]): Promise<SubmittedAlone[]> {
+    const submissions = waiting.map(({ submission }) => submission);
+    const { total, standings } = await this.#store.submit(board, submissions, { withRanks: true });
+    return standings.map((standing) => ({ total, standing }));
+  }
+
+  #submitKeyed(board: Board, waiting: readonly Waiting[]): Promise<(SubmittedAlone | GatewayError)[]> {
+    const submissions = waiting.map(({ submission, key }): KeyedSubmission => ({
+      ...submission,
+      idempotencyKey: key as string,
+    }));
+    return this.#store.submitEach(board, submissions);
+  }
+}
+
+function isKeyed(call: Call): boolean {
+  const [first] = call.values();
+  return first?.key !== undefined;
 }

@@ -1,89 +1,19 @@
 -- Takes submissions in order, all at one moment, and tells where each member stands after and stood before the call.
 --
--- KEYS  1 state  2 ranking  3 places  4 data  5 touched  6 idempotency key, left out where there is none
--- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 end of the keys' life (s), '0' for none  5 '1' with ranks
---       6 what tells the call's content from another under its key  7 life of that key (s)
---       then four a submission: member, score, mode, data ('' keeps what there is, 'null' forgets it)
--- Returns { 'turned', now } where the season is another, else { 'ok', total } and for each submission the score held now
--- ('' where adding would overflow: refused) and, with ranks, rank after and rank before (0: none); or, where the key was
--- used before, { 'known', its fingerprint and the parts of its answer, a line each }.
-local state, ranking, places, data, touched = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local isDesc, startsAt, endsAt, expireAt, wantsRanks = ARGV[1] == 'desc', ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1'
+-- KEYS  1 to 5 as in take.lua  6 idempotency key of the call, left out where there is none
+-- ARGV  1 to 5 as in take.lua  6 what tells the call's content from another under its key  7 life of that key (s)
+--       then four a submission, as in take.lua
+-- Returns { 'turned', now } where the season is another, what take.lua tells, or, where the key was used before,
+-- { 'known', the fingerprint and the parts of the answer then, a line each }.
 local once, fingerprint, onceTtl = KEYS[6], ARGV[6], ARGV[7]
-local rankCommand = isDesc and 'ZREVRANK' or 'ZRANK'
-local count = (#ARGV - 7) / 4
--- A good part of a submission's cost is this script itself: no global is looked up, and no length asked for, in a loop.
-local call, sub = redis.call, string.sub
-
-local known = once and call('GET', once)
+local known = once and redis.call('GET', once)
 if known then return { 'known', known } end
 
-local board, moment = openBoard(state, startsAt, endsAt)
+local board, moment = openBoard(KEYS[1], ARGV[2], ARGV[3])
 if not board then return { 'turned', moment } end
-local stamp = board.nextStamp - 1
 
-local function rankOf(member, place)
-  return place and call(rankCommand, ranking, sub(place, 1, placeLength) .. member) + 1 or 0
-end
-
-local function changesData(member, text)
-  if text == (call('HGET', data, member) or 'null') then return false end
-  if text == 'null' then call('HDEL', data, member) else call('HSET', data, member, text) end
-  return true
-end
-
-local members = {}
-for i = 1, count do members[i] = ARGV[4 * i + 4] end
-local before = call('HMGET', places, unpack(members))
-
--- A member may come more than once in a call: `after` is what it holds by then.
-local after, isRefused, rankBefore = {}, {}, {}
-for i = 1, count do
-  local member, text, mode, newData = members[i], ARGV[4 * i + 5], ARGV[4 * i + 6], ARGV[4 * i + 7]
-  local place = after[member] or before[i]
-  local score = scoreAfter(place and tonumber(sub(place, placeLength + 1)), text, mode, isDesc)
-  if score then
-    stamp = stamp + 1
-    after[member] = placeOf(stamp, isDesc) .. score
-  end
-  isRefused[i] = score == false
-  if newData ~= '' and score ~= false and changesData(member, newData) then stamp = stamp + 1 end
-  if wantsRanks then rankBefore[i] = rankOf(member, before[i]) end
-end
-
-local left, ranked, held, leaving, writing = {}, {}, {}, 0, 0
-for i = 1, count do
-  local member, old = members[i], before[i]
-  local place = after[member]
-  if place and old then
-    leaving = leaving + 1
-    left[leaving] = sub(old, 1, placeLength) .. member
-  end
-  if place then
-    ranked[writing + 1], ranked[writing + 2] = sub(place, placeLength + 1), sub(place, 1, placeLength) .. member
-    held[writing + 1], held[writing + 2] = member, place
-    writing = writing + 2
-  end
-end
-if leaving > 0 then call('ZREM', ranking, unpack(left)) end
-if writing > 0 then
-  call('ZADD', ranking, unpack(ranked))
-  call('HSET', places, unpack(held))
-end
-if stamp >= board.nextStamp then markChanged(board, state, touched, stamp, startsAt) end
-if stamp >= board.nextStamp and expireAt ~= '0' then
-  for _, key in ipairs({ state, ranking, places, data }) do call('EXPIREAT', key, expireAt) end
-end
-
-local answer, filled = { 'ok', call('ZCARD', ranking) }, 2
-for i = 1, count do
-  local place = after[members[i]] or before[i]
-  answer[filled + 1] = isRefused[i] and '' or sub(place, placeLength + 1)
-  if wantsRanks then answer[filled + 2], answer[filled + 3] = rankOf(members[i], place), rankBefore[i] end
-  filled = filled + (wantsRanks and 3 or 1)
-end
--- A single one that was refused changed nothing, so a repeat is judged afresh.
-if once and (count > 1 or not isRefused[1]) then
-  call('SET', once, fingerprint .. '\n' .. table.concat(answer, '\n'), 'EX', onceTtl)
-end
+local at = {}
+for i = 1, (#ARGV - 7) / 4 do at[i] = 4 * i + 4 end
+local answer = take(board, at)
+if once then redis.call('SET', once, fingerprint .. '\n' .. table.concat(answer, '\n'), 'EX', onceTtl) end
 return answer
