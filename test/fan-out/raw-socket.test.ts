@@ -1,5 +1,6 @@
 import type { Socket as NetSocket } from "node:net";
 import { describe, expect, it, vi } from "vitest";
+import { closing } from "../../src/protocol/closings.ts";
 import { createDirectWrite, hasDirectHandle, type DirectWrite } from "../../src/server/socket/direct-write.ts";
 import { Outlet } from "../../src/server/socket/outlet.ts";
 import { RawSocket as Short } from "../../src/server/socket/raw-socket.ts";
@@ -40,6 +41,26 @@ async function startWriting(options: Writing = {}) {
     await reader.until(() => numbersOf(reader.received).includes(numbers.at(-1) as number));
   };
   return { edge, reader, engine, parts: engine as unknown as Parts, write };
+}
+
+it("a closing, Socket.IO's goodbye and the close frame leave in one write", async () => {
+  const { edge } = await startAudience();
+  const reader = await new RawSocket(edge).entered();
+  const { _socket: socket } = (engineOf(edge) as unknown as Parts).transport.socket;
+  const writes = spiesOnWrites(socket);
+
+  for (const connection of edge.sockets.connections.all()) connection.close(closing("session_revoked"));
+  await reader.until(() => reader.received.includes("41"));
+
+  expect(writes.reduce((sum, { mock }) => sum + mock.calls.length, 0)).toBe(1);
+  expect(reader.received.slice(-2)).toEqual([expect.stringContaining('42["closing",{"code":"session_revoked"'), "41"]);
+});
+
+/** On all of Node's ways to hand something to the kernel. */
+function spiesOnWrites(socket: NetSocket) {
+  const { _handle: handle } = socket as unknown as { _handle: Record<string, () => unknown> };
+  const names = ["writev", "writeBuffer", "writeUtf8String", "writeLatin1String", "writeAsciiString"];
+  return names.map((name) => vi.spyOn(handle, name));
 }
 
 describe("the short road past the libraries", () => {
