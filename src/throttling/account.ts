@@ -57,35 +57,52 @@ export const createAccount = (subject: string, id: number, rule: TokenBucketRule
 });
 
 /**
- * How much to ask for, in whole tokens: what is used in two thirds of a lease's life at the rate since the last portion,
- * so that little is left to give back when it ends; at most twice and at least half the last portion, so that neither a
- * burst nor a pause is taken for a rate. A quiet user takes single tokens, a busy one soon as many as it may.
+ * How much to hold, in whole tokens: what is used in a lease's life at the rate since the store was last asked; at most
+ * twice and at least half the last portion, so that neither a burst nor a pause is taken for a rate. A quiet user takes
+ * single tokens, a busy one soon as many as it may.
  */
 export function nextPortion(
   { portion, askedAt, spent }: Pick<Account, "portion" | "askedAt" | "spent">,
   { now, cost, life, largest }: { now: number; cost: number; life: number; largest: number },
 ): number {
   const elapsed = Math.max(1, now - askedAt);
-  const used = (spent * life * 2) / 3 / elapsed;
+  const used = (spent * life) / elapsed;
   const least = elapsed < 2 * life ? portion / 2 : 0;
   return Math.floor(Math.min(Math.max(used, least), Math.max(portion, cost) * 2, largest) / micro) * micro;
 }
 
 /** Below this, in millionths of tokens, a portion is not asked for ahead of need. */
-const smallestPortionAhead = 4 * micro;
+const smallestPortionAhead = 2 * micro;
 
 /** True where a lease runs low and the cluster has enough left that asking ahead will bring something. */
 export const wantsMore = ({ lease, portion, level, isAsking }: Account): boolean =>
   lease * 4 < portion && portion >= smallestPortionAhead && level - lease >= portion && !isAsking;
 
+/** True where a lease that is about to end is worth its renewal: its user goes on, and not too slowly. */
+export const isWorthRenewing = ({ portion, spent, isAsking }: Account): boolean =>
+  spent >= smallestPortionAhead && portion >= smallestPortionAhead && !isAsking;
+
 /** What the account needs of the store for those who wait, or ahead of need where nobody does. */
 export function requestFor(account: Account, now: number): LeaseRequest {
+  const [first] = account.waiting;
+  if (first === undefined) return requestAhead(account, now);
+  const { lease, portion, waitingCost } = account;
   const isOver = now >= account.leaseEndsAt;
-  const keeps = isOver ? 0 : account.lease;
-  const first = account.waiting[0]?.cost ?? 0;
-  const need = Math.max(0, first - keeps);
-  const wish = Math.max(need, account.portion, account.waitingCost - keeps);
-  return { keeps, returns: isOver ? account.lease : 0, need, wish, spends: first };
+  const keeps = isOver ? 0 : lease;
+  const need = Math.max(0, first.cost - keeps);
+  return {
+    keeps,
+    returns: lease - keeps,
+    need,
+    wish: Math.max(need, portion, waitingCost - keeps),
+    spends: first.cost,
+  };
+}
+
+/** Brings the lease to a portion, from below or from above, and its life to a whole one: some part of it is always new. */
+function requestAhead({ lease, portion, leaseEndsAt }: Account, now: number): LeaseRequest {
+  const keeps = now >= leaseEndsAt ? 0 : Math.min(lease, Math.max(0, portion - micro));
+  return { keeps, returns: lease - keeps, need: 0, wish: portion - keeps, spends: 0 };
 }
 
 /** All of the lease goes back. */

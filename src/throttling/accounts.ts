@@ -46,10 +46,10 @@ export class Accounts {
     return [...this.#holders];
   }
 
-  /** Hands out, once, the accounts whose lease may no longer be spent. */
-  *withEndedLease(now: number): Generator<Account> {
+  /** Hands out, once, the accounts whose lease may no longer be spent from that moment on. */
+  *withLeaseEndingBy(moment: number): Generator<Account> {
     for (const account of this.#holders) {
-      if (now < account.leaseEndsAt) return;
+      if (moment < account.leaseEndsAt) return;
       this.#holders.delete(account);
       yield account;
     }

@@ -57,7 +57,7 @@ interface Asked {
 }
 
 /** Buckets in one call: enough to share its cost, few enough that the store is never busy with one for a millisecond. */
-const mostTogether = 64;
+const mostTogether = 128;
 
 /** `holder` names this process, not the node: one that starts again holds nothing of what the one before it held. */
 export function createLeaseStore(

@@ -1,7 +1,7 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Absence, WhenStoreIsAway } from "./absence.ts";
 import { AccountDecisions, charge } from "./account-decisions.ts";
-import { nextPortion, requestFor, surrenderOf, wantsMore, type Account } from "./account.ts";
+import { isWorthRenewing, nextPortion, requestFor, surrenderOf, wantsMore, type Account } from "./account.ts";
 import { Accounts } from "./accounts.ts";
 import { micro, monotonicMicros, type Decision } from "./decision.ts";
 import type { LeaseGrant, LeaseStore, LeaseTerms } from "./lease-store.ts";
@@ -22,10 +22,10 @@ export interface LeasedBucketsDependencies {
 const knownFor = 1_000_000;
 
 /** Those who ask ahead are in no hurry: together they cost the store and the node a fraction of what they cost alone. */
-const askTogetherMs = 20;
+const askTogetherMs = 40;
 
-/** Whoever acts within this time after a lease ended returns the rest with the next request. In microseconds. */
-const returnsBySelf = 1_000_000;
+/** How long before its end a lease is renewed or given back: a tenth of its life, and long enough for a sweep to come by. */
+const lastPartOf = (life: number): number => Math.min(life / 2, Math.max(life / 10, 500_000));
 
 /** Leases given back at a time when the node stops. */
 const givenBackTogether = 1_000;
@@ -103,10 +103,16 @@ export class LeasedBuckets {
     this.#giveBack(account);
   }
 
-  /** Takes back what was not used in time and forgets a slice of the accounts that are idle. Run a few times a second. */
+  /**
+   * Renews leases that are about to end, of those who go on, all in a few calls; gives back what was not used in time, and
+   * forgets a slice of the accounts that are idle. Run a few times a second.
+   */
   sweep(): void {
     const now = monotonicMicros(this.#clock);
-    for (const account of this.#accounts.withEndedLease(now - returnsBySelf)) this.#giveBack(account);
+    for (const account of this.#accounts.withLeaseEndingBy(now + lastPartOf(this.#options.life))) {
+      if (isWorthRenewing(account) && this.#absence.mayAsk()) void this.#ask(account);
+      else this.#giveBack(account);
+    }
     this.#accounts.forgetIdle(now);
   }
 
@@ -157,6 +163,7 @@ export class LeasedBuckets {
       while (account.waiting.length > 0);
     } catch (error) {
       this.#absence.began(error);
+      this.#accounts.noteLease(account);
       this.#decideWaiting(account, (cost, now) => this.#decisions.withoutStore(account, cost, now));
     } finally {
       account.isAsking = false;
@@ -187,9 +194,10 @@ export class LeasedBuckets {
   /** The store knows best: what it has left and what this node holds is what the subject can still have. */
   #credit(account: Account, { granted, left }: LeaseGrant, askedAt: number): void {
     account.lease += granted;
-    account.leaseEndsAt = askedAt + this.#options.life;
     account.level = left + account.lease;
     account.at = monotonicMicros(this.#clock);
+    // Where nothing was granted the store may not have renewed what is kept.
+    if (granted > 0) account.leaseEndsAt = askedAt + this.#options.life;
     this.#accounts.noteLease(account);
   }
 

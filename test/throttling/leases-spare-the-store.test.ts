@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import type { ThrottlingOptions } from "../../src/throttling/policies.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { startRedisServer } from "../support/redis-server.ts";
 import { freshPrefix } from "../support/world.ts";
 import { startThrottlingNode, type ThrottlingNode } from "./support/nodes.ts";
@@ -42,6 +43,29 @@ test("a quiet user takes single tokens and leaves nothing on lease", async () =>
   const keys = await node.commands.keys("*");
   const states = await Promise.all(keys.map((key) => node.commands.get(key)));
   expect(states.every((state) => state?.split(":").length === 2)).toBe(true);
+});
+
+test("a user who says something each second does not wait either, also where a lease ends in between", async () => {
+  const clock = new FakeClock();
+  const node = await startThrottlingNode({
+    prefix: freshPrefix(),
+    clock,
+    limits: { messages: { capacity: 1_000, refillPerSecond: 20 } },
+  });
+  const waits: number[] = [];
+  for (let second = 0; second < 60; second++) {
+    // Pauses that bring a lease with something left to its end.
+    const pauseMs = second % 20 === 19 ? 6_000 : 1_000;
+    const decision = node.throttling.message("c", "u", "publish");
+    if (decision instanceof Promise) waits.push(second);
+    await decision;
+    for (let passedMs = 0; passedMs < pauseMs; passedMs += 200) {
+      await clock.advance(200);
+      await node.commands.ping();
+    }
+  }
+
+  expect(waits.filter((second) => second >= 10)).toEqual([]);
 });
 
 test("with a share of 0 the store is asked for each message", async () => {
