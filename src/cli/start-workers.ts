@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Config } from "../config.ts";
 import { warningsOf } from "../config/warnings.ts";
-import { locateStore, type LocatedStore } from "../gateway/store.ts";
+import { locateStore, type LocatedStore } from "../gateway/locate-store.ts";
 import { urlOf } from "../gateway/url.ts";
 import { systemClock as clock } from "../runtime/clock.ts";
 import { createLifecycle, type Lifecycle } from "../runtime/lifecycle.ts";

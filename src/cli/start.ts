@@ -1,45 +1,19 @@
-import { loadConfig, type Config } from "../config.ts";
-import { warningsOf } from "../config/warnings.ts";
-import { createGateway, type Gateway } from "../gateway.ts";
-import { createLogger, type Logger } from "../runtime/logger.ts";
+import { loadConfig } from "../config.ts";
 import { isWorker } from "../workers/worker-place.ts";
-import { banner } from "./banner.ts";
-import { exitCodes, type Host } from "./host.ts";
-import { onRequestToEnd } from "./signals.ts";
-import { startWorker } from "./start-worker.ts";
-import { startWorkers } from "./start-workers.ts";
-import { logStrayErrors } from "./stray-errors.ts";
+import type { Host } from "./host.ts";
 
 export interface StartOptions {
   /** What `WORKERS` says otherwise. */
   workers?: string;
 }
 
-/** Runs one node, or several behind one port, until asked to go. Resolves with the exit code once all have gone. */
+/**
+ * Runs one node, or several behind one port, until asked to go. Resolves with the exit code once all have gone. Each
+ * process loads what it needs: the primary one of several holds no node.
+ */
 export async function start(host: Host, { workers }: StartOptions = {}): Promise<number> {
-  if (isWorker(host.env)) return startWorker(host);
+  if (isWorker(host.env)) return (await import("./start-worker.ts")).startWorker(host);
   const config = loadConfig(workers === undefined ? host.env : { ...host.env, WORKERS: workers });
-  return config.workers > 1 ? startWorkers(host, config) : startNode(host, config);
-}
-
-async function startNode(host: Host, config: Config): Promise<number> {
-  const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
-  const gateway = await createGateway(config, { log });
-  logStrayErrors(host, { log, metrics: gateway.metrics });
-  for (const warning of warningsOf(config)) log.warn({}, warning);
-  const drained = drainOnSignal(host, gateway, log);
-  await gateway.start();
-  log.info({ url: gateway.url, store: gateway.store }, "started");
-  if (!config.isProduction) host.print(banner(config, gateway, host.isTerminal));
-  return (await drained) ? exitCodes.fine : exitCodes.failed;
-}
-
-/** Resolves when the node has drained after the first signal: true where it met the deadline. A second one ends it at once. */
-function drainOnSignal(host: Host, gateway: Gateway, log: Logger): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    onRequestToEnd(host, (signal) => {
-      log.info({ signal }, "draining");
-      gateway.drain().then(resolve, reject);
-    });
-  });
+  if (config.workers > 1) return (await import("./start-workers.ts")).startWorkers(host, config);
+  return (await import("./start-node.ts")).startNode(host, config);
 }

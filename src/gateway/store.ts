@@ -1,18 +1,13 @@
 import type { Config } from "../config.ts";
-import {
-  createRedisConnections,
-  type RedisAddress,
-  type RedisClient,
-  type RedisConnections,
-} from "../redis/connections.ts";
+import { createRedisConnections, type RedisClient, type RedisConnections } from "../redis/connections.ts";
 import { Canary } from "../redis/canary.ts";
-import { startEmbeddedStore } from "../redis/embedded.ts";
 import { createKeys, type Keys } from "../redis/keys.ts";
 import { createShardedFeed, type ShardedFeed } from "../redis/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Lifecycle } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
+import { locateStore } from "./locate-store.ts";
 import { StoreCheck } from "./store-check.ts";
 
 /** The store of a node and everybody's way to it. */
@@ -50,23 +45,4 @@ export async function openStore(
   const canary = new Canary({ feed, commands, keys, clock, log, onReconnect: () => metrics.redisReconnects.inc() });
   lifecycle.add({ name: "canary", start: () => canary.start(), stop: () => canary.stop() });
   return { redis, commands, feed, canary, check, keys, isCluster: redis.isCluster, description };
-}
-
-/** Where the store is. */
-export interface LocatedStore {
-  address: RedisAddress;
-  /** Which it is, in words. */
-  description: string;
-  /** Ends it where it was started here. */
-  stop: () => Promise<void>;
-}
-
-/** Starts one where none is configured. */
-export async function locateStore(config: Config, log: Logger): Promise<LocatedStore> {
-  if (config.redis !== undefined) {
-    return { address: config.redis, description: `Redis (${config.redis.topology})`, stop: () => Promise.resolve() };
-  }
-  const store = await startEmbeddedStore({ log, kind: config.embeddedStore });
-  const description = `embedded ${store.kind} on loopback: nothing is kept after the end`;
-  return { address: { topology: "embedded", url: store.url }, description, stop: () => store.stop() };
 }

@@ -12,7 +12,11 @@ beforeAll(async () => {
     env: { TRUSTED_PROXIES: "127.0.0.1" },
     file: {
       channels: { chat: { subscribe: "public", publish: "public" } },
-      limits: { handshakes: { capacity: 100, refillPerSecond: 1 }, connectionsPerUser: 1_000 },
+      limits: {
+        handshakes: { capacity: 100, refillPerSecond: 1 },
+        messages: { capacity: 1_000, refillPerSecond: 1_000 },
+        connectionsPerUser: 1_000,
+      },
     },
   });
   token = (await gateway.signIn("alice")).token;
@@ -27,7 +31,7 @@ describe("two workers behind one port", () => {
   ])("serve clients that %s", async (how, options, transport) => {
     const channel = `chat:${transport}-${how.length}`;
     const clients = await Promise.all(Array.from({ length: 20 }, () => connectClient(gateway.url, token, options)));
-    await Promise.all(clients.map((client) => client.emitWithAck("subscribe", { channel })));
+    await Promise.all(clients.map((client) => subscribe(client, channel)));
     await eventually(() => {
       for (const { io } of clients) expect(io.engine.transport.name).toBe(transport);
     });
@@ -49,7 +53,7 @@ describe("two workers behind one port", () => {
     const clients = await Promise.all(
       Array.from({ length: 10 }, async () => {
         const client = await connectClient(gateway.url, token, { transports: ["polling", "websocket"] });
-        return { client, since: (await client.emitWithAck("subscribe", { channel })) as { offset: number } };
+        return { client, since: await subscribe(client, channel) };
       }),
     );
     await eventually(() => {
@@ -123,6 +127,12 @@ describe("two workers behind one port", () => {
 const scrape = async (): Promise<string> => (await fetch(`${gateway.url}/metrics`)).text();
 
 const offsetsOf = (client: Client): number[] => told(client, "publication").map(({ offset }) => offset as number);
+
+async function subscribe(client: Client, channel: string): Promise<{ offset: number }> {
+  const answer = (await client.emitWithAck("subscribe", { channel })) as { ok: boolean; offset: number };
+  expect(answer).toMatchObject({ ok: true });
+  return answer;
+}
 
 async function publish(channel: string, count: number): Promise<number[]> {
   const offsets = [];

@@ -44,8 +44,8 @@ export function createSiblings(deps: SiblingsDeps): Siblings {
   const { worker, count, folder } = deps;
   const relay = createRelay();
   const pathOf = (number: number): string => join(folder, `${number}`);
-  // Idle connections are for the siblings to end.
-  const door = createServer({ keepAliveTimeout: 0 });
+  // Idle connections are for the siblings to end. A head that was just small enough for them may have grown a little.
+  const door = createServer({ keepAliveTimeout: 0, maxHeaderSize: 32_768 });
   let onTheirWay = 0;
 
   function siblingIn(request: IncomingMessage): number | undefined {

@@ -1,0 +1,31 @@
+import type { Config } from "../config.ts";
+import { warningsOf } from "../config/warnings.ts";
+import { createGateway, type Gateway } from "../gateway.ts";
+import { createLogger, type Logger } from "../runtime/logger.ts";
+import { banner } from "./banner.ts";
+import { exitCodes, type Host } from "./host.ts";
+import { onRequestToEnd } from "./signals.ts";
+import { logStrayErrors } from "./stray-errors.ts";
+
+/** Runs one node until asked to go. Resolves with the exit code once it has gone. */
+export async function startNode(host: Host, config: Config): Promise<number> {
+  const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
+  const gateway = await createGateway(config, { log });
+  logStrayErrors(host, { log, metrics: gateway.metrics });
+  for (const warning of warningsOf(config)) log.warn({}, warning);
+  const drained = drainOnSignal(host, gateway, log);
+  await gateway.start();
+  log.info({ url: gateway.url, store: gateway.store }, "started");
+  if (!config.isProduction) host.print(banner(config, gateway, host.isTerminal));
+  return (await drained) ? exitCodes.fine : exitCodes.failed;
+}
+
+/** Resolves when the node has drained after the first signal: true where it met the deadline. A second one ends it at once. */
+function drainOnSignal(host: Host, gateway: Gateway, log: Logger): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    onRequestToEnd(host, (signal) => {
+      log.info({ signal }, "draining");
+      gateway.drain().then(resolve, reject);
+    });
+  });
+}
