@@ -22,6 +22,8 @@ export interface Connection {
   /** Leaves in the network what the client sends, where the transport can, until `readOn`. */
   stopReading(): void;
   readOn(): void;
+  /** Where `act` closes the connection that asked for it, its answer goes before the goodbye. */
+  answerFirst<T>(act: () => Promise<T>): Promise<T>;
   /** Says `closing`, then disconnects. Harmless when repeated. */
   close(closing: Closing): void;
 }

@@ -81,6 +81,24 @@ it("logging out in one tab ends all of the session's sockets and none of another
   expect(other.connected).toBe(true);
 });
 
+it.each(["websocket", "polling"] as const)(
+  "who logs out here is answered first, and closed (%s)",
+  async (transport) => {
+    const { signIn, connect, call } = await node();
+    const { sessionId, token } = await signIn("ada");
+    const [here, tab] = [await connect(token, { transports: [transport] }), await connect(token)];
+    await here.emitWithAck("subscribe", { channel: "chat:lobby" });
+
+    const answer = await here.emitWithAck("sessions:revoke", { sessionId });
+    await call("POST", "/v1/publish", { channel: "chat:lobby", event: "said", data: 1 });
+
+    expect(answer).toEqual({ ok: true, revoked: 1, disconnected: 2 });
+    await eventually(() => expect([here.connected, tab.connected]).toEqual([false, false]));
+    for (const client of [here, tab]) expect(told(client, "closing")).toMatchObject([{ code: "session_revoked" }]);
+    expect(told(here, "publication")).toEqual([]);
+  },
+);
+
 it("whoever was thrown out does not come back, and learns why", async () => {
   const { url, signIn, call } = await node();
   const [ended, revoked, other] = [await signIn("ada"), await signIn("ada"), await signIn("eve")];

@@ -22,7 +22,7 @@ export function createSessionHandlers({ sessions, logouts, connectionsOf }: Sess
     return { sessions: own.map((session) => toEntry(session, identity, connections)) };
   }
 
-  function revoke(identity: Identity, sessionId: string | undefined): Promise<Logout> {
+  async function revoke(identity: Identity, sessionId: string | undefined): Promise<Logout> {
     if (sessionId === undefined) return logouts.otherSessions(identity);
     // The same answer for another's session and for none, so that nobody learns which there are.
     if (!isSessionOf(identity.userId, sessionId))
@@ -32,8 +32,8 @@ export function createSessionHandlers({ sessions, logouts, connectionsOf }: Sess
 
   return [
     clientHandler("sessions:list", sessionsListMessage, ({ identity }) => list(identity)),
-    clientHandler("sessions:revoke", sessionsRevokeMessage, async ({ identity }, { sessionId }) => {
-      const { revoked, disconnected } = await revoke(identity, sessionId);
+    clientHandler("sessions:revoke", sessionsRevokeMessage, async (connection, { sessionId }) => {
+      const { revoked, disconnected } = await connection.answerFirst(() => revoke(connection.identity, sessionId));
       return { revoked, disconnected };
     }),
   ];

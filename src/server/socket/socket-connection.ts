@@ -33,6 +33,9 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
   readonly #outlet: Outlet;
   #identity: Identity;
   #isOpen = true;
+  /** Acts that are to be answered before a goodbye. */
+  #unanswered = 0;
+  #goodbye: Closing | undefined;
 
   constructor(socket: Socket, { identity, address, userAgent }: Entrant, context: ConnectionContext) {
     this.id = socket.id;
@@ -93,15 +96,38 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
     webSocketOf(this.#socket.conn)?.resume?.();
   }
 
+  async answerFirst<T>(act: () => Promise<T>): Promise<T> {
+    this.#unanswered += 1;
+    try {
+      return await act();
+    } finally {
+      // The acknowledgement leaves within this turn of the event loop.
+      setImmediate(() => this.#answered());
+    }
+  }
+
+  #answered(): void {
+    this.#unanswered -= 1;
+    const closing = this.#goodbye;
+    if (this.#unanswered > 0 || closing === undefined || !this.#socket.connected) return;
+    this.#goodbye = undefined;
+    this.#sayGoodbye(closing);
+  }
+
   close(closing: Closing): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     // For the client's answer to the close.
     this.readOn();
+    // Ahead of Socket.IO's own word for it, which says nothing of the reason.
+    this.#context.onClose(this, closing);
+    if (this.#unanswered > 0) this.#goodbye = closing;
+    else this.#sayGoodbye(closing);
+  }
+
+  #sayGoodbye(closing: Closing): void {
     inOneWrite(this.#socket.conn, () => {
       this.#outlet.sendLast(frameOf("closing", closing));
-      // Ahead of Socket.IO's own word for it, which says nothing of the reason.
-      this.#context.onClose(this, closing);
       this.#disconnect(closing.reconnect);
     });
   }
