@@ -74,6 +74,7 @@ function toTable(figures: readonly Figures[][]): string {
     "p99, ms",
     "Redis, µs CPU",
     "nodes, µs CPU",
+    "both, µs CPU",
     "messages a node reads",
     "bytes Redis sends",
   ];
@@ -88,6 +89,7 @@ function toTable(figures: readonly Figures[][]): string {
       cell("p99", 2),
       cell("redisUs", 1),
       cell("nodesUs", 1),
+      cell("allUs", 1),
       cell("heard", 2),
       cell("bytes", 0),
     ];

@@ -18,6 +18,8 @@ export interface Figures {
   /** Microseconds of CPU a publication. */
   redisUs: number;
   nodesUs: number;
+  /** Of all together. */
+  allUs: number;
   /** Messages that a node reads, and bytes that Redis sends to all together, a publication. */
   heard: number;
   bytes: number;
@@ -79,6 +81,7 @@ export class Crowd {
     return {
       redisUs: each("redisUs"),
       nodesUs: each("nodesUs"),
+      allUs: each("redisUs") + each("nodesUs"),
       heard: each("heard") / this.#house.urls.length,
       bytes: each("bytes"),
     };
