@@ -38,8 +38,9 @@ export function createExpiryWatch(
   { aheadMs = 60_000 }: ExpiryWatchOptions = {},
 ): ExpiryWatch {
   const moments = new Moments(clock, (error) => log.error({ err: error }, "telling a connection of its end failed"));
+  const context = { moments, aheadMs };
   return {
-    watch: (identity, listener) => new ConnectionWatch(identity, listener, { moments, aheadMs }),
+    watch: (identity, listener) => new ConnectionWatch(identity, listener, context),
     stop: () => moments.stop(),
   };
 }

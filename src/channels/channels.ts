@@ -15,7 +15,7 @@ import type {
 import { renewEveryMs, type ChannelLog, type LogSlice } from "./channel-log.ts";
 import { packetOf, type Feed } from "./feed.ts";
 import { conflationOf, lookBack, type Conflation } from "./conflation.ts";
-import { FollowedChannel } from "./followed-channel.ts";
+import { FollowedChannel, type FollowedChannelDeps } from "./followed-channel.ts";
 import { FollowedChannels } from "./followed-channels.ts";
 import { Holds } from "./holds.ts";
 import type { Kinds } from "./kinds.ts";
@@ -80,6 +80,8 @@ export class Channels {
   readonly #subscriptions: Subscriptions;
   readonly #holds = new Holds();
   readonly #sequencer: Sequencer;
+  /** The same for all. */
+  readonly #followedDeps: FollowedChannelDeps;
   readonly #listeners: ((change: SubscriptionChange) => void)[] = [];
   #cancelRenewal: (() => void) | undefined;
 
@@ -96,6 +98,7 @@ export class Channels {
       lost: (channel, subscribers) => this.#tellLost(channel, subscribers),
       later: (run) => void clock.after(repairAgainMs, run),
     });
+    this.#followedDeps = { ...deps, holds: this.#holds, receive: this.#sequencer.receive };
   }
 
   start(): void {
@@ -263,9 +266,8 @@ export class Channels {
 
   #follow(channel: string): FollowedChannel {
     const { history } = this.#deps.kinds.of(channel);
-    const { receive } = this.#sequencer;
     const kind = { history, conflation: this.#conflationOf(channel) };
-    return new FollowedChannel(channel, kind, { ...this.#deps, holds: this.#holds, receive });
+    return new FollowedChannel(channel, kind, this.#followedDeps);
   }
 
   #conflationOf(channel: string): Conflation | undefined {

@@ -39,9 +39,9 @@ const live: Manner = { isVolatile: true };
 export class FollowedChannel {
   readonly name: string;
   readonly history: HistoryOptions;
-  /** Resolves when the feed is joined and the position known; rejects where the store cannot be reached. */
-  readonly joined: Promise<void>;
   readonly #deps: FollowedChannelDeps;
+  /** Until it has succeeded. */
+  #joining: Promise<void> | undefined;
   readonly #live = new SubscriberList();
   /** Entered, not yet answered; true where the position has jumped since. */
   readonly #entering = new SparseMap<Subscriber, { hasJumped: boolean }>();
@@ -59,8 +59,13 @@ export class FollowedChannel {
     this.history = history;
     this.#deps = deps;
     this.#window = conflation && this.#openWindow(conflation);
-    this.joined = this.#join();
-    this.joined.catch(() => undefined);
+    this.#joining = this.#join();
+    this.#joining.catch(() => undefined);
+  }
+
+  /** Resolves when the feed is joined and the position known; rejects where the store cannot be reached. */
+  get joined(): Promise<void> {
+    return this.#joining ?? Promise.resolve();
   }
 
   /** Undefined until joined. */
@@ -146,6 +151,7 @@ export class FollowedChannel {
     const { epoch, offset, stamp } = await this.#deps.log.read(this.name, this.history, { kind: "position" });
     this.#position = { epoch, offset, stamp };
     this.#passed = this.#position;
+    this.#joining = undefined;
     const early = this.#early?.take() ?? [];
     this.#early = undefined;
     for (const message of early) this.#deps.receive(this, message);

@@ -1,4 +1,5 @@
 import { GatewayError } from "../protocol/errors.ts";
+import { SmallMap } from "../runtime/small-map.ts";
 import type { Subscriber } from "./subscribers.ts";
 
 /** Somebody began or ceased to read a channel on this node. */
@@ -9,13 +10,14 @@ export interface SubscriptionChange {
 }
 
 /** One subscription; a later one of the same subscriber to the same channel has another claim. */
-export type Claim = symbol;
+export type Claim = number;
 
 /** Who reads what on this node, from the moment it asks; bounded for each subscriber. */
 export class Subscriptions {
   readonly #most: number;
   readonly #onChange: (change: SubscriptionChange) => void;
-  readonly #channels = new Map<Subscriber, Map<string, Claim>>();
+  readonly #channels = new Map<Subscriber, SmallMap<string, Claim>>();
+  #claims = 0;
 
   constructor(most: number, onChange: (change: SubscriptionChange) => void) {
     this.#most = most;
@@ -24,10 +26,10 @@ export class Subscriptions {
 
   /** Throws `subscription_limit`. */
   claim(subscriber: Subscriber, channel: string): Claim {
-    const channels = this.#channels.get(subscriber) ?? new Map<string, Claim>();
+    const channels = this.#channels.get(subscriber) ?? new SmallMap<string, Claim>();
     const isNew = !channels.has(channel);
     if (isNew && channels.size >= this.#most) throw new GatewayError("subscription_limit");
-    const claim = Symbol(channel);
+    const claim = (this.#claims += 1);
     channels.set(channel, claim);
     this.#channels.set(subscriber, channels);
     if (isNew) this.#onChange({ subscriber, channel, isSubscribed: true });

@@ -60,7 +60,8 @@ export interface AttendanceOptions {
 
 interface Visit {
   inbox: Inbox;
-  welcomed: Promise<void>;
+  /** Undefined once it is. */
+  welcomed: Promise<void> | undefined;
   transport: string;
 }
 
@@ -163,6 +164,8 @@ export class Attendance {
       connection.close(closing("drain", { message: "This node cannot serve the connection now; come back." }));
     }
     restored?.flow();
+    const visit = this.#visits.get(connection);
+    if (visit !== undefined) visit.welcomed = undefined;
   }
 
   #readyFor({ identity }: Connection, recovered: boolean): Ready {

@@ -23,6 +23,11 @@ export interface OutletOwner {
   readTooSlowly(): void;
 }
 
+/** Where a connection has its outlet; the last one where it was given several. */
+const carried: unique symbol = Symbol("outlet");
+
+type Carrier = EngineSocket & { [carried]?: Outlet };
+
 /** Engine.IO packets that may wait for one client, whatever their size. */
 const mostQueuedPackets = 4_096;
 
@@ -57,7 +62,15 @@ export class Outlet implements Collecting {
     this.#engine = engine;
     this.#owner = owner;
     this.#context = context;
-    engine.on("packetCreate", this.#beforePacket);
+    const carrier: Carrier = engine;
+    if (carrier[carried] === undefined) engine.on("packetCreate", Outlet.#onPacket);
+    carrier[carried] = this;
+  }
+
+  /** One function for all connections: none carries a closure of its own. */
+  static #onPacket(this: Carrier, packet: { data?: unknown }): void {
+    const outlet = this[carried];
+    if (outlet !== undefined) outlet.#beforePacket(packet);
   }
 
   /** Bytes that wait for the client in this process. */
@@ -164,14 +177,14 @@ export class Outlet implements Collecting {
 
   // Others send on the connection
 
-  readonly #beforePacket = (packet: { data?: unknown }): void => {
+  #beforePacket(packet: { data?: unknown }): void {
     if (!this.#isQueueing) this.sendAll();
     this.#checkBudget();
     if (queuedPacketsOf(this.#engine) === 0) this.#queuedBytes = 0;
     const size = queuedBytesOfPacket(packet);
     this.#queuedBytes += size;
     if (size > this.#largest) this.#largest = size;
-  };
+  }
 
   // Too slow
 

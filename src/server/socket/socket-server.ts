@@ -197,10 +197,23 @@ const gateLimits = ({ payloadBytes }: Bounds): GateLimits => ({
   maxKeys: Math.max(defaultGateLimits.maxKeys, payloadBytes / 8),
 });
 
-/** The token has been looked at: neither memory nor what other nodes may ask of a socket is to hold it any longer. */
+/**
+ * The token has been looked at: neither memory nor what other nodes may ask of a socket is to hold it any longer. Nor does
+ * a connection need a table of its own for acknowledgements that clients do not give (`parser.ts`).
+ */
 function forgetRequest(socket: Socket): void {
-  Object.assign(socket.handshake, { auth: nothing, headers: nothing, query: nothing, url: "" });
+  Object.assign(socket.handshake, { auth: nothing, headers: nothing, query: nothing, url: "", time: "" });
   Object.assign(socket.conn, { request: null });
+  Object.assign(socket, { acks: noAcks });
 }
+
+/** Stays empty: nobody is waited for. */
+class NoAcks extends Map {
+  override set(): this {
+    return this;
+  }
+}
+
+const noAcks = new NoAcks();
 
 const nothing = Object.freeze({});

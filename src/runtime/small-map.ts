@@ -1,0 +1,59 @@
+/** So many entries are found by looking at each. */
+const few = 8;
+
+/** A map that mostly has one entry or two, and then takes a fifth of the room: there are many of its kind. */
+export class SmallMap<K, V> {
+  /** Keys, each with its value behind it, while there are few. */
+  #flat: readonly (K | V)[] = [];
+  #entries: Map<K, V> | undefined;
+
+  get size(): number {
+    return this.#entries?.size ?? this.#flat.length / 2;
+  }
+
+  has(key: K): boolean {
+    return this.#entries?.has(key) ?? this.#placeOf(key) !== -1;
+  }
+
+  get(key: K): V | undefined {
+    if (this.#entries !== undefined) return this.#entries.get(key);
+    const place = this.#placeOf(key);
+    return place === -1 ? undefined : (this.#flat[place + 1] as V);
+  }
+
+  set(key: K, value: V): void {
+    if (this.#entries === undefined && this.size >= few && !this.has(key)) this.#grow();
+    if (this.#entries !== undefined) this.#entries.set(key, value);
+    else this.#flat = this.#with(key, value);
+  }
+
+  /** False where it was not there. */
+  delete(key: K): boolean {
+    if (this.#entries !== undefined) return this.#entries.delete(key);
+    const place = this.#placeOf(key);
+    if (place !== -1) this.#flat = this.#flat.toSpliced(place, 2);
+    return place !== -1;
+  }
+
+  keys(): Iterable<K> {
+    return this.#entries?.keys() ?? (this.#flat.filter((_, index) => index % 2 === 0) as K[]);
+  }
+
+  #grow(): void {
+    this.#entries = new Map();
+    for (let place = 0; place < this.#flat.length; place += 2)
+      this.#entries.set(this.#flat[place] as K, this.#flat[place + 1] as V);
+    this.#flat = [];
+  }
+
+  #placeOf(key: K): number {
+    for (let place = 0; place < this.#flat.length; place += 2) if (this.#flat[place] === key) return place;
+    return -1;
+  }
+
+  /** An array that is pushed to would take room for many more. */
+  #with(key: K, value: V): readonly (K | V)[] {
+    const place = this.#placeOf(key);
+    return place === -1 ? this.#flat.concat([key, value]) : this.#flat.with(place + 1, value);
+  }
+}
