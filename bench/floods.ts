@@ -1,7 +1,7 @@
 /**
- * What floods cost those who do nothing wrong: latency of an innocent client's messages on a node that is quiet, and
+ * What floods cost those who do nothing wrong: latency of innocent clients' messages on a node that is quiet, and
  * while others flood it. Node, Redis and the innocent share one core, the flooders have the other, so that what is
- * measured is what they cost the node. Each slice of a flood is compared with the quiet one just before it, so that a noisy
+ * measured is what they cost the node. Several are innocent so that a slice has a p99 to speak of. Each slice of a flood is compared with the quiet one just before it, so that a noisy
  * minute hits both; medians count.
  *
  *   node bench/floods.ts [seconds a slice] [rounds]      writes bench/results/floods.md
@@ -58,22 +58,24 @@ const floods: Record<string, Flood> = {
   }),
 };
 
+const innocentCount = 4;
+
 async function measureAll(sliceSeconds: number, rounds: number): Promise<void> {
   if (canPin) spawnSync("taskset", ["-cp", "0", `${process.pid}`]);
   const node = await startNode();
-  const innocent = await innocentOf(node);
+  const innocents = await Promise.all(Array.from({ length: innocentCount }, (_, index) => innocentOf(node, index)));
   const measured = new Map<string, Pair[]>(Object.keys(floods).map((name) => [name, []]));
   for (let round = -1; round < rounds; round += 1) {
     for (const [name, pairs] of measured) {
       const ms = sliceSeconds * 1_000;
-      const quiet = await sliceOf(node, innocent, { name: "nobody", ms });
-      const pair = { quiet, flooded: await sliceOf(node, innocent, { name, ms }) };
+      const quiet = await sliceOf(node, innocents, { name: "nobody", ms });
+      const pair = { quiet, flooded: await sliceOf(node, innocents, { name, ms }) };
       // The first round only warms up.
       if (round >= 0) pairs.push(pair);
     }
   }
   writeResult("floods", report(measured, { sliceSeconds, rounds }));
-  innocent.close();
+  for (const innocent of innocents) innocent.close();
   await node.stop();
 }
 
@@ -88,18 +90,25 @@ interface Slice {
   cpu: number;
 }
 
-/** One slice: 50 messages a second by the innocent, while the flooders flood. */
-async function sliceOf(node: Node, innocent: Innocent, { name, ms }: { name: string; ms: number }): Promise<Slice> {
+/** One slice: some 45 messages a second by each innocent, while the flooders flood. */
+async function sliceOf(
+  node: Node,
+  innocents: readonly Innocent[],
+  { name, ms }: { name: string; ms: number },
+): Promise<Slice> {
   const flooder = name === "nobody" ? undefined : startFlooder(name, node.url, await node.signIn("flooder"));
   // Until they have started and begun.
   await passed(1_500);
   const latencies: number[] = [];
   const before = cpuMicros(node.pid);
   const begun = performance.now();
-  while (performance.now() - begun < ms) {
-    latencies.push(await innocent.publish());
-    await passed(20);
-  }
+  const speak = async (innocent: Innocent): Promise<void> => {
+    while (performance.now() - begun < ms) {
+      latencies.push(await innocent.publish());
+      await passed(20);
+    }
+  };
+  await Promise.all(innocents.map(speak));
   const cpu = (cpuMicros(node.pid) - before) / 1_000 / (performance.now() - begun);
   if (flooder !== undefined) await ended(flooder);
   await passed(500);
@@ -151,21 +160,23 @@ async function startNode() {
 }
 
 /** Publishes, and waits until it is told what it published: down and up the whole road. */
-async function innocentOf(node: Node) {
+async function innocentOf(node: Node, index: number) {
+  const name = `innocent-${index}`;
+  const channel = `bench:${name}`;
   // From another address than the flooders.
   const options = {
     transports: ["websocket"],
     localAddress: "127.0.0.2",
-    auth: { token: await node.signIn("innocent") },
+    auth: { token: await node.signIn(name) },
   };
   const client = io(node.url, options);
   await new Promise((resolve) => client.once("ready", resolve));
-  await client.emitWithAck("subscribe", { channel: "bench:innocent" });
+  await client.emitWithAck("subscribe", { channel });
   return {
     async publish(): Promise<number> {
       const begun = performance.now();
       const told = new Promise((resolve) => client.once("publication", resolve));
-      await client.emitWithAck("publish", { channel: "bench:innocent", event: "said", data: 1 });
+      await client.emitWithAck("publish", { channel, event: "said", data: 1 });
       await told;
       return performance.now() - begun;
     },
