@@ -7,9 +7,9 @@ import { logStrayErrors } from "./stray-errors.ts";
 
 /** Runs one of several nodes behind a port, until the primary process asks it to go. Resolves with the exit code. */
 export async function startWorker(host: Host): Promise<number> {
+  // Ctrl-C and service managers signal all processes of a group, some more than once; how often does not matter here.
+  const asked = new Promise<unknown>((resolve) => host.onSignal(resolve));
   const place = await WorkerPlace.take(systemClock);
-  // Ctrl-C and service managers signal all processes of a group, some more than once; only the primary one counts.
-  host.onSignal(() => place.askToDrain());
   const { config } = place;
   const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
   const gateway = await createGateway(config, { log, place });
@@ -17,7 +17,7 @@ export async function startWorker(host: Host): Promise<number> {
   await gateway.start();
   place.ready(() => gateway.metrics.registry.metrics());
   log.info({ url: gateway.url }, "started");
-  await place.toDrain;
+  await Promise.race([place.toDrain, asked]);
   log.info({}, "draining");
   return (await gateway.drain()) ? exitCodes.fine : exitCodes.failed;
 }

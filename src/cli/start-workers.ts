@@ -44,8 +44,11 @@ async function run(host: Host, config: Config, log: Logger): Promise<number> {
   lifecycle.add({ name: "folder", stop: () => rmSync(folder, { recursive: true, force: true }) });
   const crew = createCrew(host, { ...config, port, redis: store.address }, { folder, log, lifecycle });
 
-  await lifecycle.start();
-  announce(host, { ...config, port }, store, log);
+  const started = lifecycle.start();
+  const isUp = (await Promise.race([started, toEnd])) === undefined;
+  if (isUp) announce(host, { ...config, port }, store, log);
+  // Ctrl-C reaches the workers too, and one that has hardly begun ends by it: no failure.
+  else await started.catch(() => undefined);
   const reason = await Promise.race([toEnd, crew.failed]);
   if (reason instanceof Error) log.fatal({ reason: reason.message }, "giving up");
   else log.info({ signal: reason }, "draining");

@@ -57,8 +57,8 @@ export class Crew {
   readonly #members = new Map<number, Member>();
   readonly #leaving = new AbortController();
   /** Resolves when a worker could not be kept up. */
-  readonly failed: Promise<WorkersFailed>;
-  #fail!: (reason: WorkersFailed) => void;
+  readonly failed: Promise<Error>;
+  #fail!: (reason: Error) => void;
   #collecting: Promise<string> | undefined;
   #cancelPings: Cancel | undefined;
 
@@ -126,26 +126,24 @@ export class Crew {
   /** Resolves when worker `number` is up, and keeps it so from then on. */
   async #begin(number: number): Promise<void> {
     const { promise: isUp, resolve } = Promise.withResolvers<"up">();
-    const begun = this.#deps.clock.monotonic();
     const member = this.#hire(number, () => resolve("up"));
     const first = await Promise.race([isUp, member.ended]);
-    if (first === "up") return void this.#keep(member, begun);
+    if (first === "up") return void this.#keep(member).catch(this.#fail);
     this.#members.delete(number);
     throw new WorkersFailed(number, first, 1);
   }
 
-  async #keep(first: Member, firstBegun: number): Promise<void> {
-    let [member, begun, quickEnds] = [first, firstBegun, 0];
-    for (;;) {
+  /** Resolves when there is nobody to replace any more; rejects where that is of no use. */
+  async #keep(first: Member): Promise<void> {
+    const { signal } = this.#leaving;
+    for (let [member, quickEnds] = [first, 0]; ; member = this.#hire(member.number)) {
       const ending = await member.ended;
-      if (this.#leaving.signal.aborted) return;
-      quickEnds = this.#deps.clock.monotonic() - begun < steadyMs ? quickEnds + 1 : 0;
+      if (signal.aborted) return;
+      quickEnds = member.ageMs < steadyMs ? quickEnds + 1 : 0;
       this.#lost(member, ending);
-      if (quickEnds >= mostQuickEnds) return this.#fail(new WorkersFailed(member.number, ending, quickEnds));
-      await sleep(this.#deps.clock, firstDelayMs * 2 ** quickEnds, this.#leaving.signal);
-      if (this.#leaving.signal.aborted) return;
-      begun = this.#deps.clock.monotonic();
-      member = this.#hire(member.number, () => undefined);
+      if (quickEnds >= mostQuickEnds) throw new WorkersFailed(member.number, ending, quickEnds);
+      await sleep(this.#deps.clock, firstDelayMs * 2 ** quickEnds, signal);
+      if (signal.aborted) return;
     }
   }
 
@@ -153,17 +151,20 @@ export class Crew {
     const { log, onLost } = this.#deps;
     this.#members.delete(member.number);
     onLost();
-    log.error({ worker: member.number, pid: member.pid, ...ending }, "a worker ended; another takes its place");
+    const fields = { worker: member.number, pid: member.pid, ...ending };
+    // Somebody has drained it, to have a fresh one.
+    if (ending.code === 0) log.info(fields, "a worker has gone; another takes its place");
+    else log.error(fields, "a worker ended; another takes its place");
     this.#tellRunning();
   }
 
-  #hire(number: number, onUp: () => void): Member {
+  #hire(number: number, onUp?: () => void): Member {
     const { clock, log, assignmentOf } = this.#deps;
     const hooks = {
       onReady: () => {
         log.info({ worker: number, pid: member.pid }, "a worker is up");
         this.#tellRunning();
-        onUp();
+        onUp?.();
       },
       metrics: () => this.metrics(),
       passLine: (to: number, handle: Handle, read: Uint8Array) => this.#passLine(to, handle, read),

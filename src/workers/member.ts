@@ -30,6 +30,7 @@ export class Member {
   readonly #clock: Clock;
   readonly #hooks: MemberHooks;
   readonly #questions: Questions;
+  readonly #begunAt: number;
   #isReady = false;
   #heardAt: number;
   #lines = 0;
@@ -39,7 +40,7 @@ export class Member {
     this.#hooks = hooks;
     this.#clock = clock;
     this.#questions = new Questions(clock, collectPatienceMs);
-    this.#heardAt = clock.monotonic();
+    this.#begunAt = this.#heardAt = clock.monotonic();
     this.#worker = cluster.fork({ [workerVariable]: `${assignment.worker}` });
     this.#worker.on("message", (report: Report, handle: unknown) => this.#hear(report, handle));
     this.ended = this.#untilEnded();
@@ -52,6 +53,11 @@ export class Member {
 
   get isReady(): boolean {
     return this.#isReady;
+  }
+
+  /** Since its start. */
+  get ageMs(): number {
+    return this.#clock.monotonic() - this.#begunAt;
   }
 
   /** For how long nothing has been heard of it. */

@@ -32,18 +32,21 @@ export class WorkerPlace implements Place {
   readonly #primary: Worker;
   readonly #questions: Questions;
   #running = 0;
+  #asking: Promise<string> | undefined;
   #collect: () => Promise<string> = () => Promise.resolve("");
   #onLine: Parameters<Place["onLine"]>[0] | undefined;
   #drain!: () => void;
 
   /** Resolves when the primary process has said what this worker is to be. */
-  static async take(clock: Clock): Promise<WorkerPlace> {
+  static take(clock: Clock): Promise<WorkerPlace> {
     const { worker } = cluster;
     if (worker === undefined) throw new Error("This process is no worker.");
-    const assignment = await new Promise<Assignment>((resolve) => {
-      worker.once("message", (order: Order) => order.type === "begin" && resolve(order.assignment));
+    return new Promise((resolve) => {
+      // It listens from this very message on: what follows it may be there already.
+      worker.once("message", (order: Order) => {
+        if (order.type === "begin") resolve(new WorkerPlace(worker, order.assignment, clock));
+      });
     });
-    return new WorkerPlace(worker, assignment, clock);
   }
 
   private constructor(primary: Worker, { worker, count, folder, config }: Assignment, clock: Clock) {
@@ -63,11 +66,6 @@ export class WorkerPlace implements Place {
   ready(collect: () => Promise<string>): void {
     this.#collect = collect;
     this.#report({ type: "ready" });
-  }
-
-  /** As if the primary process had said so. */
-  askToDrain(): void {
-    this.#drain();
   }
 
   running(): number {
@@ -104,7 +102,12 @@ export class WorkerPlace implements Place {
     this.#report({ type: "collected", id, text });
   }
 
-  async #metricsOfAll(): Promise<string> {
+  /** Whoever asks at the same time gets the same. */
+  #metricsOfAll(): Promise<string> {
+    return (this.#asking ??= this.#askForMetrics().finally(() => (this.#asking = undefined)));
+  }
+
+  async #askForMetrics(): Promise<string> {
     const text = await this.#questions.ask((id) => this.#report({ type: "metrics", id }));
     return text ?? this.#collect();
   }
