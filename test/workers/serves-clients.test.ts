@@ -75,17 +75,15 @@ describe("two workers behind one port", () => {
       const sidOf = (worker: number) => sids.find((sid) => sid.startsWith(`${worker}.`));
       const both = [sidOf(1), sidOf(2)];
       expect(both).not.toContain(undefined);
-      return both as string[];
+      return both as [string, string];
     });
     const shared = new Agent({ keepAlive: true, maxSockets: 1 });
 
     const answers = [];
     for (const sid of [first, second, first, second]) {
-      answers.push(
-        await say(shared, sid as string, "POST", answers.length < 2 ? `40${JSON.stringify({ token })}` : "3"),
-      );
+      answers.push(await say(shared, sid, "POST", answers.length < 2 ? `40${JSON.stringify({ token })}` : "3"));
     }
-    const packets = [await say(shared, first as string), await say(shared, second as string)];
+    const packets = [await say(shared, first), await say(shared, second)];
     shared.destroy();
 
     expect(answers.map(({ status, body }) => `${status} ${body}`)).toEqual(Array(4).fill("200 ok"));
@@ -116,7 +114,7 @@ describe("two workers behind one port", () => {
     const [metrics, { body }] = await Promise.all([scrape(), gateway.readiness()]);
 
     const nodes = metrics.matchAll(/^gateway_process_resident_memory_bytes\{node="([^"]+)"/gm);
-    expect([...nodes].map(([, node]) => node).toSorted()).toEqual(["lab-1", "lab-2", "lab-primary"]);
+    expect(new Set([...nodes].map(([, node]) => node))).toEqual(new Set(["lab-1", "lab-2", "lab-primary"]));
     expect(metrics).toContain('gateway_workers_running{node="lab-primary"} 2');
     const types = [...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
     expect(types).toHaveLength(new Set(types).size);
