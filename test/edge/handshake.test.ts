@@ -77,6 +77,15 @@ describe.each(transports)("a handshake over %s", (transport) => {
     expect(addresses).toEqual(["127.0.0.1"]);
   });
 
+  it("waits for the refusal of a limit: a flood that tries again when it is told so tries less often", async () => {
+    const { url } = await startEdge({ admit: () => ({ allowed: false, retryAfterMs: 1 }) });
+    const begun = performance.now();
+
+    await Promise.all(Array.from({ length: 20 }, () => refusalOf(url, {})));
+
+    expect(performance.now() - begun).toBeGreaterThan(190);
+  });
+
   it("is told to come back where something is broken here, and no more than that", async () => {
     const { log, lines } = readableLog();
     const { url } = await startEdge({ log, authenticate: () => Promise.reject(new Error("redis://secret.host")) });

@@ -3,6 +3,7 @@ import type { Socket as EngineSocket } from "engine.io";
 import type { Socket } from "socket.io";
 import type { Identity } from "../../auth/identity.ts";
 import { GatewayError, type ErrorCode } from "../../protocol/errors.ts";
+import { sleep, type Clock } from "../../runtime/clock.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import type { ClientAddress } from "../client-address.ts";
 import { limiterOf, LimitRefusal, refusalOf } from "../refusal.ts";
@@ -26,6 +27,7 @@ export interface HandshakeDeps {
   /** Called for everybody who was authenticated and has gone before the connection was made. */
   abandoned?: ((identity: Identity) => void) | undefined;
   clientAddress: ClientAddress;
+  clock: Clock;
   metrics: Pick<Metrics, "handshakes" | "refusals">;
   failures: Failures;
 }
@@ -51,6 +53,9 @@ interface Stranger {
 const maxAttempts = 8;
 
 const maxUserAgentLength = 256;
+
+/** Short enough that nobody fills the places of those who have not authenticated with waiting for this. */
+const refusalDelayMs = 200;
 
 const mayTry = ({ isBusy, identity, attempts }: Stranger): boolean =>
   !isBusy && identity === undefined && attempts < maxAttempts;
@@ -137,9 +142,15 @@ export class Handshakes {
   async #authenticate(socket: Socket, { address, userAgent }: Stranger): Promise<Identity> {
     const admission = await this.#deps.admit?.(address);
     if (admission instanceof GatewayError) throw admission;
-    if (admission?.allowed === false) throw new LimitRefusal("handshakes", admission);
+    if (admission?.allowed === false) throw await this.#refuseLate(admission);
     const privateId = socket.recovered ? privateIdOf(socket) : undefined;
     return this.#deps.authenticate(tokenOf(socket), { userAgent, privateId });
+  }
+
+  /** Who floods waits for the answer before it tries again, and each of its tries costs a node a whole handshake. */
+  async #refuseLate(verdict: Verdict): Promise<GatewayError> {
+    await sleep(this.#deps.clock, refusalDelayMs);
+    return new LimitRefusal("handshakes", verdict);
   }
 
   #refuse(error: unknown): Error {
