@@ -1,48 +1,93 @@
 import { expect, test } from "vitest";
 import { gather } from "../../src/runtime/gather.ts";
 
-/** Doubles what it is asked, and writes down what was asked together; -1 has no answer. */
+/** Doubles what it is asked once it is let to, and writes down what was asked together; -1 has no answer. */
 function doubling(most = 100) {
-  const rounds: number[][] = [];
+  const loads: number[][] = [];
+  const gates: (() => void)[] = [];
   const ask = gather<number, number>(async (questions) => {
-    rounds.push([...questions]);
+    loads.push([...questions]);
+    await new Promise<void>((resolve) => gates.push(resolve));
     if (questions.includes(0)) throw new Error("away");
     return questions.map((question) => (question === -1 ? new Error("no answer") : 2 * question));
   }, most);
-  return { ask, rounds };
+  return { ask, loads, answer: () => gates.shift()?.() };
 }
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test("what is asked in one turn is asked together, in its order, and each gets its own answer", async () => {
-  const { ask, rounds } = doubling();
+  const { ask, loads, answer } = doubling();
 
-  const first = Promise.all([ask(1), Promise.resolve().then(() => ask(2)), ask(3)]);
+  const answers = Promise.all([ask(1), Promise.resolve().then(() => ask(2)), ask(3)]);
   await nextTurn();
-  const later = ask(4);
+  answer();
 
-  expect(await first).toEqual([2, 4, 6]);
-  expect(await later).toBe(8);
-  expect(rounds).toEqual([[1, 3, 2], [4]]);
+  expect(await answers).toEqual([2, 4, 6]);
+  expect(loads).toEqual([[1, 3, 2]]);
 });
 
-test("no more than so many at once", async () => {
-  const { ask, rounds } = doubling(2);
+test("what is asked meanwhile waits for the answer, and goes together", async () => {
+  const { ask, loads, answer } = doubling();
 
-  expect(await Promise.all([1, 2, 3, 4, 5].map(ask))).toEqual([2, 4, 6, 8, 10]);
+  const first = ask(1);
+  await nextTurn();
+  const later = Promise.all([ask(2), nextTurn().then(() => ask(3))]);
+  await nextTurn();
+  await nextTurn();
+  expect(loads).toEqual([[1]]);
+  answer();
+  expect(await first).toBe(2);
+  await nextTurn();
+  await nextTurn();
+  answer();
 
-  expect(rounds).toEqual([[1, 2], [3, 4], [5]]);
+  expect(await later).toEqual([4, 6]);
+  expect(loads).toEqual([[1], [2, 3]]);
 });
 
-test("one without an answer fails alone; where nobody answers, all fail", async () => {
-  const { ask } = doubling();
+test("no more than so many at once, and a full load does not wait", async () => {
+  const { ask, loads, answer } = doubling(2);
 
-  expect(await Promise.allSettled([ask(1), ask(-1)])).toMatchObject([
-    { value: 2 },
-    { reason: { message: "no answer" } },
+  const answers = Promise.all([1, 2, 3, 4, 5].map(ask));
+  expect(loads).toEqual([
+    [1, 2],
+    [3, 4],
   ]);
-  expect(await Promise.allSettled([ask(1), ask(0)])).toMatchObject([
-    { reason: { message: "away" } },
-    { reason: { message: "away" } },
-  ]);
+  answer();
+  answer();
+  await nextTurn();
+  await nextTurn();
+  answer();
+
+  expect(await answers).toEqual([2, 4, 6, 8, 10]);
+  expect(loads[2]).toEqual([5]);
+});
+
+test("one without an answer fails alone", async () => {
+  const { ask, answer } = doubling();
+
+  const outcomes = Promise.allSettled([ask(1), ask(-1)]);
+  await nextTurn();
+  answer();
+
+  expect(await outcomes).toMatchObject([{ value: 2 }, { reason: { message: "no answer" } }]);
+});
+
+test("where nobody answers all fail, those that wait too; who comes later is asked for again", async () => {
+  const { ask, loads, answer } = doubling();
+
+  const outcomes = [ask(0), ask(1)];
+  await nextTurn();
+  outcomes.push(ask(2));
+  answer();
+  expect(await Promise.allSettled(outcomes)).toMatchObject(
+    Array.from({ length: 3 }, () => ({ reason: { message: "away" } })),
+  );
+
+  const later = ask(3);
+  await nextTurn();
+  answer();
+  expect(await later).toBe(6);
+  expect(loads).toEqual([[0, 1], [3]]);
 });
