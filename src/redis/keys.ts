@@ -239,6 +239,8 @@ export function encodeId(id: string): string {
 }
 
 function percentEncode(id: string): string {
+  // What channels are mostly named like.
+  if (/^[\w.:-]*$/.test(id)) return id.replaceAll(":", "%3A");
   let encoded = "";
   for (const byte of Buffer.from(id, "utf8")) {
     const char = String.fromCharCode(byte);
