@@ -12,7 +12,7 @@ import { eventually } from "../support/world.ts";
 const file = { channels: { chat: { subscribe: "public", publish: "public" } } };
 const channel = "chat:lobby";
 
-describe("a gateway of several workers", () => {
+describe("a gateway of several workers", { timeout: 90_000 }, () => {
   test("replaces one that is killed: its clients recover, the others notice nothing; Ctrl-C drains all", async () => {
     const gateway = await started({ file });
     const clients = await readers(gateway, 12);
