@@ -135,8 +135,12 @@ function readListeners(env: EnvironmentReader): Pick<Config, "host" | "port" | "
 export const mostWorkers = 128;
 
 function readWorkers(env: EnvironmentReader): number {
-  if (env.text("WORKERS") === "auto") return Math.min(availableParallelism(), mostWorkers);
-  return env.integer("WORKERS", { min: 1, max: mostWorkers }) ?? 1;
+  const value = env.text("WORKERS") ?? "1";
+  if (value === "auto") return Math.min(availableParallelism(), mostWorkers);
+  const count = /^\d{1,3}$/.test(value) ? Number(value) : 0;
+  if (count < 1 || count > mostWorkers)
+    env.problem("WORKERS", `must be auto or a whole number from 1 to ${mostWorkers}, not ${quoted(value)}`);
+  return count;
 }
 
 function deepFreeze<T>(value: T): T {
