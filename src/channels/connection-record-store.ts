@@ -1,7 +1,7 @@
 import type { Position } from "../protocol/scalars.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { loadGatheredScript, loadScript } from "../redis/scripts.ts";
+import { loadScript } from "../redis/scripts.ts";
 
 /** Whose connection it is; on a return all of it must be the same again. */
 export interface ConnectionHolder {
@@ -50,7 +50,8 @@ export function createConnectionRecordStore(
   { commands, keys }: { commands: RedisClient; keys: Keys },
   { windowSeconds, renewEverySeconds }: ConnectionRecordOptions,
 ): ConnectionRecordStore {
-  const beginScript = loadGatheredScript(commands, new URL("./record-begin.lua", import.meta.url));
+  // Not gathered with others': a change that is made while the beginning is on its way must find the record.
+  const beginScript = loadScript(commands, new URL("./record-begin.lua", import.meta.url));
   const changeScript = loadScript(commands, new URL("./record-change.lua", import.meta.url));
   const takeScript = loadScript(commands, new URL("./record-take.lua", import.meta.url));
   const livingTtl = windowSeconds + renewEverySeconds;
