@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 enum { CONNECTING, UPGRADING, ENTERING, SUBSCRIBING, READING, GONE };
-enum { PACKET_BYTES = 1 << 14, READ_BYTES = 1 << 18, AT_ONCE = 64, ADDRESSES = 8 };
+enum { PACKET_BYTES = 1 << 15, READ_BYTES = 1 << 18, AT_ONCE = 64, ADDRESSES = 8 };
 enum { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10 };
 
 typedef struct {
