@@ -1,7 +1,7 @@
 import type { Position } from "../protocol/scalars.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { loadScript } from "../redis/scripts.ts";
+import { loadGatheredScript, loadScript } from "../redis/scripts.ts";
 
 /** Whose connection it is; on a return all of it must be the same again. */
 export interface ConnectionHolder {
@@ -50,32 +50,24 @@ export function createConnectionRecordStore(
   { commands, keys }: { commands: RedisClient; keys: Keys },
   { windowSeconds, renewEverySeconds }: ConnectionRecordOptions,
 ): ConnectionRecordStore {
-  // Not gathered with others': a change that is made while the beginning is on its way must find the record.
-  const beginScript = loadScript(commands, new URL("./record-begin.lua", import.meta.url));
-  const changeScript = loadScript(commands, new URL("./record-change.lua", import.meta.url));
+  // One script for all of these, so that gathering keeps their order: a change finds what was begun just before.
+  const changeScript = loadGatheredScript(commands, new URL("./record-change.lua", import.meta.url));
   const takeScript = loadScript(commands, new URL("./record-take.lua", import.meta.url));
   const livingTtl = windowSeconds + renewEverySeconds;
 
-  async function change(
-    privateId: string,
-    owner: string,
-    act: string,
-    ttl: number,
-    field = "",
-    value = "",
-  ): Promise<void> {
-    await changeScript.run([keys.connectionRecord(privateId)], [owner, act, ttl, field, value]);
+  async function change(privateId: string, owner: string, act: string, ttl: number, fields: string[]): Promise<void> {
+    await changeScript.run([keys.connectionRecord(privateId)], [owner, act, ttl, ...fields]);
   }
 
   return {
-    async begin(privateId, owner, { holder, begun }) {
-      const fields = ["owner", owner, "holder", JSON.stringify(holder)];
+    begin(privateId, owner, { holder, begun }) {
+      const fields = ["holder", JSON.stringify(holder)];
       for (const [channel, position] of begun) fields.push(channelField + channel, toText(position));
-      await beginScript.run([keys.connectionRecord(privateId)], [livingTtl, ...fields]);
+      return change(privateId, owner, "begin", livingTtl, fields);
     },
     keep: (privateId, owner, channel, begun) =>
-      change(privateId, owner, "keep", livingTtl, channelField + channel, toText(begun)),
-    drop: (privateId, owner, channel) => change(privateId, owner, "drop", livingTtl, channelField + channel),
+      change(privateId, owner, "keep", livingTtl, [channelField + channel, toText(begun)]),
+    drop: (privateId, owner, channel) => change(privateId, owner, "drop", livingTtl, [channelField + channel]),
     async find(privateId) {
       return toRecord(await commands.hgetall(keys.connectionRecord(privateId)));
     },
@@ -83,8 +75,8 @@ export function createConnectionRecordStore(
       const before = await takeScript.run([keys.connectionRecord(privateId)], [owner, livingTtl]);
       return typeof before === "string" ? before : undefined;
     },
-    release: (privateId, owner) => change(privateId, owner, "release", windowSeconds),
-    end: (privateId, owner) => change(privateId, owner, "end", windowSeconds),
+    release: (privateId, owner) => change(privateId, owner, "release", windowSeconds, []),
+    end: (privateId, owner) => change(privateId, owner, "end", windowSeconds, []),
     async renew(privateIds) {
       await Promise.all(privateIds.map((privateId) => commands.expire(keys.connectionRecord(privateId), livingTtl)));
     },
