@@ -7,7 +7,7 @@ import { readClaims, type ClaimRules, type TokenClaims } from "./claims.ts";
 import { createFreshness } from "./freshness.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { readStrictObject } from "./strict-json.ts";
-import { readTokenForm } from "./token-form.ts";
+import { createTokenFormReader } from "./token-form.ts";
 import { algorithmsOf, type JwksOptions, type TokenAlgorithm, type TokenOptions } from "./token-options.ts";
 
 /**
@@ -47,10 +47,11 @@ type CheckSignature = (token: string) => unknown;
 export function createTokens(options: TokenOptions, { clock }: { clock: Clock }): Tokens {
   const algorithms = pinnedAlgorithms(options);
   const rules = claimRules(options);
+  const readForm = createTokenFormReader();
   const checkSignature = createSignatureCheck(options, algorithms, clock);
 
   async function read(token: unknown): Promise<TokenClaims> {
-    const form = typeof token === "string" ? readTokenForm(token) : undefined;
+    const form = typeof token === "string" ? readForm(token) : undefined;
     if (form === undefined || !algorithms.some((algorithm) => algorithm === form.algorithm)) throw unauthorized();
     await passes(checkSignature, token as string);
     const payload = readStrictObject(form.payload);
