@@ -88,8 +88,7 @@ function refuse(deps: BackendApiDeps, exchange: Exchange, error: GatewayError, f
   record.code = error.code;
   deps.metrics.refusals.inc({ code: error.code, limiter: limiterOf(error) });
   if (error.code === "internal") deps.log.error({ err: error.cause, route: record.route }, "request failed");
-  sendProblem(response, error, fields);
-  discardRest(request);
+  sendProblem(response, error, fields, discardRest(request));
 }
 
 async function inputOf(

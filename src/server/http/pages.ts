@@ -100,8 +100,7 @@ function answerError({ metrics, log }: Pick<PagesDeps, "metrics" | "log">): Erro
       : refusalOf(error);
     metrics.refusals.inc({ code: refusal.code, limiter: limiterOf(refusal) });
     if (refusal.code === "internal") log.error({ err: refusal.cause }, "page failed");
-    sendProblem(response, refusal);
-    discardRest(request);
+    sendProblem(response, refusal, {}, discardRest(request));
   };
 }
 

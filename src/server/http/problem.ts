@@ -35,9 +35,15 @@ export function statusOf(error: GatewayError): number {
   return error instanceof HttpRefusal ? error.status : errorCatalogue[error.code].status;
 }
 
-export function sendProblem(response: ServerResponse, error: GatewayError, fields: Fields = {}): void {
-  const type = "application/problem+json";
-  sendBody(response, statusOf(error), type, JSON.stringify(problemOf(error)), { ...fields, ...fieldsOf(error) });
+/** The client may read it at once; where a `rest` of its request is still to come, the connection ends no earlier. */
+export function sendProblem(
+  response: ServerResponse,
+  error: GatewayError,
+  fields: Fields = {},
+  rest?: Promise<void>,
+): void {
+  const body = { type: "application/problem+json", text: JSON.stringify(problemOf(error)), rest };
+  sendBody(response, statusOf(error), body, { ...fields, ...fieldsOf(error) });
 }
 
 export function sendJson(response: ServerResponse, status: number, body: unknown, fields: Fields = {}): void {
@@ -45,7 +51,7 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
 }
 
 export function sendJsonText(response: ServerResponse, status: number, text: string, fields: Fields = {}): void {
-  sendBody(response, status, "application/json; charset=utf-8", text, fields);
+  sendBody(response, status, { type: "application/json; charset=utf-8", text }, fields);
 }
 
 /** 304: the client has it. */
@@ -54,8 +60,14 @@ export function sendNotModified(response: ServerResponse, fields: Fields): void 
   response.writeHead(304, { "X-Content-Type-Options": "nosniff", ...fields }).end();
 }
 
+interface Body {
+  type: string;
+  text: string;
+  rest?: Promise<void> | undefined;
+}
+
 /** Nothing is sent where the client is gone or an answer has begun. */
-function sendBody(response: ServerResponse, status: number, type: string, text: string, fields: Fields): void {
+function sendBody(response: ServerResponse, status: number, { type, text, rest }: Body, fields: Fields): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, {
     "Content-Type": type,
@@ -64,7 +76,9 @@ function sendBody(response: ServerResponse, status: number, type: string, text: 
     "X-Content-Type-Options": "nosniff",
     ...fields,
   });
-  response.end(text);
+  if (rest === undefined) return void response.end(text);
+  response.write(text);
+  void rest.then(() => response.end());
 }
 
 function fieldsOf(error: GatewayError): Fields {

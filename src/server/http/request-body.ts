@@ -61,14 +61,15 @@ const cutShort = (): GatewayError => new GatewayError("bad_request", "The body e
 const mostDiscardedBytes = 8 * maxBodyBytes;
 
 /**
- * Throws away what a refused request still sends. Closing at once instead would reset the connection under a client
- * that is in the middle of its body, and it would never read why.
+ * Throws away what a refused request still sends, and resolves when it has; undefined where that is nothing. Closing at
+ * once instead would reset the connection under a client that is in the middle of its body, and it would never read why.
  */
-export function discardRest(request: IncomingMessage): void {
-  if (request.complete) return;
+export function discardRest(request: IncomingMessage): Promise<void> | undefined {
+  if (request.complete) return undefined;
   let left = mostDiscardedBytes;
   request.on("data", (chunk: Buffer) => {
     left -= chunk.length;
     if (left < 0) request.destroy();
   });
+  return new Promise((resolve) => request.once("close", resolve));
 }
