@@ -41,6 +41,8 @@ export class Publisher {
   readonly #running: boolean[];
   readonly #ledger = new Map<string, OpenLedger>();
   #timer: NodeJS.Timeout | undefined;
+  /** Sends what has become due; nothing where the schedule has ended. */
+  #followOn = (): void => undefined;
   /** When it was told to stop. */
   #stoppedAt = Number.POSITIVE_INFINITY;
 
@@ -64,10 +66,13 @@ export class Publisher {
     this.#follow(at, this.#deps.schedule.next());
   }
 
-  /** Plans nothing more; resolves with everything that was sent when all of it is confirmed or given up. */
+  /** Plans nothing that is due later; resolves with everything that was sent when all of it is confirmed or given up. */
   async stop(): Promise<Ledger> {
-    this.#stoppedAt = labNow();
     clearTimeout(this.#timer);
+    // A generator that is late itself is not to leave out what was due.
+    this.#followOn();
+    clearTimeout(this.#timer);
+    this.#stoppedAt = labNow();
     while (this.#busy.size > 0) await Promise.all(this.#busy);
     this.#deps.work.stop();
     return this.#ledger;
@@ -75,13 +80,15 @@ export class Publisher {
 
   #follow(startedAt: number, step: IteratorResult<number>): void {
     let next = step;
+    this.#followOn = () => undefined;
     while (next.done !== true && startedAt + next.value <= labNow()) {
       this.#due(startedAt + next.value);
       next = this.#deps.schedule.next();
     }
     if (next.done === true || this.#stoppedAt < labNow()) return;
     const waitMs = Math.max(startedAt + next.value - labNow(), 0);
-    this.#timer = setTimeout(() => this.#follow(startedAt, next), waitMs);
+    this.#followOn = () => this.#follow(startedAt, next);
+    this.#timer = setTimeout(this.#followOn, waitMs);
   }
 
   #due(at: number): void {
