@@ -20,6 +20,6 @@ const outageNames = new Set(["AbortError", "MaxRetriesPerRequestError", "Cluster
 const outageReplies =
   /^(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|NOREPLICAS|MISCONF|OOM|BUSY|UNBLOCKED)\b/;
 
-/** ioredis says these with plain errors. */
+/** ioredis says these with plain errors; the last where slots move while commands of one turn are put together. */
 const outageMessages =
-  /^(?:Connection is closed|Stream isn't writeable|Command timed out|Socket timeout|connect ETIMEDOUT|Cluster isn't ready|Cluster is disconnect|None of startup nodes|Node is disconnected|Too many Cluster redirections)/;
+  /^(?:Connection is closed|Stream isn't writeable|Command timed out|Socket timeout|connect ETIMEDOUT|Cluster isn't ready|Cluster is disconnect|None of startup nodes|Node is disconnected|Too many Cluster redirections|All keys in the pipeline should belong)/;
