@@ -51,7 +51,7 @@ describe("a value", () => {
 
   test("that is stale is given at once while one load renews it behind", async () => {
     const [node] = (await startNodes(1)) as [CacheNode];
-    const { load, loads } = source(100);
+    const { load, loads } = source(1_000);
     const options = { ttlMs: 50, staleMs: 60_000 };
     await node.read(path, load, options);
     await passed(60);
@@ -59,7 +59,7 @@ describe("a value", () => {
     const begun = performance.now();
     const stale = await Promise.all(Array.from({ length: 20 }, () => node.read(path, load, options)));
 
-    expect(performance.now() - begun).toBeLessThan(80);
+    expect(performance.now() - begun).toBeLessThan(900);
     expect(new Set(stale.map(({ version }) => version))).toEqual(new Set([1]));
     await eventually(async () => expect(await node.read(path, load, minute)).toEqual({ version: 2 }));
     expect(loads.count).toBe(2);

@@ -157,7 +157,8 @@ describe("a connected client", () => {
 
     await eventually(() => expect(seen).toEqual([1, 2]));
     expect(tookMs).toBeGreaterThan(70);
-    expect(tookMs).toBeLessThan(250);
+    // By itself it would wait for a second and more.
+    expect(tookMs).toBeLessThan(1_000);
   });
 
   it("tells each state once, and why it is cut off", async () => {

@@ -92,10 +92,12 @@ it("does not block on the largest legal messages, a hundred at once", async () =
   const clients = await Promise.all(Array.from({ length: 10 }, () => new RawSocket(edge).entered()));
   const message = `["mirror",{"data":[${'"xxxxxxxx",'.repeat(5_900)}"x"]}]`;
   let longest = 0;
-  let last = performance.now();
+  // Its own CPU time: what else the machine has to do does not count.
+  let last = process.threadCpuUsage();
   const watch = setInterval(() => {
-    longest = Math.max(longest, performance.now() - last);
-    last = performance.now();
+    const { user, system } = process.threadCpuUsage(last);
+    longest = Math.max(longest, (user + system) / 1_000);
+    last = process.threadCpuUsage();
   }, 1);
 
   for (const client of clients) for (let id = 1; id <= 10; id += 1) client.send(`42${id}${message}`);

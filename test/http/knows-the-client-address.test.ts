@@ -41,9 +41,7 @@ describe("the client's address", () => {
     const addressOf = createClientAddress(["10.0.0.0/8"]);
     const long = Array.from({ length: 100_000 }, () => "10.0.0.1").join(",");
 
-    const begun = performance.now();
-    expect(addressOf(from("10.0.0.2", long))).toBe("10.0.0.1");
-
-    expect(performance.now() - begun).toBeLessThan(50);
+    // Whoever went through all of it would find the first.
+    expect(addressOf(from("10.0.0.2", `203.0.113.7,${long}`))).toBe("10.0.0.1");
   });
 });

@@ -107,7 +107,8 @@ describe("a store that hangs", () => {
       Array.from({ length: 200 }, async (_, n) => node.throttling.message(`c${n}`, `u${n}`, "publish")),
     );
 
-    expect(performance.now() - began).toBeLessThan(500);
+    // A single command would be given up after 2 s.
+    expect(performance.now() - began).toBeLessThan(1_500);
     expect(allowed(decisions)).toBe(200);
     server.process.kill("SIGCONT");
   });

@@ -192,7 +192,8 @@ test("after an outage of Redis it is told what holds then, and nothing waits for
     node.webhooks.subscription({ channel: `chat:passing-${index}` }, false);
   }
   node.webhooks.subscription({ channel: "chat:after" }, true);
-  expect(performance.now() - begun).toBeLessThan(500);
+  // A single command would be given up after 2 s.
+  expect(performance.now() - begun).toBeLessThan(1_500);
   await new Promise((resolve) => setTimeout(resolve, 3_000));
   redis.process.kill("SIGCONT");
 
