@@ -1,8 +1,5 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { cpus } from "node:os";
-import { connect, createServer } from "node:net";
 import { randomUUID } from "node:crypto";
+import { cpus } from "node:os";
 import { createRedisConnections, type RedisClient } from "../src/redis/connections.ts";
 import { createKeys } from "../src/redis/keys.ts";
 import { systemClock } from "../src/runtime/clock.ts";
@@ -11,8 +8,11 @@ import { createAbsence } from "../src/throttling/absence.ts";
 import { decisionOf, monotonicMicros, type Decision } from "../src/throttling/decision.ts";
 import { createLimiter, tokenBucket } from "../src/throttling/limiter.ts";
 import { takeTokens, type Bucket } from "../src/throttling/token-bucket.ts";
-import { seeded } from "../test/support/random.ts";
 import { createThrottling } from "../src/throttling/throttling.ts";
+import { seeded } from "../test/support/random.ts";
+import { median } from "./support/machine.ts";
+import { table, writeResult } from "./support/results.ts";
+import { startRedis } from "./support/subjects.ts";
 
 /**
  * What a limiter costs per message, in CPU of the node and of Redis (user and system, whole processes): none, a bucket
@@ -20,7 +20,7 @@ import { createThrottling } from "../src/throttling/throttling.ts";
  * default. All in one run: each round measures all four in turn at the same paced load, each begun anew and warmed up,
  * and what counts is the median over the rounds of the difference to `none` in the same round.
  *
- *     node bench/limiter.ts [rounds] [seconds a slice] > bench/results/limiter.md
+ *     node bench/limiter.ts [rounds] [seconds a slice]      writes bench/results/limiter.md
  */
 const rounds = Number(process.argv[2] ?? 7);
 const sliceSeconds = Number(process.argv[3] ?? 3);
@@ -44,20 +44,19 @@ interface Cost {
 }
 
 async function run(): Promise<void> {
-  const port = await freePort();
-  const server = spawn("redis-server", ["--port", `${port}`, "--bind", "127.0.0.1", "--save", ""], { stdio: "ignore" });
+  const server = await startRedis();
   const log = createLogger({ level: "warn" });
-  const address = { topology: "single" as const, url: `redis://127.0.0.1:${port}` };
-  await accepts(port);
+  const address = { topology: "single" as const, url: `redis://127.0.0.1:${server.port}` };
   const redis = createRedisConnections({ address, nodeId: "bench", log });
   const commands = redis.connection("commands");
   try {
     await redis.ready(5_000);
-    console.log(heading());
-    for (const population of populations) await measurePopulation(population, commands);
+    const results = [heading()];
+    for (const population of populations) results.push(await measurePopulation(population, commands));
+    writeResult("limiter", results.join("\n\n"));
   } finally {
     await redis.close();
-    await ended(server);
+    await server.stop();
   }
 }
 
@@ -65,14 +64,12 @@ const heading = (): string => `# Limiter
 
 CPU (user and system, whole processes) per message over no limiter at all, median of ${rounds} rounds of ${sliceSeconds} s each.
 The rule is the default: ${rule.capacity} tokens, ${rule.refillPerSecond} a second for each user, which all stay below. ${messagesPerSecond} messages a second,
-from users drawn at random, spread over turns of a millisecond. ${cpus()[0]?.model ?? "?"} × ${cpus().length}, Node ${process.versions.node}.
-\`node bench/limiter.ts > bench/results/limiter.md\` measures it again.
-`;
+from users drawn at random, spread over turns of a millisecond. ${cpus()[0]?.model ?? "?"} × ${cpus().length}, Node ${process.versions.node}.`;
 
 async function measurePopulation(
   { name, users, warmUpSeconds }: (typeof populations)[number],
   commands: RedisClient,
-): Promise<void> {
+): Promise<string> {
   const ways = waysOf(users, commands);
   const costs = new Map(Object.keys(ways).map((way) => [way, [] as Cost[]]));
   for (let round = 0; round < rounds; round++) {
@@ -83,7 +80,7 @@ async function measurePopulation(
       await stop?.();
     }
   }
-  console.log(table(name, costs));
+  return section(name, costs);
 }
 
 const leased = "user's bucket leased in portions";
@@ -154,52 +151,13 @@ async function redisCpuMicros(commands: RedisClient): Promise<number> {
   return (seconds("used_cpu_sys") + seconds("used_cpu_user")) * 1_000_000;
 }
 
-function table(name: string, costs: Map<string, Cost[]>): string {
+function section(name: string, costs: Map<string, Cost[]>): string {
   const base = costs.get("none") ?? [];
   const over = (list: Cost[], part: keyof Cost): string =>
     median(list.map((cost, n) => cost[part] - (base[n]?.[part] ?? 0))).toFixed(2);
-  const rows = [...costs].map(([way, list]) => `| ${way} | ${over(list, "node")} | ${over(list, "redis")} |`);
-  return [
-    `## ${name[0]?.toUpperCase()}${name.slice(1)}`,
-    "",
-    "| limiter | node, µs a message over none | Redis, µs a message over none |",
-    "| --- | --- | --- |",
-    ...rows,
-    "",
-  ].join("\n");
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
-
-async function accepts(port: number): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    const socket = connect(port, "127.0.0.1");
-    const isOpen = await new Promise((resolve) => {
-      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-    });
-    socket.destroy();
-    if (isOpen === true) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error("redis-server did not start");
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  child.kill("SIGTERM");
-  await once(child, "exit");
+  const rows = [...costs].map(([way, list]) => [way, over(list, "node"), over(list, "redis")]);
+  const heads = ["limiter", "node, µs a message over none", "Redis, µs a message over none"];
+  return `## ${name[0]?.toUpperCase()}${name.slice(1)}\n\n${table(heads, rows)}`;
 }
 
 await run();
