@@ -14,9 +14,12 @@ export function compiled(name: "floor" | "load"): string | undefined {
   return program;
 }
 
+const folders: string[] = [];
+process.once("exit", () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
 /** Removed at the end. */
 export function freshFolder(): string {
   const fresh = mkdtempSync(join(tmpdir(), "tidegate-bench-"));
-  process.once("exit", () => rmSync(fresh, { recursive: true, force: true }));
+  folders.push(fresh);
   return fresh;
 }
