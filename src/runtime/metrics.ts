@@ -163,12 +163,7 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
       help: "Exceptions caught around handlers and timers.",
       registers,
     }),
-    strayErrors: new Counter({
-      name: "gateway_stray_errors_total",
-      help: "Errors that nobody caught, by kind: exception or rejection. More than none is a defect.",
-      labelNames: ["kind"],
-      registers,
-    }),
+    strayErrors: strayErrorsIn(registry),
     httpRequests: new Counter({
       name: "gateway_http_requests_total",
       help: "HTTP requests by route and status.",
@@ -184,3 +179,12 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
   };
 }
+
+/** Any process has them: a node, and the one that keeps several up. */
+export const strayErrorsIn = (registry: Registry): Counter<"kind"> =>
+  new Counter({
+    name: "gateway_stray_errors_total",
+    help: "Errors that nobody caught, by kind: exception or rejection. More than none is a defect.",
+    labelNames: ["kind"],
+    registers: [registry],
+  });

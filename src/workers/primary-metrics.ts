@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+import { strayErrorsIn } from "../runtime/metrics.ts";
 
 /** What the process that keeps the workers up tells of itself and of them. */
 export interface PrimaryMetrics {
@@ -25,11 +26,6 @@ export function createPrimaryMetrics(nodeId: string, running: () => number): Pri
       help: "Workers that ended without being asked to, and were replaced.",
       registers,
     }),
-    strayErrors: new Counter({
-      name: "gateway_stray_errors_total",
-      help: "Errors that nobody caught, by kind: exception or rejection. More than none is a defect.",
-      labelNames: ["kind"],
-      registers,
-    }),
+    strayErrors: strayErrorsIn(registry),
   };
 }
