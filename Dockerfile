@@ -2,15 +2,20 @@
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /srv/tidegate
+RUN apt-get update \
+  && apt-get install --yes --no-install-recommends gcc libc6-dev \
+  && rm -rf /var/lib/apt/lists/*
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts scripts
+COPY native native
 COPY src src
 COPY client-demo client-demo
 # The embedded store is not for production, so what is optional stays behind.
 RUN node scripts/build.ts \
   && node scripts/build-demo.ts \
+  && node scripts/accelerate.ts \
   && npm prune --omit=dev --omit=optional
 
 FROM node:24-bookworm-slim
@@ -19,6 +24,7 @@ WORKDIR /srv/tidegate
 COPY --from=build /srv/tidegate/package.json ./
 COPY --from=build /srv/tidegate/node_modules node_modules
 COPY --from=build /srv/tidegate/dist dist
+COPY --from=build /srv/tidegate/native native
 COPY --from=build /srv/tidegate/client-demo/dist client-demo/dist
 USER node
 EXPOSE 3000

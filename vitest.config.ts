@@ -1,12 +1,31 @@
 import { defineConfig } from "vitest/config";
+import { needs } from "./scripts/needs.ts";
+
+const needAccelerator = "test/fan-out/accelerator.test.ts";
+
+const tests = {
+  name: "tests",
+  include: ["test/**/*.test.ts"],
+  exclude: [needAccelerator],
+  provide: { accelerator: "off" },
+};
+
+/** Fan-out once more, by the compiled accelerator. */
+const accelerated = {
+  name: "accelerated",
+  include: ["test/fan-out/*.test.ts"],
+  globalSetup: ["test/support/accelerator-setup.ts"],
+};
+
+const projects = needs.compiler.isThere() ? [tests, accelerated] : [tests];
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/global-setup.ts"],
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
+    projects: projects.map((project) => ({ extends: true, test: project })),
   },
 });

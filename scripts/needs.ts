@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { hasCompiler } from "./compile-accelerator.ts";
 
 /** A program that some tests need and that npm cannot bring. Where it is missing, they are skipped, loudly. */
 export interface Need {
@@ -36,5 +37,11 @@ export const needs = {
     debianPackage: "chromium",
     skipped: "the tests that drive the demo in a browser are skipped.",
     isThere: () => chromiumPath() !== undefined,
+  },
+  compiler: {
+    name: "a C compiler",
+    debianPackage: "gcc libc6-dev",
+    skipped: "the accelerator is not tested; fan-out in TypeScript alone is.",
+    isThere: hasCompiler,
   },
 } as const satisfies Record<string, Need>;

@@ -1,5 +1,5 @@
 /**
- * Brings what the tests need beside Node: redis-server, nginx and chromium. Through apt where that is possible; else it
+ * Brings what the tests need beside Node: redis-server, nginx, chromium and a C compiler. Through apt where that is possible; else it
  * says, loudly, what is missing and what is therefore not tested.
  */
 import { spawnSync, type SpawnSyncOptions } from "node:child_process";
@@ -7,7 +7,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { needs, type Need } from "./needs.ts";
 
 const missing = Object.values(needs).filter((need) => !need.isThere());
-if (missing.length > 0 && canInstall()) install(missing.map(({ debianPackage }) => debianPackage));
+if (missing.length > 0 && canInstall()) install(missing.flatMap(({ debianPackage }) => debianPackage.split(" ")));
 for (const need of Object.values(needs)) if (!need.isThere()) complain(need);
 
 function canInstall(): boolean {

@@ -38,6 +38,8 @@ export interface Config extends FileConfig {
   readonly tokens: TokenSettings & FileConfig["tokens"];
   readonly apiKeys: readonly ApiKey[];
   readonly drainTimeoutMs: number;
+  /** File of the compiled accelerator, or "off"; undefined takes the one that was compiled here, if any. */
+  readonly accelerator: string | undefined;
 }
 
 /** Every variable the gateway reads. */
@@ -65,6 +67,7 @@ export const variables = [
   "LOG_LEVEL",
   "DRAIN_TIMEOUT_MS",
   "WORKERS",
+  "ACCELERATOR",
   "GATEWAY_CONFIG",
 ] as const;
 
@@ -80,6 +83,7 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     ...readNode(env),
     ...readListeners(env),
     workers: readWorkers(env),
+    accelerator: env.text("ACCELERATOR"),
     allowedOrigins: readAllowedOrigins(env, isProduction),
     trustedProxies: readTrustedProxies(env),
     redis: readRedisAddress(env, isProduction),

@@ -23,6 +23,7 @@ import { createPresenceRoutes } from "../server/routes/presence.ts";
 import { createPublishRoutes } from "../server/routes/publish.ts";
 import { createSessionRoutes } from "../server/routes/sessions.ts";
 import { createTokenRoutes } from "../server/routes/tokens.ts";
+import { loadAccelerator } from "../server/socket/accelerator.ts";
 import { Failures } from "../server/socket/failures.ts";
 import { createRoomAdapter } from "../server/socket/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "../server/socket/socket-server.ts";
@@ -122,7 +123,7 @@ function createSockets(
   parts: EdgeParts,
   { visits, http, siblings }: Omit<Edge, "sockets">,
 ): SocketServer {
-  const { config, store } = ground;
+  const { config, store, log } = ground;
   const adapter = createRoomAdapter({
     publisher: store.redis.connection("control-publisher"),
     subscriber: store.redis.connection("control-subscriber"),
@@ -137,6 +138,7 @@ function createSockets(
       adapter,
       siblings,
       recovery: parts.flow.recovery,
+      accelerator: loadAccelerator(config.accelerator, { log }),
       handlers: handlersOf(ground, parts, visits),
       clientAddress: createClientAddress(config.trustedProxies),
     },

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import { onTestFinished } from "vitest";
+import { inject, onTestFinished } from "vitest";
 import { z } from "zod";
 import type { Identity } from "../../src/auth/identity.ts";
 import { GatewayError } from "../../src/protocol/errors.ts";
@@ -11,6 +11,7 @@ import { createLogger, type Logger } from "../../src/runtime/logger.ts";
 import type { Metrics } from "../../src/runtime/metrics.ts";
 import { createClientAddress } from "../../src/server/client-address.ts";
 import { clientHandler, type ClientHandler } from "../../src/server/client-handler.ts";
+import { loadAccelerator } from "../../src/server/socket/accelerator.ts";
 import {
   createSocketServer,
   type SocketServer,
@@ -68,6 +69,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
       handlers: echoHandlers,
       authenticate: authenticateByList,
       clientAddress: createClientAddress(options.trustedProxies ?? []),
+      accelerator: loadAccelerator(inject("accelerator"), { log: quietLog }),
       metrics,
       clock: systemClock,
       log: quietLog,

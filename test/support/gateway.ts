@@ -56,6 +56,7 @@ export async function startGateway({
     KEY_PREFIX: prefix,
     API_KEYS: `test:${apiKey}`,
     LOG_LEVEL: "silent",
+    ACCELERATOR: inject("accelerator"),
     DRAIN_TIMEOUT_MS: "2000",
     ...env,
   };

@@ -6,6 +6,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import type { Connection } from "../connection.ts";
 import { refusalOf } from "../refusal.ts";
+import type { SendEach } from "./accelerator.ts";
 import { ConnectionRegistry, type Connections } from "./connections.ts";
 import type { Dispatch, Inbox } from "./dispatch.ts";
 import type { Failures } from "./failures.ts";
@@ -17,6 +18,7 @@ import { ProtocolFault } from "./parser.ts";
 import { SocketConnection, type ConnectionContext } from "./socket-connection.ts";
 import { Turn } from "./turn.ts";
 import { Unfinished } from "./unfinished.ts";
+import { Volley } from "./volley.ts";
 
 /** What the rest of the gateway does when somebody comes or goes. */
 export interface AttendanceHooks {
@@ -49,6 +51,8 @@ export interface AttendanceDeps extends AttendanceHooks {
   metrics: Pick<Metrics, "connections" | "handshakes" | "closings" | "skipped" | "queueBytes">;
   clock: Clock;
   failures: Failures;
+  /** Absent: each connection is written to by itself. */
+  accelerator?: SendEach | undefined;
 }
 
 export interface AttendanceOptions {
@@ -79,13 +83,15 @@ export class Attendance {
     this.#nodeId = nodeId;
     // Summed up whenever somebody looks.
     Object.assign(deps.metrics.queueBytes, { collect: () => deps.metrics.queueBytes.set(this.#waitingBytes()) });
+    const volley = deps.accelerator && new Volley(deps.accelerator);
     this.#context = {
       clock: deps.clock,
       failures: deps.failures,
       closeTimeoutMs,
       queueBytes,
-      turn: new Turn((error) => deps.failures.report("socket.write", error)),
+      turn: new Turn((error) => deps.failures.report("socket.write", error), volley),
       writeDirectly: createDirectWrite(),
+      volley,
       onSkipped: ({ conflated, volatile }) => {
         deps.metrics.skipped.inc({ reason: "conflated" }, conflated);
         deps.metrics.skipped.inc({ reason: "volatile" }, volatile);

@@ -16,6 +16,7 @@ interface WriteRequest {
 interface Handle {
   writeBuffer(request: WriteRequest, bytes: Buffer): number;
   writeQueueSize: number;
+  fd?: number;
 }
 
 export interface Writer {
@@ -58,6 +59,12 @@ export function createDirectWrite(): DirectWrite | undefined {
 export function hasDirectHandle(socket: NetSocket): boolean {
   const { _handle: handle } = socket as unknown as { _handle?: Partial<Handle> | null };
   return handle?.constructor.name === "TCP" && typeof handle.writeBuffer === "function";
+}
+
+/** Of a socket with such a handle; -1 where the platform has none. */
+export function descriptorOf(socket: NetSocket): number {
+  const { _handle: handle } = socket as unknown as { _handle?: Partial<Handle> | null };
+  return handle?.fd ?? -1;
 }
 
 function streamParts(): StreamParts | undefined {

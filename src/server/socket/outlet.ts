@@ -4,6 +4,7 @@ import type { Batch, Frame } from "./batch.ts";
 import type { DirectWrite } from "./direct-write.ts";
 import { queuedBytesOf, queuedBytesOfPacket, queuedPacketsOf, RawSocket, socketBytesOf } from "./raw-socket.ts";
 import type { Collecting, Turn } from "./turn.ts";
+import type { Volley } from "./volley.ts";
 
 /** What all outlets of a node have in common. */
 export interface OutletContext {
@@ -13,6 +14,8 @@ export interface OutletContext {
   readonly turn: Pick<Turn, "schedule">;
   /** Absent: through the stream. */
   readonly writeDirectly: DirectWrite | undefined;
+  /** Flushed when the turn ends. Absent: each connection is written to by itself. */
+  readonly volley?: Volley | undefined;
   /** Counts what a reader that lags was not sent. */
   onSkipped(skipped: Skipped): void;
 }
@@ -94,11 +97,12 @@ export class Outlet implements Collecting {
     if (this.#backlog !== undefined) return this.#keep(this.#backlog, batch);
     const raw = this.#rawIfNext();
     if (raw === undefined ? this.#isEngineFull : raw.isBlocked) return this.#keep(this.#lag(), batch);
-    this.#send(batch, raw);
+    this.#send(batch, raw, this.#context.volley);
   }
 
   /** Now, whether the client takes it or not. */
   sendAll(): void {
+    this.#context.volley?.flush();
     const backlog = this.#backlog;
     const batch = this.#batch;
     this.drop();
@@ -129,9 +133,10 @@ export class Outlet implements Collecting {
     return queuedPacketsOf(this.#engine) >= mostHandedOver;
   }
 
-  #send(batch: Batch, raw: RawSocket | undefined): void {
+  #send(batch: Batch, raw: RawSocket | undefined, volley?: Volley): void {
     if (raw === undefined) this.#queue(batch);
-    else raw.write(batch.bytes);
+    else if (volley === undefined) raw.write(batch.bytes);
+    else volley.add(raw, batch.bytes);
     if (batch.length > this.#largest) this.#largest = batch.length;
   }
 

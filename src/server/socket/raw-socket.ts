@@ -1,6 +1,6 @@
 import type { Socket as NetSocket } from "node:net";
 import type { Socket as EngineSocket } from "engine.io";
-import { hasDirectHandle, type DirectWrite, type Writer } from "./direct-write.ts";
+import { descriptorOf, hasDirectHandle, type DirectWrite, type Writer } from "./direct-write.ts";
 
 /** What of Engine.IO and ws the short road needs to see; none of it is public, all of it is looked at here alone. */
 interface EngineParts {
@@ -37,6 +37,7 @@ export class RawSocket implements Writer {
   readonly #ws: WsParts;
   readonly #socket: NetSocket;
   readonly #writeDirectly: DirectWrite | undefined;
+  readonly #descriptor: number;
   /** Bytes that the kernel was given and did not take at once. */
   #lateBytes = 0;
   #whenFree: (() => void) | undefined;
@@ -56,6 +57,7 @@ export class RawSocket implements Writer {
     this.#ws = this.#transport.socket as WsParts;
     this.#socket = socket;
     this.#writeDirectly = hasDirectHandle(socket) ? writeDirectly : undefined;
+    this.#descriptor = this.#writeDirectly === undefined ? -1 : descriptorOf(socket);
   }
 
   /** Nothing that was sent before waits in Engine.IO or in ws. */
@@ -68,7 +70,7 @@ export class RawSocket implements Writer {
       engine.transport === this.#transport &&
       ws.readyState === wsOpen &&
       ws._sender?._state === senderIdle &&
-      !this.#socket.destroyed
+      this.#socket.writable
     );
   }
 
@@ -81,10 +83,20 @@ export class RawSocket implements Writer {
     return this.#lateBytes + this.#socket.writableLength;
   }
 
+  /** What the kernel can be given bytes by, past Node, as long as nothing else is written; -1 where it cannot. */
+  get freeDescriptor(): number {
+    return this.#isEmpty ? this.#descriptor : -1;
+  }
+
   write(bytes: Buffer): void {
-    const mayGoDirectly = this.#lateBytes === 0 && this.#socket.writableLength === 0;
-    if (this.#writeDirectly === undefined || !mayGoDirectly) this.#socket.write(bytes);
+    if (this.#writeDirectly === undefined || !this.#isEmpty) this.#socket.write(bytes);
     else this.#write(bytes, this.#writeDirectly);
+  }
+
+  /** The kernel took so many of the bytes by `freeDescriptor`; none and an error's number where it is negative. */
+  writeRest(bytes: Buffer, sent: number): void {
+    // An error shows again.
+    if (!this.#socket.destroyed) this.write(bytes.subarray(Math.max(sent, 0)));
   }
 
   /** The same through the socket's stream, where it waits for what else `inOneWrite` is to send. */
@@ -96,6 +108,11 @@ export class RawSocket implements Writer {
   whenFree(go: () => void): void {
     if (this.#lateBytes === 0) this.#socket.once("drain", go);
     else this.#whenFree = go;
+  }
+
+  /** Neither the stream nor libuv holds anything. */
+  get #isEmpty(): boolean {
+    return this.#lateBytes === 0 && this.#socket.writableLength === 0;
   }
 
   #write(bytes: Buffer, writeDirectly: DirectWrite): void {

@@ -10,6 +10,7 @@ import type { ClientAddress } from "../client-address.ts";
 import type { ClientHandler } from "../client-handler.ts";
 import type { Connections } from "./connections.ts";
 import { Dispatch, type Throttle } from "./dispatch.ts";
+import type { SendEach } from "./accelerator.ts";
 import type { Siblings } from "../siblings/siblings.ts";
 import { BoundedEngine } from "./engine.ts";
 import { Failures } from "./failures.ts";
@@ -38,6 +39,8 @@ export interface SocketServerDeps extends AttendanceHooks {
   siblings?: Siblings | undefined;
   /** Absent: Socket.IO's own recovery is off. */
   recovery?: ReturnsDeps["recovery"] | undefined;
+  /** Absent: fan-out is TypeScript alone. */
+  accelerator?: SendEach | undefined;
   metrics: Metrics;
   clock: Clock;
   log: Logger;

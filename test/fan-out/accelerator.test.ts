@@ -1,0 +1,171 @@
+import type { Socket as NetSocket } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { constants, tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, inject, it, onTestFinished, vi } from "vitest";
+import { loadConfig } from "../../src/config.ts";
+import { loadAccelerator, type SendEach } from "../../src/server/socket/accelerator.ts";
+import { Frame } from "../../src/server/socket/batch.ts";
+import { createDirectWrite } from "../../src/server/socket/direct-write.ts";
+import { Outlet } from "../../src/server/socket/outlet.ts";
+import { Turn } from "../../src/server/socket/turn.ts";
+import { Volley } from "../../src/server/socket/volley.ts";
+import { createLogger } from "../../src/runtime/logger.ts";
+import { RawSocket } from "../support/hostile.ts";
+import { quietLog } from "../support/world.ts";
+import { numbersOf, packetOf, range, startAudience, storyOf } from "./audience.ts";
+
+const { EAGAIN, EBADF, EINTR } = constants.errno;
+const file = inject("accelerator");
+const sendEach = loadAccelerator(file, { log: quietLog }) as SendEach;
+
+async function startReaders(count: number, accelerator: SendEach) {
+  const audience = await startAudience({ accelerator });
+  const readers: RawSocket[] = [];
+  for (const _ of range(1, count)) readers.push(await new RawSocket(audience.edge).entered());
+  return { ...audience, readers };
+}
+
+const allHave = (readers: readonly RawSocket[], last: number): Promise<unknown> =>
+  Promise.all(readers.map((reader) => reader.until(() => numbersOf(reader.received).includes(last))));
+
+it("writes the bytes of a turn to all who get the same in one call", async () => {
+  const calls = vi.fn<SendEach>(sendEach);
+  const { publish, readers } = await startReaders(3, calls);
+  calls.mockClear();
+
+  publish([1, 2]);
+  await allHave(readers, 2);
+
+  expect(calls.mock.calls.map(([, count]) => count)).toEqual([3]);
+  for (const { received } of readers) expect(numbersOf(received)).toEqual([1, 2]);
+});
+
+it("serves those who get other bytes in the same turn as well", async () => {
+  const { publish, connections, readers } = await startReaders(4, sendEach);
+
+  publish([1]);
+  connections()[1]?.emit("only you", {});
+  connections()[2]?.emit("only you", {});
+  publish([2]);
+  await allHave(readers, 2);
+
+  const heard = readers.map(({ received }) => storyOf(received).filter((word) => word !== "ready"));
+  expect(heard).toEqual([
+    [1, 2],
+    [1, "only you", 2],
+    [1, "only you", 2],
+    [1, 2],
+  ]);
+});
+
+describe("what the kernel has not taken", () => {
+  const refusing =
+    (errno: number): SendEach =>
+    (_, count, __, sent) =>
+      void sent.fill(-errno, 0, count);
+  const part: SendEach = (to, count, bytes, sent) => sendEach(to, count, bytes.subarray(0, 7), sent);
+
+  it.each([
+    ["a part of it", part],
+    ["all of it, for there is no room", refusing(EAGAIN)],
+    ["all of it, for a signal came", refusing(EINTR)],
+  ])("follows: %s", async (_, accelerator) => {
+    const { publish, readers } = await startReaders(3, accelerator);
+
+    publish([1, 2]);
+    publish([3], { bytes: 100_000 });
+    await allHave(readers, 3);
+    publish([4]);
+    await allHave(readers, 4);
+
+    for (const { received } of readers) expect(numbersOf(received)).toEqual([1, 2, 3, 4]);
+  });
+});
+
+it("is ahead of whatever else is sent to the same connection before the turn has ended", async () => {
+  const { edge } = await startAudience();
+  const reader = await new RawSocket(edge).entered();
+  const engine = [...edge.sockets.io.sockets.sockets.values()][0]!.conn;
+  const volley = new Volley(sendEach);
+  const turn = new Turn((error) => expect.unreachable(String(error)), volley);
+  const context = {
+    queueBytes: 1_048_576,
+    turn,
+    volley,
+    writeDirectly: createDirectWrite(),
+    onSkipped: () => undefined,
+  };
+  const outlet = new Outlet(engine, { readTooSlowly: () => expect.unreachable("slow") }, context);
+
+  outlet.add(new Frame(packetOf(1)));
+  turn.schedule({ flush: () => void engine.write('2["between",{}]') });
+  await reader.until(() => storyOf(reader.received).includes("between"));
+
+  expect(storyOf(reader.received).slice(-2)).toEqual([1, "between"]);
+});
+
+it("leaves a connection alone that was cut in the same turn", async () => {
+  const { publish, edge, readers } = await startReaders(3, sendEach);
+  const [first] = [...edge.sockets.io.sockets.sockets.values()] as unknown as [
+    { conn: { transport: { socket: { _socket: NetSocket } } } },
+  ];
+
+  publish([1]);
+  first.conn.transport.socket._socket.destroy();
+  await allHave(readers.slice(1), 1);
+
+  await expect.poll(() => edge.sockets.connections.count).toBe(2);
+  expect(numbersOf(readers[0]?.received ?? [])).toEqual([]);
+});
+
+describe("which accelerator is taken", () => {
+  const lines: string[] = [];
+  const log = createLogger({ level: "info", destination: { write: (line: string) => void lines.push(line) } });
+
+  it("none where the operator wants none, or none was compiled", () => {
+    expect(loadAccelerator("off", { log })).toBeUndefined();
+    expect(loadAccelerator(undefined, { log, compiledFile: "/nowhere/send-each.node" })).toBeUndefined();
+  });
+
+  it("the one compiled here, told in the log", () => {
+    expect(loadAccelerator(undefined, { log, compiledFile: file })).toBeTypeOf("function");
+    expect(lines.at(-1)).toContain("the accelerator is on");
+  });
+
+  it("none where the one compiled here does not fit the machine, with a warning", () => {
+    const folder = mkdtempSync(join(tmpdir(), "tidegate-accelerator-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const compiledFile = join(folder, "send-each.node");
+    writeFileSync(compiledFile, "of another machine");
+
+    expect(loadAccelerator(undefined, { log, compiledFile })).toBeUndefined();
+    expect(lines.at(-1)).toContain("going on without it");
+  });
+
+  it("the one the operator names, or a clear error", () => {
+    const { accelerator } = loadConfig({ ACCELERATOR: "/nowhere/send-each.node" });
+
+    expect(() => loadAccelerator(accelerator, { log })).toThrow(
+      /^ACCELERATOR: \/nowhere\/send-each\.node cannot be loaded/,
+    );
+  });
+});
+
+it.each<[string, unknown[]]>([
+  ["nothing", []],
+  ["other arrays", [new Uint8Array(4), 1, Buffer.alloc(1), new Int32Array(1)]],
+  ["a count beyond the descriptors", [new Int32Array(1), 2, Buffer.alloc(1), new Int32Array(2)]],
+  ["a count beyond the answers", [new Int32Array(2), 2, Buffer.alloc(1), new Int32Array(1)]],
+  ["bytes as text", [new Int32Array(1), 1, "text", new Int32Array(1)]],
+])("writes nothing when given %s", (_, words) => {
+  expect(() => (sendEach as (...words: unknown[]) => void)(...words)).toThrow(TypeError);
+});
+
+it("answers errors as negative numbers", () => {
+  const sent = new Int32Array(1);
+
+  sendEach(Int32Array.of(-1), 1, Buffer.from("x"), sent);
+
+  expect(sent[0]).toBe(-EBADF);
+});
