@@ -6,7 +6,7 @@
 import { needs } from "../scripts/needs.ts";
 import { Load, type Pace, type Slice, type Talk } from "./support/load.ts";
 import { machine, median, skip } from "./support/machine.ts";
-import { compiled } from "./support/native.ts";
+import { compiled, compiledAccelerator } from "./support/native.ts";
 import {
   startBareWs,
   startStock,
@@ -67,10 +67,12 @@ async function begin(): Promise<[Subject, Talk][]> {
     head: '42["publish",',
     tail: "]",
   };
-  const tidegate = await startTidegate(process.env["BENCH_NODE_OPTIONS"]?.split(" "));
+  const tidegate = await startTidegate();
+  const accelerated = await startTidegate({ name: "**Tidegate, accelerated**", accelerator: compiledAccelerator() });
   return [
     [floor, { mode: "ws" }],
     [tidegate, await talkOf(tidegate, subscribe)],
+    [accelerated, await talkOf(accelerated, subscribe)],
     [await startStock(), stock],
     [await startStock("stock, the same publications", "publications"), stock],
     [await startBareWs(), { mode: "ws" }],
@@ -124,7 +126,8 @@ function report(contenders: readonly Contender[]): string {
     `${machine()}; ${readers} readers, 128 bytes of JSON, ${rounds} rounds of ${sliceMs} ms a scenario, all servers in turn.`,
     "CPU (user + system) of the server's whole process per delivery, over the floor's: median of the rounds' ratios.",
     "Tidegate runs with authentication, sessions, history, limits and queue budgets on; its CPU includes taking the",
-    "publication from its client, giving it to Redis and hearing it from there. Redis itself is not counted.",
+    "publication from its client, giving it to Redis and hearing it from there. Redis itself is not counted. Accelerated",
+    "means with the optional part in C that `npm run accelerate` compiles.",
     "",
     table(["", ...names, "deliveries/s, saturated"], ratios),
     "",

@@ -67,7 +67,7 @@ async function stockAuthenticatedRow(): Promise<Row> {
 }
 
 async function tidegateRow(): Promise<Row> {
-  const subject = await startTidegate(process.env["BENCH_NODE_OPTIONS"]?.split(" "));
+  const subject = await startTidegate();
   return { name: subject.name, subject, talk: talkWith(await subject.signIn(connections + 1)), costs: [] };
 }
 

@@ -3,15 +3,23 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compileAccelerator, hasCompiler } from "../../scripts/compile-accelerator.ts";
 
 /** Compiles a file of `native/`; undefined where there is no C compiler. */
 export function compiled(name: "floor" | "load"): string | undefined {
-  if (spawnSync("cc", ["--version"]).status !== 0) return undefined;
+  if (!hasCompiler()) return undefined;
   const source = fileURLToPath(new URL(`../native/${name}.c`, import.meta.url));
   const program = join(freshFolder(), name);
   const { status } = spawnSync("cc", ["-O2", "-o", program, source], { stdio: "inherit" });
   if (status !== 0) throw new Error(`${name}.c does not compile`);
   return program;
+}
+
+/** The gateway's optional part in C. */
+export function compiledAccelerator(): string {
+  const file = join(freshFolder(), "send-each.node");
+  compileAccelerator(file);
+  return file;
 }
 
 const folders: string[] = [];

@@ -62,8 +62,19 @@ const settings = {
   },
 };
 
-/** `nodeOptions` are words for Node itself, such as `--cpu-prof`. */
-export async function startTidegate(nodeOptions: readonly string[] = [], name = "**Tidegate**"): Promise<Tidegate> {
+export interface TidegateOptions {
+  name?: string;
+  /** File of the compiled accelerator. @default none, also where one was compiled */
+  accelerator?: string;
+}
+
+/** Words for Node itself, such as `--cpu-prof`. */
+const nodeOptions = process.env["BENCH_NODE_OPTIONS"]?.split(" ") ?? [];
+
+export async function startTidegate({
+  name = "**Tidegate**",
+  accelerator = "off",
+}: TidegateOptions = {}): Promise<Tidegate> {
   const redis = await startRedis();
   const port = await freePort();
   const file = join(freshFolder(), `gateway-${port}.json`);
@@ -78,6 +89,7 @@ export async function startTidegate(nodeOptions: readonly string[] = [], name = 
     API_KEYS: `bench:${apiKey.replaceAll(/[ ,]/g, "-")}`,
     ALLOWED_ORIGINS: "http://localhost",
     LOG_LEVEL: "warn",
+    ACCELERATOR: accelerator,
     GATEWAY_CONFIG: file,
   });
   await accepts(port);
