@@ -3,8 +3,8 @@ import { Gauge, type Registry } from "prom-client";
 import type { Service } from "./lifecycle.ts";
 
 /**
- * Milliseconds between two looks at the loop; what a look is late by is the delay. Each look wakes the process: a hundred
- * a second would be half of what a node does at rest.
+ * Milliseconds between two looks at the loop; what a look is late by is the delay. Each look wakes the process: these
+ * twenty a second are a fifth of what a node does at rest.
  */
 const resolutionMs = 50;
 
@@ -12,7 +12,7 @@ const quantiles = [0.5, 0.99, 1] as const;
 
 /**
  * `gateway_event_loop_delay_seconds{quantile}`: how long ready work waited, since the metrics were last read. What
- * prom-client reports by itself counts the time between two looks as delay, so an idle process seems 10 ms late.
+ * prom-client would report by itself counts the time between two looks as delay, so an idle process seems 10 ms late.
  */
 export function createEventLoopDelay({ registry }: { registry: Registry }): Service {
   const histogram = monitorEventLoopDelay({ resolution: resolutionMs });

@@ -1,5 +1,5 @@
-import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
-import { strayErrorsIn } from "../runtime/metrics.ts";
+import { Counter, Gauge, Registry } from "prom-client";
+import { processMetricsIn, strayErrorsIn } from "../runtime/metrics.ts";
 
 /** What the process that keeps the workers up tells of itself and of them. */
 export interface PrimaryMetrics {
@@ -11,7 +11,7 @@ export interface PrimaryMetrics {
 export function createPrimaryMetrics(nodeId: string, running: () => number): PrimaryMetrics {
   const registry = new Registry();
   registry.setDefaultLabels({ node: nodeId });
-  collectDefaultMetrics({ register: registry, prefix: "gateway_" });
+  processMetricsIn(registry);
   const registers = [registry];
   const workersRunning = new Gauge({
     name: "gateway_workers_running",

@@ -3,6 +3,7 @@ import { sleep, systemClock } from "../../src/runtime/clock.ts";
 import { createEventLoopDelay } from "../../src/runtime/event-loop-delay.ts";
 import { createMetricsServer } from "../../src/server/http/metrics-server.ts";
 import { createReadiness, type Check } from "../../src/server/http/readiness.ts";
+import { createPrimaryMetrics } from "../../src/workers/primary-metrics.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { quietLog, testMetrics } from "../support/world.ts";
 import { publishBody, startHttp } from "./support.ts";
@@ -105,6 +106,15 @@ describe("/metrics", () => {
     expect((await fetch(`${own}/v1/channels`)).status).toBe(404);
     const posted = await fetch(`${own}/metrics`, { method: "POST" });
     expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  });
+
+  it("say nothing of a lag that an idle process would seem to have, of a node or of what keeps several up", async () => {
+    for (const { registry } of [testMetrics(), createPrimaryMetrics("test", () => 1)]) {
+      const text = await registry.metrics();
+
+      expect(text).toContain("gateway_nodejs_gc_duration_seconds");
+      expect(text).not.toContain("eventloop_lag");
+    }
   });
 
   it("tell how long ready work waits, near nothing where nothing blocks", async () => {
