@@ -13,7 +13,7 @@ import { loadScript } from "../redis/scripts.ts";
 export interface LookStore {
   plan(look: Look, delayMs: number): Promise<PlannedLook>;
   drop(looks: readonly PlannedLook[]): Promise<void>;
-  claim(most: number): Promise<PlannedLook[]>;
+  claim(most: number): Promise<Claimed>;
 }
 
 /** `order`: windows and outbox; `signal`: the signal of that name. */
@@ -25,17 +25,32 @@ export interface PlannedLook {
   look: Look;
 }
 
+export interface Claimed {
+  looks: PlannedLook[];
+  /** Until something is due, whoever planned it; undefined where nothing is planned. */
+  nextInMs: number | undefined;
+}
+
+export interface LookStoreDeps {
+  commands: RedisClient;
+  keys: Keys;
+  /** Told of each look that this store planned. */
+  onPlanned: (dueInMs: number) => void;
+}
+
 /** Milliseconds a claimed look belongs to who claimed it. */
 const claimMs = 5_000;
 
-export function createLookStore({ commands, keys }: { commands: RedisClient; keys: Keys }): LookStore {
+export function createLookStore({ commands, keys, onPlanned }: LookStoreDeps): LookStore {
   const planScript = loadScript(commands, new URL("./plan-look.lua", import.meta.url));
   const claimScript = loadScript(commands, new URL("./claim-looks.lua", import.meta.url));
 
   return {
     async plan(look, delayMs) {
       const member = toMember(look);
-      await planScript.run([keys.orderLooks()], [member, Math.ceil(delayMs)]);
+      const dueInMs = Math.ceil(delayMs);
+      await planScript.run([keys.orderLooks()], [member, dueInMs]);
+      onPlanned(dueInMs);
       return { member, look };
     },
 
@@ -44,8 +59,9 @@ export function createLookStore({ commands, keys }: { commands: RedisClient; key
     },
 
     async claim(most) {
-      const members = (await claimScript.run([keys.orderLooks()], [most, claimMs])) as string[];
-      return members.map((member) => ({ member, look: toLook(member) }));
+      const reply = await claimScript.run([keys.orderLooks()], [most, claimMs]);
+      const [members, nextInMs] = reply as [string[], number?];
+      return { looks: members.map((member) => ({ member, look: toLook(member) })), nextInMs };
     },
   };
 }

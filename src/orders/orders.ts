@@ -89,7 +89,7 @@ export class Orders implements Service {
   ) {
     const options = { ...defaults, ...given };
     const redis = { commands, keys, targets: createChannelTargets(keys, isCluster, historyOf) };
-    const looks = createLookStore(redis);
+    const looks = createLookStore({ ...redis, onPlanned: (dueInMs) => this.#watch.expect(dueInMs) });
     this.#rules = {
       moves: createMoves(options.transitions),
       windowMs: options.reorderWindowMs,
