@@ -1,4 +1,4 @@
-import { sleep, type Clock } from "../runtime/clock.ts";
+import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { GroupEntry, GroupStore, Taken } from "./group-store.ts";
 import { LeasedTurn, type Turn } from "./turn.ts";
@@ -40,7 +40,8 @@ export interface ConsumerGroupDeps {
 const mostAtOnce = 256;
 /** Less room than this is not worth a round trip. */
 const leastAtOnce = 32;
-const trimEveryMs = 1_000;
+/** Milliseconds between two trims at least. */
+const trimPauseMs = 1_000;
 
 export function createConsumerGroup(deps: ConsumerGroupDeps, options: ConsumerGroupOptions): ConsumerGroup {
   return new Consumer(deps, { mostUnfinished: 1_024, ...options });
@@ -59,7 +60,8 @@ class Consumer implements ConsumerGroup {
   readonly #done: string[] = [];
   #acknowledging: Promise<void> | undefined;
   #waiting: Promise<void> | undefined;
-  readonly #cancels: (() => void)[] = [];
+  #trimmedAt = -Infinity;
+  #cancel: Cancel | undefined;
 
   constructor(deps: ConsumerGroupDeps, options: Required<ConsumerGroupOptions>) {
     this.#deps = deps;
@@ -69,8 +71,7 @@ class Consumer implements ConsumerGroup {
   start(): void {
     if (this.#running !== undefined) return;
     const { clock } = this.#deps;
-    this.#cancels.push(clock.every(this.#options.leaseMs / 4, () => void this.#renew()));
-    this.#cancels.push(clock.every(trimEveryMs, () => void this.#tidy()));
+    this.#cancel = clock.every(this.#options.leaseMs / 4, () => this.#keepUp());
     this.#running = this.#run();
   }
 
@@ -80,7 +81,7 @@ class Consumer implements ConsumerGroup {
     this.#turn?.end();
     await this.#running;
     await this.#leaveTurn();
-    for (const cancel of this.#cancels) cancel();
+    this.#cancel?.();
     await this.#acknowledging;
     // Where Redis is away the lease ends by itself.
     if (hadTurn) await this.#deps.store.endTurn().catch(() => undefined);
@@ -171,20 +172,20 @@ class Consumer implements ConsumerGroup {
       this.#pendingFrom = next;
       return 0;
     }
-    if (entries.length > 0) return 0;
-    await this.#news(next ?? "$");
+    if (entries.length === 0) await this.#news(next ?? "$");
     return 0;
   }
 
   async #news(after: string): Promise<void> {
     const { store, clock, log } = this.#deps;
-    const periodMs = this.#options.leaseMs / 4;
+    const mostMs = this.#options.leaseMs / 2;
     // The blocking connection waits out an outage; one read at a time is enough.
     this.#waiting ??= store
-      .news(after, periodMs)
+      .news(after, mostMs)
       .catch((error: unknown) => log.debug({ err: error }, "no news of the stream"))
       .finally(() => (this.#waiting = undefined));
-    await Promise.race([this.#waiting, sleep(clock, periodMs, this.#stopping.signal)]);
+    // A little longer than Redis waits, so that at rest its answer ends both: else each wait would be followed by two reads.
+    await Promise.race([this.#waiting, sleep(clock, mostMs * 1.2, this.#stopping.signal)]);
   }
 
   async #roomMade(): Promise<number> {
@@ -213,9 +214,18 @@ class Consumer implements ConsumerGroup {
     }
   }
 
-  async #renew(): Promise<void> {
+  /** Both in one turn of the event loop, so that they leave together. */
+  #keepUp(): void {
     const turn = this.#turn;
     if (turn === undefined || !turn.isCurrent()) return;
+    void this.#renew(turn);
+    const now = this.#deps.clock.monotonic();
+    if (this.#pendingFrom !== undefined || now - this.#trimmedAt < trimPauseMs) return;
+    this.#trimmedAt = now;
+    void this.#trim();
+  }
+
+  async #renew(turn: LeasedTurn): Promise<void> {
     const askedAt = this.#deps.clock.monotonic();
     try {
       const { kind } = await this.#deps.store.renew();
@@ -226,8 +236,7 @@ class Consumer implements ConsumerGroup {
     }
   }
 
-  async #tidy(): Promise<void> {
-    if (this.#turn?.isCurrent() !== true || this.#pendingFrom !== undefined) return;
+  async #trim(): Promise<void> {
     await this.#deps.store.trim().catch((error: unknown) => this.#deps.log.debug({ err: error }, "stream not trimmed"));
   }
 }
