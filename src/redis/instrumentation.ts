@@ -33,7 +33,7 @@ export function instrument(client: RedisClient, role: RedisRole, { metrics, time
 
   function watch(command: Command): void {
     const begun = performance.now();
-    const leaving = deadlines?.leaving.add(command);
+    const leaving = deadlines?.leaving(begun).add(command);
     command.promise.then(
       () => {
         leaving?.delete(command);
