@@ -34,7 +34,6 @@ export class Ticker {
 
   start(): void {
     this.#deps.notices.onRestored(() => this.#sweep());
-    this.#cancelSweep = this.#deps.clock.every(this.#sweepMs, () => this.#sweep());
   }
 
   async stop(): Promise<void> {
@@ -69,6 +68,7 @@ export class Ticker {
     if (known !== undefined || board === undefined) return known;
     const watched = new WatchedBoard(board, this.#deps);
     this.#watched.set(name, watched);
+    this.#cancelSweep ??= this.#deps.clock.every(this.#sweepMs, () => this.#sweep());
     this.#deps.notices.listen(name, () => watched.touch());
     return watched;
   }
@@ -79,6 +79,9 @@ export class Ticker {
       if (watched.isWatched) watched.touch();
       else this.#close(name, watched);
     }
+    if (this.#watched.size > 0) return;
+    this.#cancelSweep?.();
+    this.#cancelSweep = undefined;
   }
 
   #close(name: string, watched: WatchedBoard): void {

@@ -59,7 +59,9 @@ export class Throttling {
   readonly #logins: Limiter;
   readonly #channels: ReadonlyMap<string, Limiter>;
   readonly #senders = new BoundedMap<string, Sender>(subjectsInMemory);
-  readonly #timers: Cancel[] = [];
+  #isSweeping = false;
+  #cancelSweep: Cancel | undefined;
+  #cancelReports: Cancel | undefined;
 
   constructor(dependencies: ThrottlingDependencies, policies: Policies) {
     const { clock } = dependencies;
@@ -77,16 +79,16 @@ export class Throttling {
   }
 
   start(): void {
-    this.#timers.push(
-      this.#clock.every(sweepEveryMs, () => this.#users.sweep()),
-      this.#clock.every(sweepEveryMs, () => this.#addresses.sweep()),
-      this.#clock.every(reportEveryMs, () => this.#referee.report()),
-    );
+    this.#isSweeping = true;
+    this.#sweepSoon();
+    this.#cancelReports = this.#clock.every(reportEveryMs, () => this.#referee.report());
   }
 
   /** Gives back what this node leased. Acts that still come are decided by this node alone. */
   async stop(): Promise<void> {
-    for (const cancel of this.#timers.splice(0)) cancel();
+    this.#isSweeping = false;
+    this.#cancelSweep?.();
+    this.#cancelReports?.();
     await Promise.all([this.#users.stop(), this.#addresses.stop()]);
   }
 
@@ -100,7 +102,7 @@ export class Throttling {
 
   /** `address` in one form per client: v4 out of its v6 mapping, v6 cut to its /64. */
   handshake(address: string): Decision | Promise<Decision> {
-    const decision = this.#addresses.take(this.#addresses.account(address), micro);
+    const decision = this.#addresses.take(this.#accountIn(this.#addresses, address), micro);
     return judged(decision, (late) => this.#referee.judge(this.#policies.handshakes, address, late));
   }
 
@@ -132,12 +134,30 @@ export class Throttling {
   #senderOf(connectionKey: string, userId: string): Sender {
     const known = this.#senders.get(connectionKey);
     if (known === undefined) {
-      const sender = { ...calm(), userId, account: this.#users.account(userId) };
+      const sender = { ...calm(), userId, account: this.#accountIn(this.#users, userId) };
       this.#senders.set(connectionKey, sender);
       return sender;
     }
-    if (!known.account.isKept) known.account = this.#users.account(userId);
+    if (!known.account.isKept) known.account = this.#accountIn(this.#users, userId);
     return known;
+  }
+
+  #accountIn(buckets: LeasedBuckets, subject: string): Account {
+    this.#sweepSoon();
+    return buckets.account(subject);
+  }
+
+  /** Nothing wakes a node that has no accounts. */
+  #sweepSoon(): void {
+    if (this.#isSweeping) this.#cancelSweep ??= this.#clock.after(sweepEveryMs, () => this.#sweep());
+  }
+
+  #sweep(): void {
+    this.#cancelSweep = undefined;
+    for (const buckets of [this.#users, this.#addresses]) {
+      buckets.sweep();
+      if (buckets.size > 0) this.#sweepSoon();
+    }
   }
 
   #judgeMessage(sender: Sender, decision: Decision): MessageDecision {
