@@ -18,21 +18,29 @@
 local function append(channel, tail)
   local meta = redis.call('HMGET', channel.meta, 'epoch', 'offset', 'stamp')
   local epoch = meta[1] or channel.epoch
-  local offset = string.format('%.0f', (tonumber(meta[2]) or 0) + 1)
-  local time = redis.call('TIME')
+  local offset = string.format('%.0f', (meta[2] or 0) + 1)
   local previous = meta[3] or '0'
+  local time = redis.call('TIME')
+  local second, micros = time[1], time[2]
+  if #micros < 6 then micros = string.rep('0', 6 - #micros) .. micros end
+  local stamp = second .. micros
   local last = previous
-  if channel.stampKey ~= '' then last = redis.call('GET', channel.stampKey) end
-  local stamp = string.format('%.0f', math.max(time[1] * 1000000 + time[2], (tonumber(last) or 0) + 1))
+  if channel.stampKey ~= '' then last = redis.call('SET', channel.stampKey, stamp, 'GET') or '0' end
+  if tonumber(last) >= tonumber(stamp) then
+    stamp = string.format('%.0f', last + 1)
+    if channel.stampKey ~= '' then redis.call('SET', channel.stampKey, stamp) end
+  end
   local publication = channel.head .. ',"epoch":"' .. epoch .. '","offset":' .. offset .. ',' .. tail
-    .. ',"publishedAt":' .. string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)) .. '}'
+    .. ',"publishedAt":' .. second .. string.sub(micros, 1, 3) .. '}'
 
+  -- For what lives long once a second is enough: it lives that second longer.
+  local isFirst = offset == '1' or string.sub(previous, 1, -7) ~= second
+  local slack = tonumber(channel.logTtl) < 60 and 0 or 1
   redis.call('HSET', channel.meta, 'epoch', epoch, 'offset', offset, 'stamp', stamp)
-  redis.call('EXPIRE', channel.meta, channel.metaTtl)
-  if channel.stampKey ~= '' then redis.call('SET', channel.stampKey, stamp) end
+  if isFirst then redis.call('EXPIRE', channel.meta, channel.metaTtl + 1) end
   if tonumber(channel.size) > 0 then
     redis.call('XADD', channel.log, 'MAXLEN', '~', channel.size, stamp .. '-' .. offset, 'p', publication)
-    redis.call('EXPIRE', channel.log, channel.logTtl)
+    if isFirst or slack == 0 then redis.call('EXPIRE', channel.log, channel.logTtl + slack) end
   end
   redis.call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. stamp .. ':' .. previous
     .. ':42["publication",' .. publication .. ',"' .. stamp .. '"]')

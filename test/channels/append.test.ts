@@ -1,0 +1,94 @@
+import { expect, test } from "vitest";
+import { createKeys } from "../../src/redis/keys.ts";
+import { openKind, startChannelsNode } from "../support/nodes.ts";
+import { freshPrefix } from "../support/world.ts";
+
+const channel = "chat:lobby";
+const say = { channel, event: "said", data: "{}" };
+
+async function startLog(ttlSeconds: number) {
+  const prefix = freshPrefix();
+  const kinds = { chat: { ...openKind, history: { size: 10, ttlSeconds } } };
+  const { channels, redis } = await startChannelsNode({ prefix, kinds });
+  const keys = createKeys(prefix);
+  const commands = redis.connection("commands");
+  const stampOf = async (key: string, field = "stamp"): Promise<number> => Number(await commands.hget(key, field));
+  return {
+    keys,
+    commands,
+    publish: () => channels.publish(say),
+    lastStamp: () => stampOf(keys.channelMeta(channel)),
+    lifeOfLog: () => commands.ttl(keys.channelLog(channel)),
+    lifeOfPosition: () => commands.ttl(keys.channelMeta(channel)),
+  };
+}
+
+/** As if the last publication had been so long ago. */
+async function age({ keys, commands, lastStamp }: Awaited<ReturnType<typeof startLog>>, seconds: number) {
+  await commands.hset(keys.channelMeta(channel), "stamp", (await lastStamp()) - seconds * 1_000_000);
+}
+
+test("each second's first publication prolongs the lives of a log and its position", async () => {
+  const log = await startLog(300);
+  await log.publish();
+  await log.commands.expire(log.keys.channelLog(channel), 5);
+  await log.commands.expire(log.keys.channelMeta(channel), 5);
+  await age(log, 2);
+
+  await log.publish();
+
+  expect(await log.lifeOfLog()).toBeGreaterThan(290);
+  expect(await log.lifeOfPosition()).toBeGreaterThan(80_000);
+});
+
+test("each publication prolongs the life of a log that is short, and never beyond what its kind says", async () => {
+  const log = await startLog(20);
+  await log.publish();
+  await log.commands.expire(log.keys.channelLog(channel), 5);
+
+  await log.publish();
+
+  expect(await log.lifeOfLog()).toBeGreaterThan(15);
+  expect(await log.lifeOfLog()).toBeLessThanOrEqual(20);
+});
+
+test("a log that begins anew within the second of its last publication has a life too", async () => {
+  const log = await startLog(300);
+
+  // Whether a second ends in between is up to the clock; five times in a row it does not.
+  for (let time = 0; time < 5; time++) {
+    await log.publish();
+    await log.commands.del(log.keys.channelLog(channel));
+    await log.commands.hset(log.keys.channelMeta(channel), "epoch", `new-${time}`, "offset", "0");
+    await log.publish();
+
+    expect(await log.lifeOfLog()).toBeGreaterThan(290);
+  }
+});
+
+test("where Redis' clock has gone back stamps go on from the last one, one by one", async () => {
+  const log = await startLog(300);
+  await log.publish();
+  const ahead = (await log.lastStamp()) + 3_600_000_000;
+  await log.commands.set(log.keys.stamp(), ahead);
+
+  await log.publish();
+  const first = await log.lastStamp();
+  await log.publish();
+
+  expect([first, await log.lastStamp()]).toEqual([ahead + 1, ahead + 2]);
+});
+
+test("a stamp has all the digits of its microseconds, also at the beginning of a second", async () => {
+  const log = await startLog(300);
+  const stamps: number[] = [];
+
+  for (const begun = Date.now(); Date.now() - begun < 5_000 && !stamps.some((stamp) => stamp % 1_000_000 < 100_000);) {
+    await log.publish();
+    stamps.push(await log.lastStamp());
+  }
+
+  expect(stamps.some((stamp) => stamp % 1_000_000 < 100_000)).toBe(true);
+  expect(stamps).toEqual(stamps.toSorted((a, b) => a - b));
+  expect(new Set(stamps.map((stamp) => `${stamp}`.length))).toEqual(new Set([16]));
+});
