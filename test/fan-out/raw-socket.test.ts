@@ -56,6 +56,21 @@ it("a closing, Socket.IO's goodbye and the close frame leave in one write", asyn
   expect(reader.received.slice(-2)).toEqual([expect.stringContaining('42["closing",{"code":"session_revoked"'), "41"]);
 });
 
+it("the answers to many messages that came at once leave in a few writes, in order", async () => {
+  const { edge } = await startAudience();
+  const reader = await new RawSocket(edge).entered();
+  const writes = spiesOnWrites((engineOf(edge) as unknown as Parts).transport.socket._socket);
+  const answers = (): string[] => reader.received.filter((text) => text.startsWith("43"));
+
+  reader.tcp.cork();
+  reader.send(...range(1, 50).map((id) => `42${id}["echo",{"text":"${id}"}]`));
+  reader.tcp.uncork();
+  await reader.until(() => answers().length === 50);
+
+  expect(answers().map((text) => Number(/^43(\d+)\[/.exec(text)?.[1]))).toEqual(range(1, 50));
+  expect(writes.reduce((sum, { mock }) => sum + mock.calls.length, 0)).toBeLessThan(10);
+});
+
 /** On all of Node's ways to hand something to the kernel. */
 function spiesOnWrites(socket: NetSocket) {
   const { _handle: handle } = socket as unknown as { _handle: Record<string, () => unknown> };

@@ -4,6 +4,7 @@ import { parser, Server as EngineServer, Transport, type Socket as EngineSocket 
 import type { Clock } from "../../runtime/clock.ts";
 import type { Siblings } from "../siblings/siblings.ts";
 import type { Failures } from "./failures.ts";
+import { inOneWriteNow } from "./raw-socket.ts";
 
 /**
  * Packets of one HTTP body: more than any client has to say between two requests, and few enough to take in one turn
@@ -95,6 +96,7 @@ export class BoundedEngine extends EngineServer {
     this.#siblings = siblings;
     this.#bounds = { parser: boundedParser, onPacket: boundedOnPacket(clock), closeTimeout: closeTimeoutMs };
     limitPollingAnswers(this);
+    writeFlushesTogether(this);
   }
 
   protected override createTransport(
@@ -143,5 +145,12 @@ function limitPollingAnswers(engine: EngineServer): void {
     if (rest.length === 0) return;
     (socket as unknown as { writeBuffer: Packet[] }).writeBuffer.unshift(...rest);
     rest = [];
+  });
+}
+
+/** Packets that waited for their connection, such as the answers to many messages that came at once. */
+function writeFlushesTogether(engine: EngineServer): void {
+  engine.on("flush", (socket: EngineSocket, packets: Packet[]) => {
+    if (packets.length > 1) inOneWriteNow(socket);
   });
 }

@@ -141,6 +141,16 @@ export function inOneWrite(engine: EngineSocket, send: () => void): void {
   }
 }
 
+/** What is sent on the WebSocket until the code that runs now has ended leaves in one write. Nothing on polling. */
+export function inOneWriteNow(engine: EngineSocket): void {
+  const socket = (engine as unknown as EngineParts).transport?.socket?._socket;
+  if (socket == null) return;
+  socket.cork();
+  process.nextTick(uncork, socket);
+}
+
+const uncork = (socket: NetSocket): void => socket.uncork();
+
 /** Undefined on polling, where a request brings no more than its bounds allow. */
 export const webSocketOf = (engine: EngineSocket): Pick<WsParts, "pause" | "resume"> | undefined =>
   (engine as unknown as EngineParts).transport?.socket;
