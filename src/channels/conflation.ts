@@ -1,7 +1,7 @@
 import { kindOf } from "../protocol/names.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { LogEntry } from "./channel-log.ts";
-import type { FeedMessage } from "./feed.ts";
+import type { FeedMessage } from "./feed-message.ts";
 import type { Publication } from "./publication.ts";
 
 /** Names what a later publication of the channel with the same key makes needless; undefined for what is never left out. */

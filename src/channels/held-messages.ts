@@ -1,4 +1,4 @@
-import type { FeedMessage } from "./feed.ts";
+import type { FeedMessage } from "./feed-message.ts";
 
 /** Messages waiting for a read of the log; bounded, because a fast channel and a slow store may coincide. */
 export class HeldMessages {

@@ -1,5 +1,5 @@
 import type { Position } from "../protocol/scalars.ts";
-import type { FeedMessage } from "./feed.ts";
+import type { FeedMessage } from "./feed-message.ts";
 import type { Subscriber } from "./subscribers.ts";
 
 /** What was held for one subscriber, for whoever lets it flow again. */

@@ -1,7 +1,7 @@
 import type { Position } from "../protocol/scalars.ts";
 import type { LogEntry, LogSlice } from "./channel-log.ts";
 import { latestOf, type Conflation } from "./conflation.ts";
-import type { FeedMessage } from "./feed.ts";
+import type { FeedMessage } from "./feed-message.ts";
 
 /** What a node does with a message of the feed, given where it stands in the channel. */
 export type Placement = "next" | "repeat" | "gap";

@@ -1,5 +1,6 @@
 import type { ChannelLog, LogSlice } from "./channel-log.ts";
-import { packetOf, type FeedMessage } from "./feed.ts";
+import type { FeedMessage } from "./feed-message.ts";
+import { packetOf } from "./feed.ts";
 import type { FollowedChannel } from "./followed-channel.ts";
 import { recoveryFrom } from "./recovery.ts";
 import type { Subscriber } from "./subscribers.ts";

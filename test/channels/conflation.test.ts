@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { conflationOf, ConflationWindow, latestOf } from "../../src/channels/conflation.ts";
-import type { FeedMessage } from "../../src/channels/feed.ts";
+import type { FeedMessage } from "../../src/channels/feed-message.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import {
   openKind,

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { createFeed, type FeedMessage } from "../../src/channels/feed.ts";
+import type { FeedMessage } from "../../src/channels/feed-message.ts";
+import { createFeed } from "../../src/channels/feed.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { quietLog } from "../support/world.ts";
 
@@ -26,6 +27,21 @@ test("a message is taken for what its publishing script wrote", async () => {
 
   expect(await taken(`abc:7:1700:1600:${text}`)).toEqual([
     { epoch: "abc", offset: 7, stamp: 1_700, previous: 1_600, packet: Buffer.from(text) },
+  ]);
+});
+
+test("a channel may begin anew, and be told late of the time before", async () => {
+  const of = (epoch: string, offset: number): string =>
+    `${epoch}:${offset}:170${offset}:1600:${packet('chat:"é', epoch, offset, `170${offset}`)}`;
+
+  const heard = await taken(of("abc", 9), of("abd", 1), of("abc", 10), of("abcd", 1), of("abcd", 2));
+
+  expect(heard.map(({ epoch, offset }) => [epoch, offset])).toEqual([
+    ["abc", 9],
+    ["abd", 1],
+    ["abc", 10],
+    ["abcd", 1],
+    ["abcd", 2],
   ]);
 });
 

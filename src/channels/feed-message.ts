@@ -1,0 +1,110 @@
+/** One publication as the feed brings it: its place, and the packet that every subscriber is sent as it is. */
+export interface FeedMessage {
+  epoch: string;
+  offset: number;
+  /** Orders publications over all channels of one store. */
+  stamp: number;
+  /** Of the publication before it in the channel: whoever stands at another one has read what the store has lost. */
+  previous: number;
+  /** Text of the Engine.IO packet, in UTF-8: `42["publication",{…},"<stamp>"]`. */
+  packet: Buffer;
+}
+
+const colon = 0x3a;
+const zero = 0x30;
+const nine = 0x39;
+const comma = Buffer.from(",");
+const beforeStamp = Buffer.from(',"');
+const afterStamp = Buffer.from('"]');
+const beforeOffset = Buffer.from('","offset":');
+
+/**
+ * Reads the messages of one channel's feed byte by byte: every node that follows the channel reads each, and none of their
+ * parts need become text but an epoch that begins.
+ */
+export class FeedMessageReader {
+  readonly #head: string;
+  #epoch = "";
+  /** How packets of this epoch begin. */
+  #start = Buffer.alloc(0);
+
+  constructor(channel: string) {
+    this.#head = `42["publication",{"channel":${JSON.stringify(channel)},"epoch":"`;
+  }
+
+  /**
+   * `<epoch>:<offset>:<stamp>:<previous>:<packet>`; undefined for anything else, and where the packet says otherwise than
+   * what stands before it: one bit that is wrong must not take the place of a publication.
+   */
+  read(message: Buffer): FeedMessage | undefined {
+    const epochEnd = message.indexOf(colon);
+    const offsetEnd = endOfNumber(message, epochEnd + 1);
+    const stampEnd = endOfNumber(message, offsetEnd + 1);
+    const previousEnd = endOfNumber(message, stampEnd + 1);
+    if (epochEnd < 1 || previousEnd === -1) return undefined;
+    const offset = numberIn(message, epochEnd + 1, offsetEnd);
+    const stamp = numberIn(message, offsetEnd + 1, stampEnd);
+    const previous = numberIn(message, stampEnd + 1, previousEnd);
+    if (offset < 1 || stamp === -1 || previous === -1) return undefined;
+    this.#noteEpoch(message, epochEnd);
+    const isWhole =
+      this.#beginsRight(message, previousEnd + 1, { from: epochEnd + 1, to: offsetEnd }) &&
+      endsRight(message, { from: offsetEnd + 1, to: stampEnd });
+    return isWhole
+      ? { epoch: this.#epoch, offset, stamp, previous, packet: message.subarray(previousEnd + 1) }
+      : undefined;
+  }
+
+  #noteEpoch(message: Buffer, end: number): void {
+    const epochAt = this.#start.length - beforeOffset.length - this.#epoch.length;
+    if (end === this.#epoch.length && isAt(message, 0, this.#start, epochAt, epochAt + end)) return;
+    this.#epoch = message.toString("latin1", 0, end);
+    this.#start = Buffer.concat([Buffer.from(this.#head), message.subarray(0, end), beforeOffset]);
+  }
+
+  #beginsRight(message: Buffer, place: number, offset: Span): boolean {
+    const offsetAt = place + this.#start.length;
+    return (
+      isAt(message, place, this.#start) &&
+      isAt(message, offsetAt, message, offset.from, offset.to) &&
+      isAt(message, offsetAt + offset.to - offset.from, comma)
+    );
+  }
+}
+
+/** A part of a message. */
+interface Span {
+  from: number;
+  to: number;
+}
+
+function endsRight(message: Buffer, stamp: Span): boolean {
+  const stampAt = message.length - afterStamp.length - (stamp.to - stamp.from);
+  return (
+    isAt(message, stampAt - beforeStamp.length, beforeStamp) &&
+    isAt(message, stampAt, message, stamp.from, stamp.to) &&
+    isAt(message, message.length - afterStamp.length, afterStamp)
+  );
+}
+
+/** Where the digits that begin at `start` end with a colon; -1 where they do not, or there was none to begin behind. */
+function endOfNumber(message: Buffer, start: number): number {
+  let end = start;
+  while (isDigit(message[end])) end += 1;
+  return start > 0 && end > start && message[end] === colon ? end : -1;
+}
+
+const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= zero && byte <= nine;
+
+/** A whole number, -1 for one that is too large to be held. */
+function numberIn(message: Buffer, from: number, to: number): number {
+  let value = 0;
+  for (let place = from; place < to; place++) value = value * 10 + (message[place] as number) - zero;
+  return Number.isSafeInteger(value) ? value : -1;
+}
+
+/** Whether these bytes, or a part of them, stand there in the message. */
+function isAt(message: Buffer, place: number, bytes: Buffer, from = 0, to = bytes.length): boolean {
+  for (let index = from; index < to; index++) if (message[place + index - from] !== bytes[index]) return false;
+  return true;
+}
