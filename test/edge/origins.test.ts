@@ -41,7 +41,7 @@ const fetched = (
 ): Promise<Response> =>
   fetch(edge.url + path, { ...init, headers: { Origin: Buffer.from(origin).toString("latin1"), ...headers } });
 const upgraded = async (edge: Edge, origin: string, query = websocket): Promise<number> =>
-  statusOf(await rawRequest(edge, upgradeRequest(query, { Origin: origin }), 200));
+  statusOf(await rawRequest(edge, upgradeRequest(query, { Origin: origin }), (answer) => answer.includes("\r\n\r\n")));
 
 describe("with a list of origins", () => {
   it.each(foreign)("refuses %j with 403 on both transports", async (origin) => {

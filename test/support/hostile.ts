@@ -197,8 +197,8 @@ export class RawPolling {
   }
 }
 
-/** What a bare TCP connection is answered until the other side ends it, or `timeoutMs` have passed. */
-export function rawRequest(edge: Edge, text: string, timeoutMs = 2_000): Promise<string> {
+/** What a bare TCP connection is answered until that is enough, the other side ends it, or two seconds have passed. */
+export function rawRequest(edge: Edge, text: string, isEnough = (_: string): boolean => false): Promise<string> {
   return new Promise((resolve) => {
     let answer = "";
     const socket = connect(edge.port, "127.0.0.1", () => socket.write(text));
@@ -207,8 +207,11 @@ export function rawRequest(edge: Edge, text: string, timeoutMs = 2_000): Promise
       socket.destroy();
       resolve(answer);
     };
-    const timer = setTimeout(done, timeoutMs);
-    socket.on("data", (data) => (answer += data.toString()));
+    const timer = setTimeout(done, 2_000);
+    socket.on("data", (data) => {
+      answer += data.toString();
+      if (isEnough(answer)) done();
+    });
     socket.on("error", done).on("close", done);
   });
 }
