@@ -23,9 +23,7 @@ export interface AppendTarget {
 
 export function appendTarget(keys: Keys, isCluster: boolean, channel: string, history: HistoryOptions): AppendTarget {
   return {
-    meta: keys.channelMeta(channel),
-    log: keys.channelLog(channel),
-    feed: keys.channelFeed(channel),
+    ...keys.channel(channel),
     stamp: isCluster ? undefined : keys.stamp(),
     epoch: freshEpoch(),
     size: history.ttlSeconds === 0 ? 0 : history.size,

@@ -122,7 +122,7 @@ export function createChannelLog(
 }
 
 function toPublished(channel: string, reply: ScriptReply): Published {
-  const [outcome, epoch, offset] = reply as [string, string, string, string];
+  const [outcome, epoch = "", offset] = (reply as string).split(" ");
   if (outcome === "conflict") {
     throw new GatewayError("conflict", "The idempotency key was used for other content.", { field: "idempotencyKey" });
   }

@@ -3,26 +3,26 @@
 -- KEYS  1 meta  2 log  3 feed  4 idempotency key, the meta key again where there is none  5 store-wide stamp, left out on Cluster
 -- ARGV  1 epoch to begin with  2 log size  3 log TTL (s)  4 meta TTL (s)  5 head  6 tail  7 idempotency TTL (s)
 --       (head and tail as in append.lua)
--- Returns { outcome, epoch, offset, stamp } with outcome 'new', 'duplicate' (the first one's place) or 'conflict'
--- (the key was used for other content; nothing was published).
+-- Returns '<outcome> <epoch> <offset>', one text because four are dearer to read, with outcome 'new', 'duplicate' (the
+-- first one's place) or 'conflict' (the key was used for other content; nothing was published).
 local once, onceTtl = KEYS[4], ARGV[7]
 local tail = ARGV[6]
 local fingerprint
 
 if once ~= KEYS[1] then
   fingerprint = redis.sha1hex(tail)
-  local first = redis.call('HMGET', once, 'content', 'epoch', 'offset', 'stamp')
-  if first[1] and first[1] ~= fingerprint then return { 'conflict', '', '0', '0' } end
-  if first[1] then return { 'duplicate', first[2], first[3], first[4] } end
+  local first = redis.call('HMGET', once, 'content', 'epoch', 'offset')
+  if first[1] and first[1] ~= fingerprint then return 'conflict' end
+  if first[1] then return 'duplicate ' .. first[2] .. ' ' .. first[3] end
 end
 
-local epoch, offset, stamp = append({
+local epoch, offset = append({
   meta = KEYS[1], log = KEYS[2], feed = KEYS[3], stampKey = KEYS[5] or '',
   epoch = ARGV[1], size = ARGV[2], logTtl = ARGV[3], metaTtl = ARGV[4], head = ARGV[5],
 }, tail)
 
 if fingerprint then
-  redis.call('HSET', once, 'content', fingerprint, 'epoch', epoch, 'offset', offset, 'stamp', stamp)
+  redis.call('HSET', once, 'content', fingerprint, 'epoch', epoch, 'offset', offset)
   redis.call('EXPIRE', once, onceTtl)
 end
-return { 'new', epoch, offset, stamp }
+return 'new ' .. epoch .. ' ' .. offset

@@ -18,6 +18,8 @@ export interface Keys {
   channelIdempotency(channel: string, key: string): string;
   /** Sharded pub/sub channel of a channel's publications; tag: channel. */
   channelFeed(channel: string): string;
+  /** What every publication needs of these, at the cost of one. */
+  channel(channel: string): { meta: string; log: string; feed: string };
   /** String, the last stamp given to any publication; no TTL (one key); not used on Cluster. */
   stamp(): string;
 
@@ -155,6 +157,10 @@ export function createKeys(prefix: string): Keys {
   const ofWebhooks = `{${prefix}:webhooks}`;
   return {
     prefix,
+    channel(channel) {
+      const start = of("ch", channel, "");
+      return { meta: `${start}meta`, log: `${start}log`, feed: `${start}feed` };
+    },
     channelMeta: (channel) => of("ch", channel, "meta"),
     channelLog: (channel) => of("ch", channel, "log"),
     channelIdempotency: (channel, key) => of("ch", channel, `once:${encodeId(key)}`),
