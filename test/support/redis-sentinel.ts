@@ -17,17 +17,20 @@ export interface SentinelStore {
   stop(): Promise<void>;
 }
 
-/** Milliseconds of silence after which a sentinel takes the primary for dead. */
-const downAfterMs = 1_000;
+export interface SentinelOptions {
+  args: readonly string[];
+  /** Milliseconds of silence after which a sentinel takes the primary for dead. */
+  downAfterMs: number;
+}
 
-export async function startSentinelStore(args: readonly string[] = []): Promise<SentinelStore> {
+export async function startSentinelStore({ args, downAfterMs }: SentinelOptions): Promise<SentinelStore> {
   const first = await startRedisProcess({ args });
   const second = await startRedisProcess({ args: [...args, "--replicaof", "127.0.0.1", `${first.port}`] });
   const servers = [first, second];
   await eventually(async () => {
     if (!String(await second.ask("ROLE")).includes("connected")) throw new Error("the replica is not in step");
   });
-  const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(first.port)));
+  const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(first.port, downAfterMs)));
   const ports = sentinels.map(({ port }) => port);
   await Promise.all(ports.map((port) => eventually(() => knowsAll(port))));
   return {
@@ -48,7 +51,7 @@ export async function startSentinelStore(args: readonly string[] = []): Promise<
 
 const name = "main";
 
-async function startSentinel(primaryPort: number): Promise<OwnProcess & { port: number }> {
+async function startSentinel(primaryPort: number, downAfterMs: number): Promise<OwnProcess & { port: number }> {
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "tidegate-sentinel-"));
   const file = join(folder, "sentinel.conf");

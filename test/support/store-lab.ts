@@ -26,7 +26,7 @@ export interface StoreLab {
 export interface StoreLabOptions {
   /** Keep what was acknowledged over a restart. @default false */
   isDurable?: boolean;
-  /** Of each master of a Cluster. @default 0 */
+  /** Of each master of a Cluster, for a test that takes one away; the sentinels are quick then, too. @default 0 */
   replicas?: number;
   /** Further arguments of every server. */
   args?: readonly string[];
@@ -67,7 +67,9 @@ async function startSingle(options: StoreLabOptions): Promise<StoreLab> {
 }
 
 async function startSentinel(options: StoreLabOptions): Promise<StoreLab> {
-  const { name, sentinels, servers, primary, stop } = await startSentinelStore(argsOf(options));
+  // Where no test takes it away, a primary is not to be lost because the machine was busy for a second.
+  const downAfterMs = options.replicas === undefined ? 30_000 : 1_000;
+  const { name, sentinels, servers, primary, stop } = await startSentinelStore({ args: argsOf(options), downAfterMs });
   return {
     topology: "sentinel",
     address: { topology: "sentinel", name, sentinels: [...sentinels] },
