@@ -198,7 +198,11 @@ export class RawPolling {
 }
 
 /** What a bare TCP connection is answered until that is enough, the other side ends it, or two seconds have passed. */
-export function rawRequest(edge: Edge, text: string, isEnough = (_: string): boolean => false): Promise<string> {
+export function rawRequest(
+  edge: Edge,
+  text: string,
+  isEnough: (answer: string) => boolean = () => false,
+): Promise<string> {
   return new Promise((resolve) => {
     let answer = "";
     const socket = connect(edge.port, "127.0.0.1", () => socket.write(text));
