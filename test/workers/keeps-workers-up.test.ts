@@ -42,6 +42,27 @@ describe("a gateway of several workers", { timeout: 90_000 }, () => {
     expect(clients.map((client) => told(client, "drain").length)).toEqual(clients.map(() => 1));
   });
 
+  // Until it is found to hang half a minute passes, so only with the long faults.
+  test.runIf(process.env["FAULTS"] === "long")(
+    "kills and replaces one that hangs: its clients recover, the others notice nothing",
+    async () => {
+      const gateway = await started({ file });
+      const clients = await readers(gateway, 12);
+      const [own, others] = [clients.filter(isOn("lab-1")), clients.filter(isOn("lab-2"))];
+      const hung = gateway.pids().get(1) ?? 0;
+
+      process.kill(hung, "SIGSTOP");
+
+      await eventually(() => expect(isAlive(hung)).toBe(false), 60_000);
+      await eventually(async () => expect(await gateway.metric("gateway_workers_running")).toBe(2), 20_000);
+      await eventually(() => expect(own.every(({ connected }) => connected)).toBe(true), 20_000);
+      await publish(gateway);
+      await eventually(() => expect(clients.map(offsetsOf)).toEqual(clients.map(() => [1])));
+      expect(others.map((client) => told(client, "ready").length)).toEqual(others.map(() => 1));
+      expect(gateway.pids().get(1)).not.toBe(hung);
+    },
+  );
+
   test("shares one embedded store, and leaves nothing behind where its primary process is killed", async () => {
     const folder = temporaryFolder();
     const gateway = await started({ env: { REDIS_URL: "", TMPDIR: folder }, file });
