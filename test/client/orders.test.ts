@@ -80,8 +80,11 @@ describe("a live order", () => {
     const ended = all.filter(({ order }) => transitions[order!.status]?.length === 0).map(({ orderId }) => orderId);
     expect(ended.length).toBeGreaterThan(0);
     await eventually(() => expect(open.orders).toHaveLength(20 - ended.length));
-    for (const { orderId, status, sequence } of open.orders)
-      expect(ada.order(orderId).order).toMatchObject({ status, sequence });
+    // A user's list is told of an order after the order's own channel.
+    await eventually(() => {
+      for (const { orderId, status, sequence } of open.orders)
+        expect(ada.order(orderId).order).toMatchObject({ status, sequence });
+    });
   }, 60_000);
 
   it("changes nothing where a status repeats, is older than what it knows, or has no place in the order", async () => {
