@@ -65,7 +65,7 @@ export async function createGateway(
     onGrown: (pull) => feed.follow(keys.controlFeed(), pull),
     perform: (command) => nodeRevocations.perform(command) + flow.recovery.perform(command),
     onDead: async (node) => {
-      log.warn({ node }, "a node died");
+      log.warn({ dead: node }, "a node died");
       await flow.presence.onDead(node);
       await webhooks?.nodeDied(node);
     },
