@@ -7,6 +7,7 @@ import { needs } from "../scripts/needs.ts";
 import { Load, type Pace, type Slice, type Talk } from "./support/load.ts";
 import { machine, median, skip } from "./support/machine.ts";
 import { compiled, compiledAccelerator } from "./support/native.ts";
+import { startNchan } from "./support/nchan.ts";
 import {
   startBareWs,
   startStock,
@@ -69,6 +70,8 @@ async function begin(): Promise<[Subject, Talk][]> {
   };
   const tidegate = await startTidegate();
   const accelerated = await startTidegate({ name: "**Tidegate, accelerated**", accelerator: compiledAccelerator() });
+  const nchan = await startNchan();
+  if (nchan === undefined) skip("nchan", "Debian's libnginx-mod-nchan is not installed");
   return [
     [floor, { mode: "ws" }],
     [tidegate, await talkOf(tidegate, subscribe)],
@@ -76,6 +79,7 @@ async function begin(): Promise<[Subject, Talk][]> {
     [await startStock(), stock],
     [await startStock("stock, the same publications", "publications"), stock],
     [await startBareWs(), { mode: "ws" }],
+    ...(nchan === undefined ? [] : [[nchan, { mode: "ws" }] as [Subject, Talk]]),
   ];
 }
 
