@@ -9,8 +9,11 @@ const headers = join(dirname(createRequire(import.meta.url).resolve("node-api-he
 const compiler = process.env["CC"] ?? "cc";
 const platformFlags = process.platform === "darwin" ? ["-undefined", "dynamic_lookup"] : [];
 
-/** Whether there is a C compiler. */
-export const hasCompiler = (): boolean => spawnSync(compiler, ["--version"], { stdio: "ignore" }).status === 0;
+/** Whether there is a C compiler, and the headers of the system with it. */
+export function hasCompiler(): boolean {
+  const { status } = spawnSync(compiler, ["-fsyntax-only", "-x", "c", "-"], { input: "#include <sys/socket.h>\n" });
+  return status === 0;
+}
 
 /** Compiles the accelerator to `file`, which is whole or not there. Throws where that fails. */
 export function compileAccelerator(file: string): void {
