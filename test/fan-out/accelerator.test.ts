@@ -64,12 +64,16 @@ describe("what the kernel has not taken", () => {
     (errno: number): SendEach =>
     (_, count, __, sent) =>
       void sent.fill(-errno, 0, count);
+  const failing: SendEach = () => {
+    throw new TypeError("not such arrays");
+  };
   const part: SendEach = (to, count, bytes, sent) => sendEach(to, count, bytes.subarray(0, 7), sent);
 
   it.each([
     ["a part of it", part],
     ["all of it, for there is no room", refusing(EAGAIN)],
     ["all of it, for a signal came", refusing(EINTR)],
+    ["all of it, for the accelerator itself failed", failing],
   ])("follows: %s", async (_, accelerator) => {
     const { publish, readers } = await startReaders(3, accelerator);
 
@@ -87,8 +91,9 @@ it("is ahead of whatever else is sent to the same connection before the turn has
   const { edge } = await startAudience();
   const reader = await new RawSocket(edge).entered();
   const engine = [...edge.sockets.io.sockets.sockets.values()][0]!.conn;
-  const volley = new Volley(sendEach);
-  const turn = new Turn((error) => expect.unreachable(String(error)), volley);
+  const failed = (error: unknown): never => expect.unreachable(String(error));
+  const volley = new Volley(sendEach, failed);
+  const turn = new Turn(failed, volley);
   const context = {
     queueBytes: 1_048_576,
     turn,

@@ -83,13 +83,14 @@ export class Attendance {
     this.#nodeId = nodeId;
     // Summed up whenever somebody looks.
     Object.assign(deps.metrics.queueBytes, { collect: () => deps.metrics.queueBytes.set(this.#waitingBytes()) });
-    const volley = deps.accelerator && new Volley(deps.accelerator);
+    const failed = (error: unknown): void => deps.failures.report("socket.write", error);
+    const volley = deps.accelerator && new Volley(deps.accelerator, failed);
     this.#context = {
       clock: deps.clock,
       failures: deps.failures,
       closeTimeoutMs,
       queueBytes,
-      turn: new Turn((error) => deps.failures.report("socket.write", error), volley),
+      turn: new Turn(failed, volley),
       writeDirectly: createDirectWrite(),
       volley,
       onSkipped: ({ conflated, volatile }) => {

@@ -11,13 +11,16 @@ const mostAtOnce = 1_024;
  */
 export class Volley implements Collecting {
   readonly #sendEach: SendEach;
+  readonly #failed: (error: unknown) => void;
   readonly #descriptors = new Int32Array(mostAtOnce);
   readonly #sent = new Int32Array(mostAtOnce);
   #sockets: RawSocket[] = [];
   #bytes: Buffer | undefined;
 
-  constructor(sendEach: SendEach) {
+  /** `failed` is told what the accelerator throws; then each connection is written to by itself. */
+  constructor(sendEach: SendEach, failed: (error: unknown) => void) {
     this.#sendEach = sendEach;
+    this.#failed = failed;
   }
 
   add(socket: RawSocket, bytes: Buffer): void {
@@ -36,10 +39,19 @@ export class Volley implements Collecting {
     const sockets = this.#sockets;
     this.#bytes = undefined;
     this.#sockets = [];
-    this.#sendEach(this.#descriptors, sockets.length, bytes, this.#sent);
+    this.#send(sockets.length, bytes);
     for (let place = 0; place < sockets.length; place++) {
       const sent = this.#sent[place] as number;
       if (sent !== bytes.length) sockets[place]?.writeRest(bytes, sent);
+    }
+  }
+
+  #send(count: number, bytes: Buffer): void {
+    this.#sent.fill(0, 0, count);
+    try {
+      this.#sendEach(this.#descriptors, count, bytes, this.#sent);
+    } catch (error) {
+      this.#failed(error);
     }
   }
 }
