@@ -16,6 +16,8 @@ export interface Connection {
   /** False from `close`, or from the client's leaving, on: nothing is sent to it or taken from it any more. */
   readonly isOpen: boolean;
   emit(event: string, ...args: unknown[]): void;
+  /** The acknowledgement of a message of the client's, by the number it gave. */
+  answer(id: number, answer: object): void;
   /** Lets what other programs send to the channel with @socket.io/redis-emitter reach this connection. */
   join(channel: string): void;
   leave(channel: string): void;

@@ -21,6 +21,7 @@ const connectionOf = (identity: Identity): Connection => ({
   leave: () => undefined,
   stopReading: () => undefined,
   readOn: () => undefined,
+  answer: () => undefined,
   answerFirst: (act) => act(),
   close: () => undefined,
 });

@@ -8,7 +8,7 @@ import { Turn } from "../../src/server/socket/turn.ts";
 import { Frame } from "../../src/server/socket/batch.ts";
 import { RawPolling, RawSocket } from "../support/hostile.ts";
 import type { Edge } from "../support/edge.ts";
-import { numbersOf, packetOf, range, startAudience } from "./audience.ts";
+import { numbersOf, packetOf, range, startAudience, storyOf } from "./audience.ts";
 
 /** The Engine.IO socket of the only client. */
 const engineOf = (edge: Edge) => [...edge.sockets.io.sockets.sockets.values()][0]!.conn;
@@ -56,19 +56,38 @@ it("a closing, Socket.IO's goodbye and the close frame leave in one write", asyn
   expect(reader.received.slice(-2)).toEqual([expect.stringContaining('42["closing",{"code":"session_revoked"'), "41"]);
 });
 
-it("the answers to many messages that came at once leave in a few writes, in order", async () => {
+it.each([
+  ["small", 1],
+  ["large", 5_000],
+])("%s answers to messages that came at once leave in a few writes, in order", async (_, length) => {
   const { edge } = await startAudience();
   const reader = await new RawSocket(edge).entered();
   const writes = spiesOnWrites((engineOf(edge) as unknown as Parts).transport.socket._socket);
   const answers = (): string[] => reader.received.filter((text) => text.startsWith("43"));
 
   reader.tcp.cork();
-  reader.send(...range(1, 50).map((id) => `42${id}["echo",{"text":"${id}"}]`));
+  reader.send(...range(1, 50).map((id) => `42${id}["echo",{"text":"${"x".repeat(length)}"}]`));
   reader.tcp.uncork();
   await reader.until(() => answers().length === 50);
 
   expect(answers().map((text) => Number(/^43(\d+)\[/.exec(text)?.[1]))).toEqual(range(1, 50));
-  expect(writes.reduce((sum, { mock }) => sum + mock.calls.length, 0)).toBeLessThan(10);
+  expect(writes.reduce((sum, { mock }) => sum + mock.calls.length, 0)).toBeLessThan(15);
+});
+
+it("an answer and what is published in its turn leave in one write", async () => {
+  const { edge, publish } = await startAudience({ accelerator: undefined });
+  const reader = await new RawSocket(edge).entered();
+  const writes = spiesOnWrites((engineOf(edge) as unknown as Parts).transport.socket._socket);
+  const seen = reader.received.length;
+
+  const [connection] = edge.sockets.connections.all();
+  publish([1]);
+  connection?.answer(7, { ok: true });
+  publish([2]);
+  await reader.until(() => numbersOf(reader.received).includes(2));
+
+  expect(storyOf(reader.received.slice(seen))).toEqual([1, "answer", 2]);
+  expect(writes.reduce((sum, { mock }) => sum + mock.calls.length, 0)).toBe(1);
 });
 
 /** On all of Node's ways to hand something to the kernel. */

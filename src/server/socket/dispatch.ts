@@ -6,7 +6,7 @@ import type { Connection } from "../connection.ts";
 import { limiterOf, LimitRefusal, refusalOf } from "../refusal.ts";
 import type { Failures } from "./failures.ts";
 import { Lanes } from "./lanes.ts";
-import { refused } from "./parser.ts";
+import { AnswerWanted, refused } from "./parser.ts";
 import { Unfinished } from "./unfinished.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -64,13 +64,14 @@ export class Dispatch {
     return { connection, lanes: new Lanes(), unfinished: new Unfinished() };
   }
 
-  /** Takes an event as Socket.IO hands it over: name, arguments and, where the client wants an answer, a function. */
+  /** Takes an event as the parser made it: name, arguments and, where the client wants one, the answer's number. */
   receive(inbox: Inbox, packet: readonly unknown[]): void {
-    if (!inbox.connection.isOpen) return;
+    const { connection } = inbox;
+    if (!connection.isOpen) return;
     const last = packet.at(-1);
     const answered =
-      typeof last === "function"
-        ? this.#answer(inbox, packet.slice(0, -1), last as Acknowledge)
+      last instanceof AnswerWanted
+        ? this.#answer(inbox, packet.slice(0, -1), (answer) => connection.answer(last.id, answer))
         : this.#answer(inbox, packet, unheard);
     answered.catch((error: unknown) => this.#deps.failures.report("socket.answer", error));
   }

@@ -1,6 +1,6 @@
 import type { Socket as EngineSocket } from "engine.io";
 import { Backlog, type Skipped } from "./backlog.ts";
-import type { Batch, Frame } from "./batch.ts";
+import { Frame, type Batch } from "./batch.ts";
 import type { DirectWrite } from "./direct-write.ts";
 import { queuedBytesOf, queuedBytesOfPacket, queuedPacketsOf, RawSocket, socketBytesOf } from "./raw-socket.ts";
 import type { Collecting, Turn } from "./turn.ts";
@@ -33,6 +33,9 @@ type Carrier = EngineSocket & { [carried]?: Outlet };
 
 /** Engine.IO packets that may wait for one client, whatever their size. */
 const mostQueuedPackets = 4_096;
+
+/** Characters of an answer that may wait for the end of its turn. */
+const mostToGather = 4_096;
 
 /** Publications given to Engine.IO ahead of its client; what comes on top waits here, shared with others. */
 const mostHandedOver = 64;
@@ -90,6 +93,15 @@ export class Outlet implements Collecting {
     }
   }
 
+  /**
+   * An answer leaves with what else there is in this turn where it is small and nothing waits; elsewhere in Engine.IO's
+   * queue, in which it may be larger than the budget. `text` is that of a Socket.IO packet.
+   */
+  answer(text: string): void {
+    if (text.length <= mostToGather && this.#isCalm) this.add(new Frame(Buffer.from(`4${text}`)));
+    else this.#engine.write(text);
+  }
+
   flush(): void {
     const batch = this.#batch;
     if (batch === undefined) return;
@@ -127,6 +139,10 @@ export class Outlet implements Collecting {
   #rawIfNext(): RawSocket | undefined {
     this.#raw ??= RawSocket.under(this.#engine, this.#context.writeDirectly);
     return this.#raw?.isNext === true ? this.#raw : undefined;
+  }
+
+  get #isCalm(): boolean {
+    return this.#backlog === undefined && this.#rawIfNext()?.isBlocked === false;
   }
 
   get #isEngineFull(): boolean {

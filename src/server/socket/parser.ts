@@ -9,6 +9,15 @@ import { wrong } from "../../protocol/parse-with.ts";
  */
 export const refused = Symbol("refused");
 
+/** Behind the arguments of an event whose client waits for an answer: its number. No client can send one. */
+export class AnswerWanted {
+  readonly id: number;
+
+  constructor(id: number) {
+    this.id = id;
+  }
+}
+
 /** A packet that is none, or one no client of ours may send. Whoever sends it is disconnected. */
 export class ProtocolFault extends Error {}
 
@@ -38,7 +47,7 @@ export function createParser(limits: GateLimits): { Encoder: typeof Encoder; Dec
  * Reads what clients send: CONNECT, DISCONNECT and EVENT for the one namespace, as text. The server asks for no
  * acknowledgements and takes no attachments, so anything else is a fault, at its first byte.
  *
- * An event that the gate refuses is answered through its acknowledgement; without one it is a fault as well, because
+ * An event that the gate refuses is answered where its client wants that; else it is a fault as well, because
  * there is no other way to say so. It is as much of an emitter as Socket.IO needs of a decoder: one listener, for
  * `decoded`.
  */
@@ -105,7 +114,8 @@ function decodeEvent(body: string, limits: GateLimits): Packet {
     throw new ProtocolFault("The acknowledgement's id is too long.");
   if (body.charAt(digits) !== "[") throw new ProtocolFault("An event is a JSON array.");
   const data = readArguments(digits === 0 ? body : body.slice(digits), limits);
-  if (id !== undefined) return { type: PacketType.EVENT, nsp: "/", id, data };
+  // Not as the packet's id, by which Socket.IO would write the answer itself, past what else leaves in the turn.
+  if (id !== undefined) return { type: PacketType.EVENT, nsp: "/", data: [...data, new AnswerWanted(id)] };
   if (data[0] === refused) throw new ProtocolFault((data[1] as GatewayError).message);
   return { type: PacketType.EVENT, nsp: "/", data };
 }

@@ -75,6 +75,11 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
     this.deliver(frameOf(event, ...args));
   }
 
+  answer(id: number, answer: object): void {
+    // Also where it is closed already: a goodbye may wait for it.
+    if (this.#socket.connected) this.#outlet.answer(`3${id}${JSON.stringify([answer])}`);
+  }
+
   /** A publication, or what else the server says, in the batch of this turn. */
   deliver(frame: Frame): void {
     if (this.#isOpen) this.#outlet.add(frame);
