@@ -3,7 +3,7 @@
 -- one Redis (never on Cluster).
 --
 -- append(channel) with channel = {
---   meta, log, feed   keys: hash { epoch, offset, stamp }, stream, sharded pub/sub channel
+--   meta, log, feed   keys: hash { epoch, offset, stamp, life: the log's }, stream, sharded pub/sub
 --   stampKey          key of the store-wide stamp, or '' on Cluster
 --   epoch             epoch to begin with where the channel has none
 --   size              publications the log keeps, 0 for no log
@@ -16,7 +16,7 @@
 -- nodes is '<epoch>:<offset>:<stamp>:<stamp of the one before>:' and the text of the Engine.IO packet every subscriber
 -- is sent.
 local function append(channel, tail)
-  local meta = redis.call('HMGET', channel.meta, 'epoch', 'offset', 'stamp')
+  local meta = redis.call('HMGET', channel.meta, 'epoch', 'offset', 'stamp', 'life')
   local epoch = meta[1] or channel.epoch
   local offset = string.format('%.0f', (meta[2] or 0) + 1)
   local previous = meta[3] or '0'
@@ -33,14 +33,27 @@ local function append(channel, tail)
   local publication = channel.head .. ',"epoch":"' .. epoch .. '","offset":' .. offset .. ',' .. tail
     .. ',"publishedAt":' .. second .. string.sub(micros, 1, 3) .. '}'
 
-  -- For what lives long once a second is enough: it lives that second longer.
-  local isFirst = offset == '1' or string.sub(previous, 1, -7) ~= second
-  local slack = tonumber(channel.logTtl) < 60 and 0 or 1
   redis.call('HSET', channel.meta, 'epoch', epoch, 'offset', offset, 'stamp', stamp)
-  if isFirst then redis.call('EXPIRE', channel.meta, channel.metaTtl + 1) end
-  if tonumber(channel.size) > 0 then
+  local hasLog = tonumber(channel.size) > 0
+  if hasLog then
     redis.call('XADD', channel.log, 'MAXLEN', '~', channel.size, stamp .. '-' .. offset, 'p', publication)
-    if isFirst or slack == 0 then redis.call('EXPIRE', channel.log, channel.logTtl + slack) end
+  end
+
+  -- A long life is prolonged when a sixteenth of it has passed, and is that much longer.
+  local before = string.sub(previous, 1, -7)
+  local life = hasLog and channel.logTtl or '0'
+  local isNew = offset == '1' or meta[4] ~= life
+  local function prolong(key, life)
+    local part = life / 16
+    local isDue = isNew or math.floor((tonumber(before) or 0) / part) ~= math.floor(second / part)
+    if isDue then redis.call('EXPIRE', key, math.ceil(life + part)) end
+  end
+  local isShort = tonumber(channel.logTtl) < 60
+  if hasLog and isShort then redis.call('EXPIRE', channel.log, channel.logTtl) end
+  if isNew or before ~= second then
+    prolong(channel.meta, channel.metaTtl)
+    if hasLog and not isShort then prolong(channel.log, channel.logTtl) end
+    if isNew then redis.call('HSET', channel.meta, 'life', life) end
   end
   redis.call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. stamp .. ':' .. previous
     .. ':42["publication",' .. publication .. ',"' .. stamp .. '"]')

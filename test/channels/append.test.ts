@@ -6,8 +6,7 @@ import { freshPrefix } from "../support/world.ts";
 const channel = "chat:lobby";
 const say = { channel, event: "said", data: "{}" };
 
-async function startLog(ttlSeconds: number) {
-  const prefix = freshPrefix();
+async function startLog(ttlSeconds: number, prefix = freshPrefix()) {
   const kinds = { chat: { ...openKind, history: { size: 10, ttlSeconds } } };
   const { channels, redis } = await startChannelsNode({ prefix, kinds });
   const keys = createKeys(prefix);
@@ -28,17 +27,42 @@ async function age({ keys, commands, lastStamp }: Awaited<ReturnType<typeof star
   await commands.hset(keys.channelMeta(channel), "stamp", (await lastStamp()) - seconds * 1_000_000);
 }
 
-test("each second's first publication prolongs the lives of a log and its position", async () => {
-  const log = await startLog(300);
+test("a log and its position live from the last publication on as long as their kind says, or a sixteenth longer", async () => {
+  const log = await startLog(320);
   await log.publish();
-  await log.commands.expire(log.keys.channelLog(channel), 5);
-  await log.commands.expire(log.keys.channelMeta(channel), 5);
-  await age(log, 2);
+  const lives = [await log.lifeOfLog(), await log.lifeOfPosition()];
+  await log.commands.expire(log.keys.channelLog(channel), 300);
+  await log.commands.expire(log.keys.channelMeta(channel), 80_000);
+  await age(log, 20);
+  await log.publish();
+  const livesOfLog = [await log.lifeOfLog()];
+  await age(log, 5_400);
+  await log.publish();
+
+  expect(lives).toEqual([340, 91_800]);
+  expect(livesOfLog).toEqual([340]);
+  expect(await log.lifeOfPosition()).toBe(91_800);
+});
+
+test("a publication soon after another prolongs nothing", async () => {
+  const log = await startLog(36_000_000);
+  await log.publish();
+  await log.commands.expire(log.keys.channelLog(channel), 300);
 
   await log.publish();
 
-  expect(await log.lifeOfLog()).toBeGreaterThan(290);
-  expect(await log.lifeOfPosition()).toBeGreaterThan(80_000);
+  expect(await log.lifeOfLog()).toBeLessThanOrEqual(300);
+});
+
+test("a log that a channel is given later has a life from its first publication on", async () => {
+  const prefix = freshPrefix();
+  const without = await startLog(0, prefix);
+  await without.publish();
+  const log = await startLog(36_000_000, prefix);
+
+  await log.publish();
+
+  expect(await log.lifeOfLog()).toBeGreaterThan(36_000_000);
 });
 
 test("each publication prolongs the life of a log that is short, and never beyond what its kind says", async () => {
