@@ -28,10 +28,10 @@ export function startOn(core: Core, [file = "", ...words]: string[], env: Record
   return child;
 }
 
-export async function ended(child: ChildProcess): Promise<void> {
+export async function ended(child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exit = once(child, "exit");
-  child.kill("SIGTERM");
+  child.kill(signal);
   const force = setTimeout(() => child.kill("SIGKILL"), 5_000);
   await exit;
   clearTimeout(force);

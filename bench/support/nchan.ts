@@ -16,7 +16,8 @@ export async function startNchan(): Promise<Subject | undefined> {
   writeFileSync(file, settings(port, folder));
   const child = startOn(0, ["nginx", "-p", folder, "-e", "stderr", "-c", file]);
   await accepts(port);
-  return { name: "nchan in nginx", pid: child.pid as number, port, stop: () => ended(child) };
+  // Asked to end it frees something twice, and says so.
+  return { name: "nchan in nginx", pid: child.pid as number, port, stop: () => ended(child, "SIGKILL") };
 }
 
 /** One process, so that its CPU is all there is; as little of nginx as nchan needs. */
