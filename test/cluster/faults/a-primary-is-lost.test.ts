@@ -29,6 +29,8 @@ describe.each(["sentinel", "cluster"] as const)("a primary lost on %s", (topolog
 
   describe("because it hangs", () => {
     const cluster = useCluster({ topology, store: { replicas: 1 } });
+    // Until nodes look again who holds a Cluster's slots: what it still does for those who have not is forked.
+    const leastMs = topology === "cluster" ? 9_000 : 6_000;
 
     test.each(seeds)("does no harm when it comes back and another has its place (seed %i)", async (seed) => {
       await inStep(cluster());
@@ -36,7 +38,7 @@ describe.each(["sentinel", "cluster"] as const)("a primary lost on %s", (topolog
         const primary = await cluster().store.primary();
         await replicated(primary);
         primary.freeze();
-        const thaw = pause(lasting(15_000, 6_000)).then(() => primary.thaw());
+        const thaw = pause(lasting(15_000, leastMs)).then(() => primary.thaw());
         await another(cluster(), primary);
         await thaw;
       });
