@@ -57,7 +57,7 @@ export async function startHouse(target: House["target"], count: number, adapter
     pids: servers.map(({ pid }) => pid as number),
     redis: { pid: redis.pid as number, port: redisPort },
     async stop() {
-      await Promise.all(servers.map(ended));
+      await Promise.all(servers.map((child) => ended(child)));
       await ended(redis);
     },
   };
