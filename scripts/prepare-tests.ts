@@ -1,6 +1,6 @@
 /**
- * Brings what the tests need beside Node: redis-server, nginx, chromium and a C compiler. Through apt where that is possible; else it
- * says, loudly, what is missing and what is therefore not tested.
+ * Brings what the tests need beside Node: redis-server, nginx, chromium and a C compiler. Through apt where that is
+ * possible; else it says, loudly, what is missing and what is therefore not tested.
  */
 import { spawnSync, type SpawnSyncOptions } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";

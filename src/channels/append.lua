@@ -43,10 +43,10 @@ local function append(channel, tail)
   local before = string.sub(previous, 1, -7)
   local life = hasLog and channel.logTtl or '0'
   local isNew = offset == '1' or meta[4] ~= life
-  local function prolong(key, life)
-    local part = life / 16
+  local function prolong(key, ttl)
+    local part = ttl / 16
     local isDue = isNew or math.floor((tonumber(before) or 0) / part) ~= math.floor(second / part)
-    if isDue then redis.call('EXPIRE', key, math.ceil(life + part)) end
+    if isDue then redis.call('EXPIRE', key, math.ceil(ttl + part)) end
   end
   local isShort = tonumber(channel.logTtl) < 60
   if hasLog and isShort then redis.call('EXPIRE', channel.log, channel.logTtl) end
