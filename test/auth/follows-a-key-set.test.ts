@@ -132,7 +132,7 @@ it.each<[string, (response: ServerResponse) => void]>([
   ["silence", () => undefined],
   ["a hang-up", (response) => response.destroy()],
 ])("nobody is let in, and told so, while the address answers with %s", async (_, answer) => {
-  const { server, clock, verify } = await world({ timeoutMs: 100 });
+  const { server, clock, verify } = await world({ timeoutMs: 2_000 });
   server.keys = [published(rsa, "r")];
   server.answer = answer;
 

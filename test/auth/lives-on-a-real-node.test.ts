@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { openClient, startGateway, told } from "../support/gateway.ts";
+import { promised } from "../support/promised.ts";
 import { eventually } from "../support/world.ts";
 import { claims, forge, secret } from "./forge.ts";
 
@@ -15,7 +16,7 @@ it("a connection is told of its token's end, and closed within a second of it", 
   expect(told(client, "auth:expiring")).toEqual([{ expiresAt }]);
   expect(told(client, "closing")).toMatchObject([{ code: "token_expired", reconnect: false }]);
   expect(closedAt).toBeGreaterThanOrEqual(expiresAt);
-  expect(closedAt - expiresAt).toBeLessThan(1_000);
+  expect(closedAt - expiresAt).toBeLessThan(promised(1_000));
 });
 
 it("a connection that brings a fresh token in time lives on", async () => {
@@ -131,7 +132,7 @@ it("a token revoked at the very moment it is brought for a refresh leaves nobody
     const fresh = forge({ payload: claims(Date.now(), { sid: sessionId, jti }) });
     // The socket may be closed before the answer was sent: then there is none.
     const isRefreshed = client
-      .timeout(2_000)
+      .timeout(20_000)
       .emitWithAck("auth:refresh", { token: fresh })
       .then(
         ({ ok }: { ok: boolean }) => ok,

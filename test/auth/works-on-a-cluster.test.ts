@@ -18,7 +18,7 @@ async function clusterOfOne(): Promise<string> {
   });
   onTestFinished(() => redis.close());
   const commands = redis.connection("commands");
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   await commands.call("cluster", "addslotsrange", "0", "16383");
   await eventually(async () => expect(await commands.call("cluster", "info")).toContain("cluster_state:ok"));
   return server.url;

@@ -26,7 +26,7 @@ export async function authWorld(world: AuthWorldOptions = {}) {
   const { clock = systemClock, sessions: options, revocations, redis: address } = world;
   const { redis, keys } = address === undefined ? await redisWorld() : redisAt(address);
   const commands = redis.connection("commands");
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   const tokens = createTokens({ source: { type: "secret", secret } }, { clock });
   const sessions = createSessions({ store: createSessionStore({ commands, keys }), clock }, options);
   const blacklist = createTokenBlacklist({ commands, keys, clock });

@@ -175,7 +175,7 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
       await eventually(async () => {
         shown.push(await timeline(page).allInnerTexts());
         expect(shown.at(-1)).toEqual(whole);
-      }, 20_000);
+      });
 
       for (const statuses of shown) expect(statuses).toEqual(whole.slice(0, statuses.length));
       const sent = page.getByRole("list", { name: /^Sent events/ }).getByRole("listitem");

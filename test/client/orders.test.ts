@@ -68,7 +68,7 @@ describe("a live order", () => {
 
     for (const [index, order] of all.entries()) {
       const { timeline } = stories.get(order.orderId)!;
-      await eventually(() => expect(order.timeline.map(({ sequence }) => sequence)).toEqual(timeline), 20_000);
+      await eventually(() => expect(order.timeline.map(({ sequence }) => sequence)).toEqual(timeline));
       const { shown, told } = seen[index]!;
       expect(isGrowing(shown)).toBe(true);
       expect(told).toEqual([...new Set(told)].toSorted((a, b) => a - b));

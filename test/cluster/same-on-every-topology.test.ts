@@ -148,7 +148,7 @@ describe.each(topologies)("three nodes on %s", (topology) => {
     const killed = cluster().store.servers.map((server) => server.ask("CLIENT", "KILL", "TYPE", "pubsub"));
     await Promise.all([...killed, publish(cluster(), 1, "lab:quiet", { n: 2 })]);
 
-    await eventually(() => readers.forEach((reader) => expect(offsetsTold(reader)).toEqual([1, 2])), 5_000);
+    await eventually(() => readers.forEach((reader) => expect(offsetsTold(reader)).toEqual([1, 2])));
   });
 });
 

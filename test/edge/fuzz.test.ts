@@ -56,7 +56,7 @@ function mutated(random: () => number): string {
 /** What a client that behaves gets at the end of it all. */
 async function answerOf(edge: Edge): Promise<unknown> {
   const bystander = await connected(stockClient(edge.url, { transports: ["websocket"] }));
-  return bystander.timeout(2_000).emitWithAck("echo", { text: "x" });
+  return bystander.timeout(20_000).emitWithAck("echo", { text: "x" });
 }
 
 it(`survives ${frames} mutated frames`, { timeout: 60_000 + frames }, async () => {

@@ -89,7 +89,7 @@ describe("what is written to one connection in one turn", () => {
   });
 });
 
-it("tells nobody anything of a channel once its unsubscription was answered", { timeout: 60_000 }, async () => {
+it("tells nobody anything of a channel once its unsubscription was answered", { timeout: 120_000 }, async () => {
   const limits = { messages: { capacity: 10_000 } };
   const file = { channels: { chat: { subscribe: "public" } }, limits };
   const { call, connect, signIn } = await startGateway({ file });

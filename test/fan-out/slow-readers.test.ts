@@ -135,7 +135,7 @@ it("an answer may be larger than the budget, and what is published behind it is 
   expect(await closedAsSlow(edge)).toBe(0);
 });
 
-it("two hundred that stop cost little memory, and each is closed by name", { timeout: 60_000 }, async () => {
+it("two hundred that stop cost little memory, and each is closed by name", { timeout: 120_000 }, async () => {
   const { edge, publish } = await startAudience({ outboundQueueBytes: megabyte, closeTimeoutMs: 200 });
   const stalled = await Promise.all(range(1, 200).map(() => new RawSocket(edge).entered()));
   const reading = await new RawSocket(edge).entered();

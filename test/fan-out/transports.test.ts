@@ -7,7 +7,7 @@ import { numbersOf, range, startAudience } from "./audience.ts";
 
 const channel = "chat:lobby";
 
-it("loses and reorders nothing while a client upgrades from polling, at full rate", { timeout: 60_000 }, async () => {
+it("loses and reorders nothing while a client upgrades from polling, at full rate", { timeout: 120_000 }, async () => {
   const { call, connect, signIn } = await startGateway({ file: { channels: { chat: { subscribe: "public" } } } });
   let isDone = false;
   const publications = range(1, 10).map(() => ({ channel, event: "said", data: { text: "x".repeat(100) } }));

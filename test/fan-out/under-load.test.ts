@@ -26,7 +26,7 @@ const offsetsOf = (client: Client): number[] => told(client, "publication").map(
 
 it.each(["websocket", "polling"] as const)(
   "a stock client over %s that is cut again and again at full rate gets each publication once, in order",
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async (transport) => {
     const prefix = freshPrefix();
     const node = await startGateway({ prefix, file });
@@ -52,7 +52,7 @@ it.each(["websocket", "polling"] as const)(
   },
 );
 
-it("a node that drains at full rate sends all it has before it says goodbye", { timeout: 60_000 }, async () => {
+it("a node that drains at full rate sends all it has before it says goodbye", { timeout: 120_000 }, async () => {
   const prefix = freshPrefix();
   const node = await startGateway({ prefix, file });
   const other = await startGateway({ prefix, file });

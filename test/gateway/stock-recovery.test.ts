@@ -78,7 +78,7 @@ describe("an unmodified client that comes back", () => {
     expect(client.recovered).toBe(true);
   });
 
-  test("over many random cuts between three nodes loses and repeats nothing", { timeout: 60_000 }, async () => {
+  test("over many random cuts between three nodes loses and repeats nothing", { timeout: 120_000 }, async () => {
     const prefix = freshPrefix();
     const nodes = await Promise.all(range(1, 3).map(() => startGateway({ prefix, file: everyKind })));
     const random = seeded(11);

@@ -77,7 +77,7 @@ export async function startBoards(
   });
   onTestFinished(() => redis.close());
   const commands = redis.connection("commands");
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   const keys = createKeys(freshPrefix());
   const feed = { follow: async () => undefined, unfollow: () => undefined, onRestored: () => undefined };
   const leaderboards = createLeaderboards(

@@ -12,7 +12,7 @@ it("increments over a connection that is cut again and again are counted once, o
   });
   onTestFinished(() => other.close());
   const knife = other.connection("commands");
-  await other.ready(5_000);
+  await other.ready(60_000);
   const counts = { acknowledged: 0, unknown: 0, isOver: false };
   const backend = async (member: string): Promise<void> => {
     while (!counts.isOver) {

@@ -100,7 +100,7 @@ describe("a batch with an idempotency key", () => {
 });
 
 describe.each(["one Redis", "a Redis Cluster"])("on %s, over a connection that is cut again and again", (topology) => {
-  it("repeats count each score once, alone or in a batch", { timeout: 30_000 }, async () => {
+  it("repeats count each score once, alone or in a batch", { timeout: 120_000 }, async () => {
     const cluster = topology === "one Redis" ? undefined : await clusterOfOne();
     const { leaderboards, commands } = await startBoardNode({ boards: increments, ...(cluster && { cluster }) });
     const cut = await knifeFor(commands, cluster ?? inject("redisUrl"));
@@ -168,7 +168,7 @@ async function clientOf(url: string): Promise<RedisClient> {
   const redis = createRedisConnections({ address: { topology: "single", url }, nodeId: "other", log: quietLog });
   onTestFinished(() => redis.close());
   const client = redis.connection("commands");
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   return client;
 }
 

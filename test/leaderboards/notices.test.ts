@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { promised } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 import { startBoardNode, viewBoard } from "./board-node.ts";
 
@@ -10,7 +11,7 @@ it("a change reaches subscribers by its notice, long before a sweep would find i
 
   for (let score = 1; score <= 3; score += 1) {
     await writing.leaderboards.submit("b", { member: "a", score });
-    await eventually(() => expect(viewer.board().entries[0]?.score).toBe(score), 2_000);
+    await eventually(() => expect(viewer.board().entries[0]?.score).toBe(score));
   }
 });
 
@@ -23,5 +24,5 @@ it("a change whose notice was lost is found by the sweep within a second", async
   await node.redis.connection("subscriber").sunsubscribe(node.keys.boardTouched("b"));
   await node.leaderboards.submit("b", { member: "a", score: 2 });
 
-  await eventually(() => expect(viewer.board().entries[0]?.score).toBe(2), 1_000);
+  await eventually(() => expect(viewer.board().entries[0]?.score).toBe(2), promised(1_000));
 });

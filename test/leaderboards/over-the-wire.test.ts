@@ -10,7 +10,7 @@ const file = {
   },
 };
 
-const ask = (client: Client, event: string, argument: object) => client.timeout(5_000).emitWithAck(event, argument);
+const ask = (client: Client, event: string, argument: object) => client.timeout(20_000).emitWithAck(event, argument);
 
 describe("leaderboards over HTTP", () => {
   it("are written, read, searched and tidied as the contract says", async () => {

@@ -17,7 +17,7 @@ const redis = createRedisConnections({
   log,
 });
 const [commands, subscriber] = [redis.connection("commands"), redis.connection("subscriber")];
-await redis.ready(5_000);
+await redis.ready(60_000);
 
 const leaderboards = createLeaderboards(
   {

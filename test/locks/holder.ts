@@ -21,7 +21,7 @@ async function run({ url, prefix, name, ttlMs }: HolderOrders): Promise<void> {
   const log = createLogger({ level: "silent" });
   const redis = createRedisConnections({ address: { topology: "single", url }, nodeId: "holder", log });
   const commands = redis.connection("commands");
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   const leases = createLeases({ commands, keys: createKeys(prefix), clock: systemClock, log, nodeId: "holder" });
   const ending = new AbortController();
   process.once("SIGTERM", () => ending.abort());

@@ -171,7 +171,7 @@ describe("no ghosts", () => {
     for (let n = 0; n < 3; n++) await emptied(gateways[n]!, `chat:${n}`);
   });
 
-  test("handshakes that are given up at any moment leave no connection of the user", { timeout: 60_000 }, async () => {
+  test("handshakes that are given up at any moment leave no connection of the user", { timeout: 120_000 }, async () => {
     const random = seeded(6);
     const gateways = await startGateways(2);
     const { token } = await gateways[0]!.signIn("ada");
@@ -207,7 +207,7 @@ describe("no ghosts", () => {
 });
 
 describe("connections of one user", () => {
-  test("are capped over three nodes, whatever races", { timeout: 60_000 }, async () => {
+  test("are capped over three nodes, whatever races", { timeout: 120_000 }, async () => {
     const gateways = await startGateways();
     const sessions = await Promise.all([1, 2, 3].map(() => gateways[0]!.signIn("ada")));
     const outcomes = await Promise.allSettled(

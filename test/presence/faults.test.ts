@@ -84,7 +84,7 @@ async function agree(nodes: readonly PresenceNode[], watchers: readonly Watcher[
     await eventually(async () => {
       for (const node of nodes) expect(await node.members(channel)).toEqual(truth);
       for (const watcher of watchers) expect(watcher.believes(channel)).toEqual(truth);
-    }, 15_000);
+    });
   }
 }
 
@@ -93,7 +93,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 describe("every node and every client agree in the end", () => {
   test.each([1, 2, 3, 4, 5, 6])(
     "whatever connections are cut while many come and go (seed %i)",
-    { timeout: 40_000 },
+    { timeout: 120_000 },
     async (seed) => {
       const random = seeded(seed);
       const crowd = new Crowd(random);
@@ -117,7 +117,7 @@ describe("every node and every client agree in the end", () => {
 
   test.each([1, 2])(
     "whichever nodes are frozen past their leases or killed (seed %i)",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (seed) => {
       const random = seeded(seed);
       const crowd = new Crowd(random);
@@ -149,7 +149,7 @@ describe("every node and every client agree in the end", () => {
     { what: "as it was, after every lease has ended", args: ["--appendonly", "yes"], awayMs: 4_000 },
   ])(
     "when the store comes back $what, and nobody is told anything false",
-    { timeout: 40_000 },
+    { timeout: 120_000 },
     async ({ args, awayMs }) => {
       const folder = await mkdtemp(join(tmpdir(), "tidegate-presence-"));
       const options = { port: await freePort(), args, folder };
@@ -179,7 +179,7 @@ describe("every node and every client agree in the end", () => {
 
   test(
     "messages that are lost without a trace are made up for with the next that is heard",
-    { timeout: 30_000 },
+    { timeout: 120_000 },
     async () => {
       const random = seeded(4);
       const prefix = freshPrefix();
@@ -209,7 +209,7 @@ describe("every node and every client agree in the end", () => {
     },
   );
 
-  test("a last change that nobody heard of is found", { timeout: 40_000 }, async () => {
+  test("a last change that nobody heard of is found", { timeout: 120_000 }, async () => {
     const prefix = freshPrefix();
     const [first, second] = (await Promise.all([1, 2].map(() => startPresenceNode({ prefix })))) as [
       PresenceNode,
@@ -226,7 +226,7 @@ describe("every node and every client agree in the end", () => {
     expect(await first.members("chat:a")).toEqual({ ada: 1, bob: 1 });
   });
 
-  test("on a Redis Cluster", { timeout: 30_000 }, async () => {
+  test("on a Redis Cluster", { timeout: 120_000 }, async () => {
     const url = await clusterOfOne();
     const prefix = freshPrefix();
     const nodes = await Promise.all(

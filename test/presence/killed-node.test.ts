@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startCluster, type Cluster } from "../support/cluster.ts";
 import { connectClient, told, type Client } from "../support/gateway.ts";
+import { promised } from "../support/promised.ts";
 import { eventually } from "../support/world.ts";
 import type { MembersDiff } from "../../src/presence/mirror.ts";
 import { replay, toRecord } from "./presence-node.ts";
@@ -33,7 +34,7 @@ async function settle(cluster: Cluster): Promise<{ clients: Client[]; common: st
 
 test(
   "whom a killed node leaves behind is gone from every other within three seconds",
-  { timeout: 90_000 },
+  { timeout: 120_000 },
   async () => {
     const cluster = await startCluster();
     onTestFinished(() => cluster.stop());
@@ -68,7 +69,7 @@ test(
     });
     const tookMs = performance.now() - killedAt;
 
-    expect(tookMs).toBeLessThan(3_000);
+    expect(tookMs).toBeLessThan(promised(3_000));
     const sessions = (await cluster.node(0).call("GET", "/v1/users/common/sessions")).body.sessions;
     expect(sessions).toMatchObject([{ connections: 12 }]);
 
@@ -78,7 +79,7 @@ test(
   },
 );
 
-test("clients of a killed node are not kept out by what they left there", { timeout: 90_000 }, async () => {
+test("clients of a killed node are not kept out by what they left there", { timeout: 120_000 }, async () => {
   const cluster = await startCluster({ nodes: 2 });
   onTestFinished(() => cluster.stop());
   const { token } = await cluster.node(0).signIn("ada");

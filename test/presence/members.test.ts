@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { promised } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 import { replay, startPresenceNode, type PresenceNode } from "./presence-node.ts";
 
@@ -135,7 +136,7 @@ describe("members of a channel", () => {
 describe("members of a node that is gone", () => {
   test(
     "are gone from every other within three seconds, told and asked, and stay gone",
-    { timeout: 20_000 },
+    { timeout: 120_000 },
     async () => {
       const [first, second, third] = (await startNodes(3)) as [PresenceNode, PresenceNode, PresenceNode];
       for (const [user, node] of [["ada", first], ["bob", second], ["cem", third], ["bob", first]] as const) node.subscribe(user, "chat:a"); // prettier-ignore
@@ -151,14 +152,14 @@ describe("members of a node that is gone", () => {
       const tookMs = performance.now() - killedAt;
       await eventually(() => expect(replay(state, third.told.get("chat:a") ?? [])).toEqual({ bob: 1, cem: 1 }));
 
-      expect(tookMs).toBeLessThan(3_000);
+      expect(tookMs).toBeLessThan(promised(3_000));
       const late = await startPresenceNode({ prefix: third.keys.prefix });
       expect(await late.members("chat:a")).toEqual({ bob: 1, cem: 1 });
       await eventually(async () => expect(await late.commands.hlen(late.keys.channelMembers("chat:a"))).toBe(2 + 2));
     },
   );
 
-  test("are back when it was only away", { timeout: 20_000 }, async () => {
+  test("are back when it was only away", { timeout: 120_000 }, async () => {
     const [first, second] = (await startNodes(2)) as [PresenceNode, PresenceNode];
     first.subscribe("ada", "chat:a");
     second.subscribe("bob", "chat:a");
@@ -172,7 +173,7 @@ describe("members of a node that is gone", () => {
     expect(await first.members("chat:a")).toEqual({ ada: 1, bob: 1 });
   });
 
-  test("are told by a node that was away only when it knows who may still be told", { timeout: 20_000 }, async () => {
+  test("are told by a node that was away only when it knows who may still be told", { timeout: 120_000 }, async () => {
     const [first, second] = (await startNodes(2)) as [PresenceNode, PresenceNode];
     first.subscribe("ada", "chat:a");
     await first.presence.members.settled("chat:a");

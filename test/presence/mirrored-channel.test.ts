@@ -11,7 +11,7 @@ async function startMirror() {
   const { redis, keys } = await redisWorld();
   const commands = redis.connection("commands");
   const feed = createShardedFeed({ subscriber: redis.connection("subscriber"), clock: systemClock });
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   const store = createMembersStore({ commands, keys });
   let changes = 0;
   const mirrored = new MirroredChannel("chat:a", {

@@ -68,7 +68,7 @@ export async function startPresenceNode(options: PresenceNodeOptions): Promise<P
     unfollow: (key) => wholeFeed.unfollow(key),
     onRestored: (restored) => wholeFeed.onRestored(restored),
   };
-  await redis.ready(5_000);
+  await redis.ready(60_000);
 
   const store = createControlStore({ commands, keys });
   let thawed = Promise.resolve();

@@ -67,7 +67,7 @@ describe("an idempotent write", () => {
   test("whose node died is run by the next who asks; one that only takes long is not", async () => {
     const { once, keys, redis } = await startNodes(1, { claimMs: 300 });
     const dying = createRedisConnections({ address: redis.address, nodeId: "dying", log: quietLog });
-    await dying.ready(5_000);
+    await dying.ready(60_000);
     const deps = { commands: dying.connection("commands"), keys, clock: systemClock, log: quietLog };
     const lost = createOnce(deps, { claimMs: 300 })(write, async () => {
       await dying.close();

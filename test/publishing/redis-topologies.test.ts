@@ -73,8 +73,8 @@ test("commands that come while Redis falls and rises again are each performed on
   const second = await startRedisServer({ folder, args, port: first.port });
   onTestFinished(() => second.stop());
 
-  await eventually(async () => expect(await offsetOf(node, "order:o-1")).toBe(402), 20_000);
-  await eventually(async () => expect(await offsetOf(node, "orders:ada")).toBe(402), 20_000);
+  await eventually(async () => expect(await offsetOf(node, "order:o-1")).toBe(402));
+  await eventually(async () => expect(await offsetOf(node, "orders:ada")).toBe(402));
   expect(await node.deadLetters.count()).toBe(0);
   expect((await node.orders.get("o-1")).order).toMatchObject({ status: "paused", sequence: 401 });
 });
@@ -102,7 +102,7 @@ test("a Redis that hangs for longer than a turn lasts costs no command and no or
     await commands.call("DEBUG", "SLEEP", "0.8");
   }
 
-  await eventually(async () => expect(await offsetOf(node, "order:o-1")).toBe(402), 20_000);
+  await eventually(async () => expect(await offsetOf(node, "order:o-1")).toBe(402));
   await eventually(async () => expect(await offsetOf(node, "orders:ada")).toBe(402));
   expect(await node.deadLetters.list()).toEqual([]);
   await eventually(async () => {

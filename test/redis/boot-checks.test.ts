@@ -36,7 +36,7 @@ describe("examining a store", () => {
   async function findingsOf(address: RedisAddress, clock = systemClock) {
     const redis = createRedisConnections({ address, nodeId: "test", log: quietLog });
     onTestFinished(() => redis.close());
-    await redis.ready(5_000);
+    await redis.ready(60_000);
     return examineStore(redis.connection("commands"), clock);
   }
 

@@ -26,7 +26,7 @@ const beatMs = 200;
 async function startCanary(singing: RedisAddress, listening: RedisAddress = singing) {
   const [singer, listener] = [connect(singing), connect(listening)];
   const [commands, subscriber] = [singer.connection("commands"), listener.connection("subscriber")];
-  await Promise.all([singer.ready(5_000), listener.ready(5_000)]);
+  await Promise.all([singer.ready(60_000), listener.ready(5_000)]);
   const feed = createShardedFeed({ subscriber, clock: systemClock });
   const counts = { reconnects: 0, restorations: 0 };
   feed.onRestored(() => counts.restorations++);

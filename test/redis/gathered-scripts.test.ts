@@ -29,7 +29,7 @@ describe.each(["single", "cluster"] as const)("scripts that are called together 
     const redis = createRedisConnections({ address: store.address, nodeId: "test", log: quietLog });
     onTestFinished(() => redis.close());
     const commands = redis.connection("commands");
-    await redis.ready(5_000);
+    await redis.ready(60_000);
     const folder = mkdtempSync(join(tmpdir(), "tidegate-script-"));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
     const file = join(folder, "push.lua");

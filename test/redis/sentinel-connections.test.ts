@@ -9,7 +9,7 @@ test("a connection told to begin anew while the sentinels are being asked comes 
   const redis = createRedisConnections({ address, nodeId: "test", log: quietLog });
   onTestFinished(() => redis.close());
   const subscriber = redis.connection("bridges");
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   await subscriber.subscribe("news");
 
   for (let round = 0; round < 5; round++) {

@@ -35,7 +35,7 @@ export async function startCacheNode({
     await cache.stop?.(AbortSignal.timeout(1_000));
     await redis.close();
   });
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   await cache.start?.();
   return {
     name: cache.name,

@@ -66,7 +66,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   );
   const door = await startTcpProxy({ targets: () => nodes });
   const redis = createRedisConnections({ address: store.address, nodeId: "test", log: quietLog });
-  await redis.ready(10_000);
+  await redis.ready(60_000);
 
   function node(index: number): NodeProcess {
     const found = nodes[index];

@@ -96,7 +96,7 @@ export function stockClient(url: string, options: Partial<ManagerOptions & Socke
 }
 
 /** The first time something happens to a stock client. */
-export function once<T>(client: Socket, event: string, timeoutMs = 5_000): Promise<T> {
+export function once<T>(client: Socket, event: string, timeoutMs = 30_000): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no ${event} within ${timeoutMs} ms`)), timeoutMs);
     client.once(event, (argument: T) => {

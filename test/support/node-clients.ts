@@ -24,7 +24,7 @@ export async function readersOn(nodes: readonly NodeProcess[], channel: string):
 /** Asks again where the node cannot at the moment, as it says while Redis is away. */
 export async function subscribe(client: Client, channel: string, since?: { epoch: string; offset: number }) {
   return eventually(async () => {
-    const answer = await client.timeout(5_000).emitWithAck("subscribe", { channel, ...(since && { since }) });
+    const answer = await client.timeout(20_000).emitWithAck("subscribe", { channel, ...(since && { since }) });
     expect(answer).toMatchObject({ ok: true });
     return answer;
   });

@@ -50,7 +50,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
   const ready = eventually(async () => {
     const { status } = await node.readiness();
     if (status !== 200) throw new Error(`node ${node.nodeId} is not ready (${status}):\n${node.log()}`);
-  }, 40_000);
+  }, 90_000);
   try {
     await Promise.race([ready, late]);
   } catch (error) {

@@ -95,7 +95,7 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
     channels.stop();
     await redis.close();
   });
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   await redis.connection("subscriber").ping();
   return { channels, redis, gaps };
 }

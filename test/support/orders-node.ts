@@ -49,7 +49,7 @@ export async function startOrdersNode({ prefix, keepRefused, ...options }: Order
     await orders.stop();
     await redis.close();
   });
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   orders.start();
   return { orders, redis, keys, refused };
 }

@@ -91,7 +91,7 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
     },
     options.stream,
   );
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   orders.start();
   return {
     orders,

@@ -59,7 +59,7 @@ export async function startWebhooksNode({
   };
   const stop = (): Promise<void> => (stopped ??= end());
   onTestFinished(stop);
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   webhooks.start();
   return { webhooks, letters: createWebhookLetterStore(store), metrics, stop };
 }

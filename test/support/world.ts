@@ -17,7 +17,7 @@ export async function redisWorld(): Promise<{ redis: RedisConnections; keys: Key
   });
   onTestFinished(() => redis.close());
   redis.connection("commands");
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   return { redis, keys: createKeys(prefix), prefix };
 }
 
@@ -26,7 +26,7 @@ export const freshPrefix = (): string => `t-${randomUUID()}`;
 export const testMetrics = () => createMetrics({ nodeId: "test" });
 
 /** Asks again until `check` passes, without a fixed sleep; throws its last error after `timeoutMs`. */
-export async function eventually<T>(check: () => Promise<T> | T, timeoutMs = 10_000): Promise<T> {
+export async function eventually<T>(check: () => Promise<T> | T, timeoutMs = 30_000): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     try {

@@ -13,7 +13,7 @@ async function connected(): Promise<RedisClient> {
   const redis = createRedisConnections({ address, nodeId: "test", log: quietLog });
   onTestFinished(() => redis.close());
   const commands = redis.connection("commands");
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   return commands;
 }
 

@@ -109,7 +109,7 @@ async function turnReplicasAway({ url }: RedisProcess): Promise<void> {
 async function another({ store }: Cluster, before: RedisProcess): Promise<void> {
   await eventually(async () => {
     if ((await store.primary()) === before) throw new Error("nobody has taken the place yet");
-  }, 20_000);
+  });
 }
 
 /** Starts again who was killed in an earlier round, and waits until every replica follows. */
@@ -119,7 +119,7 @@ async function inStep({ store }: Cluster): Promise<void> {
     const roles = await Promise.all(store.servers.map(async (server) => String(await server.ask("ROLE"))));
     const following = roles.filter((role) => role.startsWith("slave") && role.includes("connected"));
     if (following.length < store.servers.length / 2) throw new Error(roles.join());
-  }, 20_000);
+  });
 }
 
 /** The slot of one of the channels under load. */

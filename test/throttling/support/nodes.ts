@@ -54,7 +54,7 @@ export async function ownConnection(url = inject("redisUrl")): Promise<RedisClie
   const redis = createRedisConnections({ address: { topology: "single", url }, nodeId: "test", log: quietLog });
   onTestFinished(() => redis.close());
   const commands = redis.connection("commands");
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   return commands;
 }
 

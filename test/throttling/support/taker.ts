@@ -27,7 +27,7 @@ async function run({ url, prefix, limits, skewMs, burst, pauseMs }: TakerOrders)
   const clock: Clock = { ...systemClock, now: () => Date.now() + skewMs };
   const redis = createRedisConnections({ address: { topology: "single", url }, nodeId: "taker", log });
   const commands = redis.connection("commands");
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   const dependencies = { commands, keys: createKeys(prefix), clock, log };
   const throttling = createThrottling({ ...dependencies, metrics: { refused: () => undefined } }, limits);
   throttling.start();
