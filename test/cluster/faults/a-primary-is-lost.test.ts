@@ -56,7 +56,6 @@ describe.each(["sentinel", "cluster"] as const)("a primary lost on %s", (topolog
       const outcome = await underLoad(cluster(), { seed, perSecond: 400 }, async () => {
         const primary = await cluster().store.primary();
         await turnReplicasAway(primary);
-        await pause(500);
         await primary.kill();
         await another(cluster(), primary);
       });
@@ -91,17 +90,32 @@ describe("a Cluster that is resharded under load", () => {
   });
 });
 
-/** Writes wait, so that its replica gets all that was acknowledged: what it has not got is lost with the primary. */
+/** Holds writes back until its replica has all that was acknowledged: what it lacks is lost with the primary. */
 async function replicated(primary: RedisProcess): Promise<void> {
-  await primary.ask("CLIENT", "PAUSE", 1_500, "WRITE");
-  await pause(500);
+  await eventually(async () => {
+    await primary.ask("CLIENT", "PAUSE", 1_500, "WRITE");
+    const info = await replication(primary);
+    const lags = [...info.matchAll(/^slave\d+:.*offset=(\d+)/gm)].map(
+      ([, offset]) => writtenBytes(info) - Number(offset),
+    );
+    if (lags.length === 0 || lags.some((lag) => lag > 0)) throw new Error(`replicas lag by ${lags.join()} bytes`);
+  });
 }
 
-/** Its replicas lose their connections and cannot come back; whoever else is in stays in. */
+const replication = async (server: RedisProcess): Promise<string> => String(await server.ask("INFO", "replication"));
+
+const writtenBytes = (info: string): number => Number(/master_repl_offset:(\d+)/.exec(info)?.[1]);
+
+/** Cuts its replicas off for good, while clients stay; resolves when it has taken writes that no replica will ever see. */
 async function turnReplicasAway({ url }: RedisProcess): Promise<void> {
   const redis = new Redis(url, { protocol: 2 });
   await redis.config("SET", "requirepass", "unknown");
   await redis.call("CLIENT", "KILL", "TYPE", "replica");
+  const before = writtenBytes(await redis.info("replication"));
+  await eventually(async () => {
+    const written = writtenBytes(await redis.info("replication")) - before;
+    if (written < 20_000) throw new Error(`the primary is only ${written} bytes ahead of its replicas`);
+  });
   redis.disconnect();
 }
 
