@@ -9,6 +9,7 @@ export const closingCatalogue = {
   connection_replaced: { message: "The same client came back on another connection.", reconnect: false },
   drain: { message: "This node is going away; come back elsewhere.", reconnect: true },
   protocol_error: { message: "The connection broke the protocol.", reconnect: true },
+  internal: { message: "Something broke; it was logged.", reconnect: true },
   disconnected_by_backend: { message: "The backend closed the connection.", reconnect: false },
 } as const satisfies Record<string, { message: string; reconnect: boolean }>;
 

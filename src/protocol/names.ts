@@ -38,3 +38,6 @@ export function subjectOf(channel: string): string {
 export function matchesPattern(pattern: string, name: string): boolean {
   return pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
 }
+
+/** The channel of a user's own, which the server subscribes each connection to. */
+export const userChannelOf = (userId: string): string => `user:${userId}`;

@@ -1,4 +1,4 @@
-import { GatewayError } from "../protocol/errors.ts";
+import { GatewayError, type ErrorCode } from "../protocol/errors.ts";
 import { isOutage } from "../redis/outage.ts";
 
 /** Milliseconds after which to try again while the store is away. */
@@ -13,6 +13,14 @@ export function refusalOf(error: unknown): GatewayError {
   if (isOutage(error)) return new GatewayError("unavailable", undefined, { retryAfterMs: outageRetryMs, cause: error });
   return new GatewayError("internal", undefined, { cause: error });
 }
+
+const temporaryCodes: ReadonlySet<ErrorCode> = new Set(["rate_limited", "draining", "unavailable"]);
+
+/**
+ * Whether a handshake refused with this code may succeed later. A stock client tries again by itself after an error of the
+ * transport, and never after a refusal in Socket.IO's own words.
+ */
+export const isTemporary = (code: ErrorCode): boolean => temporaryCodes.has(code);
 
 /** `rate_limited`, by name of the limit that was met: metrics tell them apart. */
 export class LimitRefusal extends GatewayError {

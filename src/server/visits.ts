@@ -6,6 +6,7 @@ import type { Subscriber } from "../channels/subscribers.ts";
 import type { Fence } from "../cluster/fence.ts";
 import { closing, type Closing } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
+import { userChannelOf } from "../protocol/names.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
@@ -107,7 +108,7 @@ export function createVisits(deps: VisitsDeps): Visits {
       watches.set(connection, expiry.watch(identity, new EndOfToken(connection)));
       if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
       if (restored === undefined)
-        await channels.follow(connection.subscriber, identity.userId, `user:${identity.userId}`);
+        await channels.follow(connection.subscriber, identity.userId, userChannelOf(identity.userId));
       for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
       await recovery.begin(connection);
     },

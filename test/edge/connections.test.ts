@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { closing } from "../../src/protocol/closings.ts";
+import { GatewayError } from "../../src/protocol/errors.ts";
 import { clientHandler } from "../../src/server/client-handler.ts";
 import type { Connection } from "../../src/server/connection.ts";
 import { z } from "zod";
@@ -202,7 +203,7 @@ it("says ready when the welcome is done, and handles messages before", async () 
   expect(client.received[3]).toMatch(/^42\["ready",\{"nodeId":"edge",.*"recovered":false,"serverTime":\d+\}\]$/);
 });
 
-it("sends a client elsewhere whose welcome fails, and says goodbye to it", async () => {
+it("closes a client whose welcome fails by a name of its own, logs it, and says goodbye to it", async () => {
   const gone: string[] = [];
   const { log, lines } = readableLog();
   const edge = await startEdge({
@@ -215,13 +216,29 @@ it("sends a client elsewhere whose welcome fails, and says goodbye to it", async
   client.send(`40{"token":"${goodToken}"}`);
 
   expect(await client.outcome(0)).toMatchObject({
-    closing: "drain",
+    closing: "internal",
     message: expect.not.stringContaining("secret") as unknown,
   });
   expect(client.received.some((packet) => packet.includes("ready"))).toBe(false);
-  await expect.poll(() => gone).toEqual(["drain"]);
+  await expect.poll(() => gone).toEqual(["internal"]);
   expect(lines).toContainEqual(expect.objectContaining({ place: "socket.connect" }));
 });
+
+it.each(transports)(
+  "cuts off a client over %s whose welcome fails for want of the store, which comes back",
+  async (transport) => {
+    let welcomes = 0;
+    const away = new GatewayError("unavailable", undefined, { retryAfterMs: 1_000 });
+    const edge = await startEdge({ onConnect: () => (++welcomes === 1 ? Promise.reject(away) : undefined) });
+    const client = stockClient(edge.url, { transports: [transport], reconnection: true, reconnectionDelay: 10 });
+    const closings: unknown[] = [];
+    client.on("closing", (closing) => closings.push(closing));
+
+    await once(client, "ready");
+
+    expect({ welcomes, closings }).toEqual({ welcomes: 2, closings: [] });
+  },
+);
 
 it("says goodbye once, after the welcome and every handler have ended", async () => {
   const events: string[] = [];

@@ -1,11 +1,12 @@
 import type { Socket } from "socket.io";
 import type { Restored } from "../../channels/answers.ts";
 import { closing, type Closing } from "../../protocol/closings.ts";
+import { userChannelOf } from "../../protocol/names.ts";
 import type { Ready } from "../../protocol/wire.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import type { Connection } from "../connection.ts";
-import { refusalOf } from "../refusal.ts";
+import { isTemporary, refusalOf } from "../refusal.ts";
 import type { SendEach } from "./accelerator.ts";
 import { ConnectionRegistry, type Connections } from "./connections.ts";
 import type { Dispatch, Inbox } from "./dispatch.ts";
@@ -23,8 +24,8 @@ import { Volley } from "./volley.ts";
 /** What the rest of the gateway does when somebody comes or goes. */
 export interface AttendanceHooks {
   /**
-   * Runs before `ready` is said; where it fails, the client is sent elsewhere. `privateId` is what the client can come
-   * back with; `restored` what was taken up of its past.
+   * Runs before `ready` is said. If it fails because the store is away, the client is cut off and tries again; if it fails
+   * otherwise, the client is closed with `internal`. Requests of the client that name its own `user:` channel wait for it.
    */
   onConnect?: ((connection: Connection, client: Arrival) => Promise<void> | void) | undefined;
   /** Runs once, when `onConnect` and all handlers of the connection have ended: nothing can come after it. */
@@ -140,7 +141,7 @@ export class Attendance {
     { inbox, restored }: { inbox: Inbox; restored: Restored | undefined },
   ): void {
     const { metrics } = this.#deps;
-    const welcomed = this.#welcome(connection, { privateId: privateIdOf(socket), restored });
+    const welcomed = this.#welcome(connection, inbox, { privateId: privateIdOf(socket), restored });
     const visit: Visit = { inbox, welcomed, transport: socket.conn.transport.name };
     this.#registry.add(connection);
     this.#visits.set(connection, visit);
@@ -157,22 +158,31 @@ export class Attendance {
     metrics.connections.inc({ transport: visit.transport });
   }
 
-  async #welcome(connection: SocketConnection, arrival: Arrival): Promise<void> {
-    const { onConnect, failures } = this.#deps;
+  async #welcome(connection: SocketConnection, inbox: Inbox, arrival: Arrival): Promise<void> {
     const { restored } = arrival;
     // The visit is to be known before anything can end it.
     await Promise.resolve();
     try {
-      await onConnect?.(connection, arrival);
+      // In the channel's lane: what the client asks about it in its `connect` handler comes after the server's own.
+      const lane = userChannelOf(connection.identity.userId);
+      await inbox.lanes.run(lane, async () => this.#deps.onConnect?.(connection, arrival));
       for (const packet of restored?.packets ?? []) connection.deliver(new Frame(packet));
       connection.emit("ready", this.#readyFor(connection, restored !== undefined), ...offsetOf(arrival));
     } catch (error) {
-      if (refusalOf(error).code === "internal") failures.report("socket.connect", error);
-      connection.close(closing("drain", { message: "This node cannot serve the connection now; come back." }));
+      this.#refuse(connection, error);
     }
     restored?.flow();
     const visit = this.#visits.get(connection);
     if (visit !== undefined) visit.welcomed = undefined;
+  }
+
+  /** It has been told that it is connected, so it is too late for a refusal. */
+  #refuse(connection: SocketConnection, error: unknown): void {
+    const { code } = refusalOf(error);
+    // `not_subscribed`: the subscription to its own channel was lost with publications of it while it began.
+    if (isTemporary(code) || code === "not_subscribed") return connection.end();
+    this.#deps.failures.report("socket.connect", error);
+    connection.close(closing("internal"));
   }
 
   #readyFor({ identity }: Connection, recovered: boolean): Ready {
