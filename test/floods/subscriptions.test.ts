@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startCluster, type Cluster } from "../support/cluster.ts";
 import { enter, isFull, metricOf, type Flooder } from "../support/flooder.ts";
+import { promised } from "../support/promised.ts";
 import { eventually } from "../support/world.ts";
 
 /** Limits of messages that do not stand in the way: what is asked here is what the subscriptions themselves cost. */
@@ -84,9 +85,10 @@ test("a thousand subscribe and unsubscribe a second leave nothing behind", { tim
   const heapBefore = await settledHeap(heap, flooder);
   const begun = performance.now();
   await churn(flooder, 500 * seconds);
-  const perSecond = (1_000 * seconds) / ((performance.now() - begun) / 1_000);
+  const tookMs = performance.now() - begun;
 
-  expect(perSecond).toBeGreaterThan(200);
+  // At least 200 a second.
+  expect(tookMs).toBeLessThan(promised(5_000 * seconds));
   expect([...flooder.answers.keys()]).toEqual(["ok"]);
   // Those that were left last are heard for a while, in case somebody comes back; they are a bounded number.
   expect(await heard(cluster)).toBeLessThan(before.heard + 5_000);

@@ -86,14 +86,14 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Resolves when something accepts connections on `port`; rejects where `child` ends first or 10 s pass. */
+/** Resolves when something accepts connections on `port`; rejects where `child` ends first or a minute passes. */
 export async function accepts(port: number, child: ChildProcess): Promise<void> {
   const failed = new Promise<never>((_, reject) => {
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`${child.spawnfile} ended with ${code}`)));
   });
   failed.catch(() => undefined);
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline;) {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline;) {
     if (await Promise.race([isOpen(port), failed])) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
