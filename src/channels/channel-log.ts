@@ -29,6 +29,8 @@ export interface ChannelLog {
   read(channel: string, history: HistoryOptions, from: ReadFrom): Promise<LogSlice>;
   /** The last stamp given to any publication of the store; on Cluster, which has none, infinity. */
   lastStamp(): Promise<number>;
+  /** No publication has a later stamp; on Cluster, where each slot stamps by its own clock, by one of these clocks. */
+  latestStamp(): Promise<number>;
   /** Keeps the positions of channels that have subscribers from dying. */
   renew(channels: readonly string[]): Promise<void>;
 }
@@ -80,6 +82,10 @@ export function createChannelLog(
   const openScript = loadScript(commands, new URL("./open.lua", import.meta.url));
   const positionScript = loadGatheredScript(commands, new URL("./open.lua", import.meta.url));
 
+  async function lastStamp(): Promise<number> {
+    return isCluster ? Infinity : Number((await commands.get(keys.stamp())) ?? 0);
+  }
+
   return {
     async publish({ channel, event, data, idempotencyKey }, history) {
       const target = appendTarget(keys, isCluster, channel, history);
@@ -110,8 +116,12 @@ export function createChannelLog(
       return toSlice(await script.run([keys.channelMeta(channel), keys.channelLog(channel)], args));
     },
 
-    async lastStamp() {
-      return isCluster ? Infinity : Number((await commands.get(keys.stamp())) ?? 0);
+    lastStamp,
+
+    async latestStamp() {
+      if (!isCluster) return lastStamp();
+      const [seconds, micros] = await commands.time();
+      return Number(seconds) * 1_000_000 + Number(micros);
     },
 
     async renew(channels) {

@@ -101,9 +101,10 @@ export class Channels {
     this.#followedDeps = { ...deps, holds: this.#holds, receive: this.#sequencer.receive };
   }
 
-  start(): void {
+  async start(): Promise<void> {
     this.#deps.feed.onRestored(() => this.#sequencer.repair());
     this.#cancelRenewal = this.#deps.clock.every(renewEveryMs, () => this.#renew());
+    await this.#sequencer.begin();
   }
 
   stop(): void {
@@ -172,7 +173,7 @@ export class Channels {
   /** The same without asking for permission: for channels that the server itself subscribes. */
   async follow(subscriber: Subscriber, userId: string, channel: string, since?: Position): Promise<Subscription> {
     const claim = this.#subscriptions.claim(subscriber, channel);
-    this.#holds.begin(subscriber);
+    this.#holds.begin(subscriber, this.stampOf(subscriber));
     try {
       const isFirst = this.#followed.get(channel) === undefined;
       const followed = await this.#followed.joined(channel);
@@ -199,7 +200,8 @@ export class Channels {
   /**
    * Takes a connection's subscriptions up again where it stood: `begun` has each channel with the position its
    * subscription began at, `stamp` is that of the last publication it read. Permission is checked again. Undefined where
-   * anything it missed can no longer be had or is no longer allowed: then nothing was subscribed.
+   * anything it missed can no longer be had or is no longer allowed, or the stamp was never given: then nothing was
+   * subscribed.
    */
   async restore(
     subscriber: Subscriber,
@@ -207,14 +209,18 @@ export class Channels {
     begun: ReadonlyMap<string, Position>,
     stamp: number,
   ): Promise<Restored | undefined> {
-    this.#holds.begin(subscriber);
+    this.#holds.begin(subscriber, 0);
     try {
       const channels = [...begun.keys()];
       await Promise.all(channels.map((channel) => this.#deps.permissions.checkSubscribe(reader, channel)));
       await Promise.all(channels.map((channel) => this.#enter(subscriber, channel)));
-      const upTo = this.#deps.log.lastStamp();
-      const slices = await Promise.all([...begun].map(([channel, position]) => this.#missed(channel, position, stamp)));
-      const missed = mergeMissed(slices, await upTo);
+      const { log } = this.#deps;
+      const [upTo, latest, ...slices] = await Promise.all([
+        log.lastStamp(),
+        log.latestStamp(),
+        ...[...begun].map(([channel, position]) => this.#missed(channel, position, stamp)),
+      ]);
+      const missed = stamp > latest ? undefined : mergeMissed(slices, upTo);
       if (missed === undefined) return this.leave(subscriber);
       for (const [channel, answered] of missed.answered) this.#holds.answer(subscriber, channel, answered);
       const last = Math.max(stamp, missed.entries.at(-1)?.stamp ?? 0);
@@ -248,6 +254,19 @@ export class Channels {
 
   channelsOf(subscriber: Subscriber): string[] {
     return this.#subscriptions.of(subscriber);
+  }
+
+  /** All of the subscriber's channels that is stamped up to here has been passed to it, and nothing that came later. */
+  stampOf(subscriber: Subscriber): number {
+    const held = this.#holds.stampOf(subscriber);
+    if (held !== undefined) return held;
+    const own = this.channelsOf(subscriber).map((channel) => this.#followed.get(channel)?.position?.stamp ?? 0);
+    return Math.min(this.#sequencer.lastStamp, Math.max(0, ...own));
+  }
+
+  /** The last stamp that this node has passed on. */
+  get lastStamp(): number {
+    return this.#sequencer.lastStamp;
   }
 
   /** Channels of a kind with subscribers on this node. */

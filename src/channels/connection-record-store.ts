@@ -9,6 +9,8 @@ export interface ConnectionHolder {
   socketId: string;
   userId: string;
   sessionId: string;
+  /** No publication with a stamp below was given to the connection. */
+  stamp: number;
 }
 
 /** What a returning connection needs. */

@@ -13,6 +13,8 @@ export interface Released {
 }
 
 interface Hold {
+  /** Of the last publication the subscriber was passed before. */
+  stamp: number;
   depth: number;
   bytes: number;
   items: { channel: string; message: FeedMessage }[];
@@ -36,11 +38,17 @@ export class Holds {
     return this.#holds.size;
   }
 
-  /** Nests: as many calls of `end` let it flow again. */
-  begin(subscriber: Subscriber): void {
+  /** Nests: as many calls of `end` let it flow again. `stamp` is that of the last publication it was passed. */
+  begin(subscriber: Subscriber, stamp: number): void {
     const hold = this.#holds.get(subscriber);
     if (hold !== undefined) hold.depth++;
-    else this.#holds.set(subscriber, { depth: 1, bytes: 0, items: [], answered: new Map(), overflowed: new Set() });
+    else
+      this.#holds.set(subscriber, { stamp, depth: 1, bytes: 0, items: [], answered: new Map(), overflowed: new Set() });
+  }
+
+  /** Where the subscriber was stopped; undefined where it is not held. */
+  stampOf(subscriber: Subscriber): number | undefined {
+    return this.#holds.get(subscriber)?.stamp;
   }
 
   /** Keeps the message where the subscriber is held; false where it is not. */

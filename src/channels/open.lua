@@ -43,7 +43,10 @@ local count = most
 if wanted ~= 'latest' then
   if epoch ~= askedEpoch or asked > head then return answer end
   if wanted == 'after' and tonumber(stamp) <= tonumber(after) then count = 0
-  elseif wanted == 'after' then count = math.min(most, head - asked)
+  elseif wanted == 'after' then
+    count = math.min(most, head - asked)
+    -- There is a later publication, and the log keeps none.
+    if count == 0 and head > asked then return answer end
   elseif head - asked > most then return answer
   else count = head - asked end
 end

@@ -47,15 +47,26 @@ export class Sequencer {
   #waitingBytes = 0;
   #isRepairing = false;
   #mustRepairAgain = false;
+  #lastStamp = 0;
 
   constructor(deps: SequencerDeps) {
     this.#deps = deps;
   }
 
+  /** All that is stamped up to here has been handed to its channels, or was in the log before anybody here subscribed. */
+  get lastStamp(): number {
+    return this.#lastStamp;
+  }
+
+  /** Nobody has subscribed yet: what has been published so far is in the log. */
+  async begin(): Promise<void> {
+    this.#note(await this.#deps.log.lastStamp());
+  }
+
   receive = (channel: FollowedChannel, message: FeedMessage): void => {
     if (this.#isRepairing || !this.#deps.mayDeliver()) return this.#wait(channel, message);
     const placement = channel.place(message);
-    if (placement === "next") return channel.pass(message);
+    if (placement === "next") return this.#handOver(channel, message);
     if (placement === "repeat") return;
     this.#wait(channel, message);
     this.repair();
@@ -115,13 +126,24 @@ export class Sequencer {
 
   #pass(missed: Waiting[], suspects: Waiting[]): void {
     for (const { channel, message } of missed.toSorted(byStamp))
-      if (channel.place(message) === "next") channel.pass(message);
+      if (channel.place(message) === "next") this.#handOver(channel, message);
     this.#isRepairing = false;
     // A suspect came before the reading: where it still does not fit, it was forged or has been lost with the store.
     const waiting = this.#takeWaiting();
-    for (const { channel, message } of suspects) if (channel.place(message) === "next") channel.pass(message);
+    for (const { channel, message } of suspects)
+      if (channel.place(message) === "next") this.#handOver(channel, message);
     for (const { channel, message } of waiting) this.receive(channel, message);
     if (this.#mustRepairAgain) this.repair();
+  }
+
+  #handOver(channel: FollowedChannel, message: FeedMessage): void {
+    channel.pass(message);
+    this.#note(message.stamp);
+  }
+
+  /** On Cluster the store has no last stamp. */
+  #note(stamp: number): void {
+    if (stamp > this.#lastStamp && stamp !== Infinity) this.#lastStamp = stamp;
   }
 
   #wait(channel: FollowedChannel, message: FeedMessage): void {

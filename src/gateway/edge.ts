@@ -138,6 +138,7 @@ function createSockets(
       adapter,
       siblings,
       recovery: parts.flow.recovery,
+      stampOf: parts.flow.recovery.stampOf,
       accelerator: loadAccelerator(config.accelerator, { log }),
       handlers: handlersOf(ground, parts, visits),
       clientAddress: createClientAddress(config.trustedProxies),

@@ -41,7 +41,7 @@ export async function createWebhooks(config: Config, parts: WebhookParts): Promi
 }
 
 /** What happens when clients come and go, with webhooks told of it. */
-export function toldOf(visits: Visits, webhooks: Webhooks | undefined): Required<AttendanceHooks> {
+export function toldOf(visits: Visits, webhooks: Webhooks | undefined): Required<Omit<AttendanceHooks, "stampOf">> {
   return {
     onConnect(connection, arrival) {
       // First, for `onDisconnect` is called even where the rest fails.

@@ -12,7 +12,7 @@ import type { Connection } from "./connection.ts";
 /** A client that says it was here before. */
 export interface Returning {
   privateId: string;
-  /** Stamp of the last publication it read. */
+  /** Stamp of the last publication it says it read; not a number where it says something else. */
   stamp: number;
   record: ConnectionRecord;
 }
@@ -34,6 +34,8 @@ export interface Recovery {
   open(connection: Connection, privateId: string): void;
   /** Keeps the record from here on; what was subscribed since `open` is in it. */
   begin(connection: Connection): Promise<void>;
+  /** What the client is to hand back if it is cut off now: the stamp up to which it has everything. */
+  stampOf(connection: Connection): number;
   /** A connection that was restored has gone before it was welcomed. */
   abandon(connection: Connection): void;
   /** The connection has gone; `mayReturn` is false after a goodbye. */
@@ -47,7 +49,7 @@ export interface Recovery {
 
 export interface RecoveryDeps {
   store: ConnectionRecordStore;
-  channels: () => Pick<Channels, "restore" | "leave">;
+  channels: () => Pick<Channels, "restore" | "leave" | "stampOf" | "lastStamp">;
   control: () => Pick<Control, "command" | "incarnation" | "living">;
   clock: Clock;
   log: Logger;
@@ -66,6 +68,8 @@ export interface RecoveryOptions {
 interface Ticket {
   privateId: string;
   owner: string;
+  /** It had everything up to here when this connection began. */
+  stamp: number;
   /** Before the record is begun: what will be in it. */
   pending: Map<string, Position> | undefined;
 }
@@ -119,9 +123,10 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
     windowMs: options.windowSeconds * 1_000,
 
     async find(privateId, offset) {
-      if (!/^[\w-]{1,64}$/.test(privateId) || !/^\d{1,16}$/.test(offset)) return undefined;
+      if (!/^[\w-]{1,64}$/.test(privateId)) return undefined;
       const record = await store.find(privateId);
-      return record === undefined ? undefined : { privateId, stamp: Number(offset), record };
+      const stamp = /^\d{1,16}$/.test(offset) ? Number(offset) : Number.NaN;
+      return record === undefined ? undefined : { privateId, stamp, record };
     },
 
     async restore(connection, { privateId, stamp, record }) {
@@ -132,8 +137,9 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
       const before = await store.take(privateId, owner);
       if (before === undefined) return undefined;
       if (before !== "") replace(before);
+      if (!(stamp >= holder.stamp - margin)) return undefined;
       const restored = await deps.channels().restore(subscriber, identity, begun, stamp - margin);
-      if (restored !== undefined) issue(connection, { privateId, owner, pending: undefined });
+      if (restored !== undefined) issue(connection, { privateId, owner, stamp: restored.stamp, pending: undefined });
       return restored;
     },
 
@@ -146,7 +152,10 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
       return true;
     },
 
-    open: (connection, privateId) => issue(connection, { privateId, owner: ownerOf(), pending: new Map() }),
+    open(connection, privateId) {
+      const stamp = deps.channels().lastStamp;
+      issue(connection, { privateId, owner: ownerOf(), stamp, pending: new Map() });
+    },
 
     async begin(connection) {
       const ticket = tickets.get(connection.subscriber);
@@ -155,10 +164,12 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
       ticket.pending = undefined;
       const { userId, sessionId } = connection.identity;
       await store.begin(ticket.privateId, ticket.owner, {
-        holder: { socketId: connection.id, userId, sessionId },
+        holder: { socketId: connection.id, userId, sessionId, stamp: ticket.stamp },
         begun,
       });
     },
+
+    stampOf: ({ subscriber }) => Math.max(tickets.get(subscriber)?.stamp ?? 0, deps.channels().stampOf(subscriber)),
 
     abandon(connection) {
       deps.channels().leave(connection.subscriber);

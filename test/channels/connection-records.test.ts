@@ -6,7 +6,7 @@ test("what changes while a record is begun is in it, however many are begun in t
   const { redis, keys } = await redisWorld();
   const commands = redis.connection("commands");
   const store = createConnectionRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
-  const holder = { socketId: "socket", userId: "ada", sessionId: "session" };
+  const holder = { socketId: "socket", userId: "ada", sessionId: "session", stamp: 7 };
   const at = (offset: number) => ({ epoch: "epoch", offset });
   const ids = Array.from({ length: 20 }, (_, number) => `client-${number}`);
 

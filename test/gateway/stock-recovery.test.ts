@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
+import { Emitter } from "@socket.io/redis-emitter";
 import { describe, expect, test } from "vitest";
-import { freshPrefix, eventually } from "../support/world.ts";
+import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
 import { openClient, startGateway, told, type Client } from "../support/gateway.ts";
 import { seeded } from "../support/random.ts";
 
@@ -8,6 +10,10 @@ const offsets = (client: Client, channel: string) =>
   told(client, "publication")
     .filter((publication) => publication.channel === channel)
     .map(({ offset }) => offset as number);
+
+/** The place that came with the last event of that name. */
+const placeIn = (client: Client, event: string): number =>
+  Number(client.events.findLast(([name]) => name === event)?.[2]);
 
 /** A stock client that comes back by itself, to whichever node it is pointed at next. */
 async function returningClient(url: string, token: string): Promise<Client> {
@@ -164,6 +170,78 @@ describe("an unmodified client that comes back", () => {
       expect(told(client, "publication")).toEqual([]);
     },
   );
+
+  test.each([
+    ["a word", ["hello"]],
+    ["a small number", ["17"]],
+    ["the largest number there is room for", ["9999999999999999"]],
+    ["an object", [{ text: "hello" }]],
+    ["a string behind bytes", [Buffer.from("bytes"), "hello"]],
+    ["nothing but its name", []],
+  ])("after another program's event that ends in %s gets what it missed, once", async (_, words) => {
+    const userId = `ada-${randomUUID()}`;
+    const { url, signIn, call } = await startGateway();
+    const { redis } = await redisWorld();
+    const client = await returningClient(url, (await signIn(userId)).token);
+    const publish = (data: number) => call("POST", "/v1/publish", { channel: `user:${userId}`, event: "said", data });
+    for (const data of [1, 2]) await publish(data);
+    await eventually(() => expect(told(client, "publication")).toHaveLength(2));
+    new Emitter(redis.connection("commands")).to(`user:${userId}`).emit("notice", ...words);
+    await eventually(() => expect(client.events.filter(([name]) => name === "notice")).toHaveLength(1));
+
+    Object.assign(client.io, { uri: "http://127.0.0.1:1" });
+    client.io.engine.close();
+    for (const data of [3, 4]) await publish(data);
+    Object.assign(client.io, { uri: url });
+
+    await eventually(() => expect(offsets(client, `user:${userId}`)).toEqual([1, 2, 3, 4]));
+    expect(client.recovered).toBe(true);
+  });
+
+  test.each([
+    ["that no publication was given yet", (last: number) => last + 3_600_000_000],
+    ["beyond all numbers", () => Number.MAX_SAFE_INTEGER],
+    ["from before its session began", (_: number, begun: number) => begun - 1],
+    ["that is none", () => "hello"],
+  ])("with a place %s is not recovered", async (_, placeOf) => {
+    const { url, signIn, call } = await startGateway();
+    const say = () => call("POST", "/v1/publish", { channel: "user:ada", event: "said", data: 1 });
+    const { token } = await signIn("ada");
+    const earlier = await returningClient(url, token);
+    await say();
+    await eventually(() => expect(told(earlier, "publication")).toHaveLength(1));
+    const client = await returningClient(url, token);
+    const begun = placeIn(client, "ready");
+    await say();
+    await eventually(() => expect(told(client, "publication")).toHaveLength(1));
+    const { _pid: pid } = client as unknown as { _pid: string };
+
+    const offset = `${placeOf(placeIn(client, "publication"), begun)}`;
+    const back = openClient(url, "", { auth: { token, pid, offset } });
+    await eventually(() => expect(told(back, "ready")).toHaveLength(1));
+
+    expect(told(back, "ready")).toMatchObject([{ recovered: false }]);
+    expect(back.recovered).toBe(false);
+  });
+
+  test("to a channel that keeps no log is told that it missed something, and recovered where it did not", async () => {
+    const file = { channels: { live: { subscribe: "public", history: { size: 0, ttlSeconds: 60 } } } };
+    const { url, signIn, call } = await startGateway({ file });
+    const say = () => call("POST", "/v1/publish", { channel: "live:a", event: "said", data: 1 });
+    const client = await returningClient(url, (await signIn("ada")).token);
+    await client.emitWithAck("subscribe", { channel: "live:a" });
+    await say();
+    await eventually(() => expect(offsets(client, "live:a")).toEqual([1]));
+    await cut(client, url);
+    expect(client.recovered).toBe(true);
+
+    Object.assign(client.io, { uri: "http://127.0.0.1:1" });
+    client.io.engine.close();
+    await say();
+    Object.assign(client.io, { uri: url });
+    await eventually(() => expect(told(client, "ready")).toHaveLength(3));
+    expect(client.recovered).toBe(false);
+  });
 
   test("when the log no longer has what it missed is told so, with nothing partial", async () => {
     const file = { channels: { chat: { subscribe: "public", history: { size: 3, ttlSeconds: 60 } } } };

@@ -90,12 +90,12 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
       ...(options.lingerMs === undefined ? {} : { lingerMs: options.lingerMs }),
     },
   );
-  channels.start();
   onTestFinished(async () => {
     channels.stop();
     await redis.close();
   });
   await redis.ready(60_000);
+  await channels.start();
   await redis.connection("subscriber").ping();
   return { channels, redis, gaps };
 }

@@ -30,6 +30,8 @@ export interface AttendanceHooks {
   onConnect?: ((connection: Connection, client: Arrival) => Promise<void> | void) | undefined;
   /** Runs once, when `onConnect` and all handlers of the connection have ended: nothing can come after it. */
   onDisconnect?: ((connection: Connection, reason: string, mayReturn: boolean) => Promise<void> | void) | undefined;
+  /** What the client is to hand back when it returns by Socket.IO's own recovery. Absent: that is off. */
+  stampOf?: ((connection: Connection) => number) | undefined;
 }
 
 /** Why a connection ended: a closing's code, or Socket.IO's word for a client's leaving. */
@@ -98,6 +100,7 @@ export class Attendance {
         deps.metrics.skipped.inc({ reason: "conflated" }, conflated);
         deps.metrics.skipped.inc({ reason: "volatile" }, volatile);
       },
+      stampOf: deps.stampOf,
       onIdentity: (connection, previous) => this.#registry.renew(connection, previous),
       onClose: (connection, closing) => this.#close(connection, closing),
     };
@@ -167,7 +170,7 @@ export class Attendance {
       const lane = userChannelOf(connection.identity.userId);
       await inbox.lanes.run(lane, async () => this.#deps.onConnect?.(connection, arrival));
       for (const packet of restored?.packets ?? []) connection.deliver(new Frame(packet));
-      connection.emit("ready", this.#readyFor(connection, restored !== undefined), ...offsetOf(arrival));
+      connection.emit("ready", this.#readyFor(connection, restored !== undefined), ...this.#offsetOf(connection));
     } catch (error) {
       this.#refuse(connection, error);
     }
@@ -183,6 +186,12 @@ export class Attendance {
     if (isTemporary(code) || code === "not_subscribed") return connection.end();
     this.#deps.failures.report("socket.connect", error);
     connection.close(closing("internal"));
+  }
+
+  /** Second argument of `ready`, with which a stock client comes back when it has read nothing else. */
+  #offsetOf(connection: Connection): string[] {
+    const stamp = this.#deps.stampOf?.(connection);
+    return stamp === undefined ? [] : [`${stamp}`];
   }
 
   #readyFor({ identity }: Connection, recovered: boolean): Ready {
@@ -222,15 +231,6 @@ export class Attendance {
       this.#farewells.end();
     }
   }
-}
-
-/**
- * Second argument of `ready`, with which a stock client comes back when it has read nothing else: a new one from the
- * positions of its subscriptions, whatever the stamp.
- */
-function offsetOf({ privateId, restored }: Arrival): string[] {
-  if (restored !== undefined) return [`${restored.stamp}`];
-  return privateId === undefined ? [] : ["0"];
 }
 
 const closingFor = (error: Error): Closing =>

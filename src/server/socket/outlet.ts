@@ -22,8 +22,33 @@ export interface OutletContext {
 
 /** Whom an outlet writes to. */
 export interface OutletOwner {
+  /** Up to which the client has everything, for Socket.IO's own recovery; undefined where that is off. */
+  readonly stamp?: number | undefined;
   /** More waits for the client than may. */
   readTooSlowly(): void;
+}
+
+/** As Engine.IO is about to queue it. */
+interface Packet {
+  data?: unknown;
+  /** The same for all connections that are sent it. */
+  options?: object;
+}
+
+/** The text of an event of the main namespace that wants no acknowledgement, and whose last argument is a string. */
+const eventThatEndsInString = /^(?:2|5\d+-)\[.*"\]$/s;
+
+const endsInString = ({ data }: Packet): boolean => typeof data === "string" && eventThatEndsInString.test(data);
+
+/**
+ * Stock clients take a string at the end of any event for their place in the stream, so what other programs send gets the
+ * place behind it, as Socket.IO's own servers do.
+ */
+function addStamp(packet: Packet, stamp: number | undefined): void {
+  if (stamp === undefined) return;
+  packet.data = `${(packet.data as string).slice(0, -1)},"${stamp}"]`;
+  // Another frame than the one that was made for all.
+  packet.options = { ...packet.options, wsPreEncodedFrame: undefined };
 }
 
 /** Where a connection has its outlet; the last one where it was given several. */
@@ -74,7 +99,7 @@ export class Outlet implements Collecting {
   }
 
   /** One function for all connections: none carries a closure of its own. */
-  static #onPacket(this: Carrier, packet: { data?: unknown }): void {
+  static #onPacket(this: Carrier, packet: Packet): void {
     const outlet = this[carried];
     if (outlet !== undefined) outlet.#beforePacket(packet);
   }
@@ -198,8 +223,11 @@ export class Outlet implements Collecting {
 
   // Others send on the connection
 
-  #beforePacket(packet: { data?: unknown }): void {
-    if (!this.#isQueueing) this.sendAll();
+  #beforePacket(packet: Packet): void {
+    if (!this.#isQueueing) {
+      this.sendAll();
+      if (endsInString(packet)) addStamp(packet, this.#owner.stamp);
+    }
     this.#checkBudget();
     if (queuedPacketsOf(this.#engine) === 0) this.#queuedBytes = 0;
     const size = queuedBytesOfPacket(packet);

@@ -16,6 +16,8 @@ export interface ConnectionContext extends OutletContext {
   failures: Failures;
   /** Milliseconds a client may take to let go before its transport is thrown away. */
   closeTimeoutMs: number;
+  /** What a client is to hand back when it returns by Socket.IO's own recovery. Absent: that is off. */
+  stampOf: ((connection: Connection) => number) | undefined;
   onIdentity(connection: Connection, previous: Identity): void;
   onClose(connection: SocketConnection, closing: Closing): void;
 }
@@ -135,6 +137,10 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
       this.#outlet.sendLast(frameOf("closing", closing));
       this.#disconnect(closing.reconnect);
     });
+  }
+
+  get stamp(): number | undefined {
+    return this.#context.stampOf?.(this);
   }
 
   /** It is told so ahead of what it has not read; that it can have again by its positions. */
