@@ -128,6 +128,7 @@ function createSockets(
     publisher: store.redis.connection("control-publisher"),
     subscriber: store.redis.connection("control-subscriber"),
     failures: new Failures(ground),
+    log,
   });
   return createSocketServer(
     {

@@ -1,12 +1,14 @@
 import { GatewayError } from "./errors.ts";
+import { isExactNumber } from "./exact-number.ts";
 import { fieldPath } from "./field-path.ts";
+import { findRepeatedName, scanJson, type TextScan } from "./json-text.ts";
 
 /**
  * The one way in for JSON of strangers: client frames, HTTP bodies and Redis messages pass it before any other code
  * sees them.
  *
- * What passes is at most so large, so deep and so wide; its strings are well-formed, its numbers finite, and no key of
- * it reaches a prototype. Such a value looks the same on every node: `canonicalJson` writes its one form, and that text
+ * What passes is at most so large, so deep and so wide; its strings are well-formed, its numbers finite and held to their
+ * last digit, no key is given twice and none reaches a prototype. Such a value looks the same on every node: `canonicalJson` writes its one form, and that text
  * is what is stored and sent on. All of it is bounded work: size, depth and width are known before anything is parsed.
  */
 export interface GateLimits {
@@ -20,36 +22,76 @@ export interface GateLimits {
 
 export const defaultGateLimits: GateLimits = { maxBytes: 65_536, maxDepth: 32, maxKeys: 10_000 };
 
-/** Parses JSON text. Throws GatewayError `payload_too_large`, or `bad_request` naming the field that was wrong. */
-export function parseJson(text: string | Uint8Array, limits?: Partial<GateLimits>): unknown {
-  const value = parseBounded(text, limits);
-  checkForm(value);
-  return value;
+/** What becomes of a number with more digits than JavaScript holds: refused by name, or kept as the text it was. */
+export interface ParseOptions {
+  /** @default "refused" */
+  inexactNumbers?: "refused" | "text";
 }
 
-/** As `parseJson`, but strings, numbers and keys are yet to be checked by `checkForm`. */
-export function parseBounded(text: string | Uint8Array, limits?: Partial<GateLimits>): unknown {
+/** Parses JSON text. Throws GatewayError `payload_too_large`, or `bad_request` naming the field that was wrong. */
+export function parseJson(text: string | Uint8Array, limits?: Partial<GateLimits>, options?: ParseOptions): unknown {
+  const read = readText(text, limits, options);
+  checkParts(read, [read.value], 0);
+  return read.value;
+}
+
+/** As `parseJson` for an array whose elements are looked at one by one: a refusal names the field within its element. */
+export function parseList(text: string | Uint8Array, limits?: Partial<GateLimits>): unknown[] {
+  const read = readText(text, limits);
+  if (!Array.isArray(read.value)) throw new GatewayError("bad_request", "The payload is not an array.");
+  checkParts(read, read.value, 1);
+  return read.value;
+}
+
+interface Read {
+  value: unknown;
+  characters: string;
+  scan: TextScan;
+}
+
+function readText(text: string | Uint8Array, limits?: Partial<GateLimits>, options?: ParseOptions): Read {
   const { maxBytes, maxDepth, maxKeys } = withDefaults(limits);
   if (isOver(maxBytes, text)) throw new GatewayError("payload_too_large", `The payload is over ${maxBytes} bytes.`);
   const characters = typeof text === "string" ? text : decodeUtf8(text);
-  checkNesting(characters, maxDepth, maxKeys);
+  const scan = scanJson(characters, maxDepth);
+  if (scan.depth > maxDepth) throw tooDeep(maxDepth, scan.end);
+  if (scan.items > maxKeys) throw tooWide(maxKeys);
+  return { value: parseText(characters, scan, options), characters, scan };
+}
+
+function parseText(characters: string, { hasInexactNumber }: TextScan, options?: ParseOptions): unknown {
   try {
-    return JSON.parse(characters) as unknown;
+    if (!hasInexactNumber) return JSON.parse(characters) as unknown;
+    return parseExactly(characters, options?.inexactNumbers === "text" ? (source) => source : () => inexact);
   } catch {
     // The parser's reason quotes the text, which may hold secrets.
     throw new GatewayError("bad_request", "The payload is not JSON.");
   }
 }
 
+/** In place of a number that JavaScript cannot hold, until its refusal has named the field. */
+const inexact = Symbol("inexact number");
+
+/** Several times slower than parsing, so only for texts in which such a number was seen. */
+function parseExactly(characters: string, replace: (source: string) => unknown): unknown {
+  const revive = (_name: string, value: unknown, { source = "" }: { source?: string }) =>
+    typeof value !== "number" || isExactNumber(source.replace(/^-/, "")) ? value : replace(source);
+  return JSON.parse(characters, revive as (name: string, value: unknown) => unknown);
+}
+
+/** Strings, numbers and keys of what was parsed; `depth` counts the steps that a refusal leaves out of its path. */
+function checkParts({ characters, scan }: Read, parts: readonly unknown[], depth: number): void {
+  const budget = { left: Infinity, names: 0 };
+  for (const part of parts) refuse(findFault(part, Infinity, budget));
+  if (budget.names === scan.names) return;
+  const steps = findRepeatedName(characters)?.slice(depth).toReversed() ?? [];
+  refuse({ reason: "is given twice", steps });
+}
+
 /** Checks a value that something else decoded and bounded in size. Throws as `parseJson` does. */
 export function checkValue(value: unknown, limits?: Partial<GateLimits>): void {
   const { maxDepth, maxKeys } = withDefaults(limits);
-  refuse(findFault(value, maxDepth, { left: maxKeys }));
-}
-
-/** Checks strings, numbers and keys of a value from `parseBounded`. */
-export function checkForm(value: unknown): void {
-  refuse(findFault(value, Infinity, { left: Infinity }));
+  refuse(findFault(value, maxDepth, { left: maxKeys, names: 0 }));
 }
 
 /** The one text of a value that passed the gate: no spaces, no -0, keys in the order they came. */
@@ -80,50 +122,6 @@ function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-const quote = 0x22;
-const comma = 0x2c;
-const openBracket = 0x5b;
-const backslash = 0x5c;
-const closeBracket = 0x5d;
-const openBrace = 0x7b;
-const closeBrace = 0x7d;
-
-/** Counts without recursion, so that no depth can hurt it. A text that is not JSON is left to the parser. */
-function checkNesting(text: string, maxDepth: number, maxKeys: number): void {
-  let depth = 0;
-  let keys = 0;
-  for (let at = 0; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code === quote) {
-      at = endOfString(text, at);
-    } else if (code === comma) {
-      keys += 1;
-    } else if (code === openBrace || code === openBracket) {
-      keys += 1;
-      if (++depth > maxDepth) throw tooDeep(maxDepth, at);
-    } else if (code === closeBrace || code === closeBracket) {
-      depth -= 1;
-    }
-  }
-  if (keys > maxKeys) throw tooWide(maxKeys);
-}
-
-/** Where the string that begins at `start` ends; the end of the text where it does not. */
-function endOfString(text: string, start: number): number {
-  let end = start;
-  do {
-    end = text.indexOf('"', end + 1);
-    if (end === -1) return text.length;
-  } while (isEscaped(text, end));
-  return end;
-}
-
-function isEscaped(text: string, at: number): boolean {
-  let first = at;
-  while (text.charCodeAt(first - 1) === backslash) first -= 1;
-  return (at - first) % 2 === 1;
-}
-
 const tooDeep = (maxDepth: number, at: number): GatewayError =>
   new GatewayError("bad_request", `The payload is nested deeper than ${maxDepth} levels at character ${at}.`);
 
@@ -138,13 +136,16 @@ interface Fault {
 
 interface Budget {
   left: number;
+  /** Keys of objects that were seen. */
+  names: number;
 }
 
-/** Recursion is safe here: it goes no deeper than `depth`, or than text that `checkNesting` has seen. */
+/** Recursion is safe here: it goes no deeper than `depth`, or than text that was scanned. */
 function findFault(value: unknown, depth: number, keys: Budget): Fault | undefined {
   if (typeof value === "string") return value.isWellFormed() ? undefined : fault("has a lone surrogate");
   if (typeof value === "number") return Number.isFinite(value) ? undefined : fault("is not a finite number");
   if (typeof value === "boolean" || value === null) return undefined;
+  if (value === inexact) return fault("is a number with more digits than can be kept; send it as a string");
   if (typeof value !== "object") return fault("is not a JSON value");
   if (depth === 0) return fault("is nested too deep");
   return Array.isArray(value) ? faultInArray(value, depth, keys) : faultInObject(value, depth, keys);
@@ -163,6 +164,7 @@ function faultInObject(object: object, depth: number, keys: Budget): Fault | und
   if (Object.getPrototypeOf(object) !== Object.prototype) return fault("is not a JSON value");
   const names = Object.keys(object);
   if ((keys.left -= names.length || 1) < 0) return fault("has too many keys");
+  keys.names += names.length;
   for (const name of names) {
     const item = (object as Record<string, unknown>)[name];
     const found = faultInName(name, item) ?? findFault(item, depth - 1, keys);

@@ -13,9 +13,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
 local used, ends, isBehind = 0, now + length, false
-local state = redis.call('GET', window)
-if state then
-  local counted, at = string.match(state, '^(%d+):(%d+)$')
+local counted, at = string.match(redis.call('GET', window) or '', '^(%d+):(%d+)$')
+if counted then
   isBehind = tonumber(at) > ends
   if tonumber(at) > now then used, ends = tonumber(counted), math.min(tonumber(at), ends) end
 end

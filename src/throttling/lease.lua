@@ -23,13 +23,12 @@ local now = time[1] * 1000000 + time[2]
 local function lease(bucket, holder, keeps, returned, need, wish, spends)
   local level, at, isBehind = capacity, now, false
   local others, held, lent, ended, lastEnd = '', 0, 0, 0, 0
-  local state = redis.call('GET', bucket)
-  if state then
-    local field = string.gmatch(state, '[^:]+')
-    level, at = tonumber(field()), tonumber(field())
+  local last, lastAt, leases = string.match(redis.call('GET', bucket) or '', '^(%d+):(%d+)(.*)$')
+  if last then
+    level, at = tonumber(last), tonumber(lastAt)
     isBehind, at = at > now, math.min(at, now)
-    for name in field do
-      local tokens, ends = tonumber(field()), math.min(tonumber(field()), now + life)
+    for name, amount, endsAt in string.gmatch(leases, ':([^:]+):(%d+):(%d+)') do
+      local tokens, ends = tonumber(amount), math.min(tonumber(endsAt), now + life)
       if ends <= now then ended, lastEnd = ended + tokens, math.max(lastEnd, ends)
       elseif name == holder then held, lent = tokens, lent + tokens
       else others, lent = others .. format(':%s:%.0f:%.0f', name, tokens, ends), lent + tokens end

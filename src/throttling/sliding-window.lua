@@ -4,7 +4,8 @@
 -- The state is one hash: 'head' (oldest slot that holds something), 'total' (sum of the slots), 'last' (time of the last
 -- take), 'shift', and the slots by number. A slot is dropped once, by the first take after it left the window, so the
 -- work is constant on average and at most one pass over the slots. Time here is Redis' clock plus 'shift': where the
--- clock went back, the shift grows by as much, so that no moment is counted twice and none is waited for.
+-- clock went back, the shift grows by as much, so that no moment is counted twice and none is waited for. A hash that
+-- this script cannot have written is deleted and counts as an empty window: its fields bound the loops.
 --
 -- KEYS  1 window
 -- ARGV  1 limit  2 window (µs)  3 slots a window  4 cost
@@ -15,9 +16,20 @@ local slotLength = length / slots
 
 local time = redis.call('TIME')
 local clock = time[1] * 1000000 + time[2]
-local state = redis.call('HMGET', window, 'head', 'total', 'last', 'shift')
-local total, last, shift = tonumber(state[2]) or 0, tonumber(state[3]) or 0, tonumber(state[4]) or 0
 local function name(number) return string.format('%.0f', number) end
+local function whole(text) return text and #text <= 16 and string.match(text, '^%d+$') and tonumber(text) end
+
+local state = redis.call('HMGET', window, 'head', 'total', 'last', 'shift')
+local head, total, last, shift = whole(state[1]), whole(state[2]), whole(state[3]), whole(state[4])
+if state[3] or state[1] then
+  local newest = last and math.floor(last / slotLength)
+  local isOurs = head and total and last and shift and head <= newest and head >= newest - slots - 1
+  if not isOurs then
+    redis.call('DEL', window)
+    head, total, last, shift = nil, 0, 0, 0
+  end
+end
+total, last, shift = total or 0, last or 0, shift or 0
 if clock + shift < last then
   shift = last - clock
   redis.call('HSET', window, 'shift', name(shift))
@@ -26,8 +38,8 @@ local now = clock + shift
 
 local slot = math.floor(now / slotLength)
 local oldest = math.floor((now - length) / slotLength)
-local head = tonumber(state[1]) or slot
-local function countOf(number) return tonumber(redis.call('HGET', window, name(number))) or 0 end
+head = head or slot
+local function countOf(number) return whole(redis.call('HGET', window, name(number))) or 0 end
 local function leavesAfter(number) return math.ceil((number + 1) * slotLength + length - now) end
 
 if total > 0 and math.floor(last / slotLength) < oldest then
@@ -56,7 +68,7 @@ end
 
 if total == 0 then head = slot end
 total = total + cost
-redis.call('HINCRBY', window, name(slot), name(cost))
+redis.call('HSET', window, name(slot), name(countOf(slot) + cost))
 redis.call('HSET', window, 'head', name(head), 'total', name(total), 'last', name(now), 'shift', name(shift))
 redis.call('PEXPIRE', window, name((length + slotLength) / 1000 + 1000))
 return { 1, limit - total, 0, leavesAfter(slot), clock }

@@ -14,9 +14,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
 local level, at = capacity, now
-local state = redis.call('GET', bucket)
-if state then
-  local last, lastAt = string.match(state, '^(%d+):(%d+)$')
+local last, lastAt = string.match(redis.call('GET', bucket) or '', '^(%d+):(%d+)$')
+if last then
   at = tonumber(lastAt)
   level = math.min(capacity, last + math.floor(math.max(0, now - at) * refill))
 end

@@ -1,7 +1,10 @@
 import { encode } from "notepack.io";
 import { describe, expect, it } from "vitest";
-import { safeAdapterParser } from "../../src/server/socket/adapter-parser.ts";
+import { createAdapterParser } from "../../src/server/socket/adapter-parser.ts";
 import { isBoundedMsgpack } from "../../src/server/socket/msgpack-bounds.ts";
+
+const reasons: string[] = [];
+const safeAdapterParser = createAdapterParser((reason) => reasons.push(reason));
 
 const bytesOf = (value: unknown): Buffer => Buffer.from(encode(value) as Uint8Array);
 const broadcast = (data: unknown, options: unknown = { rooms: ["a"], except: [], flags: {} }): unknown[] => [
@@ -65,9 +68,26 @@ describe("messages between nodes", () => {
       "a packet that wants acknowledgements",
       bytesOf(["emitter", { type: 2, id: 1, data: ["event"], nsp: "/" }, { rooms: [] }]),
     ],
+    ["an event named `connect`, on which clients disconnect", bytesOf(broadcast(["connect", {}]))],
+    ["an event named `newListener`", bytesOf(broadcast(["newListener"]))],
+    ["eleven binaries, on which clients disconnect", bytesOf(broadcast(["e", Array(11).fill(Buffer.from("x"))]))],
+    [
+      "a binary and a placeholder for another",
+      bytesOf(broadcast(["e", Buffer.from("x"), { _placeholder: true, num: 9 }])),
+    ],
+    ["an integer that JavaScript rounds", rounded()],
     ["two megabytes", bytesOf(broadcast(["event", "x".repeat(2_000_000)]))],
   ])("takes for empty: %s", (_, bytes) => {
+    reasons.length = 0;
     expect(safeAdapterParser.decode(bytes)).toEqual([]);
+    expect(reasons).toHaveLength(1);
+  });
+
+  it("takes as many binaries as clients do, and integers that are exact", () => {
+    for (const data of [Array(10).fill(Buffer.from("x")), 2 ** 53, -(2 ** 60), 2 ** 63]) {
+      const message = broadcast(["e", data]);
+      expect(safeAdapterParser.decode(bytesOf(message))).toEqual(message);
+    }
   });
 
   it("counts as the decoder reads, whatever the bytes", () => {
@@ -93,6 +113,13 @@ describe("messages between nodes", () => {
     expect(safeAdapterParser.decode(Buffer.from(safeAdapterParser.encode(circle)))).toEqual([]);
   });
 });
+
+/** A broadcast whose one argument is 2^53 + 1. */
+function rounded(): Buffer {
+  const bytes = bytesOf(broadcast(["e", 2 ** 53]));
+  bytes[bytes.indexOf(0xcf) + 8]! += 1;
+  return bytes;
+}
 
 /** JSON writes bytes as an object; the decoder gives them back as they were. */
 function revive(_: string, value: unknown): unknown {

@@ -22,7 +22,7 @@ async function startPair(): Promise<Pair> {
   for (const node of [redis, (await redisWorld()).redis]) {
     const publisher = node.connection("control-publisher");
     const adapter = createRoomAdapter(
-      { publisher, subscriber: node.connection("control-subscriber"), failures },
+      { publisher, subscriber: node.connection("control-subscriber"), failures, log: quietLog },
       { key },
     );
     edges.push(await startEdge({ adapter, onConnect: (connection) => connection.join("news:sport") }));
@@ -97,6 +97,8 @@ describe("rooms over two nodes", () => {
 function malformed(): (string | Buffer)[] {
   const deep = (levels: number): string => "[".repeat(levels) + "]".repeat(levels);
   const packed = (value: unknown): Buffer => Buffer.from(encode(value) as Uint8Array);
+  const toReaders = (data: unknown): Buffer =>
+    packed(["x", { type: 2, data, nsp: "/" }, { rooms: ["news:sport"], except: [], flags: {} }]);
   const types = [...Array(11).keys()];
   return [
     "",
@@ -117,6 +119,10 @@ function malformed(): (string | Buffer)[] {
     packed(["x", { type: 2, data: ["score"], nsp: "/" }]),
     packed(["x", { type: 2, data: null, nsp: "/" }, {}]),
     packed(["x", null, null]),
+    // What a stock client disconnects on.
+    toReaders(["connect", {}]),
+    toReaders(["score", ...Array<Buffer>(11).fill(Buffer.from("x"))]),
+    toReaders(["score", Buffer.from("x"), { _placeholder: true, num: 7 }]),
     Buffer.alloc(100_000, 0x91),
     Buffer.from([0xdd, 0xff, 0xff, 0xff, 0xff]),
   ];

@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { GatewayError } from "../../src/protocol/errors.ts";
-import { canonicalJson, checkValue, defaultGateLimits, parseJson, type GateLimits } from "../../src/protocol/gate.ts";
+import {
+  canonicalJson,
+  checkValue,
+  defaultGateLimits,
+  parseJson,
+  parseList,
+  type GateLimits,
+} from "../../src/protocol/gate.ts";
 
 function refusal(attempt: () => unknown): GatewayError {
   try {
@@ -122,8 +129,74 @@ describe("the gate", () => {
 
   it("writes one form for one value", () => {
     expect(canonicalJson(parseJson(' { "b" : -0 , "a" : 1.0 , "c" : "\\u0041\\/" } '))).toBe('{"b":0,"a":1,"c":"A/"}');
-    expect(canonicalJson(parseJson("9007199254740993"))).toBe("9007199254740992");
     expect(refusal(() => canonicalJson(undefined)).code).toBe("bad_request");
+  });
+});
+
+describe("numbers", () => {
+  it.each([
+    "9007199254740993",
+    "-9007199254740993",
+    "9223372036854775807",
+    "12345678901234567168",
+    "1000000000000000000001",
+    "9007199254740992.5",
+    "0.1234567890123456789",
+    "1e-400",
+    "9007199254740993e0",
+    `0.${"1".repeat(200)}`,
+  ])("with more digits than JavaScript holds are refused by name: %s", (number) => {
+    const text = `{"orders":[{"id":1},{"id":${number}}]}`;
+
+    expect(refused(text)).toMatchObject({ code: "bad_request", field: "orders[1].id" });
+    expect(refusal(() => parseList(`["said",${text}]`)).field).toBe("orders[1].id");
+    expect(parseJson(text, {}, { inexactNumbers: "text" })).toEqual({ orders: [{ id: 1 }, { id: number }] });
+  });
+
+  it.each([
+    ["9007199254740991", "9007199254740991"],
+    ["9007199254740992", "9007199254740992"],
+    ["-9007199254740992", "-9007199254740992"],
+    ["100000000000000000000", "100000000000000000000"],
+    ["1E3", "1000"],
+    ["1.50000000000000000000", "1.5"],
+    ["0.10000000000000001", "0.1"],
+    ["0.30000000000000004", "0.30000000000000004"],
+    ["1.7976931348623157e308", "1.7976931348623157e+308"],
+    ["5e-324", "5e-324"],
+    ["0e-999", "0"],
+  ])("that a double holds as they were written pass: %s", (written, kept) => {
+    expect(canonicalJson(parseJson(`{"n":${written}}`))).toBe(`{"n":${kept}}`);
+  });
+
+  it("in strings are text", () => {
+    const text = '{"n":"9007199254740993","9007199254740993":1}';
+
+    expect(canonicalJson(parseJson(text))).toBe(text);
+  });
+
+  it("pass if they are what JavaScript writes", () => {
+    for (let round = 0; round < 2_000; round++) {
+      const number = Math.random() * 10 ** Math.floor(Math.random() * 60 - 30);
+      expect(parseJson(JSON.stringify([number, -number]))).toEqual([number, -number]);
+    }
+  });
+});
+
+describe("a key that is given twice", () => {
+  it.each([
+    ['{"channel":"a","channel":"b"}', "channel"],
+    ['{"a":[{"b":1},{"b":1,"c":{},"b":2}]}', "a[1].b"],
+    ['{"a":{"b":1},"c":{"b":1},"d":{"e":{"f":1,"\\u0066" : 2}}}', "d.e.f"],
+  ])("is refused by name: %s", (text, field) => {
+    expect(refused(text)).toMatchObject({ code: "bad_request", field, message: `${field}: is given twice` });
+    expect(refusal(() => parseList(`["said",${text}]`)).field).toBe(field);
+  });
+
+  it("is another one in another object", () => {
+    const text = '{"a":{"a":[{"a":":"},{"a":"\\":"}]}}';
+
+    expect(canonicalJson(parseJson(text))).toBe(text);
   });
 });
 
@@ -175,6 +248,9 @@ describe("the cost of the worst 64 kB", () => {
     ["one long string of wide characters", filled('"', "😀", '"').slice(0, 16_000) + '"'],
     ["surrogates, escaped", filled('"', "\\ud83d\\ude00", '"')],
     ["digits", "1".repeat(65_536)],
+    ["numbers that a double holds", filled("[", "0.30000000000000004,", "1]")],
+    ["numbers with too many digits", filled("[", "0.123456789012345678,", "1]")],
+    ["numbers with exponents", filled("[", "1e5,", "1]").slice(0, 39_997) + "1]"],
     ["an exponent", `1e${"9".repeat(65_000)}`],
     ["white space", " ".repeat(65_536)],
   ])("%s: under 20 ms", (_, text) => {

@@ -52,3 +52,57 @@ describe.each([1, 2, 3])("with random acts (seed %i)", (seed) => {
     expect(isMixed(answers)).toBe(true);
   });
 });
+
+describe("state that no limiter of this rule wrote", () => {
+  const rule = { requests: 60, windowSeconds: 60 };
+  const slotOf = (windowSeconds: number) => Math.floor((Date.now() * 100) / (windowSeconds * 1_000));
+  const takenUnder = (windowSeconds: number) => ({
+    head: slotOf(windowSeconds),
+    total: 1,
+    last: Date.now() * 1_000,
+    shift: 0,
+    [slotOf(windowSeconds)]: 1,
+  });
+  const good = takenUnder(rule.windowSeconds);
+
+  test.each([
+    ["a negative head", { ...good, head: -1e15 }],
+    ["a head without an end", { ...good, head: "inf" }],
+    ["a head that was never", { ...good, head: 1 }],
+    ["a head in the time to come", { ...good, head: good.head + 1 }],
+    ["a head that is no number", { ...good, head: "x" }],
+    ["a negative total", { ...good, total: -1e9 }],
+    ["a last take beyond all time", { ...good, last: "9".repeat(300) }],
+    ["a negative shift", { ...good, shift: -1e18 }],
+    ["no last take", { head: -1e15, total: 5 }],
+    ["a window of another length", takenUnder(3_600)],
+  ])("is an empty sliding window at once: %s", async (_, fields) => {
+    const { redis, keys } = await redisWorld();
+    const commands = redis.connection("commands");
+    const script = loadScript(commands, slidingWindow.script);
+    await commands.hset(keys.limiter("model", "s"), fields);
+
+    const [allowed, left] = (await script.run([keys.limiter("model", "s")], slidingWindow.args(rule, 1))) as number[];
+
+    expect([allowed, left]).toEqual([1, 59]);
+  });
+
+  test.each(["", "x", "-5:-5", "1:2:3", "inf:nan", "1e9:1"])("is a full bucket or window: %j", async (state) => {
+    const { redis, keys } = await redisWorld();
+    const commands = redis.connection("commands");
+    const answers: unknown[] = [];
+    for (const [algorithm, given] of [
+      [tokenBucket, tokenBucket.args({ capacity: 60, refillPerSecond: 1 }, 1)],
+      [fixedWindow, fixedWindow.args(rule, 1)],
+    ] as const) {
+      await commands.set(keys.limiter("model", "s"), state);
+      const reply = (await loadScript(commands, algorithm.script).run([keys.limiter("model", "s")], given)) as number[];
+      answers.push(reply.slice(0, 2));
+    }
+
+    expect(answers).toEqual([
+      [1, 59],
+      [1, 59],
+    ]);
+  });
+});

@@ -11,42 +11,99 @@ const maxDepth = 40;
 const nothing: readonly unknown[] = [];
 const encodedNothing = Buffer.from([0x90]);
 
+export interface AdapterParser {
+  encode(message: unknown): Uint8Array;
+  decode(bytes: Buffer): unknown;
+}
+
 /**
  * In place of the parser the Redis adapter uses: the same bytes on the wire, so that an unmodified emitter is understood,
- * but what is malformed, too deep or not of the shape that the adapter relies on becomes an empty message. The stock one
- * throws into a Redis listener, which ends the process.
+ * but what is malformed, too deep, not of the shape that the adapter relies on, or what would make clients disconnect
+ * becomes an empty message. The stock one throws into a Redis listener, which ends the process.
+ *
+ * `onRefused` is told why; anybody on Redis can make it be called as often as they like.
  */
-export const safeAdapterParser = {
-  encode(message: unknown): Uint8Array {
-    try {
-      return encode(message) as Uint8Array;
-    } catch {
-      // A message that cannot be written, such as a circle, is lost for the other nodes; this one has delivered it.
-      return encodedNothing;
-    }
-  },
-  decode(bytes: Buffer): unknown {
-    if (bytes.length > maxAdapterBytes || !isBoundedMsgpack(bytes, maxDepth)) return nothing;
-    try {
-      const message: unknown = decode(bytes);
-      return isBroadcast(message) || isRequest(message) ? message : nothing;
-    } catch {
-      // Strangers on the channel are counted by whoever owns Redis; a line for each would help them fill our log.
-      return nothing;
-    }
-  },
-};
+export function createAdapterParser(onRefused: (reason: string) => void): AdapterParser {
+  return {
+    encode(message) {
+      try {
+        return encode(message) as Uint8Array;
+      } catch {
+        // A message that cannot be written, such as a circle, is lost for the other nodes; this one has delivered it.
+        return encodedNothing;
+      }
+    },
+    decode(bytes) {
+      const { message, reason } = read(bytes);
+      if (reason !== undefined) onRefused(reason);
+      return message;
+    },
+  };
+}
+
+function read(bytes: Buffer): { message: unknown; reason?: string } {
+  const refuse = (reason: string) => ({ message: nothing, reason });
+  if (bytes.length > maxAdapterBytes) return refuse(`over ${maxAdapterBytes} bytes`);
+  // What a node could not write.
+  if (bytes.equals(encodedNothing)) return { message: nothing };
+  if (!isBoundedMsgpack(bytes, maxDepth)) return refuse("not MessagePack, too deep, or with an integer beyond 2^53");
+  try {
+    const message: unknown = decode(bytes);
+    if (isRequest(message)) return { message };
+    const reason = faultInBroadcast(message);
+    return reason === undefined ? { message } : refuse(reason);
+  } catch {
+    // The decoder's reason names a position, which helps nobody.
+    return refuse("not MessagePack");
+  }
+}
 
 const eventPacket = 2;
 
-/** `[node, packet, options]` */
-function isBroadcast(message: unknown): boolean {
-  if (!Array.isArray(message) || message.length !== 3) return false;
+/** Names that clients keep for themselves, by their parser; a packet that bears one makes them disconnect. */
+const reservedEvents = new Set([
+  "connect",
+  "connect_error",
+  "disconnect",
+  "disconnecting",
+  "newListener",
+  "removeListener",
+]);
+
+/** Clients disconnect on more. */
+const maxAttachments = 10;
+
+/** Of `[node, packet, options]`. */
+function faultInBroadcast(message: unknown): string | undefined {
+  if (!Array.isArray(message) || message.length !== 3) return "neither a broadcast nor a request";
   const [, packet, options] = message as [unknown, Packet | null, Options | null];
+  if (typeof packet !== "object" || packet?.type !== eventPacket) return "a packet that is no event";
   // With an id it would ask clients for acknowledgements, which they may not send.
-  if (typeof packet !== "object" || packet?.type !== eventPacket || packet.id !== undefined) return false;
+  if (packet.id !== undefined) return "an event that wants acknowledgements";
   const name: unknown = Array.isArray(packet.data) ? packet.data[0] : undefined;
-  return typeof name === "string" && isOptions(options);
+  if (typeof name !== "string") return "an event without a name";
+  if (reservedEvents.has(name)) return "an event whose name is reserved";
+  const { binaries, placeholders } = countAttachments(packet.data);
+  if (binaries > maxAttachments) return `an event with over ${maxAttachments} binaries`;
+  if (binaries > 0 && placeholders > 0) return "an event with binaries and an argument like a placeholder for one";
+  return isOptions(options) ? undefined : "an event without rooms";
+}
+
+interface Attachments {
+  binaries: number;
+  /** Objects that a client would take for the place of a binary. */
+  placeholders: number;
+}
+
+/** Safe to recurse: the depth was checked. */
+function countAttachments(value: unknown, counted: Attachments = { binaries: 0, placeholders: 0 }): Attachments {
+  if (typeof value !== "object" || value === null) return counted;
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) counted.binaries += 1;
+  else {
+    if ("_placeholder" in value) counted.placeholders += 1;
+    for (const item of Object.values(value)) countAttachments(item, counted);
+  }
+  return counted;
 }
 
 interface Packet {

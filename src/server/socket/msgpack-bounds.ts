@@ -1,6 +1,6 @@
 /**
- * Whether bytes are one whole MessagePack value, nested no deeper than `maxDepth`. The decoder behind it is recursive,
- * and makes room for as many elements as a header claims; this one counts.
+ * Whether bytes are one whole MessagePack value, nested no deeper than `maxDepth`, with no integer that JavaScript would
+ * round. The decoder behind it is recursive, and makes room for as many elements as a header claims; this one counts.
  */
 export function isBoundedMsgpack(bytes: Uint8Array, maxDepth: number): boolean {
   const open: number[] = [];
@@ -48,7 +48,7 @@ const fixedSizes = [1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 5, 9, 2, 3, 5, 9, 2, 3, 5, 9, 
 
 function readLongHeader(bytes: Uint8Array, at: number, first: number): Header | undefined {
   const fixed = fixedSizes[first - 0xc0] ?? 0;
-  if (fixed > 0) return value(fixed);
+  if (fixed > 0) return isRounded(bytes, at, first) ? undefined : value(fixed);
   const width = lengthWidths[first];
   if (width === undefined) return undefined;
   const length = readLength(bytes, at + 1, width);
@@ -58,6 +58,16 @@ function readLongHeader(bytes: Uint8Array, at: number, first: number): Header | 
   if (first < 0xc7 || first > 0xc9) return value(1 + width + length);
   // The decoder takes 12 bytes for a timestamp, whatever its header says.
   return first === 0xc7 && bytes[at + 2] === 0xff && length !== 12 ? undefined : value(2 + width + length);
+}
+
+const uint64 = 0xcf;
+const int64 = 0xd3;
+
+function isRounded(bytes: Uint8Array, at: number, first: number): boolean {
+  if ((first !== uint64 && first !== int64) || at + 9 > bytes.length) return false;
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at + 1, 8);
+  const integer = first === uint64 ? view.getBigUint64(0) : view.getBigInt64(0);
+  return BigInt(Number(integer)) !== integer;
 }
 
 /** Bytes of the length that follows: binary, extensions, strings, arrays, maps. */

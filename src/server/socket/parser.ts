@@ -1,6 +1,6 @@
 import { Encoder, PacketType, type Packet } from "socket.io-parser";
 import { GatewayError } from "../../protocol/errors.ts";
-import { checkForm, parseBounded, type GateLimits } from "../../protocol/gate.ts";
+import { parseJson, parseList, type GateLimits } from "../../protocol/gate.ts";
 import { wrong } from "../../protocol/parse-with.ts";
 
 /**
@@ -129,9 +129,7 @@ function countDigits(text: string): number {
 /** Each argument is checked by itself, so that the field a refusal names is a field of the argument. */
 function readArguments(json: string, limits: GateLimits): unknown[] {
   try {
-    const data = parseBounded(json, limits) as unknown[];
-    data.forEach(checkForm);
-    return data;
+    return parseList(json, limits);
   } catch (error) {
     if (error instanceof GatewayError) return [refused, error];
     throw error;
@@ -145,8 +143,7 @@ function decodeConnect(body: string): Packet {
 
 function readAuth(json: string): object {
   try {
-    const auth = parseBounded(json, authLimits);
-    checkForm(auth);
+    const auth = parseJson(json, authLimits);
     if (typeof auth === "object" && auth !== null && !Array.isArray(auth)) return auth;
     return { [refused]: wrong("auth", "must be an object") };
   } catch (error) {

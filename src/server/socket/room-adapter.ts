@@ -1,8 +1,10 @@
 import { createAdapter } from "@socket.io/redis-adapter";
 import type { ServerOptions } from "socket.io";
-import { parseBounded } from "../../protocol/gate.ts";
+import { parseJson } from "../../protocol/gate.ts";
 import type { RedisClient } from "../../redis/connections.ts";
-import { maxAdapterBytes, safeAdapterParser } from "./adapter-parser.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import { createPacedWarnings } from "../../runtime/paced-warnings.ts";
+import { createAdapterParser, maxAdapterBytes, type AdapterParser } from "./adapter-parser.ts";
 import { isControlRequest, isControlResponse } from "./control-message.ts";
 import type { Failures } from "./failures.ts";
 
@@ -10,6 +12,13 @@ export interface RoomAdapterDeps {
   publisher: RedisClient;
   subscriber: RedisClient;
   failures: Failures;
+  log: Logger;
+}
+
+/** Looks at what came over Redis before the adapter does, and tells the log what it refused. */
+interface Gatekeeper {
+  parser: AdapterParser;
+  refuse(reason: string): void;
 }
 
 export interface RoomAdapterOptions {
@@ -25,11 +34,14 @@ export interface RoomAdapterOptions {
  * there; it is given clients that mend both.
  */
 export function createRoomAdapter(deps: RoomAdapterDeps, options: RoomAdapterOptions = {}): ServerOptions["adapter"] {
-  return createAdapter(new CalmPublisher(deps), new GuardedSubscriber(deps), {
+  const warn = createPacedWarnings(deps.log);
+  const refuse = (reason: string): void => warn({ reason }, "message between nodes, or of an emitter, ignored");
+  const parser = createAdapterParser(refuse);
+  return createAdapter(new CalmPublisher(deps), new GuardedSubscriber(deps, { parser, refuse }), {
     key: options.key ?? "socket.io",
     requestsTimeout: options.requestsTimeoutMs ?? 2_000,
     publishOnSpecificResponseChannel: true,
-    parser: safeAdapterParser,
+    parser,
   });
 }
 
@@ -81,11 +93,13 @@ type Listener = (...args: Buffer[]) => unknown;
 class GuardedSubscriber {
   readonly #client: RedisClient;
   readonly #failures: Failures;
+  readonly #gate: Gatekeeper;
   readonly #guarded = new Map<Listener, Listener>();
 
-  constructor({ subscriber, failures }: RoomAdapterDeps) {
+  constructor({ subscriber, failures }: RoomAdapterDeps, gate: Gatekeeper) {
     this.#client = subscriber;
     this.#failures = failures;
+    this.#gate = gate;
   }
 
   psubscribe(pattern: string): void {
@@ -108,7 +122,7 @@ class GuardedSubscriber {
   on(event: string, listener: Listener): void {
     if (event === "error") return;
     const guarded = (...args: Buffer[]): void => {
-      if (event === "pmessageBuffer" || isControlMessage(...args)) this.#hear(listener, args);
+      if (event === "pmessageBuffer" || isControlMessage(this.#gate, ...args)) this.#hear(listener, args);
     };
     this.#guarded.set(listener, guarded);
     this.#client.on(event, guarded);
@@ -133,14 +147,17 @@ class GuardedSubscriber {
 
 const openBrace = 0x7b;
 
-function isControlMessage(channel?: Buffer, message?: Buffer): boolean {
+function isControlMessage({ parser, refuse }: Gatekeeper, channel?: Buffer, message?: Buffer): boolean {
   if (channel === undefined || message === undefined) return false;
   try {
     const isJson = message[0] === openBrace;
-    const value = isJson ? parseBounded(message, { maxBytes: maxAdapterBytes }) : safeAdapterParser.decode(message);
-    return channel.includes("-response#") ? isControlResponse(value) : isControlRequest(value);
-  } catch {
-    // Not JSON after all, or too deep: nothing the adapter should see.
+    const value = isJson ? parseJson(message, { maxBytes: maxAdapterBytes }) : parser.decode(message);
+    const isKnown = channel.includes("-response#") ? isControlResponse(value) : isControlRequest(value);
+    // Of what is no JSON the parser told already.
+    if (!isKnown && isJson) refuse("neither a request nor a response");
+    return isKnown;
+  } catch (error) {
+    refuse(String(error));
     return false;
   }
 }

@@ -1,0 +1,131 @@
+import { isExactNumber } from "./exact-number.ts";
+
+/** What a JSON text holds, counted without recursion, so that no depth can hurt it. */
+export interface TextScan {
+  /** Arrays and objects within each other. */
+  depth: number;
+  /** Object keys and array elements; an empty array or object counts as one. */
+  items: number;
+  /** Object keys as written, the repeated ones too. */
+  names: number;
+  /** True if a number has more digits than JavaScript holds. */
+  hasInexactNumber: boolean;
+}
+
+const quote = 0x22;
+const plus = 0x2b;
+const comma = 0x2c;
+const minus = 0x2d;
+const dot = 0x2e;
+const zero = 0x30;
+const nine = 0x39;
+const colon = 0x3a;
+const openBracket = 0x5b;
+const backslash = 0x5c;
+const closeBracket = 0x5d;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+/** Makes a letter of ASCII small. */
+const small = 0x20;
+const letterE = 0x65;
+
+/** A text that is not JSON is left to the parser. Stops at the first character nested deeper than `maxDepth`. */
+export function scanJson(text: string, maxDepth: number): TextScan & { end: number } {
+  const scan = { depth: 0, items: 0, names: 0, hasInexactNumber: false, end: text.length };
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === quote) {
+      at = endOfString(text, at);
+    } else if (code >= zero && code <= nine) {
+      const end = endOfNumber(text, at);
+      scan.hasInexactNumber ||= mayBeInexact(text, at, end) && !isExactNumber(text.slice(at, end));
+      at = end - 1;
+    } else if (code === comma) {
+      scan.items += 1;
+    } else if (code === colon) {
+      scan.names += 1;
+    } else if (code === openBrace || code === openBracket) {
+      scan.items += 1;
+      scan.depth = Math.max(scan.depth, ++depth);
+      if (depth > maxDepth) return { ...scan, end: at };
+    } else if (code === closeBrace || code === closeBracket) {
+      depth -= 1;
+    }
+  }
+  return scan;
+}
+
+/** Where the string that begins at `start` ends; the end of the text where it does not. */
+function endOfString(text: string, start: number): number {
+  let end = start;
+  do {
+    end = text.indexOf('"', end + 1);
+    if (end === -1) return text.length;
+  } while (isEscaped(text, end));
+  return end;
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let first = at;
+  while (text.charCodeAt(first - 1) === backslash) first -= 1;
+  return (at - first) % 2 === 1;
+}
+
+function endOfNumber(text: string, start: number): number {
+  let end = start + 1;
+  while (isOfNumber(text.charCodeAt(end))) end += 1;
+  return end;
+}
+
+const isOfNumber = (code: number): boolean =>
+  (code >= zero && code <= nine) || code === dot || (code | small) === letterE || code === plus || code === minus;
+
+/** Fifteen digits are always held, unless an exponent takes them out of a double's range. */
+const digitsHeld = 15;
+
+function mayBeInexact(text: string, start: number, end: number): boolean {
+  if (end - start > digitsHeld) return true;
+  for (let at = start; at < end; at += 1) if ((text.charCodeAt(at) | small) === letterE) return true;
+  return false;
+}
+
+/** An object or array that is open: the keys it had so far, and the key or index it is at. */
+interface Level {
+  names: Set<string> | undefined;
+  step: string | number;
+}
+
+/** The steps down to the first key that an object of `text`, which is JSON, names twice. */
+export function findRepeatedName(text: string): (string | number)[] | undefined {
+  const open: Level[] = [];
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    const level = open.at(-1);
+    if (code === quote) {
+      const end = endOfString(text, at);
+      if (level?.names !== undefined && isName(text, end)) {
+        level.step = JSON.parse(text.slice(at, end + 1)) as string;
+        if (level.names.has(level.step)) return open.map(({ step }) => step);
+        level.names.add(level.step);
+      }
+      at = end;
+    } else if (code === comma && typeof level?.step === "number") {
+      level.step += 1;
+    } else if (code === openBrace) {
+      open.push({ names: new Set(), step: "" });
+    } else if (code === openBracket) {
+      open.push({ names: undefined, step: 0 });
+    } else if (code === closeBrace || code === closeBracket) {
+      open.pop();
+    }
+  }
+  return undefined;
+}
+
+/** A string is a key if a colon follows. */
+function isName(text: string, end: number): boolean {
+  let next = end + 1;
+  while (text.charCodeAt(next) <= small) next += 1;
+  return text.charCodeAt(next) === colon;
+}
