@@ -228,7 +228,7 @@ function checkedOrRefused(board: Board, submission: ScoreSubmission): Submission
   }
 }
 
-const overflow = (): GatewayError => wrong("score", "would pass the largest number");
+const overflow = (): GatewayError => wrong("score", "would make a sum that cannot be kept exactly");
 
 const toBoardPage = (board: string, { season, revision, total, entries }: Page): BoardPage => ({
   board,

@@ -1,13 +1,23 @@
+-- Whether adding lost no digit of either (Knuth's TwoSum).
+local function isExactSum(a, b, sum)
+  local part = sum - a
+  return (a - (sum - part)) + (b - part) == 0
+end
+
 -- What a submission makes of a member's score. Numbers are taken as text and given back as text that reads back as the
 -- same double: Lua's own way to write a number keeps 14 digits, and Redis' replies to scripts none after the point.
 --
--- Returns the new score; nil where the member keeps its own, false where the sum is no number any more.
+-- Returns the new score; nil if the member keeps its own, false if a double cannot hold the sum: it is infinite, or a sum
+-- of whole numbers of up to 64 bits that would lose digits.
 local function scoreAfter(previous, text, mode, isDesc)
   if not previous then return text end
   local score = tonumber(text)
   if mode == 'increment' then
-    score = previous + score
+    local added = score
+    score = previous + added
     if score == math.huge or score == -math.huge then return false end
+    local isCount = math.abs(score) < 2 ^ 64 and added % 1 == 0 and previous % 1 == 0
+    if isCount and not isExactSum(previous, added, score) then return false end
     text = string.format('%.17g', score)
   end
   if score == previous or (mode == 'best' and (score > previous) ~= isDesc) then return nil end

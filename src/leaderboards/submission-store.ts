@@ -51,7 +51,7 @@ export interface SubmitOptions {
 
 export interface Submitted {
   total: number;
-  /** "overflow" where adding would pass the largest number; then nothing was changed. */
+  /** "overflow" if a double cannot hold the sum; then nothing was changed. */
   standings: (Standing | "overflow")[];
 }
 

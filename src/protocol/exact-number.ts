@@ -7,7 +7,7 @@ const maxLength = 128;
  */
 export function isExactNumber(token: string): boolean {
   const value = Number(token);
-  if (value === Infinity || String(value) === token) return true;
+  if (value === Infinity || isShort(token, value) || String(value) === token) return true;
   const written = token.length > maxLength ? undefined : decimalOf(token);
   if (written === undefined) return Number.isNaN(value);
   if (written.digits === "") return true;
@@ -15,6 +15,9 @@ export function isExactNumber(token: string): boolean {
   const held = decimalOf(Number.isInteger(value) ? String(value) : value.toPrecision(written.digits.length));
   return written.digits === held?.digits && written.exponent === held.exponent;
 }
+
+/** Fifteen digits are always held, unless an exponent takes them to the edges of a double's range. */
+const isShort = (token: string, value: number): boolean => token.length <= 15 && value > 1e-290 && value < 1e290;
 
 /** Significant digits without zeros at either end, and the power of ten of the last one. */
 interface Decimal {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isName, maxNameLength } from "./names.ts";
+import { isSubjectOf, maxSubjectLength, nameRule } from "./names.ts";
 import { errorBody } from "./problems.ts";
 import { idempotencyKey, jsonValue, memberName, timestamp, wholeNumber } from "./scalars.ts";
 
@@ -16,16 +16,11 @@ export const maxRadius = 100;
 
 // What clients and backends send
 
-const longestBoard = maxNameLength - "leaderboard:".length;
-
 /** A name that still is one as the subject of the board's channel. */
 export const boardName = z
   .string()
-  .refine(
-    (name) => name !== "" && isName(`leaderboard:${name}`),
-    `must be 1 to ${longestBoard} characters without control characters`,
-  )
-  .meta({ minLength: 1, maxLength: longestBoard });
+  .refine((name) => isSubjectOf("leaderboard", name), nameRule(maxSubjectLength("leaderboard")))
+  .meta({ minLength: 1, maxLength: maxSubjectLength("leaderboard") });
 
 const score = z
   .number()

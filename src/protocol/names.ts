@@ -1,9 +1,14 @@
 /**
  * Names that strangers choose: channels, users, boards, members, orders, events. A name is 1 to 256 characters of
- * well-formed text without control characters or line breaks; everything else about it is free (colons, braces and
- * globs too: `redis/keys.ts` keeps them from steering keys).
+ * well-formed text without control characters or line breaks, and neither `.` nor `..`, which every HTTP client takes
+ * for folders of a path; everything else about it is free (colons, braces and globs too: `redis/keys.ts` keeps them from
+ * steering keys).
  */
 export const maxNameLength = 256;
+
+/** What `isName` asks for, for refusals. */
+export const nameRule = (maxLength: number = maxNameLength): string =>
+  `must be 1 to ${maxLength} characters without control characters, and neither \`.\` nor \`..\``;
 
 // oxlint-disable-next-line no-control-regex
 const forbidden = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]/;
@@ -14,10 +19,19 @@ export function isName(value: unknown): value is string {
     typeof value === "string" &&
     value.length > 0 &&
     value.length <= maxNameLength &&
+    value !== "." &&
+    value !== ".." &&
     !forbidden.test(value) &&
     value.isWellFormed()
   );
 }
+
+/** True for a name that is still one as the subject of a channel of this kind: `order:{orderId}`. */
+export const isSubjectOf = (kind: string, value: unknown): value is string =>
+  isName(value) && isName(`${kind}:${value}`);
+
+/** The longest name that fits behind a kind. */
+export const maxSubjectLength = (kind: string): number => maxNameLength - kind.length - 1;
 
 /** Kinds with rules of their own; configuration may tune their history but not who subscribes. */
 export const builtInKinds = ["user", "order", "orders", "leaderboard", "rank"] as const;

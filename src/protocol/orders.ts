@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isName, maxNameLength } from "./names.ts";
+import { isName, isSubjectOf, maxSubjectLength, nameRule } from "./names.ts";
 import { channelName, eventName, idempotencyKey, jsonValue, timestamp, userId } from "./scalars.ts";
 
 /** Schemas of orders: what backends and clients say about them, and what both are answered. */
@@ -11,11 +11,8 @@ export const mostParties = 16;
 const subjectOf = (kind: string) =>
   z
     .string()
-    .refine(
-      (value) => value !== "" && isName(`${kind}:${value}`),
-      `must be 1 to ${maxNameLength - kind.length - 1} characters without control characters`,
-    )
-    .meta({ minLength: 1, maxLength: maxNameLength - kind.length - 1 });
+    .refine((value) => isSubjectOf(kind, value), nameRule(maxSubjectLength(kind)))
+    .meta({ minLength: 1, maxLength: maxSubjectLength(kind) });
 
 export const orderId = subjectOf("order").meta({ description: "The backend's own name of the order." });
 const party = subjectOf("orders").meta({ description: "A user." });

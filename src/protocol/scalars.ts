@@ -1,11 +1,8 @@
 import { z } from "zod";
-import { isName, maxNameLength } from "./names.ts";
+import { isName, maxNameLength, nameRule } from "./names.ts";
 
 /** Building blocks of the schemas: every name and every number that comes from outside passes one of these. */
-const name = z
-  .string()
-  .refine(isName, "must be 1 to 256 characters without control characters")
-  .meta({ minLength: 1, maxLength: maxNameLength });
+const name = z.string().refine(isName, nameRule()).meta({ minLength: 1, maxLength: maxNameLength });
 
 export const channelName = name;
 export const eventName = name;

@@ -87,6 +87,19 @@ describe("a submission", () => {
     ]);
   });
 
+  it("that would lose a digit of a whole number is refused by name and changes nothing", async () => {
+    const { leaderboards } = await startBoards({ "*": { mode: "increment" } });
+    await leaderboards.submit("b", { member: "m", score: 2 ** 53 - 1 });
+
+    expect(await leaderboards.submit("b", { member: "m", score: 1 })).toMatchObject({ score: 2 ** 53 });
+    await expect(leaderboards.submit("b", { member: "m", score: 1 })).rejects.toMatchObject({
+      code: "bad_request",
+      field: "score",
+    });
+    expect(await leaderboards.submit("b", { member: "m", score: 2 })).toMatchObject({ score: 2 ** 53 + 2 });
+    expect(await leaderboards.submit("b", { member: "m", score: -1.5 })).toMatchObject({ score: 2 ** 53 });
+  });
+
   it("with a score that is no finite number is refused by name", async () => {
     const { leaderboards } = await startBoards();
 
