@@ -10,9 +10,10 @@ import {
   type ReadFile,
 } from "./config/environment.ts";
 import { readConfigFile, type FileConfig } from "./config/file.ts";
-import { readAllowedOrigins, readRedisAddress, readTrustedProxies, type AllowedOrigins } from "./config/network.ts";
+import { readAllowedOrigins, readTrustedProxies, type AllowedOrigins } from "./config/network.ts";
 import { ConfigError, type Problem } from "./config/problems.ts";
-import type { RedisAddress } from "./redis/connections.ts";
+import { readRedisAddress, redisVariables } from "./config/redis.ts";
+import type { RedisAddress } from "./redis/addresses.ts";
 import { storeKinds, type StoreKind } from "./redis/embedded.ts";
 import { logLevels, type LogLevel } from "./runtime/logger.ts";
 
@@ -32,6 +33,8 @@ export interface Config extends FileConfig {
   readonly trustedProxies: readonly string[];
   /** Undefined where the gateway starts a store by itself. */
   readonly redis: RedisAddress | undefined;
+  /** `external`: the provider keeps the data in ways that Redis does not show. */
+  readonly durability: "append-only" | "external";
   /** Which store that is; `auto` takes the first there is. */
   readonly embeddedStore: StoreKind | "auto";
   readonly keyPrefix: string;
@@ -47,9 +50,7 @@ export const variables = [
   "NODE_ENV",
   "PORT",
   "HOST",
-  "REDIS_URL",
-  "REDIS_SENTINELS",
-  "REDIS_SENTINEL_NAME",
+  ...redisVariables,
   "EMBEDDED_STORE",
   "KEY_PREFIX",
   "JWT_SECRET",
@@ -86,7 +87,8 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     accelerator: env.text("ACCELERATOR"),
     allowedOrigins: readAllowedOrigins(env, isProduction),
     trustedProxies: readTrustedProxies(env),
-    redis: readRedisAddress(env, isProduction),
+    redis: readRedisAddress(env, readFile, isProduction),
+    durability: env.oneOf("DURABILITY", ["append-only", "external"]) ?? "append-only",
     tokens: readTokenSettings(env, readFile, isProduction),
     apiKeys: readApiKeys(env, isProduction),
   };
@@ -126,7 +128,8 @@ const freshNodeId = (): string =>
     .slice(0, 48)}-${randomBytes(4).toString("hex")}`;
 
 function readListeners(env: EnvironmentReader): Pick<Config, "host" | "port" | "metrics"> {
-  const host = env.text("HOST") ?? "0.0.0.0";
+  // As in an address, or without the brackets.
+  const host = (env.text("HOST") ?? "0.0.0.0").replace(/^\[(.+)\]$/, "$1");
   const port = env.integer("PORT", { min: 0, max: 65_535 }) ?? 3_000;
   const metricsPort = env.integer("METRICS_PORT", { min: 0, max: 65_535 });
   if (metricsPort === port && port !== 0) env.problem("METRICS_PORT", "must differ from PORT");

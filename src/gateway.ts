@@ -7,6 +7,7 @@ import { createEdge, type Edge } from "./gateway/edge.ts";
 import { createEntry } from "./gateway/entry.ts";
 import { createFlow, type Flow } from "./gateway/flow.ts";
 import type { Place } from "./gateway/place.ts";
+import { explainDenial } from "./gateway/rights.ts";
 import { openStore } from "./gateway/store.ts";
 import { urlOf } from "./gateway/url.ts";
 import { createWebhooks } from "./gateway/webhooks.ts";
@@ -133,7 +134,7 @@ export async function createGateway(
     get url() {
       return urlOf(config.host, http.port);
     },
-    start: () => lifecycle.start(),
+    start: () => lifecycle.start().catch(explainDenial),
     drain() {
       isDraining = true;
       return lifecycle.stop(config.drainTimeoutMs);

@@ -1,5 +1,6 @@
 import { loadConfig } from "../config.ts";
 import type { Environment } from "../config/environment.ts";
+import { findStore } from "../gateway/locate-store.ts";
 import { createDeadLetterStore, type KeptLetter } from "../publishing/dead-letters-store.ts";
 import { createDeadLetters, type DeadLetterOutcome, type DeadLetters } from "../publishing/dead-letters.ts";
 import { createRedisConnections } from "../redis/connections.ts";
@@ -52,8 +53,9 @@ async function withLetters(
   of: LettersOptions["of"],
   act: (letters: DeadLetters) => Promise<string>,
 ): Promise<string> {
-  const { redis: address, keyPrefix, nodeId } = loadConfig(env);
-  if (address === undefined) throw new Error("dead letters are kept in Redis: set REDIS_URL to the gateway's");
+  const { redis: configured, keyPrefix, nodeId } = loadConfig(env);
+  if (configured === undefined) throw new Error("dead letters are kept in Redis: set REDIS_URL to the gateway's");
+  const address = await findStore(configured);
   const redis = createRedisConnections({ address, nodeId, log: createLogger({ level: "silent" }) });
   try {
     await redis.ready(patienceMs);

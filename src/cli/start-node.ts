@@ -5,11 +5,13 @@ import { createLogger, type Logger } from "../runtime/logger.ts";
 import { banner } from "./banner.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
+import { logLibraryOutput } from "./library-output.ts";
 import { logStrayErrors } from "./stray-errors.ts";
 
 /** Runs one node until asked to go. Resolves with the exit code once it has gone. */
 export async function startNode(host: Host, config: Config): Promise<number> {
   const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
+  logLibraryOutput(log);
   const gateway = await createGateway(config, { log });
   logStrayErrors(host, { log, metrics: gateway.metrics });
   for (const warning of warningsOf(config)) log.warn({}, warning);

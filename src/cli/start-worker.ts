@@ -3,6 +3,7 @@ import { systemClock } from "../runtime/clock.ts";
 import { createLogger } from "../runtime/logger.ts";
 import { WorkerPlace } from "../workers/worker-place.ts";
 import { exitCodes, type Host } from "./host.ts";
+import { logLibraryOutput } from "./library-output.ts";
 import { logStrayErrors } from "./stray-errors.ts";
 
 /** Runs one of several nodes behind a port, until the primary process asks it to go. Resolves with the exit code. */
@@ -12,6 +13,7 @@ export async function startWorker(host: Host): Promise<number> {
   const place = await WorkerPlace.take(systemClock);
   const { config } = place;
   const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
+  logLibraryOutput(log);
   const gateway = await createGateway(config, { log, place });
   logStrayErrors(host, { log, metrics: gateway.metrics });
   await gateway.start();

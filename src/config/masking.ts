@@ -18,9 +18,17 @@ function maskSource(source: Config["tokens"]["source"]): object {
   return source.type === "jwks" ? { ...source, uri: maskUrl(source.uri) } : source;
 }
 
-function maskAddress(address: NonNullable<Config["redis"]>): object {
+function maskAddress({ tls, ...address }: NonNullable<Config["redis"]>): object {
+  const key = tls?.key === undefined ? {} : { key: masked };
+  return { ...maskPasswords(address), ...(tls === undefined ? {} : { tls: { ...tls, ...key } }) };
+}
+
+function maskPasswords(address: NonNullable<Config["redis"]>): object {
   if (address.topology === "cluster") return { ...address, urls: address.urls.map(maskUrl) };
-  return address.url === undefined ? address : { ...address, url: maskUrl(address.url) };
+  const sentinels =
+    address.topology === "sentinel" && address.sentinelPassword !== undefined ? { sentinelPassword: masked } : {};
+  const url = address.url === undefined ? {} : { url: maskUrl(address.url) };
+  return { ...address, ...url, ...sentinels };
 }
 
 function maskUrl(url: string): string {

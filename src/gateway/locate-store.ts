@@ -1,5 +1,7 @@
 import type { Config } from "../config.ts";
-import type { RedisAddress } from "../redis/connections.ts";
+import { ConfigError } from "../config/problems.ts";
+import type { RedisAddress } from "../redis/addresses.ts";
+import { AddressRefused, discoverStore, type AddressPart } from "../redis/discover.ts";
 import { startEmbeddedStore } from "../redis/embedded.ts";
 import type { Logger } from "../runtime/logger.ts";
 
@@ -12,10 +14,31 @@ export interface LocatedStore {
   stop: () => Promise<void>;
 }
 
-/** Starts one where none is configured. */
+/** Milliseconds Redis may take to answer at the start. */
+const patienceMs = 10_000;
+
+/** The variable that is to blame. */
+const variableOf: Record<AddressPart, string> = {
+  servers: "REDIS_URL",
+  sentinels: "REDIS_SENTINELS",
+  "sentinel name": "REDIS_SENTINEL_NAME",
+};
+
+/** Finds out what an address leaves open. Throws ConfigError where Redis refuses it, such as for a wrong password. */
+export async function findStore(address: RedisAddress): Promise<RedisAddress> {
+  try {
+    return await discoverStore(address, patienceMs);
+  } catch (error) {
+    if (!(error instanceof AddressRefused)) throw error;
+    throw new ConfigError([{ name: variableOf[error.part], message: error.message }]);
+  }
+}
+
+/** Finds the one that is configured; starts one where none is. */
 export async function locateStore(config: Config, log: Logger): Promise<LocatedStore> {
   if (config.redis !== undefined) {
-    return { address: config.redis, description: `Redis (${config.redis.topology})`, stop: () => Promise.resolve() };
+    const address = await findStore(config.redis);
+    return { address, description: `Redis (${address.topology})`, stop: () => Promise.resolve() };
   }
   const store = await startEmbeddedStore({ log, kind: config.embeddedStore });
   const description = `embedded ${store.kind} on loopback: nothing is kept after the end`;

@@ -1,6 +1,8 @@
+import type { Config } from "../config.ts";
 import { ConfigError } from "../config/problems.ts";
 import { examineStore, type Finding } from "../redis/boot-checks.ts";
-import type { RedisAddress, RedisClient } from "../redis/connections.ts";
+import type { RedisAddress } from "../redis/addresses.ts";
+import type { RedisClient } from "../redis/connections.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { CheckResult } from "../server/http/readiness.ts";
@@ -8,6 +10,7 @@ import type { CheckResult } from "../server/http/readiness.ts";
 export interface StoreCheckDeps {
   address: RedisAddress;
   commands: RedisClient;
+  durability: Config["durability"];
   clock: Clock;
   log: Logger;
 }
@@ -56,7 +59,8 @@ export class StoreCheck {
   }
 
   #examine(): Promise<Finding[]> {
-    return examineStore(this.#deps.commands, this.#deps.clock);
+    const { commands, clock, durability } = this.#deps;
+    return examineStore(commands, clock, durability === "external");
   }
 
   #take(findings: readonly Finding[]): void {

@@ -8,6 +8,7 @@ import type { Lifecycle } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { locateStore } from "./locate-store.ts";
+import { checkChannelRights } from "./rights.ts";
 import { StoreCheck } from "./store-check.ts";
 
 /** The store of a node and everybody's way to it. */
@@ -38,8 +39,9 @@ export async function openStore(
   const commands = redis.connection("commands");
   const subscriber = redis.connection("subscriber");
   lifecycle.add({ name: "redis", start: () => redis.ready(readyTimeoutMs), stop: () => redis.close() });
-  const check = new StoreCheck({ address, commands, clock, log });
+  const check = new StoreCheck({ address, commands, durability: config.durability, clock, log });
   lifecycle.add({ name: "store check", start: () => check.start(), stop: () => check.stop() });
+  lifecycle.add({ name: "rights", start: () => checkChannelRights(config, redis.connection("bridges")) });
   const keys = createKeys(config.keyPrefix);
   const feed = createShardedFeed({ subscriber, clock });
   const canary = new Canary({ feed, commands, keys, clock, log, onReconnect: () => metrics.redisReconnects.inc() });

@@ -1,6 +1,7 @@
 import { Cluster, type Redis } from "ioredis";
 import type { Clock } from "../runtime/clock.ts";
 import type { RedisClient } from "./connections.ts";
+import { isDenied } from "./outage.ts";
 import { addressOf } from "./slots.ts";
 
 /** Something about the store that would break a promise, or weaken one. */
@@ -30,18 +31,23 @@ const degradedSkewMs = 2_000;
 const mostSkewMs = 30_000;
 
 /** Looks at every server that takes writes: a rule that one of a Cluster's masters breaks is broken. */
-export async function examineStore(client: RedisClient, clock: Clock): Promise<Finding[]> {
-  if (!(client instanceof Cluster)) return examine(client, clock);
+export async function examineStore(
+  client: RedisClient,
+  clock: Clock,
+  /** The provider keeps the data in ways that Redis does not show. */
+  isKeptElsewhere = false,
+): Promise<Finding[]> {
+  if (!(client instanceof Cluster)) return examine(client, clock, isKeptElsewhere);
   const findings = client.nodes("master").map(async (master) => {
     const server = addressOf(master);
-    return (await examine(master, clock)).map((finding) => ({ ...finding, server }));
+    return (await examine(master, clock, isKeptElsewhere)).map((finding) => ({ ...finding, server }));
   });
   return (await Promise.all(findings)).flat();
 }
 
-async function examine(server: Redis, clock: Clock): Promise<Finding[]> {
+async function examine(server: Redis, clock: Clock, isKeptElsewhere: boolean): Promise<Finding[]> {
   const facts = await factsOf(server, clock);
-  if (facts !== undefined) return judge(facts);
+  if (facts !== undefined) return judge({ ...facts, isDurable: facts.isDurable || isKeptElsewhere });
   return [{ severity: "note", text: "Redis forbids INFO or TIME to this user: its settings were not looked at" }];
 }
 
@@ -60,7 +66,7 @@ async function factsOf(server: Redis, clock: Clock): Promise<StoreFacts | undefi
       skewMs: Number(seconds) * 1_000 + Number(micros) / 1_000 - now,
     };
   } catch (error) {
-    if (error instanceof Error && error.message.startsWith("NOPERM")) return undefined;
+    if (isDenied(error)) return undefined;
     throw error;
   }
 }
@@ -83,7 +89,10 @@ export function judge({ version, role, policy, isDurable, skewMs }: StoreFacts):
   if (Math.abs(skewMs) > mostSkewMs) find("refuse", clocksText(skewMs));
   else if (Math.abs(skewMs) > degradedSkewMs) find("degraded", clocksText(skewMs));
   if (!isDurable)
-    find("degraded", "Redis has no append-only file: a restart loses every session and log; set appendonly yes");
+    find(
+      "degraded",
+      "Redis has no append-only file: a restart loses every session and log; set appendonly yes, or DURABILITY=external",
+    );
   return findings;
 }
 

@@ -1,16 +1,13 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from "ioredis";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
+import { endpointOptions, seedsOf, type EndpointOptions, type RedisAddress } from "./addresses.ts";
 import { instrument, type RedisMetrics } from "./instrumentation.ts";
 import { writeTogether } from "./write-together.ts";
 
-export type RedisClient = Redis | Cluster;
+export type { RedisAddress } from "./addresses.ts";
 
-/** Where the store is. `embedded` is a single server that this program started by itself. */
-export type RedisAddress =
-  | { topology: "single" | "embedded"; url: string }
-  | { topology: "sentinel"; name: string; sentinels: { host: string; port: number }[]; url?: string | undefined }
-  | { topology: "cluster"; urls: string[] };
+export type RedisClient = Redis | Cluster;
 
 /**
  * What a connection is for. Each role has one connection with that name (`CLIENT LIST` shows it) and its own patience:
@@ -127,56 +124,41 @@ function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
 }
 
 function connect(address: RedisAddress, role: RedisRole, options: ConnectionOptions): RedisClient {
-  if (address.topology === "cluster") return connectCluster(address.urls, role, options);
-  if (address.topology === "sentinel") {
-    const credentials = address.url === undefined ? {} : fromUrl(address.url);
-    return new Redis({
-      ...options,
-      ...credentials,
-      name: address.name,
-      sentinels: address.sentinels,
-      failoverDetector: true,
-      sentinelCommandTimeout: 1_000,
-      // By default a minute: so long a failover would go unnoticed on the sentinels' side.
-      sentinelReconnectStrategy: () => 1_000,
-      // A primary that hangs does not answer a goodbye.
-      disconnectTimeout: 500,
-      // The one it is connected to was demoted, and the sentinels' word of it did not arrive.
-      reconnectOnError: (error) => error.message.startsWith("READONLY"),
-      role: "master",
-    });
-  }
-  return new Redis(address.url, options);
+  const endpoint = endpointOptions(address);
+  if (address.topology === "cluster") return connectCluster(address.urls, role, { ...options, ...endpoint });
+  if (address.topology === "sentinel") return new Redis({ ...options, ...sentinelOptions, ...endpoint });
+  return new Redis({ ...options, ...endpoint });
 }
 
-function connectCluster(urls: readonly string[], role: RedisRole, options: ConnectionOptions): Cluster {
+const sentinelOptions = {
+  failoverDetector: true,
+  sentinelCommandTimeout: 1_000,
+  // By default a minute: so long a failover would go unnoticed on the sentinels' side.
+  sentinelReconnectStrategy: () => 1_000,
+  // A primary that hangs does not answer a goodbye.
+  disconnectTimeout: 500,
+  // The one it is connected to was demoted, and the sentinels' word of it did not arrive.
+  reconnectOnError: (error: Error) => error.message.startsWith("READONLY"),
+  role: "master",
+} satisfies RedisOptions;
+
+function connectCluster(
+  urls: readonly string[],
+  role: RedisRole,
+  options: ConnectionOptions & EndpointOptions,
+): Cluster {
   const { retryStrategy: _nodes, enableOfflineQueue, sentinels: _none, ...redisOptions } = options;
-  const first = urls[0] === undefined ? {} : fromUrl(urls[0]);
   const clusterOptions = {
     enableOfflineQueue: enableOfflineQueue ?? true,
     enableAutoPipelining: role === "commands",
     slotsRefreshInterval: 2_000,
+    // Host names are kept: certificates bear them, and what they lead to may change.
+    dnsLookup: (host, found) => found(null, host),
     ...(options.maxRetriesPerRequest === 0 ? { retryDelayOnFailover: 0 } : {}),
     clusterRetryStrategy: (attempt) => Math.min(100 + attempt * 50, 1_000),
-    redisOptions: { ...redisOptions, ...first },
+    redisOptions,
   } satisfies ClusterOptions;
-  return new Cluster(
-    urls.map((url) => {
-      const { hostname, port } = new URL(url);
-      return { host: hostname, port: Number(port || 6379) };
-    }),
-    clusterOptions,
-  );
-}
-
-/** Credentials and TLS of a `redis://` or `rediss://` address. */
-function fromUrl(url: string): Pick<RedisOptions, "username" | "password" | "tls"> {
-  const { username, password, protocol } = new URL(url);
-  const options: Pick<RedisOptions, "username" | "password" | "tls"> = {};
-  if (username !== "") options.username = decodeURIComponent(username);
-  if (password !== "") options.password = decodeURIComponent(password);
-  if (protocol === "rediss:") options.tls = {};
-  return options;
+  return new Cluster(seedsOf(urls), clusterOptions);
 }
 
 async function answered(client: RedisClient, timeoutMs: number): Promise<void> {

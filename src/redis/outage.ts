@@ -13,6 +13,10 @@ export function isOutage(error: unknown): boolean {
 export const isTimeout = (error: unknown): boolean =>
   error instanceof Error && error.message.startsWith("Command timed out");
 
+/** True where the rule of the Redis user does not allow it. Redis says it so for a script's commands, too. */
+export const isDenied = (error: unknown): boolean =>
+  error instanceof Error && /^(?:NOPERM|ERR ACL failure)\b/.test(error.message);
+
 /** ioredis' own: a connection that closed under a command, retries used up, no node of a Cluster answering. */
 const outageNames = new Set(["AbortError", "MaxRetriesPerRequestError", "ClusterAllFailedError"]);
 

@@ -1,3 +1,4 @@
+import type { CertificateFiles } from "./certificate-files.ts";
 import { startRedisProcess, type RedisProcess } from "./redis-process.ts";
 import { freePort } from "./redis-server.ts";
 import { eventually } from "./world.ts";
@@ -21,6 +22,7 @@ export interface ClusterStoreOptions {
   /** Of each master. @default 0 */
   replicas?: number;
   args?: readonly string[];
+  tls?: CertificateFiles | undefined;
 }
 
 const slotCount = 16_384;
@@ -29,8 +31,8 @@ const slotCount = 16_384;
 const nodeTimeoutMs = 1_500;
 
 export async function startClusterStore(options: ClusterStoreOptions = {}): Promise<ClusterStore> {
-  const { masters: masterCount = 3, replicas: replicaCount = 0, args = [] } = options;
-  const all = await Promise.all(Array.from({ length: masterCount * (1 + replicaCount) }, () => startMember(args)));
+  const { masters: masterCount = 3, replicas: replicaCount = 0, args = [], tls } = options;
+  const all = await Promise.all(Array.from({ length: masterCount * (1 + replicaCount) }, () => startMember(args, tls)));
   const masters = all.slice(0, masterCount);
   const replicas = all.slice(masterCount);
   await shareSlots(masters);
@@ -57,7 +59,7 @@ export async function startClusterStore(options: ClusterStoreOptions = {}): Prom
   };
 }
 
-async function startMember(args: readonly string[]): Promise<RedisProcess> {
+async function startMember(args: readonly string[], tls: CertificateFiles | undefined): Promise<RedisProcess> {
   const settings = {
     "cluster-enabled": "yes",
     "cluster-port": `${await freePort()}`,
@@ -65,9 +67,16 @@ async function startMember(args: readonly string[]): Promise<RedisProcess> {
     "cluster-node-timeout": `${nodeTimeoutMs}`,
     "cluster-replica-validity-factor": "0",
   };
-  const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-  return startRedisProcess({ args: [...words, ...args] });
+  const words = Object.entries({ ...settings, ...(tls && hostNames) }).flatMap(([name, value]) => [`--${name}`, value]);
+  return startRedisProcess({ args: [...words, ...args], tls });
 }
+
+/** As managed Clusters do it: certificates bear names, so members announce names. */
+const hostNames = {
+  "tls-cluster": "yes",
+  "cluster-announce-hostname": "localhost",
+  "cluster-preferred-endpoint-type": "hostname",
+};
 
 async function shareSlots(masters: readonly RedisProcess[]): Promise<void> {
   const share = Math.ceil(slotCount / masters.length);
@@ -84,7 +93,7 @@ async function introduce(all: readonly RedisProcess[]): Promise<void> {
     for (const other of all) {
       if (other === server) continue;
       const bus = String(((await other.ask("CONFIG", "GET", "cluster-port")) as string[])[1]);
-      await server.ask("CLUSTER", "MEET", "127.0.0.1", other.port, bus);
+      await server.ask("CLUSTER", "MEET", "127.0.0.1", other.tlsPort, bus);
     }
   }
   await Promise.all(all.map((server) => eventually(() => knows(server, all.length))));

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
+import { tlsSettings, type CertificateFiles } from "./certificate-files.ts";
 import { ownProcess, type OwnProcess } from "./child.ts";
 import { freePort } from "./redis-server.ts";
 import { eventually } from "./world.ts";
@@ -11,6 +12,8 @@ import { eventually } from "./world.ts";
 export interface RedisProcess extends OwnProcess {
   readonly port: number;
   readonly url: string;
+  /** Where it speaks TLS; the plain port where it does not. */
+  readonly tlsPort: number;
   /** One command on a connection of its own. */
   ask(...command: (string | number)[]): Promise<unknown>;
   /** The same server again: port, folder and arguments. Resolves when it answers. */
@@ -21,16 +24,20 @@ export interface RedisProcessOptions {
   port?: number;
   /** Further arguments, such as `["--appendonly", "yes"]`. */
   args?: readonly string[];
+  /** A second port for clients with a certificate; the plain one stays for the test. */
+  tls?: CertificateFiles | undefined;
 }
 
 /** No snapshots, replicas that are in step at once, faults on command. */
 const always = ["--save", "", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "local"];
 
 /** Starts a server on loopback; the caller stops it, which removes its folder. */
-export async function startRedisProcess({ port, args = [] }: RedisProcessOptions = {}): Promise<RedisProcess> {
+export async function startRedisProcess({ port, args = [], tls }: RedisProcessOptions = {}): Promise<RedisProcess> {
   const ownPort = port ?? (await freePort());
   const folder = mkdtempSync(join(tmpdir(), "tidegate-redis-"));
-  const words = ["--port", `${ownPort}`, "--bind", "127.0.0.1", "--dir", folder, ...always, ...args];
+  const tlsPort = tls === undefined ? ownPort : await freePort();
+  const tlsWords = tls === undefined ? [] : tlsSettings(tls, tlsPort).flatMap(([name, value]) => [`--${name}`, value]);
+  const words = ["--port", `${ownPort}`, "--bind", "127.0.0.1", "--dir", folder, ...always, ...tlsWords, ...args];
   const start = (): OwnProcess => ownProcess(spawn("redis-server", words, { stdio: "ignore" }));
   const ask: RedisProcess["ask"] = (...command) => askRedis(ownPort, command);
   const answers = (): Promise<unknown> => eventually(() => ask("PING"));
@@ -40,6 +47,7 @@ export async function startRedisProcess({ port, args = [] }: RedisProcessOptions
   return {
     port: ownPort,
     url: `redis://127.0.0.1:${ownPort}`,
+    tlsPort,
     ask,
     async restart() {
       if (current.isRunning()) await current.stop();

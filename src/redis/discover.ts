@@ -1,0 +1,135 @@
+import { Redis } from "ioredis";
+import { describeAddress, endpointOptions, type RedisAddress } from "./addresses.ts";
+import { isDenied } from "./outage.ts";
+
+/** Which part of an address is to blame. */
+export type AddressPart = "servers" | "sentinels" | "sentinel name";
+
+/** Redis answered, and the address cannot be used as it stands: to try again would not help. */
+export class AddressRefused extends Error {
+  readonly part: AddressPart;
+
+  constructor(part: AddressPart, message: string) {
+    super(message);
+    this.name = "AddressRefused";
+    this.part = part;
+  }
+}
+
+const retryMs = 250;
+
+/**
+ * Connects once before any role does, and tells what the address leaves open: one address of a Cluster comes back as
+ * that Cluster's. Throws AddressRefused at once where the login, the certificate or the topology is refused, and an
+ * Error after `timeoutMs` where nobody answers.
+ */
+export async function discoverStore(address: RedisAddress, timeoutMs: number): Promise<RedisAddress> {
+  const until = performance.now() + timeoutMs;
+  for (;;) {
+    const answer = await askAny(address);
+    if (typeof answer === "boolean") return withTopology(address, answer);
+    if (answer instanceof AddressRefused) throw answer;
+    if (performance.now() >= until) throw new Error(`${silenceOf(address, timeoutMs)}: ${answer.message}`);
+    await new Promise((resolve) => setTimeout(resolve, retryMs));
+  }
+}
+
+/** A server without TLS waits for more of what it takes for a command; one with it hangs up on who speaks without. */
+function silenceOf(address: RedisAddress, timeoutMs: number): string {
+  const { tls, sentinelTLS = tls } = endpointOptions(address);
+  const hint = sentinelTLS === undefined ? "or wants TLS (rediss://)" : "or speaks no TLS";
+  return `Redis at ${describeAddress(address)} did not answer within ${timeoutMs} ms, ${hint}`;
+}
+
+/** Whether it is a Cluster, or why that could not be asked. */
+async function askAny(address: RedisAddress): Promise<boolean | Error> {
+  const { tls } = address;
+  const one = (url: string): RedisAddress => ({ topology: "single", url, ...(tls === undefined ? {} : { tls }) });
+  const servers = address.topology === "cluster" ? address.urls.map(one) : [address];
+  let failure: Error = new Error("no address");
+  for (const server of servers) {
+    const answer = await ask(server);
+    if (!(answer instanceof Error)) return answer ?? address.topology === "cluster";
+    failure = answer;
+  }
+  return failure;
+}
+
+/** Undefined where the user may not ask. */
+async function ask(address: RedisAddress): Promise<boolean | undefined | Error> {
+  const client = new Redis({
+    ...endpointOptions(address),
+    protocol: 2,
+    lazyConnect: true,
+    enableReadyCheck: false,
+    disableClientInfo: true,
+    connectTimeout: 3_000,
+    commandTimeout: 3_000,
+    sentinelCommandTimeout: 3_000,
+    retryStrategy: () => null,
+    sentinelRetryStrategy: () => null,
+  });
+  const said: Error[] = [];
+  client.on("error", (error: Error) => said.push(error));
+  client.on("sentinelError", (error: Error) => said.push(error));
+  try {
+    await client.connect();
+    return await isCluster(client);
+  } catch (error) {
+    return whyRefused(address, [...said, error as Error]);
+  } finally {
+    client.disconnect();
+  }
+}
+
+async function isCluster(client: Redis): Promise<boolean | undefined> {
+  try {
+    return /^cluster_enabled:1/m.test(await client.info("cluster"));
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+  }
+  try {
+    await client.cluster("INFO");
+    return true;
+  } catch (error) {
+    if (isDenied(error)) return undefined;
+    if (String(error).includes("cluster support disabled")) return false;
+    throw error;
+  }
+}
+
+function withTopology(address: RedisAddress, isCluster: boolean): RedisAddress {
+  const where = describeAddress(address);
+  if (address.topology === "cluster" && !isCluster)
+    throw new AddressRefused("servers", `several addresses name a Cluster, and ${where} is none: name one`);
+  if (address.topology !== "single" || !isCluster) return address;
+  if ((endpointOptions(address).db ?? 0) !== 0)
+    throw new AddressRefused("servers", `${where} is a Cluster, which has only database 0`);
+  const { url, ...rest } = address;
+  return { ...rest, topology: "cluster", urls: [url] };
+}
+
+/** The first failure that trying again would not mend, else the last one. */
+function whyRefused(address: RedisAddress, failures: readonly Error[]): Error {
+  const refused = failures.map((failure) => refusalOf(address, failure)).find((refusal) => refusal !== undefined);
+  // What a closed connection says of itself comes last, and says less than what closed it.
+  return refused ?? failures[0] ?? new Error("the connection was closed");
+}
+
+function refusalOf(address: RedisAddress, { message }: Error): AddressRefused | undefined {
+  const isOfSentinel = /sentinel/i.test(message);
+  const [part, who] = isOfSentinel
+    ? (["sentinels", "a sentinel"] as const)
+    : (["servers", describeAddress(address)] as const);
+  if (/invalid reply: null|No such master/.test(message) && address.topology === "sentinel")
+    return new AddressRefused("sentinel name", `no sentinel watches a primary of the name "${address.name}"`);
+  if (/\bNOAUTH\b/.test(message))
+    return new AddressRefused(part, `${who} asks for a password, and none is set (NOAUTH)`);
+  if (/\b(?:WRONGPASS|invalid password)\b/.test(message))
+    return new AddressRefused(part, `${who} refuses the password or the user (WRONGPASS)`);
+  if (tlsFailure.test(message)) return new AddressRefused(part, `TLS with ${who} failed: ${message}`);
+  return undefined;
+}
+
+/** Words of OpenSSL and of Node, for certificates that are refused here or there, and for servers without TLS. */
+const tlsFailure = /certificate|self.signed|wrong version number|packet length too long|\balert\b|altnames/i;
