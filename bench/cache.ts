@@ -35,8 +35,7 @@ const keys = createKeys("bench");
 const kinds = createKinds({});
 const settings = { "*": {} } as never;
 const boards = createLeaderboards({ commands, isCluster: false, feed, keys, kinds, clock, log }, { boards: settings });
-const cache = createCache({ commands, keys, feed, metrics: createMetrics({ nodeId: "bench" }), clock, log });
-await cache.start?.();
+const cache = createCache({ commands, keys, metrics: createMetrics({ nodeId: "bench" }), clock, log });
 const cached = withCachedPages(boards, cache, settings);
 const orders = createOrders();
 

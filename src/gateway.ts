@@ -114,7 +114,7 @@ export async function createGateway(
   if (webhooks !== undefined) lifecycle.add(webhooks);
   lifecycle.add({ name: "recovery", start: () => flow.recovery.start(), stop: () => flow.recovery.stop() });
   lifecycle.add({ name: "channels", start: () => flow.channels.start(), stop: () => flow.channels.stop() });
-  for (const service of [throttling, flow.cache, flow.leaderboards, flow.orders, doors]) lifecycle.add(service);
+  for (const service of [throttling, flow.leaderboards, flow.orders, doors]) lifecycle.add(service);
   lifecycle.add({ name: "expiry", stop: () => expiry.stop() });
   // Of several behind one port, whoever started them answers for all.
   if (config.metrics !== undefined && place === undefined)

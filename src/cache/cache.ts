@@ -1,22 +1,14 @@
-import { errors } from "bentocache";
-import type { GetSetFactoryContext } from "bentocache/types";
 import type { RedisClient } from "../redis/connections.ts";
 import { encodeId, type Keys } from "../redis/keys.ts";
-import type { ShardedFeed } from "../redis/sharded-feed.ts";
-import type { Clock } from "../runtime/clock.ts";
-import type { Service } from "../runtime/lifecycle.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import { createBus, type CacheBus } from "./bus.ts";
-import { createFlightStore } from "./flight-store.ts";
-import { Flights } from "./flights.ts";
-import { Forgotten } from "./forgotten.ts";
-import { createTiers, tagOf, type Tiers } from "./tiers.ts";
+import { createCacheStore, type CacheStore, type Found } from "./cache-store.ts";
+import { Memory, type Kept } from "./memory.ts";
 
 export interface CacheDeps {
   commands: RedisClient;
   keys: Keys;
-  feed: ShardedFeed;
   metrics: Pick<Metrics, "cacheReads">;
   clock: Clock;
   log: Logger;
@@ -27,7 +19,7 @@ export interface CacheOptions {
   memoryBytes?: number;
 }
 
-/** Names a value: the room first, then ever closer, so that everything below a part of it can be forgotten. */
+/** Names a value: the room first, then ever closer. */
 export type Path = readonly [string, ...string[]];
 
 export interface ReadOptions {
@@ -35,141 +27,128 @@ export interface ReadOptions {
   ttlMs: number;
   /** Milliseconds after that for which it is given while a new one is loaded behind it. @default 0 */
   staleMs?: number;
-  /** By which it can be forgotten, beside its path. */
-  tags?: readonly string[];
-  /** Whether one load at a time is enough for all nodes, not for each; others wait for it. @default false */
-  isCostly?: boolean;
 }
 
 /**
- * Values that cost more to make than to keep: in this node's memory, behind that in Redis for all nodes. A value is JSON,
- * or is not kept.
+ * Values that cost more to make than to keep: in this node's memory, behind that in Redis for all nodes. A value is
+ * JSON; undefined is not kept. Nobody may change a value that was read: others are given the same.
  *
- * Whoever asks for what is not there loads it, alone on its node, or with `isCostly` over all nodes; the others wait. What
- * is forgotten is forgotten on every node, also where it was being loaded at that moment, provided that the nodes' clocks
- * agree; whatever they say, no value lives longer than twice its time. While Redis is away each node loads for itself.
+ * The first to ask for what is missing loads it, one at a time over all nodes; the others wait. While Redis is away each
+ * node loads for itself.
  */
-export interface Cache extends Service {
+export interface Cache {
   /** Rejects with what `load` rejects with. */
   read<T>(path: Path, load: () => Promise<T>, options: ReadOptions): Promise<T>;
-  /** Everything at and below the path. Rejects where the store is away: then other nodes may still have it. */
-  forget(path: Path): Promise<void>;
-  /** The same by tag. */
-  forgetTag(tag: string): Promise<void>;
 }
+
+/** Milliseconds between two looks whether another node has loaded a value. */
+const lookEveryMs = 10;
+/** Milliseconds after which a node loads by itself what another does not bring. */
+const maxWaitMs = 2_000;
 
 export function createCache(deps: CacheDeps, options: CacheOptions = {}): Cache {
   return new TwoTierCache(deps, options);
 }
 
-/** A value, and whether it may be kept. */
-interface Loaded<T> {
-  value: T;
-  isKept: boolean;
+/** One value that is to be had. */
+interface Wanted<T> extends Required<ReadOptions> {
+  key: string;
+  load: () => Promise<T>;
 }
 
 class TwoTierCache implements Cache {
-  readonly name = "cache";
   readonly #deps: CacheDeps;
-  readonly #bus: CacheBus;
-  readonly #tiers: Tiers;
-  readonly #flights: Flights;
-  readonly #forgotten = new Forgotten();
+  readonly #store: CacheStore;
+  readonly #memory: Memory;
+  readonly #underWay = new Map<string, Promise<unknown>>();
 
   constructor(deps: CacheDeps, { memoryBytes = 33_554_432 }: CacheOptions) {
     this.#deps = deps;
-    this.#bus = createBus({ ...deps, onExpired: (keys) => this.#noteTags(keys) });
-    this.#tiers = createTiers(
-      { ...deps, bus: this.#bus.driver, onWritten: (key) => this.#flights.end(key) },
-      memoryBytes,
-    );
-    this.#flights = new Flights({ ...deps, store: createFlightStore(deps) });
+    this.#store = createCacheStore(deps);
+    this.#memory = new Memory(memoryBytes);
   }
 
-  async start(): Promise<void> {
-    this.#deps.feed.onRestored(() => {
-      this.#forgotten.noteAll();
-      this.#bus.forgetHere();
-    });
-    await this.#bus.start();
+  async read<T>(path: Path, load: () => Promise<T>, { ttlMs, staleMs = 0 }: ReadOptions): Promise<T> {
+    const key = path.map(encodeId).join("/");
+    const now = this.#deps.clock.monotonic();
+    const kept = this.#memory.get(key, now);
+    if (kept !== undefined && now < kept.freshUntil) return this.#given(kept, "memory");
+    const loading = this.#once(key, () => this.#find({ key, load, ttlMs, staleMs }));
+    if (kept === undefined) return loading;
+    this.#behind(loading);
+    return this.#given(kept, "stale");
   }
 
-  /** The library is not told: it would end the connection, which is not its own. */
-  stop(): void {
-    this.#bus.stop();
+  /** Single flight: all who ask meanwhile are given what the first one is. */
+  #once<T>(key: string, find: () => Promise<T>): Promise<T> {
+    const running = this.#underWay.get(key);
+    if (running !== undefined) return running as Promise<T>;
+    const loading = find().finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, loading);
+    return loading;
   }
 
-  async read<T>(
-    path: Path,
-    load: () => Promise<T>,
-    { ttlMs, staleMs = 0, tags = [], isCostly = false }: ReadOptions,
-  ): Promise<T> {
-    const key = keyOf(path);
-    const allTags = [...partsOf(path).map(pathTag), ...tags.map(ownTag)];
-    let loaded: Loaded<T> | undefined;
-    const factory = async (context: GetSetFactoryContext): Promise<T | undefined> => {
-      loaded = await this.#load(key, load, { tags: allTags, isCostly });
-      return loaded.isKept ? loaded.value : context.skip();
-    };
+  /** From the store, or loaded: here, or by another node that is waited for. */
+  async #find<T>(wanted: Wanted<T>): Promise<T> {
+    const { clock } = this.#deps;
+    const deadline = clock.monotonic() + maxWaitMs;
+    for (;;) {
+      const found = await this.#ask(wanted);
+      const kept = this.#keepFound(wanted, found);
+      if (found.isClaimed || clock.monotonic() >= deadline) {
+        const loading = this.#load(wanted);
+        if (kept === undefined) return await loading;
+        this.#behind(loading);
+      }
+      if (kept !== undefined) return this.#given(kept, found.leftMs > wanted.staleMs ? "store" : "stale");
+      await sleep(clock, lookEveryMs);
+    }
+  }
+
+  /** Where the store is away everybody loads. */
+  async #ask({ key, staleMs }: Wanted<unknown>): Promise<Found> {
     try {
-      const grace = staleMs === 0 ? false : ttlMs + staleMs;
-      const value = await this.#tiers.getOrSet({ key, factory, ttl: ttlMs, grace, timeout: 0, tags: allTags });
-      return loaded === undefined ? (value as T) : loaded.value;
+      return await this.#store.takeOrLoad(key, staleMs);
     } catch (error) {
-      throw error instanceof errors.E_FACTORY_ERROR ? error.cause : error;
+      this.#deps.log.debug({ reason: String(error) }, "cache not read");
+      return { text: undefined, leftMs: 0, isClaimed: true };
     }
   }
 
-  forget(path: Path): Promise<void> {
-    return this.#forgetTag(pathTag(keyOf(path)));
-  }
-
-  forgetTag(tag: string): Promise<void> {
-    return this.#forgetTag(ownTag(tag));
-  }
-
-  /** What another node has loaded is in the store already, with what is left of its time. */
-  async #load<T>(
-    key: string,
-    load: () => Promise<T>,
-    { tags, isCostly }: { tags: readonly string[]; isCostly: boolean },
-  ): Promise<Loaded<T>> {
-    const mark = this.#forgotten.mark();
-    const found = isCostly ? await this.#flights.join<T>(key, () => this.#tiers.get({ key })) : undefined;
-    if (found !== undefined) return { value: found, isKept: false };
-    let isKept = false;
+  async #load<T>({ key, load, ttlMs, staleMs }: Wanted<T>): Promise<T> {
+    let text: string | undefined;
     try {
+      this.#deps.metrics.cacheReads.inc({ outcome: "loaded" });
       const value = await load();
-      isKept = value !== undefined && !this.#forgotten.isSince(mark, tags);
-      return { value, isKept };
+      text = JSON.stringify(value) as string | undefined;
+      if (text !== undefined) this.#keep(key, value, Buffer.byteLength(text), { ttlMs, staleMs });
+      return value;
     } finally {
-      // A flight ends when the value is where others find it, or is not going to be.
-      if (!isKept) this.#flights.end(key);
+      await this.#store
+        .end(key, text, ttlMs + staleMs)
+        .catch((error: unknown) => this.#deps.log.debug({ reason: String(error) }, "loaded value not kept"));
     }
   }
 
-  async #forgetTag(tag: string): Promise<void> {
-    this.#forgotten.note(tag);
-    const { commands, keys } = this.#deps;
-    const now = Date.now();
-    await this.#tiers.deleteByTag({ tags: [tag] });
-    // The library keeps it to itself where the store did not take it.
-    const kept = await commands.get(`${keys.cache()}:${tagOf.key(tag)}`);
-    if (kept === null || (JSON.parse(kept) as { value: number }).value < now) throw new Error("Connection is closed.");
+  #keepFound({ key, staleMs }: Wanted<unknown>, { text, leftMs }: Found): Kept | undefined {
+    if (text === undefined) return undefined;
+    return this.#keep(key, JSON.parse(text), Buffer.byteLength(text), { ttlMs: leftMs - staleMs, staleMs });
   }
 
-  #noteTags(keys: readonly string[]): void {
-    for (const key of keys) {
-      const tag = tagOf.name(key);
-      if (tag !== undefined) this.#forgotten.note(tag);
-    }
+  #keep(key: string, value: unknown, bytes: number, { ttlMs, staleMs }: Required<ReadOptions>): Kept {
+    const freshUntil = this.#deps.clock.monotonic() + ttlMs;
+    const kept = { value, bytes: bytes + key.length, freshUntil, staleUntil: freshUntil + staleMs };
+    this.#memory.set(key, kept);
+    return kept;
+  }
+
+  #given<T>({ value }: Kept, outcome: "memory" | "store" | "stale"): T {
+    this.#deps.metrics.cacheReads.inc({ outcome });
+    return value as T;
+  }
+
+  /** Its failure is for the next who has to wait for it. */
+  #behind(loading: Promise<unknown>): void {
+    loading.catch((error: unknown) => this.#deps.log.debug({ reason: String(error) }, "stale value not renewed"));
   }
 }
-
-const keyOf = (path: Path): string => path.map(encodeId).join("/");
-
-/** Of `a/b/c`: `a`, `a/b`, `a/b/c`. */
-const partsOf = (path: Path): string[] => path.map((_, index) => keyOf(path.slice(0, index + 1) as unknown as Path));
-
-const pathTag = (key: string): string => `path ${key}`;
-const ownTag = (tag: string): string => `tag ${encodeId(tag)}`;

@@ -8,8 +8,8 @@ const worthKeeping = 50;
 /** Pages whose last version is remembered. */
 const mostSeen = 1_000;
 
-const present = { ttlMs: 10_000, isCostly: true };
-const past = { ttlMs: 60_000, staleMs: 600_000, isCostly: true };
+const present = { ttlMs: 10_000 };
+const past = { ttlMs: 60_000, staleMs: 600_000 };
 
 /**
  * The same boards, with large pages kept in the cache. A page is kept under the version of its board, which Redis is

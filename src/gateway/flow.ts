@@ -1,4 +1,4 @@
-import { createCache, type Cache } from "../cache/cache.ts";
+import { createCache } from "../cache/cache.ts";
 import { createChannelLog } from "../channels/channel-log.ts";
 import type { TakeSnapshot } from "../channels/answers.ts";
 import { Channels, type ChannelsDeps } from "../channels/channels.ts";
@@ -43,7 +43,6 @@ export interface Flow extends ReturnType<typeof createOrders> {
   leaderboards: Leaderboards;
   /** The same boards, with large pages kept. */
   boards: Leaderboards;
-  cache: Cache;
 }
 
 export interface FlowDeps {
@@ -69,15 +68,14 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
     { ...ground, ...store, kinds },
     { boards: config.leaderboards, idempotencyTtlSeconds: config.idempotency.ttlSeconds },
   );
-  const cache = createCache({ ...ground, ...store });
 
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
   snapshots.set("order", orders.takeOrderSnapshot).set("orders", orders.takeOpenOrdersSnapshot);
   channels.onSubscription((change) => presence.onSubscription(change));
   channels.onSubscription((change) => leaderboards.onSubscription(change));
   channels.onSubscription(({ channel, isSubscribed }) => webhooks?.subscription({ channel }, isSubscribed));
-  const boards = withCachedPages(leaderboards, cache, config.leaderboards);
-  return { kinds, channels, presence, recovery, orders, deadLetters, leaderboards, boards, cache };
+  const boards = withCachedPages(leaderboards, createCache({ ...ground, ...store }), config.leaderboards);
+  return { kinds, channels, presence, recovery, orders, deadLetters, leaderboards, boards };
 }
 
 /** Publications of the kinds that have a limit, each channel by itself. */

@@ -50,10 +50,6 @@ export interface Keys {
 
   /** Hash or sorted set of a limiter; TTL derived from the rule; tag: limiter and subject. */
   limiter(limiter: string, subject: string): string;
-  /** String, a lease's holder; TTL: the lease; tag: lease. */
-  lease(name: string): string;
-  /** String, a lease's fencing counter; no TTL (a number per named lease, of which there are few); tag: lease. */
-  fence(name: string): string;
 
   /** Hash of an order's state; TTL: the order's life, as for all of its keys; tag: the order's channel, for all of them. */
   orderState(orderId: string): string;
@@ -138,12 +134,10 @@ export interface Keys {
   /** Sharded pub/sub channel on which a node hears itself, one of several in different slots; tag: canary and number. */
   canary(canary: string, number: number): string;
 
-  /** What BentoCache puts before its keys, strings; TTL: what the value was kept for, ten days for when a tag was forgotten; no tag. */
-  cache(): string;
-  /** Sharded pub/sub channel by which nodes tell each other what to forget; no tag. */
-  cacheFeed(): string;
-  /** String, who loads a value; TTL: seconds; no tag. */
-  cacheFlight(key: string): string;
+  /** String, a cached value as JSON; TTL: what it was kept for; tag: the value. */
+  cached(key: string): string;
+  /** String, which node loads a value; TTL: seconds; tag: the value. */
+  cacheClaim(key: string): string;
 
   /** `<prefix>:<name>` for keys that exist once, such as a stream of commands. */
   single(name: string): string;
@@ -178,8 +172,6 @@ export function createKeys(prefix: string): Keys {
     userSessions: (userTag) => of("user", userTag, "sessions"),
     revokedToken: (jti) => of("token", jti, "revoked"),
     limiter: (limiter, subject) => of(`limit-${limiter}`, subject, "state"),
-    lease: (name) => of("lease", name, "holder"),
-    fence: (name) => of("lease", name, "fence"),
     orderState: (orderId) => of("ch", `order:${orderId}`, "order"),
     orderTimeline: (orderId) => of("ch", `order:${orderId}`, "timeline"),
     orderSeen: (orderId) => of("ch", `order:${orderId}`, "seen"),
@@ -218,9 +210,8 @@ export function createKeys(prefix: string): Keys {
     webhookDeparted: () => `${ofWebhooks}:departed`,
     deadWebhooks: () => `${ofWebhooks}:dead`,
     canary: (canary, number) => of("canary", `${canary}-${number}`, "feed"),
-    cache: () => `${prefix}:cache`,
-    cacheFeed: () => `${prefix}:cache-feed`,
-    cacheFlight: (key) => `${prefix}:cache-flight:${key}`,
+    cached: (key) => of("cache", key, "value"),
+    cacheClaim: (key) => of("cache", key, "claim"),
     single: (name) => `${prefix}:${name}`,
     of,
   };

@@ -1,9 +1,8 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createFlightStore } from "../../src/cache/flight-store.ts";
+import { createCacheStore } from "../../src/cache/cache-store.ts";
 import type { Path } from "../../src/cache/cache.ts";
 import { startCacheNode, type CacheNode } from "../support/cache-node.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
-import { promised } from "../support/promised.ts";
 import { startRedisServer } from "../support/redis-server.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
@@ -53,17 +52,28 @@ describe("a value", () => {
   test("that is stale is given at once while one load renews it behind", async () => {
     const [node] = (await startNodes(1)) as [CacheNode];
     const { load, loads } = source(1_000);
-    const options = { ttlMs: 50, staleMs: 60_000 };
-    await node.read(path, load, options);
-    await passed(60);
+    const options = { ...minute, staleMs: 60_000 };
+    await node.read(path, load, { ...options, ttlMs: 1 });
+    await passed(10);
 
-    const begun = performance.now();
     const stale = await Promise.all(Array.from({ length: 20 }, () => node.read(path, load, options)));
 
-    expect(performance.now() - begun).toBeLessThan(promised(900));
     expect(new Set(stale.map(({ version }) => version))).toEqual(new Set([1]));
     await eventually(async () => expect(await node.read(path, load, minute)).toEqual({ version: 2 }));
     expect(loads.count).toBe(2);
+  });
+
+  test("that is stale in the store is given at once on a node that has none, and renewed behind", async () => {
+    const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
+    const { load } = source();
+    const options = { ...minute, staleMs: 60_000 };
+    await one.read(path, load, { ...options, ttlMs: 1 });
+    await passed(10);
+
+    expect(await other.read(path, load, options)).toEqual({ version: 1 });
+
+    await eventually(async () => expect(await other.read(path, load, minute)).toEqual({ version: 2 }));
+    expect(await other.reads()).toMatchObject({ stale: 1, loaded: 1 });
   });
 
   test("that cannot be loaded is told to everybody who asked, by its own error, and not kept", async () => {
@@ -73,12 +83,8 @@ describe("a value", () => {
       throw broken;
     };
 
-    for (const isCostly of [false, true]) {
-      const asked = Array.from({ length: 3 }, () =>
-        node.read(path, fail, { ...minute, isCostly }).catch((error: unknown) => error),
-      );
-      expect(await Promise.all(asked)).toEqual([broken, broken, broken]);
-    }
+    const asked = Array.from({ length: 3 }, () => node.read(path, fail, minute).catch((error: unknown) => error));
+    expect(await Promise.all(asked)).toEqual([broken, broken, broken]);
 
     expect(await node.read(path, source().load, minute)).toEqual({ version: 1 });
   });
@@ -104,13 +110,12 @@ describe("one load is enough", () => {
     expect(new Set(values.map(({ version }) => version)).size).toBe(1);
   });
 
-  test("for all nodes, where it is costly", async () => {
+  test("for all nodes", async () => {
     const nodes = await startNodes(3);
     const { load, loads } = source(100);
-    const options = { ...minute, isCostly: true };
 
     const values = await Promise.all(
-      Array.from({ length: 60 }, (_, index) => nodes[index % 3]!.read(path, load, options)),
+      Array.from({ length: 60 }, (_, index) => nodes[index % 3]!.read(path, load, minute)),
     );
 
     expect(loads.count).toBe(1);
@@ -120,91 +125,10 @@ describe("one load is enough", () => {
   test("but where who loads is never heard of again, another does", { timeout: 120_000 }, async () => {
     const [node] = (await startNodes(1)) as [CacheNode];
     const { load } = source();
-    await createFlightStore({ commands: node.redis.connection("commands"), keys: node.keys }).begin(
-      "boards/daily/0-10",
-    );
+    const store = createCacheStore({ commands: node.redis.connection("commands"), keys: node.keys });
+    expect((await store.takeOrLoad("boards/daily/0-10", 0)).isClaimed).toBe(true);
 
-    const begun = performance.now();
-    expect(await node.read(path, load, { ...minute, isCostly: true })).toEqual({ version: 1 });
-
-    expect(performance.now() - begun).toBeLessThan(promised(4_000));
-  });
-});
-
-describe("what is forgotten", () => {
-  const others: Path[] = [
-    ["boards", "daily", "10-20"],
-    ["boards", "weekly", "0-10"],
-    ["boards", "daily2", "0-10"],
-  ];
-
-  async function known(nodes: readonly CacheNode[], tags: readonly string[] = []): Promise<void> {
-    for (const one of [path, ...others]) {
-      for (const node of nodes) await node.read(one, async () => "old", { ...minute, tags });
-    }
-  }
-
-  const asked = (node: CacheNode): Promise<string[]> =>
-    Promise.all([path, ...others].map((one) => node.read(one, async () => "new", minute)));
-
-  test("below a path is gone on every node, and nothing beside it", async () => {
-    const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
-    await known([one, other]);
-
-    await one.forget(["boards", "daily"]);
-
-    expect(await asked(one)).toEqual(["new", "new", "old", "old"]);
-    await eventually(async () => expect(await asked(other)).toEqual(["new", "new", "old", "old"]));
-  });
-
-  test("by a tag is gone on every node", async () => {
-    const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
-    await known([one, other], ["somebody"]);
-
-    await other.forgetTag("somebody");
-
-    expect(await asked(other)).toEqual(["new", "new", "new", "new"]);
-    await eventually(async () => expect(await asked(one)).toEqual(["new", "new", "new", "new"]));
-  });
-
-  test("while it is being loaded is not kept: it may be older than that", async () => {
-    const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
-    for (const forgetter of [one, other]) {
-      const { load } = source(100);
-      const loading = one.read(path, load, minute);
-      await passed(30);
-      await forgetter.forget(["boards"]);
-
-      expect(await loading).toEqual({ version: 1 });
-      expect(await one.read(path, load, minute)).toEqual({ version: 2 });
-      await passed(5);
-      await one.forget(["boards"]);
-    }
-  });
-
-  test("while a node heard nothing is gone there too once it hears again", async () => {
-    const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
-    await known([one, other]);
-    const subscriber = other.redis.connection("subscriber");
-
-    subscriber.disconnect(true);
-    await one.forget(["boards", "daily"]);
-
-    await eventually(async () => expect(await asked(other)).toEqual(["new", "new", "old", "old"]));
-  });
-
-  test("is found without looking through the keys of the store", async () => {
-    const redis = await startRedisServer();
-    onTestFinished(() => redis.stop());
-    const node = await startCacheNode({ prefix: freshPrefix(), address: { topology: "single", url: redis.url } });
-    await known([node]);
-
-    await node.forget(["boards"]);
-    await node.forgetTag("somebody");
-
-    const stats = await node.redis.connection("commands").info("commandstats");
-    expect(stats).toContain("cmdstat_get:");
-    expect(stats).not.toMatch(/cmdstat_(keys|scan|flush)/);
+    expect(await node.read(path, load, minute)).toEqual({ version: 1 });
   });
 });
 
@@ -220,7 +144,7 @@ test("a node's memory is bounded in bytes; what does not fit comes from the stor
   expect(await node.reads()).toEqual({ loaded: 50, store: 1, memory: 1 });
 });
 
-test("while the store is away each node loads for itself, and forgetting says that it may not be everywhere", async () => {
+test("while the store is away each node loads for itself, and what it has stays good", async () => {
   const redis = await startRedisServer();
   onTestFinished(() => redis.stop());
   const node = await startCacheNode({ prefix: freshPrefix(), address: { topology: "single", url: redis.url } });
@@ -229,22 +153,8 @@ test("while the store is away each node loads for itself, and forgetting says th
   await redis.stop();
 
   expect(await node.read(path, load, minute)).toEqual({ version: 1 });
-  expect(await node.read(["boards", "other"], load, { ...minute, isCostly: true })).toEqual({ version: 2 });
-  await expect(node.forget(["boards"])).rejects.toThrow();
-  expect(await node.read(path, load, minute)).toEqual({ version: 3 });
-});
-
-test("what strangers say on the cache's channel is ignored", async () => {
-  const [node] = (await startNodes(1)) as [CacheNode];
-  const { load } = source();
-  await node.read(path, load, minute);
-  const commands = node.redis.connection("commands");
-
-  for (const text of ["", "{", "null", "[]", '{"from":1}', '{"from":"x","message":{"type":"set","keys":[1]}}']) {
-    await commands.spublish(node.keys.cacheFeed(), text);
-  }
-
-  expect(await node.read(path, load, minute)).toEqual({ version: 1 });
+  expect(await node.read(["boards", "other"], load, minute)).toEqual({ version: 2 });
+  expect(await node.read(["boards", "other"], load, minute)).toEqual({ version: 2 });
 });
 
 test("all of it works on a Redis in Cluster mode", async () => {
@@ -253,9 +163,7 @@ test("all of it works on a Redis in Cluster mode", async () => {
   const [one, other] = await Promise.all([startCacheNode({ prefix, address }), startCacheNode({ prefix, address })]);
   const { load, loads } = source(20);
 
-  await Promise.all([one, other].map((node) => node.read(path, load, { ...minute, isCostly: true })));
-  expect(loads.count).toBe(1);
-  await one.forget(["boards"]);
+  await Promise.all([one, other].map((node) => node.read(path, load, minute)));
 
-  await eventually(async () => expect(await other.read(path, load, minute)).toEqual({ version: 2 }));
+  expect(loads.count).toBe(1);
 });

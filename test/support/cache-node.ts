@@ -3,7 +3,6 @@ import { inject, onTestFinished } from "vitest";
 import { createCache, type Cache, type CacheOptions } from "../../src/cache/cache.ts";
 import { createRedisConnections, type RedisAddress, type RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys, type Keys } from "../../src/redis/keys.ts";
-import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { quietLog, testMetrics } from "./world.ts";
 
@@ -27,21 +26,13 @@ export async function startCacheNode({
 }: CacheNodeOptions): Promise<CacheNode> {
   const redis = createRedisConnections({ address, nodeId: randomUUID(), log: quietLog });
   const commands = redis.connection("commands");
-  const feed = createShardedFeed({ subscriber: redis.connection("subscriber"), clock: systemClock });
   const metrics = testMetrics();
   const keys = createKeys(prefix);
-  const cache = createCache({ commands, keys, feed, metrics, clock: systemClock, log: quietLog }, options);
-  onTestFinished(async () => {
-    await cache.stop?.(AbortSignal.timeout(1_000));
-    await redis.close();
-  });
+  const cache = createCache({ commands, keys, metrics, clock: systemClock, log: quietLog }, options);
+  onTestFinished(() => redis.close());
   await redis.ready(60_000);
-  await cache.start?.();
   return {
-    name: cache.name,
     read: (path, load, read) => cache.read(path, load, read),
-    forget: (path) => cache.forget(path),
-    forgetTag: (tag) => cache.forgetTag(tag),
     redis,
     keys,
     async reads() {

@@ -1,5 +1,4 @@
 import { expect, onTestFinished, test } from "vitest";
-import { createLeases } from "../../src/locks/leases.ts";
 import { createRedisConnections, type RedisClient } from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
@@ -52,17 +51,4 @@ test("on Redis Cluster many users and every other limiter count exactly, none re
 
   expect(new Set(allowed)).toEqual(new Set([5]));
   expect(refusals.every((refusal) => refusal.endsWith(" limit"))).toBe(true);
-});
-
-test("on Redis Cluster a lease has one holder and a growing number", async () => {
-  const leases = createLeases({ ...shared, commands: await connected(), keys: createKeys(freshPrefix()), nodeId: "a" });
-
-  const first = await leases.acquire("season", { ttlMs: 5_000 });
-  const refused = await leases.acquire("season", { ttlMs: 5_000 });
-  await first?.release();
-  const second = await leases.acquire("season", { ttlMs: 5_000 });
-
-  expect(refused).toBeUndefined();
-  expect(second?.fence).toBeGreaterThan(first?.fence ?? Infinity);
-  await second?.release();
 });
