@@ -39,6 +39,7 @@ await stopAll();
 function startNode(nodeId: string, nodePort: number): ChildProcess {
   const env = {
     LOG_LEVEL: "warn",
+    DEMO: "true",
     ...process.env,
     PORT: `${nodePort}`,
     NODE_ID: nodeId,

@@ -1,7 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { availableParallelism, hostname } from "node:os";
-import { readApiKeys, readTokenSettings, type ApiKey, type TokenSettings } from "./config/credentials.ts";
+import {
+  developmentSource,
+  readApiKeys,
+  readTokenSettings,
+  type ApiKey,
+  type TokenSettings,
+} from "./config/credentials.ts";
 import {
   createEnvironmentReader,
   quoted,
@@ -40,6 +46,8 @@ export interface Config extends FileConfig {
   readonly keyPrefix: string;
   readonly tokens: TokenSettings & FileConfig["tokens"];
   readonly apiKeys: readonly ApiKey[];
+  /** Whether the demo is served, whose sign-in lets anybody in as anybody. */
+  readonly demo: boolean;
   readonly drainTimeoutMs: number;
   /** File of the compiled accelerator, or "off"; undefined takes the one that was compiled here, if any. */
   readonly accelerator: string | undefined;
@@ -61,6 +69,7 @@ export const variables = [
   "JWT_AUDIENCE",
   "API_KEYS",
   "ALLOWED_ORIGINS",
+  "DEMO",
   "TRUSTED_PROXIES",
   "NODE_ID",
   "METRICS_PORT",
@@ -79,6 +88,11 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
   const problems: Problem[] = [];
   const env = createEnvironmentReader(environment, problems);
   const isProduction = readIsProduction(env);
+  const trust = {
+    redis: readRedisAddress(env, readFile, isProduction),
+    tokens: readTokenSettings(env, readFile, isProduction),
+    apiKeys: readApiKeys(env, isProduction),
+  };
   const config = {
     isProduction,
     ...readNode(env),
@@ -87,14 +101,26 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     accelerator: env.text("ACCELERATOR"),
     allowedOrigins: readAllowedOrigins(env, isProduction),
     trustedProxies: readTrustedProxies(env),
-    redis: readRedisAddress(env, readFile, isProduction),
     durability: env.oneOf("DURABILITY", ["append-only", "external"]) ?? "append-only",
-    tokens: readTokenSettings(env, readFile, isProduction),
-    apiKeys: readApiKeys(env, isProduction),
+    demo: readDemo(env, isProduction, trust),
+    ...trust,
   };
   const file = readConfigFile(env, readFile, isProduction);
   if (file === undefined || problems.length > 0) throw new ConfigError(problems);
   return deepFreeze({ ...config, ...file, tokens: { ...config.tokens, ...file.tokens } });
+}
+
+/** By itself there is one only where nothing is to be had by it: known secrets, and a store that ends with the process. */
+function readDemo(
+  env: EnvironmentReader,
+  isProduction: boolean,
+  { redis, tokens }: Pick<Config, "redis"> & { tokens: TokenSettings },
+): boolean {
+  const isAsked = env.oneOf("DEMO", ["true", "false"]);
+  if (isAsked === "true" && tokens.source.type !== "secret")
+    env.problem("DEMO", "signs people in, which needs JWT_SECRET in place of keys that only verify");
+  if (isAsked !== undefined) return isAsked === "true";
+  return !isProduction && redis === undefined && tokens.source === developmentSource;
 }
 
 /** Anything but the two known words is a mistake: `prod` must not run with development secrets. */

@@ -16,7 +16,7 @@ export function banner(config: Config, { url, store }: Started, isTerminal: bool
   const isDevelopmentKey = key?.secret === developmentApiKey.secret;
   const lines = [
     strong(`Tidegate is up at ${url}`),
-    `  demo     ${strong(`${url}/demo`)}`,
+    ...(config.demo ? [`  demo     ${strong(`${url}/demo`)}`] : []),
     `  API      ${url}/docs`,
     `  API key  ${isDevelopmentKey ? key.secret : `${key?.name}, from API_KEYS`}`,
     `  store    ${store}`,

@@ -32,7 +32,7 @@ export function readTokenSettings(env: EnvironmentReader, readFile: ReadFile, is
 }
 
 const sourceVariables = ["JWT_SECRET", "JWT_PUBLIC_KEY_FILE", "JWKS_URI"] as const;
-const developmentSource: TokenKeySource = { type: "secret", secret: developmentSecret };
+export const developmentSource: TokenKeySource = { type: "secret", secret: developmentSecret };
 
 function readKeySource(env: EnvironmentReader, readFile: ReadFile, isProduction: boolean): TokenKeySource {
   const given = sourceVariables.filter((name) => env.text(name) !== undefined);
@@ -51,7 +51,7 @@ function readSecret(env: EnvironmentReader, isProduction: boolean): TokenKeySour
   } else if (isProduction && isWeak(secret)) {
     env.problem("JWT_SECRET", weakness);
   }
-  return secret === undefined ? developmentSource : { type: "secret", secret };
+  return secret === undefined || secret === developmentSecret ? developmentSource : { type: "secret", secret };
 }
 
 const weakness = `counts as missing in production: it must have at least ${shortestSecretBytes} bytes and not be the development one`;

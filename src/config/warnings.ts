@@ -1,13 +1,34 @@
 import type { Config } from "../config.ts";
+import { developmentApiKey, developmentSource } from "./credentials.ts";
+import { bridgedKinds } from "./defaults.ts";
 
-/** What a production configuration may say, but whoever runs it should know. */
+/** What a configuration may say, but whoever runs it should know. */
 export function warningsOf(config: Config): string[] {
-  if (!config.isProduction) return [];
+  const hasOwnSecrets = config.redis !== undefined || config.tokens.source !== developmentSource;
+  const warnings = config.isProduction ? inProduction(config) : hasOwnSecrets ? [unlikeProduction(config)] : [];
+  if (config.demo && (config.isProduction || hasOwnSecrets))
+    warnings.push("DEMO is true: /demo/login signs anybody in under any name");
+  return warnings;
+}
+
+function inProduction(config: Config): string[] {
   const warnings: string[] = [];
   if (config.allowedOrigins === "*") warnings.push("ALLOWED_ORIGINS is *: pages of any origin may connect");
   if (addressesOf(config.redis).some(isOpen))
     warnings.push("Redis is reached without a password: keep its network closed");
+  if (Object.keys(config.channels).every((kind) => kind in bridgedKinds))
+    warnings.push("no channel kind is configured: name them under channels in the file of GATEWAY_CONFIG");
   return warnings;
+}
+
+/** Who sets these has begun to mean it, and may have forgotten the rest. */
+function unlikeProduction({ tokens, apiKeys, allowedOrigins }: Config): string {
+  const open = [
+    ...(tokens.source === developmentSource ? ["tokens are signed with a known secret"] : []),
+    ...(apiKeys.some(({ secret }) => secret === developmentApiKey.secret) ? ["the API opens with a known key"] : []),
+    ...(allowedOrigins === "*" ? ["pages of any origin may connect"] : []),
+  ];
+  return `NODE_ENV is not production: ${[...open, "weak secrets are not refused"].join(", ")}`;
 }
 
 function addressesOf(redis: Config["redis"]): string[] {

@@ -23,6 +23,7 @@ export async function startDevelopmentGateway(
   const gateway = await startGateway({
     ...(options.prefix !== undefined && { prefix: options.prefix }),
     env: {
+      DEMO: "true",
       API_KEYS: `${developmentApiKey.name}:${developmentApiKey.secret}`,
       ...(options.port !== undefined && { PORT: String(options.port) }),
     },

@@ -58,12 +58,54 @@ describe("in production", () => {
   });
 
   test("what is allowed but unwise is told", () => {
-    const warn = (env: Record<string, string>) => warningsOf(loadConfig({ ...good, ...env })).length;
+    const file = () => JSON.stringify({ channels: { chat: { subscribe: "public" } } });
+    const warn = (env: Record<string, string>) =>
+      warningsOf(loadConfig({ ...good, GATEWAY_CONFIG: "gateway.json", ...env }, file)).length;
 
     expect(warn({ ALLOWED_ORIGINS: "*" })).toBe(2);
     expect(warn({})).toBe(1);
     expect(warn({ REDIS_URL: "redis://:secret@redis:6379" })).toBe(0);
     expect(warn({ REDIS_URL: "redis://127.0.0.1:6379" })).toBe(0);
+    expect(warn({ REDIS_URL: "redis://127.0.0.1:6379", DEMO: "true" })).toBe(1);
     expect(warningsOf(loadConfig({}))).toEqual([]);
+  });
+
+  test("that no channel kind is configured is told", () => {
+    expect(warningsOf(loadConfig({ ...good, REDIS_URL: "redis://127.0.0.1:6379" }))).toEqual([
+      expect.stringMatching(/^no channel kind is configured.*GATEWAY_CONFIG/),
+    ]);
+  });
+});
+
+describe("where NODE_ENV was forgotten", () => {
+  const { NODE_ENV: _, ...forgotten } = good;
+
+  test("what is left open is told, and nobody signs in through the demo", () => {
+    const config = loadConfig(forgotten);
+
+    expect(config.demo).toBe(false);
+    expect(warningsOf(config)).toEqual(["NODE_ENV is not production: weak secrets are not refused"]);
+    expect(warningsOf(loadConfig({ JWT_SECRET: good.JWT_SECRET }))).toEqual([
+      "NODE_ENV is not production: the API opens with a known key, pages of any origin may connect, weak secrets are not refused",
+    ]);
+  });
+
+  test.each([
+    ["nothing is set", {}, true],
+    ["the known secret is set", { JWT_SECRET: developmentSecret }, true],
+    ["a secret is set", { JWT_SECRET: good.JWT_SECRET }, false],
+    ["a store is set", { REDIS_URL: good.REDIS_URL }, false],
+    ["it is asked for", { ...forgotten, DEMO: "true" }, true],
+    ["it is switched off", { DEMO: "false" }, false],
+  ])("where %s, there is a demo: %o → %s", (_what, env, hasDemo) => {
+    expect(loadConfig(env).demo).toBe(hasDemo);
+  });
+
+  test("a demo needs a secret to sign with", () => {
+    const { JWT_SECRET: _secret, ...others } = forgotten;
+
+    expect(namesOf(problemsOf({ ...others, JWKS_URI: "https://issuer.example/jwks.json", DEMO: "true" }))).toEqual([
+      "DEMO",
+    ]);
   });
 });

@@ -3,10 +3,12 @@ import { metricOf } from "../support/flooder.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
 
+const demo = { DEMO: "true" };
+
 const signIn = ({ call }: TestGateway, name: string) => call("POST", "/demo/login", { name }, { authorization: "" });
 
 test("five may sign in under one name from one address in a quarter of an hour; another name is not held up", async () => {
-  const gateway = await startGateway();
+  const gateway = await startGateway({ env: demo });
 
   const statuses: number[] = [];
   for (let login = 0; login < 5; login += 1) statuses.push((await signIn(gateway, "ada")).status);
@@ -23,7 +25,7 @@ test("five may sign in under one name from one address in a quarter of an hour; 
 });
 
 test("a refused sign-in begins no session, and is counted by its limiter's name", async () => {
-  const gateway = await startGateway({ file: { limits: { logins: { requests: 1, windowSeconds: 60 } } } });
+  const gateway = await startGateway({ env: demo, file: { limits: { logins: { requests: 1, windowSeconds: 60 } } } });
 
   await signIn(gateway, "ada");
   await signIn(gateway, "ada");
@@ -34,7 +36,7 @@ test("a refused sign-in begins no session, and is counted by its limiter's name"
 });
 
 test("a sign-in beyond the user's sessions closes the sockets of the one that is let go", async () => {
-  const gateway = await startGateway({ file: { sessions: { maxSessionsPerUser: 1 } } });
+  const gateway = await startGateway({ env: demo, file: { sessions: { maxSessionsPerUser: 1 } } });
   const first = await signIn(gateway, "ada");
   const client = await gateway.connect(first.body.token);
 
@@ -44,12 +46,25 @@ test("a sign-in beyond the user's sessions closes the sockets of the one that is
   expect(client.events).toContainEqual(["closing", expect.objectContaining({ code: "session_revoked" })]);
 });
 
-test("there is no page in production, where nobody can sign in", async () => {
-  const secret = "a secret of more than thirty-two bytes";
-  const env = { NODE_ENV: "production", JWT_SECRET: secret, ALLOWED_ORIGINS: "https://app.example" };
+test.each([
+  ["on a store of one's own", {}],
+  ["with a secret of one's own", { JWT_SECRET: "a secret of more than thirty-two bytes" }],
+  [
+    "in production",
+    {
+      NODE_ENV: "production",
+      JWT_SECRET: "a secret of more than thirty-two bytes",
+      ALLOWED_ORIGINS: "https://app.example",
+    },
+  ],
+])("there is no page, and nobody can sign in, %s, unless it is asked for", async (_, env) => {
   const gateway = await startGateway({ env });
 
   expect((await gateway.call("GET", "/demo/")).status).toBe(404);
   expect((await signIn(gateway, "ada")).status).toBe(404);
   expect((await gateway.call("GET", "/healthz")).status).toBe(200);
+
+  const asked = await startGateway({ env: { ...env, ...demo } });
+
+  expect((await signIn(asked, "ada")).status).toBe(201);
 });
