@@ -36,6 +36,8 @@ export interface Route {
   readonly description?: string;
   /** Status of the ordinary answer. @default 200 */
   readonly status?: number;
+  /** Statuses of answers of the same shape, and when they are given: `{ 202: "Held." }`. */
+  readonly otherStatuses?: Readonly<Record<number, string>>;
   /** Whether a reader that has the answer already, by its `ETag`, is told so with a 304. @default false */
   readonly isRevalidated?: boolean;
   /** Codes this call may be refused with beside those that every call may. */

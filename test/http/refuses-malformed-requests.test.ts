@@ -71,7 +71,7 @@ describe("a body", () => {
     const answer = await call("/v1/publish", { body: publishBody, headers: { "content-type": type } });
 
     expect(answer.status).toBe(status);
-    if (status === 415) expect(answer.json).toMatchObject({ code: "bad_request", status: 415 });
+    if (status === 415) expect(answer.json).toMatchObject({ code: "unsupported_media_type", status: 415 });
   });
 
   it.each(["gzip", "deflate", "br", "zstd", "x"])("encoded as %s is refused unread", async (encoding) => {
@@ -109,7 +109,7 @@ describe("a method or path", () => {
     expect([wrongMethod.status, wrongMethod.headers.get("allow")]).toEqual([405, "POST"]);
     expect([wrongRead.status, wrongRead.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
     expect([page.status, page.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
-    expect(wrongMethod.json).toMatchObject({ code: "bad_request", status: 405 });
+    expect(wrongMethod.json).toMatchObject({ code: "method_not_allowed", status: 405 });
   });
 
   it.each([

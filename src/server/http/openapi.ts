@@ -1,15 +1,19 @@
 import { z } from "zod";
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponseObject } from "zod-openapi";
-import { errorCatalogue, type ErrorCode } from "../../protocol/errors.ts";
-import { problem } from "../../protocol/problems.ts";
+import { errorCatalogue, GatewayError, type ErrorCode } from "../../protocol/errors.ts";
+import { scoreItem } from "../../protocol/leaderboards.ts";
+import { problem, type Problem } from "../../protocol/problems.ts";
+import { publishMessage } from "../../protocol/publications.ts";
 import { idempotencyKey } from "../../protocol/scalars.ts";
 import type { Route } from "../route.ts";
+import { exampleOf, type Resolve, type Schema } from "./example.ts";
+import { problemOf } from "./problem.ts";
 
 export type ApiDescription = ReturnType<typeof createDocument>;
 
-/** OpenAPI 3.1 of every call, made from the schemas that parse the calls. */
+/** OpenAPI 3.1 of every call, made from the schemas that parse the calls, with an example of every body. */
 export function describeApi(routes: readonly Route[], version: string): ApiDescription {
-  return createDocument({
+  const api = createDocument({
     openapi: "3.1.1",
     info: { title: "Tidegate", version, description: about },
     servers: [{ url: "/" }],
@@ -19,8 +23,25 @@ export function describeApi(routes: readonly Route[], version: string): ApiDescr
     components: {
       securitySchemes: { apiKey: { type: "http", scheme: "bearer", description: "One of the gateway's `API_KEYS`." } },
       responses: Object.fromEntries(codes.map((code) => [code, refusalWith([code])])),
+      schemas: itemsOfBatches,
     },
   });
+  const resolve = (ref: string): Schema | undefined =>
+    api.components?.schemas?.[ref.replace("#/components/schemas/", "")] as Schema | undefined;
+  addExamples(api, resolve);
+  return api;
+}
+
+/** Batches name them by reference alone, because their items are parsed one by one. */
+const itemsOfBatches = { Publish: publishMessage, Score: scoreItem };
+
+/** Wherever a body is described; refusals of one code have that code in their example. */
+function addExamples(part: unknown, resolve: Resolve): void {
+  if (typeof part !== "object" || part === null) return;
+  for (const [name, value] of Object.entries(part)) {
+    if (name === "application/json" || name === problemType) value.example ??= exampleOf(value.schema, resolve);
+    else if (name !== "schemas") addExamples(value, resolve);
+  }
 }
 
 const about = [
@@ -33,7 +54,9 @@ const codes = Object.keys(errorCatalogue) as ErrorCode[];
 
 /** What any call may be refused with, and what one with a body may be. */
 const refusalsOfAll: readonly ErrorCode[] = ["bad_request", "unauthorized", "rate_limited", "internal", "unavailable"];
-const refusalsOfBodies: readonly ErrorCode[] = ["payload_too_large"];
+const refusalsOfBodies: readonly ErrorCode[] = ["payload_too_large", "unsupported_media_type"];
+/** Of an idempotency key that was used for something else. */
+const refusalsOfWrites: readonly ErrorCode[] = ["conflict"];
 
 type Operations = Record<string, Partial<Record<Route["method"], ZodOpenApiOperationObject>>>;
 
@@ -45,11 +68,12 @@ function pathsOf(routes: readonly Route[]): Operations {
 
 function operationOf(route: Route): ZodOpenApiOperationObject {
   const { operationId, tag, summary, description, body } = route;
-  const answer = {
-    description: "Done.",
+  const answer = (meaning: string): ZodOpenApiResponseObject => ({
+    description: meaning,
     ...(route.isRevalidated === true ? { headers: entityTag } : {}),
     content: { "application/json": { schema: route.answer } },
-  };
+  });
+  const others = Object.entries(route.otherStatuses ?? {}).map(([status, meaning]) => [status, answer(meaning)]);
   return {
     operationId,
     tags: [tag],
@@ -58,7 +82,8 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     requestParams: parametersOf(route),
     ...(body === undefined ? {} : { requestBody: bodyOf(body) }),
     responses: {
-      [`${route.status ?? 200}`]: answer,
+      [`${route.status ?? 200}`]: answer("Done."),
+      ...Object.fromEntries(others),
       ...(route.isRevalidated === true ? { "304": { description: "It is as the caller has it." } } : {}),
       ...refusalsOf(route),
     },
@@ -96,8 +121,10 @@ function bodyOf(schema: z.ZodType): NonNullable<ZodOpenApiOperationObject["reque
 type Responses = ZodOpenApiOperationObject["responses"];
 
 /** One response a status; where several codes share a status, its description names them all. */
-function refusalsOf({ body, refusals = [] }: Route): Responses {
-  const all = new Set([...refusalsOfAll, ...(body === undefined ? [] : refusalsOfBodies), ...refusals]);
+function refusalsOf({ method, body, refusals = [] }: Route): Responses {
+  const ofBody = body === undefined ? [] : refusalsOfBodies;
+  const ofWrite = method === "get" ? [] : refusalsOfWrites;
+  const all = new Set([...refusalsOfAll, ...ofBody, ...ofWrite, ...refusals]);
   const byStatus = Map.groupBy(all, (code) => `${errorCatalogue[code].status}`);
   return Object.fromEntries([...byStatus].map(([status, shared]) => [status, responseFor(shared)]));
 }
@@ -112,8 +139,14 @@ function refusalWith(shared: readonly ErrorCode[]): ZodOpenApiResponseObject {
   return {
     description: shared.map((code) => `\`${code}\`: ${errorCatalogue[code].message}`).join(" "),
     ...(retries ? { headers: { "Retry-After": { schema: { type: "integer" }, description: "Seconds." } } } : {}),
-    content: { "application/problem+json": { schema: problem } },
+    content: { [problemType]: { schema: problem, example: exampleProblem(shared) } },
   };
+}
+
+const problemType = "application/problem+json";
+
+function exampleProblem([code = "internal"]: readonly ErrorCode[]): Problem {
+  return problemOf(new GatewayError(code, undefined, code === "rate_limited" ? { retryAfterMs: 400 } : {}));
 }
 
 const health = z.strictObject({ status: z.literal("ok") }).meta({ id: "Health" });

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { GatewayError } from "../../protocol/errors.ts";
 import { parseJson } from "../../protocol/gate.ts";
-import { HttpRefusal } from "./problem.ts";
 
 /** Most bytes of a body: a batch of 1000 small publications, or 15 of the largest. */
 export const maxBodyBytes = 1_048_576;
@@ -30,7 +29,7 @@ function checkType({ headers }: IncomingMessage): void {
   if (type === undefined || !jsonType.test(type)) throw unsupported("Send the body as application/json in UTF-8.");
 }
 
-const unsupported = (message: string): GatewayError => new HttpRefusal(new GatewayError("bad_request", message), 415);
+const unsupported = (message: string): GatewayError => new GatewayError("unsupported_media_type", message);
 
 function readBytes(request: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {

@@ -54,7 +54,7 @@ export function routeFor(endpoint: Endpoint | undefined, method: string): Route 
 
 export function wrongMethod(allowed: readonly string[]): HttpRefusal {
   const methods = allowed.join(", ");
-  const error = new GatewayError("bad_request", `This path answers ${methods} only.`);
+  const error = new GatewayError("method_not_allowed", `This path answers ${methods} only.`);
   return new HttpRefusal(error, 405, { Allow: methods });
 }
 

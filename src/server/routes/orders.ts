@@ -51,6 +51,7 @@ function applyEvent({ publisher }: OrderRouteDeps): Route {
     description:
       "An event that was applied before or is older than the last is not applied again. One that comes before those " +
       "it follows is answered `202` and held: until they come, or the window ends.",
+    otherStatuses: { 202: "Held: it waits for the events before it." },
     refusals: ["not_found", "illegal_transition", "conflict"],
     params: orderParams,
     body: orderEventBody,

@@ -60,6 +60,7 @@ function issueToken({ sessions, tokens }: SessionRouteDeps): Route {
     tag: "Sessions",
     summary: "Get a fresh token of a live session.",
     status: 201,
+    refusals: ["not_found"],
     params: sessionParams,
     body: issueTokenBody,
     answer: tokenIssued,

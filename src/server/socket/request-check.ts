@@ -92,9 +92,10 @@ function wrongBody(
   { maxBodyBytes }: RequestCheckOptions,
 ): GatewayError | undefined {
   if (method !== "POST") return undefined;
-  if (headers["content-encoding"] !== undefined) return wrong("Send the body without a Content-Encoding.", 415);
+  if (headers["content-encoding"] !== undefined)
+    return new GatewayError("unsupported_media_type", "Send the body without a Content-Encoding.");
   if (!/^text\/plain\b/i.test(headers["content-type"] ?? "text/plain"))
-    return wrong("Send the body as text/plain.", 415);
+    return new GatewayError("unsupported_media_type", "Send the body as text/plain.");
   if (Number(headers["content-length"] ?? 0) <= maxBodyBytes) return undefined;
   return new GatewayError("payload_too_large", `The body is over ${maxBodyBytes} bytes.`);
 }

@@ -36,20 +36,3 @@ export function typeOf(api, given) {
   if (schema.type === "array") return `${typeOf(api, schema.items)}[]`;
   return [schema.type ?? "any"].flat().join(" | ");
 }
-
-/** A value that fits: the given examples, and for the rest the least that is legal. */
-export function exampleOf(api, given, depth = 0) {
-  const schema = resolve(api, given) ?? {};
-  if (schema.examples?.length > 0) return schema.examples[0];
-  if (schema.const !== undefined) return schema.const;
-  if (schema.enum) return schema.enum[0];
-  if (schema.type === "array") return depth > deepest ? [] : [exampleOf(api, schema.items, depth + 1)];
-  if (schema.type === "object") return exampleObject(api, schema, depth);
-  if (schema.type === "integer" || schema.type === "number") return Math.max(schema.minimum ?? 1, 1);
-  return schema.type === "boolean" ? true : "text";
-}
-
-function exampleObject(api, schema, depth) {
-  const names = (schema.required ?? []).filter((name) => schema.properties?.[name] !== undefined);
-  return Object.fromEntries(names.map((name) => [name, exampleOf(api, schema.properties[name], depth + 1)]));
-}

@@ -1,10 +1,10 @@
 import { element } from "./elements.js";
-import { exampleOf, resolve } from "./schemas.js";
+import { resolve } from "./schemas.js";
 
 /** A form that sends one call from this page and shows the answer. `keyOf` reads the API key typed in above. */
 export function tryIt(api, { method, path, operation }, keyOf) {
   const inputs = (operation.parameters ?? []).map((parameter) => toInput(api, operation, parameter));
-  const body = bodyInput(api, operation);
+  const body = bodyInput(operation);
   const answer = element("pre", { role: "status", hidden: true });
   const callOf = () => toCall(method, path, inputs, body, operation.security?.length === 0 ? "" : keyOf());
   const copy = element("button", { type: "button", onclick: () => show(answer, toCurl(callOf())) }, "Show as curl");
@@ -34,10 +34,10 @@ function toInput(api, operation, given) {
   return { place: parameter.in, name: parameter.name, field };
 }
 
-function bodyInput(api, operation) {
-  const schema = operation.requestBody?.content?.["application/json"]?.schema;
-  if (schema === undefined) return undefined;
-  const value = JSON.stringify(exampleOf(api, schema), null, 2);
+function bodyInput(operation) {
+  const content = operation.requestBody?.content?.["application/json"];
+  if (content === undefined) return undefined;
+  const value = JSON.stringify(content.example, null, 2);
   const field = element("textarea", { id: `${operation.operationId}-body`, value, spellcheck: false });
   return { place: "body", name: "body", field };
 }
