@@ -72,11 +72,11 @@ class TwoTierCache implements Cache {
     const key = path.map(encodeId).join("/");
     const now = this.#deps.clock.monotonic();
     const kept = this.#memory.get(key, now);
-    if (kept !== undefined && now < kept.freshUntil) return this.#given(kept, "memory");
+    if (kept !== undefined && now < kept.freshUntil) return this.#given(kept, "memory") as T;
     const loading = this.#once(key, () => this.#find({ key, load, ttlMs, staleMs }));
     if (kept === undefined) return loading;
     this.#behind(loading);
-    return this.#given(kept, "stale");
+    return this.#given(kept, "stale") as T;
   }
 
   /** Single flight: all who ask meanwhile are given what the first one is. */
@@ -100,7 +100,7 @@ class TwoTierCache implements Cache {
         if (kept === undefined) return await loading;
         this.#behind(loading);
       }
-      if (kept !== undefined) return this.#given(kept, found.leftMs > wanted.staleMs ? "store" : "stale");
+      if (kept !== undefined) return this.#given(kept, found.leftMs > wanted.staleMs ? "store" : "stale") as T;
       await sleep(clock, lookEveryMs);
     }
   }
@@ -142,9 +142,9 @@ class TwoTierCache implements Cache {
     return kept;
   }
 
-  #given<T>({ value }: Kept, outcome: "memory" | "store" | "stale"): T {
+  #given({ value }: Kept, outcome: "memory" | "store" | "stale"): unknown {
     this.#deps.metrics.cacheReads.inc({ outcome });
-    return value as T;
+    return value;
   }
 
   /** Its failure is for the next who has to wait for it. */
