@@ -17,6 +17,7 @@ import { packetOf, type Feed } from "./feed.ts";
 import { conflationOf, lookBack, type Conflation } from "./conflation.ts";
 import { FollowedChannel, type FollowedChannelDeps } from "./followed-channel.ts";
 import { FollowedChannels } from "./followed-channels.ts";
+import { HeldMessages } from "./held-messages.ts";
 import { Holds } from "./holds.ts";
 import type { Kinds } from "./kinds.ts";
 import type { Permissions, Reader } from "./permissions.ts";
@@ -69,6 +70,8 @@ interface Standing {
 
 /** Milliseconds until a repair that failed for want of the store is tried again. */
 const repairAgainMs = 500;
+/** Milliseconds until it is looked again whether this node may deliver. */
+const flowAgainMs = 50;
 
 /**
  * Channels of this node: who reads them here, and everybody's way to publish. Order, recovery and what happens to gaps
@@ -80,6 +83,8 @@ export class Channels {
   readonly #subscriptions: Subscriptions;
   readonly #holds = new Holds();
   readonly #sequencer: Sequencer;
+  /** Packets without a place in the log that came while this node may not deliver. */
+  readonly #live = new HeldMessages<{ channel: string; packet: Buffer }>();
   /** The same for all. */
   readonly #followedDeps: FollowedChannelDeps;
   readonly #listeners: ((change: SubscriptionChange) => void)[] = [];
@@ -137,12 +142,13 @@ export class Channels {
     this.#deps.kinds.of(channel);
     const head = `{"channel":${JSON.stringify(channel)},"event":${JSON.stringify(event)},"data":${data}`;
     const packet = `42["publication",${head},"publishedAt":${this.#deps.clock.now()}}]`;
-    this.#followed.get(channel)?.deliverLive(Buffer.from(packet));
+    this.deliverPacket(channel, Buffer.from(packet));
   }
 
   /** The same for a packet that is no publication. */
   deliverPacket(channel: string, packet: Buffer): void {
-    this.#followed.get(channel)?.deliverLive(packet);
+    if (this.#deps.mayDeliver()) this.#followed.get(channel)?.deliverLive(packet);
+    else this.#live.add({ channel, packet });
   }
 
   /** The last `limit` publications, or all after `since` up to `limit`; none where `since` is not of this log. */
@@ -278,8 +284,9 @@ export class Channels {
     this.#listeners.push(listener);
   }
 
-  /** Every channel may have a gap: the feed was away. */
+  /** Every channel may have a gap: the feed was away, or this node might not deliver. */
   repair(): void {
+    for (const { channel, packet } of this.#live.take()) this.deliverPacket(channel, packet);
     this.#sequencer.repair();
   }
 
@@ -326,8 +333,9 @@ export class Channels {
     return { channel, slice, conflation };
   }
 
-  /** Lets what was held go on, behind what was answered. */
+  /** Lets what was held go on, behind what was answered: neither leaves a node that may not deliver. */
   #flow(subscriber: Subscriber): void {
+    if (!this.#deps.mayDeliver()) return void this.#deps.clock.after(flowAgainMs, () => this.#flow(subscriber));
     const released = this.#holds.end(subscriber);
     if (released === undefined) return;
     for (const { channel, message } of released.items) {

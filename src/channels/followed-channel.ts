@@ -50,7 +50,7 @@ export class FollowedChannel {
   readonly #ahead = new SparseMap<Subscriber, Position>();
   readonly #window: ConflationWindow | undefined;
   /** Came before the position was known. */
-  #early: HeldMessages | undefined;
+  #early: HeldMessages<FeedMessage> | undefined;
   #position: Stand | undefined;
   /** Up to where subscribers have been passed what came; behind the position while a window is open. */
   #passed: Position | undefined;

@@ -1,19 +1,17 @@
-import type { FeedMessage } from "./feed-message.ts";
-
-/** Messages waiting for a read of the log; bounded, because a fast channel and a slow store may coincide. */
-export class HeldMessages {
-  #messages: FeedMessage[] = [];
+/** Messages waiting for the store, in order; bounded, because a fast channel and a slow store may coincide. */
+export class HeldMessages<Message extends { packet: Buffer }> {
+  #messages: Message[] = [];
   #bytes = 0;
 
-  /** False where there is no room: the message is dropped and has to come from the log. */
-  add(message: FeedMessage): boolean {
+  /** False where there is no room: the message is dropped. */
+  add(message: Message): boolean {
     if (this.#messages.length >= mostMessages || this.#bytes + message.packet.length > mostBytes) return false;
     this.#messages.push(message);
     this.#bytes += message.packet.length;
     return true;
   }
 
-  take(): FeedMessage[] {
+  take(): Message[] {
     const messages = this.#messages;
     this.#messages = [];
     this.#bytes = 0;

@@ -123,10 +123,11 @@ function createSockets(
   parts: EdgeParts,
   { visits, http, siblings }: Omit<Edge, "sockets">,
 ): SocketServer {
-  const { config, store, log } = ground;
+  const { config, store, control, log } = ground;
   const adapter = createRoomAdapter({
     publisher: store.redis.connection("control-publisher"),
     subscriber: store.redis.connection("control-subscriber"),
+    fence: control.fence,
     failures: new Failures(ground),
     log,
   });

@@ -43,6 +43,8 @@ export interface Visits {
   refresh(identity: Identity, token: unknown): Promise<Identity>;
   begin(connection: Connection, arrival: Arrival): Promise<void>;
   throttle(connection: Connection, event: string): Verdict | Promise<Verdict>;
+  /** A node that was away answers nothing before it knows what was revoked meanwhile; undefined where it was not. */
+  mayAnswer(connection: Connection): Promise<void> | undefined;
   /** Its token was replaced. */
   renewed(connection: Connection): void;
   /** `mayReturn`: its client is expected back. */
@@ -82,6 +84,10 @@ export function createVisits(deps: VisitsDeps): Visits {
     return closeIfHopeless(connection, verdict);
   }
 
+  async function untilOpen(connection: Connection): Promise<void> {
+    while (!fence.isOpen && connection.isOpen) await Promise.race([fence.opened(), sleep(clock, fencePatienceMs)]);
+  }
+
   function closeIfHopeless(connection: Connection, verdict: MessageVerdict): Verdict {
     if (verdict.close !== true || !connection.isOpen) return verdict;
     sentOff.note(connection.identity.sessionId);
@@ -101,6 +107,7 @@ export function createVisits(deps: VisitsDeps): Visits {
 
     async begin(connection, { privateId, restored }) {
       const { identity } = connection;
+      await untilOpen(connection);
       const revoked = revokedMeanwhile(identity);
       if (revoked !== undefined) return connection.close(revoked);
       // Let in before the drain began, and here too late to be sent elsewhere with the others.
@@ -111,7 +118,11 @@ export function createVisits(deps: VisitsDeps): Visits {
         await channels.follow(connection.subscriber, identity.userId, userChannelOf(identity.userId));
       for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
       await recovery.begin(connection);
+      // What it missed and `ready` follow.
+      await untilOpen(connection);
     },
+
+    mayAnswer: (connection) => (fence.isOpen ? undefined : untilOpen(connection)),
 
     throttle(connection, event) {
       const verdict = throttling.message(connection.id, connection.identity.userId, event);

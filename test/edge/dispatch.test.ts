@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { z } from "zod";
+import { closing } from "../../src/protocol/closings.ts";
 import { GatewayError } from "../../src/protocol/errors.ts";
 import { jsonValue } from "../../src/protocol/scalars.ts";
 import { clientHandler, type ClientHandler } from "../../src/server/client-handler.ts";
@@ -240,4 +241,28 @@ it("takes no more messages once the connection is to close", async () => {
   await attacker.until(() => attacker.closeCode !== undefined);
 
   expect(handled).not.toContain(3);
+});
+
+it("holds answers back while the node may not answer, and gives none to a connection that is closed meanwhile", async () => {
+  const { promise: allowed, resolve: allow } = deferred();
+  let isHeld = true;
+  const { socket, edge } = await client({ mayAnswer: () => (isHeld ? allowed : undefined) });
+  const other = await connected(stockClient(edge.url, { transports: ["websocket"] }));
+  const answers: string[] = [];
+  for (const [name, from] of [
+    ["closed", socket],
+    ["open", other],
+  ] as const)
+    from.emit("echo", { text: "private" }, () => answers.push(name));
+  // Refusals hold nothing private, and come in either case.
+  const refusal = await other.emitWithAck("nothing-of-that-name", {});
+  await socket.emitWithAck("nothing-of-that-name", {});
+  edge.sockets.connections.get(socket.id!)!.close(closing("session_revoked"));
+  isHeld = false;
+  allow();
+
+  await expect.poll(() => answers).toEqual(["open"]);
+  expect(refusal).toMatchObject({ ok: false });
+  await expect.poll(() => socket.connected).toBe(false);
+  expect(answers).toEqual(["open"]);
 });

@@ -21,10 +21,9 @@ async function startPair(): Promise<Pair> {
   const edges: Edge[] = [];
   for (const node of [redis, (await redisWorld()).redis]) {
     const publisher = node.connection("control-publisher");
-    const adapter = createRoomAdapter(
-      { publisher, subscriber: node.connection("control-subscriber"), failures, log: quietLog },
-      { key },
-    );
+    const subscriber = node.connection("control-subscriber");
+    const fence = { isOpen: true, opened: () => Promise.resolve() };
+    const adapter = createRoomAdapter({ publisher, subscriber, fence, failures, log: quietLog }, { key });
     edges.push(await startEdge({ adapter, onConnect: (connection) => connection.join("news:sport") }));
   }
   const commands = redis.connection("commands");

@@ -17,6 +17,8 @@ export interface DispatchDeps {
   handlers: readonly ClientHandler[];
   /** Absent: no limit. */
   throttle?: Throttle | undefined;
+  /** What an answer waits for; undefined where it may leave at once. Absent: they all may. */
+  mayAnswer?: ((connection: Connection) => Promise<void> | undefined) | undefined;
   metrics: Pick<Metrics, "refusals">;
   failures: Failures;
 }
@@ -84,7 +86,10 @@ export class Dispatch {
   async #answer(inbox: Inbox, event: readonly unknown[], acknowledge: Acknowledge): Promise<void> {
     this.#begin(inbox);
     try {
-      acknowledge({ ok: true, ...(await this.#perform(inbox, event)) });
+      const answer = await this.#perform(inbox, event);
+      const allowed = this.#deps.mayAnswer?.(inbox.connection);
+      if (allowed !== undefined) await allowed;
+      acknowledge({ ok: true, ...answer });
     } catch (error) {
       acknowledge({ ok: false, error: this.#bodyOf(error, event[0]) });
     } finally {

@@ -1,5 +1,7 @@
 import { createAdapter } from "@socket.io/redis-adapter";
 import type { ServerOptions } from "socket.io";
+import { HeldMessages } from "../../channels/held-messages.ts";
+import type { Fence } from "../../cluster/fence.ts";
 import { parseJson } from "../../protocol/gate.ts";
 import type { RedisClient } from "../../redis/connections.ts";
 import type { Logger } from "../../runtime/logger.ts";
@@ -11,6 +13,8 @@ import type { Failures } from "./failures.ts";
 export interface RoomAdapterDeps {
   publisher: RedisClient;
   subscriber: RedisClient;
+  /** While it is closed nothing is passed on to clients. */
+  fence: Pick<Fence, "isOpen" | "opened">;
   failures: Failures;
   log: Logger;
 }
@@ -89,15 +93,25 @@ class CalmPublisher {
 
 type Listener = (...args: Buffer[]) => unknown;
 
+interface Heard {
+  listener: Listener;
+  args: Buffer[];
+  packet: Buffer;
+}
+
 /** As much of a subscribing client as the adapter uses; what it hears is looked at first, and a failure stays here. */
 class GuardedSubscriber {
   readonly #client: RedisClient;
+  readonly #fence: RoomAdapterDeps["fence"];
   readonly #failures: Failures;
   readonly #gate: Gatekeeper;
   readonly #guarded = new Map<Listener, Listener>();
+  /** Came while the fence was closed. */
+  #waiting: HeldMessages<Heard> | undefined;
 
-  constructor({ subscriber, failures }: RoomAdapterDeps, gate: Gatekeeper) {
+  constructor({ subscriber, fence, failures }: RoomAdapterDeps, gate: Gatekeeper) {
     this.#client = subscriber;
+    this.#fence = fence;
     this.#failures = failures;
     this.#gate = gate;
   }
@@ -135,6 +149,20 @@ class GuardedSubscriber {
   }
 
   #hear(listener: Listener, args: Buffer[]): void {
+    if (this.#waiting === undefined && this.#fence.isOpen) return this.#perform(listener, args);
+    if (this.#waiting === undefined) this.#fence.opened().then(() => this.#performAll(), this.#failed);
+    this.#waiting ??= new HeldMessages<Heard>();
+    const isKept = this.#waiting.add({ listener, args, packet: args.at(-1) as Buffer });
+    if (!isKept) this.#failures.report("adapter.message", new Error("too many wait"));
+  }
+
+  #performAll(): void {
+    const waiting = this.#waiting?.take() ?? [];
+    this.#waiting = undefined;
+    for (const { listener, args } of waiting) this.#perform(listener, args);
+  }
+
+  #perform(listener: Listener, args: Buffer[]): void {
     try {
       Promise.resolve(listener(...args)).catch(this.#failed);
     } catch (error) {

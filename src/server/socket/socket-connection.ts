@@ -78,8 +78,9 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
   }
 
   answer(id: number, answer: object): void {
-    // Also where it is closed already: a goodbye may wait for it.
-    if (this.#socket.connected) this.#outlet.answer(`3${id}${JSON.stringify([answer])}`);
+    // Also where it is closed already, if the goodbye waits for it.
+    const isAwaited = this.#isOpen || this.#goodbye !== undefined;
+    if (isAwaited && this.#socket.connected) this.#outlet.answer(`3${id}${JSON.stringify([answer])}`);
   }
 
   /** A publication, or what else the server says, in the batch of this turn. */

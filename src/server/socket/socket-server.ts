@@ -9,7 +9,7 @@ import type { Metrics } from "../../runtime/metrics.ts";
 import type { ClientAddress } from "../client-address.ts";
 import type { ClientHandler } from "../client-handler.ts";
 import type { Connections } from "./connections.ts";
-import { Dispatch, type Throttle } from "./dispatch.ts";
+import { Dispatch, type DispatchDeps, type Throttle } from "./dispatch.ts";
 import type { SendEach } from "./accelerator.ts";
 import type { Siblings } from "../siblings/siblings.ts";
 import { BoundedEngine } from "./engine.ts";
@@ -32,6 +32,8 @@ export interface SocketServerDeps extends AttendanceHooks {
   abandoned?: ((identity: Identity) => void) | undefined;
   /** Counts messages. Absent: no limit. */
   throttle?: Throttle | undefined;
+  /** What an answer waits for. Absent: none waits. */
+  mayAnswer?: DispatchDeps["mayAnswer"];
   clientAddress: ClientAddress;
   /** Absent: rooms of this node only. */
   adapter?: ServerOptions["adapter"] | undefined;

@@ -1,3 +1,4 @@
+import { Emitter } from "@socket.io/redis-emitter";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Cluster } from "../../support/cluster.ts";
 import { expectNobodyLeft, expectWhole, isLong, lasting, pause, seeds, underLoad } from "../../support/faults.ts";
@@ -30,7 +31,9 @@ describe("a node frozen under 4 MB a second, beyond what Redis keeps for it", ()
 });
 
 describe("a node frozen while somebody is logged out", () => {
-  const cluster = useCluster();
+  const cluster = useCluster({
+    file: { bridges: [{ pattern: "whispers", channel: "user:{user}", event: "whisper" }] },
+  });
 
   test("is named silent within its lease, and delivers nothing private once it thaws", async () => {
     const [here, there] = [cluster().node(0), cluster().node(1)];
@@ -44,18 +47,30 @@ describe("a node frozen while somebody is logged out", () => {
     const asked = Date.now();
     const { status, body } = await here.call("DELETE", `/v1/sessions/${sessionId}`);
     const answeredMs = Date.now() - asked;
+    const emitter = new Emitter(cluster().redis());
     for (const n of [1, 2, 3]) {
-      await whisper(cluster(), "ada", `secret ${n}`);
-      await whisper(cluster(), "bob", `his ${n}`);
+      for (const [user, text] of [
+        ["ada", `secret ${n}`],
+        ["bob", `his ${n}`],
+      ] as const) {
+        await whisper(cluster(), user, text);
+        await whisperLive(cluster(), user, `${text}, live`);
+        emitter.to(`user:${user}`).emit("whisper", { text });
+      }
     }
     await pause(lasting(5_000, 1_000));
     there.thaw();
-    await eventually(() => expect(heard(bystander)).toEqual(["his 1", "his 2", "his 3"]));
+    await eventually(() => {
+      expect(heard(bystander).filter((text) => !text.endsWith("live"))).toEqual(["his 1", "his 2", "his 3"]);
+      expect(heard(bystander).filter((text) => text.endsWith("live"))).toHaveLength(3);
+      expect(told(bystander, "whisper")).toHaveLength(3);
+    });
     await eventually(() => expect(revoked.connected).toBe(false));
 
     expect({ status, body }).toMatchObject({ status: 200, body: { revoked: 1, nodes: 3, acknowledged: 2 } });
     expect(answeredMs).toBeLessThan(promised(4_000));
     expect(heard(revoked)).toEqual(["before"]);
+    expect(told(revoked, "whisper")).toEqual([]);
     expect(told(revoked, "closing")).toMatchObject([{ code: "session_revoked" }]);
   });
 
@@ -85,6 +100,12 @@ async function whisper(cluster: Cluster, user: string, text: string): Promise<vo
   const publication = { channel: `user:${user}`, event: "whisper", data: { text } };
   const { status } = await cluster.node(0).call("POST", "/v1/publish", publication);
   expect(status).toBe(200);
+}
+
+/** The same through a bridge, past the log. */
+async function whisperLive(cluster: Cluster, user: string, text: string): Promise<void> {
+  const redis = await cluster.store.primary();
+  await redis.ask("PUBLISH", "whispers", JSON.stringify({ user, text }));
 }
 
 const heard = (client: Client): string[] => told(client, "publication").map(({ data }) => data.text);
