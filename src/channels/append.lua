@@ -1,9 +1,10 @@
 -- Shared by every script that publishes: gives one publication its place in a channel's log and sends it to the nodes.
+-- redis/run.lua and position.lua stand before it; a script that writes before it appends calls `positionBefore` first.
 -- The caller's KEYS must all carry the channel's hash tag, save the stamp key, which exists only where all keys share
 -- one Redis (never on Cluster).
 --
 -- append(channel) with channel = {
---   meta, log, feed   keys: hash { epoch, offset, stamp, life: the log's }, stream, sharded pub/sub
+--   meta, log, feed   keys: hash (position.lua; life: the log's), stream, sharded pub/sub
 --   stampKey          key of the store-wide stamp, or '' on Cluster
 --   epoch             epoch to begin with where the channel has none
 --   size              publications the log keeps, 0 for no log
@@ -16,12 +17,17 @@
 -- nodes is '<epoch>:<offset>:<stamp>:<stamp of the one before>:' and the text of the Engine.IO packet every subscriber
 -- is sent.
 local function append(channel, tail)
-  local meta = redis.call('HMGET', channel.meta, 'epoch', 'offset', 'stamp', 'life')
+  local meta = redis.call('HMGET', channel.meta, 'epoch', 'offset', 'stamp', 'life', 'run')
   local epoch = meta[1] or channel.epoch
+  if not meta[1] then checkRun()
+  elseif meta[5] ~= knownRun then epoch = enterRun(channel.meta, epoch, meta[2], channel.epoch) end
   local offset = string.format('%.0f', (meta[2] or 0) + 1)
   local previous = meta[3] or '0'
   local time = redis.call('TIME')
   local second, micros = time[1], time[2]
+  local before = string.sub(previous, 1, -7)
+  -- Once a second is enough: no failover is quicker.
+  if isHandedOn and before ~= second then checkRun() end
   if #micros < 6 then micros = string.rep('0', 6 - #micros) .. micros end
   local stamp = second .. micros
   local last = previous
@@ -40,7 +46,6 @@ local function append(channel, tail)
   end
 
   -- A long life is prolonged when a sixteenth of it has passed, and is that much longer.
-  local before = string.sub(previous, 1, -7)
   local life = hasLog and channel.logTtl or '0'
   local isNew = offset == '1' or meta[4] ~= life
   local function prolong(key, ttl)
@@ -53,7 +58,7 @@ local function append(channel, tail)
   if isNew or before ~= second then
     prolong(channel.meta, channel.metaTtl)
     if hasLog and not isShort then prolong(channel.log, channel.logTtl) end
-    if isNew then redis.call('HSET', channel.meta, 'life', life) end
+    if isNew then redis.call('HSET', channel.meta, 'life', life, 'run', knownRun) end
   end
   redis.call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. stamp .. ':' .. previous
     .. ':42["publication",' .. publication .. ',"' .. stamp .. '"]')

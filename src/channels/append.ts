@@ -1,8 +1,12 @@
 import type { Keys } from "../redis/keys.ts";
+import { runScript } from "../redis/scripts.ts";
 import { freshEpoch, type HistoryOptions } from "./kinds.ts";
 
-/** The Lua function that every publishing script includes; its promises stand in the file. */
-export const appendScript = new URL("./append.lua", import.meta.url);
+/** The Lua functions that every script includes that reads a channel's position; their promises stand in the files. */
+export const positionScripts: readonly URL[] = [runScript, new URL("./position.lua", import.meta.url)];
+
+/** The same and `append`, for every script that publishes. */
+export const appendScripts: readonly URL[] = [...positionScripts, new URL("./append.lua", import.meta.url)];
 
 /** Seconds a channel's position outlives its last publication; nodes with subscribers renew it. */
 export const metaTtlSeconds = 86_400;

@@ -2,8 +2,9 @@ import type { Position } from "../protocol/scalars.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
+import { runsOf } from "../redis/runs.ts";
 import { loadGatheredScript, loadScript, type ScriptReply } from "../redis/scripts.ts";
-import { appendScript, appendTail, appendTarget } from "./append.ts";
+import { appendScripts, appendTail, appendTarget, positionScripts } from "./append.ts";
 import { freshEpoch, type HistoryOptions } from "./kinds.ts";
 import type { PublishRequest, Published } from "./publication.ts";
 
@@ -19,9 +20,12 @@ import type { PublishRequest, Published } from "./publication.ts";
  * publications after a position or says that it cannot (`isWhole: false`, none given): other epoch, offset ahead of
  * the log, or too old. The position outlives the log by a day at least; when it is gone the next epoch begins at 1.
  *
- * A store can lose the end of what it acknowledged, as a replica does that is promoted before it had everything, and
- * give the same offsets to other publications. Nodes notice, for they know the stamp of the last one they were sent;
- * the first one that reads the log then ends the epoch, so that no position from before is taken for one of the new log.
+ * Redis can come back with less than it acknowledged: from an older dump, without the end of its log, as a replica that
+ * was promoted before it had everything. Every script therefore knows the run of Redis it works in (`redis/run.lua`).
+ * When a run begins, each node that follows a channel reads it with the stamp of the last publication it was sent: the
+ * position is confirmed, or the epoch ends. After a second a channel that nobody confirmed goes on in a new generation:
+ * under another epoch, with the offset at which the one before it ended. A position of an earlier generation is good up
+ * to that offset; beyond it there is no recovery.
  */
 export interface ChannelLog {
   /** Throws `conflict` where the idempotency key was used for other content. */
@@ -31,6 +35,8 @@ export interface ChannelLog {
   lastStamp(): Promise<number>;
   /** No publication has a later stamp; on Cluster, where each slot stamps by its own clock, by one of these clocks. */
   latestStamp(): Promise<number>;
+  /** Called when a run of Redis is met for the first time (`redis/run.lua`). */
+  onNewRun(listener: () => void): void;
   /** Keeps the positions of channels that have subscribers from dying. */
   renew(channels: readonly string[]): Promise<void>;
 }
@@ -78,9 +84,10 @@ export function createChannelLog(
   { commands, keys, isCluster }: { commands: RedisClient; keys: Keys; isCluster: boolean },
   { idempotencyTtlSeconds = 86_400 }: ChannelLogOptions = {},
 ): ChannelLog {
-  const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), [appendScript]);
-  const openScript = loadScript(commands, new URL("./open.lua", import.meta.url));
-  const positionScript = loadGatheredScript(commands, new URL("./open.lua", import.meta.url));
+  const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), appendScripts);
+  const open = new URL("./open.lua", import.meta.url);
+  const openScript = loadScript(commands, open, positionScripts, { isOrdered: false });
+  const positionScript = loadGatheredScript(commands, open, positionScripts);
 
   async function lastStamp(): Promise<number> {
     return isCluster ? Infinity : Number((await commands.get(keys.stamp())) ?? 0);
@@ -123,6 +130,8 @@ export function createChannelLog(
       const [seconds, micros] = await commands.time();
       return Number(seconds) * 1_000_000 + Number(micros);
     },
+
+    onNewRun: (listener) => runsOf(commands).onMet(listener),
 
     async renew(channels) {
       const renewed = channels.map((channel) => commands.expire(keys.channelMeta(channel), idleTtlSeconds, "GT"));

@@ -108,6 +108,8 @@ export class Channels {
 
   async start(): Promise<void> {
     this.#deps.feed.onRestored(() => this.#sequencer.repair());
+    // Where Redis has begun anew, what this node was sent says whether it still has all of it.
+    this.#deps.log.onNewRun(() => this.#sequencer.repair());
     this.#cancelRenewal = this.#deps.clock.every(renewEveryMs, () => this.#renew());
     await this.#sequencer.begin();
   }
@@ -382,7 +384,8 @@ function isAfter(message: Position, answered: Position | undefined): boolean {
 
 function toSubscription(channel: string, slice: LogSlice, since: Position): Subscription {
   const { epoch, offset } = slice;
-  const { recovered, publications } = recoveryFrom(slice, since);
+  // The log says itself whether the position is of an earlier generation of it.
+  const { recovered, publications } = recoveryFrom(slice, { epoch, offset: since.offset });
   return { channel, epoch, offset, recovered, publications: publications.map(toPublication) };
 }
 

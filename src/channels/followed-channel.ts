@@ -116,7 +116,10 @@ export class FollowedChannel {
     this.#entering.delete(subscriber);
     const position = this.#position as Stand;
     const passed = this.#passed as Position;
-    const isAhead = answered.epoch !== passed.epoch || answered.offset > passed.offset;
+    const isOtherEpoch = answered.epoch !== passed.epoch;
+    // The epoch was read before the position jumped to this one: nothing of it will ever come.
+    if (isOtherEpoch && entering?.hasJumped === true) return false;
+    const isAhead = isOtherEpoch || answered.offset > passed.offset;
     if (isAhead) this.#ahead.set(subscriber, answered);
     return isAhead || entering?.hasJumped !== true || answered.offset === position.offset;
   }

@@ -1,4 +1,5 @@
 -- Reads where a channel stands and, in the same moment, publications of its log. Begins an epoch where there is none.
+-- redis/run.lua and position.lua stand before it.
 --
 -- KEYS  1 meta  2 log
 -- ARGV  1 epoch to begin with  2 life of an unused channel (s)  3 most publications to read (the log's size)
@@ -6,8 +7,8 @@
 --         'after': those stamped later than 8 and beyond position 5, 6
 --       5 epoch  6 offset
 --       7 from a node that was sent the position's publications itself, the stamp of the one there, else '': where the
---         log is shorter or has another one there, the store has lost its tail, so the epoch ends here (never for a
---         position that a stranger claims)
+--         log is shorter or has another one there, the store has lost its tail, so the epoch ends here; where it has
+--         this one the position is confirmed for the present run of Redis (never for a position that a stranger claims)
 --       8 stamp
 -- Returns { epoch, offset, stamp, isWhole, id, publication, id, publication, ... } in order; isWhole is 1 where the
 -- publications are exactly all that were asked for.
@@ -15,25 +16,41 @@ local meta, log = KEYS[1], KEYS[2]
 local freshEpoch, idleTtl, most, wanted = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local askedEpoch, asked, witness, after = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 
-local state = redis.call('HMGET', meta, 'epoch', 'offset', 'stamp')
+local state = redis.call('HMGET', meta, 'epoch', 'offset', 'stamp', 'run', 'past')
 local epoch, head, stamp = state[1], tonumber(state[2]) or 0, state[3] or '0'
+local isOfThisRun = epoch and state[4] == knownRun
+if isHandedOn or not isOfThisRun then checkRun() end
 
--- Whether the log has another publication at the position than the one that the node was sent; no where it does not
--- reach back so far.
-local function isForked()
-  if witness == '' or epoch ~= askedEpoch then return false end
-  if head <= asked then return head < asked or stamp ~= witness end
+-- What the log has at the position of a node: 'right', its publication; 'forked', another one or none; 'unknown' where
+-- it does not reach back so far.
+local function found()
+  if head <= asked then return head == asked and stamp == witness and 'right' or 'forked' end
   local id = witness .. '-' .. ARGV[6]
-  if #redis.call('XRANGE', log, id, id) == 1 then return false end
+  if #redis.call('XRANGE', log, id, id) == 1 then return 'right' end
   local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
-  return oldest and tonumber(string.match(oldest[1], '%d+$')) <= asked
+  return oldest and tonumber(string.match(oldest[1], '%d+$')) <= asked and 'forked' or 'unknown'
 end
+local isWitnessed = witness ~= '' and epoch == askedEpoch
+local evidence = isWitnessed and found()
 
-if not epoch or isForked() then
+if not epoch or evidence == 'forked' then
   epoch, head = freshEpoch, 0
   redis.call('DEL', log)
-  redis.call('HSET', meta, 'epoch', epoch, 'offset', '0', 'stamp', stamp)
-  redis.call('EXPIRE', meta, idleTtl)
+  beginEpoch(meta, epoch, stamp, idleTtl)
+elseif not isOfThisRun and evidence == 'right' then
+  redis.call('HSET', meta, 'confirmed', knownRun)
+elseif not isOfThisRun then
+  local before = epoch
+  epoch = enterRun(meta, epoch, state[2], freshEpoch)
+  if epoch ~= before then state[5] = (state[5] or '') .. before .. ':' .. string.format('%.0f', head) .. ' ' end
+end
+
+-- A position of an earlier generation is one of this log up to where that ended. Who was sent what came after it was
+-- told; a stock client's recovery goes by stamps, which say nothing of what was lost.
+if wanted == 'since' and witness == '' and epoch ~= askedEpoch and state[5] then
+  for generation, last in string.gmatch(state[5], '(%S+):(%d+) ') do
+    if generation == askedEpoch and asked <= tonumber(last) then askedEpoch = epoch end
+  end
 end
 
 local answer = { epoch, string.format('%.0f', head), stamp, 0 }

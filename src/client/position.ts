@@ -30,18 +30,26 @@ export interface Merged {
  */
 export function merge(since: Position | undefined, answer: SubscribeAnswer, early: readonly WirePublication[]): Merged {
   const present: Position = { epoch: answer.epoch, offset: answer.offset };
-  const start = since !== undefined && answer.recovered ? since : present;
-  const missed = follow(start, answer.recovered ? answer.publications : []);
-  const isAnswerWhole = missed.isWhole && fit(missed.end, present) === "repeat";
-  const live = isAnswerWhole ? follow(missed.end, early, answer.conflated) : { kept: [], isWhole: false };
+  const isBehind = since !== undefined && answer.recovered && since.offset !== present.offset;
+  const start = isBehind ? since : present;
+  const missed = follow(start, answer.recovered ? answer.publications : [], { isRecovered: true });
+  const end = { epoch: present.epoch, offset: missed.end.offset };
+  const isAnswerWhole = missed.isWhole && fit(end, present) === "repeat";
+  const live = isAnswerWhole ? follow(end, early, answer) : { kept: [], isWhole: false };
   return { start, missed: missed.kept, live: live.kept, isWhole: live.isWhole };
 }
 
-function follow(start: Position, publications: readonly WirePublication[], isConflated = false) {
+interface Following {
+  conflated?: boolean | undefined;
+  /** What a recovery brings is of one log, also where that has gone on under another epoch since. */
+  isRecovered?: boolean;
+}
+
+function follow(start: Position, publications: readonly WirePublication[], { conflated, isRecovered }: Following) {
   const kept: WirePublication[] = [];
   let end = start;
   for (const publication of publications) {
-    const found = fit(end, publication, isConflated);
+    const found = fit(isRecovered === true ? { ...end, epoch: publication.epoch } : end, publication, conflated);
     if (found === "hole") return { kept, end, isWhole: false };
     if (found === "repeat") continue;
     kept.push(publication);

@@ -16,6 +16,7 @@ local seasonTail, diffTail = ARGV[12], ARGV[13]
 local known = redis.call('HMGET', state, 'claim', 'stamp')
 if known[1] ~= claim then return { 'lost' } end
 
+positionBefore(channel.meta, channel.epoch)
 if seasonTail ~= '' then append(channel, seasonTail) end
 if diffTail ~= '' then
   append(channel, diffTail)

@@ -14,6 +14,7 @@ local channel = {
   epoch = ARGV[1], size = ARGV[2], logTtl = ARGV[3], metaTtl = metaTtl, head = ARGV[5],
 }
 
+positionBefore(meta, channel.epoch)
 local known = redis.call('HMGET', state, 'stamp', 'rank', 'score', 'total', 'nextAt')
 local knownRank, knownScore = known[2] or ARGV[11], known[3] or ARGV[12]
 local time = redis.call('TIME')
@@ -34,11 +35,6 @@ elseif outcome == 'same' and known[1] then
 end
 if outcome ~= 'same' or known[1] then redis.call('EXPIRE', state, metaTtl) end
 
-local position = redis.call('HMGET', meta, 'epoch', 'offset')
-if not position[1] then
-  position = { ARGV[1], '0' }
-  redis.call('HSET', meta, 'epoch', ARGV[1], 'offset', '0', 'stamp', '0')
-  redis.call('EXPIRE', meta, metaTtl)
-end
-if outcome == 'published' or outcome == 'same' then return { outcome, position[1], position[2], rank, score, total } end
-return { outcome, position[1], position[2], knownRank, knownScore, known[4] or total }
+local epoch, offset = openPosition(meta, ARGV[1], metaTtl)
+if outcome == 'published' or outcome == 'same' then return { outcome, epoch, offset, rank, score, total } end
+return { outcome, epoch, offset, knownRank, knownScore, known[4] or total }

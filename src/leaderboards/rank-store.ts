@@ -1,4 +1,4 @@
-import { appendScript, appendTarget } from "../channels/append.ts";
+import { appendScripts, appendTarget } from "../channels/append.ts";
 import type { Kinds } from "../channels/kinds.ts";
 import type { Position } from "../protocol/scalars.ts";
 import type { RedisClient } from "../redis/connections.ts";
@@ -63,7 +63,7 @@ const absent: Rank = { rank: null, score: null };
 export function createRankStore(deps: RankStoreDeps): RankStore {
   const { commands, isCluster, keys, kinds, keysOf, seasons } = deps;
   const ranksScript = loadScript(commands, script("ranks"), [script("board")]);
-  const publishScript = loadScript(commands, script("publish-rank"), [appendScript]);
+  const publishScript = loadScript(commands, script("publish-rank"), appendScripts);
 
   return {
     async read(board, members) {

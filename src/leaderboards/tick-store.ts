@@ -1,4 +1,4 @@
-import { appendScript, appendTail, appendTarget } from "../channels/append.ts";
+import { appendScripts, appendTail, appendTarget, positionScripts } from "../channels/append.ts";
 import { freshEpoch, type Kinds } from "../channels/kinds.ts";
 import type { Position } from "../protocol/scalars.ts";
 import type { RedisClient } from "../redis/connections.ts";
@@ -78,8 +78,8 @@ const idleTtlSeconds = 3_600;
 export function createTickStore(deps: TickStoreDeps): TickStore {
   const { commands, isCluster, keys, kinds, keysOf, seasons } = deps;
   const claimScript = loadScript(commands, script("claim"), [script("board")]);
-  const finishScript = loadScript(commands, script("finish"), [appendScript]);
-  const publishedScript = loadScript(commands, script("published"));
+  const finishScript = loadScript(commands, script("finish"), appendScripts);
+  const publishedScript = loadScript(commands, script("published"), positionScripts, { isOrdered: false });
 
   return {
     async claim(board) {

@@ -1,5 +1,5 @@
 -- Reads a user's open orders, the last touched first, and the position of the user's channel in one moment. Begins the
--- channel's epoch where there is none, as opening a channel does.
+-- channel's epoch where there is none (redis/run.lua and channels/position.lua stand before it).
 --
 -- KEYS  1 open orders  2 their texts  3 meta
 -- ARGV  1 epoch to begin with  2 life of an unused channel (s)
@@ -7,11 +7,7 @@
 local open, texts, meta = KEYS[1], KEYS[2], KEYS[3]
 local freshEpoch, idleTtl = ARGV[1], ARGV[2]
 
-if redis.call('HSETNX', meta, 'epoch', freshEpoch) == 1 then
-  redis.call('HSET', meta, 'offset', '0', 'stamp', '0')
-  redis.call('EXPIRE', meta, idleTtl)
-end
-local answer = redis.call('HMGET', meta, 'epoch', 'offset')
+local answer = { openPosition(meta, freshEpoch, idleTtl) }
 local now = redis.call('TIME')[1]
 for _, orderId in ipairs(redis.call('ZREVRANGEBYSCORE', open, '+inf', '(' .. now)) do
   answer[#answer + 1] = redis.call('HGET', texts, orderId)

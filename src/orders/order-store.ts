@@ -1,4 +1,4 @@
-import { appendScript, appendTail } from "../channels/append.ts";
+import { appendScripts, appendTail, positionScripts } from "../channels/append.ts";
 import type { Snapshot } from "../channels/answers.ts";
 import { freshEpoch } from "../channels/kinds.ts";
 import { canonicalJson } from "../protocol/gate.ts";
@@ -62,8 +62,10 @@ export function createOrderStore(
   options: OrderStoreOptions,
 ): OrderStore {
   const loadOrder = loadScript(commands, new URL("./load.lua", import.meta.url));
-  const saveOrder = loadScript(commands, new URL("./save.lua", import.meta.url), [appendScript]);
-  const readOrder = loadScript(commands, new URL("./read.lua", import.meta.url));
+  const saveOrder = loadScript(commands, new URL("./save.lua", import.meta.url), appendScripts);
+  const readOrder = loadScript(commands, new URL("./read.lua", import.meta.url), positionScripts, {
+    isOrdered: false,
+  });
 
   return {
     async load(orderId, eventId = "") {

@@ -1,4 +1,4 @@
-import { appendScript, appendTail } from "../channels/append.ts";
+import { appendScripts, appendTail, positionScripts } from "../channels/append.ts";
 import type { Snapshot } from "../channels/answers.ts";
 import { freshEpoch } from "../channels/kinds.ts";
 import { canonicalJson } from "../protocol/gate.ts";
@@ -47,8 +47,10 @@ export function createPartyStore(
   { commands, keys, targets }: { commands: RedisClient; keys: Keys; targets: ChannelTargets },
   { mostOpen, lifeSeconds }: PartyStoreOptions,
 ): PartyStore {
-  const tell = loadScript(commands, new URL("./tell.lua", import.meta.url), [appendScript]);
-  const readOpen = loadScript(commands, new URL("./open-orders.lua", import.meta.url));
+  const tell = loadScript(commands, new URL("./tell.lua", import.meta.url), appendScripts);
+  const readOpen = loadScript(commands, new URL("./open-orders.lua", import.meta.url), positionScripts, {
+    isOrdered: false,
+  });
   const listKeys = (userId: string) => [keys.openOrders(userId), keys.openOrderTexts(userId)];
 
   return {

@@ -1,5 +1,5 @@
 -- Reads an order, its timeline and the position of its channel in one moment. Begins the channel's epoch where there is
--- none, as opening a channel does.
+-- none (redis/run.lua and channels/position.lua stand before it).
 --
 -- KEYS  1 order  2 timeline  3 signals  4 meta
 -- ARGV  1 epoch to begin with  2 life of an unused channel (s)
@@ -10,11 +10,7 @@ local freshEpoch, idleTtl = ARGV[1], ARGV[2]
 
 local fields = redis.call('HMGET', order, 'record', 'status', 'sequence', 'updatedAt')
 if not fields[1] then return false end
-if redis.call('HSETNX', meta, 'epoch', freshEpoch) == 1 then
-  redis.call('HSET', meta, 'offset', '0', 'stamp', '0')
-  redis.call('EXPIRE', meta, idleTtl)
-end
-local position = redis.call('HMGET', meta, 'epoch', 'offset')
+local epoch, offset = openPosition(meta, freshEpoch, idleTtl)
 return {
-  position[1], position[2], redis.call('LRANGE', timeline, 0, -1), redis.call('HGETALL', signals), unpack(fields),
+  epoch, offset, redis.call('LRANGE', timeline, 0, -1), redis.call('HGETALL', signals), unpack(fields),
 }

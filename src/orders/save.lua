@@ -18,6 +18,7 @@ local channel = {
 }
 
 if (redis.call('HGET', order, 'revision') or '') ~= expected then return false end
+positionBefore(channel.meta, channel.epoch)
 local revision = redis.call('HINCRBY', order, 'revision', 1)
 
 redis.call('HSET', order, unpack(ARGV, 14, 13 + 2 * fieldCount))

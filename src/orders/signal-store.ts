@@ -1,4 +1,4 @@
-import { appendScript } from "../channels/append.ts";
+import { appendScripts } from "../channels/append.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -38,7 +38,7 @@ export function createSignalStore(
   { commands, keys, targets }: { commands: RedisClient; keys: Keys; targets: ChannelTargets },
   { signalEveryMs, signalNames, idempotencyTtlSeconds }: SignalStoreOptions,
 ): SignalStore {
-  const script = loadScript(commands, new URL("./signal.lua", import.meta.url), [appendScript]);
+  const script = loadScript(commands, new URL("./signal.lua", import.meta.url), appendScripts);
 
   async function run(orderId: string, name: string, data: string, key: string | undefined): Promise<Signalled> {
     const target = targets.target(`order:${orderId}`);

@@ -14,6 +14,7 @@ local name, data, interval, mostNames, onceTtl = ARGV[1], ARGV[2], tonumber(ARGV
 
 local record = redis.call('HGET', order, 'record')
 if not record then return { 'unknown' } end
+positionBefore(KEYS[5], ARGV[6])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local mark = redis.call('HGET', marks, name) or '0:0:0'

@@ -13,6 +13,7 @@ local orderId, text, mostOpen = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local lastBegan, lastNumber = string.match(redis.call('HGET', told, what) or '-1:-1', '(.+):(.+)')
 lastBegan, lastNumber = tonumber(lastBegan), tonumber(lastNumber)
 if began < lastBegan or (began == lastBegan and number <= lastNumber) then return 0 end
+positionBefore(KEYS[4], ARGV[8])
 redis.call('HSET', told, what, string.format('%.0f:%.0f', began, number))
 redis.call('EXPIRE', told, life)
 

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { Cluster } from "ioredis";
 import { gather } from "../runtime/gather.ts";
 import type { RedisClient } from "./connections.ts";
+import { refusedRun, runsOf, unknownRun, type KnownRun, type Runs } from "./runs.ts";
 
 /** What Redis hands back from a script. */
 export type ScriptReply = string | number | null | ScriptReply[];
@@ -11,6 +12,14 @@ export interface Script {
   /** One round trip (EVALSHA); the text is sent once where Redis does not have it. Never inside MULTI. */
   run(keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<ScriptReply>;
 }
+
+export interface ScriptOptions {
+  /** False for a script that only reads: a call that Redis refuses for the moment holds up no other. @default true */
+  isOrdered?: boolean;
+}
+
+/** Include it first in scripts that may only work in the run of Redis their caller knows; see the file. */
+export const runScript = new URL("./run.lua", import.meta.url);
 
 /**
  * A Lua file as a function. Scripts are files with a header (purpose, KEYS, ARGV, returns); nothing is ever built from
@@ -22,8 +31,16 @@ export interface Script {
  * Not ioredis' own scripts (`defineCommand`): a pipeline that was begun before a script was defined does not know it and
  * takes the process down, and in a Cluster automatic pipelines take the number of keys for the first key.
  */
-export function loadScript(redis: RedisClient, file: URL, includes: readonly URL[] = []): Script {
-  return new OrderedScript(redis, [...includes, file].map(textOf).join("\n"));
+export function loadScript(
+  redis: RedisClient,
+  file: URL,
+  includes: readonly URL[] = [],
+  { isOrdered = true }: ScriptOptions = {},
+): Script {
+  return new OrderedScript(redis, [...includes, file].map(textOf).join("\n"), {
+    needsRun: includes.includes(runScript),
+    isOrdered,
+  });
 }
 
 /** Calls that one script takes at most: Redis does nothing else meanwhile. */
@@ -36,10 +53,11 @@ const mostTogether = 64;
  * Order: that of the calls, among themselves; a command that is sent in the same turn may come before them. On a Cluster
  * each goes by itself, for their keys lie in different slots.
  */
-export function loadGatheredScript(redis: RedisClient, file: URL): Script {
-  if (redis instanceof Cluster) return loadScript(redis, file);
-  const text = `local function call(KEYS, ARGV)\n${textOf(file)}\nend\n${textOf(eachCall)}`;
-  const script = new OrderedScript(redis, text);
+export function loadGatheredScript(redis: RedisClient, file: URL, includes: readonly URL[] = []): Script {
+  if (redis instanceof Cluster) return loadScript(redis, file, includes);
+  const head = includes.map(textOf).join("\n");
+  const text = `${head}\nlocal function call(KEYS, ARGV)\n${textOf(file)}\nend\n${textOf(eachCall)}`;
+  const script = new OrderedScript(redis, text, { needsRun: includes.includes(runScript) });
   const ask = gather<Wish, ScriptReply>((calls) => runTogether(script, calls), mostTogether);
   return { run: (keys, args) => ask({ keys, args }) };
 }
@@ -65,61 +83,104 @@ interface Wish {
 interface Call extends Wish {
   resolve: (reply: ScriptReply) => void;
   reject: (error: unknown) => void;
+  repeats: number;
+  isTextMissing: boolean;
 }
+
+/** Times one call is made again before its error is the caller's. */
+const maxRepeats = 20;
 
 class OrderedScript implements Script {
   readonly #redis: RedisClient;
   readonly #text: string;
   readonly #sha: string;
+  /** Undefined where the script does not ask for the run. */
+  readonly #runs: Runs | undefined;
+  readonly #isOrdered: boolean;
+  readonly #known = new Map<number, KnownRun>();
+  #losses = 0;
   #inFlight = 0;
-  /** Calls whose script Redis did not know, in the order they were made. */
-  #unknown: Call[] = [];
+  /** Calls that Redis refused before they did anything, in the order they were made. */
+  #refused: Call[] = [];
   /** Calls that were made since; they must not overtake those. */
   #held: Call[] = [];
+  #waiting: Promise<void>[] = [];
 
-  constructor(redis: RedisClient, text: string) {
+  constructor(redis: RedisClient, text: string, { needsRun = false, isOrdered = true }) {
+    this.#isOrdered = isOrdered;
     this.#redis = redis;
     this.#text = text;
     this.#sha = createHash("sha1").update(text).digest("hex");
+    this.#runs = needsRun ? runsOf(redis) : undefined;
   }
 
   run(keys: Call["keys"], args: Call["args"]): Promise<ScriptReply> {
     return new Promise((resolve, reject) => {
-      const call = { keys, args, resolve, reject };
-      if (this.#unknown.length > 0) this.#held.push(call);
+      const call = { keys, args, resolve, reject, repeats: 0, isTextMissing: false };
+      if (this.#refused.length > 0) this.#held.push(call);
       else this.#send(call);
     });
   }
 
   #send(call: Call): void {
-    const reply = this.#redis.evalsha(this.#sha, call.keys.length, ...call.keys, ...call.args);
+    const { keys } = call;
+    const args = this.#runs === undefined ? call.args : [...call.args, ...this.#runArgs(this.#runs, keys)];
     this.#inFlight += 1;
+    const reply = call.isTextMissing
+      ? this.#redis.eval(this.#text, keys.length, ...keys, ...args)
+      : this.#redis.evalsha(this.#sha, keys.length, ...keys, ...args);
+    call.isTextMissing = false;
     reply.then(
       (reply) => {
         call.resolve(reply as ScriptReply);
         this.#answered();
       },
       (error: unknown) => {
-        if (isUnknownScript(error)) this.#unknown.push(call);
-        else call.reject(error);
+        const refused = call.repeats < maxRepeats ? this.#refusal(call, error) : undefined;
+        if (refused === undefined) call.reject(error);
+        else if (this.#isOrdered) this.#refused.push(call);
+        else void refused.then(() => this.#send(call));
+        if (refused !== undefined && this.#isOrdered) this.#waiting.push(refused);
+        call.repeats += 1;
         this.#answered();
       },
     );
   }
 
-  /** Once all that is under way has been answered, none of it can succeed before those that did not. */
+  #runArgs(runs: Runs, keys: Call["keys"]): string[] {
+    if (this.#losses !== runs.losses) this.#known.clear();
+    this.#losses = runs.losses;
+    const { run, isSettled } = this.#known.get(runs.placeOf(keys[0])) ?? unknownRun;
+    return [run, `${isSettled ? "settled" : "new"}${runs.suffix}`];
+  }
+
+  /** Where nothing was done: learns what was missing, and resolves when the call may be made again. */
+  #refusal(call: Call, error: unknown): Promise<void> | undefined {
+    if (isUnknownScript(error)) {
+      call.isTextMissing = true;
+      return Promise.resolve();
+    }
+    const refusal = this.#runs && refusedRun(error);
+    if (this.#runs === undefined || refusal === undefined) return undefined;
+    const settled = this.#runs.settled(refusal.run);
+    const known: KnownRun = { run: refusal.run, isSettled: false };
+    this.#known.set(this.#runs.placeOf(call.keys[0]), known);
+    return refusal.mustSettle ? settled.then(() => void (known.isSettled = true)) : Promise.resolve();
+  }
+
+  /** Once all that is under way has been answered, none of it can succeed before those that were refused. */
   #answered(): void {
     this.#inFlight -= 1;
-    if (this.#inFlight > 0 || this.#unknown.length === 0) return;
-    const [unknown, held] = [this.#unknown, this.#held];
-    this.#unknown = [];
+    if (this.#inFlight > 0 || this.#refused.length === 0) return;
+    void Promise.all(this.#waiting).then(() => this.#repeat());
+    this.#waiting = [];
+  }
+
+  #repeat(): void {
+    const calls = [...this.#refused, ...this.#held];
+    this.#refused = [];
     this.#held = [];
-    for (const { keys, args, resolve, reject } of unknown) {
-      this.#redis
-        .eval(this.#text, keys.length, ...keys, ...args)
-        .then((reply) => resolve(reply as ScriptReply), reject);
-    }
-    for (const call of held) this.#send(call);
+    for (const call of calls) this.#send(call);
   }
 }
 

@@ -1,0 +1,29 @@
+-- Stands before every script that may only work in the run of Redis its caller knows: another run may have less data.
+-- A run is one server process as a primary; it ends with a restart, and with a failover.
+--
+-- ARGV  (the last two, added by scripts.ts) the run the caller knows, '' for none; 'settled' once every node has had
+--       the time to say what it knows of the data of that run, else 'new', followed by ' cluster' on a Cluster, which
+--       hands a call on to another primary without a word to the caller
+local knownRun, runMode = ARGV[#ARGV - 1], ARGV[#ARGV]
+local isHandedOn = string.sub(runMode, -8) == ' cluster'
+
+-- The run id and, on a server that was promoted, the offset at which it was. The replication id is of no use: it
+-- changes when the first replica comes. A user without the right to INFO has one run for ever.
+local function presentRun()
+  local isTold, info = pcall(redis.call, 'INFO', 'server', 'replication')
+  if not isTold then return 'unknown' end
+  local id = string.sub(string.match(info, 'run_id:(%x+)') or '', 1, 16)
+  local promotedAt = string.match(info, 'second_repl_offset:(%d+)')
+  return promotedAt and id .. '.' .. promotedAt or id
+end
+
+-- Fails before anything is written; the caller learns the run and calls again.
+local function checkRun()
+  local present = presentRun()
+  if present ~= knownRun then error({ err = 'WRONGRUN ' .. present }) end
+end
+
+-- Fails before anything is written; the caller calls again when the run is settled.
+local function checkSettled()
+  if string.sub(runMode, 1, 7) ~= 'settled' then error({ err = 'UNSETTLED ' .. knownRun }) end
+end
