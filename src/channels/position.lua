@@ -8,16 +8,17 @@
 --   past                   '<epoch>:<offset> ...', the earlier generations of this log and where each ended
 --   life                   see append.lua
 --
--- A run may begin with less than was acknowledged. Whoever follows the channel confirms the position, or ends the epoch
+-- What a Cluster moves from one living primary to another is whole. But a run may begin with less than was acknowledged. Whoever follows the channel confirms the position, or ends the epoch
 -- (open.lua); where nobody can say, the log goes on in a new generation: under another epoch, and with the offset at
 -- which the old one ended, so that no publication that was lost shares its position with a later one.
 
 -- The epoch to go on in; to be called where `run` is not the run the caller knows, and before anything is written.
 local function enterRun(meta, epoch, offset, freshEpoch)
   checkRun()
-  checkSettled()
-  local state = redis.call('HMGET', meta, 'confirmed', 'past')
-  if state[1] == knownRun then
+  local state = redis.call('HMGET', meta, 'confirmed', 'past', 'run')
+  local isMoved = movedFrom ~= '' and state[3] == movedFrom
+  if not isMoved then checkSettled() end
+  if isMoved or state[1] == knownRun then
     redis.call('HSET', meta, 'run', knownRun)
     return epoch
   end

@@ -1,10 +1,11 @@
 -- Stands before every script that may only work in the run of Redis its caller knows: another run may have less data.
 -- A run is one server process as a primary; it ends with a restart, and with a failover.
 --
--- ARGV  (the last two, added by scripts.ts) the run the caller knows, '' for none; 'settled' once every node has had
+-- ARGV  (the last three, added by scripts.ts) the run from which a Cluster moved the slot to another living primary, ''
+--       for none; the run the caller knows, '' for none; 'settled' once every node has had
 --       the time to say what it knows of the data of that run, else 'new', followed by ' cluster' on a Cluster, which
 --       hands a call on to another primary without a word to the caller
-local knownRun, runMode = ARGV[#ARGV - 1], ARGV[#ARGV]
+local movedFrom, knownRun, runMode = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV]
 local isHandedOn = string.sub(runMode, -8) == ' cluster'
 
 -- The run id and, on a server that was promoted, the offset at which it was. The replication id is of no use: it

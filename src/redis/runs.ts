@@ -11,11 +11,9 @@ const refusal = /(?:^|\s)(WRONGRUN|UNSETTLED) (\S+)/;
 /** What one script knows of the run that its calls to one place go to. */
 export interface KnownRun {
   /** Empty where it is not known. */
-  readonly run: string;
+  run: string;
   isSettled: boolean;
 }
-
-export const unknownRun: KnownRun = { run: "", isSettled: false };
 
 /**
  * The runs of Redis that a client talks to. A run is one server process as a primary (`run.lua`); its data may lack the
@@ -27,11 +25,17 @@ export class Runs {
   losses = 0;
   readonly #client: RedisClient;
   readonly #settling = new Map<string, Promise<void>>();
+  readonly #settled = new Set<string>();
+  /** The last run of each place, and the one before where the place moved from a living server to another. */
+  readonly #places = new Map<number, { run: string; movedFrom: string }>();
   readonly #listeners: (() => void)[] = [];
 
   constructor(client: RedisClient) {
     this.#client = client;
-    const lost = (): void => void this.losses++;
+    const lost = (): void => {
+      this.losses++;
+      this.#places.clear();
+    };
     client.on("close", lost);
     if (client instanceof Cluster) client.on("+node", (node: Redis) => node.on("close", lost));
   }
@@ -50,11 +54,29 @@ export class Runs {
     this.#listeners.push(listener);
   }
 
-  /** Resolves when the run is settled. */
-  settled(run: string): Promise<void> {
-    const known = this.#settling.get(run);
-    if (known !== undefined) return known;
-    const settling = new Promise<void>((resolve) => setTimeout(resolve, settleMs).unref());
+  runAt(place: number): string {
+    return this.#places.get(place)?.run ?? "";
+  }
+
+  /** Empty where the place was not moved. */
+  movedFrom(place: number): string {
+    return this.#places.get(place)?.movedFrom ?? "";
+  }
+
+  /** Calls to the place go to this run. Resolves when it is settled. */
+  met(place: number, run: string): Promise<void> {
+    const before = this.#places.get(place);
+    if (before?.run !== run) {
+      // A failover is a new run; slots are moved to one that has been there.
+      this.#places.set(place, { run, movedFrom: this.#settled.has(run) ? (before?.run ?? "") : "" });
+    }
+    return this.#settling.get(run) ?? this.#begin(run);
+  }
+
+  #begin(run: string): Promise<void> {
+    const settling = new Promise<void>((resolve) => setTimeout(resolve, settleMs).unref()).then(
+      () => void this.#settled.add(run),
+    );
     this.#settling.set(run, settling);
     for (const listener of this.#listeners) listener();
     return settling;

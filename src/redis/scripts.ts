@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { Cluster } from "ioredis";
 import { gather } from "../runtime/gather.ts";
 import type { RedisClient } from "./connections.ts";
-import { refusedRun, runsOf, unknownRun, type KnownRun, type Runs } from "./runs.ts";
+import { refusedRun, runsOf, type KnownRun, type Runs } from "./runs.ts";
 
 /** What Redis hands back from a script. */
 export type ScriptReply = string | number | null | ScriptReply[];
@@ -148,10 +148,18 @@ class OrderedScript implements Script {
   }
 
   #runArgs(runs: Runs, keys: Call["keys"]): string[] {
+    const place = runs.placeOf(keys[0]);
+    const { run, isSettled } = this.#knownAt(runs, place);
+    return [runs.movedFrom(place), run, `${isSettled ? "settled" : "new"}${runs.suffix}`];
+  }
+
+  /** What others have learnt since does not count: a call must not overtake one that was sent before and is refused. */
+  #knownAt(runs: Runs, place: number): KnownRun {
     if (this.#losses !== runs.losses) this.#known.clear();
     this.#losses = runs.losses;
-    const { run, isSettled } = this.#known.get(runs.placeOf(keys[0])) ?? unknownRun;
-    return [run, `${isSettled ? "settled" : "new"}${runs.suffix}`];
+    const known = this.#known.get(place) ?? { run: runs.runAt(place), isSettled: false };
+    this.#known.set(place, known);
+    return known;
   }
 
   /** Where nothing was done: learns what was missing, and resolves when the call may be made again. */
@@ -162,9 +170,10 @@ class OrderedScript implements Script {
     }
     const refusal = this.#runs && refusedRun(error);
     if (this.#runs === undefined || refusal === undefined) return undefined;
-    const settled = this.#runs.settled(refusal.run);
+    const place = this.#runs.placeOf(call.keys[0]);
+    const settled = this.#runs.met(place, refusal.run);
     const known: KnownRun = { run: refusal.run, isSettled: false };
-    this.#known.set(this.#runs.placeOf(call.keys[0]), known);
+    this.#known.set(place, known);
     return refusal.mustSettle ? settled.then(() => void (known.isSettled = true)) : Promise.resolve();
   }
 
