@@ -5,6 +5,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,13 +19,17 @@ const port = Number(process.env["CLUSTER_PORT"] ?? 8_080);
 const firstNodePort = Number(process.env["CLUSTER_NODE_PORT"] ?? 3_001);
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 
+const nodePorts = Array.from({ length: nodeCount }, (_, index) => firstNodePort + index);
+await refuseTakenPorts([...nodePorts, ...(needs.nginx.isThere() ? [port] : [])]);
+
 const folder = mkdtempSync(join(tmpdir(), "tidegate-cluster-"));
 const redisUrl = process.env["REDIS_URL"];
 const store = redisUrl === undefined ? await startEmbeddedStore({ log: createLogger({ level: "warn" }) }) : undefined;
-const nodePorts = Array.from({ length: nodeCount }, (_, index) => firstNodePort + index);
 const nodes = nodePorts.map((nodePort, index) => startNode(`node-${index + 1}`, nodePort));
-await Promise.all(nodePorts.map(isReady));
-const nginx = await startNginx();
+const askedToEnd = untilAskedToEnd();
+let nginx: ChildProcess | undefined;
+await startAll().catch(giveUp);
+endWithThisProcess([...nodes, ...(nginx === undefined ? [] : [nginx])]);
 
 say(`Three nodes on ${nodePorts.map((nodePort) => `http://localhost:${nodePort}`).join(", ")}`);
 say(`Redis: ${redisUrl ?? `${store?.kind} at ${store?.url}`}`);
@@ -32,8 +37,36 @@ if (nginx !== undefined) say(`nginx in front of them: http://localhost:${port}/d
 say("Ctrl-C ends all; kill one node to see its clients recover on another:");
 for (const [index, node] of nodes.entries()) say(`  node-${index + 1}: kill -9 ${node.pid}`);
 
-await untilAskedToEnd();
+await askedToEnd;
 await stopAll();
+
+/** Who listens there already would answer in place of what is started here. */
+async function refuseTakenPorts(ports: readonly number[]): Promise<void> {
+  const taken: number[] = [];
+  for (const one of ports) if (!(await isFree(one))) taken.push(one);
+  if (taken.length === 0) return;
+  process.stderr.write(`taken: port ${taken.join(", ")}; set CLUSTER_PORT (nginx) or CLUSTER_NODE_PORT (nodes)\n`);
+  process.exit(1);
+}
+
+function isFree(one: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(one, () => server.close(() => resolve(true)));
+  });
+}
+
+async function startAll(): Promise<void> {
+  await Promise.all(nodes.map(isUp));
+  nginx = await startNginx();
+}
+
+async function giveUp(error: unknown): Promise<void> {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+  await stopAll();
+}
 
 /** In a group of its own: on Ctrl-C it gets one signal from here, not a second one from the terminal. */
 function startNode(nodeId: string, nodePort: number): ChildProcess {
@@ -46,16 +79,27 @@ function startNode(nodeId: string, nodePort: number): ChildProcess {
     REDIS_URL: redisUrl ?? store?.url,
     TRUSTED_PROXIES: "127.0.0.1",
   };
-  return spawn(process.execPath, [main, "start"], { env, stdio: ["ignore", "ignore", "inherit"], detached: true });
+  return spawn(process.execPath, [main, "start"], { env, stdio: ["ignore", "pipe", "inherit"], detached: true });
 }
 
-async function isReady(nodePort: number): Promise<void> {
-  for (let tries = 0; tries < 150; tries++) {
-    const answer = await fetch(`http://127.0.0.1:${nodePort}/readyz`).catch(() => undefined);
-    if (answer?.ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error(`the node on port ${nodePort} does not get ready`);
+/** By its own word: on its port somebody else might answer. */
+async function isUp(node: ChildProcess, index: number): Promise<void> {
+  const says = new Promise<string>((resolve) => {
+    node.stdout?.on("data", (chunk) => String(chunk).includes(" is up at ") && resolve("up"));
+  });
+  const ended = once(node, "exit").then(([code]) => `it ended with ${String(code)}`);
+  const first = await Promise.race([says, ended]);
+  if (first !== "up") throw new Error(`node-${index + 1} did not start: ${first}`);
+}
+
+/** However this process ends, killed or not, they are asked to go: a shell waits for the end of a pipe from here. */
+function endWithThisProcess(children: readonly ChildProcess[]): void {
+  const pids = children.map(({ pid }) => `${pid}`);
+  const watch = spawn("sh", ["-c", 'cat >/dev/null; kill "$@" 2>/dev/null', "sh", ...pids], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  watch.unref();
 }
 
 async function startNginx(): Promise<ChildProcess | undefined> {
@@ -66,9 +110,12 @@ async function startNginx(): Promise<ChildProcess | undefined> {
   return undefined;
 }
 
+/** By a signal, or by the end of the npm that started this. */
 function untilAskedToEnd(): Promise<void> {
+  const parent = process.ppid;
   return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
+    setInterval(() => process.ppid !== parent && resolve(), 500);
   });
 }
 
@@ -78,6 +125,7 @@ async function stopAll(): Promise<void> {
   if (nginx !== undefined) await ended(nginx, "SIGQUIT");
   await store?.stop();
   rmSync(folder, { recursive: true, force: true });
+  process.exit();
 }
 
 async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

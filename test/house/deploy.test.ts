@@ -5,6 +5,7 @@ import { DCLinter } from "dclint";
 import { validate } from "dockerfile-utils";
 import { describe, expect, test } from "vitest";
 import { loadConfig, variables } from "../../src/config.ts";
+import { warningsOf } from "../../src/config/warnings.ts";
 import { repository } from "../support/source-tree.ts";
 
 const read = (path: string): string => readFileSync(join(repository, path), "utf8");
@@ -41,12 +42,17 @@ describe("docker-compose.yml", () => {
     expect(status).toBe(0);
   });
 
-  test("gives its nodes settings with which they start", () => {
+  test("gives its nodes settings with which they start, with channels and boards", () => {
     const given = [...read("docker-compose.yml").matchAll(/^ {4,6}([A-Z_]{4,}): "?([^"\n]+)"?$/gm)];
     const plain = given.filter(([, , value = ""]) => !value.startsWith("${")).map(([, name, value]) => [name, value]);
 
-    const config = loadConfig({ ...Object.fromEntries(plain), ...secrets } as Record<string, string>);
+    const [, mounted = ""] = /- (\S+):\/etc\/tidegate\/gateway\.json:ro/.exec(read("docker-compose.yml")) ?? [];
+    const settings = { ...Object.fromEntries(plain), ...secrets } as Record<string, string>;
+    const config = loadConfig(settings, () => read(mounted));
 
+    expect(warningsOf(config)).toEqual([expect.stringContaining("without a password")]);
+    expect(config.channels).toHaveProperty("chat");
+    expect(config.leaderboards).toHaveProperty("daily");
     expect(config).toMatchObject({
       isProduction: true,
       redis: { topology: "single", url: "redis://redis:6379" },
@@ -54,6 +60,13 @@ describe("docker-compose.yml", () => {
     });
   });
 });
+
+test.each(["docker-compose.yml", "deploy/kubernetes/gateway.yaml", "deploy/systemd/tidegate@.service"])(
+  "%s names a file of channels and boards",
+  (path) => {
+    expect(read(path)).toMatch(/GATEWAY_CONFIG\W+(value: )?\/etc\/tidegate\/gateway\.json/);
+  },
+);
 
 test("the Dockerfile has no mistake that can be seen without building it", () => {
   expect(validate(read("Dockerfile"))).toEqual([]);
