@@ -79,7 +79,7 @@ export async function createGateway(
   const ground = { config, store, control, metrics, clock, log };
 
   // Who may come in, and how much they may do
-  const entry = createEntry(config, store, revocations, clock);
+  const entry = createEntry(config, store, revocations, ground);
   const expiry = createExpiryWatch({ clock, log });
   // What a client was told is counted where it is told; here, what a limiter decided.
   const refused = (limiter: string, reason: string): void => metrics.limited.inc({ limiter, reason });

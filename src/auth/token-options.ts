@@ -38,9 +38,15 @@ export interface JwksOptions {
   cooldownMs?: number | undefined;
   /** Milliseconds without a reading after one that failed. @default 1000 */
   pauseMs?: number | undefined;
-  /** Milliseconds one reading may take. @default 5000 */
+  /**
+   * Milliseconds one reading may take, from the connection to the last byte. Less than a client has for its handshake, so
+   * that those who wait for the first reading are answered. @default 3000
+   */
   timeoutMs?: number | undefined;
 }
+
+/** Throws, or rejects, where the signature is not right; a GatewayError where that cannot be known. */
+export type CheckSignature = (token: string) => unknown;
 
 /** Algorithms that a key source can be used with; empty for a public key of no kind we know. */
 export function algorithmsOf(source: TokenKeySource): TokenAlgorithm[] {

@@ -1,14 +1,15 @@
 import { createPublicKey, createSecretKey, randomBytes, type KeyObject } from "node:crypto";
-import { compactVerify, createRemoteJWKSet, errors, type CompactVerifyGetKey } from "jose";
+import { compactVerify } from "jose";
 import jsonwebtoken from "jsonwebtoken";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
 import { readClaims, type ClaimRules, type TokenClaims } from "./claims.ts";
-import { createFreshness } from "./freshness.ts";
 import type { ChannelGrants } from "./identity.ts";
+import { createKeySetCheck } from "./key-set.ts";
 import { readStrictObject } from "./strict-json.ts";
 import { createTokenFormReader } from "./token-form.ts";
-import { algorithmsOf, type JwksOptions, type TokenAlgorithm, type TokenOptions } from "./token-options.ts";
+import { algorithmsOf, type CheckSignature, type TokenAlgorithm, type TokenOptions } from "./token-options.ts";
 
 /**
  * Reads and signs tokens. The libraries check signatures and nothing else: what a header may hold (`token-form.ts`) and
@@ -40,15 +41,13 @@ export interface IssuedToken {
   expiresAt: number;
 }
 
-/** Throws, or rejects, where the signature is not right. */
-type CheckSignature = (token: string) => unknown;
-
 /** Throws a plain Error where the options cannot work, so that a node does not start with them. */
-export function createTokens(options: TokenOptions, { clock }: { clock: Clock }): Tokens {
+export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: Logger | undefined }): Tokens {
+  const { clock } = deps;
   const algorithms = pinnedAlgorithms(options);
   const rules = claimRules(options);
   const readForm = createTokenFormReader();
-  const checkSignature = createSignatureCheck(options, algorithms, clock);
+  const checkSignature = createSignatureCheck(options, algorithms, deps);
 
   async function read(token: unknown): Promise<TokenClaims> {
     const form = typeof token === "string" ? readForm(token) : undefined;
@@ -103,9 +102,9 @@ function claimRules(options: TokenOptions): ClaimRules {
 function createSignatureCheck(
   { source, jwks = {} }: TokenOptions,
   algorithms: readonly TokenAlgorithm[],
-  clock: Clock,
+  deps: { clock: Clock; log?: Logger | undefined },
 ): CheckSignature {
-  if (source.type === "jwks") return withKeySet(new URL(source.uri), jwks, algorithms, clock);
+  if (source.type === "jwks") return createKeySetCheck(new URL(source.uri), jwks, algorithms, deps);
   if (source.type === "secret") return withJsonwebtoken(secretKey(source.secret), algorithms);
   const key = createPublicKey(source.pem);
   return algorithms.includes("EdDSA") ? withJose(key, algorithms) : withJsonwebtoken(key, algorithms);
@@ -129,45 +128,6 @@ function withJsonwebtoken(key: KeyObject, algorithms: readonly TokenAlgorithm[])
 /** EdDSA, which jsonwebtoken does not know. */
 function withJose(key: KeyObject, algorithms: readonly TokenAlgorithm[]): CheckSignature {
   return (token) => compactVerify(token, key, { algorithms: [...algorithms] });
-}
-
-/**
- * Keys of one configured address, which alone is ever asked: no redirect is followed, and what a header names has been
- * refused before. An unknown `kid` reads the set again, at most once a `cooldownMs`, so that rotation needs no restart
- * and a stranger with made-up names cannot drive it. When it is read is ours to say, so jose's own rules are off.
- */
-function withKeySet(
-  address: URL,
-  { freshMs = 600_000, staleMs = 3_600_000, cooldownMs = 30_000, pauseMs = 1_000, timeoutMs = 5_000 }: JwksOptions,
-  algorithms: readonly TokenAlgorithm[],
-  clock: Clock,
-): CheckSignature {
-  if (!["http:", "https:"].includes(address.protocol)) throw new Error("a JWKS address must be http or https");
-  const ownRulesOff = { cacheMaxAge: Infinity, cooldownDuration: Infinity };
-  const keySet = createRemoteJWKSet(address, { ...ownRulesOff, timeoutDuration: timeoutMs });
-  const freshness = createFreshness(() => keySet.reload(), clock, { freshMs, staleMs, cooldownMs, pauseMs });
-
-  const findKey: CompactVerifyGetKey = async (header, token) => {
-    await orKeysUnavailable(freshness.ensure(), pauseMs);
-    try {
-      return await keySet(header, token);
-    } catch (error) {
-      const mayBeNew = error instanceof errors.JWKSNoMatchingKey;
-      if (!mayBeNew || !(await orKeysUnavailable(freshness.renew(), pauseMs))) throw error;
-      return keySet(header, token);
-    }
-  };
-  return (token) => compactVerify(token, findKey, { algorithms: [...algorithms] });
-}
-
-/** Without keys nothing is known of a token, so the refusal does not say that it is bad. */
-async function orKeysUnavailable<T>(loading: Promise<T>, retryAfterMs: number): Promise<T> {
-  try {
-    return await loading;
-  } catch (cause) {
-    const message = "The keys that verify tokens cannot be fetched.";
-    throw new GatewayError("unavailable", message, { retryAfterMs, cause });
-  }
 }
 
 function createIssue(options: TokenOptions, clock: Clock): Tokens["issue"] {

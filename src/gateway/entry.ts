@@ -7,6 +7,7 @@ import { createTokenBlacklist } from "../auth/token-blacklist.ts";
 import { createTokens, type Tokens } from "../auth/tokens.ts";
 import type { Config } from "../config.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
 import type { Store } from "./store.ts";
 
 /** Who may come in. */
@@ -17,8 +18,13 @@ export interface Entry {
   logouts: Logouts;
 }
 
-export function createEntry(config: Config, { commands, keys }: Store, revocations: Revocations, clock: Clock): Entry {
-  const tokens = createTokens(config.tokens, { clock });
+export function createEntry(
+  config: Config,
+  { commands, keys }: Store,
+  revocations: Revocations,
+  { clock, log }: { clock: Clock; log: Logger },
+): Entry {
+  const tokens = createTokens(config.tokens, { clock, log });
   const sessions = createSessions({ store: createSessionStore({ commands, keys }), clock }, config.sessions);
   const blacklist = createTokenBlacklist({ commands, keys, clock }, config.tokens);
   return {

@@ -4,6 +4,8 @@ import { expect, it, onTestFinished } from "vitest";
 import type { JwksOptions } from "../../src/auth/token-options.ts";
 import { createTokens } from "../../src/auth/tokens.ts";
 import type { GatewayError } from "../../src/protocol/errors.ts";
+import type { Logger } from "../../src/runtime/logger.ts";
+import { readableLog } from "../support/edge.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { eventually } from "../support/world.ts";
 import { claims, forge, keyPair, type KeyPair } from "./forge.ts";
@@ -15,7 +17,7 @@ async function keyServer() {
   const served = {
     keys: [] as object[],
     requests: 0,
-    answer: undefined as ((response: ServerResponse) => void) | undefined,
+    answer: undefined as ((response: ServerResponse) => unknown) | undefined,
   };
   const server = createServer((_, response) => {
     served.requests += 1;
@@ -37,10 +39,10 @@ const published = (pair: KeyPair, kid: string, others: object = {}): object => (
   ...others,
 });
 
-async function world(jwks: JwksOptions = {}) {
+async function world(jwks: JwksOptions = {}, log?: Logger) {
   const clock = new FakeClock();
   const server = await keyServer();
-  const tokens = createTokens({ source: { type: "jwks", uri: server.uri }, jwks }, { clock });
+  const tokens = createTokens({ source: { type: "jwks", uri: server.uri }, jwks }, { clock, log });
   const verify = async (pair: KeyPair, alg: Algorithm, kid: string | undefined): Promise<string> => {
     const header = kid === undefined ? { alg } : { alg, kid };
     const token = forge({ header, payload: claims(clock.now()), key: pair.privateKey, signedWith: alg });
@@ -101,7 +103,65 @@ it("a token signed by another key than it names is refused", async () => {
 
   expect(await verify(rsa, "RS256", "o")).toBe("unauthorized");
   expect(await verify(ec, "ES256", "r")).toBe("unauthorized");
-  expect(await verify(rsa, "RS256", undefined)).toBe("unauthorized");
+});
+
+it("a token that names no key is good where any key of the set signed it, and no other", async () => {
+  const { server, verify } = await world();
+  server.keys = [published(rsa, "old"), published(ec, "e"), published(other, "new")];
+
+  expect(await verify(rsa, "RS256", undefined)).toBe("ada");
+  expect(await verify(other, "RS256", undefined)).toBe("ada");
+  expect(await verify(keyPair("RS256"), "RS256", undefined)).toBe("unauthorized");
+  expect(server.requests).toBe(1);
+});
+
+it("a token that names no key finds one that was rotated in", async () => {
+  const { server, clock, verify } = await world();
+  server.keys = [published(rsa, "old")];
+  expect(await verify(rsa, "RS256", undefined)).toBe("ada");
+
+  server.keys = [published(other, "new")];
+  await clock.advance(30_000);
+
+  expect(await verify(other, "RS256", undefined)).toBe("ada");
+});
+
+it("an answer without end is read up to a bound", async () => {
+  const { server, verify, clock } = await world();
+  server.keys = [published(rsa, "r")];
+  const { promise: ended, resolve } = Promise.withResolvers<void>();
+  server.answer = (response) => {
+    const spaces = Buffer.alloc(65_536, " ");
+    const more = (): void => {
+      while (response.write(spaces));
+    };
+    response.on("drain", more).on("close", resolve);
+    more();
+  };
+
+  expect(await verify(rsa, "RS256", "r")).toBe("unavailable");
+  await ended;
+  server.answer = undefined;
+  await clock.advance(1_000);
+  expect(await verify(rsa, "RS256", "r")).toBe("ada");
+});
+
+it("an outage of the address is told to the log, and its end", async () => {
+  const { log, lines } = readableLog();
+  const { server, clock, verify } = await world({}, log);
+  server.answer = (response) => response.destroy();
+  for (let i = 0; i < 5; i += 1) {
+    expect(await verify(rsa, "RS256", "r")).toBe("unavailable");
+    await clock.advance(1_000);
+  }
+  server.answer = undefined;
+  server.keys = [published(rsa, "r")];
+
+  expect(await verify(rsa, "RS256", "r")).toBe("ada");
+  expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
+    ["warn", "the key set that verifies tokens cannot be fetched"],
+    ["info", "the key set that verifies tokens can be fetched again"],
+  ]);
 });
 
 it("a secret or a private key in the set is not used", async () => {
@@ -125,11 +185,12 @@ it("an expired token, or one with odd claims, is refused as with any other key",
   await expect(sign(claims(clock.now(), { jti: 1 }))).rejects.toMatchObject({ code: "unauthorized" });
 });
 
-it.each<[string, (response: ServerResponse) => void]>([
+it.each<[string, (response: ServerResponse) => unknown]>([
   ["an error", (response) => response.writeHead(500).end()],
   ["a page", (response) => response.end("<html>")],
   ["JSON that is no set", (response) => response.end('{"keys":"none"}')],
   ["silence", () => undefined],
+  ["half of it, and silence", (response) => response.write('{"keys":[')],
   ["a hang-up", (response) => response.destroy()],
 ])("nobody is let in, and told so, while the address answers with %s", async (_, answer) => {
   const { server, clock, verify } = await world({ timeoutMs: 2_000 });
