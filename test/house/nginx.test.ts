@@ -88,8 +88,29 @@ describe.skipIf(!needs.nginx.isThere())("nginx.conf", () => {
   test("keeps metrics inside and large bodies out", async () => {
     const { ask } = await nginxBefore(["node-1", "node-2", "node-3"].map(named));
 
-    expect((await ask("GET", "/metrics")).status).toBe(404);
+    const written = ["/metrics", "/metrics/", "/metrics//", "//metrics", "/./metrics", "/v1/../metrics/", "/METRICS"];
+    const encoded = [
+      "/%6detrics",
+      "/%6Detrics%2f",
+      "/metrics%2F",
+      "/metrics%3Fx",
+      "/metrics;x",
+      "/metrics?x",
+      "/metrics/x",
+    ];
+    for (const path of [...written, ...encoded]) {
+      expect([path, (await ask("GET", path)).status]).toEqual([path, 404]);
+    }
+    expect((await ask("GET", "/v1/metrics")).status).toBe(200);
     expect((await ask("POST", "/v1/publish", {}, "x".repeat(1_300_000))).status).toBe(413);
+  });
+
+  test("hands on the address a client asked for, its port included", async () => {
+    const echoing: MakeNode = (incoming) => String(incoming.headers.host);
+    const { ask } = await nginxBefore([echoing, echoing, echoing]);
+
+    expect((await ask("GET", "/socket.io/", { host: "gateway.example:8443" })).body).toBe("gateway.example:8443");
+    expect((await ask("GET", "/healthz", { host: "gateway.example:8443" })).body).toBe("gateway.example:8443");
   });
 });
 

@@ -73,6 +73,15 @@ describe("/readyz", () => {
 });
 
 describe("/metrics", () => {
+  it("have one address, so that whoever blocks it has blocked it", async () => {
+    const { call } = await startHttp();
+
+    expect((await call("/metrics")).status).toBe(200);
+    for (const path of ["/metrics/", "//metrics", "/METRICS", "/%6detrics", "/metrics%2f", "/metrics;x"]) {
+      expect([path, (await call(path)).status]).toEqual([path, 404]);
+    }
+  });
+
   it("counts requests by the template of their path, never by the path", async () => {
     const { call } = await startHttp();
 

@@ -75,10 +75,13 @@ function mountHealth(app: Express, readiness: Readiness): void {
   });
 }
 
+/** At this one address and not at `/metrics/`, so that whoever blocks it in front of us has blocked it. */
 function mountMetrics(app: Express, registry: MetricsText): void {
-  onlyGet(app, "/metrics", async (_request, response) => {
+  const exact = express.Router({ caseSensitive: true, strict: true });
+  onlyGet(exact, "/metrics", async (_request, response) => {
     response.type(registry.contentType).send(await registry.metrics());
   });
+  app.use(exact);
 }
 
 /** The label is the path of the route that Express chose, or of the folder of files; never what was asked for. */
