@@ -1,5 +1,7 @@
 import { readApiKeys } from "../config/credentials.ts";
 import { createEnvironmentReader, type Environment } from "../config/environment.ts";
+import { readHost } from "../config/network.ts";
+import { urlOf } from "../gateway/url.ts";
 
 /** Where the gateway is and how to be let in. */
 interface Target {
@@ -68,7 +70,11 @@ async function readAnswer(response: Response): Promise<unknown> {
 }
 
 /** Where a gateway of this machine listens, with the same settings. */
-export const ownAddress = (env: Environment): string => `http://127.0.0.1:${env["PORT"] || 3_000}`;
+export function ownAddress(env: Environment): string {
+  const host = readHost(createEnvironmentReader(env, []), "HOST");
+  const isAnyHost = host === undefined || host === "0.0.0.0" || host === "::";
+  return urlOf(isAnyHost ? "127.0.0.1" : host, Number(env["PORT"] || 3_000));
+}
 
 /** The first of API_KEYS, else the development key. */
 export function firstKey(env: Environment): string {
