@@ -16,12 +16,13 @@ import {
   type ReadFile,
 } from "./config/environment.ts";
 import { readConfigFile, type FileConfig } from "./config/file.ts";
-import { readAllowedOrigins, readTrustedProxies, type AllowedOrigins } from "./config/network.ts";
+import { readAllowedOrigins, readHost, readTrustedProxies } from "./config/network.ts";
 import { ConfigError, type Problem } from "./config/problems.ts";
 import { readRedisAddress, redisVariables } from "./config/redis.ts";
 import type { RedisAddress } from "./redis/addresses.ts";
 import { storeKinds, type StoreKind } from "./redis/embedded.ts";
 import { logLevels, type LogLevel } from "./runtime/logger.ts";
+import type { AllowedOrigins } from "./server/socket/origins.ts";
 
 /** Every setting of a node, checked and frozen. What the JSON file adds is described in `config/file.ts`. */
 export interface Config extends FileConfig {
@@ -154,13 +155,12 @@ const freshNodeId = (): string =>
     .slice(0, 48)}-${randomBytes(4).toString("hex")}`;
 
 function readListeners(env: EnvironmentReader): Pick<Config, "host" | "port" | "metrics"> {
-  // As in an address, or without the brackets.
-  const host = (env.text("HOST") ?? "0.0.0.0").replace(/^\[(.+)\]$/, "$1");
+  const host = readHost(env, "HOST") ?? "0.0.0.0";
   const port = env.integer("PORT", { min: 0, max: 65_535 }) ?? 3_000;
   const metricsPort = env.integer("METRICS_PORT", { min: 0, max: 65_535 });
   if (metricsPort === port && port !== 0) env.problem("METRICS_PORT", "must differ from PORT");
   // Loopback unless said otherwise: metrics name nodes and routes, which strangers need not read.
-  const metricsHost = env.text("METRICS_HOST") ?? "127.0.0.1";
+  const metricsHost = readHost(env, "METRICS_HOST") ?? "127.0.0.1";
   return { host, port, metrics: metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort } };
 }
 

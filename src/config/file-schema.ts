@@ -112,6 +112,17 @@ const idempotency = z.strictObject({ ttlSeconds: seconds(30 * daySeconds).defaul
 /** How long an unmodified client may be away and still be recovered by Socket.IO's own means. */
 const recovery = z.strictObject({ windowSeconds: seconds(daySeconds).default(120) }).prefault({});
 
+/**
+ * How often a client is pinged, and how long it may take to answer. Not more often than once a second: a client may answer
+ * no faster (`server/socket/engine.ts`).
+ */
+const heartbeat = z
+  .strictObject({
+    pingIntervalMs: z.int().min(1_000).max(600_000).default(25_000),
+    pingTimeoutMs: z.int().min(1_000).max(600_000).default(20_000),
+  })
+  .prefault({});
+
 // Bridges
 
 const bridge = z.strictObject({
@@ -194,6 +205,7 @@ export const configFile = z
     commands,
     idempotency,
     recovery,
+    heartbeat,
     bridges: z.array(bridge).max(256).optional(),
     limits,
     tokens,

@@ -1,8 +1,10 @@
 import { isIP } from "node:net";
+import { plainOrigin, type AllowedOrigins } from "../server/socket/origins.ts";
 import { quoted, type EnvironmentReader } from "./environment.ts";
 
-/** Browser origins that may connect: `"*"` for any. */
-export type AllowedOrigins = "*" | readonly string[];
+/** An IPv6 address may stand in brackets, as it does in an address with a port. */
+export const readHost = (env: EnvironmentReader, name: string): string | undefined =>
+  env.text(name)?.replace(/^\[(.+)\]$/, "$1");
 
 export function readAllowedOrigins(env: EnvironmentReader, isProduction: boolean): AllowedOrigins {
   const origins = env.list("ALLOWED_ORIGINS") ?? [];
@@ -14,13 +16,33 @@ export function readAllowedOrigins(env: EnvironmentReader, isProduction: boolean
   return origins;
 }
 
-/** An origin is compared letter by letter with what browsers send, so it must be written the way they write it. */
+/** One that could never match is a mistake: browsers write an origin in one way. */
 function checkOrigin(env: EnvironmentReader, origin: string): void {
-  const written = URL.canParse(origin) ? new URL(origin).origin : "null";
-  if (written === origin && written !== "null") return;
-  const hint = written === "null" ? "an origin reads https://app.example" : `browsers write it ${written}`;
-  env.problem("ALLOWED_ORIGINS", `${quoted(origin)} is not an origin: ${hint}`);
+  const mistake = mistakeIn(origin);
+  if (mistake !== undefined) env.problem("ALLOWED_ORIGINS", `${quoted(origin)} is not an origin: ${mistake}`);
 }
+
+/** Undefined for what pages and apps send: `https://app.example`, `capacitor://localhost`, `file://`, `null`. */
+function mistakeIn(origin: string): string | undefined {
+  if (origin === "null") return undefined;
+  if (origin === "*") return "* allows any origin, and stands alone";
+  const plain = origin.replace("://*.", "://any.").replace(/:\*$/, "");
+  if (plain.includes("*")) return "a * is the subdomain (https://*.example.com) or the port (http://localhost:*)";
+  const [, scheme = "", host = ""] = /^([a-z][a-z\d+.-]*):\/\/(.*)$/.exec(plain) ?? [];
+  const isWeb = scheme === "http" || scheme === "https";
+  const isBare = plainOrigin(plain) !== undefined || (host === "" && !isWeb);
+  if (scheme === "" || !isBare) return "an origin reads https://app.example";
+  return isWeb && new URL(plain).origin !== plain
+    ? `browsers write it ${new URL(plain).origin.replace("://any.", "://*.")}`
+    : unsentSchemes[scheme];
+}
+
+/** Schemes that no page has as its origin. */
+const unsentSchemes: Record<string, string> = {
+  ws: "a page that connects to ws:// has an origin of http://",
+  wss: "a page that connects to wss:// has an origin of https://",
+  ftp: "no page has an origin of ftp://",
+};
 
 /** Addresses and networks whose `X-Forwarded-For` counts. */
 export function readTrustedProxies(env: EnvironmentReader): string[] {

@@ -4,7 +4,7 @@ import type { Revocations } from "../auth/revocations.ts";
 import type { Publishing } from "../publishing/publishing.ts";
 import { version } from "../runtime/version.ts";
 import type { ClientHandler } from "../server/client-handler.ts";
-import { createClientAddress } from "../server/client-address.ts";
+import { createClientAddress, type ClientAddress } from "../server/client-address.ts";
 import { createAuthHandlers } from "../server/handlers/auth.ts";
 import { createChannelHandlers } from "../server/handlers/channels.ts";
 import { createLeaderboardHandlers } from "../server/handlers/leaderboards.ts";
@@ -76,12 +76,13 @@ export function createEdge(ground: Ground, parts: EdgeParts): Edge {
     fence: ground.control.fence,
     isDraining: parts.isDraining,
   });
-  const http = createHttp(ground, parts);
+  const clientAddress = createClientAddress(ground.config.trustedProxies, ground.log);
+  const http = createHttp(ground, parts, clientAddress);
   const siblings = parts.place && createSiblings(parts.place);
-  return { visits, http, siblings, sockets: createSockets(ground, parts, { visits, http, siblings }) };
+  return { visits, http, siblings, sockets: createSockets(ground, parts, { visits, http, siblings, clientAddress }) };
 }
 
-function createHttp(ground: Ground, parts: EdgeParts): HttpServer {
+function createHttp(ground: Ground, parts: EdgeParts, clientAddress: ClientAddress): HttpServer {
   const { config, store, control, clock } = ground;
   const checks = createChecks(store, control.fence, parts);
   const login = createDemoLogin(config, parts);
@@ -94,6 +95,7 @@ function createHttp(ground: Ground, parts: EdgeParts): HttpServer {
       readiness: createReadiness({ checks, clock }),
       // A page on which nobody can sign in is of no use to anybody.
       demo: login && { directory: demoFolder, login },
+      clientAddress,
       metricsText: parts.place?.metrics,
     },
     { ...config, isShared: parts.place !== undefined, hasMetrics: config.metrics === undefined, version },
@@ -121,7 +123,7 @@ function routesOf({ config, metrics }: Ground, { entry, revocations, flow, doors
 function createSockets(
   ground: Ground,
   parts: EdgeParts,
-  { visits, http, siblings }: Omit<Edge, "sockets">,
+  { visits, http, siblings, clientAddress }: Omit<Edge, "sockets"> & { clientAddress: ClientAddress },
 ): SocketServer {
   const { config, store, control, log } = ground;
   const adapter = createRoomAdapter({
@@ -143,9 +145,9 @@ function createSockets(
       stampOf: parts.flow.recovery.stampOf,
       accelerator: loadAccelerator(config.accelerator, { log }),
       handlers: handlersOf(ground, parts, visits),
-      clientAddress: createClientAddress(config.trustedProxies),
+      clientAddress,
     },
-    { ...config.limits, ...config, maxStrangers: config.limits.unauthenticatedConnections },
+    { ...config.limits, ...config, ...config.heartbeat, maxStrangers: config.limits.unauthenticatedConnections },
   );
 }
 

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { BlockList, isIP, isIPv6, SocketAddress } from "node:net";
+import type { Logger } from "../runtime/logger.ts";
+import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 
 /** Where a request comes from: the peer's address, or what proxies we trust report of theirs. */
 export type ClientAddress = (request: IncomingMessage) => string;
@@ -9,28 +11,49 @@ const mostHops = 16;
 
 /**
  * `trusted` are addresses and networks (`10.0.0.0/8`). The header is read from its end: each hop counts only while the
- * one that reported it is trusted, so nobody chooses an address by sending the header.
+ * one that reported it is trusted, so nobody chooses an address by sending the header. One that nobody trusts is told to
+ * `log`, once a minute.
  */
-export function createClientAddress(trusted: readonly string[]): ClientAddress {
+export function createClientAddress(trusted: readonly string[], log?: Logger): ClientAddress {
   const proxies = networks(trusted);
-  const isTrusted = (address: string): boolean => proxies.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+  const isTrusted = (address: string): boolean => proxies.check(...addressAndFamily(address));
+  const warn = log && createPacedWarnings(log, { everyMs: 60_000 });
 
   return (request) => {
-    let address = plainAddress(request.socket.remoteAddress ?? "");
-    if (trusted.length === 0) return address;
-    for (const hop of forwardedHops(request)) {
-      if (!isTrusted(address) || isIP(hop) === 0) return address;
-      address = plainAddress(hop);
+    const peer = plainAddress(request.socket.remoteAddress ?? "");
+    if (request.headers["x-forwarded-for"] === undefined) return peer;
+    if (!isTrusted(peer)) {
+      warn?.({ peer }, notTrusted);
+      return peer;
     }
-    return address;
+    return clientOf(peer, forwardedHops(request), isTrusted);
   };
+}
+
+const notTrusted =
+  "X-Forwarded-For came from an address that is not in TRUSTED_PROXIES and was ignored: " +
+  "if it is your proxy, name it there, or all of its clients share one address and its limits";
+
+function clientOf(peer: string, hops: readonly string[], isTrusted: (address: string) => boolean): string {
+  let address = peer;
+  for (const hop of hops) {
+    if (!isTrusted(address) || isIP(hop) === 0) return address;
+    address = plainAddress(hop);
+  }
+  return address;
+}
+
+/** A zone (`fe80::1%eth0`) says through which of our own interfaces an address is reached: no part of a network. */
+function addressAndFamily(address: string): [string, "ipv4" | "ipv6"] {
+  const [plain = ""] = address.split("%");
+  return [plain, isIP(plain) === 6 ? "ipv6" : "ipv4"];
 }
 
 function networks(trusted: readonly string[]): BlockList {
   const list = new BlockList();
   for (const network of trusted) {
-    const [address = "", bits] = network.split("/");
-    const family = isIP(address) === 6 ? "ipv6" : "ipv4";
+    const [written = "", bits] = network.split("/");
+    const [address, family] = addressAndFamily(written);
     if (bits === undefined) list.addAddress(address, family);
     else list.addSubnet(address, Number(bits), family);
   }

@@ -115,6 +115,34 @@ describe("a setting from the environment", () => {
     });
   });
 
+  test("allows the origins of apps, of files, of subdomains and of any port", () => {
+    const origins = [
+      "https://app.example",
+      "capacitor://localhost",
+      "ionic://localhost",
+      "app://-",
+      "app://.",
+      "tauri://localhost",
+      "chrome-extension://abcdefghijklmnop",
+      "safari-web-extension://6D4C2C2E-0B5D",
+      "file://",
+      "null",
+      "https://*.app.example",
+      "http://localhost:*",
+      "http://[::1]:3000",
+    ];
+
+    expect(loadConfig({ ALLOWED_ORIGINS: origins.join(",") }).allowedOrigins).toEqual(origins);
+  });
+
+  test("takes an IPv6 address with brackets and without", () => {
+    expect(loadConfig({ HOST: "[::1]", METRICS_PORT: "1", METRICS_HOST: "[::]" })).toMatchObject({
+      host: "::1",
+      metrics: { host: "::" },
+    });
+    expect(loadConfig({ HOST: "::1" }).host).toBe("::1");
+  });
+
   test("takes one worker for each core where it is left to the machine, and one where nothing is said", () => {
     expect(loadConfig({ WORKERS: "auto" }).workers).toBe(availableParallelism());
     expect(loadConfig({}).workers).toBe(1);
@@ -186,7 +214,18 @@ describe("a mistake in the environment", () => {
     ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "https://app.example/" }],
     ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "https://APP.example" }],
     ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "https://app.example,*" }],
-    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "null" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "wss://app.example" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "ftp://app.example" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "https://" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "https://app.*" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "https://*" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "https://a*.example" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "*.example" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "https://*.APP.example" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "https://bücher.example" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "http://[0:0:0:0:0:0:0:1]:3000" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "capacitor://localhost/path" }],
+    ["ALLOWED_ORIGINS", { ALLOWED_ORIGINS: "data:text/html" }],
     ["TRUSTED_PROXIES", { TRUSTED_PROXIES: "10.0.0.0/33" }],
     ["TRUSTED_PROXIES", { TRUSTED_PROXIES: "proxy.example" }],
     ["TRUSTED_PROXIES", { TRUSTED_PROXIES: "10.0.0.0/8/8" }],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { startEdge, type Edge } from "../support/edge.ts";
+import { readableLog, startEdge, type Edge } from "../support/edge.ts";
 import { RawPolling, RawSocket, rawRequest, statusOf, upgradeRequest } from "../support/hostile.ts";
 
 const allowedOrigins = [
@@ -108,6 +108,92 @@ describe("with a list of origins", () => {
     expect(response.status).toBe(400);
     expect(response.headers.get("access-control-allow-origin")).toBe("https://app.example");
   });
+});
+
+describe("with origins that have no host of their own, or a * in them", () => {
+  const some = ["file://", "null", "https://*.app.example", "http://localhost:*", "app://-"];
+
+  it.each([
+    "file://",
+    "null",
+    "https://a.app.example",
+    "https://a.b.app.example",
+    "http://localhost",
+    "http://localhost:5173",
+    "app://-",
+  ])("accepts %j on both transports", async (origin) => {
+    const edge = await startEdge({ allowedOrigins: some });
+
+    const response = await fetched(edge, origin);
+
+    expect(response.status).toBe(200);
+    expect(response.headers.get("access-control-allow-origin")).toBe(origin);
+    expect(await upgraded(edge, origin)).toBe(101);
+  });
+
+  it.each([
+    "https://app.example",
+    "https://evilapp.example",
+    "https://.app.example",
+    "https://evil.com/.app.example",
+    "https://a.app.example.evil.com",
+    "http://a.app.example",
+    "https://a.app.example:8443",
+    "http://localhost.evil.com:5173",
+    "http://localhost:x",
+    "file:///etc",
+    "app://other",
+  ])("refuses %j", async (origin) => {
+    const edge = await startEdge({ allowedOrigins: some });
+
+    expect((await fetched(edge, origin)).status).toBe(403);
+    expect(await upgraded(edge, origin)).toBe(403);
+  });
+
+  it("lends no cookies to the origin of every sandboxed page", async () => {
+    const edge = await startEdge({ allowedOrigins: some });
+
+    expect((await fetched(edge, "null")).headers.get("access-control-allow-credentials")).toBeNull();
+  });
+});
+
+describe("an app that sends the address it connects to as its origin", () => {
+  const handshake = (host: string, origin: string) => upgradeRequest(websocket, { Host: host, Origin: origin });
+
+  it.each([
+    ["gateway.example", "https://gateway.example"],
+    ["gateway.example:443", "https://gateway.example"],
+    ["gateway.example", "https://gateway.example:443"],
+    ["Gateway.Example:8443", "https://gateway.example:8443"],
+    ["[::1]:3000", "http://[::1]:3000"],
+  ])("is let in at %s as %s", async (host, origin) => {
+    expect(await answerTo(handshake(host, origin))).toBe(101);
+  });
+
+  it.each([
+    ["gateway.example", "https://evil.example"],
+    ["gateway.example", "https://gateway.example:8443"],
+    ["gateway.example", "https://gateway.example.evil.example"],
+    ["gateway.example", "capacitor://gateway.example"],
+    ["gateway.example", "https://gateway.example/path"],
+  ])("and another is not: at %s as %s", async (host, origin) => {
+    expect(await answerTo(handshake(host, origin))).toBe(403);
+  });
+
+  async function answerTo(request: string): Promise<number> {
+    const edge = await startEdge({ allowedOrigins });
+    return statusOf(await rawRequest(edge, request, (answer) => answer.includes("\r\n\r\n")));
+  }
+});
+
+it("an origin that was refused is named in the log, at a pace", async () => {
+  const { log, lines } = readableLog();
+  const edge = await startEdge({ allowedOrigins, log });
+
+  await fetched(edge, "https://forgotten.example");
+  await fetched(edge, "https://forgotten.example");
+
+  expect(lines).toMatchObject([{ level: "warn", origin: "https://forgotten.example" }]);
 });
 
 describe("with any origin allowed", () => {

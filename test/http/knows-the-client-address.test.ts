@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { describe, expect, it } from "vitest";
 import { createClientAddress } from "../../src/server/client-address.ts";
+import { readableLog } from "../support/edge.ts";
 
 const from = (remoteAddress: string, forwarded?: string) =>
   ({ socket: { remoteAddress }, headers: { "x-forwarded-for": forwarded } }) as unknown as IncomingMessage;
@@ -35,6 +36,26 @@ describe("the client's address", () => {
 
     expect(addressOf(from("::ffff:203.0.113.9"))).toBe("203.0.113.9");
     expect(addressOf(from("::ffff:10.0.0.1", "::FFFF:203.0.113.9"))).toBe("203.0.113.9");
+  });
+
+  it("counts a proxy by its IPv4 address however it is named, and by its address on whatever interface", () => {
+    const addressOf = createClientAddress(["::ffff:10.0.0.0/104", "fe80::/10"]);
+
+    expect(addressOf(from("::ffff:10.0.0.2", "198.51.100.1"))).toBe("198.51.100.1");
+    expect(addressOf(from("fe80::1%eth0", "198.51.100.1"))).toBe("198.51.100.1");
+  });
+
+  it("is told to the log where a proxy reports it whom nobody trusts, once a minute", () => {
+    const { log, lines } = readableLog();
+    const addressOf = createClientAddress(["10.0.0.1"], log);
+
+    for (let i = 0; i < 100; i += 1) addressOf(from("10.0.0.2", "198.51.100.1"));
+    addressOf(from("10.0.0.1", "198.51.100.1"));
+    addressOf(from("10.0.0.2"));
+
+    expect(lines).toMatchObject([
+      { level: "warn", peer: "10.0.0.2", msg: expect.stringMatching(/X-Forwarded-For.*TRUSTED_PROXIES/) },
+    ]);
   });
 
   it("takes bounded work to find", () => {

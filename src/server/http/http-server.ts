@@ -7,7 +7,7 @@ import type { Metrics, MetricsText } from "../../runtime/metrics.ts";
 import { createAuthenticate, type ApiKey } from "./api-keys.ts";
 import { apiPrefix, createBackendApi } from "./backend-api.ts";
 import { createBrokenRequestAnswer } from "./broken-request.ts";
-import { createClientAddress } from "../client-address.ts";
+import { createClientAddress, type ClientAddress } from "../client-address.ts";
 import type { Demo } from "./demo.ts";
 import { headerValues } from "./headers.ts";
 import { close, listen, portOf } from "./listening.ts";
@@ -30,6 +30,8 @@ export interface HttpServerDeps {
   /** The demo's page, and its sign-in outside production. */
   demo?: Demo | undefined;
   metrics: Metrics;
+  /** @default the peer's, whatever a proxy reports */
+  clientAddress?: ClientAddress | undefined;
   /** Answers `/metrics`. @default the metrics of this node */
   metricsText?: MetricsText | undefined;
   clock: Clock;
@@ -42,8 +44,6 @@ export interface HttpServerOptions {
   port: number;
   /** Whether other processes of ours listen there too. @default false */
   isShared?: boolean;
-  /** Addresses and networks whose `X-Forwarded-For` counts. @default none */
-  trustedProxies?: readonly string[];
   /** Whether `/metrics` is answered here; false where the metrics have a port of their own. @default true */
   hasMetrics?: boolean;
   /** Milliseconds a client has for a whole request, body included. @default 10000 */
@@ -103,7 +103,7 @@ function isWebSocket(request: IncomingMessage, server: Server): boolean {
 
 function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestListener {
   const watch = createRequestWatch(deps);
-  const clientAddress = createClientAddress(options.trustedProxies ?? []);
+  const clientAddress = deps.clientAddress ?? createClientAddress([]);
   const api = createBackendApi({
     ...deps,
     authenticate: createAuthenticate(deps.apiKeys),

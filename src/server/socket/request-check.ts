@@ -1,7 +1,9 @@
 import { STATUS_CODES, ServerResponse, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { GatewayError } from "../../protocol/errors.ts";
+import type { Logger } from "../../runtime/logger.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
+import { createPacedWarnings } from "../../runtime/paced-warnings.ts";
 import { HttpRefusal, problemOf, sendProblem, statusOf, type Fields } from "../http/problem.ts";
 import { createOrigins, type AllowedOrigins } from "./origins.ts";
 
@@ -9,6 +11,7 @@ export interface RequestCheckDeps {
   /** Connections that have not authenticated yet. */
   strangerCount: () => number;
   metrics: Pick<Metrics, "refusals">;
+  log: Logger;
 }
 
 export interface RequestCheckOptions {
@@ -30,17 +33,23 @@ export type RequestCheck = (request: IncomingMessage, response: object, next: ()
  */
 export function createRequestCheck(deps: RequestCheckDeps, options: RequestCheckOptions): RequestCheck {
   const origins = createOrigins(options.allowedOrigins);
+  const warn = createPacedWarnings(deps.log, { everyMs: 60_000 });
 
   function refusalOf(request: EngineRequest, isUpgrade: boolean): GatewayError | undefined {
-    if (!origins.isAllowed(request.headers.origin)) return new GatewayError("forbidden", "The origin is not allowed.");
+    if (!origins.isAllowed(request.headers)) return refuseOrigin(request);
     if (request.method === "OPTIONS" && !isUpgrade) return undefined;
     const refusal = wrongQuery(request._query, isUpgrade) ?? wrongMethod(request) ?? wrongBody(request, options);
     if (refusal !== undefined || request._query.sid !== undefined) return refusal;
     return deps.strangerCount() < options.maxStrangers ? undefined : new GatewayError("unavailable", tooManyStrangers);
   }
 
+  function refuseOrigin({ headers }: IncomingMessage): GatewayError {
+    warn({ origin: headers.origin?.slice(0, maxOriginLength) }, "refused an origin that ALLOWED_ORIGINS does not name");
+    return new GatewayError("forbidden", "The origin is not allowed.");
+  }
+
   function checkPlain(request: EngineRequest, response: ServerResponse, next: () => void): void {
-    const cors = origins.corsFields(request.headers.origin);
+    const cors = origins.corsFields(request.headers);
     const refusal = refusalOf(request, false);
     if (refusal !== undefined) return refusePlain(request, response, refusal, cors);
     for (const [name, value] of Object.entries(cors)) response.setHeader(name, value);
@@ -69,6 +78,9 @@ export function createRequestCheck(deps: RequestCheckDeps, options: RequestCheck
       : checkUpgrade(request as EngineRequest, next);
 }
 
+/** Characters of a stranger's origin in the log. */
+const maxOriginLength = 256;
+
 const tooManyStrangers = "Too many connections wait for their authentication.";
 
 const wrong = (message: string, status = 400, fields = {}): GatewayError =>
@@ -83,8 +95,11 @@ function wrongQuery(query: EngineRequest["_query"], isUpgrade: boolean): Gateway
   return query.j === undefined ? undefined : wrong("JSONP is not spoken here.");
 }
 
-const wrongMethod = ({ method }: IncomingMessage): GatewayError | undefined =>
-  method === "GET" || method === "POST" ? undefined : wrong("Use GET or POST.", 405, { Allow: "GET, POST, OPTIONS" });
+/** The protocol asks for 400 where a connection begins; clients' own test suites hold servers to it. */
+function wrongMethod({ method, _query: { sid } }: EngineRequest): GatewayError | undefined {
+  if (method === "GET" || method === "POST") return undefined;
+  return wrong("Use GET or POST.", sid === undefined ? 400 : 405, { Allow: "GET, POST, OPTIONS" });
+}
 
 /** Compressed bodies are refused unread: a small one can unpack to any size. */
 function wrongBody(

@@ -130,12 +130,12 @@ interface Parts {
 }
 
 function createEngine(deps: SocketServerDeps, options: SocketServerOptions, parts: Parts): BoundedEngine {
-  const { metrics, clock, siblings } = deps;
+  const { metrics, clock, log, siblings } = deps;
   const { bounds, failures, handshakes } = parts;
   const { closeTimeoutMs } = bounds;
   const engine = new BoundedEngine(engineOptions(bounds), { failures, siblings, clock, closeTimeoutMs });
   const check = { allowedOrigins: options.allowedOrigins, maxBodyBytes: bounds.frameBytes, ...bounds };
-  engine.use(createRequestCheck({ strangerCount: () => handshakes.strangerCount, metrics }, check));
+  engine.use(createRequestCheck({ strangerCount: () => handshakes.strangerCount, metrics, log }, check));
   engine.on("connection", (stranger: EngineSocket) => handshakes.begin(stranger));
   // Counted only: the request's address may hold a token.
   engine.on("connection_error", () => metrics.refusals.inc({ code: "bad_request", limiter: "" }));
