@@ -60,7 +60,7 @@ export function createKeySetCheck(
 /** The keys that fit the token's header: one where it names it, perhaps several where it does not. */
 async function candidates(keySet: ReturnType<typeof createRemoteJWKSet>, token: string): Promise<CryptoKey[]> {
   try {
-    return [await keySet(decodeProtectedHeader(token) as Parameters<typeof keySet>[0])];
+    return [await keySet(decodeProtectedHeader(token))];
   } catch (error) {
     if (error instanceof errors.JWKSNoMatchingKey) return [];
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;

@@ -2,37 +2,48 @@ import type { Config } from "../config.ts";
 
 const masked = "********";
 
-/** The configuration as it may be printed: every secret, and every password in an address, is masked. */
+/**
+ * The configuration as it may be printed. What is a secret is told by the name of the setting, so that one which is added
+ * later is masked too; of an address whatever may be one: password, query and the later parts of a webhook's path.
+ */
 export function maskSecrets(config: Config): object {
-  return {
-    ...config,
-    redis: config.redis === undefined ? undefined : maskAddress(config.redis),
-    tokens: { ...config.tokens, source: maskSource(config.tokens.source) },
-    apiKeys: config.apiKeys.map((key) => ({ ...key, secret: masked })),
-    webhooks: config.webhooks.map((webhook) => ({ ...webhook, url: maskUrl(webhook.url), secret: masked })),
-  };
+  return maskIn(config) as object;
 }
 
-function maskSource(source: Config["tokens"]["source"]): object {
-  if (source.type === "secret") return { ...source, secret: masked };
-  return source.type === "jwks" ? { ...source, uri: maskUrl(source.uri) } : source;
+/** Of settings that hold a secret, alone or in a list. */
+const secretName =
+  /(?:secret|password|passphrase|credential|private|authorization)s?$|^(?:key|pass|auth|token|cookie)s?$/i;
+/** Of settings that hold an address. */
+const addressName = /ur[il]s?$/i;
+
+function maskIn(value: unknown, name = ""): unknown {
+  if (typeof value === "string") {
+    if (secretName.test(name)) return masked;
+    return addressName.test(name) || hasPassword(value) ? maskAddress(value, name) : value;
+  }
+  if (Array.isArray(value)) return value.map((item) => maskIn(item, name));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, maskIn(item, key)]));
 }
 
-function maskAddress({ tls, ...address }: NonNullable<Config["redis"]>): object {
-  const key = tls?.key === undefined ? {} : { key: masked };
-  return { ...maskPasswords(address), ...(tls === undefined ? {} : { tls: { ...tls, ...key } }) };
+const hasPassword = (text: string): boolean => URL.canParse(text) && new URL(text).password !== "";
+
+function maskAddress(text: string, name: string): string {
+  if (!URL.canParse(text)) return masked;
+  const url = new URL(text);
+  if (url.password !== "") url.password = masked;
+  // A key that stands alone before the @ is the user's name.
+  else if (url.username !== "") url.username = masked;
+  for (const name of new Set(url.searchParams.keys())) url.searchParams.set(name, masked);
+  if (url.hash !== "") url.hash = masked;
+  // Where a key set is found is no secret.
+  if (/^https?:$/.test(url.protocol) && name !== "uri") url.pathname = maskPath(url.pathname);
+  return url.href;
 }
 
-function maskPasswords(address: NonNullable<Config["redis"]>): object {
-  if (address.topology === "cluster") return { ...address, urls: address.urls.map(maskUrl) };
-  const sentinels =
-    address.topology === "sentinel" && address.sentinelPassword !== undefined ? { sentinelPassword: masked } : {};
-  const url = address.url === undefined ? {} : { url: maskUrl(address.url) };
-  return { ...address, ...url, ...sentinels };
-}
-
-function maskUrl(url: string): string {
-  const parsed = new URL(url);
-  if (parsed.password !== "") parsed.password = masked;
-  return parsed.href;
+/** Receivers put keys into the paths of webhooks. A plain word that stands before them is none. */
+function maskPath(path: string): string {
+  const [first = "", ...rest] = path.split("/").slice(1);
+  const isWord = /^(?:[a-z]{0,12}|v\d)$/.test(first);
+  return `/${[isWord ? first : masked, ...rest.map((part) => (part === "" ? "" : masked))].join("/")}`;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig, type Config } from "../../src/config.ts";
 import { maskSecrets } from "../../src/config/masking.ts";
 import { readFrom } from "../support/config-problems.ts";
 
@@ -33,6 +33,48 @@ test.each([
 
   expect(printed).not.toContain("hush");
   expect(printed).toContain("********");
+});
+
+test.each([
+  ["https://hooks.example/in/hush?token=hush", "https://hooks.example/in/********?token=********"],
+  ["https://hooks.example/services/hush/hush/hush", "https://hooks.example/services/********/********/********"],
+  ["https://hooks.example/api/webhooks/1/hush", "https://hooks.example/api/********/********/********"],
+  ["https://hooks.example/6f9619ff-hush-4c5d", "https://hooks.example/********"],
+  ["https://hush@hooks.example/hooks", "https://********@hooks.example/hooks"],
+  ["https://hooks.example/#hush", "https://hooks.example/#********"],
+  ["https://hooks.example", "https://hooks.example/"],
+])("what may be a key in a webhook's address is masked: %s", (url, shown) => {
+  const file = { webhooks: [{ url, secret: "hush-hook", events: ["order.status"] }] };
+  const config = loadConfig({ GATEWAY_CONFIG: "f" }, readFrom({ f: JSON.stringify(file) }));
+
+  expect(maskSecrets(config)).toMatchObject({ webhooks: [{ url: shown, secret: "********" }] });
+});
+
+test.each([
+  [{ REDIS_URL: "redis://redis:6379/0?password=hush&family=6" }],
+  [{ REDIS_URL: "redis://hush@redis:6379" }],
+  [{ JWKS_URI: "https://issuer.example/realms/shop/certs?apikey=hush" }],
+])("so is what stands in the query of %o, and a key in the place of a user", (env) => {
+  const printed = JSON.stringify(maskSecrets(loadConfig(env)));
+
+  expect(printed).not.toContain("hush");
+  expect(printed).toMatch(/redis:6379|realms\/shop\/certs/);
+});
+
+test("a secret that a later setting brings is masked by its name, wherever it stands", () => {
+  const later = {
+    app: { url: "https://app.internal/socket", secret: "hush" },
+    redis: { host: "redis", password: "hush", sentinelPassword: "hush", tls: { key: "hush", passphrase: "hush" } },
+    operators: [{ name: "ann", secret: "hush" }],
+    outboxUrl: "postgres://user:hush@db:5432/shop",
+    proxy: "http://user:hush@proxy:3128",
+    passwords: ["hush"],
+  };
+
+  const printed = JSON.stringify(maskSecrets({ ...loadConfig({}), ...later } as Config));
+
+  expect(printed).not.toContain("hush");
+  expect(printed).toContain("postgres://user:********@db:5432/shop");
 });
 
 test("nothing else is lost", () => {
