@@ -51,10 +51,10 @@ test.each([
 });
 
 test.each([
-  [{ REDIS_URL: "redis://redis:6379/0?password=hush&family=6" }],
+  [{ REDIS_URL: "redis://:hush@redis:6379/0" }],
   [{ REDIS_URL: "redis://hush@redis:6379" }],
   [{ JWKS_URI: "https://issuer.example/realms/shop/certs?apikey=hush" }],
-])("so is what stands in the query of %o, and a key in the place of a user", (env) => {
+])("so is what stands in the query of %o, or alone before the host", (env) => {
   const printed = JSON.stringify(maskSecrets(loadConfig(env)));
 
   expect(printed).not.toContain("hush");
