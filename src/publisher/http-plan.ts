@@ -1,4 +1,5 @@
 import type { Command, CommandOf } from "../protocol/commands.ts";
+import { subjectOf } from "./subject.ts";
 
 /** One HTTP call, and the places of the commands it carries. */
 export interface Call {
@@ -50,21 +51,6 @@ export function planCalls(commands: readonly Command[]): Call[][] {
 }
 
 type Single = Exclude<Command, { type: "publish" }>;
-
-function subjectOf(command: Single): string {
-  switch (command.type) {
-    case "order.create":
-    case "order.event":
-    case "order.signal":
-      return `order ${command.orderId}`;
-    case "score.submit":
-      return `score ${JSON.stringify([command.board, command.member])}`;
-    case "session.revoke":
-      return `session ${command.sessionId}`;
-    case "user.disconnect":
-      return `user ${command.userId}`;
-  }
-}
 
 function callOf(command: Single): Pick<Call, "method" | "path" | "body"> {
   switch (command.type) {

@@ -5,7 +5,7 @@ import { planCalls, type Call } from "./http-plan.ts";
 import type { Failure, Outcome, Transport } from "./transport.ts";
 
 export interface HttpOptions {
-  /** Where the gateway listens: `https://gateway.example`. */
+  /** Where the gateway listens, with a path if it is below one: `https://host.example/realtime`. */
   url: string;
   apiKey: string;
   /** Milliseconds to wait for an answer. @default 5000 */
@@ -32,21 +32,22 @@ export interface HttpAnswers extends Record<CommandType, object> {
   "user.disconnect": { disconnected: number; nodes: number; acknowledged: number };
 }
 
-/** Over the gateway's HTTP API: publications as batches, all else a call each. */
+/** Over the gateway's HTTP API: publications as batches, all else a call each. Throws for an address that is none. */
 export function overHttp({ url, apiKey, timeoutMs = 5_000, mostCalls = 16 }: HttpOptions): Transport<HttpAnswers> {
-  const headers = { authorization: `Bearer ${apiKey}`, "content-type": "application/json" };
+  const headers = new Headers({ authorization: `Bearer ${apiKey}`, "content-type": "application/json" });
+  const base = new URL(url).href.replace(/[?#].*$/, "").replace(/\/+$/, "");
 
   async function perform({ method, path, body, places, isBatch }: Call): Promise<Outcome[]> {
     try {
-      const response = await fetch(new URL(path, url), {
+      const response = await fetch(`${base}${path}`, {
         method,
         headers,
         body: body === undefined ? null : JSON.stringify(body),
         signal: AbortSignal.timeout(timeoutMs),
         redirect: "error",
       });
+      if (!response.ok) return await refusedBy(response, places);
       const answer: unknown = await response.json();
-      if (!response.ok) return places.map(() => refused(toFailure(answer), response.status));
       return isBatch ? (answer as { results: BatchResult[] }).results.map(toOutcome) : [{ ok: true, answer }];
     } catch (error) {
       const failure: Failure = { code: "unreachable", message: `The gateway did not answer: ${reasonOf(error)}` };
@@ -81,11 +82,18 @@ function toOutcome(result: BatchResult): Outcome {
 /** Codes of what may succeed a little later. */
 const passing: ReadonlySet<ErrorCode> = new Set(["unavailable", "internal", "rate_limited", "draining"]);
 
-const refused = (failure: Failure, status: number): Outcome => ({
-  ok: false,
-  failure,
-  mayPass: status >= 500 || status === 429,
-});
+/** Whatever stands before the gateway may answer in its place, with a page instead of a problem. */
+async function refusedBy(response: Response, places: readonly number[]): Promise<Outcome[]> {
+  const { status, headers } = response;
+  const problem: unknown = await response.json().catch(() => undefined);
+  const failure = { retryAfterMs: retryAfterOf(headers), ...toFailure(problem, status) };
+  return places.map(() => ({ ok: false, failure, mayPass: status >= 500 || status === 429 }));
+}
+
+function retryAfterOf(headers: Headers): number | undefined {
+  const seconds = Number(headers.get("retry-after") ?? NaN);
+  return seconds > 0 ? seconds * 1_000 : undefined;
+}
 
 const noResult: Outcome = {
   ok: false,
@@ -94,13 +102,13 @@ const noResult: Outcome = {
 };
 
 /** From an RFC 9457 problem; something between here and the gateway may have answered in its place. */
-function toFailure(problem: unknown): Failure {
+function toFailure(problem: unknown, status: number): Failure {
   const { code, detail, field, retryAfterMs } = Object(problem) as Record<string, unknown>;
   return {
     code: typeof code === "string" ? (code as ErrorCode) : "internal",
-    message: typeof detail === "string" ? detail : "The answer is none of a gateway.",
+    message: typeof detail === "string" ? detail : `The answer is none of a gateway: HTTP ${status}.`,
     field: typeof field === "string" ? field : undefined,
-    retryAfterMs: typeof retryAfterMs === "number" ? retryAfterMs : undefined,
+    ...(typeof retryAfterMs === "number" && { retryAfterMs }),
   };
 }
 

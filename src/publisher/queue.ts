@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
 import type { CommandType } from "../protocol/commands.ts";
 import { PublisherError } from "./errors.ts";
+import { badCommand, subjectOf } from "./subject.ts";
 import type { Command, Failure, Outcome, Transport } from "./transport.ts";
 
 export interface QueueOptions {
@@ -12,17 +14,35 @@ export interface QueueOptions {
 }
 
 interface Waiting {
-  command: Command;
+  readonly command: Command;
+  tries: number;
   resolve(answer: unknown): void;
   reject(error: PublisherError): void;
 }
 
-/** Commands on their way, one batch after the other. */
+/** Commands about one subject, in order: while some are on their way, or wait to be tried again, the rest wait too. */
+interface Lane {
+  readonly subject: string;
+  waiting: Waiting[];
+}
+
+/** Sends under way at a time: one that hangs holds up its own subjects only. */
+const maxSends = 4;
+
+/** No command waits longer before it is tried again, whatever the gateway asks for. */
+const longestAskedMs = 60_000;
+
+/** Commands on their way: one lane for each subject, and as many lanes as there is room for in one batch. */
 export class CommandQueue {
   readonly #transport: Transport<Record<CommandType, object>>;
   readonly #options: QueueOptions;
-  #waiting: Waiting[] = [];
-  #draining: Promise<void> | undefined;
+  readonly #lanes = new Map<string, Lane>();
+  /** Lanes with commands that may be sent now. */
+  readonly #ready = new Set<Lane>();
+  readonly #unsettled = new Set<Promise<unknown>>();
+  #waitingCount = 0;
+  #sends = 0;
+  #isScheduled = false;
   #isClosed = false;
 
   constructor(transport: Transport<Record<CommandType, object>>, options: QueueOptions) {
@@ -31,15 +51,17 @@ export class CommandQueue {
   }
 
   add(draft: Command): Promise<unknown> {
-    const command = this.#withKey(draft);
-    const answer = new Promise((resolve, reject) => this.#take({ command, resolve, reject }));
+    const answer = new Promise((resolve, reject) => this.#take({ command: draft, tries: 0, resolve, reject }));
+    this.#unsettled.add(answer);
+    const settled = (): void => void this.#unsettled.delete(answer);
+    answer.then(settled, settled);
     const { onFailure } = this.#options;
     if (onFailure !== undefined) answer.catch(onFailure);
     return answer;
   }
 
   async flush(): Promise<void> {
-    await this.#draining;
+    await Promise.allSettled(this.#unsettled);
   }
 
   close(): Promise<void> {
@@ -47,66 +69,129 @@ export class CommandQueue {
     return this.flush();
   }
 
+  #take(draft: Waiting): void {
+    const problem = this.#problemOf(draft.command);
+    if (problem !== undefined) return fail(draft, problem);
+    const waiting = { ...draft, command: this.#withKey(draft.command) };
+    this.#waitingCount += 1;
+    const lane = this.#laneOf(subjectOf(waiting.command));
+    lane.waiting.push(waiting);
+  }
+
+  #problemOf(command: Command): Failure | undefined {
+    if (this.#isClosed) return { code: "closed", message: "The publisher is closed." };
+    if (this.#waitingCount >= this.#options.mostWaiting)
+      return { code: "queue_full", message: "Too many commands are waiting." };
+    return badCommand(command);
+  }
+
   /** The key is chosen once, so that every try has the same. */
   #withKey(command: Command): Command {
     if (command.idempotencyKey !== undefined || !this.#transport.needsKey(command)) return command;
-    return { ...command, idempotencyKey: crypto.randomUUID() };
+    return { ...command, idempotencyKey: randomUUID() };
   }
 
-  #take(waiting: Waiting): void {
-    if (this.#isClosed) return fail(waiting, { code: "closed", message: "The publisher is closed." }, 0);
-    if (this.#waiting.length >= this.#options.mostWaiting) {
-      return fail(waiting, { code: "queue_full", message: "Too many commands are waiting." }, 0);
+  #laneOf(subject: string): Lane {
+    const known = this.#lanes.get(subject);
+    if (known !== undefined) return known;
+    const lane = { subject, waiting: [] };
+    this.#lanes.set(subject, lane);
+    this.#release([lane]);
+    return lane;
+  }
+
+  #release(lanes: Iterable<Lane>): void {
+    for (const lane of lanes) this.#ready.add(lane);
+    this.#schedule();
+  }
+
+  /** Whatever else is handed in during this tick travels along. */
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      while (this.#ready.size > 0 && this.#sends < maxSends) void this.#send(this.#collect());
+    });
+  }
+
+  /** At most so many commands, of as many ready lanes as that takes. */
+  #collect(): Map<Lane, Waiting[]> {
+    const batch = new Map<Lane, Waiting[]>();
+    let room = this.#options.mostAtOnce;
+    for (const lane of this.#ready) {
+      if (room === 0) break;
+      const taken = lane.waiting.splice(0, room);
+      room -= taken.length;
+      this.#waitingCount -= taken.length;
+      batch.set(lane, taken);
+      this.#ready.delete(lane);
     }
-    this.#waiting.push(waiting);
-    this.#draining ??= this.#drain();
+    return batch;
   }
 
-  async #drain(): Promise<void> {
-    // Whatever else is handed in during this tick travels along.
-    await new Promise((resolve) => setImmediate(resolve));
-    while (this.#waiting.length > 0) await this.#sendAll(this.#waiting.splice(0, this.#options.mostAtOnce));
-    this.#draining = undefined;
+  async #send(batch: Map<Lane, Waiting[]>): Promise<void> {
+    this.#sends += 1;
+    const all = [...batch.values()].flat();
+    const outcomes = await this.#outcomesOf(all.map(({ command }) => command));
+    this.#sends -= 1;
+    const failed = settle(all, outcomes, this.#options.tries);
+    this.#putBack(batch, failed);
+    this.#schedule();
   }
 
-  async #sendAll(batch: readonly Waiting[]): Promise<void> {
-    const { tries: mostTries, firstPauseMs, longestPauseMs } = this.#options;
-    let left = batch;
-    for (let tries = 1; left.length > 0; tries++) {
-      const outcomes = await this.#transport.send(left.map(({ command }) => command));
-      const failed = settle(left, outcomes, tries < mostTries ? undefined : tries);
-      left = failed.map(({ waiting }) => waiting);
-      if (left.length > 0) await pause(Math.min(firstPauseMs * 2 ** (tries - 1), longestPauseMs), failed);
+  /** A transport that throws costs the commands it was given, and nothing else. */
+  async #outcomesOf(commands: readonly Command[]): Promise<readonly Outcome[]> {
+    try {
+      return await this.#transport.send(commands);
+    } catch (error) {
+      const failure: Failure = { code: "internal", message: `The transport failed: ${String(error)}` };
+      return commands.map(() => ({ ok: false, failure, mayPass: false }));
     }
+  }
+
+  #putBack(batch: Map<Lane, Waiting[]>, failed: ReadonlyMap<Waiting, Failure>): void {
+    const pauses = new Map<number, Lane[]>();
+    const spread = 0.75 + Math.random() / 2;
+    for (const [lane, sent] of batch) {
+      const again = sent.filter((waiting) => failed.has(waiting));
+      lane.waiting = [...again, ...lane.waiting];
+      this.#waitingCount += again.length;
+      const pauseMs = this.#pauseOf(again, failed, spread);
+      if (lane.waiting.length === 0) this.#lanes.delete(lane.subject);
+      else pauses.set(pauseMs, [...(pauses.get(pauseMs) ?? []), lane]);
+    }
+    // Lanes that wait for as long go on together, in one batch.
+    for (const [pauseMs, lanes] of pauses) {
+      if (pauseMs === 0) this.#release(lanes);
+      else setTimeout(() => this.#release(lanes), pauseMs);
+    }
+  }
+
+  /** Doubled with each try, with jitter, and no sooner than the gateway asked for. */
+  #pauseOf(again: readonly Waiting[], failed: ReadonlyMap<Waiting, Failure>, spread: number): number {
+    if (again.length === 0) return 0;
+    const { firstPauseMs, longestPauseMs } = this.#options;
+    const tries = Math.max(...again.map((waiting) => waiting.tries));
+    const askedMs = Math.max(...again.map((waiting) => failed.get(waiting)?.retryAfterMs ?? 0));
+    const ownMs = Math.min(firstPauseMs * 2 ** (tries - 1), longestPauseMs) * spread;
+    return Math.max(1, ownMs, Math.min(askedMs, longestAskedMs));
   }
 }
 
-/** Those behind wait for as long. */
-const longestAskedMs = 60_000;
-
-interface Failed {
-  waiting: Waiting;
-  failure: Failure;
-}
-
-/** Answers what is decided; the rest is to be tried again, unless this was the last try. */
-function settle(batch: readonly Waiting[], outcomes: readonly Outcome[], lastTry: number | undefined): Failed[] {
-  const failed: Failed[] = [];
+/** Answers what is decided; the rest is to be tried again. */
+function settle(batch: readonly Waiting[], outcomes: readonly Outcome[], maxTries: number): Map<Waiting, Failure> {
+  const failed = new Map<Waiting, Failure>();
   for (const [index, waiting] of batch.entries()) {
     const outcome = outcomes[index];
+    waiting.tries += 1;
     if (outcome?.ok === true) waiting.resolve(outcome.answer);
-    else if (outcome === undefined) fail(waiting, { code: "internal", message: "There was no outcome." }, lastTry ?? 1);
-    else if (outcome.mayPass && lastTry === undefined) failed.push({ waiting, failure: outcome.failure });
-    else fail(waiting, outcome.failure, lastTry ?? 1);
+    else if (outcome === undefined) fail(waiting, { code: "internal", message: "There was no outcome." });
+    else if (outcome.mayPass && waiting.tries < maxTries) failed.set(waiting, outcome.failure);
+    else fail(waiting, outcome.failure);
   }
   return failed;
 }
 
-const fail = (waiting: Waiting, failure: Failure, tries: number): void =>
-  waiting.reject(new PublisherError(failure, waiting.command, tries));
-
-/** With jitter, and no sooner than the gateway asked for. */
-function pause(pauseMs: number, failed: readonly Failed[]): Promise<void> {
-  const asked = Math.min(longestAskedMs, Math.max(0, ...failed.map(({ failure }) => failure.retryAfterMs ?? 0)));
-  return new Promise((resolve) => setTimeout(resolve, Math.max(pauseMs * (0.75 + Math.random() / 2), asked)));
-}
+const fail = (waiting: Waiting, failure: Failure): void =>
+  waiting.reject(new PublisherError(failure, waiting.command, waiting.tries));

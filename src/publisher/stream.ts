@@ -10,16 +10,19 @@ export interface StreamOptions {
   redis: StreamRedis;
   /** The gateway's `KEY_PREFIX`. @default "gateway" */
   prefix?: string;
+  /** Milliseconds to wait for Redis: a client that is not connected may keep a command for ever. @default 5000 */
+  timeoutMs?: number;
 }
 
 /** The stream keeps the command; what becomes of it later shows in the channels, or in the dead letters. */
 export type StreamAnswers = Record<CommandType, { entryId: string }>;
 
 /** Over the commands stream in Redis: durable as soon as it is answered, performed a moment later. */
-export function overStream({ redis, prefix = "gateway" }: StreamOptions): Transport<StreamAnswers> {
+export function overStream({ redis, prefix = "gateway", timeoutMs = 5_000 }: StreamOptions): Transport<StreamAnswers> {
   async function add(command: Command): Promise<Outcome> {
     try {
-      const entryId = await redis.xadd(`${prefix}:commands`, "*", "command", JSON.stringify(command));
+      const added = redis.xadd(`${prefix}:commands`, "*", "command", JSON.stringify(command));
+      const entryId = await within(timeoutMs, added);
       return { ok: true, answer: { entryId } };
     } catch (error) {
       const message = `The command could not be left: ${error instanceof Error ? error.message : String(error)}`;
@@ -37,4 +40,12 @@ export function overStream({ redis, prefix = "gateway" }: StreamOptions): Transp
 function isHarmedByRepeat(command: Command): boolean {
   if (command.type === "order.event") return command.sequence === undefined && command.eventId === undefined;
   return command.type === "publish" || command.type === "order.signal" || command.type === "score.submit";
+}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`Redis did not answer in ${ms} ms`)), ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { createServer, request as forward } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
+import type { Command, Outcome } from "../../src/publisher/transport.ts";
 import { createPublisher, overHttp, overStream, type PublisherError } from "../../src/publisher/publisher.ts";
 import { createOrderRoutes } from "../../src/server/routes/orders.ts";
 import { createPublishRoutes } from "../../src/server/routes/publish.ts";
@@ -31,13 +32,13 @@ async function startNode() {
 }
 
 /** Stands between a backend and the node: counts calls, and after passing one on may lose its answer. */
-async function startProxy(target: string, losesAnswer: (call: number) => boolean = () => false) {
+async function startProxy(target: string, losesAnswer: (call: number) => boolean = () => false, prefix = "") {
   const paths: string[] = [];
   const server = createServer((incoming, answer) => {
     paths.push(`${incoming.method} ${incoming.url}`);
     const call = paths.length;
     const { method, headers, url = "" } = incoming;
-    const passed = forward(new URL(url, target), { method, headers }, (response) => {
+    const passed = forward(new URL(url.slice(prefix.length), target), { method, headers }, (response) => {
       if (losesAnswer(call)) return void incoming.socket.destroy();
       answer.writeHead(response.statusCode ?? 500, response.headers);
       response.pipe(answer);
@@ -161,5 +162,112 @@ describe("over the stream", () => {
     await eventually(async () => expect(new Set(await said("chat:lobby"))).toEqual(new Set(range(1, 100))));
     expect(await said("chat:lobby")).toHaveLength(100);
     expect((await orders.get("o-1")).timeline).toHaveLength(2);
+  });
+});
+
+describe("what one command cannot do", () => {
+  const circle: Record<string, unknown> = {};
+  circle.self = circle;
+
+  test.each([
+    ["a BigInt", { n: 1n }],
+    ["a circle", circle],
+  ])("fails for itself alone, and the publisher goes on: %s", async (_, data) => {
+    const { url, said, redis, prefix } = await startNode();
+    for (const publisher of [
+      createPublisher(overHttp({ url, apiKey })),
+      createPublisher(overStream({ redis, prefix })),
+    ]) {
+      const outcomes = await Promise.allSettled([
+        publisher.publish(say(1)),
+        publisher.publish({ channel: "chat:lobby", event: "said", data }),
+        publisher.orderSignal({ orderId: "o-1", name: "courier", data }),
+        publisher.orderEvent({ orderId: "..", status: "confirmed" }),
+        publisher.orderEvent({ orderId: "\ud800", status: "confirmed" }),
+      ]);
+
+      const codes = outcomes.map((outcome) =>
+        outcome.status === "fulfilled" ? "done" : (outcome.reason as PublisherError).code,
+      );
+      expect(codes).toEqual(["done", "bad_request", "bad_request", "bad_request", "bad_request"]);
+      await expect(publisher.publish(say(2))).resolves.toBeDefined();
+      await publisher.close();
+    }
+    expect(await said("chat:lobby")).toEqual([1, 2]);
+  });
+
+  test("a transport that throws costs the commands it was given, and no others", async () => {
+    let throws = true;
+    const send = async (commands: readonly unknown[]) => {
+      if (throws) throw new Error("a defect");
+      return commands.map(() => ({ ok: true as const, answer: {} }));
+    };
+    const publisher = createPublisher({ needsKey: () => false, send });
+
+    await expect(publisher.publish(say(1))).rejects.toMatchObject({ code: "internal" });
+    throws = false;
+
+    await expect(publisher.publish(say(2))).resolves.toEqual({});
+  });
+
+  test("a channel that is limited keeps its own publications waiting, in order, and no others", async () => {
+    const sent: string[] = [];
+    let isLimited = true;
+    const limited = { code: "rate_limited" as const, message: "Too many.", retryAfterMs: 200 };
+    const send = async (commands: readonly Command[]): Promise<Outcome[]> =>
+      commands.map((command) => {
+        const { channel, data } = command as unknown as ReturnType<typeof say>;
+        if (channel === "chat:noisy" && isLimited) return { ok: false, failure: limited, mayPass: true };
+        sent.push(`${channel} ${data}`);
+        return { ok: true, answer: {} };
+      });
+    const publisher = createPublisher({ needsKey: () => false, send }, { tries: 50 });
+    const noisy = [1, 2].map((n) => publisher.publish(say(n, "chat:noisy")));
+    await publisher.publish(say(1, "chat:calm"));
+    noisy.push(publisher.publish(say(3, "chat:noisy")));
+    await publisher.publish(say(2, "chat:calm"));
+
+    isLimited = false;
+    await publisher.flush();
+
+    expect(sent).toEqual(["chat:calm 1", "chat:calm 2", "chat:noisy 1", "chat:noisy 2", "chat:noisy 3"]);
+    await Promise.all(noisy);
+  });
+
+  test("a send that hangs keeps nobody waiting but its own subjects", async () => {
+    const send = (commands: readonly Command[]): Promise<Outcome[]> =>
+      commands.some(({ type }) => type === "user.disconnect")
+        ? new Promise(() => undefined)
+        : Promise.resolve(commands.map(() => ({ ok: true, answer: {} })));
+    const publisher = createPublisher({ needsKey: () => false, send });
+    void publisher.disconnectUser({ userId: "ada" });
+    await new Promise((resolve) => setImmediate(resolve));
+
+    await expect(publisher.publish(say(1))).resolves.toEqual({});
+  });
+
+  test("a Redis that never answers is told as unreachable", async () => {
+    const redis = { xadd: () => new Promise<string>(() => undefined) };
+    const publisher = createPublisher(overStream({ redis, timeoutMs: 5 }), { tries: 2, firstPauseMs: 1 });
+
+    await expect(publisher.publish(say(1))).rejects.toMatchObject({ code: "unreachable", tries: 2 });
+  });
+});
+
+describe("the gateway's address", () => {
+  test("may have a path, which every call keeps", async () => {
+    const { url } = await startNode();
+    const proxy = await startProxy(url, () => false, "/realtime");
+    const publisher = createPublisher(overHttp({ url: `${proxy.url}/realtime`, apiKey }));
+
+    await publisher.publish(say(1));
+    await publisher.createOrder({ orderId: "o-1", parties: { customer: "ada" } });
+
+    expect(proxy.paths).toEqual(["POST /realtime/v1/publish/batch", "POST /realtime/v1/orders"]);
+  });
+
+  test("that is none is refused at once", () => {
+    expect(() => overHttp({ url: "gateway.example", apiKey })).toThrow(/Invalid URL/);
+    expect(() => overHttp({ url: "http://gateway.example", apiKey: "key\nwith a line" })).toThrow();
   });
 });
