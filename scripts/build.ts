@@ -1,6 +1,6 @@
 /** Makes what is published: compiled sources in dist, with the files beside them that are read when the program runs. */
 import { execFileSync } from "node:child_process";
-import { cpSync, globSync, rmSync } from "node:fs";
+import { cpSync, globSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -8,7 +8,9 @@ const repository = fileURLToPath(new URL("..", import.meta.url));
 const tsc = join(repository, "node_modules", "typescript", "bin", "tsc");
 
 rmSync(join(repository, "dist"), { recursive: true, force: true });
-execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: repository, stdio: "inherit" });
+for (const project of ["tsconfig.build.json", "tsconfig.cjs.json"])
+  execFileSync(process.execPath, [tsc, "-p", project], { cwd: repository, stdio: "inherit" });
+writeFileSync(join(repository, "dist/cjs/package.json"), '{ "type": "commonjs" }\n');
 
 const beside = globSync("src/**/*.{lua,html,css,js,json,svg}", { cwd: repository });
 for (const file of beside) cpSync(join(repository, file), join(repository, file.replace(/^src/, "dist")));
