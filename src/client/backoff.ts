@@ -1,3 +1,5 @@
+import { deferred } from "./deferred.ts";
+
 export interface BackoffOptions {
   /** Delay before the first repeat. @default 500 */
   minDelayMs?: number;
@@ -25,7 +27,7 @@ export interface Pause {
 }
 
 export function pause(delayMs: number): Pause {
-  const { promise, resolve } = Promise.withResolvers<void>();
+  const { promise, resolve } = deferred();
   const timer = setTimeout(resolve, delayMs);
   const end = (): void => {
     clearTimeout(timer);

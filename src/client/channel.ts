@@ -54,11 +54,15 @@ export interface Channel<Events extends object = Record<string, unknown>, Snapsh
   readonly position: Position | undefined;
   on<Name extends keyof ChannelEvents>(name: Name, listener: Listener<ChannelEvents<Events, Snapshot>[Name]>): Off;
   /**
-   * Wants the channel from now on, over cuts and on any node. Resolves when subscribed, however long that takes; rejects
-   * where the gateway refuses it for good. With `since`, a position kept from before, what was missed since follows.
+   * Keeps the channel subscribed from now on, over cuts and on any node. Resolves when subscribed, however long that
+   * takes; rejects if the gateway refuses it for good. With `since`, a position kept from before, what was missed since
+   * follows; that counts for the first of several users of the channel.
    */
   subscribe(options?: { since?: Position }): Promise<{ position: Position; snapshot?: Snapshot }>;
-  /** Wants the channel no longer and forgets its position. Resolves when the gateway knows. */
+  /**
+   * Undoes one `subscribe`. The last one ends the subscription and forgets its position; it resolves when the gateway
+   * knows.
+   */
   unsubscribe(): Promise<void>;
   publish<Name extends keyof Events & string>(
     event: Name,
@@ -138,8 +142,14 @@ export class ChannelHandle implements Channel {
   }
 }
 
-/** 128 random bits; `crypto.randomUUID` is missing on pages without TLS. */
+/**
+ * 128 random bits. `crypto.randomUUID` is missing on pages without TLS, and all of `crypto` in Node 18 and React Native.
+ * A key has to be unique, not secret.
+ */
 function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const bytes = new Uint8Array(16);
+  const source = (globalThis as { crypto?: { getRandomValues(bytes: Uint8Array): unknown } }).crypto;
+  if (source === undefined) for (let index = 0; index < bytes.length; index += 1) bytes[index] = Math.random() * 256;
+  else source.getRandomValues(bytes);
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

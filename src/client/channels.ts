@@ -1,6 +1,16 @@
 import { ChannelHandle } from "./channel.ts";
 import type { Link } from "./subscription.ts";
 
+interface Reference {
+  deref(): ChannelHandle | undefined;
+}
+
+/** Undefined where the engine cannot tell (Hermes): there every channel is kept for as long as its client. */
+function watchCollection(collected: (name: string) => void): FinalizationRegistry<string> | undefined {
+  const isSupported = typeof FinalizationRegistry === "function" && typeof WeakRef === "function";
+  return isSupported ? new FinalizationRegistry(collected) : undefined;
+}
+
 /**
  * A client's channels by name. The same name gives the same channel for as long as anybody holds it; one that is in use
  * (subscribed or listened to) is held here, any other only while its user does. So a process that publishes into a
@@ -11,8 +21,8 @@ export class Channels {
   readonly #changed: () => void;
   readonly #inUse = new Set<ChannelHandle>();
   readonly #recovering = new Set<ChannelHandle>();
-  readonly #byName = new Map<string, WeakRef<ChannelHandle>>();
-  readonly #forgotten = new FinalizationRegistry<string>((name) => {
+  readonly #byName = new Map<string, Reference>();
+  readonly #forgotten = watchCollection((name) => {
     if (this.#byName.get(name)?.deref() === undefined) this.#byName.delete(name);
   });
 
@@ -41,8 +51,8 @@ export class Channels {
 
   #add(name: string): ChannelHandle {
     const channel = new ChannelHandle(name, this.#link, (handle) => this.#note(handle));
-    this.#byName.set(name, new WeakRef(channel));
-    this.#forgotten.register(channel, name);
+    this.#byName.set(name, this.#forgotten === undefined ? { deref: () => channel } : new WeakRef(channel));
+    this.#forgotten?.register(channel, name);
     return channel;
   }
 

@@ -1,9 +1,10 @@
 import type { Closing } from "../protocol/closings.ts";
-import type { HandshakeRefusal } from "../protocol/wire.ts";
 import { type Backoff, delayBefore } from "./backoff.ts";
 import { isTemporary, TidegateError, type TidegateErrorCode } from "./errors.ts";
-import type { GatewaySocket } from "./socket.ts";
-import type { Tokens } from "./tokens.ts";
+import { refusalOf, statusOf } from "./refusal.ts";
+import { defaultPath, type GatewaySocket } from "./socket.ts";
+import { isJsonWebToken, type Tokens } from "./tokens.ts";
+import { TransportOrder } from "./transport-order.ts";
 
 export type Phase = "waiting" | "connecting" | "open" | "closed";
 
@@ -16,6 +17,8 @@ export interface Trouble {
 /** What a connection tells its client. */
 export interface ConnectionReader {
   phase(phase: Phase, trouble?: Trouble): void;
+  /** The node takes messages of so many bytes. Told before anything is sent on a connection. */
+  limit(maxBytes: number): void;
   /** A connection began, before anything is received on it. */
   opened(recovered: boolean): void;
   /** What Socket.IO's own recovery brings back has been received: the node said `ready`. */
@@ -31,6 +34,9 @@ export interface ConnectionOptions {
 /** A connection that lasted so long was a good one: the next trouble is a new one. */
 const stableAfterMs = 5_000;
 
+/** So many answers of "404 Not Found" below a path, without any connection before them, and the path is wrong. */
+const maxNotFound = 2;
+
 /** With a fresh token these may pass. */
 const tokenCodes: ReadonlySet<TidegateErrorCode> = new Set(["unauthorized", "token_expired"]);
 
@@ -44,11 +50,14 @@ export class Connection {
   readonly #tokens: Tokens;
   readonly #options: ConnectionOptions;
   readonly #reader: ConnectionReader;
+  readonly #transports: TransportOrder;
   #phase: Phase = "waiting";
   #number = 0;
   #isOpen = false;
   #failures = 0;
+  #token = "";
   #hasAskedAgain = false;
+  #notFound = 0;
   #isMoving = false;
   /** The next step in time: the end of an attempt, the next attempt, or the moment a connection counts as stable. */
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -59,8 +68,9 @@ export class Connection {
     this.#tokens = tokens;
     this.#options = options;
     this.#reader = reader;
+    this.#transports = new TransportOrder(socket);
     socket.on("connect", () => this.#connected());
-    socket.on("connect_error", (error) => this.#failed(refusalOf(error)));
+    socket.on("connect_error", (error) => this.#refused(error));
     socket.on("disconnect", (reason) => this.#disconnected(reason));
     // What recovery brings back arrives before `ready`, with some servers even before `connect`; whoever reads it has
     // to know first that a connection began.
@@ -101,13 +111,17 @@ export class Connection {
   }
 
   #open(token: string): void {
+    this.#token = token;
     this.#socket.auth = { token };
+    this.#transports.apply();
     this.#socket.connect();
+    this.#socket.io.engine.once("handshake", ({ maxPayload }) => this.#reader.limit(maxPayload));
   }
 
   #connected(): void {
     this.#after(stableAfterMs, () => (this.#failures = 0));
     this.#hasAskedAgain = false;
+    this.#transports.connected();
     this.#begin();
     this.#setPhase("open");
   }
@@ -119,11 +133,22 @@ export class Connection {
     this.#reader.opened(this.#socket.recovered);
   }
 
+  #refused(error: Error): void {
+    this.#notFound = statusOf(error) === 404 ? this.#notFound + 1 : 0;
+    const { path } = this.#socket.io.opts;
+    const isPathWrong = path !== defaultPath && this.#number === 0 && this.#notFound >= maxNotFound;
+    if (!isPathWrong) return this.#failed(refusalOf(error));
+    this.close(
+      new TidegateError("not_found", `There is no gateway at this address: ${path} is answered with HTTP 404.`),
+    );
+  }
+
   #failed(error: TidegateError): void {
     if (this.#phase !== "connecting") return;
+    this.#transports.failed(error.code);
     this.#socket.disconnect();
     if (this.#mayAskAgain(error.code)) this.#retry(error, 0);
-    else if (isTemporary(error.code)) this.#retry(error);
+    else if (isTemporary(error.code) || this.#isNoToken(error.code)) this.#retry(error);
     else this.close(error);
   }
 
@@ -134,9 +159,15 @@ export class Connection {
     return true;
   }
 
+  /** What the token function gave was no token, such as the one word of an error page: its next answer may be one. */
+  #isNoToken(code: TidegateErrorCode): boolean {
+    return code === "unauthorized" && this.#tokens.canRefresh && !isJsonWebToken(this.#token);
+  }
+
   #disconnected(reason: string): void {
     clearTimeout(this.#drainTimer);
     this.#isOpen = false;
+    if (this.#phase === "connecting") this.#transports.failed("disconnected");
     if (this.#phase !== "closed")
       this.#comeBack(new TidegateError("disconnected", `The connection was lost: ${reason}.`));
     this.#reader.cut();
@@ -156,7 +187,7 @@ export class Connection {
   }
 
   #closing({ code, message, reconnect }: Closing): void {
-    const canReturn = reconnect || (tokenCodes.has(code) && this.#tokens.canRefresh);
+    const canReturn = code === "token_expired" ? this.#tokens.canRefresh : reconnect;
     if (!canReturn) this.close(new TidegateError(code, message));
   }
 
@@ -182,17 +213,4 @@ export class Connection {
     this.#phase = phase;
     this.#reader.phase(phase, trouble);
   }
-}
-
-/** A handshake refused by name, or no connection at all. */
-function refusalOf(error: Error & { data?: unknown }): TidegateError {
-  const refusal = error.data as Partial<HandshakeRefusal> | undefined;
-  if (refusal?.code === undefined)
-    return new TidegateError("disconnected", `No connection: ${error.message}.`, { cause: error });
-  const { retryAfterMs } = refusal;
-  return new TidegateError(
-    refusal.code,
-    refusal.message ?? error.message,
-    retryAfterMs === undefined ? {} : { retryAfterMs },
-  );
 }

@@ -191,6 +191,7 @@ export class GatewayClient implements Client {
     const options = { backoff: this.#backoff, connectTimeoutMs };
     return new Connection(this.socket, this.#tokens, options, {
       phase: (phase, trouble) => this.#enter(phase, trouble),
+      limit: (maxBytes) => this.#requests.limit(maxBytes),
       opened: (recovered) => each((subscription) => subscription.opened(recovered)),
       replayed: () => each((subscription) => subscription.reading.replayed()),
       cut: () => each((subscription) => subscription.cut()),

@@ -1,5 +1,6 @@
 import type { WirePublication } from "../protocol/wire.ts";
 import type { ChannelHandle } from "./channel.ts";
+import { deferred } from "./deferred.ts";
 import type { Emitter, Off } from "./emitter.ts";
 import type { TidegateError } from "./errors.ts";
 import type { LiveEvents } from "./live-view.ts";
@@ -24,13 +25,13 @@ export interface LiveReader<Snapshot> {
 
 /**
  * One channel, read from its snapshot on. Over cuts it goes on where it stood; where the gateway can no longer say what
- * was missed, it begins with a new snapshot. The channel belongs to it: nobody else subscribes or unsubscribes it.
+ * was missed, it begins with a new snapshot. Others may use the channel as well.
  */
 export class LiveChannel<Snapshot> {
   readonly #source: LiveSource;
   readonly #reader: LiveReader<Snapshot>;
   readonly #emitter: Emitter<LiveEvents> | undefined;
-  readonly #loading = Promise.withResolvers<void>();
+  readonly #loading = deferred();
   #channel: ChannelHandle | undefined;
   #offs: Off[] = [];
   #isOver = false;
@@ -62,12 +63,10 @@ export class LiveChannel<Snapshot> {
     if (this.#channel?.name === name) return;
     this.end();
     const channel = this.#source.channel(name);
-    const isRead = channel.state !== "unsubscribed";
     this.#channel = channel;
     this.#isOver = false;
     this.#listen(channel);
     channel.subscribe().catch((error: TidegateError) => this.#refused(channel, error));
-    if (isRead) this.renew();
   }
 
   /** Begins with a new snapshot. */

@@ -83,7 +83,8 @@ export class OpenOrdersReading implements LiveReading<LiveOrdersEvents> {
   }
 
   #show(orders: readonly OpenOrder[]): void {
-    this.#orders = orders.toSorted((one, other) => other.createdAt - one.createdAt);
+    // oxlint-disable-next-line unicorn/no-array-sort -- Node 18 has no `toSorted`.
+    this.#orders = [...orders].sort((one, other) => other.createdAt - one.createdAt);
     this.emitter.emit("change", this.#orders);
   }
 }

@@ -73,7 +73,7 @@ export class OrderReading implements LiveReading<LiveOrderEvents> {
 
   #move(change: OrderStatusChange, at: number): void {
     const moved = this.#known === undefined ? undefined : applyStatus(this.#known, change, at);
-    const entry = moved?.timeline.at(-1);
+    const entry = moved?.timeline[moved.timeline.length - 1];
     if (moved === undefined || entry === undefined) return;
     this.#show(moved);
     this.emitter.emit("status", entry);

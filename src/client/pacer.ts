@@ -1,3 +1,4 @@
+import { deferred } from "./deferred.ts";
 import { TidegateError } from "./errors.ts";
 
 /** Delay where the gateway refused and named none, in milliseconds. */
@@ -45,7 +46,7 @@ export class Pacer {
   }
 
   #turn(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = deferred();
     this.#waiting.push(resolve);
     this.#next();
     return promise;

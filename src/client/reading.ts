@@ -41,6 +41,8 @@ export class Reading {
   /** Missed publications delivered since it fell behind; undefined where nothing can have been missed. */
   #broughtBack: number | undefined;
   #early: WirePublication[] = [];
+  /** Asked for while following; told when the reading has come to its position. */
+  #snapshot: { snapshot: unknown; position: Position } | undefined;
   /** Another one for each beginning, so that a delivery notices when a listener ended its reading. */
   #round = 0;
 
@@ -78,6 +80,7 @@ export class Reading {
     this.#position = undefined;
     this.#isFollowing = this.#isReplaying = false;
     this.#early = [];
+    this.#snapshot = undefined;
   }
 
   /** Where it stands when it asks; `take` wants it back with the answer. */
@@ -140,9 +143,32 @@ export class Reading {
     return merged.isWhole && this.#round === round;
   }
 
+  /**
+   * Takes the answer to one who follows and asked for a snapshot. What was published up to it may have been held back for
+   * the answer: it is then asked for, and the snapshot told behind it. False if the snapshot is older than what was
+   * delivered: what follows it has gone by.
+   */
+  renew({ round }: Asking, { epoch, offset, snapshot }: SubscribeAnswer): boolean {
+    const position = this.#position;
+    if (this.#round !== round || position === undefined) return true;
+    if (epoch !== position.epoch || offset > position.offset) this.#isFollowing = false;
+    if (snapshot === undefined) return true;
+    if (epoch === position.epoch && offset < position.offset) return false;
+    this.#snapshot = { snapshot, position: { epoch, offset } };
+    this.#tellSnapshot(position);
+    return true;
+  }
+
+  #tellSnapshot({ epoch, offset }: Position): void {
+    const due = this.#snapshot;
+    if (due === undefined || due.position.epoch !== epoch || due.position.offset > offset) return;
+    this.#snapshot = undefined;
+    this.#tell("snapshot", due);
+  }
+
   #startAnew(previous: Position | undefined, { snapshot }: SubscribeAnswer, position: Position): void {
     const round = this.#round;
-    this.#broughtBack = undefined;
+    this.#broughtBack = this.#snapshot = undefined;
     if (previous !== undefined)
       this.#tell("reset", { position, previous, ...(snapshot !== undefined && { snapshot }) });
     if (snapshot !== undefined && this.#round === round) this.#tell("snapshot", { snapshot, position });
@@ -154,6 +180,7 @@ export class Reading {
       this.#position = { epoch: publication.epoch, offset: publication.offset };
       if (recovered) this.#broughtBack = (this.#broughtBack ?? 0) + 1;
       this.#tell("publication", { ...publication, recovered });
+      if (this.#round === round) this.#tellSnapshot(publication);
     }
   }
 

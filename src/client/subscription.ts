@@ -1,5 +1,6 @@
 import type { LivePublication, Position, SubscribeAnswer, Unsubscribed, WirePublication } from "../protocol/wire.ts";
 import { type Backoff, delayBefore, type Pause, pause } from "./backoff.ts";
+import { type Deferred, deferred } from "./deferred.ts";
 import { isTemporary, TidegateError } from "./errors.ts";
 import type { Pacer } from "./pacer.ts";
 import { type Asking, Reading, type Tell } from "./reading.ts";
@@ -21,7 +22,16 @@ export interface Subscribed {
   snapshot?: unknown;
 }
 
-type Wish = PromiseWithResolvers<Subscribed>;
+type Wish = Deferred<Subscribed>;
+
+function createWish(): Wish {
+  const wish: Wish = deferred();
+  // A user that does not look at the promise hears of a refusal by the event.
+  wish.promise.catch(() => undefined);
+  return wish;
+}
+
+const unknownSnapshot = Symbol("unknown");
 
 /**
  * One channel's subscription over all connections. What is wished and what the node holds are kept apart, and one loop
@@ -33,6 +43,12 @@ export class Subscription {
   readonly #link: Link;
   readonly #tell: Tell;
   #wish: Wish | undefined;
+  /** How many of the page's users want the channel. */
+  #users = 0;
+  /** The first answer, once it came. */
+  #answer: Subscribed | undefined;
+  /** The channel's present is to be asked for once more, for those who came later. */
+  #fresh: Wish | undefined;
   /** The node may know us as a subscriber. */
   #isHeld = false;
   /** The connection before this one was following: Socket.IO's own recovery may go on from there. */
@@ -43,7 +59,10 @@ export class Subscription {
   #isWorking = false;
 
   constructor(name: string, link: Link, tell: Tell) {
-    this.reading = new Reading(tell);
+    this.reading = new Reading((event, argument) => {
+      tell(event, argument);
+      if (event === "snapshot") this.#settleFresh(argument as Subscribed);
+    });
     this.#name = name;
     this.#link = link;
     this.#tell = tell;
@@ -54,40 +73,59 @@ export class Subscription {
     return this.#wish !== undefined || this.#isHeld || this.#isWorking;
   }
 
-  /** Resolves with the first answer; a repeat of the call joins the first. */
+  /** One user more. Resolves with the first answer, or, if that came before, with the channel as it is now. */
   want(since: Position | undefined): Promise<Subscribed> {
-    if (this.#wish !== undefined) return this.#wish.promise;
     const end = this.#link.closedBy();
     if (end !== undefined) return Promise.reject(end);
-    const wish: Wish = Promise.withResolvers();
-    // Who does not look at the promise hears of a refusal by the event.
-    wish.promise.catch(() => undefined);
-    this.#wish = wish;
+    this.#users += 1;
+    if (this.#wish !== undefined) return this.#join(this.#wish);
+    const wish = (this.#wish = createWish());
     this.reading.begin(since);
     void this.#reconcile();
     return wish.promise;
   }
 
-  /** Resolves when the node knows; at once where there is no connection. */
+  /** One user fewer. After the last: resolves when the node knows, or at once if there is no connection. */
   unwant(): Promise<void> {
+    this.#users = Math.max(0, this.#users - 1);
+    if (this.#users > 0) return Promise.resolve();
     this.end(new TidegateError("closed", `${this.#name} was unsubscribed.`));
     return this.#reconcile();
   }
 
-  /** Asks for the channel's present, snapshot and all, as if for the first time. What was seen so far stays delivered. */
+  /** Asks for the snapshot once more. Every publication is delivered all the same, before it or behind it. */
   renew(): void {
-    if (this.#wish === undefined) return;
-    this.reading.forget();
-    void this.#reconcile();
+    if (this.#wish !== undefined) void this.#askAgain();
   }
 
   /** Ends the wish, telling whoever still waits for it why. */
   end(reason: TidegateError): void {
     const wish = this.#wish;
     if (wish === undefined) return;
-    this.#wish = undefined;
+    this.#wish = this.#answer = undefined;
+    this.#users = 0;
     wish.reject(reason);
+    this.#fresh?.reject(reason);
+    this.#fresh = undefined;
     this.reading.end();
+  }
+
+  #join(wish: Wish): Promise<Subscribed> {
+    if (this.#answer === undefined) return wish.promise;
+    const { position } = this.reading;
+    if (this.#answer.snapshot === undefined && position !== undefined) return Promise.resolve({ position });
+    return this.#askAgain();
+  }
+
+  #askAgain(): Promise<Subscribed> {
+    const fresh = (this.#fresh ??= createWish());
+    void this.#reconcile();
+    return fresh.promise;
+  }
+
+  #settleFresh(subscribed: Subscribed): void {
+    this.#fresh?.resolve(subscribed);
+    this.#fresh = undefined;
   }
 
   /** A connection began; `recovered` where Socket.IO's own recovery kept what the node holds. */
@@ -134,7 +172,8 @@ export class Subscription {
   }
 
   get #isAsWished(): boolean {
-    return this.#wish === undefined ? !this.#isHeld : this.reading.isFollowing;
+    if (this.#wish === undefined) return !this.#isHeld;
+    return this.reading.isFollowing && this.#fresh === undefined;
   }
 
   async #leave(): Promise<void> {
@@ -150,11 +189,13 @@ export class Subscription {
   async #enter(wish: Wish): Promise<void> {
     const connection = this.#link.connection();
     const isStale = (): boolean => this.#wish !== wish || this.#link.connection() !== connection;
-    const { asking } = this.reading;
+    const { asking, isFollowing } = this.reading;
     try {
-      const answer = await this.#link.pacer.run(() => this.#ask(asking.since, isStale));
+      // Whoever follows and asks all the same asks for the snapshot, which comes only without a position.
+      const answer = await this.#link.pacer.run(() => this.#ask(isFollowing ? undefined : asking.since, isStale));
       if (this.#link.connection() === connection) this.#isHeld = true;
-      if (this.#wish === wish) await this.#answered(wish, asking, answer, isStale);
+      if (isFollowing && !isStale()) await this.#renewed(asking, answer);
+      else if (!isFollowing && this.#wish === wish) await this.#answered(wish, asking, answer, isStale);
     } catch (error) {
       if (isStale()) return;
       if (error instanceof TidegateError && !isTemporary(error.code)) this.#refused(error);
@@ -171,11 +212,20 @@ export class Subscription {
   /** An answer that came before a cut still counts as far as it goes; what came after it is asked for again. */
   async #answered(wish: Wish, asking: Asking, answer: SubscribeAnswer, isStale: () => boolean) {
     const { epoch, offset, snapshot } = answer;
-    wish.resolve({ position: { epoch, offset }, ...(snapshot !== undefined && { snapshot }) });
+    const first = { position: { epoch, offset }, ...(snapshot !== undefined && { snapshot }) };
+    // After a recovery nobody knows whether the channel has a snapshot.
+    this.#answer ??= answer.recovered ? { ...first, snapshot: unknownSnapshot } : first;
+    wish.resolve(first);
     const isWhole = this.reading.take(asking, answer);
     if (isStale()) return;
     if (isWhole) this.#following();
     else await this.#waitAfter(undefined);
+  }
+
+  async #renewed(asking: Asking, answer: SubscribeAnswer): Promise<void> {
+    if (!this.reading.renew(asking, answer)) return this.#waitAfter(undefined);
+    const { position } = this.reading;
+    if (answer.snapshot === undefined && position !== undefined) this.#settleFresh({ position });
   }
 
   #following(): void {

@@ -6,7 +6,7 @@ export type TokenProvider = string | (() => string | Promise<string>);
 export interface Tokens {
   /** Whether asking again may give another token. */
   readonly canRefresh: boolean;
-  /** Rejects with a passing TidegateError where the provider fails: its next answer may be a good one. */
+  /** Rejects with a temporary TidegateError if the token function fails: its next answer may be a good one. */
   get(): Promise<string>;
 }
 
@@ -16,10 +16,25 @@ export function createTokens(provider: TokenProvider): Tokens {
     canRefresh: true,
     async get() {
       try {
-        return await provider();
+        return tokenIn(await provider());
       } catch (cause) {
-        throw new TidegateError("unavailable", "The token provider failed.", { cause });
+        throw new TidegateError("unavailable", `The token function failed: ${messageOf(cause)}`, { cause });
       }
     },
   };
 }
+
+/** The characters of a bearer token (RFC 6750); no page and no JSON is made of them alone. */
+const tokenCharacters = /^[\w.~+/-]+=*$/;
+
+/** The page of a proxy whose backend is away, or a JSON error, is no token: sending it would end the client. */
+function tokenIn(answer: unknown): string {
+  const token = typeof answer === "string" ? answer.trim() : "";
+  if (!tokenCharacters.test(token)) throw new Error("it returned no token.");
+  return token;
+}
+
+/** Whether a text has the compact form of a JSON Web Token. "Forbidden" has not, though its characters would do. */
+export const isJsonWebToken = (text: string): boolean => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -105,6 +105,7 @@ export function applyDiff<Data>(board: BoardSnapshot<Data>, diff: BoardDiff<Data
     board: diff.board,
     revision: diff.revision,
     total: diff.total,
-    entries: [...entries.values()].toSorted((a, b) => a.rank - b.rank),
+    // oxlint-disable-next-line unicorn/no-array-sort -- Node 18 has no `toSorted`.
+    entries: [...entries.values()].sort((a, b) => a.rank - b.rank),
   };
 }

@@ -1,6 +1,6 @@
 /** Why the server closes a connection, and whether coming back makes sense. */
 export const closingCatalogue = {
-  token_expired: { message: "The token has expired.", reconnect: false },
+  token_expired: { message: "The token has expired; come back with a fresh one.", reconnect: true },
   token_revoked: { message: "The token was revoked.", reconnect: false },
   session_revoked: { message: "The session was revoked.", reconnect: false },
   session_expired: { message: "The session has ended.", reconnect: false },

@@ -14,7 +14,7 @@ it("a connection is told of its token's end, and closed within a second of it", 
   const closedAt = await new Promise<number>((resolve) => client.on("disconnect", () => resolve(Date.now())));
 
   expect(told(client, "auth:expiring")).toEqual([{ expiresAt }]);
-  expect(told(client, "closing")).toMatchObject([{ code: "token_expired", reconnect: false }]);
+  expect(told(client, "closing")).toMatchObject([{ code: "token_expired", reconnect: true }]);
   expect(closedAt).toBeGreaterThanOrEqual(expiresAt);
   expect(closedAt - expiresAt).toBeLessThan(promised(1_000));
 });

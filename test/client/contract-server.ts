@@ -44,6 +44,10 @@ export interface ContractServer {
 }
 
 export interface ContractServerOptions {
+  /** Sees each socket before its handshake is judged. */
+  beforeHandshake?: (socket: ServerSocket) => unknown;
+  /** Most bytes of a message; one with more ends its connection. @default Socket.IO's */
+  maxPayload?: number;
   /** Refuses a handshake; undefined lets it in. */
   refuseHandshake?: (token: unknown) => ErrorBody | undefined;
   /** Refuses a request; "silence" leaves it unanswered. */
@@ -101,6 +105,7 @@ export async function startContractServer(options: ContractServerOptions = {}): 
   const { logSize = 10_000 } = options;
   const http = createServer();
   const io = new Server<ClientToServerEvents, ServerToClientEvents>(http, {
+    ...(options.maxPayload !== undefined && { maxHttpBufferSize: options.maxPayload }),
     ...(options.recovery && { connectionStateRecovery: { maxDisconnectionDuration: 60_000, skipMiddlewares: false } }),
   });
   const log = new Map<string, ChannelLog>();
@@ -175,6 +180,7 @@ export async function startContractServer(options: ContractServerOptions = {}): 
   }
 
   io.use((socket, next) => {
+    if (options.beforeHandshake?.(socket) === true) return;
     const token: unknown = socket.handshake.auth.token;
     handshakes.push(String(token));
     const refusal = options.refuseHandshake?.(token);

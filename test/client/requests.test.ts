@@ -31,6 +31,7 @@ describe("a request", () => {
   it("rejects with timeout where no answer comes, and with disconnected where the connection goes first", async () => {
     const server = await contractServer({ refuseRequest: () => "silence" });
     const ada = client(server.url, { requestTimeoutMs: 50 });
+    await eventually(() => expect(ada.state).toBe("connected"));
     const lobby = ada.channel("chat:lobby");
     await expect(lobby.publish("said", 1)).rejects.toMatchObject({ code: "timeout" });
 
@@ -58,6 +59,58 @@ describe("a request", () => {
     expect(ada.roundTripMs).toBeUndefined();
     await ada.sessions.list();
     expect(ada.roundTripMs).toBeGreaterThan(29);
+  });
+});
+
+describe("a message that the gateway would not take", () => {
+  const circle: Record<string, unknown> = {};
+  circle.self = circle;
+
+  it.each([
+    ["too many bytes", "ü".repeat(2_000), "payload_too_large"],
+    ["bytes", new Uint8Array(3), "bad_request"],
+    ["a Buffer", { deep: [Buffer.from("bytes")] }, "bad_request"],
+    ["a BigInt", { count: 1n }, "bad_request"],
+    ["a circle", circle, "bad_request"],
+  ])("is refused by name before it is sent: %s", async (_, data, code) => {
+    const server = await contractServer({ maxPayload: 4_000 });
+    const ada = client(server.url);
+    let cuts = 0;
+    ada.on("state", ({ state }) => state === "disconnected" && (cuts += 1));
+    const lobby = ada.channel("chat:lobby");
+    const early = lobby.publish("said", data, { retries: 3 });
+
+    await expect(early).rejects.toMatchObject({ code });
+    await lobby.publish("said", "ü".repeat(1_900));
+    await expect(lobby.publish("said", data, { retries: 3 })).rejects.toMatchObject({ code });
+
+    expect([cuts, server.requests.length]).toEqual([0, 1]);
+  });
+
+  it("keeps nothing else waiting, and what was asked before there was a connection goes in its order", async () => {
+    const server = await contractServer({ maxPayload: 4_000 });
+    const lobby = client(server.url).channel("chat:lobby");
+
+    const published = [1, "x".repeat(5_000), 3].map((data) => lobby.publish("said", data));
+
+    const outcomes = await Promise.allSettled(published);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    expect(server.log.get("chat:lobby")?.publications.map(({ data }) => data)).toEqual([1, 3]);
+  });
+
+  it("is not sent once its time is over", async () => {
+    let isAway = true;
+    const server = await contractServer({
+      refuseHandshake: () => (isAway ? { code: "draining", message: "Going." } : undefined),
+    });
+    const ada = client(server.url, { requestTimeoutMs: 50 });
+    await expect(ada.channel("chat:lobby").publish("said", 1)).rejects.toMatchObject({ code: "timeout" });
+
+    isAway = false;
+    await eventually(() => expect(ada.state).toBe("connected"));
+
+    await ada.sessions.list();
+    expect(server.requests.map(({ name }) => name)).toEqual(["sessions:list"]);
   });
 });
 

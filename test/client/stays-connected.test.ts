@@ -43,7 +43,7 @@ describe("a client whose handshake is refused", () => {
   it.each<ErrorCode>(["unauthorized", "token_expired"])("gives up after that and says why: %s", async (code) => {
     const server = await contractServer({ refuseHandshake: () => refusal(code) });
     let asked = 0;
-    const ada = client(server.url, { token: () => `token-${++asked}` });
+    const ada = client(server.url, { token: () => `head.token-${++asked}.signature` });
     const closed = new Promise<TidegateError>((resolve) => ada.on("closed", resolve));
     const subscribed = ada.channel("chat:lobby").subscribe();
 
@@ -75,6 +75,33 @@ describe("a client whose handshake is refused", () => {
     await eventually(() => expect(ada.state).toBe("connected"));
 
     expect([asked, server.handshakes]).toEqual([4, ["token-1"]]);
+  });
+
+  it.each(["<html>Bad Gateway</html>", "", '{"error":"down"}', "Bad Gateway", undefined])(
+    "takes a text that is no token for a failure of its provider: %j",
+    async (page) => {
+      const server = await contractServer();
+      const given = [page, page, page, " token-1\n"];
+      const ada = client(server.url, { token: async () => given.shift() as string });
+      const told: unknown[] = [];
+      ada.on("state", ({ error }) => error !== undefined && told.push(error.code));
+
+      await eventually(() => expect(ada.state).toBe("connected"));
+
+      expect([told, server.handshakes]).toEqual([["unavailable", "unavailable", "unavailable"], ["token-1"]]);
+    },
+  );
+
+  it("does not end where a page of one word is refused as a token", async () => {
+    const server = await contractServer({
+      refuseHandshake: (token) => (token === "Forbidden" ? refusal("unauthorized") : undefined),
+    });
+    const given = ["Forbidden", "Forbidden", "Forbidden", "Forbidden"];
+    const ada = client(server.url, { token: () => given.shift() ?? "token-1" });
+
+    await eventually(() => expect(ada.state).toBe("connected"));
+
+    expect(server.handshakes).toHaveLength(5);
   });
 
   it("keeps trying where nothing answers, and says what the matter is", async () => {
