@@ -112,5 +112,9 @@ function createOrders(): Orders {
   };
   const historyOf = (channel: string) => kinds.of(channel).history;
   const keepRefused = async (): Promise<void> => undefined;
-  return new Orders({ commands, keys, isCluster: false, historyOf, keepRefused, clock, log }, { transitions });
+  const alone = { takeAway: () => undefined, command: async () => undefined };
+  return new Orders(
+    { commands, keys, isCluster: false, historyOf, keepRefused, ...alone, clock, log },
+    { transitions },
+  );
 }

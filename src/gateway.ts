@@ -64,7 +64,8 @@ export async function createGateway(
     log,
     nodeId,
     onGrown: (pull) => feed.follow(keys.controlFeed(), pull),
-    perform: (command) => nodeRevocations.perform(command) + flow.recovery.perform(command),
+    perform: (command) =>
+      nodeRevocations.perform(command) + flow.recovery.perform(command) + flow.orders.perform(command),
     onDead: async (node) => {
       log.warn({ dead: node }, "a node died");
       await flow.presence.onDead(node);

@@ -251,7 +251,12 @@ export class Channels {
   recheck(subscriber: Subscriber, reader: Reader): void {
     const { permissions } = this.#deps;
     const ended = this.channelsOf(subscriber).filter((channel) => !permissions.isStillGranted(reader, channel));
-    for (const channel of ended) this.#takeAway(subscriber, channel, new GatewayError("forbidden"));
+    for (const channel of ended) this.takeAway(subscriber, channel, new GatewayError("forbidden"));
+  }
+
+  /** Ends a subscription and tells the subscriber why. */
+  takeAway(subscriber: Subscriber, channel: string, error: GatewayError): void {
+    if (this.unsubscribe(subscriber, channel)) this.#deps.tellUnsubscribed(subscriber, channel, error);
   }
 
   /** The subscriber is gone. */
@@ -357,11 +362,7 @@ export class Channels {
 
   #tellLost(channel: string, subscribers: readonly Subscriber[]): void {
     const error = new GatewayError("unavailable", "Publications were lost; subscribe again.");
-    for (const subscriber of subscribers) this.#takeAway(subscriber, channel, error);
-  }
-
-  #takeAway(subscriber: Subscriber, channel: string, error: GatewayError): void {
-    if (this.unsubscribe(subscriber, channel)) this.#deps.tellUnsubscribed(subscriber, channel, error);
+    for (const subscriber of subscribers) this.takeAway(subscriber, channel, error);
   }
 
   #changed(change: SubscriptionChange): void {

@@ -1,6 +1,7 @@
 import type { Revocations } from "../auth/revocations.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Kinds } from "../channels/kinds.ts";
+import type { Control } from "../cluster/control.ts";
 import type { Config } from "../config.ts";
 import type { Leaderboards } from "../leaderboards/leaderboards.ts";
 import { Orders, type OrdersDeps } from "../orders/orders.ts";
@@ -21,11 +22,12 @@ export interface BackendsDeps {
   log: Logger;
 }
 
+interface OrderParts extends BackendsDeps, Pick<OrdersDeps, "tellStatus" | "takeAway"> {
+  control: Control;
+}
+
 /** Orders, and where what could not be done to them goes. */
-export function createOrders(
-  config: Config,
-  { store, kinds, tellStatus, clock, log }: BackendsDeps & Pick<OrdersDeps, "tellStatus">,
-) {
+export function createOrders(config: Config, { store, kinds, tellStatus, takeAway, control, clock, log }: OrderParts) {
   const deadLetters = createDeadLetterStore(store);
   const orders = new Orders(
     {
@@ -33,6 +35,8 @@ export function createOrders(
       historyOf: (channel) => kinds.of(channel).history,
       keepRefused: (refused) => deadLetters.add({ ...refused, tries: 1 }),
       tellStatus,
+      takeAway,
+      command: (command) => control.command({ ...command }),
       clock,
       log,
     },

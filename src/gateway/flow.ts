@@ -9,6 +9,7 @@ import { createPermissions, type Permissions } from "../channels/permissions.ts"
 import type { Control } from "../cluster/control.ts";
 import type { Config } from "../config.ts";
 import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboards.ts";
+import type { OrdersDeps } from "../orders/orders.ts";
 import { kindOf } from "../protocol/names.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -55,12 +56,20 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
   const { config, store, control } = ground;
   const kinds = createKinds(config.channels);
   const tellStatus = webhooks && webhooks.orderStatus.bind(webhooks);
-  const { orders, deadLetters } = createOrders(config, { ...ground, kinds, tellStatus });
+  const takeAway: OrdersDeps["takeAway"] = (...of) => channels.takeAway(...of);
+  const { orders, deadLetters } = createOrders(config, { ...ground, kinds, tellStatus, takeAway });
   const permissions = createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) });
   const snapshots = new Map<string, TakeSnapshot>();
   const later = { presence: () => presence, recovery: () => recovery };
   const admit = admissionOf(config, throttling);
-  const channels = createChannels(ground, { kinds, permissions, snapshots, tellUnsubscribed, admit, ...later });
+  const channels: Channels = createChannels(ground, {
+    kinds,
+    permissions,
+    snapshots,
+    tellUnsubscribed,
+    admit,
+    ...later,
+  });
   control.fence.onReopened(() => channels.repair());
   const presence: Presence = createNodePresence(config, { ...ground, kinds, permissions, channels: () => channels });
   const recovery: Recovery = createNodeRecovery(ground, channels);
@@ -73,6 +82,7 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
   snapshots.set("order", orders.takeOrderSnapshot).set("orders", orders.takeOpenOrdersSnapshot);
   channels.onSubscription((change) => presence.onSubscription(change));
   channels.onSubscription((change) => leaderboards.onSubscription(change));
+  channels.onSubscription((change) => orders.onSubscription(change));
   channels.onSubscription(({ channel, isSubscribed }) => webhooks?.subscription({ channel }, isSubscribed));
   const boards = withCachedPages(leaderboards, createCache({ ...ground, ...store }), config.leaderboards);
   return { kinds, channels, presence, recovery, orders, deadLetters, leaderboards, boards };

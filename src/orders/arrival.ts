@@ -1,3 +1,4 @@
+import { canonicalJson } from "../protocol/gate.ts";
 import type { TimelineEntry } from "../protocol/orders.ts";
 import type { Moves } from "./moves.ts";
 
@@ -5,7 +6,8 @@ import type { Moves } from "./moves.ts";
  * What an event does to an order: pure, so that shuffled and repeated arrivals can be tried by the thousand.
  *
  * Numbers. `sequence` is that of the last event applied. `judged` is the highest number up to which every event had its
- * turn: applied, refused as illegal, or given up when its window ended. An event beyond `judged + 1` is early and held.
+ * turn: applied, refused as illegal, or given up when its window ended. An event beyond `judged + 1` is early and held;
+ * another event, or other content, under the number or the id of a held one corrects it and takes its place.
  * An illegal event thus changes nothing that anybody sees, but those after it need not wait for its number; corrected
  * and sent again before they come, it is judged again. What was refused is remembered: a repeat is illegal too, also
  * when later events made it old, so nobody whose first answer was lost takes it for applied.
@@ -33,10 +35,17 @@ export interface OrderEvent {
   data: unknown;
 }
 
+/** An event as it came: without a time it happened when it arrived. */
+export interface ArrivedEvent extends Omit<OrderEvent, "occurredAt"> {
+  occurredAt?: number | undefined;
+}
+
 export interface HeldEvent extends OrderEvent {
   sequence: number;
   /** Epoch milliseconds at which its window ends. */
   until: number;
+  /** Ids of the events that it corrected, so that a late repeat of one does not undo the correction. */
+  replaced?: readonly string[];
 }
 
 export interface AppliedEvent {
@@ -59,7 +68,7 @@ export interface Change {
 }
 
 export type Arrival =
-  | { outcome: "applied" | "held" | "illegal"; change: Change }
+  | { outcome: "applied" | "held" | "replaced" | "illegal"; change: Change }
   | { outcome: "duplicate" | "stale" | "held" | "illegal" | "full"; change?: undefined };
 
 export interface ArrivalRules {
@@ -74,17 +83,48 @@ export interface ArrivalRules {
 export function receive(
   rules: ArrivalRules,
   state: OrderState,
-  event: OrderEvent,
+  arrived: ArrivedEvent,
   { now, isSeen }: { now: number; isSeen: boolean },
 ): Arrival {
-  if (isSeen || event.sequence === state.sequence) return { outcome: "duplicate" };
-  if (state.held.some((held) => isSame(held, event))) return { outcome: "held" };
+  if (isSeen || arrived.sequence === state.sequence) return { outcome: "duplicate" };
+  const held = heldAs(state, arrived);
+  if (held === undefined) return judge(rules, state, arrived, now);
+  if (isReplaced(held, arrived)) return { outcome: "stale" };
+  return isSame(held, arrived) ? { outcome: "held" } : correct(rules, state, { held, arrived }, now);
+}
+
+function judge(rules: ArrivalRules, state: OrderState, arrived: ArrivedEvent, now: number): Arrival {
+  const event = { ...arrived, occurredAt: arrived.occurredAt ?? now };
   const sequence = event.sequence ?? state.sequence + 1;
   if (sequence < state.sequence) return { outcome: wasRefused(state, sequence, event.status) ? "illegal" : "stale" };
   if (sequence > state.judged + 1) return hold(rules, state, { ...event, sequence, until: now + rules.windowMs });
   if (!rules.moves.isLegal(state.status, event.status)) return refuse(rules, state, event);
   return { outcome: "applied", change: settle(rules.moves, applyTo(unchanged(state), { ...event, sequence })) };
 }
+
+interface Correction {
+  held: HeldEvent;
+  arrived: ArrivedEvent;
+}
+
+/** The correction waits no longer than what it corrects would have; under another number it is judged as if it were new. */
+function correct(rules: ArrivalRules, state: OrderState, { held, arrived }: Correction, now: number): Arrival {
+  const { sequence = held.sequence, occurredAt = held.occurredAt } = arrived;
+  const others = state.held.filter((one) => one !== held);
+  if (sequence !== held.sequence) {
+    const arrival = judge(rules, { ...state, held: others }, arrived, now);
+    return arrival.outcome === "held" && arrival.change !== undefined ? { ...arrival, outcome: "replaced" } : arrival;
+  }
+  const replaced = [...(held.replaced ?? []), ...(held.eventId === undefined ? [] : [held.eventId])];
+  const event = { ...arrived, sequence, occurredAt, until: held.until, replaced: replaced.slice(-mostReplaced) };
+  return {
+    outcome: "replaced",
+    change: { ...unchanged(state), state: { ...state, held: inOrder([...others, event]) } },
+  };
+}
+
+/** Ids of corrected events that a held one remembers. */
+const mostReplaced = 8;
 
 /** Lets held events go whose window ended, and those before them, in order; undefined where there are none. */
 export function release(moves: Moves, state: OrderState, now: number): Change | undefined {
@@ -97,9 +137,13 @@ export function release(moves: Moves, state: OrderState, now: number): Change | 
 
 function hold({ mostHeld }: ArrivalRules, state: OrderState, event: HeldEvent): Arrival {
   if (state.held.length >= mostHeld) return { outcome: "full" };
-  const held = [...state.held, event].toSorted((a, b) => a.sequence - b.sequence);
-  return { outcome: "held", change: { ...unchanged(state), state: { ...state, held } } };
+  return {
+    outcome: "held",
+    change: { ...unchanged(state), state: { ...state, held: inOrder([...state.held, event]) } },
+  };
 }
+
+const inOrder = (held: readonly HeldEvent[]): HeldEvent[] => held.toSorted((a, b) => a.sequence - b.sequence);
 
 /** The number of an illegal event had its turn; what was held for it may go on. */
 function refuse({ moves }: ArrivalRules, state: OrderState, { sequence, status }: OrderEvent): Arrival {
@@ -145,5 +189,21 @@ const wasRefused = (state: OrderState, sequence: number, status: string): boolea
 
 const unchanged = (state: OrderState): Change => ({ state, applied: [], refused: [] });
 
-const isSame = (held: HeldEvent, event: OrderEvent): boolean =>
-  held.sequence === event.sequence || (event.eventId !== undefined && held.eventId === event.eventId);
+/** The held event that stands under the same number, else under the same id. */
+const heldAs = ({ held }: OrderState, { sequence, eventId }: ArrivedEvent): HeldEvent | undefined =>
+  held.find((one) => one.sequence === sequence) ??
+  held.find((one) => eventId !== undefined && (one.eventId === eventId || one.replaced?.includes(eventId)));
+
+const isReplaced = (held: HeldEvent, { eventId }: ArrivedEvent): boolean =>
+  eventId !== undefined && eventId !== held.eventId && (held.replaced?.includes(eventId) ?? false);
+
+/** What an event leaves out is no correction of it. */
+function isSame(held: HeldEvent, { sequence, eventId, status, occurredAt, data }: ArrivedEvent): boolean {
+  return (
+    held.sequence === (sequence ?? held.sequence) &&
+    held.eventId === (eventId ?? held.eventId) &&
+    held.occurredAt === (occurredAt ?? held.occurredAt) &&
+    held.status === status &&
+    canonicalJson(held.data) === canonicalJson(data)
+  );
+}

@@ -2,10 +2,8 @@ import { GatewayError } from "../protocol/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createTurns } from "../runtime/turns.ts";
 import type { LookStore, PlannedLook } from "./look-store.ts";
-import type { OrderStore, Save } from "./order-store.ts";
+import type { LoadedOrder, OrderStore, Save } from "./order-store.ts";
 import type { Telling } from "./telling.ts";
-
-type Loaded = Awaited<ReturnType<OrderStore["load"]>>;
 
 export interface Decision<A> {
   answer: A;
@@ -20,7 +18,7 @@ export interface Changes {
    * Reads an order, decides, saves and tells. Decides anew where somebody else saved meanwhile. Once it is saved the
    * answer is given even where telling failed: the look planned beforehand finishes that.
    */
-  change<A>(orderId: string, eventId: string | undefined, decide: (loaded: Loaded) => Decision<A>): Promise<A>;
+  change<A>(orderId: string, eventId: string | undefined, decide: (loaded: LoadedOrder) => Decision<A>): Promise<A>;
 }
 
 /** Decisions on one order are taken in turn on a node, so only other nodes can come between. */
@@ -32,10 +30,12 @@ export interface ChangesDeps {
   store: OrderStore;
   looks: LookStore;
   telling: Telling;
+  /** Resolves when no node has subscriptions of an earlier order of this id. */
+  endSubscriptions: (orderId: string) => Promise<void>;
   log: Logger;
 }
 
-export function createChanges({ store, looks, telling, log }: ChangesDeps): Changes {
+export function createChanges({ store, looks, telling, endSubscriptions, log }: ChangesDeps): Changes {
   const inTurn = createTurns();
 
   async function keep(orderId: string, save: Save, lookInMs: number | undefined): Promise<boolean> {
@@ -55,7 +55,9 @@ export function createChanges({ store, looks, telling, log }: ChangesDeps): Chan
     change: (orderId, eventId, decide) =>
       inTurn(orderId, async () => {
         for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-          const { answer, save, lookInMs } = decide(await store.load(orderId, eventId));
+          const loaded = await store.load(orderId, eventId);
+          const { answer, save, lookInMs } = decide(loaded);
+          if (save?.beginning !== undefined && loaded.hasRemains) await endSubscriptions(orderId);
           if (save === undefined || (await keep(orderId, save, lookInMs))) return answer;
         }
         throw new GatewayError("unavailable", "Too many write to this order at once.", { retryAfterMs: 200 });

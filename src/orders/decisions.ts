@@ -2,7 +2,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import { wrong } from "../protocol/parse-with.ts";
 import type { Order, OrderCreateBody, OrderEventBody } from "../protocol/orders.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
-import { receive, release, type Arrival, type ArrivalRules, type Change, type OrderEvent } from "./arrival.ts";
+import { receive, release, type Arrival, type ArrivalRules, type ArrivedEvent, type Change } from "./arrival.ts";
 import type { Decision } from "./changes.ts";
 import type { Moves } from "./moves.ts";
 import { toOpenOrder, toOrder, type OrderRecord, type OutboxItem, type StoredOrder } from "./order-record.ts";
@@ -48,14 +48,14 @@ export function decideEvent(
   { now, isSeen, order }: { now: number; isSeen: boolean; order: StoredOrder | undefined },
 ): Decision<Judged> {
   if (order === undefined) throw new GatewayError("not_found", "No such order.", { field: "orderId" });
-  const event: OrderEvent = { status, sequence, eventId, occurredAt: occurredAt ?? now, data };
+  const event: ArrivedEvent = { status, sequence, eventId, occurredAt, data };
   const { outcome, change } = receive(rules, order.state, event, { now, isSeen });
   const from = order.state.status;
   if (change === undefined) return { answer: { outcome, order, from } };
   return {
     answer: { outcome, order: changed(order, change, now), from },
     save: toSave(rules.moves, order, change, now),
-    lookInMs: outcome === "held" ? rules.windowMs : undefined,
+    lookInMs: outcome === "held" || outcome === "replaced" ? rules.windowMs : undefined,
   };
 }
 

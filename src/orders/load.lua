@@ -1,10 +1,11 @@
 -- Reads an order as it stands, to decide on an event.
 --
--- KEYS  1 order  2 seen  3 signals
+-- KEYS  1 order  2 seen  3 signals  4 remains
 -- ARGV  1 id of the event, '' where it has none
--- Returns { now (ms), 1 where the event was applied before, signals as { name, '<at>:<data>', ... }, record, content,
+-- Returns { now (ms), 1 where the event was applied before, 1 where nodes may have subscriptions of an order of this id,
+-- signals as { name, '<at>:<data>', ... }, record, content,
 -- status, sequence, judged, held, refused, revision, updatedAt }; the fields are nil where there is no such order.
-local order, seen, signals = KEYS[1], KEYS[2], KEYS[3]
+local order, seen, signals, remains = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local eventId = ARGV[1]
 
 local time = redis.call('TIME')
@@ -13,5 +14,5 @@ local fields = redis.call('HMGET', order, 'record', 'content', 'status', 'sequen
   'revision', 'updatedAt')
 return {
   string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), isSeen and 1 or 0,
-  redis.call('HGETALL', signals), unpack(fields),
+  redis.call('EXISTS', remains), redis.call('HGETALL', signals), unpack(fields),
 }

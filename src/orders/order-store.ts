@@ -22,7 +22,7 @@ import type { NumberedItem, OrderRecord, OutboxItem, StoredOrder } from "./order
  * keys are gone. The timeline keeps its last `timelineSize` entries, repeats are known by the last `seenIds` event ids.
  */
 export interface OrderStore {
-  load(orderId: string, eventId?: string): Promise<{ now: number; isSeen: boolean; order: StoredOrder | undefined }>;
+  load(orderId: string, eventId?: string): Promise<LoadedOrder>;
   /** The outbox after it; undefined where the order is not as it was read, and nothing was saved. */
   save(orderId: string, save: Save): Promise<NumberedItem[] | undefined>;
   outbox(orderId: string): Promise<NumberedItem[]>;
@@ -30,8 +30,20 @@ export interface OrderStore {
   told(orderId: string, number: number): Promise<void>;
   /** The same answer in the same time for an unknown order and for a foreign one. */
   isParty(orderId: string, userId: string): Promise<boolean>;
+  /** Milliseconds that each order has left; nothing where its life is over. */
+  remainingMs(orderIds: readonly string[]): Promise<(number | undefined)[]>;
   /** With the position of the order's channel at the same moment. */
   read(orderId: string): Promise<(Snapshot & { value: OrderWithTimeline }) | undefined>;
+}
+
+export interface LoadedOrder {
+  /** By Redis' clock, epoch milliseconds. */
+  now: number;
+  /** The event was applied before. */
+  isSeen: boolean;
+  /** Nodes may have subscriptions of an order of this id, which lives or has lived until lately. */
+  hasRemains: boolean;
+  order: StoredOrder | undefined;
 }
 
 export interface Save {
@@ -70,6 +82,7 @@ export function createOrderStore(
   return {
     async load(orderId, eventId = "") {
       const scriptKeys = [keys.orderState(orderId), keys.orderSeen(orderId), keys.orderSignals(orderId)];
+      scriptKeys.push(keys.orderRemains(orderId));
       return toLoaded(await loadOrder.run(scriptKeys, [eventId]));
     },
 
@@ -77,7 +90,7 @@ export function createOrderStore(
       const target = targets.target(`order:${orderId}`);
       const life = save.hasEnded ? options.endedLifeSeconds : options.lifeSeconds;
       const reply = await saveOrder.run(
-        [...savedKeys(keys, orderId), ...targetKeys(target)],
+        [...savedKeys(keys, orderId), keys.orderRemains(orderId), ...targetKeys(target)],
         [
           save.expected ?? "",
           life,
@@ -97,6 +110,11 @@ export function createOrderStore(
     },
 
     isParty: async (orderId, userId) => (await commands.sismember(keys.orderParties(orderId), userId)) === 1,
+
+    async remainingMs(orderIds) {
+      const remaining = await Promise.all(orderIds.map((orderId) => commands.pttl(keys.orderState(orderId))));
+      return remaining.map((ms) => (ms < 0 ? undefined : ms));
+    },
 
     async read(orderId) {
       const reply = await readOrder.run(
@@ -142,10 +160,23 @@ function parts(orderId: string, { beginning, state, updatedAt, applied, outbox }
   return [...counts, ...fields.flat(), ...statuses, ...items, ...parties];
 }
 
-function toLoaded(reply: ScriptReply): Awaited<ReturnType<OrderStore["load"]>> {
-  const [now, isSeen, signals, record, content, status, sequence, judged, held, refused, revision, updatedAt] =
-    reply as [string, number, string[], ...string[]];
-  const loaded = { now: Number(now), isSeen: isSeen === 1 };
+function toLoaded(reply: ScriptReply): LoadedOrder {
+  const [
+    now,
+    isSeen,
+    hasRemains,
+    signals,
+    record,
+    content,
+    status,
+    sequence,
+    judged,
+    held,
+    refused,
+    revision,
+    updatedAt,
+  ] = reply as [string, number, number, string[], ...string[]];
+  const loaded = { now: Number(now), isSeen: isSeen === 1, hasRemains: hasRemains === 1 };
   if (record === undefined || record === null) return { ...loaded, order: undefined };
   const order = {
     record: JSON.parse(record) as OrderRecord,

@@ -11,6 +11,7 @@ import type {
   OrderSignalBody,
   OrderWithTimeline,
 } from "../protocol/orders.ts";
+import type { SubscriptionChange } from "../channels/subscriptions.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -21,6 +22,7 @@ import { createChannelTargets } from "./append-parts.ts";
 import type { ArrivalRules } from "./arrival.ts";
 import { createChanges, type Changes } from "./changes.ts";
 import { decideCreate, decideEvent, decideRelease, type Judged } from "./decisions.ts";
+import { createLives, type Lives, type LivesDeps } from "./lives.ts";
 import { createLookStore, type Look } from "./look-store.ts";
 import { createMoves, type Transitions } from "./moves.ts";
 import { toOrder } from "./order-record.ts";
@@ -65,8 +67,17 @@ export interface OrdersDeps {
   keepRefused: KeepRefused;
   /** Told of each status that was applied, once or more and in order. */
   tellStatus?: TellStatus | undefined;
+  takeAway: LivesDeps["takeAway"];
+  /** Has each node perform a command; resolves when every living one has. */
+  command: (command: OrderCommand) => Promise<unknown>;
   clock: Clock;
   log: Logger;
+}
+
+/** What nodes ask of each other: to end their subscriptions of an order whose life is over. */
+export interface OrderCommand {
+  type: "order.ended";
+  orderId: string;
 }
 
 /**
@@ -82,11 +93,10 @@ export class Orders implements Service {
   readonly #changes: Changes;
   readonly #signals: Signals;
   readonly #watch: Watch;
+  readonly #lives: Lives;
 
-  constructor(
-    { commands, keys, isCluster, historyOf, keepRefused, tellStatus, clock, log }: OrdersDeps,
-    given: OrdersOptions,
-  ) {
+  constructor(deps: OrdersDeps, given: OrdersOptions) {
+    const { commands, keys, isCluster, historyOf, keepRefused, tellStatus, clock, log } = deps;
     const options = { ...defaults, ...given };
     const redis = { commands, keys, targets: createChannelTargets(keys, isCluster, historyOf) };
     const looks = createLookStore({ ...redis, onPlanned: (dueInMs) => this.#watch.expect(dueInMs) });
@@ -98,7 +108,9 @@ export class Orders implements Service {
     this.#store = createOrderStore(redis, options);
     this.#parties = createPartyStore(redis, options);
     this.#telling = createTelling({ store: this.#store, parties: this.#parties, keepRefused, tellStatus, log });
-    this.#changes = createChanges({ store: this.#store, looks, telling: this.#telling, log });
+    const endSubscriptions = async (orderId: string) => void (await deps.command({ type: "order.ended", orderId }));
+    this.#changes = createChanges({ store: this.#store, looks, telling: this.#telling, endSubscriptions, log });
+    this.#lives = createLives({ ...deps, remainingMs: (orderIds) => this.#store.remainingMs(orderIds) });
     this.#signals = createSignals({ store: createSignalStore(redis, options), looks, telling: this.#telling });
     this.#watch = createWatch({ looks, lookAfter: (look) => this.#lookAfter(look), clock, log });
   }
@@ -108,7 +120,17 @@ export class Orders implements Service {
   }
 
   stop(): Promise<void> {
+    this.#lives.stop();
     return this.#watch.stop();
+  }
+
+  onSubscription(change: SubscriptionChange): void {
+    this.#lives.onSubscription(change);
+  }
+
+  /** Carries out a command of another node; returns how many subscriptions it met. */
+  perform({ type, orderId }: { type: string; orderId?: unknown }): number {
+    return type === "order.ended" && typeof orderId === "string" ? this.#lives.end(orderId) : 0;
   }
 
   /** Creating again with the same content answers as before; with other content it is a `conflict`. */

@@ -1,8 +1,8 @@
 -- Saves what an event did to an order and publishes it on the order's channel, in one step; or nothing, where somebody
 -- else saved since the order was read. What others must be told is kept in the outbox until they were.
 --
--- KEYS  1 order  2 timeline  3 seen  4 parties  5 outbox  6 signals  7 signal marks
---       8 meta  9 log  10 feed  11 store-wide stamp, left out on Cluster (8 to 11: append.lua)
+-- KEYS  1 order  2 timeline  3 seen  4 parties  5 outbox  6 signals  7 signal marks  8 remains
+--       9 meta  10 log  11 feed  12 store-wide stamp, left out on Cluster (9 to 12: append.lua)
 -- ARGV  1 revision that was read, '' for a new order  2 life (s)  3 timeline size  4 seen ids kept
 --       5 epoch  6 log size  7 log TTL  8 meta TTL  9 head (5 to 9: append.lua)
 --       10 to 13 how many follow: fields (name, value), statuses (timeline entry, tail, event id or ''), outbox items,
@@ -13,7 +13,7 @@ local expected, life, timelineSize, seenSize = ARGV[1], ARGV[2], tonumber(ARGV[3
 local fieldCount, statusCount = tonumber(ARGV[10]), tonumber(ARGV[11])
 local itemCount, partyCount = tonumber(ARGV[12]), tonumber(ARGV[13])
 local channel = {
-  meta = KEYS[8], log = KEYS[9], feed = KEYS[10], stampKey = KEYS[11] or '',
+  meta = KEYS[9], log = KEYS[10], feed = KEYS[11], stampKey = KEYS[12] or '',
   epoch = ARGV[5], size = ARGV[6], logTtl = ARGV[7], metaTtl = ARGV[8], head = ARGV[9],
 }
 
@@ -42,4 +42,6 @@ for _ = 1, partyCount do redis.call('SADD', parties, take()) end
 redis.call('LTRIM', timeline, -timelineSize, -1)
 redis.call('ZREMRANGEBYRANK', seen, 0, -seenSize - 1)
 for i = 1, 7 do redis.call('EXPIRE', KEYS[i], life) end
+-- Every node has ended its subscriptions of the order before this is over, or is fenced.
+redis.call('SET', KEYS[8], '1', 'EX', life + 300)
 return redis.call('ZRANGE', outbox, 0, -1, 'WITHSCORES')

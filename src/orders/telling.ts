@@ -107,7 +107,7 @@ function toNews({ order, hasEnded, entry }: OutboxItem & { kind: "status" }): Or
 }
 
 function toRefused({ order, event, from }: OutboxItem & { kind: "refused" }, number: number): RefusedOrderEvent {
-  const { until: _until, ...rest } = event;
+  const { until: _until, replaced: _replaced, ...rest } = event;
   return {
     key: `order:${order.orderId}:${order.createdAt}:${number}`,
     command: canonicalJson({ type: "order.event", orderId: order.orderId, ...rest }),

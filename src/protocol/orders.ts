@@ -129,14 +129,16 @@ export type OrderWithTimeline = z.output<typeof orderWithTimeline>;
 export const orderAnswer = z.strictObject({ order });
 
 /** Why an event was not applied now. */
-export const notAppliedReason = z.enum(["duplicate", "stale", "held"]);
+export const notAppliedReason = z.enum(["duplicate", "stale", "held", "replaced"]);
 
 /** Answer of `POST /v1/orders/{orderId}/events`. */
 export const orderEventAnswer = z.strictObject({
   order,
   applied: z.boolean(),
   reason: notAppliedReason.optional().meta({
-    description: "`duplicate`: applied before; `stale`: later ones were; `held`: waits for the ones before it.",
+    description:
+      "`duplicate`: applied before; `stale`: later ones were, or a correction of it; `held`: waits for the ones before " +
+      "it; `replaced`: waits in the place of the held one that it corrects.",
   }),
 });
 export type OrderEventAnswer = z.output<typeof orderEventAnswer>;

@@ -65,6 +65,8 @@ export interface Keys {
   orderSignals(orderId: string): string;
   /** Hash of when each name was last published, and whether one waits. */
   orderSignalMarks(orderId: string): string;
+  /** String, present while nodes may have subscriptions of an order whose life is over; TTL: the life and 5 minutes. */
+  orderRemains(orderId: string): string;
   /** String, present where a signal's idempotency key was used; TTL: idempotency window; tag: the order's channel. */
   orderSignalled(orderId: string, key: string): string;
   /** Sorted set of a user's open orders by the end of their life; TTL: the longest of them; tag: channel `orders:{user}`. */
@@ -179,6 +181,7 @@ export function createKeys(prefix: string): Keys {
     orderOutbox: (orderId) => of("ch", `order:${orderId}`, "outbox"),
     orderSignals: (orderId) => of("ch", `order:${orderId}`, "signals"),
     orderSignalMarks: (orderId) => of("ch", `order:${orderId}`, "signal-marks"),
+    orderRemains: (orderId) => of("ch", `order:${orderId}`, "remains"),
     orderSignalled: (orderId, key) => of("ch", `order:${orderId}`, `signalled:${encodeId(key)}`),
     openOrders: (userId) => of("ch", `orders:${userId}`, "open"),
     openOrderTexts: (userId) => of("ch", `orders:${userId}`, "open-texts"),

@@ -3,8 +3,8 @@ import {
   receive,
   release,
   type ArrivalRules,
+  type ArrivedEvent,
   type Change,
-  type OrderEvent,
   type OrderState,
 } from "../../src/orders/arrival.ts";
 import { createMoves } from "../../src/orders/moves.ts";
@@ -35,14 +35,9 @@ function recordOrder(mostHeld = rules.mostHeld) {
     timeline,
     refused,
     held: () => state.held.map(({ sequence }) => sequence),
-    receive(event: Omit<OrderEvent, "occurredAt" | "data">, now = 0): string {
+    receive(event: Omit<ArrivedEvent, "data"> & { data?: unknown }, now = 0): string {
       const isSeen = event.eventId !== undefined && seen.has(event.eventId);
-      const arrival = receive(
-        { ...rules, mostHeld },
-        state,
-        { ...event, occurredAt: now, data: null },
-        { now, isSeen },
-      );
+      const arrival = receive({ ...rules, mostHeld }, state, { data: null, ...event }, { now, isSeen });
       keep(arrival.change);
       return arrival.outcome;
     },
@@ -115,14 +110,60 @@ describe("an event", () => {
     expect(order.timeline.map(({ sequence }) => sequence)).toEqual([0, 2]);
   });
 
-  test("that is held answers the same when it is repeated, and the first is kept", () => {
+  test("that is held answers the same when it is repeated", () => {
+    const order = recordOrder();
+    order.receive({ status: "cooking", sequence: 2, eventId: "b", data: { a: 1 }, occurredAt: 7 });
+
+    expect(order.receive({ status: "cooking", sequence: 2, eventId: "b", data: { a: 1 } }, 50)).toBe("held");
+    expect(order.receive({ status: "cooking", sequence: 2, data: { a: 1 }, occurredAt: 7 }, 60)).toBe("held");
+    expect(order.receive({ status: "cooking", eventId: "b", data: { a: 1 } }, 70)).toBe("held");
+    expect(order.held()).toEqual([2]);
+  });
+
+  test.each([
+    ["another id", { status: "cooking", sequence: 2, eventId: "c" }],
+    ["another status", { status: "cancelled", sequence: 2, eventId: "b" }],
+    ["other data", { status: "cooking", sequence: 2, eventId: "b", data: { a: 2 } }],
+    ["another time", { status: "cooking", sequence: 2, eventId: "b", occurredAt: 9 }],
+    ["another status and no id", { status: "cancelled", sequence: 2 }],
+    ["another status and no number", { status: "cancelled", eventId: "b" }],
+  ])("replaces the held one that it corrects: %s", (_, correction) => {
     const order = recordOrder();
     order.receive({ status: "cooking", sequence: 2, eventId: "b" });
 
-    expect(order.receive({ status: "ready", sequence: 2, eventId: "c" })).toBe("held");
-    expect(order.receive({ status: "cooking", sequence: 9, eventId: "b" })).toBe("held");
+    expect(order.receive(correction)).toBe("replaced");
+    expect(order.held()).toEqual([2]);
     order.receive({ status: "confirmed", sequence: 1 });
-    expect(statuses(order)).toEqual(["created", "confirmed", "cooking"]);
+    expect(statuses(order)).toEqual(["created", "confirmed", correction.status]);
+  });
+
+  test("that was replaced does not undo its correction when it is repeated", () => {
+    const order = recordOrder();
+    order.receive({ status: "cooking", sequence: 2, eventId: "b" });
+    order.receive({ status: "cancelled", sequence: 2, eventId: "c" });
+
+    expect(order.receive({ status: "cooking", sequence: 2, eventId: "b" })).toBe("stale");
+    order.receive({ status: "confirmed", sequence: 1 });
+    expect(statuses(order)).toEqual(["created", "confirmed", "cancelled"]);
+  });
+
+  test("that corrects the number of a held one is judged under its own", () => {
+    const order = recordOrder();
+    order.receive({ status: "confirmed", sequence: 4, eventId: "b" });
+
+    expect(order.receive({ status: "confirmed", sequence: 3, eventId: "b" })).toBe("replaced");
+    expect(order.held()).toEqual([3]);
+    expect(order.receive({ status: "confirmed", sequence: 1, eventId: "b" })).toBe("applied");
+    expect(order.held()).toEqual([]);
+  });
+
+  test("that corrects a held one waits no longer than that, and needs no place of its own", () => {
+    const order = recordOrder(1);
+    order.receive({ status: "ready", sequence: 3, eventId: "b" }, 0);
+
+    expect(order.receive({ status: "confirmed", sequence: 3, eventId: "c" }, 4_000)).toBe("replaced");
+    order.release(5_000);
+    expect(statuses(order)).toEqual(["created", "confirmed"]);
   });
 
   test("that is early is refused where as many are held as may be", () => {

@@ -40,6 +40,8 @@ export async function startOrdersNode({ prefix, keepRefused, ...options }: Order
       isCluster: false,
       historyOf: (channel) => kinds.of(channel).history,
       keepRefused: keepRefused ?? (async (letter) => void refused.push(letter)),
+      takeAway: () => undefined,
+      command: async () => undefined,
       clock: systemClock,
       log: quietLog,
     },

@@ -60,6 +60,8 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
       isCluster,
       historyOf: (channel) => kinds.of(channel).history,
       keepRefused: (refused) => letters.add({ ...refused, tries: 1 }),
+      takeAway: () => undefined,
+      command: async () => undefined,
       clock: systemClock,
       log,
     },

@@ -50,8 +50,9 @@ function applyEvent({ publisher }: OrderRouteDeps): Route {
     summary: "Move an order to another status.",
     description:
       "An event that was applied before or is older than the last is not applied again. One that comes before those " +
-      "it follows is answered `202` and held: until they come, or the window ends.",
-    otherStatuses: { 202: "Held: it waits for the events before it." },
+      "it follows is answered `202` and held: until they come, or the window ends. Another event under the `sequence` " +
+      "of a held one takes its place.",
+    otherStatuses: { 202: "Held: it waits for the events before it, or in the place of the held one that it corrects." },
     refusals: ["not_found", "illegal_transition", "conflict"],
     params: orderParams,
     body: orderEventBody,
@@ -60,7 +61,8 @@ function applyEvent({ publisher }: OrderRouteDeps): Route {
 
   return route(definition, async ({ params, body, idempotencyKey }) => {
     const answer = await publisher.perform({ ...params, ...body, type: "order.event", idempotencyKey });
-    return { status: answer.reason === "held" ? 202 : 200, body: answer };
+    const isWaiting = answer.reason === "held" || answer.reason === "replaced";
+    return { status: isWaiting ? 202 : 200, body: answer };
   });
 }
 
