@@ -35,6 +35,9 @@ const defaults: ChannelKindOptions = {
   conflateMs: 0,
 };
 
+/** There without being configured; who has the role `staff` may always subscribe. */
+const staffKind = { staff: { subscribe: "none", publish: "none" } } as const;
+
 /** Built-in kinds: who subscribes is decided in `permissions.ts`, never by configuration; the rest may be tuned. */
 const builtIn: Record<string, ChannelKindSettings> = {
   user: { history: { size: 256, ttlSeconds: 3_600 } },
@@ -54,7 +57,7 @@ export function createKinds(settings: Readonly<Record<string, ChannelKindSetting
   for (const [kind, options] of Object.entries(builtIn)) {
     kinds.set(kind, withDefaults({ ...options, ...settings[kind], subscribe: "none", publish: "none" }));
   }
-  for (const [kind, options] of Object.entries(settings)) {
+  for (const [kind, options] of Object.entries({ ...staffKind, ...settings })) {
     if (!kinds.has(kind)) kinds.set(kind, withDefaults(options));
   }
   return {

@@ -15,13 +15,14 @@ export const defaultTransitions: Record<string, string[]> = {
 
 /** The pub/sub channels that backends of this trade already speak. */
 export const defaultBridges = [
-  { pattern: "order:status", channel: "order:{orderId}", event: "order.status" },
-  { pattern: "order:new", channel: "orders:{userId}", event: "order.new" },
-  { pattern: "product:low-stock", channel: "product:{productId}", event: "product.low-stock" },
+  { pattern: "order:status", command: "order.event" as const },
+  {
+    pattern: "order:new",
+    channel: ["orders:{parties.*}", "orders:{userId}", "staff:orders"],
+    event: "order.new",
+  },
+  { pattern: "product:low-stock", channel: "staff:stock", event: "product.low-stock" },
 ];
-
-/** The kind that the default bridges need beside the built-in ones; stock levels are not for everybody. */
-export const bridgedKinds = { product: { subscribe: "granted", publish: "none" } } as const;
 
 /** Outside production: enough to try everything without a file. */
 export const developmentFile = {

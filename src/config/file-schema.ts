@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { commandTypes } from "../protocol/commands.ts";
 import { builtInKinds } from "../protocol/names.ts";
 import { webhookEvents } from "../protocol/webhooks.ts";
 import { defaultTransitions } from "./defaults.ts";
@@ -125,13 +126,23 @@ const heartbeat = z
 
 // Bridges
 
-const bridge = z.strictObject({
-  /** Redis pub/sub channel, or a pattern as PSUBSCRIBE reads it. */
-  pattern: name,
-  /** Gateway channel; `{field}` is taken from the message. */
-  channel: name,
-  event: name,
-});
+const bridge = z
+  .strictObject({
+    /** Redis pub/sub channel, or a pattern as PSUBSCRIBE reads it. */
+    pattern: name,
+    /** Gateway channels; `{field}` is taken from the message. */
+    channel: z.union([name, z.array(name).min(1).max(16)], "must be a channel, or a list of them").exactOptional(),
+    event: name.exactOptional(),
+    /** Instead of both: what the message asks for. */
+    command: z.enum(commandTypes).exactOptional(),
+  })
+  .superRefine((value, context) => {
+    for (const field of ["channel", "event"] as const) {
+      if ((value[field] === undefined) === (value.command !== undefined)) continue;
+      const message = value.command === undefined ? "is required" : "must be left out beside `command`";
+      context.addIssue({ code: "custom", path: [field], message });
+    }
+  });
 
 // Tokens and sessions
 

@@ -1,5 +1,5 @@
 import { builtInKinds, kindOf } from "../protocol/names.ts";
-import { bridgedKinds, defaultBridges, developmentFile } from "./defaults.ts";
+import { defaultBridges, developmentFile } from "./defaults.ts";
 import { quoted, type EnvironmentReader, type ReadFile } from "./environment.ts";
 import { configFile, type ParsedFile } from "./file-schema.ts";
 import { problemsOf } from "./file-problems.ts";
@@ -47,7 +47,7 @@ function withDefaults(file: ParsedFile, isProduction: boolean): FileConfig {
   const channels = file.channels ?? silent?.channels ?? {};
   return {
     ...file,
-    channels: file.bridges === undefined ? { ...bridgedKinds, ...channels } : channels,
+    channels,
     leaderboards: file.leaderboards ?? silent?.leaderboards ?? {},
     bridges: file.bridges ?? defaultBridges,
   };
@@ -60,8 +60,9 @@ function checkBridge(
   index: number,
   channels: FileConfig["channels"],
 ): void {
-  const kinds = [...builtInKinds, ...Object.keys(channels)];
-  const kind = kindOf(bridge.channel);
-  if (kinds.includes(kind)) return;
-  env.problem(`bridges[${index}].channel`, `no channel kind ${quoted(kind)} is configured${didYouMean(kind, kinds)}`);
+  const kinds = [...builtInKinds, "staff", ...Object.keys(channels)];
+  const missing = [bridge.channel ?? []].flat().map(kindOf).find((kind) => !kinds.includes(kind));
+  if (missing === undefined) return;
+  const hint = didYouMean(missing, kinds);
+  env.problem(`bridges[${index}].channel`, `no channel kind ${quoted(missing)} is configured${hint}`);
 }

@@ -4,6 +4,7 @@ import type { Kinds } from "../channels/kinds.ts";
 import type { Control } from "../cluster/control.ts";
 import type { Config } from "../config.ts";
 import type { Leaderboards } from "../leaderboards/leaderboards.ts";
+import { createMoves } from "../orders/moves.ts";
 import { Orders, type OrdersDeps } from "../orders/orders.ts";
 import { closing } from "../protocol/closings.ts";
 import { canonicalJson } from "../protocol/gate.ts";
@@ -63,6 +64,7 @@ export function createDoors(config: Config, deps: DoorsDeps): Publishing {
       blocking: store.redis.connection("blocking"),
       bridges: store.redis.connection("bridges"),
       nodeId: config.nodeId,
+      isOrderStatus: createMoves(config.orders.transitions).isKnown,
       submitScore: ({ board, member, score, mode, data, idempotencyKey }) => {
         const text = data === undefined ? undefined : canonicalJson(data);
         return leaderboards.submit(board, { member, score, mode, data: text }, idempotencyKey);

@@ -163,6 +163,11 @@ export class Orders implements Service {
     return found.value;
   }
 
+  /** Users by role; undefined for an unknown order. */
+  async partiesOf(orderId: string): Promise<Order["parties"] | undefined> {
+    return (await this.#store.load(orderId)).order?.record.parties;
+  }
+
   /** For a user. Throws `forbidden` where the user is no party, whether there is such an order or not. */
   async getAs(userId: string, orderId: string): Promise<OrderWithTimeline> {
     if (!(await this.mayRead(orderId, userId))) throw forbidden();

@@ -25,4 +25,5 @@ const schemas = [
 export const command = z.discriminatedUnion("type", schemas).meta({ id: "Command" });
 export type Command = z.output<typeof command>;
 export type CommandType = Command["type"];
+export const commandTypes = schemas.map(({ shape }) => shape.type.value);
 export type CommandOf<T extends CommandType> = Extract<Command, { type: T }>;

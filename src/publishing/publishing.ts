@@ -6,6 +6,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
+import { createBridgeStore } from "./bridge-store.ts";
 import { createBridges, type BridgeOptions } from "./bridges.ts";
 import type { DeadLetterStore } from "./dead-letters-store.ts";
 import { createOnce, type IdempotencyOptions, type Once } from "./idempotency.ts";
@@ -39,6 +40,8 @@ export interface PublishingDeps extends Pick<PublisherDeps, "submitScore" | "rev
     deliverLive(channel: string, event: string, data: string): void;
   };
   orders: Orders;
+  /** True for a status that orders can have. */
+  isOrderStatus: (status: string) => boolean;
   deadLetters: DeadLetterStore;
   clock: Clock;
   log: Logger;
@@ -57,8 +60,11 @@ export function createPublishing(deps: PublishingDeps, options: PublishingOption
   const publisher = createPublisher({ ...deps, publish, once }, { payloadBytes });
   const consumer = createStreamConsumer({ ...deps, publisher }, { ...options.stream, limits });
   const deliverLive = channels.deliverLive.bind(channels);
+  const { isOrderStatus } = deps;
+  const store = createBridgeStore(deps);
+  const partiesOf = (orderId: string) => deps.orders.partiesOf(orderId);
   const bridges = createBridges(
-    { subscriber: deps.bridges, publish, deliverLive, log, metrics },
+    { subscriber: deps.bridges, publish, deliverLive, store, isOrderStatus, partiesOf, log, metrics },
     options.bridges,
     limits,
   );

@@ -10,6 +10,7 @@ import type { Turn } from "../redis/turn.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
+import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
 import { createRunner, type Job, type RunOptions } from "./command-runs.ts";
 import { parseCommand, subjectOfCommand } from "./commands.ts";
 import type { DeadLetterStore } from "./dead-letters-store.ts";
@@ -73,12 +74,13 @@ export function createStreamConsumer(deps: StreamConsumerDeps, given: StreamCons
 
 function createHandler(deps: StreamConsumerDeps, options: RunOptions & Pick<StreamConsumerOptions, "limits">) {
   const lanes = createLanes(createRunner(deps.clock, options));
+  const parts = { ...deps, warn: createPacedWarnings(deps.log) };
 
   return (entry: GroupEntry, turn: Turn): Promise<boolean> =>
     new Promise((finish) => {
       const command = readCommand(entry, options.limits);
       const lane = command instanceof Error ? `entry ${entry.id}` : subjectOfCommand(command);
-      lanes.add(lane, toJob(deps, entry, command, { turn, finish }));
+      lanes.add(lane, toJob(parts, entry, command, { turn, finish }));
     });
 }
 
@@ -100,7 +102,7 @@ function textOf({ fields }: GroupEntry): string | undefined {
 }
 
 function toJob(
-  { publisher, deadLetters, metrics, log }: StreamConsumerDeps,
+  { publisher, deadLetters, metrics, warn }: StreamConsumerDeps & { warn: PacedWarnings },
   entry: GroupEntry,
   command: Command | Error,
   { turn, finish }: Pick<Job, "turn" | "finish">,
@@ -123,7 +125,7 @@ function toJob(
     async bury({ code, reason }, tries) {
       await deadLetters.add({ key, command: textOf(entry) ?? JSON.stringify(entry.fields), code, reason, tries });
       count("dead");
-      log.warn({ entry: entry.id, type, code, tries }, "command is a dead letter");
+      warn({ entry: entry.id, type, code, tries }, "command is a dead letter");
     },
   };
 }

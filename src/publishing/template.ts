@@ -1,8 +1,16 @@
-/** A channel's name with fields to fill in: `order:{orderId}`, `user:{parties.customer}`. */
+/**
+ * A channel's name with fields to fill in: `order:{orderId}`, `user:{parties.customer}`. `{parties.*}` stands for each
+ * field of `parties` in turn.
+ */
 export interface Template {
-  /** The name for this message; undefined where a field is missing or is no text or number. */
-  nameFor(message: unknown): string | undefined;
+  /** Fields of the message that it takes from. */
+  readonly fields: ReadonlySet<string>;
+  /** The names for this message; none where a field is missing or is no text or number. */
+  namesFor(message: unknown): string[];
 }
+
+/** Names that one message may fill a template with. */
+export const mostNames = 64;
 
 const fieldPattern = /\{([^{}]+)\}/g;
 
@@ -10,24 +18,34 @@ export function createTemplate(text: string): Template {
   const paths = [...text.matchAll(fieldPattern)].map(([, path]) => (path as string).split("."));
   const literals = text.replaceAll(fieldPattern, "\0").split("\0");
   return {
-    nameFor(message) {
-      let name = literals[0] as string;
+    fields: new Set(paths.map(([field]) => field as string)),
+    namesFor(message) {
+      let names = [literals[0] as string];
       for (const [index, path] of paths.entries()) {
-        const value = fieldOf(message, path);
-        if (value === undefined) return undefined;
-        name += value + (literals[index + 1] as string);
+        const values = fieldsOf(message, path).flatMap((value) => toText(value) ?? []);
+        names = names.flatMap((name) => values.map((value) => name + value + (literals[index + 1] as string)));
+        names = [...new Set(names)].slice(0, mostNames);
       }
-      return name;
+      return names;
     },
   };
 }
 
-function fieldOf(message: unknown, path: readonly string[]): string | undefined {
-  let value: unknown = message;
+/** A path leads to one value, or to none; a `*` in it to several. */
+function fieldsOf(message: unknown, path: readonly string[]): unknown[] {
+  let values = [message];
   for (const step of path) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined;
-    value = (value as Record<string, unknown>)[step];
+    values = values.flatMap((value) => {
+      if (typeof value !== "object" || value === null) return [];
+      if (step === "*") return Object.values(value).slice(0, mostNames);
+      return Object.hasOwn(value, step) ? [(value as Record<string, unknown>)[step]] : [];
+    });
   }
+  return values;
+}
+
+/** What names something is text, or a number as it is written. */
+export function toText(value: unknown): string | undefined {
   if (typeof value === "number") return String(value);
   return typeof value === "string" && value !== "" ? value : undefined;
 }

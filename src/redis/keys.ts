@@ -80,6 +80,8 @@ export interface Keys {
 
   /** Stream of the backends' commands; no TTL (trimmed as they are performed); a plain name, for backends write to it. */
   commands(): string;
+  /** String, present where a bridge left this command before; TTL: as long as it is known; tag: in the stream's slot. */
+  bridgedCommand(name: string): string;
   /** String, the node whose turn it is to read the commands; TTL: the lease; tag: in the slot of the stream. */
   commandsLease(): string;
   /** Stream of what could not be performed; no TTL (its length is bounded). */
@@ -188,6 +190,7 @@ export function createKeys(prefix: string): Keys {
     toldOfOrder: (userId, orderId) => of("ch", `orders:${userId}`, `told:${encodeId(orderId)}`),
     orderLooks: () => of("orders", "all", "looks"),
     commands: () => `${prefix}:commands`,
+    bridgedCommand: (name) => `{${prefix}:commands}:bridged:${encodeId(name)}`,
     commandsLease: () => `{${prefix}:commands}:lease`,
     deadCommands: () => `${prefix}:commands:dead`,
     deadCommandKeys: () => `{${prefix}:commands:dead}:keys`,

@@ -17,7 +17,7 @@ describe("in production", () => {
     const config = loadConfig(good);
 
     expect(config.isProduction).toBe(true);
-    expect(Object.keys(config.channels)).toEqual(["product"]);
+    expect(Object.keys(config.channels)).toEqual([]);
     expect(config.leaderboards).toEqual({});
   });
 
