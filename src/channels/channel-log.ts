@@ -30,6 +30,8 @@ import type { PublishRequest, Published } from "./publication.ts";
 export interface ChannelLog {
   /** Throws `conflict` where the idempotency key was used for other content. */
   publish(request: PublishRequest, history: HistoryOptions): Promise<Published>;
+  /** The first one's answer where the request repeats it. Throws as `publish` does. */
+  findRepeated(request: PublishRequest, history: HistoryOptions): Promise<Published | undefined>;
   read(channel: string, history: HistoryOptions, from: ReadFrom): Promise<LogSlice>;
   /** The last stamp given to any publication of the store; on Cluster, which has none, infinity. */
   lastStamp(): Promise<number>;
@@ -93,24 +95,26 @@ export function createChannelLog(
     return isCluster ? Infinity : Number((await commands.get(keys.stamp())) ?? 0);
   }
 
+  async function run(
+    { channel, event, data, idempotencyKey }: PublishRequest,
+    history: HistoryOptions,
+    ...options: string[]
+  ): Promise<ScriptReply> {
+    const target = appendTarget(keys, isCluster, channel, history);
+    const once = idempotencyKey === undefined ? target.meta : keys.channelIdempotency(channel, idempotencyKey);
+    const scriptKeys = [target.meta, target.log, target.feed, once];
+    if (target.stamp !== undefined) scriptKeys.push(target.stamp);
+    const { epoch, size, logTtl, metaTtl, head } = target;
+    const tail = appendTail(event, data);
+    return publishScript.run(scriptKeys, [epoch, size, logTtl, metaTtl, head, tail, idempotencyTtlSeconds, ...options]);
+  }
+
   return {
-    async publish({ channel, event, data, idempotencyKey }, history) {
-      const target = appendTarget(keys, isCluster, channel, history);
-      const once = idempotencyKey === undefined ? target.meta : keys.channelIdempotency(channel, idempotencyKey);
-      const scriptKeys = [target.meta, target.log, target.feed, once];
-      if (target.stamp !== undefined) scriptKeys.push(target.stamp);
-      const { epoch, size, logTtl, metaTtl, head } = target;
-      const tail = appendTail(event, data);
-      const reply = await publishScript.run(scriptKeys, [
-        epoch,
-        size,
-        logTtl,
-        metaTtl,
-        head,
-        tail,
-        idempotencyTtlSeconds,
-      ]);
-      return toPublished(channel, reply);
+    publish: async (request, history) => toPublished(request.channel, await run(request, history)),
+
+    async findRepeated(request, history) {
+      const reply = await run(request, history, "only find");
+      return reply === "unknown" ? undefined : toPublished(request.channel, reply);
     },
 
     async read(channel, history, from) {

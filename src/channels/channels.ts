@@ -19,7 +19,7 @@ import { FollowedChannel, type FollowedChannelDeps } from "./followed-channel.ts
 import { FollowedChannels } from "./followed-channels.ts";
 import { HeldMessages } from "./held-messages.ts";
 import { Holds } from "./holds.ts";
-import type { Kinds } from "./kinds.ts";
+import type { HistoryOptions, Kinds } from "./kinds.ts";
 import type { Permissions, Reader } from "./permissions.ts";
 import type { Publication, Published, PublishRequest } from "./publication.ts";
 import { mergeMissed, recoveryFrom, type MissedSlice } from "./recovery.ts";
@@ -34,6 +34,14 @@ export interface ChannelsOptions {
   lingerMs?: number;
 }
 
+/** What one channel may take in. */
+export interface PublicationLimit {
+  /** Rejects with `rate_limited`. */
+  take(): Promise<void>;
+  /** What was taken turned out to be for a repeat. */
+  giveBack(): void;
+}
+
 export interface ChannelsDeps {
   kinds: Kinds;
   permissions: Permissions;
@@ -46,8 +54,8 @@ export interface ChannelsDeps {
   records?: SubscriptionRecords;
   /** What else the answer to a subscription waits for. */
   settled?: (channel: string) => Promise<void>;
-  /** Rejects with `rate_limited`; undefined where the channel has no limit. Absent: none has. */
-  admit?: (channel: string) => Promise<void> | undefined;
+  /** Undefined where the channel has no limit. Absent: none has. */
+  limitOf?: (channel: string) => PublicationLimit | undefined;
   /** By kind. */
   snapshots: ReadonlyMap<string, TakeSnapshot>;
   /** False while this node may not deliver (`cluster/fence.ts`); `repair` is to be called when it may again. */
@@ -122,10 +130,12 @@ export class Channels {
   /** Throws `unknown_channel`, `rate_limited`, `conflict`; store errors as they come. */
   async publish(request: PublishRequest): Promise<Published> {
     const { history } = this.#deps.kinds.of(request.channel);
-    const admission = this.#deps.admit?.(request.channel);
+    const limit = this.#deps.limitOf?.(request.channel);
     // Where there is no limit nothing is waited for: who publishes first is first on its way.
-    if (admission !== undefined) await admission;
-    return this.#deps.log.publish(request, history);
+    if (limit === undefined) return this.#deps.log.publish(request, history);
+    const repeated =
+      request.idempotencyKey === undefined ? undefined : await this.#deps.log.findRepeated(request, history);
+    return repeated ?? this.#publishWithin(limit, request, history);
   }
 
   /** All in one round trip; each has its own outcome, in order. */
@@ -295,6 +305,14 @@ export class Channels {
   repair(): void {
     for (const { channel, packet } of this.#live.take()) this.deliverPacket(channel, packet);
     this.#sequencer.repair();
+  }
+
+  /** A repeat costs nothing; one that came while the first was on its way is found when it has paid. */
+  async #publishWithin(limit: PublicationLimit, request: PublishRequest, history: HistoryOptions): Promise<Published> {
+    await limit.take();
+    const published = await this.#deps.log.publish(request, history);
+    if (published.duplicate) limit.giveBack();
+    return published;
   }
 
   #follow(channel: string): FollowedChannel {

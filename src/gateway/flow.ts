@@ -61,13 +61,13 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
   const permissions = createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) });
   const snapshots = new Map<string, TakeSnapshot>();
   const later = { presence: () => presence, recovery: () => recovery };
-  const admit = admissionOf(config, throttling);
+  const limitOf = limitsOf(config, throttling);
   const channels: Channels = createChannels(ground, {
     kinds,
     permissions,
     snapshots,
     tellUnsubscribed,
-    admit,
+    limitOf,
     ...later,
   });
   control.fence.onReopened(() => channels.repair());
@@ -89,17 +89,21 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
 }
 
 /** Publications of the kinds that have a limit, each channel by itself. */
-function admissionOf({ limits }: Config, throttling: Throttling): NonNullable<ChannelsDeps["admit"]> {
+function limitsOf({ limits }: Config, throttling: Throttling): NonNullable<ChannelsDeps["limitOf"]> {
   const limited = new Set(Object.keys(limits.publications ?? {}));
 
-  async function admit(kind: string, channel: string): Promise<void> {
+  async function take(kind: string, channel: string): Promise<void> {
     const decision = await throttling.publication(kind, channel);
     if (!decision.allowed) throw new LimitRefusal("publications", decision);
   }
-  return (channel) => (limited.has(kindOf(channel)) ? admit(kindOf(channel), channel) : undefined);
+  return (channel) => {
+    const kind = kindOf(channel);
+    if (!limited.has(kind)) return undefined;
+    return { take: () => take(kind, channel), giveBack: () => throttling.giveBackPublication(kind, channel) };
+  };
 }
 
-interface ChannelParts extends Pick<ChannelsDeps, "kinds" | "snapshots" | "tellUnsubscribed" | "admit"> {
+interface ChannelParts extends Pick<ChannelsDeps, "kinds" | "snapshots" | "tellUnsubscribed" | "limitOf"> {
   permissions: Permissions;
   presence: () => Presence;
   recovery: () => Recovery;

@@ -103,7 +103,7 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     bridged: new Counter({
       name: "gateway_bridged_total",
-      help: "Messages heard by bridges by outcome: stored, live, or the code of the refusal.",
+      help: "Messages heard by bridges by outcome: stored, repeated, live, command, or the code of the refusal.",
       labelNames: ["outcome"],
       registers,
     }),

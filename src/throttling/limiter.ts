@@ -21,6 +21,12 @@ export interface Limiter {
   take(subject: string, cost?: number): Promise<Decision>;
 }
 
+/** A limiter whose acts may turn out to have been none. */
+export interface RefundingLimiter extends Limiter {
+  /** Puts back what an act took, up to a full bucket. Never rejects: while the store is away nothing is put back. */
+  giveBack(subject: string): Promise<void>;
+}
+
 export interface LimiterDependencies {
   commands: RedisClient;
   keys: Keys;
@@ -104,6 +110,25 @@ export function createLimiter<Rule, State>(
       } catch (error) {
         absence.began(error);
         return takeWithoutStore(subject, cost);
+      }
+    },
+  };
+}
+
+export function createBucketLimiter(
+  dependencies: LimiterDependencies,
+  options: LimiterOptions<TokenBucketRule>,
+): RefundingLimiter {
+  const { commands, keys, absence } = dependencies;
+  const script = loadScript(commands, tokenBucket.script);
+  return {
+    ...createLimiter(dependencies, tokenBucket, options),
+    async giveBack(subject) {
+      if (!absence.mayAsk()) return;
+      try {
+        await script.run([keys.limiter(options.name, subject)], tokenBucket.args(options.rule, -1));
+      } catch (error) {
+        absence.began(error);
       }
     },
   };

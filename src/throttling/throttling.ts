@@ -9,7 +9,14 @@ import { BoundedMap } from "./bounded-map.ts";
 import { micro, uncounted, type Decision } from "./decision.ts";
 import { createLeaseStore } from "./lease-store.ts";
 import { LeasedBuckets } from "./leased-buckets.ts";
-import { createLimiter, fixedWindow, slidingWindow, tokenBucket, type Limiter } from "./limiter.ts";
+import {
+  createBucketLimiter,
+  createLimiter,
+  fixedWindow,
+  slidingWindow,
+  type Limiter,
+  type RefundingLimiter,
+} from "./limiter.ts";
 import { calm, isTooMuch, type Annoyance } from "./patience.ts";
 import { policiesOf, type LeasedPolicy, type Policies, type ThrottlingOptions } from "./policies.ts";
 import { createReferee, type Referee, type RefusalMetrics } from "./referee.ts";
@@ -57,7 +64,7 @@ export class Throttling {
   readonly #addresses: LeasedBuckets;
   readonly #apiKeys: Limiter;
   readonly #logins: Limiter;
-  readonly #channels: ReadonlyMap<string, Limiter>;
+  readonly #channels: ReadonlyMap<string, RefundingLimiter>;
   readonly #senders = new BoundedMap<string, Sender>(subjectsInMemory);
   #isSweeping = false;
   #cancelSweep: Cancel | undefined;
@@ -74,7 +81,7 @@ export class Throttling {
     this.#apiKeys = createLimiter(store, slidingWindow, policies.http);
     this.#logins = createLimiter(store, fixedWindow, policies.logins);
     this.#channels = new Map(
-      [...policies.publications].map(([kind, policy]) => [kind, createLimiter(store, tokenBucket, policy)]),
+      [...policies.publications].map(([kind, policy]) => [kind, createBucketLimiter(store, policy)]),
     );
   }
 
@@ -121,6 +128,11 @@ export class Throttling {
     const limiter = this.#channels.get(kind);
     if (policy === undefined || limiter === undefined) return uncounted(this.#clock.now(), Infinity);
     return judged(limiter.take(channel), (decision) => this.#referee.judge(policy, channel, decision));
+  }
+
+  /** What was allowed turned out to be a repeat, which costs nothing. */
+  giveBackPublication(kind: string, channel: string): void {
+    void this.#channels.get(kind)?.giveBack(channel);
   }
 
   /** The connection has ended: what its user did not use goes back. */

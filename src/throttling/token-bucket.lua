@@ -1,4 +1,4 @@
--- Takes from a token bucket, all or nothing. A refused take takes nothing.
+-- Takes from a token bucket, all or nothing. A refused take takes nothing. A negative cost is put back.
 --
 -- The state is one string, '<level>:<at>', in millionths of tokens and microseconds of Redis' clock: whole numbers, and
 -- one SET that carries its TTL, so no crash leaves a key without one. A bucket whose key has expired is a full one.
@@ -21,7 +21,7 @@ if last then
 end
 
 local allowed = level >= cost
-if allowed then level = level - cost end
+if allowed then level = math.min(capacity, level - cost) end
 local untilFull = math.ceil((capacity - level) / refill)
 if allowed or at > now then
   local ttl = string.format('%.0f', untilFull / 1000 + 1000)

@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import { startGateway } from "../support/gateway.ts";
+import { eventually } from "../support/world.ts";
+
+/** Gains nothing while a test runs. */
+const limit = { capacity: 20, refillPerSecond: 0.001 };
+const file = { channels: { chat: { subscribe: "public" } }, limits: { publications: { chat: limit } } };
+
+const publication = (n: number) => ({ channel: "chat:1", event: "said", data: n, idempotencyKey: `k-${n}` });
+
+test("a batch larger than its channel's bucket ends when it is repeated, for what was published costs nothing again", async () => {
+  const { call } = await startGateway({
+    file: { ...file, limits: { publications: { chat: { ...limit, refillPerSecond: 50 } } } },
+  });
+  const batch = { publications: Array.from({ length: 60 }, (_, n) => publication(n)) };
+  const send = async () => (await call("POST", "/v1/publish/batch", batch)).body.results as { ok: boolean }[];
+
+  await eventually(async () => expect((await send()).every(({ ok }) => ok)).toBe(true), 20_000);
+
+  expect((await call("GET", "/v1/channels/chat%3A1/history")).body.offset).toBe(60);
+});
+
+test("repeats pass an empty bucket, one after the other and at once over nodes; what is new does not", async () => {
+  const one = await startGateway({ file });
+  const two = await startGateway({ file, prefix: one.prefix });
+  const publish = (n: number, node = one) => node.call("POST", "/v1/publish", publication(n));
+
+  const first = await Promise.all([one, two, one, two, one, two].map((node) => publish(0, node)));
+  expect(first.filter(({ body }) => body.duplicate === false)).toHaveLength(1);
+  // What those paid that turned out to be repeats comes back a moment later.
+  for (let n = 1; n < limit.capacity; n++) {
+    await eventually(async () => expect((await publish(n)).status).toBe(200));
+  }
+
+  expect(await publish(20)).toMatchObject({ status: 429, body: { code: "rate_limited" } });
+  for (let n = 0; n < limit.capacity; n++) {
+    expect(await publish(n, two)).toMatchObject({ status: 200, body: { duplicate: true, offset: n + 1 } });
+  }
+  expect((await one.call("POST", "/v1/publish", { ...publication(0), data: "other" })).status).toBe(409);
+});
