@@ -19,9 +19,10 @@ import { FollowedChannel, type FollowedChannelDeps } from "./followed-channel.ts
 import { FollowedChannels } from "./followed-channels.ts";
 import { HeldMessages } from "./held-messages.ts";
 import { Holds } from "./holds.ts";
-import type { HistoryOptions, Kinds } from "./kinds.ts";
+import type { Kinds } from "./kinds.ts";
 import type { Permissions, Reader } from "./permissions.ts";
 import type { Publication, Published, PublishRequest } from "./publication.ts";
+import { publishWithin, type PublishDeps } from "./publish-within.ts";
 import { mergeMissed, recoveryFrom, type MissedSlice } from "./recovery.ts";
 import { Sequencer, type GapOutcome } from "./sequencer.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
@@ -34,15 +35,7 @@ export interface ChannelsOptions {
   lingerMs?: number;
 }
 
-/** What one channel may take in. */
-export interface PublicationLimit {
-  /** Rejects with `rate_limited`. */
-  take(): Promise<void>;
-  /** What was taken turned out to be for a repeat. */
-  giveBack(): void;
-}
-
-export interface ChannelsDeps {
+export interface ChannelsDeps extends Pick<PublishDeps, "limitOf"> {
   kinds: Kinds;
   permissions: Permissions;
   log: ChannelLog;
@@ -54,8 +47,6 @@ export interface ChannelsDeps {
   records?: SubscriptionRecords;
   /** What else the answer to a subscription waits for. */
   settled?: (channel: string) => Promise<void>;
-  /** Undefined where the channel has no limit. Absent: none has. */
-  limitOf?: (channel: string) => PublicationLimit | undefined;
   /** By kind. */
   snapshots: ReadonlyMap<string, TakeSnapshot>;
   /** False while this node may not deliver (`cluster/fence.ts`); `repair` is to be called when it may again. */
@@ -128,14 +119,8 @@ export class Channels {
   }
 
   /** Throws `unknown_channel`, `rate_limited`, `conflict`; store errors as they come. */
-  async publish(request: PublishRequest): Promise<Published> {
-    const { history } = this.#deps.kinds.of(request.channel);
-    const limit = this.#deps.limitOf?.(request.channel);
-    // Where there is no limit nothing is waited for: who publishes first is first on its way.
-    if (limit === undefined) return this.#deps.log.publish(request, history);
-    const repeated =
-      request.idempotencyKey === undefined ? undefined : await this.#deps.log.findRepeated(request, history);
-    return repeated ?? this.#publishWithin(limit, request, history);
+  publish(request: PublishRequest): Promise<Published> {
+    return publishWithin(this.#deps, request);
   }
 
   /** All in one round trip; each has its own outcome, in order. */
@@ -305,14 +290,6 @@ export class Channels {
   repair(): void {
     for (const { channel, packet } of this.#live.take()) this.deliverPacket(channel, packet);
     this.#sequencer.repair();
-  }
-
-  /** A repeat costs nothing; one that came while the first was on its way is found when it has paid. */
-  async #publishWithin(limit: PublicationLimit, request: PublishRequest, history: HistoryOptions): Promise<Published> {
-    await limit.take();
-    const published = await this.#deps.log.publish(request, history);
-    if (published.duplicate) limit.giveBack();
-    return published;
   }
 
   #follow(channel: string): FollowedChannel {

@@ -39,10 +39,7 @@ export function createPermissions({ kinds, mayReadOrder }: PermissionsDeps): Per
   return {
     async checkSubscribe(reader, channel) {
       const rule = builtIn.get(kindOf(channel));
-      const isAllowed =
-        rule === undefined
-          ? isReader(kinds, reader, channel)
-          : await rule(reader, subjectOf(channel));
+      const isAllowed = rule === undefined ? isReader(kinds, reader, channel) : await rule(reader, subjectOf(channel));
       if (!isAllowed) throw new GatewayError("forbidden", undefined, { field: "channel" });
     },
     isStillGranted: (reader, channel) => builtIn.has(kindOf(channel)) || isReader(kinds, reader, channel),

@@ -61,7 +61,10 @@ function checkBridge(
   channels: FileConfig["channels"],
 ): void {
   const kinds = [...builtInKinds, "staff", ...Object.keys(channels)];
-  const missing = [bridge.channel ?? []].flat().map(kindOf).find((kind) => !kinds.includes(kind));
+  const missing = [bridge.channel ?? []]
+    .flat()
+    .map(kindOf)
+    .find((kind) => !kinds.includes(kind));
   if (missing === undefined) return;
   const hint = didYouMean(missing, kinds);
   env.problem(`bridges[${index}].channel`, `no channel kind ${quoted(missing)} is configured${hint}`);

@@ -130,7 +130,8 @@ export function createBridges(
   /** A message about an order need not say who its parties are. */
   async function withParties(templates: readonly Template[], message: unknown): Promise<unknown> {
     if (!templates.some(({ fields }) => fields.has("parties"))) return message;
-    if (typeof message !== "object" || message === null || "parties" in message || !("orderId" in message)) return message;
+    if (typeof message !== "object" || message === null || "parties" in message || !("orderId" in message))
+      return message;
     const orderId = toText(message.orderId);
     return orderId === undefined ? message : { ...message, parties: await partiesOf(orderId) };
   }

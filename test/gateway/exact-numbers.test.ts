@@ -46,7 +46,12 @@ test("it is refused by name to clients, and of the commands stream becomes a dea
   client.io.engine.on("data", (text: string) => answers.push(text));
 
   client.io.engine.write(`29["publish",{"channel":"chat:1","event":"e","data":{"id":${tooLarge}}}]`);
-  await redis.xadd(keys.commands(), "*", "command", `{"type":"publish","channel":"chat:1","event":"e","data":[${tooLarge}]}`);
+  await redis.xadd(
+    keys.commands(),
+    "*",
+    "command",
+    `{"type":"publish","channel":"chat:1","event":"e","data":[${tooLarge}]}`,
+  );
 
   await eventually(() => expect(answers.at(-1)).toContain('"message":"data.id: is a number with more digits'));
   await eventually(async () => {

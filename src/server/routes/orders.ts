@@ -52,7 +52,9 @@ function applyEvent({ publisher }: OrderRouteDeps): Route {
       "An event that was applied before or is older than the last is not applied again. One that comes before those " +
       "it follows is answered `202` and held: until they come, or the window ends. Another event under the `sequence` " +
       "of a held one takes its place.",
-    otherStatuses: { 202: "Held: it waits for the events before it, or in the place of the held one that it corrects." },
+    otherStatuses: {
+      202: "Held: it waits for the events before it, or in the place of the held one that it corrects.",
+    },
     refusals: ["not_found", "illegal_transition", "conflict"],
     params: orderParams,
     body: orderEventBody,
