@@ -17,6 +17,7 @@ import { createEventLoopDelay } from "./runtime/event-loop-delay.ts";
 import { createLifecycle } from "./runtime/lifecycle.ts";
 import type { Logger } from "./runtime/logger.ts";
 import { createMetrics, type Metrics } from "./runtime/metrics.ts";
+import { SyncedClock } from "./runtime/synced-clock.ts";
 import { sendElsewhere } from "./server/drain.ts";
 import { createMetricsServer } from "./server/http/metrics-server.ts";
 import { createNodeRevocations, createRevocations } from "./server/revocations.ts";
@@ -45,14 +46,16 @@ export interface GatewayOptions {
 /** Builds a node from its settings, each thing after what it needs. Nothing else knows how the rooms fit together. */
 export async function createGateway(
   config: Config,
-  { log, place, clock = systemClock }: GatewayOptions,
+  { log, place, clock: ownClock = systemClock }: GatewayOptions,
 ): Promise<Gateway> {
+  // Tokens, sessions and everything else that has an end go by the store's clock, on which all nodes agree.
+  const clock = new SyncedClock(ownClock);
   const { nodeId, limits } = config;
   const metrics = createMetrics({ nodeId });
   const lifecycle = createLifecycle({ clock, log });
   let isDraining = false;
 
-  const store = await openStore(config, { clock, log, metrics, lifecycle });
+  const store = await openStore(config, { clock: ownClock, log, metrics, lifecycle });
   const { commands, keys, feed } = store;
 
   // What all nodes follow
@@ -63,6 +66,7 @@ export async function createGateway(
     clock,
     log,
     nodeId,
+    onTime: (time, sentAt, receivedAt) => clock.measured(time, sentAt, receivedAt),
     onGrown: (pull) => feed.follow(keys.controlFeed(), pull),
     perform: (command) =>
       nodeRevocations.perform(command) + flow.recovery.perform(command) + flow.orders.perform(command),

@@ -6,7 +6,7 @@ import { orUnavailable } from "./unavailable.ts";
 
 /**
  * Tokens that are no longer good, by `jti`, in Redis. An entry lives as long as its token would have: after that the
- * token is refused because it has expired. Both ends go by the clocks of nodes, which must agree to the second.
+ * token is refused because it has expired. Both ends go by the clock of nodes, which is the store's.
  */
 export interface TokenBlacklist {
   /** False where the token has ended by itself, so that there is nothing to write. */

@@ -6,7 +6,7 @@
 -- ARGV  1 node  2 lease (ms), 0 to leave  3 id of the last command followed, '' to begin at the end
 --       4 ms that a command is kept  5 '1' where the node has beaten before under this name
 -- Returns { last id, { living node, end of its lease, ... }, { dead node, ... }, { id, command, id, command, ... },
--- isLapsed }. A dead node is told to every beat until somebody has cleaned up after it and removed it from the graves.
+-- isLapsed, now (epoch ms) }. A dead node is told to every beat until somebody has cleaned up after it and removed it from the graves.
 -- isLapsed is 1 where the node's lease had ended before this beat: others clean up after it, so it is not renewed and
 -- comes back as another.
 local nodes, log, graves = KEYS[1], KEYS[2], KEYS[3]
@@ -38,4 +38,4 @@ if followed ~= '' then
   end
 end
 local living = redis.call('ZRANGE', nodes, 0, -1, 'WITHSCORES')
-return { lastId, living, redis.call('ZRANGE', graves, 0, 15), commands, isLapsed and 1 or 0 }
+return { lastId, living, redis.call('ZRANGE', graves, 0, 15), commands, isLapsed and 1 or 0, nowText }

@@ -20,6 +20,8 @@ export interface Beat {
   commands: LoggedCommand[];
   /** The lease had ended before; it was not renewed, and the node must come back as another. */
   isLapsed: boolean;
+  /** The store's clock when the heartbeat was written, in epoch milliseconds. */
+  time: number;
 }
 
 /**
@@ -61,10 +63,10 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
   return {
     async beat(node, followed, hasBeaten) {
       const reply = await beat(node, leaseMs, followed ?? "", hasBeaten);
-      const [lastId, living, dead, given, isLapsed] = reply as [string, string[], string[], string[], number];
+      const [lastId, living, dead, given, isLapsed, time] = reply as BeatReply;
       const leases = new Map(pairsOf(living).map(([name, end]) => [name, Number(end)]));
       const logged: LoggedCommand[] = pairsOf(given).map(([id, json]) => ({ id, json }));
-      return { lastId, leases, dead, commands: logged, isLapsed: isLapsed === 1 };
+      return { lastId, leases, dead, commands: logged, isLapsed: isLapsed === 1, time: Number(time) };
     },
     async leave(node) {
       await beat(node, 0, "");
@@ -89,6 +91,8 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
     },
   };
 }
+
+type BeatReply = [string, string[], string[], string[], number, string];
 
 function pairsOf(flat: readonly string[]): [string, string][] {
   const pairs: [string, string][] = [];

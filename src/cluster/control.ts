@@ -32,6 +32,8 @@ export interface ControlDeps {
   perform: (command: ControlCommand) => number;
   /** Cleans up after a dead node; every living node is asked to, and asked again where it fails. */
   onDead: (node: string) => Promise<void>;
+  /** What the store's clock showed between two moments of the monotonic clock, with each heartbeat. */
+  onTime?: ((time: number, sentAt: number, receivedAt: number) => void) | undefined;
   /** The node was away for longer than commands are kept: it cannot know what it missed. */
   onForgotten: () => void;
 }
@@ -124,6 +126,7 @@ export class Control {
     const sentAt = this.#deps.clock.monotonic();
     const heartbeat = this.roll.begin();
     const beat = await this.#deps.store.beat(this.#incarnation, this.#followed, this.#hasBeaten);
+    this.#deps.onTime?.(beat.time, sentAt, this.#deps.clock.monotonic());
     this.#hasBeaten = !beat.isLapsed;
     this.#checkContinuity(beat, sentAt);
     for (const command of beat.commands) this.#carryOut(command);

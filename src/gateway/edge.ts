@@ -75,6 +75,7 @@ export function createEdge(ground: Ground, parts: EdgeParts): Edge {
     seats: parts.flow.presence.seats,
     fence: ground.control.fence,
     isDraining: parts.isDraining,
+    isStoreGood: () => ground.store.check.isGood,
   });
   const clientAddress = createClientAddress(ground.config.trustedProxies, ground.log);
   const http = createHttp(ground, parts, clientAddress);

@@ -16,6 +16,8 @@ export interface StoreCheckDeps {
 }
 
 const againMs = 60_000;
+/** The same while the node does not serve because of what was found. */
+const againSoonMs = 2_000;
 
 /**
  * Looks at the store before the node starts, which it refuses on a store that would break promises; and once a minute
@@ -35,7 +37,12 @@ export class StoreCheck {
     const texts = new Set(this.#findings.map(({ text }) => text));
     if (texts.size === 0) return { status: "ok" };
     const isWeaker = this.#findings.some(({ severity }) => severity !== "note");
-    return { status: isWeaker ? "degraded" : "ok", note: [...texts].join("; ") };
+    return { status: !this.isGood ? "failing" : isWeaker ? "degraded" : "ok", note: [...texts].join("; ") };
+  }
+
+  /** False where the node must not serve on this store, for now. */
+  get isGood(): boolean {
+    return !this.#findings.some(({ severity }) => severity === "failing");
   }
 
   /** Throws ConfigError. */
@@ -46,12 +53,7 @@ export class StoreCheck {
     const refusals = findings.filter(({ severity }) => severity === "refuse");
     if (refusals.length > 0) throw new ConfigError(refusals.map((refusal) => this.#problemOf(refusal)));
     this.#take(findings);
-    this.#cancel = this.#deps.clock.every(againMs, () => {
-      this.#examine().then(
-        (found) => this.#take(found),
-        (error: unknown) => this.#deps.log.debug({ err: error }, "the store was not looked at"),
-      );
-    });
+    this.#lookLater();
   }
 
   stop(): void {
@@ -63,12 +65,26 @@ export class StoreCheck {
     return examineStore(commands, clock, durability === "external");
   }
 
+  #lookLater(): void {
+    this.#cancel = this.#deps.clock.after(this.isGood ? againMs : againSoonMs, () => {
+      this.#lookLater();
+      this.#examine().then(
+        (found) => this.#take(found),
+        (error: unknown) => this.#deps.log.debug({ err: error }, "the store was not looked at"),
+      );
+    });
+  }
+
   #take(findings: readonly Finding[]): void {
     const known = new Set(this.#findings.map(wordsOf));
+    const wasGood = this.isGood;
     this.#findings = findings;
     for (const finding of findings) {
-      if (!known.has(wordsOf(finding))) this.#deps.log.warn({ server: finding.server }, finding.text);
+      if (known.has(wordsOf(finding))) continue;
+      const level = finding.severity === "failing" ? "error" : "warn";
+      this.#deps.log[level]({ server: finding.server }, finding.text);
     }
+    if (!wasGood && this.isGood) this.#deps.log.info({}, "this node serves again: its clock is right");
   }
 
   #problemOf({ text, server }: Finding): { name: string; message: string } {

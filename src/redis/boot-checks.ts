@@ -6,8 +6,8 @@ import { addressOf } from "./slots.ts";
 
 /** Something about the store that would break a promise, or weaken one. */
 export interface Finding {
-  /** `refuse`: the gateway must not start on it. `note`: it could not be looked at. */
-  severity: "refuse" | "degraded" | "note";
+  /** `refuse`: the gateway must not start on it. `failing`: it must not serve on it. `note`: it could not be looked at. */
+  severity: "refuse" | "failing" | "degraded" | "note";
   /** One clear line for operators. */
   text: string;
   /** Which server of several. */
@@ -86,7 +86,7 @@ export function judge({ version, role, policy, isDurable, skewMs }: StoreFacts):
     find("refuse", "this Redis is a replica: it takes no writes; name the primary, or the sentinels");
   if (policy !== "noeviction")
     find("refuse", `maxmemory-policy is ${policy}: sessions and revocations would be evicted; set noeviction`);
-  if (Math.abs(skewMs) > mostSkewMs) find("refuse", clocksText(skewMs));
+  if (Math.abs(skewMs) > mostSkewMs) find("failing", `${clocksText(skewMs)}; until then this node serves nobody`);
   else if (Math.abs(skewMs) > degradedSkewMs) find("degraded", clocksText(skewMs));
   if (!isDurable)
     find(

@@ -31,6 +31,8 @@ export interface VisitsDeps {
   fence: Fence;
   clock: Clock;
   isDraining: () => boolean;
+  /** False where this node is not to serve, for now. */
+  isStoreGood: () => boolean;
 }
 
 /** What happens to a client from its handshake to its leaving, beside its messages. */
@@ -54,6 +56,9 @@ export interface Visits {
 
 /** Milliseconds after which a client that came to a draining node may try again; by then it is gone. */
 const drainingRetryMs = 1_000;
+
+const unfit = "This node is not fit to serve.";
+const unfitRetryMs = 5_000;
 
 /** Milliseconds a message waits for a node that has just thawed; a store that is away takes longer. */
 const fencePatienceMs = 1_000;
@@ -98,6 +103,7 @@ export function createVisits(deps: VisitsDeps): Visits {
   return {
     admit(address) {
       if (deps.isDraining()) return new GatewayError("draining", undefined, { retryAfterMs: drainingRetryMs });
+      if (!deps.isStoreGood()) return new GatewayError("unavailable", unfit, { retryAfterMs: unfitRetryMs });
       return throttling.handshake(addressGroup(address));
     },
 

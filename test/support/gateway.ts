@@ -2,6 +2,8 @@ import { inject, onTestFinished } from "vitest";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { loadConfig } from "../../src/config.ts";
 import { createGateway, type Gateway } from "../../src/gateway.ts";
+import type { Clock } from "../../src/runtime/clock.ts";
+import type { Logger } from "../../src/runtime/logger.ts";
 import { freshPrefix, quietLog } from "./world.ts";
 
 /** A real node in this process, on a free port and the run's Redis, under a prefix of its own. */
@@ -42,12 +44,18 @@ export interface TestGatewayOptions {
   env?: Record<string, string>;
   /** What GATEWAY_CONFIG would name. */
   file?: object;
+  /** @default the system's */
+  clock?: Clock;
+  /** @default nobody reads it */
+  log?: Logger;
 }
 
 export async function startGateway({
   prefix = freshPrefix(),
   env = {},
   file,
+  clock,
+  log = quietLog,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const environment = {
     PORT: "0",
@@ -63,7 +71,7 @@ export async function startGateway({
   const config = loadConfig(file === undefined ? environment : { ...environment, GATEWAY_CONFIG: "test.json" }, () =>
     JSON.stringify(file),
   );
-  const gateway = await createGateway(config, { log: quietLog });
+  const gateway = await createGateway(config, { log, ...(clock && { clock }) });
   await gateway.start();
   onTestFinished(async () => void (await gateway.drain()));
   const { url } = gateway;

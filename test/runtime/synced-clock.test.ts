@@ -1,0 +1,55 @@
+import { expect, test } from "vitest";
+import { SyncedClock } from "../../src/runtime/synced-clock.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+
+/** A machine whose monotonic clock shows 1,000 and whose own clock is wrong. */
+function machine() {
+  const own = Object.assign(new FakeClock(1_000), { wrongBy: 500_000 });
+  const now = (): number => own.monotonic() + own.wrongBy;
+  return { own, synced: new SyncedClock({ ...own, now, monotonic: own.monotonic }) };
+}
+
+test("tells the machine's time until it knows better", () => {
+  expect(machine().synced.now()).toBe(501_000);
+});
+
+test("tells the other's time after one round trip, wrong by half of it at most", () => {
+  const { synced } = machine();
+
+  synced.measured(7_000_000, 900, 1_000);
+
+  expect(Math.abs(synced.now() - 7_000_050)).toBeLessThanOrEqual(51);
+});
+
+test("is not moved by a slow round trip, and made more exact by quick ones", () => {
+  const { synced } = machine();
+  synced.measured(7_000_000, 998, 1_000);
+  const known = synced.now();
+
+  synced.measured(7_000_000, 0, 1_000);
+  expect(synced.now()).toBe(known);
+
+  synced.measured(7_000_001, 1_000, 1_000);
+  expect(synced.now()).toBe(7_000_001);
+});
+
+test("runs on between two measurements, whatever becomes of the machine's clock", async () => {
+  const { own, synced } = machine();
+  synced.measured(7_000_000, 1_000, 1_000);
+
+  own.wrongBy = -3_600_000;
+  await own.advance(2_500);
+
+  expect(synced.now()).toBe(7_002_500);
+});
+
+test("follows at once where the other's clock was set, or is another's", () => {
+  const { synced } = machine();
+  synced.measured(7_000_000, 999, 1_000);
+
+  synced.measured(7_030_000, 999, 1_000);
+  expect(Math.abs(synced.now() - 7_030_000)).toBeLessThanOrEqual(2);
+
+  synced.measured(6_990_000, 999, 1_000);
+  expect(Math.abs(synced.now() - 6_990_000)).toBeLessThanOrEqual(2);
+});
