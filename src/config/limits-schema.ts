@@ -92,6 +92,8 @@ export const limits = z
     subscriptionsPerConnection: count(100_000).default(128),
     /** Connections to one node that have not authenticated yet. */
     unauthenticatedConnections: count(1_000_000).default(5_000),
+    /** The same for one address (IPv6: one /64); a tenth of them by default. */
+    unauthenticatedConnectionsPerAddress: count(1_000_000).optional(),
     /** Largest client frame and HTTP publication. */
     payloadBytes: z
       .int()

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { ExpiryWatch } from "../auth/expiry-watch.ts";
 import type { Revocations } from "../auth/revocations.ts";
+import type { Config } from "../config.ts";
 import type { Publishing } from "../publishing/publishing.ts";
 import { version } from "../runtime/version.ts";
 import type { ClientHandler } from "../server/client-handler.ts";
@@ -148,8 +149,13 @@ function createSockets(
       handlers: handlersOf(ground, parts, visits),
       clientAddress,
     },
-    { ...config.limits, ...config, ...config.heartbeat, maxStrangers: config.limits.unauthenticatedConnections },
+    { ...config.limits, ...config, ...config.heartbeat, ...pendingOf(config.limits) },
   );
+}
+
+/** Without a word on it no address takes more than a tenth of the places. */
+function pendingOf({ unauthenticatedConnections: all, unauthenticatedConnectionsPerAddress }: Config["limits"]) {
+  return { maxPending: all, maxPendingPerAddress: unauthenticatedConnectionsPerAddress ?? Math.ceil(all / 10) };
 }
 
 function handlersOf({ metrics }: Ground, { entry, flow }: EdgeParts, visits: Visits): ClientHandler[] {

@@ -17,7 +17,7 @@ import type { NodeRevocations } from "./revocations.ts";
 import { createSeating, type Caller } from "./seating.ts";
 import { createSentOff } from "./sent-off.ts";
 import type { Arrival } from "./socket/attendance.ts";
-import type { Admission } from "./socket/handshake.ts";
+import type { Admitted } from "./socket/admission.ts";
 import type { Verdict } from "./socket/verdict.ts";
 
 export interface VisitsDeps {
@@ -37,7 +37,8 @@ export interface VisitsDeps {
 
 /** What happens to a client from its handshake to its leaving, beside its messages. */
 export interface Visits {
-  admit(address: string): Promise<Admission> | Admission;
+  /** May a connection begin? Asked ahead of the handshake, so that a refusal is the transport's. */
+  admit(address: string): Promise<Admitted> | Admitted;
   authenticate(token: unknown, caller: Caller): Promise<Identity>;
   /** Gone before the connection was made. */
   abandoned(identity: Identity): void;
@@ -54,8 +55,8 @@ export interface Visits {
   tellUnsubscribed(subscriber: Subscriber, channel: string, error: GatewayError): void;
 }
 
-/** Milliseconds after which a client that came to a draining node may try again; by then it is gone. */
-const drainingRetryMs = 1_000;
+/** Milliseconds after which a client that came to a node which is going, or has lost its store, may try again. */
+const admissionRetryMs = 1_000;
 
 const unfit = "This node is not fit to serve.";
 const unfitRetryMs = 5_000;
@@ -102,8 +103,9 @@ export function createVisits(deps: VisitsDeps): Visits {
 
   return {
     admit(address) {
-      if (deps.isDraining()) return new GatewayError("draining", undefined, { retryAfterMs: drainingRetryMs });
+      if (deps.isDraining()) return new GatewayError("draining", undefined, { retryAfterMs: admissionRetryMs });
       if (!deps.isStoreGood()) return new GatewayError("unavailable", unfit, { retryAfterMs: unfitRetryMs });
+      if (!fence.isOpen) return new GatewayError("unavailable", undefined, { retryAfterMs: admissionRetryMs });
       return throttling.handshake(addressGroup(address));
     },
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { needs } from "../../scripts/needs.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
 import { expectWhole, underLoad } from "../support/faults.ts";
-import { connectClient, openClient, told, type Client, type ClientOptions } from "../support/gateway.ts";
+import { connectClient, openClient, told, type Client, type ClientOptions, refusalOf } from "../support/gateway.ts";
 import { findPlace, startNginx, type Nginx } from "../support/nginx.ts";
 import { eventually } from "../support/world.ts";
 
@@ -64,7 +64,7 @@ describe.skipIf(!needs.nginx.isThere())("three real nodes behind the project's n
       Array.from({ length: 120 }, (_, n) => handshake("127.0.1.3", { "x-forwarded-for": `10.0.0.${n}` })),
     );
 
-    expect(outcomes.filter((outcome) => outcome === "rate_limited").length).toBeGreaterThan(40);
+    expect(outcomes.filter((outcome) => outcome === "status 429").length).toBeGreaterThan(40);
     expect(await handshake("127.0.1.4")).toBe("ready");
   });
 
@@ -89,7 +89,7 @@ describe.skipIf(!needs.nginx.isThere())("three real nodes behind the project's n
     const client = openClient(nginx.url, token, { ...from(localAddress), extraHeaders });
     const outcome = await new Promise<string>((resolve) => {
       client.once("ready", () => resolve("ready"));
-      client.once("connect_error", ({ message }) => resolve(message));
+      client.once("connect_error", (error) => resolve(refusalOf(error)));
     });
     client.disconnect();
     return outcome;

@@ -1,6 +1,8 @@
+import type { Socket } from "socket.io-client";
 import { describe, expect, it } from "vitest";
 import type { Identity } from "../../src/auth/identity.ts";
-import { GatewayError } from "../../src/protocol/errors.ts";
+import { GatewayError, type ErrorCode } from "../../src/protocol/errors.ts";
+import type { Admitted } from "../../src/server/socket/admission.ts";
 import {
   authenticateByList,
   connected,
@@ -15,6 +17,28 @@ import {
 import { RawPolling, RawSocket, rawRequest, statusOf, upgradeRequest } from "../support/hostile.ts";
 
 const transports = ["websocket", "polling"] as const;
+
+const away = (code: ErrorCode, retryAfterMs: number): GatewayError =>
+  new GatewayError(code, undefined, { retryAfterMs });
+
+/** The answer to the first request of a connection. */
+async function refusedFirst(edge: AnyEdge, transport: (typeof transports)[number]): Promise<object> {
+  if (transport === "polling") {
+    const response = await getPolling(edge);
+    const retryAfter = response.headers.get("retry-after");
+    return { status: response.status, retryAfter, ...((await response.json()) as object) };
+  }
+  const answer = await rawRequest(edge, upgradeRequest("EIO=4&transport=websocket"));
+  const [head = "", body = "{}"] = answer.split("\r\n\r\n");
+  return {
+    status: statusOf(answer),
+    retryAfter: /Retry-After: (\d+)/.exec(head)?.[1],
+    ...(JSON.parse(body) as object),
+  };
+}
+
+const getPolling = ({ url }: AnyEdge, sid = ""): Promise<Response> =>
+  fetch(`${url}/socket.io/?EIO=4&transport=polling${sid}`);
 
 describe.each(transports)("a handshake over %s", (transport) => {
   const refusalOf = (url: string, options: object): Promise<Refusal> =>
@@ -57,24 +81,61 @@ describe.each(transports)("a handshake over %s", (transport) => {
     expect(await metrics.registry.metrics()).not.toContain("secret");
   });
 
-  it("passes on what the authenticator and the limiter of addresses say", async () => {
-    const addresses: string[] = [];
+  it("passes on what the authenticator says", async () => {
     const expired = await startEdge({ authenticate: () => Promise.reject(new GatewayError("token_expired")) });
-    const limited = await startEdge({
-      admit(address) {
-        addresses.push(address);
-        return { allowed: false, retryAfterMs: 250 };
-      },
-    });
-    const draining = await startEdge({ admit: () => new GatewayError("draining", undefined, { retryAfterMs: 1_000 }) });
 
     expect((await refusalOf(expired.url, {})).data).toEqual({
       code: "token_expired",
       message: "The token has expired.",
     });
-    expect((await refusalOf(limited.url, {})).data).toMatchObject({ code: "rate_limited", retryAfterMs: 250 });
-    expect((await refusalOf(draining.url, {})).data).toMatchObject({ code: "draining", retryAfterMs: 1_000 });
-    expect(addresses).toEqual(["127.0.0.1"]);
+  });
+
+  it.each<[Admitted, object]>([
+    [
+      { allowed: false, retryAfterMs: 250 },
+      { status: 429, retryAfter: "1", code: "rate_limited", retryAfterMs: 250 },
+    ],
+    [away("draining", 1_001), { status: 503, retryAfter: "2", code: "draining", retryAfterMs: 1_001 }],
+    [away("unavailable", 1_000), { status: 503, retryAfter: "1", code: "unavailable", retryAfterMs: 1_000 }],
+  ])(
+    "is refused at the transport for a reason that passes (%j), and tries again by itself",
+    async (first, expected) => {
+      const addresses: string[] = [];
+      let isOver = false;
+      const edge = await startEdge({
+        admit(address) {
+          addresses.push(address);
+          return isOver ? undefined : Promise.resolve(first);
+        },
+      });
+
+      expect(await refusedFirst(edge, transport)).toMatchObject(expected);
+      const client = stockClient(edge.url, { transports: [transport], reconnection: true, reconnectionDelay: 10 });
+      expect(await once<Refusal>(client, "connect_error")).toMatchObject({ type: "TransportError" });
+      isOver = true;
+
+      await once(client, "ready");
+      expect(new Set(addresses)).toEqual(new Set(["127.0.0.1"]));
+    },
+  );
+
+  it.each<[string, Error]>([
+    ["is closed without an answer for a reason that passes, and tries again by itself", away("unavailable", 1_000)],
+    ["is told nothing of what is broken here, and tries again by itself", new Error("redis://secret.host")],
+  ])("%s", async (_, error) => {
+    const { log, lines } = readableLog();
+    let tries = 0;
+    const authenticate = (token: unknown) => (++tries === 1 ? Promise.reject(error) : authenticateByList(token));
+    const edge = await startEdge({ log, authenticate });
+    const client = stockClient(edge.url, { transports: [transport], reconnection: true, reconnectionDelay: 10 });
+    const refusals: unknown[] = [];
+    client.on("connect_error", (refusal) => refusals.push(refusal));
+
+    await once(client, "ready");
+
+    expect({ tries, refusals }).toEqual({ tries: 2, refusals: [] });
+    const isLogged = lines.some(({ place, msg }) => place === "socket.handshake" && msg === "failed");
+    expect(isLogged).toBe(!(error instanceof GatewayError));
   });
 
   it("waits for the refusal of a limit: a flood that tries again when it is told so tries less often", async () => {
@@ -85,28 +146,12 @@ describe.each(transports)("a handshake over %s", (transport) => {
 
     expect(performance.now() - begun).toBeGreaterThan(190);
   });
-
-  it("is told to come back where something is broken here, and no more than that", async () => {
-    const { log, lines } = readableLog();
-    const { url } = await startEdge({ log, authenticate: () => Promise.reject(new Error("redis://secret.host")) });
-
-    const refusal = await refusalOf(url, {});
-
-    expect(refusal.data).toEqual({
-      code: "unavailable",
-      message: expect.any(String),
-      retryAfterMs: expect.any(Number),
-    });
-    expect(JSON.stringify(refusal.data)).not.toContain("secret");
-    expect(lines).toContainEqual(expect.objectContaining({ place: "socket.handshake", msg: "failed" }));
-  });
 });
 
 it.each([
   ["deep", `{"token":${"[".repeat(100)}${"]".repeat(100)}}`],
   ["deeper", `{"token":${"[".repeat(8_000)}${"]".repeat(8_000)}}`],
   ["wide", `{"token":"x","list":[${"1,".repeat(100)}1]}`],
-  ["large", `{"token":"${"x".repeat(20_000)}"}`],
   ["polluting", '{"token":"x","__proto__":{"polluted":1}}'],
   ["a list", '["token"]'],
   ["a string", '"token"'],
@@ -167,7 +212,7 @@ describe("strangers", () => {
   });
 
   it("are bounded in number, on both transports, until one is known or gone", async () => {
-    const edge = await startEdge({ maxStrangers: 2 });
+    const edge = await startEdge({ maxPending: 2 });
     const first = await new RawSocket(edge).opened();
     await new RawPolling(edge).opened();
 
@@ -180,6 +225,71 @@ describe("strangers", () => {
     expect(statusOf(upgrade)).toBe(503);
     await first.entered();
     await new RawSocket(edge).entered();
+  });
+
+  it.each(["&sid=", "&sid=x&sid="])(
+    "are counted whatever they write for a session they do not have (%s)",
+    async (sid) => {
+      const edge = await startEdge({ maxPending: 5 });
+
+      const statuses = await Promise.all(Array.from({ length: 20 }, async () => (await getPolling(edge, sid)).status));
+
+      expect(statuses.filter((status) => status === 200)).toHaveLength(5);
+      expect(edge.sockets.io.engine.clientsCount).toBe(5);
+    },
+  );
+
+  it("of one address leave places to those of others, and an IPv6 network is one address", async () => {
+    const edge = await startEdge({ maxPending: 10, maxPendingPerAddress: 3, trustedProxies: ["127.0.0.1"] });
+    const ask = (forwardedFor: string): Promise<Response> =>
+      fetch(`${edge.url}/socket.io/?EIO=4&transport=polling`, { headers: { "X-Forwarded-For": forwardedFor } });
+
+    const flood = await Promise.all(Array.from({ length: 20 }, () => ask("192.0.2.1")));
+    const network = await Promise.all(Array.from({ length: 20 }, (_, number) => ask(`2001:db8::${number}`)));
+
+    expect(flood.filter(({ ok }) => ok)).toHaveLength(3);
+    expect(network.filter(({ ok }) => ok)).toHaveLength(3);
+    const refused = flood.find(({ ok }) => !ok);
+    expect({ status: refused?.status, body: await refused?.json() }).toMatchObject({
+      status: 429,
+      body: { code: "rate_limited", retryAfterMs: 1_000 },
+    });
+    expect((await ask("192.0.2.2")).status).toBe(200);
+  });
+
+  it("give their place back when they are gone, refused or known", async () => {
+    const edge = await startEdge({ maxPending: 1, connectTimeoutMs: 5_000, admit: async () => undefined });
+
+    for (let round = 0; round < 5; round += 1) {
+      const gone = await new RawSocket(edge).opened();
+      gone.tcp.destroy();
+      await expect.poll(() => edge.sockets.io.engine.clientsCount).toBe(round);
+      await new RawSocket(edge).entered();
+    }
+  });
+
+  it.each([
+    ["websocket", "a frame"],
+    ["polling", "a body"],
+  ])("over %s may send %s of 16 kB, and a known client one of the usual size", async (transport) => {
+    const edge = await startEdge();
+    const text = "x".repeat(50_000);
+    const client = await connected(stockClient(edge.url, { transports: [transport] }));
+    expect(await client.emitWithAck("echo", { text })).toEqual({ ok: true, text });
+
+    const stranger = stockClient(edge.url, { transports: [transport], auth: { token: goodToken, more: text } });
+    const refused = once(stranger, "connect");
+
+    await expect(Promise.race([refused, gone(stranger)])).resolves.toBe("gone");
+  });
+
+  it("that are known before they upgrade send as much afterwards", async () => {
+    const edge = await startEdge();
+    const client = await connected(stockClient(edge.url, { transports: ["polling", "websocket"] }));
+    await expect.poll(() => client.io.engine.transport.name).toBe("websocket");
+    const text = "x".repeat(50_000);
+
+    expect(await client.emitWithAck("echo", { text })).toEqual({ ok: true, text });
   });
 
   it("may try another token on the same connection, a few times", async () => {
@@ -227,6 +337,7 @@ describe("strangers", () => {
     ["the head of a binary event", "451-[]"],
     ["bytes", Buffer.from("bytes")],
     ["deep arrays", `421${"[".repeat(30_000)}`],
+    ["20 kB", `40{"token":"${"x".repeat(20_000)}"}`],
     ["two megabytes", `40{"token":"${"x".repeat(2_000_000)}"}`],
   ])("that begin with %s are cut off", async (_, packet) => {
     const edge = await startEdge();
@@ -268,6 +379,10 @@ describe("strangers", () => {
 });
 
 type AnyEdge = Awaited<ReturnType<typeof startEdge>>;
+
+/** The stock client's transport ended. */
+const gone = (client: Socket): Promise<string> =>
+  new Promise((resolve) => client.io.once("close", () => resolve("gone")));
 
 const preConnectSockets = ({ sockets }: AnyEdge): number =>
   (sockets.io.sockets as unknown as { _preConnectSockets: Map<string, unknown> })._preConnectSockets.size;

@@ -1,3 +1,5 @@
+import type { IncomingMessage } from "node:http";
+import { json } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 
@@ -23,7 +25,7 @@ export interface FlooderOptions {
   patienceMs?: number;
 }
 
-/** Resolves to the code where it is not let in. */
+/** Resolves to the code where it is not let in, or to `closed` where that is all it was told. */
 export function enter(url: string, token: string, options: FlooderOptions = {}): Promise<Flooder | string> {
   const { patienceMs = 10_000, ...socketOptions } = options;
   const socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, socketOptions);
@@ -35,7 +37,7 @@ export function enter(url: string, token: string, options: FlooderOptions = {}):
       if (typeof outcome === "string") socket.terminate();
       resolve(outcome);
     };
-    socket.on("unexpected-response", (_, response) => end(`status ${response.statusCode}`));
+    socket.on("unexpected-response", (_, response) => void codeOf(response).then(end));
     socket.on("error", () => end("error"));
     socket.on("close", () => end("closed"));
     socket.on("message", (data: Buffer) => {
@@ -46,6 +48,12 @@ export function enter(url: string, token: string, options: FlooderOptions = {}):
       else if (text === "2") socket.send("3");
     });
   });
+}
+
+/** What is temporary is refused with the transport, in the JSON of a Socket.IO refusal. */
+async function codeOf(response: IncomingMessage): Promise<string> {
+  const { code } = (await json(response)) as { code?: string };
+  return code ?? `status ${response.statusCode}`;
 }
 
 class RawFlooder implements Flooder {

@@ -131,6 +131,13 @@ export function openClient(url: string, token: string, options: ClientOptions = 
   return client;
 }
 
+/** Why a stock client was not let in: the code of its refusal, or the status with which its transport was refused. */
+export function refusalOf({ message, description }: Error & { description?: unknown }): string {
+  if (typeof description === "number") return `status ${description}`;
+  const [, status] = /response: (\d+)/.exec((description as Error | undefined)?.message ?? "") ?? [];
+  return status === undefined ? message : `status ${status}`;
+}
+
 /** What the client was told of one event, in order. */
 export function told<T = Record<string, any>>(client: Client, event: string): T[] {
   return client.events.filter(([name]) => name === event).map(([, argument]) => argument as T);

@@ -2,6 +2,9 @@ import type { ServerResponse } from "node:http";
 import { errorCatalogue, GatewayError } from "../../protocol/errors.ts";
 import type { Problem } from "../../protocol/problems.ts";
 
+export const problemType = "application/problem+json";
+export const jsonType = "application/json; charset=utf-8";
+
 /** Fields of an HTTP answer. */
 export type Fields = Readonly<Record<string, string>>;
 
@@ -42,8 +45,13 @@ export function sendProblem(
   fields: Fields = {},
   rest?: Promise<void>,
 ): void {
-  const body = { type: "application/problem+json", text: JSON.stringify(problemOf(error)), rest };
+  const body = { type: problemType, text: JSON.stringify(problemOf(error)), rest };
   sendBody(response, statusOf(error), body, { ...fields, ...fieldsOf(error) });
+}
+
+/** The same as Socket.IO's own refusal of a handshake, for one that is refused before Socket.IO sees it. */
+export function sendRefusal(response: ServerResponse, error: GatewayError, fields: Fields = {}): void {
+  sendJson(response, statusOf(error), error.toBody(), { ...fields, ...fieldsOf(error) });
 }
 
 export function sendJson(response: ServerResponse, status: number, body: unknown, fields: Fields = {}): void {
@@ -51,7 +59,7 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
 }
 
 export function sendJsonText(response: ServerResponse, status: number, text: string, fields: Fields = {}): void {
-  sendBody(response, status, { type: "application/json; charset=utf-8", text }, fields);
+  sendBody(response, status, { type: jsonType, text }, fields);
 }
 
 /** 304: the client has it. */
@@ -85,8 +93,12 @@ function fieldsOf(error: GatewayError): Fields {
   const status = statusOf(error);
   const fields: Record<string, string> = error instanceof HttpRefusal ? { ...error.fields } : {};
   if (status === 401) fields["WWW-Authenticate"] = 'Bearer realm="tidegate"';
-  if (status === 429 || status === 503) fields["Retry-After"] = `${seconds(error.retryAfterMs ?? 1_000)}`;
-  return fields;
+  return { ...fields, ...retryAfterOf(error) };
+}
+
+export function retryAfterOf(error: GatewayError): Fields {
+  const status = statusOf(error);
+  return status === 429 || status === 503 ? { "Retry-After": `${seconds(error.retryAfterMs ?? 1_000)}` } : {};
 }
 
 /** Whole seconds, upwards: whoever waits so long is not refused for a fraction. */

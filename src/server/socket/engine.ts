@@ -70,6 +70,39 @@ function boundedOnPacket(clock: Clock) {
   };
 }
 
+/** Bytes of one frame, or polling body, of a connection that has not authenticated: a token and a little more. */
+export const pendingFrameBytes = 16_384;
+
+/** What of a transport bounds its frames. */
+interface FrameBound {
+  name: string;
+  /** Of polling. */
+  maxHttpBufferSize?: number;
+  /** Of a WebSocket. */
+  socket?: { _receiver?: { _maxPayload?: number } };
+}
+
+function boundFrames(transport: Transport, bytes: number): void {
+  const { name, socket } = transport as unknown as FrameBound;
+  if (name === "polling") Object.assign(transport, { maxHttpBufferSize: bytes });
+  else Object.assign(socket?._receiver ?? {}, { _maxPayload: bytes });
+}
+
+/** One function for all connections, on the socket that upgraded. */
+function boundUpgraded(this: EngineSocket, transport: Transport): void {
+  boundFrames(transport, maxFrameBytesOf(this));
+}
+
+/** What clients are told as `maxPayload`. */
+const maxFrameBytesOf = (socket: EngineSocket): number =>
+  (socket as unknown as { server: { opts: { maxHttpBufferSize: number } } }).server.opts.maxHttpBufferSize;
+
+/** The connection has authenticated: its frames may be as large as it was told, on this transport and the next. */
+export function allowFullFrames(socket: EngineSocket): void {
+  boundFrames(socket.transport, maxFrameBytesOf(socket));
+  if (socket.transport.name === "polling") socket.once("upgrade", boundUpgraded);
+}
+
 interface EngineParts {
   failures: Failures;
   /** Nodes that get requests of this one's connections, and it of theirs. */
@@ -80,7 +113,7 @@ interface EngineParts {
 
 /**
  * Engine.IO with bounds that its options do not have. It relies on members of it that are not public, all of them in
- * this file: `parser`, `onPacket` and `closeTimeout` of a transport, `writeBuffer` of a socket.
+ * this file: `parser`, `onPacket`, `closeTimeout` and what bounds the frames of a transport, `writeBuffer` of a socket.
  */
 export class BoundedEngine extends EngineServer {
   readonly #failures: Failures;
@@ -95,6 +128,8 @@ export class BoundedEngine extends EngineServer {
     this.#failures = failures;
     this.#siblings = siblings;
     this.#bounds = { parser: boundedParser, onPacket: boundedOnPacket(clock), closeTimeout: closeTimeoutMs };
+    // A WebSocket begins with this bound (`ws-engine.ts`).
+    this.on("connection", ({ transport }: EngineSocket) => boundFrames(transport, pendingFrameBytes));
     limitPollingAnswers(this);
     writeFlushesTogether(this);
   }

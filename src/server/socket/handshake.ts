@@ -3,31 +3,22 @@ import type { Socket as EngineSocket } from "engine.io";
 import type { Socket } from "socket.io";
 import type { Identity } from "../../auth/identity.ts";
 import { GatewayError, type ErrorCode } from "../../protocol/errors.ts";
-import { sleep, type Clock } from "../../runtime/clock.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
-import type { ClientAddress } from "../client-address.ts";
-import { limiterOf, LimitRefusal, refusalOf } from "../refusal.ts";
+import { isTemporary, limiterOf, refusalOf } from "../refusal.ts";
 import type { Caller } from "../seating.ts";
+import type { Admission } from "./admission.ts";
 import type { Failures } from "./failures.ts";
 import { refused } from "./parser.ts";
 import { privateIdOf } from "./returns.ts";
-import type { Verdict } from "./verdict.ts";
 
 /** `token` is whatever a stranger sent in its place. Throws a GatewayError where it does not let them in. */
 export type Authenticate = (token: unknown, caller: Caller) => Promise<Identity>;
 
-/** Asked before a token is looked at; an error or a refusing verdict keeps the stranger out. */
-export type Admit = (address: string) => Promise<Admission> | Admission;
-export type Admission = Verdict | GatewayError | undefined;
-
 export interface HandshakeDeps {
   authenticate: Authenticate;
-  /** Absent: everybody may try. */
-  admit?: Admit | undefined;
+  admission: Pick<Admission, "askAgain" | "keep" | "leave">;
   /** Called for everybody who was authenticated and has gone before the connection was made. */
   abandoned?: ((identity: Identity) => void) | undefined;
-  clientAddress: ClientAddress;
-  clock: Clock;
   metrics: Pick<Metrics, "handshakes" | "refusals">;
   failures: Failures;
 }
@@ -41,6 +32,8 @@ export interface Entrant {
 
 /** A connection nobody has let in yet. */
 interface Stranger {
+  /** By which it has its place among the pending. */
+  request: IncomingMessage;
   address: string;
   userAgent: string | undefined;
   attempts: number;
@@ -53,9 +46,6 @@ interface Stranger {
 const maxAttempts = 8;
 
 const maxUserAgentLength = 256;
-
-/** Short enough that nobody fills the places of those who have not authenticated with waiting for this. */
-const refusalDelayMs = 200;
 
 const mayTry = ({ isBusy, identity, attempts }: Stranger): boolean =>
   !isBusy && identity === undefined && attempts < maxAttempts;
@@ -72,21 +62,20 @@ export class Handshakes {
     const strangers = this.#strangers;
     // One function for all connections: a connection that lives long should not carry one of its own.
     this.#forget = function (this: EngineSocket) {
-      const identity = strangers.get(this)?.identity;
+      const stranger = strangers.get(this);
+      if (stranger === undefined) return;
       strangers.delete(this);
-      if (identity !== undefined) deps.abandoned?.(identity);
+      deps.admission.leave(stranger.request);
+      if (stranger.identity !== undefined) deps.abandoned?.(stranger.identity);
     };
-  }
-
-  get strangerCount(): number {
-    return this.#strangers.size;
   }
 
   /** A connection opened. */
   begin(engine: EngineSocket): void {
-    const address = this.#deps.clientAddress(engine.request);
-    const userAgent = userAgentOf(engine.request);
-    this.#strangers.set(engine, { address, userAgent, attempts: 0, isBusy: false, identity: undefined });
+    const { request } = engine;
+    const address = this.#deps.admission.keep(request);
+    const userAgent = userAgentOf(request);
+    this.#strangers.set(engine, { request, address, userAgent, attempts: 0, isBusy: false, identity: undefined });
     engine.once("close", this.#forget);
   }
 
@@ -104,6 +93,8 @@ export class Handshakes {
   complete(socket: Socket): Entrant | undefined {
     const entrant = this.#entrants.get(socket);
     this.#entrants.delete(socket);
+    const stranger = this.#strangers.get(socket.conn);
+    if (stranger !== undefined) this.#deps.admission.leave(stranger.request);
     this.#strangers.delete(socket.conn);
     socket.conn.off("close", this.#forget);
     return entrant;
@@ -114,7 +105,7 @@ export class Handshakes {
     try {
       await this.#letIn(socket);
     } catch (error) {
-      refusal = this.#refuse(error);
+      refusal = this.#refuse(socket, error);
     }
     next(refusal);
   }
@@ -139,26 +130,21 @@ export class Handshakes {
     else this.#deps.abandoned?.(identity);
   }
 
-  async #authenticate(socket: Socket, { address, userAgent }: Stranger): Promise<Identity> {
-    const admission = await this.#deps.admit?.(address);
-    if (admission instanceof GatewayError) throw admission;
-    if (admission?.allowed === false) throw await this.#refuseLate(admission);
+  async #authenticate(socket: Socket, { address, userAgent, attempts }: Stranger): Promise<Identity> {
+    // The first attempt was counted when the connection began.
+    if (attempts > 1) await this.#deps.admission.askAgain(address);
     const privateId = socket.recovered ? privateIdOf(socket) : undefined;
     return this.#deps.authenticate(tokenOf(socket), { userAgent, privateId });
   }
 
-  /** Who floods waits for the answer before it tries again, and each of its tries costs a node a whole handshake. */
-  async #refuseLate(verdict: Verdict): Promise<GatewayError> {
-    await sleep(this.#deps.clock, refusalDelayMs);
-    return new LimitRefusal("handshakes", verdict);
-  }
-
-  #refuse(error: unknown): Error {
+  /** What is temporary ends the connection without an answer, so that a stock client tries again by itself. */
+  #refuse(socket: Socket, error: unknown): Error {
     const refusal = refusalOf(error);
     if (refusal.code === "internal") this.#deps.failures.report("socket.handshake", error);
     const told = isHandshakeCode(refusal.code) ? refusal : insteadOf(refusal);
     this.#deps.metrics.handshakes.inc({ outcome: told.code });
     this.#deps.metrics.refusals.inc({ code: told.code, limiter: limiterOf(told) });
+    if (isTemporary(told.code)) socket.conn.close();
     return Object.assign(new Error(told.code), { data: told.toBody() });
   }
 }

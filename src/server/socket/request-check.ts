@@ -4,13 +4,26 @@ import { GatewayError } from "../../protocol/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import { createPacedWarnings } from "../../runtime/paced-warnings.ts";
-import { HttpRefusal, problemOf, sendProblem, statusOf, type Fields } from "../http/problem.ts";
+import {
+  HttpRefusal,
+  jsonType,
+  problemOf,
+  problemType,
+  retryAfterOf,
+  sendProblem,
+  sendRefusal,
+  statusOf,
+  type Fields,
+} from "../http/problem.ts";
+import { isTemporary, limiterOf } from "../refusal.ts";
+import type { Admission, Carrier, Refusal } from "./admission.ts";
+import type { Failures } from "./failures.ts";
 import { createOrigins, type AllowedOrigins } from "./origins.ts";
 
 export interface RequestCheckDeps {
-  /** Connections that have not authenticated yet. */
-  strangerCount: () => number;
-  metrics: Pick<Metrics, "refusals">;
+  admission: Pick<Admission, "ask">;
+  metrics: Pick<Metrics, "refusals" | "handshakes">;
+  failures: Failures;
   log: Logger;
 }
 
@@ -18,7 +31,6 @@ export interface RequestCheckOptions {
   allowedOrigins: AllowedOrigins;
   /** Largest body of a polling request. */
   maxBodyBytes: number;
-  maxStrangers: number;
 }
 
 /** Engine.IO parsed the query before it asks us. */
@@ -29,7 +41,8 @@ export type RequestCheck = (request: IncomingMessage, response: object, next: ()
 
 /**
  * Refuses by HTTP status what must not reach Engine.IO: its own hook sees neither later requests of a connection nor
- * knows a status for upgrades.
+ * knows a status for upgrades. What is temporary is refused here, with `Retry-After` and the JSON of a Socket.IO refusal:
+ * a stock client tries again by itself after an error of the transport.
  */
 export function createRequestCheck(deps: RequestCheckDeps, options: RequestCheckOptions): RequestCheck {
   const origins = createOrigins(options.allowedOrigins);
@@ -38,9 +51,7 @@ export function createRequestCheck(deps: RequestCheckDeps, options: RequestCheck
   function refusalOf(request: EngineRequest, isUpgrade: boolean): GatewayError | undefined {
     if (!origins.isAllowed(request.headers)) return refuseOrigin(request);
     if (request.method === "OPTIONS" && !isUpgrade) return undefined;
-    const refusal = wrongQuery(request._query, isUpgrade) ?? wrongMethod(request) ?? wrongBody(request, options);
-    if (refusal !== undefined || request._query.sid !== undefined) return refusal;
-    return deps.strangerCount() < options.maxStrangers ? undefined : new GatewayError("unavailable", tooManyStrangers);
+    return wrongQuery(request._query, isUpgrade) ?? wrongMethod(request) ?? wrongBody(request, options);
   }
 
   function refuseOrigin({ headers }: IncomingMessage): GatewayError {
@@ -50,27 +61,50 @@ export function createRequestCheck(deps: RequestCheckDeps, options: RequestCheck
 
   function checkPlain(request: EngineRequest, response: ServerResponse, next: () => void): void {
     const cors = origins.corsFields(request.headers);
+    const refuse = (refusal: GatewayError): void => refusePlain(request, response, refusal, cors);
     const refusal = refusalOf(request, false);
-    if (refusal !== undefined) return refusePlain(request, response, refusal, cors);
+    if (refusal !== undefined) return refuse(refusal);
     for (const [name, value] of Object.entries(cors)) response.setHeader(name, value);
     if (request.method === "OPTIONS") answerPreflight(response);
-    else next();
+    else admit(request, response, { next, refuse });
   }
 
   function refusePlain(request: EngineRequest, response: ServerResponse, refusal: GatewayError, cors: Fields): void {
     count(refusal);
+    if (isTemporary(refusal.code)) return sendRefusal(response, refusal, cors);
     // A body that was refused is never read, so its connection cannot be used again.
     sendProblem(response, refusal, request.method === "POST" ? { ...cors, Connection: "close" } : cors);
   }
 
   function checkUpgrade(request: EngineRequest, next: () => void): void {
+    const refuse = (refusal: GatewayError): void => {
+      count(refusal);
+      refuseUpgrade(request.socket, refusal);
+    };
     const refusal = refusalOf(request, true);
-    if (refusal === undefined) return next();
-    count(refusal);
-    refuseUpgrade(request.socket, refusal);
+    if (refusal !== undefined) refuse(refusal);
+    else admit(request, request.socket, { next, refuse });
   }
 
-  const count = ({ code }: GatewayError): void => deps.metrics.refusals.inc({ code, limiter: "" });
+  function admit(request: EngineRequest, carrier: Carrier, { next, refuse }: Outcome): void {
+    if (!isFirst(request)) return next();
+    const settle = (refusal: Refusal): void => {
+      if (refusal !== undefined) refuse(refusal);
+      else if (!carrier.destroyed) next();
+    };
+    const asked = deps.admission.ask(request, carrier);
+    if (!(asked instanceof Promise)) return settle(asked);
+    asked.then(settle).catch((error: unknown) => {
+      deps.failures.report("socket.admission", error);
+      carrier.destroy();
+    });
+  }
+
+  function count(refusal: GatewayError): void {
+    const { code } = refusal;
+    deps.metrics.refusals.inc({ code, limiter: limiterOf(refusal) });
+    if (isTemporary(code)) deps.metrics.handshakes.inc({ outcome: code });
+  }
 
   return (request, response, next) =>
     response instanceof ServerResponse
@@ -81,7 +115,13 @@ export function createRequestCheck(deps: RequestCheckDeps, options: RequestCheck
 /** Characters of a stranger's origin in the log. */
 const maxOriginLength = 256;
 
-const tooManyStrangers = "Too many connections wait for their authentication.";
+interface Outcome {
+  next: () => void;
+  refuse: (refusal: GatewayError) => void;
+}
+
+/** Of a connection. As Engine.IO sees it, to which an empty `sid` is none; it refuses a first POST by itself. */
+const isFirst = ({ method, _query }: EngineRequest): boolean => method === "GET" && !_query.sid;
 
 const wrong = (message: string, status = 400, fields = {}): GatewayError =>
   new HttpRefusal(new GatewayError("bad_request", message), status, fields);
@@ -127,11 +167,16 @@ function answerPreflight(response: ServerResponse): void {
 /** An upgrade is refused on the bare connection: there is no response object yet. */
 function refuseUpgrade(socket: Duplex, refusal: GatewayError): void {
   const status = statusOf(refusal);
-  const body = JSON.stringify(problemOf(refusal));
+  const isPlain = isTemporary(refusal.code);
+  const body = JSON.stringify(isPlain ? refusal.toBody() : problemOf(refusal));
+  const fields = {
+    Connection: "close",
+    "Content-Type": isPlain ? jsonType : problemType,
+    "Content-Length": `${Buffer.byteLength(body)}`,
+    ...retryAfterOf(refusal),
+  };
+  const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}`);
   socket.on("error", () => socket.destroy());
   socket.once("finish", () => socket.destroy());
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${head.join("\r\n")}\r\n\r\n${body}`);
 }

@@ -3,6 +3,7 @@ import { Adapter } from "socket.io-adapter";
 import type { Namespace, ServerOptions, Socket } from "socket.io";
 import type { Restored } from "../../channels/answers.ts";
 import type { Recovery, Returning } from "../recovery.ts";
+import { isTemporary, refusalOf } from "../refusal.ts";
 import type { Failures } from "./failures.ts";
 import type { Entrant } from "./handshake.ts";
 import type { SocketConnection } from "./socket-connection.ts";
@@ -29,7 +30,7 @@ export interface ReturnsDeps {
 export class Returns {
   readonly #deps: ReturnsDeps;
   /** By the `data` of the socket that Socket.IO makes of it. */
-  readonly #returning = new WeakMap<object, Returning>();
+  readonly #returning = new WeakMap<object, Returning | Failed>();
   readonly #returns = new WeakMap<Socket, Return>();
 
   constructor(deps: ReturnsDeps) {
@@ -51,11 +52,15 @@ export class Returns {
     if (!socket.recovered) return next();
     this.#takeUp(socket)
       .then((isBack) => isBack || beginAnew(socket))
-      .catch((error: unknown) => {
-        this.#deps.failures.report("socket.return", error);
-        beginAnew(socket);
-      })
+      .catch((error: unknown) => this.#failed(socket, error))
       .finally(() => next());
+  }
+
+  /** While the store is away a client keeps its right to come back: cut off without an answer, it tries again. */
+  #failed(socket: Socket, error: unknown): void {
+    if (isTemporary(refusalOf(error).code)) return void socket.conn.close();
+    this.#deps.failures.report("socket.return", error);
+    beginAnew(socket);
   }
 
   /** What was taken up for the socket; once. */
@@ -65,16 +70,19 @@ export class Returns {
     return back;
   }
 
+  /** Socket.IO would take an error for "unknown": it is kept for `enter`. */
   async #find(privateId: string, offset: string): Promise<object | null> {
-    const returning = await this.#deps.recovery.find(privateId, offset);
+    const returning = await this.#deps.recovery.find(privateId, offset).catch((error: unknown) => new Failed(error));
     if (returning === undefined) return null;
     const data = {};
     this.#returning.set(data, returning);
-    return { sid: returning.record.holder.socketId, pid: privateId, rooms: [], data, missedPackets: [] };
+    const sid = returning instanceof Failed ? newId() : returning.record.holder.socketId;
+    return { sid, pid: privateId, rooms: [], data, missedPackets: [] };
   }
 
   async #takeUp(socket: Socket): Promise<boolean> {
     const returning = this.#returning.get(socket.data as object);
+    if (returning instanceof Failed) throw returning.error;
     const entrant = this.#deps.entrantOf(socket);
     if (returning === undefined || entrant === undefined) return false;
     const connection = this.#deps.connect(socket, entrant);
@@ -93,6 +101,17 @@ export class Returns {
   }
 }
 
+/** The store could not say whether anything is known of a client. */
+class Failed {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+const newId = (): string => randomBytes(15).toString("base64url");
+
 /** What only this client and this node know of a socket: its id for coming back. */
 export function privateIdOf(socket: Socket): string | undefined {
   return (socket as unknown as { pid?: string }).pid;
@@ -102,7 +121,7 @@ export function privateIdOf(socket: Socket): string | undefined {
 function beginAnew(socket: Socket): void {
   const { _preConnectSockets: waiting } = socket.nsp as unknown as { _preConnectSockets: Map<string, Socket> };
   waiting.delete(socket.id);
-  const id = randomBytes(15).toString("base64url");
-  Object.assign(socket, { id, pid: randomBytes(15).toString("base64url"), recovered: false, data: {} });
+  const id = newId();
+  Object.assign(socket, { id, pid: newId(), recovered: false, data: {} });
   waiting.set(id, socket);
 }

@@ -12,9 +12,10 @@ import type { Connections } from "./connections.ts";
 import { Dispatch, type DispatchDeps, type Throttle } from "./dispatch.ts";
 import type { SendEach } from "./accelerator.ts";
 import type { Siblings } from "../siblings/siblings.ts";
-import { BoundedEngine } from "./engine.ts";
+import { allowFullFrames, BoundedEngine, pendingFrameBytes } from "./engine.ts";
 import { Failures } from "./failures.ts";
-import { Handshakes, type Admit, type Authenticate } from "./handshake.ts";
+import { Admission, type Admit } from "./admission.ts";
+import { Handshakes, type Authenticate } from "./handshake.ts";
 import type { AllowedOrigins } from "./origins.ts";
 import { createParser } from "./parser.ts";
 import { Returns, type ReturnsDeps } from "./returns.ts";
@@ -26,7 +27,7 @@ export interface SocketServerDeps extends AttendanceHooks {
   httpServer: HttpServer;
   handlers: readonly ClientHandler[];
   authenticate: Authenticate;
-  /** Asked before a token is looked at, by address. Absent: everybody may try. */
+  /** Asked before a connection begins, by address. Absent: everybody may try. */
   admit?: Admit | undefined;
   /** Called for everybody who was authenticated and has gone before the connection was made. */
   abandoned?: ((identity: Identity) => void) | undefined;
@@ -56,7 +57,9 @@ export interface SocketServerOptions {
   /** Bytes that may wait for one client; one that reads more slowly is closed. @default 1048576 */
   outboundQueueBytes?: number | undefined;
   /** Connections that have not authenticated; what comes on top is refused. @default 5000 */
-  maxStrangers?: number | undefined;
+  maxPending?: number | undefined;
+  /** The same for one address (IPv6: one /64). @default as many as in all */
+  maxPendingPerAddress?: number | undefined;
   /** Messages of one connection that wait for their answer. @default 256 */
   maxUnanswered?: number | undefined;
   /** Milliseconds until a connection must have authenticated. @default 5000 */
@@ -85,9 +88,10 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   const bounds = boundsOf(options);
   const failures = new Failures(deps);
   const dispatch = new Dispatch({ ...deps, failures }, options);
-  const handshakes = new Handshakes({ ...deps, failures });
+  const admission = new Admission(deps, bounds);
+  const handshakes = new Handshakes({ ...deps, admission, failures });
   const attendance = new Attendance({ ...deps, dispatch, failures }, { ...bounds, nodeId: options.nodeId });
-  const engine = createEngine(deps, options, { bounds, failures, handshakes });
+  const engine = createEngine(deps, options, { bounds, failures, admission, handshakes });
 
   const returns = createReturns(deps, { handshakes, attendance, failures });
 
@@ -99,6 +103,7 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
     const entrant = handshakes.complete(socket);
     const back = returns?.complete(socket);
     forgetRequest(socket);
+    allowFullFrames(socket.conn);
     if (entrant === undefined) socket.disconnect(true);
     else attendance.begin(socket, back?.connection ?? attendance.connect(socket, entrant), back?.restored);
   });
@@ -126,16 +131,17 @@ function aborted(deadline: AbortSignal | undefined): Promise<void> {
 interface Parts {
   bounds: Bounds;
   failures: Failures;
+  admission: Admission;
   handshakes: Handshakes;
 }
 
 function createEngine(deps: SocketServerDeps, options: SocketServerOptions, parts: Parts): BoundedEngine {
   const { metrics, clock, log, siblings } = deps;
-  const { bounds, failures, handshakes } = parts;
+  const { bounds, failures, admission, handshakes } = parts;
   const { closeTimeoutMs } = bounds;
   const engine = new BoundedEngine(engineOptions(bounds), { failures, siblings, clock, closeTimeoutMs });
-  const check = { allowedOrigins: options.allowedOrigins, maxBodyBytes: bounds.frameBytes, ...bounds };
-  engine.use(createRequestCheck({ strangerCount: () => handshakes.strangerCount, metrics, log }, check));
+  const check = { allowedOrigins: options.allowedOrigins, maxBodyBytes: bounds.frameBytes };
+  engine.use(createRequestCheck({ admission, metrics, failures, log }, check));
   engine.on("connection", (stranger: EngineSocket) => handshakes.begin(stranger));
   // Counted only: the request's address may hold a token.
   engine.on("connection_error", () => metrics.refusals.inc({ code: "bad_request", limiter: "" }));
@@ -145,12 +151,13 @@ function createEngine(deps: SocketServerDeps, options: SocketServerOptions, part
 type Bounds = ReturnType<typeof boundsOf>;
 
 function boundsOf(options: SocketServerOptions) {
-  const payloadBytes = options.payloadBytes ?? defaultGateLimits.maxBytes;
+  const { payloadBytes = defaultGateLimits.maxBytes, maxPending = 5_000 } = options;
   return {
     payloadBytes,
     /** What is a little too large is answered by name; what is far too large ends the connection. */
     frameBytes: 2 * payloadBytes,
-    maxStrangers: options.maxStrangers ?? 5_000,
+    maxPending,
+    maxPendingPerAddress: options.maxPendingPerAddress ?? maxPending,
     connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
     closeTimeoutMs: options.closeTimeoutMs ?? 3_000,
     queueBytes: options.outboundQueueBytes ?? 1_048_576,
@@ -166,7 +173,7 @@ function engineOptions({ frameBytes, connectTimeoutMs, closeTimeoutMs, pingInter
     upgradeTimeout: connectTimeoutMs,
     pingInterval,
     pingTimeout,
-    wsEngine: createWsEngine({ closeTimeoutMs }),
+    wsEngine: createWsEngine({ maxPayload: pendingFrameBytes, closeTimeoutMs }),
     perMessageDeflate: false,
     httpCompression: false,
     allowEIO3: false,

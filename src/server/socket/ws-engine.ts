@@ -2,6 +2,8 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer, type ServerOptions } from "ws";
 
 export interface WsEngineOptions {
+  /** Bytes of one message until a connection's own bound is set. */
+  maxPayload: number;
   /** Milliseconds a client may take to answer a close before its connection is cut. */
   closeTimeoutMs: number;
 }
@@ -16,9 +18,13 @@ function writeTogether(socket: Duplex): void {
   setImmediate(() => socket.uncork());
 }
 
-/** The WebSocket server class that Engine.IO makes one of; it sets the payload's limit itself. */
-export function createWsEngine({ closeTimeoutMs }: WsEngineOptions): new (options: ServerOptions) => WebSocketServer {
+/** The WebSocket server class that Engine.IO makes one of. */
+export function createWsEngine({
+  maxPayload,
+  closeTimeoutMs,
+}: WsEngineOptions): new (options: ServerOptions) => WebSocketServer {
   const bounds = {
+    maxPayload,
     maxFragments,
     maxBufferedChunks,
     // Pongs wait behind a reader that does not read; who pings on meanwhile is cut.
