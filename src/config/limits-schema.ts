@@ -36,14 +36,14 @@ const behaviour = {
   whenStoreIsAway: z.enum(["open", "closed", "local"]).optional(),
 };
 
-const bucket = (capacity: number, refillPerSecond: number) => ({
+const bucket = (capacity: number, refillPerSecond: number, most = 1_000_000) => ({
   ...behaviour,
-  capacity: count(1_000_000).default(capacity),
-  refillPerSecond: z.number().positive().max(1_000_000).default(refillPerSecond),
+  capacity: count(most).default(capacity),
+  refillPerSecond: z.number().positive().max(most).default(refillPerSecond),
 });
 
-const leasedBucket = (capacity: number, refillPerSecond: number) => ({
-  ...bucket(capacity, refillPerSecond),
+const leasedBucket = (capacity: number, refillPerSecond: number, most?: number) => ({
+  ...bucket(capacity, refillPerSecond, most),
   /** How a node leases tokens ahead. */
   portion: z
     .strictObject({ share: z.number().min(0).max(1).optional(), lifeMs: z.int().min(100).max(60_000).optional() })
@@ -80,6 +80,8 @@ export const limits = z
   .strictObject({
     /** Token bucket of a user's messages. */
     messages: messages.prefault({}),
+    /** Token bucket of the bytes of a user's messages; one of up to 1 kB is free. */
+    bytes: z.strictObject(leasedBucket(2_097_152, 131_072, 1_000_000_000)).prefault({}),
     /** Token bucket of handshakes, per address. */
     handshakes: z.strictObject(leasedBucket(500, 100)).prefault({}),
     /** Sliding window of HTTP calls, per API key. */

@@ -45,7 +45,7 @@ export interface Visits {
   /** A fresh token for an open connection; `renewed` follows. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
   begin(connection: Connection, arrival: Arrival): Promise<void>;
-  throttle(connection: Connection, event: string): Verdict | Promise<Verdict>;
+  throttle(connection: Connection, event: string, bytes: number): Verdict | Promise<Verdict>;
   /** A node that was away answers nothing before it knows what was revoked meanwhile; undefined where it was not. */
   mayAnswer(connection: Connection): Promise<void> | undefined;
   /** Its token was replaced. */
@@ -132,8 +132,8 @@ export function createVisits(deps: VisitsDeps): Visits {
 
     mayAnswer: (connection) => (fence.isOpen ? undefined : untilOpen(connection)),
 
-    throttle(connection, event) {
-      const verdict = throttling.message(connection.id, connection.identity.userId, event);
+    throttle(connection, event, bytes) {
+      const verdict = throttling.message(connection.id, connection.identity.userId, event, bytes);
       if (verdict instanceof Promise || !fence.isOpen) return slowly(connection, verdict);
       return closeIfHopeless(connection, verdict);
     },

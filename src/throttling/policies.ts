@@ -8,6 +8,10 @@ import type { TokenBucketRule } from "./token-bucket.ts";
 export interface ThrottlingOptions {
   /** Client events, per user over all nodes. @default 50 tokens, 20 a second */
   readonly messages?: MessageLimit | undefined;
+  /** Bytes of client events over 1 kB, per user over all nodes. @default 2 MiB, 128 KiB a second */
+  readonly bytes?: LeasedLimit | undefined;
+  /** Largest client event, twice which the bucket of bytes holds at least. @default 0 */
+  readonly payloadBytes?: number | undefined;
   /** Handshakes, per address (v6: per /64). @default 500 tokens, 100 a second */
   readonly handshakes?: LeasedLimit | undefined;
   /** HTTP calls, per API key, in any window. @default 60,000 in 60 seconds */
@@ -53,7 +57,7 @@ export interface Portion {
 }
 
 /** Names of limiters as metrics and keys write them: a closed set. */
-export type LimiterName = "messages" | "handshakes" | "http" | "logins" | "publications";
+export type LimiterName = "messages" | "bytes" | "handshakes" | "http" | "logins" | "publications";
 
 /** A limit with nothing left open. */
 export interface Policy<Rule> {
@@ -71,6 +75,7 @@ export interface LeasedPolicy extends Policy<TokenBucketRule> {
 
 export interface Policies {
   readonly messages: LeasedPolicy;
+  readonly bytes: LeasedPolicy;
   readonly handshakes: LeasedPolicy;
   readonly http: Policy<WindowRule>;
   readonly logins: Policy<WindowRule>;
@@ -82,6 +87,7 @@ export interface Policies {
 
 const defaults = {
   messages: { capacity: 50, refillPerSecond: 20 },
+  bytes: { capacity: 2_097_152, refillPerSecond: 131_072 },
   costs: { history: 5 },
   closeAfter: { refusals: 100, windowSeconds: 10 },
   handshakes: { capacity: 500, refillPerSecond: 100 },
@@ -92,11 +98,14 @@ const defaults = {
 
 export function policiesOf(options: ThrottlingOptions): Policies {
   const messages: MessageLimit = options.messages ?? defaults.messages;
+  const bytes: LeasedLimit = options.bytes ?? defaults.bytes;
   const logins: WindowLimit = { ...defaults.logins, ...options.logins };
   const costs = Object.entries(messages.costs ?? defaults.costs);
   const publications = Object.entries(options.publications ?? {});
   return {
     messages: leasedPolicy("messages", messages),
+    // A full bucket lets the largest event through, whatever is configured.
+    bytes: leasedPolicy("bytes", { ...bytes, capacity: Math.max(bytes.capacity, 2 * (options.payloadBytes ?? 0)) }),
     handshakes: leasedPolicy("handshakes", options.handshakes ?? defaults.handshakes),
     http: policy("http", options.http ?? defaults.http),
     logins: policy("logins", logins),

@@ -25,6 +25,8 @@ import { createReferee, type Referee, type RefusalMetrics } from "./referee.ts";
 export interface MessageDecision extends Decision {
   /** True where the connection was refused so often that it is to be closed with `rate_limited`. */
   readonly close?: boolean;
+  /** Set where it is not `messages` that refused. */
+  readonly limiter?: "bytes";
 }
 
 export interface ThrottlingDependencies {
@@ -39,7 +41,12 @@ export interface ThrottlingDependencies {
 interface Sender extends Annoyance {
   readonly userId: string;
   account: Account;
+  /** Of bytes; undefined before its first large event. */
+  bytes: Account | undefined;
 }
+
+/** Events up to this size are bounded by their number alone; most users have no account of bytes. */
+const freeBytes = 1_024;
 
 /** Subjects of one limiter that a node keeps in memory; where there are more, the oldest are counted in the store alone. */
 const subjectsInMemory = 100_000;
@@ -53,7 +60,7 @@ export function createThrottling(dependencies: ThrottlingDependencies, options: 
 
 /**
  * Who may do how much. Each method answers for one act; where it needs no store the answer is there at once. A user's
- * messages are decided in the order they came, those of cost 0 aside.
+ * messages are decided in the order they came, those of cost 0 and those over 1 kB aside.
  */
 export class Throttling {
   readonly name = "throttling";
@@ -61,6 +68,7 @@ export class Throttling {
   readonly #policies: Policies;
   readonly #referee: Referee;
   readonly #users: LeasedBuckets;
+  readonly #bytes: LeasedBuckets;
   readonly #addresses: LeasedBuckets;
   readonly #apiKeys: Limiter;
   readonly #logins: Limiter;
@@ -77,6 +85,7 @@ export class Throttling {
     this.#policies = policies;
     this.#referee = createReferee(dependencies);
     this.#users = leasedBuckets(store, policies.messages);
+    this.#bytes = leasedBuckets(store, policies.bytes);
     this.#addresses = leasedBuckets(store, policies.handshakes);
     this.#apiKeys = createLimiter(store, slidingWindow, policies.http);
     this.#logins = createLimiter(store, fixedWindow, policies.logins);
@@ -96,15 +105,18 @@ export class Throttling {
     this.#isSweeping = false;
     this.#cancelSweep?.();
     this.#cancelReports?.();
-    await Promise.all([this.#users.stop(), this.#addresses.stop()]);
+    await Promise.all(this.#leased.map((buckets) => buckets.stop()));
   }
 
-  /** `connectionKey` names the connection on this node, as for `forget`. */
-  message(connectionKey: string, userId: string, event: string): MessageDecision | Promise<MessageDecision> {
+  /** `connectionKey` names the connection on this node, as for `forget`. `bytes` is the size of the event. */
+  message(connectionKey: string, userId: string, event: string, bytes = 0): MessageDecision | Promise<MessageDecision> {
     const cost = this.#policies.costs.get(event) ?? micro;
-    if (cost === 0) return uncounted(this.#clock.now(), this.#policies.messages.rule.capacity);
+    if (cost === 0 && bytes <= freeBytes) return this.#free();
     const sender = this.#senderOf(connectionKey, userId);
-    return judged(this.#users.take(sender.account, cost), (decision) => this.#judgeMessage(sender, decision));
+    if (bytes <= freeBytes) return this.#takeMessage(sender, cost);
+    const decision = this.#takeBytes(sender, bytes);
+    const goOn = (judged: MessageDecision) => (judged.allowed ? this.#takeMessage(sender, cost) : judged);
+    return decision instanceof Promise ? decision.then(goOn) : goOn(decision);
   }
 
   /** `address` in one form per client: v4 out of its v6 mapping, v6 cut to its /64. */
@@ -141,12 +153,17 @@ export class Throttling {
     if (sender === undefined) return;
     this.#senders.delete(connectionKey);
     this.#users.leave(sender.account);
+    if (sender.bytes !== undefined) this.#bytes.leave(sender.bytes);
+  }
+
+  get #leased(): LeasedBuckets[] {
+    return [this.#users, this.#bytes, this.#addresses];
   }
 
   #senderOf(connectionKey: string, userId: string): Sender {
     const known = this.#senders.get(connectionKey);
     if (known === undefined) {
-      const sender = { ...calm(), userId, account: this.#accountIn(this.#users, userId) };
+      const sender = { ...calm(), userId, account: this.#accountIn(this.#users, userId), bytes: undefined };
       this.#senders.set(connectionKey, sender);
       return sender;
     }
@@ -166,14 +183,32 @@ export class Throttling {
 
   #sweep(): void {
     this.#cancelSweep = undefined;
-    for (const buckets of [this.#users, this.#addresses]) {
+    for (const buckets of this.#leased) {
       buckets.sweep();
       if (buckets.size > 0) this.#sweepSoon();
     }
   }
 
-  #judgeMessage(sender: Sender, decision: Decision): MessageDecision {
-    const verdict = this.#referee.judge(this.#policies.messages, sender.userId, decision);
+  #free(): Decision {
+    return uncounted(this.#clock.now(), this.#policies.messages.rule.capacity);
+  }
+
+  #takeMessage(sender: Sender, cost: number): MessageDecision | Promise<MessageDecision> {
+    if (cost === 0) return this.#free();
+    const { messages } = this.#policies;
+    return judged(this.#users.take(sender.account, cost), (decision) => this.#judgeMessage(messages, sender, decision));
+  }
+
+  #takeBytes(sender: Sender, bytes: number): MessageDecision | Promise<MessageDecision> {
+    if (sender.bytes?.isKept !== true) sender.bytes = this.#accountIn(this.#bytes, sender.userId);
+    return judged(this.#bytes.take(sender.bytes, bytes * micro), (decision) => {
+      const verdict = this.#judgeMessage(this.#policies.bytes, sender, decision);
+      return verdict.allowed ? verdict : { ...verdict, limiter: "bytes" };
+    });
+  }
+
+  #judgeMessage(policy: LeasedPolicy, sender: Sender, decision: Decision): MessageDecision {
+    const verdict = this.#referee.judge(policy, sender.userId, decision);
     if (verdict.allowed || !isTooMuch(this.#policies.closeAfter, sender, this.#clock.monotonic())) return verdict;
     return { ...verdict, close: true };
   }

@@ -71,6 +71,25 @@ test("who was closed for it is not let in again at once, on the same node, and t
   await eventually(async () => expect(await enter(url, token)).not.toBeTypeOf("string"));
 });
 
+test("large messages are bounded in bytes, within the number that is allowed", async () => {
+  const bytes = { capacity: 400_000, refillPerSecond: 10_000 };
+  const unhindered = { capacity: 10_000, refillPerSecond: 10_000, closeAfter: { refusals: 10_000, windowSeconds: 10 } };
+  const { url, signIn } = (await startNodes({}, { messages: unhindered, bytes })).node(0);
+  const flooder = await entered(url, (await signIn("flooder")).token);
+  const large = { ...publication, data: "x".repeat(40_000) };
+
+  const begun = performance.now();
+  for (let sent = 0; sent < 100; sent += 1) flooder.send("publish", large);
+  flooder.send("publish", publication);
+  await flooder.settled();
+  const most = bound(bytes, performance.now() - begun) / 40_000;
+
+  expect([...flooder.answers.keys()].toSorted()).toEqual(["ok", "rate_limited"]);
+  expect(answered([flooder], "ok") - 1).toBeLessThanOrEqual(most);
+  expect(answered([flooder], "ok")).toBeGreaterThan(8);
+  expect(await metricOf(url, "gateway_refusals_total", { limiter: "bytes" })).toBe(answered([flooder], "rate_limited"));
+});
+
 test("each refusal is counted once, by its limiter", async () => {
   const cluster = await startNodes(
     {},

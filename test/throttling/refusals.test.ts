@@ -53,6 +53,31 @@ describe("a refusal", () => {
     expect((await node.throttling.message("c", "u", "unsubscribe")).allowed).toBe(true);
   });
 
+  test("counts the bytes of large events, of one user over nodes; small ones pass all the same", async () => {
+    const bytes = { capacity: 100_000, refillPerSecond: 1 };
+    const options = { prefix: freshPrefix(), limits: { messages: { capacity: 1_000, refillPerSecond: 1 }, bytes } };
+    const nodes = [await startThrottlingNode(options), await startThrottlingNode(options)] as const;
+    const sendLarge = (n: number) => nodes[n % 2 === 0 ? 0 : 1].throttling.message(`c${n % 4}`, "u", "publish", 10_000);
+
+    const decisions: MessageDecision[] = [];
+    for (let n = 0; n < 30; n++) decisions.push(await sendLarge(n));
+
+    expect(allowed(decisions)).toBe(10);
+    expect(decisions.at(-1)).toMatchObject({ allowed: false, reason: "limit", limiter: "bytes" });
+    expect(decisions.at(-1)?.retryAfterMs).toBeGreaterThan(1_000_000);
+    expect((await nodes[0].throttling.message("c", "u", "publish", 1_024)).allowed).toBe(true);
+    expect((await nodes[0].throttling.message("c", "u", "publish", 1_025)).allowed).toBe(false);
+    expect((await nodes[0].throttling.message("d", "other", "publish", 10_000)).allowed).toBe(true);
+  });
+
+  test("never meets the largest event that is allowed, however small the bucket of bytes", async () => {
+    const limits = { bytes: { capacity: 1_000, refillPerSecond: 1 }, payloadBytes: 65_536 };
+    const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
+
+    expect((await node.throttling.message("c", "u", "publish", 66_000)).allowed).toBe(true);
+    expect((await node.throttling.message("c", "u", "publish", 66_000)).allowed).toBe(false);
+  });
+
   test("of one user does not touch another, nor the same name in other letters", async () => {
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits: { messages: five } });
     await send(node, 10);

@@ -6,12 +6,15 @@ import type { Connection } from "../connection.ts";
 import { limiterOf, LimitRefusal, refusalOf } from "../refusal.ts";
 import type { Failures } from "./failures.ts";
 import { Lanes } from "./lanes.ts";
-import { AnswerWanted, refused } from "./parser.ts";
+import { type Receipt, refused } from "./parser.ts";
 import { Unfinished } from "./unfinished.ts";
 import type { Verdict } from "./verdict.ts";
 
-/** Counts one message of a connection. `event` is one of the handlers', or `invalid` for what none of them takes. */
-export type Throttle = (connection: Connection, event: string) => Verdict | Promise<Verdict>;
+/**
+ * Counts one message of a connection and its bytes. `event` is one of the handlers', or `invalid` for what none of them
+ * takes.
+ */
+export type Throttle = (connection: Connection, event: string, bytes: number) => Verdict | Promise<Verdict>;
 
 export interface DispatchDeps {
   handlers: readonly ClientHandler[];
@@ -37,9 +40,16 @@ export interface Inbox {
 
 type Acknowledge = (answer: object) => void;
 
+/** An event as it came: its name and its arguments. */
+interface Message {
+  readonly event: readonly unknown[];
+  readonly bytes: number;
+}
+
 interface Request {
   handler: ClientHandler;
   message: unknown;
+  bytes: number;
 }
 
 /**
@@ -66,15 +76,13 @@ export class Dispatch {
     return { connection, lanes: new Lanes(), unfinished: new Unfinished() };
   }
 
-  /** Takes an event as the parser made it: name, arguments and, where the client wants one, the answer's number. */
+  /** Takes an event as the parser made it: name, arguments and the receipt. */
   receive(inbox: Inbox, packet: readonly unknown[]): void {
     const { connection } = inbox;
     if (!connection.isOpen) return;
-    const last = packet.at(-1);
-    const answered =
-      last instanceof AnswerWanted
-        ? this.#answer(inbox, packet.slice(0, -1), (answer) => connection.answer(last.id, answer))
-        : this.#answer(inbox, packet, unheard);
+    const { id, bytes } = packet.at(-1) as Receipt;
+    const acknowledge: Acknowledge = id === undefined ? unheard : (answer) => connection.answer(id, answer);
+    const answered = this.#answer(inbox, { event: packet.slice(0, -1), bytes }, acknowledge);
     answered.catch((error: unknown) => this.#deps.failures.report("socket.answer", error));
   }
 
@@ -83,15 +91,15 @@ export class Dispatch {
     return this.#unfinished.idle();
   }
 
-  async #answer(inbox: Inbox, event: readonly unknown[], acknowledge: Acknowledge): Promise<void> {
+  async #answer(inbox: Inbox, message: Message, acknowledge: Acknowledge): Promise<void> {
     this.#begin(inbox);
     try {
-      const answer = await this.#perform(inbox, event);
+      const answer = await this.#perform(inbox, message);
       const allowed = this.#deps.mayAnswer?.(inbox.connection);
       if (allowed !== undefined) await allowed;
       acknowledge({ ok: true, ...answer });
     } catch (error) {
-      acknowledge({ ok: false, error: this.#bodyOf(error, event[0]) });
+      acknowledge({ ok: false, error: this.#bodyOf(error, message.event[0]) });
     } finally {
       this.#end(inbox);
     }
@@ -113,35 +121,37 @@ export class Dispatch {
     if (unfinished.count === this.#maxUnanswered >> 1) connection.readOn();
   }
 
-  #perform(inbox: Inbox, event: readonly unknown[]): Promise<object> {
+  #perform(inbox: Inbox, message: Message): Promise<object> {
     if (inbox.unfinished.count > this.#maxUnanswered) throw tooManyUnanswered();
-    const request = this.#read(inbox.connection, event);
+    const request = this.#read(inbox.connection, message);
     const run = (letNext?: () => void): Promise<object> => this.#run(inbox.connection, request, letNext);
     const lane = laneOf(request.message);
     return lane === undefined ? run() : inbox.lanes.run(lane, run);
   }
 
   /** What is wrong is counted by the limiter too, though always refused by its own name. */
-  #read(connection: Connection, event: readonly unknown[]): Request {
+  #read(connection: Connection, { event, bytes }: Message): Request {
     try {
       const handler = handlerOf(this.#handlers, event);
-      return { handler, message: parseWith(handler.schema, argumentOf(event)) };
+      return { handler, message: parseWith(handler.schema, argumentOf(event)), bytes };
     } catch (error) {
-      this.#throttle(connection, "invalid").catch((fault: unknown) => this.#deps.failures.report("throttle", fault));
+      this.#throttle(connection, "invalid", bytes).catch((fault: unknown) =>
+        this.#deps.failures.report("throttle", fault),
+      );
       throw error;
     }
   }
 
-  async #run(connection: Connection, { handler, message }: Request, letNext?: () => void): Promise<object> {
-    const verdict = await this.#throttle(connection, handler.event);
-    if (verdict?.allowed === false) throw new LimitRefusal("messages", verdict);
+  async #run(connection: Connection, { handler, message, bytes }: Request, letNext?: () => void): Promise<object> {
+    const verdict = await this.#throttle(connection, handler.event, bytes);
+    if (verdict?.allowed === false) throw new LimitRefusal(verdict.limiter ?? "messages", verdict);
     const answer = handler.handle(connection, message);
     if (handler.isInOrderOnceBegun) letNext?.();
     return answer;
   }
 
-  async #throttle(connection: Connection, event: string): Promise<Verdict | undefined> {
-    return this.#deps.throttle?.(connection, event);
+  async #throttle(connection: Connection, event: string, bytes: number): Promise<Verdict | undefined> {
+    return this.#deps.throttle?.(connection, event, bytes);
   }
 
   #bodyOf(error: unknown, event: unknown): ErrorBody {

@@ -9,12 +9,16 @@ import { wrong } from "../../protocol/parse-with.ts";
  */
 export const refused = Symbol("refused");
 
-/** Behind the arguments of an event whose client waits for an answer: its number. No client can send one. */
-export class AnswerWanted {
-  readonly id: number;
+/** Behind the arguments of each event. No client can send one. */
+export class Receipt {
+  /** Number of the answer that its client waits for. */
+  readonly id: number | undefined;
+  /** Bytes of the packet. */
+  readonly bytes: number;
 
-  constructor(id: number) {
+  constructor(id: number | undefined, bytes: number) {
     this.id = id;
+    this.bytes = bytes;
   }
 }
 
@@ -114,10 +118,10 @@ function decodeEvent(body: string, limits: GateLimits): Packet {
     throw new ProtocolFault("The acknowledgement's id is too long.");
   if (body.charAt(digits) !== "[") throw new ProtocolFault("An event is a JSON array.");
   const data = readArguments(digits === 0 ? body : body.slice(digits), limits);
+  // Without an answer there is no other way to refuse it.
+  if (id === undefined && data[0] === refused) throw new ProtocolFault((data[1] as GatewayError).message);
   // Not as the packet's id, by which Socket.IO would write the answer itself, past what else leaves in the turn.
-  if (id !== undefined) return { type: PacketType.EVENT, nsp: "/", data: [...data, new AnswerWanted(id)] };
-  if (data[0] === refused) throw new ProtocolFault((data[1] as GatewayError).message);
-  return { type: PacketType.EVENT, nsp: "/", data };
+  return { type: PacketType.EVENT, nsp: "/", data: [...data, new Receipt(id, Buffer.byteLength(body))] };
 }
 
 function countDigits(text: string): number {

@@ -58,7 +58,7 @@ export class Returns {
 
   /** While the store is away a client keeps its right to come back: cut off without an answer, it tries again. */
   #failed(socket: Socket, error: unknown): void {
-    if (isTemporary(refusalOf(error).code)) return void socket.conn.close();
+    if (isTemporary(refusalOf(error).code)) return socket.conn.close();
     this.#deps.failures.report("socket.return", error);
     beginAnew(socket);
   }

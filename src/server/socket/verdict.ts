@@ -3,4 +3,6 @@ export interface Verdict {
   readonly allowed: boolean;
   /** Infinity where a repeat is of no use. */
   readonly retryAfterMs: number;
+  /** Which limit it is, where that is not plain from the act. */
+  readonly limiter?: string;
 }
