@@ -91,7 +91,7 @@ export async function createGateway(
   const throttling = createThrottling({ commands, keys, clock, log, metrics: { refused } }, limits);
 
   // What flows, and the doors through which backends and clients come
-  const webhooks = await createWebhooks(config, ground);
+  const webhooks = createWebhooks(config, ground);
   const flow: Flow = createFlow(ground, {
     webhooks,
     throttling,

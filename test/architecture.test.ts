@@ -54,10 +54,8 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
 const doors: { library: RegExp; mayKnow: (path: string) => boolean }[] = [
   {
     library: /^ioredis$/,
-    mayKnow: (path) =>
-      /^(redis|webhooks)\//.test(path) || path.endsWith("-store.ts") || path === "channels/channel-log.ts",
+    mayKnow: (path) => /^redis\//.test(path) || path.endsWith("-store.ts") || path === "channels/channel-log.ts",
   },
-  { library: /^bullmq$/, mayKnow: (path) => path.startsWith("webhooks/") },
   { library: /^(socket\.io|@socket\.io\/.+|engine\.io|express)$/, mayKnow: (path) => path.startsWith("server/") },
   { library: /^ws$/, mayKnow: (path) => /^(server|loadtest)\//.test(path) },
   { library: /^socket\.io-client$/, mayKnow: (path) => /^(client|loadtest)\//.test(path) },

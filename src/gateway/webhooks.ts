@@ -5,7 +5,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { AttendanceHooks } from "../server/socket/attendance.ts";
 import type { Visits } from "../server/visits.ts";
-import type { Webhooks } from "../webhooks/webhooks.ts";
+import { Webhooks } from "../webhooks/webhooks.ts";
 import type { Store } from "./store.ts";
 
 export interface WebhookParts {
@@ -16,16 +16,14 @@ export interface WebhookParts {
   log: Logger;
 }
 
-/** Undefined where nobody wants to be told; the queue's library is then not even loaded. */
-export async function createWebhooks(config: Config, parts: WebhookParts): Promise<Webhooks | undefined> {
+/** Undefined where nobody wants to be told. */
+export function createWebhooks(config: Config, parts: WebhookParts): Webhooks | undefined {
   if (config.webhooks.length === 0) return undefined;
-  const { Webhooks } = await import("../webhooks/webhooks.ts");
   const { store, control } = parts;
   const webhooks = new Webhooks(
     {
       ...parts,
       ...store,
-      connection: store.redis.connection("webhooks"),
       incarnation: () => control.incarnation,
       mayWrite: () => control.fence.isOpen,
     },

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { loadScript } from "../redis/scripts.ts";
+import { createDueSet } from "../redis/due-set.ts";
 
 /**
  * What must be looked after later, whoever planned it may be dead by then: an order whose parties are about to be told,
@@ -26,7 +26,7 @@ export interface PlannedLook {
 }
 
 export interface Claimed {
-  looks: PlannedLook[];
+  due: PlannedLook[];
   /** Until something is due, whoever planned it; undefined where nothing is planned. */
   nextInMs: number | undefined;
 }
@@ -42,26 +42,22 @@ export interface LookStoreDeps {
 const claimMs = 5_000;
 
 export function createLookStore({ commands, keys, onPlanned }: LookStoreDeps): LookStore {
-  const planScript = loadScript(commands, new URL("./plan-look.lua", import.meta.url));
-  const claimScript = loadScript(commands, new URL("./claim-looks.lua", import.meta.url));
+  const dueSet = createDueSet(commands, { key: keys.orderLooks(), leaseMs: claimMs });
 
   return {
     async plan(look, delayMs) {
       const member = toMember(look);
       const dueInMs = Math.ceil(delayMs);
-      await planScript.run([keys.orderLooks()], [member, dueInMs]);
+      await dueSet.plan([member], dueInMs);
       onPlanned(dueInMs);
       return { member, look };
     },
 
-    async drop(looks) {
-      if (looks.length > 0) await commands.zrem(keys.orderLooks(), ...looks.map(({ member }) => member));
-    },
+    drop: (looks) => dueSet.drop(looks.map(({ member }) => member)),
 
     async claim(most) {
-      const reply = await claimScript.run([keys.orderLooks()], [most, claimMs]);
-      const [members, nextInMs] = reply as [string[], number?];
-      return { looks: members.map((member) => ({ member, look: toLook(member) })), nextInMs };
+      const { due, nextInMs } = await dueSet.claim(most);
+      return { due: due.map((member) => ({ member, look: toLook(member) })), nextInMs };
     },
   };
 }

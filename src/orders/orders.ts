@@ -13,6 +13,7 @@ import type {
 } from "../protocol/orders.ts";
 import type { SubscriptionChange } from "../channels/subscriptions.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import { createDueWorker, type DueWorker } from "../redis/due-worker.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
@@ -23,7 +24,7 @@ import type { ArrivalRules } from "./arrival.ts";
 import { createChanges, type Changes } from "./changes.ts";
 import { decideCreate, decideEvent, decideRelease, type Judged } from "./decisions.ts";
 import { createLives, type Lives, type LivesDeps } from "./lives.ts";
-import { createLookStore, type Look } from "./look-store.ts";
+import { createLookStore, type Look, type PlannedLook } from "./look-store.ts";
 import { createMoves, type Transitions } from "./moves.ts";
 import { toOrder } from "./order-record.ts";
 import { createOrderStore, type OrderStore, type OrderStoreOptions } from "./order-store.ts";
@@ -31,7 +32,6 @@ import { createPartyStore, type PartyStore } from "./party-store.ts";
 import { createSignalStore, type SignalStoreOptions } from "./signal-store.ts";
 import { createSignals, type Signals } from "./signals.ts";
 import { createTelling, type KeepRefused, type Telling, type TellStatus } from "./telling.ts";
-import { createWatch, type Watch } from "./watch.ts";
 
 export interface OrdersOptions extends Partial<OrderStoreOptions>, Partial<SignalStoreOptions> {
   /** From each status, the statuses an order may move to; orders begin at the first. */
@@ -92,14 +92,14 @@ export class Orders implements Service {
   readonly #telling: Telling;
   readonly #changes: Changes;
   readonly #signals: Signals;
-  readonly #watch: Watch;
+  readonly #dueWorker: DueWorker<PlannedLook>;
   readonly #lives: Lives;
 
   constructor(deps: OrdersDeps, given: OrdersOptions) {
     const { commands, keys, isCluster, historyOf, keepRefused, tellStatus, clock, log } = deps;
     const options = { ...defaults, ...given };
     const redis = { commands, keys, targets: createChannelTargets(keys, isCluster, historyOf) };
-    const looks = createLookStore({ ...redis, onPlanned: (dueInMs) => this.#watch.expect(dueInMs) });
+    const looks = createLookStore({ ...redis, onPlanned: (dueInMs) => this.#dueWorker.expect(dueInMs) });
     this.#rules = {
       moves: createMoves(options.transitions),
       windowMs: options.reorderWindowMs,
@@ -112,16 +112,25 @@ export class Orders implements Service {
     this.#changes = createChanges({ store: this.#store, looks, telling: this.#telling, endSubscriptions, log });
     this.#lives = createLives({ ...deps, remainingMs: (orderIds) => this.#store.remainingMs(orderIds) });
     this.#signals = createSignals({ store: createSignalStore(redis, options), looks, telling: this.#telling });
-    this.#watch = createWatch({ looks, lookAfter: (look) => this.#lookAfter(look), clock, log });
+    this.#dueWorker = createDueWorker({
+      claim: looks.claim,
+      perform: async (planned) => {
+        await this.#lookAfter(planned.look);
+        await looks.drop([planned]);
+      },
+      task: "due-order check",
+      clock,
+      log,
+    });
   }
 
   start(): void {
-    this.#watch.start();
+    this.#dueWorker.start();
   }
 
   stop(): Promise<void> {
     this.#lives.stop();
-    return this.#watch.stop();
+    return this.#dueWorker.stop();
   }
 
   onSubscription(change: SubscriptionChange): void {

@@ -16,17 +16,9 @@ export type RedisClient = Redis | Cluster;
  * - `control-publisher`, `control-subscriber`: the Socket.IO adapter; wait for ever.
  * - `blocking`: blocking stream reads; waits for ever.
  * - `bridges`: plain pub/sub from backends; waits for ever.
- * - `webhooks`: the queues of BullMQ, which makes blocking connections of its own out of it; waits for ever.
  */
 export type RedisRole =
-  | "commands"
-  | "subscriber"
-  | "control-publisher"
-  | "control-subscriber"
-  | "blocking"
-  | "bridges"
-  | "control-log"
-  | "webhooks";
+  "commands" | "subscriber" | "control-publisher" | "control-subscriber" | "blocking" | "bridges" | "control-log";
 
 export interface RedisConnections {
   readonly address: RedisAddress;
@@ -88,7 +80,6 @@ const patientRoles: ReadonlySet<RedisRole> = new Set([
   "blocking",
   "bridges",
   "control-log",
-  "webhooks",
 ]);
 
 /** Milliseconds after which a command of an impatient role is given up. */

@@ -116,12 +116,12 @@ export interface Keys {
   /** Hash `<node>|<session>` → connections of a user; TTL: two days, renewed by each change and by nodes; tag: user. */
   userConnections(userTag: string): string;
 
-  /** What BullMQ puts before its keys, a queue an endpoint; no TTL (it removes what it is done with); tag: webhooks, as for all below. */
-  webhookQueues(): string;
-  /** List of what waits for an endpoint about one entity, the next to be sent first; TTL: a month, renewed by each change, as for the next two. */
+  /** List of what waits for an endpoint about one entity, the next to be sent first; TTL: a month, renewed by each change, as for the next three; tag: webhooks, as for all below. */
   webhookLane(endpoint: string, entity: string): string;
-  /** Sorted set of the entities with something waiting, by when somebody should look whether it moves. */
+  /** Sorted set of the entities with something waiting, by when it is to be sent, or when the claim of the node that sends it ends. */
   webhookLanes(endpoint: string): string;
+  /** Hash of how often the first of what waits was tried, by entity. */
+  webhookTries(endpoint: string): string;
   /** String, how many wait for an endpoint. */
   webhookWaiting(endpoint: string): string;
   /** String, present where the message of this id was taken in; TTL: a day. */
@@ -206,9 +206,9 @@ export function createKeys(prefix: string): Keys {
     nodeChannels: (node) => of("node", node, "channels"),
     nodeChannelCounts: (node) => of("node", node, "channel-counts"),
     userConnections: (userTag) => of("user", userTag, "connections"),
-    webhookQueues: () => ofWebhooks,
     webhookLane: (endpoint, entity) => `${ofWebhooks}:lane:${endpoint}:${encodeId(entity)}`,
     webhookLanes: (endpoint) => `${ofWebhooks}:lanes:${endpoint}`,
+    webhookTries: (endpoint) => `${ofWebhooks}:tries:${endpoint}`,
     webhookWaiting: (endpoint) => `${ofWebhooks}:waiting:${endpoint}`,
     webhookTaken: (id) => `${ofWebhooks}:taken:${encodeId(id)}`,
     webhookStandings: (entity) => `${ofWebhooks}:standings:${encodeId(entity)}`,

@@ -26,6 +26,7 @@ export class Deliveries {
   start(): void {
     const queueDeps = { ...this.#deps, onOutcome: (outcome: Outcome) => this.#note(outcome) };
     this.#queues = this.#endpoints.map((endpoint) => createDeliveryQueue(queueDeps, endpoint));
+    for (const queue of this.#queues) queue.start();
     this.#deps.log.info({ to: this.#endpoints.map(({ origin }) => origin) }, "webhooks are sent");
   }
 
@@ -40,20 +41,20 @@ export class Deliveries {
   }
 
   /** A message was taken in. */
-  taken(entity: string, { id, type }: Message, taken: readonly Taken[]): void {
+  taken(entity: string, { type }: Message, taken: readonly Taken[]): void {
     for (const { endpoint, outcome } of taken) {
       const isFull = outcome === "full";
       this.#deps.metrics.webhooks.inc({ event: type, outcome: isFull ? "dead" : "queued" });
       const queue = this.#queues.find((one) => one.endpoint.id === endpoint);
       if (isFull && queue !== undefined) this.#isTrouble(queue.endpoint, "too many wait already");
-      if (outcome === "first") queue?.send(entity, id);
+      if (outcome === "first") queue?.send(entity);
     }
   }
 
-  async lookAfter(): Promise<void> {
+  /** Counts what waits. */
+  async count(): Promise<void> {
     const waiting = await Promise.all(this.#endpoints.map(({ id }) => this.#deps.lanes.waiting(id)));
     this.#deps.metrics.webhooksWaiting.set(waiting.reduce((sum, count) => sum + count, 0));
-    await Promise.all(this.#queues.map((queue) => queue.lookAfter()));
   }
 
   /** One line an endpoint that got less than it should have since the last report. */

@@ -1,14 +1,14 @@
 -- Shared by every script that makes a message: puts it behind what waits already, for each endpoint that wants it.
 --
 -- enqueue(message, limits, from) with message = { entity, id, type, body },
--- limits = { lane, endpoint (most messages that wait), life (s), lookMs, letters (most dead letters) }
+-- limits = { lane, endpoint (most messages that wait), life (s), leaseMs, letters (most dead letters) }
 -- KEYS[from]      dead letters (stream)
 -- KEYS[from + 1]  and each two more: lane (list), lanes (sorted set), waiting (string) of one endpoint
 -- ARGV            names of the endpoints, in the same order, are its last
 --
--- Returns { outcome of each endpoint }: 'first' (nothing waits before it: somebody must send it), 'behind', or 'full'
+-- Returns { outcome of each endpoint }: 'first' (nothing waits before it: the caller has the lane for leaseMs), 'behind', or 'full'
 -- (kept as a dead letter at once: so much waits already that Redis would fill with it). A message is
--- '<id> <type> <body>'. The entity is to be looked after if nothing has moved by then.
+-- '<id> <type> <body>'.
 local function enqueue(message, limits, from)
   local outcomes = {}
   local endpoints = (#KEYS - from) / 3
@@ -26,7 +26,7 @@ local function enqueue(message, limits, from)
     else
       redis.call('RPUSH', lane, text)
       redis.call('INCR', waiting)
-      if length == 0 then redis.call('ZADD', lanes, string.format('%.0f', now + limits.lookMs), message.entity) end
+      if length == 0 then redis.call('ZADD', lanes, string.format('%.0f', now + limits.leaseMs), message.entity) end
       for _, key in ipairs({ lane, lanes, waiting }) do redis.call('EXPIRE', key, limits.life) end
       outcomes[i] = length == 0 and 'first' or 'behind'
     end

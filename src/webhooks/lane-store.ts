@@ -1,5 +1,6 @@
 import type { WebhookEvent } from "../protocol/webhooks.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import { createDueSet } from "../redis/due-set.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 
@@ -10,8 +11,8 @@ import { loadScript, type ScriptReply } from "../redis/scripts.ts";
  * messages about one entity in the order in which they came about, and what fails holds up nobody but its own entity.
  * Atomicity: a message is taken in by the script that found out about it; it leaves a lane, and comes into the dead
  * letters, in one step. Edges: beyond `mostInLane` for an entity or `mostOfEndpoint` in all, a message becomes a dead
- * letter at once. The one who was told `first` sees to it that the head is sent; where it dies before that, the lane
- * falls due (`claim`) and another does.
+ * letter at once. The node that was told `first` has the lane for `leaseMs`, as has the one that claims it; where it dies
+ * the lane is due again, and another delivers it.
  */
 export interface LaneStore {
   /**
@@ -19,15 +20,21 @@ export interface LaneStore {
    * in again for a day, unless it is said to be a repeat.
    */
   announce(entity: string, message: Message, endpoints: readonly string[], isRepeat?: boolean): Promise<Taken[]>;
-  head(endpoint: string, entity: string): Promise<Message | undefined>;
-  /** It was delivered. Resolves to the id of the next. */
-  done(endpoint: string, entity: string, id: string): Promise<string | undefined>;
-  /** It is given up. Resolves to the id of the next. */
-  bury(endpoint: string, entity: string, id: string, death: Death): Promise<string | undefined>;
-  /** The id of the head; the lane is not due for a while. */
-  next(endpoint: string, entity: string): Promise<string | undefined>;
-  /** Entities of lanes in which nothing moved for a while. */
-  claim(endpoint: string, most: number): Promise<string[]>;
+  head(endpoint: string, entity: string): Promise<Head | undefined>;
+  /** It was delivered. Resolves to whether there is a next one, for which the claim is renewed. */
+  done(endpoint: string, entity: string, id: string): Promise<boolean>;
+  /** It is given up. Resolves to the same. */
+  bury(endpoint: string, entity: string, id: string, death: Death): Promise<boolean>;
+  /** Forgets a lane in which nothing waits. Resolves to the same. */
+  next(endpoint: string, entity: string): Promise<boolean>;
+  /** It was tried in vain; the lane is due again after `pauseMs`. */
+  retry(endpoint: string, entity: string, failed: FailedTry): Promise<void>;
+  /** The lanes are due after `delayMs`, those of them in which something still waits. */
+  due(endpoint: string, entities: readonly string[], delayMs: number): Promise<void>;
+  /** Entities whose lanes are due, and milliseconds until the next is. */
+  claim(endpoint: string, most: number): Promise<{ due: string[]; nextInMs: number | undefined }>;
+  /** Milliseconds for which a lane belongs to who claimed it, unless renewed by `due`. */
+  readonly leaseMs: number;
   waiting(endpoint: string): Promise<number>;
 }
 
@@ -38,6 +45,18 @@ export interface Message {
   type: WebhookEvent;
   /** JSON, as it is sent. */
   body: string;
+}
+
+/** The next message of a lane, and how often it was tried. */
+export interface Head {
+  message: Message;
+  tries: number;
+}
+
+export interface FailedTry {
+  id: string;
+  tries: number;
+  pauseMs: number;
 }
 
 /** What became of a message at one endpoint; see `enqueue.lua`. */
@@ -56,11 +75,11 @@ export interface LaneStoreOptions {
   mostInLane?: number;
   /** Messages that wait for one endpoint. @default 100000 */
   mostOfEndpoint?: number;
-  /** Milliseconds without movement after which a lane is looked after. @default 10000 */
-  lookMs?: number;
+  /** Milliseconds for which a lane belongs to the node that delivers it and is not heard of. @default 5000 */
+  leaseMs?: number;
 }
 
-const defaults = { mostInLane: 1_000, mostOfEndpoint: 100_000, lookMs: 10_000 };
+const defaults = { mostInLane: 1_000, mostOfEndpoint: 100_000, leaseMs: 5_000 };
 const lifeSeconds = 31 * 86_400;
 const takenSeconds = 86_400;
 const mostLetters = 100_000;
@@ -70,8 +89,8 @@ export const enqueueScript = new URL("./enqueue.lua", import.meta.url);
 
 /** What every such script is told of bounds, in the order of `enqueue.lua`. */
 export function limitsOf(options: LaneStoreOptions): number[] {
-  const { mostInLane, mostOfEndpoint, lookMs } = { ...defaults, ...options };
-  return [mostInLane, mostOfEndpoint, lifeSeconds, lookMs, mostLetters];
+  const { mostInLane, mostOfEndpoint, leaseMs } = { ...defaults, ...options };
+  return [mostInLane, mostOfEndpoint, lifeSeconds, leaseMs, mostLetters];
 }
 
 /** The keys that `enqueue.lua` needs of each endpoint. */
@@ -95,15 +114,23 @@ export function createLaneStore(
 ): LaneStore {
   const announceScript = loadScript(commands, new URL("./announce.lua", import.meta.url), [enqueueScript]);
   const settleScript = loadScript(commands, new URL("./settle.lua", import.meta.url));
-  const claimScript = loadScript(commands, new URL("./claim-due.lua", import.meta.url));
-  const { lookMs } = { ...defaults, ...options };
+  const retryScript = loadScript(commands, new URL("./retry.lua", import.meta.url));
+  const { leaseMs } = { ...defaults, ...options };
+  const lanesOf = (endpoint: string) => createDueSet(commands, { key: keys.webhookLanes(endpoint), leaseMs });
+  const dueSets = new Map<string, ReturnType<typeof lanesOf>>();
+
+  function dueSetOf(endpoint: string) {
+    const dueSet = dueSets.get(endpoint) ?? lanesOf(endpoint);
+    dueSets.set(endpoint, dueSet);
+    return dueSet;
+  }
 
   async function settle(endpoint: string, entity: string, id: string, letter: object = {}) {
     const reply = await settleScript.run(
-      [...laneKeys(keys, [endpoint], entity), keys.deadWebhooks()],
-      [id, entity, lifeSeconds, lookMs, mostLetters, ...Object.entries(letter).flat().map(String)],
+      [...laneKeys(keys, [endpoint], entity), keys.webhookTries(endpoint), keys.deadWebhooks()],
+      [id, entity, lifeSeconds, leaseMs, mostLetters, ...Object.entries(letter).flat().map(String)],
     );
-    return (reply as string | null) ?? undefined;
+    return reply === 1;
   }
 
   return {
@@ -116,15 +143,27 @@ export function createLaneStore(
     },
 
     async head(endpoint, entity) {
-      const text = await commands.lindex(keys.webhookLane(endpoint, entity), 0);
-      return text === null ? undefined : parseMessage(text);
+      const [text, tries] = await Promise.all([
+        commands.lindex(keys.webhookLane(endpoint, entity), 0),
+        commands.hget(keys.webhookTries(endpoint), entity),
+      ]);
+      return text === null ? undefined : { message: parseMessage(text), tries: Number(tries ?? 0) };
     },
 
     done: (endpoint, entity, id) => settle(endpoint, entity, id),
     bury: (endpoint, entity, id, { reason, tries }) =>
       settle(endpoint, entity, id, { endpoint, entity, reason, tries }),
     next: (endpoint, entity) => settle(endpoint, entity, ""),
-    claim: async (endpoint, most) => (await claimScript.run([keys.webhookLanes(endpoint)], [most, lookMs])) as string[],
+    async retry(endpoint, entity, { id, tries, pauseMs }) {
+      const laneAndLanes = [keys.webhookLane(endpoint, entity), keys.webhookLanes(endpoint)];
+      await retryScript.run(
+        [...laneAndLanes, keys.webhookTries(endpoint)],
+        [id, entity, tries, Math.ceil(pauseMs), lifeSeconds],
+      );
+    },
+    due: (endpoint, entities, delayMs) => dueSetOf(endpoint).plan(entities, delayMs, "known"),
+    claim: (endpoint, most) => dueSetOf(endpoint).claim(most),
+    leaseMs,
     waiting: async (endpoint) => Number((await commands.get(keys.webhookWaiting(endpoint))) ?? 0),
   };
 }

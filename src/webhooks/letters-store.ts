@@ -39,7 +39,7 @@ export function createWebhookLetterStore({
 }): WebhookLetterStore {
   const stream = keys.deadWebhooks();
   // Due at once: whoever runs this may have no queue.
-  const lanes = createLaneStore({ commands, keys }, { lookMs: 0 });
+  const lanes = createLaneStore({ commands, keys }, { leaseMs: 0 });
 
   async function range(from: string, to: string, limit: number): Promise<WebhookLetter[]> {
     return (await commands.xrange(stream, from, to, "COUNT", limit)).map(toLetter);

@@ -1,16 +1,11 @@
-import { DelayedError, Queue, Worker, type Job } from "bullmq";
-import type { RedisClient } from "../redis/connections.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { createDueWorker, type DueWorker } from "../redis/due-worker.ts";
+import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Deliver, Failure } from "./delivery.ts";
 import type { Endpoint } from "./endpoints.ts";
-import type { LaneStore, Message } from "./lane-store.ts";
+import type { Head, LaneStore, Message } from "./lane-store.ts";
 
 export interface QueueDeps {
-  /** Connection of role `webhooks`. */
-  connection: RedisClient;
-  /** What BullMQ puts before its keys; with a hash tag. */
-  prefix: string;
   lanes: LaneStore;
   deliver: Deliver;
   onOutcome: (outcome: Outcome) => void;
@@ -27,156 +22,137 @@ export interface Outcome {
 }
 
 /**
- * The deliveries to one endpoint, as jobs of BullMQ: one for the head of each lane, named by the message, so that a job
- * added twice is one. BullMQ sees to retries, their pauses, and jobs of nodes that died; the lane to the order.
+ * The deliveries to one endpoint. A lane is in the due set of its endpoint: at the time of the next try of its head, or
+ * while a node delivers it, at the end of that node's claim, which it renews. So a lane is delivered by one node at a
+ * time, and what a dead node held is due again.
  */
 export interface DeliveryQueue {
   readonly endpoint: Endpoint;
-  /** Sees to it that the head of the lane is sent. Never rejects: a lane that does not move is looked after. */
-  send(entity: string, id: string): void;
-  /** Sees to lanes in which nothing moved for a while: who was to send their heads has died. */
-  lookAfter(): Promise<void>;
+  start(): void;
+  /** Sends the head of a lane that this node has claimed by taking a message in. Never rejects. */
+  send(entity: string): void;
   /** Lets go of what is under way after a moment, for other nodes to try again. */
   stop(deadline: AbortSignal): Promise<void>;
 }
 
-interface Delivery {
-  entity: string;
-}
-
-type DeliveryJob = Job<Delivery, void, "deliver">;
-
-/** Deliveries of a node to one endpoint at a time; a receiver that hangs holds each for its whole timeout. */
-const mostAtOnce = 64;
-/** Jobs on their way to the queue; where there are more, its connection is away, and lanes fall due by themselves. */
-const mostUnsent = 1_000;
-const mostLooks = 100;
-/** Milliseconds for which a job belongs to a worker that is not heard of; checked as often. */
-const stalledMs = 5_000;
 /** Milliseconds that deliveries under way are waited for when the node stops. */
 const stopPatienceMs = 1_000;
 
 export function createDeliveryQueue(deps: QueueDeps, endpoint: Endpoint): DeliveryQueue {
-  return new BullQueue(deps, endpoint);
+  return new LaneQueue(deps, endpoint);
 }
 
-class BullQueue implements DeliveryQueue {
+class LaneQueue implements DeliveryQueue {
   readonly endpoint: Endpoint;
   readonly #deps: QueueDeps;
-  readonly #queue: Queue<DeliveryJob>;
-  readonly #worker: Worker<Delivery, void, "deliver">;
+  readonly #worker: DueWorker<string>;
+  /** Lanes that are being delivered here, or wait for a place; true where a message came into one that had been empty. */
+  readonly #held = new Map<string, boolean>();
   readonly #stopping = new AbortController();
-  #unsent = 0;
+  #cancel: Cancel = () => undefined;
 
   constructor(deps: QueueDeps, endpoint: Endpoint) {
-    const { connection, prefix } = deps;
-    // Its look at the version of Redis is needed: without, the library takes it for an old one and waits in whole seconds.
-    const common = { connection, prefix };
     this.endpoint = endpoint;
     this.#deps = deps;
-    this.#queue = new Queue(endpoint.id, { ...common, streams: { events: { maxLen: 100 } } });
-    this.#worker = new Worker(endpoint.id, (job, token) => this.#process(job, token ?? ""), {
-      ...common,
-      concurrency: mostAtOnce,
-      lockDuration: stalledMs,
-      stalledInterval: stalledMs,
-      // How often a node died over a message says nothing about the message.
-      maxStalledCount: Number.MAX_SAFE_INTEGER,
-      runRetryDelay: 500,
-      settings: { backoffStrategy: (tries) => pauseAfter(tries, endpoint) },
+    this.#worker = createDueWorker({
+      ...deps,
+      claim: (most) => this.#claim(most),
+      perform: (entity) => this.#perform(entity),
+      task: "webhook delivery",
     });
-    const report = (error: Error): void => deps.log.warn({ reason: error.message }, "webhook queue");
-    this.#queue.on("error", report);
-    this.#worker.on("error", report);
   }
 
-  send(entity: string, id: string): void {
-    if (this.#unsent >= mostUnsent || this.#stopping.signal.aborted) return;
-    this.#unsent += 1;
-    this.#add(entity, id)
-      .catch((error: unknown) => this.#deps.log.debug({ reason: String(error) }, "webhook left to a later look"))
-      .finally(() => (this.#unsent -= 1));
+  start(): void {
+    const { clock, lanes } = this.#deps;
+    this.#worker.start();
+    this.#cancel = clock.every(lanes.leaseMs / 3, () => this.#renew([...this.#held.keys()], lanes.leaseMs));
   }
 
-  async lookAfter(): Promise<void> {
-    const { id } = this.endpoint;
-    const entities = await this.#deps.lanes.claim(id, mostLooks);
-    await Promise.all(entities.map((entity) => this.#goOn(entity, this.#deps.lanes.next(id, entity))));
+  send(entity: string): void {
+    const isHeld = this.#held.has(entity);
+    this.#held.set(entity, isHeld);
+    if (isHeld || this.#worker.take(entity)) return;
+    this.#held.delete(entity);
+    this.#renew([entity], 0);
   }
 
   async stop(deadline: AbortSignal): Promise<void> {
     const letGo = (): void => this.#stopping.abort();
-    const cancel = this.#deps.clock.after(stopPatienceMs, letGo);
+    const cancelWait = this.#deps.clock.after(stopPatienceMs, letGo);
     deadline.addEventListener("abort", letGo, { once: true });
-    await this.#worker.close();
-    cancel();
+    await this.#worker.stop();
+    cancelWait();
     letGo();
-    await this.#queue.close();
+    this.#cancel();
+    this.#renew([...this.#held.keys()], 0);
   }
 
-  async #add(entity: string, id: string): Promise<void> {
-    await this.#queue.add(
-      "deliver",
-      { entity },
-      {
-        jobId: id,
-        attempts: this.endpoint.tries,
-        backoff: { type: "custom" },
-        removeOnComplete: true,
-        removeOnFail: true,
-        stackTraceLimit: 0,
-      },
-    );
+  /** Without those that are held here already: their claim could not be renewed in time. */
+  async #claim(most: number): Promise<{ due: string[]; nextInMs: number | undefined }> {
+    const claimed = await this.#deps.lanes.claim(this.endpoint.id, most);
+    const due = claimed.due.filter((entity) => !this.#held.has(entity));
+    for (const entity of due) this.#held.set(entity, false);
+    return { ...claimed, due };
   }
 
-  /** Where the head is another, the job's message was dealt with before, by a worker that died or was frozen. */
-  async #process(job: DeliveryJob, token: string): Promise<void> {
-    const { lanes } = this.#deps;
-    const { entity } = job.data;
-    const head = await lanes.head(this.endpoint.id, entity);
-    if (head === undefined || head.id !== job.id) await this.#goOn(entity, lanes.next(this.endpoint.id, entity));
-    else await this.#deliver(job, token, head);
+  async #perform(entity: string): Promise<void> {
+    try {
+      do {
+        this.#held.set(entity, false);
+        while (await this.#deliverHead(entity));
+      } while (this.#held.get(entity) === true);
+    } finally {
+      this.#held.delete(entity);
+    }
   }
 
-  async #deliver(job: DeliveryJob, token: string, message: Message): Promise<void> {
+  /** Whether the next of the lane is to be delivered at once. */
+  async #deliverHead(entity: string): Promise<boolean> {
     const { lanes, deliver, onOutcome } = this.#deps;
-    const { entity } = job.data;
-    const failure = await deliver(this.endpoint, message, this.#stopping.signal);
-    if (failure === undefined) {
-      onOutcome({ endpoint: this.endpoint, message, result: "delivered" });
-      await this.#goOn(entity, lanes.done(this.endpoint.id, entity, message.id));
-    } else await this.#failed(job, token, { message, failure });
+    const { endpoint } = this;
+    const head = await lanes.head(endpoint.id, entity);
+    if (head === undefined) return lanes.next(endpoint.id, entity);
+    const failure = await deliver(endpoint, head.message, this.#stopping.signal);
+    if (failure !== undefined) return this.#failed(entity, head, failure);
+    onOutcome({ endpoint, message: head.message, result: "delivered" });
+    return this.#goOn(entity, await lanes.done(endpoint.id, entity, head.message.id));
   }
 
-  async #failed(
-    job: DeliveryJob,
-    token: string,
-    { message, failure }: { message: Message; failure: NonNullable<Failure> },
-  ): Promise<void> {
-    if (this.#stopping.signal.aborted) return leaveToOthers(job, token);
-    const tries = job.attemptsMade + 1;
-    const isOver = tries >= this.endpoint.tries;
-    this.#deps.onOutcome({ endpoint: this.endpoint, message, result: isOver ? "dead" : "retried", failure });
-    if (!isOver) throw new Error(failure);
-    const { id, origin } = this.endpoint;
-    const { entity } = job.data;
-    const death = { reason: `${origin} ${failure}`, tries };
-    await this.#goOn(entity, this.#deps.lanes.bury(id, entity, message.id, death));
+  async #failed(entity: string, { message, tries }: Head, failure: NonNullable<Failure>): Promise<boolean> {
+    const { lanes, onOutcome } = this.#deps;
+    const { endpoint } = this;
+    // Not counted: it was this node that broke it off.
+    if (this.#stopping.signal.aborted) return lanes.due(endpoint.id, [entity], 0).then(() => false);
+    const isLast = tries + 1 >= endpoint.tries;
+    onOutcome({ endpoint, message, result: isLast ? "dead" : "retried", failure });
+    if (isLast) {
+      const death = { reason: `${endpoint.origin} ${failure}`, tries: tries + 1 };
+      return this.#goOn(entity, await lanes.bury(endpoint.id, entity, message.id, death));
+    }
+    const pauseMs = pauseAfter(tries + 1, endpoint);
+    await lanes.retry(endpoint.id, entity, { id: message.id, tries: tries + 1, pauseMs });
+    this.#worker.expect(pauseMs);
+    return false;
   }
 
-  async #goOn(entity: string, following: Promise<string | undefined>): Promise<void> {
-    const id = await following;
-    if (id !== undefined) await this.#add(entity, id);
+  /** Where others wait for a place, a long lane goes behind them. */
+  async #goOn(entity: string, isThereMore: boolean): Promise<boolean> {
+    if (!isThereMore) return false;
+    if (!this.#worker.isFull && !this.#stopping.signal.aborted) return true;
+    await this.#deps.lanes.due(this.endpoint.id, [entity], 0);
+    return false;
+  }
+
+  /** Where it fails the lanes are due when the claim that there is ends. */
+  #renew(entities: readonly string[], forMs: number): void {
+    const { lanes, log } = this.#deps;
+    lanes
+      .due(this.endpoint.id, entities, forMs)
+      .catch((error: unknown) => log.debug({ reason: String(error) }, "claims of webhook lanes not renewed"));
   }
 }
 
 /** Doubled from try to try, and never quite the same, so that what failed together is not tried together. */
 function pauseAfter(tries: number, { firstPauseMs, longestPauseMs }: Endpoint): number {
   return Math.min(firstPauseMs * 2 ** (tries - 1), longestPauseMs) * (0.75 + Math.random() / 2);
-}
-
-/** Without counting the try. */
-async function leaveToOthers(job: DeliveryJob, token: string): Promise<never> {
-  await job.moveToDelayed(Date.now(), token);
-  throw new DelayedError();
 }

@@ -4,13 +4,13 @@
 -- KEYS  1 standings of the entity (set of nodes)  2 what stands at the node (hash entity -> data)  3 dead letters
 --       4.. see enqueue.lua
 -- ARGV  1 node  2 data, '' where it no longer stands there  3 entity  4 id  5 type  6 body  7 most in a lane
---       8 most of an endpoint  9 life (s)  10 ms until somebody looks  11 most dead letters  12.. endpoints
+--       8 most of an endpoint  9 life (s)  10 ms of the claim  11 most dead letters  12.. endpoints
 -- Returns { outcome of each endpoint }, see enqueue.lua; nothing where nothing turned.
 local standings, standingsOf = KEYS[1], KEYS[2]
 local node, data = ARGV[1], ARGV[2]
 local message = { entity = ARGV[3], id = ARGV[4], type = ARGV[5], body = ARGV[6] }
 local limits = {
-  lane = tonumber(ARGV[7]), endpoint = tonumber(ARGV[8]), life = ARGV[9], lookMs = tonumber(ARGV[10]),
+  lane = tonumber(ARGV[7]), endpoint = tonumber(ARGV[8]), life = ARGV[9], leaseMs = tonumber(ARGV[10]),
   letters = ARGV[11],
 }
 

@@ -1,4 +1,5 @@
 import type { RedisClient } from "../redis/connections.ts";
+import { createDueSet } from "../redis/due-set.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
 import {
@@ -52,8 +53,7 @@ export function createStandingStore(
   options: LaneStoreOptions = {},
 ): StandingStore {
   const standScript = loadScript(commands, new URL("./stand.lua", import.meta.url), [enqueueScript]);
-  const departScript = loadScript(commands, new URL("./depart.lua", import.meta.url));
-  const claimScript = loadScript(commands, new URL("./claim-due.lua", import.meta.url));
+  const departures = createDueSet(commands, { key: keys.webhookDeparted(), leaseMs: claimMs });
 
   return {
     async stand(node, { entity, data }, isHere, { message: { id, type, body }, endpoints }) {
@@ -73,14 +73,9 @@ export function createStandingStore(
       return standings;
     },
 
-    async depart(node, delayMs) {
-      await departScript.run([keys.webhookDeparted()], [node, Math.ceil(delayMs)]);
-    },
-
-    departed: async (most) => (await claimScript.run([keys.webhookDeparted()], [most, claimMs])) as string[],
-
-    async bury(node) {
-      await commands.zrem(keys.webhookDeparted(), node);
-    },
+    // The first to say so counts.
+    depart: (node, delayMs) => departures.plan([node], delayMs, "new"),
+    departed: async (most) => (await departures.claim(most)).due,
+    bury: (node) => departures.drop([node]),
   };
 }

@@ -17,8 +17,6 @@ import { createStandingStore } from "./standing-store.ts";
 export interface WebhooksDeps {
   /** Connection of role `commands`. */
   commands: RedisClient;
-  /** Connection of role `webhooks`. */
-  connection: RedisClient;
   keys: Keys;
   /** This node's name; another one where its lease has ended. */
   incarnation: () => string;
@@ -33,7 +31,7 @@ export interface WebhooksOptions extends LaneStoreOptions {
   endpoints: readonly WebhookOptions[];
   /** Milliseconds that a session or a channel must be left before it is told: a reload is not news. @default 2000 */
   settleMs?: number;
-  /** Milliseconds between two looks at what does not move, and at nodes that have gone. @default 1000 */
+  /** Milliseconds between two counts of what waits, and two checks for nodes that have gone. @default 1000 */
   upkeepMs?: number;
 }
 
@@ -62,13 +60,11 @@ export class Webhooks implements Service {
   #upkeep: Promise<void> | undefined;
 
   constructor(deps: WebhooksDeps, { endpoints, settleMs = 2_000, upkeepMs = 1_000, ...bounds }: WebhooksOptions) {
-    const { keys } = deps;
     this.#deps = deps;
     this.#upkeepMs = upkeepMs;
     this.#lanes = createLaneStore(deps, bounds);
     const deliver = createDelivery({ ...deps, version });
-    const queueDeps = { ...deps, prefix: keys.webhookQueues(), lanes: this.#lanes, deliver };
-    this.#deliveries = new Deliveries(queueDeps, createEndpoints(endpoints));
+    this.#deliveries = new Deliveries({ ...deps, lanes: this.#lanes, deliver }, createEndpoints(endpoints));
     const store = createStandingStore(deps, bounds);
     this.#occupancy = new Occupancy({ ...deps, store, deliveries: this.#deliveries }, { settleMs });
   }
@@ -130,7 +126,7 @@ export class Webhooks implements Service {
 
   async #lookAfter(): Promise<void> {
     try {
-      await this.#deliveries.lookAfter();
+      await this.#deliveries.count();
       await this.#occupancy.lookAfter();
     } catch (error) {
       this.#deps.log.debug({ reason: String(error) }, "webhooks not looked after");

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { createLookStore, type Look } from "../../src/orders/look-store.ts";
-import { createWatch } from "../../src/orders/watch.ts";
+import { createDueWorker } from "../../src/redis/due-worker.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { FakeClock, settled } from "../support/fake-clock.ts";
 import { eventually, quietLog, redisWorld } from "../support/world.ts";
@@ -19,17 +19,18 @@ function startWatch({ redis, keys }: World, clock: Clock) {
     keys,
     onPlanned: (dueInMs) => watch.expect(dueInMs),
   });
-  const watch = createWatch({
-    looks: {
-      ...looks,
-      async claim(most) {
-        const claimed = await looks.claim(most);
-        node.asked += 1;
-        node.nextInMs = claimed.nextInMs;
-        return claimed;
-      },
+  const watch = createDueWorker({
+    async claim(most) {
+      const claimed = await looks.claim(most);
+      node.asked += 1;
+      node.nextInMs = claimed.nextInMs;
+      return claimed;
     },
-    lookAfter: async ({ orderId }) => void node.looked.push({ orderId, at: performance.now() }),
+    async perform(planned) {
+      node.looked.push({ orderId: planned.look.orderId, at: performance.now() });
+      await looks.drop([planned]);
+    },
+    task: "due-order check",
     clock,
     log: quietLog,
   });

@@ -120,8 +120,7 @@ function environment(): NodeJS.ProcessEnv {
 
 async function said([command = "", ...args]: readonly string[], cwd: string): Promise<string> {
   const { stdout, stderr } = await run(command, args, { cwd, env });
-  // For msgpackr-extract, until the webhooks' queue does without it.
-  return (stdout + stderr).replaceAll(/^npm warn install-scripts.*$/gm, "");
+  return stdout + stderr;
 }
 
 /** What the project's program prints beside a gateway that was started from where it is installed. */

@@ -43,7 +43,6 @@ export async function startWebhooksNode({
   const webhooks = new Webhooks(
     {
       ...store,
-      connection: redis.connection("webhooks"),
       incarnation,
       mayWrite: () => true,
       metrics,
