@@ -98,7 +98,7 @@ export function createChannelLog(
   async function run(
     { channel, event, data, idempotencyKey }: PublishRequest,
     history: HistoryOptions,
-    ...options: string[]
+    mode: "" | "only find" = "",
   ): Promise<ScriptReply> {
     const target = appendTarget(keys, isCluster, channel, history);
     const once = idempotencyKey === undefined ? target.meta : keys.channelIdempotency(channel, idempotencyKey);
@@ -106,7 +106,7 @@ export function createChannelLog(
     if (target.stamp !== undefined) scriptKeys.push(target.stamp);
     const { epoch, size, logTtl, metaTtl, head } = target;
     const tail = appendTail(event, data);
-    return publishScript.run(scriptKeys, [epoch, size, logTtl, metaTtl, head, tail, idempotencyTtlSeconds, ...options]);
+    return publishScript.run(scriptKeys, [epoch, size, logTtl, metaTtl, head, tail, idempotencyTtlSeconds, mode]);
   }
 
   return {

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 meta  2 log  3 feed  4 idempotency key, the meta key again where there is none  5 store-wide stamp, left out on Cluster
 -- ARGV  1 epoch to begin with  2 log size  3 log TTL (s)  4 meta TTL (s)  5 head  6 tail  7 idempotency TTL (s)
---       (head and tail as in append.lua)  8 given to publish nothing, only to find a repeat
+--       (head and tail as in append.lua)  8 'only find' to publish nothing and find a repeat, else ''
 -- Returns '<outcome> <epoch> <offset>', one text because four are dearer to read, with outcome 'new', 'duplicate' (the
 -- first one's place), 'conflict' (the key was used for other content; nothing was published) or 'unknown' (no repeat).
 local once, onceTtl = KEYS[4], ARGV[7]
@@ -16,7 +16,7 @@ if once ~= KEYS[1] then
   if first[1] then return 'duplicate ' .. first[2] .. ' ' .. first[3] end
 end
 
-if ARGV[8] then return 'unknown' end
+if ARGV[8] ~= '' then return 'unknown' end
 
 local epoch, offset = append({
   meta = KEYS[1], log = KEYS[2], feed = KEYS[3], stampKey = KEYS[5] or '',
