@@ -20,6 +20,7 @@ import { readAllowedOrigins, readHost, readTrustedProxies } from "./config/netwo
 import { ConfigError, type Problem } from "./config/problems.ts";
 import { readRedisAddress, redisVariables } from "./config/redis.ts";
 import type { RedisAddress } from "./redis/addresses.ts";
+import { unknownVariables } from "./config/unknown-variables.ts";
 import { storeKinds, type StoreKind } from "./redis/embedded.ts";
 import { logLevels, type LogLevel } from "./runtime/logger.ts";
 import type { AllowedOrigins } from "./server/socket/origins.ts";
@@ -107,7 +108,9 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     ...trust,
   };
   const file = readConfigFile(env, readFile, isProduction);
-  if (file === undefined || problems.length > 0) throw new ConfigError(problems);
+  // A setting that is missing may be there under another name.
+  if (file === undefined || problems.length > 0)
+    throw new ConfigError([...problems, ...unknownVariables(environment, variables)]);
   return deepFreeze({ ...config, ...file, tokens: { ...config.tokens, ...file.tokens } });
 }
 

@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { loadConfig, mostWorkers } from "../config.ts";
 import { maskSecrets } from "../config/masking.ts";
 import { ConfigError } from "../config/problems.ts";
+import { warningsOf } from "../config/warnings.ts";
 import { version } from "../runtime/version.ts";
 import { mintToken, publish, RefusedCall, type PublishOptions, type TokenOptions } from "./backend-calls.ts";
 import {
@@ -147,7 +148,11 @@ function addConfig(program: Command, host: Host): void {
   program
     .command("config")
     .description("check the configuration and print what holds, secrets masked")
-    .action(() => host.print(JSON.stringify(maskSecrets(loadConfig(host.env)), null, 2)));
+    .action(() => {
+      const config = loadConfig(host.env);
+      host.print(JSON.stringify(maskSecrets(config), null, 2));
+      for (const warning of warningsOf(config, host.env)) host.complain(`warning: ${warning}`);
+    });
 }
 
 function workers(text: string): string {

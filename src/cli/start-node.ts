@@ -14,7 +14,7 @@ export async function startNode(host: Host, config: Config): Promise<number> {
   logLibraryOutput(log);
   const gateway = await createGateway(config, { log });
   logStrayErrors(host, { log, metrics: gateway.metrics });
-  for (const warning of warningsOf(config)) log.warn({}, warning);
+  for (const warning of warningsOf(config, host.env)) log.warn({}, warning);
   const drained = drainOnSignal(host, gateway, log);
   await gateway.start();
   log.info({ url: gateway.url, store: gateway.store }, "started");

@@ -20,7 +20,7 @@ import { logStrayErrors } from "./stray-errors.ts";
 /** Runs several nodes behind one port until asked to end. Resolves with the exit code once all have gone. */
 export async function startWorkers(host: Host, config: Config): Promise<number> {
   const log = createLogger({ level: config.logLevel, base: { node: `${config.nodeId}-primary` } });
-  for (const warning of warningsOf(config)) log.warn({}, warning);
+  for (const warning of warningsOf(config, host.env)) log.warn({}, warning);
   // Workers that are all gone at once leave nothing else that would keep this process alive to replace them.
   const alive = setInterval(() => undefined, 60_000);
   try {

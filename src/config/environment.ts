@@ -57,6 +57,11 @@ export function createEnvironmentReader(env: Environment, problems: Problem[]): 
       return word;
     },
     file(name, path, readFile) {
+      // Never shown: it may be a private key.
+      if (/[\r\n]|-----BEGIN/.test(path)) {
+        problem(name, "must be the path of a file, not what stands in it");
+        return undefined;
+      }
       try {
         return readFile(path);
       } catch (error) {

@@ -1,8 +1,9 @@
+import { findRepeatedName } from "../protocol/json-text.ts";
 import { builtInKinds, kindOf } from "../protocol/names.ts";
 import { defaultBridges, developmentFile } from "./defaults.ts";
 import { quoted, type EnvironmentReader, type ReadFile } from "./environment.ts";
 import { configFile, type ParsedFile } from "./file-schema.ts";
-import { problemsOf } from "./file-problems.ts";
+import { pathOf, problemsOf } from "./file-problems.ts";
 import { didYouMean } from "./suggestion.ts";
 
 /** The settings of the JSON file, with what it left out filled in. */
@@ -32,14 +33,35 @@ function readJson(env: EnvironmentReader, readFile: ReadFile): unknown {
   if (path === undefined) return {};
   const text = env.file(variable, path, readFile);
   if (text === undefined) return undefined;
+  if (text.includes("\u0000")) {
+    env.problem(variable, `${quoted(path)} is not written in UTF-8`);
+    return undefined;
+  }
+  const json = plainJson(text);
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(json);
+    const repeated = findRepeatedName(json);
+    if (repeated === undefined) return value;
+    env.problem(pathOf(repeated), "is named twice");
+    return undefined;
   } catch (error) {
     // V8 quotes the text it could not read, in which there may be a secret: only the place goes on.
     const [, place = ""] = /(\(line \d+ column \d+\))/.exec(String(error)) ?? [];
     env.problem(variable, `${quoted(path)} is not JSON ${place}`.trimEnd());
     return undefined;
   }
+}
+
+/**
+ * Without what editors put into files of this kind and JSON does not know: a byte order mark, comments, and a comma behind
+ * the last entry. Spaces stand in for them, so that the places of mistakes stay as they are.
+ */
+function plainJson(text: string): string {
+  const blank = (found: string): string => (found.startsWith('"') ? found : found.replaceAll(/[^\r\n]/g, " "));
+  return text
+    .replace(/^\ufeff/, "")
+    .replaceAll(/"(?:[^"\\]|\\.)*"|\/\/.*|\/\*[^]*?\*\//g, blank)
+    .replaceAll(/"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])/g, blank);
 }
 
 function withDefaults(file: ParsedFile, isProduction: boolean): FileConfig {

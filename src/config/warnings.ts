@@ -1,13 +1,16 @@
-import type { Config } from "../config.ts";
+import { variables, type Config } from "../config.ts";
 import { developmentApiKey, developmentSource } from "./credentials.ts";
+import type { Environment } from "./environment.ts";
+import { unknownVariables } from "./unknown-variables.ts";
 
-/** What a configuration may say, but whoever runs it should know. */
-export function warningsOf(config: Config): string[] {
+/** What a configuration may say, but whoever runs it should know; and what `environment` says to nobody. */
+export function warningsOf(config: Config, environment: Environment = {}): string[] {
   const hasOwnSecrets = config.redis !== undefined || config.tokens.source !== developmentSource;
   const warnings = config.isProduction ? inProduction(config) : hasOwnSecrets ? [unlikeProduction(config)] : [];
   if (config.demo && (config.isProduction || hasOwnSecrets))
     warnings.push("DEMO is true: /demo/login signs anybody in under any name");
-  return warnings;
+  const unknown = unknownVariables(environment, variables).map(({ name, message }) => `${name} ${message}`);
+  return [...warnings, ...unknown];
 }
 
 function inProduction(config: Config): string[] {

@@ -274,6 +274,14 @@ describe("a mistake in the environment", () => {
     expect(problems).toHaveLength(5);
   });
 
+  test("shows nothing of a key that stands where the path of a file belongs", () => {
+    const pem = files["private.pem"];
+
+    expect(problemsOf({ JWT_PUBLIC_KEY_FILE: pem })).toEqual([
+      { name: "JWT_PUBLIC_KEY_FILE", message: "must be the path of a file, not what stands in it" },
+    ]);
+  });
+
   test("never shows the value of a secret", () => {
     const told = JSON.stringify(
       problemsOf(

@@ -44,6 +44,38 @@ describe("the JSON file", () => {
     expect(load(file)).toMatchObject(file);
   });
 
+  test("may have a byte order mark, comments and a comma behind the last entry", () => {
+    const text = `\ufeff// of the shop
+      { /* who "may" // talk */ "channels": { "chat": { "subscribe": "public", }, },
+        "webhooks": [{ "url": "https://a.example//x,]", "secret": "a,}//b", "events": ["order.status",] }], // "x": 1
+      }`;
+    const config = loadConfig({ GATEWAY_CONFIG: "gateway.json" }, readFrom({ "gateway.json": text }));
+
+    expect(config.channels["chat"]).toMatchObject({ subscribe: "public" });
+    expect(config.webhooks).toMatchObject([{ url: "https://a.example//x,]", secret: "a,}//b" }]);
+  });
+
+  test("names the place of a mistake behind comments", () => {
+    expect(problems('{\n  // one\n  "channels": {}\n  "limits": {}\n}')).toEqual([
+      { name: "GATEWAY_CONFIG", message: expect.stringContaining("is not JSON (line 4 column 3)") },
+    ]);
+  });
+
+  test("names what is named twice, of which a reader could take either", () => {
+    expect(problems('{ "channels": { "a": {} }, "limits": {}, "channels": {} }')).toEqual([
+      { name: "channels", message: "is named twice" },
+    ]);
+    expect(problems('{ "bridges": [{}, { "event": "a", "event": "b" }] }')).toEqual([
+      { name: "bridges[1].event", message: "is named twice" },
+    ]);
+  });
+
+  test("says so where it is written in UTF-16", () => {
+    expect(problems(Buffer.from("\ufeff{}", "utf16le").toString("utf8"))).toEqual([
+      { name: "GATEWAY_CONFIG", message: expect.stringContaining("UTF-8") },
+    ]);
+  });
+
   test("replaces the development's channels and boards where it names its own", () => {
     const config = load({ channels: { feed: { subscribe: "public" } }, leaderboards: { race: { top: 3 } } });
 
