@@ -103,6 +103,28 @@ describe("the history checker", () => {
     expect(history.verdict()).toMatchObject({ reordered: 1, repeated: 1, untold: 0 });
   });
 
+  test("takes a generation for the same log where it begins behind what the reader has", () => {
+    const { history, acked, began, got } = story();
+    began(0);
+    for (const offset of [1, 2]) acked(offset);
+    for (const offset of [1, 2]) got(offset);
+    acked(3, { epoch: "f" });
+    got(3, { epoch: "f" });
+
+    expect(history.verdict()).toEqual({ ...fine, acknowledged: 3, delivered: 3 });
+  });
+
+  test("calls untold a generation that gave again what the reader had read", () => {
+    const { history, acked, began, got } = story();
+    began(0);
+    for (const offset of [1, 2]) got(offset);
+    acked(2, { epoch: "f", id: "other" });
+    acked(3, { epoch: "f" });
+    got(3, { epoch: "f" });
+
+    expect(history.verdict()).toMatchObject({ untold: 1 });
+  });
+
   test("calls repeated what the reader had before it began", () => {
     const { history, began, got } = story();
     began(5);

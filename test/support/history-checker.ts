@@ -87,6 +87,7 @@ export class History {
     const publications = [...this.#publications.values()];
     const readings = [...this.#readings.values()];
     const lost = readings.map((reading) => this.#lostTo(reading));
+    const hidden = readings.map((reading) => reading.hiddenBy(this.#of(reading.channel)));
     return {
       acknowledged: sum(publications.map(({ acknowledgements }) => acknowledgements.length)),
       delivered: this.#delivered,
@@ -96,7 +97,7 @@ export class History {
       doubled: sum(publications.map(({ doubled }) => doubled)),
       forked: sum(publications.map(({ forked }) => forked)),
       told: sum(readings.map(({ told }) => told)),
-      untold: sum(readings.map(({ untold }) => untold)),
+      untold: sum(readings.map(({ untold }) => untold)) + sum(hidden),
     };
   }
 
@@ -138,6 +139,8 @@ class Publications {
   readonly acknowledgements: Acknowledgement[] = [];
   doubled = 0;
   forked = 0;
+  /** The lowest offset of each epoch. */
+  readonly lowest = new Map<string, number>();
   readonly #idAt = new Map<string, string>();
   readonly #placeOf = new Map<string, string>();
 
@@ -148,6 +151,7 @@ class Publications {
 
   see({ epoch, offset, id }: Place & { id: string }): void {
     const place = `${epoch}:${offset}`;
+    this.lowest.set(epoch, Math.min(offset, this.lowest.get(epoch) ?? offset));
     const idThere = this.#idAt.get(place);
     const placeBefore = this.#placeOf.get(id);
     if (idThere === undefined) this.#idAt.set(place, id);
@@ -162,6 +166,8 @@ interface Stretch extends Place {
   /** What it was given to begin with; `offset` moves on. */
   readonly from: number;
   readonly beganAt: number;
+  /** It goes on behind another epoch, untold: as a generation of the same log may, and nothing else. */
+  readonly isGeneration?: boolean;
   /** What was read there, beginning behind `from`. */
   readonly ids: string[];
   /** Offsets that were skipped and have not come since. */
@@ -194,11 +200,20 @@ class Reading {
   take({ epoch, offset, id }: Place & { id: string }): string | undefined {
     const stretch = this.#stretches.at(-1);
     if (stretch === undefined) return this.#early();
+    if (epoch !== stretch.epoch && offset === stretch.offset + 1) return this.#inNextGeneration({ epoch, offset, id });
     if (epoch !== stretch.epoch) return this.#inAnotherEpoch({ epoch, offset }, stretch);
     if (offset <= stretch.offset && !stretch.missing.has(offset)) return this.#again();
     stretch.ids[offset - stretch.from - 1] = id;
     if (stretch.missing.delete(offset)) return this.#late();
     return this.#advance(stretch, offset);
+  }
+
+  /** Generations that hold publications at places which the reader took for those of the one before. */
+  hiddenBy({ lowest }: Publications): number {
+    const hiding = this.#stretches.filter(
+      ({ isGeneration, epoch, from }) => isGeneration === true && (lowest.get(epoch) ?? from + 1) <= from,
+    );
+    return hiding.length;
   }
 
   /** Whether it should have got the publication, did not, and was not told. */
@@ -232,6 +247,12 @@ class Reading {
     for (let missing = stretch.offset + 1; missing < offset; missing++) stretch.missing.add(missing);
     stretch.offset = offset;
     return skipped === 0 ? undefined : `${skipped} skipped before`;
+  }
+
+  #inNextGeneration({ epoch, offset, id }: Place & { id: string }): undefined {
+    const { beganAt = 0 } = this.#stretches.at(-1) ?? {};
+    const from = offset - 1;
+    this.#stretches.push({ epoch, offset, from, beganAt, isGeneration: true, ids: [id], missing: new Set() });
   }
 
   /** Nobody said that the epoch ended. */

@@ -32,6 +32,8 @@ export interface LoadOptions {
   /** How it publishes; see `publishers.ts`. */
   publishing?: Pick<PublishersOptions, "padding" | "isPatient">;
   seed?: number;
+  /** Further readers, of channels that nobody else reads, behind an address of their own. @default none */
+  absent?: { url: string; readers: number };
 }
 
 /** Readers that connect at the same time. */
@@ -41,7 +43,9 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
   const { readers: readerCount = 60, channels: channelCount = 12, channelsPerReader = 2 } = options;
   const random = seeded(options.seed ?? 1);
   const history = new History();
-  const channels = Array.from({ length: channelCount }, (_, index) => `lab:${index}`);
+  const shared = Array.from({ length: channelCount }, (_, index) => `lab:${index}`);
+  const { absent } = options;
+  const channels = absent === undefined ? shared : shared.concat(shared.map((channel) => `${channel}-absent`));
   const positions = new Map(
     await Promise.all(channels.map(async (name) => [name, await positionOf(cluster, name)] as const)),
   );
@@ -50,10 +54,14 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
   async function startReader(index: number): Promise<Reader> {
     const name = `${index % 2 === 0 ? "project" : "stock"}-${index}`;
     const { token } = await cluster.node(index % cluster.nodes.length).signIn(name);
-    const own = Array.from({ length: channelsPerReader }, (_, n) => channels[(index + n * 5) % channelCount] ?? "");
+    const isAbsent = index >= readerCount;
+    const own = Array.from(
+      { length: channelsPerReader },
+      (_, n) => `${shared[(index + n * 5) % channelCount] ?? ""}${isAbsent ? "-absent" : ""}`,
+    );
     const reading: ReaderOptions = {
       name,
-      url: cluster.url,
+      url: (isAbsent ? absent?.url : undefined) ?? cluster.url,
       token,
       channels: new Map(own.map((channel) => [channel, positions.get(channel) as Place])),
       history,
@@ -64,9 +72,10 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
   }
 
   const readers: Reader[] = [];
-  while (readers.length < readerCount) {
+  const total = readerCount + (absent?.readers ?? 0);
+  while (readers.length < total) {
     // A few at a time: how a crowd comes is another test's business.
-    const count = Math.min(atOnce, readerCount - readers.length);
+    const count = Math.min(atOnce, total - readers.length);
     const batch = await Promise.all(Array.from({ length: count }, (_, n) => startReader(readers.length + n)));
     await Promise.all(batch.map(({ opened }) => opened));
     readers.push(...batch);

@@ -12,6 +12,8 @@ import { eventually } from "./world.ts";
 export interface RedisProcess extends OwnProcess {
   readonly port: number;
   readonly url: string;
+  /** Where it keeps what it has. */
+  readonly folder: string;
   /** Where it speaks TLS; the plain port where it does not. */
   readonly tlsPort: number;
   /** One command on a connection of its own. */
@@ -48,6 +50,7 @@ export async function startRedisProcess({ port, args = [], tls }: RedisProcessOp
     port: ownPort,
     url: `redis://127.0.0.1:${ownPort}`,
     tlsPort,
+    folder,
     ask,
     async restart() {
       if (current.isRunning()) await current.stop();

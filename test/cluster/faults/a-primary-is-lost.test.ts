@@ -1,8 +1,8 @@
-import { Redis } from "ioredis";
 import { describe, expect, test } from "vitest";
 import { createKeys } from "../../../src/redis/keys.ts";
 import { slotOf } from "../../../src/redis/slots.ts";
 import type { Cluster } from "../../support/cluster.ts";
+import { another, inStep, replication, turnReplicasAway, writtenBytes } from "../../support/failover.ts";
 import { expectNobodyLeft, expectWhole, lasting, pause, seeds, underLoad } from "../../support/faults.ts";
 import type { RedisProcess } from "../../support/redis-process.ts";
 import { useCluster } from "../../support/use-cluster.ts";
@@ -99,40 +99,6 @@ async function replicated(primary: RedisProcess): Promise<void> {
       ([, offset]) => writtenBytes(info) - Number(offset),
     );
     if (lags.length === 0 || lags.some((lag) => lag > 0)) throw new Error(`replicas lag by ${lags.join()} bytes`);
-  });
-}
-
-const replication = async (server: RedisProcess): Promise<string> => String(await server.ask("INFO", "replication"));
-
-const writtenBytes = (info: string): number => Number(/master_repl_offset:(\d+)/.exec(info)?.[1]);
-
-/** Cuts its replicas off for good, while clients stay; resolves when it has taken writes that no replica will ever see. */
-async function turnReplicasAway({ url }: RedisProcess): Promise<void> {
-  const redis = new Redis(url, { protocol: 2 });
-  await redis.config("SET", "requirepass", "unknown");
-  await redis.call("CLIENT", "KILL", "TYPE", "replica");
-  const before = writtenBytes(await redis.info("replication"));
-  await eventually(async () => {
-    const written = writtenBytes(await redis.info("replication")) - before;
-    if (written < 20_000) throw new Error(`the primary is only ${written} bytes ahead of its replicas`);
-  });
-  redis.disconnect();
-}
-
-/** Resolves when somebody else has the place. */
-async function another({ store }: Cluster, before: RedisProcess): Promise<void> {
-  await eventually(async () => {
-    if ((await store.primary()) === before) throw new Error("nobody has taken the place yet");
-  });
-}
-
-/** Starts again who was killed in an earlier round, and waits until every replica follows. */
-async function inStep({ store }: Cluster): Promise<void> {
-  await Promise.all(store.servers.filter((server) => !server.isRunning()).map((server) => server.restart()));
-  await eventually(async () => {
-    const roles = await Promise.all(store.servers.map(async (server) => String(await server.ask("ROLE"))));
-    const following = roles.filter((role) => role.startsWith("slave") && role.includes("connected"));
-    if (following.length < store.servers.length / 2) throw new Error(roles.join());
   });
 }
 
