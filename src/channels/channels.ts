@@ -340,12 +340,13 @@ export class Channels {
     if (!this.#deps.mayDeliver()) return void this.#deps.clock.after(flowAgainMs, () => this.#flow(subscriber));
     const released = this.#holds.end(subscriber);
     if (released === undefined) return;
+    // First of all what has a hole: a part of it must not be read before its reader is told.
+    for (const [channel, answered] of released.answered) this.#goOn(subscriber, channel, answered);
+    for (const channel of released.overflowed) this.#tellLost(channel, [subscriber]);
     for (const { channel, message } of released.items) {
       if (!this.#subscriptions.has(subscriber, channel)) continue;
       if (isAfter(message, released.answered.get(channel))) this.#deps.deliver([subscriber], message.packet);
     }
-    for (const [channel, answered] of released.answered) this.#goOn(subscriber, channel, answered);
-    for (const channel of released.overflowed) this.#tellLost(channel, [subscriber]);
   }
 
   #goOn(subscriber: Subscriber, channel: string, answered: Position): void {

@@ -44,8 +44,8 @@ export class FollowedChannel {
   /** Until it has succeeded. */
   #joining: Promise<void> | undefined;
   readonly #live = new SubscriberList();
-  /** Entered, not yet answered; true where the position has jumped since. */
-  readonly #entering = new SparseMap<Subscriber, { hasJumped: boolean }>();
+  /** Entered, not yet answered; where the position has jumped to since. */
+  readonly #entering = new SparseMap<Subscriber, { jumpedTo: Position | undefined }>();
   /** Answered from the log beyond what the feed has brought so far. */
   readonly #ahead = new SparseMap<Subscriber, Position>();
   readonly #window: ConflationWindow | undefined;
@@ -103,25 +103,20 @@ export class FollowedChannel {
   /** From here on the (held) subscriber gets what comes. Only after `joined`. */
   enter(subscriber: Subscriber): void {
     this.#ahead.delete(subscriber);
-    this.#entering.set(subscriber, { hasJumped: false });
+    this.#entering.set(subscriber, { jumpedTo: undefined });
     this.#live.add(subscriber);
   }
 
   /**
    * The subscriber has read everything up to `answered`. False where it cannot go on from there: the position jumped
-   * beyond it meanwhile.
+   * beyond it meanwhile, or to another epoch, of which nothing was answered.
    */
   goOn(subscriber: Subscriber, answered: Position): boolean {
-    const entering = this.#entering.get(subscriber);
+    const jumpedTo = this.#entering.get(subscriber)?.jumpedTo;
     this.#entering.delete(subscriber);
-    const position = this.#position as Stand;
-    const passed = this.#passed as Position;
-    const isOtherEpoch = answered.epoch !== passed.epoch;
-    // The epoch was read before the position jumped to this one: nothing of it will ever come.
-    if (isOtherEpoch && entering?.hasJumped === true) return false;
-    const isAhead = isOtherEpoch || answered.offset > passed.offset;
-    if (isAhead) this.#ahead.set(subscriber, answered);
-    return isAhead || entering?.hasJumped !== true || answered.offset === position.offset;
+    if (jumpedTo !== undefined && !isAtOrBehind(jumpedTo, answered)) return false;
+    if (!isAtOrBehind(answered, this.#passed as Position)) this.#ahead.set(subscriber, answered);
+    return true;
   }
 
   leave(subscriber: Subscriber): void {
@@ -135,7 +130,7 @@ export class FollowedChannel {
   jump(now: Stand): Subscriber[] {
     this.#window?.flush();
     this.#position = this.#passed = now;
-    for (const entering of this.#entering.values()) entering.hasJumped = true;
+    for (const entering of this.#entering.values()) entering.jumpedTo = now;
     return this.#live.members.filter(
       (subscriber) => !this.#entering.has(subscriber) && !this.#isAtOrAhead(subscriber, now),
     );
@@ -185,7 +180,7 @@ export class FollowedChannel {
   }
 
   #isReady(subscriber: Subscriber, message: FeedMessage): boolean {
-    return !this.#deps.holds.keep(subscriber, this.name, message) && !this.#hasRead(subscriber, message);
+    return !this.#hasRead(subscriber, message) && !this.#deps.holds.keep(subscriber, this.name, message);
   }
 
   #hasRead(subscriber: Subscriber, message: FeedMessage): boolean {
@@ -203,3 +198,6 @@ export class FollowedChannel {
     return true;
   }
 }
+
+const isAtOrBehind = (position: Position, other: Position): boolean =>
+  position.epoch === other.epoch && position.offset <= other.offset;
