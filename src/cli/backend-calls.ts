@@ -1,3 +1,5 @@
+import { GatewayError } from "../protocol/errors.ts";
+import { parseJson } from "../protocol/gate.ts";
 import { readApiKeys } from "../config/credentials.ts";
 import { createEnvironmentReader, type Environment } from "../config/environment.ts";
 import { readHost } from "../config/network.ts";
@@ -36,17 +38,22 @@ export async function publish(
   options: PublishOptions,
 ): Promise<string> {
   const { channel, event, json } = publication;
-  const body = { channel, event, data: parseJson(json), idempotencyKey: options.idempotencyKey };
+  const body = { channel, event, data: parseData(json), idempotencyKey: options.idempotencyKey };
   return JSON.stringify(await post(env, options, "/v1/publish", body));
 }
 
-function parseJson(text: string): unknown {
+/** As the gateway would, because what is rounded here the gateway cannot refuse. */
+function parseData(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text, { maxBytes: mostDataBytes, maxKeys: mostDataBytes });
   } catch (error) {
-    throw new RefusedCall(`the data is not JSON: ${text}`, { cause: error });
+    const reason = error instanceof GatewayError && error.field !== undefined ? error.message : "not JSON";
+    throw new RefusedCall(`the data is refused: ${reason}: ${text}`, { cause: error });
   }
 }
+
+/** As many as the gateway reads of a body. */
+const mostDataBytes = 1_048_576;
 
 const patienceMs = 10_000;
 

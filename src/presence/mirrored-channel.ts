@@ -2,6 +2,7 @@ import type { Keys } from "../redis/keys.ts";
 import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { PacedWarnings } from "../runtime/paced-warnings.ts";
 import { parseChange, type Membership, type MembersChange } from "./members-change.ts";
 import type { MembersStore } from "./members-store.ts";
 import { Mirror } from "./mirror.ts";
@@ -19,6 +20,8 @@ export interface MirroredChannelDeps {
   roll: Dead;
   clock: Clock;
   log: Logger;
+  /** Anybody on Redis can make it be called as often as they like. */
+  warn: PacedWarnings;
   /** Members may have changed. */
   onChanged: (channel: MirroredChannel) => void;
 }
@@ -153,7 +156,7 @@ export class MirroredChannel {
 
   #hear(message: Buffer): void {
     const change = parseChange(message);
-    if (change === undefined) this.#deps.log.warn({ bytes: message.length }, "members of a foreign form ignored");
+    if (change === undefined) this.#deps.warn({ bytes: message.length }, "members of a foreign form ignored");
     else if (this.#isTrue) this.#take(change);
     else if (this.#waiting.length < mostWaiting) this.#waiting.push(change);
     else this.#mustReadAgain = true;

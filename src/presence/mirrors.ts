@@ -1,7 +1,8 @@
 import type { Cancel, Clock } from "../runtime/clock.ts";
+import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import { MirroredChannel, type Dead, type MirroredChannelDeps } from "./mirrored-channel.ts";
 
-export interface MirrorsDeps extends MirroredChannelDeps {
+export interface MirrorsDeps extends Omit<MirroredChannelDeps, "warn"> {
   roll: Dead & { onDead(listener: (node: string) => void): void };
   clock: Clock;
 }
@@ -16,7 +17,7 @@ const channelsAtOnce = 200;
 
 /** The channels whose members this node knows: those with subscribers here, and for a while those that were asked for. */
 export class Mirrors {
-  readonly #deps: MirrorsDeps;
+  readonly #deps: MirrorsDeps & Pick<MirroredChannelDeps, "warn">;
   readonly #channels = new Map<string, MirroredChannel>();
   /** Subscribers here. */
   readonly #needed = new Map<string, number>();
@@ -25,7 +26,7 @@ export class Mirrors {
   #cancelChecks: Cancel | undefined;
 
   constructor(deps: MirrorsDeps) {
-    this.#deps = deps;
+    this.#deps = { ...deps, warn: createPacedWarnings(deps.log) };
   }
 
   start(): void {

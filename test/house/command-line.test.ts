@@ -120,9 +120,11 @@ describe("a command for a running gateway", () => {
 
   test("fails where nobody answers, and where the data is not JSON", async () => {
     const silent = await tidegate(["publish", "x:1", "e", "{}", "--url", "http://127.0.0.1:1"]);
+    const rounded = await tidegate(["publish", "x:1", "e", '{"id":9007199254740993}']);
     const broken = await tidegate(["publish", "x:1", "e", "{"]);
 
     expect(silent).toMatchObject({ code: 1, err: expect.stringContaining("no gateway answers") });
+    expect(rounded).toMatchObject({ code: 1, err: expect.stringContaining("id: is a number with more digits") });
     expect(broken).toMatchObject({ code: 1, err: expect.stringContaining("not JSON") });
   });
 });

@@ -21,6 +21,7 @@ async function startMirror() {
     roll: { see: () => undefined, deadAmong: async () => [] },
     clock: systemClock,
     log: quietLog,
+    warn: () => undefined,
     onChanged: () => void changes++,
   });
   onTestFinished(() => mirrored.close());
