@@ -57,7 +57,10 @@ export function createLookStore({ commands, keys, onPlanned }: LookStoreDeps): L
 
     async claim(most) {
       const { due, nextInMs } = await dueSet.claim(most);
-      return { due: due.map((member) => ({ member, look: toLook(member) })), nextInMs };
+      const foreign = due.filter((member) => toLook(member) === undefined);
+      // What no node planned would be claimed again and again, in the place of what is due.
+      if (foreign.length > 0) await dueSet.drop(foreign);
+      return { due: due.flatMap(toPlanned), nextInMs };
     },
   };
 }
@@ -65,7 +68,25 @@ export function createLookStore({ commands, keys, onPlanned }: LookStoreDeps): L
 const toMember = (look: Look): string =>
   JSON.stringify([look.orderId, look.kind === "signal" ? look.name : null, randomUUID()]);
 
-function toLook(member: string): Look {
-  const [orderId, name] = JSON.parse(member) as [string, string | null];
-  return name === null ? { kind: "order", orderId } : { kind: "signal", orderId, name };
+function toPlanned(member: string): PlannedLook[] {
+  const look = toLook(member);
+  return look === undefined ? [] : [{ member, look }];
+}
+
+/** Undefined for what `toMember` has not written. */
+function toLook(member: string): Look | undefined {
+  const [orderId, name] = parseList(member);
+  if (typeof orderId !== "string") return undefined;
+  if (name === null) return { kind: "order", orderId };
+  return typeof name === "string" ? { kind: "signal", orderId, name } : undefined;
+}
+
+/** Empty for anything but a list. */
+function parseList(text: string): unknown[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : [];
+  } catch {
+    return [];
+  }
 }

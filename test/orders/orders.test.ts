@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { parseCommand } from "../../src/publishing/commands.ts";
 import type { OrdersNode } from "../support/orders-node.ts";
 import { startOrdersNode } from "../support/orders-node.ts";
 import { startChannelsNode } from "../support/nodes.ts";
@@ -138,6 +139,35 @@ describe("a window", () => {
     expect(JSON.parse(refused[0]!.command)).toMatchObject({ type: "order.event", orderId: "o-1", eventId: "c" });
     expect((await orders.get("o-1")).order).toMatchObject({ status: "confirmed", sequence: 2 });
     expect(await carried(prefix, "orders:ada")).toHaveLength(2);
+  });
+
+  test("that ends applies a held event as it was corrected, and a refused correction is a command that can be replayed", async () => {
+    const { orders, refused } = await startOrdersNode({ prefix: freshPrefix(), reorderWindowMs: 1_000 });
+    await orders.create(create);
+    const apply = async (sequence: number, status: string, eventId: string) =>
+      (await orders.apply("o-1", { status, sequence, eventId })).reason;
+
+    expect(await apply(2, "delivered", "b")).toBe("held");
+    expect(await apply(2, "confirmed", "c")).toBe("replaced");
+    expect(await apply(2, "delivered", "b")).toBe("stale");
+    expect(await apply(3, "cooking", "d")).toBe("held");
+    expect(await apply(3, "delivered", "e")).toBe("replaced");
+
+    await eventually(() => expect(refused).toHaveLength(1));
+    expect((await orders.get("o-1")).order).toMatchObject({ status: "confirmed", sequence: 2 });
+    expect(parseCommand(refused[0]!.command)).toMatchObject({ type: "order.event", sequence: 3, eventId: "e" });
+  });
+
+  test("ends although what stands beside it in the store was planned by nobody", async () => {
+    const { orders, redis, keys } = await startOrdersNode({ prefix: freshPrefix(), reorderWindowMs: 200 });
+    const foreign = ["garbage", "{}", "[]", '["o-1",7]', '[7,null,"x"]'].flatMap((member) => [0, member]);
+    await redis.connection("commands").zadd(keys.orderLooks(), ...foreign);
+    await orders.create(create);
+
+    await orders.apply("o-1", { status: "confirmed", sequence: 2 });
+
+    await eventually(async () => expect((await orders.get("o-1")).order.status).toBe("confirmed"));
+    await eventually(async () => expect(await redis.connection("commands").zcard(keys.orderLooks())).toBe(0));
   });
 
   test("held by a node that died is ended by another", async () => {
