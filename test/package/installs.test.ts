@@ -89,6 +89,7 @@ describe.each(packagers)("with $name the packed package", ({ name, install, agai
     expect(await said(again, second)).not.toMatch(/\bwarn|\berr/i);
 
     expect(await publishes(second)).toBe("function function Hello\n");
+    expect(required(second)).toEqual({ connect: "function", overHttp: "function" });
     expect(versionOfWs(second)).toMatch(/^8\.(2[3-9]|[3-9]\d)\./);
   });
 });
@@ -102,7 +103,7 @@ async function pack(): Promise<void> {
   });
   for (const file of stdout
     .split("\0")
-    .filter((path) => /^(src|scripts|client-demo|docs|native)\/|^[^/]+$/.test(path))) {
+    .filter((path) => /^(src|scripts|client|client-demo|docs|native|publisher)\/|^[^/]+$/.test(path))) {
     cpSync(join(repository, file), join(copy, file), { recursive: true });
   }
   symlinkSync(join(repository, "node_modules"), join(copy, "node_modules"));
@@ -150,4 +151,12 @@ async function publishes(cwd: string): Promise<string> {
 function versionOfWs(cwd: string): string {
   const listening = join(cwd, "node_modules", "tidegate", "dist", "server", "socket", "ws-engine.js");
   return (createRequire(listening)("ws/package.json") as { version: string }).version;
+}
+
+/** The libraries by `require`: the client by its name, the publisher by its folder, as a resolver without `exports` finds it. */
+function required(cwd: string): Record<string, string> {
+  const load = createRequire(join(cwd, "program.js"));
+  const { connect } = load("tidegate/client") as Record<string, unknown>;
+  const { overHttp } = load(join(cwd, "node_modules", "tidegate", "publisher")) as Record<string, unknown>;
+  return { connect: typeof connect, overHttp: typeof overHttp };
 }
