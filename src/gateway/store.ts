@@ -2,6 +2,7 @@ import type { Config } from "../config.ts";
 import { createRedisConnections, type RedisClient, type RedisConnections } from "../redis/connections.ts";
 import { Canary } from "../redis/canary.ts";
 import { createKeys, type Keys } from "../redis/keys.ts";
+import { PrimaryWatch } from "../redis/primary-watch.ts";
 import { createShardedFeed, type ShardedFeed } from "../redis/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Lifecycle } from "../runtime/lifecycle.ts";
@@ -39,6 +40,8 @@ export async function openStore(
   const commands = redis.connection("commands");
   const subscriber = redis.connection("subscriber");
   lifecycle.add({ name: "redis", start: () => redis.ready(readyTimeoutMs), stop: () => redis.close() });
+  const watch = new PrimaryWatch({ redis, clock, log });
+  lifecycle.add({ name: "primary watch", start: () => watch.start(), stop: () => watch.stop() });
   const check = new StoreCheck({ address, commands, durability: config.durability, clock, log });
   lifecycle.add({ name: "store check", start: () => check.start(), stop: () => check.stop() });
   lifecycle.add({ name: "rights", start: () => checkChannelRights(config, redis.connection("bridges")) });

@@ -25,6 +25,8 @@ export interface RedisConnections {
   readonly isCluster: boolean;
   /** The connection of this role, opened on first use and closed by `close`. */
   connection(role: RedisRole): RedisClient;
+  /** Opens all connections anew but `commands`: those that were ready before `moment`, on `performance`'s clock. */
+  reconnectOlderThan(moment: number): void;
   /** Resolves when `commands` and every connection opened so far have answered once; rejects after `timeoutMs`. */
   ready(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
@@ -41,6 +43,7 @@ export interface RedisConnectionsOptions {
 /** The one place that knows whether Redis is embedded, single, watched by Sentinel, or a Cluster. */
 export function createRedisConnections({ address, nodeId, log, metrics }: RedisConnectionsOptions): RedisConnections {
   const open = new Map<RedisRole, RedisClient>();
+  const readySince = new Map<RedisClient, number>();
   const warn = createPacedWarnings(log);
   let isClosed = false;
 
@@ -52,14 +55,27 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
     instrument(client, role, { metrics, timeoutMs: patientRoles.has(role) ? undefined : commandTimeoutMs });
     client.on("error", (error: Error) => warn({ role, reason: error.message }, "redis connection error"));
     client.on("end", () => isClosed || comeBack(client));
+    keepTrack(client);
+    if (client instanceof Redis && role === "webhooks") trackCopies(client, keepTrack);
     open.set(role, client);
     return client;
+  }
+
+  function keepTrack(client: RedisClient): void {
+    client.on("ready", () => readySince.set(client, performance.now()));
+    client.on("end", () => readySince.delete(client));
   }
 
   return {
     address,
     isCluster: address.topology === "cluster",
     connection,
+    reconnectOlderThan(moment) {
+      for (const [client, since] of readySince) {
+        const isOlder = since < moment && client.status === "ready" && client !== open.get("commands");
+        if (isOlder) client.disconnect(true);
+      }
+    },
     async ready(timeoutMs) {
       connection("commands");
       await Promise.all([...open.values()].map((client) => answered(client, timeoutMs)));
@@ -111,6 +127,21 @@ function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
     autoResendUnfulfilledCommands: role !== "subscriber",
     enableReadyCheck: true,
     retryStrategy: reconnectDelayMs,
+    reconnectOnError: createDemotionCheck(),
+  };
+}
+
+/** Milliseconds between two connections that are given up because the server was demoted: its name may move later. */
+const demotionPauseMs = 1_000;
+
+/** True where the server that was connected to is a replica now, and the address may lead to its successor. */
+function createDemotionCheck(): (error: Error) => boolean {
+  let reconnectedAt = Number.NEGATIVE_INFINITY;
+  return ({ message }) => {
+    const isDemoted = /^(?:READONLY|UNBLOCKED force unblock)\b/.test(message);
+    if (!isDemoted || performance.now() - reconnectedAt < demotionPauseMs) return false;
+    reconnectedAt = performance.now();
+    return true;
   };
 }
 
@@ -128,8 +159,6 @@ const sentinelOptions = {
   sentinelReconnectStrategy: () => 1_000,
   // A primary that hangs does not answer a goodbye.
   disconnectTimeout: 500,
-  // The one it is connected to was demoted, and the sentinels' word of it did not arrive.
-  reconnectOnError: (error: Error) => error.message.startsWith("READONLY"),
   role: "master",
 } satisfies RedisOptions;
 
@@ -150,6 +179,16 @@ function connectCluster(
     redisOptions,
   } satisfies ClusterOptions;
   return new Cluster(seedsOf(urls), clusterOptions);
+}
+
+/** BullMQ makes blocking connections of its own out of the one it is given. */
+function trackCopies(client: Redis, keepTrack: (copy: Redis) => void): void {
+  const duplicate = client.duplicate.bind(client);
+  client.duplicate = ((...options: Parameters<Redis["duplicate"]>) => {
+    const copy = duplicate(...options);
+    keepTrack(copy);
+    return copy;
+  }) as Redis["duplicate"];
 }
 
 async function answered(client: RedisClient, timeoutMs: number): Promise<void> {

@@ -48,15 +48,23 @@ async function askAny(address: RedisAddress): Promise<boolean | Error> {
   const servers = address.topology === "cluster" ? address.urls.map(one) : [address];
   let failure: Error = new Error("no address");
   for (const server of servers) {
-    const answer = await ask(server);
-    if (!(answer instanceof Error)) return answer ?? address.topology === "cluster";
+    const answer = await identifyServer(server);
+    if (!(answer instanceof Error)) return answer.isCluster ?? address.topology === "cluster";
     failure = answer;
   }
   return failure;
 }
 
-/** Undefined where the user may not ask. */
-async function ask(address: RedisAddress): Promise<boolean | undefined | Error> {
+/** What a server says of itself; a field is missing where the user may not ask for it. */
+export interface ServerIdentity {
+  isCluster?: boolean;
+  /** Another one after each start of a server. */
+  runId?: string;
+  isPrimary?: boolean;
+}
+
+/** Whom an address leads to now, by a connection of its own. Resolves with an Error where nobody usable answers. */
+export async function identifyServer(address: RedisAddress): Promise<ServerIdentity | Error> {
   const client = new Redis({
     ...endpointOptions(address),
     protocol: 2,
@@ -74,7 +82,7 @@ async function ask(address: RedisAddress): Promise<boolean | undefined | Error> 
   client.on("sentinelError", (error: Error) => said.push(error));
   try {
     await client.connect();
-    return await isCluster(client);
+    return await identityOf(client);
   } catch (error) {
     return whyRefused(address, [...said, error as Error]);
   } finally {
@@ -82,18 +90,25 @@ async function ask(address: RedisAddress): Promise<boolean | undefined | Error> 
   }
 }
 
-async function isCluster(client: Redis): Promise<boolean | undefined> {
+/** Rejects where the server is away. */
+export async function identityOf(client: Redis): Promise<ServerIdentity> {
   try {
-    return /^cluster_enabled:1/m.test(await client.info("cluster"));
+    const info = await client.info();
+    const [, runId] = /^run_id:(\w+)/m.exec(info) ?? [];
+    return {
+      isCluster: /^cluster_enabled:1/m.test(info),
+      isPrimary: /^role:master/m.test(info),
+      ...(runId === undefined ? {} : { runId }),
+    };
   } catch (error) {
     if (!isDenied(error)) throw error;
   }
   try {
     await client.cluster("INFO");
-    return true;
+    return { isCluster: true };
   } catch (error) {
-    if (isDenied(error)) return undefined;
-    if (String(error).includes("cluster support disabled")) return false;
+    if (isDenied(error)) return {};
+    if (String(error).includes("cluster support disabled")) return { isCluster: false };
     throw error;
   }
 }
