@@ -56,7 +56,6 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
     client.on("error", (error: Error) => warn({ role, reason: error.message }, "redis connection error"));
     client.on("end", () => isClosed || comeBack(client));
     keepTrack(client);
-    if (client instanceof Redis && role === "webhooks") trackCopies(client, keepTrack);
     open.set(role, client);
     return client;
   }
@@ -179,16 +178,6 @@ function connectCluster(
     redisOptions,
   } satisfies ClusterOptions;
   return new Cluster(seedsOf(urls), clusterOptions);
-}
-
-/** BullMQ makes blocking connections of its own out of the one it is given. */
-function trackCopies(client: Redis, keepTrack: (copy: Redis) => void): void {
-  const duplicate = client.duplicate.bind(client);
-  client.duplicate = ((...options: Parameters<Redis["duplicate"]>) => {
-    const copy = duplicate(...options);
-    keepTrack(copy);
-    return copy;
-  }) as Redis["duplicate"];
 }
 
 async function answered(client: RedisClient, timeoutMs: number): Promise<void> {

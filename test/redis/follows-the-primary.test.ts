@@ -5,8 +5,7 @@ import { startRedisProcess, type RedisProcess } from "../support/redis-process.t
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
-const roles = ["commands", "subscriber", "control-publisher", "control-subscriber", "blocking", "bridges", "webhooks"];
-const file = { webhooks: [{ url: "http://127.0.0.1:9/none", secret: "x".repeat(32), events: ["order.status"] }] };
+const roles = ["commands", "subscriber", "control-publisher", "control-subscriber", "blocking", "bridges"];
 
 /** How many connections of nodes a server has, by role. */
 async function connectionsOf(server: RedisProcess): Promise<Record<string, number>> {
@@ -25,7 +24,7 @@ test.each<[what: string, fail: (old: RedisProcess, successor: RedisProcess) => P
   let primary = old;
   const name = owned(await startTcpProxy({ targets: () => [primary] }));
   const env = { REDIS_URL: `redis://127.0.0.1:${name.port}`, KEY_PREFIX: freshPrefix() };
-  const node = owned(await startNodeProcess({ nodeId: "node-1", env, file }));
+  const node = owned(await startNodeProcess({ nodeId: "node-1", env }));
   const before = await connectionsOf(old);
   expect(Object.values(before)).not.toContain(0);
   await eventually(async () => expect(String(await successor.ask("INFO"))).toContain("master_link_status:up"));
