@@ -40,7 +40,10 @@ export interface HistoryQuery {
 export interface SubscriptionRecords {
   /** Resolves when it is kept; the subscription is answered after that. */
   keep(subscriber: Subscriber, channel: string, begun: Position): Promise<void>;
-  drop(subscriber: Subscriber, channel: string): void;
+  /** Resolves when it is kept no more; the unsubscription is answered after that. */
+  drop(subscriber: Subscriber, channel: string): Promise<void>;
+  /** What is kept may differ from the subscriptions there are (`Channels.begunOf`): it is written anew until it does not. */
+  rewrite(subscriber: Subscriber): void;
 }
 
 /** What a returning connection missed over all its channels. */

@@ -1,5 +1,4 @@
 import { GatewayError } from "../protocol/errors.ts";
-import { kindOf } from "../protocol/names.ts";
 import type { Position } from "../protocol/scalars.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -7,26 +6,27 @@ import type {
   ChannelHistory,
   HistoryQuery,
   Restored,
-  Snapshot,
   Subscription,
   SubscriptionRecords,
   TakeSnapshot,
 } from "./answers.ts";
-import { renewEveryMs, type ChannelLog, type LogSlice } from "./channel-log.ts";
+import { renewEveryMs, type ChannelLog } from "./channel-log.ts";
 import { packetOf, type Feed } from "./feed.ts";
 import { conflationOf, lookBack, type Conflation } from "./conflation.ts";
+import type { FeedMessage } from "./feed-message.ts";
 import { FollowedChannel, type FollowedChannelDeps } from "./followed-channel.ts";
 import { FollowedChannels } from "./followed-channels.ts";
 import { HeldMessages } from "./held-messages.ts";
-import { Holds } from "./holds.ts";
+import { Holds, type Released } from "./holds.ts";
 import type { Kinds } from "./kinds.ts";
 import type { Permissions, Reader } from "./permissions.ts";
-import type { Publication, Published, PublishRequest } from "./publication.ts";
+import type { Published, PublishRequest } from "./publication.ts";
 import { publishWithin, type PublishDeps } from "./publish-within.ts";
-import { mergeMissed, recoveryFrom, type MissedSlice } from "./recovery.ts";
+import { Reads } from "./reads.ts";
+import { mergeMissed, type MissedSlice } from "./recovery.ts";
 import { Sequencer, type GapOutcome } from "./sequencer.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
-import { Subscriptions, type SubscriptionChange } from "./subscriptions.ts";
+import { Subscriptions, type Claim, type SubscriptionChange } from "./subscriptions.ts";
 
 export interface ChannelsOptions {
   /** @default 128 */
@@ -59,14 +59,6 @@ export interface ChannelsDeps extends Pick<PublishDeps, "limitOf"> {
   onWatched: (channelCount: number) => void;
 }
 
-/** What is known of where a subscription begins. */
-interface Standing {
-  /** Where the subscriber says it stopped. */
-  since: Position | undefined;
-  /** Where the channel stands, where that was read a moment ago. */
-  present: Position | undefined;
-}
-
 /** Milliseconds until a repair that failed for want of the store is tried again. */
 const repairAgainMs = 500;
 /** Milliseconds until it is looked again whether this node may deliver. */
@@ -80,6 +72,7 @@ export class Channels {
   readonly #deps: ChannelsDeps;
   readonly #followed: FollowedChannels;
   readonly #subscriptions: Subscriptions;
+  readonly #reads: Reads;
   readonly #holds = new Holds();
   readonly #sequencer: Sequencer;
   /** Packets without a place in the log that came while this node may not deliver. */
@@ -92,8 +85,11 @@ export class Channels {
   constructor(deps: ChannelsDeps, { subscriptionsPerConnection, lingerMs = 5_000 }: ChannelsOptions) {
     const { clock, log, onGap, onWatched } = deps;
     this.#deps = deps;
+    this.#reads = new Reads(deps);
     this.#followed = new FollowedChannels({ clock, lingerMs, onWatched, follow: (channel) => this.#follow(channel) });
-    this.#subscriptions = new Subscriptions(subscriptionsPerConnection, (change) => this.#changed(change));
+    this.#subscriptions = new Subscriptions(subscriptionsPerConnection, (change) => {
+      for (const listener of this.#listeners) listener(change);
+    });
     this.#sequencer = new Sequencer({
       log,
       onGap,
@@ -149,19 +145,14 @@ export class Channels {
   }
 
   /** The last `limit` publications, or all after `since` up to `limit`; none where `since` is not of this log. */
-  async history(channel: string, { since, limit }: HistoryQuery): Promise<ChannelHistory> {
-    const { history } = this.#deps.kinds.of(channel);
-    const most = Math.min(limit ?? history.size, history.size);
-    const from = since === undefined ? ({ kind: "latest", limit: most } as const) : sinceOf(since);
-    const { epoch, offset, isWhole, entries } = await this.#deps.log.read(channel, history, from);
-    const publications = isWhole ? entries.slice(0, most).map(({ json }) => toPublication(json)) : [];
-    return { channel, epoch, offset, publications };
+  history(channel: string, query: HistoryQuery): Promise<ChannelHistory> {
+    return this.#reads.history(channel, query);
   }
 
   /** The same after checking the client's right to read the channel. */
   async historyAs(reader: Reader, channel: string, query: HistoryQuery): Promise<ChannelHistory> {
     await this.#deps.permissions.checkSubscribe(reader, channel);
-    return this.history(channel, query);
+    return this.#reads.history(channel, query);
   }
 
   /**
@@ -184,17 +175,16 @@ export class Channels {
       followed.enter(subscriber);
       // What was read for the first to come is as new as what it would be to read it again.
       const present = isFirst ? followed.position : undefined;
-      const answer = this.#answer(channel, userId, { since, present });
+      const answer = this.#reads.answer(channel, userId, { since, present });
       const [subscription] = await Promise.all([answer, this.#deps.settled?.(channel)]);
-      const { epoch, offset } = subscription;
-      await this.#deps.records?.keep(subscriber, channel, { epoch, offset });
-      this.#subscriptions.check(subscriber, channel, claim);
+      await this.#keep(subscriber, channel, claim, subscription);
       this.#holds.answer(subscriber, channel, subscription);
       return followed.isConflated ? { ...subscription, conflated: true } : subscription;
     } catch (error) {
-      if (this.#subscriptions.holds(subscriber, channel, claim)) this.unsubscribe(subscriber, channel);
+      if (this.#subscriptions.holds(subscriber, channel, claim)) this.#refuse(subscriber, channel, claim);
       throw error;
     } finally {
+      claim.pending -= 1;
       // The acknowledgement leaves within this turn of the event loop; the flow begins behind it.
       setImmediate(() => this.#flow(subscriber));
     }
@@ -216,7 +206,7 @@ export class Channels {
     try {
       const channels = [...begun.keys()];
       await Promise.all(channels.map((channel) => this.#deps.permissions.checkSubscribe(reader, channel)));
-      await Promise.all(channels.map((channel) => this.#enter(subscriber, channel)));
+      await Promise.all([...begun].map(([channel, position]) => this.#enter(subscriber, channel, position)));
       const { log } = this.#deps;
       const [upTo, latest, ...slices] = await Promise.all([
         log.lastStamp(),
@@ -235,11 +225,23 @@ export class Channels {
     }
   }
 
-  /** False where there was no such subscription. */
-  unsubscribe(subscriber: Subscriber, channel: string): boolean {
-    const isEnded = this.#end(subscriber, channel);
-    if (isEnded) this.#deps.records?.drop(subscriber, channel);
-    return isEnded;
+  /**
+   * False where there was no such subscription. Resolves when the subscriber will not come back to it; where the store
+   * cannot be told, it rejects and the subscription stands.
+   */
+  async unsubscribe(subscriber: Subscriber, channel: string): Promise<boolean> {
+    const claim = this.#subscriptions.get(subscriber, channel);
+    if (claim === undefined) return false;
+    const { begun } = claim;
+    claim.begun = undefined;
+    try {
+      await this.#deps.records?.drop(subscriber, channel);
+    } catch (error) {
+      claim.begun ??= begun;
+      this.#deps.records?.rewrite(subscriber);
+      throw error;
+    }
+    return this.#end(subscriber, channel);
   }
 
   /** The reader has another token: what that does not grant is taken away, and the subscriber is told so. */
@@ -251,13 +253,20 @@ export class Channels {
 
   /** Ends a subscription and tells the subscriber why. */
   takeAway(subscriber: Subscriber, channel: string, error: GatewayError): void {
-    if (this.unsubscribe(subscriber, channel)) this.#deps.tellUnsubscribed(subscriber, channel, error);
+    if (!this.#end(subscriber, channel)) return;
+    this.#deps.records?.rewrite(subscriber);
+    this.#deps.tellUnsubscribed(subscriber, channel, error);
   }
 
   /** The subscriber is gone. */
   leave(subscriber: Subscriber): undefined {
     this.#holds.forget(subscriber);
     for (const channel of this.#subscriptions.of(subscriber)) this.#end(subscriber, channel);
+  }
+
+  /** The subscriber's channels that were answered, each with the position its subscription began at. */
+  begunOf(subscriber: Subscriber): Map<string, Position> {
+    return this.#subscriptions.begunOf(subscriber);
   }
 
   channelsOf(subscriber: Subscriber): string[] {
@@ -308,23 +317,32 @@ export class Channels {
     return true;
   }
 
-  async #enter(subscriber: Subscriber, channel: string): Promise<void> {
+  async #enter(subscriber: Subscriber, channel: string, begun: Position): Promise<void> {
     const claim = this.#subscriptions.claim(subscriber, channel);
     const followed = await this.#followed.joined(channel);
     this.#subscriptions.check(subscriber, channel, claim);
     followed.enter(subscriber);
+    claim.begun = begun;
+    claim.pending -= 1;
   }
 
-  async #answer(channel: string, userId: string, { since, present }: Standing): Promise<Subscription> {
-    const takeSnapshot = this.#deps.snapshots.get(kindOf(channel));
-    const { history } = this.#deps.kinds.of(channel);
-    if (since !== undefined) {
-      const recovered = toSubscription(channel, await this.#deps.log.read(channel, history, sinceOf(since)), since);
-      if (recovered.recovered || takeSnapshot === undefined) return recovered;
+  async #keep(subscriber: Subscriber, channel: string, claim: Claim, { epoch, offset }: Position): Promise<void> {
+    const before = claim.begun;
+    claim.begun = { epoch, offset };
+    try {
+      await this.#deps.records?.keep(subscriber, channel, claim.begun);
+      this.#subscriptions.check(subscriber, channel, claim);
+    } catch (error) {
+      claim.begun = before;
+      throw error;
     }
-    if (takeSnapshot !== undefined) return withSnapshot(channel, await takeSnapshot(channel, userId));
-    const { epoch, offset } = present ?? (await this.#deps.log.read(channel, history, { kind: "position" }));
-    return { channel, epoch, offset, recovered: false, publications: [] };
+  }
+
+  /** What it had before stays as it was. */
+  #refuse(subscriber: Subscriber, channel: string, { pending, begun }: Claim): void {
+    if (begun === undefined && pending === 1) this.#end(subscriber, channel);
+    else this.#holds.refuse(subscriber, channel);
+    this.#deps.records?.rewrite(subscriber);
   }
 
   async #missed(channel: string, position: Position, stamp: number): Promise<MissedSlice> {
@@ -344,25 +362,26 @@ export class Channels {
     for (const [channel, answered] of released.answered) this.#goOn(subscriber, channel, answered);
     for (const channel of released.overflowed) this.#tellLost(channel, [subscriber]);
     for (const { channel, message } of released.items) {
-      if (!this.#subscriptions.has(subscriber, channel)) continue;
-      if (isAfter(message, released.answered.get(channel))) this.#deps.deliver([subscriber], message.packet);
+      if (this.#isUnread(subscriber, message, channel, released)) this.#deps.deliver([subscriber], message.packet);
     }
   }
 
-  #goOn(subscriber: Subscriber, channel: string, answered: Position): void {
+  #isUnread(subscriber: Subscriber, message: FeedMessage, channel: string, released: Released): boolean {
+    if (!this.#subscriptions.has(subscriber, channel)) return false;
+    const answered = released.answered.get(channel);
+    return answered === undefined || (message.epoch === answered.epoch && message.offset > answered.offset);
+  }
+
+  #goOn(subscriber: Subscriber, channel: string, answered: Position | undefined): void {
     const followed = this.#followed.get(channel);
     if (followed === undefined || !this.#subscriptions.has(subscriber, channel)) return;
     if (!followed.goOn(subscriber, answered)) this.#tellLost(channel, [subscriber]);
-    if (answered.epoch !== followed.position?.epoch) this.#sequencer.repair();
+    if (answered !== undefined && answered.epoch !== followed.position?.epoch) this.#sequencer.repair();
   }
 
   #tellLost(channel: string, subscribers: readonly Subscriber[]): void {
     const error = new GatewayError("unavailable", "Publications were lost; subscribe again.");
     for (const subscriber of subscribers) this.takeAway(subscriber, channel, error);
-  }
-
-  #changed(change: SubscriptionChange): void {
-    for (const listener of this.#listeners) listener(change);
   }
 
   #renew(): void {
@@ -372,25 +391,5 @@ export class Channels {
     });
   }
 }
-
-const sinceOf = (position: Position) => ({ kind: "since", position }) as const;
-
-function isAfter(message: Position, answered: Position | undefined): boolean {
-  return answered === undefined || (message.epoch === answered.epoch && message.offset > answered.offset);
-}
-
-function toSubscription(channel: string, slice: LogSlice, since: Position): Subscription {
-  const { epoch, offset } = slice;
-  // The log says itself whether the position is of an earlier generation of it.
-  const { recovered, publications } = recoveryFrom(slice, { epoch, offset: since.offset });
-  return { channel, epoch, offset, recovered, publications: publications.map(toPublication) };
-}
-
-function withSnapshot(channel: string, { value, at }: Snapshot): Subscription {
-  return { channel, epoch: at.epoch, offset: at.offset, recovered: false, publications: [], snapshot: value };
-}
-
-/** What the log holds was written by the publish script from what the gate let in. */
-const toPublication = (json: string): Publication => JSON.parse(json) as Publication;
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

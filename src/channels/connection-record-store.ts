@@ -20,6 +20,13 @@ export interface ConnectionRecord {
   begun: Map<string, Position>;
 }
 
+export interface TakenRecord {
+  /** The owner before, '' where that had released it. */
+  before: string;
+  /** How often the record has been taken, this time included: a later owner's number is larger. */
+  takes: number;
+}
+
 /**
  * Records of connections by the private id that only their client knows (Socket.IO's `pid`). A record is kept as the
  * subscriptions change and outlives the connection, and its node, by the recovery window. It has one owner: a
@@ -30,8 +37,10 @@ export interface ConnectionRecordStore {
   keep(privateId: string, owner: string, channel: string, begun: Position): Promise<void>;
   drop(privateId: string, owner: string, channel: string): Promise<void>;
   find(privateId: string): Promise<ConnectionRecord | undefined>;
-  /** Answers the owner before, '' where that had released it; undefined where there is no record. */
-  take(privateId: string, owner: string): Promise<string | undefined>;
+  /** Writes the whole record anew, for the store may have lost some of it. `takes` is what `take` answered, at first 0. */
+  rewrite(privateId: string, owner: string, takes: number, record: ConnectionRecord): Promise<void>;
+  /** Undefined where there is no record. */
+  take(privateId: string, owner: string): Promise<TakenRecord | undefined>;
   /** The connection has gone and may come back. */
   release(privateId: string, owner: string): Promise<void>;
   /** The connection has gone for good. */
@@ -62,11 +71,9 @@ export function createConnectionRecordStore(
   }
 
   return {
-    begin(privateId, owner, { holder, begun }) {
-      const fields = ["holder", JSON.stringify(holder)];
-      for (const [channel, position] of begun) fields.push(channelField + channel, toText(position));
-      return change(privateId, owner, "begin", livingTtl, fields);
-    },
+    begin: (privateId, owner, record) => change(privateId, owner, "begin", livingTtl, toFields(record)),
+    rewrite: (privateId, owner, takes, record) =>
+      change(privateId, owner, "rewrite", livingTtl, [`${takes}`, ...toFields(record)]),
     keep: (privateId, owner, channel, begun) =>
       change(privateId, owner, "keep", livingTtl, [channelField + channel, toText(begun)]),
     drop: (privateId, owner, channel) => change(privateId, owner, "drop", livingTtl, [channelField + channel]),
@@ -74,8 +81,10 @@ export function createConnectionRecordStore(
       return toRecord(await commands.hgetall(keys.connectionRecord(privateId)));
     },
     async take(privateId, owner) {
-      const before = await takeScript.run([keys.connectionRecord(privateId)], [owner, livingTtl]);
-      return typeof before === "string" ? before : undefined;
+      const reply = await takeScript.run([keys.connectionRecord(privateId)], [owner, livingTtl]);
+      if (!Array.isArray(reply)) return undefined;
+      const [before, takes] = reply as [string, number];
+      return { before, takes };
     },
     release: (privateId, owner) => change(privateId, owner, "release", windowSeconds, []),
     end: (privateId, owner) => change(privateId, owner, "end", windowSeconds, []),
@@ -90,6 +99,12 @@ const toText = ({ epoch, offset }: Position): string => `${offset}:${epoch}`;
 function toPosition(text: string): Position {
   const colon = text.indexOf(":");
   return { epoch: text.slice(colon + 1), offset: Number(text.slice(0, colon)) };
+}
+
+function toFields({ holder, begun }: ConnectionRecord): string[] {
+  const fields = ["holder", JSON.stringify(holder)];
+  for (const [channel, position] of begun) fields.push(channelField + channel, toText(position));
+  return fields;
 }
 
 function toRecord(fields: Record<string, string>): ConnectionRecord | undefined {

@@ -102,20 +102,20 @@ export class FollowedChannel {
 
   /** From here on the (held) subscriber gets what comes. Only after `joined`. */
   enter(subscriber: Subscriber): void {
-    this.#ahead.delete(subscriber);
     this.#entering.set(subscriber, { jumpedTo: undefined });
     this.#live.add(subscriber);
   }
 
   /**
-   * The subscriber has read everything up to `answered`. False where it cannot go on from there: the position jumped
-   * beyond it meanwhile, or to another epoch, of which nothing was answered.
+   * The subscriber has read everything up to `answered`, or is where it was before it entered. False where it cannot go on
+   * from there: the position jumped beyond it meanwhile, or to another epoch, of which nothing was answered.
    */
-  goOn(subscriber: Subscriber, answered: Position): boolean {
+  goOn(subscriber: Subscriber, answered = this.#ahead.get(subscriber)): boolean {
     const jumpedTo = this.#entering.get(subscriber)?.jumpedTo;
     this.#entering.delete(subscriber);
-    if (jumpedTo !== undefined && !isAtOrBehind(jumpedTo, answered)) return false;
-    if (!isAtOrBehind(answered, this.#passed as Position)) this.#ahead.set(subscriber, answered);
+    if (jumpedTo !== undefined && (answered === undefined || !isAtOrBehind(jumpedTo, answered))) return false;
+    if (answered === undefined || isAtOrBehind(answered, this.#passed as Position)) this.#ahead.delete(subscriber);
+    else this.#ahead.set(subscriber, answered);
     return true;
   }
 

@@ -6,8 +6,8 @@ import type { Subscriber } from "./subscribers.ts";
 export interface Released {
   /** In the order of the feed. */
   items: { channel: string; message: FeedMessage }[];
-  /** Up to where each channel that was entered meanwhile has been answered. */
-  answered: ReadonlyMap<string, Position>;
+  /** Up to where each channel that was entered meanwhile has been answered; undefined where it was refused. */
+  answered: ReadonlyMap<string, Position | undefined>;
   /** Channels of which something was dropped, because more came than is held. */
   overflowed: ReadonlySet<string>;
 }
@@ -18,7 +18,7 @@ interface Hold {
   depth: number;
   bytes: number;
   items: { channel: string; message: FeedMessage }[];
-  answered: Map<string, Position>;
+  answered: Map<string, Position | undefined>;
   overflowed: Set<string>;
 }
 
@@ -65,6 +65,12 @@ export class Holds {
 
   answer(subscriber: Subscriber, channel: string, answered: Position): void {
     this.#holds.get(subscriber)?.answered.set(channel, answered);
+  }
+
+  /** A request for a channel that it reads already was refused: it goes on from where it was. */
+  refuse(subscriber: Subscriber, channel: string): void {
+    const answered = this.#holds.get(subscriber)?.answered;
+    if (answered?.has(channel) === false) answered.set(channel, undefined);
   }
 
   /** What was held, once the last `begin` has its `end`; undefined before, and where the subscriber left. */

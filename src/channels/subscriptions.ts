@@ -1,3 +1,4 @@
+import type { Position } from "../protocol/scalars.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { SmallMap } from "../runtime/small-map.ts";
 import type { Subscriber } from "./subscribers.ts";
@@ -9,16 +10,19 @@ export interface SubscriptionChange {
   isSubscribed: boolean;
 }
 
-/** One subscription; a later one of the same subscriber to the same channel has another claim. */
-export type Claim = number;
+/** One subscription, from the moment it is asked for until it ends; asked for again meanwhile, it is the same. */
+export interface Claim {
+  /** Requests for it that are under way. */
+  pending: number;
+  /** Where it began; undefined until it is answered, and while it is given up. */
+  begun: Position | undefined;
+}
 
 /** Who reads what on this node, from the moment it asks; bounded for each subscriber. */
 export class Subscriptions {
   readonly #most: number;
   readonly #onChange: (change: SubscriptionChange) => void;
   readonly #channels = new Map<Subscriber, SmallMap<string, Claim>>();
-  #claims = 0;
-
   constructor(most: number, onChange: (change: SubscriptionChange) => void) {
     this.#most = most;
     this.#onChange = onChange;
@@ -27,12 +31,18 @@ export class Subscriptions {
   /** Throws `subscription_limit`. */
   claim(subscriber: Subscriber, channel: string): Claim {
     const channels = this.#channels.get(subscriber) ?? new SmallMap<string, Claim>();
-    const isNew = !channels.has(channel);
-    if (isNew && channels.size >= this.#most) throw new GatewayError("subscription_limit");
-    const claim = (this.#claims += 1);
+    const known = channels.get(channel);
+    if (known === undefined) return this.#begin(subscriber, channel, channels);
+    known.pending += 1;
+    return known;
+  }
+
+  #begin(subscriber: Subscriber, channel: string, channels: SmallMap<string, Claim>): Claim {
+    if (channels.size >= this.#most) throw new GatewayError("subscription_limit");
+    const claim = { pending: 1, begun: undefined };
     channels.set(channel, claim);
     this.#channels.set(subscriber, channels);
-    if (isNew) this.#onChange({ subscriber, channel, isSubscribed: true });
+    this.#onChange({ subscriber, channel, isSubscribed: true });
     return claim;
   }
 
@@ -47,6 +57,20 @@ export class Subscriptions {
 
   has(subscriber: Subscriber, channel: string): boolean {
     return this.#channels.get(subscriber)?.has(channel) ?? false;
+  }
+
+  get(subscriber: Subscriber, channel: string): Claim | undefined {
+    return this.#channels.get(subscriber)?.get(channel);
+  }
+
+  /** The subscriptions that were answered, each with the position it began at. */
+  begunOf(subscriber: Subscriber): Map<string, Position> {
+    const begun = new Map<string, Position>();
+    for (const channel of this.of(subscriber)) {
+      const position = this.get(subscriber, channel)?.begun;
+      if (position !== undefined) begun.set(channel, position);
+    }
+    return begun;
   }
 
   of(subscriber: Subscriber): string[] {

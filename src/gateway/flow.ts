@@ -73,6 +73,9 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
   control.fence.onReopened(() => channels.repair());
   const presence: Presence = createNodePresence(config, { ...ground, kinds, permissions, channels: () => channels });
   const recovery: Recovery = createNodeRecovery(ground, channels);
+  // A store that comes back may have lost what was written last.
+  store.feed.onRestored(() => recovery.rewriteAll());
+  control.fence.onReopened(() => recovery.rewriteAll());
   const leaderboards = createLeaderboards(
     { ...ground, ...store, kinds },
     { boards: config.leaderboards, idempotencyTtlSeconds: config.idempotency.ttlSeconds },
@@ -120,6 +123,7 @@ function createChannels({ config, store, control, metrics, clock, log }: Ground,
       records: {
         keep: (subscriber, channel, begun) => recovery().records.keep(subscriber, channel, begun),
         drop: (subscriber, channel) => recovery().records.drop(subscriber, channel),
+        rewrite: (subscriber) => recovery().records.rewrite(subscriber),
       },
       settled: (channel) => presence().members.settled(channel),
       mayDeliver: () => control.fence.isOpen,

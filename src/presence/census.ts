@@ -2,7 +2,7 @@ import type { Roll } from "../cluster/roll.ts";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { censusTtlSeconds, type CensusStore, type Subscribers } from "./census-store.ts";
-import { Rounds } from "./rounds.ts";
+import { Rounds } from "../runtime/rounds.ts";
 
 export interface CensusDeps {
   store: CensusStore;
@@ -48,7 +48,7 @@ export class Census {
   constructor(deps: CensusDeps) {
     this.#deps = deps;
     const carry = (channels: readonly string[]): Promise<void> => this.#write(channels);
-    this.#rounds = new Rounds({ ...deps, carry }, { paceMs, atOnce: channelsAtOnce });
+    this.#rounds = new Rounds({ ...deps, carry }, { what: "presence", paceMs, atOnce: channelsAtOnce });
   }
 
   start(): void {

@@ -2,7 +2,7 @@ import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Counts } from "./members-change.ts";
 import { membersTtlSeconds, type MembersStore } from "./members-store.ts";
-import { Rounds } from "./rounds.ts";
+import { Rounds } from "../runtime/rounds.ts";
 
 export interface OwnMembersDeps {
   store: Pick<MembersStore, "write" | "renew">;
@@ -50,7 +50,7 @@ export class OwnMembers {
     const carry = async (channels: readonly string[]): Promise<void> => {
       await Promise.all(channels.map((channel) => this.said(channel)));
     };
-    this.#rounds = new Rounds({ ...deps, carry }, { paceMs, atOnce: channelsAtOnce });
+    this.#rounds = new Rounds({ ...deps, carry }, { what: "presence", paceMs, atOnce: channelsAtOnce });
   }
 
   start(): void {

@@ -4,7 +4,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createTurns } from "../runtime/turns.ts";
-import { Rounds } from "./rounds.ts";
+import { Rounds } from "../runtime/rounds.ts";
 import { seatsTtlSeconds, type SeatsGrant, type SeatsStore } from "./seats-store.ts";
 
 export interface SeatsDeps {
@@ -58,7 +58,7 @@ export class Seats {
       await Promise.all(sessionIds.map((sessionId) => this.#settle(sessionId)));
     };
     const mayWrite = (): boolean => deps.fence.isOpen;
-    this.#rounds = new Rounds({ ...deps, mayWrite, carry }, { paceMs, atOnce: sessionsAtOnce });
+    this.#rounds = new Rounds({ ...deps, mayWrite, carry }, { what: "presence", paceMs, atOnce: sessionsAtOnce });
   }
 
   start(): void {

@@ -4,9 +4,9 @@ import type { ConnectionRecord, ConnectionRecordStore } from "../channels/connec
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Control, ControlCommand } from "../cluster/control.ts";
 import { closing } from "../protocol/closings.ts";
-import type { Position } from "../protocol/scalars.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { Rounds } from "../runtime/rounds.ts";
 import type { Connection } from "./connection.ts";
 
 /** A client that says it was here before. */
@@ -41,16 +41,18 @@ export interface Recovery {
   /** The connection has gone; `mayReturn` is false after a goodbye. */
   end(connection: Connection, mayReturn: boolean): Promise<void>;
   readonly records: SubscriptionRecords;
+  /** The store may have lost some of what was kept: it is written anew for every connection of this node. */
+  rewriteAll(): void;
   /** Closes the connection that a control command says was replaced. */
   perform(command: ControlCommand): number;
   start(): void;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 export interface RecoveryDeps {
   store: ConnectionRecordStore;
-  channels: () => Pick<Channels, "restore" | "leave" | "stampOf" | "lastStamp">;
-  control: () => Pick<Control, "command" | "incarnation" | "living">;
+  channels: () => Pick<Channels, "restore" | "leave" | "begunOf" | "stampOf" | "lastStamp">;
+  control: () => Pick<Control, "command" | "incarnation" | "living" | "fence">;
   clock: Clock;
   log: Logger;
 }
@@ -70,12 +72,20 @@ interface Ticket {
   owner: string;
   /** It had everything up to here when this connection began. */
   stamp: number;
-  /** Before the record is begun: what will be in it. */
-  pending: Map<string, Position> | undefined;
+  /** The same when the first of its connections began. */
+  firstStamp: number;
+  /** How often the record has been taken, this connection included. */
+  takes: number;
+  /** The record is in the store, or on its way. */
+  isBegun: boolean;
 }
 
 /** Longer than the clocks of two shards should differ, and than a gap takes to mend. */
 const clusterMarginMicros = 10_000_000;
+
+/** Milliseconds between two rewritings of records, and records rewritten at the same time. */
+const rewritePaceMs = 10;
+const recordsAtOnce = 500;
 
 const replaceType = "replace.connection";
 
@@ -84,6 +94,10 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
   const margin = options.isCluster ? clusterMarginMicros : 0;
   const tickets = new Map<Subscriber, Ticket>();
   const owners = new Map<string, Connection>();
+  const rounds = new Rounds(
+    { carry: rewrite, mayWrite: () => deps.control().fence.isOpen, clock, log },
+    { what: "connection records", paceMs: rewritePaceMs, atOnce: recordsAtOnce },
+  );
   let cancelRenewal: Cancel | undefined;
 
   let ownerCount = 0;
@@ -92,6 +106,21 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
   function issue(connection: Connection, ticket: Ticket): void {
     tickets.set(connection.subscriber, ticket);
     owners.set(ticket.owner, connection);
+  }
+
+  const recordOf = ({ id, identity, subscriber }: Connection, { firstStamp }: Ticket): ConnectionRecord => ({
+    holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, stamp: firstStamp },
+    begun: deps.channels().begunOf(subscriber),
+  });
+
+  async function rewrite(keys: readonly string[]): Promise<void> {
+    await Promise.all(keys.map((owner) => rewriteOne(owners.get(owner))));
+  }
+
+  async function rewriteOne(connection: Connection | undefined): Promise<void> {
+    const ticket = connection && tickets.get(connection.subscriber);
+    if (connection === undefined || ticket?.isBegun !== true) return;
+    await store.rewrite(ticket.privateId, ticket.owner, ticket.takes, recordOf(connection, ticket));
   }
 
   /** A connection that is still open somewhere is this client's past: it is closed by name. */
@@ -134,39 +163,42 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
       const { holder, begun } = record;
       if (holder.userId !== identity.userId || holder.sessionId !== identity.sessionId) return undefined;
       const owner = ownerOf();
-      const before = await store.take(privateId, owner);
-      if (before === undefined) return undefined;
-      if (before !== "") replace(before);
+      const taken = await store.take(privateId, owner);
+      if (taken === undefined) return undefined;
+      if (taken.before !== "") replace(taken.before);
       if (!(stamp >= holder.stamp - margin)) return undefined;
       const restored = await deps.channels().restore(subscriber, identity, begun, stamp - margin);
-      if (restored !== undefined) issue(connection, { privateId, owner, stamp: restored.stamp, pending: undefined });
+      if (restored === undefined) return undefined;
+      issue(connection, {
+        privateId,
+        owner,
+        stamp: restored.stamp,
+        firstStamp: holder.stamp,
+        takes: taken.takes,
+        isBegun: true,
+      });
       return restored;
     },
 
     async makeWay(privateId, { userId, sessionId }) {
       const holder = (await store.find(privateId))?.holder;
       if (holder?.userId !== userId || holder.sessionId !== sessionId) return false;
-      const before = await store.take(privateId, "");
-      if (before === undefined || before === "") return false;
-      replace(before);
+      const taken = await store.take(privateId, "");
+      if (taken === undefined || taken.before === "") return false;
+      replace(taken.before);
       return true;
     },
 
     open(connection, privateId) {
       const stamp = deps.channels().lastStamp;
-      issue(connection, { privateId, owner: ownerOf(), stamp, pending: new Map() });
+      issue(connection, { privateId, owner: ownerOf(), stamp, firstStamp: stamp, takes: 0, isBegun: false });
     },
 
     async begin(connection) {
       const ticket = tickets.get(connection.subscriber);
-      if (ticket?.pending === undefined) return;
-      const begun = ticket.pending;
-      ticket.pending = undefined;
-      const { userId, sessionId } = connection.identity;
-      await store.begin(ticket.privateId, ticket.owner, {
-        holder: { socketId: connection.id, userId, sessionId, stamp: ticket.stamp },
-        begun,
-      });
+      if (ticket === undefined || ticket.isBegun) return;
+      ticket.isBegun = true;
+      await store.begin(ticket.privateId, ticket.owner, recordOf(connection, ticket));
     },
 
     stampOf: ({ subscriber }) => Math.max(tickets.get(subscriber)?.stamp ?? 0, deps.channels().stampOf(subscriber)),
@@ -181,17 +213,20 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
     records: {
       async keep(subscriber, channel, begun) {
         const ticket = tickets.get(subscriber);
-        if (ticket?.pending !== undefined) ticket.pending.set(channel, begun);
-        else if (ticket !== undefined) await store.keep(ticket.privateId, ticket.owner, channel, begun);
+        if (ticket?.isBegun === true) await store.keep(ticket.privateId, ticket.owner, channel, begun);
       },
-      drop(subscriber, channel) {
+      async drop(subscriber, channel) {
         const ticket = tickets.get(subscriber);
-        ticket?.pending?.delete(channel);
-        if (ticket === undefined || ticket.pending !== undefined) return;
-        store.drop(ticket.privateId, ticket.owner, channel).catch((error: unknown) => {
-          log.warn({ reason: String(error) }, "an ended subscription is still on record");
-        });
+        if (ticket?.isBegun === true) await store.drop(ticket.privateId, ticket.owner, channel);
       },
+      rewrite(subscriber) {
+        const ticket = tickets.get(subscriber);
+        if (ticket?.isBegun === true) rounds.add(ticket.owner);
+      },
+    },
+
+    rewriteAll() {
+      for (const owner of owners.keys()) rounds.add(owner);
     },
 
     perform,
@@ -205,6 +240,9 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
       });
     },
 
-    stop: () => cancelRenewal?.(),
+    async stop() {
+      cancelRenewal?.();
+      await rounds.stop();
+    },
   };
 }

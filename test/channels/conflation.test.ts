@@ -110,7 +110,7 @@ describe("a channel of a kind that conflates", () => {
     const { subscriber: other } = await subscribe();
     await publish("moved");
 
-    channels.unsubscribe(subscriber, "place:van");
+    await channels.unsubscribe(subscriber, "place:van");
     await clock.advance(windowMs);
 
     expect(offsets(subscriber)).toEqual([]);

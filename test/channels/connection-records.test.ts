@@ -2,6 +2,33 @@ import { expect, test } from "vitest";
 import { createConnectionRecordStore } from "../../src/channels/connection-record-store.ts";
 import { redisWorld } from "../support/world.ts";
 
+test("a record is written anew where the store lost it or some of it, and never over a later owner's", async () => {
+  const { redis, keys } = await redisWorld();
+  const commands = redis.connection("commands");
+  const store = createConnectionRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
+  const holder = { socketId: "socket", userId: "ada", sessionId: "session", stamp: 7 };
+  const withChannels = (...names: string[]) => ({
+    holder,
+    begun: new Map(names.map((name) => [name, { epoch: "epoch", offset: 1 }])),
+  });
+  await store.begin("client", "first", withChannels("chat:1"));
+
+  await store.rewrite("client", "first", 0, withChannels("chat:2"));
+  expect(await store.find("client")).toEqual(withChannels("chat:2"));
+  await commands.del(keys.connectionRecord("client"));
+  await store.rewrite("client", "first", 0, withChannels("chat:3"));
+  expect(await store.find("client")).toEqual(withChannels("chat:3"));
+
+  const { takes } = (await store.take("client", "second"))!;
+  await store.rewrite("client", "first", 0, withChannels("chat:4"));
+  expect(await store.find("client")).toEqual(withChannels("chat:3"));
+  await commands.hset(keys.connectionRecord("client"), "owner", "first", "takes", 0);
+  await store.rewrite("client", "second", takes, withChannels("chat:5"));
+  expect(await store.find("client")).toEqual(withChannels("chat:5"));
+  await store.keep("client", "first", "chat:6", { epoch: "epoch", offset: 1 });
+  expect(await store.find("client")).toEqual(withChannels("chat:5"));
+});
+
 test("what changes while a record is begun is in it, however many are begun in that moment", async () => {
   const { redis, keys } = await redisWorld();
   const commands = redis.connection("commands");

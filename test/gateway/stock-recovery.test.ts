@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { Emitter } from "@socket.io/redis-emitter";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createKeys } from "../../src/redis/keys.ts";
 import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
 import { openClient, startGateway, told, type Client } from "../support/gateway.ts";
 import { seeded } from "../support/random.ts";
+import { startRedisServer } from "../support/redis-server.ts";
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
 const offsets = (client: Client, channel: string) =>
@@ -273,6 +275,25 @@ describe("an unmodified client that comes back", () => {
     for (const channel of ["chat:a", "chat:b"]) await call("POST", "/v1/publish", { channel, event: "said", data: 1 });
     await eventually(() => expect(offsets(client, "chat:b")).toEqual([1]));
     expect(offsets(client, "chat:a")).toEqual([]);
+  });
+
+  test("gets back a subscription that the store had lost the record of", async () => {
+    const server = await startRedisServer();
+    onTestFinished(() => server.stop());
+    const { url, prefix, signIn, call } = await startGateway({ env: { REDIS_URL: server.url } });
+    const commands = (await redisWorld(server.url)).redis.connection("commands");
+    const client = await returningClient(url, (await signIn("ada")).token);
+    await client.emitWithAck("subscribe", { channel: "chat:a" });
+    const record = createKeys(prefix).connectionRecord((client as unknown as { _pid: string })._pid);
+    await commands.hdel(record, "c:chat:a");
+    await server.kill("pubsub");
+    await eventually(async () => expect(await commands.hkeys(record)).toContain("c:chat:a"));
+
+    await cut(client, url);
+    await call("POST", "/v1/publish", { channel: "chat:a", event: "said", data: 1 });
+
+    expect(client.recovered).toBe(true);
+    await eventually(() => expect(offsets(client, "chat:a")).toEqual([1]));
   });
 
   test("while its old connection is still open replaces it, again and again, on the same node and on another", async () => {

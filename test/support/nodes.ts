@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { inject, onTestFinished } from "vitest";
 import { createChannelLog } from "../../src/channels/channel-log.ts";
-import type { TakeSnapshot } from "../../src/channels/answers.ts";
+import type { SubscriptionRecords, TakeSnapshot } from "../../src/channels/answers.ts";
 import { Channels } from "../../src/channels/channels.ts";
 import { createFeed } from "../../src/channels/feed.ts";
 import { createKinds, type ChannelKindSettings } from "../../src/channels/kinds.ts";
@@ -44,6 +44,7 @@ export interface ChannelsNodeOptions {
   subscriptionsPerConnection?: number;
   lingerMs?: number;
   mayDeliver?: () => boolean;
+  records?: SubscriptionRecords;
 }
 
 export const openKind: ChannelKindSettings = {
@@ -77,6 +78,7 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
       },
       tellUnsubscribed: (subscriber, channel, error) =>
         void (subscriber as RecordingSubscriber).unsubscribed.push({ channel, code: error.code }),
+      ...(options.records === undefined ? {} : { records: options.records }),
       mayDeliver: options.mayDeliver ?? (() => true),
       snapshots: options.snapshots ?? new Map(),
       clock,

@@ -8,10 +8,12 @@ import { createMetrics } from "../../src/runtime/metrics.ts";
 export const quietLog = createLogger({ level: process.env.TEST_LOG === undefined ? "silent" : "debug" });
 
 /** The run's Redis under a prefix nobody else uses; closed when the test ends. */
-export async function redisWorld(): Promise<{ redis: RedisConnections; keys: Keys; prefix: string }> {
+export async function redisWorld(
+  url = inject("redisUrl"),
+): Promise<{ redis: RedisConnections; keys: Keys; prefix: string }> {
   const prefix = freshPrefix();
   const redis = createRedisConnections({
-    address: { topology: "single", url: inject("redisUrl") },
+    address: { topology: "single", url },
     nodeId: "test",
     log: quietLog,
   });

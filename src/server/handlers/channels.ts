@@ -20,8 +20,8 @@ export function createChannelHandlers({ channels, onPublished }: ChannelHandlers
       return subscription;
     }),
 
-    clientHandler("unsubscribe", unsubscribeMessage, (connection, { channel }) => {
-      if (!channels.unsubscribe(connection.subscriber, channel)) throw new GatewayError("not_subscribed");
+    clientHandler("unsubscribe", unsubscribeMessage, async (connection, { channel }) => {
+      if (!(await channels.unsubscribe(connection.subscriber, channel))) throw new GatewayError("not_subscribed");
       connection.leave(channel);
       return { channel };
     }),

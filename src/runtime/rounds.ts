@@ -1,5 +1,5 @@
-import type { Cancel, Clock } from "../runtime/clock.ts";
-import type { Logger } from "../runtime/logger.ts";
+import type { Cancel, Clock } from "./clock.ts";
+import type { Logger } from "./logger.ts";
 
 export interface RoundsDeps {
   /** Writes what these have to say; where it rejects, they are due again. */
@@ -11,6 +11,8 @@ export interface RoundsDeps {
 }
 
 export interface RoundsOptions {
+  /** What is written, for the log. */
+  what: string;
   /** Least milliseconds from one round to the next: what changes meanwhile goes in one. */
   paceMs: number;
   /** Keys written at the same time. */
@@ -59,7 +61,7 @@ export class Rounds {
     try {
       await this.#deps.carry(keys);
     } catch (error) {
-      this.#deps.log.warn({ reason: String(error), count: keys.length }, "presence not written, trying again");
+      this.#deps.log.warn({ reason: String(error), count: keys.length }, `${this.#options.what} not written; retrying`);
       for (const key of keys) this.#due.add(key);
       this.#plan(retryMs);
     }

@@ -1,0 +1,68 @@
+import { expect, test } from "vitest";
+import { GatewayError } from "../../src/protocol/errors.ts";
+import { openKind, reader, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
+
+const ada = reader("ada");
+const channel = "chat:lobby";
+const say = { channel, event: "said", data: "1" };
+
+/** A node whose store of records refuses what it is told to. */
+async function startNode() {
+  const state = { isAway: false, rewritten: 0, dropped: [] as string[] };
+  const refuse = (): void => {
+    if (state.isAway) throw new GatewayError("unavailable");
+  };
+  const records = {
+    keep: async () => refuse(),
+    drop: async (_: unknown, name: string) => {
+      refuse();
+      state.dropped.push(name);
+    },
+    rewrite: () => void (state.rewritten += 1),
+  };
+  const { channels } = await startChannelsNode({ prefix: freshPrefix(), records, kinds: { chat: openKind } });
+  const subscriber = recordingSubscriber();
+  const offsets = (): number[] => subscriber.seen.map(({ offset }) => offset);
+  return { channels, state, subscriber, offsets };
+}
+
+test("a subscription whose repeat is refused goes on where it was, without a gap or a repeat", async () => {
+  const { channels, state, subscriber, offsets } = await startNode();
+  const first = await channels.subscribe(subscriber, ada, channel);
+  await channels.publish(say);
+  await eventually(() => expect(offsets()).toEqual([1]));
+
+  state.isAway = true;
+  const again = channels.subscribe(subscriber, ada, channel, { epoch: first.epoch, offset: 0 });
+  await Promise.all([expect(again).rejects.toMatchObject({ code: "unavailable" }), channels.publish(say)]);
+  await channels.publish(say);
+
+  await eventually(() => expect(offsets()).toEqual([1, 2, 3]));
+  expect(channels.begunOf(subscriber)).toEqual(new Map([[channel, { epoch: first.epoch, offset: 0 }]]));
+  expect(state.rewritten).toBe(1);
+});
+
+test("a first subscription that is refused is none", async () => {
+  const { channels, state, subscriber } = await startNode();
+  state.isAway = true;
+
+  await expect(channels.subscribe(subscriber, ada, channel)).rejects.toMatchObject({ code: "unavailable" });
+
+  expect(channels.channelsOf(subscriber)).toEqual([]);
+});
+
+test("an unsubscription that the store has not heard of is refused, and the subscription stands until it is", async () => {
+  const { channels, state, subscriber, offsets } = await startNode();
+  await channels.subscribe(subscriber, ada, channel);
+  state.isAway = true;
+  await expect(channels.unsubscribe(subscriber, channel)).rejects.toMatchObject({ code: "unavailable" });
+  await channels.publish(say);
+  await eventually(() => expect(offsets()).toEqual([1]));
+  expect([...channels.begunOf(subscriber).keys()]).toEqual([channel]);
+
+  state.isAway = false;
+  expect(await channels.unsubscribe(subscriber, channel)).toBe(true);
+
+  expect({ dropped: state.dropped, left: channels.channelsOf(subscriber) }).toEqual({ dropped: [channel], left: [] });
+});
