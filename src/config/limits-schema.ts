@@ -96,6 +96,8 @@ export const limits = z
     unauthenticatedConnections: count(1_000_000).default(5_000),
     /** The same for one address (IPv6: one /64); a tenth of them by default. */
     unauthenticatedConnectionsPerAddress: count(1_000_000).optional(),
+    /** HTTP connections without a request that one address (IPv6: one /64) may keep open to one node. */
+    idleConnectionsPerAddress: count(1_000_000).default(256),
     /** Largest client frame and HTTP publication. */
     payloadBytes: z
       .int()

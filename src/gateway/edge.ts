@@ -100,7 +100,13 @@ function createHttp(ground: Ground, parts: EdgeParts, clientAddress: ClientAddre
       clientAddress,
       metricsText: parts.place?.metrics,
     },
-    { ...config, isShared: parts.place !== undefined, hasMetrics: config.metrics === undefined, version },
+    {
+      ...config.limits,
+      ...config,
+      isShared: parts.place !== undefined,
+      hasMetrics: config.metrics === undefined,
+      version,
+    },
   );
 }
 

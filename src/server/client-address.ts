@@ -15,8 +15,7 @@ const mostHops = 16;
  * `log`, once a minute.
  */
 export function createClientAddress(trusted: readonly string[], log?: Logger): ClientAddress {
-  const proxies = networks(trusted);
-  const isTrusted = (address: string): boolean => proxies.check(...addressAndFamily(address));
+  const isTrusted = createIsTrusted(trusted);
   const warn = log && createPacedWarnings(log, { everyMs: 60_000 });
 
   return (request) => {
@@ -28,6 +27,12 @@ export function createClientAddress(trusted: readonly string[], log?: Logger): C
     }
     return clientOf(peer, forwardedHops(request), isTrusted);
   };
+}
+
+/** For addresses as `plainAddress` spells them. */
+export function createIsTrusted(trusted: readonly string[]): (address: string) => boolean {
+  const proxies = networks(trusted);
+  return (address) => proxies.check(...addressAndFamily(address));
 }
 
 const notTrusted =
@@ -78,7 +83,7 @@ function withoutPort(hop: string): string {
 }
 
 /** One spelling for one address: an IPv4 address that came over IPv6, in whatever digits, is that IPv4 address. */
-function plainAddress(address: string): string {
+export function plainAddress(address: string): string {
   if (!address.includes(":") || address.includes("%")) return address.toLowerCase();
   if (mappedV4.test(address)) return address.slice(address.lastIndexOf(":") + 1);
   if (!isIPv6(address)) return address.toLowerCase();

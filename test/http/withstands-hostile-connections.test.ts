@@ -1,5 +1,6 @@
-import { connect } from "node:net";
-import { describe, expect, it } from "vitest";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { apiKey, publishBody, sendRaw, startHttp } from "./support.ts";
 import { promised } from "../support/promised.ts";
 
@@ -124,5 +125,77 @@ describe("slowness", () => {
 
     await expect.poll(() => lines.filter((line) => line.includes('"status":499'))).toHaveLength(1);
     expect((await call("/v1/publish", { body: publishBody })).status).toBe(200);
+  });
+});
+
+describe("idle connections", () => {
+  interface Line {
+    socket: Socket;
+    isOpen: () => boolean;
+    text: () => string;
+  }
+
+  async function open(port: number): Promise<Line> {
+    let text = "";
+    const socket = connect(port, "127.0.0.1").on("data", (data) => (text += data.toString()));
+    socket.on("error", () => undefined);
+    let isOpen = true;
+    socket.on("close", () => (isOpen = false));
+    onTestFinished(() => void socket.destroy());
+    await once(socket, "connect");
+    return { socket, isOpen: () => isOpen, text: () => text };
+  }
+
+  async function openMany(port: number, count: number): Promise<Line[]> {
+    const lines: Line[] = [];
+    for (let number = 0; number < count; number += 1) lines.push(await open(port));
+    return lines;
+  }
+
+  const get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+
+  it("of one address are bounded: the one that has been idle the longest is closed", async () => {
+    const { http } = await startHttp({}, { idleConnectionsPerAddress: 3 });
+    const first = await open(http.port);
+    const others = await openMany(http.port, 2);
+    first.socket.write(get);
+    await expect.poll(first.text).toContain("200 OK");
+
+    const late = await openMany(http.port, 2);
+
+    // The first had been idle for less time than they.
+    await expect.poll(() => others.map(({ isOpen }) => isOpen())).toEqual([false, false]);
+    expect([first, ...late].map(({ isOpen }) => isOpen())).toEqual([true, true, true]);
+  });
+
+  it("are none of those that carry a request, or an upgrade", async () => {
+    const { http } = await startHttp({}, { idleConnectionsPerAddress: 4 });
+    http.server.on("upgrade", (_, socket) => {
+      socket.on("end", () => socket.end());
+      socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    });
+    const asking = await openMany(http.port, 4);
+    const upgrades = asking.splice(2);
+    for (const { socket } of upgrades)
+      socket.write(`${get.trim()}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+    await expect.poll(() => upgrades.map(({ text }) => text().includes("101"))).toEqual([true, true]);
+    const slow = `${head}Content-Length: ${body.length}\r\n\r\n`;
+    for (const { socket } of asking) socket.write(slow);
+
+    const late = await openMany(http.port, 5);
+
+    await expect.poll(() => late.map(({ isOpen }) => isOpen())).toEqual([false, true, true, true, true]);
+    for (const { socket } of asking) socket.write(body);
+    await expect.poll(() => asking.map(({ text }) => text().includes("200 OK"))).toEqual([true, true]);
+    expect(upgrades.map(({ isOpen }) => isOpen())).toEqual([true, true]);
+  });
+
+  it("of a trusted proxy are not bounded", async () => {
+    const { http } = await startHttp({}, { idleConnectionsPerAddress: 1, trustedProxies: ["127.0.0.0/8"] });
+    const lines = await openMany(http.port, 5);
+
+    for (const { socket } of lines) socket.write(get);
+
+    await expect.poll(() => lines.every(({ text }) => text().includes("200 OK"))).toBe(true);
   });
 });

@@ -12,6 +12,7 @@ import type { Demo } from "./demo.ts";
 import { headerValues } from "./headers.ts";
 import { close, listen, portOf } from "./listening.ts";
 import { describeApi } from "./openapi.ts";
+import { boundIdleConnections } from "./idle-connections.ts";
 import { createPages } from "./pages.ts";
 import { sendProblem } from "./problem.ts";
 import type { LimitHttp } from "./rate-limit.ts";
@@ -46,6 +47,10 @@ export interface HttpServerOptions {
   isShared?: boolean;
   /** Whether `/metrics` is answered here; false where the metrics have a port of their own. @default true */
   hasMetrics?: boolean;
+  /** Addresses and networks of proxies, through which many clients come. @default none */
+  trustedProxies?: readonly string[];
+  /** Connections without a request that one address may keep. @default 256 */
+  idleConnectionsPerAddress?: number;
   /** Milliseconds a client has for a whole request, body included. @default 10000 */
   requestTimeoutMs?: number;
   /** Of the program, for the API's description. */
@@ -75,7 +80,11 @@ export function createHttpServer(deps: HttpServerDeps, options: HttpServerOption
     get port() {
       return portOf(server);
     },
-    start: () => listen(server, options),
+    start() {
+      const { idleConnectionsPerAddress: maxPerAddress = 256, trustedProxies = [] } = options;
+      boundIdleConnections(server, { maxPerAddress, trustedProxies });
+      return listen(server, options);
+    },
     stop: (deadline) => close(server, deps.clock, deadline),
   };
 }
