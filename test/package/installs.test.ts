@@ -143,7 +143,11 @@ async function publishes(cwd: string): Promise<string> {
     return found;
   }, 60_000);
   writeFileSync(join(cwd, "program.js"), program);
-  const { stdout } = await run(process.execPath, ["program.js", url, developmentApiKey.secret], { cwd, env });
+  const { stdout } = await run(process.execPath, ["program.js", url, developmentApiKey.secret], {
+    cwd,
+    env,
+    timeout: 60_000,
+  });
   return stdout;
 }
 
