@@ -120,6 +120,8 @@ export async function createGateway(
   lifecycle.add({ name: "recovery", start: () => flow.recovery.start(), stop: () => flow.recovery.stop() });
   lifecycle.add({ name: "channels", start: () => flow.channels.start(), stop: () => flow.channels.stop() });
   for (const service of [throttling, flow.leaderboards, flow.orders, doors]) lifecycle.add(service);
+  // Before the first client, who would have to wait for them.
+  lifecycle.add({ name: "keys", start: () => void entry.tokens.hasKeys() });
   lifecycle.add({ name: "expiry", stop: () => expiry.stop() });
   // Of several behind one port, whoever started them answers for all.
   if (config.metrics !== undefined && place === undefined)

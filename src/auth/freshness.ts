@@ -12,6 +12,8 @@ export interface FreshnessOptions {
 }
 
 export interface Freshness {
+  /** Whether what was loaded is young enough to be used. */
+  isUsable(): boolean;
   /** Resolves where what was loaded may be used; rejects where there is none young enough and loading failed. */
   ensure(): Promise<void>;
   /** Loads again for a caller who misses something: false where that was done a moment ago, rejects where it failed. */
@@ -40,6 +42,8 @@ export function createFreshness(load: () => Promise<void>, clock: Clock, options
   }
 
   return {
+    isUsable: () => age() < options.staleMs,
+
     async ensure() {
       if (age() < options.freshMs) return;
       const reloading = reload();

@@ -20,18 +20,25 @@ const maxKeySetBytes = 1_048_576;
 /** Keys that are tried for a token which does not name its own: each costs the check of a signature. */
 const maxCandidates = 32;
 
+/** Keys that are read from elsewhere. */
+export interface KeySet {
+  check: CheckSignature;
+  /** False where no token can be verified, as far as is known without waiting; looks again behind the caller's back. */
+  hasKeys(): boolean;
+}
+
 /**
  * Keys of one configured address, which alone is ever asked: no redirect is followed, and what a header names has been
  * refused before. A `kid` nobody knows, or a token without one that no key signed, reads the set again, at most once a
  * `cooldownMs`, so that rotation needs no restart and a stranger with made-up names cannot drive it. When it is read is
  * ours to say, so jose's own rules are off. Until it could be read once, and when it is too old, tokens are `unavailable`.
  */
-export function createKeySetCheck(
+export function createKeySet(
   address: URL,
   { freshMs = 600_000, staleMs = 3_600_000, cooldownMs = 30_000, pauseMs = 1_000, timeoutMs = 3_000 }: JwksOptions,
   algorithms: readonly TokenAlgorithm[],
   { clock, log }: { clock: Clock; log?: Logger | undefined },
-): CheckSignature {
+): KeySet {
   if (!["http:", "https:"].includes(address.protocol)) throw new Error("a JWKS address must be http or https");
   const ownRulesOff = { cacheMaxAge: Infinity, cooldownDuration: Infinity };
   const keySet = createRemoteJWKSet(address, {
@@ -39,8 +46,8 @@ export function createKeySetCheck(
     timeoutDuration: timeoutMs,
     [customFetch]: fetchBounded,
   });
-  const load = told(() => keySet.reload(), log);
-  const freshness = createFreshness(load, clock, { freshMs, staleMs, cooldownMs, pauseMs });
+  const loading = told(() => keySet.reload(), log);
+  const freshness = createFreshness(loading.load, clock, { freshMs, staleMs, cooldownMs, pauseMs });
 
   async function isSigned(token: string): Promise<"yes" | "no" | "by no key we know"> {
     const keys = await candidates(keySet, token);
@@ -48,13 +55,21 @@ export function createKeySetCheck(
     return keys.length > 0 && decodeProtectedHeader(token).kid !== undefined ? "no" : "by no key we know";
   }
 
-  return async (token) => {
+  async function check(token: string): Promise<void> {
     await orKeysUnavailable(freshness.ensure(), pauseMs);
     let outcome = await isSigned(token);
     if (outcome === "by no key we know" && (await orKeysUnavailable(freshness.renew(), pauseMs)))
       outcome = await isSigned(token);
     if (outcome !== "yes") throw new Error("no key of the set signed the token");
-  };
+  }
+
+  function hasKeys(): boolean {
+    if (freshness.isUsable()) return true;
+    freshness.ensure().catch(() => undefined);
+    return !loading.isFailing();
+  }
+
+  return { check, hasKeys };
 }
 
 /** The keys that fit the token's header: one where it names it, perhaps several where it does not. */
@@ -94,11 +109,11 @@ const fetchBounded: FetchImplementation = async (url, options) => {
 };
 
 /** Says so, at a pace, while the set cannot be read, and when it can again. */
-function told(load: () => Promise<void>, log: Logger | undefined): () => Promise<void> {
+function told(load: () => Promise<void>, log: Logger | undefined) {
   const warn = log && createPacedWarnings(log, { everyMs: 60_000 });
   let isFailing = false;
 
-  return async () => {
+  async function loadAndTell(): Promise<void> {
     try {
       await load();
     } catch (error) {
@@ -108,7 +123,9 @@ function told(load: () => Promise<void>, log: Logger | undefined): () => Promise
     }
     if (isFailing) log?.info({}, "the key set that verifies tokens can be fetched again");
     isFailing = false;
-  };
+  }
+
+  return { load: loadAndTell, isFailing: () => isFailing };
 }
 
 /** Without the address, in which there may be a password. */

@@ -6,7 +6,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { readClaims, type ClaimRules, type TokenClaims } from "./claims.ts";
 import type { ChannelGrants } from "./identity.ts";
-import { createKeySetCheck } from "./key-set.ts";
+import { createKeySet, type KeySet } from "./key-set.ts";
 import { readStrictObject } from "./strict-json.ts";
 import { createTokenFormReader } from "./token-form.ts";
 import { algorithmsOf, type CheckSignature, type TokenAlgorithm, type TokenOptions } from "./token-options.ts";
@@ -21,6 +21,8 @@ export interface Tokens {
   verify(token: unknown): Promise<TokenClaims>;
   /** The same, but an expired token is as good as another: for revoking. */
   read(token: unknown): Promise<TokenClaims>;
+  /** False where keys cannot be fetched, so that no token can be verified for now. Does not wait. */
+  hasKeys(): boolean;
   /** Undefined where the gateway has no signing key, as with a public key or a JWKS. */
   issue(subject: TokenSubject): IssuedToken | undefined;
 }
@@ -47,7 +49,8 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
   const algorithms = pinnedAlgorithms(options);
   const rules = claimRules(options);
   const readForm = createTokenFormReader();
-  const checkSignature = createSignatureCheck(options, algorithms, deps);
+  const keySet = keySetOf(options, algorithms, deps);
+  const checkSignature = keySet?.check ?? createSignatureCheck(options, algorithms);
 
   async function read(token: unknown): Promise<TokenClaims> {
     const form = typeof token === "string" ? readForm(token) : undefined;
@@ -61,6 +64,7 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
 
   return {
     read,
+    hasKeys: () => keySet?.hasKeys() ?? true,
     async verify(token) {
       const claims = await read(token);
       if (claims.expiresAt <= clock.now()) throw new GatewayError("token_expired");
@@ -99,12 +103,16 @@ function claimRules(options: TokenOptions): ClaimRules {
   return { issuer, audience, maxLifeSeconds, clockToleranceSeconds };
 }
 
-function createSignatureCheck(
+function keySetOf(
   { source, jwks = {} }: TokenOptions,
   algorithms: readonly TokenAlgorithm[],
   deps: { clock: Clock; log?: Logger | undefined },
-): CheckSignature {
-  if (source.type === "jwks") return createKeySetCheck(new URL(source.uri), jwks, algorithms, deps);
+): KeySet | undefined {
+  return source.type === "jwks" ? createKeySet(new URL(source.uri), jwks, algorithms, deps) : undefined;
+}
+
+function createSignatureCheck({ source }: TokenOptions, algorithms: readonly TokenAlgorithm[]): CheckSignature {
+  if (source.type === "jwks") throw new Error("the keys of a set are looked up");
   if (source.type === "secret") return withJsonwebtoken(secretKey(source.secret), algorithms);
   const key = createPublicKey(source.pem);
   return algorithms.includes("EdDSA") ? withJose(key, algorithms) : withJsonwebtoken(key, algorithms);

@@ -76,7 +76,7 @@ export function createEdge(ground: Ground, parts: EdgeParts): Edge {
     seats: parts.flow.presence.seats,
     fence: ground.control.fence,
     isDraining: parts.isDraining,
-    isStoreGood: () => ground.store.check.isGood,
+    isFit: () => ground.store.check.isGood && parts.entry.tokens.hasKeys(),
   });
   const clientAddress = createClientAddress(ground.config.trustedProxies, ground.log);
   const http = createHttp(ground, parts, clientAddress);

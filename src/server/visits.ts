@@ -31,8 +31,8 @@ export interface VisitsDeps {
   fence: Fence;
   clock: Clock;
   isDraining: () => boolean;
-  /** False where this node is not to serve, for now. */
-  isStoreGood: () => boolean;
+  /** False where this node cannot let anybody in, for now. */
+  isFit: () => boolean;
 }
 
 /** What happens to a client from its handshake to its leaving, beside its messages. */
@@ -104,7 +104,7 @@ export function createVisits(deps: VisitsDeps): Visits {
   return {
     admit(address) {
       if (deps.isDraining()) return new GatewayError("draining", undefined, { retryAfterMs: admissionRetryMs });
-      if (!deps.isStoreGood()) return new GatewayError("unavailable", unfit, { retryAfterMs: unfitRetryMs });
+      if (!deps.isFit()) return new GatewayError("unavailable", unfit, { retryAfterMs: unfitRetryMs });
       if (!fence.isOpen) return new GatewayError("unavailable", undefined, { retryAfterMs: admissionRetryMs });
       return throttling.handshake(addressGroup(address));
     },

@@ -209,6 +209,20 @@ it.each<[string, (response: ServerResponse) => unknown]>([
   expect(await verify(rsa, "RS256", "r")).toBe("ada");
 });
 
+it("that no token can be verified is known without waiting, until the address answers", async () => {
+  const { server, clock, tokens, verify } = await world({ timeoutMs: 100 });
+  server.answer = () => undefined;
+
+  expect(tokens.hasKeys()).toBe(true);
+  await eventually(() => expect(tokens.hasKeys()).toBe(false));
+
+  server.answer = undefined;
+  server.keys = [published(rsa, "r")];
+  await clock.advance(1_000);
+  await eventually(() => expect(tokens.hasKeys()).toBe(true));
+  expect(await verify(rsa, "RS256", "r")).toBe("ada");
+});
+
 it("no redirect is followed", async () => {
   const { server, verify } = await world();
   const elsewhere = await keyServer();
