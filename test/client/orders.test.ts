@@ -11,7 +11,7 @@ const file = {
   limits: { messages: unhindered, handshakes: unhindered },
   // Such short logs that some cuts lose statuses for good.
   channels: { order: { history: { size: 3, ttlSeconds: 60 } }, orders: { history: { size: 20, ttlSeconds: 60 } } },
-  orders: { transitions, reorderWindowMs: 8_000, signalEveryMs: 20 },
+  orders: { transitions, reorderWindowMs: 60_000, signalEveryMs: 20 },
 };
 const parties = { customer: "ada", courier: "bob" };
 
