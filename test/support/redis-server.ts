@@ -73,16 +73,23 @@ async function skipThisTest(reason: string): Promise<void> {
   TestRunner.getCurrentTest()?.context.skip(reason);
 }
 
-/** A port nobody listens on at this moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() =>
-        address !== null && typeof address === "object" ? resolve(address.port) : reject(new Error("no port")),
-      );
-    });
+/** Below the ports that the system gives to outgoing connections, which would take one between now and its use. */
+const ports = { first: 10_000, count: 10_000 };
+let nextPort = Math.floor(Math.random() * ports.count);
+
+/** A port nobody listens on at this moment, and another one each time. */
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < ports.count; tries += 1) {
+    const port = ports.first + (nextPort++ % ports.count);
+    if (await isFree(port)) return port;
+  }
+  throw new Error("no port is free");
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer().once("error", () => resolve(false));
+    probe.listen({ port, exclusive: true }, () => probe.close(() => resolve(true)));
   });
 }
 
