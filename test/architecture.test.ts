@@ -54,7 +54,7 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
 const doors: { library: RegExp; mayKnow: (path: string) => boolean }[] = [
   {
     library: /^ioredis$/,
-    mayKnow: (path) => /^redis\//.test(path) || path.endsWith("-store.ts") || path === "channels/channel-log.ts",
+    mayKnow: (path) => path.startsWith("redis/") || path.endsWith("-store.ts") || path === "channels/channel-log.ts",
   },
   { library: /^(socket\.io|@socket\.io\/.+|engine\.io|express)$/, mayKnow: (path) => path.startsWith("server/") },
   { library: /^ws$/, mayKnow: (path) => /^(server|loadtest)\//.test(path) },
