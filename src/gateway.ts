@@ -12,6 +12,7 @@ import { openStore } from "./gateway/store.ts";
 import { urlOf } from "./gateway/url.ts";
 import { createWebhooks } from "./gateway/webhooks.ts";
 import { closing } from "./protocol/closings.ts";
+import { withoutOutages } from "./redis/outage-log.ts";
 import { systemClock, type Clock } from "./runtime/clock.ts";
 import { createEventLoopDelay } from "./runtime/event-loop-delay.ts";
 import { createLifecycle } from "./runtime/lifecycle.ts";
@@ -46,10 +47,11 @@ export interface GatewayOptions {
 /** Builds a node from its settings, each thing after what it needs. Nothing else knows how the rooms fit together. */
 export async function createGateway(
   config: Config,
-  { log, place, clock: ownClock = systemClock }: GatewayOptions,
+  { log: fullLog, place, clock: ownClock = systemClock }: GatewayOptions,
 ): Promise<Gateway> {
   // Tokens, sessions and everything else that has an end go by the store's clock, on which all nodes agree.
   const clock = new SyncedClock(ownClock);
+  const log = withoutOutages(fullLog);
   const { nodeId, limits } = config;
   const metrics = createMetrics({ nodeId });
   const lifecycle = createLifecycle({ clock, log });
@@ -132,8 +134,21 @@ export async function createGateway(
   lifecycle.add(http);
   lifecycle.add({
     name: "clients",
-    stop: (end) => sendElsewhere({ connections: () => connections().all(), clock }, config.drainTimeoutMs, end),
+    stop: async (end) => {
+      moved = await sendElsewhere({ connections: () => connections().all(), clock }, config.drainTimeoutMs, end);
+    },
   });
+  let moved = { connections: 0, closed: 0 };
+
+  async function drain(): Promise<boolean> {
+    const begun = clock.monotonic();
+    const isClean = await lifecycle.stop(config.drainTimeoutMs);
+    const told = { ...moved, seconds: Math.round((clock.monotonic() - begun) / 100) / 10 };
+    if (isClean) log.info(told, "drained");
+    else log.warn(told, "drained, past the deadline");
+    return isClean;
+  }
+  let draining: Promise<boolean> | undefined;
 
   return {
     metrics,
@@ -144,7 +159,7 @@ export async function createGateway(
     start: () => lifecycle.start().catch(explainDenial),
     drain() {
       isDraining = true;
-      return lifecycle.stop(config.drainTimeoutMs);
+      return (draining ??= drain());
     },
   };
 }

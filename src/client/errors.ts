@@ -11,6 +11,7 @@ const temporaryCodes: ReadonlySet<TidegateErrorCode> = new Set([
   "connection_limit",
   "draining",
   "unavailable",
+  "writes_refused",
   "internal",
 ]);
 

@@ -112,7 +112,8 @@ export class Control {
     }
     this.#pulling = this.#beat()
       .catch((error: unknown) => {
-        this.#warn({ reason: String(error) }, "heartbeat failed");
+        this.#warn({ err: error }, "heartbeat failed");
+        this.fence.failed(error);
         this.roll.fail(error instanceof Error ? error : new Error(String(error)));
       })
       .finally(() => {
@@ -153,7 +154,7 @@ export class Control {
       .onDead(node)
       .then(() => this.#deps.store.bury(node))
       .catch((error: unknown) =>
-        this.#deps.log.warn({ dead: node, reason: String(error) }, "cleaning up after a dead node failed"),
+        this.#deps.log.warn({ dead: node, err: error }, "cleaning up after a dead node failed"),
       )
       .finally(() => this.#burying.delete(node));
   }
@@ -174,7 +175,7 @@ export class Control {
     if (command === undefined) return this.#warn({ id }, "control command of a foreign form ignored");
     const count = this.#deps.perform(command);
     this.#deps.store.answer(id, this.#incarnation, count).catch((error: unknown) => {
-      this.#warn({ id, type: command.type, reason: String(error) }, "control command done but not answered");
+      this.#warn({ id, type: command.type, err: error }, "control command done but not answered");
     });
   }
 }

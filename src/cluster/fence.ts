@@ -10,6 +10,10 @@ export interface Fence {
   readonly isOpen: boolean;
   /** A heartbeat that was sent at `sentAt` (monotonic) has been confirmed, and what it brought was carried out. */
   renew(sentAt: number): void;
+  /** A heartbeat was not confirmed. */
+  failed(error: unknown): void;
+  /** Why the last heartbeat that was not confirmed failed. */
+  readonly failure: unknown;
   /** The lease has ended before its time, by the store's clock. */
   close(): void;
   /** Resolves when the fence is open; at once where it is. */
@@ -21,6 +25,7 @@ export interface Fence {
 export function createFence(clock: Clock, leaseMs: number): Fence {
   let openUntil = Number.NEGATIVE_INFINITY;
   let wasSeenClosed = false;
+  let failure: unknown;
   const listeners: (() => void)[] = [];
   const waiting: (() => void)[] = [];
 
@@ -40,6 +45,12 @@ export function createFence(clock: Clock, leaseMs: number): Fence {
       wasSeenClosed = false;
       for (const resolve of waiting.splice(0)) resolve();
       for (const listener of listeners) listener();
+    },
+    failed(error) {
+      failure = error;
+    },
+    get failure() {
+      return failure;
     },
     close() {
       openUntil = Number.NEGATIVE_INFINITY;

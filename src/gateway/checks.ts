@@ -5,14 +5,18 @@ import type { Store } from "./store.ts";
 
 /** What `/readyz` looks at. */
 export function createChecks(
-  { commands, canary, check }: Pick<Store, "commands" | "canary" | "check">,
+  { redis, commands, canary, check }: Pick<Store, "redis" | "commands" | "canary" | "check">,
   fence: Fence,
   { place, isDraining }: { place: Place | undefined; isDraining: () => boolean },
 ): Record<string, Check> {
   return {
     ...(place !== undefined && { workers: () => workersOf(place) }),
     store: () => check.result,
-    redis: async () => ({ status: (await commands.ping()) === "PONG" ? "ok" : "failing" }),
+    redis: async () => {
+      const { refusal } = redis.availability;
+      if (refusal !== undefined) return { status: "failing", note: `Redis refuses writes: ${refusal}` };
+      return { status: (await commands.ping()) === "PONG" ? "ok" : "failing" };
+    },
     feed: () =>
       canary.isHeard ? { status: "ok" } : { status: "failing", note: "publications do not reach this node" },
     cluster: () => (fence.isOpen ? { status: "ok" } : { status: "failing", note: "no heartbeat confirmed" }),

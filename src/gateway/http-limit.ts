@@ -1,5 +1,5 @@
 import type { Fence } from "../cluster/fence.ts";
-import { GatewayError } from "../protocol/errors.ts";
+import { refusalWhileFenced } from "../server/refusal.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { LimitHttp } from "../server/http/rate-limit.ts";
 import type { Throttling } from "../throttling/throttling.ts";
@@ -25,7 +25,7 @@ export function createHttpLimit(
   { requests, windowSeconds }: { requests: number; windowSeconds: number },
 ): LimitHttp {
   const refuseWithoutStore = (): void => {
-    if (!fence.isOpen) throw new GatewayError("unavailable", undefined, { retryAfterMs });
+    if (!fence.isOpen) throw refusalWhileFenced(fence, retryAfterMs);
   };
   return async (apiKey) => {
     refuseWithoutStore();

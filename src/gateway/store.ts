@@ -36,7 +36,7 @@ export async function openStore(
   const { clock, log, metrics, lifecycle } = deps;
   const { address, description, stop } = await locateStore(config, log);
   lifecycle.add({ name: "store", stop });
-  const redis = createRedisConnections({ address, nodeId: config.nodeId, log, metrics });
+  const redis = createRedisConnections({ address, nodeId: config.nodeId, log, metrics, clock });
   const commands = redis.connection("commands");
   const subscriber = redis.connection("subscriber");
   lifecycle.add({ name: "redis", start: () => redis.ready(readyTimeoutMs), stop: () => redis.close() });

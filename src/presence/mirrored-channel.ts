@@ -110,7 +110,7 @@ export class MirroredChannel {
         if (this.#mustReadAgain) this.#readLater(0);
       },
       (error: unknown) => {
-        this.#deps.log.debug({ reason: String(error) }, "members not read, trying again");
+        this.#deps.log.debug({ err: error }, "members not read, trying again");
         this.#readLater(retryMs);
       },
     );
@@ -150,7 +150,7 @@ export class MirroredChannel {
 
   #bury(node: string): void {
     this.#deps.store.bury(this.name, node).catch((error: unknown) => {
-      this.#deps.log.warn({ reason: String(error) }, "a dead node's members not forgotten");
+      this.#deps.log.warn({ err: error }, "a dead node's members not forgotten");
     });
   }
 

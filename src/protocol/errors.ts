@@ -22,6 +22,7 @@ export const errorCatalogue = {
   not_subscribed: { status: 409, message: "Not subscribed to this channel." },
   draining: { status: 503, message: "This node is going away." },
   unavailable: { status: 503, message: "The store cannot be reached." },
+  writes_refused: { status: 503, message: "The store refuses writes." },
   internal: { status: 500, message: "Something broke; it was logged." },
 } as const satisfies Record<string, { status: number; message: string }>;
 

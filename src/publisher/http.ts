@@ -80,7 +80,13 @@ function toOutcome(result: BatchResult): Outcome {
 }
 
 /** Codes of what may succeed a little later. */
-const passing: ReadonlySet<ErrorCode> = new Set(["unavailable", "internal", "rate_limited", "draining"]);
+const passing: ReadonlySet<ErrorCode> = new Set([
+  "unavailable",
+  "writes_refused",
+  "internal",
+  "rate_limited",
+  "draining",
+]);
 
 /** Whatever stands before the gateway may answer in its place, with a page instead of a problem. */
 async function refusedBy(response: Response, places: readonly number[]): Promise<Outcome[]> {

@@ -1,6 +1,6 @@
 import type { CommandType } from "../protocol/commands.ts";
 import { GatewayError, type ErrorCode } from "../protocol/errors.ts";
-import { isOutage } from "../redis/outage.ts";
+import { isOutage, whyWritesAreRefused } from "../redis/outage.ts";
 
 /** Why a command was not performed, and what that means for trying again. */
 export interface Failure {
@@ -13,11 +13,20 @@ export interface Failure {
   reason: string;
 }
 
-const mayPass: ReadonlySet<ErrorCode> = new Set(["unavailable", "internal", "rate_limited", "draining"]);
+const mayPass: ReadonlySet<ErrorCode> = new Set([
+  "unavailable",
+  "writes_refused",
+  "internal",
+  "rate_limited",
+  "draining",
+]);
 
 /** `type` is undefined where the entry was no command: nothing can mend that. */
 export function toFailure(type: CommandType | undefined, error: unknown): Failure {
-  if (isOutage(error) || (error instanceof GatewayError && isOutage(error.cause))) {
+  const cause = error instanceof GatewayError ? error.cause : error;
+  if (isOutage(cause)) {
+    const why = whyWritesAreRefused(cause);
+    if (why !== undefined) return { kind: "away", code: "writes_refused", reason: `The store refuses writes: ${why}.` };
     return { kind: "away", code: "unavailable", reason: "The store cannot be reached." };
   }
   if (!(error instanceof GatewayError)) return { kind: "trouble", code: "internal", reason: String(error) };

@@ -155,14 +155,14 @@ class Voice {
 
   #giveUpFeed(): void {
     this.#misses = 0;
-    this.#deps.log.warn({ role: "subscriber" }, "what this node publishes does not come back; connecting again");
+    this.#deps.log.warn({ role: "subscriber" }, "pub/sub probe lost; reconnecting the subscriber");
     this.#deps.onReconnect();
     this.#deps.feed.reconnect(this.key);
   }
 
   #giveUpCommands(): void {
     this.#timeouts = 0;
-    this.#deps.log.warn({ role: "commands" }, "Redis does not answer; connecting again");
+    this.#deps.log.debug({ role: "commands" }, "Redis does not answer; reconnecting");
     this.#deps.onReconnect();
     reconnect(this.#deps.commands, this.key);
   }

@@ -1,7 +1,8 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from "ioredis";
 import type { Logger } from "../runtime/logger.ts";
-import { createPacedWarnings } from "../runtime/paced-warnings.ts";
-import { endpointOptions, seedsOf, type EndpointOptions, type RedisAddress } from "./addresses.ts";
+import { systemClock, type Clock } from "../runtime/clock.ts";
+import { Availability } from "./availability.ts";
+import { describeAddress, endpointOptions, seedsOf, type EndpointOptions, type RedisAddress } from "./addresses.ts";
 import { instrument, type RedisMetrics } from "./instrumentation.ts";
 import { writeTogether } from "./write-together.ts";
 
@@ -23,6 +24,8 @@ export type RedisRole =
 export interface RedisConnections {
   readonly address: RedisAddress;
   readonly isCluster: boolean;
+  /** Whether Redis is there, and takes writes. */
+  readonly availability: Pick<Availability, "refusal">;
   /** The connection of this role, opened on first use and closed by `close`. */
   connection(role: RedisRole): RedisClient;
   /** Opens all connections anew but `commands`: those that were ready before `moment`, on `performance`'s clock. */
@@ -38,22 +41,37 @@ export interface RedisConnectionsOptions {
   log: Logger;
   /** Where commands are timed and their failures counted. @default nowhere */
   metrics?: RedisMetrics;
+  /** @default the system's */
+  clock?: Clock;
 }
 
 /** The one place that knows whether Redis is embedded, single, watched by Sentinel, or a Cluster. */
-export function createRedisConnections({ address, nodeId, log, metrics }: RedisConnectionsOptions): RedisConnections {
+export function createRedisConnections(options: RedisConnectionsOptions): RedisConnections {
+  const { address, nodeId, log, metrics, clock = systemClock } = options;
   const open = new Map<RedisRole, RedisClient>();
   const readySince = new Map<RedisClient, number>();
-  const warn = createPacedWarnings(log);
+  const availability = new Availability({ address: describeAddress(address), isReachable, clock, log });
   let isClosed = false;
+
+  async function isReachable(): Promise<boolean> {
+    const areReady = [...open.values()].every(({ status }) => status === "ready");
+    return areReady && (await connection("commands").ping()) === "PONG";
+  }
 
   function connection(role: RedisRole): RedisClient {
     const known = open.get(role);
     if (known !== undefined) return known;
     const client = connect(address, role, roleOptions(role, nodeId));
     if (client instanceof Redis) writeTogether(client);
-    instrument(client, role, { metrics, timeoutMs: patientRoles.has(role) ? undefined : commandTimeoutMs });
-    client.on("error", (error: Error) => warn({ role, reason: error.message }, "redis connection error"));
+    const impatience = {
+      timeoutMs: commandTimeoutMs,
+      onFailure: (error: unknown) => availability.commandFailed(error),
+    };
+    instrument(client, role, { metrics, ...(patientRoles.has(role) ? {} : impatience) });
+    client.on("error", (error: Error) => {
+      log.debug({ role, reason: error.message }, "redis connection error");
+      if (!isClosed) availability.connectionFailed(error);
+    });
     client.on("end", () => isClosed || comeBack(client));
     keepTrack(client);
     open.set(role, client);
@@ -68,6 +86,7 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
   return {
     address,
     isCluster: address.topology === "cluster",
+    availability,
     connection,
     reconnectOlderThan(moment) {
       for (const [client, since] of readySince) {
@@ -81,6 +100,7 @@ export function createRedisConnections({ address, nodeId, log, metrics }: RedisC
     },
     async close() {
       isClosed = true;
+      availability.stop();
       await Promise.all([...open.values()].map(closeClient));
       open.clear();
     },

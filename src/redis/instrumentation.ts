@@ -10,6 +10,8 @@ export interface Instrumentation {
   metrics?: RedisMetrics | undefined;
   /** Milliseconds after which a command that is not answered fails. @default none */
   timeoutMs?: number | undefined;
+  /** Called with the error of each command that failed. */
+  onFailure?: ((error: unknown) => void) | undefined;
 }
 
 /** Roles whose commands wait on purpose; their time says nothing of the store. */
@@ -25,7 +27,11 @@ const seen: unique symbol = Symbol("seen");
  * ioredis reports commands on a diagnostics channel too, but without a word of the connection they left through, and
  * it spells out each command's arguments for its listeners.
  */
-export function instrument(client: RedisClient, role: RedisRole, { metrics, timeoutMs }: Instrumentation): void {
+export function instrument(
+  client: RedisClient,
+  role: RedisRole,
+  { metrics, timeoutMs, onFailure }: Instrumentation,
+): void {
   const deadlines = timeoutMs === undefined ? undefined : new Deadlines(timeoutMs);
   const observe = metrics === undefined || waitingRoles.has(role) ? undefined : metrics.redisLatency.labels({ role });
   const errors = metrics?.redisErrors.labels({ role });
@@ -41,7 +47,9 @@ export function instrument(client: RedisClient, role: RedisRole, { metrics, time
       },
       (error: unknown) => {
         leaving?.delete(command);
-        if (!isOfScripts(error)) errors?.inc();
+        if (isOfScripts(error)) return;
+        errors?.inc();
+        onFailure?.(error);
       },
     );
   }

@@ -9,6 +9,19 @@ export function isOutage(error: unknown): boolean {
   return ("syscall" in error && typeof error.syscall === "string") || outageMessages.test(error.message);
 }
 
+/** Why Redis answers and yet refuses writes, in words for anybody; undefined where something else failed. */
+export function whyWritesAreRefused(failure: unknown): string | undefined {
+  const text = failure instanceof Error ? failure.message : failure;
+  if (typeof text !== "string") return undefined;
+  return Object.entries(writeRefusals).find(([word]) => text.startsWith(`${word} `))?.[1];
+}
+
+const writeRefusals = {
+  OOM: "it is out of memory",
+  NOREPLICAS: "too few of its replicas are in step",
+  MISCONF: "it cannot save to its disk",
+};
+
 /** True where Redis has not answered in time; what was asked may have been done. */
 export const isTimeout = (error: unknown): boolean =>
   error instanceof Error && error.message.startsWith("Command timed out");

@@ -1,5 +1,6 @@
 import { GatewayError, type ErrorCode } from "../protocol/errors.ts";
-import { isOutage } from "../redis/outage.ts";
+import type { Fence } from "../cluster/fence.ts";
+import { isOutage, whyWritesAreRefused } from "../redis/outage.ts";
 
 /** Milliseconds after which to try again while the store is away. */
 const outageRetryMs = 1_000;
@@ -10,11 +11,22 @@ const outageRetryMs = 1_000;
  */
 export function refusalOf(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error;
+  const why = whyWritesAreRefused(error);
+  if (why !== undefined) return writesRefused(why, error);
   if (isOutage(error)) return new GatewayError("unavailable", undefined, { retryAfterMs: outageRetryMs, cause: error });
   return new GatewayError("internal", undefined, { cause: error });
 }
 
-const temporaryCodes: ReadonlySet<ErrorCode> = new Set(["rate_limited", "draining", "unavailable"]);
+const writesRefused = (why: string, cause: unknown): GatewayError =>
+  new GatewayError("writes_refused", `The store refuses writes: ${why}.`, { retryAfterMs: outageRetryMs, cause });
+
+/** What is told while this node may not act: its heartbeat is not confirmed, for a reason that is mostly the store's. */
+export function refusalWhileFenced({ failure }: Pick<Fence, "failure">, retryAfterMs: number): GatewayError {
+  const why = whyWritesAreRefused(failure);
+  return why === undefined ? new GatewayError("unavailable", undefined, { retryAfterMs }) : writesRefused(why, failure);
+}
+
+const temporaryCodes: ReadonlySet<ErrorCode> = new Set(["rate_limited", "draining", "unavailable", "writes_refused"]);
 
 /**
  * Whether a handshake refused with this code may succeed later. A stock client tries again by itself after an error of the

@@ -10,6 +10,7 @@ import { userChannelOf } from "../protocol/names.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
+import { refusalWhileFenced } from "./refusal.ts";
 import { addressGroup } from "./address-group.ts";
 import type { Connection } from "./connection.ts";
 import type { Recovery } from "./recovery.ts";
@@ -86,7 +87,7 @@ export function createVisits(deps: VisitsDeps): Visits {
   async function slowly(connection: Connection, pending: MessageVerdict | Promise<MessageVerdict>): Promise<Verdict> {
     const verdict = await pending;
     if (!fence.isOpen) await Promise.race([fence.opened(), sleep(clock, fencePatienceMs)]);
-    if (!fence.isOpen) throw new GatewayError("unavailable", undefined, { retryAfterMs: fencePatienceMs });
+    if (!fence.isOpen) throw refusalWhileFenced(fence, fencePatienceMs);
     return closeIfHopeless(connection, verdict);
   }
 

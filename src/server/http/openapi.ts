@@ -53,7 +53,14 @@ const about = [
 const codes = Object.keys(errorCatalogue) as ErrorCode[];
 
 /** What any call may be refused with, and what one with a body may be. */
-const refusalsOfAll: readonly ErrorCode[] = ["bad_request", "unauthorized", "rate_limited", "internal", "unavailable"];
+const refusalsOfAll: readonly ErrorCode[] = [
+  "bad_request",
+  "unauthorized",
+  "rate_limited",
+  "internal",
+  "unavailable",
+  "writes_refused",
+];
 const refusalsOfBodies: readonly ErrorCode[] = ["payload_too_large", "unsupported_media_type"];
 /** Of an idempotency key that was used for something else. */
 const refusalsOfWrites: readonly ErrorCode[] = ["conflict"];

@@ -164,7 +164,8 @@ const isHandshakeCode = (code: ErrorCode): boolean => (handshakeCodes as readonl
 
 /** Clients know a few codes at this place: what is broken here may be tried again, what the client sent may not. */
 function insteadOf(refusal: GatewayError): GatewayError {
-  if (refusal.code === "internal") return new GatewayError("unavailable", refusal.message, { retryAfterMs: 1_000 });
+  if (refusal.code === "internal" || refusal.code === "writes_refused")
+    return new GatewayError("unavailable", refusal.message, { retryAfterMs: 1_000 });
   return new GatewayError("unauthorized", refusal.message);
 }
 

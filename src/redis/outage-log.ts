@@ -1,0 +1,23 @@
+import type { Logger } from "../runtime/logger.ts";
+import { isOutage } from "./outage.ts";
+
+/**
+ * The same log, in which what fails because Redis is away is no warning of its own: `availability.ts` tells of the outage
+ * once, for everybody. Errors are recognized in `err`; everything else passes.
+ */
+export function withoutOutages(log: Logger): Logger {
+  const unlessOutage =
+    (level: "warn" | "error"): Logger["warn"] =>
+    (fields, message) =>
+      log[isExpected((fields as { err?: unknown }).err) ? "debug" : level](fields, message);
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: (fields, message) => log.info(fields, message),
+    warn: unlessOutage("warn"),
+    error: unlessOutage("error"),
+    fatal: (fields, message) => log.fatal(fields, message),
+    child: (fields) => withoutOutages(log.child(fields)),
+  };
+}
+
+const isExpected = (error: unknown): boolean => isOutage(error) || (error instanceof Error && isOutage(error.cause));

@@ -1,0 +1,65 @@
+import { describe, expect, test } from "vitest";
+import { startNodeProcess, type NodeProcess } from "../support/node-process.ts";
+import { owned } from "../support/owned.ts";
+import { startRedisProcess } from "../support/redis-process.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
+
+type Line = Record<"msg" | "level" | "address" | "reason", string> & { seconds?: number; closed?: number };
+
+/** What a node has logged since it started, all of it JSON. */
+const linesOf = (node: NodeProcess): Line[] => {
+  const lines = node
+    .log()
+    .split("\n")
+    .filter((line) => line.startsWith("{"));
+  const all = lines.map((line) => JSON.parse(line) as Line);
+  return all.slice(all.findIndex(({ msg }) => msg === "started") + 1);
+};
+
+async function nodeOnRedis() {
+  const redis = owned(await startRedisProcess());
+  const env = { REDIS_URL: redis.url, KEY_PREFIX: freshPrefix() };
+  const node = owned(await startNodeProcess({ nodeId: "node-1", env }));
+  const publish = () => node.call("POST", "/v1/publish", { channel: "user:ada", event: "said", data: 1 });
+  return { redis, node, publish };
+}
+
+describe("the log of a node", () => {
+  test("tells once that Redis went, once that it is back, and last what a drain did", async () => {
+    const { redis, node, publish } = await nodeOnRedis();
+
+    await redis.kill();
+    await eventually(async () => expect((await node.readiness()).status).toBe(503));
+    await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis is away; reconnecting"));
+    expect((await publish()).body).toMatchObject({ code: "unavailable" });
+    await redis.restart();
+    await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis is back"), 20_000);
+    await eventually(async () => expect((await publish()).status).toBe(200));
+
+    const [gone, ...others] = linesOf(node).filter(({ level }) => level !== "info");
+    expect(gone).toMatchObject({ address: `127.0.0.1:${redis.port}`, reason: expect.stringContaining("ECONNREFUSED") });
+    expect(others.map(({ msg }) => msg)).toEqual([]);
+    expect(linesOf(node).find(({ msg }) => msg === "Redis is back")?.seconds).toBeGreaterThan(0);
+    await node.stop();
+    expect(linesOf(node).at(-1)).toMatchObject({ msg: "drained", closed: 0, connections: 0 });
+  });
+
+  test("tells that Redis refuses writes and why, as clients and /readyz are told", async () => {
+    const { redis, node, publish } = await nodeOnRedis();
+    expect((await publish()).status).toBe(200);
+
+    await redis.ask("CONFIG", "SET", "min-replicas-to-write", "1");
+    const refusal = { code: "writes_refused", detail: expect.stringContaining("too few of its replicas") };
+    await eventually(async () => expect((await publish()).body).toMatchObject(refusal));
+    await eventually(async () => {
+      const { status, body } = await node.readiness();
+      expect([status, body.checks?.["redis"]?.note]).toEqual([503, expect.stringContaining("refuses writes")]);
+    });
+    await redis.ask("CONFIG", "SET", "min-replicas-to-write", "0");
+    await eventually(async () => expect((await publish()).status).toBe(200));
+    await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis takes writes again"));
+
+    const warnings = linesOf(node).filter(({ level }) => level !== "info");
+    expect(warnings.map(({ msg }) => msg)).toEqual(["Redis refuses writes"]);
+  });
+});
