@@ -258,10 +258,10 @@ export class Channels {
     this.#deps.tellUnsubscribed(subscriber, channel, error);
   }
 
-  /** The subscriber is gone. */
-  leave(subscriber: Subscriber): undefined {
+  /** The subscriber is gone; `mayReturn`: it was cut off. */
+  leave(subscriber: Subscriber, mayReturn = false): undefined {
     this.#holds.forget(subscriber);
-    for (const channel of this.#subscriptions.of(subscriber)) this.#end(subscriber, channel);
+    for (const channel of this.#subscriptions.of(subscriber)) this.#end(subscriber, channel, mayReturn);
   }
 
   /** The subscriber's channels that were answered, each with the position its subscription began at. */
@@ -311,8 +311,8 @@ export class Channels {
     return conflationOf(channel, this.#deps.kinds.of(channel).conflateMs);
   }
 
-  #end(subscriber: Subscriber, channel: string): boolean {
-    if (!this.#subscriptions.end(subscriber, channel)) return false;
+  #end(subscriber: Subscriber, channel: string, mayReturn = false): boolean {
+    if (!this.#subscriptions.end(subscriber, channel, mayReturn)) return false;
     this.#followed.leave(channel, subscriber);
     return true;
   }

@@ -8,6 +8,8 @@ export interface SubscriptionChange {
   subscriber: Subscriber;
   channel: string;
   isSubscribed: boolean;
+  /** The subscriber was cut off and is expected back. */
+  mayReturn?: boolean;
 }
 
 /** One subscription, from the moment it is asked for until it ends; asked for again meanwhile, it is the same. */
@@ -78,11 +80,11 @@ export class Subscriptions {
   }
 
   /** False where there was none. */
-  end(subscriber: Subscriber, channel: string): boolean {
+  end(subscriber: Subscriber, channel: string, mayReturn = false): boolean {
     const channels = this.#channels.get(subscriber);
     if (channels === undefined || !channels.delete(channel)) return false;
     if (channels.size === 0) this.#channels.delete(subscriber);
-    this.#onChange({ subscriber, channel, isSubscribed: false });
+    this.#onChange({ subscriber, channel, isSubscribed: false, mayReturn });
     return true;
   }
 }

@@ -7,6 +7,7 @@ import type { Keys } from "../redis/keys.ts";
 import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { Absences } from "./absences.ts";
 import type { MembersStore } from "./members-store.ts";
 import type { Member } from "./mirror.ts";
 import type { MirroredChannel } from "./mirrored-channel.ts";
@@ -50,6 +51,7 @@ const tickMs = 50;
 export class Members {
   readonly #deps: MembersDeps;
   readonly #own: OwnMembers;
+  readonly #absences: Absences;
   readonly #mirrors: Mirrors;
   readonly #changed = new Set<MirroredChannel>();
   #cancelTick: (() => void) | undefined;
@@ -57,6 +59,7 @@ export class Members {
   constructor(deps: MembersDeps) {
     this.#deps = deps;
     this.#own = new OwnMembers({ ...deps, mayWrite: () => deps.fence.isOpen });
+    this.#absences = new Absences(deps.clock);
     this.#mirrors = new Mirrors({ ...deps, onChanged: (channel) => this.#onChanged(channel) });
   }
 
@@ -66,6 +69,7 @@ export class Members {
   }
 
   async stop(): Promise<void> {
+    this.#absences.endAll();
     await this.#own.stop();
     this.#mirrors.stop();
     this.#cancelTick?.();
@@ -76,12 +80,15 @@ export class Members {
     this.#own.sayAll();
   }
 
-  /** A connection of the user subscribed to the channel, or ceased to be. */
-  change(channel: string, userId: string, isSubscribed: boolean): void {
+  /** A connection of the user subscribed to the channel, or ceased to be; `mayReturn`: it was cut off. */
+  change(channel: string, userId: string, isSubscribed: boolean, mayReturn = false): void {
     if (!this.#isKept(channel)) return;
-    this.#own.change(channel, userId, isSubscribed ? 1 : -1);
+    const name = `${channel.length} ${channel} ${userId}`;
     if (isSubscribed) this.#mirrors.need(channel);
     else this.#mirrors.release(channel);
+    if (!isSubscribed && mayReturn) this.#absences.begin(name, () => this.#own.change(channel, userId, -1));
+    else if (!isSubscribed) this.#own.change(channel, userId, -1);
+    else if (!this.#absences.comeBack(name)) this.#own.change(channel, userId, 1);
   }
 
   /** Resolves when what this node's subscribers are is known to all, and they are told of changes. */

@@ -73,9 +73,9 @@ export function createPresence(deps: PresenceDeps, { connectionsPerUser }: Prese
     members,
     seats,
     list: (query) => census.list(query),
-    onSubscription({ subscriber, channel, isSubscribed }) {
+    onSubscription({ subscriber, channel, isSubscribed, mayReturn }) {
       census.change(channel, isSubscribed);
-      members.change(channel, deps.userOf(subscriber), isSubscribed);
+      members.change(channel, deps.userOf(subscriber), isSubscribed, mayReturn);
     },
     onDead: (node) => census.forget(node),
     start() {

@@ -151,7 +151,7 @@ export function createVisits(deps: VisitsDeps): Visits {
       watches.get(connection)?.stop();
       watches.delete(connection);
       throttling.forget(connection.id);
-      channels.leave(connection.subscriber);
+      channels.leave(connection.subscriber, mayReturn);
       seats.release(connection.identity.sessionId);
       await recovery.end(connection, mayReturn);
     },

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { connectClient, openClient, startGateway, told, type Client, type TestGateway } from "../support/gateway.ts";
 import { seeded } from "../support/random.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
-import type { MembersDiff } from "../../src/presence/mirror.ts";
+import type { Member, MembersDiff } from "../../src/presence/mirror.ts";
 import { replay, toRecord } from "./presence-node.ts";
 
 const limits = {
@@ -59,6 +59,27 @@ describe("presence over three nodes", () => {
       const listed = await call("GET", "/v1/channels?prefix=chat:");
       expect(listed.body).toEqual({ channels: [{ channel: "chat:lobby", subscribers: 4 }] });
     }
+  });
+
+  test("a member that is cut off and back at once was never gone; one that stays away has left", async () => {
+    const [here] = await startGateways(1);
+    const watcher = await subscribed(here!, "ada", "chat:lobby");
+    const { token } = await here!.signIn("bob");
+    const member = await connectClient(here!.url, token, { reconnection: true, reconnectionDelay: 5 });
+    await member.emitWithAck("subscribe", { channel: "chat:lobby" });
+    const timesOf = (list: "joined" | "left"): number =>
+      told(watcher, "presence").flatMap((change) => change[list].filter(({ userId }: Member) => userId === "bob"))
+        .length;
+    await eventually(() => expect(timesOf("joined")).toBe(1));
+
+    member.io.engine.close();
+    await eventually(() => expect(told(member, "ready")).toMatchObject([{}, { recovered: true }]));
+    expect(await membersOf(watcher, "chat:lobby")).toEqual({ ada: 1, bob: 1 });
+    Object.assign(member.io, { uri: "http://127.0.0.1:1" });
+    member.io.engine.close();
+
+    await eventually(() => expect(timesOf("left")).toBe(1));
+    expect(timesOf("joined")).toBe(1);
   });
 
   test("what another node says is never behind the answer to a subscription", async () => {
