@@ -27,7 +27,7 @@ local function append(channel, tail)
   local second, micros = time[1], time[2]
   local before = string.sub(previous, 1, -7)
   -- Once a second is enough: no failover is quicker.
-  if isHandedOn and before ~= second then checkRun() end
+  if before ~= second and isHandedOn() then checkRun() end
   if #micros < 6 then micros = string.rep('0', 6 - #micros) .. micros end
   local stamp = second .. micros
   local last = previous

@@ -16,7 +16,7 @@
 local function enterRun(meta, epoch, offset, freshEpoch)
   checkRun()
   local state = redis.call('HMGET', meta, 'confirmed', 'past', 'run')
-  local isMoved = movedFrom ~= '' and state[3] == movedFrom
+  local isMoved = state[3] and state[3] == string.match(runMode, ' cluster (%S+)$')
   if not isMoved then checkSettled() end
   if isMoved or state[1] == knownRun then
     redis.call('HSET', meta, 'run', knownRun)
@@ -32,7 +32,7 @@ end
 -- The position of a channel before anything is written: { epoch, offset, stamp }, epoch false where there is none.
 local function positionBefore(meta, freshEpoch)
   local state = redis.call('HMGET', meta, 'epoch', 'offset', 'stamp', 'run')
-  if isHandedOn or not state[1] then checkRun() end
+  if isHandedOn() or not state[1] then checkRun() end
   if state[1] and state[4] ~= knownRun then state[1] = enterRun(meta, state[1], state[2], freshEpoch) end
   return state
 end

@@ -1,12 +1,13 @@
 -- Stands before every script that may only work in the run of Redis its caller knows: another run may have less data.
 -- A run is one server process as a primary; it ends with a restart, and with a failover.
 --
--- ARGV  (the last three, added by scripts.ts) the run from which a Cluster moved the slot to another living primary, ''
---       for none; the run the caller knows, '' for none; 'settled' once every node has had
---       the time to say what it knows of the data of that run, else 'new', followed by ' cluster' on a Cluster, which
---       hands a call on to another primary without a word to the caller
-local movedFrom, knownRun, runMode = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV]
-local isHandedOn = string.sub(runMode, -8) == ' cluster'
+-- ARGV  (the last two, added by scripts.ts) 'settled' once every node has had the time to say what it knows of the data
+--       of the run, else 'new'; on a Cluster, which hands a call on to another primary without a word to the caller,
+--       followed by ' cluster ' and the run from which it moved the slot to another living primary, '-' for none
+--       and, last, the run the caller knows, '' for none
+local runMode, knownRun = ARGV[#ARGV - 1], ARGV[#ARGV]
+
+local function isHandedOn() return string.find(runMode, ' cluster ', 1, true) ~= nil end
 
 -- The run id and, on a server that was promoted, the offset at which it was. The replication id is of no use: it
 -- changes when the first replica comes. A user without the right to INFO has one run for ever.

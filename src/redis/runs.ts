@@ -45,8 +45,15 @@ export class Runs {
     return this.#client instanceof Cluster && key !== undefined ? slotOf(key) : 0;
   }
 
-  get suffix(): string {
-    return this.#client instanceof Cluster ? " cluster" : "";
+  /** The last arguments of a call to the place, as `run.lua` reads them. */
+  arguments(place: number, { run, isSettled }: KnownRun): [string, string] {
+    const mode = isSettled ? "settled" : "new";
+    if (!(this.#client instanceof Cluster)) return [mode, run];
+    return [`${mode} cluster ${this.#places.get(place)?.movedFrom ?? "-"}`, run];
+  }
+
+  runAt(place: number): string {
+    return this.#places.get(place)?.run ?? "";
   }
 
   /** Called when a run is met for the first time. */
@@ -54,21 +61,12 @@ export class Runs {
     this.#listeners.push(listener);
   }
 
-  runAt(place: number): string {
-    return this.#places.get(place)?.run ?? "";
-  }
-
-  /** Empty where the place was not moved. */
-  movedFrom(place: number): string {
-    return this.#places.get(place)?.movedFrom ?? "";
-  }
-
   /** Calls to the place go to this run. Resolves when it is settled. */
   met(place: number, run: string): Promise<void> {
     const before = this.#places.get(place);
     if (before?.run !== run) {
       // A failover is a new run; slots are moved to one that has been there.
-      this.#places.set(place, { run, movedFrom: this.#settled.has(run) ? (before?.run ?? "") : "" });
+      this.#places.set(place, { run, movedFrom: (this.#settled.has(run) && before?.run) || "-" });
     }
     return this.#settling.get(run) ?? this.#begin(run);
   }

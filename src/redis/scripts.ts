@@ -149,8 +149,7 @@ class OrderedScript implements Script {
 
   #runArgs(runs: Runs, keys: Call["keys"]): string[] {
     const place = runs.placeOf(keys[0]);
-    const { run, isSettled } = this.#knownAt(runs, place);
-    return [runs.movedFrom(place), run, `${isSettled ? "settled" : "new"}${runs.suffix}`];
+    return runs.arguments(place, this.#knownAt(runs, place));
   }
 
   /** What others have learnt since does not count: a call must not overtake one that was sent before and is refused. */
