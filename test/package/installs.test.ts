@@ -1,6 +1,15 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -121,7 +130,8 @@ function environment(): NodeJS.ProcessEnv {
 
 async function said([command = "", ...args]: readonly string[], cwd: string): Promise<string> {
   const { stdout, stderr } = await run(command, args, { cwd, env });
-  return stdout + stderr;
+  // What npm has against the settings of the machine is not about the package.
+  return (stdout + stderr).replaceAll(/^npm warn Unknown (env|user) config .*$/gm, "");
 }
 
 /** What the project's program prints beside a gateway that was started from where it is installed. */
@@ -154,7 +164,7 @@ async function publishes(cwd: string): Promise<string> {
 /** Of the `ws` that the gateway listens with, as it was installed: earlier ones pile up the answers to floods of pings. */
 function versionOfWs(cwd: string): string {
   const listening = join(cwd, "node_modules", "tidegate", "dist", "server", "socket", "ws-engine.js");
-  return (createRequire(listening)("ws/package.json") as { version: string }).version;
+  return (createRequire(realpathSync(listening))("ws/package.json") as { version: string }).version;
 }
 
 /** The libraries by `require`: the client by its name, the publisher by its folder, as a resolver without `exports` finds it. */
