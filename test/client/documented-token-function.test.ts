@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { compileFunction } from "node:vm";
 import { expect, it } from "vitest";
 import { apiKey, startGateway } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
@@ -14,7 +15,7 @@ interface Login {
 function documented(url: string): (login: Login) => Promise<string> {
   const blocks = readFileSync("docs/client.md", "utf8").split("```");
   const code = blocks.find((block) => block.includes("async function realtimeToken"))?.replace(/^\w+\n/, "") ?? "";
-  const define = new Function("gateway", "apiKey", `${code}; return realtimeToken;`) as (
+  const define = compileFunction(`${code}; return realtimeToken;`, ["gateway", "apiKey"]) as (
     gateway: string,
     apiKey: string,
   ) => (login: Login) => Promise<string>;
