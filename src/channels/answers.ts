@@ -52,6 +52,8 @@ export interface Restored {
   packets: Buffer[];
   /** Of the last publication it has read when these are written. */
   stamp: number;
+  /** Where each channel stands when these are written. */
+  positions: ReadonlyMap<string, Position>;
   /** Lets go on what came meanwhile. */
   flow: () => void;
 }

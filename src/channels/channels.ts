@@ -217,7 +217,8 @@ export class Channels {
       if (missed === undefined) return this.leave(subscriber);
       for (const [channel, answered] of missed.answered) this.#holds.answer(subscriber, channel, answered);
       const last = Math.max(stamp, missed.entries.at(-1)?.stamp ?? 0);
-      return { packets: missed.entries.map(packetOf), stamp: last, flow: () => this.#flow(subscriber) };
+      const packets = missed.entries.map(packetOf);
+      return { packets, stamp: last, positions: missed.answered, flow: () => this.#flow(subscriber) };
     } catch (error) {
       this.leave(subscriber);
       if (error instanceof GatewayError) return undefined;

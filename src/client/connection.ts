@@ -1,4 +1,5 @@
 import type { Closing } from "../protocol/closings.ts";
+import type { Ready } from "../protocol/wire.ts";
 import { type Backoff, delayBefore } from "./backoff.ts";
 import { isTemporary, TidegateError, type TidegateErrorCode } from "./errors.ts";
 import { refusalOf, statusOf } from "./refusal.ts";
@@ -21,8 +22,8 @@ export interface ConnectionReader {
   limit(maxBytes: number): void;
   /** A connection began, before anything is received on it. */
   opened(recovered: boolean): void;
-  /** What Socket.IO's own recovery brings back has been received: the node said `ready`. */
-  replayed(): void;
+  /** The node said `ready`: what Socket.IO's own recovery brings back has been received. */
+  replayed(ready: Ready): void;
   cut(): void;
 }
 
@@ -75,7 +76,7 @@ export class Connection {
     // What recovery brings back arrives before `ready`, with some servers even before `connect`; whoever reads it has
     // to know first that a connection began.
     socket.prependAny(() => this.#begin());
-    socket.on("ready", () => this.#reader.replayed());
+    socket.on("ready", (ready) => this.#reader.replayed(ready));
     socket.on("drain", ({ reconnectAfterMs }) => this.#drain(reconnectAfterMs));
     socket.on("closing", (closing) => this.#closing(closing));
   }

@@ -193,7 +193,10 @@ export class GatewayClient implements Client {
       phase: (phase, trouble) => this.#enter(phase, trouble),
       limit: (maxBytes) => this.#requests.limit(maxBytes),
       opened: (recovered) => each((subscription) => subscription.opened(recovered)),
-      replayed: () => each((subscription) => subscription.reading.replayed()),
+      replayed: ({ positions = [] }) => {
+        const byName = new Map(positions.map((position) => [position.channel, position]));
+        each((subscription) => subscription.replayed(byName));
+      },
       cut: () => each((subscription) => subscription.cut()),
     });
   }

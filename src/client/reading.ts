@@ -102,9 +102,17 @@ export class Reading {
     this.#isFollowing = this.#isReplaying = true;
   }
 
-  replayed(): void {
+  /**
+   * The recovery is over; by the node's word the channel stands at `end` (undefined: it knows of no subscription). False
+   * if the reader does not stand there: something was left out, and it has fallen behind.
+   */
+  replayed(end: Position | undefined): boolean {
+    if (!this.#isReplaying) return true;
     this.#isReplaying = false;
-    if (this.#isFollowing) this.catchUp();
+    const isWhole = end !== undefined && end.epoch === this.#position?.epoch && end.offset === this.#position.offset;
+    if (isWhole) this.catchUp();
+    else this.fallBehind();
+    return isWhole;
   }
 
   /** Nothing is missing any more. */

@@ -135,6 +135,11 @@ export class Subscription {
     void this.#reconcile();
   }
 
+  /** The recovery is over; `positions` has what the node holds of this connection, by channel. */
+  replayed(positions: ReadonlyMap<string, Position>): void {
+    if (!this.reading.replayed(positions.get(this.#name))) void this.#reconcile();
+  }
+
   cut(): void {
     this.#canResume = this.reading.isFollowing;
     this.reading.fallBehind();

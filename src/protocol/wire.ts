@@ -112,6 +112,11 @@ export interface Ready {
   expiresAt: number;
   /** Socket.IO's own recovery gave this connection its subscriptions back. */
   recovered: boolean;
+  /**
+   * Only if `recovered`: each channel that was taken up, where it stands once everything sent before `ready` is read. A
+   * reader that stands elsewhere has missed something and subscribes with `since`.
+   */
+  positions?: ({ channel: string } & Position)[];
   serverTime: number;
 }
 

@@ -59,6 +59,8 @@ export interface ContractServerOptions {
   conflates?: (channel: string) => boolean;
   /** Socket.IO's own connection state recovery. @default false */
   recovery?: boolean;
+  /** Whether `ready` says where the recovered channels stand. @default true */
+  tellsPositions?: boolean;
   /** @default 10_000 */
   logSize?: number;
 }
@@ -193,7 +195,10 @@ export async function startContractServer(options: ContractServerOptions = {}): 
     const now = Date.now();
     const who = { nodeId: "node-1", userId: "ada", sessionId: "s-1", expiresAt: now + 60_000 };
     // A packet sent to a room carries the string that Socket.IO's recovery needs.
-    io.to(socket.id).emit("ready", { ...who, recovered, serverTime: now });
+    const positions = [...log].filter(([channel]) => socket.rooms.has(channel));
+    const told = positions.map(([channel, { position }]) => ({ channel, ...position }));
+    const isTold = recovered && options.tellsPositions !== false;
+    io.to(socket.id).emit("ready", { ...who, recovered, ...(isTold && { positions: told }), serverTime: now });
   });
 
   await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));

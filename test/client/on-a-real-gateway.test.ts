@@ -173,6 +173,34 @@ describe("a client on a real gateway", () => {
     await eventually(() => expect(lines.slice(1)).toEqual(["2 recovered", "recovered 1 up to 2"]));
   });
 
+  it("that hands back a place it never came to asks for what the gateway then left out", async () => {
+    const { url, call, signIn, connect } = await startGateway({ file });
+    const { token } = await signIn("ada");
+    let comesBack = Promise.resolve();
+    const ada = client(url, { token: () => comesBack.then(() => token) });
+    const lobby = ada.channel("chat:lobby");
+    const lines = told(lobby);
+    await lobby.subscribe();
+    const other = await connect((await signIn("bob")).token);
+    await other.emitWithAck("subscribe", { channel: "chat:lobby" });
+    const publish = (data: number) => call("POST", "/v1/publish", { channel: "chat:lobby", event: "said", data });
+    await publish(1);
+    await eventually(() => expect(lines).toEqual(["1"]));
+
+    const away = Promise.withResolvers<void>();
+    comesBack = away.promise;
+    cut(ada);
+    await publish(2);
+    await publish(3);
+    const placeOf = (socket: object) => socket as { _lastOffset: string };
+    await eventually(() => expect(other.events.filter(([name]) => name === "publication")).toHaveLength(3));
+    placeOf(ada.socket)._lastOffset = placeOf(other)._lastOffset;
+    away.resolve();
+
+    await eventually(() => expect(lines.slice(1)).toEqual(["2 recovered", "3 recovered", "recovered 2 up to 3"]));
+    expect(ada.socket.recovered).toBe(true);
+  });
+
   it("subscribes to a hundred channels through a small bucket", async () => {
     const { url, signIn } = await startGateway({
       file: { limits: { messages: { capacity: 10, refillPerSecond: 60 } } },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { eventually } from "../support/world.ts";
+import type { ContractServerOptions } from "./contract-server.ts";
 import { client, contractServer, cut, told } from "./support.ts";
 
 describe.each([{ recovery: false }, { recovery: true }])("a cut client, $recovery for Socket.IO's recovery", (mode) => {
@@ -189,5 +190,71 @@ describe("a reader", () => {
     await eventually(() => expect(server.requests.some(({ name }) => name === "unsubscribe")).toBe(true));
     expect(lines).toEqual(["1", "2 recovered"]);
     expect(lobby.state).toBe("unsubscribed");
+  });
+});
+
+describe("a client that is told it was recovered", () => {
+  /** Has read one publication of a channel and stays away until `comeBack`. */
+  async function reader(options: ContractServerOptions = {}) {
+    const server = await contractServer({ recovery: true, ...options });
+    let comesBack = Promise.resolve();
+    const ada = client(server.url, { token: () => comesBack.then(() => "token-1") });
+    const lobby = ada.channel("chat:lobby");
+    const lines = told(lobby);
+    const shown: unknown[] = [];
+    lobby.on("state", ({ state }) => shown.push([state, lobby.position?.offset]));
+    await lobby.subscribe();
+    server.publish("chat:lobby", "said", 1);
+    await eventually(() => expect(lines).toEqual(["1"]));
+    const away = Promise.withResolvers<void>();
+    comesBack = away.promise;
+    shown.length = 0;
+    cut(ada);
+    return { server, ada, lobby, lines, shown, comeBack: away.resolve };
+  }
+
+  it("and was not given everything asks for the rest, and is never shown as subscribed before it has it", async () => {
+    const { server, lines, shown, comeBack } = await reader();
+    server.publish("chat:lobby", "said", 2);
+    server.lose("chat:lobby", "said", 3);
+    comeBack();
+
+    await eventually(() => expect(lines.slice(1)).toEqual(["2 recovered", "3 recovered", "recovered 2 up to 3"]));
+    expect(shown).toEqual([
+      ["recovering", 1],
+      ["subscribed", 3],
+    ]);
+    server.publish("chat:lobby", "said", 4);
+    await eventually(() => expect(lines.at(-1)).toBe("4"));
+  });
+
+  it("and can no longer be given the rest is told so", async () => {
+    const { server, lines, comeBack } = await reader();
+    server.reset("chat:lobby");
+    server.lose("chat:lobby", "said", 1);
+    server.lose("chat:lobby", "said", 2);
+    comeBack();
+
+    await eventually(() => expect(lines.slice(1)).toEqual(["reset 1 to 2"]));
+  });
+
+  it("by a node that does not say up to where asks for itself", async () => {
+    const { server, lines, comeBack } = await reader({ tellsPositions: false });
+    server.lose("chat:lobby", "said", 2);
+    comeBack();
+
+    await eventually(() => expect(lines.slice(1)).toEqual(["2 recovered", "recovered 1 up to 2"]));
+  });
+
+  it("subscribes to a channel that it left and wanted again while it was away", async () => {
+    const { server, lobby, lines, comeBack } = await reader();
+    void lobby.unsubscribe();
+    const subscribed = lobby.subscribe();
+    server.publish("chat:lobby", "said", 2);
+    comeBack();
+
+    expect((await subscribed).position.offset).toBe(2);
+    server.publish("chat:lobby", "said", 3);
+    await eventually(() => expect(lines).toEqual(["1", "3"]));
   });
 });

@@ -170,7 +170,7 @@ export class Attendance {
       const lane = userChannelOf(connection.identity.userId);
       await inbox.lanes.run(lane, async () => this.#deps.onConnect?.(connection, arrival));
       for (const packet of restored?.packets ?? []) connection.deliver(new Frame(packet));
-      connection.emit("ready", this.#readyFor(connection, restored !== undefined), ...this.#offsetOf(connection));
+      connection.emit("ready", this.#readyFor(connection, restored), ...this.#offsetOf(connection));
     } catch (error) {
       this.#refuse(connection, error);
     }
@@ -194,9 +194,12 @@ export class Attendance {
     return stamp === undefined ? [] : [`${stamp}`];
   }
 
-  #readyFor({ identity }: Connection, recovered: boolean): Ready {
+  #readyFor({ identity }: Connection, restored: Restored | undefined): Ready {
     const { userId, sessionId, expiresAt } = identity;
-    return { nodeId: this.#nodeId, userId, sessionId, expiresAt, recovered, serverTime: this.#deps.clock.now() };
+    const greeting = { nodeId: this.#nodeId, userId, sessionId, expiresAt, serverTime: this.#deps.clock.now() };
+    if (restored === undefined) return { ...greeting, recovered: false };
+    const positions = [...restored.positions].map(([channel, position]) => ({ channel, ...position }));
+    return { ...greeting, recovered: true, positions };
   }
 
   #close(connection: SocketConnection, { code, reconnect }: Closing): void {
