@@ -1,4 +1,4 @@
-import { GatewayError } from "../protocol/errors.ts";
+import { GatewayError, isTemporary } from "../protocol/errors.ts";
 import type { Position } from "../protocol/scalars.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -194,7 +194,7 @@ export class Channels {
    * Takes a connection's subscriptions up again where it stood: `begun` has each channel with the position its
    * subscription began at, `stamp` is that of the last publication it read. Permission is checked again. Undefined where
    * anything it missed can no longer be had or is no longer allowed, or the stamp was never given: then nothing was
-   * subscribed.
+   * subscribed. Rejects, with nothing subscribed either, where that cannot be said at the moment.
    */
   async restore(
     subscriber: Subscriber,
@@ -221,7 +221,7 @@ export class Channels {
       return { packets, stamp: last, positions: missed.answered, flow: () => this.#flow(subscriber) };
     } catch (error) {
       this.leave(subscriber);
-      if (error instanceof GatewayError) return undefined;
+      if (error instanceof GatewayError && !isTemporary(error.code)) return undefined;
       throw error;
     }
   }

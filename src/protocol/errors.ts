@@ -28,6 +28,14 @@ export const errorCatalogue = {
 
 export type ErrorCode = keyof typeof errorCatalogue;
 
+const temporaryCodes: ReadonlySet<ErrorCode> = new Set(["rate_limited", "draining", "unavailable", "writes_refused"]);
+
+/**
+ * Whether what was refused with this code may succeed later. A stock client tries again by itself after an error of the
+ * transport, and never after a refusal of its handshake in Socket.IO's own words.
+ */
+export const isTemporary = (code: ErrorCode): boolean => temporaryCodes.has(code);
+
 /** What a client reads in `error` of an acknowledgement, and in `data` of a `connect_error`. */
 export interface ErrorBody {
   code: ErrorCode;

@@ -1,4 +1,4 @@
-import { GatewayError, type ErrorCode } from "../protocol/errors.ts";
+import { GatewayError } from "../protocol/errors.ts";
 import type { Fence } from "../cluster/fence.ts";
 import { isOutage, whyWritesAreRefused } from "../redis/outage.ts";
 
@@ -25,14 +25,6 @@ export function refusalWhileFenced({ failure }: Pick<Fence, "failure">, retryAft
   const why = whyWritesAreRefused(failure);
   return why === undefined ? new GatewayError("unavailable", undefined, { retryAfterMs }) : writesRefused(why, failure);
 }
-
-const temporaryCodes: ReadonlySet<ErrorCode> = new Set(["rate_limited", "draining", "unavailable", "writes_refused"]);
-
-/**
- * Whether a handshake refused with this code may succeed later. A stock client tries again by itself after an error of the
- * transport, and never after a refusal in Socket.IO's own words.
- */
-export const isTemporary = (code: ErrorCode): boolean => temporaryCodes.has(code);
 
 /** `rate_limited`, by name of the limit that was met: metrics tell them apart. */
 export class LimitRefusal extends GatewayError {

@@ -115,8 +115,9 @@ export function createVisits(deps: VisitsDeps): Visits {
     refresh: (identity, token) => marked(() => authenticator.refresh(identity, token)),
 
     async begin(connection, { privateId, restored }) {
-      const { identity } = connection;
       await untilOpen(connection);
+      // Read behind the wait: a token that was brought meanwhile counts from here on.
+      const { identity } = connection;
       const revoked = revokedMeanwhile(identity);
       if (revoked !== undefined) return connection.close(revoked);
       // Let in before the drain began, and here too late to be sent elsewhere with the others.

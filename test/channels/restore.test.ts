@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Publication } from "../../src/channels/publication.ts";
+import { GatewayError } from "../../src/protocol/errors.ts";
 import type { Position } from "../../src/protocol/scalars.ts";
 import { seeded } from "../support/random.ts";
 import { startRedisServer } from "../support/redis-server.ts";
@@ -116,4 +117,26 @@ describe("a connection is not recovered, and nothing is subscribed,", () => {
     expect(restored?.packets).toHaveLength(18);
     expect(subscribed).toEqual(["chat:a"]);
   });
+});
+
+test("a connection that cannot be asked about at the moment is neither recovered nor refused, and may try again", async () => {
+  const answers = [new GatewayError("unavailable"), new Error("Connection is closed."), true];
+  const { channels } = await startChannelsNode({
+    prefix: freshPrefix(),
+    kinds: { order: openKind },
+    async mayReadOrder() {
+      const answer = answers.shift();
+      if (answer instanceof Error) throw answer;
+      return answer === true;
+    },
+  });
+  const { epoch } = await channels.publish(say("order:o-1"));
+  const begun = new Map([["order:o-1", { epoch, offset: 0 }]]);
+  const subscriber = recordingSubscriber();
+
+  await expect(channels.restore(subscriber, anyone, begun, 0)).rejects.toThrow("The store cannot be reached.");
+  await expect(channels.restore(subscriber, anyone, begun, 0)).rejects.toThrow("Connection is closed.");
+  expect(channels.channelsOf(subscriber)).toEqual([]);
+
+  expect((await channels.restore(subscriber, anyone, begun, 0))?.packets).toHaveLength(1);
 });

@@ -1,8 +1,13 @@
 import { describe, expect, test } from "vitest";
+import { createExpiryWatch } from "../../src/auth/expiry-watch.ts";
+import { createFence } from "../../src/cluster/fence.ts";
+import type { Connection } from "../../src/server/connection.ts";
+import { createVisits, type VisitsDeps } from "../../src/server/visits.ts";
 import { client as ownClient } from "../client/support.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { openClient, startGateway, told, type Client, type TestGateway } from "../support/gateway.ts";
 import { seeded } from "../support/random.ts";
-import { eventually } from "../support/world.ts";
+import { eventually, quietLog } from "../support/world.ts";
 
 const file = {
   limits: { handshakes: { capacity: 10_000, refillPerSecond: 10_000 } },
@@ -156,4 +161,37 @@ describe.each(["websocket", "polling"] as const)("over %s", (transport) => {
       }),
     );
   });
+});
+
+test("a token that is brought while the welcome waits for the node's lease is the one that counts", async () => {
+  const clock = new FakeClock();
+  const fence = createFence(clock, 3_000);
+  const expiry = createExpiryWatch({ clock, log: quietLog });
+  const revocations = { mark: () => 0, since: () => undefined };
+  const channels = { follow: async () => undefined, channelsOf: () => [], recheck: () => undefined };
+  const recovery = { begin: async () => undefined };
+  const deps = { clock, fence, expiry, revocations, channels, recovery, isDraining: () => false };
+  const visits = createVisits(deps as unknown as VisitsDeps);
+  const until = (expiresAt: number) => ({ userId: "ada", issuedAt: clock.now(), expiresAt, expiresBy: "token" });
+  const [old, fresh] = [until(clock.now() + 10_000), until(clock.now() + 60_000)];
+  const heard: unknown[] = [];
+  const connection = {
+    identity: old,
+    isOpen: true,
+    emit: (event: string, { expiresAt }: { expiresAt: number }) => heard.push([event, expiresAt]),
+    close: ({ code }: { code: string }) => heard.push([code, clock.now()]),
+  };
+  const visitor = connection as unknown as Connection;
+
+  const begun = visits.begin(visitor, { privateId: undefined, restored: undefined });
+  connection.identity = fresh;
+  visits.renewed(visitor);
+  fence.renew(clock.monotonic());
+  await begun;
+  await clock.advance(60_100);
+
+  expect(heard).toEqual([
+    ["auth:expiring", fresh.expiresAt],
+    ["token_expired", fresh.expiresAt],
+  ]);
 });

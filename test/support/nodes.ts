@@ -45,6 +45,8 @@ export interface ChannelsNodeOptions {
   lingerMs?: number;
   mayDeliver?: () => boolean;
   records?: SubscriptionRecords;
+  /** @default nobody may */
+  mayReadOrder?: () => Promise<boolean>;
 }
 
 export const openKind: ChannelKindSettings = {
@@ -66,7 +68,7 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
   const channels = new Channels(
     {
       kinds,
-      permissions: createPermissions({ kinds, mayReadOrder: async () => false }),
+      permissions: createPermissions({ kinds, mayReadOrder: options.mayReadOrder ?? (async () => false) }),
       log: createChannelLog({ commands: redis.connection("commands"), keys, isCluster: redis.isCluster }),
       feed: createFeed({
         feed: createShardedFeed({ subscriber: redis.connection("subscriber"), clock }),

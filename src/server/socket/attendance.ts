@@ -1,12 +1,13 @@
 import type { Socket } from "socket.io";
 import type { Restored } from "../../channels/answers.ts";
 import { closing, type Closing } from "../../protocol/closings.ts";
+import { isTemporary } from "../../protocol/errors.ts";
 import { userChannelOf } from "../../protocol/names.ts";
 import type { Ready } from "../../protocol/wire.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import type { Connection } from "../connection.ts";
-import { isTemporary, refusalOf } from "../refusal.ts";
+import { refusalOf } from "../refusal.ts";
 import type { SendEach } from "./accelerator.ts";
 import { ConnectionRegistry, type Connections } from "./connections.ts";
 import type { Dispatch, Inbox } from "./dispatch.ts";

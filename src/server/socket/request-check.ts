@@ -1,6 +1,6 @@
 import { STATUS_CODES, ServerResponse, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { GatewayError } from "../../protocol/errors.ts";
+import { GatewayError, isTemporary } from "../../protocol/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import { createPacedWarnings } from "../../runtime/paced-warnings.ts";
@@ -15,7 +15,7 @@ import {
   statusOf,
   type Fields,
 } from "../http/problem.ts";
-import { isTemporary, limiterOf } from "../refusal.ts";
+import { limiterOf } from "../refusal.ts";
 import type { Admission, Carrier, Refusal } from "./admission.ts";
 import type { Failures } from "./failures.ts";
 import { createOrigins, type AllowedOrigins } from "./origins.ts";
