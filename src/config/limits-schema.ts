@@ -97,7 +97,7 @@ export const limits = z
     /** The same for one address (IPv6: one /64); a tenth of them by default. */
     unauthenticatedConnectionsPerAddress: count(1_000_000).optional(),
     /** HTTP connections without a request that one address (IPv6: one /64) may keep open to one node. */
-    idleConnectionsPerAddress: count(1_000_000).default(256),
+    idleConnectionsPerAddress: count(1_000_000).default(1_024),
     /** Largest client frame and HTTP publication. */
     payloadBytes: z
       .int()

@@ -49,7 +49,7 @@ export interface HttpServerOptions {
   hasMetrics?: boolean;
   /** Addresses and networks of proxies, through which many clients come. @default none */
   trustedProxies?: readonly string[];
-  /** Connections without a request that one address may keep. @default 256 */
+  /** Connections without a request that one address may keep. @default 1024 */
   idleConnectionsPerAddress?: number;
   /** Milliseconds a client has for a whole request, body included. @default 10000 */
   requestTimeoutMs?: number;
@@ -81,7 +81,7 @@ export function createHttpServer(deps: HttpServerDeps, options: HttpServerOption
       return portOf(server);
     },
     start() {
-      const { idleConnectionsPerAddress: maxPerAddress = 256, trustedProxies = [] } = options;
+      const { idleConnectionsPerAddress: maxPerAddress = 1_024, trustedProxies = [] } = options;
       boundIdleConnections(server, { maxPerAddress, trustedProxies });
       return listen(server, options);
     },

@@ -49,9 +49,12 @@ export function sendProblem(
   sendBody(response, statusOf(error), body, { ...fields, ...fieldsOf(error) });
 }
 
-/** The same as Socket.IO's own refusal of a handshake, for one that is refused before Socket.IO sees it. */
+/**
+ * The same as Socket.IO's own refusal of a handshake, for one that is refused before Socket.IO sees it. The leading space
+ * is for clients that read any answer as an Engine.IO packet: behind its first character, the type, they find the JSON.
+ */
 export function sendRefusal(response: ServerResponse, error: GatewayError, fields: Fields = {}): void {
-  sendJson(response, statusOf(error), error.toBody(), { ...fields, ...fieldsOf(error) });
+  sendJsonText(response, statusOf(error), ` ${JSON.stringify(error.toBody())}`, { ...fields, ...fieldsOf(error) });
 }
 
 export function sendJson(response: ServerResponse, status: number, body: unknown, fields: Fields = {}): void {

@@ -15,6 +15,7 @@ import {
   statusOf,
   type Fields,
 } from "../http/problem.ts";
+import { discardRest } from "../http/request-body.ts";
 import { limiterOf } from "../refusal.ts";
 import type { Admission, Carrier, Refusal } from "./admission.ts";
 import type { Failures } from "./failures.ts";
@@ -72,8 +73,7 @@ export function createRequestCheck(deps: RequestCheckDeps, options: RequestCheck
   function refusePlain(request: EngineRequest, response: ServerResponse, refusal: GatewayError, cors: Fields): void {
     count(refusal);
     if (isTemporary(refusal.code)) return sendRefusal(response, refusal, cors);
-    // A body that was refused is never read, so its connection cannot be used again.
-    sendProblem(response, refusal, request.method === "POST" ? { ...cors, Connection: "close" } : cors);
+    sendProblem(response, refusal, cors, discardRest(request));
   }
 
   function checkUpgrade(request: EngineRequest, next: () => void): void {
