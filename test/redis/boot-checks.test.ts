@@ -100,7 +100,10 @@ describe("a node that is started", () => {
     const node = await nodeOn(await serverWith("--appendonly", "yes"));
 
     expect((await node.readiness()).body).toMatchObject({ status: "ready", checks: { store: { status: "ok" } } });
-    const warnings = node.log().split("\n").filter((line) => line.includes('"level":"warn"'));
+    const warnings = node
+      .log()
+      .split("\n")
+      .filter((line) => line.includes('"level":"warn"'));
     expect(warnings.filter((line) => !line.includes("NODE_ENV"))).toEqual([]);
   });
 });
