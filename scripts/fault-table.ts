@@ -19,8 +19,8 @@ const headings = [
   "lost",
   "repeated",
   "reordered",
-  "gaps untold",
-  "gaps told",
+  "gaps not reported",
+  "gaps reported",
   "flowing again, ms",
 ];
 

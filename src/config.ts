@@ -122,7 +122,7 @@ function readDemo(
 ): boolean {
   const isAsked = env.oneOf("DEMO", ["true", "false"]);
   if (isAsked === "true" && tokens.source.type !== "secret")
-    env.problem("DEMO", "signs people in, which needs JWT_SECRET in place of keys that only verify");
+    env.problem("DEMO", "signs users in, which requires JWT_SECRET instead of a public key or JWKS_URI");
   if (isAsked !== undefined) return isAsked === "true";
   return !isProduction && redis === undefined && tokens.source === developmentSource;
 }

@@ -73,12 +73,12 @@ export async function createGateway(
     perform: (command) =>
       nodeRevocations.perform(command) + flow.recovery.perform(command) + flow.orders.perform(command),
     onDead: async (node) => {
-      log.warn({ dead: node }, "a node died");
+      log.warn({ dead: node }, "node declared dead");
       await flow.presence.onDead(node);
       await webhooks?.nodeDied(node);
     },
     onForgotten: () => {
-      log.error({}, "away for longer than control commands are kept: everybody has to come in again");
+      log.error({}, "node was offline longer than the control log is kept; closing all connections");
       for (const connection of connections().all()) connection.close(closing("drain"));
     },
   });
@@ -145,7 +145,7 @@ export async function createGateway(
     const isClean = await lifecycle.stop(config.drainTimeoutMs);
     const told = { ...moved, seconds: Math.round((clock.monotonic() - begun) / 100) / 10 };
     if (isClean) log.info(told, "drained");
-    else log.warn(told, "drained, past the deadline");
+    else log.warn(told, "drain exceeded its deadline");
     return isClean;
   }
   let draining: Promise<boolean> | undefined;

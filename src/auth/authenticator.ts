@@ -61,7 +61,8 @@ export function createAuthenticator({ tokens, sessions, blacklist }: Authenticat
     async refresh(identity, token) {
       const claims = await tokens.verify(token);
       const isSame = claims.userId === identity.userId && claims.sessionId === identity.sessionId;
-      if (!isSame) throw new GatewayError("forbidden", "The token is of another user or session.", { field: "token" });
+      if (!isSame)
+        throw new GatewayError("forbidden", "The token belongs to another user or session.", { field: "token" });
       return enter(claims);
     },
   };

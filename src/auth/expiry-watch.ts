@@ -37,7 +37,9 @@ export function createExpiryWatch(
   { clock, log }: { clock: Clock; log: Logger },
   { aheadMs = 60_000 }: ExpiryWatchOptions = {},
 ): ExpiryWatch {
-  const moments = new Moments(clock, (error) => log.error({ err: error }, "telling a connection of its end failed"));
+  const moments = new Moments(clock, (error) =>
+    log.error({ err: error }, "notifying a connection that its token expires failed"),
+  );
   const context = { moments, aheadMs };
   return {
     watch: (identity, listener) => new ConnectionWatch(identity, listener, context),

@@ -31,7 +31,7 @@ export function createFreshness(load: () => Promise<void>, clock: Clock, options
   const age = (): number => clock.monotonic() - loadedAt;
 
   async function reload(): Promise<void> {
-    if (clock.monotonic() - failedAt < options.pauseMs) throw new Error("loading failed a moment ago");
+    if (clock.monotonic() - failedAt < options.pauseMs) throw new Error("the last load failed; not retrying yet");
     try {
       await load();
       loadedAt = clock.monotonic();

@@ -49,18 +49,20 @@ export function createKeySet(
   const loading = told(() => keySet.reload(), log);
   const freshness = createFreshness(loading.load, clock, { freshMs, staleMs, cooldownMs, pauseMs });
 
-  async function isSigned(token: string): Promise<"yes" | "no" | "by no key we know"> {
+  async function isSigned(token: string): Promise<"yes" | "no" | "no known key verifies the signature"> {
     const keys = await candidates(keySet, token);
     for (const key of keys) if (await isSignedBy(key, token, algorithms)) return "yes";
-    return keys.length > 0 && decodeProtectedHeader(token).kid !== undefined ? "no" : "by no key we know";
+    return keys.length > 0 && decodeProtectedHeader(token).kid !== undefined
+      ? "no"
+      : "no known key verifies the signature";
   }
 
   async function check(token: string): Promise<void> {
     await orKeysUnavailable(freshness.ensure(), pauseMs);
     let outcome = await isSigned(token);
-    if (outcome === "by no key we know" && (await orKeysUnavailable(freshness.renew(), pauseMs)))
+    if (outcome === "no known key verifies the signature" && (await orKeysUnavailable(freshness.renew(), pauseMs)))
       outcome = await isSigned(token);
-    if (outcome !== "yes") throw new Error("no key of the set signed the token");
+    if (outcome !== "yes") throw new Error("no key in the set verifies the signature");
   }
 
   function hasKeys(): boolean {
@@ -102,7 +104,7 @@ const fetchBounded: FetchImplementation = async (url, options) => {
   for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
     size += chunk.length;
     // Leaving the loop ends the connection.
-    if (size > maxKeySetBytes) throw new Error(`the key set is over ${maxKeySetBytes} bytes`);
+    if (size > maxKeySetBytes) throw new Error(`the key set is larger than ${maxKeySetBytes} bytes`);
     chunks.push(chunk);
   }
   return new Response(Buffer.concat(chunks), { status: response.status === 200 ? 200 : 500 });
@@ -118,10 +120,10 @@ function told(load: () => Promise<void>, log: Logger | undefined) {
       await load();
     } catch (error) {
       isFailing = true;
-      warn?.({ reason: reasonOf(error) }, "the key set that verifies tokens cannot be fetched");
+      warn?.({ reason: reasonOf(error) }, "fetching the JWKS failed; retrying");
       throw error;
     }
-    if (isFailing) log?.info({}, "the key set that verifies tokens can be fetched again");
+    if (isFailing) log?.info({}, "the JWKS can be fetched again");
     isFailing = false;
   }
 
@@ -141,7 +143,7 @@ async function orKeysUnavailable<T>(loading: Promise<T>, retryAfterMs: number): 
   try {
     return await loading;
   } catch (cause) {
-    const message = "The keys that verify tokens cannot be fetched.";
+    const message = "The keys for verifying tokens cannot be fetched.";
     throw new GatewayError("unavailable", message, { retryAfterMs, cause });
   }
 }

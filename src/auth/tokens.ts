@@ -87,18 +87,18 @@ async function passes(checkSignature: CheckSignature, token: string): Promise<vo
 
 function pinnedAlgorithms({ source, algorithms }: TokenOptions): readonly TokenAlgorithm[] {
   if (source.type === "public-key" && source.pem.includes("PRIVATE KEY")) {
-    throw new Error("the key that verifies tokens must be a public one");
+    throw new Error("the key for verifying tokens must be a public key");
   }
   const possible = algorithmsOf(source);
   const pinned = algorithms ?? possible;
   if (pinned.length > 0 && pinned.every((algorithm) => possible.includes(algorithm))) return pinned;
-  throw new Error(`with this key the algorithms can only be ${possible.join(", ") || "none"}`);
+  throw new Error(`this key supports only these algorithms: ${possible.join(", ") || "none"}`);
 }
 
 function claimRules(options: TokenOptions): ClaimRules {
   const { issuer, audience, maxLifeSeconds = 86_400, clockToleranceSeconds = 5 } = options;
   if (!(maxLifeSeconds > 0) || !(clockToleranceSeconds >= 0 && clockToleranceSeconds <= 5)) {
-    throw new Error("maxLifeSeconds must be above 0, clockToleranceSeconds from 0 to 5");
+    throw new Error("maxLifeSeconds must be greater than 0, clockToleranceSeconds between 0 and 5");
   }
   return { issuer, audience, maxLifeSeconds, clockToleranceSeconds };
 }
@@ -112,14 +112,14 @@ function keySetOf(
 }
 
 function createSignatureCheck({ source }: TokenOptions, algorithms: readonly TokenAlgorithm[]): CheckSignature {
-  if (source.type === "jwks") throw new Error("the keys of a set are looked up");
+  if (source.type === "jwks") throw new Error("a key set has no single key");
   if (source.type === "secret") return withJsonwebtoken(secretKey(source.secret), algorithms);
   const key = createPublicKey(source.pem);
   return algorithms.includes("EdDSA") ? withJose(key, algorithms) : withJsonwebtoken(key, algorithms);
 }
 
 function secretKey(secret: string): KeyObject {
-  if (secret === "") throw new Error("the secret that signs tokens is empty");
+  if (secret === "") throw new Error("the secret for signing tokens is empty");
   return createSecretKey(secret, "utf8");
 }
 

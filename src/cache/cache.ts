@@ -110,7 +110,7 @@ class TwoTierCache implements Cache {
     try {
       return await this.#store.takeOrLoad(key, staleMs);
     } catch (error) {
-      this.#deps.log.debug({ reason: String(error) }, "cache not read");
+      this.#deps.log.debug({ reason: String(error) }, "reading the cache failed");
       return { text: undefined, leftMs: 0, isClaimed: true };
     }
   }
@@ -126,7 +126,9 @@ class TwoTierCache implements Cache {
     } finally {
       await this.#store
         .end(key, text, ttlMs + staleMs)
-        .catch((error: unknown) => this.#deps.log.debug({ reason: String(error) }, "loaded value not kept"));
+        .catch((error: unknown) =>
+          this.#deps.log.debug({ reason: String(error) }, "storing a loaded value in the cache failed"),
+        );
     }
   }
 
@@ -149,6 +151,8 @@ class TwoTierCache implements Cache {
 
   /** Its failure is for the next who has to wait for it. */
   #behind(loading: Promise<unknown>): void {
-    loading.catch((error: unknown) => this.#deps.log.debug({ reason: String(error) }, "stale value not renewed"));
+    loading.catch((error: unknown) =>
+      this.#deps.log.debug({ reason: String(error) }, "refreshing a stale cache value failed"),
+    );
   }
 }

@@ -147,7 +147,9 @@ export function createChannelLog(
 function toPublished(channel: string, reply: ScriptReply): Published {
   const [outcome, epoch = "", offset] = (reply as string).split(" ");
   if (outcome === "conflict") {
-    throw new GatewayError("conflict", "The idempotency key was used for other content.", { field: "idempotencyKey" });
+    throw new GatewayError("conflict", "The idempotency key was already used with different content.", {
+      field: "idempotencyKey",
+    });
   }
   return { channel, epoch, offset: Number(offset), duplicate: outcome === "duplicate" };
 }

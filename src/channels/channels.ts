@@ -381,14 +381,14 @@ export class Channels {
   }
 
   #tellLost(channel: string, subscribers: readonly Subscriber[]): void {
-    const error = new GatewayError("unavailable", "Publications were lost; subscribe again.");
+    const error = new GatewayError("unavailable", "Publications were lost. Subscribe again.");
     for (const subscriber of subscribers) this.takeAway(subscriber, channel, error);
   }
 
   #renew(): void {
     const watched = [...this.#followed.watched()].map(({ name }) => name);
     this.#deps.log.renew(watched).catch((error: unknown) => {
-      this.#deps.logger.warn({ err: error }, "channel positions not renewed");
+      this.#deps.logger.warn({ err: error }, "renewing channel positions failed");
     });
   }
 }

@@ -30,7 +30,7 @@ export function createFeed({ feed, keys, log, onRead }: FeedDeps): Feed {
       return feed.follow(keys.channelFeed(channel), (message) => {
         onRead?.();
         const parsed = reader.read(message);
-        if (parsed === undefined) warn({ bytes: message.length }, "feed message of a foreign form ignored");
+        if (parsed === undefined) warn({ bytes: message.length }, "ignored a malformed feed message");
         else onMessage(parsed);
       });
     },

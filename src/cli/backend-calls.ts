@@ -48,7 +48,7 @@ function parseData(text: string): unknown {
     return parseJson(text, { maxBytes: mostDataBytes, maxKeys: mostDataBytes });
   } catch (error) {
     const reason = error instanceof GatewayError && error.field !== undefined ? error.message : "not JSON";
-    throw new RefusedCall(`the data is refused: ${reason}: ${text}`, { cause: error });
+    throw new RefusedCall(`invalid data: ${reason}: ${text}`, { cause: error });
   }
 }
 
@@ -65,7 +65,7 @@ async function post(env: Environment, target: Target, path: string, body: object
     return await readAnswer(await fetch(url, { method: "POST", headers, body: JSON.stringify(body), signal }));
   } catch (error) {
     if (error instanceof RefusedCall) throw error;
-    throw new RefusedCall(`no gateway answers at ${url.origin}; is it running? (see --url)`, { cause: error });
+    throw new RefusedCall(`no gateway answered at ${url.origin}; is it running? (see --url)`, { cause: error });
   }
 }
 

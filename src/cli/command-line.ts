@@ -18,11 +18,11 @@ import { addLoadtest } from "./loadtest-command.ts";
 
 const exitCodeHelp = `
 Exit codes:
-  ${exitCodes.fine}   fine
-  ${exitCodes.failed}   failed, drained past the deadline, or missed a threshold of a load test
-  ${exitCodes.usage}  the command line was not understood
-  ${exitCodes.config}  the configuration cannot be used; every mistake is named
-  ${exitCodes.interrupted} a load test was interrupted; its report is written
+  ${exitCodes.fine}   success
+  ${exitCodes.failed}   failure, a drain that exceeded its deadline, or a load test over a threshold
+  ${exitCodes.usage}  invalid command line
+  ${exitCodes.config}  invalid configuration; every problem is listed
+  ${exitCodes.interrupted} load test interrupted; its report was written
 
 Settings come from the environment: see docs/settings.md.`;
 
@@ -74,10 +74,10 @@ function createProgram(host: Host, finish: (code: number) => void): Command {
 function addStart(program: Command, host: Host, finish: (code: number) => void): void {
   program
     .command("start")
-    .description("run one gateway node until SIGTERM or SIGINT (what happens without a command)")
+    .description("run one gateway node until SIGTERM or SIGINT (the default command)")
     .option(
       "--workers <count>",
-      "so many nodes behind the port, or `auto`: one for each core (default: WORKERS or 1)",
+      "number of worker processes sharing the port, or `auto` for one per core (default: WORKERS or 1)",
       workers,
     )
     .action(async (options: { workers?: string }) => {
@@ -89,17 +89,17 @@ function addStart(program: Command, host: Host, finish: (code: number) => void):
 
 function addToken(program: Command, host: Host): void {
   addTarget(program.command("token <user>"))
-    .description("log a user in at a running gateway and print the token")
+    .description("create a session on a running gateway and print its token")
     .option("--role <role...>", "roles of the session")
-    .option("--ttl <seconds>", "life of the session", wholeNumber)
-    .option("--json", "print the whole answer")
+    .option("--ttl <seconds>", "lifetime of the session", wholeNumber)
+    .option("--json", "print the whole response")
     .action(async (user: string, options: TokenOptions) => host.print(await mintToken(host.env, user, options)));
 }
 
 function addPublish(program: Command, host: Host): void {
   addTarget(program.command("publish <channel> <event> <json>"))
-    .description("publish into a channel of a running gateway")
-    .option("--idempotency-key <key>", "a repeat with the same key is not published again")
+    .description("publish to a channel on a running gateway")
+    .option("--idempotency-key <key>", "a retry with the same key is not published twice")
     .action(async (channel: string, event: string, json: string, options: PublishOptions) =>
       host.print(await publish(host.env, { channel, event, json }, options)),
     );
@@ -108,27 +108,27 @@ function addPublish(program: Command, host: Host): void {
 function addDeadLetters(program: Command, host: Host): void {
   const letters = program
     .command("dead-letters")
-    .description("what could not be done for backends, and why (uses REDIS_URL and KEY_PREFIX)");
+    .description("inspect and replay dead letters (uses REDIS_URL and KEY_PREFIX)");
   letters
     .command("list", { isDefault: true })
     .addOption(whose())
-    .description("print the oldest, with the reason")
-    .option("--after <id>", "those behind this one")
-    .option("--limit <count>", "at most so many (default: 100)", wholeNumber)
+    .description("list dead letters, oldest first, with their reasons")
+    .option("--after <id>", "start after this id")
+    .option("--limit <count>", "maximum number to list (default: 100)", wholeNumber)
     .option("--json", "print them as JSON")
     .action(async (options: ListOptions) => host.print(await listDeadLetters(host.env, options)));
   letters
     .command("replay [ids...]")
-    .description("hand them in again, and take them out")
+    .description("process dead letters again and remove them")
     .addOption(whose())
-    .option("--all", "all there are")
+    .option("--all", "every dead letter")
     .action(async (ids: string[], options: LettersOptions & { all?: boolean }, command: Command) => {
-      if ((options.all === true) === ids.length > 0) command.error("error: name letters, or say --all");
+      if ((options.all === true) === ids.length > 0) command.error("error: give the ids to replay, or --all");
       host.print(await replayDeadLetters(host.env, ids, options));
     });
   letters
     .command("remove <ids...>")
-    .description("throw them away")
+    .description("delete dead letters")
     .addOption(whose())
     .action(async (ids: string[], options: LettersOptions) =>
       host.print(await removeDeadLetters(host.env, ids, options)),
@@ -136,18 +136,18 @@ function addDeadLetters(program: Command, host: Host): void {
 }
 
 const whose = (): Option =>
-  new Option("--of <what>", "commands of the stream, or webhooks").choices(letterKinds).default("commands");
+  new Option("--of <what>", "stream commands, or webhooks").choices(letterKinds).default("commands");
 
 function addTarget(command: Command): Command {
   return command
-    .option("--url <url>", "address of the gateway (default: this machine, port PORT or 3000)")
-    .option("--key <secret>", "API key (default: the first of API_KEYS, else the development key)");
+    .option("--url <url>", "URL of the gateway (default: localhost, port PORT or 3000)")
+    .option("--key <secret>", "API key (default: the first in API_KEYS, or the development key)");
 }
 
 function addConfig(program: Command, host: Host): void {
   program
     .command("config")
-    .description("check the configuration and print what holds, secrets masked")
+    .description("validate the configuration and print the effective settings with secrets masked")
     .action(() => {
       const config = loadConfig(host.env);
       host.print(JSON.stringify(maskSecrets(config), null, 2));
@@ -157,10 +157,10 @@ function addConfig(program: Command, host: Host): void {
 
 function workers(text: string): string {
   if (text === "auto" || (/^[1-9]\d{0,2}$/.test(text) && Number(text) <= mostWorkers)) return text;
-  throw new InvalidArgumentError(`must be 1 to ${mostWorkers}, or auto.`);
+  throw new InvalidArgumentError(`must be from 1 to ${mostWorkers}, or auto.`);
 }
 
 function wholeNumber(text: string): number {
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError("must be a whole number above 0.");
+  throw new InvalidArgumentError("must be a whole number greater than 0.");
 }

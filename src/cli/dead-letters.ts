@@ -30,7 +30,7 @@ export function listDeadLetters(env: Environment, { of, after, limit, json }: Li
     const page = await letters.list({ after, limit });
     if (json === true) return JSON.stringify(page, null, 2);
     if (page.length === 0) return after === undefined ? "There are no dead letters." : "No more dead letters.";
-    return [...page.map(toLine), `${await letters.count()} in all.`].join("\n");
+    return [...page.map(toLine), `${await letters.count()} in total.`].join("\n");
   });
 }
 
@@ -38,7 +38,7 @@ export function listDeadLetters(env: Environment, { of, after, limit, json }: Li
 export function replayDeadLetters(env: Environment, ids: readonly string[], { of }: LettersOptions): Promise<string> {
   return withLetters(env, of, async (letters) => {
     const outcome = await (ids.length === 0 ? letters.replayAll() : letters.replay(ids));
-    return toSentence(outcome, "handed in again");
+    return toSentence(outcome, "replayed");
   });
 }
 
@@ -54,7 +54,8 @@ async function withLetters(
   act: (letters: DeadLetters) => Promise<string>,
 ): Promise<string> {
   const { redis: configured, keyPrefix, nodeId } = loadConfig(env);
-  if (configured === undefined) throw new Error("dead letters are kept in Redis: set REDIS_URL to the gateway's");
+  if (configured === undefined)
+    throw new Error("dead letters are stored in Redis; set REDIS_URL to the gateway's Redis");
   const address = await findStore(configured);
   const redis = createRedisConnections({ address, nodeId, log: createLogger({ level: "silent" }) });
   try {
@@ -77,6 +78,6 @@ const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 const oneLine = (text: string): string => text.replaceAll(controls, " ").slice(0, 400);
 
 function toSentence({ done, missing }: DeadLetterOutcome, what: string): string {
-  const lost = missing.length === 0 ? "" : ` Not there: ${missing.join(", ")}.`;
+  const lost = missing.length === 0 ? "" : ` Not found: ${missing.join(", ")}.`;
   return `${done.length} ${what}.${lost}`;
 }

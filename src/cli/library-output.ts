@@ -15,7 +15,7 @@ export function logLibraryOutput(log: Logger): void {
       if (logged.has(text)) return;
       if (logged.size >= maxTexts) logged.clear();
       logged.add(text);
-      log.warn({ text }, "a library printed a message");
+      log.warn({ text }, "message printed by a library");
     };
   }
 }

@@ -4,26 +4,36 @@ import type { LoadtestOptions } from "./loadtest.ts";
 
 /** What an option of the command line changes in the scenario; each is a path of it. */
 const overrides = [
-  ["--readers <count>", "virtual clients", "readers.count", aWhole],
-  ["--clients <kinds>", "which programs they are, such as lean=8,stock=1,tidegate=1", "readers.clients", shares],
-  ["--connect-rate <n>", "clients that connect a second", "readers.connectPerSecond", aNumber],
-  ["--channels <count>", "channels, or boards", "channels.count", aWhole],
-  ["--per-reader <count>", "channels of each client", "channels.perReader", aWhole],
-  ["--prefix <name>", "what the channels' names begin with", "channels.prefix", String],
-  ["--rate <n>", "publications a second", "load.perSecond", aNumber],
-  ["--bytes <count>", "size of a publication's data", "load.bytes", aWhole],
-  ["--duration <seconds>", "length of the load", "durationSeconds", aNumber],
-  ["--settle <seconds>", "longest wait for what is missing in the end", "settleSeconds", aNumber],
-  ["--max-p50 <ms>", "fail above this latency", "thresholds.p50Ms", aNumber],
-  ["--max-p99 <ms>", "fail above this latency", "thresholds.p99Ms", aNumber],
-  ["--max-p999 <ms>", "fail above this latency", "thresholds.p999Ms", aNumber],
-  ["--max-return-p95 <ms>", "fail where it takes longer to come back", "thresholds.returnP95Ms", aNumber],
-  ["--max-loss <count>", "fail where more is lost", "thresholds.lost", aWhole],
-  ["--max-repeats <count>", "fail where more comes twice", "thresholds.repeated", aWhole],
-  ["--max-reordered <count>", "fail where more comes out of order", "thresholds.reordered", aWhole],
-  ["--max-unread <count>", "fail where more readers never read", "thresholds.unread", aWhole],
-  ["--max-away <count>", "fail where more readers are away in the end", "thresholds.away", aWhole],
-  ["--max-feed-ratio <n>", "fail where nodes read more from Redis than is wanted", "thresholds.feedRatio", aNumber],
+  ["--readers <count>", "number of virtual clients", "readers.count", aWhole],
+  [
+    "--clients <kinds>",
+    "client implementations and their shares, such as lean=8,stock=1,tidegate=1",
+    "readers.clients",
+    shares,
+  ],
+  ["--connect-rate <n>", "new connections per second", "readers.connectPerSecond", aNumber],
+  ["--channels <count>", "number of channels or leaderboards", "channels.count", aWhole],
+  ["--per-reader <count>", "channels per client", "channels.perReader", aWhole],
+  ["--prefix <name>", "prefix of the channel names", "channels.prefix", String],
+  ["--rate <n>", "publications per second", "load.perSecond", aNumber],
+  ["--bytes <count>", "size of each publication's data", "load.bytes", aWhole],
+  ["--duration <seconds>", "how long to publish", "durationSeconds", aNumber],
+  ["--settle <seconds>", "maximum wait for missing publications at the end", "settleSeconds", aNumber],
+  ["--max-p50 <ms>", "fail if the median latency is higher", "thresholds.p50Ms", aNumber],
+  ["--max-p99 <ms>", "fail if the p99 latency is higher", "thresholds.p99Ms", aNumber],
+  ["--max-p999 <ms>", "fail if the p99.9 latency is higher", "thresholds.p999Ms", aNumber],
+  ["--max-return-p95 <ms>", "fail if the p95 of reconnecting is higher", "thresholds.returnP95Ms", aNumber],
+  ["--max-loss <count>", "fail if more publications are lost", "thresholds.lost", aWhole],
+  ["--max-repeats <count>", "fail if more publications arrive twice", "thresholds.repeated", aWhole],
+  ["--max-reordered <count>", "fail if more publications arrive out of order", "thresholds.reordered", aWhole],
+  ["--max-unread <count>", "fail if more readers never subscribed", "thresholds.unread", aWhole],
+  ["--max-away <count>", "fail if more readers are disconnected at the end", "thresholds.away", aWhole],
+  [
+    "--max-feed-ratio <n>",
+    "fail if nodes read more from Redis than their readers need, by this ratio",
+    "thresholds.feedRatio",
+    aNumber,
+  ],
 ] as const;
 
 const examples = `
@@ -36,7 +46,7 @@ See docs/loadtest.md.`;
 export function addLoadtest(program: Command, host: Host, finish: (code: number) => void): void {
   const command = program
     .command("loadtest [scenario]")
-    .description("put a gateway, or a plain Socket.IO server, under load and judge every delivery (default: fan-out)")
+    .description("load-test a gateway or a plain Socket.IO server and verify every delivery (default: fan-out)")
     .addHelpText("after", examples);
   addWhere(command);
   addNodes(command);
@@ -52,35 +62,37 @@ export function addLoadtest(program: Command, host: Host, finish: (code: number)
 
 function addWhere(command: Command): void {
   command
-    .option("--url <urls...>", "addresses of the nodes (default: this machine, port PORT or 3000)")
-    .addOption(new Option("--target <what>", "what is there").choices(["gateway", "plain"]).default("gateway"))
-    .option("--path <path>", "where it listens for Socket.IO", "/socket.io/")
+    .option("--url <urls...>", "URLs of the nodes (default: localhost, port PORT or 3000)")
+    .addOption(
+      new Option("--target <what>", "kind of server under test").choices(["gateway", "plain"]).default("gateway"),
+    )
+    .option("--path <path>", "Socket.IO path of the server", "/socket.io/")
     .option(
       "--api-key <secret>",
-      "for signing in and publishing (default: the first of API_KEYS, else the development key)",
+      "API key for creating sessions and publishing (default: the first in API_KEYS, or the development key)",
     )
-    .option("--token <token>", "for all clients, instead of signing in")
-    .option("--token-file <file>", "tokens, one a line, used in turn instead of signing in")
-    .option("--workers <count>", "processes that hold clients; one more publishes (default: half the cores)", aWhole)
-    .option("--seed <number>", "the same seed, the same run", aWhole, 1);
+    .option("--token <token>", "token for all clients, instead of creating sessions")
+    .option("--token-file <file>", "file of tokens, one per line, used in turn instead of creating sessions")
+    .option("--workers <count>", "client processes, plus one that publishes (default: half the cores)", aWhole)
+    .option("--seed <number>", "seed of the random numbers; the same seed repeats a run", aWhole, 1);
 }
 
 function addNodes(command: Command): void {
   command
-    .option("--metrics <urls...>", "where the nodes answer /metrics, if not at --url")
-    .option("--node-pid <pids...>", "processes of this machine to watch: CPU and memory", wholes)
-    .option("--kill-pid <pids...>", "processes that the scenario may end with SIGKILL, one each time", wholes)
-    .option("--kill-command <command>", "runs where the scenario kills a node")
-    .option("--drain-pid <pids...>", "processes that the scenario may end with SIGTERM, one each time", wholes)
-    .option("--drain-command <command>", "runs where the scenario drains a node");
+    .option("--metrics <urls...>", "URLs of the nodes' /metrics, if they differ from --url")
+    .option("--node-pid <pids...>", "local node processes whose CPU and memory to record", wholes)
+    .option("--kill-pid <pids...>", "local processes that the scenario may kill with SIGKILL, one at a time", wholes)
+    .option("--kill-command <command>", "command to run when the scenario kills a node")
+    .option("--drain-pid <pids...>", "local processes that the scenario may drain with SIGTERM, one at a time", wholes)
+    .option("--drain-command <command>", "command to run when the scenario drains a node");
 }
 
 function addOutput(command: Command): void {
   command
-    .option("--report <folder>", "where the reports go, as JSON and HTML", "loadtest-reports")
-    .option("--plain", "plain lines instead of bars, as without a terminal")
-    .option("--list", "print the scenarios there are, and do nothing else")
-    .option("--show", "print the scenario as JSON, and do nothing else");
+    .option("--report <folder>", "directory for the JSON and HTML reports", "loadtest-reports")
+    .option("--plain", "print plain lines instead of progress bars")
+    .option("--list", "list the built-in scenarios and exit")
+    .option("--show", "print the scenario as JSON and exit");
 }
 
 function aWhole(text: string): number {

@@ -66,7 +66,7 @@ function fit(scenario: Scenario, target: Target): Scenario {
   if (target === "gateway") return scenario;
   const clients = { ...scenario.readers.clients, tidegate: 0 };
   if ((clients.lean ?? 0) + (clients.stock ?? 0) === 0)
-    throw new WrongUsage("--target: a plain server needs lean or stock clients (see --clients)");
+    throw new WrongUsage("--target: a plain server works only with lean or stock clients (see --clients)");
   return { ...scenario, readers: { ...scenario.readers, clients } };
 }
 
@@ -114,20 +114,21 @@ function createPlan(host: Host, scenario: Scenario, options: LoadtestOptions): P
 
 function originOf(text: string): string {
   if (/^https?:\/\//.test(text) && URL.canParse(text)) return new URL(text).origin;
-  throw new WrongUsage(`--url: ${text} is not an address such as http://127.0.0.1:3000`);
+  throw new WrongUsage(`--url: ${text} is not a URL such as http://127.0.0.1:3000`);
 }
 
 function checkUsage({ load, faults }: Scenario, options: LoadtestOptions): void {
   const { target, workers = 1, token, tokenFile } = options;
   const hasTokens = token !== undefined || tokenFile !== undefined;
-  if (workers < 1 || workers > 256) throw new WrongUsage("--workers: must be 1 to 256");
+  if (workers < 1 || workers > 256) throw new WrongUsage("--workers: must be from 1 to 256");
   if (target === "plain" && load.type !== "publications" && load.type !== "none")
-    throw new WrongUsage(`--target: a plain server knows no ${load.type}`);
-  if (hasTokens && load.type === "orders") throw new WrongUsage("--token: orders need users of the lab's own");
+    throw new WrongUsage(`--target: a plain server does not support ${load.type}`);
+  if (hasTokens && load.type === "orders")
+    throw new WrongUsage("--token: the orders load creates its own users and cannot use given tokens");
   for (const what of ["kill", "drain"] as const) {
     const ends = endingOf(options)[what];
     if (faults.some((fault) => fault.do === what) && ends.pids.length === 0 && ends.command === undefined)
-      throw new WrongUsage(`the scenario wants to ${what} a node: say which with --${what}-pid or --${what}-command`);
+      throw new WrongUsage(`the scenario needs to ${what} a node; pass --${what}-pid or --${what}-command`);
   }
 }
 
@@ -143,7 +144,7 @@ function tokensOf({ token, tokenFile }: LoadtestOptions): string[] {
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
-  if (tokens.length === 0) throw new WrongUsage(`--token-file: there is no token in ${tokenFile}`);
+  if (tokens.length === 0) throw new WrongUsage(`--token-file: ${tokenFile} contains no tokens`);
   return tokens;
 }
 

@@ -27,7 +27,7 @@ export async function startWorkers(host: Host, config: Config): Promise<number> 
     return await run(host, config, log);
   } catch (error) {
     if (!(error instanceof WorkersFailed) || !error.hasComplained) throw error;
-    log.fatal({ reason: error.message }, "giving up");
+    log.fatal({ reason: error.message }, "shutting down after a failure");
     return error.exitCode;
   } finally {
     clearInterval(alive);
@@ -50,7 +50,7 @@ async function run(host: Host, config: Config, log: Logger): Promise<number> {
   // Ctrl-C reaches the workers too, and one that has hardly begun ends by it: no failure.
   else await started.catch(() => undefined);
   const reason = await Promise.race([toEnd, crew.failed]);
-  if (reason instanceof Error) log.fatal({ reason: reason.message }, "giving up");
+  if (reason instanceof Error) log.fatal({ reason: reason.message }, "shutting down after a failure");
   else log.info({ signal: reason }, "draining");
   const isClean = await lifecycle.stop(config.drainTimeoutMs + 2 * graceMs);
   if (reason instanceof Error) throw reason;

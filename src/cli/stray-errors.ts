@@ -8,7 +8,7 @@ export function logStrayErrors(
   { log, metrics }: { log: Logger; metrics: Pick<Metrics, "strayErrors"> },
 ): void {
   host.onStrayError((kind, error) => {
-    log.error({ kind, err: error }, "an error nobody caught");
+    log.error({ kind, err: error }, "uncaught error");
     metrics.strayErrors.inc({ kind });
   });
 }

@@ -100,7 +100,7 @@ export class Connection {
 
   async #attempt(): Promise<void> {
     this.#setPhase("connecting");
-    const late = new TidegateError("timeout", "No connection in time.");
+    const late = new TidegateError("timeout", "Connecting timed out.");
     const timer = this.#after(this.#options.connectTimeoutMs, () => this.#failed(late));
     const isCurrent = (): boolean => this.#phase === "connecting" && this.#timer === timer;
     try {
@@ -139,9 +139,7 @@ export class Connection {
     const { path } = this.#socket.io.opts;
     const isPathWrong = path !== defaultPath && this.#number === 0 && this.#notFound >= maxNotFound;
     if (!isPathWrong) return this.#failed(refusalOf(error));
-    this.close(
-      new TidegateError("not_found", `There is no gateway at this address: ${path} is answered with HTTP 404.`),
-    );
+    this.close(new TidegateError("not_found", `There is no gateway at this address: ${path} returned HTTP 404.`));
   }
 
   #failed(error: TidegateError): void {

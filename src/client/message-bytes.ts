@@ -23,7 +23,7 @@ function textOf(message: object): string {
 
 /** Looks at the value itself: a `Buffer` makes JSON of itself, which Socket.IO does not let it do. */
 function refuseBinary(this: unknown, key: string, value: unknown): unknown {
-  if (isBinary((this as Record<string, unknown>)[key])) throw new Error(`${key || "it"} holds bytes.`);
+  if (isBinary((this as Record<string, unknown>)[key])) throw new Error(`${key || "it"} contains binary data.`);
   return value;
 }
 

@@ -16,7 +16,7 @@ const maxRetryAfterMs = 3_600_000;
 
 /** A handshake refused by name, one refused at the transport for the moment, or no connection at all. */
 export function refusalOf(error: Failed): TidegateError {
-  if (error.message === "timeout") return new TidegateError("timeout", "No connection in time.", { cause: error });
+  if (error.message === "timeout") return new TidegateError("timeout", "Connecting timed out.", { cause: error });
   return byName(error) ?? atTransport(error) ?? unconnected(error);
 }
 
@@ -32,14 +32,14 @@ function atTransport(error: Failed): TidegateError | undefined {
   if (status !== 429 && status !== 503) return undefined;
   const body = bodyOf(error);
   const code = status === 429 ? "rate_limited" : body.code === "draining" ? "draining" : "unavailable";
-  const message = body.message ?? `The handshake was answered with HTTP ${status}.`;
+  const message = body.message ?? `The handshake failed with HTTP ${status}.`;
   return new TidegateError(code, message, { ...retryOf(body.retryAfterMs ?? retryAfterOf(error)), cause: error });
 }
 
 function unconnected(error: Failed): TidegateError {
   const status = statusOf(error);
-  const reason = status === undefined ? error.message : `the handshake was answered with HTTP ${status}`;
-  return new TidegateError("disconnected", `No connection: ${reason}.`, { cause: error });
+  const reason = status === undefined ? error.message : `the handshake failed with HTTP ${status}`;
+  return new TidegateError("disconnected", `Connecting failed: ${reason}.`, { cause: error });
 }
 
 /** Undefined where no HTTP answer came, or where a page may not see it. */

@@ -109,10 +109,10 @@ function unanswered(name: RequestName, failure: Error): TidegateError {
 }
 
 const timedOut = (name: RequestName, cause?: Error): TidegateError =>
-  new TidegateError("timeout", `No answer to ${name} in time.`, { cause });
+  new TidegateError("timeout", `${name} timed out.`, { cause });
 
 const tooLarge = (bytes: number, maxBytes: number): TidegateError =>
-  new TidegateError("payload_too_large", `The message has ${bytes} bytes; the gateway takes at most ${maxBytes}.`);
+  new TidegateError("payload_too_large", `The message has ${bytes} bytes; the gateway accepts at most ${maxBytes}.`);
 
 /** Asks again, up to `retries` times, if a failure may pass. Whether a repeat is harmless is the caller's to know. */
 export async function withRetries<T>(task: () => Promise<T>, retries: number, backoff: Backoff): Promise<T> {

@@ -209,7 +209,7 @@ export class Subscription {
   }
 
   async #ask(since: Position | undefined, isStale: () => boolean): Promise<SubscribeAnswer> {
-    if (isStale()) throw new TidegateError("disconnected", "No longer asked for.");
+    if (isStale()) throw new TidegateError("disconnected", "The subscription is no longer active.");
     this.#isHeld = true;
     return this.#link.request("subscribe", { channel: this.#name, ...(since !== undefined && { since }) });
   }

@@ -30,7 +30,7 @@ const tokenCharacters = /^[\w.~+/-]+=*$/;
 /** The page of a proxy whose backend is away, or a JSON error, is no token: sending it would end the client. */
 function tokenIn(answer: unknown): string {
   const token = typeof answer === "string" ? answer.trim() : "";
-  if (!tokenCharacters.test(token)) throw new Error("it returned no token.");
+  if (!tokenCharacters.test(token)) throw new Error("it did not return a token.");
   return token;
 }
 

@@ -154,7 +154,7 @@ export class Control {
       .onDead(node)
       .then(() => this.#deps.store.bury(node))
       .catch((error: unknown) =>
-        this.#deps.log.warn({ dead: node, err: error }, "cleaning up after a dead node failed"),
+        this.#deps.log.warn({ dead: node, err: error }, "cleaning up after a dead node failed; retrying"),
       )
       .finally(() => this.#burying.delete(node));
   }
@@ -164,7 +164,7 @@ export class Control {
     if (this.#followed !== undefined && compareIds(lastId, this.#followed) < 0) {
       this.#deps.log.error(
         { lastId, followed: this.#followed },
-        "the store has lost the control log; revocations given meanwhile may be lost with it",
+        "Redis lost the control log; revocations issued in the meantime may be lost",
       );
     }
     if (sentAt - this.#followedAt > keepCommandsMs) this.#deps.onForgotten();
@@ -172,10 +172,10 @@ export class Control {
 
   #carryOut({ id, json }: LoggedCommand): void {
     const command = parseCommand(json);
-    if (command === undefined) return this.#warn({ id }, "control command of a foreign form ignored");
+    if (command === undefined) return this.#warn({ id }, "ignored a malformed control command");
     const count = this.#deps.perform(command);
     this.#deps.store.answer(id, this.#incarnation, count).catch((error: unknown) => {
-      this.#warn({ id, type: command.type, err: error }, "control command done but not answered");
+      this.#warn({ id, type: command.type, err: error }, "acknowledging a control command failed");
     });
   }
 }

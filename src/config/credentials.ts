@@ -47,14 +47,14 @@ function readKeySource(env: EnvironmentReader, readFile: ReadFile, isProduction:
 function readSecret(env: EnvironmentReader, isProduction: boolean): TokenKeySource {
   const secret = env.text("JWT_SECRET");
   if (isProduction && secret === undefined) {
-    env.problem("JWT_SECRET", `is required in production, or one of JWT_PUBLIC_KEY_FILE and JWKS_URI`);
+    env.problem("JWT_SECRET", `is required in production, unless JWT_PUBLIC_KEY_FILE or JWKS_URI is set`);
   } else if (isProduction && isWeak(secret)) {
     env.problem("JWT_SECRET", weakness);
   }
   return secret === undefined || secret === developmentSecret ? developmentSource : { type: "secret", secret };
 }
 
-const weakness = `counts as missing in production: it must have at least ${shortestSecretBytes} bytes and not be the development one`;
+const weakness = `is too weak for production: it must have at least ${shortestSecretBytes} bytes and must not be the development secret`;
 
 function isWeak(secret: string | undefined): boolean {
   if (secret === undefined || secret === developmentSecret || secret === developmentApiKey.secret) return true;
@@ -66,9 +66,12 @@ function readPublicKey(env: EnvironmentReader, readFile: ReadFile): TokenKeySour
   const file = env.text(name) ?? "";
   const pem = env.file(name, file, readFile);
   if (pem?.includes("PRIVATE KEY")) {
-    env.problem(name, `${quoted(file)} holds a private key; the gateway wants the public one`);
+    env.problem(name, `${quoted(file)} contains a private key; use the public key`);
   } else if (pem !== undefined && possibleAlgorithms({ type: "public-key", pem }).length === 0) {
-    env.problem(name, `${quoted(file)} is not the PEM of a public key: RSA of 2048 bits or more, P-256 or Ed25519`);
+    env.problem(
+      name,
+      `${quoted(file)} is not a public key in PEM format (RSA with at least 2048 bits, P-256 or Ed25519)`,
+    );
   }
   return { type: "public-key", pem: pem ?? "" };
 }
@@ -77,7 +80,7 @@ function readKeySet(env: EnvironmentReader, isProduction: boolean): TokenKeySour
   const uri = env.text("JWKS_URI") ?? "";
   const protocols = isProduction ? ["https:"] : ["https:", "http:"];
   if (!URL.canParse(uri) || !protocols.includes(new URL(uri).protocol)) {
-    env.problem("JWKS_URI", isProduction ? "must be an https:// address" : "must be an https:// or http:// address");
+    env.problem("JWKS_URI", isProduction ? "must be an https:// URL" : "must be an https:// or http:// URL");
   }
   return { type: "jwks", uri };
 }
@@ -88,7 +91,7 @@ function readAlgorithms(env: EnvironmentReader, source: TokenKeySource): TokenAl
   if (named === undefined || possible.length === 0) return possible;
   const wrong = named.filter((name) => !possible.some((algorithm) => algorithm === name));
   if (wrong.length > 0 || named.length === 0) {
-    const words = `with this key source it may name ${possible.join(", ")}`;
+    const words = `this key source supports only ${possible.join(", ")}`;
     env.problem("JWT_ALGORITHMS", `${words}, not ${wrong.map(quoted).join(", ")}`);
   }
   return possible.filter((algorithm) => named.includes(algorithm));
@@ -110,7 +113,7 @@ export function readApiKeys(env: EnvironmentReader, isProduction: boolean): ApiK
   if (entries.length === 0) return [developmentApiKey];
   const keys = entries.map((entry, index) => readApiKey(env, entry, index, isProduction));
   const secrets = new Set(keys.map((key) => key.secret));
-  if (secrets.size < keys.length) env.problem("API_KEYS", "holds the same secret twice");
+  if (secrets.size < keys.length) env.problem("API_KEYS", "contains the same secret twice");
   return keys;
 }
 
@@ -118,7 +121,10 @@ function readApiKey(env: EnvironmentReader, entry: string, index: number, isProd
   const colon = entry.indexOf(":");
   const key = { name: entry.slice(0, Math.max(colon, 0)), secret: entry.slice(colon + 1) };
   if (colon < 1 || key.secret === "" || !/^[\w.-]{1,64}$/.test(key.name)) {
-    env.problem("API_KEYS", `entry ${index + 1} must read name:secret, the name of letters, digits, dots and dashes`);
+    env.problem(
+      "API_KEYS",
+      `entry ${index + 1} must be name:secret; the name may contain letters, digits, dots and dashes`,
+    );
   } else if (isProduction && isWeak(key.secret)) {
     env.problem("API_KEYS", `the secret of ${quoted(key.name)} ${weakness}`);
   }

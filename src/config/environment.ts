@@ -59,7 +59,7 @@ export function createEnvironmentReader(env: Environment, problems: Problem[]): 
     file(name, path, readFile) {
       // Never shown: it may be a private key.
       if (/[\r\n]|-----BEGIN/.test(path)) {
-        problem(name, "must be the path of a file, not what stands in it");
+        problem(name, "must be the path of a file, not its content");
         return undefined;
       }
       try {

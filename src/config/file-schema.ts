@@ -36,7 +36,7 @@ const channels = builtInKinds.reduce(
   (kinds, kind) =>
     kinds.refine((value) => value?.[kind]?.subscribe === undefined && value?.[kind]?.publish === undefined, {
       path: [kind],
-      error: "who may subscribe and publish is fixed for a built-in kind; only its other options may be tuned",
+      error: "the subscribe and publish permissions of a built-in kind are fixed; only its other options can be set",
       when: always,
     }),
   z.record(kindName, channelKind),
@@ -64,7 +64,7 @@ const board = z.strictObject({
 
 const transitions = z
   .record(name, z.array(name).max(256))
-  .refine((statuses) => Object.keys(statuses).length > 0, "must name at least the status in which orders begin");
+  .refine((statuses) => Object.keys(statuses).length > 0, "must contain at least the initial status");
 
 /** The defaults of what is optional are those of `orders/orders.ts`. */
 const orders = z
@@ -131,7 +131,7 @@ const bridge = z
     /** Redis pub/sub channel, or a pattern as PSUBSCRIBE reads it. */
     pattern: name,
     /** Gateway channels; `{field}` is taken from the message. */
-    channel: z.union([name, z.array(name).min(1).max(16)], "must be a channel, or a list of them").exactOptional(),
+    channel: z.union([name, z.array(name).min(1).max(16)], "must be a channel or a list of channels").exactOptional(),
     event: name.exactOptional(),
     /** Instead of both: what the message asks for. */
     command: z.enum(commandTypes).exactOptional(),
@@ -139,7 +139,7 @@ const bridge = z
   .superRefine((value, context) => {
     for (const field of ["channel", "event"] as const) {
       if ((value[field] === undefined) === (value.command !== undefined)) continue;
-      const message = value.command === undefined ? "is required" : "must be left out beside `command`";
+      const message = value.command === undefined ? "is required" : "must be omitted if `command` is set";
       context.addIssue({ code: "custom", path: [field], message });
     }
   });
@@ -159,7 +159,7 @@ const tokens = z
   })
   .refine((value) => !(value?.tokenTtlSeconds > value?.maxLifeSeconds), {
     path: ["tokenTtlSeconds"],
-    error: "must not be more than maxLifeSeconds: the gateway would refuse its own tokens",
+    error: "must be at most maxLifeSeconds, or the gateway would refuse its own tokens",
     when: always,
   })
   .prefault({});
@@ -181,9 +181,9 @@ const sessions = z
 
 /** The defaults of what is optional are those of `webhooks/endpoints.ts`. */
 const webhook = z.strictObject({
-  url: z.string().max(2_048).refine(isWebAddress, "must be an https:// or http:// address"),
+  url: z.string().max(2_048).refine(isWebAddress, "must be an https:// or http:// URL"),
   /** Signs each delivery: a text, or `whsec_` and the key in base64. */
-  secret: z.string().min(1).max(512).refine(isSecret, "must be base64 after whsec_"),
+  secret: z.string().min(1).max(512).refine(isSecret, "must be whsec_ followed by base64"),
   events: z.array(z.enum(webhookEvents)).min(1).max(webhookEvents.length),
   /** How often a delivery is tried before it becomes a dead letter. */
   tries: count(100).exactOptional(),
@@ -227,7 +227,7 @@ export const configFile = z
     path: ["sessions", "sessionIdleSeconds"],
     error:
       `must be at least ${seenLateSeconds} more than tokens.maxLifeSeconds: ` +
-      "the session of an open connection would end, and could be revoked no more",
+      "otherwise the session of an open connection could end and no longer be revoked",
     when: always,
   });
 

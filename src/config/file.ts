@@ -34,7 +34,7 @@ function readJson(env: EnvironmentReader, readFile: ReadFile): unknown {
   const text = env.file(variable, path, readFile);
   if (text === undefined) return undefined;
   if (text.includes("\u0000")) {
-    env.problem(variable, `${quoted(path)} is not written in UTF-8`);
+    env.problem(variable, `${quoted(path)} is not valid UTF-8`);
     return undefined;
   }
   const json = plainJson(text);
@@ -42,7 +42,7 @@ function readJson(env: EnvironmentReader, readFile: ReadFile): unknown {
     const value: unknown = JSON.parse(json);
     const repeated = findRepeatedName(json);
     if (repeated === undefined) return value;
-    env.problem(pathOf(repeated), "is named twice");
+    env.problem(pathOf(repeated), "is listed twice");
     return undefined;
   } catch (error) {
     // V8 quotes the text it could not read, in which there may be a secret: only the place goes on.

@@ -63,7 +63,7 @@ const messages = clientEvents.reduce(
   (limit, event) =>
     limit.refine((value) => !(value?.capacity > 0 && (value.costs?.[event] ?? 0) > value.capacity), {
       path: ["costs", event],
-      error: "can never be paid: it is more than the capacity",
+      error: "must be at most the capacity, or no request could ever be allowed",
       when: always,
     }),
   z.strictObject({

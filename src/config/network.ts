@@ -25,23 +25,24 @@ function checkOrigin(env: EnvironmentReader, origin: string): void {
 /** Undefined for what pages and apps send: `https://app.example`, `capacitor://localhost`, `file://`, `null`. */
 function mistakeIn(origin: string): string | undefined {
   if (origin === "null") return undefined;
-  if (origin === "*") return "* allows any origin, and stands alone";
+  if (origin === "*") return "* allows any origin and must be the only entry";
   const plain = origin.replace("://*.", "://any.").replace(/:\*$/, "");
-  if (plain.includes("*")) return "a * is the subdomain (https://*.example.com) or the port (http://localhost:*)";
+  if (plain.includes("*"))
+    return "* is allowed only as the subdomain (https://*.example.com) or the port (http://localhost:*)";
   const [, scheme = "", host = ""] = /^([a-z][a-z\d+.-]*):\/\/(.*)$/.exec(plain) ?? [];
   const isWeb = scheme === "http" || scheme === "https";
   const isBare = plainOrigin(plain) !== undefined || (host === "" && !isWeb);
-  if (scheme === "" || !isBare) return "an origin reads https://app.example";
+  if (scheme === "" || !isBare) return "an origin looks like https://app.example";
   return isWeb && new URL(plain).origin !== plain
-    ? `browsers write it ${new URL(plain).origin.replace("://any.", "://*.")}`
+    ? `browsers send it as ${new URL(plain).origin.replace("://any.", "://*.")}`
     : unsentSchemes[scheme];
 }
 
 /** Schemes that no page has as its origin. */
 const unsentSchemes: Record<string, string> = {
-  ws: "a page that connects to ws:// has an origin of http://",
-  wss: "a page that connects to wss:// has an origin of https://",
-  ftp: "no page has an origin of ftp://",
+  ws: "use the http:// origin of the page that connects to ws://",
+  wss: "use the https:// origin of the page that connects to wss://",
+  ftp: "a page cannot have an ftp:// origin",
 };
 
 /** Addresses and networks whose `X-Forwarded-For` counts. */

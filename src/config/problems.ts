@@ -11,7 +11,7 @@ export class ConfigError extends Error {
   readonly problems: readonly Problem[];
 
   constructor(problems: readonly Problem[]) {
-    super(["The configuration cannot be used:", ...problems.map(asLine)].join("\n"));
+    super(["Invalid configuration:", ...problems.map(asLine)].join("\n"));
     this.name = "ConfigError";
     this.problems = problems;
   }

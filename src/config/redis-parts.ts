@@ -29,8 +29,8 @@ export function readParts(env: EnvironmentReader): UrlParts {
 export function urlOfParts(env: EnvironmentReader, parts: UrlParts, isAddressed: boolean): string | undefined {
   const { host, port, isTls = false } = parts;
   if (host !== undefined && isAddressed)
-    env.problem("REDIS_HOST", "is set beside REDIS_URL or REDIS_SENTINELS: only one may say where Redis is");
-  if (host === undefined && port !== undefined) env.problem("REDIS_PORT", "is of use with REDIS_HOST alone");
+    env.problem("REDIS_HOST", "cannot be combined with REDIS_URL or REDIS_SENTINELS");
+  if (host === undefined && port !== undefined) env.problem("REDIS_PORT", "requires REDIS_HOST");
   if (host === undefined && !isAddressed) complainOfRest(env, parts);
   if (host === undefined || isAddressed) return undefined;
   if (host.startsWith("/")) return withParts(env, `unix://localhost${host}`, parts);
@@ -43,13 +43,13 @@ export function urlOfParts(env: EnvironmentReader, parts: UrlParts, isAddressed:
 function complainOfRest(env: EnvironmentReader, { username, password, db, isTls }: UrlParts): void {
   const rest = { REDIS_USERNAME: username, REDIS_PASSWORD: password, REDIS_DB: db, REDIS_TLS: isTls };
   for (const [name, value] of Object.entries(rest))
-    if (value !== undefined) env.problem(name, "needs REDIS_HOST, REDIS_URL or REDIS_SENTINELS");
+    if (value !== undefined) env.problem(name, "requires REDIS_HOST, REDIS_URL or REDIS_SENTINELS");
 }
 
 /** Fills in what the address leaves open; two that differ are a mistake. */
 export function withParts(env: EnvironmentReader, text: string, parts: UrlParts): string {
   const url = new URL(text);
-  const differ = (name: string): void => env.problem(name, "differs from what REDIS_URL says");
+  const differ = (name: string): void => env.problem(name, "conflicts with REDIS_URL");
   const { isTls, username, password, db } = parts;
   if (isTls !== undefined && isTls !== (url.protocol === "rediss:")) differ("REDIS_TLS");
   for (const [name, part, value] of [

@@ -9,7 +9,7 @@ export function readTls(env: EnvironmentReader, readFile: ReadFile, isTls: boole
   const serverName = env.text("REDIS_TLS_SERVER_NAME");
   const named = [...Object.values(files), "REDIS_TLS_SERVER_NAME"].filter((name) => env.text(name) !== undefined);
   if (named.length === 0) return undefined;
-  if (!isTls) for (const name of named) env.problem(name, "is of use with rediss:// alone, or with REDIS_TLS=true");
+  if (!isTls) for (const name of named) env.problem(name, "requires rediss:// or REDIS_TLS=true");
   const tls = {
     ...readPem(env, "ca", readFile),
     ...readPem(env, "cert", readFile),
@@ -44,9 +44,9 @@ function checkUsable(env: EnvironmentReader, { ca, cert, key }: RedisTls): void 
     }
   };
   if (ca !== undefined && (!ca.includes("BEGIN CERTIFICATE") || !isUsable({ ca })))
-    env.problem(files.ca, "is not the PEM of a certificate");
-  if (cert !== undefined && !isUsable({ cert })) env.problem(files.cert, "is not the PEM of a certificate");
-  else if (key !== undefined && !isUsable({ key })) env.problem(files.key, "is not the PEM of a private key");
+    env.problem(files.ca, "is not a certificate in PEM format");
+  if (cert !== undefined && !isUsable({ cert })) env.problem(files.cert, "is not a certificate in PEM format");
+  else if (key !== undefined && !isUsable({ key })) env.problem(files.key, "is not a private key in PEM format");
   else if (cert !== undefined && key !== undefined && !isUsable({ cert, key }))
-    env.problem(files.key, `does not belong to the certificate in ${files.cert}`);
+    env.problem(files.key, `does not match the certificate in ${files.cert}`);
 }

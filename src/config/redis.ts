@@ -34,7 +34,7 @@ export function readRedisAddress(
   const urls = readUrls(env, parts);
   const address = isSentinel(env) ? readSentinels(env, urls, parts) : addressOf(urls);
   if (address === undefined && isProduction) {
-    env.problem("REDIS_URL", "is required in production: the embedded store keeps nothing");
+    env.problem("REDIS_URL", "is required in production: the embedded store loses its data on exit");
   }
   const isTls = urls.some(isTlsUrl) || (address?.topology === "sentinel" && address.isSentinelTls === true);
   const tls = readTls(env, readFile, isTls);
@@ -76,13 +76,15 @@ function readUrl(env: EnvironmentReader, name: string, url: string): string | un
 function checkAlike(env: EnvironmentReader, urls: readonly RedisUrl[]): void {
   if (urls.length < 2) return;
   const differ = (of: (url: RedisUrl) => unknown): boolean => new Set(urls.map(of)).size > 1;
-  if (differ(({ isTls }) => isTls)) env.problem("REDIS_URL", "mixes redis:// and rediss://: all must use TLS, or none");
+  if (differ(({ isTls }) => isTls))
+    env.problem("REDIS_URL", "mixes redis:// and rediss://; use TLS for all addresses or for none");
   const logins = urls.filter(({ username, password }) => (username ?? password) !== undefined);
   if (new Set(logins.map(({ username, password }) => `${username} ${password}`)).size > 1)
-    env.problem("REDIS_URL", "names different users or passwords: the members of a Cluster share them");
-  if (urls.some(({ db = 0 }) => db !== 0)) env.problem("REDIS_URL", "names a database: a Cluster has only database 0");
+    env.problem("REDIS_URL", "contains different users or passwords; all nodes of a Cluster must share them");
+  if (urls.some(({ db = 0 }) => db !== 0))
+    env.problem("REDIS_URL", "selects a database; a Cluster has only database 0");
   if (urls.some(({ path }) => path !== undefined))
-    env.problem("REDIS_URL", "names a Unix socket among several addresses");
+    env.problem("REDIS_URL", "lists a Unix socket among several addresses");
 }
 
 function readSentinels(env: EnvironmentReader, urls: readonly string[], parts: UrlParts): RedisAddress {
@@ -90,7 +92,8 @@ function readSentinels(env: EnvironmentReader, urls: readonly string[], parts: U
   const entries = env.list("REDIS_SENTINELS") ?? [];
   if (name === undefined) env.problem("REDIS_SENTINEL_NAME", "is required with REDIS_SENTINELS");
   if (entries.length === 0) env.problem("REDIS_SENTINELS", "is required with REDIS_SENTINEL_NAME: host:port,…");
-  if (urls.length > 1) env.problem("REDIS_URL", "names a Cluster, which REDIS_SENTINELS excludes");
+  if (urls.length > 1)
+    env.problem("REDIS_URL", "lists several addresses (a Cluster), which cannot be combined with REDIS_SENTINELS");
   const sentinels = entries.map((entry) => readSentinel(env, entry));
   const isSentinelTls = readSentinelTls(env, sentinels, urls[0]);
   const login = sentinels.find(({ password }) => password !== undefined);
@@ -123,10 +126,11 @@ function readSentinelTls(
   url: string | undefined,
 ): boolean | undefined {
   const schemes = new Set(sentinels.map(({ isTls }) => isTls).filter((isTls) => isTls !== undefined));
-  if (schemes.size > 1) env.problem("REDIS_SENTINELS", "mixes redis:// and rediss://: all must use TLS, or none");
+  if (schemes.size > 1)
+    env.problem("REDIS_SENTINELS", "mixes redis:// and rediss://; use TLS for all addresses or for none");
   const [isTls] = schemes;
   if (isTls === true && url !== undefined && !isTlsUrl(url))
-    env.problem("REDIS_URL", "is redis:// beside rediss:// in REDIS_SENTINELS: passwords would be sent without TLS");
+    env.problem("REDIS_URL", "is redis:// but REDIS_SENTINELS uses rediss://; passwords would be sent without TLS");
   return isTls;
 }
 
@@ -140,7 +144,7 @@ function readSentinel(env: EnvironmentReader, entry: string): Sentinel {
     return { host: host.replace(/^\[(.+)\]$/, "$1"), port: Number(port), isTls: undefined };
   const url = isUrl ? readUrl(env, "REDIS_SENTINELS", entry) : undefined;
   // An address may hold a password: it is not shown.
-  if (!isUrl) env.problem("REDIS_SENTINELS", `${entry.includes("@") ? "an entry" : quoted(entry)} must read host:port`);
+  if (!isUrl) env.problem("REDIS_SENTINELS", `${entry.includes("@") ? "an entry" : quoted(entry)} must be host:port`);
   const { port: urlPort, ...rest } = url === undefined ? { host, port: 0, isTls: undefined } : parseRedisUrl(url);
   return { ...rest, port: /:\d+$/.test(entry) ? urlPort : defaultSentinelPort };
 }

@@ -11,7 +11,7 @@ export const name = z.string().refine(isName, nameRule());
 
 export const kindName = name.refine(
   (kind) => !kind.includes(":"),
-  "a kind ends before the colon: it must not hold one",
+  "must not contain a colon; a kind is the part of the channel name before it",
 );
 
 /** `when` lets a check run beside other mistakes, so that all are told at once; it then sees values of any shape. */

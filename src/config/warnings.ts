@@ -8,29 +8,28 @@ export function warningsOf(config: Config, environment: Environment = {}): strin
   const hasOwnSecrets = config.redis !== undefined || config.tokens.source !== developmentSource;
   const warnings = config.isProduction ? inProduction(config) : hasOwnSecrets ? [unlikeProduction(config)] : [];
   if (config.demo && (config.isProduction || hasOwnSecrets))
-    warnings.push("DEMO is true: /demo/login signs anybody in under any name");
+    warnings.push("DEMO is true: anyone can sign in under any name at /demo/login");
   const unknown = unknownVariables(environment, variables).map(({ name, message }) => `${name} ${message}`);
   return [...warnings, ...unknown];
 }
 
 function inProduction(config: Config): string[] {
   const warnings: string[] = [];
-  if (config.allowedOrigins === "*") warnings.push("ALLOWED_ORIGINS is *: pages of any origin may connect");
-  if (addressesOf(config.redis).some(isOpen))
-    warnings.push("Redis is reached without a password: keep its network closed");
+  if (config.allowedOrigins === "*") warnings.push("ALLOWED_ORIGINS is *: pages from any origin can connect");
+  if (addressesOf(config.redis).some(isOpen)) warnings.push("Redis has no password: restrict its network");
   if (Object.keys(config.channels).length === 0)
-    warnings.push("no channel kind is configured: name them under channels in the file of GATEWAY_CONFIG");
+    warnings.push("no channel kinds are configured: add them under channels in the GATEWAY_CONFIG file");
   return warnings;
 }
 
 /** Who sets these has begun to mean it, and may have forgotten the rest. */
 function unlikeProduction({ tokens, apiKeys, allowedOrigins }: Config): string {
   const open = [
-    ...(tokens.source === developmentSource ? ["tokens are signed with a known secret"] : []),
-    ...(apiKeys.some(({ secret }) => secret === developmentApiKey.secret) ? ["the API opens with a known key"] : []),
-    ...(allowedOrigins === "*" ? ["pages of any origin may connect"] : []),
+    ...(tokens.source === developmentSource ? ["tokens are signed with a well-known secret"] : []),
+    ...(apiKeys.some(({ secret }) => secret === developmentApiKey.secret) ? ["the API accepts a well-known key"] : []),
+    ...(allowedOrigins === "*" ? ["pages from any origin can connect"] : []),
   ];
-  return `NODE_ENV is not production: ${[...open, "weak secrets are not refused"].join(", ")}`;
+  return `NODE_ENV is not production: ${[...open, "weak secrets are accepted"].join(", ")}`;
 }
 
 function addressesOf(redis: Config["redis"]): string[] {

@@ -17,10 +17,10 @@ export function createChecks(
       if (refusal !== undefined) return { status: "failing", note: `Redis refuses writes: ${refusal}` };
       return { status: (await commands.ping()) === "PONG" ? "ok" : "failing" };
     },
-    feed: () =>
-      canary.isHeard ? { status: "ok" } : { status: "failing", note: "publications do not reach this node" },
-    cluster: () => (fence.isOpen ? { status: "ok" } : { status: "failing", note: "no heartbeat confirmed" }),
-    draining: () => (isDraining() ? { status: "failing", note: "this node is going away" } : { status: "ok" }),
+    feed: () => (canary.isHeard ? { status: "ok" } : { status: "failing", note: "the pub/sub probe does not arrive" }),
+    cluster: () =>
+      fence.isOpen ? { status: "ok" } : { status: "failing", note: "no heartbeat was confirmed by Redis" },
+    draining: () => (isDraining() ? { status: "failing", note: "this node is draining" } : { status: "ok" }),
   };
 }
 
@@ -28,5 +28,5 @@ export function createChecks(
 function workersOf(place: Place): CheckResult {
   const running = place.running();
   if (running >= place.count) return { status: "ok" };
-  return { status: "degraded", note: `${running} of ${place.count} workers are up` };
+  return { status: "degraded", note: `${running} of ${place.count} workers are running` };
 }

@@ -32,14 +32,14 @@ async function checkLimit(throttling: Pick<Throttling, "login">, name: string, a
   if (decision.allowed) return;
   if (decision.reason === "store_away")
     throw new GatewayError("unavailable", undefined, { retryAfterMs: outageRetryMs });
-  throw new LimitRefusal("logins", decision, "Too many logins under this name from this address.");
+  throw new LimitRefusal("logins", decision, "Too many logins with this name from this address.");
 }
 
 async function begin({ tokens, sessions, logouts }: DemoLoginDeps["entry"], userId: string): Promise<DemoLogin> {
   const { session, letGo } = await sessions.create({ userId });
   if (letGo.length > 0) await logouts.closeSessions(userId, letGo);
   const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
-  if (issued === undefined) throw new Error("the configured secret did not sign");
+  if (issued === undefined) throw new Error("signing with the configured secret failed");
   return { sessionId: session.sessionId, token: issued.token, expiresAt: issued.expiresAt };
 }
 

@@ -41,6 +41,6 @@ export async function locateStore(config: Config, log: Logger): Promise<LocatedS
     return { address, description: `Redis (${address.topology})`, stop: () => Promise.resolve() };
   }
   const store = await startEmbeddedStore({ log, kind: config.embeddedStore });
-  const description = `embedded ${store.kind} on loopback: nothing is kept after the end`;
+  const description = `embedded ${store.kind} on loopback; its data is lost on exit`;
   return { address: { topology: "embedded", url: store.url }, description, stop: () => store.stop() };
 }

@@ -24,14 +24,17 @@ export async function checkChannelRights({ bridges }: Config, subscriber: RedisC
 }
 
 const lacking = (channel: string): string =>
-  `the Redis user may not subscribe to ${channel}: add &${channel} to its rule (docs/settings.md has all of it)`;
+  `the Redis user may not subscribe to ${channel}: add &${channel} to its ACL rule (see docs/settings.md)`;
 
 /** Rethrows what failed at the start; what the Redis user lacks as a ConfigError that names it. */
 export function explainDenial(error: unknown): never {
   if (!isDenied(error)) throw error;
   const { message, command } = error as Error & { command?: { name: string } };
-  const what = command === undefined ? "" : ` of ${command.name.toUpperCase()}`;
+  const what = command === undefined ? "" : ` for ${command.name.toUpperCase()}`;
   throw new ConfigError([
-    { name: "REDIS_URL", message: `the Redis user lacks rights${what}: ${message} (docs/settings.md has its rule)` },
+    {
+      name: "REDIS_URL",
+      message: `the Redis user lacks permissions${what}: ${message} (see docs/settings.md for its ACL rule)`,
+    },
   ]);
 }

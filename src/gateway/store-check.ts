@@ -70,7 +70,7 @@ export class StoreCheck {
       this.#lookLater();
       this.#examine().then(
         (found) => this.#take(found),
-        (error: unknown) => this.#deps.log.debug({ err: error }, "the store was not looked at"),
+        (error: unknown) => this.#deps.log.debug({ err: error }, "checking the Redis settings failed"),
       );
     });
   }
@@ -84,7 +84,8 @@ export class StoreCheck {
       const level = finding.severity === "failing" ? "error" : "warn";
       this.#deps.log[level]({ server: finding.server }, finding.text);
     }
-    if (!wasGood && this.isGood) this.#deps.log.info({}, "this node serves again: its clock is right");
+    if (!wasGood && this.isGood)
+      this.#deps.log.info({}, "clock difference to Redis is back within limits; accepting connections again");
   }
 
   #problemOf({ text, server }: Finding): { name: string; message: string } {

@@ -57,7 +57,7 @@ export function createBoards(settings: Readonly<Record<string, BoardSettings>>):
     find,
     of(name) {
       const board = find(name);
-      if (board === undefined) throw new GatewayError("not_found", "board: no such board", { field: "board" });
+      if (board === undefined) throw new GatewayError("not_found", "board: is not configured", { field: "board" });
       return board;
     },
   };

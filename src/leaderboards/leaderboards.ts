@@ -214,7 +214,7 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
 function checked(board: Board, { member, score, mode, data }: ScoreSubmission): Submission {
   if (!Number.isFinite(score)) throw wrong("score", "must be a finite number");
   if (data !== undefined && Buffer.byteLength(data) > maxDataBytes) {
-    throw new GatewayError("payload_too_large", `data: is over ${maxDataBytes} bytes`, { field: "data" });
+    throw new GatewayError("payload_too_large", `data: must be at most ${maxDataBytes} bytes`, { field: "data" });
   }
   return { member, score, mode: mode ?? board.mode, data };
 }
@@ -228,7 +228,7 @@ function checkedOrRefused(board: Board, submission: ScoreSubmission): Submission
   }
 }
 
-const overflow = (): GatewayError => wrong("score", "would make a sum that cannot be kept exactly");
+const overflow = (): GatewayError => wrong("score", "would produce a sum that cannot be stored exactly");
 
 const toBoardPage = (board: string, { season, revision, total, entries }: Page): BoardPage => ({
   board,
@@ -242,6 +242,6 @@ const toBoardPage = (board: string, { season, revision, total, entries }: Page):
 function namedSeason(board: Board, id: string | undefined, seasons: SeasonClock): Season | undefined {
   if (id === undefined) return undefined;
   const season = seasons.calendar(board).named(id);
-  if (season === undefined) throw wrong("season", "is not the name of a season of this board");
+  if (season === undefined) throw wrong("season", "is not a season of this board");
   return season;
 }

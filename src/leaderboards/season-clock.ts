@@ -42,6 +42,6 @@ export class SeasonClock {
       if (reply[0] !== "turned") return { season, reply };
       this.#aheadMs = Number(reply[1]) - this.#clock.now();
     }
-    throw new GatewayError("unavailable", "The board's season is turning.", { retryAfterMs: 100 });
+    throw new GatewayError("unavailable", "The board is changing to its next season.", { retryAfterMs: 100 });
   }
 }

@@ -190,7 +190,9 @@ function rememberedIn(text: string, content: string | undefined): string[] | und
 }
 
 const otherContent = (): GatewayError =>
-  new GatewayError("conflict", "The idempotency key was used for other content.", { field: "idempotencyKey" });
+  new GatewayError("conflict", "The idempotency key was already used with different content.", {
+    field: "idempotencyKey",
+  });
 
 function toSubmitted(reply: ScriptReply[], withRanks: boolean): Submitted {
   const [, total, ...flat] = reply as (string | number)[];

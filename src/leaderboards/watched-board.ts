@@ -106,7 +106,8 @@ export class WatchedBoard {
 
   /** Said once for each time of trouble, not for each try. */
   #postpone(error: unknown): number {
-    if (!this.#isFailing) this.#deps.log.warn({ board: this.#board.name, err: error }, "board ticks fail");
+    if (!this.#isFailing)
+      this.#deps.log.warn({ board: this.#board.name, err: error }, "publishing leaderboard diffs failed; retrying");
     this.#isFailing = true;
     return againMs;
   }

@@ -65,6 +65,6 @@ export class RefusedByHouse extends Error {}
 /** Another token of a session that this lab began. */
 export async function renewToken(api: BackendApi, sessionId: string): Promise<SignedIn> {
   const answer = await api.post(`/v1/sessions/${encodeURIComponent(sessionId)}/token`, {});
-  if (!answer.ok) throw new RefusedByHouse(`no fresh token: ${answer.code}`);
+  if (!answer.ok) throw new RefusedByHouse(`refreshing the token failed: ${answer.code}`);
   return answer.body as SignedIn;
 }

@@ -31,9 +31,9 @@ function parseFile(path: string, name: string): unknown {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    if (error instanceof SyntaxError) throw new WrongScenario(`${name}: is not JSON: ${error.message}`);
+    if (error instanceof SyntaxError) throw new WrongScenario(`${name}: invalid JSON: ${error.message}`);
     const names = presetNames().join(", ");
-    throw new WrongScenario(`${name}: is neither a file nor a scenario of the lab (${names})`);
+    throw new WrongScenario(`${name}: is neither a file nor a built-in scenario (${names})`);
   }
 }
 

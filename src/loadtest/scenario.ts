@@ -92,7 +92,7 @@ export const thresholds = z.strictObject({
 
 const scenario = z
   .strictObject({
-    name: z.string().regex(/^[\w-]{1,64}$/, "must be 1 to 64 letters, digits, - and _"),
+    name: z.string().regex(/^[\w-]{1,64}$/, "must be 1 to 64 characters out of letters, digits, - and _"),
     description: z.string().max(1_000).optional(),
     readers: readers.prefault({}),
     channels: channels.prefault({}),
@@ -108,7 +108,7 @@ const scenario = z
     if (channels.perReader > channels.count)
       refuse(["channels", "perReader"], `must be at most channels.count (${channels.count})`);
     if (load.type !== "none" && load.perSecond * durationSeconds > mostPublications)
-      refuse(["load", "perSecond"], `must make at most ${mostPublications} publications in durationSeconds`);
+      refuse(["load", "perSecond"], `must produce at most ${mostPublications} publications within durationSeconds`);
   });
 
 export type Scenario = z.output<typeof scenario>;

@@ -48,7 +48,9 @@ export function createChanges({ store, looks, telling, endSubscriptions, log }: 
 
   /** A look too many does no harm. */
   async function drop(look: PlannedLook): Promise<void> {
-    await looks.drop([look]).catch((error: unknown) => log.debug({ err: error }, "look at an order not dropped"));
+    await looks
+      .drop([look])
+      .catch((error: unknown) => log.debug({ err: error }, "removing a scheduled order check failed"));
   }
 
   return {
@@ -60,7 +62,7 @@ export function createChanges({ store, looks, telling, endSubscriptions, log }: 
           if (save?.beginning !== undefined && loaded.hasRemains) await endSubscriptions(orderId);
           if (save === undefined || (await keep(orderId, save, lookInMs))) return answer;
         }
-        throw new GatewayError("unavailable", "Too many write to this order at once.", { retryAfterMs: 200 });
+        throw new GatewayError("unavailable", "Too many concurrent writes to this order.", { retryAfterMs: 200 });
       }),
   };
 }

@@ -16,7 +16,7 @@ export function decideCreate(
   { orderId, parties, status = moves.initial, data = null }: OrderCreateBody,
   { now, order }: { now: number; order: StoredOrder | undefined },
 ): Decision<Order> {
-  if (!moves.isKnown(status)) throw wrong("status", "is none of the configured statuses");
+  if (!moves.isKnown(status)) throw wrong("status", "is not a configured status");
   const content = fingerprint({ parties, status, data });
   if (order !== undefined) {
     if (order.content !== content) throw new GatewayError("conflict", undefined, { field: "orderId" });

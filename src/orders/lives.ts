@@ -60,7 +60,7 @@ export function createLives({ remainingMs, takeAway, clock, log }: LivesDeps): L
 
   function end(orderId: string): number {
     const met = [...(watched.get(orderId)?.subscribers ?? [])];
-    const error = new GatewayError("not_found", "The order's life is over.");
+    const error = new GatewayError("not_found", "The order has expired.");
     for (const subscriber of met) takeAway(subscriber, `order:${orderId}`, error);
     return met.length;
   }
@@ -72,7 +72,7 @@ export function createLives({ remainingMs, takeAway, clock, log }: LivesDeps): L
       const remaining = due.length === 0 ? [] : await remainingMs(due.map(([orderId]) => orderId));
       for (const [index, [orderId, order]] of due.entries()) look(orderId, order, remaining[index]);
     } catch (error) {
-      log.debug({ err: error }, "lives of orders not read; reading them again");
+      log.debug({ err: error }, "reading order lifetimes failed; retrying");
     }
     cancel = watched.size === 0 || cancel === undefined ? undefined : clock.after(roundEveryMs, () => void round());
   }

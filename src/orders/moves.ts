@@ -16,7 +16,7 @@ export function createMoves(transitions: Transitions): Moves {
   const next = new Map(Object.entries(transitions).map(([from, to]) => [from, new Set(to)] as const));
   const known = new Set([...next.keys(), ...Object.values(transitions).flat()]);
   const [initial] = next.keys();
-  if (initial === undefined) throw new Error("the transitions name no status");
+  if (initial === undefined) throw new Error("the transitions contain no status");
   return {
     initial,
     isKnown: (status) => known.has(status),

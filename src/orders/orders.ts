@@ -205,7 +205,7 @@ export class Orders implements Service {
       throw new GatewayError("illegal_transition", reason, { field: "status" });
     }
     if (outcome === "full") {
-      const reason = "The order holds as many early events as it may.";
+      const reason = "The order already holds the maximum number of early events.";
       throw new GatewayError("rate_limited", reason, { field: "sequence", retryAfterMs: this.#rules.windowMs });
     }
     return outcome === "applied"
@@ -217,7 +217,7 @@ export class Orders implements Service {
     if (look.kind === "signal") return this.#signals.flush(look.orderId, look.name);
     await this.#changes.change(look.orderId, undefined, (loaded) => decideRelease(this.#rules.moves, loaded));
     const outbox = await this.#store.outbox(look.orderId);
-    if (!(await this.#telling.tell(look.orderId, outbox))) throw new Error("an order's news could not be told");
+    if (!(await this.#telling.tell(look.orderId, outbox))) throw new Error("order event not delivered");
   }
 }
 

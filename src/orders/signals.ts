@@ -31,7 +31,8 @@ export function createSignals({ store, looks, telling }: SignalsDeps): Signals {
     async signal(orderId, signal) {
       const signalled = await store.put(orderId, signal);
       if (signalled.outcome === "unknown") throw new GatewayError("not_found", "No such order.", { field: "orderId" });
-      if (signalled.outcome === "full") throw wrong("name", "is one too many for this order");
+      if (signalled.outcome === "full")
+        throw wrong("name", "this order already has the maximum number of signal names");
       await finish(orderId, signal.name, signalled);
     },
     flush: async (orderId, name) => finish(orderId, name, await store.flush(orderId, name)),

@@ -73,7 +73,7 @@ export function createTelling({ store, parties, keepRefused, tellStatus, log }: 
         if (last !== undefined) await store.told(orderId, last.number);
         return true;
       } catch (error) {
-        log.warn({ err: error, waiting: outbox.length }, "order news not told yet");
+        log.warn({ err: error, waiting: outbox.length }, "delivering order events failed; retrying");
         return false;
       }
     },
@@ -112,6 +112,6 @@ function toRefused({ order, event, from }: OutboxItem & { kind: "refused" }, num
     key: `order:${order.orderId}:${order.createdAt}:${number}`,
     command: canonicalJson({ type: "order.event", orderId: order.orderId, ...rest }),
     code: "illegal_transition",
-    reason: `The order was ${from} when the turn of ${event.status} came.`,
+    reason: `The order was ${from} when the held event ${event.status} was due.`,
   };
 }

@@ -141,4 +141,4 @@ export class Members {
 }
 
 const noPresence = (): GatewayError =>
-  new GatewayError("forbidden", "Channels of this kind keep no presence.", { field: "channel" });
+  new GatewayError("forbidden", "Presence is not enabled for channels of this kind.", { field: "channel" });

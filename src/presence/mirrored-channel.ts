@@ -110,7 +110,7 @@ export class MirroredChannel {
         if (this.#mustReadAgain) this.#readLater(0);
       },
       (error: unknown) => {
-        this.#deps.log.debug({ err: error }, "members not read, trying again");
+        this.#deps.log.debug({ err: error }, "reading presence members failed; retrying");
         this.#readLater(retryMs);
       },
     );
@@ -150,13 +150,13 @@ export class MirroredChannel {
 
   #bury(node: string): void {
     this.#deps.store.bury(this.name, node).catch((error: unknown) => {
-      this.#deps.log.warn({ err: error }, "a dead node's members not forgotten");
+      this.#deps.log.warn({ err: error }, "removing a dead node's presence members failed");
     });
   }
 
   #hear(message: Buffer): void {
     const change = parseChange(message);
-    if (change === undefined) this.#deps.warn({ bytes: message.length }, "members of a foreign form ignored");
+    if (change === undefined) this.#deps.warn({ bytes: message.length }, "ignored malformed presence members");
     else if (this.#isTrue) this.#take(change);
     else if (this.#waiting.length < mostWaiting) this.#waiting.push(change);
     else this.#mustReadAgain = true;

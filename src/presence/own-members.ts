@@ -149,7 +149,7 @@ export class OwnMembers {
     const { store, log } = this.#deps;
     const renewed = standing.saidAs === undefined ? false : store.renew(channel, standing.saidAs);
     const isThere = await Promise.resolve(renewed).catch((error: unknown) => {
-      log.warn({ err: error }, "members not renewed");
+      log.warn({ err: error }, "renewing presence members failed");
       return false;
     });
     if (!isThere && this.#standings.get(channel) === standing) this.#mustSayAll(channel, standing);

@@ -1,15 +1,15 @@
 /** Why the server closes a connection, and whether coming back makes sense. */
 export const closingCatalogue = {
-  token_expired: { message: "The token has expired; come back with a fresh one.", reconnect: true },
+  token_expired: { message: "The token has expired. Reconnect with a fresh token.", reconnect: true },
   token_revoked: { message: "The token was revoked.", reconnect: false },
   session_revoked: { message: "The session was revoked.", reconnect: false },
   session_expired: { message: "The session has ended.", reconnect: false },
-  slow_consumer: { message: "The connection read too slowly; come back and recover.", reconnect: true },
-  rate_limited: { message: "Refused too often; come back later.", reconnect: true },
-  connection_replaced: { message: "The same client came back on another connection.", reconnect: false },
-  drain: { message: "This node is going away; come back elsewhere.", reconnect: true },
-  protocol_error: { message: "The connection broke the protocol.", reconnect: true },
-  internal: { message: "Something broke; it was logged.", reconnect: true },
+  slow_consumer: { message: "The client read too slowly. Reconnect and recover.", reconnect: true },
+  rate_limited: { message: "The client ignored refusals too often. Reconnect later.", reconnect: true },
+  connection_replaced: { message: "The same client reconnected on another connection.", reconnect: false },
+  drain: { message: "This node is shutting down. Reconnect to another node.", reconnect: true },
+  protocol_error: { message: "The client violated the protocol.", reconnect: true },
+  internal: { message: "Internal error. Details are in the server log.", reconnect: true },
   disconnected_by_backend: { message: "The backend closed the connection.", reconnect: false },
 } as const satisfies Record<string, { message: string; reconnect: boolean }>;
 

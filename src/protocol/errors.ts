@@ -3,27 +3,27 @@
  * codes in RFC 9457 problems.
  */
 export const errorCatalogue = {
-  bad_request: { status: 400, message: "The request has the wrong shape." },
+  bad_request: { status: 400, message: "The request is invalid." },
   unauthorized: { status: 401, message: "The token or key is missing or not valid." },
   token_expired: { status: 401, message: "The token has expired." },
   token_revoked: { status: 401, message: "The token was revoked." },
   session_expired: { status: 401, message: "The session has ended." },
   forbidden: { status: 403, message: "Not allowed." },
-  not_found: { status: 404, message: "No such thing." },
-  method_not_allowed: { status: 405, message: "This path does not answer this method." },
-  unknown_channel: { status: 404, message: "No channel kind of this name is configured." },
-  conflict: { status: 409, message: "It exists with other content." },
+  not_found: { status: 404, message: "Not found." },
+  method_not_allowed: { status: 405, message: "This path does not support this method." },
+  unknown_channel: { status: 404, message: "This channel kind is not configured." },
+  conflict: { status: 409, message: "It already exists with different content." },
   illegal_transition: { status: 409, message: "The order cannot move to this status." },
   payload_too_large: { status: 413, message: "The payload is too large." },
-  unsupported_media_type: { status: 415, message: "The body is not of the type that is read here." },
+  unsupported_media_type: { status: 415, message: "The content type of the body is not supported." },
   rate_limited: { status: 429, message: "Too many requests." },
   connection_limit: { status: 429, message: "Too many connections." },
   subscription_limit: { status: 429, message: "Too many subscriptions on this connection." },
   not_subscribed: { status: 409, message: "Not subscribed to this channel." },
-  draining: { status: 503, message: "This node is going away." },
-  unavailable: { status: 503, message: "The store cannot be reached." },
-  writes_refused: { status: 503, message: "The store refuses writes." },
-  internal: { status: 500, message: "Something broke; it was logged." },
+  draining: { status: 503, message: "This node is shutting down." },
+  unavailable: { status: 503, message: "Redis cannot be reached." },
+  writes_refused: { status: 503, message: "Redis refuses writes." },
+  internal: { status: 500, message: "Internal error. Details are in the server log." },
 } as const satisfies Record<string, { status: number; message: string }>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

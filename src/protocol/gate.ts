@@ -8,7 +8,7 @@ import { findRepeatedName, scanJson, type TextScan } from "./json-text.ts";
  * sees them.
  *
  * What passes is at most so large, so deep and so wide; its strings are well-formed, its numbers finite and held to their
- * last digit, no key is given twice and none reaches a prototype. Such a value looks the same on every node: `canonicalJson` writes its one form, and that text
+ * last digit, no key is present twice and none reaches a prototype. Such a value looks the same on every node: `canonicalJson` writes its one form, and that text
  * is what is stored and sent on. All of it is bounded work: size, depth and width are known before anything is parsed.
  */
 export interface GateLimits {
@@ -51,7 +51,8 @@ interface Read {
 
 function readText(text: string | Uint8Array, limits?: Partial<GateLimits>, options?: ParseOptions): Read {
   const { maxBytes, maxDepth, maxKeys } = withDefaults(limits);
-  if (isOver(maxBytes, text)) throw new GatewayError("payload_too_large", `The payload is over ${maxBytes} bytes.`);
+  if (isOver(maxBytes, text))
+    throw new GatewayError("payload_too_large", `The payload is larger than ${maxBytes} bytes.`);
   const characters = typeof text === "string" ? text : decodeUtf8(text);
   const scan = scanJson(characters, maxDepth);
   if (scan.depth > maxDepth) throw tooDeep(maxDepth, scan.end);
@@ -85,7 +86,7 @@ function checkParts({ characters, scan }: Read, parts: readonly unknown[], depth
   for (const part of parts) refuse(findFault(part, Infinity, budget));
   if (budget.names === scan.names) return;
   const steps = findRepeatedName(characters)?.slice(depth).toReversed() ?? [];
-  refuse({ reason: "is given twice", steps });
+  refuse({ reason: "is present twice", steps });
 }
 
 /** Checks a value that something else decoded and bounded in size. Throws as `parseJson` does. */
@@ -123,7 +124,7 @@ function decodeUtf8(bytes: Uint8Array): string {
 }
 
 const tooDeep = (maxDepth: number, at: number): GatewayError =>
-  new GatewayError("bad_request", `The payload is nested deeper than ${maxDepth} levels at character ${at}.`);
+  new GatewayError("bad_request", `The payload is nested more than ${maxDepth} levels deep at character ${at}.`);
 
 const tooWide = (maxKeys: number): GatewayError =>
   new GatewayError("bad_request", `The payload has more than ${maxKeys} keys and elements.`);
@@ -142,12 +143,12 @@ interface Budget {
 
 /** Recursion is safe here: it goes no deeper than `depth`, or than text that was scanned. */
 function findFault(value: unknown, depth: number, keys: Budget): Fault | undefined {
-  if (typeof value === "string") return value.isWellFormed() ? undefined : fault("has a lone surrogate");
+  if (typeof value === "string") return value.isWellFormed() ? undefined : fault("contains a lone surrogate");
   if (typeof value === "number") return Number.isFinite(value) ? undefined : fault("is not a finite number");
   if (typeof value === "boolean" || value === null) return undefined;
-  if (value === inexact) return fault("is a number with more digits than can be kept; send it as a string");
+  if (value === inexact) return fault("is a number with too many digits to be stored exactly; send it as a string");
   if (typeof value !== "object") return fault("is not a JSON value");
-  if (depth === 0) return fault("is nested too deep");
+  if (depth === 0) return fault("is nested too deeply");
   return Array.isArray(value) ? faultInArray(value, depth, keys) : faultInObject(value, depth, keys);
 }
 
@@ -176,8 +177,8 @@ function faultInObject(object: object, depth: number, keys: Budget): Fault | und
 /** A `__proto__`, or a `prototype` in a `constructor`, would reach every object of a process that merges it somewhere. */
 function faultInName(name: string, item: unknown): Fault | undefined {
   if (name === "__proto__") return fault("is not allowed as a key");
-  if (name === "constructor" && hasPrototype(item)) return fault("must not hold a prototype");
-  return name.isWellFormed() ? undefined : fault("has a lone surrogate in its name");
+  if (name === "constructor" && hasPrototype(item)) return fault("must not contain a prototype");
+  return name.isWellFormed() ? undefined : fault("has a name with a lone surrogate");
 }
 
 function hasPrototype(item: unknown): boolean {

@@ -22,14 +22,12 @@ export const boardName = z
   .refine((name) => isSubjectOf("leaderboard", name), nameRule(maxSubjectLength("leaderboard")))
   .meta({ minLength: 1, maxLength: maxSubjectLength("leaderboard") });
 
-const score = z
-  .number()
-  .meta({ description: "Any finite number; it is kept and given back as sent.", examples: [1200] });
+const score = z.number().meta({ description: "Any finite number, returned exactly as sent.", examples: [1200] });
 const mode = z
   .enum(["best", "last", "increment"])
-  .meta({ description: "What it does to the score there is; the board's own mode where left out." });
+  .meta({ description: "How the score is combined with the existing one. Default: the board's mode." });
 const data = jsonValue.meta({
-  description: "Travels with the entry, at most 1024 bytes of JSON. Left out: stays as it is. `null`: is forgotten.",
+  description: "Stored with the entry, at most 1024 bytes of JSON. Omit to keep the current data; `null` removes it.",
   examples: [{ name: "Ada" }],
 });
 
@@ -86,19 +84,17 @@ export const scoreBatchBody = z.strictObject({
   scores: z
     .array(z.unknown().meta({ override: { $ref: "#/components/schemas/Score" } }))
     .max(maxScoreBatch)
-    .meta({ description: "Taken in this order; a wrong item fails alone." }),
+    .meta({ description: "Applied in this order. An invalid item fails on its own." }),
   ranks: z
     .boolean()
     .default(true)
-    .meta({ description: "False spares the store the ranks of a large batch; they are null then." }),
+    .meta({ description: "Set to false to skip computing ranks in a large batch; they are null then." }),
   idempotencyKey: idempotencyKey.optional(),
 });
 
 /** Query of `GET /v1/leaderboards/{board}`. */
 export const boardQuery = z.strictObject({
-  limit: wholeNumber(limit)
-    .optional()
-    .meta({ description: "At most so many entries; the board's top where left out." }),
+  limit: wholeNumber(limit).optional().meta({ description: "Maximum number of entries. Default: the board's `top`." }),
   start: wholeNumber(start).optional().meta({ description: "Entries to skip." }),
   season: z
     .string()
@@ -109,19 +105,19 @@ export const boardQuery = z.strictObject({
 
 /** Query of `GET /v1/leaderboards/{board}/members/{member}`. */
 export const boardMemberQuery = z.strictObject({
-  radius: wholeNumber(radius).optional().meta({ description: "Entries on either side; 5 where left out." }),
+  radius: wholeNumber(radius).optional().meta({ description: "Number of entries on each side. Default: 5." }),
 });
 
 // What they are answered
 
-const rank = z.int().min(1).meta({ description: "Begins at 1; unique." });
+const rank = z.int().min(1).meta({ description: "Starts at 1; unique." });
 const total = z.int().min(0).meta({ description: "Members on the whole board." });
 
 const standing = {
   member: z.string(),
-  score: z.number().meta({ description: "What the member holds now." }),
+  score: z.number().meta({ description: "The member's current score." }),
   rank: rank.nullable(),
-  previousRank: rank.nullable().meta({ description: "Before this call; null where it was not on the board." }),
+  previousRank: rank.nullable().meta({ description: "Before this call; null if the member was not on the board." }),
 };
 
 /** Answer of `PUT …/scores/{member}`. */
@@ -135,7 +131,10 @@ export const batchStandings = z.strictObject({
         z.strictObject({ ok: z.literal(true), ...standing }),
         z.strictObject({ ok: z.literal(false), error: errorBody }),
       ])
-      .meta({ id: "ScoreResult", description: "Ranks after the hundred it was taken with, and before them." }),
+      .meta({
+        id: "ScoreResult",
+        description: "Ranks before and after the batch of up to 100 submissions that this one was written with.",
+      }),
   ),
 });
 
@@ -152,7 +151,7 @@ export const rankedEntry = z
 /** Answer of `GET /v1/leaderboards/{board}`. */
 export const boardPage = z.strictObject({
   board: z.string(),
-  season: z.string().nullable().meta({ description: "Null where the board has no seasons." }),
+  season: z.string().nullable().meta({ description: "Null if the board has no seasons." }),
   revision: z.int().min(0).meta({ description: "Diffs published so far." }),
   total,
   entries: z.array(rankedEntry),
@@ -168,5 +167,5 @@ export const boardNeighbourhood = z.strictObject({
 
 /** Answer of `DELETE …/members/{member}`. */
 export const memberRemoved = z.strictObject({
-  removed: z.boolean().meta({ description: "False where it was not on the board." }),
+  removed: z.boolean().meta({ description: "False if the member was not on the board." }),
 });

@@ -8,7 +8,7 @@ export const maxNameLength = 256;
 
 /** What `isName` asks for, for refusals. */
 export const nameRule = (maxLength: number = maxNameLength): string =>
-  `must be 1 to ${maxLength} characters without control characters, and neither \`.\` nor \`..\``;
+  `must have 1 to ${maxLength} characters, no control characters, and be neither \`.\` nor \`..\``;
 
 // oxlint-disable-next-line no-control-regex
 const forbidden = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]/;

@@ -14,21 +14,21 @@ const subjectOf = (kind: string) =>
     .refine((value) => isSubjectOf(kind, value), nameRule(maxSubjectLength(kind)))
     .meta({ minLength: 1, maxLength: maxSubjectLength(kind) });
 
-export const orderId = subjectOf("order").meta({ description: "The backend's own name of the order." });
+export const orderId = subjectOf("order").meta({ description: "The order's id, chosen by the backend." });
 const party = subjectOf("orders").meta({ description: "A user." });
 const status = eventName.meta({ description: "One of the configured statuses.", examples: ["confirmed"] });
 const key = idempotencyKey
   .optional()
-  .meta({ description: "A repeat with the same key and content answers as the first did and changes nothing." });
-const optionalData = jsonValue.optional().meta({ description: "Any JSON value; `null` where left out." });
+  .meta({ description: "A retry with the same key and content returns the first response and changes nothing." });
+const optionalData = jsonValue.optional().meta({ description: "Any JSON value. Default: `null`." });
 
 const parties = z
   .object({ customer: party })
   .catchall(party)
-  .refine((value) => Object.keys(value).every(isName), "must have names of roles as keys")
+  .refine((value) => Object.keys(value).every(isName), "must have role names as keys")
   .refine((value) => Object.keys(value).length <= mostParties, `must be at most ${mostParties}`)
   .meta({
-    description: "Who is told of the order and may read it, by role.",
+    description: "The users who receive the order's events and may read it, by role.",
     examples: [{ customer: "ada", courier: "bob" }],
   });
 
@@ -42,17 +42,19 @@ export const orderFields = {
       .int()
       .min(1)
       .optional()
-      .meta({ description: "Place among the order's events, from 1; without it the event takes the next." }),
-    eventId: eventName.optional().meta({ description: "Names the event; a repeat of it is a duplicate." }),
-    occurredAt: timestamp.optional().meta({ description: "Epoch milliseconds; the arrival where left out." }),
+      .meta({ description: "Position among the order's events, starting at 1. Default: the next position." }),
+    eventId: eventName
+      .optional()
+      .meta({ description: "Unique id of the event; a second event with the same id is a duplicate." }),
+    occurredAt: timestamp.optional().meta({ description: "Epoch milliseconds. Default: the time of arrival." }),
     data: optionalData,
     idempotencyKey: key,
   },
   signal: {
     name: eventName
       // It becomes a key of `signals`.
-      .refine((value) => value !== "__proto__", "must be another")
-      .meta({ description: "What is signalled; only the latest of a name is kept.", examples: ["place"] }),
+      .refine((value) => value !== "__proto__", "must differ from sequence")
+      .meta({ description: "Name of the signal; only the latest signal of each name is kept.", examples: ["place"] }),
     data: jsonValue.meta({ examples: [{ lat: 52.52, lon: 13.4 }] }),
     idempotencyKey: key,
   },
@@ -78,8 +80,8 @@ export const orderParams = z.strictObject({ orderId });
 /** Data of a publication `order.status`, and with it of an entry in the timeline. */
 const statusFields = {
   status: z.string(),
-  previousStatus: z.string().nullable().meta({ description: "`null` for the order's beginning." }),
-  sequence: z.int().min(0).meta({ description: "0 is the order's beginning." }),
+  previousStatus: z.string().nullable().meta({ description: "`null` for the creation of the order." }),
+  sequence: z.int().min(0).meta({ description: "0 is the creation of the order." }),
   occurredAt: timestamp,
   data: z.unknown(),
 };
@@ -105,10 +107,10 @@ export const order = z
     parties: z.record(z.string(), userId),
     status: z.string(),
     sequence: statusFields.sequence,
-    data: z.unknown().meta({ description: "As given at the beginning." }),
-    signals: z.record(z.string(), signal).meta({ description: "The latest of each name." }),
+    data: z.unknown().meta({ description: "As given when the order was created." }),
+    signals: z.record(z.string(), signal).meta({ description: "The latest signal of each name." }),
     createdAt: timestamp,
-    updatedAt: timestamp.meta({ description: "When a status was last applied." }),
+    updatedAt: timestamp.meta({ description: "Time of the last applied event." }),
   })
   .meta({ id: "Order" });
 export type Order = z.output<typeof order>;
@@ -137,8 +139,8 @@ export const orderEventAnswer = z.strictObject({
   applied: z.boolean(),
   reason: notAppliedReason.optional().meta({
     description:
-      "`duplicate`: applied before; `stale`: later ones were, or a correction of it; `held`: waits for the ones before " +
-      "it; `replaced`: waits in the place of the held one that it corrects.",
+      "`duplicate`: already applied; `stale`: a later event or a correction was applied; `held`: waits for earlier " +
+      "events; `replaced`: replaces the held event with the same sequence.",
   }),
 });
 export type OrderEventAnswer = z.output<typeof orderEventAnswer>;

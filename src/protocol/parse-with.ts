@@ -26,7 +26,7 @@ export function wrong(field: string, reason: string): GatewayError {
 }
 
 function reasonOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "unrecognized_keys") return "is not known here";
+  if (issue.code === "unrecognized_keys") return "is unknown";
   if (issue.message.endsWith("received undefined")) return "is required";
   return issue.message.replace(/^Invalid input: /, "");
 }

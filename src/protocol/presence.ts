@@ -9,7 +9,7 @@ export const presenceMessage = z.strictObject({ channel: channelName });
 const member = z
   .strictObject({
     userId,
-    connections: z.int().min(1).meta({ description: "Connections with which the user is there, on all nodes." }),
+    connections: z.int().min(1).meta({ description: "The user's connections in the channel, across all nodes." }),
   })
   .meta({ id: "Member" });
 
@@ -17,7 +17,7 @@ const member = z
 export const presenceAnswer = z
   .strictObject({
     channel: z.string().meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
-    members: z.array(member).meta({ description: "Users, each once; at most 1000." }),
-    count: z.int().min(0).meta({ description: "Users in all, also where there are more than `members` holds." }),
+    members: z.array(member).meta({ description: "Users present, each listed once; at most 1000." }),
+    count: z.int().min(0).meta({ description: "Total number of users, even if `members` is truncated." }),
   })
   .meta({ id: "Presence" });

@@ -5,15 +5,15 @@ import { errorCatalogue, type ErrorCode } from "./errors.ts";
 const errorCodes = Object.keys(errorCatalogue) as [ErrorCode, ...ErrorCode[]];
 
 const fields = {
-  code: z.enum(errorCodes).meta({ id: "ErrorCode", description: "What went wrong, for programs." }),
-  retryAfterMs: z.int().min(0).optional().meta({ description: "Milliseconds after which a repeat may succeed." }),
+  code: z.enum(errorCodes).meta({ id: "ErrorCode", description: "Machine-readable error code." }),
+  retryAfterMs: z.int().min(0).optional().meta({ description: "Milliseconds after which a retry may succeed." }),
 };
 
 /** `error` of an acknowledgement or of one item of a batch. */
 export const errorBody = z
   .strictObject({
     code: fields.code,
-    message: z.string().meta({ description: "What went wrong, for people; names the field." }),
+    message: z.string().meta({ description: "Human-readable message that names the invalid field." }),
     retryAfterMs: fields.retryAfterMs,
   })
   .meta({ id: "Error" });
@@ -21,15 +21,15 @@ export const errorBody = z
 /** Body of every HTTP answer that is a refusal: RFC 9457, `application/problem+json`. */
 export const problem = z
   .strictObject({
-    type: z.string().meta({ description: "Where the code is explained.", examples: ["/docs#rate_limited"] }),
-    title: z.string().meta({ description: "What the code means.", examples: ["Too many requests."] }),
-    status: z.int().meta({ description: "The HTTP status again." }),
-    detail: z.string().meta({ description: "What went wrong this time." }),
+    type: z.string().meta({ description: "Link to the documentation of the code.", examples: ["/docs#rate_limited"] }),
+    title: z.string().meta({ description: "Meaning of the code.", examples: ["Too many requests."] }),
+    status: z.int().meta({ description: "The HTTP status." }),
+    detail: z.string().meta({ description: "Details of this occurrence." }),
     code: fields.code,
     field: z
       .string()
       .optional()
-      .meta({ description: "The field that was wrong.", examples: ["publications[3].event"] }),
+      .meta({ description: "The invalid field.", examples: ["publications[3].event"] }),
     retryAfterMs: fields.retryAfterMs,
   })
   .meta({ id: "Problem" });

@@ -14,16 +14,16 @@ export const maxHistoryLimit = 1000;
 
 const place = {
   channel: z.string().meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
-  epoch: z.string().meta({ description: "Changes when the channel's log was lost or reset." }),
-  offset: z.int().min(0).meta({ description: "Place in the channel; offsets begin at 1 and have no holes." }),
+  epoch: z.string().meta({ description: "Identifies the channel's log; changes if the log was lost or reset." }),
+  offset: z.int().min(0).meta({ description: "Position in the channel; offsets start at 1 without gaps." }),
 };
 
 export const publication = z
   .strictObject({
     ...place,
-    event: z.string().meta({ description: "What happened, in the publisher's words.", examples: ["said"] }),
+    event: z.string().meta({ description: "Event name chosen by the publisher.", examples: ["said"] }),
     data: jsonValue.meta({ description: "Any JSON value.", examples: [{ text: "hello" }] }),
-    publishedAt: timestamp.meta({ description: "Epoch milliseconds, by the store's clock." }),
+    publishedAt: timestamp.meta({ description: "Epoch milliseconds of the Redis clock." }),
   })
   .meta({ id: "Publication" });
 
@@ -31,11 +31,11 @@ export const publication = z
 
 const publishFields = {
   channel: channelName.meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
-  event: eventName.meta({ description: "What happened, in the publisher's words.", examples: ["said"] }),
+  event: eventName.meta({ description: "Event name chosen by the publisher.", examples: ["said"] }),
   data: jsonValue.meta({ description: "Any JSON value.", examples: [{ text: "hello" }] }),
   idempotencyKey: idempotencyKey
     .optional()
-    .meta({ description: "A repeat with the same key and content answers as the first did and publishes nothing." }),
+    .meta({ description: "A retry with the same key and content returns the first response and publishes nothing." }),
 };
 
 /** Client event `publish`, body of `POST /v1/publish`, and one item of a batch. */
@@ -64,7 +64,7 @@ export const publishBatchBody = z.strictObject({
   publications: z
     .array(z.unknown().meta({ override: { $ref: "#/components/schemas/Publish" } }))
     .max(maxBatchSize)
-    .meta({ description: "Published in this order; a wrong item fails alone." }),
+    .meta({ description: "Published in this order. An invalid item fails on its own." }),
   idempotencyKey: publishFields.idempotencyKey,
 });
 
@@ -73,7 +73,10 @@ export const broadcastBody = z.strictObject({
   channels: z
     .array(z.unknown().meta({ override: { type: "string" } }))
     .max(maxBatchSize)
-    .meta({ description: "Full names; a wrong one fails alone.", examples: [["chat:lobby", "chat:kitchen"]] }),
+    .meta({
+      description: "Full channel names. An invalid one fails on its own.",
+      examples: [["chat:lobby", "chat:kitchen"]],
+    }),
   event: publishFields.event,
   data: publishFields.data,
   idempotencyKey: publishFields.idempotencyKey,
@@ -82,18 +85,26 @@ export const broadcastBody = z.strictObject({
 /** Query of `GET /v1/channels/{channel}/history`. */
 export const historyQuery = z
   .strictObject({
-    epoch: z.string().max(64).optional().meta({ description: "Of the position to read after; with `offset`." }),
+    epoch: z
+      .string()
+      .max(64)
+      .optional()
+      .meta({ description: "Epoch of the position to read after. Requires `offset`." }),
     offset: wholeNumber(z.int().min(0))
       .optional()
-      .meta({ description: "Of the position to read after; with `epoch`." }),
+      .meta({ description: "Offset of the position to read after. Requires `epoch`." }),
     limit: wholeNumber(historyLimit)
       .optional()
-      .meta({ description: "At most so many publications; all that are kept where left out." }),
+      .meta({ description: "Maximum number of publications. Default: the whole history." }),
   })
   .superRefine(({ epoch, offset }, context) => {
     if ((epoch === undefined) === (offset === undefined)) return;
     const missing = epoch === undefined ? "epoch" : "offset";
-    context.addIssue({ code: "custom", path: [missing], message: "is required where the other half is given" });
+    context.addIssue({
+      code: "custom",
+      path: [missing],
+      message: "is required because epoch and offset belong together",
+    });
   });
 
 /** Path of everything about one channel. */
@@ -106,11 +117,11 @@ export const channelParams = z.strictObject({
 
 /** Query of `GET /v1/channels`. */
 export const channelsQuery = z.strictObject({
-  prefix: channelName.optional().meta({ description: "Only channels whose name begins so." }),
+  prefix: channelName.optional().meta({ description: "List only channels whose name starts with this." }),
   limit: wholeNumber(z.int().min(1).max(1000))
     .default(100)
-    .meta({ description: "At most so many channels; 100 where left out." }),
-  cursor: channelName.optional().meta({ description: "From the answer before, for the next page." }),
+    .meta({ description: "Maximum number of channels. Default: 100." }),
+  cursor: channelName.optional().meta({ description: "Cursor from the previous page." }),
 });
 
 // What they are answered
@@ -119,7 +130,7 @@ export const channelsQuery = z.strictObject({
 export const published = z
   .strictObject({
     ...place,
-    duplicate: z.boolean().meta({ description: "True where this repeats an earlier call with the same key." }),
+    duplicate: z.boolean().meta({ description: "True if this repeats an earlier call with the same key." }),
   })
   .meta({ id: "Published" });
 
@@ -138,7 +149,7 @@ export const publishResults = z.strictObject({ results: z.array(publishResult) }
 /** Answer of `history` on both roads. */
 export const historyAnswer = z
   .strictObject({ ...place, publications: z.array(publication) })
-  .meta({ id: "History", description: "The channel's current position, and publications oldest first." });
+  .meta({ id: "History", description: "The channel's current position, and its publications, oldest first." });
 
 /** Answer of `GET /v1/channels`. */
 export const channelsAnswer = z.strictObject({
@@ -146,9 +157,9 @@ export const channelsAnswer = z.strictObject({
     z
       .strictObject({
         channel: place.channel,
-        subscribers: z.int().min(0).meta({ description: "Connections subscribed, on all nodes." }),
+        subscribers: z.int().min(0).meta({ description: "Subscribed connections across all nodes." }),
       })
       .meta({ id: "ActiveChannel" }),
   ),
-  cursor: z.string().optional().meta({ description: "Hand it back for the next page; absent on the last." }),
+  cursor: z.string().optional().meta({ description: "Cursor of the next page; absent on the last page." }),
 });

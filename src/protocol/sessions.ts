@@ -31,7 +31,10 @@ export const sessionsListMessage = z.strictObject({});
 /** Client event `sessions:revoke`: one session, or all others than the one that asks. */
 export const sessionsRevokeMessage = z
   .strictObject({ sessionId: sessionId.optional(), others: z.literal(true).optional() })
-  .refine((one) => (one.sessionId === undefined) !== (one.others === undefined), "must hold sessionId or others: true");
+  .refine(
+    (one) => (one.sessionId === undefined) !== (one.others === undefined),
+    "must contain sessionId or others: true",
+  );
 
 // What backends send
 
@@ -39,23 +42,23 @@ const roleName = eventName.meta({ examples: ["support"] });
 const patterns = z
   .array(channelName)
   .max(maxGrants)
-  .meta({ description: "Names of channels; a final `*` matches the rest of a name.", examples: [["news:*"]] });
+  .meta({ description: "Channel names; a trailing `*` matches any rest of a name.", examples: [["news:*"]] });
 
 /** Body of `POST /v1/sessions`. */
 export const createSessionBody = z
   .strictObject({
-    userId: userId.meta({ description: "Whose login it is.", examples: ["ada"] }),
-    roles: z.array(roleName).max(maxGrants).optional().meta({ description: "Handed on in the session's tokens." }),
+    userId: userId.meta({ description: "The user who signs in.", examples: ["ada"] }),
+    roles: z.array(roleName).max(maxGrants).optional().meta({ description: "Included in the session's tokens." }),
     channels: z
       .strictObject({ subscribe: patterns.optional(), publish: patterns.optional() })
       .optional()
-      .meta({ description: "Channels of granted kinds that the session's tokens open." }),
+      .meta({ description: "Channels of granted kinds that the session may use." }),
     data: z
       .record(z.string(), z.unknown())
       .refine((data) => byteLength(data) <= maxDataBytes, `must be at most ${maxDataBytes} bytes of JSON`)
       .optional()
       .meta({
-        description: "Kept with the session for backends; never sent to clients.",
+        description: "Stored with the session for backends; never sent to clients.",
         examples: [{ device: "tv" }],
       }),
     ttlSeconds: z
@@ -63,7 +66,7 @@ export const createSessionBody = z
       .min(1)
       .max(maxTtlSeconds)
       .optional()
-      .meta({ description: "Life of the session, in seconds; its tokens never outlive it." }),
+      .meta({ description: "Lifetime of the session in seconds; its tokens never outlive it." }),
     idempotencyKey: idempotencyKey.optional(),
   })
   .superRefine(({ roles, channels }, context) => {
@@ -81,7 +84,7 @@ export const issueTokenBody = z
 
 /** Path of everything about one session. */
 export const sessionParams = z.strictObject({
-  sessionId: sessionId.meta({ description: "As its creation answered." }),
+  sessionId: sessionId.meta({ description: "The session's id, from the response that created it." }),
 });
 
 /** Path of everything about one user. */
@@ -93,15 +96,15 @@ const leastMilliseconds = 100_000_000_000;
 /** Body of `POST /v1/tokens/revoke`: a token, or what is known of it. */
 export const revokeTokenBody = z
   .strictObject({
-    token: tokenText.optional().meta({ description: "The token itself; one that has expired is fine." }),
-    jti: eventName.optional().meta({ description: "The token's `jti`; with `expiresAt`." }),
+    token: tokenText.optional().meta({ description: "The token itself; it may have expired." }),
+    jti: eventName.optional().meta({ description: "The token's `jti`. Requires `expiresAt`." }),
     expiresAt: timestamp
       .min(leastMilliseconds, "must be in epoch milliseconds")
       .optional()
-      .meta({ description: "When the token ends by itself, in epoch milliseconds; with `jti`." }),
+      .meta({ description: "When the token expires, in epoch milliseconds. Requires `jti`." }),
     idempotencyKey: idempotencyKey.optional(),
   })
-  .refine(namesOneToken, "must hold token, or jti and expiresAt")
+  .refine(namesOneToken, "must contain token, or jti and expiresAt")
   .meta({ id: "RevokeToken" });
 export type RevokeTokenBody = z.output<typeof revokeTokenBody>;
 
@@ -115,12 +118,12 @@ const closingCodes = Object.keys(closingCatalogue) as [ClosingCode, ...ClosingCo
 /** Body of `POST /v1/users/{userId}/disconnect`; may be left out. */
 export const disconnectBody = z
   .strictObject({
-    code: z.enum(closingCodes).optional().meta({ description: "`disconnected_by_backend` where left out." }),
-    message: eventName.optional().meta({ description: "For people; the code's own where left out." }),
+    code: z.enum(closingCodes).optional().meta({ description: "Default: `disconnected_by_backend`." }),
+    message: eventName.optional().meta({ description: "Human-readable message. Default: the message of the code." }),
     reconnect: z
       .boolean()
       .optional()
-      .meta({ description: "Whether coming back makes sense; the code's own where left out." }),
+      .meta({ description: "Whether the client should reconnect. Default: the value of the code." }),
     idempotencyKey: idempotencyKey.optional(),
   })
   .optional()
@@ -131,9 +134,11 @@ export const disconnectBody = z
 const token = z
   .string()
   .nullable()
-  .meta({ description: "A signed token; null where the gateway holds no signing key, and the backend signs itself." });
-const tokenEnd = timestamp.meta({ description: "When the token ends; where it is null, when the session ends." });
-const connections = z.int().min(0).meta({ description: "Live connections, on all nodes." });
+  .meta({ description: "A signed token; null if the gateway has no signing key and the backend signs tokens itself." });
+const tokenEnd = timestamp.meta({
+  description: "When the token expires, or when the session ends if `token` is null.",
+});
+const connections = z.int().min(0).meta({ description: "Open connections across all nodes." });
 
 /** Answer of `POST /v1/sessions`. */
 export const sessionCreated = z.strictObject({ sessionId, token, expiresAt: tokenEnd }).meta({ id: "SessionCreated" });
@@ -144,8 +149,8 @@ export const tokenIssued = z.strictObject({ token, expiresAt: tokenEnd }).meta({
 const entryFields = {
   sessionId,
   createdAt: timestamp,
-  lastSeenAt: timestamp.meta({ description: "When it last authenticated, to the minute." }),
-  userAgent: z.string().optional().meta({ description: "Of the client that authenticated last." }),
+  lastSeenAt: timestamp.meta({ description: "Time of the last authentication, rounded to the minute." }),
+  userAgent: z.string().optional().meta({ description: "Address of the client that authenticated last." }),
   connections,
 };
 
@@ -172,18 +177,18 @@ export const userSessionsAnswer = z.strictObject({
 export type UserSessionsAnswer = z.output<typeof userSessionsAnswer>;
 
 const disconnectionFields = {
-  disconnected: z.int().min(0).meta({ description: "Sockets closed." }),
-  nodes: z.int().min(0).meta({ description: "Nodes asked." }),
+  disconnected: z.int().min(0).meta({ description: "Number of closed connections." }),
+  nodes: z.int().min(0).meta({ description: "Number of nodes asked." }),
   acknowledged: z
     .int()
     .min(0)
-    .meta({ description: "Nodes that confirmed; where equal to `nodes`, none is left alive." }),
+    .meta({ description: "Number of nodes that confirmed; if it equals `nodes`, every connection is closed." }),
 };
 
 /** Answer of everything that ends logins or tokens. */
 export const revocationAnswer = z
   .strictObject({
-    revoked: z.int().min(0).meta({ description: "Sessions or tokens that were good until now." }),
+    revoked: z.int().min(0).meta({ description: "Number of sessions or tokens that were valid until now." }),
     ...disconnectionFields,
   })
   .meta({ id: "Revocation" });

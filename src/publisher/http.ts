@@ -103,7 +103,7 @@ function retryAfterOf(headers: Headers): number | undefined {
 
 const noResult: Outcome = {
   ok: false,
-  failure: { code: "internal", message: "The gateway's answer has no result for this." },
+  failure: { code: "internal", message: "The gateway's response has no result for this command." },
   mayPass: true,
 };
 
@@ -112,7 +112,7 @@ function toFailure(problem: unknown, status: number): Failure {
   const { code, detail, field, retryAfterMs } = Object(problem) as Record<string, unknown>;
   return {
     code: typeof code === "string" ? (code as ErrorCode) : "internal",
-    message: typeof detail === "string" ? detail : `The answer is none of a gateway: HTTP ${status}.`,
+    message: typeof detail === "string" ? detail : `The response does not come from a gateway: HTTP ${status}.`,
     field: typeof field === "string" ? field : undefined,
     ...(typeof retryAfterMs === "number" && { retryAfterMs }),
   };

@@ -186,7 +186,7 @@ function settle(batch: readonly Waiting[], outcomes: readonly Outcome[], maxTrie
     const outcome = outcomes[index];
     waiting.tries += 1;
     if (outcome?.ok === true) waiting.resolve(outcome.answer);
-    else if (outcome === undefined) fail(waiting, { code: "internal", message: "There was no outcome." });
+    else if (outcome === undefined) fail(waiting, { code: "internal", message: "The transport returned no result." });
     else if (outcome.mayPass && waiting.tries < maxTries) failed.set(waiting, outcome.failure);
     else fail(waiting, outcome.failure);
   }

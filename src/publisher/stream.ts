@@ -25,7 +25,7 @@ export function overStream({ redis, prefix = "gateway", timeoutMs = 5_000 }: Str
       const entryId = await within(timeoutMs, added);
       return { ok: true, answer: { entryId } };
     } catch (error) {
-      const message = `The command could not be left: ${error instanceof Error ? error.message : String(error)}`;
+      const message = `The command could not be appended to the stream: ${error instanceof Error ? error.message : String(error)}`;
       return { ok: false, failure: { code: "unreachable", message }, mayPass: true };
     }
   }
@@ -45,7 +45,7 @@ function isHarmedByRepeat(command: Command): boolean {
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`Redis did not answer in ${ms} ms`)), ms);
+    timer = setTimeout(() => reject(new Error(`Redis did not answer within ${ms} ms`)), ms);
   });
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

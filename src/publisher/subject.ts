@@ -31,9 +31,9 @@ export function badCommand(command: Command): Failure | undefined {
     return { code: "bad_request", message, field: "data" in command ? "data" : undefined };
   }
   const fields = Object(command) as Record<string, unknown>;
-  if (subjectOf(command) === undefined) return { code: "bad_request", message: "type: unknown", field: "type" };
+  if (subjectOf(command) === undefined) return { code: "bad_request", message: "type: is unknown", field: "type" };
   const field = pathFields.find((name) => name in fields && !isPathSegment(fields[name]));
-  return field === undefined ? undefined : { code: "bad_request", message: `${field}: is not a name`, field };
+  return field === undefined ? undefined : { code: "bad_request", message: `${field}: is not a valid name`, field };
 }
 
 /** "." and ".." would name another path, and half of a surrogate pair cannot be written into one. */

@@ -10,7 +10,8 @@ const names = new Set(["orderId", "eventId", "channel", "board", "member", "user
  * its `data`, where the message has none; otherwise it is left out. Throws `bad_request` naming the field.
  */
 export function toCommand(type: CommandType, message: unknown): Command {
-  if (typeof message !== "object" || message === null || Array.isArray(message)) throw wrong("message", "is no object");
+  if (typeof message !== "object" || message === null || Array.isArray(message))
+    throw wrong("message", "is not an object");
   const known = fieldsOf(type);
   const fields = Object.entries(message).filter(([name]) => name !== "id" && name !== "type");
   const rest = fields.filter(([name]) => !known.has(name));

@@ -76,7 +76,7 @@ export function createBridges(
   let carried = 0;
 
   async function carry(bridge: Bridge, text: string): Promise<void> {
-    if (carried >= mostAtOnce) return fail(bridge, new GatewayError("rate_limited", "Too many messages at once."));
+    if (carried >= mostAtOnce) return fail(bridge, new GatewayError("rate_limited", "Too many concurrent messages."));
     carried++;
     try {
       // Nobody hears of a refusal, so a number that JavaScript cannot hold goes on as text.
@@ -92,7 +92,7 @@ export function createBridges(
   function fail({ pattern }: Bridge, error: unknown): void {
     const { code, field } = error instanceof GatewayError ? error : { code: "internal", field: undefined };
     metrics.bridged.inc({ outcome: code });
-    warn({ pattern, code, field, reason: String(error) }, "message of a bridge not carried");
+    warn({ pattern, code, field, reason: String(error) }, "bridge message not published");
   }
 
   async function send(bridge: Bridge, message: unknown, text: string): Promise<Outcome[]> {
@@ -121,7 +121,7 @@ export function createBridges(
     const named = await withParties(templates, message);
     const channels = new Set(templates.flatMap((template) => template.namesFor(named)).slice(0, mostNames));
     if (channels.size === 0 || ![...channels].every(isName)) {
-      throw new GatewayError("bad_request", "The message names no channel.");
+      throw new GatewayError("bad_request", "The message does not name a channel.");
     }
     const data = canonicalJson(message);
     return Promise.all([...channels].map((channel) => publishOne(channel, event, { data, id: idOf(message) })));

@@ -26,8 +26,8 @@ export function toFailure(type: CommandType | undefined, error: unknown): Failur
   const cause = error instanceof GatewayError ? error.cause : error;
   if (isOutage(cause)) {
     const why = whyWritesAreRefused(cause);
-    if (why !== undefined) return { kind: "away", code: "writes_refused", reason: `The store refuses writes: ${why}.` };
-    return { kind: "away", code: "unavailable", reason: "The store cannot be reached." };
+    if (why !== undefined) return { kind: "away", code: "writes_refused", reason: `Redis refuses writes: ${why}.` };
+    return { kind: "away", code: "unavailable", reason: "Redis cannot be reached." };
   }
   if (!(error instanceof GatewayError)) return { kind: "trouble", code: "internal", reason: String(error) };
   const isTrouble = type !== undefined && (mayPass.has(error.code) || isEarly(type, error.code));

@@ -51,7 +51,7 @@ export function createOnce({ commands, keys, clock, log }: IdempotencyDeps, opti
   const store = createIdempotencyStore({ commands, keys }, { claimMs, ttlSeconds });
 
   async function first<A>({ scope, key }: IdempotentWrite, holder: string, run: () => Promise<A>): Promise<A> {
-    const warn = (error: unknown) => log.warn({ err: error }, "idempotency key not kept");
+    const warn = (error: unknown) => log.warn({ err: error }, "renewing an idempotency key failed");
     const cancel = clock.every(claimMs / 3, () => void store.renew(scope, key, holder).catch(warn));
     try {
       const answer = await run();
@@ -80,7 +80,9 @@ export function createOnce({ commands, keys, clock, log }: IdempotencyDeps, opti
 }
 
 const otherContent = (): GatewayError =>
-  new GatewayError("conflict", "The idempotency key was used for other content.", { field: "idempotencyKey" });
+  new GatewayError("conflict", "The idempotency key was already used with different content.", {
+    field: "idempotencyKey",
+  });
 
 const stillRunning = (): GatewayError =>
   new GatewayError("unavailable", "The first call with this idempotency key is still running.", {

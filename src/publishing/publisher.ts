@@ -92,5 +92,5 @@ const keepsOwnKey = ({ type }: Command): boolean => type === "publish" || type =
 function checkPayload(command: Command, maxBytes: number): void {
   if (!("data" in command) || command.data === undefined) return;
   if (Buffer.byteLength(canonicalJson(command.data)) <= maxBytes) return;
-  throw new GatewayError("payload_too_large", `data: is over ${maxBytes} bytes`, { field: "data" });
+  throw new GatewayError("payload_too_large", `data: must be at most ${maxBytes} bytes`, { field: "data" });
 }

@@ -86,7 +86,8 @@ function createHandler(deps: StreamConsumerDeps, options: RunOptions & Pick<Stre
 
 /** The command, or why there is none. */
 function readCommand(entry: GroupEntry, limits?: Partial<GateLimits>): Command | Error {
-  if (entry.deliveries > mostDeliveries) return new GatewayError("internal", "Node after node died performing it.");
+  if (entry.deliveries > mostDeliveries)
+    return new GatewayError("internal", "Dead-lettered: its consumers crashed repeatedly.");
   const text = textOf(entry);
   if (text === undefined) return new GatewayError("bad_request", "The entry has no field `command`.");
   try {
@@ -125,7 +126,7 @@ function toJob(
     async bury({ code, reason }, tries) {
       await deadLetters.add({ key, command: textOf(entry) ?? JSON.stringify(entry.fields), code, reason, tries });
       count("dead");
-      warn({ entry: entry.id, type, code, tries }, "command is a dead letter");
+      warn({ entry: entry.id, type, code, tries }, "command dead-lettered");
     },
   };
 }

@@ -28,8 +28,12 @@ interface Episode {
 }
 
 const words = {
-  away: { begun: "Redis is away; reconnecting", going: "Redis is still away", over: "Redis is back" },
-  refusing: { begun: "Redis refuses writes", going: "Redis still refuses writes", over: "Redis takes writes again" },
+  away: {
+    begun: "lost the connection to Redis; reconnecting",
+    going: "Redis is still unreachable",
+    over: "Redis is reachable again",
+  },
+  refusing: { begun: "Redis refuses writes", going: "Redis still refuses writes", over: "Redis accepts writes again" },
 } as const;
 
 type Kind = keyof typeof words;

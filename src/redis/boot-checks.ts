@@ -48,7 +48,7 @@ export async function examineStore(
 async function examine(server: Redis, clock: Clock, isKeptElsewhere: boolean): Promise<Finding[]> {
   const facts = await factsOf(server, clock);
   if (facts !== undefined) return judge({ ...facts, isDurable: facts.isDurable || isKeptElsewhere });
-  return [{ severity: "note", text: "Redis forbids INFO or TIME to this user: its settings were not looked at" }];
+  return [{ severity: "note", text: "the Redis user may not run INFO or TIME; the Redis settings were not checked" }];
 }
 
 /** Undefined where the server's access rules forbid to ask. */
@@ -81,20 +81,20 @@ export function judge({ version, role, policy, isDurable, skewMs }: StoreFacts):
   const find = (severity: Finding["severity"], text: string): void => void findings.push({ severity, text });
 
   if (Number.parseInt(version, 10) < oldestVersion)
-    find("refuse", `Redis ${version} is too old: 7.0 or newer is needed, for sharded pub/sub`);
+    find("refuse", `Redis ${version} is too old: sharded pub/sub requires 7.0 or newer`);
   if (role === "slave")
-    find("refuse", "this Redis is a replica: it takes no writes; name the primary, or the sentinels");
+    find("refuse", "this Redis is a read-only replica; set the address of the primary or of the sentinels");
   if (policy !== "noeviction")
-    find("refuse", `maxmemory-policy is ${policy}: sessions and revocations would be evicted; set noeviction`);
-  if (Math.abs(skewMs) > mostSkewMs) find("failing", `${clocksText(skewMs)}; until then this node serves nobody`);
+    find("refuse", `maxmemory-policy is ${policy}: Redis could evict sessions and revocations; set noeviction`);
+  if (Math.abs(skewMs) > mostSkewMs) find("failing", `${clocksText(skewMs)}; this node refuses connections until then`);
   else if (Math.abs(skewMs) > degradedSkewMs) find("degraded", clocksText(skewMs));
   if (!isDurable)
     find(
       "degraded",
-      "Redis has no append-only file: a restart loses every session and log; set appendonly yes, or DURABILITY=external",
+      "Redis has no append-only file: a restart loses all sessions and history; set appendonly yes, or DURABILITY=external",
     );
   return findings;
 }
 
 const clocksText = (skewMs: number): string =>
-  `the clocks of Redis and of this node are ${(Math.abs(skewMs) / 1_000).toFixed(1)} s apart; set them by NTP`;
+  `the clocks of Redis and of this node are ${(Math.abs(skewMs) / 1_000).toFixed(1)} s apart; synchronize them with NTP`;

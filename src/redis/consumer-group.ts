@@ -92,7 +92,7 @@ class Consumer implements ConsumerGroup {
     const standbyMs = this.#options.leaseMs / 4;
     while (!this.#stopping.signal.aborted) {
       const pauseMs = await this.#round(standbyMs).catch((error: unknown) => {
-        log.warn({ err: error }, "stream not read");
+        log.warn({ err: error }, "reading the commands stream failed; retrying");
         return standbyMs;
       });
       if (pauseMs > 0) await sleep(clock, pauseMs, this.#stopping.signal);
@@ -160,7 +160,9 @@ class Consumer implements ConsumerGroup {
         if (isDone) this.#acknowledge(entry.id);
       })
       // A handler that throws has a fault; its entry is left to the next turn.
-      .catch((error: unknown) => this.#deps.log.error({ err: error, entry: entry.id }, "entry not handled"))
+      .catch((error: unknown) =>
+        this.#deps.log.error({ err: error, entry: entry.id }, "processing a commands stream entry failed"),
+      )
       .finally(() => {
         this.#unfinished--;
         this.#onFinished?.();
@@ -182,7 +184,7 @@ class Consumer implements ConsumerGroup {
     // The blocking connection waits out an outage; one read at a time is enough.
     this.#waiting ??= store
       .news(after, mostMs)
-      .catch((error: unknown) => log.debug({ err: error }, "no news of the stream"))
+      .catch((error: unknown) => log.debug({ err: error }, "waiting for commands stream entries failed; retrying"))
       .finally(() => (this.#waiting = undefined));
     // A little longer than Redis waits, so that at rest its answer ends both: else each wait would be followed by two reads.
     await Promise.race([this.#waiting, sleep(clock, mostMs * 1.2, this.#stopping.signal)]);
@@ -208,7 +210,7 @@ class Consumer implements ConsumerGroup {
       await Promise.resolve();
       const ids = this.#done.splice(0, mostAtOnce);
       await this.#deps.store.acknowledge(ids).catch((error: unknown) => {
-        this.#deps.log.warn({ err: error, count: ids.length }, "entries not acknowledged");
+        this.#deps.log.warn({ err: error, count: ids.length }, "acknowledging commands stream entries failed");
         this.#turn?.end();
       });
     }
@@ -232,11 +234,13 @@ class Consumer implements ConsumerGroup {
       if (kind === "turn") turn.extend(askedAt + this.#options.leaseMs);
       else turn.end();
     } catch (error) {
-      this.#deps.log.debug({ err: error }, "turn not renewed");
+      this.#deps.log.debug({ err: error }, "renewing the commands stream lease failed");
     }
   }
 
   async #trim(): Promise<void> {
-    await this.#deps.store.trim().catch((error: unknown) => this.#deps.log.debug({ err: error }, "stream not trimmed"));
+    await this.#deps.store
+      .trim()
+      .catch((error: unknown) => this.#deps.log.debug({ err: error }, "trimming the commands stream failed"));
   }
 }

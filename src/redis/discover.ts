@@ -37,7 +37,7 @@ export async function discoverStore(address: RedisAddress, timeoutMs: number): P
 /** A server without TLS waits for more of what it takes for a command; one with it hangs up on who speaks without. */
 function silenceOf(address: RedisAddress, timeoutMs: number): string {
   const { tls, sentinelTLS = tls } = endpointOptions(address);
-  const hint = sentinelTLS === undefined ? "or wants TLS (rediss://)" : "or speaks no TLS";
+  const hint = sentinelTLS === undefined ? "or requires TLS (rediss://)" : "or does not support TLS";
   return `Redis at ${describeAddress(address)} did not answer within ${timeoutMs} ms, ${hint}`;
 }
 
@@ -116,7 +116,10 @@ export async function identityOf(client: Redis): Promise<ServerIdentity> {
 function withTopology(address: RedisAddress, isCluster: boolean): RedisAddress {
   const where = describeAddress(address);
   if (address.topology === "cluster" && !isCluster)
-    throw new AddressRefused("servers", `several addresses name a Cluster, and ${where} is none: name one`);
+    throw new AddressRefused(
+      "servers",
+      `several addresses mean a Cluster, but ${where} is not in Cluster mode; set a single address`,
+    );
   if (address.topology !== "single" || !isCluster) return address;
   if ((endpointOptions(address).db ?? 0) !== 0)
     throw new AddressRefused("servers", `${where} is a Cluster, which has only database 0`);
@@ -137,11 +140,11 @@ function refusalOf(address: RedisAddress, { message }: Error): AddressRefused | 
     ? (["sentinels", "a sentinel"] as const)
     : (["servers", describeAddress(address)] as const);
   if (/invalid reply: null|No such master/.test(message) && address.topology === "sentinel")
-    return new AddressRefused("sentinel name", `no sentinel watches a primary of the name "${address.name}"`);
+    return new AddressRefused("sentinel name", `no sentinel monitors a primary named "${address.name}"`);
   if (/\bNOAUTH\b/.test(message))
-    return new AddressRefused(part, `${who} asks for a password, and none is set (NOAUTH)`);
+    return new AddressRefused(part, `${who} requires a password and none is set (NOAUTH)`);
   if (/\b(?:WRONGPASS|invalid password)\b/.test(message))
-    return new AddressRefused(part, `${who} refuses the password or the user (WRONGPASS)`);
+    return new AddressRefused(part, `${who} rejected the user or password (WRONGPASS)`);
   if (tlsFailure.test(message)) return new AddressRefused(part, `TLS with ${who} failed: ${message}`);
   return undefined;
 }

@@ -36,7 +36,7 @@ export async function startEmbeddedStore({ log, kind = "auto" }: EmbeddedStoreOp
   let stopping: Promise<void> | undefined;
   // Nothing to do about it here: the gateway sees its store away and says so itself.
   void process.ended.then(
-    (reason) => stopping ?? log.error({ kind: starter.kind, reason }, "the embedded store ended"),
+    (reason) => stopping ?? log.error({ kind: starter.kind, reason }, "the embedded store exited"),
   );
   return {
     url: `redis://127.0.0.1:${port}`,

@@ -18,8 +18,8 @@ export function whyWritesAreRefused(failure: unknown): string | undefined {
 
 const writeRefusals = {
   OOM: "it is out of memory",
-  NOREPLICAS: "too few of its replicas are in step",
-  MISCONF: "it cannot save to its disk",
+  NOREPLICAS: "too few replicas are in sync",
+  MISCONF: "it cannot write to its disk",
 };
 
 /** True where Redis has not answered in time; what was asked may have been done. */

@@ -66,7 +66,7 @@ export class PrimaryWatch {
     this.#isLooking = false;
     if (found instanceof Error || found.isPrimary !== true || found.runId === this.#runId) return;
     this.#lookAgainAt = now + settleMs;
-    this.#deps.log.warn({}, "the address of Redis leads to another server now; reconnecting");
+    this.#deps.log.warn({}, "the Redis address now resolves to another server; reconnecting");
     commands.disconnect(true);
   }
 }

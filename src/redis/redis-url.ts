@@ -33,12 +33,12 @@ export function parseRedisUrl(text: string): RedisUrl {
   const url = new URL(form);
   if (url.hostname === "") throw new Error(`has no host; ${usage}`);
   const unknown = [...url.searchParams.keys()].find((name) => !understoodQuery.includes(name));
-  if (unknown !== undefined) throw new Error(`does not understand ?${unknown}= in an address`);
+  if (unknown !== undefined) throw new Error(`contains the unknown parameter ?${unknown}=`);
   return { ...placeOf(url), ...loginOf(url), ...queryOf(url) };
 }
 
 const usage =
-  "must be redis://host:port, rediss://host:port for TLS, or unix:///path, and several with commas for a Cluster";
+  "must be redis://host:port, rediss://host:port for TLS, unix:///path, or a comma-separated list for a Cluster";
 
 function placeOf(url: URL): Pick<RedisUrl, "isTls" | "host" | "port" | "path" | "db"> {
   const host = url.hostname.replace(/^\[(.+)\]$/, "$1");
@@ -58,7 +58,7 @@ function loginOf({ username, password }: URL): Pick<RedisUrl, "username" | "pass
 
 function queryOf({ searchParams }: URL): Pick<RedisUrl, "db" | "family"> {
   const [db, family] = [searchParams.get("db"), searchParams.get("family")];
-  if (family !== null && !["0", "4", "6"].includes(family)) throw new Error("must say family=0, 4 or 6");
+  if (family !== null && !["0", "4", "6"].includes(family)) throw new Error("must have family=0, 4 or 6");
   return {
     ...(db === null ? {} : { db: databaseOf(db) }),
     ...(family === null ? {} : { family: Number(family) as 0 | 4 | 6 }),
@@ -66,7 +66,7 @@ function queryOf({ searchParams }: URL): Pick<RedisUrl, "db" | "family"> {
 }
 
 function databaseOf(text: string): number {
-  if (!/^\d{1,6}$/.test(text)) throw new Error("must end in the number of a database, such as /2");
+  if (!/^\d{1,6}$/.test(text)) throw new Error("must end with a database number, such as /2");
   return Number(text);
 }
 
@@ -74,6 +74,6 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new Error("has a % in its user, password or path that is not followed by two hexadecimal digits");
+    throw new Error("contains a % that is not followed by two hexadecimal digits in its user, password or path");
   }
 }

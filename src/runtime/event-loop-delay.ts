@@ -18,7 +18,7 @@ export function createEventLoopDelay({ registry }: { registry: Registry }): Serv
   const histogram = monitorEventLoopDelay({ resolution: resolutionMs });
   const delay = new Gauge({
     name: "gateway_event_loop_delay_seconds",
-    help: "How long ready work waited for the event loop, since the last scrape.",
+    help: "Event loop delay since the last scrape.",
     labelNames: ["quantile"],
     registers: [],
     collect() {

@@ -40,10 +40,10 @@ export function createLifecycle({ clock, log }: { clock: Clock; log: Logger }): 
     });
     try {
       const outcome = await Promise.race([Promise.resolve(service.stop?.(deadline)).then(() => "stopped"), late]);
-      if (outcome === "late") log.warn({ service: service.name }, "did not stop before the deadline");
+      if (outcome === "late") log.warn({ service: service.name }, "service did not stop before the deadline");
       return outcome !== "late";
     } catch (error) {
-      log.error({ service: service.name, err: error }, "failed to stop");
+      log.error({ service: service.name, err: error }, "stopping a service failed");
       return false;
     }
   }

@@ -51,13 +51,13 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     handshakes: new Counter({
       name: "gateway_handshakes_total",
-      help: "Handshakes by outcome: accepted, recovered, or the code of the refusal.",
+      help: "Handshakes by outcome: accepted, recovered, or an error code.",
       labelNames: ["outcome"],
       registers,
     }),
     publications: new Counter({
       name: "gateway_publications_total",
-      help: "Publications accepted by this node, by the door they came through.",
+      help: "Publications accepted by this node, by entry point.",
       labelNames: ["door"],
       registers,
     }),
@@ -68,24 +68,24 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     skipped: new Counter({
       name: "gateway_deliveries_skipped_total",
-      help: "Deliveries not made: conflated into a later one, or volatile and the client lagging.",
+      help: "Publications not delivered: conflated into a later one, or volatile and dropped for a lagging client.",
       labelNames: ["reason"],
       registers,
     }),
     queueBytes: new Gauge({
       name: "gateway_outbound_queue_bytes",
-      help: "Bytes that wait in this node for clients to read them.",
+      help: "Bytes in this node's send queues, waiting for clients to read them.",
       registers,
     }),
     refusals: new Counter({
       name: "gateway_refusals_total",
-      help: "Requests refused, by code and, where one refused, by limiter.",
+      help: "Refused requests by error code and, if a limiter refused them, by limiter.",
       labelNames: ["code", "limiter"],
       registers,
     }),
     limited: new Counter({
       name: "gateway_limited_total",
-      help: "Acts a limiter decided against, by limiter and reason: limit, never, store_away, shadow (let through).",
+      help: "Rate-limited operations by limiter and reason: limit, never, store_away, or shadow (allowed).",
       labelNames: ["limiter", "reason"],
       registers,
     }),
@@ -97,13 +97,13 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     commands: new Counter({
       name: "gateway_commands_total",
-      help: "Commands of the stream by type and outcome: performed, retried, dead.",
+      help: "Stream commands by type and outcome: performed, retried, dead.",
       labelNames: ["type", "outcome"],
       registers,
     }),
     bridged: new Counter({
       name: "gateway_bridged_total",
-      help: "Messages heard by bridges by outcome: stored, repeated, live, command, or the code of the refusal.",
+      help: "Bridge messages by outcome: stored, repeated, live, command, or an error code.",
       labelNames: ["outcome"],
       registers,
     }),
@@ -115,12 +115,12 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     webhooksWaiting: new Gauge({
       name: "gateway_webhooks_waiting",
-      help: "Webhook messages that wait, over all nodes, when this one last looked.",
+      help: "Queued webhook messages across all nodes, when this node last checked.",
       registers,
     }),
     cacheReads: new Counter({
       name: "gateway_cache_reads_total",
-      help: "Reads of the cache by outcome: from memory, from the store, stale while it is loaded anew, loaded.",
+      help: "Cache reads by outcome: from memory, from Redis, stale while reloading, or loaded.",
       labelNames: ["outcome"],
       registers,
     }),
@@ -131,12 +131,12 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     feedMessages: new Counter({
       name: "gateway_feed_messages_total",
-      help: "Publications read from Redis: one for each in a channel with subscribers on this node, however many.",
+      help: "Publications read from Redis: one per publication in each channel with subscribers on this node.",
       registers,
     }),
     gaps: new Counter({
       name: "gateway_gaps_total",
-      help: "Gaps found in a channel's offsets: repaired from the log, or told to subscribers.",
+      help: "Gaps detected in channel offsets: repaired from history, or reported to subscribers.",
       labelNames: ["outcome"],
       registers,
     }),
@@ -155,7 +155,7 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     redisReconnects: new Counter({
       name: "gateway_redis_reconnects_total",
-      help: "Connections to Redis given up because they were open and yet dead.",
+      help: "Redis connections dropped because they were open but unresponsive.",
       registers,
     }),
     eventErrors: new Counter({
@@ -184,7 +184,7 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
 export const strayErrorsIn = (registry: Registry): Counter<"kind"> =>
   new Counter({
     name: "gateway_stray_errors_total",
-    help: "Errors that nobody caught, by kind: exception or rejection. More than none is a defect.",
+    help: "Uncaught errors by kind: exception or rejection. Any value above 0 is a bug.",
     labelNames: ["kind"],
     registers: [registry],
   });

@@ -61,7 +61,7 @@ export class Rounds {
     try {
       await this.#deps.carry(keys);
     } catch (error) {
-      this.#deps.log.warn({ err: error, count: keys.length }, `${this.#options.what} not written; retrying`);
+      this.#deps.log.warn({ err: error, count: keys.length }, `writing ${this.#options.what} failed; retrying`);
       for (const key of keys) this.#due.add(key);
       this.#plan(retryMs);
     }

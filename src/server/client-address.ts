@@ -36,8 +36,8 @@ export function createIsTrusted(trusted: readonly string[]): (address: string) =
 }
 
 const notTrusted =
-  "X-Forwarded-For came from an address that is not in TRUSTED_PROXIES and was ignored: " +
-  "if it is your proxy, name it there, or all of its clients share one address and its limits";
+  "ignored X-Forwarded-For from an address that is not in TRUSTED_PROXIES: " +
+  "if it is your proxy, add it, or all its clients share one address and its limits";
 
 function clientOf(peer: string, hops: readonly string[], isTrusted: (address: string) => boolean): string {
   let address = peer;

@@ -130,7 +130,7 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
     const { incarnation, living } = deps.control();
     if (node === "" || node === incarnation || !living.includes(node)) return;
     const command = deps.control().command({ type: replaceType, owner });
-    command.catch((error: unknown) => log.warn({ err: error }, "a replaced connection was not told"));
+    command.catch((error: unknown) => log.warn({ err: error }, "closing a replaced connection on another node failed"));
   }
 
   function perform({ type, owner }: ControlCommand): number {
@@ -205,7 +205,7 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
 
     abandon(connection) {
       deps.channels().leave(connection.subscriber);
-      end(connection, true).catch((error: unknown) => log.warn({ err: error }, "a record was not released"));
+      end(connection, true).catch((error: unknown) => log.warn({ err: error }, "releasing a connection record failed"));
     },
 
     end,
@@ -234,7 +234,9 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
     start() {
       cancelRenewal = clock.every(options.renewEverySeconds * 1_000, () => {
         const privateIds = [...tickets.values()].map(({ privateId }) => privateId);
-        store.renew(privateIds).catch((error: unknown) => log.warn({ err: error }, "connection records not renewed"));
+        store
+          .renew(privateIds)
+          .catch((error: unknown) => log.warn({ err: error }, "renewing connection records failed"));
       });
     },
 

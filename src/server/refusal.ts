@@ -18,7 +18,7 @@ export function refusalOf(error: unknown): GatewayError {
 }
 
 const writesRefused = (why: string, cause: unknown): GatewayError =>
-  new GatewayError("writes_refused", `The store refuses writes: ${why}.`, { retryAfterMs: outageRetryMs, cause });
+  new GatewayError("writes_refused", `Redis refuses writes: ${why}.`, { retryAfterMs: outageRetryMs, cause });
 
 /** What is told while this node may not act: its heartbeat is not confirmed, for a reason that is mostly the store's. */
 export function refusalWhileFenced({ failure }: Pick<Fence, "failure">, retryAfterMs: number): GatewayError {

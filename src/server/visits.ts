@@ -59,7 +59,7 @@ export interface Visits {
 /** Milliseconds after which a client that came to a node which is going, or has lost its store, may try again. */
 const admissionRetryMs = 1_000;
 
-const unfit = "This node is not fit to serve.";
+const unfit = "This node is not ready.";
 const unfitRetryMs = 5_000;
 
 /** Milliseconds a message waits for a node that has just thawed; a store that is away takes longer. */

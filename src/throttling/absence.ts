@@ -34,12 +34,12 @@ export function createAbsence({ clock, log }: { clock: Clock; log: Logger }): Ab
       return true;
     },
     began(error) {
-      if (!isAway) log.debug({ reason: reasonOf(error) }, "limits go on without the store");
+      if (!isAway) log.debug({ reason: reasonOf(error) }, "Redis is unreachable; enforcing limits locally");
       isAway = true;
       nextProbeAt = clock.monotonic() + probeEveryMs;
     },
     ended() {
-      if (isAway) log.debug({}, "limits count in the store again");
+      if (isAway) log.debug({}, "enforcing limits in Redis again");
       isAway = false;
     },
   };

@@ -42,7 +42,7 @@ export function createReferee({
       const worst = offenders.drain(reported);
       const periodMs = Math.round(clock.monotonic() - since);
       since = clock.monotonic();
-      if (worst.length > 0) log.warn({ worst, periodMs }, "refused most often");
+      if (worst.length > 0) log.warn({ worst, periodMs }, "most refused clients");
     },
   };
 }

@@ -27,7 +27,7 @@ export class Deliveries {
     const queueDeps = { ...this.#deps, onOutcome: (outcome: Outcome) => this.#note(outcome) };
     this.#queues = this.#endpoints.map((endpoint) => createDeliveryQueue(queueDeps, endpoint));
     for (const queue of this.#queues) queue.start();
-    this.#deps.log.info({ to: this.#endpoints.map(({ origin }) => origin) }, "webhooks are sent");
+    this.#deps.log.info({ to: this.#endpoints.map(({ origin }) => origin) }, "webhooks enabled");
   }
 
   async stop(deadline: AbortSignal): Promise<void> {
@@ -46,7 +46,7 @@ export class Deliveries {
       const isFull = outcome === "full";
       this.#deps.metrics.webhooks.inc({ event: type, outcome: isFull ? "dead" : "queued" });
       const queue = this.#queues.find((one) => one.endpoint.id === endpoint);
-      if (isFull && queue !== undefined) this.#isTrouble(queue.endpoint, "too many wait already");
+      if (isFull && queue !== undefined) this.#isTrouble(queue.endpoint, "too many messages are queued");
       if (outcome === "first") queue?.send(entity);
     }
   }
@@ -60,7 +60,7 @@ export class Deliveries {
   /** One line an endpoint that got less than it should have since the last report. */
   report(): void {
     for (const [{ origin }, { count, reason }] of this.#troubles) {
-      this.#deps.log.warn({ to: origin, count, reason }, "webhooks became dead letters");
+      this.#deps.log.warn({ to: origin, count, reason }, "webhooks dead-lettered");
     }
     this.#troubles.clear();
   }
@@ -70,7 +70,8 @@ export class Deliveries {
     const event = webhookEvents.includes(message.type) ? message.type : "other";
     this.#deps.metrics.webhooks.inc({ event, outcome: result });
     if (result === "dead") this.#isTrouble(endpoint, failure);
-    if (result === "retried") this.#deps.log.debug({ to: endpoint.origin, id: message.id, failure }, "webhook retried");
+    if (result === "retried")
+      this.#deps.log.debug({ to: endpoint.origin, id: message.id, failure }, "webhook delivery failed; retrying");
   }
 
   #isTrouble(endpoint: Endpoint, reason: string): void {

@@ -21,7 +21,7 @@ local function enqueue(message, limits, from)
     local length = redis.call('LLEN', lane)
     if length >= limits.lane or tonumber(redis.call('GET', waiting) or 0) >= limits.endpoint then
       redis.call('XADD', KEYS[from], 'MAXLEN', '~', limits.letters, '*', 'endpoint', endpoint, 'entity', message.entity,
-        'message', text, 'reason', 'too many wait already', 'tries', '0', 'at', string.format('%.0f', now))
+        'message', text, 'reason', 'too many messages are queued', 'tries', '0', 'at', string.format('%.0f', now))
       outcomes[i] = 'full'
     else
       redis.call('RPUSH', lane, text)

@@ -70,7 +70,7 @@ export class Occupancy {
       await Promise.all(standings.map((standing) => this.#turn(node, standing, false)));
     }
     await store.bury(node);
-    log.debug({ gone: node }, "what stood at a node that has gone was taken out");
+    log.debug({ gone: node }, "removed the occupancy of a node that left");
   }
 
   async #turn(node: string, standing: { entity: string; data: string }, isHere: boolean): Promise<void> {

@@ -148,7 +148,7 @@ class LaneQueue implements DeliveryQueue {
     const { lanes, log } = this.#deps;
     lanes
       .due(this.endpoint.id, entities, forMs)
-      .catch((error: unknown) => log.debug({ reason: String(error) }, "claims of webhook lanes not renewed"));
+      .catch((error: unknown) => log.debug({ reason: String(error) }, "renewing webhook queue claims failed"));
   }
 }
 

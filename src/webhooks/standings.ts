@@ -130,7 +130,7 @@ export class Standings {
 
   #failed(error: unknown): false {
     if (this.#cancelRetry === undefined) {
-      this.#deps.log.warn({ err: error }, "who comes and goes is not told to webhooks yet");
+      this.#deps.log.warn({ err: error }, "queueing webhook events failed; retrying");
       this.#sayLater();
     }
     return false;

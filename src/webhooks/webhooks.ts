@@ -82,7 +82,7 @@ export class Webhooks implements Service {
     for (const cancel of this.#cancels) cancel();
     await this.#occupancy.stop().catch((error: unknown) => {
       // Its lease ends by itself, and it is then found dead.
-      this.#deps.log.warn({ err: error }, "others not told that this node leaves");
+      this.#deps.log.warn({ err: error }, "announcing that this node leaves failed");
     });
     await this.#upkeep;
     await this.#deliveries.stop(deadline);
@@ -129,7 +129,7 @@ export class Webhooks implements Service {
       await this.#deliveries.count();
       await this.#occupancy.lookAfter();
     } catch (error) {
-      this.#deps.log.debug({ err: error }, "webhooks not looked after");
+      this.#deps.log.debug({ err: error }, "maintaining the webhook queues failed");
     }
   }
 }

@@ -43,8 +43,8 @@ export class WorkersFailed extends Error {
   readonly hasComplained: boolean;
 
   constructor(number: number, { code, signal }: Ending, ends: number) {
-    const times = ends > 1 ? `${ends} times in a row, shortly after its start` : "while it started";
-    super(`worker ${number} ended ${times} (${code === null ? `signal ${signal}` : `exit code ${code}`})`);
+    const times = ends > 1 ? `${ends} times in a row shortly after it started` : "while it started";
+    super(`worker ${number} exited ${times} (${code === null ? `signal ${signal}` : `exit code ${code}`})`);
     this.exitCode = code === null || code === 0 ? 1 : code;
     this.hasComplained = ends <= 1 && code !== null && code !== 0;
   }
@@ -153,8 +153,8 @@ export class Crew {
     onLost();
     const fields = { worker: member.number, pid: member.pid, ...ending };
     // Somebody has drained it, to have a fresh one.
-    if (ending.code === 0) log.info(fields, "a worker has gone; another takes its place");
-    else log.error(fields, "a worker ended; another takes its place");
+    if (ending.code === 0) log.info(fields, "worker exited; starting a replacement");
+    else log.error(fields, "worker crashed; starting a replacement");
     this.#tellRunning();
   }
 
@@ -162,7 +162,7 @@ export class Crew {
     const { clock, log, assignmentOf } = this.#deps;
     const hooks = {
       onReady: () => {
-        log.info({ worker: number, pid: member.pid }, "a worker is up");
+        log.info({ worker: number, pid: member.pid }, "worker started");
         this.#tellRunning();
         onUp?.();
       },
@@ -193,7 +193,10 @@ export class Crew {
   }
 
   #giveUp(member: Member): void {
-    this.#deps.log.error({ worker: member.number, silentMs: Math.round(member.silentMs) }, "a worker is stuck");
+    this.#deps.log.error(
+      { worker: member.number, silentMs: Math.round(member.silentMs) },
+      "worker is unresponsive; killing it",
+    );
     member.kill();
   }
 }

@@ -15,7 +15,7 @@ export function createPrimaryMetrics(nodeId: string, running: () => number): Pri
   const registers = [registry];
   const workersRunning = new Gauge({
     name: "gateway_workers_running",
-    help: "Workers that take connections.",
+    help: "Workers that accept connections.",
     registers,
   });
   Object.assign(workersRunning, { collect: () => workersRunning.set(running()) });
@@ -23,7 +23,7 @@ export function createPrimaryMetrics(nodeId: string, running: () => number): Pri
     registry,
     workersLost: new Counter({
       name: "gateway_workers_lost_total",
-      help: "Workers that ended without being asked to, and were replaced.",
+      help: "Workers that exited unexpectedly and were replaced.",
       registers,
     }),
     strayErrors: strayErrorsIn(registry),

@@ -40,7 +40,7 @@ export class WorkerPlace implements Place {
   /** Resolves when the primary process has said what this worker is to be. */
   static take(clock: Clock): Promise<WorkerPlace> {
     const { worker } = cluster;
-    if (worker === undefined) throw new Error("This process is no worker.");
+    if (worker === undefined) throw new Error("This process is not a worker.");
     return new Promise((resolve) => {
       // It listens from this very message on: what follows it may be there already.
       worker.once("message", (order: Order) => {

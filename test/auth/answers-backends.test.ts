@@ -220,10 +220,10 @@ describe("POST /v1/tokens/revoke", () => {
   });
 
   it.each<[string, unknown, unknown]>([
-    ["nothing", {}, ["must hold token, or jti and expiresAt"]],
-    ["an id without its end", { jti: "a" }, ["must hold token, or jti and expiresAt"]],
-    ["an end without an id", { expiresAt: 1_800_000_000_000 }, ["must hold token, or jti and expiresAt"]],
-    ["both kinds", { token: "a", jti: "b" }, ["must hold token, or jti and expiresAt"]],
+    ["nothing", {}, ["must contain token, or jti and expiresAt"]],
+    ["an id without its end", { jti: "a" }, ["must contain token, or jti and expiresAt"]],
+    ["an end without an id", { expiresAt: 1_800_000_000_000 }, ["must contain token, or jti and expiresAt"]],
+    ["both kinds", { token: "a", jti: "b" }, ["must contain token, or jti and expiresAt"]],
     ["an end in seconds", { jti: "a", expiresAt: 1_800_000_000 }, ["expiresAt"]],
     ["a token that is no text", { token: 1 }, ["token"]],
   ])("names what is wrong: %s", async (_, body, mistakes) => {

@@ -159,8 +159,8 @@ it("an outage of the address is told to the log, and its end", async () => {
 
   expect(await verify(rsa, "RS256", "r")).toBe("ada");
   expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
-    ["warn", "the key set that verifies tokens cannot be fetched"],
-    ["info", "the key set that verifies tokens can be fetched again"],
+    ["warn", "fetching the JWKS failed; retrying"],
+    ["info", "the JWKS can be fetched again"],
   ]);
 });
 

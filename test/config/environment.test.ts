@@ -278,7 +278,7 @@ describe("a mistake in the environment", () => {
     const pem = files["private.pem"];
 
     expect(problemsOf({ JWT_PUBLIC_KEY_FILE: pem })).toEqual([
-      { name: "JWT_PUBLIC_KEY_FILE", message: "must be the path of a file, not what stands in it" },
+      { name: "JWT_PUBLIC_KEY_FILE", message: "must be the path of a file, not its content" },
     ]);
   });
 

@@ -63,10 +63,10 @@ describe("the JSON file", () => {
 
   test("names what is named twice, of which a reader could take either", () => {
     expect(problems('{ "channels": { "a": {} }, "limits": {}, "channels": {} }')).toEqual([
-      { name: "channels", message: "is named twice" },
+      { name: "channels", message: "is listed twice" },
     ]);
     expect(problems('{ "bridges": [{}, { "event": "a", "event": "b" }] }')).toEqual([
-      { name: "bridges[1].event", message: "is named twice" },
+      { name: "bridges[1].event", message: "is listed twice" },
     ]);
   });
 

@@ -72,7 +72,7 @@ describe("in production", () => {
 
   test("that no channel kind is configured is told", () => {
     expect(warningsOf(loadConfig({ ...good, REDIS_URL: "redis://127.0.0.1:6379" }))).toEqual([
-      expect.stringMatching(/^no channel kind is configured.*GATEWAY_CONFIG/),
+      expect.stringMatching(/^no channel kinds are configured.*GATEWAY_CONFIG/),
     ]);
   });
 });
@@ -84,9 +84,9 @@ describe("where NODE_ENV was forgotten", () => {
     const config = loadConfig(forgotten);
 
     expect(config.demo).toBe(false);
-    expect(warningsOf(config)).toEqual(["NODE_ENV is not production: weak secrets are not refused"]);
+    expect(warningsOf(config)).toEqual(["NODE_ENV is not production: weak secrets are accepted"]);
     expect(warningsOf(loadConfig({ JWT_SECRET: good.JWT_SECRET }))).toEqual([
-      "NODE_ENV is not production: the API opens with a known key, pages of any origin may connect, weak secrets are not refused",
+      "NODE_ENV is not production: the API accepts a well-known key, pages from any origin can connect, weak secrets are accepted",
     ]);
   });
 

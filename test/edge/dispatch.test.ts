@@ -179,7 +179,10 @@ it("pays for an exception with one acknowledgement, and logs it once with its st
   );
 
   for (const answer of answers) {
-    expect(answer).toEqual({ ok: false, error: { code: "internal", message: "Something broke; it was logged." } });
+    expect(answer).toEqual({
+      ok: false,
+      error: { code: "internal", message: "Internal error. Details are in the server log." },
+    });
   }
   const failures = lines.filter(({ place }) => place === "event break");
   expect(failures).toHaveLength(1);

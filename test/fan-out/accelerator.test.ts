@@ -135,7 +135,7 @@ describe("which accelerator is taken", () => {
 
   it("the one compiled here, told in the log", () => {
     expect(loadAccelerator(undefined, { log, compiledFile: file })).toBeTypeOf("function");
-    expect(lines.at(-1)).toContain("the accelerator is on");
+    expect(lines.at(-1)).toContain("accelerator enabled");
   });
 
   it("none where the one compiled here does not fit the machine, with a warning", () => {
@@ -145,7 +145,7 @@ describe("which accelerator is taken", () => {
     writeFileSync(compiledFile, "of another machine");
 
     expect(loadAccelerator(undefined, { log, compiledFile })).toBeUndefined();
-    expect(lines.at(-1)).toContain("going on without it");
+    expect(lines.at(-1)).toContain("continuing without it");
   });
 
   it("the one the operator names, or a clear error", () => {

@@ -43,7 +43,7 @@ describe("the gate", () => {
   it.each([33, 100, 2_500, 100_000, 400_000])("refuses arrays %i deep before they are parsed", (levels) => {
     expect(refused(nested(levels), { maxBytes: 1_000_000 })).toMatchObject({ code: "bad_request" });
     expect(refused("[".repeat(levels), { maxBytes: 1_000_000 })).toMatchObject({ code: "bad_request" });
-    expect(refused('{"a":'.repeat(levels), { maxBytes: 10_000_000 }).message).toContain("deeper than 32 levels");
+    expect(refused('{"a":'.repeat(levels), { maxBytes: 10_000_000 }).message).toContain("more than 32 levels deep");
   });
 
   it("accepts the deepest nesting that is allowed", () => {
@@ -189,7 +189,7 @@ describe("a key that is given twice", () => {
     ['{"a":[{"b":1},{"b":1,"c":{},"b":2}]}', "a[1].b"],
     ['{"a":{"b":1},"c":{"b":1},"d":{"e":{"f":1,"\\u0066" : 2}}}', "d.e.f"],
   ])("is refused by name: %s", (text, field) => {
-    expect(refused(text)).toMatchObject({ code: "bad_request", field, message: `${field}: is given twice` });
+    expect(refused(text)).toMatchObject({ code: "bad_request", field, message: `${field}: is present twice` });
     expect(refusal(() => parseList(`["said",${text}]`)).field).toBe(field);
   });
 
@@ -218,9 +218,9 @@ describe("values that were decoded elsewhere", () => {
   });
 
   it("goes no deeper than the limit, not even in a circle", () => {
-    expect(refusal(() => checkValue(cyclic)).message).toContain("nested too deep");
+    expect(refusal(() => checkValue(cyclic)).message).toContain("nested too deeply");
     expect(() => checkValue(JSON.parse(nested(32)))).not.toThrow();
-    expect(refusal(() => checkValue(JSON.parse(nested(33)))).message).toContain("nested too deep");
+    expect(refusal(() => checkValue(JSON.parse(nested(33)))).message).toContain("nested too deeply");
   });
 
   it("counts keys and elements", () => {

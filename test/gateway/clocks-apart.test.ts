@@ -62,7 +62,7 @@ test("a node whose clock is further off says so and serves nobody until it is se
 
   expect(await readiness()).toMatchObject({
     status: "unavailable",
-    checks: { store: { status: "failing", note: expect.stringMatching(/60\.\d s apart.*serves nobody/) } },
+    checks: { store: { status: "failing", note: expect.stringMatching(/60\.\d s apart.*refuses connections/) } },
   });
   expect(lines).toContainEqual(
     expect.objectContaining({ level: "error", msg: expect.stringMatching(/60\.\d s apart/) }),

@@ -56,6 +56,6 @@ test("it is refused by name to clients, and of the commands stream becomes a dea
   await eventually(() => expect(answers.at(-1)).toContain('"message":"data.id: is a number with more digits'));
   await eventually(async () => {
     const [[, fields] = []] = await redis.xrange(keys.deadCommands(), "-", "+");
-    expect(fields?.[5]).toContain("data[0]: is a number with more digits");
+    expect(fields?.[5]).toContain("data[0]: is a number with too many digits");
   });
 });

@@ -22,12 +22,12 @@ test("garbage on any Redis channel or stream of the gateway is logged, and far l
   await client.emitWithAck("subscribe", { channel: "chat:1" });
   const logged = (message: string) => lines.filter((line) => line.includes(`"msg":"${message}"`)).length;
   const doors = {
-    "feed message of a foreign form ignored": () => redis.spublish(keys.channelFeed("chat:1"), "garbage"),
-    "members of a foreign form ignored": () => redis.spublish(keys.membersFeed("chat:1"), "garbage"),
-    "message between nodes, or of an emitter, ignored": () => redis.publish("socket.io#/#", "garbage"),
-    "control command of a foreign form ignored": () => redis.xadd(keys.controlLog(), "*", "c", "garbage"),
-    "message of a bridge not carried": () => redis.publish("garbage:x", "garbage"),
-    "command is a dead letter": () => redis.xadd(keys.commands(), "*", "command", "garbage"),
+    "ignored a malformed feed message": () => redis.spublish(keys.channelFeed("chat:1"), "garbage"),
+    "ignored malformed presence members": () => redis.spublish(keys.membersFeed("chat:1"), "garbage"),
+    "ignored a message from another node or an emitter": () => redis.publish("socket.io#/#", "garbage"),
+    "ignored a malformed control command": () => redis.xadd(keys.controlLog(), "*", "c", "garbage"),
+    "bridge message not published": () => redis.publish("garbage:x", "garbage"),
+    "command dead-lettered": () => redis.xadd(keys.commands(), "*", "command", "garbage"),
   };
 
   for (const send of Object.values(doors)) await Promise.all(Array.from({ length: garbage }, send));

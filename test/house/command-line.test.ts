@@ -36,9 +36,9 @@ describe("the command line, run for real", () => {
     ["an option it does not have", ["start", "--port", "80"], "unknown option '--port'"],
     ["a word too many", ["config", "all"], "too many arguments"],
     ["a word too few", ["publish", "chat:1"], "missing required argument 'event'"],
-    ["a replay of nothing", ["dead-letters", "replay"], "name letters, or say --all"],
-    ["no workers", ["start", "--workers", "0"], "must be 1 to 128, or auto"],
-    ["too many workers", ["start", "--workers", "129"], "must be 1 to 128, or auto"],
+    ["a replay of nothing", ["dead-letters", "replay"], "give the ids to replay, or --all"],
+    ["no workers", ["start", "--workers", "0"], "must be from 1 to 128, or auto"],
+    ["too many workers", ["start", "--workers", "129"], "must be from 1 to 128, or auto"],
     ["a number that is none", ["token", "alice", "--ttl", "1h"], "must be a whole number"],
   ])("refuses %s with exit code 64", async (_, words, complaint) => {
     const { code, out, err } = await tidegate(words);
@@ -124,7 +124,7 @@ describe("a command for a running gateway", () => {
     const broken = await tidegate(["publish", "x:1", "e", "{"]);
 
     expect(silent).toMatchObject({ code: 1, err: expect.stringContaining("no gateway answers") });
-    expect(rounded).toMatchObject({ code: 1, err: expect.stringContaining("id: is a number with more digits") });
+    expect(rounded).toMatchObject({ code: 1, err: expect.stringContaining("id: is a number with too many digits") });
     expect(broken).toMatchObject({ code: 1, err: expect.stringContaining("not JSON") });
   });
 });

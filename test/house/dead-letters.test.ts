@@ -30,11 +30,11 @@ test("dead letters are listed, handed in again and thrown away from the command 
   expect(listed.code).toBe(0);
   expect(listed.text.split("\n")).toHaveLength(3);
   expect(listed.text).toContain("channel: is required");
-  expect(listed.text).toContain("3 in all.");
+  expect(listed.text).toContain("3 in total.");
 
-  expect((await run("replay", letters[0]!.id, "9-9")).text).toBe("1 handed in again. Not there: 9-9.");
+  expect((await run("replay", letters[0]!.id, "9-9")).text).toBe("1 replayed. Not found: 9-9.");
   expect((await run("remove", letters[1]!.id)).text).toBe("1 removed.");
-  expect((await run("replay", "--all")).text).toBe("1 handed in again.");
+  expect((await run("replay", "--all")).text).toBe("1 replayed.");
   expect((await run()).text).toBe("There are no dead letters.");
   expect(await commands.xlen(keys.commands())).toBe(2);
 });

@@ -66,12 +66,12 @@ describe("a refusal", () => {
     expect(answer.status).toBe(500);
     expect(answer.json).toEqual({
       type: "/docs#internal",
-      title: "Something broke; it was logged.",
+      title: "Internal error. Details are in the server log.",
       status: 500,
-      detail: "Something broke; it was logged.",
+      detail: "Internal error. Details are in the server log.",
       code: "internal",
     });
-    expect(lines.filter((line) => line.includes("request failed"))).toHaveLength(1);
+    expect(lines.filter((line) => line.includes("HTTP request failed"))).toHaveLength(1);
   });
 
   it("of a page is the same kind of problem", async () => {

@@ -33,7 +33,7 @@ it("no line holds what a stranger wrote, so none can be forged and no secret sho
   await eventually(() => expect(lines).toHaveLength(4));
   for (const line of lines) {
     expect(line.indexOf("\n")).toBe(line.length - 1);
-    expect(JSON.parse(line)).toMatchObject({ level: "info", msg: "request refused" });
+    expect(JSON.parse(line)).toMatchObject({ level: "info", msg: "HTTP request refused" });
     for (const word of ["forged", "hunter2", "AAAA", apiKey, "\r", "\u001b", "\u2028"])
       expect(line).not.toContain(word);
   }

@@ -100,7 +100,7 @@ describe("POST /v1/publish/batch", () => {
       { ok: false, error: { code: "bad_request" } },
       { ok: false, error: { code: "unknown_channel" } },
       { ok: false, error: { code: "internal" } },
-      { ok: false, error: { code: "payload_too_large", message: "publications[5].data: is over 65536 bytes" } },
+      { ok: false, error: { code: "payload_too_large", message: "publications[5].data: must be at most 65536 bytes" } },
       { ok: true, offset: 2 },
     ]);
     expect(answer.text).not.toContain("10.1.2.3");

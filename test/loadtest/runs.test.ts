@@ -93,7 +93,7 @@ describe("a load test of a gateway", () => {
     const { code, out } = await loadTest(["fan-out", "--url", url, "--readers", "2", ...short]);
 
     expect(code).toBe(1);
-    expect(out).toContain("nothing that was published was confirmed: unknown_channel");
+    expect(out).toContain("no publication was confirmed: unknown_channel");
     expect(out).toContain("unread is 2, at most 0");
   });
 
@@ -247,13 +247,13 @@ describe("a load test of a plain Socket.IO server", () => {
 
 describe("the command line", () => {
   test.each([
-    ["a scenario that is none", ["fanout"], "is neither a file nor a scenario of the lab"],
+    ["a scenario that is none", ["fanout"], "is neither a file nor a built-in scenario"],
     ["a setting the scenario cannot have", ["fan-out", "--readers", "0"], "fan-out: readers.count: "],
     ["an option it does not have", ["--reader", "3"], "Did you mean --readers?"],
     ["a number that is none", ["--duration", "long"], "must be a number"],
-    ["an address that is none", ["--url", "localhost:3000"], "--url: localhost:3000 is not an address"],
-    ["a node to kill that nobody named", ["kill"], "say which with --kill-pid or --kill-command"],
-    ["orders of a plain server", ["orders", "--target", "plain"], "a plain server knows no orders"],
+    ["an address that is none", ["--url", "localhost:3000"], "--url: localhost:3000 is not a URL"],
+    ["a node to kill that nobody named", ["kill"], "pass --kill-pid or --kill-command"],
+    ["orders of a plain server", ["orders", "--target", "plain"], "a plain server does not support orders"],
   ])("refuses %s with exit code 64", async (_, words, complaint) => {
     const complaints: string[] = [];
     const unused = () => undefined;
@@ -277,8 +277,8 @@ describe("the command line", () => {
     const silent = await loadTest(["fan-out", "--url", "http://127.0.0.1:1"]);
     const wrong = await loadTest(["fan-out", "--url", url, "--api-key", "another"]);
 
-    expect(silent).toMatchObject({ code: 1, err: "no gateway answers; is it running? (see --url)\n" });
-    expect(wrong).toMatchObject({ code: 1, err: "the gateway does not know this API key (see --api-key)\n" });
+    expect(silent).toMatchObject({ code: 1, err: "no gateway answered; is it running? (see --url)\n" });
+    expect(wrong).toMatchObject({ code: 1, err: "the gateway refused the API key (see --api-key)\n" });
   });
 
   test("shows the scenarios, and one of them with what the command line changes", async () => {

@@ -13,18 +13,22 @@ describe("a scenario", () => {
   const wrong = (scenario: object) => () => parseScenario({ name: "mine", load, ...scenario });
 
   test.each([
-    ["a name that is none", { name: "a b" }, "name: must be 1 to 64 letters, digits, - and _"],
+    ["a name that is none", { name: "a b" }, "name: must be 1 to 64 characters out of letters, digits, - and _"],
     ["a load it does not know", { load: { type: "chat" } }, "load.type: "],
     ["no pace", { load: { type: "publications" } }, "load.perSecond: is required"],
-    ["a field it does not know", { readers: { cout: 3 } }, "readers.cout: is not known here"],
+    ["a field it does not know", { readers: { cout: 3 } }, "readers.cout: is unknown"],
     ["nobody", { readers: { count: 0 } }, "readers.count: "],
     ["clients of no kind", { readers: { clients: { lean: 0 } } }, "readers.clients: must name at least one kind"],
     ["a client it does not know", { readers: { clients: { python: 1 } } }, "readers.clients"],
     ["more channels each than there are", { channels: { perReader: 2 } }, "channels.perReader: must be at most"],
     ["a fault it does not know", { faults: [{ do: "explode" }] }, "faults[0].do: "],
     ["a share above all", { faults: [{ do: "kill" }, { do: "cut", share: 1.5 }] }, "faults[1].share: "],
-    ["more than can be remembered", { load: { ...load, perSecond: 1e6 } }, "load.perSecond: must make at most 5000000"],
-    ["a threshold it does not know", { thresholds: { p98Ms: 1 } }, "thresholds.p98Ms: is not known here"],
+    [
+      "more than can be remembered",
+      { load: { ...load, perSecond: 1e6 } },
+      "load.perSecond: must produce at most 5000000",
+    ],
+    ["a threshold it does not know", { thresholds: { p98Ms: 1 } }, "thresholds.p98Ms: is unknown"],
   ])("with %s is refused by name", (_, scenario, complaint) => {
     expect(wrong(scenario)).toThrow(complaint);
   });
@@ -52,8 +56,8 @@ describe("a scenario", () => {
     writeFileSync(file, JSON.stringify({ name: "mine", load }));
     expect(readScenario(file)).toMatchObject({ name: "mine", readers: { count: 100 }, thresholds: { lost: 0 } });
     writeFileSync(file, "{");
-    expect(() => readScenario(file)).toThrow("mine.json: is not JSON");
-    expect(() => readScenario("fanout")).toThrow("fanout: is neither a file nor a scenario of the lab (channels, ");
+    expect(() => readScenario(file)).toThrow("mine.json: invalid JSON");
+    expect(() => readScenario("fanout")).toThrow("fanout: is neither a file nor a built-in scenario (channels, ");
   });
 });
 

@@ -152,7 +152,7 @@ describe("presence over three nodes", () => {
     expect((await gateway.call("GET", "/v1/channels/news%3Aa/presence")).body).toMatchObject({
       status: 403,
       code: "forbidden",
-      detail: "Channels of this kind keep no presence.",
+      detail: "Presence is not enabled for channels of this kind.",
     });
     expect((await gateway.call("GET", "/v1/channels/nope%3Aa/presence")).status).toBe(404);
   });

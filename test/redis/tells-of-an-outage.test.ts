@@ -30,16 +30,18 @@ describe("the log of a node", () => {
 
     await redis.kill();
     await eventually(async () => expect((await node.readiness()).status).toBe(503));
-    await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis is away; reconnecting"));
+    await eventually(() =>
+      expect(linesOf(node).map(({ msg }) => msg)).toContain("lost the connection to Redis; reconnecting"),
+    );
     expect((await publish()).body).toMatchObject({ code: "unavailable" });
     await redis.restart();
-    await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis is back"), 20_000);
+    await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis is reachable again"), 20_000);
     await eventually(async () => expect((await publish()).status).toBe(200));
 
     const [gone, ...others] = linesOf(node).filter(({ level }) => level !== "info");
     expect(gone).toMatchObject({ address: `127.0.0.1:${redis.port}`, reason: expect.stringContaining("ECONNREFUSED") });
     expect(others.map(({ msg }) => msg)).toEqual([]);
-    expect(linesOf(node).find(({ msg }) => msg === "Redis is back")?.seconds).toBeGreaterThan(0);
+    expect(linesOf(node).find(({ msg }) => msg === "Redis is reachable again")?.seconds).toBeGreaterThan(0);
     await node.stop();
     expect(linesOf(node).at(-1)).toMatchObject({ msg: "drained", closed: 0, connections: 0 });
   });
@@ -57,7 +59,7 @@ describe("the log of a node", () => {
     });
     await redis.ask("CONFIG", "SET", "min-replicas-to-write", "0");
     await eventually(async () => expect((await publish()).status).toBe(200));
-    await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis takes writes again"));
+    await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis accepts writes again"));
 
     const warnings = linesOf(node).filter(({ level }) => level !== "info");
     expect(warnings.map(({ msg }) => msg)).toEqual(["Redis refuses writes"]);

@@ -24,7 +24,7 @@ export async function startWorkers({
 
 /** The last that came up under each number. */
 function pidsIn(log: string): Map<number, number> {
-  const ups = log.matchAll(/"worker":(\d+),"pid":(\d+),"msg":"a worker is up"/g);
+  const ups = log.matchAll(/"worker":(\d+),"pid":(\d+),"msg":"worker started"/g);
   return new Map([...ups].map(([, worker, pid]) => [Number(worker), Number(pid)]));
 }
 

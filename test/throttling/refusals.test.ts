@@ -178,7 +178,7 @@ describe("the worst offenders", () => {
 
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({
-      msg: "refused most often",
+      msg: "most refused clients",
       worst: [
         { limiter: "messages", subject: "loud", refusals: 10 },
         { limiter: "messages", subject: "louder\nthan most", refusals: 3 },

@@ -36,7 +36,7 @@ test("dead letters are listed, replayed and removed by the command line", async 
   await run("replay", "--of", "webhooks", "--all");
 
   expect(said[0]).toContain("answered 500");
-  expect(said[0]).toContain("2 in all.");
+  expect(said[0]).toContain("2 in total.");
   await eventually(() => expect(receiver.taken()).toHaveLength(2));
   expect(await node.letters.count()).toBe(0);
 });
@@ -96,7 +96,10 @@ test("what waits is bounded, for an order and for an endpoint; the rest is kept 
   for (let index = 0; index < 6; index += 1) await node.webhooks.orderStatus(status(`other-${index}`, 1));
 
   expect(await node.letters.count()).toBe(2 + 3);
-  expect((await node.letters.list({ limit: 1 }))[0]).toMatchObject({ reason: "too many wait already", tries: 0 });
+  expect((await node.letters.list({ limit: 1 }))[0]).toMatchObject({
+    reason: "too many messages are queued",
+    tries: 0,
+  });
   await eventually(async () => expect((await node.metrics.webhooksWaiting.get()).values[0]!.value).toBe(8));
   expect(await counted(node, "dead")).toBe(5);
 });

@@ -90,7 +90,7 @@ test(
     await eventually(() => expect(told("lab:1")).toEqual(["channel.occupied", "channel.vacated"]));
     await eventually(() => expect(told(sessionId)).toEqual(["session.connected", "session.disconnected"]));
     const logs = log + cluster.node(1).log();
-    expect(logs).toContain("webhooks are sent");
+    expect(logs).toContain("webhooks enabled");
     expect(logs).not.toContain("hush");
   },
 );

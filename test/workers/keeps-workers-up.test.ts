@@ -86,7 +86,9 @@ describe("a gateway of several workers", { timeout: 120_000 }, () => {
     process.kill(gateway.pids().get(2) ?? 0, "SIGTERM");
 
     expect(await gateway.ended).toEqual({ code: 1, signal: null });
-    expect(gateway.log()).toContain("tidegate: worker 2 ended 5 times in a row, shortly after its start (exit code 7)");
+    expect(gateway.log()).toContain(
+      "tidegate: worker 2 exited 5 times in a row shortly after it started (exit code 7)",
+    );
     expect([...gateway.pids().values()].filter(isAlive)).toEqual([]);
   });
 
@@ -101,7 +103,7 @@ describe("a gateway of several workers", { timeout: 120_000 }, () => {
     const gateway = await failing({ env: { NODE_OPTIONS: endingWorkersWhere("package.json") } });
 
     expect((await gateway.ended).code).toBe(7);
-    expect(gateway.log()).toContain("worker 1 ended while it started (exit code 7)");
+    expect(gateway.log()).toContain("worker 1 exited while it started (exit code 7)");
   });
 });
 

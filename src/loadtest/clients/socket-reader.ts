@@ -160,7 +160,7 @@ export class SocketReader implements Reader {
   #refresh(): void {
     const refreshed = this.#deps.login.fresh().then((token) => this.#socket.emit("auth:refresh", { token }));
     // The token is left to end then; the reader is told, and comes back with another.
-    refreshed.catch(() => this.#watch.refused("no fresh token"));
+    refreshed.catch(() => this.#watch.refused("refreshing the token failed"));
   }
 
   /** Never before the house allows, spread upwards, so that those refused together do not return together. */

@@ -60,13 +60,16 @@ function warningsOf(
   const counts = (ownMs: number): boolean => ownMs > harmlessMs && ownMs > live.p99 * harmlessShare;
   const machine = Math.round(machineMean * 100);
   const all: [boolean, string][] = [
-    [counts(loop.p99), `Its event loops were ${loop.p99.toFixed(1)} ms late (p99), and so is what they measured.`],
+    [
+      counts(loop.p99),
+      `Its event loops were ${loop.p99.toFixed(1)} ms late (p99); measured latencies include this delay.`,
+    ],
     [
       counts(lag.p99),
-      `It came ${lag.p99.toFixed(1)} ms late (p99) to publications that were due; latencies include it.`,
+      `It sent publications ${lag.p99.toFixed(1)} ms late (p99); measured latencies include this delay.`,
     ],
-    [cpuMean > harmlessCpu * processes, "Its processes had no CPU to spare: give it more --workers."],
-    [machineMean > harmlessCpu, `${machine} % of this machine's CPU was in use: whatever runs on it had to wait.`],
+    [cpuMean > harmlessCpu * processes, "Its processes ran at full CPU: use more --workers."],
+    [machineMean > harmlessCpu, `${machine} % of this machine's CPU was in use: every process on it was slowed down.`],
   ];
   return all.filter(([holds]) => holds).map(([, words]) => words);
 }

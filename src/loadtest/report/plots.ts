@@ -38,7 +38,7 @@ function latency({ timeline, startedAt }: Report): Plot {
       { label: "p50", values: of("live", "p50") },
       { label: "p99", values: of("live", "p99") },
       { label: "max", values: of("live", "max") },
-      { label: "brought back, max", values: of("late", "max") },
+      { label: "recovered, max", values: of("late", "max") },
     ],
   };
 }
@@ -121,11 +121,11 @@ function ofGenerator({ timeline, startedAt, generator }: Report): Plot[] {
   ];
   const delays = [
     { label: "event loops", values: p99("loop") },
-    { label: "publications at hand", values: p99("lag") },
+    { label: "publisher", values: p99("lag") },
   ];
   return [
     { title: "CPU of the generator and of its machine", unit: "cores", x, series: cpu },
-    { title: "How late the generator was, p99", unit: "ms", x, series: delays },
+    { title: "Delay of the generator, p99", unit: "ms", x, series: delays },
   ];
 }
 

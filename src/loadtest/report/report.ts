@@ -158,7 +158,8 @@ function problemsOf(
   const unsent = timeline.count("unsent");
   const reasons = Object.entries(publications.unconfirmed).map(([code, count]) => `${code} × ${count}`);
   if (plan.scenario.load.type !== "none" && publications.confirmed === 0)
-    problems.push(`nothing that was published was confirmed: ${reasons.join(", ") || "no answer"}`);
-  if (unsent > 0) problems.push(`${unsent} publications were never sent: the house could not follow the schedule`);
+    problems.push(`no publication was confirmed: ${reasons.join(", ") || "no answer"}`);
+  if (unsent > 0)
+    problems.push(`${unsent} publications were never sent: the target could not keep up with the schedule`);
   return problems;
 }

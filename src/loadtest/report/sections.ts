@@ -23,11 +23,15 @@ export function header(report: Report): Markup {
 export function cards({ verdict, latency, publications, connections }: Report): Markup {
   const { live } = latency;
   const all: [string, string, string][] = [
-    ["delivered", shareOf(verdict).replace(/ of .*/, ""), verdict.owed === 0 ? "" : `of ${count(verdict.owed)} owed`],
+    [
+      "delivered",
+      shareOf(verdict).replace(/ of .*/, ""),
+      verdict.owed === 0 ? "" : `of ${count(verdict.owed)} expected`,
+    ],
     ["latency p50", ms(live.p50), `${count(live.count)} live deliveries`],
     ["latency p99", ms(live.p99), `p99.9 ${ms(live.p999)}, max ${ms(live.max)}`],
     ["published", `${count(publications.perSecond)}/s`, `${count(publications.confirmed)} confirmed`],
-    ["delivered", `${count(publications.deliveredPerSecond)}/s`, `${count(publications.delivered)} in all`],
+    ["delivered", `${count(publications.deliveredPerSecond)}/s`, `${count(publications.delivered)} in total`],
     ["readers", count(connections.reading), returnWords(connections)],
   ];
   const shown = all.map(
@@ -38,14 +42,14 @@ export function cards({ verdict, latency, publications, connections }: Report): 
 }
 
 const returnWords = ({ return: back }: Report["connections"]): string =>
-  back.count === 0 ? "reading in the end" : `${count(back.count)} returns, p95 ${ms(back.p95)}`;
+  back.count === 0 ? "subscribed at the end" : `${count(back.count)} reconnects, p95 ${ms(back.p95)}`;
 
 /** What the reader of the report must know before any figure. */
 export function troubles({ problems, generator, wasInterrupted }: Report): Markup {
-  const interrupted = wasInterrupted ? ["The run was interrupted: it is judged by what was seen until then."] : [];
+  const interrupted = wasInterrupted ? ["The run was interrupted; the results cover the time until then."] : [];
   const lists = [
-    list("The run is not what was asked for.", [...interrupted, ...problems]),
-    list("The latencies cannot be trusted: the generator itself was late.", generator.warnings),
+    list("The run did not go as planned.", [...interrupted, ...problems]),
+    list("The latencies are unreliable because the load generator itself was late.", generator.warnings),
   ];
   return markup`${lists}`;
 }
@@ -62,23 +66,23 @@ export function checks(report: Report): Markup {
     name,
     number(value),
     number(limit),
-    markup`<span class="word ${passed ? "passed" : "failed"}">${passed ? "kept" : "missed"}</span>`,
+    markup`<span class="word ${passed ? "passed" : "failed"}">${passed ? "met" : "exceeded"}</span>`,
   ]);
   return section("Thresholds", table(["", "measured", "at most", ""], rows));
 }
 
 export function deliveries({ verdict }: Report): Markup {
   const rows: [string, number, string][] = [
-    ["owed", verdict.owed, "confirmed to the publisher, and sent after the reader was told that it reads"],
+    ["owed", verdict.owed, "confirmed to the publisher, and sent after the reader's subscription was acknowledged"],
     ["arrived", verdict.arrived, ""],
-    ["lost", verdict.lost, "owed and never arrived"],
-    ["told", verdict.told, "of the lost: the reader was told so"],
-    ["repeated", verdict.repeated, "came more than once"],
-    ["reordered", verdict.reordered, "came behind later ones"],
-    ["doubled", verdict.doubled, "one publication at two places of the channel"],
-    ["holes", verdict.holes, "places of the channel never seen, whoever published there"],
-    ["unread", verdict.unread, `of ${verdict.readings} readings: never told that they read`],
-    ["wrong boards", verdict.wrongBoards, `of ${verdict.boards} copies of boards`],
+    ["lost", verdict.lost, "expected and never arrived"],
+    ["told", verdict.told, "lost publications that the reader was notified of"],
+    ["repeated", verdict.repeated, "arrived more than once"],
+    ["reordered", verdict.reordered, "arrived after later ones"],
+    ["doubled", verdict.doubled, "one publication at two offsets of the channel"],
+    ["holes", verdict.holes, "offsets of the channel never received, whoever published there"],
+    ["unread", verdict.unread, `of ${verdict.readings} subscriptions: never acknowledged`],
+    ["wrong boards", verdict.wrongBoards, `of ${verdict.boards} leaderboard copies`],
   ];
   const examples = verdict.examples.map((example) => markup`<li>${example}</li>`);
   const shown = examples.length === 0 ? markup`` : markup`<ul class="examples">${examples}</ul>`;
@@ -89,12 +93,12 @@ export function deliveries({ verdict }: Report): Markup {
 export function latencies({ latency, connections, generator }: Report): Markup {
   const all: [string, Percentiles][] = [
     ["live: due → receipt", latency.live],
-    ["brought back: due → receipt", latency.late],
+    ["recovered: due → receipt", latency.late],
     ["due → confirmed to the publisher", latency.confirm],
-    ["connect: first attempt → reading", connections.connect],
-    ["return: connection lost → reading", connections.return],
-    ["generator: due → at hand", generator.lag],
-    ["generator: event loop's delay", generator.loop],
+    ["connect: first attempt → subscribed", connections.connect],
+    ["reconnect: connection lost → subscribed", connections.return],
+    ["generator: due → sent", generator.lag],
+    ["generator: event loop delay", generator.loop],
   ];
   const rows = all
     .filter(([, { count }]) => count > 0)
@@ -103,9 +107,9 @@ export function latencies({ latency, connections, generator }: Report): Markup {
       count(times),
       ...[mean, p50, p90, p99, p999, max].map(ms),
     ]);
-  const words = markup`<p>A publication is due at a moment fixed beforehand, however the house fares; its latency runs from
-    there to the moment a reader's application has it. “Live” counts readers that were reading when it was due;
-    what others got later, after a cut or having stopped reading themselves, is “brought back”.</p>`;
+  const words = markup`<p>Every publication has a scheduled time that does not depend on how fast the target is. Its latency is the time
+    from then until the reader's application receives it. “Live” counts readers that were subscribed at the scheduled
+    time; “recovered” counts deliveries to readers that were disconnected or paused and caught up later.</p>`;
   return section("Times", markup`${words}${table(["", "count", "mean", "p50", "p90", "p99", "p99.9", "max"], rows)}`);
 }
 
@@ -113,11 +117,11 @@ export function codes({ publications, connections }: Report): Markup {
   const all: [string, Record<string, number>][] = [
     ["connections lost", connections.lost],
     ["refused", connections.refused],
-    ["closed by the house", connections.closings],
+    ["closed by the server", connections.closings],
     ["not confirmed", publications.unconfirmed],
   ];
   const rows = all.flatMap(([what, codes]) => Object.entries(codes).map(([code, times]) => [what, code, count(times)]));
-  return rows.length === 0 ? markup`` : section("What was said", table(["", "code", "times"], rows));
+  return rows.length === 0 ? markup`` : section("Answers and errors", table(["", "code", "times"], rows));
 }
 
 export function nodes({ nodes: all, feed }: Report): Markup {
@@ -129,11 +133,11 @@ export function nodes({ nodes: all, feed }: Report): Markup {
     node.bytesPerConnection === undefined ? "–" : `${(node.bytesPerConnection / 1_024).toFixed(1)} KiB`,
     node.loopDelayMaxMs === undefined ? "–" : ms(node.loopDelayMaxMs),
   ]);
-  const heads = ["", "CPU, cores", "memory, MiB", "connections", "memory each", "loop delay p99, at worst"];
+  const heads = ["", "CPU, cores", "memory, MiB", "connections", "memory per connection", "worst loop delay p99"];
   const words =
     feed === undefined
       ? markup``
-      : markup`<p>Publications that the nodes read from Redis: ${count(feed.read)}; that their readers want:
+      : markup`<p>Publications read from Redis by the nodes: ${count(feed.read)}; needed by their readers:
           ${count(feed.wanted)}; ratio ${feed.ratio.toFixed(3)}.</p>`;
   return all.length === 0 ? markup`` : section("Nodes", markup`${table(heads, rows)}${words}`);
 }
@@ -144,15 +148,15 @@ export function generator({ generator: own }: Report): Markup {
     ["CPU, cores", `${own.cpuMean.toFixed(2)} (max ${own.cpuMax.toFixed(2)})`],
     ["memory, MiB", mebibytes(own.memoryMax)],
     ["this machine's CPU in use", `${Math.round(own.machineMean * 100)} %`],
-    ["event loops late, p99", ms(own.loop.p99)],
-    ["publications late at hand, p99", ms(own.lag.p99)],
+    ["event loop delay, p99", ms(own.loop.p99)],
+    ["publisher delay, p99", ms(own.lag.p99)],
   ];
-  return section("The generator itself", table(["", ""], rows));
+  return section("Load generator", table(["", ""], rows));
 }
 
 export function happenings({ happenings: all, startedAt }: Report): Markup {
   const rows = all.map(({ at, what }) => [`${((at - startedAt) / 1_000).toFixed(1)} s`, what]);
-  return section("What happened", table(["", ""], rows));
+  return section("Timeline", table(["", ""], rows));
 }
 
 export function scenario({ plan }: Report): Markup {

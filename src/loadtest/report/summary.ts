@@ -7,14 +7,14 @@ export function summarize(report: Report): string {
   const lines = [
     `${plan.scenario.name}: ${wordOf(report)}`,
     `  publications  ${publications.confirmed} of ${publications.published} confirmed, ${publications.delivered} deliveries`,
-    `  delivered     ${shareOf(verdict)}; lost ${verdict.lost} (told ${verdict.told}), repeated ${verdict.repeated}, reordered ${verdict.reordered}`,
+    `  delivered     ${shareOf(verdict)}; lost ${verdict.lost} (reported ${verdict.told}), repeated ${verdict.repeated}, reordered ${verdict.reordered}`,
     `  latency       live ${percentilesOf(latency.live)}`,
-    ...(latency.late.count > 0 ? [`                brought back ${percentilesOf(latency.late)}`] : []),
-    `  connections   ${connections.reading} reading; connect ${percentilesOf(connections.connect)}`,
-    ...(connections.return.count > 0 ? [`                return ${percentilesOf(connections.return)}`] : []),
+    ...(latency.late.count > 0 ? [`                recovered ${percentilesOf(latency.late)}`] : []),
+    `  connections   ${connections.reading} subscribed; connect ${percentilesOf(connections.connect)}`,
+    ...(connections.return.count > 0 ? [`                reconnect ${percentilesOf(connections.return)}`] : []),
     ...(feed === undefined
       ? []
-      : [`  from Redis    ${feed.read} read, ${feed.wanted} wanted: ${feed.ratio.toFixed(3)}`]),
+      : [`  from Redis    ${feed.read} read, ${feed.wanted} needed: ${feed.ratio.toFixed(3)}`]),
     ...(verdict.boards === 0
       ? []
       : [`  boards        ${verdict.boards - verdict.wrongBoards} of ${verdict.boards} exact`]),
@@ -36,7 +36,7 @@ export function wordOf({ passed, wasInterrupted }: Pick<Report, "passed" | "wasI
 
 /** In per cent, never rounded up to all. */
 export function shareOf({ owed, arrived }: Pick<Report["verdict"], "owed" | "arrived">): string {
-  if (owed === 0) return "nothing was owed";
+  if (owed === 0) return "nothing was expected";
   const share = arrived === owed ? "100" : (Math.floor((arrived / owed) * 1e5) / 1e3).toFixed(3);
   return `${share} % of ${owed}`;
 }

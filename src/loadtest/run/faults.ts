@@ -41,7 +41,7 @@ export function createNodeEnder(ending: NodeEnding): (what: "kill" | "drain") =>
     const pid = left[what].shift();
     const { command } = ending[what];
     if (pid !== undefined) return signalProcess(pid, signals[what]);
-    return command === undefined ? `nobody left to ${what}` : runCommand(command);
+    return command === undefined ? `no process left to ${what}` : runCommand(command);
   };
 }
 
@@ -51,7 +51,7 @@ function signalProcess(pid: number, signal: NodeJS.Signals): string {
     return `${signal} to process ${pid}`;
   } catch {
     // The report says it; the run goes on.
-    return `no process ${pid} for ${signal}`;
+    return `process ${pid} does not exist (${signal})`;
   }
 }
 

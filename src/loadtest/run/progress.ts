@@ -16,7 +16,7 @@ export interface Progress {
 export function lineOf({ gauges, counts, latencies }: Row): string {
   const { live } = latencies;
   const parts = [
-    `${gauges["reading"] ?? 0} reading`,
+    `${gauges["reading"] ?? 0} subscribed`,
     `${counts["published"] ?? 0} published/s`,
     `${counts["delivered"] ?? 0} delivered/s`,
   ];

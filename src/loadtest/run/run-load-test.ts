@@ -129,7 +129,7 @@ class Run {
       if (this.#reading !== reading) [reading, lastAt] = [this.#reading, labNow()];
       progress.at(reading);
     }
-    if (reading < count) this.#happened(`${reading} of ${count} readers had come`);
+    if (reading < count) this.#happened(`${reading} of ${count} readers had subscribed`);
   }
 
   /** Everybody was refused for a reason that does not pass. */
@@ -229,7 +229,7 @@ function createFaults(crew: Crew, endNode: ReturnType<typeof createNodeEnder>) {
     switch (fault.do) {
       case "cut":
         crew.disturb({ type: "cut", share: fault.share, spreadMs: fault.spreadSeconds * 1_000, round });
-        return `${percent(fault.share)} of connections are cut within ${fault.spreadSeconds} s`;
+        return `${percent(fault.share)} of connections are dropped within ${fault.spreadSeconds} s`;
       case "stall":
         crew.disturb({ type: "stall", share: fault.share, forMs: fault.forSeconds * 1_000, round });
         return `${percent(fault.share)} of readers read nothing for ${fault.forSeconds} s`;

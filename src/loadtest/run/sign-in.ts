@@ -60,13 +60,13 @@ async function openSession(api: BackendApi, body: object): Promise<SignedIn> {
 function checked(answer: Omit<SignedIn, "token"> & { token: string | null }): SignedIn {
   const { token, ...rest } = answer;
   if (token !== null) return { ...rest, token };
-  throw new RefusedByHouse("the gateway does not sign tokens itself: bring some with --token-file");
+  throw new RefusedByHouse("the gateway does not sign tokens itself; pass tokens with --token-file");
 }
 
 function reasonOf(code: string): string {
-  if (code === "unreachable") return "no gateway answers; is it running? (see --url)";
-  if (code === "unauthorized") return "the gateway does not know this API key (see --api-key)";
-  return `signing in was refused: ${code}`;
+  if (code === "unreachable") return "no gateway answered; is it running? (see --url)";
+  if (code === "unauthorized") return "the gateway refused the API key (see --api-key)";
+  return `creating a session was refused: ${code}`;
 }
 
 const pause = (delayMs: number): Promise<void> =>

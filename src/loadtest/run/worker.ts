@@ -28,7 +28,7 @@ export class Worker {
     lines.on("line", (line) => this.#hear(JSON.parse(line) as Word));
     this.failed = new Promise((_, reject) => {
       this.#child.once("exit", (code, signal) => {
-        if (!this.#isStopping) reject(new Error(`a worker of the load generator ended (${signal ?? code})`));
+        if (!this.#isStopping) reject(new Error(`a load generator process exited (${signal ?? code})`));
       });
     });
     // Whoever waits for something races it; nobody may be waiting.

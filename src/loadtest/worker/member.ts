@@ -146,7 +146,7 @@ export class Member implements ReaderWatch {
       verdict.boards += 1;
       if (board.equals(top)) continue;
       verdict.wrongBoards += 1;
-      addExample(verdict, `reader ${index} (${kind}) ${channel}: another board than the gateway's`);
+      addExample(verdict, `reader ${index} (${kind}) ${channel}: differs from the gateway's board`);
     }
   }
 

@@ -25,7 +25,7 @@ export function createAuthenticate(keys: readonly ApiKey[]): Authenticate {
     for (const key of known) {
       if (timingSafeEqual(key.digest, digest)) name = key.name;
     }
-    if (name === undefined) throw unauthorized("The API key is not valid.");
+    if (name === undefined) throw unauthorized("The API key is invalid.");
     return name;
   };
 }
@@ -37,7 +37,7 @@ function bearerOf(request: IncomingMessage): Buffer {
   const [header, ...others] = headerValues(request, "authorization");
   if (header === undefined) throw unauthorized("Send the API key as Authorization: Bearer <key>.");
   const start = scheme.exec(header)?.[0].length;
-  if (start === undefined || others.length > 0) throw unauthorized("One Authorization: Bearer <key> is expected.");
+  if (start === undefined || others.length > 0) throw unauthorized("Send exactly one Authorization: Bearer <key>.");
   return Buffer.from(header.slice(start), "latin1");
 }
 

@@ -87,7 +87,7 @@ function refuse(deps: BackendApiDeps, exchange: Exchange, error: GatewayError, f
   const { request, response, record } = exchange;
   record.code = error.code;
   deps.metrics.refusals.inc({ code: error.code, limiter: limiterOf(error) });
-  if (error.code === "internal") deps.log.error({ err: error.cause, route: record.route }, "request failed");
+  if (error.code === "internal") deps.log.error({ err: error.cause, route: record.route }, "HTTP request failed");
   sendProblem(response, error, fields, discardRest(request));
 }
 

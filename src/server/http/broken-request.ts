@@ -22,7 +22,7 @@ export function createBrokenRequestAnswer({ metrics }: { metrics: Pick<Metrics, 
 /** Undefined where the client is gone. */
 function refusalFor(code: string | undefined): HttpRefusal | undefined {
   if (code === "ECONNRESET" || code === "EPIPE") return undefined;
-  if (code === "HPE_HEADER_OVERFLOW") return refuse(431, "The headers are over 16 KiB.");
+  if (code === "HPE_HEADER_OVERFLOW") return refuse(431, "The headers are larger than 16 KiB.");
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return refuse(408, "The request took too long to arrive.");
   return refuse(400, "The request is not well-formed HTTP/1.1.");
 }

@@ -135,7 +135,7 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
 
 /** Two hosts are what a proxy and we might disagree on; the RFC asks for this refusal, Node does not give it. */
 function refuseHosts(response: ServerResponse): void {
-  sendProblem(response, new GatewayError("bad_request", "One Host header is expected."), { Connection: "close" });
+  sendProblem(response, new GatewayError("bad_request", "Send exactly one Host header."), { Connection: "close" });
 }
 
 function isForApi(request: IncomingMessage): boolean {

@@ -10,7 +10,7 @@ export function idempotencyKeyOf(request: IncomingMessage, body: unknown): strin
   const inHeader = fromHeader(request);
   const inBody = fromBody(body);
   if (inHeader !== undefined && inBody !== undefined && inHeader !== inBody) {
-    throw wrong("idempotencyKey", `is not the same as the ${headerName} header`);
+    throw wrong("idempotencyKey", `differs from the ${headerName} header`);
   }
   return inHeader ?? inBody;
 }
@@ -19,7 +19,7 @@ function fromHeader(request: IncomingMessage): string | undefined {
   const [value, ...others] = headerValues(request, headerName.toLowerCase());
   if (value === undefined) return undefined;
   if (others.length > 0 || !/^[\x20-\x7e]+$/.test(value))
-    throw wrong(headerName, "must be one value of printable ASCII");
+    throw wrong(headerName, "must be a single value of printable ASCII");
   return parseWith(idempotencyKey, unquoted(value), headerName);
 }
 

@@ -24,7 +24,7 @@ export function createMetricsServer(
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
     answer(registry, request, response).catch((error: unknown) => {
       const refusal = refusalOf(error);
-      if (refusal.code === "internal") log.error({ err: refusal.cause }, "metrics failed");
+      if (refusal.code === "internal") log.error({ err: refusal.cause }, "serving metrics failed");
       sendProblem(response, refusal);
     });
   });
@@ -40,7 +40,7 @@ export function createMetricsServer(
 
 async function answer(registry: MetricsText, request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (targetOf(request.url ?? "").pathname !== "/metrics")
-    throw new GatewayError("not_found", "There is no such path.");
+    throw new GatewayError("not_found", "This path does not exist.");
   if (request.method !== "GET" && request.method !== "HEAD") throw wrongMethod(["GET", "HEAD"]);
   const text = await registry.metrics();
   response

@@ -21,7 +21,9 @@ export function describeApi(routes: readonly Route[], version: string): ApiDescr
     tags: [...new Set([...routes.map((route) => route.tag), "Operators"])].map((name) => ({ name })),
     paths: { ...pathsOf(routes), ...operatorPaths },
     components: {
-      securitySchemes: { apiKey: { type: "http", scheme: "bearer", description: "One of the gateway's `API_KEYS`." } },
+      securitySchemes: {
+        apiKey: { type: "http", scheme: "bearer", description: "One of the keys in the gateway's `API_KEYS`." },
+      },
       responses: Object.fromEntries(codes.map((code) => [code, refusalWith([code])])),
       schemas: itemsOfBatches,
     },
@@ -45,9 +47,9 @@ function addExamples(part: unknown, resolve: Resolve): void {
 }
 
 const about = [
-  "What backends may ask of the gateway. JSON in and out; times are epoch milliseconds.",
-  "Each answer carries `RateLimit` and `RateLimit-Policy`; `429` and `503` carry `Retry-After`.",
-  "An `Idempotency-Key` header, or `idempotencyKey` in the body, makes a repeat of a write answer as the first did.",
+  "The backend API of the gateway. Requests and responses are JSON; times are epoch milliseconds.",
+  "Every response has `RateLimit` and `RateLimit-Policy` headers; `429` and `503` have `Retry-After`.",
+  "With an `Idempotency-Key` header, or `idempotencyKey` in the body, a retried write returns the first response.",
 ].join("\n");
 
 const codes = Object.keys(errorCatalogue) as ErrorCode[];
@@ -91,20 +93,22 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     responses: {
       [`${route.status ?? 200}`]: answer("Done."),
       ...Object.fromEntries(others),
-      ...(route.isRevalidated === true ? { "304": { description: "It is as the caller has it." } } : {}),
+      ...(route.isRevalidated === true ? { "304": { description: "Not modified." } } : {}),
       ...refusalsOf(route),
     },
   };
 }
 
 const writeHeader = z.object({
-  "Idempotency-Key": idempotencyKey.optional().meta({ description: "Makes a repeat of this call harmless." }),
+  "Idempotency-Key": idempotencyKey.optional().meta({ description: "Makes retries of this call safe." }),
 });
 
-const entityTag = { ETag: { schema: { type: "string" as const }, description: "Tells answers apart." } };
+const entityTag = {
+  ETag: { schema: { type: "string" as const }, description: "Identifies this version of the response." },
+};
 
 const readHeader = z.object({
-  "If-None-Match": z.string().optional().meta({ description: "An `ETag`: where it still holds the answer is 304." }),
+  "If-None-Match": z.string().optional().meta({ description: "An `ETag`; if it still matches, the response is 304." }),
 });
 
 function headerOf({ method, isRevalidated }: Route): { header?: z.ZodObject } {
@@ -170,9 +174,9 @@ const readinessReport = z
 
 /** For operators and load balancers; without a key. */
 const operatorPaths = {
-  "/healthz": { get: open("health", "Whether the process lives.", { "200": jsonOf(health) }) },
+  "/healthz": { get: open("health", "Whether the process is alive.", { "200": jsonOf(health) }) },
   "/readyz": {
-    get: open("readiness", "Whether this node should get traffic.", {
+    get: open("readiness", "Whether this node should receive traffic.", {
       "200": jsonOf(readinessReport),
       "503": jsonOf(readinessReport),
     }),

@@ -37,7 +37,7 @@ export function createPages(deps: PagesDeps): Express {
   mountDocs(app, deps.openapi);
   if (deps.demo !== undefined) mountDemo(app, deps.demo, deps.clientAddress);
   onlyGet(app, "/", (_request, response) => response.redirect(deps.demo?.login === undefined ? "/docs" : "/demo/"));
-  app.use((_request, _response, next) => next(new GatewayError("not_found", "There is no such path.")));
+  app.use((_request, _response, next) => next(new GatewayError("not_found", "This path does not exist.")));
   app.use(answerError(deps));
   return app;
 }
@@ -102,7 +102,7 @@ function answerError({ metrics, log }: Pick<PagesDeps, "metrics" | "log">): Erro
       ? new GatewayError("bad_request", "The request is malformed.")
       : refusalOf(error);
     metrics.refusals.inc({ code: refusal.code, limiter: limiterOf(refusal) });
-    if (refusal.code === "internal") log.error({ err: refusal.cause }, "page failed");
+    if (refusal.code === "internal") log.error({ err: refusal.cause }, "serving a page failed");
     sendProblem(response, refusal, {}, discardRest(request));
   };
 }

@@ -6,7 +6,7 @@ export function queryOf(search: string): Record<string, string> {
   if (search === "") return query;
   for (const [name, value] of new URLSearchParams(search)) {
     if (value === "") continue;
-    if (name in query) throw wrong(name.slice(0, 64), "is given twice");
+    if (name in query) throw wrong(name.slice(0, 64), "is present twice");
     query[name] = value;
   }
   return query;

@@ -52,7 +52,8 @@ function stopReading(request: IncomingMessage, chunks: Buffer[], reject: (error:
   reject(tooLarge());
 }
 
-const tooLarge = (): GatewayError => new GatewayError("payload_too_large", `The body is over ${maxBodyBytes} bytes.`);
+const tooLarge = (): GatewayError =>
+  new GatewayError("payload_too_large", `The body is larger than ${maxBodyBytes} bytes.`);
 
 const cutShort = (): GatewayError => new GatewayError("bad_request", "The body ended early.");
 

@@ -49,6 +49,6 @@ export function createRequestWatch(deps: { metrics: Metrics; clock: Clock; log: 
  */
 function logRequest(log: Logger, method: string, record: RequestRecord, status: number, ms: number): void {
   const line = { method, ...record, status, ms: Math.round(ms * 100) / 100 };
-  if (status >= 400) log.info(line, "request refused");
-  else if (method !== "GET" && method !== "HEAD") log.debug(line, "request answered");
+  if (status >= 400) log.info(line, "HTTP request refused");
+  else if (method !== "GET" && method !== "HEAD") log.debug(line, "HTTP request answered");
 }

@@ -46,7 +46,7 @@ function matches({ segments }: Endpoint, sent: readonly string[]): boolean {
 
 /** The route of a method; throws 404 where there is no such path and 405 where the path has no such method. */
 export function routeFor(endpoint: Endpoint | undefined, method: string): Route {
-  if (endpoint === undefined) throw new GatewayError("not_found", "There is no such path.");
+  if (endpoint === undefined) throw new GatewayError("not_found", "This path does not exist.");
   const route = endpoint.routes.get(method);
   if (route === undefined) throw wrongMethod([...endpoint.routes.keys()]);
   return route;
@@ -54,7 +54,7 @@ export function routeFor(endpoint: Endpoint | undefined, method: string): Route 
 
 export function wrongMethod(allowed: readonly string[]): HttpRefusal {
   const methods = allowed.join(", ");
-  const error = new GatewayError("method_not_allowed", `This path answers ${methods} only.`);
+  const error = new GatewayError("method_not_allowed", `This path supports only ${methods}.`);
   return new HttpRefusal(error, 405, { Allow: methods });
 }
 

@@ -38,8 +38,8 @@ function listChannels({ list }: ChannelRouteDeps): Route {
     path: "/v1/channels",
     operationId: "listChannels",
     tag: "Channels",
-    summary: "List the channels that somebody reads.",
-    description: "Cluster-wide, in order of their names' bytes; pages are linked by `cursor`.",
+    summary: "List the channels that have subscribers.",
+    description: "Cluster-wide, sorted by the bytes of their names and paginated with `cursor`.",
     query: channelsQuery,
     answer: channelsAnswer,
   } as const;
@@ -53,9 +53,9 @@ function readHistory({ history }: ChannelRouteDeps): Route {
     path: "/v1/channels/{channel}/history",
     operationId: "readHistory",
     tag: "Channels",
-    summary: "Read what a channel's log holds.",
+    summary: "Read a channel's history.",
     description:
-      "Without a position the latest publications; with one those after it, none where it is not of this log.",
+      "Without a position, returns the latest publications. With one, returns those after it, or none if the epoch has changed.",
     refusals: ["unknown_channel"],
     params: channelParams,
     query: historyQuery,

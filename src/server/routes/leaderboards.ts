@@ -60,7 +60,7 @@ function submitScores(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route
     operationId: "submitScores",
     tag,
     summary: "Submit up to 1000 scores, in order.",
-    description: "Results come in the order of the scores. A refused one does not keep the others.",
+    description: "Results are in the order of the scores. An item that is refused does not affect the others.",
     refusals: ["not_found", "conflict"],
     params: boardParams,
     body: scoreBatchBody,
@@ -82,7 +82,7 @@ function readBoard(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
     path: "/v1/leaderboards/{board}",
     operationId: "readBoard",
     tag,
-    summary: "Read a page of a board, of this season or a past one.",
+    summary: "Read a page of a board, for the current or a past season.",
     refusals: ["not_found"],
     params: boardParams,
     query: boardQuery,
@@ -99,7 +99,7 @@ function readMember(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
     path: "/v1/leaderboards/{board}/members/{member}",
     operationId: "readBoardMember",
     tag,
-    summary: "Read a member's entry and those around it.",
+    summary: "Read a member's entry and its neighbours.",
     refusals: ["not_found"],
     params: boardMemberParams,
     query: boardMemberQuery,
@@ -109,7 +109,7 @@ function readMember(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
 
   return route(definition, async ({ params: { board, member }, query: { radius } }) => {
     const body = await leaderboards.around(board, member, radius);
-    if (body.entry === null) throw new GatewayError("not_found", "member: is not on the board", { field: "member" });
+    if (body.entry === null) throw new GatewayError("not_found", "member: is not on this board", { field: "member" });
     return { body };
   });
 }
@@ -120,7 +120,7 @@ function removeMember(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route
     path: "/v1/leaderboards/{board}/members/{member}",
     operationId: "removeBoardMember",
     tag,
-    summary: "Take a member off a board.",
+    summary: "Remove a member from a board.",
     refusals: ["not_found"],
     params: boardMemberParams,
     answer: memberRemoved,

@@ -28,8 +28,8 @@ function createOrder({ publisher }: OrderRouteDeps): Route {
     path: "/v1/orders",
     operationId: "createOrder",
     tag: "Orders",
-    summary: "Begin an order.",
-    description: "Creating it again with the same content answers with the order as it stands.",
+    summary: "Create an order.",
+    description: "Creating it again with the same content returns the current order.",
     status: 201,
     refusals: ["conflict"],
     body: orderCreateBody,
@@ -49,11 +49,11 @@ function applyEvent({ publisher }: OrderRouteDeps): Route {
     tag: "Orders",
     summary: "Move an order to another status.",
     description:
-      "An event that was applied before or is older than the last is not applied again. One that comes before those " +
-      "it follows is answered `202` and held: until they come, or the window ends. Another event under the `sequence` " +
-      "of a held one takes its place.",
+      "An event that was already applied, or is older than the last one, is not applied. An event that arrives before " +
+      "its predecessors returns `202` and is held until they arrive or the window ends. Another event with the " +
+      "`sequence` of a held event replaces it.",
     otherStatuses: {
-      202: "Held: it waits for the events before it, or in the place of the held one that it corrects.",
+      202: "Held: the event waits for earlier events, or replaces the held event with the same sequence.",
     },
     refusals: ["not_found", "illegal_transition", "conflict"],
     params: orderParams,
@@ -74,9 +74,9 @@ function signal({ publisher }: OrderRouteDeps): Route {
     path: "/v1/orders/{orderId}/signals",
     operationId: "signalOrder",
     tag: "Orders",
-    summary: "Tell what changes all the time: a courier's place, an estimated arrival.",
+    summary: "Send frequently changing values, such as a courier's position or an estimated arrival.",
     description:
-      "Only the latest of a name is kept, and subscribers are sent at most a few a second. Never in the timeline.",
+      "Only the latest signal of each name is kept. Subscribers receive at most a few per second. Signals are not in the timeline.",
     refusals: ["not_found", "conflict"],
     params: orderParams,
     body: orderSignalBody,

@@ -47,7 +47,7 @@ function publish({ channels, metrics }: PublishRouteDeps, payload: Payload): Rou
     path: "/v1/publish",
     operationId: "publish",
     tag: "Publishing",
-    summary: "Publish into a channel.",
+    summary: "Publish to a channel.",
     refusals: ["unknown_channel", "conflict"],
     body: publishMessage,
     answer: published,
@@ -66,8 +66,8 @@ function publishBatch(deps: PublishRouteDeps, payload: Payload): Route {
     path: "/v1/publish/batch",
     operationId: "publishBatch",
     tag: "Publishing",
-    summary: "Publish up to 1000 publications.",
-    description: "Results come in the order of the publications. A refused one does not keep the others.",
+    summary: "Publish up to 1000 messages.",
+    description: "Results are in the order of the publications. An item that is refused does not affect the others.",
     body: publishBatchBody,
     answer: publishResults,
   } as const;
@@ -88,8 +88,8 @@ function broadcast(deps: PublishRouteDeps, payload: Payload): Route {
     path: "/v1/broadcast",
     operationId: "broadcast",
     tag: "Publishing",
-    summary: "Publish the same into up to 1000 channels.",
-    description: "Results come in the order of the channels. A refused one does not keep the others.",
+    summary: "Publish the same message to up to 1000 channels.",
+    description: "Results are in the order of the channels. An item that is refused does not affect the others.",
     body: broadcastBody,
     answer: publishResults,
   } as const;
@@ -111,7 +111,7 @@ function payloadWithin(maxBytes: number): Payload {
   return (data, field) => {
     const text = canonicalJson(data);
     if (Buffer.byteLength(text) <= maxBytes) return text;
-    throw new GatewayError("payload_too_large", `${field}: is over ${maxBytes} bytes`, { field });
+    throw new GatewayError("payload_too_large", `${field}: must be at most ${maxBytes} bytes`, { field });
   };
 }
 

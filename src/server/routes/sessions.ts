@@ -39,7 +39,7 @@ function createSession({ sessions, tokens, logouts }: SessionRouteDeps): Route {
     path: "/v1/sessions",
     operationId: "createSession",
     tag: "Sessions",
-    summary: "Begin a session of a user and get its first token.",
+    summary: "Create a session for a user and return its first token.",
     status: 201,
     body: createSessionBody,
     answer: sessionCreated,
@@ -58,7 +58,7 @@ function issueToken({ sessions, tokens }: SessionRouteDeps): Route {
     path: "/v1/sessions/{sessionId}/token",
     operationId: "issueToken",
     tag: "Sessions",
-    summary: "Get a fresh token of a live session.",
+    summary: "Issue a fresh token for a live session.",
     status: 201,
     refusals: ["not_found"],
     params: sessionParams,
@@ -68,7 +68,7 @@ function issueToken({ sessions, tokens }: SessionRouteDeps): Route {
 
   return route(definition, async ({ params }) => {
     const session = await sessions.get(params.sessionId);
-    if (session === undefined) throw new GatewayError("not_found", "No such session, or it has ended.");
+    if (session === undefined) throw new GatewayError("not_found", "The session does not exist or has ended.");
     return { body: tokenOf(tokens, session) };
   });
 }
@@ -86,7 +86,7 @@ function listSessions({ sessions, connectionsOf }: SessionRouteDeps): Route {
     path: "/v1/users/{userId}/sessions",
     operationId: "listUserSessions",
     tag: "Sessions",
-    summary: "List a user's live sessions, the oldest first.",
+    summary: "List a user's live sessions, oldest first.",
     params: userParams,
     answer: userSessionsAnswer,
   } as const;
@@ -117,7 +117,7 @@ function endSession({ logouts }: SessionRouteDeps): Route {
     path: "/v1/sessions/{sessionId}",
     operationId: "endSession",
     tag: "Sessions",
-    summary: "End a session and close its sockets on every node.",
+    summary: "End a session and close its connections on every node.",
     params: sessionParams,
     answer: revocationAnswer,
   } as const;

@@ -27,7 +27,7 @@ function revokeToken({ logouts }: TokenRouteDeps): Route {
     path: "/v1/tokens/revoke",
     operationId: "revokeToken",
     tag: "Sessions",
-    summary: "Make a token useless before its end and close its sockets on every node.",
+    summary: "Revoke a token before it expires and close its connections on every node.",
     body: revokeTokenBody,
     answer: revocationAnswer,
   } as const;
@@ -47,7 +47,7 @@ function disconnectUser({ revocations }: TokenRouteDeps): Route {
     path: "/v1/users/{userId}/disconnect",
     operationId: "disconnectUser",
     tag: "Sessions",
-    summary: "Close a user's sockets on every node; the sessions stay.",
+    summary: "Close a user's connections on every node; the sessions stay.",
     params: userParams,
     body: disconnectBody,
     answer: disconnectionAnswer,

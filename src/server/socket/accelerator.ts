@@ -35,7 +35,7 @@ export function loadAccelerator(
   try {
     return load(compiledFile, log);
   } catch (error) {
-    log.warn({ reason: String(error) }, "the accelerator cannot be loaded; going on without it");
+    log.warn({ reason: String(error) }, "the accelerator cannot be loaded; continuing without it");
     return undefined;
   }
 }
@@ -43,7 +43,7 @@ export function loadAccelerator(
 function load(file: string, log: Logger): SendEach {
   const { sendEach } = open(resolve(file));
   if (typeof sendEach !== "function") throw new Error(`ACCELERATOR: ${file} is not the accelerator`);
-  log.info({ file }, "the accelerator is on");
+  log.info({ file }, "accelerator enabled");
   return sendEach;
 }
 

@@ -43,10 +43,11 @@ export function createAdapterParser(onRefused: (reason: string) => void): Adapte
 
 function read(bytes: Buffer): { message: unknown; reason?: string } {
   const refuse = (reason: string) => ({ message: nothing, reason });
-  if (bytes.length > maxAdapterBytes) return refuse(`over ${maxAdapterBytes} bytes`);
+  if (bytes.length > maxAdapterBytes) return refuse(`larger than ${maxAdapterBytes} bytes`);
   // What a node could not write.
   if (bytes.equals(encodedNothing)) return { message: nothing };
-  if (!isBoundedMsgpack(bytes, maxDepth)) return refuse("not MessagePack, too deep, or with an integer beyond 2^53");
+  if (!isBoundedMsgpack(bytes, maxDepth))
+    return refuse("not MessagePack, nested too deeply, or containing an integer beyond 2^53");
   try {
     const message: unknown = decode(bytes);
     if (isRequest(message)) return { message };
@@ -77,15 +78,16 @@ const maxAttachments = 10;
 function faultInBroadcast(message: unknown): string | undefined {
   if (!Array.isArray(message) || message.length !== 3) return "neither a broadcast nor a request";
   const [, packet, options] = message as [unknown, Packet | null, Options | null];
-  if (typeof packet !== "object" || packet?.type !== eventPacket) return "a packet that is no event";
+  if (typeof packet !== "object" || packet?.type !== eventPacket) return "not an event packet";
   // With an id it would ask clients for acknowledgements, which they may not send.
-  if (packet.id !== undefined) return "an event that wants acknowledgements";
+  if (packet.id !== undefined) return "an event that requests acknowledgements";
   const name: unknown = Array.isArray(packet.data) ? packet.data[0] : undefined;
   if (typeof name !== "string") return "an event without a name";
-  if (reservedEvents.has(name)) return "an event whose name is reserved";
+  if (reservedEvents.has(name)) return "an event with a reserved name";
   const { binaries, placeholders } = countAttachments(packet.data);
-  if (binaries > maxAttachments) return `an event with over ${maxAttachments} binaries`;
-  if (binaries > 0 && placeholders > 0) return "an event with binaries and an argument like a placeholder for one";
+  if (binaries > maxAttachments) return `an event with more than ${maxAttachments} binary attachments`;
+  if (binaries > 0 && placeholders > 0)
+    return "an event with binary attachments and an argument that looks like a placeholder";
   return isOptions(options) ? undefined : "an event without rooms";
 }
 

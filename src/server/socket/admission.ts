@@ -99,7 +99,7 @@ export class Admission {
     if (this.#pending.size >= maxPending)
       return new GatewayError("unavailable", "Too many connections are pending.", { retryAfterMs });
     if ((this.#byGroup.get(group) ?? 0) < maxPendingPerAddress) return undefined;
-    return new LimitRefusal("pending", { retryAfterMs }, "Too many connections of this address are pending.");
+    return new LimitRefusal("pending", { retryAfterMs }, "Too many connections from this address are pending.");
   }
 
   #take(request: IncomingMessage, pending: Pending): void {

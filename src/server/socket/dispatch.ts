@@ -169,18 +169,18 @@ const unheard: Acknowledge = () => undefined;
 const unansweredRetryMs = 1_000;
 
 const tooManyUnanswered = (): GatewayError =>
-  new LimitRefusal("unanswered", { retryAfterMs: unansweredRetryMs }, "Too many messages wait for their answer.");
+  new LimitRefusal("unanswered", { retryAfterMs: unansweredRetryMs }, "Too many messages are waiting for an answer.");
 
 function handlerOf(handlers: ReadonlyMap<string, ClientHandler>, [name, error]: readonly unknown[]): ClientHandler {
   if (name === refused) throw error as GatewayError;
   const handler = typeof name === "string" ? handlers.get(name) : undefined;
-  if (handler === undefined) throw wrong("event", "is not known here");
+  if (handler === undefined) throw wrong("event", "is unknown");
   return handler;
 }
 
 function argumentOf(event: readonly unknown[]): object {
   const [, argument] = event;
-  if (event.length !== 2) throw wrong("argument", "must be exactly one");
+  if (event.length !== 2) throw wrong("argument", "expected exactly one argument");
   if (typeof argument !== "object" || argument === null || Array.isArray(argument)) {
     throw wrong("argument", "must be an object");
   }

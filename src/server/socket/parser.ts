@@ -90,14 +90,14 @@ export class GatedDecoder {
     const body = text.slice(namespace === undefined ? 1 : 3);
     if (type === PacketType.EVENT) return decodeEvent(body, this.#limits);
     if (type === PacketType.CONNECT) return decodeConnect(body);
-    if (body !== "") throw new ProtocolFault("A disconnect carries nothing.");
+    if (body !== "") throw new ProtocolFault("A disconnect packet must be empty.");
     return { type, nsp: "/" };
   }
 
   /** Socket.IO itself answers that there is no such namespace. */
   #decodeForeign(type: PacketType, nsp: string): Packet {
     this.#foreignNamespaces += 1;
-    if (type !== PacketType.CONNECT) throw new ProtocolFault("There is only the namespace /.");
+    if (type !== PacketType.CONNECT) throw new ProtocolFault("Only the namespace / exists.");
     if (nsp.length > maxNamespaceLength) throw new ProtocolFault("The namespace's name is too long.");
     if (this.#foreignNamespaces > maxForeignNamespaces) throw new ProtocolFault("Too many namespaces.");
     return { type, nsp };
@@ -116,7 +116,7 @@ function decodeEvent(body: string, limits: GateLimits): Packet {
   const id = digits === 0 ? undefined : Number(body.slice(0, digits));
   if (digits > maxIdDigits || !Number.isSafeInteger(id ?? 0))
     throw new ProtocolFault("The acknowledgement's id is too long.");
-  if (body.charAt(digits) !== "[") throw new ProtocolFault("An event is a JSON array.");
+  if (body.charAt(digits) !== "[") throw new ProtocolFault("An event must be a JSON array.");
   const data = readArguments(digits === 0 ? body : body.slice(digits), limits);
   // Without an answer there is no other way to refuse it.
   if (id === undefined && data[0] === refused) throw new ProtocolFault((data[1] as GatewayError).message);

@@ -118,7 +118,7 @@ export class RawSocket implements Writer {
   #write(bytes: Buffer, writeDirectly: DirectWrite): void {
     const left = writeDirectly(this.#socket, bytes, this);
     if (left > 0) this.#lateBytes = left;
-    else if (left < 0) this.#socket.destroy(new Error("The connection was broken."));
+    else if (left < 0) this.#socket.destroy(new Error("The connection failed."));
   }
 
   /** What was late has gone, or cannot go any more. */

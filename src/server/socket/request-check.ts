@@ -56,7 +56,7 @@ export function createRequestCheck(deps: RequestCheckDeps, options: RequestCheck
   }
 
   function refuseOrigin({ headers }: IncomingMessage): GatewayError {
-    warn({ origin: headers.origin?.slice(0, maxOriginLength) }, "refused an origin that ALLOWED_ORIGINS does not name");
+    warn({ origin: headers.origin?.slice(0, maxOriginLength) }, "refused an origin that is not in ALLOWED_ORIGINS");
     return new GatewayError("forbidden", "The origin is not allowed.");
   }
 
@@ -127,12 +127,11 @@ const wrong = (message: string, status = 400, fields = {}): GatewayError =>
   new HttpRefusal(new GatewayError("bad_request", message), status, fields);
 
 function wrongQuery(query: EngineRequest["_query"], isUpgrade: boolean): GatewayError | undefined {
-  if (query.EIO !== "4")
-    return wrong("Only revision 4 of the Engine.IO protocol is spoken here: Socket.IO 3 and later.");
+  if (query.EIO !== "4") return wrong("Only Engine.IO protocol 4 is supported (Socket.IO 3 and later).");
   if (query.transport !== (isUpgrade ? "websocket" : "polling"))
-    return wrong("The transport does not fit the request.");
+    return wrong("The transport does not match the request.");
   // Answers as scripts can be read across origins.
-  return query.j === undefined ? undefined : wrong("JSONP is not spoken here.");
+  return query.j === undefined ? undefined : wrong("JSONP is not supported.");
 }
 
 /** The protocol asks for 400 where a connection begins; clients' own test suites hold servers to it. */
@@ -152,7 +151,7 @@ function wrongBody(
   if (!/^text\/plain\b/i.test(headers["content-type"] ?? "text/plain"))
     return new GatewayError("unsupported_media_type", "Send the body as text/plain.");
   if (Number(headers["content-length"] ?? 0) <= maxBodyBytes) return undefined;
-  return new GatewayError("payload_too_large", `The body is over ${maxBodyBytes} bytes.`);
+  return new GatewayError("payload_too_large", `The body is larger than ${maxBodyBytes} bytes.`);
 }
 
 function answerPreflight(response: ServerResponse): void {

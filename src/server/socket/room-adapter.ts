@@ -39,7 +39,7 @@ export interface RoomAdapterOptions {
  */
 export function createRoomAdapter(deps: RoomAdapterDeps, options: RoomAdapterOptions = {}): ServerOptions["adapter"] {
   const warn = createPacedWarnings(deps.log);
-  const refuse = (reason: string): void => warn({ reason }, "message between nodes, or of an emitter, ignored");
+  const refuse = (reason: string): void => warn({ reason }, "ignored a message from another node or an emitter");
   const parser = createAdapterParser(refuse);
   return createAdapter(new CalmPublisher(deps), new GuardedSubscriber(deps, { parser, refuse }), {
     key: options.key ?? "socket.io",
@@ -73,7 +73,8 @@ class CalmPublisher {
   }
 
   publish(channel: string, message: string | Buffer): void {
-    if (this.#waiting >= maxWaiting) return this.#failures.report("adapter.publish", new Error("too many wait"));
+    if (this.#waiting >= maxWaiting)
+      return this.#failures.report("adapter.publish", new Error("too many messages are waiting"));
     this.#waiting += 1;
     this.#client
       .publish(channel, message)
@@ -153,7 +154,7 @@ class GuardedSubscriber {
     if (this.#waiting === undefined) this.#fence.opened().then(() => this.#performAll(), this.#failed);
     this.#waiting ??= new HeldMessages<Heard>();
     const isKept = this.#waiting.add({ listener, args, packet: args.at(-1) as Buffer });
-    if (!isKept) this.#failures.report("adapter.message", new Error("too many wait"));
+    if (!isKept) this.#failures.report("adapter.message", new Error("too many messages are waiting"));
   }
 
   #performAll(): void {
