@@ -73,6 +73,6 @@ test("a node whose clock is further off says so and serves nobody until it is se
   await eventually(async () => expect((await readiness()).status).not.toBe("unavailable"));
   await connectClient(node.url, token);
   expect(lines).toContainEqual(
-    expect.objectContaining({ level: "info", msg: expect.stringContaining("serves again") }),
+    expect.objectContaining({ level: "info", msg: expect.stringContaining("accepting connections again") }),
   );
 });

@@ -123,7 +123,7 @@ describe("a command for a running gateway", () => {
     const rounded = await tidegate(["publish", "x:1", "e", '{"id":9007199254740993}']);
     const broken = await tidegate(["publish", "x:1", "e", "{"]);
 
-    expect(silent).toMatchObject({ code: 1, err: expect.stringContaining("no gateway answers") });
+    expect(silent).toMatchObject({ code: 1, err: expect.stringContaining("no gateway answered") });
     expect(rounded).toMatchObject({ code: 1, err: expect.stringContaining("id: is a number with too many digits") });
     expect(broken).toMatchObject({ code: 1, err: expect.stringContaining("not JSON") });
   });

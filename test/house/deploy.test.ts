@@ -50,7 +50,7 @@ describe("docker-compose.yml", () => {
     const settings = { ...Object.fromEntries(plain), ...secrets } as Record<string, string>;
     const config = loadConfig(settings, () => read(mounted));
 
-    expect(warningsOf(config)).toEqual([expect.stringContaining("without a password")]);
+    expect(warningsOf(config)).toEqual([expect.stringContaining("Redis has no password")]);
     expect(config.channels).toHaveProperty("chat");
     expect(config.leaderboards).toHaveProperty("daily");
     expect(config).toMatchObject({

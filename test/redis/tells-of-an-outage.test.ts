@@ -51,7 +51,7 @@ describe("the log of a node", () => {
     expect((await publish()).status).toBe(200);
 
     await redis.ask("CONFIG", "SET", "min-replicas-to-write", "1");
-    const refusal = { code: "writes_refused", detail: expect.stringContaining("too few of its replicas") };
+    const refusal = { code: "writes_refused", detail: expect.stringContaining("too few replicas are in sync") };
     await eventually(async () => expect((await publish()).body).toMatchObject(refusal));
     await eventually(async () => {
       const { status, body } = await node.readiness();
