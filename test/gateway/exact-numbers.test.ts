@@ -53,7 +53,7 @@ test("it is refused by name to clients, and of the commands stream becomes a dea
     `{"type":"publish","channel":"chat:1","event":"e","data":[${tooLarge}]}`,
   );
 
-  await eventually(() => expect(answers.at(-1)).toContain('"message":"data.id: is a number with more digits'));
+  await eventually(() => expect(answers.at(-1)).toContain('"message":"data.id: is a number with too many digits'));
   await eventually(async () => {
     const [[, fields] = []] = await redis.xrange(keys.deadCommands(), "-", "+");
     expect(fields?.[5]).toContain("data[0]: is a number with too many digits");
