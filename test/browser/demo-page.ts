@@ -64,9 +64,9 @@ export async function openDemo(browser: Browser, url: string, options: BrowserCo
   return { page, feed: page.getByRole("log", { name: /^Publications of/ }), ...acts(page) };
 }
 
-/** Browsers log every attempt to reach a node that is gone and every call refused, whatever the page does about it. */
+/** Browsers log every attempt to reach a node that drains or is gone and every call refused, whatever the page does then. */
 const isNoFault = (text: string): boolean =>
-  /WebSocket connection to|ERR_CONNECTION_REFUSED|responded with a status of (409|429)/.test(text);
+  /WebSocket connection to|ERR_CONNECTION_(REFUSED|RESET)|responded with a status of (409|429|503)/.test(text);
 
 function acts(page: Page): Omit<DemoPage, "page" | "feed"> {
   return {
