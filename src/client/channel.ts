@@ -3,7 +3,7 @@ import { Emitter, type Listener, type Off } from "./emitter.ts";
 import type { TidegateError } from "./errors.ts";
 import type { ChannelState } from "./reading.ts";
 import { withRetries } from "./requests.ts";
-import { type Link, Subscription } from "./subscription.ts";
+import { type Link, type Subscribed, Subscription } from "./subscription.ts";
 
 /** A publication as its reader gets it, by the name of its event. */
 export type Publication<Events extends object = Record<string, unknown>> = {
@@ -43,6 +43,14 @@ export interface PublishOptions {
   retries?: number;
 }
 
+/** A subscription of one part of a page. */
+export interface AcquiredChannel<Snapshot = unknown> {
+  /** What `subscribe` resolves with. */
+  readonly subscribed: Promise<{ position: Position; snapshot?: Snapshot }>;
+  /** Ends it, and the channel's subscription with the last of its users. Harmless when repeated. */
+  release(): Promise<void>;
+}
+
 /**
  * One channel as this client reads it. `Events` maps the names of its events to their data, `Snapshot` is its snapshot:
  * `client.channel<{ said: { text: string } }>("chat:lobby")`.
@@ -59,6 +67,11 @@ export interface Channel<Events extends object = Record<string, unknown>, Snapsh
    * follows; that counts for the first of several users of the channel.
    */
   subscribe(options?: { since?: Position }): Promise<{ position: Position; snapshot?: Snapshot }>;
+  /**
+   * The same for one part of a page, which ends it with a function of its own: however often that is called, it takes
+   * nobody else's subscription.
+   */
+  acquire(options?: { since?: Position }): AcquiredChannel<Snapshot>;
   /**
    * Undoes one `subscribe`. The last one ends the subscription and forgets its position; it resolves when the gateway
    * knows.
@@ -118,12 +131,24 @@ export class ChannelHandle implements Channel {
     this.#emitter.emit("presence", change);
   }
 
-  subscribe(options: { since?: Position } = {}): Promise<{ position: Position; snapshot?: unknown }> {
-    return this.subscription.want(options.since);
+  subscribe(options: { since?: Position } = {}): Promise<Subscribed> {
+    return this.subscription.want(this, options.since);
   }
 
-  async unsubscribe(): Promise<void> {
-    await this.subscription.unwant();
+  acquire(options: { since?: Position } = {}): AcquiredChannel {
+    const user = {};
+    const subscribed = this.subscription.want(user, options.since);
+    // Who does not look at the promise hears of a refusal by the event.
+    subscribed.catch(() => undefined);
+    return { subscribed, release: () => this.#leave(user) };
+  }
+
+  unsubscribe(): Promise<void> {
+    return this.#leave(this);
+  }
+
+  async #leave(user: object): Promise<void> {
+    await this.subscription.unwant(user);
     this.#changed(this);
   }
 

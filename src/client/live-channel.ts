@@ -1,5 +1,5 @@
 import type { WirePublication } from "../protocol/wire.ts";
-import type { ChannelHandle } from "./channel.ts";
+import type { AcquiredChannel, ChannelHandle } from "./channel.ts";
 import { deferred } from "./deferred.ts";
 import type { Emitter, Off } from "./emitter.ts";
 import type { TidegateError } from "./errors.ts";
@@ -33,6 +33,7 @@ export class LiveChannel<Snapshot> {
   readonly #emitter: Emitter<LiveEvents> | undefined;
   readonly #loading = deferred();
   #channel: ChannelHandle | undefined;
+  #acquired: AcquiredChannel | undefined;
   #offs: Off[] = [];
   #isOver = false;
 
@@ -66,7 +67,8 @@ export class LiveChannel<Snapshot> {
     this.#channel = channel;
     this.#isOver = false;
     this.#listen(channel);
-    channel.subscribe().catch((error: TidegateError) => this.#refused(channel, error));
+    this.#acquired = channel.acquire();
+    this.#acquired.subscribed.catch((error: TidegateError) => this.#refused(channel, error));
   }
 
   /** Begins with a new snapshot. */
@@ -76,8 +78,8 @@ export class LiveChannel<Snapshot> {
 
   end(): void {
     for (const off of this.#offs) off();
-    if (!this.#isOver) void this.#channel?.unsubscribe();
-    this.#channel = undefined;
+    void this.#acquired?.release();
+    this.#channel = this.#acquired = undefined;
   }
 
   #listen(channel: ChannelHandle): void {

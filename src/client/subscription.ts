@@ -43,8 +43,8 @@ export class Subscription {
   readonly #link: Link;
   readonly #tell: Tell;
   #wish: Wish | undefined;
-  /** How many of the page's users want the channel. */
-  #users = 0;
+  /** Who wants the channel, and how often each asked: nobody can take another's place by leaving twice. */
+  readonly #users = new Map<object, number>();
   /** The first answer, once it came. */
   #answer: Subscribed | undefined;
   /** The channel's present is to be asked for once more, for those who came later. */
@@ -73,11 +73,11 @@ export class Subscription {
     return this.#wish !== undefined || this.#isHeld || this.#isWorking;
   }
 
-  /** One user more. Resolves with the first answer, or, if that came before, with the channel as it is now. */
-  want(since: Position | undefined): Promise<Subscribed> {
+  /** `user` wants it once more. Resolves with the first answer, or, if that came before, with the channel as it is now. */
+  want(user: object, since: Position | undefined): Promise<Subscribed> {
     const end = this.#link.closedBy();
     if (end !== undefined) return Promise.reject(end);
-    this.#users += 1;
+    this.#users.set(user, (this.#users.get(user) ?? 0) + 1);
     if (this.#wish !== undefined) return this.#join(this.#wish);
     const wish = (this.#wish = createWish());
     this.reading.begin(since);
@@ -85,10 +85,12 @@ export class Subscription {
     return wish.promise;
   }
 
-  /** One user fewer. After the last: resolves when the node knows, or at once if there is no connection. */
-  unwant(): Promise<void> {
-    this.#users = Math.max(0, this.#users - 1);
-    if (this.#users > 0) return Promise.resolve();
+  /** Undoes one `want` of `user`. After the last: resolves when the node knows, or at once if there is no connection. */
+  unwant(user: object): Promise<void> {
+    const left = (this.#users.get(user) ?? 0) - 1;
+    if (left > 0) this.#users.set(user, left);
+    else this.#users.delete(user);
+    if (this.#users.size > 0) return Promise.resolve();
     this.end(new TidegateError("closed", `${this.#name} was unsubscribed.`));
     return this.#reconcile();
   }
@@ -103,7 +105,7 @@ export class Subscription {
     const wish = this.#wish;
     if (wish === undefined) return;
     this.#wish = this.#answer = undefined;
-    this.#users = 0;
+    this.#users.clear();
     wish.reject(reason);
     this.#fresh?.reject(reason);
     this.#fresh = undefined;

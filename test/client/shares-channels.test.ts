@@ -22,6 +22,38 @@ describe("two users of one channel in a page", () => {
     expect(sidebar.state).toBe("unsubscribed");
   });
 
+  it("cannot take each other's place, however often one of them leaves", async () => {
+    const server = await contractServer();
+    const lobby = client(server.url).channel("chat:lobby");
+    const lines = told(lobby);
+    const [header, sidebar] = [lobby.acquire(), lobby.acquire()];
+    await Promise.all([header.subscribed, sidebar.subscribed, lobby.subscribe()]);
+
+    await Promise.all([header.release(), header.release(), lobby.unsubscribe(), lobby.unsubscribe()]);
+    await header.release();
+
+    server.publish("chat:lobby", "said", 1);
+    await eventually(() => expect(lines).toEqual(["1"]));
+    expect(names(server)).toEqual(["subscribe"]);
+    await sidebar.release();
+    expect(names(server)).toEqual(["subscribe", "unsubscribe"]);
+  });
+
+  it("of which one still leaves what was refused do not end it for one that subscribed again", async () => {
+    let isRefused = true;
+    const refusal = { code: "forbidden", message: "Not allowed." } as const;
+    const server = await contractServer({ refuseRequest: () => (isRefused ? refusal : undefined) });
+    const lobby = client(server.url).channel("chat:lobby");
+    const header = lobby.acquire();
+    await expect(header.subscribed).rejects.toMatchObject({ code: "forbidden" });
+    isRefused = false;
+    await lobby.acquire().subscribed;
+
+    await header.release();
+
+    expect(lobby.state).toBe("subscribed");
+  });
+
   it("may be a live view and a channel, in any order", async () => {
     const snapshot = () => ({ order: { orderId: "o-1", signals: {} }, timeline: [] });
     const server = await contractServer({ snapshot });
@@ -33,11 +65,27 @@ describe("two users of one channel in a page", () => {
     await view.loaded;
 
     view.close();
+    view.close();
     server.publish("order:o-1", "order.status", { orderId: "o-1", status: "x", sequence: 1 });
 
     await eventually(() => expect(lines.at(-1)).toBe("1"));
     expect(raw.state).toBe("subscribed");
     expect(names(server)).not.toContain("unsubscribe");
+  });
+
+  it("may be a live view and a channel that is left twice, which does not end the view", async () => {
+    const snapshot = () => ({ order: { orderId: "o-1", signals: {} }, timeline: [] });
+    const server = await contractServer({ snapshot });
+    const ada = client(server.url);
+    const view = ada.order("o-1");
+    await view.loaded;
+    const raw = ada.channel("order:o-1");
+    await raw.subscribe();
+
+    await raw.unsubscribe();
+    await raw.unsubscribe();
+
+    expect([view.state, names(server).includes("unsubscribe")]).toEqual(["subscribed", false]);
   });
 
   it("the second gets the snapshot of its moment, and the first every publication once", async () => {
