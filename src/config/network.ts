@@ -32,7 +32,7 @@ function mistakeIn(origin: string): string | undefined {
   const [, scheme = "", host = ""] = /^([a-z][a-z\d+.-]*):\/\/(.*)$/.exec(plain) ?? [];
   const isWeb = scheme === "http" || scheme === "https";
   const isBare = plainOrigin(plain) !== undefined || (host === "" && !isWeb);
-  if (scheme === "" || !isBare) return "an origin looks like https://app.example";
+  if (scheme === "" || !isBare) return "an origin has the form https://app.example";
   return isWeb && new URL(plain).origin !== plain
     ? `browsers send it as ${new URL(plain).origin.replace("://any.", "://*.")}`
     : unsentSchemes[scheme];

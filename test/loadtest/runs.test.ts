@@ -285,7 +285,7 @@ describe("the command line", () => {
     const list = await loadTest(["--list"]);
     const shown = await loadTest(["jitter", "--show", "--readers", "9", "--max-p99", "50"]);
 
-    expect(list.out).toMatch(/^reconnect-storm +Everybody/m);
+    expect(list.out).toMatch(/^reconnect-storm +All clients/m);
     expect(JSON.parse(shown.out)).toMatchObject({ readers: { count: 9 }, thresholds: { p99Ms: 50 } });
   });
 

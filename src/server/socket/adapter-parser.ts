@@ -87,7 +87,7 @@ function faultInBroadcast(message: unknown): string | undefined {
   const { binaries, placeholders } = countAttachments(packet.data);
   if (binaries > maxAttachments) return `an event with more than ${maxAttachments} binary attachments`;
   if (binaries > 0 && placeholders > 0)
-    return "an event with binary attachments and an argument that looks like a placeholder";
+    return "an event with binary attachments and an argument in the form of a placeholder";
   return isOptions(options) ? undefined : "an event without rooms";
 }
 
