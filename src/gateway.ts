@@ -73,7 +73,6 @@ export async function createGateway(
     perform: (command) =>
       nodeRevocations.perform(command) + flow.recovery.perform(command) + flow.orders.perform(command),
     onDead: async (node) => {
-      log.warn({ dead: node }, "node declared dead");
       await flow.presence.onDead(node);
       await webhooks?.nodeDied(node);
     },

@@ -53,6 +53,8 @@ export class Control {
   readonly #deps: ControlDeps;
   readonly #warn: PacedWarnings;
   readonly #burying = new Set<string>();
+  /** Names that this process has lost, until they are buried. */
+  readonly #formerNames = new Set<string>();
   #incarnation: string;
   #hasBeaten = false;
   #followed: string | undefined;
@@ -144,15 +146,18 @@ export class Control {
   /** Nothing is done under a name before its first heartbeat. */
   #lapse(): void {
     this.fence.close();
+    this.#formerNames.add(this.#incarnation);
     this.#incarnation = incarnationOf(this.#deps);
   }
 
   #bury(node: string): void {
     if (this.#burying.has(node)) return;
     this.#burying.add(node);
+    if (!this.#formerNames.has(node)) this.#deps.log.warn({ dead: node }, "node declared dead");
     this.#deps
       .onDead(node)
       .then(() => this.#deps.store.bury(node))
+      .then(() => this.#formerNames.delete(node))
       .catch((error: unknown) =>
         this.#deps.log.warn({ dead: node, err: error }, "cleaning up after a dead node failed; retrying"),
       )

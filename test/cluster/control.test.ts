@@ -3,13 +3,16 @@ import { Control, type ControlCommand } from "../../src/cluster/control.ts";
 import { createControlStore } from "../../src/cluster/control-store.ts";
 import { createFence } from "../../src/cluster/fence.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { createLogger } from "../../src/runtime/logger.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { eventually, quietLog, redisWorld } from "../support/world.ts";
+import { eventually, redisWorld } from "../support/world.ts";
 
 interface TestNode {
   control: Control;
   performed: ControlCommand[];
   dead: string[];
+  /** Lines of its log. */
+  logged: string[];
   /** As if the process were frozen, but for its tests. */
   pause(): void;
   resume(): void;
@@ -23,13 +26,14 @@ async function startNodes(count: number): Promise<TestNode[]> {
   for (let n = 1; n <= count; n++) {
     const performed: ControlCommand[] = [];
     const dead: string[] = [];
+    const logged: string[] = [];
     const store = createControlStore({ commands, keys });
     let thaw = Promise.resolve();
     let resume = (): void => undefined;
     const control = new Control({
       store: { ...store, beat: (...args) => thaw.then(() => store.beat(...args)) },
       clock: systemClock,
-      log: quietLog,
+      log: createLogger({ level: "info", destination: { write: (line) => void logged.push(line) } }),
       nodeId: `n${n}`,
       onGrown: async () => undefined,
       perform: (command) => performed.push(command) && n,
@@ -39,7 +43,7 @@ async function startNodes(count: number): Promise<TestNode[]> {
     await control.start();
     onTestFinished(() => control.stop());
     const pause = (): void => void (thaw = new Promise((resolve) => (resume = resolve)));
-    nodes.push({ control, performed, dead, pause, resume: () => resume() });
+    nodes.push({ control, performed, dead, logged, pause, resume: () => resume() });
   }
   return nodes;
 }
@@ -94,6 +98,18 @@ describe("a control command", () => {
     await eventually(() => expect(second!.control.fence.isOpen).toBe(true));
     expect(second!.control.incarnation).not.toBe(before);
     await eventually(() => expect(first!.control.living).toContain(second!.control.incarnation));
+    expect(first!.logged.join("")).toMatch(new RegExp(`"dead":"${before}".*declared dead`));
+  });
+
+  test("a node that was given up cleans up after its former name, and calls nobody dead", async () => {
+    const [node] = await startNodes(1);
+    const before = node!.control.incarnation;
+    node!.pause();
+    await eventually(() => expect(node!.control.fence.isOpen).toBe(false));
+    node!.resume();
+
+    await eventually(() => expect(node!.dead).toContain(before));
+    expect(node!.logged.join("")).not.toContain("declared dead");
   });
 });
 
