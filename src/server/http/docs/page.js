@@ -105,5 +105,5 @@ try {
   draw(await (await fetch("/openapi.json")).json());
   follow();
 } catch (error) {
-  byId("calls").append(element("p", {}, `The description could not be read: ${error.message}`));
+  byId("calls").append(element("p", {}, `Loading /openapi.json failed: ${error.message}`));
 }
