@@ -1,10 +1,11 @@
 -- Shared by every script that publishes: gives one publication its place in a channel's log and sends it to the nodes.
--- redis/run.lua and position.lua stand before it; a script that writes before it appends calls `positionBefore` first.
+-- redis/run.lua and generation.lua stand before it; a script that writes before it appends has position.lua there too and
+-- calls `positionBefore` first.
 -- The caller's KEYS must all carry the channel's hash tag, save the stamp key, which exists only where all keys share
 -- one Redis (never on Cluster).
 --
 -- append(channel) with channel = {
---   meta, log, feed   keys: hash (position.lua; life: the log's), stream, sharded pub/sub
+--   meta, log, feed   keys: hash (generation.lua; life: the log's), stream, sharded pub/sub
 --   stampKey          key of the store-wide stamp, or '' on Cluster
 --   epoch             epoch to begin with where the channel has none
 --   size              publications the log keeps, 0 for no log
@@ -27,7 +28,7 @@ local function append(channel, tail)
   local second, micros = time[1], time[2]
   local before = string.sub(previous, 1, -7)
   -- Once a second is enough: no failover is quicker.
-  if before ~= second and isHandedOn() then checkRun() end
+  if isHandedOn and before ~= second then checkRun() end
   if #micros < 6 then micros = string.rep('0', 6 - #micros) .. micros end
   local stamp = second .. micros
   local last = previous
@@ -39,7 +40,7 @@ local function append(channel, tail)
   local publication = channel.head .. ',"epoch":"' .. epoch .. '","offset":' .. offset .. ',' .. tail
     .. ',"publishedAt":' .. second .. string.sub(micros, 1, 3) .. '}'
 
-  redis.call('HSET', channel.meta, 'epoch', epoch, 'offset', offset, 'stamp', stamp)
+  redis.call('HSET', channel.meta, 'offset', offset, 'stamp', stamp)
   local hasLog = tonumber(channel.size) > 0
   if hasLog then
     redis.call('XADD', channel.log, 'MAXLEN', '~', channel.size, stamp .. '-' .. offset, 'p', publication)
@@ -48,17 +49,17 @@ local function append(channel, tail)
   -- A long life is prolonged when a sixteenth of it has passed, and is that much longer.
   local life = hasLog and channel.logTtl or '0'
   local isNew = offset == '1' or meta[4] ~= life
-  local function prolong(key, ttl)
-    local part = ttl / 16
-    local isDue = isNew or math.floor((tonumber(before) or 0) / part) ~= math.floor(second / part)
-    if isDue then redis.call('EXPIRE', key, math.ceil(ttl + part)) end
-  end
   local isShort = tonumber(channel.logTtl) < 60
   if hasLog and isShort then redis.call('EXPIRE', channel.log, channel.logTtl) end
   if isNew or before ~= second then
+    local function prolong(key, ttl)
+      local part = ttl / 16
+      local isDue = isNew or math.floor((tonumber(before) or 0) / part) ~= math.floor(second / part)
+      if isDue then redis.call('EXPIRE', key, math.ceil(ttl + part)) end
+    end
     prolong(channel.meta, channel.metaTtl)
     if hasLog and not isShort then prolong(channel.log, channel.logTtl) end
-    if isNew then redis.call('HSET', channel.meta, 'life', life, 'run', knownRun) end
+    if isNew then redis.call('HSET', channel.meta, 'epoch', epoch, 'life', life, 'run', knownRun) end
   end
   redis.call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. stamp .. ':' .. previous
     .. ':42["publication",' .. publication .. ',"' .. stamp .. '"]')

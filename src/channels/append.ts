@@ -2,11 +2,17 @@ import type { Keys } from "../redis/keys.ts";
 import { runScript } from "../redis/scripts.ts";
 import { freshEpoch, type HistoryOptions } from "./kinds.ts";
 
-/** The Lua functions that every script includes that reads a channel's position; their promises stand in the files. */
-export const positionScripts: readonly URL[] = [runScript, new URL("./position.lua", import.meta.url)];
+const generationScripts = [runScript, new URL("./generation.lua", import.meta.url)];
+const append = new URL("./append.lua", import.meta.url);
 
-/** The same and `append`, for every script that publishes. */
-export const appendScripts: readonly URL[] = [...positionScripts, new URL("./append.lua", import.meta.url)];
+/** The Lua functions that a script includes which does nothing but publish; their promises stand in the files. */
+export const publishScripts: readonly URL[] = [...generationScripts, append];
+
+/** Those of every script that reads a channel's position. */
+export const positionScripts: readonly URL[] = [...generationScripts, new URL("./position.lua", import.meta.url)];
+
+/** The same and `append`, for every script that publishes and writes more. */
+export const appendScripts: readonly URL[] = [...positionScripts, append];
 
 /** Seconds a channel's position outlives its last publication; nodes with subscribers renew it. */
 export const metaTtlSeconds = 86_400;

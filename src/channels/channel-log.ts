@@ -4,7 +4,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { runsOf } from "../redis/runs.ts";
 import { loadGatheredScript, loadScript, type ScriptReply } from "../redis/scripts.ts";
-import { appendScripts, appendTail, appendTarget, positionScripts } from "./append.ts";
+import { appendTail, appendTarget, positionScripts, publishScripts } from "./append.ts";
 import { freshEpoch, type HistoryOptions } from "./kinds.ts";
 import type { PublishRequest, Published } from "./publication.ts";
 
@@ -86,7 +86,7 @@ export function createChannelLog(
   { commands, keys, isCluster }: { commands: RedisClient; keys: Keys; isCluster: boolean },
   { idempotencyTtlSeconds = 86_400 }: ChannelLogOptions = {},
 ): ChannelLog {
-  const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), appendScripts);
+  const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), publishScripts);
   const open = new URL("./open.lua", import.meta.url);
   const openScript = loadScript(commands, open, positionScripts, { isOrdered: false });
   const positionScript = loadGatheredScript(commands, open, positionScripts);
@@ -95,7 +95,7 @@ export function createChannelLog(
     return isCluster ? Infinity : Number((await commands.get(keys.stamp())) ?? 0);
   }
 
-  async function run(
+  function run(
     { channel, event, data, idempotencyKey }: PublishRequest,
     history: HistoryOptions,
     mode: "" | "only find" = "",

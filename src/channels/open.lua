@@ -1,5 +1,5 @@
 -- Reads where a channel stands and, in the same moment, publications of its log. Begins an epoch where there is none.
--- redis/run.lua and position.lua stand before it.
+-- redis/run.lua, generation.lua and position.lua stand before it.
 --
 -- KEYS  1 meta  2 log
 -- ARGV  1 epoch to begin with  2 life of an unused channel (s)  3 most publications to read (the log's size)
@@ -19,7 +19,7 @@ local askedEpoch, asked, witness, after = ARGV[5], tonumber(ARGV[6]), ARGV[7], A
 local state = redis.call('HMGET', meta, 'epoch', 'offset', 'stamp', 'run', 'past')
 local epoch, head, stamp = state[1], tonumber(state[2]) or 0, state[3] or '0'
 local isOfThisRun = epoch and state[4] == knownRun
-if isHandedOn() or not isOfThisRun then checkRun() end
+if isHandedOn or not isOfThisRun then checkRun() end
 
 -- What the log has at the position of a node: 'right', its publication; 'forked', another one or none; 'unknown' where
 -- it does not reach back so far.

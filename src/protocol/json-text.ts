@@ -29,31 +29,42 @@ const closeBrace = 0x7d;
 const small = 0x20;
 const letterE = 0x65;
 
+/** Fifteen digits are always held, unless an exponent takes them out of a double's range. */
+const digitsHeld = 15;
+
 /** A text that is not JSON is left to the parser. Stops at the first character nested deeper than `maxDepth`. */
 export function scanJson(text: string, maxDepth: number): TextScan & { end: number } {
-  const scan = { depth: 0, items: 0, names: 0, hasInexactNumber: false, end: text.length };
+  // Variables of their own: counting in an object is dearer.
   let depth = 0;
-  for (let at = 0; at < text.length; at += 1) {
+  let deepest = 0;
+  let items = 0;
+  let names = 0;
+  let hasInexactNumber = false;
+  let end = text.length;
+  for (let at = 0; at < end; at += 1) {
     const code = text.charCodeAt(at);
     if (code === quote) {
       at = endOfString(text, at);
     } else if (code >= zero && code <= nine) {
-      const end = endOfNumber(text, at);
-      scan.hasInexactNumber ||= mayBeInexact(text, at, end) && !isExactNumber(text.slice(at, end));
-      at = end - 1;
+      const digits = endOfDigits(text, at);
+      const next = (text.charCodeAt(digits) | small) === letterE ? endOfExponent(text, digits) : digits;
+      const isHeld = next === digits && next - at <= digitsHeld;
+      hasInexactNumber ||= !isHeld && !isExactNumber(text.slice(at, next));
+      at = next - 1;
     } else if (code === comma) {
-      scan.items += 1;
+      items += 1;
     } else if (code === colon) {
-      scan.names += 1;
+      names += 1;
     } else if (code === openBrace || code === openBracket) {
-      scan.items += 1;
-      scan.depth = Math.max(scan.depth, ++depth);
-      if (depth > maxDepth) return { ...scan, end: at };
+      items += 1;
+      depth += 1;
+      if (depth > deepest) deepest = depth;
+      if (depth > maxDepth) end = at;
     } else if (code === closeBrace || code === closeBracket) {
       depth -= 1;
     }
   }
-  return scan;
+  return { depth: deepest, items, names, hasInexactNumber, end };
 }
 
 /** Where the string that begins at `start` ends; the end of the text where it does not. */
@@ -72,22 +83,16 @@ function isEscaped(text: string, at: number): boolean {
   return (at - first) % 2 === 1;
 }
 
-function endOfNumber(text: string, start: number): number {
-  let end = start + 1;
-  while (isOfNumber(text.charCodeAt(end))) end += 1;
+function endOfDigits(text: string, start: number): number {
+  let end = start;
+  let code = text.charCodeAt(end);
+  while ((code >= zero && code <= nine) || code === dot) code = text.charCodeAt((end += 1));
   return end;
 }
 
-const isOfNumber = (code: number): boolean =>
-  (code >= zero && code <= nine) || code === dot || (code | small) === letterE || code === plus || code === minus;
-
-/** Fifteen digits are always held, unless an exponent takes them out of a double's range. */
-const digitsHeld = 15;
-
-function mayBeInexact(text: string, start: number, end: number): boolean {
-  if (end - start > digitsHeld) return true;
-  for (let at = start; at < end; at += 1) if ((text.charCodeAt(at) | small) === letterE) return true;
-  return false;
+function endOfExponent(text: string, start: number): number {
+  const sign = text.charCodeAt(start + 1);
+  return endOfDigits(text, sign === plus || sign === minus ? start + 2 : start + 1);
 }
 
 /** An object or array that is open: the keys it had so far, and the key or index it is at. */

@@ -6,26 +6,19 @@
 --       followed by ' cluster ' and the run from which it moved the slot to another living primary, '-' for none
 --       and, last, the run the caller knows, '' for none
 local runMode, knownRun = ARGV[#ARGV - 1], ARGV[#ARGV]
+-- Longer than 'settled'.
+local isHandedOn = #runMode > 7
 
-local function isHandedOn() return string.find(runMode, ' cluster ', 1, true) ~= nil end
-
--- The run id and, on a server that was promoted, the offset at which it was. The replication id is of no use: it
--- changes when the first replica comes. A user without the right to INFO has one run for ever.
-local function presentRun()
-  local isTold, info = pcall(redis.call, 'INFO', 'server', 'replication')
-  if not isTold then return 'unknown' end
-  local id = string.sub(string.match(info, 'run_id:(%x+)') or '', 1, 16)
-  local promotedAt = string.match(info, 'second_repl_offset:(%d+)')
-  return promotedAt and id .. '.' .. promotedAt or id
-end
-
--- Fails before anything is written; the caller learns the run and calls again.
+-- Fails before anything is written; the caller learns the run and calls again. A run is the server's id and, where it was
+-- promoted, the offset at which it was. The replication id is of no use: it changes when the first replica comes. A user
+-- without the right to INFO has one run for ever.
 local function checkRun()
-  local present = presentRun()
+  local present = 'unknown'
+  local isTold, info = pcall(redis.call, 'INFO', 'server', 'replication')
+  if isTold then
+    present = string.sub(string.match(info, 'run_id:(%x+)') or '', 1, 16)
+    local promotedAt = string.match(info, 'second_repl_offset:(%d+)')
+    if promotedAt then present = present .. '.' .. promotedAt end
+  end
   if present ~= knownRun then error({ err = 'WRONGRUN ' .. present }) end
-end
-
--- Fails before anything is written; the caller calls again when the run is settled.
-local function checkSettled()
-  if string.sub(runMode, 1, 7) ~= 'settled' then error({ err = 'UNSETTLED ' .. knownRun }) end
 end

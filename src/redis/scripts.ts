@@ -123,12 +123,12 @@ class OrderedScript implements Script {
   }
 
   #send(call: Call): void {
-    const { keys } = call;
-    const args = this.#runs === undefined ? call.args : [...call.args, ...this.#runArgs(this.#runs, keys)];
+    const { keys, args } = call;
+    const run = this.#runs === undefined ? [] : this.#runArgs(this.#runs, keys);
     this.#inFlight += 1;
     const reply = call.isTextMissing
-      ? this.#redis.eval(this.#text, keys.length, ...keys, ...args)
-      : this.#redis.evalsha(this.#sha, keys.length, ...keys, ...args);
+      ? this.#redis.eval(this.#text, keys.length, ...keys, ...args, ...run)
+      : this.#redis.evalsha(this.#sha, keys.length, ...keys, ...args, ...run);
     call.isTextMissing = false;
     reply.then(
       (reply) => {
@@ -147,7 +147,7 @@ class OrderedScript implements Script {
     );
   }
 
-  #runArgs(runs: Runs, keys: Call["keys"]): string[] {
+  #runArgs(runs: Runs, keys: Call["keys"]): readonly string[] {
     const place = runs.placeOf(keys[0]);
     return runs.arguments(place, this.#knownAt(runs, place));
   }
@@ -156,8 +156,8 @@ class OrderedScript implements Script {
   #knownAt(runs: Runs, place: number): KnownRun {
     if (this.#losses !== runs.losses) this.#known.clear();
     this.#losses = runs.losses;
-    const known = this.#known.get(place) ?? { run: runs.runAt(place), isSettled: false };
-    this.#known.set(place, known);
+    let known = this.#known.get(place);
+    if (known === undefined) this.#known.set(place, (known = { run: runs.runAt(place), isSettled: false }));
     return known;
   }
 
