@@ -1,5 +1,5 @@
 -- What subscribers of a board know, and the position of its channel at which they know it. Begins an epoch where there
--- is none (redis/run.lua and channels/position.lua stand before it).
+-- is none (redis/run.lua, channels/generation.lua and channels/position.lua stand before it).
 --
 -- KEYS  1 meta (of the board's channel)  2 state
 -- ARGV  1 epoch to begin with  2 life of an unused channel (s)

@@ -1,5 +1,5 @@
 -- Reads a user's open orders, the last touched first, and the position of the user's channel in one moment. Begins the
--- channel's epoch where there is none (redis/run.lua and channels/position.lua stand before it).
+-- channel's epoch where there is none (redis/run.lua, channels/generation.lua and channels/position.lua stand before it).
 --
 -- KEYS  1 open orders  2 their texts  3 meta
 -- ARGV  1 epoch to begin with  2 life of an unused channel (s)

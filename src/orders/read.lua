@@ -1,5 +1,5 @@
 -- Reads an order, its timeline and the position of its channel in one moment. Begins the channel's epoch where there is
--- none (redis/run.lua and channels/position.lua stand before it).
+-- none (redis/run.lua, channels/generation.lua and channels/position.lua stand before it).
 --
 -- KEYS  1 order  2 timeline  3 signals  4 meta
 -- ARGV  1 epoch to begin with  2 life of an unused channel (s)

@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 export interface Keys {
   readonly prefix: string;
 
-  /** Hash of the position (`channels/position.lua`); TTL: a day at least, renewed by publications; tag: channel. */
+  /** Hash of the position (`channels/generation.lua`); TTL: a day at least, renewed by publications; tag: channel. */
   channelMeta(channel: string): string;
   /** Stream of publications, ids `<stamp>-<offset>`; TTL: the kind's history; tag: channel. */
   channelLog(channel: string): string;
