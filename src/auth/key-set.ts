@@ -49,18 +49,16 @@ export function createKeySet(
   const loading = told(() => keySet.reload(), log);
   const freshness = createFreshness(loading.load, clock, { freshMs, staleMs, cooldownMs, pauseMs });
 
-  async function isSigned(token: string): Promise<"yes" | "no" | "no known key verifies the signature"> {
+  async function isSigned(token: string): Promise<"yes" | "no" | "unknown key"> {
     const keys = await candidates(keySet, token);
     for (const key of keys) if (await isSignedBy(key, token, algorithms)) return "yes";
-    return keys.length > 0 && decodeProtectedHeader(token).kid !== undefined
-      ? "no"
-      : "no known key verifies the signature";
+    return keys.length > 0 && decodeProtectedHeader(token).kid !== undefined ? "no" : "unknown key";
   }
 
   async function check(token: string): Promise<void> {
     await orKeysUnavailable(freshness.ensure(), pauseMs);
     let outcome = await isSigned(token);
-    if (outcome === "no known key verifies the signature" && (await orKeysUnavailable(freshness.renew(), pauseMs)))
+    if (outcome === "unknown key" && (await orKeysUnavailable(freshness.renew(), pauseMs)))
       outcome = await isSigned(token);
     if (outcome !== "yes") throw new Error("no key in the set verifies the signature");
   }

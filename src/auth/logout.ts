@@ -66,7 +66,7 @@ export function createLogouts({ sessions, tokens, blacklist, revocations }: Logo
     async token(token) {
       const claims = await tokens.read(token).catch((error: unknown) => {
         if (!(error instanceof GatewayError) || error.code !== "unauthorized") throw error;
-        throw new GatewayError("bad_request", "was not issued for this gateway", { field: "token" });
+        throw new GatewayError("bad_request", "token: is not valid for this gateway", { field: "token" });
       });
       return tokenId(claims.tokenId, claims.expiresAt);
     },

@@ -54,7 +54,7 @@ function readSecret(env: EnvironmentReader, isProduction: boolean): TokenKeySour
   return secret === undefined || secret === developmentSecret ? developmentSource : { type: "secret", secret };
 }
 
-const weakness = `is too weak for production: it must have at least ${shortestSecretBytes} bytes and must not be the development secret`;
+const weakness = `is too weak for production: it must have at least ${shortestSecretBytes} bytes and must not be a development default`;
 
 function isWeak(secret: string | undefined): boolean {
   if (secret === undefined || secret === developmentSecret || secret === developmentApiKey.secret) return true;

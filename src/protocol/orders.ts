@@ -53,7 +53,7 @@ export const orderFields = {
   signal: {
     name: eventName
       // It becomes a key of `signals`.
-      .refine((value) => value !== "__proto__", "must differ from sequence")
+      .refine((value) => value !== "__proto__", "must not be __proto__")
       .meta({ description: "Name of the signal; only the latest signal of each name is kept.", examples: ["place"] }),
     data: jsonValue.meta({ examples: [{ lat: 52.52, lon: 13.4 }] }),
     idempotencyKey: key,
