@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { serverEnvironment } from "./needs.ts";
 
 export interface LocalNginxOptions {
   /** Port of loopback. */
@@ -20,6 +21,7 @@ export async function startLocalNginx(options: LocalNginxOptions): Promise<Child
   const globals = `daemon off; pid ${join(options.folder, "nginx.pid")};`;
   const child = spawn("nginx", ["-c", file, "-e", join(options.folder, "error.log"), "-g", globals], {
     stdio: ["ignore", "ignore", "inherit"],
+    env: serverEnvironment(),
     detached: true,
   });
   await listens(child, options.port);

@@ -11,8 +11,14 @@ export interface Need {
   isThere(): boolean;
 }
 
+/** The environment in which servers are found: Debian installs nginx where the `PATH` of an ordinary user does not lead. */
+export const serverEnvironment = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  PATH: `${process.env["PATH"] ?? ""}:/usr/local/sbin:/usr/sbin`,
+});
+
 const answers = (file: string, argument: string): boolean =>
-  spawnSync(file, [argument], { stdio: "ignore" }).status === 0;
+  spawnSync(file, [argument], { stdio: "ignore", env: serverEnvironment() }).status === 0;
 
 const chromiumPaths = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
-import { expect, inject, onTestFinished, test } from "vitest";
+import { expect, inject, onTestFinished, test, vi } from "vitest";
+import { needs } from "../../scripts/needs.ts";
 import { repository } from "../support/source-tree.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
@@ -80,4 +81,11 @@ test("npm run cluster says which port is taken, and starts nothing", { timeout: 
   expect((await cluster.ended)[0]).toBe(1);
   expect(cluster.said()).toContain(`port ${port}`);
   expect(cluster.said()).not.toContain("Three nodes");
+});
+
+test.skipIf(!needs.nginx.isThere())("nginx is found although the PATH of an ordinary user does not lead there", () => {
+  vi.stubEnv("PATH", "/usr/local/bin:/usr/bin:/bin");
+  onTestFinished(() => void vi.unstubAllEnvs());
+
+  expect(needs.nginx.isThere()).toBe(true);
 });

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startLocalNginx } from "../../scripts/local-nginx.ts";
+import { serverEnvironment } from "../../scripts/needs.ts";
 import { ownProcess } from "./child.ts";
 import { accepts, freePort } from "./redis-server.ts";
 import { repository } from "./source-tree.ts";
@@ -66,7 +67,10 @@ function spawnAsItStands(folder: string) {
   const run = 'mount --bind "$0" /etc/hosts && exec nginx -c "$1" -e "$2" -g "$3"';
   const globals = `daemon off; pid ${join(folder, "nginx.pid")};`;
   const words = [hosts, join(repository, "nginx.conf"), join(folder, "error.log"), globals];
-  return spawn("unshare", ["-m", "sh", "-c", run, ...words], { stdio: ["ignore", "ignore", "inherit"] });
+  return spawn("unshare", ["-m", "sh", "-c", run, ...words], {
+    stdio: ["ignore", "ignore", "inherit"],
+    env: serverEnvironment(),
+  });
 }
 
 function isFree({ host, port }: { host: string; port: number }): Promise<boolean> {
