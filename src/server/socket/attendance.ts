@@ -197,10 +197,18 @@ export class Attendance {
 
   #readyFor({ identity }: Connection, restored: Restored | undefined): Ready {
     const { userId, sessionId, expiresAt } = identity;
-    const greeting = { nodeId: this.#nodeId, userId, sessionId, expiresAt, serverTime: this.#deps.clock.now() };
-    if (restored === undefined) return { ...greeting, recovered: false };
+    const serverTime = this.#deps.clock.now();
+    const greeting = {
+      nodeId: this.#nodeId,
+      userId,
+      sessionId,
+      expiresAt,
+      recovered: restored !== undefined,
+      serverTime,
+    };
+    if (restored === undefined) return greeting;
     const positions = [...restored.positions].map(([channel, position]) => ({ channel, ...position }));
-    return { ...greeting, recovered: true, positions };
+    return { ...greeting, positions };
   }
 
   #close(connection: SocketConnection, { code, reconnect }: Closing): void {
