@@ -5,6 +5,8 @@ export type Counts = ReadonlyMap<string, number>;
 export interface MembersWrite {
   node: string;
   counts: Counts;
+  /** How many of those were cut off and are expected back; none of a user that is not here. Told, and not stored. */
+  absent?: Counts | undefined;
   /** These are all; what the node said before is no longer so. */
   isWhole: boolean;
   /** The node's name before its lease ended: what stands under it is no longer so. */
@@ -26,8 +28,9 @@ export interface Membership {
 }
 
 /** The part of a feed message that the node writes itself. */
-export function formatWrite({ node, counts, isWhole, former }: MembersWrite): string {
-  return JSON.stringify([node, isWhole ? 1 : 0, former ?? "", [...counts]]);
+export function formatWrite({ node, counts, absent, isWhole, former }: MembersWrite): string {
+  const parts = [node, isWhole ? 1 : 0, former ?? "", [...counts]];
+  return JSON.stringify(absent === undefined ? parts : [...parts, [...absent]]);
 }
 
 /** `<revision>:<before>:<write>`; undefined for anything else. */
@@ -39,10 +42,11 @@ export function parseChange(message: Buffer): MembersChange | undefined {
 }
 
 function parseWrite(text: string): MembersWrite | undefined {
-  const [node, isWhole, former, counts] = parseArray(text);
-  if (typeof node !== "string" || typeof former !== "string" || !Array.isArray(counts)) return undefined;
-  if (node === "" || !counts.every(isCount)) return undefined;
-  return { node, isWhole: isWhole === 1, former: former === "" ? undefined : former, counts: new Map(counts) };
+  const [node, isWhole, former, counts, absent] = parseArray(text);
+  if (typeof node !== "string" || typeof former !== "string" || node === "") return undefined;
+  if (!isCounts(counts) || (absent !== undefined && !isCounts(absent))) return undefined;
+  const write = { node, isWhole: isWhole === 1, former: former === "" ? undefined : former, counts: new Map(counts) };
+  return absent === undefined ? write : { ...write, absent: new Map(absent) };
 }
 
 /** Empty for anything but an array. */
@@ -54,6 +58,8 @@ function parseArray(text: string): unknown[] {
     return [];
   }
 }
+
+const isCounts = (value: unknown): value is [string, number][] => Array.isArray(value) && value.every(isCount);
 
 function isCount(value: unknown): value is [string, number] {
   if (!Array.isArray(value) || value.length !== 2) return false;

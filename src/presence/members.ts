@@ -86,9 +86,18 @@ export class Members {
     const name = `${channel.length} ${channel} ${userId}`;
     if (isSubscribed) this.#mirrors.need(channel);
     else this.#mirrors.release(channel);
-    if (!isSubscribed && mayReturn) this.#absences.begin(name, () => this.#own.change(channel, userId, -1));
+    if (!isSubscribed && mayReturn) this.#beginAbsence(name, channel, userId);
     else if (!isSubscribed) this.#own.change(channel, userId, -1);
-    else if (!this.#absences.comeBack(name)) this.#own.change(channel, userId, 1);
+    else if (this.#absences.comeBack(name)) this.#own.changeAbsent(channel, userId, -1);
+    else this.#own.change(channel, userId, 1);
+  }
+
+  #beginAbsence(name: string, channel: string, userId: string): void {
+    this.#own.changeAbsent(channel, userId, 1);
+    this.#absences.begin(name, () => {
+      this.#own.changeAbsent(channel, userId, -1);
+      this.#own.change(channel, userId, -1);
+    });
   }
 
   /** Resolves when what this node's subscribers are is known to all, and they are told of changes. */

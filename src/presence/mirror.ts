@@ -25,6 +25,8 @@ export class Mirror {
   #since = 0;
   readonly #nodes = new Map<string, Map<string, number>>();
   readonly #totals = new Map<string, number>();
+  /** Connections that were cut off and still count, by the node that says so. */
+  readonly #absent = new Map<string, Map<string, number>>();
   /** Totals as they were last told, of users who changed since. */
   readonly #told = new Map<string, number>();
 
@@ -48,8 +50,10 @@ export class Mirror {
   }
 
   /** Takes in the next change. */
-  apply({ revision, before, node, counts, isWhole, former }: MembersChange): void {
+  apply({ revision, before, node, counts, absent, isWhole, former }: MembersChange): void {
     if (former !== undefined) this.drop(former);
+    if (isWhole) this.#absent.delete(node);
+    if (absent !== undefined || this.#absent.has(node)) this.#noteAbsent(node, counts, absent);
     if (isWhole) this.#replaceNode(node, counts);
     else for (const [user, connections] of counts) this.#set(node, user, connections);
     if (before === 0) this.#since = revision - 1;
@@ -61,8 +65,9 @@ export class Mirror {
     return this.count > 0 && since !== this.#since;
   }
 
-  /** Takes what was read in place of all that is known. */
+  /** Takes what was read in place of all that is known; it does not say who is absent. */
   replace({ revision, since, nodes }: Membership): void {
+    this.#absent.clear();
     for (const node of this.#nodes.keys()) if (!nodes.has(node)) this.drop(node);
     for (const [node, counts] of nodes) this.#replaceNode(node, counts);
     this.#since = since;
@@ -71,6 +76,7 @@ export class Mirror {
 
   /** The node is dead: what it said is no longer so. */
   drop(node: string): void {
+    this.#absent.delete(node);
     for (const user of this.#nodes.get(node)?.keys() ?? []) this.#set(node, user, 0);
   }
 
@@ -79,7 +85,10 @@ export class Mirror {
     const members: Member[] = [];
     for (const [userId, connections] of this.#totals) {
       if (members.length === limit) break;
-      members.push({ userId, connections });
+      members.push({
+        userId,
+        connections: this.#isComingBack(userId) ? (this.#told.get(userId) as number) : connections,
+      });
     }
     return members.toSorted((a, b) => (a.userId < b.userId ? -1 : 1));
   }
@@ -88,18 +97,42 @@ export class Mirror {
   takeDiff(): MembersDiff | undefined {
     const diff: MembersDiff = { joined: [], left: [], updated: [] };
     for (const [userId, before] of this.#told) {
+      if (this.#isComingBack(userId)) continue;
+      this.#told.delete(userId);
       const connections = this.#totals.get(userId) ?? 0;
       if (connections === before) continue;
       const list = before === 0 ? diff.joined : connections === 0 ? diff.left : diff.updated;
       list.push({ userId, connections });
     }
-    this.#told.clear();
     return diff.joined.length + diff.left.length + diff.updated.length === 0 ? undefined : diff;
   }
 
   /** Nobody has been told anything yet: what is known now is where diffs begin. */
   forgetDiff(): void {
     this.#told.clear();
+  }
+
+  /**
+   * A member with more connections than were told, as many of which may be in place of those that were cut off: until
+   * that is known, in at most three seconds, it is as it was.
+   */
+  #isComingBack(user: string): boolean {
+    const before = this.#told.get(user) ?? 0;
+    const more = (this.#totals.get(user) ?? 0) - before;
+    return before > 0 && more > 0 && more <= this.#absentOf(user);
+  }
+
+  #absentOf(user: string): number {
+    let sum = 0;
+    for (const absent of this.#absent.values()) sum += absent.get(user) ?? 0;
+    return sum;
+  }
+
+  #noteAbsent(node: string, counts: Counts, absent: Counts | undefined): void {
+    const known = this.#absent.get(node) ?? new Map<string, number>();
+    for (const user of counts.keys()) setOrDelete(known, user, absent?.get(user) ?? 0);
+    if (known.size === 0) this.#absent.delete(node);
+    else this.#absent.set(node, known);
   }
 
   #replaceNode(node: string, counts: Counts): void {

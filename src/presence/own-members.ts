@@ -17,6 +17,8 @@ export interface OwnMembersDeps {
 /** What this node has to say of one channel. */
 interface Standing {
   readonly counts: Map<string, number>;
+  /** Of these, the connections that were cut off and are expected back. */
+  readonly absent: Map<string, number>;
   /** Users whose count is yet to be said. */
   readonly unsaid: Set<string>;
   mustSayAll: boolean;
@@ -68,10 +70,19 @@ export class OwnMembers {
 
   /** A connection of the user began or ceased to stand in the channel. */
   change(channel: string, user: string, by: 1 | -1): void {
+    this.#add("counts", channel, user, by);
+  }
+
+  /** A connection of the user that still counts was cut off, or is expected no more. */
+  changeAbsent(channel: string, user: string, by: 1 | -1): void {
+    this.#add("absent", channel, user, by);
+  }
+
+  #add(list: "counts" | "absent", channel: string, user: string, by: 1 | -1): void {
     const standing = this.#standingOf(channel);
-    const count = (standing.counts.get(user) ?? 0) + by;
-    if (count === 0) standing.counts.delete(user);
-    else standing.counts.set(user, count);
+    const count = (standing[list].get(user) ?? 0) + by;
+    if (count === 0) standing[list].delete(user);
+    else standing[list].set(user, count);
     standing.unsaid.add(user);
     standing.wasIdle = false;
     this.#rounds.add(channel);
@@ -117,10 +128,11 @@ export class OwnMembers {
     const former = standing.saidAs === node ? undefined : standing.saidAs;
     const isWhole = standing.mustSayAll || former !== undefined;
     const counts = isWhole ? new Map(standing.counts) : countsOf(standing);
+    const absent = absentOf(standing, counts);
     standing.unsaid.clear();
     standing.mustSayAll = false;
     try {
-      standing.revision = await this.#deps.store.write(channel, { node, counts, isWhole, former });
+      standing.revision = await this.#deps.store.write(channel, { node, counts, absent, isWhole, former });
       standing.saidAs = node;
     } catch (error) {
       // It may stand or not; counts are absolute, so all is said again.
@@ -158,6 +170,7 @@ export class OwnMembers {
 
 const nothingSaid = (): Standing => ({
   counts: new Map(),
+  absent: new Map(),
   unsaid: new Set(),
   mustSayAll: false,
   saidAs: undefined,
@@ -170,3 +183,9 @@ const isUnsaid = ({ unsaid, mustSayAll }: Standing): boolean => mustSayAll || un
 
 const countsOf = ({ unsaid, counts }: Standing): Counts =>
   new Map([...unsaid].map((user) => [user, counts.get(user) ?? 0]));
+
+/** Of the users in `counts`; mostly nobody is. */
+function absentOf({ absent }: Standing, counts: Counts): Counts | undefined {
+  const among = [...absent].filter(([user]) => counts.has(user));
+  return among.length === 0 ? undefined : new Map(among);
+}

@@ -47,6 +47,46 @@ describe("members are counted over nodes", () => {
     expect(mirror.takeDiff()).toEqual({ joined: [], left: [], updated: [{ userId: "ada", connections: 1 }] });
   });
 
+  test("a connection that was cut off and is back on another node was never gone, nor one more", () => {
+    const mirror = new Mirror();
+    mirror.apply(changeOf(1, "n1", { ada: 1 }));
+    mirror.takeDiff();
+
+    mirror.apply({ ...changeOf(2, "n1", { ada: 1 }), absent: new Map([["ada", 1]]) });
+    mirror.apply(changeOf(3, "n2", { ada: 1 }));
+    expect([mirror.takeDiff(), membersOf(mirror)]).toEqual([undefined, { ada: 1 }]);
+    mirror.apply(changeOf(4, "n1", { ada: 0 }));
+
+    expect([mirror.takeDiff(), membersOf(mirror)]).toEqual([undefined, { ada: 1 }]);
+    mirror.apply(changeOf(5, "n2", { ada: 0 }));
+    expect(mirror.takeDiff()?.left).toEqual([{ userId: "ada", connections: 0 }]);
+  });
+
+  test("a further connection of a member that is back where it was is told then", () => {
+    const mirror = new Mirror();
+    mirror.apply(changeOf(1, "n1", { ada: 1 }));
+    mirror.takeDiff();
+    mirror.apply({ ...changeOf(2, "n1", { ada: 1 }), absent: new Map([["ada", 1]]) });
+    mirror.apply(changeOf(3, "n2", { ada: 1 }));
+    mirror.takeDiff();
+
+    mirror.apply(changeOf(4, "n1", { ada: 1 }));
+
+    expect(mirror.takeDiff()?.updated).toEqual([{ userId: "ada", connections: 2 }]);
+  });
+
+  test("what cannot all be in place of those that were cut off is told at once, and so is who leaves", () => {
+    const mirror = new Mirror();
+    mirror.apply(changeOf(1, "n1", { ada: 2 }));
+    mirror.takeDiff();
+    mirror.apply({ ...changeOf(2, "n1", { ada: 2 }), absent: new Map([["ada", 1]]) });
+
+    mirror.apply(changeOf(3, "n2", { ada: 2 }));
+    expect(mirror.takeDiff()?.updated).toEqual([{ userId: "ada", connections: 4 }]);
+    mirror.drop("n1");
+    expect(mirror.takeDiff()?.updated).toEqual([{ userId: "ada", connections: 2 }]);
+  });
+
   test("a dead node's members go with it", () => {
     const mirror = new Mirror();
     mirror.apply(changeOf(1, "n1", { ada: 1, bob: 1 }));
@@ -183,6 +223,13 @@ describe("a message of the feed", () => {
     const message = Buffer.from(`17:16:${formatWrite(write)}`);
 
     expect(parseChange(message)).toEqual({ ...write, revision: 17, before: 16 });
+  });
+
+  test("says who of its members is absent", () => {
+    const absent = new Map([["__proto__", 1]]);
+
+    expect(parseChange(Buffer.from(`17:16:${formatWrite({ ...write, absent })}`))?.absent).toEqual(absent);
+    expect(parseChange(Buffer.from('17:16:["n1",0,"",[],{}]'))).toBeUndefined();
   });
 
   test.each([
