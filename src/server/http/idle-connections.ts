@@ -11,6 +11,12 @@ export interface IdleConnectionsOptions {
   trustedProxies: readonly string[];
 }
 
+/** A connection of an address that is bounded. Kept, for an address is gone with its socket. */
+interface Bounded {
+  readonly group: string;
+  requests: number;
+}
+
 /**
  * Bounds the connections that carry no request, by the peer's address: where one more comes, the one that has been idle the
  * longest is closed, as HTTP allows at any moment. To be called behind all who replace the server's listeners.
@@ -19,7 +25,7 @@ export function boundIdleConnections(server: Server, { maxPerAddress, trustedPro
   const isTrusted = createIsTrusted(trustedProxies);
   /** By address, each in the order in which they became idle. */
   const idle = new Map<string, Set<Socket>>();
-  const requests = new WeakMap<Socket, number>();
+  const bounded = new WeakMap<Socket, Bounded>();
 
   function groupOf({ remoteAddress }: Socket): string | undefined {
     const address = plainAddress(remoteAddress ?? "");
@@ -39,34 +45,39 @@ export function boundIdleConnections(server: Server, { maxPerAddress, trustedPro
     if (sockets?.delete(socket) === true && sockets.size === 0) idle.delete(group);
   }
 
+  /** One function for all connections: a connection that lives long should not carry one of its own. */
+  function gone(this: Socket): void {
+    const group = bounded.get(this)?.group;
+    if (group !== undefined) remove(this, group);
+  }
+
   function connected(socket: Socket): void {
     const group = groupOf(socket);
     if (group === undefined) return;
-    requests.set(socket, 0);
+    bounded.set(socket, { group, requests: 0 });
     add(socket, group);
-    // An address is gone with its socket.
-    socket.once("close", () => remove(socket, group));
+    socket.once("close", gone);
   }
 
   function begun({ socket }: IncomingMessage, response: ServerResponse): void {
-    const count = requests.get(socket);
-    const group = count === undefined ? undefined : groupOf(socket);
-    if (count === undefined || group === undefined) return;
-    requests.set(socket, count + 1);
-    remove(socket, group);
-    response.once("close", () => ended(socket, group));
+    const connection = bounded.get(socket);
+    if (connection === undefined) return;
+    connection.requests += 1;
+    remove(socket, connection.group);
+    response.once("close", () => ended(socket, connection));
   }
 
-  function ended(socket: Socket, group: string): void {
-    const left = (requests.get(socket) ?? 1) - 1;
-    requests.set(socket, left);
-    if (left === 0 && !socket.destroyed) add(socket, group);
+  function ended(socket: Socket, connection: Bounded): void {
+    connection.requests -= 1;
+    if (connection.requests === 0 && !socket.destroyed) add(socket, connection.group);
   }
 
+  /** It carries no more requests. */
   function upgraded(_request: IncomingMessage, stream: Duplex): void {
     const socket = stream as Socket;
-    const group = groupOf(socket);
-    if (group !== undefined) remove(socket, group);
+    gone.call(socket);
+    bounded.delete(socket);
+    socket.off("close", gone);
   }
 
   server.on("connection", connected);
