@@ -54,6 +54,8 @@ async function run(host: Host, config: Config, log: Logger): Promise<number> {
   else log.info({ signal: reason }, "draining");
   const isClean = await lifecycle.stop(config.drainTimeoutMs + 2 * graceMs);
   if (reason instanceof Error) throw reason;
+  if (isClean) log.info({ workers: config.workers }, "drained");
+  else log.warn({ workers: config.workers }, "drain exceeded its deadline");
   return isClean ? exitCodes.fine : exitCodes.failed;
 }
 

@@ -38,6 +38,7 @@ describe("a gateway of several workers", { timeout: 120_000 }, () => {
     for (const pid of [...pids, gateway.pid]) process.kill(pid, "SIGINT");
 
     expect(await gateway.ended).toEqual({ code: 0, signal: null });
+    expect(JSON.parse(gateway.log().trimEnd().split("\n").at(-1) ?? "")).toMatchObject({ msg: "drained", workers: 2 });
     expect(pids.filter(isAlive)).toEqual([]);
     expect(clients.map((client) => told(client, "drain").length)).toEqual(clients.map(() => 1));
   });
