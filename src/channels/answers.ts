@@ -1,4 +1,5 @@
 import type { Position } from "../protocol/scalars.ts";
+import type { Delivery } from "./delivery-trail.ts";
 import type { Publication } from "./publication.ts";
 import type { Subscriber } from "./subscribers.ts";
 
@@ -54,6 +55,10 @@ export interface Restored {
   stamp: number;
   /** Where each channel stands when these are written. */
   positions: ReadonlyMap<string, Position>;
+  /** What was missed, in the order of `packets`. */
+  missed: readonly Delivery[];
+  /** `Channels.mark` when the restore began. */
+  mark: number;
   /** Lets go on what came meanwhile. */
   flow: () => void;
 }

@@ -12,7 +12,8 @@ import type {
 } from "./answers.ts";
 import { renewEveryMs, type ChannelLog } from "./channel-log.ts";
 import { packetOf, type Feed } from "./feed.ts";
-import { conflationOf, lookBack, type Conflation } from "./conflation.ts";
+import { conflationOf } from "./conflation.ts";
+import type { Beginning, DeliveryTrail, RecentDeliveries } from "./delivery-trail.ts";
 import type { FeedMessage } from "./feed-message.ts";
 import { FollowedChannel, type FollowedChannelDeps } from "./followed-channel.ts";
 import { FollowedChannels } from "./followed-channels.ts";
@@ -23,7 +24,7 @@ import type { Permissions, Reader } from "./permissions.ts";
 import type { Published, PublishRequest } from "./publication.ts";
 import { publishWithin, type PublishDeps } from "./publish-within.ts";
 import { Reads } from "./reads.ts";
-import { mergeMissed, type MissedSlice } from "./recovery.ts";
+import { mergeMissed } from "./recovery.ts";
 import { Sequencer, type GapOutcome } from "./sequencer.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
 import { Subscriptions, type Claim, type SubscriptionChange } from "./subscriptions.ts";
@@ -45,6 +46,8 @@ export interface ChannelsDeps extends Pick<PublishDeps, "limitOf"> {
   tellUnsubscribed: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
   /** Absent: nobody comes back. */
   records?: SubscriptionRecords;
+  /** Present on a Cluster, where a stamp alone does not tell what a client has read. */
+  recent?: RecentDeliveries | undefined;
   /** What else the answer to a subscription waits for. */
   settled?: (channel: string) => Promise<void>;
   /** By kind. */
@@ -191,34 +194,36 @@ export class Channels {
   }
 
   /**
-   * Takes a connection's subscriptions up again where it stood: `begun` has each channel with the position its
-   * subscription began at, `stamp` is that of the last publication it read. Permission is checked again. Undefined where
-   * anything it missed can no longer be had or is no longer allowed, or the stamp was never given: then nothing was
-   * subscribed. Rejects, with nothing subscribed either, where that cannot be said at the moment.
+   * Restores the subscriptions of a connection. `begun`: the position each began at; `stamp`: that of the last publication
+   * the client received; `read`: positions that a trail proves instead (`trailOf`). Checks permissions again. Undefined, with
+   * nothing subscribed, if anything missed is gone or no longer permitted, or the stamp was never assigned. Rejects, with
+   * nothing subscribed, if this is unknown at the moment.
    */
   async restore(
     subscriber: Subscriber,
     reader: Reader,
     begun: ReadonlyMap<string, Position>,
     stamp: number,
+    read?: ReadonlyMap<string, Position>,
   ): Promise<Restored | undefined> {
     this.#holds.begin(subscriber, 0);
+    const { mark } = this;
     try {
       const channels = [...begun.keys()];
       await Promise.all(channels.map((channel) => this.#deps.permissions.checkSubscribe(reader, channel)));
       await Promise.all([...begun].map(([channel, position]) => this.#enter(subscriber, channel, position)));
-      const { log } = this.#deps;
       const [upTo, latest, ...slices] = await Promise.all([
-        log.lastStamp(),
-        log.latestStamp(),
-        ...[...begun].map(([channel, position]) => this.#missed(channel, position, stamp)),
+        this.#deps.log.lastStamp(),
+        this.#deps.log.latestStamp(),
+        ...[...begun].map(([channel, position]) => this.#reads.missed(channel, position, stamp, read?.get(channel))),
       ]);
       const missed = stamp > latest ? undefined : mergeMissed(slices, upTo);
       if (missed === undefined) return this.leave(subscriber);
       for (const [channel, answered] of missed.answered) this.#holds.answer(subscriber, channel, answered);
       const last = Math.max(stamp, missed.entries.at(-1)?.stamp ?? 0);
       const packets = missed.entries.map(packetOf);
-      return { packets, stamp: last, positions: missed.answered, flow: () => this.#flow(subscriber) };
+      const { answered: positions, sent } = missed;
+      return { packets, stamp: last, positions, missed: sent, mark, flow: () => this.#flow(subscriber) };
     } catch (error) {
       this.leave(subscriber);
       if (error instanceof GatewayError && !isTemporary(error.code)) return undefined;
@@ -282,6 +287,16 @@ export class Channels {
     return Math.min(this.#sequencer.lastStamp, Math.max(0, ...own));
   }
 
+  /** How many deliveries of this node came before; for `trailOf`. */
+  get mark(): number {
+    return this.#deps.recent?.mark ?? 0;
+  }
+
+  /** The end of what the subscriber was sent, to tell later what of it was read. Undefined where stamps tell. */
+  trailOf(subscriber: Subscriber, beginning: Beginning): DeliveryTrail | undefined {
+    return this.#deps.recent?.trailOf(this.#followed.standings(this.begunOf(subscriber)), beginning);
+  }
+
   /** The last stamp that this node has passed on. */
   get lastStamp(): number {
     return this.#sequencer.lastStamp;
@@ -303,13 +318,9 @@ export class Channels {
   }
 
   #follow(channel: string): FollowedChannel {
-    const { history } = this.#deps.kinds.of(channel);
-    const kind = { history, conflation: this.#conflationOf(channel) };
+    const { history, conflateMs } = this.#deps.kinds.of(channel);
+    const kind = { history, conflation: conflationOf(channel, conflateMs) };
     return new FollowedChannel(channel, kind, this.#followedDeps);
-  }
-
-  #conflationOf(channel: string): Conflation | undefined {
-    return conflationOf(channel, this.#deps.kinds.of(channel).conflateMs);
   }
 
   #end(subscriber: Subscriber, channel: string, mayReturn = false): boolean {
@@ -344,14 +355,6 @@ export class Channels {
     if (begun === undefined && pending === 1) this.#end(subscriber, channel);
     else this.#holds.refuse(subscriber, channel);
     this.#deps.records?.rewrite(subscriber);
-  }
-
-  async #missed(channel: string, position: Position, stamp: number): Promise<MissedSlice> {
-    const { history } = this.#deps.kinds.of(channel);
-    const conflation = this.#conflationOf(channel);
-    const after = conflation === undefined ? stamp : lookBack(conflation, stamp);
-    const slice = await this.#deps.log.read(channel, history, { kind: "after", stamp: after, position });
-    return { channel, slice, conflation };
   }
 
   /** Lets what was held go on, behind what was answered: neither leaves a node that may not deliver. */

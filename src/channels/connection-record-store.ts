@@ -1,6 +1,7 @@
 import type { Position } from "../protocol/scalars.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
+import type { DeliveryTrail } from "./delivery-trail.ts";
 import { loadGatheredScript, loadScript } from "../redis/scripts.ts";
 
 /** Whose connection it is; on a return all of it must be the same again. */
@@ -25,6 +26,8 @@ export interface TakenRecord {
   before: string;
   /** How often the record has been taken, this time included: a later owner's number is larger. */
   takes: number;
+  /** What the owner before was sent last, where it has released the record with it. */
+  trail: DeliveryTrail | undefined;
 }
 
 /**
@@ -41,8 +44,10 @@ export interface ConnectionRecordStore {
   rewrite(privateId: string, owner: string, takes: number, record: ConnectionRecord): Promise<void>;
   /** Undefined where there is no record. */
   take(privateId: string, owner: string): Promise<TakenRecord | undefined>;
-  /** The connection has gone and may come back. */
-  release(privateId: string, owner: string): Promise<void>;
+  /** The connection has gone and may come back. `trail` is kept also where the record was taken just before. */
+  release(privateId: string, owner: string, trail?: DeliveryTrail): Promise<void>;
+  /** What `release` wrote after the record was taken from its owner. */
+  findTrail(privateId: string): Promise<DeliveryTrail | undefined>;
   /** The connection has gone for good. */
   end(privateId: string, owner: string): Promise<void>;
   renew(privateIds: readonly string[]): Promise<void>;
@@ -83,10 +88,12 @@ export function createConnectionRecordStore(
     async take(privateId, owner) {
       const reply = await takeScript.run([keys.connectionRecord(privateId)], [owner, livingTtl]);
       if (!Array.isArray(reply)) return undefined;
-      const [before, takes] = reply as [string, number];
-      return { before, takes };
+      const [before, takes, trail] = reply as [string, number, string];
+      return { before, takes, trail: toTrail(trail) };
     },
-    release: (privateId, owner) => change(privateId, owner, "release", windowSeconds, []),
+    release: (privateId, owner, trail) =>
+      change(privateId, owner, "release", windowSeconds, trail === undefined ? [] : [JSON.stringify(trail)]),
+    findTrail: async (privateId) => toTrail((await commands.hget(keys.connectionRecord(privateId), "trail")) ?? ""),
     end: (privateId, owner) => change(privateId, owner, "end", windowSeconds, []),
     async renew(privateIds) {
       await Promise.all(privateIds.map((privateId) => commands.expire(keys.connectionRecord(privateId), livingTtl)));
@@ -100,6 +107,9 @@ function toPosition(text: string): Position {
   const colon = text.indexOf(":");
   return { epoch: text.slice(colon + 1), offset: Number(text.slice(0, colon)) };
 }
+
+const toTrail = (text: string): DeliveryTrail | undefined =>
+  text === "" ? undefined : (JSON.parse(text) as DeliveryTrail);
 
 function toFields({ holder, begun }: ConnectionRecord): string[] {
   const fields = ["holder", JSON.stringify(holder)];

@@ -3,6 +3,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { SparseMap } from "../runtime/sparse-map.ts";
 import type { ChannelLog } from "./channel-log.ts";
 import { ConflationWindow, type Conflation } from "./conflation.ts";
+import type { RecentDeliveries } from "./delivery-trail.ts";
 import type { FeedMessage } from "./feed-message.ts";
 import type { Feed } from "./feed.ts";
 import { HeldMessages } from "./held-messages.ts";
@@ -22,6 +23,8 @@ export interface FollowedChannelDeps {
   /** So many deliveries were left out, because a later publication made them needless. */
   onConflated: (deliveryCount: number) => void;
   clock: Clock;
+  /** Notes what is passed to subscribers, in order. Absent where stamps say it (`delivery-trail.ts`). */
+  recent?: RecentDeliveries | undefined;
 }
 
 /** What of a channel's kind matters here. */
@@ -72,6 +75,11 @@ export class FollowedChannel {
   /** Undefined until joined. */
   get position(): Stand | undefined {
     return this.#position;
+  }
+
+  /** Up to where subscribers have been passed what came; undefined until joined. */
+  get passed(): Position | undefined {
+    return this.#passed;
   }
 
   /** Some publications are not sent, because later ones make them needless. */
@@ -174,9 +182,14 @@ export class FollowedChannel {
     this.#passed = { epoch: message.epoch, offset: message.offset };
     const { members } = this.#live;
     if (members.length === 0) return;
+    if (this.#window === undefined) this.#note(message);
     const isEveryoneReady = this.#deps.holds.size === 0 && this.#ahead.size === 0;
     const ready = isEveryoneReady ? members : members.filter((subscriber) => this.#isReady(subscriber, message));
     if (ready.length > 0) this.#deps.deliver(ready, message.packet, manner);
+  }
+
+  #note({ epoch, offset, stamp }: FeedMessage): void {
+    this.#deps.recent?.note({ channel: this.name, epoch, offset, stamp });
   }
 
   #isReady(subscriber: Subscriber, message: FeedMessage): boolean {

@@ -1,5 +1,7 @@
 import { kindOf } from "../protocol/names.ts";
+import type { Position } from "../protocol/scalars.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { TrailChannel } from "./delivery-trail.ts";
 import type { FollowedChannel } from "./followed-channel.ts";
 import type { Subscriber } from "./subscribers.ts";
 
@@ -37,6 +39,16 @@ export class FollowedChannels {
     for (const followed of this.#followed.values()) {
       if (followed.subscriberCount > 0 && (kind === undefined || kindOf(followed.name) === kind)) yield followed;
     }
+  }
+
+  /** Up to where each channel was delivered here, of those whose every publication is; `begun` is where the reader began. */
+  standings(begun: ReadonlyMap<string, Position>): Map<string, TrailChannel> {
+    const standings = new Map<string, TrailChannel>();
+    for (const [channel, position] of begun) {
+      const { passed, isConflated } = this.#followed.get(channel) ?? {};
+      if (passed !== undefined && isConflated === false) standings.set(channel, { begun: position, passed });
+    }
+    return standings;
   }
 
   /** The channel, followed and with a known position. While this waits it may be let go by others: then once more. */

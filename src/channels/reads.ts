@@ -2,9 +2,10 @@ import { kindOf } from "../protocol/names.ts";
 import type { Position } from "../protocol/scalars.ts";
 import type { ChannelHistory, HistoryQuery, Snapshot, Subscription, TakeSnapshot } from "./answers.ts";
 import type { ChannelLog, LogSlice } from "./channel-log.ts";
+import { conflationOf, lookBack } from "./conflation.ts";
 import type { Kinds } from "./kinds.ts";
 import type { Publication } from "./publication.ts";
-import { recoveryFrom } from "./recovery.ts";
+import { recoveryFrom, type MissedSlice } from "./recovery.ts";
 
 export interface ReadsDeps {
   kinds: Kinds;
@@ -37,6 +38,16 @@ export class Reads {
     const { epoch, offset, isWhole, entries } = await this.#deps.log.read(channel, history, from);
     const publications = isWhole ? entries.slice(0, most).map(({ json }) => toPublication(json)) : [];
     return { channel, epoch, offset, publications };
+  }
+
+  /** What came after `stamp`, or after `read` if that is known, in a subscription that began at `begun`. */
+  async missed(channel: string, begun: Position, stamp: number, read?: Position): Promise<MissedSlice> {
+    const { history, conflateMs } = this.#deps.kinds.of(channel);
+    const conflation = conflationOf(channel, conflateMs);
+    const after = conflation === undefined ? stamp : lookBack(conflation, stamp);
+    const from = read === undefined ? { stamp: after, position: begun } : { stamp: 0, position: read };
+    const slice = await this.#deps.log.read(channel, history, { kind: "after", ...from });
+    return { channel, slice, conflation };
   }
 
   async answer(channel: string, userId: string, { since, present }: Standing): Promise<Subscription> {

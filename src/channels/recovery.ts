@@ -1,6 +1,7 @@
 import type { Position } from "../protocol/scalars.ts";
 import type { LogEntry, LogSlice } from "./channel-log.ts";
 import { latestOf, type Conflation } from "./conflation.ts";
+import type { Delivery } from "./delivery-trail.ts";
 import type { FeedMessage } from "./feed-message.ts";
 
 /** What a node does with a message of the feed, given where it stands in the channel. */
@@ -45,9 +46,16 @@ export interface MissedSlice {
   conflation?: Conflation | undefined;
 }
 
+export interface MissedEntry extends LogEntry {
+  channel: string;
+  epoch: string;
+}
+
 export interface Missed {
   /** In the order in which the connection would have read them. */
-  entries: LogEntry[];
+  entries: MissedEntry[];
+  /** The same without what was published. */
+  sent: Delivery[];
   /** Where each channel stands once these are read. */
   answered: Map<string, Position>;
 }
@@ -58,12 +66,16 @@ export interface Missed {
  */
 export function mergeMissed(slices: readonly MissedSlice[], upTo: number): Missed | undefined {
   if (slices.some(({ slice }) => !slice.isWhole)) return undefined;
-  const entries: LogEntry[] = [];
+  const entries: MissedEntry[] = [];
   const answered = new Map<string, Position>();
   for (const { channel, slice, conflation } of slices) {
     const missed = slice.entries.filter((entry) => entry.stamp <= upTo);
-    entries.push(...(conflation === undefined ? missed : latestOf(conflation, missed)));
-    answered.set(channel, { epoch: slice.epoch, offset: slice.offset - (slice.entries.length - missed.length) });
+    const { epoch } = slice;
+    const sent = conflation === undefined ? missed : latestOf(conflation, missed);
+    for (const entry of sent) entries.push({ ...entry, channel, epoch });
+    answered.set(channel, { epoch, offset: slice.offset - (slice.entries.length - missed.length) });
   }
-  return { entries: entries.toSorted((a, b) => a.stamp - b.stamp), answered };
+  entries.sort((a, b) => a.stamp - b.stamp);
+  const sent = entries.map(({ channel, epoch, offset, stamp }) => ({ channel, epoch, offset, stamp }));
+  return { entries, sent, answered };
 }

@@ -3,6 +3,7 @@ import { createChannelLog } from "../channels/channel-log.ts";
 import type { TakeSnapshot } from "../channels/answers.ts";
 import { Channels, type ChannelsDeps } from "../channels/channels.ts";
 import { createConnectionRecordStore } from "../channels/connection-record-store.ts";
+import { RecentDeliveries } from "../channels/delivery-trail.ts";
 import { createFeed } from "../channels/feed.ts";
 import { createKinds, type Kinds } from "../channels/kinds.ts";
 import { createPermissions, type Permissions } from "../channels/permissions.ts";
@@ -120,6 +121,7 @@ function createChannels({ config, store, control, metrics, clock, log }: Ground,
       log: createChannelLog(store, { idempotencyTtlSeconds: config.idempotency.ttlSeconds }),
       feed: createFeed({ ...store, log, onRead: () => metrics.feedMessages.inc() }),
       deliver: createFanOut({ metrics }),
+      recent: store.isCluster ? new RecentDeliveries() : undefined,
       records: {
         keep: (subscriber, channel, begun) => recovery().records.keep(subscriber, channel, begun),
         drop: (subscriber, channel) => recovery().records.drop(subscriber, channel),

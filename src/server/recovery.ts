@@ -1,10 +1,12 @@
 import type { Restored, SubscriptionRecords } from "../channels/answers.ts";
 import type { Channels } from "../channels/channels.ts";
-import type { ConnectionRecord, ConnectionRecordStore } from "../channels/connection-record-store.ts";
+import type { ConnectionRecord, ConnectionRecordStore, TakenRecord } from "../channels/connection-record-store.ts";
+import { positionsAt, type Beginning } from "../channels/delivery-trail.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Control, ControlCommand } from "../cluster/control.ts";
 import { closing } from "../protocol/closings.ts";
-import type { Cancel, Clock } from "../runtime/clock.ts";
+import type { Position } from "../protocol/scalars.ts";
+import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { Rounds } from "../runtime/rounds.ts";
 import type { Connection } from "./connection.ts";
@@ -38,7 +40,7 @@ export interface Recovery {
   stampOf(connection: Connection): number;
   /** A connection that was restored has gone before it was welcomed. */
   abandon(connection: Connection): void;
-  /** The connection has gone; `mayReturn` is false after a goodbye. */
+  /** The connection has gone, its subscriptions still stand; `mayReturn` is false after a goodbye. */
   end(connection: Connection, mayReturn: boolean): Promise<void>;
   readonly records: SubscriptionRecords;
   /** The store may have lost some of what was kept: it is written anew for every connection of this node. */
@@ -51,7 +53,7 @@ export interface Recovery {
 
 export interface RecoveryDeps {
   store: ConnectionRecordStore;
-  channels: () => Pick<Channels, "restore" | "leave" | "begunOf" | "stampOf" | "lastStamp">;
+  channels: () => Pick<Channels, "restore" | "leave" | "begunOf" | "stampOf" | "lastStamp" | "trailOf" | "mark">;
   control: () => Pick<Control, "command" | "incarnation" | "living" | "fence">;
   clock: Clock;
   log: Logger;
@@ -61,8 +63,9 @@ export interface RecoveryOptions {
   windowSeconds: number;
   renewEverySeconds: number;
   /**
-   * Where each slot has its own clock, a stamp does not order publications over channels: then a client is given again
-   * what came shortly before the stamp, rather than missing what another slot stamped earlier and delivered later.
+   * Where each slot has its own clock, a stamp does not order publications over channels. Then a connection's node says
+   * what it delivered last, and in which order (`channels/delivery-trail.ts`); where it cannot, a client is given again what
+   * came shortly before the stamp, rather than missing what another slot stamped earlier and delivered later.
    */
   isCluster: boolean;
 }
@@ -76,12 +79,24 @@ interface Ticket {
   firstStamp: number;
   /** How often the record has been taken, this connection included. */
   takes: number;
+  /** Kept on a Cluster, where stamps alone do not tell what was read. */
+  beginning?: Beginning | undefined;
   /** The record is in the store, or on its way. */
   isBegun: boolean;
+  /** Its client has come back elsewhere. */
+  isReplaced?: boolean;
 }
+
+type PositionMap = ReadonlyMap<string, Position>;
+
+const noPositions: PositionMap = new Map();
 
 /** Longer than the clocks of two shards should differ, and than a gap takes to mend. */
 const clusterMarginMicros = 10_000_000;
+
+/** Milliseconds that a client waits for what its last node delivered, and between two looks. */
+const maxTrailWaitMs = 1_000;
+const lookForTrailMs = 20;
 
 /** Milliseconds between two rewritings of records, and records rewritten at the same time. */
 const rewritePaceMs = 10;
@@ -133,8 +148,30 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
     command.catch((error: unknown) => log.warn({ err: error }, "closing a replaced connection on another node failed"));
   }
 
+  /** Where the client stood when it had read what is stamped `stamp`. Its last node may be about to say so. */
+  async function positionsOf(privateId: string, taken: TakenRecord, stamp: number): Promise<PositionMap | undefined> {
+    const node = taken.before.slice(0, taken.before.indexOf("|"));
+    const deadline = clock.monotonic() + maxTrailWaitMs;
+    let { trail } = taken;
+    while (trail === undefined && deps.control().living.includes(node) && clock.monotonic() < deadline) {
+      await sleep(clock, lookForTrailMs);
+      trail = await store.findTrail(privateId);
+    }
+    return trail && positionsAt(trail, stamp);
+  }
+
+  /** Nothing was delivered: the next attempt needs the trail. */
+  function handBack(privateId: string, owner: string, { trail }: TakenRecord, error: unknown): never {
+    store
+      .release(privateId, owner, trail)
+      .catch((fault: unknown) => log.warn({ err: fault }, "a record was not released"));
+    throw error;
+  }
+
   function perform({ type, owner }: ControlCommand): number {
     const connection = type === replaceType && typeof owner === "string" ? owners.get(owner) : undefined;
+    const ticket = connection && tickets.get(connection.subscriber);
+    if (ticket !== undefined) ticket.isReplaced = true;
     connection?.close(closing("connection_replaced"));
     return connection === undefined ? 0 : 1;
   }
@@ -144,8 +181,10 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
     if (ticket === undefined) return;
     tickets.delete(connection.subscriber);
     owners.delete(ticket.owner);
-    if (mayReturn) await store.release(ticket.privateId, ticket.owner);
-    else await store.end(ticket.privateId, ticket.owner);
+    const { privateId, owner, beginning, isReplaced = false } = ticket;
+    const trail = beginning && deps.channels().trailOf(connection.subscriber, beginning);
+    if (mayReturn || isReplaced) await store.release(privateId, owner, trail);
+    else await store.end(privateId, owner);
   }
 
   return {
@@ -167,12 +206,19 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
       if (taken === undefined) return undefined;
       if (taken.before !== "") replace(taken.before);
       if (!(stamp >= holder.stamp - margin)) return undefined;
-      const restored = await deps.channels().restore(subscriber, identity, begun, stamp - margin);
+      const read = options.isCluster ? await positionsOf(privateId, taken, stamp) : undefined;
+      const restored = await deps
+        .channels()
+        .restore(subscriber, identity, begun, stamp - margin, read)
+        .catch((error: unknown) => handBack(privateId, owner, taken, error));
       if (restored === undefined) return undefined;
+      const { missed, mark, positions } = restored;
       issue(connection, {
         privateId,
         owner,
-        stamp: restored.stamp,
+        // Not less than it has told where nothing was missed: by the margin it would fall behind with every return.
+        stamp: missed.length === 0 ? stamp : restored.stamp,
+        beginning: options.isCluster ? { mark, since: stamp, missed, positions } : undefined,
         firstStamp: holder.stamp,
         takes: taken.takes,
         isBegun: true,
@@ -190,8 +236,9 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
     },
 
     open(connection, privateId) {
-      const stamp = deps.channels().lastStamp;
-      issue(connection, { privateId, owner: ownerOf(), stamp, firstStamp: stamp, takes: 0, isBegun: false });
+      const { lastStamp: stamp, mark } = deps.channels();
+      const beginning = options.isCluster ? { mark, since: stamp, missed: [], positions: noPositions } : undefined;
+      issue(connection, { privateId, owner: ownerOf(), stamp, firstStamp: stamp, takes: 0, beginning, isBegun: false });
     },
 
     async begin(connection) {

@@ -152,9 +152,10 @@ export function createVisits(deps: VisitsDeps): Visits {
       watches.get(connection)?.stop();
       watches.delete(connection);
       throttling.forget(connection.id);
+      const ended = recovery.end(connection, mayReturn);
       channels.leave(connection.subscriber, mayReturn);
       seats.release(connection.identity.sessionId);
-      await recovery.end(connection, mayReturn);
+      await ended;
     },
 
     tellUnsubscribed(subscriber, channel, { code, message }) {

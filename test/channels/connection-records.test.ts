@@ -52,3 +52,22 @@ test("what changes while a record is begun is in it, however many are begun in t
   ]);
   expect(await Promise.all(ids.map((id) => store.find(id)))).toEqual(ids.map(() => ({ holder, begun })));
 });
+
+test("what an owner delivered last reaches the next one, whether it left first or was taken over, and no other", async () => {
+  const { redis, keys } = await redisWorld();
+  const commands = redis.connection("commands");
+  const store = createConnectionRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
+  const holder = { socketId: "socket", userId: "ada", sessionId: "session", stamp: 7 };
+  const trail = (after: number) => ({ after, channels: [{ name: "chat:1", epoch: "e", begun: 1, end: 2 }], sent: [] });
+  await store.begin("client", "first", { holder, begun: new Map() });
+
+  await store.release("client", "first", trail(1));
+  expect(await store.take("client", "second")).toEqual({ before: "", takes: 1, trail: trail(1) });
+
+  expect(await store.take("client", "third")).toEqual({ before: "second", takes: 2, trail: undefined });
+  await store.release("client", "first", trail(1));
+  expect(await store.findTrail("client")).toBeUndefined();
+  await store.release("client", "second", trail(2));
+  expect(await store.findTrail("client")).toEqual(trail(2));
+  expect(await store.take("client", "fourth")).toEqual({ before: "third", takes: 3, trail: undefined });
+});

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createKeys } from "../../src/redis/keys.ts";
 import type { Cluster } from "../support/cluster.ts";
 import { connectClient, told, type Client } from "../support/gateway.ts";
-import { clientsOn, readersOn, subscribe } from "../support/node-clients.ts";
+import { clientOn, clientsOn, readersOn, subscribe } from "../support/node-clients.ts";
 import { topologies } from "../support/store-lab.ts";
 import { useCluster } from "../support/use-cluster.ts";
 import { eventually } from "../support/world.ts";
@@ -38,6 +38,28 @@ describe.each(topologies)("three nodes on %s", (topology) => {
     expect(answer).toMatchObject({ ok: true, recovered: true });
     expect(answer.publications.map(({ offset }: { offset: number }) => offset)).toEqual(range(2, 20));
     await eventually(() => expect(offsetsTold(second!).at(-1)).toBe(21));
+  });
+
+  test("give a reader that is cut off and comes back to another node each publication once", async () => {
+    const channels = ["lab:cut-1", "lab:cut-2", "lab:cut-3", "lab:cut-4"];
+    const reader = await clientOn(cluster().node(0), "cut-off");
+    for (const channel of channels) await subscribe(reader, channel);
+    const publishAll = () =>
+      Promise.all(channels.flatMap((name) => [0, 1].map((n) => publish(cluster(), n, name, {}))));
+    await publishAll();
+
+    for (const round of range(1, 4)) {
+      const publishing = publishAll();
+      await cutOff(reader, cluster());
+      await Promise.all([publishing, publishAll()]);
+      const back = new Promise<void>((resolve) => reader.once("ready", () => resolve()));
+      Object.assign(reader.io, { uri: cluster().node(round % 3).url });
+      await back;
+      expect(reader.recovered).toBe(true);
+    }
+
+    const total = channels.map((channel) => [channel, range(1, 18)]);
+    await eventually(() => expect(channels.map((channel) => [channel, offsetsOf(reader, channel)])).toEqual(total));
   });
 
   test("keep one publication where it is sent to all of them at once", async () => {
@@ -157,6 +179,20 @@ async function publish(cluster: Cluster, index: number, channel: string, data: o
   expect(status).toBe(200);
   return body as { epoch: string; offset: number };
 }
+
+/** Cuts the client off, and waits until its node has noticed. */
+async function cutOff(client: Client, cluster: Cluster): Promise<void> {
+  const { _pid: privateId } = client as unknown as { _pid: string };
+  Object.assign(client.io, { uri: "http://127.0.0.1:1" });
+  client.io.engine.close();
+  const record = createKeys(cluster.prefix).connectionRecord(privateId);
+  await eventually(async () => expect(await cluster.redis().hget(record, "owner")).toBe(""));
+}
+
+const offsetsOf = (client: Client, channel: string): number[] =>
+  told(client, "publication")
+    .filter((publication) => publication.channel === channel)
+    .map(({ offset }) => offset);
 
 const offsetsTold = (client: Client): number[] => told(client, "publication").map(({ offset }) => offset);
 
