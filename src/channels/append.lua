@@ -18,13 +18,14 @@
 -- nodes is '<epoch>:<offset>:<stamp>:<stamp of the one before>:' and the text of the Engine.IO packet every subscriber
 -- is sent.
 local function append(channel, tail)
-  local meta = redis.call('HMGET', channel.meta, 'epoch', 'offset', 'stamp', 'life', 'run')
+  local call = redis.call
+  local meta = call('HMGET', channel.meta, 'epoch', 'offset', 'stamp', 'life', 'run')
   local epoch = meta[1] or channel.epoch
   if not meta[1] then checkRun()
   elseif meta[5] ~= knownRun then epoch = enterRun(channel.meta, epoch, meta[2], channel.epoch) end
   local offset = string.format('%.0f', (meta[2] or 0) + 1)
   local previous = meta[3] or '0'
-  local time = redis.call('TIME')
+  local time = call('TIME')
   local second, micros = time[1], time[2]
   local before = string.sub(previous, 1, -7)
   -- Once a second is enough: no failover is quicker.
@@ -32,36 +33,36 @@ local function append(channel, tail)
   if #micros < 6 then micros = string.rep('0', 6 - #micros) .. micros end
   local stamp = second .. micros
   local last = previous
-  if channel.stampKey ~= '' then last = redis.call('SET', channel.stampKey, stamp, 'GET') or '0' end
+  if channel.stampKey ~= '' then last = call('SET', channel.stampKey, stamp, 'GET') or '0' end
   if tonumber(last) >= tonumber(stamp) then
     stamp = string.format('%.0f', last + 1)
-    if channel.stampKey ~= '' then redis.call('SET', channel.stampKey, stamp) end
+    if channel.stampKey ~= '' then call('SET', channel.stampKey, stamp) end
   end
   local publication = channel.head .. ',"epoch":"' .. epoch .. '","offset":' .. offset .. ',' .. tail
     .. ',"publishedAt":' .. second .. string.sub(micros, 1, 3) .. '}'
 
-  redis.call('HSET', channel.meta, 'offset', offset, 'stamp', stamp)
+  call('HSET', channel.meta, 'offset', offset, 'stamp', stamp)
   local hasLog = tonumber(channel.size) > 0
   if hasLog then
-    redis.call('XADD', channel.log, 'MAXLEN', '~', channel.size, stamp .. '-' .. offset, 'p', publication)
+    call('XADD', channel.log, 'MAXLEN', '~', channel.size, stamp .. '-' .. offset, 'p', publication)
   end
 
   -- A long life is prolonged when a sixteenth of it has passed, and is that much longer.
   local life = hasLog and channel.logTtl or '0'
   local isNew = offset == '1' or meta[4] ~= life
   local isShort = tonumber(channel.logTtl) < 60
-  if hasLog and isShort then redis.call('EXPIRE', channel.log, channel.logTtl) end
+  if hasLog and isShort then call('EXPIRE', channel.log, channel.logTtl) end
   if isNew or before ~= second then
     local function prolong(key, ttl)
       local part = ttl / 16
       local isDue = isNew or math.floor((tonumber(before) or 0) / part) ~= math.floor(second / part)
-      if isDue then redis.call('EXPIRE', key, math.ceil(ttl + part)) end
+      if isDue then call('EXPIRE', key, math.ceil(ttl + part)) end
     end
     prolong(channel.meta, channel.metaTtl)
     if hasLog and not isShort then prolong(channel.log, channel.logTtl) end
-    if isNew then redis.call('HSET', channel.meta, 'epoch', epoch, 'life', life, 'run', knownRun) end
+    if isNew then call('HSET', channel.meta, 'epoch', epoch, 'life', life, 'run', knownRun) end
   end
-  redis.call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. stamp .. ':' .. previous
+  call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. stamp .. ':' .. previous
     .. ':42["publication",' .. publication .. ',"' .. stamp .. '"]')
   return epoch, offset, stamp
 end
