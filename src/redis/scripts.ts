@@ -109,8 +109,9 @@ class OrderedScript implements Script {
   constructor(redis: RedisClient, text: string, { needsRun = false, isOrdered = true }) {
     this.#isOrdered = isOrdered;
     this.#redis = redis;
-    this.#text = text;
-    this.#sha = createHash("sha1").update(text).digest("hex");
+    // A text of its own: if another node could load it, a later call in flight would succeed before those that were refused.
+    this.#text = isOrdered ? `-- ${nameOf(redis)}\n${text}` : text;
+    this.#sha = createHash("sha1").update(this.#text).digest("hex");
     this.#runs = needsRun ? runsOf(redis) : undefined;
   }
 
@@ -191,5 +192,8 @@ class OrderedScript implements Script {
     for (const call of calls) this.#send(call);
   }
 }
+
+const nameOf = (redis: RedisClient): string =>
+  (redis instanceof Cluster ? redis.options.redisOptions?.connectionName : redis.options.connectionName) ?? "";
 
 const isUnknownScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");

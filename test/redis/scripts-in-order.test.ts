@@ -34,3 +34,22 @@ test("calls take effect in the order they were made, also while Redis forgets th
   const numbers = (await commands.lrange(key, 0, -1)).map(Number);
   expect(numbers).toEqual(Array.from({ length: 3_000 }, (_, number) => number));
 });
+
+test("calls take effect in order, even if another node loads the script that Redis forgot", async () => {
+  const nodes = await Promise.all([redisWorld(), redisWorld(undefined, "other")]);
+  const file = freshScript("return redis.call('RPUSH', KEYS[1], ARGV[1])");
+  const [own, other] = nodes.map(({ redis }) => loadScript(redis.connection("commands"), file));
+  const flush = () => nodes[0]!.redis.connection("commands").script("FLUSH");
+  const key = `${nodes[0]!.prefix}:list`;
+
+  const calls: Promise<unknown>[] = [];
+  for (let number = 0; number < 3_000; number += 1) {
+    calls.push(own!.run([key], [number]), other!.run([`${key}:other`], [number]));
+    if (number % 100 === 50) void flush();
+    if (number % 7 === 0) await soon();
+  }
+  await Promise.all(calls);
+
+  const numbers = (await nodes[0]!.redis.connection("commands").lrange(key, 0, -1)).map(Number);
+  expect(numbers).toEqual(Array.from({ length: 3_000 }, (_, number) => number));
+});

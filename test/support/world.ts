@@ -10,11 +10,12 @@ export const quietLog = createLogger({ level: process.env.TEST_LOG === undefined
 /** The run's Redis under a prefix nobody else uses; closed when the test ends. */
 export async function redisWorld(
   url = inject("redisUrl"),
+  nodeId = "test",
 ): Promise<{ redis: RedisConnections; keys: Keys; prefix: string }> {
   const prefix = freshPrefix();
   const redis = createRedisConnections({
     address: { topology: "single", url },
-    nodeId: "test",
+    nodeId,
     log: quietLog,
   });
   onTestFinished(() => redis.close());
