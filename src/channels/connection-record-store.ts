@@ -2,7 +2,7 @@ import type { Position } from "../protocol/scalars.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { DeliveryTrail } from "./delivery-trail.ts";
-import { loadGatheredScript, loadScript } from "../redis/scripts.ts";
+import { loadGatheredScript, loadScript, runScript } from "../redis/scripts.ts";
 
 /** Whose connection it is; on a return all of it must be the same again. */
 export interface ConnectionHolder {
@@ -22,12 +22,16 @@ export interface ConnectionRecord {
 }
 
 export interface TakenRecord {
-  /** The owner before, '' where that had released it. */
+  /** The owner before, '' if that had released it. */
   before: string;
+  /** The owner that released it, '' if none did. */
+  left: string;
   /** How often the record has been taken, this time included: a later owner's number is larger. */
   takes: number;
   /** What the owner before was sent last, where it has released the record with it. */
   trail: DeliveryTrail | undefined;
+  /** As it was taken. Undefined if Redis may have lost some of it: then it was not, and only its owner can write it anew. */
+  record: ConnectionRecord | undefined;
 }
 
 /**
@@ -42,10 +46,10 @@ export interface ConnectionRecordStore {
   find(privateId: string): Promise<ConnectionRecord | undefined>;
   /** Writes the whole record anew, for the store may have lost some of it. `takes` is what `take` answered, at first 0. */
   rewrite(privateId: string, owner: string, takes: number, record: ConnectionRecord): Promise<void>;
-  /** Undefined where there is no record. */
+  /** Undefined if there is no record. */
   take(privateId: string, owner: string): Promise<TakenRecord | undefined>;
-  /** The connection has gone and may come back. `trail` is kept also where the record was taken just before. */
-  release(privateId: string, owner: string, trail?: DeliveryTrail): Promise<void>;
+  /** The connection has gone and may come back. False if the record is another's or gone; `trail` is kept also if it was taken just before. */
+  release(privateId: string, owner: string, trail?: DeliveryTrail): Promise<boolean>;
   /** What `release` wrote after the record was taken from its owner. */
   findTrail(privateId: string): Promise<DeliveryTrail | undefined>;
   /** The connection has gone for good. */
@@ -67,34 +71,50 @@ export function createConnectionRecordStore(
   { windowSeconds, renewEverySeconds }: ConnectionRecordOptions,
 ): ConnectionRecordStore {
   // One script for all of these, so that gathering keeps their order: a change finds what was begun just before.
-  const changeScript = loadGatheredScript(commands, new URL("./record-change.lua", import.meta.url));
-  const takeScript = loadScript(commands, new URL("./record-take.lua", import.meta.url));
+  const changeScript = loadGatheredScript(commands, new URL("./record-change.lua", import.meta.url), [runScript]);
+  const takeScript = loadScript(commands, new URL("./record-take.lua", import.meta.url), [runScript], {
+    isOrdered: false,
+  });
   const livingTtl = windowSeconds + renewEverySeconds;
 
-  async function change(privateId: string, owner: string, act: string, ttl: number, fields: string[]): Promise<void> {
-    await changeScript.run([keys.connectionRecord(privateId)], [owner, act, ttl, ...fields]);
+  async function change(
+    privateId: string,
+    owner: string,
+    act: string,
+    ttl: number,
+    fields: string[],
+  ): Promise<boolean> {
+    return (await changeScript.run([keys.connectionRecord(privateId)], [owner, act, ttl, ...fields])) === 1;
   }
 
   return {
-    begin: (privateId, owner, record) => change(privateId, owner, "begin", livingTtl, toFields(record)),
-    rewrite: (privateId, owner, takes, record) =>
-      change(privateId, owner, "rewrite", livingTtl, [`${takes}`, ...toFields(record)]),
-    keep: (privateId, owner, channel, begun) =>
-      change(privateId, owner, "keep", livingTtl, [channelField + channel, toText(begun)]),
-    drop: (privateId, owner, channel) => change(privateId, owner, "drop", livingTtl, [channelField + channel]),
+    async begin(privateId, owner, record) {
+      await change(privateId, owner, "begin", livingTtl, toFields(record));
+    },
+    async rewrite(privateId, owner, takes, record) {
+      await change(privateId, owner, "rewrite", livingTtl, [`${takes}`, ...toFields(record)]);
+    },
+    async keep(privateId, owner, channel, begun) {
+      await change(privateId, owner, "keep", livingTtl, [channelField + channel, toText(begun)]);
+    },
+    async drop(privateId, owner, channel) {
+      await change(privateId, owner, "drop", livingTtl, [channelField + channel]);
+    },
     async find(privateId) {
       return toRecord(await commands.hgetall(keys.connectionRecord(privateId)));
     },
     async take(privateId, owner) {
       const reply = await takeScript.run([keys.connectionRecord(privateId)], [owner, livingTtl]);
       if (!Array.isArray(reply)) return undefined;
-      const [before, takes, trail] = reply as [string, number, string];
-      return { before, takes, trail: toTrail(trail) };
+      const [before, left, takes, fields, trail] = reply as [string, string, number, string[], string];
+      return { before, left, takes, trail: toTrail(trail), record: toRecord(fromPairs(fields)) };
     },
     release: (privateId, owner, trail) =>
       change(privateId, owner, "release", windowSeconds, trail === undefined ? [] : [JSON.stringify(trail)]),
     findTrail: async (privateId) => toTrail((await commands.hget(keys.connectionRecord(privateId), "trail")) ?? ""),
-    end: (privateId, owner) => change(privateId, owner, "end", windowSeconds, []),
+    async end(privateId, owner) {
+      await change(privateId, owner, "end", windowSeconds, []);
+    },
     async renew(privateIds) {
       await Promise.all(privateIds.map((privateId) => commands.expire(keys.connectionRecord(privateId), livingTtl)));
     },
@@ -114,6 +134,12 @@ const toTrail = (text: string): DeliveryTrail | undefined =>
 function toFields({ holder, begun }: ConnectionRecord): string[] {
   const fields = ["holder", JSON.stringify(holder)];
   for (const [channel, position] of begun) fields.push(channelField + channel, toText(position));
+  return fields;
+}
+
+function fromPairs(texts: readonly string[]): Record<string, string> {
+  const fields: Record<string, string> = {};
+  for (let index = 0; index < texts.length; index += 2) fields[texts[index] as string] = texts[index + 1] as string;
   return fields;
 }
 

@@ -1,5 +1,9 @@
 -- Begins the record of a connection, or changes it. Changes are for its owner only: a connection that was taken over
--- elsewhere writes no more.
+-- elsewhere writes no more. redis/run.lua stands before it.
+--
+-- Fields of the record: owner, '' once that has gone, and then `left`, who that was; takes, how often another connection
+-- took it; run, the run of Redis in which its owner last wrote all of it (another may lack later changes); the rest as in
+-- connection-record-store.ts.
 --
 -- KEYS  1 record (hash)
 -- ARGV  1 owner  2 'begin', 'rewrite', 'keep', 'drop', 'release' or 'end'  3 life (s)
@@ -11,13 +15,15 @@
 local record = KEYS[1]
 local owner, act, ttl = ARGV[1], ARGV[2], ARGV[3]
 
-if act == 'begin' then redis.call('HSET', record, 'owner', owner, unpack(ARGV, 4))
+if (act == 'begin' or act == 'rewrite') and (isHandedOn or knownRun == '') then checkRun() end
+if act == 'begin' then redis.call('HSET', record, 'owner', owner, 'run', knownRun, unpack(ARGV, 4))
 elseif act == 'rewrite' then
-  local before = redis.call('HMGET', record, 'owner', 'takes')
-  local takes = tonumber(before[2]) or 0
-  if before[1] and before[1] ~= owner and takes >= tonumber(ARGV[4]) then return 0 end
+  local before = redis.call('HMGET', record, 'owner', 'left', 'takes')
+  local last, takes = before[1], tonumber(before[3]) or 0
+  if last == '' then last = before[2] end
+  if last and last ~= owner and takes >= tonumber(ARGV[4]) then return 0 end
   redis.call('DEL', record)
-  redis.call('HSET', record, 'owner', owner, 'takes', ARGV[4], unpack(ARGV, 5))
+  redis.call('HSET', record, 'owner', owner, 'run', knownRun, 'takes', ARGV[4], unpack(ARGV, 5))
 elseif redis.call('HGET', record, 'owner') ~= owner then
   -- Taken over before its owner could write its trail.
   if act == 'release' and ARGV[4] and redis.call('HGET', record, 'before') == owner then
@@ -27,7 +33,7 @@ elseif redis.call('HGET', record, 'owner') ~= owner then
 elseif act == 'keep' then redis.call('HSET', record, ARGV[4], ARGV[5])
 elseif act == 'drop' then redis.call('HDEL', record, ARGV[4])
 elseif act == 'release' then
-  redis.call('HSET', record, 'owner', '')
+  redis.call('HSET', record, 'owner', '', 'left', owner)
   if ARGV[4] then redis.call('HSET', record, 'trail', ARGV[4]) end
 elseif act == 'end' then redis.call('DEL', record) end
 redis.call('EXPIRE', record, ttl)

@@ -13,6 +13,7 @@ import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboa
 import type { OrdersDeps } from "../orders/orders.ts";
 import { kindOf } from "../protocol/names.ts";
 import type { Presence } from "../presence/presence.ts";
+import { runsOf } from "../redis/runs.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
@@ -75,6 +76,7 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
   const presence: Presence = createNodePresence(config, { ...ground, kinds, permissions, channels: () => channels });
   const recovery: Recovery = createNodeRecovery(ground, channels);
   // A store that comes back may have lost what was written last.
+  runsOf(store.commands).onMet(() => recovery.rewriteAll());
   store.feed.onRestored(() => recovery.rewriteAll());
   control.fence.onReopened(() => recovery.rewriteAll());
   const leaderboards = createLeaderboards(

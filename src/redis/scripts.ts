@@ -14,7 +14,7 @@ export interface Script {
 }
 
 export interface ScriptOptions {
-  /** False for a script that only reads: a call that Redis refuses for the moment holds up no other. @default true */
+  /** False if the order of calls does not matter: one that Redis refuses for the moment holds up no other. @default true */
   isOrdered?: boolean;
 }
 

@@ -1,7 +1,7 @@
 import type { Restored, SubscriptionRecords } from "../channels/answers.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { ConnectionRecord, ConnectionRecordStore, TakenRecord } from "../channels/connection-record-store.ts";
-import { positionsAt, type Beginning } from "../channels/delivery-trail.ts";
+import { positionsAt, type Beginning, type DeliveryTrail } from "../channels/delivery-trail.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Control, ControlCommand } from "../cluster/control.ts";
 import { closing } from "../protocol/closings.ts";
@@ -43,9 +43,12 @@ export interface Recovery {
   /** The connection has gone, its subscriptions still stand; `mayReturn` is false after a goodbye. */
   end(connection: Connection, mayReturn: boolean): Promise<void>;
   readonly records: SubscriptionRecords;
-  /** The store may have lost some of what was kept: it is written anew for every connection of this node. */
+  /**
+   * The store may have lost some of what was kept: it is written anew for every connection of this node, those included
+   * that have gone and may come back.
+   */
   rewriteAll(): void;
-  /** Closes the connection that a control command says was replaced. */
+  /** Closes the connections that a control command says were replaced; answers how many were open. */
   perform(command: ControlCommand): number;
   start(): void;
   stop(): Promise<void>;
@@ -90,6 +93,17 @@ interface Ticket {
 type PositionMap = ReadonlyMap<string, Position>;
 
 const noPositions: PositionMap = new Map();
+/** Until its client has come back elsewhere, only its node knows what its record said last. */
+interface Gone {
+  ticket: Ticket;
+  record: ConnectionRecord;
+  trail: DeliveryTrail | undefined;
+  /** Monotonic milliseconds. */
+  until: number;
+}
+
+/** The node's id in an incarnation or an owner: after an outage a node has another incarnation, and its connections go on. */
+const nodeOf = (name: string): string => name.slice(0, name.lastIndexOf("/"));
 
 /** Longer than the clocks of two shards should differ, and than a gap takes to mend. */
 const clusterMarginMicros = 10_000_000;
@@ -97,10 +111,21 @@ const clusterMarginMicros = 10_000_000;
 /** Milliseconds that a client waits for what its last node delivered, and between two looks. */
 const maxTrailWaitMs = 1_000;
 const lookForTrailMs = 20;
+/** Milliseconds between two looks at a record that its node has yet to write anew; each wait is twice the one before. */
+const firstRewriteWaitMs = 100;
+const lastRewriteWaitMs = 1_600;
+/** The same while its node need not be known to live: after an outage that takes a heartbeat. */
+const unknownNodeWaitMs = 400;
+
+/** Connections that have gone, remembered at most: beyond, those that went first cannot be written anew. */
+const maxGone = 10_000;
 
 /** Milliseconds between two rewritings of records, and records rewritten at the same time. */
 const rewritePaceMs = 10;
 const recordsAtOnce = 500;
+
+/** Milliseconds in which connections that were replaced are told of together. */
+const replacedPaceMs = 20;
 
 const replaceType = "replace.connection";
 
@@ -112,6 +137,12 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
   const rounds = new Rounds(
     { carry: rewrite, mayWrite: () => deps.control().fence.isOpen, clock, log },
     { what: "connection records", paceMs: rewritePaceMs, atOnce: recordsAtOnce },
+  );
+  /** Connections that have gone and may come back, by owner, those that went first in front. */
+  const gone = new Map<string, Gone>();
+  const replacements = new Rounds(
+    { carry: tellReplaced, mayWrite: () => true, clock, log },
+    { what: "replaced connections", paceMs: replacedPaceMs, atOnce: recordsAtOnce },
   );
   let cancelRenewal: Cancel | undefined;
 
@@ -129,23 +160,46 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
   });
 
   async function rewrite(keys: readonly string[]): Promise<void> {
-    await Promise.all(keys.map((owner) => rewriteOne(owners.get(owner))));
+    await Promise.all(keys.map(rewriteOne));
   }
 
-  async function rewriteOne(connection: Connection | undefined): Promise<void> {
+  async function rewriteOne(owner: string): Promise<void> {
+    const connection = owners.get(owner);
     const ticket = connection && tickets.get(connection.subscriber);
-    if (connection === undefined || ticket?.isBegun !== true) return;
-    await store.rewrite(ticket.privateId, ticket.owner, ticket.takes, recordOf(connection, ticket));
+    if (connection === undefined) await rewriteGone(gone.get(owner));
+    else if (ticket?.isBegun === true)
+      await store.rewrite(ticket.privateId, owner, ticket.takes, recordOf(connection, ticket));
   }
 
-  /** A connection that is still open somewhere is this client's past: it is closed by name. */
+  async function rewriteGone(each: Gone | undefined): Promise<void> {
+    if (each === undefined) return;
+    const { privateId, owner, takes } = each.ticket;
+    await Promise.all([
+      store.rewrite(privateId, owner, takes, each.record),
+      store.release(privateId, owner, each.trail),
+    ]);
+  }
+
+  /** Only while its subscriptions are known here. */
+  function remember(each: Omit<Gone, "until">): void {
+    if (each.record.begun.size === 0) return;
+    gone.set(each.ticket.owner, { ...each, until: clock.monotonic() + options.windowSeconds * 1_000 });
+    forgetGone();
+  }
+
+  function forgetGone(): void {
+    for (const [owner, { until }] of gone) {
+      if (until > clock.monotonic() && gone.size <= maxGone) return;
+      gone.delete(owner);
+    }
+  }
+
+  const isLiving = (owner: string): boolean => deps.control().living.some((node) => nodeOf(node) === nodeOf(owner));
+
+  /** The client goes on elsewhere: a connection that is still open is closed by name, and one that has gone forgotten. */
   function replace(owner: string): void {
-    if (perform({ type: replaceType, owner }) > 0) return;
-    const node = owner.slice(0, owner.indexOf("|"));
-    const { incarnation, living } = deps.control();
-    if (node === "" || node === incarnation || !living.includes(node)) return;
-    const command = deps.control().command({ type: replaceType, owner });
-    command.catch((error: unknown) => log.warn({ err: error }, "closing a replaced connection on another node failed"));
+    const isElsewhere = nodeOf(owner) !== nodeOf(deps.control().incarnation);
+    if (replaceHere(owner) === 0 && isElsewhere && isLiving(owner)) replacements.add(owner);
   }
 
   /** Where the client stood when it had read what is stamped `stamp`. Its last node may be about to say so. */
@@ -168,23 +222,46 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
     throw error;
   }
 
-  function perform({ type, owner }: ControlCommand): number {
-    const connection = type === replaceType && typeof owner === "string" ? owners.get(owner) : undefined;
+  async function tellReplaced(replaced: readonly string[]): Promise<void> {
+    await deps.control().command({ type: replaceType, owners: [...replaced] });
+  }
+
+  function replaceHere(owner: string): number {
+    gone.delete(owner);
+    const connection = owners.get(owner);
     const ticket = connection && tickets.get(connection.subscriber);
     if (ticket !== undefined) ticket.isReplaced = true;
     connection?.close(closing("connection_replaced"));
     return connection === undefined ? 0 : 1;
   }
 
+  function perform({ type, owners: replaced }: ControlCommand): number {
+    if (type !== replaceType || !Array.isArray(replaced)) return 0;
+    return replaced.reduce((count: number, owner: unknown) => count + replaceHere(String(owner)), 0);
+  }
+
+  /** If Redis may have lost some of a record, its node is given the time to write it anew, as long as that lives. */
+  async function takeWhole(privateId: string, owner: string): Promise<TakenRecord | undefined> {
+    for (let waitMs = firstRewriteWaitMs; ; waitMs *= 2) {
+      const taken = await store.take(privateId, owner);
+      if (taken === undefined || taken.record !== undefined || waitMs > lastRewriteWaitMs) return taken;
+      if (waitMs > unknownNodeWaitMs && !isLiving(taken.before || taken.left)) return taken;
+      await sleep(clock, waitMs);
+    }
+  }
+
   async function end(connection: Connection, mayReturn: boolean): Promise<void> {
     const ticket = tickets.get(connection.subscriber);
     if (ticket === undefined) return;
+    const record = recordOf(connection, ticket);
     tickets.delete(connection.subscriber);
     owners.delete(ticket.owner);
     const { privateId, owner, beginning, isReplaced = false } = ticket;
     const trail = beginning && deps.channels().trailOf(connection.subscriber, beginning);
-    if (mayReturn || isReplaced) await store.release(privateId, owner, trail);
-    else await store.end(privateId, owner);
+    if (mayReturn && !isReplaced && ticket.isBegun) remember({ ticket, record, trail });
+    if (!mayReturn && !isReplaced) return store.end(privateId, owner);
+    // If another connection has it, that one's node knows what it says.
+    if (!(await store.release(privateId, owner, trail))) gone.delete(owner);
   }
 
   return {
@@ -197,14 +274,15 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
       return record === undefined ? undefined : { privateId, stamp, record };
     },
 
-    async restore(connection, { privateId, stamp, record }) {
+    async restore(connection, { privateId, stamp, record: { holder } }) {
       const { identity, subscriber } = connection;
-      const { holder, begun } = record;
       if (holder.userId !== identity.userId || holder.sessionId !== identity.sessionId) return undefined;
       const owner = ownerOf();
-      const taken = await store.take(privateId, owner);
+      const taken = await takeWhole(privateId, owner);
       if (taken === undefined) return undefined;
-      if (taken.before !== "") replace(taken.before);
+      replace(taken.before || taken.left);
+      if (taken.record === undefined) return undefined;
+      const { begun } = taken.record;
       if (!(stamp >= holder.stamp - margin)) return undefined;
       const read = options.isCluster ? await positionsOf(privateId, taken, stamp) : undefined;
       const restored = await deps
@@ -273,7 +351,8 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
     },
 
     rewriteAll() {
-      for (const owner of owners.keys()) rounds.add(owner);
+      forgetGone();
+      for (const owner of [...owners.keys(), ...gone.keys()]) rounds.add(owner);
     },
 
     perform,
@@ -289,7 +368,7 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
 
     async stop() {
       cancelRenewal?.();
-      await rounds.stop();
+      await Promise.all([rounds.stop(), replacements.stop()]);
     },
   };
 }

@@ -1,6 +1,10 @@
-import { expect, test } from "vitest";
+import { randomUUID } from "node:crypto";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { createConnectionRecordStore } from "../../src/channels/connection-record-store.ts";
-import { redisWorld } from "../support/world.ts";
+import { createRedisConnections } from "../../src/redis/connections.ts";
+import { createKeys } from "../../src/redis/keys.ts";
+import { startRedisProcess } from "../support/redis-process.ts";
+import { eventually, freshPrefix, quietLog, redisWorld } from "../support/world.ts";
 
 test("a record is written anew where the store lost it or some of it, and never over a later owner's", async () => {
   const { redis, keys } = await redisWorld();
@@ -62,12 +66,64 @@ test("what an owner delivered last reaches the next one, whether it left first o
   await store.begin("client", "first", { holder, begun: new Map() });
 
   await store.release("client", "first", trail(1));
-  expect(await store.take("client", "second")).toEqual({ before: "", takes: 1, trail: trail(1) });
+  expect(await store.take("client", "second")).toMatchObject({ before: "", takes: 1, trail: trail(1) });
 
-  expect(await store.take("client", "third")).toEqual({ before: "second", takes: 2, trail: undefined });
+  expect(await store.take("client", "third")).toMatchObject({ before: "second", takes: 2, trail: undefined });
   await store.release("client", "first", trail(1));
   expect(await store.findTrail("client")).toBeUndefined();
   await store.release("client", "second", trail(2));
   expect(await store.findTrail("client")).toEqual(trail(2));
-  expect(await store.take("client", "fourth")).toEqual({ before: "third", takes: 3, trail: undefined });
+  expect(await store.take("client", "fourth")).toMatchObject({ before: "third", takes: 3, trail: undefined });
+});
+
+describe("a record whose last change was lost with the end of Redis' data", () => {
+  const holder = { socketId: "socket", userId: "ada", sessionId: "session", stamp: 7 };
+  const withChannels = (...names: string[]) => ({
+    holder,
+    begun: new Map(names.map((name) => [name, { epoch: "epoch", offset: 1 }])),
+  });
+
+  /** Two nodes' stores; the second channel of the first one's client was acknowledged and is lost. */
+  async function lossOfTheLastChange() {
+    const redis = await startRedisProcess({});
+    onTestFinished(() => void redis.stop());
+    const keys = createKeys(freshPrefix());
+    const [own, other] = [1, 2].map(() => {
+      const address = { topology: "single", url: redis.url } as const;
+      const connections = createRedisConnections({ address, nodeId: randomUUID(), log: quietLog });
+      onTestFinished(() => connections.close());
+      const commands = connections.connection("commands");
+      return createConnectionRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
+    });
+    await eventually(() => own!.begin("client", "first", withChannels("chat:1")));
+    await redis.ask("SAVE");
+    await own!.keep("client", "first", "chat:2", { epoch: "epoch", offset: 1 });
+    await redis.kill();
+    await redis.restart();
+    return { own: own!, other: other! };
+  }
+
+  test("is not handed over, and stays its owner's, until that has written it anew", async () => {
+    const { own, other } = await lossOfTheLastChange();
+
+    const early = await eventually(() => other.take("client", "second"));
+    expect(early).toMatchObject({ before: "first", left: "", takes: 0, record: undefined });
+    await eventually(() => own.rewrite("client", "first", 0, withChannels("chat:1", "chat:2")));
+    const late = await other.take("client", "second");
+    expect(late).toMatchObject({ before: "first", left: "", takes: 1, record: withChannels("chat:1", "chat:2") });
+  });
+
+  test("can be written anew after its connection has gone, and not over a later owner's", async () => {
+    const { own, other } = await lossOfTheLastChange();
+
+    expect(await eventually(() => own.release("client", "first"))).toBe(true);
+    expect(await other.take("client", "second")).toMatchObject({ left: "first", record: undefined });
+    await own.rewrite("client", "first", 0, withChannels("chat:1", "chat:2"));
+    await own.release("client", "first");
+    const taken = await eventually(() => other.take("client", "second"));
+    expect(taken).toMatchObject({ before: "", left: "first", takes: 1, record: withChannels("chat:1", "chat:2") });
+    expect(await own.release("client", "first")).toBe(false);
+    await own.rewrite("client", "first", 0, withChannels("chat:3"));
+    expect(await other.find("client")).toEqual(withChannels("chat:1", "chat:2"));
+  });
 });
