@@ -89,6 +89,15 @@ describe("a reader of a house that numbers", () => {
     expect(reading.judge(ledgerOf(3))).toMatchObject({ holes: 1, lost: 0 });
   });
 
+  test("crosses into the next generation of a log without a hole, and sees one it skipped on the way", () => {
+    const reading = readerOf([1, 2]);
+    reading.take({ place: { epoch: "next", offset: 3 }, number: 3 });
+    expect(reading.judge(ledgerOf(3))).toEqual({ ...clean, owed: 3, arrived: 3 });
+
+    reading.take({ place: { epoch: "after that", offset: 5 }, number: 5 });
+    expect(reading.judge(ledgerOf(5))).toMatchObject({ holes: 1, lost: 1 });
+  });
+
   test("that never began is owed nothing", () => {
     expect(new Reading().judge(ledgerOf(3))).toEqual({ ...clean, owed: 0, arrived: 0 });
   });

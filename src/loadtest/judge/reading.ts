@@ -88,10 +88,12 @@ export class Reading {
   }
 
   #takePlace({ epoch, offset }: Position): Fit {
-    // Of another log than it was told to read, or before it was told to read at all.
     if (epoch !== this.#epoch) {
+      // The next place in another epoch: a generation of the same log. Else another log than it was told to read, or it
+      // was not told to read at all.
+      const isGeneration = this.#epoch !== undefined && offset === this.#places.last + 1;
       this.#goOn({ epoch, offset: offset - 1 });
-      this.#earlierHoles += 1;
+      if (!isGeneration) this.#earlierHoles += 1;
     }
     const fit = this.#places.take(offset);
     this.#count(fit);
