@@ -44,7 +44,7 @@ export async function underLoad(
   await pause(1_000);
   const before = disconnectsOf(load);
   await fault(load);
-  const flowingAgainMs = await load.flows();
+  const flowingAgainMs = await load.flows(promised(30_000));
   await pause(500);
   const verdict = await load.settle();
   const refusals = load.publishers.statuses.get(503) ?? 0;
