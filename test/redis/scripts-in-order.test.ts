@@ -39,8 +39,8 @@ test("calls take effect in order, even if another node loads the script that Red
   const nodes = await Promise.all([redisWorld(), redisWorld(undefined, "other")]);
   const file = freshScript("return redis.call('RPUSH', KEYS[1], ARGV[1])");
   const [own, other] = nodes.map(({ redis }) => loadScript(redis.connection("commands"), file));
-  const flush = () => nodes[0]!.redis.connection("commands").script("FLUSH");
-  const key = `${nodes[0]!.prefix}:list`;
+  const flush = () => nodes[0].redis.connection("commands").script("FLUSH");
+  const key = `${nodes[0].prefix}:list`;
 
   const calls: Promise<unknown>[] = [];
   for (let number = 0; number < 3_000; number += 1) {
@@ -50,6 +50,6 @@ test("calls take effect in order, even if another node loads the script that Red
   }
   await Promise.all(calls);
 
-  const numbers = (await nodes[0]!.redis.connection("commands").lrange(key, 0, -1)).map(Number);
+  const numbers = (await nodes[0].redis.connection("commands").lrange(key, 0, -1)).map(Number);
   expect(numbers).toEqual(Array.from({ length: 3_000 }, (_, number) => number));
 });
