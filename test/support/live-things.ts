@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { connect, type Client } from "../../src/client/client.ts";
 import type { Cluster } from "./cluster.ts";
@@ -13,7 +14,6 @@ export interface LiveThings {
 const board = "race";
 const orderIds = ["o-0", "o-1", "o-2"];
 const statuses = ["confirmed", "preparing", "ready", "picked_up", "delivered"];
-const commandsChannel = "lab:commanded";
 const stepMs = 40;
 
 export interface LiveThingsOptions {
@@ -32,12 +32,14 @@ export async function startLiveThings(cluster: Cluster, { urls, random }: LiveTh
   const lookers = urls.map((url) => look(connect(url, { token, backoff: { minDelayMs: 50, maxDelayMs: 500 } })));
   await Promise.all(lookers.map(({ loaded }) => loaded));
   const redis = cluster.redis();
+  // Another channel for each round on this cluster: numbers begin anew.
+  const channel = `lab:commanded-${randomUUID()}`;
   let count = 0;
 
   /** What Redis did not take is not asked for again: it is a command that nobody gave. */
   function step(): void {
     count += 1;
-    for (const command of commandsOf(count, random))
+    for (const command of commandsOf({ number: count, channel }, random))
       redis.xadd(`${cluster.prefix}:commands`, "*", "command", JSON.stringify(command)).catch(() => undefined);
   }
   const timer = setInterval(step, stepMs);
@@ -49,8 +51,9 @@ export async function startLiveThings(cluster: Cluster, { urls, random }: LiveTh
         const there = await whatIsThere(cluster);
         for (const looker of lookers) expect(looker.sees()).toEqual(there);
       }, 60_000);
-      const { body } = await node.call("GET", `/v1/channels/${commandsChannel}/history?limit=1000`);
+      const { body } = await node.call("GET", `/v1/channels/${channel}/history?limit=1000`);
       const numbers = (body.publications as { data: number }[]).map(({ data }) => data);
+      expect(numbers.length).toBeGreaterThan(0);
       expect(numbers).toEqual([...new Set(numbers)]);
     },
     stop() {
@@ -60,11 +63,11 @@ export async function startLiveThings(cluster: Cluster, { urls, random }: LiveTh
   };
 }
 
-function commandsOf(number: number, random: () => number): object[] {
+function commandsOf({ number, channel }: { number: number; channel: string }, random: () => number): object[] {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
   const member = `member-${Math.floor(random() * 20)}`;
   return [
-    { type: "publish", channel: commandsChannel, event: "lab", data: number },
+    { type: "publish", channel, event: "lab", data: number },
     { type: "score.submit", board, member, score: number },
     { type: "order.signal", orderId: pick(orderIds), name: "location", data: number },
     ...(number % 25 === 0 ? orderIds.map((orderId) => nextOf(orderId, number / 25)) : []),
