@@ -41,8 +41,10 @@ export interface TakenRecord {
  */
 export interface ConnectionRecordStore {
   begin(privateId: string, owner: string, record: ConnectionRecord): Promise<void>;
-  keep(privateId: string, owner: string, channel: string, begun: Position): Promise<void>;
-  drop(privateId: string, owner: string, channel: string): Promise<void>;
+  /** False if this owner has no such record: it was taken over, or not begun yet. */
+  keep(privateId: string, owner: string, channel: string, begun: Position): Promise<boolean>;
+  /** False as `keep`. */
+  drop(privateId: string, owner: string, channel: string): Promise<boolean>;
   find(privateId: string): Promise<ConnectionRecord | undefined>;
   /** Writes the whole record anew, for the store may have lost some of it. `takes` is what `take` answered, at first 0. */
   rewrite(privateId: string, owner: string, takes: number, record: ConnectionRecord): Promise<void>;
@@ -94,12 +96,9 @@ export function createConnectionRecordStore(
     async rewrite(privateId, owner, takes, record) {
       await change(privateId, owner, "rewrite", livingTtl, [`${takes}`, ...toFields(record)]);
     },
-    async keep(privateId, owner, channel, begun) {
-      await change(privateId, owner, "keep", livingTtl, [channelField + channel, toText(begun)]);
-    },
-    async drop(privateId, owner, channel) {
-      await change(privateId, owner, "drop", livingTtl, [channelField + channel]);
-    },
+    keep: (privateId, owner, channel, begun) =>
+      change(privateId, owner, "keep", livingTtl, [channelField + channel, toText(begun)]),
+    drop: (privateId, owner, channel) => change(privateId, owner, "drop", livingTtl, [channelField + channel]),
     async find(privateId) {
       return toRecord(await commands.hgetall(keys.connectionRecord(privateId)));
     },

@@ -15,7 +15,9 @@
 local record = KEYS[1]
 local owner, act, ttl = ARGV[1], ARGV[2], ARGV[3]
 
-if (act == 'begin' or act == 'rewrite') and (isHandedOn or knownRun == '') then checkRun() end
+-- Where no run is known every act is refused alike: a change must not overtake the beginning of its record.
+local isWhole = act == 'begin' or act == 'rewrite'
+if knownRun == '' or (isHandedOn and isWhole) then checkRun() end
 if act == 'begin' then redis.call('HSET', record, 'owner', owner, 'run', knownRun, unpack(ARGV, 4))
 elseif act == 'rewrite' then
   local before = redis.call('HMGET', record, 'owner', 'left', 'takes')

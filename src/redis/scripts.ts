@@ -110,7 +110,8 @@ class OrderedScript implements Script {
     this.#isOrdered = isOrdered;
     this.#redis = redis;
     // A text of its own: if another node could load it, a later call in flight would succeed before those that were refused.
-    this.#text = isOrdered ? `-- ${nameOf(redis)}\n${text}` : text;
+    // Not on a Cluster, whose client does not keep EVAL and EVALSHA in order: there calls are refused as seldom as possible.
+    this.#text = isOrdered && !(redis instanceof Cluster) ? `-- ${redis.options.connectionName ?? ""}\n${text}` : text;
     this.#sha = createHash("sha1").update(this.#text).digest("hex");
     this.#runs = needsRun ? runsOf(redis) : undefined;
   }
@@ -192,8 +193,5 @@ class OrderedScript implements Script {
     for (const call of calls) this.#send(call);
   }
 }
-
-const nameOf = (redis: RedisClient): string =>
-  (redis instanceof Cluster ? redis.options.redisOptions?.connectionName : redis.options.connectionName) ?? "";
 
 const isUnknownScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");

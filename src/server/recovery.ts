@@ -335,14 +335,19 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
 
     end,
 
+    // A change that found no record has overtaken its beginning, or the record was lost: then all of it is written.
     records: {
       async keep(subscriber, channel, begun) {
         const ticket = tickets.get(subscriber);
-        if (ticket?.isBegun === true) await store.keep(ticket.privateId, ticket.owner, channel, begun);
+        if (ticket?.isBegun !== true) return;
+        const isKept = await store.keep(ticket.privateId, ticket.owner, channel, begun);
+        if (!isKept) await rewriteOne(ticket.owner);
       },
       async drop(subscriber, channel) {
         const ticket = tickets.get(subscriber);
-        if (ticket?.isBegun === true) await store.drop(ticket.privateId, ticket.owner, channel);
+        if (ticket?.isBegun !== true) return;
+        const isDropped = await store.drop(ticket.privateId, ticket.owner, channel);
+        if (!isDropped) await rewriteOne(ticket.owner);
       },
       rewrite(subscriber) {
         const ticket = tickets.get(subscriber);

@@ -57,6 +57,22 @@ test("what changes while a record is begun is in it, however many are begun in t
   expect(await Promise.all(ids.map((id) => store.find(id)))).toEqual(ids.map(() => ({ holder, begun })));
 });
 
+test("a change that finds no record of its owner says so, in whatever run its caller believes Redis to be", async () => {
+  const { redis, keys } = await redisWorld();
+  const store = createConnectionRecordStore(
+    { commands: redis.connection("commands"), keys },
+    { windowSeconds: 60, renewEverySeconds: 60 },
+  );
+  const at = { epoch: "epoch", offset: 1 };
+  const holder = { socketId: "socket", userId: "ada", sessionId: "session", stamp: 7 };
+
+  expect(await store.keep("client", "owner", "chat:1", at)).toBe(false);
+  await store.begin("client", "owner", { holder, begun: new Map() });
+  expect(await store.keep("client", "owner", "chat:1", at)).toBe(true);
+  expect(await store.drop("client", "owner", "chat:1")).toBe(true);
+  expect(await store.drop("client", "another", "chat:1")).toBe(false);
+});
+
 test("what an owner delivered last reaches the next one, whether it left first or was taken over, and no other", async () => {
   const { redis, keys } = await redisWorld();
   const commands = redis.connection("commands");

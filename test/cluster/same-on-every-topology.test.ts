@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { createKeys } from "../../src/redis/keys.ts";
 import type { Cluster } from "../support/cluster.ts";
-import { connectClient, told, type Client } from "../support/gateway.ts";
+import { connectClient, openClient, told, type Client } from "../support/gateway.ts";
 import { clientOn, clientsOn, readersOn, subscribe } from "../support/node-clients.ts";
 import { topologies } from "../support/store-lab.ts";
 import { useCluster } from "../support/use-cluster.ts";
@@ -38,6 +38,21 @@ describe.each(topologies)("three nodes on %s", (topology) => {
     expect(answer).toMatchObject({ ok: true, recovered: true });
     expect(answer.publications.map(({ offset }: { offset: number }) => offset)).toEqual(range(2, 20));
     await eventually(() => expect(offsetsTold(second!).at(-1)).toBe(21));
+  });
+
+  test("remember every channel that clients subscribe to while they connect", async () => {
+    const channels = range(1, 8).map((n) => `lab:early-${n}`);
+    const kept = range(0, 8).map(async (n) => {
+      const node = cluster().node(n % 3);
+      const client = openClient(node.url, (await node.signIn(`early-${n}`)).token);
+      await new Promise<void>((resolve) => client.once("connect", () => resolve()));
+      const answers = await Promise.all(channels.map((channel) => client.emitWithAck("subscribe", { channel })));
+      expect(answers.filter(({ ok }) => !ok)).toEqual([]);
+      const fields = async () => cluster().redis().hkeys(recordOf(client, cluster()));
+      await eventually(async () => expect(await fields()).toContain("holder"));
+      expect(await fields()).toEqual(expect.arrayContaining(channels.map((channel) => `c:${channel}`)));
+    });
+    await Promise.all(kept);
   });
 
   test("give a reader that is cut off and comes back to another node each publication once", async () => {
@@ -182,11 +197,15 @@ async function publish(cluster: Cluster, index: number, channel: string, data: o
 
 /** Cuts the client off, and waits until its node has noticed. */
 async function cutOff(client: Client, cluster: Cluster): Promise<void> {
-  const { _pid: privateId } = client as unknown as { _pid: string };
   Object.assign(client.io, { uri: "http://127.0.0.1:1" });
   client.io.engine.close();
-  const record = createKeys(cluster.prefix).connectionRecord(privateId);
-  await eventually(async () => expect(await cluster.redis().hget(record, "owner")).toBe(""));
+  await eventually(async () => expect(await cluster.redis().hget(recordOf(client, cluster), "owner")).toBe(""));
+}
+
+/** The key of the record with which the client can be recovered. */
+function recordOf(client: Client, cluster: Cluster): string {
+  const { _pid: privateId } = client as unknown as { _pid: string };
+  return createKeys(cluster.prefix).connectionRecord(privateId);
 }
 
 const offsetsOf = (client: Client, channel: string): number[] =>
