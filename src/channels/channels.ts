@@ -86,17 +86,18 @@ export class Channels {
   #cancelRenewal: (() => void) | undefined;
 
   constructor(deps: ChannelsDeps, { subscriptionsPerConnection, lingerMs = 5_000 }: ChannelsOptions) {
-    const { clock, log, onGap, onWatched } = deps;
+    const { clock, log, onGap, onWatched, mayDeliver } = deps;
     this.#deps = deps;
     this.#reads = new Reads(deps);
-    this.#followed = new FollowedChannels({ clock, lingerMs, onWatched, follow: (channel) => this.#follow(channel) });
+    const follow = (channel: string) => this.#follow(channel);
+    this.#followed = new FollowedChannels({ clock, lingerMs, mayDeliver, onWatched, follow });
     this.#subscriptions = new Subscriptions(subscriptionsPerConnection, (change) => {
       for (const listener of this.#listeners) listener(change);
     });
     this.#sequencer = new Sequencer({
       log,
       onGap,
-      mayDeliver: deps.mayDeliver,
+      mayDeliver,
       channels: () => this.#followed.all(),
       lost: (channel, subscribers) => this.#tellLost(channel, subscribers),
       later: (run) => void clock.after(repairAgainMs, run),

@@ -9,8 +9,12 @@ export interface FollowedChannelsDeps {
   clock: Clock;
   follow: (channel: string) => FollowedChannel;
   onWatched: (channelCount: number) => void;
-  /** Milliseconds a channel without subscribers stays followed. */
+  /**
+   * Milliseconds a channel without subscribers stays followed. While this node may not deliver it stays, too: when Redis is
+   * back, what this node was sent says whether the log is whole for those who return.
+   */
   lingerMs: number;
+  mayDeliver: () => boolean;
 }
 
 /** Most channels that linger; beyond, a channel is let go at once, so that churn cannot pile up subscriptions. */
@@ -91,7 +95,9 @@ export class FollowedChannels {
     if (this.#lingering.size >= mostLingering) return this.#drop(followed);
     const cancel = this.#deps.clock.after(this.#deps.lingerMs, () => {
       this.#lingering.delete(followed.name);
-      if (followed.subscriberCount === 0) this.#drop(followed);
+      if (followed.subscriberCount > 0) return;
+      if (this.#deps.mayDeliver()) this.#drop(followed);
+      else this.#linger(followed);
     });
     this.#lingering.set(followed.name, cancel);
   }

@@ -88,7 +88,7 @@ export class Sequencer {
   }
 
   async #readAll(): Promise<void> {
-    if (!this.#deps.mayDeliver()) throw new Error("this node is fenced");
+    if (!this.#deps.mayDeliver()) return this.#confirm();
     const suspects = this.#takeWaiting();
     try {
       const upTo = await this.#deps.log.lastStamp();
@@ -108,11 +108,24 @@ export class Sequencer {
     }
   }
 
+  /** A fenced node delivers nothing, but a new run of Redis waits only a moment for what each node was sent. */
+  async #confirm(): Promise<void> {
+    const channels = [...this.#deps.channels()];
+    for (let start = 0; start < channels.length; start += readsAtOnce)
+      await Promise.all(channels.slice(start, start + readsAtOnce).map((channel) => this.#slice(channel)));
+    throw new Error("this node is fenced");
+  }
+
+  async #slice(channel: FollowedChannel): Promise<LogSlice | undefined> {
+    const { position } = channel;
+    if (position === undefined) return undefined;
+    return this.#deps.log.read(channel.name, channel.history, { kind: "since", position, witness: position.stamp });
+  }
+
   async #read(channel: FollowedChannel): Promise<Waiting[]> {
     const stand = channel.position;
-    if (stand === undefined) return [];
-    const from = { kind: "since", position: stand, witness: stand.stamp } as const;
-    const slice = await this.#deps.log.read(channel.name, channel.history, from);
+    const slice = await this.#slice(channel);
+    if (stand === undefined || slice === undefined) return [];
     const isWhole = recoveryFrom(slice, stand).recovered;
     if (!isWhole) this.#jump(channel, slice);
     if (!isWhole || slice.entries.length > 0) this.#deps.onGap(isWhole ? "repaired" : "told");
