@@ -86,11 +86,10 @@ export class Channels {
   #cancelRenewal: (() => void) | undefined;
 
   constructor(deps: ChannelsDeps, { subscriptionsPerConnection, lingerMs = 5_000 }: ChannelsOptions) {
-    const { clock, log, onGap, onWatched, mayDeliver } = deps;
+    const { clock, log, onGap, mayDeliver } = deps;
     this.#deps = deps;
     this.#reads = new Reads(deps);
-    const follow = (channel: string) => this.#follow(channel);
-    this.#followed = new FollowedChannels({ clock, lingerMs, mayDeliver, onWatched, follow });
+    this.#followed = new FollowedChannels({ ...deps, lingerMs, follow: (channel) => this.#follow(channel) });
     this.#subscriptions = new Subscriptions(subscriptionsPerConnection, (change) => {
       for (const listener of this.#listeners) listener(change);
     });
