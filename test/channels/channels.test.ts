@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Subscription } from "../../src/channels/answers.ts";
+import type { RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { openKind, reader, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
@@ -196,14 +198,32 @@ describe("subscribing", () => {
     const prefix = freshPrefix();
     const { channels, redis } = await startChannelsNode({ prefix, lingerMs: 20 });
     const subscriber = recordingSubscriber();
-    const feed = createKeys(prefix).channelFeed("chat:lobby");
-    const followers = async () =>
-      ((await redis.connection("commands").call("PUBSUB", "SHARDNUMSUB", feed)) as [string, number])[1];
+    const followers = () => followersOf(redis, createKeys(prefix).channelFeed("chat:lobby"));
     await channels.subscribe(subscriber, anyone, "chat:lobby");
     expect(await followers()).toBe(1);
 
     channels.leave(subscriber);
 
+    await eventually(async () => expect(await followers()).toBe(0));
+  });
+
+  test("a node that may not deliver keeps following what its last reader left, so that it can vouch for the log", async () => {
+    const prefix = freshPrefix();
+    const clock = new FakeClock();
+    let mayDeliver = true;
+    const { channels, redis } = await startChannelsNode({ prefix, clock, lingerMs: 20, mayDeliver: () => mayDeliver });
+    const subscriber = recordingSubscriber();
+    const followers = () => followersOf(redis, createKeys(prefix).channelFeed("chat:lobby"));
+    await channels.subscribe(subscriber, anyone, "chat:lobby");
+    mayDeliver = false;
+
+    channels.leave(subscriber);
+    for (let passed = 0; passed < 5; passed += 1) await clock.advance(20);
+    await redis.connection("subscriber").ping();
+    expect(await followers()).toBe(1);
+
+    mayDeliver = true;
+    await clock.advance(20);
     await eventually(async () => expect(await followers()).toBe(0));
   });
 
@@ -319,3 +339,6 @@ async function scan(
   } while (cursor !== "0");
   return found;
 }
+
+const followersOf = async (redis: RedisConnections, feed: string): Promise<number> =>
+  ((await redis.connection("commands").call("PUBSUB", "SHARDNUMSUB", feed)) as [string, number])[1];
