@@ -93,6 +93,7 @@ interface Ticket {
 type PositionMap = ReadonlyMap<string, Position>;
 
 const noPositions: PositionMap = new Map();
+
 /** Until its client has come back elsewhere, only its node knows what its record said last. */
 interface Gone {
   ticket: Ticket;
