@@ -1,6 +1,6 @@
 /** Compiles the optional accelerator to where the gateway looks for it, and loads it once to be sure. */
 import { createRequire } from "node:module";
-import { acceleratorFile } from "../src/server/socket/accelerator.ts";
+import { acceleratorFile } from "../src/engine/accelerator.ts";
 import { compileAccelerator, hasCompiler } from "./compile-accelerator.ts";
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);

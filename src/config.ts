@@ -23,7 +23,7 @@ import type { RedisAddress } from "./redis/addresses.ts";
 import { unknownVariables } from "./config/unknown-variables.ts";
 import { storeKinds, type StoreKind } from "./redis/embedded.ts";
 import { logLevels, type LogLevel } from "./runtime/logger.ts";
-import type { AllowedOrigins } from "./server/socket/origins.ts";
+import type { AllowedOrigins } from "./engine/origins.ts";
 
 /** Every setting of a node, checked and frozen. What the JSON file adds is described in `config/file.ts`. */
 export interface Config extends FileConfig {

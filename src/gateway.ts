@@ -19,9 +19,9 @@ import { createLifecycle } from "./runtime/lifecycle.ts";
 import type { Logger } from "./runtime/logger.ts";
 import { createMetrics, type Metrics } from "./runtime/metrics.ts";
 import { SyncedClock } from "./runtime/synced-clock.ts";
-import { sendElsewhere } from "./server/drain.ts";
-import { createMetricsServer } from "./server/http/metrics-server.ts";
-import { createNodeRevocations, createRevocations } from "./server/revocations.ts";
+import { sendElsewhere } from "./connections/drain.ts";
+import { createMetricsServer } from "./http/metrics-server.ts";
+import { createNodeRevocations, createRevocations } from "./connections/revocations.ts";
 import { createThrottling } from "./throttling/throttling.ts";
 
 /** One node, built and not yet started. */

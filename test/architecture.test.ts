@@ -22,8 +22,9 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
   presence: ["protocol", "runtime", "redis", "channels", "cluster"],
   leaderboards: ["protocol", "runtime", "redis", "channels"],
   orders: ["protocol", "runtime", "redis", "channels", "webhooks"],
-  publishing: ["protocol", "runtime", "redis", "channels", "orders", "leaderboards", "auth"],
-  server: [
+  commands: ["protocol", "runtime", "redis", "cluster", "channels", "orders", "leaderboards", "auth"],
+  engine: ["protocol", "runtime", "channels", "connections", "commands", "http"],
+  connections: [
     "protocol",
     "runtime",
     "redis",
@@ -35,14 +36,16 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
     "presence",
     "leaderboards",
     "orders",
-    "publishing",
+    "commands",
+    "engine",
   ],
+  http: ["protocol", "runtime", "auth", "channels", "presence", "leaderboards", "orders", "commands"],
   client: ["protocol"],
   publisher: ["protocol"],
   loadtest: ["protocol", "runtime", "client"],
   config: "everything",
   // Keeps several processes up, each with a node in it: it stands above the node, and knows nothing of what is inside.
-  workers: ["runtime", "server", "gateway", "config.ts"],
+  workers: ["runtime", "engine", "gateway", "config.ts"],
   cli: "everything",
   "config.ts": "everything",
   gateway: "everything",
@@ -56,8 +59,11 @@ const doors: { library: RegExp; mayKnow: (path: string) => boolean }[] = [
     library: /^ioredis$/,
     mayKnow: (path) => path.startsWith("redis/") || path.endsWith("-store.ts") || path === "channels/channel-log.ts",
   },
-  { library: /^(socket\.io|@socket\.io\/.+|engine\.io|express)$/, mayKnow: (path) => path.startsWith("server/") },
-  { library: /^ws$/, mayKnow: (path) => /^(server|loadtest)\//.test(path) },
+  {
+    library: /^(socket\.io|@socket\.io\/.+|engine\.io|express)$/,
+    mayKnow: (path) => /^(engine|connections|http)\//.test(path),
+  },
+  { library: /^ws$/, mayKnow: (path) => /^(engine|loadtest)\//.test(path) },
   { library: /^socket\.io-client$/, mayKnow: (path) => /^(client|loadtest)\//.test(path) },
   { library: /^jsonwebtoken$/, mayKnow: (path) => path === "auth/tokens.ts" },
   { library: /^commander$/, mayKnow: (path) => path.startsWith("cli/") },
@@ -79,7 +85,8 @@ describe("imports", () => {
 
     expect(
       offences(
-        (file, { path, isTypeOnly }) => file.room === "server" && !isTypeOnly && path !== undefined && isInside(path),
+        (file, { path, isTypeOnly }) =>
+          ["engine", "connections", "http"].includes(file.room) && !isTypeOnly && path !== undefined && isInside(path),
       ),
     ).toEqual([]);
   });

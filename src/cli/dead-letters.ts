@@ -1,8 +1,8 @@
 import { loadConfig } from "../config.ts";
 import type { Environment } from "../config/environment.ts";
 import { findStore } from "../gateway/locate-store.ts";
-import { createDeadLetterStore, type KeptLetter } from "../publishing/dead-letters-store.ts";
-import { createDeadLetters, type DeadLetterOutcome, type DeadLetters } from "../publishing/dead-letters.ts";
+import { createDeadLetterStore, type KeptLetter } from "../commands/dead-letters-store.ts";
+import { createDeadLetters, type DeadLetterOutcome, type DeadLetters } from "../commands/dead-letters.ts";
 import { createRedisConnections } from "../redis/connections.ts";
 import { createKeys } from "../redis/keys.ts";
 import { createLogger } from "../runtime/logger.ts";

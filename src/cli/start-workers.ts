@@ -8,7 +8,7 @@ import { urlOf } from "../gateway/url.ts";
 import { systemClock as clock } from "../runtime/clock.ts";
 import { createLifecycle, type Lifecycle } from "../runtime/lifecycle.ts";
 import { createLogger, type Logger } from "../runtime/logger.ts";
-import { createMetricsServer } from "../server/http/metrics-server.ts";
+import { createMetricsServer } from "../http/metrics-server.ts";
 import { claimPort } from "../workers/claim-port.ts";
 import { Crew, graceMs, WorkersFailed, type CrewDeps } from "../workers/crew.ts";
 import { createPrimaryMetrics } from "../workers/primary-metrics.ts";

@@ -91,7 +91,7 @@ const orders = z
   })
   .prefault({});
 
-// Commands; the defaults of what is optional are those of `publishing/`
+// Commands; the defaults of what is optional are those of `commands/`
 
 const commands = z
   .strictObject({
@@ -115,7 +115,7 @@ const recovery = z.strictObject({ windowSeconds: seconds(daySeconds).default(120
 
 /**
  * How often a client is pinged, and how long it may take to answer. Not more often than once a second: a client may answer
- * no faster (`server/socket/engine.ts`).
+ * no faster (`engine/engine.ts`).
  */
 const heartbeat = z
   .strictObject({

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { plainOrigin, type AllowedOrigins } from "../server/socket/origins.ts";
+import { plainOrigin, type AllowedOrigins } from "../engine/origins.ts";
 import { quoted, type EnvironmentReader } from "./environment.ts";
 
 /** An IPv6 address may stand in brackets, as it does in an address with a port. */

@@ -1,5 +1,5 @@
 import type { Fence } from "../cluster/fence.ts";
-import type { Check, CheckResult } from "../server/http/readiness.ts";
+import type { Check, CheckResult } from "../http/readiness.ts";
 import type { Place } from "./place.ts";
 import type { Store } from "./store.ts";
 

@@ -1,9 +1,9 @@
 import type { Config } from "../config.ts";
 import { developmentApiKey } from "../config/credentials.ts";
 import { GatewayError } from "../protocol/errors.ts";
-import { addressGroup } from "../server/address-group.ts";
-import type { Demo, DemoLogin } from "../server/http/demo.ts";
-import { LimitRefusal } from "../server/refusal.ts";
+import { addressGroup } from "../runtime/address-group.ts";
+import type { Demo, DemoLogin } from "../http/demo.ts";
+import { LimitRefusal } from "../commands/refusal.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Entry } from "./entry.ts";
 

@@ -1,7 +1,7 @@
 import type { Fence } from "../cluster/fence.ts";
-import { refusalWhileFenced } from "../server/refusal.ts";
+import { refusalWhileFenced } from "../commands/refusal.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { LimitHttp } from "../server/http/rate-limit.ts";
+import type { LimitHttp } from "../http/rate-limit.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 
 export interface HttpLimitDeps {

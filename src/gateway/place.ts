@@ -1,5 +1,5 @@
 import type { MetricsText } from "../runtime/metrics.ts";
-import type { SiblingsDeps } from "../server/siblings/siblings.ts";
+import type { SiblingsDeps } from "../engine/siblings/siblings.ts";
 
 /** Where a node stands that shares its port with others of this machine. */
 export interface Place extends SiblingsDeps {

@@ -7,7 +7,7 @@ import type { Config } from "../config.ts";
 import { createPresence, type Presence } from "../presence/presence.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import type { Connection } from "../server/connection.ts";
+import type { Connection } from "../connections/connection.ts";
 import type { Store } from "./store.ts";
 
 export interface NodePresenceDeps {

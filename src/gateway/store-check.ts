@@ -5,7 +5,7 @@ import type { RedisAddress } from "../redis/addresses.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import type { CheckResult } from "../server/http/readiness.ts";
+import type { CheckResult } from "../http/readiness.ts";
 
 export interface StoreCheckDeps {
   address: RedisAddress;

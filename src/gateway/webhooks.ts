@@ -3,8 +3,8 @@ import type { Config } from "../config.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import type { AttendanceHooks } from "../server/socket/attendance.ts";
-import type { Visits } from "../server/visits.ts";
+import type { AttendanceHooks } from "../connections/attendance.ts";
+import type { Visits } from "../connections/visits.ts";
 import { Webhooks } from "../webhooks/webhooks.ts";
 import type { Store } from "./store.ts";
 

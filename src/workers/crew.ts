@@ -1,7 +1,7 @@
 import cluster from "node:cluster";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import type { Handle } from "../server/siblings/handover.ts";
+import type { Handle } from "../engine/siblings/handover.ts";
 import { Member, type Ending } from "./member.ts";
 import { mergeMetrics } from "./merge-metrics.ts";
 import type { Assignment } from "./messages.ts";

@@ -1,6 +1,6 @@
 import cluster, { type Worker } from "node:cluster";
 import type { Clock } from "../runtime/clock.ts";
-import type { Handle } from "../server/siblings/handover.ts";
+import type { Handle } from "../engine/siblings/handover.ts";
 import type { Assignment, Order, Report } from "./messages.ts";
 import { Questions } from "./questions.ts";
 import { workerVariable } from "./worker-place.ts";

@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { Registry } from "prom-client";
 import type { Place } from "../gateway/place.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Handle } from "../server/siblings/handover.ts";
+import type { Handle } from "../engine/siblings/handover.ts";
 import type { Assignment, Order, Report } from "./messages.ts";
 import { Questions } from "./questions.ts";
 

@@ -2,9 +2,9 @@ import { describe, expect, it } from "vitest";
 import type { z } from "zod";
 import type { Disconnection, Revocations } from "../../src/auth/revocations.ts";
 import { createTokens } from "../../src/auth/tokens.ts";
-import { createSessionRoutes } from "../../src/server/routes/sessions.ts";
-import { createTokenRoutes } from "../../src/server/routes/tokens.ts";
-import type { RouteAnswer } from "../../src/server/route.ts";
+import { createSessionRoutes } from "../../src/http/routes/sessions.ts";
+import { createTokenRoutes } from "../../src/http/routes/tokens.ts";
+import type { RouteAnswer } from "../../src/http/route.ts";
 import { keyPair } from "./forge.ts";
 import { authWorld, login, type AuthWorldOptions } from "./world.ts";
 

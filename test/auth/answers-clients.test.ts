@@ -2,9 +2,9 @@ import { describe, expect, it } from "vitest";
 import type { Identity } from "../../src/auth/identity.ts";
 import type { Revocations } from "../../src/auth/revocations.ts";
 import type { GatewayError } from "../../src/protocol/errors.ts";
-import { createAuthHandlers } from "../../src/server/handlers/auth.ts";
-import { createSessionHandlers } from "../../src/server/handlers/sessions.ts";
-import type { Connection } from "../../src/server/connection.ts";
+import { createAuthHandlers } from "../../src/connections/handlers/auth.ts";
+import { createSessionHandlers } from "../../src/connections/handlers/sessions.ts";
+import type { Connection } from "../../src/connections/connection.ts";
 import { claims, forge } from "./forge.ts";
 import { authWorld, login } from "./world.ts";
 

@@ -1,7 +1,7 @@
 import { encode } from "notepack.io";
 import { describe, expect, it } from "vitest";
-import { createAdapterParser } from "../../src/server/socket/adapter-parser.ts";
-import { isBoundedMsgpack } from "../../src/server/socket/msgpack-bounds.ts";
+import { createAdapterParser } from "../../src/connections/adapter-parser.ts";
+import { isBoundedMsgpack } from "../../src/engine/msgpack-bounds.ts";
 
 const reasons: string[] = [];
 const safeAdapterParser = createAdapterParser((reason) => reasons.push(reason));

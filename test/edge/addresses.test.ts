@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { describe, expect, it } from "vitest";
-import { addressGroup } from "../../src/server/address-group.ts";
-import { createClientAddress } from "../../src/server/client-address.ts";
+import { addressGroup } from "../../src/runtime/address-group.ts";
+import { createClientAddress } from "../../src/runtime/client-address.ts";
 
 it.each([
   ["198.51.100.1:4711", "198.51.100.1"],

@@ -2,8 +2,8 @@ import { connect } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { closing } from "../../src/protocol/closings.ts";
 import { GatewayError } from "../../src/protocol/errors.ts";
-import { clientHandler } from "../../src/server/client-handler.ts";
-import type { Connection } from "../../src/server/connection.ts";
+import { clientHandler } from "../../src/connections/client-handler.ts";
+import type { Connection } from "../../src/connections/connection.ts";
 import { z } from "zod";
 import {
   authenticateByList,

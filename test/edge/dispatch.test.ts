@@ -3,7 +3,7 @@ import { z } from "zod";
 import { closing } from "../../src/protocol/closings.ts";
 import { GatewayError } from "../../src/protocol/errors.ts";
 import { jsonValue } from "../../src/protocol/scalars.ts";
-import { clientHandler, type ClientHandler } from "../../src/server/client-handler.ts";
+import { clientHandler, type ClientHandler } from "../../src/connections/client-handler.ts";
 import {
   connected,
   deferred,

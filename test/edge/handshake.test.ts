@@ -2,7 +2,7 @@ import type { Socket } from "socket.io-client";
 import { describe, expect, it } from "vitest";
 import type { Identity } from "../../src/auth/identity.ts";
 import { GatewayError, type ErrorCode } from "../../src/protocol/errors.ts";
-import type { Admitted } from "../../src/server/socket/admission.ts";
+import type { Admitted } from "../../src/connections/admission.ts";
 import {
   authenticateByList,
   connected,

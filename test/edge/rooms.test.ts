@@ -3,8 +3,8 @@ import { encode } from "notepack.io";
 import { describe, expect, it } from "vitest";
 import type { RedisClient } from "../../src/redis/connections.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { Failures } from "../../src/server/socket/failures.ts";
-import { createRoomAdapter } from "../../src/server/socket/room-adapter.ts";
+import { Failures } from "../../src/connections/failures.ts";
+import { createRoomAdapter } from "../../src/connections/room-adapter.ts";
 import { connected, startEdge, stockClient, type Edge } from "../support/edge.ts";
 import { quietLog, redisWorld, testMetrics } from "../support/world.ts";
 

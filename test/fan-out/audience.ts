@@ -1,6 +1,6 @@
 import type { Manner } from "../../src/channels/subscribers.ts";
-import { createFanOut } from "../../src/server/fan-out.ts";
-import type { SocketConnection } from "../../src/server/socket/socket-connection.ts";
+import { createFanOut } from "../../src/connections/fan-out.ts";
+import type { SocketConnection } from "../../src/connections/socket-connection.ts";
 import { startEdge, type Edge, type EdgeOptions } from "../support/edge.ts";
 
 /** An edge and a voice that reaches everybody connected to it. */

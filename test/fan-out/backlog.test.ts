@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { Backlog } from "../../src/server/socket/backlog.ts";
-import { Frame, type Batch } from "../../src/server/socket/batch.ts";
+import { Backlog } from "../../src/engine/backlog.ts";
+import { Frame, type Batch } from "../../src/engine/batch.ts";
 import type { Manner } from "../../src/channels/subscribers.ts";
 import { packetOf } from "./audience.ts";
 

@@ -1,11 +1,11 @@
 import type { Socket as NetSocket } from "node:net";
 import { describe, expect, it, vi } from "vitest";
 import { closing } from "../../src/protocol/closings.ts";
-import { createDirectWrite, hasDirectHandle, type DirectWrite } from "../../src/server/socket/direct-write.ts";
-import { Outlet } from "../../src/server/socket/outlet.ts";
-import { RawSocket as Short } from "../../src/server/socket/raw-socket.ts";
-import { Turn } from "../../src/server/socket/turn.ts";
-import { Frame } from "../../src/server/socket/batch.ts";
+import { createDirectWrite, hasDirectHandle, type DirectWrite } from "../../src/engine/direct-write.ts";
+import { Outlet } from "../../src/engine/outlet.ts";
+import { RawSocket as Short } from "../../src/engine/raw-socket.ts";
+import { Turn } from "../../src/engine/turn.ts";
+import { Frame } from "../../src/engine/batch.ts";
 import { RawPolling, RawSocket } from "../support/hostile.ts";
 import type { Edge } from "../support/edge.ts";
 import { numbersOf, packetOf, range, startAudience, storyOf } from "./audience.ts";

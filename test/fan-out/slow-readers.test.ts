@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { z } from "zod";
-import { clientHandler } from "../../src/server/client-handler.ts";
+import { clientHandler } from "../../src/connections/client-handler.ts";
 import type { Edge } from "../support/edge.ts";
 import { settled } from "../support/fake-clock.ts";
 import { RawPolling, RawSocket } from "../support/hostile.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Turn } from "../../src/server/socket/turn.ts";
+import { Turn } from "../../src/engine/turn.ts";
 import { settled } from "../support/fake-clock.ts";
 import { range } from "./audience.ts";
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { createExpiryWatch } from "../../src/auth/expiry-watch.ts";
 import { createFence } from "../../src/cluster/fence.ts";
-import type { Connection } from "../../src/server/connection.ts";
-import { createVisits, type VisitsDeps } from "../../src/server/visits.ts";
+import type { Connection } from "../../src/connections/connection.ts";
+import { createVisits, type VisitsDeps } from "../../src/connections/visits.ts";
 import { client as ownClient } from "../client/support.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { openClient, startGateway, told, type Client, type TestGateway } from "../support/gateway.ts";

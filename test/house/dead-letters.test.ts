@@ -1,6 +1,6 @@
 import { expect, inject, test } from "vitest";
 import { runCommandLine } from "../../src/cli/command-line.ts";
-import { createDeadLetterStore } from "../../src/publishing/dead-letters-store.ts";
+import { createDeadLetterStore } from "../../src/commands/dead-letters-store.ts";
 import { redisWorld } from "../support/world.ts";
 
 test("dead letters are listed, handed in again and thrown away from the command line", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { errorCatalogue, GatewayError, type ErrorCode } from "../../src/protocol/errors.ts";
 import { problem } from "../../src/protocol/problems.ts";
-import { route } from "../../src/server/route.ts";
+import { route } from "../../src/http/route.ts";
 import { startHttp } from "./support.ts";
 
 /** A route that throws what it is told to. */

@@ -2,7 +2,7 @@ import { Agent, get } from "node:http";
 import { createServer } from "node:net";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { route } from "../../src/server/route.ts";
+import { route } from "../../src/http/route.ts";
 import { startHttp } from "./support.ts";
 
 /** A route that answers when told to. */

@@ -90,7 +90,7 @@ describe("the description of every route", () => {
 
   test("is drawn on the page without a type that nobody knows", async () => {
     const { api, calls } = await described();
-    const page = new URL("../../src/server/http/docs/schemas.js", import.meta.url).href;
+    const page = new URL("../../src/http/docs/schemas.js", import.meta.url).href;
     const { fieldsOf, typeOf } = (await import(page)) as Record<string, (...args: unknown[]) => any>;
 
     for (const { operation } of calls) {

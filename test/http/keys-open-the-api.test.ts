@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { describe, expect, it } from "vitest";
-import { createAuthenticate } from "../../src/server/http/api-keys.ts";
+import { createAuthenticate } from "../../src/http/api-keys.ts";
 import { apiKey, publishBody, sendRaw, startHttp } from "./support.ts";
 
 const body = JSON.stringify(publishBody);

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { describe, expect, it } from "vitest";
-import { createClientAddress } from "../../src/server/client-address.ts";
+import { createClientAddress } from "../../src/runtime/client-address.ts";
 import { readableLog } from "../support/edge.ts";
 
 const from = (remoteAddress: string, forwarded?: string) =>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { HttpAllowance } from "../../src/server/http/rate-limit.ts";
+import type { HttpAllowance } from "../../src/http/rate-limit.ts";
 import { publishBody, startHttp } from "./support.ts";
 
 const allowance: HttpAllowance = {

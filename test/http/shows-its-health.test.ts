@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { sleep, systemClock } from "../../src/runtime/clock.ts";
 import { createEventLoopDelay } from "../../src/runtime/event-loop-delay.ts";
-import { createMetricsServer } from "../../src/server/http/metrics-server.ts";
-import { createReadiness, type Check } from "../../src/server/http/readiness.ts";
+import { createMetricsServer } from "../../src/http/metrics-server.ts";
+import { createReadiness, type Check } from "../../src/http/readiness.ts";
 import { createPrimaryMetrics } from "../../src/workers/primary-metrics.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { quietLog, testMetrics } from "../support/world.ts";

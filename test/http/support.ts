@@ -5,10 +5,10 @@ import { GatewayError } from "../../src/protocol/errors.ts";
 import { kindOf } from "../../src/protocol/names.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
-import { createHttpServer, type HttpServerDeps, type HttpServerOptions } from "../../src/server/http/http-server.ts";
-import { createReadiness } from "../../src/server/http/readiness.ts";
-import { createChannelRoutes } from "../../src/server/routes/channels.ts";
-import { createPublishRoutes } from "../../src/server/routes/publish.ts";
+import { createHttpServer, type HttpServerDeps, type HttpServerOptions } from "../../src/http/http-server.ts";
+import { createReadiness } from "../../src/http/readiness.ts";
+import { createChannelRoutes } from "../../src/http/routes/channels.ts";
+import { createPublishRoutes } from "../../src/http/routes/publish.ts";
 import { testMetrics } from "../support/world.ts";
 
 export const apiKey = "a-key-for-tests-0123456789abcdef0123456789";

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { createOnce } from "../../src/publishing/idempotency.ts";
+import { createOnce } from "../../src/commands/idempotency.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { createOrderHandlers } from "../../src/server/handlers/orders.ts";
-import { route } from "../../src/server/route.ts";
-import { idempotent } from "../../src/server/routes/idempotent.ts";
-import { createOrderRoutes } from "../../src/server/routes/orders.ts";
+import { createOrderHandlers } from "../../src/connections/handlers/orders.ts";
+import { route } from "../../src/http/route.ts";
+import { idempotent } from "../../src/http/routes/idempotent.ts";
+import { createOrderRoutes } from "../../src/http/routes/orders.ts";
 import { startHttp } from "../http/support.ts";
 import { createPublishingNode } from "../support/publishing-node.ts";
 import { freshPrefix, quietLog } from "../support/world.ts";

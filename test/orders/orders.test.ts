@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseCommand } from "../../src/publishing/commands.ts";
+import { parseCommand } from "../../src/commands/commands.ts";
 import type { OrdersNode } from "../support/orders-node.ts";
 import { startOrdersNode } from "../support/orders-node.ts";
 import { startChannelsNode } from "../support/nodes.ts";

@@ -9,15 +9,15 @@ import { jsonValue } from "../../src/protocol/scalars.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { createLogger, type Logger } from "../../src/runtime/logger.ts";
 import type { Metrics } from "../../src/runtime/metrics.ts";
-import { createClientAddress } from "../../src/server/client-address.ts";
-import { clientHandler, type ClientHandler } from "../../src/server/client-handler.ts";
-import { loadAccelerator } from "../../src/server/socket/accelerator.ts";
+import { createClientAddress } from "../../src/runtime/client-address.ts";
+import { clientHandler, type ClientHandler } from "../../src/connections/client-handler.ts";
+import { loadAccelerator } from "../../src/engine/accelerator.ts";
 import {
   createSocketServer,
   type SocketServer,
   type SocketServerDeps,
   type SocketServerOptions,
-} from "../../src/server/socket/socket-server.ts";
+} from "../../src/connections/socket-server.ts";
 import { quietLog, testMetrics } from "./world.ts";
 
 /** The edge of one node by itself: a real HTTP server, a list of tokens, handlers that answer what they are sent. */

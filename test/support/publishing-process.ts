@@ -1,8 +1,8 @@
 import { systemClock } from "../../src/runtime/clock.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
-import { createHttpServer } from "../../src/server/http/http-server.ts";
-import { createReadiness } from "../../src/server/http/readiness.ts";
-import { createOrderRoutes } from "../../src/server/routes/orders.ts";
+import { createHttpServer } from "../../src/http/http-server.ts";
+import { createReadiness } from "../../src/http/readiness.ts";
+import { createOrderRoutes } from "../../src/http/routes/orders.ts";
 import { createPublishingNode } from "./publishing-node.ts";
 
 /** A node in a process of its own, to be killed: `node publishing-process.ts <url> <prefix> <name> <api key>`. */

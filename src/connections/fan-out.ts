@@ -1,0 +1,16 @@
+import type { Deliver } from "../channels/subscribers.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+import { Frame } from "../engine/batch.ts";
+import type { SocketConnection } from "./socket-connection.ts";
+
+/**
+ * One publication to many connections: one frame for all of them, put into each one's batch of this turn. A subscriber
+ * of this node is always a connection.
+ */
+export function createFanOut({ metrics }: { metrics: Pick<Metrics, "deliveries"> }): Deliver {
+  return (subscribers, packet, manner) => {
+    const frame = new Frame(packet, manner);
+    for (const subscriber of subscribers as readonly SocketConnection[]) subscriber.deliver(frame);
+    metrics.deliveries.inc(subscribers.length);
+  };
+}

@@ -1,0 +1,107 @@
+import type { Identity } from "../auth/identity.ts";
+import type { Disconnection, Revocations } from "../auth/revocations.ts";
+import type { Control, ControlCommand } from "../cluster/control.ts";
+import { closing, type Closing, type ClosingCode } from "../protocol/closings.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Connection } from "./connection.ts";
+import type { Connections } from "./connections.ts";
+
+/** Which live connections a command means, and what they are told. */
+type Revocation = { closing: Closing } & (
+  | { type: "close.session"; sessionId: string }
+  | { type: "close.user"; userId: string }
+  | { type: "close.token"; tokenId: string }
+);
+
+/** How long a revocation is remembered for handshakes that were under way when it came; longer than any handshake. */
+const rememberMs = 60_000;
+
+export interface NodeRevocations {
+  /** Carries out what the control log says, on this node. */
+  perform(command: ControlCommand): number;
+  /** Taken before a handshake asks the store. */
+  mark(): number;
+  /** The closing of a revocation that came after the mark and means this identity; the store may not have known it yet. */
+  since(mark: number, identity: Identity): Closing | undefined;
+}
+
+/**
+ * Revocations on this node. A connection is either registered when the command comes, and is closed by it, or it is
+ * registered later, and then finds the command remembered: there is no moment in between.
+ */
+export function createNodeRevocations({
+  connections,
+  clock,
+}: {
+  connections: () => Connections;
+  clock: Clock;
+}): NodeRevocations {
+  const remembered: { sequence: number; at: number; revocation: Revocation }[] = [];
+  let sequence = 0;
+
+  function remember(revocation: Revocation): void {
+    const now = clock.monotonic();
+    const firstKept = remembered.findIndex(({ at }) => now - at < rememberMs);
+    remembered.splice(0, firstKept === -1 ? remembered.length : firstKept);
+    remembered.push({ sequence: ++sequence, at: now, revocation });
+  }
+
+  return {
+    perform(command) {
+      const revocation = toRevocation(command);
+      if (revocation === undefined) return 0;
+      remember(revocation);
+      const met = connectionsOf(connections(), revocation);
+      for (const connection of met) connection.close(revocation.closing);
+      return met.length;
+    },
+    mark: () => sequence,
+    since: (mark, identity) =>
+      remembered.find((entry) => entry.sequence > mark && isMeant(entry.revocation, identity))?.revocation.closing,
+  };
+}
+
+/** Revocations over all nodes: given through the control log, answered by every living node. */
+export function createRevocations(control: Control): Revocations {
+  async function close(revocation: Revocation): Promise<Disconnection> {
+    const { count, nodes, acknowledged } = await control.command({ ...revocation });
+    return { disconnected: count, nodes, acknowledged };
+  }
+
+  return {
+    revokeSession: (sessionId) => close({ type: "close.session", sessionId, closing: closing("session_revoked") }),
+    revokeUserSessions: (userId) => close({ type: "close.user", userId, closing: closing("session_revoked") }),
+    revokeToken: (tokenId) => close({ type: "close.token", tokenId, closing: closing("token_revoked") }),
+    disconnectUser: (userId, why) => close({ type: "close.user", userId, closing: why }),
+  };
+}
+
+function connectionsOf(connections: Connections, revocation: Revocation): readonly Connection[] {
+  if (revocation.type === "close.session") return connections.ofSession(revocation.sessionId);
+  return revocation.type === "close.user"
+    ? connections.ofUser(revocation.userId)
+    : connections.ofToken(revocation.tokenId);
+}
+
+function isMeant(revocation: Revocation, { sessionId, userId, tokenId }: Identity): boolean {
+  if (revocation.type === "close.session") return revocation.sessionId === sessionId;
+  return revocation.type === "close.user" ? revocation.userId === userId : revocation.tokenId === tokenId;
+}
+
+/** The log is the gateway's own, yet a node of another version may have written to it. */
+function toRevocation(command: ControlCommand): Revocation | undefined {
+  const { type, sessionId, userId, tokenId, closing: why } = command;
+  const said = toClosing(why);
+  if (said === undefined) return undefined;
+  if (type === "close.session" && typeof sessionId === "string") return { type, sessionId, closing: said };
+  if (type === "close.user" && typeof userId === "string") return { type, userId, closing: said };
+  if (type === "close.token" && typeof tokenId === "string") return { type, tokenId, closing: said };
+  return undefined;
+}
+
+function toClosing(value: unknown): Closing | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { code, message, reconnect } = value as Partial<Record<keyof Closing, unknown>>;
+  if (typeof code !== "string" || typeof message !== "string" || typeof reconnect !== "boolean") return undefined;
+  return { code: code as ClosingCode, message, reconnect };
+}

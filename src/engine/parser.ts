@@ -1,0 +1,157 @@
+import { Encoder, PacketType, type Packet } from "socket.io-parser";
+import { GatewayError } from "../protocol/errors.ts";
+import { parseJson, parseList, type GateLimits } from "../protocol/gate.ts";
+import { wrong } from "../protocol/parse-with.ts";
+
+/**
+ * In place of what a client sent and the gate refused: first element of an event's data, or key of a handshake's auth,
+ * with the GatewayError behind it. No client can send a symbol.
+ */
+export const refused = Symbol("refused");
+
+/** Behind the arguments of each event. No client can send one. */
+export class Receipt {
+  /** Number of the answer that its client waits for. */
+  readonly id: number | undefined;
+  /** Bytes of the packet. */
+  readonly bytes: number;
+
+  constructor(id: number | undefined, bytes: number) {
+    this.id = id;
+    this.bytes = bytes;
+  }
+}
+
+/** A packet that is none, or one no client of ours may send. Whoever sends it is disconnected. */
+export class ProtocolFault extends Error {}
+
+/** What a stranger may send before anybody knows who it is: a token, and Socket.IO's two words for a return. */
+const authLimits: GateLimits = { maxBytes: 16_384, maxDepth: 8, maxKeys: 64 };
+
+/** Attempts of one connection to enter other namespaces, of which there are none. */
+const maxForeignNamespaces = 8;
+const maxNamespaceLength = 64;
+
+/** Digits of an acknowledgement's id; the largest exact number has 16. */
+const maxIdDigits = 16;
+
+/** Parser of one Socket.IO server: stock on the way out, the gate on the way in. */
+export function createParser(limits: GateLimits): { Encoder: typeof Encoder; Decoder: new () => GatedDecoder } {
+  return {
+    Encoder,
+    Decoder: class extends GatedDecoder {
+      constructor() {
+        super(limits);
+      }
+    },
+  };
+}
+
+/**
+ * Reads what clients send: CONNECT, DISCONNECT and EVENT for the one namespace, as text. The server asks for no
+ * acknowledgements and takes no attachments, so anything else is a fault, at its first byte.
+ *
+ * An event that the gate refuses is answered where its client wants that; else it is a fault as well, because
+ * there is no other way to say so. It is as much of an emitter as Socket.IO needs of a decoder: one listener, for
+ * `decoded`.
+ */
+export class GatedDecoder {
+  readonly #limits: GateLimits;
+  #foreignNamespaces = 0;
+  #listener: ((packet: Packet) => void) | undefined;
+
+  constructor(limits: GateLimits) {
+    this.#limits = limits;
+  }
+
+  on(_event: "decoded", listener: (packet: Packet) => void): void {
+    this.#listener = listener;
+  }
+
+  removeListener(): void {
+    this.#listener = undefined;
+  }
+
+  add(data: unknown): void {
+    if (typeof data !== "string") throw new ProtocolFault("Binary packets are not accepted.");
+    this.#listener?.(this.#decode(data));
+  }
+
+  /** Called by Socket.IO; nothing is held between packets. */
+  destroy(): void {}
+
+  #decode(text: string): Packet {
+    const type: PacketType = text.charCodeAt(0) - 0x30;
+    if (type !== PacketType.EVENT && type !== PacketType.CONNECT && type !== PacketType.DISCONNECT) {
+      throw new ProtocolFault("Packets of this type are not accepted.");
+    }
+    const namespace = namespaceOf(text);
+    if (namespace !== undefined && namespace !== "/") return this.#decodeForeign(type, namespace);
+    const body = text.slice(namespace === undefined ? 1 : 3);
+    if (type === PacketType.EVENT) return decodeEvent(body, this.#limits);
+    if (type === PacketType.CONNECT) return decodeConnect(body);
+    if (body !== "") throw new ProtocolFault("A disconnect packet must be empty.");
+    return { type, nsp: "/" };
+  }
+
+  /** Socket.IO itself answers that there is no such namespace. */
+  #decodeForeign(type: PacketType, nsp: string): Packet {
+    this.#foreignNamespaces += 1;
+    if (type !== PacketType.CONNECT) throw new ProtocolFault("Only the namespace / exists.");
+    if (nsp.length > maxNamespaceLength) throw new ProtocolFault("The namespace's name is too long.");
+    if (this.#foreignNamespaces > maxForeignNamespaces) throw new ProtocolFault("Too many namespaces.");
+    return { type, nsp };
+  }
+}
+
+/** A namespace stands between the type and a comma. */
+function namespaceOf(text: string): string | undefined {
+  if (text.charAt(1) !== "/") return undefined;
+  const comma = text.indexOf(",");
+  return text.slice(1, comma === -1 ? text.length : comma);
+}
+
+function decodeEvent(body: string, limits: GateLimits): Packet {
+  const digits = countDigits(body);
+  const id = digits === 0 ? undefined : Number(body.slice(0, digits));
+  if (digits > maxIdDigits || !Number.isSafeInteger(id ?? 0))
+    throw new ProtocolFault("The acknowledgement's id is too long.");
+  if (body.charAt(digits) !== "[") throw new ProtocolFault("An event must be a JSON array.");
+  const data = readArguments(digits === 0 ? body : body.slice(digits), limits);
+  // Without an answer there is no other way to refuse it.
+  if (id === undefined && data[0] === refused) throw new ProtocolFault((data[1] as GatewayError).message);
+  // Not as the packet's id, by which Socket.IO would write the answer itself, past what else leaves in the turn.
+  return { type: PacketType.EVENT, nsp: "/", data: [...data, new Receipt(id, Buffer.byteLength(body))] };
+}
+
+function countDigits(text: string): number {
+  let count = 0;
+  for (let code = text.charCodeAt(0); code >= 0x30 && code <= 0x39; code = text.charCodeAt(count)) count += 1;
+  return count;
+}
+
+/** Each argument is checked by itself, so that the field a refusal names is a field of the argument. */
+function readArguments(json: string, limits: GateLimits): unknown[] {
+  try {
+    return parseList(json, limits);
+  } catch (error) {
+    if (error instanceof GatewayError) return [refused, error];
+    throw error;
+  }
+}
+
+function decodeConnect(body: string): Packet {
+  const packet = { type: PacketType.CONNECT, nsp: "/" };
+  return body === "" ? packet : { ...packet, data: readAuth(body) };
+}
+
+function readAuth(json: string): object {
+  try {
+    const auth = parseJson(json, authLimits);
+    if (typeof auth === "object" && auth !== null && !Array.isArray(auth)) return auth;
+    return { [refused]: wrong("auth", "must be an object") };
+  } catch (error) {
+    if (error instanceof GatewayError) return { [refused]: error };
+    throw error;
+  }
+}

@@ -1,0 +1,105 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { GatewayError } from "../protocol/errors.ts";
+import { parseWith } from "../protocol/parse-with.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+import type { Authenticate } from "./api-keys.ts";
+import type { ClientAddress } from "../runtime/client-address.ts";
+import { entityTagOf, isKnownToClient } from "./entity-tag.ts";
+import { idempotencyKeyOf } from "./idempotency-key.ts";
+import { sendJson, sendJsonText, sendNotModified, sendProblem, type Fields } from "./problem.ts";
+import { queryOf } from "./query.ts";
+import { overLimit, rateLimitFields, type LimitHttp } from "./rate-limit.ts";
+import { limiterOf, refusalOf } from "../commands/refusal.ts";
+import { discardRest, readJson } from "./request-body.ts";
+import type { RequestRecord, WatchRequest } from "./request-watch.ts";
+import { targetOf, type RequestTarget } from "./request-target.ts";
+import { createRouteTable, paramsOf, routeFor, type Endpoint } from "./route-table.ts";
+import type { Route, RouteAnswer, RouteRequest } from "./route.ts";
+
+export interface BackendApiDeps {
+  routes: readonly Route[];
+  authenticate: Authenticate;
+  /** Absent: no limit. */
+  limit?: LimitHttp | undefined;
+  clientAddress: ClientAddress;
+  watch: WatchRequest;
+  metrics: Pick<Metrics, "refusals">;
+  log: Logger;
+}
+
+/** Everything below this prefix is for holders of an API key. */
+export const apiPrefix = "/v1/";
+
+/**
+ * The backends' API. It answers `/v1` by itself, ahead of Express: publishing over HTTP is a hot path, and the whole
+ * road of a request, key, limit, route, body, handler, answer, is these functions.
+ */
+export function createBackendApi(deps: BackendApiDeps): RequestListener {
+  const find = createRouteTable(deps.routes);
+
+  return (request, response) => {
+    const target = targetOf(request.url ?? "");
+    const endpoint = find(target.pathname);
+    const record = deps.watch(request, response, endpoint?.template);
+    void serve(deps, { request, response, target, endpoint, record });
+  };
+}
+
+interface Exchange {
+  request: IncomingMessage;
+  response: ServerResponse;
+  target: RequestTarget;
+  endpoint: Endpoint | undefined;
+  record: RequestRecord;
+}
+
+/** Never rejects: whatever is thrown becomes the answer. */
+async function serve(deps: BackendApiDeps, exchange: Exchange): Promise<void> {
+  const { request, endpoint, record } = exchange;
+  let fields: Fields = {};
+  try {
+    const apiKey = deps.authenticate(request);
+    record.caller = apiKey;
+    const allowance = await deps.limit?.(apiKey);
+    if (allowance !== undefined) fields = rateLimitFields(allowance);
+    if (allowance?.allowed === false) return refuse(deps, exchange, overLimit(allowance), fields);
+    const route = routeFor(endpoint, request.method ?? "");
+    answer(exchange, route, await route.handle(await inputOf(deps, exchange, route, apiKey)), fields);
+  } catch (error) {
+    refuse(deps, exchange, refusalOf(error), fields);
+  }
+}
+
+function answer({ request, response }: Exchange, route: Route, given: RouteAnswer, fields: Fields): void {
+  const status = given.status ?? route.status ?? 200;
+  const all = { ...fields, ...given.headers };
+  if (route.isRevalidated !== true) return sendJson(response, status, given.body, all);
+  const text = JSON.stringify(given.body);
+  const tag = entityTagOf(text);
+  // For the caller's own cache, which has to ask each time whether what it has still holds.
+  const kept = { ...all, ETag: tag, "Cache-Control": "private, no-cache" };
+  if (isKnownToClient(request, tag)) sendNotModified(response, kept);
+  else sendJsonText(response, status, text, kept);
+}
+
+function refuse(deps: BackendApiDeps, exchange: Exchange, error: GatewayError, fields: Fields): void {
+  const { request, response, record } = exchange;
+  record.code = error.code;
+  deps.metrics.refusals.inc({ code: error.code, limiter: limiterOf(error) });
+  if (error.code === "internal") deps.log.error({ err: error.cause, route: record.route }, "HTTP request failed");
+  sendProblem(response, error, fields, discardRest(request));
+}
+
+async function inputOf(
+  deps: BackendApiDeps,
+  { request, target, endpoint }: Exchange,
+  route: Route,
+  apiKey: string,
+): Promise<RouteRequest<unknown, unknown, unknown>> {
+  const params = route.params && endpoint && parseWith(route.params, paramsOf(endpoint, target.pathname));
+  const query = route.query && parseWith(route.query, queryOf(target.search));
+  const body = route.body && parseWith(route.body, await readJson(request));
+  const idempotencyKey = idempotencyKeyOf(request, body);
+  return { params, query, body, apiKey, idempotencyKey, address: deps.clientAddress(request) };
+}

@@ -1,0 +1,50 @@
+import express, { type Express, type RequestHandler, type Response } from "express";
+import { z } from "zod";
+import { parseWith } from "../protocol/parse-with.ts";
+import { userId } from "../protocol/scalars.ts";
+import type { ClientAddress } from "../runtime/client-address.ts";
+import { onlyPost } from "./only-methods.ts";
+import { sendJson } from "./problem.ts";
+import { readJson } from "./request-body.ts";
+
+/** A fresh login and its token. */
+export interface DemoLogin {
+  sessionId: string;
+  token: string;
+  expiresAt: number;
+  /** The development API key, so that the page can show how a backend publishes. */
+  apiKey?: string | undefined;
+  /** The user's bucket of messages, so that the page can draw it. */
+  messages?: { capacity: number; refillPerSecond: number; costs: Readonly<Record<string, number | undefined>> };
+}
+
+export interface Demo {
+  /** Folder of the built page. */
+  directory: string;
+  /** Signs anybody in under any name. Only outside production. */
+  login?: ((name: string, address: string) => Promise<DemoLogin>) | undefined;
+}
+
+const loginBody = z.strictObject({ name: userId });
+
+/** The demo's page at `/demo/`, and its sign-in where there is one. */
+export function mountDemo(app: Express, demo: Demo, clientAddress: ClientAddress): void {
+  if (demo.login !== undefined) onlyPost(app, "/demo/login", signIn(demo.login, clientAddress));
+  app.use(
+    "/demo",
+    express.static(demo.directory, { dotfiles: "ignore", cacheControl: false, setHeaders: cacheFields }),
+  );
+}
+
+function signIn(login: NonNullable<Demo["login"]>, clientAddress: ClientAddress): RequestHandler {
+  return async (request, response) => {
+    const { name } = parseWith(loginBody, await readJson(request));
+    sendJson(response, 201, await login(name, clientAddress(request)));
+  };
+}
+
+/** Built assets carry a hash of their content in their names, so they never change; the page itself may any time. */
+function cacheFields(response: Response, path: string): void {
+  const isAsset = /[/\\]assets[/\\]/.test(path);
+  response.setHeader("Cache-Control", isAsset ? "public, max-age=31536000, immutable" : "no-cache");
+}

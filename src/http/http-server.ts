@@ -1,0 +1,143 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { GatewayError } from "../protocol/errors.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Service } from "../runtime/lifecycle.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Metrics, MetricsText } from "../runtime/metrics.ts";
+import { createAuthenticate, type ApiKey } from "./api-keys.ts";
+import { apiPrefix, createBackendApi } from "./backend-api.ts";
+import { createBrokenRequestAnswer } from "./broken-request.ts";
+import { createClientAddress, type ClientAddress } from "../runtime/client-address.ts";
+import type { Demo } from "./demo.ts";
+import { headerValues } from "./headers.ts";
+import { close, listen, portOf } from "./listening.ts";
+import { describeApi } from "./openapi.ts";
+import { boundIdleConnections } from "./idle-connections.ts";
+import { createPages } from "./pages.ts";
+import { sendProblem } from "./problem.ts";
+import type { LimitHttp } from "./rate-limit.ts";
+import type { Readiness } from "./readiness.ts";
+import { targetOf } from "./request-target.ts";
+import { createRequestWatch } from "./request-watch.ts";
+import type { Route } from "./route.ts";
+
+export interface HttpServerDeps {
+  /** All calls of the backends' API. */
+  routes: readonly Route[];
+  apiKeys: readonly ApiKey[];
+  /** Counts a request of an API key. Absent: no limit. */
+  limit?: LimitHttp | undefined;
+  readiness: Readiness;
+  /** The demo's page, and its sign-in outside production. */
+  demo?: Demo | undefined;
+  metrics: Metrics;
+  /** @default the peer's, whatever a proxy reports */
+  clientAddress?: ClientAddress | undefined;
+  /** Answers `/metrics`. @default the metrics of this node */
+  metricsText?: MetricsText | undefined;
+  clock: Clock;
+  log: Logger;
+}
+
+export interface HttpServerOptions {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  /** Whether other processes of ours listen there too. @default false */
+  isShared?: boolean;
+  /** Whether `/metrics` is answered here; false where the metrics have a port of their own. @default true */
+  hasMetrics?: boolean;
+  /** Addresses and networks of proxies, through which many clients come. @default none */
+  trustedProxies?: readonly string[];
+  /** Connections without a request that one address may keep. @default 1024 */
+  idleConnectionsPerAddress?: number;
+  /** Milliseconds a client has for a whole request, body included. @default 10000 */
+  requestTimeoutMs?: number;
+  /** Of the program, for the API's description. */
+  version: string;
+}
+
+/** The public port. */
+export interface HttpServer extends Service {
+  /** What the socket server attaches to. */
+  readonly server: Server;
+  /** The port it listens on; 0 before `start`. */
+  readonly port: number;
+  start(): Promise<void>;
+  stop(deadline: AbortSignal): Promise<void>;
+}
+
+export function createHttpServer(deps: HttpServerDeps, options: HttpServerOptions): HttpServer {
+  const patience = patienceWith(options.requestTimeoutMs ?? 10_000);
+  const server: Server = createServer(
+    { ...patience, ...strictness, shouldUpgradeCallback: (request) => isWebSocket(request, server) },
+    listenerOf(deps, options),
+  );
+  server.on("clientError", createBrokenRequestAnswer(deps));
+  return {
+    name: "http server",
+    server,
+    get port() {
+      return portOf(server);
+    },
+    start() {
+      const { idleConnectionsPerAddress: maxPerAddress = 1_024, trustedProxies = [] } = options;
+      boundIdleConnections(server, { maxPerAddress, trustedProxies });
+      return listen(server, options);
+    },
+    stop: (deadline) => close(server, deps.clock, deadline),
+  };
+}
+
+/**
+ * How long a stranger may take. A connection kept alive waits longer than the 60 s for which nginx keeps its own to us,
+ * so that whoever sends the requests is the one who closes, and none is sent into a closing connection.
+ */
+function patienceWith(requestTimeoutMs: number) {
+  return {
+    headersTimeout: requestTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: 65_000,
+    connectionsCheckingInterval: requestTimeoutMs / 10,
+  };
+}
+
+/** Node's defaults, named because much rests on them. */
+const strictness = { maxHeaderSize: 16_384, requireHostHeader: true, insecureHTTPParser: false } as const;
+
+/** Other upgrades, such as h2c, are ignored as the RFC allows: the request is answered over HTTP/1.1. */
+function isWebSocket(request: IncomingMessage, server: Server): boolean {
+  return request.headers.upgrade?.toLowerCase() === "websocket" && server.listenerCount("upgrade") > 0;
+}
+
+function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestListener {
+  const watch = createRequestWatch(deps);
+  const clientAddress = deps.clientAddress ?? createClientAddress([]);
+  const api = createBackendApi({
+    ...deps,
+    authenticate: createAuthenticate(deps.apiKeys),
+    clientAddress,
+    watch,
+  });
+  const pages = createPages({
+    ...deps,
+    registry: options.hasMetrics === false ? undefined : (deps.metricsText ?? deps.metrics.registry),
+    clientAddress,
+    openapi: JSON.stringify(describeApi(deps.routes, options.version)),
+    watch,
+  });
+  return (request, response) => {
+    if (headerValues(request, "host").length > 1) return refuseHosts(response);
+    if (isForApi(request)) api(request, response);
+    else pages(request, response);
+  };
+}
+
+/** Two hosts are what a proxy and we might disagree on; the RFC asks for this refusal, Node does not give it. */
+function refuseHosts(response: ServerResponse): void {
+  sendProblem(response, new GatewayError("bad_request", "Send exactly one Host header."), { Connection: "close" });
+}
+
+function isForApi(request: IncomingMessage): boolean {
+  return targetOf(request.url ?? "").pathname.startsWith(apiPrefix);
+}

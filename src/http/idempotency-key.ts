@@ -1,0 +1,34 @@
+import type { IncomingMessage } from "node:http";
+import { idempotencyKey } from "../protocol/scalars.ts";
+import { parseWith, wrong } from "../protocol/parse-with.ts";
+import { headerValues } from "./headers.ts";
+
+const headerName = "Idempotency-Key";
+
+/** The key of a call, from the header or from the body's field; where both are there they must agree. */
+export function idempotencyKeyOf(request: IncomingMessage, body: unknown): string | undefined {
+  const inHeader = fromHeader(request);
+  const inBody = fromBody(body);
+  if (inHeader !== undefined && inBody !== undefined && inHeader !== inBody) {
+    throw wrong("idempotencyKey", `differs from the ${headerName} header`);
+  }
+  return inHeader ?? inBody;
+}
+
+function fromHeader(request: IncomingMessage): string | undefined {
+  const [value, ...others] = headerValues(request, headerName.toLowerCase());
+  if (value === undefined) return undefined;
+  if (others.length > 0 || !/^[\x20-\x7e]+$/.test(value))
+    throw wrong(headerName, "must be a single value of printable ASCII");
+  return parseWith(idempotencyKey, unquoted(value), headerName);
+}
+
+/** The IETF draft writes the key as a quoted string, most programs write it bare; both name the same key. */
+function unquoted(value: string): string {
+  return /^"[^"\\]*"$/.test(value) ? value.slice(1, -1) : value;
+}
+
+function fromBody(body: unknown): string | undefined {
+  if (typeof body !== "object" || body === null || !("idempotencyKey" in body)) return undefined;
+  return typeof body.idempotencyKey === "string" ? body.idempotencyKey : undefined;
+}

@@ -1,0 +1,86 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { addressGroup } from "../runtime/address-group.ts";
+import { createIsTrusted, plainAddress } from "../runtime/client-address.ts";
+
+export interface IdleConnectionsOptions {
+  /** Idle connections of one address (IPv6: one /64). */
+  maxPerAddress: number;
+  /** Addresses and networks that are not bounded: everybody comes through them. */
+  trustedProxies: readonly string[];
+}
+
+/** A connection of an address that is bounded. Kept, for an address is gone with its socket. */
+interface Bounded {
+  readonly group: string;
+  requests: number;
+}
+
+/**
+ * Bounds the connections that carry no request, by the peer's address: where one more comes, the one that has been idle the
+ * longest is closed, as HTTP allows at any moment. To be called behind all who replace the server's listeners.
+ */
+export function boundIdleConnections(server: Server, { maxPerAddress, trustedProxies }: IdleConnectionsOptions): void {
+  const isTrusted = createIsTrusted(trustedProxies);
+  /** By address, each in the order in which they became idle. */
+  const idle = new Map<string, Set<Socket>>();
+  const bounded = new WeakMap<Socket, Bounded>();
+
+  function groupOf({ remoteAddress }: Socket): string | undefined {
+    const address = plainAddress(remoteAddress ?? "");
+    return address === "" || isTrusted(address) ? undefined : addressGroup(address);
+  }
+
+  function add(socket: Socket, group: string): void {
+    const sockets = idle.get(group) ?? new Set();
+    idle.set(group, sockets.add(socket));
+    if (sockets.size <= maxPerAddress) return;
+    const [longest] = sockets;
+    longest?.destroy();
+  }
+
+  function remove(socket: Socket, group: string): void {
+    const sockets = idle.get(group);
+    if (sockets?.delete(socket) === true && sockets.size === 0) idle.delete(group);
+  }
+
+  /** One function for all connections: a connection that lives long should not carry one of its own. */
+  function gone(this: Socket): void {
+    const group = bounded.get(this)?.group;
+    if (group !== undefined) remove(this, group);
+  }
+
+  function connected(socket: Socket): void {
+    const group = groupOf(socket);
+    if (group === undefined) return;
+    bounded.set(socket, { group, requests: 0 });
+    add(socket, group);
+    socket.once("close", gone);
+  }
+
+  function begun({ socket }: IncomingMessage, response: ServerResponse): void {
+    const connection = bounded.get(socket);
+    if (connection === undefined) return;
+    connection.requests += 1;
+    remove(socket, connection.group);
+    response.once("close", () => ended(socket, connection));
+  }
+
+  function ended(socket: Socket, connection: Bounded): void {
+    connection.requests -= 1;
+    if (connection.requests === 0 && !socket.destroyed) add(socket, connection.group);
+  }
+
+  /** It carries no more requests. */
+  function upgraded(_request: IncomingMessage, stream: Duplex): void {
+    const socket = stream as Socket;
+    gone.call(socket);
+    bounded.delete(socket);
+    socket.off("close", gone);
+  }
+
+  server.on("connection", connected);
+  server.prependListener("request", begun);
+  server.prependListener("upgrade", upgraded);
+}

@@ -1,0 +1,192 @@
+import { z } from "zod";
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponseObject } from "zod-openapi";
+import { errorCatalogue, GatewayError, type ErrorCode } from "../protocol/errors.ts";
+import { scoreItem } from "../protocol/leaderboards.ts";
+import { problem, type Problem } from "../protocol/problems.ts";
+import { publishMessage } from "../protocol/publications.ts";
+import { idempotencyKey } from "../protocol/scalars.ts";
+import type { Route } from "./route.ts";
+import { exampleOf, type Resolve, type Schema } from "./example.ts";
+import { problemOf } from "./problem.ts";
+
+export type ApiDescription = ReturnType<typeof createDocument>;
+
+/** OpenAPI 3.1 of every call, made from the schemas that parse the calls, with an example of every body. */
+export function describeApi(routes: readonly Route[], version: string): ApiDescription {
+  const api = createDocument({
+    openapi: "3.1.1",
+    info: { title: "Tidegate", version, description: about },
+    servers: [{ url: "/" }],
+    security: [{ apiKey: [] }],
+    tags: [...new Set([...routes.map((route) => route.tag), "Operators"])].map((name) => ({ name })),
+    paths: { ...pathsOf(routes), ...operatorPaths },
+    components: {
+      securitySchemes: {
+        apiKey: { type: "http", scheme: "bearer", description: "One of the keys in the gateway's `API_KEYS`." },
+      },
+      responses: Object.fromEntries(codes.map((code) => [code, refusalWith([code])])),
+      schemas: itemsOfBatches,
+    },
+  });
+  const resolve = (ref: string): Schema | undefined =>
+    api.components?.schemas?.[ref.replace("#/components/schemas/", "")] as Schema | undefined;
+  addExamples(api, resolve);
+  return api;
+}
+
+/** Batches name them by reference alone, because their items are parsed one by one. */
+const itemsOfBatches = { Publish: publishMessage, Score: scoreItem };
+
+/** Wherever a body is described; refusals of one code have that code in their example. */
+function addExamples(part: unknown, resolve: Resolve): void {
+  if (typeof part !== "object" || part === null) return;
+  for (const [name, value] of Object.entries(part)) {
+    if (name === "application/json" || name === problemType) value.example ??= exampleOf(value.schema, resolve);
+    else if (name !== "schemas") addExamples(value, resolve);
+  }
+}
+
+const about = [
+  "The backend API of the gateway. Requests and responses are JSON; times are epoch milliseconds.",
+  "Every response has `RateLimit` and `RateLimit-Policy` headers; `429` and `503` have `Retry-After`.",
+  "With an `Idempotency-Key` header, or `idempotencyKey` in the body, a retried write returns the first response.",
+].join("\n");
+
+const codes = Object.keys(errorCatalogue) as ErrorCode[];
+
+/** What any call may be refused with, and what one with a body may be. */
+const refusalsOfAll: readonly ErrorCode[] = [
+  "bad_request",
+  "unauthorized",
+  "rate_limited",
+  "internal",
+  "unavailable",
+  "writes_refused",
+];
+const refusalsOfBodies: readonly ErrorCode[] = ["payload_too_large", "unsupported_media_type"];
+/** Of an idempotency key that was used for something else. */
+const refusalsOfWrites: readonly ErrorCode[] = ["conflict"];
+
+type Operations = Record<string, Partial<Record<Route["method"], ZodOpenApiOperationObject>>>;
+
+function pathsOf(routes: readonly Route[]): Operations {
+  const paths: Operations = {};
+  for (const route of routes) paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route) };
+  return paths;
+}
+
+function operationOf(route: Route): ZodOpenApiOperationObject {
+  const { operationId, tag, summary, description, body } = route;
+  const answer = (meaning: string): ZodOpenApiResponseObject => ({
+    description: meaning,
+    ...(route.isRevalidated === true ? { headers: entityTag } : {}),
+    content: { "application/json": { schema: route.answer } },
+  });
+  const others = Object.entries(route.otherStatuses ?? {}).map(([status, meaning]) => [status, answer(meaning)]);
+  return {
+    operationId,
+    tags: [tag],
+    summary,
+    ...(description === undefined ? {} : { description }),
+    requestParams: parametersOf(route),
+    ...(body === undefined ? {} : { requestBody: bodyOf(body) }),
+    responses: {
+      [`${route.status ?? 200}`]: answer("Done."),
+      ...Object.fromEntries(others),
+      ...(route.isRevalidated === true ? { "304": { description: "Not modified." } } : {}),
+      ...refusalsOf(route),
+    },
+  };
+}
+
+const writeHeader = z.object({
+  "Idempotency-Key": idempotencyKey.optional().meta({ description: "Makes retries of this call safe." }),
+});
+
+const entityTag = {
+  ETag: { schema: { type: "string" as const }, description: "Identifies this version of the response." },
+};
+
+const readHeader = z.object({
+  "If-None-Match": z.string().optional().meta({ description: "An `ETag`; if it still matches, the response is 304." }),
+});
+
+function headerOf({ method, isRevalidated }: Route): { header?: z.ZodObject } {
+  if (method !== "get") return { header: writeHeader };
+  return isRevalidated === true ? { header: readHeader } : {};
+}
+
+function parametersOf(route: Route): NonNullable<ZodOpenApiOperationObject["requestParams"]> {
+  const { params, query } = route;
+  return {
+    ...(params === undefined ? {} : { path: params }),
+    ...(query === undefined ? {} : { query }),
+    ...headerOf(route),
+  };
+}
+
+function bodyOf(schema: z.ZodType): NonNullable<ZodOpenApiOperationObject["requestBody"]> {
+  return { required: !schema.safeParse(undefined).success, content: { "application/json": { schema } } };
+}
+
+type Responses = ZodOpenApiOperationObject["responses"];
+
+/** One response a status; where several codes share a status, its description names them all. */
+function refusalsOf({ method, body, refusals = [] }: Route): Responses {
+  const ofBody = body === undefined ? [] : refusalsOfBodies;
+  const ofWrite = method === "get" ? [] : refusalsOfWrites;
+  const all = new Set([...refusalsOfAll, ...ofBody, ...ofWrite, ...refusals]);
+  const byStatus = Map.groupBy(all, (code) => `${errorCatalogue[code].status}`);
+  return Object.fromEntries([...byStatus].map(([status, shared]) => [status, responseFor(shared)]));
+}
+
+function responseFor(shared: ErrorCode[]): ZodOpenApiResponseObject | { $ref: string } {
+  const [code, ...others] = shared;
+  return others.length === 0 ? { $ref: `#/components/responses/${code}` } : refusalWith(shared);
+}
+
+function refusalWith(shared: readonly ErrorCode[]): ZodOpenApiResponseObject {
+  const retries = shared.some((code) => [429, 503].includes(errorCatalogue[code].status));
+  return {
+    description: shared.map((code) => `\`${code}\`: ${errorCatalogue[code].message}`).join(" "),
+    ...(retries ? { headers: { "Retry-After": { schema: { type: "integer" }, description: "Seconds." } } } : {}),
+    content: { [problemType]: { schema: problem, example: exampleProblem(shared) } },
+  };
+}
+
+const problemType = "application/problem+json";
+
+function exampleProblem([code = "internal"]: readonly ErrorCode[]): Problem {
+  return problemOf(new GatewayError(code, undefined, code === "rate_limited" ? { retryAfterMs: 400 } : {}));
+}
+
+const health = z.strictObject({ status: z.literal("ok") }).meta({ id: "Health" });
+
+const readinessReport = z
+  .strictObject({
+    status: z.enum(["ready", "degraded", "unavailable"]),
+    checks: z.record(
+      z.string(),
+      z.strictObject({ status: z.enum(["ok", "degraded", "failing"]), note: z.string().optional() }),
+    ),
+  })
+  .meta({ id: "Readiness" });
+
+/** For operators and load balancers; without a key. */
+const operatorPaths = {
+  "/healthz": { get: open("health", "Whether the process is alive.", { "200": jsonOf(health) }) },
+  "/readyz": {
+    get: open("readiness", "Whether this node should receive traffic.", {
+      "200": jsonOf(readinessReport),
+      "503": jsonOf(readinessReport),
+    }),
+  },
+};
+
+function open(operationId: string, summary: string, responses: Responses): ZodOpenApiOperationObject {
+  return { operationId, summary, tags: ["Operators"], security: [], responses };
+}
+
+function jsonOf(schema: z.ZodType): ZodOpenApiResponseObject {
+  return { description: "The report.", content: { "application/json": { schema } } };
+}

@@ -1,0 +1,37 @@
+import type { GatewayError } from "../protocol/errors.ts";
+import { LimitRefusal } from "../commands/refusal.ts";
+import { seconds, type Fields } from "./problem.ts";
+
+/** What a limiter says of one request. */
+export interface HttpAllowance {
+  allowed: boolean;
+  /** Requests left in the window. */
+  remaining: number;
+  /** Requests a window admits. */
+  limit: number;
+  windowSeconds: number;
+  /** Milliseconds until the window has room for all of `limit` again. */
+  resetMs: number;
+  /** Milliseconds after which a repeat may be allowed; 0 where this one was. */
+  retryAfterMs: number;
+}
+
+/** Counts one request of an API key, by the key's name. */
+export type LimitHttp = (apiKey: string) => Promise<HttpAllowance> | HttpAllowance;
+
+/**
+ * The fields of draft-ietf-httpapi-ratelimit-headers-10: structured, one policy, by name. The limiter counts an act until
+ * its whole slot has left the window; that hundredth is not told, since a window of 60 seconds that resets in 61 is
+ * none to those who read it.
+ */
+export function rateLimitFields({ limit, remaining, windowSeconds, resetMs }: HttpAllowance): Fields {
+  const reset = Math.min(seconds(resetMs), windowSeconds);
+  return {
+    "RateLimit-Policy": `"http";q=${limit};w=${windowSeconds}`,
+    RateLimit: `"http";r=${Math.max(Math.floor(remaining), 0)};t=${reset}`,
+  };
+}
+
+export function overLimit({ retryAfterMs }: HttpAllowance): GatewayError {
+  return new LimitRefusal("http", { retryAfterMs: Math.max(Math.ceil(retryAfterMs), 1) });
+}

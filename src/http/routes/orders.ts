@@ -1,0 +1,105 @@
+import type { Orders } from "../../orders/orders.ts";
+import {
+  orderAnswer,
+  orderCreateBody,
+  orderEventAnswer,
+  orderEventBody,
+  orderParams,
+  orderSignalAnswer,
+  orderSignalBody,
+  orderWithTimeline,
+} from "../../protocol/orders.ts";
+import type { Publisher } from "../../commands/publisher.ts";
+import { route, type Route } from "../route.ts";
+
+export interface OrderRouteDeps {
+  publisher: Publisher;
+  orders: Pick<Orders, "get">;
+}
+
+/** Orders as backends make, move and read them. */
+export function createOrderRoutes(deps: OrderRouteDeps): Route[] {
+  return [createOrder(deps), applyEvent(deps), signal(deps), readOrder(deps)];
+}
+
+function createOrder({ publisher }: OrderRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/orders",
+    operationId: "createOrder",
+    tag: "Orders",
+    summary: "Create an order.",
+    description: "Creating it again with the same content returns the current order.",
+    status: 201,
+    refusals: ["conflict"],
+    body: orderCreateBody,
+    answer: orderAnswer,
+  } as const;
+
+  return route(definition, async ({ body, idempotencyKey }) => ({
+    body: await publisher.perform({ ...body, type: "order.create", idempotencyKey }),
+  }));
+}
+
+function applyEvent({ publisher }: OrderRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/orders/{orderId}/events",
+    operationId: "applyOrderEvent",
+    tag: "Orders",
+    summary: "Move an order to another status.",
+    description:
+      "An event that was already applied, or is older than the last one, is not applied. An event that arrives before " +
+      "its predecessors returns `202` and is held until they arrive or the window ends. Another event with the " +
+      "`sequence` of a held event replaces it.",
+    otherStatuses: {
+      202: "Held: the event waits for earlier events, or replaces the held event with the same sequence.",
+    },
+    refusals: ["not_found", "illegal_transition", "conflict"],
+    params: orderParams,
+    body: orderEventBody,
+    answer: orderEventAnswer,
+  } as const;
+
+  return route(definition, async ({ params, body, idempotencyKey }) => {
+    const answer = await publisher.perform({ ...params, ...body, type: "order.event", idempotencyKey });
+    const isWaiting = answer.reason === "held" || answer.reason === "replaced";
+    return { status: isWaiting ? 202 : 200, body: answer };
+  });
+}
+
+function signal({ publisher }: OrderRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/orders/{orderId}/signals",
+    operationId: "signalOrder",
+    tag: "Orders",
+    summary: "Send frequently changing values, such as a courier's position or an estimated arrival.",
+    description:
+      "Only the latest signal of each name is kept. Subscribers receive at most a few per second. Signals are not in the timeline.",
+    refusals: ["not_found", "conflict"],
+    params: orderParams,
+    body: orderSignalBody,
+    answer: orderSignalAnswer,
+  } as const;
+
+  return route(definition, async ({ params, body, idempotencyKey }) => ({
+    body: await publisher.perform({ ...params, ...body, type: "order.signal", idempotencyKey }),
+  }));
+}
+
+function readOrder({ orders }: OrderRouteDeps): Route {
+  const definition = {
+    method: "get",
+    path: "/v1/orders/{orderId}",
+    operationId: "readOrder",
+    tag: "Orders",
+    summary: "Read an order and its timeline.",
+    refusals: ["not_found"],
+    params: orderParams,
+    isRevalidated: true,
+    answer: orderWithTimeline,
+  } as const;
+
+  return route(definition, async ({ params }) => ({ body: await orders.get(params.orderId) }));
+}

@@ -1,0 +1,273 @@
+import { randomUUID } from "node:crypto";
+import { createServer, request as forward } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, inject, onTestFinished, test } from "vitest";
+import type { Command, Outcome } from "../../src/publisher/transport.ts";
+import { createPublisher, overHttp, overStream, type PublisherError } from "../../src/publisher/publisher.ts";
+import { createOrderRoutes } from "../../src/http/routes/orders.ts";
+import { createPublishRoutes } from "../../src/http/routes/publish.ts";
+import { apiKey, startHttp } from "../http/support.ts";
+import { createPublishingNode } from "../support/publishing-node.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
+
+/** A node with its HTTP door, its stream door and a Redis client such as a backend has. */
+async function startNode() {
+  const prefix = freshPrefix();
+  const node = await createPublishingNode({ url: inject("redisUrl"), prefix, nodeId: randomUUID() });
+  onTestFinished(() => node.close());
+  const { publisher, orders, metrics } = node;
+  const channels = {
+    publish: node.publish,
+    publishMany: (requests: Parameters<typeof node.publish>[0][]) =>
+      Promise.all(requests.map((one) => node.publish(one).catch((error: unknown) => error as Error))),
+  };
+  const routes = [...createPublishRoutes({ channels, metrics }), ...createOrderRoutes({ publisher, orders })];
+  const { url } = await startHttp({ routes });
+  const redis = node.redis.connection("commands");
+  const said = async (channel: string) =>
+    (await redis.xrange(node.keys.channelLog(channel), "-", "+")).map(
+      ([, fields]) => (JSON.parse(fields[1] as string) as { data: unknown }).data,
+    );
+  return { ...node, prefix, url, redis, said };
+}
+
+/** Stands between a backend and the node: counts calls, and after passing one on may lose its answer. */
+async function startProxy(target: string, losesAnswer: (call: number) => boolean = () => false, prefix = "") {
+  const paths: string[] = [];
+  const server = createServer((incoming, answer) => {
+    paths.push(`${incoming.method} ${incoming.url}`);
+    const call = paths.length;
+    const { method, headers, url = "" } = incoming;
+    const passed = forward(new URL(url.slice(prefix.length), target), { method, headers }, (response) => {
+      if (losesAnswer(call)) return void incoming.socket.destroy();
+      answer.writeHead(response.statusCode ?? 500, response.headers);
+      response.pipe(answer);
+    });
+    incoming.pipe(passed);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, paths };
+}
+
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+const say = (n: number, channel = "chat:lobby") => ({ channel, event: "said", data: n });
+
+describe("over HTTP", () => {
+  test("what is published in one tick travels as one call, and each call is answered for itself", async () => {
+    const { url, said } = await startNode();
+    const proxy = await startProxy(url);
+    const publisher = createPublisher(overHttp({ url: proxy.url, apiKey }));
+
+    const answers = await Promise.all(range(1, 500).map((n) => publisher.publish(say(n))));
+
+    expect(proxy.paths).toEqual(["POST /v1/publish/batch"]);
+    expect(answers.map(({ offset }) => offset)).toEqual(range(1, 500));
+    expect(await said("chat:lobby")).toEqual(range(1, 500));
+  });
+
+  test("what is handed in while others are on their way follows in order", async () => {
+    const { url, said } = await startNode();
+    const publisher = createPublisher(overHttp({ url, apiKey }));
+
+    for (const n of range(1, 300)) {
+      void publisher.publish(say(n));
+      if (n % 7 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await publisher.flush();
+
+    expect(await said("chat:lobby")).toEqual(range(1, 300));
+  });
+
+  test("an answer that was lost is asked for again with the same key: one effect, the first answer", async () => {
+    const { url, said } = await startNode();
+    const proxy = await startProxy(url, (call) => call <= 4);
+    const publisher = createPublisher(overHttp({ url: proxy.url, apiKey }), { firstPauseMs: 10 });
+
+    const published = publisher.publish(say(1));
+    const created = publisher.createOrder({ orderId: "o-1", parties: { customer: "ada" } });
+    const applied = publisher.orderEvent({ orderId: "o-1", status: "confirmed" });
+
+    expect(await published).toMatchObject({ offset: 1, duplicate: true });
+    expect((await created).order.status).toBe("created");
+    expect(await applied).toMatchObject({ applied: true, order: { status: "confirmed", sequence: 1 } });
+    expect(await said("chat:lobby")).toEqual([1]);
+  });
+
+  test("what failed says what it was and why, and does not keep the others", async () => {
+    const { url, said } = await startNode();
+    const failures: PublisherError[] = [];
+    const onFailure = (error: PublisherError) => void failures.push(error);
+    const publisher = createPublisher(overHttp({ url, apiKey }), { onFailure });
+
+    void publisher.publish(say(1, "nope:x"));
+    void publisher.publish({ channel: "chat:lobby", event: "", data: 1 });
+    void publisher.publish(say(3));
+    void publisher.orderEvent({ orderId: "none", status: "confirmed" });
+    await publisher.flush();
+
+    expect(failures.map(({ code, field, tries, command: { type } }) => [type, code, field, tries])).toEqual([
+      ["publish", "unknown_channel", undefined, 1],
+      ["publish", "bad_request", undefined, 1],
+      ["order.event", "not_found", "orderId", 1],
+    ]);
+    expect(await said("chat:lobby")).toEqual([3]);
+    const results = await publisher.broadcast(["chat:a", "nope:b"], { event: "said", data: 1 });
+    expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+  });
+
+  test("a wrong key fails at once; nobody there fails after the tries", async () => {
+    const { url } = await startNode();
+    const wrong = createPublisher(overHttp({ url, apiKey: "wrong" }));
+    const nobody = createPublisher(overHttp({ url: "http://127.0.0.1:1", apiKey }), { tries: 3, firstPauseMs: 5 });
+
+    await expect(wrong.publish(say(1))).rejects.toMatchObject({ code: "unauthorized", tries: 1 });
+    await expect(nobody.publish(say(1))).rejects.toMatchObject({ code: "unreachable", tries: 3 });
+  });
+
+  test("what waits is bounded, and a closed publisher takes no more", async () => {
+    const { url } = await startNode();
+    const publisher = createPublisher(overHttp({ url, apiKey }), { mostWaiting: 2 });
+
+    const outcomes = await Promise.allSettled(range(1, 3).map((n) => publisher.publish(say(n))));
+    await publisher.close();
+
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected"]);
+    await expect(publisher.publish(say(4))).rejects.toMatchObject({ code: "closed" });
+  });
+});
+
+describe("over the stream", () => {
+  test("commands are left for the gateway, which performs them in order and once", async () => {
+    const { redis, prefix, consumer, orders, said } = await startNode();
+    let failing = 3;
+    const flaky = {
+      // The entry is left, but the backend does not hear of it.
+      async xadd(key: string, ...args: string[]) {
+        const id = await redis.xadd(key, ...(args as [string, string, string]));
+        if (failing-- > 0) throw new Error("the connection broke");
+        return id;
+      },
+    };
+    const publisher = createPublisher(overStream({ redis: flaky, prefix }), { firstPauseMs: 5 });
+    consumer.start();
+
+    const left = range(1, 100).map((n) => publisher.publish(say(n)));
+    void publisher.createOrder({ orderId: "o-1", parties: { customer: "ada" } });
+    void publisher.orderEvent({ orderId: "o-1", status: "confirmed" });
+    await publisher.flush();
+
+    expect(await left[99]).toMatchObject({ entryId: expect.stringMatching(/^\d+-\d+$/) as string });
+    await eventually(async () => expect((await orders.get("o-1")).order.status).toBe("confirmed"));
+    await eventually(async () => expect(new Set(await said("chat:lobby"))).toEqual(new Set(range(1, 100))));
+    expect(await said("chat:lobby")).toHaveLength(100);
+    expect((await orders.get("o-1")).timeline).toHaveLength(2);
+  });
+});
+
+describe("what one command cannot do", () => {
+  const circle: Record<string, unknown> = {};
+  circle.self = circle;
+
+  test.each([
+    ["a BigInt", { n: 1n }],
+    ["a circle", circle],
+  ])("fails for itself alone, and the publisher goes on: %s", async (_, data) => {
+    const { url, said, redis, prefix } = await startNode();
+    for (const publisher of [
+      createPublisher(overHttp({ url, apiKey })),
+      createPublisher(overStream({ redis, prefix })),
+    ]) {
+      const outcomes = await Promise.allSettled([
+        publisher.publish(say(1)),
+        publisher.publish({ channel: "chat:lobby", event: "said", data }),
+        publisher.orderSignal({ orderId: "o-1", name: "courier", data }),
+        publisher.orderEvent({ orderId: "..", status: "confirmed" }),
+        publisher.orderEvent({ orderId: "\ud800", status: "confirmed" }),
+      ]);
+
+      const codes = outcomes.map((outcome) =>
+        outcome.status === "fulfilled" ? "done" : (outcome.reason as PublisherError).code,
+      );
+      expect(codes).toEqual(["done", "bad_request", "bad_request", "bad_request", "bad_request"]);
+      await expect(publisher.publish(say(2))).resolves.toBeDefined();
+      await publisher.close();
+    }
+    expect(await said("chat:lobby")).toEqual([1, 2]);
+  });
+
+  test("a transport that throws costs the commands it was given, and no others", async () => {
+    let throws = true;
+    const send = async (commands: readonly unknown[]) => {
+      if (throws) throw new Error("a defect");
+      return commands.map(() => ({ ok: true as const, answer: {} }));
+    };
+    const publisher = createPublisher({ needsKey: () => false, send });
+
+    await expect(publisher.publish(say(1))).rejects.toMatchObject({ code: "internal" });
+    throws = false;
+
+    await expect(publisher.publish(say(2))).resolves.toEqual({});
+  });
+
+  test("a channel that is limited keeps its own publications waiting, in order, and no others", async () => {
+    const sent: string[] = [];
+    let isLimited = true;
+    const limited = { code: "rate_limited" as const, message: "Too many.", retryAfterMs: 200 };
+    const send = async (commands: readonly Command[]): Promise<Outcome[]> =>
+      commands.map((command) => {
+        const { channel, data } = command as unknown as ReturnType<typeof say>;
+        if (channel === "chat:noisy" && isLimited) return { ok: false, failure: limited, mayPass: true };
+        sent.push(`${channel} ${data}`);
+        return { ok: true, answer: {} };
+      });
+    const publisher = createPublisher({ needsKey: () => false, send }, { tries: 50 });
+    const noisy = [1, 2].map((n) => publisher.publish(say(n, "chat:noisy")));
+    await publisher.publish(say(1, "chat:calm"));
+    noisy.push(publisher.publish(say(3, "chat:noisy")));
+    await publisher.publish(say(2, "chat:calm"));
+
+    isLimited = false;
+    await publisher.flush();
+
+    expect(sent).toEqual(["chat:calm 1", "chat:calm 2", "chat:noisy 1", "chat:noisy 2", "chat:noisy 3"]);
+    await Promise.all(noisy);
+  });
+
+  test("a send that hangs keeps nobody waiting but its own subjects", async () => {
+    const send = (commands: readonly Command[]): Promise<Outcome[]> =>
+      commands.some(({ type }) => type === "user.disconnect")
+        ? new Promise(() => undefined)
+        : Promise.resolve(commands.map(() => ({ ok: true, answer: {} })));
+    const publisher = createPublisher({ needsKey: () => false, send });
+    void publisher.disconnectUser({ userId: "ada" });
+    await new Promise((resolve) => setImmediate(resolve));
+
+    await expect(publisher.publish(say(1))).resolves.toEqual({});
+  });
+
+  test("a Redis that never answers is told as unreachable", async () => {
+    const redis = { xadd: () => new Promise<string>(() => undefined) };
+    const publisher = createPublisher(overStream({ redis, timeoutMs: 5 }), { tries: 2, firstPauseMs: 1 });
+
+    await expect(publisher.publish(say(1))).rejects.toMatchObject({ code: "unreachable", tries: 2 });
+  });
+});
+
+describe("the gateway's address", () => {
+  test("may have a path, which every call keeps", async () => {
+    const { url } = await startNode();
+    const proxy = await startProxy(url, () => false, "/realtime");
+    const publisher = createPublisher(overHttp({ url: `${proxy.url}/realtime`, apiKey }));
+
+    await publisher.publish(say(1));
+    await publisher.createOrder({ orderId: "o-1", parties: { customer: "ada" } });
+
+    expect(proxy.paths).toEqual(["POST /realtime/v1/publish/batch", "POST /realtime/v1/orders"]);
+  });
+
+  test("that is none is refused at once", () => {
+    expect(() => overHttp({ url: "gateway.example", apiKey })).toThrow(/Invalid URL/);
+    expect(() => overHttp({ url: "http://gateway.example", apiKey: "key\nwith a line" })).toThrow();
+  });
+});
