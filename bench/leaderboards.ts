@@ -217,7 +217,7 @@ async function costOfBytes(): Promise<string[]> {
 async function bytesAt(perSecond: number): Promise<{ naiveBytes: number; diffBytes: number; diffs: number }> {
   const [board, seconds] = [`fight-${perSecond}`, 3];
   let [naiveBytes, diffBytes, diffs] = [0, 0, 0];
-  await feed.follow(keys.channelFeed(`leaderboard:${board}`), (message) => {
+  await feed.subscribe(keys.channelFeed(`leaderboard:${board}`), (message) => {
     diffs += 1;
     diffBytes += message.length;
   });

@@ -69,7 +69,7 @@ export async function createGateway(
     log,
     nodeId,
     onTime: (time, sentAt, receivedAt) => clock.measured(time, sentAt, receivedAt),
-    onGrown: (pull) => feed.follow(keys.controlFeed(), pull),
+    onGrown: (pull) => feed.subscribe(keys.controlFeed(), pull),
     perform: (command) =>
       nodeRevocations.perform(command) + flow.recovery.perform(command) + flow.orders.perform(command),
     onDead: async (node) => {

@@ -1,6 +1,6 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { loadGatheredScript, loadScript, type ScriptReply } from "../redis/scripts.ts";
+import { loadBatchedScript, loadScript, type ScriptReply } from "../redis/scripts.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { tagOfSession, userTagOf } from "./session-id.ts";
 
@@ -80,8 +80,8 @@ export interface SessionTouch {
 
 export function createSessionStore({ commands, keys }: { commands: RedisClient; keys: Keys }): SessionStore {
   const createScript = loadScript(commands, new URL("./create-session.lua", import.meta.url));
-  const glimpseScript = loadGatheredScript(commands, new URL("./glimpse-session.lua", import.meta.url));
-  const touchScript = loadGatheredScript(commands, new URL("./touch-session.lua", import.meta.url));
+  const glimpseScript = loadBatchedScript(commands, new URL("./glimpse-session.lua", import.meta.url));
+  const touchScript = loadBatchedScript(commands, new URL("./touch-session.lua", import.meta.url));
   const listScript = loadScript(commands, new URL("./list-sessions.lua", import.meta.url));
   const endScript = loadScript(commands, new URL("./end-sessions.lua", import.meta.url));
 

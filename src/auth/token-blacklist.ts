@@ -1,6 +1,6 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { loadGatheredScript } from "../redis/scripts.ts";
+import { loadBatchedScript } from "../redis/scripts.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { orUnavailable } from "./unavailable.ts";
 
@@ -27,7 +27,7 @@ export function createTokenBlacklist(
   { commands, keys, clock }: { commands: RedisClient; keys: Keys; clock: Clock },
   { maxLifeSeconds = 86_400 }: TokenBlacklistOptions = {},
 ): TokenBlacklist {
-  const isRevokedScript = loadGatheredScript(commands, new URL("./is-revoked.lua", import.meta.url));
+  const isRevokedScript = loadBatchedScript(commands, new URL("./is-revoked.lua", import.meta.url));
 
   return {
     async revoke(tokenId, expiresAt) {

@@ -30,7 +30,7 @@ export function createCacheStore({ commands, keys }: { commands: RedisClient; ke
   const takeOrLoadScript = loadScript(commands, new URL("./take-or-load.lua", import.meta.url));
   const endScript = loadScript(commands, new URL("./end-load.lua", import.meta.url));
   const who = randomUUID();
-  const keysOf = (key: string): string[] => [keys.cached(key), keys.cacheClaim(key)];
+  const keysOf = (key: string): string[] => [keys.cached(key), keys.cacheLock(key)];
 
   return {
     async takeOrLoad(key, staleMs) {

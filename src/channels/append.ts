@@ -34,7 +34,7 @@ export interface AppendTarget {
 export function appendTarget(keys: Keys, isCluster: boolean, channel: string, history: HistoryOptions): AppendTarget {
   return {
     ...keys.channel(channel),
-    stamp: isCluster ? undefined : keys.stamp(),
+    stamp: isCluster ? undefined : keys.globalTimestamp(),
     epoch: freshEpoch(),
     size: history.ttlSeconds === 0 ? 0 : history.size,
     logTtl: Math.max(history.ttlSeconds, 1),

@@ -3,7 +3,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { runsOf } from "../redis/runs.ts";
-import { loadGatheredScript, loadScript, type ScriptReply } from "../redis/scripts.ts";
+import { loadBatchedScript, loadScript, type ScriptReply } from "../redis/scripts.ts";
 import { appendTail, appendTarget, positionScripts, publishScripts } from "./append.ts";
 import { freshEpoch, type HistoryOptions } from "./kinds.ts";
 import type { PublishRequest, Published } from "./publication.ts";
@@ -89,10 +89,10 @@ export function createChannelLog(
   const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), publishScripts);
   const open = new URL("./open.lua", import.meta.url);
   const openScript = loadScript(commands, open, positionScripts, { isOrdered: false });
-  const positionScript = loadGatheredScript(commands, open, positionScripts);
+  const positionScript = loadBatchedScript(commands, open, positionScripts);
 
   async function lastStamp(): Promise<number> {
-    return isCluster ? Infinity : Number((await commands.get(keys.stamp())) ?? 0);
+    return isCluster ? Infinity : Number((await commands.get(keys.globalTimestamp())) ?? 0);
   }
 
   function run(
@@ -135,7 +135,7 @@ export function createChannelLog(
       return Number(seconds) * 1_000_000 + Number(micros);
     },
 
-    onNewRun: (listener) => runsOf(commands).onMet(listener),
+    onNewRun: (listener) => runsOf(commands).onNewRun(listener),
 
     async renew(channels) {
       const renewed = channels.map((channel) => commands.expire(keys.channelMeta(channel), idleTtlSeconds, "GT"));

@@ -2,7 +2,7 @@ import type { Position } from "../protocol/scalars.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { DeliveryTrail } from "./delivery-trail.ts";
-import { loadGatheredScript, loadScript, runScript } from "../redis/scripts.ts";
+import { loadBatchedScript, loadScript, runScript } from "../redis/scripts.ts";
 
 /** Whose connection it is; on a return all of it must be the same again. */
 export interface ConnectionHolder {
@@ -73,7 +73,7 @@ export function createConnectionRecordStore(
   { windowSeconds, renewEverySeconds }: ConnectionRecordOptions,
 ): ConnectionRecordStore {
   // One script for all of these, so that gathering keeps their order: a change finds what was begun just before.
-  const changeScript = loadGatheredScript(commands, new URL("./record-change.lua", import.meta.url), [runScript]);
+  const changeScript = loadBatchedScript(commands, new URL("./record-change.lua", import.meta.url), [runScript]);
   const takeScript = loadScript(commands, new URL("./record-take.lua", import.meta.url), [runScript], {
     isOrdered: false,
   });

@@ -27,14 +27,14 @@ export function createFeed({ feed, keys, log, onRead }: FeedDeps): Feed {
   return {
     follow(channel, onMessage) {
       const reader = new FeedMessageReader(channel);
-      return feed.follow(keys.channelFeed(channel), (message) => {
+      return feed.subscribe(keys.channelFeed(channel), (message) => {
         onRead?.();
         const parsed = reader.read(message);
         if (parsed === undefined) warn({ bytes: message.length }, "ignored a malformed feed message");
         else onMessage(parsed);
       });
     },
-    unfollow: (channel) => feed.unfollow(keys.channelFeed(channel)),
+    unfollow: (channel) => feed.unsubscribe(keys.channelFeed(channel)),
     onRestored: (restored) => feed.onRestored(restored),
   };
 }

@@ -56,7 +56,7 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
   const commandScript = loadScript(commands, new URL("./command.lua", import.meta.url));
   const beat = (node: string, lease: number, followed: string, hasBeaten = false) =>
     beatScript.run(
-      [keys.nodes(), keys.controlLog(), keys.graves()],
+      [keys.nodes(), keys.controlLog(), keys.deadNodes()],
       [node, lease, followed, keepCommandsMs, hasBeaten ? 1 : 0],
     );
 
@@ -72,7 +72,7 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
       await beat(node, 0, "");
     },
     async bury(node) {
-      await commands.zrem(keys.graves(), node);
+      await commands.zrem(keys.deadNodes(), node);
     },
     async command(json) {
       const [id, ...asked] = (await commandScript.run(

@@ -1,5 +1,5 @@
 import type { CommandType } from "../protocol/commands.ts";
-import type { Turn } from "../redis/turn.ts";
+import type { LeaderLease } from "../redis/leader-lease.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { toFailure, type Failure } from "./failures.ts";
 import type { Lane } from "./lanes.ts";
@@ -8,7 +8,7 @@ import type { Lane } from "./lanes.ts";
 export interface Job {
   /** Undefined where the entry was no command; performing it then says why. */
   type: CommandType | undefined;
-  turn: Turn;
+  turn: LeaderLease;
   perform(): Promise<void>;
   /** Keeps it as a dead letter; throws where the store is away. */
   bury(failure: Failure, tries: number): Promise<void>;

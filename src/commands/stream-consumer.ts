@@ -6,7 +6,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import { createConsumerGroup, type ConsumerGroup } from "../redis/consumer-group.ts";
 import { createGroupStore, type GroupEntry } from "../redis/group-store.ts";
 import type { Keys } from "../redis/keys.ts";
-import type { Turn } from "../redis/turn.ts";
+import type { LeaderLease } from "../redis/leader-lease.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
@@ -76,7 +76,7 @@ function createHandler(deps: StreamConsumerDeps, options: RunOptions & Pick<Stre
   const lanes = createLanes(createRunner(deps.clock, options));
   const parts = { ...deps, warn: createPacedWarnings(deps.log) };
 
-  return (entry: GroupEntry, turn: Turn): Promise<boolean> =>
+  return (entry: GroupEntry, turn: LeaderLease): Promise<boolean> =>
     new Promise((finish) => {
       const command = readCommand(entry, options.limits);
       const lane = command instanceof Error ? `entry ${entry.id}` : subjectOfCommand(command);

@@ -8,7 +8,7 @@ import { closing } from "../protocol/closings.ts";
 import type { Position } from "../protocol/scalars.ts";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { Rounds } from "../runtime/rounds.ts";
+import { WriteBehind } from "../runtime/write-behind.ts";
 import type { Connection } from "./connection.ts";
 
 /** A client that says it was here before. */
@@ -135,15 +135,15 @@ export function createRecovery(deps: RecoveryDeps, options: RecoveryOptions): Re
   const margin = options.isCluster ? clusterMarginMicros : 0;
   const tickets = new Map<Subscriber, Ticket>();
   const owners = new Map<string, Connection>();
-  const rounds = new Rounds(
-    { carry: rewrite, mayWrite: () => deps.control().fence.isOpen, clock, log },
-    { what: "connection records", paceMs: rewritePaceMs, atOnce: recordsAtOnce },
+  const rounds = new WriteBehind(
+    { write: rewrite, mayWrite: () => deps.control().fence.isOpen, clock, log },
+    { description: "connection records", intervalMs: rewritePaceMs, batchSize: recordsAtOnce },
   );
   /** Connections that have gone and may come back, by owner, those that went first in front. */
   const gone = new Map<string, Gone>();
-  const replacements = new Rounds(
-    { carry: tellReplaced, mayWrite: () => true, clock, log },
-    { what: "replaced connections", paceMs: replacedPaceMs, atOnce: recordsAtOnce },
+  const replacements = new WriteBehind(
+    { write: tellReplaced, mayWrite: () => true, clock, log },
+    { description: "replaced connections", intervalMs: replacedPaceMs, batchSize: recordsAtOnce },
   );
   let cancelRenewal: Cancel | undefined;
 

@@ -5,7 +5,7 @@ import type { Store } from "./store.ts";
 
 /** What `/readyz` looks at. */
 export function createChecks(
-  { redis, commands, canary, check }: Pick<Store, "redis" | "commands" | "canary" | "check">,
+  { redis, commands, probe, check }: Pick<Store, "redis" | "commands" | "probe" | "check">,
   fence: Fence,
   { place, isDraining }: { place: Place | undefined; isDraining: () => boolean },
 ): Record<string, Check> {
@@ -17,7 +17,7 @@ export function createChecks(
       if (refusal !== undefined) return { status: "failing", note: `Redis refuses writes: ${refusal}` };
       return { status: (await commands.ping()) === "PONG" ? "ok" : "failing" };
     },
-    feed: () => (canary.isHeard ? { status: "ok" } : { status: "failing", note: "the pub/sub probe does not arrive" }),
+    feed: () => (probe.isHealthy ? { status: "ok" } : { status: "failing", note: "the pub/sub probe does not arrive" }),
     cluster: () =>
       fence.isOpen ? { status: "ok" } : { status: "failing", note: "no heartbeat was confirmed by Redis" },
     draining: () => (isDraining() ? { status: "failing", note: "this node is draining" } : { status: "ok" }),

@@ -76,7 +76,7 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
   const presence: Presence = createNodePresence(config, { ...ground, kinds, permissions, channels: () => channels });
   const recovery: Recovery = createNodeRecovery(ground, channels);
   // A store that comes back may have lost what was written last.
-  runsOf(store.commands).onMet(() => recovery.rewriteAll());
+  runsOf(store.commands).onNewRun(() => recovery.rewriteAll());
   store.feed.onRestored(() => recovery.rewriteAll());
   control.fence.onReopened(() => recovery.rewriteAll());
   const leaderboards = createLeaderboards(

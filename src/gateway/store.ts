@@ -1,6 +1,6 @@
 import type { Config } from "../config.ts";
 import { createRedisConnections, type RedisClient, type RedisConnections } from "../redis/connections.ts";
-import { Canary } from "../redis/canary.ts";
+import { PubSubProbe } from "../redis/pubsub-probe.ts";
 import { createKeys, type Keys } from "../redis/keys.ts";
 import { PrimaryWatch } from "../redis/primary-watch.ts";
 import { createShardedFeed, type ShardedFeed } from "../redis/sharded-feed.ts";
@@ -18,7 +18,7 @@ export interface Store {
   commands: RedisClient;
   keys: Keys;
   feed: ShardedFeed;
-  canary: Canary;
+  probe: PubSubProbe;
   check: StoreCheck;
   isCluster: boolean;
   /** Which store was taken, in words. */
@@ -47,7 +47,7 @@ export async function openStore(
   lifecycle.add({ name: "rights", start: () => checkChannelRights(config, redis.connection("bridges")) });
   const keys = createKeys(config.keyPrefix);
   const feed = createShardedFeed({ subscriber, clock });
-  const canary = new Canary({ feed, commands, keys, clock, log, onReconnect: () => metrics.redisReconnects.inc() });
-  lifecycle.add({ name: "canary", start: () => canary.start(), stop: () => canary.stop() });
-  return { redis, commands, feed, canary, check, keys, isCluster: redis.isCluster, description };
+  const probe = new PubSubProbe({ feed, commands, keys, clock, log, onReconnect: () => metrics.redisReconnects.inc() });
+  lifecycle.add({ name: "pub/sub probe", start: () => probe.start(), stop: () => probe.stop() });
+  return { redis, commands, feed, probe, check, keys, isCluster: redis.isCluster, description };
 }

@@ -20,7 +20,7 @@ export function createNotices({ feed, keys }: { feed: ShardedFeed; keys: Keys })
 
   function hear(board: string, touched: () => void): void {
     unheard.delete(board);
-    feed.follow(keys.boardTouched(board), touched).catch(() => wanted.has(board) && unheard.add(board));
+    feed.subscribe(keys.boardTouched(board), touched).catch(() => wanted.has(board) && unheard.add(board));
   }
 
   return {
@@ -31,7 +31,7 @@ export function createNotices({ feed, keys }: { feed: ShardedFeed; keys: Keys })
     unlisten(board) {
       wanted.delete(board);
       unheard.delete(board);
-      feed.unfollow(keys.boardTouched(board));
+      feed.unsubscribe(keys.boardTouched(board));
     },
     retry() {
       for (const board of unheard) hear(board, wanted.get(board) as () => void);

@@ -1,6 +1,6 @@
 import { GatewayError } from "../protocol/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { createTurns } from "../runtime/turns.ts";
+import { createKeyedQueue } from "../runtime/keyed-queue.ts";
 import type { LookStore, PlannedLook } from "./look-store.ts";
 import type { LoadedOrder, OrderStore, Save } from "./order-store.ts";
 import type { Telling } from "./telling.ts";
@@ -36,7 +36,7 @@ export interface ChangesDeps {
 }
 
 export function createChanges({ store, looks, telling, endSubscriptions, log }: ChangesDeps): Changes {
-  const inTurn = createTurns();
+  const inTurn = createKeyedQueue();
 
   async function keep(orderId: string, save: Save, lookInMs: number | undefined): Promise<boolean> {
     const look = await looks.plan({ kind: "order", orderId }, lookInMs ?? tellWithinMs);

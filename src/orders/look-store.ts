@@ -42,7 +42,7 @@ export interface LookStoreDeps {
 const claimMs = 5_000;
 
 export function createLookStore({ commands, keys, onPlanned }: LookStoreDeps): LookStore {
-  const dueSet = createDueSet(commands, { key: keys.orderLooks(), leaseMs: claimMs });
+  const dueSet = createDueSet(commands, { key: keys.dueOrders(), leaseMs: claimMs });
 
   return {
     async plan(look, delayMs) {

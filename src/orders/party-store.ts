@@ -58,7 +58,7 @@ export function createPartyStore(
       const target = targets.target(`orders:${userId}`);
       const tail = appendTail(event, canonicalJson(data));
       await tell.run(
-        [keys.toldOfOrder(userId, orderId), ...listKeys(userId), ...targetKeys(target)],
+        [keys.deliveredOrder(userId, orderId), ...listKeys(userId), ...targetKeys(target)],
         [subject, createdAt, number, lifeSeconds, orderId, listText(standing), mostOpen, ...targetArgs(target), tail],
       );
     },

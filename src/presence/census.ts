@@ -2,7 +2,7 @@ import type { Roll } from "../cluster/roll.ts";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { censusTtlSeconds, type CensusStore, type Subscribers } from "./census-store.ts";
-import { Rounds } from "../runtime/rounds.ts";
+import { WriteBehind } from "../runtime/write-behind.ts";
 
 export interface CensusDeps {
   store: CensusStore;
@@ -40,7 +40,7 @@ const everything = "";
 export class Census {
   readonly #deps: CensusDeps;
   readonly #counts = new Map<string, number>();
-  readonly #rounds: Rounds;
+  readonly #rounds: WriteBehind;
   #writtenAs: string | undefined;
   #mustSayAll = false;
   #cancelRenewal: Cancel | undefined;
@@ -48,7 +48,10 @@ export class Census {
   constructor(deps: CensusDeps) {
     this.#deps = deps;
     const carry = (channels: readonly string[]): Promise<void> => this.#write(channels);
-    this.#rounds = new Rounds({ ...deps, carry }, { what: "presence", paceMs, atOnce: channelsAtOnce });
+    this.#rounds = new WriteBehind(
+      { ...deps, write: carry },
+      { description: "presence", intervalMs: paceMs, batchSize: channelsAtOnce },
+    );
   }
 
   start(): void {
@@ -83,7 +86,7 @@ export class Census {
   /** What was answered on any node before the call is counted. Store errors as they come. */
   async list({ prefix = "", limit, cursor }: ListQuery): Promise<ChannelPage> {
     if (cursor === undefined) await sleep(this.#deps.clock, paceMs + slackMs);
-    await this.#rounds.run();
+    await this.#rounds.flush();
     const nodes = await this.#deps.roll.livingNow();
     const range = { prefix, after: cursor, limit: limit + 1 };
     const pages = await Promise.all(nodes.map((node) => this.#deps.store.page(node, range)));

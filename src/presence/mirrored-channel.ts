@@ -94,7 +94,7 @@ export class MirroredChannel {
 
   close(): void {
     this.#isClosed = true;
-    this.#deps.feed.unfollow(this.#feedKey);
+    this.#deps.feed.unsubscribe(this.#feedKey);
   }
 
   get #feedKey(): string {
@@ -126,7 +126,7 @@ export class MirroredChannel {
 
   async #readOnce(): Promise<void> {
     const { feed, roll } = this.#deps;
-    if (!this.#isFollowed) await feed.follow(this.#feedKey, (message) => this.#hear(message));
+    if (!this.#isFollowed) await feed.subscribe(this.#feedKey, (message) => this.#hear(message));
     this.#isFollowed = true;
     const { nodes, ...read } = await this.#readWhole();
     const dead = await roll.deadAmong([...nodes.keys()]);

@@ -2,7 +2,7 @@ import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Counts } from "./members-change.ts";
 import { membersTtlSeconds, type MembersStore } from "./members-store.ts";
-import { Rounds } from "../runtime/rounds.ts";
+import { WriteBehind } from "../runtime/write-behind.ts";
 
 export interface OwnMembersDeps {
   store: Pick<MembersStore, "write" | "renew">;
@@ -44,7 +44,7 @@ const sweepEveryMs = 60_000;
 export class OwnMembers {
   readonly #deps: OwnMembersDeps;
   readonly #standings = new Map<string, Standing>();
-  readonly #rounds: Rounds;
+  readonly #rounds: WriteBehind;
   #cancels: Cancel[] = [];
 
   constructor(deps: OwnMembersDeps) {
@@ -52,7 +52,10 @@ export class OwnMembers {
     const carry = async (channels: readonly string[]): Promise<void> => {
       await Promise.all(channels.map((channel) => this.said(channel)));
     };
-    this.#rounds = new Rounds({ ...deps, carry }, { what: "presence", paceMs, atOnce: channelsAtOnce });
+    this.#rounds = new WriteBehind(
+      { ...deps, write: carry },
+      { description: "presence", intervalMs: paceMs, batchSize: channelsAtOnce },
+    );
   }
 
   start(): void {

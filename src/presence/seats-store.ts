@@ -1,6 +1,6 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { loadGatheredScript } from "../redis/scripts.ts";
+import { loadBatchedScript } from "../redis/scripts.ts";
 
 /** What a node has, and would like to have, of a session's connections. */
 export interface SeatsWish {
@@ -48,7 +48,7 @@ export interface SeatsStore {
 export const seatsTtlSeconds = 2 * 86_400;
 
 export function createSeatsStore({ commands, keys }: { commands: RedisClient; keys: Keys }): SeatsStore {
-  const takeScript = loadGatheredScript(commands, new URL("./take-seats.lua", import.meta.url));
+  const takeScript = loadBatchedScript(commands, new URL("./take-seats.lua", import.meta.url));
 
   return {
     async take(userTag, { node, sessionId, held, wanted, most, former, dead }) {

@@ -3,8 +3,8 @@ import type { Roll } from "../cluster/roll.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { createTurns } from "../runtime/turns.ts";
-import { Rounds } from "../runtime/rounds.ts";
+import { createKeyedQueue } from "../runtime/keyed-queue.ts";
+import { WriteBehind } from "../runtime/write-behind.ts";
 import { seatsTtlSeconds, type SeatsGrant, type SeatsStore } from "./seats-store.ts";
 
 export interface SeatsDeps {
@@ -47,8 +47,8 @@ export class Seats {
   readonly #deps: SeatsDeps;
   readonly #most: number;
   readonly #seats = new Map<string, Seat>();
-  readonly #rounds: Rounds;
-  readonly #inTurn = createTurns();
+  readonly #rounds: WriteBehind;
+  readonly #inTurn = createKeyedQueue();
   #cancels: Cancel[] = [];
 
   constructor(deps: SeatsDeps, { connectionsPerUser }: { connectionsPerUser: number }) {
@@ -58,7 +58,10 @@ export class Seats {
       await Promise.all(sessionIds.map((sessionId) => this.#settle(sessionId)));
     };
     const mayWrite = (): boolean => deps.fence.isOpen;
-    this.#rounds = new Rounds({ ...deps, mayWrite, carry }, { what: "presence", paceMs, atOnce: sessionsAtOnce });
+    this.#rounds = new WriteBehind(
+      { ...deps, mayWrite, write: carry },
+      { description: "presence", intervalMs: paceMs, batchSize: sessionsAtOnce },
+    );
   }
 
   start(): void {

@@ -5,7 +5,7 @@ import { channelName, eventName, idempotencyKey, jsonValue, timestamp, userId } 
 /** Schemas of orders: what backends and clients say about them, and what both are answered. */
 
 /** Most parties of one order; each is told of every status. */
-export const mostParties = 16;
+export const maxParties = 16;
 
 /** A name that still is one as the subject of a channel: `order:{orderId}`, `orders:{party}`. */
 const subjectOf = (kind: string) =>
@@ -26,7 +26,7 @@ const parties = z
   .object({ customer: party })
   .catchall(party)
   .refine((value) => Object.keys(value).every(isName), "must have role names as keys")
-  .refine((value) => Object.keys(value).length <= mostParties, `must be at most ${mostParties}`)
+  .refine((value) => Object.keys(value).length <= maxParties, `must be at most ${maxParties}`)
   .meta({
     description: "The users who receive the order's events and may read it, by role.",
     examples: [{ customer: "ada", courier: "bob" }],

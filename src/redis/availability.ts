@@ -12,7 +12,7 @@ export interface AvailabilityDeps {
 }
 
 /** Milliseconds between two looks while something is wrong. */
-const lookEveryMs = 500;
+const checkEveryMs = 500;
 /** Milliseconds without a failure after which an outage may be over: heartbeats fail more often than that. */
 const quietMs = 1_500;
 /** Milliseconds that a connection may take to come back before anybody is told. */
@@ -20,7 +20,7 @@ const blipMs = 1_000;
 const repeatMs = 60_000;
 
 /** One time in which something was wrong. Times are monotonic milliseconds. */
-interface Episode {
+interface Outage {
   since: number;
   lastFailureAt: number;
   reason: string;
@@ -44,7 +44,7 @@ type Kind = keyof typeof words;
  */
 export class Availability {
   readonly #deps: AvailabilityDeps;
-  readonly #episodes = new Map<Kind, Episode>();
+  readonly #episodes = new Map<Kind, Outage>();
   #isReachable = true;
   #cancel: Cancel | undefined;
 
@@ -80,17 +80,17 @@ export class Availability {
     this.#episodes.clear();
   }
 
-  #fail(kind: Kind, reason: string): Episode {
+  #fail(kind: Kind, reason: string): Outage {
     const now = this.#deps.clock.monotonic();
     const { since, loggedAt } = this.#episodes.get(kind) ?? { since: now, loggedAt: undefined };
     const episode = { since, lastFailureAt: now, reason, loggedAt };
     this.#episodes.set(kind, episode);
     this.#isReachable = false;
-    this.#cancel ??= this.#deps.clock.every(lookEveryMs, () => this.#look());
+    this.#cancel ??= this.#deps.clock.every(checkEveryMs, () => this.#look());
     return episode;
   }
 
-  #tell(kind: Kind, episode: Episode): void {
+  #tell(kind: Kind, episode: Outage): void {
     const now = this.#deps.clock.monotonic();
     const { since, reason, loggedAt } = episode;
     if (loggedAt !== undefined && now - loggedAt < repeatMs) return;
@@ -115,7 +115,7 @@ export class Availability {
     );
   }
 
-  #end(kind: Kind, { since, lastFailureAt, loggedAt }: Episode): void {
+  #end(kind: Kind, { since, lastFailureAt, loggedAt }: Outage): void {
     this.#episodes.delete(kind);
     if (loggedAt === undefined) return;
     const { address, log } = this.#deps;

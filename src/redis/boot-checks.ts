@@ -26,9 +26,9 @@ export interface StoreFacts {
   skewMs: number;
 }
 
-const oldestVersion = 7;
+const minVersion = 7;
 const degradedSkewMs = 2_000;
-const mostSkewMs = 30_000;
+const maxSkewMs = 30_000;
 
 /** Looks at every server that takes writes: a rule that one of a Cluster's masters breaks is broken. */
 export async function examineStore(
@@ -47,7 +47,7 @@ export async function examineStore(
 
 async function examine(server: Redis, clock: Clock, isKeptElsewhere: boolean): Promise<Finding[]> {
   const facts = await factsOf(server, clock);
-  if (facts !== undefined) return judge({ ...facts, isDurable: facts.isDurable || isKeptElsewhere });
+  if (facts !== undefined) return findingsOf({ ...facts, isDurable: facts.isDurable || isKeptElsewhere });
   return [{ severity: "note", text: "the Redis user may not run INFO or TIME; the Redis settings were not checked" }];
 }
 
@@ -76,17 +76,17 @@ const fieldsOf = (info: string): Map<string, string> =>
   new Map(info.split("\r\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]));
 
 /** Pure. */
-export function judge({ version, role, policy, isDurable, skewMs }: StoreFacts): Finding[] {
+export function findingsOf({ version, role, policy, isDurable, skewMs }: StoreFacts): Finding[] {
   const findings: Finding[] = [];
   const find = (severity: Finding["severity"], text: string): void => void findings.push({ severity, text });
 
-  if (Number.parseInt(version, 10) < oldestVersion)
+  if (Number.parseInt(version, 10) < minVersion)
     find("refuse", `Redis ${version} is too old: sharded pub/sub requires 7.0 or newer`);
   if (role === "slave")
     find("refuse", "this Redis is a read-only replica; set the address of the primary or of the sentinels");
   if (policy !== "noeviction")
     find("refuse", `maxmemory-policy is ${policy}: Redis could evict sessions and revocations; set noeviction`);
-  if (Math.abs(skewMs) > mostSkewMs) find("failing", `${clocksText(skewMs)}; this node refuses connections until then`);
+  if (Math.abs(skewMs) > maxSkewMs) find("failing", `${clocksText(skewMs)}; this node refuses connections until then`);
   else if (Math.abs(skewMs) > degradedSkewMs) find("degraded", clocksText(skewMs));
   if (!isDurable)
     find(

@@ -1,7 +1,7 @@
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import type { GroupEntry, GroupStore, Taken } from "./group-store.ts";
-import { LeasedTurn, type Turn } from "./turn.ts";
+import type { GroupEntry, GroupStore, ReadResult } from "./group-store.ts";
+import { RenewableLeaderLease, type LeaderLease } from "./leader-lease.ts";
 
 /**
  * Reads a stream as one consumer of its group, while it has the turn.
@@ -21,12 +21,12 @@ export interface ConsumerGroup {
 }
 
 /** True where the entry is done with; false leaves it to the next turn. */
-export type HandleEntry = (entry: GroupEntry, turn: Turn) => Promise<boolean>;
+export type HandleEntry = (entry: GroupEntry, turn: LeaderLease) => Promise<boolean>;
 
 export interface ConsumerGroupOptions {
   leaseMs: number;
   /** Entries read and not yet done with. @default 1024 */
-  mostUnfinished?: number;
+  maxInFlight?: number;
   suspectAfter: number;
 }
 
@@ -37,14 +37,14 @@ export interface ConsumerGroupDeps {
   log: Logger;
 }
 
-const mostAtOnce = 256;
+const maxBatchSize = 256;
 /** Less room than this is not worth a round trip. */
-const leastAtOnce = 32;
+const minBatchSize = 32;
 /** Milliseconds between two trims at least. */
 const trimPauseMs = 1_000;
 
 export function createConsumerGroup(deps: ConsumerGroupDeps, options: ConsumerGroupOptions): ConsumerGroup {
-  return new Consumer(deps, { mostUnfinished: 1_024, ...options });
+  return new Consumer(deps, { maxInFlight: 1_024, ...options });
 }
 
 class Consumer implements ConsumerGroup {
@@ -52,7 +52,7 @@ class Consumer implements ConsumerGroup {
   readonly #options: Required<ConsumerGroupOptions>;
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
-  #turn: LeasedTurn | undefined;
+  #turn: RenewableLeaderLease | undefined;
   /** Where to go on with pending entries; undefined when there are none left. */
   #pendingFrom: string | undefined;
   #unfinished = 0;
@@ -84,7 +84,7 @@ class Consumer implements ConsumerGroup {
     this.#cancel?.();
     await this.#acknowledging;
     // Where Redis is away the lease ends by itself.
-    if (hadTurn) await this.#deps.store.endTurn().catch(() => undefined);
+    if (hadTurn) await this.#deps.store.releaseLease().catch(() => undefined);
   }
 
   async #run(): Promise<void> {
@@ -102,11 +102,11 @@ class Consumer implements ConsumerGroup {
   /** Milliseconds until the next round. */
   async #round(standbyMs: number): Promise<number> {
     if (this.#turn !== undefined && !this.#turn.isCurrent()) await this.#leaveTurn();
-    const { mostUnfinished } = this.#options;
+    const { maxInFlight: mostUnfinished } = this.#options;
     const room = mostUnfinished - this.#unfinished;
-    if (room < Math.min(leastAtOnce, Math.ceil(mostUnfinished / 2))) return this.#roomMade();
+    if (room < Math.min(minBatchSize, Math.ceil(mostUnfinished / 2))) return this.#roomMade();
     const askedAt = this.#deps.clock.monotonic();
-    const taken = await this.#take(Math.min(mostAtOnce, room));
+    const taken = await this.#take(Math.min(maxBatchSize, room));
     if (taken.kind === "standby") {
       await this.#leaveTurn();
       return standbyMs;
@@ -118,7 +118,7 @@ class Consumer implements ConsumerGroup {
     return this.#goOn(taken);
   }
 
-  #take(most: number): Promise<Taken> {
+  #take(most: number): Promise<ReadResult> {
     const { store } = this.#deps;
     return this.#pendingFrom === undefined ? store.takeNew(most) : store.takePending(most, this.#pendingFrom);
   }
@@ -126,7 +126,7 @@ class Consumer implements ConsumerGroup {
   /** What others left comes first, and what this consumer may have left in an earlier turn. */
   async #beginTurn(askedAt: number): Promise<number> {
     await this.#leaveTurn();
-    this.#turn = new LeasedTurn(this.#deps.clock, askedAt + this.#options.leaseMs);
+    this.#turn = new RenewableLeaderLease(this.#deps.clock, askedAt + this.#options.leaseMs);
     this.#pendingFrom = "-";
     return 0;
   }
@@ -138,21 +138,21 @@ class Consumer implements ConsumerGroup {
     while (this.#unfinished > 0) await this.#finished();
   }
 
-  async #handOn(entries: readonly GroupEntry[], turn: LeasedTurn): Promise<void> {
+  async #handOn(entries: readonly GroupEntry[], turn: RenewableLeaderLease): Promise<void> {
     for (const entry of entries) {
       if (this.#pendingFrom === undefined || entry.deliveries < this.#options.suspectAfter) this.#begin(entry, turn);
       else await this.#handleAlone(entry, turn);
     }
   }
 
-  async #handleAlone(entry: GroupEntry, turn: LeasedTurn): Promise<void> {
+  async #handleAlone(entry: GroupEntry, turn: RenewableLeaderLease): Promise<void> {
     while (this.#unfinished > 0) await this.#finished();
     if (!turn.isCurrent() || !(await this.#deps.store.mark(entry.id))) return turn.end();
     this.#begin({ ...entry, deliveries: entry.deliveries + 1 }, turn);
     while (this.#unfinished > 0) await this.#finished();
   }
 
-  #begin(entry: GroupEntry, turn: LeasedTurn): void {
+  #begin(entry: GroupEntry, turn: RenewableLeaderLease): void {
     this.#unfinished++;
     void this.#deps
       .handle(entry, turn)
@@ -169,7 +169,7 @@ class Consumer implements ConsumerGroup {
       });
   }
 
-  async #goOn({ next, entries }: Taken & { kind: "turn" }): Promise<number> {
+  async #goOn({ next, entries }: ReadResult & { kind: "turn" }): Promise<number> {
     if (this.#pendingFrom !== undefined) {
       this.#pendingFrom = next;
       return 0;
@@ -183,7 +183,7 @@ class Consumer implements ConsumerGroup {
     const mostMs = this.#options.leaseMs / 2;
     // The blocking connection waits out an outage; one read at a time is enough.
     this.#waiting ??= store
-      .news(after, mostMs)
+      .waitForEntries(after, mostMs)
       .catch((error: unknown) => log.debug({ err: error }, "waiting for commands stream entries failed; retrying"))
       .finally(() => (this.#waiting = undefined));
     // A little longer than Redis waits, so that at rest its answer ends both: else each wait would be followed by two reads.
@@ -208,7 +208,7 @@ class Consumer implements ConsumerGroup {
   async #flush(): Promise<void> {
     while (this.#done.length > 0) {
       await Promise.resolve();
-      const ids = this.#done.splice(0, mostAtOnce);
+      const ids = this.#done.splice(0, maxBatchSize);
       await this.#deps.store.acknowledge(ids).catch((error: unknown) => {
         this.#deps.log.warn({ err: error, count: ids.length }, "acknowledging commands stream entries failed");
         this.#turn?.end();
@@ -227,7 +227,7 @@ class Consumer implements ConsumerGroup {
     void this.#trim();
   }
 
-  async #renew(turn: LeasedTurn): Promise<void> {
+  async #renew(turn: RenewableLeaderLease): Promise<void> {
     const askedAt = this.#deps.clock.monotonic();
     try {
       const { kind } = await this.#deps.store.renew();

@@ -28,7 +28,7 @@ export interface DueWorkerDeps<T> {
 }
 
 /** Milliseconds between two askings at least, unless there is more to do than one takes. */
-const leastPauseMs = 100;
+const minPauseMs = 100;
 /** And at most: how late what a dead node planned is found; also after an asking that failed. */
 const maxPauseMs = 1_000;
 const maxAtOnce = 64;
@@ -83,7 +83,7 @@ export function createDueWorker<T>({ claim, perform, task, clock, log }: DueWork
     if (nextInMs !== undefined) expect(nextInMs);
     waiting.push(...due);
     fill();
-    return due.length === maxAtOnce ? 0 : leastPauseMs;
+    return due.length === maxAtOnce ? 0 : minPauseMs;
   }
 
   function fill(): void {

@@ -10,7 +10,7 @@ export interface GroupEntry {
   deliveries: number;
 }
 
-export type Taken =
+export type ReadResult =
   | { kind: "standby" }
   | { kind: "begun" }
   /** `next`: where to go on with pending entries, undefined when through; the last id delivered where nothing is new. */
@@ -30,17 +30,17 @@ export interface GroupNames {
  * so who lost the turn without knowing it reads nothing.
  */
 export interface GroupStore {
-  renew(): Promise<Taken>;
-  takeNew(most: number): Promise<Taken>;
+  renew(): Promise<ReadResult>;
+  takeNew(most: number): Promise<ReadResult>;
   /** What others left pending; `from` is `-` or the `next` of the call before. */
-  takePending(most: number, from: string): Promise<Taken>;
+  takePending(most: number, from: string): Promise<ReadResult>;
   /** Counts a delivery of a pending entry; false where the turn is another's. */
   mark(id: string): Promise<boolean>;
   acknowledge(ids: readonly string[]): Promise<void>;
   trim(): Promise<void>;
   /** Resolves when something came after `id`, or `timeoutMs` passed. */
-  news(id: string, timeoutMs: number): Promise<void>;
-  endTurn(): Promise<void>;
+  waitForEntries(id: string, timeoutMs: number): Promise<void>;
+  releaseLease(): Promise<void>;
 }
 
 export interface GroupStoreOptions {
@@ -57,12 +57,12 @@ export function createGroupStore(
 ): GroupStore {
   const takeScript = loadScript(commands, new URL("./take-entries.lua", import.meta.url));
   const markScript = loadScript(commands, new URL("./mark-entry.lua", import.meta.url));
-  const endScript = loadScript(commands, new URL("./end-turn.lua", import.meta.url));
+  const endScript = loadScript(commands, new URL("./release-lease.lua", import.meta.url));
   const trimScript = loadScript(commands, new URL("./trim-entries.lua", import.meta.url));
 
-  async function take(most: number, from: string): Promise<Taken> {
+  async function take(most: number, from: string): Promise<ReadResult> {
     const reply = await takeScript.run([stream, lease], [group, consumer, leaseMs, most, from, suspectAfter]);
-    return toTaken(reply as TakeReply);
+    return toReadResult(reply as ReadReply);
   }
 
   return {
@@ -76,18 +76,18 @@ export function createGroupStore(
     async trim() {
       await trimScript.run([stream], [group, consumer]);
     },
-    async news(id, timeoutMs) {
+    async waitForEntries(id, timeoutMs) {
       await blocking.xread("COUNT", 1, "BLOCK", timeoutMs, "STREAMS", stream, id);
     },
-    async endTurn() {
+    async releaseLease() {
       await endScript.run([lease], [consumer]);
     },
   };
 }
 
-type TakeReply = [kind: Taken["kind"], next?: string, ...flat: (string | number | string[])[]];
+type ReadReply = [kind: ReadResult["kind"], next?: string, ...flat: (string | number | string[])[]];
 
-function toTaken([kind, next = "", ...flat]: TakeReply): Taken {
+function toReadResult([kind, next = "", ...flat]: ReadReply): ReadResult {
   if (kind !== "turn") return { kind };
   const entries: GroupEntry[] = [];
   for (let i = 0; i + 2 < flat.length; i += 3) {

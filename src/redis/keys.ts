@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 
 /**
- * The one author of key names. Each function says the key's type, its TTL and its hash tag.
+ * All key names. The comment of each function gives the key's type, TTL and hash tag.
  *
  * A key is `<prefix>:{<room>:<id>}:<part>`. The tag in braces keeps everything one script touches in one slot of a Redis
- * Cluster. Ids come from strangers, so they are written with an alphabet in which they cannot end the tag, add a part
+ * Cluster. Ids are untrusted, so they are encoded with an alphabet in which they cannot end the tag, add a part
  * or act as a glob; two ids never share a key.
  */
 export interface Keys {
@@ -12,16 +12,16 @@ export interface Keys {
 
   /** Hash of the position (`channels/generation.lua`); TTL: a day at least, renewed by publications; tag: channel. */
   channelMeta(channel: string): string;
-  /** Stream of publications, ids `<stamp>-<offset>`; TTL: the kind's history; tag: channel. */
+  /** Stream of publications, ids `<timestamp>-<offset>`; TTL: the kind's history; tag: channel. */
   channelLog(channel: string): string;
-  /** String, the answer given first; TTL: idempotency window; tag: channel. */
+  /** String, the first answer; TTL: idempotency window; tag: channel. */
   channelIdempotency(channel: string, key: string): string;
   /** Sharded pub/sub channel of a channel's publications; tag: channel. */
   channelFeed(channel: string): string;
-  /** What every publication needs of these, at the cost of one. */
+  /** The three of these that every publication needs, built in one step. */
   channel(channel: string): { meta: string; log: string; feed: string };
-  /** String, the last stamp given to any publication; no TTL (one key); not used on Cluster. */
-  stamp(): string;
+  /** String, the last timestamp assigned to any publication; no TTL (one key); not used on Cluster. */
+  globalTimestamp(): string;
 
   /** Hash of what a board's scripts agree on (see `board.lua`); TTL: seasonal boards only, past their archive; tag: channel. */
   boardState(board: string): string;
@@ -38,14 +38,14 @@ export interface Keys {
   /** Hash { version, rank, score, total, nextAt } as last published; TTL: a day, renewed by each use; tag: channel. */
   rankState(channel: string): string;
 
-  /** Hash of what a returning connection needs: who, owner, and `c:<channel>` → position; TTL: the recovery window, renewed while it is here; tag: connection. */
+  /** Hash for recovering a connection: user, owner, and `c:<channel>` → position; TTL: the recovery window, renewed while connected; tag: connection. */
   connectionRecord(privateId: string): string;
 
   /** Hash of a login; TTL: idle time, up to the session's end; tag: user (a session id carries it, see `auth/session-id.ts`). */
   session(userTag: string, sessionId: string): string;
   /** Sorted set of a user's session ids by creation; TTL: until the last of them ends; tag: user. */
   userSessions(userTag: string): string;
-  /** String, a token no longer good; TTL: the token's remaining life; tag: token. */
+  /** String, marks a revoked token; TTL: the token's remaining life; tag: token. */
   revokedToken(jti: string): string;
 
   /** Hash or sorted set of a limiter; TTL derived from the rule; tag: limiter and subject. */
@@ -59,34 +59,34 @@ export interface Keys {
   orderSeen(orderId: string): string;
   /** Set of the users who are parties. */
   orderParties(orderId: string): string;
-  /** Sorted set of what is still to be told outside the order's slot, by number. */
+  /** Sorted set of notifications still to be sent outside the order's slot, by number. */
   orderOutbox(orderId: string): string;
   /** Hash of the latest signal of each name. */
   orderSignals(orderId: string): string;
-  /** Hash of when each name was last published, and whether one waits. */
+  /** Hash of when each name was last published, and whether one is pending. */
   orderSignalMarks(orderId: string): string;
-  /** String, present while nodes may have subscriptions of an order whose life is over; TTL: the life and 5 minutes. */
+  /** String, present while nodes may have subscriptions of an expired order; TTL: the order's life and 5 minutes. */
   orderRemains(orderId: string): string;
-  /** String, present where a signal's idempotency key was used; TTL: idempotency window; tag: the order's channel. */
+  /** String, present if a signal's idempotency key was used; TTL: idempotency window; tag: the order's channel. */
   orderSignalled(orderId: string, key: string): string;
   /** Sorted set of a user's open orders by the end of their life; TTL: the longest of them; tag: channel `orders:{user}`. */
   openOrders(userId: string): string;
   /** Hash of the same orders as JSON; TTL and tag as above. */
   openOrderTexts(userId: string): string;
-  /** Hash of what a user was last told of an order; TTL: the order's life; tag: channel `orders:{user}`. */
-  toldOfOrder(userId: string, orderId: string): string;
-  /** Sorted set of orders to be looked after, by time; no TTL (one key, emptied as they are looked after). */
-  orderLooks(): string;
+  /** Hash of what was last delivered to a user about an order; TTL: the order's life; tag: channel `orders:{user}`. */
+  deliveredOrder(userId: string, orderId: string): string;
+  /** Sorted set of orders by when their next check is due; no TTL (one key, emptied by the checks). */
+  dueOrders(): string;
 
-  /** Stream of the backends' commands; no TTL (trimmed as they are performed); a plain name, for backends write to it. */
+  /** Stream of the backends' commands; no TTL (trimmed as they are performed); a plain name, because backends write to it. */
   commands(): string;
-  /** String, present where a bridge left this command before; TTL: as long as it is known; tag: in the stream's slot. */
+  /** String, present if a bridge has added this command; TTL: the deduplication window; tag: in the stream's slot. */
   bridgedCommand(name: string): string;
-  /** String, the node whose turn it is to read the commands; TTL: the lease; tag: in the slot of the stream. */
+  /** String, the node that leads the consumer group; TTL: its lease; tag: in the slot of the stream. */
   commandsLease(): string;
-  /** Stream of what could not be performed; no TTL (its length is bounded). */
+  /** Stream of commands that could not be performed; no TTL (its length is bounded). */
   deadCommands(): string;
-  /** Sorted set of the keys of dead letters, by time; TTL: as long as they are remembered; tag: in the slot of that stream. */
+  /** Sorted set of the keys of dead letters, by time; TTL: the deduplication window; tag: in the slot of that stream. */
   deadCommandKeys(): string;
   /** Hash of a write and its answer; TTL: idempotency window; tag: the scope and the key. */
   once(scope: string, key: string): string;
@@ -95,13 +95,13 @@ export interface Keys {
   nodes(): string;
   /** Stream of control commands to every node; trimmed by age, no TTL (nodes must find the last id); tag: control. */
   controlLog(): string;
-  /** Sharded pub/sub channel that says the control log has grown; tag: control. */
+  /** Sharded pub/sub channel that announces new control log entries; tag: control. */
   controlFeed(): string;
   /** Hash node → count, the answers to one control command; TTL: a minute; tag: the command. */
   controlAnswers(commandId: string): string;
 
-  /** Sorted set of nodes that died and are not yet cleaned up after, by time of death; no TTL (emptied by the living); tag: control. */
-  graves(): string;
+  /** Sorted set of dead nodes whose state was not yet removed, by time of death; no TTL (emptied by living nodes); tag: control. */
+  deadNodes(): string;
 
   /** Hash node → key of its members, '' → revision, 'since' → the first; TTL: two days, renewed by all; tag: channel. */
   channelMembers(channel: string): string;
@@ -109,43 +109,43 @@ export interface Keys {
   channelMembersOf(channel: string, node: string): string;
   /** Sharded pub/sub channel of changes in a channel's members; tag: channel. */
   membersFeed(channel: string): string;
-  /** Sorted set of the channels read on a node, all of score 0, for paging by name; TTL: two days, renewed; tag: node. */
+  /** Sorted set of the channels with subscribers on a node, all of score 0, for paging by name; TTL: two days, renewed; tag: node. */
   nodeChannels(node: string): string;
   /** Hash channel → subscribers on a node; TTL and tag as above. */
   nodeChannelCounts(node: string): string;
   /** Hash `<node>|<session>` → connections of a user; TTL: two days, renewed by each change and by nodes; tag: user. */
   userConnections(userTag: string): string;
 
-  /** List of what waits for an endpoint about one entity, the next to be sent first; TTL: a month, renewed by each change, as for the next three; tag: webhooks, as for all below. */
-  webhookLane(endpoint: string, entity: string): string;
-  /** Sorted set of the entities with something waiting, by when it is to be sent, or when the claim of the node that sends it ends. */
-  webhookLanes(endpoint: string): string;
-  /** Hash of how often the first of what waits was tried, by entity. */
-  webhookTries(endpoint: string): string;
-  /** String, how many wait for an endpoint. */
+  /** List of an entity's messages queued for an endpoint, the next to be sent first; TTL: a month, renewed by each change, as for the next three; tag: webhooks, as for all below. */
+  webhookQueue(endpoint: string, entity: string): string;
+  /** Sorted set of the entities with queued messages, by when the next is due, or when the claim of the node that sends it ends. */
+  webhookQueues(endpoint: string): string;
+  /** Hash of the attempts made for the first queued message, by entity. */
+  webhookAttempts(endpoint: string): string;
+  /** String, the number of messages queued for an endpoint. */
   webhookWaiting(endpoint: string): string;
-  /** String, present where the message of this id was taken in; TTL: a day. */
-  webhookTaken(id: string): string;
-  /** Set of the nodes at which an entity stands; no TTL (nodes that leave or die are taken out). */
-  webhookStandings(entity: string): string;
-  /** Hash of what stands at a node: entity → what is told of it, as JSON; no TTL (as above). */
-  webhookStandingsOf(node: string): string;
-  /** Sorted set of nodes that left or died, by when they are to be taken out; no TTL (emptied by those who live). */
-  webhookDeparted(): string;
-  /** Stream of what could not be delivered; no TTL (its length is bounded). */
+  /** String, present if the message with this id was accepted; TTL: a day. */
+  webhookAccepted(id: string): string;
+  /** Set of the nodes at which an entity is occupied; no TTL (nodes that leave or die are removed). */
+  webhookOccupancy(entity: string): string;
+  /** Hash of the entities occupied at a node: entity → webhook data as JSON; no TTL (as above). */
+  webhookOccupancyOf(node: string): string;
+  /** Sorted set of nodes that left or died, by when they are removed; no TTL (emptied by living nodes). */
+  webhookDepartedNodes(): string;
+  /** Stream of messages that could not be delivered; no TTL (its length is bounded). */
   deadWebhooks(): string;
 
-  /** Sharded pub/sub channel on which a node hears itself, one of several in different slots; tag: canary and number. */
-  canary(canary: string, number: number): string;
+  /** Sharded pub/sub channel of a node's pub/sub probe, one of several in different slots; tag: probe and number. */
+  probe(name: string, number: number): string;
 
-  /** String, a cached value as JSON; TTL: what it was kept for; tag: the value. */
+  /** String, a cached value as JSON; TTL: its lifetime; tag: the value. */
   cached(key: string): string;
-  /** String, which node loads a value; TTL: seconds; tag: the value. */
-  cacheClaim(key: string): string;
+  /** String, the node that loads a value; TTL: seconds; tag: the value. */
+  cacheLock(key: string): string;
 
   /** `<prefix>:<name>` for keys that exist once, such as a stream of commands. */
   single(name: string): string;
-  /** `<prefix>:{<room>:<id>}:<part>`; what the methods above are made of, for rooms that come later. */
+  /** `<prefix>:{<room>:<id>}:<part>`, from which the methods above are built. */
   of(room: string, id: string, part: string): string;
 }
 
@@ -163,7 +163,7 @@ export function createKeys(prefix: string): Keys {
     channelLog: (channel) => of("ch", channel, "log"),
     channelIdempotency: (channel, key) => of("ch", channel, `once:${encodeId(key)}`),
     channelFeed: (channel) => of("ch", channel, "feed"),
-    stamp: () => `${prefix}:stamp`,
+    globalTimestamp: () => `${prefix}:timestamp`,
     boardState: (board) => ofBoard(board, "board"),
     boardRanking: (board, season) => ofBoard(board, `ranking${inSeason(season)}`),
     boardPlaces: (board, season) => ofBoard(board, `places${inSeason(season)}`),
@@ -187,8 +187,8 @@ export function createKeys(prefix: string): Keys {
     orderSignalled: (orderId, key) => of("ch", `order:${orderId}`, `signalled:${encodeId(key)}`),
     openOrders: (userId) => of("ch", `orders:${userId}`, "open"),
     openOrderTexts: (userId) => of("ch", `orders:${userId}`, "open-texts"),
-    toldOfOrder: (userId, orderId) => of("ch", `orders:${userId}`, `told:${encodeId(orderId)}`),
-    orderLooks: () => of("orders", "all", "looks"),
+    deliveredOrder: (userId, orderId) => of("ch", `orders:${userId}`, `delivered:${encodeId(orderId)}`),
+    dueOrders: () => of("orders", "all", "due"),
     commands: () => `${prefix}:commands`,
     bridgedCommand: (name) => `{${prefix}:commands}:bridged:${encodeId(name)}`,
     commandsLease: () => `{${prefix}:commands}:lease`,
@@ -199,25 +199,25 @@ export function createKeys(prefix: string): Keys {
     controlLog: () => of("cluster", "control", "log"),
     controlFeed: () => of("cluster", "control", "feed"),
     controlAnswers: (commandId) => of("control", commandId, "answers"),
-    graves: () => of("cluster", "control", "graves"),
+    deadNodes: () => of("cluster", "control", "dead-nodes"),
     channelMembers: (channel) => of("ch", channel, "members"),
     channelMembersOf: (channel, node) => of("ch", channel, `members:${encodeId(node)}`),
     membersFeed: (channel) => of("ch", channel, "members-feed"),
     nodeChannels: (node) => of("node", node, "channels"),
     nodeChannelCounts: (node) => of("node", node, "channel-counts"),
     userConnections: (userTag) => of("user", userTag, "connections"),
-    webhookLane: (endpoint, entity) => `${ofWebhooks}:lane:${endpoint}:${encodeId(entity)}`,
-    webhookLanes: (endpoint) => `${ofWebhooks}:lanes:${endpoint}`,
-    webhookTries: (endpoint) => `${ofWebhooks}:tries:${endpoint}`,
-    webhookWaiting: (endpoint) => `${ofWebhooks}:waiting:${endpoint}`,
-    webhookTaken: (id) => `${ofWebhooks}:taken:${encodeId(id)}`,
-    webhookStandings: (entity) => `${ofWebhooks}:standings:${encodeId(entity)}`,
-    webhookStandingsOf: (node) => `${ofWebhooks}:standings-of:${encodeId(node)}`,
-    webhookDeparted: () => `${ofWebhooks}:departed`,
+    webhookQueue: (endpoint, entity) => `${ofWebhooks}:queue:${endpoint}:${encodeId(entity)}`,
+    webhookQueues: (endpoint) => `${ofWebhooks}:queues:${endpoint}`,
+    webhookAttempts: (endpoint) => `${ofWebhooks}:attempts:${endpoint}`,
+    webhookWaiting: (endpoint) => `${ofWebhooks}:queued:${endpoint}`,
+    webhookAccepted: (id) => `${ofWebhooks}:accepted:${encodeId(id)}`,
+    webhookOccupancy: (entity) => `${ofWebhooks}:occupancy:${encodeId(entity)}`,
+    webhookOccupancyOf: (node) => `${ofWebhooks}:occupancy-of:${encodeId(node)}`,
+    webhookDepartedNodes: () => `${ofWebhooks}:departed`,
     deadWebhooks: () => `${ofWebhooks}:dead`,
-    canary: (canary, number) => of("canary", `${canary}-${number}`, "feed"),
+    probe: (name, number) => of("probe", `${name}-${number}`, "feed"),
     cached: (key) => of("cache", key, "value"),
-    cacheClaim: (key) => of("cache", key, "claim"),
+    cacheLock: (key) => of("cache", key, "lock"),
     single: (name) => `${prefix}:${name}`,
     of,
   };
@@ -225,24 +225,24 @@ export function createKeys(prefix: string): Keys {
 
 const inSeason = (season: string | null): string => (season === null ? "" : `:${season}`);
 
-/** Longest id written out; a longer one is named by its digest. */
-const longestPlainId = 128;
+/** Max length of a literal id; a longer one is replaced by its digest. */
+const maxPlainIdLength = 128;
 
 /**
- * Injective: letters, digits, `-`, `_` and `.` stand for themselves, every other byte is `%XX`; what would be longer
- * than 128 characters becomes `~` and its SHA-256, and `~` is never written otherwise.
+ * Injective: letters, digits, `-`, `_` and `.` stand for themselves, every other byte is `%XX`; an id that would be longer
+ * than 128 characters becomes `~` and its SHA-256, and `~` occurs nowhere else.
  */
 export function encodeId(id: string): string {
-  if (id.length <= longestPlainId && /^[\w.-]*$/.test(id)) return id;
-  if (id.length <= longestPlainId) {
+  if (id.length <= maxPlainIdLength && /^[\w.-]*$/.test(id)) return id;
+  if (id.length <= maxPlainIdLength) {
     const encoded = percentEncode(id);
-    if (encoded.length <= longestPlainId) return encoded;
+    if (encoded.length <= maxPlainIdLength) return encoded;
   }
   return `~${createHash("sha256").update(id, "utf16le").digest("base64url")}`;
 }
 
 function percentEncode(id: string): string {
-  // What channels are mostly named like.
+  // The form of most channel names.
   if (/^[\w.:-]*$/.test(id)) return id.replaceAll(":", "%3A");
   let encoded = "";
   for (const byte of Buffer.from(id, "utf8")) {

@@ -11,7 +11,7 @@ export interface PrimaryWatchDeps {
 }
 
 /** Milliseconds between two looks at where the address leads. */
-const lookEveryMs = 5_000;
+const checkEveryMs = 5_000;
 /** Milliseconds until the next look once it led elsewhere, so that a name of several servers is not followed in circles. */
 const settleMs = 60_000;
 
@@ -40,7 +40,7 @@ export class PrimaryWatch {
     commands.on("close", () => (this.#leftAt = performance.now()));
     commands.on("ready", () => void this.#arrived(commands, this.#leftAt));
     await this.#arrived(commands, this.#leftAt);
-    this.#cancel = clock.every(lookEveryMs, () => void this.#look(commands));
+    this.#cancel = clock.every(checkEveryMs, () => void this.#look(commands));
   }
 
   stop(): void {

@@ -22,7 +22,7 @@ export interface KnownRun {
  */
 export class Runs {
   /** Counts lost connections: what was known before is known no more. */
-  losses = 0;
+  connectionLosses = 0;
   readonly #client: RedisClient;
   readonly #settling = new Map<string, Promise<void>>();
   readonly #settled = new Set<string>();
@@ -33,7 +33,7 @@ export class Runs {
   constructor(client: RedisClient) {
     this.#client = client;
     const lost = (): void => {
-      this.losses++;
+      this.connectionLosses++;
       this.#places.clear();
     };
     client.on("close", lost);
@@ -57,12 +57,12 @@ export class Runs {
   }
 
   /** Called when a run is met for the first time. */
-  onMet(listener: () => void): void {
+  onNewRun(listener: () => void): void {
     this.#listeners.push(listener);
   }
 
   /** Calls to the place go to this run. Resolves when it is settled. */
-  met(place: number, run: string): Promise<void> {
+  observe(place: number, run: string): Promise<void> {
     const before = this.#places.get(place);
     if (before?.run !== run) {
       // A failover is a new run; slots are moved to one that has been there.

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { Cluster } from "ioredis";
-import { gather } from "../runtime/gather.ts";
+import { createBatcher } from "../runtime/batcher.ts";
 import type { RedisClient } from "./connections.ts";
 import { refusedRun, runsOf, type KnownRun, type Runs } from "./runs.ts";
 
@@ -44,7 +44,7 @@ export function loadScript(
 }
 
 /** Calls that one script takes at most: Redis does nothing else meanwhile. */
-const mostTogether = 64;
+const maxBatchSize = 64;
 
 /**
  * The same for small scripts that many ask for in one moment, as a storm of handshakes does: calls of one turn of the
@@ -53,20 +53,20 @@ const mostTogether = 64;
  * Order: that of the calls, among themselves; a command that is sent in the same turn may come before them. On a Cluster
  * each goes by itself, for their keys lie in different slots.
  */
-export function loadGatheredScript(redis: RedisClient, file: URL, includes: readonly URL[] = []): Script {
+export function loadBatchedScript(redis: RedisClient, file: URL, includes: readonly URL[] = []): Script {
   if (redis instanceof Cluster) return loadScript(redis, file, includes);
   const head = includes.map(textOf).join("\n");
-  const text = `${head}\nlocal function call(KEYS, ARGV)\n${textOf(file)}\nend\n${textOf(eachCall)}`;
+  const text = `${head}\nlocal function call(KEYS, ARGV)\n${textOf(file)}\nend\n${textOf(runBatchLua)}`;
   const script = new OrderedScript(redis, text, { needsRun: includes.includes(runScript) });
-  const ask = gather<Wish, ScriptReply>((calls) => runTogether(script, calls), mostTogether);
+  const ask = createBatcher<ScriptCall, ScriptReply>((calls) => runBatch(script, calls), maxBatchSize);
   return { run: (keys, args) => ask({ keys, args }) };
 }
 
-const eachCall = new URL("./each-call.lua", import.meta.url);
+const runBatchLua = new URL("./run-batch.lua", import.meta.url);
 
 const textOf = (file: URL): string => readFileSync(file, "utf8");
 
-async function runTogether(script: Script, calls: readonly Wish[]): Promise<(ScriptReply | Error)[]> {
+async function runBatch(script: Script, calls: readonly ScriptCall[]): Promise<(ScriptReply | Error)[]> {
   const counts = calls.map(({ keys, args }) => `${keys.length} ${args.length}`).join(" ");
   const replies = await script.run(
     calls.flatMap(({ keys }) => keys),
@@ -75,12 +75,12 @@ async function runTogether(script: Script, calls: readonly Wish[]): Promise<(Scr
   return replies as (ScriptReply | Error)[];
 }
 
-interface Wish {
+interface ScriptCall {
   keys: readonly string[];
   args: readonly (string | number | Buffer)[];
 }
 
-interface Call extends Wish {
+interface Call extends ScriptCall {
   resolve: (reply: ScriptReply) => void;
   reject: (error: unknown) => void;
   repeats: number;
@@ -156,8 +156,8 @@ class OrderedScript implements Script {
 
   /** What others have learnt since does not count: a call must not overtake one that was sent before and is refused. */
   #knownAt(runs: Runs, place: number): KnownRun {
-    if (this.#losses !== runs.losses) this.#known.clear();
-    this.#losses = runs.losses;
+    if (this.#losses !== runs.connectionLosses) this.#known.clear();
+    this.#losses = runs.connectionLosses;
     let known = this.#known.get(place);
     if (known === undefined) this.#known.set(place, (known = { run: runs.runAt(place), isSettled: false }));
     return known;
@@ -172,7 +172,7 @@ class OrderedScript implements Script {
     const refusal = this.#runs && refusedRun(error);
     if (this.#runs === undefined || refusal === undefined) return undefined;
     const place = this.#runs.placeOf(call.keys[0]);
-    const settled = this.#runs.met(place, refusal.run);
+    const settled = this.#runs.observe(place, refusal.run);
     const known: KnownRun = { run: refusal.run, isSettled: false };
     this.#known.set(place, known);
     return refusal.mustSettle ? settled.then(() => void (known.isSettled = true)) : Promise.resolve();

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import type { Clock } from "../runtime/clock.ts";
-import { gather, type Ask } from "../runtime/gather.ts";
+import { createBatcher, type LoadOne } from "../runtime/batcher.ts";
 import type { RedisClient } from "./connections.ts";
 import { createShards, type Shards } from "./shards.ts";
 import { slotOf } from "./slots.ts";
@@ -12,8 +12,8 @@ import { slotOf } from "./slots.ts";
  */
 export interface ShardedFeed {
   /** Resolves when Redis confirmed: what is published from then on is heard. Rejects where the store is away. */
-  follow(key: string, onMessage: (message: Buffer) => void): Promise<void>;
-  unfollow(key: string): void;
+  subscribe(key: string, onMessage: (message: Buffer) => void): Promise<void>;
+  unsubscribe(key: string): void;
   /** Called after something may have gone unheard, once every subscription stands again. */
   onRestored(restored: () => void): void;
 }
@@ -30,15 +30,15 @@ export interface FeedConnections {
 }
 
 /** Longest wait for Redis to confirm a subscription; the connection itself would wait for ever. */
-const followTimeoutMs = 3_000;
+const subscribeTimeoutMs = 3_000;
 
 /** Until subscriptions that were refused are tried again, such as those to a slot on its way. */
-const againMs = 250;
+const retryMs = 250;
 
 /** Subscriptions made with one command where there are no slots. */
-const mostAtOnce = 500;
+const maxBatchSize = 500;
 
-interface Followed {
+interface FeedSubscription {
   readonly slot: number;
   readonly onMessage: (message: Buffer) => void;
   /** Where it is subscribed, or about to be. */
@@ -58,12 +58,12 @@ export function createShardedFeed({
 class FeedOverShards implements ShardedFeed, FeedConnections {
   readonly #shards: Shards;
   readonly #clock: Clock;
-  readonly #followed = new Map<string, Followed>();
+  readonly #followed = new Map<string, FeedSubscription>();
   readonly #listeners: (() => void)[] = [];
   /** Settles when the shard has answered for the first time. */
   readonly #begun = new WeakMap<Redis, Promise<void>>();
   /** How a key is subscribed to at each shard. */
-  readonly #entrances = new WeakMap<Redis, Ask<string, void>>();
+  readonly #entrances = new WeakMap<Redis, LoadOne<string, void>>();
   /** The last renewal of a shard; what an earlier one has to say is of no account. */
   readonly #renewals = new WeakMap<Redis, symbol>();
 
@@ -71,8 +71,8 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
     this.#shards = shards;
     this.#clock = clock;
     shards.onOpened((shard) => this.#listenTo(shard));
-    shards.onMoved(() => this.#moveAfterSlots());
-    shards.onTaken((shard) => this.#renew(shard));
+    shards.onSlotsMoved(() => this.#moveAfterSlots());
+    shards.onSubscriptionsRevoked((shard) => this.#renew(shard));
   }
 
   get connectionCount(): number {
@@ -83,17 +83,17 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
     return this.#shards.of(slotOf(key));
   }
 
-  async follow(key: string, onMessage: (message: Buffer) => void): Promise<void> {
+  async subscribe(key: string, onMessage: (message: Buffer) => void): Promise<void> {
     const slot = this.#shards.haveSlots ? slotOf(key) : 0;
     const shard = this.#shards.of(slot);
     if (shard !== undefined && shard.status !== "ready")
-      await within(followTimeoutMs, this.#begun.get(shard), this.#clock);
+      await within(subscribeTimeoutMs, this.#begun.get(shard), this.#clock);
     if (shard?.status !== "ready") throw new Error("Connection is closed.");
     this.#followed.set(key, { slot, onMessage, shard });
     await this.#entrances.get(shard)?.(key);
   }
 
-  unfollow(key: string): void {
+  unsubscribe(key: string): void {
     const followed = this.#followed.get(key);
     if (followed === undefined) return;
     this.#followed.delete(key);
@@ -117,7 +117,7 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
     this.#begun.set(shard, begun);
     this.#entrances.set(
       shard,
-      gather((keys) => this.#enter(shard, keys), this.#mostAtOnce),
+      createBatcher((keys) => this.#enter(shard, keys), this.#mostAtOnce),
     );
     shard.on("smessageBuffer", (key: Buffer, message: Buffer) => {
       this.#followed.get(key.toString("latin1"))?.onMessage(message);
@@ -128,12 +128,12 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
   /** Those that were not let go of meanwhile. */
   async #enter(shard: Redis, keys: readonly string[]): Promise<void[]> {
     const wanted = keys.filter((key) => this.#followed.get(key)?.shard === shard);
-    if (wanted.length > 0) await within(followTimeoutMs, shard.ssubscribe(...wanted), this.#clock);
+    if (wanted.length > 0) await within(subscribeTimeoutMs, shard.ssubscribe(...wanted), this.#clock);
     return keys.map(() => undefined);
   }
 
   get #mostAtOnce(): number {
-    return this.#shards.haveSlots ? 1 : mostAtOnce;
+    return this.#shards.haveSlots ? 1 : maxBatchSize;
   }
 
   /** What is followed in slots that have another holder now is heard there. */
@@ -159,7 +159,7 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
     const keys = [...this.#followed].filter(([, followed]) => followed.shard === shard).map(([key]) => key);
     this.#subscribe(shard, keys).then(
       () => isLast() && keys.length > 0 && this.reportGap(),
-      () => void this.#clock.after(againMs, () => isLast() && this.#renew(shard)),
+      () => void this.#clock.after(retryMs, () => isLast() && this.#renew(shard)),
     );
   }
 

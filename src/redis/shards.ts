@@ -13,9 +13,9 @@ export interface Shards {
   /** Called for every connection, those there are and those to come, before it can have heard anything. */
   onOpened(listener: (shard: Redis) => void): void;
   /** Called whenever slots may have another holder than before. */
-  onMoved(listener: () => void): void;
+  onSlotsMoved(listener: () => void): void;
   /** Called where Redis took subscriptions away from a connection that stands, once it is known who holds which slot. */
-  onTaken(listener: (shard: Redis) => void): void;
+  onSubscriptionsRevoked(listener: (shard: Redis) => void): void;
 }
 
 export function createShards(subscriber: RedisClient, clock: Clock): Shards {
@@ -28,8 +28,8 @@ function singleShard(subscriber: Redis): Shards {
     of: () => subscriber,
     all: () => [subscriber],
     onOpened: (listener) => listener(subscriber),
-    onMoved: () => undefined,
-    onTaken: () => undefined,
+    onSlotsMoved: () => undefined,
+    onSubscriptionsRevoked: () => undefined,
   };
 }
 
@@ -74,11 +74,11 @@ class ClusterShards implements Shards {
     for (const shard of this.#open.values()) listener(shard);
   }
 
-  onMoved(listener: () => void): void {
+  onSlotsMoved(listener: () => void): void {
     this.#movedListeners.push(listener);
   }
 
-  onTaken(listener: (shard: Redis) => void): void {
+  onSubscriptionsRevoked(listener: (shard: Redis) => void): void {
     this.#takenListeners.push(listener);
   }
 

@@ -96,8 +96,8 @@ export function limitsOf(options: LaneStoreOptions): number[] {
 /** The keys that `enqueue.lua` needs of each endpoint. */
 export function laneKeys(keys: Keys, endpoints: readonly string[], entity: string): string[] {
   return endpoints.flatMap((endpoint) => [
-    keys.webhookLane(endpoint, entity),
-    keys.webhookLanes(endpoint),
+    keys.webhookQueue(endpoint, entity),
+    keys.webhookQueues(endpoint),
     keys.webhookWaiting(endpoint),
   ]);
 }
@@ -116,7 +116,7 @@ export function createLaneStore(
   const settleScript = loadScript(commands, new URL("./settle.lua", import.meta.url));
   const retryScript = loadScript(commands, new URL("./retry.lua", import.meta.url));
   const { leaseMs } = { ...defaults, ...options };
-  const lanesOf = (endpoint: string) => createDueSet(commands, { key: keys.webhookLanes(endpoint), leaseMs });
+  const lanesOf = (endpoint: string) => createDueSet(commands, { key: keys.webhookQueues(endpoint), leaseMs });
   const dueSets = new Map<string, ReturnType<typeof lanesOf>>();
 
   function dueSetOf(endpoint: string) {
@@ -127,7 +127,7 @@ export function createLaneStore(
 
   async function settle(endpoint: string, entity: string, id: string, letter: object = {}) {
     const reply = await settleScript.run(
-      [...laneKeys(keys, [endpoint], entity), keys.webhookTries(endpoint), keys.deadWebhooks()],
+      [...laneKeys(keys, [endpoint], entity), keys.webhookAttempts(endpoint), keys.deadWebhooks()],
       [id, entity, lifeSeconds, leaseMs, mostLetters, ...Object.entries(letter).flat().map(String)],
     );
     return reply === 1;
@@ -136,7 +136,7 @@ export function createLaneStore(
   return {
     async announce(entity, { id, type, body }, endpoints, isRepeat = false) {
       const reply = await announceScript.run(
-        [keys.webhookTaken(id), keys.deadWebhooks(), ...laneKeys(keys, endpoints, entity)],
+        [keys.webhookAccepted(id), keys.deadWebhooks(), ...laneKeys(keys, endpoints, entity)],
         [isRepeat ? 0 : takenSeconds, entity, id, type, body, ...limitsOf(options), ...endpoints],
       );
       return toTaken(reply, endpoints);
@@ -144,8 +144,8 @@ export function createLaneStore(
 
     async head(endpoint, entity) {
       const [text, tries] = await Promise.all([
-        commands.lindex(keys.webhookLane(endpoint, entity), 0),
-        commands.hget(keys.webhookTries(endpoint), entity),
+        commands.lindex(keys.webhookQueue(endpoint, entity), 0),
+        commands.hget(keys.webhookAttempts(endpoint), entity),
       ]);
       return text === null ? undefined : { message: parseMessage(text), tries: Number(tries ?? 0) };
     },
@@ -155,9 +155,9 @@ export function createLaneStore(
       settle(endpoint, entity, id, { endpoint, entity, reason, tries }),
     next: (endpoint, entity) => settle(endpoint, entity, ""),
     async retry(endpoint, entity, { id, tries, pauseMs }) {
-      const laneAndLanes = [keys.webhookLane(endpoint, entity), keys.webhookLanes(endpoint)];
+      const laneAndLanes = [keys.webhookQueue(endpoint, entity), keys.webhookQueues(endpoint)];
       await retryScript.run(
-        [...laneAndLanes, keys.webhookTries(endpoint)],
+        [...laneAndLanes, keys.webhookAttempts(endpoint)],
         [id, entity, tries, Math.ceil(pauseMs), lifeSeconds],
       );
     },

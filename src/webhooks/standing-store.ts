@@ -53,11 +53,11 @@ export function createStandingStore(
   options: LaneStoreOptions = {},
 ): StandingStore {
   const standScript = loadScript(commands, new URL("./stand.lua", import.meta.url), [enqueueScript]);
-  const departures = createDueSet(commands, { key: keys.webhookDeparted(), leaseMs: claimMs });
+  const departures = createDueSet(commands, { key: keys.webhookDepartedNodes(), leaseMs: claimMs });
 
   return {
     async stand(node, { entity, data }, isHere, { message: { id, type, body }, endpoints }) {
-      const standingKeys = [keys.webhookStandings(entity), keys.webhookStandingsOf(node), keys.deadWebhooks()];
+      const standingKeys = [keys.webhookOccupancy(entity), keys.webhookOccupancyOf(node), keys.deadWebhooks()];
       const reply = await standScript.run(
         [...standingKeys, ...laneKeys(keys, endpoints, entity)],
         [node, isHere ? data : "", entity, id, type, body, ...limitsOf(options), ...endpoints],
@@ -66,7 +66,7 @@ export function createStandingStore(
     },
 
     async standingAt(node, most) {
-      const flat = (await commands.hrandfield(keys.webhookStandingsOf(node), most, "WITHVALUES")) as string[];
+      const flat = (await commands.hrandfield(keys.webhookOccupancyOf(node), most, "WITHVALUES")) as string[];
       const standings: Standing[] = [];
       for (let i = 0; i + 1 < flat.length; i += 2)
         standings.push({ entity: flat[i] as string, data: flat[i + 1] as string });

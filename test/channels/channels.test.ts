@@ -320,7 +320,7 @@ describe("names", () => {
 
     for (const [index, channel] of odd.entries()) expect((await channels.history(channel, {})).offset).toBe(index + 1);
     const keys = await scan(redis.connection("commands") as never, `${prefix}:*`);
-    for (const key of keys.filter((name) => !name.endsWith(":stamp"))) {
+    for (const key of keys.filter((name) => !name.endsWith(":timestamp"))) {
       expect(key.slice(prefix.length)).toMatch(/^:\{ch:[\w.%~-]+\}:[a-z]+$/);
     }
   });

@@ -8,8 +8,8 @@ import { quietLog } from "../support/world.ts";
 async function taken(...messages: string[]): Promise<FeedMessage[]> {
   let say: (message: Buffer) => void = () => undefined;
   const sharded = {
-    follow: async (_key: string, onMessage: (message: Buffer) => void) => void (say = onMessage),
-    unfollow: () => undefined,
+    subscribe: async (_key: string, onMessage: (message: Buffer) => void) => void (say = onMessage),
+    unsubscribe: () => undefined,
     onRestored: () => undefined,
   };
   const heard: FeedMessage[] = [];

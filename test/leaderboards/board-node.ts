@@ -39,7 +39,7 @@ export async function startBoardNode(options: BoardNodeOptions = {}): Promise<Bo
   const keys = createKeys(prefix);
   const commands = node.redis.connection("commands");
   const feed = createShardedFeed({ subscriber: node.redis.connection("subscriber"), clock: systemClock });
-  await eventually(() => feed.follow(`${prefix}:started`, () => undefined));
+  await eventually(() => feed.subscribe(`${prefix}:started`, () => undefined));
   const leaderboards = createLeaderboards(
     {
       commands,
@@ -79,7 +79,7 @@ export async function startBoards(
   const commands = redis.connection("commands");
   await redis.ready(60_000);
   const keys = createKeys(freshPrefix());
-  const feed = { follow: async () => undefined, unfollow: () => undefined, onRestored: () => undefined };
+  const feed = { subscribe: async () => undefined, unsubscribe: () => undefined, onRestored: () => undefined };
   const leaderboards = createLeaderboards(
     {
       commands,

@@ -161,13 +161,13 @@ describe("a window", () => {
   test("ends although what stands beside it in the store was planned by nobody", async () => {
     const { orders, redis, keys } = await startOrdersNode({ prefix: freshPrefix(), reorderWindowMs: 200 });
     const foreign = ["garbage", "{}", "[]", '["o-1",7]', '[7,null,"x"]'].flatMap((member) => [0, member]);
-    await redis.connection("commands").zadd(keys.orderLooks(), ...foreign);
+    await redis.connection("commands").zadd(keys.dueOrders(), ...foreign);
     await orders.create(create);
 
     await orders.apply("o-1", { status: "confirmed", sequence: 2 });
 
     await eventually(async () => expect((await orders.get("o-1")).order.status).toBe("confirmed"));
-    await eventually(async () => expect(await redis.connection("commands").zcard(keys.orderLooks())).toBe(0));
+    await eventually(async () => expect(await redis.connection("commands").zcard(keys.dueOrders())).toBe(0));
   });
 
   test("held by a node that died is ended by another", async () => {
@@ -191,7 +191,7 @@ describe("a window", () => {
       await nodes[index]!.orders.apply("o-1", { status: sequence === 2 ? "confirmed" : "delivered", sequence });
     }
 
-    const looks = () => nodes[0]!.redis.connection("commands").zcard(nodes[0]!.keys.orderLooks());
+    const looks = () => nodes[0]!.redis.connection("commands").zcard(nodes[0]!.keys.dueOrders());
     await eventually(async () => expect(await looks()).toBe(0));
 
     expect(nodes.flatMap(({ refused }) => refused.map(({ key }) => key))).toHaveLength(2);
@@ -324,7 +324,7 @@ test("every key of an order has a life, and an order that ended lives shorter", 
   const all = await commands.keys(`${prefix}:*`);
   const eternal = [];
   for (const key of all) if ((await commands.ttl(key)) < 0) eternal.push(key);
-  expect(eternal.toSorted()).toEqual([keys.orderLooks(), keys.stamp()].toSorted());
+  expect(eternal.toSorted()).toEqual([keys.dueOrders(), keys.globalTimestamp()].toSorted());
 
   await orders.apply("o-1", { status: "cancelled", sequence: 2 });
   expect(await commands.ttl(keys.orderTimeline("o-1"))).toBeLessThanOrEqual(50);

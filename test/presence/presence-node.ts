@@ -64,8 +64,8 @@ export async function startPresenceNode(options: PresenceNodeOptions): Promise<P
   const wholeFeed = createShardedFeed({ subscriber: redis.connection("subscriber"), clock });
   const hear = options.hear ?? ((now) => now());
   const feed: ShardedFeed = {
-    follow: (key, onMessage) => wholeFeed.follow(key, (message) => hear(() => onMessage(message))),
-    unfollow: (key) => wholeFeed.unfollow(key),
+    subscribe: (key, onMessage) => wholeFeed.subscribe(key, (message) => hear(() => onMessage(message))),
+    unsubscribe: (key) => wholeFeed.unsubscribe(key),
     onRestored: (restored) => wholeFeed.onRestored(restored),
   };
   await redis.ready(60_000);
@@ -79,7 +79,7 @@ export async function startPresenceNode(options: PresenceNodeOptions): Promise<P
     clock,
     log: quietLog,
     nodeId,
-    onGrown: (pull) => feed.follow(keys.controlFeed(), pull),
+    onGrown: (pull) => feed.subscribe(keys.controlFeed(), pull),
     perform: () => 0,
     onDead: (node) => presence.onDead(node),
     onForgotten: () => undefined,

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { examineStore, judge, type StoreFacts } from "../../src/redis/boot-checks.ts";
+import { examineStore, findingsOf, type StoreFacts } from "../../src/redis/boot-checks.ts";
 import { createRedisConnections, type RedisAddress } from "../../src/redis/connections.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { spawnNodeProcess, startNodeProcess, type NodeProcess } from "../support/node-process.ts";
@@ -12,8 +12,8 @@ const good: StoreFacts = { version: "7.0.15", role: "master", policy: "noevictio
 
 describe("what a server says of itself", () => {
   test("is fine where it keeps everything, on this machine's time", () => {
-    expect(judge(good)).toEqual([]);
-    expect(judge({ ...good, version: "9.1.0", skewMs: -1_900 })).toEqual([]);
+    expect(findingsOf(good)).toEqual([]);
+    expect(findingsOf({ ...good, version: "9.1.0", skewMs: -1_900 })).toEqual([]);
   });
 
   test.each([
@@ -26,7 +26,7 @@ describe("what a server says of itself", () => {
     [{ skewMs: -2_500 }, "degraded", /2\.5 s apart/],
     [{ isDurable: false }, "degraded", /append-only/],
   ] as const)("%o is found: %s", (facts, severity, text) => {
-    expect(judge({ ...good, ...facts })).toEqual([{ severity, text: expect.stringMatching(text) }]);
+    expect(findingsOf({ ...good, ...facts })).toEqual([{ severity, text: expect.stringMatching(text) }]);
   });
 });
 

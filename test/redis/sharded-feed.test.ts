@@ -22,8 +22,8 @@ async function startFeed(address: RedisAddress) {
     heard,
     restorations: () => restorations,
     keyOf: (n: number) => `${prefix}:{${n}}`,
-    follow: (key: string) => feed.follow(key, (message) => void heard.push(`${key} ${message.toString()}`)),
-    unfollow: (key: string) => feed.unfollow(key),
+    follow: (key: string) => feed.subscribe(key, (message) => void heard.push(`${key} ${message.toString()}`)),
+    unfollow: (key: string) => feed.unsubscribe(key),
     publish: (key: string, text: string) => commands.spublish(key, text),
     connectionCount: () => feed.connectionCount,
   };

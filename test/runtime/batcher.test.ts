@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { gather } from "../../src/runtime/gather.ts";
+import { createBatcher } from "../../src/runtime/batcher.ts";
 
 /** Doubles what it is asked once it is let to, and writes down what was asked together; -1 has no answer. */
 function doubling(most = 100) {
   const loads: number[][] = [];
   const gates: (() => void)[] = [];
-  const ask = gather<number, number>(async (questions) => {
+  const ask = createBatcher<number, number>(async (questions) => {
     loads.push([...questions]);
     await new Promise<void>((resolve) => gates.push(resolve));
     if (questions.includes(0)) throw new Error("away");

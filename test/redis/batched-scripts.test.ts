@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createRedisConnections } from "../../src/redis/connections.ts";
-import { loadGatheredScript } from "../../src/redis/scripts.ts";
+import { loadBatchedScript } from "../../src/redis/scripts.ts";
 import { startStore, type StoreLab } from "../support/store-lab.ts";
 import { freshPrefix, quietLog } from "../support/world.ts";
 
@@ -35,7 +35,7 @@ describe.each(["single", "cluster"] as const)("scripts that are called together 
     const file = join(folder, "push.lua");
     writeFileSync(file, `-- ${Math.random()}\n${text}`);
     const prefix = freshPrefix();
-    const script = loadGatheredScript(commands, pathToFileURL(file));
+    const script = loadBatchedScript(commands, pathToFileURL(file));
     return { commands, script, keyOf: (name: string) => `${prefix}:{${name}}` };
   }
 

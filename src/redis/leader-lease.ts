@@ -1,7 +1,7 @@
 import type { Clock } from "../runtime/clock.ts";
 
 /** The time in which a node may handle what it read. */
-export interface Turn {
+export interface LeaderLease {
   /** False once it may have ended: nothing new may be begun then, the next node does it. */
   isCurrent(): boolean;
   /** Aborts when the turn has ended. */
@@ -9,7 +9,7 @@ export interface Turn {
 }
 
 /** A turn that lasts as long as a lease, as far as its holder can know. */
-export class LeasedTurn implements Turn {
+export class RenewableLeaderLease implements LeaderLease {
   readonly #clock: Clock;
   readonly #end = new AbortController();
   /** Monotonic milliseconds at which the lease may have ended. */
