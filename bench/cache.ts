@@ -111,10 +111,7 @@ function createOrders(): Orders {
     picked_up: [],
   };
   const historyOf = (channel: string) => kinds.of(channel).history;
-  const keepRefused = async (): Promise<void> => undefined;
-  const alone = { takeAway: () => undefined, command: async () => undefined };
-  return new Orders(
-    { commands, keys, isCluster: false, historyOf, keepRefused, ...alone, clock, log },
-    { transitions },
-  );
+  const deadLetter = async (): Promise<void> => undefined;
+  const alone = { removeSubscription: () => undefined, command: async () => undefined };
+  return new Orders({ commands, keys, isCluster: false, historyOf, deadLetter, ...alone, clock, log }, { transitions });
 }

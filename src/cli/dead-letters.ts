@@ -1,7 +1,7 @@
 import { loadConfig } from "../config.ts";
 import type { Environment } from "../config/environment.ts";
 import { findStore } from "../gateway/locate-store.ts";
-import { createDeadLetterStore, type KeptLetter } from "../commands/dead-letters-store.ts";
+import { createDeadLetterStore, type StoredDeadLetter } from "../commands/dead-letters-store.ts";
 import { createDeadLetters, type DeadLetterOutcome, type DeadLetters } from "../commands/dead-letters.ts";
 import { createRedisConnections } from "../redis/connections.ts";
 import { createKeys } from "../redis/keys.ts";
@@ -67,7 +67,7 @@ async function withLetters(
   }
 }
 
-function toLine({ id, at, code, reason, tries, command }: KeptLetter): string {
+function toLine({ id, at, code, reason, tries, command }: StoredDeadLetter): string {
   return [id, new Date(at).toISOString(), code, `${tries} tries`, reason, command].map(oneLine).join("  ");
 }
 

@@ -5,7 +5,7 @@ import {
   type BoardSnapshot,
   type Neighbourhood,
   type OwnRank,
-  type SeasonTurn,
+  type SeasonChange,
   type SubmittedScore,
 } from "../protocol/board.ts";
 import type { WirePublication } from "../protocol/wire.ts";
@@ -28,7 +28,7 @@ export interface LeaderboardEvents<Data = unknown> extends LiveEvents {
   /** The own place is another; undefined where the user is no longer on the board. */
   own: OwnEntry | undefined;
   /** The board starts anew. A change that empties it follows. */
-  season: SeasonTurn;
+  season: SeasonChange;
 }
 
 /**
@@ -93,7 +93,7 @@ export class BoardReading implements LiveReading<LeaderboardEvents> {
   }
 
   #follow({ event, data }: WirePublication): void {
-    if (event === "leaderboard.season") this.emitter.emit("season", data as SeasonTurn);
+    if (event === "leaderboard.season") this.emitter.emit("season", data as SeasonChange);
     if (event === "leaderboard.diff") this.#apply(data as BoardDiff);
   }
 

@@ -15,7 +15,7 @@ export interface DeadLetter {
   tries: number;
 }
 
-export interface KeptLetter extends DeadLetter {
+export interface StoredDeadLetter extends DeadLetter {
   id: string;
   /** Epoch milliseconds, by Redis' clock. */
   at: number;
@@ -28,8 +28,8 @@ export interface KeptLetter extends DeadLetter {
 export interface DeadLetterStore {
   add(letter: DeadLetter): Promise<void>;
   /** The oldest first, after the letter `after`. */
-  list(query: { after?: string | undefined; limit: number }): Promise<KeptLetter[]>;
-  find(id: string): Promise<KeptLetter | undefined>;
+  list(query: { after?: string | undefined; limit: number }): Promise<StoredDeadLetter[]>;
+  find(id: string): Promise<StoredDeadLetter | undefined>;
   remove(id: string): Promise<boolean>;
   count(): Promise<number>;
   /** Hands a command in again, as a backend would. */
@@ -53,7 +53,7 @@ export function createDeadLetterStore(
   const addScript = loadScript(commands, new URL("./add-letter.lua", import.meta.url));
   const stream = keys.deadCommands();
 
-  async function range(from: string, limit: number): Promise<KeptLetter[]> {
+  async function range(from: string, limit: number): Promise<StoredDeadLetter[]> {
     return (await commands.xrange(stream, from, "+", "COUNT", limit)).map(toLetter);
   }
 
@@ -77,7 +77,7 @@ export function createDeadLetterStore(
   };
 }
 
-function toLetter([id, flat]: [id: string, fields: string[]]): KeptLetter {
+function toLetter([id, flat]: [id: string, fields: string[]]): StoredDeadLetter {
   const fields = new Map<string, string>();
   for (let i = 0; i + 1 < flat.length; i += 2) fields.set(flat[i] as string, flat[i + 1] as string);
   const text = (name: string): string => fields.get(name) ?? "";

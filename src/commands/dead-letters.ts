@@ -1,10 +1,10 @@
-import type { DeadLetterStore, KeptLetter } from "./dead-letters-store.ts";
+import type { DeadLetterStore, StoredDeadLetter } from "./dead-letters-store.ts";
 
 /** Dead letters for whoever operates the gateway: to read, to hand in again, to throw away. */
 export interface DeadLetters {
   count(): Promise<number>;
   /** The oldest first. */
-  list(query?: { after?: string | undefined; limit?: number | undefined }): Promise<KeptLetter[]>;
+  list(query?: { after?: string | undefined; limit?: number | undefined }): Promise<StoredDeadLetter[]>;
   /** Hands the named ones in again and takes them out; those that are not there are told. */
   replay(ids: readonly string[]): Promise<DeadLetterOutcome>;
   /** The same with all there are now. */

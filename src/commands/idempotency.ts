@@ -14,7 +14,7 @@ import { createIdempotencyStore } from "./idempotency-store.ts";
  * The answer is kept after the write: where a node dies in between, a repeat runs again. What must not happen twice even
  * then takes the key into its own script, as publishing, orders and scores do.
  */
-export type Once = <A>(write: IdempotentWrite, run: () => Promise<A>) => Promise<A>;
+export type RunOnce = <A>(write: IdempotentWrite, run: () => Promise<A>) => Promise<A>;
 
 export interface IdempotentWrite {
   /** What the key is good for: an operation and what it is about. */
@@ -46,7 +46,10 @@ const defaults = { ttlSeconds: 86_400, claimMs: 5_000, waitMs: 10_000 };
 const firstPauseMs = 10;
 const longestPauseMs = 160;
 
-export function createOnce({ commands, keys, clock, log }: IdempotencyDeps, options: IdempotencyOptions = {}): Once {
+export function createRunOnce(
+  { commands, keys, clock, log }: IdempotencyDeps,
+  options: IdempotencyOptions = {},
+): RunOnce {
   const { ttlSeconds, claimMs, waitMs } = { ...defaults, ...options };
   const store = createIdempotencyStore({ commands, keys }, { claimMs, ttlSeconds });
 

@@ -15,7 +15,7 @@ import { createRunner, type Job, type RunOptions } from "./command-runs.ts";
 import { parseCommand, subjectOfCommand } from "./commands.ts";
 import type { DeadLetterStore } from "./dead-letters-store.ts";
 import { createLanes } from "./lanes.ts";
-import type { Publisher } from "./publisher.ts";
+import type { CommandExecutor } from "./command-executor.ts";
 
 /**
  * The durable door: the stream `<prefix>:commands`, where backends leave commands.
@@ -42,7 +42,7 @@ export interface StreamConsumerDeps {
   blocking: RedisClient;
   keys: Keys;
   nodeId: string;
-  publisher: Publisher;
+  executor: CommandExecutor;
   deadLetters: Pick<DeadLetterStore, "add">;
   clock: Clock;
   log: Logger;
@@ -103,7 +103,7 @@ function textOf({ fields }: GroupEntry): string | undefined {
 }
 
 function toJob(
-  { publisher, deadLetters, metrics, warn }: StreamConsumerDeps & { warn: PacedWarnings },
+  { executor, deadLetters, metrics, warn }: StreamConsumerDeps & { warn: PacedWarnings },
   entry: GroupEntry,
   command: Command | Error,
   { turn, finish }: Pick<Job, "turn" | "finish">,
@@ -119,7 +119,7 @@ function toJob(
     onRetry: () => count("retried"),
     async perform() {
       if (command instanceof Error) throw command;
-      await publisher.perform(command, key);
+      await executor.perform(command, key);
       count("performed");
       if (type === "publish") metrics.publications.inc({ door: "stream" });
     },

@@ -4,12 +4,12 @@ import type { Kinds } from "../channels/kinds.ts";
 import type { Control } from "../cluster/control.ts";
 import type { Config } from "../config.ts";
 import type { Leaderboards } from "../leaderboards/leaderboards.ts";
-import { createMoves } from "../orders/moves.ts";
+import { createTransitionTable } from "../orders/transitions.ts";
 import { Orders, type OrdersDeps } from "../orders/orders.ts";
 import { closing } from "../protocol/closings.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import { createDeadLetterStore } from "../commands/dead-letters-store.ts";
-import { createPublishing, type Publishing } from "../commands/publishing.ts";
+import { createCommandIngress, type CommandIngress } from "../commands/command-ingress.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
@@ -23,20 +23,23 @@ export interface BackendsDeps {
   log: Logger;
 }
 
-interface OrderParts extends BackendsDeps, Pick<OrdersDeps, "tellStatus" | "takeAway"> {
+interface OrderParts extends BackendsDeps, Pick<OrdersDeps, "notifyStatus" | "removeSubscription"> {
   control: Control;
 }
 
 /** Orders, and where what could not be done to them goes. */
-export function createOrders(config: Config, { store, kinds, tellStatus, takeAway, control, clock, log }: OrderParts) {
+export function createOrders(
+  config: Config,
+  { store, kinds, notifyStatus, removeSubscription, control, clock, log }: OrderParts,
+) {
   const deadLetters = createDeadLetterStore(store);
   const orders = new Orders(
     {
       ...store,
       historyOf: (channel) => kinds.of(channel).history,
-      keepRefused: (refused) => deadLetters.add({ ...refused, tries: 1 }),
-      tellStatus,
-      takeAway,
+      deadLetter: (refused) => deadLetters.add({ ...refused, tries: 1 }),
+      notifyStatus,
+      removeSubscription,
       command: (command) => control.command({ ...command }),
       clock,
       log,
@@ -55,16 +58,16 @@ export interface DoorsDeps extends BackendsDeps, ReturnType<typeof createOrders>
 }
 
 /** What backends may ask, and the doors through Redis by which they ask it. */
-export function createDoors(config: Config, deps: DoorsDeps): Publishing {
+export function createDoors(config: Config, deps: DoorsDeps): CommandIngress {
   const { store, leaderboards, logouts, revocations } = deps;
-  return createPublishing(
+  return createCommandIngress(
     {
       ...deps,
       ...store,
       blocking: store.redis.connection("blocking"),
       bridges: store.redis.connection("bridges"),
       nodeId: config.nodeId,
-      isOrderStatus: createMoves(config.orders.transitions).isKnown,
+      isOrderStatus: createTransitionTable(config.orders.transitions).isKnown,
       submitScore: ({ board, member, score, mode, data, idempotencyKey }) => {
         const text = data === undefined ? undefined : canonicalJson(data);
         return leaderboards.submit(board, { member, score, mode, data: text }, idempotencyKey);

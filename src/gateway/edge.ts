@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import type { ExpiryWatch } from "../auth/expiry-watch.ts";
 import type { Revocations } from "../auth/revocations.ts";
 import type { Config } from "../config.ts";
-import type { Publishing } from "../commands/publishing.ts";
+import type { CommandIngress } from "../commands/command-ingress.ts";
 import { version } from "../runtime/version.ts";
 import type { ClientHandler } from "../connections/client-handler.ts";
 import { createClientAddress, type ClientAddress } from "../runtime/client-address.ts";
@@ -48,7 +48,7 @@ export interface EdgeParts {
   revocations: Revocations;
   nodeRevocations: NodeRevocations;
   flow: Flow;
-  doors: Publishing;
+  doors: CommandIngress;
   webhooks: Webhooks | undefined;
   place: Place | undefined;
   isDraining: () => boolean;
@@ -122,7 +122,7 @@ function routesOf({ config, metrics }: Ground, { entry, revocations, flow, doors
     ...createPublishRoutes({ channels, metrics }, config.limits),
     ...createChannelRoutes({ history: channels.history.bind(channels), list: presence.list }),
     ...createPresenceRoutes({ presence }),
-    ...createOrderRoutes({ publisher: doors.publisher, orders }),
+    ...createOrderRoutes({ executor: doors.executor, orders }),
     ...createScoreRoutes({ leaderboards: boards }),
     ...onceByKey,
   ];

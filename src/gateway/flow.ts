@@ -57,9 +57,9 @@ export interface FlowDeps {
 export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscribed }: FlowDeps): Flow {
   const { config, store, control } = ground;
   const kinds = createKinds(config.channels);
-  const tellStatus = webhooks && webhooks.orderStatus.bind(webhooks);
-  const takeAway: OrdersDeps["takeAway"] = (...of) => channels.takeAway(...of);
-  const { orders, deadLetters } = createOrders(config, { ...ground, kinds, tellStatus, takeAway });
+  const notifyStatus = webhooks && webhooks.orderStatus.bind(webhooks);
+  const removeSubscription: OrdersDeps["removeSubscription"] = (...of) => channels.takeAway(...of);
+  const { orders, deadLetters } = createOrders(config, { ...ground, kinds, notifyStatus, removeSubscription });
   const permissions = createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) });
   const snapshots = new Map<string, TakeSnapshot>();
   const later = { presence: () => presence, recovery: () => recovery };
@@ -89,7 +89,7 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
   channels.onSubscription((change) => presence.onSubscription(change));
   channels.onSubscription((change) => leaderboards.onSubscription(change));
   channels.onSubscription((change) => orders.onSubscription(change));
-  channels.onSubscription(({ channel, isSubscribed }) => webhooks?.subscription({ channel }, isSubscribed));
+  channels.onSubscription(({ channel, isSubscribed }) => webhooks?.subscriptionChanged({ channel }, isSubscribed));
   const boards = withCachedPages(leaderboards, createCache({ ...ground, ...store }), config.leaderboards);
   return { kinds, channels, presence, recovery, orders, deadLetters, leaderboards, boards };
 }

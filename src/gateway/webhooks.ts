@@ -43,11 +43,11 @@ export function toldOf(visits: Visits, webhooks: Webhooks | undefined): Required
   return {
     onConnect(connection, arrival) {
       // First, for `onDisconnect` is called even where the rest fails.
-      webhooks?.connection(connection.identity, true);
+      webhooks?.connectionChanged(connection.identity, true);
       return visits.begin(connection, arrival);
     },
     onDisconnect(connection, _reason, mayReturn) {
-      webhooks?.connection(connection.identity, false);
+      webhooks?.connectionChanged(connection.identity, false);
       return visits.end(connection, mayReturn);
     },
   };

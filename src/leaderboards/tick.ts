@@ -1,4 +1,4 @@
-import type { SeasonTurn } from "../protocol/board.ts";
+import type { SeasonChange } from "../protocol/board.ts";
 import type { Board } from "./boards.ts";
 import { diffJson, diffTop, isEmpty } from "./diff.ts";
 import type { SeasonClock } from "./season-clock.ts";
@@ -32,7 +32,7 @@ function diffOf(board: Board, { published, entries, revision, total }: ClaimedTi
 /** Undefined where subscribers are in this season already, or never were in one. */
 function turnOf(board: Board, { season, announced }: ClaimedTick, seasons: SeasonClock): string | undefined {
   if (season.id === null || announced === undefined || announced === season.startsAt) return undefined;
-  const turn: SeasonTurn = {
+  const turn: SeasonChange = {
     board: board.name,
     season: season.id,
     previousSeason: seasons.calendar(board).at(announced).id ?? "",

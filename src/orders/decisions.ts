@@ -2,9 +2,9 @@ import { GatewayError } from "../protocol/errors.ts";
 import { wrong } from "../protocol/parse-with.ts";
 import type { Order, OrderCreateBody, OrderEventBody } from "../protocol/orders.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
-import { receive, release, type Arrival, type ArrivalRules, type ArrivedEvent, type Change } from "./arrival.ts";
-import type { Decision } from "./changes.ts";
-import type { Moves } from "./moves.ts";
+import { receive, release, type Arrival, type ArrivalRules, type ArrivedEvent, type Change } from "./event-ordering.ts";
+import type { Decision } from "./order-writer.ts";
+import type { TransitionTable } from "./transitions.ts";
 import { toOpenOrder, toOrder, type OrderRecord, type OutboxItem, type StoredOrder } from "./order-record.ts";
 import type { Save } from "./order-store.ts";
 
@@ -12,7 +12,7 @@ import type { Save } from "./order-store.ts";
 
 /** Begins an order, or answers as the first time. Throws `conflict` where it exists with other content. */
 export function decideCreate(
-  moves: Moves,
+  moves: TransitionTable,
   { orderId, parties, status = moves.initial, data = null }: OrderCreateBody,
   { now, order }: { now: number; order: StoredOrder | undefined },
 ): Decision<Order> {
@@ -61,7 +61,7 @@ export function decideEvent(
 
 /** Lets early events go whose window has ended. */
 export function decideRelease(
-  moves: Moves,
+  moves: TransitionTable,
   { now, order }: { now: number; order: StoredOrder | undefined },
 ): Decision<undefined> {
   const change = order === undefined ? undefined : release(moves, order.state, now);
@@ -69,25 +69,30 @@ export function decideRelease(
   return { answer: undefined, save: toSave(moves, order, change, now) };
 }
 
-function toSave(moves: Moves, order: StoredOrder, change: Change, now: number): Save {
+function toSave(moves: TransitionTable, order: StoredOrder, change: Change, now: number): Save {
   const { state, updatedAt } = changed(order, change, now);
   return {
     expected: order.revision,
     state,
-    hasEnded: moves.isEnd(state.status),
+    hasEnded: moves.isFinal(state.status),
     updatedAt,
     applied: change.applied,
     outbox: toOutbox(moves, order.record, change, updatedAt),
   };
 }
 
-function toOutbox(moves: Moves, record: OrderRecord, { applied, refused }: Change, updatedAt: number): OutboxItem[] {
+function toOutbox(
+  moves: TransitionTable,
+  record: OrderRecord,
+  { applied, refused }: Change,
+  updatedAt: number,
+): OutboxItem[] {
   const { orderId, createdAt } = record;
   return [
     ...applied.map(({ entry }): OutboxItem => ({
       kind: "status",
       order: toOpenOrder(record, entry, updatedAt),
-      hasEnded: moves.isEnd(entry.status),
+      hasEnded: moves.isFinal(entry.status),
       entry,
     })),
     ...refused.map(({ event, from }): OutboxItem => ({ kind: "refused", order: { orderId, createdAt }, event, from })),

@@ -1,5 +1,5 @@
 import type { Order, OpenOrder, TimelineEntry } from "../protocol/orders.ts";
-import type { HeldEvent, OrderState } from "./arrival.ts";
+import type { HeldEvent, OrderState } from "./event-ordering.ts";
 
 /** What never changes about an order. */
 export interface OrderRecord {

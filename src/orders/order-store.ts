@@ -7,7 +7,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 import { idleChannelTtlSeconds, targetArgs, targetKeys, type ChannelTargets } from "./append-parts.ts";
-import type { AppliedEvent, HeldEvent, OrderState, RefusedNumber } from "./arrival.ts";
+import type { AppliedEvent, HeldEvent, OrderState, RefusedNumber } from "./event-ordering.ts";
 import type { NumberedItem, OrderRecord, OutboxItem, StoredOrder } from "./order-record.ts";
 
 /**

@@ -20,18 +20,18 @@ import { fingerprint } from "../runtime/fingerprint.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createChannelTargets } from "./append-parts.ts";
-import type { ArrivalRules } from "./arrival.ts";
-import { createChanges, type Changes } from "./changes.ts";
+import type { ArrivalRules } from "./event-ordering.ts";
+import { createChanges, type Changes } from "./order-writer.ts";
 import { decideCreate, decideEvent, decideRelease, type Judged } from "./decisions.ts";
-import { createLives, type Lives, type LivesDeps } from "./lives.ts";
-import { createLookStore, type Look, type PlannedLook } from "./look-store.ts";
-import { createMoves, type Transitions } from "./moves.ts";
+import { createLives, type Lives, type LivesDeps } from "./subscription-expiry.ts";
+import { createLookStore, type Look, type PlannedLook } from "./scheduled-check-store.ts";
+import { createTransitionTable, type Transitions } from "./transitions.ts";
 import { toOrder } from "./order-record.ts";
 import { createOrderStore, type OrderStore, type OrderStoreOptions } from "./order-store.ts";
 import { createPartyStore, type PartyStore } from "./party-store.ts";
 import { createSignalStore, type SignalStoreOptions } from "./signal-store.ts";
 import { createSignals, type Signals } from "./signals.ts";
-import { createTelling, type KeepRefused, type Telling, type TellStatus } from "./telling.ts";
+import { createTelling, type DeadLetterEvent, type Telling, type NotifyStatus } from "./outbox.ts";
 
 export interface OrdersOptions extends Partial<OrderStoreOptions>, Partial<SignalStoreOptions> {
   /** From each status, the statuses an order may move to; orders begin at the first. */
@@ -64,10 +64,10 @@ export interface OrdersDeps {
   isCluster: boolean;
   /** History of a channel, as its kind is configured. */
   historyOf: (channel: string) => HistoryOptions;
-  keepRefused: KeepRefused;
+  deadLetter: DeadLetterEvent;
   /** Told of each status that was applied, once or more and in order. */
-  tellStatus?: TellStatus | undefined;
-  takeAway: LivesDeps["takeAway"];
+  notifyStatus?: NotifyStatus | undefined;
+  removeSubscription: LivesDeps["removeSubscription"];
   /** Has each node perform a command; resolves when every living one has. */
   command: (command: OrderCommand) => Promise<unknown>;
   clock: Clock;
@@ -96,18 +96,18 @@ export class Orders implements Service {
   readonly #lives: Lives;
 
   constructor(deps: OrdersDeps, given: OrdersOptions) {
-    const { commands, keys, isCluster, historyOf, keepRefused, tellStatus, clock, log } = deps;
+    const { commands, keys, isCluster, historyOf, deadLetter, notifyStatus, clock, log } = deps;
     const options = { ...defaults, ...given };
     const redis = { commands, keys, targets: createChannelTargets(keys, isCluster, historyOf) };
     const looks = createLookStore({ ...redis, onPlanned: (dueInMs) => this.#dueWorker.expect(dueInMs) });
     this.#rules = {
-      moves: createMoves(options.transitions),
+      moves: createTransitionTable(options.transitions),
       windowMs: options.reorderWindowMs,
       mostHeld: options.mostHeld,
     };
     this.#store = createOrderStore(redis, options);
     this.#parties = createPartyStore(redis, options);
-    this.#telling = createTelling({ store: this.#store, parties: this.#parties, keepRefused, tellStatus, log });
+    this.#telling = createTelling({ store: this.#store, parties: this.#parties, deadLetter, notifyStatus, log });
     const endSubscriptions = async (orderId: string) => void (await deps.command({ type: "order.ended", orderId }));
     this.#changes = createChanges({ store: this.#store, looks, telling: this.#telling, endSubscriptions, log });
     this.#lives = createLives({ ...deps, remainingMs: (orderIds) => this.#store.remainingMs(orderIds) });

@@ -1,9 +1,9 @@
 import { GatewayError } from "../protocol/errors.ts";
 import { wrong } from "../protocol/parse-with.ts";
 import type { OrderSignalBody } from "../protocol/orders.ts";
-import type { LookStore } from "./look-store.ts";
+import type { LookStore } from "./scheduled-check-store.ts";
 import type { Signalled, SignalStore } from "./signal-store.ts";
-import type { Telling } from "./telling.ts";
+import type { Telling } from "./outbox.ts";
 
 /** The latest of what changes all the time: a courier's place, an estimated arrival. */
 export interface Signals {

@@ -39,7 +39,7 @@ export interface BoardDiff<Data = unknown> {
 }
 
 /** Event `leaderboard.season`: the board starts anew; a diff that empties the top follows where it was not empty. */
-export interface SeasonTurn {
+export interface SeasonChange {
   board: string;
   season: string;
   /** Can be read as `?season=` until its archive ends. */

@@ -36,7 +36,7 @@ export interface WebhooksOptions extends LaneStoreOptions {
 }
 
 /** A status of an order; `key` is the same whenever this one is told, and no other's. */
-export interface OrderHook {
+export interface OrderStatusNotification {
   orderId: string;
   key: string;
   data: object;
@@ -89,17 +89,17 @@ export class Webhooks implements Service {
   }
 
   /** A connection of the session opened, or closed. */
-  connection({ sessionId, userId }: SessionHookData, isOpen: boolean): void {
+  connectionChanged({ sessionId, userId }: SessionHookData, isOpen: boolean): void {
     this.#occupancy.change("session", sessionId, { sessionId, userId }, isOpen);
   }
 
   /** A subscription to the channel began, or ended. */
-  subscription({ channel }: ChannelHookData, isSubscribed: boolean): void {
+  subscriptionChanged({ channel }: ChannelHookData, isSubscribed: boolean): void {
     this.#occupancy.change("channel", channel, { channel }, isSubscribed);
   }
 
   /** Resolves when the message is kept; rejects where the store is away. A repeat of a key is not told again. */
-  async orderStatus({ orderId, key, data }: OrderHook): Promise<void> {
+  async orderStatus({ orderId, key, data }: OrderStatusNotification): Promise<void> {
     const wanting = this.#deliveries.wanting("order.status");
     if (wanting.length === 0) return;
     const entity = `order:${orderId}`;

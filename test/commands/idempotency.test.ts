@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { GatewayError } from "../../src/protocol/errors.ts";
-import { createOnce, type IdempotencyOptions } from "../../src/commands/idempotency.ts";
+import { createRunOnce, type IdempotencyOptions } from "../../src/commands/idempotency.ts";
 import { createRedisConnections } from "../../src/redis/connections.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { quietLog, redisWorld } from "../support/world.ts";
@@ -10,7 +10,7 @@ const write = { scope: "order.create o-1", key: "k", fingerprint: "f" };
 async function startNodes(count: number, options: IdempotencyOptions = {}) {
   const world = await redisWorld();
   const nodes = Array.from({ length: count }, () =>
-    createOnce(
+    createRunOnce(
       { commands: world.redis.connection("commands"), keys: world.keys, clock: systemClock, log: quietLog },
       options,
     ),
@@ -69,7 +69,7 @@ describe("an idempotent write", () => {
     const dying = createRedisConnections({ address: redis.address, nodeId: "dying", log: quietLog });
     await dying.ready(60_000);
     const deps = { commands: dying.connection("commands"), keys, clock: systemClock, log: quietLog };
-    const lost = createOnce(deps, { claimMs: 300 })(write, async () => {
+    const lost = createRunOnce(deps, { claimMs: 300 })(write, async () => {
       await dying.close();
       return new Promise<never>(() => undefined);
     });

@@ -1,6 +1,6 @@
 import { expect, inject, onTestFinished, test } from "vitest";
 import type { Command } from "../../src/protocol/commands.ts";
-import type { KeptLetter } from "../../src/commands/dead-letters-store.ts";
+import type { StoredDeadLetter } from "../../src/commands/dead-letters-store.ts";
 import { startKillableNodes, type KillableNodes } from "../support/killable-nodes.ts";
 import { shuffled, tellStory, type Story, type StoryEvent } from "../support/order-stories.ts";
 import { createPublishingNode, type PublishingNode } from "../support/publishing-node.ts";
@@ -144,7 +144,7 @@ async function readChannel({ keys, redis }: PublishingNode, channel: string, num
 
 /** Texts of the poison, and names of the events that were set aside. */
 async function readLetters({ deadLetters }: PublishingNode): Promise<{ poison: string[]; others: string[] }> {
-  const letters: KeptLetter[] = [];
+  const letters: StoredDeadLetter[] = [];
   for (
     let page = await deadLetters.list();
     page.length > 0;

@@ -15,13 +15,13 @@ async function startNode() {
   const prefix = freshPrefix();
   const node = await createPublishingNode({ url: inject("redisUrl"), prefix, nodeId: randomUUID() });
   onTestFinished(() => node.close());
-  const { publisher, orders, metrics } = node;
+  const { executor, orders, metrics } = node;
   const channels = {
     publish: node.publish,
     publishMany: (requests: Parameters<typeof node.publish>[0][]) =>
       Promise.all(requests.map((one) => node.publish(one).catch((error: unknown) => error as Error))),
   };
-  const routes = [...createPublishRoutes({ channels, metrics }), ...createOrderRoutes({ publisher, orders })];
+  const routes = [...createPublishRoutes({ channels, metrics }), ...createOrderRoutes({ executor, orders })];
   const { url } = await startHttp({ routes });
   const redis = node.redis.connection("commands");
   const said = async (channel: string) =>

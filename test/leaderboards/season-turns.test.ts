@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Calendar, Season } from "../../src/leaderboards/seasons.ts";
 import { calendarOf } from "../../src/leaderboards/seasons.ts";
-import type { OwnRank, RankChange, SeasonTurn } from "../../src/protocol/board.ts";
+import type { OwnRank, RankChange, SeasonChange } from "../../src/protocol/board.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { reader, recordingSubscriber } from "../support/nodes.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
@@ -61,7 +61,7 @@ describe("the turn of a season", () => {
     await eventually(() => viewers.forEach((viewer) => expect(viewer.board().entries[0]?.score).toBe(3)));
 
     const next = calendar.at(old.endsAt);
-    const turn: SeasonTurn = {
+    const turn: SeasonChange = {
       board: "b",
       season: next.id as string,
       previousSeason: old.id as string,

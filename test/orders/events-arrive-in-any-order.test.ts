@@ -6,12 +6,12 @@ import {
   type ArrivedEvent,
   type Change,
   type OrderState,
-} from "../../src/orders/arrival.ts";
-import { createMoves } from "../../src/orders/moves.ts";
+} from "../../src/orders/event-ordering.ts";
+import { createTransitionTable } from "../../src/orders/transitions.ts";
 import { tellStory, transitions, type StoryEvent } from "../support/order-stories.ts";
 import { seeded } from "../support/random.ts";
 
-const moves = createMoves(transitions);
+const moves = createTransitionTable(transitions);
 const rules: ArrivalRules = { moves, windowMs: 5_000, mostHeld: 32 };
 
 /** An order in memory that takes events as they come. */

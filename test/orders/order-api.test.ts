@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { createOnce } from "../../src/commands/idempotency.ts";
+import { createRunOnce } from "../../src/commands/idempotency.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { createOrderHandlers } from "../../src/connections/handlers/orders.ts";
 import { route } from "../../src/http/route.ts";
@@ -125,7 +125,7 @@ const median = (times: readonly number[]): number => times.toSorted((a, b) => a 
 
 test("any write can be made to answer a repeat as the first time", async () => {
   const { redis, keys } = await startApi();
-  const once = createOnce({ commands: redis.connection("commands"), keys, clock: systemClock, log: quietLog });
+  const once = createRunOnce({ commands: redis.connection("commands"), keys, clock: systemClock, log: quietLog });
   let calls = 0;
   const write = route(
     {

@@ -203,11 +203,11 @@ test("what could not be told when it was applied is told later, in order and onc
   const prefix = freshPrefix();
   let isAway = true;
   const refused = new Set<string>();
-  const keepRefused = async ({ key }: { key: string }) => {
+  const deadLetter = async ({ key }: { key: string }) => {
     if (isAway) throw new Error("away");
     refused.add(key);
   };
-  const { orders, redis, keys } = await startOrdersNode({ prefix, keepRefused, reorderWindowMs: 60_000 });
+  const { orders, redis, keys } = await startOrdersNode({ prefix, deadLetter, reorderWindowMs: 60_000 });
   await orders.create(create);
   await orders.apply("o-1", { status: "delivered", sequence: 2 });
 

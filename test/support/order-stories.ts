@@ -1,4 +1,4 @@
-import { createMoves, type Transitions } from "../../src/orders/moves.ts";
+import { createTransitionTable, type Transitions } from "../../src/orders/transitions.ts";
 
 /** A road with a loop in it, so that stories can be long. */
 export const transitions: Transitions = {
@@ -29,7 +29,7 @@ export interface Story {
   illegal: string[];
 }
 
-const moves = createMoves(transitions);
+const moves = createTransitionTable(transitions);
 const statuses = Object.keys(transitions);
 
 /** `illegalShare` of the events are not legal where they stand. */
@@ -38,12 +38,12 @@ export function tellStory(random: () => number, { length = 12, illegalShare = 0.
   const timeline = [0];
   const illegal: string[] = [];
   let at = moves.initial;
-  for (let sequence = 1; sequence <= length && !moves.isEnd(at); sequence++) {
+  for (let sequence = 1; sequence <= length && !moves.isFinal(at); sequence++) {
     const wantsIllegal = random() < illegalShare;
     const choices = statuses.filter((status) => moves.isLegal(at, status) !== wantsIllegal);
     const status = pick(
       random,
-      choices.filter((choice) => wantsIllegal || !moves.isEnd(choice) || sequence > 8),
+      choices.filter((choice) => wantsIllegal || !moves.isFinal(choice) || sequence > 8),
     );
     events.push({ status, sequence, eventId: `e-${sequence}` });
     if (wantsIllegal) illegal.push(`e-${sequence}`);

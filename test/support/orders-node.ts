@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { inject, onTestFinished } from "vitest";
 import { createKinds } from "../../src/channels/kinds.ts";
 import { Orders, type OrdersOptions } from "../../src/orders/orders.ts";
-import type { RefusedOrderEvent } from "../../src/orders/telling.ts";
+import type { RefusedOrderEvent } from "../../src/orders/outbox.ts";
 import { createRedisConnections, type RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys, type Keys } from "../../src/redis/keys.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
@@ -20,12 +20,12 @@ export interface OrdersNode {
 export interface OrdersNodeOptions extends Partial<OrdersOptions> {
   prefix: string;
   /** Throws to be a dead-letter store that is away. */
-  keepRefused?: (refused: RefusedOrderEvent) => Promise<void>;
+  deadLetter?: (refused: RefusedOrderEvent) => Promise<void>;
 }
 
 const kinds = createKinds({});
 
-export async function startOrdersNode({ prefix, keepRefused, ...options }: OrdersNodeOptions): Promise<OrdersNode> {
+export async function startOrdersNode({ prefix, deadLetter, ...options }: OrdersNodeOptions): Promise<OrdersNode> {
   const redis = createRedisConnections({
     address: { topology: "single", url: inject("redisUrl") },
     nodeId: randomUUID(),
@@ -39,8 +39,8 @@ export async function startOrdersNode({ prefix, keepRefused, ...options }: Order
       keys,
       isCluster: false,
       historyOf: (channel) => kinds.of(channel).history,
-      keepRefused: keepRefused ?? (async (letter) => void refused.push(letter)),
-      takeAway: () => undefined,
+      deadLetter: deadLetter ?? (async (letter) => void refused.push(letter)),
+      removeSubscription: () => undefined,
       command: async () => undefined,
       clock: systemClock,
       log: quietLog,

@@ -4,8 +4,12 @@ import type { PublishRequest, Published } from "../../src/channels/publication.t
 import { Orders, type OrdersOptions } from "../../src/orders/orders.ts";
 import { createDeadLetters, type DeadLetters } from "../../src/commands/dead-letters.ts";
 import { createDeadLetterStore } from "../../src/commands/dead-letters-store.ts";
-import { createOnce } from "../../src/commands/idempotency.ts";
-import { createPublisher, type Publisher, type PublisherDeps } from "../../src/commands/publisher.ts";
+import { createRunOnce } from "../../src/commands/idempotency.ts";
+import {
+  createCommandExecutor,
+  type CommandExecutor,
+  type CommandExecutorDeps,
+} from "../../src/commands/command-executor.ts";
 import { createStreamConsumer, type StreamConsumerOptions } from "../../src/commands/stream-consumer.ts";
 import type { ConsumerGroup } from "../../src/redis/consumer-group.ts";
 import { createRedisConnections, type RedisAddress, type RedisConnections } from "../../src/redis/connections.ts";
@@ -18,7 +22,7 @@ import { transitions } from "./order-stories.ts";
 /** Orders and publishing of one node, without channels to clients; runs in a test or in a process of its own. */
 export interface PublishingNode {
   orders: Orders;
-  publisher: Publisher;
+  executor: CommandExecutor;
   consumer: ConsumerGroup;
   deadLetters: DeadLetters;
   redis: RedisConnections;
@@ -37,7 +41,7 @@ export interface PublishingNodeOptions {
   orders?: Partial<OrdersOptions>;
   stream?: StreamConsumerOptions;
   /** Stands in for what other rooms do. */
-  others?: Partial<Pick<PublisherDeps, "submitScore" | "revokeSession" | "disconnectUser">>;
+  others?: Partial<Pick<CommandExecutorDeps, "submitScore" | "revokeSession" | "disconnectUser">>;
 }
 
 const history = { size: 1_000, ttlSeconds: 3_600 };
@@ -59,17 +63,17 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
       keys,
       isCluster,
       historyOf: (channel) => kinds.of(channel).history,
-      keepRefused: (refused) => letters.add({ ...refused, tries: 1 }),
-      takeAway: () => undefined,
+      deadLetter: (refused) => letters.add({ ...refused, tries: 1 }),
+      removeSubscription: () => undefined,
       command: async () => undefined,
       clock: systemClock,
       log,
     },
     { transitions, ...options.orders },
   );
-  const once = createOnce({ commands, keys, clock: systemClock, log });
+  const once = createRunOnce({ commands, keys, clock: systemClock, log });
   const nothing = async () => ({});
-  const publisher = createPublisher({
+  const executor = createCommandExecutor({
     publish,
     orders,
     once,
@@ -85,7 +89,7 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
       blocking: redis.connection("blocking"),
       keys,
       nodeId,
-      publisher,
+      executor,
       deadLetters: letters,
       clock: systemClock,
       log,
@@ -97,7 +101,7 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
   orders.start();
   return {
     orders,
-    publisher,
+    executor,
     consumer,
     deadLetters: createDeadLetters(letters),
     redis,

@@ -31,13 +31,13 @@ describe("a channel over several nodes", () => {
   test("is occupied by its first subscriber anywhere, and vacated when its last has been gone for a while", async () => {
     const { nodes, told } = await startNodes(3);
 
-    for (const { webhooks } of nodes) webhooks.subscription({ channel }, true);
-    nodes[0]!.webhooks.subscription({ channel }, true);
+    for (const { webhooks } of nodes) webhooks.subscriptionChanged({ channel }, true);
+    nodes[0]!.webhooks.subscriptionChanged({ channel }, true);
     await settled();
-    for (const { webhooks } of nodes) webhooks.subscription({ channel }, false);
+    for (const { webhooks } of nodes) webhooks.subscriptionChanged({ channel }, false);
     await settled();
     expect(told()).toEqual(["channel.occupied"]);
-    nodes[0]!.webhooks.subscription({ channel }, false);
+    nodes[0]!.webhooks.subscriptionChanged({ channel }, false);
 
     await eventually(() => expect(told()).toEqual(["channel.occupied", "channel.vacated"]));
   });
@@ -45,11 +45,11 @@ describe("a channel over several nodes", () => {
   test("is not vacated by a reload, on the same node or another", async () => {
     const { nodes, told } = await startNodes(2);
     const [one, other] = nodes as [WebhooksNode, WebhooksNode];
-    one.webhooks.subscription({ channel }, true);
+    one.webhooks.subscriptionChanged({ channel }, true);
 
     for (const next of [one, other, one]) {
-      for (const { webhooks } of nodes) webhooks.subscription({ channel }, false);
-      next.webhooks.subscription({ channel }, true);
+      for (const { webhooks } of nodes) webhooks.subscriptionChanged({ channel }, false);
+      next.webhooks.subscriptionChanged({ channel }, true);
       await settled();
     }
 
@@ -59,8 +59,8 @@ describe("a channel over several nodes", () => {
   test("tells of a visit however short", async () => {
     const { nodes, told } = await startNodes(1);
 
-    nodes[0]!.webhooks.subscription({ channel }, true);
-    nodes[0]!.webhooks.subscription({ channel }, false);
+    nodes[0]!.webhooks.subscriptionChanged({ channel }, true);
+    nodes[0]!.webhooks.subscriptionChanged({ channel }, false);
 
     await eventually(() => expect(told()).toEqual(["channel.occupied", "channel.vacated"]));
   });
@@ -77,12 +77,12 @@ describe("a channel over several nodes", () => {
       const name = channels[Math.floor(random() * channels.length)]!;
       const isSubscribed = !(subscribed.get(`${node} ${name}`) ?? false);
       subscribed.set(`${node} ${name}`, isSubscribed);
-      nodes[node]!.webhooks.subscription({ channel: name }, isSubscribed);
+      nodes[node]!.webhooks.subscriptionChanged({ channel: name }, isSubscribed);
       if (step % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     }
     for (const [key, isSubscribed] of subscribed) {
       const [node, name] = key.split(" ") as [string, string];
-      if (isSubscribed) nodes[Number(node)]!.webhooks.subscription({ channel: name }, false);
+      if (isSubscribed) nodes[Number(node)]!.webhooks.subscriptionChanged({ channel: name }, false);
     }
 
     await eventually(() => {
@@ -101,7 +101,7 @@ describe("a channel over several nodes", () => {
   test("is vacated after its only node has left or died, by those who live", async () => {
     const { nodes, told } = await startNodes(2);
     const [leaving, living] = nodes as [WebhooksNode, WebhooksNode];
-    leaving.webhooks.subscription({ channel }, true);
+    leaving.webhooks.subscriptionChanged({ channel }, true);
     await eventually(() => expect(told()).toEqual(["channel.occupied"]));
 
     await leaving.stop();
@@ -113,11 +113,11 @@ describe("a channel over several nodes", () => {
   test("is not vacated when its subscribers came up on another node in time", async () => {
     const { nodes, told } = await startNodes(2);
     const [leaving, living] = nodes as [WebhooksNode, WebhooksNode];
-    leaving.webhooks.subscription({ channel }, true);
+    leaving.webhooks.subscriptionChanged({ channel }, true);
     await eventually(() => expect(told()).toEqual(["channel.occupied"]));
 
     await leaving.stop();
-    living.webhooks.subscription({ channel }, true);
+    living.webhooks.subscriptionChanged({ channel }, true);
     await settled();
 
     expect(told()).toEqual(["channel.occupied"]);
@@ -132,7 +132,7 @@ describe("a channel over several nodes", () => {
       endpoints: [eager(receiver.url)],
       incarnation: () => names.current,
     });
-    node.webhooks.subscription({ channel }, true);
+    node.webhooks.subscriptionChanged({ channel }, true);
     await eventually(() => expect(receiver.taken()).toHaveLength(1));
 
     await node.webhooks.nodeDied("node-a");
@@ -140,7 +140,7 @@ describe("a channel over several nodes", () => {
     node.webhooks.renamed();
     await settled();
     expect(receiver.taken()).toHaveLength(1);
-    node.webhooks.subscription({ channel }, false);
+    node.webhooks.subscriptionChanged({ channel }, false);
 
     await eventually(() =>
       expect(receiver.taken().map(({ type }) => type)).toEqual(["channel.occupied", "channel.vacated"]),
@@ -152,9 +152,9 @@ test("sessions are told of by their user, once for all their connections", async
   const { nodes, receiver } = await startNodes(2);
   const session = { sessionId: "s-1", userId: "ada", roles: ["never told"] };
 
-  for (const { webhooks } of nodes) webhooks.connection(session, true);
+  for (const { webhooks } of nodes) webhooks.connectionChanged(session, true);
   await settled();
-  for (const { webhooks } of nodes) webhooks.connection(session, false);
+  for (const { webhooks } of nodes) webhooks.connectionChanged(session, false);
 
   await eventually(() => expect(receiver.taken()).toHaveLength(2));
   expect(receiver.taken().map(({ type, data }) => ({ type, data }))).toEqual([
@@ -168,8 +168,8 @@ test("who does not want to know of channels makes nobody count them", async () =
   const endpoints = [eager(receiver.url, { events: ["order.status"] })];
   const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints });
 
-  node.webhooks.subscription({ channel }, true);
-  node.webhooks.connection({ sessionId: "s-1", userId: "ada" }, true);
+  node.webhooks.subscriptionChanged({ channel }, true);
+  node.webhooks.connectionChanged({ sessionId: "s-1", userId: "ada" }, true);
   await settled();
 
   expect(receiver.deliveries).toEqual([]);
@@ -182,17 +182,17 @@ test("after an outage of Redis it is told what holds then, and nothing waits for
   const receiver = await startHookReceiver();
   const address = { topology: "single", url: redis.url } as const;
   const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints: [eager(receiver.url)], address });
-  node.webhooks.subscription({ channel: "chat:before" }, true);
+  node.webhooks.subscriptionChanged({ channel: "chat:before" }, true);
   await eventually(() => expect(receiver.taken()).toHaveLength(1));
 
   redis.process.kill("SIGSTOP");
   const begun = performance.now();
-  node.webhooks.subscription({ channel: "chat:before" }, false);
+  node.webhooks.subscriptionChanged({ channel: "chat:before" }, false);
   for (let index = 0; index < 1_000; index += 1) {
-    node.webhooks.subscription({ channel: `chat:passing-${index}` }, true);
-    node.webhooks.subscription({ channel: `chat:passing-${index}` }, false);
+    node.webhooks.subscriptionChanged({ channel: `chat:passing-${index}` }, true);
+    node.webhooks.subscriptionChanged({ channel: `chat:passing-${index}` }, false);
   }
-  node.webhooks.subscription({ channel: "chat:after" }, true);
+  node.webhooks.subscriptionChanged({ channel: "chat:after" }, true);
   // A single command would be given up after 2 s.
   expect(performance.now() - begun).toBeLessThan(promised(1_500));
   await new Promise((resolve) => setTimeout(resolve, 3_000));

@@ -11,9 +11,9 @@ test("queues, lanes and who stands where work on a Redis in Cluster mode", async
   const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints: [eager(receiver.url)], address });
 
   for (let sequence = 0; sequence < 10; sequence += 1) await node.webhooks.orderStatus(status("o-1", sequence));
-  node.webhooks.subscription({ channel: "chat:{1}" }, true);
+  node.webhooks.subscriptionChanged({ channel: "chat:{1}" }, true);
   await eventually(() => expect(receiver.taken("channel.occupied")).toHaveLength(1));
-  node.webhooks.subscription({ channel: "chat:{1}" }, false);
+  node.webhooks.subscriptionChanged({ channel: "chat:{1}" }, false);
 
   await eventually(() => expect(receiver.taken("channel.vacated")).toHaveLength(1));
   await eventually(() => expect(receiver.taken("order.status")).toHaveLength(10));

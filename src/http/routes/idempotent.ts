@@ -1,4 +1,4 @@
-import type { Once } from "../../commands/idempotency.ts";
+import type { RunOnce } from "../../commands/idempotency.ts";
 import { fingerprint } from "../../runtime/fingerprint.ts";
 import type { Route, RouteAnswer } from "../route.ts";
 
@@ -6,7 +6,7 @@ import type { Route, RouteAnswer } from "../route.ts";
  * Makes a repeat of a write answer as the first time, where the call brought an idempotency key. For routes that do not
  * keep their own: publishing, orders and scores take the key down into their scripts.
  */
-export function idempotent(route: Route, once: Once): Route {
+export function idempotent(route: Route, once: RunOnce): Route {
   if (route.method === "get") return route;
   return {
     ...route,

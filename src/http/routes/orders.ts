@@ -9,11 +9,11 @@ import {
   orderSignalBody,
   orderWithTimeline,
 } from "../../protocol/orders.ts";
-import type { Publisher } from "../../commands/publisher.ts";
+import type { CommandExecutor } from "../../commands/command-executor.ts";
 import { route, type Route } from "../route.ts";
 
 export interface OrderRouteDeps {
-  publisher: Publisher;
+  executor: CommandExecutor;
   orders: Pick<Orders, "get">;
 }
 
@@ -22,7 +22,7 @@ export function createOrderRoutes(deps: OrderRouteDeps): Route[] {
   return [createOrder(deps), applyEvent(deps), signal(deps), readOrder(deps)];
 }
 
-function createOrder({ publisher }: OrderRouteDeps): Route {
+function createOrder({ executor }: OrderRouteDeps): Route {
   const definition = {
     method: "post",
     path: "/v1/orders",
@@ -37,11 +37,11 @@ function createOrder({ publisher }: OrderRouteDeps): Route {
   } as const;
 
   return route(definition, async ({ body, idempotencyKey }) => ({
-    body: await publisher.perform({ ...body, type: "order.create", idempotencyKey }),
+    body: await executor.perform({ ...body, type: "order.create", idempotencyKey }),
   }));
 }
 
-function applyEvent({ publisher }: OrderRouteDeps): Route {
+function applyEvent({ executor }: OrderRouteDeps): Route {
   const definition = {
     method: "post",
     path: "/v1/orders/{orderId}/events",
@@ -62,13 +62,13 @@ function applyEvent({ publisher }: OrderRouteDeps): Route {
   } as const;
 
   return route(definition, async ({ params, body, idempotencyKey }) => {
-    const answer = await publisher.perform({ ...params, ...body, type: "order.event", idempotencyKey });
+    const answer = await executor.perform({ ...params, ...body, type: "order.event", idempotencyKey });
     const isWaiting = answer.reason === "held" || answer.reason === "replaced";
     return { status: isWaiting ? 202 : 200, body: answer };
   });
 }
 
-function signal({ publisher }: OrderRouteDeps): Route {
+function signal({ executor }: OrderRouteDeps): Route {
   const definition = {
     method: "post",
     path: "/v1/orders/{orderId}/signals",
@@ -84,7 +84,7 @@ function signal({ publisher }: OrderRouteDeps): Route {
   } as const;
 
   return route(definition, async ({ params, body, idempotencyKey }) => ({
-    body: await publisher.perform({ ...params, ...body, type: "order.signal", idempotencyKey }),
+    body: await executor.perform({ ...params, ...body, type: "order.signal", idempotencyKey }),
   }));
 }
 

@@ -1,6 +1,6 @@
 import { canonicalJson } from "../protocol/gate.ts";
 import type { TimelineEntry } from "../protocol/orders.ts";
-import type { Moves } from "./moves.ts";
+import type { TransitionTable } from "./transitions.ts";
 
 /**
  * What an event does to an order: pure, so that shuffled and repeated arrivals can be tried by the thousand.
@@ -72,7 +72,7 @@ export type Arrival =
   | { outcome: "duplicate" | "stale" | "held" | "illegal" | "full"; change?: undefined };
 
 export interface ArrivalRules {
-  moves: Moves;
+  moves: TransitionTable;
   /** How long an early event is held. */
   windowMs: number;
   /** Early events one order holds. */
@@ -127,7 +127,7 @@ function correct(rules: ArrivalRules, state: OrderState, { held, arrived }: Corr
 const mostReplaced = 8;
 
 /** Lets held events go whose window ended, and those before them, in order; undefined where there are none. */
-export function release(moves: Moves, state: OrderState, now: number): Change | undefined {
+export function release(moves: TransitionTable, state: OrderState, now: number): Change | undefined {
   const due = state.held.findLast((held) => held.until <= now);
   if (due === undefined) return undefined;
   let change = unchanged(state);
@@ -152,13 +152,13 @@ function refuse({ moves }: ArrivalRules, state: OrderState, { sequence, status }
 }
 
 /** Judges held events for as long as it is their turn. */
-function settle(moves: Moves, start: Change): Change {
+function settle(moves: TransitionTable, start: Change): Change {
   let change = start;
   while ((change.state.held[0]?.sequence ?? Infinity) <= change.state.judged + 1) change = judgeFirst(moves, change);
   return change;
 }
 
-function judgeFirst(moves: Moves, change: Change): Change {
+function judgeFirst(moves: TransitionTable, change: Change): Change {
   const [event, ...held] = change.state.held as [HeldEvent, ...HeldEvent[]];
   const state = { ...change.state, held };
   if (moves.isLegal(state.status, event.status)) return applyTo({ ...change, state }, event);

@@ -2,17 +2,17 @@
 export type Transitions = Readonly<Record<string, readonly string[]>>;
 
 /** The road that orders may take. */
-export interface Moves {
+export interface TransitionTable {
   /** The status of a new order that names none. */
   readonly initial: string;
   isKnown(status: string): boolean;
   isLegal(from: string, to: string): boolean;
   /** True where no status follows: the order has ended. */
-  isEnd(status: string): boolean;
+  isFinal(status: string): boolean;
 }
 
 /** A status named only as a target ends the order. Throws where no status is named at all. */
-export function createMoves(transitions: Transitions): Moves {
+export function createTransitionTable(transitions: Transitions): TransitionTable {
   const next = new Map(Object.entries(transitions).map(([from, to]) => [from, new Set(to)] as const));
   const known = new Set([...next.keys(), ...Object.values(transitions).flat()]);
   const [initial] = next.keys();
@@ -21,6 +21,6 @@ export function createMoves(transitions: Transitions): Moves {
     initial,
     isKnown: (status) => known.has(status),
     isLegal: (from, to) => next.get(from)?.has(to) ?? false,
-    isEnd: (status) => (next.get(status)?.size ?? 0) === 0,
+    isFinal: (status) => (next.get(status)?.size ?? 0) === 0,
   };
 }

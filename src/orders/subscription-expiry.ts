@@ -21,7 +21,7 @@ export interface LivesDeps {
   /** Milliseconds that each order has left; nothing where its life is over. */
   remainingMs: (orderIds: readonly string[]) => Promise<(number | undefined)[]>;
   /** Ends a subscription and tells the subscriber why. */
-  takeAway: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
+  removeSubscription: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
   clock: Clock;
   log: Logger;
 }
@@ -39,7 +39,7 @@ interface Watched {
   dueAt: number;
 }
 
-export function createLives({ remainingMs, takeAway, clock, log }: LivesDeps): Lives {
+export function createLives({ remainingMs, removeSubscription, clock, log }: LivesDeps): Lives {
   const watched = new Map<string, Watched>();
   let cancel: Cancel | undefined;
 
@@ -61,7 +61,7 @@ export function createLives({ remainingMs, takeAway, clock, log }: LivesDeps): L
   function end(orderId: string): number {
     const met = [...(watched.get(orderId)?.subscribers ?? [])];
     const error = new GatewayError("not_found", "The order has expired.");
-    for (const subscriber of met) takeAway(subscriber, `order:${orderId}`, error);
+    for (const subscriber of met) removeSubscription(subscriber, `order:${orderId}`, error);
     return met.length;
   }
 

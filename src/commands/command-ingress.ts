@@ -9,17 +9,17 @@ import type { Metrics } from "../runtime/metrics.ts";
 import { createBridgeStore } from "./bridge-store.ts";
 import { createBridges, type BridgeOptions } from "./bridges.ts";
 import type { DeadLetterStore } from "./dead-letters-store.ts";
-import { createOnce, type IdempotencyOptions, type Once } from "./idempotency.ts";
-import { createPublisher, type Publisher, type PublisherDeps } from "./publisher.ts";
+import { createRunOnce, type IdempotencyOptions, type RunOnce } from "./idempotency.ts";
+import { createCommandExecutor, type CommandExecutor, type CommandExecutorDeps } from "./command-executor.ts";
 import { createStreamConsumer, type StreamConsumerOptions } from "./stream-consumer.ts";
 
-/** What backends may ask, and the doors through Redis by which they ask it; the HTTP door uses the same `publisher`. */
-export interface Publishing extends Service {
-  readonly publisher: Publisher;
-  readonly once: Once;
+/** What backends may ask, and the doors through Redis by which they ask it; the HTTP door uses the same `executor`. */
+export interface CommandIngress extends Service {
+  readonly executor: CommandExecutor;
+  readonly once: RunOnce;
 }
 
-export interface PublishingOptions {
+export interface CommandIngressOptions {
   bridges: readonly BridgeOptions[];
   /** Most bytes of one `data`, as canonical JSON. @default 65536 */
   payloadBytes?: number;
@@ -27,7 +27,10 @@ export interface PublishingOptions {
   idempotency?: IdempotencyOptions;
 }
 
-export interface PublishingDeps extends Pick<PublisherDeps, "submitScore" | "revokeSession" | "disconnectUser"> {
+export interface CommandIngressDeps extends Pick<
+  CommandExecutorDeps,
+  "submitScore" | "revokeSession" | "disconnectUser"
+> {
   commands: RedisClient;
   /** Connection of role `blocking`. */
   blocking: RedisClient;
@@ -51,14 +54,14 @@ export interface PublishingDeps extends Pick<PublisherDeps, "submitScore" | "rev
 /** What stands around the data of a command: names, keys, an order's parties. */
 const envelopeBytes = 16_384;
 
-export function createPublishing(deps: PublishingDeps, options: PublishingOptions): Publishing {
+export function createCommandIngress(deps: CommandIngressDeps, options: CommandIngressOptions): CommandIngress {
   const { channels, log, metrics } = deps;
   const { payloadBytes = 65_536 } = options;
   const limits = { maxBytes: payloadBytes + envelopeBytes };
   const publish = (request: PublishRequest) => channels.publish(request);
-  const once = createOnce(deps, options.idempotency);
-  const publisher = createPublisher({ ...deps, publish, once }, { payloadBytes });
-  const consumer = createStreamConsumer({ ...deps, publisher }, { ...options.stream, limits });
+  const once = createRunOnce(deps, options.idempotency);
+  const executor = createCommandExecutor({ ...deps, publish, once }, { payloadBytes });
+  const consumer = createStreamConsumer({ ...deps, executor }, { ...options.stream, limits });
   const deliverLive = channels.deliverLive.bind(channels);
   const { isOrderStatus } = deps;
   const store = createBridgeStore(deps);
@@ -71,7 +74,7 @@ export function createPublishing(deps: PublishingDeps, options: PublishingOption
 
   return {
     name: "publishing",
-    publisher,
+    executor,
     once,
     async start() {
       await bridges.start();

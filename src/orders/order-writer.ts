@@ -1,9 +1,9 @@
 import { GatewayError } from "../protocol/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createKeyedQueue } from "../runtime/keyed-queue.ts";
-import type { LookStore, PlannedLook } from "./look-store.ts";
+import type { LookStore, PlannedLook } from "./scheduled-check-store.ts";
 import type { LoadedOrder, OrderStore, Save } from "./order-store.ts";
-import type { Telling } from "./telling.ts";
+import type { Telling } from "./outbox.ts";
 
 export interface Decision<A> {
   answer: A;

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { createLookStore, type Look } from "../../src/orders/look-store.ts";
+import { createLookStore, type Look } from "../../src/orders/scheduled-check-store.ts";
 import { createDueWorker } from "../../src/redis/due-worker.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { FakeClock, settled } from "../support/fake-clock.ts";

@@ -6,7 +6,7 @@ import { canonicalJson } from "../protocol/gate.ts";
 import type { Order, OrderEventAnswer, OrderSignalAnswer } from "../protocol/orders.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
 import { subjectOfCommand } from "./commands.ts";
-import type { Once } from "./idempotency.ts";
+import type { RunOnce } from "./idempotency.ts";
 
 /** What each command is answered. */
 export interface CommandAnswers {
@@ -25,28 +25,31 @@ export interface CommandAnswers {
  * Idempotency: a command's own key answers a repeat as the first time. `repeatKey` names the delivery where a door may
  * deliver twice: the effect then comes once, without keeping an answer where the effect itself can tell.
  */
-export interface Publisher {
+export interface CommandExecutor {
   /** Throws a GatewayError, or what the store throws. */
   perform<T extends CommandType>(command: CommandOf<T>, repeatKey?: string): Promise<CommandAnswers[T]>;
 }
 
-export interface PublisherDeps {
+export interface CommandExecutorDeps {
   publish: (request: PublishRequest) => Promise<Published>;
   orders: Pick<Orders, "create" | "apply" | "signal">;
   submitScore: (command: Omit<CommandOf<"score.submit">, "type">) => Promise<object>;
   revokeSession: (sessionId: string) => Promise<object>;
   disconnectUser: (command: Omit<CommandOf<"user.disconnect">, "type" | "idempotencyKey">) => Promise<object>;
-  once: Once;
+  once: RunOnce;
 }
 
-export interface PublisherOptions {
+export interface CommandExecutorOptions {
   /** Most bytes of a command's `data`, as canonical JSON. @default 65536 */
   payloadBytes?: number;
 }
 
 type Performers = { [T in CommandType]: (command: CommandOf<T>, repeatKey?: string) => Promise<CommandAnswers[T]> };
 
-export function createPublisher(deps: PublisherDeps, { payloadBytes = 65_536 }: PublisherOptions = {}): Publisher {
+export function createCommandExecutor(
+  deps: CommandExecutorDeps,
+  { payloadBytes = 65_536 }: CommandExecutorOptions = {},
+): CommandExecutor {
   const { publish, orders, submitScore, revokeSession, disconnectUser, once } = deps;
 
   /** As the first time, where the command has a key of its own. */

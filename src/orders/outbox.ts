@@ -15,10 +15,10 @@ export interface RefusedOrderEvent {
 }
 
 /** Keeps what was refused after its sender had been answered. A repeat of a key is harmless. */
-export type KeepRefused = (refused: RefusedOrderEvent) => Promise<void>;
+export type DeadLetterEvent = (refused: RefusedOrderEvent) => Promise<void>;
 
 /** A status, for those beside its parties who want to know of all orders. */
-export interface StatusNews {
+export interface StatusNotification {
   orderId: string;
   /** The same whenever this status is told, and no other's. */
   key: string;
@@ -27,7 +27,7 @@ export interface StatusNews {
 }
 
 /** Resolves when the news is kept. A repeat of a key is harmless. */
-export type TellStatus = (news: StatusNews) => Promise<void>;
+export type NotifyStatus = (news: StatusNotification) => Promise<void>;
 
 /** Empties outboxes: tells parties of statuses, and the dead letters of what was refused. */
 export interface Telling {
@@ -43,24 +43,24 @@ export interface Telling {
 export interface TellingDeps {
   store: OrderStore;
   parties: PartyStore;
-  keepRefused: KeepRefused;
+  deadLetter: DeadLetterEvent;
   /** Absent: nobody else wants to know. */
-  tellStatus?: TellStatus | undefined;
+  notifyStatus?: NotifyStatus | undefined;
   log: Logger;
 }
 
-export function createTelling({ store, parties, keepRefused, tellStatus, log }: TellingDeps): Telling {
+export function createTelling({ store, parties, deadLetter, notifyStatus, log }: TellingDeps): Telling {
   async function tellParties(users: readonly string[], news: OrderNews): Promise<void> {
     await Promise.all([...new Set(users)].map((userId) => parties.tell(userId, news)));
   }
 
   async function tellItem({ number, item }: NumberedItem): Promise<void> {
-    if (item.kind === "refused") return keepRefused(toRefused(item, number));
+    if (item.kind === "refused") return deadLetter(toRefused(item, number));
     const { order, entry } = item;
     const key = JSON.stringify([order.orderId, order.createdAt, number]);
     await Promise.all([
       tellParties(Object.values(order.parties), toNews(item)),
-      tellStatus?.({ orderId: order.orderId, key, data: { orderId: order.orderId, ...entry } }),
+      notifyStatus?.({ orderId: order.orderId, key, data: { orderId: order.orderId, ...entry } }),
     ]);
   }
 
