@@ -8,7 +8,7 @@ import { setTimeout as after } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { createStockSocket } from "../src/loadtest/clients/create-reader.ts";
 import { LeanSocket } from "../src/loadtest/clients/lean-socket.ts";
-import { Line } from "../src/loadtest/clients/line.ts";
+import { Dialer } from "../src/loadtest/clients/dialer.ts";
 import { createParser } from "../src/loadtest/clients/parse-once.ts";
 import type { ClientSocket } from "../src/loadtest/clients/socket.ts";
 import { machine, median } from "./support/machine.ts";
@@ -99,12 +99,12 @@ async function connect(kind: Kind, count: number, url: string): Promise<ClientSo
   const parse = createParser();
   const sockets: ClientSocket[] = [];
   for (let index = 0; index < count; index += 1) {
-    const line = new Line([new URL(url)], 0);
+    const line = new Dialer([new URL(url)], 0);
     const auth = (give: (data: Record<string, unknown>) => void): void => give({});
     const path = "/socket.io/";
     const socket =
       kind === "lean"
-        ? new LeanSocket({ line, path, auth, random: Math.random, parse })
+        ? new LeanSocket({ dialer: line, path, auth, random: Math.random, parse })
         : createStockSocket(line, path, auth);
     const connected = new Promise((resolve) => void socket.on("connect", () => resolve(undefined)));
     socket.connect();

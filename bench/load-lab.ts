@@ -14,7 +14,7 @@ const clients = Number(process.argv[2] ?? 2_000);
 const connections = Number(process.argv[3] ?? 10_000);
 
 /** Nothing is asked of a run here: what it shows is written down, whatever it is. */
-const nothing = { lost: 1e9, repeated: 1e9, reordered: 1e9, doubled: 1e9, unread: 1e9 };
+const nothing = { lost: 1e9, repeated: 1e9, reordered: 1e9, duplicated: 1e9, neverSubscribed: 1e9 };
 
 const jitterAndKill = {
   name: "jitter-and-kill",
@@ -71,7 +71,7 @@ async function run(): Promise<string> {
         "",
         "delivered",
         "lost",
-        "told so",
+        "reported",
         "repeated",
         "out of order",
         "cuts",
@@ -90,7 +90,7 @@ async function run(): Promise<string> {
     "in its channel. What a plain server reads cannot be asked of it: the Redis adapter sends every publication to every server.",
     "",
     table(
-      ["", "delivered", "read from Redis", "wanted", "read ÷ wanted", "live p50", "p99", "CPU of the servers, cores"],
+      ["", "delivered", "read from Redis", "needed", "read ÷ needed", "live p50", "p99", "CPU of the servers, cores"],
       many.map(([house, report]) => [house.name, ...manyRow(report)]),
     ),
     "",
@@ -120,14 +120,14 @@ async function onBoth(servers: number, test: (house: House) => Promise<Report>):
   return done;
 }
 
-function jitterRow({ verdict, connections: { cut, return: back }, latency }: Report): string[] {
-  const { lost, told, repeated, reordered } = verdict;
-  const counts = [lost, told, repeated, reordered, cut, back.count].map(String);
-  return [shareOf(verdict), ...counts, ...[back.p50, back.p99, latency.live.p50, latency.live.p99].map(ms)];
+function jitterRow({ verdict, connections: { cut, reconnect }, latency }: Report): string[] {
+  const { lost, reported, repeated, reordered } = verdict;
+  const counts = [lost, reported, repeated, reordered, cut, reconnect.count].map(String);
+  return [shareOf(verdict), ...counts, ...[reconnect.p50, reconnect.p99, latency.live.p50, latency.live.p99].map(ms)];
 }
 
 function manyRow({ verdict, feed, latency, nodes }: Report): string[] {
-  const counts = feed === undefined ? ["–", "–", "–"] : [`${feed.read}`, `${feed.wanted}`, feed.ratio.toFixed(3)];
+  const counts = feed === undefined ? ["–", "–", "–"] : [`${feed.read}`, `${feed.needed}`, feed.ratio.toFixed(3)];
   const cpu = nodes.filter(({ name }) => name.startsWith("pid")).reduce((sum, { cpuMean }) => sum + cpuMean, 0);
   return [shareOf(verdict), ...counts, ms(latency.live.p50), ms(latency.live.p99), cpu.toFixed(2)];
 }

@@ -1,13 +1,13 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { RefusedByHouse } from "../loadtest/api.ts";
+import { TargetRefused } from "../loadtest/api.ts";
 import type { Plan, Target } from "../loadtest/plan.ts";
-import { presetNames, readScenario, WrongScenario } from "../loadtest/presets.ts";
+import { presetNames, readScenario, InvalidScenario } from "../loadtest/presets.ts";
 import { renderHtml } from "../loadtest/report/html.ts";
 import type { Report } from "../loadtest/report/report.ts";
 import { summarize } from "../loadtest/report/summary.ts";
-import type { NodeEnding } from "../loadtest/run/faults.ts";
+import type { EndMethods } from "../loadtest/run/faults.ts";
 import { createBars, createLines } from "../loadtest/run/progress.ts";
 import { runLoadTest } from "../loadtest/run/run-load-test.ts";
 import type { Scenario } from "../loadtest/scenario.ts";
@@ -54,8 +54,8 @@ export async function loadtest(host: Host, name: string, options: LoadtestOption
     checkUsage(scenario, options);
     return await run(host, createPlan(host, scenario, options), options);
   } catch (error) {
-    if (error instanceof RefusedByHouse) throw new RefusedCall(error.message, { cause: error });
-    if (!(error instanceof WrongScenario || error instanceof WrongUsage)) throw error;
+    if (error instanceof TargetRefused) throw new RefusedCall(error.message, { cause: error });
+    if (!(error instanceof InvalidScenario || error instanceof WrongUsage)) throw error;
     host.complain(`error: ${error.message}`);
     return exitCodes.usage;
   }
@@ -132,7 +132,7 @@ function checkUsage({ load, faults }: Scenario, options: LoadtestOptions): void 
   }
 }
 
-const endingOf = ({ killPid = [], killCommand, drainPid = [], drainCommand }: LoadtestOptions): NodeEnding => ({
+const endingOf = ({ killPid = [], killCommand, drainPid = [], drainCommand }: LoadtestOptions): EndMethods => ({
   kill: { pids: killPid, command: killCommand },
   drain: { pids: drainPid, command: drainCommand },
 });

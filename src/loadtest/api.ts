@@ -1,70 +1,70 @@
 import type { SignedIn } from "./clients/login.ts";
 
-/** What came back from a backend call. */
-export type Answer = { ok: true; body: unknown } | ({ ok: false } & ApiRefusal);
+/** The response to a backend call. */
+export type ApiResponse = { ok: true; body: unknown } | ({ ok: false } & ApiFailure);
 
-export interface ApiRefusal {
-  /** Of the catalogue, or `unreachable`. */
+export interface ApiFailure {
+  /** A code of the error catalogue, or `unreachable`. */
   code: string;
   retryAfterMs: number;
-  /** The same call may pass later. */
-  isPassing: boolean;
+  /** Whether the same call may succeed later. */
+  isTemporary: boolean;
 }
 
-const patienceMs = 10_000;
+const timeoutMs = 10_000;
 
-/** The backend API of the nodes. A call goes to the node that answered last; one that does not answer is left. */
+/** The backend API of the nodes. Each call goes to the node that answered last, and moves on if it does not answer. */
 export class BackendApi {
   readonly #addresses: readonly string[];
   readonly #apiKey: string;
   #current: number;
 
-  /** Callers begin at different nodes, so that all of them have work. */
+  /** `first` spreads callers over the nodes. */
   constructor(addresses: readonly string[], apiKey: string, first = 0) {
     this.#addresses = addresses;
     this.#apiKey = apiKey;
     this.#current = first;
   }
 
-  post(path: string, body: object): Promise<Answer> {
+  post(path: string, body: object): Promise<ApiResponse> {
     return this.#call(path, { method: "POST", body: JSON.stringify(body) });
   }
 
-  get(path: string): Promise<Answer> {
+  get(path: string): Promise<ApiResponse> {
     return this.#call(path, {});
   }
 
-  async #call(path: string, request: RequestInit): Promise<Answer> {
+  async #call(path: string, request: RequestInit): Promise<ApiResponse> {
     const address = this.#addresses[this.#current % this.#addresses.length] as string;
     const headers = { authorization: `Bearer ${this.#apiKey}`, "content-type": "application/json" };
     try {
-      const signal = AbortSignal.timeout(patienceMs);
+      const signal = AbortSignal.timeout(timeoutMs);
       return await readAnswer(await fetch(new URL(path, address), { ...request, headers, signal }));
     } catch {
-      // Whatever the reason was, another node may answer.
+      // Another node may answer, whatever the reason was.
       this.#current += 1;
-      return { ok: false, code: "unreachable", retryAfterMs: 0, isPassing: true };
+      return { ok: false, code: "unreachable", retryAfterMs: 0, isTemporary: true };
     }
   }
 }
 
-async function readAnswer(response: Response): Promise<Answer> {
+async function readAnswer(response: Response): Promise<ApiResponse> {
   const body = (await response.json()) as { code?: string };
   if (response.ok) return { ok: true, body };
   return {
     ok: false,
     code: body.code ?? String(response.status),
     retryAfterMs: (Number(response.headers.get("retry-after")) || 0) * 1_000,
-    isPassing: response.status >= 500 || response.status === 429,
+    isTemporary: response.status >= 500 || response.status === 429,
   };
 }
 
-/** The house refused something without which the run makes no sense. */
-export class RefusedByHouse extends Error {}
+/** The target refused something that the run cannot do without. */
+export class TargetRefused extends Error {}
 
-/** Another token of a session that this lab began. */
+/** Gets another token for a session that the load test created. */
 export async function renewToken(api: BackendApi, sessionId: string): Promise<SignedIn> {
   const answer = await api.post(`/v1/sessions/${encodeURIComponent(sessionId)}/token`, {});
-  if (!answer.ok) throw new RefusedByHouse(`refreshing the token failed: ${answer.code}`);
+  if (!answer.ok) throw new TargetRefused(`refreshing the token failed: ${answer.code}`);
   return answer.body as SignedIn;
 }

@@ -1,19 +1,19 @@
-/** Powers of two are cut into so many buckets, which keeps every value to within 0.8 %. */
+/** Buckets per power of two; keeps every value to within 0.8 %. */
 const steps = 128;
 const stepBits = 7;
 
-/** 35 minutes in microseconds; what lasts longer counts as this. */
+/** 35 minutes in microseconds; larger values are recorded as this one. */
 const longest = 2 ** 31 - 1;
 const bucketCount = indexOf(longest) + 1;
 
-/** A histogram on its way to another process: buckets in use and how often each was hit, in turn. */
+/** A serialized histogram: indexes of used buckets and their counts, alternating. */
 export interface HistogramParts {
   buckets: number[];
   sum: number;
   max: number;
 }
 
-/** What a report says of a distribution, in milliseconds. */
+/** Percentiles of a distribution in milliseconds. */
 export interface Percentiles {
   count: number;
   mean: number;
@@ -26,9 +26,8 @@ export interface Percentiles {
 }
 
 /**
- * Milliseconds, kept as whole microseconds in buckets that grow with the value. Node's own histogram of `perf_hooks`
- * holds the same, but its counts can neither be read nor sent to another process, and percentiles of processes cannot
- * be averaged: here the counts are added, and nothing is lost.
+ * Durations in milliseconds, stored as whole microseconds in buckets that grow with the value. Unlike Node's histogram
+ * of `perf_hooks`, its counts can be sent to another process and added; percentiles of processes cannot be averaged.
  */
 export class Histogram {
   readonly #counts = new Uint32Array(bucketCount);
@@ -53,7 +52,7 @@ export class Histogram {
     return this.#count;
   }
 
-  /** The value that `percent` of all do not exceed, or the bucket's end it lies in; 0 where there is none. */
+  /** The end of the bucket that contains the percentile, at most the maximum; 0 if there are no values. */
   percentile(percent: number): number {
     const wanted = Math.max(Math.ceil((percent / 100) * this.#count), 1);
     let seen = 0;
@@ -89,7 +88,7 @@ export class Histogram {
   }
 }
 
-/** Small values have a bucket each; above, the leading bits of a value say which is its own. */
+/** Small values have one bucket each; larger ones share a bucket with equal leading bits. */
 function indexOf(micros: number): number {
   const excess = Math.max(31 - Math.clz32(micros) - stepBits, 0);
   return excess * steps + (micros >>> excess);

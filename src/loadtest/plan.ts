@@ -1,25 +1,25 @@
 import type { Scenario } from "./scenario.ts";
 
-/** What the virtual clients talk to: a gateway, or a plain Socket.IO server that keeps the lab's few conventions. */
+/** Server under test: a gateway, or a plain Socket.IO server with the events of docs/loadtest.md. */
 export const targets = ["gateway", "plain"] as const;
 export type Target = (typeof targets)[number];
 
-/** One run: the scenario, and everything that is true of this run only. */
+/** One run: the scenario and the settings of this run. */
 export interface Plan {
   scenario: Scenario;
   target: Target;
   /** Origins of the nodes, at least one. */
   addresses: readonly string[];
-  /** Where the nodes listen for Socket.IO. */
+  /** Socket.IO path of the nodes. */
   path: string;
-  /** Processes that hold readers; one more publishes. */
+  /** Number of processes with readers; one more publishes. */
   workers: number;
   seed: number;
-  /** Marks users and channels, so that runs do not meet. */
+  /** Part of user and channel names, so that runs do not affect each other. */
   run: string;
-  /** For signing in and publishing; a plain server needs none. */
+  /** For creating sessions and publishing; a plain server needs none. */
   apiKey: string;
 }
 
-/** One clock for all processes of a machine: epoch milliseconds with a fraction, which never jump within a process. */
-export const labNow = (): number => performance.timeOrigin + performance.now();
+/** Epoch milliseconds with a fraction; monotonic within a process, comparable between processes of one machine. */
+export const epochNow = (): number => performance.timeOrigin + performance.now();

@@ -6,23 +6,23 @@ import { parseScenario, type Scenario } from "./scenario.ts";
 
 const folder = fileURLToPath(new URL("scenarios/", import.meta.url));
 
-/** A scenario that cannot be used; the message says which and why. */
-export class WrongScenario extends Error {}
+/** An invalid scenario; the message has its name and the reason. */
+export class InvalidScenario extends Error {}
 
-/** Names of the scenarios that come with the lab. */
+/** Names of the built-in scenarios. */
 export const presetNames = (): string[] =>
   globSync("*.json", { cwd: folder })
     .map((file) => basename(file, ".json"))
     .toSorted();
 
-/** A preset by its name, or a file by its path, with `overrides` laid over it before it is checked. */
+/** Reads a preset by name or a file by path, and applies `overrides` before validation. */
 export function readScenario(nameOrPath: string, overrides: object = {}): Scenario {
   const isPreset = presetNames().includes(nameOrPath);
   const path = isPreset ? join(folder, `${nameOrPath}.json`) : nameOrPath;
   try {
-    return parseScenario(layOver(parseFile(path, nameOrPath), overrides));
+    return parseScenario(deepMerge(parseFile(path, nameOrPath), overrides));
   } catch (error) {
-    if (error instanceof GatewayError) throw new WrongScenario(`${nameOrPath}: ${error.message}`);
+    if (error instanceof GatewayError) throw new InvalidScenario(`${nameOrPath}: ${error.message}`);
     throw error;
   }
 }
@@ -31,18 +31,18 @@ function parseFile(path: string, name: string): unknown {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    if (error instanceof SyntaxError) throw new WrongScenario(`${name}: invalid JSON: ${error.message}`);
+    if (error instanceof SyntaxError) throw new InvalidScenario(`${name}: invalid JSON: ${error.message}`);
     const names = presetNames().join(", ");
-    throw new WrongScenario(`${name}: is neither a file nor a built-in scenario (${names})`);
+    throw new InvalidScenario(`${name}: is neither a file nor a built-in scenario (${names})`);
   }
 }
 
-/** What is not named stays as it is; lists are replaced. */
-function layOver(base: unknown, over: unknown): unknown {
+/** Values of `over` win; lists are replaced as a whole. */
+function deepMerge(base: unknown, over: unknown): unknown {
   if (over === undefined) return base;
   if (!isObject(base) || !isObject(over)) return over;
   const names = new Set([...Object.keys(base), ...Object.keys(over)]);
-  return Object.fromEntries([...names].map((name) => [name, layOver(base[name], over[name])]));
+  return Object.fromEntries([...names].map((name) => [name, deepMerge(base[name], over[name])]));
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -11,7 +11,7 @@ export function seeded(seed: number): Random {
   };
 }
 
-/** A source of its own for each purpose, so that drawing more for one changes nothing for the others (FNV-1a). */
+/** One generator per purpose, so that drawing more for one does not change the others (FNV-1a). */
 export function seededFor(seed: number, purpose: string): Random {
   let hash = 0x811c9dc5 ^ seed;
   for (let at = 0; at < purpose.length; at += 1) hash = Math.imul(hash ^ purpose.charCodeAt(at), 0x01000193);
@@ -20,7 +20,7 @@ export function seededFor(seed: number, purpose: string): Random {
 
 export const below = (random: Random, bound: number): number => Math.floor(random() * bound);
 
-/** Fisher and Yates, in place. */
+/** Fisher–Yates shuffle, in place. */
 export function shuffle<T>(items: T[], random: Random): T[] {
   for (let last = items.length - 1; last > 0; last -= 1) {
     const other = below(random, last + 1);

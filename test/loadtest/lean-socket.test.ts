@@ -7,14 +7,14 @@ import { WebSocketServer } from "ws";
 import { createStockSocket } from "../../src/loadtest/clients/create-reader.ts";
 import { LeanSocket } from "../../src/loadtest/clients/lean-socket.ts";
 import { createParser } from "../../src/loadtest/clients/parse-once.ts";
-import { Line } from "../../src/loadtest/clients/line.ts";
+import { Dialer } from "../../src/loadtest/clients/dialer.ts";
 import type { Auth, ClientSocket } from "../../src/loadtest/clients/socket.ts";
 import { eventually } from "../support/world.ts";
 
 /** A stock server, and how to get a client of either kind to it. */
 interface World {
   io: Server;
-  line: Line;
+  line: Dialer;
   /** Connected, with everything it was told. */
   connect(auth?: Auth): Promise<Told>;
 }
@@ -32,7 +32,7 @@ const early = () => 0;
 describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
   async function world(options: Partial<ServerOptions> = {}): Promise<World> {
     const { io, port } = await stockServer(options);
-    const line = new Line([new URL(`http://127.0.0.1:${port}`)], 0);
+    const line = new Dialer([new URL(`http://127.0.0.1:${port}`)], 0);
     const path = "/socket.io/";
     return {
       io,
@@ -40,7 +40,7 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
       async connect(auth = (give) => give({ token: "t" })) {
         const socket =
           kind === "lean"
-            ? new LeanSocket({ line, path, auth, random: early, parse: createParser() })
+            ? new LeanSocket({ dialer: line, path, auth, random: early, parse: createParser() })
             : createStockSocket(line, path, auth);
         onTestFinished(() => void socket.disconnect());
         const events: unknown[][] = [];
@@ -171,11 +171,11 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
   });
 
   test("leaves a server that has fallen silent", async () => {
-    const line = new Line([new URL(`http://127.0.0.1:${await silentServer()}`)], 0);
+    const line = new Dialer([new URL(`http://127.0.0.1:${await silentServer()}`)], 0);
     const give: Auth = (done) => done({});
     const socket =
       kind === "lean"
-        ? new LeanSocket({ line, path: "/socket.io/", auth: give, random: early, parse: createParser() })
+        ? new LeanSocket({ dialer: line, path: "/socket.io/", auth: give, random: early, parse: createParser() })
         : createStockSocket(line, "/socket.io/", give);
     onTestFinished(() => void socket.disconnect());
     const reasons: string[] = [];
@@ -188,9 +188,9 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
 });
 
 test("a lean client leaves a server that speaks no Socket.IO", async () => {
-  const line = new Line([new URL(`http://127.0.0.1:${await silentServer("nonsense")}`)], 0);
+  const line = new Dialer([new URL(`http://127.0.0.1:${await silentServer("nonsense")}`)], 0);
   const socket = new LeanSocket({
-    line,
+    dialer: line,
     path: "/socket.io/",
     auth: (give) => give({}),
     random: early,

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { rolesOf } from "../../src/loadtest/cast.ts";
+import { clientPlansOf } from "../../src/loadtest/client-plan.ts";
 import type { Plan } from "../../src/loadtest/plan.ts";
 import { presetNames, readScenario } from "../../src/loadtest/presets.ts";
 import { planFaults } from "../../src/loadtest/run/faults.ts";
@@ -43,7 +43,7 @@ describe("a scenario", () => {
 
     expect(scenario).toMatchObject({
       readers: { count: 7, clients: { lean: 8 } },
-      thresholds: { p99Ms: 50, lost: 0, told: 0 },
+      thresholds: { p99Ms: 50, lost: 0, reported: 0 },
     });
     expect(() => readScenario("jitter", { readers: { count: -1 } })).toThrow("jitter: readers.count: ");
   });
@@ -76,12 +76,12 @@ describe("the cast of a run", () => {
   test("is the same for the same seed, so that every worker knows its own", () => {
     const plan = planOf({ readers: { count: 50 }, channels: { count: 20, perReader: 3 } });
 
-    expect([...rolesOf(plan)]).toEqual([...rolesOf(plan)]);
-    expect([...rolesOf({ ...plan, seed: 2 })]).not.toEqual([...rolesOf(plan)]);
+    expect([...clientPlansOf(plan)]).toEqual([...clientPlansOf(plan)]);
+    expect([...clientPlansOf({ ...plan, seed: 2 })]).not.toEqual([...clientPlansOf(plan)]);
   });
 
   test("gives every channel its readers and nobody a channel twice", () => {
-    const roles = [...rolesOf(planOf({ readers: { count: 40 }, channels: { count: 30, perReader: 3 } }))];
+    const roles = [...clientPlansOf(planOf({ readers: { count: 40 }, channels: { count: 30, perReader: 3 } }))];
     const readers = Map.groupBy(
       roles.flatMap(({ channels }) => channels),
       (channel) => channel,
@@ -93,7 +93,7 @@ describe("the cast of a run", () => {
   });
 
   test("mixes programs in the asked proportions", () => {
-    const roles = [...rolesOf(planOf({ readers: { count: 100, clients: { lean: 7, stock: 2, tidegate: 1 } } }))];
+    const roles = [...clientPlansOf(planOf({ readers: { count: 100, clients: { lean: 7, stock: 2, tidegate: 1 } } }))];
     const count = (kind: string) => roles.filter((role) => role.kind === kind).length;
 
     expect([count("lean"), count("stock"), count("tidegate")]).toEqual([70, 20, 10]);

@@ -1,34 +1,34 @@
 import { connect, type Channel, type Client } from "../../client/client.ts";
 import type { Position } from "../../protocol/wire.ts";
-import type { Line } from "./line.ts";
+import type { Dialer } from "./dialer.ts";
 import type { Login } from "./login.ts";
-import type { Reader, ReaderOptions, ReaderWatch } from "./reader.ts";
+import type { Reader, ReaderOptions, ReaderObserver } from "./reader.ts";
 
 export interface GatewayReaderDeps {
-  line: Line;
+  dialer: Dialer;
   path: string;
   login: Login;
 }
 
-/** A reader on the project's own client, which keeps positions and connections by itself. */
+/** A reader on the gateway's client library, which reconnects and tracks positions itself. */
 export class GatewayReader implements Reader {
   readonly #deps: GatewayReaderDeps;
   readonly #channels: readonly string[];
-  readonly #watch: ReaderWatch;
-  readonly #begun = new Set<string>();
+  readonly #observer: ReaderObserver;
+  readonly #subscribed = new Set<string>();
   #client: Client | undefined;
-  /** The node has said `ready` on this connection. */
-  #isGreeted = false;
+  /** Whether the node has sent `ready` on this connection. */
+  #isReady = false;
 
-  constructor(deps: GatewayReaderDeps, { channels, watch }: ReaderOptions) {
+  constructor(deps: GatewayReaderDeps, { channels, observer }: ReaderOptions) {
     this.#deps = deps;
     this.#channels = channels;
-    this.#watch = watch;
+    this.#observer = observer;
   }
 
   open(): void {
-    const { line, path, login } = this.#deps;
-    // Socket.IO's types take an agent's name only, for browsers.
+    const { dialer: line, path, login } = this.#deps;
+    // Socket.IO's types, made for browsers, accept only an agent's name.
     const agent = line.agent() as unknown as string;
     const socket = { transports: ["websocket"], agent, path };
     const client = connect(line.address.origin, { token: login.fresh, socket });
@@ -42,45 +42,45 @@ export class GatewayReader implements Reader {
   }
 
   #listen(client: Client): void {
-    client.on("closing", ({ code }) => this.#watch.closing(code));
+    client.on("closing", ({ code }) => this.#observer.closing(code));
     client.on("ready", () => {
-      this.#isGreeted = true;
-      this.#readyWhenWhole();
+      this.#isReady = true;
+      this.#reportReady();
     });
     client.on("state", ({ state, previous, error }) => {
-      if (state === "connected") return this.#readyWhenWhole();
+      if (state === "connected") return this.#reportReady();
       if (state !== "disconnected") return;
-      this.#isGreeted = false;
-      if (previous === "connecting") this.#watch.refused(error?.code ?? "unknown");
-      else this.#watch.lost(error?.code ?? "unknown");
+      this.#isReady = false;
+      if (previous === "connecting") this.#observer.refused(error?.code ?? "unknown");
+      else this.#observer.lost(error?.code ?? "unknown");
     });
   }
 
   #read(channel: Channel): void {
     const { name } = channel;
-    channel.on("reset", ({ position, snapshot }) => this.#watch.told(name, position, snapshot));
-    channel.on("unsubscribed", ({ code }) => this.#watch.refused(code));
+    channel.on("reset", ({ position, snapshot }) => this.#observer.reset(name, position, snapshot));
+    channel.on("unsubscribed", ({ code }) => this.#observer.refused(code));
     channel.on("publication", ({ epoch, offset, event, data }) => {
       const place = epoch === undefined || offset === undefined ? undefined : { epoch, offset };
       if (place !== undefined) this.#begin(name, { epoch: place.epoch, offset: place.offset - 1 }, undefined);
-      this.#watch.publication(name, { place, event, data });
+      this.#observer.publication(name, { position: place, event, data });
     });
     channel.subscribe().then(
       ({ position, snapshot }) => this.#begin(name, position, snapshot),
-      (error: Error) => this.#watch.refused(error.message),
+      (error: Error) => this.#observer.refused(error.message),
     );
   }
 
   #begin(name: string, position: Position, snapshot: unknown): void {
-    if (this.#begun.has(name)) return;
-    this.#begun.add(name);
-    this.#watch.began(name, position, snapshot);
-    this.#readyWhenWhole();
+    if (this.#subscribed.has(name)) return;
+    this.#subscribed.add(name);
+    this.#observer.subscribed(name, position, snapshot);
+    this.#reportReady();
   }
 
-  #readyWhenWhole(): void {
+  #reportReady(): void {
     const client = this.#client;
-    if (client?.state !== "connected" || !this.#isGreeted || this.#begun.size < this.#channels.length) return;
-    this.#watch.ready(client.ready?.nodeId);
+    if (client?.state !== "connected" || !this.#isReady || this.#subscribed.size < this.#channels.length) return;
+    this.#observer.ready(client.ready?.nodeId);
   }
 }

@@ -1,36 +1,35 @@
 import { Decoder, PacketType, type Packet } from "socket.io-parser";
 import type { Random } from "../random.ts";
 import { LeanTransport } from "./lean-transport.ts";
-import type { Line } from "./line.ts";
+import type { Dialer } from "./dialer.ts";
 import type { ParseEvent } from "./parse-once.ts";
 import type { Auth, ClientSocket, Listener } from "./socket.ts";
 
 export interface LeanSocketOptions {
-  line: Line;
-  /** Where the server listens for Socket.IO. */
+  dialer: Dialer;
+  /** Socket.IO path of the server. */
   path: string;
   auth: Auth;
   random: Random;
   parse: ParseEvent;
 }
 
-/** Socket.IO's own delays before it connects again. */
-const firstDelayMs = 1_000;
-const longestDelayMs = 5_000;
+/** Socket.IO's default reconnection delays. */
+const minDelayMs = 1_000;
+const maxDelayMs = 5_000;
 const spread = 0.5;
 
-/** How an event begins that asks for no acknowledgement: `2[`. */
+/** An event packet without an acknowledgement id starts with `2[`. */
 const eventByte = 0x30 + PacketType.EVENT;
 const bracketByte = 0x5b;
 
 /**
- * A Socket.IO client (protocol 5 on Engine.IO 4) for thousands in one process. On the wire it behaves as Socket.IO's own
- * over WebSocket: handshake, heartbeat, acknowledgements, connection state recovery, and reconnection after the same
- * delays. It leaves out what a reader has no use for: polling, other namespaces, packets kept while disconnected, binary
- * packets of its own, more than one listener an event. Socket.IO's own parser reads all but the commonest packet.
+ * A Socket.IO client (protocol 5 on Engine.IO 4), light enough for thousands in one process. On the wire it behaves
+ * like Socket.IO's client over WebSocket: handshake, heartbeat, acknowledgements, connection state recovery, and the
+ * same reconnection delays. It has no polling, no other namespaces, no buffer while disconnected, no binary packets to
+ * send, and one listener per event. Socket.IO's parser reads all but the most common packet.
  *
- * It exists because of what a client costs; the figures are in docs/loadtest.md. To judge behaviour rather than to make
- * load, stock clients can run beside it.
+ * docs/loadtest.md has the cost of both clients. Stock clients can run beside it in the same test.
  */
 export class LeanSocket implements ClientSocket {
   id: string | undefined;
@@ -46,7 +45,7 @@ export class LeanSocket implements ClientSocket {
   #attempts = 0;
   #isActive = false;
   #nextId = 0;
-  /** Events that came before CONNECT. */
+  /** Events received before CONNECT. */
   #early: unknown[][] = [];
   #recoveryId: string | undefined;
   #recoveryOffset: string | undefined;
@@ -65,7 +64,7 @@ export class LeanSocket implements ClientSocket {
     return this;
   }
 
-  /** A function as last argument gets the acknowledgement. */
+  /** If the last argument is a function, it receives the acknowledgement. */
   emit(event: string, ...args: unknown[]): this {
     const acknowledge = typeof args.at(-1) === "function" ? (args.pop() as Listener) : undefined;
     if (!this.connected) return this;
@@ -81,31 +80,31 @@ export class LeanSocket implements ClientSocket {
     return this;
   }
 
-  /** With a goodbye, and for good. */
+  /** Sends DISCONNECT and does not reconnect. */
   disconnect(): this {
     this.#isActive = false;
     if (this.connected) this.#transport?.send(`${PacketType.DISCONNECT}`);
-    this.#leave("io client disconnect");
+    this.#closeTransport("io client disconnect");
     return this;
   }
 
   #open(): void {
     clearTimeout(this.#nextAttempt);
-    const { line, path } = this.#options;
+    const { dialer: line, path } = this.#options;
     const url = new URL(`${path}?EIO=4&transport=websocket`, line.address);
     url.protocol = url.protocol.replace("http", "ws");
     this.#transport = new LeanTransport(url, line.dial, {
-      opened: () => this.#introduce(),
+      opened: () => this.#sendConnect(),
       message: (content, isBinary) => this.#read(content, isBinary),
-      closed: (reason) => this.#lose(reason),
+      closed: (reason) => this.#connectionLost(reason),
     });
   }
 
-  #introduce(): void {
+  #sendConnect(): void {
     const transport = this.#transport;
     const recovery = this.#recoveryId !== undefined && { pid: this.#recoveryId, offset: this.#recoveryOffset };
     this.#options.auth((data) => {
-      // A token may have taken its time.
+      // The transport may have changed while the token was fetched.
       if (transport === this.#transport)
         transport?.send(`${PacketType.CONNECT}${JSON.stringify({ ...recovery, ...data })}`);
     });
@@ -113,7 +112,7 @@ export class LeanSocket implements ClientSocket {
 
   #read(content: Buffer, isBinary: boolean): void {
     const packet = this.#decode(content, isBinary);
-    if (packet === "broken") this.#lose("parse error");
+    if (packet === "broken") this.#connectionLost("parse error");
     else if (packet !== undefined) this.#receive(packet);
   }
 
@@ -126,7 +125,7 @@ export class LeanSocket implements ClientSocket {
       this.#decoder.add(isBinary ? content : content.toString());
       return this.#decoded;
     } catch {
-      // As Socket.IO's own: whoever speaks another protocol is left.
+      // Like Socket.IO's client, disconnects from a server that speaks another protocol.
       return "broken";
     }
   }
@@ -139,13 +138,13 @@ export class LeanSocket implements ClientSocket {
         return this.#refused(data as { message: string; data?: unknown });
       case PacketType.EVENT:
       case PacketType.BINARY_EVENT:
-        return this.#hear(data as unknown[]);
+        return this.#received(data as unknown[]);
       case PacketType.ACK:
       case PacketType.BINARY_ACK:
         return this.#acknowledged(id as number, data as unknown[]);
       case PacketType.DISCONNECT:
         this.#isActive = false;
-        return this.#lose("io server disconnect");
+        return this.#connectionLost("io server disconnect");
     }
   }
 
@@ -155,23 +154,23 @@ export class LeanSocket implements ClientSocket {
     this.#recoveryId = pid;
     this.connected = true;
     this.#attempts = 0;
-    // What recovery brings back comes before CONNECT; it is told before `connect` too, as Socket.IO's own does.
-    for (const args of this.#early.splice(0)) this.#tell(args);
+    // Recovered events arrive before CONNECT and are dispatched before `connect`, as in Socket.IO's client.
+    for (const args of this.#early.splice(0)) this.#dispatch(args);
     this.#listeners.get("connect")?.();
   }
 
   #refused({ message, data }: { message: string; data?: unknown }): void {
     this.#isActive = false;
-    this.#leave();
+    this.#closeTransport();
     this.#listeners.get("connect_error")?.(Object.assign(new Error(message), { data }));
   }
 
-  #hear(args: unknown[]): void {
-    if (this.connected) this.#tell(args);
+  #received(args: unknown[]): void {
+    if (this.connected) this.#dispatch(args);
     else this.#early.push(args);
   }
 
-  #tell(args: unknown[]): void {
+  #dispatch(args: unknown[]): void {
     this.#listeners.get(args[0] as string)?.(...args.slice(1));
     const last = args.at(-1);
     if (this.#recoveryId !== undefined && typeof last === "string") this.#recoveryOffset = last;
@@ -183,14 +182,14 @@ export class LeanSocket implements ClientSocket {
     acknowledge?.(...args);
   }
 
-  #lose(reason: string): void {
+  #connectionLost(reason: string): void {
     const wasConnected = this.connected;
-    this.#leave(reason);
+    this.#closeTransport(reason);
     if (!wasConnected) this.#listeners.get("connect_error")?.(new Error(reason));
-    if (this.#isActive && this.#transport === undefined) this.#planReturn();
+    if (this.#isActive && this.#transport === undefined) this.#scheduleReconnect();
   }
 
-  #leave(reason?: string): void {
+  #closeTransport(reason?: string): void {
     const wasConnected = this.connected;
     this.#transport?.close();
     this.#transport = undefined;
@@ -201,8 +200,8 @@ export class LeanSocket implements ClientSocket {
     if (wasConnected) this.#listeners.get("disconnect")?.(reason);
   }
 
-  #planReturn(): void {
-    const delayMs = Math.min(firstDelayMs * 2 ** Math.min(this.#attempts, 10), longestDelayMs);
+  #scheduleReconnect(): void {
+    const delayMs = Math.min(minDelayMs * 2 ** Math.min(this.#attempts, 10), maxDelayMs);
     this.#attempts += 1;
     const spreadMs = delayMs * (1 - spread + 2 * spread * this.#options.random());
     this.#nextAttempt = setTimeout(() => this.#open(), spreadMs);

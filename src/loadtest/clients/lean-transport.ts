@@ -1,35 +1,35 @@
 import type { Socket } from "node:net";
 import { WebSocket, type ClientOptions } from "ws";
 
-/** What a transport tells whoever opened it; nothing after `closed`. */
-export interface TransportReader {
-  /** The server greeted: messages may be sent. */
+/** Callbacks of a transport; `closed` is the last. */
+export interface TransportListener {
+  /** The handshake is complete: messages may be sent. */
   opened(): void;
   message(content: Buffer, isBinary: boolean): void;
   closed(reason: "transport close" | "transport error" | "ping timeout" | "parse error" | "timeout"): void;
 }
 
-type CloseReason = Parameters<TransportReader["closed"]>[0];
+type CloseReason = Parameters<TransportListener["closed"]>[0];
 
-/** Types of packets: the first character of each. */
+/** Packet types, the first character of each packet. */
 const packet = { open: "0", close: "1", ping: "2", pong: "3", message: "4", noop: "6" } as const;
 const messageByte = packet.message.charCodeAt(0);
 
-/** Socket.IO's own default, for all of an attempt. */
+/** Socket.IO's default for a whole connection attempt. */
 const connectTimeoutMs = 20_000;
 
-/** For the closing handshake; a peer that does not answer is not waited for. */
+/** Max wait for the closing handshake. */
 const closeTimeoutMs = 1_000;
 
-/** One Engine.IO 4 connection over WebSocket: greeting, heartbeat, messages. */
+/** One Engine.IO 4 connection over WebSocket: handshake, heartbeat, messages. */
 export class LeanTransport {
   readonly #socket: WebSocket;
-  readonly #reader: TransportReader;
-  /** First the end of the attempt, then the next ping's. */
+  readonly #reader: TransportListener;
+  /** First the timeout of the attempt, then that of the next ping. */
   #deadline: NodeJS.Timeout;
   #isOver = false;
 
-  constructor(url: URL, dial: () => Socket, reader: TransportReader) {
+  constructor(url: URL, dial: () => Socket, reader: TransportListener) {
     this.#reader = reader;
     this.#socket = new WebSocket(url, optionsFor(dial));
     this.#deadline = setTimeout(() => this.#end("timeout"), connectTimeoutMs);
@@ -42,7 +42,7 @@ export class LeanTransport {
     this.#socket.send(packet.message + text);
   }
 
-  /** Tells its reader nothing more. */
+  /** Calls no callback afterwards. */
   close(): void {
     this.#isOver = true;
     clearTimeout(this.#deadline);
@@ -62,7 +62,7 @@ export class LeanTransport {
         this.#deadline.refresh();
         return this.#socket.send(packet.pong);
       case packet.open:
-        return this.#greeted(text.slice(1));
+        return this.#opened(text.slice(1));
       case packet.close:
         return this.#end("transport close");
       case packet.noop:
@@ -72,7 +72,7 @@ export class LeanTransport {
     }
   }
 
-  #greeted(text: string): void {
+  #opened(text: string): void {
     const heartbeatMs = heartbeatOf(text);
     if (heartbeatMs === undefined) return this.#end("parse error");
     clearTimeout(this.#deadline);
@@ -87,20 +87,19 @@ export class LeanTransport {
   }
 }
 
-/** `closeTimeout` is documented by ws and missing in its types. */
+/** ws documents `closeTimeout`; its types lack it. */
 const optionsFor = (dial: () => Socket): ClientOptions & { closeTimeout: number } => ({
   createConnection: dial,
   perMessageDeflate: false,
   closeTimeout: closeTimeoutMs,
 });
 
-/** How long the server may be silent. */
+/** Max silence of the server in milliseconds; undefined if `handshake` is invalid. */
 function heartbeatOf(greeting: string): number | undefined {
   try {
     const { pingInterval, pingTimeout } = JSON.parse(greeting) as { pingInterval: number; pingTimeout: number };
     return pingInterval + pingTimeout;
   } catch {
-    // The reader is told that it is no greeting.
     return undefined;
   }
 }

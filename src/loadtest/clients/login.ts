@@ -1,14 +1,14 @@
 import type { Auth } from "./socket.ts";
 
-/** Who a virtual client is. */
+/** Credentials of a virtual client. */
 export interface Login {
-  /** Goes into each handshake. */
+  /** Socket.IO's `auth` option. */
   auth: Auth;
-  /** A token that is not about to end. */
+  /** Resolves to a token that does not expire soon. */
   fresh(): Promise<string>;
 }
 
-/** A token and when it ends, with the session it belongs to where the lab began that. */
+/** A token and its expiry, with its session if the load test created it. */
 export interface SignedIn {
   token: string;
   /** Epoch milliseconds. */
@@ -16,16 +16,16 @@ export interface SignedIn {
   sessionId?: string | undefined;
 }
 
-/** A token that has less left than this is renewed before it is shown. */
-const leastLeftMs = 60_000;
+/** A token that expires sooner is renewed before it is used. */
+const minLeftMs = 60_000;
 
-/** `renew` asks the house for another token of a session; without one the token it has must do. */
+/** `renew` gets another token of a session; a token without a session is used as it is. */
 export function createLogin(signedIn: SignedIn | undefined, renew: (sessionId: string) => Promise<SignedIn>): Login {
   let current = signedIn;
 
   async function fresh(): Promise<string> {
     const { sessionId, expiresAt = Number.POSITIVE_INFINITY } = current ?? {};
-    if (sessionId !== undefined && expiresAt < Date.now() + leastLeftMs)
+    if (sessionId !== undefined && expiresAt < Date.now() + minLeftMs)
       current = { sessionId, ...(await renew(sessionId)) };
     return current?.token ?? "";
   }
@@ -33,10 +33,10 @@ export function createLogin(signedIn: SignedIn | undefined, renew: (sessionId: s
   return {
     fresh,
     auth(give) {
-      const isGood = (current?.expiresAt ?? Number.POSITIVE_INFINITY) >= Date.now() + leastLeftMs;
+      const isGood = (current?.expiresAt ?? Number.POSITIVE_INFINITY) >= Date.now() + minLeftMs;
       if (current === undefined) return give({});
       if (isGood || current.sessionId === undefined) return give({ token: current.token });
-      // A token that cannot be renewed is shown as it is: the house says what it thinks of it.
+      // A token that cannot be renewed is sent as it is; the target accepts or refuses it.
       void fresh()
         .catch(() => current?.token)
         .then((token) => give({ token }));

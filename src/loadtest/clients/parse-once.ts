@@ -1,9 +1,9 @@
-/** Reads the bytes of a Socket.IO event packet, `2["name",…]`, into its name and arguments. */
+/** Parses a Socket.IO event packet, `2["name",…]`, into its name and arguments. */
 export type ParseEvent = (packet: Buffer) => unknown[];
 
 /**
- * What goes to everybody arrives at a thousand readers of one process as the same bytes, one after the other: they are
- * read once, and readers, which change nothing, share what came of it. Comparing costs a tenth of reading.
+ * A broadcast arrives at a thousand readers of one process as the same bytes, one after the other. It is parsed once
+ * and the result is shared, since readers do not modify it. Comparing costs a tenth of parsing.
  */
 export function createParser(): ParseEvent {
   let lastPacket: Buffer = Buffer.alloc(0);

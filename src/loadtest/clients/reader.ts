@@ -1,38 +1,38 @@
 import type { Position } from "../../protocol/wire.ts";
 
-/** A virtual client that reads channels whatever happens to it, as a careful application would. */
+/** A virtual client that keeps its channels subscribed across disconnects, as a careful application would. */
 export interface Reader {
   open(): void;
-  /** With a goodbye, and for good. */
+  /** Disconnects cleanly and does not reconnect. */
   close(): void;
 }
 
-/** A publication as a reader got it. */
-export interface Received {
-  /** Where the house numbers: its place in the channel. */
-  place: Position | undefined;
+/** A publication as a reader received it. */
+export interface ReceivedPublication {
+  /** Undefined if the target has no positions. */
+  position: Position | undefined;
   event: string;
   data: unknown;
 }
 
-/** What a reader tells of its life. */
-export interface ReaderWatch {
-  /** Every channel stands: what is published from now on comes live. Once a connection. */
+/** Callbacks of a reader. */
+export interface ReaderObserver {
+  /** Every channel is subscribed: publications from now on arrive live. Called once per connection. */
   ready(nodeId: string | undefined): void;
-  /** The connection is gone, and why. */
+  /** The connection was lost. */
   lost(reason: string): void;
-  /** No connection, or no subscription, and why: a code of the house, or Socket.IO's word. It tries again. */
+  /** A connection or subscription was refused, with the target's code or Socket.IO's message. The reader retries. */
   refused(code: string): void;
-  /** The house said why it closes. */
+  /** The target announced that it closes the connection. */
   closing(code: string): void;
-  /** The first subscription to a channel stands. */
-  began(channel: string, place: Position | undefined, snapshot: unknown): void;
-  /** What was missed is gone; the channel goes on at this place. */
-  told(channel: string, place: Position, snapshot: unknown): void;
-  publication(channel: string, received: Received): void;
+  /** The first subscription to a channel was acknowledged. */
+  subscribed(channel: string, place: Position | undefined, snapshot: unknown): void;
+  /** Missed publications cannot be recovered; the channel continues at this position. */
+  reset(channel: string, place: Position, snapshot: unknown): void;
+  publication(channel: string, received: ReceivedPublication): void;
 }
 
 export interface ReaderOptions {
   channels: readonly string[];
-  watch: ReaderWatch;
+  observer: ReaderObserver;
 }

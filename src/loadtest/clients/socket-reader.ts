@@ -1,51 +1,50 @@
 import type { Closing } from "../../protocol/closings.ts";
 import type { Position, Ready, WirePublication } from "../../protocol/wire.ts";
 import type { Random } from "../random.ts";
-import type { Dialect, Standing } from "./dialect.ts";
+import type { TargetProtocol, SubscribeReply } from "./target-protocol.ts";
 import type { Login } from "./login.ts";
-import type { Reader, ReaderOptions, ReaderWatch } from "./reader.ts";
+import type { Reader, ReaderOptions, ReaderObserver } from "./reader.ts";
 import type { ClientSocket } from "./socket.ts";
 
 export interface SocketReaderDeps {
   socket: ClientSocket;
-  dialect: Dialect;
+  protocol: TargetProtocol;
   login: Login;
   random: Random;
 }
 
-/** Before a repeat where Socket.IO leaves it to the application, doubled each time. */
-const firstDelayMs = 500;
-const longestDelayMs = 10_000;
+/** Delays before retries that Socket.IO leaves to the application; doubled each time. */
+const minDelayMs = 500;
+const maxDelayMs = 10_000;
 
-/** Where the house does not number, a publication has no place. */
-type Arrival = Omit<WirePublication, keyof Position> & Partial<Position>;
+/** A publication; without a position if the target has none. */
+type IncomingPublication = Omit<WirePublication, keyof Position> & Partial<Position>;
 
 /**
- * A reader on a Socket.IO client that knows nothing of gateways: what an application has to do itself is done here. It
- * asks for its channels on each connection from where it stands, unless Socket.IO's recovery brought them back, and it
- * returns where Socket.IO's client does not: after a refused handshake, after the server's goodbye, and from a node that
- * drains.
+ * A reader on a plain Socket.IO client, doing what an application has to do itself: it subscribes to its channels on
+ * each connection from its last positions, unless Socket.IO recovered the connection, and it reconnects where
+ * Socket.IO's client does not: after a refused handshake, after the server disconnected it, and from a draining node.
  */
 export class SocketReader implements Reader {
   readonly #socket: ClientSocket;
   readonly #deps: SocketReaderDeps;
   readonly #channels: ReadonlySet<string>;
-  readonly #watch: ReaderWatch;
+  readonly #observer: ReaderObserver;
   readonly #positions = new Map<string, Position>();
   readonly #standing = new Set<string>();
-  /** Another for each connection, so that answers of an earlier one are not taken for its own. */
+  /** Number of the connection, so that responses of an earlier one are ignored. */
   #connection = 0;
   #nodeId: string | undefined;
-  #isGreeted = false;
+  #isReady = false;
   #mayReturn = true;
   #failures = 0;
   #isClosed = false;
 
-  constructor(deps: SocketReaderDeps, { channels, watch }: ReaderOptions) {
+  constructor(deps: SocketReaderDeps, { channels, observer }: ReaderOptions) {
     this.#deps = deps;
     this.#socket = deps.socket;
     this.#channels = new Set(channels);
-    this.#watch = watch;
+    this.#observer = observer;
     this.#listen();
   }
 
@@ -63,8 +62,8 @@ export class SocketReader implements Reader {
     socket.on("connect", () => this.#connected());
     socket.on("disconnect", (reason: string) => this.#disconnected(reason));
     socket.on("connect_error", (error: Error & { data?: Refusal }) => this.#refused(error));
-    socket.on("ready", (ready: Ready) => this.#greeted(ready));
-    socket.on("publication", (arrival: Arrival) => this.#take(arrival));
+    socket.on("ready", (ready: Ready) => this.#opened(ready));
+    socket.on("publication", (arrival: IncomingPublication) => this.#take(arrival));
     socket.on("unsubscribed", ({ channel, code }: { channel: string; code: string }) => this.#taken(channel, code));
     socket.on("closing", (closing: Closing) => this.#closing(closing));
     socket.on("drain", ({ reconnectAfterMs }: { reconnectAfterMs: number }) => this.#move(reconnectAfterMs));
@@ -76,20 +75,20 @@ export class SocketReader implements Reader {
     this.#mayReturn = true;
     if (!this.#socket.recovered) return this.#channels.forEach((channel) => this.#subscribe(channel));
     for (const channel of this.#channels) this.#standing.add(channel);
-    this.#readyWhenWhole();
+    this.#reportReady();
   }
 
-  #greeted({ nodeId }: Ready): void {
+  #opened({ nodeId }: Ready): void {
     this.#nodeId = nodeId;
-    this.#isGreeted = true;
-    this.#readyWhenWhole();
+    this.#isReady = true;
+    this.#reportReady();
   }
 
   #subscribe(channel: string): void {
     const connection = this.#connection;
-    const { dialect } = this.#deps;
+    const { protocol: dialect } = this.#deps;
     const since = this.#positions.get(channel);
-    this.#socket.emit(dialect.ask, dialect.request(channel, since), (answer: Standing) => {
+    this.#socket.emit(dialect.subscribeEvent, dialect.request(channel, since), (answer: SubscribeReply) => {
       if (connection !== this.#connection || !this.#socket.connected) return;
       if (answer.ok) this.#stands(channel, since, answer);
       else this.#subscribeLater(channel, answer.error);
@@ -98,31 +97,31 @@ export class SocketReader implements Reader {
 
   #subscribeLater(channel: string, { code, retryAfterMs = 0 }: Refusal): void {
     const connection = this.#connection;
-    this.#watch.refused(code ?? "unknown");
+    this.#observer.refused(code ?? "unknown");
     this.#later(retryAfterMs, () => connection === this.#connection && this.#subscribe(channel));
   }
 
-  #stands(channel: string, since: Position | undefined, answer: Standing & { ok: true }): void {
+  #stands(channel: string, since: Position | undefined, answer: SubscribeReply & { ok: true }): void {
     const { epoch, offset, recovered, publications = [], snapshot } = answer;
     const place = epoch === undefined || offset === undefined ? undefined : { epoch, offset };
-    if (since === undefined) this.#watch.began(channel, place, snapshot);
+    if (since === undefined) this.#observer.subscribed(channel, place, snapshot);
     else if (recovered === true) for (const publication of publications) this.#take(publication);
-    else if (place !== undefined) this.#watch.told(channel, place, snapshot);
+    else if (place !== undefined) this.#observer.reset(channel, place, snapshot);
     if (place !== undefined) this.#positions.set(channel, place);
     this.#standing.add(channel);
-    this.#readyWhenWhole();
+    this.#reportReady();
   }
 
-  #readyWhenWhole(): void {
-    if (this.#standing.size < this.#channels.size || (this.#deps.dialect.greets && !this.#isGreeted)) return;
+  #reportReady(): void {
+    if (this.#standing.size < this.#channels.size || (this.#deps.protocol.sendsReady && !this.#isReady)) return;
     this.#failures = 0;
-    this.#watch.ready(this.#nodeId);
+    this.#observer.ready(this.#nodeId);
   }
 
-  #take({ channel, epoch, offset, event, data }: Arrival): void {
+  #take({ channel, epoch, offset, event, data }: IncomingPublication): void {
     const place = epoch === undefined || offset === undefined ? undefined : { epoch, offset };
     if (place !== undefined && this.#channels.has(channel)) this.#positions.set(channel, place);
-    this.#watch.publication(channel, { place, event, data });
+    this.#observer.publication(channel, { position: place, event, data });
   }
 
   #taken(channel: string, code: string): void {
@@ -132,18 +131,18 @@ export class SocketReader implements Reader {
 
   #disconnected(reason: string): void {
     this.#standing.clear();
-    this.#isGreeted = false;
-    this.#watch.lost(reason);
+    this.#isReady = false;
+    this.#observer.lost(reason);
     if (!this.#socket.active && this.#mayReturn) this.#later(0, () => this.#socket.connect());
   }
 
   #refused({ message, data }: Error & { data?: Refusal }): void {
-    this.#watch.refused(data?.code ?? message);
+    this.#observer.refused(data?.code ?? message);
     if (!this.#socket.active) this.#later(data?.retryAfterMs ?? 0, () => this.#socket.connect());
   }
 
   #closing({ code, reconnect }: Closing): void {
-    this.#watch.closing(code);
+    this.#observer.closing(code);
     this.#mayReturn = reconnect;
   }
 
@@ -159,16 +158,16 @@ export class SocketReader implements Reader {
 
   #refresh(): void {
     const refreshed = this.#deps.login.fresh().then((token) => this.#socket.emit("auth:refresh", { token }));
-    // The token is left to end then; the reader is told, and comes back with another.
-    refreshed.catch(() => this.#watch.refused("refreshing the token failed"));
+    // The token then expires; the reader is disconnected and reconnects with another.
+    refreshed.catch(() => this.#observer.refused("refreshing the token failed"));
   }
 
-  /** Never before the house allows, spread upwards, so that those refused together do not return together. */
-  #later(leastMs: number, run: () => unknown): void {
+  /** Retries after a backoff, no sooner than the target allows, with jitter so that readers do not retry together. */
+  #later(minMs: number, run: () => unknown): void {
     const { random } = this.#deps;
-    const delayMs = Math.min(firstDelayMs * 2 ** Math.min(this.#failures, 10), longestDelayMs) * (0.5 + random());
+    const delayMs = Math.min(minDelayMs * 2 ** Math.min(this.#failures, 10), maxDelayMs) * (0.5 + random());
     this.#failures += 1;
-    setTimeout(() => this.#isClosed || run(), Math.max(delayMs, leastMs * (1 + random() / 4)));
+    setTimeout(() => this.#isClosed || run(), Math.max(delayMs, minMs * (1 + random() / 4)));
   }
 }
 

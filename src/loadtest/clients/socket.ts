@@ -1,10 +1,10 @@
-/** What the lab needs of a Socket.IO client: Socket.IO's own has it, and so has `LeanSocket`. */
+/** The part of a Socket.IO client that readers use, implemented by Socket.IO's client and by `LeanSocket`. */
 export interface ClientSocket {
   readonly id?: string | undefined;
   readonly connected: boolean;
-  /** Whether the server took the last connection's rooms and missed packets up again; Socket.IO's own may leave it out. */
+  /** Whether the server recovered the last connection; Socket.IO's client may leave it undefined. */
   readonly recovered: boolean | undefined;
-  /** Whether it connects again by itself. */
+  /** Whether it reconnects by itself. */
   readonly active: boolean;
   on(event: string, listener: Listener): unknown;
   emit(event: string, ...args: unknown[]): unknown;
@@ -12,8 +12,8 @@ export interface ClientSocket {
   disconnect(): unknown;
 }
 
-// oxlint-disable-next-line typescript/no-explicit-any -- as Socket.IO has it: the server's word for what an event brings
+// oxlint-disable-next-line typescript/no-explicit-any -- as in Socket.IO: the server decides what an event carries
 export type Listener = (...args: any[]) => void;
 
-/** Asked for what goes into each CONNECT packet, as Socket.IO's `auth` option. */
+/** Called for the payload of each CONNECT packet, as Socket.IO's `auth` option. */
 export type Auth = (give: (data: Record<string, unknown>) => void) => void;

@@ -1,19 +1,19 @@
-import { channelsOf } from "../cast.ts";
+import { channelsOf } from "../client-plan.ts";
 import type { Plan } from "../plan.ts";
 import { below, seededFor } from "../random.ts";
-import type { Item } from "./work.ts";
+import type { WorkItem } from "./workload.ts";
 
 /** `data` of a numbered publication. */
 export interface Numbered {
-  /** Among the publications of its channel, from 1. */
+  /** Number within its channel, starting at 1. */
   n: number;
-  /** When it was to be sent; epoch milliseconds. */
+  /** Scheduled time in epoch milliseconds. */
   t: number;
-  /** Makes it as long as it is to be. */
+  /** Pads it to the requested size. */
   filler: string;
 }
 
-/** A publication as both houses get it. */
+/** A publication as sent to either target. */
 export interface NumberedBody {
   channel: string;
   event: string;
@@ -21,36 +21,36 @@ export interface NumberedBody {
 }
 
 const event = "lab";
-const mostLanes = 8;
+const maxQueues = 8;
 
-/** Numbered publications into channels drawn by the seed. */
-export function createNumbered(plan: Plan, bytes: number): { lanes: number; next(dueAt: number): Item } {
+/** Numbered publications to channels that the seed selects. */
+export function createNumbered(plan: Plan, bytes: number): { queues: number; next(dueAt: number): WorkItem } {
   const channels = channelsOf(plan);
   const numbers = channels.map(() => 0);
-  const lanes = Math.min(mostLanes, channels.length);
+  const queues = Math.min(maxQueues, channels.length);
   const random = seededFor(plan.seed, "publications");
   const filler = fillerFor(bytes);
 
   return {
-    lanes,
+    queues,
     next(dueAt) {
       const index = below(random, channels.length);
       const channel = channels[index] as string;
       const number = (numbers[index] = (numbers[index] ?? 0) + 1);
       const data: Numbered = { n: number, t: toMicros(dueAt), filler };
       const body: NumberedBody = { channel, event, data };
-      return { channel, number, dueAt, lane: index % lanes, body };
+      return { channel, number, dueAt, queue: index % queues, body };
     },
   };
 }
 
-/** What a reader learns from `data`; nothing where somebody else published. */
+/** Number and scheduled time in `data`; empty if another program published it. */
 export function readNumbered(data: unknown): { number?: number; sentAt?: number } {
   const { n, t } = (data ?? {}) as Partial<Numbered>;
   return typeof n === "number" && typeof t === "number" ? { number: n, sentAt: t } : {};
 }
 
-/** A double holds microseconds of the epoch and no more; beyond them are only digits on the wire. */
+/** A double holds epoch microseconds; further digits would only cost bytes. */
 export const toMicros = (milliseconds: number): number => Math.round(milliseconds * 1_000) / 1_000;
 
 function fillerFor(bytes: number): string {

@@ -1,41 +1,41 @@
 import { BackendApi } from "../api.ts";
-import { ordersChannelOf, userOf } from "../cast.ts";
+import { ordersChannelOf, userIdOf } from "../client-plan.ts";
 import type { Plan } from "../plan.ts";
 import { below, seededFor } from "../random.ts";
 import { toMicros } from "./numbered.ts";
-import type { Item, Outcome, Work } from "./work.ts";
+import type { WorkItem, SendOutcome, Workload } from "./workload.ts";
 
-/** The way of an order by the gateway's default transitions. */
+/** Statuses of an order by the gateway's default transitions. */
 const road = ["created", "confirmed", "preparing", "ready", "picked_up", "delivered"] as const;
 
-const mostLanes = 32;
+const maxQueues = 32;
 
-/** What the house is asked of an order: its beginning, or an event. */
+/** A call that creates an order or moves it. */
 interface Step {
   path: string;
   body: object;
 }
 
-/** Orders on their way: each step of one is a publication for its customer. */
-export function createOrders(plan: Plan): Work {
+/** Orders that move through their statuses; each step is a publication for the customer. */
+export function createOrders(plan: Plan): Workload {
   const customers = plan.scenario.readers.count;
-  const lanes = Math.min(mostLanes, customers);
+  const queues = Math.min(maxQueues, customers);
   const steps = Array.from({ length: customers }, () => 0);
   const random = seededFor(plan.seed, "orders");
-  const doors = Array.from({ length: lanes }, (_, lane) => new BackendApi(plan.addresses, plan.apiKey, lane));
+  const apis = Array.from({ length: queues }, (_, queue) => new BackendApi(plan.addresses, plan.apiKey, queue));
 
   return {
-    lanes,
-    mostAtOnce: 1,
+    queues,
+    maxBatchSize: 1,
     next(dueAt) {
       const index = below(random, customers);
       const step = steps[index] ?? 0;
       steps[index] = step + 1;
-      const userId = userOf(plan, index);
+      const userId = userIdOf(plan, index);
       const body = stepOf(userId, step, toMicros(dueAt));
-      return { channel: ordersChannelOf(userId), number: step + 1, dueAt, lane: index % lanes, body };
+      return { channel: ordersChannelOf(userId), number: step + 1, dueAt, queue: index % queues, body };
     },
-    send: (items) => Promise.all(items.map((item) => take(doors[item.lane] as BackendApi, item))),
+    send: (items) => Promise.all(items.map((item) => take(apis[item.queue] as BackendApi, item))),
     stop: () => undefined,
   };
 }
@@ -48,13 +48,13 @@ function stepOf(userId: string, step: number, t: number): Step {
   return { path: `/v1/orders/${encodeURIComponent(orderId)}/events`, body };
 }
 
-async function take(door: BackendApi, { body: step }: Item): Promise<Outcome> {
+async function take(api: BackendApi, { body: step }: WorkItem): Promise<SendOutcome> {
   const { path, body } = step as Step;
-  const answer = await door.post(path, body);
+  const answer = await api.post(path, body);
   return answer.ok ? "confirmed" : answer;
 }
 
-/** What a customer learns from `order.status`: its number by the order's own and the step, and when it was to be sent. */
+/** Number (from the order's and the step's) and scheduled time of an `order.status`. */
 export function readOrderStatus(data: unknown): { number?: number; sentAt?: number } {
   const { orderId, sequence, data: own } = (data ?? {}) as { orderId?: string; sequence?: number; data?: unknown };
   const order = Number(/-(\d+)$/.exec(orderId ?? "")?.[1]);

@@ -1,37 +1,37 @@
-import type { ApiRefusal } from "../api.ts";
+import type { ApiFailure } from "../api.ts";
 import { createStockSocket } from "../clients/create-reader.ts";
-import { Line } from "../clients/line.ts";
+import { Dialer } from "../clients/dialer.ts";
 import type { ClientSocket } from "../clients/socket.ts";
 import type { Plan } from "../plan.ts";
 import { createNumbered } from "./numbered.ts";
-import type { Outcome, Work } from "./work.ts";
+import type { SendOutcome, Workload } from "./workload.ts";
 
-const patienceMs = 5_000;
+const timeoutMs = 5_000;
 
-/** A plain server knows no keys: a repeat could stand twice, so there is none. */
-const unanswered: ApiRefusal = { code: "unanswered", retryAfterMs: 0, isPassing: false };
+/** A plain server has no idempotency keys: a retry could publish twice, so there are none. */
+const unanswered: ApiFailure = { code: "unanswered", retryAfterMs: 0, isTemporary: false };
 
-/** To a plain Socket.IO server: unmodified clients emit `publish`, and the server passes it on. */
-export function createPlainPublications(plan: Plan, bytes: number): Work {
+/** Publishes to a plain Socket.IO server: unmodified clients emit `publish`, and the server forwards it. */
+export function createPlainPublications(plan: Plan, bytes: number): Workload {
   const numbered = createNumbered(plan, bytes);
   const addresses = plan.addresses.map((address) => new URL(address));
-  const sockets = Array.from({ length: numbered.lanes }, (_, lane) =>
-    createStockSocket(new Line(addresses, lane % addresses.length), plan.path, (give) => give({})),
+  const sockets = Array.from({ length: numbered.queues }, (_, queue) =>
+    createStockSocket(new Dialer(addresses, queue % addresses.length), plan.path, (give) => give({})),
   );
   for (const socket of sockets) socket.connect();
 
   return {
     ...numbered,
-    mostAtOnce: 1_000,
+    maxBatchSize: 1_000,
     send: (items) =>
-      Promise.all(items.map(({ lane, body }) => publish(sockets[lane % sockets.length] as ClientSocket, body))),
+      Promise.all(items.map(({ queue, body }) => publish(sockets[queue % sockets.length] as ClientSocket, body))),
     stop: () => sockets.forEach((socket) => socket.disconnect()),
   };
 }
 
-function publish(socket: ClientSocket, body: object): Promise<Outcome> {
+function publish(socket: ClientSocket, body: object): Promise<SendOutcome> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(unanswered), patienceMs);
+    const timer = setTimeout(() => resolve(unanswered), timeoutMs);
     socket.emit("publish", body, () => {
       clearTimeout(timer);
       resolve("confirmed");

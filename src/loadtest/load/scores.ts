@@ -1,34 +1,34 @@
 import { applyDiff, type BoardDiff, type BoardEntry, type BoardSnapshot } from "../../protocol/board.ts";
 import { BackendApi } from "../api.ts";
-import { channelsOf } from "../cast.ts";
+import { channelsOf } from "../client-plan.ts";
 import type { Plan } from "../plan.ts";
 import { below, seededFor } from "../random.ts";
-import type { Work } from "./work.ts";
+import type { Workload } from "./workload.ts";
 
 export const boardOf = (channel: string): string => channel.slice("leaderboard:".length);
 
 /**
- * Scores of members drawn by the seed. A score is the moment it was to be sent, in microseconds: whoever scored last
- * leads, and every reader of the board can tell how old what it sees is.
+ * Scores of members that the seed selects. A score is its scheduled time in microseconds: the latest score leads, and
+ * every reader of the board can compute its age.
  */
-export function createScores(plan: Plan, members: number): Work {
+export function createScores(plan: Plan, members: number): Workload {
   const channels = channelsOf(plan);
   const random = seededFor(plan.seed, "scores");
-  const doors = channels.map((_, lane) => new BackendApi(plan.addresses, plan.apiKey, lane));
+  const apis = channels.map((_, queue) => new BackendApi(plan.addresses, plan.apiKey, queue));
 
   return {
-    lanes: channels.length,
-    mostAtOnce: 1_000,
+    queues: channels.length,
+    maxBatchSize: 1_000,
     next(dueAt) {
-      const lane = below(random, channels.length);
+      const queue = below(random, channels.length);
       const body = { member: `member-${below(random, members)}`, score: Math.round(dueAt * 1_000), mode: "last" };
-      return { channel: channels[lane] as string, number: undefined, dueAt, lane, body };
+      return { channel: channels[queue] as string, number: undefined, dueAt, queue, body };
     },
     async send(items) {
       const [first] = items;
       if (first === undefined) return [];
       const path = `/v1/leaderboards/${encodeURIComponent(boardOf(first.channel))}/scores`;
-      const answer = await (doors[first.lane] as BackendApi).post(path, {
+      const answer = await (apis[first.queue] as BackendApi).post(path, {
         scores: items.map(({ body }) => body),
         ranks: false,
       });
@@ -38,7 +38,7 @@ export function createScores(plan: Plan, members: number): Work {
   };
 }
 
-/** A reader's own copy of a board's top, from snapshot and diffs. */
+/** A reader's copy of a board's top, built from snapshot and diffs. */
 export class BoardCopy {
   #board: BoardSnapshot;
 
@@ -46,7 +46,7 @@ export class BoardCopy {
     this.#board = snapshot as BoardSnapshot;
   }
 
-  /** The moments at which the scores that are new in the top were to be sent. */
+  /** Scheduled times of the scores that are new in the top. */
   apply(event: string, data: unknown): number[] {
     if (event !== "leaderboard.diff") return [];
     const diff = data as BoardDiff;
@@ -55,7 +55,7 @@ export class BoardCopy {
     return diff.changes.filter(({ member, score }) => before.get(member) !== score).map(({ score }) => score / 1_000);
   }
 
-  /** Whether it is exactly this top. */
+  /** Whether it equals this top. */
   equals(entries: readonly Pick<BoardEntry, "rank" | "member" | "score">[]): boolean {
     const own = this.#board.entries;
     return own.length === entries.length && own.every((entry, at) => isSame(entry, entries[at]));

@@ -1,7 +1,7 @@
 import type { Scenario, Thresholds } from "../scenario.ts";
 import type { Report } from "./report.ts";
 
-/** One threshold and what became of it. */
+/** One threshold and its result. */
 export interface Check {
   name: keyof Thresholds;
   limit: number;
@@ -11,30 +11,30 @@ export interface Check {
 
 type Measured = Pick<Report, "verdict" | "latency" | "publications" | "connections" | "feed">;
 
-/** What each threshold is compared with. */
+/** The measured value for each threshold. */
 const values: { [Name in keyof Thresholds]-?: (measured: Measured, scenario: Scenario) => number } = {
   p50Ms: ({ latency }) => latency.live.p50,
   p90Ms: ({ latency }) => latency.live.p90,
   p99Ms: ({ latency }) => latency.live.p99,
   p999Ms: ({ latency }) => latency.live.p999,
   maxMs: ({ latency }) => latency.live.max,
-  returnP95Ms: ({ connections }) => connections.return.p95,
-  returnP99Ms: ({ connections }) => connections.return.p99,
+  reconnectP95Ms: ({ connections }) => connections.reconnect.p95,
+  reconnectP99Ms: ({ connections }) => connections.reconnect.p99,
   lost: ({ verdict }) => verdict.lost,
-  told: ({ verdict }) => verdict.told,
+  reported: ({ verdict }) => verdict.reported,
   repeated: ({ verdict }) => verdict.repeated,
   reordered: ({ verdict }) => verdict.reordered,
-  doubled: ({ verdict }) => verdict.doubled,
-  holes: ({ verdict }) => verdict.holes,
+  duplicated: ({ verdict }) => verdict.duplicated,
+  gaps: ({ verdict }) => verdict.gaps,
   wrongBoards: ({ verdict }) => verdict.wrongBoards,
-  unread: ({ verdict }) => verdict.unread,
-  away: ({ connections }, { readers }) => readers.count - connections.reading,
+  neverSubscribed: ({ verdict }) => verdict.neverSubscribed,
+  disconnected: ({ connections }, { readers }) => readers.count - connections.reading,
   unconfirmed: ({ publications }) => Object.values(publications.unconfirmed).reduce((sum, count) => sum + count, 0),
-  // Where it could not be measured it is not kept either.
+  // Not measured counts as exceeded.
   feedRatio: ({ feed }) => feed?.ratio ?? Number.POSITIVE_INFINITY,
 };
 
-/** Every threshold that the scenario names. */
+/** Checks every threshold of the scenario. */
 export function checkAll(scenario: Scenario, measured: Measured): Check[] {
   const limits = Object.entries(scenario.thresholds) as [keyof Thresholds, number | undefined][];
   return limits.flatMap(([name, limit]) => {

@@ -2,25 +2,25 @@ import type { Percentiles } from "../histogram.ts";
 import type { Row, Timeline } from "../run/timeline.ts";
 import { mean } from "./nodes.ts";
 
-/** How busy the generator itself was while the load lasted, and what that means for its figures. */
-export interface Generator {
+/** Load of the generator itself while it published, and whether its measurements are reliable. */
+export interface GeneratorReport {
   processes: number;
   cores: number;
-  /** Cores that its processes used together. */
+  /** Cores used by all its processes. */
   cpuMean: number;
   cpuMax: number;
   memoryMax: number;
-  /** Share of the machine's CPU that was in use, by whomever. */
+  /** Share of the machine's CPU in use by all processes. */
   machineMean: number;
-  /** How late its event loops came to ready work, over all processes. */
+  /** Event loop delay of all its processes. */
   loop: Percentiles;
-  /** How late it came to a publication that was due. */
+  /** Delay of the publisher after the due time. */
   lag: Percentiles;
-  /** Why its latencies cannot be trusted; empty where they can. */
+  /** Why its latencies are unreliable; empty if they are reliable. */
   warnings: string[];
 }
 
-interface Seen {
+interface GeneratorInput {
   timeline: Timeline;
   rows: readonly Row[];
   cores: number;
@@ -28,16 +28,16 @@ interface Seen {
   live: Percentiles;
 }
 
-/** Own delays below this are noise. */
-const harmlessMs = 5;
+/** Smaller delays are noise. */
+const acceptableMs = 5;
 
-/** A share of what is measured that may be the generator's own. */
-const harmlessShare = 0.2;
+/** Share of the measured latency that may be the generator's own delay. */
+const acceptableShare = 0.2;
 
-/** Share of its cores, and of the machine's, that may be in use before work has to wait for a core. */
-const harmlessCpu = 0.8;
+/** Share of its cores, and of the machine's, that may be in use. */
+const acceptableCpu = 0.8;
 
-export function judgeGenerator({ timeline, rows, cores, processes, live }: Seen): Generator {
+export function judgeGenerator({ timeline, rows, cores, processes, live }: GeneratorInput): GeneratorReport {
   const load = rows.filter(({ phase }) => phase === "load");
   const cpu = load.map(({ gauges }) => gauges["cpu"] ?? 0);
   const generator = {
@@ -54,10 +54,10 @@ export function judgeGenerator({ timeline, rows, cores, processes, live }: Seen)
 }
 
 function warningsOf(
-  { loop, lag, cpuMean, processes, machineMean }: Omit<Generator, "warnings">,
+  { loop, lag, cpuMean, processes, machineMean }: Omit<GeneratorReport, "warnings">,
   live: Percentiles,
 ): string[] {
-  const counts = (ownMs: number): boolean => ownMs > harmlessMs && ownMs > live.p99 * harmlessShare;
+  const counts = (ownMs: number): boolean => ownMs > acceptableMs && ownMs > live.p99 * acceptableShare;
   const machine = Math.round(machineMean * 100);
   const all: [boolean, string][] = [
     [
@@ -68,8 +68,11 @@ function warningsOf(
       counts(lag.p99),
       `It sent publications ${lag.p99.toFixed(1)} ms late (p99); measured latencies include this delay.`,
     ],
-    [cpuMean > harmlessCpu * processes, "Its processes ran at full CPU: use more --workers."],
-    [machineMean > harmlessCpu, `${machine} % of this machine's CPU was in use: every process on it was slowed down.`],
+    [cpuMean > acceptableCpu * processes, "Its processes ran at full CPU: use more --workers."],
+    [
+      machineMean > acceptableCpu,
+      `${machine} % of this machine's CPU was in use: every process on it was slowed down.`,
+    ],
   ];
   return all.filter(([holds]) => holds).map(([, words]) => words);
 }

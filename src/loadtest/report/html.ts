@@ -6,7 +6,7 @@ import { plotsOf, type Plot } from "./plots.ts";
 import type { Report } from "./report.ts";
 import * as sections from "./sections.ts";
 
-/** One file that needs nothing beside itself: styles, script, plotting library and data are in it. */
+/** Renders a self-contained page: styles, script, plotting library and data are inlined. */
 export function renderHtml(report: Report): string {
   const plots = plotsOf(report);
   const page = markup`<!doctype html>
@@ -21,7 +21,7 @@ export function renderHtml(report: Report): string {
 <body>
 <main>
 ${sections.header(report)}
-${sections.troubles(report)}
+${sections.problemList(report)}
 ${sections.cards(report)}
 <section class="plots" aria-label="Over time">${plots.map(figure)}</section>
 <div class="columns">
@@ -33,7 +33,7 @@ ${sections.nodes(report)}
 <div class="columns">
 ${sections.generator(report)}
 ${sections.codes(report)}
-${sections.happenings(report)}
+${sections.events(report)}
 </div>
 ${sections.scenario(report)}
 </main>
@@ -51,11 +51,11 @@ function figure({ title, unit }: Plot): Markup {
   return markup`<figure><figcaption>${caption}</figcaption><div class="plot" role="img" aria-label="${caption}"></div></figure>`;
 }
 
-/** Moments that the plots mark. */
-const marksOf = ({ happenings, startedAt }: Report): { at: number; what: string }[] =>
-  happenings.map(({ at, what }) => ({ at: (at - startedAt) / 1_000, what }));
+/** Times to mark in the plots. */
+const marksOf = ({ events, startedAt }: Report): { at: number; what: string }[] =>
+  events.map(({ at, what }) => ({ at: (at - startedAt) / 1_000, what }));
 
-/** Nothing in it can end the script element it stands in. */
+/** Escaped so that it cannot end its script element. */
 const asJson = (value: unknown): Markup => new Markup(JSON.stringify(value).replaceAll("<", "\\u003c"));
 
 const beside = (name: string): Markup => new Markup(readFileSync(new URL(name, import.meta.url), "utf8"));

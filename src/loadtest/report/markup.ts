@@ -1,4 +1,4 @@
-/** HTML that is safe to put into a page. */
+/** HTML that is safe to insert into a page. */
 export class Markup {
   readonly html: string;
 
@@ -9,7 +9,7 @@ export class Markup {
 
 type Part = string | number | Markup | readonly Markup[];
 
-/** Text between the tags is escaped; only what was made here stays as it is. */
+/** Template tag that escapes every value except `Markup`. */
 export function markup(strings: TemplateStringsArray, ...parts: Part[]): Markup {
   return new Markup(String.raw({ raw: strings }, ...parts.map(toHtml)));
 }
@@ -24,7 +24,7 @@ const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;
 
 const escape = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => entities[character] as string);
 
-/** A table whose first column names its rows. */
+/** A table whose first column contains row headers. */
 export function table(heads: readonly string[], rows: readonly (readonly Part[])[]): Markup {
   const head = heads.map((text) => markup`<th scope="col">${text}</th>`);
   const body = rows.map(([name = "", ...cells]) => {
@@ -36,5 +36,5 @@ export function table(heads: readonly string[], rows: readonly (readonly Part[])
   return markup`<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>`;
 }
 
-/** Figures stay in one line, sentences need not. */
+/** Numbers stay on one line; longer texts may wrap. */
 const isProse = (cell: Part): boolean => typeof cell === "string" && cell.length > 18;

@@ -1,7 +1,7 @@
-import type { NodeSample, WatchedNode } from "../run/node-watch.ts";
+import type { NodeSample, MonitoredNode } from "../run/node-monitor.ts";
 import type { Row } from "../run/timeline.ts";
 
-/** What a node used while the load lasted. */
+/** Resources that a node used while the load lasted. */
 export interface NodeSummary {
   name: string;
   /** Cores. */
@@ -10,12 +10,12 @@ export interface NodeSummary {
   memoryBefore: number;
   memoryMax: number;
   connectionsMax: number;
-  /** Memory that came with each connection while they came. */
+  /** Memory growth per connection while clients connected. */
   bytesPerConnection: number | undefined;
   loopDelayMaxMs: number | undefined;
 }
 
-export function summarizeNode({ name, samples }: WatchedNode, rows: readonly Row[]): NodeSummary {
+export function summarizeNode({ name, samples }: MonitoredNode, rows: readonly Row[]): NodeSummary {
   const load = rows.filter(({ phase }) => phase === "load");
   const from = (load[0]?.at ?? 0) * 1_000;
   const to = ((load.at(-1)?.at ?? 0) + 1) * 1_000;
@@ -35,7 +35,7 @@ export function summarizeNode({ name, samples }: WatchedNode, rows: readonly Row
   };
 }
 
-/** Cores in use between each two samples. */
+/** Cores in use between successive samples. */
 export function cpuBetween(samples: readonly NodeSample[]): number[] {
   return samples.slice(1).map((sample, at) => {
     const before = samples[at] as NodeSample;
@@ -43,12 +43,12 @@ export function cpuBetween(samples: readonly NodeSample[]): number[] {
   });
 }
 
-/** With fewer, what a process takes anyway would be shared out among them. */
-const leastConnections = 500;
+/** With fewer connections the process's own memory would dominate. */
+const minConnections = 500;
 
 function bytesPerConnection(first: NodeSample | undefined, then: NodeSample | undefined): number | undefined {
   const grown = (then?.connections ?? 0) - (first?.connections ?? 0);
-  return grown < leastConnections ? undefined : ((then?.memoryBytes ?? 0) - (first?.memoryBytes ?? 0)) / grown;
+  return grown < minConnections ? undefined : ((then?.memoryBytes ?? 0) - (first?.memoryBytes ?? 0)) / grown;
 }
 
 export const mean = (values: readonly number[]): number =>

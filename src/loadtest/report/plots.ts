@@ -2,7 +2,7 @@ import { cpuBetween } from "./nodes.ts";
 import type { Report } from "./report.ts";
 import type { Row } from "../run/timeline.ts";
 
-/** One curve; null where there is nothing to show. */
+/** One curve; null where there is no value. */
 export interface Series {
   label: string;
   values: (number | null)[];
@@ -11,14 +11,14 @@ export interface Series {
 export interface Plot {
   title: string;
   unit: string;
-  /** Seconds from the beginning of the run. */
+  /** Seconds from the start of the run. */
   x: number[];
   series: Series[];
-  /** Powers of ten, where values lie far apart. */
+  /** Logarithmic scale. */
   isLogarithmic?: true;
 }
 
-/** What the report draws, where there is something to draw. */
+/** The plots of the report, without empty ones. */
 export function plotsOf(report: Report): Plot[] {
   const plots = [latency(report), throughput(report), connections(report), ...ofNodes(report), ...ofGenerator(report)];
   return plots.filter(
@@ -74,7 +74,7 @@ function connections({ timeline, startedAt }: Report): Plot {
   };
 }
 
-/** Nodes are looked at at moments of their own; a plot takes the sample of each second. */
+/** Nodes are sampled at other times than the timeline's rows; the plot shows one sample per second. */
 function ofNodes({ nodeSamples, timeline, startedAt }: Report): Plot[] {
   const x = secondsOf(timeline, startedAt);
   const bySecond = (samples: readonly { at: number }[], values: readonly number[]): (number | null)[] => {
@@ -101,10 +101,10 @@ function ofNodes({ nodeSamples, timeline, startedAt }: Report): Plot[] {
       ),
     ),
     plot("Connections of the nodes", "", ({ samples }) => {
-      const told = samples.filter(({ connections }) => connections !== undefined);
+      const known = samples.filter(({ connections }) => connections !== undefined);
       return bySecond(
-        told,
-        told.map(({ connections = 0 }) => connections),
+        known,
+        known.map(({ connections = 0 }) => connections),
       );
     }),
   ];

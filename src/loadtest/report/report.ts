@@ -1,42 +1,42 @@
 import { availableParallelism } from "node:os";
 import { version } from "../../runtime/version.ts";
 import type { Percentiles } from "../histogram.ts";
-import type { Verdict } from "../judge/verdict.ts";
-import { labNow, type Plan } from "../plan.ts";
+import type { DeliveryVerdict } from "../verification/verdict.ts";
+import { epochNow, type Plan } from "../plan.ts";
 import type { FeedRatio } from "../run/feed-ratio.ts";
-import type { WatchedNode } from "../run/node-watch.ts";
+import type { MonitoredNode } from "../run/node-monitor.ts";
 import type { Row, Timeline } from "../run/timeline.ts";
 import { checkAll, type Check } from "./checks.ts";
 import { summarizeNode, type NodeSummary } from "./nodes.ts";
-import { judgeGenerator, type Generator } from "./generator.ts";
+import { judgeGenerator, type GeneratorReport } from "./generator.ts";
 
-/** Something that happened to the run. */
-export interface Happening {
+/** Something that happened during the run. */
+export interface RunEvent {
   /** Epoch milliseconds. */
   at: number;
   what: string;
 }
 
-/** Everything a run has to say, as `report.json` holds it. Times are epoch milliseconds, durations milliseconds. */
+/** All results of a run, as in the JSON report. Times are epoch milliseconds, durations milliseconds. */
 export interface Report {
   version: string;
-  /** Every check was kept, nothing went wrong, and the run was not interrupted. */
+  /** Every threshold was met, there were no problems, and the run was not interrupted. */
   passed: boolean;
   wasInterrupted: boolean;
   startedAt: number;
   endedAt: number;
-  /** All that is needed to run it again; the API key is left out. */
+  /** The plan of the run, without the API key. */
   plan: Omit<Plan, "apiKey">;
   checks: Check[];
-  /** Why the figures are not what was asked for. */
+  /** Why the run did not go as planned. */
   problems: string[];
-  verdict: Verdict;
+  verdict: DeliveryVerdict;
   latency: {
-    /** From the moment a publication was due to its receipt, by readers that were reading then. */
+    /** From the due time of a publication to its receipt, for readers that were subscribed at the due time. */
     live: Percentiles;
-    /** The same for what was missed and brought back, or came to a reader that had stopped reading. */
+    /** The same for recovered publications, and for readers that had paused reading. */
     late: Percentiles;
-    /** From the moment it was due to its confirmation. */
+    /** From the due time to the confirmation. */
     confirm: Percentiles;
   };
   publications: {
@@ -44,49 +44,49 @@ export interface Report {
     confirmed: number;
     /** By reason. */
     unconfirmed: Record<string, number>;
-    /** Calls that were made again. */
+    /** Number of retries. */
     repeats: number;
     delivered: number;
     perSecond: number;
     deliveredPerSecond: number;
   };
   connections: {
-    /** From the first attempt to reading. */
+    /** From the first attempt until subscribed. */
     connect: Percentiles;
-    /** From a lost connection to reading again. */
-    return: Percentiles;
+    /** From a lost connection until subscribed again. */
+    reconnect: Percentiles;
     cut: number;
     stalled: number;
     lost: Record<string, number>;
     refused: Record<string, number>;
     closings: Record<string, number>;
-    /** Reading at the end. */
+    /** Subscribed at the end. */
     reading: number;
   };
   feed: FeedRatio | undefined;
   nodes: NodeSummary[];
-  generator: Generator;
-  happenings: Happening[];
-  /** By the second. */
+  generator: GeneratorReport;
+  events: RunEvent[];
+  /** One row per second. */
   timeline: Row[];
-  nodeSamples: WatchedNode[];
+  nodeSamples: MonitoredNode[];
 }
 
-export interface Findings {
+export interface ReportInput {
   plan: Plan;
   startedAt: number;
   wasInterrupted: boolean;
   timeline: Timeline;
-  nodes: readonly WatchedNode[];
-  happenings: readonly Happening[];
-  /** Of the generator, the lab itself left out. */
+  nodes: readonly MonitoredNode[];
+  events: readonly RunEvent[];
+  /** Worker processes of the generator. */
   processes: number;
-  verdict: Verdict;
+  verdict: DeliveryVerdict;
   feed: FeedRatio | undefined;
 }
 
-export function createReport(findings: Findings): Report {
-  const { timeline, wasInterrupted, startedAt, happenings, nodes, verdict, feed } = findings;
+export function createReport(findings: ReportInput): Report {
+  const { timeline, wasInterrupted, startedAt, events, nodes, verdict, feed } = findings;
   const { apiKey: _secret, ...plan } = findings.plan;
   const rows = timeline.rows;
   const measured = {
@@ -104,14 +104,14 @@ export function createReport(findings: Findings): Report {
     passed: !wasInterrupted && problems.length === 0 && checks.every(({ passed }) => passed),
     wasInterrupted,
     startedAt,
-    endedAt: labNow(),
+    endedAt: epochNow(),
     plan,
     checks,
     problems,
     ...measured,
     nodes: nodes.map((node) => summarizeNode(node, rows)),
     generator: judgeGenerator({ timeline, rows, cores, processes: findings.processes, live: measured.latency.live }),
-    happenings: [...happenings],
+    events: [...events],
     timeline: rows,
     nodeSamples: [...nodes],
   };
@@ -139,7 +139,7 @@ function publicationsOf(timeline: Timeline, rows: readonly Row[]): Report["publi
 function connectionsOf(timeline: Timeline): Report["connections"] {
   return {
     connect: timeline.percentiles("connect"),
-    return: timeline.percentiles("return"),
+    reconnect: timeline.percentiles("reconnect"),
     cut: timeline.count("cut"),
     stalled: timeline.count("stalled"),
     lost: timeline.codes("lost"),

@@ -26,13 +26,13 @@ export function cards({ verdict, latency, publications, connections }: Report): 
     [
       "delivered",
       shareOf(verdict).replace(/ of .*/, ""),
-      verdict.owed === 0 ? "" : `of ${count(verdict.owed)} expected`,
+      verdict.expected === 0 ? "" : `of ${count(verdict.expected)} expected`,
     ],
     ["latency p50", ms(live.p50), `${count(live.count)} live deliveries`],
     ["latency p99", ms(live.p99), `p99.9 ${ms(live.p999)}, max ${ms(live.max)}`],
     ["published", `${count(publications.perSecond)}/s`, `${count(publications.confirmed)} confirmed`],
     ["delivered", `${count(publications.deliveredPerSecond)}/s`, `${count(publications.delivered)} in total`],
-    ["readers", count(connections.reading), returnWords(connections)],
+    ["readers", count(connections.reading), reconnectWords(connections)],
   ];
   const shown = all.map(
     ([name, value, more]) =>
@@ -41,11 +41,11 @@ export function cards({ verdict, latency, publications, connections }: Report): 
   return markup`<section class="cards" aria-label="In short">${shown}</section>`;
 }
 
-const returnWords = ({ return: back }: Report["connections"]): string =>
-  back.count === 0 ? "subscribed at the end" : `${count(back.count)} reconnects, p95 ${ms(back.p95)}`;
+const reconnectWords = ({ reconnect }: Report["connections"]): string =>
+  reconnect.count === 0 ? "subscribed at the end" : `${count(reconnect.count)} reconnects, p95 ${ms(reconnect.p95)}`;
 
-/** What the reader of the report must know before any figure. */
-export function troubles({ problems, generator, wasInterrupted }: Report): Markup {
+/** Problems that the reader must know before the numbers. */
+export function problemList({ problems, generator, wasInterrupted }: Report): Markup {
   const interrupted = wasInterrupted ? ["The run was interrupted; the results cover the time until then."] : [];
   const lists = [
     list("The run did not go as planned.", [...interrupted, ...problems]),
@@ -73,15 +73,19 @@ export function checks(report: Report): Markup {
 
 export function deliveries({ verdict }: Report): Markup {
   const rows: [string, number, string][] = [
-    ["owed", verdict.owed, "confirmed to the publisher, and sent after the reader's subscription was acknowledged"],
+    [
+      "expected",
+      verdict.expected,
+      "confirmed to the publisher, and sent after the reader's subscription was acknowledged",
+    ],
     ["arrived", verdict.arrived, ""],
-    ["lost", verdict.lost, "expected and never arrived"],
-    ["told", verdict.told, "lost publications that the reader was notified of"],
+    ["lost", verdict.lost, "never arrived"],
+    ["reported", verdict.reported, "lost publications that the reader was notified of"],
     ["repeated", verdict.repeated, "arrived more than once"],
     ["reordered", verdict.reordered, "arrived after later ones"],
-    ["doubled", verdict.doubled, "one publication at two offsets of the channel"],
-    ["holes", verdict.holes, "offsets of the channel never received, whoever published there"],
-    ["unread", verdict.unread, `of ${verdict.readings} subscriptions: never acknowledged`],
+    ["duplicated", verdict.duplicated, "one publication at two offsets of the channel"],
+    ["gaps", verdict.gaps, "offsets of the channel never received, whoever published there"],
+    ["never subscribed", verdict.neverSubscribed, `of ${verdict.subscriptions} subscriptions: never acknowledged`],
     ["wrong boards", verdict.wrongBoards, `of ${verdict.boards} leaderboard copies`],
   ];
   const examples = verdict.examples.map((example) => markup`<li>${example}</li>`);
@@ -96,7 +100,7 @@ export function latencies({ latency, connections, generator }: Report): Markup {
     ["recovered: due → receipt", latency.late],
     ["due → confirmed to the publisher", latency.confirm],
     ["connect: first attempt → subscribed", connections.connect],
-    ["reconnect: connection lost → subscribed", connections.return],
+    ["reconnect: connection lost → subscribed", connections.reconnect],
     ["generator: due → sent", generator.lag],
     ["generator: event loop delay", generator.loop],
   ];
@@ -138,7 +142,7 @@ export function nodes({ nodes: all, feed }: Report): Markup {
     feed === undefined
       ? markup``
       : markup`<p>Publications read from Redis by the nodes: ${count(feed.read)}; needed by their readers:
-          ${count(feed.wanted)}; ratio ${feed.ratio.toFixed(3)}.</p>`;
+          ${count(feed.needed)}; ratio ${feed.ratio.toFixed(3)}.</p>`;
   return all.length === 0 ? markup`` : section("Nodes", markup`${table(heads, rows)}${words}`);
 }
 
@@ -154,7 +158,7 @@ export function generator({ generator: own }: Report): Markup {
   return section("Load generator", table(["", ""], rows));
 }
 
-export function happenings({ happenings: all, startedAt }: Report): Markup {
+export function events({ events: all, startedAt }: Report): Markup {
   const rows = all.map(({ at, what }) => [`${((at - startedAt) / 1_000).toFixed(1)} s`, what]);
   return section("Timeline", table(["", ""], rows));
 }

@@ -7,14 +7,14 @@ export function summarize(report: Report): string {
   const lines = [
     `${plan.scenario.name}: ${wordOf(report)}`,
     `  publications  ${publications.confirmed} of ${publications.published} confirmed, ${publications.delivered} deliveries`,
-    `  delivered     ${shareOf(verdict)}; lost ${verdict.lost} (reported ${verdict.told}), repeated ${verdict.repeated}, reordered ${verdict.reordered}`,
+    `  delivered     ${shareOf(verdict)}; lost ${verdict.lost} (reported ${verdict.reported}), repeated ${verdict.repeated}, reordered ${verdict.reordered}`,
     `  latency       live ${percentilesOf(latency.live)}`,
     ...(latency.late.count > 0 ? [`                recovered ${percentilesOf(latency.late)}`] : []),
     `  connections   ${connections.reading} subscribed; connect ${percentilesOf(connections.connect)}`,
-    ...(connections.return.count > 0 ? [`                reconnect ${percentilesOf(connections.return)}`] : []),
+    ...(connections.reconnect.count > 0 ? [`                reconnect ${percentilesOf(connections.reconnect)}`] : []),
     ...(feed === undefined
       ? []
-      : [`  from Redis    ${feed.read} read, ${feed.wanted} needed: ${feed.ratio.toFixed(3)}`]),
+      : [`  from Redis    ${feed.read} read, ${feed.needed} needed: ${feed.ratio.toFixed(3)}`]),
     ...(verdict.boards === 0
       ? []
       : [`  boards        ${verdict.boards - verdict.wrongBoards} of ${verdict.boards} exact`]),
@@ -34,11 +34,11 @@ export function wordOf({ passed, wasInterrupted }: Pick<Report, "passed" | "wasI
   return passed ? "passed" : "FAILED";
 }
 
-/** In per cent, never rounded up to all. */
-export function shareOf({ owed, arrived }: Pick<Report["verdict"], "owed" | "arrived">): string {
-  if (owed === 0) return "nothing was expected";
-  const share = arrived === owed ? "100" : (Math.floor((arrived / owed) * 1e5) / 1e3).toFixed(3);
-  return `${share} % of ${owed}`;
+/** In per cent; never rounded up to 100. */
+export function shareOf({ expected, arrived }: Pick<Report["verdict"], "expected" | "arrived">): string {
+  if (expected === 0) return "nothing was expected";
+  const share = arrived === expected ? "100" : (Math.floor((arrived / expected) * 1e5) / 1e3).toFixed(3);
+  return `${share} % of ${expected}`;
 }
 
 function percentilesOf({ count, p50, p90, p99, p999, max }: Percentiles): string {

@@ -2,14 +2,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Fault } from "../scenario.ts";
 
-/** A fault at its time. `round` counts those that the same entry of the scenario makes. */
+/** A scheduled fault. `round` counts the repetitions of one entry of the scenario. */
 export interface DueFault {
   atSeconds: number;
   round: number;
   fault: Fault;
 }
 
-/** Everything that is to happen within the run, in order. */
+/** All faults of the run, in order of time. */
 export function planFaults(faults: readonly Fault[], durationSeconds: number): DueFault[] {
   return faults.flatMap((fault) => roundsOf(fault, durationSeconds)).toSorted((a, b) => a.atSeconds - b.atSeconds);
 }
@@ -24,18 +24,18 @@ function roundsOf(fault: Fault, durationSeconds: number): DueFault[] {
   }));
 }
 
-/** How nodes are ended, as the user said; each pid serves once, a command each time. */
-export interface NodeEnds {
+/** How to end nodes: each pid is used once, the command every time. */
+export interface EndMethod {
   pids: readonly number[];
   command: string | undefined;
 }
 
-export type NodeEnding = Record<"kill" | "drain", NodeEnds>;
+export type EndMethods = Record<"kill" | "drain", EndMethod>;
 
 const signals = { kill: "SIGKILL", drain: "SIGTERM" } as const;
 
-/** Ends the next node; resolves with what was done, in words. */
-export function createNodeEnder(ending: NodeEnding): (what: "kill" | "drain") => Promise<string> {
+/** The returned function ends the next node and resolves to a description. */
+export function createNodeEnder(ending: EndMethods): (what: "kill" | "drain") => Promise<string> {
   const left = { kill: [...ending.kill.pids], drain: [...ending.drain.pids] };
   return async (what) => {
     const pid = left[what].shift();
@@ -50,12 +50,12 @@ function signalProcess(pid: number, signal: NodeJS.Signals): string {
     process.kill(pid, signal);
     return `${signal} to process ${pid}`;
   } catch {
-    // The report says it; the run goes on.
+    // The report contains the message; the run continues.
     return `process ${pid} does not exist (${signal})`;
   }
 }
 
-/** A shell, as the user typed it. */
+/** Runs the user's command in a shell. */
 async function runCommand(command: string): Promise<string> {
   const [code] = (await once(spawn(command, { shell: true, stdio: "ignore" }), "exit")) as [number | null];
   return `${command} (exit ${code ?? "by signal"})`;

@@ -1,17 +1,17 @@
-import { confirmedOf, type Ledger } from "../judge/ledger.ts";
-import type { WatchedNode } from "./node-watch.ts";
+import { confirmedOf, type PublishLog } from "../verification/publish-log.ts";
+import type { MonitoredNode } from "./node-monitor.ts";
 
-/** How much the nodes read from Redis, and how much of it their readers want. */
+/** Number of publications that the nodes read from Redis, and that their readers need. */
 export interface FeedRatio {
   read: number;
-  wanted: number;
+  needed: number;
   ratio: number;
 }
 
-export type FeedMarks = ReadonlyMap<string, number>;
+export type FeedCounts = ReadonlyMap<string, number>;
 
-/** Where the count of messages read from Redis stands at each node that tells it. */
-export function markFeeds(nodes: readonly WatchedNode[]): FeedMarks {
+/** Current count of messages read from Redis, for each node that reports it. */
+export function feedCountsOf(nodes: readonly MonitoredNode[]): FeedCounts {
   const marks = new Map<string, number>();
   for (const { name, samples } of nodes) {
     const count = samples.at(-1)?.feedMessages;
@@ -21,24 +21,24 @@ export function markFeeds(nodes: readonly WatchedNode[]): FeedMarks {
 }
 
 /**
- * A node wants a publication once if it has readers of its channel, however many these are. Undefined where nothing was
- * wanted, or a node with readers does not tell what it reads.
+ * A node needs a publication once if it has readers of its channel, however many. Undefined if nothing was needed, or
+ * if a node with readers does not report its count.
  */
 export function feedRatio(
   interest: ReadonlyMap<string, ReadonlySet<string>>,
-  ledger: Ledger,
-  before: FeedMarks,
-  after: FeedMarks,
+  publishLog: PublishLog,
+  before: FeedCounts,
+  after: FeedCounts,
 ): FeedRatio | undefined {
   if ([...interest.keys()].some((node) => !before.has(node))) return undefined;
   const read = sum([...after].map(([node, count]) => count - (before.get(node) ?? 0)));
-  const wanted = sum([...interest.values()].map((channels) => wantedOf(channels, ledger)));
-  return wanted === 0 ? undefined : { read, wanted, ratio: read / wanted };
+  const needed = sum([...interest.values()].map((channels) => neededBy(channels, publishLog)));
+  return needed === 0 ? undefined : { read, needed, ratio: read / needed };
 }
 
-function wantedOf(channels: ReadonlySet<string>, ledger: Ledger): number {
-  const ledgers = [...channels].flatMap((channel) => ledger.get(channel) ?? []);
-  return sum(ledgers.map(confirmedOf));
+function neededBy(channels: ReadonlySet<string>, publishLog: PublishLog): number {
+  const logs = [...channels].flatMap((channel) => publishLog.get(channel) ?? []);
+  return sum(logs.map(confirmedOf));
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -1,9 +1,9 @@
 import { MultiBar, Presets, type SingleBar } from "cli-progress";
 import type { Row } from "./timeline.ts";
 
-/** What somebody who waits for a run is shown. */
+/** Progress output of a run. */
 export interface Progress {
-  /** A part of the run that ends at `total`. */
+  /** Starts a part of the run, which ends at `total`. */
   begin(part: string, total: number): void;
   at(value: number): void;
   /** Once a second. */
@@ -12,7 +12,7 @@ export interface Progress {
   end(): void;
 }
 
-/** What a second was like, in one line. */
+/** Summary of one second in one line. */
 export function lineOf({ gauges, counts, latencies }: Row): string {
   const { live } = latencies;
   const parts = [
@@ -25,7 +25,7 @@ export function lineOf({ gauges, counts, latencies }: Row): string {
   return parts.join(", ");
 }
 
-/** A bar for each part of the run, on a terminal. */
+/** One progress bar per part of the run, for terminals. */
 export function createBars(stream: NodeJS.WritableStream): Progress {
   const format = "{part} {bar} {value}/{total} {words}";
   const bars = new MultiBar(
@@ -62,7 +62,7 @@ export function createBars(stream: NodeJS.WritableStream): Progress {
   };
 }
 
-/** Seconds between two lines. */
+/** Seconds between lines. */
 const linesEvery = 5;
 
 /** Plain lines, for logs. */

@@ -1,38 +1,38 @@
 import { setTimeout as after } from "node:timers/promises";
 import type { ErrorCode } from "../../protocol/errors.ts";
 import { BackendApi } from "../api.ts";
-import { channelsOf } from "../cast.ts";
+import { channelsOf } from "../client-plan.ts";
 import type { SignedIn } from "../clients/login.ts";
-import { fromParts, type LedgerParts } from "../judge/ledger.ts";
+import { fromParts, type PublishLogParts } from "../verification/publish-log.ts";
 import { boardOf } from "../load/scores.ts";
-import { labNow, type Plan } from "../plan.ts";
-import { createReport, type Happening, type Report } from "../report/report.ts";
-import type { Tops } from "../worker/messages.ts";
-import { Crew } from "./crew.ts";
-import { createNodeEnder, planFaults, type DueFault, type NodeEnding } from "./faults.ts";
-import { feedRatio, markFeeds, type FeedRatio } from "./feed-ratio.ts";
-import { watchMachine } from "./machine-watch.ts";
-import { NodeWatch, type NodeWatchOptions } from "./node-watch.ts";
+import { epochNow, type Plan } from "../plan.ts";
+import { createReport, type RunEvent, type Report } from "../report/report.ts";
+import type { BoardTops } from "../worker/messages.ts";
+import { WorkerPool } from "./worker-pool.ts";
+import { createNodeEnder, planFaults, type DueFault, type EndMethods } from "./faults.ts";
+import { feedRatio, feedCountsOf, type FeedRatio } from "./feed-ratio.ts";
+import { createCpuMeter } from "./cpu-meter.ts";
+import { NodeMonitor, type NodeMonitorOptions } from "./node-monitor.ts";
 import type { Progress } from "./progress.ts";
 import { signIn } from "./sign-in.ts";
 import { Timeline } from "./timeline.ts";
 
 export interface LoadTestOptions {
   plan: Plan;
-  /** Used in turn instead of signing in. */
+  /** Used in turn instead of creating sessions. */
   tokens: readonly string[];
-  nodes: NodeWatchOptions;
-  ending: NodeEnding;
+  nodes: NodeMonitorOptions;
+  ending: EndMethods;
   progress: Progress;
-  /** Ends the run before its time; what was seen so far is judged and reported. */
+  /** Ends the run early; the results until then are evaluated and reported. */
   signal: AbortSignal;
 }
 
-/** How long nobody may come until the others are not waited for. */
-const rampPatienceMs = 10_000;
-const lookEveryMs = 100;
+/** Time without new subscribers after which the run continues without the rest. */
+const rampStallMs = 10_000;
+const pollEveryMs = 100;
 
-/** Refusals that time does not mend. */
+/** Permanent refusals. */
 const finalCodes: ReadonlySet<string> = new Set<ErrorCode>([
   "unknown_channel",
   "forbidden",
@@ -42,13 +42,13 @@ const finalCodes: ReadonlySet<string> = new Set<ErrorCode>([
   "bad_request",
 ]);
 
-/** From the word to publish until the first publication is due. */
+/** From the publish command until the schedule starts. */
 const startDelayMs = 200;
 
-/** How long readers of an interrupted run are waited for. */
+/** Max wait for missing publications after an interruption. */
 const shortSettleMs = 1_000;
 
-/** One run from beginning to end. Rejects where the house refuses what it needs, or the generator itself fails. */
+/** Performs one run. Rejects if the target refuses something that the run needs, or if the generator itself fails. */
 export async function runLoadTest(options: LoadTestOptions): Promise<Report> {
   const run = new Run(options);
   try {
@@ -62,51 +62,51 @@ class Run {
   readonly #options: LoadTestOptions;
   readonly #plan: Plan;
   readonly #timeline = new Timeline();
-  readonly #watch: NodeWatch;
-  readonly #happenings: Happening[] = [];
-  readonly #startedAt = labNow();
-  readonly #machine = watchMachine();
-  #crew: Crew | undefined;
+  readonly #watch: NodeMonitor;
+  readonly #events: RunEvent[] = [];
+  readonly #startedAt = epochNow();
+  readonly #machine = createCpuMeter();
+  #pool: WorkerPool | undefined;
   #ticker: NodeJS.Timeout | undefined;
 
   constructor(options: LoadTestOptions) {
     this.#options = options;
     this.#plan = options.plan;
-    this.#watch = new NodeWatch(options.nodes);
+    this.#watch = new NodeMonitor(options.nodes);
   }
 
   async go(): Promise<Report> {
     const { tokens, progress } = this.#options;
     await this.#watch.start();
-    const logins = tokens.length > 0 ? this.#bring(tokens) : await this.#signIn();
-    const crew = (this.#crew = new Crew(this.#plan, this.#timeline));
+    const logins = tokens.length > 0 ? this.#loginsFrom(tokens) : await this.#signIn();
+    const pool = (this.#pool = new WorkerPool(this.#plan, this.#timeline));
     this.#ticker = setInterval(() => this.#tick(), 1_000);
-    return await Promise.race([this.#perform(crew, logins).finally(() => progress.end()), crew.failed]);
+    return await Promise.race([this.#perform(pool, logins).finally(() => progress.end()), pool.failed]);
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#ticker);
     this.#options.progress.end();
     this.#watch.stop();
-    await this.#crew?.stop();
+    await this.#pool?.stop();
   }
 
-  async #perform(crew: Crew, logins: readonly SignedIn[]): Promise<Report> {
-    await this.#ramp(crew, logins);
-    const interest = await crew.interest();
-    await this.#watch.look();
-    const before = markFeeds(this.#watch.nodes);
-    await this.#load(crew);
-    const ledger = await this.#settle(crew);
-    const verdict = await crew.judge(ledger, await this.#tops(), this.#settleMs);
-    await this.#watch.look();
+  async #perform(pool: WorkerPool, logins: readonly SignedIn[]): Promise<Report> {
+    await this.#ramp(pool, logins);
+    const interest = await pool.interest();
+    await this.#watch.sample();
+    const before = feedCountsOf(this.#watch.nodes);
+    await this.#load(pool);
+    const publishLog = await this.#settle(pool);
+    const verdict = await pool.verify(publishLog, await this.#tops(), this.#settleMs);
+    await this.#watch.sample();
     const feed = this.#isQuiet
-      ? feedRatio(interest, fromParts(ledger), before, markFeeds(this.#watch.nodes))
+      ? feedRatio(interest, fromParts(publishLog), before, feedCountsOf(this.#watch.nodes))
       : undefined;
-    return this.#report(crew, verdict, feed);
+    return this.#report(pool, verdict, feed);
   }
 
-  #bring(tokens: readonly string[]): SignedIn[] {
+  #loginsFrom(tokens: readonly string[]): SignedIn[] {
     const { count } = this.#plan.scenario.readers;
     return Array.from({ length: count }, (_, index) => ({ token: tokens[index % tokens.length] as string }));
   }
@@ -118,69 +118,69 @@ class Run {
     return signIn({ plan: this.#plan, signal, onProgress: (done) => progress.at(done) });
   }
 
-  async #ramp(crew: Crew, logins: readonly SignedIn[]): Promise<void> {
+  async #ramp(pool: WorkerPool, logins: readonly SignedIn[]): Promise<void> {
     const { progress, signal } = this.#options;
     const { count } = this.#plan.scenario.readers;
     progress.begin("connect", count);
-    crew.hold(logins);
-    let [reading, lastAt] = [0, labNow()];
-    while (reading < count && labNow() < lastAt + rampPatienceMs && !this.#isHopeless && !signal.aborted) {
-      await after(lookEveryMs);
-      if (this.#reading !== reading) [reading, lastAt] = [this.#reading, labNow()];
+    pool.connect(logins);
+    let [reading, lastAt] = [0, epochNow()];
+    while (reading < count && epochNow() < lastAt + rampStallMs && !this.#isHopeless && !signal.aborted) {
+      await after(pollEveryMs);
+      if (this.#reading !== reading) [reading, lastAt] = [this.#reading, epochNow()];
       progress.at(reading);
     }
-    if (reading < count) this.#happened(`${reading} of ${count} readers had subscribed`);
+    if (reading < count) this.#record(`${reading} of ${count} readers had subscribed`);
   }
 
-  /** Everybody was refused for a reason that does not pass. */
+  /** Whether every reader was refused permanently. */
   get #isHopeless(): boolean {
     const final = Object.entries(this.#timeline.codes("refused")).filter(([code]) => finalCodes.has(code));
     const refusals = final.reduce((sum, [, times]) => sum + times, 0);
     return this.#reading === 0 && refusals >= this.#plan.scenario.readers.count;
   }
 
-  async #load(crew: Crew): Promise<void> {
+  async #load(pool: WorkerPool): Promise<void> {
     const { progress } = this.#options;
     const { durationSeconds, faults } = this.#plan.scenario;
     this.#timeline.phase = "load";
     progress.begin("load", durationSeconds);
-    const startsAt = labNow() + startDelayMs;
-    this.#happened("load begins");
-    crew.publish(startsAt);
-    const bringAbout = createFaults(crew, createNodeEnder(this.#options.ending));
+    const startsAt = epochNow() + startDelayMs;
+    this.#record("load begins");
+    pool.publish(startsAt);
+    const bringAbout = createFaults(pool, createNodeEnder(this.#options.ending));
     for (const due of planFaults(faults, durationSeconds)) {
       if (!(await this.#until(startsAt + due.atSeconds * 1_000))) break;
-      // A command may take its time; the next fault does not wait for it.
-      void bringAbout(due).then((what) => this.#happened(what));
+      // The next fault does not wait for a slow command.
+      void bringAbout(due).then((what) => this.#record(what));
     }
     await this.#until(startsAt + durationSeconds * 1_000);
   }
 
-  async #settle(crew: Crew): Promise<LedgerParts> {
+  async #settle(pool: WorkerPool): Promise<PublishLogParts> {
     this.#timeline.phase = "settle";
-    this.#happened(this.#options.signal.aborted ? "interrupted" : "load ends");
+    this.#record(this.#options.signal.aborted ? "interrupted" : "load ends");
     this.#options.progress.begin("settle", 1);
-    return crew.stopPublishing();
+    return pool.stopPublishing();
   }
 
   get #settleMs(): number {
     return this.#options.signal.aborted ? shortSettleMs : this.#plan.scenario.settleSeconds * 1_000;
   }
 
-  /** No reader has moved, so that what each node had to read is known. */
+  /** Whether no reader changed its node, so that the number of messages each node needed is known. */
   get #isQuiet(): boolean {
     return this.#plan.scenario.faults.length === 0 && Object.keys(this.#timeline.codes("lost")).length === 0;
   }
 
-  /** Boards as the gateway has them, to compare with what readers hold. */
-  async #tops(): Promise<Tops> {
+  /** The gateway's boards, to compare with the readers' copies. */
+  async #tops(): Promise<BoardTops> {
     if (this.#plan.scenario.load.type !== "scores") return {};
     const api = new BackendApi(this.#plan.addresses, this.#plan.apiKey);
-    const tops: Tops = {};
-    // One last tick of the board may be on its way, and what it shows is what the gateway answers already.
+    const tops: BoardTops = {};
+    // The last tick of a board may still be under way; the gateway's response already includes it.
     for (const board of channelsOf(this.#plan).map(boardOf)) {
       const answer = await api.get(`/v1/leaderboards/${encodeURIComponent(board)}`);
-      if (answer.ok) tops[board] = (answer.body as { entries: Tops[string] }).entries;
+      if (answer.ok) tops[board] = (answer.body as { entries: BoardTops[string] }).entries;
     }
     return tops;
   }
@@ -189,49 +189,49 @@ class Run {
     return this.#timeline.gauge("reading");
   }
 
-  /** Resolves at a moment of lab time; false where the run was interrupted before. */
+  /** Resolves to true at `moment`, or to false if the run is interrupted before. */
   async #until(moment: number): Promise<boolean> {
     const { signal } = this.#options;
-    const waited = after(Math.max(moment - labNow(), 0), true, { signal });
+    const waited = after(Math.max(moment - epochNow(), 0), true, { signal });
     return waited.catch(() => false);
   }
 
-  #happened(what: string): void {
-    this.#happenings.push({ at: labNow(), what });
+  #record(what: string): void {
+    this.#events.push({ at: epochNow(), what });
     this.#options.progress.say(what);
   }
 
   #tick(): void {
-    const at = Math.floor(labNow() / 1_000) - 1;
+    const at = Math.floor(epochNow() / 1_000) - 1;
     this.#timeline.add("lab", at, { counts: {}, gauges: { machine: this.#machine() }, histograms: {} });
     const row = this.#timeline.last;
     if (row !== undefined) this.#options.progress.tick(row);
   }
 
-  #report(crew: Crew, verdict: Report["verdict"], feed: FeedRatio | undefined): Report {
+  #report(pool: WorkerPool, verdict: Report["verdict"], feed: FeedRatio | undefined): Report {
     return createReport({
       plan: this.#plan,
       startedAt: this.#startedAt,
       wasInterrupted: this.#options.signal.aborted,
       timeline: this.#timeline,
       nodes: this.#watch.nodes,
-      happenings: this.#happenings,
-      processes: crew.size,
+      events: this.#events,
+      processes: pool.size,
       verdict,
       feed,
     });
   }
 }
 
-/** Brings a fault about; resolves with what was done, in words. */
-function createFaults(crew: Crew, endNode: ReturnType<typeof createNodeEnder>) {
+/** The returned function injects a fault and resolves to a description. */
+function createFaults(pool: WorkerPool, endNode: ReturnType<typeof createNodeEnder>) {
   return async ({ fault, round }: DueFault): Promise<string> => {
     switch (fault.do) {
       case "cut":
-        crew.disturb({ type: "cut", share: fault.share, spreadMs: fault.spreadSeconds * 1_000, round });
+        pool.injectFault({ type: "cut", share: fault.share, spreadMs: fault.spreadSeconds * 1_000, round });
         return `${percent(fault.share)} of connections are dropped within ${fault.spreadSeconds} s`;
       case "stall":
-        crew.disturb({ type: "stall", share: fault.share, forMs: fault.forSeconds * 1_000, round });
+        pool.injectFault({ type: "stall", share: fault.share, forMs: fault.forSeconds * 1_000, round });
         return `${percent(fault.share)} of readers read nothing for ${fault.forSeconds} s`;
       case "kill":
       case "drain":

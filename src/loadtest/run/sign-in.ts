@@ -1,29 +1,29 @@
-import { BackendApi, RefusedByHouse } from "../api.ts";
+import { BackendApi, TargetRefused } from "../api.ts";
 import type { SignedIn } from "../clients/login.ts";
-import { userOf } from "../cast.ts";
+import { userIdOf } from "../client-plan.ts";
 import type { Plan } from "../plan.ts";
 
 export interface SignInOptions {
   plan: Plan;
-  /** Told now and then how many are in. */
+  /** Called with the number of sessions created so far. */
   onProgress: (done: number) => void;
   signal: AbortSignal;
 }
 
-/** Below what a gateway takes from one API key by default, with room for publishing. */
+/** Below the gateway's default limit per API key, leaving room for publishing. */
 const perSecond = 400;
-const mostAtOnce = 16;
+const maxAtOnce = 16;
 
-/** Of a call that nobody answers, or that the gateway cannot answer; the last pause is some seconds long. */
-const mostTries = 6;
+/** Attempts of a call that fails temporarily; the last pause takes some seconds. */
+const maxTries = 6;
 
-/** Of one that is refused for its number. */
-const mostRefusals = 100;
+/** Attempts of a call that is refused by a rate limit. */
+const maxRefusals = 100;
 
-/** A session outlives the run by this. */
+/** Sessions expire this long after the run. */
 const marginSeconds = 900;
 
-/** A session and its token for each reader, at a pace that leaves the gateway room for others. They end by themselves. */
+/** Creates a session and a token for each reader, at a limited rate. The sessions expire by themselves. */
 export async function signIn({ plan, onProgress, signal }: SignInOptions): Promise<SignedIn[]> {
   const { readers, durationSeconds, settleSeconds } = plan.scenario;
   const rampSeconds = readers.count / readers.connectPerSecond + readers.count / perSecond;
@@ -36,12 +36,12 @@ export async function signIn({ plan, onProgress, signal }: SignInOptions): Promi
     while (next < readers.count && !signal.aborted) {
       const index = next++;
       await pause(begun + (index / perSecond) * 1_000 - performance.now());
-      signedIn[index] = await openSession(api, { userId: userOf(plan, index), ttlSeconds });
+      signedIn[index] = await openSession(api, { userId: userIdOf(plan, index), ttlSeconds });
       onProgress(index + 1);
     }
   }
 
-  const workers = Array.from({ length: mostAtOnce }, (_, at) => work(new BackendApi(plan.addresses, plan.apiKey, at)));
+  const workers = Array.from({ length: maxAtOnce }, (_, at) => work(new BackendApi(plan.addresses, plan.apiKey, at)));
   await Promise.all(workers);
   return signedIn;
 }
@@ -50,17 +50,17 @@ async function openSession(api: BackendApi, body: object): Promise<SignedIn> {
   for (let attempt = 1; ; attempt += 1) {
     const answer = await api.post("/v1/sessions", body);
     if (answer.ok) return checked(answer.body as SignedIn & { token: string | null });
-    const most = answer.code === "rate_limited" ? mostRefusals : mostTries;
-    if (!answer.isPassing || attempt >= most) throw new RefusedByHouse(reasonOf(answer.code));
-    await pause(Math.max(answer.retryAfterMs, 50 * 2 ** Math.min(attempt, mostTries)));
+    const most = answer.code === "rate_limited" ? maxRefusals : maxTries;
+    if (!answer.isTemporary || attempt >= most) throw new TargetRefused(reasonOf(answer.code));
+    await pause(Math.max(answer.retryAfterMs, 50 * 2 ** Math.min(attempt, maxTries)));
   }
 }
 
-/** A gateway that only verifies tokens begins the session, and leaves signing to the backend. */
+/** A gateway that only verifies tokens creates the session without a token. */
 function checked(answer: Omit<SignedIn, "token"> & { token: string | null }): SignedIn {
   const { token, ...rest } = answer;
   if (token !== null) return { ...rest, token };
-  throw new RefusedByHouse("the gateway does not sign tokens itself; pass tokens with --token-file");
+  throw new TargetRefused("the gateway does not sign tokens itself; pass tokens with --token-file");
 }
 
 function reasonOf(code: string): string {

@@ -1,5 +1,5 @@
 import { Histogram, type HistogramParts, type Percentiles } from "../histogram.ts";
-import type { Second } from "../tally.ts";
+import type { MeasuredSecond } from "../measurements.ts";
 
 /** `load`: from the first publication to the last. */
 export type Phase = "ramp" | "load" | "settle";
@@ -14,7 +14,7 @@ export interface Row {
   latencies: Record<string, Percentiles>;
 }
 
-/** Words about a second come within so many seconds; after that only its percentiles are kept. */
+/** Measurements of a second arrive within this time; afterwards only its percentiles are kept. */
 const openSeconds = 5;
 
 interface OpenRow extends Row {
@@ -22,7 +22,7 @@ interface OpenRow extends Row {
   histograms: Map<string, Histogram>;
 }
 
-/** What all processes measured, by the second and over all. */
+/** Measurements of all processes, by second and in total. */
 export class Timeline {
   phase: Phase = "ramp";
   readonly #rows = new Map<number, OpenRow>();
@@ -31,7 +31,7 @@ export class Timeline {
   readonly #standing = new Map<string, Record<string, number>>();
   #latest = 0;
 
-  add(name: string, at: number, { counts, gauges, histograms }: Second): void {
+  add(name: string, at: number, { counts, gauges, histograms }: MeasuredSecond): void {
     const row = this.#row(at);
     for (const [key, count] of Object.entries(counts)) {
       row.counts[key] = (row.counts[key] ?? 0) + count;
@@ -42,18 +42,18 @@ export class Timeline {
     for (const [key, parts] of Object.entries(histograms)) this.#record(row, key, parts);
   }
 
-  /** By the second, in order. */
+  /** One row per second, in order. */
   get rows(): Row[] {
     return [...this.#rows.values()].toSorted((one, other) => one.at - other.at).map(toRow);
   }
 
-  /** The last second that everybody has told of. */
+  /** The last second that all processes have reported. */
   get last(): Row | undefined {
     const row = this.#rows.get(this.#latest - 1) ?? this.#rows.get(this.#latest);
     return row === undefined ? undefined : toRow(row);
   }
 
-  /** What every process said last, together. */
+  /** Sum of the processes' latest values. */
   gauge(name: string): number {
     return sumOf([...this.#standing.values()])[name] ?? 0;
   }
@@ -62,13 +62,13 @@ export class Timeline {
     return this.#counts[name] ?? 0;
   }
 
-  /** What was counted by code: `refused` for `refused:rate_limited` and others. */
+  /** Counts by code: `refused` returns those of `refused:rate_limited` and others. */
   codes(name: string): Record<string, number> {
     const own = Object.entries(this.#counts).filter(([key]) => key.startsWith(`${name}:`));
     return Object.fromEntries(own.map(([key, count]) => [key.slice(name.length + 1), count]));
   }
 
-  /** Over the whole run, or the given phases of it. */
+  /** Of the whole run, or of the given phases. */
   percentiles(name: string, phases: readonly Phase[] = ["ramp", "load", "settle"]): Percentiles {
     const sum = new Histogram();
     for (const phase of phases) {
@@ -109,7 +109,7 @@ function histogramOf(histograms: Map<string, Histogram>, name: string): Histogra
   return known;
 }
 
-/** A histogram has some kilobytes, a run many seconds. */
+/** Drops histograms, which take some kilobytes per second of the run. */
 function condense(row: OpenRow): void {
   Object.assign(row, toRow(row));
   row.histograms.clear();

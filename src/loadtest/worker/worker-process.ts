@@ -1,45 +1,45 @@
 import { createInterface } from "node:readline";
-import { fromParts, toParts } from "../judge/ledger.ts";
-import { createWork } from "../load/create-work.ts";
-import { Publisher } from "../load/publisher.ts";
+import { fromParts, toParts } from "../verification/publish-log.ts";
+import { createWorkload } from "../load/create-workload.ts";
+import { ScheduledPublisher } from "../load/scheduled-publisher.ts";
 import { schedule } from "../load/schedule.ts";
-import { labNow, type Plan } from "../plan.ts";
+import { epochNow, type Plan } from "../plan.ts";
 import { seededFor } from "../random.ts";
-import { Tally } from "../tally.ts";
-import { Audience } from "./audience.ts";
-import { watchOwnLoad } from "./loop-watch.ts";
-import type { Instruction, Word } from "./messages.ts";
+import { Measurements } from "../measurements.ts";
+import { VirtualUsers } from "./virtual-users.ts";
+import { monitorOwnLoad } from "./own-load.ts";
+import type { WorkerCommand, WorkerEvent } from "./messages.ts";
 
 /**
- * One process of the load generator: holds readers, or publishes. Started by the lab, which talks to it over standard
- * input and output; when its input ends, so does it, and that is also how it never outlives the lab.
+ * One process of the load generator, with virtual users or the publisher. It receives commands on standard input and
+ * writes events to standard output. It exits when its input ends, so it never outlives the process that started it.
  */
-const tally = new Tally();
-const ownLoad = watchOwnLoad(tally);
+const measurements = new Measurements();
+const ownLoad = monitorOwnLoad(measurements);
 const seconds = setInterval(sayNextSecond, 50);
 const lines = createInterface({ input: process.stdin });
-let second = Math.floor(labNow() / 1_000);
-let audience: Audience | undefined;
-let publisher: Publisher | undefined;
+let second = Math.floor(epochNow() / 1_000);
+let users: VirtualUsers | undefined;
+let publisher: ScheduledPublisher | undefined;
 
-for await (const line of lines) follow(JSON.parse(line) as Instruction);
+for await (const line of lines) follow(JSON.parse(line) as WorkerCommand);
 await end();
 
-function follow(instruction: Instruction): void {
+function follow(instruction: WorkerCommand): void {
   switch (instruction.type) {
     case "hold":
-      audience = new Audience(instruction, tally);
-      return audience.open();
+      users = new VirtualUsers(instruction, measurements);
+      return users.open();
     case "prepare":
       return void (publisher = createPublisher(instruction.plan));
     case "publish":
       return publisher?.start(instruction.at);
     case "cut":
-      return audience?.cut(instruction.share, instruction.spreadMs, instruction.round);
+      return users?.cut(instruction.share, instruction.spreadMs, instruction.round);
     case "stall":
-      return audience?.stall(instruction.share, instruction.forMs, instruction.round);
+      return users?.stall(instruction.share, instruction.forMs, instruction.round);
     case "ask interest":
-      return say({ type: "interest", channels: audience?.interest() ?? {} });
+      return say({ type: "interest", channels: users?.interest() ?? {} });
     case "stop publishing":
       return void stopPublishing();
     case "judge":
@@ -47,49 +47,54 @@ function follow(instruction: Instruction): void {
   }
 }
 
-function createPublisher(plan: Plan): Publisher | undefined {
+function createPublisher(plan: Plan): ScheduledPublisher | undefined {
   const { load, durationSeconds } = plan.scenario;
-  const work = createWork(plan);
+  const work = createWorkload(plan);
   if (work === undefined || load.type === "none") return undefined;
   const moments = schedule({ ...load, durationSeconds }, seededFor(plan.seed, "schedule"));
-  return new Publisher({ work, schedule: moments, tally, random: seededFor(plan.seed, "repeats") });
+  return new ScheduledPublisher({
+    workload: work,
+    schedule: moments,
+    measurements,
+    random: seededFor(plan.seed, "repeats"),
+  });
 }
 
 async function stopPublishing(): Promise<void> {
-  const ledger = toParts((await publisher?.stop()) ?? new Map());
+  const publishLog = toParts((await publisher?.stop()) ?? new Map());
   sayWhatIsCounted();
-  say({ type: "ledger", ledger });
+  say({ type: "publishLog", publishLog });
 }
 
-async function judge({ ledger, tops, withinMs }: Extract<Instruction, { type: "judge" }>): Promise<void> {
-  const verdict = await audience?.judge(fromParts(ledger), tops, withinMs);
+async function judge({ publishLog, tops, withinMs }: Extract<WorkerCommand, { type: "judge" }>): Promise<void> {
+  const verdict = await users?.verify(fromParts(publishLog), tops, withinMs);
   sayWhatIsCounted();
   if (verdict !== undefined) say({ type: "verdict", verdict });
 }
 
-/** Each second of the wall clock once it is over, so that those of all workers fit together. */
+/** Each second of the wall clock once it is over, so that those of all workers result together. */
 function sayNextSecond(): void {
-  const now = Math.floor(labNow() / 1_000);
+  const now = Math.floor(epochNow() / 1_000);
   if (now === second) return;
   sayWhatIsCounted();
   second = now;
 }
 
-/** Also a part of a second: parts of the same are added. */
+/** May report part of a second: parts are added. */
 function sayWhatIsCounted(): void {
-  say({ type: "second", at: second, second: tally.take() });
+  say({ type: "second", at: second, second: measurements.take() });
 }
 
-function say(word: Word): void {
+function say(word: WorkerEvent): void {
   process.stdout.write(`${JSON.stringify(word)}\n`);
 }
 
 async function end(): Promise<void> {
   clearInterval(seconds);
   ownLoad.stop();
-  audience?.close();
-  // A publisher that is told to stop twice says the same twice.
+  users?.close();
+  // Stopping the publisher twice is harmless.
   await publisher?.stop();
-  // Something that still holds on must not keep the process.
+  // An open handle must not keep the process alive.
   setTimeout(() => process.kill(process.pid, "SIGKILL"), 5_000).unref();
 }

@@ -4,11 +4,11 @@ import { connect, type Socket } from "node:net";
 import { connect as connectSecurely } from "node:tls";
 
 /**
- * What lies between a virtual client and the house: each connection goes to the next of the addresses, as behind a load
- * balancer, and can be cut or clogged from outside, whatever client speaks on it. An unmodified Socket.IO client knows
- * one address only; as an HTTP agent a line gives it the others without touching it.
+ * Opens the connections of one virtual client. Each goes to the next address, as behind a load balancer, and can be cut
+ * or paused from outside, whichever client uses it. An unmodified Socket.IO client knows one address only; used as its
+ * HTTP agent, a dialer gives it the others.
  */
-export class Line {
+export class Dialer {
   readonly #addresses: readonly URL[];
   #next: number;
   #socket: Socket | undefined;
@@ -18,7 +18,7 @@ export class Line {
     this.#next = first;
   }
 
-  /** Where the next connection goes. */
+  /** Address of the next connection. */
   get address(): URL {
     return this.#addresses[this.#next % this.#addresses.length] as URL;
   }
@@ -34,23 +34,23 @@ export class Line {
     return (this.#socket = socket);
   };
 
-  /** For clients that take no dialler: an agent that keeps nothing and dials for each request. */
+  /** For clients that accept only an agent: it pools nothing and dials for each request. */
   agent(): Agent {
     const agent = this.address.protocol === "https:" ? new SecureAgent() : new Agent();
     return Object.assign(agent, { createConnection: this.dial });
   }
 
-  /** Without a goodbye, as when a network goes. */
+  /** Drops the connection without a close frame, as a network failure does. */
   cut(): void {
     this.#socket?.destroy();
   }
 
-  /** Reads nothing until `flow`: the house's queue for this client grows. */
-  clog(): void {
+  /** Reads nothing until `resumeReading`, so that the server's send queue for this client grows. */
+  pauseReading(): void {
     this.#socket?.pause();
   }
 
-  flow(): void {
+  resumeReading(): void {
     if (this.#socket?.isPaused() === true) this.#socket.resume();
   }
 }

@@ -3,10 +3,10 @@ import { createGatewayPublications } from "./gateway-publications.ts";
 import { createOrders } from "./orders.ts";
 import { createPlainPublications } from "./plain-publications.ts";
 import { createScores } from "./scores.ts";
-import type { Work } from "./work.ts";
+import type { Workload } from "./workload.ts";
 
-/** What the scenario publishes; undefined where that is nothing. */
-export function createWork(plan: Plan): Work | undefined {
+/** Creates the scenario's workload; undefined if it publishes nothing. */
+export function createWorkload(plan: Plan): Workload | undefined {
   const { load } = plan.scenario;
   switch (load.type) {
     case "none":

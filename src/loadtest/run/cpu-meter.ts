@@ -1,7 +1,7 @@
 import { cpus } from "node:os";
 
-/** Tells, at each call, which share of this machine's CPU was in use since the one before. */
-export function watchMachine(): () => number {
+/** Each call returns the share of this machine's CPU in use since the previous call. */
+export function createCpuMeter(): () => number {
   let before = timesOf();
   return () => {
     const now = timesOf();

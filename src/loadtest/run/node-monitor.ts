@@ -1,62 +1,62 @@
 import { readFileSync } from "node:fs";
-import { labNow } from "../plan.ts";
+import { epochNow } from "../plan.ts";
 
-/** What a node was seen to use, at one moment. */
+/** Resource usage of a node at one moment. */
 export interface NodeSample {
   /** Epoch milliseconds. */
   at: number;
-  /** Seconds of CPU since it began. */
+  /** CPU seconds since it started. */
   cpuSeconds: number;
   memoryBytes: number;
   connections?: number | undefined;
-  /** Milliseconds that ready work waited, p99 since the last look. */
+  /** Event loop delay in milliseconds, p99 since the last sample. */
   loopDelayMs?: number | undefined;
-  /** Publications it read from Redis since it began. */
+  /** Publications read from Redis since it started. */
   feedMessages?: number | undefined;
 }
 
-export interface WatchedNode {
+export interface MonitoredNode {
   name: string;
   samples: NodeSample[];
 }
 
-export interface NodeWatchOptions {
-  /** Where `/metrics` may be answered. */
+export interface NodeMonitorOptions {
+  /** URLs that may serve `/metrics`. */
   metrics: readonly string[];
-  /** Processes of this machine, for servers without metrics. */
+  /** Local processes, for servers without metrics. */
   pids: readonly number[];
 }
 
-/** More seldom than the metrics of the nodes would notice. */
+/** Seldom enough not to load the nodes. */
 const periodMs = 1_000;
-const patienceMs = 900;
+const timeoutMs = 900;
 
-/** Looks at the nodes once a second: over their metrics, and where a process is named, in `/proc`. */
-export class NodeWatch {
-  readonly #options: NodeWatchOptions;
-  readonly #nodes = new Map<string, WatchedNode>();
+/** Samples the nodes once a second from their metrics, and local processes from `/proc`. */
+export class NodeMonitor {
+  readonly #options: NodeMonitorOptions;
+  readonly #nodes = new Map<string, MonitoredNode>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: NodeWatchOptions) {
+  constructor(options: NodeMonitorOptions) {
     this.#options = options;
   }
 
   async start(): Promise<void> {
-    await this.look();
-    // A look that fails is a gap in the plot.
-    this.#timer = setInterval(() => void this.look(), periodMs);
+    await this.sample();
+    // A failed sample is a gap in the plot.
+    this.#timer = setInterval(() => void this.sample(), periodMs);
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  get nodes(): WatchedNode[] {
+  get nodes(): MonitoredNode[] {
     return [...this.#nodes.values()];
   }
 
   /** Never rejects. */
-  async look(): Promise<void> {
+  async sample(): Promise<void> {
     for (const pid of this.#options.pids) this.#keep(`pid ${pid}`, processSample(pid));
     await Promise.all(
       this.#options.metrics.map(async (address) => {
@@ -76,15 +76,15 @@ export class NodeWatch {
 
 async function metricsOf(address: string): Promise<string | undefined> {
   try {
-    const response = await fetch(new URL("/metrics", address), { signal: AbortSignal.timeout(patienceMs) });
+    const response = await fetch(new URL("/metrics", address), { signal: AbortSignal.timeout(timeoutMs) });
     return response.ok ? await response.text() : undefined;
   } catch {
-    // It is gone, busy, or has no metrics: nothing to show either way.
+    // The node is down, busy, or has no metrics.
     return undefined;
   }
 }
 
-/** Nodes behind one port answer together; a server that does not name itself goes by its address. */
+/** Nodes behind one port respond together; a server without a node label is named by its address. */
 function textsByNode(text: string, address: string): Map<string, string> {
   const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   const byNode = Map.groupBy(lines, (line) => /[{,]node="([^"]+)"/.exec(line)?.[1] ?? address);
@@ -96,7 +96,7 @@ function metricsSample(text: string): NodeSample | undefined {
   if (cpuSeconds === undefined) return undefined;
   const delay = sumOf(text, "gateway_event_loop_delay_seconds", 'quantile="0.99"');
   return {
-    at: labNow(),
+    at: epochNow(),
     cpuSeconds,
     memoryBytes: sumOf(text, "gateway_process_resident_memory_bytes") ?? 0,
     connections: sumOf(text, "gateway_connections"),
@@ -105,7 +105,7 @@ function metricsSample(text: string): NodeSample | undefined {
   };
 }
 
-/** Over all samples of a metric, or those with a label; undefined where there is none. */
+/** Sum of a metric's samples, or of those with a label; undefined if there are none. */
 export function sumOf(text: string, metric: string, label = ""): number | undefined {
   const values = text
     .split("\n")
@@ -115,20 +115,20 @@ export function sumOf(text: string, metric: string, label = ""): number | undefi
   return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0);
 }
 
-/** Linux counts CPU in hundredths of a second. */
+/** Linux counts CPU time in hundredths of a second. */
 const ticksPerSecond = 100;
 const pageBytes = 4_096;
 
 function processSample(pid: number): NodeSample | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name may hold anything; fields are counted from behind it.
+    // The process name may contain anything; the fields follow it.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const [userTicks, systemTicks] = [Number(fields[11]), Number(fields[12])];
     const memoryBytes = Number(fields[21]) * pageBytes;
-    return { at: labNow(), cpuSeconds: (userTicks + systemTicks) / ticksPerSecond, memoryBytes };
+    return { at: epochNow(), cpuSeconds: (userTicks + systemTicks) / ticksPerSecond, memoryBytes };
   } catch {
-    // Ended, or no Linux.
+    // The process has exited, or this is not Linux.
     return undefined;
   }
 }

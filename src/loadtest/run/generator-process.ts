@@ -2,49 +2,49 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { Instruction, Word, WordOf } from "../worker/messages.ts";
+import type { WorkerCommand, WorkerEvent, WorkerEventOf } from "../worker/messages.ts";
 
-/** Node runs the source as it is; what is published is compiled. */
+/** A checkout runs the sources; the published package contains compiled files. */
 const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
 const file = fileURLToPath(new URL(`../worker/worker-process.${extension}`, import.meta.url));
 
-/** How long a worker may take to say goodbye to everybody. */
-const patienceMs = 3_000;
+/** Max time for a worker to disconnect its clients. */
+const timeoutMs = 3_000;
 
-/** A worker process as the lab sees it. */
-export class Worker {
+/** A worker process of the load generator, from the outside. */
+export class GeneratorProcess {
   readonly #child: ChildProcess;
-  readonly #waiting = new Map<Word["type"], (word: Word) => void>();
-  readonly #onSecond: (word: WordOf<"second">) => void;
+  readonly #waiting = new Map<WorkerEvent["type"], (word: WorkerEvent) => void>();
+  readonly #onSecond: (word: WorkerEventOf<"second">) => void;
   #isStopping = false;
-  /** Rejects when it ends before it is stopped. */
+  /** Rejects if the process exits before it is stopped. */
   readonly failed: Promise<never>;
 
-  constructor(onSecond: (word: WordOf<"second">) => void) {
+  constructor(onSecond: (word: WorkerEventOf<"second">) => void) {
     this.#onSecond = onSecond;
-    // In a group of its own: Ctrl-C at the terminal is for the lab, which still wants to hear what its workers saw.
+    // In its own process group: Ctrl-C ends the run, which still needs the results of its workers.
     this.#child = spawn(process.execPath, [file], { stdio: ["pipe", "pipe", "inherit"], detached: true });
     const lines = createInterface({ input: this.#child.stdout as NonNullable<ChildProcess["stdout"]> });
-    lines.on("line", (line) => this.#hear(JSON.parse(line) as Word));
+    lines.on("line", (line) => this.#received(JSON.parse(line) as WorkerEvent));
     this.failed = new Promise((_, reject) => {
       this.#child.once("exit", (code, signal) => {
         if (!this.#isStopping) reject(new Error(`a load generator process exited (${signal ?? code})`));
       });
     });
-    // Whoever waits for something races it; nobody may be waiting.
+    // Callers that wait race it; there may be none.
     this.failed.catch(() => undefined);
-    // Written to after it ended: `failed` tells.
+    // A write after it exited; `failed` reports that.
     this.#child.stdin?.on("error", () => undefined);
   }
 
-  tell(instruction: Instruction): void {
+  send(instruction: WorkerCommand): void {
     this.#child.stdin?.write(`${JSON.stringify(instruction)}\n`);
   }
 
-  /** The next word of this type. */
-  hear<Type extends Word["type"]>(type: Type): Promise<WordOf<Type>> {
-    const heard = new Promise<Word>((resolve) => void this.#waiting.set(type, resolve));
-    return Promise.race([heard as Promise<WordOf<Type>>, this.failed]);
+  /** Resolves to the next event of this type. */
+  receive<Type extends WorkerEvent["type"]>(type: Type): Promise<WorkerEventOf<Type>> {
+    const heard = new Promise<WorkerEvent>((resolve) => void this.#waiting.set(type, resolve));
+    return Promise.race([heard as Promise<WorkerEventOf<Type>>, this.failed]);
   }
 
   async stop(): Promise<void> {
@@ -52,12 +52,12 @@ export class Worker {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exit = once(this.#child, "exit");
     this.#child.stdin?.end();
-    const force = setTimeout(() => this.#child.kill("SIGKILL"), patienceMs);
+    const force = setTimeout(() => this.#child.kill("SIGKILL"), timeoutMs);
     await exit;
     clearTimeout(force);
   }
 
-  #hear(word: Word): void {
+  #received(word: WorkerEvent): void {
     if (word.type === "second") return this.#onSecond(word);
     const resolve = this.#waiting.get(word.type);
     this.#waiting.delete(word.type);

@@ -1,16 +1,16 @@
 import { Histogram, type HistogramParts } from "./histogram.ts";
 
-/** What one process counted in one second, on its way to the report. */
-export interface Second {
-  /** What happened, how often. Names after a colon are codes: `refused:rate_limited`. */
+/** What one process measured in one second. */
+export interface MeasuredSecond {
+  /** Number of events by name. A name after a colon is a code: `refused:rate_limited`. */
   counts: Record<string, number>;
-  /** What stood at the end of the second; adds up over processes. */
+  /** Values at the end of the second; they add up over processes. */
   gauges: Record<string, number>;
   histograms: Record<string, HistogramParts>;
 }
 
-/** Counts and measures of one process since they were last taken. */
-export class Tally {
+/** Counters, gauges and histograms of one process since the last `take`. */
+export class Measurements {
   #counts: Record<string, number> = {};
   readonly #gauges = new Map<string, () => number>();
   #histograms = new Map<string, Histogram>();
@@ -29,7 +29,7 @@ export class Tally {
     histogram.record(milliseconds);
   }
 
-  take(): Second {
+  take(): MeasuredSecond {
     const second = {
       counts: this.#counts,
       gauges: Object.fromEntries([...this.#gauges].map(([name, read]) => [name, read()])),

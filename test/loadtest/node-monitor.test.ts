@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { NodeWatch } from "../../src/loadtest/run/node-watch.ts";
+import { NodeMonitor } from "../../src/loadtest/run/node-monitor.ts";
 
 const text = `# HELP gateway_process_cpu_seconds_total CPU.
 # TYPE gateway_process_cpu_seconds_total counter
@@ -19,9 +19,9 @@ test("nodes that answer for each other are looked at one by one", async () => {
   onTestFinished(() => void server.close());
   await new Promise((resolve) => server.once("listening", resolve));
   const { port } = server.address() as AddressInfo;
-  const watch = new NodeWatch({ metrics: [`http://127.0.0.1:${port}`], pids: [] });
+  const watch = new NodeMonitor({ metrics: [`http://127.0.0.1:${port}`], pids: [] });
 
-  await watch.look();
+  await watch.sample();
 
   expect(watch.nodes).toMatchObject([
     { name: "n-1", samples: [{ cpuSeconds: 1.5, connections: 7 }] },
