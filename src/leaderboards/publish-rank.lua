@@ -1,6 +1,6 @@
 -- Publishes where a member stands, if that is newer than and different from what its subscribers know.
 --
--- KEYS  1 meta  2 log  3 feed (of the rank's channel)  4 state  5 store-wide stamp, left out on Cluster
+-- KEYS  1 meta  2 log  3 feed (of the rank's channel)  4 state  5 store-wide stamp, omitted on Cluster
 -- ARGV  1 to 5 as append.lua's epoch, size, log TTL, meta TTL, head  6 stamp of the board that was read
 --       7 rank  8 score ('null' for both: not on the board)  9 total  10 ms to the next publication
 --       11 rank  12 score that this node's subscribers know, used where the state has expired

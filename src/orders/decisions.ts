@@ -2,89 +2,96 @@ import { GatewayError } from "../protocol/errors.ts";
 import { wrong } from "../protocol/parse-with.ts";
 import type { Order, OrderCreateBody, OrderEventBody } from "../protocol/orders.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
-import { receive, release, type Arrival, type ArrivalRules, type ArrivedEvent, type Change } from "./event-ordering.ts";
-import type { Decision } from "./order-writer.ts";
+import {
+  receive,
+  releaseExpired,
+  type ReceiveResult,
+  type OrderingRules,
+  type IncomingEvent,
+  type StateChange,
+} from "./event-ordering.ts";
+import type { OrderDecision } from "./order-writer.ts";
 import type { TransitionTable } from "./transitions.ts";
 import { toOpenOrder, toOrder, type OrderRecord, type OutboxItem, type StoredOrder } from "./order-record.ts";
 import type { Save } from "./order-store.ts";
 
-/** What is to be saved of an order, from what was read and what came: no clock, no store. */
+/** Pure decisions: from a loaded order and a request, the response and what to save. */
 
-/** Begins an order, or answers as the first time. Throws `conflict` where it exists with other content. */
+/** Creates an order, or answers as the first time. Throws `conflict` if it exists with different content. */
 export function decideCreate(
-  moves: TransitionTable,
-  { orderId, parties, status = moves.initial, data = null }: OrderCreateBody,
+  transitions: TransitionTable,
+  { orderId, parties, status = transitions.initial, data = null }: OrderCreateBody,
   { now, order }: { now: number; order: StoredOrder | undefined },
-): Decision<Order> {
-  if (!moves.isKnown(status)) throw wrong("status", "is not a configured status");
+): OrderDecision<Order> {
+  if (!transitions.isKnown(status)) throw wrong("status", "is not a configured status");
   const content = fingerprint({ parties, status, data });
   if (order !== undefined) {
     if (order.content !== content) throw new GatewayError("conflict", undefined, { field: "orderId" });
     return { answer: toOrder(order) };
   }
   const record = { orderId, parties, data, createdAt: now };
-  const state = { status, sequence: 0, judged: 0, held: [], refused: [] };
+  const state = { status, sequence: 0, resolved: 0, held: [], refused: [] };
   const entry = { status, previousStatus: null, sequence: 0, occurredAt: now, data };
   const change = { state, applied: [{ entry, eventId: undefined }], refused: [] };
-  const begun = { record, content, state, revision: "", updatedAt: now, signals: {} };
+  const created = { record, content, state, revision: "", updatedAt: now, signals: {} };
   return {
-    answer: toOrder(begun),
-    save: { ...toSave(moves, begun, change, now), expected: undefined, beginning: { record, content } },
+    answer: toOrder(created),
+    save: { ...toSave(transitions, created, change, now), expected: undefined, creation: { record, content } },
   };
 }
 
-export interface Judged {
-  outcome: Arrival["outcome"];
-  /** As it stands afterwards. */
+export interface EventDecision {
+  outcome: ReceiveResult["outcome"];
+  /** After the event. */
   order: StoredOrder;
   /** Status before. */
   from: string;
 }
 
-/** Judges an event. Throws `not_found` where there is no such order. */
+/** Applies an event. Throws `not_found` if there is no such order. */
 export function decideEvent(
-  rules: ArrivalRules,
+  rules: OrderingRules,
   { status, sequence, eventId, occurredAt, data = null }: OrderEventBody,
   { now, isSeen, order }: { now: number; isSeen: boolean; order: StoredOrder | undefined },
-): Decision<Judged> {
+): OrderDecision<EventDecision> {
   if (order === undefined) throw new GatewayError("not_found", "No such order.", { field: "orderId" });
-  const event: ArrivedEvent = { status, sequence, eventId, occurredAt, data };
+  const event: IncomingEvent = { status, sequence, eventId, occurredAt, data };
   const { outcome, change } = receive(rules, order.state, event, { now, isSeen });
   const from = order.state.status;
   if (change === undefined) return { answer: { outcome, order, from } };
   return {
     answer: { outcome, order: changed(order, change, now), from },
-    save: toSave(rules.moves, order, change, now),
-    lookInMs: outcome === "held" || outcome === "replaced" ? rules.windowMs : undefined,
+    save: toSave(rules.transitions, order, change, now),
+    checkInMs: outcome === "held" || outcome === "replaced" ? rules.windowMs : undefined,
   };
 }
 
-/** Lets early events go whose window has ended. */
+/** Resolves held events whose window has ended. */
 export function decideRelease(
-  moves: TransitionTable,
+  transitions: TransitionTable,
   { now, order }: { now: number; order: StoredOrder | undefined },
-): Decision<undefined> {
-  const change = order === undefined ? undefined : release(moves, order.state, now);
+): OrderDecision<undefined> {
+  const change = order === undefined ? undefined : releaseExpired(transitions, order.state, now);
   if (order === undefined || change === undefined) return { answer: undefined };
-  return { answer: undefined, save: toSave(moves, order, change, now) };
+  return { answer: undefined, save: toSave(transitions, order, change, now) };
 }
 
-function toSave(moves: TransitionTable, order: StoredOrder, change: Change, now: number): Save {
+function toSave(transitions: TransitionTable, order: StoredOrder, change: StateChange, now: number): Save {
   const { state, updatedAt } = changed(order, change, now);
   return {
     expected: order.revision,
     state,
-    hasEnded: moves.isFinal(state.status),
+    hasEnded: transitions.isFinal(state.status),
     updatedAt,
     applied: change.applied,
-    outbox: toOutbox(moves, order.record, change, updatedAt),
+    outbox: toOutbox(transitions, order.record, change, updatedAt),
   };
 }
 
 function toOutbox(
-  moves: TransitionTable,
+  transitions: TransitionTable,
   record: OrderRecord,
-  { applied, refused }: Change,
+  { applied, refused }: StateChange,
   updatedAt: number,
 ): OutboxItem[] {
   const { orderId, createdAt } = record;
@@ -92,14 +99,14 @@ function toOutbox(
     ...applied.map(({ entry }): OutboxItem => ({
       kind: "status",
       order: toOpenOrder(record, entry, updatedAt),
-      hasEnded: moves.isFinal(entry.status),
+      hasEnded: transitions.isFinal(entry.status),
       entry,
     })),
     ...refused.map(({ event, from }): OutboxItem => ({ kind: "refused", order: { orderId, createdAt }, event, from })),
   ];
 }
 
-const changed = (order: StoredOrder, { state, applied }: Change, now: number): StoredOrder => ({
+const changed = (order: StoredOrder, { state, applied }: StateChange, now: number): StoredOrder => ({
   ...order,
   state,
   updatedAt: applied.length > 0 ? now : order.updatedAt,

@@ -1,18 +1,18 @@
--- Reads an order as it stands, to decide on an event.
+-- Loads an order, to decide on an event.
 --
--- KEYS  1 order  2 seen  3 signals  4 remains
--- ARGV  1 id of the event, '' where it has none
--- Returns { now (ms), 1 where the event was applied before, 1 where nodes may have subscriptions of an order of this id,
+-- KEYS  1 order  2 seen  3 signals  4 tombstone
+-- ARGV  1 id of the event, '' if it has none
+-- Returns { now (ms), 1 if the event was applied before, 1 if nodes may have subscriptions to an order with this id,
 -- signals as { name, '<at>:<data>', ... }, record, content,
--- status, sequence, judged, held, refused, revision, updatedAt }; the fields are nil where there is no such order.
-local order, seen, signals, remains = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- status, sequence, resolved, held, refused, revision, updatedAt }; the fields are nil if there is no such order.
+local order, seen, signals, tombstone = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local eventId = ARGV[1]
 
 local time = redis.call('TIME')
 local isSeen = eventId ~= '' and redis.call('ZSCORE', seen, eventId)
-local fields = redis.call('HMGET', order, 'record', 'content', 'status', 'sequence', 'judged', 'held', 'refused',
+local fields = redis.call('HMGET', order, 'record', 'content', 'status', 'sequence', 'resolved', 'held', 'refused',
   'revision', 'updatedAt')
 return {
   string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), isSeen and 1 or 0,
-  redis.call('EXISTS', remains), redis.call('HGETALL', signals), unpack(fields),
+  redis.call('EXISTS', tombstone), redis.call('HGETALL', signals), unpack(fields),
 }

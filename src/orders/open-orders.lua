@@ -1,8 +1,8 @@
--- Reads a user's open orders, the last touched first, and the position of the user's channel in one moment. Begins the
--- channel's epoch where there is none (redis/run.lua, channels/generation.lua and channels/position.lua stand before it).
+-- Reads a user's open orders, the last updated first, and atomically the position of the user's channel. Starts an
+-- epoch for the channel if it has none (redis/run.lua, channels/generation.lua and channels/position.lua come before it).
 --
 -- KEYS  1 open orders  2 their texts  3 meta
--- ARGV  1 epoch to begin with  2 life of an unused channel (s)
+-- ARGV  1 epoch to start with  2 TTL of an unused channel (s)
 -- Returns { epoch, offset, json, json, ... }.
 local open, texts, meta = KEYS[1], KEYS[2], KEYS[3]
 local freshEpoch, idleTtl = ARGV[1], ARGV[2]

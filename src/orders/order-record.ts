@@ -1,33 +1,33 @@
 import type { Order, OpenOrder, TimelineEntry } from "../protocol/orders.ts";
 import type { HeldEvent, OrderState } from "./event-ordering.ts";
 
-/** What never changes about an order. */
+/** The immutable part of an order. */
 export interface OrderRecord {
   orderId: string;
   parties: Record<string, string>;
   data: unknown;
-  /** Epoch milliseconds; also tells this order from an earlier one of the same id whose life is over. */
+  /** Epoch milliseconds; also distinguishes this order from an expired one with the same id. */
   createdAt: number;
 }
 
-/** An order as the store holds it. */
+/** An order as stored. */
 export interface StoredOrder {
   record: OrderRecord;
-  /** Fingerprint of what it was created with. */
+  /** Fingerprint of the creation request. */
   content: string;
   state: OrderState;
-  /** Moves on with each save. */
+  /** Incremented by each save. */
   revision: string;
   updatedAt: number;
   signals: Order["signals"];
 }
 
-/** What is to be told outside the order's slot: a status to the parties, a refused event to the dead letters. */
+/** A pending notification outside the order's slot: a status for the parties, or a refused event for the dead letters. */
 export type OutboxItem =
   | { kind: "status"; order: OpenOrder; hasEnded: boolean; entry: TimelineEntry }
   | { kind: "refused"; order: Pick<OrderRecord, "orderId" | "createdAt">; event: HeldEvent; from: string };
 
-/** Its place in the order's outbox grows with each item. */
+/** An outbox item and its number, which increases with each item of the order. */
 export interface NumberedItem {
   number: number;
   item: OutboxItem;

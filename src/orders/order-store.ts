@@ -6,51 +6,51 @@ import type { Order, OrderWithTimeline, TimelineEntry } from "../protocol/orders
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
-import { idleChannelTtlSeconds, targetArgs, targetKeys, type ChannelTargets } from "./append-parts.ts";
+import { idleChannelTtlSeconds, targetArgs, targetKeys, type ChannelTargets } from "./channel-targets.ts";
 import type { AppliedEvent, HeldEvent, OrderState, RefusedNumber } from "./event-ordering.ts";
 import type { NumberedItem, OrderRecord, OutboxItem, StoredOrder } from "./order-record.ts";
 
 /**
- * Orders in Redis; everything about one lies in the slot of its channel.
+ * Orders in Redis; all keys of an order are in the slot of its channel.
  *
- * Atomicity: an order is read, decided on, and saved by one script that also publishes its statuses on the order's
- * channel, or does nothing where somebody saved since the read. No crash can come between applying and publishing.
- * What must be told elsewhere (the parties' channels, the dead letters) is put into the outbox by the same script and
- * stays there until `told` says so.
+ * Atomicity: after an order is loaded and a decision made, one script saves the order and publishes its statuses on the
+ * order's channel, or does nothing if another node saved in between (optimistic locking by `revision`). So a crash
+ * cannot separate applying from publishing. Notifications outside this slot (parties' channels, dead letters) are added
+ * to the outbox by the same script and stay there until `delivered` is called.
  *
- * Edges: an order lives for `lifeSeconds` after its last save, `endedLifeSeconds` once it has ended; then it and all its
- * keys are gone. The timeline keeps its last `timelineSize` entries, repeats are known by the last `seenIds` event ids.
+ * Bounds: an order expires `lifeSeconds` after its last save, or `endedLifeSeconds` once it has ended, with all its keys.
+ * The timeline keeps its last `timelineSize` entries; repeats are detected by the last `seenIds` event ids.
  */
 export interface OrderStore {
   load(orderId: string, eventId?: string): Promise<LoadedOrder>;
-  /** The outbox after it; undefined where the order is not as it was read, and nothing was saved. */
+  /** The outbox after the save; undefined if the order has changed since it was loaded, and nothing was saved. */
   save(orderId: string, save: Save): Promise<NumberedItem[] | undefined>;
   outbox(orderId: string): Promise<NumberedItem[]>;
-  /** Everything up to this number was told. */
-  told(orderId: string, number: number): Promise<void>;
-  /** The same answer in the same time for an unknown order and for a foreign one. */
+  /** Removes all items up to this number, which have been delivered. */
+  delivered(orderId: string, number: number): Promise<void>;
+  /** The same response in the same time for an unknown order and for one of other parties. */
   isParty(orderId: string, userId: string): Promise<boolean>;
-  /** Milliseconds that each order has left; nothing where its life is over. */
+  /** Remaining TTL of each order in milliseconds; undefined if it has expired. */
   remainingMs(orderIds: readonly string[]): Promise<(number | undefined)[]>;
-  /** With the position of the order's channel at the same moment. */
+  /** Read atomically with the position of the order's channel. */
   read(orderId: string): Promise<(Snapshot & { value: OrderWithTimeline }) | undefined>;
 }
 
 export interface LoadedOrder {
-  /** By Redis' clock, epoch milliseconds. */
+  /** Redis time in epoch milliseconds. */
   now: number;
-  /** The event was applied before. */
+  /** An event with this id was applied before. */
   isSeen: boolean;
-  /** Nodes may have subscriptions of an order of this id, which lives or has lived until lately. */
-  hasRemains: boolean;
+  /** Nodes may have subscriptions to an order with this id, which exists or expired recently. */
+  hasTombstone: boolean;
   order: StoredOrder | undefined;
 }
 
 export interface Save {
-  /** Revision that was read; undefined for a new order. */
+  /** Revision that was loaded; undefined for a new order. */
   expected: string | undefined;
-  /** Of a new order. */
-  beginning?: { record: OrderRecord; content: string };
+  /** Present for a new order. */
+  creation?: { record: OrderRecord; content: string };
   state: OrderState;
   hasEnded: boolean;
   updatedAt: number;
@@ -59,13 +59,13 @@ export interface Save {
 }
 
 export interface OrderStoreOptions {
-  /** Seconds an order lives after its last event. @default 604800 */
+  /** Seconds until an order expires after its last event. @default 604800 */
   lifeSeconds: number;
-  /** Seconds an order lives after it has ended. @default 86400 */
+  /** Seconds until an order expires after it has ended. @default 86400 */
   endedLifeSeconds: number;
-  /** Entries of a timeline. @default 200 */
+  /** Max entries of a timeline. @default 200 */
   timelineSize: number;
-  /** Event ids by which repeats are known, per order. @default 1000 */
+  /** Max event ids remembered per order, to detect repeats. @default 1000 */
   seenIds: number;
 }
 
@@ -82,18 +82,18 @@ export function createOrderStore(
   return {
     async load(orderId, eventId = "") {
       const scriptKeys = [keys.orderState(orderId), keys.orderSeen(orderId), keys.orderSignals(orderId)];
-      scriptKeys.push(keys.orderRemains(orderId));
+      scriptKeys.push(keys.orderTombstone(orderId));
       return toLoaded(await loadOrder.run(scriptKeys, [eventId]));
     },
 
     async save(orderId, save) {
       const target = targets.target(`order:${orderId}`);
-      const life = save.hasEnded ? options.endedLifeSeconds : options.lifeSeconds;
+      const ttlSeconds = save.hasEnded ? options.endedLifeSeconds : options.lifeSeconds;
       const reply = await saveOrder.run(
-        [...savedKeys(keys, orderId), keys.orderRemains(orderId), ...targetKeys(target)],
+        [...savedKeys(keys, orderId), keys.orderTombstone(orderId), ...targetKeys(target)],
         [
           save.expected ?? "",
-          life,
+          ttlSeconds,
           options.timelineSize,
           options.seenIds,
           ...targetArgs(target),
@@ -105,7 +105,7 @@ export function createOrderStore(
 
     outbox: async (orderId) => toItems(await commands.zrange(keys.orderOutbox(orderId), "0", "-1", "WITHSCORES")),
 
-    async told(orderId, number) {
+    async delivered(orderId, number) {
       await commands.zremrangebyscore(keys.orderOutbox(orderId), "-inf", number);
     },
 
@@ -131,7 +131,7 @@ export function createOrderStore(
   };
 }
 
-/** In the order of the script's KEYS; their life is renewed together. */
+/** In the order of the script's KEYS; their TTLs are renewed together. */
 const savedKeys = (keys: Keys, orderId: string): string[] => [
   keys.orderState(orderId),
   keys.orderTimeline(orderId),
@@ -142,20 +142,20 @@ const savedKeys = (keys: Keys, orderId: string): string[] => [
   keys.orderSignalMarks(orderId),
 ];
 
-/** The lists at the end of the script's ARGV, their lengths first. */
-function parts(orderId: string, { beginning, state, updatedAt, applied, outbox }: Save): (string | number)[] {
-  const { status, sequence, judged } = state;
+/** The variable lists at the end of the script's ARGV, preceded by their lengths. */
+function parts(orderId: string, { creation, state, updatedAt, applied, outbox }: Save): (string | number)[] {
+  const { status, sequence, resolved } = state;
   const [held, refused] = [canonicalJson(state.held), canonicalJson(state.refused)];
-  const fields = Object.entries({ status, sequence, judged, held, refused, updatedAt });
-  if (beginning !== undefined) {
-    fields.push(["record", canonicalJson(beginning.record)], ["content", beginning.content]);
+  const fields = Object.entries({ status, sequence, resolved, held, refused, updatedAt });
+  if (creation !== undefined) {
+    fields.push(["record", canonicalJson(creation.record)], ["content", creation.content]);
   }
   const statuses = applied.flatMap(({ entry, eventId = "" }) => {
     const tail = appendTail("order.status", canonicalJson({ orderId, ...entry }));
     return [canonicalJson(entry), tail, eventId];
   });
   const items = outbox.map(canonicalJson);
-  const parties = beginning === undefined ? [] : Object.values(beginning.record.parties);
+  const parties = creation === undefined ? [] : Object.values(creation.record.parties);
   const counts = [fields.length, applied.length, items.length, parties.length];
   return [...counts, ...fields.flat(), ...statuses, ...items, ...parties];
 }
@@ -164,19 +164,19 @@ function toLoaded(reply: ScriptReply): LoadedOrder {
   const [
     now,
     isSeen,
-    hasRemains,
+    hasTombstone,
     signals,
     record,
     content,
     status,
     sequence,
-    judged,
+    resolved,
     held,
     refused,
     revision,
     updatedAt,
   ] = reply as [string, number, number, string[], ...string[]];
-  const loaded = { now: Number(now), isSeen: isSeen === 1, hasRemains: hasRemains === 1 };
+  const loaded = { now: Number(now), isSeen: isSeen === 1, hasTombstone: hasTombstone === 1 };
   if (record === undefined || record === null) return { ...loaded, order: undefined };
   const order = {
     record: JSON.parse(record) as OrderRecord,
@@ -184,7 +184,7 @@ function toLoaded(reply: ScriptReply): LoadedOrder {
     state: {
       status: status as string,
       sequence: Number(sequence),
-      judged: Number(judged),
+      resolved: Number(resolved),
       held: JSON.parse(held as string) as HeldEvent[],
       refused: JSON.parse(refused as string) as RefusedNumber[],
     },

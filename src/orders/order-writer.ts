@@ -1,66 +1,70 @@
 import { GatewayError } from "../protocol/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createKeyedQueue } from "../runtime/keyed-queue.ts";
-import type { LookStore, PlannedLook } from "./scheduled-check-store.ts";
+import type { ScheduledCheckStore, ScheduledCheck } from "./scheduled-check-store.ts";
 import type { LoadedOrder, OrderStore, Save } from "./order-store.ts";
-import type { Telling } from "./outbox.ts";
+import type { OutboxDispatcher } from "./outbox.ts";
 
-export interface Decision<A> {
+export interface OrderDecision<A> {
   answer: A;
-  /** What changes; nothing where left out. */
+  /** What to write; omitted if nothing changes. */
   save?: Save;
-  /** Milliseconds until the order must be looked after in any case: a window ends then. */
-  lookInMs?: number | undefined;
+  /** Milliseconds until the order must be checked again, because a reorder window ends then. */
+  checkInMs?: number | undefined;
 }
 
-export interface Changes {
+export interface OrderWriter {
   /**
-   * Reads an order, decides, saves and tells. Decides anew where somebody else saved meanwhile. Once it is saved the
-   * answer is given even where telling failed: the look planned beforehand finishes that.
+   * Loads an order, decides, saves and dispatches the outbox. Decides again if another node saved meanwhile. After the
+   * save it resolves even if dispatching failed: the check scheduled beforehand retries that.
    */
-  change<A>(orderId: string, eventId: string | undefined, decide: (loaded: LoadedOrder) => Decision<A>): Promise<A>;
+  update<A>(
+    orderId: string,
+    eventId: string | undefined,
+    decide: (loaded: LoadedOrder) => OrderDecision<A>,
+  ): Promise<A>;
 }
 
-/** Decisions on one order are taken in turn on a node, so only other nodes can come between. */
-const mostAttempts = 32;
-/** Milliseconds after which telling is taken to have failed. */
-const tellWithinMs = 2_000;
+/** A node updates an order in a keyed queue, so only other nodes can conflict. */
+const maxAttempts = 32;
+/** Milliseconds after which the outbox is dispatched by a check, because the writer may have died. */
+const dispatchWithinMs = 2_000;
 
-export interface ChangesDeps {
+export interface OrderWriterDeps {
   store: OrderStore;
-  looks: LookStore;
-  telling: Telling;
-  /** Resolves when no node has subscriptions of an earlier order of this id. */
+  checks: ScheduledCheckStore;
+  dispatcher: OutboxDispatcher;
+  /** Resolves when no node has subscriptions of an earlier order with this id. */
   endSubscriptions: (orderId: string) => Promise<void>;
   log: Logger;
 }
 
-export function createChanges({ store, looks, telling, endSubscriptions, log }: ChangesDeps): Changes {
+export function createOrderWriter({ store, checks, dispatcher, endSubscriptions, log }: OrderWriterDeps): OrderWriter {
   const inTurn = createKeyedQueue();
 
-  async function keep(orderId: string, save: Save, lookInMs: number | undefined): Promise<boolean> {
-    const look = await looks.plan({ kind: "order", orderId }, lookInMs ?? tellWithinMs);
+  async function persist(orderId: string, save: Save, checkInMs: number | undefined): Promise<boolean> {
+    const check = await checks.schedule({ kind: "order", orderId }, checkInMs ?? dispatchWithinMs);
     const outbox = await store.save(orderId, save);
-    const isDone = outbox === undefined || (await telling.tell(orderId, outbox));
-    if (isDone && (lookInMs === undefined || outbox === undefined)) await drop(look);
+    const isDone = outbox === undefined || (await dispatcher.dispatch(orderId, outbox));
+    if (isDone && (checkInMs === undefined || outbox === undefined)) await drop(check);
     return outbox !== undefined;
   }
 
-  /** A look too many does no harm. */
-  async function drop(look: PlannedLook): Promise<void> {
-    await looks
-      .drop([look])
+  /** Failures are ignored: a redundant check is harmless. */
+  async function drop(check: ScheduledCheck): Promise<void> {
+    await checks
+      .drop([check])
       .catch((error: unknown) => log.debug({ err: error }, "removing a scheduled order check failed"));
   }
 
   return {
-    change: (orderId, eventId, decide) =>
+    update: (orderId, eventId, decide) =>
       inTurn(orderId, async () => {
-        for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+        for (let attempt = 1; attempt <= maxAttempts; attempt++) {
           const loaded = await store.load(orderId, eventId);
-          const { answer, save, lookInMs } = decide(loaded);
-          if (save?.beginning !== undefined && loaded.hasRemains) await endSubscriptions(orderId);
-          if (save === undefined || (await keep(orderId, save, lookInMs))) return answer;
+          const { answer, save, checkInMs } = decide(loaded);
+          if (save?.creation !== undefined && loaded.hasTombstone) await endSubscriptions(orderId);
+          if (save === undefined || (await persist(orderId, save, checkInMs))) return answer;
         }
         throw new GatewayError("unavailable", "Too many concurrent writes to this order.", { retryAfterMs: 200 });
       }),

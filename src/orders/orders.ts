@@ -19,28 +19,32 @@ import type { Clock } from "../runtime/clock.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { createChannelTargets } from "./append-parts.ts";
-import type { ArrivalRules } from "./event-ordering.ts";
-import { createChanges, type Changes } from "./order-writer.ts";
-import { decideCreate, decideEvent, decideRelease, type Judged } from "./decisions.ts";
-import { createLives, type Lives, type LivesDeps } from "./subscription-expiry.ts";
-import { createLookStore, type Look, type PlannedLook } from "./scheduled-check-store.ts";
+import { createChannelTargets } from "./channel-targets.ts";
+import type { OrderingRules } from "./event-ordering.ts";
+import { createOrderWriter, type OrderWriter } from "./order-writer.ts";
+import { decideCreate, decideEvent, decideRelease, type EventDecision } from "./decisions.ts";
+import {
+  createSubscriptionExpiry,
+  type SubscriptionExpiry,
+  type SubscriptionExpiryDeps,
+} from "./subscription-expiry.ts";
+import { createScheduledCheckStore, type OrderCheck, type ScheduledCheck } from "./scheduled-check-store.ts";
 import { createTransitionTable, type Transitions } from "./transitions.ts";
 import { toOrder } from "./order-record.ts";
 import { createOrderStore, type OrderStore, type OrderStoreOptions } from "./order-store.ts";
 import { createPartyStore, type PartyStore } from "./party-store.ts";
 import { createSignalStore, type SignalStoreOptions } from "./signal-store.ts";
 import { createSignals, type Signals } from "./signals.ts";
-import { createTelling, type DeadLetterEvent, type Telling, type NotifyStatus } from "./outbox.ts";
+import { createOutboxDispatcher, type DeadLetterEvent, type OutboxDispatcher, type NotifyStatus } from "./outbox.ts";
 
 export interface OrdersOptions extends Partial<OrderStoreOptions>, Partial<SignalStoreOptions> {
-  /** From each status, the statuses an order may move to; orders begin at the first. */
+  /** From each status, the statuses an order may move to; the first is the initial one. */
   transitions: Transitions;
-  /** Milliseconds an event that came too early waits for the ones before it. @default 5000 */
+  /** Reorder window: max milliseconds that an early event waits for the ones before it. @default 5000 */
   reorderWindowMs?: number;
-  /** Early events held per order; more are refused as `rate_limited`. @default 32 */
+  /** Max early events held per order; more are refused as `rate_limited`. @default 32 */
   mostHeld?: number;
-  /** Open orders in a user's list. @default 100 */
+  /** Max open orders in a user's list. @default 100 */
   mostOpen?: number;
 }
 
@@ -62,61 +66,77 @@ export interface OrdersDeps {
   commands: RedisClient;
   keys: Keys;
   isCluster: boolean;
-  /** History of a channel, as its kind is configured. */
+  /** History options of a channel, from its kind. */
   historyOf: (channel: string) => HistoryOptions;
   deadLetter: DeadLetterEvent;
-  /** Told of each status that was applied, once or more and in order. */
+  /** Called for each applied status, at least once and in order. */
   notifyStatus?: NotifyStatus | undefined;
-  removeSubscription: LivesDeps["removeSubscription"];
-  /** Has each node perform a command; resolves when every living one has. */
-  command: (command: OrderCommand) => Promise<unknown>;
+  removeSubscription: SubscriptionExpiryDeps["removeSubscription"];
+  /** Sends a control command to all nodes; resolves when every live node has confirmed it. */
+  command: (command: OrderControlCommand) => Promise<unknown>;
   clock: Clock;
   log: Logger;
 }
 
-/** What nodes ask of each other: to end their subscriptions of an order whose life is over. */
-export interface OrderCommand {
+/** Control command to all nodes: end the subscriptions to an expired order. */
+export interface OrderControlCommand {
   type: "order.ended";
   orderId: string;
 }
 
 /**
- * Orders: their statuses follow the configured moves whatever upstreams repeat or reorder, and parties see each once and
- * in order. What an event does is decided in `arrival.ts`; what is promised of saving it, in `order-store.ts`.
+ * Orders: their statuses follow the configured transitions even if upstreams repeat or reorder events, and parties see
+ * each status once and in order. `event-ordering.ts` decides what an event does; `order-store.ts` describes the
+ * guarantees of saving it.
  */
 export class Orders implements Service {
   readonly name = "orders";
-  readonly #rules: ArrivalRules;
+  readonly #rules: OrderingRules;
   readonly #store: OrderStore;
   readonly #parties: PartyStore;
-  readonly #telling: Telling;
-  readonly #changes: Changes;
+  readonly #dispatcher: OutboxDispatcher;
+  readonly #writer: OrderWriter;
   readonly #signals: Signals;
-  readonly #dueWorker: DueWorker<PlannedLook>;
-  readonly #lives: Lives;
+  readonly #dueWorker: DueWorker<ScheduledCheck>;
+  readonly #subscriptionExpiry: SubscriptionExpiry;
 
   constructor(deps: OrdersDeps, given: OrdersOptions) {
     const { commands, keys, isCluster, historyOf, deadLetter, notifyStatus, clock, log } = deps;
     const options = { ...defaults, ...given };
     const redis = { commands, keys, targets: createChannelTargets(keys, isCluster, historyOf) };
-    const looks = createLookStore({ ...redis, onPlanned: (dueInMs) => this.#dueWorker.expect(dueInMs) });
+    const checks = createScheduledCheckStore({ ...redis, onScheduled: (dueInMs) => this.#dueWorker.expect(dueInMs) });
     this.#rules = {
-      moves: createTransitionTable(options.transitions),
+      transitions: createTransitionTable(options.transitions),
       windowMs: options.reorderWindowMs,
-      mostHeld: options.mostHeld,
+      maxHeld: options.mostHeld,
     };
     this.#store = createOrderStore(redis, options);
     this.#parties = createPartyStore(redis, options);
-    this.#telling = createTelling({ store: this.#store, parties: this.#parties, deadLetter, notifyStatus, log });
+    this.#dispatcher = createOutboxDispatcher({
+      store: this.#store,
+      parties: this.#parties,
+      deadLetter,
+      notifyStatus,
+      log,
+    });
     const endSubscriptions = async (orderId: string) => void (await deps.command({ type: "order.ended", orderId }));
-    this.#changes = createChanges({ store: this.#store, looks, telling: this.#telling, endSubscriptions, log });
-    this.#lives = createLives({ ...deps, remainingMs: (orderIds) => this.#store.remainingMs(orderIds) });
-    this.#signals = createSignals({ store: createSignalStore(redis, options), looks, telling: this.#telling });
+    this.#writer = createOrderWriter({
+      store: this.#store,
+      checks,
+      dispatcher: this.#dispatcher,
+      endSubscriptions,
+      log,
+    });
+    this.#subscriptionExpiry = createSubscriptionExpiry({
+      ...deps,
+      remainingMs: (orderIds) => this.#store.remainingMs(orderIds),
+    });
+    this.#signals = createSignals({ store: createSignalStore(redis, options), checks, dispatcher: this.#dispatcher });
     this.#dueWorker = createDueWorker({
-      claim: looks.claim,
-      perform: async (planned) => {
-        await this.#lookAfter(planned.look);
-        await looks.drop([planned]);
+      claim: checks.claim,
+      perform: async (scheduled) => {
+        await this.#runCheck(scheduled.check);
+        await checks.drop([scheduled]);
       },
       task: "due-order check",
       clock,
@@ -129,37 +149,37 @@ export class Orders implements Service {
   }
 
   stop(): Promise<void> {
-    this.#lives.stop();
+    this.#subscriptionExpiry.stop();
     return this.#dueWorker.stop();
   }
 
   onSubscription(change: SubscriptionChange): void {
-    this.#lives.onSubscription(change);
+    this.#subscriptionExpiry.onSubscription(change);
   }
 
-  /** Carries out a command of another node; returns how many subscriptions it met. */
+  /** Performs a control command; returns how many subscriptions it ended. */
   perform({ type, orderId }: { type: string; orderId?: unknown }): number {
-    return type === "order.ended" && typeof orderId === "string" ? this.#lives.end(orderId) : 0;
+    return type === "order.ended" && typeof orderId === "string" ? this.#subscriptionExpiry.end(orderId) : 0;
   }
 
-  /** Creating again with the same content answers as before; with other content it is a `conflict`. */
+  /** Creating again with the same content returns the order; with different content it throws `conflict`. */
   async create(body: OrderCreateBody): Promise<{ order: Order }> {
-    const order = await this.#changes.change(body.orderId, undefined, (loaded) =>
-      decideCreate(this.#rules.moves, body, loaded),
+    const order = await this.#writer.update(body.orderId, undefined, (loaded) =>
+      decideCreate(this.#rules.transitions, body, loaded),
     );
     return { order };
   }
 
-  /** Throws `not_found`, `illegal_transition`, and `rate_limited` where the order holds as many early events as it may. */
+  /** Throws `not_found`, `illegal_transition`, and `rate_limited` if the order already holds the maximum of early events. */
   async apply(orderId: string, body: OrderEventBody): Promise<OrderEventAnswer> {
     const event = { ...body, eventId: body.eventId ?? keyAsEventId(body.idempotencyKey) };
-    const judged = await this.#changes.change(orderId, event.eventId, (loaded) =>
+    const decision = await this.#writer.update(orderId, event.eventId, (loaded) =>
       decideEvent(this.#rules, event, loaded),
     );
-    return this.#toAnswer(judged, body.status);
+    return this.#toAnswer(decision, body.status);
   }
 
-  /** Throws `not_found`. Only the latest of a name is kept, and it is never part of the timeline. */
+  /** Throws `not_found`. Only the latest signal of a name is stored, and it is never part of the timeline. */
   async signal(orderId: string, signal: OrderSignalBody): Promise<OrderSignalAnswer> {
     await this.#signals.signal(orderId, signal);
     return { channel: `order:${orderId}` };
@@ -177,7 +197,7 @@ export class Orders implements Service {
     return (await this.#store.load(orderId)).order?.record.parties;
   }
 
-  /** For a user. Throws `forbidden` where the user is no party, whether there is such an order or not. */
+  /** For users. Throws `forbidden` if the user is not a party, whether the order exists or not. */
   async getAs(userId: string, orderId: string): Promise<OrderWithTimeline> {
     if (!(await this.mayRead(orderId, userId))) throw forbidden();
     const found = await this.#store.read(orderId);
@@ -189,7 +209,7 @@ export class Orders implements Service {
     return this.#store.isParty(orderId, userId);
   }
 
-  /** Snapshot of `order:{orderId}`; whether the user may read it was asked before. */
+  /** Snapshot of `order:{orderId}`; the caller has already checked that the user may read it. */
   readonly takeOrderSnapshot: TakeSnapshot = async (channel) => {
     const found = await this.#store.read(subjectOf(channel));
     if (found === undefined) throw forbidden();
@@ -199,7 +219,7 @@ export class Orders implements Service {
   /** Snapshot of `orders:{userId}`. */
   readonly takeOpenOrdersSnapshot: TakeSnapshot = (channel) => this.#parties.openOrders(subjectOf(channel));
 
-  #toAnswer({ outcome, order, from }: Judged, status: string): OrderEventAnswer {
+  #toAnswer({ outcome, order, from }: EventDecision, status: string): OrderEventAnswer {
     if (outcome === "illegal") {
       const reason = `The order is ${from} and cannot move to ${status}.`;
       throw new GatewayError("illegal_transition", reason, { field: "status" });
@@ -213,21 +233,21 @@ export class Orders implements Service {
       : { order: toOrder(order), applied: false, reason: outcome };
   }
 
-  async #lookAfter(look: Look): Promise<void> {
-    if (look.kind === "signal") return this.#signals.flush(look.orderId, look.name);
-    await this.#changes.change(look.orderId, undefined, (loaded) => decideRelease(this.#rules.moves, loaded));
-    const outbox = await this.#store.outbox(look.orderId);
-    if (!(await this.#telling.tell(look.orderId, outbox))) throw new Error("order event not delivered");
+  async #runCheck(check: OrderCheck): Promise<void> {
+    if (check.kind === "signal") return this.#signals.flush(check.orderId, check.name);
+    await this.#writer.update(check.orderId, undefined, (loaded) => decideRelease(this.#rules.transitions, loaded));
+    const outbox = await this.#store.outbox(check.orderId);
+    if (!(await this.#dispatcher.dispatch(check.orderId, outbox))) throw new Error("order event not delivered");
   }
 }
 
 const forbidden = (): GatewayError => new GatewayError("forbidden", undefined, { field: "orderId" });
 
-/** So that a repeat is known even where the first was applied and its answer lost. */
+/** Detects a repeat even if the first was applied and its response lost. */
 function keyAsEventId(key: string | undefined): string | undefined {
   if (key === undefined) return undefined;
   return `key:${key.length > longestPlainKey ? fingerprint(key) : key}`;
 }
 
-/** With the prefix still a name. */
+/** With the prefix it is still a valid name. */
 const longestPlainKey = maxNameLength - "key:".length;

@@ -2,75 +2,81 @@ import { canonicalJson } from "../protocol/gate.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { NumberedItem, OrderRecord, OutboxItem } from "./order-record.ts";
 import type { OrderStore } from "./order-store.ts";
-import type { OrderNews, PartyStore } from "./party-store.ts";
+import type { PartyNotification, PartyStore } from "./party-store.ts";
 
-/** An event of an order that can no longer be applied, as the dead letters keep it. */
+/** A held event that could not be applied when its turn came, as a dead letter. */
 export interface RefusedOrderEvent {
-  /** Unlike any other: a repeat is the same letter. */
+  /** Unique; a repeat with the same key is stored once. */
   key: string;
-  /** The command that would apply it. */
+  /** The command that applies the event. */
   command: string;
   code: "illegal_transition";
   reason: string;
 }
 
-/** Keeps what was refused after its sender had been answered. A repeat of a key is harmless. */
+/** Stores an event that was refused after its sender got a response. Idempotent by key. */
 export type DeadLetterEvent = (refused: RefusedOrderEvent) => Promise<void>;
 
-/** A status, for those beside its parties who want to know of all orders. */
+/** A status change, for subscribers to all orders, such as webhooks. */
 export interface StatusNotification {
   orderId: string;
-  /** The same whenever this status is told, and no other's. */
+  /** Idempotency key: identical for each repeat of this status change, and unique. */
   key: string;
-  /** The event's, as the parties get it. */
+  /** Data of the event, as the parties receive it. */
   data: object;
 }
 
-/** Resolves when the news is kept. A repeat of a key is harmless. */
-export type NotifyStatus = (news: StatusNotification) => Promise<void>;
+/** Resolves when the notification is stored. Idempotent by key. */
+export type NotifyStatus = (notification: StatusNotification) => Promise<void>;
 
-/** Empties outboxes: tells parties of statuses, and the dead letters of what was refused. */
-export interface Telling {
+/** Delivers the items of outboxes: status changes to parties, refused events to the dead letters. */
+export interface OutboxDispatcher {
   /**
-   * True where all was told. Never throws: what could not be told stays in the outbox, and the look that was planned
-   * before finishes it.
+   * True if everything was delivered. Never throws: undelivered items stay in the outbox, and the check that was
+   * scheduled before the save retries.
    */
-  tell(orderId: string, outbox: readonly NumberedItem[]): Promise<boolean>;
-  /** A signal, which no outbox keeps: should a party miss one, the next makes up for it. */
-  tellSignal(record: OrderRecord, signal: { name: string; data: unknown; number: number }): Promise<void>;
+  dispatch(orderId: string, outbox: readonly NumberedItem[]): Promise<boolean>;
+  /** Signals bypass the outbox: a party that misses one gets the next. */
+  notifySignal(record: OrderRecord, signal: { name: string; data: unknown; number: number }): Promise<void>;
 }
 
-export interface TellingDeps {
+export interface OutboxDispatcherDeps {
   store: OrderStore;
   parties: PartyStore;
   deadLetter: DeadLetterEvent;
-  /** Absent: nobody else wants to know. */
+  /** Omit if there are no webhooks. */
   notifyStatus?: NotifyStatus | undefined;
   log: Logger;
 }
 
-export function createTelling({ store, parties, deadLetter, notifyStatus, log }: TellingDeps): Telling {
-  async function tellParties(users: readonly string[], news: OrderNews): Promise<void> {
-    await Promise.all([...new Set(users)].map((userId) => parties.tell(userId, news)));
+export function createOutboxDispatcher({
+  store,
+  parties,
+  deadLetter,
+  notifyStatus,
+  log,
+}: OutboxDispatcherDeps): OutboxDispatcher {
+  async function notifyParties(users: readonly string[], notification: PartyNotification): Promise<void> {
+    await Promise.all([...new Set(users)].map((userId) => parties.notify(userId, notification)));
   }
 
-  async function tellItem({ number, item }: NumberedItem): Promise<void> {
+  async function dispatchItem({ number, item }: NumberedItem): Promise<void> {
     if (item.kind === "refused") return deadLetter(toRefused(item, number));
     const { order, entry } = item;
     const key = JSON.stringify([order.orderId, order.createdAt, number]);
     await Promise.all([
-      tellParties(Object.values(order.parties), toNews(item)),
+      notifyParties(Object.values(order.parties), toNotification(item)),
       notifyStatus?.({ orderId: order.orderId, key, data: { orderId: order.orderId, ...entry } }),
     ]);
   }
 
   return {
-    async tell(orderId, outbox) {
+    async dispatch(orderId, outbox) {
       try {
-        // One after the other: a party must see statuses in their order.
-        for (const item of outbox) await tellItem(item);
+        // Sequentially: a party must receive statuses in order.
+        for (const item of outbox) await dispatchItem(item);
         const last = outbox.at(-1);
-        if (last !== undefined) await store.told(orderId, last.number);
+        if (last !== undefined) await store.delivered(orderId, last.number);
         return true;
       } catch (error) {
         log.warn({ err: error, waiting: outbox.length }, "delivering order events failed; retrying");
@@ -78,9 +84,9 @@ export function createTelling({ store, parties, deadLetter, notifyStatus, log }:
       }
     },
 
-    async tellSignal({ orderId, parties: users, createdAt }, { name, data, number }) {
+    async notifySignal({ orderId, parties: users, createdAt }, { name, data, number }) {
       const event = "order.signal";
-      const news = {
+      const notification = {
         orderId,
         createdAt,
         subject: `signal:${name}`,
@@ -88,12 +94,12 @@ export function createTelling({ store, parties, deadLetter, notifyStatus, log }:
         event,
         data: { orderId, name, data },
       } as const;
-      await tellParties(Object.values(users), news);
+      await notifyParties(Object.values(users), notification);
     },
   };
 }
 
-function toNews({ order, hasEnded, entry }: OutboxItem & { kind: "status" }): OrderNews {
+function toNotification({ order, hasEnded, entry }: OutboxItem & { kind: "status" }): PartyNotification {
   const { orderId, createdAt } = order;
   return {
     orderId,
@@ -102,7 +108,7 @@ function toNews({ order, hasEnded, entry }: OutboxItem & { kind: "status" }): Or
     number: entry.sequence,
     event: "order.status",
     data: { orderId, ...entry },
-    standing: { order, hasEnded },
+    listEntry: { order, hasEnded },
   };
 }
 

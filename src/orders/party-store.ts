@@ -6,34 +6,34 @@ import type { OpenOrder } from "../protocol/orders.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
-import { idleChannelTtlSeconds, targetArgs, targetKeys, type ChannelTargets } from "./append-parts.ts";
+import { idleChannelTtlSeconds, targetArgs, targetKeys, type ChannelTargets } from "./channel-targets.ts";
 
 /**
- * What each party knows of its orders; everything about one party lies in the slot of its channel `orders:{party}`.
+ * Notifications to parties and their lists of open orders. All keys of a party are in the slot of `orders:{party}`.
  *
- * Order and repeats: what is told of an order carries a number that grows, and a number not above the last one told is
- * ignored. Whoever tells a status has told those before it; so a party sees each status once, in order, however many
- * nodes tell and however often. The open orders change in the same step, so a list and a position always agree.
+ * Order and repeats: notifications about an order carry an increasing number, and a number that is not above the last
+ * one is ignored. A status is sent only after those before it; so a party sees each status once, in order, no matter how
+ * many nodes send it and how often. The list changes in the same script, so the list always matches the position.
  *
- * Edges: the list holds the `mostOpen` orders touched last; an order leaves it when it ends or its life is over.
+ * Bounds: the list holds the `mostOpen` orders updated last; an order leaves it when it ends or expires.
  */
 export interface PartyStore {
-  tell(userId: string, news: OrderNews): Promise<void>;
-  /** With the position of the party's channel at the same moment; the order touched last comes first. */
+  notify(userId: string, notification: PartyNotification): Promise<void>;
+  /** Read atomically with the position of the party's channel; the order updated last comes first. */
   openOrders(userId: string): Promise<Snapshot & { value: { orders: OpenOrder[] } }>;
 }
 
-export interface OrderNews {
+export interface PartyNotification {
   orderId: string;
-  /** When the order began; tells it from an earlier one of the same id. */
+  /** Creation time of the order; distinguishes it from an earlier order with the same id. */
   createdAt: number;
-  /** What is numbered: statuses, or signals of one name. */
+  /** What `number` counts: statuses, or signals of one name. */
   subject: "status" | `signal:${string}`;
   number: number;
   event: string;
   data: object;
-  /** How the order stands; left out by signals, which do not change the list. */
-  standing?: { order: OpenOrder; hasEnded: boolean };
+  /** Updates the list of open orders; omitted by signals, which leave it as it is. */
+  listEntry?: { order: OpenOrder; hasEnded: boolean };
 }
 
 export interface PartyStoreOptions {
@@ -47,19 +47,19 @@ export function createPartyStore(
   { commands, keys, targets }: { commands: RedisClient; keys: Keys; targets: ChannelTargets },
   { mostOpen, lifeSeconds }: PartyStoreOptions,
 ): PartyStore {
-  const tell = loadScript(commands, new URL("./tell.lua", import.meta.url), appendScripts);
+  const notifyScript = loadScript(commands, new URL("./notify.lua", import.meta.url), appendScripts);
   const readOpen = loadScript(commands, new URL("./open-orders.lua", import.meta.url), positionScripts, {
     isOrdered: false,
   });
   const listKeys = (userId: string) => [keys.openOrders(userId), keys.openOrderTexts(userId)];
 
   return {
-    async tell(userId, { orderId, createdAt, subject, number, event, data, standing }) {
+    async notify(userId, { orderId, createdAt, subject, number, event, data, listEntry }) {
       const target = targets.target(`orders:${userId}`);
       const tail = appendTail(event, canonicalJson(data));
-      await tell.run(
+      await notifyScript.run(
         [keys.deliveredOrder(userId, orderId), ...listKeys(userId), ...targetKeys(target)],
-        [subject, createdAt, number, lifeSeconds, orderId, listText(standing), mostOpen, ...targetArgs(target), tail],
+        [subject, createdAt, number, lifeSeconds, orderId, listText(listEntry), mostOpen, ...targetArgs(target), tail],
       );
     },
 
@@ -75,8 +75,8 @@ export function createPartyStore(
   };
 }
 
-/** As `tell.lua` reads it. */
-function listText(standing: OrderNews["standing"]): string {
-  if (standing === undefined) return "-";
-  return standing.hasEnded ? "" : canonicalJson(standing.order);
+/** The list argument of `notify.lua`. */
+function listText(listEntry: PartyNotification["listEntry"]): string {
+  if (listEntry === undefined) return "-";
+  return listEntry.hasEnded ? "" : canonicalJson(listEntry.order);
 }

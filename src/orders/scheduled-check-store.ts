@@ -4,84 +4,88 @@ import type { Keys } from "../redis/keys.ts";
 import { createDueSet } from "../redis/due-set.ts";
 
 /**
- * What must be looked after later, whoever planned it may be dead by then: an order whose parties are about to be told,
- * a window that ends, a signal that waits.
+ * Scheduled checks of orders, which outlive the node that scheduled them: an outbox to dispatch, a reorder window that
+ * ends, a signal that waits for its interval.
  *
- * A look is planned before the act that needs it and dropped when all is done, so a crash in between leaves it to
- * whichever node finds it due. Who claims it has it for `claimMs`; what is still there after that is due again.
+ * A check is scheduled before the write that needs it and dropped when the work is done, so after a crash any node finds
+ * it due. A claim lasts `claimMs`; a check that is not dropped by then is due again.
  */
-export interface LookStore {
-  plan(look: Look, delayMs: number): Promise<PlannedLook>;
-  drop(looks: readonly PlannedLook[]): Promise<void>;
-  claim(most: number): Promise<Claimed>;
+export interface ScheduledCheckStore {
+  schedule(check: OrderCheck, delayMs: number): Promise<ScheduledCheck>;
+  drop(checks: readonly ScheduledCheck[]): Promise<void>;
+  claim(most: number): Promise<ClaimedChecks>;
 }
 
-/** `order`: windows and outbox; `signal`: the signal of that name. */
-export type Look = { kind: "order"; orderId: string } | { kind: "signal"; orderId: string; name: string };
+/** `order`: reorder windows and outbox; `signal`: the waiting signal of that name. */
+export type OrderCheck = { kind: "order"; orderId: string } | { kind: "signal"; orderId: string; name: string };
 
-export interface PlannedLook {
-  /** Unlike any other: dropping one's own look leaves those that others planned meanwhile. */
+export interface ScheduledCheck {
+  /** Unique, so that dropping this check leaves others of the same order. */
   member: string;
-  look: Look;
+  check: OrderCheck;
 }
 
-export interface Claimed {
-  due: PlannedLook[];
-  /** Until something is due, whoever planned it; undefined where nothing is planned. */
+export interface ClaimedChecks {
+  due: ScheduledCheck[];
+  /** Milliseconds until the next check is due; undefined if nothing is scheduled. */
   nextInMs: number | undefined;
 }
 
-export interface LookStoreDeps {
+export interface ScheduledCheckStoreDeps {
   commands: RedisClient;
   keys: Keys;
-  /** Told of each look that this store planned. */
-  onPlanned: (dueInMs: number) => void;
+  /** Called with the delay of each check that this store schedules. */
+  onScheduled: (dueInMs: number) => void;
 }
 
-/** Milliseconds a claimed look belongs to who claimed it. */
+/** Duration of a claim, in milliseconds. */
 const claimMs = 5_000;
 
-export function createLookStore({ commands, keys, onPlanned }: LookStoreDeps): LookStore {
+export function createScheduledCheckStore({
+  commands,
+  keys,
+  onScheduled,
+}: ScheduledCheckStoreDeps): ScheduledCheckStore {
   const dueSet = createDueSet(commands, { key: keys.dueOrders(), leaseMs: claimMs });
 
   return {
-    async plan(look, delayMs) {
-      const member = toMember(look);
+    async schedule(check, delayMs) {
+      const member = toMember(check);
       const dueInMs = Math.ceil(delayMs);
       await dueSet.plan([member], dueInMs);
-      onPlanned(dueInMs);
-      return { member, look };
+      onScheduled(dueInMs);
+      return { member, check };
     },
 
-    drop: (looks) => dueSet.drop(looks.map(({ member }) => member)),
+    drop: (checks) => dueSet.drop(checks.map(({ member }) => member)),
 
     async claim(most) {
       const { due, nextInMs } = await dueSet.claim(most);
-      const foreign = due.filter((member) => toLook(member) === undefined);
-      // What no node planned would be claimed again and again, in the place of what is due.
+      const foreign = due.filter((member) => toCheck(member) === undefined);
+      // Unparsable members would be claimed again and again.
       if (foreign.length > 0) await dueSet.drop(foreign);
-      return { due: due.flatMap(toPlanned), nextInMs };
+      return { due: due.flatMap(toScheduled), nextInMs };
     },
   };
 }
 
-const toMember = (look: Look): string =>
-  JSON.stringify([look.orderId, look.kind === "signal" ? look.name : null, randomUUID()]);
+const toMember = (check: OrderCheck): string =>
+  JSON.stringify([check.orderId, check.kind === "signal" ? check.name : null, randomUUID()]);
 
-function toPlanned(member: string): PlannedLook[] {
-  const look = toLook(member);
-  return look === undefined ? [] : [{ member, look }];
+function toScheduled(member: string): ScheduledCheck[] {
+  const check = toCheck(member);
+  return check === undefined ? [] : [{ member, check }];
 }
 
-/** Undefined for what `toMember` has not written. */
-function toLook(member: string): Look | undefined {
+/** Undefined unless `toMember` wrote it. */
+function toCheck(member: string): OrderCheck | undefined {
   const [orderId, name] = parseList(member);
   if (typeof orderId !== "string") return undefined;
   if (name === null) return { kind: "order", orderId };
   return typeof name === "string" ? { kind: "signal", orderId, name } : undefined;
 }
 
-/** Empty for anything but a list. */
+/** Empty unless the text is a JSON array. */
 function parseList(text: string): unknown[] {
   try {
     const value: unknown = JSON.parse(text);

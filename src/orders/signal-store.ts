@@ -3,24 +3,24 @@ import { canonicalJson } from "../protocol/gate.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
-import { targetArgs, targetKeys, type ChannelTargets } from "./append-parts.ts";
+import { targetArgs, targetKeys, type ChannelTargets } from "./channel-targets.ts";
 import type { OrderRecord } from "./order-record.ts";
 
 /**
- * Signals of orders in Redis. Of each name only the latest is kept. An order's channel gets at most one per name and
- * interval: the first at once; of those that come meanwhile, the last, when the interval ends and `flush` is called.
+ * Signals of orders in Redis. Only the latest signal of each name is stored. An order's channel gets at most one per name
+ * and interval: the first immediately, and the last of the others when the interval ends and `flush` is called.
  */
 export interface SignalStore {
   put(
     orderId: string,
     signal: { name: string; data: unknown; idempotencyKey?: string | undefined },
   ): Promise<Signalled>;
-  /** Publishes what waits, where its interval has ended. */
+  /** Publishes the waiting signal if its interval has ended. */
   flush(orderId: string, name: string): Promise<Signalled>;
 }
 
 export type Signalled =
-  /** `kept`: nothing is to be done now; `full`: the order has as many names as it may. */
+  /** `kept`: stored, nothing to do now; `full`: the order already has the maximum number of names. */
   | { outcome: "unknown" | "full" | "duplicate" | "kept" }
   | { outcome: "waits"; delayMs: number }
   | { outcome: "published"; number: number; data: unknown; record: OrderRecord };
@@ -44,8 +44,8 @@ export function createSignalStore(
     const target = targets.target(`order:${orderId}`);
     const order = keys.orderState(orderId);
     const once = key === undefined ? order : keys.orderSignalled(orderId, key);
-    const beginning = canonicalJson({ orderId, name }).slice(0, -1);
-    const tail = `"event":"order.signal","data":${beginning},"data":`;
+    const start = canonicalJson({ orderId, name }).slice(0, -1);
+    const tail = `"event":"order.signal","data":${start},"data":`;
     const reply = await script.run(
       [order, keys.orderSignals(orderId), keys.orderSignalMarks(orderId), once, ...targetKeys(target)],
       [name, data, signalEveryMs, signalNames, idempotencyTtlSeconds, ...targetArgs(target), tail],

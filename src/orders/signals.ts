@@ -1,30 +1,30 @@
 import { GatewayError } from "../protocol/errors.ts";
 import { wrong } from "../protocol/parse-with.ts";
 import type { OrderSignalBody } from "../protocol/orders.ts";
-import type { LookStore } from "./scheduled-check-store.ts";
+import type { ScheduledCheckStore } from "./scheduled-check-store.ts";
 import type { Signalled, SignalStore } from "./signal-store.ts";
-import type { Telling } from "./outbox.ts";
+import type { OutboxDispatcher } from "./outbox.ts";
 
-/** The latest of what changes all the time: a courier's place, an estimated arrival. */
+/** Signals: values that change all the time, of which only the latest counts, such as a courier's location. */
 export interface Signals {
-  /** Throws `not_found`, and `bad_request` where the order has as many names as it may. */
+  /** Throws `not_found`, and `bad_request` if the order already has the maximum number of signal names. */
   signal(orderId: string, signal: OrderSignalBody): Promise<void>;
-  /** Publishes a signal that waited for its interval to end. */
+  /** Publishes a waiting signal if its interval has ended. */
   flush(orderId: string, name: string): Promise<void>;
 }
 
 export interface SignalsDeps {
   store: SignalStore;
-  looks: LookStore;
-  telling: Telling;
+  checks: ScheduledCheckStore;
+  dispatcher: OutboxDispatcher;
 }
 
-export function createSignals({ store, looks, telling }: SignalsDeps): Signals {
+export function createSignals({ store, checks, dispatcher }: SignalsDeps): Signals {
   async function finish(orderId: string, name: string, signalled: Signalled): Promise<void> {
-    if (signalled.outcome === "waits") await looks.plan({ kind: "signal", orderId, name }, signalled.delayMs);
+    if (signalled.outcome === "waits") await checks.schedule({ kind: "signal", orderId, name }, signalled.delayMs);
     if (signalled.outcome !== "published") return;
     const { record, data, number } = signalled;
-    await telling.tellSignal(record, { name, data, number });
+    await dispatcher.notifySignal(record, { name, data, number });
   }
 
   return {

@@ -6,80 +6,85 @@ import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 
 /**
- * Subscriptions of orders on this node: they end when the order's life does, so that whoever was a party of it hears
- * nothing of a later order of the same id. Each node looks for itself; a later order is begun only after every node was
- * asked to end what it may still have of the one before (`changes.ts`).
+ * Ends this node's subscriptions to orders when the orders expire, so that a party of an expired order receives nothing
+ * about a later order with the same id. Each node checks its own subscriptions; before a later order is created, every
+ * node is asked to end those it still has (`order-writer.ts`).
  */
-export interface Lives {
+export interface SubscriptionExpiry {
   onSubscription(change: SubscriptionChange): void;
-  /** Ends this node's subscriptions of the order; returns how many. */
+  /** Ends this node's subscriptions to the order; returns how many. */
   end(orderId: string): number;
   stop(): void;
 }
 
-export interface LivesDeps {
-  /** Milliseconds that each order has left; nothing where its life is over. */
+export interface SubscriptionExpiryDeps {
+  /** Remaining TTL of each order in milliseconds; undefined if it has expired. */
   remainingMs: (orderIds: readonly string[]) => Promise<(number | undefined)[]>;
-  /** Ends a subscription and tells the subscriber why. */
+  /** Ends a subscription and notifies the subscriber with the reason. */
   removeSubscription: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
   clock: Clock;
   log: Logger;
 }
 
-/** Milliseconds between two rounds, while anybody is subscribed. */
-const roundEveryMs = 1_000;
-/** An order is asked for again after this, however long it has left: a life may become shorter. */
-const askEveryMs = 60_000;
-/** Orders asked for in one round; the others wait for the next. */
-const mostAtOnce = 1_000;
+/** Milliseconds between two rounds while there are subscriptions. */
+const checkEveryMs = 1_000;
+/** Max milliseconds until an order is checked again, because its TTL may become shorter. */
+const maxCheckIntervalMs = 60_000;
+/** Max orders checked in one round; the others wait for the next. */
+const maxAtOnce = 1_000;
 
-interface Watched {
+interface TrackedOrder {
   readonly subscribers: Set<Subscriber>;
   /** Monotonic milliseconds. */
   dueAt: number;
 }
 
-export function createLives({ remainingMs, removeSubscription, clock, log }: LivesDeps): Lives {
-  const watched = new Map<string, Watched>();
+export function createSubscriptionExpiry({
+  remainingMs,
+  removeSubscription,
+  clock,
+  log,
+}: SubscriptionExpiryDeps): SubscriptionExpiry {
+  const tracked = new Map<string, TrackedOrder>();
   let cancel: Cancel | undefined;
 
   function onSubscription({ subscriber, channel, isSubscribed }: SubscriptionChange): void {
     if (kindOf(channel) !== "order") return;
     const orderId = subjectOf(channel);
-    if (isSubscribed) return watch(orderId, subscriber);
-    const subscribers = watched.get(orderId)?.subscribers;
-    if (subscribers?.delete(subscriber) && subscribers.size === 0) watched.delete(orderId);
+    if (isSubscribed) return track(orderId, subscriber);
+    const subscribers = tracked.get(orderId)?.subscribers;
+    if (subscribers?.delete(subscriber) && subscribers.size === 0) tracked.delete(orderId);
   }
 
-  function watch(orderId: string, subscriber: Subscriber): void {
-    const order = watched.get(orderId) ?? { subscribers: new Set(), dueAt: clock.monotonic() + roundEveryMs };
-    watched.set(orderId, order);
+  function track(orderId: string, subscriber: Subscriber): void {
+    const order = tracked.get(orderId) ?? { subscribers: new Set(), dueAt: clock.monotonic() + checkEveryMs };
+    tracked.set(orderId, order);
     order.subscribers.add(subscriber);
-    cancel ??= clock.after(roundEveryMs, () => void round());
+    cancel ??= clock.after(checkEveryMs, () => void round());
   }
 
   function end(orderId: string): number {
-    const met = [...(watched.get(orderId)?.subscribers ?? [])];
+    const subscribers = [...(tracked.get(orderId)?.subscribers ?? [])];
     const error = new GatewayError("not_found", "The order has expired.");
-    for (const subscriber of met) removeSubscription(subscriber, `order:${orderId}`, error);
-    return met.length;
+    for (const subscriber of subscribers) removeSubscription(subscriber, `order:${orderId}`, error);
+    return subscribers.length;
   }
 
   async function round(): Promise<void> {
     const now = clock.monotonic();
-    const due = [...watched].filter(([, { dueAt }]) => dueAt <= now).slice(0, mostAtOnce);
+    const due = [...tracked].filter(([, { dueAt }]) => dueAt <= now).slice(0, maxAtOnce);
     try {
       const remaining = due.length === 0 ? [] : await remainingMs(due.map(([orderId]) => orderId));
-      for (const [index, [orderId, order]] of due.entries()) look(orderId, order, remaining[index]);
+      for (const [index, [orderId, order]] of due.entries()) check(orderId, order, remaining[index]);
     } catch (error) {
       log.debug({ err: error }, "reading order lifetimes failed; retrying");
     }
-    cancel = watched.size === 0 || cancel === undefined ? undefined : clock.after(roundEveryMs, () => void round());
+    cancel = tracked.size === 0 || cancel === undefined ? undefined : clock.after(checkEveryMs, () => void round());
   }
 
-  function look(orderId: string, order: Watched, remaining: number | undefined): void {
+  function check(orderId: string, order: TrackedOrder, remaining: number | undefined): void {
     if (remaining === undefined) end(orderId);
-    else order.dueAt = clock.monotonic() + Math.min(remaining, askEveryMs);
+    else order.dueAt = clock.monotonic() + Math.min(remaining, maxCheckIntervalMs);
   }
 
   return {

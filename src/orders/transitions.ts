@@ -1,17 +1,17 @@
-/** From each status, the statuses an order may move to. The first key is where orders begin. */
+/** From each status, the statuses an order may move to. The first key is the initial status. */
 export type Transitions = Readonly<Record<string, readonly string[]>>;
 
-/** The road that orders may take. */
+/** Which status changes are legal. */
 export interface TransitionTable {
-  /** The status of a new order that names none. */
+  /** Default status of a new order. */
   readonly initial: string;
   isKnown(status: string): boolean;
   isLegal(from: string, to: string): boolean;
-  /** True where no status follows: the order has ended. */
+  /** True if no status can follow: the order has ended. */
   isFinal(status: string): boolean;
 }
 
-/** A status named only as a target ends the order. Throws where no status is named at all. */
+/** A status that appears only as a target is final. Throws if there is no status at all. */
 export function createTransitionTable(transitions: Transitions): TransitionTable {
   const next = new Map(Object.entries(transitions).map(([from, to]) => [from, new Set(to)] as const));
   const known = new Set([...next.keys(), ...Object.values(transitions).flat()]);

@@ -66,7 +66,7 @@ export interface Keys {
   /** Hash of when each name was last published, and whether one is pending. */
   orderSignalMarks(orderId: string): string;
   /** String, present while nodes may have subscriptions of an expired order; TTL: the order's life and 5 minutes. */
-  orderRemains(orderId: string): string;
+  orderTombstone(orderId: string): string;
   /** String, present if a signal's idempotency key was used; TTL: idempotency window; tag: the order's channel. */
   orderSignalled(orderId: string, key: string): string;
   /** Sorted set of a user's open orders by the end of their life; TTL: the longest of them; tag: channel `orders:{user}`. */
@@ -183,7 +183,7 @@ export function createKeys(prefix: string): Keys {
     orderOutbox: (orderId) => of("ch", `order:${orderId}`, "outbox"),
     orderSignals: (orderId) => of("ch", `order:${orderId}`, "signals"),
     orderSignalMarks: (orderId) => of("ch", `order:${orderId}`, "signal-marks"),
-    orderRemains: (orderId) => of("ch", `order:${orderId}`, "remains"),
+    orderTombstone: (orderId) => of("ch", `order:${orderId}`, "tombstone"),
     orderSignalled: (orderId, key) => of("ch", `order:${orderId}`, `signalled:${encodeId(key)}`),
     openOrders: (userId) => of("ch", `orders:${userId}`, "open"),
     openOrderTexts: (userId) => of("ch", `orders:${userId}`, "open-texts"),

@@ -1,27 +1,27 @@
 import { describe, expect, test } from "vitest";
 import {
   receive,
-  release,
-  type ArrivalRules,
-  type ArrivedEvent,
-  type Change,
+  releaseExpired,
+  type OrderingRules,
+  type IncomingEvent,
+  type StateChange,
   type OrderState,
 } from "../../src/orders/event-ordering.ts";
 import { createTransitionTable } from "../../src/orders/transitions.ts";
-import { tellStory, transitions, type StoryEvent } from "../support/order-stories.ts";
+import { tellStory, transitions as configured, type StoryEvent } from "../support/order-stories.ts";
 import { seeded } from "../support/random.ts";
 
-const moves = createTransitionTable(transitions);
-const rules: ArrivalRules = { moves, windowMs: 5_000, mostHeld: 32 };
+const transitions = createTransitionTable(configured);
+const rules: OrderingRules = { transitions, windowMs: 5_000, maxHeld: 32 };
 
-/** An order in memory that takes events as they come. */
-function recordOrder(mostHeld = rules.mostHeld) {
-  let state: OrderState = { status: moves.initial, sequence: 0, judged: 0, held: [], refused: [] };
-  const timeline = [{ sequence: 0, status: moves.initial }];
+/** An order in memory. */
+function recordOrder(maxHeld = rules.maxHeld) {
+  let state: OrderState = { status: transitions.initial, sequence: 0, resolved: 0, held: [], refused: [] };
+  const timeline = [{ sequence: 0, status: transitions.initial }];
   const refused: string[] = [];
   const seen = new Set<string>();
 
-  function keep(change: Change | undefined): void {
+  function keep(change: StateChange | undefined): void {
     if (change === undefined) return;
     state = change.state;
     for (const { entry, eventId } of change.applied) {
@@ -35,20 +35,20 @@ function recordOrder(mostHeld = rules.mostHeld) {
     timeline,
     refused,
     held: () => state.held.map(({ sequence }) => sequence),
-    receive(event: Omit<ArrivedEvent, "data"> & { data?: unknown }, now = 0): string {
+    receive(event: Omit<IncomingEvent, "data"> & { data?: unknown }, now = 0): string {
       const isSeen = event.eventId !== undefined && seen.has(event.eventId);
-      const arrival = receive({ ...rules, mostHeld }, state, { data: null, ...event }, { now, isSeen });
-      keep(arrival.change);
-      return arrival.outcome;
+      const result = receive({ ...rules, maxHeld }, state, { data: null, ...event }, { now, isSeen });
+      keep(result.change);
+      return result.outcome;
     },
-    release: (now: number) => keep(release(moves, state, now)),
+    release: (now: number) => keep(releaseExpired(transitions, state, now)),
   };
 }
 
 const statuses = (order: ReturnType<typeof recordOrder>) => order.timeline.map(({ status }) => status);
 
 describe("an event", () => {
-  test("in its turn is applied, and what was held for it follows", () => {
+  test("with the next sequence is applied, and held events follow", () => {
     const order = recordOrder();
 
     const outcomes = [
@@ -62,7 +62,7 @@ describe("an event", () => {
     expect(order.held()).toEqual([]);
   });
 
-  test("that was applied is a duplicate, by its id or its sequence; an older one is stale", () => {
+  test("that was applied is a duplicate by id or sequence; an older one is stale", () => {
     const order = recordOrder();
     order.receive({ status: "confirmed", sequence: 1, eventId: "a" });
     order.receive({ status: "cooking", sequence: 2, eventId: "b" });
@@ -74,7 +74,7 @@ describe("an event", () => {
     expect(order.timeline).toHaveLength(3);
   });
 
-  test("without a sequence takes the next, which may be what others waited for", () => {
+  test("without a sequence takes the next one, which may release held events", () => {
     const order = recordOrder();
     order.receive({ status: "cooking", sequence: 2 });
 
@@ -82,7 +82,7 @@ describe("an event", () => {
     expect(order.timeline.map(({ sequence }) => sequence)).toEqual([0, 1, 2]);
   });
 
-  test("that is illegal changes nothing, and those after it do not wait for its number", () => {
+  test("that is illegal changes nothing, and later events do not wait for its number", () => {
     const order = recordOrder();
     order.receive({ status: "confirmed", sequence: 1 });
 
@@ -92,7 +92,7 @@ describe("an event", () => {
     expect(order.timeline.map(({ sequence }) => sequence)).toEqual([0, 1, 3]);
   });
 
-  test("that was illegal may be corrected and sent again before the next comes", () => {
+  test("that was illegal may be corrected and resent before the next event", () => {
     const order = recordOrder();
     order.receive({ status: "delivered", sequence: 1 });
 
@@ -100,7 +100,7 @@ describe("an event", () => {
     expect(order.receive({ status: "cooking", sequence: 2 })).toBe("applied");
   });
 
-  test("that was illegal stays so when it is sent again after later ones", () => {
+  test("that was illegal is illegal again if repeated after later events", () => {
     const order = recordOrder();
     order.receive({ status: "delivered", sequence: 1 });
     order.receive({ status: "confirmed", sequence: 2 });
@@ -110,7 +110,7 @@ describe("an event", () => {
     expect(order.timeline.map(({ sequence }) => sequence)).toEqual([0, 2]);
   });
 
-  test("that is held answers the same when it is repeated", () => {
+  test("that is held gets the same response when repeated", () => {
     const order = recordOrder();
     order.receive({ status: "cooking", sequence: 2, eventId: "b", data: { a: 1 }, occurredAt: 7 });
 
@@ -127,7 +127,7 @@ describe("an event", () => {
     ["another time", { status: "cooking", sequence: 2, eventId: "b", occurredAt: 9 }],
     ["another status and no id", { status: "cancelled", sequence: 2 }],
     ["another status and no number", { status: "cancelled", eventId: "b" }],
-  ])("replaces the held one that it corrects: %s", (_, correction) => {
+  ])("replaces the held event that it corrects: %s", (_, correction) => {
     const order = recordOrder();
     order.receive({ status: "cooking", sequence: 2, eventId: "b" });
 
@@ -137,7 +137,7 @@ describe("an event", () => {
     expect(statuses(order)).toEqual(["created", "confirmed", correction.status]);
   });
 
-  test("that was replaced does not undo its correction when it is repeated", () => {
+  test("that was replaced does not undo the correction when repeated", () => {
     const order = recordOrder();
     order.receive({ status: "cooking", sequence: 2, eventId: "b" });
     order.receive({ status: "cancelled", sequence: 2, eventId: "c" });
@@ -147,7 +147,7 @@ describe("an event", () => {
     expect(statuses(order)).toEqual(["created", "confirmed", "cancelled"]);
   });
 
-  test("that corrects the number of a held one is judged under its own", () => {
+  test("that corrects the number of a held event is resolved under its own number", () => {
     const order = recordOrder();
     order.receive({ status: "confirmed", sequence: 4, eventId: "b" });
 
@@ -157,7 +157,7 @@ describe("an event", () => {
     expect(order.held()).toEqual([]);
   });
 
-  test("that corrects a held one waits no longer than that, and needs no place of its own", () => {
+  test("that corrects a held event keeps its window and does not count as another held event", () => {
     const order = recordOrder(1);
     order.receive({ status: "ready", sequence: 3, eventId: "b" }, 0);
 
@@ -166,7 +166,7 @@ describe("an event", () => {
     expect(statuses(order)).toEqual(["created", "confirmed"]);
   });
 
-  test("that is early is refused where as many are held as may be", () => {
+  test("that is early is refused if the maximum number of events is held", () => {
     const order = recordOrder(2);
     order.receive({ status: "cooking", sequence: 3 });
     order.receive({ status: "cooking", sequence: 4 });
@@ -176,8 +176,8 @@ describe("an event", () => {
   });
 });
 
-describe("when a window ends", () => {
-  test("what was held is applied in order where that is legal, and refused where not", () => {
+describe("when a reorder window ends", () => {
+  test("held events are applied in order if legal, and refused otherwise", () => {
     const order = recordOrder();
     order.receive({ status: "delivered", sequence: 3, eventId: "c" }, 0);
     order.receive({ status: "confirmed", sequence: 2, eventId: "b" }, 1_000);
@@ -191,7 +191,7 @@ describe("when a window ends", () => {
     expect(order.receive({ status: "cancelled", sequence: 1 })).toBe("stale");
   });
 
-  test("what came later than the one whose window ended waits on, save what no gap divides from it", () => {
+  test("later events keep waiting, except those that follow without a gap", () => {
     const order = recordOrder();
     order.receive({ status: "confirmed", sequence: 2 }, 0);
     order.receive({ status: "cooking", sequence: 3 }, 3_000);
@@ -204,7 +204,7 @@ describe("when a window ends", () => {
   });
 });
 
-test("whatever is repeated and however it is shuffled, the timeline is legal and whole and only the illegal is refused", () => {
+test("shuffled and repeated events give a legal, complete timeline, and only illegal events are refused", () => {
   const random = seeded(4);
   for (let round = 0; round < 3_000; round++) {
     const story = tellStory(random, { length: 4 + Math.floor(random() * 12), illegalShare: 0.15 });

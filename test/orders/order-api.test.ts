@@ -22,7 +22,7 @@ const order = { orderId: "o-1", parties: { customer: "ada", courier: "bob" }, da
 const keyed = (key: string) => ({ "idempotency-key": key });
 
 describe("orders over HTTP", () => {
-  test("are begun, moved and read, each answer with its status", async () => {
+  test("are created, moved and read, each response with its status", async () => {
     const { call } = await startApi();
     const event = (body: object) => call("/v1/orders/o-1/events", { body });
 
@@ -50,7 +50,7 @@ describe("orders over HTTP", () => {
     ]);
   });
 
-  test("refuse what is wrong by the field that is", async () => {
+  test("refuse invalid input naming the field", async () => {
     const { call } = await startApi();
     await call("/v1/orders", { body: order });
     const fieldOf = async (path: string, body: object) => (await call(path, { body })).json.field;
@@ -68,7 +68,7 @@ describe("orders over HTTP", () => {
     expect((await call("/v1/orders/none/signals", { body: { name: "place", data: 1 } })).status).toBe(404);
   });
 
-  test("with an idempotency key answer a repeat as the first time, from any node", async () => {
+  test("with an idempotency key answer a repeat as the first time, on any node", async () => {
     const prefix = freshPrefix();
     const [near, far] = [await startApi(prefix), await startApi(prefix)];
     await near.call("/v1/orders", { body: order });
@@ -86,7 +86,7 @@ describe("orders over HTTP", () => {
     expect((await near.call("/v1/orders/o-1")).json.order.status).toBe("cooking");
   });
 
-  test("signals are kept and answered with the channel they went to", async () => {
+  test("signals are stored, and the response names their channel", async () => {
     const { call } = await startApi();
     await call("/v1/orders", { body: order });
 
@@ -97,7 +97,7 @@ describe("orders over HTTP", () => {
   });
 });
 
-test("a client reads an order it is a party of; foreign and unknown take the same time to refuse", async () => {
+test("a party reads its order; orders of others and unknown orders take the same time to refuse", async () => {
   const { orders } = await startApi();
   await orders.create(order);
   const [handler] = createOrderHandlers({ orders });
@@ -123,7 +123,7 @@ test("a client reads an order it is a party of; foreign and unknown take the sam
 
 const median = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1]!;
 
-test("any write can be made to answer a repeat as the first time", async () => {
+test("any write answers a repeat as the first time", async () => {
   const { redis, keys } = await startApi();
   const once = createRunOnce({ commands: redis.connection("commands"), keys, clock: systemClock, log: quietLog });
   let calls = 0;

@@ -4,7 +4,7 @@ import { createPublisher, overHttp, overStream } from "../../src/publisher/publi
 import { apiKey, startGateway, told, type Client, type TestGateway } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
 
-/** A Redis client such as a backend has. */
+/** A Redis client, as a backend has one. */
 function backendRedis(): Redis {
   const redis = new Redis(inject("redisUrl"));
   onTestFinished(() => redis.disconnect());
@@ -25,7 +25,7 @@ const statuses = (client: Client, channel: string) =>
     .map(({ data }) => data.status);
 
 describe("an order, end to end", () => {
-  test("its parties on any node get a snapshot and then every status once, through whichever door it came", async () => {
+  test("its parties on any node get a snapshot, then every status once, from every interface", async () => {
     const near = await startGateway({ file });
     const far = await startGateway({ file, prefix: near.prefix });
     await near.call("POST", "/v1/orders", order);
@@ -67,7 +67,7 @@ describe("an order, end to end", () => {
     expect(later.snapshot).toEqual({ orders: [] });
   });
 
-  test("who is no party is told the same of a foreign order and of none", async () => {
+  test("a user who is not a party gets the same response for an existing and an unknown order", async () => {
     const node = await startGateway({ file });
     await node.call("POST", "/v1/orders", order);
     const eve = await connectAs(node, "eve");
@@ -86,7 +86,7 @@ describe("an order, end to end", () => {
   });
 });
 
-test("what backends say on Redis pub/sub reaches the order's parties: once with an id, live without", async () => {
+test("Redis pub/sub messages reach the order's parties: once with an id, live without", async () => {
   const name = `orders-${Math.random()}`;
   const bridges = [{ pattern: `${name}:*`, channel: "order:{orderId}", event: "order.note" }];
   const near = await startGateway({ file: { ...file, bridges } });
@@ -105,7 +105,7 @@ test("what backends say on Redis pub/sub reaches the order's parties: once with 
   }
 });
 
-test("sessions are revoked, users disconnected and scores taken through the stream", async () => {
+test("the stream revokes sessions, disconnects users and submits scores", async () => {
   const node = await startGateway({ file: { leaderboards: { "*": { mode: "increment" } } } });
   const { token, sessionId } = await node.signIn("ada");
   const [ada, bob] = [await node.connect(token), await connectAs(node, "bob")];

@@ -10,13 +10,13 @@ import { eventually, freshPrefix } from "../support/world.ts";
 const parties = { customer: "ada", courier: "bob" };
 const create = { orderId: "o-1", parties, data: { items: 2 } };
 
-/** What a channel carried, oldest first. */
+/** Publications of a channel, oldest first. */
 async function carried(prefix: string, channel: string) {
   const { channels } = await startChannelsNode({ prefix });
   return (await channels.history(channel, { limit: 1_000 })).publications;
 }
 
-/** Calls that throw are told by their code. */
+/** The error code of a call that throws. */
 const codeOf = (call: Promise<unknown>): Promise<unknown> =>
   call.then(
     () => "ok",
@@ -24,7 +24,7 @@ const codeOf = (call: Promise<unknown>): Promise<unknown> =>
   );
 
 describe("creating", () => {
-  test("begins at the first configured status and answers a repeat alike", async () => {
+  test("starts at the first configured status and answers a repeat alike", async () => {
     const { orders } = await startOrdersNode({ prefix: freshPrefix() });
 
     const first = await orders.create(create);
@@ -34,7 +34,7 @@ describe("creating", () => {
     expect(again).toEqual(first);
   });
 
-  test("is a conflict where the order exists with other content", async () => {
+  test("is a conflict if the order exists with different content", async () => {
     const { orders } = await startOrdersNode({ prefix: freshPrefix() });
     await orders.create(create);
 
@@ -43,7 +43,7 @@ describe("creating", () => {
     expect(await codeOf(orders.create({ ...create, orderId: "o-2", status: "nowhere" }))).toBe("bad_request");
   });
 
-  test("at once on several nodes makes one order", async () => {
+  test("concurrently on several nodes creates one order", async () => {
     const prefix = freshPrefix();
     const nodes = await Promise.all([1, 2, 3].map(() => startOrdersNode({ prefix })));
 
@@ -55,7 +55,7 @@ describe("creating", () => {
 });
 
 describe("events", () => {
-  test("answer with the order as it stands and why they were not applied", async () => {
+  test("return the current order and why they were not applied", async () => {
     const { orders } = await startOrdersNode({ prefix: freshPrefix() });
     await orders.create(create);
 
@@ -79,7 +79,7 @@ describe("events", () => {
     ]);
   });
 
-  test("that are illegal or of no order are refused and change nothing", async () => {
+  test("that are illegal or for an unknown order are refused and change nothing", async () => {
     const { orders } = await startOrdersNode({ prefix: freshPrefix() });
     await orders.create(create);
     const before = await orders.get("o-1");
@@ -126,8 +126,8 @@ describe("events", () => {
   });
 });
 
-describe("a window", () => {
-  test("that ends lets what was held go: applied where legal, else to the dead letters, and all are told", async () => {
+describe("a reorder window", () => {
+  test("that ends releases held events: applied if legal, else dead-lettered, and all parties are notified", async () => {
     const prefix = freshPrefix();
     const { orders, refused } = await startOrdersNode({ prefix, reorderWindowMs: 300 });
     await orders.create(create);
@@ -141,7 +141,7 @@ describe("a window", () => {
     expect(await carried(prefix, "orders:ada")).toHaveLength(2);
   });
 
-  test("that ends applies a held event as it was corrected, and a refused correction is a command that can be replayed", async () => {
+  test("that ends applies a held event as corrected, and a refused correction is a command that can be replayed", async () => {
     const { orders, refused } = await startOrdersNode({ prefix: freshPrefix(), reorderWindowMs: 1_000 });
     await orders.create(create);
     const apply = async (sequence: number, status: string, eventId: string) =>
@@ -158,7 +158,7 @@ describe("a window", () => {
     expect(parseCommand(refused[0]!.command)).toMatchObject({ type: "order.event", sequence: 3, eventId: "e" });
   });
 
-  test("ends although what stands beside it in the store was planned by nobody", async () => {
+  test("ends even if the due set contains unparsable members", async () => {
     const { orders, redis, keys } = await startOrdersNode({ prefix: freshPrefix(), reorderWindowMs: 200 });
     const foreign = ["garbage", "{}", "[]", '["o-1",7]', '[7,null,"x"]'].flatMap((member) => [0, member]);
     await redis.connection("commands").zadd(keys.dueOrders(), ...foreign);
@@ -170,7 +170,7 @@ describe("a window", () => {
     await eventually(async () => expect(await redis.connection("commands").zcard(keys.dueOrders())).toBe(0));
   });
 
-  test("held by a node that died is ended by another", async () => {
+  test("of a node that died is ended by another", async () => {
     const prefix = freshPrefix();
     const dying = await startOrdersNode({ prefix, reorderWindowMs: 300 });
     await dying.orders.stop();
@@ -183,7 +183,7 @@ describe("a window", () => {
     await eventually(async () => expect((await orders.get("o-1")).order.status).toBe("confirmed"));
   });
 
-  test("ends in one node only, and leaves nothing to look after", async () => {
+  test("ends on one node only and leaves no scheduled check", async () => {
     const prefix = freshPrefix();
     const nodes = await Promise.all([1, 2, 3].map(() => startOrdersNode({ prefix, reorderWindowMs: 200 })));
     await nodes[0]!.orders.create(create);
@@ -191,15 +191,16 @@ describe("a window", () => {
       await nodes[index]!.orders.apply("o-1", { status: sequence === 2 ? "confirmed" : "delivered", sequence });
     }
 
-    const looks = () => nodes[0]!.redis.connection("commands").zcard(nodes[0]!.keys.dueOrders());
-    await eventually(async () => expect(await looks()).toBe(0));
+    const checks = () => nodes[0]!.redis.connection("commands").zcard(nodes[0]!.keys.dueOrders());
+    await eventually(async () => expect(await checks()).toBe(0));
 
-    expect(nodes.flatMap(({ refused }) => refused.map(({ key }) => key))).toHaveLength(2);
+    const deadLetters = new Set(nodes.flatMap(({ refused }) => refused.map(({ key }) => key)));
+    expect(deadLetters.size).toBe(2);
     expect(await carried(prefix, "order:o-1")).toHaveLength(2);
   });
 });
 
-test("what could not be told when it was applied is told later, in order and once", async () => {
+test("a notification that failed is delivered later, in order and once", async () => {
   const prefix = freshPrefix();
   let isAway = true;
   const refused = new Set<string>();
@@ -223,7 +224,7 @@ test("what could not be told when it was applied is told later, in order and onc
 });
 
 describe("reading", () => {
-  test("a snapshot and its position are of one moment, however many write meanwhile", async () => {
+  test("a snapshot matches its position despite concurrent writes", async () => {
     const { orders } = await startOrdersNode({ prefix: freshPrefix() });
     await orders.create(create);
     await orders.apply("o-1", { status: "confirmed" });
@@ -240,7 +241,7 @@ describe("reading", () => {
     await writing;
   });
 
-  test("is for the parties; foreign and unknown orders answer alike", async () => {
+  test("is for parties only; orders of others and unknown orders answer alike", async () => {
     const { orders } = await startOrdersNode({ prefix: freshPrefix() });
     await orders.create(create);
 
@@ -257,7 +258,7 @@ describe("reading", () => {
     ]);
   });
 
-  test("open orders are those that have not ended, the last touched first", async () => {
+  test("open orders are those that have not ended, the last updated first", async () => {
     const { orders } = await startOrdersNode({ prefix: freshPrefix(), mostOpen: 2, lifeSeconds: 100 });
     for (const orderId of ["a", "b", "c"]) await orders.create({ ...create, orderId });
     await orders.apply("b", { status: "confirmed" });
@@ -272,7 +273,7 @@ describe("reading", () => {
 });
 
 describe("signals", () => {
-  test("are conflated to one per interval and name: the first at once, then the latest", async () => {
+  test("are conflated to one per interval and name: the first immediately, then the latest", async () => {
     const prefix = freshPrefix();
     const { orders } = await startOrdersNode({ prefix, signalEveryMs: 400 });
     await orders.create(create);
@@ -298,7 +299,7 @@ describe("signals", () => {
     expect(timeline.map(({ status }) => status)).toEqual(["created", "confirmed"]);
   });
 
-  test("with a key that was used change nothing; names are bounded; unknown orders are refused", async () => {
+  test("with a used key change nothing; names are bounded; unknown orders are refused", async () => {
     const { orders } = await startOrdersNode({ prefix: freshPrefix(), signalNames: 2 });
     await orders.create(create);
     await orders.signal("o-1", { name: "place", data: 1, idempotencyKey: "k" });
@@ -312,7 +313,7 @@ describe("signals", () => {
   });
 });
 
-test("every key of an order has a life, and an order that ended lives shorter", async () => {
+test("every key of an order has a TTL, which is shorter once the order has ended", async () => {
   const prefix = freshPrefix();
   const { orders, redis, keys } = await startOrdersNode({ prefix, lifeSeconds: 1_000, endedLifeSeconds: 50 });
   await orders.create(create);
@@ -331,7 +332,7 @@ test("every key of an order has a life, and an order that ended lives shorter", 
   expect(await commands.ttl(keys.orderSignals("o-1"))).toBeLessThanOrEqual(50);
 });
 
-test("names with colons, braces and globs are as good as any", async () => {
+test("names may contain colons, braces and globs", async () => {
   const prefix = freshPrefix();
   const { orders } = await startOrdersNode({ prefix });
   const orderId = "a:{b}*\\..%";
@@ -343,7 +344,7 @@ test("names with colons, braces and globs are as good as any", async () => {
   expect(await carried(prefix, `order:${orderId}`)).toHaveLength(2);
 });
 
-test("shuffled and repeated over four nodes, every timeline is legal and whole and the dead letters are the illegal", async () => {
+test("shuffled and repeated over four nodes, every timeline is legal and complete, and the dead letters are the illegal events", async () => {
   const orderCount = Number(process.env.TEST_ORDERS ?? 60);
   const random = seeded(6);
   const prefix = freshPrefix();

@@ -1,6 +1,6 @@
 import { createTransitionTable, type Transitions } from "../../src/orders/transitions.ts";
 
-/** A road with a loop in it, so that stories can be long. */
+/** Transitions with a loop, so that stories can be long. */
 export const transitions: Transitions = {
   created: ["confirmed", "cancelled"],
   confirmed: ["cooking", "cancelled"],
@@ -17,13 +17,13 @@ export interface StoryEvent {
   eventId: string;
 }
 
-/** What upstreams tell of one order, and what a right timeline is in the end. */
+/** The events of one order, and the expected timeline. */
 export interface Story {
-  /** In the order in which it happened. */
+  /** In order of occurrence. */
   events: StoryEvent[];
-  /** As they arrive: shuffled and repeated. */
+  /** In order of arrival: shuffled and repeated. */
   arrivals: StoryEvent[];
-  /** Sequences of the timeline, the beginning included. */
+  /** Sequences of the timeline, including the creation. */
   timeline: number[];
   /** Ids of the events that are illegal. */
   illegal: string[];
@@ -32,7 +32,7 @@ export interface Story {
 const moves = createTransitionTable(transitions);
 const statuses = Object.keys(transitions);
 
-/** `illegalShare` of the events are not legal where they stand. */
+/** A share of `illegalShare` of the events is illegal at its position. */
 export function tellStory(random: () => number, { length = 12, illegalShare = 0.1 } = {}): Story {
   const events: StoryEvent[] = [];
   const timeline = [0];
@@ -53,7 +53,7 @@ export function tellStory(random: () => number, { length = 12, illegalShare = 0.
   return { events, arrivals: shuffled(random, [...events, ...repeats]), timeline, illegal };
 }
 
-/** The same items in an order that the source of numbers decides. */
+/** Shuffles the items with the given random source. */
 export function shuffled<T>(random: () => number, items: readonly T[]): T[] {
   return items
     .map((item) => [random(), item] as const)

@@ -9,7 +9,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { transitions } from "./order-stories.ts";
 import { quietLog } from "./world.ts";
 
-/** The orders room of one node on real Redis. */
+/** Orders of one node on real Redis. */
 export interface OrdersNode {
   orders: Orders;
   redis: RedisConnections;
@@ -19,7 +19,7 @@ export interface OrdersNode {
 
 export interface OrdersNodeOptions extends Partial<OrdersOptions> {
   prefix: string;
-  /** Throws to be a dead-letter store that is away. */
+  /** Throws to simulate an unavailable dead-letter store. */
   deadLetter?: (refused: RefusedOrderEvent) => Promise<void>;
 }
 

@@ -2,7 +2,7 @@ import { appendTarget, type AppendTarget } from "../channels/append.ts";
 import type { HistoryOptions } from "../channels/kinds.ts";
 import type { Keys } from "../redis/keys.ts";
 
-/** Where scripts of this room publish to, and how much history those channels keep. */
+/** Resolves a channel to the keys and history options that a publishing script needs. */
 export interface ChannelTargets {
   target(channel: string): AppendTarget;
 }
@@ -15,11 +15,11 @@ export function createChannelTargets(
   return { target: (channel) => appendTarget(keys, isCluster, channel, historyOf(channel)) };
 }
 
-/** The keys of a target, last in a script's KEYS. */
+/** Keys of a target, at the end of a script's KEYS. */
 export const targetKeys = ({ meta, log, feed, stamp }: AppendTarget): string[] =>
   stamp === undefined ? [meta, log, feed] : [meta, log, feed, stamp];
 
-/** The arguments of a target, in the order every script of this room takes them. */
+/** Arguments of a target, in the order that every script in this folder expects. */
 export const targetArgs = ({ epoch, size, logTtl, metaTtl, head }: AppendTarget): (string | number)[] => [
   epoch,
   size,
@@ -28,5 +28,5 @@ export const targetArgs = ({ epoch, size, logTtl, metaTtl, head }: AppendTarget)
   head,
 ];
 
-/** Seconds the position of a channel is kept that only a snapshot asked for. */
+/** TTL in seconds of a position that only a snapshot has created. */
 export const idleChannelTtlSeconds = 3_600;
