@@ -19,7 +19,7 @@ import { createLifecycle } from "./runtime/lifecycle.ts";
 import type { Logger } from "./runtime/logger.ts";
 import { createMetrics, type Metrics } from "./runtime/metrics.ts";
 import { SyncedClock } from "./runtime/synced-clock.ts";
-import { sendElsewhere } from "./connections/drain.ts";
+import { drainConnections } from "./connections/drain.ts";
 import { createMetricsServer } from "./http/metrics-server.ts";
 import { createNodeRevocations, createRevocations } from "./connections/revocations.ts";
 import { createThrottling } from "./throttling/throttling.ts";
@@ -96,7 +96,7 @@ export async function createGateway(
   const flow: Flow = createFlow(ground, {
     webhooks,
     throttling,
-    tellUnsubscribed: (subscriber, channel, error) => edge.visits.tellUnsubscribed(subscriber, channel, error),
+    tellUnsubscribed: (subscriber, channel, error) => edge.visits.notifyUnsubscribed(subscriber, channel, error),
   });
   const doors = createDoors(config, { ...ground, ...entry, ...flow, revocations });
   const edge: Edge = createEdge(ground, {
@@ -134,7 +134,7 @@ export async function createGateway(
   lifecycle.add({
     name: "clients",
     stop: async (end) => {
-      moved = await sendElsewhere({ connections: () => connections().all(), clock }, config.drainTimeoutMs, end);
+      moved = await drainConnections({ connections: () => connections().all(), clock }, config.drainTimeoutMs, end);
     },
   });
   let moved = { connections: 0, closed: 0 };

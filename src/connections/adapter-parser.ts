@@ -1,4 +1,5 @@
 import { decode, encode } from "notepack.io";
+import { z } from "zod";
 import { isBoundedMsgpack } from "../engine/msgpack-bounds.ts";
 
 /** Largest message between nodes, and from @socket.io/redis-emitter. */
@@ -7,9 +8,9 @@ export const maxAdapterBytes = 1_048_576;
 /** An event's data may be 32 deep; the message holds it in a packet in a list. */
 const maxDepth = 40;
 
-/** What the adapter takes for a message that concerns nobody. */
-const nothing: readonly unknown[] = [];
-const encodedNothing = Buffer.from([0x90]);
+/** The adapter ignores this message. */
+const emptyMessage: readonly unknown[] = [];
+const encodedEmptyMessage = Buffer.from([0x90]);
 
 export interface AdapterParser {
   encode(message: unknown): Uint8Array;
@@ -17,11 +18,11 @@ export interface AdapterParser {
 }
 
 /**
- * In place of the parser the Redis adapter uses: the same bytes on the wire, so that an unmodified emitter is understood,
- * but what is malformed, too deep, not of the shape that the adapter relies on, or what would make clients disconnect
- * becomes an empty message. The stock one throws into a Redis listener, which ends the process.
+ * Replaces the parser of the Redis adapter. The format is the same, so an unmodified emitter works, but a message that is
+ * malformed, nested too deeply, of an unexpected shape, or would make clients disconnect becomes an empty message. The
+ * stock parser throws inside a Redis listener, which ends the process.
  *
- * `onRefused` is told why; anybody on Redis can make it be called as often as they like.
+ * `onRefused` receives the reason; anybody with access to Redis can trigger it at any rate.
  */
 export function createAdapterParser(onRefused: (reason: string) => void): AdapterParser {
   return {
@@ -29,8 +30,8 @@ export function createAdapterParser(onRefused: (reason: string) => void): Adapte
       try {
         return encode(message) as Uint8Array;
       } catch {
-        // A message that cannot be written, such as a circle, is lost for the other nodes; this one has delivered it.
-        return encodedNothing;
+        // A message that cannot be encoded, such as a circular one, reaches only the clients of this node.
+        return encodedEmptyMessage;
       }
     },
     decode(bytes) {
@@ -42,26 +43,26 @@ export function createAdapterParser(onRefused: (reason: string) => void): Adapte
 }
 
 function read(bytes: Buffer): { message: unknown; reason?: string } {
-  const refuse = (reason: string) => ({ message: nothing, reason });
+  const refuse = (reason: string) => ({ message: emptyMessage, reason });
   if (bytes.length > maxAdapterBytes) return refuse(`larger than ${maxAdapterBytes} bytes`);
-  // What a node could not write.
-  if (bytes.equals(encodedNothing)) return { message: nothing };
+  // Sent by a node that could not encode its message.
+  if (bytes.equals(encodedEmptyMessage)) return { message: emptyMessage };
   if (!isBoundedMsgpack(bytes, maxDepth))
     return refuse("not MessagePack, nested too deeply, or containing an integer beyond 2^53");
   try {
     const message: unknown = decode(bytes);
     if (isRequest(message)) return { message };
-    const reason = faultInBroadcast(message);
+    const reason = broadcastError(message);
     return reason === undefined ? { message } : refuse(reason);
   } catch {
-    // The decoder's reason names a position, which helps nobody.
+    // The decoder's message only contains a byte position.
     return refuse("not MessagePack");
   }
 }
 
 const eventPacket = 2;
 
-/** Names that clients keep for themselves, by their parser; a packet that bears one makes them disconnect. */
+/** Names reserved by the clients' parser; a packet with one makes them disconnect. */
 const reservedEvents = new Set([
   "connect",
   "connect_error",
@@ -71,15 +72,15 @@ const reservedEvents = new Set([
   "removeListener",
 ]);
 
-/** Clients disconnect on more. */
+/** Clients disconnect if there are more. */
 const maxAttachments = 10;
 
 /** Of `[node, packet, options]`. */
-function faultInBroadcast(message: unknown): string | undefined {
+function broadcastError(message: unknown): string | undefined {
   if (!Array.isArray(message) || message.length !== 3) return "neither a broadcast nor a request";
   const [, packet, options] = message as [unknown, Packet | null, Options | null];
   if (typeof packet !== "object" || packet?.type !== eventPacket) return "not an event packet";
-  // With an id it would ask clients for acknowledgements, which they may not send.
+  // An id would request acknowledgements from clients, which they may not send.
   if (packet.id !== undefined) return "an event that requests acknowledgements";
   const name: unknown = Array.isArray(packet.data) ? packet.data[0] : undefined;
   if (typeof name !== "string") return "an event without a name";
@@ -93,7 +94,7 @@ function faultInBroadcast(message: unknown): string | undefined {
 
 interface Attachments {
   binaries: number;
-  /** Objects that a client would take for the place of a binary. */
+  /** Objects that a client would interpret as binary placeholders. */
   placeholders: number;
 }
 
@@ -128,7 +129,34 @@ function isOptions(options: Options | null): boolean {
 
 const isList = (value: unknown): boolean => value === undefined || value === null || Array.isArray(value);
 
-/** Requests and responses of the adapter; what is wrong with one shows when it is performed, and is caught there. */
+/** Requests and responses of the adapter; they are validated before they are executed. */
 function isRequest(message: unknown): boolean {
   return typeof message === "object" && message !== null && "requestId" in message && !Array.isArray(message);
 }
+
+/**
+ * Requests other than broadcasts between nodes of the Redis adapter and from @socket.io/redis-emitter, as far as the
+ * adapter acts on them without validation. Broadcasts that request acknowledgements are not among them.
+ */
+const names = z.array(z.string());
+
+/** Without both lists a request would apply to every socket. */
+const requestTarget = z.looseObject({ rooms: names, except: names });
+
+const emittedEvent = z.tuple([z.string().refine((name) => !reservedServerEvents.has(name))]).rest(z.unknown());
+
+/** Socket.IO's own events of a namespace. */
+const reservedServerEvents = new Set(["connect", "connection", "new_namespace", "error"]);
+
+const controlRequest = z.discriminatedUnion("type", [
+  z.looseObject({ type: z.literal([0, 1]), requestId: z.string(), rooms: names.optional() }),
+  z.looseObject({ type: z.literal([2, 3]), opts: requestTarget, rooms: names }),
+  z.looseObject({ type: z.literal(4), opts: requestTarget, close: z.boolean() }),
+  z.looseObject({ type: z.literal(5), requestId: z.string(), opts: requestTarget }),
+  z.looseObject({ type: z.literal(6), requestId: z.string().optional(), data: emittedEvent }),
+]);
+
+const controlResponse = z.looseObject({ requestId: z.string() });
+
+export const isControlRequest = (value: unknown): boolean => controlRequest.safeParse(value).success;
+export const isControlResponse = (value: unknown): boolean => controlResponse.safeParse(value).success;

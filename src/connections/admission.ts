@@ -5,52 +5,52 @@ import { sleep, type Clock } from "../runtime/clock.ts";
 import { addressGroup } from "../runtime/address-group.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
 import { LimitRefusal } from "../commands/refusal.ts";
-import type { Verdict } from "./verdict.ts";
+import type { RateLimitResult } from "./rate-limit-result.ts";
 
-/** Asked before a connection begins; an error or a refusing verdict keeps it out. */
-export type Admit = (address: string) => Promise<Admitted> | Admitted;
-export type Admitted = Verdict | GatewayError | undefined;
+/** Called before a connection begins, with the client's address; an error or an exceeded limit refuses it. */
+export type Admit = (address: string) => Promise<AdmitResult> | AdmitResult;
+export type AdmitResult = RateLimitResult | GatewayError | undefined;
 
-/** Undefined where the connection may begin. */
+/** Undefined if the connection may begin. */
 export type Refusal = GatewayError | undefined;
 
 export interface AdmissionDeps {
-  /** Absent: everybody may try. */
+  /** Omit to admit everybody. */
   admit?: Admit | undefined;
   clientAddress: ClientAddress;
   clock: Clock;
 }
 
 export interface AdmissionOptions {
-  /** Connections that may be pending at a time, in all. */
+  /** Max pending connections, in total. */
   maxPending: number;
   /** The same for one address (IPv6: one /64). */
   maxPendingPerAddress: number;
 }
 
-/** What carries the first request of a connection: its answer, or the socket of an upgrade. */
-export type Carrier = ServerResponse | Duplex;
+/** The HTTP response to the first request of a connection, or the socket of an upgrade. */
+export type RequestCarrier = ServerResponse | Duplex;
 
-interface Pending {
+interface PendingRequest {
   readonly address: string;
   readonly group: string;
-  /** Ends the place with its request; undefined once a connection keeps it. */
-  onGone: (() => void) | undefined;
-  readonly carrier: Carrier;
+  /** Releases the request when it ends; undefined once a connection has claimed it. */
+  onEnd: (() => void) | undefined;
+  readonly carrier: RequestCarrier;
 }
 
-/** So long a refused request holds its place: who asks again as soon as it is answered asks less often. */
+/** Delays the refusal so that a flooding client retries less often. */
 const refusalDelayMs = 200;
 const retryAfterMs = 1_000;
 
 /**
- * Who may begin a connection. A connection is pending from its first request until it has authenticated or is gone; the
- * number of those is bounded, and so is the share of one address, so that no address takes the places of all others.
+ * Bounds unauthenticated connections. A connection is pending from its first request until it has authenticated or ended;
+ * the number of pending connections is bounded, in total and per address.
  */
 export class Admission {
   readonly #deps: AdmissionDeps;
   readonly #options: AdmissionOptions;
-  readonly #pending = new Map<IncomingMessage, Pending>();
+  readonly #pending = new Map<IncomingMessage, PendingRequest>();
   readonly #byGroup = new Map<string, number>();
 
   constructor(deps: AdmissionDeps, options: AdmissionOptions) {
@@ -58,33 +58,33 @@ export class Admission {
     this.#options = options;
   }
 
-  /** For the first request of a connection. Where it is let in it has a place, until `leave` or the carrier's end. */
-  ask(request: IncomingMessage, carrier: Carrier): Promise<Refusal> | Refusal {
+  /** For the first request of a connection. If result, it counts as pending until `release` or the carrier's end. */
+  admit(request: IncomingMessage, carrier: RequestCarrier): Promise<Refusal> | Refusal {
     const address = this.#deps.clientAddress(request);
     const group = addressGroup(address);
     const refusal = this.#refusalOf(group);
     if (refusal !== undefined) return refusal;
-    this.#take(request, { address, group, carrier, onGone: () => this.leave(request) });
-    return this.#judge(request, this.#deps.admit?.(address));
+    this.#take(request, { address, group, carrier, onEnd: () => this.release(request) });
+    return this.#decide(request, this.#deps.admit?.(address));
   }
 
-  /** Asked again on a connection that has its place. */
-  async askAgain(address: string): Promise<void> {
-    const admitted = await this.#deps.admit?.(address);
-    const refusal = refusalBy(admitted);
+  /** Checks a further authentication attempt of a pending connection. Throws if it is refused. */
+  async readmit(address: string): Promise<void> {
+    const result = await this.#deps.admit?.(address);
+    const refusal = refusalFrom(result);
     if (refusal !== undefined) throw refusal;
   }
 
-  /** A connection was made of the request and keeps the place. Answers the client's address. */
-  keep(request: IncomingMessage): string {
+  /** A connection was established from the request and stays pending. Returns the client's address. */
+  claim(request: IncomingMessage): string {
     const pending = this.#pending.get(request);
     if (pending === undefined) return this.#deps.clientAddress(request);
     this.#detach(pending);
     return pending.address;
   }
 
-  /** It has authenticated, or is gone. Harmless when repeated. */
-  leave(request: IncomingMessage): void {
+  /** The connection has authenticated or ended. Idempotent. */
+  release(request: IncomingMessage): void {
     const pending = this.#pending.get(request);
     if (pending === undefined) return;
     this.#detach(pending);
@@ -102,33 +102,33 @@ export class Admission {
     return new LimitRefusal("pending", { retryAfterMs }, "Too many connections from this address are pending.");
   }
 
-  #take(request: IncomingMessage, pending: Pending): void {
+  #take(request: IncomingMessage, pending: PendingRequest): void {
     this.#pending.set(request, pending);
     this.#byGroup.set(pending.group, (this.#byGroup.get(pending.group) ?? 0) + 1);
-    pending.carrier.once("close", pending.onGone as () => void);
+    pending.carrier.once("close", pending.onEnd as () => void);
   }
 
-  #detach(pending: Pending): void {
-    if (pending.onGone !== undefined) pending.carrier.off("close", pending.onGone);
-    pending.onGone = undefined;
+  #detach(pending: PendingRequest): void {
+    if (pending.onEnd !== undefined) pending.carrier.off("close", pending.onEnd);
+    pending.onEnd = undefined;
   }
 
-  /** Stays synchronous where the answer is. */
-  #judge(request: IncomingMessage, admitted: Promise<Admitted> | Admitted): Promise<Refusal> | Refusal {
-    if (admitted instanceof Promise) return admitted.then((late) => this.#judge(request, late));
-    const refusal = refusalBy(admitted);
+  /** Synchronous if the result is. */
+  #decide(request: IncomingMessage, result: Promise<AdmitResult> | AdmitResult): Promise<Refusal> | Refusal {
+    if (result instanceof Promise) return result.then((late) => this.#decide(request, late));
+    const refusal = refusalFrom(result);
     if (refusal === undefined) return undefined;
     return this.#refuseLate(request, refusal);
   }
 
   async #refuseLate(request: IncomingMessage, refusal: GatewayError): Promise<GatewayError> {
     if (refusal.code === "rate_limited") await sleep(this.#deps.clock, refusalDelayMs);
-    this.leave(request);
+    this.release(request);
     return refusal;
   }
 }
 
-function refusalBy(admitted: Admitted): Refusal {
-  if (admitted === undefined || admitted instanceof GatewayError) return admitted;
-  return admitted.allowed ? undefined : new LimitRefusal("handshakes", admitted);
+function refusalFrom(result: AdmitResult): Refusal {
+  if (result === undefined || result instanceof GatewayError) return result;
+  return result.allowed ? undefined : new LimitRefusal("handshakes", result);
 }

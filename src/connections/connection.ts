@@ -2,30 +2,30 @@ import type { Identity } from "../auth/identity.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Closing } from "../protocol/closings.ts";
 
-/** One client connection as the rest of the gateway sees it: who it is, and the few things that may be done to it. */
+/** One authenticated client connection as the rest of the gateway sees it. */
 export interface Connection {
   /** Socket.IO's socket id. */
   readonly id: string;
   /** Replaced by `auth:refresh`. */
   identity: Identity;
-  /** The client's address, behind trusted proxies the one they report. */
+  /** The client's address; behind trusted proxies the one that they report. */
   readonly address: string;
   readonly userAgent: string | undefined;
-  /** What `channels` delivers to. */
+  /** `channels` delivers to this. */
   readonly subscriber: Subscriber;
-  /** False from `close`, or from the client's leaving, on: nothing is sent to it or taken from it any more. */
+  /** False after `close` and after the client has disconnected: nothing is sent or received any more. */
   readonly isOpen: boolean;
   emit(event: string, ...args: unknown[]): void;
-  /** The acknowledgement of a message of the client's, by the number it gave. */
+  /** Acknowledges the client's message with this Socket.IO packet id. */
   answer(id: number, answer: object): void;
-  /** Lets what other programs send to the channel with @socket.io/redis-emitter reach this connection. */
+  /** Joins the Socket.IO room of the channel, so that events from @socket.io/redis-emitter reach this connection. */
   join(channel: string): void;
   leave(channel: string): void;
-  /** Leaves in the network what the client sends, where the transport can, until `readOn`. */
-  stopReading(): void;
-  readOn(): void;
-  /** Where `act` closes the connection that asked for it, its answer goes before the goodbye. */
+  /** Stops reading from the client's network socket (WebSocket only) until `resumeReading`. */
+  pauseReading(): void;
+  resumeReading(): void;
+  /** If `act` closes this connection, its answer is sent before `closing`. */
   answerFirst<T>(act: () => Promise<T>): Promise<T>;
-  /** Says `closing`, then disconnects. Harmless when repeated. */
+  /** Sends `closing`, then disconnects. Idempotent. */
   close(closing: Closing): void;
 }

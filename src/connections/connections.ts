@@ -1,11 +1,11 @@
 import type { Identity } from "../auth/identity.ts";
 import type { Connection } from "./connection.ts";
 
-/** Open connections of this node, by what a revocation or a limit names. */
+/** Open connections of this node, indexed by id, user, session and token. */
 export interface Connections {
   readonly count: number;
   all(): Iterable<Connection>;
-  /** Where a client has come back under its old id and the old connection is still there, the new one. */
+  /** If a client has returned under its old id while the old connection still exists, the new connection. */
   get(id: string): Connection | undefined;
   ofUser(userId: string): readonly Connection[];
   ofSession(sessionId: string): readonly Connection[];
@@ -49,13 +49,13 @@ export class ConnectionRegistry implements Connections {
     this.#index(connection, connection.identity);
   }
 
-  /** Its identity was replaced. */
+  /** Call after the identity was replaced. */
   renew(connection: Connection, previous: Identity): void {
     this.#unindex(connection, previous);
     this.#index(connection, connection.identity);
   }
 
-  /** False where it was not here. */
+  /** False if it was not registered. */
   remove(connection: Connection): boolean {
     if (!this.#all.delete(connection)) return false;
     this.#byId.remove(connection.id, connection);
@@ -76,7 +76,7 @@ export class ConnectionRegistry implements Connections {
   }
 }
 
-/** Most keys have one connection, and an index of ten thousand should not hold ten thousand sets for that. */
+/** Most keys have exactly one connection, which is stored without a set. */
 class Index {
   readonly #entries = new Map<string, Connection | Set<Connection>>();
 

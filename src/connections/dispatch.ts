@@ -4,67 +4,70 @@ import type { Metrics } from "../runtime/metrics.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { Connection } from "./connection.ts";
 import { limiterOf, LimitRefusal, refusalOf } from "../commands/refusal.ts";
-import type { Failures } from "./failures.ts";
-import { Lanes } from "./lanes.ts";
+import type { ErrorReporter } from "./error-reporter.ts";
+import { ConnectionQueues } from "./connection-queues.ts";
 import { type Receipt, refused } from "../engine/parser.ts";
-import { Unfinished } from "./unfinished.ts";
-import type { Verdict } from "./verdict.ts";
+import { InFlightCounter } from "./in-flight.ts";
+import type { RateLimitResult } from "./rate-limit-result.ts";
 
 /**
- * Counts one message of a connection and its bytes. `event` is one of the handlers', or `invalid` for what none of them
- * takes.
+ * Counts one message of a connection and its bytes. `event` is the name of a handler, or `invalid` for a message that no
+ * handler accepts.
  */
-export type Throttle = (connection: Connection, event: string, bytes: number) => Verdict | Promise<Verdict>;
+export type Throttle = (
+  connection: Connection,
+  event: string,
+  bytes: number,
+) => RateLimitResult | Promise<RateLimitResult>;
 
 export interface DispatchDeps {
   handlers: readonly ClientHandler[];
-  /** Absent: no limit. */
+  /** Omit for no limit. */
   throttle?: Throttle | undefined;
-  /** What an answer waits for; undefined where it may leave at once. Absent: they all may. */
-  mayAnswer?: ((connection: Connection) => Promise<void> | undefined) | undefined;
+  /** Awaited before an answer is sent; undefined if it may be sent at once. Omit to send all at once. */
+  untilAnswersAllowed?: ((connection: Connection) => Promise<void> | undefined) | undefined;
   metrics: Pick<Metrics, "refusals">;
-  failures: Failures;
+  failures: ErrorReporter;
 }
 
 export interface DispatchOptions {
-  /** Messages of one connection that wait for their answer; what comes on top is refused. @default 256 */
+  /** Max messages of one connection in flight; further ones are refused. @default 256 */
   maxUnanswered?: number | undefined;
 }
 
-/** Messages of one connection. */
-export interface Inbox {
+/** State of one connection's requests. */
+export interface ConnectionRequests {
   readonly connection: Connection;
-  readonly lanes: Lanes;
-  readonly unfinished: Unfinished;
+  readonly queues: ConnectionQueues;
+  readonly inFlight: InFlightCounter;
 }
 
 type Acknowledge = (answer: object) => void;
 
-/** An event as it came: its name and its arguments. */
-interface Message {
+/** An event as received: its name and its arguments. */
+interface IncomingEvent {
   readonly event: readonly unknown[];
   readonly bytes: number;
 }
 
-interface Request {
+interface ParsedRequest {
   handler: ClientHandler;
   message: unknown;
   bytes: number;
 }
 
 /**
- * Everything round a handler: parse, throttle, run, acknowledge. What a handler throws costs one acknowledgement.
+ * Runs handlers: parse, throttle, run, acknowledge. An error of a handler becomes an acknowledgement.
  *
  * Order: messages of a connection that name the same channel, or the same board, are handled one after the other as they
- * came, so that an `unsubscribe` never overtakes its `subscribe` and publications keep their order; publications do not
- * wait for each other's end. All others may
- * overtake each other, and so may their answers.
+ * arrived, so that an `unsubscribe` never overtakes its `subscribe` and publications keep their order; a publication
+ * does not wait until the previous one is acknowledged. All others may overtake each other, and so may their answers.
  */
 export class Dispatch {
   readonly #deps: DispatchDeps;
   readonly #maxUnanswered: number;
   readonly #handlers: ReadonlyMap<string, ClientHandler>;
-  readonly #unfinished = new Unfinished();
+  readonly #unfinished = new InFlightCounter();
 
   constructor(deps: DispatchDeps, { maxUnanswered = 256 }: DispatchOptions = {}) {
     this.#deps = deps;
@@ -72,17 +75,17 @@ export class Dispatch {
     this.#handlers = new Map(deps.handlers.map((handler) => [handler.event, handler]));
   }
 
-  open(connection: Connection): Inbox {
-    return { connection, lanes: new Lanes(), unfinished: new Unfinished() };
+  open(connection: Connection): ConnectionRequests {
+    return { connection, queues: new ConnectionQueues(), inFlight: new InFlightCounter() };
   }
 
-  /** Takes an event as the parser made it: name, arguments and the receipt. */
-  receive(inbox: Inbox, packet: readonly unknown[]): void {
-    const { connection } = inbox;
+  /** Receives an event as the parser returned it: name, arguments and the receipt. */
+  receive(requests: ConnectionRequests, packet: readonly unknown[]): void {
+    const { connection } = requests;
     if (!connection.isOpen) return;
     const { id, bytes } = packet.at(-1) as Receipt;
-    const acknowledge: Acknowledge = id === undefined ? unheard : (answer) => connection.answer(id, answer);
-    const answered = this.#answer(inbox, { event: packet.slice(0, -1), bytes }, acknowledge);
+    const acknowledge: Acknowledge = id === undefined ? ignoreAnswer : (answer) => connection.answer(id, answer);
+    const answered = this.#answer(requests, { event: packet.slice(0, -1), bytes }, acknowledge);
     answered.catch((error: unknown) => this.#deps.failures.report("socket.answer", error));
   }
 
@@ -91,46 +94,46 @@ export class Dispatch {
     return this.#unfinished.idle();
   }
 
-  async #answer(inbox: Inbox, message: Message, acknowledge: Acknowledge): Promise<void> {
-    this.#begin(inbox);
+  async #answer(requests: ConnectionRequests, message: IncomingEvent, acknowledge: Acknowledge): Promise<void> {
+    this.#begin(requests);
     try {
-      const answer = await this.#perform(inbox, message);
-      const allowed = this.#deps.mayAnswer?.(inbox.connection);
+      const answer = await this.#perform(requests, message);
+      const allowed = this.#deps.untilAnswersAllowed?.(requests.connection);
       if (allowed !== undefined) await allowed;
       acknowledge({ ok: true, ...answer });
     } catch (error) {
       acknowledge({ ok: false, error: this.#bodyOf(error, message.event[0]) });
     } finally {
-      this.#end(inbox);
+      this.#end(requests);
     }
   }
 
   /**
-   * Who does not wait for answers is not read until there are fewer: what it sends on stays in the network, where else it
-   * would be read, in one turn as much as has come, by a node that has all others to serve.
+   * Pauses reading from a client with too many requests in flight, until there are fewer. Its further requests stay in the
+   * network; otherwise one tick would read as many as have arrived while all other clients wait.
    */
-  #begin({ connection, unfinished }: Inbox): void {
+  #begin({ connection, inFlight: unfinished }: ConnectionRequests): void {
     this.#unfinished.begin();
     unfinished.begin();
-    if (unfinished.count === this.#maxUnanswered) connection.stopReading();
+    if (unfinished.count === this.#maxUnanswered) connection.pauseReading();
   }
 
-  #end({ connection, unfinished }: Inbox): void {
+  #end({ connection, inFlight: unfinished }: ConnectionRequests): void {
     unfinished.end();
     this.#unfinished.end();
-    if (unfinished.count === this.#maxUnanswered >> 1) connection.readOn();
+    if (unfinished.count === this.#maxUnanswered >> 1) connection.resumeReading();
   }
 
-  #perform(inbox: Inbox, message: Message): Promise<object> {
-    if (inbox.unfinished.count > this.#maxUnanswered) throw tooManyUnanswered();
-    const request = this.#read(inbox.connection, message);
-    const run = (letNext?: () => void): Promise<object> => this.#run(inbox.connection, request, letNext);
-    const lane = laneOf(request.message);
-    return lane === undefined ? run() : inbox.lanes.run(lane, run);
+  #perform(requests: ConnectionRequests, message: IncomingEvent): Promise<object> {
+    if (requests.inFlight.count > this.#maxUnanswered) throw tooManyUnanswered();
+    const request = this.#read(requests.connection, message);
+    const run = (release?: () => void): Promise<object> => this.#run(requests.connection, request, release);
+    const key = orderingKeyOf(request.message);
+    return key === undefined ? run() : requests.queues.run(key, run);
   }
 
-  /** What is wrong is counted by the limiter too, though always refused by its own name. */
-  #read(connection: Connection, { event, bytes }: Message): Request {
+  /** Invalid messages are counted by the limiter too, but always refused with their own error. */
+  #read(connection: Connection, { event, bytes }: IncomingEvent): ParsedRequest {
     try {
       const handler = handlerOf(this.#handlers, event);
       return { handler, message: parseWith(handler.schema, argumentOf(event)), bytes };
@@ -142,15 +145,19 @@ export class Dispatch {
     }
   }
 
-  async #run(connection: Connection, { handler, message, bytes }: Request, letNext?: () => void): Promise<object> {
-    const verdict = await this.#throttle(connection, handler.event, bytes);
-    if (verdict?.allowed === false) throw new LimitRefusal(verdict.limiter ?? "messages", verdict);
+  async #run(
+    connection: Connection,
+    { handler, message, bytes }: ParsedRequest,
+    release?: () => void,
+  ): Promise<object> {
+    const result = await this.#throttle(connection, handler.event, bytes);
+    if (result?.allowed === false) throw new LimitRefusal(result.limiter ?? "messages", result);
     const answer = handler.handle(connection, message);
-    if (handler.isInOrderOnceBegun) letNext?.();
+    if (handler.isOrderedOnceStarted) release?.();
     return answer;
   }
 
-  async #throttle(connection: Connection, event: string, bytes: number): Promise<Verdict | undefined> {
+  async #throttle(connection: Connection, event: string, bytes: number): Promise<RateLimitResult | undefined> {
     return this.#deps.throttle?.(connection, event, bytes);
   }
 
@@ -162,10 +169,10 @@ export class Dispatch {
   }
 }
 
-/** Where the client wants no answer there is no place for a refusal either: it is only counted. */
-const unheard: Acknowledge = () => undefined;
+/** A client that requested no acknowledgement receives no refusal either; it is only counted. */
+const ignoreAnswer: Acknowledge = () => undefined;
 
-/** Milliseconds after which a client that did not wait for its answers may go on. */
+/** `retryAfterMs` of a client with too many requests in flight. */
 const unansweredRetryMs = 1_000;
 
 const tooManyUnanswered = (): GatewayError =>
@@ -187,8 +194,8 @@ function argumentOf(event: readonly unknown[]): object {
   return argument;
 }
 
-/** What a message is about. Names of channels and boards may meet in one lane; that costs a wait and nothing else. */
-function laneOf(message: unknown): string | undefined {
+/** The channel or board of a message. If a channel and a board have the same name, their requests share a queue. */
+function orderingKeyOf(message: unknown): string | undefined {
   if (typeof message !== "object" || message === null) return undefined;
   const { channel, board } = message as { channel?: unknown; board?: unknown };
   const name = channel ?? board;

@@ -4,8 +4,8 @@ import { Frame } from "../engine/batch.ts";
 import type { SocketConnection } from "./socket-connection.ts";
 
 /**
- * One publication to many connections: one frame for all of them, put into each one's batch of this turn. A subscriber
- * of this node is always a connection.
+ * Delivers one publication to many connections: all share one frame, which is added to each one's batch of this tick. A
+ * subscriber of this node is always a connection.
  */
 export function createFanOut({ metrics }: { metrics: Pick<Metrics, "deliveries"> }): Deliver {
   return (subscribers, packet, manner) => {

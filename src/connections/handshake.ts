@@ -5,143 +5,143 @@ import type { Identity } from "../auth/identity.ts";
 import { GatewayError, isTemporary, type ErrorCode } from "../protocol/errors.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { limiterOf, refusalOf } from "../commands/refusal.ts";
-import type { Caller } from "./seating.ts";
+import type { HandshakeContext } from "./quota-admission.ts";
 import type { Admission } from "./admission.ts";
-import type { Failures } from "./failures.ts";
+import type { ErrorReporter } from "./error-reporter.ts";
 import { refused } from "../engine/parser.ts";
-import { privateIdOf } from "./returns.ts";
+import { privateIdOf } from "./recovery-adapter.ts";
 
-/** `token` is whatever a stranger sent in its place. Throws a GatewayError where it does not let them in. */
-export type Authenticate = (token: unknown, caller: Caller) => Promise<Identity>;
+/** `token` is unchecked input. Throws a GatewayError if the client is refused. */
+export type Authenticate = (token: unknown, caller: HandshakeContext) => Promise<Identity>;
 
 export interface HandshakeDeps {
   authenticate: Authenticate;
-  admission: Pick<Admission, "askAgain" | "keep" | "leave">;
-  /** Called for everybody who was authenticated and has gone before the connection was made. */
+  admission: Pick<Admission, "readmit" | "claim" | "release">;
+  /** Called if an authenticated client disconnected before its connection was established. */
   abandoned?: ((identity: Identity) => void) | undefined;
   metrics: Pick<Metrics, "handshakes" | "refusals">;
-  failures: Failures;
+  failures: ErrorReporter;
 }
 
-/** Somebody who was let in. */
-export interface Entrant {
+/** A client that has authenticated. */
+export interface AuthenticatedConnection {
   identity: Identity;
   address: string;
   userAgent: string | undefined;
 }
 
-/** A connection nobody has let in yet. */
-interface Stranger {
-  /** By which it has its place among the pending. */
+/** A connection that has not authenticated yet. */
+interface PendingConnection {
+  /** Identifies the connection in `Admission`. */
   request: IncomingMessage;
   address: string;
   userAgent: string | undefined;
   attempts: number;
   isBusy: boolean;
-  /** From the authentication until the connection is made. */
+  /** Set from authentication until the connection is established. */
   identity: Identity | undefined;
 }
 
-/** Tokens one connection may try, one after the other, before it has to begin anew. */
+/** Max tokens that one connection may try, one after the other. */
 const maxAttempts = 8;
 
 const maxUserAgentLength = 256;
 
-const mayTry = ({ isBusy, identity, attempts }: Stranger): boolean =>
+const mayAttempt = ({ isBusy, identity, attempts }: PendingConnection): boolean =>
   !isBusy && identity === undefined && attempts < maxAttempts;
 
-/** From the first request of a connection to its authentication. A connection that ends on the way leaves nothing. */
-export class Handshakes {
+/** Authenticates connections. If one ends during its handshake, nothing of it remains. */
+export class PendingHandshakes {
   readonly #deps: HandshakeDeps;
-  readonly #strangers = new Map<EngineSocket, Stranger>();
-  readonly #entrants = new WeakMap<Socket, Entrant>();
+  readonly #pending = new Map<EngineSocket, PendingConnection>();
+  readonly #authenticated = new WeakMap<Socket, AuthenticatedConnection>();
   readonly #forget: (this: EngineSocket) => void;
 
   constructor(deps: HandshakeDeps) {
     this.#deps = deps;
-    const strangers = this.#strangers;
-    // One function for all connections: a connection that lives long should not carry one of its own.
+    const pendingConnections = this.#pending;
+    // One function for all connections, to save the memory of a closure per connection.
     this.#forget = function (this: EngineSocket) {
-      const stranger = strangers.get(this);
-      if (stranger === undefined) return;
-      strangers.delete(this);
-      deps.admission.leave(stranger.request);
-      if (stranger.identity !== undefined) deps.abandoned?.(stranger.identity);
+      const pending = pendingConnections.get(this);
+      if (pending === undefined) return;
+      pendingConnections.delete(this);
+      deps.admission.release(pending.request);
+      if (pending.identity !== undefined) deps.abandoned?.(pending.identity);
     };
   }
 
-  /** A connection opened. */
-  begin(engine: EngineSocket): void {
+  /** Call when a transport connection opens. */
+  open(engine: EngineSocket): void {
     const { request } = engine;
-    const address = this.#deps.admission.keep(request);
+    const address = this.#deps.admission.claim(request);
     const userAgent = userAgentOf(request);
-    this.#strangers.set(engine, { request, address, userAgent, attempts: 0, isBusy: false, identity: undefined });
+    this.#pending.set(engine, { request, address, userAgent, attempts: 0, isBusy: false, identity: undefined });
     engine.once("close", this.#forget);
   }
 
-  /** Middleware of the namespace: calls `next` in any case, or Socket.IO would keep the half-made socket for ever. */
-  enter(socket: Socket, next: (error?: Error) => void): void {
+  /** Namespace middleware. Always calls `next`; otherwise Socket.IO would keep the incomplete socket forever. */
+  authenticate(socket: Socket, next: (error?: Error) => void): void {
     this.#answer(socket, next).catch((error: unknown) => this.#deps.failures.report("socket.handshake", error));
   }
 
-  /** Who it is that was let in, while the handshake goes on. */
-  entrantOf(socket: Socket): Entrant | undefined {
-    return this.#entrants.get(socket);
+  /** The authenticated client of a socket whose handshake is not complete. */
+  authenticatedOf(socket: Socket): AuthenticatedConnection | undefined {
+    return this.#authenticated.get(socket);
   }
 
-  /** Who it is that was let in; once, and undefined for a socket that did not come through `enter`. */
-  complete(socket: Socket): Entrant | undefined {
-    const entrant = this.#entrants.get(socket);
-    this.#entrants.delete(socket);
-    const stranger = this.#strangers.get(socket.conn);
-    if (stranger !== undefined) this.#deps.admission.leave(stranger.request);
-    this.#strangers.delete(socket.conn);
+  /** Completes a handshake. Returns the client once; undefined for a socket that did not pass `authenticate`. */
+  complete(socket: Socket): AuthenticatedConnection | undefined {
+    const authenticated = this.#authenticated.get(socket);
+    this.#authenticated.delete(socket);
+    const pending = this.#pending.get(socket.conn);
+    if (pending !== undefined) this.#deps.admission.release(pending.request);
+    this.#pending.delete(socket.conn);
     socket.conn.off("close", this.#forget);
-    return entrant;
+    return authenticated;
   }
 
   async #answer(socket: Socket, next: (error?: Error) => void): Promise<void> {
     let refusal: Error | undefined;
     try {
-      await this.#letIn(socket);
+      await this.#admit(socket);
     } catch (error) {
       refusal = this.#refuse(socket, error);
     }
     next(refusal);
   }
 
-  async #letIn(socket: Socket): Promise<void> {
-    const stranger = this.#strangers.get(socket.conn);
-    // A second CONNECT while the first is at work would put two sockets on one connection.
-    if (stranger === undefined || !mayTry(stranger)) throw cutOff(socket);
-    stranger.isBusy = true;
-    stranger.attempts += 1;
+  async #admit(socket: Socket): Promise<void> {
+    const pending = this.#pending.get(socket.conn);
+    // A second CONNECT while the first is in flight would put two sockets on one connection.
+    if (pending === undefined || !mayAttempt(pending)) throw refuseAttempt(socket);
+    pending.isBusy = true;
+    pending.attempts += 1;
     try {
-      stranger.identity = await this.#authenticate(socket, stranger);
+      pending.identity = await this.#authenticate(socket, pending);
     } finally {
-      stranger.isBusy = false;
+      pending.isBusy = false;
     }
-    this.#welcome(socket, stranger, stranger.identity);
+    this.#accept(socket, pending, pending.identity);
   }
 
-  #welcome(socket: Socket, stranger: Stranger, identity: Identity): void {
-    const { address, userAgent } = stranger;
-    if (this.#strangers.get(socket.conn) === stranger) this.#entrants.set(socket, { identity, address, userAgent });
+  #accept(socket: Socket, pending: PendingConnection, identity: Identity): void {
+    const { address, userAgent } = pending;
+    if (this.#pending.get(socket.conn) === pending) this.#authenticated.set(socket, { identity, address, userAgent });
     else this.#deps.abandoned?.(identity);
   }
 
-  async #authenticate(socket: Socket, { address, userAgent, attempts }: Stranger): Promise<Identity> {
+  async #authenticate(socket: Socket, { address, userAgent, attempts }: PendingConnection): Promise<Identity> {
     // The first attempt was counted when the connection began.
-    if (attempts > 1) await this.#deps.admission.askAgain(address);
+    if (attempts > 1) await this.#deps.admission.readmit(address);
     const privateId = socket.recovered ? privateIdOf(socket) : undefined;
     return this.#deps.authenticate(tokenOf(socket), { userAgent, privateId });
   }
 
-  /** What is temporary ends the connection without an answer, so that a stock client tries again by itself. */
+  /** A temporary error closes the transport without an answer, so that a stock client retries by itself. */
   #refuse(socket: Socket, error: unknown): Error {
     const refusal = refusalOf(error);
     if (refusal.code === "internal") this.#deps.failures.report("socket.handshake", error);
-    const told = isHandshakeCode(refusal.code) ? refusal : insteadOf(refusal);
+    const told = isHandshakeCode(refusal.code) ? refusal : asHandshakeError(refusal);
     this.#deps.metrics.handshakes.inc({ outcome: told.code });
     this.#deps.metrics.refusals.inc({ code: told.code, limiter: limiterOf(told) });
     if (isTemporary(told.code)) socket.conn.close();
@@ -162,21 +162,21 @@ const handshakeCodes = [
 
 const isHandshakeCode = (code: ErrorCode): boolean => (handshakeCodes as readonly ErrorCode[]).includes(code);
 
-/** Clients know a few codes at this place: what is broken here may be tried again, what the client sent may not. */
-function insteadOf(refusal: GatewayError): GatewayError {
+/** Maps other errors to handshake codes: failures of the server can be retried, errors of the client cannot. */
+function asHandshakeError(refusal: GatewayError): GatewayError {
   if (refusal.code === "internal" || refusal.code === "writes_refused")
     return new GatewayError("unavailable", refusal.message, { retryAfterMs: 1_000 });
   return new GatewayError("unauthorized", refusal.message);
 }
 
-function cutOff(socket: Socket): GatewayError {
+function refuseAttempt(socket: Socket): GatewayError {
   socket.conn.close();
   return new GatewayError("unauthorized", "Too many attempts on one connection.");
 }
 
 /**
- * From `auth.token`, else from the header. Never from the query, which proxies and browsers write down: a token there is
- * refused even beside a good one, so that nobody gets used to it.
+ * From `auth.token`, else from the header. Never from the query, which proxies and browsers log: a token there is refused
+ * even if a valid one is sent as well.
  */
 function tokenOf(socket: Socket): unknown {
   const { auth, headers, query } = socket.handshake;

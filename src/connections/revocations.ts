@@ -6,28 +6,28 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Connection } from "./connection.ts";
 import type { Connections } from "./connections.ts";
 
-/** Which live connections a command means, and what they are told. */
+/** Which live connections a command applies to, and the closing that they receive. */
 type Revocation = { closing: Closing } & (
   | { type: "close.session"; sessionId: string }
   | { type: "close.user"; userId: string }
   | { type: "close.token"; tokenId: string }
 );
 
-/** How long a revocation is remembered for handshakes that were under way when it came; longer than any handshake. */
+/** How long revocations are remembered for handshakes in flight; longer than any handshake. */
 const rememberMs = 60_000;
 
 export interface NodeRevocations {
-  /** Carries out what the control log says, on this node. */
+  /** Applies a control command on this node; returns how many connections it closed. */
   perform(command: ControlCommand): number;
-  /** Taken before a handshake asks the store. */
+  /** Call before a handshake reads from Redis. */
   mark(): number;
-  /** The closing of a revocation that came after the mark and means this identity; the store may not have known it yet. */
+  /** The closing of a revocation that arrived after the mark and applies to this identity. */
   since(mark: number, identity: Identity): Closing | undefined;
 }
 
 /**
- * Revocations on this node. A connection is either registered when the command comes, and is closed by it, or it is
- * registered later, and then finds the command remembered: there is no moment in between.
+ * Revocations on this node. A connection is either registered when the command arrives and closed by it, or registered
+ * later and then checked against remembered commands; there is no moment in between.
  */
 export function createNodeRevocations({
   connections,
@@ -51,17 +51,17 @@ export function createNodeRevocations({
       const revocation = toRevocation(command);
       if (revocation === undefined) return 0;
       remember(revocation);
-      const met = connectionsOf(connections(), revocation);
-      for (const connection of met) connection.close(revocation.closing);
-      return met.length;
+      const affected = connectionsOf(connections(), revocation);
+      for (const connection of affected) connection.close(revocation.closing);
+      return affected.length;
     },
     mark: () => sequence,
     since: (mark, identity) =>
-      remembered.find((entry) => entry.sequence > mark && isMeant(entry.revocation, identity))?.revocation.closing,
+      remembered.find((entry) => entry.sequence > mark && appliesTo(entry.revocation, identity))?.revocation.closing,
   };
 }
 
-/** Revocations over all nodes: given through the control log, answered by every living node. */
+/** Revocations across all nodes: sent through the control log and confirmed by every living node. */
 export function createRevocations(control: Control): Revocations {
   async function close(revocation: Revocation): Promise<Disconnection> {
     const { count, nodes, acknowledged } = await control.command({ ...revocation });
@@ -83,19 +83,19 @@ function connectionsOf(connections: Connections, revocation: Revocation): readon
     : connections.ofToken(revocation.tokenId);
 }
 
-function isMeant(revocation: Revocation, { sessionId, userId, tokenId }: Identity): boolean {
+function appliesTo(revocation: Revocation, { sessionId, userId, tokenId }: Identity): boolean {
   if (revocation.type === "close.session") return revocation.sessionId === sessionId;
   return revocation.type === "close.user" ? revocation.userId === userId : revocation.tokenId === tokenId;
 }
 
-/** The log is the gateway's own, yet a node of another version may have written to it. */
+/** Validated, because a node of another version may have written it. */
 function toRevocation(command: ControlCommand): Revocation | undefined {
   const { type, sessionId, userId, tokenId, closing: why } = command;
-  const said = toClosing(why);
-  if (said === undefined) return undefined;
-  if (type === "close.session" && typeof sessionId === "string") return { type, sessionId, closing: said };
-  if (type === "close.user" && typeof userId === "string") return { type, userId, closing: said };
-  if (type === "close.token" && typeof tokenId === "string") return { type, tokenId, closing: said };
+  const parsed = toClosing(why);
+  if (parsed === undefined) return undefined;
+  if (type === "close.session" && typeof sessionId === "string") return { type, sessionId, closing: parsed };
+  if (type === "close.user" && typeof userId === "string") return { type, userId, closing: parsed };
+  if (type === "close.token" && typeof tokenId === "string") return { type, tokenId, closing: parsed };
   return undefined;
 }
 

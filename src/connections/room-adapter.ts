@@ -6,42 +6,47 @@ import { parseJson } from "../protocol/gate.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
-import { createAdapterParser, maxAdapterBytes, type AdapterParser } from "./adapter-parser.ts";
-import { isControlRequest, isControlResponse } from "./control-message.ts";
-import type { Failures } from "./failures.ts";
+import {
+  createAdapterParser,
+  isControlRequest,
+  isControlResponse,
+  maxAdapterBytes,
+  type AdapterParser,
+} from "./adapter-parser.ts";
+import type { ErrorReporter } from "./error-reporter.ts";
 
 export interface RoomAdapterDeps {
   publisher: RedisClient;
   subscriber: RedisClient;
-  /** While it is closed nothing is passed on to clients. */
+  /** While it is closed nothing is forwarded to clients. */
   fence: Pick<Fence, "isOpen" | "opened">;
-  failures: Failures;
+  failures: ErrorReporter;
   log: Logger;
 }
 
-/** Looks at what came over Redis before the adapter does, and tells the log what it refused. */
-interface Gatekeeper {
+/** Validates messages from Redis before the adapter sees them, and logs those it refuses. */
+interface MessageCheck {
   parser: AdapterParser;
   refuse(reason: string): void;
 }
 
 export interface RoomAdapterOptions {
-  /** Prefix of the Redis channels. @default "socket.io", where an unmodified emitter publishes */
+  /** Prefix of the Redis channels. @default "socket.io", as used by an unmodified emitter */
   key?: string | undefined;
-  /** Milliseconds to wait for the other nodes' answers. @default 2000 */
+  /** Milliseconds to wait for responses of the other nodes. @default 2000 */
   requestsTimeoutMs?: number | undefined;
 }
 
 /**
- * The Redis adapter for rooms: what backends send with @socket.io/redis-emitter, and control of sockets on other nodes;
- * never publications. The stock adapter neither awaits nor catches what it does on Redis, and performs whatever arrives
- * there; it is given clients that mend both.
+ * The Redis adapter for rooms: events from @socket.io/redis-emitter, and control of sockets on other nodes; never
+ * publications. The stock adapter neither awaits nor catches its Redis calls, and executes whatever it receives; the
+ * wrapped clients given to it fix both.
  */
 export function createRoomAdapter(deps: RoomAdapterDeps, options: RoomAdapterOptions = {}): ServerOptions["adapter"] {
   const warn = createPacedWarnings(deps.log);
   const refuse = (reason: string): void => warn({ reason }, "ignored a message from another node or an emitter");
   const parser = createAdapterParser(refuse);
-  return createAdapter(new CalmPublisher(deps), new GuardedSubscriber(deps, { parser, refuse }), {
+  return createAdapter(new SafePublisher(deps), new GuardedSubscriber(deps, { parser, refuse }), {
     key: options.key ?? "socket.io",
     requestsTimeout: options.requestsTimeoutMs ?? 2_000,
     publishOnSpecificResponseChannel: true,
@@ -49,13 +54,13 @@ export function createRoomAdapter(deps: RoomAdapterDeps, options: RoomAdapterOpt
   });
 }
 
-/** Publishes that wait for a Redis that is away; what comes on top is dropped. */
+/** Max pending publishes while Redis is away; further ones are dropped. */
 const maxWaiting = 1_000;
 
-/** As much of a publishing client as the adapter uses; nothing of it rejects. */
-class CalmPublisher {
+/** The part of a publishing client that the adapter uses; its methods never reject. */
+class SafePublisher {
   readonly #client: RedisClient;
-  readonly #failures: Failures;
+  readonly #failures: ErrorReporter;
   #waiting = 0;
 
   constructor({ publisher, failures }: RoomAdapterDeps) {
@@ -63,7 +68,7 @@ class CalmPublisher {
     this.#failures = failures;
   }
 
-  /** The adapter asks a Cluster's nodes one by one. */
+  /** The adapter queries the nodes of a Cluster one by one. */
   get isCluster(): boolean {
     return "nodes" in this.#client;
   }
@@ -83,38 +88,38 @@ class CalmPublisher {
   }
 
   send_command(name: string, args: string[], done: (error?: Error | null, reply?: unknown) => void): void {
-    // ioredis tells the callback and rejects besides.
+    // ioredis calls the callback and also rejects.
     this.#client.call(name, args, done).catch(() => undefined);
   }
 
-  /** Errors of the connection are whose who opened it. */
+  /** Connection errors are handled by the owner of the connection. */
   on(): void {}
   off(): void {}
 }
 
 type Listener = (...args: Buffer[]) => unknown;
 
-interface Heard {
+interface ReceivedMessage {
   listener: Listener;
   args: Buffer[];
   packet: Buffer;
 }
 
-/** As much of a subscribing client as the adapter uses; what it hears is looked at first, and a failure stays here. */
+/** The part of a subscribing client that the adapter uses; validates messages and catches errors. */
 class GuardedSubscriber {
   readonly #client: RedisClient;
   readonly #fence: RoomAdapterDeps["fence"];
-  readonly #failures: Failures;
-  readonly #gate: Gatekeeper;
+  readonly #failures: ErrorReporter;
+  readonly #check: MessageCheck;
   readonly #guarded = new Map<Listener, Listener>();
-  /** Came while the fence was closed. */
-  #waiting: HeldMessages<Heard> | undefined;
+  /** Received while the fence was closed. */
+  #waiting: HeldMessages<ReceivedMessage> | undefined;
 
-  constructor({ subscriber, fence, failures }: RoomAdapterDeps, gate: Gatekeeper) {
+  constructor({ subscriber, fence, failures }: RoomAdapterDeps, check: MessageCheck) {
     this.#client = subscriber;
     this.#fence = fence;
     this.#failures = failures;
-    this.#gate = gate;
+    this.#check = check;
   }
 
   psubscribe(pattern: string): void {
@@ -133,11 +138,11 @@ class GuardedSubscriber {
     this.#client.unsubscribe(...channels).catch(this.#failed);
   }
 
-  /** Broadcasts come as `pmessageBuffer` and pass the parser; orders as `messageBuffer`, and those in JSON pass it by. */
+  /** Broadcasts arrive as `pmessageBuffer` and go through the parser; requests as `messageBuffer`, those in JSON do not. */
   on(event: string, listener: Listener): void {
     if (event === "error") return;
     const guarded = (...args: Buffer[]): void => {
-      if (event === "pmessageBuffer" || isControlMessage(this.#gate, ...args)) this.#hear(listener, args);
+      if (event === "pmessageBuffer" || isControlMessage(this.#check, ...args)) this.#receive(listener, args);
     };
     this.#guarded.set(listener, guarded);
     this.#client.on(event, guarded);
@@ -149,10 +154,10 @@ class GuardedSubscriber {
     this.#guarded.delete(listener);
   }
 
-  #hear(listener: Listener, args: Buffer[]): void {
+  #receive(listener: Listener, args: Buffer[]): void {
     if (this.#waiting === undefined && this.#fence.isOpen) return this.#perform(listener, args);
     if (this.#waiting === undefined) this.#fence.opened().then(() => this.#performAll(), this.#failed);
-    this.#waiting ??= new HeldMessages<Heard>();
+    this.#waiting ??= new HeldMessages<ReceivedMessage>();
     const isKept = this.#waiting.add({ listener, args, packet: args.at(-1) as Buffer });
     if (!isKept) this.#failures.report("adapter.message", new Error("too many messages are waiting"));
   }
@@ -176,13 +181,13 @@ class GuardedSubscriber {
 
 const openBrace = 0x7b;
 
-function isControlMessage({ parser, refuse }: Gatekeeper, channel?: Buffer, message?: Buffer): boolean {
+function isControlMessage({ parser, refuse }: MessageCheck, channel?: Buffer, message?: Buffer): boolean {
   if (channel === undefined || message === undefined) return false;
   try {
     const isJson = message[0] === openBrace;
     const value = isJson ? parseJson(message, { maxBytes: maxAdapterBytes }) : parser.decode(message);
     const isKnown = channel.includes("-response#") ? isControlResponse(value) : isControlRequest(value);
-    // Of what is no JSON the parser told already.
+    // The parser has already logged a refused message that is not JSON.
     if (!isKnown && isJson) refuse("neither a request nor a response");
     return isKnown;
   } catch (error) {

@@ -5,41 +5,45 @@ import { closing, type Closing } from "../protocol/closings.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Connection } from "./connection.ts";
 import { Frame } from "../engine/batch.ts";
-import type { Failures } from "./failures.ts";
-import type { Entrant } from "./handshake.ts";
+import type { ErrorReporter } from "./error-reporter.ts";
+import type { AuthenticatedConnection } from "./handshake.ts";
 import { Outlet, type OutletContext, type OutletOwner } from "../engine/outlet.ts";
 import { inOneWrite, webSocketOf } from "../engine/raw-socket.ts";
 
-/** What all connections of a node have in common. */
-export interface ConnectionContext extends OutletContext {
+/** Shared by all connections of a node. */
+export interface SharedConnectionContext extends OutletContext {
   clock: Clock;
-  failures: Failures;
-  /** Milliseconds a client may take to let go before its transport is thrown away. */
+  failures: ErrorReporter;
+  /** Milliseconds a client may take to close before its transport is discarded. */
   closeTimeoutMs: number;
-  /** What a client is to hand back when it returns by Socket.IO's own recovery. Absent: that is off. */
+  /** The offset that a client sends back for connection state recovery. Omit to disable that recovery. */
   stampOf: ((connection: Connection) => number) | undefined;
   onIdentity(connection: Connection, previous: Identity): void;
   onClose(connection: SocketConnection, closing: Closing): void;
 }
 
 /**
- * A Socket.IO socket as a connection. It writes to Engine.IO itself: `socket.emit` would, once recovery is switched on,
- * send each event through the adapter to every node.
+ * A connection over a Socket.IO socket. It writes to Engine.IO directly: with recovery enabled, `socket.emit` would send
+ * each event through the adapter to every node.
  */
 export class SocketConnection implements Connection, Subscriber, OutletOwner {
   readonly id: string;
   readonly address: string;
   readonly userAgent: string | undefined;
   readonly #socket: Socket;
-  readonly #context: ConnectionContext;
+  readonly #context: SharedConnectionContext;
   readonly #outlet: Outlet;
   #identity: Identity;
   #isOpen = true;
-  /** Acts that are to be answered before a goodbye. */
-  #unanswered = 0;
-  #goodbye: Closing | undefined;
+  /** Actions whose answers must be sent before `closing`. */
+  #pendingAnswers = 0;
+  #pendingClosing: Closing | undefined;
 
-  constructor(socket: Socket, { identity, address, userAgent }: Entrant, context: ConnectionContext) {
+  constructor(
+    socket: Socket,
+    { identity, address, userAgent }: AuthenticatedConnection,
+    context: SharedConnectionContext,
+  ) {
     this.id = socket.id;
     this.address = address;
     this.userAgent = userAgent;
@@ -59,7 +63,7 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
     if (this.#isOpen) this.#context.onIdentity(this, previous);
   }
 
-  /** The connection itself, so that whoever delivers needs no table to find it. */
+  /** The connection itself, so that delivery needs no lookup. */
   get subscriber(): Subscriber {
     return this;
   }
@@ -68,8 +72,8 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
     return this.#isOpen;
   }
 
-  /** Bytes that wait for the client in this process. */
-  get waitingBytes(): number {
+  /** Bytes in the send queue. */
+  get queuedBytes(): number {
     return this.#outlet.waitingBytes;
   }
 
@@ -78,12 +82,12 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
   }
 
   answer(id: number, answer: object): void {
-    // Also where it is closed already, if the goodbye waits for it.
-    const isAwaited = this.#isOpen || this.#goodbye !== undefined;
+    // Also after `close` if the closing waits for this answer.
+    const isAwaited = this.#isOpen || this.#pendingClosing !== undefined;
     if (isAwaited && this.#socket.connected) this.#outlet.answer(`3${id}${JSON.stringify([answer])}`);
   }
 
-  /** A publication, or what else the server says, in the batch of this turn. */
+  /** Adds a frame to the batch of this tick. */
   deliver(frame: Frame): void {
     if (this.#isOpen) this.#outlet.add(frame);
   }
@@ -96,16 +100,16 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
     void this.#socket.leave(channel);
   }
 
-  stopReading(): void {
+  pauseReading(): void {
     webSocketOf(this.#socket.conn)?.pause?.();
   }
 
-  readOn(): void {
+  resumeReading(): void {
     webSocketOf(this.#socket.conn)?.resume?.();
   }
 
   async answerFirst<T>(act: () => Promise<T>): Promise<T> {
-    this.#unanswered += 1;
+    this.#pendingAnswers += 1;
     try {
       return await act();
     } finally {
@@ -115,25 +119,25 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
   }
 
   #answered(): void {
-    this.#unanswered -= 1;
-    const closing = this.#goodbye;
-    if (this.#unanswered > 0 || closing === undefined || !this.#socket.connected) return;
-    this.#goodbye = undefined;
-    this.#sayGoodbye(closing);
+    this.#pendingAnswers -= 1;
+    const closing = this.#pendingClosing;
+    if (this.#pendingAnswers > 0 || closing === undefined || !this.#socket.connected) return;
+    this.#pendingClosing = undefined;
+    this.#sendClosing(closing);
   }
 
   close(closing: Closing): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    // For the client's answer to the close.
-    this.readOn();
-    // Ahead of Socket.IO's own word for it, which says nothing of the reason.
+    // To receive the client's answer to the close.
+    this.resumeReading();
+    // Before Socket.IO's disconnect event, which does not contain the reason.
     this.#context.onClose(this, closing);
-    if (this.#unanswered > 0) this.#goodbye = closing;
-    else this.#sayGoodbye(closing);
+    if (this.#pendingAnswers > 0) this.#pendingClosing = closing;
+    else this.#sendClosing(closing);
   }
 
-  #sayGoodbye(closing: Closing): void {
+  #sendClosing(closing: Closing): void {
     inOneWrite(this.#socket.conn, () => {
       this.#outlet.sendLast(frameOf("closing", closing));
       this.#disconnect(closing.reconnect);
@@ -144,23 +148,23 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
     return this.#context.stampOf?.(this);
   }
 
-  /** It is told so ahead of what it has not read; that it can have again by its positions. */
+  /** Drops the send queue, so that `closing` arrives first; the client can recover the rest by its positions. */
   readTooSlowly(): void {
     this.#outlet.drop();
     this.close(closing("slow_consumer"));
   }
 
-  /** The client said goodbye, or its transport is gone. */
+  /** The client has disconnected, or its transport has closed. */
   end(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    // Without its namespace the transport would live on, open to nobody.
+    // Otherwise the transport would stay open without a namespace.
     this.#disconnect(true);
   }
 
   /**
-   * Stock clients come back by themselves where the transport closes, and stay away where the server says goodbye in
-   * Socket.IO's own words. Either waits for what was queued; a client that does not read is not waited for long.
+   * Stock clients reconnect by themselves if the transport closes, and do not if the server sends a Socket.IO disconnect.
+   * Both wait for the send queue, but only `closeTimeoutMs` for a client that does not read.
    */
   #disconnect(mayReturn: boolean): void {
     const { conn } = this.#socket;

@@ -13,36 +13,36 @@ import { Dispatch, type DispatchDeps, type Throttle } from "./dispatch.ts";
 import type { SendEach } from "../engine/accelerator.ts";
 import type { Siblings } from "../engine/siblings/siblings.ts";
 import { allowFullFrames, BoundedEngine, pendingFrameBytes } from "../engine/engine.ts";
-import { Failures } from "./failures.ts";
+import { ErrorReporter } from "./error-reporter.ts";
 import { Admission, type Admit } from "./admission.ts";
-import { Handshakes, type Authenticate } from "./handshake.ts";
+import { PendingHandshakes, type Authenticate } from "./handshake.ts";
 import type { AllowedOrigins } from "../engine/origins.ts";
 import { createParser } from "../engine/parser.ts";
-import { Returns, type ReturnsDeps } from "./returns.ts";
+import { RecoveryAdapter, type RecoveryAdapterDeps } from "./recovery-adapter.ts";
 import { createRequestCheck } from "../engine/request-check.ts";
-import { Attendance, type AttendanceHooks } from "./attendance.ts";
+import { ConnectionLifecycle, type LifecycleHooks } from "./lifecycle.ts";
 import { createWsEngine } from "../engine/ws-engine.ts";
 
-export interface SocketServerDeps extends AttendanceHooks {
+export interface SocketServerDeps extends LifecycleHooks {
   httpServer: HttpServer;
   handlers: readonly ClientHandler[];
   authenticate: Authenticate;
-  /** Asked before a connection begins, by address. Absent: everybody may try. */
+  /** Called before a connection begins, with its address. Omit to admit everybody. */
   admit?: Admit | undefined;
-  /** Called for everybody who was authenticated and has gone before the connection was made. */
+  /** Called if an authenticated client disconnected before its connection was established. */
   abandoned?: ((identity: Identity) => void) | undefined;
-  /** Counts messages. Absent: no limit. */
+  /** Counts messages. Omit for no limit. */
   throttle?: Throttle | undefined;
-  /** What an answer waits for. Absent: none waits. */
-  mayAnswer?: DispatchDeps["mayAnswer"];
+  /** Awaited before answers are sent. Omit to send all at once. */
+  untilAnswersAllowed?: DispatchDeps["untilAnswersAllowed"];
   clientAddress: ClientAddress;
-  /** Absent: rooms of this node only. */
+  /** Omit for rooms of this node only. */
   adapter?: ServerOptions["adapter"] | undefined;
-  /** Nodes behind the same port. Absent: this one has it for itself. */
+  /** Nodes that share the port. Omit if this node does not share it. */
   siblings?: Siblings | undefined;
-  /** Absent: Socket.IO's own recovery is off. */
-  recovery?: ReturnsDeps["recovery"] | undefined;
-  /** Absent: fan-out is TypeScript alone. */
+  /** Omit to disable Socket.IO's connection state recovery. */
+  recovery?: RecoveryAdapterDeps["recovery"] | undefined;
+  /** Omit for fan-out in TypeScript only. */
   accelerator?: SendEach | undefined;
   metrics: Metrics;
   clock: Clock;
@@ -52,15 +52,15 @@ export interface SocketServerDeps extends AttendanceHooks {
 export interface SocketServerOptions {
   nodeId: string;
   allowedOrigins: AllowedOrigins;
-  /** Bytes of the JSON of one event. @default 65536 */
+  /** Max bytes of the JSON of one event. @default 65536 */
   payloadBytes?: number | undefined;
-  /** Bytes that may wait for one client; one that reads more slowly is closed. @default 1048576 */
+  /** Max bytes in a client's send queue; a slower consumer is closed. @default 1048576 */
   outboundQueueBytes?: number | undefined;
-  /** Connections that have not authenticated; what comes on top is refused. @default 5000 */
+  /** Max unauthenticated connections; further ones are refused. @default 5000 */
   maxPending?: number | undefined;
-  /** The same for one address (IPv6: one /64). @default as many as in all */
+  /** The same for one address (IPv6: one /64). @default `maxPending` */
   maxPendingPerAddress?: number | undefined;
-  /** Messages of one connection that wait for their answer. @default 256 */
+  /** Max messages of one connection in flight. @default 256 */
   maxUnanswered?: number | undefined;
   /** Milliseconds until a connection must have authenticated. @default 5000 */
   connectTimeoutMs?: number | undefined;
@@ -75,47 +75,47 @@ export interface SocketServerOptions {
 export interface SocketServer {
   readonly io: Server;
   readonly connections: Connections;
-  /** Takes over `/socket.io/` of the HTTP server, which already has the listener for all other paths. */
+  /** Attaches to `/socket.io/` of the HTTP server, which must already have its listener for other paths. */
   start(): void;
-  /** Resolves when no handler is at work. */
+  /** Resolves when no handler is in flight. */
   idle(): Promise<void>;
-  /** Disconnects everybody and waits until each goodbye is done, or `deadline`. The HTTP server is left alone. */
+  /** Disconnects everybody and waits for the disconnect hooks, or `deadline`. Does not close the HTTP server. */
   close(deadline?: AbortSignal): Promise<void>;
 }
 
-/** The edge towards Socket.IO clients; what passes it is checked, known by name and bounded. */
+/** Accepts Socket.IO clients; everything behind it is authenticated, validated and bounded. */
 export function createSocketServer(deps: SocketServerDeps, options: SocketServerOptions): SocketServer {
   const bounds = boundsOf(options);
-  const failures = new Failures(deps);
+  const failures = new ErrorReporter(deps);
   const dispatch = new Dispatch({ ...deps, failures }, options);
   const admission = new Admission(deps, bounds);
-  const handshakes = new Handshakes({ ...deps, admission, failures });
-  const attendance = new Attendance({ ...deps, dispatch, failures }, { ...bounds, nodeId: options.nodeId });
+  const handshakes = new PendingHandshakes({ ...deps, admission, failures });
+  const lifecycle = new ConnectionLifecycle({ ...deps, dispatch, failures }, { ...bounds, nodeId: options.nodeId });
   const engine = createEngine(deps, options, { bounds, failures, admission, handshakes });
 
-  const returns = createReturns(deps, { handshakes, attendance, failures });
+  const recoveryAdapter = createRecoveryAdapter(deps, { handshakes, lifecycle, failures });
 
-  const io = new Server(serverOptions(deps, bounds, returns));
+  const io = new Server(serverOptions(deps, bounds, recoveryAdapter));
   io.bind(engine);
-  io.use((socket, next) => handshakes.enter(socket, next));
-  if (returns !== undefined) io.use((socket, next) => returns.enter(socket, next));
+  io.use((socket, next) => handshakes.authenticate(socket, next));
+  if (recoveryAdapter !== undefined) io.use((socket, next) => recoveryAdapter.resume(socket, next));
   io.on("connection", (socket) => {
-    const entrant = handshakes.complete(socket);
-    const back = returns?.complete(socket);
+    const authenticated = handshakes.complete(socket);
+    const resumed = recoveryAdapter?.complete(socket);
     forgetRequest(socket);
     allowFullFrames(socket.conn);
-    if (entrant === undefined) socket.disconnect(true);
-    else attendance.begin(socket, back?.connection ?? attendance.connect(socket, entrant), back?.restored);
+    if (authenticated === undefined) socket.disconnect(true);
+    else lifecycle.start(socket, resumed?.connection ?? lifecycle.connect(socket, authenticated), resumed?.restored);
   });
 
   return {
     io,
-    connections: attendance.connections,
+    connections: lifecycle.connections,
     start: () => engine.attach(deps.httpServer, { path: "/socket.io/", destroyUpgradeTimeout: 1_000 }),
     idle: () => dispatch.idle(),
     async close(deadline) {
       await io.close();
-      await Promise.race([attendance.idle(), aborted(deadline)]);
+      await Promise.race([lifecycle.idle(), aborted(deadline)]);
     },
   };
 }
@@ -128,22 +128,22 @@ function aborted(deadline: AbortSignal | undefined): Promise<void> {
   });
 }
 
-interface Parts {
+interface EngineParts {
   bounds: Bounds;
-  failures: Failures;
+  failures: ErrorReporter;
   admission: Admission;
-  handshakes: Handshakes;
+  handshakes: PendingHandshakes;
 }
 
-function createEngine(deps: SocketServerDeps, options: SocketServerOptions, parts: Parts): BoundedEngine {
+function createEngine(deps: SocketServerDeps, options: SocketServerOptions, parts: EngineParts): BoundedEngine {
   const { metrics, clock, log, siblings } = deps;
   const { bounds, failures, admission, handshakes } = parts;
   const { closeTimeoutMs } = bounds;
   const engine = new BoundedEngine(engineOptions(bounds), { failures, siblings, clock, closeTimeoutMs });
   const check = { allowedOrigins: options.allowedOrigins, maxBodyBytes: bounds.frameBytes };
   engine.use(createRequestCheck({ admission, metrics, failures, log }, check));
-  engine.on("connection", (stranger: EngineSocket) => handshakes.begin(stranger));
-  // Counted only: the request's address may hold a token.
+  engine.on("connection", (socket: EngineSocket) => handshakes.open(socket));
+  // Not logged, because the request's URL may contain a token.
   engine.on("connection_error", () => metrics.refusals.inc({ code: "bad_request", limiter: "" }));
   return engine;
 }
@@ -154,7 +154,7 @@ function boundsOf(options: SocketServerOptions) {
   const { payloadBytes = defaultGateLimits.maxBytes, maxPending = 5_000 } = options;
   return {
     payloadBytes,
-    /** What is a little too large is answered by name; what is far too large ends the connection. */
+    /** A message of up to this size is refused with an error; a larger one ends the connection. */
     frameBytes: 2 * payloadBytes,
     maxPending,
     maxPendingPerAddress: options.maxPendingPerAddress ?? maxPending,
@@ -181,28 +181,42 @@ function engineOptions({ frameBytes, connectTimeoutMs, closeTimeoutMs, pingInter
   };
 }
 
-function createReturns(
+function createRecoveryAdapter(
   { recovery }: SocketServerDeps,
-  { handshakes, attendance, failures }: { handshakes: Handshakes; attendance: Attendance; failures: Failures },
-): Returns | undefined {
+  {
+    handshakes,
+    lifecycle,
+    failures,
+  }: { handshakes: PendingHandshakes; lifecycle: ConnectionLifecycle; failures: ErrorReporter },
+): RecoveryAdapter | undefined {
   if (recovery === undefined) return undefined;
-  const entrantOf = handshakes.entrantOf.bind(handshakes);
-  return new Returns({ recovery, entrantOf, connect: attendance.connect.bind(attendance), failures });
+  const authenticatedOf = handshakes.authenticatedOf.bind(handshakes);
+  return new RecoveryAdapter({
+    recovery,
+    authenticatedOf,
+    connect: lifecycle.connect.bind(lifecycle),
+    failures,
+  });
 }
 
-function serverOptions({ adapter, recovery }: SocketServerDeps, bounds: Bounds, returns: Returns | undefined) {
+function serverOptions(
+  { adapter, recovery }: SocketServerDeps,
+  bounds: Bounds,
+  recoveryAdapter: RecoveryAdapter | undefined,
+) {
   const common = {
     parser: createParser(gateLimits(bounds)),
     connectTimeout: bounds.connectTimeoutMs,
     serveClient: false,
   };
-  if (returns === undefined || recovery === undefined) return { ...common, ...(adapter !== undefined && { adapter }) };
+  if (recoveryAdapter === undefined || recovery === undefined)
+    return { ...common, ...(adapter !== undefined && { adapter }) };
   // Authentication runs again on every return.
   const connectionStateRecovery = { maxDisconnectionDuration: recovery.windowMs, skipMiddlewares: false };
-  return { ...common, adapter: returns.adapter(adapter), connectionStateRecovery };
+  return { ...common, adapter: recoveryAdapter.adapter(adapter), connectionStateRecovery };
 }
 
-/** Where large payloads are allowed, one key or element each 8 bytes. */
+/** Scales the max number of keys with the payload: one key or element per 8 bytes. */
 const gateLimits = ({ payloadBytes }: Bounds): GateLimits => ({
   ...defaultGateLimits,
   maxBytes: payloadBytes,
@@ -210,8 +224,8 @@ const gateLimits = ({ payloadBytes }: Bounds): GateLimits => ({
 });
 
 /**
- * The token has been looked at: neither memory nor what other nodes may ask of a socket is to hold it any longer. Nor does
- * a connection need a table of its own for acknowledgements that clients do not give (`parser.ts`).
+ * Removes the token and the request after authentication, from memory and from what other nodes may query. Removes the
+ * table of acknowledgements too, because clients do not send any (`parser.ts`).
  */
 function forgetRequest(socket: Socket): void {
   Object.assign(socket.handshake, { auth: nothing, headers: nothing, query: nothing, url: "", time: "" });
@@ -219,7 +233,7 @@ function forgetRequest(socket: Socket): void {
   Object.assign(socket, { acks: noAcks });
 }
 
-/** Stays empty: nobody is waited for. */
+/** Stays empty: the server requests no acknowledgements. */
 class NoAcks extends Map {
   override set(): this {
     return this;

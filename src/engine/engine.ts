@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import { parser, Server as EngineServer, Transport, type Socket as EngineSocket } from "engine.io";
 import type { Clock } from "../runtime/clock.ts";
 import type { Siblings } from "./siblings/siblings.ts";
-import type { Failures } from "../connections/failures.ts";
+import type { ErrorReporter } from "../connections/error-reporter.ts";
 import { inOneWriteNow } from "./raw-socket.ts";
 
 /**
@@ -104,7 +104,7 @@ export function allowFullFrames(socket: EngineSocket): void {
 }
 
 interface EngineParts {
-  failures: Failures;
+  failures: ErrorReporter;
   /** Nodes that get requests of this one's connections, and it of theirs. */
   siblings?: Siblings | undefined;
   clock: Clock;
@@ -116,7 +116,7 @@ interface EngineParts {
  * this file: `parser`, `onPacket`, `closeTimeout` and what bounds the frames of a transport, `writeBuffer` of a socket.
  */
 export class BoundedEngine extends EngineServer {
-  readonly #failures: Failures;
+  readonly #failures: ErrorReporter;
   readonly #siblings: Siblings | undefined;
   readonly #bounds: object;
 

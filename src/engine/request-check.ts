@@ -17,14 +17,14 @@ import {
 } from "../http/problem.ts";
 import { discardRest } from "../http/request-body.ts";
 import { limiterOf } from "../commands/refusal.ts";
-import type { Admission, Carrier, Refusal } from "../connections/admission.ts";
-import type { Failures } from "../connections/failures.ts";
+import type { Admission, RequestCarrier, Refusal } from "../connections/admission.ts";
+import type { ErrorReporter } from "../connections/error-reporter.ts";
 import { createOrigins, type AllowedOrigins } from "./origins.ts";
 
 export interface RequestCheckDeps {
-  admission: Pick<Admission, "ask">;
+  admission: Pick<Admission, "admit">;
   metrics: Pick<Metrics, "refusals" | "handshakes">;
-  failures: Failures;
+  failures: ErrorReporter;
   log: Logger;
 }
 
@@ -86,13 +86,13 @@ export function createRequestCheck(deps: RequestCheckDeps, options: RequestCheck
     else admit(request, request.socket, { next, refuse });
   }
 
-  function admit(request: EngineRequest, carrier: Carrier, { next, refuse }: Outcome): void {
+  function admit(request: EngineRequest, carrier: RequestCarrier, { next, refuse }: Outcome): void {
     if (!isFirst(request)) return next();
     const settle = (refusal: Refusal): void => {
       if (refusal !== undefined) refuse(refusal);
       else if (!carrier.destroyed) next();
     };
-    const asked = deps.admission.ask(request, carrier);
+    const asked = deps.admission.admit(request, carrier);
     if (!(asked instanceof Promise)) return settle(asked);
     asked.then(settle).catch((error: unknown) => {
       deps.failures.report("socket.admission", error);

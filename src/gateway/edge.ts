@@ -25,11 +25,11 @@ import { createPublishRoutes } from "../http/routes/publish.ts";
 import { createSessionRoutes } from "../http/routes/sessions.ts";
 import { createTokenRoutes } from "../http/routes/tokens.ts";
 import { loadAccelerator } from "../engine/accelerator.ts";
-import { Failures } from "../connections/failures.ts";
+import { ErrorReporter } from "../connections/error-reporter.ts";
 import { createRoomAdapter } from "../connections/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "../connections/socket-server.ts";
 import { createSiblings, type Siblings } from "../engine/siblings/siblings.ts";
-import { createVisits, type Visits } from "../connections/visits.ts";
+import { createConnectionHooks, type ConnectionHooks } from "../connections/connection-hooks.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createChecks } from "./checks.ts";
@@ -58,7 +58,7 @@ export interface EdgeParts {
 export interface Edge {
   http: HttpServer;
   sockets: SocketServer;
-  visits: Visits;
+  visits: ConnectionHooks;
   /** Where the node is one of several behind a port. */
   siblings: Siblings | undefined;
 }
@@ -66,17 +66,17 @@ export interface Edge {
 const demoFolder = fileURLToPath(new URL("../../client-demo/dist/", import.meta.url));
 
 export function createEdge(ground: Ground, parts: EdgeParts): Edge {
-  const visits = createVisits({
+  const visits = createConnectionHooks({
     ...ground,
     ...parts.entry,
     ...parts.flow,
     expiry: parts.expiry,
     revocations: parts.nodeRevocations,
     throttling: parts.throttling,
-    seats: parts.flow.presence.seats,
+    quota: parts.flow.presence.seats,
     fence: ground.control.fence,
     isDraining: parts.isDraining,
-    isFit: () => ground.store.check.isGood && parts.entry.tokens.hasKeys(),
+    isReady: () => ground.store.check.isGood && parts.entry.tokens.hasKeys(),
   });
   const clientAddress = createClientAddress(ground.config.trustedProxies, ground.log);
   const http = createHttp(ground, parts, clientAddress);
@@ -138,7 +138,7 @@ function createSockets(
     publisher: store.redis.connection("control-publisher"),
     subscriber: store.redis.connection("control-subscriber"),
     fence: control.fence,
-    failures: new Failures(ground),
+    failures: new ErrorReporter(ground),
     log,
   });
   return createSocketServer(
@@ -164,7 +164,7 @@ function pendingOf({ unauthenticatedConnections: all, unauthenticatedConnections
   return { maxPending: all, maxPendingPerAddress: unauthenticatedConnectionsPerAddress ?? Math.ceil(all / 10) };
 }
 
-function handlersOf({ metrics }: Ground, { entry, flow }: EdgeParts, visits: Visits): ClientHandler[] {
+function handlersOf({ metrics }: Ground, { entry, flow }: EdgeParts, visits: ConnectionHooks): ClientHandler[] {
   const { channels, presence, orders, boards } = flow;
   const connectionsOf = presence.seats.connectionsOf.bind(presence.seats);
   return [

@@ -18,7 +18,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { createFanOut } from "../connections/fan-out.ts";
-import { createRecovery, type Recovery } from "../connections/recovery.ts";
+import { createSessionRecovery, type SessionRecovery } from "../connections/session-recovery.ts";
 import { LimitRefusal } from "../commands/refusal.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
@@ -42,7 +42,7 @@ export interface Flow extends ReturnType<typeof createOrders> {
   kinds: Kinds;
   channels: Channels;
   presence: Presence;
-  recovery: Recovery;
+  recovery: SessionRecovery;
   leaderboards: Leaderboards;
   /** The same boards, with large pages kept. */
   boards: Leaderboards;
@@ -74,7 +74,7 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
   });
   control.fence.onReopened(() => channels.repair());
   const presence: Presence = createNodePresence(config, { ...ground, kinds, permissions, channels: () => channels });
-  const recovery: Recovery = createNodeRecovery(ground, channels);
+  const recovery: SessionRecovery = createNodeRecovery(ground, channels);
   // A store that comes back may have lost what was written last.
   runsOf(store.commands).onNewRun(() => recovery.rewriteAll());
   store.feed.onRestored(() => recovery.rewriteAll());
@@ -112,7 +112,7 @@ function limitsOf({ limits }: Config, throttling: Throttling): NonNullable<Chann
 interface ChannelParts extends Pick<ChannelsDeps, "kinds" | "snapshots" | "tellUnsubscribed" | "limitOf"> {
   permissions: Permissions;
   presence: () => Presence;
-  recovery: () => Recovery;
+  recovery: () => SessionRecovery;
 }
 
 function createChannels({ config, store, control, metrics, clock, log }: Ground, parts: ChannelParts): Channels {
@@ -145,9 +145,12 @@ function createChannels({ config, store, control, metrics, clock, log }: Ground,
 /** Seconds between two renewals of the records of connections. */
 const renewEverySeconds = 60;
 
-function createNodeRecovery({ config, store, control, clock, log }: Ground, channels: Channels): Recovery {
+function createNodeRecovery({ config, store, control, clock, log }: Ground, channels: Channels): SessionRecovery {
   const { windowSeconds } = config.recovery;
   const options = { windowSeconds, renewEverySeconds, isCluster: store.isCluster };
   const records = createConnectionRecordStore(store, options);
-  return createRecovery({ store: records, channels: () => channels, control: () => control, clock, log }, options);
+  return createSessionRecovery(
+    { store: records, channels: () => channels, control: () => control, clock, log },
+    options,
+  );
 }

@@ -3,8 +3,8 @@ import type { Config } from "../config.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import type { AttendanceHooks } from "../connections/attendance.ts";
-import type { Visits } from "../connections/visits.ts";
+import type { LifecycleHooks } from "../connections/lifecycle.ts";
+import type { ConnectionHooks } from "../connections/connection-hooks.ts";
 import { Webhooks } from "../webhooks/webhooks.ts";
 import type { Store } from "./store.ts";
 
@@ -39,16 +39,19 @@ export function createWebhooks(config: Config, parts: WebhookParts): Webhooks | 
 }
 
 /** What happens when clients come and go, with webhooks told of it. */
-export function toldOf(visits: Visits, webhooks: Webhooks | undefined): Required<Omit<AttendanceHooks, "stampOf">> {
+export function toldOf(
+  visits: ConnectionHooks,
+  webhooks: Webhooks | undefined,
+): Required<Omit<LifecycleHooks, "stampOf">> {
   return {
     onConnect(connection, arrival) {
       // First, for `onDisconnect` is called even where the rest fails.
       webhooks?.connectionChanged(connection.identity, true);
-      return visits.begin(connection, arrival);
+      return visits.connected(connection, arrival);
     },
     onDisconnect(connection, _reason, mayReturn) {
       webhooks?.connectionChanged(connection.identity, false);
-      return visits.end(connection, mayReturn);
+      return visits.disconnected(connection, mayReturn);
     },
   };
 }

@@ -19,8 +19,8 @@ const connectionOf = (identity: Identity): Connection => ({
   emit: () => undefined,
   join: () => undefined,
   leave: () => undefined,
-  stopReading: () => undefined,
-  readOn: () => undefined,
+  pauseReading: () => undefined,
+  resumeReading: () => undefined,
   answer: () => undefined,
   answerFirst: (act) => act(),
   close: () => undefined,
@@ -39,7 +39,7 @@ async function node() {
   const world = await authWorld({ revocations });
   const renewed: Connection[] = [];
   const handlers = [
-    ...createAuthHandlers({ ...world.authenticator, renewed: (connection) => void renewed.push(connection) }),
+    ...createAuthHandlers({ ...world.authenticator, tokenRefreshed: (connection) => void renewed.push(connection) }),
     ...createSessionHandlers({ ...world, connectionsOf: async (ids) => new Map(ids.map((id) => [id, 1])) }),
   ];
   const call = async (connection: Connection, event: string, message: unknown): Promise<Record<string, unknown>> => {

@@ -65,7 +65,7 @@ it("does not let those wait whose place in order is given once they have begun",
   const begin = (_: unknown, { id }: { id: string }): Promise<object> => (begun.push(id), never);
   const schema = z.looseObject({ id: z.string() });
   const handlers = [
-    clientHandler("quick", schema, begin, { isInOrderOnceBegun: true }),
+    clientHandler("quick", schema, begin, { isOrderedOnceStarted: true }),
     clientHandler("slow", schema, begin),
   ];
   const { socket } = await client({ handlers });
@@ -249,7 +249,7 @@ it("takes no more messages once the connection is to close", async () => {
 it("holds answers back while the node may not answer, and gives none to a connection that is closed meanwhile", async () => {
   const { promise: allowed, resolve: allow } = deferred();
   let isHeld = true;
-  const { socket, edge } = await client({ mayAnswer: () => (isHeld ? allowed : undefined) });
+  const { socket, edge } = await client({ untilAnswersAllowed: () => (isHeld ? allowed : undefined) });
   const other = await connected(stockClient(edge.url, { transports: ["websocket"] }));
   const answers: string[] = [];
   for (const [name, from] of [

@@ -2,7 +2,7 @@ import type { Socket } from "socket.io-client";
 import { describe, expect, it } from "vitest";
 import type { Identity } from "../../src/auth/identity.ts";
 import { GatewayError, type ErrorCode } from "../../src/protocol/errors.ts";
-import type { Admitted } from "../../src/connections/admission.ts";
+import type { AdmitResult } from "../../src/connections/admission.ts";
 import {
   authenticateByList,
   connected,
@@ -90,7 +90,7 @@ describe.each(transports)("a handshake over %s", (transport) => {
     });
   });
 
-  it.each<[Admitted, object]>([
+  it.each<[AdmitResult, object]>([
     [
       { allowed: false, retryAfterMs: 250 },
       { status: 429, retryAfter: "1", code: "rate_limited", retryAfterMs: 250 },

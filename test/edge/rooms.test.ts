@@ -3,7 +3,7 @@ import { encode } from "notepack.io";
 import { describe, expect, it } from "vitest";
 import type { RedisClient } from "../../src/redis/connections.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { Failures } from "../../src/connections/failures.ts";
+import { ErrorReporter } from "../../src/connections/error-reporter.ts";
 import { createRoomAdapter } from "../../src/connections/room-adapter.ts";
 import { connected, startEdge, stockClient, type Edge } from "../support/edge.ts";
 import { quietLog, redisWorld, testMetrics } from "../support/world.ts";
@@ -16,7 +16,7 @@ interface Pair {
 
 /** Two nodes whose rooms meet in Redis. */
 async function startPair(): Promise<Pair> {
-  const failures = new Failures({ clock: systemClock, log: quietLog, metrics: testMetrics() });
+  const failures = new ErrorReporter({ clock: systemClock, log: quietLog, metrics: testMetrics() });
   const { redis, prefix: key } = await redisWorld();
   const edges: Edge[] = [];
   for (const node of [redis, (await redisWorld()).redis]) {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createExpiryWatch } from "../../src/auth/expiry-watch.ts";
 import { createFence } from "../../src/cluster/fence.ts";
 import type { Connection } from "../../src/connections/connection.ts";
-import { createVisits, type VisitsDeps } from "../../src/connections/visits.ts";
+import { createConnectionHooks, type ConnectionHooksDeps } from "../../src/connections/connection-hooks.ts";
 import { client as ownClient } from "../client/support.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { openClient, startGateway, told, type Client, type TestGateway } from "../support/gateway.ts";
@@ -95,13 +95,13 @@ async function tryOnce(gateway: TestGateway, transport: "websocket" | "polling",
 }
 
 describe.each(["websocket", "polling"] as const)("over %s", (transport) => {
-  test("whatever a fresh user asks in its connect handler, it stays connected and is answered in order", async () => {
+  test("requests sent in the connect handler are answered in order, and the client stays connected", async () => {
     const gateway = await startGateway({ file });
 
     await Promise.all(Array.from({ length: trials }, (_, number) => tryOnce(gateway, transport, number)));
   });
 
-  test("who ends its own session in its connect handler is answered, and then closed by that name", async () => {
+  test("a client that revokes its own session in the connect handler is answered, then closed with session_revoked", async () => {
     const { signIn, url } = await startGateway({ file });
 
     await Promise.all(
@@ -118,7 +118,7 @@ describe.each(["websocket", "polling"] as const)("over %s", (transport) => {
     );
   });
 
-  test("who comes back with Socket.IO's recovery and leaves its own channel at once stays connected", async () => {
+  test("a client that recovers and unsubscribes from its own channel at once stays connected", async () => {
     const { signIn, url } = await startGateway({ file });
 
     await Promise.all(
@@ -140,7 +140,7 @@ describe.each(["websocket", "polling"] as const)("over %s", (transport) => {
     );
   });
 
-  test("the client of this project that subscribes to its own channel first of all is not sent away", async () => {
+  test("the client library may subscribe to its own channel first", async () => {
     const { signIn, url, call } = await startGateway({ file });
 
     await Promise.all(
@@ -163,15 +163,15 @@ describe.each(["websocket", "polling"] as const)("over %s", (transport) => {
   });
 });
 
-test("a token that is brought while the welcome waits for the node's lease is the one that counts", async () => {
+test("a token refreshed while the connect hook waits for the fence determines the expiry", async () => {
   const clock = new FakeClock();
   const fence = createFence(clock, 3_000);
   const expiry = createExpiryWatch({ clock, log: quietLog });
   const revocations = { mark: () => 0, since: () => undefined };
   const channels = { follow: async () => undefined, channelsOf: () => [], recheck: () => undefined };
-  const recovery = { begin: async () => undefined };
+  const recovery = { persist: async () => undefined };
   const deps = { clock, fence, expiry, revocations, channels, recovery, isDraining: () => false };
-  const visits = createVisits(deps as unknown as VisitsDeps);
+  const hooks = createConnectionHooks(deps as unknown as ConnectionHooksDeps);
   const until = (expiresAt: number) => ({ userId: "ada", issuedAt: clock.now(), expiresAt, expiresBy: "token" });
   const [old, fresh] = [until(clock.now() + 10_000), until(clock.now() + 60_000)];
   const heard: unknown[] = [];
@@ -181,11 +181,11 @@ test("a token that is brought while the welcome waits for the node's lease is th
     emit: (event: string, { expiresAt }: { expiresAt: number }) => heard.push([event, expiresAt]),
     close: ({ code }: { code: string }) => heard.push([code, clock.now()]),
   };
-  const visitor = connection as unknown as Connection;
+  const client = connection as unknown as Connection;
 
-  const begun = visits.begin(visitor, { privateId: undefined, restored: undefined });
+  const begun = hooks.connected(client, { privateId: undefined, restored: undefined });
   connection.identity = fresh;
-  visits.renewed(visitor);
+  hooks.tokenRefreshed(client);
   fence.renew(clock.monotonic());
   await begun;
   await clock.advance(60_100);

@@ -5,12 +5,12 @@ import type { Connection } from "../connection.ts";
 
 export interface AuthHandlerDeps {
   refresh: Authenticator["refresh"];
-  /** Called with the new identity in place: its end is another one now. */
-  renewed: (connection: Connection) => void;
+  /** Called after the new identity was set. */
+  tokenRefreshed: (connection: Connection) => void;
 }
 
-/** A connection outlives its token by bringing a fresh one of the same session. */
-export function createAuthHandlers({ refresh, renewed }: AuthHandlerDeps): ClientHandler[] {
+/** Client event `auth:refresh`: replaces a connection's token by a new one of the same session. */
+export function createAuthHandlers({ refresh, tokenRefreshed: renewed }: AuthHandlerDeps): ClientHandler[] {
   return [
     clientHandler("auth:refresh", authRefreshMessage, async (connection, { token }) => {
       connection.identity = await refresh(connection.identity, token);

@@ -32,12 +32,12 @@ export function createChannelHandlers({ channels, onPublished }: ChannelHandlers
       async (connection, message) => {
         const idempotencyKey = ownKey(connection, message.idempotencyKey);
         const data = canonicalJson(message.data);
-        // Before the first await it is on its way to the store, behind whatever this client published before.
+        // Sent to Redis before the first await, so a client's publications stay in order.
         const published = await channels.publishAs(connection.identity, { ...message, data, idempotencyKey });
         onPublished();
         return published;
       },
-      { isInOrderOnceBegun: true },
+      { isOrderedOnceStarted: true },
     ),
 
     clientHandler("history", historyMessage, (connection, { channel, since, limit }) =>
@@ -46,7 +46,7 @@ export function createChannelHandlers({ channels, onPublished }: ChannelHandlers
   ];
 }
 
-/** A user's idempotency keys are that user's own: one cannot answer, or block, what another publishes. */
+/** Idempotency keys are scoped to the user: nobody can collide with the key of another user. */
 function ownKey(connection: Connection, key: string | undefined): string | undefined {
   return key === undefined ? undefined : `${connection.identity.userId.length}:${connection.identity.userId}:${key}`;
 }

@@ -14,7 +14,7 @@ export interface SessionHandlerDeps {
   connectionsOf: ConnectionsOf;
 }
 
-/** A user's own logins: where one is signed in, and signing out there. */
+/** Client events `sessions:list` and `sessions:revoke`: a user lists and revokes its own sessions. */
 export function createSessionHandlers({ sessions, logouts, connectionsOf }: SessionHandlerDeps): ClientHandler[] {
   async function list(identity: Identity): Promise<SessionsListAnswer> {
     const own = await sessions.list(identity.userId);
@@ -24,7 +24,7 @@ export function createSessionHandlers({ sessions, logouts, connectionsOf }: Sess
 
   async function revoke(identity: Identity, sessionId: string | undefined): Promise<Logout> {
     if (sessionId === undefined) return logouts.otherSessions(identity);
-    // The same answer for another's session and for none, so that nobody learns which there are.
+    // The same answer for an unknown session and for another user's, so that neither can be probed.
     if (!isSessionOf(identity.userId, sessionId))
       throw new GatewayError("forbidden", undefined, { field: "sessionId" });
     return logouts.session(sessionId);
@@ -39,7 +39,7 @@ export function createSessionHandlers({ sessions, logouts, connectionsOf }: Sess
   ];
 }
 
-/** What the backend keeps with a session stays with it. */
+/** Omits the session's `data`, which belongs to the backend. */
 function toEntry(
   { sessionId, createdAt, lastSeenAt, userAgent }: Session,
   identity: Identity,

@@ -2,11 +2,11 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 
-/** Milliseconds in which a place that fails again and again is logged once. */
+/** Milliseconds in which repeated errors of one place are logged once. */
 const quietMs = 1_000;
 
-/** Exceptions of the edge: each is counted, none leaves its place, and a stranger who provokes them cannot fill the log. */
-export class Failures {
+/** Counts unexpected errors and logs them, at most one per place and second, so that clients cannot fill the log. */
+export class ErrorReporter {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #count: Metrics["eventErrors"];
@@ -18,7 +18,7 @@ export class Failures {
     this.#count = metrics.eventErrors;
   }
 
-  /** `place` comes from a closed set: the name of a handler, or of a spot in our code. */
+  /** `place` comes from a closed set: the name of a handler, or of a place in our code. */
   report(place: string, error: unknown): void {
     this.#count.inc();
     const entry = this.#places.get(place) ?? { quietUntil: 0, unlogged: 0 };
@@ -30,7 +30,7 @@ export class Failures {
     entry.unlogged = 0;
   }
 
-  /** For callbacks that nobody stands behind, such as timers. */
+  /** Wraps a callback without a caller that could catch, such as a timer's. */
   guard(place: string, run: () => void): () => void {
     return () => {
       try {

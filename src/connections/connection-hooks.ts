@@ -1,0 +1,190 @@
+import type { Authenticator } from "../auth/authenticator.ts";
+import type { ExpiryListener, ExpiryWatch, Watch } from "../auth/expiry-watch.ts";
+import type { Identity } from "../auth/identity.ts";
+import type { Channels } from "../channels/channels.ts";
+import type { Subscriber } from "../channels/subscribers.ts";
+import type { Fence } from "../cluster/fence.ts";
+import { closing, type Closing } from "../protocol/closings.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import { userChannelOf } from "../protocol/names.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
+import type { Presence } from "../presence/presence.ts";
+import type { Throttling } from "../throttling/throttling.ts";
+import { refusalWhileFenced } from "../commands/refusal.ts";
+import { addressGroup } from "../runtime/address-group.ts";
+import type { Connection } from "./connection.ts";
+import type { SessionRecovery } from "./session-recovery.ts";
+import type { NodeRevocations } from "./revocations.ts";
+import { createQuotaAdmission, type HandshakeContext } from "./quota-admission.ts";
+import { createReconnectCooldown } from "./reconnect-cooldown.ts";
+import type { ConnectContext } from "./lifecycle.ts";
+import type { AdmitResult } from "./admission.ts";
+import type { RateLimitResult } from "./rate-limit-result.ts";
+
+export interface ConnectionHooksDeps {
+  authenticator: Pick<Authenticator, "authenticate" | "refresh">;
+  channels: Channels;
+  expiry: ExpiryWatch;
+  revocations: NodeRevocations;
+  throttling: Pick<Throttling, "handshake" | "message" | "forget">;
+  recovery: Pick<SessionRecovery, "open" | "persist" | "end" | "evictPrevious">;
+  quota: Presence["seats"];
+  fence: Fence;
+  clock: Clock;
+  isDraining: () => boolean;
+  /** False if this node cannot accept connections for now. */
+  isReady: () => boolean;
+}
+
+/** Everything a connection goes through from its handshake to its disconnect, apart from handling its messages. */
+export interface ConnectionHooks {
+  /** Decides whether a connection may begin. Runs before the handshake, so that a refusal is an HTTP response. */
+  admit(address: string): Promise<AdmitResult> | AdmitResult;
+  authenticate(token: unknown, caller: HandshakeContext): Promise<Identity>;
+  /** An authenticated client disconnected before its connection was established. */
+  abandoned(identity: Identity): void;
+  /** Checks a new token of an open connection; `tokenRefreshed` follows. */
+  refresh(identity: Identity, token: unknown): Promise<Identity>;
+  connected(connection: Connection, arrival: ConnectContext): Promise<void>;
+  throttle(connection: Connection, event: string, bytes: number): RateLimitResult | Promise<RateLimitResult>;
+  /** A fenced node sends no answers before it knows what was revoked meanwhile. Undefined if answers may be sent now. */
+  untilAnswersAllowed(connection: Connection): Promise<void> | undefined;
+  /** Call after the connection's identity was replaced. */
+  tokenRefreshed(connection: Connection): void;
+  /** `mayReturn`: its client may reconnect and recover. */
+  disconnected(connection: Connection, mayReturn: boolean): Promise<void>;
+  notifyUnsubscribed(subscriber: Subscriber, channel: string, error: GatewayError): void;
+}
+
+/** `retryAfterMs` of a client that reached a node which is draining or fenced. */
+const admissionRetryMs = 1_000;
+
+const notReadyMessage = "This node is not ready.";
+const notReadyRetryMs = 5_000;
+
+/** Max milliseconds that a message waits for the fence to open: long enough for a node that was suspended. */
+const maxFenceWaitMs = 1_000;
+
+export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHooks {
+  const { authenticator, channels, expiry, revocations, throttling, recovery, quota: seats, fence, clock } = deps;
+  const expiryWatches = new Map<Connection, Watch>();
+  const cooldown = createReconnectCooldown(clock);
+  const admitAuthenticated = createQuotaAdmission({ ...deps, cooldown: cooldown });
+  /** The last revocation that was known when the identity was requested. */
+  const marks = new WeakMap<Identity, number>();
+
+  async function withMark(ask: () => Promise<Identity>): Promise<Identity> {
+    const mark = revocations.mark();
+    const identity = await ask();
+    marks.set(identity, mark);
+    return identity;
+  }
+
+  const revokedSinceMark = (identity: Identity): Closing | undefined =>
+    revocations.since(marks.get(identity) ?? 0, identity);
+
+  /** While the node is fenced, messages wait until it knows what was revoked meanwhile. */
+  async function awaitLimit(
+    connection: Connection,
+    pending: MessageLimitResult | Promise<MessageLimitResult>,
+  ): Promise<RateLimitResult> {
+    const result = await pending;
+    if (!fence.isOpen) await Promise.race([fence.opened(), sleep(clock, maxFenceWaitMs)]);
+    if (!fence.isOpen) throw refusalWhileFenced(fence, maxFenceWaitMs);
+    return closeIfExceeded(connection, result);
+  }
+
+  async function untilOpen(connection: Connection): Promise<void> {
+    while (!fence.isOpen && connection.isOpen) await Promise.race([fence.opened(), sleep(clock, maxFenceWaitMs)]);
+  }
+
+  function closeIfExceeded(connection: Connection, result: MessageLimitResult): RateLimitResult {
+    if (result.close !== true || !connection.isOpen) return result;
+    cooldown.start(connection.identity.sessionId);
+    connection.close(closing("rate_limited"));
+    return result;
+  }
+
+  return {
+    admit(address) {
+      if (deps.isDraining()) return new GatewayError("draining", undefined, { retryAfterMs: admissionRetryMs });
+      if (!deps.isReady()) return new GatewayError("unavailable", notReadyMessage, { retryAfterMs: notReadyRetryMs });
+      if (!fence.isOpen) return new GatewayError("unavailable", undefined, { retryAfterMs: admissionRetryMs });
+      return throttling.handshake(addressGroup(address));
+    },
+
+    authenticate: (token, caller) => withMark(() => admitAuthenticated(token, caller)),
+    abandoned: ({ sessionId }) => seats.release(sessionId),
+    refresh: (identity, token) => withMark(() => authenticator.refresh(identity, token)),
+
+    async connected(connection, { privateId, restored }) {
+      await untilOpen(connection);
+      // Read after the wait, during which the token may have been refreshed.
+      const { identity } = connection;
+      const revoked = revokedSinceMark(identity);
+      if (revoked !== undefined) return connection.close(revoked);
+      // Admitted before the drain began, but too late to be moved with the others.
+      if (deps.isDraining()) return connection.close(closing("drain"));
+      expiryWatches.set(connection, expiry.watch(identity, new TokenExpiry(connection)));
+      if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
+      if (restored === undefined)
+        await channels.follow(connection.subscriber, identity.userId, userChannelOf(identity.userId));
+      for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
+      await recovery.persist(connection);
+      // Missed publications and `ready` follow.
+      await untilOpen(connection);
+    },
+
+    untilAnswersAllowed: (connection) => (fence.isOpen ? undefined : untilOpen(connection)),
+
+    throttle(connection, event, bytes) {
+      const result = throttling.message(connection.id, connection.identity.userId, event, bytes);
+      if (result instanceof Promise || !fence.isOpen) return awaitLimit(connection, result);
+      return closeIfExceeded(connection, result);
+    },
+
+    tokenRefreshed(connection) {
+      const revoked = revokedSinceMark(connection.identity);
+      if (revoked !== undefined) return connection.close(revoked);
+      expiryWatches.get(connection)?.renew(connection.identity);
+      // After the acknowledgement, and after requests that were allowed with the old token.
+      setImmediate(() => channels.recheck(connection.subscriber, connection.identity));
+    },
+
+    async disconnected(connection, mayReturn) {
+      expiryWatches.get(connection)?.stop();
+      expiryWatches.delete(connection);
+      throttling.forget(connection.id);
+      const ended = recovery.end(connection, mayReturn);
+      channels.leave(connection.subscriber, mayReturn);
+      seats.release(connection.identity.sessionId);
+      await ended;
+    },
+
+    notifyUnsubscribed(subscriber, channel, { code, message }) {
+      // A subscriber of this node is always a connection (`socket-connection.ts`).
+      const connection = subscriber as unknown as Connection;
+      connection.leave(channel);
+      connection.emit("unsubscribed", { channel, code, message });
+    },
+  };
+}
+
+type MessageLimitResult = RateLimitResult & { readonly close?: boolean };
+
+/** Notifies a connection of its token's expiry. One exists per connection, so it holds no closures. */
+class TokenExpiry implements ExpiryListener {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  expiring(expiresAt: number): void {
+    this.#connection.emit("auth:expiring", { expiresAt });
+  }
+
+  expired(code: "token_expired" | "session_expired"): void {
+    this.#connection.close(closing(code));
+  }
+}

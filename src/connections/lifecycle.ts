@@ -1,0 +1,253 @@
+import type { Socket } from "socket.io";
+import type { Restored } from "../channels/answers.ts";
+import { closing, type Closing } from "../protocol/closings.ts";
+import { isTemporary } from "../protocol/errors.ts";
+import { userChannelOf } from "../protocol/names.ts";
+import type { Ready } from "../protocol/wire.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+import type { Connection } from "./connection.ts";
+import { refusalOf } from "../commands/refusal.ts";
+import type { SendEach } from "../engine/accelerator.ts";
+import { ConnectionRegistry, type Connections } from "./connections.ts";
+import type { Dispatch, ConnectionRequests } from "./dispatch.ts";
+import type { ErrorReporter } from "./error-reporter.ts";
+import type { AuthenticatedConnection } from "./handshake.ts";
+import { privateIdOf } from "./recovery-adapter.ts";
+import { Frame } from "../engine/batch.ts";
+import { createDirectWrite } from "../engine/direct-write.ts";
+import { ProtocolFault } from "../engine/parser.ts";
+import { SocketConnection, type SharedConnectionContext } from "./socket-connection.ts";
+import { Turn } from "../engine/turn.ts";
+import { InFlightCounter } from "./in-flight.ts";
+import { Volley } from "../engine/volley.ts";
+
+/** Called when clients connect and disconnect. */
+export interface LifecycleHooks {
+  /**
+   * Runs before `ready` is sent. If it fails because Redis is away, the transport is closed and the client retries; on
+   * other errors the client is closed with `internal`. Requests that name the client's own `user:` channel wait for it.
+   */
+  onConnect?: ((connection: Connection, client: ConnectContext) => Promise<void> | void) | undefined;
+  /** Runs once, after `onConnect` and all handlers of the connection have ended. */
+  onDisconnect?: ((connection: Connection, reason: string, mayReturn: boolean) => Promise<void> | void) | undefined;
+  /** The offset that a client sends back for Socket.IO's connection state recovery. Omit to disable that recovery. */
+  stampOf?: ((connection: Connection) => number) | undefined;
+}
+
+/** Why a connection ended: the code of a closing, or Socket.IO's disconnect reason. */
+interface DisconnectContext {
+  reason: string;
+  /** Whether its client may reconnect and recover. */
+  mayReturn: boolean;
+}
+
+/** How a client connected. */
+export interface ConnectContext {
+  /** Secret recovery id; undefined if connection state recovery is disabled. */
+  privateId: string | undefined;
+  /** Recovered subscriptions; undefined for a new session. */
+  restored: Restored | undefined;
+}
+
+export interface ConnectionLifecycleDeps extends LifecycleHooks {
+  dispatch: Dispatch;
+  metrics: Pick<Metrics, "connections" | "handshakes" | "closings" | "skipped" | "queueBytes">;
+  clock: Clock;
+  failures: ErrorReporter;
+  /** Omit to write to each connection separately. */
+  accelerator?: SendEach | undefined;
+}
+
+export interface ConnectionLifecycleOptions {
+  nodeId: string;
+  closeTimeoutMs: number;
+  /** Max bytes in the send queue of one client. */
+  queueBytes: number;
+}
+
+interface ActiveConnection {
+  requests: ConnectionRequests;
+  /** Undefined once `ready` was sent. */
+  connecting: Promise<void> | undefined;
+  transport: string;
+}
+
+/** All connections of this node, from the connect hook to the disconnect hook. */
+export class ConnectionLifecycle {
+  readonly #deps: ConnectionLifecycleDeps;
+  readonly #nodeId: string;
+  readonly #context: SharedConnectionContext;
+  readonly #registry = new ConnectionRegistry();
+  readonly #active = new Map<SocketConnection, ActiveConnection>();
+  readonly #pendingDisconnects = new InFlightCounter();
+
+  constructor(deps: ConnectionLifecycleDeps, { nodeId, closeTimeoutMs, queueBytes }: ConnectionLifecycleOptions) {
+    this.#deps = deps;
+    this.#nodeId = nodeId;
+    // Computed on each scrape.
+    Object.assign(deps.metrics.queueBytes, { collect: () => deps.metrics.queueBytes.set(this.#queuedBytes()) });
+    const failed = (error: unknown): void => deps.failures.report("socket.write", error);
+    const volley = deps.accelerator && new Volley(deps.accelerator, failed);
+    this.#context = {
+      clock: deps.clock,
+      failures: deps.failures,
+      closeTimeoutMs,
+      queueBytes,
+      turn: new Turn(failed, volley),
+      writeDirectly: createDirectWrite(),
+      volley,
+      onSkipped: ({ conflated, volatile }) => {
+        deps.metrics.skipped.inc({ reason: "conflated" }, conflated);
+        deps.metrics.skipped.inc({ reason: "volatile" }, volatile);
+      },
+      stampOf: deps.stampOf,
+      onIdentity: (connection, previous) => this.#registry.renew(connection, previous),
+      onClose: (connection, closing) => this.#close(connection, closing),
+    };
+  }
+
+  get connections(): Connections {
+    return this.#registry;
+  }
+
+  /** Creates a connection that is not registered yet. */
+  connect(socket: Socket, authenticated: AuthenticatedConnection): SocketConnection {
+    return new SocketConnection(socket, authenticated, this.#context);
+  }
+
+  start(socket: Socket, connection: SocketConnection, restored?: Restored): void {
+    const requests = this.#deps.dispatch.open(connection);
+    this.#register(socket, connection, { requests, restored });
+    // Never calls `next`: Socket.IO's emitter must not receive event names chosen by clients.
+    socket.use((packet) => this.#deps.dispatch.receive(requests, packet));
+    socket.on("error", (error) => connection.close(closingFor(error)));
+    socket.on("disconnect", (reason) => {
+      connection.end();
+      this.#unregister(connection, { reason, mayReturn: reason !== "client namespace disconnect" });
+    });
+  }
+
+  #queuedBytes(): number {
+    let sum = 0;
+    for (const { queuedBytes: waitingBytes } of this.#active.keys()) sum += waitingBytes;
+    return sum;
+  }
+
+  /** Resolves when every disconnect hook has ended. */
+  idle(): Promise<void> {
+    return this.#pendingDisconnects.idle();
+  }
+
+  #register(
+    socket: Socket,
+    connection: SocketConnection,
+    { requests, restored }: { requests: ConnectionRequests; restored: Restored | undefined },
+  ): void {
+    const { metrics } = this.#deps;
+    const welcomed = this.#connect(connection, requests, { privateId: privateIdOf(socket), restored });
+    const active: ActiveConnection = {
+      requests: requests,
+      connecting: welcomed,
+      transport: socket.conn.transport.name,
+    };
+    this.#registry.add(connection);
+    this.#active.set(connection, active);
+    metrics.handshakes.inc({ outcome: socket.recovered ? "recovered" : "accepted" });
+    metrics.connections.inc({ transport: active.transport });
+    if (active.transport === "polling") socket.conn.once("upgrade", () => this.#countUpgrade(connection, active));
+  }
+
+  #countUpgrade(connection: SocketConnection, active: ActiveConnection): void {
+    if (!this.#active.has(connection)) return;
+    const { metrics } = this.#deps;
+    metrics.connections.dec({ transport: active.transport });
+    active.transport = "websocket";
+    metrics.connections.inc({ transport: active.transport });
+  }
+
+  async #connect(connection: SocketConnection, requests: ConnectionRequests, arrival: ConnectContext): Promise<void> {
+    const { restored } = arrival;
+    // The connection must be registered before anything can end it.
+    await Promise.resolve();
+    try {
+      // In the channel's queue: requests that the client sends about it on `connect` run after the server's subscription.
+      const key = userChannelOf(connection.identity.userId);
+      await requests.queues.run(key, async () => this.#deps.onConnect?.(connection, arrival));
+      for (const packet of restored?.packets ?? []) connection.deliver(new Frame(packet));
+      connection.emit("ready", this.#readyOf(connection, restored), ...this.#offsetOf(connection));
+    } catch (error) {
+      this.#refuse(connection, error);
+    }
+    restored?.flow();
+    const active = this.#active.get(connection);
+    if (active !== undefined) active.connecting = undefined;
+  }
+
+  /** Socket.IO has confirmed the connection already, so it cannot be refused any more. */
+  #refuse(connection: SocketConnection, error: unknown): void {
+    const { code } = refusalOf(error);
+    // `not_subscribed`: the subscription to the user's own channel lost publications while it began.
+    if (isTemporary(code) || code === "not_subscribed") return connection.end();
+    this.#deps.failures.report("socket.connect", error);
+    connection.close(closing("internal"));
+  }
+
+  /** Second argument of `ready`: the recovery offset of a stock client that has received nothing else. */
+  #offsetOf(connection: Connection): string[] {
+    const stamp = this.#deps.stampOf?.(connection);
+    return stamp === undefined ? [] : [`${stamp}`];
+  }
+
+  #readyOf({ identity }: Connection, restored: Restored | undefined): Ready {
+    const { userId, sessionId, expiresAt } = identity;
+    const serverTime = this.#deps.clock.now();
+    const ready = {
+      nodeId: this.#nodeId,
+      userId,
+      sessionId,
+      expiresAt,
+      recovered: restored !== undefined,
+      serverTime,
+    };
+    if (restored === undefined) return ready;
+    const positions = [...restored.positions].map(([channel, position]) => ({ channel, ...position }));
+    return { ...ready, positions };
+  }
+
+  #close(connection: SocketConnection, { code, reconnect }: Closing): void {
+    this.#deps.metrics.closings.inc({ code });
+    this.#unregister(connection, { reason: code, mayReturn: reconnect });
+  }
+
+  /** Unregisters at once; the disconnect hook runs when no handler of the connection is in flight any more. */
+  #unregister(connection: SocketConnection, departure: DisconnectContext): void {
+    const active = this.#active.get(connection);
+    if (active === undefined) return;
+    this.#active.delete(connection);
+    this.#registry.remove(connection);
+    this.#deps.metrics.connections.dec({ transport: active.transport });
+    void this.#runDisconnectHook(connection, active, departure);
+  }
+
+  async #runDisconnectHook(
+    connection: Connection,
+    { connecting: welcomed, requests: requests }: ActiveConnection,
+    { reason, mayReturn }: DisconnectContext,
+  ): Promise<void> {
+    const { onDisconnect, failures } = this.#deps;
+    this.#pendingDisconnects.begin();
+    try {
+      await welcomed;
+      await requests.inFlight.idle();
+      await onDisconnect?.(connection, reason, mayReturn);
+    } catch (error) {
+      failures.report("socket.disconnect", error);
+    } finally {
+      this.#pendingDisconnects.end();
+    }
+  }
+}
+
+const closingFor = (error: Error): Closing =>
+  closing("protocol_error", error instanceof ProtocolFault ? { message: error.message } : {});

@@ -1,0 +1,78 @@
+import type { Authenticator } from "../auth/authenticator.ts";
+import type { Identity } from "../auth/identity.ts";
+import { isSessionId } from "../auth/session-id.ts";
+import type { Presence } from "../presence/presence.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
+import type { SessionRecovery } from "./session-recovery.ts";
+import type { ReconnectCooldown } from "./reconnect-cooldown.ts";
+
+export interface QuotaAdmissionDeps {
+  authenticator: Pick<Authenticator, "authenticate">;
+  quota: Pick<Presence["seats"], "take" | "release">;
+  recovery: Pick<SessionRecovery, "evictPrevious">;
+  cooldown: ReconnectCooldown;
+  clock: Clock;
+}
+
+/** What a client's handshake says in addition to its token. */
+export interface HandshakeContext {
+  userAgent: string | undefined;
+  /** Secret recovery id of the connection that the client claims to have had before. */
+  privateId?: string | undefined;
+}
+
+/** Max milliseconds until the quota of an evicted connection is free, on whichever node that was. */
+const maxReleaseWaitMs = 2_000;
+const retryMs = 50;
+
+/** Authenticates a client and takes one connection of its user's quota; a refused client has taken none. */
+export function createQuotaAdmission({
+  authenticator,
+  quota: quota,
+  recovery,
+  cooldown: cooldown,
+  clock,
+}: QuotaAdmissionDeps) {
+  /**
+   * A client whose network was cut returns before its old connection is known to be dead, and would be refused because of
+   * that connection: it is closed first. The quota is never exceeded.
+   */
+  async function replacePrevious({ sessionId, userId }: Identity, { privateId }: HandshakeContext): Promise<void> {
+    const isEvicted = privateId !== undefined && (await recovery.evictPrevious(privateId, { sessionId, userId }));
+    if (!isEvicted) throw new GatewayError("connection_limit");
+    const until = clock.monotonic() + maxReleaseWaitMs;
+    for (;;) {
+      await sleep(clock, retryMs);
+      try {
+        return await quota.take(sessionId);
+      } catch (error) {
+        if (!isLimit(error) || clock.monotonic() > until) throw error;
+      }
+    }
+  }
+
+  /** Requests the quota in the same write as the session, and releases it if authentication fails. */
+  return async function authenticateWithinQuota(token: unknown, caller: HandshakeContext): Promise<Identity> {
+    let taken: Promise<string> | undefined;
+    try {
+      const identity = await authenticator.authenticate(token, caller, (sessionId) => {
+        if (!isSessionId(sessionId)) return;
+        cooldown.check(sessionId);
+        taken = quota.take(sessionId).then(() => sessionId);
+        // Unhandled if the session is refused first.
+        taken.catch(() => undefined);
+      });
+      await taken?.catch((error: unknown) => {
+        if (!isLimit(error)) throw error;
+        return replacePrevious(identity, caller);
+      });
+      return identity;
+    } catch (error) {
+      taken?.then((sessionId) => quota.release(sessionId)).catch(() => undefined);
+      throw error;
+    }
+  };
+}
+
+const isLimit = (error: unknown): boolean => error instanceof GatewayError && error.code === "connection_limit";

@@ -1,0 +1,130 @@
+import { randomBytes } from "node:crypto";
+import { Adapter } from "socket.io-adapter";
+import type { Namespace, ServerOptions, Socket } from "socket.io";
+import type { Restored } from "../channels/answers.ts";
+import { isTemporary } from "../protocol/errors.ts";
+import type { SessionRecovery, RecoveryAttempt } from "./session-recovery.ts";
+import { refusalOf } from "../commands/refusal.ts";
+import type { ErrorReporter } from "./error-reporter.ts";
+import type { AuthenticatedConnection } from "./handshake.ts";
+import type { SocketConnection } from "./socket-connection.ts";
+
+/** A connection whose session was resumed before Socket.IO confirms it to the client. */
+export interface ResumedConnection {
+  connection: SocketConnection;
+  restored: Restored;
+}
+
+export interface RecoveryAdapterDeps {
+  recovery: Pick<SessionRecovery, "find" | "restore" | "abandon" | "windowMs">;
+  /** The authenticated client of a socket. */
+  authenticatedOf: (socket: Socket) => AuthenticatedConnection | undefined;
+  connect: (socket: Socket, authenticated: AuthenticatedConnection) => SocketConnection;
+  failures: ErrorReporter;
+}
+
+/**
+ * Socket.IO's connection state recovery with authentication first. Socket.IO itself would restore a socket and send the
+ * missed packets before it checks the token; here the adapter only reports that a session is known. After the client has
+ * authenticated, its subscriptions are resumed; if that fails, it becomes a new socket with a new id.
+ */
+export class RecoveryAdapter {
+  readonly #deps: RecoveryAdapterDeps;
+  /** By the `data` of the socket that Socket.IO makes of it. */
+  readonly #attempts = new WeakMap<object, RecoveryAttempt | FailedLookup>();
+  readonly #resumed = new WeakMap<Socket, ResumedConnection>();
+
+  constructor(deps: RecoveryAdapterDeps) {
+    this.#deps = deps;
+  }
+
+  /** Extends the given adapter, or Socket.IO's in-memory one, with session recovery. */
+  adapter(make: ServerOptions["adapter"] | undefined): ServerOptions["adapter"] {
+    const restoreSession = (privateId: string, offset: string): Promise<object | null> => this.#find(privateId, offset);
+    const Room = (make ?? Adapter) as new (namespace: Namespace) => Adapter;
+    // Socket.IO calls it with `new`, so it cannot be an arrow function.
+    return function (namespace: Namespace) {
+      return Object.assign(new Room(namespace), { persistSession: () => undefined, restoreSession });
+    };
+  }
+
+  /** Namespace middleware; runs after the handshake's. */
+  resume(socket: Socket, next: (error?: Error) => void): void {
+    if (!socket.recovered) return next();
+    this.#resume(socket)
+      .then((isResumed) => isResumed || startNewSession(socket))
+      .catch((error: unknown) => this.#failed(socket, error))
+      .finally(() => next());
+  }
+
+  /** While Redis is away the transport is closed without an answer: the client retries and can still recover. */
+  #failed(socket: Socket, error: unknown): void {
+    if (isTemporary(refusalOf(error).code)) return socket.conn.close();
+    this.#deps.failures.report("socket.return", error);
+    startNewSession(socket);
+  }
+
+  /** Returns the resumed connection of a socket, once. */
+  complete(socket: Socket): ResumedConnection | undefined {
+    const resumed = this.#resumed.get(socket);
+    this.#resumed.delete(socket);
+    return resumed;
+  }
+
+  /** Socket.IO would treat an error as an unknown session, so the error is stored for `resume`. */
+  async #find(privateId: string, offset: string): Promise<object | null> {
+    const attempt = await this.#deps.recovery
+      .find(privateId, offset)
+      .catch((error: unknown) => new FailedLookup(error));
+    if (attempt === undefined) return null;
+    const data = {};
+    this.#attempts.set(data, attempt);
+    const sid = attempt instanceof FailedLookup ? newId() : attempt.record.holder.socketId;
+    return { sid, pid: privateId, rooms: [], data, missedPackets: [] };
+  }
+
+  async #resume(socket: Socket): Promise<boolean> {
+    const attempt = this.#attempts.get(socket.data as object);
+    if (attempt instanceof FailedLookup) throw attempt.error;
+    const authenticated = this.#deps.authenticatedOf(socket);
+    if (attempt === undefined || authenticated === undefined) return false;
+    const connection = this.#deps.connect(socket, authenticated);
+    const restored = await this.#deps.recovery.restore(connection, attempt);
+    if (restored === undefined) return false;
+    this.#resumed.set(socket, { connection, restored });
+    // Disconnected again before `complete`: nothing else would clean up.
+    if (socket.conn.readyState !== "open") this.#abandon(socket);
+    else socket.conn.once("close", () => this.#abandon(socket));
+    return true;
+  }
+
+  #abandon(socket: Socket): void {
+    const resumed = this.complete(socket);
+    if (resumed !== undefined) this.#deps.recovery.abandon(resumed.connection);
+  }
+}
+
+/** Looking up the session failed. */
+class FailedLookup {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+const newId = (): string => randomBytes(15).toString("base64url");
+
+/** Socket.IO's secret session id, which a client presents to recover. */
+export function privateIdOf(socket: Socket): string | undefined {
+  return (socket as unknown as { pid?: string }).pid;
+}
+
+/** Turns a socket that Socket.IO is about to recover into a new one, before the client is told anything. */
+function startNewSession(socket: Socket): void {
+  const { _preConnectSockets: waiting } = socket.nsp as unknown as { _preConnectSockets: Map<string, Socket> };
+  waiting.delete(socket.id);
+  const id = newId();
+  Object.assign(socket, { id, pid: newId(), recovered: false, data: {} });
+  waiting.set(id, socket);
+}

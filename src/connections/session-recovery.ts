@@ -1,0 +1,388 @@
+import type { Restored, SubscriptionRecords } from "../channels/answers.ts";
+import type { Channels } from "../channels/channels.ts";
+import type { ConnectionRecord, ConnectionRecordStore, TakenRecord } from "../channels/connection-record-store.ts";
+import { positionsAt, type Beginning, type DeliveryTrail } from "../channels/delivery-trail.ts";
+import type { Subscriber } from "../channels/subscribers.ts";
+import type { Control, ControlCommand } from "../cluster/control.ts";
+import { closing } from "../protocol/closings.ts";
+import type { Position } from "../protocol/scalars.ts";
+import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { WriteBehind } from "../runtime/write-behind.ts";
+import type { Connection } from "./connection.ts";
+
+/** A client that claims to have been connected before. */
+export interface RecoveryAttempt {
+  privateId: string;
+  /** Stamp of the last publication that it claims to have received; NaN if it sent something else. */
+  stamp: number;
+  record: ConnectionRecord;
+}
+
+/** Socket.IO's connection state recovery for stock clients, on any node. */
+export interface SessionRecovery {
+  /** Milliseconds in which a client can recover after it disconnected. */
+  readonly windowMs: number;
+  /** `offset` is the last offset that the client received. Undefined if the session is unknown. */
+  find(privateId: string, offset: string): Promise<RecoveryAttempt | undefined>;
+  /**
+   * Resumes the subscriptions of a session on `connection`, which has authenticated. Undefined if that is not possible
+   * completely, or the session belongs to somebody else: then nothing was resumed.
+   */
+  restore(connection: Connection, returning: RecoveryAttempt): Promise<Restored | undefined>;
+  /** Closes the previous connection of the client. False if there is none, or it belongs to somebody else. */
+  evictPrevious(privateId: string, client: { userId: string; sessionId: string }): Promise<boolean>;
+  /** Registers a new connection; `privateId` is known only to its client. */
+  open(connection: Connection, privateId: string): void;
+  /** Stores the session, including subscriptions made since `open`; later changes are stored as they happen. */
+  persist(connection: Connection): Promise<void>;
+  /** The stamp up to which the client has received everything; it sends this back to recover. */
+  stampOf(connection: Connection): number;
+  /** A restored connection has ended before Socket.IO confirmed it. */
+  abandon(connection: Connection): void;
+  /** The connection has ended; call before its subscriptions end. `mayReturn` is false if it cannot recover. */
+  end(connection: Connection, mayReturn: boolean): Promise<void>;
+  readonly records: SubscriptionRecords;
+  /**
+   * Redis may have lost writes: rewrites the sessions of all connections of this node, including disconnected ones that
+   * may still recover.
+   */
+  rewriteAll(): void;
+  /** Closes the connections that a control command names as replaced; returns how many were open. */
+  perform(command: ControlCommand): number;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+export interface SessionRecoveryDeps {
+  store: ConnectionRecordStore;
+  channels: () => Pick<Channels, "restore" | "leave" | "begunOf" | "stampOf" | "lastStamp" | "trailOf" | "mark">;
+  control: () => Pick<Control, "command" | "incarnation" | "living" | "fence">;
+  clock: Clock;
+  log: Logger;
+}
+
+export interface SessionRecoveryOptions {
+  windowSeconds: number;
+  renewEverySeconds: number;
+  /**
+   * In a Cluster each slot has its own clock, so a stamp does not order publications across channels. Then the
+   * connection's node stores what it delivered last, in order (`channels/delivery-trail.ts`); without that, a client
+   * receives again what was stamped shortly before its stamp, rather than missing something.
+   */
+  isCluster: boolean;
+}
+
+interface RecoveryHandle {
+  privateId: string;
+  owner: string;
+  /** The client had received everything up to this stamp when this connection began. */
+  stamp: number;
+  /** The same for the first connection of the session. */
+  firstStamp: number;
+  /** How often the session has been taken over, including by this connection. */
+  takes: number;
+  /** Cluster only: stamps alone do not tell what was received. */
+  startPosition?: Beginning | undefined;
+  /** The session is in Redis, or being written. */
+  isPersisted: boolean;
+  /** Its client has reconnected elsewhere. */
+  isReplaced?: boolean;
+}
+
+type PositionMap = ReadonlyMap<string, Position>;
+
+const noPositions: PositionMap = new Map();
+
+/** Kept until the client has reconnected, so that its record can be rewritten. */
+interface DisconnectedSession {
+  handle: RecoveryHandle;
+  record: ConnectionRecord;
+  trail: DeliveryTrail | undefined;
+  /** Monotonic milliseconds. */
+  until: number;
+}
+
+/** The node id of an incarnation or an owner: after an outage a node has another incarnation but the same connections. */
+const nodeOf = (name: string): string => name.slice(0, name.lastIndexOf("/"));
+
+/** Larger than the clock difference of two shards, and than the duration of a gap repair. */
+const clusterMarginMicros = 10_000_000;
+
+/** Max milliseconds to wait for the delivery trail of the previous node, and the poll interval. */
+const maxTrailWaitMs = 1_000;
+const trailPollMs = 20;
+/** Backoff while the previous node rewrites an incomplete record; doubles each time. */
+const firstRewriteWaitMs = 100;
+const lastRewriteWaitMs = 1_600;
+/** Below this wait the previous node need not be known as living: after an outage that takes a heartbeat. */
+const unknownNodeWaitMs = 400;
+
+/** Max disconnected sessions to remember; the oldest are dropped first and can no longer be rewritten. */
+const maxDisconnected = 10_000;
+
+/** Milliseconds between two batches of rewritten records, and max records per batch. */
+const rewritePaceMs = 10;
+const recordsAtOnce = 500;
+
+/** Milliseconds for which announcements of replaced connections are batched. */
+const replacedPaceMs = 20;
+
+const replaceType = "replace.connection";
+
+export function createSessionRecovery(deps: SessionRecoveryDeps, options: SessionRecoveryOptions): SessionRecovery {
+  const { store, clock, log } = deps;
+  const margin = options.isCluster ? clusterMarginMicros : 0;
+  const handles = new Map<Subscriber, RecoveryHandle>();
+  const owners = new Map<string, Connection>();
+  const rewrites = new WriteBehind(
+    { write: rewrite, mayWrite: () => deps.control().fence.isOpen, clock, log },
+    { description: "connection records", intervalMs: rewritePaceMs, batchSize: recordsAtOnce },
+  );
+  /** Disconnected sessions that may recover, by owner, oldest first. */
+  const disconnected = new Map<string, DisconnectedSession>();
+  const replacements = new WriteBehind(
+    { write: announceReplaced, mayWrite: () => true, clock, log },
+    { description: "replaced connections", intervalMs: replacedPaceMs, batchSize: recordsAtOnce },
+  );
+  let cancelRenewal: Cancel | undefined;
+
+  let ownerCount = 0;
+  const ownerOf = (): string => `${deps.control().incarnation}|${(ownerCount += 1)}`;
+
+  function setHandle(connection: Connection, handle: RecoveryHandle): void {
+    handles.set(connection.subscriber, handle);
+    owners.set(handle.owner, connection);
+  }
+
+  const recordOf = ({ id, identity, subscriber }: Connection, { firstStamp }: RecoveryHandle): ConnectionRecord => ({
+    holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, stamp: firstStamp },
+    begun: deps.channels().begunOf(subscriber),
+  });
+
+  async function rewrite(keys: readonly string[]): Promise<void> {
+    await Promise.all(keys.map(rewriteOne));
+  }
+
+  async function rewriteOne(owner: string): Promise<void> {
+    const connection = owners.get(owner);
+    const handle = connection && handles.get(connection.subscriber);
+    if (connection === undefined) await rewriteDisconnected(disconnected.get(owner));
+    else if (handle?.isPersisted === true)
+      await store.rewrite(handle.privateId, owner, handle.takes, recordOf(connection, handle));
+  }
+
+  async function rewriteDisconnected(each: DisconnectedSession | undefined): Promise<void> {
+    if (each === undefined) return;
+    const { privateId, owner, takes } = each.handle;
+    await Promise.all([
+      store.rewrite(privateId, owner, takes, each.record),
+      store.release(privateId, owner, each.trail),
+    ]);
+  }
+
+  /** Remembers a session that has subscriptions. */
+  function remember(each: Omit<DisconnectedSession, "until">): void {
+    if (each.record.begun.size === 0) return;
+    disconnected.set(each.handle.owner, { ...each, until: clock.monotonic() + options.windowSeconds * 1_000 });
+    forgetDisconnected();
+  }
+
+  function forgetDisconnected(): void {
+    for (const [owner, { until }] of disconnected) {
+      if (until > clock.monotonic() && disconnected.size <= maxDisconnected) return;
+      disconnected.delete(owner);
+    }
+  }
+
+  const isLiving = (owner: string): boolean => deps.control().living.some((node) => nodeOf(node) === nodeOf(owner));
+
+  /** The client has reconnected: closes its previous connection by owner, or forgets its disconnected session. */
+  function replace(owner: string): void {
+    const isElsewhere = nodeOf(owner) !== nodeOf(deps.control().incarnation);
+    if (replaceHere(owner) === 0 && isElsewhere && isLiving(owner)) replacements.add(owner);
+  }
+
+  /** The client's positions when it had received the publication stamped `stamp`. Waits for its previous node. */
+  async function positionsOf(privateId: string, taken: TakenRecord, stamp: number): Promise<PositionMap | undefined> {
+    const node = taken.before.slice(0, taken.before.indexOf("|"));
+    const deadline = clock.monotonic() + maxTrailWaitMs;
+    let { trail } = taken;
+    while (trail === undefined && deps.control().living.includes(node) && clock.monotonic() < deadline) {
+      await sleep(clock, trailPollMs);
+      trail = await store.findTrail(privateId);
+    }
+    return trail && positionsAt(trail, stamp);
+  }
+
+  /** Nothing was delivered, so the next attempt needs the trail. */
+  function releaseAfterError(privateId: string, owner: string, { trail }: TakenRecord, error: unknown): never {
+    store
+      .release(privateId, owner, trail)
+      .catch((fault: unknown) => log.warn({ err: fault }, "a record was not released"));
+    throw error;
+  }
+
+  async function announceReplaced(replaced: readonly string[]): Promise<void> {
+    await deps.control().command({ type: replaceType, owners: [...replaced] });
+  }
+
+  function replaceHere(owner: string): number {
+    disconnected.delete(owner);
+    const connection = owners.get(owner);
+    const handle = connection && handles.get(connection.subscriber);
+    if (handle !== undefined) handle.isReplaced = true;
+    connection?.close(closing("connection_replaced"));
+    return connection === undefined ? 0 : 1;
+  }
+
+  function perform({ type, owners: replaced }: ControlCommand): number {
+    if (type !== replaceType || !Array.isArray(replaced)) return 0;
+    return replaced.reduce((count: number, owner: unknown) => count + replaceHere(String(owner)), 0);
+  }
+
+  /** If Redis may have lost part of a record, waits for the previous node to rewrite it, as long as that node is alive. */
+  async function takeComplete(privateId: string, owner: string): Promise<TakenRecord | undefined> {
+    for (let waitMs = firstRewriteWaitMs; ; waitMs *= 2) {
+      const taken = await store.take(privateId, owner);
+      if (taken === undefined || taken.record !== undefined || waitMs > lastRewriteWaitMs) return taken;
+      if (waitMs > unknownNodeWaitMs && !isLiving(taken.before || taken.left)) return taken;
+      await sleep(clock, waitMs);
+    }
+  }
+
+  async function end(connection: Connection, mayReturn: boolean): Promise<void> {
+    const handle = handles.get(connection.subscriber);
+    if (handle === undefined) return;
+    const record = recordOf(connection, handle);
+    handles.delete(connection.subscriber);
+    owners.delete(handle.owner);
+    const { privateId, owner, startPosition: beginning, isReplaced = false } = handle;
+    const trail = beginning && deps.channels().trailOf(connection.subscriber, beginning);
+    if (mayReturn && !isReplaced && handle.isPersisted) remember({ handle: handle, record, trail });
+    if (!mayReturn && !isReplaced) return store.end(privateId, owner);
+    // If another connection has taken it over, that connection's node is responsible for the record.
+    if (!(await store.release(privateId, owner, trail))) disconnected.delete(owner);
+  }
+
+  return {
+    windowMs: options.windowSeconds * 1_000,
+
+    async find(privateId, offset) {
+      if (!/^[\w-]{1,64}$/.test(privateId)) return undefined;
+      const record = await store.find(privateId);
+      const stamp = /^\d{1,16}$/.test(offset) ? Number(offset) : Number.NaN;
+      return record === undefined ? undefined : { privateId, stamp, record };
+    },
+
+    async restore(connection, { privateId, stamp, record: { holder } }) {
+      const { identity, subscriber } = connection;
+      if (holder.userId !== identity.userId || holder.sessionId !== identity.sessionId) return undefined;
+      const owner = ownerOf();
+      const taken = await takeComplete(privateId, owner);
+      if (taken === undefined) return undefined;
+      replace(taken.before || taken.left);
+      if (taken.record === undefined) return undefined;
+      const { begun } = taken.record;
+      if (!(stamp >= holder.stamp - margin)) return undefined;
+      const read = options.isCluster ? await positionsOf(privateId, taken, stamp) : undefined;
+      const restored = await deps
+        .channels()
+        .restore(subscriber, identity, begun, stamp - margin, read)
+        .catch((error: unknown) => releaseAfterError(privateId, owner, taken, error));
+      if (restored === undefined) return undefined;
+      const { missed, mark, positions } = restored;
+      setHandle(connection, {
+        privateId,
+        owner,
+        // If nothing was missed, the client's own stamp; otherwise the margin would grow with each recovery.
+        stamp: missed.length === 0 ? stamp : restored.stamp,
+        startPosition: options.isCluster ? { mark, since: stamp, missed, positions } : undefined,
+        firstStamp: holder.stamp,
+        takes: taken.takes,
+        isPersisted: true,
+      });
+      return restored;
+    },
+
+    async evictPrevious(privateId, { userId, sessionId }) {
+      const holder = (await store.find(privateId))?.holder;
+      if (holder?.userId !== userId || holder.sessionId !== sessionId) return false;
+      const taken = await store.take(privateId, "");
+      if (taken === undefined || taken.before === "") return false;
+      replace(taken.before);
+      return true;
+    },
+
+    open(connection, privateId) {
+      const { lastStamp: stamp, mark } = deps.channels();
+      const beginning = options.isCluster ? { mark, since: stamp, missed: [], positions: noPositions } : undefined;
+      setHandle(connection, {
+        privateId,
+        owner: ownerOf(),
+        stamp,
+        firstStamp: stamp,
+        takes: 0,
+        startPosition: beginning,
+        isPersisted: false,
+      });
+    },
+
+    async persist(connection) {
+      const handle = handles.get(connection.subscriber);
+      if (handle === undefined || handle.isPersisted) return;
+      handle.isPersisted = true;
+      await store.begin(handle.privateId, handle.owner, recordOf(connection, handle));
+    },
+
+    stampOf: ({ subscriber }) => Math.max(handles.get(subscriber)?.stamp ?? 0, deps.channels().stampOf(subscriber)),
+
+    abandon(connection) {
+      deps.channels().leave(connection.subscriber);
+      end(connection, true).catch((error: unknown) => log.warn({ err: error }, "releasing a connection record failed"));
+    },
+
+    end,
+
+    // If no record was found, the change overtook `persist` or the record was lost: the whole record is written.
+    records: {
+      async keep(subscriber, channel, begun) {
+        const handle = handles.get(subscriber);
+        if (handle?.isPersisted !== true) return;
+        const isKept = await store.keep(handle.privateId, handle.owner, channel, begun);
+        if (!isKept) await rewriteOne(handle.owner);
+      },
+      async drop(subscriber, channel) {
+        const handle = handles.get(subscriber);
+        if (handle?.isPersisted !== true) return;
+        const isDropped = await store.drop(handle.privateId, handle.owner, channel);
+        if (!isDropped) await rewriteOne(handle.owner);
+      },
+      rewrite(subscriber) {
+        const handle = handles.get(subscriber);
+        if (handle?.isPersisted === true) rewrites.add(handle.owner);
+      },
+    },
+
+    rewriteAll() {
+      forgetDisconnected();
+      for (const owner of [...owners.keys(), ...disconnected.keys()]) rewrites.add(owner);
+    },
+
+    perform,
+
+    start() {
+      cancelRenewal = clock.every(options.renewEverySeconds * 1_000, () => {
+        const privateIds = [...handles.values()].map(({ privateId }) => privateId);
+        store
+          .renew(privateIds)
+          .catch((error: unknown) => log.warn({ err: error }, "renewing connection records failed"));
+      });
+    },
+
+    async stop() {
+      cancelRenewal?.();
+      await Promise.all([rewrites.stop(), replacements.stop()]);
+    },
+  };
+}
