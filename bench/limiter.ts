@@ -4,8 +4,8 @@ import { createRedisConnections, type RedisClient } from "../src/redis/connectio
 import { createKeys } from "../src/redis/keys.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { createLogger } from "../src/runtime/logger.ts";
-import { createAbsence } from "../src/throttling/absence.ts";
-import { decisionOf, monotonicMicros, type Decision } from "../src/throttling/decision.ts";
+import { createCircuitBreaker } from "../src/throttling/circuit-breaker.ts";
+import { resultOf, monotonicMicros, type RateLimitResult } from "../src/throttling/rate-limit-result.ts";
 import { createLimiter, tokenBucket } from "../src/throttling/limiter.ts";
 import { takeTokens, type Bucket } from "../src/throttling/token-bucket.ts";
 import { createThrottling } from "../src/throttling/throttling.ts";
@@ -36,7 +36,7 @@ const populations = [
   { name: "quiet: 16,000 users, 1 a second each", users: 16_000, warmUpSeconds: 30 },
 ];
 
-type Take = (user: number) => Decision | Promise<Decision>;
+type Take = (user: number) => RateLimitResult | Promise<RateLimitResult>;
 
 interface Cost {
   node: number;
@@ -93,21 +93,21 @@ function waysOf(users: number, commands: RedisClient): Record<string, Begin> {
   const log = createLogger({ level: "warn" });
   const ids = Array.from({ length: users }, (_, n) => `user-${n}`);
   const idOf = (user: number): string => ids[user] as string;
-  const pass: Decision = { allowed: true, remaining: 0, retryAfterMs: 0, resetAt: 0, reason: undefined };
+  const pass: RateLimitResult = { allowed: true, remaining: 0, retryAfterMs: 0, resetAt: 0, reason: undefined };
   const freshKeys = () => createKeys(`bench-${randomUUID()}`);
   return {
     none: () => ({ take: (user) => ({ ...pass, remaining: idOf(user).length }) }),
     "bucket in the node alone": () => {
       const buckets = new Map<string, Bucket>();
-      const take = (user: number): Decision => {
+      const take = (user: number): RateLimitResult => {
         const [bucket, outcome] = takeTokens(rule, buckets.get(idOf(user)), monotonicMicros(clock), 1);
         buckets.set(idOf(user), bucket);
-        return decisionOf(outcome, clock.now());
+        return resultOf(outcome, clock.now());
       };
       return { take };
     },
     "user's bucket in Redis, each message": () => {
-      const store = { commands, keys: freshKeys(), clock, absence: createAbsence({ clock, log }) };
+      const store = { commands, keys: freshKeys(), clock, breaker: createCircuitBreaker({ clock, log }) };
       const options = { name: "each", rule, whenStoreIsAway: "open" as const };
       const limiter = createLimiter(store, tokenBucket, options);
       return { take: (user) => limiter.take(idOf(user)) };
@@ -129,13 +129,13 @@ async function slice(take: Take, users: number, commands: RedisClient, seconds: 
   const began = performance.now();
   let sent = 0;
   let refused = 0;
-  const pending = new Set<Promise<Decision>>();
-  const count = (decision: Decision): void => void (decision.allowed || refused++);
+  const pending = new Set<Promise<RateLimitResult>>();
+  const count = (result: RateLimitResult): void => void (result.allowed || refused++);
   for (let elapsed = 0; elapsed < seconds; elapsed = (performance.now() - began) / 1_000) {
     for (const due = Math.floor(elapsed * messagesPerSecond); sent < due; sent++) {
-      const decision = take(Math.floor(random() * users));
-      if (!(decision instanceof Promise)) count(decision);
-      else pending.add(decision.then((late) => (count(late), pending.delete(decision), late)));
+      const result = take(Math.floor(random() * users));
+      if (!(result instanceof Promise)) count(result);
+      else pending.add(result.then((late) => (count(late), pending.delete(result), late)));
     }
     await new Promise((resolve) => setTimeout(resolve, 1));
   }

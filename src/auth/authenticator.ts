@@ -1,7 +1,7 @@
 import { GatewayError } from "../protocol/errors.ts";
 import type { TokenClaims } from "./claims.ts";
 import type { Identity } from "./identity.ts";
-import type { SessionGlimpse } from "./session-store.ts";
+import type { SessionPeek } from "./session-store.ts";
 import type { Sessions } from "./sessions.ts";
 import type { TokenBlacklist } from "./token-blacklist.ts";
 import type { Tokens } from "./tokens.ts";
@@ -27,16 +27,16 @@ export interface Authenticator {
 
 export interface AuthenticatorDeps {
   tokens: Pick<Tokens, "verify">;
-  sessions: Pick<Sessions, "glimpse" | "touch">;
+  sessions: Pick<Sessions, "peek" | "touch">;
   blacklist: Pick<TokenBlacklist, "isRevoked">;
 }
 
 export function createAuthenticator({ tokens, sessions, blacklist }: AuthenticatorDeps): Authenticator {
-  async function admit(claims: TokenClaims): Promise<SessionGlimpse> {
+  async function admit(claims: TokenClaims): Promise<SessionPeek> {
     // Started in one tick, so that both leave in one write.
     const [isRevoked, session] = await Promise.all([
       blacklist.isRevoked(claims.tokenId),
-      sessions.glimpse(claims.sessionId),
+      sessions.peek(claims.sessionId),
     ]);
     if (isRevoked) throw new GatewayError("token_revoked");
     if (session === undefined) throw new GatewayError("session_expired");
@@ -69,7 +69,7 @@ export function createAuthenticator({ tokens, sessions, blacklist }: Authenticat
 }
 
 /** The token speaks first: it is newer, and signed. What it does not say at all, the session says. */
-function toIdentity(claims: TokenClaims, session: SessionGlimpse): Identity {
+function toIdentity(claims: TokenClaims, session: SessionPeek): Identity {
   const endsWithSession = session.expiresAt < claims.expiresAt;
   return {
     userId: claims.userId,

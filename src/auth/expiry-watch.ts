@@ -13,7 +13,7 @@ export interface ExpiryListener {
   expired(code: "token_expired" | "session_expired"): void;
 }
 
-export interface Watch {
+export interface ExpiryTimer {
   /** A fresh token: counts from its end instead. Harmless after the end or `stop`. */
   renew(identity: Expiring): void;
   stop(): void;
@@ -21,7 +21,7 @@ export interface Watch {
 
 /** Tells every connection of a node ahead of the end of its token or session, and at it. */
 export interface ExpiryWatch {
-  watch(identity: Expiring, listener: ExpiryListener): Watch;
+  watch(identity: Expiring, listener: ExpiryListener): ExpiryTimer;
   /** Ends all timers; nobody is told any more. */
   stop(): void;
 }
@@ -37,25 +37,25 @@ export function createExpiryWatch(
   { clock, log }: { clock: Clock; log: Logger },
   { aheadMs = 60_000 }: ExpiryWatchOptions = {},
 ): ExpiryWatch {
-  const moments = new Moments(clock, (error) =>
+  const moments = new TimerBuckets(clock, (error) =>
     log.error({ err: error }, "notifying a connection that its token expires failed"),
   );
   const context = { moments, aheadMs };
   return {
-    watch: (identity, listener) => new ConnectionWatch(identity, listener, context),
+    watch: (identity, listener) => new ConnectionExpiry(identity, listener, context),
     stop: () => moments.stop(),
   };
 }
 
-class ConnectionWatch implements Watch, Due {
+class ConnectionExpiry implements ExpiryTimer, TimerTarget {
   readonly #listener: ExpiryListener;
-  readonly #context: { moments: Moments; aheadMs: number };
+  readonly #context: { moments: TimerBuckets; aheadMs: number };
   #identity: Expiring;
-  #moment: Moment;
+  #moment: TimerBucket;
   #wasTold = false;
   #isOver = false;
 
-  constructor(identity: Expiring, listener: ExpiryListener, context: { moments: Moments; aheadMs: number }) {
+  constructor(identity: Expiring, listener: ExpiryListener, context: { moments: TimerBuckets; aheadMs: number }) {
     this.#listener = listener;
     this.#context = context;
     this.#identity = identity;
@@ -83,30 +83,30 @@ class ConnectionWatch implements Watch, Due {
     this.#listener.expiring(expiresAt);
   }
 
-  #begin(): Moment {
+  #begin(): TimerBucket {
     const { issuedAt, expiresAt } = this.#identity;
     const ahead = Math.min(this.#context.aheadMs, (expiresAt - issuedAt) / 10);
     return this.#context.moments.add(this, expiresAt - ahead);
   }
 }
 
-const grainMs = 100;
+const resolutionMs = 100;
 
 /** Somebody whose time comes. */
-interface Due {
+interface TimerTarget {
   fire(): void;
 }
 
-interface Moment {
+interface TimerBucket {
   readonly at: number;
-  readonly due: Set<Due>;
+  readonly due: Set<TimerTarget>;
   cancel: Cancel;
 }
 
-class Moments {
+class TimerBuckets {
   readonly #clock: Clock;
   readonly #failed: (error: unknown) => void;
-  readonly #ahead = new Map<number, Moment>();
+  readonly #ahead = new Map<number, TimerBucket>();
 
   constructor(clock: Clock, failed: (error: unknown) => void) {
     this.#clock = clock;
@@ -114,14 +114,14 @@ class Moments {
   }
 
   /** Fires at that epoch millisecond, or up to a tenth of a second after it; at once where it is past. */
-  add(due: Due, time: number): Moment {
-    const at = Math.ceil(time / grainMs) * grainMs;
+  add(due: TimerTarget, time: number): TimerBucket {
+    const at = Math.ceil(time / resolutionMs) * resolutionMs;
     const moment = this.#ahead.get(at) ?? this.#open(at);
     moment.due.add(due);
     return moment;
   }
 
-  remove(due: Due, moment: Moment): void {
+  remove(due: TimerTarget, moment: TimerBucket): void {
     // What has fired may have made room for another of the same time, which is not ours to cancel.
     if (!moment.due.delete(due) || moment.due.size > 0 || this.#ahead.get(moment.at) !== moment) return;
     moment.cancel();
@@ -133,8 +133,8 @@ class Moments {
     this.#ahead.clear();
   }
 
-  #open(at: number): Moment {
-    const moment = { at, due: new Set<Due>(), cancel: this.#wait(at) };
+  #open(at: number): TimerBucket {
+    const moment = { at, due: new Set<TimerTarget>(), cancel: this.#wait(at) };
     this.#ahead.set(at, moment);
     return moment;
   }
@@ -153,7 +153,7 @@ class Moments {
   }
 
   /** One listener that throws must not cost the others their turn. */
-  #attempt(due: Due): void {
+  #attempt(due: TimerTarget): void {
     try {
       due.fire();
     } catch (error) {

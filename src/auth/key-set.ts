@@ -46,7 +46,7 @@ export function createKeySet(
     timeoutDuration: timeoutMs,
     [customFetch]: fetchBounded,
   });
-  const loading = told(() => keySet.reload(), log);
+  const loading = withLoadLog(() => keySet.reload(), log);
   const freshness = createFreshness(loading.load, clock, { freshMs, staleMs, cooldownMs, pauseMs });
 
   async function isSigned(token: string): Promise<"yes" | "no" | "unknown key"> {
@@ -109,7 +109,7 @@ const fetchBounded: FetchImplementation = async (url, options) => {
 };
 
 /** Says so, at a pace, while the set cannot be read, and when it can again. */
-function told(load: () => Promise<void>, log: Logger | undefined) {
+function withLoadLog(load: () => Promise<void>, log: Logger | undefined) {
   const warn = log && createPacedWarnings(log, { everyMs: 60_000 });
   let isFailing = false;
 

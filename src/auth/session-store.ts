@@ -16,7 +16,7 @@ import { tagOfSession, userTagOf } from "./session-id.ts";
 export interface SessionStore {
   create(session: NewSession, limits: SessionLimits): Promise<CreatedSession>;
   /** What a handshake must know; many asked in one turn are one command. */
-  glimpse(sessionId: string): Promise<SessionGlimpse | undefined>;
+  peek(sessionId: string): Promise<SessionPeek | undefined>;
   get(sessionId: string): Promise<Session | undefined>;
   /** Oldest first. */
   list(userId: string): Promise<Session[]>;
@@ -60,10 +60,10 @@ export interface CreatedSession {
   createdAt: number;
   expiresAt: number;
   /** Ids of the user's oldest sessions, ended because there were too many. */
-  letGo: string[];
+  evicted: string[];
 }
 
-export interface SessionGlimpse {
+export interface SessionPeek {
   userId: string;
   expiresAt: number;
   /** Undefined where it was never seen since its creation. */
@@ -80,7 +80,7 @@ export interface SessionTouch {
 
 export function createSessionStore({ commands, keys }: { commands: RedisClient; keys: Keys }): SessionStore {
   const createScript = loadScript(commands, new URL("./create-session.lua", import.meta.url));
-  const glimpseScript = loadBatchedScript(commands, new URL("./glimpse-session.lua", import.meta.url));
+  const glimpseScript = loadBatchedScript(commands, new URL("./peek-session.lua", import.meta.url));
   const touchScript = loadBatchedScript(commands, new URL("./touch-session.lua", import.meta.url));
   const listScript = loadScript(commands, new URL("./list-sessions.lua", import.meta.url));
   const endScript = loadScript(commands, new URL("./end-sessions.lua", import.meta.url));
@@ -97,10 +97,10 @@ export function createSessionStore({ commands, keys }: { commands: RedisClient; 
         [session.sessionId, ...limits, ...fieldsOf(session)],
       );
       const [createdAt, expiresAt, ...letGo] = reply as [number, number, ...string[]];
-      return { createdAt, expiresAt, letGo };
+      return { createdAt, expiresAt, evicted: letGo };
     },
 
-    async glimpse(sessionId) {
+    async peek(sessionId) {
       const reply = await glimpseScript.run([keyOf(sessionId)], []);
       const [userId, expiresAt, lastSeenAt, grants] = reply as (string | null)[];
       if (userId == null) return undefined;

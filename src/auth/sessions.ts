@@ -1,7 +1,7 @@
 import { GatewayError } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createSessionId, isSessionId } from "./session-id.ts";
-import type { Session, SessionGlimpse, SessionStore } from "./session-store.ts";
+import type { Session, SessionPeek, SessionStore } from "./session-store.ts";
 import { orUnavailable } from "./unavailable.ts";
 
 export interface SessionOptions {
@@ -32,7 +32,7 @@ export interface Sessions {
   /** `letGo` are sessions of the user that ended because there were too many: their sockets are the caller's to close. */
   create(login: Login): Promise<{ session: Session; letGo: string[] }>;
   /** What a handshake must know; undefined where the session has ended or never was. */
-  glimpse(sessionId: string): Promise<SessionGlimpse | undefined>;
+  peek(sessionId: string): Promise<SessionPeek | undefined>;
   get(sessionId: string): Promise<Session | undefined>;
   /** Oldest first. */
   list(userId: string): Promise<Session[]>;
@@ -69,13 +69,13 @@ export function createSessions(
     async create({ userId, roles = [], channels: { subscribe = [], publish = [] } = {}, data, ttlSeconds }) {
       const login = { sessionId: createSessionId(userId), userId, roles, channels: { subscribe, publish } };
       const stored = store.create({ ...login, data, lifeMs: lifeMs(ttlSeconds) }, limits);
-      const { createdAt, expiresAt, letGo } = await orUnavailable(stored);
+      const { createdAt, expiresAt, evicted: letGo } = await orUnavailable(stored);
       const times = { createdAt, lastSeenAt: createdAt, expiresAt };
       return { session: { ...login, ...times, ...(data !== undefined && { data }) }, letGo };
     },
 
-    async glimpse(sessionId) {
-      return isSessionId(sessionId) ? orUnavailable(store.glimpse(sessionId)) : undefined;
+    async peek(sessionId) {
+      return isSessionId(sessionId) ? orUnavailable(store.peek(sessionId)) : undefined;
     },
 
     async get(sessionId) {

@@ -14,7 +14,7 @@ export function readStrictObject(base64url: string): Record<string, unknown> | u
   try {
     const text = utf8.decode(Buffer.from(base64url, "base64url"));
     const value: unknown = JSON.parse(text);
-    return isObject(value) && countKeys(value, 1) === keysWritten(text) ? value : undefined;
+    return isObject(value) && countKeys(value, 1) === countWrittenKeys(text) ? value : undefined;
   } catch {
     // What cannot be decoded or parsed is refused alike; the reason would quote a stranger's text.
     return undefined;
@@ -26,7 +26,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** Keys in a text known to be JSON, the repeated ones too. */
-function keysWritten(text: string): number {
+function countWrittenKeys(text: string): number {
   let count = 0;
   for (const [, colon] of text.matchAll(marks)) if (colon !== undefined) count += 1;
   return count;

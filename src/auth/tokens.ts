@@ -24,10 +24,10 @@ export interface Tokens {
   /** False where keys cannot be fetched, so that no token can be verified for now. Does not wait. */
   hasKeys(): boolean;
   /** Undefined where the gateway has no signing key, as with a public key or a JWKS. */
-  issue(subject: TokenSubject): IssuedToken | undefined;
+  issue(subject: TokenGrant): IssuedToken | undefined;
 }
 
-export interface TokenSubject {
+export interface TokenGrant {
   userId: string;
   sessionId: string;
   roles: readonly string[];
@@ -55,7 +55,7 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
   async function read(token: unknown): Promise<TokenClaims> {
     const form = typeof token === "string" ? readForm(token) : undefined;
     if (form === undefined || !algorithms.some((algorithm) => algorithm === form.algorithm)) throw unauthorized();
-    await passes(checkSignature, token as string);
+    await assertSignature(checkSignature, token as string);
     const payload = readStrictObject(form.payload);
     const claims = payload && readClaims(payload, rules, clock.now());
     if (claims === undefined) throw unauthorized();
@@ -77,7 +77,7 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
 const unauthorized = (): GatewayError => new GatewayError("unauthorized");
 
 /** Libraries throw many things, some of which quote the token: only what is ours goes on. */
-async function passes(checkSignature: CheckSignature, token: string): Promise<void> {
+async function assertSignature(checkSignature: CheckSignature, token: string): Promise<void> {
   try {
     await checkSignature(token);
   } catch (error) {
@@ -158,7 +158,7 @@ function createIssue(options: TokenOptions, clock: Clock): Tokens["issue"] {
   };
 }
 
-function claimsOf({ userId, sessionId, roles, channels }: TokenSubject): Record<string, unknown> {
+function claimsOf({ userId, sessionId, roles, channels }: TokenGrant): Record<string, unknown> {
   const claims: Record<string, unknown> = { sub: userId, sid: sessionId };
   if (roles.length > 0) claims.roles = roles;
   if (channels.subscribe.length + channels.publish.length > 0) claims.channels = channels;

@@ -4,7 +4,7 @@ import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
 
 /** What the store has of a value. */
-export interface Found {
+export interface CacheLookup {
   /** JSON; undefined where nothing is kept. */
   text: string | undefined;
   /** Milliseconds until it is gone. */
@@ -19,26 +19,26 @@ export interface Found {
  */
 export interface CacheStore {
   /** `staleMs`: the end of a value's life, in which it is to be loaded anew. */
-  takeOrLoad(key: string, staleMs: number): Promise<Found>;
+  getOrClaim(key: string, staleMs: number): Promise<CacheLookup>;
   /** `text` undefined: it could not be loaded. */
-  end(key: string, text: string | undefined, lifeMs: number): Promise<void>;
+  store(key: string, text: string | undefined, lifeMs: number): Promise<void>;
 }
 
 const claimMs = 5_000;
 
 export function createCacheStore({ commands, keys }: { commands: RedisClient; keys: Keys }): CacheStore {
-  const takeOrLoadScript = loadScript(commands, new URL("./take-or-load.lua", import.meta.url));
-  const endScript = loadScript(commands, new URL("./end-load.lua", import.meta.url));
+  const takeOrLoadScript = loadScript(commands, new URL("./get-or-claim.lua", import.meta.url));
+  const endScript = loadScript(commands, new URL("./store-loaded.lua", import.meta.url));
   const who = randomUUID();
   const keysOf = (key: string): string[] => [keys.cached(key), keys.cacheLock(key)];
 
   return {
-    async takeOrLoad(key, staleMs) {
+    async getOrClaim(key, staleMs) {
       const reply = await takeOrLoadScript.run(keysOf(key), [who, staleMs, claimMs]);
       const [text, leftMs, isClaimed] = reply as [string | null, number, number];
       return { text: text ?? undefined, leftMs, isClaimed: isClaimed === 1 };
     },
-    async end(key, text, lifeMs) {
+    async store(key, text, lifeMs) {
       await endScript.run(keysOf(key), [who, text === undefined ? 0 : lifeMs, text ?? ""]);
     },
   };

@@ -3,8 +3,8 @@ import { encodeId, type Keys } from "../redis/keys.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import { createCacheStore, type CacheStore, type Found } from "./cache-store.ts";
-import { Memory, type Kept } from "./memory.ts";
+import { createCacheStore, type CacheStore, type CacheLookup } from "./cache-store.ts";
+import { MemoryCache, type CacheEntry } from "./memory-cache.ts";
 
 export interface CacheDeps {
   commands: RedisClient;
@@ -20,7 +20,7 @@ export interface CacheOptions {
 }
 
 /** Names a value: the room first, then ever closer. */
-export type Path = readonly [string, ...string[]];
+export type CacheKey = readonly [string, ...string[]];
 
 export interface ReadOptions {
   /** Milliseconds for which a value is as good as a new one. */
@@ -38,11 +38,11 @@ export interface ReadOptions {
  */
 export interface Cache {
   /** Rejects with what `load` rejects with. */
-  read<T>(path: Path, load: () => Promise<T>, options: ReadOptions): Promise<T>;
+  read<T>(path: CacheKey, load: () => Promise<T>, options: ReadOptions): Promise<T>;
 }
 
 /** Milliseconds between two looks whether another node has loaded a value. */
-const lookEveryMs = 10;
+const pollEveryMs = 10;
 /** Milliseconds after which a node loads by itself what another does not bring. */
 const maxWaitMs = 2_000;
 
@@ -51,7 +51,7 @@ export function createCache(deps: CacheDeps, options: CacheOptions = {}): Cache 
 }
 
 /** One value that is to be had. */
-interface Wanted<T> extends Required<ReadOptions> {
+interface PendingRead<T> extends Required<ReadOptions> {
   key: string;
   load: () => Promise<T>;
 }
@@ -59,16 +59,16 @@ interface Wanted<T> extends Required<ReadOptions> {
 class TwoTierCache implements Cache {
   readonly #deps: CacheDeps;
   readonly #store: CacheStore;
-  readonly #memory: Memory;
+  readonly #memory: MemoryCache;
   readonly #underWay = new Map<string, Promise<unknown>>();
 
   constructor(deps: CacheDeps, { memoryBytes = 33_554_432 }: CacheOptions) {
     this.#deps = deps;
     this.#store = createCacheStore(deps);
-    this.#memory = new Memory(memoryBytes);
+    this.#memory = new MemoryCache(memoryBytes);
   }
 
-  async read<T>(path: Path, load: () => Promise<T>, { ttlMs, staleMs = 0 }: ReadOptions): Promise<T> {
+  async read<T>(path: CacheKey, load: () => Promise<T>, { ttlMs, staleMs = 0 }: ReadOptions): Promise<T> {
     const key = path.map(encodeId).join("/");
     const now = this.#deps.clock.monotonic();
     const kept = this.#memory.get(key, now);
@@ -89,7 +89,7 @@ class TwoTierCache implements Cache {
   }
 
   /** From the store, or loaded: here, or by another node that is waited for. */
-  async #find<T>(wanted: Wanted<T>): Promise<T> {
+  async #find<T>(wanted: PendingRead<T>): Promise<T> {
     const { clock } = this.#deps;
     const deadline = clock.monotonic() + maxWaitMs;
     for (;;) {
@@ -101,21 +101,21 @@ class TwoTierCache implements Cache {
         this.#behind(loading);
       }
       if (kept !== undefined) return this.#given(kept, found.leftMs > wanted.staleMs ? "store" : "stale") as T;
-      await sleep(clock, lookEveryMs);
+      await sleep(clock, pollEveryMs);
     }
   }
 
   /** Where the store is away everybody loads. */
-  async #ask({ key, staleMs }: Wanted<unknown>): Promise<Found> {
+  async #ask({ key, staleMs }: PendingRead<unknown>): Promise<CacheLookup> {
     try {
-      return await this.#store.takeOrLoad(key, staleMs);
+      return await this.#store.getOrClaim(key, staleMs);
     } catch (error) {
       this.#deps.log.debug({ reason: String(error) }, "reading the cache failed");
       return { text: undefined, leftMs: 0, isClaimed: true };
     }
   }
 
-  async #load<T>({ key, load, ttlMs, staleMs }: Wanted<T>): Promise<T> {
+  async #load<T>({ key, load, ttlMs, staleMs }: PendingRead<T>): Promise<T> {
     let text: string | undefined;
     try {
       this.#deps.metrics.cacheReads.inc({ outcome: "loaded" });
@@ -125,26 +125,26 @@ class TwoTierCache implements Cache {
       return value;
     } finally {
       await this.#store
-        .end(key, text, ttlMs + staleMs)
+        .store(key, text, ttlMs + staleMs)
         .catch((error: unknown) =>
           this.#deps.log.debug({ reason: String(error) }, "storing a loaded value in the cache failed"),
         );
     }
   }
 
-  #keepFound({ key, staleMs }: Wanted<unknown>, { text, leftMs }: Found): Kept | undefined {
+  #keepFound({ key, staleMs }: PendingRead<unknown>, { text, leftMs }: CacheLookup): CacheEntry | undefined {
     if (text === undefined) return undefined;
     return this.#keep(key, JSON.parse(text), Buffer.byteLength(text), { ttlMs: leftMs - staleMs, staleMs });
   }
 
-  #keep(key: string, value: unknown, bytes: number, { ttlMs, staleMs }: Required<ReadOptions>): Kept {
+  #keep(key: string, value: unknown, bytes: number, { ttlMs, staleMs }: Required<ReadOptions>): CacheEntry {
     const freshUntil = this.#deps.clock.monotonic() + ttlMs;
     const kept = { value, bytes: bytes + key.length, freshUntil, staleUntil: freshUntil + staleMs };
     this.#memory.set(key, kept);
     return kept;
   }
 
-  #given({ value }: Kept, outcome: "memory" | "store" | "stale"): unknown {
+  #given({ value }: CacheEntry, outcome: "memory" | "store" | "stale"): unknown {
     this.#deps.metrics.cacheReads.inc({ outcome });
     return value;
   }

@@ -1,5 +1,5 @@
 import type { Authenticator } from "../auth/authenticator.ts";
-import type { ExpiryListener, ExpiryWatch, Watch } from "../auth/expiry-watch.ts";
+import type { ExpiryListener, ExpiryWatch, ExpiryTimer } from "../auth/expiry-watch.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
@@ -67,7 +67,7 @@ const maxFenceWaitMs = 1_000;
 
 export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHooks {
   const { authenticator, channels, expiry, revocations, throttling, recovery, quota: seats, fence, clock } = deps;
-  const expiryWatches = new Map<Connection, Watch>();
+  const expiryWatches = new Map<Connection, ExpiryTimer>();
   const cooldown = createReconnectCooldown(clock);
   const admitAuthenticated = createQuotaAdmission({ ...deps, cooldown: cooldown });
   /** The last revocation that was known when the identity was requested. */

@@ -105,7 +105,7 @@ function limitsOf({ limits }: Config, throttling: Throttling): NonNullable<Chann
   return (channel) => {
     const kind = kindOf(channel);
     if (!limited.has(kind)) return undefined;
-    return { take: () => take(kind, channel), giveBack: () => throttling.giveBackPublication(kind, channel) };
+    return { take: () => take(kind, channel), giveBack: () => throttling.refundPublication(kind, channel) };
   };
 }
 

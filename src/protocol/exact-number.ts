@@ -1,5 +1,5 @@
 /** Longest number that is looked at; the decimal form of a double that people write has at most 25 characters. */
-const maxLength = 128;
+const maxNumberLength = 128;
 
 /**
  * Whether JavaScript holds the number that is written: a whole number digit by digit, a fraction to as many digits as it
@@ -8,7 +8,7 @@ const maxLength = 128;
 export function isExactNumber(token: string): boolean {
   const value = Number(token);
   if (value === Infinity || isShort(token, value) || String(value) === token) return true;
-  const written = token.length > maxLength ? undefined : decimalOf(token);
+  const written = token.length > maxNumberLength ? undefined : decimalOf(token);
   if (written === undefined) return Number.isNaN(value);
   if (written.digits === "") return true;
   if (written.digits.length > 100) return false;

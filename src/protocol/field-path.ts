@@ -1,5 +1,5 @@
 /** Longest name written out in a path: names of unknown fields are chosen by strangers. */
-const longestName = 64;
+const maxPrintedName = 64;
 
 /** Where a value stands, for people: `publications[3].data["odd name"]`. `at` is where the first step begins. */
 export function fieldPath(steps: readonly PropertyKey[], at = ""): string {
@@ -8,7 +8,7 @@ export function fieldPath(steps: readonly PropertyKey[], at = ""): string {
 
 function join(path: string, step: PropertyKey): string {
   if (typeof step === "number") return `${path}[${step}]`;
-  const name = String(step).slice(0, longestName);
+  const name = String(step).slice(0, maxPrintedName);
   if (!/^\w+$/.test(name)) return `${path}[${JSON.stringify(name.toWellFormed())}]`;
   return path === "" ? name : `${path}.${name}`;
 }

@@ -91,7 +91,7 @@ export const sessionParams = z.strictObject({
 export const userParams = z.strictObject({ userId: userId.meta({ description: "URL-encoded.", examples: ["ada"] }) });
 
 /** A moment long past even in milliseconds; below it somebody counted in seconds and would have revoked nothing. */
-const leastMilliseconds = 100_000_000_000;
+const minMilliseconds = 100_000_000_000;
 
 /** Body of `POST /v1/tokens/revoke`: a token, or what is known of it. */
 export const revokeTokenBody = z
@@ -99,7 +99,7 @@ export const revokeTokenBody = z
     token: tokenText.optional().meta({ description: "The token itself; it may have expired." }),
     jti: eventName.optional().meta({ description: "The token's `jti`. Requires `expiresAt`." }),
     expiresAt: timestamp
-      .min(leastMilliseconds, "must be in epoch milliseconds")
+      .min(minMilliseconds, "must be in epoch milliseconds")
       .optional()
       .meta({ description: "When the token expires, in epoch milliseconds. Requires `jti`." }),
     idempotencyKey: idempotencyKey.optional(),

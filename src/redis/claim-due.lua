@@ -1,13 +1,13 @@
--- Takes what is due, for a while: a node that claims it and dies leaves it to the next.
+-- Claims due members for a limited time: if the claiming node dies, another claims them again.
 --
 -- KEYS  1 due set (sorted set of members by time)
--- ARGV  1 most to take  2 milliseconds until another may take them
--- Returns { members taken, milliseconds until the next is due }, the latter only where something is planned.
-local due, most, leaseMs = KEYS[1], ARGV[1], ARGV[2]
+-- ARGV  1 max to claim  2 milliseconds until another node may claim them
+-- Returns { claimed members, milliseconds until the next is due }, the latter only if members are planned.
+local due, max, leaseMs = KEYS[1], ARGV[1], ARGV[2]
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local members = redis.call('ZRANGEBYSCORE', due, '-inf', string.format('%.0f', now), 'LIMIT', 0, most)
+local members = redis.call('ZRANGEBYSCORE', due, '-inf', string.format('%.0f', now), 'LIMIT', 0, max)
 for _, member in ipairs(members) do redis.call('ZADD', due, string.format('%.0f', now + leaseMs), member) end
 
 local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')

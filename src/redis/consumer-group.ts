@@ -4,28 +4,28 @@ import type { GroupEntry, GroupStore, ReadResult } from "./group-store.ts";
 import { RenewableLeaderLease, type LeaderLease } from "./leader-lease.ts";
 
 /**
- * Reads a stream as one consumer of its group, while it has the turn.
+ * Reads a stream as one consumer of its group, while it holds the leader lease.
  *
- * One node reads at a time; the others stand by and take over when its lease ends, or at once when it stops. Entries are
- * handed on in the stream's order, first those that a predecessor left pending, so whoever handles them can keep the
- * order of what belongs together without asking other nodes. Handling is concurrent; an entry is acknowledged when it is
- * done. What was being handled when a node died is handled again: effects must bear repetition.
+ * One node reads at a time; the others stand by and take over when its lease expires, or immediately when it stops. Entries
+ * are processed in the stream's order, first those that an earlier leader left pending, so the handler can keep the order
+ * per subject without asking other nodes. Processing is concurrent; an entry is acknowledged when it is done. Entries in
+ * progress when a node dies are processed again, so their effects must be idempotent.
  *
- * An entry that was pending at several deaths is a suspect: it is handled alone and each attempt is counted in Redis
- * before it begins, so that one that kills its consumer is known in the end (`deliveries`), and not its neighbours.
+ * An entry that was pending in several crashes is a suspect: it is processed alone, and each attempt is counted in Redis
+ * before it starts, so that an entry that crashes its consumer is identified by its `deliveries`.
  */
 export interface ConsumerGroup {
   start(): void;
-  /** Finishes what it is at, lets the rest go and passes the turn on. */
+  /** Finishes the entries in progress, leaves the rest pending and releases the lease. */
   stop(): Promise<void>;
 }
 
-/** True where the entry is done with; false leaves it to the next turn. */
-export type HandleEntry = (entry: GroupEntry, turn: LeaderLease) => Promise<boolean>;
+/** True if the entry is done; false leaves it to the next leader. */
+export type HandleEntry = (entry: GroupEntry, lease: LeaderLease) => Promise<boolean>;
 
 export interface ConsumerGroupOptions {
   leaseMs: number;
-  /** Entries read and not yet done with. @default 1024 */
+  /** Max entries read and not yet done. @default 1024 */
   maxInFlight?: number;
   suspectAfter: number;
 }
@@ -38,9 +38,9 @@ export interface ConsumerGroupDeps {
 }
 
 const maxBatchSize = 256;
-/** Less room than this is not worth a round trip. */
+/** Less capacity than this is not worth a round trip. */
 const minBatchSize = 32;
-/** Milliseconds between two trims at least. */
+/** Min milliseconds between two trims. */
 const trimPauseMs = 1_000;
 
 export function createConsumerGroup(deps: ConsumerGroupDeps, options: ConsumerGroupOptions): ConsumerGroup {
@@ -52,10 +52,10 @@ class Consumer implements ConsumerGroup {
   readonly #options: Required<ConsumerGroupOptions>;
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
-  #turn: RenewableLeaderLease | undefined;
-  /** Where to go on with pending entries; undefined when there are none left. */
+  #leader: RenewableLeaderLease | undefined;
+  /** Where to continue with pending entries; undefined if none are left. */
   #pendingFrom: string | undefined;
-  #unfinished = 0;
+  #inFlight = 0;
   #onFinished: (() => void) | undefined;
   readonly #done: string[] = [];
   #acknowledging: Promise<void> | undefined;
@@ -71,20 +71,20 @@ class Consumer implements ConsumerGroup {
   start(): void {
     if (this.#running !== undefined) return;
     const { clock } = this.#deps;
-    this.#cancel = clock.every(this.#options.leaseMs / 4, () => this.#keepUp());
+    this.#cancel = clock.every(this.#options.leaseMs / 4, () => this.#maintain());
     this.#running = this.#run();
   }
 
   async stop(): Promise<void> {
-    const hadTurn = this.#turn?.isCurrent() === true;
+    const wasLeader = this.#leader?.isCurrent() === true;
     this.#stopping.abort();
-    this.#turn?.end();
+    this.#leader?.end();
     await this.#running;
-    await this.#leaveTurn();
+    await this.#resign();
     this.#cancel?.();
     await this.#acknowledging;
-    // Where Redis is away the lease ends by itself.
-    if (hadTurn) await this.#deps.store.releaseLease().catch(() => undefined);
+    // If Redis is unreachable the lease expires by itself.
+    if (wasLeader) await this.#deps.store.releaseLease().catch(() => undefined);
   }
 
   async #run(): Promise<void> {
@@ -101,101 +101,101 @@ class Consumer implements ConsumerGroup {
 
   /** Milliseconds until the next round. */
   async #round(standbyMs: number): Promise<number> {
-    if (this.#turn !== undefined && !this.#turn.isCurrent()) await this.#leaveTurn();
-    const { maxInFlight: mostUnfinished } = this.#options;
-    const room = mostUnfinished - this.#unfinished;
-    if (room < Math.min(minBatchSize, Math.ceil(mostUnfinished / 2))) return this.#roomMade();
-    const askedAt = this.#deps.clock.monotonic();
-    const taken = await this.#take(Math.min(maxBatchSize, room));
-    if (taken.kind === "standby") {
-      await this.#leaveTurn();
+    if (this.#leader !== undefined && !this.#leader.isCurrent()) await this.#resign();
+    const { maxInFlight: maxInFlight } = this.#options;
+    const capacity = maxInFlight - this.#inFlight;
+    if (capacity < Math.min(minBatchSize, Math.ceil(maxInFlight / 2))) return this.#waitForCapacity();
+    const requestedAt = this.#deps.clock.monotonic();
+    const result = await this.#read(Math.min(maxBatchSize, capacity));
+    if (result.kind === "standby") {
+      await this.#resign();
       return standbyMs;
     }
-    // Where the turn may have lapsed in between, what was read is pending by now, and is read again in its order.
-    if (taken.kind === "begun" || this.#turn?.isCurrent() !== true) return this.#beginTurn(askedAt);
-    this.#turn.extend(askedAt + this.#options.leaseMs);
-    await this.#handOn(taken.entries, this.#turn);
-    return this.#goOn(taken);
+    // If the lease may have expired meanwhile, the entries read are pending by now and are read again in order.
+    if (result.kind === "acquired" || this.#leader?.isCurrent() !== true) return this.#becomeLeader(requestedAt);
+    this.#leader.extend(requestedAt + this.#options.leaseMs);
+    await this.#processAll(result.entries, this.#leader);
+    return this.#continue(result);
   }
 
-  #take(most: number): Promise<ReadResult> {
+  #read(max: number): Promise<ReadResult> {
     const { store } = this.#deps;
-    return this.#pendingFrom === undefined ? store.takeNew(most) : store.takePending(most, this.#pendingFrom);
+    return this.#pendingFrom === undefined ? store.readNew(max) : store.readPending(max, this.#pendingFrom);
   }
 
-  /** What others left comes first, and what this consumer may have left in an earlier turn. */
-  async #beginTurn(askedAt: number): Promise<number> {
-    await this.#leaveTurn();
-    this.#turn = new RenewableLeaderLease(this.#deps.clock, askedAt + this.#options.leaseMs);
+  /** Starts with pending entries: those of other consumers, and this one's from an earlier term. */
+  async #becomeLeader(requestedAt: number): Promise<number> {
+    await this.#resign();
+    this.#leader = new RenewableLeaderLease(this.#deps.clock, requestedAt + this.#options.leaseMs);
     this.#pendingFrom = "-";
     return 0;
   }
 
-  /** Resolves when nothing of the turn is being handled any more. */
-  async #leaveTurn(): Promise<void> {
-    this.#turn?.end();
-    this.#turn = undefined;
-    while (this.#unfinished > 0) await this.#finished();
+  /** Resolves when no entry is in progress any more. */
+  async #resign(): Promise<void> {
+    this.#leader?.end();
+    this.#leader = undefined;
+    while (this.#inFlight > 0) await this.#nextFinished();
   }
 
-  async #handOn(entries: readonly GroupEntry[], turn: RenewableLeaderLease): Promise<void> {
+  async #processAll(entries: readonly GroupEntry[], lease: RenewableLeaderLease): Promise<void> {
     for (const entry of entries) {
-      if (this.#pendingFrom === undefined || entry.deliveries < this.#options.suspectAfter) this.#begin(entry, turn);
-      else await this.#handleAlone(entry, turn);
+      if (this.#pendingFrom === undefined || entry.deliveries < this.#options.suspectAfter) this.#process(entry, lease);
+      else await this.#processAlone(entry, lease);
     }
   }
 
-  async #handleAlone(entry: GroupEntry, turn: RenewableLeaderLease): Promise<void> {
-    while (this.#unfinished > 0) await this.#finished();
-    if (!turn.isCurrent() || !(await this.#deps.store.mark(entry.id))) return turn.end();
-    this.#begin({ ...entry, deliveries: entry.deliveries + 1 }, turn);
-    while (this.#unfinished > 0) await this.#finished();
+  async #processAlone(entry: GroupEntry, lease: RenewableLeaderLease): Promise<void> {
+    while (this.#inFlight > 0) await this.#nextFinished();
+    if (!lease.isCurrent() || !(await this.#deps.store.mark(entry.id))) return lease.end();
+    this.#process({ ...entry, deliveries: entry.deliveries + 1 }, lease);
+    while (this.#inFlight > 0) await this.#nextFinished();
   }
 
-  #begin(entry: GroupEntry, turn: RenewableLeaderLease): void {
-    this.#unfinished++;
+  #process(entry: GroupEntry, lease: RenewableLeaderLease): void {
+    this.#inFlight++;
     void this.#deps
-      .handle(entry, turn)
+      .handle(entry, lease)
       .then((isDone) => {
         if (isDone) this.#acknowledge(entry.id);
       })
-      // A handler that throws has a fault; its entry is left to the next turn.
+      // A handler that throws has a bug; its entry is left to the next leader.
       .catch((error: unknown) =>
         this.#deps.log.error({ err: error, entry: entry.id }, "processing a commands stream entry failed"),
       )
       .finally(() => {
-        this.#unfinished--;
+        this.#inFlight--;
         this.#onFinished?.();
       });
   }
 
-  async #goOn({ next, entries }: ReadResult & { kind: "turn" }): Promise<number> {
+  async #continue({ next, entries }: ReadResult & { kind: "leader" }): Promise<number> {
     if (this.#pendingFrom !== undefined) {
       this.#pendingFrom = next;
       return 0;
     }
-    if (entries.length === 0) await this.#news(next ?? "$");
+    if (entries.length === 0) await this.#waitForEntries(next ?? "$");
     return 0;
   }
 
-  async #news(after: string): Promise<void> {
+  async #waitForEntries(after: string): Promise<void> {
     const { store, clock, log } = this.#deps;
-    const mostMs = this.#options.leaseMs / 2;
-    // The blocking connection waits out an outage; one read at a time is enough.
+    const maxMs = this.#options.leaseMs / 2;
+    // The blocking connection waits through an outage; one read at a time is enough.
     this.#waiting ??= store
-      .waitForEntries(after, mostMs)
+      .waitForEntries(after, maxMs)
       .catch((error: unknown) => log.debug({ err: error }, "waiting for commands stream entries failed; retrying"))
       .finally(() => (this.#waiting = undefined));
-    // A little longer than Redis waits, so that at rest its answer ends both: else each wait would be followed by two reads.
-    await Promise.race([this.#waiting, sleep(clock, mostMs * 1.2, this.#stopping.signal)]);
+    // Slightly longer than Redis waits, so that an idle stream needs one read per wait.
+    await Promise.race([this.#waiting, sleep(clock, maxMs * 1.2, this.#stopping.signal)]);
   }
 
-  async #roomMade(): Promise<number> {
-    await this.#finished();
+  async #waitForCapacity(): Promise<number> {
+    await this.#nextFinished();
     return 0;
   }
 
-  #finished(): Promise<void> {
+  #nextFinished(): Promise<void> {
     return new Promise((resolve) => (this.#onFinished = resolve));
   }
 
@@ -204,35 +204,35 @@ class Consumer implements ConsumerGroup {
     this.#acknowledging ??= this.#flush().finally(() => (this.#acknowledging = undefined));
   }
 
-  /** Several in one command. What Redis did not hear of must be handled again, so the turn begins anew. */
+  /** Several ids per command. If it fails, the entries must be processed again, so the leader starts over. */
   async #flush(): Promise<void> {
     while (this.#done.length > 0) {
       await Promise.resolve();
       const ids = this.#done.splice(0, maxBatchSize);
       await this.#deps.store.acknowledge(ids).catch((error: unknown) => {
         this.#deps.log.warn({ err: error, count: ids.length }, "acknowledging commands stream entries failed");
-        this.#turn?.end();
+        this.#leader?.end();
       });
     }
   }
 
-  /** Both in one turn of the event loop, so that they leave together. */
-  #keepUp(): void {
-    const turn = this.#turn;
-    if (turn === undefined || !turn.isCurrent()) return;
-    void this.#renew(turn);
+  /** Renewal and trim in one tick, so that they are sent together. */
+  #maintain(): void {
+    const lease = this.#leader;
+    if (lease === undefined || !lease.isCurrent()) return;
+    void this.#renew(lease);
     const now = this.#deps.clock.monotonic();
     if (this.#pendingFrom !== undefined || now - this.#trimmedAt < trimPauseMs) return;
     this.#trimmedAt = now;
     void this.#trim();
   }
 
-  async #renew(turn: RenewableLeaderLease): Promise<void> {
-    const askedAt = this.#deps.clock.monotonic();
+  async #renew(lease: RenewableLeaderLease): Promise<void> {
+    const requestedAt = this.#deps.clock.monotonic();
     try {
       const { kind } = await this.#deps.store.renew();
-      if (kind === "turn") turn.extend(askedAt + this.#options.leaseMs);
-      else turn.end();
+      if (kind === "leader") lease.extend(requestedAt + this.#options.leaseMs);
+      else lease.end();
     } catch (error) {
       this.#deps.log.debug({ err: error }, "renewing the commands stream lease failed");
     }

@@ -1,18 +1,18 @@
 import type { Clock } from "../runtime/clock.ts";
 
-/** The time in which a node may handle what it read. */
+/** The time during which a node, as the leader of a consumer group, may process the entries it read. */
 export interface LeaderLease {
-  /** False once it may have ended: nothing new may be begun then, the next node does it. */
+  /** False once the lease may have expired: no entry may be started then, the next leader reads it. */
   isCurrent(): boolean;
-  /** Aborts when the turn has ended. */
+  /** Aborts when the lease has ended. */
   readonly ended: AbortSignal;
 }
 
-/** A turn that lasts as long as a lease, as far as its holder can know. */
+/** The holder's view of its lease in Redis, on the monotonic clock. */
 export class RenewableLeaderLease implements LeaderLease {
   readonly #clock: Clock;
   readonly #end = new AbortController();
-  /** Monotonic milliseconds at which the lease may have ended. */
+  /** Monotonic milliseconds at which the lease may have expired. */
   #until: number;
 
   constructor(clock: Clock, until: number) {
@@ -20,7 +20,7 @@ export class RenewableLeaderLease implements LeaderLease {
     this.#until = until;
   }
 
-  /** Once it has lapsed it stays so, though the lease be renewed: some of it was let go of, and must be read again. */
+  /** An expired lease stays expired even if Redis renewed it: skipped entries must be read again. */
   isCurrent(): boolean {
     if (this.#clock.monotonic() >= this.#until) this.#end.abort();
     return !this.#end.signal.aborted;

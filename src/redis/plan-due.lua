@@ -1,7 +1,7 @@
 -- Plans members of a due set, on Redis' own clock.
 --
 -- KEYS  1 due set (sorted set of members by time)
--- ARGV  1 'all', 'new' (what is planned stays as it is) or 'known' (what is not planned stays so)
+-- ARGV  1 'all', 'new' (members planned already keep their time) or 'known' (unplanned members stay unplanned)
 --       2 milliseconds from now  3.. members
 local due, which, delayMs = KEYS[1], ARGV[1], ARGV[2]
 

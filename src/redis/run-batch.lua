@@ -1,9 +1,9 @@
--- Calls the script that stands before it, as `call(KEYS, ARGV)`, once for each of several who asked for it.
+-- Runs the script before it, defined as `call(KEYS, ARGV)`, once for each call of a batch.
 --
 -- KEYS  the keys of all calls, one after the other
--- ARGV  1 for each call how many keys and arguments it has, '2 8 2 8'  2.. the arguments of all calls, one after the other
--- Returns what each call returned, an error in the place of one that failed. Where the calls are of another run than the
--- caller knows (run.lua), none has its reply: all are made again.
+-- ARGV  1 the numbers of keys and arguments of each call, '2 8 2 8'  2.. the arguments of all calls, one after the other
+-- Returns the reply of each call, an error in the place of one that failed. If the caller does not know the current run
+-- (run.lua), the whole batch fails and is repeated.
 local counts = ARGV[1]
 local replies, keysBefore, argumentsBefore = {}, 0, 1
 
@@ -19,7 +19,7 @@ for keyCount, argumentCount in string.gmatch(counts, '(%d+) (%d+)') do
     if string.find(message, 'WRONGRUN ', 1, true) or string.find(message, 'UNSETTLED ', 1, true) then error(reply) end
     reply = redis.error_reply(message)
   end
-  -- A hole would end the list.
+  -- A nil would end the list.
   replies[#replies + 1] = reply or false
 end
 return replies

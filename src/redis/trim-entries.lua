@@ -1,8 +1,8 @@
--- Lets go of the entries that every group of the stream has finished with, and of consumers that have gone.
+-- Deletes the entries that every group of the stream has acknowledged, and idle consumers.
 --
 -- KEYS  1 stream
--- ARGV  1 group  2 consumer: other consumers of the group that hold nothing are forgotten
--- Returns how many entries went.
+-- ARGV  1 group  2 consumer: other consumers of the group without pending entries are deleted
+-- Returns the number of deleted entries.
 local stream, group, consumer = KEYS[1], ARGV[1], ARGV[2]
 
 local function isNumberBelow(a, b)

@@ -7,7 +7,7 @@ import { createPacedWarnings } from "./paced-warnings.ts";
 export type ClientAddress = (request: IncomingMessage) => string;
 
 /** Hops read of `X-Forwarded-For`; it may be as long as a header can be. */
-const mostHops = 16;
+const maxHops = 16;
 
 /**
  * `trusted` are addresses and networks (`10.0.0.0/8`). The header is read from its end: each hop counts only while the
@@ -71,7 +71,7 @@ function forwardedHops(request: IncomingMessage): string[] {
   if (typeof header !== "string") return [];
   return header
     .split(",")
-    .slice(-mostHops)
+    .slice(-maxHops)
     .map((hop) => withoutPort(hop.trim()))
     .toReversed();
 }

@@ -14,13 +14,13 @@ export interface Clock {
 }
 
 /** Longest delay a Node timer holds; a longer one would fire at once. */
-const longestTimerMs = 2_147_483_647;
+const maxTimerMs = 2_147_483_647;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(delayMs, run) {
-    const timer = setTimeout(run, Math.min(Math.max(delayMs, 0), longestTimerMs));
+    const timer = setTimeout(run, Math.min(Math.max(delayMs, 0), maxTimerMs));
     timer.unref();
     return () => clearTimeout(timer);
   },

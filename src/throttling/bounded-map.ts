@@ -1,6 +1,6 @@
 /**
- * A map that never holds more than `limit` entries: where it is full, a sixteenth of them leaves at once, those that
- * were added first. In one go, because finding the first entry of a Map walks over the holes of those deleted before.
+ * A map with at most `limit` entries: if it is full, the oldest sixteenth is evicted in one go, because finding the first
+ * entry of a Map has to skip the holes of deleted ones.
  */
 export class BoundedMap<K, V> {
   readonly #entries = new Map<K, V>();
@@ -29,7 +29,7 @@ export class BoundedMap<K, V> {
     this.#entries.delete(key);
   }
 
-  /** Sees entries that are added while it walks, and may delete as it goes. */
+  /** The iterator sees entries added meanwhile; deleting during iteration is safe. */
   entries(): MapIterator<[K, V]> {
     return this.#entries.entries();
   }

@@ -1,11 +1,11 @@
--- Takes from a fixed window, all or nothing. A refused take neither counts nor lengthens the window.
+-- Takes from a fixed window, all or nothing. A refused take neither counts nor extends the window.
 --
 -- The state is one string, '<used>:<ends at>' in microseconds of Redis' clock, set together with its TTL. The window
--- opens with the first take that passes. Where the clock went back its end is brought to at most one window from now.
+-- opens with the first allowed take. If the clock went back, its end is limited to one window from now.
 --
 -- KEYS  1 window
 -- ARGV  1 limit  2 window (µs)  3 cost
--- Returns { allowed 0|1, left in the window, µs until the same may pass (-1 never), µs until it ends, Redis' clock (µs) }
+-- Returns { allowed 0|1, left in the window, µs until the same is allowed (-1 never), µs until it ends, Redis' clock (µs) }
 local window = KEYS[1]
 local limit, length, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 

@@ -1,4 +1,4 @@
-import { micro, type Outcome } from "./decision.ts";
+import { micro, type LimiterOutcome } from "./rate-limit-result.ts";
 
 /** At most `requests` in `windowSeconds`. */
 export interface WindowRule {
@@ -6,22 +6,22 @@ export interface WindowRule {
   readonly windowSeconds: number;
 }
 
-/** What was let through since the window opened, and when it ends, in microseconds. */
+/** The cost allowed since the window opened, and when it ends, in microseconds. */
 export interface FixedWindow {
   readonly used: number;
   readonly endsAt: number;
 }
 
 /**
- * `fixed-window.lua` as a pure function. The window opens with the first act that passes and ends `windowSeconds` later,
- * so it cannot be straddled at a known moment; refused acts do not count and do not lengthen it.
+ * `fixed-window.lua` as a pure function. The window opens with the first allowed operation and ends `windowSeconds` later,
+ * so its boundaries cannot be predicted; refused operations do not count and do not extend it.
  */
 export function takeFromFixedWindow(
   rule: WindowRule,
   window: FixedWindow | undefined,
   now: number,
   cost: number,
-): [FixedWindow | undefined, Outcome] {
+): [FixedWindow | undefined, LimiterOutcome] {
   const length = rule.windowSeconds * micro;
   const isOpen = window !== undefined && window.endsAt > now;
   const used = isOpen ? window.used : 0;

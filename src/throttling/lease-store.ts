@@ -1,21 +1,21 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
-import { micro } from "./decision.ts";
+import { micro } from "./rate-limit-result.ts";
 import type { TokenBucketRule } from "./token-bucket.ts";
 
-/** What a node asks of one bucket, all in millionths of tokens. */
+/** A node's request for one bucket, all in millionths of tokens. */
 export interface LeaseRequest {
-  /** Still held from before, and kept. */
-  readonly keeps: number;
-  /** Held until now, and given back. */
-  readonly returns: number;
-  /** Granted whole or not at all. */
-  readonly need: number;
-  /** Granted beyond the need as far as the bucket's share allows. */
-  readonly wish: number;
-  /** What of it is spent at once, and so is no lease. */
-  readonly spends: number;
+  /** Tokens held from the previous lease and kept. */
+  readonly retained: number;
+  /** Tokens held until now and given back. */
+  readonly released: number;
+  /** Tokens granted entirely or not at all. */
+  readonly required: number;
+  /** Total tokens wanted; beyond `required` they are granted as far as the bucket's share allows. */
+  readonly requested: number;
+  /** Granted tokens that are consumed immediately, and so are not leased. */
+  readonly consumed: number;
 }
 
 export interface LeaseGrant {
@@ -26,21 +26,21 @@ export interface LeaseGrant {
 
 export interface LeaseTerms {
   readonly rule: TokenBucketRule;
-  /** Largest share of what is left that one portion may take beyond what is needed at once. */
+  /** Max share of the remaining tokens that a lease may take beyond the required ones. */
   readonly share: number;
   /** Microseconds for which a node may spend a lease. */
   readonly life: number;
 }
 
 /**
- * How much longer the store keeps a lease on record, in microseconds: by then the node has surely stopped spending, and
- * has had the time to give back the rest. After that the rest counts as used.
+ * How much longer Redis keeps a lease than its holder, in microseconds: by then the node has certainly stopped spending and
+ * had time to release the rest. After that the rest counts as used.
  */
 const grace = 2_000_000;
 
-/** The buckets over all nodes; see `lease.lua`. What is asked in one moment goes in one call, where the store allows it. */
+/** The buckets shared by all nodes; see `lease.lua`. Requests of one tick go in one call, except on a Cluster. */
 export interface LeaseStore {
-  lease(account: LeaseHolder, request: LeaseRequest): Promise<LeaseGrant>;
+  lease(bucket: LeaseHolder, request: LeaseRequest): Promise<LeaseGrant>;
 }
 
 export interface LeaseHolder {
@@ -49,17 +49,17 @@ export interface LeaseHolder {
   readonly id: number;
 }
 
-interface Asked {
-  readonly account: LeaseHolder;
+interface PendingLease {
+  readonly bucket: LeaseHolder;
   readonly request: LeaseRequest;
   readonly resolve: (grant: LeaseGrant) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Buckets in one call: enough to share its cost, few enough that the store is never busy with one for a millisecond. */
-const mostTogether = 128;
+/** Max buckets per call: enough to share its cost, few enough that a call takes Redis less than a millisecond. */
+const maxBatchSize = 128;
 
-/** `holder` names this process, not the node: one that starts again holds nothing of what the one before it held. */
+/** `holder` identifies this process, not the node: after a restart it holds none of the earlier leases. */
 export function createLeaseStore(
   { commands, keys, holder }: { commands: RedisClient; keys: Keys; holder: string },
   limiter: string,
@@ -68,8 +68,8 @@ export function createLeaseStore(
   const script = loadScript(commands, new URL("./lease.lua", import.meta.url));
   const terms = [rule.capacity * micro, rule.refillPerSecond, life + grace, share];
   // On Cluster buckets live in different slots, and a script may touch only one.
-  const most = commands.isCluster ? 1 : mostTogether;
-  let asked: Asked[] = [];
+  const most = commands.isCluster ? 1 : maxBatchSize;
+  let asked: PendingLease[] = [];
 
   function askAll(): void {
     const all = asked;
@@ -77,9 +77,9 @@ export function createLeaseStore(
     for (let from = 0; from < all.length; from += most) void ask(all.slice(from, from + most));
   }
 
-  async function ask(batch: readonly Asked[]): Promise<void> {
+  async function ask(batch: readonly PendingLease[]): Promise<void> {
     try {
-      const buckets = batch.map(({ account }) => keys.limiter(limiter, account.subject));
+      const buckets = batch.map(({ bucket }) => keys.limiter(limiter, bucket.subject));
       const reply = await script.run(buckets, [...terms, ...batch.flatMap(argsOf)]);
       answer(batch, reply as number[]);
     } catch (error) {
@@ -87,21 +87,21 @@ export function createLeaseStore(
     }
   }
 
-  const argsOf = ({ account, request }: Asked): (string | number)[] => {
-    const { keeps, returns, need, wish, spends } = request;
-    return [`${holder}.${account.id}`, keeps, returns, need, wish, spends];
+  const argsOf = ({ bucket, request }: PendingLease): (string | number)[] => {
+    const { retained, released, required, requested, consumed } = request;
+    return [`${holder}.${bucket.id}`, retained, released, required, requested, consumed];
   };
 
   return {
-    lease: (account, request) =>
+    lease: (bucket, request) =>
       new Promise((resolve, reject) => {
         if (asked.length === 0) queueMicrotask(askAll);
-        asked.push({ account, request, resolve, reject });
+        asked.push({ bucket, request, resolve, reject });
       }),
   };
 }
 
-function answer(batch: readonly Asked[], reply: readonly number[]): void {
+function answer(batch: readonly PendingLease[], reply: readonly number[]): void {
   for (const [index, { resolve }] of batch.entries()) {
     resolve({ granted: reply[2 * index] ?? 0, left: reply[2 * index + 1] ?? 0 });
   }

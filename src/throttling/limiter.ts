@@ -2,52 +2,52 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Absence, WhenStoreIsAway } from "./absence.ts";
+import type { CircuitBreaker, WhenStoreIsAway } from "./circuit-breaker.ts";
 import { BoundedMap } from "./bounded-map.ts";
-import { decisionOf, micro, monotonicMicros, refusedWithoutStore, uncounted } from "./decision.ts";
-import type { Decision, Outcome } from "./decision.ts";
+import { resultOf, micro, monotonicMicros, storeUnavailableResult, unlimitedResult } from "./rate-limit-result.ts";
+import type { RateLimitResult, LimiterOutcome } from "./rate-limit-result.ts";
 import { takeFromFixedWindow, type FixedWindow, type WindowRule } from "./fixed-window.ts";
-import { RefusalMemory } from "./refusal-memory.ts";
+import { RefusalCache } from "./refusal-cache.ts";
 import { slotsPerWindow, takeFromSlidingWindow, type SlidingWindow } from "./sliding-window.ts";
 import { takeTokens, type Bucket, type TokenBucketRule } from "./token-bucket.ts";
 
 /**
- * One rule, applied to each subject (an address, a key, a channel) by itself, counted in the store by one script on the
- * store's clock: exact however many nodes take at once and whatever their clocks say. All or nothing: a refused act
- * takes no part of its cost and leaves no trace.
+ * One rule, applied to each subject (an address, a key, a channel) separately, counted in Redis by one script on Redis'
+ * clock: exact regardless of the number of nodes and their clocks. All or nothing: a refused operation takes no part of
+ * its cost and leaves no trace.
  */
 export interface Limiter {
-  /** `cost` in whole acts; tokens may have fractions. @default 1 */
-  take(subject: string, cost?: number): Promise<Decision>;
+  /** `cost` in whole operations; token buckets allow fractions. @default 1 */
+  take(subject: string, cost?: number): Promise<RateLimitResult>;
 }
 
-/** A limiter whose acts may turn out to have been none. */
+/** A limiter that can take back a cost. */
 export interface RefundingLimiter extends Limiter {
-  /** Puts back what an act took, up to a full bucket. Never rejects: while the store is away nothing is put back. */
-  giveBack(subject: string): Promise<void>;
+  /** Refunds one operation, up to a full bucket. Never rejects; does nothing while Redis is unreachable. */
+  refund(subject: string): Promise<void>;
 }
 
 export interface LimiterDependencies {
   commands: RedisClient;
   keys: Keys;
   clock: Clock;
-  absence: Absence;
+  breaker: CircuitBreaker;
 }
 
 export interface LimiterOptions<Rule> {
-  /** Part of the key: two limiters of one name share their counts. */
+  /** Part of the key: limiters with the same name share their counts. */
   name: string;
   rule: Rule;
   whenStoreIsAway: WhenStoreIsAway;
 }
 
-/** A rule twice: as a script for the store, and as a pure function for the time the store is away. */
+/** A rule as a script for Redis, and as a pure function for outages of Redis. */
 export interface Algorithm<Rule, State> {
   readonly script: URL;
-  /** Acts of cost 1 a whole limit lets through. */
+  /** Operations of cost 1 that the full limit allows. */
   size(rule: Rule): number;
   args(rule: Rule, cost: number): readonly number[];
-  take(rule: Rule, state: State | undefined, now: number, cost: number): [State | undefined, Outcome];
+  take(rule: Rule, state: State | undefined, now: number, cost: number): [State | undefined, LimiterOutcome];
 }
 
 export const tokenBucket: Algorithm<TokenBucketRule, Bucket> = {
@@ -71,44 +71,44 @@ export const fixedWindow: Algorithm<WindowRule, FixedWindow> = {
   take: takeFromFixedWindow,
 };
 
-/** Subjects a node counts by itself while the store is away; where there are more, the oldest begin anew. */
-const subjectsWithoutStore = 10_000;
+/** Max subjects a node counts by itself while Redis is unreachable; beyond it, the oldest are reset. */
+const maxLocalSubjects = 10_000;
 
 export function createLimiter<Rule, State>(
-  { commands, keys, clock, absence }: LimiterDependencies,
+  { commands, keys, clock, breaker }: LimiterDependencies,
   algorithm: Algorithm<Rule, State>,
   { name, rule, whenStoreIsAway }: LimiterOptions<Rule>,
 ): Limiter {
   const script = loadScript(commands, algorithm.script);
-  const states = new BoundedMap<string, State>(subjectsWithoutStore);
-  const refusals = new RefusalMemory(clock);
+  const states = new BoundedMap<string, State>(maxLocalSubjects);
+  const refusals = new RefusalCache(clock);
 
-  function takeWithoutStore(subject: string, cost: number): Decision {
-    if (whenStoreIsAway === "open") return uncounted(clock.now(), algorithm.size(rule));
-    if (whenStoreIsAway === "closed") return refusedWithoutStore(clock.now());
+  function takeWithoutStore(subject: string, cost: number): RateLimitResult {
+    if (whenStoreIsAway === "open") return unlimitedResult(clock.now(), algorithm.size(rule));
+    if (whenStoreIsAway === "closed") return storeUnavailableResult(clock.now());
     const [state, outcome] = algorithm.take(rule, states.get(subject), monotonicMicros(clock), cost);
     if (state !== undefined) states.set(subject, state);
-    return decisionOf(outcome, clock.now());
+    return resultOf(outcome, clock.now());
   }
 
-  async function takeFromStore(subject: string, cost: number): Promise<Decision> {
+  async function takeFromStore(subject: string, cost: number): Promise<RateLimitResult> {
     const reply = await script.run([keys.limiter(name, subject)], algorithm.args(rule, cost));
-    const decision = readReply(reply);
-    refusals.note(subject, cost, decision);
-    return decision;
+    const result = readReply(reply);
+    refusals.add(subject, cost, result);
+    return result;
   }
 
   return {
     async take(subject, cost = 1) {
-      const known = refusals.recall(subject, cost);
+      const known = refusals.get(subject, cost);
       if (known !== undefined) return known;
-      if (!absence.mayAsk()) return takeWithoutStore(subject, cost);
+      if (!breaker.allowRequest()) return takeWithoutStore(subject, cost);
       try {
-        const decision = await takeFromStore(subject, cost);
-        absence.ended();
-        return decision;
+        const result = await takeFromStore(subject, cost);
+        breaker.recordSuccess();
+        return result;
       } catch (error) {
-        absence.began(error);
+        breaker.recordFailure(error);
         return takeWithoutStore(subject, cost);
       }
     },
@@ -119,25 +119,25 @@ export function createBucketLimiter(
   dependencies: LimiterDependencies,
   options: LimiterOptions<TokenBucketRule>,
 ): RefundingLimiter {
-  const { commands, keys, absence } = dependencies;
+  const { commands, keys, breaker } = dependencies;
   const script = loadScript(commands, tokenBucket.script);
   return {
     ...createLimiter(dependencies, tokenBucket, options),
-    async giveBack(subject) {
-      if (!absence.mayAsk()) return;
+    async refund(subject) {
+      if (!breaker.allowRequest()) return;
       try {
         await script.run([keys.limiter(options.name, subject)], tokenBucket.args(options.rule, -1));
       } catch (error) {
-        absence.began(error);
+        breaker.recordFailure(error);
       }
     },
   };
 }
 
-/** All scripts answer alike: { allowed, remaining, retry after (-1 never), reset after, store's clock }. */
-function readReply(reply: ScriptReply): Decision {
+/** All scripts reply with { allowed, remaining, retry after (-1 never), reset after, Redis' clock }. */
+function readReply(reply: ScriptReply): RateLimitResult {
   const [allowed, remaining, retryAfter, resetAfter, now] = reply as [number, number, number, number, number];
-  return decisionOf(
+  return resultOf(
     { allowed: allowed === 1, remaining, retryAfter: retryAfter === -1 ? Infinity : retryAfter, resetAfter },
     Math.floor(now / 1_000),
   );

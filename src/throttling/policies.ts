@@ -1,16 +1,16 @@
-import type { WhenStoreIsAway } from "./absence.ts";
-import { micro } from "./decision.ts";
+import type { WhenStoreIsAway } from "./circuit-breaker.ts";
+import { micro } from "./rate-limit-result.ts";
 import type { WindowRule } from "./fixed-window.ts";
-import type { PatienceRule } from "./patience.ts";
+import type { AbuseThreshold } from "./abuse-threshold.ts";
 import type { TokenBucketRule } from "./token-bucket.ts";
 
-/** Which limit holds for which act. What is left out has its default. */
+/** The limits of a node. Omitted ones have their defaults. */
 export interface ThrottlingOptions {
   /** Client events, per user over all nodes. @default 50 tokens, 20 a second */
   readonly messages?: MessageLimit | undefined;
   /** Bytes of client events over 1 kB, per user over all nodes. @default 2 MiB, 128 KiB a second */
   readonly bytes?: LeasedLimit | undefined;
-  /** Largest client event, twice which the bucket of bytes holds at least. @default 0 */
+  /** Max size of a client event; the bucket of bytes holds at least two of them. @default 0 */
   readonly payloadBytes?: number | undefined;
   /** Handshakes, per address (v6: per /64). @default 500 tokens, 100 a second */
   readonly handshakes?: LeasedLimit | undefined;
@@ -22,14 +22,14 @@ export interface ThrottlingOptions {
   readonly publications?: Readonly<Record<string, BucketLimit>> | undefined;
 }
 
-/** What every limit may say beside its rule. */
+/** Options of every limit beside its rule. */
 export interface LimitBehaviour {
-  /** Counts and reports what it would refuse, and refuses nothing. @default false */
+  /** Counts and reports what it would refuse, but refuses nothing. @default false */
   readonly shadow?: boolean | undefined;
   /**
-   * While the store is away: `open` lets everything pass, `closed` nothing, `local` counts in each node by itself.
-   * @default `local`; logins: `closed`. A password that may be guessed without a count is worse than a login that must
-   * wait; a message or a call that each node slows by itself still cannot flood it.
+   * While Redis is unreachable: `open` allows everything, `closed` nothing, `local` counts on each node separately.
+   * @default `local`; logins: `closed`, because guessing passwords without a limit is worse than delayed logins, while
+   * messages and calls cannot flood a node that limits them by itself.
    */
   readonly whenStoreIsAway?: WhenStoreIsAway | undefined;
 }
@@ -38,28 +38,28 @@ export interface BucketLimit extends TokenBucketRule, LimitBehaviour {}
 export interface WindowLimit extends WindowRule, LimitBehaviour {}
 
 export interface LeasedLimit extends BucketLimit {
-  readonly portion?: Portion | undefined;
+  readonly portion?: LeaseTuning | undefined;
 }
 
 export interface MessageLimit extends LeasedLimit {
-  /** Tokens by client event; one that is not named costs 1. @default 5 for `history` */
+  /** Tokens by client event; others cost 1. @default 5 for `history` */
   readonly costs?: Readonly<Record<string, number | undefined>> | undefined;
-  /** A connection that is refused more often than this is to be closed. @default 100 in 10 seconds */
-  readonly closeAfter?: PatienceRule | undefined;
+  /** A connection refused more often than this is closed. @default 100 in 10 seconds */
+  readonly closeAfter?: AbuseThreshold | undefined;
 }
 
-/** How a node leases tokens ahead of need. */
-export interface Portion {
-  /** Largest share of what is left that a node may lease beyond its need; 0 asks the store for each act. @default 0.25 */
+/** How a node leases tokens in advance. */
+export interface LeaseTuning {
+  /** Max share of the remaining tokens that a node may lease in advance; 0 asks Redis for each operation. @default 0.25 */
   readonly share?: number | undefined;
-  /** How long a node may hold what it does not use while its user stays connected. @default 10000 */
+  /** How long a node may hold unused tokens while their user stays connected. @default 10000 */
   readonly lifeMs?: number | undefined;
 }
 
-/** Names of limiters as metrics and keys write them: a closed set. */
+/** Names of limiters in metrics and keys: a closed set. */
 export type LimiterName = "messages" | "bytes" | "handshakes" | "http" | "logins" | "publications";
 
-/** A limit with nothing left open. */
+/** A limit with defaults applied. */
 export interface Policy<Rule> {
   readonly name: LimiterName;
   readonly rule: Rule;
@@ -82,7 +82,7 @@ export interface Policies {
   readonly publications: ReadonlyMap<string, Policy<TokenBucketRule>>;
   /** Millionths of tokens by client event. */
   readonly costs: ReadonlyMap<string, number>;
-  readonly closeAfter: PatienceRule;
+  readonly closeAfter: AbuseThreshold;
 }
 
 const defaults = {
@@ -104,7 +104,7 @@ export function policiesOf(options: ThrottlingOptions): Policies {
   const publications = Object.entries(options.publications ?? {});
   return {
     messages: leasedPolicy("messages", messages),
-    // A full bucket lets the largest event through, whatever is configured.
+    // A full bucket allows the largest event, whatever is configured.
     bytes: leasedPolicy("bytes", { ...bytes, capacity: Math.max(bytes.capacity, 2 * (options.payloadBytes ?? 0)) }),
     handshakes: leasedPolicy("handshakes", options.handshakes ?? defaults.handshakes),
     http: policy("http", options.http ?? defaults.http),

@@ -1,15 +1,15 @@
 -- Takes from a sliding window of slots, all or nothing. A refused take does not count.
--- What the slots promise stands in sliding-window.ts.
+-- sliding-window.ts describes the guarantee.
 --
--- The state is one hash: 'head' (oldest slot that holds something), 'total' (sum of the slots), 'last' (time of the last
--- take), 'shift', and the slots by number. A slot is dropped once, by the first take after it left the window, so the
--- work is constant on average and at most one pass over the slots. Time here is Redis' clock plus 'shift': where the
--- clock went back, the shift grows by as much, so that no moment is counted twice and none is waited for. A hash that
--- this script cannot have written is deleted and counts as an empty window: its fields bound the loops.
+-- The state is one hash: 'head' (oldest non-empty slot), 'total' (sum of the slots), 'last' (time of the last
+-- take), 'shift', and the slots by number. Each slot is deleted once, by the first take after it left the window, so
+-- the work is constant on average and at most one pass over the slots. Time here is Redis' clock plus 'shift': if the
+-- clock goes back, the shift grows by as much, so time never repeats. A hash that this script cannot have written is
+-- deleted and counts as an empty window, because its fields bound the loops.
 --
 -- KEYS  1 window
 -- ARGV  1 limit  2 window (µs)  3 slots a window  4 cost
--- Returns { allowed 0|1, left in the window, µs until the same may pass (-1 never), µs until empty, Redis' clock (µs) }
+-- Returns { allowed 0|1, left in the window, µs until the same is allowed (-1 never), µs until empty, Redis' clock (µs) }
 local window = KEYS[1]
 local limit, length, slots, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local slotLength = length / slots

@@ -1,29 +1,28 @@
-import { micro, type Outcome } from "./decision.ts";
+import { micro, type LimiterOutcome } from "./rate-limit-result.ts";
 import type { WindowRule } from "./fixed-window.ts";
 
 /**
  * A sliding window cut into slots of a hundredth of its length.
  *
- * What it promises: in no window of `windowSeconds`, wherever it begins, does it let through more than `requests`. An
- * act counts until the whole of its slot has left the window, so a place becomes free up to a hundredth of the window
- * later than an exact log would free it, never earlier. In exchange the memory is at most 101 small numbers, whatever
- * the limit, where a log keeps one entry for each act; and acts of one microsecond cannot be taken for one.
+ * Guarantee: no window of `windowSeconds`, wherever it begins, allows more than `requests`. An operation counts until its
+ * entire slot has left the window, so capacity is freed up to a hundredth of the window later than by an exact log, never
+ * earlier. In exchange it needs at most 101 small numbers whatever the limit, where a log keeps an entry per operation.
  *
- * Refused: the usual average of two fixed windows. A burst at the end of the one and another at the end of the next
- * let almost twice the limit through.
+ * The usual average of two fixed windows was rejected: a burst at the end of one and another at the end of the next get
+ * almost twice the limit.
  */
 export const slotsPerWindow = 100;
 
-/** Slots that hold something, oldest first, each by its number since the clock's zero. */
+/** Non-empty slots, oldest first, each with its number since the clock's zero. */
 export type SlidingWindow = readonly { readonly slot: number; readonly count: number }[];
 
-/** `sliding-window.lua` as a pure function, for a clock that does not go back. */
+/** `sliding-window.lua` as a pure function, for a monotonic clock. */
 export function takeFromSlidingWindow(
   rule: WindowRule,
   window: SlidingWindow = [],
   now: number,
   cost: number,
-): [SlidingWindow, Outcome] {
+): [SlidingWindow, LimiterOutcome] {
   const length = rule.windowSeconds * micro;
   const slotLength = length / slotsPerWindow;
   const oldest = Math.floor((now - length) / slotLength);
@@ -51,7 +50,7 @@ export function takeFromSlidingWindow(
   ];
 }
 
-/** The slot with which `excess` places will have become free. */
+/** The slot after whose end `excess` operations will have left the window. */
 function slotToWaitFor(window: SlidingWindow, excess: number): number | undefined {
   let freed = 0;
   return window.find(({ count }) => (freed += count) >= excess)?.slot;

@@ -3,12 +3,12 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { createAbsence, type Absence } from "./absence.ts";
-import type { Account } from "./account.ts";
+import { createCircuitBreaker, type CircuitBreaker } from "./circuit-breaker.ts";
+import type { LeasedBucket } from "./leased-bucket.ts";
 import { BoundedMap } from "./bounded-map.ts";
-import { micro, uncounted, type Decision } from "./decision.ts";
+import { micro, unlimitedResult, type RateLimitResult } from "./rate-limit-result.ts";
 import { createLeaseStore } from "./lease-store.ts";
-import { LeasedBuckets } from "./leased-buckets.ts";
+import { LeasedBucketLimiter } from "./leased-bucket-limiter.ts";
 import {
   createBucketLimiter,
   createLimiter,
@@ -17,15 +17,15 @@ import {
   type Limiter,
   type RefundingLimiter,
 } from "./limiter.ts";
-import { calm, isTooMuch, type Annoyance } from "./patience.ts";
+import { noViolations, countViolation, type ViolationCounter } from "./abuse-threshold.ts";
 import { policiesOf, type LeasedPolicy, type Policies, type ThrottlingOptions } from "./policies.ts";
-import { createReferee, type Referee, type RefusalMetrics } from "./referee.ts";
+import { createEnforcement, type Enforcement, type RefusalMetrics } from "./enforcement.ts";
 
-/** A decision on a client's message. */
-export interface MessageDecision extends Decision {
-  /** True where the connection was refused so often that it is to be closed with `rate_limited`. */
+/** The result for a client's message. */
+export interface MessageLimitResult extends RateLimitResult {
+  /** True if the connection was refused so often that it must be closed with `rate_limited`. */
   readonly close?: boolean;
-  /** Set where it is not `messages` that refused. */
+  /** Set if a limiter other than `messages` refused. */
   readonly limiter?: "bytes";
 }
 
@@ -38,18 +38,18 @@ export interface ThrottlingDependencies {
 }
 
 /** A connection that has sent something. */
-interface Sender extends Annoyance {
+interface Sender extends ViolationCounter {
   readonly userId: string;
-  account: Account;
-  /** Of bytes; undefined before its first large event. */
-  bytes: Account | undefined;
+  bucket: LeasedBucket;
+  /** The user's bucket of bytes; undefined before its first large event. */
+  bytes: LeasedBucket | undefined;
 }
 
-/** Events up to this size are bounded by their number alone; most users have no account of bytes. */
-const freeBytes = 1_024;
+/** Events up to this size are limited by number alone, so most users need no bucket of bytes. */
+const uncountedBytes = 1_024;
 
-/** Subjects of one limiter that a node keeps in memory; where there are more, the oldest are counted in the store alone. */
-const subjectsInMemory = 100_000;
+/** Max subjects of one limiter in a node's memory; beyond it, the oldest are counted in Redis alone. */
+const maxSubjects = 100_000;
 
 const sweepEveryMs = 200;
 const reportEveryMs = 10_000;
@@ -59,31 +59,35 @@ export function createThrottling(dependencies: ThrottlingDependencies, options: 
 }
 
 /**
- * Who may do how much. Each method answers for one act; where it needs no store the answer is there at once. A user's
- * messages are decided in the order they came, those of cost 0 and those over 1 kB aside.
+ * All rate limits of a node. Each method checks one operation, and is synchronous if it needs no round trip. A user's
+ * messages are checked in order of arrival, except those of cost 0 and those over 1 kB.
  */
 export class Throttling {
   readonly name = "throttling";
   readonly #clock: Clock;
   readonly #policies: Policies;
-  readonly #referee: Referee;
-  readonly #users: LeasedBuckets;
-  readonly #bytes: LeasedBuckets;
-  readonly #addresses: LeasedBuckets;
+  readonly #enforcement: Enforcement;
+  readonly #users: LeasedBucketLimiter;
+  readonly #bytes: LeasedBucketLimiter;
+  readonly #addresses: LeasedBucketLimiter;
   readonly #apiKeys: Limiter;
   readonly #logins: Limiter;
   readonly #channels: ReadonlyMap<string, RefundingLimiter>;
-  readonly #senders = new BoundedMap<string, Sender>(subjectsInMemory);
+  readonly #senders = new BoundedMap<string, Sender>(maxSubjects);
   #isSweeping = false;
   #cancelSweep: Cancel | undefined;
   #cancelReports: Cancel | undefined;
 
   constructor(dependencies: ThrottlingDependencies, policies: Policies) {
     const { clock } = dependencies;
-    const store = { ...dependencies, absence: createAbsence(dependencies), holder: randomBytes(6).toString("hex") };
+    const store = {
+      ...dependencies,
+      breaker: createCircuitBreaker(dependencies),
+      holder: randomBytes(6).toString("hex"),
+    };
     this.#clock = clock;
     this.#policies = policies;
-    this.#referee = createReferee(dependencies);
+    this.#enforcement = createEnforcement(dependencies);
     this.#users = leasedBuckets(store, policies.messages);
     this.#bytes = leasedBuckets(store, policies.bytes);
     this.#addresses = leasedBuckets(store, policies.handshakes);
@@ -97,10 +101,10 @@ export class Throttling {
   start(): void {
     this.#isSweeping = true;
     this.#sweepSoon();
-    this.#cancelReports = this.#clock.every(reportEveryMs, () => this.#referee.report());
+    this.#cancelReports = this.#clock.every(reportEveryMs, () => this.#enforcement.report());
   }
 
-  /** Gives back what this node leased. Acts that still come are decided by this node alone. */
+  /** Releases this node's leases. Later operations are limited by this node alone. */
   async stop(): Promise<void> {
     this.#isSweeping = false;
     this.#cancelSweep?.();
@@ -108,75 +112,81 @@ export class Throttling {
     await Promise.all(this.#leased.map((buckets) => buckets.stop()));
   }
 
-  /** `connectionKey` names the connection on this node, as for `forget`. `bytes` is the size of the event. */
-  message(connectionKey: string, userId: string, event: string, bytes = 0): MessageDecision | Promise<MessageDecision> {
+  /** `connectionKey` identifies the connection on this node, as for `forget`. `bytes` is the size of the event. */
+  message(
+    connectionKey: string,
+    userId: string,
+    event: string,
+    bytes = 0,
+  ): MessageLimitResult | Promise<MessageLimitResult> {
     const cost = this.#policies.costs.get(event) ?? micro;
-    if (cost === 0 && bytes <= freeBytes) return this.#free();
+    if (cost === 0 && bytes <= uncountedBytes) return this.#free();
     const sender = this.#senderOf(connectionKey, userId);
-    if (bytes <= freeBytes) return this.#takeMessage(sender, cost);
-    const decision = this.#takeBytes(sender, bytes);
-    const goOn = (judged: MessageDecision) => (judged.allowed ? this.#takeMessage(sender, cost) : judged);
-    return decision instanceof Promise ? decision.then(goOn) : goOn(decision);
+    if (bytes <= uncountedBytes) return this.#takeMessage(sender, cost);
+    const result = this.#takeBytes(sender, bytes);
+    const next = (bytesResult: MessageLimitResult) =>
+      bytesResult.allowed ? this.#takeMessage(sender, cost) : bytesResult;
+    return result instanceof Promise ? result.then(next) : next(result);
   }
 
-  /** `address` in one form per client: v4 out of its v6 mapping, v6 cut to its /64. */
-  handshake(address: string): Decision | Promise<Decision> {
-    const decision = this.#addresses.take(this.#accountIn(this.#addresses, address), micro);
-    return judged(decision, (late) => this.#referee.judge(this.#policies.handshakes, address, late));
+  /** `address` as returned by `addressGroup`. */
+  handshake(address: string): RateLimitResult | Promise<RateLimitResult> {
+    const result = this.#addresses.take(this.#bucketIn(this.#addresses, address), micro);
+    return mapResult(result, (taken) => this.#enforcement.enforce(this.#policies.handshakes, address, taken));
   }
 
-  async http(apiKeyName: string): Promise<Decision> {
-    return this.#referee.judge(this.#policies.http, apiKeyName, await this.#apiKeys.take(apiKeyName));
+  async http(apiKeyName: string): Promise<RateLimitResult> {
+    return this.#enforcement.enforce(this.#policies.http, apiKeyName, await this.#apiKeys.take(apiKeyName));
   }
 
-  async login(address: string, user: string): Promise<Decision> {
+  async login(address: string, user: string): Promise<RateLimitResult> {
     const subject = `${address} ${user}`;
-    return this.#referee.judge(this.#policies.logins, subject, await this.#logins.take(subject));
+    return this.#enforcement.enforce(this.#policies.logins, subject, await this.#logins.take(subject));
   }
 
-  /** Allowed at once where the kind has no limit. */
-  publication(kind: string, channel: string): Decision | Promise<Decision> {
+  /** Synchronous if the kind has no limit. */
+  publication(kind: string, channel: string): RateLimitResult | Promise<RateLimitResult> {
     const policy = this.#policies.publications.get(kind);
     const limiter = this.#channels.get(kind);
-    if (policy === undefined || limiter === undefined) return uncounted(this.#clock.now(), Infinity);
-    return judged(limiter.take(channel), (decision) => this.#referee.judge(policy, channel, decision));
+    if (policy === undefined || limiter === undefined) return unlimitedResult(this.#clock.now(), Infinity);
+    return mapResult(limiter.take(channel), (result) => this.#enforcement.enforce(policy, channel, result));
   }
 
-  /** What was allowed turned out to be a repeat, which costs nothing. */
-  giveBackPublication(kind: string, channel: string): void {
-    void this.#channels.get(kind)?.giveBack(channel);
+  /** Call if an allowed publication turned out to be a duplicate, which costs nothing. */
+  refundPublication(kind: string, channel: string): void {
+    void this.#channels.get(kind)?.refund(channel);
   }
 
-  /** The connection has ended: what its user did not use goes back. */
+  /** Call when the connection has ended: its user's unused lease is released. */
   forget(connectionKey: string): void {
     const sender = this.#senders.get(connectionKey);
     if (sender === undefined) return;
     this.#senders.delete(connectionKey);
-    this.#users.leave(sender.account);
-    if (sender.bytes !== undefined) this.#bytes.leave(sender.bytes);
+    this.#users.release(sender.bucket);
+    if (sender.bytes !== undefined) this.#bytes.release(sender.bytes);
   }
 
-  get #leased(): LeasedBuckets[] {
+  get #leased(): LeasedBucketLimiter[] {
     return [this.#users, this.#bytes, this.#addresses];
   }
 
   #senderOf(connectionKey: string, userId: string): Sender {
     const known = this.#senders.get(connectionKey);
     if (known === undefined) {
-      const sender = { ...calm(), userId, account: this.#accountIn(this.#users, userId), bytes: undefined };
+      const sender = { ...noViolations(), userId, bucket: this.#bucketIn(this.#users, userId), bytes: undefined };
       this.#senders.set(connectionKey, sender);
       return sender;
     }
-    if (!known.account.isKept) known.account = this.#accountIn(this.#users, userId);
+    if (!known.bucket.isCached) known.bucket = this.#bucketIn(this.#users, userId);
     return known;
   }
 
-  #accountIn(buckets: LeasedBuckets, subject: string): Account {
+  #bucketIn(buckets: LeasedBucketLimiter, subject: string): LeasedBucket {
     this.#sweepSoon();
-    return buckets.account(subject);
+    return buckets.bucket(subject);
   }
 
-  /** Nothing wakes a node that has no accounts. */
+  /** No timer runs while there are no buckets. */
   #sweepSoon(): void {
     if (this.#isSweeping) this.#cancelSweep ??= this.#clock.after(sweepEveryMs, () => this.#sweep());
   }
@@ -189,47 +199,48 @@ export class Throttling {
     }
   }
 
-  #free(): Decision {
-    return uncounted(this.#clock.now(), this.#policies.messages.rule.capacity);
+  #free(): RateLimitResult {
+    return unlimitedResult(this.#clock.now(), this.#policies.messages.rule.capacity);
   }
 
-  #takeMessage(sender: Sender, cost: number): MessageDecision | Promise<MessageDecision> {
+  #takeMessage(sender: Sender, cost: number): MessageLimitResult | Promise<MessageLimitResult> {
     if (cost === 0) return this.#free();
     const { messages } = this.#policies;
-    return judged(this.#users.take(sender.account, cost), (decision) => this.#judgeMessage(messages, sender, decision));
+    return mapResult(this.#users.take(sender.bucket, cost), (result) => this.#enforceMessage(messages, sender, result));
   }
 
-  #takeBytes(sender: Sender, bytes: number): MessageDecision | Promise<MessageDecision> {
-    if (sender.bytes?.isKept !== true) sender.bytes = this.#accountIn(this.#bytes, sender.userId);
-    return judged(this.#bytes.take(sender.bytes, bytes * micro), (decision) => {
-      const verdict = this.#judgeMessage(this.#policies.bytes, sender, decision);
-      return verdict.allowed ? verdict : { ...verdict, limiter: "bytes" };
+  #takeBytes(sender: Sender, bytes: number): MessageLimitResult | Promise<MessageLimitResult> {
+    if (sender.bytes?.isCached !== true) sender.bytes = this.#bucketIn(this.#bytes, sender.userId);
+    return mapResult(this.#bytes.take(sender.bytes, bytes * micro), (result) => {
+      const enforced = this.#enforceMessage(this.#policies.bytes, sender, result);
+      return enforced.allowed ? enforced : { ...enforced, limiter: "bytes" };
     });
   }
 
-  #judgeMessage(policy: LeasedPolicy, sender: Sender, decision: Decision): MessageDecision {
-    const verdict = this.#referee.judge(policy, sender.userId, decision);
-    if (verdict.allowed || !isTooMuch(this.#policies.closeAfter, sender, this.#clock.monotonic())) return verdict;
-    return { ...verdict, close: true };
+  #enforceMessage(policy: LeasedPolicy, sender: Sender, result: RateLimitResult): MessageLimitResult {
+    const enforced = this.#enforcement.enforce(policy, sender.userId, result);
+    if (enforced.allowed || !countViolation(this.#policies.closeAfter, sender, this.#clock.monotonic()))
+      return enforced;
+    return { ...enforced, close: true };
   }
 }
 
-interface Store extends ThrottlingDependencies {
-  absence: Absence;
+interface LimiterStore extends ThrottlingDependencies {
+  breaker: CircuitBreaker;
   holder: string;
 }
 
-function leasedBuckets(store: Store, policy: LeasedPolicy): LeasedBuckets {
-  return new LeasedBuckets(
-    { store: createLeaseStore(store, policy.name, policy), clock: store.clock, absence: store.absence },
-    { ...policy, maxAccounts: subjectsInMemory },
+function leasedBuckets(store: LimiterStore, policy: LeasedPolicy): LeasedBucketLimiter {
+  return new LeasedBucketLimiter(
+    { store: createLeaseStore(store, policy.name, policy), clock: store.clock, breaker: store.breaker },
+    { ...policy, maxBuckets: maxSubjects },
   );
 }
 
-/** Stays synchronous where the decision is. */
-function judged<D extends Decision>(
-  decision: Decision | Promise<Decision>,
-  judge: (decision: Decision) => D,
+/** Synchronous if `result` is. */
+function mapResult<D extends RateLimitResult>(
+  result: RateLimitResult | Promise<RateLimitResult>,
+  map: (result: RateLimitResult) => D,
 ): D | Promise<D> {
-  return decision instanceof Promise ? decision.then(judge) : judge(decision);
+  return result instanceof Promise ? result.then(map) : map(result);
 }

@@ -1,12 +1,12 @@
--- Takes from a token bucket, all or nothing. A refused take takes nothing. A negative cost is put back.
+-- Takes from a token bucket, all or nothing. A refused take takes nothing. A negative cost is refunded.
 --
 -- The state is one string, '<level>:<at>', in millionths of tokens and microseconds of Redis' clock: whole numbers, and
--- one SET that carries its TTL, so no crash leaves a key without one. A bucket whose key has expired is a full one.
--- Where the clock went back (a failover to a node with another one) nothing is gained, and counting goes on from there.
+-- one SET that carries its TTL, so no crash leaves a key without one. A missing key is a full bucket.
+-- If the clock went back (after a failover) nothing is refilled, and counting continues from there.
 --
 -- KEYS  1 bucket
 -- ARGV  1 capacity (millionths)  2 refill (millionths a microsecond)  3 cost (millionths)
--- Returns { allowed 0|1, whole tokens left, µs until the same may pass (-1 never), µs until full, Redis' clock (µs) }
+-- Returns { allowed 0|1, whole tokens left, µs until the same is allowed (-1 never), µs until full, Redis' clock (µs) }
 local bucket = KEYS[1]
 local capacity, refill, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 

@@ -1,14 +1,14 @@
-import { micro, type Outcome } from "./decision.ts";
+import { micro, type LimiterOutcome } from "./rate-limit-result.ts";
 
-/** Holds `capacity` tokens, gains `refillPerSecond`; each act takes its cost or is refused. */
+/** Holds `capacity` tokens, gains `refillPerSecond`; each operation takes its cost or is refused. */
 export interface TokenBucketRule {
-  /** Tokens a full bucket holds: the burst. */
+  /** Tokens in a full bucket: the burst. */
   readonly capacity: number;
   /** Tokens gained a second: the sustained rate. */
   readonly refillPerSecond: number;
 }
 
-/** Millionths of tokens at a moment in microseconds. */
+/** Millionths of tokens at a time in microseconds. */
 export interface Bucket {
   level: number;
   at: number;
@@ -16,14 +16,14 @@ export interface Bucket {
 
 export const fullBucket = (rule: TokenBucketRule, now: number): Bucket => ({ level: rule.capacity * micro, at: now });
 
-/** Millionths in the bucket at `now`. A clock that went back adds nothing. */
+/** Millionths in the bucket at `now`. A clock that went back refills nothing. */
 export function levelAt(rule: TokenBucketRule, bucket: Bucket, now: number): number {
   const gained = Math.floor(Math.max(0, now - bucket.at) * rule.refillPerSecond);
   return Math.min(rule.capacity * micro, bucket.level + gained);
 }
 
-/** What a bucket that stands at `level` answers to an act of `cost` millionths; the level is the one after taking. */
-export function bucketOutcome(rule: TokenBucketRule, level: number, cost: number, allowed: boolean): Outcome {
+/** The outcome of an operation of `cost` millionths; `level` is the one after it. */
+export function bucketOutcome(rule: TokenBucketRule, level: number, cost: number, allowed: boolean): LimiterOutcome {
   const full = rule.capacity * micro;
   return {
     allowed,
@@ -33,13 +33,13 @@ export function bucketOutcome(rule: TokenBucketRule, level: number, cost: number
   };
 }
 
-/** `token-bucket.lua` as a pure function: a refused act takes nothing. `cost` in tokens. */
+/** `token-bucket.lua` as a pure function: a refused operation takes nothing. `cost` in tokens. */
 export function takeTokens(
   rule: TokenBucketRule,
   bucket: Bucket | undefined,
   now: number,
   cost: number,
-): [Bucket, Outcome] {
+): [Bucket, LimiterOutcome] {
   const before = bucket ?? fullBucket(rule, now);
   const price = Math.round(cost * micro);
   const level = levelAt(rule, before, now);

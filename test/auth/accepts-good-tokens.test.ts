@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { createTokens, type TokenSubject } from "../../src/auth/tokens.ts";
+import { createTokens, type TokenGrant } from "../../src/auth/tokens.ts";
 import type { TokenOptions } from "../../src/auth/token-options.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { claims, forge, hs256, keyPair, secret } from "./forge.ts";
@@ -12,7 +12,7 @@ const source = { type: "secret", secret } as const;
 const create = (options: TokenOptions) => createTokens(options, { clock });
 const withSecret = create({ source });
 
-const subject: TokenSubject = {
+const subject: TokenGrant = {
   userId: "ada",
   sessionId: "session-1",
   roles: ["support"],

@@ -19,7 +19,7 @@ describe("a session", () => {
     expect(session).toMatchObject({ ...made, lastSeenAt: session.createdAt });
     expect(await sessions.get(session.sessionId)).toEqual(session);
     expect(await sessions.list("ada")).toEqual([session]);
-    expect(await sessions.glimpse(session.sessionId)).toEqual({
+    expect(await sessions.peek(session.sessionId)).toEqual({
       userId: "ada",
       expiresAt: session.expiresAt,
       lastSeenAt: undefined,
@@ -80,7 +80,7 @@ describe("a session", () => {
     await eventually(async () => expect(await world.sessions.get(session.sessionId)).toBeUndefined());
 
     expect(Date.now()).toBeGreaterThanOrEqual(session.expiresAt - 100);
-    expect(await world.sessions.glimpse(session.sessionId)).toBeUndefined();
+    expect(await world.sessions.peek(session.sessionId)).toBeUndefined();
     expect(await world.sessions.list("ada")).toEqual([]);
     expect(await world.commands.exists(indexOf(world, "ada"))).toBe(0);
   });
@@ -231,7 +231,7 @@ describe("sessions end", () => {
 
     expect(fourth.letGo).toEqual([]);
     expect(fifth.letGo).toEqual([made[0]]);
-    expect(await sessions.glimpse(made[0] ?? "")).toBeUndefined();
+    expect(await sessions.peek(made[0] ?? "")).toBeUndefined();
     const left = [made[2], fourth.session.sessionId, fifth.session.sessionId];
     expect((await sessions.list("ada")).map((session) => session.sessionId)).toEqual(left);
   });
@@ -246,7 +246,7 @@ describe("sessions end", () => {
     const { session, letGo } = await world.sessions.create({ userId: "ada" });
 
     expect(letGo).toHaveLength(1);
-    expect(await world.sessions.glimpse(session.sessionId)).toBeDefined();
+    expect(await world.sessions.peek(session.sessionId)).toBeDefined();
   });
 
   it("those that died by themselves make room before the living do", async () => {
@@ -258,7 +258,7 @@ describe("sessions end", () => {
     const { letGo } = await world.sessions.create({ userId: "ada" });
 
     expect(letGo).toEqual([]);
-    expect(await world.sessions.glimpse(old)).toBeDefined();
+    expect(await world.sessions.peek(old)).toBeDefined();
   });
 });
 
@@ -277,7 +277,7 @@ describe("many at once", () => {
     const listed = (await world.sessions.list("ada")).map((session) => session.sessionId);
     const alive = [];
     for (const { session } of made) {
-      if ((await world.sessions.glimpse(session.sessionId)) !== undefined) alive.push(session.sessionId);
+      if ((await world.sessions.peek(session.sessionId)) !== undefined) alive.push(session.sessionId);
     }
     expect(listed.length).toBeLessThanOrEqual(5);
     expect(alive.toSorted()).toEqual(listed.toSorted());
@@ -301,7 +301,7 @@ describe("an id that was never made here", () => {
       const { sessions, redis } = await authWorld();
       await redis.close();
 
-      expect([await sessions.get(id), await sessions.glimpse(id), await sessions.end(id)]).toEqual([
+      expect([await sessions.get(id), await sessions.peek(id), await sessions.end(id)]).toEqual([
         undefined,
         undefined,
         undefined,
@@ -313,7 +313,7 @@ describe("an id that was never made here", () => {
     const { sessions } = await authWorld();
     const id = `${userTagOf("ada")}.${"b".repeat(22)}`;
 
-    expect([await sessions.get(id), await sessions.glimpse(id), await sessions.end(id)]).toEqual([
+    expect([await sessions.get(id), await sessions.peek(id), await sessions.end(id)]).toEqual([
       undefined,
       undefined,
       undefined,
@@ -329,7 +329,7 @@ it("everything says unavailable where Redis is away", async () => {
   const calls = [
     () => sessions.create({ userId: "ada" }),
     () => sessions.get(sessionId),
-    () => sessions.glimpse(sessionId),
+    () => sessions.peek(sessionId),
     () => sessions.list("ada"),
     () => sessions.touch(sessionId, { lastSeenAt: undefined }),
     () => sessions.end(sessionId),

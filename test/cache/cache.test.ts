@@ -1,12 +1,12 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createCacheStore } from "../../src/cache/cache-store.ts";
-import type { Path } from "../../src/cache/cache.ts";
+import type { CacheKey } from "../../src/cache/cache.ts";
 import { startCacheNode, type CacheNode } from "../support/cache-node.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
 import { startRedisServer } from "../support/redis-server.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
-const path: Path = ["boards", "daily", "0-10"];
+const path: CacheKey = ["boards", "daily", "0-10"];
 const minute = { ttlMs: 60_000 };
 
 /** Something that costs to load: counts how often it was, and is another each time. */
@@ -126,7 +126,7 @@ describe("one load is enough", () => {
     const [node] = (await startNodes(1)) as [CacheNode];
     const { load } = source();
     const store = createCacheStore({ commands: node.redis.connection("commands"), keys: node.keys });
-    expect((await store.takeOrLoad("boards/daily/0-10", 0)).isClaimed).toBe(true);
+    expect((await store.getOrClaim("boards/daily/0-10", 0)).isClaimed).toBe(true);
 
     expect(await node.read(path, load, minute)).toEqual({ version: 1 });
   });

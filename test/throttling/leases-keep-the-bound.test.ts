@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Decision } from "../../src/throttling/decision.ts";
+import type { RateLimitResult } from "../../src/throttling/rate-limit-result.ts";
 import type { ThrottlingOptions } from "../../src/throttling/policies.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 import { ownConnection, skewedClock, startThrottlingNode, type ThrottlingNode } from "./support/nodes.ts";
@@ -19,9 +19,9 @@ async function threeNodes(limits: ThrottlingOptions, prefix = freshPrefix()): Pr
   return Promise.all(clocks.map((clock) => startThrottlingNode({ prefix, limits, clock })));
 }
 
-const allowed = (decisions: readonly Decision[]): number => decisions.filter((decision) => decision.allowed).length;
+const allowed = (results: readonly RateLimitResult[]): number => results.filter((result) => result.allowed).length;
 
-const send = async (node: ThrottlingNode, connection: string, event = "publish"): Promise<Decision> =>
+const send = async (node: ThrottlingNode, connection: string, event = "publish"): Promise<RateLimitResult> =>
   node.throttling.message(connection, "u", event);
 
 describe("a user on three nodes with five minutes between their clocks", () => {
@@ -29,18 +29,18 @@ describe("a user on three nodes with five minutes between their clocks", () => {
     for (const share of [0, 0.25, 1]) {
       const nodes = await threeNodes(still(100, { share }));
 
-      const decisions = await Promise.all(
+      const results = await Promise.all(
         Array.from({ length: 200 }, (_, n) => send(nodes[n % 3] as ThrottlingNode, `c${n}`)),
       );
 
-      expect(allowed(decisions)).toBeLessThanOrEqual(100);
-      if (share === 0) expect(allowed(decisions)).toBe(100);
+      expect(allowed(results)).toBeLessThanOrEqual(100);
+      if (share === 0) expect(allowed(results)).toBe(100);
     }
   });
 
   test("what one node did not use is there for the others once its user has left it", async () => {
     const nodes = await threeNodes(still(100, { share: 0.5, lifeMs: 60_000 }));
-    const passed: Decision[] = [];
+    const passed: RateLimitResult[] = [];
     for (const node of nodes) {
       for (let n = 0; n < 10; n++) passed.push(await send(node, "c"));
       node.throttling.forget("c");
@@ -57,7 +57,7 @@ describe("a user on three nodes with five minutes between their clocks", () => {
   test("a node that stops gives back its leases", async () => {
     const nodes = await threeNodes(still(100, { share: 0.5, lifeMs: 60_000 }));
     const [first, second] = nodes as [ThrottlingNode, ThrottlingNode];
-    const passed: Decision[] = [];
+    const passed: RateLimitResult[] = [];
     for (let n = 0; n < 10; n++) passed.push(await send(first, "c"));
     await first.throttling.stop();
 
@@ -69,7 +69,7 @@ describe("a user on three nodes with five minutes between their clocks", () => {
   test("a lease left lying is given back when its time is over", async () => {
     const nodes = await threeNodes(still(100, { share: 0.5, lifeMs: 300 }));
     const [first, second] = nodes as [ThrottlingNode, ThrottlingNode];
-    const passed: Decision[] = [];
+    const passed: RateLimitResult[] = [];
     for (let n = 0; n < 10; n++) passed.push(await send(first, "c"));
 
     await eventually(async () => {
@@ -86,13 +86,13 @@ describe("a user on three nodes with five minutes between their clocks", () => {
     await new Promise((resolve) => setTimeout(resolve, 1_100));
 
     const began = performance.now();
-    const decisions = await Promise.all(
+    const results = await Promise.all(
       nodes.flatMap((node) => Array.from({ length: rule.capacity }, () => send(node, "c"))),
     );
 
     const refilled = ((performance.now() - began) / 1_000) * rule.refillPerSecond;
-    expect(allowed(decisions)).toBeLessThanOrEqual(rule.capacity * 1.01 + refilled);
-    expect(allowed(decisions)).toBeGreaterThanOrEqual(rule.capacity * 0.9);
+    expect(allowed(results)).toBeLessThanOrEqual(rule.capacity * 1.01 + refilled);
+    expect(allowed(results)).toBeGreaterThanOrEqual(rule.capacity * 0.9);
   });
 
   test.each([1, 2, 3, 4])(
@@ -107,8 +107,8 @@ describe("a user on three nodes with five minutes between their clocks", () => {
       const act = async (node = any()): Promise<void> => {
         const cost = random() < 0.1 ? 5 : 1;
         const asked = performance.now();
-        const decision = await send(node, "c", cost === 5 ? "history" : "publish");
-        if (decision.allowed) passed.push({ asked, heard: performance.now(), cost });
+        const result = await send(node, "c", cost === 5 ? "history" : "publish");
+        if (result.allowed) passed.push({ asked, heard: performance.now(), cost });
         if (random() < 0.02) node.throttling.forget("c");
       };
       const phases = [

@@ -23,9 +23,9 @@ test("a busy user's messages pass without waiting, and the store is asked for on
   const node = await nodeAlone({ messages: { capacity: 200, refillPerSecond: 100 } });
   let waited = 0;
   for (let n = 0; n < 240; n++) {
-    const decision = node.throttling.message("c", "u", "publish");
-    if (decision instanceof Promise) waited++;
-    expect((await decision).allowed).toBe(true);
+    const result = node.throttling.message("c", "u", "publish");
+    if (result instanceof Promise) waited++;
+    expect((await result).allowed).toBe(true);
     await sleep(5);
   }
 
@@ -56,9 +56,9 @@ test("a user who says something each second does not wait either, also where a l
   for (let second = 0; second < 60; second++) {
     // Pauses that bring a lease with something left to its end.
     const pauseMs = second % 20 === 19 ? 6_000 : 1_000;
-    const decision = node.throttling.message("c", "u", "publish");
-    if (decision instanceof Promise) waits.push(second);
-    await decision;
+    const result = node.throttling.message("c", "u", "publish");
+    if (result instanceof Promise) waits.push(second);
+    await result;
     for (let passedMs = 0; passedMs < pauseMs; passedMs += 200) {
       await clock.advance(200);
       await node.commands.ping();

@@ -24,10 +24,10 @@ describe.each(Object.entries(kinds))("%s", (_, create) => {
     const clocks = [skewedClock(0), skewedClock(fiveMinutes), skewedClock(-fiveMinutes)];
     const nodes = await Promise.all(clocks.map(async (clock) => create(await limiterNode(prefix, clock))));
 
-    const decisions = await Promise.all(Array.from({ length: 200 }, (_, n) => takeOn(nodes, n)));
+    const results = await Promise.all(Array.from({ length: 200 }, (_, n) => takeOn(nodes, n)));
 
-    expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(100);
-    expect(Math.min(...decisions.map(({ remaining }) => remaining))).toBe(0);
+    expect(results.filter(({ allowed }) => allowed)).toHaveLength(100);
+    expect(Math.min(...results.map(({ remaining }) => remaining))).toBe(0);
   });
 
   test("is all or nothing: a cost that does not fit takes no part of what is left", async () => {
@@ -111,11 +111,11 @@ describe("a store whose clock went back by five minutes (a failover to another m
     await node.commands.set(node.keys.limiter("t", "s"), `5:${now() + ahead}`);
     const limiter = createLimiter(node, fixedWindow, settings({ requests: 5, windowSeconds: 0.2 }));
 
-    const decision = await limiter.take("s", 1);
+    const result = await limiter.take("s", 1);
     await new Promise((resolve) => setTimeout(resolve, 250));
 
-    expect(decision.allowed).toBe(false);
-    expect(decision.retryAfterMs).toBeLessThanOrEqual(200);
+    expect(result.allowed).toBe(false);
+    expect(result.retryAfterMs).toBeLessThanOrEqual(200);
     expect(await limiter.take("s", 1)).toMatchObject({ allowed: true });
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { loadScript } from "../../src/redis/scripts.ts";
-import type { Outcome } from "../../src/throttling/decision.ts";
+import type { LimiterOutcome } from "../../src/throttling/rate-limit-result.ts";
 import { fixedWindow, slidingWindow, tokenBucket, type Algorithm } from "../../src/throttling/limiter.ts";
 import { redisWorld } from "../support/world.ts";
 import { seeded } from "../support/random.ts";
@@ -10,7 +10,7 @@ async function compare<Rule, State>(algorithm: Algorithm<Rule, State>, rule: Rul
   const { redis, keys } = await redisWorld();
   const random = seeded(seed);
   const script = loadScript(redis.connection("commands"), algorithm.script);
-  const answers: { script: Outcome; model: Outcome }[] = [];
+  const answers: { script: LimiterOutcome; model: LimiterOutcome }[] = [];
   let state: State | undefined;
   for (let act = 0; act < acts; act++) {
     const cost = 1 + Math.floor(random() * 4);
@@ -27,7 +27,7 @@ async function compare<Rule, State>(algorithm: Algorithm<Rule, State>, rule: Rul
   return answers;
 }
 
-const isMixed = (answers: { model: Outcome }[]): boolean =>
+const isMixed = (answers: { model: LimiterOutcome }[]): boolean =>
   answers.some(({ model }) => model.allowed) && answers.some(({ model }) => !model.allowed);
 
 describe.each([1, 2, 3])("with random acts (seed %i)", (seed) => {

@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { createRedisConnections, type RedisClient } from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import type { Decision } from "../../src/throttling/decision.ts";
+import type { RateLimitResult } from "../../src/throttling/rate-limit-result.ts";
 import { createThrottling } from "../../src/throttling/throttling.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
 import { freshPrefix, quietLog } from "../support/world.ts";
@@ -42,9 +42,9 @@ test("on Redis Cluster many users and every other limiter count exactly, none re
 
   const allowed = await Promise.all(
     acts.map(async (act) => {
-      const decisions: Decision[] = [];
-      for (let n = 0; n < 8; n++) decisions.push(await act());
-      return decisions.filter((decision) => decision.allowed).length;
+      const results: RateLimitResult[] = [];
+      for (let n = 0; n < 8; n++) results.push(await act());
+      return results.filter((result) => result.allowed).length;
     }),
   );
   await throttling.stop();

@@ -3,11 +3,11 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { createAbsence } from "../../src/throttling/absence.ts";
+import { createCircuitBreaker } from "../../src/throttling/circuit-breaker.ts";
 import { BoundedMap } from "../../src/throttling/bounded-map.ts";
-import { micro } from "../../src/throttling/decision.ts";
+import { micro } from "../../src/throttling/rate-limit-result.ts";
 import { createLeaseStore } from "../../src/throttling/lease-store.ts";
-import { LeasedBuckets } from "../../src/throttling/leased-buckets.ts";
+import { LeasedBucketLimiter } from "../../src/throttling/leased-bucket-limiter.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { eventually, freshPrefix, quietLog, redisWorld } from "../support/world.ts";
 import { startThrottlingNode } from "./support/nodes.ts";
@@ -52,13 +52,13 @@ test("connections and addresses that are never forgotten are bounded too", async
     life: 2 * micro,
   });
   const rule = { capacity: 10, refillPerSecond: 0.001 };
-  const buckets = new LeasedBuckets(
-    { store, clock, absence: createAbsence({ clock, log: quietLog }) },
-    { rule, share: 0.25, life: 2 * micro, whenStoreIsAway: "local", maxAccounts: 1_000 },
+  const buckets = new LeasedBucketLimiter(
+    { store, clock, breaker: createCircuitBreaker({ clock, log: quietLog }) },
+    { rule, share: 0.25, life: 2 * micro, whenStoreIsAway: "local", maxBuckets: 1_000 },
   );
   let most = 0;
   for (let n = 0; n < 20; n++) {
-    await Promise.all(Array.from({ length: 500 }, async () => buckets.take(buckets.account(randomUUID()), micro)));
+    await Promise.all(Array.from({ length: 500 }, async () => buckets.take(buckets.bucket(randomUUID()), micro)));
     most = Math.max(most, buckets.size);
   }
 
@@ -70,24 +70,24 @@ test("an idle user's state is dropped once its bucket is full again", async () =
   const clock = new FakeClock();
   const rule = { capacity: 10, refillPerSecond: 5 };
   const terms = { rule, share: 0.25, life: 2 * micro };
-  const buckets = new LeasedBuckets(
+  const buckets = new LeasedBucketLimiter(
     {
       store: createLeaseStore({ commands: redis.connection("commands"), keys, holder: "t" }, "m", terms),
       clock,
-      absence: createAbsence({ clock: systemClock, log: quietLog }),
+      breaker: createCircuitBreaker({ clock: systemClock, log: quietLog }),
     },
-    { ...terms, whenStoreIsAway: "local", maxAccounts: 1_000 },
+    { ...terms, whenStoreIsAway: "local", maxBuckets: 1_000 },
   );
-  const account = buckets.account("u");
+  const account = buckets.bucket("u");
   for (let n = 0; n < 5; n++) await buckets.take(account, micro);
 
   buckets.sweep();
-  expect([buckets.size, account.isKept]).toEqual([1, true]);
+  expect([buckets.size, account.isCached]).toEqual([1, true]);
   await clock.advance(3_000);
   buckets.sweep();
   await eventually(() => {
     buckets.sweep();
-    expect([buckets.size, account.isKept]).toEqual([0, false]);
+    expect([buckets.size, account.isCached]).toEqual([0, false]);
   });
 });
 

@@ -1,8 +1,8 @@
 import { Writable } from "node:stream";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createLogger } from "../../src/runtime/logger.ts";
-import type { MessageDecision } from "../../src/throttling/throttling.ts";
-import { WorstOffenders } from "../../src/throttling/worst-offenders.ts";
+import type { MessageLimitResult } from "../../src/throttling/throttling.ts";
+import { HeavyHitters } from "../../src/throttling/heavy-hitters.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { startRedisServer } from "../support/redis-server.ts";
 import { freshPrefix } from "../support/world.ts";
@@ -10,13 +10,13 @@ import { startThrottlingNode, type ThrottlingNode } from "./support/nodes.ts";
 
 const five = { capacity: 5, refillPerSecond: 0.01 };
 
-async function send(node: ThrottlingNode, times: number, connection = "c", user = "u"): Promise<MessageDecision[]> {
-  const decisions: MessageDecision[] = [];
-  for (let n = 0; n < times; n++) decisions.push(await node.throttling.message(connection, user, "publish"));
-  return decisions;
+async function send(node: ThrottlingNode, times: number, connection = "c", user = "u"): Promise<MessageLimitResult[]> {
+  const results: MessageLimitResult[] = [];
+  for (let n = 0; n < times; n++) results.push(await node.throttling.message(connection, user, "publish"));
+  return results;
 }
 
-const allowed = (decisions: MessageDecision[]): number => decisions.filter((decision) => decision.allowed).length;
+const allowed = (results: MessageLimitResult[]): number => results.filter((result) => result.allowed).length;
 
 describe("a refusal", () => {
   test("says when the same may pass, and is counted by limiter and reason alone", async () => {
@@ -59,12 +59,12 @@ describe("a refusal", () => {
     const nodes = [await startThrottlingNode(options), await startThrottlingNode(options)] as const;
     const sendLarge = (n: number) => nodes[n % 2 === 0 ? 0 : 1].throttling.message(`c${n % 4}`, "u", "publish", 10_000);
 
-    const decisions: MessageDecision[] = [];
-    for (let n = 0; n < 30; n++) decisions.push(await sendLarge(n));
+    const results: MessageLimitResult[] = [];
+    for (let n = 0; n < 30; n++) results.push(await sendLarge(n));
 
-    expect(allowed(decisions)).toBe(10);
-    expect(decisions.at(-1)).toMatchObject({ allowed: false, reason: "limit", limiter: "bytes" });
-    expect(decisions.at(-1)?.retryAfterMs).toBeGreaterThan(1_000_000);
+    expect(allowed(results)).toBe(10);
+    expect(results.at(-1)).toMatchObject({ allowed: false, reason: "limit", limiter: "bytes" });
+    expect(results.at(-1)?.retryAfterMs).toBeGreaterThan(1_000_000);
     expect((await nodes[0].throttling.message("c", "u", "publish", 1_024)).allowed).toBe(true);
     expect((await nodes[0].throttling.message("c", "u", "publish", 1_025)).allowed).toBe(false);
     expect((await nodes[0].throttling.message("d", "other", "publish", 10_000)).allowed).toBe(true);
@@ -98,7 +98,7 @@ describe("a refusal", () => {
     const logins = await Promise.all(Array.from({ length: 1_000 }, () => node.throttling.login("192.0.2.1", "u")));
 
     expect(before).toBeGreaterThan(0);
-    expect([...hammered, ...logins].some((decision) => decision.allowed)).toBe(false);
+    expect([...hammered, ...logins].some((result) => result.allowed)).toBe(false);
     expect(await scriptCalls(node)).toBe(before);
   });
 });
@@ -109,33 +109,33 @@ describe("hammering", () => {
   test("ends in the word to close, for the connection that hammers", async () => {
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
-    const decisions = await send(node, 5 + 21, "c");
+    const results = await send(node, 5 + 21, "c");
 
-    expect(decisions.findIndex(({ close }) => close)).toBe(25);
+    expect(results.findIndex(({ close }) => close)).toBe(25);
     expect((await send(node, 1, "other"))[0]?.close).toBeUndefined();
   });
 
   test("that stays below the measure in each window does not", async () => {
     const clock = new FakeClock();
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits, clock });
-    const decisions = await send(node, 5);
+    const results = await send(node, 5);
     for (let window = 0; window < 5; window++) {
-      decisions.push(...(await send(node, 20)));
+      results.push(...(await send(node, 20)));
       await clock.advance(10_001);
     }
 
-    expect(decisions.some(({ close }) => close)).toBe(false);
+    expect(results.some(({ close }) => close)).toBe(false);
   });
 
   test("10,000 messages at once on one connection: the capacity passes, the close comes after 20 refusals", async () => {
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
-    const decisions = await Promise.all(
+    const results = await Promise.all(
       Array.from({ length: 10_000 }, async () => node.throttling.message("c", "u", "publish")),
     );
 
-    expect(allowed(decisions)).toBe(5);
-    expect(decisions.filter(({ close }) => close)).toHaveLength(10_000 - 5 - 20);
+    expect(allowed(results)).toBe(5);
+    expect(results.filter(({ close }) => close)).toHaveLength(10_000 - 5 - 20);
   });
 });
 
@@ -149,12 +149,12 @@ describe("shadow mode", () => {
     };
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
-    const decisions = await send(node, 10);
-    for (let n = 0; n < 10; n++) decisions.push(await node.throttling.handshake("192.0.2.1"));
-    for (let n = 0; n < 10; n++) decisions.push(await node.throttling.login("192.0.2.1", "u"));
+    const results = await send(node, 10);
+    for (let n = 0; n < 10; n++) results.push(await node.throttling.handshake("192.0.2.1"));
+    for (let n = 0; n < 10; n++) results.push(await node.throttling.login("192.0.2.1", "u"));
 
-    expect(allowed(decisions)).toBe(30);
-    expect(decisions.some(({ close, retryAfterMs }) => close === true || retryAfterMs > 0)).toBe(false);
+    expect(allowed(results)).toBe(30);
+    expect(results.some(({ close, retryAfterMs }) => close === true || retryAfterMs > 0)).toBe(false);
     for (const limiter of ["messages", "handshakes", "logins"]) {
       expect(node.refusals.filter((refusal) => refusal === `${limiter} shadow`)).toHaveLength(5);
     }
@@ -187,8 +187,8 @@ describe("the worst offenders", () => {
   });
 
   test("are found in fixed memory among a hundred thousand others", () => {
-    const offenders = new WorstOffenders();
-    for (let n = 0; n < 100_000; n++) offenders.note("messages", n % 10 === 0 ? "worst" : `u${n}`);
+    const offenders = new HeavyHitters();
+    for (let n = 0; n < 100_000; n++) offenders.count("messages", n % 10 === 0 ? "worst" : `u${n}`);
 
     const [worst] = offenders.drain(1);
 

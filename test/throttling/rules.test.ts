@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { micro, type Outcome } from "../../src/throttling/decision.ts";
+import { micro, type LimiterOutcome } from "../../src/throttling/rate-limit-result.ts";
 import { takeFromFixedWindow } from "../../src/throttling/fixed-window.ts";
 import { slotsPerWindow, takeFromSlidingWindow, type SlidingWindow } from "../../src/throttling/sliding-window.ts";
 import { takeTokens } from "../../src/throttling/token-bucket.ts";
@@ -109,9 +109,9 @@ type Take<Rule, State> = (
   state: State | undefined,
   now: number,
   cost: number,
-) => [State | undefined, Outcome];
+) => [State | undefined, LimiterOutcome];
 
-function run<Rule, State>(take: Take<Rule, State>, rule: Rule, acts: [now: number, cost: number][]): Outcome[] {
+function run<Rule, State>(take: Take<Rule, State>, rule: Rule, acts: [now: number, cost: number][]): LimiterOutcome[] {
   let state: State | undefined;
   return acts.map(([now, cost]) => {
     const [next, outcome] = take(rule, state, now, cost);

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { WhenStoreIsAway } from "../../src/throttling/absence.ts";
-import type { Decision } from "../../src/throttling/decision.ts";
+import type { WhenStoreIsAway } from "../../src/throttling/circuit-breaker.ts";
+import type { RateLimitResult } from "../../src/throttling/rate-limit-result.ts";
 import type { ThrottlingOptions } from "../../src/throttling/policies.ts";
 import { promised } from "../support/promised.ts";
 import { startRedisServer, type RedisServer } from "../support/redis-server.ts";
@@ -29,13 +29,13 @@ async function ownServer(): Promise<RedisServer> {
   return server;
 }
 
-async function take(node: ThrottlingNode, name: Class, times: number): Promise<Decision[]> {
-  const decisions: Decision[] = [];
-  for (let n = 0; n < times; n++) decisions.push(await classes[name](node));
-  return decisions;
+async function take(node: ThrottlingNode, name: Class, times: number): Promise<RateLimitResult[]> {
+  const results: RateLimitResult[] = [];
+  for (let n = 0; n < times; n++) results.push(await classes[name](node));
+  return results;
 }
 
-const allowed = (decisions: Decision[]): number => decisions.filter((decision) => decision.allowed).length;
+const allowed = (results: RateLimitResult[]): number => results.filter((result) => result.allowed).length;
 
 describe("a store that is gone", () => {
   test.each<[WhenStoreIsAway, number]>([
@@ -49,10 +49,9 @@ describe("a store that is gone", () => {
     await server.stop();
 
     for (const name of Object.keys(classes) as Class[]) {
-      const decisions = await take(node, name, 30);
-      expect([name, allowed(decisions)]).toEqual([name, passing]);
-      if (whenStoreIsAway === "closed")
-        expect(decisions[0]).toMatchObject({ reason: "store_away", retryAfterMs: 1_000 });
+      const results = await take(node, name, 30);
+      expect([name, allowed(results)]).toEqual([name, passing]);
+      if (whenStoreIsAway === "closed") expect(results[0]).toMatchObject({ reason: "store_away", retryAfterMs: 1_000 });
     }
   });
 
@@ -104,13 +103,13 @@ describe("a store that hangs", () => {
     await Promise.all([classes.messages(node), classes.http(node)]);
 
     const began = performance.now();
-    const decisions = await Promise.all(
+    const results = await Promise.all(
       Array.from({ length: 200 }, async (_, n) => node.throttling.message(`c${n}`, `u${n}`, "publish")),
     );
 
     // A single command would be given up after 2 s.
     expect(performance.now() - began).toBeLessThan(promised(1_500));
-    expect(allowed(decisions)).toBe(200);
+    expect(allowed(results)).toBe(200);
     server.process.kill("SIGCONT");
   });
 

@@ -3,7 +3,7 @@ import { createRedisConnections, type RedisClient } from "../../../src/redis/con
 import { createKeys, type Keys } from "../../../src/redis/keys.ts";
 import { systemClock, type Clock } from "../../../src/runtime/clock.ts";
 import type { Logger } from "../../../src/runtime/logger.ts";
-import { createAbsence } from "../../../src/throttling/absence.ts";
+import { createCircuitBreaker } from "../../../src/throttling/circuit-breaker.ts";
 import type { LimiterDependencies } from "../../../src/throttling/limiter.ts";
 import type { ThrottlingOptions } from "../../../src/throttling/policies.ts";
 import { createThrottling, type Throttling } from "../../../src/throttling/throttling.ts";
@@ -47,7 +47,7 @@ export async function startThrottlingNode(options: ThrottlingNodeOptions): Promi
 /** What a single limiter needs, as one more node would have it. */
 export async function limiterNode(prefix: string, clock: Clock = systemClock): Promise<LimiterDependencies> {
   const keys: Keys = createKeys(prefix);
-  return { commands: await ownConnection(), keys, clock, absence: createAbsence({ clock, log: quietLog }) };
+  return { commands: await ownConnection(), keys, clock, breaker: createCircuitBreaker({ clock, log: quietLog }) };
 }
 
 export async function ownConnection(url = inject("redisUrl")): Promise<RedisClient> {

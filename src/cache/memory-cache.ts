@@ -1,5 +1,5 @@
 /** A value, and until when it is good: monotonic milliseconds. */
-export interface Kept {
+export interface CacheEntry {
   value: unknown;
   bytes: number;
   freshUntil: number;
@@ -10,10 +10,10 @@ export interface Kept {
 const maxValueBytes = 1_048_576;
 
 /** A node's own values, at most `maxBytes` of them: the least recently read go first. */
-export class Memory {
+export class MemoryCache {
   readonly #maxBytes: number;
   /** In the order in which they were read. */
-  readonly #values = new Map<string, Kept>();
+  readonly #values = new Map<string, CacheEntry>();
   #bytes = 0;
 
   constructor(maxBytes: number) {
@@ -21,14 +21,14 @@ export class Memory {
   }
 
   /** Nothing that has ended by `now`. */
-  get(key: string, now: number): Kept | undefined {
+  get(key: string, now: number): CacheEntry | undefined {
     const kept = this.#take(key);
     if (kept === undefined || now >= kept.staleUntil) return undefined;
     this.#put(key, kept);
     return kept;
   }
 
-  set(key: string, kept: Kept): void {
+  set(key: string, kept: CacheEntry): void {
     this.#take(key);
     if (kept.bytes > maxValueBytes) return;
     this.#put(key, kept);
@@ -38,7 +38,7 @@ export class Memory {
     }
   }
 
-  #take(key: string): Kept | undefined {
+  #take(key: string): CacheEntry | undefined {
     const kept = this.#values.get(key);
     if (kept === undefined) return undefined;
     this.#values.delete(key);
@@ -46,7 +46,7 @@ export class Memory {
     return kept;
   }
 
-  #put(key: string, kept: Kept): void {
+  #put(key: string, kept: CacheEntry): void {
     this.#values.set(key, kept);
     this.#bytes += kept.bytes;
   }

@@ -1,0 +1,48 @@
+import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+
+/** Behaviour of a limiter while Redis is unreachable: allow everything, nothing, or count on this node alone. */
+export type WhenStoreIsAway = "open" | "closed" | "local";
+
+/**
+ * Shared by all limiters of a node. After a failure it is open for a second, so that a Redis that hangs delays one
+ * operation and not each; then one operation is let through as a test, and closes it if it succeeds.
+ */
+export interface CircuitBreaker {
+  readonly isOpen: boolean;
+  /** Whether the caller may send a request. While open, one caller per second may: the test request. */
+  allowRequest(): boolean;
+  /** A request failed. */
+  recordFailure(error: unknown): void;
+  /** A request succeeded. */
+  recordSuccess(): void;
+}
+
+const probeEveryMs = 1_000;
+
+export function createCircuitBreaker({ clock, log }: { clock: Clock; log: Logger }): CircuitBreaker {
+  let isOpen = false;
+  let nextProbeAt = 0;
+  return {
+    get isOpen() {
+      return isOpen;
+    },
+    allowRequest() {
+      if (!isOpen) return true;
+      if (clock.monotonic() < nextProbeAt) return false;
+      nextProbeAt = clock.monotonic() + probeEveryMs;
+      return true;
+    },
+    recordFailure(error) {
+      if (!isOpen) log.debug({ reason: reasonOf(error) }, "Redis is unreachable; enforcing limits locally");
+      isOpen = true;
+      nextProbeAt = clock.monotonic() + probeEveryMs;
+    },
+    recordSuccess() {
+      if (isOpen) log.debug({}, "enforcing limits in Redis again");
+      isOpen = false;
+    },
+  };
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
