@@ -30,7 +30,7 @@ export interface StreamConsumerOptions extends Partial<RunOptions> {
   /** Milliseconds after which another node takes over from one that is heard of no more. @default 2000 */
   leaseMs?: number;
   /** Entries read and not yet done with. @default 1024 */
-  mostUnfinished?: number;
+  maxInFlight?: number;
   /** Of a command's text. */
   limits?: Partial<GateLimits>;
 }
@@ -49,7 +49,7 @@ export interface StreamConsumerDeps {
   metrics: Pick<Metrics, "commands" | "publications">;
 }
 
-const defaults = { tries: 5, firstPauseMs: 100, longestPauseMs: 5_000, leaseMs: 2_000, mostUnfinished: 1_024 };
+const defaults = { tries: 5, firstPauseMs: 100, longestPauseMs: 5_000, leaseMs: 2_000, maxInFlight: 1_024 };
 
 const group = "gateway";
 /** Deaths of nodes that hold an entry, after which it is handled alone. */

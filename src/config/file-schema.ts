@@ -103,7 +103,7 @@ const commands = z
     /** After which another node takes over from one that is heard of no more. */
     leaseMs: z.int().min(500).max(60_000).exactOptional(),
     /** Entries read and not yet done with. */
-    mostUnfinished: count(100_000).exactOptional(),
+    maxInFlight: count(100_000).exactOptional(),
   })
   .prefault({});
 

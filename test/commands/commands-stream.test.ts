@@ -157,7 +157,7 @@ describe("the commands stream", () => {
   });
 
   test("events of an order nobody creates cost the others nothing", async () => {
-    const node = await startNode({ stream: { firstPauseMs: 50, mostUnfinished: 64 } });
+    const node = await startNode({ stream: { firstPauseMs: 50, maxInFlight: 64 } });
     const lost = range(1, 300).map((n): Command => ({
       type: "order.event",
       orderId: "none",
@@ -173,7 +173,7 @@ describe("the commands stream", () => {
   });
 
   test("is read however little may be unfinished at once", async () => {
-    const node = await startNode({ stream: { mostUnfinished: 1 } });
+    const node = await startNode({ stream: { maxInFlight: 1 } });
     await send(node, ...range(1, 20).map((n) => say(n)));
 
     node.consumer.start();
