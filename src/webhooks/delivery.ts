@@ -1,29 +1,33 @@
 import type { Clock } from "../runtime/clock.ts";
-import type { Endpoint } from "./endpoints.ts";
-import type { Message } from "./lane-store.ts";
+import type { WebhookEndpoint } from "./endpoints.ts";
+import type { WebhookMessage } from "./delivery-queue-store.ts";
 import { sign } from "./signature.ts";
 
-/** What became of one try: undefined where the receiver took it, else why not, in words for an operator. */
-export type Failure = string | undefined;
+/** Why an attempt failed, for operators; undefined if the receiver accepted the message. */
+export type DeliveryFailure = string | undefined;
 
 export interface DeliveryDeps {
   clock: Clock;
-  /** Of the gateway, for the receiver's logs. */
+  /** Version of the gateway, for the receiver's logs. */
   version: string;
 }
 
-/** Sends one message once. Never throws; takes at most the endpoint's `timeoutMs`. `ended`: this node is stopping. */
-export type Deliver = (endpoint: Endpoint, message: Message, ended: AbortSignal) => Promise<Failure>;
+/** Sends one message once. Never throws; takes at most the endpoint's `timeoutMs`. `ended` aborts when the node stops. */
+export type DeliverWebhook = (
+  endpoint: WebhookEndpoint,
+  message: WebhookMessage,
+  ended: AbortSignal,
+) => Promise<DeliveryFailure>;
 
-/** Bytes of an answer that are read, so that the connection can be used again; nobody looks at them. */
-const mostAnswerBytes = 65_536;
+/** Max bytes of a response that are read, so that the connection can be reused; they are discarded. */
+const maxResponseBytes = 65_536;
 
-export function createDelivery({ clock, version }: DeliveryDeps): Deliver {
+export function createDelivery({ clock, version }: DeliveryDeps): DeliverWebhook {
   return async (endpoint, message, ended) => {
     const signal = AbortSignal.any([ended, AbortSignal.timeout(endpoint.timeoutMs)]);
     try {
       const headers = headersOf(endpoint, message, Math.floor(clock.now() / 1_000), version);
-      // A redirect is a failure: it would lead where no operator said that messages may go.
+      // A redirect is a failure: it could lead to an address that no operator configured.
       const request = { method: "POST", headers, body: message.body, redirect: "manual", signal } as const;
       const response = await fetch(endpoint.url, request);
       await skip(response);
@@ -35,8 +39,8 @@ export function createDelivery({ clock, version }: DeliveryDeps): Deliver {
 }
 
 function headersOf(
-  { key, authorization }: Endpoint,
-  { id, body }: Message,
+  { key, authorization }: WebhookEndpoint,
+  { id, body }: WebhookMessage,
   timestamp: number,
   version: string,
 ): Record<string, string> {
@@ -51,15 +55,15 @@ function headersOf(
 }
 
 async function skip(response: Response): Promise<void> {
-  let left = mostAnswerBytes;
+  let left = maxResponseBytes;
   for await (const chunk of response.body ?? []) {
     left -= chunk.length;
     if (left < 0) return;
   }
 }
 
-/** `fetch` hides what happened in the cause, whose code (`ECONNREFUSED`) says enough. */
-function reasonOf(error: unknown, { timeoutMs }: Endpoint): string {
+/** The reason is in the error's cause: its code, such as `ECONNREFUSED`, is sufficient. */
+function reasonOf(error: unknown, { timeoutMs }: WebhookEndpoint): string {
   if (!(error instanceof Error)) return "failed";
   if (error.name === "TimeoutError") return `did not answer within ${timeoutMs} ms`;
   const { cause } = error;

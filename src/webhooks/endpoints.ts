@@ -2,40 +2,40 @@ import { createHash } from "node:crypto";
 import type { WebhookEvent } from "../protocol/webhooks.ts";
 import { keyOf } from "./signature.ts";
 
-/** Where to, and how, as an operator writes it. */
+/** An endpoint as configured. */
 export interface WebhookOptions {
-  /** User and password in it are sent as basic authentication. */
+  /** A user and password in the URL are sent as basic authentication. */
   url: string;
-  /** Signs each delivery: a text, or `whsec_` and the key in base64. */
+  /** Key for signatures: a text, or `whsec_` and the key in base64. */
   secret: string;
   events: readonly WebhookEvent[];
-  /** How often a delivery is tried before it becomes a dead letter. @default 16 */
+  /** Max attempts before a message becomes a dead letter. @default 16 */
   tries?: number;
-  /** Milliseconds before the second try; doubled for each that follows. @default 1000 */
+  /** Milliseconds before the second attempt; doubled for each that follows. @default 1000 */
   firstPauseMs?: number;
-  /** With the other defaults a receiver may be away for an hour. @default 600000 */
+  /** Max milliseconds between two attempts; with the defaults a receiver may be down for an hour. @default 600000 */
   longestPauseMs?: number;
-  /** Milliseconds a receiver may take to answer. @default 10000 */
+  /** Request timeout in milliseconds. @default 10000 */
   timeoutMs?: number;
 }
 
 const defaults = { tries: 16, firstPauseMs: 1_000, longestPauseMs: 600_000, timeoutMs: 10_000 };
 
-/** Somebody who is to be told. */
-export interface Endpoint extends Pick<Required<WebhookOptions>, keyof typeof defaults> {
-  /** The same on every node and after every start, whatever else changes about it. */
+/** An endpoint with its defaults. */
+export interface WebhookEndpoint extends Pick<Required<WebhookOptions>, keyof typeof defaults> {
+  /** Derived from the URL: the same on every node and after restarts. */
   readonly id: string;
   /** Without user and password. */
   readonly url: string;
   readonly authorization: string | undefined;
-  /** The address as logs may show it: its path and query may be secrets. */
+  /** The address for logs: its path and query may contain secrets. */
   readonly origin: string;
   readonly key: Buffer;
   readonly events: ReadonlySet<WebhookEvent>;
 }
 
-/** Endpoints with the same address are kept apart by their place among them. */
-export function createEndpoints(options: readonly WebhookOptions[]): Endpoint[] {
+/** Endpoints with the same address are distinguished by their position. */
+export function createEndpoints(options: readonly WebhookOptions[]): WebhookEndpoint[] {
   const uses = new Map<string, number>();
   return options.map((one) => {
     const use = uses.get(one.url) ?? 0;
@@ -44,7 +44,7 @@ export function createEndpoints(options: readonly WebhookOptions[]): Endpoint[] 
   });
 }
 
-function createEndpoint({ url, secret, events, ...rest }: WebhookOptions, name: string): Endpoint {
+function createEndpoint({ url, secret, events, ...rest }: WebhookOptions, name: string): WebhookEndpoint {
   const address = new URL(url);
   const { username, password, origin } = address;
   address.username = address.password = "";

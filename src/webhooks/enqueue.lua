@@ -1,14 +1,13 @@
--- Shared by every script that makes a message: puts it behind what waits already, for each endpoint that wants it.
+-- Included by every script that enqueues a message.
 --
 -- enqueue(message, limits, from) with message = { entity, id, type, body },
--- limits = { lane, endpoint (most messages that wait), life (s), leaseMs, letters (most dead letters) }
+-- limits = { entity, endpoint (max queued messages of each), ttl (s), leaseMs, deadLetters (max) }
 -- KEYS[from]      dead letters (stream)
--- KEYS[from + 1]  and each two more: lane (list), lanes (sorted set), waiting (string) of one endpoint
--- ARGV            names of the endpoints, in the same order, are its last
+-- KEYS[from + 1]  and the next two, for each endpoint: queue (list), due set of queues (sorted set), queued (counter)
+-- ARGV            ends with the ids of the endpoints, in the same order
 --
--- Returns { outcome of each endpoint }: 'first' (nothing waits before it: the caller has the lane for leaseMs), 'behind', or 'full'
--- (kept as a dead letter at once: so much waits already that Redis would fill with it). A message is
--- '<id> <type> <body>'.
+-- Returns { outcome of each endpoint }: 'first' (the queue was empty: the caller has claimed it for leaseMs), 'behind',
+-- or 'full' (became a dead letter, because the queue has reached its limit). A message is '<id> <type> <body>'.
 local function enqueue(message, limits, from)
   local outcomes = {}
   local endpoints = (#KEYS - from) / 3
@@ -16,18 +15,18 @@ local function enqueue(message, limits, from)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   for i = 1, endpoints do
-    local lane, lanes, waiting = KEYS[from + 3 * i - 2], KEYS[from + 3 * i - 1], KEYS[from + 3 * i]
+    local queue, queues, queued = KEYS[from + 3 * i - 2], KEYS[from + 3 * i - 1], KEYS[from + 3 * i]
     local endpoint = ARGV[#ARGV - endpoints + i]
-    local length = redis.call('LLEN', lane)
-    if length >= limits.lane or tonumber(redis.call('GET', waiting) or 0) >= limits.endpoint then
-      redis.call('XADD', KEYS[from], 'MAXLEN', '~', limits.letters, '*', 'endpoint', endpoint, 'entity', message.entity,
+    local length = redis.call('LLEN', queue)
+    if length >= limits.entity or tonumber(redis.call('GET', queued) or 0) >= limits.endpoint then
+      redis.call('XADD', KEYS[from], 'MAXLEN', '~', limits.deadLetters, '*', 'endpoint', endpoint, 'entity', message.entity,
         'message', text, 'reason', 'too many messages are queued', 'tries', '0', 'at', string.format('%.0f', now))
       outcomes[i] = 'full'
     else
-      redis.call('RPUSH', lane, text)
-      redis.call('INCR', waiting)
-      if length == 0 then redis.call('ZADD', lanes, string.format('%.0f', now + limits.leaseMs), message.entity) end
-      for _, key in ipairs({ lane, lanes, waiting }) do redis.call('EXPIRE', key, limits.life) end
+      redis.call('RPUSH', queue, text)
+      redis.call('INCR', queued)
+      if length == 0 then redis.call('ZADD', queues, string.format('%.0f', now + limits.leaseMs), message.entity) end
+      for _, key in ipairs({ queue, queues, queued }) do redis.call('EXPIRE', key, limits.ttl) end
       outcomes[i] = length == 0 and 'first' or 'behind'
     end
   end

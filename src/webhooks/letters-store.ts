@@ -1,6 +1,6 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { createLaneStore, parseMessage, type LaneStore } from "./lane-store.ts";
+import { createDeliveryQueueStore, parseMessage, type DeliveryQueueStore } from "./delivery-queue-store.ts";
 
 /** A message that could not be delivered, and why. */
 export interface WebhookLetter {
@@ -39,7 +39,7 @@ export function createWebhookLetterStore({
 }): WebhookLetterStore {
   const stream = keys.deadWebhooks();
   // Due at once: whoever runs this may have no queue.
-  const lanes = createLaneStore({ commands, keys }, { leaseMs: 0 });
+  const store = createDeliveryQueueStore({ commands, keys }, { leaseMs: 0 });
 
   async function range(from: string, to: string, limit: number): Promise<WebhookLetter[]> {
     return (await commands.xrange(stream, from, to, "COUNT", limit)).map(toLetter);
@@ -50,13 +50,13 @@ export function createWebhookLetterStore({
     find: async (id) => (await range(id, id, 1))[0],
     remove: async (id) => (await commands.xdel(stream, id)) === 1,
     count: () => commands.xlen(stream),
-    resend: (command) => announceAgain(lanes, command),
+    resend: (command) => enqueueAgain(store, command),
   };
 }
 
-async function announceAgain(lanes: LaneStore, command: string): Promise<void> {
+async function enqueueAgain(store: DeliveryQueueStore, command: string): Promise<void> {
   const { endpoint, entity, message } = JSON.parse(command) as Record<"endpoint" | "entity" | "message", string>;
-  await lanes.announce(entity, parseMessage(message), [endpoint], true);
+  await store.enqueue(entity, parseMessage(message), [endpoint], true);
 }
 
 function toLetter([id, flat]: [id: string, fields: string[]]): WebhookLetter {

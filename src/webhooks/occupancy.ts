@@ -1,14 +1,14 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Deliveries } from "./deliveries.ts";
-import { createMessage, entityOf, freshId, turnOf, turnsOf, type StandingKind } from "./messages.ts";
-import type { StandingStore } from "./standing-store.ts";
-import { Standings } from "./standings.ts";
+import { createMessage, entityOf, freshId, eventOf, eventsOf, type OccupancyKind } from "./messages.ts";
+import type { OccupancyStore } from "./occupancy-store.ts";
+import { LocalOccupancy } from "./local-occupancy.ts";
 
 export interface OccupancyDeps {
-  store: StandingStore;
-  deliveries: Pick<Deliveries, "wanting" | "taken">;
-  /** This node's name; another one where its lease has ended. */
+  store: OccupancyStore;
+  deliveries: Pick<Deliveries, "endpointsFor" | "enqueued">;
+  /** This node's incarnation; changes if its lease has expired. */
   incarnation: () => string;
   /** False while this node has no lease. */
   mayWrite: () => boolean;
@@ -16,68 +16,68 @@ export interface OccupancyDeps {
   log: Logger;
 }
 
-const mostDeparted = 4;
-const mostAtOnce = 100;
+const maxDepartedNodes = 4;
+const maxAtOnce = 100;
 
-/** What is somewhere at all, over all nodes: sessions with a connection, channels with a subscriber. */
+/** Occupancy across all nodes: sessions with connections, channels with subscribers. */
 export class Occupancy {
   readonly #deps: OccupancyDeps;
   readonly #settleMs: number;
-  readonly #standings: Standings;
+  readonly #local: LocalOccupancy;
 
   constructor(deps: OccupancyDeps, { settleMs }: { settleMs: number }) {
     this.#deps = deps;
     this.#settleMs = settleMs;
-    const say = (entity: string, data: string, isHere: boolean): Promise<void> =>
-      this.#turn(deps.incarnation(), { entity, data }, isHere);
-    this.#standings = new Standings({ ...deps, say }, { settleMs });
+    const write = (entity: string, data: string, isHere: boolean): Promise<void> =>
+      this.#setOccupied(deps.incarnation(), { entity, data }, isHere);
+    this.#local = new LocalOccupancy({ ...deps, write }, { settleMs });
   }
 
-  /** One more, or one less, of what makes it stand here; `data` is what is told of it. */
-  change(kind: StandingKind, name: string, data: object, isHere: boolean): void {
-    if (turnsOf(kind).every((event) => this.#deps.deliveries.wanting(event).length === 0)) return;
+  /** One more or one less connection or subscriber here; `data` is the payload of the webhook. */
+  change(kind: OccupancyKind, name: string, data: object, isHere: boolean): void {
+    if (eventsOf(kind).every((event) => this.#deps.deliveries.endpointsFor(event).length === 0)) return;
     const entity = entityOf(kind, name);
-    if (isHere) this.#standings.enter(entity, JSON.stringify(data));
-    else this.#standings.leave(entity);
+    if (isHere) this.#local.enter(entity, JSON.stringify(data));
+    else this.#local.leave(entity);
   }
 
-  /** A node has left or died: what stood there is told as gone unless it comes up elsewhere within a moment. */
-  depart(node: string): Promise<void> {
-    return this.#deps.store.depart(node, this.#settleMs);
+  /** A node has left or died: its entities are reported as gone unless they become occupied elsewhere soon. */
+  nodeLeft(node: string): Promise<void> {
+    return this.#deps.store.nodeLeft(node, this.#settleMs);
   }
 
-  /** This node goes by another name. */
+  /** This node has a new incarnation. */
   renamed(): void {
-    this.#standings.sayAll();
+    this.#local.reset();
   }
 
-  /** Takes departed nodes out whose moment is over. */
-  async lookAfter(): Promise<void> {
-    for (const node of await this.#deps.store.departed(mostDeparted)) await this.#bury(node);
+  /** Removes the occupancy of nodes that left a while ago. */
+  async removeDepartedNodes(): Promise<void> {
+    for (const node of await this.#deps.store.claimDeparted(maxDepartedNodes)) await this.#removeNode(node);
   }
 
-  /** What stands here is left to those who live. */
+  /** Live nodes take care of this node's entities. */
   async stop(): Promise<void> {
-    this.#standings.stop();
-    await this.depart(this.#deps.incarnation());
+    this.#local.stop();
+    await this.nodeLeft(this.#deps.incarnation());
   }
 
-  async #bury(node: string): Promise<void> {
+  async #removeNode(node: string): Promise<void> {
     const { store, log } = this.#deps;
     for (;;) {
-      const standings = await store.standingAt(node, mostAtOnce);
-      if (standings.length === 0) break;
-      await Promise.all(standings.map((standing) => this.#turn(node, standing, false)));
+      const occupied = await store.occupiedAt(node, maxAtOnce);
+      if (occupied.length === 0) break;
+      await Promise.all(occupied.map((entity) => this.#setOccupied(node, entity, false)));
     }
-    await store.bury(node);
+    await store.removeNode(node);
     log.debug({ gone: node }, "removed the occupancy of a node that left");
   }
 
-  async #turn(node: string, standing: { entity: string; data: string }, isHere: boolean): Promise<void> {
+  async #setOccupied(node: string, occupied: { entity: string; data: string }, isHere: boolean): Promise<void> {
     const { store, deliveries, clock } = this.#deps;
-    const event = turnOf(standing.entity, isHere);
-    const message = createMessage(event, standing.data, freshId(), clock.now());
-    const turn = { message, endpoints: deliveries.wanting(event) };
-    deliveries.taken(standing.entity, message, await store.stand(node, standing, isHere, turn));
+    const event = eventOf(occupied.entity, isHere);
+    const message = createMessage(event, occupied.data, freshId(), clock.now());
+    const change = { message, endpoints: deliveries.endpointsFor(event) };
+    deliveries.enqueued(occupied.entity, message, await store.setOccupied(node, occupied, isHere, change));
   }
 }

@@ -9,16 +9,20 @@ import { version } from "../runtime/version.ts";
 import { Deliveries } from "./deliveries.ts";
 import { createDelivery } from "./delivery.ts";
 import { createEndpoints, type WebhookOptions } from "./endpoints.ts";
-import { createLaneStore, type LaneStore, type LaneStoreOptions } from "./lane-store.ts";
+import {
+  createDeliveryQueueStore,
+  type DeliveryQueueStore,
+  type DeliveryQueueOptions,
+} from "./delivery-queue-store.ts";
 import { createMessage, idOf } from "./messages.ts";
 import { Occupancy } from "./occupancy.ts";
-import { createStandingStore } from "./standing-store.ts";
+import { createOccupancyStore } from "./occupancy-store.ts";
 
 export interface WebhooksDeps {
   /** Connection of role `commands`. */
   commands: RedisClient;
   keys: Keys;
-  /** This node's name; another one where its lease has ended. */
+  /** This node's incarnation; changes if its lease has expired. */
   incarnation: () => string;
   /** False while this node has no lease. */
   mayWrite: () => boolean;
@@ -27,15 +31,15 @@ export interface WebhooksDeps {
   log: Logger;
 }
 
-export interface WebhooksOptions extends LaneStoreOptions {
+export interface WebhooksOptions extends DeliveryQueueOptions {
   endpoints: readonly WebhookOptions[];
-  /** Milliseconds that a session or a channel must be left before it is told: a reload is not news. @default 2000 */
+  /** Milliseconds until a disconnected session or vacated channel is reported, so that a page reload is not. @default 2000 */
   settleMs?: number;
-  /** Milliseconds between two counts of what waits, and two checks for nodes that have gone. @default 1000 */
+  /** Interval of measuring the queues and checking for departed nodes, in milliseconds. @default 1000 */
   upkeepMs?: number;
 }
 
-/** A status of an order; `key` is the same whenever this one is told, and no other's. */
+/** A status change of an order; `key` is its idempotency key. */
 export interface OrderStatusNotification {
   orderId: string;
   key: string;
@@ -45,15 +49,15 @@ export interface OrderStatusNotification {
 const reportEveryMs = 10_000;
 
 /**
- * Tells backends, by signed HTTP requests, what happens. Each message is delivered once or more; those about one session,
- * channel or order arrive in their order. That a session is connected and a channel occupied is meant over all nodes,
- * also those that die. Nobody who publishes or subscribes waits for any of it.
+ * Notifies backends by signed HTTP requests. Each message is delivered at least once; those about one session, channel or
+ * order arrive in order. Whether a session is connected or a channel occupied is determined across all nodes, including
+ * nodes that die. Publishing and subscribing never wait for webhooks.
  */
 export class Webhooks implements Service {
   readonly name = "webhooks";
   readonly #deps: WebhooksDeps;
   readonly #upkeepMs: number;
-  readonly #lanes: LaneStore;
+  readonly #store: DeliveryQueueStore;
   readonly #deliveries: Deliveries;
   readonly #occupancy: Occupancy;
   #cancels: Cancel[] = [];
@@ -62,10 +66,10 @@ export class Webhooks implements Service {
   constructor(deps: WebhooksDeps, { endpoints, settleMs = 2_000, upkeepMs = 1_000, ...bounds }: WebhooksOptions) {
     this.#deps = deps;
     this.#upkeepMs = upkeepMs;
-    this.#lanes = createLaneStore(deps, bounds);
+    this.#store = createDeliveryQueueStore(deps, bounds);
     const deliver = createDelivery({ ...deps, version });
-    this.#deliveries = new Deliveries({ ...deps, lanes: this.#lanes, deliver }, createEndpoints(endpoints));
-    const store = createStandingStore(deps, bounds);
+    this.#deliveries = new Deliveries({ ...deps, store: this.#store, deliver }, createEndpoints(endpoints));
+    const store = createOccupancyStore(deps, bounds);
     this.#occupancy = new Occupancy({ ...deps, store, deliveries: this.#deliveries }, { settleMs });
   }
 
@@ -73,7 +77,7 @@ export class Webhooks implements Service {
     const { clock } = this.#deps;
     this.#deliveries.start();
     this.#cancels = [
-      clock.every(this.#upkeepMs, () => this.#keepUp()),
+      clock.every(this.#upkeepMs, () => this.#runUpkeep()),
       clock.every(reportEveryMs, () => this.#deliveries.report()),
     ];
   }
@@ -81,7 +85,7 @@ export class Webhooks implements Service {
   async stop(deadline: AbortSignal): Promise<void> {
     for (const cancel of this.#cancels) cancel();
     await this.#occupancy.stop().catch((error: unknown) => {
-      // Its lease ends by itself, and it is then found dead.
+      // Its lease expires, and the failure detector finds it dead.
       this.#deps.log.warn({ err: error }, "announcing that this node leaves failed");
     });
     await this.#upkeep;
@@ -98,36 +102,36 @@ export class Webhooks implements Service {
     this.#occupancy.change("channel", channel, { channel }, isSubscribed);
   }
 
-  /** Resolves when the message is kept; rejects where the store is away. A repeat of a key is not told again. */
+  /** Resolves when the message is stored; rejects if Redis cannot be reached. Idempotent by key. */
   async orderStatus({ orderId, key, data }: OrderStatusNotification): Promise<void> {
-    const wanting = this.#deliveries.wanting("order.status");
-    if (wanting.length === 0) return;
+    const endpoints = this.#deliveries.endpointsFor("order.status");
+    if (endpoints.length === 0) return;
     const entity = `order:${orderId}`;
     const message = createMessage("order.status", JSON.stringify(data), idOf(key), this.#deps.clock.now());
-    this.#deliveries.taken(entity, message, await this.#lanes.announce(entity, message, wanting));
+    this.#deliveries.enqueued(entity, message, await this.#store.enqueue(entity, message, endpoints));
   }
 
-  /** Resolves when it is known that the node is gone; told by every node that finds out. */
+  /** Resolves when it is stored that the node is dead; every node that detects this calls it. */
   nodeDied(node: string): Promise<void> {
-    return this.#occupancy.depart(node);
+    return this.#occupancy.nodeLeft(node);
   }
 
-  /** This node goes by another name: what stands here must be said anew. */
+  /** This node has a new incarnation: its occupancy must be written again. */
   renamed(): void {
     this.#occupancy.renamed();
   }
 
-  /** One round at a time. */
-  #keepUp(): void {
-    this.#upkeep ??= this.#lookAfter().finally(() => {
+  /** One run at a time. */
+  #runUpkeep(): void {
+    this.#upkeep ??= this.#doUpkeep().finally(() => {
       this.#upkeep = undefined;
     });
   }
 
-  async #lookAfter(): Promise<void> {
+  async #doUpkeep(): Promise<void> {
     try {
-      await this.#deliveries.count();
-      await this.#occupancy.lookAfter();
+      await this.#deliveries.measure();
+      await this.#occupancy.removeDepartedNodes();
     } catch (error) {
       this.#deps.log.debug({ err: error }, "maintaining the webhook queues failed");
     }

@@ -28,7 +28,7 @@ async function startNodes(count: number): Promise<Nodes> {
 }
 
 describe("a channel over several nodes", () => {
-  test("is occupied by its first subscriber anywhere, and vacated when its last has been gone for a while", async () => {
+  test("is occupied by its first subscriber on any node, and vacated some time after its last one left", async () => {
     const { nodes, told } = await startNodes(3);
 
     for (const { webhooks } of nodes) webhooks.subscriptionChanged({ channel }, true);
@@ -56,7 +56,7 @@ describe("a channel over several nodes", () => {
     expect(told()).toEqual(["channel.occupied"]);
   });
 
-  test("tells of a visit however short", async () => {
+  test("is reported for even the shortest subscription", async () => {
     const { nodes, told } = await startNodes(1);
 
     nodes[0]!.webhooks.subscriptionChanged({ channel }, true);
@@ -65,7 +65,7 @@ describe("a channel over several nodes", () => {
     await eventually(() => expect(told()).toEqual(["channel.occupied", "channel.vacated"]));
   });
 
-  test("turns in pairs under churn on all nodes and an unreliable receiver", async () => {
+  test("is occupied and vacated alternately, despite churn on all nodes and an unreliable receiver", async () => {
     const { nodes, receiver } = await startNodes(3);
     receiver.behave(unreliable(seeded(11), { failed: 0.3, hung: 0 }));
     const random = seeded(5);
@@ -98,7 +98,7 @@ describe("a channel over several nodes", () => {
     });
   });
 
-  test("is vacated after its only node has left or died, by those who live", async () => {
+  test("is vacated by live nodes after its only node has left or died", async () => {
     const { nodes, told } = await startNodes(2);
     const [leaving, living] = nodes as [WebhooksNode, WebhooksNode];
     leaving.webhooks.subscriptionChanged({ channel }, true);
@@ -110,7 +110,7 @@ describe("a channel over several nodes", () => {
     await eventually(() => expect(told()).toEqual(["channel.occupied", "channel.vacated"]));
   });
 
-  test("is not vacated when its subscribers came up on another node in time", async () => {
+  test("is not vacated if its subscribers reconnect to another node in time", async () => {
     const { nodes, told } = await startNodes(2);
     const [leaving, living] = nodes as [WebhooksNode, WebhooksNode];
     leaving.webhooks.subscriptionChanged({ channel }, true);
@@ -123,7 +123,7 @@ describe("a channel over several nodes", () => {
     expect(told()).toEqual(["channel.occupied"]);
   });
 
-  test("is said again under a node's new name", async () => {
+  test("is reported again under a node's new incarnation", async () => {
     const receiver = await startHookReceiver();
     const prefix = freshPrefix();
     const names = { current: "node-a" };
@@ -148,7 +148,7 @@ describe("a channel over several nodes", () => {
   });
 });
 
-test("sessions are told of by their user, once for all their connections", async () => {
+test("sessions are reported with their user, once for all their connections", async () => {
   const { nodes, receiver } = await startNodes(2);
   const session = { sessionId: "s-1", userId: "ada", roles: ["never told"] };
 
@@ -163,7 +163,7 @@ test("sessions are told of by their user, once for all their connections", async
   ]);
 });
 
-test("who does not want to know of channels makes nobody count them", async () => {
+test("channels are not counted unless an endpoint wants their events", async () => {
   const receiver = await startHookReceiver();
   const endpoints = [eager(receiver.url, { events: ["order.status"] })];
   const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints });
@@ -176,7 +176,7 @@ test("who does not want to know of channels makes nobody count them", async () =
   expect((await node.metrics.webhooks.get()).values).toEqual([]);
 });
 
-test("after an outage of Redis it is told what holds then, and nothing waits for it meanwhile", async () => {
+test("after a Redis outage the current occupancy is reported, and nothing waits meanwhile", async () => {
   const redis = await startRedisServer();
   onTestFinished(() => redis.stop());
   const receiver = await startHookReceiver();

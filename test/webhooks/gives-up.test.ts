@@ -5,9 +5,12 @@ import { startHookReceiver } from "../support/hook-receiver.ts";
 import { eager, startWebhooksNode, status } from "../support/webhooks-node.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
-test("after the last try a message is a dead letter with its reason, and the next about its order goes on", async () => {
+test("after the last attempt a message is a dead letter with its reason, and the next one about its order is delivered", async () => {
   const receiver = await startHookReceiver(({ data }) => (data["sequence"] === 1 ? "failed" : "taken"));
-  const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints: [eager(receiver.url, { tries: 3 })] });
+  const node = await startWebhooksNode({
+    prefix: freshPrefix(),
+    endpoints: [eager(receiver.url, { tries: 3, timeoutMs: 10_000 })],
+  });
 
   for (const sequence of [0, 1, 2]) await node.webhooks.orderStatus(status("o-1", sequence));
 
@@ -57,7 +60,7 @@ test("a redirect is not followed", async () => {
   expect(elsewhere.deliveries).toEqual([]);
 });
 
-test("an answer without an end costs no more than the time a receiver has", async () => {
+test("an endless response takes no longer than the timeout", async () => {
   let sent = 0;
   const server = createServer((_, response) => {
     response.writeHead(200);
@@ -75,7 +78,7 @@ test("an answer without an end costs no more than the time a receiver has", asyn
   expect(sent).toBeLessThan(4 * 1_048_576);
 });
 
-test("an address where nobody listens is a failure like any other", async () => {
+test("a refused connection is a failure like any other", async () => {
   const node = await startWebhooksNode({
     prefix: freshPrefix(),
     endpoints: [eager("http://127.0.0.1:9/", { tries: 2 })],
@@ -87,10 +90,10 @@ test("an address where nobody listens is a failure like any other", async () => 
   expect((await node.letters.list({ limit: 1 }))[0]!.reason).toMatch(/failed: /);
 });
 
-test("what waits is bounded, for an order and for an endpoint; the rest is kept as dead letters", async () => {
+test("queues are bounded per order and per endpoint; the rest become dead letters", async () => {
   const receiver = await startHookReceiver(() => "hung");
   const endpoints = [eager(receiver.url, { timeoutMs: 60_000 })];
-  const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints, mostInLane: 5, mostOfEndpoint: 8 });
+  const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints, maxPerEntity: 5, maxPerEndpoint: 8 });
 
   for (let sequence = 0; sequence < 7; sequence += 1) await node.webhooks.orderStatus(status("o-1", sequence));
   for (let index = 0; index < 6; index += 1) await node.webhooks.orderStatus(status(`other-${index}`, 1));

@@ -30,7 +30,7 @@ async function post(cluster: Cluster, first: number, path: string, body: object)
 }
 
 test(
-  "nodes that are killed while they deliver lose no status of an order and change no order",
+  "nodes killed while delivering lose no order status and keep each order's messages in order",
   { timeout: 120_000 },
   async () => {
     const receiver = await startHookReceiver(unreliable(seeded(1), { failed: 0.2, hung: 0.05 }));
@@ -68,7 +68,7 @@ test(
 );
 
 test(
-  "what stood at a killed node is told as gone, and neither secret nor password is in any log",
+  "the occupancy of a killed node is reported as gone, and no log contains a secret or password",
   { timeout: 120_000 },
   async () => {
     const receiver = await startHookReceiver(() => (receiver.deliveries.length % 3 === 0 ? "failed" : "taken"));

@@ -53,7 +53,7 @@ test("signatures are those of the Standard Webhooks specification's example", ()
   expect(signature).toBe("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
 });
 
-test("a delivery says who sends it, and carries user and password of the address as basic authentication", async () => {
+test("a request identifies the gateway, and sends the user and password of the URL as basic authentication", async () => {
   const receiver = await startHookReceiver();
   const url = receiver.url.replace("http://", "http://ada:p%40ss@");
   const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints: [eager(url)] });

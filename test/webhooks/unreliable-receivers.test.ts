@@ -6,7 +6,7 @@ import { eager, startWebhooksNode, status } from "../support/webhooks-node.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
 describe("a receiver that fails 30 % and hangs 5 %", () => {
-  test("gets every message once or more, and those about one order in their order", async () => {
+  test("gets every message at least once, and those about one order in order", async () => {
     const receiver = await startHookReceiver(unreliable(seeded(7), { failed: 0.3, hung: 0.05 }));
     const prefix = freshPrefix();
     const endpoints = [eager(receiver.url, { tries: 50 })];
@@ -30,7 +30,7 @@ describe("a receiver that fails 30 % and hangs 5 %", () => {
     expect(shareOf(receiver.deliveries, "failed")).toBeGreaterThan(0.2);
   });
 
-  test("is sent the same message again under the same id, with the time of each try", async () => {
+  test("gets retries with the same id and the time of each attempt", async () => {
     let tries = 0;
     const receiver = await startHookReceiver(() => (++tries < 4 ? "failed" : "taken"));
     const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints: [eager(receiver.url)] });
@@ -48,7 +48,7 @@ describe("a receiver that fails 30 % and hangs 5 %", () => {
     }
   });
 
-  test("has one message about an order on its way at a time", async () => {
+  test("gets one message about an order at a time", async () => {
     const receiver = await startHookReceiver(unreliable(seeded(3), { failed: 0, hung: 0.2 }));
     const prefix = freshPrefix();
     const endpoints = [eager(receiver.url, { tries: 50, timeoutMs: 100 })];
@@ -66,7 +66,7 @@ describe("a receiver that fails 30 % and hangs 5 %", () => {
   });
 });
 
-test("an order whose messages fail for good holds up nobody else", async () => {
+test("an order whose messages always fail delays no other order", async () => {
   const receiver = await startHookReceiver(({ data }) => (data["orderId"] === "cursed" ? "failed" : "taken"));
   const endpoints = [eager(receiver.url, { tries: 100, longestPauseMs: 60_000 })];
   const { webhooks } = await startWebhooksNode({ prefix: freshPrefix(), endpoints });
@@ -77,7 +77,7 @@ test("an order whose messages fail for good holds up nobody else", async () => {
   await eventually(() => expect(receiver.taken()).toHaveLength(50));
 });
 
-test("a receiver that hangs holds up no other receiver", async () => {
+test("a hanging receiver delays no other receiver", async () => {
   const [slow, quick] = await Promise.all([startHookReceiver(() => "hung"), startHookReceiver()]);
   const endpoints = [eager(slow.url, { timeoutMs: 60_000 }), eager(quick.url)];
   const { webhooks } = await startWebhooksNode({ prefix: freshPrefix(), endpoints });
@@ -88,7 +88,7 @@ test("a receiver that hangs holds up no other receiver", async () => {
   expect(slow.taken()).toHaveLength(0);
 });
 
-test("a node that stops lets go of what hangs, and another delivers it; that is not counted as a try", async () => {
+test("a node that stops aborts hanging requests, and another node delivers; the abort does not count as an attempt", async () => {
   const receiver = await startHookReceiver(() => "hung");
   const prefix = freshPrefix();
   const endpoints = [eager(receiver.url, { timeoutMs: 60_000, tries: 1 })];

@@ -5,7 +5,7 @@ import { seeded } from "../support/random.ts";
 import { eager, startWebhooksNode, status } from "../support/webhooks-node.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
-test("queues, lanes and who stands where work on a Redis in Cluster mode", async () => {
+test("queues and occupancy work on a Redis Cluster", async () => {
   const address = { topology: "cluster" as const, urls: [await clusterOfOne()] };
   const receiver = await startHookReceiver(unreliable(seeded(2), { failed: 0.3, hung: 0 }));
   const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints: [eager(receiver.url)], address });
