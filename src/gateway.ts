@@ -69,14 +69,14 @@ export async function createGateway(
     log,
     nodeId,
     onTime: (time, sentAt, receivedAt) => clock.measured(time, sentAt, receivedAt),
-    onGrown: (pull) => feed.subscribe(keys.controlFeed(), pull),
+    onAppended: (pull) => feed.subscribe(keys.controlFeed(), pull),
     perform: (command) =>
       nodeRevocations.perform(command) + flow.recovery.perform(command) + flow.orders.perform(command),
     onDead: async (node) => {
       await flow.presence.onDead(node);
       await webhooks?.nodeDied(node);
     },
-    onForgotten: () => {
+    onMissedCommands: () => {
       log.error({}, "node was offline longer than the control log is kept; closing all connections");
       for (const connection of connections().all()) connection.close(closing("drain"));
     },
@@ -96,7 +96,7 @@ export async function createGateway(
   const flow: Flow = createFlow(ground, {
     webhooks,
     throttling,
-    tellUnsubscribed: (subscriber, channel, error) => edge.visits.notifyUnsubscribed(subscriber, channel, error),
+    notifyUnsubscribed: (subscriber, channel, error) => edge.visits.notifyUnsubscribed(subscriber, channel, error),
   });
   const doors = createDoors(config, { ...ground, ...entry, ...flow, revocations });
   const edge: Edge = createEdge(ground, {

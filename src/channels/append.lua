@@ -1,25 +1,25 @@
 -- Shared by every script that publishes: gives one publication its place in a channel's log and sends it to the nodes.
 -- redis/run.lua and generation.lua stand before it; a script that writes before it appends has position.lua there too and
 -- calls `positionBefore` first.
--- The caller's KEYS must all carry the channel's hash tag, save the stamp key, which exists only where all keys share
+-- The caller's KEYS must all carry the channel's hash tag, save the timestamp key, which exists only where all keys share
 -- one Redis (never on Cluster).
 --
 -- append(channel) with channel = {
 --   meta, log, feed   keys: hash (generation.lua; life: the log's), stream, sharded pub/sub
---   stampKey          key of the store-wide stamp, or '' on Cluster
+--   timestampKey          key of the store-wide timestamp, or '' on Cluster
 --   epoch             epoch to begin with where the channel has none
 --   size              publications the log keeps, 0 for no log
 --   logTtl, metaTtl   seconds
 --   head              '{"channel":<json>' of the publication
 -- }, tail = '"event":<json>,"data":<json>'
 --
--- Returns epoch, offset, stamp (a decimal string). The stamp orders publications over all channels: microseconds of
--- Redis' clock, moved on by one where the clock has not moved. A stream id is '<stamp>-<offset>'; the message to the
--- nodes is '<epoch>:<offset>:<stamp>:<stamp of the one before>:' and the text of the Engine.IO packet every subscriber
+-- Returns epoch, offset, timestamp (a decimal string). The timestamp orders publications over all channels: microseconds of
+-- Redis' clock, moved on by one where the clock has not moved. A stream id is '<timestamp>-<offset>'; the message to the
+-- nodes is '<epoch>:<offset>:<timestamp>:<timestamp of the one before>:' and the text of the Engine.IO packet every subscriber
 -- is sent.
 local function append(channel, tail)
   local call = redis.call
-  local meta = call('HMGET', channel.meta, 'epoch', 'offset', 'stamp', 'life', 'run')
+  local meta = call('HMGET', channel.meta, 'epoch', 'offset', 'timestamp', 'life', 'run')
   local epoch = meta[1] or channel.epoch
   if not meta[1] then checkRun()
   elseif meta[5] ~= knownRun then epoch = enterRun(channel.meta, epoch, meta[2], channel.epoch) end
@@ -31,20 +31,20 @@ local function append(channel, tail)
   -- Once a second is enough: no failover is quicker.
   if isHandedOn and before ~= second then checkRun() end
   if #micros < 6 then micros = string.rep('0', 6 - #micros) .. micros end
-  local stamp = second .. micros
+  local timestamp = second .. micros
   local last = previous
-  if channel.stampKey ~= '' then last = call('SET', channel.stampKey, stamp, 'GET') or '0' end
-  if tonumber(last) >= tonumber(stamp) then
-    stamp = string.format('%.0f', last + 1)
-    if channel.stampKey ~= '' then call('SET', channel.stampKey, stamp) end
+  if channel.timestampKey ~= '' then last = call('SET', channel.timestampKey, timestamp, 'GET') or '0' end
+  if tonumber(last) >= tonumber(timestamp) then
+    timestamp = string.format('%.0f', last + 1)
+    if channel.timestampKey ~= '' then call('SET', channel.timestampKey, timestamp) end
   end
   local publication = channel.head .. ',"epoch":"' .. epoch .. '","offset":' .. offset .. ',' .. tail
     .. ',"publishedAt":' .. second .. string.sub(micros, 1, 3) .. '}'
 
-  call('HSET', channel.meta, 'offset', offset, 'stamp', stamp)
+  call('HSET', channel.meta, 'offset', offset, 'timestamp', timestamp)
   local hasLog = tonumber(channel.size) > 0
   if hasLog then
-    call('XADD', channel.log, 'MAXLEN', '~', channel.size, stamp .. '-' .. offset, 'p', publication)
+    call('XADD', channel.log, 'MAXLEN', '~', channel.size, timestamp .. '-' .. offset, 'p', publication)
   end
 
   -- A long life is prolonged when a sixteenth of it has passed, and is that much longer.
@@ -62,7 +62,7 @@ local function append(channel, tail)
     if hasLog and not isShort then prolong(channel.log, channel.logTtl) end
     if isNew then call('HSET', channel.meta, 'epoch', epoch, 'life', life, 'run', knownRun) end
   end
-  call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. stamp .. ':' .. previous
-    .. ':42["publication",' .. publication .. ',"' .. stamp .. '"]')
-  return epoch, offset, stamp
+  call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. timestamp .. ':' .. previous
+    .. ':42["publication",' .. publication .. ',"' .. timestamp .. '"]')
+  return epoch, offset, timestamp
 end

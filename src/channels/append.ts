@@ -17,13 +17,13 @@ export const appendScripts: readonly URL[] = [...positionScripts, append];
 /** Seconds a channel's position outlives its last publication; nodes with subscribers renew it. */
 export const metaTtlSeconds = 86_400;
 
-/** What a script hands to `append`: keys in the order meta, log, feed, stamp; arguments epoch, size, TTLs, head. */
+/** What a script hands to `append`: keys in the order meta, log, feed, timestamp; arguments epoch, size, TTLs, head. */
 export interface AppendTarget {
   meta: string;
   log: string;
   feed: string;
   /** Absent on Cluster, where no key is in every slot. */
-  stamp: string | undefined;
+  timestamp: string | undefined;
   epoch: string;
   size: number;
   logTtl: number;
@@ -34,7 +34,7 @@ export interface AppendTarget {
 export function appendTarget(keys: Keys, isCluster: boolean, channel: string, history: HistoryOptions): AppendTarget {
   return {
     ...keys.channel(channel),
-    stamp: isCluster ? undefined : keys.globalTimestamp(),
+    timestamp: isCluster ? undefined : keys.globalTimestamp(),
     epoch: freshEpoch(),
     size: history.ttlSeconds === 0 ? 0 : history.size,
     logTtl: Math.max(history.ttlSeconds, 1),

@@ -22,7 +22,7 @@ import type { PublishRequest, Published } from "./publication.ts";
  *
  * Redis can come back with less than it acknowledged: from an older dump, without the end of its log, as a replica that
  * was promoted before it had everything. Every script therefore knows the run of Redis it works in (`redis/run.lua`).
- * When a run begins, each node that follows a channel reads it with the stamp of the last publication it was sent: the
+ * When a run begins, each node that follows a channel reads it with the timestamp of the last publication it was sent: the
  * position is confirmed, or the epoch ends. After a second a channel that nobody confirmed goes on in a new generation:
  * under another epoch, with the offset at which the one before it ended. A position of an earlier generation is good up
  * to that offset; beyond it there is no recovery.
@@ -33,10 +33,10 @@ export interface ChannelLog {
   /** The first one's answer where the request repeats it. Throws as `publish` does. */
   findRepeated(request: PublishRequest, history: HistoryOptions): Promise<Published | undefined>;
   read(channel: string, history: HistoryOptions, from: ReadFrom): Promise<LogSlice>;
-  /** The last stamp given to any publication of the store; on Cluster, which has none, infinity. */
-  lastStamp(): Promise<number>;
-  /** No publication has a later stamp; on Cluster, where each slot stamps by its own clock, by one of these clocks. */
-  latestStamp(): Promise<number>;
+  /** The last timestamp given to any publication of the store; on Cluster, which has none, infinity. */
+  lastTimestamp(): Promise<number>;
+  /** No publication has a later timestamp; on Cluster, where each slot timestamps by its own clock, by one of these clocks. */
+  latestTimestamp(): Promise<number>;
   /** Called when a run of Redis is met for the first time (`redis/run.lua`). */
   onNewRun(listener: () => void): void;
   /** Keeps the positions of channels that have subscribers from dying. */
@@ -44,20 +44,20 @@ export interface ChannelLog {
 }
 
 /**
- * Where to read from: nowhere (the position alone), the last `limit`, all after a position, or all that is stamped later
- * than `stamp` and beyond a position. `witness` is for a node that was sent everything up to the position, and says the
- * stamp of the publication there: where the log has another one, or is shorter, the epoch ends.
+ * Where to read from: nowhere (the position alone), the last `limit`, all after a position, or all that is timestamped later
+ * than `timestamp` and beyond a position. `expectedTimestamp` is for a node that was sent everything up to the position, and says the
+ * timestamp of the publication there: where the log has another one, or is shorter, the epoch ends.
  */
 export type ReadFrom =
   | { kind: "position" }
   | { kind: "latest"; limit: number }
-  | { kind: "since"; position: Position; witness?: number }
-  | { kind: "after"; stamp: number; position: Position };
+  | { kind: "since"; position: Position; expectedTimestamp?: number }
+  | { kind: "after"; timestamp: number; position: Position };
 
 export interface LogEntry {
   offset: number;
   /** Orders publications over all channels of one store. */
-  stamp: number;
+  timestamp: number;
   /** The publication as JSON text. */
   json: string;
 }
@@ -67,7 +67,7 @@ export interface LogSlice {
   /** Of the last publication; 0 before the first. */
   offset: number;
   /** Of the last publication. */
-  stamp: number;
+  timestamp: number;
   isWhole: boolean;
   entries: LogEntry[];
 }
@@ -91,7 +91,7 @@ export function createChannelLog(
   const openScript = loadScript(commands, open, positionScripts, { isOrdered: false });
   const positionScript = loadBatchedScript(commands, open, positionScripts);
 
-  async function lastStamp(): Promise<number> {
+  async function lastTimestamp(): Promise<number> {
     return isCluster ? Infinity : Number((await commands.get(keys.globalTimestamp())) ?? 0);
   }
 
@@ -103,7 +103,7 @@ export function createChannelLog(
     const target = appendTarget(keys, isCluster, channel, history);
     const once = idempotencyKey === undefined ? target.meta : keys.channelIdempotency(channel, idempotencyKey);
     const scriptKeys = [target.meta, target.log, target.feed, once];
-    if (target.stamp !== undefined) scriptKeys.push(target.stamp);
+    if (target.timestamp !== undefined) scriptKeys.push(target.timestamp);
     const { epoch, size, logTtl, metaTtl, head } = target;
     const tail = appendTail(event, data);
     return publishScript.run(scriptKeys, [epoch, size, logTtl, metaTtl, head, tail, idempotencyTtlSeconds, mode]);
@@ -120,17 +120,17 @@ export function createChannelLog(
     async read(channel, history, from) {
       const most = from.kind === "latest" ? Math.min(from.limit, history.size) : history.size;
       const { epoch, offset } = "position" in from ? from.position : { epoch: "", offset: 0 };
-      const witness = from.kind === "since" ? (from.witness ?? "") : "";
-      const stamp = from.kind === "after" ? from.stamp : 0;
-      const args = [freshEpoch(), idleTtlSeconds, most, from.kind, epoch, offset, witness, stamp];
+      const expectedTimestamp = from.kind === "since" ? (from.expectedTimestamp ?? "") : "";
+      const timestamp = from.kind === "after" ? from.timestamp : 0;
+      const args = [freshEpoch(), idleTtlSeconds, most, from.kind, epoch, offset, expectedTimestamp, timestamp];
       const script = from.kind === "position" ? positionScript : openScript;
       return toSlice(await script.run([keys.channelMeta(channel), keys.channelLog(channel)], args));
     },
 
-    lastStamp,
+    lastTimestamp,
 
-    async latestStamp() {
-      if (!isCluster) return lastStamp();
+    async latestTimestamp() {
+      if (!isCluster) return lastTimestamp();
       const [seconds, micros] = await commands.time();
       return Number(seconds) * 1_000_000 + Number(micros);
     },
@@ -155,13 +155,13 @@ function toPublished(channel: string, reply: ScriptReply): Published {
 }
 
 function toSlice(reply: ScriptReply): LogSlice {
-  const [epoch, offset, stamp, isWhole, ...flat] = reply as [string, string, string, number, ...string[]];
+  const [epoch, offset, timestamp, isWhole, ...flat] = reply as [string, string, string, number, ...string[]];
   const entries: LogEntry[] = [];
   for (let i = 0; i + 1 < flat.length; i += 2) entries.push(toEntry(flat[i] as string, flat[i + 1] as string));
-  return { epoch, offset: Number(offset), stamp: Number(stamp), isWhole: isWhole === 1, entries };
+  return { epoch, offset: Number(offset), timestamp: Number(timestamp), isWhole: isWhole === 1, entries };
 }
 
 function toEntry(id: string, json: string): LogEntry {
   const dash = id.indexOf("-");
-  return { stamp: Number(id.slice(0, dash)), offset: Number(id.slice(dash + 1)), json };
+  return { timestamp: Number(id.slice(0, dash)), offset: Number(id.slice(dash + 1)), json };
 }

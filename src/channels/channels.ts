@@ -5,34 +5,33 @@ import type { Logger } from "../runtime/logger.ts";
 import type {
   ChannelHistory,
   HistoryQuery,
-  Restored,
+  RestoredSubscriptions,
   Subscription,
-  SubscriptionRecords,
+  RecoveryRecords,
   TakeSnapshot,
-} from "./answers.ts";
+} from "./subscription.ts";
 import { renewEveryMs, type ChannelLog } from "./channel-log.ts";
 import { packetOf, type Feed } from "./feed.ts";
+import { BufferRelease } from "./buffer-release.ts";
 import { conflationOf } from "./conflation.ts";
-import type { Beginning, DeliveryTrail, RecentDeliveries } from "./delivery-trail.ts";
-import type { FeedMessage } from "./feed-message.ts";
-import { FollowedChannel, type FollowedChannelDeps } from "./followed-channel.ts";
-import { FollowedChannels } from "./followed-channels.ts";
-import { HeldMessages } from "./held-messages.ts";
-import { Holds, type Released } from "./holds.ts";
+import type { DeliveryStart, DeliveryTrail, RecentDeliveries } from "./delivery-trail.ts";
+import { LocalChannel, type LocalChannelDeps } from "./local-channel.ts";
+import { LocalChannels } from "./local-channels.ts";
+import { MessageBuffer } from "./message-buffer.ts";
+import { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Kinds } from "./kinds.ts";
-import type { Permissions, Reader } from "./permissions.ts";
+import type { Permissions, Principal } from "./permissions.ts";
 import type { Published, PublishRequest } from "./publication.ts";
-import { publishWithin, type PublishDeps } from "./publish-within.ts";
-import { Reads } from "./reads.ts";
-import { mergeMissed } from "./recovery.ts";
-import { Sequencer, type GapOutcome } from "./sequencer.ts";
+import { publishWithin, type PublishDeps } from "./publication-limit.ts";
+import { LogReader } from "./log-reader.ts";
+import { GapRepair, type GapOutcome } from "./gap-repair.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
-import { Subscriptions, type Claim, type SubscriptionChange } from "./subscriptions.ts";
+import { Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
 
 export interface ChannelsOptions {
   /** @default 128 */
   subscriptionsPerConnection: number;
-  /** Milliseconds a channel without subscribers stays followed, so that a reload does not cost a round. @default 5000 */
+  /** Milliseconds a channel without subscribers stays local, so that a reload does not cost a round. @default 5000 */
   lingerMs?: number;
 }
 
@@ -42,98 +41,109 @@ export interface ChannelsDeps extends Pick<PublishDeps, "limitOf"> {
   log: ChannelLog;
   feed: Feed;
   deliver: Deliver;
-  /** Tells a subscriber that a subscription was taken from it. */
-  tellUnsubscribed: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
-  /** Absent: nobody comes back. */
-  records?: SubscriptionRecords;
-  /** Present on a Cluster, where a stamp alone does not tell what a client has read. */
+  /** Tells a subscriber that the server ended one of its subscriptions. */
+  notifyUnsubscribed: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
+  /** Omit to disable connection recovery. */
+  records?: RecoveryRecords;
+  /** Set on a Cluster only, where a timestamp alone does not determine what a client has received. */
   recent?: RecentDeliveries | undefined;
-  /** What else the answer to a subscription waits for. */
-  settled?: (channel: string) => Promise<void>;
+  /** Awaited before the subscribe acknowledgement is sent. */
+  beforeAcknowledged?: (channel: string) => Promise<void>;
   /** By kind. */
   snapshots: ReadonlyMap<string, TakeSnapshot>;
-  /** False while this node may not deliver (`cluster/fence.ts`); `repair` is to be called when it may again. */
+  /** False while this node may not deliver (`cluster/fence.ts`); call `repair` when it may again. */
   mayDeliver: () => boolean;
   clock: Clock;
   logger: Logger;
   onGap: (outcome: GapOutcome) => void;
-  /** So many deliveries were left out, because a later publication of the channel made them needless. */
+  /** Called with the number of deliveries that conflation replaced by a later publication. */
   onConflated: (deliveryCount: number) => void;
-  onWatched: (channelCount: number) => void;
+  onChannelCount: (channelCount: number) => void;
 }
 
-/** Milliseconds until a repair that failed for want of the store is tried again. */
-const repairAgainMs = 500;
-/** Milliseconds until it is looked again whether this node may deliver. */
-const flowAgainMs = 50;
-
+/** Milliseconds until a failed gap repair is retried. */
+const repairRetryMs = 500;
 /**
- * Channels of this node: who reads them here, and everybody's way to publish. Order, recovery and what happens to gaps
- * are promised in `channel-log.ts`, `sequencer.ts` and `holds.ts`.
+ * Publishing to channels, and the subscriptions of this node's connections. Ordering, recovery and gap handling are
+ * specified in `channel-log.ts`, `gap-repair.ts` and `subscribe-buffers.ts`.
  */
 export class Channels {
   readonly #deps: ChannelsDeps;
-  readonly #followed: FollowedChannels;
+  readonly #local: LocalChannels;
   readonly #subscriptions: Subscriptions;
-  readonly #reads: Reads;
-  readonly #holds = new Holds();
-  readonly #sequencer: Sequencer;
-  /** Packets without a place in the log that came while this node may not deliver. */
-  readonly #live = new HeldMessages<{ channel: string; packet: Buffer }>();
-  /** The same for all. */
-  readonly #followedDeps: FollowedChannelDeps;
+  readonly #logReader: LogReader;
+  readonly #buffers = new SubscribeBuffers();
+  readonly #gapRepair: GapRepair;
+  readonly #release: BufferRelease;
+  /** Packets without an offset that arrived while this node may not deliver. */
+  readonly #live = new MessageBuffer<{ channel: string; packet: Buffer }>();
+  /** Shared by all local channels. */
+  readonly #localChannelDeps: LocalChannelDeps;
   readonly #listeners: ((change: SubscriptionChange) => void)[] = [];
   #cancelRenewal: (() => void) | undefined;
 
   constructor(deps: ChannelsDeps, { subscriptionsPerConnection, lingerMs = 5_000 }: ChannelsOptions) {
     const { clock, log, onGap, mayDeliver } = deps;
     this.#deps = deps;
-    this.#reads = new Reads(deps);
-    this.#followed = new FollowedChannels({ ...deps, lingerMs, follow: (channel) => this.#follow(channel) });
+    this.#logReader = new LogReader(deps);
+    this.#local = new LocalChannels({
+      ...deps,
+      lingerMs,
+      onCount: deps.onChannelCount,
+      create: (channel) => this.#createLocalChannel(channel),
+    });
     this.#subscriptions = new Subscriptions(subscriptionsPerConnection, (change) => {
       for (const listener of this.#listeners) listener(change);
     });
-    this.#sequencer = new Sequencer({
+    this.#gapRepair = new GapRepair({
       log,
       onGap,
       mayDeliver,
-      channels: () => this.#followed.all(),
-      lost: (channel, subscribers) => this.#tellLost(channel, subscribers),
-      later: (run) => void clock.after(repairAgainMs, run),
+      channels: () => this.#local.all(),
+      onLost: (channel, subscribers) => this.#notifyLost(channel, subscribers),
+      retryLater: (run) => void clock.after(repairRetryMs, run),
     });
-    this.#followedDeps = { ...deps, holds: this.#holds, receive: this.#sequencer.receive };
+    this.#release = new BufferRelease({
+      ...deps,
+      buffers: this.#buffers,
+      subscriptions: this.#subscriptions,
+      localChannel: (channel) => this.#local.get(channel),
+      onLost: (channel, subscriber) => this.#notifyLost(channel, [subscriber]),
+      onOtherEpoch: () => this.#gapRepair.repair(),
+    });
+    this.#localChannelDeps = { ...deps, buffers: this.#buffers, receive: this.#gapRepair.receive };
   }
 
   async start(): Promise<void> {
-    this.#deps.feed.onRestored(() => this.#sequencer.repair());
-    // Where Redis has begun anew, what this node was sent says whether it still has all of it.
-    this.#deps.log.onNewRun(() => this.#sequencer.repair());
+    this.#deps.feed.onRestored(() => this.#gapRepair.repair());
+    // When Redis restarts, what this node received shows whether Redis still has everything.
+    this.#deps.log.onNewRun(() => this.#gapRepair.repair());
     this.#cancelRenewal = this.#deps.clock.every(renewEveryMs, () => this.#renew());
-    await this.#sequencer.begin();
+    await this.#gapRepair.begin();
   }
 
   stop(): void {
     this.#cancelRenewal?.();
-    this.#followed.close();
+    this.#local.close();
   }
 
-  /** Throws `unknown_channel`, `rate_limited`, `conflict`; store errors as they come. */
+  /** Throws `unknown_channel`, `rate_limited` or `conflict`; store errors are passed through. */
   publish(request: PublishRequest): Promise<Published> {
     return publishWithin(this.#deps, request);
   }
 
-  /** All in one round trip; each has its own outcome, in order. */
+  /** Publishes all in one round trip. Returns one outcome per request, in order. */
   publishMany(requests: readonly PublishRequest[]): Promise<(Published | Error)[]> {
     return Promise.all(requests.map((request) => this.publish(request).catch(asError)));
   }
 
-  /** Checks the client's right to publish, then publishes. */
-  async publishAs(reader: Reader, request: PublishRequest): Promise<Published> {
-    this.#deps.permissions.checkPublish(reader, request.channel);
+  /** Checks the client's permission to publish, then publishes. */
+  async publishAs(principal: Principal, request: PublishRequest): Promise<Published> {
+    this.#deps.permissions.checkPublish(principal, request.channel);
     return this.publish(request);
   }
 
-  /** To the subscribers of this node, now, without a place in the log. */
+  /** Sends a publication without an offset to the subscribers on this node. */
   deliverLive(channel: string, event: string, data: string): void {
     this.#deps.kinds.of(channel);
     const head = `{"channel":${JSON.stringify(channel)},"event":${JSON.stringify(event)},"data":${data}`;
@@ -141,255 +151,245 @@ export class Channels {
     this.deliverPacket(channel, Buffer.from(packet));
   }
 
-  /** The same for a packet that is no publication. */
+  /** Sends a packet to the subscribers on this node. */
   deliverPacket(channel: string, packet: Buffer): void {
-    if (this.#deps.mayDeliver()) this.#followed.get(channel)?.deliverLive(packet);
+    if (this.#deps.mayDeliver()) this.#local.get(channel)?.deliverLive(packet);
     else this.#live.add({ channel, packet });
   }
 
-  /** The last `limit` publications, or all after `since` up to `limit`; none where `since` is not of this log. */
+  /** The last `limit` publications, or at most `limit` after `since`; none if `since` belongs to another log. */
   history(channel: string, query: HistoryQuery): Promise<ChannelHistory> {
-    return this.#reads.history(channel, query);
+    return this.#logReader.history(channel, query);
   }
 
-  /** The same after checking the client's right to read the channel. */
-  async historyAs(reader: Reader, channel: string, query: HistoryQuery): Promise<ChannelHistory> {
-    await this.#deps.permissions.checkSubscribe(reader, channel);
-    return this.#reads.history(channel, query);
+  /** Like `history`, after checking the client's permission to subscribe. */
+  async historyAs(principal: Principal, channel: string, query: HistoryQuery): Promise<ChannelHistory> {
+    await this.#deps.permissions.checkSubscribe(principal, channel);
+    return this.#logReader.history(channel, query);
   }
 
   /**
-   * Subscribes after checking the right to. Publications follow once the answer has left. Throws `forbidden`,
-   * `unknown_channel`, `subscription_limit`, and `not_subscribed` where it was unsubscribed meanwhile.
+   * Checks the permission, then subscribes. Publications follow after the acknowledgement has left. Throws `forbidden`,
+   * `unknown_channel`, `subscription_limit`, and `not_subscribed` if the client unsubscribed in the meantime.
    */
-  async subscribe(subscriber: Subscriber, reader: Reader, channel: string, since?: Position): Promise<Subscription> {
-    await this.#deps.permissions.checkSubscribe(reader, channel);
-    return this.follow(subscriber, reader.userId, channel, since);
+  async subscribe(
+    subscriber: Subscriber,
+    principal: Principal,
+    channel: string,
+    since?: Position,
+  ): Promise<Subscription> {
+    await this.#deps.permissions.checkSubscribe(principal, channel);
+    return this.subscribeUnchecked(subscriber, principal.userId, channel, since);
   }
 
-  /** The same without asking for permission: for channels that the server itself subscribes. */
-  async follow(subscriber: Subscriber, userId: string, channel: string, since?: Position): Promise<Subscription> {
-    const claim = this.#subscriptions.claim(subscriber, channel);
-    this.#holds.begin(subscriber, this.stampOf(subscriber));
+  /** Like `subscribe`, without a permission check: for channels that the server subscribes itself. */
+  async subscribeUnchecked(
+    subscriber: Subscriber,
+    userId: string,
+    channel: string,
+    since?: Position,
+  ): Promise<Subscription> {
+    const subscription = this.#subscriptions.begin(subscriber, channel);
+    this.#buffers.begin(subscriber, this.timestampOf(subscriber));
     try {
-      const isFirst = this.#followed.get(channel) === undefined;
-      const followed = await this.#followed.joined(channel);
-      this.#subscriptions.check(subscriber, channel, claim);
-      followed.enter(subscriber);
-      // What was read for the first to come is as new as what it would be to read it again.
-      const present = isFirst ? followed.position : undefined;
-      const answer = this.#reads.answer(channel, userId, { since, present });
-      const [subscription] = await Promise.all([answer, this.#deps.settled?.(channel)]);
-      await this.#keep(subscriber, channel, claim, subscription);
-      this.#holds.answer(subscriber, channel, subscription);
-      return followed.isConflated ? { ...subscription, conflated: true } : subscription;
+      const isFirst = this.#local.get(channel) === undefined;
+      const local = await this.#local.subscribed(channel);
+      this.#subscriptions.check(subscriber, channel, subscription);
+      local.attach(subscriber);
+      // The position was read a moment ago for the first subscriber; reading it again would return the same.
+      const current = isFirst ? local.position : undefined;
+      const reading = this.#logReader.answer(channel, userId, { since, current });
+      const [answer] = await Promise.all([reading, this.#deps.beforeAcknowledged?.(channel)]);
+      await this.#saveStart(subscriber, channel, subscription, answer);
+      this.#buffers.answer(subscriber, channel, answer);
+      return local.isConflated ? { ...answer, conflated: true } : answer;
     } catch (error) {
-      if (this.#subscriptions.holds(subscriber, channel, claim)) this.#refuse(subscriber, channel, claim);
+      if (this.#subscriptions.isCurrent(subscriber, channel, subscription))
+        this.#reject(subscriber, channel, subscription);
       throw error;
     } finally {
-      claim.pending -= 1;
-      // The acknowledgement leaves within this turn of the event loop; the flow begins behind it.
-      setImmediate(() => this.#flow(subscriber));
+      subscription.pending -= 1;
+      // The acknowledgement leaves in this tick; buffered publications must follow it.
+      setImmediate(() => this.#release.release(subscriber));
     }
   }
 
   /**
-   * Restores the subscriptions of a connection. `begun`: the position each began at; `stamp`: that of the last publication
-   * the client received; `read`: positions that a trail proves instead (`trailOf`). Checks permissions again. Undefined, with
-   * nothing subscribed, if anything missed is gone or no longer permitted, or the stamp was never assigned. Rejects, with
-   * nothing subscribed, if this is unknown at the moment.
+   * Restores the subscriptions of a connection after checking permissions again. `starts`: the position at which each
+   * subscription started; `timestamp`: of the last publication the client received; `read`: exact positions from a delivery
+   * trail, if there is one. Returns undefined, with nothing subscribed, if a missed publication is gone, a channel is no
+   * longer permitted, or the timestamp was never assigned. Rejects, with nothing subscribed, if Redis does not answer.
    */
   async restore(
     subscriber: Subscriber,
-    reader: Reader,
-    begun: ReadonlyMap<string, Position>,
-    stamp: number,
+    principal: Principal,
+    starts: ReadonlyMap<string, Position>,
+    timestamp: number,
     read?: ReadonlyMap<string, Position>,
-  ): Promise<Restored | undefined> {
-    this.#holds.begin(subscriber, 0);
-    const { mark } = this;
+  ): Promise<RestoredSubscriptions | undefined> {
+    this.#buffers.begin(subscriber, 0);
+    const { deliveryCount } = this;
     try {
-      const channels = [...begun.keys()];
-      await Promise.all(channels.map((channel) => this.#deps.permissions.checkSubscribe(reader, channel)));
-      await Promise.all([...begun].map(([channel, position]) => this.#enter(subscriber, channel, position)));
-      const [upTo, latest, ...slices] = await Promise.all([
-        this.#deps.log.lastStamp(),
-        this.#deps.log.latestStamp(),
-        ...[...begun].map(([channel, position]) => this.#reads.missed(channel, position, stamp, read?.get(channel))),
-      ]);
-      const missed = stamp > latest ? undefined : mergeMissed(slices, upTo);
-      if (missed === undefined) return this.leave(subscriber);
-      for (const [channel, answered] of missed.answered) this.#holds.answer(subscriber, channel, answered);
-      const last = Math.max(stamp, missed.entries.at(-1)?.stamp ?? 0);
-      const packets = missed.entries.map(packetOf);
-      const { answered: positions, sent } = missed;
-      return { packets, stamp: last, positions, missed: sent, mark, flow: () => this.#flow(subscriber) };
+      const channels = [...starts.keys()];
+      await Promise.all(channels.map((channel) => this.#deps.permissions.checkSubscribe(principal, channel)));
+      await Promise.all([...starts].map(([channel, position]) => this.#attach(subscriber, channel, position)));
+      const missed = await this.#logReader.missedSince(timestamp, starts, read);
+      if (missed === undefined) return this.disconnect(subscriber);
+      for (const [channel, answered] of missed.positions) this.#buffers.answer(subscriber, channel, answered);
+      const { entries, positions, deliveries } = missed;
+      return {
+        packets: entries.map(packetOf),
+        timestamp: Math.max(timestamp, entries.at(-1)?.timestamp ?? 0),
+        positions,
+        missed: deliveries,
+        deliveryCount,
+        release: () => this.#release.release(subscriber),
+      };
     } catch (error) {
-      this.leave(subscriber);
+      this.disconnect(subscriber);
       if (error instanceof GatewayError && !isTemporary(error.code)) return undefined;
       throw error;
     }
   }
 
   /**
-   * False where there was no such subscription. Resolves when the subscriber will not come back to it; where the store
-   * cannot be told, it rejects and the subscription stands.
+   * Returns false if there was no such subscription. Resolves when recovery no longer restores it; rejects, and the
+   * subscription remains, if that cannot be stored.
    */
   async unsubscribe(subscriber: Subscriber, channel: string): Promise<boolean> {
-    const claim = this.#subscriptions.get(subscriber, channel);
-    if (claim === undefined) return false;
-    const { begun } = claim;
-    claim.begun = undefined;
+    const subscription = this.#subscriptions.get(subscriber, channel);
+    if (subscription === undefined) return false;
+    const { start } = subscription;
+    subscription.start = undefined;
     try {
-      await this.#deps.records?.drop(subscriber, channel);
+      await this.#deps.records?.remove(subscriber, channel);
     } catch (error) {
-      claim.begun ??= begun;
+      subscription.start ??= start;
       this.#deps.records?.rewrite(subscriber);
       throw error;
     }
     return this.#end(subscriber, channel);
   }
 
-  /** The reader has another token: what that does not grant is taken away, and the subscriber is told so. */
-  recheck(subscriber: Subscriber, reader: Reader): void {
+  /** Ends the subscriptions that the new permissions do not allow, and notifies the subscriber. */
+  recheckPermissions(subscriber: Subscriber, principal: Principal): void {
     const { permissions } = this.#deps;
-    const ended = this.channelsOf(subscriber).filter((channel) => !permissions.isStillGranted(reader, channel));
-    for (const channel of ended) this.takeAway(subscriber, channel, new GatewayError("forbidden"));
+    const ended = this.channelsOf(subscriber).filter((channel) => !permissions.isStillGranted(principal, channel));
+    for (const channel of ended) this.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden"));
   }
 
-  /** Ends a subscription and tells the subscriber why. */
-  takeAway(subscriber: Subscriber, channel: string, error: GatewayError): void {
+  /** Ends a subscription and notifies the subscriber of the reason. */
+  forceUnsubscribe(subscriber: Subscriber, channel: string, error: GatewayError): void {
     if (!this.#end(subscriber, channel)) return;
     this.#deps.records?.rewrite(subscriber);
-    this.#deps.tellUnsubscribed(subscriber, channel, error);
+    this.#deps.notifyUnsubscribed(subscriber, channel, error);
   }
 
-  /** The subscriber is gone; `mayReturn`: it was cut off. */
-  leave(subscriber: Subscriber, mayReturn = false): undefined {
-    this.#holds.forget(subscriber);
-    for (const channel of this.#subscriptions.of(subscriber)) this.#end(subscriber, channel, mayReturn);
+  /** Ends all subscriptions of a disconnected subscriber. `mayReturn`: the connection was lost and may be recovered. */
+  disconnect(subscriber: Subscriber, mayReturn = false): undefined {
+    this.#buffers.discard(subscriber);
+    for (const channel of this.#subscriptions.channelsOf(subscriber)) this.#end(subscriber, channel, mayReturn);
   }
 
-  /** The subscriber's channels that were answered, each with the position its subscription began at. */
-  begunOf(subscriber: Subscriber): Map<string, Position> {
-    return this.#subscriptions.begunOf(subscriber);
+  /** The acknowledged subscriptions, each with the position at which it started. */
+  startsOf(subscriber: Subscriber): Map<string, Position> {
+    return this.#subscriptions.startsOf(subscriber);
   }
 
   channelsOf(subscriber: Subscriber): string[] {
-    return this.#subscriptions.of(subscriber);
+    return this.#subscriptions.channelsOf(subscriber);
   }
 
-  /** All of the subscriber's channels that is stamped up to here has been passed to it, and nothing that came later. */
-  stampOf(subscriber: Subscriber): number {
-    const held = this.#holds.stampOf(subscriber);
+  /** The subscriber was sent everything of its channels up to this timestamp, and nothing later. */
+  timestampOf(subscriber: Subscriber): number {
+    const held = this.#buffers.timestampOf(subscriber);
     if (held !== undefined) return held;
-    const own = this.channelsOf(subscriber).map((channel) => this.#followed.get(channel)?.position?.stamp ?? 0);
-    return Math.min(this.#sequencer.lastStamp, Math.max(0, ...own));
+    const own = this.channelsOf(subscriber).map((channel) => this.#local.get(channel)?.position?.timestamp ?? 0);
+    return Math.min(this.#gapRepair.lastTimestamp, Math.max(0, ...own));
   }
 
-  /** How many deliveries of this node came before; for `trailOf`. */
-  get mark(): number {
-    return this.#deps.recent?.mark ?? 0;
+  /** Deliveries of this node so far, as a reference point for `trailOf`. */
+  get deliveryCount(): number {
+    return this.#deps.recent?.count ?? 0;
   }
 
-  /** The end of what the subscriber was sent, to tell later what of it was read. Undefined where stamps tell. */
-  trailOf(subscriber: Subscriber, beginning: Beginning): DeliveryTrail | undefined {
-    return this.#deps.recent?.trailOf(this.#followed.standings(this.begunOf(subscriber)), beginning);
+  /** The last deliveries to the subscriber, to determine later what it received. Undefined if timestamps suffice. */
+  trailOf(subscriber: Subscriber, beginning: DeliveryStart): DeliveryTrail | undefined {
+    return this.#deps.recent?.trailOf(this.#local.trailChannels(this.startsOf(subscriber)), beginning);
   }
 
-  /** The last stamp that this node has passed on. */
-  get lastStamp(): number {
-    return this.#sequencer.lastStamp;
+  /** Of the last publication that this node has delivered. */
+  get lastTimestamp(): number {
+    return this.#gapRepair.lastTimestamp;
   }
 
   /** Channels of a kind with subscribers on this node. */
-  *watched(kind: string): Iterable<string> {
-    for (const { name } of this.#followed.watched(kind)) yield name;
+  *withSubscribers(kind: string): Iterable<string> {
+    for (const { name } of this.#local.withSubscribers(kind)) yield name;
   }
 
   onSubscription(listener: (change: SubscriptionChange) => void): void {
     this.#listeners.push(listener);
   }
 
-  /** Every channel may have a gap: the feed was away, or this node might not deliver. */
+  /** Checks every channel for gaps: after a lost feed connection, or when the fence has opened. */
   repair(): void {
     for (const { channel, packet } of this.#live.take()) this.deliverPacket(channel, packet);
-    this.#sequencer.repair();
+    this.#gapRepair.repair();
   }
 
-  #follow(channel: string): FollowedChannel {
+  #createLocalChannel(channel: string): LocalChannel {
     const { history, conflateMs } = this.#deps.kinds.of(channel);
     const kind = { history, conflation: conflationOf(channel, conflateMs) };
-    return new FollowedChannel(channel, kind, this.#followedDeps);
+    return new LocalChannel(channel, kind, this.#localChannelDeps);
   }
 
   #end(subscriber: Subscriber, channel: string, mayReturn = false): boolean {
     if (!this.#subscriptions.end(subscriber, channel, mayReturn)) return false;
-    this.#followed.leave(channel, subscriber);
+    this.#local.detach(channel, subscriber);
     return true;
   }
 
-  async #enter(subscriber: Subscriber, channel: string, begun: Position): Promise<void> {
-    const claim = this.#subscriptions.claim(subscriber, channel);
-    const followed = await this.#followed.joined(channel);
-    this.#subscriptions.check(subscriber, channel, claim);
-    followed.enter(subscriber);
-    claim.begun = begun;
-    claim.pending -= 1;
+  async #attach(subscriber: Subscriber, channel: string, start: Position): Promise<void> {
+    const subscription = this.#subscriptions.begin(subscriber, channel);
+    const local = await this.#local.subscribed(channel);
+    this.#subscriptions.check(subscriber, channel, subscription);
+    local.attach(subscriber);
+    subscription.start = start;
+    subscription.pending -= 1;
   }
 
-  async #keep(subscriber: Subscriber, channel: string, claim: Claim, { epoch, offset }: Position): Promise<void> {
-    const before = claim.begun;
-    claim.begun = { epoch, offset };
+  async #saveStart(
+    subscriber: Subscriber,
+    channel: string,
+    subscription: LocalSubscription,
+    at: Position,
+  ): Promise<void> {
+    const before = subscription.start;
+    subscription.start = { epoch: at.epoch, offset: at.offset };
     try {
-      await this.#deps.records?.keep(subscriber, channel, claim.begun);
-      this.#subscriptions.check(subscriber, channel, claim);
+      await this.#deps.records?.save(subscriber, channel, subscription.start);
+      this.#subscriptions.check(subscriber, channel, subscription);
     } catch (error) {
-      claim.begun = before;
+      subscription.start = before;
       throw error;
     }
   }
 
-  /** What it had before stays as it was. */
-  #refuse(subscriber: Subscriber, channel: string, { pending, begun }: Claim): void {
-    if (begun === undefined && pending === 1) this.#end(subscriber, channel);
-    else this.#holds.refuse(subscriber, channel);
+  /** A subscription that existed before the request continues unchanged. */
+  #reject(subscriber: Subscriber, channel: string, { pending, start }: LocalSubscription): void {
+    if (start === undefined && pending === 1) this.#end(subscriber, channel);
+    else this.#buffers.reject(subscriber, channel);
     this.#deps.records?.rewrite(subscriber);
   }
 
-  /** Lets what was held go on, behind what was answered: neither leaves a node that may not deliver. */
-  #flow(subscriber: Subscriber): void {
-    if (!this.#deps.mayDeliver()) return void this.#deps.clock.after(flowAgainMs, () => this.#flow(subscriber));
-    const released = this.#holds.end(subscriber);
-    if (released === undefined) return;
-    // First of all what has a hole: a part of it must not be read before its reader is told.
-    for (const [channel, answered] of released.answered) this.#goOn(subscriber, channel, answered);
-    for (const channel of released.overflowed) this.#tellLost(channel, [subscriber]);
-    for (const { channel, message } of released.items) {
-      if (this.#isUnread(subscriber, message, channel, released)) this.#deps.deliver([subscriber], message.packet);
-    }
-  }
-
-  #isUnread(subscriber: Subscriber, message: FeedMessage, channel: string, released: Released): boolean {
-    if (!this.#subscriptions.has(subscriber, channel)) return false;
-    const answered = released.answered.get(channel);
-    return answered === undefined || (message.epoch === answered.epoch && message.offset > answered.offset);
-  }
-
-  #goOn(subscriber: Subscriber, channel: string, answered: Position | undefined): void {
-    const followed = this.#followed.get(channel);
-    if (followed === undefined || !this.#subscriptions.has(subscriber, channel)) return;
-    if (!followed.goOn(subscriber, answered)) this.#tellLost(channel, [subscriber]);
-    if (answered !== undefined && answered.epoch !== followed.position?.epoch) this.#sequencer.repair();
-  }
-
-  #tellLost(channel: string, subscribers: readonly Subscriber[]): void {
+  #notifyLost(channel: string, subscribers: readonly Subscriber[]): void {
     const error = new GatewayError("unavailable", "Publications were lost. Subscribe again.");
-    for (const subscriber of subscribers) this.takeAway(subscriber, channel, error);
+    for (const subscriber of subscribers) this.forceUnsubscribe(subscriber, channel, error);
   }
 
   #renew(): void {
-    const watched = [...this.#followed.watched()].map(({ name }) => name);
+    const watched = [...this.#local.withSubscribers()].map(({ name }) => name);
     this.#deps.log.renew(watched).catch((error: unknown) => {
       this.#deps.logger.warn({ err: error }, "renewing channel positions failed");
     });

@@ -40,10 +40,11 @@ export function conflationOf(channel: string, conflateMs: number): Conflation | 
 const latenessMs = 3_000;
 
 /**
- * Stamps are microseconds. What waited in a window when a connection was cut may carry a stamp from before the last
+ * Timestamps are microseconds. What waited in a window when a connection was cut may carry a timestamp from before the last
  * publication of another channel that the connection read, so a return looks back a little.
  */
-export const lookBack = ({ windowMs }: Conflation, stamp: number): number => stamp - (windowMs + latenessMs) * 1_000;
+export const lookBack = ({ windowMs }: Conflation, timestamp: number): number =>
+  timestamp - (windowMs + latenessMs) * 1_000;
 
 /** Of each key the latest, in order, and what is never left out. */
 export function latestOf({ keyOf }: Conflation, entries: readonly LogEntry[]): LogEntry[] {
@@ -56,10 +57,10 @@ export function latestOf({ keyOf }: Conflation, entries: readonly LogEntry[]): L
   return [...latest.values()];
 }
 
-export interface WindowDeps {
+export interface ConflationWindowDeps {
   clock: Clock;
   /** Hands on what is to be sent. */
-  pass: (message: FeedMessage, key: string | undefined) => void;
+  send: (message: FeedMessage, key: string | undefined) => void;
   /** False while this node may not deliver. */
   mayDeliver: () => boolean;
   /** One publication was replaced by a later one. */
@@ -72,16 +73,16 @@ export interface WindowDeps {
  */
 export class ConflationWindow {
   readonly #conflation: Conflation;
-  readonly #deps: WindowDeps;
+  readonly #deps: ConflationWindowDeps;
   readonly #waiting = new Map<string, FeedMessage>();
   #cancel: Cancel | undefined;
 
-  constructor(conflation: Conflation, deps: WindowDeps) {
+  constructor(conflation: Conflation, deps: ConflationWindowDeps) {
     this.#conflation = conflation;
     this.#deps = deps;
   }
 
-  add(message: FeedMessage): void {
+  offer(message: FeedMessage): void {
     const key = this.#conflation.keyOf(publicationOf(message));
     if (key === undefined) return this.#passAtOnce(message);
     if (this.#waiting.delete(key)) this.#deps.onReplaced();
@@ -93,7 +94,7 @@ export class ConflationWindow {
   flush(): void {
     const waiting = [...this.#waiting];
     this.clear();
-    for (const [key, message] of waiting) this.#deps.pass(message, key);
+    for (const [key, message] of waiting) this.#deps.send(message, key);
   }
 
   /** Forgets what waits. */
@@ -105,7 +106,7 @@ export class ConflationWindow {
 
   #passAtOnce(message: FeedMessage): void {
     this.flush();
-    this.#deps.pass(message, undefined);
+    this.#deps.send(message, undefined);
   }
 
   /** A node that was frozen may have missed that somebody was shut out: then the window stays open. */
@@ -115,7 +116,7 @@ export class ConflationWindow {
   }
 }
 
-/** `42["publication",{…},"<stamp>"]` */
+/** `42["publication",{…},"<timestamp>"]` */
 function publicationOf({ packet }: FeedMessage): Publication {
   const [, publication] = JSON.parse(packet.toString("utf8", 2)) as [string, Publication];
   return publication;

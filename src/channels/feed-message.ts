@@ -3,10 +3,10 @@ export interface FeedMessage {
   epoch: string;
   offset: number;
   /** Orders publications over all channels of one store. */
-  stamp: number;
+  timestamp: number;
   /** Of the publication before it in the channel: whoever stands at another one has read what the store has lost. */
-  previous: number;
-  /** Text of the Engine.IO packet, in UTF-8: `42["publication",{…},"<stamp>"]`. */
+  previousTimestamp: number;
+  /** Text of the Engine.IO packet, in UTF-8: `42["publication",{…},"<timestamp>"]`. */
   packet: Buffer;
 }
 
@@ -14,8 +14,8 @@ const colon = 0x3a;
 const zero = 0x30;
 const nine = 0x39;
 const comma = Buffer.from(",");
-const beforeStamp = Buffer.from(',"');
-const afterStamp = Buffer.from('"]');
+const beforeTimestamp = Buffer.from(',"');
+const afterTimestamp = Buffer.from('"]');
 const beforeOffset = Buffer.from('","offset":');
 
 /**
@@ -33,25 +33,31 @@ export class FeedMessageReader {
   }
 
   /**
-   * `<epoch>:<offset>:<stamp>:<previous>:<packet>`; undefined for anything else, and where the packet says otherwise than
+   * `<epoch>:<offset>:<timestamp>:<previous>:<packet>`; undefined for anything else, and where the packet says otherwise than
    * what stands before it: one bit that is wrong must not take the place of a publication.
    */
   read(message: Buffer): FeedMessage | undefined {
     const epochEnd = message.indexOf(colon);
     const offsetEnd = endOfNumber(message, epochEnd + 1);
-    const stampEnd = endOfNumber(message, offsetEnd + 1);
-    const previousEnd = endOfNumber(message, stampEnd + 1);
+    const timestampEnd = endOfNumber(message, offsetEnd + 1);
+    const previousEnd = endOfNumber(message, timestampEnd + 1);
     if (epochEnd < 1 || previousEnd === -1) return undefined;
     const offset = numberIn(message, epochEnd + 1, offsetEnd);
-    const stamp = numberIn(message, offsetEnd + 1, stampEnd);
-    const previous = numberIn(message, stampEnd + 1, previousEnd);
-    if (offset < 1 || stamp === -1 || previous === -1) return undefined;
+    const timestamp = numberIn(message, offsetEnd + 1, timestampEnd);
+    const previous = numberIn(message, timestampEnd + 1, previousEnd);
+    if (offset < 1 || timestamp === -1 || previous === -1) return undefined;
     this.#noteEpoch(message, epochEnd);
     const isWhole =
       this.#beginsRight(message, previousEnd + 1, { from: epochEnd + 1, to: offsetEnd }) &&
-      endsRight(message, { from: offsetEnd + 1, to: stampEnd });
+      endsRight(message, { from: offsetEnd + 1, to: timestampEnd });
     return isWhole
-      ? { epoch: this.#epoch, offset, stamp, previous, packet: message.subarray(previousEnd + 1) }
+      ? {
+          epoch: this.#epoch,
+          offset,
+          timestamp,
+          previousTimestamp: previous,
+          packet: message.subarray(previousEnd + 1),
+        }
       : undefined;
   }
 
@@ -78,12 +84,12 @@ interface Span {
   to: number;
 }
 
-function endsRight(message: Buffer, stamp: Span): boolean {
-  const stampAt = message.length - afterStamp.length - (stamp.to - stamp.from);
+function endsRight(message: Buffer, timestamp: Span): boolean {
+  const timestampAt = message.length - afterTimestamp.length - (timestamp.to - timestamp.from);
   return (
-    isAt(message, stampAt - beforeStamp.length, beforeStamp) &&
-    isAt(message, stampAt, message, stamp.from, stamp.to) &&
-    isAt(message, message.length - afterStamp.length, afterStamp)
+    isAt(message, timestampAt - beforeTimestamp.length, beforeTimestamp) &&
+    isAt(message, timestampAt, message, timestamp.from, timestamp.to) &&
+    isAt(message, message.length - afterTimestamp.length, afterTimestamp)
   );
 }
 

@@ -40,6 +40,6 @@ export function createFeed({ feed, keys, log, onRead }: FeedDeps): Feed {
 }
 
 /** The packet of a publication read from the log: the very bytes the feed would have brought. */
-export function packetOf(entry: { json: string; stamp: number }): Buffer {
-  return Buffer.from(`42["publication",${entry.json},"${entry.stamp}"]`);
+export function packetOf(entry: { json: string; timestamp: number }): Buffer {
+  return Buffer.from(`42["publication",${entry.json},"${entry.timestamp}"]`);
 }

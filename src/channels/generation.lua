@@ -3,7 +3,7 @@
 -- that publishing does not need are in position.lua.
 --
 -- Fields of the hash `meta`:
---   epoch, offset, stamp   the position, and the stamp of the publication there
+--   epoch, offset, timestamp   the position, and the timestamp of the publication there
 --   run                    the run of Redis in which the position was last known to be right
 --   confirmed              a run in which a node that followed the channel found everything it had been sent
 --   past                   '<epoch>:<offset> ...', the earlier generations of this log and where each ended

@@ -3,7 +3,7 @@ import { kindOf, matchesPattern, subjectOf } from "../protocol/names.ts";
 import type { Access, Kinds } from "./kinds.ts";
 
 /** What permissions need to know of whoever asks. */
-export interface Reader {
+export interface Principal {
   readonly userId: string;
   readonly roles?: readonly string[] | undefined;
   /** Patterns granted by the token. */
@@ -11,14 +11,14 @@ export interface Reader {
 }
 
 /** Rules of the kinds that configuration cannot open: may `reader` subscribe to the channel about `subject`? */
-export type BuiltInRule = (reader: Reader, subject: string) => boolean | Promise<boolean>;
+export type BuiltInRule = (reader: Principal, subject: string) => boolean | Promise<boolean>;
 
 export interface Permissions {
   /** Resolves, or throws `forbidden` or `unknown_channel`. */
-  checkSubscribe(reader: Reader, channel: string): Promise<void>;
+  checkSubscribe(reader: Principal, channel: string): Promise<void>;
   /** Of a channel that was subscribed: false where the reader's token would have to grant it, and does not. */
-  isStillGranted(reader: Reader, channel: string): boolean;
-  checkPublish(reader: Reader, channel: string): void;
+  isStillGranted(reader: Principal, channel: string): boolean;
+  checkPublish(reader: Principal, channel: string): void;
 }
 
 export interface PermissionsDeps {
@@ -39,10 +39,11 @@ export function createPermissions({ kinds, mayReadOrder }: PermissionsDeps): Per
   return {
     async checkSubscribe(reader, channel) {
       const rule = builtIn.get(kindOf(channel));
-      const isAllowed = rule === undefined ? isReader(kinds, reader, channel) : await rule(reader, subjectOf(channel));
+      const isAllowed =
+        rule === undefined ? maySubscribe(kinds, reader, channel) : await rule(reader, subjectOf(channel));
       if (!isAllowed) throw new GatewayError("forbidden", undefined, { field: "channel" });
     },
-    isStillGranted: (reader, channel) => builtIn.has(kindOf(channel)) || isReader(kinds, reader, channel),
+    isStillGranted: (reader, channel) => builtIn.has(kindOf(channel)) || maySubscribe(kinds, reader, channel),
     checkPublish(reader, channel) {
       if (!isGranted(kinds.of(channel).publish, reader.channels.publish, channel)) {
         throw new GatewayError("forbidden", undefined, { field: "channel" });
@@ -52,7 +53,7 @@ export function createPermissions({ kinds, mayReadOrder }: PermissionsDeps): Per
 }
 
 /** Of a kind whose rule configuration decides. */
-function isReader(kinds: Kinds, { roles = [], channels }: Reader, channel: string): boolean {
+function maySubscribe(kinds: Kinds, { roles = [], channels }: Principal, channel: string): boolean {
   const { subscribe } = kinds.of(channel);
   if (kindOf(channel) === "staff" && subjectOf(channel) !== "" && roles.includes("staff")) return true;
   return isGranted(subscribe, channels.subscribe, channel);

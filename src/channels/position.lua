@@ -1,18 +1,18 @@
 -- For the scripts that read the position of a channel, or begin an epoch where there is none. redis/run.lua and
 -- generation.lua, which tells the fields of the hash `meta`, stand before this file.
 
--- The position of a channel before anything is written: { epoch, offset, stamp }, epoch false where there is none.
+-- The position of a channel before anything is written: { epoch, offset, timestamp }, epoch false where there is none.
 local function positionBefore(meta, freshEpoch)
-  local state = redis.call('HMGET', meta, 'epoch', 'offset', 'stamp', 'run')
+  local state = redis.call('HMGET', meta, 'epoch', 'offset', 'timestamp', 'run')
   if isHandedOn or not state[1] then checkRun() end
   if state[1] and state[4] ~= knownRun then state[1] = enterRun(meta, state[1], state[2], freshEpoch) end
   return state
 end
 
 -- Begins an epoch; `ttl` in seconds.
-local function beginEpoch(meta, epoch, stamp, ttl)
+local function beginEpoch(meta, epoch, timestamp, ttl)
   redis.call('HDEL', meta, 'past', 'confirmed')
-  redis.call('HSET', meta, 'epoch', epoch, 'offset', '0', 'stamp', stamp, 'run', knownRun)
+  redis.call('HSET', meta, 'epoch', epoch, 'offset', '0', 'timestamp', timestamp, 'run', knownRun)
   redis.call('EXPIRE', meta, ttl)
 end
 

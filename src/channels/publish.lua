@@ -1,6 +1,6 @@
 -- Publishes once: answers a repeat of an idempotency key as the first time, else appends and sends.
 --
--- KEYS  1 meta  2 log  3 feed  4 idempotency key, the meta key again where there is none  5 store-wide stamp, left out on Cluster
+-- KEYS  1 meta  2 log  3 feed  4 idempotency key, the meta key again where there is none  5 store-wide timestamp, left out on Cluster
 -- ARGV  1 epoch to begin with  2 log size  3 log TTL (s)  4 meta TTL (s)  5 head  6 tail  7 idempotency TTL (s)
 --       (head and tail as in append.lua)  8 'only find' to publish nothing and find a repeat, else ''
 -- Returns '<outcome> <epoch> <offset>', one text because four are dearer to read, with outcome 'new', 'duplicate' (the
@@ -19,7 +19,7 @@ end
 if ARGV[8] ~= '' then return 'unknown' end
 
 local epoch, offset = append({
-  meta = KEYS[1], log = KEYS[2], feed = KEYS[3], stampKey = KEYS[5] or '',
+  meta = KEYS[1], log = KEYS[2], feed = KEYS[3], timestampKey = KEYS[5] or '',
   epoch = ARGV[1], size = ARGV[2], logTtl = ARGV[3], metaTtl = ARGV[4], head = ARGV[5],
 }, tail)
 

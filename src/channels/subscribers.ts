@@ -5,7 +5,7 @@ export interface Subscriber {
 }
 
 /** What a subscriber that lags may go without. */
-export interface Manner {
+export interface DeliveryOptions {
   /** A later publication with the same key makes this one needless. Begins with the channel, so that no two share one. */
   key?: string | undefined;
   /** It may be left out altogether. */
@@ -16,10 +16,10 @@ export interface Manner {
  * Writes one packet (text of an Engine.IO packet in UTF-8) to subscribers. Calls come in the order in which each
  * subscriber must see them.
  */
-export type Deliver = (subscribers: readonly Subscriber[], packet: Buffer, manner?: Manner) => void;
+export type Deliver = (subscribers: readonly Subscriber[], packet: Buffer, manner?: DeliveryOptions) => void;
 
 /** So many members are found by looking at each. */
-const few = 8;
+const maxUnindexed = 8;
 
 /**
  * A list whose members leave in constant time; delivery walks a plain array. Most channels are one user's and have one
@@ -38,9 +38,10 @@ export class SubscriberList {
     if (this.#placeOf(subscriber) !== -1) return;
     this.#places?.set(subscriber, this.#members.length);
     // An array that is pushed to takes room for seventeen at once.
-    if (this.#members.length < few) this.#members = this.#members.concat(subscriber);
+    if (this.#members.length < maxUnindexed) this.#members = this.#members.concat(subscriber);
     else this.#members.push(subscriber);
-    if (this.#members.length > few) this.#places ??= new Map(this.#members.map((member, place) => [member, place]));
+    if (this.#members.length > maxUnindexed)
+      this.#places ??= new Map(this.#members.map((member, place) => [member, place]));
   }
 
   remove(subscriber: Subscriber): void {

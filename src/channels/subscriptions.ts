@@ -13,35 +13,35 @@ export interface SubscriptionChange {
 }
 
 /** One subscription, from the moment it is asked for until it ends; asked for again meanwhile, it is the same. */
-export interface Claim {
+export interface LocalSubscription {
   /** Requests for it that are under way. */
   pending: number;
   /** Where it began; undefined until it is answered, and while it is given up. */
-  begun: Position | undefined;
+  start: Position | undefined;
 }
 
 /** Who reads what on this node, from the moment it asks; bounded for each subscriber. */
 export class Subscriptions {
   readonly #most: number;
   readonly #onChange: (change: SubscriptionChange) => void;
-  readonly #channels = new Map<Subscriber, SmallMap<string, Claim>>();
+  readonly #channels = new Map<Subscriber, SmallMap<string, LocalSubscription>>();
   constructor(most: number, onChange: (change: SubscriptionChange) => void) {
     this.#most = most;
     this.#onChange = onChange;
   }
 
   /** Throws `subscription_limit`. */
-  claim(subscriber: Subscriber, channel: string): Claim {
-    const channels = this.#channels.get(subscriber) ?? new SmallMap<string, Claim>();
+  begin(subscriber: Subscriber, channel: string): LocalSubscription {
+    const channels = this.#channels.get(subscriber) ?? new SmallMap<string, LocalSubscription>();
     const known = channels.get(channel);
     if (known === undefined) return this.#begin(subscriber, channel, channels);
     known.pending += 1;
     return known;
   }
 
-  #begin(subscriber: Subscriber, channel: string, channels: SmallMap<string, Claim>): Claim {
+  #begin(subscriber: Subscriber, channel: string, channels: SmallMap<string, LocalSubscription>): LocalSubscription {
     if (channels.size >= this.#most) throw new GatewayError("subscription_limit");
-    const claim = { pending: 1, begun: undefined };
+    const claim = { pending: 1, start: undefined };
     channels.set(channel, claim);
     this.#channels.set(subscriber, channels);
     this.#onChange({ subscriber, channel, isSubscribed: true });
@@ -49,11 +49,11 @@ export class Subscriptions {
   }
 
   /** A disconnect or an unsubscribe may have come while the store was asked; then throws `not_subscribed`. */
-  check(subscriber: Subscriber, channel: string, claim: Claim): void {
-    if (!this.holds(subscriber, channel, claim)) throw new GatewayError("not_subscribed");
+  check(subscriber: Subscriber, channel: string, claim: LocalSubscription): void {
+    if (!this.isCurrent(subscriber, channel, claim)) throw new GatewayError("not_subscribed");
   }
 
-  holds(subscriber: Subscriber, channel: string, claim: Claim): boolean {
+  isCurrent(subscriber: Subscriber, channel: string, claim: LocalSubscription): boolean {
     return this.#channels.get(subscriber)?.get(channel) === claim;
   }
 
@@ -61,21 +61,21 @@ export class Subscriptions {
     return this.#channels.get(subscriber)?.has(channel) ?? false;
   }
 
-  get(subscriber: Subscriber, channel: string): Claim | undefined {
+  get(subscriber: Subscriber, channel: string): LocalSubscription | undefined {
     return this.#channels.get(subscriber)?.get(channel);
   }
 
   /** The subscriptions that were answered, each with the position it began at. */
-  begunOf(subscriber: Subscriber): Map<string, Position> {
-    const begun = new Map<string, Position>();
-    for (const channel of this.of(subscriber)) {
-      const position = this.get(subscriber, channel)?.begun;
-      if (position !== undefined) begun.set(channel, position);
+  startsOf(subscriber: Subscriber): Map<string, Position> {
+    const starts = new Map<string, Position>();
+    for (const channel of this.channelsOf(subscriber)) {
+      const position = this.get(subscriber, channel)?.start;
+      if (position !== undefined) starts.set(channel, position);
     }
-    return begun;
+    return starts;
   }
 
-  of(subscriber: Subscriber): string[] {
+  channelsOf(subscriber: Subscriber): string[] {
     return [...(this.#channels.get(subscriber)?.keys() ?? [])];
   }
 

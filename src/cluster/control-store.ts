@@ -1,7 +1,7 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
-import type { Leases } from "./roll.ts";
+import type { Leases } from "./membership.ts";
 
 /** One command as the log holds it. */
 export interface LoggedCommand {
@@ -10,7 +10,7 @@ export interface LoggedCommand {
 }
 
 /** What a heartbeat brings. */
-export interface Beat {
+export interface Heartbeat {
   lastId: string;
   /** Of the living: the ends of their leases. */
   leases: Leases;
@@ -19,7 +19,7 @@ export interface Beat {
   /** Given since the command followed last, at most 1000. */
   commands: LoggedCommand[];
   /** The lease had ended before; it was not renewed, and the node must come back as another. */
-  isLapsed: boolean;
+  isExpired: boolean;
   /** The store's clock when the heartbeat was written, in epoch milliseconds. */
   time: number;
 }
@@ -34,65 +34,65 @@ export interface ControlStore {
    * `followed`: id of the last command followed; undefined begins at the log's end. `hasBeaten`: this is not the first
    * beat under this name.
    */
-  beat(node: string, followed: string | undefined, hasBeaten?: boolean): Promise<Beat>;
+  heartbeat(node: string, followed: string | undefined, hasBeaten?: boolean): Promise<Heartbeat>;
   /** Ends the node's lease. */
   leave(node: string): Promise<void>;
   /** The living have cleaned up after a dead node: it is told no more. */
-  bury(node: string): Promise<void>;
-  command(json: string): Promise<{ id: string; asked: string[] }>;
-  answer(commandId: string, node: string, count: number): Promise<void>;
+  removeTombstone(node: string): Promise<void>;
+  append(json: string): Promise<{ id: string; asked: string[] }>;
+  acknowledge(commandId: string, node: string, count: number): Promise<void>;
   /** Answers so far, by node. */
-  answers(commandId: string): Promise<Map<string, number>>;
+  acknowledgements(commandId: string): Promise<Map<string, number>>;
 }
 
 /** Milliseconds a node lives on after its last heartbeat. */
 export const leaseMs = 2_000;
 /** Milliseconds a command is kept; a node that was away for longer ends its connections (see `control.ts`). */
-export const keepCommandsMs = 3_600_000;
+export const commandRetentionMs = 3_600_000;
 const answersTtlSeconds = 60;
 
 export function createControlStore({ commands, keys }: { commands: RedisClient; keys: Keys }): ControlStore {
-  const beatScript = loadScript(commands, new URL("./beat.lua", import.meta.url));
-  const commandScript = loadScript(commands, new URL("./command.lua", import.meta.url));
+  const beatScript = loadScript(commands, new URL("./heartbeat.lua", import.meta.url));
+  const commandScript = loadScript(commands, new URL("./append-command.lua", import.meta.url));
   const beat = (node: string, lease: number, followed: string, hasBeaten = false) =>
     beatScript.run(
       [keys.nodes(), keys.controlLog(), keys.deadNodes()],
-      [node, lease, followed, keepCommandsMs, hasBeaten ? 1 : 0],
+      [node, lease, followed, commandRetentionMs, hasBeaten ? 1 : 0],
     );
 
   return {
-    async beat(node, followed, hasBeaten) {
+    async heartbeat(node, followed, hasBeaten) {
       const reply = await beat(node, leaseMs, followed ?? "", hasBeaten);
-      const [lastId, living, dead, given, isLapsed, time] = reply as BeatReply;
+      const [lastId, living, dead, given, isLapsed, time] = reply as HeartbeatReply;
       const leases = new Map(pairsOf(living).map(([name, end]) => [name, Number(end)]));
       const logged: LoggedCommand[] = pairsOf(given).map(([id, json]) => ({ id, json }));
-      return { lastId, leases, dead, commands: logged, isLapsed: isLapsed === 1, time: Number(time) };
+      return { lastId, leases, dead, commands: logged, isExpired: isLapsed === 1, time: Number(time) };
     },
     async leave(node) {
       await beat(node, 0, "");
     },
-    async bury(node) {
+    async removeTombstone(node) {
       await commands.zrem(keys.deadNodes(), node);
     },
-    async command(json) {
+    async append(json) {
       const [id, ...asked] = (await commandScript.run(
         [keys.nodes(), keys.controlLog(), keys.controlFeed()],
         [json],
       )) as [string, ...string[]];
       return { id, asked };
     },
-    async answer(commandId, node, count) {
-      const key = keys.controlAnswers(commandId);
+    async acknowledge(commandId, node, count) {
+      const key = keys.controlAcknowledgements(commandId);
       await Promise.all([commands.hset(key, node, count), commands.expire(key, answersTtlSeconds)]);
     },
-    async answers(commandId) {
-      const counts = await commands.hgetall(keys.controlAnswers(commandId));
+    async acknowledgements(commandId) {
+      const counts = await commands.hgetall(keys.controlAcknowledgements(commandId));
       return new Map(Object.entries(counts).map(([node, count]) => [node, Number(count)]));
     },
   };
 }
 
-type BeatReply = [string, string[], string[], string[], number, string];
+type HeartbeatReply = [string, string[], string[], string[], number, string];
 
 function pairsOf(flat: readonly string[]): [string, string][] {
   const pairs: [string, string][] = [];

@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
-import { keepCommandsMs, leaseMs, type Beat, type ControlStore, type LoggedCommand } from "./control-store.ts";
+import { commandRetentionMs, leaseMs, type Heartbeat, type ControlStore, type LoggedCommand } from "./control-store.ts";
 import { createFence, type Fence } from "./fence.ts";
-import { Roll } from "./roll.ts";
+import { Membership } from "./membership.ts";
 
 /** What came of a command: `count` over all nodes that confirmed. */
 export interface CommandOutcome {
@@ -27,7 +27,7 @@ export interface ControlDeps {
   log: Logger;
   nodeId: string;
   /** Calls back when the control log has grown. */
-  onGrown: (pull: () => void) => Promise<void>;
+  onAppended: (pull: () => void) => Promise<void>;
   /** Carries a command out on this node, at once, and says how many it met. Commands may come twice. */
   perform: (command: ControlCommand) => number;
   /** Cleans up after a dead node; every living node is asked to, and asked again where it fails. */
@@ -35,7 +35,7 @@ export interface ControlDeps {
   /** What the store's clock showed between two moments of the monotonic clock, with each heartbeat. */
   onTime?: ((time: number, sentAt: number, receivedAt: number) => void) | undefined;
   /** The node was away for longer than commands are kept: it cannot know what it missed. */
-  onForgotten: () => void;
+  onMissedCommands: () => void;
 }
 
 const beatEveryMs = 500;
@@ -49,7 +49,7 @@ const lookEveryMs = 5;
  */
 export class Control {
   readonly fence: Fence;
-  readonly roll: Roll;
+  readonly membership: Membership;
   readonly #deps: ControlDeps;
   readonly #warn: PacedWarnings;
   readonly #burying = new Set<string>();
@@ -68,7 +68,7 @@ export class Control {
     this.#warn = createPacedWarnings(deps.log);
     this.#incarnation = incarnationOf(deps);
     this.fence = createFence(deps.clock, leaseMs);
-    this.roll = new Roll({ clock: deps.clock, beatNow: () => this.#pull() });
+    this.membership = new Membership({ clock: deps.clock, beatNow: () => this.#pull() });
   }
 
   /** Names this node while its lease stands; a node that restarted, or was given up and came back, is another. */
@@ -78,11 +78,11 @@ export class Control {
 
   /** Nodes whose leases stood at the last heartbeat, by incarnation. */
   get living(): readonly string[] {
-    return this.roll.living;
+    return this.membership.living;
   }
 
   async start(): Promise<void> {
-    await this.#deps.onGrown(() => this.#pull());
+    await this.#deps.onAppended(() => this.#pull());
     await this.#beat();
     this.#cancelBeat = this.#deps.clock.every(beatEveryMs, () => this.#pull());
   }
@@ -90,18 +90,18 @@ export class Control {
   async stop(): Promise<void> {
     this.#cancelBeat?.();
     await this.#pulling;
-    this.roll.fail(new Error("Connection is closed."));
+    this.membership.heartbeatFailed(new Error("Connection is closed."));
     await this.#deps.store.leave(this.#incarnation);
   }
 
   /** Has every living node carry the command out. Store errors as they come: then it is not known who did. */
   async command(command: ControlCommand): Promise<CommandOutcome> {
-    const { id, asked } = await this.#deps.store.command(JSON.stringify(command));
+    const { id, asked } = await this.#deps.store.append(JSON.stringify(command));
     const deadline = this.#deps.clock.monotonic() + leaseMs + beatEveryMs;
     let answers = new Map<string, number>();
     while (asked.some((node) => !answers.has(node)) && this.#deps.clock.monotonic() < deadline) {
       await sleep(this.#deps.clock, lookEveryMs);
-      answers = await this.#deps.store.answers(id);
+      answers = await this.#deps.store.acknowledgements(id);
     }
     return outcomeOf(asked, answers);
   }
@@ -116,7 +116,7 @@ export class Control {
       .catch((error: unknown) => {
         this.#warn({ err: error }, "heartbeat failed");
         this.fence.failed(error);
-        this.roll.fail(error instanceof Error ? error : new Error(String(error)));
+        this.membership.heartbeatFailed(error instanceof Error ? error : new Error(String(error)));
       })
       .finally(() => {
         this.#pulling = undefined;
@@ -127,18 +127,18 @@ export class Control {
   async #beat(): Promise<void> {
     this.#mustPullAgain = false;
     const sentAt = this.#deps.clock.monotonic();
-    const heartbeat = this.roll.begin();
-    const beat = await this.#deps.store.beat(this.#incarnation, this.#followed, this.#hasBeaten);
+    const heartbeat = this.membership.heartbeatSent();
+    const beat = await this.#deps.store.heartbeat(this.#incarnation, this.#followed, this.#hasBeaten);
     this.#deps.onTime?.(beat.time, sentAt, this.#deps.clock.monotonic());
-    this.#hasBeaten = !beat.isLapsed;
+    this.#hasBeaten = !beat.isExpired;
     this.#checkContinuity(beat, sentAt);
     for (const command of beat.commands) this.#carryOut(command);
-    const wasAway = beat.isLapsed || (this.#followed !== undefined && !this.fence.isOpen);
+    const wasAway = beat.isExpired || (this.#followed !== undefined && !this.fence.isOpen);
     this.#followed = beat.lastId;
     this.#followedAt = sentAt;
-    this.roll.complete(heartbeat, beat.leases, wasAway);
-    if (beat.isLapsed) this.#lapse();
-    if (beat.isLapsed || beat.commands.length === mostCommands) return void (this.#mustPullAgain = true);
+    this.membership.heartbeatDone(heartbeat, beat.leases, wasAway);
+    if (beat.isExpired) this.#lapse();
+    if (beat.isExpired || beat.commands.length === mostCommands) return void (this.#mustPullAgain = true);
     this.fence.renew(sentAt);
     for (const node of beat.dead) this.#bury(node);
   }
@@ -156,7 +156,7 @@ export class Control {
     if (!this.#formerNames.has(node)) this.#deps.log.warn({ dead: node }, "node declared dead");
     this.#deps
       .onDead(node)
-      .then(() => this.#deps.store.bury(node))
+      .then(() => this.#deps.store.removeTombstone(node))
       .then(() => this.#formerNames.delete(node))
       .catch((error: unknown) =>
         this.#deps.log.warn({ dead: node, err: error }, "cleaning up after a dead node failed; retrying"),
@@ -165,21 +165,21 @@ export class Control {
   }
 
   /** Says so where this node cannot know all that was given since it last read. */
-  #checkContinuity({ lastId }: Beat, sentAt: number): void {
+  #checkContinuity({ lastId }: Heartbeat, sentAt: number): void {
     if (this.#followed !== undefined && compareIds(lastId, this.#followed) < 0) {
       this.#deps.log.error(
         { lastId, followed: this.#followed },
         "Redis lost the control log; revocations issued in the meantime may be lost",
       );
     }
-    if (sentAt - this.#followedAt > keepCommandsMs) this.#deps.onForgotten();
+    if (sentAt - this.#followedAt > commandRetentionMs) this.#deps.onMissedCommands();
   }
 
   #carryOut({ id, json }: LoggedCommand): void {
     const command = parseCommand(json);
     if (command === undefined) return this.#warn({ id }, "ignored a malformed control command");
     const count = this.#deps.perform(command);
-    this.#deps.store.answer(id, this.#incarnation, count).catch((error: unknown) => {
+    this.#deps.store.acknowledge(id, this.#incarnation, count).catch((error: unknown) => {
       this.#warn({ id, type: command.type, err: error }, "acknowledging a control command failed");
     });
   }

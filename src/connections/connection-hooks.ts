@@ -28,7 +28,7 @@ export interface ConnectionHooksDeps {
   revocations: NodeRevocations;
   throttling: Pick<Throttling, "handshake" | "message" | "forget">;
   recovery: Pick<SessionRecovery, "open" | "persist" | "end" | "evictPrevious">;
-  quota: Presence["seats"];
+  quota: Presence["connectionQuota"];
   fence: Fence;
   clock: Clock;
   isDraining: () => boolean;
@@ -128,7 +128,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       expiryWatches.set(connection, expiry.watch(identity, new TokenExpiry(connection)));
       if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
       if (restored === undefined)
-        await channels.follow(connection.subscriber, identity.userId, userChannelOf(identity.userId));
+        await channels.subscribeUnchecked(connection.subscriber, identity.userId, userChannelOf(identity.userId));
       for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
       await recovery.persist(connection);
       // Missed publications and `ready` follow.
@@ -148,7 +148,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       if (revoked !== undefined) return connection.close(revoked);
       expiryWatches.get(connection)?.renew(connection.identity);
       // After the acknowledgement, and after requests that were allowed with the old token.
-      setImmediate(() => channels.recheck(connection.subscriber, connection.identity));
+      setImmediate(() => channels.recheckPermissions(connection.subscriber, connection.identity));
     },
 
     async disconnected(connection, mayReturn) {
@@ -156,7 +156,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       expiryWatches.delete(connection);
       throttling.forget(connection.id);
       const ended = recovery.end(connection, mayReturn);
-      channels.leave(connection.subscriber, mayReturn);
+      channels.disconnect(connection.subscriber, mayReturn);
       seats.release(connection.identity.sessionId);
       await ended;
     },

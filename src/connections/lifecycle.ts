@@ -1,5 +1,5 @@
 import type { Socket } from "socket.io";
-import type { Restored } from "../channels/answers.ts";
+import type { RestoredSubscriptions } from "../channels/subscription.ts";
 import { closing, type Closing } from "../protocol/closings.ts";
 import { isTemporary } from "../protocol/errors.ts";
 import { userChannelOf } from "../protocol/names.ts";
@@ -47,7 +47,7 @@ export interface ConnectContext {
   /** Secret recovery id; undefined if connection state recovery is disabled. */
   privateId: string | undefined;
   /** Recovered subscriptions; undefined for a new session. */
-  restored: Restored | undefined;
+  restored: RestoredSubscriptions | undefined;
 }
 
 export interface ConnectionLifecycleDeps extends LifecycleHooks {
@@ -116,7 +116,7 @@ export class ConnectionLifecycle {
     return new SocketConnection(socket, authenticated, this.#context);
   }
 
-  start(socket: Socket, connection: SocketConnection, restored?: Restored): void {
+  start(socket: Socket, connection: SocketConnection, restored?: RestoredSubscriptions): void {
     const requests = this.#deps.dispatch.open(connection);
     this.#register(socket, connection, { requests, restored });
     // Never calls `next`: Socket.IO's emitter must not receive event names chosen by clients.
@@ -142,7 +142,7 @@ export class ConnectionLifecycle {
   #register(
     socket: Socket,
     connection: SocketConnection,
-    { requests, restored }: { requests: ConnectionRequests; restored: Restored | undefined },
+    { requests, restored }: { requests: ConnectionRequests; restored: RestoredSubscriptions | undefined },
   ): void {
     const { metrics } = this.#deps;
     const welcomed = this.#connect(connection, requests, { privateId: privateIdOf(socket), restored });
@@ -179,7 +179,7 @@ export class ConnectionLifecycle {
     } catch (error) {
       this.#refuse(connection, error);
     }
-    restored?.flow();
+    restored?.release();
     const active = this.#active.get(connection);
     if (active !== undefined) active.connecting = undefined;
   }
@@ -199,7 +199,7 @@ export class ConnectionLifecycle {
     return stamp === undefined ? [] : [`${stamp}`];
   }
 
-  #readyOf({ identity }: Connection, restored: Restored | undefined): Ready {
+  #readyOf({ identity }: Connection, restored: RestoredSubscriptions | undefined): Ready {
     const { userId, sessionId, expiresAt } = identity;
     const serverTime = this.#deps.clock.now();
     const ready = {

@@ -9,7 +9,7 @@ import type { ReconnectCooldown } from "./reconnect-cooldown.ts";
 
 export interface QuotaAdmissionDeps {
   authenticator: Pick<Authenticator, "authenticate">;
-  quota: Pick<Presence["seats"], "take" | "release">;
+  quota: Pick<Presence["connectionQuota"], "take" | "release">;
   recovery: Pick<SessionRecovery, "evictPrevious">;
   cooldown: ReconnectCooldown;
   clock: Clock;

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Adapter } from "socket.io-adapter";
 import type { Namespace, ServerOptions, Socket } from "socket.io";
-import type { Restored } from "../channels/answers.ts";
+import type { RestoredSubscriptions } from "../channels/subscription.ts";
 import { isTemporary } from "../protocol/errors.ts";
 import type { SessionRecovery, RecoveryAttempt } from "./session-recovery.ts";
 import { refusalOf } from "../commands/refusal.ts";
@@ -12,7 +12,7 @@ import type { SocketConnection } from "./socket-connection.ts";
 /** A connection whose session was resumed before Socket.IO confirms it to the client. */
 export interface ResumedConnection {
   connection: SocketConnection;
-  restored: Restored;
+  restored: RestoredSubscriptions;
 }
 
 export interface RecoveryAdapterDeps {

@@ -1,6 +1,6 @@
 import { createAdapter } from "@socket.io/redis-adapter";
 import type { ServerOptions } from "socket.io";
-import { HeldMessages } from "../channels/held-messages.ts";
+import { MessageBuffer } from "../channels/message-buffer.ts";
 import type { Fence } from "../cluster/fence.ts";
 import { parseJson } from "../protocol/gate.ts";
 import type { RedisClient } from "../redis/connections.ts";
@@ -113,7 +113,7 @@ class GuardedSubscriber {
   readonly #check: MessageCheck;
   readonly #guarded = new Map<Listener, Listener>();
   /** Received while the fence was closed. */
-  #waiting: HeldMessages<ReceivedMessage> | undefined;
+  #waiting: MessageBuffer<ReceivedMessage> | undefined;
 
   constructor({ subscriber, fence, failures }: RoomAdapterDeps, check: MessageCheck) {
     this.#client = subscriber;
@@ -157,7 +157,7 @@ class GuardedSubscriber {
   #receive(listener: Listener, args: Buffer[]): void {
     if (this.#waiting === undefined && this.#fence.isOpen) return this.#perform(listener, args);
     if (this.#waiting === undefined) this.#fence.opened().then(() => this.#performAll(), this.#failed);
-    this.#waiting ??= new HeldMessages<ReceivedMessage>();
+    this.#waiting ??= new MessageBuffer<ReceivedMessage>();
     const isKept = this.#waiting.add({ listener, args, packet: args.at(-1) as Buffer });
     if (!isKept) this.#failures.report("adapter.message", new Error("too many messages are waiting"));
   }

@@ -1,7 +1,7 @@
-import type { Restored, SubscriptionRecords } from "../channels/answers.ts";
+import type { RestoredSubscriptions, RecoveryRecords } from "../channels/subscription.ts";
 import type { Channels } from "../channels/channels.ts";
-import type { ConnectionRecord, ConnectionRecordStore, TakenRecord } from "../channels/connection-record-store.ts";
-import { positionsAt, type Beginning, type DeliveryTrail } from "../channels/delivery-trail.ts";
+import type { RecoveryRecord, RecoveryRecordStore, TakenRecord } from "../channels/recovery-record-store.ts";
+import { positionsAt, type DeliveryStart, type DeliveryTrail } from "../channels/delivery-trail.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Control, ControlCommand } from "../cluster/control.ts";
 import { closing } from "../protocol/closings.ts";
@@ -16,7 +16,7 @@ export interface RecoveryAttempt {
   privateId: string;
   /** Stamp of the last publication that it claims to have received; NaN if it sent something else. */
   stamp: number;
-  record: ConnectionRecord;
+  record: RecoveryRecord;
 }
 
 /** Socket.IO's connection state recovery for stock clients, on any node. */
@@ -29,7 +29,7 @@ export interface SessionRecovery {
    * Resumes the subscriptions of a session on `connection`, which has authenticated. Undefined if that is not possible
    * completely, or the session belongs to somebody else: then nothing was resumed.
    */
-  restore(connection: Connection, returning: RecoveryAttempt): Promise<Restored | undefined>;
+  restore(connection: Connection, returning: RecoveryAttempt): Promise<RestoredSubscriptions | undefined>;
   /** Closes the previous connection of the client. False if there is none, or it belongs to somebody else. */
   evictPrevious(privateId: string, client: { userId: string; sessionId: string }): Promise<boolean>;
   /** Registers a new connection; `privateId` is known only to its client. */
@@ -42,7 +42,7 @@ export interface SessionRecovery {
   abandon(connection: Connection): void;
   /** The connection has ended; call before its subscriptions end. `mayReturn` is false if it cannot recover. */
   end(connection: Connection, mayReturn: boolean): Promise<void>;
-  readonly records: SubscriptionRecords;
+  readonly records: RecoveryRecords;
   /**
    * Redis may have lost writes: rewrites the sessions of all connections of this node, including disconnected ones that
    * may still recover.
@@ -55,8 +55,11 @@ export interface SessionRecovery {
 }
 
 export interface SessionRecoveryDeps {
-  store: ConnectionRecordStore;
-  channels: () => Pick<Channels, "restore" | "leave" | "begunOf" | "stampOf" | "lastStamp" | "trailOf" | "mark">;
+  store: RecoveryRecordStore;
+  channels: () => Pick<
+    Channels,
+    "restore" | "disconnect" | "startsOf" | "timestampOf" | "lastTimestamp" | "trailOf" | "deliveryCount"
+  >;
   control: () => Pick<Control, "command" | "incarnation" | "living" | "fence">;
   clock: Clock;
   log: Logger;
@@ -83,7 +86,7 @@ interface RecoveryHandle {
   /** How often the session has been taken over, including by this connection. */
   takes: number;
   /** Cluster only: stamps alone do not tell what was received. */
-  startPosition?: Beginning | undefined;
+  startPosition?: DeliveryStart | undefined;
   /** The session is in Redis, or being written. */
   isPersisted: boolean;
   /** Its client has reconnected elsewhere. */
@@ -97,7 +100,7 @@ const noPositions: PositionMap = new Map();
 /** Kept until the client has reconnected, so that its record can be rewritten. */
 interface DisconnectedSession {
   handle: RecoveryHandle;
-  record: ConnectionRecord;
+  record: RecoveryRecord;
   trail: DeliveryTrail | undefined;
   /** Monotonic milliseconds. */
   until: number;
@@ -155,9 +158,9 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     owners.set(handle.owner, connection);
   }
 
-  const recordOf = ({ id, identity, subscriber }: Connection, { firstStamp }: RecoveryHandle): ConnectionRecord => ({
-    holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, stamp: firstStamp },
-    begun: deps.channels().begunOf(subscriber),
+  const recordOf = ({ id, identity, subscriber }: Connection, { firstStamp }: RecoveryHandle): RecoveryRecord => ({
+    holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, timestamp: firstStamp },
+    starts: deps.channels().startsOf(subscriber),
   });
 
   async function rewrite(keys: readonly string[]): Promise<void> {
@@ -183,7 +186,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
 
   /** Remembers a session that has subscriptions. */
   function remember(each: Omit<DisconnectedSession, "until">): void {
-    if (each.record.begun.size === 0) return;
+    if (each.record.starts.size === 0) return;
     disconnected.set(each.handle.owner, { ...each, until: clock.monotonic() + options.windowSeconds * 1_000 });
     forgetDisconnected();
   }
@@ -283,22 +286,22 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       if (taken === undefined) return undefined;
       replace(taken.before || taken.left);
       if (taken.record === undefined) return undefined;
-      const { begun } = taken.record;
-      if (!(stamp >= holder.stamp - margin)) return undefined;
+      const { starts } = taken.record;
+      if (!(stamp >= holder.timestamp - margin)) return undefined;
       const read = options.isCluster ? await positionsOf(privateId, taken, stamp) : undefined;
       const restored = await deps
         .channels()
-        .restore(subscriber, identity, begun, stamp - margin, read)
+        .restore(subscriber, identity, starts, stamp - margin, read)
         .catch((error: unknown) => releaseAfterError(privateId, owner, taken, error));
       if (restored === undefined) return undefined;
-      const { missed, mark, positions } = restored;
+      const { missed, deliveryCount, positions } = restored;
       setHandle(connection, {
         privateId,
         owner,
         // If nothing was missed, the client's own stamp; otherwise the margin would grow with each recovery.
-        stamp: missed.length === 0 ? stamp : restored.stamp,
-        startPosition: options.isCluster ? { mark, since: stamp, missed, positions } : undefined,
-        firstStamp: holder.stamp,
+        stamp: missed.length === 0 ? stamp : restored.timestamp,
+        startPosition: options.isCluster ? { deliveryCount, since: stamp, missed, positions } : undefined,
+        firstStamp: holder.timestamp,
         takes: taken.takes,
         isPersisted: true,
       });
@@ -315,8 +318,10 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     },
 
     open(connection, privateId) {
-      const { lastStamp: stamp, mark } = deps.channels();
-      const beginning = options.isCluster ? { mark, since: stamp, missed: [], positions: noPositions } : undefined;
+      const { lastTimestamp: stamp, deliveryCount } = deps.channels();
+      const beginning = options.isCluster
+        ? { deliveryCount, since: stamp, missed: [], positions: noPositions }
+        : undefined;
       setHandle(connection, {
         privateId,
         owner: ownerOf(),
@@ -335,10 +340,10 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       await store.begin(handle.privateId, handle.owner, recordOf(connection, handle));
     },
 
-    stampOf: ({ subscriber }) => Math.max(handles.get(subscriber)?.stamp ?? 0, deps.channels().stampOf(subscriber)),
+    stampOf: ({ subscriber }) => Math.max(handles.get(subscriber)?.stamp ?? 0, deps.channels().timestampOf(subscriber)),
 
     abandon(connection) {
-      deps.channels().leave(connection.subscriber);
+      deps.channels().disconnect(connection.subscriber);
       end(connection, true).catch((error: unknown) => log.warn({ err: error }, "releasing a connection record failed"));
     },
 
@@ -346,13 +351,13 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
 
     // If no record was found, the change overtook `persist` or the record was lost: the whole record is written.
     records: {
-      async keep(subscriber, channel, begun) {
+      async save(subscriber, channel, start) {
         const handle = handles.get(subscriber);
         if (handle?.isPersisted !== true) return;
-        const isKept = await store.keep(handle.privateId, handle.owner, channel, begun);
+        const isKept = await store.keep(handle.privateId, handle.owner, channel, start);
         if (!isKept) await rewriteOne(handle.owner);
       },
-      async drop(subscriber, channel) {
+      async remove(subscriber, channel) {
         const handle = handles.get(subscriber);
         if (handle?.isPersisted !== true) return;
         const isDropped = await store.drop(handle.privateId, handle.owner, channel);

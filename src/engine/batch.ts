@@ -1,4 +1,4 @@
-import type { Manner } from "../channels/subscribers.ts";
+import type { DeliveryOptions } from "../channels/subscribers.ts";
 
 const textFrame = 0x81;
 
@@ -11,7 +11,7 @@ export class Frame {
   #alone: Batch | undefined;
 
   /** `packet` is the text of the Engine.IO packet, in UTF-8. */
-  constructor(packet: Buffer, { key, isVolatile = false }: Manner = {}) {
+  constructor(packet: Buffer, { key, isVolatile = false }: DeliveryOptions = {}) {
     this.bytes = framed(packet);
     this.key = key;
     this.isVolatile = isVolatile;

@@ -73,7 +73,7 @@ export function createEdge(ground: Ground, parts: EdgeParts): Edge {
     expiry: parts.expiry,
     revocations: parts.nodeRevocations,
     throttling: parts.throttling,
-    quota: parts.flow.presence.seats,
+    quota: parts.flow.presence.connectionQuota,
     fence: ground.control.fence,
     isDraining: parts.isDraining,
     isReady: () => ground.store.check.isGood && parts.entry.tokens.hasKeys(),
@@ -112,7 +112,7 @@ function createHttp(ground: Ground, parts: EdgeParts, clientAddress: ClientAddre
 
 function routesOf({ config, metrics }: Ground, { entry, revocations, flow, doors }: EdgeParts): Route[] {
   const { channels, presence, orders, boards } = flow;
-  const connectionsOf = presence.seats.connectionsOf.bind(presence.seats);
+  const connectionsOf = presence.connectionQuota.connectionsOf.bind(presence.connectionQuota);
   const onceByKey = [
     ...createSessionRoutes({ ...entry, connectionsOf }),
     ...createTokenRoutes({ ...entry, revocations }),
@@ -166,7 +166,7 @@ function pendingOf({ unauthenticatedConnections: all, unauthenticatedConnections
 
 function handlersOf({ metrics }: Ground, { entry, flow }: EdgeParts, visits: ConnectionHooks): ClientHandler[] {
   const { channels, presence, orders, boards } = flow;
-  const connectionsOf = presence.seats.connectionsOf.bind(presence.seats);
+  const connectionsOf = presence.connectionQuota.connectionsOf.bind(presence.connectionQuota);
   return [
     ...createChannelHandlers({ channels, onPublished: () => metrics.publications.inc({ door: "client" }) }),
     ...createAuthHandlers(visits),

@@ -1,8 +1,8 @@
 import { createCache } from "../cache/cache.ts";
 import { createChannelLog } from "../channels/channel-log.ts";
-import type { TakeSnapshot } from "../channels/answers.ts";
+import type { TakeSnapshot } from "../channels/subscription.ts";
 import { Channels, type ChannelsDeps } from "../channels/channels.ts";
-import { createConnectionRecordStore } from "../channels/connection-record-store.ts";
+import { createRecoveryRecordStore } from "../channels/recovery-record-store.ts";
 import { RecentDeliveries } from "../channels/delivery-trail.ts";
 import { createFeed } from "../channels/feed.ts";
 import { createKinds, type Kinds } from "../channels/kinds.ts";
@@ -51,14 +51,14 @@ export interface Flow extends ReturnType<typeof createOrders> {
 export interface FlowDeps {
   webhooks: Webhooks | undefined;
   throttling: Throttling;
-  tellUnsubscribed: ChannelsDeps["tellUnsubscribed"];
+  notifyUnsubscribed: ChannelsDeps["notifyUnsubscribed"];
 }
 
-export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscribed }: FlowDeps): Flow {
+export function createFlow(ground: Ground, { webhooks, throttling, notifyUnsubscribed }: FlowDeps): Flow {
   const { config, store, control } = ground;
   const kinds = createKinds(config.channels);
   const notifyStatus = webhooks && webhooks.orderStatus.bind(webhooks);
-  const removeSubscription: OrdersDeps["removeSubscription"] = (...of) => channels.takeAway(...of);
+  const removeSubscription: OrdersDeps["removeSubscription"] = (...of) => channels.forceUnsubscribe(...of);
   const { orders, deadLetters } = createOrders(config, { ...ground, kinds, notifyStatus, removeSubscription });
   const permissions = createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) });
   const snapshots = new Map<string, TakeSnapshot>();
@@ -68,7 +68,7 @@ export function createFlow(ground: Ground, { webhooks, throttling, tellUnsubscri
     kinds,
     permissions,
     snapshots,
-    tellUnsubscribed,
+    notifyUnsubscribed,
     limitOf,
     ...later,
   });
@@ -109,7 +109,7 @@ function limitsOf({ limits }: Config, throttling: Throttling): NonNullable<Chann
   };
 }
 
-interface ChannelParts extends Pick<ChannelsDeps, "kinds" | "snapshots" | "tellUnsubscribed" | "limitOf"> {
+interface ChannelParts extends Pick<ChannelsDeps, "kinds" | "snapshots" | "notifyUnsubscribed" | "limitOf"> {
   permissions: Permissions;
   presence: () => Presence;
   recovery: () => SessionRecovery;
@@ -125,17 +125,17 @@ function createChannels({ config, store, control, metrics, clock, log }: Ground,
       deliver: createFanOut({ metrics }),
       recent: store.isCluster ? new RecentDeliveries() : undefined,
       records: {
-        keep: (subscriber, channel, begun) => recovery().records.keep(subscriber, channel, begun),
-        drop: (subscriber, channel) => recovery().records.drop(subscriber, channel),
+        save: (subscriber, channel, begun) => recovery().records.save(subscriber, channel, begun),
+        remove: (subscriber, channel) => recovery().records.remove(subscriber, channel),
         rewrite: (subscriber) => recovery().records.rewrite(subscriber),
       },
-      settled: (channel) => presence().members.settled(channel),
+      beforeAcknowledged: (channel) => presence().members.synced(channel),
       mayDeliver: () => control.fence.isOpen,
       clock,
       logger: log,
       onGap: (outcome) => metrics.gaps.inc({ outcome }),
       onConflated: (count) => metrics.skipped.inc({ reason: "conflated" }, count),
-      onWatched: (count) => metrics.channelsWatched.set(count),
+      onChannelCount: (count) => metrics.channelsWatched.set(count),
     },
     // One more than clients may make: the server makes the one to the user's own channel.
     { subscriptionsPerConnection: config.limits.subscriptionsPerConnection + 1 },
@@ -148,7 +148,7 @@ const renewEverySeconds = 60;
 function createNodeRecovery({ config, store, control, clock, log }: Ground, channels: Channels): SessionRecovery {
   const { windowSeconds } = config.recovery;
   const options = { windowSeconds, renewEverySeconds, isCluster: store.isCluster };
-  const records = createConnectionRecordStore(store, options);
+  const records = createRecoveryRecordStore(store, options);
   return createSessionRecovery(
     { store: records, channels: () => channels, control: () => control, clock, log },
     options,

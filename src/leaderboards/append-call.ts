@@ -1,7 +1,7 @@
 import type { AppendTarget } from "../channels/append.ts";
 
 /** How this room's scripts take a channel to publish into: KEYS 1 to 3 and 5 are the channel's, KEYS 4 is `state`. */
-export function appendKeys({ meta, log, feed, stamp }: AppendTarget, state: string): string[] {
+export function appendKeys({ meta, log, feed, timestamp: stamp }: AppendTarget, state: string): string[] {
   return stamp === undefined ? [meta, log, feed, state] : [meta, log, feed, state, stamp];
 }
 

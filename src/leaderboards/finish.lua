@@ -7,7 +7,7 @@
 -- Returns { 'lost' } where the claim is another's by now, else { 'done', stamp of the board }.
 local state = KEYS[4]
 local channel = {
-  meta = KEYS[1], log = KEYS[2], feed = KEYS[3], stampKey = KEYS[5] or '',
+  meta = KEYS[1], log = KEYS[2], feed = KEYS[3], timestampKey = KEYS[5] or '',
   epoch = ARGV[1], size = ARGV[2], logTtl = ARGV[3], metaTtl = ARGV[4], head = ARGV[5],
 }
 local claim, stamp, startsAt, total, top, tickMs = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]

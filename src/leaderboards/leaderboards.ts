@@ -1,4 +1,4 @@
-import type { TakeSnapshot } from "../channels/answers.ts";
+import type { TakeSnapshot } from "../channels/subscription.ts";
 import type { Kinds } from "../channels/kinds.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { wrong } from "../protocol/parse-with.ts";

@@ -10,7 +10,7 @@
 local meta, state = KEYS[1], KEYS[4]
 local metaTtl, stamp, rank, score, total, tickMs = ARGV[4], ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 local channel = {
-  meta = meta, log = KEYS[2], feed = KEYS[3], stampKey = KEYS[5] or '',
+  meta = meta, log = KEYS[2], feed = KEYS[3], timestampKey = KEYS[5] or '',
   epoch = ARGV[1], size = ARGV[2], logTtl = ARGV[3], metaTtl = metaTtl, head = ARGV[5],
 }
 

@@ -1,4 +1,4 @@
-import type { Snapshot, TakeSnapshot } from "../channels/answers.ts";
+import type { Snapshot, TakeSnapshot } from "../channels/subscription.ts";
 import type { BoardSnapshot, OwnRank } from "../protocol/board.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { subjectOf } from "../protocol/names.ts";

@@ -15,8 +15,8 @@ export function createChannelTargets(
   return { target: (channel) => appendTarget(keys, isCluster, channel, historyOf(channel)) };
 }
 
-/** Keys of a target, at the end of a script's KEYS. */
-export const targetKeys = ({ meta, log, feed, stamp }: AppendTarget): string[] =>
+/** The keys of a target, last in a script's KEYS. */
+export const targetKeys = ({ meta, log, feed, timestamp: stamp }: AppendTarget): string[] =>
   stamp === undefined ? [meta, log, feed] : [meta, log, feed, stamp];
 
 /** Arguments of a target, in the order that every script in this folder expects. */

@@ -38,7 +38,7 @@ elseif text ~= '-' then
 end
 
 append({
-  meta = KEYS[4], log = KEYS[5], feed = KEYS[6], stampKey = KEYS[7] or '',
+  meta = KEYS[4], log = KEYS[5], feed = KEYS[6], timestampKey = KEYS[7] or '',
   epoch = ARGV[8], size = ARGV[9], logTtl = ARGV[10], metaTtl = ARGV[11], head = ARGV[12],
 }, ARGV[13])
 return 1

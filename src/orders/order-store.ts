@@ -1,5 +1,5 @@
 import { appendScripts, appendTail, positionScripts } from "../channels/append.ts";
-import type { Snapshot } from "../channels/answers.ts";
+import type { Snapshot } from "../channels/subscription.ts";
 import { freshEpoch } from "../channels/kinds.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import type { Order, OrderWithTimeline, TimelineEntry } from "../protocol/orders.ts";

@@ -1,4 +1,4 @@
-import type { TakeSnapshot } from "../channels/answers.ts";
+import type { TakeSnapshot } from "../channels/subscription.ts";
 import type { HistoryOptions } from "../channels/kinds.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { maxNameLength, subjectOf } from "../protocol/names.ts";

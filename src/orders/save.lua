@@ -13,7 +13,7 @@ local expected, ttl, timelineSize, seenSize = ARGV[1], ARGV[2], tonumber(ARGV[3]
 local fieldCount, statusCount = tonumber(ARGV[10]), tonumber(ARGV[11])
 local itemCount, partyCount = tonumber(ARGV[12]), tonumber(ARGV[13])
 local channel = {
-  meta = KEYS[9], log = KEYS[10], feed = KEYS[11], stampKey = KEYS[12] or '',
+  meta = KEYS[9], log = KEYS[10], feed = KEYS[11], timestampKey = KEYS[12] or '',
   epoch = ARGV[5], size = ARGV[6], logTtl = ARGV[7], metaTtl = ARGV[8], head = ARGV[9],
 }
 

@@ -44,7 +44,7 @@ end
 local latest = string.match(redis.call('HGET', signals, name), '^%d+:(.*)$')
 setMark(version + 1, now, 0)
 append({
-  meta = KEYS[5], log = KEYS[6], feed = KEYS[7], stampKey = KEYS[8] or '',
+  meta = KEYS[5], log = KEYS[6], feed = KEYS[7], timestampKey = KEYS[8] or '',
   epoch = ARGV[6], size = ARGV[7], logTtl = ARGV[8], metaTtl = ARGV[9], head = ARGV[10],
 }, ARGV[11] .. latest .. '}')
 return { 'published', string.format('%.0f', version + 1), latest, record }

@@ -10,7 +10,7 @@ export interface MembersWrite {
   /** These are all; what the node said before is no longer so. */
   isWhole: boolean;
   /** The node's name before its lease ended: what stands under it is no longer so. */
-  former: string | undefined;
+  formerNode: string | undefined;
 }
 
 /** The same as the feed brings it: `before` is the channel's revision that it follows on, 0 where there was none. */
@@ -20,7 +20,7 @@ export interface MembersChange extends MembersWrite {
 }
 
 /** A channel's members by node, at a revision; 0 where it has none. */
-export interface Membership {
+export interface StoredMembers {
   revision: number;
   /** The revision before the first; another one where the store has forgotten the channel in between. */
   since: number;
@@ -28,8 +28,8 @@ export interface Membership {
 }
 
 /** The part of a feed message that the node writes itself. */
-export function formatWrite({ node, counts, absent, isWhole, former }: MembersWrite): string {
-  const parts = [node, isWhole ? 1 : 0, former ?? "", [...counts]];
+export function formatWrite({ node, counts, absent, isWhole, formerNode }: MembersWrite): string {
+  const parts = [node, isWhole ? 1 : 0, formerNode ?? "", [...counts]];
   return JSON.stringify(absent === undefined ? parts : [...parts, [...absent]]);
 }
 
@@ -42,10 +42,15 @@ export function parseChange(message: Buffer): MembersChange | undefined {
 }
 
 function parseWrite(text: string): MembersWrite | undefined {
-  const [node, isWhole, former, counts, absent] = parseArray(text);
-  if (typeof node !== "string" || typeof former !== "string" || node === "") return undefined;
+  const [node, isWhole, formerNode, counts, absent] = parseArray(text);
+  if (typeof node !== "string" || typeof formerNode !== "string" || node === "") return undefined;
   if (!isCounts(counts) || (absent !== undefined && !isCounts(absent))) return undefined;
-  const write = { node, isWhole: isWhole === 1, former: former === "" ? undefined : former, counts: new Map(counts) };
+  const write = {
+    node,
+    isWhole: isWhole === 1,
+    formerNode: formerNode === "" ? undefined : formerNode,
+    counts: new Map(counts),
+  };
   return absent === undefined ? write : { ...write, absent: new Map(absent) };
 }
 

@@ -1,7 +1,7 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
-import { formatWrite, type Counts, type Membership, type MembersWrite } from "./members-change.ts";
+import { formatWrite, type Counts, type StoredMembers, type MembersWrite } from "./members-change.ts";
 
 /**
  * Who stands in a channel, in Redis: each node says how often its own users do, under its own name.
@@ -9,18 +9,18 @@ import { formatWrite, type Counts, type Membership, type MembersWrite } from "./
  * Atomicity and order: one script writes a node's counts, gives the channel its next revision and tells it on the feed;
  * each message names the revision it follows on. Counts are absolute: a write that is repeated, or whose answer never
  * came, does no harm. Edges: what dead nodes said stays until somebody finds it and buries it, or for two days; readers
- * must leave it out (`cluster/roll.ts` says who is dead). A channel without members is forgotten after a minute.
+ * must leave it out (`cluster/membership.ts` says who is dead). A channel without members is forgotten after a minute.
  */
 export interface MembersStore {
   /** Resolves to the revision. */
   write(channel: string, write: MembersWrite): Promise<number>;
-  read(channel: string): Promise<Membership>;
+  read(channel: string): Promise<StoredMembers>;
   /** 0 where the channel has no members. */
   revision(channel: string): Promise<number>;
   /** False where what the node said is no longer there. */
   renew(channel: string, node: string): Promise<boolean>;
   /** Forgets what a dead node said; changes no revision, for all who read leave it out already. */
-  bury(channel: string, node: string): Promise<void>;
+  removeNode(channel: string, node: string): Promise<void>;
 }
 
 /** Seconds that what a node said is kept without being renewed. */
@@ -33,10 +33,10 @@ export function createMembersStore({ commands, keys }: { commands: RedisClient; 
 
   return {
     async write(channel, write) {
-      const { node, counts, isWhole, former } = write;
+      const { node, counts, isWhole, formerNode } = write;
       const writeKeys = [keys.channelMembers(channel), keys.channelMembersOf(channel, node), keys.membersFeed(channel)];
-      if (former !== undefined) writeKeys.push(keys.channelMembersOf(channel, former));
-      const head = [node, former ?? "", isWhole ? 1 : 0, membersTtlSeconds, emptyTtlSeconds, formatWrite(write)];
+      if (formerNode !== undefined) writeKeys.push(keys.channelMembersOf(channel, formerNode));
+      const head = [node, formerNode ?? "", isWhole ? 1 : 0, membersTtlSeconds, emptyTtlSeconds, formatWrite(write)];
       return Number(await writeScript.run(writeKeys, [...head, ...[...counts].flat()]));
     },
 
@@ -56,7 +56,7 @@ export function createMembersStore({ commands, keys }: { commands: RedisClient; 
       return isThere === 1;
     },
 
-    async bury(channel, node) {
+    async removeNode(channel, node) {
       await Promise.all([
         commands.hdel(keys.channelMembers(channel), node),
         commands.unlink(keys.channelMembersOf(channel, node)),
@@ -65,7 +65,7 @@ export function createMembersStore({ commands, keys }: { commands: RedisClient; 
   };
 }
 
-function toMembership(reply: ScriptReply): Membership {
+function toMembership(reply: ScriptReply): StoredMembers {
   const [revision, since, ...flat] = reply as [string, string, ...(string | string[])[]];
   const nodes = new Map<string, Counts>();
   for (let i = 0; i + 1 < flat.length; i += 2) nodes.set(flat[i] as string, toCounts(flat[i + 1] as string[]));

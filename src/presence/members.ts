@@ -1,18 +1,18 @@
 import type { Kinds } from "../channels/kinds.ts";
-import type { Permissions, Reader } from "../channels/permissions.ts";
+import type { Permissions, Principal } from "../channels/permissions.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Fence } from "../cluster/fence.ts";
-import type { Roll } from "../cluster/roll.ts";
+import type { Membership } from "../cluster/membership.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { Absences } from "./absences.ts";
+import { PendingLeaves } from "./pending-leaves.ts";
 import type { MembersStore } from "./members-store.ts";
-import type { Member } from "./mirror.ts";
-import type { MirroredChannel } from "./mirrored-channel.ts";
-import { Mirrors } from "./mirrors.ts";
-import { OwnMembers } from "./own-members.ts";
+import type { Member } from "./members-replica.ts";
+import type { ChannelReplica } from "./channel-replica.ts";
+import { ChannelReplicas } from "./channel-replicas.ts";
+import { LocalMembers } from "./local-members.ts";
 
 /** Who is in a channel. `count` is the number of users even where there are more than `members` holds. */
 export interface ChannelMembers {
@@ -31,13 +31,13 @@ export interface MembersDeps {
   deliver: (channel: string, packet: Buffer) => void;
   incarnation: () => string;
   fence: Fence;
-  roll: Roll;
+  membership: Membership;
   clock: Clock;
   log: Logger;
 }
 
 /** Most members an answer holds. */
-const mostMembers = 1_000;
+const maxMembers = 1_000;
 /** Milliseconds within which changes of a channel are told together. */
 const tickMs = 50;
 
@@ -50,73 +50,73 @@ const tickMs = 50;
  */
 export class Members {
   readonly #deps: MembersDeps;
-  readonly #own: OwnMembers;
-  readonly #absences: Absences;
-  readonly #mirrors: Mirrors;
-  readonly #changed = new Set<MirroredChannel>();
+  readonly #local: LocalMembers;
+  readonly #pendingLeaves: PendingLeaves;
+  readonly #replicas: ChannelReplicas;
+  readonly #changed = new Set<ChannelReplica>();
   #cancelTick: (() => void) | undefined;
 
   constructor(deps: MembersDeps) {
     this.#deps = deps;
-    this.#own = new OwnMembers({ ...deps, mayWrite: () => deps.fence.isOpen });
-    this.#absences = new Absences(deps.clock);
-    this.#mirrors = new Mirrors({ ...deps, onChanged: (channel) => this.#onChanged(channel) });
+    this.#local = new LocalMembers({ ...deps, mayWrite: () => deps.fence.isOpen });
+    this.#pendingLeaves = new PendingLeaves(deps.clock);
+    this.#replicas = new ChannelReplicas({ ...deps, onChanged: (channel) => this.#onChanged(channel) });
   }
 
   start(): void {
-    this.#own.start();
-    this.#mirrors.start();
+    this.#local.start();
+    this.#replicas.start();
   }
 
   async stop(): Promise<void> {
-    this.#absences.endAll();
-    await this.#own.stop();
-    this.#mirrors.stop();
+    this.#pendingLeaves.endAll();
+    await this.#local.stop();
+    this.#replicas.stop();
     this.#cancelTick?.();
   }
 
   /** This node's members must be written again: the store may have lost them, or this node its name. */
-  sayAll(): void {
-    this.#own.sayAll();
+  rewriteAll(): void {
+    this.#local.rewriteAll();
   }
 
   /** A connection of the user subscribed to the channel, or ceased to be; `mayReturn`: it was cut off. */
   change(channel: string, userId: string, isSubscribed: boolean, mayReturn = false): void {
     if (!this.#isKept(channel)) return;
     const name = `${channel.length} ${channel} ${userId}`;
-    if (isSubscribed) this.#mirrors.need(channel);
-    else this.#mirrors.release(channel);
+    if (isSubscribed) this.#replicas.retain(channel);
+    else this.#replicas.release(channel);
     if (!isSubscribed && mayReturn) this.#beginAbsence(name, channel, userId);
-    else if (!isSubscribed) this.#own.change(channel, userId, -1);
-    else if (this.#absences.comeBack(name)) this.#own.changeAbsent(channel, userId, -1);
-    else this.#own.change(channel, userId, 1);
+    else if (!isSubscribed) this.#local.change(channel, userId, -1);
+    else if (this.#pendingLeaves.cancel(name)) this.#local.changeAbsent(channel, userId, -1);
+    else this.#local.change(channel, userId, 1);
   }
 
   #beginAbsence(name: string, channel: string, userId: string): void {
-    this.#own.changeAbsent(channel, userId, 1);
-    this.#absences.begin(name, () => {
-      this.#own.changeAbsent(channel, userId, -1);
-      this.#own.change(channel, userId, -1);
+    this.#local.changeAbsent(channel, userId, 1);
+    this.#pendingLeaves.begin(name, () => {
+      this.#local.changeAbsent(channel, userId, -1);
+      this.#local.change(channel, userId, -1);
     });
   }
 
   /** Resolves when what this node's subscribers are is known to all, and they are told of changes. */
-  async settled(channel: string): Promise<void> {
-    if (this.#isKept(channel)) await Promise.all([this.#own.said(channel), this.#mirrors.of(channel)]);
+  async synced(channel: string): Promise<void> {
+    if (this.#isKept(channel)) await Promise.all([this.#local.flushed(channel), this.#replicas.of(channel)]);
   }
 
   /** Throws `unknown_channel`, and `forbidden` for a kind without presence; store errors as they come. */
   async of(channel: string): Promise<ChannelMembers> {
     if (!this.#isKept(channel)) throw noPresence();
-    await this.#own.said(channel);
-    const [mirrored, revision] = await Promise.all([this.#mirrors.of(channel), this.#deps.store.revision(channel)]);
-    await mirrored.reached(revision);
+    await this.#local.flushed(channel);
+    const [replica, revision] = await Promise.all([this.#replicas.of(channel), this.#deps.store.revision(channel)]);
+    await replica.reached(revision);
     // From here to the acknowledgement nothing may wait: a change told in between would be undone by the older answer.
-    return { channel, members: mirrored.mirror.members(mostMembers), count: mirrored.mirror.count };
+    return { channel, members: replica.members.members(maxMembers), count: replica.members.count };
   }
 
   /** The same for a client, which must be allowed to subscribe. */
-  async ofAs(reader: Reader, channel: string): Promise<ChannelMembers> {
+  async ofAs(reader: Principal, channel: string): Promise<ChannelMembers> {
     await this.#deps.permissions.checkSubscribe(reader, channel);
     return this.of(channel);
   }
@@ -125,7 +125,7 @@ export class Members {
     return this.#deps.kinds.of(channel).presence;
   }
 
-  #onChanged(channel: MirroredChannel): void {
+  #onChanged(channel: ChannelReplica): void {
     this.#changed.add(channel);
     this.#cancelTick ??= this.#deps.clock.after(tickMs, () => this.#tick());
   }
@@ -142,7 +142,7 @@ export class Members {
     this.#cancelTick = this.#deps.clock.after(tickMs, () => this.#tick());
   }
 
-  #tell({ name, mirror }: MirroredChannel): void {
+  #tell({ name, members: mirror }: ChannelReplica): void {
     const diff = mirror.takeDiff();
     if (diff === undefined) return;
     this.#deps.deliver(name, Buffer.from(`42${JSON.stringify(["presence", { channel: name, ...diff }])}`));

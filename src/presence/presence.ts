@@ -3,19 +3,19 @@ import type { Permissions } from "../channels/permissions.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { SubscriptionChange } from "../channels/subscriptions.ts";
 import type { Fence } from "../cluster/fence.ts";
-import type { Roll } from "../cluster/roll.ts";
+import type { Membership } from "../cluster/membership.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { createCensusStore } from "./census-store.ts";
-import { Census, type ChannelPage, type ListQuery } from "./census.ts";
+import { createSubscriberCountsStore } from "./subscriber-counts-store.ts";
+import { SubscriberCounts, type ChannelPage, type ListQuery } from "./subscriber-counts.ts";
 import { createMembersStore } from "./members-store.ts";
 import { Members } from "./members.ts";
-import { createSeatsStore } from "./seats-store.ts";
-import { Seats } from "./seats.ts";
+import { createConnectionQuotaStore } from "./connection-quota-store.ts";
+import { ConnectionQuota } from "./connection-quota.ts";
 
 export interface PresenceDeps {
   commands: RedisClient;
@@ -30,7 +30,7 @@ export interface PresenceDeps {
   /** What all sessions of one user have in common. */
   userTagOf: (sessionId: string) => string;
   /** This node's name in the cluster and its lease; who else lives. */
-  control: { readonly incarnation: string; readonly fence: Fence; readonly roll: Roll };
+  control: { readonly incarnation: string; readonly fence: Fence; readonly membership: Membership };
   clock: Clock;
   log: Logger;
 }
@@ -46,8 +46,8 @@ export interface PresenceOptions {
  * left out by everybody, so nobody has to clean up after it in time.
  */
 export interface Presence extends Service {
-  readonly members: Pick<Members, "of" | "ofAs" | "settled">;
-  readonly seats: Pick<Seats, "take" | "release" | "connectionsOf">;
+  readonly members: Pick<Members, "of" | "ofAs" | "synced">;
+  readonly connectionQuota: Pick<ConnectionQuota, "take" | "release" | "connectionsOf">;
   /** Channels with subscribers, on all nodes. */
   list(query: ListQuery): Promise<ChannelPage>;
   /** To be told of every subscription on this node. */
@@ -58,34 +58,37 @@ export interface Presence extends Service {
 
 export function createPresence(deps: PresenceDeps, { connectionsPerUser }: PresenceOptions): Presence {
   const { commands, keys, control } = deps;
-  const { fence, roll } = control;
-  const own = { ...deps, fence, roll, incarnation: () => control.incarnation, mayWrite: () => fence.isOpen };
+  const { fence, membership } = control;
+  const own = { ...deps, fence, membership, incarnation: () => control.incarnation, mayWrite: () => fence.isOpen };
   const members = new Members({ ...own, store: createMembersStore({ commands, keys }) });
-  const census = new Census({ ...own, store: createCensusStore({ commands, keys }) });
-  const seats = new Seats({ ...own, store: createSeatsStore({ commands, keys }) }, { connectionsPerUser });
+  const subscriberCounts = new SubscriberCounts({ ...own, store: createSubscriberCountsStore({ commands, keys }) });
+  const connectionQuota = new ConnectionQuota(
+    { ...own, store: createConnectionQuotaStore({ commands, keys }) },
+    { connectionsPerUser },
+  );
 
-  function sayAll(): void {
-    for (const said of [seats, members, census]) said.sayAll();
+  function rewriteAll(): void {
+    for (const said of [connectionQuota, members, subscriberCounts]) said.rewriteAll();
   }
 
   return {
     name: "presence",
     members,
-    seats,
-    list: (query) => census.list(query),
+    connectionQuota,
+    list: (query) => subscriberCounts.list(query),
     onSubscription({ subscriber, channel, isSubscribed, mayReturn }) {
-      census.change(channel, isSubscribed);
+      subscriberCounts.change(channel, isSubscribed);
       members.change(channel, deps.userOf(subscriber), isSubscribed, mayReturn);
     },
-    onDead: (node) => census.forget(node),
+    onDead: (node) => subscriberCounts.forget(node),
     start() {
-      for (const service of [members, census, seats]) service.start();
+      for (const service of [members, subscriberCounts, connectionQuota]) service.start();
       // A store that comes back may have lost what was said last.
-      deps.feed.onRestored(sayAll);
-      fence.onReopened(sayAll);
+      deps.feed.onRestored(rewriteAll);
+      fence.onReopened(rewriteAll);
     },
     async stop() {
-      await Promise.all([members.stop(), census.stop(), seats.stop()]);
+      await Promise.all([members.stop(), subscriberCounts.stop(), connectionQuota.stop()]);
     },
   };
 }

@@ -39,7 +39,7 @@ export interface Keys {
   rankState(channel: string): string;
 
   /** Hash for recovering a connection: user, owner, and `c:<channel>` → position; TTL: the recovery window, renewed while connected; tag: connection. */
-  connectionRecord(privateId: string): string;
+  recoveryRecord(privateId: string): string;
 
   /** Hash of a login; TTL: idle time, up to the session's end; tag: user (a session id carries it, see `auth/session-id.ts`). */
   session(userTag: string, sessionId: string): string;
@@ -98,7 +98,7 @@ export interface Keys {
   /** Sharded pub/sub channel that announces new control log entries; tag: control. */
   controlFeed(): string;
   /** Hash node → count, the answers to one control command; TTL: a minute; tag: the command. */
-  controlAnswers(commandId: string): string;
+  controlAcknowledgements(commandId: string): string;
 
   /** Sorted set of dead nodes whose state was not yet removed, by time of death; no TTL (emptied by living nodes); tag: control. */
   deadNodes(): string;
@@ -171,7 +171,7 @@ export function createKeys(prefix: string): Keys {
     boardTouched: (board) => ofBoard(board, "touched"),
     boardOnce: (board, { scope, key, part }) => ofBoard(board, `once:${encodeId(scope)}:${encodeId(key)}:${part}`),
     rankState: (channel) => of("ch", channel, "rank"),
-    connectionRecord: (privateId) => of("connection", privateId, "record"),
+    recoveryRecord: (privateId) => of("connection", privateId, "record"),
     session: (userTag, sessionId) => of("user", userTag, `session:${encodeId(sessionId)}`),
     userSessions: (userTag) => of("user", userTag, "sessions"),
     revokedToken: (jti) => of("token", jti, "revoked"),
@@ -198,7 +198,7 @@ export function createKeys(prefix: string): Keys {
     nodes: () => of("cluster", "control", "nodes"),
     controlLog: () => of("cluster", "control", "log"),
     controlFeed: () => of("cluster", "control", "feed"),
-    controlAnswers: (commandId) => of("control", commandId, "answers"),
+    controlAcknowledgements: (commandId) => of("control", commandId, "acknowledgements"),
     deadNodes: () => of("cluster", "control", "dead-nodes"),
     channelMembers: (channel) => of("ch", channel, "members"),
     channelMembersOf: (channel, node) => of("ch", channel, `members:${encodeId(node)}`),

@@ -11,20 +11,21 @@ async function startLog(ttlSeconds: number, prefix = freshPrefix()) {
   const { channels, redis } = await startChannelsNode({ prefix, kinds });
   const keys = createKeys(prefix);
   const commands = redis.connection("commands");
-  const stampOf = async (key: string, field = "stamp"): Promise<number> => Number(await commands.hget(key, field));
+  const timestampOf = async (key: string, field = "timestamp"): Promise<number> =>
+    Number(await commands.hget(key, field));
   return {
     keys,
     commands,
     publish: () => channels.publish(say),
-    lastStamp: () => stampOf(keys.channelMeta(channel)),
+    lastTimestamp: () => timestampOf(keys.channelMeta(channel)),
     lifeOfLog: () => commands.ttl(keys.channelLog(channel)),
     lifeOfPosition: () => commands.ttl(keys.channelMeta(channel)),
   };
 }
 
 /** As if the last publication had been so long ago. */
-async function age({ keys, commands, lastStamp }: Awaited<ReturnType<typeof startLog>>, seconds: number) {
-  await commands.hset(keys.channelMeta(channel), "stamp", (await lastStamp()) - seconds * 1_000_000);
+async function age({ keys, commands, lastTimestamp }: Awaited<ReturnType<typeof startLog>>, seconds: number) {
+  await commands.hset(keys.channelMeta(channel), "timestamp", (await lastTimestamp()) - seconds * 1_000_000);
 }
 
 test("a log and its position live from the last publication on as long as their kind says, or a sixteenth longer", async () => {
@@ -90,29 +91,32 @@ test("a log that begins anew within the second of its last publication has a lif
   }
 });
 
-test("where Redis' clock has gone back stamps go on from the last one, one by one", async () => {
+test("where Redis' clock has gone back timestamps go on from the last one, one by one", async () => {
   const log = await startLog(300);
   await log.publish();
-  const ahead = (await log.lastStamp()) + 3_600_000_000;
+  const ahead = (await log.lastTimestamp()) + 3_600_000_000;
   await log.commands.set(log.keys.globalTimestamp(), ahead);
 
   await log.publish();
-  const first = await log.lastStamp();
+  const first = await log.lastTimestamp();
   await log.publish();
 
-  expect([first, await log.lastStamp()]).toEqual([ahead + 1, ahead + 2]);
+  expect([first, await log.lastTimestamp()]).toEqual([ahead + 1, ahead + 2]);
 });
 
-test("a stamp has all the digits of its microseconds, also at the beginning of a second", async () => {
+test("a timestamp has all the digits of its microseconds, also at the beginning of a second", async () => {
   const log = await startLog(300);
-  const stamps: number[] = [];
+  const timestamps: number[] = [];
 
-  for (const begun = Date.now(); Date.now() - begun < 5_000 && !stamps.some((stamp) => stamp % 1_000_000 < 100_000);) {
+  for (
+    const started = Date.now();
+    Date.now() - started < 5_000 && !timestamps.some((timestamp) => timestamp % 1_000_000 < 100_000);
+  ) {
     await log.publish();
-    stamps.push(await log.lastStamp());
+    timestamps.push(await log.lastTimestamp());
   }
 
-  expect(stamps.some((stamp) => stamp % 1_000_000 < 100_000)).toBe(true);
-  expect(stamps).toEqual(stamps.toSorted((a, b) => a - b));
-  expect(new Set(stamps.map((stamp) => `${stamp}`.length))).toEqual(new Set([16]));
+  expect(timestamps.some((timestamp) => timestamp % 1_000_000 < 100_000)).toBe(true);
+  expect(timestamps).toEqual(timestamps.toSorted((a, b) => a - b));
+  expect(new Set(timestamps.map((timestamp) => `${timestamp}`.length))).toEqual(new Set([16]));
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Subscription } from "../../src/channels/answers.ts";
+import type { Subscription } from "../../src/channels/subscription.ts";
 import type { RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -171,14 +171,14 @@ describe("subscribing", () => {
         const subscriber = recordingSubscriber();
         const pending = channels.subscribe(subscriber, anyone, `chat:${n % 10}`);
         queueMicrotask(() =>
-          n % 2 === 0 ? channels.leave(subscriber) : void channels.unsubscribe(subscriber, `chat:${n % 10}`),
+          n % 2 === 0 ? channels.disconnect(subscriber) : void channels.unsubscribe(subscriber, `chat:${n % 10}`),
         );
         return pending;
       }),
     );
 
     expect(outcomes.every(({ status }) => status === "rejected")).toBe(true);
-    expect([...channels.watched("chat")]).toEqual([]);
+    expect([...channels.withSubscribers("chat")]).toEqual([]);
   });
 
   test("subscriptions of one reader are bounded", async () => {
@@ -202,7 +202,7 @@ describe("subscribing", () => {
     await channels.subscribe(subscriber, anyone, "chat:lobby");
     expect(await followers()).toBe(1);
 
-    channels.leave(subscriber);
+    channels.disconnect(subscriber);
 
     await eventually(async () => expect(await followers()).toBe(0));
   });
@@ -217,7 +217,7 @@ describe("subscribing", () => {
     await channels.subscribe(subscriber, anyone, "chat:lobby");
     mayDeliver = false;
 
-    channels.leave(subscriber);
+    channels.disconnect(subscriber);
     for (let passed = 0; passed < 5; passed += 1) await clock.advance(20);
     await redis.connection("subscriber").ping();
     expect(await followers()).toBe(1);

@@ -21,17 +21,17 @@ const offsets = (subscriber: RecordingSubscriber, channel = "place:van") =>
 async function startNode(mayDeliver: () => boolean = () => true) {
   const clock = new FakeClock();
   const { channels } = await startChannelsNode({ prefix: freshPrefix(), kinds, clock, mayDeliver });
-  const witness = recordingSubscriber();
-  await channels.subscribe(witness, anyone, "chat:witness");
+  const expectedTimestamp = recordingSubscriber();
+  await channels.subscribe(expectedTimestamp, anyone, "chat:expectedTimestamp");
 
   return {
     channels,
     clock,
     publish: async (...events: string[]) => {
       for (const event of events) await channels.publish({ channel: "place:van", event, data: "{}" });
-      // One feed, one order: when the witness has read this, the node has heard all before it.
-      const { offset } = await channels.publish({ channel: "chat:witness", event: "heard", data: "{}" });
-      await eventually(() => expect(witness.seen.at(-1)?.offset).toBe(offset));
+      // One feed, one order: when the expectedTimestamp has read this, the node has heard all before it.
+      const { offset } = await channels.publish({ channel: "chat:expectedTimestamp", event: "heard", data: "{}" });
+      await eventually(() => expect(expectedTimestamp.seen.at(-1)?.offset).toBe(offset));
     },
     subscribe: async (channel = "place:van") => {
       const subscriber = recordingSubscriber();
@@ -133,26 +133,26 @@ describe("a channel of a kind that conflates", () => {
     expect(offsets(subscriber)).toEqual([1]);
   });
 
-  test("gives a stock client that was cut during a window the latest, though it has read later stamps elsewhere", async () => {
+  test("gives a stock client that was cut during a window the latest, though it has read later timestamps elsewhere", async () => {
     const { channels, clock, publish, subscribe } = await startNode();
     const { subscriber, answer } = await subscribe();
     const chat = await channels.subscribe(subscriber, anyone, "chat:lobby");
     await publish("moved", "moved");
     await channels.publish({ channel: "chat:lobby", event: "said", data: "{}" });
     await eventually(() => expect(offsets(subscriber, "chat:lobby")).toEqual([1]));
-    channels.leave(subscriber);
+    channels.disconnect(subscriber);
     await clock.advance(windowMs);
 
     const back = recordingSubscriber();
-    const begun = new Map([
+    const starts = new Map([
       ["place:van", answer],
       ["chat:lobby", chat],
     ]);
-    const restored = await channels.restore(back, anyone, begun, subscriber.stamps.at(-1) as number);
+    const restored = await channels.restore(back, anyone, starts, subscriber.stamps.at(-1) as number);
     const missed = restored?.packets.map((packet) => (JSON.parse(packet.toString().slice(2)) as [string, object])[1]);
 
     expect(missed).toMatchObject([{ channel: "place:van", offset: 2 }]);
-    expect(restored?.stamp).toBe(subscriber.stamps.at(-1));
+    expect(restored?.timestamp).toBe(subscriber.stamps.at(-1));
   });
 });
 
@@ -160,8 +160,8 @@ describe("what may be left out", () => {
   const message = (offset: number, event: string, data: object): FeedMessage => ({
     epoch: "e",
     offset,
-    stamp: offset,
-    previous: offset - 1,
+    timestamp: offset,
+    previousTimestamp: offset - 1,
     packet: Buffer.from(`42["publication",${JSON.stringify({ event, data })},"${offset}"]`),
   });
   const place = (offset: number, lat: number) => message(offset, "order.signal", { orderId: "1", name: "place", lat });
@@ -171,17 +171,17 @@ describe("what may be left out", () => {
     const passed: number[] = [];
     const window = new ConflationWindow(conflationOf("order:1", 100)!, {
       clock,
-      pass: ({ offset }) => passed.push(offset),
+      send: ({ offset }) => passed.push(offset),
       mayDeliver: () => true,
       onReplaced: () => undefined,
     });
 
-    window.add(place(1, 1));
-    window.add(place(2, 2));
-    window.add(message(3, "order.signal", { orderId: "1", name: "eta" }));
-    window.add(message(4, "order.status", { orderId: "1", status: "paid" }));
-    window.add(message(5, "order.status", { orderId: "1", status: "shipped" }));
-    window.add(place(6, 3));
+    window.offer(place(1, 1));
+    window.offer(place(2, 2));
+    window.offer(message(3, "order.signal", { orderId: "1", name: "eta" }));
+    window.offer(message(4, "order.status", { orderId: "1", status: "paid" }));
+    window.offer(message(5, "order.status", { orderId: "1", status: "shipped" }));
+    window.offer(place(6, 3));
     await clock.advance(100);
 
     expect(passed).toEqual([2, 3, 4, 5, 6]);
@@ -190,7 +190,7 @@ describe("what may be left out", () => {
   test("of two orders on a party's channel is only what the same order has replaced", () => {
     const entry = (offset: number, orderId: string) => ({
       offset,
-      stamp: offset,
+      timestamp: offset,
       json: JSON.stringify({ event: "order.signal", data: { orderId, name: "place" } }),
     });
 

@@ -1,15 +1,23 @@
 import { expect, test } from "vitest";
-import { positionsAt, RecentDeliveries, type Beginning, type TrailChannel } from "../../src/channels/delivery-trail.ts";
+import {
+  positionsAt,
+  RecentDeliveries,
+  type DeliveryStart,
+  type TrailChannel,
+} from "../../src/channels/delivery-trail.ts";
 
 const at = (offset: number, epoch = "epoch") => ({ epoch, offset });
-const delivery = (channel: string, offset: number, stamp: number) => ({ channel, ...at(offset), stamp });
+const delivery = (channel: string, offset: number, timestamp: number) => ({ channel, ...at(offset), timestamp });
 const nothing = { missed: [], positions: new Map() };
 
-/** A connection that came with stamp 50 and was passed the rest in this order; by their stamps it is another. */
-function passed(begun: Pick<Beginning, "missed" | "positions"> = nothing, more: ReturnType<typeof delivery>[] = []) {
+/** A connection that came with timestamp 50 and was passed the rest in this order; by their timestamps it is another. */
+function passed(
+  start: Pick<DeliveryStart, "missed" | "positions"> = nothing,
+  more: ReturnType<typeof delivery>[] = [],
+) {
   const recent = new RecentDeliveries();
   recent.note(delivery("chat:a", 6, 190));
-  const { mark } = recent;
+  const { count: mark } = recent;
   recent.note(delivery("chat:a", 7, 200));
   recent.note(delivery("chat:b", 3, 100));
   recent.note(delivery("chat:other", 9, 300));
@@ -17,17 +25,17 @@ function passed(begun: Pick<Beginning, "missed" | "positions"> = nothing, more: 
   for (const one of more) recent.note(one);
   const end = more.length === 0 ? 8 : more.at(-1)!.offset;
   const reads = new Map<string, TrailChannel>([
-    ["chat:a", { begun: at(2), passed: at(end) }],
-    ["chat:b", { begun: at(1), passed: at(3) }],
+    ["chat:a", { start: at(2), delivered: at(end) }],
+    ["chat:b", { start: at(1), delivered: at(3) }],
   ]);
-  const trail = recent.trailOf(reads, { mark, since: 50, ...begun });
-  return (stamp: number) => {
-    const positions = positionsAt(trail, stamp);
+  const trail = recent.trailOf(reads, { deliveryCount: mark, since: 50, ...start });
+  return (timestamp: number) => {
+    const positions = positionsAt(trail, timestamp);
     return positions && ["chat:a", "chat:b"].map((name) => positions.get(name)?.offset);
   };
 }
 
-test("what a client has read follows from the order of its deliveries, not from their stamps", () => {
+test("what a client has read follows from the order of its deliveries, not from their timestamps", () => {
   const positionsOf = passed();
 
   expect([50, 200, 100, 250].map(positionsOf)).toEqual([
@@ -55,14 +63,14 @@ test("what it had missed comes before what was passed to all, and is not counted
   ]);
 });
 
-test.each([150, 190])("a stamp that is not one of its deliveries, as %d, tells nothing", (stamp) => {
-  expect(passed()(stamp)).toBeUndefined();
+test.each([150, 190])("a timestamp that is not one of its deliveries, as %d, tells nothing", (timestamp) => {
+  expect(passed()(timestamp)).toBeUndefined();
 });
 
 test("what is no longer remembered tells nothing, and neither does what had been missed before it", () => {
-  const begun = { missed: [delivery("chat:b", 2, 1_290)], positions: new Map([["chat:b", at(3)]]) };
+  const start = { missed: [delivery("chat:b", 2, 1_290)], positions: new Map([["chat:b", at(3)]]) };
   const more = Array.from({ length: 5_000 }, (_, n) => delivery("chat:a", 9 + n, 1_001 + n));
-  const positionsOf = passed(begun, more);
+  const positionsOf = passed(start, more);
 
   expect([50, 250, 1_290].map(positionsOf)).toEqual([undefined, undefined, undefined]);
   expect(positionsOf(6_000)).toEqual([5_008, 3]);
@@ -73,18 +81,18 @@ test("a subscription that began anew is read from where it began", () => {
   recent.note(delivery("chat:a", 7, 200));
   recent.note(delivery("chat:b", 3, 210));
   const reads = new Map<string, TrailChannel>([
-    ["chat:a", { begun: at(8), passed: at(7) }],
-    ["chat:b", { begun: at(0, "next"), passed: at(1, "next") }],
-    ["chat:c", { begun: at(5, "next"), passed: at(9) }],
+    ["chat:a", { start: at(8), delivered: at(7) }],
+    ["chat:b", { start: at(0, "next"), delivered: at(1, "next") }],
+    ["chat:c", { start: at(5, "next"), delivered: at(9) }],
   ]);
   recent.note({ ...delivery("chat:b", 1, 220), epoch: "next" });
 
-  const trail = recent.trailOf(reads, { mark: 0, since: 50, ...nothing });
-  const begun = new Map([
+  const trail = recent.trailOf(reads, { deliveryCount: 0, since: 50, ...nothing });
+  const start = new Map([
     ["chat:a", at(8)],
     ["chat:b", at(0, "next")],
     ["chat:c", at(5, "next")],
   ]);
-  expect(positionsAt(trail, 50)).toEqual(begun);
-  expect(positionsAt(trail, 220)).toEqual(begun.set("chat:b", at(1, "next")));
+  expect(positionsAt(trail, 50)).toEqual(start);
+  expect(positionsAt(trail, 220)).toEqual(start.set("chat:b", at(1, "next")));
 });

@@ -19,14 +19,14 @@ async function taken(...messages: string[]): Promise<FeedMessage[]> {
   return heard;
 }
 
-const packet = (channel: string, epoch: string, offset: number | string, stamp: string): string =>
-  `42["publication",{"channel":${JSON.stringify(channel)},"epoch":"${epoch}","offset":${offset},"event":"e","data":{}},"${stamp}"]`;
+const packet = (channel: string, epoch: string, offset: number | string, timestamp: string): string =>
+  `42["publication",{"channel":${JSON.stringify(channel)},"epoch":"${epoch}","offset":${offset},"event":"e","data":{}},"${timestamp}"]`;
 
 test("a message is taken for what its publishing script wrote", async () => {
   const text = packet('chat:"é', "abc", 7, "1700");
 
   expect(await taken(`abc:7:1700:1600:${text}`)).toEqual([
-    { epoch: "abc", offset: 7, stamp: 1_700, previous: 1_600, packet: Buffer.from(text) },
+    { epoch: "abc", offset: 7, timestamp: 1_700, previousTimestamp: 1_600, packet: Buffer.from(text) },
   ]);
 });
 
@@ -58,7 +58,7 @@ test.each([
   ],
   ["says one offset and carries another", `abc:8:1700:1600:${packet('chat:"é', "abc", 7, "1700")}`],
   ["says one epoch and carries another", `abd:7:1700:1600:${packet('chat:"é', "abc", 7, "1700")}`],
-  ["says one stamp and carries another", `abc:7:1701:1600:${packet('chat:"é', "abc", 7, "1700")}`],
+  ["says one timestamp and carries another", `abc:7:1701:1600:${packet('chat:"é', "abc", 7, "1700")}`],
   ["is another channel's", `abc:7:1700:1600:${packet("chat:b", "abc", 7, "1700")}`],
   ["is cut off", `abc:7:1700:1600:${packet('chat:"é', "abc", 7, "1700").slice(0, -3)}`],
 ])("a message that %s is ignored", async (_what, message) => {

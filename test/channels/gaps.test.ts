@@ -33,7 +33,7 @@ test("subscriber connections killed over and over under load lose nothing", asyn
   expect(subscriber.unsubscribed).toEqual([]);
 });
 
-test("where the log no longer holds what was missed, subscribers are told instead of getting a part", async () => {
+test("where the log no longer buffers what was missed, subscribers are told instead of getting a part", async () => {
   const prefix = freshPrefix();
   const kinds = { chat: { subscribe: "public", history: { size: 3, ttlSeconds: 60 } } } as const;
   const { channels, redis } = await startChannelsNode({ prefix, kinds });
@@ -80,7 +80,7 @@ describe("a store that lost the log's tail and gave its offsets again", () => {
     const [log, meta] = [createKeys(prefix).channelLog("chat:lobby"), createKeys(prefix).channelMeta("chat:lobby")];
     const ids = (await commands.xrange(log, "-", "+")).map(([id]) => id);
     await commands.xdel(log, ...ids.slice(5));
-    await commands.hset(meta, "offset", "5", "stamp", ids[4]!.split("-")[0]!);
+    await commands.hset(meta, "offset", "5", "timestamp", ids[4]!.split("-")[0]!);
     const isTold = (): Promise<void> =>
       eventually(async () => {
         expect(subscriber.unsubscribed).toEqual([{ channel: "chat:lobby", code: "unavailable" }]);
@@ -203,7 +203,7 @@ test("with the store away a subscription fails fast and later ones work", async 
   await eventually(() => expect(late.seen).toHaveLength(1));
 });
 
-test("a node that may not deliver holds everything back, and then delivers all of it in order", async () => {
+test("a node that may not deliver buffers everything back, and then delivers all of it in order", async () => {
   let mayDeliver = true;
   const { channels } = await startChannelsNode({ prefix: freshPrefix(), mayDeliver: () => mayDeliver });
   const subscriber = recordingSubscriber();

@@ -76,18 +76,18 @@ describe("a Redis that was restored from an older dump, and a channel that no no
     expect(await since(node, first!.epoch, 1)).toMatchObject({ recovered: true, epoch: third.epoch });
   });
 
-  test("is no recovery for a stock client, whose stamp says nothing of what was lost", async () => {
+  test("is no recovery for a stock client, whose timestamp says nothing of what was lost", async () => {
     const redis = await startRedis();
     const node = await startChannelsNode({ prefix: freshPrefix(), url: redis.url });
     const [first] = await publish(node, "1");
     await redis.ask("SAVE");
-    const stamp = Date.now() * 1_000;
+    const timestamp = Date.now() * 1_000;
     await crash(redis);
     await publish(node, "2");
 
-    const begun = new Map([[channel, { epoch: first!.epoch, offset: 1 }]]);
+    const starts = new Map([[channel, { epoch: first!.epoch, offset: 1 }]]);
 
-    expect(await node.channels.restore(recordingSubscriber(), anyone, begun, stamp)).toBeUndefined();
+    expect(await node.channels.restore(recordingSubscriber(), anyone, starts, timestamp)).toBeUndefined();
   });
 });
 

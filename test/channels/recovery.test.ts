@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { mergeMissed, place, recoveryFrom } from "../../src/channels/recovery.ts";
 
-const entry = (offset: number, stamp: number) => ({ offset, stamp, json: `${offset}` });
+const entry = (offset: number, timestamp: number) => ({ offset, timestamp, json: `${offset}` });
 const slice = (offset: number, entries: ReturnType<typeof entry>[], isWhole = true) => ({
   epoch: "e",
   offset,
-  stamp: offset,
+  timestamp: offset,
   isWhole,
   entries,
 });
@@ -19,15 +19,15 @@ describe("placing a message of the feed", () => {
     ["f", 5, "gap"],
     ["f", 1, "gap"],
   ])("epoch %s, offset %d after e:4 is a %s", (epoch, offset, placement) => {
-    const message = { epoch, offset, stamp: offset * 10, previous: (offset - 1) * 10 };
-    expect(place({ epoch: "e", offset: 4, stamp: 40 }, message)).toBe(placement);
+    const message = { epoch, offset, timestamp: offset * 10, previousTimestamp: (offset - 1) * 10 };
+    expect(place({ epoch: "e", offset: 4, timestamp: 40 }, message)).toBe(placement);
   });
 
   test.each([
-    ["at the place of another", { offset: 4, stamp: 99, previous: 30 }],
-    ["behind another than ours", { offset: 5, stamp: 99, previous: 41 }],
+    ["at the place of another", { offset: 4, timestamp: 99, previousTimestamp: 30 }],
+    ["behind another than ours", { offset: 5, timestamp: 99, previousTimestamp: 41 }],
   ])("one %s, after the store lost its tail, is a gap", (_what, message) => {
-    expect(place({ epoch: "e", offset: 4, stamp: 40 }, { epoch: "e", ...message })).toBe("gap");
+    expect(place({ epoch: "e", offset: 4, timestamp: 40 }, { epoch: "e", ...message })).toBe("gap");
   });
 });
 
@@ -47,7 +47,7 @@ describe("recovering one channel", () => {
 });
 
 describe("recovering a connection over several channels", () => {
-  test("what was missed comes in stamp order", () => {
+  test("what was missed comes in timestamp order", () => {
     const missed = mergeMissed(
       [
         { channel: "a", slice: slice(2, [entry(1, 10), entry(2, 30)]) },
@@ -55,10 +55,10 @@ describe("recovering a connection over several channels", () => {
       ],
       100,
     );
-    expect(missed?.entries.map(({ stamp }) => stamp)).toEqual([10, 20, 30]);
+    expect(missed?.entries.map(({ timestamp }) => timestamp)).toEqual([10, 20, 30]);
   });
 
-  test("what was stamped after the reading began is left to the feed, so that nothing of another channel falls behind it", () => {
+  test("what was timestamped after the reading began is left to the feed, so that nothing of another channel falls behind it", () => {
     const missed = mergeMissed(
       [
         { channel: "a", slice: slice(7, [entry(6, 10), entry(7, 30)]) },
@@ -66,8 +66,8 @@ describe("recovering a connection over several channels", () => {
       ],
       20,
     );
-    expect(missed?.entries.map(({ stamp }) => stamp)).toEqual([10]);
-    expect(missed?.answered).toEqual(
+    expect(missed?.entries.map(({ timestamp }) => timestamp)).toEqual([10]);
+    expect(missed?.positions).toEqual(
       new Map([
         ["a", { epoch: "e", offset: 6 }],
         ["b", { epoch: "e", offset: 4 }],

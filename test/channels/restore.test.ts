@@ -14,7 +14,7 @@ const say = (channel: string) => ({ channel, event: "said", data: "{}" });
 const pause = () => new Promise((resolve) => setTimeout(resolve, 1));
 
 /**
- * A stock client knows one thing when it comes back: the stamp of the last publication it read, of whatever channel. It
+ * A stock client knows one thing when it comes back: the timestamp of the last publication it read, of whatever channel. It
  * may have read any prefix of what was written to it.
  */
 describe.each([1, 2, 3, 4, 5, 6])("a connection over several channels that is cut at random, seed %d", (seed) => {
@@ -38,30 +38,30 @@ describe.each([1, 2, 3, 4, 5, 6])("a connection over several channels that is cu
 
     let home = node();
     let subscriber = recordingSubscriber();
-    const begun = new Map<string, Position>();
+    const starts = new Map<string, Position>();
     const read: Publication[] = [];
     for (const name of names) {
-      const { epoch, offset } = await home.channels.follow(subscriber, "ada", name);
-      begun.set(name, { epoch, offset });
+      const { epoch, offset } = await home.channels.subscribeUnchecked(subscriber, "ada", name);
+      starts.set(name, { epoch, offset });
     }
-    let stamp = 0;
+    let timestamp = 0;
     for (let round = 0; round < 40; round++) {
       for (let wait = random() * 6; wait > 0; wait--) await pause();
       if (random() < 0.3) await server.kill("pubsub");
       const prefixLength = Math.floor(random() * (subscriber.seen.length + 1));
       read.push(...subscriber.seen.slice(0, prefixLength));
-      stamp = subscriber.stamps[prefixLength - 1] ?? stamp;
-      home.channels.leave(subscriber);
+      timestamp = subscriber.stamps[prefixLength - 1] ?? timestamp;
+      home.channels.disconnect(subscriber);
       home = node();
       subscriber = recordingSubscriber();
       const back = subscriber;
       const restored = await eventually(async () => {
-        const answer = await home.channels.restore(back, anyone, begun, stamp);
+        const answer = await home.channels.restore(back, anyone, starts, timestamp);
         if (answer === undefined) throw new Error("not recovered");
         return answer;
       });
       for (const packet of restored.packets) record(subscriber, packet);
-      restored.flow();
+      restored.release();
     }
     isDone = true;
     await publishing;
@@ -69,7 +69,7 @@ describe.each([1, 2, 3, 4, 5, 6])("a connection over several channels that is cu
     const offsetsOf = (name: string) =>
       [...read, ...subscriber.seen].filter(({ channel }) => channel === name).map(({ offset }) => offset);
     for (const name of names) {
-      const first = begun.get(name)!.offset + 1;
+      const first = starts.get(name)!.offset + 1;
       await eventually(() => expect(offsetsOf(name)).toEqual(range(first, written.get(name)!)));
     }
     expect(subscriber.stamps).toEqual(subscriber.stamps.toSorted((a, b) => a - b));
@@ -78,15 +78,15 @@ describe.each([1, 2, 3, 4, 5, 6])("a connection over several channels that is cu
 
 describe("a connection is not recovered, and nothing is subscribed,", () => {
   const restore = async (
-    begun: (epoch: string) => [string, Position][],
+    starts: (epoch: string) => [string, Position][],
     kinds = { chat: openKind, shut: {} },
-    stamp = 0,
+    timestamp = 0,
   ) => {
     const { channels } = await startChannelsNode({ prefix: freshPrefix(), kinds });
     const { epoch } = await channels.publish(say("chat:a"));
     for (const _ of range(2, 20)) await channels.publish(say("chat:a"));
     const subscriber = recordingSubscriber();
-    const restored = await channels.restore(subscriber, anyone, new Map(begun(epoch)), stamp);
+    const restored = await channels.restore(subscriber, anyone, new Map(starts(epoch)), timestamp);
     return { restored, subscribed: channels.channelsOf(subscriber) };
   };
 
@@ -131,12 +131,12 @@ test("a connection that cannot be asked about at the moment is neither recovered
     },
   });
   const { epoch } = await channels.publish(say("order:o-1"));
-  const begun = new Map([["order:o-1", { epoch, offset: 0 }]]);
+  const starts = new Map([["order:o-1", { epoch, offset: 0 }]]);
   const subscriber = recordingSubscriber();
 
-  await expect(channels.restore(subscriber, anyone, begun, 0)).rejects.toThrow("Redis cannot be reached.");
-  await expect(channels.restore(subscriber, anyone, begun, 0)).rejects.toThrow("Connection is closed.");
+  await expect(channels.restore(subscriber, anyone, starts, 0)).rejects.toThrow("Redis cannot be reached.");
+  await expect(channels.restore(subscriber, anyone, starts, 0)).rejects.toThrow("Connection is closed.");
   expect(channels.channelsOf(subscriber)).toEqual([]);
 
-  expect((await channels.restore(subscriber, anyone, begun, 0))?.packets).toHaveLength(1);
+  expect((await channels.restore(subscriber, anyone, starts, 0))?.packets).toHaveLength(1);
 });

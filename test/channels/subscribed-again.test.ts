@@ -14,8 +14,8 @@ async function startNode() {
     if (state.isAway) throw new GatewayError("unavailable");
   };
   const records = {
-    keep: async () => refuse(),
-    drop: async (_: unknown, name: string) => {
+    save: async () => refuse(),
+    remove: async (_: unknown, name: string) => {
       refuse();
       state.dropped.push(name);
     },
@@ -39,7 +39,7 @@ test("a subscription whose repeat is refused goes on where it was, without a gap
   await channels.publish(say);
 
   await eventually(() => expect(offsets()).toEqual([1, 2, 3]));
-  expect(channels.begunOf(subscriber)).toEqual(new Map([[channel, { epoch: first.epoch, offset: 0 }]]));
+  expect(channels.startsOf(subscriber)).toEqual(new Map([[channel, { epoch: first.epoch, offset: 0 }]]));
   expect(state.rewritten).toBe(1);
 });
 
@@ -59,7 +59,7 @@ test("an unsubscription that the store has not heard of is refused, and the subs
   await expect(channels.unsubscribe(subscriber, channel)).rejects.toMatchObject({ code: "unavailable" });
   await channels.publish(say);
   await eventually(() => expect(offsets()).toEqual([1]));
-  expect([...channels.begunOf(subscriber).keys()]).toEqual([channel]);
+  expect([...channels.startsOf(subscriber).keys()]).toEqual([channel]);
 
   state.isAway = false;
   expect(await channels.unsubscribe(subscriber, channel)).toBe(true);

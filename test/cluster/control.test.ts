@@ -31,14 +31,14 @@ async function startNodes(count: number): Promise<TestNode[]> {
     let thaw = Promise.resolve();
     let resume = (): void => undefined;
     const control = new Control({
-      store: { ...store, beat: (...args) => thaw.then(() => store.beat(...args)) },
+      store: { ...store, heartbeat: (...args) => thaw.then(() => store.heartbeat(...args)) },
       clock: systemClock,
       log: createLogger({ level: "info", destination: { write: (line) => void logged.push(line) } }),
       nodeId: `n${n}`,
-      onGrown: async () => undefined,
+      onAppended: async () => undefined,
       perform: (command) => performed.push(command) && n,
       onDead: async (name) => void dead.push(name),
-      onForgotten: () => undefined,
+      onMissedCommands: () => undefined,
     });
     await control.start();
     onTestFinished(() => control.stop());
@@ -75,15 +75,15 @@ describe("a control command", () => {
   test("a node that fell silent is asked but does not confirm, and is told dead until it is buried", async () => {
     const { redis, keys } = await redisWorld();
     const store = createControlStore({ commands: redis.connection("commands"), keys });
-    await store.beat("silent", undefined);
-    await store.beat("caller", undefined);
-    expect((await store.command("{}")).asked.toSorted()).toEqual(["caller", "silent"]);
+    await store.heartbeat("silent", undefined);
+    await store.heartbeat("caller", undefined);
+    expect((await store.append("{}")).asked.toSorted()).toEqual(["caller", "silent"]);
 
-    await eventually(async () => expect((await store.beat("caller", undefined)).dead).toEqual(["silent"]));
-    expect((await store.beat("other", undefined)).dead).toEqual(["silent"]);
-    await store.bury("silent");
+    await eventually(async () => expect((await store.heartbeat("caller", undefined)).dead).toEqual(["silent"]));
+    expect((await store.heartbeat("other", undefined)).dead).toEqual(["silent"]);
+    await store.removeTombstone("silent");
 
-    const { dead, leases } = await store.beat("caller", undefined);
+    const { dead, leases } = await store.heartbeat("caller", undefined);
     expect({ dead, living: [...leases.keys()].toSorted() }).toEqual({ dead: [], living: ["caller", "other"] });
   });
 

@@ -205,7 +205,7 @@ async function cutOff(client: Client, cluster: Cluster): Promise<void> {
 /** The key of the record with which the client can be recovered. */
 function recordOf(client: Client, cluster: Cluster): string {
   const { _pid: privateId } = client as unknown as { _pid: string };
-  return createKeys(cluster.prefix).connectionRecord(privateId);
+  return createKeys(cluster.prefix).recoveryRecord(privateId);
 }
 
 const offsetsOf = (client: Client, channel: string): number[] =>

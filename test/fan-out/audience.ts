@@ -1,4 +1,4 @@
-import type { Manner } from "../../src/channels/subscribers.ts";
+import type { DeliveryOptions } from "../../src/channels/subscribers.ts";
 import { createFanOut } from "../../src/connections/fan-out.ts";
 import type { SocketConnection } from "../../src/connections/socket-connection.ts";
 import { startEdge, type Edge, type EdgeOptions } from "../support/edge.ts";
@@ -9,7 +9,7 @@ export interface Audience {
   /** The connections, in the order in which they came. */
   connections(): SocketConnection[];
   /** Publishes to all of them in this turn of the event loop. */
-  publish(numbers: readonly number[], options?: { manner?: Manner; bytes?: number }): void;
+  publish(numbers: readonly number[], options?: { manner?: DeliveryOptions; bytes?: number }): void;
 }
 
 export async function startAudience(options: EdgeOptions = {}): Promise<Audience> {

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 import { Backlog } from "../../src/engine/backlog.ts";
 import { Frame, type Batch } from "../../src/engine/batch.ts";
-import type { Manner } from "../../src/channels/subscribers.ts";
+import type { DeliveryOptions } from "../../src/channels/subscribers.ts";
 import { packetOf } from "./audience.ts";
 
-const frame = (number: number, manner?: Manner): Frame => new Frame(packetOf(number), manner);
+const frame = (number: number, manner?: DeliveryOptions): Frame => new Frame(packetOf(number), manner);
 
 /** A batch of several frames. */
 const batch = (first: Frame, ...more: Frame[]): Batch => more.reduce((sum, next) => sum.and(next), first.alone);

@@ -284,7 +284,7 @@ describe("an unmodified client that comes back", () => {
     const commands = (await redisWorld(server.url)).redis.connection("commands");
     const client = await returningClient(url, (await signIn("ada")).token);
     await client.emitWithAck("subscribe", { channel: "chat:a" });
-    const record = createKeys(prefix).connectionRecord((client as unknown as { _pid: string })._pid);
+    const record = createKeys(prefix).recoveryRecord((client as unknown as { _pid: string })._pid);
     await commands.hdel(record, "c:chat:a");
     await server.kill("pubsub");
     await eventually(async () => expect(await commands.hkeys(record)).toContain("c:chat:a"));

@@ -1,5 +1,5 @@
 import { inject, onTestFinished } from "vitest";
-import type { TakeSnapshot } from "../../src/channels/answers.ts";
+import type { TakeSnapshot } from "../../src/channels/subscription.ts";
 import { createKinds } from "../../src/channels/kinds.ts";
 import { createLeaderboards, type Leaderboards } from "../../src/leaderboards/leaderboards.ts";
 import type { BoardSettings } from "../../src/leaderboards/boards.ts";

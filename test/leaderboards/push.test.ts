@@ -101,8 +101,8 @@ describe("a subscriber of a board", () => {
     await submitAll(first, "b", { a: 1, b: 2 });
     const subscriber = recordingSubscriber();
     const { epoch, offset } = await first.channels.subscribe(subscriber, reader("u"), "leaderboard:b");
-    first.channels.leave(subscriber);
-    await eventually(() => expect([...first.channels.watched("leaderboard")]).toEqual([]));
+    first.channels.disconnect(subscriber);
+    await eventually(() => expect([...first.channels.withSubscribers("leaderboard")]).toEqual([]));
     await submitAll(second, "b", { c: 3 });
 
     const back = await second.channels.subscribe(recordingSubscriber(), reader("u"), "leaderboard:b", {
@@ -126,7 +126,7 @@ describe("a subscriber of a board", () => {
     await node.channels.subscribe(subscriber, reader("u"), "leaderboard:b");
     await submitAll(node, "b", { a: 1 });
     await eventually(() => expect(subscriber.seen).toHaveLength(1));
-    node.channels.leave(subscriber);
+    node.channels.disconnect(subscriber);
     await eventually(async () => {
       const before = await claims(node, "b");
       await submitAll(node, "b", { [`m${Math.random()}`]: Math.random() });

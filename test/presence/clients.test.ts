@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { connectClient, openClient, startGateway, told, type Client, type TestGateway } from "../support/gateway.ts";
 import { seeded } from "../support/random.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
-import type { Member, MembersDiff } from "../../src/presence/mirror.ts";
+import type { Member, MembersDiff } from "../../src/presence/members-replica.ts";
 import { replay, toRecord } from "./presence-node.ts";
 
 const limits = {

@@ -65,7 +65,7 @@ class Watcher {
   async ask(): Promise<void> {
     for (const channel of channels) {
       this.#node.subscribe("watcher", channel);
-      await eventually(() => this.#node.presence.members.settled(channel));
+      await eventually(() => this.#node.presence.members.synced(channel));
       const from = this.#node.told.get(channel)?.length ?? 0;
       this.#states.set(channel, { state: await this.#node.members(channel), from });
     }
@@ -216,7 +216,7 @@ describe("every node and every client agree in the end", () => {
       PresenceNode,
     ];
     first.subscribe("ada", "chat:a");
-    await first.presence.members.settled("chat:a");
+    await first.presence.members.synced("chat:a");
     // As if the feed had lost it: written past it.
     const { commands, keys, control } = second;
     await commands.hset(keys.channelMembers("chat:a"), control.incarnation, keys.channelMembersOf("chat:a", "x"));
@@ -239,8 +239,10 @@ describe("every node and every client agree in the end", () => {
 
     await agree(nodes, watchers, crowd);
 
-    const seats = await Promise.allSettled([0, 1, 0, 1, 0].map((n) => nodes[n]!.presence.seats.take("tag.session")));
-    expect(seats.filter(({ status }) => status === "fulfilled")).toHaveLength(3);
+    const connectionQuota = await Promise.allSettled(
+      [0, 1, 0, 1, 0].map((n) => nodes[n]!.presence.connectionQuota.take("tag.session")),
+    );
+    expect(connectionQuota.filter(({ status }) => status === "fulfilled")).toHaveLength(3);
     const { channels: listed } = await nodes[0]!.presence.list({ prefix: "chat:", limit: 10 });
     expect(listed.map(({ channel }) => channel)).toEqual([...channels]);
   });

@@ -3,7 +3,7 @@ import { startCluster, type Cluster } from "../support/cluster.ts";
 import { connectClient, told, type Client } from "../support/gateway.ts";
 import { promised } from "../support/promised.ts";
 import { eventually } from "../support/world.ts";
-import type { MembersDiff } from "../../src/presence/mirror.ts";
+import type { MembersDiff } from "../../src/presence/members-replica.ts";
 import { replay, toRecord } from "./presence-node.ts";
 
 interface Place {

@@ -19,7 +19,7 @@ describe("members of a channel", () => {
       for (const [index, node] of nodes.entries()) {
         node.subscribe(`user-${index}`, channel);
         node.subscribe("everywhere", channel);
-        await node.presence.members.settled(channel);
+        await node.presence.members.synced(channel);
       }
       const asked = nodes.map((node) => node.members(channel));
 
@@ -33,11 +33,11 @@ describe("members of a channel", () => {
     const first = await startPresenceNode({ prefix });
     const late = await startPresenceNode({ prefix, hear: (hear) => void setTimeout(hear, 60) });
     late.subscribe("bob", "chat:a");
-    await late.presence.members.settled("chat:a");
+    await late.presence.members.synced("chat:a");
 
     for (let n = 1; n <= 10; n++) {
       first.subscribe("ada", "chat:a");
-      await first.presence.members.settled("chat:a");
+      await first.presence.members.synced("chat:a");
 
       expect(await late.members("chat:a")).toEqual({ ada: n, bob: 1 });
     }
@@ -46,7 +46,7 @@ describe("members of a channel", () => {
   test("joins, leaves and other tabs are told to the subscribers of every node", async () => {
     const [first, second] = (await startNodes(2)) as [PresenceNode, PresenceNode];
     first.subscribe("ada", "chat:a");
-    await first.presence.members.settled("chat:a");
+    await first.presence.members.synced("chat:a");
     const told = () => (first.told.get("chat:a") ?? []).filter(({ joined }) => !users(joined).includes("ada"));
 
     const leaves = [second.subscribe("bob", "chat:a")];
@@ -64,7 +64,7 @@ describe("members of a channel", () => {
     for (let round = 0; round < 30; round++) {
       const channel = `chat:${round}`;
       nodes[0]!.subscribe("ada", channel);
-      await nodes[0]!.presence.members.settled(channel);
+      await nodes[0]!.presence.members.synced(channel);
       nodes[1]!.subscribe("bob", channel);
 
       await eventually(() => {
@@ -78,7 +78,7 @@ describe("members of a channel", () => {
     const [first, second] = (await startNodes(2)) as [PresenceNode, PresenceNode];
     const { commands, keys } = first;
     first.subscribe("ada", "chat:a")();
-    await first.presence.members.settled("chat:a");
+    await first.presence.members.synced("chat:a");
     const before = Number(await commands.hget(keys.channelMembers("chat:a"), ""));
     expect(await commands.ttl(keys.channelMembers("chat:a"))).toBeLessThanOrEqual(60);
     expect(await second.members("chat:a")).toEqual({});
@@ -94,7 +94,7 @@ describe("members of a channel", () => {
   test("nothing is kept for kinds without presence, and nobody is told of them", async () => {
     const [node] = (await startNodes(1)) as [PresenceNode];
     node.subscribe("ada", "news:a");
-    await node.presence.members.settled("news:a");
+    await node.presence.members.synced("news:a");
 
     await expect(node.presence.members.of("news:a")).rejects.toMatchObject({ code: "forbidden", field: "channel" });
     await expect(node.presence.members.of("nope:a")).rejects.toMatchObject({ code: "unknown_channel" });
@@ -114,7 +114,7 @@ describe("members of a channel", () => {
     for (let n = 0; n < 1_500; n++) first.subscribe(`user-${n}`, "chat:a");
 
     const { members, count } = await second.presence.members.of("chat:a").then(async () => {
-      await first.presence.members.settled("chat:a");
+      await first.presence.members.synced("chat:a");
       return second.presence.members.of("chat:a");
     });
 
@@ -125,7 +125,7 @@ describe("members of a channel", () => {
     const [first, second] = (await startNodes(2)) as [PresenceNode, PresenceNode];
     const names = ["__proto__", "constructor", "*", "{a}", "a|b", "n1:", '"', "é", "🦆", "0"];
     for (const name of names) first.subscribe(name, "chat:{*}:x");
-    await first.presence.members.settled("chat:{*}:x");
+    await first.presence.members.synced("chat:{*}:x");
 
     const { members } = await second.presence.members.of("chat:{*}:x");
 
@@ -140,7 +140,7 @@ describe("members of a node that is gone", () => {
     async () => {
       const [first, second, third] = (await startNodes(3)) as [PresenceNode, PresenceNode, PresenceNode];
       for (const [user, node] of [["ada", first], ["bob", second], ["cem", third], ["bob", first]] as const) node.subscribe(user, "chat:a"); // prettier-ignore
-      await Promise.all([first, second, third].map((node) => node.presence.members.settled("chat:a")));
+      await Promise.all([first, second, third].map((node) => node.presence.members.synced("chat:a")));
       const state = await third.members("chat:a");
       expect(state).toEqual({ ada: 1, bob: 2, cem: 1 });
 
@@ -163,7 +163,7 @@ describe("members of a node that is gone", () => {
     const [first, second] = (await startNodes(2)) as [PresenceNode, PresenceNode];
     first.subscribe("ada", "chat:a");
     second.subscribe("bob", "chat:a");
-    await Promise.all([first, second].map((node) => node.presence.members.settled("chat:a")));
+    await Promise.all([first, second].map((node) => node.presence.members.synced("chat:a")));
 
     first.freeze();
     await eventually(async () => expect(await second.members("chat:a")).toEqual({ bob: 1 }));
@@ -176,13 +176,13 @@ describe("members of a node that is gone", () => {
   test("are told by a node that was away only when it knows who may still be told", { timeout: 120_000 }, async () => {
     const [first, second] = (await startNodes(2)) as [PresenceNode, PresenceNode];
     first.subscribe("ada", "chat:a");
-    await first.presence.members.settled("chat:a");
+    await first.presence.members.synced("chat:a");
     const told = () => (first.told.get("chat:a") ?? []).flatMap((diff) => users(diff.joined)).filter((user) => user !== "ada"); // prettier-ignore
 
     first.freeze();
     await eventually(() => expect(first.control.fence.isOpen).toBe(false));
     second.subscribe("bob", "chat:a");
-    await second.presence.members.settled("chat:a");
+    await second.presence.members.synced("chat:a");
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(told()).toEqual([]);
     first.thaw();
@@ -194,7 +194,7 @@ describe("members of a node that is gone", () => {
     const prefix = freshPrefix();
     const gone = await startPresenceNode({ prefix });
     gone.subscribe("ada", "chat:a");
-    await gone.presence.members.settled("chat:a");
+    await gone.presence.members.synced("chat:a");
     gone.kill();
     const { commands, keys } = await startPresenceNode({ prefix });
     await eventually(async () => expect(await commands.zscore(keys.nodes(), gone.control.incarnation)).toBeNull());

@@ -6,7 +6,7 @@ import type { Subscriber } from "../../src/channels/subscribers.ts";
 import { createControlStore } from "../../src/cluster/control-store.ts";
 import { Control } from "../../src/cluster/control.ts";
 import { createPresence, type Presence } from "../../src/presence/presence.ts";
-import type { Member, MembersDiff } from "../../src/presence/mirror.ts";
+import type { Member, MembersDiff } from "../../src/presence/members-replica.ts";
 import {
   createRedisConnections,
   type RedisAddress,
@@ -75,14 +75,14 @@ export async function startPresenceNode(options: PresenceNodeOptions): Promise<P
   let thaw = (): void => undefined;
   const freeze = (): void => void (thawed = new Promise((resolve) => (thaw = resolve)));
   const control: Control = new Control({
-    store: { ...store, beat: (...args) => thawed.then(() => store.beat(...args)) },
+    store: { ...store, heartbeat: (...args) => thawed.then(() => store.heartbeat(...args)) },
     clock,
     log: quietLog,
     nodeId,
-    onGrown: (pull) => feed.subscribe(keys.controlFeed(), pull),
+    onAppended: (pull) => feed.subscribe(keys.controlFeed(), pull),
     perform: () => 0,
     onDead: (node) => presence.onDead(node),
-    onForgotten: () => undefined,
+    onMissedCommands: () => undefined,
   });
   const kinds = createKinds({
     chat: { subscribe: "public", presence: true },

@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { inject, onTestFinished } from "vitest";
 import { createChannelLog } from "../../src/channels/channel-log.ts";
-import type { SubscriptionRecords, TakeSnapshot } from "../../src/channels/answers.ts";
+import type { RecoveryRecords, TakeSnapshot } from "../../src/channels/subscription.ts";
 import { Channels } from "../../src/channels/channels.ts";
 import { createFeed } from "../../src/channels/feed.ts";
 import { createKinds, type ChannelKindSettings } from "../../src/channels/kinds.ts";
-import { createPermissions, type Reader } from "../../src/channels/permissions.ts";
+import { createPermissions, type Principal } from "../../src/channels/permissions.ts";
 import type { Publication } from "../../src/channels/publication.ts";
 import type { Subscriber } from "../../src/channels/subscribers.ts";
 import { createRedisConnections, type RedisAddress, type RedisConnections } from "../../src/redis/connections.ts";
@@ -44,7 +44,7 @@ export interface ChannelsNodeOptions {
   subscriptionsPerConnection?: number;
   lingerMs?: number;
   mayDeliver?: () => boolean;
-  records?: SubscriptionRecords;
+  records?: RecoveryRecords;
   /** @default nobody may */
   mayReadOrder?: () => Promise<boolean>;
 }
@@ -78,7 +78,7 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
       deliver: (subscribers, packet) => {
         for (const subscriber of subscribers) record(subscriber as RecordingSubscriber, packet);
       },
-      tellUnsubscribed: (subscriber, channel, error) =>
+      notifyUnsubscribed: (subscriber, channel, error) =>
         void (subscriber as RecordingSubscriber).unsubscribed.push({ channel, code: error.code }),
       ...(options.records === undefined ? {} : { records: options.records }),
       mayDeliver: options.mayDeliver ?? (() => true),
@@ -87,7 +87,7 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
       logger: quietLog,
       onGap: (outcome) => void gaps.push(outcome),
       onConflated: () => undefined,
-      onWatched: () => undefined,
+      onChannelCount: () => undefined,
     },
     {
       subscriptionsPerConnection: options.subscriptionsPerConnection ?? 128,
@@ -112,7 +112,7 @@ export function record(subscriber: RecordingSubscriber, packet: Buffer): void {
   subscriber.stamps.push(Number(stamp));
 }
 
-export const reader = (userId: string, subscribe: string[] = [], publish: string[] = []): Reader => ({
+export const reader = (userId: string, subscribe: string[] = [], publish: string[] = []): Principal => ({
   userId,
   channels: { subscribe, publish },
 });

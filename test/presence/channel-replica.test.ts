@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { createMembersStore } from "../../src/presence/members-store.ts";
-import { MirroredChannel } from "../../src/presence/mirrored-channel.ts";
+import { ChannelReplica } from "../../src/presence/channel-replica.ts";
 import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { eventually, quietLog, redisWorld } from "../support/world.ts";
@@ -14,94 +14,94 @@ async function startMirror() {
   await redis.ready(60_000);
   const store = createMembersStore({ commands, keys });
   let changes = 0;
-  const mirrored = new MirroredChannel("chat:a", {
+  const replica = new ChannelReplica("chat:a", {
     store,
     feed,
     keys,
-    roll: { see: () => undefined, deadAmong: async () => [] },
+    membership: { noteSeen: () => undefined, deadAmong: async () => [] },
     clock: systemClock,
     log: quietLog,
     warn: () => undefined,
     onChanged: () => void changes++,
   });
-  onTestFinished(() => mirrored.close());
-  const write = (counts: Record<string, number>, more: { isWhole?: boolean; former?: string } = {}) =>
+  onTestFinished(() => replica.close());
+  const write = (counts: Record<string, number>, more: { isWhole?: boolean; formerNode?: string } = {}) =>
     store.write("chat:a", {
       node: "n1",
       counts: new Map(Object.entries(counts)),
       isWhole: false,
-      former: undefined,
+      formerNode: undefined,
       ...more,
     });
-  const members = () => toRecord(mirrored.mirror.members(100));
-  return { mirrored, store, write, members, redis, commands, keys, changes: () => changes };
+  const members = () => toRecord(replica.members.members(100));
+  return { replica, store, write, members, redis, commands, keys, changes: () => changes };
 }
 
 test("a change past the feed is found by a check, and only then read", async () => {
-  const { mirrored, write, members, commands, keys, changes } = await startMirror();
+  const { replica, write, members, commands, keys, changes } = await startMirror();
   await write({ ada: 1 });
-  await mirrored.whenTrue();
-  await mirrored.check();
+  await replica.synced();
+  await replica.check();
   const before = changes();
-  await mirrored.check();
+  await replica.check();
   expect(changes()).toBe(before);
 
   await commands.hset(keys.channelMembersOf("chat:a", "n1"), "bob", 1);
   await commands.hincrby(keys.channelMembers("chat:a"), "", 1);
   expect(members()).toEqual({ ada: 1 });
-  await mirrored.check();
+  await replica.check();
 
   expect(members()).toEqual({ ada: 1, bob: 1 });
 });
 
 test("what is said again changes nothing and is told to nobody", async () => {
-  const { mirrored, write, members } = await startMirror();
+  const { replica, write, members } = await startMirror();
   await write({ ada: 2, bob: 1 });
-  await mirrored.whenTrue();
+  await replica.synced();
 
-  await mirrored.reached(await write({ ada: 2, bob: 1 }));
-  await mirrored.reached(await write({ ada: 2, bob: 1 }, { isWhole: true }));
-  await mirrored.reached(await write({ ada: 2, bob: 1 }, { isWhole: true, former: "n0" }));
+  await replica.reached(await write({ ada: 2, bob: 1 }));
+  await replica.reached(await write({ ada: 2, bob: 1 }, { isWhole: true }));
+  await replica.reached(await write({ ada: 2, bob: 1 }, { isWhole: true, formerNode: "n0" }));
 
   expect(members()).toEqual({ ada: 2, bob: 1 });
-  expect(mirrored.mirror.takeDiff()).toBeUndefined();
+  expect(replica.members.takeDiff()).toBeUndefined();
 });
 
 test("a revision that is never heard of is reached by reading", async () => {
-  const { mirrored, write, members, redis } = await startMirror();
+  const { replica, write, members, redis } = await startMirror();
   await write({ ada: 1 });
-  await mirrored.whenTrue();
+  await replica.synced();
   redis.connection("subscriber").disconnect();
 
-  await mirrored.reached(await write({ bob: 1 }));
+  await replica.reached(await write({ bob: 1 }));
 
   expect(members()).toEqual({ ada: 1, bob: 1 });
 });
 
 test("messages of a foreign form do no harm", async () => {
-  const { mirrored, write, members, commands, keys } = await startMirror();
+  const { replica, write, members, commands, keys } = await startMirror();
   await write({ ada: 1 });
-  await mirrored.whenTrue();
+  await replica.synced();
   const hostile = ["", "x", "1:2:3", "99999999999999999:0:[]", `${"1".repeat(15)}:0:["n9",1,"",[["eve",7]]]`, "\u0000", "[".repeat(50_000)]; // prettier-ignore
   for (const message of hostile) await commands.spublish(keys.membersFeed("chat:a"), message);
   // One that follows on what is known is believed until the next reading finds out.
-  const { revision } = mirrored.mirror;
+  const { revision } = replica.members;
   await commands.spublish(keys.membersFeed("chat:a"), `${revision + 1}:${revision}:["n1",1,"n1",[["eve",7]]]`);
   await eventually(() => expect(members()).toEqual({ eve: 7 }));
 
-  await mirrored.check();
+  await replica.check();
 
   expect(members()).toEqual({ ada: 1 });
-  await mirrored.reached(await write({ bob: 1 }));
+  await replica.reached(await write({ bob: 1 }));
   expect(members()).toEqual({ ada: 1, bob: 1 });
 });
 
 test("while the store is away nothing is claimed, and afterwards it is read without being asked", async () => {
-  const { mirrored, write, members, redis } = await startMirror();
+  const { replica, write, members, redis } = await startMirror();
   await write({ ada: 1 });
   redis.connection("subscriber").disconnect();
 
-  await expect(mirrored.whenTrue()).rejects.toThrow("Connection is closed.");
+  await expect(replica.synced()).rejects.toThrow("Connection is closed.");
   await redis.connection("subscriber").connect();
 
   await eventually(() => expect(members()).toEqual({ ada: 1 }));

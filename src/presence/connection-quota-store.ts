@@ -3,21 +3,21 @@ import type { Keys } from "../redis/keys.ts";
 import { loadBatchedScript } from "../redis/scripts.ts";
 
 /** What a node has, and would like to have, of a session's connections. */
-export interface SeatsWish {
+export interface QuotaRequest {
   node: string;
   sessionId: string;
   held: number;
   /** Not less than `held`. */
-  wanted: number;
+  requested: number;
   /** Most that the session's user may have on all nodes. */
-  most: number;
+  max: number;
   /** The node's name before its lease ended, where these seats may stand under it. */
-  former: string | undefined;
+  formerNode: string | undefined;
   /** Nodes that are dead for certain: what they held is free. */
   dead: readonly string[];
 }
 
-export interface SeatsGrant {
+export interface QuotaGrant {
   /** Never less than `held`. */
   granted: number;
   /** Where less was granted than wanted: the other nodes that hold some of the user's. */
@@ -25,7 +25,7 @@ export interface SeatsGrant {
 }
 
 /** Seats of one session on one node. */
-export interface HeldSeats {
+export interface HeldConnections {
   node: string;
   sessionId: string;
   count: number;
@@ -38,21 +38,27 @@ export interface HeldSeats {
  * may always keep, whatever the limit. Counts are absolute: what is repeated, or sent again because no answer came, does
  * no harm. What a dead node held counts until somebody says so, or for two days.
  */
-export interface SeatsStore {
+export interface ConnectionQuotaStore {
   /** Takes, keeps, and gives back. */
-  take(userTag: string, wish: SeatsWish): Promise<SeatsGrant>;
-  held(userTag: string): Promise<HeldSeats[]>;
+  take(userTag: string, wish: QuotaRequest): Promise<QuotaGrant>;
+  held(userTag: string): Promise<HeldConnections[]>;
 }
 
 /** Seconds that seats are kept without being said again. */
-export const seatsTtlSeconds = 2 * 86_400;
+export const quotaTtlSeconds = 2 * 86_400;
 
-export function createSeatsStore({ commands, keys }: { commands: RedisClient; keys: Keys }): SeatsStore {
-  const takeScript = loadBatchedScript(commands, new URL("./take-seats.lua", import.meta.url));
+export function createConnectionQuotaStore({
+  commands,
+  keys,
+}: {
+  commands: RedisClient;
+  keys: Keys;
+}): ConnectionQuotaStore {
+  const takeScript = loadBatchedScript(commands, new URL("./take-connections.lua", import.meta.url));
 
   return {
-    async take(userTag, { node, sessionId, held, wanted, most, former, dead }) {
-      const wish = [node, sessionId, held, wanted, most, seatsTtlSeconds, former ?? "", ...dead];
+    async take(userTag, { node, sessionId, held, requested: wanted, max: most, formerNode, dead }) {
+      const wish = [node, sessionId, held, wanted, most, quotaTtlSeconds, formerNode ?? "", ...dead];
       const reply = await takeScript.run([keys.userConnections(userTag)], wish);
       const [granted, ...holders] = reply as [number, ...string[]];
       return { granted, holders };
@@ -65,7 +71,7 @@ export function createSeatsStore({ commands, keys }: { commands: RedisClient; ke
 }
 
 /** The id of a session has no bar in it; what a node is named may have. */
-function toHeldSeats([field, count]: [string, string]): HeldSeats {
+function toHeldSeats([field, count]: [string, string]): HeldConnections {
   const bar = field.lastIndexOf("|");
   return { node: field.slice(0, bar), sessionId: field.slice(bar + 1), count: Number(count) };
 }

@@ -38,27 +38,27 @@ export interface HistoryQuery {
 }
 
 /** Keeps what a subscriber reads where it outlives this node, so that it can come back elsewhere. */
-export interface SubscriptionRecords {
+export interface RecoveryRecords {
   /** Resolves when it is kept; the subscription is answered after that. */
-  keep(subscriber: Subscriber, channel: string, begun: Position): Promise<void>;
+  save(subscriber: Subscriber, channel: string, start: Position): Promise<void>;
   /** Resolves when it is kept no more; the unsubscription is answered after that. */
-  drop(subscriber: Subscriber, channel: string): Promise<void>;
-  /** What is kept may differ from the subscriptions there are (`Channels.begunOf`): it is written anew until it does not. */
+  remove(subscriber: Subscriber, channel: string): Promise<void>;
+  /** What is kept may differ from the subscriptions there are (`Channels.startsOf`): it is written anew until it does not. */
   rewrite(subscriber: Subscriber): void;
 }
 
 /** What a returning connection missed over all its channels. */
-export interface Restored {
-  /** In stamp order; to be written before `flow` is called. */
+export interface RestoredSubscriptions {
+  /** In timestamp order; to be written before `flow` is called. */
   packets: Buffer[];
   /** Of the last publication it has read when these are written. */
-  stamp: number;
+  timestamp: number;
   /** Where each channel stands when these are written. */
   positions: ReadonlyMap<string, Position>;
   /** What was missed, in the order of `packets`. */
   missed: readonly Delivery[];
   /** `Channels.mark` when the restore began. */
-  mark: number;
+  deliveryCount: number;
   /** Lets go on what came meanwhile. */
-  flow: () => void;
+  release: () => void;
 }

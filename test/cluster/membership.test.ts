@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Roll } from "../../src/cluster/roll.ts";
+import { Membership } from "../../src/cluster/membership.ts";
 import { FakeClock, settled } from "../support/fake-clock.ts";
 
 /** A roll whose heartbeats the test answers: `beat` sends one and brings the leases of those who live. */
@@ -7,15 +7,15 @@ function startRoll() {
   const clock = new FakeClock();
   let end = 1_000;
   let asked = 0;
-  const roll = new Roll({ clock, beatNow: () => void asked++ });
+  const roll = new Membership({ clock, beatNow: () => void asked++ });
   const dead: string[] = [];
   roll.onDead((node) => void dead.push(node));
   const answer = (heartbeat: number, living: string[], wasAway = false): Promise<void> => {
     end += 500;
-    roll.complete(heartbeat, new Map(living.map((node) => [node, end])), wasAway);
+    roll.heartbeatDone(heartbeat, new Map(living.map((node) => [node, end])), wasAway);
     return settled();
   };
-  const beat = (living: string[], wasAway = false): Promise<void> => answer(roll.begin(), living, wasAway);
+  const beat = (living: string[], wasAway = false): Promise<void> => answer(roll.heartbeatSent(), living, wasAway);
   return { clock, roll, dead, beat, answer, asked: () => asked };
 }
 
@@ -39,9 +39,9 @@ describe("who is dead", () => {
   test("a name met in the store is judged by a heartbeat sent afterwards, not by one under way", async () => {
     const { roll, dead, beat, answer } = startRoll();
     await beat(["a"]);
-    const underWay = roll.begin();
+    const underWay = roll.heartbeatSent();
 
-    roll.see("new");
+    roll.noteSeen("new");
     await answer(underWay, ["a"]);
     expect(dead).toEqual([]);
 
@@ -55,7 +55,7 @@ describe("who is dead", () => {
     await beat(["a", "b"]);
 
     await beat(["a2"], true);
-    roll.see("b");
+    roll.noteSeen("b");
     await clock.advance(2_900);
     await beat(["a2"]);
     expect(dead).toEqual([]);
@@ -90,7 +90,11 @@ describe("the dead among names", () => {
     const { roll, beat } = startRoll();
     await beat(["a", "killed"]);
     const hear = async (a: number, killed?: number): Promise<void> => {
-      roll.complete(roll.begin(), new Map(killed === undefined ? [["a", a]] : Object.entries({ a, killed })), false);
+      roll.heartbeatDone(
+        roll.heartbeatSent(),
+        new Map(killed === undefined ? [["a", a]] : Object.entries({ a, killed })),
+        false,
+      );
       await settled();
     };
 
@@ -119,7 +123,7 @@ describe("the dead among names", () => {
 test("who lives now is said by a heartbeat sent after the question", async () => {
   const { roll, beat, answer } = startRoll();
   await beat(["a"]);
-  const underWay = roll.begin();
+  const underWay = roll.heartbeatSent();
 
   const answered = roll.livingNow();
   await answer(underWay, ["a"]);

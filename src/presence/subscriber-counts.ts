@@ -1,15 +1,15 @@
-import type { Roll } from "../cluster/roll.ts";
+import type { Membership } from "../cluster/membership.ts";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { censusTtlSeconds, type CensusStore, type Subscribers } from "./census-store.ts";
+import { countsTtlSeconds, type SubscriberCountsStore, type CountsByChannel } from "./subscriber-counts-store.ts";
 import { WriteBehind } from "../runtime/write-behind.ts";
 
-export interface CensusDeps {
-  store: CensusStore;
+export interface SubscriberCountsDeps {
+  store: SubscriberCountsStore;
   incarnation: () => string;
-  /** False while this node has no lease; `sayAll` is called when it has one again. */
+  /** False while this node has no lease; `rewriteAll` is called when it has one again. */
   mayWrite: () => boolean;
-  roll: Pick<Roll, "livingNow">;
+  membership: Pick<Membership, "livingNow">;
   clock: Clock;
   log: Logger;
 }
@@ -37,15 +37,15 @@ const channelsAtOnce = 500;
 const everything = "";
 
 /** How many subscribers each channel has, on all nodes: counted here, written by each node for itself. */
-export class Census {
-  readonly #deps: CensusDeps;
+export class SubscriberCounts {
+  readonly #deps: SubscriberCountsDeps;
   readonly #counts = new Map<string, number>();
   readonly #rounds: WriteBehind;
   #writtenAs: string | undefined;
   #mustSayAll = false;
   #cancelRenewal: Cancel | undefined;
 
-  constructor(deps: CensusDeps) {
+  constructor(deps: SubscriberCountsDeps) {
     this.#deps = deps;
     const carry = (channels: readonly string[]): Promise<void> => this.#write(channels);
     this.#rounds = new WriteBehind(
@@ -55,13 +55,13 @@ export class Census {
   }
 
   start(): void {
-    this.#cancelRenewal = this.#deps.clock.every((censusTtlSeconds / 8) * 1_000, () => this.sayAll());
+    this.#cancelRenewal = this.#deps.clock.every((countsTtlSeconds / 8) * 1_000, () => this.rewriteAll());
   }
 
   async stop(): Promise<void> {
     this.#cancelRenewal?.();
     await this.#rounds.stop();
-    if (this.#deps.mayWrite()) await this.#deps.store.forget(this.#deps.incarnation());
+    if (this.#deps.mayWrite()) await this.#deps.store.removeNode(this.#deps.incarnation());
   }
 
   /** Somebody here subscribed to the channel, or ceased to be. */
@@ -73,21 +73,21 @@ export class Census {
   }
 
   /** Everything must be written again: the store may have lost some of it, or this node has another name. */
-  sayAll(): void {
+  rewriteAll(): void {
     this.#mustSayAll = true;
     this.#rounds.add(everything);
   }
 
   /** A node is dead. */
   forget(node: string): Promise<void> {
-    return this.#deps.store.forget(node);
+    return this.#deps.store.removeNode(node);
   }
 
   /** What was answered on any node before the call is counted. Store errors as they come. */
   async list({ prefix = "", limit, cursor }: ListQuery): Promise<ChannelPage> {
     if (cursor === undefined) await sleep(this.#deps.clock, paceMs + slackMs);
     await this.#rounds.flush();
-    const nodes = await this.#deps.roll.livingNow();
+    const nodes = await this.#deps.membership.livingNow();
     const range = { prefix, after: cursor, limit: limit + 1 };
     const pages = await Promise.all(nodes.map((node) => this.#deps.store.page(node, range)));
     return pageOf(pages, limit);
@@ -102,11 +102,11 @@ export class Census {
   /** Commands of one connection are done in their order: the list is short for no longer than it takes to fill it. */
   async #writeAll(node: string): Promise<void> {
     const { store } = this.#deps;
-    const former = new Set([node, this.#writtenAs ?? node]);
+    const formerNode = new Set([node, this.#writtenAs ?? node]);
     const channels = [...this.#counts.keys()];
     this.#mustSayAll = false;
     try {
-      const written = [...former].map((name) => store.forget(name));
+      const written = [...formerNode].map((name) => store.removeNode(name));
       for (let start = 0; start < channels.length; start += channelsAtOnce) {
         written.push(store.write(node, this.#countsOf(channels.slice(start, start + channelsAtOnce))));
       }
@@ -118,13 +118,13 @@ export class Census {
     }
   }
 
-  #countsOf(channels: readonly string[]): Subscribers {
+  #countsOf(channels: readonly string[]): CountsByChannel {
     return new Map(channels.map((channel) => [channel, this.#counts.get(channel) ?? 0]));
   }
 }
 
 /** Each page holds the first of its node, so the first `limit` of all are known, and whether there are more. */
-function pageOf(pages: readonly Subscribers[], limit: number): ChannelPage {
+function pageOf(pages: readonly CountsByChannel[], limit: number): ChannelPage {
   const totals = new Map<string, number>();
   for (const page of pages) for (const [name, count] of page) totals.set(name, (totals.get(name) ?? 0) + count);
   const names = inByteOrder(totals.keys()).slice(0, limit);

@@ -3,27 +3,27 @@ import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { PacedWarnings } from "../runtime/paced-warnings.ts";
-import { parseChange, type Membership, type MembersChange } from "./members-change.ts";
+import { parseChange, type StoredMembers, type MembersChange } from "./members-change.ts";
 import type { MembersStore } from "./members-store.ts";
-import { Mirror } from "./mirror.ts";
+import { MembersReplica } from "./members-replica.ts";
 
-/** Which of the names met in the store are dead; `cluster/roll.ts` is one. */
-export interface Dead {
+/** Which of the names met in the store are dead; `cluster/membership.ts` is one. */
+export interface DeadNodes {
   deadAmong(nodes: readonly string[]): Promise<readonly string[]>;
-  see(node: string): void;
+  noteSeen(node: string): void;
 }
 
-export interface MirroredChannelDeps {
-  store: Pick<MembersStore, "read" | "bury" | "revision">;
+export interface ChannelReplicaDeps {
+  store: Pick<MembersStore, "read" | "removeNode" | "revision">;
   feed: ShardedFeed;
   keys: Keys;
-  roll: Dead;
+  membership: DeadNodes;
   clock: Clock;
   log: Logger;
   /** Anybody on Redis can make it be called as often as they like. */
   warn: PacedWarnings;
   /** Members may have changed. */
-  onChanged: (channel: MirroredChannel) => void;
+  onChanged: (channel: ChannelReplica) => void;
 }
 
 interface Awaited {
@@ -35,15 +35,15 @@ const retryMs = 500;
 /** Longest wait for a change that another has seen; then the channel is read again. */
 const reachTimeoutMs = 250;
 /** Milliseconds until every node has said its members again to a store that lost them. */
-const forgottenPatienceMs = 2_000;
+const rewriteWaitMs = 2_000;
 /** Most changes that wait for a reading; what comes on top is dropped, and found missing. */
-const mostWaiting = 1_000;
+const maxWaiting = 1_000;
 
 /** The mirror of one channel, kept true: it follows the feed, and reads the store where something is missing. */
-export class MirroredChannel {
+export class ChannelReplica {
   readonly name: string;
-  readonly mirror = new Mirror();
-  readonly #deps: MirroredChannelDeps;
+  readonly members = new MembersReplica();
+  readonly #deps: ChannelReplicaDeps;
   readonly #waiting: MembersChange[] = [];
   readonly #awaited = new Set<Awaited>();
   #isFollowed = false;
@@ -53,25 +53,25 @@ export class MirroredChannel {
   #reading: Promise<void> | undefined;
   #mustReadAgain = false;
 
-  constructor(name: string, deps: MirroredChannelDeps) {
+  constructor(name: string, deps: ChannelReplicaDeps) {
     this.name = name;
     this.#deps = deps;
   }
 
   /** Resolves when the mirror shows what the store holds; rejects where that cannot be read now. */
-  async whenTrue(): Promise<void> {
+  async synced(): Promise<void> {
     if (!this.#isTrue) await (this.#reading ?? this.#read());
   }
 
   /** Resolves when the mirror has come to the revision, by what it hears or else by reading. */
   async reached(revision: number): Promise<void> {
-    if (this.mirror.revision >= revision) return;
+    if (this.members.revision >= revision) return;
     const timeout = new AbortController();
     const awaited = { revision, reached: () => timeout.abort() };
     this.#awaited.add(awaited);
     await sleep(this.#deps.clock, reachTimeoutMs, timeout.signal);
     this.#awaited.delete(awaited);
-    if (this.mirror.revision < revision) await this.readAgain();
+    if (this.members.revision < revision) await this.readAgain();
   }
 
   /** By a reading that begins after the call: something may be missing. */
@@ -83,12 +83,12 @@ export class MirroredChannel {
   /** A change that was lost at the end of what was heard shows in the revision alone. */
   async check(): Promise<void> {
     if (!this.#isTrue || this.#reading !== undefined) return;
-    if ((await this.#deps.store.revision(this.name)) !== this.mirror.revision) await this.readAgain();
+    if ((await this.#deps.store.revision(this.name)) !== this.members.revision) await this.readAgain();
   }
 
   /** The node is dead. */
   drop(node: string): void {
-    this.mirror.drop(node);
+    this.members.drop(node);
     this.#deps.onChanged(this);
   }
 
@@ -125,14 +125,14 @@ export class MirroredChannel {
   }
 
   async #readOnce(): Promise<void> {
-    const { feed, roll } = this.#deps;
+    const { feed, membership } = this.#deps;
     if (!this.#isFollowed) await feed.subscribe(this.#feedKey, (message) => this.#hear(message));
     this.#isFollowed = true;
     const { nodes, ...read } = await this.#readWhole();
-    const dead = await roll.deadAmong([...nodes.keys()]);
-    for (const node of dead) this.#bury(node);
-    this.mirror.replace({ ...read, nodes: new Map([...nodes].filter(([node]) => !dead.includes(node))) });
-    if (!this.#wasRead) this.mirror.forgetDiff();
+    const dead = await membership.deadAmong([...nodes.keys()]);
+    for (const node of dead) this.#removeNode(node);
+    this.members.replace({ ...read, nodes: new Map([...nodes].filter(([node]) => !dead.includes(node))) });
+    if (!this.#wasRead) this.members.forgetDiff();
     this.#wasRead = true;
     this.#isTrue = true;
     for (const change of this.#waiting.splice(0)) this.#take(change);
@@ -140,16 +140,16 @@ export class MirroredChannel {
   }
 
   /** Nobody is told that all have left where only the store has lost them. */
-  async #readWhole(): Promise<Membership> {
+  async #readWhole(): Promise<StoredMembers> {
     const { store, clock } = this.#deps;
     const membership = await store.read(this.name);
-    if (!this.mirror.isForgottenBy(membership)) return membership;
-    await sleep(clock, forgottenPatienceMs);
+    if (!this.members.isForgottenBy(membership)) return membership;
+    await sleep(clock, rewriteWaitMs);
     return store.read(this.name);
   }
 
-  #bury(node: string): void {
-    this.#deps.store.bury(this.name, node).catch((error: unknown) => {
+  #removeNode(node: string): void {
+    this.#deps.store.removeNode(this.name, node).catch((error: unknown) => {
       this.#deps.log.warn({ err: error }, "removing a dead node's presence members failed");
     });
   }
@@ -158,21 +158,21 @@ export class MirroredChannel {
     const change = parseChange(message);
     if (change === undefined) this.#deps.warn({ bytes: message.length }, "ignored malformed presence members");
     else if (this.#isTrue) this.#take(change);
-    else if (this.#waiting.length < mostWaiting) this.#waiting.push(change);
+    else if (this.#waiting.length < maxWaiting) this.#waiting.push(change);
     else this.#mustReadAgain = true;
   }
 
   #take(change: MembersChange): void {
-    const placement = this.mirror.place(change);
+    const placement = this.members.place(change);
     if (placement === "gap") this.readAgain().catch(() => undefined); // Reported where it happens.
     if (placement !== "next") return;
-    this.#deps.roll.see(change.node);
-    this.mirror.apply(change);
+    this.#deps.membership.noteSeen(change.node);
+    this.members.apply(change);
     this.#moved();
   }
 
   #moved(): void {
     this.#deps.onChanged(this);
-    for (const { revision, reached } of this.#awaited) if (revision <= this.mirror.revision) reached();
+    for (const { revision, reached } of this.#awaited) if (revision <= this.members.revision) reached();
   }
 }

@@ -1,7 +1,7 @@
-import type { Counts, Membership, MembersChange } from "./members-change.ts";
+import type { Counts, StoredMembers, MembersChange } from "./members-change.ts";
 
 /** How a change relates to what the mirror knows. */
-export type Placement = "next" | "repeat" | "gap";
+export type ChangePlacement = "next" | "repeat" | "gap";
 
 /** A user and the connections with which it stands in the channel, over all nodes; 0 where it has left. */
 export interface Member {
@@ -20,7 +20,7 @@ export interface MembersDiff {
  * The members of one channel as a node knows them, by the node that said so, at a revision. Pure: it is fed with what
  * was read and heard, and says what to tell.
  */
-export class Mirror {
+export class MembersReplica {
   #revision = 0;
   #since = 0;
   readonly #nodes = new Map<string, Map<string, number>>();
@@ -28,7 +28,7 @@ export class Mirror {
   /** Connections that were cut off and still count, by the node that says so. */
   readonly #absent = new Map<string, Map<string, number>>();
   /** Totals as they were last told, of users who changed since. */
-  readonly #told = new Map<string, number>();
+  readonly #notified = new Map<string, number>();
 
   get revision(): number {
     return this.#revision;
@@ -44,14 +44,14 @@ export class Mirror {
   }
 
   /** Changes tell which revision they follow on, so one that was lost shows with the next. */
-  place({ revision, before }: Pick<MembersChange, "revision" | "before">): Placement {
+  place({ revision, before }: Pick<MembersChange, "revision" | "before">): ChangePlacement {
     if (before === this.#revision) return "next";
     return revision <= this.#revision ? "repeat" : "gap";
   }
 
   /** Takes in the next change. */
-  apply({ revision, before, node, counts, absent, isWhole, former }: MembersChange): void {
-    if (former !== undefined) this.drop(former);
+  apply({ revision, before, node, counts, absent, isWhole, formerNode }: MembersChange): void {
+    if (formerNode !== undefined) this.drop(formerNode);
     if (isWhole) this.#absent.delete(node);
     if (absent !== undefined || this.#absent.has(node)) this.#noteAbsent(node, counts, absent);
     if (isWhole) this.#replaceNode(node, counts);
@@ -61,12 +61,12 @@ export class Mirror {
   }
 
   /** The store has forgotten members that are known here: what it holds now is yet to become whole. */
-  isForgottenBy({ since }: Membership): boolean {
+  isForgottenBy({ since }: StoredMembers): boolean {
     return this.count > 0 && since !== this.#since;
   }
 
   /** Takes what was read in place of all that is known; it does not say who is absent. */
-  replace({ revision, since, nodes }: Membership): void {
+  replace({ revision, since, nodes }: StoredMembers): void {
     this.#absent.clear();
     for (const node of this.#nodes.keys()) if (!nodes.has(node)) this.drop(node);
     for (const [node, counts] of nodes) this.#replaceNode(node, counts);
@@ -87,7 +87,7 @@ export class Mirror {
       if (members.length === limit) break;
       members.push({
         userId,
-        connections: this.#isComingBack(userId) ? (this.#told.get(userId) as number) : connections,
+        connections: this.#isComingBack(userId) ? (this.#notified.get(userId) as number) : connections,
       });
     }
     return members.toSorted((a, b) => (a.userId < b.userId ? -1 : 1));
@@ -96,9 +96,9 @@ export class Mirror {
   /** What changed since the last call, or since `forgetDiff`; undefined where nothing did in the end. */
   takeDiff(): MembersDiff | undefined {
     const diff: MembersDiff = { joined: [], left: [], updated: [] };
-    for (const [userId, before] of this.#told) {
+    for (const [userId, before] of this.#notified) {
       if (this.#isComingBack(userId)) continue;
-      this.#told.delete(userId);
+      this.#notified.delete(userId);
       const connections = this.#totals.get(userId) ?? 0;
       if (connections === before) continue;
       const list = before === 0 ? diff.joined : connections === 0 ? diff.left : diff.updated;
@@ -109,7 +109,7 @@ export class Mirror {
 
   /** Nobody has been told anything yet: what is known now is where diffs begin. */
   forgetDiff(): void {
-    this.#told.clear();
+    this.#notified.clear();
   }
 
   /**
@@ -117,7 +117,7 @@ export class Mirror {
    * that is known, in at most three seconds, it is as it was.
    */
   #isComingBack(user: string): boolean {
-    const before = this.#told.get(user) ?? 0;
+    const before = this.#notified.get(user) ?? 0;
     const more = (this.#totals.get(user) ?? 0) - before;
     return before > 0 && more > 0 && more <= this.#absentOf(user);
   }
@@ -144,7 +144,7 @@ export class Mirror {
     const before = this.#nodes.get(node)?.get(user) ?? 0;
     if (connections === before) return;
     const total = this.#totals.get(user) ?? 0;
-    if (!this.#told.has(user)) this.#told.set(user, total);
+    if (!this.#notified.has(user)) this.#notified.set(user, total);
     this.#note(node, user, connections);
     setOrDelete(this.#totals, user, total - before + connections);
   }

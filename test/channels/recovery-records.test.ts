@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createConnectionRecordStore } from "../../src/channels/connection-record-store.ts";
+import { createRecoveryRecordStore } from "../../src/channels/recovery-record-store.ts";
 import { createRedisConnections } from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { startRedisProcess } from "../support/redis-process.ts";
@@ -9,65 +9,65 @@ import { eventually, freshPrefix, quietLog, redisWorld } from "../support/world.
 test("a record is written anew where the store lost it or some of it, and never over a later owner's", async () => {
   const { redis, keys } = await redisWorld();
   const commands = redis.connection("commands");
-  const store = createConnectionRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
-  const holder = { socketId: "socket", userId: "ada", sessionId: "session", stamp: 7 };
+  const store = createRecoveryRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
+  const holder = { socketId: "socket", userId: "ada", sessionId: "session", timestamp: 7 };
   const withChannels = (...names: string[]) => ({
     holder,
-    begun: new Map(names.map((name) => [name, { epoch: "epoch", offset: 1 }])),
+    starts: new Map(names.map((name) => [name, { epoch: "epoch", offset: 1 }])),
   });
   await store.begin("client", "first", withChannels("chat:1"));
 
   await store.rewrite("client", "first", 0, withChannels("chat:2"));
   expect(await store.find("client")).toEqual(withChannels("chat:2"));
-  await commands.del(keys.connectionRecord("client"));
+  await commands.del(keys.recoveryRecord("client"));
   await store.rewrite("client", "first", 0, withChannels("chat:3"));
   expect(await store.find("client")).toEqual(withChannels("chat:3"));
 
   const { takes } = (await store.take("client", "second"))!;
   await store.rewrite("client", "first", 0, withChannels("chat:4"));
   expect(await store.find("client")).toEqual(withChannels("chat:3"));
-  await commands.hset(keys.connectionRecord("client"), "owner", "first", "takes", 0);
+  await commands.hset(keys.recoveryRecord("client"), "owner", "first", "takes", 0);
   await store.rewrite("client", "second", takes, withChannels("chat:5"));
   expect(await store.find("client")).toEqual(withChannels("chat:5"));
   await store.keep("client", "first", "chat:6", { epoch: "epoch", offset: 1 });
   expect(await store.find("client")).toEqual(withChannels("chat:5"));
 });
 
-test("what changes while a record is begun is in it, however many are begun in that moment", async () => {
+test("what changes while a record is starts is in it, however many are starts in that moment", async () => {
   const { redis, keys } = await redisWorld();
   const commands = redis.connection("commands");
-  const store = createConnectionRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
-  const holder = { socketId: "socket", userId: "ada", sessionId: "session", stamp: 7 };
+  const store = createRecoveryRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
+  const holder = { socketId: "socket", userId: "ada", sessionId: "session", timestamp: 7 };
   const at = (offset: number) => ({ epoch: "epoch", offset });
   const ids = Array.from({ length: 20 }, (_, number) => `client-${number}`);
 
   await Promise.all(
     ids.flatMap((id) => [
-      store.begin(id, "owner", { holder, begun: new Map([["user:ada", at(1)]]) }),
+      store.begin(id, "owner", { holder, starts: new Map([["user:ada", at(1)]]) }),
       store.keep(id, "owner", "chat:1", at(2)),
       store.keep(id, "owner", "chat:2", at(3)),
       store.drop(id, "owner", "chat:1"),
     ]),
   );
 
-  const begun = new Map([
+  const starts = new Map([
     ["user:ada", at(1)],
     ["chat:2", at(3)],
   ]);
-  expect(await Promise.all(ids.map((id) => store.find(id)))).toEqual(ids.map(() => ({ holder, begun })));
+  expect(await Promise.all(ids.map((id) => store.find(id)))).toEqual(ids.map(() => ({ holder, starts })));
 });
 
 test("a change that finds no record of its owner says so, in whatever run its caller believes Redis to be", async () => {
   const { redis, keys } = await redisWorld();
-  const store = createConnectionRecordStore(
+  const store = createRecoveryRecordStore(
     { commands: redis.connection("commands"), keys },
     { windowSeconds: 60, renewEverySeconds: 60 },
   );
   const at = { epoch: "epoch", offset: 1 };
-  const holder = { socketId: "socket", userId: "ada", sessionId: "session", stamp: 7 };
+  const holder = { socketId: "socket", userId: "ada", sessionId: "session", timestamp: 7 };
 
   expect(await store.keep("client", "owner", "chat:1", at)).toBe(false);
-  await store.begin("client", "owner", { holder, begun: new Map() });
+  await store.begin("client", "owner", { holder, starts: new Map() });
   expect(await store.keep("client", "owner", "chat:1", at)).toBe(true);
   expect(await store.drop("client", "owner", "chat:1")).toBe(true);
   expect(await store.drop("client", "another", "chat:1")).toBe(false);
@@ -76,10 +76,10 @@ test("a change that finds no record of its owner says so, in whatever run its ca
 test("what an owner delivered last reaches the next one, whether it left first or was taken over, and no other", async () => {
   const { redis, keys } = await redisWorld();
   const commands = redis.connection("commands");
-  const store = createConnectionRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
-  const holder = { socketId: "socket", userId: "ada", sessionId: "session", stamp: 7 };
-  const trail = (after: number) => ({ after, channels: [{ name: "chat:1", epoch: "e", begun: 1, end: 2 }], sent: [] });
-  await store.begin("client", "first", { holder, begun: new Map() });
+  const store = createRecoveryRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
+  const holder = { socketId: "socket", userId: "ada", sessionId: "session", timestamp: 7 };
+  const trail = (after: number) => ({ after, channels: [{ name: "chat:1", epoch: "e", start: 1, end: 2 }], sent: [] });
+  await store.begin("client", "first", { holder, starts: new Map() });
 
   await store.release("client", "first", trail(1));
   expect(await store.take("client", "second")).toMatchObject({ before: "", takes: 1, trail: trail(1) });
@@ -93,10 +93,10 @@ test("what an owner delivered last reaches the next one, whether it left first o
 });
 
 describe("a record whose last change was lost with the end of Redis' data", () => {
-  const holder = { socketId: "socket", userId: "ada", sessionId: "session", stamp: 7 };
+  const holder = { socketId: "socket", userId: "ada", sessionId: "session", timestamp: 7 };
   const withChannels = (...names: string[]) => ({
     holder,
-    begun: new Map(names.map((name) => [name, { epoch: "epoch", offset: 1 }])),
+    starts: new Map(names.map((name) => [name, { epoch: "epoch", offset: 1 }])),
   });
 
   /** Two nodes' stores; the second channel of the first one's client was acknowledged and is lost. */
@@ -109,7 +109,7 @@ describe("a record whose last change was lost with the end of Redis' data", () =
       const connections = createRedisConnections({ address, nodeId: randomUUID(), log: quietLog });
       onTestFinished(() => connections.close());
       const commands = connections.connection("commands");
-      return createConnectionRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
+      return createRecoveryRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
     });
     await eventually(() => own!.begin("client", "first", withChannels("chat:1")));
     await redis.ask("SAVE");

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { formatWrite, parseChange, type MembersChange } from "../../src/presence/members-change.ts";
-import { Mirror, type MembersDiff } from "../../src/presence/mirror.ts";
+import { MembersReplica, type MembersDiff } from "../../src/presence/members-replica.ts";
 import { seeded } from "../support/random.ts";
 
 function changeOf(revision: number, node: string, counts: Record<string, number>, more: Partial<MembersChange> = {}) {
@@ -10,12 +10,12 @@ function changeOf(revision: number, node: string, counts: Record<string, number>
     node,
     counts: new Map(Object.entries(counts)),
     isWhole: false,
-    former: undefined,
+    formerNode: undefined,
     ...more,
   };
 }
 
-const membersOf = (mirror: Mirror): Record<string, number> =>
+const membersOf = (mirror: MembersReplica): Record<string, number> =>
   Object.fromEntries(mirror.members(1_000).map(({ userId, connections }) => [userId, connections]));
 
 /** What a client makes of the diffs. */
@@ -28,7 +28,7 @@ function applied(members: Record<string, number>, diff: MembersDiff | undefined)
 
 describe("members are counted over nodes", () => {
   test("a user who comes through two nodes is one member with the connections of both", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.apply(changeOf(1, "n1", { ada: 2, bob: 1 }));
     mirror.apply(changeOf(2, "n2", { ada: 1 }));
 
@@ -37,7 +37,7 @@ describe("members are counted over nodes", () => {
   });
 
   test("who leaves one node stays a member of the other", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.apply(changeOf(1, "n1", { ada: 1 }));
     mirror.apply(changeOf(2, "n2", { ada: 1 }));
     mirror.takeDiff();
@@ -48,7 +48,7 @@ describe("members are counted over nodes", () => {
   });
 
   test("a connection that was cut off and is back on another node was never gone, nor one more", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.apply(changeOf(1, "n1", { ada: 1 }));
     mirror.takeDiff();
 
@@ -63,7 +63,7 @@ describe("members are counted over nodes", () => {
   });
 
   test("a further connection of a member that is back where it was is told then", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.apply(changeOf(1, "n1", { ada: 1 }));
     mirror.takeDiff();
     mirror.apply({ ...changeOf(2, "n1", { ada: 1 }), absent: new Map([["ada", 1]]) });
@@ -76,7 +76,7 @@ describe("members are counted over nodes", () => {
   });
 
   test("what cannot all be in place of those that were cut off is told at once, and so is who leaves", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.apply(changeOf(1, "n1", { ada: 2 }));
     mirror.takeDiff();
     mirror.apply({ ...changeOf(2, "n1", { ada: 2 }), absent: new Map([["ada", 1]]) });
@@ -88,7 +88,7 @@ describe("members are counted over nodes", () => {
   });
 
   test("a dead node's members go with it", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.apply(changeOf(1, "n1", { ada: 1, bob: 1 }));
     mirror.apply(changeOf(2, "n2", { ada: 1 }));
     mirror.takeDiff();
@@ -104,17 +104,17 @@ describe("members are counted over nodes", () => {
   });
 
   test("a node that comes back under another name is told of only where something changed", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.apply(changeOf(1, "n1", { ada: 1, bob: 1 }));
     mirror.takeDiff();
 
-    mirror.apply(changeOf(2, "n1b", { ada: 1 }, { isWhole: true, former: "n1" }));
+    mirror.apply(changeOf(2, "n1b", { ada: 1 }, { isWhole: true, formerNode: "n1" }));
 
     expect(mirror.takeDiff()).toEqual({ joined: [], left: [{ userId: "bob", connections: 0 }], updated: [] });
   });
 
   test("what a node says as a whole takes the place of what it said", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.apply(changeOf(1, "n1", { ada: 1, bob: 1 }));
 
     mirror.apply(changeOf(2, "n1", { cem: 1 }, { isWhole: true }));
@@ -123,7 +123,7 @@ describe("members are counted over nodes", () => {
   });
 
   test("no more than the limit, in order of their names", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.apply(changeOf(1, "n1", { cem: 1, ada: 1, bob: 1 }));
 
     expect(mirror.members(2).map(({ userId }) => userId)).toEqual(["ada", "cem"]);
@@ -138,20 +138,20 @@ describe("a change has its place", () => {
     { revision: 7, before: 6, placement: "gap" },
     { revision: 9_000, before: 0, placement: "gap" },
   ])("$revision after $before, where the mirror is at 5: $placement", ({ revision, before, placement }) => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.replace({ revision: 5, since: 1, nodes: new Map() });
 
     expect(mirror.place({ revision, before })).toBe(placement);
   });
 
   test("the first of a channel is next where there was none", () => {
-    expect(new Mirror().place({ revision: 1_700_000_000_000_001, before: 0 })).toBe("next");
+    expect(new MembersReplica().place({ revision: 1_700_000_000_000_001, before: 0 })).toBe("next");
   });
 });
 
 describe("a store that has forgotten", () => {
   test("is found out where members are known that it does not begin with", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     const read = (since: number) => ({ revision: since + 1, since, nodes: new Map() });
     expect(mirror.isForgottenBy(read(100))).toBe(false);
 
@@ -167,7 +167,7 @@ describe("a store that has forgotten", () => {
 
 describe("a diff", () => {
   test("leaves out who came and went in between", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.apply(changeOf(1, "n1", { ada: 1 }));
     mirror.apply(changeOf(2, "n1", { ada: 0 }));
 
@@ -175,7 +175,7 @@ describe("a diff", () => {
   });
 
   test("begins with what was read first, and then tells what a later reading found", () => {
-    const mirror = new Mirror();
+    const mirror = new MembersReplica();
     mirror.replace({ revision: 3, since: 1, nodes: new Map([["n1", new Map([["ada", 1]])]]) });
     mirror.forgetDiff();
     expect(mirror.takeDiff()).toBeUndefined();
@@ -193,7 +193,7 @@ describe("a diff", () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = seeded(seed);
       const pick = <T>(...from: T[]): T => from[Math.floor(random() * from.length)] as T;
-      const mirror = new Mirror();
+      const mirror = new MembersReplica();
       const diffs: (MembersDiff | undefined)[] = [];
       let client: Record<string, number> = {};
       let answered = 0;
@@ -217,7 +217,7 @@ describe("a diff", () => {
 });
 
 describe("a message of the feed", () => {
-  const write = { node: "n1/x", isWhole: true, former: "n0/x", counts: new Map([["__proto__", 2], ["a:b", 0]]) }; // prettier-ignore
+  const write = { node: "n1/x", isWhole: true, formerNode: "n0/x", counts: new Map([["__proto__", 2], ["a:b", 0]]) }; // prettier-ignore
 
   test("is read as it was written", () => {
     const message = Buffer.from(`17:16:${formatWrite(write)}`);

@@ -22,7 +22,7 @@ describe("connections of a user", () => {
     const nodes = await startNodes(3);
     for (let round = 0; round < 5; round++) {
       const asked = Array.from({ length: 60 }, (_, n) =>
-        nodes[n % 3]!.presence.seats.take(`user${round}.session${n % 5}`),
+        nodes[n % 3]!.presence.connectionQuota.take(`user${round}.session${n % 5}`),
       );
       const outcomes = await Promise.allSettled(asked);
 
@@ -35,39 +35,41 @@ describe("connections of a user", () => {
 
   test("of others do not count", async () => {
     const [node] = (await startNodes(1, 2)) as [PresenceNode];
-    await Promise.all(["ada.1", "ada.2", "bob.1", "bob.2"].map((id) => node.presence.seats.take(id)));
+    await Promise.all(["ada.1", "ada.2", "bob.1", "bob.2"].map((id) => node.presence.connectionQuota.take(id)));
 
-    await expect(node.presence.seats.take("ada.1")).rejects.toMatchObject({ code: "connection_limit" });
+    await expect(node.presence.connectionQuota.take("ada.1")).rejects.toMatchObject({ code: "connection_limit" });
   });
 
   test("one that ends makes room for another, on any node", async () => {
     const [first, second] = (await startNodes(2, 1)) as [PresenceNode, PresenceNode];
     for (let round = 0; round < 5; round++) {
-      await first.presence.seats.take("ada.1");
-      await expect(first.presence.seats.take("ada.2")).rejects.toMatchObject({ code: "connection_limit" });
-      first.presence.seats.release("ada.1");
+      await first.presence.connectionQuota.take("ada.1");
+      await expect(first.presence.connectionQuota.take("ada.2")).rejects.toMatchObject({ code: "connection_limit" });
+      first.presence.connectionQuota.release("ada.1");
       await eventually(async () => expect(await stored(second, "ada")).toBe(0));
-      await second.presence.seats.take("ada.1");
-      second.presence.seats.release("ada.1");
+      await second.presence.connectionQuota.take("ada.1");
+      second.presence.connectionQuota.release("ada.1");
       await eventually(async () => expect(await stored(second, "ada")).toBe(0));
     }
   });
 
   test("nobody is refused on account of a node that was killed a moment ago", { timeout: 120_000 }, async () => {
     const [first, second] = (await startNodes(2, 5)) as [PresenceNode, PresenceNode];
-    for (let n = 0; n < 5; n++) await first.presence.seats.take("ada.1");
+    for (let n = 0; n < 5; n++) await first.presence.connectionQuota.take("ada.1");
 
     first.kill();
-    const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => second.presence.seats.take("ada.1")));
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 8 }, () => second.presence.connectionQuota.take("ada.1")),
+    );
 
     expect(granted(outcomes)).toBe(5);
     expect(await stored(second, "ada")).toBe(5);
-    expect(await second.presence.seats.connectionsOf(["ada.1"])).toEqual(new Map([["ada.1", 5]]));
+    expect(await second.presence.connectionQuota.connectionsOf(["ada.1"])).toEqual(new Map([["ada.1", 5]]));
   });
 
   test("are kept, and counted, by a node that was away past its lease", { timeout: 120_000 }, async () => {
     const [first, second] = (await startNodes(2, 3)) as [PresenceNode, PresenceNode];
-    for (const id of ["ada.1", "ada.1", "ada.2"]) await first.presence.seats.take(id);
+    for (const id of ["ada.1", "ada.1", "ada.2"]) await first.presence.connectionQuota.take(id);
     const before = first.control.incarnation;
 
     first.freeze();
@@ -76,12 +78,12 @@ describe("connections of a user", () => {
     await eventually(() => expect(first.control.fence.isOpen).toBe(true));
 
     await eventually(async () => expect(await stored(second, "ada")).toBe(3));
-    await expect(second.presence.seats.take("ada.3")).rejects.toMatchObject({ code: "connection_limit" });
+    await expect(second.presence.connectionQuota.take("ada.3")).rejects.toMatchObject({ code: "connection_limit" });
   });
 
   test("are said again to a store that has lost them", { timeout: 120_000 }, async () => {
     const [first] = (await startNodes(1, 3)) as [PresenceNode];
-    for (const id of ["ada.1", "ada.1", "bob.1"]) await first.presence.seats.take(id);
+    for (const id of ["ada.1", "ada.1", "bob.1"]) await first.presence.connectionQuota.take(id);
     await first.commands.unlink(first.keys.userConnections("ada"), first.keys.userConnections("bob"));
 
     first.redis.connection("subscriber").disconnect(true);
@@ -92,17 +94,17 @@ describe("connections of a user", () => {
   test("by session are summed over nodes, the dead left out", { timeout: 120_000 }, async () => {
     const nodes = await startNodes(3);
     for (const [index, id] of ["ada.1", "ada.1", "ada.2", "ada.1", "bob.1"].entries()) {
-      await nodes[index % 3]!.presence.seats.take(id);
+      await nodes[index % 3]!.presence.connectionQuota.take(id);
     }
     const asked = ["ada.1", "ada.2", "bob.1", "nobody.1"];
     for (const node of nodes) {
-      expect([...(await node.presence.seats.connectionsOf(asked)).values()]).toEqual([3, 1, 1, 0]);
+      expect([...(await node.presence.connectionQuota.connectionsOf(asked)).values()]).toEqual([3, 1, 1, 0]);
     }
 
     nodes[0]!.kill();
 
     await eventually(async () => {
-      expect([...(await nodes[1]!.presence.seats.connectionsOf(asked)).values()]).toEqual([1, 1, 1, 0]);
+      expect([...(await nodes[1]!.presence.connectionQuota.connectionsOf(asked)).values()]).toEqual([1, 1, 1, 0]);
     });
   });
 
@@ -116,7 +118,7 @@ describe("connections of a user", () => {
       const asking: Promise<void>[] = [];
       const take = async (node: PresenceNode, sessionId: string): Promise<void> => {
         // Refused, or the store was away.
-        const isGranted = await node.presence.seats.take(sessionId).then(
+        const isGranted = await node.presence.connectionQuota.take(sessionId).then(
           () => true,
           () => false,
         );
@@ -124,7 +126,7 @@ describe("connections of a user", () => {
         held.push({ node, sessionId });
         expect(held.length).toBeLessThanOrEqual(4);
       };
-      const release = (one: (typeof held)[number]): void => one.node.presence.seats.release(one.sessionId);
+      const release = (one: (typeof held)[number]): void => one.node.presence.connectionQuota.release(one.sessionId);
       for (let step = 0; step < 300; step++) {
         const node = nodes[Math.floor(random() * 3)] as PresenceNode;
         if (random() < 0.5) asking.push(take(node, `ada.${Math.floor(random() * 3)}`));
@@ -137,7 +139,7 @@ describe("connections of a user", () => {
 
       await eventually(async () => expect(await stored(nodes[0]!, "ada")).toBe(0));
       const outcomes = await Promise.allSettled(
-        Array.from({ length: 12 }, (_, n) => nodes[n % 3]!.presence.seats.take("ada.0")),
+        Array.from({ length: 12 }, (_, n) => nodes[n % 3]!.presence.connectionQuota.take("ada.0")),
       );
       expect(granted(outcomes)).toBe(4);
     },

@@ -6,44 +6,44 @@ import { ConflationWindow, type Conflation } from "./conflation.ts";
 import type { RecentDeliveries } from "./delivery-trail.ts";
 import type { FeedMessage } from "./feed-message.ts";
 import type { Feed } from "./feed.ts";
-import { HeldMessages } from "./held-messages.ts";
-import type { Holds } from "./holds.ts";
+import { MessageBuffer } from "./message-buffer.ts";
+import type { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { HistoryOptions } from "./kinds.ts";
-import { place, type Placement, type Stand } from "./recovery.ts";
-import { SubscriberList, type Deliver, type Manner, type Subscriber } from "./subscribers.ts";
+import { place, type Placement, type StreamPosition } from "./recovery.ts";
+import { SubscriberList, type Deliver, type DeliveryOptions, type Subscriber } from "./subscribers.ts";
 
-export interface FollowedChannelDeps {
+export interface LocalChannelDeps {
   feed: Feed;
   log: ChannelLog;
-  holds: Holds;
+  buffers: SubscribeBuffers;
   deliver: Deliver;
   /** Every message of the feed, once the position is known. */
-  receive: (channel: FollowedChannel, message: FeedMessage) => void;
+  receive: (channel: LocalChannel, message: FeedMessage) => void;
   mayDeliver: () => boolean;
   /** So many deliveries were left out, because a later publication made them needless. */
   onConflated: (deliveryCount: number) => void;
   clock: Clock;
-  /** Notes what is passed to subscribers, in order. Absent where stamps say it (`delivery-trail.ts`). */
+  /** Notes what is passed to subscribers, in order. Absent where timestamps say it (`delivery-trail.ts`). */
   recent?: RecentDeliveries | undefined;
 }
 
 /** What of a channel's kind matters here. */
-export interface FollowedKind {
+export interface LocalChannelOptions {
   history: HistoryOptions;
   conflation: Conflation | undefined;
 }
 
 /** It was never promised to anybody. */
-const live: Manner = { isVolatile: true };
+const volatile: DeliveryOptions = { isVolatile: true };
 
 /**
  * One channel that this node follows, once for all its subscribers: where it stands, and who reads it. It passes on
- * what it is handed; whether a message may be handed to it is decided in `sequencer.ts`.
+ * what it is handed; whether a message may be handed to it is decided in `gapRepair.ts`.
  */
-export class FollowedChannel {
+export class LocalChannel {
   readonly name: string;
   readonly history: HistoryOptions;
-  readonly #deps: FollowedChannelDeps;
+  readonly #deps: LocalChannelDeps;
   /** Until it has succeeded. */
   #joining: Promise<void> | undefined;
   readonly #live = new SubscriberList();
@@ -53,12 +53,12 @@ export class FollowedChannel {
   readonly #ahead = new SparseMap<Subscriber, Position>();
   readonly #window: ConflationWindow | undefined;
   /** Came before the position was known. */
-  #early: HeldMessages<FeedMessage> | undefined;
-  #position: Stand | undefined;
+  #early: MessageBuffer<FeedMessage> | undefined;
+  #position: StreamPosition | undefined;
   /** Up to where subscribers have been passed what came; behind the position while a window is open. */
   #passed: Position | undefined;
 
-  constructor(name: string, { history, conflation }: FollowedKind, deps: FollowedChannelDeps) {
+  constructor(name: string, { history, conflation }: LocalChannelOptions, deps: LocalChannelDeps) {
     this.name = name;
     this.history = history;
     this.#deps = deps;
@@ -68,17 +68,17 @@ export class FollowedChannel {
   }
 
   /** Resolves when the feed is joined and the position known; rejects where the store cannot be reached. */
-  get joined(): Promise<void> {
+  get subscribed(): Promise<void> {
     return this.#joining ?? Promise.resolve();
   }
 
   /** Undefined until joined. */
-  get position(): Stand | undefined {
+  get position(): StreamPosition | undefined {
     return this.#position;
   }
 
   /** Up to where subscribers have been passed what came; undefined until joined. */
-  get passed(): Position | undefined {
+  get delivered(): Position | undefined {
     return this.#passed;
   }
 
@@ -97,19 +97,19 @@ export class FollowedChannel {
   }
 
   /** Takes the next publication on to the subscribers, where the channel conflates at the end of its window. */
-  pass(message: FeedMessage): void {
-    this.#position = { epoch: message.epoch, offset: message.offset, stamp: message.stamp };
+  advance(message: FeedMessage): void {
+    this.#position = { epoch: message.epoch, offset: message.offset, timestamp: message.timestamp };
     if (this.#window === undefined || this.subscriberCount === 0) this.#hand(message);
-    else this.#window.add(message);
+    else this.#window.offer(message);
   }
 
   /** A packet without a place in the log. */
   deliverLive(packet: Buffer): void {
-    if (this.#live.members.length > 0) this.#deps.deliver(this.#live.members, packet, live);
+    if (this.#live.members.length > 0) this.#deps.deliver(this.#live.members, packet, volatile);
   }
 
   /** From here on the (held) subscriber gets what comes. Only after `joined`. */
-  enter(subscriber: Subscriber): void {
+  attach(subscriber: Subscriber): void {
     this.#entering.set(subscriber, { jumpedTo: undefined });
     this.#live.add(subscriber);
   }
@@ -118,7 +118,7 @@ export class FollowedChannel {
    * The subscriber has read everything up to `answered`, or is where it was before it entered. False where it cannot go on
    * from there: the position jumped beyond it meanwhile, or to another epoch, of which nothing was answered.
    */
-  goOn(subscriber: Subscriber, answered = this.#ahead.get(subscriber)): boolean {
+  resume(subscriber: Subscriber, answered = this.#ahead.get(subscriber)): boolean {
     const jumpedTo = this.#entering.get(subscriber)?.jumpedTo;
     this.#entering.delete(subscriber);
     if (jumpedTo !== undefined && (answered === undefined || !isAtOrBehind(jumpedTo, answered))) return false;
@@ -127,7 +127,7 @@ export class FollowedChannel {
     return true;
   }
 
-  leave(subscriber: Subscriber): void {
+  detach(subscriber: Subscriber): void {
     this.#live.remove(subscriber);
     this.#entering.delete(subscriber);
     this.#ahead.delete(subscriber);
@@ -135,7 +135,7 @@ export class FollowedChannel {
   }
 
   /** Goes on from `now` although publications before it are missing; returns the subscribers that miss them. */
-  jump(now: Stand): Subscriber[] {
+  skipTo(now: StreamPosition): Subscriber[] {
     this.#window?.flush();
     this.#position = this.#passed = now;
     for (const entering of this.#entering.values()) entering.jumpedTo = now;
@@ -155,8 +155,8 @@ export class FollowedChannel {
       if (this.#position === undefined) this.#keepEarly(message);
       else this.#deps.receive(this, message);
     });
-    const { epoch, offset, stamp } = await this.#deps.log.read(this.name, this.history, { kind: "position" });
-    this.#position = { epoch, offset, stamp };
+    const { epoch, offset, timestamp } = await this.#deps.log.read(this.name, this.history, { kind: "position" });
+    this.#position = { epoch, offset, timestamp };
     this.#passed = this.#position;
     this.#joining = undefined;
     const early = this.#early?.take() ?? [];
@@ -165,7 +165,7 @@ export class FollowedChannel {
   }
 
   #keepEarly(message: FeedMessage): void {
-    (this.#early ??= new HeldMessages()).add(message);
+    (this.#early ??= new MessageBuffer()).add(message);
   }
 
   #openWindow(conflation: Conflation): ConflationWindow {
@@ -173,27 +173,27 @@ export class FollowedChannel {
     return new ConflationWindow(conflation, {
       clock,
       mayDeliver,
-      pass: (message, key) => this.#hand(message, key === undefined ? undefined : { key: `${this.name} ${key}` }),
+      send: (message, key) => this.#hand(message, key === undefined ? undefined : { key: `${this.name} ${key}` }),
       onReplaced: () => onConflated(this.subscriberCount),
     });
   }
 
-  #hand(message: FeedMessage, manner?: Manner): void {
+  #hand(message: FeedMessage, manner?: DeliveryOptions): void {
     this.#passed = { epoch: message.epoch, offset: message.offset };
     const { members } = this.#live;
     if (members.length === 0) return;
     if (this.#window === undefined) this.#note(message);
-    const isEveryoneReady = this.#deps.holds.size === 0 && this.#ahead.size === 0;
+    const isEveryoneReady = this.#deps.buffers.size === 0 && this.#ahead.size === 0;
     const ready = isEveryoneReady ? members : members.filter((subscriber) => this.#isReady(subscriber, message));
     if (ready.length > 0) this.#deps.deliver(ready, message.packet, manner);
   }
 
-  #note({ epoch, offset, stamp }: FeedMessage): void {
-    this.#deps.recent?.note({ channel: this.name, epoch, offset, stamp });
+  #note({ epoch, offset, timestamp }: FeedMessage): void {
+    this.#deps.recent?.note({ channel: this.name, epoch, offset, timestamp });
   }
 
   #isReady(subscriber: Subscriber, message: FeedMessage): boolean {
-    return !this.#hasRead(subscriber, message) && !this.#deps.holds.keep(subscriber, this.name, message);
+    return !this.#hasRead(subscriber, message) && !this.#deps.buffers.buffer(subscriber, this.name, message);
   }
 
   #hasRead(subscriber: Subscriber, message: FeedMessage): boolean {

@@ -3,7 +3,7 @@ import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
 
 /** Subscribers by channel. */
-export type Subscribers = ReadonlyMap<string, number>;
+export type CountsByChannel = ReadonlyMap<string, number>;
 
 /** A part of the channels, by name: those that begin with `prefix`, behind `after`. */
 export interface ChannelRange {
@@ -16,25 +16,31 @@ export interface ChannelRange {
  * How many subscribers each channel has on each node, in Redis: a list and counts for every node, which that node alone
  * writes. A page of one node is read in one step. What a dead node wrote stays until `forget`, or for two days.
  */
-export interface CensusStore {
+export interface SubscriberCountsStore {
   /** Absolute counts; 0 takes a channel off the list. */
-  write(node: string, subscribers: Subscribers): Promise<void>;
+  write(node: string, subscribers: CountsByChannel): Promise<void>;
   /** In order of the names' bytes. */
-  page(node: string, range: ChannelRange): Promise<Subscribers>;
-  forget(node: string): Promise<void>;
+  page(node: string, range: ChannelRange): Promise<CountsByChannel>;
+  removeNode(node: string): Promise<void>;
 }
 
 /** Seconds that what a node wrote is kept without being written again. */
-export const censusTtlSeconds = 2 * 86_400;
+export const countsTtlSeconds = 2 * 86_400;
 
-export function createCensusStore({ commands, keys }: { commands: RedisClient; keys: Keys }): CensusStore {
+export function createSubscriberCountsStore({
+  commands,
+  keys,
+}: {
+  commands: RedisClient;
+  keys: Keys;
+}): SubscriberCountsStore {
   const writeScript = loadScript(commands, new URL("./write-channels.lua", import.meta.url));
   const pageScript = loadScript(commands, new URL("./page-channels.lua", import.meta.url));
   const keysOf = (node: string): [string, string] => [keys.nodeChannels(node), keys.nodeChannelCounts(node)];
 
   return {
     async write(node, subscribers) {
-      await writeScript.run(keysOf(node), [censusTtlSeconds, ...[...subscribers].flat()]);
+      await writeScript.run(keysOf(node), [countsTtlSeconds, ...[...subscribers].flat()]);
     },
 
     async page(node, { prefix, after, limit }) {
@@ -44,7 +50,7 @@ export function createCensusStore({ commands, keys }: { commands: RedisClient; k
       return subscribers;
     },
 
-    async forget(node) {
+    async removeNode(node) {
       await commands.unlink(...keysOf(node));
     },
   };

@@ -4,18 +4,18 @@ import type { Cancel, Clock } from "../runtime/clock.ts";
 const graceMs = 3_000;
 
 /** One connection of a user that was cut off. */
-interface Absence {
+interface PendingLeave {
   name: string;
   end: () => void;
   endsAt: number;
 }
 
 /** Connections that were cut off and are expected back: they count as members a little longer. */
-export class Absences {
+export class PendingLeaves {
   readonly #clock: Clock;
-  readonly #byName = new Map<string, Absence[]>();
+  readonly #byName = new Map<string, PendingLeave[]>();
   /** In the order in which they end; those that came back are no longer in the table. */
-  #all: Absence[] = [];
+  #all: PendingLeave[] = [];
   #cancel: Cancel | undefined;
 
   constructor(clock: Clock) {
@@ -31,7 +31,7 @@ export class Absences {
   }
 
   /** True where one of that name was absent, and is back. */
-  comeBack(name: string): boolean {
+  cancel(name: string): boolean {
     const absence = this.#byName.get(name)?.[0];
     return absence !== undefined && this.#forget(absence);
   }
@@ -53,7 +53,7 @@ export class Absences {
   }
 
   /** False where it is known no more. */
-  #forget(absence: Absence): boolean {
+  #forget(absence: PendingLeave): boolean {
     const known = this.#byName.get(absence.name) ?? [];
     const left = known.filter((other) => other !== absence);
     if (left.length === 0) this.#byName.delete(absence.name);

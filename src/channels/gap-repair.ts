@@ -1,69 +1,69 @@
 import type { ChannelLog, LogSlice } from "./channel-log.ts";
 import type { FeedMessage } from "./feed-message.ts";
 import { packetOf } from "./feed.ts";
-import type { FollowedChannel } from "./followed-channel.ts";
+import type { LocalChannel } from "./local-channel.ts";
 import { recoveryFrom } from "./recovery.ts";
 import type { Subscriber } from "./subscribers.ts";
 
 /** How a gap ended: filled from the log, told to the subscribers, or waiting for the store. */
 export type GapOutcome = "repaired" | "told" | "deferred";
 
-export interface SequencerDeps {
+export interface GapRepairDeps {
   log: ChannelLog;
   /** Every channel the node follows. */
-  channels: () => Iterable<FollowedChannel>;
+  channels: () => Iterable<LocalChannel>;
   /** What these were owed can no longer be had; they must be told. */
-  lost: (channel: string, subscribers: readonly Subscriber[]) => void;
+  onLost: (channel: string, subscribers: readonly Subscriber[]) => void;
   onGap: (outcome: GapOutcome) => void;
   /** Calls back a little later: the store was away. */
-  later: (run: () => void) => void;
+  retryLater: (run: () => void) => void;
   /** False while this node may not deliver: it may have missed revocations. `repair` is called when it may again. */
   mayDeliver: () => boolean;
 }
 
-interface Waiting {
-  channel: FollowedChannel;
+interface ChannelMessage {
+  channel: LocalChannel;
   message: FeedMessage;
 }
 
 /** Most messages and bytes that wait for a repair; what comes beyond is dropped and read from the log by the next. */
-const mostWaiting = 20_000;
-const mostWaitingBytes = 32 * 1_048_576;
+const maxWaiting = 20_000;
+const maxWaitingBytes = 32 * 1_048_576;
 
 /** Channels whose logs are read at the same time. */
-const readsAtOnce = 500;
+const maxConcurrentReads = 500;
 
 /**
- * Hands the feed's messages to their channels, in offset order within a channel and in stamp order over all of them.
+ * Hands the feed's messages to their channels, in offset order within a channel and in timestamp order over all of them.
  *
  * The feed is one ordered connection, so a hole in one channel means that the connection lost something: then every
- * channel is read again. Until that is done new messages wait; what the logs had is passed on by stamp, no further than
- * the last stamp given when the reading began; later ones come, in order, from those that wait. On Cluster there is no
+ * channel is read again. Until that is done new messages wait; what the logs had is passed on by timestamp, no further than
+ * the last timestamp given when the reading began; later ones come, in order, from those that wait. On Cluster there is no
  * order over channels, and none is promised.
  */
-export class Sequencer {
-  readonly #deps: SequencerDeps;
-  #waiting: Waiting[] = [];
+export class GapRepair {
+  readonly #deps: GapRepairDeps;
+  #waiting: ChannelMessage[] = [];
   #waitingBytes = 0;
   #isRepairing = false;
   #mustRepairAgain = false;
-  #lastStamp = 0;
+  #lastTimestamp = 0;
 
-  constructor(deps: SequencerDeps) {
+  constructor(deps: GapRepairDeps) {
     this.#deps = deps;
   }
 
-  /** All that is stamped up to here has been handed to its channels, or was in the log before anybody here subscribed. */
-  get lastStamp(): number {
-    return this.#lastStamp;
+  /** All that is timestamped up to here has been handed to its channels, or was in the log before anybody here subscribed. */
+  get lastTimestamp(): number {
+    return this.#lastTimestamp;
   }
 
   /** Nobody has subscribed yet: what has been published so far is in the log. */
   async begin(): Promise<void> {
-    this.#note(await this.#deps.log.lastStamp());
+    this.#note(await this.#deps.log.lastTimestamp());
   }
 
-  receive = (channel: FollowedChannel, message: FeedMessage): void => {
+  receive = (channel: LocalChannel, message: FeedMessage): void => {
     if (this.#isRepairing || !this.#deps.mayDeliver()) return this.#wait(channel, message);
     const placement = channel.place(message);
     if (placement === "next") return this.#handOver(channel, message);
@@ -83,7 +83,7 @@ export class Sequencer {
     this.#mustRepairAgain = false;
     this.#readAll().catch(() => {
       this.#deps.onGap("deferred");
-      this.#deps.later(() => this.#attempt());
+      this.#deps.retryLater(() => this.#attempt());
     });
   }
 
@@ -91,15 +91,15 @@ export class Sequencer {
     if (!this.#deps.mayDeliver()) return this.#confirm();
     const suspects = this.#takeWaiting();
     try {
-      const upTo = await this.#deps.log.lastStamp();
+      const upTo = await this.#deps.log.lastTimestamp();
       const channels = [...this.#deps.channels()].filter(({ position }) => position !== undefined);
-      const missed: Waiting[] = [];
-      for (let start = 0; start < channels.length; start += readsAtOnce) {
-        const reads = channels.slice(start, start + readsAtOnce).map((channel) => this.#read(channel));
+      const missed: ChannelMessage[] = [];
+      for (let start = 0; start < channels.length; start += maxConcurrentReads) {
+        const reads = channels.slice(start, start + maxConcurrentReads).map((channel) => this.#read(channel));
         missed.push(...(await Promise.all(reads)).flat());
       }
       this.#pass(
-        missed.filter(({ message }) => message.stamp <= upTo),
+        missed.filter(({ message }) => message.timestamp <= upTo),
         suspects,
       );
     } catch (error) {
@@ -111,34 +111,38 @@ export class Sequencer {
   /** A fenced node delivers nothing, but a new run of Redis waits only a moment for what each node was sent. */
   async #confirm(): Promise<void> {
     const channels = [...this.#deps.channels()];
-    for (let start = 0; start < channels.length; start += readsAtOnce)
-      await Promise.all(channels.slice(start, start + readsAtOnce).map((channel) => this.#slice(channel)));
+    for (let start = 0; start < channels.length; start += maxConcurrentReads)
+      await Promise.all(channels.slice(start, start + maxConcurrentReads).map((channel) => this.#slice(channel)));
     throw new Error("this node is fenced");
   }
 
-  async #slice(channel: FollowedChannel): Promise<LogSlice | undefined> {
+  async #slice(channel: LocalChannel): Promise<LogSlice | undefined> {
     const { position } = channel;
     if (position === undefined) return undefined;
-    return this.#deps.log.read(channel.name, channel.history, { kind: "since", position, witness: position.stamp });
+    return this.#deps.log.read(channel.name, channel.history, {
+      kind: "since",
+      position,
+      expectedTimestamp: position.timestamp,
+    });
   }
 
-  async #read(channel: FollowedChannel): Promise<Waiting[]> {
+  async #read(channel: LocalChannel): Promise<ChannelMessage[]> {
     const stand = channel.position;
     const slice = await this.#slice(channel);
     if (stand === undefined || slice === undefined) return [];
     const isWhole = recoveryFrom(slice, stand).recovered;
     if (!isWhole) this.#jump(channel, slice);
     if (!isWhole || slice.entries.length > 0) this.#deps.onGap(isWhole ? "repaired" : "told");
-    return isWhole ? toMessages(slice, stand.stamp).map((message) => ({ channel, message })) : [];
+    return isWhole ? toMessages(slice, stand.timestamp).map((message) => ({ channel, message })) : [];
   }
 
-  #jump(channel: FollowedChannel, { epoch, offset, stamp }: LogSlice): void {
-    const missing = channel.jump({ epoch, offset, stamp });
-    if (missing.length > 0) this.#deps.lost(channel.name, missing);
+  #jump(channel: LocalChannel, { epoch, offset, timestamp }: LogSlice): void {
+    const missing = channel.skipTo({ epoch, offset, timestamp });
+    if (missing.length > 0) this.#deps.onLost(channel.name, missing);
   }
 
-  #pass(missed: Waiting[], suspects: Waiting[]): void {
-    for (const { channel, message } of missed.toSorted(byStamp))
+  #pass(missed: ChannelMessage[], suspects: ChannelMessage[]): void {
+    for (const { channel, message } of missed.toSorted(byTimestamp))
       if (channel.place(message) === "next") this.#handOver(channel, message);
     this.#isRepairing = false;
     // A suspect came before the reading: where it still does not fit, it was forged or has been lost with the store.
@@ -149,18 +153,18 @@ export class Sequencer {
     if (this.#mustRepairAgain) this.repair();
   }
 
-  #handOver(channel: FollowedChannel, message: FeedMessage): void {
-    channel.pass(message);
-    this.#note(message.stamp);
+  #handOver(channel: LocalChannel, message: FeedMessage): void {
+    channel.advance(message);
+    this.#note(message.timestamp);
   }
 
-  /** On Cluster the store has no last stamp. */
-  #note(stamp: number): void {
-    if (stamp > this.#lastStamp && stamp !== Infinity) this.#lastStamp = stamp;
+  /** On Cluster the store has no last timestamp. */
+  #note(timestamp: number): void {
+    if (timestamp > this.#lastTimestamp && timestamp !== Infinity) this.#lastTimestamp = timestamp;
   }
 
-  #wait(channel: FollowedChannel, message: FeedMessage): void {
-    if (this.#waiting.length >= mostWaiting || this.#waitingBytes + message.packet.length > mostWaitingBytes) {
+  #wait(channel: LocalChannel, message: FeedMessage): void {
+    if (this.#waiting.length >= maxWaiting || this.#waitingBytes + message.packet.length > maxWaitingBytes) {
       this.#mustRepairAgain = true;
       return;
     }
@@ -168,7 +172,7 @@ export class Sequencer {
     this.#waitingBytes += message.packet.length;
   }
 
-  #takeWaiting(): Waiting[] {
+  #takeWaiting(): ChannelMessage[] {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
@@ -177,11 +181,11 @@ export class Sequencer {
 }
 
 /** What the feed would have brought. */
-function toMessages({ epoch, entries }: LogSlice, stampBefore: number): FeedMessage[] {
+function toMessages({ epoch, entries }: LogSlice, timestampBefore: number): FeedMessage[] {
   return entries.map((entry, index) => {
-    const previous = entries[index - 1]?.stamp ?? stampBefore;
-    return { epoch, offset: entry.offset, stamp: entry.stamp, previous, packet: packetOf(entry) };
+    const previousTimestamp = entries[index - 1]?.timestamp ?? timestampBefore;
+    return { epoch, offset: entry.offset, timestamp: entry.timestamp, previousTimestamp, packet: packetOf(entry) };
   });
 }
 
-const byStamp = (a: Waiting, b: Waiting): number => a.message.stamp - b.message.stamp;
+const byTimestamp = (a: ChannelMessage, b: ChannelMessage): number => a.message.timestamp - b.message.timestamp;

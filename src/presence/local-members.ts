@@ -4,26 +4,26 @@ import type { Counts } from "./members-change.ts";
 import { membersTtlSeconds, type MembersStore } from "./members-store.ts";
 import { WriteBehind } from "../runtime/write-behind.ts";
 
-export interface OwnMembersDeps {
+export interface LocalMembersDeps {
   store: Pick<MembersStore, "write" | "renew">;
   /** This node's name; another one where its lease has ended. */
   incarnation: () => string;
-  /** False while this node has no lease: nothing may be said under its name. `sayAll` is called when it has one again. */
+  /** False while this node has no lease: nothing may be said under its name. `rewriteAll` is called when it has one again. */
   mayWrite: () => boolean;
   clock: Clock;
   log: Logger;
 }
 
 /** What this node has to say of one channel. */
-interface Standing {
+interface LocalChannelMembers {
   readonly counts: Map<string, number>;
   /** Of these, the connections that were cut off and are expected back. */
   readonly absent: Map<string, number>;
   /** Users whose count is yet to be said. */
-  readonly unsaid: Set<string>;
-  mustSayAll: boolean;
+  readonly dirty: Set<string>;
+  mustRewrite: boolean;
   /** The name under which the last write was made. */
-  saidAs: string | undefined;
+  writtenAs: string | undefined;
   /** Of the last write. */
   revision: number;
   writing: Promise<void> | undefined;
@@ -41,16 +41,16 @@ const sweepEveryMs = 60_000;
  * What this node says of its own members: counts kept here, written to the store a moment after they change, one write
  * at a time for a channel, and said again where the store may have lost them or this node its name.
  */
-export class OwnMembers {
-  readonly #deps: OwnMembersDeps;
-  readonly #standings = new Map<string, Standing>();
+export class LocalMembers {
+  readonly #deps: LocalMembersDeps;
+  readonly #localMembers = new Map<string, LocalChannelMembers>();
   readonly #rounds: WriteBehind;
   #cancels: Cancel[] = [];
 
-  constructor(deps: OwnMembersDeps) {
+  constructor(deps: LocalMembersDeps) {
     this.#deps = deps;
     const carry = async (channels: readonly string[]): Promise<void> => {
-      await Promise.all(channels.map((channel) => this.said(channel)));
+      await Promise.all(channels.map((channel) => this.flushed(channel)));
     };
     this.#rounds = new WriteBehind(
       { ...deps, write: carry },
@@ -82,113 +82,114 @@ export class OwnMembers {
   }
 
   #add(list: "counts" | "absent", channel: string, user: string, by: 1 | -1): void {
-    const standing = this.#standingOf(channel);
-    const count = (standing[list].get(user) ?? 0) + by;
-    if (count === 0) standing[list].delete(user);
-    else standing[list].set(user, count);
-    standing.unsaid.add(user);
-    standing.wasIdle = false;
+    const local = this.#ofChannel(channel);
+    const count = (local[list].get(user) ?? 0) + by;
+    if (count === 0) local[list].delete(user);
+    else local[list].set(user, count);
+    local.dirty.add(user);
+    local.wasIdle = false;
     this.#rounds.add(channel);
   }
 
   /** Resolves when all that changed before the call has been said, to the revision; rejects where the store is away. */
-  async said(channel: string): Promise<number> {
-    const standing = this.#standings.get(channel);
-    if (standing === undefined) return 0;
-    await standing.writing?.catch(() => undefined);
-    if (isUnsaid(standing)) await this.#write(channel, standing);
-    return standing.revision;
+  async flushed(channel: string): Promise<number> {
+    const local = this.#localMembers.get(channel);
+    if (local === undefined) return 0;
+    await local.writing?.catch(() => undefined);
+    if (isUnsaid(local)) await this.#write(channel, local);
+    return local.revision;
   }
 
   /** Everything must be said again: the store may have lost some of it, or this node has another name. */
-  sayAll(): void {
-    for (const [channel, standing] of this.#standings) this.#mustSayAll(channel, standing);
+  rewriteAll(): void {
+    for (const [channel, local] of this.#localMembers) this.#mustSayAll(channel, local);
   }
 
-  #mustSayAll(channel: string, standing: Standing): void {
-    standing.mustSayAll = true;
+  #mustSayAll(channel: string, local: LocalChannelMembers): void {
+    local.mustRewrite = true;
     this.#rounds.add(channel);
   }
 
-  #standingOf(channel: string): Standing {
-    const known = this.#standings.get(channel);
+  #ofChannel(channel: string): LocalChannelMembers {
+    const known = this.#localMembers.get(channel);
     if (known !== undefined) return known;
-    const standing = nothingSaid();
-    this.#standings.set(channel, standing);
-    return standing;
+    const local = nothingSaid();
+    this.#localMembers.set(channel, local);
+    return local;
   }
 
-  #write(channel: string, standing: Standing): Promise<void> {
-    standing.writing ??= this.#say(channel, standing).finally(() => {
-      standing.writing = undefined;
+  #write(channel: string, local: LocalChannelMembers): Promise<void> {
+    local.writing ??= this.#say(channel, local).finally(() => {
+      local.writing = undefined;
     });
-    return standing.writing;
+    return local.writing;
   }
 
-  async #say(channel: string, standing: Standing): Promise<void> {
+  async #say(channel: string, local: LocalChannelMembers): Promise<void> {
     if (!this.#deps.mayWrite()) throw new Error("Connection is closed.");
     const node = this.#deps.incarnation();
-    const former = standing.saidAs === node ? undefined : standing.saidAs;
-    const isWhole = standing.mustSayAll || former !== undefined;
-    const counts = isWhole ? new Map(standing.counts) : countsOf(standing);
-    const absent = absentOf(standing, counts);
-    standing.unsaid.clear();
-    standing.mustSayAll = false;
+    const formerNode = local.writtenAs === node ? undefined : local.writtenAs;
+    const isWhole = local.mustRewrite || formerNode !== undefined;
+    const counts = isWhole ? new Map(local.counts) : countsOf(local);
+    const absent = absentOf(local, counts);
+    local.dirty.clear();
+    local.mustRewrite = false;
     try {
-      standing.revision = await this.#deps.store.write(channel, { node, counts, absent, isWhole, former });
-      standing.saidAs = node;
+      local.revision = await this.#deps.store.write(channel, { node, counts, absent, isWhole, formerNode });
+      local.writtenAs = node;
     } catch (error) {
       // It may stand or not; counts are absolute, so all is said again.
-      standing.mustSayAll = true;
+      local.mustRewrite = true;
       throw error;
     }
   }
 
   #sweep(): void {
-    for (const [channel, standing] of this.#standings) {
-      const isIdle = standing.counts.size === 0 && standing.writing === undefined && !isUnsaid(standing);
-      if (isIdle && standing.wasIdle) this.#standings.delete(channel);
-      standing.wasIdle = isIdle;
+    for (const [channel, local] of this.#localMembers) {
+      const isIdle = local.counts.size === 0 && local.writing === undefined && !isUnsaid(local);
+      if (isIdle && local.wasIdle) this.#localMembers.delete(channel);
+      local.wasIdle = isIdle;
     }
   }
 
   async #renew(): Promise<void> {
-    const standings = [...this.#standings].filter(([, { counts }]) => counts.size > 0);
-    for (let start = 0; start < standings.length; start += channelsAtOnce) {
-      const slice = standings.slice(start, start + channelsAtOnce);
-      await Promise.all(slice.map(([channel, standing]) => this.#renewOne(channel, standing)));
+    const localMembers = [...this.#localMembers].filter(([, { counts }]) => counts.size > 0);
+    for (let start = 0; start < localMembers.length; start += channelsAtOnce) {
+      const slice = localMembers.slice(start, start + channelsAtOnce);
+      await Promise.all(slice.map(([channel, local]) => this.#renewOne(channel, local)));
     }
   }
 
-  async #renewOne(channel: string, standing: Standing): Promise<void> {
+  async #renewOne(channel: string, local: LocalChannelMembers): Promise<void> {
     const { store, log } = this.#deps;
-    const renewed = standing.saidAs === undefined ? false : store.renew(channel, standing.saidAs);
+    const renewed = local.writtenAs === undefined ? false : store.renew(channel, local.writtenAs);
     const isThere = await Promise.resolve(renewed).catch((error: unknown) => {
       log.warn({ err: error }, "renewing presence members failed");
       return false;
     });
-    if (!isThere && this.#standings.get(channel) === standing) this.#mustSayAll(channel, standing);
+    if (!isThere && this.#localMembers.get(channel) === local) this.#mustSayAll(channel, local);
   }
 }
 
-const nothingSaid = (): Standing => ({
+const nothingSaid = (): LocalChannelMembers => ({
   counts: new Map(),
   absent: new Map(),
-  unsaid: new Set(),
-  mustSayAll: false,
-  saidAs: undefined,
+  dirty: new Set(),
+  mustRewrite: false,
+  writtenAs: undefined,
   revision: 0,
   writing: undefined,
   wasIdle: false,
 });
 
-const isUnsaid = ({ unsaid, mustSayAll }: Standing): boolean => mustSayAll || unsaid.size > 0;
+const isUnsaid = ({ dirty: unsaid, mustRewrite: mustSayAll }: LocalChannelMembers): boolean =>
+  mustSayAll || unsaid.size > 0;
 
-const countsOf = ({ unsaid, counts }: Standing): Counts =>
+const countsOf = ({ dirty: unsaid, counts }: LocalChannelMembers): Counts =>
   new Map([...unsaid].map((user) => [user, counts.get(user) ?? 0]));
 
 /** Of the users in `counts`; mostly nobody is. */
-function absentOf({ absent }: Standing, counts: Counts): Counts | undefined {
+function absentOf({ absent }: LocalChannelMembers, counts: Counts): Counts | undefined {
   const among = [...absent].filter(([user]) => counts.has(user));
   return among.length === 0 ? undefined : new Map(among);
 }

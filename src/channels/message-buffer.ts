@@ -1,11 +1,11 @@
 /** Messages waiting for the store, in order; bounded, because a fast channel and a slow store may coincide. */
-export class HeldMessages<Message extends { packet: Buffer }> {
+export class MessageBuffer<Message extends { packet: Buffer }> {
   #messages: Message[] = [];
   #bytes = 0;
 
   /** False where there is no room: the message is dropped. */
   add(message: Message): boolean {
-    if (this.#messages.length >= mostMessages || this.#bytes + message.packet.length > mostBytes) return false;
+    if (this.#messages.length >= maxMessages || this.#bytes + message.packet.length > maxBytes) return false;
     this.#messages.push(message);
     this.#bytes += message.packet.length;
     return true;
@@ -19,5 +19,5 @@ export class HeldMessages<Message extends { packet: Buffer }> {
   }
 }
 
-const mostMessages = 1_024;
-const mostBytes = 4 * 1_048_576;
+const maxMessages = 1_024;
+const maxBytes = 4 * 1_048_576;

@@ -1,38 +1,38 @@
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
-import { MirroredChannel, type Dead, type MirroredChannelDeps } from "./mirrored-channel.ts";
+import { ChannelReplica, type DeadNodes, type ChannelReplicaDeps } from "./channel-replica.ts";
 
-export interface MirrorsDeps extends Omit<MirroredChannelDeps, "warn"> {
-  roll: Dead & { onDead(listener: (node: string) => void): void };
+export interface ChannelReplicasDeps extends Omit<ChannelReplicaDeps, "warn"> {
+  membership: DeadNodes & { onDead(listener: (node: string) => void): void };
   clock: Clock;
 }
 
 /** Milliseconds a mirror is kept that nobody here needs any more; the next who asks finds it. */
 const lingerMs = 10_000;
 /** Most mirrors that linger; the one that lingers longest goes first. */
-const mostLingering = 1_000;
+const maxLingering = 1_000;
 const checkEveryMs = 30_000;
 /** Channels read or checked at the same time. */
-const channelsAtOnce = 200;
+const maxConcurrentReads = 200;
 
 /** The channels whose members this node knows: those with subscribers here, and for a while those that were asked for. */
-export class Mirrors {
-  readonly #deps: MirrorsDeps & Pick<MirroredChannelDeps, "warn">;
-  readonly #channels = new Map<string, MirroredChannel>();
+export class ChannelReplicas {
+  readonly #deps: ChannelReplicasDeps & Pick<ChannelReplicaDeps, "warn">;
+  readonly #channels = new Map<string, ChannelReplica>();
   /** Subscribers here. */
   readonly #needed = new Map<string, number>();
   /** In the order in which they began to linger. */
   readonly #lingering = new Map<string, Cancel>();
   #cancelChecks: Cancel | undefined;
 
-  constructor(deps: MirrorsDeps) {
+  constructor(deps: ChannelReplicasDeps) {
     this.#deps = { ...deps, warn: createPacedWarnings(deps.log) };
   }
 
   start(): void {
-    const { feed, roll, clock } = this.#deps;
+    const { feed, membership, clock } = this.#deps;
     feed.onRestored(() => void this.#all((channel) => channel.readAgain()));
-    roll.onDead((node) => this.#drop(node));
+    membership.onDead((node) => this.#drop(node));
     this.#cancelChecks = clock.every(checkEveryMs, () => void this.#all((channel) => channel.check()));
   }
 
@@ -42,11 +42,11 @@ export class Mirrors {
   }
 
   /** Somebody here subscribed to the channel. */
-  need(name: string): void {
+  retain(name: string): void {
     this.#needed.set(name, (this.#needed.get(name) ?? 0) + 1);
     this.#stay(name);
     this.#of(name)
-      .whenTrue()
+      .synced()
       .catch(() => undefined); // Reported where it happens, and tried again.
   }
 
@@ -59,17 +59,17 @@ export class Mirrors {
   }
 
   /** The channel's mirror, true to the store; rejects where that cannot be read. */
-  async of(name: string): Promise<MirroredChannel> {
+  async of(name: string): Promise<ChannelReplica> {
     const channel = this.#of(name);
     if (!this.#needed.has(name)) this.#linger(name);
-    await channel.whenTrue();
+    await channel.synced();
     return channel;
   }
 
-  #of(name: string): MirroredChannel {
+  #of(name: string): ChannelReplica {
     const known = this.#channels.get(name);
     if (known !== undefined) return known;
-    const channel = new MirroredChannel(name, this.#deps);
+    const channel = new ChannelReplica(name, this.#deps);
     this.#channels.set(name, channel);
     return channel;
   }
@@ -78,7 +78,7 @@ export class Mirrors {
     this.#stay(name);
     const cancel = this.#deps.clock.after(lingerMs, () => this.#let(name));
     this.#lingering.set(name, cancel);
-    if (this.#lingering.size <= mostLingering) return;
+    if (this.#lingering.size <= maxLingering) return;
     const [oldest] = this.#lingering.keys();
     if (oldest !== undefined) this.#let(oldest);
   }
@@ -94,7 +94,7 @@ export class Mirrors {
     if (channel !== undefined) this.#close(channel);
   }
 
-  #close(channel: MirroredChannel): void {
+  #close(channel: ChannelReplica): void {
     this.#channels.delete(channel.name);
     channel.close();
   }
@@ -103,10 +103,10 @@ export class Mirrors {
     for (const channel of this.#channels.values()) channel.drop(node);
   }
 
-  async #all(act: (channel: MirroredChannel) => Promise<void>): Promise<void> {
+  async #all(act: (channel: ChannelReplica) => Promise<void>): Promise<void> {
     const channels = [...this.#channels.values()];
-    for (let start = 0; start < channels.length; start += channelsAtOnce) {
-      const slice = channels.slice(start, start + channelsAtOnce).filter(({ name }) => this.#channels.has(name));
+    for (let start = 0; start < channels.length; start += maxConcurrentReads) {
+      const slice = channels.slice(start, start + maxConcurrentReads).filter(({ name }) => this.#channels.has(name));
       // What fails is reported and tried again by the channel itself.
       await Promise.allSettled(slice.map(act));
     }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { TakeSnapshot } from "../../src/channels/answers.ts";
+import type { TakeSnapshot } from "../../src/channels/subscription.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import type { Position } from "../../src/protocol/scalars.ts";
 import { openKind, reader, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";

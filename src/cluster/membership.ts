@@ -9,7 +9,7 @@ export type Leases = ReadonlyMap<string, number>;
  */
 const graceMs = 3_000;
 
-interface Waiting {
+interface PendingHeartbeat {
   since: number;
   resolve: () => void;
   reject: (reason: Error) => void;
@@ -20,7 +20,7 @@ interface Waiting {
  * that has ended is never renewed. So a name that was seen in the store and is missing from a heartbeat that was sent
  * afterwards is dead for good, and what stands under it may be forgotten.
  */
-export class Roll {
+export class Membership {
   readonly #clock: Clock;
   readonly #beatNow: () => void;
   /** Names seen, with how many heartbeats had been sent by then. */
@@ -29,7 +29,7 @@ export class Roll {
   #leases: Leases = new Map();
   #sent = 0;
   #graceUntil = Number.NEGATIVE_INFINITY;
-  #waiting: Waiting[] = [];
+  #waiting: PendingHeartbeat[] = [];
 
   /** `beatNow` sends a heartbeat at once. */
   constructor({ clock, beatNow }: { clock: Clock; beatNow: () => void }) {
@@ -43,15 +43,15 @@ export class Roll {
   }
 
   /** A heartbeat is being sent; what it brings is handed over with the number. */
-  begin(): number {
+  heartbeatSent(): number {
     return ++this.#sent;
   }
 
   /** `wasAway`: this node's own lease had ended before. */
-  complete(heartbeat: number, leases: Leases, wasAway: boolean): void {
+  heartbeatDone(heartbeat: number, leases: Leases, wasAway: boolean): void {
     this.#leases = leases;
     if (wasAway) this.#graceUntil = this.#clock.monotonic() + graceMs;
-    for (const node of leases.keys()) this.see(node);
+    for (const node of leases.keys()) this.noteSeen(node);
     if (!this.#isGrace()) this.#tellDead(heartbeat);
     const waiting = this.#waiting;
     this.#waiting = waiting.filter(({ since }) => since >= heartbeat);
@@ -59,12 +59,12 @@ export class Roll {
   }
 
   /** A heartbeat failed: whoever waits for one is told so. */
-  fail(reason: Error): void {
+  heartbeatFailed(reason: Error): void {
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
 
   /** A name was met in the store; should it be dead, listeners are told. */
-  see(node: string): void {
+  noteSeen(node: string): void {
     if (!this.#seen.has(node)) this.#seen.set(node, this.#sent);
   }
 
@@ -81,7 +81,7 @@ export class Roll {
 
   /** The dead among names met in the store. Only where one is unknown the store is asked. */
   async deadAmong(nodes: readonly string[]): Promise<readonly string[]> {
-    for (const node of nodes) this.see(node);
+    for (const node of nodes) this.noteSeen(node);
     if (nodes.every((node) => this.#leases.has(node))) return [];
     await this.#next();
     return this.#isGrace() ? [] : nodes.filter((node) => !this.#leases.has(node));
@@ -92,7 +92,7 @@ export class Roll {
    * Takes until they beat, a second or so.
    */
   async deadAmongAll(nodes: readonly string[]): Promise<readonly string[]> {
-    for (const node of nodes) this.see(node);
+    for (const node of nodes) this.noteSeen(node);
     await this.#next();
     const before = this.#leases;
     const isCertain = (node: string): boolean => {

@@ -1,13 +1,13 @@
 import { kindOf } from "../protocol/names.ts";
 import type { Position } from "../protocol/scalars.ts";
-import type { ChannelHistory, HistoryQuery, Snapshot, Subscription, TakeSnapshot } from "./answers.ts";
+import type { ChannelHistory, HistoryQuery, Snapshot, Subscription, TakeSnapshot } from "./subscription.ts";
 import type { ChannelLog, LogSlice } from "./channel-log.ts";
 import { conflationOf, lookBack } from "./conflation.ts";
 import type { Kinds } from "./kinds.ts";
 import type { Publication } from "./publication.ts";
-import { recoveryFrom, type MissedSlice } from "./recovery.ts";
+import { mergeMissed, recoveryFrom, type MergedRecovery, type MissedSlice } from "./recovery.ts";
 
-export interface ReadsDeps {
+export interface LogReaderDeps {
   kinds: Kinds;
   log: ChannelLog;
   /** By kind. */
@@ -15,18 +15,18 @@ export interface ReadsDeps {
 }
 
 /** What is known of where a subscription begins. */
-interface Standing {
+interface SubscriptionStart {
   /** Where the subscriber says it stopped. */
   since: Position | undefined;
   /** Where the channel stands, where that was read a moment ago. */
-  present: Position | undefined;
+  current: Position | undefined;
 }
 
 /** What is read of a channel's log for whoever asks: its history, and the answer to a subscription. */
-export class Reads {
-  readonly #deps: ReadsDeps;
+export class LogReader {
+  readonly #deps: LogReaderDeps;
 
-  constructor(deps: ReadsDeps) {
+  constructor(deps: LogReaderDeps) {
     this.#deps = deps;
   }
 
@@ -40,17 +40,33 @@ export class Reads {
     return { channel, epoch, offset, publications };
   }
 
-  /** What came after `stamp`, or after `read` if that is known, in a subscription that began at `begun`. */
-  async missed(channel: string, begun: Position, stamp: number, read?: Position): Promise<MissedSlice> {
+  /**
+   * Everything the subscriptions that began at `starts` missed after `timestamp`, or after `read` for channels whose exact
+   * position is known. Undefined if a missed publication is gone, or the timestamp was never assigned.
+   */
+  async missedSince(
+    timestamp: number,
+    starts: ReadonlyMap<string, Position>,
+    read?: ReadonlyMap<string, Position>,
+  ): Promise<MergedRecovery | undefined> {
+    const [upTo, latest, ...slices] = await Promise.all([
+      this.#deps.log.lastTimestamp(),
+      this.#deps.log.latestTimestamp(),
+      ...[...starts].map(([channel, start]) => this.#missed(channel, start, timestamp, read?.get(channel))),
+    ]);
+    return timestamp > latest ? undefined : mergeMissed(slices, upTo);
+  }
+
+  async #missed(channel: string, start: Position, timestamp: number, read?: Position): Promise<MissedSlice> {
     const { history, conflateMs } = this.#deps.kinds.of(channel);
     const conflation = conflationOf(channel, conflateMs);
-    const after = conflation === undefined ? stamp : lookBack(conflation, stamp);
-    const from = read === undefined ? { stamp: after, position: begun } : { stamp: 0, position: read };
+    const after = conflation === undefined ? timestamp : lookBack(conflation, timestamp);
+    const from = read === undefined ? { timestamp: after, position: start } : { timestamp: 0, position: read };
     const slice = await this.#deps.log.read(channel, history, { kind: "after", ...from });
     return { channel, slice, conflation };
   }
 
-  async answer(channel: string, userId: string, { since, present }: Standing): Promise<Subscription> {
+  async answer(channel: string, userId: string, { since, current: present }: SubscriptionStart): Promise<Subscription> {
     const takeSnapshot = this.#deps.snapshots.get(kindOf(channel));
     const { history } = this.#deps.kinds.of(channel);
     if (since !== undefined) {
@@ -76,5 +92,5 @@ function withSnapshot(channel: string, { value, at }: Snapshot): Subscription {
   return { channel, epoch: at.epoch, offset: at.offset, recovered: false, publications: [], snapshot: value };
 }
 
-/** What the log holds was written by the publish script from what the gate let in. */
+/** What the log buffers was written by the publish script from what the gate let in. */
 const toPublication = (json: string): Publication => JSON.parse(json) as Publication;

@@ -1,0 +1,117 @@
+import { kindOf } from "../protocol/names.ts";
+import type { Position } from "../protocol/scalars.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { TrailChannel } from "./delivery-trail.ts";
+import type { LocalChannel } from "./local-channel.ts";
+import type { Subscriber } from "./subscribers.ts";
+
+export interface LocalChannelsDeps {
+  clock: Clock;
+  create: (channel: string) => LocalChannel;
+  onCount: (channelCount: number) => void;
+  /**
+   * Milliseconds a channel without subscribers stays local. While this node may not deliver it stays, too: when Redis is
+   * back, what this node was sent says whether the log is whole for those who return.
+   */
+  lingerMs: number;
+  mayDeliver: () => boolean;
+}
+
+/** Most channels that linger; beyond, a channel is let go at once, so that churn cannot pile up subscriptions. */
+const maxLingering = 1_000;
+
+/** The channels this node follows: the first reader in begins it, the last one out ends it, a little later. */
+export class LocalChannels {
+  readonly #deps: LocalChannelsDeps;
+  readonly #local = new Map<string, LocalChannel>();
+  readonly #lingering = new Map<string, () => void>();
+
+  constructor(deps: LocalChannelsDeps) {
+    this.#deps = deps;
+  }
+
+  get(channel: string): LocalChannel | undefined {
+    return this.#local.get(channel);
+  }
+
+  all(): Iterable<LocalChannel> {
+    return this.#local.values();
+  }
+
+  /** Channels with subscribers; of one kind where it is given. */
+  *withSubscribers(kind?: string): Iterable<LocalChannel> {
+    for (const local of this.#local.values()) {
+      if (local.subscriberCount > 0 && (kind === undefined || kindOf(local.name) === kind)) yield local;
+    }
+  }
+
+  /** Up to where each channel was delivered here, of those whose every publication is; `begun` is where the reader began. */
+  trailChannels(starts: ReadonlyMap<string, Position>): Map<string, TrailChannel> {
+    const standings = new Map<string, TrailChannel>();
+    for (const [channel, position] of starts) {
+      const { delivered: passed, isConflated } = this.#local.get(channel) ?? {};
+      if (passed !== undefined && isConflated === false) standings.set(channel, { start: position, delivered: passed });
+    }
+    return standings;
+  }
+
+  /** The channel, local and with a known position. While this waits it may be let go by others: then once more. */
+  async subscribed(channel: string): Promise<LocalChannel> {
+    for (;;) {
+      const local = this.#begin(channel);
+      try {
+        await local.subscribed;
+      } catch (error) {
+        this.#drop(local);
+        throw error;
+      }
+      if (this.#local.get(channel) === local) return local;
+    }
+  }
+
+  detach(channel: string, subscriber: Subscriber): void {
+    const local = this.#local.get(channel);
+    if (local === undefined) return;
+    local.detach(subscriber);
+    if (local.subscriberCount === 0) this.#linger(local);
+  }
+
+  close(): void {
+    for (const local of this.#local.values()) this.#drop(local);
+  }
+
+  #begin(channel: string): LocalChannel {
+    this.#stopLingering(channel);
+    const known = this.#local.get(channel);
+    if (known !== undefined) return known;
+    const local = this.#deps.create(channel);
+    this.#local.set(channel, local);
+    this.#deps.onCount(this.#local.size);
+    return local;
+  }
+
+  #linger(local: LocalChannel): void {
+    this.#stopLingering(local.name);
+    if (this.#lingering.size >= maxLingering) return this.#drop(local);
+    const cancel = this.#deps.clock.after(this.#deps.lingerMs, () => {
+      this.#lingering.delete(local.name);
+      if (local.subscriberCount > 0) return;
+      if (this.#deps.mayDeliver()) this.#drop(local);
+      else this.#linger(local);
+    });
+    this.#lingering.set(local.name, cancel);
+  }
+
+  #stopLingering(channel: string): void {
+    this.#lingering.get(channel)?.();
+    this.#lingering.delete(channel);
+  }
+
+  #drop(local: LocalChannel): void {
+    if (this.#local.get(local.name) !== local) return;
+    this.#local.delete(local.name);
+    this.#stopLingering(local.name);
+    local.close();
+    this.#deps.onCount(this.#local.size);
+  }
+}

@@ -1,0 +1,190 @@
+import type { Fence } from "../cluster/fence.ts";
+import type { Membership } from "../cluster/membership.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { createKeyedQueue } from "../runtime/keyed-queue.ts";
+import { WriteBehind } from "../runtime/write-behind.ts";
+import { quotaTtlSeconds, type QuotaGrant, type ConnectionQuotaStore } from "./connection-quota-store.ts";
+
+export interface ConnectionQuotaDeps {
+  store: ConnectionQuotaStore;
+  incarnation: () => string;
+  fence: Pick<Fence, "isOpen" | "opened">;
+  membership: Pick<Membership, "deadAmong" | "deadAmongAll">;
+  /** What all sessions of one user have in common. */
+  userTagOf: (sessionId: string) => string;
+  clock: Clock;
+  log: Logger;
+}
+
+/** One session's connections to this node. */
+interface SessionConnections {
+  held: number;
+  /** Handshakes that are asking. */
+  requested: number;
+  /** What the store holds, as far as is known. */
+  stored: number | undefined;
+  storedAs: string | undefined;
+  /** There was nothing to say at the last sweep. */
+  wasIdle: boolean;
+}
+
+const paceMs = 50;
+const maxConcurrentWrites = 200;
+/** Milliseconds a handshake waits for a node that has just thawed. */
+const fenceWaitMs = 1_000;
+const renewEveryMs = (quotaTtlSeconds / 8) * 1_000;
+/** So long it is known that none is held: a store that lost its last seconds is told so again. */
+const sweepEveryMs = 60_000;
+
+/**
+ * Connections per user, over all nodes. A handshake takes a session before it is accepted and whoever took one releases it
+ * when the connection ends, or was never made. On all nodes together a user never has more seats than there are; a node
+ * that died holds none, so nobody is refused on its account.
+ */
+export class ConnectionQuota {
+  readonly #deps: ConnectionQuotaDeps;
+  readonly #max: number;
+  readonly #sessions = new Map<string, SessionConnections>();
+  readonly #rounds: WriteBehind;
+  readonly #inTurn = createKeyedQueue();
+  #cancels: Cancel[] = [];
+
+  constructor(deps: ConnectionQuotaDeps, { connectionsPerUser }: { connectionsPerUser: number }) {
+    this.#deps = deps;
+    this.#max = connectionsPerUser;
+    const carry = async (sessionIds: readonly string[]): Promise<void> => {
+      await Promise.all(sessionIds.map((sessionId) => this.#settle(sessionId)));
+    };
+    const mayWrite = (): boolean => deps.fence.isOpen;
+    this.#rounds = new WriteBehind(
+      { ...deps, mayWrite, write: carry },
+      { description: "presence", intervalMs: paceMs, batchSize: maxConcurrentWrites },
+    );
+  }
+
+  start(): void {
+    const { clock } = this.#deps;
+    this.#cancels = [
+      clock.every(renewEveryMs, () => this.rewriteAll()),
+      clock.every(sweepEveryMs, () => this.#sweep()),
+    ];
+  }
+
+  stop(): Promise<void> {
+    for (const cancel of this.#cancels) cancel();
+    return this.#rounds.stop();
+  }
+
+  /** Throws `connection_limit` where the user has as many connections as it may, `unavailable` without a lease. */
+  async take(sessionId: string): Promise<void> {
+    const session = this.#ofSession(sessionId);
+    session.requested += 1;
+    session.wasIdle = false;
+    try {
+      if (!this.#deps.fence.isOpen) await this.#thaw();
+      await this.#takeOne(sessionId, session);
+    } finally {
+      session.requested -= 1;
+      this.#settleLater(sessionId, session);
+    }
+  }
+
+  /** Gives one back that `take` gave. */
+  release(sessionId: string): void {
+    const session = this.#sessions.get(sessionId);
+    if (session === undefined || session.held === 0) return;
+    session.held -= 1;
+    this.#settleLater(sessionId, session);
+  }
+
+  /** Connections of each session on all nodes. Store errors as they come. */
+  async connectionsOf(sessionIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const tags = new Set(sessionIds.map(this.#deps.userTagOf));
+    const own = this.#deps.incarnation();
+    const others = (await Promise.all([...tags].map((tag) => this.#deps.store.held(tag))))
+      .flat()
+      .filter(({ node }) => node !== own);
+    const dead = await this.#deps.membership.deadAmong(others.map(({ node }) => node));
+    const totals = new Map(sessionIds.map((id) => [id, this.#sessions.get(id)?.held ?? 0]));
+    for (const { node, sessionId, count } of others) {
+      if (totals.has(sessionId) && !dead.includes(node)) totals.set(sessionId, (totals.get(sessionId) ?? 0) + count);
+    }
+    return totals;
+  }
+
+  /** Everything must be said again: the store may have lost some of it, or this node has another name. */
+  rewriteAll(): void {
+    for (const [sessionId, session] of this.#sessions) {
+      session.stored = undefined;
+      this.#rounds.add(sessionId);
+    }
+  }
+
+  #ofSession(sessionId: string): SessionConnections {
+    const known = this.#sessions.get(sessionId);
+    if (known !== undefined) return known;
+    const session = { held: 0, requested: 0, stored: undefined, storedAs: undefined, wasIdle: false };
+    this.#sessions.set(sessionId, session);
+    return session;
+  }
+
+  async #thaw(): Promise<void> {
+    const { fence, clock } = this.#deps;
+    await Promise.race([fence.opened(), sleep(clock, fenceWaitMs)]);
+    if (!fence.isOpen) throw new GatewayError("unavailable", undefined, { retryAfterMs: fenceWaitMs });
+  }
+
+  /** Where there seem to be too many, it is asked again when all who hold some have been heard of: one may have died. */
+  async #takeOne(sessionId: string, session: SessionConnections): Promise<void> {
+    const { granted, holders } = await this.#ask(sessionId, session);
+    if (granted > session.held) return void (session.held += 1);
+    if (holders.length === 0) throw new GatewayError("connection_limit");
+    const dead = await this.#deps.membership.deadAmongAll(holders);
+    const again = await this.#ask(sessionId, session, dead);
+    if (again.granted <= session.held) throw new GatewayError("connection_limit");
+    session.held += 1;
+  }
+
+  /**
+   * For all who are asking at this moment, this one among them. One after the other: a wish that came later by a script
+   * that had to be sent again would take back what those after it were given.
+   */
+  #ask(sessionId: string, session: SessionConnections, dead: readonly string[] = []): Promise<QuotaGrant> {
+    return this.#inTurn(sessionId, () => this.#askNow(sessionId, session, dead));
+  }
+
+  async #askNow(sessionId: string, session: SessionConnections, dead: readonly string[]): Promise<QuotaGrant> {
+    const { store, userTagOf, incarnation } = this.#deps;
+    const node = incarnation();
+    const formerNode = session.storedAs === node ? undefined : session.storedAs;
+    const { held, requested: asking } = session;
+    // Until the answer comes nobody knows.
+    session.stored = undefined;
+    const wish = { node, sessionId, held, requested: held + asking, max: this.#max, formerNode, dead };
+    const grant = await store.take(userTagOf(sessionId), wish);
+    session.stored = grant.granted;
+    session.storedAs = node;
+    return grant;
+  }
+
+  /** Says what is held, where the store knows otherwise and nobody is asking. */
+  async #settle(sessionId: string): Promise<void> {
+    const session = this.#sessions.get(sessionId);
+    if (session !== undefined && session.requested === 0 && session.stored !== session.held)
+      await this.#ask(sessionId, session);
+  }
+
+  #settleLater(sessionId: string, session: SessionConnections): void {
+    if (session.requested === 0 && session.stored !== session.held) this.#rounds.add(sessionId);
+  }
+
+  #sweep(): void {
+    for (const [sessionId, session] of this.#sessions) {
+      const isIdle = session.held === 0 && session.requested === 0 && session.stored === 0;
+      if (isIdle && session.wasIdle) this.#sessions.delete(sessionId);
+      session.wasIdle = isIdle;
+    }
+  }
+}
