@@ -25,33 +25,33 @@ import { storeKinds, type StoreKind } from "./redis/embedded.ts";
 import { logLevels, type LogLevel } from "./runtime/logger.ts";
 import type { AllowedOrigins } from "./engine/origins.ts";
 
-/** Every setting of a node, checked and frozen. What the JSON file adds is described in `config/file.ts`. */
+/** All settings of a node, validated and frozen. Settings of the JSON file are described in `config/file.ts`. */
 export interface Config extends FileConfig {
   readonly isProduction: boolean;
   readonly nodeId: string;
   readonly logLevel: LogLevel;
   readonly host: string;
-  /** 0 takes a free port. */
+  /** 0 chooses a free port. */
   readonly port: number;
-  /** Nodes behind the port, each a process of its own. */
+  /** Number of worker processes that share the port. */
   readonly workers: number;
-  /** Where `/metrics` is served instead of on the public port. */
+  /** Separate address of `/metrics`; undefined serves it on the public port. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustedProxies: readonly string[];
-  /** Undefined where the gateway starts a store by itself. */
+  /** Undefined starts an embedded server. */
   readonly redis: RedisAddress | undefined;
-  /** `external`: the provider keeps the data in ways that Redis does not show. */
+  /** `external`: the provider persists data in ways that Redis does not report. */
   readonly durability: "append-only" | "external";
-  /** Which store that is; `auto` takes the first there is. */
+  /** Kind of the embedded server; `auto` chooses the first available. */
   readonly embeddedStore: StoreKind | "auto";
   readonly keyPrefix: string;
   readonly tokens: TokenSettings & FileConfig["tokens"];
   readonly apiKeys: readonly ApiKey[];
-  /** Whether the demo is served, whose sign-in lets anybody in as anybody. */
+  /** Serves the demo, whose login accepts any name. */
   readonly demo: boolean;
   readonly drainTimeoutMs: number;
-  /** File of the compiled accelerator, or "off"; undefined takes the one that was compiled here, if any. */
+  /** Path of the compiled accelerator, or "off"; undefined uses one compiled in this checkout, if any. */
   readonly accelerator: string | undefined;
 }
 
@@ -85,7 +85,7 @@ export const variables = [
 
 const readTextFile: ReadFile = (path) => readFileSync(path, "utf8");
 
-/** Reads the environment and the file it names. Throws ConfigError with every mistake at once; nothing has started then. */
+/** Reads the environment and the JSON file. Throws ConfigError with all problems; nothing has started by then. */
 export function loadConfig(environment: Environment, readFile: ReadFile = readTextFile): Config {
   const problems: Problem[] = [];
   const env = createEnvironmentReader(environment, problems);
@@ -108,13 +108,13 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     ...trust,
   };
   const file = readConfigFile(env, readFile, isProduction);
-  // A setting that is missing may be there under another name.
+  // A missing setting may be present under a misspelled name.
   if (file === undefined || problems.length > 0)
     throw new ConfigError([...problems, ...unknownVariables(environment, variables)]);
   return deepFreeze({ ...config, ...file, tokens: { ...config.tokens, ...file.tokens } });
 }
 
-/** By itself there is one only where nothing is to be had by it: known secrets, and a store that ends with the process. */
+/** Enabled by default only if nothing is at stake: development secret and embedded server. */
 function readDemo(
   env: EnvironmentReader,
   isProduction: boolean,
@@ -127,7 +127,7 @@ function readDemo(
   return !isProduction && redis === undefined && tokens.source === developmentSource;
 }
 
-/** Anything but the two known words is a mistake: `prod` must not run with development secrets. */
+/** Other values are a problem: `prod` must not run with development secrets. */
 function readIsProduction(env: EnvironmentReader): boolean {
   return env.oneOf("NODE_ENV", ["production", "development", "test"]) === "production";
 }
@@ -151,7 +151,7 @@ function readName(env: EnvironmentReader, name: string, form: RegExp, words: str
   return value;
 }
 
-/** Host names may hold what a node's name may not; the random part keeps two nodes of one host apart. */
+/** Host names may contain characters that node ids may not; the random part distinguishes nodes of one host. */
 const freshNodeId = (): string =>
   `${hostname()
     .replaceAll(/[^\w.-]/g, "-")
@@ -162,20 +162,20 @@ function readListeners(env: EnvironmentReader): Pick<Config, "host" | "port" | "
   const port = env.integer("PORT", { min: 0, max: 65_535 }) ?? 3_000;
   const metricsPort = env.integer("METRICS_PORT", { min: 0, max: 65_535 });
   if (metricsPort === port && port !== 0) env.problem("METRICS_PORT", "must differ from PORT");
-  // Loopback unless said otherwise: metrics name nodes and routes, which strangers need not read.
+  // Loopback by default, because metrics contain names of nodes and routes.
   const metricsHost = readHost(env, "METRICS_HOST") ?? "127.0.0.1";
   return { host, port, metrics: metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort } };
 }
 
-/** More would only stand in each other's way. */
-export const mostWorkers = 128;
+/** More workers would not be faster. */
+export const maxWorkers = 128;
 
 function readWorkers(env: EnvironmentReader): number {
   const value = env.text("WORKERS") ?? "1";
-  if (value === "auto") return Math.min(availableParallelism(), mostWorkers);
+  if (value === "auto") return Math.min(availableParallelism(), maxWorkers);
   const count = /^\d{1,3}$/.test(value) ? Number(value) : 0;
-  if (count < 1 || count > mostWorkers)
-    env.problem("WORKERS", `must be auto or a whole number from 1 to ${mostWorkers}, not ${quoted(value)}`);
+  if (count < 1 || count > maxWorkers)
+    env.problem("WORKERS", `must be auto or a whole number from 1 to ${maxWorkers}, not ${quoted(value)}`);
   return count;
 }
 

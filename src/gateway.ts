@@ -2,11 +2,11 @@ import { createExpiryWatch } from "./auth/expiry-watch.ts";
 import { createControlStore } from "./cluster/control-store.ts";
 import { Control } from "./cluster/control.ts";
 import type { Config } from "./config.ts";
-import { createDoors } from "./gateway/backends.ts";
-import { createEdge, type Edge } from "./gateway/edge.ts";
-import { createEntry } from "./gateway/entry.ts";
-import { createFlow, type Flow } from "./gateway/flow.ts";
-import type { Place } from "./gateway/place.ts";
+import { createIngress } from "./gateway/ingress.ts";
+import { createNetwork, type Network } from "./gateway/network.ts";
+import { createAuthentication } from "./gateway/authentication.ts";
+import { createCoreServices, type CoreServices } from "./gateway/core-services.ts";
+import type { WorkerContext } from "./gateway/worker-context.ts";
 import { explainDenial } from "./gateway/rights.ts";
 import { openStore } from "./gateway/store.ts";
 import { urlOf } from "./gateway/url.ts";
@@ -24,32 +24,35 @@ import { createMetricsServer } from "./http/metrics-server.ts";
 import { createNodeRevocations, createRevocations } from "./connections/revocations.ts";
 import { createThrottling } from "./throttling/throttling.ts";
 
-/** One node, built and not yet started. */
+/** A node, created but not started. */
 export interface Gateway {
   start(): Promise<void>;
-  /** Sends everybody elsewhere and stops; every caller gets the same promise. True where it met the deadline. */
+  /**
+   * Moves all clients and stops; repeated calls return the same promise. Resolves with false if the deadline was
+   * exceeded.
+   */
   drain(): Promise<boolean>;
-  /** Where it listens, once started. */
+  /** Base URL; available after `start`. */
   readonly url: string;
-  /** Which store it uses, in words. */
+  /** Description of the Redis in use. */
   readonly store: string;
   readonly metrics: Metrics;
 }
 
 export interface GatewayOptions {
   log: Logger;
-  /** Among those behind the same port. @default it has the port for itself */
-  place?: Place;
-  /** @default the system's */
+  /** Set if the node shares its port. @default it does not */
+  worker?: WorkerContext;
+  /** @default the system clock */
   clock?: Clock;
 }
 
-/** Builds a node from its settings, each thing after what it needs. Nothing else knows how the rooms fit together. */
+/** Creates a node from its settings. Only this module and `gateway/` know how the rooms fit together. */
 export async function createGateway(
   config: Config,
-  { log: fullLog, place, clock: ownClock = systemClock }: GatewayOptions,
+  { log: fullLog, worker: place, clock: ownClock = systemClock }: GatewayOptions,
 ): Promise<Gateway> {
-  // Tokens, sessions and everything else that has an end go by the store's clock, on which all nodes agree.
+  // Expiries use the clock of Redis, on which all nodes agree.
   const clock = new SyncedClock(ownClock);
   const log = withoutOutages(fullLog);
   const { nodeId, limits } = config;
@@ -60,8 +63,8 @@ export async function createGateway(
   const store = await openStore(config, { clock: ownClock, log, metrics, lifecycle });
   const { commands, keys, feed } = store;
 
-  // What all nodes follow
-  const connections = () => edge.sockets.connections;
+  // The control log, which all nodes follow
+  const connections = () => network.sockets.connections;
   const nodeRevocations = createNodeRevocations({ connections, clock });
   const control = new Control({
     store: createControlStore({ commands, keys }),
@@ -71,9 +74,9 @@ export async function createGateway(
     onTime: (time, sentAt, receivedAt) => clock.measured(time, sentAt, receivedAt),
     onAppended: (pull) => feed.subscribe(keys.controlFeed(), pull),
     perform: (command) =>
-      nodeRevocations.perform(command) + flow.recovery.perform(command) + flow.orders.perform(command),
+      nodeRevocations.perform(command) + services.recovery.perform(command) + services.orders.perform(command),
     onDead: async (node) => {
-      await flow.presence.onDead(node);
+      await services.presence.onDead(node);
       await webhooks?.nodeDied(node);
     },
     onMissedCommands: () => {
@@ -82,49 +85,49 @@ export async function createGateway(
     },
   });
   const revocations = createRevocations(control);
-  const ground = { config, store, control, metrics, clock, log };
+  const context = { config, store, control, metrics, clock, log };
 
-  // Who may come in, and how much they may do
-  const entry = createEntry(config, store, revocations, ground);
+  // Authentication and limits
+  const authentication = createAuthentication(config, store, revocations, context);
   const expiry = createExpiryWatch({ clock, log });
-  // What a client was told is counted where it is told; here, what a limiter decided.
+  // Counts decisions of limiters; refusals sent to clients are counted separately.
   const refused = (limiter: string, reason: string): void => metrics.limited.inc({ limiter, reason });
   const throttling = createThrottling({ commands, keys, clock, log, metrics: { refused } }, limits);
 
-  // What flows, and the doors through which backends and clients come
-  const webhooks = createWebhooks(config, ground);
-  const flow: Flow = createFlow(ground, {
+  // Services, and the interfaces for clients and backends
+  const webhooks = createWebhooks(config, context);
+  const services: CoreServices = createCoreServices(context, {
     webhooks,
     throttling,
-    notifyUnsubscribed: (subscriber, channel, error) => edge.visits.notifyUnsubscribed(subscriber, channel, error),
+    notifyUnsubscribed: (subscriber, channel, error) => network.hooks.notifyUnsubscribed(subscriber, channel, error),
   });
-  const doors = createDoors(config, { ...ground, ...entry, ...flow, revocations });
-  const edge: Edge = createEdge(ground, {
-    entry,
+  const ingress = createIngress(config, { ...context, ...authentication, ...services, revocations });
+  const network: Network = createNetwork(context, {
+    authentication,
     expiry,
     throttling,
     revocations,
     nodeRevocations,
-    flow,
-    doors,
+    services: services,
+    ingress: ingress,
     webhooks,
-    place,
+    worker: place,
     isDraining: () => isDraining,
   });
-  const { http, sockets, siblings } = edge;
+  const { http, sockets, siblings } = network;
 
-  // Started in this order, stopped in the reverse one
+  // Started in this order, stopped in reverse
   lifecycle.add(createEventLoopDelay(metrics));
   lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });
-  lifecycle.add(flow.presence);
+  lifecycle.add(services.presence);
   if (webhooks !== undefined) lifecycle.add(webhooks);
-  lifecycle.add({ name: "recovery", start: () => flow.recovery.start(), stop: () => flow.recovery.stop() });
-  lifecycle.add({ name: "channels", start: () => flow.channels.start(), stop: () => flow.channels.stop() });
-  for (const service of [throttling, flow.leaderboards, flow.orders, doors]) lifecycle.add(service);
-  // Before the first client, who would have to wait for them.
-  lifecycle.add({ name: "keys", start: () => void entry.tokens.hasKeys() });
+  lifecycle.add({ name: "recovery", start: () => services.recovery.start(), stop: () => services.recovery.stop() });
+  lifecycle.add({ name: "channels", start: () => services.channels.start(), stop: () => services.channels.stop() });
+  for (const service of [throttling, services.leaderboards, services.orders, ingress]) lifecycle.add(service);
+  // Before the first client, which would have to wait for the keys.
+  lifecycle.add({ name: "keys", start: () => void authentication.tokens.hasKeys() });
   lifecycle.add({ name: "expiry", stop: () => expiry.stop() });
-  // Of several behind one port, whoever started them answers for all.
+  // With several workers the primary process serves the metrics of all.
   if (config.metrics !== undefined && place === undefined)
     lifecycle.add(createMetricsServer({ ...metrics, clock, log }, config.metrics));
   if (siblings !== undefined)

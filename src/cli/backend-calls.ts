@@ -6,23 +6,23 @@ import { readHost } from "../config/network.ts";
 import { urlOf } from "../gateway/url.ts";
 
 /** Where the gateway is and how to be let in. */
-interface Target {
+interface ApiTarget {
   url?: string;
   key?: string;
 }
 
-export interface TokenOptions extends Target {
+export interface TokenOptions extends ApiTarget {
   role?: string[];
   ttl?: number;
   json?: true;
 }
 
-export interface PublishOptions extends Target {
+export interface PublishOptions extends ApiTarget {
   idempotencyKey?: string;
 }
 
-/** The gateway said no, or did not answer. The message is for the person at the terminal. */
-export class RefusedCall extends Error {}
+/** The gateway refused the call or did not respond. The message is shown to the user. */
+export class CallError extends Error {}
 
 /** Creates a session and returns its token, or the whole answer as JSON. */
 export async function mintToken(env: Environment, userId: string, options: TokenOptions): Promise<string> {
@@ -42,38 +42,38 @@ export async function publish(
   return JSON.stringify(await post(env, options, "/v1/publish", body));
 }
 
-/** As the gateway would, because what is rounded here the gateway cannot refuse. */
+/** Parses strictly, like the gateway, which could not detect numbers that were rounded here. */
 function parseData(text: string): unknown {
   try {
-    return parseJson(text, { maxBytes: mostDataBytes, maxKeys: mostDataBytes });
+    return parseJson(text, { maxBytes: maxDataBytes, maxKeys: maxDataBytes });
   } catch (error) {
     const reason = error instanceof GatewayError && error.field !== undefined ? error.message : "not JSON";
-    throw new RefusedCall(`invalid data: ${reason}: ${text}`, { cause: error });
+    throw new CallError(`invalid data: ${reason}: ${text}`, { cause: error });
   }
 }
 
 /** As many as the gateway reads of a body. */
-const mostDataBytes = 1_048_576;
+const maxDataBytes = 1_048_576;
 
-const patienceMs = 10_000;
+const callTimeoutMs = 10_000;
 
-async function post(env: Environment, target: Target, path: string, body: object): Promise<unknown> {
+async function post(env: Environment, target: ApiTarget, path: string, body: object): Promise<unknown> {
   const url = new URL(path, target.url ?? ownAddress(env));
   const headers = { "content-type": "application/json", authorization: `Bearer ${target.key ?? firstKey(env)}` };
-  const signal = AbortSignal.timeout(patienceMs);
+  const signal = AbortSignal.timeout(callTimeoutMs);
   try {
     return await readAnswer(await fetch(url, { method: "POST", headers, body: JSON.stringify(body), signal }));
   } catch (error) {
-    if (error instanceof RefusedCall) throw error;
-    throw new RefusedCall(`no gateway answered at ${url.origin}; is it running? (see --url)`, { cause: error });
+    if (error instanceof CallError) throw error;
+    throw new CallError(`no gateway answered at ${url.origin}; is it running? (see --url)`, { cause: error });
   }
 }
 
-/** The body of a good answer; of any other the problem's code and words. */
+/** The body of a successful response; otherwise throws with the problem's code and detail. */
 async function readAnswer(response: Response): Promise<unknown> {
   const body = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; title?: string };
   if (response.ok) return body;
-  throw new RefusedCall(`${body.code ?? response.status}: ${body.detail ?? body.title ?? response.statusText}`);
+  throw new CallError(`${body.code ?? response.status}: ${body.detail ?? body.title ?? response.statusText}`);
 }
 
 /** Where a gateway of this machine listens, with the same settings. */

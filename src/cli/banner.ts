@@ -2,14 +2,14 @@ import { styleText } from "node:util";
 import type { Config } from "../config.ts";
 import { developmentApiKey } from "../config/credentials.ts";
 
-/** What the banner tells of a gateway. */
+/** Information shown in the banner. */
 interface Started {
   url: string;
   /** Which store was taken. */
   store: string;
 }
 
-/** What somebody who tries the gateway needs first; never shown in production, because it holds a key. */
+/** What a new user needs first; never shown in production, because it contains a key. */
 export function banner(config: Config, { url, store }: Started, isTerminal: boolean): string {
   const strong = (text: string): string => (isTerminal ? styleText("bold", text) : text);
   const key = config.apiKeys[0];

@@ -1,16 +1,16 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { loadConfig, mostWorkers } from "../config.ts";
+import { loadConfig, maxWorkers } from "../config.ts";
 import { maskSecrets } from "../config/masking.ts";
 import { ConfigError } from "../config/problems.ts";
 import { warningsOf } from "../config/warnings.ts";
 import { version } from "../runtime/version.ts";
-import { mintToken, publish, RefusedCall, type PublishOptions, type TokenOptions } from "./backend-calls.ts";
+import { mintToken, publish, CallError, type PublishOptions, type TokenOptions } from "./backend-calls.ts";
 import {
-  letterKinds,
+  deadLetterKinds,
   listDeadLetters,
   removeDeadLetters,
   replayDeadLetters,
-  type LettersOptions,
+  type DeadLetterOptions,
   type ListOptions,
 } from "./dead-letters.ts";
 import { exitCodes, type Host } from "./host.ts";
@@ -39,13 +39,13 @@ export async function runCommandLine(words: readonly string[], host: Host): Prom
 }
 
 function explain(error: unknown, host: Host): number {
-  // Commander has said it already.
+  // Commander has already printed the error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
   if (error instanceof ConfigError) {
-    host.complain(error.message);
+    host.printError(error.message);
     return exitCodes.config;
   }
-  host.complain(error instanceof RefusedCall ? error.message : `tidegate: ${messageOf(error)}`);
+  host.printError(error instanceof CallError ? error.message : `tidegate: ${messageOf(error)}`);
   return exitCodes.failed;
 }
 
@@ -59,7 +59,7 @@ function createProgram(host: Host, finish: (code: number) => void): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => host.print(text.trimEnd()),
-      writeErr: (text) => host.complain(text.trimEnd()),
+      writeErr: (text) => host.printError(text.trimEnd()),
     })
     .addHelpText("after", exitCodeHelp);
   addStart(program, host, finish);
@@ -122,7 +122,7 @@ function addDeadLetters(program: Command, host: Host): void {
     .description("process dead letters again and remove them")
     .addOption(whose())
     .option("--all", "every dead letter")
-    .action(async (ids: string[], options: LettersOptions & { all?: boolean }, command: Command) => {
+    .action(async (ids: string[], options: DeadLetterOptions & { all?: boolean }, command: Command) => {
       if ((options.all === true) === ids.length > 0) command.error("error: give the ids to replay, or --all");
       host.print(await replayDeadLetters(host.env, ids, options));
     });
@@ -130,13 +130,13 @@ function addDeadLetters(program: Command, host: Host): void {
     .command("remove <ids...>")
     .description("delete dead letters")
     .addOption(whose())
-    .action(async (ids: string[], options: LettersOptions) =>
+    .action(async (ids: string[], options: DeadLetterOptions) =>
       host.print(await removeDeadLetters(host.env, ids, options)),
     );
 }
 
 const whose = (): Option =>
-  new Option("--of <what>", "stream commands, or webhooks").choices(letterKinds).default("commands");
+  new Option("--of <what>", "stream commands, or webhooks").choices(deadLetterKinds).default("commands");
 
 function addTarget(command: Command): Command {
   return command
@@ -151,13 +151,13 @@ function addConfig(program: Command, host: Host): void {
     .action(() => {
       const config = loadConfig(host.env);
       host.print(JSON.stringify(maskSecrets(config), null, 2));
-      for (const warning of warningsOf(config, host.env)) host.complain(`warning: ${warning}`);
+      for (const warning of warningsOf(config, host.env)) host.printError(`warning: ${warning}`);
     });
 }
 
 function workers(text: string): string {
-  if (text === "auto" || (/^[1-9]\d{0,2}$/.test(text) && Number(text) <= mostWorkers)) return text;
-  throw new InvalidArgumentError(`must be from 1 to ${mostWorkers}, or auto.`);
+  if (text === "auto" || (/^[1-9]\d{0,2}$/.test(text) && Number(text) <= maxWorkers)) return text;
+  throw new InvalidArgumentError(`must be from 1 to ${maxWorkers}, or auto.`);
 }
 
 function wholeNumber(text: string): number {

@@ -9,20 +9,20 @@ import { createLogger } from "../runtime/logger.ts";
 import { createWebhookLetterStore } from "../webhooks/letters-store.ts";
 
 /** Whose dead letters: commands that could not be performed, or webhooks that could not be delivered. */
-export const letterKinds = ["commands", "webhooks"] as const;
+export const deadLetterKinds = ["commands", "webhooks"] as const;
 
-export interface LettersOptions {
-  of: (typeof letterKinds)[number];
+export interface DeadLetterOptions {
+  of: (typeof deadLetterKinds)[number];
 }
 
-export interface ListOptions extends LettersOptions {
+export interface ListOptions extends DeadLetterOptions {
   after?: string;
   limit?: number;
   json?: boolean;
 }
 
-/** Milliseconds Redis may take to answer. */
-const patienceMs = 5_000;
+/** Max milliseconds for Redis to respond. */
+const readyTimeoutMs = 5_000;
 
 /** The oldest letters, one a line, or as JSON. */
 export function listDeadLetters(env: Environment, { of, after, limit, json }: ListOptions): Promise<string> {
@@ -35,14 +35,22 @@ export function listDeadLetters(env: Environment, { of, after, limit, json }: Li
 }
 
 /** Hands letters in again: those named, or all there are. */
-export function replayDeadLetters(env: Environment, ids: readonly string[], { of }: LettersOptions): Promise<string> {
+export function replayDeadLetters(
+  env: Environment,
+  ids: readonly string[],
+  { of }: DeadLetterOptions,
+): Promise<string> {
   return withLetters(env, of, async (letters) => {
     const outcome = await (ids.length === 0 ? letters.replayAll() : letters.replay(ids));
     return toSentence(outcome, "replayed");
   });
 }
 
-export function removeDeadLetters(env: Environment, ids: readonly string[], { of }: LettersOptions): Promise<string> {
+export function removeDeadLetters(
+  env: Environment,
+  ids: readonly string[],
+  { of }: DeadLetterOptions,
+): Promise<string> {
   return withLetters(env, of, async (letters) => toSentence(await letters.remove(ids), "removed"));
 }
 
@@ -50,7 +58,7 @@ const createStore = { commands: createDeadLetterStore, webhooks: createWebhookLe
 
 async function withLetters(
   env: Environment,
-  of: LettersOptions["of"],
+  of: DeadLetterOptions["of"],
   act: (letters: DeadLetters) => Promise<string>,
 ): Promise<string> {
   const { redis: configured, keyPrefix, nodeId } = loadConfig(env);
@@ -59,7 +67,7 @@ async function withLetters(
   const address = await findStore(configured);
   const redis = createRedisConnections({ address, nodeId, log: createLogger({ level: "silent" }) });
   try {
-    await redis.ready(patienceMs);
+    await redis.ready(readyTimeoutMs);
     const store = { commands: redis.connection("commands"), keys: createKeys(keyPrefix) };
     return await act(createDeadLetters(createStore[of](store)));
   } finally {
@@ -74,7 +82,7 @@ function toLine({ id, at, code, reason, tries, command }: StoredDeadLetter): str
 // oxlint-disable-next-line no-control-regex
 const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
-/** A stranger's text must not forge a line of its own, nor speak to the terminal. */
+/** Removes control characters: foreign text must not forge lines or control the terminal. */
 const oneLine = (text: string): string => text.replaceAll(controls, " ").slice(0, 400);
 
 function toSentence({ done, missing }: DeadLetterOutcome, what: string): string {

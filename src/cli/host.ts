@@ -1,6 +1,6 @@
 import type { Environment } from "../config/environment.ts";
 
-/** What the command line may do to the process it runs in; `main.ts` hands it over. */
+/** The process, as the command line sees it; `main.ts` implements it. */
 export interface Host {
   readonly env: Environment;
   /** Whether standard output is a person's terminal. */
@@ -8,10 +8,10 @@ export interface Host {
   /** A line for standard output. */
   print(text: string): void;
   /** A line for standard error. */
-  complain(text: string): void;
+  printError(text: string): void;
   /** Calls `listener` on each request to end. */
   onSignal(listener: (signal: string) => void): void;
-  /** Calls `listener` with what nobody caught; the process lives on. */
+  /** Calls `listener` with uncaught errors; the process continues. */
   onStrayError(listener: (kind: StrayErrorKind, error: unknown) => void): void;
   exit(code: number): void;
 }
@@ -21,9 +21,9 @@ export type StrayErrorKind = "exception" | "rejection";
 /** Documented in `--help`. */
 export const exitCodes = {
   fine: 0,
-  /** The command could not do what it was asked, the drain met its deadline, or a load test missed a threshold. */
+  /** The command failed, the drain exceeded its deadline, or a load test missed a threshold. */
   failed: 1,
-  /** A load test was ended before its time; what a shell says of Ctrl-C. */
+  /** A load test was interrupted; the code that shells use for Ctrl-C. */
   interrupted: 130,
   /** The command line was not understood; EX_USAGE of sysexits.h. */
   usage: 64,

@@ -107,7 +107,7 @@ function aNumber(text: string): number {
   throw new InvalidArgumentError("must be a number.");
 }
 
-/** Kinds that are not named are left out, whatever the scenario says. */
+/** Kinds that are not listed get a share of 0, overriding the scenario. */
 function shares(text: string): Record<string, number> {
   const parts = text.split(",").map((part) => part.split("="));
   const named = parts.map(([kind = "", share = "1"]) => [kind, aNumber(share)] as const);

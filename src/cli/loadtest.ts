@@ -11,11 +11,11 @@ import type { EndMethods } from "../loadtest/run/faults.ts";
 import { createBars, createLines } from "../loadtest/run/progress.ts";
 import { runLoadTest } from "../loadtest/run/run-load-test.ts";
 import type { Scenario } from "../loadtest/scenario.ts";
-import { firstKey, ownAddress, RefusedCall } from "./backend-calls.ts";
+import { firstKey, ownAddress, CallError } from "./backend-calls.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
 
-/** A change of the scenario: where in it, and to what. */
+/** A change of the scenario. */
 interface Override {
   path: string;
   value: unknown;
@@ -42,10 +42,10 @@ export interface LoadtestOptions extends Record<string, unknown> {
   show?: true;
 }
 
-/** The command line asks for something that cannot be. */
-class WrongUsage extends Error {}
+/** The command line is invalid. */
+class UsageError extends Error {}
 
-/** Runs a load test, or shows what there is. Resolves with the exit code. */
+/** Runs a load test, or prints scenarios. Resolves with the exit code. */
 export async function loadtest(host: Host, name: string, options: LoadtestOptions): Promise<number> {
   try {
     if (options.list === true) return printScenarios(host);
@@ -54,9 +54,9 @@ export async function loadtest(host: Host, name: string, options: LoadtestOption
     checkUsage(scenario, options);
     return await run(host, createPlan(host, scenario, options), options);
   } catch (error) {
-    if (error instanceof TargetRefused) throw new RefusedCall(error.message, { cause: error });
-    if (!(error instanceof InvalidScenario || error instanceof WrongUsage)) throw error;
-    host.complain(`error: ${error.message}`);
+    if (error instanceof TargetRefused) throw new CallError(error.message, { cause: error });
+    if (!(error instanceof InvalidScenario || error instanceof UsageError)) throw error;
+    host.printError(`error: ${error.message}`);
     return exitCodes.usage;
   }
 }
@@ -66,7 +66,7 @@ function fit(scenario: Scenario, target: Target): Scenario {
   if (target === "gateway") return scenario;
   const clients = { ...scenario.readers.clients, tidegate: 0 };
   if ((clients.lean ?? 0) + (clients.stock ?? 0) === 0)
-    throw new WrongUsage("--target: a plain server works only with lean or stock clients (see --clients)");
+    throw new UsageError("--target: a plain server works only with lean or stock clients (see --clients)");
   return { ...scenario, readers: { ...scenario.readers, clients } };
 }
 
@@ -114,21 +114,21 @@ function createPlan(host: Host, scenario: Scenario, options: LoadtestOptions): P
 
 function originOf(text: string): string {
   if (/^https?:\/\//.test(text) && URL.canParse(text)) return new URL(text).origin;
-  throw new WrongUsage(`--url: ${text} is not a URL such as http://127.0.0.1:3000`);
+  throw new UsageError(`--url: ${text} is not a URL such as http://127.0.0.1:3000`);
 }
 
 function checkUsage({ load, faults }: Scenario, options: LoadtestOptions): void {
   const { target, workers = 1, token, tokenFile } = options;
   const hasTokens = token !== undefined || tokenFile !== undefined;
-  if (workers < 1 || workers > 256) throw new WrongUsage("--workers: must be from 1 to 256");
+  if (workers < 1 || workers > 256) throw new UsageError("--workers: must be from 1 to 256");
   if (target === "plain" && load.type !== "publications" && load.type !== "none")
-    throw new WrongUsage(`--target: a plain server does not support ${load.type}`);
+    throw new UsageError(`--target: a plain server does not support ${load.type}`);
   if (hasTokens && load.type === "orders")
-    throw new WrongUsage("--token: the orders load creates its own users and cannot use given tokens");
+    throw new UsageError("--token: the orders load creates its own users and cannot use given tokens");
   for (const what of ["kill", "drain"] as const) {
     const ends = endingOf(options)[what];
     if (faults.some((fault) => fault.do === what) && ends.pids.length === 0 && ends.command === undefined)
-      throw new WrongUsage(`the scenario needs to ${what} a node; pass --${what}-pid or --${what}-command`);
+      throw new UsageError(`the scenario needs to ${what} a node; pass --${what}-pid or --${what}-command`);
   }
 }
 
@@ -144,7 +144,7 @@ function tokensOf({ token, tokenFile }: LoadtestOptions): string[] {
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
-  if (tokens.length === 0) throw new WrongUsage(`--token-file: ${tokenFile} contains no tokens`);
+  if (tokens.length === 0) throw new UsageError(`--token-file: ${tokenFile} contains no tokens`);
   return tokens;
 }
 
@@ -163,7 +163,7 @@ function overridesIn(options: LoadtestOptions): object {
 const isOverride = (option: unknown): option is Override =>
   typeof option === "object" && option !== null && "path" in option && "value" in option;
 
-/** Two files of the same name; the HTML needs nothing beside itself. */
+/** Two files with the same base name; the HTML is self-contained. */
 function writeReports(report: Report, folder: string): string[] {
   const date = new Date(report.startedAt).toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-");
   const path = join(folder, `${report.plan.scenario.name}-${date}`);

@@ -6,9 +6,9 @@ import { banner } from "./banner.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
 import { logLibraryOutput } from "./library-output.ts";
-import { logStrayErrors } from "./stray-errors.ts";
+import { logStrayErrors } from "./uncaught-errors.ts";
 
-/** Runs one node until asked to go. Resolves with the exit code once it has gone. */
+/** Runs one node until it is asked to stop. Resolves with the exit code. */
 export async function startNode(host: Host, config: Config): Promise<number> {
   const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
   logLibraryOutput(log);
@@ -22,7 +22,10 @@ export async function startNode(host: Host, config: Config): Promise<number> {
   return (await drained) ? exitCodes.fine : exitCodes.failed;
 }
 
-/** Resolves when the node has drained after the first signal: true where it met the deadline. A second one ends it at once. */
+/**
+ * Resolves when the node has drained after the first signal, with false if it exceeded the deadline. A second signal
+ * exits at once.
+ */
 function drainOnSignal(host: Host, gateway: Gateway, log: Logger): Promise<boolean> {
   return new Promise((resolve, reject) => {
     onRequestToEnd(host, (signal) => {

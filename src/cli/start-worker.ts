@@ -1,25 +1,25 @@
 import { createGateway } from "../gateway.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { createLogger } from "../runtime/logger.ts";
-import { WorkerPlace } from "../workers/worker-place.ts";
+import { PrimaryLink } from "../workers/primary-link.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { logLibraryOutput } from "./library-output.ts";
-import { logStrayErrors } from "./stray-errors.ts";
+import { logStrayErrors } from "./uncaught-errors.ts";
 
-/** Runs one of several nodes behind a port, until the primary process asks it to go. Resolves with the exit code. */
+/** Runs one worker until the primary process asks it to drain. Resolves with the exit code. */
 export async function startWorker(host: Host): Promise<number> {
   // Ctrl-C and service managers signal all processes of a group, some more than once; how often does not matter here.
   const asked = new Promise<unknown>((resolve) => host.onSignal(resolve));
-  const place = await WorkerPlace.take(systemClock);
+  const place = await PrimaryLink.connect(systemClock);
   const { config } = place;
   const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
   logLibraryOutput(log);
-  const gateway = await createGateway(config, { log, place });
+  const gateway = await createGateway(config, { log, worker: place });
   logStrayErrors(host, { log, metrics: gateway.metrics });
   await gateway.start();
   place.ready(() => gateway.metrics.registry.metrics());
   log.info({ url: gateway.url }, "started");
-  await Promise.race([place.toDrain, asked]);
+  await Promise.race([place.drainRequested, asked]);
   log.info({}, "draining");
   return (await gateway.drain()) ? exitCodes.fine : exitCodes.failed;
 }

@@ -10,23 +10,23 @@ import { createLifecycle, type Lifecycle } from "../runtime/lifecycle.ts";
 import { createLogger, type Logger } from "../runtime/logger.ts";
 import { createMetricsServer } from "../http/metrics-server.ts";
 import { claimPort } from "../workers/claim-port.ts";
-import { Crew, graceMs, WorkersFailed, type CrewDeps } from "../workers/crew.ts";
+import { Supervisor, graceMs, WorkerFailed, type SupervisorDeps } from "../workers/supervisor.ts";
 import { createPrimaryMetrics } from "../workers/primary-metrics.ts";
 import { banner } from "./banner.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
-import { logStrayErrors } from "./stray-errors.ts";
+import { logStrayErrors } from "./uncaught-errors.ts";
 
-/** Runs several nodes behind one port until asked to end. Resolves with the exit code once all have gone. */
+/** Runs several workers behind one port until asked to stop. Resolves with the exit code. */
 export async function startWorkers(host: Host, config: Config): Promise<number> {
   const log = createLogger({ level: config.logLevel, base: { node: `${config.nodeId}-primary` } });
   for (const warning of warningsOf(config, host.env)) log.warn({}, warning);
-  // Workers that are all gone at once leave nothing else that would keep this process alive to replace them.
+  // If all workers exit at once, nothing else keeps this process alive to replace them.
   const alive = setInterval(() => undefined, 60_000);
   try {
     return await run(host, config, log);
   } catch (error) {
-    if (!(error instanceof WorkersFailed) || !error.hasComplained) throw error;
+    if (!(error instanceof WorkerFailed) || !error.isReported) throw error;
     log.fatal({ reason: error.message }, "shutting down after a failure");
     return error.exitCode;
   } finally {
@@ -63,10 +63,10 @@ function createCrew(
   host: Host,
   config: Config,
   { folder, log, lifecycle }: { folder: string; log: Logger; lifecycle: Lifecycle },
-): Crew {
+): Supervisor {
   const metrics = createPrimaryMetrics(`${config.nodeId}-primary`, () => crew.running);
   logStrayErrors(host, { log, metrics });
-  const deps: CrewDeps = {
+  const deps: SupervisorDeps = {
     assignmentOf: (worker) => ({
       worker,
       count: config.workers,
@@ -74,11 +74,11 @@ function createCrew(
       config: { ...config, nodeId: `${config.nodeId}-${worker}` },
     }),
     metrics: () => metrics.registry.metrics(),
-    onLost: () => metrics.workersLost.inc(),
+    onCrash: () => metrics.workersLost.inc(),
     clock,
     log,
   };
-  const crew = new Crew(deps, { count: config.workers, drainTimeoutMs: config.drainTimeoutMs });
+  const crew = new Supervisor(deps, { count: config.workers, drainTimeoutMs: config.drainTimeoutMs });
   lifecycle.add({ name: "workers", start: () => crew.start(), stop: () => crew.stop() });
   const registry = { contentType: metrics.registry.contentType, metrics: () => crew.metrics() };
   if (config.metrics !== undefined) lifecycle.add(createMetricsServer({ registry, clock, log }, config.metrics));

@@ -1,15 +1,15 @@
 import { loadConfig } from "../config.ts";
-import { isWorker } from "../workers/worker-place.ts";
+import { isWorker } from "../workers/primary-link.ts";
 import type { Host } from "./host.ts";
 
 export interface StartOptions {
-  /** What `WORKERS` says otherwise. */
+  /** Overrides `WORKERS`. */
   workers?: string;
 }
 
 /**
- * Runs one node, or several behind one port, until asked to go. Resolves with the exit code once all have gone. Each
- * process loads what it needs: the primary one of several holds no node.
+ * Runs one node, or several behind one port, until asked to stop. Resolves with the exit code. Each process imports
+ * only what it needs: the primary process of several contains no node.
  */
 export async function start(host: Host, { workers }: StartOptions = {}): Promise<number> {
   if (isWorker(host.env)) return (await import("./start-worker.ts")).startWorker(host);

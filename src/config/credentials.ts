@@ -1,16 +1,16 @@
 import { algorithmsOf, type TokenAlgorithm, type TokenKeySource, type TokenOptions } from "../auth/token-options.ts";
 import { quoted, type EnvironmentReader, type ReadFile } from "./environment.ts";
 
-/** A backend's key; the name is what logs and limits call it. */
+/** An API key of a backend; logs and limits use its name. */
 export interface ApiKey {
   name: string;
   secret: string;
 }
 
 /** Shorter secrets can be guessed offline from one token; in production they count as missing. */
-export const shortestSecretBytes = 32;
+export const minSecretBytes = 32;
 
-/** Known to everybody who can read this file, and therefore refused in production. */
+/** Public knowledge, and therefore refused in production. */
 export const developmentSecret = "tidegate-development-secret-never-for-production";
 export const developmentApiKey: ApiKey = {
   name: "development",
@@ -20,7 +20,7 @@ export const developmentApiKey: ApiKey = {
 /** The part of TokenOptions that is read from the environment. */
 export type TokenSettings = Pick<TokenOptions, "source" | "algorithms" | "issuer" | "audience">;
 
-/** Settings of tokens; problems go to the reader, and what is returned then is not used. */
+/** Reads the settings of tokens and reports problems to the reader. */
 export function readTokenSettings(env: EnvironmentReader, readFile: ReadFile, isProduction: boolean): TokenSettings {
   const source = readKeySource(env, readFile, isProduction);
   return {
@@ -54,11 +54,11 @@ function readSecret(env: EnvironmentReader, isProduction: boolean): TokenKeySour
   return secret === undefined || secret === developmentSecret ? developmentSource : { type: "secret", secret };
 }
 
-const weakness = `is too weak for production: it must have at least ${shortestSecretBytes} bytes and must not be a development default`;
+const weakness = `is too weak for production: it must have at least ${minSecretBytes} bytes and must not be a development default`;
 
 function isWeak(secret: string | undefined): boolean {
   if (secret === undefined || secret === developmentSecret || secret === developmentApiKey.secret) return true;
-  return Buffer.byteLength(secret) < shortestSecretBytes;
+  return Buffer.byteLength(secret) < minSecretBytes;
 }
 
 function readPublicKey(env: EnvironmentReader, readFile: ReadFile): TokenKeySource {
@@ -97,7 +97,7 @@ function readAlgorithms(env: EnvironmentReader, source: TokenKeySource): TokenAl
   return possible.filter((algorithm) => named.includes(algorithm));
 }
 
-/** None for a file without a key in it, which is a problem already told. */
+/** Empty if the file contains no key, which has already been reported. */
 function possibleAlgorithms(source: TokenKeySource): TokenAlgorithm[] {
   try {
     return algorithmsOf(source);
@@ -106,7 +106,7 @@ function possibleAlgorithms(source: TokenKeySource): TokenAlgorithm[] {
   }
 }
 
-/** `name:secret,…`; a name may come twice while its secret is rotated. */
+/** `name:secret,…`; a name may appear several times during rotation. */
 export function readApiKeys(env: EnvironmentReader, isProduction: boolean): ApiKey[] {
   const entries = env.list("API_KEYS") ?? [];
   if (entries.length === 0 && isProduction) env.problem("API_KEYS", "is required in production: name:secret,…");

@@ -1,6 +1,6 @@
-/** What holds where the JSON file is silent and the default is more than a number. */
+/** Structured defaults of the JSON file. */
 
-/** A road that most shops and couriers can start from. A status without a way on ends the order. */
+/** A typical order workflow. A status without transitions ends the order. */
 export const defaultTransitions: Record<string, string[]> = {
   created: ["confirmed", "cancelled"],
   confirmed: ["preparing", "shipped", "cancelled"],
@@ -30,6 +30,6 @@ export const developmentFile = {
     chat: { subscribe: "public", publish: "public", presence: true },
     news: { subscribe: "public", publish: "none" },
   },
-  // A board for the demo: every score is points on top, and users may bring their own.
+  // The demo's leaderboard adds up scores, which users may submit themselves.
   leaderboards: { "*": {}, race: { mode: "increment", clientWrites: true } },
 };

@@ -11,19 +11,19 @@ export interface IntegerRule {
 }
 
 /**
- * Reads variables one by one and collects what is wrong with them. An empty variable counts as unset, because that is
- * what compose files make of one that was not given.
+ * Reads variables one by one and collects problems. An empty variable counts as unset, because Compose files produce
+ * empty ones for missing values.
  */
 export interface EnvironmentReader {
   /** The variable's text without surrounding blanks. */
   text(name: string): string | undefined;
-  /** The parts between commas, without blanks and empty parts; undefined where the variable is unset. */
+  /** Comma-separated parts, trimmed, without empty ones; undefined if the variable is unset. */
   list(name: string): string[] | undefined;
-  /** A whole number within the rule; where it is something else, a problem and undefined. */
+  /** A whole number within the rule; otherwise a problem and undefined. */
   integer(name: string, rule: IntegerRule): number | undefined;
-  /** One of a few words; where it is something else, a problem and undefined. */
+  /** One of a few words; otherwise a problem and undefined. */
   oneOf<const T extends string>(name: string, words: readonly T[]): T | undefined;
-  /** What the file holds that the variable names; where it cannot be read, a problem and undefined. */
+  /** Content of the file that the variable names; if it cannot be read, a problem and undefined. */
   file(name: string, path: string, readFile: ReadFile): string | undefined;
   problem(name: string, message: string): void;
 }
@@ -57,7 +57,7 @@ export function createEnvironmentReader(env: Environment, problems: Problem[]): 
       return word;
     },
     file(name, path, readFile) {
-      // Never shown: it may be a private key.
+      // Not shown, because it may be a private key.
       if (/[\r\n]|-----BEGIN/.test(path)) {
         problem(name, "must be the path of a file, not its content");
         return undefined;
@@ -75,7 +75,7 @@ export function createEnvironmentReader(env: Environment, problems: Problem[]): 
 /** A value as a message shows it: one line, not too long. */
 export const quoted = (value: string): string => JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
 
-/** The error's code, such as ENOENT, which says enough. */
+/** The error's code, such as ENOENT. */
 function reasonOf(error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "string" ? code : "unreadable";

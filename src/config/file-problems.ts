@@ -3,8 +3,8 @@ import type { Problem } from "./problems.ts";
 import { didYouMean } from "./suggestion.ts";
 
 /**
- * What zod found in the file, by path and in words an operator reads. Needs issues made with `reportInput`; `schema` is
- * what was parsed, and knows the keys a misspelled one may have meant.
+ * Converts zod's issues to problems with paths and messages for operators. Needs issues made with `reportInput`;
+ * `schema` is the parsed schema, for suggestions of misspelled keys.
  */
 export function problemsOf(error: z.ZodError | undefined, schema: z.core.$ZodType): Problem[] {
   return (error?.issues ?? []).flatMap((issue) =>

@@ -56,7 +56,7 @@ const board = z.strictObject({
   season: z.enum(["none", "daily", "weekly", "monthly"]).default("none"),
   /** How long a past season can be read. */
   archiveTtlSeconds: seconds(10 * 366 * daySeconds).exactOptional(),
-  /** Whether clients may submit scores themselves. */
+  /** Allows clients to submit scores. */
   clientWrites: z.boolean().default(false),
 });
 
@@ -66,10 +66,10 @@ const transitions = z
   .record(name, z.array(name).max(256))
   .refine((statuses) => Object.keys(statuses).length > 0, "must contain at least the initial status");
 
-/** The defaults of what is optional are those of `orders/orders.ts`. */
+/** Defaults of optional settings are in `orders/orders.ts`. */
 const orders = z
   .strictObject({
-    /** From each status, the statuses an order may move to; orders begin at the first. */
+    /** The allowed next statuses of each status; orders begin with the first. */
     transitions: transitions.default(defaultTransitions),
     /** How long an event that came too early waits for the one before it. */
     reorderWindowMs: milliseconds(10 * 60_000).default(5_000),
@@ -91,7 +91,7 @@ const orders = z
   })
   .prefault({});
 
-// Commands; the defaults of what is optional are those of `commands/`
+// Commands; defaults of optional settings are in `commands/`
 
 const commands = z
   .strictObject({
@@ -110,7 +110,7 @@ const commands = z
 /** How long the answer to an idempotency key is remembered. */
 const idempotency = z.strictObject({ ttlSeconds: seconds(30 * daySeconds).default(daySeconds) }).prefault({});
 
-/** How long an unmodified client may be away and still be recovered by Socket.IO's own means. */
+/** How long after a disconnect a stock client can recover with Socket.IO's connection state recovery. */
 const recovery = z.strictObject({ windowSeconds: seconds(daySeconds).default(120) }).prefault({});
 
 /**
@@ -133,7 +133,7 @@ const bridge = z
     /** Gateway channels; `{field}` is taken from the message. */
     channel: z.union([name, z.array(name).min(1).max(16)], "must be a channel or a list of channels").exactOptional(),
     event: name.exactOptional(),
-    /** Instead of both: what the message asks for. */
+    /** Instead of both: the command to run with the message. */
     command: z.enum(commandTypes).exactOptional(),
   })
   .superRefine((value, context) => {
@@ -146,15 +146,15 @@ const bridge = z
 
 // Tokens and sessions
 
-const longestLife = 366 * daySeconds;
+const maxLifeSeconds = 366 * daySeconds;
 
 const tokens = z
   .strictObject({
     /** Life of a token that the gateway issues. */
-    tokenTtlSeconds: seconds(longestLife).default(900),
-    /** Longest life that a token may claim. */
-    maxLifeSeconds: seconds(longestLife).default(daySeconds),
-    /** How far an issuer's clock may run ahead. */
+    tokenTtlSeconds: seconds(maxLifeSeconds).default(900),
+    /** Max lifetime that a token may claim. */
+    maxLifeSeconds: seconds(maxLifeSeconds).default(daySeconds),
+    /** Max difference of an issuer's clock. */
     clockToleranceSeconds: z.int().min(0).max(5).default(5),
   })
   .refine((value) => !(value?.tokenTtlSeconds > value?.maxLifeSeconds), {
@@ -167,19 +167,19 @@ const tokens = z
 const sessions = z
   .strictObject({
     /** Life of a session whose creator does not say. */
-    sessionTtlSeconds: seconds(longestLife).default(daySeconds),
-    /** Longest life a creator may ask for. */
-    maxSessionTtlSeconds: seconds(longestLife).default(30 * daySeconds),
+    sessionTtlSeconds: seconds(maxLifeSeconds).default(daySeconds),
+    /** Max lifetime that a backend may request. */
+    maxSessionTtlSeconds: seconds(maxLifeSeconds).default(30 * daySeconds),
     /** A session not seen for so long ends before its time; longer than tokens live, see the end of this file. */
-    sessionIdleSeconds: seconds(longestLife).default(7 * daySeconds),
-    /** Each new session looks at all of them where there are so many, so it stays a small number. */
+    sessionIdleSeconds: seconds(maxLifeSeconds).default(7 * daySeconds),
+    /** Small, because a new session reads all others if the limit is reached. */
     maxSessionsPerUser: count(1_000).default(100),
   })
   .prefault({});
 
 // Webhooks
 
-/** The defaults of what is optional are those of `webhooks/endpoints.ts`. */
+/** Defaults of optional settings are in `webhooks/endpoints.ts`. */
 const webhook = z.strictObject({
   url: z.string().max(2_048).refine(isWebAddress, "must be an https:// or http:// URL"),
   /** Signs each delivery: a text, or `whsec_` and the key in base64. */
@@ -190,7 +190,7 @@ const webhook = z.strictObject({
   /** Before the second try; doubled for each that follows. */
   firstPauseMs: milliseconds(60_000).exactOptional(),
   longestPauseMs: milliseconds(86_400_000).exactOptional(),
-  /** How long a receiver may take to answer. */
+  /** Max time for a receiver to respond. */
   timeoutMs: z.int().min(100).max(60_000).exactOptional(),
 });
 
@@ -203,8 +203,8 @@ function isWebAddress(value: string): boolean {
 }
 
 /**
- * A session is seen when a connection brings a token, noted at most once a minute; the token may have been issued a few
- * seconds ahead of that.
+ * A session counts as seen when a connection sends a token, recorded at most once a minute; the token may have been
+ * issued a few seconds earlier.
  */
 const seenLateSeconds = 65;
 

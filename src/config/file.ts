@@ -6,12 +6,12 @@ import { configFile, type ParsedFile } from "./file-schema.ts";
 import { pathOf, problemsOf } from "./file-problems.ts";
 import { didYouMean } from "./suggestion.ts";
 
-/** The settings of the JSON file, with what it left out filled in. */
+/** Settings of the JSON file including defaults. */
 export type FileConfig = { readonly [K in keyof ParsedFile]-?: NonNullable<ParsedFile[K]> };
 
 const variable = "GATEWAY_CONFIG";
 
-/** Reads and checks the file named by GATEWAY_CONFIG; undefined where it cannot be used. */
+/** Reads and validates the file named by GATEWAY_CONFIG; undefined if it is invalid. */
 export function readConfigFile(
   env: EnvironmentReader,
   readFile: ReadFile,
@@ -27,7 +27,7 @@ export function readConfigFile(
   return config;
 }
 
-/** The file's JSON, `{}` without a file, undefined where there was a problem. */
+/** The file's JSON; `{}` without a file, undefined after a problem. */
 function readJson(env: EnvironmentReader, readFile: ReadFile): unknown {
   const path = env.text(variable);
   if (path === undefined) return {};
@@ -45,7 +45,7 @@ function readJson(env: EnvironmentReader, readFile: ReadFile): unknown {
     env.problem(pathOf(repeated), "is listed twice");
     return undefined;
   } catch (error) {
-    // V8 quotes the text it could not read, in which there may be a secret: only the place goes on.
+    // V8 quotes the invalid text, which may contain a secret, so only the position is reported.
     const [, place = ""] = /(\(line \d+ column \d+\))/.exec(String(error)) ?? [];
     env.problem(variable, `${quoted(path)} is not JSON ${place}`.trimEnd());
     return undefined;
@@ -75,7 +75,7 @@ function withDefaults(file: ParsedFile, isProduction: boolean): FileConfig {
   };
 }
 
-/** A bridge into a kind nobody configured would drop every message it hears. */
+/** A bridge into an unconfigured kind would drop every message. */
 function checkBridge(
   env: EnvironmentReader,
   bridge: FileConfig["bridges"][number],

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { always, count, daySeconds, kindName, seconds } from "./values.ts";
 
-/** What a client can ask for, and so what can have a cost. */
+/** Events of clients that can have a cost. */
 export const clientEvents = [
   "subscribe",
   "unsubscribe",
@@ -28,9 +28,9 @@ const costs = z.strictObject({
   history: cost.default(5),
 });
 
-/** What every limit may say beside its rule; the defaults are those of `throttling/policies.ts`. */
+/** Options of every limit; defaults are in `throttling/policies.ts`. */
 const behaviour = {
-  /** Counts and reports what it would refuse, and refuses nothing. */
+  /** Counts and reports refusals without refusing. */
   shadow: z.boolean().optional(),
   /** While the store is away: everything passes, nothing does, or each node counts by itself. */
   whenStoreIsAway: z.enum(["open", "closed", "local"]).optional(),
@@ -44,7 +44,7 @@ const bucket = (capacity: number, refillPerSecond: number, most = 1_000_000) => 
 
 const leasedBucket = (capacity: number, refillPerSecond: number, most?: number) => ({
   ...bucket(capacity, refillPerSecond, most),
-  /** How a node leases tokens ahead. */
+  /** How nodes lease tokens in advance. */
   portion: z
     .strictObject({ share: z.number().min(0).max(1).optional(), lifeMs: z.int().min(100).max(60_000).optional() })
     .optional(),
@@ -75,7 +75,7 @@ const messages = clientEvents.reduce(
   }),
 );
 
-/** What a stranger may take, and how fast. */
+/** Limits of clients and backends. */
 export const limits = z
   .strictObject({
     /** Token bucket of a user's messages. */
@@ -96,7 +96,7 @@ export const limits = z
     unauthenticatedConnections: count(1_000_000).default(5_000),
     /** The same for one address (IPv6: one /64); a tenth of them by default. */
     unauthenticatedConnectionsPerAddress: count(1_000_000).optional(),
-    /** HTTP connections without a request that one address (IPv6: one /64) may keep open to one node. */
+    /** Max HTTP connections without a request per address (IPv6: one /64) and node. */
     idleConnectionsPerAddress: count(1_000_000).default(1_024),
     /** Largest client frame and HTTP publication. */
     payloadBytes: z

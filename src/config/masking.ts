@@ -3,8 +3,8 @@ import type { Config } from "../config.ts";
 const masked = "********";
 
 /**
- * The configuration as it may be printed. What is a secret is told by the name of the setting, so that one which is added
- * later is masked too; of an address whatever may be one: password, query and the later parts of a webhook's path.
+ * The configuration for display. Secrets are recognized by the setting's name, so that future ones are masked too; in
+ * URLs, passwords, queries and the later parts of webhook paths are masked.
  */
 export function maskSecrets(config: Config): object {
   return maskIn(config) as object;
@@ -41,7 +41,7 @@ function maskAddress(text: string, name: string): string {
   return url.href;
 }
 
-/** Receivers put keys into the paths of webhooks. A plain word that stands before them is none. */
+/** Receivers put keys into webhook paths. A plain word before them is not a key. */
 function maskPath(path: string): string {
   const [first = "", ...rest] = path.split("/").slice(1);
   const isWord = /^(?:[a-z]{0,12}|v\d)$/.test(first);

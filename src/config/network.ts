@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { plainOrigin, type AllowedOrigins } from "../engine/origins.ts";
 import { quoted, type EnvironmentReader } from "./environment.ts";
 
-/** An IPv6 address may stand in brackets, as it does in an address with a port. */
+/** An IPv6 address may be in brackets, as in an address with a port. */
 export const readHost = (env: EnvironmentReader, name: string): string | undefined =>
   env.text(name)?.replace(/^\[(.+)\]$/, "$1");
 
@@ -22,7 +22,7 @@ function checkOrigin(env: EnvironmentReader, origin: string): void {
   if (mistake !== undefined) env.problem("ALLOWED_ORIGINS", `${quoted(origin)} is not an origin: ${mistake}`);
 }
 
-/** Undefined for what pages and apps send: `https://app.example`, `capacitor://localhost`, `file://`, `null`. */
+/** Undefined for valid origins: `https://app.example`, `capacitor://localhost`, `file://`, `null`. */
 function mistakeIn(origin: string): string | undefined {
   if (origin === "null") return undefined;
   if (origin === "*") return "* allows any origin and must be the only entry";

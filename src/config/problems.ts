@@ -2,7 +2,7 @@
 export interface Problem {
   /** `JWT_SECRET`, `channels.chat.history.size`. */
   name: string;
-  /** Says what is wrong. Never holds a secret's value. */
+  /** The problem. Never contains a secret. */
   message: string;
 }
 

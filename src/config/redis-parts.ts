@@ -1,7 +1,7 @@
 import { defaultRedisPort } from "../redis/redis-url.ts";
 import type { EnvironmentReader } from "./environment.ts";
 
-/** What an address says, where it comes in variables of its own. */
+/** Parts of an address given in separate variables. */
 export interface UrlParts {
   host: string | undefined;
   port: number | undefined;
@@ -12,7 +12,7 @@ export interface UrlParts {
 }
 
 export function readParts(env: EnvironmentReader): UrlParts {
-  // Kubernetes gives every container REDIS_PORT=tcp://… where a service is named redis; that is nobody's setting.
+  // Kubernetes sets REDIS_PORT=tcp://… in every container if a service is named redis; it is not a setting.
   const isOfKubernetes = env.text("REDIS_PORT")?.startsWith("tcp://") === true;
   const isTls = env.oneOf("REDIS_TLS", ["true", "false"]);
   return {
@@ -25,7 +25,7 @@ export function readParts(env: EnvironmentReader): UrlParts {
   };
 }
 
-/** The address that REDIS_HOST begins; undefined without one, or where there are addresses already. */
+/** The address made from REDIS_HOST; undefined if it is unset or addresses are given otherwise. */
 export function urlOfParts(env: EnvironmentReader, parts: UrlParts, isAddressed: boolean): string | undefined {
   const { host, port, isTls = false } = parts;
   if (host !== undefined && isAddressed)
@@ -39,14 +39,14 @@ export function urlOfParts(env: EnvironmentReader, parts: UrlParts, isAddressed:
   return URL.canParse(url) ? withParts(env, url, parts) : url;
 }
 
-/** A password without a Redis would otherwise be an embedded store that nobody asked for. */
+/** A password without a Redis would otherwise silently start an embedded server. */
 function complainOfRest(env: EnvironmentReader, { username, password, db, isTls }: UrlParts): void {
   const rest = { REDIS_USERNAME: username, REDIS_PASSWORD: password, REDIS_DB: db, REDIS_TLS: isTls };
   for (const [name, value] of Object.entries(rest))
     if (value !== undefined) env.problem(name, "requires REDIS_HOST, REDIS_URL or REDIS_SENTINELS");
 }
 
-/** Fills in what the address leaves open; two that differ are a mistake. */
+/** Adds missing parts to the address; contradicting parts are a problem. */
 export function withParts(env: EnvironmentReader, text: string, parts: UrlParts): string {
   const url = new URL(text);
   const differ = (name: string): void => env.problem(name, "conflicts with REDIS_URL");

@@ -4,7 +4,7 @@ import type { EnvironmentReader, ReadFile } from "./environment.ts";
 
 const files = { ca: "REDIS_TLS_CA_FILE", cert: "REDIS_TLS_CERT_FILE", key: "REDIS_TLS_KEY_FILE" } as const;
 
-/** Certificates for the connections to Redis; undefined where none are named. `isTls`: there is an address with TLS. */
+/** Certificates for connections to Redis; undefined if none are configured. `isTls`: an address uses TLS. */
 export function readTls(env: EnvironmentReader, readFile: ReadFile, isTls: boolean): RedisTls | undefined {
   const serverName = env.text("REDIS_TLS_SERVER_NAME");
   const named = [...Object.values(files), "REDIS_TLS_SERVER_NAME"].filter((name) => env.text(name) !== undefined);

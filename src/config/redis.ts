@@ -4,7 +4,7 @@ import { quoted, type EnvironmentReader, type ReadFile } from "./environment.ts"
 import { readParts, urlOfParts, withParts, type UrlParts } from "./redis-parts.ts";
 import { readTls } from "./redis-tls.ts";
 
-/** Every variable that says where Redis is, and how to log in there. */
+/** Variables of the address and credentials of Redis. */
 export const redisVariables = [
   "REDIS_URL",
   "REDIS_HOST",
@@ -24,7 +24,7 @@ export const redisVariables = [
   "DURABILITY",
 ] as const;
 
-/** Where Redis is; undefined where the gateway shall start a store of its own. */
+/** The address of Redis; undefined if the gateway shall start an embedded server. */
 export function readRedisAddress(
   env: EnvironmentReader,
   readFile: ReadFile,
@@ -61,7 +61,7 @@ function readUrls(env: EnvironmentReader, parts: UrlParts): string[] {
   return urls.map((url) => withParts(env, url, parts));
 }
 
-/** Says nothing of the value: it may hold a password. */
+/** Does not show the value, which may contain a password. */
 function readUrl(env: EnvironmentReader, name: string, url: string): string | undefined {
   try {
     parseRedisUrl(url);
@@ -110,7 +110,7 @@ function readSentinels(env: EnvironmentReader, urls: readonly string[], parts: U
   };
 }
 
-/** Login, database and TLS of the servers behind sentinels, where REDIS_URL does not name them. */
+/** Credentials, database and TLS of the servers behind sentinels if REDIS_URL does not specify them. */
 function urlBeside(env: EnvironmentReader, parts: UrlParts, isSentinelTls: boolean): string | undefined {
   const isTls = parts.isTls ?? isSentinelTls;
   const isSilent = !isTls && (parts.username ?? parts.password ?? parts.db) === undefined;
@@ -119,7 +119,7 @@ function urlBeside(env: EnvironmentReader, parts: UrlParts, isSentinelTls: boole
     : withParts(env, `${isTls ? "rediss" : "redis"}://sentinels`, { ...parts, isTls: undefined });
 }
 
-/** Sentinels that are written without a scheme are asked as the servers are; undefined leaves it at that. */
+/** Sentinels without a scheme use the same TLS as the servers; undefined means that. */
 function readSentinelTls(
   env: EnvironmentReader,
   sentinels: readonly { isTls: boolean | undefined }[],
@@ -143,7 +143,7 @@ function readSentinel(env: EnvironmentReader, entry: string): Sentinel {
   if (!isUrl && host !== "" && Number(port) >= 1 && Number(port) <= 65_535)
     return { host: host.replace(/^\[(.+)\]$/, "$1"), port: Number(port), isTls: undefined };
   const url = isUrl ? readUrl(env, "REDIS_SENTINELS", entry) : undefined;
-  // An address may hold a password: it is not shown.
+  // Not shown, because an address may contain a password.
   if (!isUrl) env.problem("REDIS_SENTINELS", `${entry.includes("@") ? "an entry" : quoted(entry)} must be host:port`);
   const { port: urlPort, ...rest } = url === undefined ? { host, port: 0, isTls: undefined } : parseRedisUrl(url);
   return { ...rest, port: /:\d+$/.test(entry) ? urlPort : defaultSentinelPort };

@@ -1,4 +1,4 @@
-/** The known word nearest to a misspelled one, or undefined where none is within `limit` letters. */
+/** The known word nearest to a misspelled one, or undefined if none is within `limit` letters. */
 export function nearest(
   word: string,
   known: readonly string[],
@@ -11,14 +11,14 @@ export function nearest(
   return best !== undefined && best.distance <= limit ? best.candidate : undefined;
 }
 
-/** `; did you mean X?`, or nothing where no known word is near. */
+/** `; did you mean X?`, or empty if no known word is near. */
 export function didYouMean(word: string, known: readonly string[]): string {
-  const suggestion = nearest(word.slice(0, longestWord), known);
+  const suggestion = nearest(word.slice(0, maxWordLength), known);
   return suggestion === undefined ? "" : `; did you mean ${suggestion}?`;
 }
 
 /** The distance costs the product of both lengths. */
-const longestWord = 64;
+const maxWordLength = 64;
 
 /** Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */
 function editDistance(a: string, b: string): number {

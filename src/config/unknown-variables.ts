@@ -2,16 +2,16 @@ import type { Environment } from "./environment.ts";
 import type { Problem } from "./problems.ts";
 import { nearest } from "./suggestion.ts";
 
-/** Names under which nobody but us has settings. */
+/** Prefixes that only this program uses. */
 const ourPrefix = /^(?:TIDEGATE|GATEWAY)_/i;
-/** What Kubernetes tells every container of a service that is called like us. */
+/** Set by Kubernetes in every container if a service has the same name as this program. */
 const serviceLink = /_(?:SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(?:TCP|UDP)\w*)=|_PORT=(?:tcp|udp):/;
-/** What others call theirs; and what a primary process tells its workers. */
+/** Variables of other programs, and one that the primary process sets for its workers. */
 const foreign = new Set(["NODE_IP", "TIDEGATE_WORKER"]);
 
 /** Shorter names are near to too many others. */
-const shortestLength = 6;
-const longestLength = 64;
+const minLength = 6;
+const maxLength = 64;
 
 /**
  * Variables that nobody reads and that were meant for us, by their looks: one letter in four is wrong at most, or the case,
@@ -21,7 +21,7 @@ export function unknownVariables(environment: Environment, known: readonly strin
   return Object.entries(environment).flatMap(([name, value = ""]) => {
     const isForeign = foreign.has(name) || serviceLink.test(`${name}=${value}`);
     if (value.trim() === "" || known.includes(name) || isForeign) return [];
-    const meant = meantBy(name.slice(0, longestLength), known);
+    const meant = meantBy(name.slice(0, maxLength), known);
     if (meant === undefined && !ourPrefix.test(name)) return [];
     const suggestion = meant === undefined ? "" : `; did you mean ${meant}?`;
     return [{ name, message: `is not a setting of the gateway${suggestion}` }];
@@ -31,5 +31,5 @@ export function unknownVariables(environment: Environment, known: readonly strin
 function meantBy(name: string, known: readonly string[]): string | undefined {
   const bare = name.replace(ourPrefix, "").toUpperCase();
   if (known.includes(bare)) return bare;
-  return name.length < shortestLength ? undefined : nearest(name, known, Math.floor(name.length / 4));
+  return name.length < minLength ? undefined : nearest(name, known, Math.floor(name.length / 4));
 }

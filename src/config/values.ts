@@ -14,5 +14,7 @@ export const kindName = name.refine(
   "must not contain a colon; a kind is the part of the channel name before it",
 );
 
-/** `when` lets a check run beside other mistakes, so that all are told at once; it then sees values of any shape. */
+/**
+ * `when` runs a check even if there are other problems, so that all are reported; it then receives unvalidated values.
+ */
 export const always = () => true;

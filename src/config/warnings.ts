@@ -3,7 +3,7 @@ import { developmentApiKey, developmentSource } from "./credentials.ts";
 import type { Environment } from "./environment.ts";
 import { unknownVariables } from "./unknown-variables.ts";
 
-/** What a configuration may say, but whoever runs it should know; and what `environment` says to nobody. */
+/** Valid settings that deserve a warning, and variables without effect. */
 export function warningsOf(config: Config, environment: Environment = {}): string[] {
   const hasOwnSecrets = config.redis !== undefined || config.tokens.source !== developmentSource;
   const warnings = config.isProduction ? inProduction(config) : hasOwnSecrets ? [unlikeProduction(config)] : [];
@@ -22,7 +22,7 @@ function inProduction(config: Config): string[] {
   return warnings;
 }
 
-/** Who sets these has begun to mean it, and may have forgotten the rest. */
+/** Setting any of these suggests a production deployment in which others may have been forgotten. */
 function unlikeProduction({ tokens, apiKeys, allowedOrigins }: Config): string {
   const open = [
     ...(tokens.source === developmentSource ? ["tokens are signed with a well-known secret"] : []),
@@ -38,7 +38,7 @@ function addressesOf(redis: Config["redis"]): string[] {
   return [redis.url ?? "redis://sentinel"];
 }
 
-/** Nobody else can listen in on loopback, and a password says that somebody thought of it. */
+/** Loopback is not exposed, and a password shows that access was considered. */
 function isOpen(url: string): boolean {
   const { hostname, password } = new URL(url);
   return password === "" && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);

@@ -1,16 +1,16 @@
 import type { Fence } from "../cluster/fence.ts";
 import type { Check, CheckResult } from "../http/readiness.ts";
-import type { Place } from "./place.ts";
+import type { WorkerContext } from "./worker-context.ts";
 import type { Store } from "./store.ts";
 
-/** What `/readyz` looks at. */
+/** The checks of `/readyz`. */
 export function createChecks(
   { redis, commands, probe, check }: Pick<Store, "redis" | "commands" | "probe" | "check">,
   fence: Fence,
-  { place, isDraining }: { place: Place | undefined; isDraining: () => boolean },
+  { worker, isDraining }: { worker: WorkerContext | undefined; isDraining: () => boolean },
 ): Record<string, Check> {
   return {
-    ...(place !== undefined && { workers: () => workersOf(place) }),
+    ...(worker !== undefined && { workers: () => workersOf(worker) }),
     store: () => check.result,
     redis: async () => {
       const { refusal } = redis.availability;
@@ -24,9 +24,12 @@ export function createChecks(
   };
 }
 
-/** Those that are up do the work of all, and new ones are on their way: no reason to send clients to another machine. */
-function workersOf(place: Place): CheckResult {
-  const running = place.running();
-  if (running >= place.count) return { status: "ok" };
-  return { status: "degraded", note: `${running} of ${place.count} workers are running` };
+/**
+ * The running workers take over the load, and replacements are starting, so clients need not be sent to another
+ * machine.
+ */
+function workersOf(worker: WorkerContext): CheckResult {
+  const running = worker.running();
+  if (running >= worker.count) return { status: "ok" };
+  return { status: "degraded", note: `${running} of ${worker.count} workers are running` };
 }

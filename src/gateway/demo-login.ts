@@ -5,25 +5,28 @@ import { addressGroup } from "../runtime/address-group.ts";
 import type { Demo, DemoLogin } from "../http/demo.ts";
 import { LimitRefusal } from "../commands/refusal.ts";
 import type { Throttling } from "../throttling/throttling.ts";
-import type { Entry } from "./entry.ts";
+import type { Authentication } from "./authentication.ts";
 
 export interface DemoLoginDeps {
-  entry: Pick<Entry, "tokens" | "sessions" | "logouts">;
+  authentication: Pick<Authentication, "tokens" | "sessions" | "logouts">;
   throttling: Pick<Throttling, "login">;
 }
 
 const outageRetryMs = 1_000;
 
 /**
- * The demo's sign-in: anybody under any name, only where the settings say that there is a demo. There is no
- * password that could be wrong, so every login counts, by address and name: another name is not held up.
+ * The demo's login: anybody under any name, only if the demo is enabled. There is no password to get wrong, so every
+ * login counts, by address and name; other names are not affected.
  */
-export function createDemoLogin(config: Config, { entry, throttling }: DemoLoginDeps): Demo["login"] {
+export function createDemoLogin(
+  config: Config,
+  { authentication: authentication, throttling }: DemoLoginDeps,
+): Demo["login"] {
   if (!config.demo) return undefined;
   const about = aboutOf(config);
   return async (name, address) => {
     await checkLimit(throttling, name, address);
-    return { ...(await begin(entry, name)), ...about };
+    return { ...(await begin(authentication, name)), ...about };
   };
 }
 
@@ -35,7 +38,10 @@ async function checkLimit(throttling: Pick<Throttling, "login">, name: string, a
   throw new LimitRefusal("logins", decision, "Too many logins with this name from this address.");
 }
 
-async function begin({ tokens, sessions, logouts }: DemoLoginDeps["entry"], userId: string): Promise<DemoLogin> {
+async function begin(
+  { tokens, sessions, logouts }: DemoLoginDeps["authentication"],
+  userId: string,
+): Promise<DemoLogin> {
   const { session, letGo } = await sessions.create({ userId });
   if (letGo.length > 0) await logouts.closeSessions(userId, letGo);
   const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
@@ -43,7 +49,7 @@ async function begin({ tokens, sessions, logouts }: DemoLoginDeps["entry"], user
   return { sessionId: session.sessionId, token: issued.token, expiresAt: issued.expiresAt };
 }
 
-/** What the page needs to know of the gateway. */
+/** Settings that the demo page displays. */
 function aboutOf({ apiKeys, limits }: Config): Pick<DemoLogin, "apiKey" | "messages"> {
   const { capacity, refillPerSecond, costs } = limits.messages;
   const isDevelopmentKey = apiKeys.some(({ secret }) => secret === developmentApiKey.secret);

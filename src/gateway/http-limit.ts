@@ -13,12 +13,11 @@ export interface HttpLimitDeps {
 const retryAfterMs = 1_000;
 
 /**
- * Whether a backend's request may be made now.
+ * Decides whether a backend's request may be made now.
  *
- * Where the store has not answered for as long as a lease lasts, requests are refused at once: each would wait through
- * several time-outs, 7 s in all, and hold its place until then. The heartbeat asks twice a second and so finds out when
- * it is back. This is a circuit breaker whose probe there is anyway; one of its own would be a second opinion on
- * whether the store is away.
+ * If Redis has not responded for the duration of a lease, requests are refused at once; otherwise each would wait
+ * through several timeouts, 7 s in total. The heartbeat probes Redis twice a second, so the fence acts as the circuit
+ * breaker.
  */
 export function createHttpLimit(
   { throttling, fence, clock }: HttpLimitDeps,
@@ -30,7 +29,7 @@ export function createHttpLimit(
   return async (apiKey) => {
     refuseWithoutStore();
     const decision = await throttling.http(apiKey);
-    // Where the limit itself waited until it gave up, the call would do the same once more.
+    // If the limiter waited until it timed out, the call itself would do the same again.
     refuseWithoutStore();
     return { ...decision, limit: requests, windowSeconds, resetMs: decision.resetAt - clock.now() };
   };

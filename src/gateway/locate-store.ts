@@ -5,36 +5,36 @@ import { AddressRefused, discoverStore, type AddressPart } from "../redis/discov
 import { startEmbeddedStore } from "../redis/embedded.ts";
 import type { Logger } from "../runtime/logger.ts";
 
-/** Where the store is. */
+/** The Redis that a node uses. */
 export interface LocatedStore {
   address: RedisAddress;
-  /** Which it is, in words. */
+  /** Human-readable description. */
   description: string;
-  /** Ends it where it was started here. */
+  /** Stops an embedded server. */
   stop: () => Promise<void>;
 }
 
-/** Milliseconds Redis may take to answer at the start. */
-const patienceMs = 10_000;
+/** Max milliseconds for Redis to respond at startup. */
+const startTimeoutMs = 10_000;
 
-/** The variable that is to blame. */
+/** The variable to name in an error. */
 const variableOf: Record<AddressPart, string> = {
   servers: "REDIS_URL",
   sentinels: "REDIS_SENTINELS",
   "sentinel name": "REDIS_SENTINEL_NAME",
 };
 
-/** Finds out what an address leaves open. Throws ConfigError where Redis refuses it, such as for a wrong password. */
+/** Completes an address by asking Redis. Throws ConfigError if Redis refuses it, such as for a wrong password. */
 export async function findStore(address: RedisAddress): Promise<RedisAddress> {
   try {
-    return await discoverStore(address, patienceMs);
+    return await discoverStore(address, startTimeoutMs);
   } catch (error) {
     if (!(error instanceof AddressRefused)) throw error;
     throw new ConfigError([{ name: variableOf[error.part], message: error.message }]);
   }
 }
 
-/** Finds the one that is configured; starts one where none is. */
+/** Returns the configured Redis, or starts an embedded one. */
 export async function locateStore(config: Config, log: Logger): Promise<LocatedStore> {
   if (config.redis !== undefined) {
     const address = await findStore(config.redis);

@@ -20,7 +20,7 @@ export interface NodePresenceDeps {
   log: Logger;
 }
 
-/** Who is here, told of by this node's channels. */
+/** Presence, fed by this node's channels. */
 export function createNodePresence(config: Config, { store, channels, ...deps }: NodePresenceDeps): Presence {
   return createPresence(
     {

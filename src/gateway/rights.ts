@@ -3,10 +3,10 @@ import { ConfigError } from "../config/problems.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import { isDenied } from "../redis/outage.ts";
 
-/** What the Socket.IO adapter subscribes to. Redis compares a pattern with the user's rule letter by letter. */
+/** Subscribed by the Socket.IO adapter. Redis compares patterns with ACL rules literally. */
 const adapterChannels = [{ name: "REDIS_URL", channel: "socket.io#/#*" }];
 
-/** Throws ConfigError with every pub/sub channel that the Redis user may not hear: Redis itself does not name them. */
+/** Throws ConfigError with every pub/sub channel that the Redis user may not subscribe to; Redis does not name them. */
 export async function checkChannelRights({ bridges }: Config, subscriber: RedisClient): Promise<void> {
   const wanted = bridges.map(({ pattern }, index) => ({ name: `bridges[${index}].pattern`, channel: pattern }));
   const denied: typeof wanted = [];
@@ -26,7 +26,7 @@ export async function checkChannelRights({ bridges }: Config, subscriber: RedisC
 const lacking = (channel: string): string =>
   `the Redis user may not subscribe to ${channel}: add &${channel} to its ACL rule (see docs/settings.md)`;
 
-/** Rethrows what failed at the start; what the Redis user lacks as a ConfigError that names it. */
+/** Rethrows a startup error; a missing Redis permission becomes a ConfigError that names it. */
 export function explainDenial(error: unknown): never {
   if (!isDenied(error)) throw error;
   const { message, command } = error as Error & { command?: { name: string } };

@@ -16,12 +16,12 @@ export interface StoreCheckDeps {
 }
 
 const againMs = 60_000;
-/** The same while the node does not serve because of what was found. */
+/** Interval while the node refuses connections because of a finding. */
 const againSoonMs = 2_000;
 
 /**
- * Looks at the store before the node starts, which it refuses on a store that would break promises; and once a minute
- * from then on, for clocks drift and replicas with other settings become primaries.
+ * Checks the settings of Redis before the node starts, and refuses to start if they would break guarantees; repeats the
+ * check once a minute, because clocks drift and replicas with other settings become primaries.
  */
 export class StoreCheck {
   readonly #deps: StoreCheckDeps;
@@ -32,7 +32,7 @@ export class StoreCheck {
     this.#deps = deps;
   }
 
-  /** For `/readyz`, without the servers' addresses. */
+  /** For `/readyz`; omits server addresses. */
   get result(): CheckResult {
     const texts = new Set(this.#findings.map(({ text }) => text));
     if (texts.size === 0) return { status: "ok" };
@@ -40,14 +40,14 @@ export class StoreCheck {
     return { status: !this.isGood ? "failing" : isWeaker ? "degraded" : "ok", note: [...texts].join("; ") };
   }
 
-  /** False where the node must not serve on this store, for now. */
+  /** False if the node must not accept connections for now. */
   get isGood(): boolean {
     return !this.#findings.some(({ severity }) => severity === "failing");
   }
 
-  /** Throws ConfigError. */
+  /** Throws ConfigError if Redis is not usable. */
   async start(): Promise<void> {
-    // The embedded store is ours, and keeps nothing by intention.
+    // The embedded server is configured by us and is not persistent on purpose.
     if (this.#deps.address.topology === "embedded") return;
     const findings = await this.#examine();
     const refusals = findings.filter(({ severity }) => severity === "refuse");
@@ -94,5 +94,5 @@ export class StoreCheck {
   }
 }
 
-/** What it says, but for the figures in it: clocks that stay apart are said once. */
+/** The text without its numbers, so that a lasting clock difference is logged once. */
 const wordsOf = ({ text, server = "" }: Finding): string => `${server} ${text.replaceAll(/\d+\.\d+/g, "")}`;

@@ -12,7 +12,7 @@ import { locateStore } from "./locate-store.ts";
 import { checkChannelRights } from "./rights.ts";
 import { StoreCheck } from "./store-check.ts";
 
-/** The store of a node and everybody's way to it. */
+/** Redis, and a node's connections to it. */
 export interface Store {
   redis: RedisConnections;
   commands: RedisClient;
@@ -21,14 +21,14 @@ export interface Store {
   probe: PubSubProbe;
   check: StoreCheck;
   isCluster: boolean;
-  /** Which store was taken, in words. */
+  /** Human-readable description. */
   description: string;
 }
 
-/** Milliseconds the store may take to answer at the start. */
+/** Max milliseconds for Redis to respond at startup. */
 const readyTimeoutMs = 10_000;
 
-/** Starts a store where none is configured, and opens the connections every node needs. */
+/** Starts an embedded server if no Redis is configured, and opens the connections of a node. */
 export async function openStore(
   config: Config,
   deps: { clock: Clock; log: Logger; metrics: Metrics; lifecycle: Lifecycle },

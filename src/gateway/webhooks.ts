@@ -16,7 +16,7 @@ export interface WebhookParts {
   log: Logger;
 }
 
-/** Undefined where nobody wants to be told. */
+/** Undefined if no webhooks are configured. */
 export function createWebhooks(config: Config, parts: WebhookParts): Webhooks | undefined {
   if (config.webhooks.length === 0) return undefined;
   const { store, control } = parts;
@@ -38,20 +38,20 @@ export function createWebhooks(config: Config, parts: WebhookParts): Webhooks | 
   return webhooks;
 }
 
-/** What happens when clients come and go, with webhooks told of it. */
-export function toldOf(
-  visits: ConnectionHooks,
+/** Connection hooks that also notify webhooks. */
+export function withWebhooks(
+  hooks: ConnectionHooks,
   webhooks: Webhooks | undefined,
 ): Required<Omit<LifecycleHooks, "stampOf">> {
   return {
     onConnect(connection, arrival) {
-      // First, for `onDisconnect` is called even where the rest fails.
+      // First, because `onDisconnect` is called even if the rest fails.
       webhooks?.connectionChanged(connection.identity, true);
-      return visits.connected(connection, arrival);
+      return hooks.connected(connection, arrival);
     },
     onDisconnect(connection, _reason, mayReturn) {
       webhooks?.connectionChanged(connection.identity, false);
-      return visits.disconnected(connection, mayReturn);
+      return hooks.disconnected(connection, mayReturn);
     },
   };
 }

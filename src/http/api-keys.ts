@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { GatewayError } from "../protocol/errors.ts";
 import { headerValues } from "./headers.ts";
 
-/** A backend's key; the name is what logs and limits call it. One name may have several secrets while they change. */
+/** An API key of a backend. Logs and limits use the name. A name may have several secrets during rotation. */
 export interface ApiKey {
   name: string;
   secret: string;
@@ -13,8 +13,8 @@ export interface ApiKey {
 export type Authenticate = (request: IncomingMessage) => string;
 
 /**
- * Digests are compared, not secrets: they have one length, and what a wrong guess has in common with a secret does not
- * show in theirs. Every key is compared every time, so that the time taken tells nothing of which one matched.
+ * Compares digests instead of secrets, because digests have equal lengths and reveal nothing about common prefixes.
+ * Every key is compared each time, so the duration does not reveal which one matched.
  */
 export function createAuthenticate(keys: readonly ApiKey[]): Authenticate {
   const known = keys.map(({ name, secret }) => ({ name, digest: digestOf(Buffer.from(secret)) }));

@@ -32,8 +32,8 @@ export interface BackendApiDeps {
 export const apiPrefix = "/v1/";
 
 /**
- * The backends' API. It answers `/v1` by itself, ahead of Express: publishing over HTTP is a hot path, and the whole
- * road of a request, key, limit, route, body, handler, answer, is these functions.
+ * The backend API. It handles `/v1` itself, before Express: publishing over HTTP is a hot path, and these functions are
+ * everything a request passes: key, limit, route, body, handler, response.
  */
 export function createBackendApi(deps: BackendApiDeps): RequestListener {
   const find = createRouteTable(deps.routes);
@@ -54,7 +54,7 @@ interface Exchange {
   record: RequestRecord;
 }
 
-/** Never rejects: whatever is thrown becomes the answer. */
+/** Never rejects: errors become the response. */
 async function serve(deps: BackendApiDeps, exchange: Exchange): Promise<void> {
   const { request, endpoint, record } = exchange;
   let fields: Fields = {};
@@ -77,7 +77,7 @@ function answer({ request, response }: Exchange, route: Route, given: RouteAnswe
   if (route.isRevalidated !== true) return sendJson(response, status, given.body, all);
   const text = JSON.stringify(given.body);
   const tag = entityTagOf(text);
-  // For the caller's own cache, which has to ask each time whether what it has still holds.
+  // The caller may cache it but must revalidate each time.
   const kept = { ...all, ETag: tag, "Cache-Control": "private, no-cache" };
   if (isKnownToClient(request, tag)) sendNotModified(response, kept);
   else sendJsonText(response, status, text, kept);

@@ -7,7 +7,10 @@ import { HttpRefusal, problemOf } from "./problem.ts";
 /** Label of requests that never became one. */
 const route = "malformed";
 
-/** Answers what Node's parser refused, or what took too long, with a problem like any other; then the connection ends. */
+/**
+ * Responds to a request that Node's parser refused or that timed out with a problem document, then closes the
+ * connection.
+ */
 export function createBrokenRequestAnswer({ metrics }: { metrics: Pick<Metrics, "httpRequests"> }) {
   return (error: NodeJS.ErrnoException, socket: Duplex & { bytesWritten?: number }): void => {
     const refusal = refusalFor(error.code);
@@ -19,7 +22,7 @@ export function createBrokenRequestAnswer({ metrics }: { metrics: Pick<Metrics, 
   };
 }
 
-/** Undefined where the client is gone. */
+/** Undefined if the client has disconnected. */
 function refusalFor(code: string | undefined): HttpRefusal | undefined {
   if (code === "ECONNRESET" || code === "EPIPE") return undefined;
   if (code === "HPE_HEADER_OVERFLOW") return refuse(431, "The headers are larger than 16 KiB.");
@@ -30,7 +33,7 @@ function refusalFor(code: string | undefined): HttpRefusal | undefined {
 const refuse = (status: number, detail: string): HttpRefusal =>
   new HttpRefusal(new GatewayError("bad_request", detail), status);
 
-/** A body that comes too slowly may have been refused long before it was complete. */
+/** A slow body may already have been refused before it was complete. */
 function isAnswered(
   code: string | undefined,
   { writable, bytesWritten = 0 }: Duplex & { bytesWritten?: number },

@@ -21,13 +21,13 @@ export interface DemoLogin {
 export interface Demo {
   /** Folder of the built page. */
   directory: string;
-  /** Signs anybody in under any name. Only outside production. */
+  /** Logs in under any name. Development only. */
   login?: ((name: string, address: string) => Promise<DemoLogin>) | undefined;
 }
 
 const loginBody = z.strictObject({ name: userId });
 
-/** The demo's page at `/demo/`, and its sign-in where there is one. */
+/** Serves the demo at `/demo/`, and its login if there is one. */
 export function mountDemo(app: Express, demo: Demo, clientAddress: ClientAddress): void {
   if (demo.login !== undefined) onlyPost(app, "/demo/login", signIn(demo.login, clientAddress));
   app.use(
@@ -43,7 +43,7 @@ function signIn(login: NonNullable<Demo["login"]>, clientAddress: ClientAddress)
   };
 }
 
-/** Built assets carry a hash of their content in their names, so they never change; the page itself may any time. */
+/** Built assets have a content hash in their names, so they never change; the page itself may change at any time. */
 function cacheFields(response: Response, path: string): void {
   const isAsset = /[/\\]assets[/\\]/.test(path);
   response.setHeader("Cache-Control", isAsset ? "public, max-age=31536000, immutable" : "no-cache");

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Express } from "express";
 import { onlyGet } from "./only-methods.ts";
 
-/** Files of the page beside its HTML, and their types. */
+/** Files of the page other than its HTML, with their types. */
 const files = {
   "page.css": "text/css",
   "page.js": "text/javascript",

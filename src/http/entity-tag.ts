@@ -6,13 +6,15 @@ export function entityTagOf(text: string): string {
   return `"${createHash("sha1").update(text).digest("base64url")}"`;
 }
 
-/** Most characters of `If-None-Match` that are looked at: some forty tags. */
-const longestList = 2_048;
+/** Max length of `If-None-Match` that is evaluated: about forty tags. */
+const maxListLength = 2_048;
 
-/** RFC 9110, 13.1.2: whether the client has this very answer. Compared weakly, as caches on the way may have weakened it. */
+/**
+ * RFC 9110, 13.1.2: whether the client already has this response. A weak comparison, because caches may weaken tags.
+ */
 export function isKnownToClient({ headers }: IncomingMessage, tag: string): boolean {
   const known = headers["if-none-match"];
-  if (known === undefined || known.length > longestList) return false;
+  if (known === undefined || known.length > maxListLength) return false;
   return known.split(",").some((one) => {
     const given = one.trim();
     return given === "*" || given === tag || given === `W/${tag}`;

@@ -15,7 +15,7 @@ export interface Schema {
   minimum?: number;
 }
 
-/** Finds what a `$ref` names. */
+/** Resolves a `$ref`. */
 export type Resolve = (ref: string) => Schema | undefined;
 
 /** A value that fits a schema: the examples in it, and for the rest the least that is legal. */

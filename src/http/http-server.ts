@@ -31,7 +31,7 @@ export interface HttpServerDeps {
   /** The demo's page, and its sign-in outside production. */
   demo?: Demo | undefined;
   metrics: Metrics;
-  /** @default the peer's, whatever a proxy reports */
+  /** @default the peer's address, ignoring proxies */
   clientAddress?: ClientAddress | undefined;
   /** Answers `/metrics`. @default the metrics of this node */
   metricsText?: MetricsText | undefined;
@@ -45,11 +45,11 @@ export interface HttpServerOptions {
   port: number;
   /** Whether other processes of ours listen there too. @default false */
   isShared?: boolean;
-  /** Whether `/metrics` is answered here; false where the metrics have a port of their own. @default true */
+  /** Serves `/metrics` here; false if the metrics have a port of their own. @default true */
   hasMetrics?: boolean;
   /** Addresses and networks of proxies, through which many clients come. @default none */
   trustedProxies?: readonly string[];
-  /** Connections without a request that one address may keep. @default 1024 */
+  /** Max connections without a request per address. @default 1024 */
   idleConnectionsPerAddress?: number;
   /** Milliseconds a client has for a whole request, body included. @default 10000 */
   requestTimeoutMs?: number;
@@ -68,9 +68,9 @@ export interface HttpServer extends Service {
 }
 
 export function createHttpServer(deps: HttpServerDeps, options: HttpServerOptions): HttpServer {
-  const patience = patienceWith(options.requestTimeoutMs ?? 10_000);
+  const patience = timeoutsWith(options.requestTimeoutMs ?? 10_000);
   const server: Server = createServer(
-    { ...patience, ...strictness, shouldUpgradeCallback: (request) => isWebSocket(request, server) },
+    { ...patience, ...parserOptions, shouldUpgradeCallback: (request) => isWebSocket(request, server) },
     listenerOf(deps, options),
   );
   server.on("clientError", createBrokenRequestAnswer(deps));
@@ -90,10 +90,10 @@ export function createHttpServer(deps: HttpServerDeps, options: HttpServerOption
 }
 
 /**
- * How long a stranger may take. A connection kept alive waits longer than the 60 s for which nginx keeps its own to us,
- * so that whoever sends the requests is the one who closes, and none is sent into a closing connection.
+ * Timeouts of clients. The keep-alive timeout is longer than the 60 s of nginx, so that nginx closes idle connections
+ * and never sends a request into a closing one.
  */
-function patienceWith(requestTimeoutMs: number) {
+function timeoutsWith(requestTimeoutMs: number) {
   return {
     headersTimeout: requestTimeoutMs,
     requestTimeout: requestTimeoutMs,
@@ -103,9 +103,9 @@ function patienceWith(requestTimeoutMs: number) {
 }
 
 /** Node's defaults, named because much rests on them. */
-const strictness = { maxHeaderSize: 16_384, requireHostHeader: true, insecureHTTPParser: false } as const;
+const parserOptions = { maxHeaderSize: 16_384, requireHostHeader: true, insecureHTTPParser: false } as const;
 
-/** Other upgrades, such as h2c, are ignored as the RFC allows: the request is answered over HTTP/1.1. */
+/** Other upgrades, such as h2c, are ignored, as the RFC allows: the request is handled as HTTP/1.1. */
 function isWebSocket(request: IncomingMessage, server: Server): boolean {
   return request.headers.upgrade?.toLowerCase() === "websocket" && server.listenerCount("upgrade") > 0;
 }
@@ -133,7 +133,7 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
   };
 }
 
-/** Two hosts are what a proxy and we might disagree on; the RFC asks for this refusal, Node does not give it. */
+/** A proxy and this server might choose different hosts. The RFC requires this refusal; Node does not implement it. */
 function refuseHosts(response: ServerResponse): void {
   sendProblem(response, new GatewayError("bad_request", "Send exactly one Host header."), { Connection: "close" });
 }

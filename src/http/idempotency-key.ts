@@ -5,7 +5,7 @@ import { headerValues } from "./headers.ts";
 
 const headerName = "Idempotency-Key";
 
-/** The key of a call, from the header or from the body's field; where both are there they must agree. */
+/** The key of a call, from the header or the body; if both are present they must be equal. */
 export function idempotencyKeyOf(request: IncomingMessage, body: unknown): string | undefined {
   const inHeader = fromHeader(request);
   const inBody = fromBody(body);
@@ -23,7 +23,7 @@ function fromHeader(request: IncomingMessage): string | undefined {
   return parseWith(idempotencyKey, unquoted(value), headerName);
 }
 
-/** The IETF draft writes the key as a quoted string, most programs write it bare; both name the same key. */
+/** The IETF draft specifies a quoted string, but most programs send it bare; both denote the same key. */
 function unquoted(value: string): string {
   return /^"[^"\\]*"$/.test(value) ? value.slice(1, -1) : value;
 }

@@ -7,25 +7,25 @@ import { createIsTrusted, plainAddress } from "../runtime/client-address.ts";
 export interface IdleConnectionsOptions {
   /** Idle connections of one address (IPv6: one /64). */
   maxPerAddress: number;
-  /** Addresses and networks that are not bounded: everybody comes through them. */
+  /** Addresses and networks that are not bounded, because all clients share them. */
   trustedProxies: readonly string[];
 }
 
-/** A connection of an address that is bounded. Kept, for an address is gone with its socket. */
-interface Bounded {
+/** A connection of a bounded address. Stored, because a closed socket no longer has an address. */
+interface TrackedConnection {
   readonly group: string;
   requests: number;
 }
 
 /**
- * Bounds the connections that carry no request, by the peer's address: where one more comes, the one that has been idle the
- * longest is closed, as HTTP allows at any moment. To be called behind all who replace the server's listeners.
+ * Bounds the connections without a request per peer address: when the limit is exceeded, the one that has been idle the
+ * longest is closed, as HTTP permits at any time. Call this after everything that replaces the server's listeners.
  */
 export function boundIdleConnections(server: Server, { maxPerAddress, trustedProxies }: IdleConnectionsOptions): void {
   const isTrusted = createIsTrusted(trustedProxies);
   /** By address, each in the order in which they became idle. */
   const idle = new Map<string, Set<Socket>>();
-  const bounded = new WeakMap<Socket, Bounded>();
+  const bounded = new WeakMap<Socket, TrackedConnection>();
 
   function groupOf({ remoteAddress }: Socket): string | undefined {
     const address = plainAddress(remoteAddress ?? "");
@@ -67,7 +67,7 @@ export function boundIdleConnections(server: Server, { maxPerAddress, trustedPro
     response.once("close", () => ended(socket, connection));
   }
 
-  function ended(socket: Socket, connection: Bounded): void {
+  function ended(socket: Socket, connection: TrackedConnection): void {
     connection.requests -= 1;
     if (connection.requests === 0 && !socket.destroyed) add(socket, connection.group);
   }

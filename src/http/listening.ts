@@ -15,7 +15,7 @@ export interface Address {
  */
 const systemSpreads = process.platform === "linux";
 
-/** Resolves when connections are accepted; rejects where the address cannot be had. */
+/** Resolves when connections are accepted; rejects if the address is not available. */
 export function listen(server: Server, { host, port, isShared = false }: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -26,12 +26,12 @@ export function listen(server: Server, { host, port, isShared = false }: Address
   });
 }
 
-/** Milliseconds between two looks for connections that have become idle while a server closes. */
+/** Interval at which a closing server closes connections that have become idle. */
 const idleCheckMs = 50;
 
 /**
- * Requests being answered are finished, idle connections end now, what is left ends at the deadline. Node ends idle
- * connections only once; one that was answering would stay open for as long as it may be kept alive.
+ * Pending requests are completed, idle connections are closed now, and the rest at the deadline. Node closes idle
+ * connections only once; a connection that was busy then would stay open for its keep-alive timeout.
  */
 export async function close(server: Server, clock: Clock, deadline: AbortSignal): Promise<void> {
   const { promise: closed, resolve } = Promise.withResolvers<void>();
@@ -44,7 +44,7 @@ export async function close(server: Server, clock: Clock, deadline: AbortSignal)
   cancel();
 }
 
-/** The port a server listens on; 0 where it does not. */
+/** The port a server listens on; 0 if it does not listen. */
 export function portOf(server: Server): number {
   return (server.address() as AddressInfo | null)?.port ?? 0;
 }

@@ -10,7 +10,7 @@ import { refusalOf } from "../commands/refusal.ts";
 import { targetOf } from "./request-target.ts";
 import { wrongMethod } from "./route-table.ts";
 
-/** `/metrics` on a port of its own, for networks where the public port must not show them. */
+/** Serves `/metrics` on a separate port, for networks in which the public port must not expose it. */
 export interface MetricsServer extends Service {
   readonly port: number;
   start(): Promise<void>;

@@ -54,7 +54,7 @@ const about = [
 
 const codes = Object.keys(errorCatalogue) as ErrorCode[];
 
-/** What any call may be refused with, and what one with a body may be. */
+/** Errors of every call, and additional errors of calls with a body. */
 const refusalsOfAll: readonly ErrorCode[] = [
   "bad_request",
   "unauthorized",
@@ -131,7 +131,7 @@ function bodyOf(schema: z.ZodType): NonNullable<ZodOpenApiOperationObject["reque
 
 type Responses = ZodOpenApiOperationObject["responses"];
 
-/** One response a status; where several codes share a status, its description names them all. */
+/** One response per status; if several codes share a status, its description lists all of them. */
 function refusalsOf({ method, body, refusals = [] }: Route): Responses {
   const ofBody = body === undefined ? [] : refusalsOfBodies;
   const ofWrite = method === "get" ? [] : refusalsOfWrites;

@@ -75,7 +75,7 @@ function mountHealth(app: Express, readiness: Readiness): void {
   });
 }
 
-/** At this one address and not at `/metrics/`, so that whoever blocks it in front of us has blocked it. */
+/** Only at this exact path and not at `/metrics/`, so that a proxy's rule for it cannot be bypassed. */
 function mountMetrics(app: Express, registry: MetricsText): void {
   const exact = express.Router({ caseSensitive: true, strict: true });
   onlyGet(exact, "/metrics", async (_request, response) => {
@@ -84,7 +84,7 @@ function mountMetrics(app: Express, registry: MetricsText): void {
   app.use(exact);
 }
 
-/** The label is the path of the route that Express chose, or of the folder of files; never what was asked for. */
+/** The label is the path of Express' route or of the static folder, never the requested URL. */
 function watched(watch: WatchRequest): RequestHandler {
   return (request, response, next) => {
     const record = watch(request, response, undefined);
@@ -107,7 +107,7 @@ function answerError({ metrics, log }: Pick<PagesDeps, "metrics" | "log">): Erro
   };
 }
 
-/** Express' own refusals, such as a path with broken percent-encoding, carry a status. */
+/** Express' own errors, such as invalid percent-encoding, have a status. */
 function isMalformed(error: unknown): boolean {
   return error instanceof Error && "status" in error && error.status === 400;
 }

@@ -20,7 +20,7 @@ export class HttpRefusal extends GatewayError {
   }
 }
 
-/** RFC 9457. `type` is a place in our own documentation, so that whoever reads a log can follow it. */
+/** RFC 9457. `type` links to the documentation. */
 export function problemOf(error: GatewayError): Problem {
   const problem: Problem = {
     type: `/docs#${error.code}`,
@@ -38,7 +38,9 @@ export function statusOf(error: GatewayError): number {
   return error instanceof HttpRefusal ? error.status : errorCatalogue[error.code].status;
 }
 
-/** The client may read it at once; where a `rest` of its request is still to come, the connection ends no earlier. */
+/**
+ * The response is sent at once; if a `rest` of the request is still arriving, the connection stays open until it has.
+ */
 export function sendProblem(
   response: ServerResponse,
   error: GatewayError,
@@ -77,7 +79,7 @@ interface Body {
   rest?: Promise<void> | undefined;
 }
 
-/** Nothing is sent where the client is gone or an answer has begun. */
+/** Sends nothing if the client has disconnected or a response has begun. */
 function sendBody(response: ServerResponse, status: number, { type, text, rest }: Body, fields: Fields): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, {
@@ -104,5 +106,5 @@ export function retryAfterOf(error: GatewayError): Fields {
   return status === 429 || status === 503 ? { "Retry-After": `${seconds(error.retryAfterMs ?? 1_000)}` } : {};
 }
 
-/** Whole seconds, upwards: whoever waits so long is not refused for a fraction. */
+/** Whole seconds, rounded up, so that a client that waits this long is not refused again. */
 export const seconds = (ms: number): number => Math.ceil(ms / 1_000);

@@ -2,7 +2,7 @@ import type { GatewayError } from "../protocol/errors.ts";
 import { LimitRefusal } from "../commands/refusal.ts";
 import { seconds, type Fields } from "./problem.ts";
 
-/** What a limiter says of one request. */
+/** Result of the limiter for one request. */
 export interface HttpAllowance {
   allowed: boolean;
   /** Requests left in the window. */
@@ -12,7 +12,7 @@ export interface HttpAllowance {
   windowSeconds: number;
   /** Milliseconds until the window has room for all of `limit` again. */
   resetMs: number;
-  /** Milliseconds after which a repeat may be allowed; 0 where this one was. */
+  /** Milliseconds after which a retry may be allowed; 0 if this request was. */
   retryAfterMs: number;
 }
 

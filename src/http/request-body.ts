@@ -8,7 +8,7 @@ export const maxBodyBytes = 1_048_576;
 /** Keys and elements of a body: a batch of 1000 with a hundred each. */
 const maxBodyKeys = 100_000;
 
-/** Reads a JSON body through the gate; undefined where none was sent. */
+/** Reads and validates a JSON body; undefined if none was sent. */
 export async function readJson(request: IncomingMessage): Promise<unknown> {
   if (!hasBody(request)) return undefined;
   checkType(request);
@@ -57,8 +57,8 @@ const tooLarge = (): GatewayError =>
 
 const cutShort = (): GatewayError => new GatewayError("bad_request", "The body ended early.");
 
-/** Most bytes thrown away after a refusal; what sends more than this is not going to listen. */
-const mostDiscardedBytes = 8 * maxBodyBytes;
+/** Max bytes discarded after a refusal. */
+const maxDiscardedBytes = 8 * maxBodyBytes;
 
 /**
  * Throws away what a refused request still sends, and resolves when it has; undefined where that is nothing. Closing at
@@ -66,7 +66,7 @@ const mostDiscardedBytes = 8 * maxBodyBytes;
  */
 export function discardRest(request: IncomingMessage): Promise<void> | undefined {
   if (request.complete) return undefined;
-  let left = mostDiscardedBytes;
+  let left = maxDiscardedBytes;
   request.on("data", (chunk: Buffer) => {
     left -= chunk.length;
     if (left < 0) request.destroy();

@@ -44,7 +44,7 @@ function matches({ segments }: Endpoint, sent: readonly string[]): boolean {
   );
 }
 
-/** The route of a method; throws 404 where there is no such path and 405 where the path has no such method. */
+/** The route of a method; throws 404 if the path does not exist and 405 if it does not have the method. */
 export function routeFor(endpoint: Endpoint | undefined, method: string): Route {
   if (endpoint === undefined) throw new GatewayError("not_found", "This path does not exist.");
   const route = endpoint.routes.get(method);

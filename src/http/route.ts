@@ -8,9 +8,9 @@ export interface RouteRequest<P, Q, B> {
   body: B;
   /** Name of the API key that called. */
   apiKey: string;
-  /** From the `Idempotency-Key` header or the body's `idempotencyKey`; where both were sent they are the same. */
+  /** From the `Idempotency-Key` header or the body's `idempotencyKey`; if both were sent they are equal. */
   idempotencyKey: string | undefined;
-  /** Where the call came from, behind trusted proxies the address they report. */
+  /** Address of the caller; behind trusted proxies the one that they report. */
   address: string;
 }
 
@@ -38,9 +38,9 @@ export interface Route {
   readonly status?: number;
   /** Statuses of answers of the same shape, and when they are given: `{ 202: "Held." }`. */
   readonly otherStatuses?: Readonly<Record<number, string>>;
-  /** Whether a reader that has the answer already, by its `ETag`, is told so with a 304. @default false */
+  /** Supports revalidation by `ETag`, with 304. @default false */
   readonly isRevalidated?: boolean;
-  /** Codes this call may be refused with beside those that every call may. */
+  /** Error codes in addition to those of every call. */
   readonly refusals?: readonly ErrorCode[];
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;

@@ -1,8 +1,8 @@
 import { createServer } from "node:net";
 
 /**
- * The port that all workers are to listen on; 0 becomes a free one. Rejects where somebody listens there already: ports
- * that are shared among processes are shared with any other of the same user, without a word.
+ * Chooses the port that all workers listen on; 0 becomes a free one. Rejects if it is in use: ports shared among
+ * processes could otherwise be shared silently with any other process of the same user.
  */
 export function claimPort({ host, port }: { host: string; port: number }): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -1,6 +1,6 @@
 /**
- * Several processes' metrics in Prometheus' text format as one text, in which all samples of a metric have to stand
- * together. The label `node` keeps them apart.
+ * Merges metrics of several processes in Prometheus' text format, which requires all samples of a metric to be
+ * adjacent. The label `node` distinguishes them.
  */
 export function mergeMetrics(texts: readonly string[]): string {
   const metrics = new Map<string, { heading: string; samples: string[] }>();

@@ -1,38 +1,38 @@
 import type { Config } from "../config.ts";
 
-/** What a worker is told when it begins. */
+/** Sent to a worker when it starts. */
 export interface Assignment {
-  /** Its number, from 1; who replaces it gets the same. */
+  /** Its number, from 1; a replacement gets the same number. */
   worker: number;
-  /** How many there are. */
+  /** Number of workers. */
   count: number;
-  /** Where the workers listen for each other; theirs alone. */
+  /** Folder in which the workers listen for each other; private to them. */
   folder: string;
-  /** Checked once, by the primary process, so that all workers have the same. */
+  /** Read once, by the primary process, so that all workers have the same. */
   config: Config;
 }
 
 /** From the primary process to a worker. */
-export type Order =
+export type MessageToWorker =
   | { type: "begin"; assignment: Assignment }
-  /** How many workers are up. */
+  /** Number of workers that accept connections. */
   | { type: "running"; count: number }
-  /** Asks for the worker's own metrics. */
+  /** Requests the worker's own metrics. */
   | { type: "collect"; id: number }
-  /** Answers `metrics`: those of all. */
+  /** Response to `metrics`: the metrics of all processes. */
   | { type: "metrics"; id: number; text: string }
-  /** A client's line, which comes with the message, and what was read from it. */
+  /** A client's network socket, sent along with the message, and the bytes that were already read from it. */
   | { type: "line"; read: Uint8Array }
   | { type: "ping" }
   | { type: "drain" };
 
 /** From a worker to the primary process. */
-export type Report =
-  /** It takes connections. */
+export type MessageFromWorker =
+  /** The worker accepts connections. */
   | { type: "ready" }
   | { type: "collected"; id: number; text: string }
-  /** Asks for the metrics of all. */
+  /** Requests the metrics of all processes. */
   | { type: "metrics"; id: number }
-  /** A client's line for another worker. */
+  /** A client's network socket for another worker. */
   | { type: "line"; to: number; read: Uint8Array }
   | { type: "pong" };

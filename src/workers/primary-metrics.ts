@@ -1,7 +1,7 @@
 import { Counter, Gauge, Registry } from "prom-client";
 import { processMetricsIn, strayErrorsIn } from "../runtime/metrics.ts";
 
-/** What the process that keeps the workers up tells of itself and of them. */
+/** Metrics of the primary process and of its workers' states. */
 export interface PrimaryMetrics {
   registry: Registry;
   workersLost: Counter;

@@ -275,7 +275,7 @@ describe("the command line", () => {
       env: {},
       isTerminal: false,
       print: unused,
-      complain: (text) => complaints.push(text),
+      printError: (text) => complaints.push(text),
       onSignal: unused,
       onStrayError: unused,
       exit: unused,

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { complaintAbout } from "../../src/cli/needed-node.ts";
+import { unsupportedNodeMessage } from "../../src/cli/supported-node.ts";
 import { repository } from "../support/source-tree.ts";
 
 test.each([
@@ -14,7 +14,7 @@ test.each([
   ["22.17.9", "tidegate needs Node 22.18 or newer; this is Node 22.17.9"],
   ["22.18.0", undefined],
   ["24.1.0", undefined],
-])("is asked for its Node first: %s", (version, complaint) => expect(complaintAbout(version)).toBe(complaint));
+])("is asked for its Node first: %s", (version, complaint) => expect(unsupportedNodeMessage(version)).toBe(complaint));
 
 describe("the command line, run for real", () => {
   test("lists its commands and exit codes", async () => {

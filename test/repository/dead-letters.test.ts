@@ -18,7 +18,7 @@ test("dead letters are listed, handed in again and thrown away from the command 
       env: { REDIS_URL: inject("redisUrl"), KEY_PREFIX: prefix },
       isTerminal: false,
       print: (text) => void lines.push(text),
-      complain: (text) => void lines.push(text),
+      printError: (text) => void lines.push(text),
       onSignal: () => undefined,
       onStrayError: () => undefined,
       exit: () => undefined,

@@ -21,7 +21,7 @@ export function idempotent(route: Route, once: RunOnce): Route {
   };
 }
 
-/** A body without its key: the same write may bring it in the header the next time. */
+/** The body without its key, because a retry may send the key in the header. */
 function contentOf(body: unknown): unknown {
   if (typeof body !== "object" || body === null || !("idempotencyKey" in body)) return body;
   const { idempotencyKey: _key, ...content } = body;

@@ -104,7 +104,7 @@ function broadcast(deps: PublishRouteDeps, payload: Payload): Route {
   });
 }
 
-/** The one text of `data` that every node and subscriber gets; `field` is where it stood, for the refusal. */
+/** Returns `data` as canonical JSON, as sent to all nodes and subscribers; `field` is named in the error. */
 type Payload = (data: unknown, field: string) => string;
 
 function payloadWithin(maxBytes: number): Payload {
@@ -115,10 +115,10 @@ function payloadWithin(maxBytes: number): Payload {
   };
 }
 
-/** A publication yet to be checked; throws a GatewayError where it is wrong. */
+/** A publication that is not validated yet; throws a GatewayError if it is invalid. */
 type Draft = () => PublishRequest;
 
-/** Publishes what is well-formed of a batch in one go, and answers for all of it in order. */
+/** Publishes the valid items of a batch at once, and returns results for all items in order. */
 async function publishAll({ channels, metrics }: PublishRouteDeps, drafts: readonly Draft[]): Promise<PublishResult[]> {
   const checked = drafts.map(check);
   const outcomes = await channels.publishMany(checked.filter((one): one is PublishRequest => !(one instanceof Error)));

@@ -98,7 +98,7 @@ function listSessions({ sessions, connectionsOf }: SessionRouteDeps): Route {
   });
 }
 
-/** Everything that is kept, but whose it is: that was asked for. */
+/** Omits the user id, which is in the request. */
 function toEntry(
   { userId: _asked, roles, channels, ...session }: Session,
   connections: ReadonlyMap<string, number>,

@@ -16,7 +16,7 @@ export interface TokenRouteDeps {
   revocations: Pick<Revocations, "disconnectUser">;
 }
 
-/** Throwing out what a session's end does not reach: one token, or a user who may come back. */
+/** Revokes one token, or disconnects a user who may reconnect. */
 export function createTokenRoutes(deps: TokenRouteDeps): Route[] {
   return [revokeToken(deps), disconnectUser(deps)];
 }

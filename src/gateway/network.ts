@@ -34,143 +34,155 @@ import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createChecks } from "./checks.ts";
 import { createDemoLogin } from "./demo-login.ts";
-import type { Entry } from "./entry.ts";
-import type { Flow, Ground } from "./flow.ts";
+import type { Authentication } from "./authentication.ts";
+import type { CoreServices, NodeContext } from "./core-services.ts";
 import { createHttpLimit } from "./http-limit.ts";
-import type { Place } from "./place.ts";
-import { toldOf } from "./webhooks.ts";
+import type { WorkerContext } from "./worker-context.ts";
+import { withWebhooks } from "./webhooks.ts";
 
-/** What the edge stands between: the network, and all that a node does. */
-export interface EdgeParts {
-  entry: Entry;
+/** Everything that clients and backends reach over the network. */
+export interface NetworkParts {
+  authentication: Authentication;
   expiry: ExpiryWatch;
   throttling: Throttling;
   revocations: Revocations;
   nodeRevocations: NodeRevocations;
-  flow: Flow;
-  doors: CommandIngress;
+  services: CoreServices;
+  ingress: CommandIngress;
   webhooks: Webhooks | undefined;
-  place: Place | undefined;
+  worker: WorkerContext | undefined;
   isDraining: () => boolean;
 }
 
-/** The network edge. */
-export interface Edge {
+/** The servers of a node. */
+export interface Network {
   http: HttpServer;
   sockets: SocketServer;
-  visits: ConnectionHooks;
-  /** Where the node is one of several behind a port. */
+  hooks: ConnectionHooks;
+  /** Set if the node shares its port with other workers. */
   siblings: Siblings | undefined;
 }
 
 const demoFolder = fileURLToPath(new URL("../../client-demo/dist/", import.meta.url));
 
-export function createEdge(ground: Ground, parts: EdgeParts): Edge {
-  const visits = createConnectionHooks({
-    ...ground,
-    ...parts.entry,
-    ...parts.flow,
+export function createNetwork(context: NodeContext, parts: NetworkParts): Network {
+  const hooks = createConnectionHooks({
+    ...context,
+    ...parts.authentication,
+    ...parts.services,
     expiry: parts.expiry,
     revocations: parts.nodeRevocations,
     throttling: parts.throttling,
-    quota: parts.flow.presence.connectionQuota,
-    fence: ground.control.fence,
+    quota: parts.services.presence.connectionQuota,
+    fence: context.control.fence,
     isDraining: parts.isDraining,
-    isReady: () => ground.store.check.isGood && parts.entry.tokens.hasKeys(),
+    isReady: () => context.store.check.isGood && parts.authentication.tokens.hasKeys(),
   });
-  const clientAddress = createClientAddress(ground.config.trustedProxies, ground.log);
-  const http = createHttp(ground, parts, clientAddress);
-  const siblings = parts.place && createSiblings(parts.place);
-  return { visits, http, siblings, sockets: createSockets(ground, parts, { visits, http, siblings, clientAddress }) };
+  const clientAddress = createClientAddress(context.config.trustedProxies, context.log);
+  const http = createHttp(context, parts, clientAddress);
+  const siblings = parts.worker && createSiblings(parts.worker);
+  return {
+    hooks,
+    http,
+    siblings,
+    sockets: createSockets(context, parts, { hooks, http, siblings, clientAddress }),
+  };
 }
 
-function createHttp(ground: Ground, parts: EdgeParts, clientAddress: ClientAddress): HttpServer {
-  const { config, store, control, clock } = ground;
+function createHttp(context: NodeContext, parts: NetworkParts, clientAddress: ClientAddress): HttpServer {
+  const { config, store, control, clock } = context;
   const checks = createChecks(store, control.fence, parts);
   const login = createDemoLogin(config, parts);
   return createHttpServer(
     {
-      ...ground,
-      routes: routesOf(ground, parts),
+      ...context,
+      routes: routesOf(context, parts),
       apiKeys: config.apiKeys,
       limit: createHttpLimit({ ...parts, fence: control.fence, clock }, config.limits.http),
       readiness: createReadiness({ checks, clock }),
-      // A page on which nobody can sign in is of no use to anybody.
+      // Without a login the demo page is useless, so it is not served.
       demo: login && { directory: demoFolder, login },
       clientAddress,
-      metricsText: parts.place?.metrics,
+      metricsText: parts.worker?.metrics,
     },
     {
       ...config.limits,
       ...config,
-      isShared: parts.place !== undefined,
+      isShared: parts.worker !== undefined,
       hasMetrics: config.metrics === undefined,
       version,
     },
   );
 }
 
-function routesOf({ config, metrics }: Ground, { entry, revocations, flow, doors }: EdgeParts): Route[] {
-  const { channels, presence, orders, boards } = flow;
+function routesOf(
+  { config, metrics }: NodeContext,
+  { authentication, revocations, services, ingress }: NetworkParts,
+): Route[] {
+  const { channels, presence, orders, boards } = services;
   const connectionsOf = presence.connectionQuota.connectionsOf.bind(presence.connectionQuota);
   const onceByKey = [
-    ...createSessionRoutes({ ...entry, connectionsOf }),
-    ...createTokenRoutes({ ...entry, revocations }),
+    ...createSessionRoutes({ ...authentication, connectionsOf }),
+    ...createTokenRoutes({ ...authentication, revocations }),
     ...createLeaderboardRoutes({ leaderboards: boards }),
-  ].map((route) => idempotent(route, doors.once));
+  ].map((route) => idempotent(route, ingress.once));
   return [
     ...createPublishRoutes({ channels, metrics }, config.limits),
     ...createChannelRoutes({ history: channels.history.bind(channels), list: presence.list }),
     ...createPresenceRoutes({ presence }),
-    ...createOrderRoutes({ executor: doors.executor, orders }),
+    ...createOrderRoutes({ executor: ingress.executor, orders }),
     ...createScoreRoutes({ leaderboards: boards }),
     ...onceByKey,
   ];
 }
 
 function createSockets(
-  ground: Ground,
-  parts: EdgeParts,
-  { visits, http, siblings, clientAddress }: Omit<Edge, "sockets"> & { clientAddress: ClientAddress },
+  context: NodeContext,
+  parts: NetworkParts,
+  { hooks, http, siblings, clientAddress }: Omit<Network, "sockets"> & { clientAddress: ClientAddress },
 ): SocketServer {
-  const { config, store, control, log } = ground;
+  const { config, store, control, log } = context;
   const adapter = createRoomAdapter({
     publisher: store.redis.connection("control-publisher"),
     subscriber: store.redis.connection("control-subscriber"),
     fence: control.fence,
-    failures: new ErrorReporter(ground),
+    failures: new ErrorReporter(context),
     log,
   });
   return createSocketServer(
     {
-      ...ground,
-      ...visits,
-      ...toldOf(visits, parts.webhooks),
+      ...context,
+      ...hooks,
+      ...withWebhooks(hooks, parts.webhooks),
       httpServer: http.server,
       adapter,
       siblings,
-      recovery: parts.flow.recovery,
-      stampOf: parts.flow.recovery.stampOf,
+      recovery: parts.services.recovery,
+      stampOf: parts.services.recovery.stampOf,
       accelerator: loadAccelerator(config.accelerator, { log }),
-      handlers: handlersOf(ground, parts, visits),
+      handlers: handlersOf(context, parts, hooks),
       clientAddress,
     },
     { ...config.limits, ...config, ...config.heartbeat, ...pendingOf(config.limits) },
   );
 }
 
-/** Without a word on it no address takes more than a tenth of the places. */
+/** By default one address may hold at most a tenth of the unauthenticated connections. */
 function pendingOf({ unauthenticatedConnections: all, unauthenticatedConnectionsPerAddress }: Config["limits"]) {
   return { maxPending: all, maxPendingPerAddress: unauthenticatedConnectionsPerAddress ?? Math.ceil(all / 10) };
 }
 
-function handlersOf({ metrics }: Ground, { entry, flow }: EdgeParts, visits: ConnectionHooks): ClientHandler[] {
-  const { channels, presence, orders, boards } = flow;
+function handlersOf(
+  { metrics }: NodeContext,
+  { authentication, services }: NetworkParts,
+  hooks: ConnectionHooks,
+): ClientHandler[] {
+  const { channels, presence, orders, boards } = services;
   const connectionsOf = presence.connectionQuota.connectionsOf.bind(presence.connectionQuota);
   return [
     ...createChannelHandlers({ channels, onPublished: () => metrics.publications.inc({ door: "client" }) }),
-    ...createAuthHandlers(visits),
-    ...createSessionHandlers({ ...entry, connectionsOf }),
+    ...createAuthHandlers(hooks),
+    ...createSessionHandlers({ ...authentication, connectionsOf }),
     ...createLeaderboardHandlers({ leaderboards: boards }),
     ...createOrderHandlers({ orders }),
     ...createPresenceHandlers({ presence }),

@@ -13,21 +13,21 @@ import { createCommandIngress, type CommandIngress } from "../commands/command-i
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import type { Entry } from "./entry.ts";
+import type { Authentication } from "./authentication.ts";
 import type { Store } from "./store.ts";
 
-export interface BackendsDeps {
+export interface OrderServiceDeps {
   store: Store;
   kinds: Kinds;
   clock: Clock;
   log: Logger;
 }
 
-interface OrderParts extends BackendsDeps, Pick<OrdersDeps, "notifyStatus" | "removeSubscription"> {
+interface OrderParts extends OrderServiceDeps, Pick<OrdersDeps, "notifyStatus" | "removeSubscription"> {
   control: Control;
 }
 
-/** Orders, and where what could not be done to them goes. */
+/** Orders, and the dead letters of events that could not be applied. */
 export function createOrders(
   config: Config,
   { store, kinds, notifyStatus, removeSubscription, control, clock, log }: OrderParts,
@@ -49,16 +49,16 @@ export function createOrders(
   return { orders, deadLetters };
 }
 
-export interface DoorsDeps extends BackendsDeps, ReturnType<typeof createOrders> {
+export interface IngressDeps extends OrderServiceDeps, ReturnType<typeof createOrders> {
   channels: Channels;
   leaderboards: Leaderboards;
-  logouts: Entry["logouts"];
+  logouts: Authentication["logouts"];
   revocations: Revocations;
   metrics: Metrics;
 }
 
-/** What backends may ask, and the doors through Redis by which they ask it. */
-export function createDoors(config: Config, deps: DoorsDeps): CommandIngress {
+/** Commands of backends, and the interfaces over Redis that accept them. */
+export function createIngress(config: Config, deps: IngressDeps): CommandIngress {
   const { store, leaderboards, logouts, revocations } = deps;
   return createCommandIngress(
     {

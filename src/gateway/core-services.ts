@@ -22,13 +22,13 @@ import { createSessionRecovery, type SessionRecovery } from "../connections/sess
 import { LimitRefusal } from "../commands/refusal.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
-import { createOrders } from "./backends.ts";
+import { createOrders } from "./ingress.ts";
 import { withCachedPages } from "./cached-boards.ts";
 import { createNodePresence } from "./presence.ts";
 import type { Store } from "./store.ts";
 
-/** What every part of a node stands on. */
-export interface Ground {
+/** Everything that each part of a node needs. */
+export interface NodeContext {
   config: Config;
   store: Store;
   control: Control;
@@ -37,34 +37,37 @@ export interface Ground {
   log: Logger;
 }
 
-/** What flows through a node, and what is kept for it. */
-export interface Flow extends ReturnType<typeof createOrders> {
+/** The services of a node. */
+export interface CoreServices extends ReturnType<typeof createOrders> {
   kinds: Kinds;
   channels: Channels;
   presence: Presence;
   recovery: SessionRecovery;
   leaderboards: Leaderboards;
-  /** The same boards, with large pages kept. */
+  /** The same leaderboards with large pages cached. */
   boards: Leaderboards;
 }
 
-export interface FlowDeps {
+export interface CoreServicesDeps {
   webhooks: Webhooks | undefined;
   throttling: Throttling;
   notifyUnsubscribed: ChannelsDeps["notifyUnsubscribed"];
 }
 
-export function createFlow(ground: Ground, { webhooks, throttling, notifyUnsubscribed }: FlowDeps): Flow {
-  const { config, store, control } = ground;
+export function createCoreServices(
+  context: NodeContext,
+  { webhooks, throttling, notifyUnsubscribed }: CoreServicesDeps,
+): CoreServices {
+  const { config, store, control } = context;
   const kinds = createKinds(config.channels);
   const notifyStatus = webhooks && webhooks.orderStatus.bind(webhooks);
   const removeSubscription: OrdersDeps["removeSubscription"] = (...of) => channels.forceUnsubscribe(...of);
-  const { orders, deadLetters } = createOrders(config, { ...ground, kinds, notifyStatus, removeSubscription });
+  const { orders, deadLetters } = createOrders(config, { ...context, kinds, notifyStatus, removeSubscription });
   const permissions = createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) });
   const snapshots = new Map<string, TakeSnapshot>();
   const later = { presence: () => presence, recovery: () => recovery };
   const limitOf = limitsOf(config, throttling);
-  const channels: Channels = createChannels(ground, {
+  const channels: Channels = createChannels(context, {
     kinds,
     permissions,
     snapshots,
@@ -73,14 +76,14 @@ export function createFlow(ground: Ground, { webhooks, throttling, notifyUnsubsc
     ...later,
   });
   control.fence.onReopened(() => channels.repair());
-  const presence: Presence = createNodePresence(config, { ...ground, kinds, permissions, channels: () => channels });
-  const recovery: SessionRecovery = createNodeRecovery(ground, channels);
-  // A store that comes back may have lost what was written last.
+  const presence: Presence = createNodePresence(config, { ...context, kinds, permissions, channels: () => channels });
+  const recovery: SessionRecovery = createNodeRecovery(context, channels);
+  // Redis may have lost its last writes.
   runsOf(store.commands).onNewRun(() => recovery.rewriteAll());
   store.feed.onRestored(() => recovery.rewriteAll());
   control.fence.onReopened(() => recovery.rewriteAll());
   const leaderboards = createLeaderboards(
-    { ...ground, ...store, kinds },
+    { ...context, ...store, kinds },
     { boards: config.leaderboards, idempotencyTtlSeconds: config.idempotency.ttlSeconds },
   );
 
@@ -90,11 +93,11 @@ export function createFlow(ground: Ground, { webhooks, throttling, notifyUnsubsc
   channels.onSubscription((change) => leaderboards.onSubscription(change));
   channels.onSubscription((change) => orders.onSubscription(change));
   channels.onSubscription(({ channel, isSubscribed }) => webhooks?.subscriptionChanged({ channel }, isSubscribed));
-  const boards = withCachedPages(leaderboards, createCache({ ...ground, ...store }), config.leaderboards);
+  const boards = withCachedPages(leaderboards, createCache({ ...context, ...store }), config.leaderboards);
   return { kinds, channels, presence, recovery, orders, deadLetters, leaderboards, boards };
 }
 
-/** Publications of the kinds that have a limit, each channel by itself. */
+/** The limit of publications per channel, for kinds that have one. */
 function limitsOf({ limits }: Config, throttling: Throttling): NonNullable<ChannelsDeps["limitOf"]> {
   const limited = new Set(Object.keys(limits.publications ?? {}));
 
@@ -115,7 +118,7 @@ interface ChannelParts extends Pick<ChannelsDeps, "kinds" | "snapshots" | "notif
   recovery: () => SessionRecovery;
 }
 
-function createChannels({ config, store, control, metrics, clock, log }: Ground, parts: ChannelParts): Channels {
+function createChannels({ config, store, control, metrics, clock, log }: NodeContext, parts: ChannelParts): Channels {
   const { presence, recovery, ...given } = parts;
   return new Channels(
     {
@@ -137,15 +140,15 @@ function createChannels({ config, store, control, metrics, clock, log }: Ground,
       onConflated: (count) => metrics.skipped.inc({ reason: "conflated" }, count),
       onChannelCount: (count) => metrics.channelsWatched.set(count),
     },
-    // One more than clients may make: the server makes the one to the user's own channel.
+    // One more than clients may make: the server's own subscription to the user's channel.
     { subscriptionsPerConnection: config.limits.subscriptionsPerConnection + 1 },
   );
 }
 
-/** Seconds between two renewals of the records of connections. */
+/** Interval at which the records of connections are renewed. */
 const renewEverySeconds = 60;
 
-function createNodeRecovery({ config, store, control, clock, log }: Ground, channels: Channels): SessionRecovery {
+function createNodeRecovery({ config, store, control, clock, log }: NodeContext, channels: Channels): SessionRecovery {
   const { windowSeconds } = config.recovery;
   const options = { windowSeconds, renewEverySeconds, isCluster: store.isCluster };
   const records = createRecoveryRecordStore(store, options);

@@ -10,20 +10,20 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Store } from "./store.ts";
 
-/** Who may come in. */
-export interface Entry {
+/** Tokens, sessions and revocation. */
+export interface Authentication {
   tokens: Tokens;
   sessions: Sessions;
   authenticator: Authenticator;
   logouts: Logouts;
 }
 
-export function createEntry(
+export function createAuthentication(
   config: Config,
   { commands, keys }: Store,
   revocations: Revocations,
   { clock, log }: { clock: Clock; log: Logger },
-): Entry {
+): Authentication {
   const tokens = createTokens(config.tokens, { clock, log });
   const sessions = createSessions({ store: createSessionStore({ commands, keys }), clock }, config.sessions);
   const blacklist = createTokenBlacklist({ commands, keys, clock }, config.tokens);

@@ -2,7 +2,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { Host } from "./host.ts";
 
-/** One broken promise must not cost ten thousand connections: said, counted, and the node goes on. */
+/** Uncaught errors are logged and counted, and the node continues: one bug must not disconnect all clients. */
 export function logStrayErrors(
   host: Host,
   { log, metrics }: { log: Logger; metrics: Pick<Metrics, "strayErrors"> },

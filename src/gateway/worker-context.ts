@@ -1,0 +1,10 @@
+import type { MetricsText } from "../runtime/metrics.ts";
+import type { SiblingsDeps } from "../engine/siblings/siblings.ts";
+
+/** Context of a node that shares its port with other workers of this machine. */
+export interface WorkerContext extends SiblingsDeps {
+  /** Metrics of all workers, because a scrape of the shared port reaches any of them. */
+  readonly metrics: MetricsText;
+  /** Number of workers that accept connections. */
+  running(): number;
+}
