@@ -1,7 +1,7 @@
 import type { Cache } from "../cache/cache.ts";
 import type { Config } from "../config.ts";
 import { createBoards } from "../leaderboards/boards.ts";
-import type { BoardPage, BoardRange, Leaderboards } from "../leaderboards/leaderboards.ts";
+import type { SeasonPage, BoardRange, Leaderboards } from "../leaderboards/leaderboards.ts";
 
 /** Smaller pages are cheaper to read than to look up; see `bench/results/cache.md`. */
 const minCachedEntries = 50;
@@ -31,11 +31,11 @@ export function withCachedPages(
     return isKnown;
   }
 
-  async function top(name: string, range: BoardRange = {}): Promise<BoardPage> {
+  async function top(name: string, range: BoardRange = {}): Promise<SeasonPage> {
     const { start = 0, limit = boards.of(name).top } = range;
     if (limit < minCachedEntries) return leaderboards.top(name, range);
     const { season, version } = await leaderboards.version(name);
-    const load = (): Promise<BoardPage> => leaderboards.top(name, range);
+    const load = (): Promise<SeasonPage> => leaderboards.top(name, range);
     if (isPast(range.season, season))
       return cache.read(["boards", name, `${range.season} ${start}-${limit}`], load, past);
     const page = JSON.stringify([name, range.season ?? season, start, limit]);

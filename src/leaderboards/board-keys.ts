@@ -1,17 +1,17 @@
 import type { Keys } from "../redis/keys.ts";
 import type { Season } from "./seasons.ts";
 
-/** The keys of a board in one season; all in one slot, the one of the board's channel. */
+/** The keys of a board in one season; all are in the slot of the board's channel. */
 export interface BoardKeys {
   state: string;
   ranking: string;
   places: string;
   data: string;
-  touched: string;
+  changedFeed: string;
 }
 
-/** Boards whose key names are remembered; writing a name costs more than many a script. */
-const mostRemembered = 1_000;
+/** Max boards whose key names are cached: building them costs more than many a script. */
+const maxRemembered = 1_000;
 
 /** Key names by board and season. */
 export function createBoardKeys(keys: Keys): (board: string, season: Season) => BoardKeys {
@@ -20,7 +20,7 @@ export function createBoardKeys(keys: Keys): (board: string, season: Season) => 
   return (board, { id: season }) => {
     const known = remembered.get(board);
     if (known !== undefined && known.season === season) return known.names;
-    if (remembered.size >= mostRemembered) remembered.clear();
+    if (remembered.size >= maxRemembered) remembered.clear();
     const names = namesOf(keys, board, season);
     remembered.set(board, { season, names });
     return names;
@@ -33,6 +33,6 @@ function namesOf(keys: Keys, board: string, season: string | null): BoardKeys {
     ranking: keys.boardRanking(board, season),
     places: keys.boardPlaces(board, season),
     data: keys.boardData(board, season),
-    touched: keys.boardTouched(board),
+    changedFeed: keys.boardTouched(board),
   };
 }

@@ -7,21 +7,21 @@ import type { SeasonClock } from "./season-clock.ts";
 import type { Season } from "./seasons.ts";
 
 /**
- * What stands on a board. Ranks are exact and cost O(log n), ties too; how scores come there, and in which order, is
- * promised in `submission-store.ts`.
+ * The entries of a board. Ranks are exact and cost O(log n), with ties too; `submission-store.ts` describes the
+ * guarantees for submitting scores.
  */
 export interface BoardStore {
-  /** False where the member was not on the board. */
+  /** False if the member was not on the board. */
   remove(board: Board, member: string): Promise<boolean>;
-  /** Entries after the first `start`; of the present season where none is given. */
+  /** Entries after the first `start`; of the current season if none is given. */
   page(board: Board, range: { start: number; limit: number }, season?: Season): Promise<Page>;
-  /** The member and up to `radius` on either side; none where it is not on the board. */
+  /** The member and up to `radius` entries on each side; none if it is not on the board. */
   around(board: Board, member: string, radius: number): Promise<Page>;
-  /** Costs next to nothing; pages of one season and version are the same. */
+  /** Very cheap; pages of the same season and version are identical. */
   version(board: Board): Promise<BoardVersion>;
 }
 
-/** The present season of a board, and what tells its states apart in it. */
+/** The current season of a board, and a text that differs after every change. */
 export interface BoardVersion {
   season: Season;
   version: string;
@@ -31,14 +31,14 @@ export interface RankedEntry {
   rank: number;
   member: string;
   score: number;
-  /** When it reached this score, epoch milliseconds. */
+  /** When the member reached this score, in epoch milliseconds. */
   updatedAt: number;
   data?: unknown;
 }
 
 export interface Page {
   season: Season;
-  /** Diffs that the board published so far, in all seasons. */
+  /** Number of diffs published so far, in all seasons. */
   revision: number;
   total: number;
   entries: RankedEntry[];
@@ -55,21 +55,21 @@ export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps):
   const readScript = loadScript(commands, script("read"), [script("board")]);
   const versionScript = loadScript(commands, script("version"), [script("board")]);
 
-  /** A season that was asked for by name is read as it is; otherwise Redis' clock says which is the present one. */
+  /** A named season is read as it is; otherwise Redis time determines the current one. */
   async function read(board: Board, view: [string, string | number, number], named?: Season): Promise<Page> {
     const ask = (season: Season, endsAt: number | ""): Promise<ScriptReply> => {
       const { state, ranking, places, data } = keysOf(board.name, season);
       return readScript.run([state, ranking, places, data], [board.order, season.startsAt, endsAt, ...view]);
     };
     if (named !== undefined) return toPage(named, (await ask(named, "")) as ScriptReply[]);
-    const { season, reply } = await seasons.within(board, (current) => ask(current, current.endsAt));
+    const { season, reply } = await seasons.runInSeason(board, (current) => ask(current, current.endsAt));
     return toPage(season, reply);
   }
 
   return {
     async remove(board, member) {
-      const { reply } = await seasons.within(board, (season) => {
-        const { state, ranking, places, data, touched } = keysOf(board.name, season);
+      const { reply } = await seasons.runInSeason(board, (season) => {
+        const { state, ranking, places, data, changedFeed: touched } = keysOf(board.name, season);
         return removeScript.run([state, ranking, places, data, touched], [season.startsAt, season.endsAt, member]);
       });
       return reply[1] === 1;
@@ -79,19 +79,19 @@ export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps):
     around: (board, member, radius) => read(board, ["around", member, radius]),
 
     async version(board) {
-      const { season, reply } = await seasons.within(board, (current) =>
+      const { season, reply } = await seasons.runInSeason(board, (current) =>
         versionScript.run([keysOf(board.name, current).state], [current.startsAt, current.endsAt]),
       );
-      const [, stamp, revision] = reply as [string, string, string];
-      return { season, version: `${stamp}-${revision}` };
+      const [, timestamp, revision] = reply as [string, string, string];
+      return { season, version: `${timestamp}-${revision}` };
     },
   };
 }
 
-/** Where the room's scripts are. */
+/** URL of a script in this folder. */
 export const script = (name: string): URL => new URL(`./${name}.lua`, import.meta.url);
 
-/** Epoch seconds at which a season's keys vanish; 0 for a board without seasons, which is kept. */
+/** Epoch seconds at which a season's keys expire; 0 for a board without seasons, which does not expire. */
 export function endOfLife(board: Board, season: Season): number {
   return season.id === null ? 0 : Math.ceil(season.endsAt / 1_000) + board.archiveTtlSeconds;
 }

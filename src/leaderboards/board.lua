@@ -1,51 +1,51 @@
--- Shared by the scripts of a board: its clock, its places, its changes.
+-- Included by all scripts of a board: its clock, tie-breaking, and changes.
 --
 -- The state of a board is a hash:
---   stamp      of its last change: microseconds of Redis' clock, moved on by one where the clock has not moved
---   season     start (ms) of the latest season seen; a clock that steps back cannot open an older one again
---   published  the stamp up to which subscribers were told; the board is clean where it equals `stamp`
---   announced  the season they were told of
---   revision   how many diffs were published; top, total: what they led to
---   claim      fencing number of the last tick; nextAt: when (ms) another may begin
+--   timestamp  of its last change: microseconds of Redis time, incremented by one if the clock has not advanced
+--   season     start (ms) of the latest season; a clock that steps back cannot reopen an older one
+--   published  the timestamp up to which changes were published; the board is clean if it equals `timestamp`
+--   announced  the last published season
+--   revision   number of published diffs; top, total: the state after the last one
+--   claim      fencing number of the last tick; nextAt: when (ms) the next one may start
 --
--- A member stands in the ranking as its place, 7 bytes made of the stamp at which it reached its score, and its name.
--- Redis orders equal scores by these bytes. Where high scores lead the ranking is read backwards, so there the bytes
--- count down. The score is the sorted set's own, so none of its precision is spent on ties.
+-- A member of the ranking is 7 bytes made of the timestamp at which it reached its score (its place), and its name. Redis
+-- orders equal scores by these bytes. If high scores lead, the ranking is read backwards, so the bytes count down. The
+-- score is the sorted set's own, so ties cost no precision.
 local placeLength = 7
-local highestStamp = 9007199254740991
+local maxTimestamp = 9007199254740991
 
-local function placeOf(stamp, isDesc)
-  if isDesc then stamp = highestStamp - stamp end
-  local low = stamp % 4294967296
-  return struct.pack('>I3I4', (stamp - low) / 4294967296, low)
+local function placeOf(timestamp, isDesc)
+  if isDesc then timestamp = maxTimestamp - timestamp end
+  local low = timestamp % 4294967296
+  return struct.pack('>I3I4', (timestamp - low) / 4294967296, low)
 end
 
-local function stampOf(place, isDesc)
+local function timestampOf(place, isDesc)
   local high, low = struct.unpack('>I3I4', place)
-  local stamp = high * 4294967296 + low
-  return isDesc and highestStamp - stamp or stamp
+  local timestamp = high * 4294967296 + low
+  return isDesc and maxTimestamp - timestamp or timestamp
 end
 
 local function whole(number) return string.format('%.0f', number) end
 
--- The board as it stands, or nil and the moment (ms) where the caller's season is not the one of that moment.
+-- The state of the board, or nil and the current time (ms) if the caller's season is not the current one.
 local function openBoard(state, startsAt, endsAt)
-  local known = redis.call('HMGET', state, 'stamp', 'published', 'season')
+  local known = redis.call('HMGET', state, 'timestamp', 'published', 'season')
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local moment = math.max(now, tonumber(known[3]) or 0)
   if moment < tonumber(startsAt) or moment >= tonumber(endsAt) then return nil, whole(moment) end
   local isSeasonal = startsAt ~= '0'
   return {
-    now = now, stamp = known[1], isClean = known[1] == known[2],
-    nextStamp = math.max(time[1] * 1000000 + time[2], (tonumber(known[1]) or 0) + 1),
+    now = now, timestamp = known[1], isClean = known[1] == known[2],
+    nextTimestamp = math.max(time[1] * 1000000 + time[2], (tonumber(known[1]) or 0) + 1),
     isNewSeason = isSeasonal and known[3] ~= startsAt, hasSeason = known[3],
   }
 end
 
--- Writes down the stamp of the last change. Watching nodes are told once, when a clean board becomes dirty.
-local function markChanged(board, state, touched, stamp, startsAt)
-  redis.call('HSET', state, 'stamp', whole(stamp))
+-- Stores the timestamp of the last change. Nodes with subscribers are notified once, when a clean board becomes dirty.
+local function markChanged(board, state, touched, timestamp, startsAt)
+  redis.call('HSET', state, 'timestamp', whole(timestamp))
   if board.isNewSeason then redis.call('HSET', state, 'season', startsAt) end
   if board.isClean then redis.call('SPUBLISH', touched, '') end
 end

@@ -1,20 +1,20 @@
 import { GatewayError } from "../protocol/errors.ts";
 import type { SeasonLength } from "./seasons.ts";
 
-/** What a new score does to the one a member has: the better stays, the newer stays, they are added. */
+/** How a new score combines with the member's current one: the better wins, the newer wins, or they are added. */
 export type ScoreMode = "best" | "last" | "increment";
 
-/** How a board works. Order and season belong to its data: change them only together with the board's name. */
+/** Options of a board. Stored data depends on order and season: to change them, use another board name. */
 export interface BoardOptions {
   /** Whether high or low scores lead. @default "desc" */
   order: "desc" | "asc";
   /** @default "best" */
   mode: ScoreMode;
-  /** Entries in the snapshot and its diffs, 1 to 1000. @default 10 */
+  /** Number of entries in the snapshot and its diffs, 1 to 1000. @default 10 */
   top: number;
-  /** Shortest time between two diffs, 10 to 60000 ms. @default 100 */
+  /** Min milliseconds between two diffs, 10 to 60000. @default 100 */
   tickMs: number;
-  /** When the board starts anew, in UTC. @default "none" */
+  /** When the board starts a new season, in UTC. @default "none" */
   season: SeasonLength;
   /** Seconds a past season can be read after its end. @default 7776000 (90 days) */
   archiveTtlSeconds: number;
@@ -22,7 +22,7 @@ export interface BoardOptions {
   clientWrites: boolean;
 }
 
-/** What configuration may say about a board. */
+/** Configured options of a board. */
 export type BoardSettings = { readonly [K in keyof BoardOptions]?: BoardOptions[K] | undefined };
 
 export interface Board extends BoardOptions {
@@ -30,9 +30,9 @@ export interface Board extends BoardOptions {
 }
 
 export interface Boards {
-  /** Undefined where neither the board nor `"*"` is configured. */
+  /** Undefined if neither the board nor `"*"` is configured. */
   find(name: string): Board | undefined;
-  /** As `find`, but throws `not_found`. */
+  /** Like `find`, but throws `not_found`. */
   of(name: string): Board;
 }
 
@@ -68,13 +68,13 @@ function withDefaults(settings: BoardSettings): BoardOptions {
   return { ...defaults, ...(Object.fromEntries(given) as Partial<BoardOptions>) };
 }
 
-/** The channel of a board's top. */
+/** The channel with a board's top. */
 export const boardChannel = (board: string): string => `leaderboard:${board}`;
 
-/** The channel of one member's own rank. */
+/** The channel with one member's rank. */
 export const rankChannel = (board: string, member: string): string => `rank:${board}:${member}`;
 
-/** Board and member of a rank channel: the board ends at the first colon, the rest is the member, colons and all. */
+/** Board and member of a rank channel: the board ends at the first colon, the rest, including colons, is the member. */
 export function parseRankChannel(channel: string): { board: string; member: string } | undefined {
   const [, board, member] = /^rank:([^:]+):(.+)$/s.exec(channel) ?? [];
   return board === undefined || member === undefined ? undefined : { board, member };

@@ -1,10 +1,10 @@
--- Takes the board's next tick for one node and hands out what that node has to compare.
+-- Claims the board's next tick for one node and returns what to compare.
 --
 -- KEYS  1 state  2 ranking  3 data  4 touched
--- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 end of the keys' life (s), '0' for none
---       5 entries of the top  6 life of the claim (ms)
--- Returns { 'turned', now } where the season is another, { 'clean', stamp } where subscribers know everything,
--- { 'early', stamp, ms to wait } where a tick was made or claimed just now, else { 'claimed', stamp, claim, revision,
+-- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 expiry of the keys (epoch s), '0' for none
+--       5 entries of the top  6 duration of the claim (ms)
+-- Returns { 'turned', now } if the season is wrong, { 'clean', timestamp } if everything is published,
+-- { 'early', timestamp, ms to wait } if the last tick or claim is too recent, else { 'claimed', timestamp, claim, revision,
 -- top as published ('' for none), season announced ('' for none), total } and three an entry: member, score, data.
 local state, ranking, data, touched = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local isDesc, startsAt, endsAt, expireAt = ARGV[1] == 'desc', ARGV[2], ARGV[3], ARGV[4]
@@ -12,31 +12,30 @@ local top, claimMs = tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local board, moment = openBoard(state, startsAt, endsAt)
 if not board then return { 'turned', moment } end
-local stamp = board.stamp or '0'
+local timestamp = board.timestamp or '0'
 
--- A season that nobody has written in begins with the first tick in it. A board that was never written to is only
--- remembered for as long as somebody may wait for its next season.
+-- A season without scores starts with its first tick. The state of a board without any scores expires after the season.
 if board.isNewSeason then
   if board.hasSeason then
-    stamp = whole(board.nextStamp)
-    markChanged(board, state, touched, board.nextStamp, startsAt)
+    timestamp = whole(board.nextTimestamp)
+    markChanged(board, state, touched, board.nextTimestamp, startsAt)
     board.isClean = false
   else
     redis.call('HSET', state, 'season', startsAt, 'announced', startsAt)
   end
-  redis.call('EXPIREAT', state, board.stamp and expireAt or whole(endsAt / 1000 + 3600))
+  redis.call('EXPIREAT', state, board.timestamp and expireAt or whole(endsAt / 1000 + 3600))
 end
-if board.isClean then return { 'clean', stamp } end
+if board.isClean then return { 'clean', timestamp } end
 
 local known = redis.call('HMGET', state, 'nextAt', 'revision', 'top', 'announced')
 local wait = (tonumber(known[1]) or 0) - board.now
--- A clock that stepped back must not stop the ticks.
-if wait > 0 and wait <= math.max(claimMs, 60000) then return { 'early', stamp, wait } end
+-- A clock that steps back must not stop the ticks.
+if wait > 0 and wait <= math.max(claimMs, 60000) then return { 'early', timestamp, wait } end
 
 redis.call('HSET', state, 'nextAt', whole(board.now + claimMs))
 local claim = redis.call('HINCRBY', state, 'claim', 1)
 local answer = {
-  'claimed', stamp, claim, tonumber(known[2]) or 0, known[3] or '', known[4] or '', redis.call('ZCARD', ranking),
+  'claimed', timestamp, claim, tonumber(known[2]) or 0, known[3] or '', known[4] or '', redis.call('ZCARD', ranking),
 }
 local ranked = redis.call(isDesc and 'ZREVRANGE' or 'ZRANGE', ranking, 0, top - 1, 'WITHSCORES')
 if #ranked == 0 then return answer end

@@ -1,13 +1,13 @@
 import type { BoardEntry } from "../protocol/board.ts";
 
-/** An entry of a top, which is in order of rank. `data` stays the JSON text that it was stored as. */
+/** An entry of a top, which is sorted by rank. `data` is JSON text, as stored. */
 export interface TopEntry {
   member: string;
   score: number;
   data: string | undefined;
 }
 
-/** An entry that is new or no longer as it was. */
+/** An entry that is new or has changed. */
 export interface TopChange extends TopEntry {
   rank: number;
   previousRank: number | null;
@@ -18,7 +18,7 @@ export interface TopDiff {
   removed: string[];
 }
 
-/** What leads from one top to the next. Both lists are empty where nothing moved. */
+/** The difference between two tops. Both lists are empty if nothing has changed. */
 export function diffTop(before: readonly TopEntry[], after: readonly TopEntry[]): TopDiff {
   const ranks = new Map(before.map((entry, index) => [entry.member, index + 1]));
   const changes: TopChange[] = [];
@@ -48,7 +48,7 @@ export function diffJson(board: string, revision: number, total: number, { chang
 
 const dataField = (data: string | undefined): string => (data === undefined ? "" : `,"data":${data}`);
 
-/** A top as the store keeps it between two diffs: `[[member, score, data], …]`. */
+/** A top as stored between two diffs: `[[member, score, data], …]`. */
 export function topJson(entries: readonly TopEntry[]): string {
   return JSON.stringify(entries.map(({ member, score, data }) => [member, score, data ?? null]));
 }
@@ -59,12 +59,12 @@ export function parseTop(json: string): TopEntry[] {
   return rows.map(([member, score, data]) => ({ member, score, data: data ?? undefined }));
 }
 
-/** A top as subscribers read it. */
+/** A top as sent to subscribers. */
 export function toEntries(top: readonly TopEntry[]): BoardEntry[] {
   return top.map(({ member, score, data }, index) => toEntry({ rank: index + 1, member, score }, data));
 }
 
-/** An entry with its data, where it has any. */
+/** An entry with its data, if it has any. */
 export function toEntry<E extends object>(entry: E, data: string | undefined): E & { data?: unknown } {
   return data === undefined ? entry : { ...entry, data: JSON.parse(data) as unknown };
 }

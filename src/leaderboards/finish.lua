@@ -1,19 +1,19 @@
--- Ends a tick: publishes what changed and keeps what subscribers know by then, unless another tick was claimed since.
+-- Finishes a tick: publishes the changes and stores the published top, unless another tick was claimed since.
 --
 -- KEYS  1 meta  2 log  3 feed (of the board's channel)  4 state  5 store-wide stamp, omitted on Cluster
--- ARGV  1 to 5 as append.lua's epoch, size, log TTL, meta TTL, head  6 claim  7 stamp that was read
+-- ARGV  1 to 5 as append.lua's epoch, size, log TTL, meta TTL, head  6 claim  7 timestamp that was read
 --       8 season's start (ms)  9 total  10 top as JSON  11 ms to the next tick
 --       12 tail of the season's publication, '' for none  13 tail of the diff, '' for none
--- Returns { 'lost' } where the claim is another's by now, else { 'done', stamp of the board }.
+-- Returns { 'lost' } if there is a later claim, else { 'done', timestamp of the board }.
 local state = KEYS[4]
 local channel = {
   meta = KEYS[1], log = KEYS[2], feed = KEYS[3], timestampKey = KEYS[5] or '',
   epoch = ARGV[1], size = ARGV[2], logTtl = ARGV[3], metaTtl = ARGV[4], head = ARGV[5],
 }
-local claim, stamp, startsAt, total, top, tickMs = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+local claim, timestamp, startsAt, total, top, tickMs = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local seasonTail, diffTail = ARGV[12], ARGV[13]
 
-local known = redis.call('HMGET', state, 'claim', 'stamp')
+local known = redis.call('HMGET', state, 'claim', 'timestamp')
 if known[1] ~= claim then return { 'lost' } end
 
 positionBefore(channel.meta, channel.epoch)
@@ -25,6 +25,6 @@ end
 local time = redis.call('TIME')
 local nextAt = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tickMs)
 redis.call('HINCRBY', state, 'claim', 1)
-redis.call('HSET', state, 'published', stamp, 'total', total, 'top', top, 'nextAt', nextAt)
+redis.call('HSET', state, 'published', timestamp, 'total', total, 'top', top, 'nextAt', nextAt)
 if startsAt ~= '0' then redis.call('HSET', state, 'announced', startsAt) end
 return { 'done', known[2] }

@@ -11,21 +11,21 @@ import type { Logger } from "../runtime/logger.ts";
 import { createBoardKeys } from "./board-keys.ts";
 import { createBoardStore, type Page, type RankedEntry } from "./board-store.ts";
 import { createBoards, type Board, type BoardSettings, type ScoreMode } from "./boards.ts";
-import { createNotices } from "./notices.ts";
+import { createBoardChangeFeed } from "./board-change-feed.ts";
 import { createRankStore } from "./rank-store.ts";
 import { SeasonClock } from "./season-clock.ts";
 import type { Calendar, Season, SeasonLength } from "./seasons.ts";
 import { createBoardSnapshots, createRankSnapshots } from "./snapshots.ts";
 import { SubmissionQueue } from "./submission-queue.ts";
-import { createSubmissionStore, type Standing, type Submission } from "./submission-store.ts";
+import { createSubmissionStore, type ScoreResult, type Submission } from "./submission-store.ts";
 import { createTickStore } from "./tick-store.ts";
 import { createTick } from "./tick.ts";
 import { Ticker } from "./ticker.ts";
 
 export interface LeaderboardsOptions {
-  /** By board; `"*"` is the rule for any other. */
+  /** By board; `"*"` applies to any other. */
   boards: Readonly<Record<string, BoardSettings>>;
-  /** Milliseconds within which a board is looked at although no notice of a change came. @default 500 */
+  /** Max milliseconds until a change is found whose notification was lost. @default 500 */
   sweepMs?: number;
   /** Seconds an idempotency key is remembered. @default 86400 */
   idempotencyTtlSeconds?: number;
@@ -39,50 +39,50 @@ export interface LeaderboardsDeps {
   kinds: Kinds;
   clock: Clock;
   log: Logger;
-  /** How time is cut into seasons. @default the calendar in UTC */
+  /** How time is divided into seasons. @default the calendar in UTC */
   calendarOf?: (length: SeasonLength) => Calendar;
 }
 
-/** A score on its way in. */
+/** A score to submit. */
 export interface ScoreSubmission {
   member: string;
   score: number;
   /** @default the board's */
   mode?: ScoreMode | undefined;
-  /** JSON in canonical form, at most 1024 bytes; absent keeps what there is, `null` forgets it. */
+  /** JSON in canonical form, at most 1024 bytes; omit to keep the current data, `null` removes it. */
   data?: string | undefined;
 }
 
 export interface SubmitManyOptions {
-  /** Without ranks large batches cost less; then they are null. @default true */
+  /** Large batches cost less without ranks; they are null then. @default true */
   withRanks?: boolean;
   /** Of the whole batch. */
   idempotencyKey?: string | undefined;
 }
 
-/** Where it led to. */
-export interface SubmittedScore extends Standing {
+/** The result of a submission. */
+export interface SubmitResult extends ScoreResult {
   board: string;
   member: string;
   total: number;
 }
 
-/** One submission of a batch: where the member stands after the hundred it was taken with, or why it was refused. */
-export type BatchStanding = ({ member: string } & Standing) | GatewayError;
+/** Result of one submission of a batch, with the ranks after the hundred it was applied with; or why it was refused. */
+export type BatchScoreResult = ({ member: string } & ScoreResult) | GatewayError;
 
 export interface BoardRange {
   /** Entries to skip. @default 0 */
   start?: number | undefined;
   /** @default the board's top */
   limit?: number | undefined;
-  /** @default the present one */
+  /** @default the current season */
   season?: string | undefined;
 }
 
-/** Entries in order of rank. */
-export interface BoardPage {
+/** Entries sorted by rank. */
+export interface SeasonPage {
   board: string;
-  /** Null where the board has no seasons. */
+  /** Null if the board has no seasons. */
   season: string | null;
   /** Diffs that the board published so far, in all seasons. */
   revision: number;
@@ -99,42 +99,42 @@ export interface Neighbourhood {
 }
 
 /**
- * Boards of scores: everybody's way to submit and read them, and what subscribers of `leaderboard:{board}` and
- * `rank:{board}:{userId}` are told. Order, ties and precision are promised in `submission-store.ts`, exactness of what is
- * told in `tick-store.ts` and `rank-store.ts`. Every call throws `not_found` for a board that is not configured.
+ * Leaderboards: submitting and reading scores, and the publications of `leaderboard:{board}` and `rank:{board}:{userId}`.
+ * `submission-store.ts` describes the guarantees for order, ties and precision; `tick-store.ts` and `rank-store.ts` those
+ * for publications. Every call throws `not_found` for a board that is not configured.
  *
- * A repeat with the same idempotency key and content is answered as the first was and changes nothing; with other
- * content it is a `conflict`. Keys of two members, and of a single score and a batch, never meet.
+ * A repeat with the same idempotency key and content gets the first response and changes nothing; with different content
+ * it is a `conflict`. Keys are separate for each member, and for single scores and batches.
  */
 export interface Leaderboards extends Service {
   /** Throws `bad_request`, `payload_too_large` and `conflict`, naming the field. */
-  submit(board: string, submission: ScoreSubmission, idempotencyKey?: string): Promise<SubmittedScore>;
-  /** Taken in order; a wrong one fails alone. Throws `conflict`. */
+  submit(board: string, submission: ScoreSubmission, idempotencyKey?: string): Promise<SubmitResult>;
+  /** Applied in order; an invalid one fails alone. Throws `conflict`. */
   submitMany(
     board: string,
     submissions: readonly ScoreSubmission[],
     options?: SubmitManyOptions,
-  ): Promise<BatchStanding[]>;
-  /** A client's own score: `forbidden` where the board does not take them. */
-  submitAs(userId: string, board: string, score: number): Promise<SubmittedScore>;
+  ): Promise<BatchScoreResult[]>;
+  /** A client's own score: `forbidden` unless the board has `clientWrites`. */
+  submitAs(userId: string, board: string, score: number): Promise<SubmitResult>;
   /** False where the member was not on the board. */
   remove(board: string, member: string): Promise<boolean>;
-  /** Throws `bad_request` for a season that is none of this board's. */
-  top(board: string, range?: BoardRange): Promise<BoardPage>;
-  /** The board's present season, and a text that is another after every change a page could show. */
+  /** Throws `bad_request` for an id that is not a season of this board. */
+  top(board: string, range?: BoardRange): Promise<SeasonPage>;
+  /** The board's current season, and a text that differs after every change that a page can show. */
   version(board: string): Promise<{ season: string | null; version: string }>;
-  /** The member and up to `radius` on either side, 5 where left out. */
+  /** The member and up to `radius` entries on each side, 5 by default. */
   around(board: string, member: string, radius?: number): Promise<Neighbourhood>;
 
   /** Snapshots for the kind `leaderboard`. */
   readonly boardSnapshot: TakeSnapshot;
   /** Snapshots for the kind `rank`. */
   readonly rankSnapshot: TakeSnapshot;
-  /** To be told who subscribes on this node, to channels of any kind, and who ceases to: which boards are watched. */
+  /** Call for each subscription that starts or ends on this node, of any kind. */
   onSubscription(change: { channel: string; isSubscribed: boolean }): void;
 }
 
-/** Bytes of a member's data as JSON. */
+/** Max bytes of a member's data as JSON. */
 const maxDataBytes = 1_024;
 
 export function createLeaderboards(deps: LeaderboardsDeps, options: LeaderboardsOptions): Leaderboards {
@@ -149,29 +149,29 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const ticks = createTickStore(storeDeps);
   const ranks = createRankStore(storeDeps);
   const tick = createTick({ store: ticks, seasons });
-  const notices = createNotices({ feed, keys });
+  const notices = createBoardChangeFeed({ feed, keys });
   const ticker = new Ticker({ boards, notices, tick, ranks, clock, log }, { sweepMs: options.sweepMs ?? 500 });
 
-  async function submit(board: Board, submission: ScoreSubmission, key?: string): Promise<SubmittedScore> {
-    const { standing, total } = await queue.submit(board, checked(board, submission), key);
-    if (standing === "overflow") throw overflow();
-    return { board: board.name, member: submission.member, ...standing, total };
+  async function submit(board: Board, submission: ScoreSubmission, key?: string): Promise<SubmitResult> {
+    const { result, total } = await queue.submit(board, checked(board, submission), key);
+    if (result === "overflow") throw overflow();
+    return { board: board.name, member: submission.member, ...result, total };
   }
 
   async function submitMany(
     board: Board,
     submissions: readonly ScoreSubmission[],
     { withRanks = true, idempotencyKey }: SubmitManyOptions,
-  ): Promise<BatchStanding[]> {
+  ): Promise<BatchScoreResult[]> {
     const results = submissions.map((submission) => checkedOrRefused(board, submission));
     const good = results.filter((result): result is Submission => !(result instanceof GatewayError));
     if (good.length === 0) return results as GatewayError[];
-    const { standings } = await submissionStore.submit(board, good, { withRanks, idempotencyKey });
-    const inOrder = standings.values();
+    const { results: applied } = await submissionStore.submit(board, good, { withRanks, idempotencyKey });
+    const inOrder = applied.values();
     return results.map((result) => {
       if (result instanceof GatewayError) return result;
-      const standing = inOrder.next().value as Standing | "overflow";
-      return standing === "overflow" ? overflow() : { member: result.member, ...standing };
+      const one = inOrder.next().value as ScoreResult | "overflow";
+      return one === "overflow" ? overflow() : { member: result.member, ...one };
     });
   }
 
@@ -230,7 +230,7 @@ function checkedOrRefused(board: Board, submission: ScoreSubmission): Submission
 
 const overflow = (): GatewayError => wrong("score", "would produce a sum that cannot be stored exactly");
 
-const toBoardPage = (board: string, { season, revision, total, entries }: Page): BoardPage => ({
+const toBoardPage = (board: string, { season, revision, total, entries }: Page): SeasonPage => ({
   board,
   season: season.id,
   revision,
@@ -238,7 +238,7 @@ const toBoardPage = (board: string, { season, revision, total, entries }: Page):
   entries,
 });
 
-/** Undefined where no season was named. */
+/** Undefined if no season is given. */
 function namedSeason(board: Board, id: string | undefined, seasons: SeasonClock): Season | undefined {
   if (id === undefined) return undefined;
   const season = seasons.calendar(board).named(id);

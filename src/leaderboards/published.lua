@@ -1,8 +1,8 @@
--- What subscribers of a board know, and the position of its channel at which they know it. Begins an epoch where there
--- is none (redis/run.lua, channels/generation.lua and channels/position.lua stand before it).
+-- Reads the published top of a board and the position of its channel. Starts an epoch if there is none (redis/run.lua,
+-- channels/generation.lua and channels/position.lua come before it).
 --
 -- KEYS  1 meta (of the board's channel)  2 state
--- ARGV  1 epoch to begin with  2 life of an unused channel (s)
+-- ARGV  1 epoch to start with  2 TTL of an unused channel (s)
 -- Returns { epoch, offset, revision, total, top as JSON ('' for none) }.
 local meta, state = KEYS[1], KEYS[2]
 local freshEpoch, idleTtl = ARGV[1], ARGV[2]

@@ -12,37 +12,37 @@ import type { SeasonClock } from "./season-clock.ts";
 import type { Season } from "./seasons.ts";
 
 /**
- * Where members stand, and what subscribers of their rank channels know of it.
+ * Ranks of members, and their publication on rank channels.
  *
- * Several nodes may watch the same member, and read the board at different moments. `publish` therefore compares with
- * what was published last, in the script that publishes: an older reading changes nothing, an equal one is silent, and
- * two within a tick are refused.
+ * Several nodes may publish the rank of the same member, and read the board at different times. So the publishing script
+ * compares with the last publication: an older reading changes nothing, an equal one publishes nothing, and a second one
+ * within a tick is refused.
  */
 export interface RankStore {
-  /** Of at most 1000 members, in their order. */
+  /** For at most 1000 members, in their order. */
   read(board: Board, members: readonly string[]): Promise<RankReading>;
   publish(board: Board, member: string, reading: MemberReading, known?: Rank): Promise<RankOutcome>;
 }
 
-/** Null, both, where the member is not on the board. */
+/** Both are null if the member is not on the board. */
 export interface Rank {
   rank: number | null;
   score: number | null;
 }
 
 export interface RankReading {
-  /** Numbers the changes of the board: a greater one is newer. */
-  stamp: string;
+  /** Increases with each change of the board. */
+  timestamp: string;
   total: number;
   ranks: Rank[];
 }
 
 export interface MemberReading extends Rank {
-  stamp: string;
+  timestamp: string;
   total: number;
 }
 
-/** What subscribers know at a position. "stale": of a newer reading; "early": must be tried again in a tick. */
+/** The published rank at a position. "stale": a newer reading was published; "early": retry in a tick. */
 export interface RankOutcome extends Rank {
   outcome: "published" | "same" | "stale" | "early";
   total: number;
@@ -67,19 +67,19 @@ export function createRankStore(deps: RankStoreDeps): RankStore {
 
   return {
     async read(board, members) {
-      const { reply } = await seasons.within(board, (season) => {
+      const { reply } = await seasons.runInSeason(board, (season) => {
         const { state, ranking, places } = keysOf(board.name, season);
         return ranksScript.run([state, ranking, places], [board.order, season.startsAt, season.endsAt, ...members]);
       });
       return toReading(reply);
     },
 
-    async publish(board, member, { stamp, rank, score, total }, known = absent) {
+    async publish(board, member, { timestamp, rank, score, total }, known = absent) {
       const channel = rankChannel(board.name, member);
       const target = appendTarget(keys, isCluster, channel, kinds.of(channel).history);
       const reply = await publishScript.run(appendKeys(target, keys.rankState(channel)), [
         ...appendArgs(target),
-        stamp,
+        timestamp,
         String(rank),
         String(score),
         total,
@@ -94,12 +94,12 @@ export function createRankStore(deps: RankStoreDeps): RankStore {
 }
 
 function toReading(reply: ScriptReply[]): RankReading {
-  const [, stamp, total, ...flat] = reply as [string, string, number, ...(string | number)[]];
+  const [, timestamp, total, ...flat] = reply as [string, string, number, ...(string | number)[]];
   const ranks: Rank[] = [];
   for (let i = 0; i < flat.length; i += 2) {
     ranks.push(flat[i] === 0 ? absent : { rank: Number(flat[i]), score: Number(flat[i + 1]) });
   }
-  return { stamp, total, ranks };
+  return { timestamp, total, ranks };
 }
 
 function toOutcome(reply: ScriptReply): RankOutcome {

@@ -1,10 +1,10 @@
--- Reads entries in order of rank: a page, or those around a member.
+-- Reads entries sorted by rank: a page, or those around a member.
 --
 -- KEYS  1 state  2 ranking  3 places  4 data
--- ARGV  1 order  2 season's start (ms)  3 its end (ms), '' where the season was asked for by name  4 'page' or 'around'
---       5 page: entries to skip; around: the member  6 page: entries to read; around: entries on either side
--- Returns { 'turned', now } where the season is another, else { 'ok', revision, total, first rank } and four an entry:
--- member, score, time it was reached (ms), data (nil: none). A member that is not there has nobody around it.
+-- ARGV  1 order  2 season's start (ms)  3 its end (ms), '' for a named season  4 'page' or 'around'
+--       5 page: entries to skip; around: the member  6 page: entries to read; around: entries on each side
+-- Returns { 'turned', now } if the season is wrong, else { 'ok', revision, total, first rank } and four an entry:
+-- member, score, time it was reached (ms), data (nil: none). No entries if the member is not on the board.
 local state, ranking, places, data = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local isDesc, startsAt, endsAt, view = ARGV[1] == 'desc', ARGV[2], ARGV[3], ARGV[4]
 local rankCommand, rangeCommand = 'ZRANK', 'ZRANGE'
@@ -36,7 +36,7 @@ local kept = redis.call('HMGET', data, unpack(members))
 for i, member in ipairs(members) do
   answer[#answer + 1] = member
   answer[#answer + 1] = ranked[2 * i]
-  answer[#answer + 1] = math.floor(stampOf(ranked[2 * i - 1], isDesc) / 1000)
+  answer[#answer + 1] = math.floor(timestampOf(ranked[2 * i - 1], isDesc) / 1000)
   answer[#answer + 1] = kept[i]
 end
 return answer

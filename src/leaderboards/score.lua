@@ -1,14 +1,14 @@
--- Whether adding lost no digit of either (Knuth's TwoSum).
+-- Whether the sum is exact (Knuth's TwoSum).
 local function isExactSum(a, b, sum)
   local part = sum - a
   return (a - (sum - part)) + (b - part) == 0
 end
 
--- What a submission makes of a member's score. Numbers are taken as text and given back as text that reads back as the
--- same double: Lua's own way to write a number keeps 14 digits, and Redis' replies to scripts none after the point.
+-- Combines a submission with a member's score. Numbers are passed and returned as text that parses as the same double:
+-- Lua formats numbers with 14 digits, and Redis truncates numbers in script replies.
 --
--- Returns the new score; nil if the member keeps its own, false if a double cannot hold the sum: it is infinite, or a sum
--- of whole numbers of up to 64 bits that would lose digits.
+-- Returns the new score; nil if the member keeps its score, false if a double cannot hold the sum: it is infinite, or a
+-- sum of integers of up to 64 bits that would lose digits.
 local function scoreAfter(previous, text, mode, isDesc)
   if not previous then return text end
   local score = tonumber(text)

@@ -4,18 +4,18 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Board } from "./boards.ts";
 import { calendarOf, type Calendar, type Season, type SeasonLength } from "./seasons.ts";
 
-/** Tries until a season is found: two clocks may disagree once at a turn, and the turn may come between. */
-const tries = 3;
+/** Max attempts: clocks may disagree once at the end of a season, and the season may end in between. */
+const maxAttempts = 3;
 
 /**
- * Which season a board is in. Redis' clock decides, in the script that writes; a node only proposes one, because a
- * script must be handed its keys. Where the script finds that its moment is not in that season it changes nothing and
- * names the moment, and the node proposes again. So no two nodes disagree on a season, and none writes into a past one.
+ * Determines the season of a board. Redis time decides, in the script that writes; a node only proposes a season, because
+ * a script needs its keys in advance. If the script runs outside that season, it changes nothing and returns its time, and
+ * the node proposes again. So nodes never disagree on the season, and none writes into a past one.
  */
 export class SeasonClock {
   readonly #clock: Clock;
   readonly #calendarOf: (length: SeasonLength) => Calendar;
-  /** How far Redis' clock is ahead of this node's, as the last refusal told. */
+  /** How far Redis time is ahead of this node's clock, from the last rejected proposal. */
   #aheadMs = 0;
 
   constructor(clock: Clock, calendars: (length: SeasonLength) => Calendar = calendarOf) {
@@ -31,12 +31,12 @@ export class SeasonClock {
     return this.calendar(board).at(this.#clock.now() + this.#aheadMs);
   }
 
-  /** Runs a script in the season of its moment; its reply is `{ 'turned', moment }` where the proposal was wrong. */
-  async within(
+  /** Runs a script in its current season; it replies `{ 'turned', time }` if the proposed season is wrong. */
+  async runInSeason(
     board: Board,
     run: (season: Season) => Promise<ScriptReply>,
   ): Promise<{ season: Season; reply: ScriptReply[] }> {
-    for (let attempt = 0; attempt < tries; attempt += 1) {
+    for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
       const season = this.current(board);
       const reply = (await run(season)) as ScriptReply[];
       if (reply[0] !== "turned") return { season, reply };

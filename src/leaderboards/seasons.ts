@@ -1,17 +1,17 @@
 export type SeasonLength = "none" | "daily" | "weekly" | "monthly";
 
-/** The time for which scores count together. Epoch milliseconds; the end is the next one's start. */
+/** A period with its own scores. Epoch milliseconds; its end is the start of the next season. */
 export interface Season {
-  /** `2026-03-09`, `2026-W11` (ISO 8601: weeks begin on Monday) or `2026-03`; null where the board has no seasons. */
+  /** `2026-03-09`, `2026-W11` (ISO 8601: weeks start on Monday) or `2026-03`; null if the board has no seasons. */
   id: string | null;
   startsAt: number;
   endsAt: number;
 }
 
-/** How time is cut into seasons: every moment belongs to exactly one. */
+/** How time is divided into seasons: every moment belongs to exactly one. */
 export interface Calendar {
   at(moment: number): Season;
-  /** Undefined where no season has this id. */
+  /** Undefined if no season has this id. */
   named(id: string): Season | undefined;
 }
 
@@ -37,7 +37,7 @@ const calendars: Record<SeasonLength, Calendar> = {
   monthly: calendar(monthAt, /^\d{4}-\d\d$/, (id) => Date.parse(`${id}-01T00:00:00Z`)),
 };
 
-/** An id is a season's name only where that season bears it: `2026-02-30` and `2026-W60` are nobody's. */
+/** An id is valid only if it is the canonical id of its season: `2026-02-30` and `2026-W60` are not. */
 function calendar(at: (moment: number) => Season, form: RegExp, startOf: (id: string) => number): Calendar {
   return {
     at,
@@ -55,7 +55,7 @@ function dayAt(moment: number): Season {
   return { id: isoDate(startsAt), startsAt, endsAt: startsAt + dayMs };
 }
 
-/** A week belongs to the year in which its Thursday lies. */
+/** A week belongs to the year of its Thursday. */
 function weekAt(moment: number): Season {
   const startsAt = floorTo(moment, weekMs, mondayMs);
   const year = new Date(startsAt + 3 * dayMs).getUTCFullYear();

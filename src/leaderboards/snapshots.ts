@@ -5,7 +5,6 @@ import { subjectOf } from "../protocol/names.ts";
 import { parseRankChannel, type Board, type Boards } from "./boards.ts";
 import { toEntries } from "./diff.ts";
 import type { MemberReading, Rank, RankStore } from "./rank-store.ts";
-import { SharedRuns } from "./shared-runs.ts";
 import type { TickStore } from "./tick-store.ts";
 import type { Tick } from "./tick.ts";
 
@@ -17,11 +16,11 @@ export interface SnapshotDeps {
 }
 
 /**
- * Snapshot of `leaderboard:{board}`. A board that nobody watched may have changed since its last diff: a tick tells
- * first, then what subscribers know is read together with its position. A thousand who come at once share one reading.
+ * Snapshot of `leaderboard:{board}`. A board without subscribers may have changed since its last diff: so a tick
+ * publishes first, then the published top is read together with its position. Concurrent subscribers share one read.
  */
 export function createBoardSnapshots({ boards, ticks, tick }: SnapshotDeps): TakeSnapshot {
-  const shared = new SharedRuns<Snapshot>();
+  const singleFlight = new SingleFlight<Snapshot>();
 
   async function take(board: Board): Promise<Snapshot> {
     await tick(board);
@@ -32,18 +31,18 @@ export function createBoardSnapshots({ boards, ticks, tick }: SnapshotDeps): Tak
 
   return (channel) => {
     const board = boards.of(subjectOf(channel));
-    return shared.run(board.name, () => take(board));
+    return singleFlight.run(board.name, () => take(board));
   };
 }
 
-/** Snapshot of `rank:{board}:{userId}`: a member's rank is published where its subscribers do not know it, then read. */
+/** Snapshot of `rank:{board}:{userId}`: publishes the member's rank if it has changed, and returns it. */
 export function createRankSnapshots({ boards, ranks }: SnapshotDeps): TakeSnapshot {
   return async (channel, userId) => {
     const subject = parseRankChannel(channel);
     if (subject?.member !== userId) throw new GatewayError("forbidden", undefined, { field: "channel" });
     const board = boards.of(subject.board);
-    const { stamp, total, ranks: found } = await ranks.read(board, [userId]);
-    const reading: MemberReading = { stamp, total, ...(found[0] as Rank) };
+    const { timestamp, total, ranks: found } = await ranks.read(board, [userId]);
+    const reading: MemberReading = { timestamp, total, ...(found[0] as Rank) };
     const { at, ...known } = await ranks.publish(board, userId, reading);
     const value: OwnRank = {
       board: board.name,
@@ -54,4 +53,35 @@ export function createRankSnapshots({ boards, ranks }: SnapshotDeps): TakeSnapsh
     };
     return { value, at };
   };
+}
+
+/**
+ * Single flight by key: concurrent callers share one run. A caller that arrives during a run shares the next one, so no
+ * caller gets a result that was started before it asked.
+ */
+class SingleFlight<T> {
+  readonly #running = new Map<string, Promise<T>>();
+  readonly #next = new Map<string, Promise<T>>();
+
+  run(key: string, work: () => Promise<T>): Promise<T> {
+    const running = this.#running.get(key);
+    if (running === undefined) return this.#begin(key, work);
+    const next = this.#next.get(key);
+    if (next !== undefined) return next;
+    const begin = (): Promise<T> => this.#begin(key, work);
+    const following = running.then(begin, begin);
+    this.#next.set(key, following);
+    return following;
+  }
+
+  #begin(key: string, work: () => Promise<T>): Promise<T> {
+    this.#next.delete(key);
+    const run = work();
+    this.#running.set(key, run);
+    const end = (): void => {
+      if (this.#running.get(key) === run) this.#running.delete(key);
+    };
+    run.then(end, end);
+    return run;
+  }
 }

@@ -1,75 +1,75 @@
 import { GatewayError } from "../protocol/errors.ts";
 import type { Board } from "./boards.ts";
-import type { KeyedSubmission, Submission, SubmissionStore, SubmittedAlone } from "./submission-store.ts";
+import type { KeyedSubmission, Submission, SubmissionStore, SingleSubmissionResult } from "./submission-store.ts";
 
-interface Waiting {
+interface PendingSubmission {
   submission: Submission;
-  /** Its idempotency key, which all of a call have or none. */
+  /** Idempotency key; either all or none of a call have one. */
   key: string | undefined;
-  resolve: (submitted: SubmittedAlone) => void;
+  resolve: (submitted: SingleSubmissionResult) => void;
   reject: (error: unknown) => void;
 }
 
-/** One call of the store, by member. */
-type Call = Map<string, Waiting>;
+/** One call to the store, by member. */
+type StoreCall = Map<string, PendingSubmission>;
 
-/** Calls of one board to be made in this turn of the event loop; each names a member at most once. */
-interface Turn {
+/** Calls for one board to make at the end of this tick; each contains a member at most once. */
+interface PendingBoard {
   board: Board;
-  calls: Call[];
+  calls: StoreCall[];
 }
 
 /**
- * Single submissions that come in one turn of the event loop go to the store together: a script for a hundred costs
- * little more than half of a hundred scripts. Each is still answered as if it had come alone, so two of one member go
- * in two calls, one after the other; so do those with an idempotency key and those without.
+ * Batches single submissions per tick: one script for a hundred costs little more than half of a hundred scripts. Each
+ * still gets the result it would have got alone, so two submissions of one member go in two successive calls; so do
+ * those with an idempotency key and those without.
  */
 export class SubmissionQueue {
   readonly #store: SubmissionStore;
-  readonly #turns = new Map<string, Turn>();
+  readonly #pending = new Map<string, PendingBoard>();
 
   constructor(store: SubmissionStore) {
     this.#store = store;
   }
 
-  submit(board: Board, submission: Submission, key?: string): Promise<SubmittedAlone> {
+  submit(board: Board, submission: Submission, key?: string): Promise<SingleSubmissionResult> {
     return new Promise((resolve, reject) => {
       const waiting = { submission, key, resolve, reject };
       this.#callFor(board, waiting).set(submission.member, waiting);
     });
   }
 
-  #callFor(board: Board, { submission: { member }, key }: Waiting): Call {
-    const { calls } = this.#turn(board);
+  #callFor(board: Board, { submission: { member }, key }: PendingSubmission): StoreCall {
+    const { calls } = this.#pendingOf(board);
     const last = calls.at(-1);
     if (last !== undefined && !last.has(member) && isKeyed(last) === (key !== undefined)) return last;
-    const call: Call = new Map();
+    const call: StoreCall = new Map();
     calls.push(call);
     return call;
   }
 
-  #turn(board: Board): Turn {
-    const known = this.#turns.get(board.name);
+  #pendingOf(board: Board): PendingBoard {
+    const known = this.#pending.get(board.name);
     if (known !== undefined) return known;
-    if (this.#turns.size === 0) setImmediate(() => this.#flush());
-    const turn: Turn = { board, calls: [] };
-    this.#turns.set(board.name, turn);
-    return turn;
+    if (this.#pending.size === 0) setImmediate(() => this.#flush());
+    const pendingBoard: PendingBoard = { board, calls: [] };
+    this.#pending.set(board.name, pendingBoard);
+    return pendingBoard;
   }
 
-  /** All calls leave at once, over one connection: the store takes them in this order. */
+  /** Sends all calls at once over one connection, so Redis executes them in this order. */
   #flush(): void {
-    const turns = [...this.#turns.values()];
-    this.#turns.clear();
-    for (const { board, calls } of turns) for (const call of calls) void this.#make(board, call);
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { board, calls } of pending) for (const call of calls) void this.#make(board, call);
   }
 
-  async #make(board: Board, call: Call): Promise<void> {
+  async #make(board: Board, call: StoreCall): Promise<void> {
     const waiting = [...call.values()];
     try {
       const submitted = await (isKeyed(call) ? this.#submitKeyed(board, waiting) : this.#submit(board, waiting));
       for (const [index, { resolve, reject }] of waiting.entries()) {
-        const one = submitted[index] as SubmittedAlone | GatewayError;
+        const one = submitted[index] as SingleSubmissionResult | GatewayError;
         if (one instanceof GatewayError) reject(one);
         else resolve(one);
       }
@@ -78,13 +78,16 @@ export class SubmissionQueue {
     }
   }
 
-  async #submit(board: Board, waiting: readonly Waiting[]): Promise<SubmittedAlone[]> {
+  async #submit(board: Board, waiting: readonly PendingSubmission[]): Promise<SingleSubmissionResult[]> {
     const submissions = waiting.map(({ submission }) => submission);
-    const { total, standings } = await this.#store.submit(board, submissions, { withRanks: true });
-    return standings.map((standing) => ({ total, standing }));
+    const { total, results } = await this.#store.submit(board, submissions, { withRanks: true });
+    return results.map((result) => ({ total, result }));
   }
 
-  #submitKeyed(board: Board, waiting: readonly Waiting[]): Promise<(SubmittedAlone | GatewayError)[]> {
+  #submitKeyed(
+    board: Board,
+    waiting: readonly PendingSubmission[],
+  ): Promise<(SingleSubmissionResult | GatewayError)[]> {
     const submissions = waiting.map(({ submission, key }): KeyedSubmission => ({
       ...submission,
       idempotencyKey: key as string,
@@ -93,7 +96,7 @@ export class SubmissionQueue {
   }
 }
 
-function isKeyed(call: Call): boolean {
+function isKeyed(call: StoreCall): boolean {
   const [first] = call.values();
   return first?.key !== undefined;
 }

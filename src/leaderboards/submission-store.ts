@@ -7,34 +7,34 @@ import type { Board, ScoreMode } from "./boards.ts";
 import type { Season } from "./seasons.ts";
 
 /**
- * Scores on their way onto a board in Redis.
+ * Submits scores to a board in Redis.
  *
- * Order: submissions of one call are taken in order, a hundred at one moment; calls are taken in the order in which they
- * came. Who reached a score first stands before all who reach the same score later, by the order in which Redis took them
- * and not by any clock; keeping one's score keeps the place, reaching it anew does not.
+ * Order: submissions of one call are applied in order, a hundred atomically; calls are applied in the order of arrival.
+ * On ties, the member that reached the score first ranks first, by the order in which Redis applied the submissions and
+ * not by any clock. Submitting the same score again keeps the rank; losing and regaining it does not.
  *
- * Precision: a score is kept and read back as the very double that was sent; sums are sums of doubles.
+ * Precision: a score is stored and returned as exactly the double that was sent; sums are sums of doubles.
  *
- * Atomicity: what a call changed is on the board when it answers, and the board is marked as changed by the same
- * script. Where a call failed, what it brought may or may not have been taken. With an idempotency key it may be made
- * again: what was taken is remembered by the script that took it, and answered as the first time. With other content the
- * key is a `conflict`; a single submission that was refused leaves its key unused.
+ * Atomicity: when a call resolves, its changes are on the board, and the same script has marked the board as changed. If
+ * a call fails, its submissions may or may not have been applied. With an idempotency key the call may be repeated: the
+ * script that applies it also stores its result, which a repeat gets. The same key with different content is a
+ * `conflict`; a single submission that was refused leaves its key unused.
  *
- * Seasons: each has its own keys. A call is taken in the season of its moment by Redis' clock, so none is lost or
- * counted twice at the turn, and nothing ever writes into a past season. Idempotency keys outlive the turn.
+ * Seasons: each season has its own keys. A call is applied in its season by Redis time, so none is lost or counted twice
+ * when a season ends, and nothing writes into a past season. Idempotency keys outlive the season.
  */
 export interface SubmissionStore {
-  /** `standings` in the order of the submissions. Throws `conflict`. */
-  submit(board: Board, submissions: readonly Submission[], options: SubmitOptions): Promise<Submitted>;
-  /** Submissions of different members, each with a key that is good for its member. What became of each, in order. */
-  submitEach(board: Board, submissions: readonly KeyedSubmission[]): Promise<(SubmittedAlone | GatewayError)[]>;
+  /** `results` in the order of the submissions. Throws `conflict`. */
+  submit(board: Board, submissions: readonly Submission[], options: SubmitOptions): Promise<SubmissionResults>;
+  /** Submissions of different members, each with a key scoped to its member. Results are in order. */
+  submitEach(board: Board, submissions: readonly KeyedSubmission[]): Promise<(SingleSubmissionResult | GatewayError)[]>;
 }
 
 export interface Submission {
   member: string;
   score: number;
   mode: ScoreMode;
-  /** JSON text; undefined keeps what there is, `null` forgets it. */
+  /** JSON text; undefined keeps the current data, `null` removes it. */
   data?: string | undefined;
 }
 
@@ -43,25 +43,25 @@ export interface KeyedSubmission extends Submission {
 }
 
 export interface SubmitOptions {
-  /** Without ranks a large batch costs a fifth less; then both are null. */
+  /** A large batch costs a fifth less without ranks; both are null then. */
   withRanks: boolean;
-  /** Of the call as a whole. */
+  /** For the whole call. */
   idempotencyKey?: string | undefined;
 }
 
-export interface Submitted {
+export interface SubmissionResults {
   total: number;
-  /** "overflow" if a double cannot hold the sum; then nothing was changed. */
-  standings: (Standing | "overflow")[];
+  /** "overflow" if a double cannot hold the sum; nothing was changed then. */
+  results: (ScoreResult | "overflow")[];
 }
 
-export interface SubmittedAlone {
+export interface SingleSubmissionResult {
   total: number;
-  standing: Standing | "overflow";
+  result: ScoreResult | "overflow";
 }
 
-/** Where a member stands after the hundred it was taken with, and stood before them. */
-export interface Standing {
+/** A member's score, and its ranks after and before the hundred it was applied with. */
+export interface ScoreResult {
   score: number;
   rank: number | null;
   previousRank: number | null;
@@ -72,11 +72,11 @@ export interface SubmissionStoreDeps extends BoardStoreDeps {
 }
 
 export interface SubmissionStoreOptions {
-  /** Seconds an idempotency key is remembered. */
+  /** Seconds an idempotency key is stored. */
   idempotencyTtlSeconds: number;
 }
 
-/** The idempotency key of one script's part of a call. */
+/** The idempotency key of the part of a call that one script applies. */
 interface OncePart {
   key: string;
   part: number;
@@ -88,13 +88,13 @@ export function createSubmissionStore(
   { commands, keys, keysOf, seasons }: SubmissionStoreDeps,
   { idempotencyTtlSeconds }: SubmissionStoreOptions,
 ): SubmissionStore {
-  const includes = [script("board"), script("score"), script("take")];
+  const includes = [script("board"), script("score"), script("apply")];
   const submitScript = loadScript(commands, script("submit"), includes);
   const eachScript = loadScript(commands, script("submit-each"), includes);
 
-  /** What both scripts are told first: the board's keys, and its rules in the season. */
+  /** The first arguments of both scripts: the board's keys, and its options in the season. */
   function target(board: Board, season: Season, withRanks: boolean) {
-    const { state, ranking, places, data, touched } = keysOf(board.name, season);
+    const { state, ranking, places, data, changedFeed: touched } = keysOf(board.name, season);
     const rules = [board.order, season.startsAt, season.endsAt, endOfLife(board, season), withRanks ? 1 : 0];
     return { boardKeys: [state, ranking, places, data, touched], rules };
   }
@@ -103,10 +103,10 @@ export function createSubmissionStore(
     board: Board,
     part: readonly Submission[],
     { withRanks, once }: { withRanks: boolean; once?: OncePart },
-  ): Promise<Submitted> {
+  ): Promise<SubmissionResults> {
     const args = part.flatMap(argsOf);
     const onceKeys = once === undefined ? [] : [keys.boardOnce(board.name, { scope: "batch", ...once })];
-    const { reply } = await seasons.within(board, (season) => {
+    const { reply } = await seasons.runInSeason(board, (season) => {
       const { boardKeys, rules } = target(board, season, withRanks);
       return submitScript.run(
         [...boardKeys, ...onceKeys],
@@ -115,17 +115,17 @@ export function createSubmissionStore(
     });
     const answer = reply[0] === "known" ? rememberedIn(String(reply[1]), once?.content) : reply;
     if (answer === undefined) throw otherContent();
-    return toSubmitted(answer, withRanks);
+    return toResults(answer, withRanks);
   }
 
-  /** The first part of a call tells whether its key was used for other content, before another takes effect. */
+  /** The first part detects whether the key was used with different content, before other parts are applied. */
   async function submitOnce(
     board: Board,
     submissions: readonly Submission[],
     { withRanks, key }: { withRanks: boolean; key: string },
-  ): Promise<Submitted[]> {
+  ): Promise<SubmissionResults[]> {
     const content = fingerprint([withRanks, submissions]);
-    const submitNth = (part: readonly Submission[], index: number): Promise<Submitted> =>
+    const submitNth = (part: readonly Submission[], index: number): Promise<SubmissionResults> =>
       submitPart(board, part, { withRanks, once: { key, part: index, content } });
     const [first = [], ...others] = inParts(submissions);
     const done = await submitNth(first, 0);
@@ -135,13 +135,13 @@ export function createSubmissionStore(
   async function submitEachOf(
     board: Board,
     part: readonly KeyedSubmission[],
-  ): Promise<(SubmittedAlone | GatewayError)[]> {
+  ): Promise<(SingleSubmissionResult | GatewayError)[]> {
     const contents = part.map(({ idempotencyKey: _key, ...content }) => fingerprint(content));
     const onceKeys = part.map(({ member, idempotencyKey: key }) =>
       keys.boardOnce(board.name, { scope: `member-${member}`, key, part: 0 }),
     );
     const args = part.flatMap((submission, index) => [contents[index] as string, ...argsOf(submission)]);
-    const { reply } = await seasons.within(board, (season) => {
+    const { reply } = await seasons.runInSeason(board, (season) => {
       const { boardKeys, rules } = target(board, season, true);
       return eachScript.run([...boardKeys, ...onceKeys], [...rules, idempotencyTtlSeconds, ...args]);
     });
@@ -153,7 +153,7 @@ export function createSubmissionStore(
       const done = await (key === undefined
         ? Promise.all(inParts(submissions).map((part) => submitPart(board, part, { withRanks })))
         : submitOnce(board, submissions, { withRanks, key }));
-      return { total: done.at(-1)?.total ?? 0, standings: done.flatMap(({ standings }) => standings) };
+      return { total: done.at(-1)?.total ?? 0, results: done.flatMap(({ results }) => results) };
     },
 
     async submitEach(board, submissions) {
@@ -163,8 +163,8 @@ export function createSubmissionStore(
 }
 
 /**
- * Submissions that one script takes. Many more at once hold Redis up for everybody, and cost more each: what the script
- * touches no longer fits the processor's cache. The parts of a call leave together and are taken in order.
+ * Max submissions per script. Larger scripts block Redis for longer, and cost more per submission, because their data no
+ * longer fits the CPU cache. The parts of a call are sent together and applied in order.
  */
 const partSize = 100;
 
@@ -176,14 +176,14 @@ function inParts<S extends Submission>(submissions: readonly S[]): S[][] {
 
 const argsOf = ({ member, score, mode, data }: Submission): string[] => [member, String(score), mode, data ?? ""];
 
-function toAlone(text: string, content: string): SubmittedAlone | GatewayError {
+function toAlone(text: string, content: string): SingleSubmissionResult | GatewayError {
   const answer = rememberedIn(text, content);
   if (answer === undefined) return otherContent();
-  const { total, standings } = toSubmitted(["ok", ...answer], true);
-  return { total, standing: standings[0] as Standing | "overflow" };
+  const { total, results } = toResults(["ok", ...answer], true);
+  return { total, result: results[0] as ScoreResult | "overflow" };
 }
 
-/** The answer in a text that a script remembered; undefined where that was of other content. */
+/** The result in a text that a script has stored; undefined if it is for different content. */
 function rememberedIn(text: string, content: string | undefined): string[] | undefined {
   const [first, ...answer] = text.split("\n");
   return first === content ? answer : undefined;
@@ -194,20 +194,20 @@ const otherContent = (): GatewayError =>
     field: "idempotencyKey",
   });
 
-function toSubmitted(reply: ScriptReply[], withRanks: boolean): Submitted {
+function toResults(reply: ScriptReply[], withRanks: boolean): SubmissionResults {
   const [, total, ...flat] = reply as (string | number)[];
   const width = withRanks ? 3 : 1;
-  const standings: Submitted["standings"] = [];
+  const results: SubmissionResults["results"] = [];
   for (let i = 0; i < flat.length; i += width) {
     const ranks = withRanks ? flat.slice(i + 1, i + 3).map(orNull) : [null, null];
-    standings.push(flat[i] === "" ? "overflow" : toStanding(Number(flat[i]), ranks));
+    results.push(flat[i] === "" ? "overflow" : toScoreResult(Number(flat[i]), ranks));
   }
-  return { total: Number(total), standings };
+  return { total: Number(total), results };
 }
 
 const orNull = (rank: unknown): number | null => Number(rank) || null;
 
-const toStanding = (score: number, [rank = null, previousRank = null]: (number | null)[]): Standing => ({
+const toScoreResult = (score: number, [rank = null, previousRank = null]: (number | null)[]): ScoreResult => ({
   score,
   rank,
   previousRank,

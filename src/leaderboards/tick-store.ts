@@ -13,42 +13,42 @@ import type { SeasonClock } from "./season-clock.ts";
 import type { Season } from "./seasons.ts";
 
 /**
- * What subscribers of a board know, and the right to tell them more.
+ * The published top of a board, and the claim to publish the next diff.
  *
- * A tick has two halves. `claim` hands the right to one node, at most once in a tick over the cluster by Redis' clock,
- * with all there is to compare. `finish` publishes the difference, keeps what subscribers know by then and gives the
- * claim back, in one script, and only for the latest claim. So a node may die or hang between the halves: its claim
- * ends after `claimMs`, the next node compares with what was really published, and the late one changes nothing.
- * There is no node that owns a board, hence nothing to take over.
+ * A tick has two steps. `claim` gives the right to one node, at most once per tick across the cluster by Redis time, with
+ * the published and the current top. `finish` publishes the diff, stores the new top and releases the claim, in one
+ * script, and only for the latest claim. So a node may die or hang in between: its claim ends after `claimMs`, the next
+ * node compares with what was really published, and the late node changes nothing. No node owns a board, so there is
+ * nothing to take over.
  */
 export interface TickStore {
-  claim(board: Board): Promise<Claim>;
-  /** The stamp of the board as it is now; undefined where the claim was lost and nothing happened. */
-  finish(board: Board, tick: ClaimedTick, told: Told): Promise<string | undefined>;
-  /** What subscribers know, and where in the board's channel they know it: read in one moment. */
+  claim(board: Board): Promise<TickClaim>;
+  /** The current timestamp of the board; undefined if the claim was lost and nothing happened. */
+  finish(board: Board, tick: ClaimedTick, told: TickPublications): Promise<string | undefined>;
+  /** The published top and the position of the board's channel, read atomically. */
   published(board: Board): Promise<PublishedTop>;
 }
 
-/** `stamp` numbers the changes of a board: a greater one is newer. */
-export type Claim =
-  { outcome: "clean"; stamp: string } | { outcome: "early"; stamp: string; waitMs: number } | ClaimedTick;
+/** `timestamp` increases with each change of the board. */
+export type TickClaim =
+  { outcome: "clean"; timestamp: string } | { outcome: "early"; timestamp: string; waitMs: number } | ClaimedTick;
 
 export interface ClaimedTick {
   outcome: "claimed";
-  stamp: string;
+  timestamp: string;
   /** Fencing number. */
   claim: number;
   revision: number;
   season: Season;
-  /** Start of the season that subscribers were told of; undefined before the first. */
+  /** Start of the last published season; undefined before the first. */
   announced: number | undefined;
   total: number;
   published: TopEntry[];
   entries: TopEntry[];
 }
 
-/** What a tick has to say, as JSON texts. */
-export interface Told {
+/** What a tick publishes, as JSON texts. */
+export interface TickPublications {
   season?: string | undefined;
   diff?: string | undefined;
 }
@@ -69,10 +69,10 @@ export interface TickStoreDeps {
   seasons: SeasonClock;
 }
 
-/** Shortest life of a claim: longer than a slow answer of Redis, short enough that a killed node delays one tick. */
+/** Min duration of a claim: longer than a slow Redis reply, and short enough that a killed node delays one tick. */
 const claimMs = 500;
 
-/** Seconds the position of a channel nobody published to is kept, as in `channel-log.ts`. */
+/** TTL in seconds of a position that only a snapshot has created, as in `channel-log.ts`. */
 const idleTtlSeconds = 3_600;
 
 export function createTickStore(deps: TickStoreDeps): TickStore {
@@ -83,8 +83,8 @@ export function createTickStore(deps: TickStoreDeps): TickStore {
 
   return {
     async claim(board) {
-      const { season, reply } = await seasons.within(board, (current) => {
-        const { state, ranking, data, touched } = keysOf(board.name, current);
+      const { season, reply } = await seasons.runInSeason(board, (current) => {
+        const { state, ranking, data, changedFeed: touched } = keysOf(board.name, current);
         const life = [board.top, Math.max(claimMs, board.tickMs)];
         const args = [board.order, current.startsAt, current.endsAt, endOfLife(board, current), ...life];
         return claimScript.run([state, ranking, data, touched], args);
@@ -98,7 +98,7 @@ export function createTickStore(deps: TickStoreDeps): TickStore {
       const reply = await finishScript.run(appendKeys(target, keysOf(board.name, tick.season).state), [
         ...appendArgs(target),
         tick.claim,
-        tick.stamp,
+        tick.timestamp,
         tick.season.startsAt,
         tick.total,
         topJson(tick.entries),
@@ -106,8 +106,8 @@ export function createTickStore(deps: TickStoreDeps): TickStore {
         season === undefined ? "" : appendTail("leaderboard.season", season),
         diff === undefined ? "" : appendTail("leaderboard.diff", diff),
       ]);
-      const [outcome, stamp] = reply as [string, string];
-      return outcome === "done" ? stamp : undefined;
+      const [outcome, timestamp] = reply as [string, string];
+      return outcome === "done" ? timestamp : undefined;
     },
 
     async published(board) {
@@ -118,10 +118,10 @@ export function createTickStore(deps: TickStoreDeps): TickStore {
   };
 }
 
-function toClaim(season: Season, reply: ScriptReply[]): Claim {
-  const [outcome, stamp, ...rest] = reply as [Claim["outcome"], string, ...ScriptReply[]];
-  if (outcome === "clean") return { outcome, stamp };
-  if (outcome === "early") return { outcome, stamp, waitMs: Number(rest[0]) };
+function toClaim(season: Season, reply: ScriptReply[]): TickClaim {
+  const [outcome, timestamp, ...rest] = reply as [TickClaim["outcome"], string, ...ScriptReply[]];
+  if (outcome === "clean") return { outcome, timestamp };
+  if (outcome === "early") return { outcome, timestamp, waitMs: Number(rest[0]) };
   const [claim, revision, top, announced, total, ...flat] = rest as [
     number,
     number,
@@ -132,7 +132,7 @@ function toClaim(season: Season, reply: ScriptReply[]): Claim {
   ];
   return {
     outcome,
-    stamp,
+    timestamp,
     claim,
     revision,
     season,

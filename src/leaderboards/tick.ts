@@ -4,23 +4,23 @@ import { diffJson, diffTop, isEmpty } from "./diff.ts";
 import type { SeasonClock } from "./season-clock.ts";
 import type { ClaimedTick, TickStore } from "./tick-store.ts";
 
-/** Where a board stands after a tick; `waitMs` where there is more to tell, and when. */
+/** Result of a tick; `waitMs` is set if there is more to publish, and when. */
 export interface TickOutcome {
-  stamp: string;
+  timestamp: string;
   waitMs: number | undefined;
 }
 
-/** Tells subscribers of a board what changed since they were told last, where it is time to and nobody else does. */
+/** Publishes the changes of a board since the last diff, if a tick has passed and no other node does. */
 export type Tick = (board: Board) => Promise<TickOutcome>;
 
 export function createTick({ store, seasons }: { store: TickStore; seasons: SeasonClock }): Tick {
   return async (board) => {
     const claim = await store.claim(board);
-    if (claim.outcome === "clean") return { stamp: claim.stamp, waitMs: undefined };
-    if (claim.outcome === "early") return { stamp: claim.stamp, waitMs: claim.waitMs };
+    if (claim.outcome === "clean") return { timestamp: claim.timestamp, waitMs: undefined };
+    if (claim.outcome === "early") return { timestamp: claim.timestamp, waitMs: claim.waitMs };
     const told = { season: turnOf(board, claim, seasons), diff: diffOf(board, claim) };
-    const stamp = await store.finish(board, claim, told);
-    return { stamp: claim.stamp, waitMs: stamp === claim.stamp ? undefined : board.tickMs };
+    const timestamp = await store.finish(board, claim, told);
+    return { timestamp: claim.timestamp, waitMs: timestamp === claim.timestamp ? undefined : board.tickMs };
   };
 }
 
@@ -29,7 +29,7 @@ function diffOf(board: Board, { published, entries, revision, total }: ClaimedTi
   return isEmpty(diff) ? undefined : diffJson(board.name, revision + 1, total, diff);
 }
 
-/** Undefined where subscribers are in this season already, or never were in one. */
+/** Undefined if this season was already published, or none ever was. */
 function turnOf(board: Board, { season, announced }: ClaimedTick, seasons: SeasonClock): string | undefined {
   if (season.id === null || announced === undefined || announced === season.startsAt) return undefined;
   const turn: SeasonChange = {

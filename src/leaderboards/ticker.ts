@@ -1,28 +1,28 @@
 import type { Cancel } from "../runtime/clock.ts";
 import { boardChannel, parseRankChannel, type Boards } from "./boards.ts";
-import type { Notices } from "./notices.ts";
-import { WatchedBoard, type WatchedBoardDeps } from "./watched-board.ts";
+import type { BoardChangeFeed } from "./board-change-feed.ts";
+import { LocalBoard, type LocalBoardDeps } from "./local-board.ts";
 
-export interface TickerDeps extends WatchedBoardDeps {
+export interface TickerDeps extends LocalBoardDeps {
   boards: Boards;
-  notices: Notices;
+  notices: BoardChangeFeed;
 }
 
 export interface TickerOptions {
-  /** Pace at which every watched board is looked at, notice or not. @default 500 */
+  /** Interval at which every board with subscribers is checked, in milliseconds. @default 500 */
   sweepMs: number;
 }
 
 /**
- * Ticks the boards that somebody on this node watches. A board wakes by its notice the moment it changes; a slow sweep
- * finds what notices missed (pub/sub may lose them) and seasons that turn in silence, and lets go of boards that nobody
- * watches any more. Boards that nobody watches cost nothing at all.
+ * Ticks the boards that have subscribers on this node. A change notification wakes a board immediately; a slow sweep
+ * finds changes whose notification was lost and seasons that end without a change, and drops boards without
+ * subscribers. Boards without subscribers cost nothing.
  */
 export class Ticker {
   readonly #deps: TickerDeps;
   readonly #sweepMs: number;
-  readonly #watched = new Map<string, WatchedBoard>();
-  /** Subscribers on this node, by channel of a board or a rank. */
+  readonly #boards = new Map<string, LocalBoard>();
+  /** Number of subscribers on this node, by channel of a board or a rank. */
   readonly #subscribers = new Map<string, number>();
   #cancelSweep: Cancel | undefined;
   #isStopped = false;
@@ -39,12 +39,12 @@ export class Ticker {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#cancelSweep?.();
-    const closed = [...this.#watched.values()].map((watched) => watched.close());
-    this.#watched.clear();
+    const closed = [...this.#boards.values()].map((watched) => watched.close());
+    this.#boards.clear();
     await Promise.all(closed);
   }
 
-  /** Somebody on this node subscribed to a channel, of any kind. Each ends with an `unsubscribed`. */
+  /** A subscription to a channel of any kind started on this node; each ends with `unsubscribed`. */
   subscribed(channel: string): void {
     const subject = subjectOf(channel);
     if (subject === undefined || this.#isStopped) return;
@@ -59,15 +59,15 @@ export class Ticker {
     if (left > 0) return void this.#subscribers.set(channel, left);
     const subject = subjectOf(channel);
     if (!this.#subscribers.delete(channel) || subject === undefined) return;
-    this.#watched.get(subject.board)?.unwatch(channel, subject.member);
+    this.#boards.get(subject.board)?.unwatch(channel, subject.member);
   }
 
-  #open(name: string): WatchedBoard | undefined {
-    const known = this.#watched.get(name);
+  #open(name: string): LocalBoard | undefined {
+    const known = this.#boards.get(name);
     const board = this.#deps.boards.find(name);
     if (known !== undefined || board === undefined) return known;
-    const watched = new WatchedBoard(board, this.#deps);
-    this.#watched.set(name, watched);
+    const watched = new LocalBoard(board, this.#deps);
+    this.#boards.set(name, watched);
     this.#cancelSweep ??= this.#deps.clock.every(this.#sweepMs, () => this.#sweep());
     this.#deps.notices.listen(name, () => watched.touch());
     return watched;
@@ -75,19 +75,19 @@ export class Ticker {
 
   #sweep(): void {
     this.#deps.notices.retry();
-    for (const [name, watched] of this.#watched) {
-      if (watched.isWatched) watched.touch();
+    for (const [name, watched] of this.#boards) {
+      if (watched.hasSubscribers) watched.touch();
       else this.#close(name, watched);
     }
-    if (this.#watched.size > 0) return;
+    if (this.#boards.size > 0) return;
     this.#cancelSweep?.();
     this.#cancelSweep = undefined;
   }
 
-  #close(name: string, watched: WatchedBoard): void {
-    this.#watched.delete(name);
+  #close(name: string, watched: LocalBoard): void {
+    this.#boards.delete(name);
     this.#deps.notices.unlisten(name);
-    void watched.close(); // never rejects: a board's loop catches what its turns throw
+    void watched.close(); // never rejects: a board's loop catches errors
   }
 }
 

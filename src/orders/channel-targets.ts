@@ -16,8 +16,8 @@ export function createChannelTargets(
 }
 
 /** The keys of a target, last in a script's KEYS. */
-export const targetKeys = ({ meta, log, feed, timestamp: stamp }: AppendTarget): string[] =>
-  stamp === undefined ? [meta, log, feed] : [meta, log, feed, stamp];
+export const targetKeys = ({ meta, log, feed, timestamp }: AppendTarget): string[] =>
+  timestamp === undefined ? [meta, log, feed] : [meta, log, feed, timestamp];
 
 /** Arguments of a target, in the order that every script in this folder expects. */
 export const targetArgs = ({ epoch, size, logTtl, metaTtl, head }: AppendTarget): (string | number)[] => [

@@ -113,7 +113,7 @@ export const boardMemberQuery = z.strictObject({
 const rank = z.int().min(1).meta({ description: "Starts at 1; unique." });
 const total = z.int().min(0).meta({ description: "Members on the whole board." });
 
-const standing = {
+const scoreResult = {
   member: z.string(),
   score: z.number().meta({ description: "The member's current score." }),
   rank: rank.nullable(),
@@ -121,14 +121,16 @@ const standing = {
 };
 
 /** Answer of `PUT …/scores/{member}`. */
-export const submittedScore = z.strictObject({ board: z.string(), ...standing, total }).meta({ id: "SubmittedScore" });
+export const submittedScore = z
+  .strictObject({ board: z.string(), ...scoreResult, total })
+  .meta({ id: "SubmittedScore" });
 
 /** Answer of a batch: one result per item, in the order of the call. */
-export const batchStandings = z.strictObject({
+export const batchScoreResults = z.strictObject({
   results: z.array(
     z
       .discriminatedUnion("ok", [
-        z.strictObject({ ok: z.literal(true), ...standing }),
+        z.strictObject({ ok: z.literal(true), ...scoreResult }),
         z.strictObject({ ok: z.literal(false), error: errorBody }),
       ])
       .meta({

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { withCachedPages } from "../../src/gateway/cached-boards.ts";
-import type { BoardPage, BoardRange, Leaderboards } from "../../src/leaderboards/leaderboards.ts";
+import type { SeasonPage, BoardRange, Leaderboards } from "../../src/leaderboards/leaderboards.ts";
 import type { Calendar } from "../../src/leaderboards/seasons.ts";
 import { startCacheNode } from "../support/cache-node.ts";
 import { startGateway } from "../support/gateway.ts";
@@ -26,7 +26,7 @@ async function startCachedBoards(prefix: string, calendar?: Calendar): Promise<C
   const reads = { count: 0 };
   const counted: Leaderboards = {
     ...plain,
-    top(board: string, range?: BoardRange): Promise<BoardPage> {
+    top(board: string, range?: BoardRange): Promise<SeasonPage> {
       reads.count += 1;
       return plain.top(board, range);
     },

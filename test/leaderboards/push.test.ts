@@ -253,6 +253,6 @@ describe("a subscriber of the own rank", () => {
 const claims = async (node: BoardNode, board: string) => node.commands.hget(node.keys.boardState(board), "claim");
 
 const isClean = async (node: BoardNode, board: string) => {
-  const [stamp, published] = await node.commands.hmget(node.keys.boardState(board), "stamp", "published");
+  const [stamp, published] = await node.commands.hmget(node.keys.boardState(board), "timestamp", "published");
   return stamp === published;
 };

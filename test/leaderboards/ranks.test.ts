@@ -26,11 +26,11 @@ async function rankWorld(tickMs: number) {
   return { publish, commands, keys };
 }
 
-const reading = (stamp: number, rank: number | null, score: number | null = rank): MemberReading => ({
+const reading = (timestamp: number, rank: number | null, score: number | null = rank): MemberReading => ({
   rank,
   score,
   total: 9,
-  stamp: String(stamp),
+  timestamp: String(timestamp),
 });
 
 describe("what subscribers of a rank are told", () => {

@@ -19,8 +19,8 @@ export function createLeaderboardHandlers({ leaderboards }: LeaderboardHandlerDe
     ),
 
     clientHandler("leaderboard:submit", scoreMessage, async ({ identity }, { board, score }) => {
-      const { total: _total, ...standing } = await leaderboards.submitAs(identity.userId, board, score);
-      return standing;
+      const { total: _total, ...result } = await leaderboards.submitAs(identity.userId, board, score);
+      return result;
     }),
   ];
 }

@@ -1,8 +1,8 @@
-import type { BatchStanding, Leaderboards, ScoreSubmission } from "../../leaderboards/leaderboards.ts";
+import type { BatchScoreResult, Leaderboards, ScoreSubmission } from "../../leaderboards/leaderboards.ts";
 import { GatewayError } from "../../protocol/errors.ts";
 import { canonicalJson } from "../../protocol/gate.ts";
 import {
-  batchStandings,
+  batchScoreResults,
   boardMemberParams,
   boardMemberQuery,
   boardNeighbourhood,
@@ -64,14 +64,14 @@ function submitScores(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route
     refusals: ["not_found", "conflict"],
     params: boardParams,
     body: scoreBatchBody,
-    answer: batchStandings,
+    answer: batchScoreResults,
   } as const;
 
   return route(definition, async ({ params: { board }, body: { scores, ranks }, idempotencyKey }) => {
     const parsed = scores.map(parseScore);
     const good = parsed.filter((score): score is ScoreSubmission => !(score instanceof GatewayError));
-    const standings = (await leaderboards.submitMany(board, good, { withRanks: ranks, idempotencyKey })).values();
-    const results = parsed.map((score) => toResult(score instanceof GatewayError ? score : standings.next().value));
+    const applied = (await leaderboards.submitMany(board, good, { withRanks: ranks, idempotencyKey })).values();
+    const results = parsed.map((score) => toResult(score instanceof GatewayError ? score : applied.next().value));
     return { body: { results } };
   });
 }
@@ -142,7 +142,7 @@ function parseScore(item: unknown, index: number): ScoreSubmission | GatewayErro
 
 const textOf = (data: unknown): string | undefined => (data === undefined ? undefined : canonicalJson(data));
 
-function toResult(standing: BatchStanding | undefined): object {
-  if (standing instanceof GatewayError) return { ok: false, error: standing.toBody() };
-  return { ok: true, ...standing };
+function toResult(result: BatchScoreResult | undefined): object {
+  if (result instanceof GatewayError) return { ok: false, error: result.toBody() };
+  return { ok: true, ...result };
 }

@@ -1,20 +1,20 @@
 import type { Board } from "./boards.ts";
 import type { MemberReading, Rank, RankStore } from "./rank-store.ts";
 
-/** Members read by one script. */
+/** Max members read by one script. */
 const readAtOnce = 500;
 
 /**
- * Tells the members of one board that somebody watches on this node where they stand. Its cost is bounded by their
- * number: one script reads all of them, and only who stands otherwise than before costs another.
+ * Publishes the ranks of those members of one board whose rank channels have subscribers on this node. The cost is
+ * bounded by their number: one script reads all of them, and only a changed rank needs another.
  */
-export class RankPusher {
+export class RankPublisher {
   readonly #board: Board;
   readonly #store: RankStore;
-  /** What subscribers here know; undefined where this node has not looked yet. */
+  /** The last published ranks; undefined if this node has not read a member's rank yet. */
   readonly #known = new Map<string, Rank | undefined>();
-  /** The change of the board up to which everybody was told. */
-  #toldStamp: string | undefined;
+  /** The board change up to which all ranks were published. */
+  #publishedTimestamp: string | undefined;
 
   constructor(board: Board, store: RankStore) {
     this.#board = board;
@@ -33,17 +33,17 @@ export class RankPusher {
     this.#known.delete(member);
   }
 
-  /** True where somebody may stand otherwise than told, now that the board is at `stamp`. */
-  isBehind(stamp: string): boolean {
-    if (this.#toldStamp !== stamp) return this.#known.size > 0;
+  /** True if a rank may differ from the published one, now that the board is at `timestamp`. */
+  isBehind(timestamp: string): boolean {
+    if (this.#publishedTimestamp !== timestamp) return this.#known.size > 0;
     return this.#unseen().length > 0;
   }
 
-  /** Everybody is told, except who was told by another node less than a tick ago: they keep `isBehind` true. */
-  async push(stamp: string): Promise<void> {
-    const members = this.#toldStamp === stamp ? this.#unseen() : [...this.#known.keys()];
+  /** Publishes changed ranks, except those another node published less than a tick ago; they keep `isBehind` true. */
+  async publish(timestamp: string): Promise<void> {
+    const members = this.#publishedTimestamp === timestamp ? this.#unseen() : [...this.#known.keys()];
     for (let at = 0; at < members.length; at += readAtOnce) await this.#pushSome(members.slice(at, at + readAtOnce));
-    this.#toldStamp = stamp;
+    this.#publishedTimestamp = timestamp;
   }
 
   #unseen(): string[] {
@@ -51,8 +51,8 @@ export class RankPusher {
   }
 
   async #pushSome(members: readonly string[]): Promise<void> {
-    const { stamp, total, ranks } = await this.#store.read(this.#board, members);
-    const readings = members.map((member, index) => ({ member, stamp, total, ...(ranks[index] as Rank) }));
+    const { timestamp, total, ranks } = await this.#store.read(this.#board, members);
+    const readings = members.map((member, index) => ({ member, timestamp, total, ...(ranks[index] as Rank) }));
     await Promise.all(readings.filter((reading) => this.#isNews(reading)).map((reading) => this.#pushOne(reading)));
   }
 

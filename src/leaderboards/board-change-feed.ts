@@ -2,19 +2,19 @@ import type { Keys } from "../redis/keys.ts";
 import type { ShardedFeed } from "../redis/sharded-feed.ts";
 
 /**
- * "This board changed", from the script that changed it to the nodes that watch it: one notice when a board that
- * subscribers know everything of becomes one they do not. At most once: what is lost here is found by the sweep.
+ * Change notifications, from the script that changes a board to the nodes with subscribers: one when a board gets its
+ * first unpublished change. Delivered at most once: the sweep finds changes whose notification was lost.
  */
-export interface Notices {
+export interface BoardChangeFeed {
   listen(board: string, touched: () => void): void;
   unlisten(board: string): void;
-  /** Tries again to listen where it failed, the store being away. Cheap where nothing did. */
+  /** Retries subscriptions that failed. Cheap if none did. */
   retry(): void;
-  /** Called when notices may have been lost, and are heard again. */
+  /** Called when notifications may have been lost and are received again. */
   onRestored(restored: () => void): void;
 }
 
-export function createNotices({ feed, keys }: { feed: ShardedFeed; keys: Keys }): Notices {
+export function createBoardChangeFeed({ feed, keys }: { feed: ShardedFeed; keys: Keys }): BoardChangeFeed {
   const wanted = new Map<string, () => void>();
   const unheard = new Set<string>();
 

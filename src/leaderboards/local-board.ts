@@ -1,31 +1,31 @@
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Board } from "./boards.ts";
-import { RankPusher } from "./rank-pusher.ts";
+import { RankPublisher } from "./rank-publisher.ts";
 import type { RankStore } from "./rank-store.ts";
 import type { Tick } from "./tick.ts";
 
-export interface WatchedBoardDeps {
+export interface LocalBoardDeps {
   tick: Tick;
   ranks: RankStore;
   clock: Clock;
   log: Logger;
 }
 
-/** Milliseconds until a board is tried again whose tick failed, for want of the store mostly. */
-const againMs = 500;
+/** Milliseconds until a failed tick is retried. */
+const retryMs = 500;
 
 /**
- * One board that somebody on this node watches: a loop that ticks while there is something to tell and sleeps while
- * there is not. It is woken by `touch`; touching it too often is harmless.
+ * One board that has subscribers on this node: a loop that ticks while there is something to publish and sleeps
+ * otherwise. `touch` wakes it; calling it too often is harmless.
  */
-export class WatchedBoard {
+export class LocalBoard {
   readonly #board: Board;
-  readonly #deps: WatchedBoardDeps;
-  readonly #ranks: RankPusher;
-  /** Its own and those of members' ranks that somebody here is subscribed to. */
+  readonly #deps: LocalBoardDeps;
+  readonly #ranks: RankPublisher;
+  /** The board's channel and rank channels that have subscribers here. */
   readonly #channels = new Set<string>();
-  #plan: Cancel | undefined;
+  #cancelNext: Cancel | undefined;
   #running: Promise<void> | undefined;
   #isTouchedAgain = false;
   #isClosed = false;
@@ -33,17 +33,17 @@ export class WatchedBoard {
   /** Monotonic time before which no ranks are pushed. */
   #nextRanksAt = 0;
 
-  constructor(board: Board, deps: WatchedBoardDeps) {
+  constructor(board: Board, deps: LocalBoardDeps) {
     this.#board = board;
     this.#deps = deps;
-    this.#ranks = new RankPusher(board, deps.ranks);
+    this.#ranks = new RankPublisher(board, deps.ranks);
   }
 
-  get isWatched(): boolean {
+  get hasSubscribers(): boolean {
     return this.#channels.size > 0;
   }
 
-  /** `member` where the channel is that of a rank. */
+  /** `member` is set for a rank channel. */
   watch(channel: string, member?: string): void {
     this.#channels.add(channel);
     if (member !== undefined) this.#ranks.watch(member);
@@ -54,61 +54,61 @@ export class WatchedBoard {
     if (member !== undefined) this.#ranks.unwatch(member);
   }
 
-  /** The board may have changed. Where a tick is planned it will see; where one is running another follows. */
+  /** The board may have changed. A scheduled tick will find out; after a running one, another follows. */
   touch(): void {
-    if (this.#isClosed || this.#plan !== undefined) return;
+    if (this.#isClosed || this.#cancelNext !== undefined) return;
     if (this.#running !== undefined) this.#isTouchedAgain = true;
     else this.#running = this.#run();
   }
 
-  /** Resolves when nothing runs any more. */
+  /** Resolves when nothing is running. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#plan?.();
+    this.#cancelNext?.();
     await this.#running;
   }
 
   async #run(): Promise<void> {
     this.#isTouchedAgain = false;
-    const waitMs = await this.#turn().catch((error: unknown) => this.#postpone(error));
+    const waitMs = await this.#tick().catch((error: unknown) => this.#postpone(error));
     this.#running = undefined;
     if (this.#isClosed) return;
-    if (waitMs !== undefined) this.#plan = this.#deps.clock.after(waitMs, () => this.#resume());
+    if (waitMs !== undefined) this.#cancelNext = this.#deps.clock.after(waitMs, () => this.#resume());
     else if (this.#isTouchedAgain) this.touch();
   }
 
   #resume(): void {
-    this.#plan = undefined;
+    this.#cancelNext = undefined;
     this.touch();
   }
 
-  /** Milliseconds until the next turn; undefined where everybody knows everything. */
-  async #turn(): Promise<number | undefined> {
-    const { stamp, waitMs } = await this.#deps.tick(this.#board);
-    const ranksWaitMs = await this.#pushRanks(stamp);
+  /** Milliseconds until the next tick; undefined if everything is published. */
+  async #tick(): Promise<number | undefined> {
+    const { timestamp, waitMs } = await this.#deps.tick(this.#board);
+    const ranksWaitMs = await this.#pushRanks(timestamp);
     this.#isFailing = false;
     if (waitMs === undefined || this.#ranks.isIdle) return waitMs ?? ranksWaitMs;
-    // Another node may be the one that ticks; the ranks of members watched here are this node's own to look after.
+    // Another node may tick; but this node publishes the ranks of members that have subscribers here.
     return Math.min(waitMs, ranksWaitMs ?? this.#board.tickMs);
   }
 
-  async #pushRanks(stamp: string): Promise<number | undefined> {
-    if (this.#ranks.isBehind(stamp) && this.#untilRanks() <= 0) {
+  async #pushRanks(timestamp: string): Promise<number | undefined> {
+    if (this.#ranks.isBehind(timestamp) && this.#untilRanks() <= 0) {
       this.#nextRanksAt = this.#deps.clock.monotonic() + this.#board.tickMs;
-      await this.#ranks.push(stamp);
+      await this.#ranks.publish(timestamp);
     }
-    return this.#ranks.isBehind(stamp) ? Math.max(this.#untilRanks(), 1) : undefined;
+    return this.#ranks.isBehind(timestamp) ? Math.max(this.#untilRanks(), 1) : undefined;
   }
 
   #untilRanks(): number {
     return this.#nextRanksAt - this.#deps.clock.monotonic();
   }
 
-  /** Said once for each time of trouble, not for each try. */
+  /** Logged once per outage, not per attempt. */
   #postpone(error: unknown): number {
     if (!this.#isFailing)
       this.#deps.log.warn({ board: this.#board.name, err: error }, "publishing leaderboard diffs failed; retrying");
     this.#isFailing = true;
-    return againMs;
+    return retryMs;
   }
 }

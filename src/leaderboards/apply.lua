@@ -1,19 +1,19 @@
--- Shared by the scripts that take submissions; their KEYS 1 to 5 and ARGV 1 to 5 are these.
+-- Included by the scripts that apply submissions; their KEYS 1 to 5 and ARGV 1 to 5 are these.
 --
 -- KEYS  1 state  2 ranking  3 places  4 data  5 touched
--- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 end of the keys' life (s), '0' for none  5 '1' with ranks
+-- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 expiry of the keys (epoch s), '0' for none  5 '1' with ranks
 --
--- take(board, at) takes submissions in order, all at one moment. `at` has where each begins in ARGV, at least one: member,
--- score, mode, data ('' keeps what there is, 'null' forgets it).
+-- apply(board, at) applies submissions in order. `at` lists where each starts in ARGV, at least one: member, score, mode,
+-- data ('' keeps the current data, 'null' removes it).
 --
--- Returns { 'ok', total } and for each submission the score held now ('' where adding would overflow: refused) and, with
--- ranks, rank after and rank before (0: none).
-local function take(board, at)
+-- Returns { 'ok', total } and for each submission the current score ('' if it was refused because of an overflow) and,
+-- with ranks, rank after and rank before (0: none).
+local function apply(board, at)
   local state, ranking, places, data, touched = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
   local isDesc, startsAt, expireAt, wantsRanks = ARGV[1] == 'desc', ARGV[2], ARGV[4], ARGV[5] == '1'
   local rankCommand = isDesc and 'ZREVRANK' or 'ZRANK'
-  local count, stamp = #at, board.nextStamp - 1
-  -- A good part of a submission's cost is this script itself: no global is looked up, and no length asked for, in a loop.
+  local count, timestamp = #at, board.nextTimestamp - 1
+  -- This code is a large part of a submission's cost: loops look up no globals and no lengths.
   local call, sub = redis.call, string.sub
 
   local function rankOf(member, place)
@@ -30,7 +30,7 @@ local function take(board, at)
   for i = 1, count do members[i] = ARGV[at[i]] end
   local before = call('HMGET', places, unpack(members))
 
-  -- A member may come more than once in a call: `after` is what it holds by then.
+  -- A member may occur several times in a call: `after` is its current place.
   local after, isRefused, rankBefore = {}, {}, {}
   for i = 1, count do
     local first = at[i]
@@ -38,11 +38,11 @@ local function take(board, at)
     local place = after[member] or before[i]
     local score = scoreAfter(place and tonumber(sub(place, placeLength + 1)), text, mode, isDesc)
     if score then
-      stamp = stamp + 1
-      after[member] = placeOf(stamp, isDesc) .. score
+      timestamp = timestamp + 1
+      after[member] = placeOf(timestamp, isDesc) .. score
     end
     isRefused[i] = score == false
-    if newData ~= '' and score ~= false and changesData(member, newData) then stamp = stamp + 1 end
+    if newData ~= '' and score ~= false and changesData(member, newData) then timestamp = timestamp + 1 end
     if wantsRanks then rankBefore[i] = rankOf(member, before[i]) end
   end
 
@@ -65,8 +65,8 @@ local function take(board, at)
     call('ZADD', ranking, unpack(ranked))
     call('HSET', places, unpack(held))
   end
-  if stamp >= board.nextStamp then markChanged(board, state, touched, stamp, startsAt) end
-  if stamp >= board.nextStamp and expireAt ~= '0' then
+  if timestamp >= board.nextTimestamp then markChanged(board, state, touched, timestamp, startsAt) end
+  if timestamp >= board.nextTimestamp and expireAt ~= '0' then
     for _, key in ipairs({ state, ranking, places, data }) do call('EXPIREAT', key, expireAt) end
   end
 
