@@ -127,8 +127,8 @@ async function measure(): Promise<Map<string, Cost>> {
 }
 
 function createDoors(): Door[] {
-  const byHttp = createPublisher(overHttp({ url: gateway.url, apiKey }), { mostWaiting: publications });
-  const byStream = createPublisher(overStream({ redis: commands, prefix: keys.prefix }), { mostWaiting: publications });
+  const byHttp = createPublisher(overHttp({ url: gateway.url, apiKey }), { maxQueued: publications });
+  const byStream = createPublisher(overStream({ redis: commands, prefix: keys.prefix }), { maxQueued: publications });
   const all = (next: (index: number) => Promise<unknown>) => (count: number) => inParallel(count, 64, next);
   return [
     { name: "HTTP, one a call, 64 calls at once", send: all((index) => post("/v1/publish", publication(index))) },

@@ -1,34 +1,34 @@
 import { ChannelHandle } from "./channel.ts";
-import type { Link } from "./subscription.ts";
+import type { SubscriptionContext } from "./subscription.ts";
 
-interface Reference {
+interface WeakReference {
   deref(): ChannelHandle | undefined;
 }
 
-/** Undefined where the engine cannot tell (Hermes): there every channel is kept for as long as its client. */
-function watchCollection(collected: (name: string) => void): FinalizationRegistry<string> | undefined {
+/** Undefined if the engine lacks it (Hermes); every channel then lives as long as its client. */
+function observeCollection(collected: (name: string) => void): FinalizationRegistry<string> | undefined {
   const isSupported = typeof FinalizationRegistry === "function" && typeof WeakRef === "function";
   return isSupported ? new FinalizationRegistry(collected) : undefined;
 }
 
 /**
- * A client's channels by name. The same name gives the same channel for as long as anybody holds it; one that is in use
- * (subscribed or listened to) is held here, any other only while its user does. So a process that publishes into a
+ * A client's channels by name. The same name returns the same channel while it is referenced. Channels that are in use
+ * (subscribed or listened to) are referenced here; others only by their users, so that a process that publishes to a
  * million channels does not keep them.
  */
 export class Channels {
-  readonly #link: Link;
-  readonly #changed: () => void;
+  readonly #context: SubscriptionContext;
+  readonly #onChange: () => void;
   readonly #inUse = new Set<ChannelHandle>();
   readonly #recovering = new Set<ChannelHandle>();
-  readonly #byName = new Map<string, Reference>();
-  readonly #forgotten = watchCollection((name) => {
+  readonly #byName = new Map<string, WeakReference>();
+  readonly #collected = observeCollection((name) => {
     if (this.#byName.get(name)?.deref() === undefined) this.#byName.delete(name);
   });
 
-  constructor(link: Link, changed: () => void) {
-    this.#link = link;
-    this.#changed = changed;
+  constructor(context: SubscriptionContext, onChange: () => void) {
+    this.#context = context;
+    this.#onChange = onChange;
   }
 
   get(name: string): ChannelHandle {
@@ -43,24 +43,24 @@ export class Channels {
     return this.#recovering.size > 0;
   }
 
-  /** Those in use at this moment. */
+  /** The channels in use. */
   [Symbol.iterator](): Iterator<ChannelHandle> {
     for (const channel of this.#inUse) if (!channel.isInUse) this.#inUse.delete(channel);
     return [...this.#inUse].values();
   }
 
   #add(name: string): ChannelHandle {
-    const channel = new ChannelHandle(name, this.#link, (handle) => this.#note(handle));
-    this.#byName.set(name, this.#forgotten === undefined ? { deref: () => channel } : new WeakRef(channel));
-    this.#forgotten?.register(channel, name);
+    const channel = new ChannelHandle(name, this.#context, (handle) => this.#track(handle));
+    this.#byName.set(name, this.#collected === undefined ? { deref: () => channel } : new WeakRef(channel));
+    this.#collected?.register(channel, name);
     return channel;
   }
 
-  #note(channel: ChannelHandle): void {
+  #track(channel: ChannelHandle): void {
     if (channel.isInUse) this.#inUse.add(channel);
     else this.#inUse.delete(channel);
     if (channel.state === "recovering") this.#recovering.add(channel);
     else this.#recovering.delete(channel);
-    this.#changed();
+    this.#onChange();
   }
 }

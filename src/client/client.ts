@@ -16,13 +16,13 @@ export type { Leaderboard, LeaderboardEvents, OwnEntry } from "./leaderboard.ts"
 export type { Live, LiveEvents } from "./live-view.ts";
 export type { LiveOrders, LiveOrdersEvents } from "./open-orders.ts";
 export type { LiveOrder, LiveOrderEvents, OrderSignal } from "./order.ts";
-export type { ChannelState } from "./reading.ts";
+export type { ChannelState } from "./channel-reader.ts";
 export type { Sessions } from "./sessions.ts";
 export type { TokenProvider } from "./tokens.ts";
 
 /**
- * Connects to a gateway and stays connected until `close`, over cuts, nodes and tokens. Throws nothing for what happens
- * on the way: that is told by events, and by what each call rejects with.
+ * Connects to a gateway and stays connected until `close`, across disconnects, node changes and token expiry. Does not
+ * throw; errors are reported by events and by the promises of the calls.
  */
 export function connect(url: string, options: ConnectOptions): Client {
   return new GatewayClient(url, options);

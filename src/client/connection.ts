@@ -2,7 +2,7 @@ import type { Closing } from "../protocol/closings.ts";
 import type { Ready } from "../protocol/wire.ts";
 import { type Backoff, delayBefore } from "./backoff.ts";
 import { isTemporary, TidegateError, type TidegateErrorCode } from "./errors.ts";
-import { refusalOf, statusOf } from "./refusal.ts";
+import { toConnectError, statusOf } from "./refusal.ts";
 import { defaultPath, type GatewaySocket } from "./socket.ts";
 import { isJsonWebToken, type Tokens } from "./tokens.ts";
 import { TransportOrder } from "./transport-order.ts";
@@ -10,21 +10,21 @@ import { TransportOrder } from "./transport-order.ts";
 export type Phase = "waiting" | "connecting" | "open" | "closed";
 
 /** Why there is no connection, and when the next attempt follows. */
-export interface Trouble {
+export interface ConnectionProblem {
   error: TidegateError;
   retryInMs?: number;
 }
 
-/** What a connection tells its client. */
-export interface ConnectionReader {
-  phase(phase: Phase, trouble?: Trouble): void;
-  /** The node takes messages of so many bytes. Told before anything is sent on a connection. */
-  limit(maxBytes: number): void;
-  /** A connection began, before anything is received on it. */
-  opened(recovered: boolean): void;
-  /** The node said `ready`: what Socket.IO's own recovery brings back has been received. */
-  replayed(ready: Ready): void;
-  cut(): void;
+/** Callbacks of a connection. */
+export interface ConnectionListener {
+  phase(phase: Phase, trouble?: ConnectionProblem): void;
+  /** Max bytes per message of this node. Called before anything is sent on a connection. */
+  payloadLimit(maxBytes: number): void;
+  /** Called before anything is received on a new connection. */
+  connected(recovered: boolean): void;
+  /** The node sent `ready`: everything that Socket.IO's recovery replays has been received. */
+  recoveryEnded(ready: Ready): void;
+  disconnected(): void;
 }
 
 export interface ConnectionOptions {
@@ -32,61 +32,61 @@ export interface ConnectionOptions {
   connectTimeoutMs: number;
 }
 
-/** A connection that lasted so long was a good one: the next trouble is a new one. */
+/** A connection that lasted this long resets the backoff. */
 const stableAfterMs = 5_000;
 
-/** So many answers of "404 Not Found" below a path, without any connection before them, and the path is wrong. */
+/** After this many HTTP 404 responses, without any connection before, the configured path is considered wrong. */
 const maxNotFound = 2;
 
-/** With a fresh token these may pass. */
+/** Errors that another token may resolve. */
 const tokenCodes: ReadonlySet<TidegateErrorCode> = new Set(["unauthorized", "token_expired"]);
 
 /**
- * Keeps one Socket.IO connection to whichever node answers: tries, waits and tries again until it is closed. Socket.IO's
- * own reconnection is switched off, since it gives up where a node refuses the handshake, and knows of no delay that a
- * gateway asks for.
+ * Keeps one Socket.IO connection to any node, reconnecting until it is closed. Socket.IO's own reconnection is
+ * disabled, because it gives up after a refused handshake and does not support delays requested by the gateway.
  */
 export class Connection {
   readonly #socket: GatewaySocket;
   readonly #tokens: Tokens;
   readonly #options: ConnectionOptions;
-  readonly #reader: ConnectionReader;
+  readonly #listener: ConnectionListener;
   readonly #transports: TransportOrder;
   #phase: Phase = "waiting";
   #number = 0;
   #isOpen = false;
   #failures = 0;
   #token = "";
-  #hasAskedAgain = false;
+  #hasRefetchedToken = false;
   #notFound = 0;
-  #isMoving = false;
-  /** The next step in time: the end of an attempt, the next attempt, or the moment a connection counts as stable. */
+  #isLeavingNode = false;
+  /** Timeout of the attempt, delay before the next attempt, or time until the connection counts as stable. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #drainTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(socket: GatewaySocket, tokens: Tokens, options: ConnectionOptions, reader: ConnectionReader) {
+  constructor(socket: GatewaySocket, tokens: Tokens, options: ConnectionOptions, listener: ConnectionListener) {
     this.#socket = socket;
     this.#tokens = tokens;
     this.#options = options;
-    this.#reader = reader;
+    this.#listener = listener;
     this.#transports = new TransportOrder(socket);
     socket.on("connect", () => this.#connected());
     socket.on("connect_error", (error) => this.#refused(error));
     socket.on("disconnect", (reason) => this.#disconnected(reason));
-    // What recovery brings back arrives before `ready`, with some servers even before `connect`; whoever reads it has
-    // to know first that a connection began.
-    socket.prependAny(() => this.#begin());
-    socket.on("ready", (ready) => this.#reader.replayed(ready));
+    // Recovered packets arrive before `ready`, with some servers even before `connect`; the listener must know about
+    // the
+    // connection first.
+    socket.prependAny(() => this.#started());
+    socket.on("ready", (ready) => this.#listener.recoveryEnded(ready));
     socket.on("drain", ({ reconnectAfterMs }) => this.#drain(reconnectAfterMs));
     socket.on("closing", (closing) => this.#closing(closing));
   }
 
-  /** Another number for every connection; undefined while there is none. */
+  /** Number of the current connection; undefined while disconnected. */
   get number(): number | undefined {
     return this.#isOpen ? this.#number : undefined;
   }
 
-  /** Tries at once where the next attempt is being waited for. */
+  /** Skips the delay before the next attempt. */
   connect(): void {
     if (this.#phase === "waiting") void this.#attempt();
   }
@@ -116,29 +116,29 @@ export class Connection {
     this.#socket.auth = { token };
     this.#transports.apply();
     this.#socket.connect();
-    this.#socket.io.engine.once("handshake", ({ maxPayload }) => this.#reader.limit(maxPayload));
+    this.#socket.io.engine.once("handshake", ({ maxPayload }) => this.#listener.payloadLimit(maxPayload));
   }
 
   #connected(): void {
     this.#after(stableAfterMs, () => (this.#failures = 0));
-    this.#hasAskedAgain = false;
+    this.#hasRefetchedToken = false;
     this.#transports.connected();
-    this.#begin();
+    this.#started();
     this.#setPhase("open");
   }
 
-  #begin(): void {
+  #started(): void {
     if (this.#isOpen || !this.#socket.connected) return;
     this.#isOpen = true;
     this.#number += 1;
-    this.#reader.opened(this.#socket.recovered);
+    this.#listener.connected(this.#socket.recovered);
   }
 
   #refused(error: Error): void {
     this.#notFound = statusOf(error) === 404 ? this.#notFound + 1 : 0;
     const { path } = this.#socket.io.opts;
     const isPathWrong = path !== defaultPath && this.#number === 0 && this.#notFound >= maxNotFound;
-    if (!isPathWrong) return this.#failed(refusalOf(error));
+    if (!isPathWrong) return this.#failed(toConnectError(error));
     this.close(new TidegateError("not_found", `There is no gateway at this address: ${path} returned HTTP 404.`));
   }
 
@@ -146,19 +146,19 @@ export class Connection {
     if (this.#phase !== "connecting") return;
     this.#transports.failed(error.code);
     this.#socket.disconnect();
-    if (this.#mayAskAgain(error.code)) this.#retry(error, 0);
+    if (this.#mayRefetchToken(error.code)) this.#retry(error, 0);
     else if (isTemporary(error.code) || this.#isNoToken(error.code)) this.#retry(error);
     else this.close(error);
   }
 
-  /** Once: a provider that gives a refused token twice has no better one. */
-  #mayAskAgain(code: TidegateErrorCode): boolean {
-    if (!tokenCodes.has(code) || !this.#tokens.canRefresh || this.#hasAskedAgain) return false;
-    this.#hasAskedAgain = true;
+  /** Only once: a provider whose second token is also refused has no better one. */
+  #mayRefetchToken(code: TidegateErrorCode): boolean {
+    if (!tokenCodes.has(code) || !this.#tokens.canRefresh || this.#hasRefetchedToken) return false;
+    this.#hasRefetchedToken = true;
     return true;
   }
 
-  /** What the token function gave was no token, such as the one word of an error page: its next answer may be one. */
+  /** The token function returned something else, such as the text of an error page; its next result may be a token. */
   #isNoToken(code: TidegateErrorCode): boolean {
     return code === "unauthorized" && this.#tokens.canRefresh && !isJsonWebToken(this.#token);
   }
@@ -168,14 +168,14 @@ export class Connection {
     this.#isOpen = false;
     if (this.#phase === "connecting") this.#transports.failed("disconnected");
     if (this.#phase !== "closed")
-      this.#comeBack(new TidegateError("disconnected", `The connection was lost: ${reason}.`));
-    this.#reader.cut();
+      this.#reconnect(new TidegateError("disconnected", `The connection was lost: ${reason}.`));
+    this.#listener.disconnected();
   }
 
-  #comeBack(error: TidegateError): void {
-    if (this.#isMoving) this.#retry(error, 0);
+  #reconnect(error: TidegateError): void {
+    if (this.#isLeavingNode) this.#retry(error, 0);
     else this.#retry(error);
-    this.#isMoving = false;
+    this.#isLeavingNode = false;
   }
 
   #retry(error: TidegateError, delayMs?: number): void {
@@ -190,15 +190,15 @@ export class Connection {
     if (!canReturn) this.close(new TidegateError(code, message));
   }
 
-  /** Goes a little before it is sent away, and not at the same moment as everybody else. */
+  /** Leaves shortly before the node would disconnect it, with jitter. */
   #drain(reconnectAfterMs: number): void {
     clearTimeout(this.#drainTimer);
-    this.#drainTimer = setTimeout(() => this.#move(), reconnectAfterMs * (0.75 + Math.random() / 4));
+    this.#drainTimer = setTimeout(() => this.#leaveNode(), reconnectAfterMs * (0.75 + Math.random() / 4));
   }
 
-  /** Without a goodbye, so that the next node may still find what Socket.IO's own recovery keeps of this connection. */
-  #move(): void {
-    this.#isMoving = true;
+  /** Without DISCONNECT, so that Socket.IO's recovery still works on the next node. */
+  #leaveNode(): void {
+    this.#isLeavingNode = true;
     this.#socket.io.engine.close();
   }
 
@@ -208,8 +208,8 @@ export class Connection {
     return this.#timer;
   }
 
-  #setPhase(phase: Phase, trouble?: Trouble): void {
+  #setPhase(phase: Phase, trouble?: ConnectionProblem): void {
     this.#phase = phase;
-    this.#reader.phase(phase, trouble);
+    this.#listener.phase(phase, trouble);
   }
 }

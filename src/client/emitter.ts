@@ -1,19 +1,19 @@
 export type Listener<Argument> = (argument: Argument) => void;
 
-/** Takes a listener away again. Harmless when repeated. */
+/** Removes a listener. Repeated calls do nothing. */
 export type Off = () => void;
 
-/** Listeners by event. One that throws does not keep the others from hearing; its error surfaces as an uncaught one. */
+/** Listeners by event. If one throws, the others are still called, and its error surfaces as an uncaught error. */
 export class Emitter<Events extends object> {
   readonly #listeners = new Map<PropertyKey, Set<Listener<never>>>();
 
-  get isHeard(): boolean {
+  get hasListeners(): boolean {
     return this.#listeners.size > 0;
   }
 
   on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): Off {
     const listeners = this.#listeners.get(name) ?? new Set();
-    // A listener added twice is heard twice and taken away twice, so each gets an identity of its own.
+    // A listener added twice is called twice and removed twice, so each has its own identity.
     const added: Listener<Events[Name]> = (argument) => listener(argument);
     this.#listeners.set(name, listeners.add(added));
     return () => {
@@ -24,7 +24,7 @@ export class Emitter<Events extends object> {
 
   emit<Name extends keyof Events>(name: Name, argument: Events[Name]): void {
     const listeners = this.#listeners.get(name) as Set<Listener<Events[Name]>> | undefined;
-    // A copy: what a listener adds or takes away counts from the next event on.
+    // Copied: listeners added or removed by a listener take effect with the next event.
     for (const listener of Array.from(listeners ?? [])) {
       try {
         listener(argument);
@@ -37,8 +37,8 @@ export class Emitter<Events extends object> {
   }
 }
 
-/** One user's listeners of what others listen to as well: they can be taken away together. */
-export class Listeners<Events extends object> {
+/** One user's listeners on a shared emitter, removable together. */
+export class ListenerGroup<Events extends object> {
   readonly #emitter: Emitter<Events>;
   readonly #offs = new Set<Off>();
 
@@ -56,7 +56,7 @@ export class Listeners<Events extends object> {
     return offOnce;
   };
 
-  end(): void {
+  removeAll(): void {
     for (const off of this.#offs) off();
   }
 }

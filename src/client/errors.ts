@@ -1,7 +1,7 @@
 import type { ClosingCode } from "../protocol/closings.ts";
 import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 
-/** Codes of the gateway's catalogues, and three of the client's own. */
+/** Codes of the gateway's catalogues, and three of this client. */
 export type TidegateErrorCode = ErrorCode | ClosingCode | "timeout" | "disconnected" | "closed";
 
 const temporaryCodes: ReadonlySet<TidegateErrorCode> = new Set([
@@ -18,10 +18,10 @@ const temporaryCodes: ReadonlySet<TidegateErrorCode> = new Set([
 /** Whether the same request may succeed later. */
 export const isTemporary = (code: TidegateErrorCode): boolean => temporaryCodes.has(code);
 
-/** Whatever goes wrong in this client: refused by the gateway, or never answered. */
+/** The error of every failed call: refused by the gateway, timed out, or disconnected. */
 export class TidegateError extends Error {
   readonly code: TidegateErrorCode;
-  /** Milliseconds after which a repeat may succeed, where the gateway said so. */
+  /** Milliseconds after which a retry may succeed, if the gateway named a delay. */
   readonly retryAfterMs: number | undefined;
 
   constructor(code: TidegateErrorCode, message: string, options: { retryAfterMs?: number; cause?: unknown } = {}) {

@@ -4,7 +4,7 @@ import type { AnswerOf, Ready, RequestName, RequestOf } from "../protocol/wire.t
 import { type Backoff, type BackoffOptions, defaultBackoff } from "./backoff.ts";
 import type { Channel } from "./channel.ts";
 import { Channels } from "./channels.ts";
-import { Connection, type Phase, type Trouble } from "./connection.ts";
+import { Connection, type Phase, type ConnectionProblem } from "./connection.ts";
 import { Emitter, type Listener, type Off } from "./emitter.ts";
 import { TidegateError } from "./errors.ts";
 import type { Leaderboard } from "./leaderboard.ts";
@@ -20,71 +20,73 @@ import type { Subscription } from "./subscription.ts";
 import { createTokens, type TokenProvider, type Tokens } from "./tokens.ts";
 
 export interface ConnectOptions {
-  /** The token, or what gives one; asked again for every connection and when the token is about to end. */
+  /** The token, or a function that returns one; called for every connection and before the token expires. */
   token: TokenProvider;
-  /** How long to wait for an answer. @default 10_000 */
+  /** Timeout of a request. @default 10_000 */
   requestTimeoutMs?: number;
-  /** How long one attempt to connect may take. @default 10_000 */
+  /** Timeout of a connection attempt. @default 10_000 */
   connectTimeoutMs?: number;
-  /** Between attempts, and between repeats of what the gateway could not do. */
+  /** Delays between connection attempts and between retries. */
   backoff?: BackoffOptions;
-  /** Most subscriptions asked for at a time. @default 16 */
+  /** Max concurrent subscribe requests. @default 16 */
   subscribesAtOnce?: number;
-  /** For Socket.IO's client: `path`, `transports`, `extraHeaders` and others. @default WebSocket, else polling */
+  /**
+   * Options of Socket.IO's client: `path`, `transports`, `extraHeaders` and others. @default WebSocket, else polling
+   */
   socket?: Partial<ManagerOptions & SocketOptions>;
 }
 
-/** `recovering`: connected, and some channel is still finding out what it missed. `closed`: for good. */
+/** `recovering`: connected, and some channel is still recovering missed publications. `closed`: permanently. */
 export type ClientState = "connecting" | "connected" | "recovering" | "disconnected" | "closed";
 
 export interface ClientEvents {
-  /** `error` says why there is no connection, `retryInMs` when the next attempt follows. */
+  /** `error`: why there is no connection; `retryInMs`: delay before the next attempt. */
   state: { state: ClientState; previous: ClientState; error?: TidegateError; retryInMs?: number };
-  /** The node's greeting, on every connection. */
+  /** The node's `ready`, on every connection. */
   ready: Ready;
-  /** The token ends soon. With a token provider the client refreshes it by itself. */
+  /** The token expires soon. With a token function the client refreshes it by itself. */
   expiring: { expiresAt: number };
-  /** The gateway is about to disconnect us, and why. */
+  /** The gateway is about to disconnect this client. */
   closing: Closing;
-  /** The node is going away; the client moves to another by itself. */
+  /** The node is draining; the client moves to another by itself. */
   drain: { reconnectAfterMs: number };
-  /** Trouble that no call rejects with: the token could not be refreshed. */
+  /** An error that no call rejects with: refreshing the token failed. */
   error: TidegateError;
-  /** The end: closed by you, or by the gateway for a reason that another connection would not mend. */
+  /** Closed permanently: by `close`, or by the gateway for a reason that reconnecting cannot resolve. */
   closed: TidegateError;
 }
 
 export interface Client {
   readonly state: ClientState;
-  /** The last greeting: node, user, session. */
+  /** The last `ready`: node, user, session. */
   readonly ready: Ready | undefined;
-  /** Milliseconds the last answered request took. */
+  /** Round trip of the last answered request in milliseconds. */
   readonly roundTripMs: number | undefined;
-  /** Socket.IO's own socket, for events that are not the gateway's. */
+  /** Socket.IO's socket, for your own events. */
   readonly socket: GatewaySocket;
   readonly sessions: Sessions;
   on<Name extends keyof ClientEvents>(name: Name, listener: Listener<ClientEvents[Name]>): Off;
-  /** The same object for the same name. */
+  /** Returns the same object for the same name. */
   channel<Events extends object = Record<string, unknown>, Snapshot = unknown>(name: string): Channel<Events, Snapshot>;
-  /** A board's live top and the own place on it, until `close`. */
+  /** A board's live top and the user's own entry, until `close`. */
   leaderboard<Data = unknown>(board: string): Leaderboard<Data>;
   /** A live order of which the user is a party, until `close`. */
   order(orderId: string): LiveOrder;
   /** The user's open orders, live, until `close`. */
   orders(): LiveOrders;
-  /** Any event of the protocol. Rejects with a TidegateError. */
+  /** Sends any request of the protocol. Rejects with a TidegateError. */
   request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>>;
-  /** Does not wait until the next attempt is due. */
+  /** Reconnects at once instead of waiting for the next attempt. */
   reconnectNow(): void;
   close(): void;
 }
 
 const defaults = { requestTimeoutMs: 10_000, connectTimeoutMs: 10_000, subscribesAtOnce: 16 };
 
-/** How often a token is asked for anew before it is left to end. */
+/** Max retries of a failed token refresh. */
 const refreshRetries = 5;
 
-/** Ties connection, requests and channels together. */
+/** Connects the parts: connection, requests, channels, live views. */
 export class GatewayClient implements Client {
   readonly socket: GatewaySocket;
   readonly sessions: Sessions;
@@ -106,7 +108,7 @@ export class GatewayClient implements Client {
     this.#tokens = createTokens(options.token);
     this.#requests = createRequests(this.socket, requestTimeoutMs);
     this.#backoff = { ...defaultBackoff, ...options.backoff };
-    // Before the connection does: users hear `closing` before what follows from it.
+    // Registered before the connection's listeners, so that `closing` is emitted before its consequences.
     this.#listen();
     this.#channels = this.#createChannels(new Pacer(subscribesAtOnce));
     this.#connection = this.#createConnection(connectTimeoutMs);
@@ -133,12 +135,12 @@ export class GatewayClient implements Client {
   }
 
   channel<Events extends object, Snapshot>(name: string): Channel<Events, Snapshot> {
-    // The names and shapes of a channel's data are its reader's to state; nothing here depends on them.
+    // The caller states the types of the channel's data; nothing here depends on them.
     return this.#channels.get(name) as unknown as Channel<Events, Snapshot>;
   }
 
   leaderboard<Data>(board: string): Leaderboard<Data> {
-    // As with channels: what entries carry is their reader's to state.
+    // As with channels, the caller states the type of the entries' data.
     return this.#views.leaderboard(board) as Leaderboard<Data>;
   }
 
@@ -191,21 +193,21 @@ export class GatewayClient implements Client {
     const options = { backoff: this.#backoff, connectTimeoutMs };
     return new Connection(this.socket, this.#tokens, options, {
       phase: (phase, trouble) => this.#enter(phase, trouble),
-      limit: (maxBytes) => this.#requests.limit(maxBytes),
-      opened: (recovered) => each((subscription) => subscription.opened(recovered)),
-      replayed: ({ positions = [] }) => {
+      payloadLimit: (maxBytes) => this.#requests.setPayloadLimit(maxBytes),
+      connected: (recovered) => each((subscription) => subscription.connected(recovered)),
+      recoveryEnded: ({ positions = [] }) => {
         const byName = new Map(positions.map((position) => [position.channel, position]));
-        each((subscription) => subscription.replayed(byName));
+        each((subscription) => subscription.recoveryEnded(byName));
       },
-      cut: () => each((subscription) => subscription.cut()),
+      disconnected: () => each((subscription) => subscription.disconnected()),
     });
   }
 
   #listen(): void {
     const { socket } = this;
     socket.on("publication", (publication) => this.#subscription(publication.channel)?.receive(publication));
-    socket.on("unsubscribed", (unsubscribed) => this.#subscription(unsubscribed.channel)?.takenAway(unsubscribed));
-    socket.on("presence", (change) => this.#channels.find(change.channel)?.tellPresence(change));
+    socket.on("unsubscribed", (unsubscribed) => this.#subscription(unsubscribed.channel)?.unsubscribed(unsubscribed));
+    socket.on("presence", (change) => this.#channels.find(change.channel)?.emitPresence(change));
     socket.on("ready", (ready) => this.#emitter.emit("ready", (this.#ready = ready)));
     socket.on("closing", (closing) => this.#emitter.emit("closing", closing));
     socket.on("drain", (drain) => this.#emitter.emit("drain", drain));
@@ -228,7 +230,7 @@ export class GatewayClient implements Client {
     }
   }
 
-  #enter(phase: Phase, trouble?: Trouble): void {
+  #enter(phase: Phase, trouble?: ConnectionProblem): void {
     this.#phase = phase;
     this.#update(trouble);
     if (phase === "closed" && trouble !== undefined) this.#end(trouble.error);
@@ -241,7 +243,7 @@ export class GatewayClient implements Client {
     this.#emitter.emit("closed", reason);
   }
 
-  #update(trouble?: Trouble): void {
+  #update(trouble?: ConnectionProblem): void {
     const previous = this.#state;
     const state = this.#stateNow();
     if (state === previous) return;

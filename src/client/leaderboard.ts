@@ -10,12 +10,12 @@ import {
 } from "../protocol/board.ts";
 import type { WirePublication } from "../protocol/wire.ts";
 import { Emitter, type Off } from "./emitter.ts";
-import { LiveChannel, type LiveSource } from "./live-channel.ts";
-import { type Live, type LiveEvents, type LiveReading, LiveView } from "./live-view.ts";
-import type { Request } from "./requests.ts";
-import type { Taken } from "./shared.ts";
+import { LiveChannel, type LiveViewContext } from "./live-channel.ts";
+import { type Live, type LiveEvents, type SharedView, LiveView } from "./live-view.ts";
+import type { SendRequest } from "./requests.ts";
+import type { Reference } from "./reference-counted.ts";
 
-/** The signed-in user's own place, wherever on the board that is. */
+/** The signed-in user's own entry. */
 export interface OwnEntry {
   member: string;
   rank: number;
@@ -23,35 +23,35 @@ export interface OwnEntry {
 }
 
 export interface LeaderboardEvents<Data = unknown> extends LiveEvents {
-  /** The top is another, and now this one. */
+  /** The top changed to this one. */
   change: BoardSnapshot<Data>;
-  /** The own place is another; undefined where the user is no longer on the board. */
+  /** The own entry changed; undefined if the user is not on the board. */
   own: OwnEntry | undefined;
-  /** The board starts anew. A change that empties it follows. */
+  /** A new season starts. A `change` that empties the board follows. */
   season: SeasonChange;
 }
 
 /**
- * A board's top as it is at each revision, and the own place on it. `Data` is what the backend keeps beside the scores.
+ * A board's live top, and the user's own entry. `Data` is the type of the data stored with the scores.
  */
 export interface Leaderboard<Data = unknown> extends Live<LeaderboardEvents<Data>> {
   readonly board: string;
-  /** In order of rank; another array after each change. */
+  /** In order of rank; a new array after each change. */
   readonly entries: readonly BoardEntry<Data>[];
-  /** Number of changes the board had so far. */
+  /** Number of changes of the board so far. */
   readonly revision: number;
-  /** Members on the whole board when the top last changed. */
+  /** Total members when the top last changed. */
   readonly total: number;
-  /** Undefined where the user is not on the board, or not yet known to be. */
+  /** Undefined if the user is not on the board, or before it is loaded. */
   readonly own: OwnEntry | undefined;
-  /** The user's own score, where the board takes them from clients. */
+  /** Submits the user's own score, if the board accepts scores from clients. */
   submit(score: number): Promise<SubmittedScore>;
-  /** The user and up to `radius` members on either side, as they are now. @default 5 */
+  /** The user's entry and up to `radius` members on either side. @default 5 */
   around(radius?: number): Promise<Neighbourhood<Data>>;
 }
 
-/** What a client knows of one board, whoever looks at it. */
-export class BoardReading implements LiveReading<LeaderboardEvents> {
+/** The state of one board, shared by its views. */
+export class SharedLeaderboard implements SharedView<LeaderboardEvents> {
   readonly emitter = new Emitter<LeaderboardEvents>();
   readonly live: LiveChannel<BoardSnapshot>;
   readonly #rank: LiveChannel<OwnRank>;
@@ -59,19 +59,19 @@ export class BoardReading implements LiveReading<LeaderboardEvents> {
   #board: BoardSnapshot;
   #own: OwnEntry | undefined;
 
-  constructor(name: string, source: LiveSource) {
+  constructor(name: string, context: LiveViewContext) {
     this.#board = { board: name, revision: 0, total: 0, entries: [] };
     this.live = new LiveChannel<BoardSnapshot>(
-      source,
-      { begin: (board) => this.#show(board), follow: (publication) => this.#follow(publication) },
+      context,
+      { reset: (board) => this.#setBoard(board), apply: (publication) => this.#apply(publication) },
       this.emitter,
     );
-    this.#rank = new LiveChannel<OwnRank>(source, {
-      begin: (rank) => this.#place(rank),
-      follow: ({ event, data }) => event === "leaderboard.rank" && this.#place(data as OwnRank),
+    this.#rank = new LiveChannel<OwnRank>(context, {
+      reset: (rank) => this.#setOwn(rank),
+      apply: ({ event, data }) => event === "leaderboard.rank" && this.#setOwn(data as OwnRank),
     });
     this.live.open(`leaderboard:${name}`);
-    this.#offUser = source.onUser((userId) => this.#rank.open(`rank:${name}:${userId}`));
+    this.#offUser = context.onUser((userId) => this.#rank.open(`rank:${name}:${userId}`));
   }
 
   get board(): BoardSnapshot {
@@ -82,8 +82,8 @@ export class BoardReading implements LiveReading<LeaderboardEvents> {
     return this.#own;
   }
 
-  get isOver(): boolean {
-    return this.live.isOver;
+  get hasEnded(): boolean {
+    return this.live.hasEnded;
   }
 
   end(): void {
@@ -92,52 +92,54 @@ export class BoardReading implements LiveReading<LeaderboardEvents> {
     this.#rank.end();
   }
 
-  #follow({ event, data }: WirePublication): void {
+  #apply({ event, data }: WirePublication): void {
     if (event === "leaderboard.season") this.emitter.emit("season", data as SeasonChange);
-    if (event === "leaderboard.diff") this.#apply(data as BoardDiff);
+    if (event === "leaderboard.diff") this.#applyDiff(data as BoardDiff);
   }
 
-  /** A diff leads from one revision to the next and from no other: where one is missing, the board is taken anew. */
-  #apply(diff: BoardDiff): void {
-    if (diff.revision === this.#board.revision + 1) this.#show(applyDiff(this.#board, diff));
-    else this.live.renew();
+  /**
+   * A diff applies to the previous revision only; after a gap the snapshot is reloaded.
+   */
+  #applyDiff(diff: BoardDiff): void {
+    if (diff.revision === this.#board.revision + 1) this.#setBoard(applyDiff(this.#board, diff));
+    else this.live.reloadSnapshot();
   }
 
-  #show(board: BoardSnapshot): void {
+  #setBoard(board: BoardSnapshot): void {
     this.#board = board;
     this.emitter.emit("change", board);
   }
 
-  #place({ member, rank, score }: OwnRank): void {
+  #setOwn({ member, rank, score }: OwnRank): void {
     this.#own = rank === null || score === null ? undefined : { member, rank, score };
     this.emitter.emit("own", this.#own);
   }
 }
 
-export class LeaderboardView extends LiveView<LeaderboardEvents, BoardReading> implements Leaderboard {
+export class LeaderboardView extends LiveView<LeaderboardEvents, SharedLeaderboard> implements Leaderboard {
   readonly board: string;
-  readonly #request: Request;
+  readonly #request: SendRequest;
 
-  constructor(taken: Taken<BoardReading>, request: Request) {
-    super(taken);
-    this.board = this.reading.board.board;
+  constructor(reference: Reference<SharedLeaderboard>, request: SendRequest) {
+    super(reference);
+    this.board = this.shared.board.board;
     this.#request = request;
   }
 
   get entries(): readonly BoardEntry[] {
-    return this.reading.board.entries;
+    return this.shared.board.entries;
   }
 
   get revision(): number {
-    return this.reading.board.revision;
+    return this.shared.board.revision;
   }
 
   get total(): number {
-    return this.reading.board.total;
+    return this.shared.board.total;
   }
 
   get own(): OwnEntry | undefined {
-    return this.reading.own;
+    return this.shared.own;
   }
 
   submit(score: number): Promise<SubmittedScore> {

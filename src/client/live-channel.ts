@@ -4,76 +4,76 @@ import { deferred } from "./deferred.ts";
 import type { Emitter, Off } from "./emitter.ts";
 import type { TidegateError } from "./errors.ts";
 import type { LiveEvents } from "./live-view.ts";
-import type { ChannelState } from "./reading.ts";
-import type { Request } from "./requests.ts";
+import type { ChannelState } from "./channel-reader.ts";
+import type { SendRequest } from "./requests.ts";
 
-/** What live views need of their client. */
-export interface LiveSource {
-  readonly request: Request;
+/** Dependencies of live views. */
+export interface LiveViewContext {
+  readonly request: SendRequest;
   channel(name: string): ChannelHandle;
-  /** Hears who is signed in: now, where that is known, and with every connection. */
+  /** Calls `listener` with the signed-in user, now if known and on every connection. */
   onUser(listener: (userId: string) => void): Off;
 }
 
-/** Makes a state of a channel. */
-export interface LiveReader<Snapshot> {
-  /** The whole state: at first, and whenever what was missed is gone. */
-  begin(snapshot: Snapshot): void;
-  /** What follows it, each once and in order. */
-  follow(publication: WirePublication): void;
+/** Builds state from a channel's snapshot and publications. */
+export interface ChannelReducer<Snapshot> {
+  /** Replaces the state: initially, and whenever missed publications are lost. */
+  reset(snapshot: Snapshot): void;
+  /** Applies the next publication; each once and in order. */
+  apply(publication: WirePublication): void;
 }
 
 /**
- * One channel, read from its snapshot on. Over cuts it goes on where it stood; where the gateway can no longer say what
- * was missed, it begins with a new snapshot. Others may use the channel as well.
+ * Feeds a reducer with a channel's snapshot and publications. After a disconnect it continues from its position; if
+ * missed publications are lost, it starts from a new snapshot. Others may use the same channel.
  */
 export class LiveChannel<Snapshot> {
-  readonly #source: LiveSource;
-  readonly #reader: LiveReader<Snapshot>;
+  readonly #context: LiveViewContext;
+  readonly #reducer: ChannelReducer<Snapshot>;
   readonly #emitter: Emitter<LiveEvents> | undefined;
-  readonly #loading = deferred();
+  readonly #loaded = deferred();
   #channel: ChannelHandle | undefined;
   #acquired: AcquiredChannel | undefined;
   #offs: Off[] = [];
-  #isOver = false;
+  #hasEnded = false;
 
-  /** `emitter` hears of the channel's state. */
-  constructor(source: LiveSource, reader: LiveReader<Snapshot>, emitter?: Emitter<LiveEvents>) {
-    this.#source = source;
-    this.#reader = reader;
+  /** `emitter` receives the channel's state changes. */
+  constructor(context: LiveViewContext, reducer: ChannelReducer<Snapshot>, emitter?: Emitter<LiveEvents>) {
+    this.#context = context;
+    this.#reducer = reducer;
     this.#emitter = emitter;
-    // Who does not look at the promise hears of a refusal by the event.
+    // A refusal is also reported by the `unsubscribed` event.
     this.loaded.catch(() => undefined);
   }
 
   get loaded(): Promise<void> {
-    return this.#loading.promise;
+    return this.#loaded.promise;
   }
 
   get state(): ChannelState {
     return this.#channel?.state ?? "subscribing";
   }
 
-  /** The gateway refused it for good. */
-  get isOver(): boolean {
-    return this.#isOver;
+  /** Whether the gateway refused the channel permanently. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
-  /** Reads this channel, in place of another where there was one. */
+  /** Subscribes to this channel instead of the previous one. */
   open(name: string): void {
     if (this.#channel?.name === name) return;
     this.end();
-    const channel = this.#source.channel(name);
+    const channel = this.#context.channel(name);
     this.#channel = channel;
-    this.#isOver = false;
+    this.#hasEnded = false;
     this.#listen(channel);
     this.#acquired = channel.acquire();
     this.#acquired.subscribed.catch((error: TidegateError) => this.#refused(channel, error));
   }
 
-  /** Begins with a new snapshot. */
-  renew(): void {
-    this.#channel?.subscription.renew();
+  /** Requests a new snapshot. */
+  reloadSnapshot(): void {
+    this.#channel?.subscription.reloadSnapshot();
   }
 
   end(): void {
@@ -85,23 +85,23 @@ export class LiveChannel<Snapshot> {
   #listen(channel: ChannelHandle): void {
     this.#offs = [
       channel.on("snapshot", ({ snapshot }) => {
-        this.#reader.begin(snapshot as Snapshot);
-        this.#loading.resolve();
+        this.#reducer.reset(snapshot as Snapshot);
+        this.#loaded.resolve();
       }),
-      // What was sent past the log is no part of the state: it may repeat, and a snapshot knows nothing of it.
+      // Publications without an offset are not part of the state: they may repeat and are not in the snapshot.
       channel.on("publication", (publication) => {
-        if ("offset" in publication) this.#reader.follow(publication as WirePublication);
+        if ("offset" in publication) this.#reducer.apply(publication as WirePublication);
       }),
       channel.on("state", (change) => this.#emitter?.emit("state", change)),
       channel.on("unsubscribed", (unsubscribed) => {
-        if (!unsubscribed.willReturn) this.#isOver = true;
+        if (!unsubscribed.willReturn) this.#hasEnded = true;
         this.#emitter?.emit("unsubscribed", unsubscribed);
       }),
     ];
   }
 
   #refused(channel: ChannelHandle, error: TidegateError): void {
-    if (this.#channel === channel) this.#isOver = true;
-    this.#loading.reject(error);
+    if (this.#channel === channel) this.#hasEnded = true;
+    this.#loaded.reject(error);
   }
 }

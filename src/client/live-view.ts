@@ -1,57 +1,57 @@
 import type { ChannelEvents } from "./channel.ts";
-import { type Emitter, type Listener, Listeners, type Off } from "./emitter.ts";
-import type { ChannelState } from "./reading.ts";
-import type { Sharable, Taken } from "./shared.ts";
+import { type Emitter, type Listener, ListenerGroup, type Off } from "./emitter.ts";
+import type { ChannelState } from "./channel-reader.ts";
+import type { Shareable, Reference } from "./reference-counted.ts";
 
-/** What every live view tells. */
+/** Events of every live view. */
 export interface LiveEvents {
-  /** Whether it is up to date. */
+  /** Whether it is up to date changed. */
   state: ChannelEvents["state"];
-  /** The gateway refused it or took it away. Where that passes, the client comes back by itself. */
+  /** The gateway refused or ended it. If that is temporary, the client subscribes again by itself. */
   unsubscribed: ChannelEvents["unsubscribed"];
 }
 
-/** What every live view is. */
+/** The common part of all live views. */
 export interface Live<Events extends LiveEvents> {
-  /** `subscribed`: up to date. `recovering`: what it shows may be old. */
+  /** `subscribed`: up to date. `recovering`: it may be out of date. */
   readonly state: ChannelState;
-  /** Resolves when there is something to show, however long that takes; rejects where the gateway refuses for good. */
+  /** Resolves when data is available, however long that takes; rejects if the gateway refuses permanently. */
   readonly loaded: Promise<void>;
   on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): Off;
-  /** Ends this view. The channel is left with the last view of it. */
+  /** Ends this view. The last view of a channel ends its subscription. */
   close(): void;
 }
 
-/** What a client knows of one live thing, whoever looks at it. */
-export interface LiveReading<Events extends LiveEvents> extends Sharable {
+/** State that is shared by all views of the same board, order or list. */
+export interface SharedView<Events extends LiveEvents> extends Shareable {
   readonly emitter: Emitter<Events>;
   readonly live: { readonly state: ChannelState; readonly loaded: Promise<void> };
 }
 
-/** One user's view of it; others may have theirs. */
-export class LiveView<Events extends LiveEvents, Reading extends LiveReading<Events>> implements Live<Events> {
+/** One user's view of shared state. */
+export class LiveView<Events extends LiveEvents, Shared extends SharedView<Events>> implements Live<Events> {
   readonly on: Live<Events>["on"];
-  protected readonly reading: Reading;
-  readonly #listeners: Listeners<Events>;
+  protected readonly shared: Shared;
+  readonly #listeners: ListenerGroup<Events>;
   readonly #release: () => void;
 
-  constructor({ thing, release }: Taken<Reading>) {
-    this.reading = thing;
+  constructor({ value, release }: Reference<Shared>) {
+    this.shared = value;
     this.#release = release;
-    this.#listeners = new Listeners<Events>(thing.emitter);
+    this.#listeners = new ListenerGroup<Events>(value.emitter);
     this.on = this.#listeners.on;
   }
 
   get state(): ChannelState {
-    return this.reading.live.state;
+    return this.shared.live.state;
   }
 
   get loaded(): Promise<void> {
-    return this.reading.live.loaded;
+    return this.shared.live.loaded;
   }
 
   close(): void {
-    this.#listeners.end();
+    this.#listeners.removeAll();
     this.#release();
   }
 }

@@ -1,23 +1,23 @@
-import { BoardReading, type Leaderboard, LeaderboardView } from "./leaderboard.ts";
-import type { LiveSource } from "./live-channel.ts";
-import { type LiveOrders, OpenOrdersReading, OpenOrdersView } from "./open-orders.ts";
-import { type LiveOrder, OrderReading, OrderView } from "./order.ts";
-import { Shared } from "./shared.ts";
+import { SharedLeaderboard, type Leaderboard, LeaderboardView } from "./leaderboard.ts";
+import type { LiveViewContext } from "./live-channel.ts";
+import { type LiveOrders, SharedOpenOrders, OpenOrdersView } from "./open-orders.ts";
+import { type LiveOrder, SharedOrder, OrderView } from "./order.ts";
+import { ReferenceCounted } from "./reference-counted.ts";
 
-/** A client's live views. Those of the same thing share one subscription, which ends with the last of them. */
+/** A client's live views. Views of the same channel share one subscription, which ends with the last of them. */
 export interface LiveViews {
   leaderboard(board: string): Leaderboard;
   order(orderId: string): LiveOrder;
   orders(): LiveOrders;
 }
 
-export function createLiveViews(source: LiveSource): LiveViews {
-  const boards = new Shared((board) => new BoardReading(board, source));
-  const orders = new Shared((orderId) => new OrderReading(orderId, source));
-  const openOrders = new Shared(() => new OpenOrdersReading(source));
+export function createLiveViews(context: LiveViewContext): LiveViews {
+  const boards = new ReferenceCounted((board) => new SharedLeaderboard(board, context));
+  const orders = new ReferenceCounted((orderId) => new SharedOrder(orderId, context));
+  const openOrders = new ReferenceCounted(() => new SharedOpenOrders(context));
   return {
-    leaderboard: (board) => new LeaderboardView(boards.take(board), source.request),
-    order: (orderId) => new OrderView(orders.take(orderId)),
-    orders: () => new OpenOrdersView(openOrders.take("")),
+    leaderboard: (board) => new LeaderboardView(boards.acquire(board), context.request),
+    order: (orderId) => new OrderView(orders.acquire(orderId)),
+    orders: () => new OpenOrdersView(openOrders.acquire("")),
   };
 }

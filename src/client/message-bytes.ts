@@ -1,11 +1,11 @@
 import { TidegateError } from "./errors.ts";
 
-/** Around a message: the packet's type and number, the brackets, and the name's quotes. */
+/** Overhead of a message: packet type and id, brackets, and the quotes of the name. */
 const envelopeBytes = 24;
 
 /**
- * Bytes of a message on the wire. Throws `bad_request` for what is not JSON: bytes would end the connection, and a BigInt
- * or a circle would throw in the middle of whatever sends it.
+ * Bytes of a message on the wire. Throws `bad_request` if it cannot be sent as JSON: binary data would end the
+ * connection, and a BigInt or a cycle would throw while sending.
  */
 export function messageBytes(name: string, message: object): number {
   const text = textOf(message);
@@ -21,7 +21,7 @@ function textOf(message: object): string {
   }
 }
 
-/** Looks at the value itself: a `Buffer` makes JSON of itself, which Socket.IO does not let it do. */
+/** Checks the original value: a `Buffer` has its own `toJSON`, which Socket.IO does not call. */
 function refuseBinary(this: unknown, key: string, value: unknown): unknown {
   if (isBinary((this as Record<string, unknown>)[key])) throw new Error(`${key || "it"} contains binary data.`);
   return value;
@@ -39,7 +39,7 @@ function utf8Length(text: string): number {
   let bytes = text.length;
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index);
-    // Each half of a pair counts two; JSON writes halves that stand alone as escapes.
+    // Each half of a surrogate pair counts two; JSON escapes lone surrogates.
     if (code > 0x7f) bytes += code > 0x7ff && (code < 0xd800 || code > 0xdfff) ? 2 : 1;
   }
   return bytes;

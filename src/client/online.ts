@@ -5,7 +5,7 @@ interface NetworkTarget {
   removeEventListener(type: "online", listener: () => void): void;
 }
 
-/** Browsers tell when the network is back; elsewhere nobody does. */
+/** Calls `run` when a browser reports that the network is back; does nothing elsewhere. */
 export function whenOnline(run: () => void): Off {
   const target = globalThis as Partial<NetworkTarget>;
   target.addEventListener?.("online", run);

@@ -1,15 +1,15 @@
 import type { OpenOrder, OpenOrders, OrderSignalChange, OrderStatusChange } from "../protocol/orders.ts";
 import type { WirePublication } from "../protocol/wire.ts";
 import { Emitter, type Off } from "./emitter.ts";
-import { LiveChannel, type LiveSource } from "./live-channel.ts";
-import { type Live, type LiveEvents, type LiveReading, LiveView } from "./live-view.ts";
+import { LiveChannel, type LiveViewContext } from "./live-channel.ts";
+import { type Live, type LiveEvents, type SharedView, LiveView } from "./live-view.ts";
 import { isLater } from "./order-state.ts";
 
 export interface LiveOrdersEvents extends LiveEvents {
-  /** One of the user's orders moved to another status. */
+  /** One of the user's orders changed its status. */
   status: OrderStatusChange;
   signal: OrderSignalChange & { at: number };
-  /** The list is another, and now this one. */
+  /** The list changed to this one. */
   change: readonly OpenOrder[];
 }
 
@@ -18,36 +18,36 @@ export interface LiveOrders extends Live<LiveOrdersEvents> {
   readonly orders: readonly OpenOrder[];
 }
 
-/** Shortest time between two askings for the list, in milliseconds. */
-const askEveryMs = 1_000;
+/** Min time between two reloads of the list, in milliseconds. */
+const reloadEveryMs = 1_000;
 
 /**
- * What a client knows of its user's open orders. A status tells neither who takes part in an order that is new nor
- * whether it ended one; so it counts at once for an order that is known, and the list is asked for again behind it.
+ * The user's open orders, shared by their views. A status change has neither the parties of a new order nor whether the
+ * order has ended, so it is applied at once to a known order, and the list is reloaded afterwards.
  */
-export class OpenOrdersReading implements LiveReading<LiveOrdersEvents> {
+export class SharedOpenOrders implements SharedView<LiveOrdersEvents> {
   readonly emitter = new Emitter<LiveOrdersEvents>();
   readonly live: LiveChannel<OpenOrders>;
   readonly #offUser: Off;
   #orders: readonly OpenOrder[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #askedAt = -askEveryMs;
+  #reloadedAt = -reloadEveryMs;
 
-  constructor(source: LiveSource) {
+  constructor(context: LiveViewContext) {
     this.live = new LiveChannel<OpenOrders>(
-      source,
-      { begin: ({ orders }) => this.#show(orders), follow: (publication) => this.#follow(publication) },
+      context,
+      { reset: ({ orders }) => this.#update(orders), apply: (publication) => this.#apply(publication) },
       this.emitter,
     );
-    this.#offUser = source.onUser((userId) => this.live.open(`orders:${userId}`));
+    this.#offUser = context.onUser((userId) => this.live.open(`orders:${userId}`));
   }
 
   get orders(): readonly OpenOrder[] {
     return this.#orders;
   }
 
-  get isOver(): boolean {
-    return this.live.isOver;
+  get hasEnded(): boolean {
+    return this.live.hasEnded;
   }
 
   end(): void {
@@ -56,7 +56,7 @@ export class OpenOrdersReading implements LiveReading<LiveOrdersEvents> {
     this.live.end();
   }
 
-  #follow({ event, data, publishedAt }: WirePublication): void {
+  #apply({ event, data, publishedAt }: WirePublication): void {
     if (event === "order.status") this.#move(data as OrderStatusChange, publishedAt);
     if (event === "order.signal") this.emitter.emit("signal", { ...(data as OrderSignalChange), at: publishedAt });
   }
@@ -67,30 +67,30 @@ export class OpenOrdersReading implements LiveReading<LiveOrdersEvents> {
     const { orderId, status, sequence } = change;
     const moved = (order: OpenOrder): OpenOrder =>
       order.orderId === orderId ? { ...order, status, sequence, updatedAt: at } : order;
-    if (known !== undefined) this.#show(this.#orders.map(moved));
+    if (known !== undefined) this.#update(this.#orders.map(moved));
     this.emitter.emit("status", change);
-    this.#askAgain();
+    this.#reloadSoon();
   }
 
-  #askAgain(): void {
+  #reloadSoon(): void {
     if (this.#timer !== undefined) return;
-    const waitMs = Math.max(0, this.#askedAt + askEveryMs - performance.now());
+    const waitMs = Math.max(0, this.#reloadedAt + reloadEveryMs - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#askedAt = performance.now();
-      this.live.renew();
+      this.#reloadedAt = performance.now();
+      this.live.reloadSnapshot();
     }, waitMs);
   }
 
-  #show(orders: readonly OpenOrder[]): void {
+  #update(orders: readonly OpenOrder[]): void {
     // oxlint-disable-next-line unicorn/no-array-sort -- Node 18 has no `toSorted`.
     this.#orders = [...orders].sort((one, other) => other.createdAt - one.createdAt);
     this.emitter.emit("change", this.#orders);
   }
 }
 
-export class OpenOrdersView extends LiveView<LiveOrdersEvents, OpenOrdersReading> implements LiveOrders {
+export class OpenOrdersView extends LiveView<LiveOrdersEvents, SharedOpenOrders> implements LiveOrders {
   get orders(): readonly OpenOrder[] {
-    return this.reading.orders;
+    return this.shared.orders;
   }
 }

@@ -1,9 +1,11 @@
 import type { OrderSignalChange, OrderStatusChange, OrderWithTimeline } from "../protocol/orders.ts";
 
-/** Entries a timeline keeps here; beyond it the oldest go, as they do at the gateway. */
-const mostEntries = 1_000;
+/** Max entries of a timeline; the oldest are dropped, as on the gateway. */
+const maxEntries = 1_000;
 
-/** The order after a status; undefined where it had that one or a later one already, or the status has no place in it. */
+/**
+ * The order after a status change; undefined if it already had this or a later status, or the change has no sequence.
+ */
 export function applyStatus(
   { order, timeline }: OrderWithTimeline,
   { orderId: _order, ...entry }: OrderStatusChange,
@@ -13,11 +15,11 @@ export function applyStatus(
   const { status, sequence } = entry;
   return {
     order: { ...order, status, sequence, updatedAt: at },
-    timeline: [...timeline, entry].slice(-mostEntries),
+    timeline: [...timeline, entry].slice(-maxEntries),
   };
 }
 
-/** The order with the latest of a signal. */
+/** The order with a new value of a signal. */
 export function applySignal(
   { order, timeline }: OrderWithTimeline,
   { name, data }: OrderSignalChange,
@@ -26,7 +28,7 @@ export function applySignal(
   return { order: { ...order, signals: { ...order.signals, [name]: { data, at } } }, timeline };
 }
 
-/** Bridges and backends may publish statuses of their own making on an order's channel; those need not have a sequence. */
+/** Bridges and backends may publish other `order.status` events on an order's channel, without a sequence. */
 export function isLater({ sequence }: { sequence: number }, than: { sequence: number }): boolean {
   return Number.isSafeInteger(sequence) && sequence > than.sequence;
 }

@@ -7,11 +7,11 @@ import type {
 } from "../protocol/orders.ts";
 import type { WirePublication } from "../protocol/wire.ts";
 import { Emitter } from "./emitter.ts";
-import { LiveChannel, type LiveSource } from "./live-channel.ts";
-import { type Live, type LiveEvents, type LiveReading, LiveView } from "./live-view.ts";
+import { LiveChannel, type LiveViewContext } from "./live-channel.ts";
+import { type Live, type LiveEvents, type SharedView, LiveView } from "./live-view.ts";
 import { applySignal, applyStatus } from "./order-state.ts";
 
-/** The latest of what changes all the time: a courier's place, an estimated arrival. */
+/** The latest value of something that changes often: a courier's location, an estimated time of arrival. */
 export interface OrderSignal {
   name: string;
   data: unknown;
@@ -20,35 +20,35 @@ export interface OrderSignal {
 }
 
 export interface LiveOrderEvents extends LiveEvents {
-  /** The order moved to another status. Never one that it had already. */
+  /** The order changed its status. Each change once. */
   status: TimelineEntry;
   signal: OrderSignal;
-  /** Anything about it is another, and now this; also when it was taken anew after a long absence. */
+  /** The order changed to this, also after it was reloaded. */
   change: OrderWithTimeline;
 }
 
-/** An order as its parties see it: each status once and in order, and the latest of its signals. */
+/** An order as its parties see it: each status once and in order, and the latest signals. */
 export interface LiveOrder extends Live<LiveOrderEvents> {
   readonly orderId: string;
   /** Undefined until `loaded`. */
   readonly order: Order | undefined;
-  /** Its statuses from the beginning on. */
+  /** Its statuses, oldest first. */
   readonly timeline: readonly TimelineEntry[];
   readonly signals: Readonly<Order["signals"]>;
 }
 
-/** What a client knows of one order, whoever looks at it. */
-export class OrderReading implements LiveReading<LiveOrderEvents> {
+/** The state of one order, shared by its views. */
+export class SharedOrder implements SharedView<LiveOrderEvents> {
   readonly emitter = new Emitter<LiveOrderEvents>();
   readonly live: LiveChannel<OrderWithTimeline>;
   readonly orderId: string;
   #known: OrderWithTimeline | undefined;
 
-  constructor(orderId: string, source: LiveSource) {
+  constructor(orderId: string, context: LiveViewContext) {
     this.orderId = orderId;
     this.live = new LiveChannel<OrderWithTimeline>(
-      source,
-      { begin: (order) => this.#show(order), follow: (publication) => this.#follow(publication) },
+      context,
+      { reset: (order) => this.#update(order), apply: (publication) => this.#apply(publication) },
       this.emitter,
     );
     this.live.open(`order:${orderId}`);
@@ -58,15 +58,15 @@ export class OrderReading implements LiveReading<LiveOrderEvents> {
     return this.#known;
   }
 
-  get isOver(): boolean {
-    return this.live.isOver;
+  get hasEnded(): boolean {
+    return this.live.hasEnded;
   }
 
   end(): void {
     this.live.end();
   }
 
-  #follow({ event, data, publishedAt }: WirePublication): void {
+  #apply({ event, data, publishedAt }: WirePublication): void {
     if (event === "order.status") this.#move(data as OrderStatusChange, publishedAt);
     if (event === "order.signal") this.#signal(data as OrderSignalChange, publishedAt);
   }
@@ -75,36 +75,36 @@ export class OrderReading implements LiveReading<LiveOrderEvents> {
     const moved = this.#known === undefined ? undefined : applyStatus(this.#known, change, at);
     const entry = moved?.timeline[moved.timeline.length - 1];
     if (moved === undefined || entry === undefined) return;
-    this.#show(moved);
+    this.#update(moved);
     this.emitter.emit("status", entry);
   }
 
   #signal(change: OrderSignalChange, at: number): void {
     if (this.#known === undefined) return;
-    this.#show(applySignal(this.#known, change, at));
+    this.#update(applySignal(this.#known, change, at));
     this.emitter.emit("signal", { name: change.name, data: change.data, at });
   }
 
-  #show(order: OrderWithTimeline): void {
+  #update(order: OrderWithTimeline): void {
     this.#known = order;
     this.emitter.emit("change", order);
   }
 }
 
-export class OrderView extends LiveView<LiveOrderEvents, OrderReading> implements LiveOrder {
+export class OrderView extends LiveView<LiveOrderEvents, SharedOrder> implements LiveOrder {
   get orderId(): string {
-    return this.reading.orderId;
+    return this.shared.orderId;
   }
 
   get order(): Order | undefined {
-    return this.reading.known?.order;
+    return this.shared.known?.order;
   }
 
   get timeline(): readonly TimelineEntry[] {
-    return this.reading.known?.timeline ?? [];
+    return this.shared.known?.timeline ?? [];
   }
 
   get signals(): Order["signals"] {
-    return this.reading.known?.order.signals ?? {};
+    return this.shared.known?.order.signals ?? {};
   }
 }

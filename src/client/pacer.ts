@@ -1,35 +1,35 @@
 import { deferred } from "./deferred.ts";
 import { TidegateError } from "./errors.ts";
 
-/** Delay where the gateway refused and named none, in milliseconds. */
+/** Delay in milliseconds after a refusal without `retryAfterMs`. */
 const defaultDelayMs = 1_000;
 
-/** How the gap between two tasks grows with a refusal, and shrinks with each task let through. */
+/** Factors by which the gap between tasks grows after a refusal and shrinks after each success. */
 const growth = 1.25;
 const shrinkage = 0.98;
 
 /**
- * Runs tasks a few at a time. A client with a hundred channels that comes back would otherwise empty its own bucket at
- * once and be refused a hundred times. After the first `rate_limited` the tasks go one by one, at about the pace at
- * which the bucket fills, until none is left.
+ * Runs a limited number of tasks at a time. Without it, a reconnecting client with a hundred channels would empty its
+ * token bucket and be refused a hundred times. After the first `rate_limited`, tasks run one by one at about the
+ * bucket's refill rate until none is left.
  */
 export class Pacer {
-  readonly #most: number;
+  readonly #maxRunning: number;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
   #gapMs = 0;
   #notBefore = 0;
   #slowedAt = 0;
-  #isWaking = false;
+  #hasTimer = false;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(maxRunning: number) {
+    this.#maxRunning = maxRunning;
   }
 
-  /** Runs `task`, again for as long as it is refused with `rate_limited`. */
+  /** Runs `task`, and retries it as long as it is refused with `rate_limited`. */
   async run<T>(task: () => Promise<T>): Promise<T> {
     for (;;) {
-      await this.#turn();
+      await this.#waitForTurn();
       const begun = performance.now();
       try {
         const result = await task();
@@ -40,23 +40,23 @@ export class Pacer {
         this.#slowDown(begun, error.retryAfterMs ?? defaultDelayMs);
       } finally {
         this.#running -= 1;
-        this.#next();
+        this.#startNext();
       }
     }
   }
 
-  #turn(): Promise<void> {
+  #waitForTurn(): Promise<void> {
     const { promise, resolve } = deferred();
     this.#waiting.push(resolve);
-    this.#next();
+    this.#startNext();
     return promise;
   }
 
-  #next(): void {
+  #startNext(): void {
     if (this.#waiting.length === 0 && this.#running === 0) this.#gapMs = 0;
-    while (this.#running < this.#most) {
+    while (this.#running < this.#maxRunning) {
       const waitMs = this.#notBefore - performance.now();
-      if (waitMs > 0) return this.#wake(waitMs);
+      if (waitMs > 0) return this.#startLater(waitMs);
       const begin = this.#waiting.shift();
       if (begin === undefined) return;
       this.#running += 1;
@@ -65,16 +65,16 @@ export class Pacer {
     }
   }
 
-  #wake(waitMs: number): void {
-    if (this.#isWaking) return;
-    this.#isWaking = true;
+  #startLater(waitMs: number): void {
+    if (this.#hasTimer) return;
+    this.#hasTimer = true;
     setTimeout(() => {
-      this.#isWaking = false;
-      this.#next();
+      this.#hasTimer = false;
+      this.#startNext();
     }, waitMs);
   }
 
-  /** Tasks that were under way together are refused together; that counts once. */
+  /** Tasks that ran concurrently are refused together, which counts once. */
   #slowDown(begun: number, retryAfterMs: number): void {
     if (begun < this.#slowedAt) return;
     this.#slowedAt = performance.now();

@@ -1,57 +1,67 @@
 import type { Position, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
 
-/** How a publication stands to a reader's position: the one that follows, one it had, or one that comes too early. */
-export type Fit = "next" | "repeat" | "hole";
+/**
+ * Relation of a publication to the position of a reader: the next one, one it already had, or one after a gap.
+ */
+export type Continuity = "next" | "repeat" | "gap";
 
 /**
- * A publication of another epoch is a hole: only the gateway can say what became of the log. Where it conflates the
- * channel it leaves out what a later one made needless, so what comes later is the next.
+ * A publication of another epoch is a gap: only the gateway knows what happened to the log. In a conflated channel the
+ * gateway omits superseded publications, so any later one is the next.
  */
-export function fit(position: Position, publication: Position, isConflated = false): Fit {
-  if (publication.epoch !== position.epoch) return "hole";
+export function continuityOf(position: Position, publication: Position, isConflated = false): Continuity {
+  if (publication.epoch !== position.epoch) return "gap";
   if (publication.offset <= position.offset) return "repeat";
-  return isConflated || publication.offset === position.offset + 1 ? "next" : "hole";
+  return isConflated || publication.offset === position.offset + 1 ? "next" : "gap";
 }
 
-export interface Merged {
-  /** Where the reader stands before `missed`: its old position where that was recovered, else the channel's present. */
+export interface MergedAnswer {
+  /** The reader's position before `missed`: its old position if that was recovered, else the channel's current one. */
   start: Position;
-  /** What the answer brought back, in order. */
+  /** Recovered publications, in order. */
   missed: WirePublication[];
-  /** What arrived by itself before the answer did and comes after it, in order. */
+  /** Publications that arrived before the answer and follow it, in order. */
   live: WirePublication[];
-  /** False where something is missing behind what is here; the reader has to ask again. */
+  /** False if publications are still missing; the reader has to ask again. */
   isWhole: boolean;
 }
 
 /**
- * Joins the answer of a subscription with the publications that came while it was under way. Each is kept once and in
- * order; after the first hole nothing is kept.
+ * Merges the answer to a subscribe request with the publications that arrived meanwhile. Each is kept once and in
+ * order; everything after the first gap is dropped.
  */
-export function merge(since: Position | undefined, answer: SubscribeAnswer, early: readonly WirePublication[]): Merged {
+export function mergeAnswer(
+  since: Position | undefined,
+  answer: SubscribeAnswer,
+  buffered: readonly WirePublication[],
+): MergedAnswer {
   const present: Position = { epoch: answer.epoch, offset: answer.offset };
   const isBehind = since !== undefined && answer.recovered && since.offset !== present.offset;
   const start = isBehind ? since : present;
   const missed = follow(start, answer.recovered ? answer.publications : [], { isRecovered: true });
   const end = { epoch: present.epoch, offset: missed.end.offset };
-  const isAnswerWhole = missed.isWhole && fit(end, present) === "repeat";
-  const live = isAnswerWhole ? follow(end, early, answer) : { kept: [], isWhole: false };
+  const isAnswerWhole = missed.isWhole && continuityOf(end, present) === "repeat";
+  const live = isAnswerWhole ? follow(end, buffered, answer) : { kept: [], isWhole: false };
   return { start, missed: missed.kept, live: live.kept, isWhole: live.isWhole };
 }
 
-interface Following {
+interface FollowOptions {
   conflated?: boolean | undefined;
-  /** What a recovery brings is of one log, also where that has gone on under another epoch since. */
+  /** Recovered publications belong to one log, even if its epoch has changed since. */
   isRecovered?: boolean;
 }
 
-function follow(start: Position, publications: readonly WirePublication[], { conflated, isRecovered }: Following) {
+function follow(start: Position, publications: readonly WirePublication[], { conflated, isRecovered }: FollowOptions) {
   const kept: WirePublication[] = [];
   let end = start;
   for (const publication of publications) {
-    const found = fit(isRecovered === true ? { ...end, epoch: publication.epoch } : end, publication, conflated);
-    if (found === "hole") return { kept, end, isWhole: false };
-    if (found === "repeat") continue;
+    const continuity = continuityOf(
+      isRecovered === true ? { ...end, epoch: publication.epoch } : end,
+      publication,
+      conflated,
+    );
+    if (continuity === "gap") return { kept, end, isWhole: false };
+    if (continuity === "repeat") continue;
     kept.push(publication);
     end = publication;
   }

@@ -1,22 +1,22 @@
 import type { Acknowledgement, AnswerOf, RequestName, RequestOf } from "../protocol/wire.ts";
-import { type Backoff, delayBefore, pause } from "./backoff.ts";
+import { type Backoff, delayBefore, cancellableDelay } from "./backoff.ts";
 import { deferred } from "./deferred.ts";
 import { isTemporary, TidegateError } from "./errors.ts";
 import { messageBytes } from "./message-bytes.ts";
 import type { GatewaySocket } from "./socket.ts";
 
-/** Asks the gateway. Waits for a connection if there is none, for as long as the time-out allows. */
-export type Request = <Name extends RequestName>(name: Name, message: RequestOf<Name>) => Promise<AnswerOf<Name>>;
+/** Sends a request to the gateway. Waits for a connection, if there is none, within the timeout. */
+export type SendRequest = <Name extends RequestName>(name: Name, message: RequestOf<Name>) => Promise<AnswerOf<Name>>;
 
 export interface Requests {
-  request: Request;
-  /** Milliseconds the last answered request took. */
+  request: SendRequest;
+  /** Round trip of the last answered request in milliseconds. */
   readonly roundTripMs: number | undefined;
-  /** Why nothing can be asked any more. */
+  /** Set after `close`. */
   readonly closedBy: TidegateError | undefined;
-  /** A node said how many bytes a message may have: one with more would end the connection, and is refused here. */
-  limit(maxBytes: number): void;
-  /** Rejects what is under way and all that is asked later. */
+  /** Sets the node's max message size. Larger messages would end the connection, so they are refused here. */
+  setPayloadLimit(maxBytes: number): void;
+  /** Rejects pending and later requests. */
   close(reason: TidegateError): void;
 }
 
@@ -47,7 +47,9 @@ export function createRequests(socket: GatewaySocket, timeoutMs: number): Reques
     return promise;
   }
 
-  /** Kept here and not in Socket.IO's own buffer, since how much a node takes is known only once it has greeted us. */
+  /**
+   * Waits here instead of in Socket.IO's buffer, because the node's max message size is known only after the handshake.
+   */
   function whenConnected(name: RequestName, reject: (reason: TidegateError) => void, run: (leftMs: number) => void) {
     if (socket.connected) return run(timeoutMs);
     const due = performance.now() + timeoutMs;
@@ -83,7 +85,7 @@ export function createRequests(socket: GatewaySocket, timeoutMs: number): Reques
     get closedBy() {
       return closedBy;
     },
-    limit: (bytes) => void (maxBytes = bytes),
+    setPayloadLimit: (bytes) => void (maxBytes = bytes),
     close(reason) {
       closedBy ??= reason;
       for (const reject of open) reject(reason);
@@ -94,11 +96,13 @@ export function createRequests(socket: GatewaySocket, timeoutMs: number): Reques
   };
 }
 
-type Answered = (failure: Error | null, answer: Acknowledgement<object>) => void;
+type AckCallback = (failure: Error | null, answer: Acknowledgement<object>) => void;
 
-/** Socket.IO's types follow one event name at a time; a request's name is only known as one of several. */
-function emitWithTimeout(socket: GatewaySocket, timeoutMs: number, name: string, message: object, done: Answered) {
-  const untyped = socket.timeout(timeoutMs) as unknown as { emit(name: string, message: object, done: Answered): void };
+/** Socket.IO's types need a single event name; a request's name is a union. */
+function emitWithTimeout(socket: GatewaySocket, timeoutMs: number, name: string, message: object, done: AckCallback) {
+  const untyped = socket.timeout(timeoutMs) as unknown as {
+    emit(name: string, message: object, done: AckCallback): void;
+  };
   untyped.emit(name, message, done);
 }
 
@@ -114,14 +118,14 @@ const timedOut = (name: RequestName, cause?: Error): TidegateError =>
 const tooLarge = (bytes: number, maxBytes: number): TidegateError =>
   new TidegateError("payload_too_large", `The message has ${bytes} bytes; the gateway accepts at most ${maxBytes}.`);
 
-/** Asks again, up to `retries` times, if a failure may pass. Whether a repeat is harmless is the caller's to know. */
+/** Retries temporary failures up to `retries` times. The caller ensures that retrying is safe. */
 export async function withRetries<T>(task: () => Promise<T>, retries: number, backoff: Backoff): Promise<T> {
   for (let attempt = 0; ; attempt += 1) {
     try {
       return await task();
     } catch (error) {
       if (!(error instanceof TidegateError) || !isTemporary(error.code) || attempt >= retries) throw error;
-      await pause(delayBefore(attempt, backoff, error.retryAfterMs)).over;
+      await cancellableDelay(delayBefore(attempt, backoff, error.retryAfterMs)).done;
     }
   }
 }

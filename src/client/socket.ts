@@ -1,14 +1,14 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import type { ClientToServerEvents, ServerToClientEvents } from "../protocol/wire.ts";
 
-/** Socket.IO's socket with the gateway's events. */
+/** Socket.IO's socket, typed with the gateway's events. */
 export type GatewaySocket = Socket<ServerToClientEvents, ClientToServerEvents>;
 
 export const defaultPath = "/socket.io/";
 
 /**
- * `url` may have a path, below which the gateway is reached: `https://host/realtime`. WebSocket is tried first, since it
- * needs no sticky routing. Reconnecting is `Connection`'s.
+ * `url` may have a path below which the gateway is reached: `https://host/realtime`. WebSocket is tried first, because
+ * it needs no sticky routing. `Connection` reconnects.
  */
 export function createSocket(
   url: string,
@@ -20,7 +20,7 @@ export function createSocket(
     path: `${path}${defaultPath}`,
     transports: ["websocket", "polling"],
     tryAllTransports: true,
-    // Time enough to try the other transport after one that never opens.
+    // Leaves time to try the other transport if the first never opens.
     timeout: timeout / 2,
     ...options,
     forceNew: true,
@@ -29,7 +29,7 @@ export function createSocket(
   });
 }
 
-/** Socket.IO takes a path for a namespace. `URL` has no parts in React Native, and no relative addresses. */
+/** Socket.IO treats a path as a namespace. React Native's `URL` has no parts and no relative URLs. */
 function partsOf(url: string): { origin: string; path: string; query: string } {
   const [, origin = "", path = "", query = ""] =
     /^((?:[a-z]+:)?\/\/[^/?#]*|[^/?#]*)([^?#]*)(\?[^#]*)?/i.exec(url) ?? [];

@@ -1,92 +1,95 @@
 import type { LivePublication, Position, SubscribeAnswer, Unsubscribed, WirePublication } from "../protocol/wire.ts";
-import { type Backoff, delayBefore, type Pause, pause } from "./backoff.ts";
+import { type Backoff, delayBefore, type CancellableDelay, cancellableDelay } from "./backoff.ts";
 import { type Deferred, deferred } from "./deferred.ts";
 import { isTemporary, TidegateError } from "./errors.ts";
 import type { Pacer } from "./pacer.ts";
-import { type Asking, Reading, type Tell } from "./reading.ts";
-import type { Request } from "./requests.ts";
+import { type RecoveryPoint, ChannelReader, type EmitChannelEvent } from "./channel-reader.ts";
+import type { SendRequest } from "./requests.ts";
 
-/** What a subscription needs of its client. */
-export interface Link {
-  readonly request: Request;
+/** Dependencies of a subscription. */
+export interface SubscriptionContext {
+  readonly request: SendRequest;
   readonly pacer: Pacer;
   readonly backoff: Backoff;
-  /** Another number for every connection; undefined while there is none. */
+  /** Number of the current connection; undefined while disconnected. */
   connection(): number | undefined;
-  /** Why there will be none any more. */
+  /** Set after the client was closed. */
   closedBy(): TidegateError | undefined;
 }
 
-export interface Subscribed {
+export interface SubscribeResult {
   position: Position;
   snapshot?: unknown;
 }
 
-type Wish = Deferred<Subscribed>;
+type PendingSubscribe = Deferred<SubscribeResult>;
 
-function createWish(): Wish {
-  const wish: Wish = deferred();
-  // A user that does not look at the promise hears of a refusal by the event.
-  wish.promise.catch(() => undefined);
-  return wish;
+function createPending(): PendingSubscribe {
+  const pending: PendingSubscribe = deferred();
+  // A refusal is also reported by the `unsubscribed` event.
+  pending.promise.catch(() => undefined);
+  return pending;
 }
 
 const unknownSnapshot = Symbol("unknown");
 
 /**
- * One channel's subscription over all connections. What is wished and what the node holds are kept apart, and one loop
- * brings the second to the first; so it does not matter in which order cuts, answers and wishes come.
+ * One channel's subscription across connections. The desired state and the node's state are separate, and one loop
+ * reconciles them, so the order of disconnects, answers and calls does not matter.
  */
 export class Subscription {
-  readonly reading: Reading;
+  readonly reader: ChannelReader;
   readonly #name: string;
-  readonly #link: Link;
-  readonly #tell: Tell;
-  #wish: Wish | undefined;
-  /** Who wants the channel, and how often each asked: nobody can take another's place by leaving twice. */
+  readonly #context: SubscriptionContext;
+  readonly #emit: EmitChannelEvent;
+  #pending: PendingSubscribe | undefined;
+  /** Users of the channel and how often each subscribed, so that leaving twice does not affect another user. */
   readonly #users = new Map<object, number>();
-  /** The first answer, once it came. */
-  #answer: Subscribed | undefined;
-  /** The channel's present is to be asked for once more, for those who came later. */
-  #fresh: Wish | undefined;
-  /** The node may know us as a subscriber. */
-  #isHeld = false;
-  /** The connection before this one was following: Socket.IO's own recovery may go on from there. */
-  #canResume = false;
+  /** The first answer. */
+  #answer: SubscribeResult | undefined;
+  /** A snapshot is to be requested for later users. */
+  #pendingSnapshot: PendingSubscribe | undefined;
+  /** Whether the node may have this subscription. */
+  #isSubscribed = false;
+  /** Whether the reader was current when the connection was lost, so that Socket.IO's recovery may continue there. */
+  #canReplay = false;
   #failures = 0;
-  #rest: Pause | undefined;
-  #work: Promise<void> = Promise.resolve();
-  #isWorking = false;
+  #retryDelay: CancellableDelay | undefined;
+  #reconciliation: Promise<void> = Promise.resolve();
+  #isReconciling = false;
 
-  constructor(name: string, link: Link, tell: Tell) {
-    this.reading = new Reading((event, argument) => {
-      tell(event, argument);
-      if (event === "snapshot") this.#settleFresh(argument as Subscribed);
+  constructor(name: string, context: SubscriptionContext, emit: EmitChannelEvent) {
+    this.reader = new ChannelReader((event, argument) => {
+      emit(event, argument);
+      if (event === "snapshot") this.#resolveSnapshot(argument as SubscribeResult);
     });
     this.#name = name;
-    this.#link = link;
-    this.#tell = tell;
+    this.#context = context;
+    this.#emit = emit;
   }
 
-  /** Wished for, or not yet let go by the node. */
+  /** Desired, or not yet unsubscribed at the node. */
   get isActive(): boolean {
-    return this.#wish !== undefined || this.#isHeld || this.#isWorking;
+    return this.#pending !== undefined || this.#isSubscribed || this.#isReconciling;
   }
 
-  /** `user` wants it once more. Resolves with the first answer, or, if that came before, with the channel as it is now. */
-  want(user: object, since: Position | undefined): Promise<Subscribed> {
-    const end = this.#link.closedBy();
+  /**
+   * Adds a subscribe of `user`. Resolves with the first answer, or, if it came before, with the channel's current
+   * state.
+   */
+  addUser(user: object, since: Position | undefined): Promise<SubscribeResult> {
+    const end = this.#context.closedBy();
     if (end !== undefined) return Promise.reject(end);
     this.#users.set(user, (this.#users.get(user) ?? 0) + 1);
-    if (this.#wish !== undefined) return this.#join(this.#wish);
-    const wish = (this.#wish = createWish());
-    this.reading.begin(since);
+    if (this.#pending !== undefined) return this.#addToExisting(this.#pending);
+    const pending = (this.#pending = createPending());
+    this.reader.start(since);
     void this.#reconcile();
-    return wish.promise;
+    return pending.promise;
   }
 
-  /** Undoes one `want` of `user`. After the last: resolves when the node knows, or at once if there is no connection. */
-  unwant(user: object): Promise<void> {
+  /** Undoes one `addUser`. After the last one: resolves when the node has confirmed, or at once if disconnected. */
+  removeUser(user: object): Promise<void> {
     const left = (this.#users.get(user) ?? 0) - 1;
     if (left > 0) this.#users.set(user, left);
     else this.#users.delete(user);
@@ -95,161 +98,169 @@ export class Subscription {
     return this.#reconcile();
   }
 
-  /** Asks for the snapshot once more. Every publication is delivered all the same, before it or behind it. */
-  renew(): void {
-    if (this.#wish !== undefined) void this.#askAgain();
+  /** Requests the snapshot again. Every publication is still delivered, before or after it. */
+  reloadSnapshot(): void {
+    if (this.#pending !== undefined) void this.#requestSnapshot();
   }
 
-  /** Ends the wish, telling whoever still waits for it why. */
+  /** Ends the subscription and rejects pending calls with `reason`. */
   end(reason: TidegateError): void {
-    const wish = this.#wish;
-    if (wish === undefined) return;
-    this.#wish = this.#answer = undefined;
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    this.#pending = this.#answer = undefined;
     this.#users.clear();
-    wish.reject(reason);
-    this.#fresh?.reject(reason);
-    this.#fresh = undefined;
-    this.reading.end();
+    pending.reject(reason);
+    this.#pendingSnapshot?.reject(reason);
+    this.#pendingSnapshot = undefined;
+    this.reader.stop();
   }
 
-  #join(wish: Wish): Promise<Subscribed> {
-    if (this.#answer === undefined) return wish.promise;
-    const { position } = this.reading;
+  #addToExisting(pending: PendingSubscribe): Promise<SubscribeResult> {
+    if (this.#answer === undefined) return pending.promise;
+    const { position } = this.reader;
     if (this.#answer.snapshot === undefined && position !== undefined) return Promise.resolve({ position });
-    return this.#askAgain();
+    return this.#requestSnapshot();
   }
 
-  #askAgain(): Promise<Subscribed> {
-    const fresh = (this.#fresh ??= createWish());
+  #requestSnapshot(): Promise<SubscribeResult> {
+    const pending = (this.#pendingSnapshot ??= createPending());
     void this.#reconcile();
-    return fresh.promise;
+    return pending.promise;
   }
 
-  #settleFresh(subscribed: Subscribed): void {
-    this.#fresh?.resolve(subscribed);
-    this.#fresh = undefined;
+  #resolveSnapshot(subscribed: SubscribeResult): void {
+    this.#pendingSnapshot?.resolve(subscribed);
+    this.#pendingSnapshot = undefined;
   }
 
-  /** A connection began; `recovered` where Socket.IO's own recovery kept what the node holds. */
-  opened(recovered: boolean): void {
-    if (!recovered) this.#isHeld = false;
-    if (recovered && this.#canResume && this.#wish !== undefined) this.reading.resume();
+  /** Connected; `recovered` if Socket.IO recovered the node's subscriptions. */
+  connected(recovered: boolean): void {
+    if (!recovered) this.#isSubscribed = false;
+    if (recovered && this.#canReplay && this.#pending !== undefined) this.reader.startReplay();
     void this.#reconcile();
   }
 
-  /** The recovery is over; `positions` has what the node holds of this connection, by channel. */
-  replayed(positions: ReadonlyMap<string, Position>): void {
-    if (!this.reading.replayed(positions.get(this.#name))) void this.#reconcile();
+  /** Socket.IO's recovery has ended; `positions` contains the node's subscriptions of this connection. */
+  recoveryEnded(positions: ReadonlyMap<string, Position>): void {
+    if (!this.reader.endReplay(positions.get(this.#name))) void this.#reconcile();
   }
 
-  cut(): void {
-    this.#canResume = this.reading.isFollowing;
-    this.reading.fallBehind();
+  disconnected(): void {
+    this.#canReplay = this.reader.isCurrent;
+    this.reader.markBehind();
   }
 
   receive(publication: WirePublication | LivePublication): void {
-    if (this.#wish === undefined || this.reading.receive(publication)) return;
+    if (this.#pending === undefined || this.reader.receive(publication)) return;
     void this.#reconcile();
   }
 
-  takenAway({ code, message }: Unsubscribed): void {
-    if (this.#wish === undefined) return;
-    this.#isHeld = false;
+  unsubscribed({ code, message }: Unsubscribed): void {
+    if (this.#pending === undefined) return;
+    this.#isSubscribed = false;
     if (!isTemporary(code)) return this.#refused(new TidegateError(code, message));
-    this.reading.fallBehind();
-    this.#tell("unsubscribed", { code, message, willReturn: true });
-    // All of a node's subscribers lose it at the same moment; they come back spread out.
-    if (!this.#isWorking) void this.#waitAfter(undefined).then(() => this.#reconcile());
+    this.reader.markBehind();
+    this.#emit("unsubscribed", { code, message, willReturn: true });
+    // All subscribers of a node lose it at the same time; the delay spreads their retries.
+    if (!this.#isReconciling) void this.#delayRetry(undefined).then(() => this.#reconcile());
   }
 
   #reconcile(): Promise<void> {
     this.#failures = 0;
-    this.#rest?.end();
-    if (!this.#isWorking) this.#work = this.#untilAsWished();
-    return this.#work;
+    this.#retryDelay?.end();
+    if (!this.#isReconciling) this.#reconciliation = this.#reconcileUntilDone();
+    return this.#reconciliation;
   }
 
-  /** Falls back to rest in the same turn in which it finds nothing to do, or a hole seen right after would go unheard. */
-  async #untilAsWished(): Promise<void> {
-    this.#isWorking = true;
-    while (this.#link.connection() !== undefined && !this.#isAsWished) {
-      await (this.#wish === undefined ? this.#leave() : this.#enter(this.#wish));
+  /** Resets `#isReconciling` in the same tick in which it finds nothing to do, so that a later gap starts it again. */
+  async #reconcileUntilDone(): Promise<void> {
+    this.#isReconciling = true;
+    while (this.#context.connection() !== undefined && !this.#isReconciled) {
+      await (this.#pending === undefined ? this.#unsubscribe() : this.#subscribe(this.#pending));
     }
-    this.#isWorking = false;
+    this.#isReconciling = false;
   }
 
-  get #isAsWished(): boolean {
-    if (this.#wish === undefined) return !this.#isHeld;
-    return this.reading.isFollowing && this.#fresh === undefined;
+  get #isReconciled(): boolean {
+    if (this.#pending === undefined) return !this.#isSubscribed;
+    return this.reader.isCurrent && this.#pendingSnapshot === undefined;
   }
 
-  async #leave(): Promise<void> {
+  async #unsubscribe(): Promise<void> {
     try {
-      await this.#link.request("unsubscribe", { channel: this.#name });
-      this.#isHeld = false;
+      await this.#context.request("unsubscribe", { channel: this.#name });
+      this.#isSubscribed = false;
     } catch (error) {
-      if (error instanceof TidegateError && isTemporary(error.code)) await this.#waitAfter(error);
-      else this.#isHeld = false;
+      if (error instanceof TidegateError && isTemporary(error.code)) await this.#delayRetry(error);
+      else this.#isSubscribed = false;
     }
   }
 
-  async #enter(wish: Wish): Promise<void> {
-    const connection = this.#link.connection();
-    const isStale = (): boolean => this.#wish !== wish || this.#link.connection() !== connection;
-    const { asking, isFollowing } = this.reading;
+  async #subscribe(pending: PendingSubscribe): Promise<void> {
+    const connection = this.#context.connection();
+    const isStale = (): boolean => this.#pending !== pending || this.#context.connection() !== connection;
+    const { recoveryPoint, isCurrent } = this.reader;
     try {
-      // Whoever follows and asks all the same asks for the snapshot, which comes only without a position.
-      const answer = await this.#link.pacer.run(() => this.#ask(isFollowing ? undefined : asking.since, isStale));
-      if (this.#link.connection() === connection) this.#isHeld = true;
-      if (isFollowing && !isStale()) await this.#renewed(asking, answer);
-      else if (!isFollowing && this.#wish === wish) await this.#answered(wish, asking, answer, isStale);
+      // A current reader requests the snapshot, which is only sent without a position.
+      const answer = await this.#context.pacer.run(() =>
+        this.#sendSubscribe(isCurrent ? undefined : recoveryPoint.since, isStale),
+      );
+      if (this.#context.connection() === connection) this.#isSubscribed = true;
+      if (isCurrent && !isStale()) await this.#applySnapshot(recoveryPoint, answer);
+      else if (!isCurrent && this.#pending === pending)
+        await this.#applyAnswer(pending, recoveryPoint, answer, isStale);
     } catch (error) {
       if (isStale()) return;
       if (error instanceof TidegateError && !isTemporary(error.code)) this.#refused(error);
-      else await this.#waitAfter(error);
+      else await this.#delayRetry(error);
     }
   }
 
-  async #ask(since: Position | undefined, isStale: () => boolean): Promise<SubscribeAnswer> {
+  async #sendSubscribe(since: Position | undefined, isStale: () => boolean): Promise<SubscribeAnswer> {
     if (isStale()) throw new TidegateError("disconnected", "The subscription is no longer active.");
-    this.#isHeld = true;
-    return this.#link.request("subscribe", { channel: this.#name, ...(since !== undefined && { since }) });
+    this.#isSubscribed = true;
+    return this.#context.request("subscribe", { channel: this.#name, ...(since !== undefined && { since }) });
   }
 
-  /** An answer that came before a cut still counts as far as it goes; what came after it is asked for again. */
-  async #answered(wish: Wish, asking: Asking, answer: SubscribeAnswer, isStale: () => boolean) {
+  /** An answer from before a disconnect still counts; later publications are requested again. */
+  async #applyAnswer(
+    pending: PendingSubscribe,
+    recoveryPoint: RecoveryPoint,
+    answer: SubscribeAnswer,
+    isStale: () => boolean,
+  ) {
     const { epoch, offset, snapshot } = answer;
     const first = { position: { epoch, offset }, ...(snapshot !== undefined && { snapshot }) };
-    // After a recovery nobody knows whether the channel has a snapshot.
+    // After a recovery it is unknown whether the channel has a snapshot.
     this.#answer ??= answer.recovered ? { ...first, snapshot: unknownSnapshot } : first;
-    wish.resolve(first);
-    const isWhole = this.reading.take(asking, answer);
+    pending.resolve(first);
+    const isWhole = this.reader.applyAnswer(recoveryPoint, answer);
     if (isStale()) return;
-    if (isWhole) this.#following();
-    else await this.#waitAfter(undefined);
+    if (isWhole) this.#markCurrent();
+    else await this.#delayRetry(undefined);
   }
 
-  async #renewed(asking: Asking, answer: SubscribeAnswer): Promise<void> {
-    if (!this.reading.renew(asking, answer)) return this.#waitAfter(undefined);
-    const { position } = this.reading;
-    if (answer.snapshot === undefined && position !== undefined) this.#settleFresh({ position });
+  async #applySnapshot(recoveryPoint: RecoveryPoint, answer: SubscribeAnswer): Promise<void> {
+    if (!this.reader.applySnapshot(recoveryPoint, answer)) return this.#delayRetry(undefined);
+    const { position } = this.reader;
+    if (answer.snapshot === undefined && position !== undefined) this.#resolveSnapshot({ position });
   }
 
-  #following(): void {
+  #markCurrent(): void {
     this.#failures = 0;
-    this.reading.catchUp();
+    this.reader.markCurrent();
   }
 
   #refused(error: TidegateError): void {
-    this.#isHeld = false;
+    this.#isSubscribed = false;
     this.end(error);
-    this.#tell("unsubscribed", { code: error.code, message: error.message, willReturn: false });
+    this.#emit("unsubscribed", { code: error.code, message: error.message, willReturn: false });
   }
 
-  async #waitAfter(error: unknown): Promise<void> {
+  async #delayRetry(error: unknown): Promise<void> {
     const retryAfterMs = error instanceof TidegateError ? error.retryAfterMs : undefined;
-    this.#rest = pause(delayBefore(this.#failures, this.#link.backoff, retryAfterMs));
+    this.#retryDelay = cancellableDelay(delayBefore(this.#failures, this.#context.backoff, retryAfterMs));
     this.#failures += 1;
-    await this.#rest.over;
+    await this.#retryDelay.done;
   }
 }

@@ -1,12 +1,12 @@
 import { TidegateError } from "./errors.ts";
 
-/** The token, or what gives one; asked again for every connection and when the token is about to end. */
+/** The token, or a function that returns one; called for every connection and before the token expires. */
 export type TokenProvider = string | (() => string | Promise<string>);
 
 export interface Tokens {
-  /** Whether asking again may give another token. */
+  /** Whether `get` may return another token. */
   readonly canRefresh: boolean;
-  /** Rejects with a temporary TidegateError if the token function fails: its next answer may be a good one. */
+  /** Rejects with a temporary TidegateError if the token function fails. */
   get(): Promise<string>;
 }
 
@@ -24,17 +24,17 @@ export function createTokens(provider: TokenProvider): Tokens {
   };
 }
 
-/** The characters of a bearer token (RFC 6750); no page and no JSON is made of them alone. */
+/** Characters of a bearer token (RFC 6750); HTML and JSON contain others. */
 const tokenCharacters = /^[\w.~+/-]+=*$/;
 
-/** The page of a proxy whose backend is away, or a JSON error, is no token: sending it would end the client. */
+/** Refuses a proxy's error page or a JSON error: sending it as a token would end the client. */
 function tokenIn(answer: unknown): string {
   const token = typeof answer === "string" ? answer.trim() : "";
   if (!tokenCharacters.test(token)) throw new Error("it did not return a token.");
   return token;
 }
 
-/** Whether a text has the compact form of a JSON Web Token. "Forbidden" has not, though its characters would do. */
+/** Whether a text has the compact form of a JSON Web Token; "Forbidden" does not. */
 export const isJsonWebToken = (text: string): boolean => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

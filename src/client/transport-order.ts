@@ -4,9 +4,9 @@ import type { GatewaySocket } from "./socket.ts";
 type Transports = NonNullable<GatewaySocket["io"]["opts"]["transports"]>;
 
 /**
- * Which transport an attempt begins with. A proxy that answers an upgrade with an error is got round within the attempt
- * (`tryAllTransports`); one that swallows it shows only by the time that passes, so the attempt after that begins with
- * the other transport, from which Socket.IO still changes to WebSocket if it can.
+ * Order of transports of a connection attempt. If a proxy answers an upgrade with an error, Socket.IO tries the other
+ * transport in the same attempt (`tryAllTransports`). If a proxy swallows it, the attempt times out, and the next one
+ * starts with the other transport, from which Socket.IO upgrades to WebSocket if it can.
  */
 export class TransportOrder {
   readonly #socket: GatewaySocket;
@@ -18,7 +18,7 @@ export class TransportOrder {
     this.#preferred = this.#order = (socket.io.opts.transports ?? []).slice();
   }
 
-  /** Before an attempt; Socket.IO replaces the names by classes in each. */
+  /** Called before each attempt, because Socket.IO replaces the names by classes. */
   apply(): void {
     this.#socket.io.opts.transports = this.#order.slice();
   }
@@ -27,7 +27,7 @@ export class TransportOrder {
     this.#socket.io.engine.once("upgrade", () => (this.#order = this.#preferred));
   }
 
-  /** Called before the attempt's remains are closed. */
+  /** Called before the failed attempt is closed. */
   failed(code: TidegateErrorCode): void {
     if (code === "timeout" && this.#isOpening) this.#order = this.#next;
     else if (code === "disconnected") this.#order = this.#preferred;

@@ -1,23 +1,23 @@
-import type { Command, Failure, FailureCode } from "./transport.ts";
+import type { Command, CommandFailure, FailureCode } from "./transport.ts";
 
-/** A command that was not done, or of which nobody knows. */
+/** A command that failed, or whose outcome is unknown. */
 export class PublisherError extends Error {
   readonly code: FailureCode;
-  /** The field that was wrong. */
+  /** The invalid field. */
   readonly field: string | undefined;
-  /** Milliseconds after which to try again, where the gateway said so. */
+  /** Milliseconds after which to retry, if the gateway named a delay. */
   readonly retryAfterMs: number | undefined;
-  /** As it was sent, with its idempotency key: sending it again is harmless. */
+  /** The command with its idempotency key, so that it can be retried safely. */
   readonly command: Command;
-  readonly tries: number;
+  readonly attempts: number;
 
-  constructor({ code, message, field, retryAfterMs }: Failure, command: Command, tries: number) {
+  constructor({ code, message, field, retryAfterMs }: CommandFailure, command: Command, attempts: number) {
     super(message);
     this.name = "PublisherError";
     this.code = code;
     this.field = field;
     this.retryAfterMs = retryAfterMs;
     this.command = command;
-    this.tries = tries;
+    this.attempts = attempts;
   }
 }

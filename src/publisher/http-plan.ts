@@ -1,58 +1,58 @@
 import type { Command, CommandOf } from "../protocol/commands.ts";
 import { subjectOf } from "./subject.ts";
 
-/** One HTTP call, and the places of the commands it carries. */
-export interface Call {
+/** One HTTP call, and the indexes of its commands. */
+export interface HttpCall {
   method: "POST" | "PUT" | "DELETE";
   path: string;
   body: object | undefined;
-  places: number[];
-  /** True where the answer holds a result for each place. */
+  indexes: number[];
+  /** Whether the response contains one result per index. */
   isBatch: boolean;
 }
 
-/** Limits of one batch; what is larger becomes several. */
-const mostPerBatch = 1_000;
-const mostBatchCharacters = 250_000;
+/** Limits of one batch. */
+const maxPerBatch = 1_000;
+const maxBatchCharacters = 250_000;
 
 /**
- * Calls that wait for each other stand in one lane: batches of publications, and what concerns the same order, member,
- * session or user. So each subject's commands arrive in the order in which they were handed in.
+ * Returns queues of calls. Calls of one queue are made one after the other: batches of publications, and commands of
+ * the same order, member, session or user. So each subject's commands arrive in order.
  */
-export function planCalls(commands: readonly Command[]): Call[][] {
-  const lanes = new Map<string, Call[]>();
-  const batches: Call[] = [];
+export function planCalls(commands: readonly Command[]): HttpCall[][] {
+  const queues = new Map<string, HttpCall[]>();
+  const batches: HttpCall[] = [];
   let characters = 0;
 
-  function addToBatch({ type: _type, ...publication }: CommandOf<"publish">, place: number): void {
+  function addToBatch({ type: _type, ...publication }: CommandOf<"publish">, index: number): void {
     const size = JSON.stringify(publication).length;
     const last = batches.at(-1);
-    if (last !== undefined && last.places.length < mostPerBatch && characters + size <= mostBatchCharacters) {
+    if (last !== undefined && last.indexes.length < maxPerBatch && characters + size <= maxBatchCharacters) {
       (last.body as { publications: object[] }).publications.push(publication);
-      last.places.push(place);
+      last.indexes.push(index);
       characters += size;
       return;
     }
     characters = size;
     const body = { publications: [publication] };
-    batches.push({ method: "POST", path: "/v1/publish/batch", body, places: [place], isBatch: true });
+    batches.push({ method: "POST", path: "/v1/publish/batch", body, indexes: [index], isBatch: true });
   }
 
-  for (const [place, command] of commands.entries()) {
-    if (command.type === "publish") addToBatch(command, place);
+  for (const [index, command] of commands.entries()) {
+    if (command.type === "publish") addToBatch(command, index);
     else {
       const subject = subjectOf(command);
-      const lane = lanes.get(subject) ?? [];
-      lane.push({ ...callOf(command), places: [place], isBatch: false });
-      lanes.set(subject, lane);
+      const queue = queues.get(subject) ?? [];
+      queue.push({ ...callOf(command), indexes: [index], isBatch: false });
+      queues.set(subject, queue);
     }
   }
-  return batches.length === 0 ? [...lanes.values()] : [batches, ...lanes.values()];
+  return batches.length === 0 ? [...queues.values()] : [batches, ...queues.values()];
 }
 
-type Single = Exclude<Command, { type: "publish" }>;
+type SingleCommand = Exclude<Command, { type: "publish" }>;
 
-function callOf(command: Single): Pick<Call, "method" | "path" | "body"> {
+function callOf(command: SingleCommand): Pick<HttpCall, "method" | "path" | "body"> {
   switch (command.type) {
     case "order.create": {
       const { type: _type, ...body } = command;
@@ -71,7 +71,7 @@ function callOf(command: Single): Pick<Call, "method" | "path" | "body"> {
       const path = `/v1/leaderboards/${encodeURIComponent(board)}/scores/${encodeURIComponent(member)}`;
       return { method: "PUT", path, body };
     }
-    // These two do no more when they are repeated, so they go without a key.
+    // Repeating these two has no further effect, so they have no key.
     case "session.revoke":
       return { method: "DELETE", path: `/v1/sessions/${encodeURIComponent(command.sessionId)}`, body: undefined };
     case "user.disconnect": {

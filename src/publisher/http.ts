@@ -1,20 +1,20 @@
 import type { CommandType } from "../protocol/commands.ts";
 import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 import type { Order, OrderEventAnswer, OrderSignalAnswer } from "../protocol/orders.ts";
-import { planCalls, type Call } from "./http-plan.ts";
-import type { Failure, Outcome, Transport } from "./transport.ts";
+import { planCalls, type HttpCall } from "./http-plan.ts";
+import type { CommandFailure, CommandResult, Transport } from "./transport.ts";
 
 export interface HttpOptions {
-  /** Where the gateway listens, with a path if it is below one: `https://host.example/realtime`. */
+  /** URL of the gateway, which may have a path: `https://host.example/realtime`. */
   url: string;
   apiKey: string;
-  /** Milliseconds to wait for an answer. @default 5000 */
+  /** Timeout of a request in milliseconds. @default 5000 */
   timeoutMs?: number;
-  /** Calls at once. @default 16 */
-  mostCalls?: number;
+  /** Max concurrent requests. @default 16 */
+  maxConcurrentCalls?: number;
 }
 
-/** What the gateway answers over HTTP. */
+/** Results of commands over HTTP. */
 export interface HttpAnswers extends Record<CommandType, object> {
   publish: { channel: string; epoch: string; offset: number; duplicate: boolean };
   "order.create": { order: Order };
@@ -32,12 +32,20 @@ export interface HttpAnswers extends Record<CommandType, object> {
   "user.disconnect": { disconnected: number; nodes: number; acknowledged: number };
 }
 
-/** Over the gateway's HTTP API: publications as batches, all else a call each. Throws for an address that is none. */
-export function overHttp({ url, apiKey, timeoutMs = 5_000, mostCalls = 16 }: HttpOptions): Transport<HttpAnswers> {
+/**
+ * Sends over the gateway's HTTP API: publications in batches, other commands in one call each. Throws if `url` is
+ * invalid.
+ */
+export function overHttp({
+  url,
+  apiKey,
+  timeoutMs = 5_000,
+  maxConcurrentCalls: maxCalls = 16,
+}: HttpOptions): Transport<HttpAnswers> {
   const headers = new Headers({ authorization: `Bearer ${apiKey}`, "content-type": "application/json" });
   const base = new URL(url).href.replace(/[?#].*$/, "").replace(/\/+$/, "");
 
-  async function perform({ method, path, body, places, isBatch }: Call): Promise<Outcome[]> {
+  async function perform({ method, path, body, indexes, isBatch }: HttpCall): Promise<CommandResult[]> {
     try {
       const response = await fetch(`${base}${path}`, {
         method,
@@ -46,41 +54,44 @@ export function overHttp({ url, apiKey, timeoutMs = 5_000, mostCalls = 16 }: Htt
         signal: AbortSignal.timeout(timeoutMs),
         redirect: "error",
       });
-      if (!response.ok) return await refusedBy(response, places);
+      if (!response.ok) return await refusedBy(response, indexes);
       const answer: unknown = await response.json();
       return isBatch ? (answer as { results: BatchResult[] }).results.map(toOutcome) : [{ ok: true, answer }];
     } catch (error) {
-      const failure: Failure = { code: "unreachable", message: `The gateway did not answer: ${reasonOf(error)}` };
-      return places.map(() => ({ ok: false, failure, mayPass: true }));
+      const failure: CommandFailure = {
+        code: "unreachable",
+        message: `The gateway did not answer: ${reasonOf(error)}`,
+      };
+      return indexes.map(() => ({ ok: false, failure, isTemporary: true }));
     }
   }
 
   return {
-    // A repeat is then answered as the first time, whatever it was.
+    // With a key, a retry of any command is answered as the first time.
     needsKey: () => true,
     async send(commands) {
-      const outcomes: Outcome[] = [];
-      await eachAtMost(mostCalls, planCalls(commands), async (lane) => {
-        for (const call of lane) {
-          const results = await perform(call);
-          for (const [index, place] of call.places.entries()) outcomes[place] = results[index] ?? noResult;
+      const results: CommandResult[] = [];
+      await eachAtMost(maxCalls, planCalls(commands), async (queue) => {
+        for (const call of queue) {
+          const own = await perform(call);
+          for (const [at, index] of call.indexes.entries()) results[index] = own[at] ?? missingResult;
         }
       });
-      return outcomes;
+      return results;
     },
   };
 }
 
 type BatchResult = ({ ok: true } & HttpAnswers["publish"]) | { ok: false; error: ErrorBody };
 
-function toOutcome(result: BatchResult): Outcome {
-  if (!result.ok) return { ok: false, failure: result.error, mayPass: passing.has(result.error.code) };
+function toOutcome(result: BatchResult): CommandResult {
+  if (!result.ok) return { ok: false, failure: result.error, isTemporary: temporaryCodes.has(result.error.code) };
   const { ok: _ok, ...answer } = result;
   return { ok: true, answer };
 }
 
-/** Codes of what may succeed a little later. */
-const passing: ReadonlySet<ErrorCode> = new Set([
+/** Codes of errors that a retry may resolve. */
+const temporaryCodes: ReadonlySet<ErrorCode> = new Set([
   "unavailable",
   "writes_refused",
   "internal",
@@ -88,12 +99,12 @@ const passing: ReadonlySet<ErrorCode> = new Set([
   "draining",
 ]);
 
-/** Whatever stands before the gateway may answer in its place, with a page instead of a problem. */
-async function refusedBy(response: Response, places: readonly number[]): Promise<Outcome[]> {
+/** A proxy may respond instead of the gateway, with an HTML page. */
+async function refusedBy(response: Response, indexes: readonly number[]): Promise<CommandResult[]> {
   const { status, headers } = response;
   const problem: unknown = await response.json().catch(() => undefined);
   const failure = { retryAfterMs: retryAfterOf(headers), ...toFailure(problem, status) };
-  return places.map(() => ({ ok: false, failure, mayPass: status >= 500 || status === 429 }));
+  return indexes.map(() => ({ ok: false, failure, isTemporary: status >= 500 || status === 429 }));
 }
 
 function retryAfterOf(headers: Headers): number | undefined {
@@ -101,14 +112,14 @@ function retryAfterOf(headers: Headers): number | undefined {
   return seconds > 0 ? seconds * 1_000 : undefined;
 }
 
-const noResult: Outcome = {
+const missingResult: CommandResult = {
   ok: false,
   failure: { code: "internal", message: "The gateway's response has no result for this command." },
-  mayPass: true,
+  isTemporary: true,
 };
 
-/** From an RFC 9457 problem; something between here and the gateway may have answered in its place. */
-function toFailure(problem: unknown, status: number): Failure {
+/** Converts an RFC 9457 problem; a proxy may have sent something else. */
+function toFailure(problem: unknown, status: number): CommandFailure {
   const { code, detail, field, retryAfterMs } = Object(problem) as Record<string, unknown>;
   return {
     code: typeof code === "string" ? (code as ErrorCode) : "internal",

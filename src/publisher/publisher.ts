@@ -9,54 +9,54 @@ export { overStream, type StreamAnswers, type StreamOptions, type StreamRedis } 
 export type { Command, CommandType, FailureCode } from "./transport.ts";
 
 export interface PublisherOptions {
-  /** How often a command is sent before it has failed. @default 5 */
-  tries?: number;
-  /** Milliseconds before the second try; doubled for each that follows. @default 100 */
-  firstPauseMs?: number;
-  /** @default 5000 */
-  longestPauseMs?: number;
-  /** Commands kept waiting while others are on their way; more fail with `queue_full`. @default 10000 */
-  mostWaiting?: number;
-  /** Commands sent in one go. @default 1000 */
-  mostAtOnce?: number;
+  /** Max attempts per command. @default 5 */
+  maxAttempts?: number;
+  /** Delay in milliseconds before the second attempt, doubled for each further one. @default 100 */
+  minDelayMs?: number;
+  /** Max delay between attempts in milliseconds. @default 5000 */
+  maxDelayMs?: number;
+  /** Max queued commands; further ones fail with `queue_full`. @default 10000 */
+  maxQueued?: number;
+  /** Max commands sent together. @default 1000 */
+  maxBatchSize?: number;
   /**
-   * Told of each command that failed. With it, a failure whose promise nobody looks at is not an unhandled rejection.
+   * Called for each failed command.
    */
   onFailure?: (error: PublisherError) => void;
 }
 
-/** A command without its type. */
-export type Fields<T extends CommandType> = Omit<CommandOf<T>, "type">;
+/** The fields of a command. */
+export type CommandFields<T extends CommandType> = Omit<CommandOf<T>, "type">;
 
 /**
- * A backend's way to publish. Commands handed in during one tick travel together; those handed in while some are on
- * their way follow when these have been dealt with, so that each subject's commands arrive in order. A try that failed
- * for a reason that may pass is repeated with the same idempotency key: the effect comes once.
+ * Sends commands of a backend. Commands of one tick are sent together. Commands of one subject are sent one after the
+ * other, so they arrive in order. Temporary failures are retried with the same idempotency key, so each command takes
+ * effect once.
  *
- * Each call resolves with the answer, or rejects with a `PublisherError` that says what failed and why.
+ * Each call resolves with the result or rejects with a `PublisherError`.
  */
 export interface Publisher<Answers extends Record<CommandType, object>> {
-  publish(publication: Fields<"publish">): Promise<Answers["publish"]>;
-  /** The same into many channels; each has its own outcome. */
+  publish(publication: CommandFields<"publish">): Promise<Answers["publish"]>;
+  /** Publishes to many channels; each has its own result. */
   broadcast(
     channels: readonly string[],
-    publication: Omit<Fields<"publish">, "channel">,
+    publication: Omit<CommandFields<"publish">, "channel">,
   ): Promise<PromiseSettledResult<Answers["publish"]>[]>;
-  createOrder(order: Fields<"order.create">): Promise<Answers["order.create"]>;
-  orderEvent(event: Fields<"order.event">): Promise<Answers["order.event"]>;
-  orderSignal(signal: Fields<"order.signal">): Promise<Answers["order.signal"]>;
-  submitScore(score: Fields<"score.submit">): Promise<Answers["score.submit"]>;
-  revokeSession(session: Fields<"session.revoke">): Promise<Answers["session.revoke"]>;
-  disconnectUser(user: Fields<"user.disconnect">): Promise<Answers["user.disconnect"]>;
-  /** Any command. */
+  createOrder(order: CommandFields<"order.create">): Promise<Answers["order.create"]>;
+  orderEvent(event: CommandFields<"order.event">): Promise<Answers["order.event"]>;
+  orderSignal(signal: CommandFields<"order.signal">): Promise<Answers["order.signal"]>;
+  submitScore(score: CommandFields<"score.submit">): Promise<Answers["score.submit"]>;
+  revokeSession(session: CommandFields<"session.revoke">): Promise<Answers["session.revoke"]>;
+  disconnectUser(user: CommandFields<"user.disconnect">): Promise<Answers["user.disconnect"]>;
+  /** Sends any command. */
   send<T extends CommandType>(command: CommandOf<T>): Promise<Answers[T]>;
-  /** Resolves when all that was handed in so far has been answered or has failed. */
+  /** Resolves when all commands so far have succeeded or failed. */
   flush(): Promise<void>;
-  /** Takes no more, and resolves as `flush` does. */
+  /** Accepts no further commands, and resolves as `flush` does. */
   close(): Promise<void>;
 }
 
-const defaults = { tries: 5, firstPauseMs: 100, longestPauseMs: 5_000, mostWaiting: 10_000, mostAtOnce: 1_000 };
+const defaults = { maxAttempts: 5, minDelayMs: 100, maxDelayMs: 5_000, maxQueued: 10_000, maxBatchSize: 1_000 };
 
 export function createPublisher<Answers extends Record<CommandType, object>>(
   transport: Transport<Answers>,

@@ -1,57 +1,57 @@
 import { randomUUID } from "node:crypto";
 import type { CommandType } from "../protocol/commands.ts";
 import { PublisherError } from "./errors.ts";
-import { badCommand, subjectOf } from "./subject.ts";
-import type { Command, Failure, Outcome, Transport } from "./transport.ts";
+import { validateCommand, subjectOf } from "./subject.ts";
+import type { Command, CommandFailure, CommandResult, Transport } from "./transport.ts";
 
-export interface QueueOptions {
-  tries: number;
-  firstPauseMs: number;
-  longestPauseMs: number;
-  mostWaiting: number;
-  mostAtOnce: number;
+export interface CommandQueueOptions {
+  maxAttempts: number;
+  minDelayMs: number;
+  maxDelayMs: number;
+  maxQueued: number;
+  maxBatchSize: number;
   onFailure?: (error: PublisherError) => void;
 }
 
-interface Waiting {
+interface QueuedCommand {
   readonly command: Command;
-  tries: number;
+  attempts: number;
   resolve(answer: unknown): void;
   reject(error: PublisherError): void;
 }
 
-/** Commands about one subject, in order: while some are on their way, or wait to be tried again, the rest wait too. */
-interface Lane {
+/** Commands of one subject, in order. While some are being sent or wait for a retry, the others wait. */
+interface SubjectQueue {
   readonly subject: string;
-  waiting: Waiting[];
+  queued: QueuedCommand[];
 }
 
-/** Sends under way at a time: one that hangs holds up its own subjects only. */
+/** Max concurrent sends: one that hangs delays only its own subjects. */
 const maxSends = 4;
 
-/** No command waits longer before it is tried again, whatever the gateway asks for. */
-const longestAskedMs = 60_000;
+/** Max delay before a retry, even if the gateway asks for a longer one. */
+const maxRetryAfterMs = 60_000;
 
-/** Commands on their way: one lane for each subject, and as many lanes as there is room for in one batch. */
+/** Queues commands by subject and sends them in batches with the commands of many subjects. */
 export class CommandQueue {
   readonly #transport: Transport<Record<CommandType, object>>;
-  readonly #options: QueueOptions;
-  readonly #lanes = new Map<string, Lane>();
-  /** Lanes with commands that may be sent now. */
-  readonly #ready = new Set<Lane>();
+  readonly #options: CommandQueueOptions;
+  readonly #queues = new Map<string, SubjectQueue>();
+  /** Queues with commands that may be sent now. */
+  readonly #ready = new Set<SubjectQueue>();
   readonly #unsettled = new Set<Promise<unknown>>();
-  #waitingCount = 0;
+  #queuedCount = 0;
   #sends = 0;
   #isScheduled = false;
   #isClosed = false;
 
-  constructor(transport: Transport<Record<CommandType, object>>, options: QueueOptions) {
+  constructor(transport: Transport<Record<CommandType, object>>, options: CommandQueueOptions) {
     this.#transport = transport;
     this.#options = options;
   }
 
   add(draft: Command): Promise<unknown> {
-    const answer = new Promise((resolve, reject) => this.#take({ command: draft, tries: 0, resolve, reject }));
+    const answer = new Promise((resolve, reject) => this.#enqueue({ command: draft, attempts: 0, resolve, reject }));
     this.#unsettled.add(answer);
     const settled = (): void => void this.#unsettled.delete(answer);
     answer.then(settled, settled);
@@ -69,129 +69,137 @@ export class CommandQueue {
     return this.flush();
   }
 
-  #take(draft: Waiting): void {
-    const problem = this.#problemOf(draft.command);
+  #enqueue(draft: QueuedCommand): void {
+    const problem = this.#validate(draft.command);
     if (problem !== undefined) return fail(draft, problem);
-    const waiting = { ...draft, command: this.#withKey(draft.command) };
-    this.#waitingCount += 1;
-    const lane = this.#laneOf(subjectOf(waiting.command));
-    lane.waiting.push(waiting);
+    const queued = { ...draft, command: this.#withKey(draft.command) };
+    this.#queuedCount += 1;
+    const queue = this.#queueOf(subjectOf(queued.command));
+    queue.queued.push(queued);
   }
 
-  #problemOf(command: Command): Failure | undefined {
+  #validate(command: Command): CommandFailure | undefined {
     if (this.#isClosed) return { code: "closed", message: "The publisher is closed." };
-    if (this.#waitingCount >= this.#options.mostWaiting)
+    if (this.#queuedCount >= this.#options.maxQueued)
       return { code: "queue_full", message: "Too many commands are waiting." };
-    return badCommand(command);
+    return validateCommand(command);
   }
 
-  /** The key is chosen once, so that every try has the same. */
+  /** The key is chosen once, so that every attempt has the same. */
   #withKey(command: Command): Command {
     if (command.idempotencyKey !== undefined || !this.#transport.needsKey(command)) return command;
     return { ...command, idempotencyKey: randomUUID() };
   }
 
-  #laneOf(subject: string): Lane {
-    const known = this.#lanes.get(subject);
+  #queueOf(subject: string): SubjectQueue {
+    const known = this.#queues.get(subject);
     if (known !== undefined) return known;
-    const lane = { subject, waiting: [] };
-    this.#lanes.set(subject, lane);
-    this.#release([lane]);
-    return lane;
+    const queue: SubjectQueue = { subject, queued: [] };
+    this.#queues.set(subject, queue);
+    this.#markReady([queue]);
+    return queue;
   }
 
-  #release(lanes: Iterable<Lane>): void {
-    for (const lane of lanes) this.#ready.add(lane);
+  #markReady(queues: Iterable<SubjectQueue>): void {
+    for (const queue of queues) this.#ready.add(queue);
     this.#schedule();
   }
 
-  /** Whatever else is handed in during this tick travels along. */
+  /** Sends at the end of the tick, with the other commands of the tick. */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
-      while (this.#ready.size > 0 && this.#sends < maxSends) void this.#send(this.#collect());
+      while (this.#ready.size > 0 && this.#sends < maxSends) void this.#send(this.#takeBatch());
     });
   }
 
-  /** At most so many commands, of as many ready lanes as that takes. */
-  #collect(): Map<Lane, Waiting[]> {
-    const batch = new Map<Lane, Waiting[]>();
-    let room = this.#options.mostAtOnce;
-    for (const lane of this.#ready) {
+  /** Takes up to `maxBatchSize` commands of ready queues. */
+  #takeBatch(): Map<SubjectQueue, QueuedCommand[]> {
+    const batch = new Map<SubjectQueue, QueuedCommand[]>();
+    let room = this.#options.maxBatchSize;
+    for (const queue of this.#ready) {
       if (room === 0) break;
-      const taken = lane.waiting.splice(0, room);
+      const taken = queue.queued.splice(0, room);
       room -= taken.length;
-      this.#waitingCount -= taken.length;
-      batch.set(lane, taken);
-      this.#ready.delete(lane);
+      this.#queuedCount -= taken.length;
+      batch.set(queue, taken);
+      this.#ready.delete(queue);
     }
     return batch;
   }
 
-  async #send(batch: Map<Lane, Waiting[]>): Promise<void> {
+  async #send(batch: Map<SubjectQueue, QueuedCommand[]>): Promise<void> {
     this.#sends += 1;
     const all = [...batch.values()].flat();
-    const outcomes = await this.#outcomesOf(all.map(({ command }) => command));
+    const results = await this.#sendBatch(all.map(({ command }) => command));
     this.#sends -= 1;
-    const failed = settle(all, outcomes, this.#options.tries);
-    this.#putBack(batch, failed);
+    const failed = settle(all, results, this.#options.maxAttempts);
+    this.#requeue(batch, failed);
     this.#schedule();
   }
 
-  /** A transport that throws costs the commands it was given, and nothing else. */
-  async #outcomesOf(commands: readonly Command[]): Promise<readonly Outcome[]> {
+  /** If a transport throws, only the commands of this batch fail. */
+  async #sendBatch(commands: readonly Command[]): Promise<readonly CommandResult[]> {
     try {
       return await this.#transport.send(commands);
     } catch (error) {
-      const failure: Failure = { code: "internal", message: `The transport failed: ${String(error)}` };
-      return commands.map(() => ({ ok: false, failure, mayPass: false }));
+      const failure: CommandFailure = { code: "internal", message: `The transport failed: ${String(error)}` };
+      return commands.map(() => ({ ok: false, failure, isTemporary: false }));
     }
   }
 
-  #putBack(batch: Map<Lane, Waiting[]>, failed: ReadonlyMap<Waiting, Failure>): void {
-    const pauses = new Map<number, Lane[]>();
+  #requeue(batch: Map<SubjectQueue, QueuedCommand[]>, failed: ReadonlyMap<QueuedCommand, CommandFailure>): void {
+    const byDelay = new Map<number, SubjectQueue[]>();
     const spread = 0.75 + Math.random() / 2;
-    for (const [lane, sent] of batch) {
-      const again = sent.filter((waiting) => failed.has(waiting));
-      lane.waiting = [...again, ...lane.waiting];
-      this.#waitingCount += again.length;
-      const pauseMs = this.#pauseOf(again, failed, spread);
-      if (lane.waiting.length === 0) this.#lanes.delete(lane.subject);
-      else pauses.set(pauseMs, [...(pauses.get(pauseMs) ?? []), lane]);
+    for (const [queue, sent] of batch) {
+      const again = sent.filter((queued) => failed.has(queued));
+      queue.queued = [...again, ...queue.queued];
+      this.#queuedCount += again.length;
+      const delayMs = this.#delayOf(again, failed, spread);
+      if (queue.queued.length === 0) this.#queues.delete(queue.subject);
+      else byDelay.set(delayMs, [...(byDelay.get(delayMs) ?? []), queue]);
     }
-    // Lanes that wait for as long go on together, in one batch.
-    for (const [pauseMs, lanes] of pauses) {
-      if (pauseMs === 0) this.#release(lanes);
-      else setTimeout(() => this.#release(lanes), pauseMs);
+    // Queues with the same delay continue together, in one batch.
+    for (const [delayMs, queues] of byDelay) {
+      if (delayMs === 0) this.#markReady(queues);
+      else setTimeout(() => this.#markReady(queues), delayMs);
     }
   }
 
-  /** Doubled with each try, with jitter, and no sooner than the gateway asked for. */
-  #pauseOf(again: readonly Waiting[], failed: ReadonlyMap<Waiting, Failure>, spread: number): number {
+  /** Doubled with each attempt, with jitter, at least the delay that the gateway requested. */
+  #delayOf(
+    again: readonly QueuedCommand[],
+    failed: ReadonlyMap<QueuedCommand, CommandFailure>,
+    spread: number,
+  ): number {
     if (again.length === 0) return 0;
-    const { firstPauseMs, longestPauseMs } = this.#options;
-    const tries = Math.max(...again.map((waiting) => waiting.tries));
-    const askedMs = Math.max(...again.map((waiting) => failed.get(waiting)?.retryAfterMs ?? 0));
-    const ownMs = Math.min(firstPauseMs * 2 ** (tries - 1), longestPauseMs) * spread;
-    return Math.max(1, ownMs, Math.min(askedMs, longestAskedMs));
+    const { minDelayMs, maxDelayMs } = this.#options;
+    const attempts = Math.max(...again.map((queued) => queued.attempts));
+    const retryAfterMs = Math.max(...again.map((queued) => failed.get(queued)?.retryAfterMs ?? 0));
+    const ownMs = Math.min(minDelayMs * 2 ** (attempts - 1), maxDelayMs) * spread;
+    return Math.max(1, ownMs, Math.min(retryAfterMs, maxRetryAfterMs));
   }
 }
 
-/** Answers what is decided; the rest is to be tried again. */
-function settle(batch: readonly Waiting[], outcomes: readonly Outcome[], maxTries: number): Map<Waiting, Failure> {
-  const failed = new Map<Waiting, Failure>();
-  for (const [index, waiting] of batch.entries()) {
-    const outcome = outcomes[index];
-    waiting.tries += 1;
-    if (outcome?.ok === true) waiting.resolve(outcome.answer);
-    else if (outcome === undefined) fail(waiting, { code: "internal", message: "The transport returned no result." });
-    else if (outcome.mayPass && waiting.tries < maxTries) failed.set(waiting, outcome.failure);
-    else fail(waiting, outcome.failure);
+/** Settles final results; returns the commands to retry. */
+function settle(
+  batch: readonly QueuedCommand[],
+  results: readonly CommandResult[],
+  maxAttempts: number,
+): Map<QueuedCommand, CommandFailure> {
+  const failed = new Map<QueuedCommand, CommandFailure>();
+  for (const [index, queued] of batch.entries()) {
+    const result = results[index];
+    queued.attempts += 1;
+    if (result?.ok === true) queued.resolve(result.answer);
+    else if (result === undefined) fail(queued, { code: "internal", message: "The transport returned no result." });
+    else if (result.isTemporary && queued.attempts < maxAttempts) failed.set(queued, result.failure);
+    else fail(queued, result.failure);
   }
   return failed;
 }
 
-const fail = (waiting: Waiting, failure: Failure): void =>
-  waiting.reject(new PublisherError(failure, waiting.command, waiting.tries));
+const fail = (queued: QueuedCommand, failure: CommandFailure): void =>
+  queued.reject(new PublisherError(failure, queued.command, queued.attempts));

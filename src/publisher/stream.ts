@@ -1,7 +1,7 @@
 import type { Command, CommandType } from "../protocol/commands.ts";
-import type { Outcome, Transport } from "./transport.ts";
+import type { CommandResult, Transport } from "./transport.ts";
 
-/** What this transport needs of a Redis client; one of ioredis will do. */
+/** The part of a Redis client that is used; ioredis has it. */
 export interface StreamRedis {
   xadd(key: string, ...args: string[]): Promise<string | null>;
 }
@@ -10,34 +10,34 @@ export interface StreamOptions {
   redis: StreamRedis;
   /** The gateway's `KEY_PREFIX`. @default "gateway" */
   prefix?: string;
-  /** Milliseconds to wait for Redis: a client that is not connected may keep a command for ever. @default 5000 */
+  /** Timeout in milliseconds; without it a disconnected client might keep a command forever. @default 5000 */
   timeoutMs?: number;
 }
 
-/** The stream keeps the command; what becomes of it later shows in the channels, or in the dead letters. */
+/** Id of the stream entry. The command is performed later; if that fails, it is dead-lettered. */
 export type StreamAnswers = Record<CommandType, { entryId: string }>;
 
-/** Over the commands stream in Redis: durable as soon as it is answered, performed a moment later. */
+/** Sends over the commands stream in Redis: durable when it resolves, performed afterwards. */
 export function overStream({ redis, prefix = "gateway", timeoutMs = 5_000 }: StreamOptions): Transport<StreamAnswers> {
-  async function add(command: Command): Promise<Outcome> {
+  async function add(command: Command): Promise<CommandResult> {
     try {
       const added = redis.xadd(`${prefix}:commands`, "*", "command", JSON.stringify(command));
       const entryId = await within(timeoutMs, added);
       return { ok: true, answer: { entryId } };
     } catch (error) {
       const message = `The command could not be appended to the stream: ${error instanceof Error ? error.message : String(error)}`;
-      return { ok: false, failure: { code: "unreachable", message }, mayPass: true };
+      return { ok: false, failure: { code: "unreachable", message }, isTemporary: true };
     }
   }
 
   return {
-    needsKey: isHarmedByRepeat,
+    needsKey: needsIdempotencyKey,
     send: (commands) => Promise.all(commands.map(add)),
   };
 }
 
-/** The rest know their own repeats: by content, by `sequence` or `eventId`, or because they do no more. */
-function isHarmedByRepeat(command: Command): boolean {
+/** Other commands are idempotent: by content, by `sequence` or `eventId`, or by their nature. */
+function needsIdempotencyKey(command: Command): boolean {
   if (command.type === "order.event") return command.sequence === undefined && command.eventId === undefined;
   return command.type === "publish" || command.type === "order.signal" || command.type === "score.submit";
 }

@@ -1,7 +1,7 @@
 import type { Command } from "../protocol/commands.ts";
-import type { Failure } from "./transport.ts";
+import type { CommandFailure } from "./transport.ts";
 
-/** What a command is about: commands about the same thing are performed in the order in which they were handed in. */
+/** The subject of a command; commands of one subject are performed in order. */
 export function subjectOf(command: Command): string {
   switch (command.type) {
     case "publish":
@@ -19,11 +19,11 @@ export function subjectOf(command: Command): string {
   }
 }
 
-/** Fields that become part of a path over HTTP. */
+/** Fields that are part of a URL path over HTTP. */
 const pathFields = ["orderId", "board", "member", "sessionId", "userId"] as const;
 
-/** Why a command cannot be sent by any transport, so that it fails by itself and keeps no other. */
-export function badCommand(command: Command): Failure | undefined {
+/** Why no transport can send a command; it then fails alone. */
+export function validateCommand(command: Command): CommandFailure | undefined {
   try {
     JSON.stringify(command);
   } catch (error) {
@@ -36,7 +36,7 @@ export function badCommand(command: Command): Failure | undefined {
   return field === undefined ? undefined : { code: "bad_request", message: `${field}: is not a valid name`, field };
 }
 
-/** "." and ".." would name another path, and half of a surrogate pair cannot be written into one. */
+/** "." and ".." would change the path, and a lone surrogate cannot be encoded. */
 function isPathSegment(value: unknown): boolean {
   return typeof value === "string" && !["", ".", ".."].includes(value) && !/\p{Surrogate}/u.test(value);
 }

@@ -1,37 +1,38 @@
 import type { Command, CommandType } from "../protocol/commands.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 
-/** What a backend may ask; the fields are those of the matching HTTP call. */
+/** A command of a backend; its fields are those of the HTTP call. */
 export type { Command, CommandType };
 
-/** Why something was not done: the gateway's own codes, and three of this library. */
+/** Error codes: those of the gateway, and three of this library. */
 export type FailureCode =
   | ErrorCode
-  /** No answer came, after all tries: it may have been done or not. A repeat with the same key finds out. */
+  /** No response after all attempts: it may have taken effect or not. A retry with the same key shows which. */
   | "unreachable"
-  /** More was handed in than is kept waiting. */
+  /** The queue is full. */
   | "queue_full"
-  /** Handed in after `close`. */
+  /** Called after `close`. */
   | "closed";
 
-export interface Failure {
+export interface CommandFailure {
   code: FailureCode;
   message: string;
-  /** The field that was wrong. */
+  /** The invalid field. */
   field?: string | undefined;
-  /** Milliseconds after which to try again, where the gateway said so. */
+  /** Milliseconds after which to retry, if the gateway named a delay. */
   retryAfterMs?: number | undefined;
 }
 
-/** What became of one command. */
-export type Outcome = { ok: true; answer: unknown } | { ok: false; failure: Failure; mayPass: boolean };
+/** The result of one command. */
+export type CommandResult =
+  { ok: true; answer: unknown } | { ok: false; failure: CommandFailure; isTemporary: boolean };
 
-/** A way to the gateway. `Answers` says what each command is answered on it. */
+/** A transport to the gateway. `Answers` maps each command to its result. */
 export interface Transport<Answers extends Record<CommandType, object>> {
-  /** Whether a command without an idempotency key gets one, so that trying again is harmless. */
+  /** Whether a command without an idempotency key gets one, so that it can be retried safely. */
   needsKey(command: Command): boolean;
-  /** Sends some, each subject's in order. One outcome each, in order; never rejects. */
-  send(commands: readonly Command[]): Promise<Outcome[]>;
+  /** Sends commands, those of each subject in order. Returns one result each, in order; never rejects. */
+  send(commands: readonly Command[]): Promise<CommandResult[]>;
   /** Only for its type. */
   readonly answers?: Answers;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fit, merge } from "../../src/client/position.ts";
+import { continuityOf, mergeAnswer } from "../../src/client/position.ts";
 import { whole } from "./support.ts";
 import type { SubscribeAnswer, WirePublication } from "../../src/protocol/wire.ts";
 
@@ -30,70 +30,70 @@ describe("how a publication fits behind a position", () => {
     [5, "a", "repeat"],
     [4, "a", "repeat"],
     [6, "a", "next"],
-    [7, "a", "hole"],
-    [6, "b", "hole"],
-    [1, "b", "hole"],
+    [7, "a", "gap"],
+    [6, "b", "gap"],
+    [1, "b", "gap"],
   ])("offset %i of epoch %s behind a:5 is a %s", (offset, epoch, expected) => {
-    expect(fit({ epoch: "a", offset: 5 }, { epoch, offset })).toBe(expected);
+    expect(continuityOf({ epoch: "a", offset: 5 }, { epoch, offset })).toBe(expected);
   });
 
   it("may leave out offsets in a channel that conflates, and nothing else", () => {
-    const behind = (offset: number, epoch = "a") => fit({ epoch: "a", offset: 5 }, { epoch, offset }, true);
+    const behind = (offset: number, epoch = "a") => continuityOf({ epoch: "a", offset: 5 }, { epoch, offset }, true);
 
-    expect([behind(5), behind(9), behind(9, "b")]).toEqual(["repeat", "next", "hole"]);
+    expect([behind(5), behind(9), behind(9, "b")]).toEqual(["repeat", "next", "gap"]);
   });
 });
 
 it("takes what came early for whole where the answer says that the channel conflates", () => {
   const early = [publication(8), publication(11)];
 
-  expect(merge(undefined, { ...answer(5, false), conflated: true }, early)).toMatchObject({
+  expect(mergeAnswer(undefined, { ...answer(5, false), conflated: true }, early)).toMatchObject({
     live: early,
     isWhole: true,
   });
-  expect(merge(undefined, answer(5, false), early)).toMatchObject({ live: [], isWhole: false });
+  expect(mergeAnswer(undefined, answer(5, false), early)).toMatchObject({ live: [], isWhole: false });
 });
 
 describe("an answer merged with what came before it", () => {
   it("starts at the channel's present on a first subscription", () => {
-    const merged = merge(undefined, answer(7, false), [publication(7), publication(8), publication(9)]);
+    const merged = mergeAnswer(undefined, answer(7, false), [publication(7), publication(8), publication(9)]);
 
     expect(merged.start).toEqual({ epoch: "a", offset: 7 });
     expect([merged.missed, offsets(merged.live), merged.isWhole]).toEqual([[], [8, 9], true]);
   });
 
   it("puts what was missed before what is live, each once", () => {
-    const merged = merge({ epoch: "a", offset: 3 }, answer(6, true, range(4, 6)), range(5, 8));
+    const merged = mergeAnswer({ epoch: "a", offset: 3 }, answer(6, true, range(4, 6)), range(5, 8));
 
     expect([offsets(merged.missed), offsets(merged.live), merged.isWhole]).toEqual([[4, 5, 6], [7, 8], true]);
   });
 
   it("drops from an answer what the reader had", () => {
-    const merged = merge({ epoch: "a", offset: 5 }, answer(6, true, range(2, 6)), []);
+    const merged = mergeAnswer({ epoch: "a", offset: 5 }, answer(6, true, range(2, 6)), []);
 
     expect(offsets(merged.missed)).toEqual([6]);
   });
 
-  it("keeps nothing behind a hole and says so", () => {
-    const merged = merge({ epoch: "a", offset: 3 }, answer(4, true, range(4, 4)), [publication(6), publication(7)]);
+  it("keeps nothing behind a gap and says so", () => {
+    const merged = mergeAnswer({ epoch: "a", offset: 3 }, answer(4, true, range(4, 4)), [publication(6), publication(7)]);
 
     expect([offsets(merged.missed), merged.live, merged.isWhole]).toEqual([[4], [], false]);
   });
 
   it("notices an answer that ends before its own position", () => {
-    const merged = merge({ epoch: "a", offset: 3 }, answer(9, true, range(4, 5)), range(6, 9));
+    const merged = mergeAnswer({ epoch: "a", offset: 3 }, answer(9, true, range(4, 5)), range(6, 9));
 
     expect([offsets(merged.missed), merged.live, merged.isWhole]).toEqual([[4, 5], [], false]);
   });
 
   it("notices a publication of another epoch", () => {
-    const merged = merge({ epoch: "a", offset: 3 }, answer(4, true, range(4, 4)), [publication(1, "b")]);
+    const merged = mergeAnswer({ epoch: "a", offset: 3 }, answer(4, true, range(4, 4)), [publication(1, "b")]);
 
     expect([offsets(merged.missed), merged.isWhole]).toEqual([[4], false]);
   });
 
   it("starts anew where nothing could be recovered, dropping what belongs before", () => {
-    const merged = merge({ epoch: "z", offset: 90 }, answer(2, false), range(1, 4));
+    const merged = mergeAnswer({ epoch: "z", offset: 90 }, answer(2, false), range(1, 4));
 
     expect(merged.start).toEqual({ epoch: "a", offset: 2 });
     expect([merged.missed, offsets(merged.live), merged.isWhole]).toEqual([[], [3, 4], true]);
@@ -106,7 +106,7 @@ describe("an answer merged with what came before it", () => {
       const present = since + random(10);
       const end = present + random(5);
       const early = range(since + 1 + random(12), end).filter(() => random(20) > 0);
-      const merged = merge({ epoch: "a", offset: since }, answer(present, true, range(since + 1, present)), early);
+      const merged = mergeAnswer({ epoch: "a", offset: since }, answer(present, true, range(since + 1, present)), early);
 
       const seen = offsets([...merged.missed, ...merged.live]);
       expect(seen).toEqual(offsets(range(since + 1, since + seen.length)));

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { createServer, request as forward } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
-import type { Command, Outcome } from "../../src/publisher/transport.ts";
+import type { Command, CommandResult } from "../../src/publisher/transport.ts";
 import { createPublisher, overHttp, overStream, type PublisherError } from "../../src/publisher/publisher.ts";
 import { createOrderRoutes } from "../../src/http/routes/orders.ts";
 import { createPublishRoutes } from "../../src/http/routes/publish.ts";
@@ -82,7 +82,7 @@ describe("over HTTP", () => {
   test("an answer that was lost is asked for again with the same key: one effect, the first answer", async () => {
     const { url, said } = await startNode();
     const proxy = await startProxy(url, (call) => call <= 4);
-    const publisher = createPublisher(overHttp({ url: proxy.url, apiKey }), { firstPauseMs: 10 });
+    const publisher = createPublisher(overHttp({ url: proxy.url, apiKey }), { minDelayMs: 10 });
 
     const published = publisher.publish(say(1));
     const created = publisher.createOrder({ orderId: "o-1", parties: { customer: "ada" } });
@@ -106,7 +106,7 @@ describe("over HTTP", () => {
     void publisher.orderEvent({ orderId: "none", status: "confirmed" });
     await publisher.flush();
 
-    expect(failures.map(({ code, field, tries, command: { type } }) => [type, code, field, tries])).toEqual([
+    expect(failures.map(({ code, field, attempts, command: { type } }) => [type, code, field, attempts])).toEqual([
       ["publish", "unknown_channel", undefined, 1],
       ["publish", "bad_request", undefined, 1],
       ["order.event", "not_found", "orderId", 1],
@@ -116,18 +116,18 @@ describe("over HTTP", () => {
     expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
   });
 
-  test("a wrong key fails at once; nobody there fails after the tries", async () => {
+  test("a wrong key fails at once; nobody there fails after the last attempt", async () => {
     const { url } = await startNode();
     const wrong = createPublisher(overHttp({ url, apiKey: "wrong" }));
-    const nobody = createPublisher(overHttp({ url: "http://127.0.0.1:1", apiKey }), { tries: 3, firstPauseMs: 5 });
+    const nobody = createPublisher(overHttp({ url: "http://127.0.0.1:1", apiKey }), { maxAttempts: 3, minDelayMs: 5 });
 
-    await expect(wrong.publish(say(1))).rejects.toMatchObject({ code: "unauthorized", tries: 1 });
-    await expect(nobody.publish(say(1))).rejects.toMatchObject({ code: "unreachable", tries: 3 });
+    await expect(wrong.publish(say(1))).rejects.toMatchObject({ code: "unauthorized", attempts: 1 });
+    await expect(nobody.publish(say(1))).rejects.toMatchObject({ code: "unreachable", attempts: 3 });
   });
 
   test("what waits is bounded, and a closed publisher takes no more", async () => {
     const { url } = await startNode();
-    const publisher = createPublisher(overHttp({ url, apiKey }), { mostWaiting: 2 });
+    const publisher = createPublisher(overHttp({ url, apiKey }), { maxQueued: 2 });
 
     const outcomes = await Promise.allSettled(range(1, 3).map((n) => publisher.publish(say(n))));
     await publisher.close();
@@ -149,7 +149,7 @@ describe("over the stream", () => {
         return id;
       },
     };
-    const publisher = createPublisher(overStream({ redis: flaky, prefix }), { firstPauseMs: 5 });
+    const publisher = createPublisher(overStream({ redis: flaky, prefix }), { minDelayMs: 5 });
     consumer.start();
 
     const left = range(1, 100).map((n) => publisher.publish(say(n)));
@@ -214,14 +214,14 @@ describe("what one command cannot do", () => {
     const sent: string[] = [];
     let isLimited = true;
     const limited = { code: "rate_limited" as const, message: "Too many.", retryAfterMs: 200 };
-    const send = async (commands: readonly Command[]): Promise<Outcome[]> =>
+    const send = async (commands: readonly Command[]): Promise<CommandResult[]> =>
       commands.map((command) => {
         const { channel, data } = command as unknown as ReturnType<typeof say>;
-        if (channel === "chat:noisy" && isLimited) return { ok: false, failure: limited, mayPass: true };
+        if (channel === "chat:noisy" && isLimited) return { ok: false, failure: limited, isTemporary: true };
         sent.push(`${channel} ${data}`);
         return { ok: true, answer: {} };
       });
-    const publisher = createPublisher({ needsKey: () => false, send }, { tries: 50 });
+    const publisher = createPublisher({ needsKey: () => false, send }, { maxAttempts: 50 });
     const noisy = [1, 2].map((n) => publisher.publish(say(n, "chat:noisy")));
     await publisher.publish(say(1, "chat:calm"));
     noisy.push(publisher.publish(say(3, "chat:noisy")));
@@ -235,7 +235,7 @@ describe("what one command cannot do", () => {
   });
 
   test("a send that hangs keeps nobody waiting but its own subjects", async () => {
-    const send = (commands: readonly Command[]): Promise<Outcome[]> =>
+    const send = (commands: readonly Command[]): Promise<CommandResult[]> =>
       commands.some(({ type }) => type === "user.disconnect")
         ? new Promise(() => undefined)
         : Promise.resolve(commands.map(() => ({ ok: true, answer: {} })));
@@ -248,9 +248,9 @@ describe("what one command cannot do", () => {
 
   test("a Redis that never answers is told as unreachable", async () => {
     const redis = { xadd: () => new Promise<string>(() => undefined) };
-    const publisher = createPublisher(overStream({ redis, timeoutMs: 5 }), { tries: 2, firstPauseMs: 1 });
+    const publisher = createPublisher(overStream({ redis, timeoutMs: 5 }), { maxAttempts: 2, minDelayMs: 1 });
 
-    await expect(publisher.publish(say(1))).rejects.toMatchObject({ code: "unreachable", tries: 2 });
+    await expect(publisher.publish(say(1))).rejects.toMatchObject({ code: "unreachable", attempts: 2 });
   });
 });
 

@@ -1,0 +1,214 @@
+import type { LivePublication, Position, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
+import type { TidegateError } from "./errors.ts";
+import { continuityOf, mergeAnswer } from "./position.ts";
+
+/** `recovering`: subscribed before, and recovering missed publications. */
+export type ChannelState = "unsubscribed" | "subscribing" | "subscribed" | "recovering";
+
+/** Events of a reader; see `ChannelEvents`. */
+export interface ChannelReaderEvents {
+  publication: (WirePublication | LivePublication) & { recovered: boolean };
+  snapshot: { snapshot: unknown; position: Position };
+  recovered: { position: Position; count: number };
+  reset: { position: Position; previous: Position; snapshot?: unknown };
+  state: { state: ChannelState; previous: ChannelState };
+  unsubscribed: { code: TidegateError["code"]; message: string; willReturn: boolean };
+}
+
+export type EmitChannelEvent = <Name extends keyof ChannelReaderEvents>(
+  name: Name,
+  argument: ChannelReaderEvents[Name],
+) => void;
+
+/** A reader's position when it sent a subscribe request. */
+export interface RecoveryPoint {
+  since: Position | undefined;
+  version: number;
+}
+
+/** Max publications buffered while earlier ones are missing. Beyond it the oldest are dropped and requested again. */
+const maxBuffered = 10_000;
+
+/**
+ * Delivers each publication of a channel once and in order, whatever arrives; of a conflated channel, those that were
+ * not superseded. It is either current (nothing is missing up to its position) or behind: then it buffers publications
+ * until an answer contains the missed ones.
+ */
+export class ChannelReader {
+  readonly #emit: EmitChannelEvent;
+  #state: ChannelState = "unsubscribed";
+  #position: Position | undefined;
+  #isCurrent = false;
+  #isReplaying = false;
+  #isConflated = false;
+  /** Recovered publications since it fell behind; undefined if nothing can have been missed. */
+  #recoveredCount: number | undefined;
+  #buffer: WirePublication[] = [];
+  /** Requested while current; emitted when the reader has reached its position. */
+  #snapshot: { snapshot: unknown; position: Position } | undefined;
+  /** Changes with each start, so that a delivery notices if a listener has stopped the reader. */
+  #version = 0;
+
+  constructor(emit: EmitChannelEvent) {
+    this.#emit = emit;
+  }
+
+  get state(): ChannelState {
+    return this.#state;
+  }
+
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  get isCurrent(): boolean {
+    return this.#isCurrent;
+  }
+
+  start(since: Position | undefined): void {
+    this.#version += 1;
+    this.#position = since;
+    this.#recoveredCount = since === undefined ? undefined : 0;
+    this.#setState("subscribing");
+  }
+
+  stop(): void {
+    this.reset();
+    this.#setState("unsubscribed");
+  }
+
+  /** Forgets its position; it continues from the current position of the channel. */
+  reset(): void {
+    this.#version += 1;
+    this.#position = undefined;
+    this.#isCurrent = this.#isReplaying = false;
+    this.#buffer = [];
+    this.#snapshot = undefined;
+  }
+
+  /** To be passed to `applyAnswer` with the answer. */
+  get recoveryPoint(): RecoveryPoint {
+    return { since: this.#position, version: this.#version };
+  }
+
+  /** Publications may be missing from now on. */
+  markBehind(): void {
+    this.#isCurrent = this.#isReplaying = false;
+    this.#buffer = [];
+    if (this.#state !== "subscribed") return;
+    this.#recoveredCount = 0;
+    this.#setState("recovering");
+  }
+
+  /** Socket.IO's recovery continues at its position: missed publications first, then, after `endReplay`, new ones. */
+  startReplay(): void {
+    this.#isCurrent = this.#isReplaying = true;
+  }
+
+  /**
+   * Socket.IO's recovery has ended; the node reports `end` as the channel's position (undefined: not subscribed).
+   * Returns false if the reader is at another position: something is missing, and it is now behind.
+   */
+  endReplay(end: Position | undefined): boolean {
+    if (!this.#isReplaying) return true;
+    this.#isReplaying = false;
+    const isWhole = end !== undefined && end.epoch === this.#position?.epoch && end.offset === this.#position.offset;
+    if (isWhole) this.markCurrent();
+    else this.markBehind();
+    return isWhole;
+  }
+
+  /** Nothing is missing. */
+  markCurrent(): void {
+    this.#isCurrent = true;
+    const count = this.#recoveredCount;
+    this.#recoveredCount = undefined;
+    if (count !== undefined && this.#position !== undefined)
+      this.#emit("recovered", { position: this.#position, count });
+    this.#setState("subscribed");
+  }
+
+  /** Returns false after a gap: the reader is now behind. */
+  receive(publication: WirePublication | LivePublication): boolean {
+    if (!("offset" in publication)) return this.#deliverUnnumbered(publication);
+    if (!this.#isCurrent || this.#position === undefined) return this.#bufferPublication(publication);
+    const continuity = continuityOf(this.#position, publication, this.#isConflated);
+    if (continuity === "next") this.#deliver([publication], this.#isReplaying);
+    if (continuity !== "gap") return true;
+    this.markBehind();
+    this.#bufferPublication(publication);
+    return false;
+  }
+
+  /** Applies the answer to a subscribe request. Returns false if publications are still missing or it is outdated. */
+  applyAnswer({ since, version }: RecoveryPoint, answer: SubscribeAnswer): boolean {
+    if (this.#version !== version) return false;
+    this.#isConflated = answer.conflated === true;
+    const merged = mergeAnswer(since, answer, this.#buffer);
+    this.#buffer = [];
+    this.#isConflated = answer.conflated === true;
+    this.#position = merged.start;
+    if (!answer.recovered) this.#restart(since, answer, merged.start);
+    this.#deliver(merged.missed, true, version);
+    this.#deliver(merged.live, false, version);
+    return merged.isWhole && this.#version === version;
+  }
+
+  /**
+   * Applies a snapshot that was requested while current. The snapshot is emitted when the reader has reached its
+   * position. Returns false if it is older than what was delivered.
+   */
+  applySnapshot({ version }: RecoveryPoint, { epoch, offset, snapshot }: SubscribeAnswer): boolean {
+    const position = this.#position;
+    if (this.#version !== version || position === undefined) return true;
+    if (epoch !== position.epoch || offset > position.offset) this.#isCurrent = false;
+    if (snapshot === undefined) return true;
+    if (epoch === position.epoch && offset < position.offset) return false;
+    this.#snapshot = { snapshot, position: { epoch, offset } };
+    this.#emitSnapshot(position);
+    return true;
+  }
+
+  #emitSnapshot({ epoch, offset }: Position): void {
+    const due = this.#snapshot;
+    if (due === undefined || due.position.epoch !== epoch || due.position.offset > offset) return;
+    this.#snapshot = undefined;
+    this.#emit("snapshot", due);
+  }
+
+  #restart(previous: Position | undefined, { snapshot }: SubscribeAnswer, position: Position): void {
+    const version = this.#version;
+    this.#recoveredCount = this.#snapshot = undefined;
+    if (previous !== undefined)
+      this.#emit("reset", { position, previous, ...(snapshot !== undefined && { snapshot }) });
+    if (snapshot !== undefined && this.#version === version) this.#emit("snapshot", { snapshot, position });
+  }
+
+  #deliver(publications: readonly WirePublication[], recovered: boolean, version = this.#version): void {
+    for (const publication of publications) {
+      if (this.#version !== version) return;
+      this.#position = { epoch: publication.epoch, offset: publication.offset };
+      if (recovered) this.#recoveredCount = (this.#recoveredCount ?? 0) + 1;
+      this.#emit("publication", { ...publication, recovered });
+      if (this.#version === version) this.#emitSnapshot(publication);
+    }
+  }
+
+  /** It has no position, so it is delivered at once. */
+  #deliverUnnumbered(publication: LivePublication): true {
+    this.#emit("publication", { ...publication, recovered: false });
+    return true;
+  }
+
+  #bufferPublication(publication: WirePublication): true {
+    if (this.#buffer.push(publication) > maxBuffered) this.#buffer.splice(0, maxBuffered / 2);
+    return true;
+  }
+
+  #setState(state: ChannelState): void {
+    if (state === this.#state) return;
+    const previous = this.#state;
+    this.#state = state;
+    this.#emit("state", { state, previous });
+  }
+}
