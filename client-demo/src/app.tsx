@@ -4,7 +4,7 @@ import { type Login, rememberedLogin, rememberLogin } from "./model/login.ts";
 import { SignIn } from "./sign-in.tsx";
 import { Workspace } from "./workspace.tsx";
 
-/** Nobody is signed in, or one user is. */
+/** Shows the sign-in page or the signed-in user's workspace. */
 export function App() {
   const demo = current.value;
   return demo === undefined ? <SignIn onLogin={begin} /> : <Workspace demo={demo} onSignOut={end} />;

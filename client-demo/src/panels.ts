@@ -5,7 +5,7 @@ import { curlPanel } from "./panels/curl.tsx";
 import { notesPanel } from "./panels/notes.tsx";
 import { sessionsPanel } from "./panels/sessions.tsx";
 
-/** A box of the page's side column. A new one is a file in `panels/` and a line here. */
+/** A panel of the side column. To add one, add a file to `panels/` and a line here. */
 export interface Panel {
   id: string;
   title: string;

@@ -4,7 +4,7 @@ import { type Login, signIn } from "./model/login.ts";
 import { Alert } from "./parts/alert.tsx";
 import { Wordmark } from "./parts/wordmark.tsx";
 
-/** Any name will do: this page exists in development only. */
+/** Accepts any name: this page exists in development only. */
 export function SignIn({ onLogin }: { onLogin: (login: Login) => void }) {
   const name = useSignal(new URLSearchParams(location.search).get("as") ?? "");
   const isBusy = useSignal(false);

@@ -6,13 +6,13 @@ import type { Demo } from "./model/demo.ts";
 import { orderView } from "./order/order-view.tsx";
 import { raceView } from "./race/race-view.tsx";
 
-/** What the page can have in front. A new one is a folder and a line here. */
+/** A main view of the page. To add one, add a folder and a line here. */
 export interface DemoView {
-  /** Names it in the address. */
+  /** Its name in the URL. */
   id: string;
   title: string;
   View: ComponentType<{ demo: Demo }>;
-  /** What a backend might do about it. */
+  /** A call that a backend might make, shown as a curl command. */
   call(demo: Demo): BackendCall;
 }
 

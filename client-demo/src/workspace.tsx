@@ -53,7 +53,7 @@ function Views({ demo }: { demo: Demo }) {
 }
 
 function Ended({ demo, onSignOut }: { demo: Demo; onSignOut: () => void }) {
-  const reason = demo.trouble.value?.error;
+  const reason = demo.problem.value?.error;
   return (
     <div class="banner" role="alert">
       <span>

@@ -33,7 +33,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     expect(await page.getByText(/^Published at offset 2 in/).isVisible()).toBe(true);
   });
 
-  test("gives a line for the terminal that works as it stands", async ({ skip }) => {
+  test("shows a curl command that works unchanged", async ({ skip }) => {
     await promisify(execFile)("curl", ["--version"]).catch(() => skip("curl is missing"));
     const { url } = await startDevelopmentGateway();
     const { page, signIn, openChannel, shown } = await openDemo(browser, url);
@@ -48,7 +48,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     await eventually(async () => expect(await shown()).toEqual(["1 Hello from curl"]));
   });
 
-  test("recovers what was missed while its connection was cut, and shows it as such", async () => {
+  test("recovers publications that it missed while disconnected, and marks them as recovered", async () => {
     const { url, call } = await startDevelopmentGateway();
     const { page, signIn, shown } = await openDemo(browser, url);
     await signIn("ada");
@@ -75,7 +75,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     );
   });
 
-  test("goes on where another node takes its node's place", async () => {
+  test("continues on another node", async () => {
     const first = await startDevelopmentGateway();
     const second = await startDevelopmentGateway({ prefix: first.prefix });
     const { page, signIn, shown } = await openDemo(browser, first.url);
@@ -89,7 +89,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     expect(await shown()).toContain("1 nobody was there recovered");
   });
 
-  test("shows the same to a second user, and what came while another channel was in front", async () => {
+  test("shows the same to a second user, and publications that arrived while another channel was selected", async () => {
     const { url, call } = await startDevelopmentGateway();
     const ada = await openDemo(browser, url);
     const bob = await openDemo(browser, url);
@@ -111,7 +111,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     await eventually(async () => expect(await bob.shown()).toEqual(["1 Hello, bob earlier"]));
   });
 
-  test("lists who is in the channel, as they come and go and over a cut", async () => {
+  test("lists the channel's members as they join and leave, also after a disconnect", async () => {
     const { url } = await startDevelopmentGateway();
     const ada = await openDemo(browser, url);
     await ada.signIn("ada");
@@ -132,7 +132,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     expect(await here.count()).toBe(0);
   });
 
-  test("says plainly what the gateway refuses", async () => {
+  test("shows refusals of the gateway", async () => {
     const { url } = await startDevelopmentGateway();
     const { page, signIn, openChannel, publish } = await openDemo(browser, url);
     await signIn("ada");
@@ -146,7 +146,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     await page.getByText(/^unknown_channel:/).waitFor();
   });
 
-  test("lists one's logins and ends the others, which are told why", async () => {
+  test("lists the user's sessions and ends the others, which show the reason", async () => {
     const { url } = await startDevelopmentGateway();
     const here = await openDemo(browser, url);
     const there = await openDemo(browser, url);
@@ -161,7 +161,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     await there.signIn("ada");
   });
 
-  test("says when too many have signed in under a name, and lets another in", async () => {
+  test("says when there were too many sign-ins under a name, and accepts another name", async () => {
     const { url, call } = await startDevelopmentGateway();
     const { page, signIn } = await openDemo(browser, url);
     for (let login = 0; login < 5; login += 1) await call("POST", "/demo/login", { name: "ada" });

@@ -41,19 +41,19 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
       return entries.map((entry: any) => `${entry.rank} ${entry.member} ${entry.score}`);
     }
 
-    const drop = (page: Page) => page.getByRole("button", { name: "Drop 1,000 random scores" });
+    const submitMany = (page: Page) => page.getByRole("button", { name: "Submit 1,000 random scores" });
 
-    /** Whether any row glides at some moment until the drop is over. */
-    async function glidesUntilDropped(page: Page): Promise<boolean> {
+    /** Whether any row glides at some moment until all scores are submitted. */
+    async function animatesUntilSubmitted(page: Page): Promise<boolean> {
       let glides = false;
-      while (!(await drop(page).isVisible())) {
+      while (!(await submitMany(page).isVisible())) {
         const running = "document.getAnimations().some(({ id }) => id === 'glide')";
         glides ||= await page.evaluate<boolean>(running);
       }
       return glides;
     }
 
-    test("ends as the board is stored for everybody, over a cut, with rows that glide", async () => {
+    test("ends with the stored board for every client, despite a disconnect, with animated rows", async () => {
       const gateway = await startDevelopmentGateway();
       const ada = await openAs("ada", gateway.url, "Race");
       const bob = await openAs("bob", gateway.url, "Race");
@@ -61,10 +61,10 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
       await ada.page.getByText("You are 1 of 1 with 10").waitFor();
       expect(await rows(bob.page).locator(".is-own").count()).toBe(0);
 
-      await drop(ada.page).click();
+      await submitMany(ada.page).click();
       await bob.page.getByLabel("For how long").selectOption("for a moment");
       await bob.page.getByRole("button", { name: "Cut connection" }).click();
-      expect(await glidesUntilDropped(ada.page)).toBe(true);
+      expect(await animatesUntilSubmitted(ada.page)).toBe(true);
 
       const board = await stored(gateway);
       expect(board).toHaveLength(10);
@@ -76,7 +76,7 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
       await eventually(async () => expect(await around.innerText()).toMatch(new RegExp(`^${own.rank}\\s+ada`)));
     });
 
-    test("marks the own row and who is level, the first to get there above", async () => {
+    test("marks the own row and ties, with the first to reach a score above", async () => {
       const { url, call } = await startDevelopmentGateway();
       const { page } = await openAs("bob", url, "Race");
       await page.getByText("Nobody has scored yet.").waitFor();
@@ -93,18 +93,18 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
       expect(await rows(page).nth(1).getAttribute("class")).toContain("is-own");
     });
 
-    test("moves nothing about for those who asked for stillness", async () => {
+    test("does not animate with reduced motion", async () => {
       const gateway = await startDevelopmentGateway();
       const { page } = await openAs("ada", gateway.url, "Race", { reducedMotion: "reduce" });
 
-      await drop(page).click();
-      expect(await glidesUntilDropped(page)).toBe(false);
+      await submitMany(page).click();
+      expect(await animatesUntilSubmitted(page)).toBe(false);
 
       const board = await stored(gateway);
       await eventually(async () => expect(await shown(page)).toEqual(board));
     });
 
-    test("gives a line for the terminal that works as it stands", async ({ skip }) => {
+    test("shows a curl command that works unchanged", async ({ skip }) => {
       await promisify(execFile)("curl", ["--version"]).catch(() => skip("curl is missing"));
       const { url } = await startDevelopmentGateway();
       const { page } = await openAs("it's me", url, "Race");
@@ -126,7 +126,7 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
       return decodeURIComponent(new URL(customer.page.url()).hash.replace("#orders/", ""));
     }
 
-    test("is followed by its customer while a courier in another browser drives", async () => {
+    test("is followed by its customer while a courier drives in another browser", async () => {
       const { url } = await startDevelopmentGateway();
       const ada = await openAs("ada", url, "Orders");
       const bob = await openAs("bob", url, "Orders");
@@ -147,7 +147,7 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
       await eventually(async () => expect(await timeline(ada.page).allInnerTexts()).toEqual(["Created", "Confirmed"]));
     });
 
-    test("refuses an illegal move in a sentence, and is what it was", async () => {
+    test("shows why an illegal transition was refused, and does not change", async () => {
       const { url } = await startDevelopmentGateway();
       const ada = await openAs("ada", url, "Orders");
       await create(ada);
@@ -161,14 +161,14 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
       expect(await timeline(ada.page).allInnerTexts()).toEqual(["Created", "Cancelled"]);
     });
 
-    test("keeps a right timeline while its story is sent shuffled and twice, over a cut", async () => {
+    test("keeps a correct timeline while its events are sent shuffled and twice, despite a disconnect", async () => {
       const { url } = await startDevelopmentGateway();
       const { page, ...ada } = await openAs("ada", url, "Orders");
       await create({ page, ...ada });
       await page.getByRole("button", { name: "Confirmed" }).click();
       await eventually(async () => expect(await timeline(page).count()).toBe(2));
 
-      await page.getByRole("button", { name: "Send its story shuffled, twice" }).click();
+      await page.getByRole("button", { name: "Send all events shuffled, twice" }).click();
       await page.getByLabel("For how long").selectOption("for a moment");
       await page.getByRole("button", { name: "Cut connection" }).click();
       const shown: string[][] = [];
@@ -183,7 +183,7 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
       expect(await timeline(page).allInnerTexts()).toEqual(whole);
     });
 
-    test("is not shown to whom it does not concern, whether there is one or not", async () => {
+    test("is not shown to others, whether it exists or not", async () => {
       const { url, call } = await startDevelopmentGateway();
       await call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "ada" } });
       const { page } = await openAs("eve", url, "Orders");
@@ -203,12 +203,12 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
     const tally = async () => (await page.locator(".tally dd").allInnerTexts()).slice(0, 2).map(Number);
     await eventually(async () => expect(await level()).toBe(50));
 
-    let fired = 0;
+    let sent = 0;
     // Again if the machine was so slow that the bucket filled as fast as it was emptied.
     await eventually(async () => {
-      await page.getByRole("button", { name: "Fire 60" }).click();
-      fired += 60;
-      await eventually(async () => expect((await tally()).reduce((sum, count) => sum + count, 0)).toBe(fired));
+      await page.getByRole("button", { name: "Send 60" }).click();
+      sent += 60;
+      await eventually(async () => expect((await tally()).reduce((sum, count) => sum + count, 0)).toBe(sent));
       expect((await tally())[1]).toBeGreaterThan(0);
     });
 
@@ -216,23 +216,23 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
     expect(through).toBeGreaterThanOrEqual(45);
     expect(await level()).toBeLessThan(50);
     await eventually(async () => expect(await level()).toBe(50));
-    await page.getByRole("button", { name: "Fire 10" }).click();
+    await page.getByRole("button", { name: "Send 10" }).click();
     await eventually(async () => expect(await tally()).toEqual([through + 10, refused]));
   });
 
-  test("whoever goes on hammering is sent away by name, and comes back", async () => {
+  test("a client that keeps exceeding the limit is disconnected with the reason, and reconnects", async () => {
     const { url } = await startDevelopmentGateway();
     const { page } = await openAs("ada", url, "Bucket");
-    const pace = page.getByLabel("Keep firing");
+    const rate = page.getByLabel("Keep sending");
 
-    await pace.selectOption("60 a second");
+    await rate.selectOption("60 a second");
 
     await page.getByText("The gateway closes this connection. rate_limited").waitFor();
-    await eventually(async () => expect(await pace.inputValue()).toBe("0"));
+    await eventually(async () => expect(await rate.inputValue()).toBe("0"));
     await page.getByRole("banner").getByText("Connected").waitFor();
   });
 
-  test("is walked through by keyboard, and keeps its place over a reload", async () => {
+  test("is operable by keyboard, and keeps its view after a reload", async () => {
     const { url } = await startDevelopmentGateway();
     const { page } = await openAs("ada", url, "Channels");
     await page.getByRole("link", { name: "Channels" }).focus();

@@ -75,7 +75,10 @@ describe("an answer merged with what came before it", () => {
   });
 
   it("keeps nothing behind a gap and says so", () => {
-    const merged = mergeAnswer({ epoch: "a", offset: 3 }, answer(4, true, range(4, 4)), [publication(6), publication(7)]);
+    const merged = mergeAnswer({ epoch: "a", offset: 3 }, answer(4, true, range(4, 4)), [
+      publication(6),
+      publication(7),
+    ]);
 
     expect([offsets(merged.missed), merged.live, merged.isWhole]).toEqual([[4], [], false]);
   });
@@ -106,7 +109,11 @@ describe("an answer merged with what came before it", () => {
       const present = since + random(10);
       const end = present + random(5);
       const early = range(since + 1 + random(12), end).filter(() => random(20) > 0);
-      const merged = mergeAnswer({ epoch: "a", offset: since }, answer(present, true, range(since + 1, present)), early);
+      const merged = mergeAnswer(
+        { epoch: "a", offset: since },
+        answer(present, true, range(since + 1, present)),
+        early,
+      );
 
       const seen = offsets([...merged.missed, ...merged.live]);
       expect(seen).toEqual(offsets(range(since + 1, since + seen.length)));

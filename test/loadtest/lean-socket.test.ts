@@ -52,7 +52,7 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
     };
   }
 
-  test("introduces itself, asks with an acknowledgement and hears events", async () => {
+  test("connects, emits with an acknowledgement, and receives events", async () => {
     const { io, connect } = await world();
     io.on("connection", (socket) => {
       socket.on("ask", (question: object, answer: (...args: unknown[]) => void) => answer({ question }, 2));
@@ -69,7 +69,7 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
     expect(socket.recovered).toBeFalsy();
   });
 
-  test("puts attachments where they belong", async () => {
+  test("reconstructs binary attachments", async () => {
     const { io, connect } = await world();
     io.on("connection", (socket) => socket.emit("bytes", { one: Buffer.from("a"), two: [Buffer.from("b")] }, 3));
 
@@ -79,7 +79,7 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
     expect(events.at(-1)).toEqual(["bytes", { one: Buffer.from("a"), two: [Buffer.from("b")] }, 3]);
   });
 
-  test("is told why a handshake is refused, and does not try again by itself", async () => {
+  test("reports why a handshake was refused, and does not retry by itself", async () => {
     const { io, connect } = await world();
     io.use((_, next) => next(Object.assign(new Error("unauthorized"), { data: { code: "unauthorized" } })));
 
@@ -90,7 +90,7 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
     expect(socket).toMatchObject({ connected: false, active: false });
   });
 
-  test("does not come back by itself after the server's goodbye", async () => {
+  test("does not reconnect by itself after the server disconnected it", async () => {
     const { io, connect } = await world();
     const { socket, events } = await connect();
 
@@ -102,7 +102,7 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
     await eventually(() => expect(socket.connected).toBe(true));
   });
 
-  test("says goodbye, so that nobody waits for it", async () => {
+  test("sends DISCONNECT when it is closed", async () => {
     const { io, connect } = await world();
     const gone = new Promise((resolve) => io.on("connection", (socket) => socket.on("disconnect", resolve)));
 
@@ -113,7 +113,7 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
     expect(socket).toMatchObject({ connected: false, active: false });
   });
 
-  test("comes back after a cut, takes its session up and is given what it missed, before it hears that it is back", async () => {
+  test("reconnects after a cut, recovers its session, and receives missed events before `connect`", async () => {
     const { io, line, connect } = await world({ connectionStateRecovery: {} });
     const sockets: Socket[] = [];
     io.on("connection", (socket) => {
@@ -145,7 +145,7 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
     expect(socket.recovered).toBe(true);
   });
 
-  test("keeps trying while nobody answers", async () => {
+  test("keeps retrying without a server", async () => {
     const { io, connect } = await world();
     const { port } = io.httpServer.address() as AddressInfo;
     const { socket, events } = await connect();
@@ -170,7 +170,7 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
     expect(events.map(([name]) => name)).toEqual(["connect"]);
   });
 
-  test("leaves a server that has fallen silent", async () => {
+  test("disconnects from a silent server", async () => {
     const line = new Dialer([new URL(`http://127.0.0.1:${await silentServer()}`)], 0);
     const give: Auth = (done) => done({});
     const socket =
@@ -187,7 +187,7 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
   });
 });
 
-test("a lean client leaves a server that speaks no Socket.IO", async () => {
+test("a lean client disconnects from a server that does not speak Socket.IO", async () => {
   const line = new Dialer([new URL(`http://127.0.0.1:${await silentServer("nonsense")}`)], 0);
   const socket = new LeanSocket({
     dialer: line,

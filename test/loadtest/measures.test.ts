@@ -38,7 +38,7 @@ describe("a histogram", () => {
     expect(sum.percentiles()).toEqual(whole.percentiles());
   });
 
-  test("of nothing is nothing, and takes what is too long for it as the longest", () => {
+  test("is 0 without values, and limits values to its maximum", () => {
     const histogram = new Histogram();
     expect(histogram.percentiles()).toMatchObject({ count: 0, mean: 0, p50: 0, max: 0 });
 
@@ -59,7 +59,7 @@ describe("a schedule", () => {
     expect(of(2)).not.toEqual(of(1));
   });
 
-  test("keeps its pace, at random or evenly", () => {
+  test("keeps its rate, at random or evenly", () => {
     const poisson = [...schedule(pace, seeded(5))];
     const steady = [...schedule({ ...pace, arrivals: "steady" }, seeded(5))];
 

@@ -14,7 +14,7 @@ gateway_connections{transport="websocket",node="n-1"} 4
 gateway_connections{transport="websocket",node="n-2"} 5
 `;
 
-test("nodes that answer for each other are looked at one by one", async () => {
+test("nodes whose metrics are served together are sampled separately", async () => {
   const server = createServer((_, response) => response.end(text)).listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await new Promise((resolve) => server.once("listening", resolve));

@@ -29,7 +29,7 @@ const cuts = [
 ];
 
 describe("a load test of a gateway", () => {
-  test("passes, and its figures add up", async () => {
+  test("passes, and its numbers add up", async () => {
     const { url } = await startGateway();
     const words = ["fan-out", "--url", url, "--readers", "12", "--clients", allKinds, "--rate", "60"];
 
@@ -74,7 +74,7 @@ describe("a load test of a gateway", () => {
     expect(other).not.toEqual(one);
   });
 
-  test("fails where a threshold is missed", async () => {
+  test("fails if a threshold is exceeded", async () => {
     const { url } = await startGateway();
 
     const { code, out, report } = await loadTest([
@@ -94,7 +94,7 @@ describe("a load test of a gateway", () => {
     expect(report?.checks).toContainEqual({ name: "p50Ms", limit: 0, value: report?.latency.live.p50, passed: false });
   });
 
-  test("fails where nothing can be published", async () => {
+  test("fails if nothing can be published", async () => {
     const { url } = await startGateway({ file: { channels: { quiet: { subscribe: "public" } } } });
 
     const { code, out } = await loadTest(["fan-out", "--url", url, "--readers", "2", ...short]);
@@ -119,7 +119,7 @@ describe("a load test of a gateway", () => {
     expect(boards.report?.latency.live.count).toBeGreaterThan(50);
   });
 
-  test("cuts every client of every kind, and nobody misses anything", async () => {
+  test("disconnects every client of every kind, and no reader misses anything", async () => {
     const { url } = await startGateway();
 
     const { code, report } = await loadTest([
@@ -140,7 +140,7 @@ describe("a load test of a gateway", () => {
     expect(code).toBe(0);
   });
 
-  test("drains one node and kills another, and nobody misses anything", async () => {
+  test("drains one node and kills another, and no reader misses anything", async () => {
     const { nodes } = await startClusterHere();
     const [first, second] = nodes;
     const scenario = {
@@ -181,7 +181,7 @@ describe("a load test of a gateway", () => {
     expect(report?.nodes.map(({ name }) => name).toSorted()).toEqual(["node-1", "node-2", "node-3"]);
   });
 
-  test("writes its report though it is interrupted", async () => {
+  test("writes its report when interrupted", async () => {
     const { url } = await startGateway();
     const run = startLoadTest([
       "fan-out",
@@ -208,7 +208,7 @@ describe("a load test of a gateway", () => {
     expect(html).toContain("The run was interrupted");
   });
 
-  test("shows a page that needs nothing beside itself and believes nothing it is told", async () => {
+  test("writes a self-contained page that escapes its input", async () => {
     const { url } = await startGateway();
     const description = "<script>alert(1)</script> <b title='x'>";
     const file = join(folder(), "mine.json");
@@ -223,7 +223,7 @@ describe("a load test of a gateway", () => {
 });
 
 describe("a load test of a plain Socket.IO server", () => {
-  test("passes where nothing goes wrong, and watches the process it is told of", async () => {
+  test("passes without faults, and monitors the given process", async () => {
     const { url, pid } = await startPlainServer();
     const words = ["fan-out", "--target", "plain", "--url", url, "--readers", "8", "--clients", "lean=1,stock=1"];
 
@@ -235,7 +235,7 @@ describe("a load test of a plain Socket.IO server", () => {
     expect(report?.nodes[0]?.memoryMax).toBeGreaterThan(10_000_000);
   });
 
-  test("recovers what Socket.IO's own recovery brings back, for clients of either kind", async () => {
+  test("counts what Socket.IO's own recovery replays, for clients of either kind", async () => {
     const { url } = await startPlainServer();
 
     const { report } = await loadTest(["jitter", "--target", "plain", "--url", url, ...cuts]);
@@ -245,7 +245,7 @@ describe("a load test of a plain Socket.IO server", () => {
     expect(report?.verdict).toMatchObject({ lost: 0, repeated: 0, reordered: 0 });
   });
 
-  test("finds what such a server loses where it has no recovery", async () => {
+  test("finds what such a server loses without recovery", async () => {
     const { url } = await startPlainServer(inject("redisUrl"));
 
     const { code, out, report } = await loadTest(["jitter", "--target", "plain", "--url", url, ...cuts]);
@@ -285,7 +285,7 @@ describe("the command line", () => {
     expect(complaints.join("\n")).toContain(complaint);
   });
 
-  test("fails in one clear line where nobody answers, or the key is wrong", async () => {
+  test("fails with one clear line if no gateway answers or the key is wrong", async () => {
     const { url } = await startGateway();
 
     const silent = await loadTest(["fan-out", "--url", "http://127.0.0.1:1"]);
@@ -303,7 +303,7 @@ describe("the command line", () => {
     expect(JSON.parse(shown.out)).toMatchObject({ readers: { count: 9 }, thresholds: { p99Ms: 50 } });
   });
 
-  test("runs a file, with tokens somebody else made", async () => {
+  test("runs a file, with given tokens", async () => {
     const gateway = await startGateway();
     const place = folder();
     const tokens = [(await gateway.signIn("ada")).token, (await gateway.signIn("bob")).token];

@@ -33,12 +33,12 @@ describe("a scenario", () => {
     expect(wrong(scenario)).toThrow(complaint);
   });
 
-  test("of the lab is whole, whichever it is", () => {
+  test("that is built in is valid", () => {
     expect(presetNames()).toEqual(expect.arrayContaining(["idle", "fan-out", "channels", "orders", "leaderboard"]));
     for (const name of presetNames()) expect(readScenario(name)).toMatchObject({ name });
   });
 
-  test("takes what the command line says before it is checked", () => {
+  test("applies overrides of the command line before validation", () => {
     const scenario = readScenario("jitter", { readers: { count: 7 }, thresholds: { p99Ms: 50 } });
 
     expect(scenario).toMatchObject({
@@ -48,7 +48,7 @@ describe("a scenario", () => {
     expect(() => readScenario("jitter", { readers: { count: -1 } })).toThrow("jitter: readers.count: ");
   });
 
-  test("may come from a file, which is named where it is wrong", () => {
+  test("may be read from a file, which is named if it is invalid", () => {
     const folder = mkdtempSync(join(tmpdir(), "tidegate-scenario-"));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const file = join(folder, "mine.json");
@@ -61,7 +61,7 @@ describe("a scenario", () => {
   });
 });
 
-describe("the cast of a run", () => {
+describe("the client plans of a run", () => {
   const planOf = (more: object, seed = 1): Plan => ({
     scenario: parseScenario({ name: "mine", load: { type: "none" }, ...more }),
     target: "gateway",
@@ -73,14 +73,14 @@ describe("the cast of a run", () => {
     apiKey: "k",
   });
 
-  test("is the same for the same seed, so that every worker knows its own", () => {
+  test("are the same for the same seed in every worker", () => {
     const plan = planOf({ readers: { count: 50 }, channels: { count: 20, perReader: 3 } });
 
     expect([...clientPlansOf(plan)]).toEqual([...clientPlansOf(plan)]);
     expect([...clientPlansOf({ ...plan, seed: 2 })]).not.toEqual([...clientPlansOf(plan)]);
   });
 
-  test("gives every channel its readers and nobody a channel twice", () => {
+  test("give every channel its readers and no reader a channel twice", () => {
     const roles = [...clientPlansOf(planOf({ readers: { count: 40 }, channels: { count: 30, perReader: 3 } }))];
     const readers = Map.groupBy(
       roles.flatMap(({ channels }) => channels),
@@ -92,7 +92,7 @@ describe("the cast of a run", () => {
     expect(roles.every(({ channels }) => new Set(channels).size === 3)).toBe(true);
   });
 
-  test("mixes programs in the asked proportions", () => {
+  test("mix client kinds in the given proportions", () => {
     const roles = [...clientPlansOf(planOf({ readers: { count: 100, clients: { lean: 7, stock: 2, tidegate: 1 } } }))];
     const count = (kind: string) => roles.filter((role) => role.kind === kind).length;
 
@@ -100,7 +100,7 @@ describe("the cast of a run", () => {
   });
 });
 
-test("faults come when the scenario says, and again where it says so", () => {
+test("faults are scheduled at their times and repeated", () => {
   const { faults } = parseScenario({
     name: "mine",
     load: { type: "none" },

@@ -42,11 +42,11 @@ describe("a reader of a house that numbers", () => {
     expect(readerOf([1, 2, 2, 3, 1]).evaluate(logOf(3))).toMatchObject({ repeated: 2, lost: 0, reordered: 0 });
   });
 
-  test("finds what comes behind later ones", () => {
+  test("finds reordered deliveries", () => {
     expect(readerOf([1, 3, 2, 4]).evaluate(logOf(4))).toMatchObject({ reordered: 1, lost: 0, repeated: 0, gaps: 0 });
   });
 
-  test("finds a publication that stands twice", () => {
+  test("finds a duplicated publication", () => {
     const reading = readerOf([1, 2]);
 
     reading.received({ position: { epoch, offset: 3 }, number: 2 });
@@ -54,7 +54,7 @@ describe("a reader of a house that numbers", () => {
     expect(reading.evaluate(logOf(2))).toMatchObject({ duplicated: 1, repeated: 0 });
   });
 
-  test("finds an order that is the house's, but not the publisher's", () => {
+  test("finds publications stored in another order than published", () => {
     const reading = readerOf([1]);
     reading.received({ position: { epoch, offset: 2 }, number: 3 });
     reading.received({ position: { epoch, offset: 3 }, number: 2 });
@@ -63,7 +63,7 @@ describe("a reader of a house that numbers", () => {
     expect(reading.evaluate(logOf(3, [], [2]))).toMatchObject({ reordered: 0 });
   });
 
-  test("is owed nothing that nobody confirmed, and nothing sent before it read", () => {
+  test("expects nothing unconfirmed, and nothing sent before the subscription", () => {
     const reading = new DeliveryChecker();
     reading.subscribed(103, { epoch, offset: 2 });
     reading.received({ position: { epoch, offset: 3 }, number: 3 });
@@ -71,7 +71,7 @@ describe("a reader of a house that numbers", () => {
     expect(reading.evaluate(logOf(5, [4, 5]))).toEqual({ ...clean, expected: 1, arrived: 1 });
   });
 
-  test("that was told of a loss has lost it, and has no gap", () => {
+  test("that was notified of a loss counts it as lost, without a gap", () => {
     const reading = readerOf([1, 2]);
     reading.reset(105, { epoch, offset: 4 });
     reading.received({ position: { epoch, offset: 5 }, number: 5 });
@@ -79,7 +79,7 @@ describe("a reader of a house that numbers", () => {
     expect(reading.evaluate(logOf(5))).toEqual({ ...clean, expected: 5, arrived: 3, lost: 2, reported: 2 });
   });
 
-  test("that loses more after it was told was not told of that", () => {
+  test("that loses more after a notification was not notified of that", () => {
     const reading = readerOf([1]);
     reading.reset(103, { epoch, offset: 2 });
     reading.received({ position: { epoch, offset: 3 }, number: 3 });
@@ -87,7 +87,7 @@ describe("a reader of a house that numbers", () => {
     expect(reading.evaluate(logOf(4))).toMatchObject({ lost: 2, reported: 1 });
   });
 
-  test("sees a gap where the epoch changes and nobody says so", () => {
+  test("sees a gap if the epoch changes without a notification", () => {
     const reading = readerOf([1, 2]);
     reading.received({ position: { epoch: "another", offset: 1 }, number: 3 });
 
@@ -103,12 +103,12 @@ describe("a reader of a house that numbers", () => {
     expect(reading.evaluate(logOf(5))).toMatchObject({ gaps: 1, lost: 1 });
   });
 
-  test("that never began is owed nothing", () => {
+  test("that never subscribed expects nothing", () => {
     expect(new DeliveryChecker().evaluate(logOf(3))).toEqual({ ...clean, expected: 0, arrived: 0 });
   });
 });
 
-test("without places the publisher's numbers say it all", () => {
+test("without positions it uses the publisher's numbers", () => {
   const reading = new DeliveryChecker();
   reading.subscribed(100);
   for (const number of [1, 2, 2, 5, 4, 6]) reading.received({ number });
@@ -116,7 +116,7 @@ test("without places the publisher's numbers say it all", () => {
   expect(reading.evaluate(logOf(6))).toEqual({ ...clean, expected: 6, arrived: 5, lost: 1, repeated: 1, reordered: 1 });
 });
 
-test("a sequence agrees with a plain set, whatever comes in whatever order", () => {
+test("a sequence agrees with a plain set for any order of numbers", () => {
   const random = seeded(7);
   for (let round = 0; round < 200; round += 1) {
     const count = 1 + Math.floor(random() * 40);
@@ -141,7 +141,7 @@ test("a sequence agrees with a plain set, whatever comes in whatever order", () 
   }
 });
 
-test("a publishLog survives its way between processes, and finds what was sent from a moment on", () => {
+test("a publish log survives serialization, and finds the first number sent after a time", () => {
   const publishLog = logOf(5, [2], [3]);
 
   expect(fromParts(JSON.parse(JSON.stringify(toParts(new Map([["c", publishLog]])))))).toEqual(
@@ -150,7 +150,7 @@ test("a publishLog survives its way between processes, and finds what was sent f
   expect([100, 101, 103.5, 105, 106].map((moment) => firstSentFrom(publishLog, moment))).toEqual([1, 1, 4, 5, 6]);
 });
 
-test("verdicts add up over readers and workers, and keep examples of what is wrong", () => {
+test("verdicts add up over readers and workers, and keep examples of failures", () => {
   const [one, other] = [emptyVerdict(), emptyVerdict()];
   addCounts(one, "first", readerOf([1, 2]).evaluate(logOf(2)), true);
   addCounts(other, "second", readerOf([2]).evaluate(logOf(2)), true);

@@ -70,7 +70,7 @@ test.each(["SIGTERM", "SIGKILL"] as const)(
   },
 );
 
-test("npm run cluster says which port is taken, and starts nothing", { timeout: 60_000 }, async () => {
+test("npm run cluster names a port in use, and starts nothing", { timeout: 60_000 }, async () => {
   const server = createServer((_, response) => response.end("somebody else's")).listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => void server.close());

@@ -99,7 +99,7 @@ describe("code in the docs", () => {
     expect(said.err).toBe("");
   });
 
-  test("of the first page prints what its lines for a shell publish", async () => {
+  test("of the README prints what its shell commands publish", async () => {
     const gateway = await startDocumentedGateway();
     const { said } = start("README.md", 'console.log("subscribed");', gateway);
     await eventually(() => expect(said.out).toContain("subscribed"), 25_000);
@@ -111,7 +111,7 @@ describe("code in the docs", () => {
   });
 });
 
-describe("lines for a shell", () => {
+describe("shell commands", () => {
   test.each(pagesOf(calls))("of %s run as they are written", async (page) => {
     const { here } = await startDocumentedGateway();
 
@@ -131,7 +131,7 @@ describe("lines for a shell", () => {
     expect(text).not.toMatch(/^(?!.*\bnpx node)\s*node \S+\.ts/m);
   });
 
-  test("that start the gateway in production set everything it wants", async () => {
+  test("that start the gateway in production set everything required", async () => {
     const settings = [...readFileSync(join(repository, "README.md"), "utf8").matchAll(/^export .*$/gm)].join("\n");
 
     const { stdout } = await run("sh", ["-euc", `${settings}\nenv -0`], { env: { PATH: process.env["PATH"] } });

@@ -60,11 +60,11 @@ describe("the command line, run for real", () => {
     },
   );
 
-  test("starts without a command, and then too tells mistakes first", async () => {
+  test("starts without a command, and reports invalid settings first", async () => {
     expect((await tidegate([], { PORT: "x" })).code).toBe(78);
   });
 
-  test("prints what holds, the file's settings included and secrets masked", async () => {
+  test("prints the effective settings, including the file's, with secrets masked", async () => {
     const folder = mkdtempSync(join(tmpdir(), "tidegate-config-"));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const file = join(folder, "gateway.json");
@@ -96,7 +96,7 @@ describe("a command for a running gateway", () => {
     ]);
   });
 
-  test("logs a user in and prints the token alone, so that a script can take it", async () => {
+  test("creates a session and prints only the token, for scripts", async () => {
     const { url, calls } = await backend(201, { sessionId: "s", token: "t.o.k", expiresAt: 1 });
     const words = ["token", "alice", "--role", "admin", "staff", "--ttl", "60", "--url", url];
 
@@ -110,7 +110,7 @@ describe("a command for a running gateway", () => {
     });
   });
 
-  test("fails with the gateway's own words where it refuses", async () => {
+  test("fails with the gateway's message if it refuses", async () => {
     const { url } = await backend(404, { code: "unknown_channel", detail: "No such kind." });
 
     const { code, err } = await tidegate(["publish", "x:1", "e", "{}", "--url", url]);
@@ -118,7 +118,7 @@ describe("a command for a running gateway", () => {
     expect({ code, err }).toEqual({ code: 1, err: "unknown_channel: No such kind.\n" });
   });
 
-  test("fails where nobody answers, and where the data is not JSON", async () => {
+  test("fails if no gateway answers, and if the data is not JSON", async () => {
     const silent = await tidegate(["publish", "x:1", "e", "{}", "--url", "http://127.0.0.1:1"]);
     const rounded = await tidegate(["publish", "x:1", "e", '{"id":9007199254740993}']);
     const broken = await tidegate(["publish", "x:1", "e", "{"]);

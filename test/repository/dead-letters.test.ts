@@ -3,7 +3,7 @@ import { runCommandLine } from "../../src/cli/command-line.ts";
 import { createDeadLetterStore } from "../../src/commands/dead-letters-store.ts";
 import { redisWorld } from "../support/world.ts";
 
-test("dead letters are listed, handed in again and thrown away from the command line", async () => {
+test("dead letters are listed, requeued and discarded from the command line", async () => {
   const { redis, keys, prefix } = await redisWorld();
   const commands = redis.connection("commands");
   const store = createDeadLetterStore({ commands, keys });

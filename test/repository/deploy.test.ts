@@ -19,7 +19,7 @@ const secrets = {
 };
 
 describe("docker-compose.yml", () => {
-  test("keeps to the compose schema", () => {
+  test("follows the compose schema", () => {
     const config = JSON.parse(read(".dclintrc")) as object;
     const linter = new DCLinter({ ...config, quiet: false, debug: false, exclude: [] });
 
@@ -42,7 +42,7 @@ describe("docker-compose.yml", () => {
     expect(status).toBe(0);
   });
 
-  test("gives its nodes settings with which they start, with channels and boards", () => {
+  test("gives its nodes valid settings, with channels and boards", () => {
     const given = [...read("docker-compose.yml").matchAll(/^ {4,6}([A-Z_]{4,}): "?([^"\n]+)"?$/gm)];
     const plain = given.filter(([, , value = ""]) => !value.startsWith("${")).map(([, name, value]) => [name, value]);
 
@@ -68,7 +68,7 @@ test.each(["docker-compose.yml", "deploy/kubernetes/gateway.yaml", "deploy/syste
   },
 );
 
-test("the Dockerfile has no mistake that can be seen without building it", () => {
+test("the Dockerfile has no statically visible mistake", () => {
   expect(validate(read("Dockerfile"))).toEqual([]);
 });
 

@@ -16,7 +16,7 @@ function tableOf(page: string): string[] {
   return [...rows].flatMap(([, cell = ""]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, word = ""]) => word));
 }
 
-describe("the tables for whoever runs it are complete", () => {
+describe("the tables for operators are complete", () => {
   test("every variable is in docs/settings.md", () => {
     expect(tableOf("docs/settings.md")).toEqual(expect.arrayContaining([...variables]));
   });
@@ -43,7 +43,7 @@ describe("the tables for whoever runs it are complete", () => {
     }
   });
 
-  test("every metric is in docs/metrics.md, and none that is not there", async () => {
+  test("every metric is in docs/metrics.md, and no other", async () => {
     const { registry } = createMetrics({ nodeId: "test" });
     const own = registry.getMetricsAsArray().filter(({ name }) => !/^gateway_(process|nodejs)_/.test(name));
 
@@ -68,7 +68,7 @@ describe("docs/protocol.md", () => {
   });
 });
 
-test("links between the pages lead somewhere", () => {
+test("links between the pages are valid", () => {
   const pages = [
     "README.md",
     "CONTRIBUTING.md",
@@ -86,7 +86,7 @@ test("links between the pages lead somewhere", () => {
   expect(broken).toEqual([]);
 });
 
-test("the example of an environment names settings only", () => {
+test("the example environment contains valid settings only", () => {
   expect(() =>
     loadConfig(Object.fromEntries([...read(".env.example").matchAll(/^(\w+)=(.*)$/gm)].map(([, k, v]) => [k, v]))),
   ).not.toThrow();

@@ -27,7 +27,7 @@ describe.skipIf(!needs.nginx.isThere())("nginx.conf", () => {
     expect(status).toBe(0);
   });
 
-  test("spreads WebSockets that begin without a session, and keeps everything else of a client on one node", async () => {
+  test("distributes new WebSockets, and keeps other requests of a client on one node", async () => {
     const { ask } = await nginxBefore(["node-1", "node-2", "node-3"].map(named));
     const handshake = "/socket.io/?EIO=4&transport=websocket";
 
@@ -41,7 +41,7 @@ describe.skipIf(!needs.nginx.isThere())("nginx.conf", () => {
     expect(new Set([...polling, ...bound].map(({ body }) => body)).size).toBe(1);
   });
 
-  test("moves on from a node that is gone", async () => {
+  test("fails over from a node that is down", async () => {
     const { ask } = await nginxBefore([gone(), named("alive"), gone()]);
 
     const answers = await many(10, () => ask("GET", "/socket.io/?EIO=4&transport=polling"));
@@ -50,7 +50,7 @@ describe.skipIf(!needs.nginx.isThere())("nginx.conf", () => {
     expect(new Set([...answers, ...writes].map(({ body }) => body))).toEqual(new Set(["alive"]));
   });
 
-  test("repeats reading and writes with an idempotency key, and no other write", async () => {
+  test("retries reads, and writes with an idempotency key, but no other write", async () => {
     // A new nginx for each: one that met three broken nodes asks none of them for two seconds.
     const tries = async (method: string, headers: Record<string, string> = {}): Promise<number> => {
       const seen: string[] = [];
@@ -67,7 +67,7 @@ describe.skipIf(!needs.nginx.isThere())("nginx.conf", () => {
     expect(await tries("DELETE")).toBe(1);
   });
 
-  test("keeps the body of a write that is sent again", async () => {
+  test("keeps the body of a retried write", async () => {
     const bodies: string[] = [];
     const { ask } = await nginxBefore([breakingNode(bodies), breakingNode(bodies), named("alive")]);
 
@@ -77,7 +77,7 @@ describe.skipIf(!needs.nginx.isThere())("nginx.conf", () => {
     expect(new Set(bodies)).toEqual(new Set(['POST {"whole":true}']));
   });
 
-  test("names the client's own address, whatever the client says of it", async () => {
+  test("forwards the client's address, whatever the client claims", async () => {
     const echoing: MakeNode = (incoming) => String(incoming.headers["x-forwarded-for"]);
     const { ask } = await nginxBefore([echoing, echoing, echoing]);
 
@@ -85,7 +85,7 @@ describe.skipIf(!needs.nginx.isThere())("nginx.conf", () => {
     expect((await ask("GET", "/socket.io/", { "x-forwarded-for": "1.2.3.4" })).body).toBe("127.0.0.1");
   });
 
-  test("keeps metrics inside and large bodies out", async () => {
+  test("hides metrics and refuses large bodies", async () => {
     const { ask } = await nginxBefore(["node-1", "node-2", "node-3"].map(named));
 
     const written = ["/metrics", "/metrics/", "/metrics//", "//metrics", "/./metrics", "/v1/../metrics/", "/METRICS"];
@@ -105,7 +105,7 @@ describe.skipIf(!needs.nginx.isThere())("nginx.conf", () => {
     expect((await ask("POST", "/v1/publish", {}, "x".repeat(1_300_000))).status).toBe(413);
   });
 
-  test("hands on the address a client asked for, its port included", async () => {
+  test("forwards the requested host with its port", async () => {
     const echoing: MakeNode = (incoming) => String(incoming.headers.host);
     const { ask } = await nginxBefore([echoing, echoing, echoing]);
 

@@ -24,7 +24,7 @@ describe("the gateway, started as a program", () => {
     },
   );
 
-  test("several beside each other on stores of their own do not meet", async () => {
+  test("instances on stores of their own are independent", async () => {
     const nodes = await Promise.all([started({}), started({}), started({})]);
 
     const answers = await Promise.all(
@@ -34,7 +34,7 @@ describe("the gateway, started as a program", () => {
     expect(answers.map(({ body }) => body["offset"])).toEqual([1, 1, 1]);
   });
 
-  test("several on one Redis are one gateway", async () => {
+  test("instances on one Redis form one gateway", async () => {
     const shared = { REDIS_URL: inject("redisUrl"), KEY_PREFIX: freshPrefix() };
     const [first, second] = await Promise.all([started(shared), started(shared)]);
 
@@ -70,7 +70,7 @@ describe("the gateway, started as a program", () => {
     expect(await node.ended).toBe(1);
   });
 
-  test("a deadline that was not met ends it with 1", async () => {
+  test("it exits with 1 if the drain deadline passes", async () => {
     const node = await started({ DRAIN_TIMEOUT_MS: "1" });
     await connected(node);
 
@@ -79,7 +79,7 @@ describe("the gateway, started as a program", () => {
     expect(await node.ended).toBe(1);
   });
 
-  test("an error that nobody caught is logged and counted, and the node goes on", async () => {
+  test("an uncaught error is logged and counted, and the node continues", async () => {
     const stray = `process.on("SIGUSR2", () => {
       void Promise.reject(new Error("forgotten"));
       setImmediate(() => { throw new Error("thrown"); });
@@ -98,7 +98,7 @@ describe("the gateway, started as a program", () => {
     expect(await node.ended).toBe(0);
   });
 
-  test("a port that is taken is said in one line", async () => {
+  test("a port in use is reported in one line", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     onTestFinished(() => void server.close());

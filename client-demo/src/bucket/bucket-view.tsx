@@ -1,12 +1,12 @@
 import { publishCall } from "../model/backend.ts";
 import type { Demo } from "../model/demo.ts";
-import { createGun, type Gun } from "../model/gun.ts";
+import { createLoadGenerator, type LoadGenerator } from "../model/load-generator.ts";
 import { useModel } from "../model/use-model.ts";
 import { duration } from "../parts/format.ts";
 import type { DemoView } from "../views.ts";
 import "./bucket.css";
-import { Tank } from "./tank.tsx";
-import { Strip } from "./strip.tsx";
+import { BucketGauge } from "./bucket-gauge.tsx";
+import { BucketChart } from "./bucket-chart.tsx";
 
 export const bucketView: DemoView = {
   id: "bucket",
@@ -15,37 +15,37 @@ export const bucketView: DemoView = {
   call: () => publishCall("chat:bucket", "A backend's calls have a limit of their own"),
 };
 
-const paces = [0, 10, 20, 30, 60];
+const rates = [0, 10, 20, 30, 60];
 
 function BucketView({ demo }: { demo: Demo }) {
-  const gun = useModel(() => createGun(demo), [demo]);
+  const generator = useModel(() => createLoadGenerator(demo), [demo]);
   const { capacity, refillPerSecond } = demo.bucket.rule;
   return (
     <div class="view">
       <header class="view-head">
         <h1>Your bucket of messages</h1>
         <p class="lead">
-          Each message takes a token. The bucket holds {capacity} and gains {refillPerSecond} a second; where there is
-          none, the gateway refuses and says when to come back.
+          Each message takes a token. The bucket holds {capacity} tokens and gains {refillPerSecond} a second. If it is
+          empty, the gateway refuses messages and says when to retry.
         </p>
       </header>
       <div class="bucket">
-        <Tank level={gun.level.value} capacity={capacity} />
-        <Strip bins={gun.bins.value} capacity={capacity} />
+        <BucketGauge level={generator.level.value} capacity={capacity} />
+        <BucketChart bins={generator.bins.value} capacity={capacity} />
       </div>
-      <Trigger demo={demo} gun={gun} />
-      <Outcome gun={gun} />
+      <SendControls demo={demo} generator={generator} />
+      <Outcome generator={generator} />
       <p class="hint">
-        Capacity and refill are the gateway’s settings, told at sign-in. The level is this page’s own reckoning: what it
-        sent, what time gave back, and each refusal sets it right. Other pages of yours draw from the same bucket
-        without this one knowing. Who is refused more than 100 times in 10 seconds, as at 60 a second, is sent away by
-        name and may come back.
+        Capacity and refill rate are the gateway’s settings. The level is this page’s own estimate from what it sent and
+        the time since then; each refusal corrects it. Your other pages use the same bucket, which this one cannot see.
+        A client that is refused more than 100 times in 10 seconds, as at 60 messages a second, is disconnected and may
+        reconnect.
       </p>
     </div>
   );
 }
 
-function Trigger({ demo, gun }: { demo: Demo; gun: Gun }) {
+function SendControls({ demo, generator }: { demo: Demo; generator: LoadGenerator }) {
   const isUp = demo.state.value === "connected";
   return (
     <div class="row">
@@ -55,20 +55,20 @@ function Trigger({ demo, gun }: { demo: Demo; gun: Gun }) {
           type="button"
           class={count === 10 ? "primary" : ""}
           disabled={!isUp}
-          onClick={() => gun.fire(count)}
+          onClick={() => generator.send(count)}
         >
-          Fire {count}
+          Send {count}
         </button>
       ))}
       <label class="inline">
-        Keep firing
+        Keep sending
         <select
-          value={String(gun.pace.value)}
-          onChange={(event) => (gun.pace.value = Number(event.currentTarget.value))}
+          value={String(generator.ratePerSecond.value)}
+          onChange={(event) => (generator.ratePerSecond.value = Number(event.currentTarget.value))}
         >
-          {paces.map((pace) => (
-            <option key={pace} value={String(pace)}>
-              {pace === 0 ? "not" : `${pace} a second`}
+          {rates.map((rate) => (
+            <option key={rate} value={String(rate)}>
+              {rate === 0 ? "off" : `${rate} a second`}
             </option>
           ))}
         </select>
@@ -77,20 +77,20 @@ function Trigger({ demo, gun }: { demo: Demo; gun: Gun }) {
   );
 }
 
-function Outcome({ gun }: { gun: Gun }) {
-  const { accepted, refused, retryAfterMs, trouble } = gun.tally.value;
+function Outcome({ generator }: { generator: LoadGenerator }) {
+  const { accepted, refused, retryAfterMs, error } = generator.totals.value;
   return (
     <dl class="facts tally">
-      <dt>Let through</dt>
+      <dt>Accepted</dt>
       <dd class="is-good">{accepted}</dd>
       <dt>Refused as rate_limited</dt>
       <dd class={refused > 0 ? "is-bad" : ""}>{refused}</dd>
       <dt>Last retryAfterMs</dt>
       <dd>{retryAfterMs === undefined ? "–" : duration(retryAfterMs)}</dd>
-      {trouble !== undefined && (
+      {error !== undefined && (
         <>
-          <dt>Trouble</dt>
-          <dd class="is-bad">{trouble}</dd>
+          <dt>Error</dt>
+          <dd class="is-bad">{error}</dd>
         </>
       )}
     </dl>

@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import type { Demo } from "../model/demo.ts";
 import type { Feed } from "../model/feed.ts";
 
-/** One tab per channel, moved through with the arrow keys, and the way to open another. */
+/** One tab per channel, navigable with the arrow keys, and a form to open another. */
 export function ChannelTabs({ demo }: { demo: Demo }) {
   return (
     <div class="tabs">
@@ -76,7 +76,7 @@ function OpenChannel({ demo }: { demo: Demo }) {
   );
 }
 
-/** References to ids are separated by spaces, which names may contain. */
+/** Encoded, because ARIA separates ids by spaces, which names may contain. */
 export const tabId = (feed: Feed): string => `tab-${encodeURIComponent(feed.name)}`;
 
 function step(demo: Demo, event: KeyboardEvent): void {

@@ -9,31 +9,31 @@ import { Compose } from "./compose.tsx";
 import { FeedRow } from "./feed-row.tsx";
 import { MemberList } from "./member-list.tsx";
 
-/** The channel in front: where it stands, what came, and a line to publish. */
+/** The selected channel: its status, its publications, and a form to publish. */
 export function ChannelView({ demo }: { demo: Demo }) {
   const feed = demo.activeFeed.value;
   if (feed === undefined) return <p class="empty">No channel is open. Open one above; “chat:lobby” will do.</p>;
   return (
     <div id="channel" class="channel" role="tabpanel" aria-labelledby={tabId(feed)} key={feed.name}>
-      <Standing feed={feed} ownName={demo.login.name} />
+      <ChannelStatus feed={feed} ownName={demo.login.name} />
       <FeedList feed={feed} />
       <Compose feed={feed} />
     </div>
   );
 }
 
-const standings = {
+const stateNames = {
   unsubscribed: "Not subscribed",
   subscribing: "Subscribing…",
   subscribed: "Subscribed",
   recovering: "Recovering…",
 };
 
-function Standing({ feed, ownName }: { feed: Feed; ownName: string }) {
+function ChannelStatus({ feed, ownName }: { feed: Feed; ownName: string }) {
   const position = feed.position.value;
   return (
-    <div class="standing">
-      <span>{standings[feed.state.value]}</span>
+    <div class="channel-status">
+      <span>{stateNames[feed.state.value]}</span>
       {position !== undefined && (
         <>
           <span>

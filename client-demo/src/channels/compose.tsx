@@ -5,7 +5,7 @@ import type { Feed } from "../model/feed.ts";
 import { Alert } from "../parts/alert.tsx";
 import { duration, typedData } from "../parts/format.ts";
 
-/** Publishes into the channel as this user. */
+/** Publishes to the channel as this user. */
 export function Compose({ feed }: { feed: Feed }) {
   const typed = useSignal("");
   const event = useSignal("message");

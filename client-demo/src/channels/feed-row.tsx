@@ -3,7 +3,7 @@ import { dataText, timeOfDay } from "../parts/format.ts";
 
 const tags = { history: "earlier", live: undefined, recovered: "recovered" };
 
-/** One publication with its position, or a mark between two. */
+/** A publication with its position, or a note between publications. */
 export function FeedRow({ item }: { item: FeedItem }) {
   if (item.kind === "mark") {
     return (

@@ -2,7 +2,7 @@ import type { Feed } from "../model/feed.ts";
 
 const mostShown = 6;
 
-/** Who else reads the channel in front, where its kind tells. */
+/** The members of the selected channel, if it has presence. */
 export function MemberList({ feed, ownName }: { feed: Feed; ownName: string }) {
   const members = feed.members.value;
   if (members === undefined) return null;

@@ -1,7 +1,7 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
 import { TidegateError } from "../../../src/client/client.ts";
 
-/** Something the user asked for: under way or not, and what went wrong the last time. */
+/** A user's action: whether it is running, and the error of the last attempt. */
 export interface Attempts {
   readonly isBusy: ReadonlySignal<boolean>;
   readonly error: ReadonlySignal<string | undefined>;

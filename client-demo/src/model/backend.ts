@@ -1,11 +1,11 @@
-/** What the page does in place of a backend, with the development key. */
+/** A call that the page makes instead of a backend, with the development key. */
 export interface BackendCall {
   method: "POST" | "PUT";
   path: string;
   body: unknown;
 }
 
-/** What the gateway refused, as its problem says. */
+/** An error response of the gateway. */
 export class BackendError extends Error {
   readonly status: number;
   readonly code: string | undefined;
@@ -25,7 +25,7 @@ export const publishCall = (channel: string, text: string): BackendCall => ({
   body: { channel, event: "message", data: { text } },
 });
 
-/** The answer's JSON; rejects with a BackendError. */
+/** Resolves to the response's JSON; rejects with a BackendError. */
 export async function callBackend(apiKey: string, { method, path, body }: BackendCall): Promise<unknown> {
   const headers = { Authorization: `Bearer ${apiKey}`, "Content-Type": "application/json" };
   const response = await fetch(path, { method, headers, body: JSON.stringify(body) });
@@ -38,7 +38,7 @@ export async function refusalOf(response: Response): Promise<BackendError> {
   return new BackendError(response.status, problem.code, problem.detail ?? problem.title ?? response.statusText);
 }
 
-/** The same as a line for a terminal. */
+/** The same call as a curl command. */
 export function curlLine(apiKey: string, { method, path, body }: BackendCall): string {
   return [
     `curl -X ${method} ${quotedIfNeeded(`${location.origin}${path}`)}`,

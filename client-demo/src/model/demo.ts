@@ -3,29 +3,29 @@ import { type Client, type ClientState, connect, type Ready, type TidegateError 
 import { createFeed, type Feed } from "./feed.ts";
 import { freshToken, type Login } from "./login.ts";
 import { createNotes, type Notes } from "./notes.ts";
-import { createReckoning, type Reckoning } from "./reckoning.ts";
+import { createBucketEstimate, type BucketEstimate } from "./bucket-estimate.ts";
 import { createRouter, type Route } from "./route.ts";
 
-/** Everything the page shows of one signed-in user: one client, its connection and its channels. */
+/** The model of the page for one signed-in user: client, connection and channels. */
 export interface Demo {
   readonly login: Login;
   readonly client: Client;
   readonly route: ReadonlySignal<Route>;
-  /** The user's bucket of messages, as far as this page can know it. */
-  readonly bucket: Reckoning;
+  /** This page's estimate of the user's token bucket. */
+  readonly bucket: BucketEstimate;
   readonly state: ReadonlySignal<ClientState>;
   readonly ready: ReadonlySignal<Ready | undefined>;
   readonly roundTripMs: ReadonlySignal<number | undefined>;
   /** Why there is no connection, and when the next attempt follows. */
-  readonly trouble: ReadonlySignal<{ error: TidegateError; retryAt: number | undefined } | undefined>;
+  readonly problem: ReadonlySignal<{ error: TidegateError; retryAt: number | undefined } | undefined>;
   readonly notes: Notes;
   readonly feeds: ReadonlySignal<readonly Feed[]>;
   readonly activeFeed: ReadonlySignal<Feed | undefined>;
-  /** Opens the channel, or shows it where it is open. */
+  /** Opens the channel, or shows it if it is open. */
   open(channel: string): void;
   show(feed: Feed): void;
   leave(feed: Feed): void;
-  /** Ends the connection without a goodbye, and keeps from coming back for so long. */
+  /** Drops the connection and does not reconnect for `awayMs`. */
   cut(awayMs: number): void;
   stop(): void;
 }
@@ -58,7 +58,7 @@ export function createDemo(login: Login): Demo {
 
   const client = connect(location.origin, { token });
   notes.follow(client);
-  const bucket = createReckoning(login.messages);
+  const bucket = createBucketEstimate(login.messages);
   client.socket.onAnyOutgoing((event: string) => bucket.sent(event));
   client.on("state", (changed) => {
     clientState.value = changed.state;
@@ -94,7 +94,7 @@ export function createDemo(login: Login): Demo {
     state,
     ready,
     roundTripMs,
-    trouble,
+    problem: trouble,
     notes,
     feeds,
     activeFeed,

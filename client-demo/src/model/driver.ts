@@ -1,31 +1,31 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
 import { messageOf } from "./attempt.ts";
 import { callBackend } from "./backend.ts";
-import { placeCall } from "./order-calls.ts";
+import { locationCall } from "./order-calls.ts";
 import { pause } from "./pause.ts";
-import { placeAlong } from "./road.ts";
+import { pointAlong } from "./order-path.ts";
 
-/** Whoever brings an order: signals where it is, all the way. */
+/** Simulates the courier of an order and publishes its location. */
 export interface Driver {
   readonly isDriving: ReadonlySignal<boolean>;
   readonly error: ReadonlySignal<string | undefined>;
   drive(apiKey: string): Promise<void>;
-  park(): void;
+  stop(): void;
 }
 
 const driveMs = 12_000;
-const placeEveryMs = 300;
+const publishEveryMs = 300;
 
 export function createDriver(orderId: string): Driver {
   const isDriving = signal(false);
   const error = signal<string | undefined>(undefined);
 
-  async function goTheWay(apiKey: string): Promise<void> {
+  async function driveRoute(apiKey: string): Promise<void> {
     const begun = performance.now();
     for (let share = 0; share < 1 && isDriving.value;) {
       share = Math.min(1, (performance.now() - begun) / driveMs);
-      await callBackend(apiKey, placeCall(orderId, placeAlong(share)));
-      await pause(placeEveryMs);
+      await callBackend(apiKey, locationCall(orderId, pointAlong(share)));
+      await pause(publishEveryMs);
     }
   }
 
@@ -36,13 +36,13 @@ export function createDriver(orderId: string): Driver {
       isDriving.value = true;
       error.value = undefined;
       try {
-        await goTheWay(apiKey);
+        await driveRoute(apiKey);
       } catch (failure) {
         error.value = messageOf(failure);
       } finally {
         isDriving.value = false;
       }
     },
-    park: () => void (isDriving.value = false),
+    stop: () => void (isDriving.value = false),
   };
 }

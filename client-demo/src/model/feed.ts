@@ -9,7 +9,7 @@ import {
 
 import { createMembers, type Members } from "./members.ts";
 
-/** How a publication came here: before we subscribed, live, or brought back after a cut. */
+/** How a publication was received: from the history, live, or recovered. */
 export type Origin = "history" | "live" | "recovered";
 
 export type Tone = "calm" | "good" | "bad";
@@ -20,7 +20,7 @@ export type FeedItem =
   | { kind: "publication"; key: string; origin: Origin; publication: ShownPublication }
   | { kind: "mark"; key: string; tone: Tone; text: string };
 
-/** One channel as the page shows it. */
+/** One channel as shown by the page. */
 export interface Feed {
   readonly name: string;
   readonly channel: Channel;
@@ -28,9 +28,9 @@ export interface Feed {
   readonly state: ReadonlySignal<ChannelState>;
   readonly position: ReadonlySignal<Position | undefined>;
   readonly members: Members["list"];
-  /** Why there is no subscription, where the gateway refused it. */
+  /** Why the gateway refused the subscription. */
   readonly refusal: ReadonlySignal<string | undefined>;
-  /** Set to 0 by whoever shows the feed. */
+  /** Set to 0 by the view that shows the feed. */
   readonly unread: Signal<number>;
   mark(tone: Tone, text: string): void;
   retry(): void;
@@ -40,7 +40,7 @@ export interface Feed {
 const mostItems = 300;
 const historyLimit = 30;
 
-/** Items that come in a burst are shown together. */
+/** Items of a burst are rendered together. */
 const flushMs = 16;
 
 export function createFeed(channel: Channel): Feed {
@@ -126,7 +126,7 @@ function earlierItem(publication: ShownPublication & Position): FeedItem {
   return { kind: "publication", key: placeOf(publication) ?? "", origin: "history", publication };
 }
 
-/** Undefined for what was sent live only. */
+/** Undefined if it has no position. */
 const placeOf = ({ epoch, offset }: ShownPublication): string | undefined =>
   offset === undefined ? undefined : `${epoch}:${offset}`;
 
@@ -135,7 +135,7 @@ function recoveredText(count: number): string {
   return `Recovered ${count} missed ${count === 1 ? "publication" : "publications"}`;
 }
 
-/** A refused subscription was told by its event, and a channel without its history is live all the same. */
+/** The event has reported a refused subscription, and a channel without a history still works live. */
 function ignoreRefusal(error: unknown): void {
   if (!(error instanceof TidegateError)) throw error;
 }

@@ -1,22 +1,22 @@
 import { refusalOf } from "./backend.ts";
 
-/** The demo's sign-in, which a gateway offers outside production only. */
+/** A login of the demo, which the gateway offers outside production only. */
 export interface Login {
   name: string;
   sessionId: string;
   token: string;
   /** Epoch milliseconds. */
   expiresAt: number;
-  /** The development API key, where the gateway hands it out. */
+  /** The development API key, if the gateway sent it. */
   apiKey?: string;
-  /** The user's bucket of messages, as the gateway is configured. */
+  /** The configured token bucket of the user's messages. */
   messages?: BucketRule;
 }
 
 export interface BucketRule {
   capacity: number;
   refillPerSecond: number;
-  /** Tokens by client event; one that is not named costs 1. */
+  /** Cost by client event; the default is 1. */
   costs: Record<string, number>;
 }
 
@@ -39,7 +39,7 @@ function tooManyLogins(name: string, retrySeconds: number): string {
   return `Too many sign-ins as ${name} from here. Take another name, or come back in ${wait}.`;
 }
 
-/** A fresh token of the same session, as the application's own backend would hand it out. */
+/** Gets a new token of the same session, as an application's backend would. */
 export async function freshToken(login: Login): Promise<string> {
   if (login.apiKey === undefined) return login.token;
   const path = `/v1/sessions/${encodeURIComponent(login.sessionId)}/token`;
@@ -51,7 +51,7 @@ export async function freshToken(login: Login): Promise<string> {
   return token;
 }
 
-/** Kept for this tab only: two tabs may be two people. */
+/** Stored for this tab only, so that two tabs can be two users. */
 export function rememberLogin(login: Login | undefined): void {
   if (login === undefined) sessionStorage.removeItem(storageKey);
   else sessionStorage.setItem(storageKey, JSON.stringify(login));

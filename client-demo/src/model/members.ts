@@ -1,9 +1,9 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
 import { type Channel, type PresenceMember, TidegateError } from "../../../src/client/client.ts";
 
-/** Who is in a channel. */
+/** The members of a channel. */
 export interface Members {
-  /** By name; undefined where the channel's kind keeps none. */
+  /** Sorted by name; undefined if the channel has no presence. */
   readonly list: ReadonlySignal<readonly PresenceMember[] | undefined>;
   stop(): void;
 }
@@ -11,7 +11,7 @@ export interface Members {
 export function createMembers(channel: Channel): Members {
   const list = signal<readonly PresenceMember[] | undefined>(undefined);
 
-  /** Changes are told from the subscription on, so whoever asks after it misses none; after a cut one asks again. */
+  /** Called after each subscribe, when changes are already being received, so none is missed. */
   async function ask(): Promise<void> {
     try {
       list.value = sorted((await channel.presence()).members);

@@ -1,7 +1,7 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Client } from "../../../src/client/client.ts";
 
-/** What happened to the connection, newest first. */
+/** An event of the connection. */
 export interface Note {
   key: number;
   at: number;

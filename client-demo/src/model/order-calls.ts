@@ -1,7 +1,7 @@
 import type { BackendCall } from "./backend.ts";
-import type { Place } from "./road.ts";
+import type { MapPoint } from "./order-path.ts";
 
-/** An event as an upstream sends it. */
+/** An order event as sent by an upstream system. */
 export interface UpstreamEvent {
   status: string;
   sequence?: number;
@@ -20,8 +20,8 @@ export const eventCall = (orderId: string, event: UpstreamEvent): BackendCall =>
   body: event,
 });
 
-export const placeCall = (orderId: string, place: Place): BackendCall => ({
+export const locationCall = (orderId: string, point: MapPoint): BackendCall => ({
   method: "POST",
   path: `/v1/orders/${encodeURIComponent(orderId)}/signals`,
-  body: { name: "courier", data: place },
+  body: { name: "courier", data: point },
 });

@@ -7,26 +7,26 @@ import { pause } from "./pause.ts";
 
 export const raceBoard = "race";
 
-export interface BoardNow {
+export interface BoardState {
   entries: readonly BoardEntry[];
   revision: number;
   total: number;
 }
 
-/** A board, live, and ways to move it. */
+/** A live board, and actions that change it. */
 export interface Race {
-  readonly board: ReadonlySignal<BoardNow>;
+  readonly board: ReadonlySignal<BoardState>;
   readonly own: ReadonlySignal<OwnEntry | undefined>;
-  /** The user's surroundings; empty where the user is not on the board. */
+  /** The entries around the user; empty if the user is not on the board. */
   readonly around: ReadonlySignal<readonly BoardEntry[]>;
   readonly state: ReadonlySignal<ChannelState>;
   readonly refusal: ReadonlySignal<string | undefined>;
-  /** Scores of the drop that is under way; undefined where none is. */
-  readonly dropped: ReadonlySignal<number | undefined>;
+  /** Number of scores submitted so far by `submitMany`; undefined if it is not running. */
+  readonly submitted: ReadonlySignal<number | undefined>;
   readonly attempts: Attempts;
-  /** A thousand random scores by HTTP, in portions, as a busy backend would. */
-  drop(apiKey: string): Promise<void>;
-  /** The user's own, by the client. */
+  /** Submits a thousand random scores over HTTP in batches, as a busy backend would. */
+  submitMany(apiKey: string): Promise<void>;
+  /** Submits the user's own score through the client. */
   score(points: number): Promise<void>;
   stop(): void;
 }
@@ -35,7 +35,7 @@ const portions = 20;
 const portionSize = 50;
 const portionEveryMs = 150;
 
-/** Shortest time between two askings for the surroundings, which are not pushed. */
+/** Min time between two requests for the entries around the user, which are not pushed. */
 const aroundEveryMs = 1_000;
 const aroundRadius = 2;
 
@@ -46,12 +46,12 @@ const racers =
 
 export function createRace({ client, login }: Demo): Race {
   const live = client.leaderboard(raceBoard);
-  const board = signal<BoardNow>({ entries: live.entries, revision: live.revision, total: live.total });
+  const board = signal<BoardState>({ entries: live.entries, revision: live.revision, total: live.total });
   const own = signal<OwnEntry | undefined>(live.own);
   const around = signal<readonly BoardEntry[]>([]);
   const state = signal<ChannelState>(live.state);
   const refusal = signal<string | undefined>(undefined);
-  const dropped = signal<number | undefined>(undefined);
+  const submitted = signal<number | undefined>(undefined);
   const attempts = createAttempts();
   const refresh = atMostEvery(aroundEveryMs, () => void askAround());
   let isOver = false;
@@ -72,15 +72,15 @@ export function createRace({ client, login }: Demo): Race {
     if (found !== undefined) around.value = found.entries;
   }
 
-  async function drop(apiKey: string): Promise<void> {
+  async function submitAll(apiKey: string): Promise<void> {
     try {
       for (let portion = 0; portion < portions && !isOver; portion += 1) {
-        dropped.value = portion * portionSize;
+        submitted.value = portion * portionSize;
         await callBackend(apiKey, scoresCall(randomScores([...racers, login.name])));
         await pause(portionEveryMs);
       }
     } finally {
-      dropped.value = undefined;
+      submitted.value = undefined;
     }
   }
 
@@ -90,9 +90,9 @@ export function createRace({ client, login }: Demo): Race {
     around,
     state,
     refusal,
-    dropped,
+    submitted,
     attempts,
-    drop: (apiKey) => attempts.run(() => drop(apiKey)),
+    submitMany: (apiKey) => attempts.run(() => submitAll(apiKey)),
     score: (points) => attempts.run(() => live.submit(points)),
     stop() {
       isOver = true;
@@ -102,7 +102,7 @@ export function createRace({ client, login }: Demo): Race {
   };
 }
 
-/** Few different numbers, so that many are level. */
+/** Few different scores, so that many are tied. */
 function randomScores(members: readonly string[]): { member: string; score: number }[] {
   const whole = (below: number): number => Math.floor(Math.random() * below);
   return Array.from({ length: portionSize }, () => ({
@@ -117,7 +117,7 @@ const scoresCall = (scores: readonly object[]): BackendCall => ({
   body: { scores, ranks: false },
 });
 
-/** Runs at once where it did not lately, and otherwise once when it may again. */
+/** Throttles `run`: at once if it has not run within `everyMs`, otherwise once afterwards. */
 function atMostEvery(everyMs: number, run: () => void) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let ranAt = -everyMs;

@@ -1,10 +1,10 @@
 import type { TimelineEntry } from "../../../src/client/client.ts";
 import { BackendError, callBackend } from "./backend.ts";
 import { eventCall, type UpstreamEvent } from "./order-calls.ts";
-import { road } from "./road.ts";
+import { orderPath } from "./order-path.ts";
 
-/** One event as it was sent, and what the gateway said. */
-export interface Sent {
+/** A sent event and the gateway's response. */
+export interface SentEvent {
   key: number;
   sequence: number;
   status: string;
@@ -19,19 +19,19 @@ interface EventAnswer {
 
 type NumberedEvent = UpstreamEvent & { sequence: number };
 
-/** All that happened to an order so far and all that is left of the road: each twice, in no order at all. */
-export function shuffledStory(timeline: readonly TimelineEntry[]): NumberedEvent[] {
+/** All past and remaining events of an order, each twice, shuffled. */
+export function shuffledEvents(timeline: readonly TimelineEntry[]): NumberedEvent[] {
   const past = timeline.filter(({ sequence }) => sequence > 0).map(({ status, sequence }) => ({ status, sequence }));
   const last = timeline.at(-1);
-  const at = road.findIndex((status) => status === last?.status);
-  const ahead = at === -1 ? [] : road.slice(at + 1);
+  const at = orderPath.findIndex((status) => status === last?.status);
+  const ahead = at === -1 ? [] : orderPath.slice(at + 1);
   const future = ahead.map((status, index) => ({ status, sequence: (last?.sequence ?? 0) + index + 1 }));
   const story = [...past, ...future];
   return shuffled([...story, ...story]);
 }
 
-/** Sends an event as upstreams do that promise neither order nor uniqueness. */
-export async function send(apiKey: string, orderId: string, event: NumberedEvent): Promise<Omit<Sent, "key">> {
+/** Sends an event, as an upstream without ordering or deduplication does. */
+export async function send(apiKey: string, orderId: string, event: NumberedEvent): Promise<Omit<SentEvent, "key">> {
   const { sequence, status } = event;
   try {
     const { applied, reason } = (await callBackend(apiKey, eventCall(orderId, event))) as EventAnswer;

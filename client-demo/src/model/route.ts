@@ -1,6 +1,6 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
 
-/** Which view is in front, and of what, as the address says: `#orders/o-17`. */
+/** The shown view and its subject, from the URL's fragment: `#orders/o-17`. */
 export interface Route {
   view: string;
   subject: string;
@@ -30,7 +30,7 @@ function routeNow(): Route {
   return { view, subject: decoded(rest.join("/")) };
 }
 
-/** Anybody may have typed it. */
+/** The fragment may be invalid. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

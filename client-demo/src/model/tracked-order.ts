@@ -6,26 +6,26 @@ import type { Demo } from "./demo.ts";
 import { createDriver, type Driver } from "./driver.ts";
 import { eventCall } from "./order-calls.ts";
 import { pause } from "./pause.ts";
-import { send, type Sent, shuffledStory } from "./replay.ts";
-import { isPlace, type Place } from "./road.ts";
+import { send, type SentEvent, shuffledEvents } from "./replay.ts";
+import { isMapPoint, type MapPoint } from "./order-path.ts";
 
-/** One order as the page shows it, and what can be done to it. */
+/** An order as shown by the page, and actions on it. */
 export interface TrackedOrder {
   readonly orderId: string;
-  readonly now: ReadonlySignal<OrderWithTimeline | undefined>;
-  readonly courier: ReadonlySignal<Place | undefined>;
-  /** The user's part in it. */
+  readonly order: ReadonlySignal<OrderWithTimeline | undefined>;
+  readonly courier: ReadonlySignal<MapPoint | undefined>;
+  /** The user's role in the order. */
   readonly role: ReadonlySignal<string | undefined>;
   readonly state: ReadonlySignal<ChannelState>;
-  /** Why it is not shown. */
+  /** Why the gateway refused to show it. */
   readonly refusal: ReadonlySignal<string | undefined>;
-  /** A move that was refused, as a sentence. */
-  readonly refusedMove: ReadonlySignal<{ sentence: string; code: string } | undefined>;
+  /** The last refused status change. */
+  readonly refusedStatus: ReadonlySignal<{ sentence: string; code: string } | undefined>;
   readonly driver: Driver;
-  /** What the last replay sent. */
-  readonly sent: ReadonlySignal<readonly Sent[]>;
+  /** Events sent by the last replay. */
+  readonly sentEvents: ReadonlySignal<readonly SentEvent[]>;
   readonly attempts: Attempts;
-  move(apiKey: string, status: string): Promise<void>;
+  setStatus(apiKey: string, status: string): Promise<void>;
   replay(apiKey: string): Promise<void>;
   stop(): void;
 }
@@ -38,7 +38,7 @@ export function trackOrder({ client, login }: Demo, orderId: string): TrackedOrd
   const state = signal<ChannelState>(live.state);
   const refusal = signal<string | undefined>(undefined);
   const refusedMove = signal<{ sentence: string; code: string } | undefined>(undefined);
-  const sent = signal<readonly Sent[]>([]);
+  const sent = signal<readonly SentEvent[]>([]);
   const driver = createDriver(orderId);
   const attempts = createAttempts();
 
@@ -59,7 +59,7 @@ export function trackOrder({ client, login }: Demo, orderId: string): TrackedOrd
   async function replay(apiKey: string): Promise<void> {
     refusedMove.value = undefined;
     sent.value = [];
-    for (const event of shuffledStory(live.timeline)) {
+    for (const event of shuffledEvents(live.timeline)) {
       const outcome = await send(apiKey, orderId, event);
       sent.value = [...sent.value, { ...outcome, key: sent.value.length }];
       await pause(sendEveryMs);
@@ -68,27 +68,27 @@ export function trackOrder({ client, login }: Demo, orderId: string): TrackedOrd
 
   return {
     orderId,
-    now,
+    order: now,
     state,
     refusal,
-    refusedMove,
-    sent,
+    refusedStatus: refusedMove,
+    sentEvents: sent,
     driver,
     attempts,
-    courier: computed(() => placeOf(now.value)),
+    courier: computed(() => locationOf(now.value)),
     role: computed(() => roleOf(now.value, login.name)),
-    move: (apiKey, status) => attempts.run(() => move(apiKey, status)),
+    setStatus: (apiKey, status) => attempts.run(() => move(apiKey, status)),
     replay: (apiKey) => attempts.run(() => replay(apiKey)),
     stop() {
-      driver.park();
+      driver.stop();
       live.close();
     },
   };
 }
 
-function placeOf(now: OrderWithTimeline | undefined): Place | undefined {
-  const place = now?.order.signals.courier?.data;
-  return isPlace(place) ? place : undefined;
+function locationOf(now: OrderWithTimeline | undefined): MapPoint | undefined {
+  const point = now?.order.signals.courier?.data;
+  return isMapPoint(point) ? point : undefined;
 }
 
 function roleOf(now: OrderWithTimeline | undefined, name: string): string | undefined {

@@ -1,6 +1,6 @@
 import { useEffect, useMemo } from "preact/hooks";
 
-/** A model that lives as long as its view is on the page. */
+/** Creates a model and stops it when its component unmounts. */
 export function useModel<Model extends { stop(): void }>(create: () => Model, inputs: readonly unknown[]): Model {
   const model = useMemo(create, inputs);
   useEffect(() => () => model.stop(), [model]);

@@ -1,9 +1,9 @@
 import { useSignal } from "@preact/signals";
 import type { OpenOrder } from "../../../src/client/client.ts";
 import type { Demo } from "../model/demo.ts";
-import { createOrderDesk, type OrderDesk } from "../model/order-desk.ts";
+import { createOrderForm, type OrderForm } from "../model/order-form.ts";
 import { eventCall } from "../model/order-calls.ts";
-import { statusWord } from "../model/road.ts";
+import { statusWord } from "../model/order-path.ts";
 import { hrefOf } from "../model/route.ts";
 import { useModel } from "../model/use-model.ts";
 import { Alert } from "../parts/alert.tsx";
@@ -19,28 +19,28 @@ export const orderView: DemoView = {
 };
 
 function OrderView({ demo }: { demo: Demo }) {
-  const desk = useModel(() => createOrderDesk(demo), [demo]);
+  const form = useModel(() => createOrderForm(demo), [demo]);
   const orderId = demo.route.value.subject;
   return (
     <div class="view">
       <header class="view-head">
         <h1>Orders</h1>
         <p class="lead">
-          An order has parties, a road of statuses and a timeline. Whatever upstreams repeat or reorder, its parties see
-          each status once and in order.
+          An order has parties, statuses and a timeline. Even if upstream systems repeat or reorder events, its parties
+          see each status once and in order.
         </p>
       </header>
-      <OpenOrders demo={demo} desk={desk} shown={orderId} />
+      <OpenOrders demo={demo} form={form} shown={orderId} />
       {orderId !== "" && <Tracker demo={demo} orderId={orderId} key={orderId} />}
     </div>
   );
 }
 
-function OpenOrders({ demo, desk, shown }: { demo: Demo; desk: OrderDesk; shown: string }) {
-  const open = desk.open.value;
+function OpenOrders({ demo, form, shown }: { demo: Demo; form: OrderForm; shown: string }) {
+  const open = form.open.value;
   return (
-    <section class="desk" aria-label="Open orders">
-      <NewOrder demo={demo} desk={desk} />
+    <section class="order-form" aria-label="Open orders">
+      <NewOrder demo={demo} form={form} />
       {open.length > 0 && (
         <ul class="open-orders">
           {open.map((order) => (
@@ -48,7 +48,7 @@ function OpenOrders({ demo, desk, shown }: { demo: Demo; desk: OrderDesk; shown:
           ))}
         </ul>
       )}
-      {open.length === 0 && desk.isLoaded.value && <p class="hint">You have no open orders.</p>}
+      {open.length === 0 && form.isLoaded.value && <p class="hint">You have no open orders.</p>}
     </section>
   );
 }
@@ -59,29 +59,29 @@ function OpenOrderLink({ order, isShown, name }: { order: OpenOrder; isShown: bo
     <li>
       <a class="open-order" href={hrefOf("orders", orderId)} aria-current={isShown ? "true" : undefined}>
         <b>{orderId}</b> {statusWord(status)}
-        {parties.courier === name && parties.customer !== name && <span class="tag">to bring</span>}
+        {parties.courier === name && parties.customer !== name && <span class="tag">to deliver</span>}
       </a>
     </li>
   );
 }
 
-function NewOrder({ demo, desk }: { demo: Demo; desk: OrderDesk }) {
+function NewOrder({ demo, form }: { demo: Demo; form: OrderForm }) {
   const { apiKey, name } = demo.login;
   const courier = useSignal(name === "bob" ? "ada" : "bob");
-  if (apiKey === undefined) return <p class="hint">Only backends begin orders, and this page has no API key.</p>;
+  if (apiKey === undefined) return <p class="hint">Only backends create orders, and this page has no API key.</p>;
 
   function create(event: Event): void {
     event.preventDefault();
-    void desk.create(apiKey ?? "", courier.value.trim());
+    void form.create(apiKey ?? "", courier.value.trim());
   }
 
   return (
     <form class="row" onSubmit={create}>
-      <button type="submit" class="primary" disabled={desk.attempts.isBusy.value}>
+      <button type="submit" class="primary" disabled={form.attempts.isBusy.value}>
         Create an order
       </button>
       <label class="inline">
-        brought by
+        Courier
         <input
           class="courier-name"
           aria-label="Courier's name"
@@ -92,7 +92,7 @@ function NewOrder({ demo, desk }: { demo: Demo; desk: OrderDesk }) {
           onInput={(event) => (courier.value = event.currentTarget.value)}
         />
       </label>
-      <Alert text={desk.attempts.error.value} />
+      <Alert text={form.attempts.error.value} />
     </form>
   );
 }

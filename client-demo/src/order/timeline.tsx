@@ -1,8 +1,8 @@
 import type { TimelineEntry } from "../../../src/client/client.ts";
-import { statusWord } from "../model/road.ts";
+import { statusWord } from "../model/order-path.ts";
 import { timeOfDay } from "../parts/format.ts";
 
-/** What happened to an order, from its beginning on. */
+/** The statuses of an order, oldest first. */
 export function Timeline({ entries }: { entries: readonly TimelineEntry[] }) {
   return (
     <ol class="timeline" aria-label="Timeline" aria-live="polite">

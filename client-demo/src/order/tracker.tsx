@@ -1,5 +1,5 @@
 import type { Demo } from "../model/demo.ts";
-import { moves, statusWord } from "../model/road.ts";
+import { offeredStatuses, statusWord } from "../model/order-path.ts";
 import { hrefOf } from "../model/route.ts";
 import { trackOrder, type TrackedOrder } from "../model/tracked-order.ts";
 import { useModel } from "../model/use-model.ts";
@@ -9,10 +9,10 @@ import { Replay } from "./replay.tsx";
 import { Timeline } from "./timeline.tsx";
 import { TownMap } from "./town-map.tsx";
 
-/** One order: where it stands, where its courier is, and what can be done to it. */
+/** One order: its status, its courier's location, and actions on it. */
 export function Tracker({ demo, orderId }: { demo: Demo; orderId: string }) {
   const tracked = useModel(() => trackOrder(demo, orderId), [demo, orderId]);
-  const now = tracked.now.value;
+  const now = tracked.order.value;
   if (tracked.refusal.value !== undefined) return <Refusal text={tracked.refusal.value} />;
   if (now === undefined) return <p class="empty">Asking for the order…</p>;
   const { apiKey } = demo.login;
@@ -30,7 +30,7 @@ export function Tracker({ demo, orderId }: { demo: Demo; orderId: string }) {
       </div>
       {apiKey !== undefined && (
         <div class="tracker-acts">
-          <Moves apiKey={apiKey} tracked={tracked} />
+          <StatusButtons apiKey={apiKey} tracked={tracked} />
           <Replay apiKey={apiKey} tracked={tracked} />
           <Alert text={tracked.attempts.error.value ?? tracked.driver.error.value} />
         </div>
@@ -39,14 +39,14 @@ export function Tracker({ demo, orderId }: { demo: Demo; orderId: string }) {
   );
 }
 
-/** Who brings the order drives; everybody else is shown how to become that one. */
+/** The courier can drive; other users get a link to sign in as the courier. */
 function Courier({ demo, tracked }: { demo: Demo; tracked: TrackedOrder }) {
   const { apiKey, name } = demo.login;
-  const courier = tracked.now.value?.order.parties.courier;
+  const courier = tracked.order.value?.order.parties.courier;
   if (courier === undefined || apiKey === undefined) return null;
   if (courier === name) {
     return tracked.driver.isDriving.value ? (
-      <button type="button" onClick={() => tracked.driver.park()}>
+      <button type="button" onClick={() => tracked.driver.stop()}>
         Stop
       </button>
     ) : (
@@ -58,7 +58,7 @@ function Courier({ demo, tracked }: { demo: Demo; tracked: TrackedOrder }) {
   const address = `?as=${encodeURIComponent(courier)}${hrefOf("orders", tracked.orderId)}`;
   return (
     <p class="hint">
-      {courier} brings it.{" "}
+      {courier} delivers it.{" "}
       <a href={address} target="_blank" rel="noopener">
         Sign in as {courier} in another tab
       </a>{" "}
@@ -67,18 +67,18 @@ function Courier({ demo, tracked }: { demo: Demo; tracked: TrackedOrder }) {
   );
 }
 
-function Moves({ apiKey, tracked }: { apiKey: string; tracked: TrackedOrder }) {
-  const refused = tracked.refusedMove.value;
+function StatusButtons({ apiKey, tracked }: { apiKey: string; tracked: TrackedOrder }) {
+  const refused = tracked.refusedStatus.value;
   return (
     <section class="moves" aria-label="Moves">
       <h2>Move it to</h2>
       <div class="row">
-        {moves.map((status) => (
+        {offeredStatuses.map((status) => (
           <button
             key={status}
             type="button"
             disabled={tracked.attempts.isBusy.value}
-            onClick={() => void tracked.move(apiKey, status)}
+            onClick={() => void tracked.setStatus(apiKey, status)}
           >
             {statusWord(status)}
           </button>
@@ -91,7 +91,7 @@ function Moves({ apiKey, tracked }: { apiKey: string; tracked: TrackedOrder }) {
           </>
         )}
       </div>
-      <p class="hint">Try any: the gateway knows the road, and an illegal move changes nothing.</p>
+      <p class="hint">Try any: the gateway refuses illegal transitions, and they change nothing.</p>
     </section>
   );
 }

@@ -36,7 +36,7 @@ function Facts({ demo }: { demo: Demo }) {
   );
 }
 
-/** Goes away for a while, so that one sees what comes back. */
+/** Disconnects for a while, to show the recovery. */
 function Cut({ demo }: { demo: Demo }) {
   const awayMs = useSignal(4_000);
   const isPublishing = useSignal(true);

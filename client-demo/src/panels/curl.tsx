@@ -10,7 +10,7 @@ import { shownView } from "../views.ts";
 
 export const curlPanel: Panel = { id: "curl", title: "From a terminal", View: CurlView };
 
-/** A backend's side of what is in front, as a line to paste, and a button for those without a terminal. */
+/** A backend call for the current view, as a curl command to copy, and a button that makes the call. */
 function CurlView({ demo }: { demo: Demo }) {
   const code = useRef<HTMLElement>(null);
   const call = shownView(demo).call(demo);

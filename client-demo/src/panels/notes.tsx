@@ -4,7 +4,7 @@ import { timeOfDay } from "../parts/format.ts";
 
 export const notesPanel: Panel = { id: "notes", title: "What happened", View: NotesView };
 
-/** The connection's story, newest first. */
+/** Events of the connection, newest first. */
 function NotesView({ demo }: { demo: Demo }) {
   const notes = demo.notes.list.value;
   if (notes.length === 0) return <p class="hint">Nothing yet.</p>;

@@ -8,7 +8,7 @@ import { dayAndTime, shortened } from "../parts/format.ts";
 
 export const sessionsPanel: Panel = { id: "sessions", title: "Where you are signed in", View: SessionsView };
 
-/** The user's logins, in this browser and elsewhere; the others can be ended from here. */
+/** The user's sessions, in this browser and elsewhere; other sessions can be ended here. */
 function SessionsView({ demo }: { demo: Demo }) {
   const sessions = useSignal<readonly SessionEntry[] | undefined>(undefined);
   const error = useSignal<string | undefined>(undefined);

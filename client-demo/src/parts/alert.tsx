@@ -1,4 +1,4 @@
-/** What went wrong, read aloud as it appears. The region is always there: screen readers watch only what they know. */
+/** An error, announced by screen readers. The element always exists, because they only watch existing live regions. */
 export function Alert({ text }: { text: string | undefined }) {
   return (
     <div role="alert" class={text === undefined ? "alert is-empty" : "alert"}>

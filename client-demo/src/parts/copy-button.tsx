@@ -1,6 +1,6 @@
 import { useSignal } from "@preact/signals";
 
-/** Copies a text; where the page may not (no TLS), selects it instead. */
+/** Copies a text, or selects it if the page may not copy (without TLS). */
 export function CopyButton({ text, selects }: { text: string; selects: () => HTMLElement | null }) {
   const label = useSignal("Copy");
 

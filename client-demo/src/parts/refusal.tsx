@@ -1,4 +1,4 @@
-/** In place of what the gateway refused to show. */
+/** Shown instead of data that the gateway refused. */
 export function Refusal({ text, onRetry }: { text: string; onRetry?: () => void }) {
   return (
     <div class="empty feed" role="alert">

@@ -10,7 +10,7 @@ const words: Record<ClientState, string> = {
   closed: "Ended",
 };
 
-/** The connection in one glance: its state, its node, its round trip. */
+/** The connection's state, node and round trip. */
 export function StateBadge({ demo }: { demo: Demo }) {
   const state = demo.state.value;
   const node = demo.ready.value?.nodeId;

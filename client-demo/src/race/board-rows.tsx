@@ -1,7 +1,7 @@
 import type { BoardEntry } from "../../../src/client/client.ts";
 import { useGlide } from "./glide.ts";
 
-/** Racers in order, each in a lane as long as its score. */
+/** Entries in order, each with a bar for its score. */
 export function BoardRows({
   label,
   entries,
@@ -54,7 +54,7 @@ function Racer({ entry, length, isOwn, tie }: { entry: BoardEntry; length: numbe
   );
 }
 
-/** Neighbours with the same score. */
+/** Whether adjacent entries have the same score. */
 function tieOf(entries: readonly BoardEntry[], index: number): Tie {
   const score = entries[index]?.score;
   if (entries[index - 1]?.score === score) return "later";
@@ -63,7 +63,7 @@ function tieOf(entries: readonly BoardEntry[], index: number): Tie {
 
 const shortestLane = 0.12;
 
-/** Lanes show the differences, which are small beside the scores themselves. */
+/** Bars show the differences, which are small compared with the scores. */
 function createLanes(entries: readonly BoardEntry[]): (score: number) => number {
   const scores = entries.map(({ score }) => score);
   const [least, most] = [Math.min(...scores), Math.max(...scores)];

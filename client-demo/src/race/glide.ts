@@ -7,8 +7,8 @@ const easing = "cubic-bezier(0.2, 0.8, 0.25, 1)";
 const likesStillness = matchMedia("(prefers-reduced-motion: reduce)");
 
 /**
- * Lets the children of a list glide to their new places. Where each is seen is measured while the page still shows the
- * old order, so one that is moved again on its way goes on from where it is.
+ * Animates the children of a list to their new positions. Positions are measured before the new order is rendered, so a
+ * child that moves again during its animation continues from where it is.
  */
 export function useGlide<List extends HTMLElement>(): RefObject<List | null> {
   const list = useRef<List>(null);
@@ -19,7 +19,7 @@ export function useGlide<List extends HTMLElement>(): RefObject<List | null> {
   return list;
 }
 
-/** By the `data-key` of each child: its distance from the top of the list, as seen. */
+/** Each child's distance from the top of the list, by its `data-key`. */
 function placesIn(list: HTMLElement | null): Map<string, number> {
   const places = new Map<string, number>();
   if (list === null) return places;
@@ -39,7 +39,7 @@ function glide(list: HTMLElement, before: Map<string, number>): void {
 function move(child: HTMLElement, distance: number): void {
   if (Math.abs(distance) < 1) return;
   for (const running of child.getAnimations()) if (running.id === "glide") running.cancel();
-  // Who climbs passes above who falls.
+  // Children that move up are drawn above those that move down.
   const zIndex = distance > 0 ? "1" : "0";
   const steps = [
     { transform: `translateY(${distance}px)`, zIndex },
@@ -48,7 +48,7 @@ function move(child: HTMLElement, distance: number): void {
   child.animate(steps, { id: "glide", duration: glideMs, easing });
 }
 
-/** On a page that shows nothing yet, nothing needs to be pointed out. */
+/** Fades a new child in, unless the list was empty. */
 function appear(child: HTMLElement, isNews: boolean): void {
   if (isNews) child.animate([{ opacity: 0 }, { opacity: 1 }], { duration: glideMs, easing });
 }

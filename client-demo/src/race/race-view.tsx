@@ -26,7 +26,7 @@ function RaceView({ demo }: { demo: Demo }) {
     <div class="view">
       <header class="view-head">
         <h1>Race</h1>
-        <Standing race={race} />
+        <OwnRank race={race} />
       </header>
       <Acts demo={demo} race={race} />
       {race.refusal.value === undefined ? <Boards demo={demo} race={race} /> : <Refusal text={race.refusal.value} />}
@@ -38,11 +38,11 @@ function RaceView({ demo }: { demo: Demo }) {
   );
 }
 
-function Standing({ race }: { race: Race }) {
+function OwnRank({ race }: { race: Race }) {
   const { revision, total } = race.board.value;
   const own = race.own.value;
   return (
-    <p class="race-standing">
+    <p class="race-own-rank">
       <span role="status">
         {own === undefined ? (
           "You are not on the board yet"
@@ -65,13 +65,18 @@ function Standing({ race }: { race: Race }) {
 function Acts({ demo, race }: { demo: Demo; race: Race }) {
   const { apiKey } = demo.login;
   const isBusy = race.attempts.isBusy.value;
-  const dropped = race.dropped.value;
+  const submitted = race.submitted.value;
   return (
     <>
       <div class="row">
         {apiKey !== undefined && (
-          <button type="button" class="primary drop" disabled={isBusy} onClick={() => void race.drop(apiKey)}>
-            {dropped === undefined ? "Drop 1,000 random scores" : `Dropped ${dropped} …`}
+          <button
+            type="button"
+            class="primary submit-many"
+            disabled={isBusy}
+            onClick={() => void race.submitMany(apiKey)}
+          >
+            {submitted === undefined ? "Submit 1,000 random scores" : `Submitted ${submitted} …`}
           </button>
         )}
         <button

@@ -6,17 +6,17 @@ import type { Demo } from "./demo.ts";
 import { createCall } from "./order-calls.ts";
 import { goTo } from "./route.ts";
 
-/** The user's open orders, and the way to begin one. */
-export interface OrderDesk {
+/** The user's open orders, and a form to create one. */
+export interface OrderForm {
   readonly open: ReadonlySignal<readonly OpenOrder[]>;
   readonly isLoaded: ReadonlySignal<boolean>;
   readonly attempts: Attempts;
-  /** Begins an order that this courier is to bring, and shows it. */
+  /** Creates an order with this courier and shows it. */
   create(apiKey: string, courier: string): Promise<void>;
   stop(): void;
 }
 
-export function createOrderDesk({ client, login }: Demo): OrderDesk {
+export function createOrderForm({ client, login }: Demo): OrderForm {
   const live = client.orders();
   const open = signal(live.orders);
   const isLoaded = signal(false);
@@ -43,5 +43,5 @@ export function createOrderDesk({ client, login }: Demo): OrderDesk {
   };
 }
 
-/** Short, since somebody reads it. */
+/** Short, to be readable. */
 const freshId = (): string => `o-${Math.random().toString(36).slice(2, 8)}`;

@@ -1,8 +1,8 @@
 /**
- * The gateway's default road of an order, as this page draws it. The gateway alone decides: the page offers every move
- * and shows what is refused.
+ * The default statuses of an order, as drawn by this page. The gateway decides: the page offers every status and shows
+ * refusals.
  */
-export const road = ["created", "confirmed", "preparing", "ready", "picked_up", "delivered"] as const;
+export const orderPath = ["created", "confirmed", "preparing", "ready", "picked_up", "delivered"] as const;
 
 const words: Record<string, string> = {
   created: "Created",
@@ -18,11 +18,11 @@ const words: Record<string, string> = {
 
 export const statusWord = (status: string): string => words[status] ?? status;
 
-/** What can be asked for. */
-export const moves = [...road.slice(1), "cancelled"];
+/** Statuses that the page offers. */
+export const offeredStatuses = [...orderPath.slice(1), "cancelled"];
 
-/** Where the courier drives, in hundredths of the map. */
-export const route: readonly Place[] = [
+/** The courier's route, in per cent of the map. */
+export const route: readonly MapPoint[] = [
   { x: 12, y: 74 },
   { x: 12, y: 50 },
   { x: 38, y: 50 },
@@ -33,13 +33,13 @@ export const route: readonly Place[] = [
   { x: 88, y: 26 },
 ];
 
-export interface Place {
+export interface MapPoint {
   x: number;
   y: number;
 }
 
-/** The place after a share of the way, 0 to 1. */
-export function placeAlong(share: number): Place {
+/** The point at a share of the route, 0 to 1. */
+export function pointAlong(share: number): MapPoint {
   const legs = route.slice(1).map((to, index) => ({ from: route[index] ?? to, to }));
   const whole = legs.reduce((sum, leg) => sum + lengthOf(leg), 0);
   let left = share * whole;
@@ -52,18 +52,18 @@ export function placeAlong(share: number): Place {
 }
 
 interface Leg {
-  from: Place;
-  to: Place;
+  from: MapPoint;
+  to: MapPoint;
 }
 
 const lengthOf = ({ from, to }: Leg): number => Math.hypot(to.x - from.x, to.y - from.y);
 
-const between = ({ from, to }: Leg, share: number): Place => ({
+const between = ({ from, to }: Leg, share: number): MapPoint => ({
   x: from.x + (to.x - from.x) * share,
   y: from.y + (to.y - from.y) * share,
 });
 
-export function isPlace(value: unknown): value is Place {
+export function isMapPoint(value: unknown): value is MapPoint {
   if (typeof value !== "object" || value === null || !("x" in value && "y" in value)) return false;
   return typeof value.x === "number" && typeof value.y === "number";
 }

@@ -1,22 +1,24 @@
 import type { BucketRule } from "./login.ts";
 
 /**
- * What a page can know of its user's bucket of messages. It counts what it sends and what time gives back; a refusal says
- * how long until there is enough again, and so how much there is, which sets the count right. Other pages of the same
- * user draw from the same bucket unseen, until then.
+ * Estimates the user's token bucket from the messages that this page sent and the refill rate. `retryAfterMs` of a
+ * refusal tells the actual level and corrects the estimate, which does not include other pages of the same user.
  */
-export interface Reckoning {
+export interface BucketEstimate {
   readonly rule: BucketRule;
-  /** Tokens there should be at this moment. */
+  /** Estimated number of tokens. */
   level(): number;
   sent(event: string): void;
   refused(event: string, retryAfterMs: number): void;
 }
 
-/** The gateway's own defaults, for a login that does not tell. */
+/** The gateway's defaults, for a login without a rule. */
 const usual: BucketRule = { capacity: 50, refillPerSecond: 20, costs: { history: 5 } };
 
-export function createReckoning(rule: BucketRule = usual, now: () => number = () => performance.now()): Reckoning {
+export function createBucketEstimate(
+  rule: BucketRule = usual,
+  now: () => number = () => performance.now(),
+): BucketEstimate {
   const { capacity, refillPerSecond, costs } = rule;
   const costOf = (event: string): number => costs[event] ?? 1;
   let tokens = capacity;
@@ -34,7 +36,7 @@ export function createReckoning(rule: BucketRule = usual, now: () => number = ()
     level,
     sent(event) {
       const present = level();
-      // What is not enough will be refused, and a refused message costs nothing.
+      // Without enough tokens the message will be refused, and refused messages cost nothing.
       set(present >= costOf(event) ? present - costOf(event) : present);
     },
     refused: (event, retryAfterMs) => set(costOf(event) - (retryAfterMs / 1_000) * refillPerSecond),
