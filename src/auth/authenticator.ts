@@ -7,21 +7,21 @@ import type { TokenBlacklist } from "./token-blacklist.ts";
 import type { Tokens } from "./tokens.ts";
 
 /**
- * Decides who may come in: the token first, which costs no round trip, then blacklist and session, asked together.
- * Throws `unauthorized`, `token_expired`, `token_revoked`, `session_expired`, or `unavailable` where the store or the
- * keys cannot be asked: then nobody is let in.
+ * Authenticates clients: first the token, which needs no round trip, then blacklist and session in one. Throws
+ * `unauthorized`, `token_expired`, `token_revoked`, `session_expired`, or `unavailable` if Redis or the keys cannot be
+ * reached: then no client is admitted.
  */
 export interface Authenticator {
   /**
-   * `token` is whatever a stranger sent in its place. `onVerified` is called when the token is known to be good and the
-   * store is about to be asked, for what else is to be asked about the session in the same write.
+   * `token` is untrusted input. `onVerified` is called once the token is verified and before Redis is asked, so that the
+   * caller can send its own commands about the session in the same write.
    */
   authenticate(
     token: unknown,
     client?: { userAgent?: string | undefined },
     onVerified?: (sessionId: string) => void,
   ): Promise<Identity>;
-  /** A fresh token on an open connection; `forbidden` where it is another user's or another session's. */
+  /** Replaces the token of an open connection; `forbidden` if it belongs to another user or session. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
 }
 
@@ -32,8 +32,8 @@ export interface AuthenticatorDeps {
 }
 
 export function createAuthenticator({ tokens, sessions, blacklist }: AuthenticatorDeps): Authenticator {
-  async function admit(claims: TokenClaims): Promise<SessionPeek> {
-    // Started in one tick, so that both leave in one write.
+  async function checkSession(claims: TokenClaims): Promise<SessionPeek> {
+    // Started in one tick, so that both are sent in one write.
     const [isRevoked, session] = await Promise.all([
       blacklist.isRevoked(claims.tokenId),
       sessions.peek(claims.sessionId),
@@ -44,9 +44,9 @@ export function createAuthenticator({ tokens, sessions, blacklist }: Authenticat
     return session;
   }
 
-  async function enter(claims: TokenClaims, userAgent?: string): Promise<Identity> {
-    const session = await admit(claims);
-    // Bookkeeping: who was let in is not thrown out because a note could not be written.
+  async function identify(claims: TokenClaims, userAgent?: string): Promise<Identity> {
+    const session = await checkSession(claims);
+    // A failure to record the time must not refuse the client.
     sessions.touch(claims.sessionId, { lastSeenAt: session.lastSeenAt, userAgent }).catch(() => undefined);
     return toIdentity(claims, session);
   }
@@ -55,7 +55,7 @@ export function createAuthenticator({ tokens, sessions, blacklist }: Authenticat
     async authenticate(token, client, onVerified) {
       const claims = await tokens.verify(token);
       onVerified?.(claims.sessionId);
-      return enter(claims, client?.userAgent);
+      return identify(claims, client?.userAgent);
     },
 
     async refresh(identity, token) {
@@ -63,12 +63,12 @@ export function createAuthenticator({ tokens, sessions, blacklist }: Authenticat
       const isSame = claims.userId === identity.userId && claims.sessionId === identity.sessionId;
       if (!isSame)
         throw new GatewayError("forbidden", "The token belongs to another user or session.", { field: "token" });
-      return enter(claims);
+      return identify(claims);
     },
   };
 }
 
-/** The token speaks first: it is newer, and signed. What it does not say at all, the session says. */
+/** The token's roles and grants take precedence; if it has none, the session's apply. */
 function toIdentity(claims: TokenClaims, session: SessionPeek): Identity {
   const endsWithSession = session.expiresAt < claims.expiresAt;
   return {

@@ -3,14 +3,14 @@ import { maxGrants } from "../protocol/sessions.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { isObject } from "./strict-json.ts";
 
-/** What a token says, in the house's words. Times are epoch milliseconds. */
+/** The claims of a token. Times are epoch milliseconds. */
 export interface TokenClaims {
   userId: string;
   sessionId: string;
   tokenId: string;
   issuedAt: number;
   expiresAt: number;
-  /** Undefined where the token does not say; then its session does. */
+  /** Undefined if the token has none; then its session's apply. */
   roles: readonly string[] | undefined;
   channels: ChannelGrants | undefined;
 }
@@ -25,8 +25,8 @@ export interface ClaimRules {
 const maxAudiences = 16;
 
 /**
- * Judges the payload of a token whose signature was right: undefined where anything in it is missing, of the wrong type
- * or against the rules. That it has expired is not judged here: only an otherwise valid token may be called expired.
+ * Reads the payload of a token with a valid signature: undefined if anything is missing, of the wrong type or against the
+ * rules. Expiry is not checked here, so that only an otherwise valid token is reported as expired.
  */
 export function readClaims(payload: Record<string, unknown>, rules: ClaimRules, now: number): TokenClaims | undefined {
   const { sub, sid, jti, iat, exp } = payload;
@@ -62,7 +62,7 @@ function hasGoodIssuer(iss: unknown, { issuer }: ClaimRules): boolean {
   return issuer === undefined ? isOptional(iss, isString) : iss === issuer;
 }
 
-/** RFC 7519: one string or a list; ours must be in it. */
+/** RFC 7519: one string or a list, which must contain ours. */
 function hasGoodAudience(aud: unknown, { audience }: ClaimRules): boolean {
   if (aud === undefined) return audience === undefined;
   const audiences: unknown[] = Array.isArray(aud) ? aud : [aud];
@@ -83,7 +83,7 @@ function isNames(value: unknown): value is string[] {
 
 type PartialGrants = { subscribe?: string[]; publish?: string[] };
 
-/** An unknown field is refused: a misspelled grant should not pass for one that was not given. */
+/** Unknown fields are refused, so that a misspelled grant is not mistaken for a missing one. */
 function isGrants(value: unknown): value is PartialGrants {
   if (!isObject(value)) return false;
   const { subscribe, publish, ...others } = value;

@@ -3,96 +3,96 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Identity } from "./identity.ts";
 
 export interface ExpiryWatchOptions {
-  /** How long before the end a connection is told; a tenth of the token's life where that is shorter. @default 60000 */
+  /** How long before the end a connection is warned; at most a tenth of the token's life. @default 60000 */
   aheadMs?: number | undefined;
 }
 
-/** What happens to one connection. */
+/** Callbacks of one connection. */
 export interface ExpiryListener {
   expiring(expiresAt: number): void;
   expired(code: "token_expired" | "session_expired"): void;
 }
 
 export interface ExpiryTimer {
-  /** A fresh token: counts from its end instead. Harmless after the end or `stop`. */
+  /** Uses the expiry of a fresh token from now on. Harmless after the end or `stop`. */
   renew(identity: Expiring): void;
   stop(): void;
 }
 
-/** Tells every connection of a node ahead of the end of its token or session, and at it. */
+/** Notifies every connection of a node ahead of the end of its token or session, and at it. */
 export interface ExpiryWatch {
   watch(identity: Expiring, listener: ExpiryListener): ExpiryTimer;
-  /** Ends all timers; nobody is told any more. */
+  /** Cancels all timers. */
   stop(): void;
 }
 
 export type Expiring = Pick<Identity, "issuedAt" | "expiresAt" | "expiresBy">;
 
 /**
- * Timers are shared: everybody whose moment lies in the same tenth of a second has one. Tokens end at whole seconds, so
- * a node has at most as many timers as there are seconds in a token's life, however many connections it holds, none of
- * them ticks in vain, and the end is still met exactly. A connection costs one object and one entry of one set.
+ * Connections due in the same tenth of a second share a timer. Tokens end at whole seconds, so a node has at most as many
+ * timers as a token's life has seconds, however many connections it holds, and no timer fires without need. A connection
+ * costs one object and one entry of one set.
  */
 export function createExpiryWatch(
   { clock, log }: { clock: Clock; log: Logger },
   { aheadMs = 60_000 }: ExpiryWatchOptions = {},
 ): ExpiryWatch {
-  const moments = new TimerBuckets(clock, (error) =>
+  const buckets = new TimerBuckets(clock, (error) =>
     log.error({ err: error }, "notifying a connection that its token expires failed"),
   );
-  const context = { moments, aheadMs };
+  const context = { buckets, aheadMs };
   return {
     watch: (identity, listener) => new ConnectionExpiry(identity, listener, context),
-    stop: () => moments.stop(),
+    stop: () => buckets.stop(),
   };
 }
 
 class ConnectionExpiry implements ExpiryTimer, TimerTarget {
   readonly #listener: ExpiryListener;
-  readonly #context: { moments: TimerBuckets; aheadMs: number };
+  readonly #context: { buckets: TimerBuckets; aheadMs: number };
   #identity: Expiring;
-  #moment: TimerBucket;
-  #wasTold = false;
+  #bucket: TimerBucket;
+  #isWarned = false;
   #isOver = false;
 
-  constructor(identity: Expiring, listener: ExpiryListener, context: { moments: TimerBuckets; aheadMs: number }) {
+  constructor(identity: Expiring, listener: ExpiryListener, context: { buckets: TimerBuckets; aheadMs: number }) {
     this.#listener = listener;
     this.#context = context;
     this.#identity = identity;
-    this.#moment = this.#begin();
+    this.#bucket = this.#begin();
   }
 
   renew(identity: Expiring): void {
     if (this.#isOver) return;
-    this.#context.moments.remove(this, this.#moment);
+    this.#context.buckets.remove(this, this.#bucket);
     this.#identity = identity;
-    this.#wasTold = false;
-    this.#moment = this.#begin();
+    this.#isWarned = false;
+    this.#bucket = this.#begin();
   }
 
   stop(): void {
     this.#isOver = true;
-    this.#context.moments.remove(this, this.#moment);
+    this.#context.buckets.remove(this, this.#bucket);
   }
 
   fire(): void {
     const { expiresAt, expiresBy } = this.#identity;
-    if (this.#wasTold) return this.#listener.expired(`${expiresBy}_expired`);
-    this.#wasTold = true;
-    this.#moment = this.#context.moments.add(this, expiresAt);
+    if (this.#isWarned) return this.#listener.expired(`${expiresBy}_expired`);
+    this.#isWarned = true;
+    this.#bucket = this.#context.buckets.add(this, expiresAt);
     this.#listener.expiring(expiresAt);
   }
 
   #begin(): TimerBucket {
     const { issuedAt, expiresAt } = this.#identity;
     const ahead = Math.min(this.#context.aheadMs, (expiresAt - issuedAt) / 10);
-    return this.#context.moments.add(this, expiresAt - ahead);
+    return this.#context.buckets.add(this, expiresAt - ahead);
   }
 }
 
 const resolutionMs = 100;
 
-/** Somebody whose time comes. */
+/** Called when its time has come. */
 interface TimerTarget {
   fire(): void;
 }
@@ -106,37 +106,37 @@ interface TimerBucket {
 class TimerBuckets {
   readonly #clock: Clock;
   readonly #failed: (error: unknown) => void;
-  readonly #ahead = new Map<number, TimerBucket>();
+  readonly #buckets = new Map<number, TimerBucket>();
 
   constructor(clock: Clock, failed: (error: unknown) => void) {
     this.#clock = clock;
     this.#failed = failed;
   }
 
-  /** Fires at that epoch millisecond, or up to a tenth of a second after it; at once where it is past. */
+  /** Fires at that epoch millisecond, or up to a tenth of a second later; immediately if it has passed. */
   add(due: TimerTarget, time: number): TimerBucket {
     const at = Math.ceil(time / resolutionMs) * resolutionMs;
-    const moment = this.#ahead.get(at) ?? this.#open(at);
-    moment.due.add(due);
-    return moment;
+    const bucket = this.#buckets.get(at) ?? this.#open(at);
+    bucket.due.add(due);
+    return bucket;
   }
 
-  remove(due: TimerTarget, moment: TimerBucket): void {
-    // What has fired may have made room for another of the same time, which is not ours to cancel.
-    if (!moment.due.delete(due) || moment.due.size > 0 || this.#ahead.get(moment.at) !== moment) return;
-    moment.cancel();
-    this.#ahead.delete(moment.at);
+  remove(due: TimerTarget, bucket: TimerBucket): void {
+    // After it fired, another bucket of the same time may exist, which must not be cancelled.
+    if (!bucket.due.delete(due) || bucket.due.size > 0 || this.#buckets.get(bucket.at) !== bucket) return;
+    bucket.cancel();
+    this.#buckets.delete(bucket.at);
   }
 
   stop(): void {
-    for (const { cancel } of this.#ahead.values()) cancel();
-    this.#ahead.clear();
+    for (const { cancel } of this.#buckets.values()) cancel();
+    this.#buckets.clear();
   }
 
   #open(at: number): TimerBucket {
-    const moment = { at, due: new Set<TimerTarget>(), cancel: this.#wait(at) };
-    this.#ahead.set(at, moment);
-    return moment;
+    const bucket = { at, due: new Set<TimerTarget>(), cancel: this.#wait(at) };
+    this.#buckets.set(at, bucket);
+    return bucket;
   }
 
   #wait(at: number): Cancel {
@@ -144,15 +144,15 @@ class TimerBuckets {
   }
 
   #fire(at: number): void {
-    const moment = this.#ahead.get(at);
-    if (moment === undefined) return;
-    // The longest timers, and those of a wall clock that was set back, come too early.
-    if (at > this.#clock.now()) return void (moment.cancel = this.#wait(at));
-    this.#ahead.delete(at);
-    for (const due of moment.due) this.#attempt(due);
+    const bucket = this.#buckets.get(at);
+    if (bucket === undefined) return;
+    // The longest timers fire too early, as do all if the wall clock was set back.
+    if (at > this.#clock.now()) return void (bucket.cancel = this.#wait(at));
+    this.#buckets.delete(at);
+    for (const due of bucket.due) this.#attempt(due);
   }
 
-  /** One listener that throws must not cost the others their turn. */
+  /** A listener that throws must not affect the others. */
   #attempt(due: TimerTarget): void {
     try {
       due.fire();

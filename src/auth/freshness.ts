@@ -1,28 +1,28 @@
 import type { Clock } from "../runtime/clock.ts";
 
 export interface FreshnessOptions {
-  /** Milliseconds after which what was loaded is loaded again behind the callers' backs. */
+  /** Milliseconds after which the value is reloaded in the background. */
   freshMs: number;
-  /** Milliseconds after which callers wait for a load that succeeds. */
+  /** Milliseconds after which callers wait for a successful load. */
   staleMs: number;
-  /** Least milliseconds between a load and one that a caller asks for. */
+  /** Min milliseconds between a load and one that a caller requests. */
   cooldownMs: number;
-  /** Milliseconds without another try after a failure. */
+  /** Milliseconds without a retry after a failure. */
   pauseMs: number;
 }
 
 export interface Freshness {
-  /** Whether what was loaded is young enough to be used. */
+  /** Whether the value is young enough to be used. */
   isUsable(): boolean;
-  /** Resolves where what was loaded may be used; rejects where there is none young enough and loading failed. */
+  /** Resolves once the value may be used; rejects if it is too old and loading failed. */
   ensure(): Promise<void>;
-  /** Loads again for a caller who misses something: false where that was done a moment ago, rejects where it failed. */
+  /** Reloads for a caller that misses something: false if it was loaded within the cooldown, rejects if loading failed. */
   renew(): Promise<boolean>;
 }
 
 /**
- * Stale-while-revalidate for one thing that is loaded from elsewhere: a short outage there goes unnoticed here, a long
- * one is told. `load` must answer callers that come while it runs with the same promise.
+ * Stale-while-revalidate for one remote value: a short outage of its source goes unnoticed, a long one rejects. Concurrent
+ * calls of `load` must return the same promise.
  */
 export function createFreshness(load: () => Promise<void>, clock: Clock, options: FreshnessOptions): Freshness {
   let loadedAt = Number.NEGATIVE_INFINITY;
@@ -48,7 +48,7 @@ export function createFreshness(load: () => Promise<void>, clock: Clock, options
       if (age() < options.freshMs) return;
       const reloading = reload();
       if (age() >= options.staleMs) return reloading;
-      reloading.catch(() => undefined); // What is stale serves on; the next caller tries again.
+      reloading.catch(() => undefined); // The stale value is used; the next caller retries.
     },
 
     async renew() {

@@ -1,4 +1,4 @@
-/** Who a connection is, as its token and session say. */
+/** The identity and rights of a connection, from its token and session. */
 export interface Identity {
   userId: string;
   sessionId: string;

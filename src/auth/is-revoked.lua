@@ -1,5 +1,5 @@
 -- Whether a token was revoked.
 --
 -- KEYS  1 entry of the token
--- Returns 1 where it was, else 0.
+-- Returns 1 if it was, else 0.
 return redis.call('EXISTS', KEYS[1])

@@ -14,24 +14,24 @@ import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import { createFreshness } from "./freshness.ts";
 import type { CheckSignature, JwksOptions, TokenAlgorithm } from "./token-options.ts";
 
-/** Bytes of a key set: several hundred keys. The address is configured, what stands behind it may break all the same. */
+/** Max bytes of a key set, enough for several hundred keys. The address is trusted, but its server may break. */
 const maxKeySetBytes = 1_048_576;
 
-/** Keys that are tried for a token which does not name its own: each costs the check of a signature. */
+/** Max keys tried for a token without `kid`: each costs a signature check. */
 const maxCandidates = 32;
 
-/** Keys that are read from elsewhere. */
+/** Keys fetched from a JWKS address. */
 export interface KeySet {
   check: CheckSignature;
-  /** False where no token can be verified, as far as is known without waiting; looks again behind the caller's back. */
+  /** False if currently no token can be verified; does not wait, but reloads in the background. */
   hasKeys(): boolean;
 }
 
 /**
- * Keys of one configured address, which alone is ever asked: no redirect is followed, and what a header names has been
- * refused before. A `kid` nobody knows, or a token without one that no key signed, reads the set again, at most once a
- * `cooldownMs`, so that rotation needs no restart and a stranger with made-up names cannot drive it. When it is read is
- * ours to say, so jose's own rules are off. Until it could be read once, and when it is too old, tokens are `unavailable`.
+ * Fetches keys from the configured address only: redirects are not followed, and tokens that name an address are refused
+ * earlier. An unknown `kid`, or a token without one that no key verifies, reloads the set at most once per `cooldownMs`, so
+ * rotation needs no restart and made-up key ids cause no load. jose's own caching is disabled. Until the set was loaded
+ * once, and when it is too old, tokens are `unavailable`.
  */
 export function createKeySet(
   address: URL,
@@ -72,7 +72,7 @@ export function createKeySet(
   return { check, hasKeys };
 }
 
-/** The keys that fit the token's header: one where it names it, perhaps several where it does not. */
+/** The keys that match the token's header: one if it has a `kid`, perhaps several if not. */
 async function candidates(keySet: ReturnType<typeof createRemoteJWKSet>, token: string): Promise<CryptoKey[]> {
   try {
     return [await keySet(decodeProtectedHeader(token))];
@@ -94,26 +94,26 @@ async function isSignedBy(key: CryptoKey, token: string, algorithms: readonly To
   }
 }
 
-/** The whole answer, up to the bound. The signal ends the reading of it too. */
+/** Reads the whole body, up to the bound. The signal aborts reading too. */
 const fetchBounded: FetchImplementation = async (url, options) => {
   const response = await fetch(url, options);
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
     size += chunk.length;
-    // Leaving the loop ends the connection.
+    // Leaving the loop closes the connection.
     if (size > maxKeySetBytes) throw new Error(`the key set is larger than ${maxKeySetBytes} bytes`);
     chunks.push(chunk);
   }
   return new Response(Buffer.concat(chunks), { status: response.status === 200 ? 200 : 500 });
 };
 
-/** Says so, at a pace, while the set cannot be read, and when it can again. */
+/** Logs failures to load the set, at most once a minute, and the recovery. */
 function withLoadLog(load: () => Promise<void>, log: Logger | undefined) {
   const warn = log && createPacedWarnings(log, { everyMs: 60_000 });
   let isFailing = false;
 
-  async function loadAndTell(): Promise<void> {
+  async function loadAndLog(): Promise<void> {
     try {
       await load();
     } catch (error) {
@@ -125,10 +125,10 @@ function withLoadLog(load: () => Promise<void>, log: Logger | undefined) {
     isFailing = false;
   }
 
-  return { load: loadAndTell, isFailing: () => isFailing };
+  return { load: loadAndLog, isFailing: () => isFailing };
 }
 
-/** Without the address, in which there may be a password. */
+/** Without the address, which may contain a password. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : undefined;
   return cause === undefined
@@ -136,7 +136,7 @@ function reasonOf(error: unknown): string {
     : `${String(error)} (${"code" in cause ? String(cause.code) : cause.name})`;
 }
 
-/** Without keys nothing is known of a token, so the refusal does not say that it is bad. */
+/** Without keys a token cannot be judged, so it is refused as `unavailable`. */
 async function orKeysUnavailable<T>(loading: Promise<T>, retryAfterMs: number): Promise<T> {
   try {
     return await loading;

@@ -5,25 +5,25 @@ import type { Sessions } from "./sessions.ts";
 import type { TokenBlacklist } from "./token-blacklist.ts";
 import type { Tokens } from "./tokens.ts";
 
-/** What was revoked in the store, and what became of live sockets. */
+/** The result of a revocation, including live connections. */
 export interface Logout extends Disconnection {
-  /** Sessions or tokens that were good until now. */
+  /** Sessions or tokens that were valid until now. */
   revoked: number;
 }
 
 /**
- * Ends logins and tokens, for every door alike: first in Redis, so that nobody comes in any more, then on live sockets.
- * The second is done even where the first found nothing: a repeat after a failure in between finishes the work.
+ * Ends sessions and revokes tokens, for all entry points: first in Redis, so that handshakes are refused, then on live
+ * connections. The second step runs even if the first found nothing, so a retry after a failure completes the work.
  */
 export interface Logouts {
   session(sessionId: string): Promise<Logout>;
   allSessions(userId: string): Promise<Logout>;
-  /** All sessions of the user but the one that asks. */
+  /** All sessions of the user except the caller's. */
   otherSessions(identity: Identity): Promise<Logout>;
-  /** Throws `bad_request` where the text is no token of ours; an expired one is fine. */
+  /** Throws `bad_request` if the text is not a valid token; an expired one is accepted. */
   token(token: string): Promise<Logout>;
   tokenId(tokenId: string, expiresAt: number): Promise<Logout>;
-  /** Closes the sockets of sessions that have ended already. */
+  /** Closes the connections of sessions that have ended already. */
   closeSessions(userId: string, sessionIds: readonly string[]): Promise<Disconnection>;
 }
 
@@ -73,7 +73,7 @@ export function createLogouts({ sessions, tokens, blacklist, revocations }: Logo
   };
 }
 
-/** Of the sums, too, `acknowledged` equals `nodes` only where it did in every part. */
+/** `acknowledged` equals `nodes` only if it did in every part. */
 function sum(parts: readonly Disconnection[]): Disconnection {
   const total = { disconnected: 0, nodes: 0, acknowledged: 0 };
   for (const { disconnected, nodes, acknowledged } of parts) {

@@ -1,5 +1,5 @@
--- Reads what a handshake must know of a session.
+-- Reads the fields of a session that a handshake needs.
 --
 -- KEYS  1 session
--- Returns { userId, expiresAt, lastSeenAt, grants }; nil for each that is not there.
+-- Returns { userId, expiresAt, lastSeenAt, grants }; nil for each missing one.
 return redis.call('HMGET', KEYS[1], 'userId', 'expiresAt', 'lastSeenAt', 'grants')

@@ -1,6 +1,6 @@
 import type { Closing } from "../protocol/closings.ts";
 
-/** What became of a revocation: sockets closed, nodes asked, and how many of those confirmed. */
+/** The result of closing connections on all nodes: connections closed, nodes asked, and nodes that confirmed. */
 export interface Disconnection {
   disconnected: number;
   nodes: number;
@@ -8,17 +8,17 @@ export interface Disconnection {
 }
 
 /**
- * Closes live sockets on every node; cluster control of the network edge does it. What makes a login invalid stands in
- * Redis before any of these is called, so a socket that is being let in at this moment is either refused by the store
- * or found by the call. Where `nodes` and `acknowledged` are equal, no such socket is alive anywhere.
+ * Closes live connections on every node, through the control log. Redis is updated before any of these is called, so a
+ * concurrent handshake is either refused or its connection is found by the call. If `nodes` and `acknowledged` are equal,
+ * no such connection is open anywhere.
  */
 export interface Revocations {
-  /** `userId` is undefined where the session was gone already and nobody knows whose it was. */
+  /** `userId` is undefined if the session no longer existed and its user is unknown. */
   revokeSession(sessionId: string, userId: string | undefined): Promise<Disconnection>;
   revokeUserSessions(userId: string): Promise<Disconnection>;
   revokeToken(tokenId: string): Promise<Disconnection>;
   disconnectUser(userId: string, closing: Closing): Promise<Disconnection>;
 }
 
-/** Live connections of each session over all nodes; a session without any may be missing. */
+/** Number of connections of each session across all nodes; sessions without any may be missing. */
 export type ConnectionsOf = (sessionIds: readonly string[]) => Promise<ReadonlyMap<string, number>>;

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 
 /**
- * A session's id is its user's tag, a dot, and 128 random bits. The tag is in the hash tag of the session's key and of
- * the user's index, so that one script can change both, on a Cluster too, knowing nothing but the id.
+ * A session id is its user's tag, a dot, and 128 random bits. The tag is the hash tag of the session's key and of the
+ * user's index, so that one script can change both, also on a Cluster, given only the id.
  */
 const form = /^[\w-]{16}\.[\w-]{22}$/;
 
@@ -17,13 +17,13 @@ export function createSessionId(userId: string): string {
   return `${userTagOf(userId)}.${randomBytes(16).toString("base64url")}`;
 }
 
-/** False for what was never made here; nobody needs to ask the store about it. */
+/** False for ids that this program cannot have created; they need no lookup. */
 export const isSessionId = (id: string): boolean => form.test(id);
 
 /** The tag within an id. */
 export const tagOfSession = (sessionId: string): string => sessionId.slice(0, tagLength);
 
-/** True for ids made for this user, alive or not. */
+/** True for ids created for this user, whether or not the session still exists. */
 export function isSessionOf(userId: string, sessionId: string): boolean {
   return isSessionId(sessionId) && tagOfSession(sessionId) === userTagOf(userId);
 }

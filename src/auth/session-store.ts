@@ -5,26 +5,25 @@ import type { ChannelGrants } from "./identity.ts";
 import { tagOfSession, userTagOf } from "./session-id.ts";
 
 /**
- * Logins in Redis: a hash each, and an index of each user's.
+ * Sessions in Redis: a hash each, and an index per user.
  *
  * Atomicity: a session and its user's index change together in one script; their keys share the user's tag. Time is
- * Redis' own. Edges: a session that is there is alive, one that is not has ended, nobody compares clocks. It ends
- * `lifeMs` after its creation, or earlier where it was not seen for `idleMs`; Redis removes it then, and its id in the
- * index with the next reading. The index dies with the last session in it. Two users share an index only where 96 bits
- * of their digests are equal.
+ * Redis' own. A session exists exactly as long as its key, so no clocks are compared. It ends `lifeMs` after its creation,
+ * or earlier if it was not seen for `idleMs`; Redis deletes it then, and the next listing removes its id from the index.
+ * The index expires with its last session. Two users share an index only if 96 bits of their digests are equal.
  */
 export interface SessionStore {
   create(session: NewSession, limits: SessionLimits): Promise<CreatedSession>;
-  /** What a handshake must know; many asked in one turn are one command. */
+  /** The fields a handshake needs; the calls of one tick are one command. */
   peek(sessionId: string): Promise<SessionPeek | undefined>;
   get(sessionId: string): Promise<Session | undefined>;
   /** Oldest first. */
   list(userId: string): Promise<Session[]>;
-  /** Notes that the session was seen, at most once in `pauseMs`; harmless where it has ended. */
+  /** Records that the session was seen, at most once per `pauseMs`; harmless if it has ended. */
   touch(sessionId: string, touch: SessionTouch): Promise<void>;
-  /** Answers whose session it was, undefined where there was none. */
+  /** Returns the session's user, undefined if it did not exist. */
   end(sessionId: string): Promise<string | undefined>;
-  /** Answers the ids of those that were alive. */
+  /** Returns the ids of the sessions that existed. */
   endAll(userId: string, except?: string): Promise<string[]>;
 }
 
@@ -36,7 +35,7 @@ export interface Session {
   lastSeenAt: number;
   expiresAt: number;
   userAgent?: string;
-  /** What the backend keeps with the session; clients never see it. */
+  /** Private data of the backend; never sent to clients. */
   data?: Record<string, unknown>;
   roles: readonly string[];
   channels: ChannelGrants;
@@ -59,14 +58,14 @@ export interface SessionLimits {
 export interface CreatedSession {
   createdAt: number;
   expiresAt: number;
-  /** Ids of the user's oldest sessions, ended because there were too many. */
+  /** Ids of the user's oldest sessions, evicted because there were too many. */
   evicted: string[];
 }
 
 export interface SessionPeek {
   userId: string;
   expiresAt: number;
-  /** Undefined where it was never seen since its creation. */
+  /** Undefined if it was not seen since its creation. */
   lastSeenAt: number | undefined;
   roles: readonly string[];
   channels: ChannelGrants;
@@ -86,12 +85,12 @@ export function createSessionStore({ commands, keys }: { commands: RedisClient; 
   const endScript = loadScript(commands, new URL("./end-sessions.lua", import.meta.url));
 
   const keyOf = (sessionId: string): string => keys.session(tagOfSession(sessionId), sessionId);
-  const keyHead = (userTag: string): string => keys.session(userTag, "");
+  const keyPrefix = (userTag: string): string => keys.session(userTag, "");
 
   return {
     async create(session, { idleMs, maxPerUser }) {
       const tag = tagOfSession(session.sessionId);
-      const limits = [session.lifeMs, idleMs, maxPerUser, keyHead(tag)];
+      const limits = [session.lifeMs, idleMs, maxPerUser, keyPrefix(tag)];
       const reply = await createScript.run(
         [keyOf(session.sessionId), keys.userSessions(tag)],
         [session.sessionId, ...limits, ...fieldsOf(session)],
@@ -119,7 +118,7 @@ export function createSessionStore({ commands, keys }: { commands: RedisClient; 
 
     async list(userId) {
       const tag = userTagOf(userId);
-      const reply = (await listScript.run([keys.userSessions(tag)], [keyHead(tag)])) as string[][];
+      const reply = (await listScript.run([keys.userSessions(tag)], [keyPrefix(tag)])) as string[][];
       return reply.map(([sessionId = "", ...fields]) => toSession(sessionId, toFields(fields)));
     },
 
@@ -140,11 +139,11 @@ export function createSessionStore({ commands, keys }: { commands: RedisClient; 
   };
 
   async function endThese(tag: string, only: string, kept: string): Promise<string[]> {
-    return (await endScript.run([keys.userSessions(tag)], [keyHead(tag), only, kept])) as ScriptReply[] as string[];
+    return (await endScript.run([keys.userSessions(tag)], [keyPrefix(tag), only, kept])) as ScriptReply[] as string[];
   }
 }
 
-/** Fields and values; what is empty is left out, so that a plain session is a small hash. */
+/** Fields and values without empty ones, so that a plain session is a small hash. */
 function fieldsOf({ userId, data, roles, channels }: NewSession): string[] {
   const fields = ["userId", userId];
   if (data !== undefined) fields.push("data", JSON.stringify(data));

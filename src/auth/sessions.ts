@@ -5,16 +5,16 @@ import type { Session, SessionPeek, SessionStore } from "./session-store.ts";
 import { orUnavailable } from "./unavailable.ts";
 
 export interface SessionOptions {
-  /** Life of a session whose creator does not say. @default 86400 */
+  /** Life of a session without `ttlSeconds`. @default 86400 */
   sessionTtlSeconds?: number | undefined;
-  /** Longest life a creator may ask for. @default 2592000, thirty days */
+  /** Max `ttlSeconds`. @default 2592000, thirty days */
   maxSessionTtlSeconds?: number | undefined;
   /**
-   * A session not seen for so long ends before its time; it is seen when it authenticates. Longer than any token lives,
-   * so that an open connection keeps its session. @default 604800, seven days
+   * A session not seen for this long ends early; it is seen when it authenticates. Longer than any token's life, so that
+   * an open connection keeps its session. @default 604800, seven days
    */
   sessionIdleSeconds?: number | undefined;
-  /** Sessions of one user; the oldest is let go where another begins. @default 100 */
+  /** Max sessions of one user; a new one evicts the oldest. @default 100 */
   maxSessionsPerUser?: number | undefined;
 }
 
@@ -27,20 +27,20 @@ export interface Login {
   ttlSeconds?: number | undefined;
 }
 
-/** Logins kept in Redis. Every method throws `unavailable` where Redis does not answer. */
+/** Sessions in Redis. Every method throws `unavailable` if Redis does not answer. */
 export interface Sessions {
-  /** `letGo` are sessions of the user that ended because there were too many: their sockets are the caller's to close. */
-  create(login: Login): Promise<{ session: Session; letGo: string[] }>;
-  /** What a handshake must know; undefined where the session has ended or never was. */
+  /** `evicted` are sessions of the user that ended because there were too many; the caller must close their connections. */
+  create(login: Login): Promise<{ session: Session; evicted: string[] }>;
+  /** The fields a handshake needs; undefined if the session has ended or never existed. */
   peek(sessionId: string): Promise<SessionPeek | undefined>;
   get(sessionId: string): Promise<Session | undefined>;
   /** Oldest first. */
   list(userId: string): Promise<Session[]>;
-  /** Notes that the session was seen; writes at most once a minute. */
+  /** Records that the session was seen; writes at most once a minute. */
   touch(sessionId: string, seen: { lastSeenAt: number | undefined; userAgent?: string | undefined }): Promise<void>;
-  /** Answers whose it was, undefined where there was none. */
+  /** Returns the session's user, undefined if it did not exist. */
   end(sessionId: string): Promise<string | undefined>;
-  /** Answers the ids of those that were alive. */
+  /** Returns the ids of the sessions that existed. */
   endAll(userId: string, except?: string): Promise<string[]>;
 }
 
@@ -69,9 +69,9 @@ export function createSessions(
     async create({ userId, roles = [], channels: { subscribe = [], publish = [] } = {}, data, ttlSeconds }) {
       const login = { sessionId: createSessionId(userId), userId, roles, channels: { subscribe, publish } };
       const stored = store.create({ ...login, data, lifeMs: lifeMs(ttlSeconds) }, limits);
-      const { createdAt, expiresAt, evicted: letGo } = await orUnavailable(stored);
+      const { createdAt, expiresAt, evicted: evicted } = await orUnavailable(stored);
       const times = { createdAt, lastSeenAt: createdAt, expiresAt };
-      return { session: { ...login, ...times, ...(data !== undefined && { data }) }, letGo };
+      return { session: { ...login, ...times, ...(data !== undefined && { data }) }, evicted };
     },
 
     async peek(sessionId) {
@@ -98,7 +98,7 @@ export function createSessions(
   };
 }
 
-/** A header is a stranger's text: a line of it, for people to read. */
+/** An untrusted header, reduced to one printable line. */
 function presentable(userAgent: string | undefined): string | undefined {
   // oxlint-disable-next-line no-control-regex
   return userAgent?.replaceAll(/[^\u0020-\u007e]/g, "").slice(0, maxUserAgentLength);

@@ -5,22 +5,22 @@ import type { Clock } from "../runtime/clock.ts";
 import { orUnavailable } from "./unavailable.ts";
 
 /**
- * Tokens that are no longer good, by `jti`, in Redis. An entry lives as long as its token would have: after that the
- * token is refused because it has expired. Both ends go by the clock of nodes, which is the store's.
+ * Revoked tokens in Redis, by `jti`. An entry lives as long as its token would have: after that the token is refused
+ * because it has expired. Both are measured on the clock of the nodes, which is synchronized with Redis.
  */
 export interface TokenBlacklist {
-  /** False where the token has ended by itself, so that there is nothing to write. */
+  /** False if the token has expired already. */
   revoke(tokenId: string, expiresAt: number): Promise<boolean>;
-  /** Many asked in one turn of the event loop are one command. */
+  /** The calls of one tick are one command. */
   isRevoked(tokenId: string): Promise<boolean>;
 }
 
 export interface TokenBlacklistOptions {
-  /** Longest life a token may claim, so that no entry outlives every token. @default 86400 */
+  /** Max life of a token; no entry lives longer. @default 86400 */
   maxLifeSeconds?: number | undefined;
 }
 
-/** A token's issuer may be this far ahead of us, and its token end so much later. */
+/** Tolerance for an issuer whose clock is ahead. */
 const slackMs = 60_000;
 
 export function createTokenBlacklist(

@@ -1,31 +1,31 @@
 import { readStrictObject } from "./strict-json.ts";
 
-/** Longest token that is looked at, in characters. */
+/** Max length of a token in characters. */
 export const maxTokenLength = 8_192;
 
 const maxHeaderLength = 1_024;
 const maxParameterLength = 256;
 const maxParameters = 8;
 
-/** Three parts of base64url; `alg: none` comes with an empty third one. */
+/** Three parts of base64url; `alg: none` has an empty third one. */
 const threeParts = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
-/** Parameters that bring a key along, name a place to fetch one from, or change what is signed. */
+/** Parameters that contain a key, name a place to fetch one from, or change what is signed. */
 const forbiddenParameters = ["jwk", "jku", "x5c", "x5u", "crit", "b64", "zip", "enc"];
 
-/** What is known of a token before its signature was checked. */
+/** A token before its signature was checked. */
 export interface TokenForm {
   algorithm: string;
-  /** The middle part as it stands there. */
+  /** The encoded middle part. */
   payload: string;
 }
 
-/** Undefined where something is wrong that must be right before a key is touched. */
+/** Undefined if the token must be refused before a key is used. */
 export type ReadTokenForm = (token: string) => TokenForm | undefined;
 
 /**
- * Length comes first, so that a huge token costs nothing; the header must be a short, flat list of strings. An issuer's
- * tokens all begin with the same header: the last good one is remembered, letter for letter, and not read again.
+ * Checks the length first, so that a huge token costs nothing; the header must be a short, flat list of strings. All tokens
+ * of an issuer start with the same header, so the last valid one is cached and not decoded again.
  */
 export function createTokenFormReader(): ReadTokenForm {
   let last: { encoded: string; algorithm: string } | undefined;
@@ -33,7 +33,7 @@ export function createTokenFormReader(): ReadTokenForm {
   function algorithmOf(encoded: string): string | undefined {
     if (last?.encoded === encoded) return last.algorithm;
     const algorithm = readAlgorithm(encoded);
-    // A copy: a part of a string keeps all of it, here a token, in memory.
+    // A copy: a substring would keep the whole token in memory.
     if (algorithm !== undefined) last = { encoded: Buffer.from(encoded, "latin1").toString("latin1"), algorithm };
     return algorithm;
   }
@@ -66,7 +66,7 @@ function isPlainHeader(header: Record<string, unknown>): header is { alg: string
   );
 }
 
-/** RFC 7515 lets the type be left out; RFC 9068 names access tokens `at+jwt`. */
+/** Optional in RFC 7515; RFC 9068 access tokens have the type `at+jwt`. */
 function isTokenType(type: unknown): boolean {
   return type === undefined || (typeof type === "string" && /^(application\/)?(at\+)?jwt$/i.test(type));
 }

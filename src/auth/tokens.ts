@@ -12,18 +12,17 @@ import { createTokenFormReader } from "./token-form.ts";
 import { algorithmsOf, type CheckSignature, type TokenAlgorithm, type TokenOptions } from "./token-options.ts";
 
 /**
- * Reads and signs tokens. The libraries check signatures and nothing else: what a header may hold (`token-form.ts`) and
- * what a payload must say (`claims.ts`) is judged here in the same way for every kind of key, so that neither library's
- * habits show. A refusal says nothing of why, and its message holds nothing of the token.
+ * Verifies and signs tokens. The libraries only check signatures; headers (`token-form.ts`) and payloads (`claims.ts`) are
+ * checked here in the same way for every kind of key. A refusal does not contain the reason or any part of the token.
  */
 export interface Tokens {
   /** Throws `unauthorized`, `token_expired` for an otherwise valid token, `unavailable` where keys cannot be fetched. */
   verify(token: unknown): Promise<TokenClaims>;
-  /** The same, but an expired token is as good as another: for revoking. */
+  /** The same, but accepts expired tokens, for revoking them. */
   read(token: unknown): Promise<TokenClaims>;
-  /** False where keys cannot be fetched, so that no token can be verified for now. Does not wait. */
+  /** False if keys cannot be fetched, so that currently no token can be verified. Does not wait. */
   hasKeys(): boolean;
-  /** Undefined where the gateway has no signing key, as with a public key or a JWKS. */
+  /** Undefined if the gateway has no signing key, as with a public key or a JWKS. */
   issue(subject: TokenGrant): IssuedToken | undefined;
 }
 
@@ -43,7 +42,7 @@ export interface IssuedToken {
   expiresAt: number;
 }
 
-/** Throws a plain Error where the options cannot work, so that a node does not start with them. */
+/** Throws a plain Error if the options are invalid, so that a node does not start with them. */
 export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: Logger | undefined }): Tokens {
   const { clock } = deps;
   const algorithms = pinnedAlgorithms(options);
@@ -76,7 +75,7 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
 
 const unauthorized = (): GatewayError => new GatewayError("unauthorized");
 
-/** Libraries throw many things, some of which quote the token: only what is ours goes on. */
+/** Errors of the libraries may quote the token, so only GatewayErrors are passed on. */
 async function assertSignature(checkSignature: CheckSignature, token: string): Promise<void> {
   try {
     await checkSignature(token);

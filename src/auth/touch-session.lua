@@ -1,8 +1,8 @@
--- Notes that a session was seen and moves its idle end, never beyond its own end. At most once a while, whoever asks.
+-- Records that a session was seen and extends its idle expiry, never beyond its own end. At most once per pause.
 --
 -- KEYS  1 session
--- ARGV  1 least time between two notes (ms)  2 idle time after which it ends early (ms)  3 user agent, '' for none
--- Returns 1 where it was noted, 0 where it was seen a moment ago or is gone.
+-- ARGV  1 min time between two records (ms)  2 idle time after which it ends early (ms)  3 user agent, '' for none
+-- Returns 1 if it was recorded, 0 if it was seen within the pause or has ended.
 local session = KEYS[1]
 local pause, idle, userAgent = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local time = redis.call('TIME')

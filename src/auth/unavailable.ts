@@ -1,6 +1,6 @@
 import { GatewayError } from "../protocol/errors.ts";
 
-/** Nobody is let in, and nothing is called revoked, on the word of a store that did not answer. */
+/** Fail closed when Redis does not answer: no client is admitted, and nothing is reported as revoked. */
 export async function orUnavailable<T>(reply: Promise<T>): Promise<T> {
   try {
     return await reply;

@@ -3,43 +3,43 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
 
-/** What the store has of a value. */
+/** A cached value in Redis. */
 export interface CacheLookup {
-  /** JSON; undefined where nothing is kept. */
+  /** JSON; undefined if nothing is cached. */
   text: string | undefined;
-  /** Milliseconds until it is gone. */
+  /** Milliseconds until it expires. */
   leftMs: number;
-  /** The caller has claimed to load it, and must call `end`. */
+  /** True if the caller has claimed to load it, and must call `store`. */
   isClaimed: boolean;
 }
 
 /**
- * Values for all nodes, and which node loads one: one at a time for a key, until it says that it has done so, or
- * `claimMs` has passed, as when the node that loads it has died.
+ * Values shared by all nodes, and a lock per key for loading: at most one node loads a value, until it calls `store` or
+ * `claimMs` has passed, for example because it crashed.
  */
 export interface CacheStore {
-  /** `staleMs`: the end of a value's life, in which it is to be loaded anew. */
+  /** `staleMs`: the last part of a value's life, during which it is reloaded. */
   getOrClaim(key: string, staleMs: number): Promise<CacheLookup>;
-  /** `text` undefined: it could not be loaded. */
+  /** Releases the lock; `text` is undefined if loading failed. */
   store(key: string, text: string | undefined, lifeMs: number): Promise<void>;
 }
 
 const claimMs = 5_000;
 
 export function createCacheStore({ commands, keys }: { commands: RedisClient; keys: Keys }): CacheStore {
-  const takeOrLoadScript = loadScript(commands, new URL("./get-or-claim.lua", import.meta.url));
-  const endScript = loadScript(commands, new URL("./store-loaded.lua", import.meta.url));
-  const who = randomUUID();
+  const getOrClaimScript = loadScript(commands, new URL("./get-or-claim.lua", import.meta.url));
+  const storeScript = loadScript(commands, new URL("./store-loaded.lua", import.meta.url));
+  const nodeId = randomUUID();
   const keysOf = (key: string): string[] => [keys.cached(key), keys.cacheLock(key)];
 
   return {
     async getOrClaim(key, staleMs) {
-      const reply = await takeOrLoadScript.run(keysOf(key), [who, staleMs, claimMs]);
+      const reply = await getOrClaimScript.run(keysOf(key), [nodeId, staleMs, claimMs]);
       const [text, leftMs, isClaimed] = reply as [string | null, number, number];
       return { text: text ?? undefined, leftMs, isClaimed: isClaimed === 1 };
     },
     async store(key, text, lifeMs) {
-      await endScript.run(keysOf(key), [who, text === undefined ? 0 : lifeMs, text ?? ""]);
+      await storeScript.run(keysOf(key), [nodeId, text === undefined ? 0 : lifeMs, text ?? ""]);
     },
   };
 }

@@ -15,42 +15,42 @@ export interface CacheDeps {
 }
 
 export interface CacheOptions {
-  /** Bytes of a node's memory. @default 33554432 */
+  /** Max bytes in a node's memory. @default 33554432 */
   memoryBytes?: number;
 }
 
-/** Names a value: the room first, then ever closer. */
+/** The path of a value, the feature first. */
 export type CacheKey = readonly [string, ...string[]];
 
 export interface ReadOptions {
-  /** Milliseconds for which a value is as good as a new one. */
+  /** Milliseconds for which a value is fresh. */
   ttlMs: number;
-  /** Milliseconds after that for which it is given while a new one is loaded behind it. @default 0 */
+  /** Milliseconds after that for which it is returned while it is reloaded in the background. @default 0 */
   staleMs?: number;
 }
 
 /**
- * Values that cost more to make than to keep: in this node's memory, behind that in Redis for all nodes. A value is
- * JSON; undefined is not kept. Nobody may change a value that was read: others are given the same.
+ * A read-through cache in this node's memory, and behind it in Redis for all nodes. Values are JSON; undefined is not
+ * cached. Values must not be modified, because all readers share them.
  *
- * The first to ask for what is missing loads it, one at a time over all nodes; the others wait. While Redis is away each
- * node loads for itself.
+ * A missing value is loaded once across all nodes; other readers wait. While Redis is unreachable each node loads values
+ * by itself.
  */
 export interface Cache {
-  /** Rejects with what `load` rejects with. */
+  /** Rejects with the error of `load`. */
   read<T>(path: CacheKey, load: () => Promise<T>, options: ReadOptions): Promise<T>;
 }
 
-/** Milliseconds between two looks whether another node has loaded a value. */
+/** Milliseconds between two checks whether another node has loaded a value. */
 const pollEveryMs = 10;
-/** Milliseconds after which a node loads by itself what another does not bring. */
+/** Milliseconds after which a node no longer waits for another and loads the value itself. */
 const maxWaitMs = 2_000;
 
 export function createCache(deps: CacheDeps, options: CacheOptions = {}): Cache {
   return new TwoTierCache(deps, options);
 }
 
-/** One value that is to be had. */
+/** A value being read. */
 interface PendingRead<T> extends Required<ReadOptions> {
   key: string;
   load: () => Promise<T>;
@@ -60,7 +60,7 @@ class TwoTierCache implements Cache {
   readonly #deps: CacheDeps;
   readonly #store: CacheStore;
   readonly #memory: MemoryCache;
-  readonly #underWay = new Map<string, Promise<unknown>>();
+  readonly #inFlight = new Map<string, Promise<unknown>>();
 
   constructor(deps: CacheDeps, { memoryBytes = 33_554_432 }: CacheOptions) {
     this.#deps = deps;
@@ -71,42 +71,42 @@ class TwoTierCache implements Cache {
   async read<T>(path: CacheKey, load: () => Promise<T>, { ttlMs, staleMs = 0 }: ReadOptions): Promise<T> {
     const key = path.map(encodeId).join("/");
     const now = this.#deps.clock.monotonic();
-    const kept = this.#memory.get(key, now);
-    if (kept !== undefined && now < kept.freshUntil) return this.#given(kept, "memory") as T;
+    const entry = this.#memory.get(key, now);
+    if (entry !== undefined && now < entry.freshUntil) return this.#hit(entry, "memory") as T;
     const loading = this.#once(key, () => this.#find({ key, load, ttlMs, staleMs }));
-    if (kept === undefined) return loading;
-    this.#behind(loading);
-    return this.#given(kept, "stale") as T;
+    if (entry === undefined) return loading;
+    this.#inBackground(loading);
+    return this.#hit(entry, "stale") as T;
   }
 
-  /** Single flight: all who ask meanwhile are given what the first one is. */
+  /** Single flight: concurrent readers share one result. */
   #once<T>(key: string, find: () => Promise<T>): Promise<T> {
-    const running = this.#underWay.get(key);
+    const running = this.#inFlight.get(key);
     if (running !== undefined) return running as Promise<T>;
-    const loading = find().finally(() => this.#underWay.delete(key));
-    this.#underWay.set(key, loading);
+    const loading = find().finally(() => this.#inFlight.delete(key));
+    this.#inFlight.set(key, loading);
     return loading;
   }
 
-  /** From the store, or loaded: here, or by another node that is waited for. */
-  async #find<T>(wanted: PendingRead<T>): Promise<T> {
+  /** From Redis, or loaded: here, or by another node. */
+  async #find<T>(read: PendingRead<T>): Promise<T> {
     const { clock } = this.#deps;
     const deadline = clock.monotonic() + maxWaitMs;
     for (;;) {
-      const found = await this.#ask(wanted);
-      const kept = this.#keepFound(wanted, found);
+      const found = await this.#lookUp(read);
+      const entry = this.#cacheFound(read, found);
       if (found.isClaimed || clock.monotonic() >= deadline) {
-        const loading = this.#load(wanted);
-        if (kept === undefined) return await loading;
-        this.#behind(loading);
+        const loading = this.#load(read);
+        if (entry === undefined) return await loading;
+        this.#inBackground(loading);
       }
-      if (kept !== undefined) return this.#given(kept, found.leftMs > wanted.staleMs ? "store" : "stale") as T;
+      if (entry !== undefined) return this.#hit(entry, found.leftMs > read.staleMs ? "store" : "stale") as T;
       await sleep(clock, pollEveryMs);
     }
   }
 
-  /** Where the store is away everybody loads. */
-  async #ask({ key, staleMs }: PendingRead<unknown>): Promise<CacheLookup> {
+  /** While Redis is unreachable, every node loads. */
+  async #lookUp({ key, staleMs }: PendingRead<unknown>): Promise<CacheLookup> {
     try {
       return await this.#store.getOrClaim(key, staleMs);
     } catch (error) {
@@ -121,7 +121,7 @@ class TwoTierCache implements Cache {
       this.#deps.metrics.cacheReads.inc({ outcome: "loaded" });
       const value = await load();
       text = JSON.stringify(value) as string | undefined;
-      if (text !== undefined) this.#keep(key, value, Buffer.byteLength(text), { ttlMs, staleMs });
+      if (text !== undefined) this.#cache(key, value, Buffer.byteLength(text), { ttlMs, staleMs });
       return value;
     } finally {
       await this.#store
@@ -132,25 +132,25 @@ class TwoTierCache implements Cache {
     }
   }
 
-  #keepFound({ key, staleMs }: PendingRead<unknown>, { text, leftMs }: CacheLookup): CacheEntry | undefined {
+  #cacheFound({ key, staleMs }: PendingRead<unknown>, { text, leftMs }: CacheLookup): CacheEntry | undefined {
     if (text === undefined) return undefined;
-    return this.#keep(key, JSON.parse(text), Buffer.byteLength(text), { ttlMs: leftMs - staleMs, staleMs });
+    return this.#cache(key, JSON.parse(text), Buffer.byteLength(text), { ttlMs: leftMs - staleMs, staleMs });
   }
 
-  #keep(key: string, value: unknown, bytes: number, { ttlMs, staleMs }: Required<ReadOptions>): CacheEntry {
+  #cache(key: string, value: unknown, bytes: number, { ttlMs, staleMs }: Required<ReadOptions>): CacheEntry {
     const freshUntil = this.#deps.clock.monotonic() + ttlMs;
-    const kept = { value, bytes: bytes + key.length, freshUntil, staleUntil: freshUntil + staleMs };
-    this.#memory.set(key, kept);
-    return kept;
+    const entry = { value, bytes: bytes + key.length, freshUntil, staleUntil: freshUntil + staleMs };
+    this.#memory.set(key, entry);
+    return entry;
   }
 
-  #given({ value }: CacheEntry, outcome: "memory" | "store" | "stale"): unknown {
+  #hit({ value }: CacheEntry, outcome: "memory" | "store" | "stale"): unknown {
     this.#deps.metrics.cacheReads.inc({ outcome });
     return value;
   }
 
-  /** Its failure is for the next who has to wait for it. */
-  #behind(loading: Promise<unknown>): void {
+  /** A failed reload is only logged; the value stays stale. */
+  #inBackground(loading: Promise<unknown>): void {
     loading.catch((error: unknown) =>
       this.#deps.log.debug({ reason: String(error) }, "refreshing a stale cache value failed"),
     );

@@ -1,4 +1,4 @@
-/** A value, and until when it is good: monotonic milliseconds. */
+/** Times are monotonic milliseconds. */
 export interface CacheEntry {
   value: unknown;
   bytes: number;
@@ -6,13 +6,13 @@ export interface CacheEntry {
   staleUntil: number;
 }
 
-/** Largest value that is kept, in bytes. */
+/** Max bytes of a single value. */
 const maxValueBytes = 1_048_576;
 
-/** A node's own values, at most `maxBytes` of them: the least recently read go first. */
+/** An LRU cache of at most `maxBytes`. */
 export class MemoryCache {
   readonly #maxBytes: number;
-  /** In the order in which they were read. */
+  /** In order of last use. */
   readonly #values = new Map<string, CacheEntry>();
   #bytes = 0;
 
@@ -20,18 +20,18 @@ export class MemoryCache {
     this.#maxBytes = maxBytes;
   }
 
-  /** Nothing that has ended by `now`. */
+  /** Undefined if missing or expired at `now`. */
   get(key: string, now: number): CacheEntry | undefined {
-    const kept = this.#take(key);
-    if (kept === undefined || now >= kept.staleUntil) return undefined;
-    this.#put(key, kept);
-    return kept;
+    const entry = this.#take(key);
+    if (entry === undefined || now >= entry.staleUntil) return undefined;
+    this.#put(key, entry);
+    return entry;
   }
 
-  set(key: string, kept: CacheEntry): void {
+  set(key: string, entry: CacheEntry): void {
     this.#take(key);
-    if (kept.bytes > maxValueBytes) return;
-    this.#put(key, kept);
+    if (entry.bytes > maxValueBytes) return;
+    this.#put(key, entry);
     for (const oldest of this.#values.keys()) {
       if (this.#bytes <= this.#maxBytes) return;
       this.#take(oldest);
@@ -39,15 +39,15 @@ export class MemoryCache {
   }
 
   #take(key: string): CacheEntry | undefined {
-    const kept = this.#values.get(key);
-    if (kept === undefined) return undefined;
+    const entry = this.#values.get(key);
+    if (entry === undefined) return undefined;
     this.#values.delete(key);
-    this.#bytes -= kept.bytes;
-    return kept;
+    this.#bytes -= entry.bytes;
+    return entry;
   }
 
-  #put(key: string, kept: CacheEntry): void {
-    this.#values.set(key, kept);
-    this.#bytes += kept.bytes;
+  #put(key: string, entry: CacheEntry): void {
+    this.#values.set(key, entry);
+    this.#bytes += entry.bytes;
   }
 }

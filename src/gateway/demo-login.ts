@@ -42,8 +42,8 @@ async function begin(
   { tokens, sessions, logouts }: DemoLoginDeps["authentication"],
   userId: string,
 ): Promise<DemoLogin> {
-  const { session, letGo } = await sessions.create({ userId });
-  if (letGo.length > 0) await logouts.closeSessions(userId, letGo);
+  const { session, evicted } = await sessions.create({ userId });
+  if (evicted.length > 0) await logouts.closeSessions(userId, evicted);
   const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
   if (issued === undefined) throw new Error("signing with the configured secret failed");
   return { sessionId: session.sessionId, token: issued.token, expiresAt: issued.expiresAt };

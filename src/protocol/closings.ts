@@ -1,4 +1,4 @@
-/** Why the server closes a connection, and whether coming back makes sense. */
+/** Why the server closes a connection, and whether the client should reconnect. */
 export const closingCatalogue = {
   token_expired: { message: "The token has expired. Reconnect with a fresh token.", reconnect: true },
   token_revoked: { message: "The token was revoked.", reconnect: false },
@@ -22,7 +22,7 @@ export interface Closing {
   reconnect: boolean;
 }
 
-/** What the catalogue says of a code, or what the backend would rather say. */
+/** A closing with the catalogue's message and `reconnect`, unless overridden. */
 export function closing(
   code: ClosingCode,
   { message, reconnect }: { message?: string | undefined; reconnect?: boolean | undefined } = {},

@@ -5,7 +5,7 @@ import { publishMessage } from "./publications.ts";
 import { idempotencyKey, sessionId, userId } from "./scalars.ts";
 import { disconnectBody } from "./sessions.ts";
 
-/** What backends may ask through the commands stream: `type`, and the fields of the matching HTTP call. */
+/** Commands of the commands stream: `type`, and the fields of the corresponding HTTP call. */
 const key = { idempotencyKey: idempotencyKey.optional() };
 
 const schemas = [

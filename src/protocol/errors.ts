@@ -1,7 +1,4 @@
-/**
- * The catalogue of refusals. One list for the server, the client, the demo and the load lab; HTTP answers use the same
- * codes in RFC 9457 problems.
- */
+/** All error codes, for server and clients; HTTP responses use the same codes in RFC 9457 problems. */
 export const errorCatalogue = {
   bad_request: { status: 400, message: "The request is invalid." },
   unauthorized: { status: 401, message: "The token or key is missing or not valid." },
@@ -31,16 +28,16 @@ export type ErrorCode = keyof typeof errorCatalogue;
 const temporaryCodes: ReadonlySet<ErrorCode> = new Set(["rate_limited", "draining", "unavailable", "writes_refused"]);
 
 /**
- * Whether what was refused with this code may succeed later. A stock client tries again by itself after an error of the
- * transport, and never after a refusal of its handshake in Socket.IO's own words.
+ * Whether a retry may succeed later. A stock client retries by itself after a transport error, and never after a
+ * `connect_error` of Socket.IO.
  */
 export const isTemporary = (code: ErrorCode): boolean => temporaryCodes.has(code);
 
-/** What a client reads in `error` of an acknowledgement, and in `data` of a `connect_error`. */
+/** `error` of an acknowledgement, and `data` of a `connect_error`. */
 export interface ErrorBody {
   code: ErrorCode;
   message: string;
-  /** Milliseconds after which a repeat may succeed. */
+  /** Milliseconds after which a retry may succeed. */
   retryAfterMs?: number;
 }
 

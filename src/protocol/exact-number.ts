@@ -1,9 +1,9 @@
-/** Longest number that is looked at; the decimal form of a double that people write has at most 25 characters. */
+/** Longer numbers are refused; the decimal form of a double has at most 25 characters. */
 const maxNumberLength = 128;
 
 /**
- * Whether JavaScript holds the number that is written: a whole number digit by digit, a fraction to as many digits as it
- * was written with. `1e400`, which is not finite, has a refusal of its own and counts as held.
+ * Whether JavaScript represents a number as it is written: an integer exactly, a fraction to the digits written. `1e400`,
+ * which is not finite, is refused elsewhere and counts as exact.
  */
 export function isExactNumber(token: string): boolean {
   const value = Number(token);
@@ -16,7 +16,7 @@ export function isExactNumber(token: string): boolean {
   return written.digits === held?.digits && written.exponent === held.exponent;
 }
 
-/** Fifteen digits are always held, unless an exponent takes them to the edges of a double's range. */
+/** Fifteen digits are always exact, except near the limits of a double's range. */
 const isShort = (token: string, value: number): boolean => token.length <= 15 && value > 1e-290 && value < 1e290;
 
 /** Significant digits without zeros at either end, and the power of ten of the last one. */
@@ -25,7 +25,7 @@ interface Decimal {
   exponent: number;
 }
 
-/** Undefined for what is no number of JSON without its sign. */
+/** Undefined for anything but an unsigned JSON number. */
 function decimalOf(token: string): Decimal | undefined {
   const match = /^(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(token);
   if (match === null) return undefined;

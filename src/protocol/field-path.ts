@@ -1,7 +1,7 @@
-/** Longest name written out in a path: names of unknown fields are chosen by strangers. */
+/** Max characters of a name in a path, because unknown fields have untrusted names. */
 const maxPrintedName = 64;
 
-/** Where a value stands, for people: `publications[3].data["odd name"]`. `at` is where the first step begins. */
+/** The readable path of a value: `publications[3].data["odd name"]`. `at` is the path of its root. */
 export function fieldPath(steps: readonly PropertyKey[], at = ""): string {
   return steps.reduce<string>(join, at);
 }

@@ -4,12 +4,12 @@ import { fieldPath } from "./field-path.ts";
 import { findRepeatedName, scanJson, type TextScan } from "./json-text.ts";
 
 /**
- * The one way in for JSON of strangers: client frames, HTTP bodies and Redis messages pass it before any other code
+ * Parses untrusted JSON: client frames, HTTP bodies and Redis messages pass it before any other code
  * sees them.
  *
- * What passes is at most so large, so deep and so wide; its strings are well-formed, its numbers finite and held to their
- * last digit, no key is present twice and none reaches a prototype. Such a value looks the same on every node: `canonicalJson` writes its one form, and that text
- * is what is stored and sent on. All of it is bounded work: size, depth and width are known before anything is parsed.
+ * A parsed value is limited in size, depth and width; its strings are well-formed, its numbers finite and exact, no key is
+ * repeated and none reaches a prototype. `canonicalJson` writes its one form, which is stored and sent. Size, depth and
+ * width are checked before anything is parsed.
  */
 export interface GateLimits {
   /** Bytes of the text in UTF-8. @default 65536 */
@@ -22,7 +22,7 @@ export interface GateLimits {
 
 export const defaultGateLimits: GateLimits = { maxBytes: 65_536, maxDepth: 32, maxKeys: 10_000 };
 
-/** What becomes of a number with more digits than JavaScript holds: refused by name, or kept as the text it was. */
+/** How numbers with more digits than JavaScript can represent are treated: refused, or kept as text. */
 export interface ParseOptions {
   /** @default "refused" */
   inexactNumbers?: "refused" | "text";
@@ -35,7 +35,7 @@ export function parseJson(text: string | Uint8Array, limits?: Partial<GateLimits
   return read.value;
 }
 
-/** As `parseJson` for an array whose elements are looked at one by one: a refusal names the field within its element. */
+/** `parseJson` for an array whose elements are checked separately: an error names the field within its element. */
 export function parseList(text: string | Uint8Array, limits?: Partial<GateLimits>): unknown[] {
   const read = readText(text, limits);
   if (!Array.isArray(read.value)) throw new GatewayError("bad_request", "The payload is not an array.");
@@ -65,22 +65,22 @@ function parseText(characters: string, { hasInexactNumber }: TextScan, options?:
     if (!hasInexactNumber) return JSON.parse(characters) as unknown;
     return parseExactly(characters, options?.inexactNumbers === "text" ? (source) => source : () => inexact);
   } catch {
-    // The parser's reason quotes the text, which may hold secrets.
+    // The parser's error quotes the text, which may contain secrets.
     throw new GatewayError("bad_request", "The payload is not JSON.");
   }
 }
 
-/** In place of a number that JavaScript cannot hold, until its refusal has named the field. */
+/** Stands for an inexact number until the error with its path was built. */
 const inexact = Symbol("inexact number");
 
-/** Several times slower than parsing, so only for texts in which such a number was seen. */
+/** Several times slower than parsing, so only used for texts with such a number. */
 function parseExactly(characters: string, replace: (source: string) => unknown): unknown {
   const revive = (_name: string, value: unknown, { source = "" }: { source?: string }) =>
     typeof value !== "number" || isExactNumber(source.replace(/^-/, "")) ? value : replace(source);
   return JSON.parse(characters, revive as (name: string, value: unknown) => unknown);
 }
 
-/** Strings, numbers and keys of what was parsed; `depth` counts the steps that a refusal leaves out of its path. */
+/** Checks strings, numbers and keys; `depth` is the number of leading steps left out of an error's path. */
 function checkParts({ characters, scan }: Read, parts: readonly unknown[], depth: number): void {
   const budget = { left: Infinity, names: 0 };
   for (const part of parts) refuse(findFault(part, Infinity, budget));
@@ -89,13 +89,13 @@ function checkParts({ characters, scan }: Read, parts: readonly unknown[], depth
   refuse({ reason: "is present twice", steps });
 }
 
-/** Checks a value that something else decoded and bounded in size. Throws as `parseJson` does. */
+/** Checks a value that was decoded and limited in size elsewhere. Throws as `parseJson` does. */
 export function checkValue(value: unknown, limits?: Partial<GateLimits>): void {
   const { maxDepth, maxKeys } = withDefaults(limits);
   refuse(findFault(value, maxDepth, { left: maxKeys, names: 0 }));
 }
 
-/** The one text of a value that passed the gate: no spaces, no -0, keys in the order they came. */
+/** The canonical text of a checked value: no spaces, no -0, keys in their order. */
 export function canonicalJson(value: unknown): string {
   const text: string | undefined = JSON.stringify(value);
   if (text === undefined) throw new GatewayError("bad_request", "The payload is not a JSON value.");
@@ -106,7 +106,7 @@ function withDefaults(limits: Partial<GateLimits> | undefined): GateLimits {
   return limits === undefined ? defaultGateLimits : { ...defaultGateLimits, ...limits };
 }
 
-/** A string is measured in UTF-8 only where its length leaves a doubt: one UTF-16 unit is one to three bytes. */
+/** Measures a string in UTF-8 only if its length is inconclusive: one UTF-16 unit is one to three bytes. */
 function isOver(maxBytes: number, text: string | Uint8Array): boolean {
   if (text.length > maxBytes) return true;
   return typeof text === "string" && text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes;
@@ -118,7 +118,7 @@ function decodeUtf8(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch {
-    // The decoder's reason says no more than this.
+    // The decoder's error says no more than this.
     throw new GatewayError("bad_request", "The payload is not UTF-8.");
   }
 }
@@ -129,7 +129,7 @@ const tooDeep = (maxDepth: number, at: number): GatewayError =>
 const tooWide = (maxKeys: number): GatewayError =>
   new GatewayError("bad_request", `The payload has more than ${maxKeys} keys and elements.`);
 
-/** What is wrong with a value, and the steps from the value down to it, innermost first. */
+/** An invalid part of a value, and the steps to it, innermost first. */
 interface Fault {
   reason: string;
   steps: (string | number)[];
@@ -137,11 +137,11 @@ interface Fault {
 
 interface Budget {
   left: number;
-  /** Keys of objects that were seen. */
+  /** Object keys visited. */
   names: number;
 }
 
-/** Recursion is safe here: it goes no deeper than `depth`, or than text that was scanned. */
+/** Recursion is bounded by `depth`, or by the scanned text. */
 function findFault(value: unknown, depth: number, keys: Budget): Fault | undefined {
   if (typeof value === "string") return value.isWellFormed() ? undefined : fault("contains a lone surrogate");
   if (typeof value === "number") return Number.isFinite(value) ? undefined : fault("is not a finite number");
@@ -174,7 +174,7 @@ function faultInObject(object: object, depth: number, keys: Budget): Fault | und
   return undefined;
 }
 
-/** A `__proto__`, or a `prototype` in a `constructor`, would reach every object of a process that merges it somewhere. */
+/** `__proto__`, or `prototype` in a `constructor`, would pollute all objects if some code merges the value. */
 function faultInName(name: string, item: unknown): Fault | undefined {
   if (name === "__proto__") return fault("is not allowed as a key");
   if (name === "constructor" && hasPrototype(item)) return fault("must not contain a prototype");

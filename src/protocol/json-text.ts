@@ -1,14 +1,14 @@
 import { isExactNumber } from "./exact-number.ts";
 
-/** What a JSON text holds, counted without recursion, so that no depth can hurt it. */
+/** Counts of a JSON text, determined without recursion, so that any depth is safe. */
 export interface TextScan {
-  /** Arrays and objects within each other. */
+  /** Max nesting of arrays and objects. */
   depth: number;
   /** Object keys and array elements; an empty array or object counts as one. */
   items: number;
-  /** Object keys as written, the repeated ones too. */
+  /** Object keys, including repeated ones. */
   names: number;
-  /** True if a number has more digits than JavaScript holds. */
+  /** True if a number has more digits than JavaScript can represent. */
   hasInexactNumber: boolean;
 }
 
@@ -25,16 +25,16 @@ const backslash = 0x5c;
 const closeBracket = 0x5d;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
-/** Makes a letter of ASCII small. */
+/** Bit that makes an ASCII letter lower-case. */
 const small = 0x20;
 const letterE = 0x65;
 
-/** Fifteen digits are always held, unless an exponent takes them out of a double's range. */
+/** Fifteen digits are always exact, unless an exponent exceeds a double's range. */
 const digitsHeld = 15;
 
-/** A text that is not JSON is left to the parser. Stops at the first character nested deeper than `maxDepth`. */
+/** Invalid JSON is left to the parser. Stops at the first character nested deeper than `maxDepth`. */
 export function scanJson(text: string, maxDepth: number): TextScan & { end: number } {
-  // Variables of their own: counting in an object is dearer.
+  // Separate variables, because counting in an object is slower.
   let depth = 0;
   let deepest = 0;
   let items = 0;
@@ -67,7 +67,7 @@ export function scanJson(text: string, maxDepth: number): TextScan & { end: numb
   return { depth: deepest, items, names, hasInexactNumber, end };
 }
 
-/** Where the string that begins at `start` ends; the end of the text where it does not. */
+/** The end of the string that begins at `start`, or of the text if it is not terminated. */
 function endOfString(text: string, start: number): number {
   let end = start;
   do {
@@ -95,13 +95,13 @@ function endOfExponent(text: string, start: number): number {
   return endOfDigits(text, sign === plus || sign === minus ? start + 2 : start + 1);
 }
 
-/** An object or array that is open: the keys it had so far, and the key or index it is at. */
+/** An open object or array: its keys so far, and the current key or index. */
 interface Level {
   names: Set<string> | undefined;
   step: string | number;
 }
 
-/** The steps down to the first key that an object of `text`, which is JSON, names twice. */
+/** The path of the first repeated key in a valid JSON text. */
 export function findRepeatedName(text: string): (string | number)[] | undefined {
   const open: Level[] = [];
   for (let at = 0; at < text.length; at += 1) {

@@ -1,12 +1,11 @@
 /**
- * Names that strangers choose: channels, users, boards, members, orders, events. A name is 1 to 256 characters of
- * well-formed text without control characters or line breaks, and neither `.` nor `..`, which every HTTP client takes
- * for folders of a path; everything else about it is free (colons, braces and globs too: `redis/keys.ts` keeps them from
- * steering keys).
+ * Names of channels, users, boards, members, orders and events. A name has 1 to 256 characters of well-formed text without
+ * control characters or line breaks, and is neither `.` nor `..`, which HTTP clients treat as path segments; everything
+ * else is allowed, including colons, braces and globs, which `redis/keys.ts` encodes.
  */
 export const maxNameLength = 256;
 
-/** What `isName` asks for, for refusals. */
+/** The rule of `isName`, for error messages. */
 export const nameRule = (maxLength: number = maxNameLength): string =>
   `must have 1 to ${maxLength} characters, no control characters, and be neither \`.\` nor \`..\``;
 
@@ -30,10 +29,10 @@ export function isName(value: unknown): value is string {
 export const isSubjectOf = (kind: string, value: unknown): value is string =>
   isName(value) && isName(`${kind}:${value}`);
 
-/** The longest name that fits behind a kind. */
+/** Max length of the part of a channel name after its kind. */
 export const maxSubjectLength = (kind: string): number => maxNameLength - kind.length - 1;
 
-/** Kinds with rules of their own; configuration may tune their history but not who subscribes. */
+/** Built-in kinds. */
 export const builtInKinds = ["user", "order", "orders", "leaderboard", "rank"] as const;
 
 /** The part of a channel's name before its first colon; the whole name where there is none. */
@@ -53,5 +52,5 @@ export function matchesPattern(pattern: string, name: string): boolean {
   return pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
 }
 
-/** The channel of a user's own, which the server subscribes each connection to. */
+/** The user's own channel, to which the server subscribes each of the user's connections. */
 export const userChannelOf = (userId: string): string => `user:${userId}`;

@@ -3,8 +3,8 @@ import { GatewayError } from "./errors.ts";
 import { fieldPath } from "./field-path.ts";
 
 /**
- * Parses a value from outside; a wrong one is `bad_request` naming its first wrong field as a path. `at` is where the
- * value itself stands: `publications[3]` for an item of a batch.
+ * Parses an untrusted value; an invalid one throws `bad_request` with the path of its first invalid field. `at` is the path
+ * of the value itself: `publications[3]` for an item of a batch.
  */
 export function parseWith<S extends z.ZodType>(schema: S, value: unknown, at = ""): z.output<S> {
   const parsed = schema.safeParse(value);
@@ -20,7 +20,7 @@ function wrongField(issue: z.core.$ZodIssue | undefined, at: string): GatewayErr
   return field === "" ? new GatewayError("bad_request", `payload: ${reason}`) : wrong(field, reason);
 }
 
-/** The refusal of one field by name. */
+/** A `bad_request` for one field. */
 export function wrong(field: string, reason: string): GatewayError {
   return new GatewayError("bad_request", `${field}: ${reason}`, { field });
 }

@@ -1,4 +1,4 @@
-/** What backends can be told of by webhook, and what each carries as `data`. */
+/** Webhook events and their `data`. */
 
 export const webhookEvents = [
   "session.connected",

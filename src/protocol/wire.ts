@@ -4,11 +4,11 @@ import type { ErrorBody, ErrorCode } from "./errors.ts";
 import type { OrderWithTimeline } from "./orders.ts";
 
 /**
- * The words on the wire between a client and a node, as types: what a client asks, what it is answered, what a node
- * says by itself. Free of schemas, so that a browser can use it. All times are epoch milliseconds.
+ * Types of the client protocol: requests, answers and server events. Without schemas, so that browsers can import it. All
+ * times are epoch milliseconds.
  */
 
-/** Where a reader stands in a channel. Offsets start at 1 and have no holes; the epoch changes when the log was lost. */
+/** A reader's position in a channel. Offsets start at 1 without gaps; the epoch changes if the log was lost. */
 export interface Position {
   epoch: string;
   offset: number;
@@ -22,12 +22,12 @@ export interface WirePublication<Event extends string = string, Data = unknown> 
   publishedAt: number;
 }
 
-/** What was sent to whoever is there at the moment: it has no place in the log and is not recovered. */
+/** A publication delivered only to current subscribers: it is not in the log and is not recovered. */
 export type LivePublication = Omit<WirePublication, keyof Position>;
 
 export interface SubscribeRequest {
   channel: string;
-  /** Where this reader stood before; without it the answer starts at the channel's present. */
+  /** The reader's last position; without it the answer starts at the current one. */
   since?: Position;
 }
 
@@ -37,7 +37,7 @@ export interface SubscribeAnswer extends Position {
   recovered: boolean;
   publications: WirePublication[];
   snapshot?: unknown;
-  /** The channel conflates: publications that come live may leave out offsets, because a later one made them needless. */
+  /** The channel conflates: live publications may skip offsets that a later one supersedes. */
   conflated?: true;
 }
 
@@ -110,11 +110,11 @@ export interface Ready {
   userId: string;
   sessionId: string;
   expiresAt: number;
-  /** Socket.IO's own recovery gave this connection its subscriptions back. */
+  /** Socket.IO's connection state recovery restored the subscriptions. */
   recovered: boolean;
   /**
-   * Only if `recovered`: each channel that was taken up, where it stands once everything sent before `ready` is read. A
-   * reader that stands elsewhere has missed something and subscribes with `since`.
+   * Only if `recovered`: the position of each restored channel after everything sent before `ready`. A reader with another
+   * position has missed something and subscribes with `since`.
    */
   positions?: ({ channel: string } & Position)[];
   serverTime: number;
@@ -127,7 +127,7 @@ export interface Unsubscribed {
   message: string;
 }
 
-/** What a client may ask: the argument of each event, and the fields of its answer beside `ok`. */
+/** Client requests: the argument of each event, and the fields of its answer beside `ok`. */
 export interface ClientRequests {
   subscribe: { request: SubscribeRequest; answer: SubscribeAnswer };
   unsubscribe: { request: ChannelRequest; answer: ChannelRequest };
@@ -169,5 +169,5 @@ export interface ServerToClientEvents {
   closing: (closing: Closing) => void;
 }
 
-/** What a `connect_error` carries in `data` where the server refused the handshake by name. */
+/** `data` of a `connect_error`. */
 export type HandshakeRefusal = ErrorBody;

@@ -3,7 +3,7 @@ import type { Logger } from "../runtime/logger.ts";
 import { isOutage, isTimeout, whyWritesAreRefused } from "./outage.ts";
 
 export interface AvailabilityDeps {
-  /** Where Redis is, in words. */
+  /** The address of Redis, for log lines. */
   address: string;
   /** Rejects, or never settles, while a connection does not work. */
   isReachable: () => Promise<boolean>;
@@ -11,15 +11,15 @@ export interface AvailabilityDeps {
   log: Logger;
 }
 
-/** Milliseconds between two looks while something is wrong. */
+/** Milliseconds between two checks during an outage. */
 const checkEveryMs = 500;
-/** Milliseconds without a failure after which an outage may be over: heartbeats fail more often than that. */
+/** Milliseconds without a failure after which an outage may be over; heartbeats fail more often during one. */
 const quietMs = 1_500;
-/** Milliseconds that a connection may take to come back before anybody is told. */
+/** Milliseconds that a reconnection may take before it is logged. */
 const blipMs = 1_000;
 const repeatMs = 60_000;
 
-/** One time in which something was wrong. Times are monotonic milliseconds. */
+/** Times are monotonic milliseconds. */
 interface Outage {
   since: number;
   lastFailureAt: number;
@@ -27,24 +27,28 @@ interface Outage {
   loggedAt: number | undefined;
 }
 
-const words = {
+const messages = {
   away: {
-    begun: "lost the connection to Redis; reconnecting",
-    going: "Redis is still unreachable",
+    started: "lost the connection to Redis; reconnecting",
+    ongoing: "Redis is still unreachable",
     over: "Redis is reachable again",
   },
-  refusing: { begun: "Redis refuses writes", going: "Redis still refuses writes", over: "Redis accepts writes again" },
+  refusing: {
+    started: "Redis refuses writes",
+    ongoing: "Redis still refuses writes",
+    over: "Redis accepts writes again",
+  },
 } as const;
 
-type Kind = keyof typeof words;
+type Kind = keyof typeof messages;
 
 /**
- * Whether Redis is there, as the log tells it: one line when it goes, with its address and the error; one a minute while it
- * is away; one when it is back, with how long that took. A Redis that answers and refuses writes is told apart.
+ * Logs outages of Redis: one line when it becomes unreachable, with address and error; one per minute while it is; one when
+ * it is back, with the duration. A Redis that answers but refuses writes is logged as such.
  */
 export class Availability {
   readonly #deps: AvailabilityDeps;
-  readonly #episodes = new Map<Kind, Outage>();
+  readonly #outages = new Map<Kind, Outage>();
   #isReachable = true;
   #cancel: Cancel | undefined;
 
@@ -52,63 +56,63 @@ export class Availability {
     this.#deps = deps;
   }
 
-  /** Why writes are refused at the moment, in words; undefined where they are not. */
+  /** Why Redis currently refuses writes; undefined if it does not. */
   get refusal(): string | undefined {
-    return whyWritesAreRefused(this.#episodes.get("refusing")?.reason);
+    return whyWritesAreRefused(this.#outages.get("refusing")?.reason);
   }
 
-  /** A connection could not be made, or broke. */
+  /** Call when a connection could not be opened, or broke. */
   connectionFailed(error: Error): void {
-    this.#tell("away", this.#fail("away", reasonOf(error)));
+    this.#logOutage("away", this.#fail("away", reasonOf(error)));
   }
 
-  /** A command failed; anything but an outage is none of this. */
+  /** Call when a command failed; errors other than outages are ignored. */
   commandFailed(error: unknown): void {
     if (!isOutage(error)) return;
     const { message } = error as Error;
     const kind: Kind = whyWritesAreRefused(message) === undefined ? "away" : "refusing";
-    const known = this.#episodes.get(kind);
-    // That a connection was closed says less than why it cannot be made again.
-    const isTelling = kind === "refusing" || isTimeout(error) || (error as Error).name === "ReplyError";
-    const episode = this.#fail(kind, isTelling || known === undefined ? message : known.reason);
-    if (isTelling) this.#tell(kind, episode);
+    const known = this.#outages.get(kind);
+    // The error of a reconnection says more than that a connection was closed.
+    const isInformative = kind === "refusing" || isTimeout(error) || (error as Error).name === "ReplyError";
+    const outage = this.#fail(kind, isInformative || known === undefined ? message : known.reason);
+    if (isInformative) this.#logOutage(kind, outage);
   }
 
   stop(): void {
     this.#cancel?.();
     this.#cancel = undefined;
-    this.#episodes.clear();
+    this.#outages.clear();
   }
 
   #fail(kind: Kind, reason: string): Outage {
     const now = this.#deps.clock.monotonic();
-    const { since, loggedAt } = this.#episodes.get(kind) ?? { since: now, loggedAt: undefined };
-    const episode = { since, lastFailureAt: now, reason, loggedAt };
-    this.#episodes.set(kind, episode);
+    const { since, loggedAt } = this.#outages.get(kind) ?? { since: now, loggedAt: undefined };
+    const outage = { since, lastFailureAt: now, reason, loggedAt };
+    this.#outages.set(kind, outage);
     this.#isReachable = false;
-    this.#cancel ??= this.#deps.clock.every(checkEveryMs, () => this.#look());
-    return episode;
+    this.#cancel ??= this.#deps.clock.every(checkEveryMs, () => this.#check());
+    return outage;
   }
 
-  #tell(kind: Kind, episode: Outage): void {
+  #logOutage(kind: Kind, outage: Outage): void {
     const now = this.#deps.clock.monotonic();
-    const { since, reason, loggedAt } = episode;
+    const { since, reason, loggedAt } = outage;
     if (loggedAt !== undefined && now - loggedAt < repeatMs) return;
     const { address } = this.#deps;
-    if (loggedAt === undefined) this.#deps.log.warn({ address, reason }, words[kind].begun);
-    else this.#deps.log.warn({ address, reason, seconds: secondsOf(now - since) }, words[kind].going);
-    episode.loggedAt = now;
+    if (loggedAt === undefined) this.#deps.log.warn({ address, reason }, messages[kind].started);
+    else this.#deps.log.warn({ address, reason, seconds: secondsOf(now - since) }, messages[kind].ongoing);
+    outage.loggedAt = now;
   }
 
-  #look(): void {
+  #check(): void {
     const now = this.#deps.clock.monotonic();
-    for (const [kind, episode] of this.#episodes) {
-      const isQuiet = now - episode.lastFailureAt >= quietMs;
-      if (isQuiet && (kind === "refusing" || this.#isReachable)) this.#end(kind, episode);
-      else if (episode.loggedAt !== undefined || episode.lastFailureAt - episode.since >= blipMs)
-        this.#tell(kind, episode);
+    for (const [kind, outage] of this.#outages) {
+      const isQuiet = now - outage.lastFailureAt >= quietMs;
+      if (isQuiet && (kind === "refusing" || this.#isReachable)) this.#end(kind, outage);
+      else if (outage.loggedAt !== undefined || outage.lastFailureAt - outage.since >= blipMs)
+        this.#logOutage(kind, outage);
     }
-    if (this.#episodes.size === 0) return this.stop();
+    if (this.#outages.size === 0) return this.stop();
     void this.#deps.isReachable().then(
       (isReachable) => (this.#isReachable = isReachable),
       () => (this.#isReachable = false),
@@ -116,16 +120,16 @@ export class Availability {
   }
 
   #end(kind: Kind, { since, lastFailureAt, loggedAt }: Outage): void {
-    this.#episodes.delete(kind);
+    this.#outages.delete(kind);
     if (loggedAt === undefined) return;
     const { address, log } = this.#deps;
-    log.info({ address, seconds: secondsOf(lastFailureAt - since) }, words[kind].over);
+    log.info({ address, seconds: secondsOf(lastFailureAt - since) }, messages[kind].over);
   }
 }
 
 const secondsOf = (ms: number): number => Math.round(ms / 100) / 10;
 
-/** A Cluster says that no member answered, and keeps why one of them did not. */
+/** A Cluster reports that no node answered, with the error of one of them. */
 function reasonOf(error: Error & { lastNodeError?: Error | null }): string {
   const { message, lastNodeError } = error;
   return lastNodeError?.message === undefined ? message : `${message} ${lastNodeError.message}`;

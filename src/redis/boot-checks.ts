@@ -4,17 +4,17 @@ import type { RedisClient } from "./connections.ts";
 import { isDenied } from "./outage.ts";
 import { addressOf } from "./slots.ts";
 
-/** Something about the store that would break a promise, or weaken one. */
+/** A property of the Redis server that would break a guarantee, or weaken one. */
 export interface Finding {
-  /** `refuse`: the gateway must not start on it. `failing`: it must not serve on it. `note`: it could not be looked at. */
+  /** `refuse`: the gateway must not start on it. `failing`: it must not serve clients. `note`: it could not be checked. */
   severity: "refuse" | "failing" | "degraded" | "note";
   /** One clear line for operators. */
   text: string;
-  /** Which server of several. */
+  /** The server concerned, if there are several. */
   server?: string;
 }
 
-/** What a server says of itself. */
+/** What a server reports about itself. */
 export interface StoreFacts {
   version: string;
   role: string;
@@ -22,7 +22,7 @@ export interface StoreFacts {
   policy: string;
   /** Whether it keeps an append-only file. */
   isDurable: boolean;
-  /** Its clock less this machine's. */
+  /** Its clock minus this machine's. */
   skewMs: number;
 }
 
@@ -30,28 +30,28 @@ const minVersion = 7;
 const degradedSkewMs = 2_000;
 const maxSkewMs = 30_000;
 
-/** Looks at every server that takes writes: a rule that one of a Cluster's masters breaks is broken. */
+/** Checks every server that accepts writes; on a Cluster, all masters must pass. */
 export async function examineStore(
   client: RedisClient,
   clock: Clock,
-  /** The provider keeps the data in ways that Redis does not show. */
-  isKeptElsewhere = false,
+  /** The provider persists the data in a way that Redis does not report. */
+  isPersistedElsewhere = false,
 ): Promise<Finding[]> {
-  if (!(client instanceof Cluster)) return examine(client, clock, isKeptElsewhere);
+  if (!(client instanceof Cluster)) return examine(client, clock, isPersistedElsewhere);
   const findings = client.nodes("master").map(async (master) => {
     const server = addressOf(master);
-    return (await examine(master, clock, isKeptElsewhere)).map((finding) => ({ ...finding, server }));
+    return (await examine(master, clock, isPersistedElsewhere)).map((finding) => ({ ...finding, server }));
   });
   return (await Promise.all(findings)).flat();
 }
 
-async function examine(server: Redis, clock: Clock, isKeptElsewhere: boolean): Promise<Finding[]> {
+async function examine(server: Redis, clock: Clock, isPersistedElsewhere: boolean): Promise<Finding[]> {
   const facts = await factsOf(server, clock);
-  if (facts !== undefined) return findingsOf({ ...facts, isDurable: facts.isDurable || isKeptElsewhere });
+  if (facts !== undefined) return findingsOf({ ...facts, isDurable: facts.isDurable || isPersistedElsewhere });
   return [{ severity: "note", text: "the Redis user may not run INFO or TIME; the Redis settings were not checked" }];
 }
 
-/** Undefined where the server's access rules forbid to ask. */
+/** Undefined if the Redis user may not run these commands. */
 async function factsOf(server: Redis, clock: Clock): Promise<StoreFacts | undefined> {
   try {
     const asked = clock.now();

@@ -11,12 +11,12 @@ export type { RedisAddress } from "./addresses.ts";
 export type RedisClient = Redis | Cluster;
 
 /**
- * What a connection is for. Each role has one connection with that name (`CLIENT LIST` shows it) and its own patience:
+ * The purpose of a connection. Each role has one connection with that name (shown by `CLIENT LIST`) and its own retries:
  * - `commands`: short commands; fails fast, so that a request is refused instead of waiting.
- * - `subscriber`: publications (sharded pub/sub); waits for ever and subscribes again by itself.
- * - `control-publisher`, `control-subscriber`: the Socket.IO adapter; wait for ever.
- * - `blocking`: blocking stream reads; waits for ever.
- * - `bridges`: plain pub/sub from backends; waits for ever.
+ * - `subscriber`: publications (sharded pub/sub); retries forever and resubscribes by itself.
+ * - `control-publisher`, `control-subscriber`: the Socket.IO adapter; retry forever.
+ * - `blocking`: blocking stream reads; retries forever.
+ * - `bridges`: plain pub/sub from backends; retries forever.
  */
 export type RedisRole =
   "commands" | "subscriber" | "control-publisher" | "control-subscriber" | "blocking" | "bridges" | "control-log";
@@ -24,11 +24,11 @@ export type RedisRole =
 export interface RedisConnections {
   readonly address: RedisAddress;
   readonly isCluster: boolean;
-  /** Whether Redis is there, and takes writes. */
+  /** Whether Redis is reachable and accepts writes. */
   readonly availability: Pick<Availability, "refusal">;
   /** The connection of this role, opened on first use and closed by `close`. */
   connection(role: RedisRole): RedisClient;
-  /** Opens all connections anew but `commands`: those that were ready before `moment`, on `performance`'s clock. */
+  /** Reopens all connections except `commands` that were ready before `moment`, on `performance`'s clock. */
   reconnectOlderThan(moment: number): void;
   /** Resolves when `commands` and every connection opened so far have answered once; rejects after `timeoutMs`. */
   ready(timeoutMs: number): Promise<void>;
@@ -39,13 +39,13 @@ export interface RedisConnectionsOptions {
   address: RedisAddress;
   nodeId: string;
   log: Logger;
-  /** Where commands are timed and their failures counted. @default nowhere */
+  /** Metrics of commands and their failures. @default none */
   metrics?: RedisMetrics;
   /** @default the system's */
   clock?: Clock;
 }
 
-/** The one place that knows whether Redis is embedded, single, watched by Sentinel, or a Cluster. */
+/** The only code that depends on whether Redis is embedded, single, monitored by Sentinel, or a Cluster. */
 export function createRedisConnections(options: RedisConnectionsOptions): RedisConnections {
   const { address, nodeId, log, metrics, clock = systemClock } = options;
   const open = new Map<RedisRole, RedisClient>();
@@ -63,16 +63,16 @@ export function createRedisConnections(options: RedisConnectionsOptions): RedisC
     if (known !== undefined) return known;
     const client = connect(address, role, roleOptions(role, nodeId));
     if (client instanceof Redis) writeTogether(client);
-    const impatience = {
+    const failFast = {
       timeoutMs: commandTimeoutMs,
       onFailure: (error: unknown) => availability.commandFailed(error),
     };
-    instrument(client, role, { metrics, ...(patientRoles.has(role) ? {} : impatience) });
+    instrument(client, role, { metrics, ...(retryingRoles.has(role) ? {} : failFast) });
     client.on("error", (error: Error) => {
       log.debug({ role, reason: error.message }, "redis connection error");
       if (!isClosed) availability.connectionFailed(error);
     });
-    client.on("end", () => isClosed || comeBack(client));
+    client.on("end", () => isClosed || reopen(client));
     keepTrack(client);
     open.set(role, client);
     return client;
@@ -108,7 +108,7 @@ export function createRedisConnections(options: RedisConnectionsOptions): RedisC
 }
 
 /** Roles whose commands must survive an outage; all others fail fast. */
-const patientRoles: ReadonlySet<RedisRole> = new Set([
+const retryingRoles: ReadonlySet<RedisRole> = new Set([
   "subscriber",
   "control-publisher",
   "control-subscriber",
@@ -117,7 +117,7 @@ const patientRoles: ReadonlySet<RedisRole> = new Set([
   "control-log",
 ]);
 
-/** Milliseconds after which a command of an impatient role is given up. */
+/** Timeout in milliseconds of commands of roles that fail fast. */
 const commandTimeoutMs = 2_000;
 
 /** Options of every topology; `replyMapping` belongs to RESP3, which is not used. */
@@ -126,22 +126,22 @@ type ConnectionOptions = Omit<
   "replyMapping" | "port" | "host" | "path" | "himportFieldsets" | "readOnly"
 >;
 
-/** Soon, for an outage is mostly short, and spread, for all nodes come back at once. */
+/** Short, because most outages are, and with jitter, because all nodes reconnect at once. */
 export const reconnectDelayMs = (attempt: number): number =>
   Math.min(50 * 2 ** Math.min(attempt, 5), 1_000) * (0.75 + Math.random() / 2);
 
 function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
-  const isPatient = patientRoles.has(role);
+  const isRetrying = retryingRoles.has(role);
   return {
     connectionName: `tidegate:${role}:${nodeId.replaceAll(/[^\w.-]/g, "_")}`.slice(0, 128),
     protocol: 2,
     noDelay: true,
     keepAlive: 5_000,
     connectTimeout: 3_000,
-    // Not once more: a script that ran before its answer was lost would run twice, and count or publish twice.
-    maxRetriesPerRequest: isPatient ? null : 0,
-    enableOfflineQueue: isPatient,
-    // The feed renews its subscriptions itself, for it must know when they stand.
+    // No retry: a script whose reply was lost would run twice, and count or publish twice.
+    maxRetriesPerRequest: isRetrying ? null : 0,
+    enableOfflineQueue: isRetrying,
+    // The feed renews its subscriptions itself, because it must know when they are confirmed.
     autoResubscribe: role !== "subscriber",
     autoResendUnfulfilledCommands: role !== "subscriber",
     enableReadyCheck: true,
@@ -150,10 +150,10 @@ function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
   };
 }
 
-/** Milliseconds between two connections that are given up because the server was demoted: its name may move later. */
+/** Min milliseconds between reconnections because of a demoted server: its name may move later. */
 const demotionPauseMs = 1_000;
 
-/** True where the server that was connected to is a replica now, and the address may lead to its successor. */
+/** Detects that the server was demoted to a replica, so that a new connection may lead to its successor. */
 function createDemotionCheck(): (error: Error) => boolean {
   let reconnectedAt = Number.NEGATIVE_INFINITY;
   return ({ message }) => {
@@ -174,9 +174,9 @@ function connect(address: RedisAddress, role: RedisRole, options: ConnectionOpti
 const sentinelOptions = {
   failoverDetector: true,
   sentinelCommandTimeout: 1_000,
-  // By default a minute: so long a failover would go unnoticed on the sentinels' side.
+  // The default of a minute would delay the detection of failovers.
   sentinelReconnectStrategy: () => 1_000,
-  // A primary that hangs does not answer a goodbye.
+  // A primary that hangs does not answer QUIT.
   disconnectTimeout: 500,
   role: "master",
 } satisfies RedisOptions;
@@ -191,7 +191,7 @@ function connectCluster(
     enableOfflineQueue: enableOfflineQueue ?? true,
     enableAutoPipelining: role === "commands",
     slotsRefreshInterval: 2_000,
-    // Host names are kept: certificates bear them, and what they lead to may change.
+    // Host names are not resolved here: certificates contain them, and their addresses may change.
     dnsLookup: (host, found) => found(null, host),
     ...(options.maxRetriesPerRequest === 0 ? { retryDelayOnFailover: 0 } : {}),
     clusterRetryStrategy: (attempt) => Math.min(100 + attempt * 50, 1_000),
@@ -214,10 +214,10 @@ async function answered(client: RedisClient, timeoutMs: number): Promise<void> {
 }
 
 /**
- * A connection ends for good where it is told to begin anew while ioredis is asking the sentinels for the primary, as a
- * failover does that comes at the wrong moment. Nobody here gives up a connection before all are closed.
+ * ioredis ends a connection for good if it is told to reconnect while it asks the sentinels for the primary, which a
+ * failover may cause. So every connection is reopened until `close`.
  */
-function comeBack(client: RedisClient): void {
+function reopen(client: RedisClient): void {
   setTimeout(() => void client.connect().catch(() => undefined), reconnectDelayMs(1)).unref();
 }
 

@@ -1,32 +1,32 @@
 import type { Command } from "ioredis";
 
-/** Milliseconds within which commands share a deadline, and by which one may be given up late. */
-const grainMs = 100;
+/** Commands sent within so many milliseconds share a deadline; a timeout may be late by as much. */
+const resolutionMs = 100;
 
-/** Commands that left at much the same time. */
+/** Commands sent at about the same time. */
 interface Batch {
-  /** Monotonic milliseconds at which they are given up. */
+  /** Monotonic milliseconds at which they time out. */
   endsAt: number;
   unanswered: Set<Command>;
 }
 
 /**
- * Gives up commands that are not answered in time. ioredis would set a timer for each, which costs as much as all else
- * about sending it; here one timer serves all, and while all is well it fires once in a timeout.
+ * Times out commands without a reply. ioredis would set a timer for each, which costs as much as sending it; here one
+ * timer serves all, and normally fires once per timeout.
  */
 export class Deadlines {
   readonly #timeoutMs: number;
-  /** The one that ends first in front. */
+  /** Ordered by deadline. */
   #batches: Batch[] = [];
 
   constructor(timeoutMs: number) {
-    this.#timeoutMs = timeoutMs + grainMs;
+    this.#timeoutMs = timeoutMs + resolutionMs;
   }
 
-  /** Where a command is to be put that leaves `now`, on `performance`'s clock, and taken out of once it is answered. */
-  leaving(now: number): Set<Command> {
+  /** The set to which a command sent `now` (`performance`'s clock) is added, and from which it is removed on reply. */
+  batchAt(now: number): Set<Command> {
     const last = this.#batches.at(-1);
-    const isOpen = last !== undefined && now < last.endsAt - this.#timeoutMs + grainMs;
+    const isOpen = last !== undefined && now < last.endsAt - this.#timeoutMs + resolutionMs;
     return (isOpen ? last : this.#begin(now)).unanswered;
   }
 
@@ -41,13 +41,13 @@ export class Deadlines {
   }
 
   #check(now: number): void {
-    for (const { endsAt, unanswered } of this.#batches) if (endsAt <= now) giveUp(unanswered);
+    for (const { endsAt, unanswered } of this.#batches) if (endsAt <= now) timeOut(unanswered);
     this.#batches = this.#batches.filter(({ endsAt, unanswered }) => endsAt > now && unanswered.size > 0);
     const [first] = this.#batches;
     if (first !== undefined) this.#wait(first.endsAt - now);
   }
 }
 
-function giveUp(commands: Set<Command>): void {
+function timeOut(commands: Set<Command>): void {
   for (const command of commands) command.reject(new Error("Command timed out"));
 }

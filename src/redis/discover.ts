@@ -2,10 +2,10 @@ import { Redis } from "ioredis";
 import { describeAddress, endpointOptions, type RedisAddress } from "./addresses.ts";
 import { isDenied } from "./outage.ts";
 
-/** Which part of an address is to blame. */
+/** The part of an address that is wrong. */
 export type AddressPart = "servers" | "sentinels" | "sentinel name";
 
-/** Redis answered, and the address cannot be used as it stands: to try again would not help. */
+/** Redis answered, but the address is wrong; retrying would not help. */
 export class AddressRefused extends Error {
   readonly part: AddressPart;
 
@@ -19,9 +19,9 @@ export class AddressRefused extends Error {
 const retryMs = 250;
 
 /**
- * Connects once before any role does, and tells what the address leaves open: one address of a Cluster comes back as
- * that Cluster's. Throws AddressRefused at once where the login, the certificate or the topology is refused, and an
- * Error after `timeoutMs` where nobody answers.
+ * Connects once before any role does, and completes the address: a single address of a Cluster is returned as a Cluster
+ * address. Throws AddressRefused immediately if the login, the certificate or the topology is wrong, and an Error if
+ * nothing answers within `timeoutMs`.
  */
 export async function discoverStore(address: RedisAddress, timeoutMs: number): Promise<RedisAddress> {
   const until = performance.now() + timeoutMs;
@@ -34,14 +34,14 @@ export async function discoverStore(address: RedisAddress, timeoutMs: number): P
   }
 }
 
-/** A server without TLS waits for more of what it takes for a command; one with it hangs up on who speaks without. */
+/** A server without TLS takes the handshake for an incomplete command; one with TLS closes plain connections. */
 function silenceOf(address: RedisAddress, timeoutMs: number): string {
   const { tls, sentinelTLS = tls } = endpointOptions(address);
   const hint = sentinelTLS === undefined ? "or requires TLS (rediss://)" : "or does not support TLS";
   return `Redis at ${describeAddress(address)} did not answer within ${timeoutMs} ms, ${hint}`;
 }
 
-/** Whether it is a Cluster, or why that could not be asked. */
+/** Whether it is a Cluster, or the error. */
 async function askAny(address: RedisAddress): Promise<boolean | Error> {
   const { tls } = address;
   const one = (url: string): RedisAddress => ({ topology: "single", url, ...(tls === undefined ? {} : { tls }) });
@@ -55,15 +55,15 @@ async function askAny(address: RedisAddress): Promise<boolean | Error> {
   return failure;
 }
 
-/** What a server says of itself; a field is missing where the user may not ask for it. */
+/** What a server reports about itself; fields that the user may not read are missing. */
 export interface ServerIdentity {
   isCluster?: boolean;
-  /** Another one after each start of a server. */
+  /** Changes with each start of a server. */
   runId?: string;
   isPrimary?: boolean;
 }
 
-/** Whom an address leads to now, by a connection of its own. Resolves with an Error where nobody usable answers. */
+/** Identifies the server an address leads to, over a new connection. Resolves with an Error if none is usable. */
 export async function identifyServer(address: RedisAddress): Promise<ServerIdentity | Error> {
   const client = new Redis({
     ...endpointOptions(address),
@@ -90,7 +90,7 @@ export async function identifyServer(address: RedisAddress): Promise<ServerIdent
   }
 }
 
-/** Rejects where the server is away. */
+/** Rejects if the server is unreachable. */
 export async function identityOf(client: Redis): Promise<ServerIdentity> {
   try {
     const info = await client.info();
@@ -127,10 +127,10 @@ function withTopology(address: RedisAddress, isCluster: boolean): RedisAddress {
   return { ...rest, topology: "cluster", urls: [url] };
 }
 
-/** The first failure that trying again would not mend, else the last one. */
+/** The first permanent failure, else the first one. */
 function whyRefused(address: RedisAddress, failures: readonly Error[]): Error {
   const refused = failures.map((failure) => refusalOf(address, failure)).find((refusal) => refusal !== undefined);
-  // What a closed connection says of itself comes last, and says less than what closed it.
+  // The error of the closed connection comes last, and says less than its cause.
   return refused ?? failures[0] ?? new Error("the connection was closed");
 }
 
@@ -149,5 +149,5 @@ function refusalOf(address: RedisAddress, { message }: Error): AddressRefused | 
   return undefined;
 }
 
-/** Words of OpenSSL and of Node, for certificates that are refused here or there, and for servers without TLS. */
+/** Messages of OpenSSL and Node for certificates refused by either side, and for servers without TLS. */
 const tlsFailure = /certificate|self.signed|wrong version number|packet length too long|\balert\b|altnames/i;

@@ -2,20 +2,20 @@ import type { RedisClient } from "./connections.ts";
 import { loadScript } from "./scripts.ts";
 
 /**
- * What must be done by a certain time, in a sorted set on Redis' own clock. A member stays until it is dropped: claimed, it
- * belongs to the node that claimed it for `leaseMs` and is due again after that, should the node have died.
+ * Members with the time at which they are due, in a sorted set on Redis' clock. A member stays until it is dropped: a claim
+ * belongs to its node for `leaseMs`, after which the member is due again in case the node died.
  */
 export interface DueSet {
-  /** `which`: `new` leaves members alone that are planned already, `known` those that are not. @default "all" */
+  /** `which`: `new` skips members that are planned already, `known` those that are not. @default "all" */
   plan(members: readonly string[], delayMs: number, which?: "all" | "new" | "known"): Promise<void>;
-  claim(most: number): Promise<{ due: string[]; nextInMs: number | undefined }>;
+  claim(max: number): Promise<{ due: string[]; nextInMs: number | undefined }>;
   drop(members: readonly string[]): Promise<void>;
 }
 
 export interface DueSetOptions {
   /** Of the sorted set. */
   key: string;
-  /** Milliseconds that a claimed member belongs to who claimed it. */
+  /** Milliseconds for which a claim is exclusive. */
   leaseMs: number;
 }
 
@@ -27,8 +27,8 @@ export function createDueSet(commands: RedisClient, { key, leaseMs }: DueSetOpti
     async plan(members, delayMs, which = "all") {
       if (members.length > 0) await planScript.run([key], [which, Math.ceil(delayMs), ...members]);
     },
-    async claim(most) {
-      const [due, nextInMs] = (await claimScript.run([key], [most, leaseMs])) as [string[], number?];
+    async claim(max) {
+      const [due, nextInMs] = (await claimScript.run([key], [max, leaseMs])) as [string[], number?];
       return { due, nextInMs };
     },
     async drop(members) {

@@ -2,46 +2,46 @@ import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 
 /**
- * Does what is due, on every node; the store gives each member to one of them. It rests until the next is due, as far as
- * it knows: what other nodes plan meanwhile is for them to ask for, and found here should they have died.
+ * Claims and performs due work on every node; the due set gives each member to one of them. It sleeps until the next known
+ * member is due; members that other nodes plan meanwhile are claimed by those nodes, or here if they died.
  */
 export interface DueWorker<T> {
   start(): void;
-  /** Something will be due by then. */
+  /** Announces that a member will be due by then. */
   expect(dueInMs: number): void;
-  /** Does what the caller has claimed, as soon as there is a place; false where too much waits for one. */
+  /** Performs a member that the caller has claimed, as capacity allows; false if too many are waiting. */
   take(due: T): boolean;
-  /** Something waits for a place. */
+  /** True while members wait for capacity. */
   readonly isFull: boolean;
-  /** Resolves when what was begun has ended; what waited for a place is let go of. */
+  /** Resolves when the work in progress has ended; waiting members are left to their leases. */
   stop(): Promise<void>;
 }
 
 export interface DueWorkerDeps<T> {
-  claim: (most: number) => Promise<{ due: readonly T[]; nextInMs: number | undefined }>;
-  /** What fails stays planned, and is due again when the claim ends. */
+  claim: (max: number) => Promise<{ due: readonly T[]; nextInMs: number | undefined }>;
+  /** If it rejects, the member is due again when its claim ends. */
   perform: (due: T) => Promise<void>;
-  /** What is logged when it fails: `due-order check`. */
+  /** Name of the work in log lines, such as `due-order check`. */
   task: string;
   clock: Clock;
   log: Logger;
 }
 
-/** Milliseconds between two askings at least, unless there is more to do than one takes. */
+/** Min milliseconds between two claims, unless one was full. */
 const minPauseMs = 100;
-/** And at most: how late what a dead node planned is found; also after an asking that failed. */
+/** Max milliseconds between two claims: how late the work of a dead node is found; also the pause after a failure. */
 const maxPauseMs = 1_000;
-const maxAtOnce = 64;
+const maxInFlight = 64;
 const maxWaiting = 1_000;
 
 export function createDueWorker<T>({ claim, perform, task, clock, log }: DueWorkerDeps<T>): DueWorker<T> {
   let isOn = false;
-  let asking: Promise<void> | undefined;
+  let claiming: Promise<void> | undefined;
   let cancel: Cancel = () => undefined;
-  const underWay = new Set<Promise<void>>();
-  /** Claimed, and waiting for a place. */
+  const inFlight = new Set<Promise<void>>();
+  /** Claimed members that wait for capacity. */
   const waiting: T[] = [];
-  /** Monotonic milliseconds: when something is due, at first whenever it begins; and before when nothing is asked. */
+  /** Monotonic milliseconds: when the next member is due, and the earliest time of the next claim. */
   let dueAt = -Infinity;
   let notBefore = -Infinity;
 
@@ -49,26 +49,26 @@ export function createDueWorker<T>({ claim, perform, task, clock, log }: DueWork
     const at = clock.monotonic() + dueInMs;
     if (at >= dueAt) return;
     dueAt = at;
-    if (asking === undefined) rest();
+    if (claiming === undefined) sleepUntilDue();
   }
 
-  function rest(): void {
+  function sleepUntilDue(): void {
     cancel();
     if (isOn) cancel = clock.after(Math.ceil(Math.max(dueAt, notBefore) - clock.monotonic()), wakeUp);
   }
 
-  /** Timers may fire a little early; to ask then would be to ask twice. */
+  /** Timers may fire slightly early; claiming then would mean claiming twice. */
   function wakeUp(): void {
-    if (clock.monotonic() < Math.max(dueAt, notBefore)) return rest();
-    asking = ask().finally(() => {
-      asking = undefined;
-      rest();
+    if (clock.monotonic() < Math.max(dueAt, notBefore)) return sleepUntilDue();
+    claiming = claimDue().finally(() => {
+      claiming = undefined;
+      sleepUntilDue();
     });
   }
 
-  async function ask(): Promise<void> {
+  async function claimDue(): Promise<void> {
     dueAt = Infinity;
-    const pauseMs = await round().catch((error: unknown) => {
+    const pauseMs = await claimOnce().catch((error: unknown) => {
       log.warn({ err: error }, `${task} failed; retrying`);
       return maxPauseMs;
     });
@@ -76,34 +76,34 @@ export function createDueWorker<T>({ claim, perform, task, clock, log }: DueWork
     expect(maxPauseMs);
   }
 
-  /** Milliseconds for which nothing more is asked. */
-  async function round(): Promise<number> {
-    if (underWay.size >= maxAtOnce) return maxPauseMs;
-    const { due, nextInMs } = await claim(maxAtOnce);
+  /** Returns the milliseconds until the next claim is allowed. */
+  async function claimOnce(): Promise<number> {
+    if (inFlight.size >= maxInFlight) return maxPauseMs;
+    const { due, nextInMs } = await claim(maxInFlight);
     if (nextInMs !== undefined) expect(nextInMs);
     waiting.push(...due);
     fill();
-    return due.length === maxAtOnce ? 0 : minPauseMs;
+    return due.length === maxInFlight ? 0 : minPauseMs;
   }
 
   function fill(): void {
-    while (isOn && underWay.size < maxAtOnce && waiting.length > 0) begin(waiting.shift() as T);
+    while (isOn && inFlight.size < maxInFlight && waiting.length > 0) begin(waiting.shift() as T);
   }
 
   function begin(due: T): void {
     const done = perform(due)
       .catch((error: unknown) => log.warn({ err: error }, `${task} failed; retrying`))
       .finally(() => {
-        const wasFull = underWay.size >= maxAtOnce;
-        underWay.delete(done);
+        const wasFull = inFlight.size >= maxInFlight;
+        inFlight.delete(done);
         fill();
-        if (wasFull && waiting.length === 0) askAgain();
+        if (wasFull && waiting.length === 0) claimAgain();
       });
-    underWay.add(done);
+    inFlight.add(done);
   }
 
-  /** What waited for a place may be due. */
-  function askAgain(): void {
+  /** Members left in the due set for lack of capacity may be due. */
+  function claimAgain(): void {
     notBefore = -Infinity;
     dueAt = Infinity;
     expect(0);
@@ -112,7 +112,7 @@ export function createDueWorker<T>({ claim, perform, task, clock, log }: DueWork
   return {
     start() {
       isOn = true;
-      rest();
+      sleepUntilDue();
     },
     expect,
     take(due) {
@@ -127,9 +127,9 @@ export function createDueWorker<T>({ claim, perform, task, clock, log }: DueWork
     async stop() {
       isOn = false;
       cancel();
-      await asking;
+      await claiming;
       waiting.length = 0;
-      await Promise.all(underWay);
+      await Promise.all(inFlight);
     },
   };
 }

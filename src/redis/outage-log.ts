@@ -2,8 +2,8 @@ import type { Logger } from "../runtime/logger.ts";
 import { isOutage } from "./outage.ts";
 
 /**
- * The same log, in which what fails because Redis is away is no warning of its own: `availability.ts` tells of the outage
- * once, for everybody. Errors are recognized in `err`; everything else passes.
+ * Logs failures caused by an outage of Redis (recognized in `err`) at debug instead of as warnings: `availability.ts` logs
+ * the outage once for all.
  */
 export function withoutOutages(log: Logger): Logger {
   const unlessOutage =

@@ -1,6 +1,6 @@
 /**
- * True where a command failed because the store is away, still loading, or not the one that takes writes: the same
- * command may succeed a moment later. Anything else is a mistake of ours.
+ * True if a command failed because Redis is unreachable, loading, or not the primary: the same command may succeed later.
+ * Any other failure is a bug.
  */
 export function isOutage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
@@ -9,7 +9,7 @@ export function isOutage(error: unknown): boolean {
   return ("syscall" in error && typeof error.syscall === "string") || outageMessages.test(error.message);
 }
 
-/** Why Redis answers and yet refuses writes, in words for anybody; undefined where something else failed. */
+/** Why Redis refuses writes, as a readable reason; undefined for other failures. */
 export function whyWritesAreRefused(failure: unknown): string | undefined {
   const text = failure instanceof Error ? failure.message : failure;
   if (typeof text !== "string") return undefined;
@@ -22,21 +22,21 @@ const writeRefusals = {
   MISCONF: "it cannot write to its disk",
 };
 
-/** True where Redis has not answered in time; what was asked may have been done. */
+/** True if Redis did not reply in time; the command may have been executed. */
 export const isTimeout = (error: unknown): boolean =>
   error instanceof Error && error.message.startsWith("Command timed out");
 
-/** True where the rule of the Redis user does not allow it. Redis says it so for a script's commands, too. */
+/** True if the Redis user may not run the command, also if a script ran it. */
 export const isDenied = (error: unknown): boolean =>
   error instanceof Error && /^(?:NOPERM|ERR ACL failure)\b/.test(error.message);
 
-/** ioredis' own: a connection that closed under a command, retries used up, no node of a Cluster answering. */
+/** Errors of ioredis: connection closed, retries exhausted, no node of a Cluster answered. */
 const outageNames = new Set(["AbortError", "MaxRetriesPerRequestError", "ClusterAllFailedError"]);
 
-/** Redis' own words for "not now". */
+/** Replies of Redis for temporary failures. */
 const outageReplies =
   /^(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|NOREPLICAS|MISCONF|OOM|BUSY|UNBLOCKED)\b/;
 
-/** ioredis says these with plain errors; the last where slots move while commands of one turn are put together. */
+/** Plain errors of ioredis; the last one occurs if slots move while a pipeline is assembled. */
 const outageMessages =
   /^(?:Connection is closed|Stream isn't writeable|Command timed out|Socket timeout|connect ETIMEDOUT|Cluster isn't ready|Cluster is disconnect|None of startup nodes|Node is disconnected|Too many Cluster redirections|All keys in the pipeline should belong)/;

@@ -10,23 +10,23 @@ export interface PrimaryWatchDeps {
   log: Logger;
 }
 
-/** Milliseconds between two looks at where the address leads. */
+/** Milliseconds between two checks of where the address leads. */
 const checkEveryMs = 5_000;
-/** Milliseconds until the next look once it led elsewhere, so that a name of several servers is not followed in circles. */
+/** Milliseconds until the next check after it led elsewhere, so that a name with several addresses causes no loop. */
 const settleMs = 60_000;
 
 /**
- * Keeps all connections of a node on one server. A failover may leave old connections open to a server that is no longer
- * the primary: one that was demoted refuses writes, which `commands` notices within a heartbeat; one that still takes
- * them is noticed by a fresh connection that leads elsewhere. Where `commands` comes back on another server, every
- * connection that is older follows it. A Cluster tells of its moves by itself.
+ * Keeps all connections of a node on one server. A failover may leave connections open to a server that is no longer the
+ * primary: a demoted one refuses writes, which `commands` detects within a heartbeat; one that still accepts them is
+ * detected by a new connection that leads elsewhere. When `commands` reconnects to another server, all older connections
+ * are reopened. A Cluster reports its changes by itself.
  */
 export class PrimaryWatch {
   readonly #deps: PrimaryWatchDeps;
   #runId: string | undefined;
-  #leftAt = Number.NEGATIVE_INFINITY;
-  #lookAgainAt = Number.NEGATIVE_INFINITY;
-  #isLooking = false;
+  #disconnectedAt = Number.NEGATIVE_INFINITY;
+  #checkAgainAt = Number.NEGATIVE_INFINITY;
+  #isChecking = false;
   #cancel: Cancel | undefined;
 
   constructor(deps: PrimaryWatchDeps) {
@@ -37,35 +37,36 @@ export class PrimaryWatch {
     const { redis, clock } = this.#deps;
     const commands = redis.connection("commands");
     if (!(commands instanceof Redis) || redis.address.topology === "embedded") return;
-    commands.on("close", () => (this.#leftAt = performance.now()));
-    commands.on("ready", () => void this.#arrived(commands, this.#leftAt));
-    await this.#arrived(commands, this.#leftAt);
-    this.#cancel = clock.every(checkEveryMs, () => void this.#look(commands));
+    commands.on("close", () => (this.#disconnectedAt = performance.now()));
+    commands.on("ready", () => void this.#onConnected(commands, this.#disconnectedAt));
+    await this.#onConnected(commands, this.#disconnectedAt);
+    this.#cancel = clock.every(checkEveryMs, () => void this.#check(commands));
   }
 
   stop(): void {
     this.#cancel?.();
   }
 
-  async #arrived(commands: Redis, leftAt: number): Promise<void> {
-    // Where it is away again, it arrives again.
+  async #onConnected(commands: Redis, disconnectedAt: number): Promise<void> {
+    // If it is unreachable again, it will reconnect again.
     const { runId } = await identityOf(commands).catch(() => ({ runId: undefined }));
     const known = this.#runId;
     if (runId === undefined || runId === known) return;
     this.#runId = runId;
     if (known === undefined) return;
     this.#deps.log.info({ runId, before: known }, "connected to another Redis server");
-    this.#deps.redis.reconnectOlderThan(leftAt);
+    this.#deps.redis.reconnectOlderThan(disconnectedAt);
   }
 
-  async #look(commands: Redis): Promise<void> {
+  async #check(commands: Redis): Promise<void> {
     const now = this.#deps.clock.monotonic();
-    if (this.#isLooking || this.#runId === undefined || commands.status !== "ready" || now < this.#lookAgainAt) return;
-    this.#isLooking = true;
+    if (this.#isChecking || this.#runId === undefined || commands.status !== "ready" || now < this.#checkAgainAt)
+      return;
+    this.#isChecking = true;
     const found = await identifyServer(this.#deps.redis.address);
-    this.#isLooking = false;
+    this.#isChecking = false;
     if (found instanceof Error || found.isPrimary !== true || found.runId === this.#runId) return;
-    this.#lookAgainAt = now + settleMs;
+    this.#checkAgainAt = now + settleMs;
     this.#deps.log.warn({}, "the Redis address now resolves to another server; reconnecting");
     commands.disconnect(true);
   }

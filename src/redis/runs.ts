@@ -2,31 +2,31 @@ import { Cluster, type Redis } from "ioredis";
 import { slotOf } from "./slots.ts";
 import type { RedisClient } from "./connections.ts";
 
-/** Milliseconds every node has to say what it knows of the data of a run, from when this one first met that run. */
+/** Milliseconds for every node to report what it knows of a run's data, from when this node first observed the run. */
 const settleMs = 1_000;
 
-/** How a script says that it ran elsewhere than its caller thought (see `run.lua`), and where that was. */
+/** How a script reports that it executed in another run than its caller assumed (see `run.lua`), and in which. */
 const refusal = /(?:^|\s)(WRONGRUN|UNSETTLED) (\S+)/;
 
-/** What one script knows of the run that its calls to one place go to. */
+/** A script's knowledge of the run that its calls to one server go to. */
 export interface KnownRun {
-  /** Empty where it is not known. */
+  /** Empty if unknown. */
   run: string;
   isSettled: boolean;
 }
 
 /**
- * The runs of Redis that a client talks to. A run is one server process as a primary (`run.lua`); its data may lack the
- * end of what an earlier one acknowledged. A script takes part in a run only once its caller names it, and a caller
- * learns it from the script itself, on each connection anew.
+ * The runs of Redis that a client uses. A run is one server process as a primary (`run.lua`); its data may lack the latest
+ * writes that an earlier run acknowledged. A script executes in a run only if its caller names it, and callers learn it
+ * from the script itself, again on each connection.
  */
 export class Runs {
-  /** Counts lost connections: what was known before is known no more. */
+  /** Number of lost connections; each invalidates what was known. */
   connectionLosses = 0;
   readonly #client: RedisClient;
   readonly #settling = new Map<string, Promise<void>>();
   readonly #settled = new Set<string>();
-  /** The last run of each place, and the one before where the place moved from a living server to another. */
+  /** The last run of each place (a slot of a Cluster, else 0), and the previous one if a live server handed the slot over. */
   readonly #places = new Map<number, { run: string; movedFrom: string }>();
   readonly #listeners: (() => void)[] = [];
 
@@ -40,7 +40,7 @@ export class Runs {
     if (client instanceof Cluster) client.on("+node", (node: Redis) => node.on("close", lost));
   }
 
-  /** What tells calls apart that may go to different servers. */
+  /** The place of a key: calls with different places may go to different servers. */
   placeOf(key: string | undefined): number {
     return this.#client instanceof Cluster && key !== undefined ? slotOf(key) : 0;
   }
@@ -56,16 +56,16 @@ export class Runs {
     return this.#places.get(place)?.run ?? "";
   }
 
-  /** Called when a run is met for the first time. */
+  /** Calls `listener` when a run is observed for the first time. */
   onNewRun(listener: () => void): void {
     this.#listeners.push(listener);
   }
 
-  /** Calls to the place go to this run. Resolves when it is settled. */
+  /** Notes that calls to the place go to this run. Resolves when the run is settled. */
   observe(place: number, run: string): Promise<void> {
     const before = this.#places.get(place);
     if (before?.run !== run) {
-      // A failover is a new run; slots are moved to one that has been there.
+      // A failover starts a new run; slots are moved to an existing one.
       this.#places.set(place, { run, movedFrom: (this.#settled.has(run) && before?.run) || "-" });
     }
     return this.#settling.get(run) ?? this.#begin(run);
@@ -89,7 +89,7 @@ export function runsOf(client: RedisClient): Runs {
   return runs;
 }
 
-/** Undefined where the error is of another kind. */
+/** Undefined for other errors. */
 export function refusedRun(error: unknown): { run: string; mustSettle: boolean } | undefined {
   const [, word, run = ""] = (error instanceof Error ? refusal.exec(error.message) : undefined) ?? [];
   return word === undefined ? undefined : { run, mustSettle: word === "UNSETTLED" };

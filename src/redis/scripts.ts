@@ -5,31 +5,31 @@ import { createBatcher } from "../runtime/batcher.ts";
 import type { RedisClient } from "./connections.ts";
 import { refusedRun, runsOf, type KnownRun, type Runs } from "./runs.ts";
 
-/** What Redis hands back from a script. */
+/** A script's reply. */
 export type ScriptReply = string | number | null | ScriptReply[];
 
 export interface Script {
-  /** One round trip (EVALSHA); the text is sent once where Redis does not have it. Never inside MULTI. */
+  /** One round trip (EVALSHA); the text is sent if Redis does not have it. Never inside MULTI. */
   run(keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<ScriptReply>;
 }
 
 export interface ScriptOptions {
-  /** False if the order of calls does not matter: one that Redis refuses for the moment holds up no other. @default true */
+  /** False if the order of calls does not matter: a call that Redis refuses temporarily delays no other. @default true */
   isOrdered?: boolean;
 }
 
-/** Include it first in scripts that may only work in the run of Redis their caller knows; see the file. */
+/** Include it first in scripts that may only execute in the run of Redis their caller knows; see the file. */
 export const runScript = new URL("./run.lua", import.meta.url);
 
 /**
- * A Lua file as a function. Scripts are files with a header (purpose, KEYS, ARGV, returns); nothing is ever built from
- * strings, so what a stranger sends travels in KEYS and ARGV alone. `includes` are files of local functions that stand
- * before it, such as `channels/append.lua`.
+ * Loads a Lua file as a function. Scripts are files with a header (purpose, KEYS, ARGV, returns) and never built from
+ * strings; untrusted input travels in KEYS and ARGV alone. `includes` are files of local functions placed before it, such
+ * as `channels/append.lua`.
  *
- * Order: calls take effect in the order in which they were made, also where Redis has to be sent the text first.
+ * Order: calls take effect in the order in which they were made, even if Redis must be sent the text first.
  *
- * Not ioredis' own scripts (`defineCommand`): a pipeline that was begun before a script was defined does not know it and
- * takes the process down, and in a Cluster automatic pipelines take the number of keys for the first key.
+ * ioredis' own scripts (`defineCommand`) are not used: a pipeline created before a script was defined does not know it and
+ * crashes the process, and in a Cluster automatic pipelines take the number of keys for the first key.
  */
 export function loadScript(
   redis: RedisClient,
@@ -43,23 +43,23 @@ export function loadScript(
   });
 }
 
-/** Calls that one script takes at most: Redis does nothing else meanwhile. */
+/** Max calls per batch: Redis does nothing else meanwhile. */
 const maxBatchSize = 64;
 
 /**
- * The same for small scripts that many ask for in one moment, as a storm of handshakes does: calls of one turn of the
- * event loop run as one, so that they share what a command costs here and there. Each has its own reply or error.
+ * The same for small scripts called in bursts, such as in a storm of handshakes: the calls of one tick execute as one
+ * script, and share its cost. Each has its own reply or error.
  *
- * Order: that of the calls, among themselves; a command that is sent in the same turn may come before them. On a Cluster
- * each goes by itself, for their keys lie in different slots.
+ * Order: that of the calls among themselves; other commands of the same tick may come before them. On a Cluster each call
+ * is sent by itself, because their keys are in different slots.
  */
 export function loadBatchedScript(redis: RedisClient, file: URL, includes: readonly URL[] = []): Script {
   if (redis instanceof Cluster) return loadScript(redis, file, includes);
   const head = includes.map(textOf).join("\n");
   const text = `${head}\nlocal function call(KEYS, ARGV)\n${textOf(file)}\nend\n${textOf(runBatchLua)}`;
   const script = new OrderedScript(redis, text, { needsRun: includes.includes(runScript) });
-  const ask = createBatcher<ScriptCall, ScriptReply>((calls) => runBatch(script, calls), maxBatchSize);
-  return { run: (keys, args) => ask({ keys, args }) };
+  const load = createBatcher<ScriptCall, ScriptReply>((calls) => runBatch(script, calls), maxBatchSize);
+  return { run: (keys, args) => load({ keys, args }) };
 }
 
 const runBatchLua = new URL("./run-batch.lua", import.meta.url);
@@ -87,30 +87,30 @@ interface Call extends ScriptCall {
   isTextMissing: boolean;
 }
 
-/** Times one call is made again before its error is the caller's. */
+/** Max repeats of a call before it rejects. */
 const maxRepeats = 20;
 
 class OrderedScript implements Script {
   readonly #redis: RedisClient;
   readonly #text: string;
   readonly #sha: string;
-  /** Undefined where the script does not ask for the run. */
+  /** Undefined if the script does not depend on the run. */
   readonly #runs: Runs | undefined;
   readonly #isOrdered: boolean;
   readonly #known = new Map<number, KnownRun>();
   #losses = 0;
   #inFlight = 0;
-  /** Calls that Redis refused before they did anything, in the order they were made. */
+  /** Calls that Redis refused without any effect, in the order in which they were made. */
   #refused: Call[] = [];
-  /** Calls that were made since; they must not overtake those. */
+  /** Calls made since; they must not overtake the refused ones. */
   #held: Call[] = [];
   #waiting: Promise<void>[] = [];
 
   constructor(redis: RedisClient, text: string, { needsRun = false, isOrdered = true }) {
     this.#isOrdered = isOrdered;
     this.#redis = redis;
-    // A text of its own: if another node could load it, a later call in flight would succeed before those that were refused.
-    // Not on a Cluster, whose client does not keep EVAL and EVALSHA in order: there calls are refused as seldom as possible.
+    // Unique per connection: if another node could load the text, a later call in flight would succeed before refused ones.
+    // Not on a Cluster, whose client does not keep EVAL and EVALSHA in order: there refusals must be as rare as possible.
     this.#text = isOrdered && !(redis instanceof Cluster) ? `-- ${redis.options.connectionName ?? ""}\n${text}` : text;
     this.#sha = createHash("sha1").update(this.#text).digest("hex");
     this.#runs = needsRun ? runsOf(redis) : undefined;
@@ -154,7 +154,7 @@ class OrderedScript implements Script {
     return runs.arguments(place, this.#knownAt(runs, place));
   }
 
-  /** What others have learnt since does not count: a call must not overtake one that was sent before and is refused. */
+  /** Per script: using a run that another script has observed since could overtake a call in flight that will be refused. */
   #knownAt(runs: Runs, place: number): KnownRun {
     if (this.#losses !== runs.connectionLosses) this.#known.clear();
     this.#losses = runs.connectionLosses;
@@ -163,7 +163,7 @@ class OrderedScript implements Script {
     return known;
   }
 
-  /** Where nothing was done: learns what was missing, and resolves when the call may be made again. */
+  /** If the call had no effect: notes what was missing, and resolves when it may be repeated. */
   #refusal(call: Call, error: unknown): Promise<void> | undefined {
     if (isUnknownScript(error)) {
       call.isTextMissing = true;
@@ -178,7 +178,7 @@ class OrderedScript implements Script {
     return refusal.mustSettle ? settled.then(() => void (known.isSettled = true)) : Promise.resolve();
   }
 
-  /** Once all that is under way has been answered, none of it can succeed before those that were refused. */
+  /** Once all calls in flight have a reply, none of them can succeed before the refused ones. */
   #answered(): void {
     this.#inFlight -= 1;
     if (this.#inFlight > 0 || this.#refused.length === 0) return;

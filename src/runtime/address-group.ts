@@ -1,11 +1,11 @@
 import { isIPv6 } from "node:net";
 
-/** Groups of 16 bits that one IPv6 customer holds: a /64 at least. */
+/** Groups of 16 bits that identify an IPv6 customer, who has at least a /64. */
 const networkGroups = 4;
 
 /**
- * What limits count addresses by: an IPv4 address as it is, an IPv6 address by its /64, since whoever has one of those
- * has them all.
+ * The key by which limits count addresses: an IPv4 address as it is, an IPv6 address by its /64, because its owner can use
+ * any address in it.
  */
 export function addressGroup(address: string): string {
   const [plain = ""] = address.split("%");
@@ -17,7 +17,7 @@ export function addressGroup(address: string): string {
   return `${groups.slice(0, networkGroups).map(plainGroup).join(":")}::/64`;
 }
 
-/** An IPv4 address at the end stands for two groups; which ones does not matter, they lie beyond the network. */
+/** A trailing IPv4 address stands for two groups; their values do not matter, because they are beyond the /64. */
 function groupsOf(part: string): string[] {
   if (part === "") return [];
   const groups = part.split(":");

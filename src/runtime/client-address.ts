@@ -3,16 +3,16 @@ import { BlockList, isIP, isIPv6, SocketAddress } from "node:net";
 import type { Logger } from "./logger.ts";
 import { createPacedWarnings } from "./paced-warnings.ts";
 
-/** Where a request comes from: the peer's address, or what proxies we trust report of theirs. */
+/** The client's address: the peer's, or the one reported by trusted proxies. */
 export type ClientAddress = (request: IncomingMessage) => string;
 
-/** Hops read of `X-Forwarded-For`; it may be as long as a header can be. */
+/** Max hops read from `X-Forwarded-For`. */
 const maxHops = 16;
 
 /**
- * `trusted` are addresses and networks (`10.0.0.0/8`). The header is read from its end: each hop counts only while the
- * one that reported it is trusted, so nobody chooses an address by sending the header. One that nobody trusts is told to
- * `log`, once a minute.
+ * `trusted` are addresses and networks (`10.0.0.0/8`). The header is read from its end: each hop counts only while
+ * the address that reported it is trusted, so clients cannot choose their address. Headers from untrusted peers are logged
+ * once a minute.
  */
 export function createClientAddress(trusted: readonly string[], log?: Logger): ClientAddress {
   const isTrusted = createIsTrusted(trusted);
@@ -29,7 +29,7 @@ export function createClientAddress(trusted: readonly string[], log?: Logger): C
   };
 }
 
-/** For addresses as `plainAddress` spells them. */
+/** For addresses in the form of `plainAddress`. */
 export function createIsTrusted(trusted: readonly string[]): (address: string) => boolean {
   const proxies = networks(trusted);
   return (address) => proxies.check(...addressAndFamily(address));
@@ -48,7 +48,7 @@ function clientOf(peer: string, hops: readonly string[], isTrusted: (address: st
   return address;
 }
 
-/** A zone (`fe80::1%eth0`) says through which of our own interfaces an address is reached: no part of a network. */
+/** Without the zone (`fe80::1%eth0`), which names a local interface. */
 function addressAndFamily(address: string): [string, "ipv4" | "ipv6"] {
   const [plain = ""] = address.split("%");
   return [plain, isIP(plain) === 6 ? "ipv6" : "ipv4"];
@@ -76,13 +76,13 @@ function forwardedHops(request: IncomingMessage): string[] {
     .toReversed();
 }
 
-/** Some proxies add the port, and brackets that keep it apart from an IPv6 address. */
+/** Some proxies add the port, with brackets around an IPv6 address. */
 function withoutPort(hop: string): string {
   if (hop.startsWith("[")) return hop.slice(1, Math.max(hop.indexOf("]"), 1));
   return hop.includes(".") ? hop.replace(/:\d+$/, "") : hop;
 }
 
-/** One spelling for one address: an IPv4 address that came over IPv6, in whatever digits, is that IPv4 address. */
+/** The canonical form of an address; an IPv4-mapped IPv6 address becomes the IPv4 address. */
 export function plainAddress(address: string): string {
   if (!address.includes(":") || address.includes("%")) return address.toLowerCase();
   if (mappedV4.test(address)) return address.slice(address.lastIndexOf(":") + 1);
@@ -90,5 +90,5 @@ export function plainAddress(address: string): string {
   return new SocketAddress({ address, family: "ipv6" }).address.replace(mappedV4, "");
 }
 
-/** As the system writes it, and this function. */
+/** The form that the system and this function write. */
 const mappedV4 = /^::ffff:(?=\d+\.)/;

@@ -1,7 +1,7 @@
-/** Cancels what `after` or `every` planned. Calling it twice is harmless. */
+/** Cancels a timer of `after` or `every`. Calling it twice is harmless. */
 export type Cancel = () => void;
 
-/** Time as a dependency: tests hold one they move by hand. */
+/** Time as a dependency: tests pass a clock that they advance manually. */
 export interface Clock {
   /** Epoch milliseconds. */
   now(): number;
@@ -13,7 +13,7 @@ export interface Clock {
   every(periodMs: number, run: () => void): Cancel;
 }
 
-/** Longest delay a Node timer holds; a longer one would fire at once. */
+/** Max delay of a Node timer; a longer one would fire immediately. */
 const maxTimerMs = 2_147_483_647;
 
 export const systemClock: Clock = {
@@ -31,7 +31,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** A promise that resolves after `delayMs` on this clock, at once where `signal` aborts. */
+/** Resolves after `delayMs` on this clock, immediately if `signal` aborts. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();

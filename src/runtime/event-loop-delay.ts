@@ -3,16 +3,16 @@ import { Gauge, type Registry } from "prom-client";
 import type { Service } from "./lifecycle.ts";
 
 /**
- * Milliseconds between two looks at the loop; what a look is late by is the delay. Each look wakes the process: these
- * twenty a second are a fifth of what a node does at rest.
+ * Milliseconds between two samples; the lateness of a sample is the delay. Each sample wakes the process: these twenty a
+ * second are a fifth of an idle node's work.
  */
 const resolutionMs = 50;
 
 const quantiles = [0.5, 0.99, 1] as const;
 
 /**
- * `gateway_event_loop_delay_seconds{quantile}`: how long ready work waited, since the metrics were last read. What
- * prom-client would report by itself counts the time between two looks as delay, so an idle process seems 10 ms late.
+ * `gateway_event_loop_delay_seconds{quantile}`: how long ready work waited, since the last scrape. The metric of
+ * prom-client counts the time between two samples as delay, so an idle process seems 10 ms late.
  */
 export function createEventLoopDelay({ registry }: { registry: Registry }): Service {
   const histogram = monitorEventLoopDelay({ resolution: resolutionMs });

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 
-/** Tells two JSON values apart; the order of keys makes no difference. */
+/** A digest of a JSON value, independent of the order of keys. */
 export function fingerprint(value: unknown): string {
   return hash("sha256", JSON.stringify(value, sortKeys), "base64url");
 }

@@ -1,19 +1,19 @@
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
 
-/** Something that begins and ends. Both are called at most once. */
+/** A service that is started and stopped, each at most once. */
 export interface Service {
   name: string;
   start?(): Promise<void> | void;
-  /** `deadline` aborts when there is no time left to be polite. */
+  /** `deadline` aborts when the time for a graceful stop is over. */
   stop?(deadline: AbortSignal): Promise<void> | void;
 }
 
 export interface Lifecycle {
   add(service: Service): void;
-  /** Starts all in the order they were added. Where one fails, those that had started are stopped and it throws. */
+  /** Starts all services in the order in which they were added. If one fails, it stops the started ones and throws. */
   start(): Promise<void>;
-  /** Stops all in reverse order. Every caller gets the same promise; true where all ended before the deadline. */
+  /** Stops all services in reverse order. Every caller gets the same promise; true if all stopped before the deadline. */
   stop(timeoutMs: number): Promise<boolean>;
 }
 

@@ -1,6 +1,6 @@
 import { pino, stdSerializers, type DestinationStream } from "pino";
 
-/** Logs are fields first, a short sentence second. Never a token or a payload. */
+/** Fields first, then a short sentence. Tokens and payloads are never logged. */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -21,7 +21,7 @@ export interface LoggerOptions {
   destination?: DestinationStream;
 }
 
-/** One JSON line an event. What a stranger sent stays inside its JSON string, so no line can be forged. */
+/** One JSON line per event. Untrusted text stays inside its JSON string, so no line can be forged. */
 export function createLogger(options: LoggerOptions): Logger {
   const settings = {
     level: options.level,
@@ -30,7 +30,7 @@ export function createLogger(options: LoggerOptions): Logger {
       paths: ["token", "*.token", "authorization", "*.authorization", "secret", "*.secret"],
       censor: "[redacted]",
     },
-    serializers: { err: whatWentWrong },
+    serializers: { err: serializeError },
     formatters: { level: (label: string) => ({ level: label }) },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
   };
@@ -38,10 +38,10 @@ export function createLogger(options: LoggerOptions): Logger {
 }
 
 /**
- * Of an error what it says and where it came from. Libraries hang more on theirs: ioredis the command that failed, with
- * everything that was written, or the password of a connection that was not let in.
+ * Message, code and stack of an error. Libraries attach more: ioredis the failed command with all arguments, or the
+ * password of a refused connection.
  */
-function whatWentWrong(error: unknown): unknown {
+function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { type, message, stack, code } = stdSerializers.err(error);
   return { type, message, stack, code: code as unknown };

@@ -31,7 +31,7 @@ export interface Metrics {
   httpLatency: Histogram<"route">;
 }
 
-/** What a scrape is answered with. */
+/** The response to a scrape. */
 export type MetricsText = Pick<Registry, "metrics" | "contentType">;
 
 /** `node` names the process on each sample. */
@@ -180,7 +180,7 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
   };
 }
 
-/** Any process has them: a node, and the one that keeps several up. */
+/** For any process: a node, and the supervisor of several. */
 export const strayErrorsIn = (registry: Registry): Counter<"kind"> =>
   new Counter({
     name: "gateway_stray_errors_total",
@@ -190,8 +190,8 @@ export const strayErrorsIn = (registry: Registry): Counter<"kind"> =>
   });
 
 /**
- * What any process tells of itself: CPU, memory, garbage collection. Not prom-client's lag of the event loop: it is wrong
- * at rest, where `gateway_event_loop_delay_seconds` is right, and to know it wakes the process a hundred times a second.
+ * Metrics of the process: CPU, memory, garbage collection. Without prom-client's event loop lag, which is wrong for idle
+ * processes, unlike `gateway_event_loop_delay_seconds`, and wakes the process a hundred times a second.
  */
 export function processMetricsIn(registry: Registry): void {
   collectDefaultMetrics({ register: registry, prefix: "gateway_", eventLoopMonitoringPrecision: never });
@@ -200,5 +200,5 @@ export function processMetricsIn(registry: Registry): void {
   }
 }
 
-/** Milliseconds, the most that a timer takes. */
+/** Max delay of a timer in milliseconds. */
 const never = 2_147_483_647;

@@ -1,9 +1,9 @@
-/** So many entries are found by looking at each. */
+/** Up to so many entries are searched linearly. */
 const few = 8;
 
-/** A map that mostly has one entry or two, and then takes a fifth of the room: there are many of its kind. */
+/** A map for the many places that mostly have one or two entries; it then takes a fifth of a Map's memory. */
 export class SmallMap<K, V> {
-  /** Keys, each with its value behind it, while there are few. */
+  /** Alternating keys and values, while there are few. */
   #flat: readonly (K | V)[] = [];
   #entries: Map<K, V> | undefined;
 
@@ -27,7 +27,7 @@ export class SmallMap<K, V> {
     else this.#flat = this.#with(key, value);
   }
 
-  /** False where it was not there. */
+  /** False if the key was missing. */
   delete(key: K): boolean {
     if (this.#entries !== undefined) return this.#entries.delete(key);
     const place = this.#placeOf(key);
@@ -51,7 +51,7 @@ export class SmallMap<K, V> {
     return -1;
   }
 
-  /** An array that is pushed to would take room for many more. */
+  /** Copied, because `push` would reserve memory for many more. */
   #with(key: K, value: V): readonly (K | V)[] {
     const place = this.#placeOf(key);
     return place === -1 ? this.#flat.concat([key, value]) : this.#flat.with(place + 1, value);

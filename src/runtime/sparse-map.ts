@@ -1,4 +1,4 @@
-/** A map that is empty most of the time, and then takes no room: there are many of its kind. */
+/** A map for the many places that are mostly empty; it then takes no memory. */
 export class SparseMap<K, V> {
   #entries: Map<K, V> | undefined;
 

@@ -1,13 +1,13 @@
 import type { Cancel, Clock } from "./clock.ts";
 
 /**
- * A clock that tells another's time, such as the store's, so that all who go by that one agree, however far apart their own
- * are. Between two measurements it runs on the monotonic clock: setting the machine's clock does not move it. Until the
- * first it tells the machine's time.
+ * A clock synchronized with another, such as Redis' clock, so that all nodes agree regardless of their own. Between two
+ * measurements it runs on the monotonic clock: setting the machine's clock does not affect it. Until the first measurement
+ * it returns the machine's time.
  */
 export class SyncedClock implements Clock {
   readonly #own: Clock;
-  /** The other's epoch milliseconds less our monotonic ones. */
+  /** The other clock's epoch milliseconds minus our monotonic ones. */
   #offset: number | undefined;
 
   constructor(own: Clock) {
@@ -19,13 +19,13 @@ export class SyncedClock implements Clock {
   }
 
   /**
-   * The other's clock showed `time` (whole milliseconds) at some moment from `sentAt` to `receivedAt` (monotonic). Moves
-   * only as far as this proves it wrong, so a slow round trip says little and quick ones narrow it down; a clock that was
-   * set is followed at once.
+   * Call with a reading of the other clock: it showed `time` (whole milliseconds) between `sentAt` and `receivedAt`
+   * (monotonic). The offset changes only as far as the reading proves it wrong, so fast round trips increase the accuracy
+   * and slow ones change nothing; if the other clock was set, it is followed immediately.
    */
   measured(time: number, sentAt: number, receivedAt: number): void {
-    const [least, most] = [time - receivedAt, time + 1 - sentAt];
-    this.#offset = Math.min(Math.max(this.#offset ?? (least + most) / 2, least), most);
+    const [min, max] = [time - receivedAt, time + 1 - sentAt];
+    this.#offset = Math.min(Math.max(this.#offset ?? (min + max) / 2, min), max);
   }
 
   monotonic(): number {

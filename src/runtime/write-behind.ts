@@ -43,11 +43,12 @@ export class WriteBehind {
   /** Writes all dirty keys now; failed ones are retried later. */
   async flush(): Promise<void> {
     if (!this.#deps.mayWrite()) return;
-    const { intervalMs: paceMs, batchSize: atOnce } = this.#options;
-    this.#nextFlushAt = this.#deps.clock.monotonic() + paceMs;
+    const { intervalMs, batchSize } = this.#options;
+    this.#nextFlushAt = this.#deps.clock.monotonic() + intervalMs;
     const dirty = [...this.#dirty];
     this.#dirty.clear();
-    for (let start = 0; start < dirty.length; start += atOnce) await this.#write(dirty.slice(start, start + atOnce));
+    for (let start = 0; start < dirty.length; start += batchSize)
+      await this.#write(dirty.slice(start, start + batchSize));
   }
 
   /** Writes all dirty keys one last time. */

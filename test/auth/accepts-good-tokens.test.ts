@@ -21,7 +21,7 @@ const subject: TokenGrant = {
 };
 
 describe("a token is read", () => {
-  it("with what it says in the house's words", async () => {
+  it("with all its claims", async () => {
     const said = { roles: ["support"], channels: { subscribe: ["news:*"] }, anything: { else: [1] } };
     const token = forge({ payload: claims(now, said) });
 
@@ -36,7 +36,7 @@ describe("a token is read", () => {
     });
   });
 
-  it("without roles and channels, which its session may know", async () => {
+  it("without roles and channels, which its session may have", async () => {
     const read = await withSecret.verify(forge({ payload: claims(now) }));
 
     expect(read).toMatchObject({ roles: undefined, channels: undefined });
@@ -88,7 +88,7 @@ describe("a token is read", () => {
 });
 
 describe("a token is issued", () => {
-  it("that its own verifier accepts, saying what the session says", async () => {
+  it("that its own verifier accepts, with the session's rights", async () => {
     const tokens = create({ source, issuer: "issuer", audience: "gateway", tokenTtlSeconds: 60 });
 
     const issued = tokens.issue(subject);

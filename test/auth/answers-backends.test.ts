@@ -105,7 +105,7 @@ describe("POST /v1/sessions", () => {
     expect(again.body).toEqual({ token: null, expiresAt: session?.expiresAt });
   });
 
-  it("closes the sockets of the session it lets go", async () => {
+  it("closes the connections of the session it evicts", async () => {
     const { call, asked } = await backend({ sessions: { maxSessionsPerUser: 1 } });
 
     const first = await call("createSession", { body: { userId: "ada" } });

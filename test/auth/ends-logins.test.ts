@@ -35,7 +35,7 @@ const codeOf = ({ authenticator }: AuthWorld, token: string): Promise<string> =>
 
 const closed = { disconnected: 2, nodes: 2, acknowledged: 2 };
 
-describe("what ends stands in the store before any socket is closed", () => {
+describe("Redis is updated before any connection is closed", () => {
   it("a session", async () => {
     const { world, asked, watch, codeWhenAsked } = await worldWithSockets();
     const { session, token } = await login(world);
@@ -90,7 +90,7 @@ describe("what ends stands in the store before any socket is closed", () => {
   });
 });
 
-describe("sockets are closed even where the store had nothing to end, so that a repeat finishes the work", () => {
+describe("connections are closed even if Redis had nothing to end, so that a retry finishes the work", () => {
   it("a session that has ended", async () => {
     const { world, asked } = await worldWithSockets();
     const { session } = await login(world);
@@ -109,7 +109,7 @@ describe("sockets are closed even where the store had nothing to end, so that a 
   });
 });
 
-it("a text that is no token of ours is the caller's mistake, and named", async () => {
+it("an invalid token is a bad request that names the field", async () => {
   const { world, asked } = await worldWithSockets();
 
   for (const token of ["", "a.b.c", forge({ payload: claims(Date.now()), key: "another" })]) {
@@ -118,7 +118,7 @@ it("a text that is no token of ours is the caller's mistake, and named", async (
   expect(asked).toEqual([]);
 });
 
-it("nothing is called revoked while Redis is away", async () => {
+it("nothing is reported as revoked while Redis is unreachable", async () => {
   const { world, asked } = await worldWithSockets();
   const { session, token } = await login(world);
   await world.redis.close();

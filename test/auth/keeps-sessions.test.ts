@@ -13,9 +13,9 @@ describe("a session", () => {
     const channels = { subscribe: ["news:*"], publish: ["chat:7"] };
     const made = { userId: "ada", roles: ["support"], channels, data: { device: { name: "tv\u2028" } } };
 
-    const { session, letGo } = await sessions.create(made);
+    const { session, evicted } = await sessions.create(made);
 
-    expect(letGo).toEqual([]);
+    expect(evicted).toEqual([]);
     expect(session).toMatchObject({ ...made, lastSeenAt: session.createdAt });
     expect(await sessions.get(session.sessionId)).toEqual(session);
     expect(await sessions.list("ada")).toEqual([session]);
@@ -28,7 +28,7 @@ describe("a session", () => {
     });
   });
 
-  it("has an id nobody can guess, which shows whose it is to us alone", async () => {
+  it("has an unguessable id that reveals its user only to the gateway", async () => {
     const { sessions } = await authWorld();
 
     const ids = await Promise.all(
@@ -40,7 +40,7 @@ describe("a session", () => {
     expect(ids.every((id) => isSessionOf("ada", id) && !isSessionOf("eve", id))).toBe(true);
   });
 
-  it("lives a day where its creator does not say, and as long as the creator says otherwise", async () => {
+  it("lives a day by default, else as long as its creator says", async () => {
     const world = await authWorld();
 
     const lives = await Promise.all(
@@ -220,7 +220,7 @@ describe("sessions end", () => {
     expect(await sessions.list("eve")).toEqual([other.session]);
   });
 
-  it("the oldest where there are too many; ended ones do not count", async () => {
+  it("the oldest if there are too many; ended ones do not count", async () => {
     const { sessions } = await authWorld({ sessions: { maxSessionsPerUser: 3 } });
     const made = [];
     for (let i = 0; i < 3; i += 1) made.push((await sessions.create({ userId: "ada" })).session.sessionId);
@@ -229,8 +229,8 @@ describe("sessions end", () => {
     const fourth = await sessions.create({ userId: "ada" });
     const fifth = await sessions.create({ userId: "ada" });
 
-    expect(fourth.letGo).toEqual([]);
-    expect(fifth.letGo).toEqual([made[0]]);
+    expect(fourth.evicted).toEqual([]);
+    expect(fifth.evicted).toEqual([made[0]]);
     expect(await sessions.peek(made[0] ?? "")).toBeUndefined();
     const left = [made[2], fourth.session.sessionId, fifth.session.sessionId];
     expect((await sessions.list("ada")).map((session) => session.sessionId)).toEqual(left);
@@ -243,21 +243,21 @@ describe("sessions end", () => {
       await world.commands.zincrby(indexOf(world, "ada"), 3_600_000_000, sessionId);
     }
 
-    const { session, letGo } = await world.sessions.create({ userId: "ada" });
+    const { session, evicted } = await world.sessions.create({ userId: "ada" });
 
-    expect(letGo).toHaveLength(1);
+    expect(evicted).toHaveLength(1);
     expect(await world.sessions.peek(session.sessionId)).toBeDefined();
   });
 
-  it("those that died by themselves make room before the living do", async () => {
+  it("expired ones are evicted before live ones", async () => {
     const world = await authWorld({ sessions: { maxSessionsPerUser: 2 } });
     const old = (await world.sessions.create({ userId: "ada" })).session.sessionId;
     const dead = (await world.sessions.create({ userId: "ada" })).session.sessionId;
     await world.commands.del(keyOf(world, dead));
 
-    const { letGo } = await world.sessions.create({ userId: "ada" });
+    const { evicted } = await world.sessions.create({ userId: "ada" });
 
-    expect(letGo).toEqual([]);
+    expect(evicted).toEqual([]);
     expect(await world.sessions.peek(old)).toBeDefined();
   });
 });
@@ -281,7 +281,7 @@ describe("many at once", () => {
     }
     expect(listed.length).toBeLessThanOrEqual(5);
     expect(alive.toSorted()).toEqual(listed.toSorted());
-    expect(new Set(made.flatMap(({ letGo }) => letGo)).size).toBe(made.flatMap(({ letGo }) => letGo).length);
+    expect(new Set(made.flatMap(({ evicted }) => evicted)).size).toBe(made.flatMap(({ evicted }) => evicted).length);
   });
 
   it("one of a hundred callers who end the same session ends it", async () => {
@@ -321,7 +321,7 @@ describe("an id that was never made here", () => {
   });
 });
 
-it("everything says unavailable where Redis is away", async () => {
+it("everything throws unavailable while Redis is unreachable", async () => {
   const { sessions, blacklist, redis } = await authWorld();
   const { sessionId } = (await sessions.create({ userId: "ada" })).session;
   await redis.close();

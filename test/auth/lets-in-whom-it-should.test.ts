@@ -15,7 +15,7 @@ const codeOf = (verdict: Promise<unknown>): Promise<string> =>
   );
 
 describe("authenticate", () => {
-  it("says who it is, as token and session say", async () => {
+  it("returns the identity from token and session", async () => {
     const world = await authWorld();
     const { session, token, tokenId, expiresAt } = await login(world);
 
@@ -144,7 +144,7 @@ describe("authenticate refuses", () => {
     );
   });
 
-  it("everybody as unavailable where what is stored is not what was written", async () => {
+  it("all as unavailable if the stored session is corrupt", async () => {
     const world = await authWorld();
     const { session, token } = await login(world);
     const key = world.keys.session(tagOfSession(session.sessionId), session.sessionId);
@@ -155,7 +155,7 @@ describe("authenticate refuses", () => {
   });
 });
 
-describe("while Redis is away nobody is let in", () => {
+describe("while Redis is unreachable no client is admitted", () => {
   /** A road to the run's Redis that can be closed, or frozen. */
   async function brokenRoad() {
     const upstreams = new Set<Socket>();
@@ -241,7 +241,7 @@ describe("refresh", () => {
   });
 });
 
-it("whoever authenticates after a revocation was answered is refused, however many try around it", async () => {
+it("a handshake after an answered revocation is refused, under any concurrency", async () => {
   const world = await authWorld();
 
   for (let round = 0; round < 100; round += 1) {

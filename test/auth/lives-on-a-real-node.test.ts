@@ -100,7 +100,7 @@ it.each(["websocket", "polling"] as const)(
   },
 );
 
-it("whoever was thrown out does not come back, and learns why", async () => {
+it("a client that was disconnected cannot reconnect, and learns why", async () => {
   const { url, signIn, call } = await node();
   const [ended, revoked, other] = [await signIn("ada"), await signIn("ada"), await signIn("eve")];
   await call("DELETE", `/v1/sessions/${ended.sessionId}`);

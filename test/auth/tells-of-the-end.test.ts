@@ -26,7 +26,7 @@ function world(options = {}) {
   return { clock, said, expiries, listener };
 }
 
-describe("a connection is told", () => {
+describe("a connection is notified", () => {
   it("a minute ahead of its token's end, and at it", async () => {
     const { clock, said, expiries, listener } = world();
     expiries.watch(lasting(clock, 900_000), listener());
@@ -155,7 +155,7 @@ describe("a connection that is gone", () => {
   });
 });
 
-it("a listener that throws costs nobody else the word", async () => {
+it("a listener that throws does not affect the others", async () => {
   const { clock, said, listener } = world();
   const lines: string[] = [];
   const destination = new Writable({

@@ -28,7 +28,7 @@ async function startNodes(count: number): Promise<CacheNode[]> {
 }
 
 describe("a value", () => {
-  test("is loaded once, then comes from memory, on another node from the store", async () => {
+  test("is loaded once, then read from memory, on another node from Redis", async () => {
     const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
     const { load, loads } = source();
 
@@ -39,7 +39,7 @@ describe("a value", () => {
     expect(await other.reads()).toEqual({ store: 1, memory: 1 });
   });
 
-  test("is loaded anew when its time is over", async () => {
+  test("is reloaded when it has expired", async () => {
     const [node] = (await startNodes(1)) as [CacheNode];
     const { load } = source();
     await node.read(path, load, { ttlMs: 50 });
@@ -49,7 +49,7 @@ describe("a value", () => {
     expect(await node.read(path, load, { ttlMs: 50 })).toEqual({ version: 2 });
   });
 
-  test("that is stale is given at once while one load renews it behind", async () => {
+  test("that is stale is returned immediately and reloaded once in the background", async () => {
     const [node] = (await startNodes(1)) as [CacheNode];
     const { load, loads } = source(1_000);
     const options = { ...minute, staleMs: 60_000 };
@@ -63,7 +63,7 @@ describe("a value", () => {
     expect(loads.count).toBe(2);
   });
 
-  test("that is stale in the store is given at once on a node that has none, and renewed behind", async () => {
+  test("that is stale in Redis is returned immediately on a node without it, and reloaded in the background", async () => {
     const [one, other] = (await startNodes(2)) as [CacheNode, CacheNode];
     const { load } = source();
     const options = { ...minute, staleMs: 60_000 };
@@ -76,7 +76,7 @@ describe("a value", () => {
     expect(await other.reads()).toMatchObject({ stale: 1, loaded: 1 });
   });
 
-  test("that cannot be loaded is told to everybody who asked, by its own error, and not kept", async () => {
+  test("that cannot be loaded rejects all readers with its own error, and is not cached", async () => {
     const [node] = (await startNodes(1)) as [CacheNode];
     const broken = new Error("no such board");
     const fail = async (): Promise<never> => {
@@ -89,7 +89,7 @@ describe("a value", () => {
     expect(await node.read(path, source().load, minute)).toEqual({ version: 1 });
   });
 
-  test("may be named by anything a stranger sends", async () => {
+  test("may have any untrusted key", async () => {
     const [node] = (await startNodes(1)) as [CacheNode];
     const names = ["a/b", "a:b", "a b", "*", "{a}", "../a", "ä", "x".repeat(10_000), "\0", "a%2Fb"];
 
@@ -100,7 +100,7 @@ describe("a value", () => {
 });
 
 describe("one load is enough", () => {
-  test("for all who ask on a node", async () => {
+  test("for all readers of a node", async () => {
     const [node] = (await startNodes(1)) as [CacheNode];
     const { load, loads } = source(50);
 
@@ -122,7 +122,7 @@ describe("one load is enough", () => {
     expect(new Set(values.map(({ version }) => version)).size).toBe(1);
   });
 
-  test("but where who loads is never heard of again, another does", { timeout: 120_000 }, async () => {
+  test("but another node loads if the loading node crashed", { timeout: 120_000 }, async () => {
     const [node] = (await startNodes(1)) as [CacheNode];
     const { load } = source();
     const store = createCacheStore({ commands: node.redis.connection("commands"), keys: node.keys });
@@ -132,7 +132,7 @@ describe("one load is enough", () => {
   });
 });
 
-test("a node's memory is bounded in bytes; what does not fit comes from the store", async () => {
+test("a node's memory is bounded in bytes; other values come from Redis", async () => {
   const node = await startCacheNode({ prefix: freshPrefix(), memoryBytes: 100_000 });
   for (let index = 0; index < 50; index += 1) {
     await node.read(["pages", `${index}`], async () => "x".repeat(10_000), minute);
@@ -144,7 +144,7 @@ test("a node's memory is bounded in bytes; what does not fit comes from the stor
   expect(await node.reads()).toEqual({ loaded: 50, store: 1, memory: 1 });
 });
 
-test("while the store is away each node loads for itself, and what it has stays good", async () => {
+test("while Redis is unreachable each node loads for itself, and cached values stay valid", async () => {
   const redis = await startRedisServer();
   onTestFinished(() => redis.stop());
   const node = await startCacheNode({ prefix: freshPrefix(), address: { topology: "single", url: redis.url } });

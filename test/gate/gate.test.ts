@@ -25,7 +25,7 @@ const refused = (text: string | Uint8Array, limits?: Partial<GateLimits>): Gatew
 const nested = (levels: number): string => "[".repeat(levels) + "]".repeat(levels);
 
 describe("the gate", () => {
-  it("hands on ordinary JSON as it is", () => {
+  it("parses ordinary JSON unchanged", () => {
     const text = '{"channel":"chat:7","data":{"list":[1,2.5,null,true],"text":"naïve 😀"}}';
 
     const value = parseJson(text);
@@ -200,7 +200,7 @@ describe("a key that is given twice", () => {
   });
 });
 
-describe("values that were decoded elsewhere", () => {
+describe("values decoded elsewhere", () => {
   const cyclic: unknown[] = [];
   cyclic.push(cyclic);
 

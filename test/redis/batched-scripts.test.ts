@@ -20,7 +20,7 @@ for i = 2, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[i]) end
 return answer(ARGV[1])
 `;
 
-describe.each(["single", "cluster"] as const)("scripts that are called together on %s", (topology) => {
+describe.each(["single", "cluster"] as const)("batched scripts on %s", (topology) => {
   let store: StoreLab;
   beforeAll(async () => void (store = await startStore(topology)));
   afterAll(() => store.stop());
@@ -53,7 +53,7 @@ describe.each(["single", "cluster"] as const)("scripts that are called together 
     expect(replies).toEqual([[a, 2, 1, 3], [b, 1, 2, 2], null, [a, 2, 1, 1]]);
   });
 
-  test("one that fails does so alone", async () => {
+  test("a failing call fails alone", async () => {
     const { script, keyOf } = await start();
     const key = keyOf("a");
 

@@ -10,7 +10,7 @@ import { freshPrefix, quietLog } from "../support/world.ts";
 
 const good: StoreFacts = { version: "7.0.15", role: "master", policy: "noeviction", isDurable: true, skewMs: 3 };
 
-describe("what a server says of itself", () => {
+describe("the settings of a server", () => {
   test("is fine where it keeps everything, on this machine's time", () => {
     expect(findingsOf(good)).toEqual([]);
     expect(findingsOf({ ...good, version: "9.1.0", skewMs: -1_900 })).toEqual([]);
@@ -51,7 +51,7 @@ describe("examining a store", () => {
     expect(await findingsOf(address, clockOff(5_000))).toMatchObject([{ severity: "degraded", text: /5\.0 s apart/ }]);
   });
 
-  test("names the one master of a Cluster that breaks a rule", async () => {
+  test("names the master of a Cluster that breaks a rule", async () => {
     const store = owned(await startStore("cluster", { isDurable: true }));
     const bad = store.servers[1]!;
     await bad.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lru");
@@ -61,7 +61,7 @@ describe("examining a store", () => {
     ]);
   });
 
-  test("leaves it at a note where the user may not ask", async () => {
+  test("only notes it if the user may not run INFO", async () => {
     const server = await serverWith();
     await server.ask("ACL", "SETUSER", "gateway", "on", ">secret", "~*", "&*", "+@all", "-info");
     const url = server.url.replace("redis://", "redis://gateway:secret@");
@@ -96,7 +96,7 @@ describe("a node that is started", () => {
     expect(node.log().match(/append-only/g)).toHaveLength(1);
   });
 
-  test("has nothing to say where all is well", async () => {
+  test("logs nothing if all is well", async () => {
     const node = await nodeOn(await serverWith("--appendonly", "yes"));
 
     expect((await node.readiness()).body).toMatchObject({ status: "ready", checks: { store: { status: "ok" } } });

@@ -12,13 +12,13 @@ afterEach(() => void vi.useRealTimers());
 /** A command on its way, and how it ended. */
 function send(deadlines: Deadlines) {
   const command = new Command("ping");
-  const leaving = deadlines.leaving(performance.now()).add(command);
+  const leaving = deadlines.batchAt(performance.now()).add(command);
   const sent = { command, leaving, error: undefined as Error | undefined };
   command.promise.catch((error: Error) => (sent.error = error));
   return sent;
 }
 
-it("gives up what is not answered, a tenth of a second late at most, and nothing else", async () => {
+it("times out commands without a reply, at most a tenth of a second late, and nothing else", async () => {
   const deadlines = new Deadlines(2_000);
   const first = send(deadlines);
   const answered = send(deadlines);
@@ -37,7 +37,7 @@ it("gives up what is not answered, a tenth of a second late at most, and nothing
   expect(later.error?.message).toBe("Command timed out");
 });
 
-it("needs one timer, however many leave, and none when idle", async () => {
+it("needs one timer for any number of commands, and none when idle", async () => {
   const deadlines = new Deadlines(2_000);
   for (let n = 0; n < 1_000; n++) send(deadlines);
   const busy = vi.getTimerCount();

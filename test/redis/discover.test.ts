@@ -88,7 +88,7 @@ describe("an address", () => {
 });
 
 describe("sentinels", () => {
-  test("are logged in to with their own password, and named where they refuse or watch nobody of the name", async () => {
+  test("are authenticated with their own password, and named if they refuse it or do not know the primary", async () => {
     const server = owned(await startRedisProcess());
     const address = await sentinelWithPassword(server.port);
 

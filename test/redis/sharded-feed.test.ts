@@ -38,7 +38,7 @@ describe.each(["single", "cluster"] as const)("the feed on %s", (topology) => {
   beforeAll(async () => void (store = await startStore(topology)));
   afterAll(() => store.stop());
 
-  test("hears what is published from the moment that following is confirmed, and no longer than it follows", async () => {
+  test("receives messages from the confirmation of a subscription until it ends", async () => {
     const { follow, unfollow, publish, heard, keyOf } = await startFeed(store.address);
     const keys = Array.from({ length: 50 }, (_, n) => keyOf(n));
 
@@ -51,7 +51,7 @@ describe.each(["single", "cluster"] as const)("the feed on %s", (topology) => {
     expect(heard).not.toContain(`${keys[0]} too late`);
   });
 
-  test("says when everything stands again after its connections were cut, however much it follows", async () => {
+  test("reports when all subscriptions are restored after its connections were cut", async () => {
     const { follow, publish, heard, keyOf, restorations } = await startFeed(store.address);
     const keys = Array.from({ length: 1_500 }, (_, n) => keyOf(n));
     await Promise.all(keys.map(follow));
@@ -64,7 +64,7 @@ describe.each(["single", "cluster"] as const)("the feed on %s", (topology) => {
     await eventually(() => expect(heard).toHaveLength(keys.length));
   });
 
-  test("gets through a connection that is cut again and again", async () => {
+  test("survives a connection that is cut repeatedly", async () => {
     const { follow, publish, heard, keyOf } = await startFeed(store.address);
     const keys = Array.from({ length: 200 }, (_, n) => keyOf(n));
     await Promise.all(keys.map(follow));
@@ -81,7 +81,7 @@ describe.each(["single", "cluster"] as const)("the feed on %s", (topology) => {
     });
   });
 
-  test("refuses to follow while the store is away", async () => {
+  test("rejects subscriptions while Redis is unreachable", async () => {
     const lonely = owned(await startStore(topology));
     const { follow, keyOf } = await startFeed(lonely.address);
     await follow(keyOf(1));

@@ -25,7 +25,7 @@ async function nodeOnRedis() {
 }
 
 describe("the log of a node", () => {
-  test("tells once that Redis went, once that it is back, and last what a drain did", async () => {
+  test("logs once that Redis is unreachable, once that it is back, and the counts of a drain", async () => {
     const { redis, node, publish } = await nodeOnRedis();
 
     await redis.kill();
@@ -46,7 +46,7 @@ describe("the log of a node", () => {
     expect(linesOf(node).at(-1)).toMatchObject({ msg: "drained", closed: 0, connections: 0 });
   });
 
-  test("tells that Redis refuses writes and why, as clients and /readyz are told", async () => {
+  test("logs that Redis refuses writes and why, as clients and /readyz report it", async () => {
     const { redis, node, publish } = await nodeOnRedis();
     expect((await publish()).status).toBe(200);
 

@@ -3,7 +3,7 @@ import { expect, it, vi } from "vitest";
 import { settled } from "../support/fake-clock.ts";
 import { redisWorld } from "../support/world.ts";
 
-it("commands of one turn leave in one write, in their order", async () => {
+it("commands of one tick are sent in one write, in order", async () => {
   const { redis, prefix } = await redisWorld();
   const commands = redis.connection("commands");
   const { stream } = commands as unknown as { stream: Duplex };

@@ -16,7 +16,7 @@ function doubling(most = 100) {
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test("what is asked in one turn is asked together, in its order, and each gets its own answer", async () => {
+test("items of one tick are loaded together, in order, and each gets its own result", async () => {
   const { ask, loads, answer } = doubling();
 
   const answers = Promise.all([ask(1), Promise.resolve().then(() => ask(2)), ask(3)]);
@@ -27,7 +27,7 @@ test("what is asked in one turn is asked together, in its order, and each gets i
   expect(loads).toEqual([[1, 3, 2]]);
 });
 
-test("what is asked meanwhile waits for the answer, and goes together", async () => {
+test("items that arrive during a load wait for its end, and are loaded together", async () => {
   const { ask, loads, answer } = doubling();
 
   const first = ask(1);
@@ -46,7 +46,7 @@ test("what is asked meanwhile waits for the answer, and goes together", async ()
   expect(loads).toEqual([[1], [2, 3]]);
 });
 
-test("no more than so many at once, and a full load does not wait", async () => {
+test("a batch has at most the max size, and a full batch does not wait", async () => {
   const { ask, loads, answer } = doubling(2);
 
   const answers = Promise.all([1, 2, 3, 4, 5].map(ask));
@@ -64,7 +64,7 @@ test("no more than so many at once, and a full load does not wait", async () => 
   expect(loads[2]).toEqual([5]);
 });
 
-test("one without an answer fails alone", async () => {
+test("a failing item fails alone", async () => {
   const { ask, answer } = doubling();
 
   const outcomes = Promise.allSettled([ask(1), ask(-1)]);
@@ -74,7 +74,7 @@ test("one without an answer fails alone", async () => {
   expect(await outcomes).toMatchObject([{ value: 2 }, { reason: { message: "no answer" } }]);
 });
 
-test("where nobody answers all fail, those that wait too; who comes later is asked for again", async () => {
+test("if a load fails all its items fail, and the waiting ones; later items are loaded again", async () => {
   const { ask, loads, answer } = doubling();
 
   const outcomes = [ask(0), ask(1)];

@@ -8,7 +8,7 @@ function recordingLog() {
   return { log, lines };
 }
 
-test("an error of the store is logged by what it says, without the command and what that would have written", async () => {
+test("an error of Redis is logged without the command and its arguments", async () => {
   const { redis, keys } = await redisWorld();
   const commands = redis.connection("commands");
   const { log, lines } = recordingLog();

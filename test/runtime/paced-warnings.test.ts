@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { createPacedWarnings } from "../../src/runtime/paced-warnings.ts";
 import { quietLog } from "../support/world.ts";
 
-test("what repeats is said at once, then at its pace with how often it went unsaid", () => {
+test("a repeated warning is logged immediately, then once per interval with the number suppressed", () => {
   const said: object[] = [];
   let now = 0;
   const log = { ...quietLog, warn: (fields: object, message: string) => void said.push({ ...fields, message }) };

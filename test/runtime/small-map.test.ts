@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { SmallMap } from "../../src/runtime/small-map.ts";
 import { seeded } from "../support/random.ts";
 
-test("is like any other map, with few entries or many", () => {
+test("behaves like a Map, with few entries or many", () => {
   const random = seeded(11);
   const expected = new Map<string, number>();
   const map = new SmallMap<string, number>();
@@ -19,7 +19,7 @@ test("is like any other map, with few entries or many", () => {
   }
 });
 
-test("takes lists as they are", () => {
+test("stores arrays as values", () => {
   const map = new SmallMap<string[], number[]>();
   const key = ["a", "b"];
 

@@ -9,11 +9,11 @@ function machine() {
   return { own, synced: new SyncedClock({ now: () => monotonic() + own.wrongBy, monotonic, after, every }) };
 }
 
-test("tells the machine's time until it knows better", () => {
+test("returns the machine's time until the first measurement", () => {
   expect(machine().synced.now()).toBe(501_000);
 });
 
-test("tells the other's time after one round trip, wrong by half of it at most", () => {
+test("returns the other clock's time after one round trip, wrong by at most half of it", () => {
   const { synced } = machine();
 
   synced.measured(7_000_000, 900, 1_000);
@@ -21,7 +21,7 @@ test("tells the other's time after one round trip, wrong by half of it at most",
   expect(Math.abs(synced.now() - 7_000_050)).toBeLessThanOrEqual(51);
 });
 
-test("is not moved by a slow round trip, and made more exact by quick ones", () => {
+test("is not changed by a slow round trip, and becomes more accurate with fast ones", () => {
   const { synced } = machine();
   synced.measured(7_000_000, 998, 1_000);
   const known = synced.now();
@@ -33,7 +33,7 @@ test("is not moved by a slow round trip, and made more exact by quick ones", () 
   expect(synced.now()).toBe(7_000_001);
 });
 
-test("runs on between two measurements, whatever becomes of the machine's clock", async () => {
+test("continues between two measurements, even if the machine's clock is set", async () => {
   const { own, synced } = machine();
   synced.measured(7_000_000, 1_000, 1_000);
 
@@ -43,7 +43,7 @@ test("runs on between two measurements, whatever becomes of the machine's clock"
   expect(synced.now()).toBe(7_002_500);
 });
 
-test("follows at once where the other's clock was set, or is another's", () => {
+test("follows immediately if the other clock was set, or replaced", () => {
   const { synced } = machine();
   synced.measured(7_000_000, 999, 1_000);
 

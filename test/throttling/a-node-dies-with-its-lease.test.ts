@@ -9,7 +9,7 @@ const fiveMinutes = 300_000;
 const patience = { refusals: 1_000_000, windowSeconds: 10 };
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-test("three processes with five minutes between their clocks, one killed in mid-flight, keep the bound", async () => {
+test("three processes with clocks five minutes apart, one killed while busy, keep the bound", async () => {
   const rule = { capacity: 60, refillPerSecond: 40 };
   const limits = { messages: { ...rule, portion: { share: 0.5, lifeMs: 500 }, closeAfter: patience } };
   const common = { url: inject("redisUrl"), prefix: freshPrefix(), limits };
@@ -30,7 +30,7 @@ test("three processes with five minutes between their clocks, one killed in mid-
   expect(passed.length).toBeGreaterThan(seconds * rule.refillPerSecond * 0.8);
 });
 
-test("a node that is killed takes its lease with it and no more", async () => {
+test("a killed node loses its lease and nothing else", async () => {
   const prefix = freshPrefix();
   const portion = { share: 0.25, lifeMs: 1_000 };
   const limits = { messages: { capacity: 200, refillPerSecond: 0.001, portion, closeAfter: patience } };

@@ -25,7 +25,7 @@ const send = async (node: ThrottlingNode, connection: string, event = "publish")
   node.throttling.message(connection, "u", event);
 
 describe("a user on three nodes with five minutes between their clocks", () => {
-  test("200 messages at once: no more than the capacity pass, and with single takes exactly the capacity", async () => {
+  test("200 concurrent messages: at most the capacity is allowed, and exactly the capacity with single takes", async () => {
     for (const share of [0, 0.25, 1]) {
       const nodes = await threeNodes(still(100, { share }));
 
@@ -38,7 +38,7 @@ describe("a user on three nodes with five minutes between their clocks", () => {
     }
   });
 
-  test("what one node did not use is there for the others once its user has left it", async () => {
+  test("a node's unused lease is available to others after its user disconnected", async () => {
     const nodes = await threeNodes(still(100, { share: 0.5, lifeMs: 60_000 }));
     const passed: RateLimitResult[] = [];
     for (const node of nodes) {
@@ -54,7 +54,7 @@ describe("a user on three nodes with five minutes between their clocks", () => {
     expect((await send(last, "c")).allowed).toBe(false);
   });
 
-  test("a node that stops gives back its leases", async () => {
+  test("a node that stops releases its leases", async () => {
     const nodes = await threeNodes(still(100, { share: 0.5, lifeMs: 60_000 }));
     const [first, second] = nodes as [ThrottlingNode, ThrottlingNode];
     const passed: RateLimitResult[] = [];
@@ -66,7 +66,7 @@ describe("a user on three nodes with five minutes between their clocks", () => {
     expect(allowed(passed)).toBe(100);
   });
 
-  test("a lease left lying is given back when its time is over", async () => {
+  test("an unused lease is released when it ends", async () => {
     const nodes = await threeNodes(still(100, { share: 0.5, lifeMs: 300 }));
     const [first, second] = nodes as [ThrottlingNode, ThrottlingNode];
     const passed: RateLimitResult[] = [];
@@ -78,7 +78,7 @@ describe("a user on three nodes with five minutes between their clocks", () => {
     });
   });
 
-  test("what a node leased long ago and spends now is not let through a second time elsewhere", async () => {
+  test("tokens leased long ago are not allowed a second time elsewhere", async () => {
     const rule = { capacity: 40, refillPerSecond: 40 };
     const nodes = await threeNodes({ messages: { ...rule, portion: { share: 1, lifeMs: 5_000 } } });
     const hoarder = nodes[0] as ThrottlingNode;
@@ -129,8 +129,8 @@ describe("a user on three nodes with five minutes between their clocks", () => {
   );
 });
 
-describe("the store's record", () => {
-  test("has an end after every step, and none is without one", async () => {
+describe("a bucket's key in Redis", () => {
+  test("has a TTL after every step", async () => {
     const prefix = freshPrefix();
     const [node] = await threeNodes({ messages: { capacity: 40, refillPerSecond: 10 } }, prefix);
     const admin = await ownConnection();
@@ -145,7 +145,7 @@ describe("the store's record", () => {
     }
   });
 
-  test("is gone once the bucket is full again, and so is this node's", async () => {
+  test("expires once the bucket is full again, as does the node's copy", async () => {
     const prefix = freshPrefix();
     const [node] = await threeNodes({ messages: { capacity: 5, refillPerSecond: 50 } }, prefix);
     const admin = await ownConnection();
@@ -154,7 +154,7 @@ describe("the store's record", () => {
     await eventually(async () => expect(await admin.exists(createKeys(prefix).limiter("messages", "u"))).toBe(0));
   });
 
-  test("of a clock five minutes ahead neither starves the user nor fills the bucket", async () => {
+  test("with a clock five minutes ahead neither starves the user nor fills the bucket", async () => {
     const prefix = freshPrefix();
     const rule = { capacity: 10, refillPerSecond: 50 };
     const [node] = (await threeNodes({ messages: rule }, prefix)) as [ThrottlingNode];

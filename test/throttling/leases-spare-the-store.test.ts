@@ -19,7 +19,7 @@ async function scriptCalls(node: ThrottlingNode): Promise<number> {
   return Number(/cmdstat_evalsha:calls=(\d+)/.exec(statistics)?.[1] ?? 0);
 }
 
-test("a busy user's messages pass without waiting, and the store is asked for one in eight at most", async () => {
+test("a busy user's messages need no round trip, except at most one in eight", async () => {
   const node = await nodeAlone({ messages: { capacity: 200, refillPerSecond: 100 } });
   let waited = 0;
   for (let n = 0; n < 240; n++) {
@@ -33,7 +33,7 @@ test("a busy user's messages pass without waiting, and the store is asked for on
   expect(waited).toBeLessThanOrEqual(8);
 });
 
-test("a quiet user takes single tokens and leaves nothing on lease", async () => {
+test("a quiet user takes single tokens and leaves no lease", async () => {
   const node = await nodeAlone({ messages: { capacity: 50, refillPerSecond: 20, portion: { lifeMs: 100 } } });
   for (let n = 0; n < 5; n++) {
     await node.throttling.message("c", "u", "publish");
@@ -45,7 +45,7 @@ test("a quiet user takes single tokens and leaves nothing on lease", async () =>
   expect(states.every((state) => state?.split(":").length === 2)).toBe(true);
 });
 
-test("a user who says something each second does not wait either, also where a lease ends in between", async () => {
+test("a message per second needs no round trip either, even if a lease ends meanwhile", async () => {
   const clock = new FakeClock();
   const node = await startThrottlingNode({
     prefix: freshPrefix(),
@@ -68,14 +68,14 @@ test("a user who says something each second does not wait either, also where a l
   expect(waits.filter((second) => second >= 10)).toEqual([]);
 });
 
-test("with a share of 0 the store is asked for each message", async () => {
+test("with a share of 0 each message asks Redis", async () => {
   const node = await nodeAlone({ messages: { capacity: 50, refillPerSecond: 20, portion: { share: 0 } } });
   for (let n = 0; n < 30; n++) await node.throttling.message("c", "u", "publish");
 
   expect(await scriptCalls(node)).toBe(30);
 });
 
-test("one user's messages are decided in the order they came, whoever has to wait", async () => {
+test("one user's messages are decided in order of arrival, even if some wait", async () => {
   const node = await nodeAlone({ messages: { capacity: 100, refillPerSecond: 1 } });
   const order: number[] = [];
   const acts = Array.from({ length: 100 }, async (_, n) => {

@@ -19,7 +19,7 @@ const settings = <Rule>(rule: Rule) => ({ name: "t", rule, whenStoreIsAway: "clo
 const fiveMinutes = 300_000;
 
 describe.each(Object.entries(kinds))("%s", (_, create) => {
-  test("200 takers at once on three nodes with five minutes between their clocks get exactly the limit", async () => {
+  test("200 concurrent calls on three nodes with clocks five minutes apart get exactly the limit", async () => {
     const prefix = freshPrefix();
     const clocks = [skewedClock(0), skewedClock(fiveMinutes), skewedClock(-fiveMinutes)];
     const nodes = await Promise.all(clocks.map(async (clock) => create(await limiterNode(prefix, clock))));
@@ -30,7 +30,7 @@ describe.each(Object.entries(kinds))("%s", (_, create) => {
     expect(Math.min(...results.map(({ remaining }) => remaining))).toBe(0);
   });
 
-  test("is all or nothing: a cost that does not fit takes no part of what is left", async () => {
+  test("is all or nothing: a cost that does not fit takes nothing", async () => {
     const limiter = create(await limiterNode(freshPrefix()));
 
     expect(await limiter.take("s", 60)).toMatchObject({ allowed: true, remaining: 40 });
@@ -38,14 +38,14 @@ describe.each(Object.entries(kinds))("%s", (_, create) => {
     expect(await limiter.take("s", 40)).toMatchObject({ allowed: true, remaining: 0 });
   });
 
-  test("says of a cost above the limit that it will never pass", async () => {
+  test("a cost above the limit is never allowed", async () => {
     const limiter = create(await limiterNode(freshPrefix()));
 
     expect(await limiter.take("s", 101)).toMatchObject({ allowed: false, retryAfterMs: Infinity, reason: "never" });
     expect(await limiter.take("s", 100)).toMatchObject({ allowed: true });
   });
 
-  test("tells the time of its end by the store's clock, whatever the node's says", async () => {
+  test("`resetAt` uses Redis' clock, not the node's", async () => {
     const limiter = create(await limiterNode(freshPrefix(), skewedClock(fiveMinutes)));
 
     const { resetAt } = await limiter.take("s", 1);
@@ -54,7 +54,7 @@ describe.each(Object.entries(kinds))("%s", (_, create) => {
     expect(resetAt).toBeLessThanOrEqual(Date.now() + longest + 1_000);
   });
 
-  test("no key is ever without an end, and none outlives its rule by more than seconds", async () => {
+  test("every key has a TTL, at most seconds longer than its rule", async () => {
     const prefix = freshPrefix();
     const node = await limiterNode(prefix);
     const limiter = create(node);
@@ -69,7 +69,7 @@ describe.each(Object.entries(kinds))("%s", (_, create) => {
     }
   });
 
-  test("subjects that try to steer the key keep to themselves", async () => {
+  test("subjects with special characters do not affect other keys", async () => {
     const limiter = create(await limiterNode(freshPrefix()));
 
     await limiter.take("a", 100);
@@ -79,7 +79,7 @@ describe.each(Object.entries(kinds))("%s", (_, create) => {
     }
   });
 
-  test("survives a flush of scripts in between", async () => {
+  test("survives SCRIPT FLUSH", async () => {
     const node = await limiterNode(freshPrefix());
     const limiter = create(node);
     const admin = await ownConnection();
@@ -106,7 +106,7 @@ describe("a store whose clock went back by five minutes (a failover to another m
     expect(await limiter.take("s", 1)).toMatchObject({ allowed: true });
   });
 
-  test("does not keep a fixed window shut longer than its length", async () => {
+  test("does not keep a fixed window closed longer than its length", async () => {
     const node = await limiterNode(freshPrefix());
     await node.commands.set(node.keys.limiter("t", "s"), `5:${now() + ahead}`);
     const limiter = createLimiter(node, fixedWindow, settings({ requests: 5, windowSeconds: 0.2 }));
@@ -119,7 +119,7 @@ describe("a store whose clock went back by five minutes (a failover to another m
     expect(await limiter.take("s", 1)).toMatchObject({ allowed: true });
   });
 
-  test("neither forgets what a sliding window counted nor keeps it longer", async () => {
+  test("a sliding window neither forgets nor extends its counts", async () => {
     const node = await limiterNode(freshPrefix());
     const limiter = createLimiter(node, slidingWindow, settings({ requests: 5, windowSeconds: 0.5 }));
     await limiter.take("s", 4);

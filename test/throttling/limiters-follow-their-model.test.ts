@@ -30,22 +30,22 @@ async function compare<Rule, State>(algorithm: Algorithm<Rule, State>, rule: Rul
 const isMixed = (answers: { model: LimiterOutcome }[]): boolean =>
   answers.some(({ model }) => model.allowed) && answers.some(({ model }) => !model.allowed);
 
-describe.each([1, 2, 3])("with random acts (seed %i)", (seed) => {
-  test("the token bucket's script answers exactly as its model", async () => {
+describe.each([1, 2, 3])("with random operations (seed %i)", (seed) => {
+  test("the token bucket's script matches its model", async () => {
     const answers = await compare(tokenBucket, { capacity: 12, refillPerSecond: 333.3 }, seed, 250);
 
     expect(answers.map(({ script }) => script)).toEqual(answers.map(({ model }) => model));
     expect(isMixed(answers)).toBe(true);
   });
 
-  test("the sliding window's script answers exactly as its model", async () => {
+  test("the sliding window's script matches its model", async () => {
     const answers = await compare(slidingWindow, { requests: 60, windowSeconds: 0.2 }, seed, 250);
 
     expect(answers.map(({ script }) => script)).toEqual(answers.map(({ model }) => model));
     expect(isMixed(answers)).toBe(true);
   });
 
-  test("the fixed window's script answers exactly as its model", async () => {
+  test("the fixed window's script matches its model", async () => {
     const answers = await compare(fixedWindow, { requests: 60, windowSeconds: 0.2 }, seed, 250);
 
     expect(answers.map(({ script }) => script)).toEqual(answers.map(({ model }) => model));
@@ -53,7 +53,7 @@ describe.each([1, 2, 3])("with random acts (seed %i)", (seed) => {
   });
 });
 
-describe("state that no limiter of this rule wrote", () => {
+describe("foreign state in a limiter's key", () => {
   const rule = { requests: 60, windowSeconds: 60 };
   const slotOf = (windowSeconds: number) => Math.floor((Date.now() * 100) / (windowSeconds * 1_000));
   const takenUnder = (windowSeconds: number) => ({

@@ -18,7 +18,7 @@ async function connected(): Promise<RedisClient> {
 
 const shared = { clock: systemClock, log: quietLog };
 
-test("on Redis Cluster many users and every other limiter count exactly, none reaching across slots", async () => {
+test("on Redis Cluster all limiters count exactly, without crossing slots", async () => {
   const commands = await connected();
   const five = { capacity: 5, refillPerSecond: 0.001, whenStoreIsAway: "closed" as const };
   const window = { requests: 5, windowSeconds: 60, whenStoreIsAway: "closed" as const };

@@ -43,7 +43,7 @@ test(`${strangers} users who each send once leave a node's memory where it was`,
   await eventually(() => expect(heapMegabytes() - before).toBeLessThan(8), 30_000);
 });
 
-test("connections and addresses that are never forgotten are bounded too", async () => {
+test("connections and addresses that never end are bounded too", async () => {
   const { redis, keys } = await redisWorld();
   const clock = new FakeClock();
   const store = createLeaseStore({ commands: redis.connection("commands"), keys, holder: "t" }, "m", {
@@ -91,7 +91,7 @@ test("an idle user's state is dropped once its bucket is full again", async () =
   });
 });
 
-test("a full map lets its oldest go, a sixteenth at once", () => {
+test("a full map evicts its oldest sixteenth at once", () => {
   const evicted: number[] = [];
   const map = new BoundedMap<number, number>(160, (value) => evicted.push(value));
   for (let n = 0; n < 161; n++) map.set(n, n);

@@ -19,7 +19,7 @@ async function send(node: ThrottlingNode, times: number, connection = "c", user 
 const allowed = (results: MessageLimitResult[]): number => results.filter((result) => result.allowed).length;
 
 describe("a refusal", () => {
-  test("says when the same may pass, and is counted by limiter and reason alone", async () => {
+  test("says when to retry, and is counted by limiter and reason only", async () => {
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits: { messages: five } });
 
     const [, , , , , refusal] = await send(node, 6);
@@ -31,7 +31,7 @@ describe("a refusal", () => {
     expect(node.refusals).toEqual(["messages limit"]);
   });
 
-  test("of an act dearer than the capacity says that it will never pass", async () => {
+  test("of a cost above the capacity says that it is never allowed", async () => {
     const limits = { messages: { ...five, costs: { history: 6 } } };
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
@@ -42,7 +42,7 @@ describe("a refusal", () => {
     expect(allowed(await send(node, 6))).toBe(5);
   });
 
-  test("costs are by event; what costs nothing is never refused", async () => {
+  test("costs depend on the event; free events are never refused", async () => {
     const limits = { messages: { ...five, costs: { history: 4, unsubscribe: 0 } } };
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
@@ -53,7 +53,7 @@ describe("a refusal", () => {
     expect((await node.throttling.message("c", "u", "unsubscribe")).allowed).toBe(true);
   });
 
-  test("counts the bytes of large events, of one user over nodes; small ones pass all the same", async () => {
+  test("counts a user's bytes of large events across nodes; small events are still allowed", async () => {
     const bytes = { capacity: 100_000, refillPerSecond: 1 };
     const options = { prefix: freshPrefix(), limits: { messages: { capacity: 1_000, refillPerSecond: 1 }, bytes } };
     const nodes = [await startThrottlingNode(options), await startThrottlingNode(options)] as const;
@@ -70,7 +70,7 @@ describe("a refusal", () => {
     expect((await nodes[0].throttling.message("d", "other", "publish", 10_000)).allowed).toBe(true);
   });
 
-  test("never meets the largest event that is allowed, however small the bucket of bytes", async () => {
+  test("never affects the largest allowed event, however small the bucket of bytes", async () => {
     const limits = { bytes: { capacity: 1_000, refillPerSecond: 1 }, payloadBytes: 65_536 };
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
@@ -78,14 +78,14 @@ describe("a refusal", () => {
     expect((await node.throttling.message("c", "u", "publish", 66_000)).allowed).toBe(false);
   });
 
-  test("of one user does not touch another, nor the same name in other letters", async () => {
+  test("of one user does not affect another, nor the same name in other case", async () => {
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits: { messages: five } });
     await send(node, 10);
 
     expect(allowed(await send(node, 5, "d", "U"))).toBe(5);
   });
 
-  test("does not reach the store again: who hammers is answered by the node alone", async () => {
+  test("is cached: repeated attempts are refused by the node without asking Redis", async () => {
     const server = await startRedisServer();
     onTestFinished(() => server.stop());
     const limits = { messages: five, logins: { requests: 2, windowSeconds: 60 } };
@@ -103,10 +103,10 @@ describe("a refusal", () => {
   });
 });
 
-describe("hammering", () => {
+describe("repeated refusals", () => {
   const limits = { messages: { ...five, closeAfter: { refusals: 20, windowSeconds: 10 } } };
 
-  test("ends in the word to close, for the connection that hammers", async () => {
+  test("close the connection that caused them", async () => {
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
     const results = await send(node, 5 + 21, "c");
@@ -115,7 +115,7 @@ describe("hammering", () => {
     expect((await send(node, 1, "other"))[0]?.close).toBeUndefined();
   });
 
-  test("that stays below the measure in each window does not", async () => {
+  test("below the threshold in each window do not", async () => {
     const clock = new FakeClock();
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits, clock });
     const results = await send(node, 5);
@@ -127,7 +127,7 @@ describe("hammering", () => {
     expect(results.some(({ close }) => close)).toBe(false);
   });
 
-  test("10,000 messages at once on one connection: the capacity passes, the close comes after 20 refusals", async () => {
+  test("10,000 messages at once on one connection: the capacity is allowed, and it is closed after 20 refusals", async () => {
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
     const results = await Promise.all(
@@ -140,7 +140,7 @@ describe("hammering", () => {
 });
 
 describe("shadow mode", () => {
-  test("counts what it would refuse and refuses nothing", async () => {
+  test("counts what it would refuse, but refuses nothing", async () => {
     const shadow = { ...five, shadow: true };
     const limits = {
       messages: { ...shadow, closeAfter: { refusals: 1, windowSeconds: 10 } },
@@ -161,8 +161,8 @@ describe("shadow mode", () => {
   });
 });
 
-describe("the worst offenders", () => {
-  test("are named in one line each ten seconds, and none where nobody was refused", async () => {
+describe("heavy hitters", () => {
+  test("are logged in one line every ten seconds, if any", async () => {
     const lines: Record<string, unknown>[] = [];
     const destination = new Writable({
       write: (chunk, _, done) => (lines.push(JSON.parse(String(chunk)) as Record<string, unknown>), done()),
@@ -186,7 +186,7 @@ describe("the worst offenders", () => {
     });
   });
 
-  test("are found in fixed memory among a hundred thousand others", () => {
+  test("are found in fixed memory among a hundred thousand subjects", () => {
     const offenders = new HeavyHitters();
     for (let n = 0; n < 100_000; n++) offenders.count("messages", n % 10 === 0 ? "worst" : `u${n}`);
 

@@ -10,7 +10,7 @@ const second = micro;
 describe("token bucket", () => {
   const rule = { capacity: 3, refillPerSecond: 2 };
 
-  test("lets the capacity through at once, then what it gains", () => {
+  test("allows the capacity at once, then the refill rate", () => {
     const taken = run(takeTokens, rule, [
       [0, 1],
       [0, 2],
@@ -23,18 +23,18 @@ describe("token bucket", () => {
     expect(taken[2]).toMatchObject({ remaining: 0, retryAfter: 0.5 * second, resetAfter: 1.5 * second });
   });
 
-  test("a refused act takes nothing, however often it is repeated", () => {
+  test("a refused operation takes nothing, however often it is repeated", () => {
     const taken = run(takeTokens, rule, [[0, 3], ...repeat(100, 0.2 * second, 1), [0.5 * second, 1]]);
 
     expect(taken.slice(1, 101).every(({ allowed }) => !allowed)).toBe(true);
     expect(taken.at(-1)?.allowed).toBe(true);
   });
 
-  test("says of an act that costs more than the capacity that it will never pass", () => {
+  test("an operation that costs more than the capacity is never allowed", () => {
     expect(run(takeTokens, rule, [[0, 4]])[0]).toMatchObject({ allowed: false, retryAfter: Infinity });
   });
 
-  test("gains nothing from a clock that goes back, and goes on from there", () => {
+  test("refills nothing if the clock goes back, and continues from there", () => {
     const taken = run(takeTokens, rule, [
       [600 * second, 3],
       [0, 1],
@@ -44,7 +44,7 @@ describe("token bucket", () => {
     expect(taken.map(({ allowed }) => allowed)).toEqual([true, false, true]);
   });
 
-  test("does not drift over a million acts", () => {
+  test("does not drift over a million operations", () => {
     const fine = { capacity: 7, refillPerSecond: 3 };
     let bucket = takeTokens(fine, undefined, 0, 7)[0];
     let allowed = 0;
@@ -61,7 +61,7 @@ describe("token bucket", () => {
 describe("fixed window", () => {
   const rule = { requests: 5, windowSeconds: 900 };
 
-  test("opens with the first act, ends a window later, and refusals do not lengthen it", () => {
+  test("opens with the first operation, ends a window later, and refusals do not extend it", () => {
     const taken = run(takeFromFixedWindow, rule, [...repeat(5, 100 * second, 1), ...repeat(50, 800 * second, 1)]);
     const later = run(takeFromFixedWindow, rule, [...repeat(5, 100 * second, 1), [1_000 * second, 1]]);
 
@@ -72,7 +72,7 @@ describe("fixed window", () => {
 });
 
 describe("sliding window", () => {
-  test("no window, wherever it begins, holds more than the limit; a place is free a slot late at most", () => {
+  test("no window, wherever it begins, exceeds the limit; capacity is freed at most a slot late", () => {
     const rule = { requests: 20, windowSeconds: 10 };
     const random = seeded(4);
     const passed: number[] = [];
@@ -92,7 +92,7 @@ describe("sliding window", () => {
     }
   });
 
-  test("the wait it names is enough, and one microsecond less is not", () => {
+  test("retrying after `retryAfter` succeeds, and one microsecond earlier does not", () => {
     const rule = { requests: 5, windowSeconds: 1 };
     const full = fill(rule, [0, 120_000, 120_000, 333_333, 999_999]);
     const refusal = takeFromSlidingWindow(rule, full, 1_000_000, 3)[1];

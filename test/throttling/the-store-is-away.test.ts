@@ -37,7 +37,7 @@ async function take(node: ThrottlingNode, name: Class, times: number): Promise<R
 
 const allowed = (results: RateLimitResult[]): number => results.filter((result) => result.allowed).length;
 
-describe("a store that is gone", () => {
+describe("an unreachable Redis", () => {
   test.each<[WhenStoreIsAway, number]>([
     ["open", 30],
     ["closed", 0],
@@ -55,7 +55,7 @@ describe("a store that is gone", () => {
     }
   });
 
-  test("by default counts messages, handshakes, calls and publications by itself, and lets nobody log in", async () => {
+  test("by default each node counts messages, handshakes, calls and publications itself, and refuses logins", async () => {
     const server = await ownServer();
     const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits: tenOf({}) });
     await server.stop();
@@ -67,7 +67,7 @@ describe("a store that is gone", () => {
     expect(Object.fromEntries(counts)).toEqual({ messages: 10, handshakes: 10, http: 10, logins: 0, publications: 10 });
   });
 
-  test("an outage is no second burst: what passed before it counts in it", async () => {
+  test("an outage allows no second burst: what was allowed before counts", async () => {
     const server = await ownServer();
     const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits: tenOf({}) });
     const before = await take(node, "messages", 8);
@@ -78,7 +78,7 @@ describe("a store that is gone", () => {
     expect(allowed(before) + allowed(during)).toBe(10);
   });
 
-  test("once it is back, the store counts again within two seconds", async () => {
+  test("once it is back, Redis counts again within two seconds", async () => {
     const server = await ownServer();
     const limits = tenOf({ whenStoreIsAway: "closed" });
     const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits });
@@ -95,8 +95,8 @@ describe("a store that is gone", () => {
   });
 });
 
-describe("a store that hangs", () => {
-  test("costs the acts of one moment its patience; all others are decided at once", async () => {
+describe("a Redis that hangs", () => {
+  test("delays only the operations of one moment; all others are decided immediately", async () => {
     const server = await ownServer();
     const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits: tenOf({}) });
     server.process.kill("SIGSTOP");

@@ -46,8 +46,8 @@ function createSession({ sessions, tokens, logouts }: SessionRouteDeps): Route {
   } as const;
 
   return route(definition, async ({ body }) => {
-    const { session, letGo } = await sessions.create(body);
-    if (letGo.length > 0) await logouts.closeSessions(session.userId, letGo);
+    const { session, evicted } = await sessions.create(body);
+    if (evicted.length > 0) await logouts.closeSessions(session.userId, evicted);
     return { body: { sessionId: session.sessionId, ...tokenOf(tokens, session) } };
   });
 }
