@@ -1,22 +1,21 @@
--- Shared by every script that publishes: gives one publication its place in a channel's log and sends it to the nodes.
--- redis/run.lua and generation.lua stand before it; a script that writes before it appends has position.lua there too and
--- calls `positionBefore` first.
--- The caller's KEYS must all carry the channel's hash tag, save the timestamp key, which exists only where all keys share
+-- Shared by every script that publishes: assigns one publication its offset in a channel's log and sends it to the nodes.
+-- redis/run.lua and generation.lua stand before it. A script that writes before it appends also includes position.lua
+-- and calls `positionBefore` first.
+-- The caller's KEYS must all carry the channel's hash tag, except the timestamp key, which exists only if all keys share
 -- one Redis (never on Cluster).
 --
 -- append(channel) with channel = {
---   meta, log, feed   keys: hash (generation.lua; life: the log's), stream, sharded pub/sub
---   timestampKey          key of the store-wide timestamp, or '' on Cluster
---   epoch             epoch to begin with where the channel has none
+--   meta, log, feed   keys: hash (generation.lua), stream, sharded pub/sub
+--   timestampKey      key of the global timestamp, or '' on Cluster
+--   epoch             epoch to start if the channel has none
 --   size              publications the log keeps, 0 for no log
 --   logTtl, metaTtl   seconds
 --   head              '{"channel":<json>' of the publication
 -- }, tail = '"event":<json>,"data":<json>'
 --
--- Returns epoch, offset, timestamp (a decimal string). The timestamp orders publications over all channels: microseconds of
--- Redis' clock, moved on by one where the clock has not moved. A stream id is '<timestamp>-<offset>'; the message to the
--- nodes is '<epoch>:<offset>:<timestamp>:<timestamp of the one before>:' and the text of the Engine.IO packet every subscriber
--- is sent.
+-- Returns epoch, offset, timestamp (a decimal string). The timestamp orders publications over all channels: microseconds
+-- of Redis' clock, incremented if the clock has not advanced. A stream id is '<timestamp>-<offset>'. The feed message is
+-- '<epoch>:<offset>:<timestamp>:<previous timestamp>:' and the text of the Engine.IO packet for every subscriber.
 local function append(channel, tail)
   local call = redis.call
   local meta = call('HMGET', channel.meta, 'epoch', 'offset', 'timestamp', 'life', 'run')
@@ -28,7 +27,7 @@ local function append(channel, tail)
   local time = call('TIME')
   local second, micros = time[1], time[2]
   local before = string.sub(previous, 1, -7)
-  -- Once a second is enough: no failover is quicker.
+  -- Once a second suffices: no failover is faster.
   if isHandedOn and before ~= second then checkRun() end
   if #micros < 6 then micros = string.rep('0', 6 - #micros) .. micros end
   local timestamp = second .. micros
@@ -47,7 +46,7 @@ local function append(channel, tail)
     call('XADD', channel.log, 'MAXLEN', '~', channel.size, timestamp .. '-' .. offset, 'p', publication)
   end
 
-  -- A long life is prolonged when a sixteenth of it has passed, and is that much longer.
+  -- A long TTL is extended only when a sixteenth of it has passed, and is longer by that much.
   local life = hasLog and channel.logTtl or '0'
   local isNew = offset == '1' or meta[4] ~= life
   local isShort = tonumber(channel.logTtl) < 60

@@ -5,24 +5,24 @@ import { freshEpoch, type HistoryOptions } from "./kinds.ts";
 const generationScripts = [runScript, new URL("./generation.lua", import.meta.url)];
 const append = new URL("./append.lua", import.meta.url);
 
-/** The Lua functions that a script includes which does nothing but publish; their promises stand in the files. */
+/** Lua functions for scripts that only publish; each file documents its own. */
 export const publishScripts: readonly URL[] = [...generationScripts, append];
 
-/** Those of every script that reads a channel's position. */
+/** Lua functions for scripts that read a channel's position. */
 export const positionScripts: readonly URL[] = [...generationScripts, new URL("./position.lua", import.meta.url)];
 
-/** The same and `append`, for every script that publishes and writes more. */
+/** Lua functions for scripts that publish and write other keys. */
 export const appendScripts: readonly URL[] = [...positionScripts, append];
 
-/** Seconds a channel's position outlives its last publication; nodes with subscribers renew it. */
+/** Seconds a channel's position is kept after its last publication; nodes with subscribers renew it. */
 export const metaTtlSeconds = 86_400;
 
-/** What a script hands to `append`: keys in the order meta, log, feed, timestamp; arguments epoch, size, TTLs, head. */
+/** Keys and arguments that a script passes to `append` (append.lua). */
 export interface AppendTarget {
   meta: string;
   log: string;
   feed: string;
-  /** Absent on Cluster, where no key is in every slot. */
+  /** Undefined on Cluster, where one key cannot be in every slot. */
   timestamp: string | undefined;
   epoch: string;
   size: number;
@@ -43,7 +43,7 @@ export function appendTarget(keys: Keys, isCluster: boolean, channel: string, hi
   };
 }
 
-/** The second argument of `append`: event and data of one publication, `data` being JSON in canonical form. */
+/** The second argument of `append`. `data` is JSON in canonical form. */
 export function appendTail(event: string, data: string): string {
   return `"event":${JSON.stringify(event)},"data":${data}`;
 }

@@ -11,42 +11,42 @@ import type { PublishRequest, Published } from "./publication.ts";
 /**
  * A channel's numbered log in Redis, and its feed to the nodes.
  *
- * Order and atomicity: one script takes an idempotency key, gives the next offset, appends and publishes. Whoever reads
- * the feed therefore sees offsets 1, 2, 3 … of an epoch in order, and what the feed brought is in the log already. Where
- * a script was sent but its answer never came, the publication may or may not stand; a repeat with the same
- * idempotency key tells.
+ * Order and atomicity: one script checks the idempotency key, assigns the next offset, appends and publishes. The feed
+ * therefore delivers offsets 1, 2, 3 … of an epoch in order, and everything it delivers is already in the log. If a
+ * script was sent but its reply was lost, the publication may or may not exist; a retry with the same idempotency key
+ * finds out.
  *
- * Edges: the log keeps the last `size` publications and dies `ttlSeconds` after the last. `read` answers exactly the
- * publications after a position or says that it cannot (`isWhole: false`, none given): other epoch, offset ahead of
- * the log, or too old. The position outlives the log by a day at least; when it is gone the next epoch begins at 1.
+ * Limits: the log keeps the last `size` publications and expires `ttlSeconds` after the last. `read` returns exactly the
+ * publications after a position, or `isWhole: false` and none, if the epoch differs, the offset is ahead of the log, or
+ * publications are gone. The position outlives the log by at least a day; after that the next epoch starts at 1.
  *
- * Redis can come back with less than it acknowledged: from an older dump, without the end of its log, as a replica that
- * was promoted before it had everything. Every script therefore knows the run of Redis it works in (`redis/run.lua`).
- * When a run begins, each node that follows a channel reads it with the timestamp of the last publication it was sent: the
- * position is confirmed, or the epoch ends. After a second a channel that nobody confirmed goes on in a new generation:
- * under another epoch, with the offset at which the one before it ended. A position of an earlier generation is good up
- * to that offset; beyond it there is no recovery.
+ * Redis can come back with less than it acknowledged: from an older dump, without the tail of its log, or as a replica
+ * that was promoted before it had everything. Every script therefore knows the run of Redis it works in
+ * (`redis/run.lua`). When a run begins, each node that is subscribed to a channel reads it with the timestamp of the last
+ * publication it received: either the position is confirmed, or the epoch ends. After a second, a channel that no node
+ * confirmed continues in a new generation: under another epoch, with the offset at which the previous one ended. A
+ * position of an earlier generation is valid up to that offset; beyond it nothing is recovered.
  */
 export interface ChannelLog {
-  /** Throws `conflict` where the idempotency key was used for other content. */
+  /** Throws `conflict` if the idempotency key was used for different content. */
   publish(request: PublishRequest, history: HistoryOptions): Promise<Published>;
-  /** The first one's answer where the request repeats it. Throws as `publish` does. */
+  /** The first result, if the request repeats an earlier one. Throws as `publish` does. */
   findRepeated(request: PublishRequest, history: HistoryOptions): Promise<Published | undefined>;
   read(channel: string, history: HistoryOptions, from: ReadFrom): Promise<LogSlice>;
-  /** The last timestamp given to any publication of the store; on Cluster, which has none, infinity. */
+  /** The last timestamp assigned to any publication; infinity on Cluster, which has no common one. */
   lastTimestamp(): Promise<number>;
-  /** No publication has a later timestamp; on Cluster, where each slot timestamps by its own clock, by one of these clocks. */
+  /** An upper bound of all timestamps; on Cluster, where each slot has its own clock, by one of these clocks. */
   latestTimestamp(): Promise<number>;
-  /** Called when a run of Redis is met for the first time (`redis/run.lua`). */
+  /** Called when this node sees a run of Redis for the first time (`redis/run.lua`). */
   onNewRun(listener: () => void): void;
-  /** Keeps the positions of channels that have subscribers from dying. */
+  /** Extends the TTL of the positions of channels with subscribers. */
   renew(channels: readonly string[]): Promise<void>;
 }
 
 /**
- * Where to read from: nowhere (the position alone), the last `limit`, all after a position, or all that is timestamped later
- * than `timestamp` and beyond a position. `expectedTimestamp` is for a node that was sent everything up to the position, and says the
- * timestamp of the publication there: where the log has another one, or is shorter, the epoch ends.
+ * What to read: the position only, the last `limit` publications, all after a position, or all with a later timestamp and
+ * beyond a position. `expectedTimestamp` is set by a node that received everything up to the position: if the log has
+ * another publication there, or is shorter, the epoch ends.
  */
 export type ReadFrom =
   | { kind: "position" }
@@ -72,13 +72,13 @@ export interface LogSlice {
   entries: LogEntry[];
 }
 
-/** Seconds the position of a channel nobody published to is kept. */
+/** Seconds the position of a channel without publications is kept. */
 const idleTtlSeconds = 3_600;
-/** How often `renew` must be called for that life to hold. */
+/** How often `renew` must be called. */
 export const renewEveryMs = (idleTtlSeconds / 3) * 1_000;
 
 export interface ChannelLogOptions {
-  /** Seconds an idempotency key is remembered. @default 86400 */
+  /** Seconds an idempotency key is kept. @default 86400 */
   idempotencyTtlSeconds?: number;
 }
 
@@ -118,11 +118,11 @@ export function createChannelLog(
     },
 
     async read(channel, history, from) {
-      const most = from.kind === "latest" ? Math.min(from.limit, history.size) : history.size;
+      const max = from.kind === "latest" ? Math.min(from.limit, history.size) : history.size;
       const { epoch, offset } = "position" in from ? from.position : { epoch: "", offset: 0 };
       const expectedTimestamp = from.kind === "since" ? (from.expectedTimestamp ?? "") : "";
       const timestamp = from.kind === "after" ? from.timestamp : 0;
-      const args = [freshEpoch(), idleTtlSeconds, most, from.kind, epoch, offset, expectedTimestamp, timestamp];
+      const args = [freshEpoch(), idleTtlSeconds, max, from.kind, epoch, offset, expectedTimestamp, timestamp];
       const script = from.kind === "position" ? positionScript : openScript;
       return toSlice(await script.run([keys.channelMeta(channel), keys.channelLog(channel)], args));
     },

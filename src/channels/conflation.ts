@@ -4,10 +4,10 @@ import type { LogEntry } from "./channel-log.ts";
 import type { FeedMessage } from "./feed-message.ts";
 import type { Publication } from "./publication.ts";
 
-/** Names what a later publication of the channel with the same key makes needless; undefined for what is never left out. */
+/** A later publication with the same key replaces an earlier one; undefined if it must never be left out. */
 type KeyOf = (publication: Publication) => string | undefined;
 
-/** How the channels of a kind conflate. */
+/** Conflation of the channels of one kind. */
 export interface Conflation {
   /** Milliseconds. */
   readonly windowMs: number;
@@ -16,37 +16,37 @@ export interface Conflation {
 
 const byEvent: KeyOf = ({ event }) => event;
 
-/** Statuses are steps, each of which counts; of signals only the latest of a name is kept anyway. */
+/** Every status of an order is delivered; of signals only the latest of each name. */
 const bySignal: KeyOf = ({ event, data }) => {
   const { orderId, name } = (event === "order.signal" ? data : {}) as { orderId?: unknown; name?: unknown };
   return name === undefined ? undefined : JSON.stringify([orderId, name]);
 };
 
-/** Kinds whose publications are not simply replaced by the next one of the same event. */
+/** Kinds that do not conflate by event name. */
 const rules: Record<string, KeyOf | "never"> = {
   order: bySignal,
   orders: bySignal,
-  // A diff counts from the one before; a board conflates its scores by its tick.
+  // A diff builds on the previous one; boards conflate scores by their tick.
   leaderboard: "never",
 };
 
-/** Undefined where every publication of the channel is sent. */
+/** Undefined if every publication of the channel is delivered. */
 export function conflationOf(channel: string, conflateMs: number): Conflation | undefined {
   const keyOf = rules[kindOf(channel)] ?? byEvent;
   return conflateMs === 0 || keyOf === "never" ? undefined : { windowMs: conflateMs, keyOf };
 }
 
-/** Milliseconds by which a window may end late; a node that is later than that is fenced and delivers nothing. */
+/** Milliseconds by which a window may end late; a later node is fenced and delivers nothing. */
 const latenessMs = 3_000;
 
 /**
- * Timestamps are microseconds. What waited in a window when a connection was cut may carry a timestamp from before the last
- * publication of another channel that the connection read, so a return looks back a little.
+ * Where to start reading, in microseconds. A publication that waited in a window when the connection was lost may have an
+ * older timestamp than the last publication the client received from another channel.
  */
 export const lookBack = ({ windowMs }: Conflation, timestamp: number): number =>
   timestamp - (windowMs + latenessMs) * 1_000;
 
-/** Of each key the latest, in order, and what is never left out. */
+/** The latest entry of each key, and all entries without a key, in order. */
 export function latestOf({ keyOf }: Conflation, entries: readonly LogEntry[]): LogEntry[] {
   const latest = new Map<string | number, LogEntry>();
   for (const entry of entries) {
@@ -59,17 +59,17 @@ export function latestOf({ keyOf }: Conflation, entries: readonly LogEntry[]): L
 
 export interface ConflationWindowDeps {
   clock: Clock;
-  /** Hands on what is to be sent. */
+  /** Delivers a message. */
   send: (message: FeedMessage, key: string | undefined) => void;
   /** False while this node may not deliver. */
   mayDeliver: () => boolean;
-  /** One publication was replaced by a later one. */
+  /** Called when a publication is replaced by a later one. */
   onReplaced: () => void;
 }
 
 /**
- * What came to one channel since the last sending: of each key the latest, sent when the window ends, in the order in which
- * the latest came. What may not be left out ends the window, so that it is overtaken by nothing.
+ * Holds the latest publication of each key of one channel and sends them when the window ends, in the order in which the
+ * latest arrived. A publication without a key ends the window early, so that no other overtakes it.
  */
 export class ConflationWindow {
   readonly #conflation: Conflation;
@@ -90,14 +90,14 @@ export class ConflationWindow {
     this.#cancel ??= this.#deps.clock.after(this.#conflation.windowMs, () => this.#end());
   }
 
-  /** Sends what waits. */
+  /** Sends everything that is held. */
   flush(): void {
     const waiting = [...this.#waiting];
     this.clear();
     for (const [key, message] of waiting) this.#deps.send(message, key);
   }
 
-  /** Forgets what waits. */
+  /** Discards everything that is held. */
   clear(): void {
     this.#cancel?.();
     this.#cancel = undefined;
@@ -109,7 +109,7 @@ export class ConflationWindow {
     this.#deps.send(message, undefined);
   }
 
-  /** A node that was frozen may have missed that somebody was shut out: then the window stays open. */
+  /** A node that was frozen may have missed revocations; until it has read them, the window stays open. */
   #end(): void {
     if (this.#deps.mayDeliver()) return this.flush();
     this.#cancel = this.#deps.clock.after(this.#conflation.windowMs, () => this.#end());

@@ -1,10 +1,10 @@
 import type { Position } from "../protocol/scalars.ts";
 
-/** The end of what a connection was sent, in the order in which it was written. */
+/** The last deliveries to a connection, in the order in which they were written. */
 export interface DeliveryTrail {
-  /** The timestamp the client came with: then it has read nothing of `sent`. Undefined where `sent` does not begin there. */
+  /** The timestamp the client connected with, before any of `sent`. Undefined if `sent` does not reach back that far. */
   since?: number | undefined;
-  /** Only a later timestamp than this can be one of `sent`. */
+  /** All timestamps in `sent` are later than this. */
   after: number;
   /** What the connection starts: from where, and where it stands once it has read all of `sent`. */
   channels: { name: string; epoch: string; start: number; end: number }[];
@@ -14,39 +14,39 @@ export interface DeliveryTrail {
 
 type Sent = [index: number, offset: number, timestamp: number];
 
-/** One publication that was sent. */
+/** One delivered publication. */
 export interface Delivery extends Position {
   channel: string;
   timestamp: number;
 }
 
-/** How a connection began, before it was sent what its node delivers to all subscribers. */
+/** What a connection was sent when it began, before its node delivered live publications to it. */
 export interface DeliveryStart {
-  /** `RecentDeliveries.mark` at that time. */
+  /** `RecentDeliveries.count` at that time. */
   deliveryCount: number;
-  /** The timestamp its client handed back. */
+  /** The timestamp that its client sent. */
   since: number;
-  /** What the client had missed, in the order in which it was sent. */
+  /** The missed publications it was sent, in order. */
   missed: readonly Delivery[];
-  /** The positions after that. */
+  /** Its positions after these. */
   positions: ReadonlyMap<string, Position>;
 }
 
 /** A channel that a connection starts. */
 export interface TrailChannel {
   start: Position;
-  /** Up to where this node has passed it on. */
+  /** Up to where this node has delivered. */
   delivered: Position;
 }
 
-/** Publications that a node remembers, and the most that a trail has of them. */
+/** Deliveries that a node keeps, and the max number in a trail. */
 const maxRemembered = 2_048;
 const maxSent = 128;
 
 /**
- * What this node has passed to subscribers lately, over all channels in order. On a Cluster timestamps do not order what
- * different shards published, so the timestamp of the last publication a client read does not tell what it read of other
- * channels; the order in which its node wrote them does.
+ * The latest deliveries of this node over all channels, in order. On a Cluster, timestamps do not order publications of
+ * different shards, so the timestamp of the last publication a client received says nothing about other channels; the
+ * order in which its node wrote them does.
  */
 export class RecentDeliveries {
   readonly #deliveries: Delivery[] = [];
@@ -56,7 +56,7 @@ export class RecentDeliveries {
     this.#deliveries[this.#count++ % maxRemembered] = delivery;
   }
 
-  /** To be asked for before anything is passed on to the connection. */
+  /** Deliveries so far. Read it before anything is delivered to a connection. */
   get count(): number {
     return this.#count;
   }
@@ -98,8 +98,8 @@ export class RecentDeliveries {
 }
 
 /**
- * Pure: where a client stands in each channel that has read the publication timestamped `timestamp`, and nothing that was written
- * behind it. Undefined where the trail does not say.
+ * Pure: the positions of a client that received the publication with this timestamp and none after it. Undefined if the
+ * trail does not contain it.
  */
 export function positionsAt(
   { since, after, channels, sent }: DeliveryTrail,

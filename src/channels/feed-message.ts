@@ -1,10 +1,10 @@
-/** One publication as the feed brings it: its place, and the packet that every subscriber is sent as it is. */
+/** One publication from the feed: its position, and the packet that is sent unchanged to every subscriber. */
 export interface FeedMessage {
   epoch: string;
   offset: number;
-  /** Orders publications over all channels of one store. */
+  /** Orders publications over all channels of one Redis. */
   timestamp: number;
-  /** Of the publication before it in the channel: whoever stands at another one has read what the store has lost. */
+  /** Of the previous publication in the channel. A node with another one has received what Redis lost. */
   previousTimestamp: number;
   /** Text of the Engine.IO packet, in UTF-8: `42["publication",{…},"<timestamp>"]`. */
   packet: Buffer;
@@ -19,13 +19,12 @@ const afterTimestamp = Buffer.from('"]');
 const beforeOffset = Buffer.from('","offset":');
 
 /**
- * Reads the messages of one channel's feed byte by byte: every node that follows the channel reads each, and none of their
- * parts need become text but an epoch that begins.
+ * Parses the feed messages of one channel without converting them to text, because every subscribed node parses each one.
  */
 export class FeedMessageReader {
   readonly #head: string;
   #epoch = "";
-  /** How packets of this epoch begin. */
+  /** Start of every packet of this epoch. */
   #start = Buffer.alloc(0);
 
   constructor(channel: string) {
@@ -33,8 +32,8 @@ export class FeedMessageReader {
   }
 
   /**
-   * `<epoch>:<offset>:<timestamp>:<previous>:<packet>`; undefined for anything else, and where the packet says otherwise than
-   * what stands before it: one bit that is wrong must not take the place of a publication.
+   * Parses `<epoch>:<offset>:<timestamp>:<previous>:<packet>`. Returns undefined for anything else, and if the packet
+   * contradicts the prefix, so that a corrupted message does not replace a publication.
    */
   read(message: Buffer): FeedMessage | undefined {
     const epochEnd = message.indexOf(colon);
@@ -93,7 +92,7 @@ function endsRight(message: Buffer, timestamp: Span): boolean {
   );
 }
 
-/** Where the digits that begin at `start` end with a colon; -1 where they do not, or there was none to begin behind. */
+/** Index of the colon after the digits that start at `start`; -1 if there are none. */
 function endOfNumber(message: Buffer, start: number): number {
   let end = start;
   while (isDigit(message[end])) end += 1;
@@ -102,14 +101,14 @@ function endOfNumber(message: Buffer, start: number): number {
 
 const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= zero && byte <= nine;
 
-/** A whole number, -1 for one that is too large to be held. */
+/** A whole number; -1 if it is not a safe integer. */
 function numberIn(message: Buffer, from: number, to: number): number {
   let value = 0;
   for (let place = from; place < to; place++) value = value * 10 + (message[place] as number) - zero;
   return Number.isSafeInteger(value) ? value : -1;
 }
 
-/** Whether these bytes, or a part of them, stand there in the message. */
+/** True if the message contains these bytes, or a part of them, at that place. */
 function isAt(message: Buffer, place: number, bytes: Buffer, from = 0, to = bytes.length): boolean {
   for (let index = from; index < to; index++) if (message[place + index - from] !== bytes[index]) return false;
   return true;

@@ -4,12 +4,12 @@ import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import { FeedMessageReader, type FeedMessage } from "./feed-message.ts";
 
-/** The publications of the channels this node follows. At most once: whoever follows numbers, and reads the log. */
+/** Receives the publications of channels, at most once. Callers detect gaps by offset and read the log. */
 export interface Feed {
-  /** Resolves when Redis confirmed: what is published from then on is heard. Rejects where the store is away. */
+  /** Resolves when Redis has confirmed the subscription. Rejects if Redis is unavailable. */
   follow(channel: string, onMessage: (message: FeedMessage) => void): Promise<void>;
   unfollow(channel: string): void;
-  /** Called after the connection was lost and every subscription stands again. */
+  /** Called after a lost connection, when every subscription is restored. */
   onRestored(restored: () => void): void;
 }
 
@@ -17,7 +17,7 @@ export interface FeedDeps {
   feed: ShardedFeed;
   keys: Keys;
   log: Logger;
-  /** Called for each message that Redis sent, whatever becomes of it. */
+  /** Called for each received message, valid or not. */
   onRead?: () => void;
 }
 
@@ -39,7 +39,7 @@ export function createFeed({ feed, keys, log, onRead }: FeedDeps): Feed {
   };
 }
 
-/** The packet of a publication read from the log: the very bytes the feed would have brought. */
+/** The packet of a publication from the log, identical to the one from the feed. */
 export function packetOf(entry: { json: string; timestamp: number }): Buffer {
   return Buffer.from(`42["publication",${entry.json},"${entry.timestamp}"]`);
 }

@@ -5,19 +5,19 @@ import type { LocalChannel } from "./local-channel.ts";
 import { recoveryFrom } from "./recovery.ts";
 import type { Subscriber } from "./subscribers.ts";
 
-/** How a gap ended: filled from the log, told to the subscribers, or waiting for the store. */
+/** How a gap ended: filled from the log, reported to subscribers, or postponed because Redis is unavailable. */
 export type GapOutcome = "repaired" | "told" | "deferred";
 
 export interface GapRepairDeps {
   log: ChannelLog;
-  /** Every channel the node follows. */
+  /** Every channel this node is subscribed to. */
   channels: () => Iterable<LocalChannel>;
-  /** What these were owed can no longer be had; they must be told. */
+  /** These subscribers missed publications that are gone and must be notified. */
   onLost: (channel: string, subscribers: readonly Subscriber[]) => void;
   onGap: (outcome: GapOutcome) => void;
-  /** Calls back a little later: the store was away. */
+  /** Calls back later, after a failed attempt. */
   retryLater: (run: () => void) => void;
-  /** False while this node may not deliver: it may have missed revocations. `repair` is called when it may again. */
+  /** False while this node may not deliver, because it may have missed revocations. Call `repair` when it may again. */
   mayDeliver: () => boolean;
 }
 
@@ -26,20 +26,20 @@ interface ChannelMessage {
   message: FeedMessage;
 }
 
-/** Most messages and bytes that wait for a repair; what comes beyond is dropped and read from the log by the next. */
+/** Max messages and bytes that wait for a repair. Further ones are dropped and read from the log by the next repair. */
 const maxWaiting = 20_000;
 const maxWaitingBytes = 32 * 1_048_576;
 
-/** Channels whose logs are read at the same time. */
+/** Max logs read at the same time. */
 const maxConcurrentReads = 500;
 
 /**
- * Hands the feed's messages to their channels, in offset order within a channel and in timestamp order over all of them.
+ * Delivers feed messages in offset order within a channel, and in timestamp order over all channels.
  *
- * The feed is one ordered connection, so a hole in one channel means that the connection lost something: then every
- * channel is read again. Until that is done new messages wait; what the logs had is passed on by timestamp, no further than
- * the last timestamp given when the reading began; later ones come, in order, from those that wait. On Cluster there is no
- * order over channels, and none is promised.
+ * The feed is one ordered connection, so a gap in one channel means that the connection lost something, and every
+ * channel is read again. Meanwhile new messages wait. What the logs contain is delivered by timestamp, up to the last
+ * timestamp assigned when the reading began; later publications follow, in order, from the waiting messages. On
+ * Cluster there is no order over channels.
  */
 export class GapRepair {
   readonly #deps: GapRepairDeps;
@@ -53,26 +53,26 @@ export class GapRepair {
     this.#deps = deps;
   }
 
-  /** All that is timestamped up to here has been handed to its channels, or was in the log before anybody here subscribed. */
+  /** Everything up to this timestamp was passed to its channels, or was in the log before this node had subscribers. */
   get lastTimestamp(): number {
     return this.#lastTimestamp;
   }
 
-  /** Nobody has subscribed yet: what has been published so far is in the log. */
+  /** Call before anybody has subscribed: everything published so far is in the log. */
   async begin(): Promise<void> {
-    this.#note(await this.#deps.log.lastTimestamp());
+    this.#noteTimestamp(await this.#deps.log.lastTimestamp());
   }
 
   receive = (channel: LocalChannel, message: FeedMessage): void => {
-    if (this.#isRepairing || !this.#deps.mayDeliver()) return this.#wait(channel, message);
+    if (this.#isRepairing || !this.#deps.mayDeliver()) return this.#hold(channel, message);
     const placement = channel.place(message);
-    if (placement === "next") return this.#handOver(channel, message);
+    if (placement === "next") return this.#advance(channel, message);
     if (placement === "repeat") return;
-    this.#wait(channel, message);
+    this.#hold(channel, message);
     this.repair();
   };
 
-  /** Reads every channel's log again: after a lost connection, and where a message does not fit. */
+  /** Reads every channel's log again: after a lost connection, or when a message reveals a gap. */
   repair(): void {
     if (this.#isRepairing) this.#mustRepairAgain = true;
     else this.#attempt();
@@ -98,7 +98,7 @@ export class GapRepair {
         const reads = channels.slice(start, start + maxConcurrentReads).map((channel) => this.#read(channel));
         missed.push(...(await Promise.all(reads)).flat());
       }
-      this.#pass(
+      this.#deliver(
         missed.filter(({ message }) => message.timestamp <= upTo),
         suspects,
       );
@@ -108,7 +108,7 @@ export class GapRepair {
     }
   }
 
-  /** A fenced node delivers nothing, but a new run of Redis waits only a moment for what each node was sent. */
+  /** A fenced node delivers nothing, but a new run of Redis waits only a moment for nodes to confirm positions. */
   async #confirm(): Promise<void> {
     const channels = [...this.#deps.channels()];
     for (let start = 0; start < channels.length; start += maxConcurrentReads)
@@ -127,43 +127,42 @@ export class GapRepair {
   }
 
   async #read(channel: LocalChannel): Promise<ChannelMessage[]> {
-    const stand = channel.position;
+    const position = channel.position;
     const slice = await this.#slice(channel);
-    if (stand === undefined || slice === undefined) return [];
-    const isWhole = recoveryFrom(slice, stand).recovered;
-    if (!isWhole) this.#jump(channel, slice);
+    if (position === undefined || slice === undefined) return [];
+    const isWhole = recoveryFrom(slice, position).recovered;
+    if (!isWhole) this.#skipTo(channel, slice);
     if (!isWhole || slice.entries.length > 0) this.#deps.onGap(isWhole ? "repaired" : "told");
-    return isWhole ? toMessages(slice, stand.timestamp).map((message) => ({ channel, message })) : [];
+    return isWhole ? toMessages(slice, position.timestamp).map((message) => ({ channel, message })) : [];
   }
 
-  #jump(channel: LocalChannel, { epoch, offset, timestamp }: LogSlice): void {
+  #skipTo(channel: LocalChannel, { epoch, offset, timestamp }: LogSlice): void {
     const missing = channel.skipTo({ epoch, offset, timestamp });
     if (missing.length > 0) this.#deps.onLost(channel.name, missing);
   }
 
-  #pass(missed: ChannelMessage[], suspects: ChannelMessage[]): void {
+  #deliver(missed: ChannelMessage[], suspects: ChannelMessage[]): void {
     for (const { channel, message } of missed.toSorted(byTimestamp))
-      if (channel.place(message) === "next") this.#handOver(channel, message);
+      if (channel.place(message) === "next") this.#advance(channel, message);
     this.#isRepairing = false;
-    // A suspect came before the reading: where it still does not fit, it was forged or has been lost with the store.
+    // A suspect arrived before the reading. If it still does not fit, it was forged, or Redis has lost it.
     const waiting = this.#takeWaiting();
-    for (const { channel, message } of suspects)
-      if (channel.place(message) === "next") this.#handOver(channel, message);
+    for (const { channel, message } of suspects) if (channel.place(message) === "next") this.#advance(channel, message);
     for (const { channel, message } of waiting) this.receive(channel, message);
     if (this.#mustRepairAgain) this.repair();
   }
 
-  #handOver(channel: LocalChannel, message: FeedMessage): void {
+  #advance(channel: LocalChannel, message: FeedMessage): void {
     channel.advance(message);
-    this.#note(message.timestamp);
+    this.#noteTimestamp(message.timestamp);
   }
 
-  /** On Cluster the store has no last timestamp. */
-  #note(timestamp: number): void {
+  /** Cluster has no common last timestamp. */
+  #noteTimestamp(timestamp: number): void {
     if (timestamp > this.#lastTimestamp && timestamp !== Infinity) this.#lastTimestamp = timestamp;
   }
 
-  #wait(channel: LocalChannel, message: FeedMessage): void {
+  #hold(channel: LocalChannel, message: FeedMessage): void {
     if (this.#waiting.length >= maxWaiting || this.#waitingBytes + message.packet.length > maxWaitingBytes) {
       this.#mustRepairAgain = true;
       return;
@@ -180,7 +179,7 @@ export class GapRepair {
   }
 }
 
-/** What the feed would have brought. */
+/** The messages that the feed would have delivered. */
 function toMessages({ epoch, entries }: LogSlice, timestampBefore: number): FeedMessage[] {
   return entries.map((entry, index) => {
     const previousTimestamp = entries[index - 1]?.timestamp ?? timestampBefore;

@@ -1,21 +1,21 @@
--- Shared by every script that reads or moves the position of a channel: sees that the position belongs to the present
--- run of Redis. redis/run.lua stands before this file. Redis makes every function anew at each call of a script, so those
--- that publishing does not need are in position.lua.
+-- Shared by every script that reads or moves a channel's position: ensures that the position belongs to the current run
+-- of Redis. redis/run.lua stands before it. Redis creates every function anew at each call of a script, so functions that
+-- publishing does not need are in position.lua.
 --
 -- Fields of the hash `meta`:
 --   epoch, offset, timestamp   the position, and the timestamp of the publication there
---   run                    the run of Redis in which the position was last known to be right
---   confirmed              a run in which a node that followed the channel found everything it had been sent
---   past                   '<epoch>:<offset> ...', the earlier generations of this log and where each ended
---   life                   see append.lua
+--   run                        the run of Redis in which the position was last known to be right
+--   confirmed                  a run in which a subscribed node found everything it had received
+--   past                       '<epoch>:<offset> ...', earlier generations of this log and where each ended
+--   life                       TTL of the log when it was last written, see append.lua
 --
--- What a Cluster moves from one living primary to another is whole. But a run may begin with less than was acknowledged.
--- Whoever follows the channel confirms the position, or ends the epoch (open.lua); where nobody can say, the log goes on
--- in a new generation: under another epoch, and with the offset at which the old one ended, so that no publication that
--- was lost shares its position with a later one.
+-- A slot that a Cluster moves from one living primary to another is complete. But a run may start with less than was
+-- acknowledged. A node that is subscribed to the channel confirms the position, or ends the epoch (open.lua). If no node
+-- does, the log continues in a new generation: under another epoch, with the offset at which the old one ended, so that a
+-- lost publication never shares its position with a later one.
 
--- The epoch to go on in; to be called where `run` is not the run the caller knows, and before anything is written.
--- Fails where the run is not settled; the caller calls again when it is.
+-- Returns the epoch to continue in. Call it if `run` is not the current run, before anything is written. Fails while the
+-- run is not settled; the caller retries.
 local function enterRun(meta, epoch, offset, freshEpoch)
   checkRun()
   local state = redis.call('HMGET', meta, 'confirmed', 'past', 'run')

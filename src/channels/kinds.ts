@@ -2,29 +2,29 @@ import { GatewayError } from "../protocol/errors.ts";
 import { kindOf } from "../protocol/names.ts";
 
 export interface HistoryOptions {
-  /** Publications a channel's log keeps. */
+  /** Max publications in a channel's log. */
   size: number;
-  /** Seconds the log outlives its last publication; 0: no log. */
+  /** Seconds the log is kept after its last publication; 0 for no log. */
   ttlSeconds: number;
 }
 
-/** Who may do a thing with channels of a kind: anyone authenticated, who was granted it by the token, nobody. */
+/** Anyone authenticated, anyone with a grant, or nobody. */
 export type Access = "public" | "granted" | "none";
 
 export interface ChannelKindOptions {
   /** @default "none" */
   subscribe: Access;
-  /** Publishing by clients; backends may always. @default "none" */
+  /** For clients; backends may always publish. @default "none" */
   publish: Access;
   /** @default false */
   presence: boolean;
   /** @default { size: 100, ttlSeconds: 300 } */
   history: HistoryOptions;
-  /** Milliseconds within which only the latest publication is sent to a subscriber; 0 sends all. @default 0 */
+  /** Milliseconds within which a subscriber receives only the latest publication; 0 delivers all. @default 0 */
   conflateMs: number;
 }
 
-/** What configuration may say about a kind. */
+/** Settings of a kind in the configuration. */
 export type ChannelKindSettings = { [K in keyof ChannelKindOptions]?: ChannelKindOptions[K] | undefined };
 
 const defaults: ChannelKindOptions = {
@@ -35,10 +35,10 @@ const defaults: ChannelKindOptions = {
   conflateMs: 0,
 };
 
-/** There without being configured; who has the role `staff` may always subscribe. */
+/** Exists without configuration; sessions with the role `staff` may always subscribe. */
 const staffKind = { staff: { subscribe: "none", publish: "none" } } as const;
 
-/** Built-in kinds: who subscribes is decided in `permissions.ts`, never by configuration; the rest may be tuned. */
+/** Built-in kinds. `permissions.ts` decides who subscribes; configuration may change the rest. */
 const builtIn: Record<string, ChannelKindSettings> = {
   user: { history: { size: 256, ttlSeconds: 3_600 } },
   order: { history: { size: 100, ttlSeconds: 3_600 } },
@@ -48,7 +48,7 @@ const builtIn: Record<string, ChannelKindSettings> = {
 };
 
 export interface Kinds {
-  /** The options of a channel's kind. Throws `unknown_channel` for a kind nobody configured. */
+  /** Options of the channel's kind. Throws `unknown_channel` if the kind is not configured. */
   of(channel: string): ChannelKindOptions;
 }
 
@@ -80,12 +80,12 @@ function withDefaults(settings: ChannelKindSettings): ChannelKindOptions {
 }
 
 /**
- * A name for an epoch that begins now: 48 random bits. Made for every publication, though few begin an epoch, so it must be
- * cheap; nobody gains by guessing it.
+ * A new epoch: 48 random bits. Created for every publication although few start an epoch, so it must be cheap; it
+ * need not be unpredictable.
  */
 export const freshEpoch = (): string => threeBytes() + threeBytes();
 
-/** Numbers that fit a word are written out at a sixth of the cost of larger ones. */
+/** Small integers are formatted six times faster than larger numbers. */
 const threeBytes = (): string =>
   Math.floor(Math.random() * 2 ** 24)
     .toString(16)

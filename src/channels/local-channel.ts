@@ -17,72 +17,72 @@ export interface LocalChannelDeps {
   log: ChannelLog;
   buffers: SubscribeBuffers;
   deliver: Deliver;
-  /** Every message of the feed, once the position is known. */
+  /** Called with every feed message once the position is known. */
   receive: (channel: LocalChannel, message: FeedMessage) => void;
   mayDeliver: () => boolean;
-  /** So many deliveries were left out, because a later publication made them needless. */
+  /** Called with the number of deliveries that conflation replaced by a later publication. */
   onConflated: (deliveryCount: number) => void;
   clock: Clock;
-  /** Notes what is passed to subscribers, in order. Absent where timestamps say it (`delivery-trail.ts`). */
+  /** Notes deliveries in order. Undefined if timestamps suffice (`delivery-trail.ts`). */
   recent?: RecentDeliveries | undefined;
 }
 
-/** What of a channel's kind matters here. */
+/** Options of the channel's kind. */
 export interface LocalChannelOptions {
   history: HistoryOptions;
   conflation: Conflation | undefined;
 }
 
-/** It was never promised to anybody. */
+/** Packets without an offset may be dropped first. */
 const volatile: DeliveryOptions = { isVolatile: true };
 
 /**
- * One channel that this node follows, once for all its subscribers: where it stands, and who reads it. It passes on
- * what it is handed; whether a message may be handed to it is decided in `gapRepair.ts`.
+ * This node's subscription to one channel: its position, and its subscribers. `gap-repair.ts` decides which messages
+ * are passed to `advance`.
  */
 export class LocalChannel {
   readonly name: string;
   readonly history: HistoryOptions;
   readonly #deps: LocalChannelDeps;
-  /** Until it has succeeded. */
-  #joining: Promise<void> | undefined;
+  /** Undefined once subscribed. */
+  #subscribing: Promise<void> | undefined;
   readonly #live = new SubscriberList();
-  /** Entered, not yet answered; where the position has jumped to since. */
-  readonly #entering = new SparseMap<Subscriber, { jumpedTo: Position | undefined }>();
-  /** Answered from the log beyond what the feed has brought so far. */
-  readonly #ahead = new SparseMap<Subscriber, Position>();
+  /** Attached but not yet acknowledged subscribers, with the position this channel skipped to in the meantime. */
+  readonly #attaching = new SparseMap<Subscriber, { skippedTo: Position | undefined }>();
+  /** Subscribers whose acknowledgement contained publications that the feed has not delivered yet. */
+  readonly #readAhead = new SparseMap<Subscriber, Position>();
   readonly #window: ConflationWindow | undefined;
-  /** Came before the position was known. */
+  /** Messages received before the position was known. */
   #early: MessageBuffer<FeedMessage> | undefined;
   #position: StreamPosition | undefined;
-  /** Up to where subscribers have been passed what came; behind the position while a window is open. */
-  #passed: Position | undefined;
+  /** Up to where subscribers were sent publications; behind the position while a conflation window is open. */
+  #delivered: Position | undefined;
 
   constructor(name: string, { history, conflation }: LocalChannelOptions, deps: LocalChannelDeps) {
     this.name = name;
     this.history = history;
     this.#deps = deps;
     this.#window = conflation && this.#openWindow(conflation);
-    this.#joining = this.#join();
-    this.#joining.catch(() => undefined);
+    this.#subscribing = this.#subscribe();
+    this.#subscribing.catch(() => undefined);
   }
 
-  /** Resolves when the feed is joined and the position known; rejects where the store cannot be reached. */
+  /** Resolves when this node receives the feed and knows the position. Rejects if Redis is unavailable. */
   get subscribed(): Promise<void> {
-    return this.#joining ?? Promise.resolve();
+    return this.#subscribing ?? Promise.resolve();
   }
 
-  /** Undefined until joined. */
+  /** Undefined until subscribed. */
   get position(): StreamPosition | undefined {
     return this.#position;
   }
 
-  /** Up to where subscribers have been passed what came; undefined until joined. */
+  /** Up to where subscribers were sent publications; undefined until subscribed. */
   get delivered(): Position | undefined {
-    return this.#passed;
+    return this.#delivered;
   }
 
-  /** Some publications are not sent, because later ones make them needless. */
+  /** True if some publications are replaced by later ones instead of delivered. */
   get isConflated(): boolean {
     return this.#window !== undefined;
   }
@@ -91,74 +91,75 @@ export class LocalChannel {
     return this.#live.members.length;
   }
 
-  /** How a message relates to where the channel stands. */
+  /** How a message relates to the current position. */
   place(message: FeedMessage): Placement {
     return this.#position === undefined ? "gap" : place(this.#position, message);
   }
 
-  /** Takes the next publication on to the subscribers, where the channel conflates at the end of its window. */
+  /** Delivers the next publication; if the channel conflates, at the end of its window. */
   advance(message: FeedMessage): void {
     this.#position = { epoch: message.epoch, offset: message.offset, timestamp: message.timestamp };
-    if (this.#window === undefined || this.subscriberCount === 0) this.#hand(message);
+    if (this.#window === undefined || this.subscriberCount === 0) this.#send(message);
     else this.#window.offer(message);
   }
 
-  /** A packet without a place in the log. */
+  /** Delivers a packet without an offset. */
   deliverLive(packet: Buffer): void {
     if (this.#live.members.length > 0) this.#deps.deliver(this.#live.members, packet, volatile);
   }
 
-  /** From here on the (held) subscriber gets what comes. Only after `joined`. */
+  /** The (buffered) subscriber receives everything from here on. Call only when `subscribed` has resolved. */
   attach(subscriber: Subscriber): void {
-    this.#entering.set(subscriber, { jumpedTo: undefined });
+    this.#attaching.set(subscriber, { skippedTo: undefined });
     this.#live.add(subscriber);
   }
 
   /**
-   * The subscriber has read everything up to `answered`, or is where it was before it entered. False where it cannot go on
-   * from there: the position jumped beyond it meanwhile, or to another epoch, of which nothing was answered.
+   * The subscriber has received everything up to `answered`, or is where it was before it was attached. Returns false
+   * if there is a gap: the position skipped beyond `answered`, or to another epoch.
    */
-  resume(subscriber: Subscriber, answered = this.#ahead.get(subscriber)): boolean {
-    const jumpedTo = this.#entering.get(subscriber)?.jumpedTo;
-    this.#entering.delete(subscriber);
-    if (jumpedTo !== undefined && (answered === undefined || !isAtOrBehind(jumpedTo, answered))) return false;
-    if (answered === undefined || isAtOrBehind(answered, this.#passed as Position)) this.#ahead.delete(subscriber);
-    else this.#ahead.set(subscriber, answered);
+  resume(subscriber: Subscriber, answered = this.#readAhead.get(subscriber)): boolean {
+    const skippedTo = this.#attaching.get(subscriber)?.skippedTo;
+    this.#attaching.delete(subscriber);
+    if (skippedTo !== undefined && (answered === undefined || !isAtOrBehind(skippedTo, answered))) return false;
+    if (answered === undefined || isAtOrBehind(answered, this.#delivered as Position))
+      this.#readAhead.delete(subscriber);
+    else this.#readAhead.set(subscriber, answered);
     return true;
   }
 
   detach(subscriber: Subscriber): void {
     this.#live.remove(subscriber);
-    this.#entering.delete(subscriber);
-    this.#ahead.delete(subscriber);
+    this.#attaching.delete(subscriber);
+    this.#readAhead.delete(subscriber);
     if (this.subscriberCount === 0) this.#window?.clear();
   }
 
-  /** Goes on from `now` although publications before it are missing; returns the subscribers that miss them. */
+  /** Continues at `now` although publications before it are missing; returns the subscribers that miss them. */
   skipTo(now: StreamPosition): Subscriber[] {
     this.#window?.flush();
-    this.#position = this.#passed = now;
-    for (const entering of this.#entering.values()) entering.jumpedTo = now;
+    this.#position = this.#delivered = now;
+    for (const attaching of this.#attaching.values()) attaching.skippedTo = now;
     return this.#live.members.filter(
-      (subscriber) => !this.#entering.has(subscriber) && !this.#isAtOrAhead(subscriber, now),
+      (subscriber) => !this.#attaching.has(subscriber) && !this.#isAtOrAhead(subscriber, now),
     );
   }
 
-  /** Lets go of the feed; the channel is not used again. */
+  /** Unsubscribes from the feed. The channel must not be used again. */
   close(): void {
     this.#window?.clear();
     this.#deps.feed.unfollow(this.name);
   }
 
-  async #join(): Promise<void> {
+  async #subscribe(): Promise<void> {
     await this.#deps.feed.follow(this.name, (message) => {
       if (this.#position === undefined) this.#keepEarly(message);
       else this.#deps.receive(this, message);
     });
     const { epoch, offset, timestamp } = await this.#deps.log.read(this.name, this.history, { kind: "position" });
     this.#position = { epoch, offset, timestamp };
-    this.#passed = this.#position;
-    this.#joining = undefined;
+    this.#delivered = this.#position;
+    this.#subscribing = undefined;
     const early = this.#early?.take() ?? [];
     this.#early = undefined;
     for (const message of early) this.#deps.receive(this, message);
@@ -173,19 +174,19 @@ export class LocalChannel {
     return new ConflationWindow(conflation, {
       clock,
       mayDeliver,
-      send: (message, key) => this.#hand(message, key === undefined ? undefined : { key: `${this.name} ${key}` }),
+      send: (message, key) => this.#send(message, key === undefined ? undefined : { key: `${this.name} ${key}` }),
       onReplaced: () => onConflated(this.subscriberCount),
     });
   }
 
-  #hand(message: FeedMessage, manner?: DeliveryOptions): void {
-    this.#passed = { epoch: message.epoch, offset: message.offset };
+  #send(message: FeedMessage, options?: DeliveryOptions): void {
+    this.#delivered = { epoch: message.epoch, offset: message.offset };
     const { members } = this.#live;
     if (members.length === 0) return;
     if (this.#window === undefined) this.#note(message);
-    const isEveryoneReady = this.#deps.buffers.size === 0 && this.#ahead.size === 0;
+    const isEveryoneReady = this.#deps.buffers.size === 0 && this.#readAhead.size === 0;
     const ready = isEveryoneReady ? members : members.filter((subscriber) => this.#isReady(subscriber, message));
-    if (ready.length > 0) this.#deps.deliver(ready, message.packet, manner);
+    if (ready.length > 0) this.#deps.deliver(ready, message.packet, options);
   }
 
   #note({ epoch, offset, timestamp }: FeedMessage): void {
@@ -197,17 +198,17 @@ export class LocalChannel {
   }
 
   #hasRead(subscriber: Subscriber, message: FeedMessage): boolean {
-    const answered = this.#ahead.get(subscriber);
+    const answered = this.#readAhead.get(subscriber);
     if (answered === undefined) return false;
     const hasRead = message.epoch !== answered.epoch || message.offset <= answered.offset;
-    if (message.epoch === answered.epoch && message.offset >= answered.offset) this.#ahead.delete(subscriber);
+    if (message.epoch === answered.epoch && message.offset >= answered.offset) this.#readAhead.delete(subscriber);
     return hasRead;
   }
 
   #isAtOrAhead(subscriber: Subscriber, now: Position): boolean {
-    const answered = this.#ahead.get(subscriber);
+    const answered = this.#readAhead.get(subscriber);
     if (answered === undefined || answered.epoch !== now.epoch || answered.offset < now.offset) return false;
-    if (answered.offset === now.offset) this.#ahead.delete(subscriber);
+    if (answered.offset === now.offset) this.#readAhead.delete(subscriber);
     return true;
   }
 }

@@ -10,17 +10,21 @@ export interface LocalChannelsDeps {
   create: (channel: string) => LocalChannel;
   onCount: (channelCount: number) => void;
   /**
-   * Milliseconds a channel without subscribers stays local. While this node may not deliver it stays, too: when Redis is
-   * back, what this node was sent says whether the log is whole for those who return.
+   * Milliseconds this node stays subscribed to a channel without subscribers. While this node may not deliver it
+   * stays subscribed as well: when Redis is back, what this node received shows whether the log is complete.
    */
   lingerMs: number;
   mayDeliver: () => boolean;
 }
 
-/** Most channels that linger; beyond, a channel is let go at once, so that churn cannot pile up subscriptions. */
+/**
+ * Max channels that linger. Beyond that, a channel is dropped at once, so that churn cannot accumulate subscriptions.
+ */
 const maxLingering = 1_000;
 
-/** The channels this node follows: the first reader in begins it, the last one out ends it, a little later. */
+/**
+ * The channels this node is subscribed to: from the first local subscriber until shortly after the last one has left.
+ */
 export class LocalChannels {
   readonly #deps: LocalChannelsDeps;
   readonly #local = new Map<string, LocalChannel>();
@@ -38,14 +42,14 @@ export class LocalChannels {
     return this.#local.values();
   }
 
-  /** Channels with subscribers; of one kind where it is given. */
+  /** Channels with subscribers, optionally of one kind. */
   *withSubscribers(kind?: string): Iterable<LocalChannel> {
     for (const local of this.#local.values()) {
       if (local.subscriberCount > 0 && (kind === undefined || kindOf(local.name) === kind)) yield local;
     }
   }
 
-  /** Up to where each channel was delivered here, of those whose every publication is; `begun` is where the reader began. */
+  /** The subscriptions that start at `starts` and up to where they were delivered, without channels that conflate. */
   trailChannels(starts: ReadonlyMap<string, Position>): Map<string, TrailChannel> {
     const standings = new Map<string, TrailChannel>();
     for (const [channel, position] of starts) {
@@ -55,7 +59,7 @@ export class LocalChannels {
     return standings;
   }
 
-  /** The channel, local and with a known position. While this waits it may be let go by others: then once more. */
+  /** Resolves to the channel once it is subscribed. Retries if others dropped it in the meantime. */
   async subscribed(channel: string): Promise<LocalChannel> {
     for (;;) {
       const local = this.#begin(channel);

@@ -14,15 +14,15 @@ export interface LogReaderDeps {
   snapshots: ReadonlyMap<string, TakeSnapshot>;
 }
 
-/** What is known of where a subscription begins. */
+/** What is known about where a subscription starts. */
 interface SubscriptionStart {
-  /** Where the subscriber says it stopped. */
+  /** The position that the client sent. */
   since: Position | undefined;
-  /** Where the channel stands, where that was read a moment ago. */
+  /** The channel's position, if it was read a moment ago. */
   current: Position | undefined;
 }
 
-/** What is read of a channel's log for whoever asks: its history, and the answer to a subscription. */
+/** Reads logs: history, subscribe answers, and what a recovering connection missed. */
 export class LogReader {
   readonly #deps: LogReaderDeps;
 
@@ -30,7 +30,7 @@ export class LogReader {
     this.#deps = deps;
   }
 
-  /** The last `limit` publications, or all after `since` up to `limit`; none where `since` is not of this log. */
+  /** The last `limit` publications, or at most `limit` after `since`; none if `since` belongs to another log. */
   async history(channel: string, { since, limit }: HistoryQuery): Promise<ChannelHistory> {
     const { history } = this.#deps.kinds.of(channel);
     const most = Math.min(limit ?? history.size, history.size);
@@ -83,7 +83,7 @@ const sinceOf = (position: Position) => ({ kind: "since", position }) as const;
 
 function toSubscription(channel: string, slice: LogSlice, since: Position): Subscription {
   const { epoch, offset } = slice;
-  // The log says itself whether the position is of an earlier generation of it.
+  // The log itself checks positions of earlier generations.
   const { recovered, publications } = recoveryFrom(slice, { epoch, offset: since.offset });
   return { channel, epoch, offset, recovered, publications: publications.map(toPublication) };
 }
@@ -92,5 +92,5 @@ function withSnapshot(channel: string, { value, at }: Snapshot): Subscription {
   return { channel, epoch: at.epoch, offset: at.offset, recovered: false, publications: [], snapshot: value };
 }
 
-/** What the log buffers was written by the publish script from what the gate let in. */
+/** The publish script wrote it from validated input. */
 const toPublication = (json: string): Publication => JSON.parse(json) as Publication;

@@ -1,9 +1,9 @@
-/** Messages waiting for the store, in order; bounded, because a fast channel and a slow store may coincide. */
+/** Messages that wait for Redis, in order; bounded, because a fast channel and a slow Redis may coincide. */
 export class MessageBuffer<Message extends { packet: Buffer }> {
   #messages: Message[] = [];
   #bytes = 0;
 
-  /** False where there is no room: the message is dropped. */
+  /** Returns false if the buffer is full; the message is dropped. */
   add(message: Message): boolean {
     if (this.#messages.length >= maxMessages || this.#bytes + message.packet.length > maxBytes) return false;
     this.#messages.push(message);

@@ -2,28 +2,28 @@ import { GatewayError } from "../protocol/errors.ts";
 import { kindOf, matchesPattern, subjectOf } from "../protocol/names.ts";
 import type { Access, Kinds } from "./kinds.ts";
 
-/** What permissions need to know of whoever asks. */
+/** The user whose permissions are checked. */
 export interface Principal {
   readonly userId: string;
   readonly roles?: readonly string[] | undefined;
-  /** Patterns granted by the token. */
+  /** Patterns granted by the session or token. */
   readonly channels: { readonly subscribe: readonly string[]; readonly publish: readonly string[] };
 }
 
-/** Rules of the kinds that configuration cannot open: may `reader` subscribe to the channel about `subject`? */
+/** Rule of a kind that configuration cannot open: may `principal` subscribe to the channel about `subject`? */
 export type BuiltInRule = (reader: Principal, subject: string) => boolean | Promise<boolean>;
 
 export interface Permissions {
   /** Resolves, or throws `forbidden` or `unknown_channel`. */
   checkSubscribe(reader: Principal, channel: string): Promise<void>;
-  /** Of a channel that was subscribed: false where the reader's token would have to grant it, and does not. */
+  /** For an existing subscription: false if it requires a grant that the token no longer has. */
   isStillGranted(reader: Principal, channel: string): boolean;
   checkPublish(reader: Principal, channel: string): void;
 }
 
 export interface PermissionsDeps {
   kinds: Kinds;
-  /** True where the user is a party of the order; a foreign and an unknown order answer alike. */
+  /** True if the user is a party of the order. The same for a foreign and an unknown order. */
   mayReadOrder: (orderId: string, userId: string) => Promise<boolean>;
 }
 
@@ -52,7 +52,7 @@ export function createPermissions({ kinds, mayReadOrder }: PermissionsDeps): Per
   };
 }
 
-/** Of a kind whose rule configuration decides. */
+/** For kinds that configuration governs. */
 function maySubscribe(kinds: Kinds, { roles = [], channels }: Principal, channel: string): boolean {
   const { subscribe } = kinds.of(channel);
   if (kindOf(channel) === "staff" && subjectOf(channel) !== "" && roles.includes("staff")) return true;
@@ -65,8 +65,8 @@ function isGranted(access: Access, patterns: readonly string[], channel: string)
 }
 
 /**
- * `{board}:{userId}`: the board ends at the first colon, the rest is the user, colons and all. A board with a colon in
- * its name has no rank channels; otherwise one user could name a channel that is another's.
+ * `{board}:{userId}`: the board ends at the first colon; the user may contain colons. A board with a colon in its
+ * name has no rank channels, because a user could otherwise name another user's channel.
  */
 function rankUser(subject: string): string | undefined {
   const colon = subject.indexOf(":");

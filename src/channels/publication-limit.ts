@@ -2,25 +2,24 @@ import type { ChannelLog } from "./channel-log.ts";
 import type { Kinds } from "./kinds.ts";
 import type { PublishRequest, Published } from "./publication.ts";
 
-/** What one channel may take in. */
+/** Rate limit for publications of one channel. */
 export interface PublicationLimit {
   /** Rejects with `rate_limited`. */
   take(): Promise<void>;
-  /** What was taken turned out to be for a repeat. */
+  /** Returns what was taken for a request that turned out to be a repeat. */
   giveBack(): void;
 }
 
 export interface PublishDeps {
   kinds: Kinds;
   log: Pick<ChannelLog, "publish" | "findRepeated">;
-  /** Undefined where the channel has no limit. Absent: none has. */
+  /** Undefined if the channel has no limit. Omit if no channel has one. */
   limitOf?: (channel: string) => PublicationLimit | undefined;
 }
 
 /**
- * Publishes within the channel's limit. A repeat costs nothing: one that came while the first was on its way is found when
- * it has paid, and gets back what it paid. Where there is no limit nothing is waited for: who publishes first is first on
- * its way.
+ * Publishes within the channel's limit. Repeats are free: one that arrives while the first is pending gets its token
+ * back. Without a limit nothing is awaited first, so requests reach Redis in the order of the calls.
  */
 export async function publishWithin({ kinds, log, limitOf }: PublishDeps, request: PublishRequest): Promise<Published> {
   const { history } = kinds.of(request.channel);

@@ -1,10 +1,10 @@
--- Publishes once: answers a repeat of an idempotency key as the first time, else appends and sends.
+-- Publishes once: a repeat of an idempotency key returns the first result, anything else is appended and sent.
 --
--- KEYS  1 meta  2 log  3 feed  4 idempotency key, the meta key again where there is none  5 store-wide timestamp, left out on Cluster
--- ARGV  1 epoch to begin with  2 log size  3 log TTL (s)  4 meta TTL (s)  5 head  6 tail  7 idempotency TTL (s)
+-- KEYS  1 meta  2 log  3 feed  4 idempotency key, the meta key if there is none  5 global timestamp, omitted on Cluster
+-- ARGV  1 epoch to start  2 log size  3 log TTL (s)  4 meta TTL (s)  5 head  6 tail  7 idempotency TTL (s)
 --       (head and tail as in append.lua)  8 'only find' to publish nothing and find a repeat, else ''
--- Returns '<outcome> <epoch> <offset>', one text because four are dearer to read, with outcome 'new', 'duplicate' (the
--- first one's place), 'conflict' (the key was used for other content; nothing was published) or 'unknown' (no repeat).
+-- Returns '<outcome> <epoch> <offset>', one text because four cost more to parse. Outcomes: 'new', 'duplicate' (the first
+-- position), 'conflict' (the key was used for different content; nothing was published), 'unknown' (no repeat).
 local once, onceTtl = KEYS[4], ARGV[7]
 local tail = ARGV[6]
 local fingerprint

@@ -4,57 +4,65 @@ import type { Keys } from "../redis/keys.ts";
 import type { DeliveryTrail } from "./delivery-trail.ts";
 import { loadBatchedScript, loadScript, runScript } from "../redis/scripts.ts";
 
-/** Whose connection it is; on a return all of it must be the same again. */
+/** Identifies the connection; all of it must match for a recovery. */
 export interface RecordOwner {
   /** Socket.IO's id, which the client keeps. */
   socketId: string;
   userId: string;
   sessionId: string;
-  /** No publication with a timestamp below was given to the connection. */
+  /** The connection was sent no publication with an earlier timestamp. */
   timestamp: number;
 }
 
-/** What a returning connection needs. */
+/** What is stored to recover a connection. */
 export interface RecoveryRecord {
   holder: RecordOwner;
-  /** Each channel, with the position at which its subscription began. */
+  /** Each channel, with the position at which its subscription started. */
   starts: Map<string, Position>;
 }
 
 export interface TakenRecord {
-  /** The owner before, '' if that had released it. */
+  /** The previous owner; '' if it had released the record. */
   before: string;
-  /** The owner that released it, '' if none did. */
+  /** The owner that released it; '' if none did. */
   left: string;
-  /** How often the record has been taken, this time included: a later owner's number is larger. */
+  /** How often the record was taken, including this time; grows with each owner. */
   takes: number;
-  /** What the owner before was sent last, where it has released the record with it. */
+  /** The last deliveries of the previous owner, if it released the record with them. */
   trail: DeliveryTrail | undefined;
-  /** As it was taken. Undefined if Redis may have lost some of it: then it was not, and only its owner can write it anew. */
+  /**
+   * As it was taken. Undefined if Redis may have lost part of it: then it was not taken, and only its owner can
+   * rewrite it.
+   */
   record: RecoveryRecord | undefined;
 }
 
 /**
- * Records of connections by the private id that only their client knows (Socket.IO's `pid`). A record is kept as the
- * subscriptions change and outlives the connection, and its node, by the recovery window. It has one owner: a
- * connection that was taken over elsewhere cannot change it any more.
+ * Records of connections under the private id that only their client knows (Socket.IO's `pid`). A record follows the
+ * subscriptions and outlives the connection, and its node, by the recovery window. Only its owner can change it;
+ * taking it over changes the owner.
  */
 export interface RecoveryRecordStore {
   begin(privateId: string, owner: string, record: RecoveryRecord): Promise<void>;
-  /** False if this owner has no such record: it was taken over, or not begun yet. */
+  /** Returns false if this owner has no such record: it was taken over, or not created yet. */
   keep(privateId: string, owner: string, channel: string, start: Position): Promise<boolean>;
-  /** False as `keep`. */
+  /** Returns false like `keep`. */
   drop(privateId: string, owner: string, channel: string): Promise<boolean>;
   find(privateId: string): Promise<RecoveryRecord | undefined>;
-  /** Writes the whole record anew, for the store may have lost some of it. `takes` is what `take` answered, at first 0. */
+  /**
+   * Rewrites the whole record, because Redis may have lost part of it. `takes` is the result of `take`, initially 0.
+   */
   rewrite(privateId: string, owner: string, takes: number, record: RecoveryRecord): Promise<void>;
   /** Undefined if there is no record. */
   take(privateId: string, owner: string): Promise<TakenRecord | undefined>;
-  /** The connection has gone and may come back. False if the record is another's or gone; `trail` is kept also if it was taken just before. */
+  /**
+   * The connection is gone and may come back. Returns false if the record belongs to another owner or is gone;
+   * `trail` is stored even if it was taken just before.
+   */
   release(privateId: string, owner: string, trail?: DeliveryTrail): Promise<boolean>;
-  /** What `release` wrote after the record was taken from its owner. */
+  /** What `release` wrote after another owner took the record. */
   findTrail(privateId: string): Promise<DeliveryTrail | undefined>;
-  /** The connection has gone for good. */
+  /** The connection is gone for good. */
   end(privateId: string, owner: string): Promise<void>;
   renew(privateIds: readonly string[]): Promise<void>;
 }
@@ -72,7 +80,7 @@ export function createRecoveryRecordStore(
   { commands, keys }: { commands: RedisClient; keys: Keys },
   { windowSeconds, renewEverySeconds }: RecoveryRecordOptions,
 ): RecoveryRecordStore {
-  // One script for all of these, so that gathering keeps their order: a change finds what was begun just before.
+  // One script for all changes, so that batching keeps their order.
   const changeScript = loadBatchedScript(commands, new URL("./change-recovery-record.lua", import.meta.url), [
     runScript,
   ]);

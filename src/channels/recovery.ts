@@ -4,32 +4,32 @@ import { latestOf, type Conflation } from "./conflation.ts";
 import type { Delivery } from "./delivery-trail.ts";
 import type { FeedMessage } from "./feed-message.ts";
 
-/** What a node does with a message of the feed, given where it stands in the channel. */
+/** How a feed message relates to a node's position. */
 export type Placement = "next" | "repeat" | "gap";
 
-/** Where a node stands in a channel, and the timestamp of the publication there (0 before the first). */
+/** A node's position in a channel, with the timestamp of the publication there (0 before the first). */
 export interface StreamPosition extends Position {
   timestamp: number;
 }
 
 /**
- * Pure: offsets have no holes, so anything but the next one is a repeat or proves that something was missed. So does
- * another publication than the one this node has at that place: a store that lost its tail gave the offset again.
+ * Pure: offsets have no gaps, so anything but the next one is a repeat or reveals a gap. So does a publication that
+ * follows another one than this node has at that offset: a Redis that lost its tail assigned the offset again.
  */
-export function place(stand: StreamPosition, message: Omit<FeedMessage, "packet">): Placement {
-  if (message.epoch !== stand.epoch) return "gap";
-  if (message.offset === stand.offset + 1) return message.previousTimestamp === stand.timestamp ? "next" : "gap";
-  return message.offset <= stand.offset && message.timestamp <= stand.timestamp ? "repeat" : "gap";
+export function place(position: StreamPosition, message: Omit<FeedMessage, "packet">): Placement {
+  if (message.epoch !== position.epoch) return "gap";
+  if (message.offset === position.offset + 1) return message.previousTimestamp === position.timestamp ? "next" : "gap";
+  return message.offset <= position.offset && message.timestamp <= position.timestamp ? "repeat" : "gap";
 }
 
-/** What a subscriber that comes back is answered: exactly what it missed, or that this cannot be said. */
+/** Exactly what the client missed, or that this is unknown. */
 export interface Recovery {
   recovered: boolean;
   /** JSON texts, in order. */
   publications: string[];
 }
 
-/** Pure: never a silent part of what was missed. */
+/** Pure: complete or `recovered: false`, never a part. */
 export function recoveryFrom(slice: LogSlice, since: Position): Recovery {
   if (!slice.isWhole || slice.epoch !== since.epoch) return { recovered: false, publications: [] };
   const isComplete = slice.entries.every((entry, index) => entry.offset === since.offset + 1 + index);
@@ -38,11 +38,11 @@ export function recoveryFrom(slice: LogSlice, since: Position): Recovery {
   return { recovered: true, publications: slice.entries.map((entry) => entry.json) };
 }
 
-/** What one channel of a returning connection held after the timestamp it knew. */
+/** What the log of one channel contains after the timestamp of a recovering connection. */
 export interface MissedSlice {
   channel: string;
   slice: LogSlice;
-  /** Where the channel conflates: then only the latest is sent. */
+  /** If set, only the latest publication of each key is sent. */
   conflation?: Conflation | undefined;
 }
 
@@ -52,17 +52,17 @@ export interface MissedEntry extends LogEntry {
 }
 
 export interface MergedRecovery {
-  /** In the order in which the connection would have read them. */
+  /** In the order in which the connection would have received them. */
   entries: MissedEntry[];
-  /** The same without what was published. */
+  /** The entries without their content. */
   deliveries: Delivery[];
-  /** Where each channel stands once these are read. */
+  /** The position in each channel after these entries. */
   positions: Map<string, Position>;
 }
 
 /**
- * Pure: what was missed over all channels, up to the last timestamp given when the reading began; what was timestamped later
- * comes from the feed, in order. Undefined where one channel cannot say what was missed.
+ * Pure: what was missed over all channels, up to the last timestamp assigned when the reading began; later
+ * publications follow from the feed. Undefined if any channel is incomplete.
  */
 export function mergeMissed(slices: readonly MissedSlice[], upTo: number): MergedRecovery | undefined {
   if (slices.some(({ slice }) => !slice.isWhole)) return undefined;

@@ -2,18 +2,18 @@ import type { Position } from "../protocol/scalars.ts";
 import type { FeedMessage } from "./feed-message.ts";
 import type { Subscriber } from "./subscribers.ts";
 
-/** What was held for one subscriber, for whoever lets it flow again. */
+/** What was buffered for one subscriber. */
 export interface ReleasedBuffer {
-  /** In the order of the feed. */
+  /** In feed order. */
   items: { channel: string; message: FeedMessage }[];
-  /** Up to where each channel that was entered meanwhile has been answered; undefined where it was refused. */
+  /** The position in the acknowledgement of each requested channel; undefined if the request was rejected. */
   resumeAt: ReadonlyMap<string, Position | undefined>;
-  /** Channels of which something was dropped, because more came than is held. */
+  /** Channels of which messages were dropped because the buffer was full. */
   overflowed: ReadonlySet<string>;
 }
 
 interface SubscribeBuffer {
-  /** Of the last publication the subscriber was passed before. */
+  /** Of the last publication the subscriber was sent before. */
   timestamp: number;
   depth: number;
   bytes: number;
@@ -22,23 +22,25 @@ interface SubscribeBuffer {
   overflowed: Set<string>;
 }
 
-/** Most bytes held for one subscriber. */
+/** Max bytes buffered for one subscriber. */
 const maxBytes = 2 * 1_048_576;
 
 /**
- * Subscribers that are being answered about a channel: meanwhile everything for them, from any channel, waits here in
- * the order of the feed. So what a subscriber reads is ordered by timestamp over all its channels, and the timestamp of the last
- * publication it has read tells what it missed.
+ * Buffers everything for a subscriber, of any channel and in feed order, while one of its subscribe requests is being
+ * answered. A subscriber therefore receives publications of all its channels in timestamp order, and the timestamp of
+ * the last one determines what it missed.
  */
 export class SubscribeBuffers {
   readonly #buffers = new Map<Subscriber, SubscribeBuffer>();
 
-  /** How many are held; at 0 delivery need not ask. */
+  /** Number of buffered subscribers; if 0, delivery skips the check. */
   get size(): number {
     return this.#buffers.size;
   }
 
-  /** Nests: as many calls of `end` let it flow again. `timestamp` is that of the last publication it was passed. */
+  /**
+   * Starts buffering; nests, and ends with as many calls of `end`. `timestamp`: of the last publication it was sent.
+   */
   begin(subscriber: Subscriber, timestamp: number): void {
     const hold = this.#buffers.get(subscriber);
     if (hold !== undefined) hold.depth++;
@@ -53,12 +55,12 @@ export class SubscribeBuffers {
       });
   }
 
-  /** Where the subscriber was stopped; undefined where it is not held. */
+  /** The timestamp at which buffering started; undefined if the subscriber is not buffered. */
   timestampOf(subscriber: Subscriber): number | undefined {
     return this.#buffers.get(subscriber)?.timestamp;
   }
 
-  /** Keeps the message where the subscriber is held; false where it is not. */
+  /** Returns false if the subscriber is not buffered. */
   buffer(subscriber: Subscriber, channel: string, message: FeedMessage): boolean {
     const hold = this.#buffers.get(subscriber);
     if (hold === undefined) return false;
@@ -74,13 +76,13 @@ export class SubscribeBuffers {
     this.#buffers.get(subscriber)?.resumeAt.set(channel, answered);
   }
 
-  /** A request for a channel that it reads already was refused: it goes on from where it was. */
+  /** A request for an existing subscription was rejected; the subscription continues where it was. */
   reject(subscriber: Subscriber, channel: string): void {
     const answered = this.#buffers.get(subscriber)?.resumeAt;
     if (answered?.has(channel) === false) answered.set(channel, undefined);
   }
 
-  /** What was held, once the last `begin` has its `end`; undefined before, and where the subscriber left. */
+  /** The buffer, at the last nested `end`; undefined before, and if the subscriber has disconnected. */
   end(subscriber: Subscriber): ReleasedBuffer | undefined {
     const hold = this.#buffers.get(subscriber);
     if (hold === undefined || --hold.depth > 0) return undefined;

@@ -3,16 +3,16 @@ import type { Delivery } from "./delivery-trail.ts";
 import type { Publication } from "./publication.ts";
 import type { Subscriber } from "./subscribers.ts";
 
-/** State of a kind at a position: a subscriber gets it and then exactly the publications after `at`. */
+/** State behind a channel at a position. The subscriber receives it, then exactly the publications after `at`. */
 export interface Snapshot {
   value: object;
   at: Position;
 }
 
-/** Reads the snapshot of one channel; throws a GatewayError where there is none to be had. */
+/** Reads the snapshot of one channel. Throws a GatewayError if there is none. */
 export type TakeSnapshot = (channel: string, userId: string) => Promise<Snapshot>;
 
-/** What `subscribe` answers. */
+/** Result of `subscribe`. */
 export interface Subscription {
   channel: string;
   epoch: string;
@@ -20,7 +20,7 @@ export interface Subscription {
   recovered: boolean;
   publications: Publication[];
   snapshot?: object;
-  /** The channel conflates: what is sent live may leave out offsets that a later publication made needless. */
+  /** Set if the channel conflates: live publications may skip offsets that a later publication replaced. */
   conflated?: true;
 }
 
@@ -31,34 +31,34 @@ export interface ChannelHistory {
   publications: Publication[];
 }
 
-/** Which part of a channel's log; without `since` the last ones. */
+/** Selects a part of a channel's history; without `since`, the latest publications. */
 export interface HistoryQuery {
   since?: Position | undefined;
   limit?: number | undefined;
 }
 
-/** Keeps what a subscriber reads where it outlives this node, so that it can come back elsewhere. */
+/** Stores the subscriptions of a connection so that it can recover them on another node. */
 export interface RecoveryRecords {
-  /** Resolves when it is kept; the subscription is answered after that. */
+  /** Resolves when the subscription is stored. The subscribe request is acknowledged after that. */
   save(subscriber: Subscriber, channel: string, start: Position): Promise<void>;
-  /** Resolves when it is kept no more; the unsubscription is answered after that. */
+  /** Resolves when the subscription is removed. The unsubscribe request is acknowledged after that. */
   remove(subscriber: Subscriber, channel: string): Promise<void>;
-  /** What is kept may differ from the subscriptions there are (`Channels.startsOf`): it is written anew until it does not. */
+  /** The stored record may differ from `Channels.startsOf`; rewrites it until it matches. */
   rewrite(subscriber: Subscriber): void;
 }
 
-/** What a returning connection missed over all its channels. */
+/** What a recovering connection missed, over all its channels. */
 export interface RestoredSubscriptions {
-  /** In timestamp order; to be written before `flow` is called. */
+  /** In timestamp order. Write them before calling `release`. */
   packets: Buffer[];
-  /** Of the last publication it has read when these are written. */
+  /** Of the last publication that the client has received once these are written. */
   timestamp: number;
-  /** Where each channel stands when these are written. */
+  /** The position in each channel once these are written. */
   positions: ReadonlyMap<string, Position>;
-  /** What was missed, in the order of `packets`. */
+  /** The deliveries in `packets`, in the same order. */
   missed: readonly Delivery[];
-  /** `Channels.mark` when the restore began. */
+  /** `Channels.deliveryCount` when the restore began. */
   deliveryCount: number;
-  /** Lets go on what came meanwhile. */
+  /** Delivers what arrived in the meantime. */
   release: () => void;
 }

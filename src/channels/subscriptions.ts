@@ -3,24 +3,24 @@ import { GatewayError } from "../protocol/errors.ts";
 import { SmallMap } from "../runtime/small-map.ts";
 import type { Subscriber } from "./subscribers.ts";
 
-/** Somebody began or ceased to read a channel on this node. */
+/** A subscription on this node started or ended. */
 export interface SubscriptionChange {
   subscriber: Subscriber;
   channel: string;
   isSubscribed: boolean;
-  /** The subscriber was cut off and is expected back. */
+  /** The connection was lost and may be recovered. */
   mayReturn?: boolean;
 }
 
-/** One subscription, from the moment it is asked for until it ends; asked for again meanwhile, it is the same. */
+/** One subscription, from the request until it ends. Further requests for the same channel share it. */
 export interface LocalSubscription {
-  /** Requests for it that are under way. */
+  /** Pending requests. */
   pending: number;
-  /** Where it began; undefined until it is answered, and while it is given up. */
+  /** The position at which it started; undefined before the acknowledgement, and while it is being removed. */
   start: Position | undefined;
 }
 
-/** Who reads what on this node, from the moment it asks; bounded for each subscriber. */
+/** Subscriptions of this node's connections, bounded for each connection. */
 export class Subscriptions {
   readonly #most: number;
   readonly #onChange: (change: SubscriptionChange) => void;
@@ -48,7 +48,7 @@ export class Subscriptions {
     return claim;
   }
 
-  /** A disconnect or an unsubscribe may have come while the store was asked; then throws `not_subscribed`. */
+  /** Throws `not_subscribed` if the client disconnected or unsubscribed in the meantime. */
   check(subscriber: Subscriber, channel: string, claim: LocalSubscription): void {
     if (!this.isCurrent(subscriber, channel, claim)) throw new GatewayError("not_subscribed");
   }
@@ -65,7 +65,7 @@ export class Subscriptions {
     return this.#channels.get(subscriber)?.get(channel);
   }
 
-  /** The subscriptions that were answered, each with the position it began at. */
+  /** The acknowledged subscriptions, each with its start position. */
   startsOf(subscriber: Subscriber): Map<string, Position> {
     const starts = new Map<string, Position>();
     for (const channel of this.channelsOf(subscriber)) {
@@ -79,7 +79,7 @@ export class Subscriptions {
     return [...(this.#channels.get(subscriber)?.keys() ?? [])];
   }
 
-  /** False where there was none. */
+  /** Returns false if there was none. */
   end(subscriber: Subscriber, channel: string, mayReturn = false): boolean {
     const channels = this.#channels.get(subscriber);
     if (channels === undefined || !channels.delete(channel)) return false;

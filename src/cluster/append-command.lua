@@ -1,9 +1,9 @@
--- Gives a control command to every living node.
+-- Sends a control command to every living node.
 --
 -- KEYS  1 nodes (sorted set, score: end of lease in ms)  2 control log (stream)  3 control feed (sharded pub/sub)
 -- ARGV  1 the command, as JSON
--- Returns { id, node, node, ... }: the command's id and the nodes whose leases stand, which are those to answer. A node
--- whose lease has ended is fenced and follows the log before it delivers anything again.
+-- Returns { id, node, node, ... }: the command's id and the living nodes, which must acknowledge it. A node with an
+-- expired lease is fenced and reads the log before it delivers anything again.
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local id = redis.call('XADD', KEYS[2], '*', 'c', ARGV[1])

@@ -3,73 +3,73 @@ import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
 import type { Leases } from "./membership.ts";
 
-/** One command as the log holds it. */
+/** One command in the log. */
 export interface LoggedCommand {
   id: string;
   json: string;
 }
 
-/** What a heartbeat brings. */
+/** Result of a heartbeat. */
 export interface Heartbeat {
   lastId: string;
-  /** Of the living: the ends of their leases. */
+  /** Ends of the leases of living nodes. */
   leases: Leases;
-  /** Nodes whose lease has ended, told until they are buried; at most 16. */
+  /** Nodes with an expired lease, repeated until their tombstone is removed; at most 16. */
   dead: string[];
-  /** Given since the command followed last, at most 1000. */
+  /** Commands since the last one followed; at most 1000. */
   commands: LoggedCommand[];
-  /** The lease had ended before; it was not renewed, and the node must come back as another. */
+  /** The node's lease had expired before and was not renewed; the node must continue under another name. */
   isExpired: boolean;
-  /** The store's clock when the heartbeat was written, in epoch milliseconds. */
+  /** Redis' clock at the heartbeat, in epoch milliseconds. */
   time: number;
 }
 
 /**
- * The nodes of a gateway and the commands all of them follow, in Redis. A lease and the log are renewed and read in one
- * step; a command is appended and its askers are counted in one step. So for every node and command: either the node is
- * counted, or its lease had ended, and then it reads the command with the beat that renews the lease.
+ * The nodes of a cluster and their command log, in Redis. One step renews a lease and reads the log; one step appends
+ * a command and lists the living nodes. So for every node and command: either the node is listed, or its lease had
+ * expired, and then it reads the command with the heartbeat that renews the lease.
  */
 export interface ControlStore {
   /**
-   * `followed`: id of the last command followed; undefined begins at the log's end. `hasBeaten`: this is not the first
-   * beat under this name.
+   * `followed`: id of the last command followed; undefined starts at the end of the log. `hasSentHeartbeat`: the node has
+   * sent a heartbeat under this name before.
    */
-  heartbeat(node: string, followed: string | undefined, hasBeaten?: boolean): Promise<Heartbeat>;
+  heartbeat(node: string, followed: string | undefined, hasSentHeartbeat?: boolean): Promise<Heartbeat>;
   /** Ends the node's lease. */
   leave(node: string): Promise<void>;
-  /** The living have cleaned up after a dead node: it is told no more. */
+  /** The living nodes have cleaned up after a dead node; it is no longer reported. */
   removeTombstone(node: string): Promise<void>;
   append(json: string): Promise<{ id: string; asked: string[] }>;
   acknowledge(commandId: string, node: string, count: number): Promise<void>;
-  /** Answers so far, by node. */
+  /** Acknowledgements so far, by node. */
   acknowledgements(commandId: string): Promise<Map<string, number>>;
 }
 
-/** Milliseconds a node lives on after its last heartbeat. */
+/** Milliseconds a lease lasts after a heartbeat. */
 export const leaseMs = 2_000;
-/** Milliseconds a command is kept; a node that was away for longer ends its connections (see `control.ts`). */
+/** Milliseconds a command is kept. A node that was offline longer closes its connections (see `control.ts`). */
 export const commandRetentionMs = 3_600_000;
-const answersTtlSeconds = 60;
+const acknowledgementsTtlSeconds = 60;
 
 export function createControlStore({ commands, keys }: { commands: RedisClient; keys: Keys }): ControlStore {
-  const beatScript = loadScript(commands, new URL("./heartbeat.lua", import.meta.url));
+  const heartbeatScript = loadScript(commands, new URL("./heartbeat.lua", import.meta.url));
   const commandScript = loadScript(commands, new URL("./append-command.lua", import.meta.url));
-  const beat = (node: string, lease: number, followed: string, hasBeaten = false) =>
-    beatScript.run(
+  const heartbeat = (node: string, lease: number, followed: string, hasSentHeartbeat = false) =>
+    heartbeatScript.run(
       [keys.nodes(), keys.controlLog(), keys.deadNodes()],
-      [node, lease, followed, commandRetentionMs, hasBeaten ? 1 : 0],
+      [node, lease, followed, commandRetentionMs, hasSentHeartbeat ? 1 : 0],
     );
 
   return {
-    async heartbeat(node, followed, hasBeaten) {
-      const reply = await beat(node, leaseMs, followed ?? "", hasBeaten);
+    async heartbeat(node, followed, hasSentHeartbeat) {
+      const reply = await heartbeat(node, leaseMs, followed ?? "", hasSentHeartbeat);
       const [lastId, living, dead, given, isLapsed, time] = reply as HeartbeatReply;
       const leases = new Map(pairsOf(living).map(([name, end]) => [name, Number(end)]));
       const logged: LoggedCommand[] = pairsOf(given).map(([id, json]) => ({ id, json }));
       return { lastId, leases, dead, commands: logged, isExpired: isLapsed === 1, time: Number(time) };
     },
     async leave(node) {
-      await beat(node, 0, "");
+      await heartbeat(node, 0, "");
     },
     async removeTombstone(node) {
       await commands.zrem(keys.deadNodes(), node);
@@ -83,7 +83,7 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
     },
     async acknowledge(commandId, node, count) {
       const key = keys.controlAcknowledgements(commandId);
-      await Promise.all([commands.hset(key, node, count), commands.expire(key, answersTtlSeconds)]);
+      await Promise.all([commands.hset(key, node, count), commands.expire(key, acknowledgementsTtlSeconds)]);
     },
     async acknowledgements(commandId) {
       const counts = await commands.hgetall(keys.controlAcknowledgements(commandId));

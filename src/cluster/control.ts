@@ -6,16 +6,16 @@ import { commandRetentionMs, leaseMs, type Heartbeat, type ControlStore, type Lo
 import { createFence, type Fence } from "./fence.ts";
 import { Membership } from "./membership.ts";
 
-/** What came of a command: `count` over all nodes that confirmed. */
+/** Result of a command; `count` is the sum over all nodes that acknowledged. */
 export interface CommandOutcome {
   count: number;
   /** Nodes asked. */
   nodes: number;
-  /** Nodes that confirmed. */
+  /** Nodes that acknowledged. */
   acknowledged: number;
 }
 
-/** A command as its room wrote it, with what tells repeats and races apart. */
+/** A command, with whatever its sender needs to tell repeats apart. */
 export interface ControlCommand {
   type: string;
   [field: string]: unknown;
@@ -26,145 +26,152 @@ export interface ControlDeps {
   clock: Clock;
   log: Logger;
   nodeId: string;
-  /** Calls back when the control log has grown. */
+  /** Calls back when the command log has a new entry. */
   onAppended: (pull: () => void) => Promise<void>;
-  /** Carries a command out on this node, at once, and says how many it met. Commands may come twice. */
+  /**
+   * Performs a command on this node, synchronously, and returns how many things it affected. Commands may be
+   * repeated.
+   */
   perform: (command: ControlCommand) => number;
-  /** Cleans up after a dead node; every living node is asked to, and asked again where it fails. */
+  /** Cleans up after a dead node. Every living node is asked, and again if it fails. */
   onDead: (node: string) => Promise<void>;
-  /** What the store's clock showed between two moments of the monotonic clock, with each heartbeat. */
+  /** Redis' clock, read between two moments of the monotonic clock, with each heartbeat. */
   onTime?: ((time: number, sentAt: number, receivedAt: number) => void) | undefined;
-  /** The node was away for longer than commands are kept: it cannot know what it missed. */
+  /** The node was offline longer than commands are kept and may have missed some. */
   onMissedCommands: () => void;
 }
 
-const beatEveryMs = 500;
-/** Between two looks at the answers of a command. */
-const lookEveryMs = 5;
+const heartbeatEveryMs = 500;
+/** Between two reads of a command's acknowledgements. */
+const pollEveryMs = 5;
 
 /**
- * Every node follows one log of commands that must not be lost, such as revocations, and answers each. A node holds a
- * lease; whoever gives a command waits for every node whose lease stood, until it answers or its lease must have ended.
- * A node whose lease has ended is fenced: it delivers nothing until a heartbeat has brought what it missed.
+ * The command log that every node must follow and acknowledge, for commands that must not be lost, such as
+ * revocations. A node holds a lease. The sender of a command waits for every living node until it acknowledges or its
+ * lease must have expired. A node with an expired lease is fenced: it delivers nothing until a heartbeat has read
+ * what it missed.
  */
 export class Control {
   readonly fence: Fence;
   readonly membership: Membership;
   readonly #deps: ControlDeps;
   readonly #warn: PacedWarnings;
-  readonly #burying = new Set<string>();
-  /** Names that this process has lost, until they are buried. */
-  readonly #formerNames = new Set<string>();
+  readonly #cleaningUp = new Set<string>();
+  /** Names that this process has lost, until their tombstones are removed. */
+  readonly #formerIncarnations = new Set<string>();
   #incarnation: string;
-  #hasBeaten = false;
+  #hasSentHeartbeat = false;
   #followed: string | undefined;
   #followedAt = Number.POSITIVE_INFINITY;
-  #cancelBeat: Cancel | undefined;
-  #pulling: Promise<void> | undefined;
-  #mustPullAgain = false;
+  #cancelHeartbeats: Cancel | undefined;
+  #pending: Promise<void> | undefined;
+  #mustRepeat = false;
 
   constructor(deps: ControlDeps) {
     this.#deps = deps;
     this.#warn = createPacedWarnings(deps.log);
     this.#incarnation = incarnationOf(deps);
     this.fence = createFence(deps.clock, leaseMs);
-    this.membership = new Membership({ clock: deps.clock, beatNow: () => this.#pull() });
+    this.membership = new Membership({ clock: deps.clock, heartbeatNow: () => this.#requestHeartbeat() });
   }
 
-  /** Names this node while its lease stands; a node that restarted, or was given up and came back, is another. */
+  /** This node's name while its lease lasts. A node that restarted, or lost its lease, gets another one. */
   get incarnation(): string {
     return this.#incarnation;
   }
 
-  /** Nodes whose leases stood at the last heartbeat, by incarnation. */
+  /** Nodes with a lease at the last heartbeat, by incarnation. */
   get living(): readonly string[] {
     return this.membership.living;
   }
 
   async start(): Promise<void> {
-    await this.#deps.onAppended(() => this.#pull());
-    await this.#beat();
-    this.#cancelBeat = this.#deps.clock.every(beatEveryMs, () => this.#pull());
+    await this.#deps.onAppended(() => this.#requestHeartbeat());
+    await this.#heartbeat();
+    this.#cancelHeartbeats = this.#deps.clock.every(heartbeatEveryMs, () => this.#requestHeartbeat());
   }
 
   async stop(): Promise<void> {
-    this.#cancelBeat?.();
-    await this.#pulling;
+    this.#cancelHeartbeats?.();
+    await this.#pending;
     this.membership.heartbeatFailed(new Error("Connection is closed."));
     await this.#deps.store.leave(this.#incarnation);
   }
 
-  /** Has every living node carry the command out. Store errors as they come: then it is not known who did. */
+  /**
+   * Sends a command to every living node. Store errors are passed through; then it is unknown which nodes received
+   * it.
+   */
   async command(command: ControlCommand): Promise<CommandOutcome> {
     const { id, asked } = await this.#deps.store.append(JSON.stringify(command));
-    const deadline = this.#deps.clock.monotonic() + leaseMs + beatEveryMs;
-    let answers = new Map<string, number>();
-    while (asked.some((node) => !answers.has(node)) && this.#deps.clock.monotonic() < deadline) {
-      await sleep(this.#deps.clock, lookEveryMs);
-      answers = await this.#deps.store.acknowledgements(id);
+    const deadline = this.#deps.clock.monotonic() + leaseMs + heartbeatEveryMs;
+    let acknowledgements = new Map<string, number>();
+    while (asked.some((node) => !acknowledgements.has(node)) && this.#deps.clock.monotonic() < deadline) {
+      await sleep(this.#deps.clock, pollEveryMs);
+      acknowledgements = await this.#deps.store.acknowledgements(id);
     }
-    return outcomeOf(asked, answers);
+    return outcomeOf(asked, acknowledgements);
   }
 
-  /** Begins to read what was given; where a reading is under way, one more follows it. */
-  #pull(): void {
-    if (this.#pulling !== undefined) {
-      this.#mustPullAgain = true;
+  /** Sends a heartbeat; if one is pending, another follows it. */
+  #requestHeartbeat(): void {
+    if (this.#pending !== undefined) {
+      this.#mustRepeat = true;
       return;
     }
-    this.#pulling = this.#beat()
+    this.#pending = this.#heartbeat()
       .catch((error: unknown) => {
         this.#warn({ err: error }, "heartbeat failed");
         this.fence.failed(error);
         this.membership.heartbeatFailed(error instanceof Error ? error : new Error(String(error)));
       })
       .finally(() => {
-        this.#pulling = undefined;
-        if (this.#mustPullAgain) this.#pull();
+        this.#pending = undefined;
+        if (this.#mustRepeat) this.#requestHeartbeat();
       });
   }
 
-  async #beat(): Promise<void> {
-    this.#mustPullAgain = false;
+  async #heartbeat(): Promise<void> {
+    this.#mustRepeat = false;
     const sentAt = this.#deps.clock.monotonic();
     const heartbeat = this.membership.heartbeatSent();
-    const beat = await this.#deps.store.heartbeat(this.#incarnation, this.#followed, this.#hasBeaten);
-    this.#deps.onTime?.(beat.time, sentAt, this.#deps.clock.monotonic());
-    this.#hasBeaten = !beat.isExpired;
-    this.#checkContinuity(beat, sentAt);
-    for (const command of beat.commands) this.#carryOut(command);
-    const wasAway = beat.isExpired || (this.#followed !== undefined && !this.fence.isOpen);
-    this.#followed = beat.lastId;
+    const reply = await this.#deps.store.heartbeat(this.#incarnation, this.#followed, this.#hasSentHeartbeat);
+    this.#deps.onTime?.(reply.time, sentAt, this.#deps.clock.monotonic());
+    this.#hasSentHeartbeat = !reply.isExpired;
+    this.#checkContinuity(reply, sentAt);
+    for (const command of reply.commands) this.#perform(command);
+    const wasAway = reply.isExpired || (this.#followed !== undefined && !this.fence.isOpen);
+    this.#followed = reply.lastId;
     this.#followedAt = sentAt;
-    this.membership.heartbeatDone(heartbeat, beat.leases, wasAway);
-    if (beat.isExpired) this.#lapse();
-    if (beat.isExpired || beat.commands.length === mostCommands) return void (this.#mustPullAgain = true);
+    this.membership.heartbeatDone(heartbeat, reply.leases, wasAway);
+    if (reply.isExpired) this.#renew();
+    if (reply.isExpired || reply.commands.length === maxCommands) return void (this.#mustRepeat = true);
     this.fence.renew(sentAt);
-    for (const node of beat.dead) this.#bury(node);
+    for (const node of reply.dead) this.#cleanUp(node);
   }
 
-  /** Nothing is done under a name before its first heartbeat. */
-  #lapse(): void {
+  /** Nothing is written under a name before its first heartbeat. */
+  #renew(): void {
     this.fence.close();
-    this.#formerNames.add(this.#incarnation);
+    this.#formerIncarnations.add(this.#incarnation);
     this.#incarnation = incarnationOf(this.#deps);
   }
 
-  #bury(node: string): void {
-    if (this.#burying.has(node)) return;
-    this.#burying.add(node);
-    if (!this.#formerNames.has(node)) this.#deps.log.warn({ dead: node }, "node declared dead");
+  #cleanUp(node: string): void {
+    if (this.#cleaningUp.has(node)) return;
+    this.#cleaningUp.add(node);
+    if (!this.#formerIncarnations.has(node)) this.#deps.log.warn({ dead: node }, "node declared dead");
     this.#deps
       .onDead(node)
       .then(() => this.#deps.store.removeTombstone(node))
-      .then(() => this.#formerNames.delete(node))
+      .then(() => this.#formerIncarnations.delete(node))
       .catch((error: unknown) =>
         this.#deps.log.warn({ dead: node, err: error }, "cleaning up after a dead node failed; retrying"),
       )
-      .finally(() => this.#burying.delete(node));
+      .finally(() => this.#cleaningUp.delete(node));
   }
 
-  /** Says so where this node cannot know all that was given since it last read. */
+  /** Reports if this node may have missed commands since its last heartbeat. */
   #checkContinuity({ lastId }: Heartbeat, sentAt: number): void {
     if (this.#followed !== undefined && compareIds(lastId, this.#followed) < 0) {
       this.#deps.log.error(
@@ -175,7 +182,7 @@ export class Control {
     if (sentAt - this.#followedAt > commandRetentionMs) this.#deps.onMissedCommands();
   }
 
-  #carryOut({ id, json }: LoggedCommand): void {
+  #perform({ id, json }: LoggedCommand): void {
     const command = parseCommand(json);
     if (command === undefined) return this.#warn({ id }, "ignored a malformed control command");
     const count = this.#deps.perform(command);
@@ -188,11 +195,11 @@ export class Control {
 const incarnationOf = ({ nodeId, clock }: ControlDeps): string =>
   `${nodeId}/${clock.now().toString(36)}-${randomUUID().slice(0, 8)}`;
 
-/** As many as one heartbeat brings. */
-const mostCommands = 1_000;
+/** Max commands in one heartbeat. */
+const maxCommands = 1_000;
 
-function outcomeOf(asked: readonly string[], answers: ReadonlyMap<string, number>): CommandOutcome {
-  const counts = asked.map((node) => answers.get(node)).filter((count) => count !== undefined);
+function outcomeOf(asked: readonly string[], acknowledgements: ReadonlyMap<string, number>): CommandOutcome {
+  const counts = asked.map((node) => acknowledgements.get(node)).filter((count) => count !== undefined);
   return { count: counts.reduce((sum, count) => sum + count, 0), nodes: asked.length, acknowledged: counts.length };
 }
 

@@ -1,22 +1,22 @@
 import type { Clock } from "../runtime/clock.ts";
 
 /**
- * Says whether this node may still act for the cluster. A node that was frozen, or cut off from the store, for longer
- * than its lease may have missed revocations; it must not deliver before it has read them. Time is the monotonic clock's,
- * so the first look after a thaw already sees the gap.
+ * Whether this node may act. A node that was frozen, or cut off from Redis, for longer than its lease may have missed
+ * revocations and must not deliver before it has read them. Uses the monotonic clock, so the first check after a
+ * freeze already sees the gap.
  */
 export interface Fence {
-  /** True while the lease stands. Cheap: asked for every publication. */
+  /** True while the lease lasts. Cheap: checked for every publication. */
   readonly isOpen: boolean;
-  /** A heartbeat that was sent at `sentAt` (monotonic) has been confirmed, and what it brought was carried out. */
+  /** A heartbeat sent at `sentAt` (monotonic) was confirmed, and its commands were performed. */
   renew(sentAt: number): void;
-  /** A heartbeat was not confirmed. */
+  /** A heartbeat failed. */
   failed(error: unknown): void;
-  /** Why the last heartbeat that was not confirmed failed. */
+  /** Error of the last failed heartbeat. */
   readonly failure: unknown;
-  /** The lease has ended before its time, by the store's clock. */
+  /** The lease ended early, by Redis' clock. */
   close(): void;
-  /** Resolves when the fence is open; at once where it is. */
+  /** Resolves when the fence is open; at once if it is. */
   opened(): Promise<void>;
   /** Called whenever the fence opens after it was closed. */
   onReopened(listener: () => void): void;

@@ -1,11 +1,11 @@
 import type { Clock } from "../runtime/clock.ts";
 
-/** End of each node's lease, by the store's clock. */
+/** End of each node's lease, by Redis' clock. */
 export type Leases = ReadonlyMap<string, number>;
 
 /**
- * Milliseconds after an outage in which nobody is called dead: all nodes lose their leases then, and come back one after
- * the other under other names.
+ * Milliseconds after an outage in which no node is declared dead: all nodes lose their leases then, and come back one
+ * after the other under other names.
  */
 const graceMs = 3_000;
 
@@ -16,14 +16,14 @@ interface PendingHeartbeat {
 }
 
 /**
- * Who lives, by heartbeats. Nobody writes anything under a node's name before that name's first heartbeat, and a lease
- * that has ended is never renewed. So a name that was seen in the store and is missing from a heartbeat that was sent
- * afterwards is dead for good, and what stands under it may be forgotten.
+ * Failure detector, based on heartbeats. Nothing is written under a node's name before its first heartbeat, and an
+ * expired lease is never renewed. So if a name was seen in Redis and is missing from a later heartbeat, that node is
+ * dead for good, and its state may be removed.
  */
 export class Membership {
   readonly #clock: Clock;
-  readonly #beatNow: () => void;
-  /** Names seen, with how many heartbeats had been sent by then. */
+  readonly #heartbeatNow: () => void;
+  /** Names seen, each with the number of heartbeats sent by then. */
   readonly #seen = new Map<string, number>();
   readonly #listeners: ((node: string) => void)[] = [];
   #leases: Leases = new Map();
@@ -31,79 +31,79 @@ export class Membership {
   #graceUntil = Number.NEGATIVE_INFINITY;
   #waiting: PendingHeartbeat[] = [];
 
-  /** `beatNow` sends a heartbeat at once. */
-  constructor({ clock, beatNow }: { clock: Clock; beatNow: () => void }) {
+  /** `heartbeatNow` sends a heartbeat at once. */
+  constructor({ clock, heartbeatNow }: { clock: Clock; heartbeatNow: () => void }) {
     this.#clock = clock;
-    this.#beatNow = beatNow;
+    this.#heartbeatNow = heartbeatNow;
   }
 
-  /** Nodes whose leases stood at the last heartbeat. */
+  /** Nodes with a lease at the last heartbeat. */
   get living(): readonly string[] {
     return [...this.#leases.keys()];
   }
 
-  /** A heartbeat is being sent; what it brings is handed over with the number. */
+  /** Returns the number of the heartbeat; pass it to `heartbeatDone`. */
   heartbeatSent(): number {
     return ++this.#sent;
   }
 
-  /** `wasAway`: this node's own lease had ended before. */
+  /** `wasAway`: this node's own lease had expired before. */
   heartbeatDone(heartbeat: number, leases: Leases, wasAway: boolean): void {
     this.#leases = leases;
     if (wasAway) this.#graceUntil = this.#clock.monotonic() + graceMs;
     for (const node of leases.keys()) this.noteSeen(node);
-    if (!this.#isGrace()) this.#tellDead(heartbeat);
+    if (!this.#isGrace()) this.#notifyDead(heartbeat);
     const waiting = this.#waiting;
     this.#waiting = waiting.filter(({ since }) => since >= heartbeat);
     for (const { since, resolve } of waiting) if (since < heartbeat) resolve();
   }
 
-  /** A heartbeat failed: whoever waits for one is told so. */
+  /** Rejects everybody who waits for a heartbeat. */
   heartbeatFailed(reason: Error): void {
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
 
-  /** A name was met in the store; should it be dead, listeners are told. */
+  /** A name was found in Redis; listeners are told if it is dead. */
   noteSeen(node: string): void {
     if (!this.#seen.has(node)) this.#seen.set(node, this.#sent);
   }
 
-  /** Called once for each name seen that is dead, within a heartbeat after its lease has ended. */
+  /** Called once for each dead name that was seen, within one heartbeat after its lease has expired. */
   onDead(listener: (node: string) => void): void {
     this.#listeners.push(listener);
   }
 
-  /** Resolves to who lives now, by a heartbeat sent after the call; rejects, as all here, where the store is away. */
+  /** The living nodes, by a heartbeat sent after the call. Rejects, like all methods here, if Redis is unavailable. */
   async livingNow(): Promise<readonly string[]> {
-    await this.#next();
+    await this.#nextNow();
     return this.living;
   }
 
-  /** The dead among names met in the store. Only where one is unknown the store is asked. */
+  /** The dead ones among names found in Redis. Sends a heartbeat only if a name is unknown. */
   async deadAmong(nodes: readonly string[]): Promise<readonly string[]> {
     for (const node of nodes) this.noteSeen(node);
     if (nodes.every((node) => this.#leases.has(node))) return [];
-    await this.#next();
+    await this.#nextNow();
     return this.#isGrace() ? [] : nodes.filter((node) => !this.#leases.has(node));
   }
 
   /**
-   * The same, and each of the others has been heard of since the call: a node that was killed a moment ago is found out.
-   * Takes until they beat, a second or so.
+   * Like `deadAmong`, and every other node has sent a heartbeat since the call, so a node killed a moment ago is
+   * detected. Takes about a second.
    */
   async deadAmongAll(nodes: readonly string[]): Promise<readonly string[]> {
     for (const node of nodes) this.noteSeen(node);
-    await this.#next();
+    await this.#nextNow();
     const before = this.#leases;
     const isCertain = (node: string): boolean => {
       const lease = this.#leases.get(node);
       return lease === undefined ? !this.#isGrace() : lease > (before.get(node) ?? 0);
     };
-    while (!nodes.every(isCertain)) await this.#following();
+    while (!nodes.every(isCertain)) await this.#nextRegular();
     return nodes.filter((node) => !this.#leases.has(node));
   }
 
-  #tellDead(heartbeat: number): void {
+  #notifyDead(heartbeat: number): void {
     for (const [node, seenAt] of this.#seen) {
       if (seenAt >= heartbeat || this.#leases.has(node)) continue;
       this.#seen.delete(node);
@@ -115,14 +115,14 @@ export class Membership {
     return this.#clock.monotonic() < this.#graceUntil;
   }
 
-  #next(): Promise<void> {
-    const next = this.#following();
-    this.#beatNow();
+  #nextNow(): Promise<void> {
+    const next = this.#nextRegular();
+    this.#heartbeatNow();
     return next;
   }
 
-  /** The first heartbeat that is sent from now on, in its own time. */
-  #following(): Promise<void> {
+  /** The next regular heartbeat. */
+  #nextRegular(): Promise<void> {
     return new Promise((resolve, reject) => this.#waiting.push({ since: this.#sent, resolve, reject }));
   }
 }

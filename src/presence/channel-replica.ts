@@ -7,7 +7,7 @@ import { parseChange, type StoredMembers, type MembersChange } from "./members-c
 import type { MembersStore } from "./members-store.ts";
 import { MembersReplica } from "./members-replica.ts";
 
-/** Which of the names met in the store are dead; `cluster/membership.ts` is one. */
+/** Failure detector, see `cluster/membership.ts`. */
 export interface DeadNodes {
   deadAmong(nodes: readonly string[]): Promise<readonly string[]>;
   noteSeen(node: string): void;
@@ -20,7 +20,7 @@ export interface ChannelReplicaDeps {
   membership: DeadNodes;
   clock: Clock;
   log: Logger;
-  /** Anybody on Redis can make it be called as often as they like. */
+  /** Rate-limited, because anyone with access to Redis can trigger it. */
   warn: PacedWarnings;
   /** Members may have changed. */
   onChanged: (channel: ChannelReplica) => void;
@@ -32,23 +32,23 @@ interface Awaited {
 }
 
 const retryMs = 500;
-/** Longest wait for a change that another has seen; then the channel is read again. */
+/** Max wait for a change that another node has seen; then the channel is read again. */
 const reachTimeoutMs = 250;
-/** Milliseconds until every node has said its members again to a store that lost them. */
+/** Milliseconds until every node has rewritten its members to a Redis that lost them. */
 const rewriteWaitMs = 2_000;
-/** Most changes that wait for a reading; what comes on top is dropped, and found missing. */
+/** Max changes that wait for a reading. Further ones are dropped and detected as a gap. */
 const maxWaiting = 1_000;
 
-/** The mirror of one channel, kept true: it follows the feed, and reads the store where something is missing. */
+/** Keeps the replica of one channel in sync: subscribes to its feed, and reads Redis after a gap. */
 export class ChannelReplica {
   readonly name: string;
   readonly members = new MembersReplica();
   readonly #deps: ChannelReplicaDeps;
   readonly #waiting: MembersChange[] = [];
   readonly #awaited = new Set<Awaited>();
-  #isFollowed = false;
+  #isSubscribed = false;
   #wasRead = false;
-  #isTrue = false;
+  #isSynced = false;
   #isClosed = false;
   #reading: Promise<void> | undefined;
   #mustReadAgain = false;
@@ -58,12 +58,12 @@ export class ChannelReplica {
     this.#deps = deps;
   }
 
-  /** Resolves when the mirror shows what the store holds; rejects where that cannot be read now. */
+  /** Resolves when the replica is in sync with Redis. Rejects if Redis cannot be read. */
   async synced(): Promise<void> {
-    if (!this.#isTrue) await (this.#reading ?? this.#read());
+    if (!this.#isSynced) await (this.#reading ?? this.#read());
   }
 
-  /** Resolves when the mirror has come to the revision, by what it hears or else by reading. */
+  /** Resolves when the replica has reached the revision, from the feed or by reading. */
   async reached(revision: number): Promise<void> {
     if (this.members.revision >= revision) return;
     const timeout = new AbortController();
@@ -74,15 +74,15 @@ export class ChannelReplica {
     if (this.members.revision < revision) await this.readAgain();
   }
 
-  /** By a reading that begins after the call: something may be missing. */
+  /** Reads again, beginning after the call. */
   async readAgain(): Promise<void> {
     await this.#reading?.catch(() => undefined);
     await (this.#reading ?? this.#read());
   }
 
-  /** A change that was lost at the end of what was heard shows in the revision alone. */
+  /** Compares revisions, because the loss of the last change shows in nothing else. */
   async check(): Promise<void> {
-    if (!this.#isTrue || this.#reading !== undefined) return;
+    if (!this.#isSynced || this.#reading !== undefined) return;
     if ((await this.#deps.store.revision(this.name)) !== this.members.revision) await this.readAgain();
   }
 
@@ -102,7 +102,7 @@ export class ChannelReplica {
   }
 
   #read(): Promise<void> {
-    this.#isTrue = false;
+    this.#isSynced = false;
     this.#mustReadAgain = false;
     this.#reading = this.#readOnce().finally(() => (this.#reading = undefined));
     this.#reading.then(
@@ -117,7 +117,7 @@ export class ChannelReplica {
     return this.#reading;
   }
 
-  /** Also where nobody asks: subscribers are to be told. */
+  /** Also if no request waits, because subscribers must be notified. */
   #readLater(delayMs: number): void {
     this.#deps.clock.after(delayMs, () => {
       if (!this.#isClosed) this.readAgain().catch(() => undefined); // Reported where it happens.
@@ -126,20 +126,20 @@ export class ChannelReplica {
 
   async #readOnce(): Promise<void> {
     const { feed, membership } = this.#deps;
-    if (!this.#isFollowed) await feed.subscribe(this.#feedKey, (message) => this.#hear(message));
-    this.#isFollowed = true;
+    if (!this.#isSubscribed) await feed.subscribe(this.#feedKey, (message) => this.#receive(message));
+    this.#isSubscribed = true;
     const { nodes, ...read } = await this.#readWhole();
     const dead = await membership.deadAmong([...nodes.keys()]);
     for (const node of dead) this.#removeNode(node);
     this.members.replace({ ...read, nodes: new Map([...nodes].filter(([node]) => !dead.includes(node))) });
     if (!this.#wasRead) this.members.forgetDiff();
     this.#wasRead = true;
-    this.#isTrue = true;
-    for (const change of this.#waiting.splice(0)) this.#take(change);
-    this.#moved();
+    this.#isSynced = true;
+    for (const change of this.#waiting.splice(0)) this.#apply(change);
+    this.#onChanged();
   }
 
-  /** Nobody is told that all have left where only the store has lost them. */
+  /** If Redis has lost members, waits until nodes have rewritten them, so that nobody is told that they left. */
   async #readWhole(): Promise<StoredMembers> {
     const { store, clock } = this.#deps;
     const membership = await store.read(this.name);
@@ -154,24 +154,24 @@ export class ChannelReplica {
     });
   }
 
-  #hear(message: Buffer): void {
+  #receive(message: Buffer): void {
     const change = parseChange(message);
     if (change === undefined) this.#deps.warn({ bytes: message.length }, "ignored malformed presence members");
-    else if (this.#isTrue) this.#take(change);
+    else if (this.#isSynced) this.#apply(change);
     else if (this.#waiting.length < maxWaiting) this.#waiting.push(change);
     else this.#mustReadAgain = true;
   }
 
-  #take(change: MembersChange): void {
+  #apply(change: MembersChange): void {
     const placement = this.members.place(change);
     if (placement === "gap") this.readAgain().catch(() => undefined); // Reported where it happens.
     if (placement !== "next") return;
     this.#deps.membership.noteSeen(change.node);
     this.members.apply(change);
-    this.#moved();
+    this.#onChanged();
   }
 
-  #moved(): void {
+  #onChanged(): void {
     this.#deps.onChanged(this);
     for (const { revision, reached } of this.#awaited) if (revision <= this.members.revision) reached();
   }

@@ -7,19 +7,19 @@ export interface ChannelReplicasDeps extends Omit<ChannelReplicaDeps, "warn"> {
   clock: Clock;
 }
 
-/** Milliseconds a mirror is kept that nobody here needs any more; the next who asks finds it. */
+/** Milliseconds a replica is kept that nothing on this node needs, for the next request. */
 const lingerMs = 10_000;
-/** Most mirrors that linger; the one that lingers longest goes first. */
+/** Max replicas that linger; the oldest is dropped first. */
 const maxLingering = 1_000;
 const checkEveryMs = 30_000;
-/** Channels read or checked at the same time. */
+/** Max channels read or checked at the same time. */
 const maxConcurrentReads = 200;
 
-/** The channels whose members this node knows: those with subscribers here, and for a while those that were asked for. */
+/** Replicas of the channels with subscribers on this node and, for a while, of those that were requested. */
 export class ChannelReplicas {
   readonly #deps: ChannelReplicasDeps & Pick<ChannelReplicaDeps, "warn">;
   readonly #channels = new Map<string, ChannelReplica>();
-  /** Subscribers here. */
+  /** Subscribers on this node. */
   readonly #needed = new Map<string, number>();
   /** In the order in which they began to linger. */
   readonly #lingering = new Map<string, Cancel>();
@@ -41,16 +41,16 @@ export class ChannelReplicas {
     for (const channel of this.#channels.values()) this.#close(channel);
   }
 
-  /** Somebody here subscribed to the channel. */
+  /** A connection on this node subscribed to the channel. */
   retain(name: string): void {
     this.#needed.set(name, (this.#needed.get(name) ?? 0) + 1);
-    this.#stay(name);
+    this.#cancelLinger(name);
     this.#of(name)
       .synced()
       .catch(() => undefined); // Reported where it happens, and tried again.
   }
 
-  /** Somebody here unsubscribed. */
+  /** A connection on this node unsubscribed. */
   release(name: string): void {
     const needed = (this.#needed.get(name) ?? 0) - 1;
     if (needed > 0) return void this.#needed.set(name, needed);
@@ -58,7 +58,7 @@ export class ChannelReplicas {
     this.#linger(name);
   }
 
-  /** The channel's mirror, true to the store; rejects where that cannot be read. */
+  /** The channel's replica, in sync. Rejects if Redis cannot be read. */
   async of(name: string): Promise<ChannelReplica> {
     const channel = this.#of(name);
     if (!this.#needed.has(name)) this.#linger(name);
@@ -75,21 +75,21 @@ export class ChannelReplicas {
   }
 
   #linger(name: string): void {
-    this.#stay(name);
-    const cancel = this.#deps.clock.after(lingerMs, () => this.#let(name));
+    this.#cancelLinger(name);
+    const cancel = this.#deps.clock.after(lingerMs, () => this.#endLinger(name));
     this.#lingering.set(name, cancel);
     if (this.#lingering.size <= maxLingering) return;
     const [oldest] = this.#lingering.keys();
-    if (oldest !== undefined) this.#let(oldest);
+    if (oldest !== undefined) this.#endLinger(oldest);
   }
 
-  #stay(name: string): void {
+  #cancelLinger(name: string): void {
     this.#lingering.get(name)?.();
     this.#lingering.delete(name);
   }
 
-  #let(name: string): void {
-    this.#stay(name);
+  #endLinger(name: string): void {
+    this.#cancelLinger(name);
     const channel = this.#channels.get(name);
     if (channel !== undefined) this.#close(channel);
   }
@@ -107,7 +107,7 @@ export class ChannelReplicas {
     const channels = [...this.#channels.values()];
     for (let start = 0; start < channels.length; start += maxConcurrentReads) {
       const slice = channels.slice(start, start + maxConcurrentReads).filter(({ name }) => this.#channels.has(name));
-      // What fails is reported and tried again by the channel itself.
+      // The channel itself reports and retries what fails.
       await Promise.allSettled(slice.map(act));
     }
   }

@@ -1,15 +1,15 @@
 import type { Counts, StoredMembers, MembersChange } from "./members-change.ts";
 
-/** How a change relates to what the mirror knows. */
+/** How a change relates to the replica's revision. */
 export type ChangePlacement = "next" | "repeat" | "gap";
 
-/** A user and the connections with which it stands in the channel, over all nodes; 0 where it has left. */
+/** A user and the number of its connections in the channel, over all nodes; 0 if it has left. */
 export interface Member {
   userId: string;
   connections: number;
 }
 
-/** What changed: applied to the members of before, in any order and more than once, it gives those of now. */
+/** Changes in absolute counts: applying them in any order, more than once, gives the current members. */
 export interface MembersDiff {
   joined: Member[];
   left: Member[];
@@ -17,17 +17,17 @@ export interface MembersDiff {
 }
 
 /**
- * The members of one channel as a node knows them, by the node that said so, at a revision. Pure: it is fed with what
- * was read and heard, and says what to tell.
+ * One node's replica of a channel's members, by the node that wrote them, at a revision. Pure: it is given what was
+ * read and received, and returns the diff to send.
  */
 export class MembersReplica {
   #revision = 0;
   #since = 0;
   readonly #nodes = new Map<string, Map<string, number>>();
   readonly #totals = new Map<string, number>();
-  /** Connections that were cut off and still count, by the node that says so. */
+  /** Lost connections that still count, by the node that wrote them. */
   readonly #absent = new Map<string, Map<string, number>>();
-  /** Totals as they were last told, of users who changed since. */
+  /** Totals as last sent to subscribers, of users that changed since. */
   readonly #notified = new Map<string, number>();
 
   get revision(): number {
@@ -43,13 +43,13 @@ export class MembersReplica {
     return this.#totals.size;
   }
 
-  /** Changes tell which revision they follow on, so one that was lost shows with the next. */
+  /** A change names the revision before it, so a lost one shows with the next. */
   place({ revision, before }: Pick<MembersChange, "revision" | "before">): ChangePlacement {
     if (before === this.#revision) return "next";
     return revision <= this.#revision ? "repeat" : "gap";
   }
 
-  /** Takes in the next change. */
+  /** Applies the next change. */
   apply({ revision, before, node, counts, absent, isWhole, formerNode }: MembersChange): void {
     if (formerNode !== undefined) this.drop(formerNode);
     if (isWhole) this.#absent.delete(node);
@@ -60,12 +60,12 @@ export class MembersReplica {
     this.#revision = revision;
   }
 
-  /** The store has forgotten members that are known here: what it holds now is yet to become whole. */
+  /** Redis has lost members that are known here; nodes are still writing them again. */
   isForgottenBy({ since }: StoredMembers): boolean {
     return this.count > 0 && since !== this.#since;
   }
 
-  /** Takes what was read in place of all that is known; it does not say who is absent. */
+  /** Replaces everything by what was read. Lost connections are not part of it. */
   replace({ revision, since, nodes }: StoredMembers): void {
     this.#absent.clear();
     for (const node of this.#nodes.keys()) if (!nodes.has(node)) this.drop(node);
@@ -74,13 +74,13 @@ export class MembersReplica {
     this.#revision = revision;
   }
 
-  /** The node is dead: what it said is no longer so. */
+  /** The node is dead; removes what it wrote. */
   drop(node: string): void {
     this.#absent.delete(node);
     for (const user of this.#nodes.get(node)?.keys() ?? []) this.#set(node, user, 0);
   }
 
-  /** Some `limit` of the members, in order of their names. */
+  /** At most `limit` members, sorted by user id. */
   members(limit: number): Member[] {
     const members: Member[] = [];
     for (const [userId, connections] of this.#totals) {
@@ -93,7 +93,7 @@ export class MembersReplica {
     return members.toSorted((a, b) => (a.userId < b.userId ? -1 : 1));
   }
 
-  /** What changed since the last call, or since `forgetDiff`; undefined where nothing did in the end. */
+  /** The changes since the last call, or since `forgetDiff`; undefined if there are none. */
   takeDiff(): MembersDiff | undefined {
     const diff: MembersDiff = { joined: [], left: [], updated: [] };
     for (const [userId, before] of this.#notified) {
@@ -107,14 +107,14 @@ export class MembersReplica {
     return diff.joined.length + diff.left.length + diff.updated.length === 0 ? undefined : diff;
   }
 
-  /** Nobody has been told anything yet: what is known now is where diffs begin. */
+  /** Diffs start from the current state. */
   forgetDiff(): void {
     this.#notified.clear();
   }
 
   /**
-   * A member with more connections than were told, as many of which may be in place of those that were cut off: until
-   * that is known, in at most three seconds, it is as it was.
+   * True if the additional connections of a user may replace lost ones. Until that is known, after at most three
+   * seconds, the user is reported unchanged.
    */
   #isComingBack(user: string): boolean {
     const before = this.#notified.get(user) ?? 0;

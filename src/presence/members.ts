@@ -14,7 +14,7 @@ import type { ChannelReplica } from "./channel-replica.ts";
 import { ChannelReplicas } from "./channel-replicas.ts";
 import { LocalMembers } from "./local-members.ts";
 
-/** Who is in a channel. `count` is the number of users even where there are more than `members` holds. */
+/** Members of a channel. `count` is the number of users, even if `members` is truncated. */
 export interface ChannelMembers {
   channel: string;
   members: Member[];
@@ -27,7 +27,7 @@ export interface MembersDeps {
   keys: Keys;
   kinds: Kinds;
   permissions: Pick<Permissions, "checkSubscribe">;
-  /** Writes one packet to the channel's subscribers on this node. */
+  /** Sends a packet to the channel's subscribers on this node. */
   deliver: (channel: string, packet: Buffer) => void;
   incarnation: () => string;
   fence: Fence;
@@ -36,17 +36,17 @@ export interface MembersDeps {
   log: Logger;
 }
 
-/** Most members an answer holds. */
+/** Max members in an answer. */
 const maxMembers = 1_000;
-/** Milliseconds within which changes of a channel are told together. */
+/** Milliseconds within which changes of a channel are sent together. */
 const tickMs = 50;
 
 /**
- * Members of channels whose kind keeps presence.
+ * Members of channels whose kind has presence enabled.
  *
- * Whoever has been answered a `subscribe` is a member for everybody who asks from then on, on any node, and is told every
- * later change. Changes are absolute and in order: applied to what `of` answered, they give the members. Members of a
- * node that dies are gone when its lease has ended.
+ * A user whose `subscribe` was acknowledged is a member in every later answer on any node, and receives every later
+ * change. Changes are absolute and ordered: applied to the result of `of`, they give the current members. Members of
+ * a dead node are removed when its lease has expired.
  */
 export class Members {
   readonly #deps: MembersDeps;
@@ -75,12 +75,12 @@ export class Members {
     this.#cancelTick?.();
   }
 
-  /** This node's members must be written again: the store may have lost them, or this node its name. */
+  /** Rewrites this node's members: Redis may have lost them, or this node has a new name. */
   rewriteAll(): void {
     this.#local.rewriteAll();
   }
 
-  /** A connection of the user subscribed to the channel, or ceased to be; `mayReturn`: it was cut off. */
+  /** A connection of the user subscribed or unsubscribed; `mayReturn`: the connection was lost. */
   change(channel: string, userId: string, isSubscribed: boolean, mayReturn = false): void {
     if (!this.#isKept(channel)) return;
     const name = `${channel.length} ${channel} ${userId}`;
@@ -100,22 +100,22 @@ export class Members {
     });
   }
 
-  /** Resolves when what this node's subscribers are is known to all, and they are told of changes. */
+  /** Resolves when this node's members are written and its replica receives changes. */
   async synced(channel: string): Promise<void> {
     if (this.#isKept(channel)) await Promise.all([this.#local.flushed(channel), this.#replicas.of(channel)]);
   }
 
-  /** Throws `unknown_channel`, and `forbidden` for a kind without presence; store errors as they come. */
+  /** Throws `unknown_channel`, and `forbidden` for a kind without presence; store errors are passed through. */
   async of(channel: string): Promise<ChannelMembers> {
     if (!this.#isKept(channel)) throw noPresence();
     await this.#local.flushed(channel);
     const [replica, revision] = await Promise.all([this.#replicas.of(channel), this.#deps.store.revision(channel)]);
     await replica.reached(revision);
-    // From here to the acknowledgement nothing may wait: a change told in between would be undone by the older answer.
+    // Nothing may be awaited from here to the acknowledgement, or a change sent in between would be undone by it.
     return { channel, members: replica.members.members(maxMembers), count: replica.members.count };
   }
 
-  /** The same for a client, which must be allowed to subscribe. */
+  /** Like `of`, after checking the client's permission to subscribe. */
   async ofAs(reader: Principal, channel: string): Promise<ChannelMembers> {
     await this.#deps.permissions.checkSubscribe(reader, channel);
     return this.of(channel);
@@ -137,7 +137,7 @@ export class Members {
     this.#changed.clear();
   }
 
-  /** A node that was away tells nobody anything before it knows who may still be told. */
+  /** A fenced node sends nothing before it knows which subscribers may still receive it. */
   #tickLater(): void {
     this.#cancelTick = this.#deps.clock.after(tickMs, () => this.#tick());
   }

@@ -1,20 +1,20 @@
 import type { Cancel, Clock } from "../runtime/clock.ts";
 
-/** Milliseconds in which a client that was cut off may come back before anybody is told that it left. */
+/** Milliseconds in which a lost connection may be recovered before members are told that it left. */
 const graceMs = 3_000;
 
-/** One connection of a user that was cut off. */
+/** One lost connection of a user. */
 interface PendingLeave {
   name: string;
   end: () => void;
   endsAt: number;
 }
 
-/** Connections that were cut off and are expected back: they count as members a little longer. */
+/** Lost connections that may be recovered and still count as members. */
 export class PendingLeaves {
   readonly #clock: Clock;
   readonly #byName = new Map<string, PendingLeave[]>();
-  /** In the order in which they end; those that came back are no longer in the table. */
+  /** In the order in which they end; recovered ones are already missing from the map. */
   #all: PendingLeave[] = [];
   #cancel: Cancel | undefined;
 
@@ -22,7 +22,7 @@ export class PendingLeaves {
     this.#clock = clock;
   }
 
-  /** `end` is called where nobody is back in time. */
+  /** `end` is called if the connection is not recovered in time. */
   begin(name: string, end: () => void): void {
     const absence = { name, end, endsAt: this.#clock.monotonic() + graceMs };
     this.#byName.set(name, [...(this.#byName.get(name) ?? []), absence]);
@@ -30,13 +30,13 @@ export class PendingLeaves {
     this.#cancel ??= this.#clock.after(graceMs, () => this.#endDue());
   }
 
-  /** True where one of that name was absent, and is back. */
+  /** Returns true if a connection of that name was pending. */
   cancel(name: string): boolean {
     const absence = this.#byName.get(name)?.[0];
     return absence !== undefined && this.#forget(absence);
   }
 
-  /** Ends all of them now. */
+  /** Ends all pending leaves now. */
   endAll(): void {
     this.#cancel?.();
     this.#cancel = undefined;
@@ -52,7 +52,7 @@ export class PendingLeaves {
     this.#cancel = next && this.#clock.after(next.endsAt - now, () => this.#endDue());
   }
 
-  /** False where it is known no more. */
+  /** Returns false if it is no longer pending. */
   #forget(absence: PendingLeave): boolean {
     const known = this.#byName.get(absence.name) ?? [];
     const left = known.filter((other) => other !== absence);

@@ -1,13 +1,13 @@
 -- A node takes, keeps or gives back connections ("seats") of one session, within what its user may have on all nodes.
 --
 -- KEYS  1 connections of the user (hash '<node>|<session>' -> count)
--- ARGV  1 node  2 session  3 seats the node holds  4 seats it wants, not less  5 most for the user  6 TTL (s)
+-- ARGV  1 node  2 session  3 seats the node holds  4 seats it wants, not less  5 max for the user  6 TTL (s)
 --       7 the node's former name, under which the same seats may stand, '' for none
 --       8.. names of dead nodes, whose seats are free
 -- Returns { granted, node, node, ... }: seats the node has from now on, never less than it holds; where that is less
 -- than it wants, also the other nodes that hold some. Counts are absolute, so a repeat is harmless.
 local key, node, own, former = KEYS[1], ARGV[1], ARGV[1] .. '|' .. ARGV[2], ARGV[7] .. '|' .. ARGV[2]
-local held, wanted, most, ttl = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local held, wanted, max, ttl = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local dead = {}
 for i = 8, #ARGV do dead[ARGV[i]] = true end
 
@@ -23,7 +23,7 @@ for i = 1, #fields, 2 do
   end
 end
 
-local granted = math.max(held, math.min(wanted, most - taken))
+local granted = math.max(held, math.min(wanted, max - taken))
 if granted > 0 then redis.call('HSET', key, own, granted) else redis.call('HDEL', key, own) end
 redis.call('EXPIRE', key, ttl)
 

@@ -7,7 +7,7 @@ function startRoll() {
   const clock = new FakeClock();
   let end = 1_000;
   let asked = 0;
-  const roll = new Membership({ clock, beatNow: () => void asked++ });
+  const roll = new Membership({ clock, heartbeatNow: () => void asked++ });
   const dead: string[] = [];
   roll.onDead((node) => void dead.push(node));
   const answer = (heartbeat: number, living: string[], wasAway = false): Promise<void> => {
