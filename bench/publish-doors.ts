@@ -187,7 +187,7 @@ async function publishedSoFar(): Promise<number> {
 
 async function gatewayCpuUs(): Promise<number> {
   const text = await (await fetch(`${gateway.url}/metrics`, { headers: { authorization: `Bearer ${apiKey}` } })).text();
-  return Number(/^gateway_process_cpu_seconds_total\S* ([\d.e+-]+)/m.exec(text)?.[1]) * 1_000_000;
+  return Number(/^process_cpu_seconds_total\S* ([\d.e+-]+)/m.exec(text)?.[1]) * 1_000_000;
 }
 
 async function redisCpuUs(): Promise<number> {

@@ -44,6 +44,12 @@ export const needs = {
     skipped: "the tests that drive the demo in a browser are skipped.",
     isThere: () => chromiumPath() !== undefined,
   },
+  promtool: {
+    name: "promtool",
+    debianPackage: "prometheus",
+    skipped: "metrics and alerting rules are not checked by Prometheus' own tool.",
+    isThere: () => answers("promtool", "--version"),
+  },
   compiler: {
     name: "a C compiler",
     debianPackage: "gcc libc6-dev",

@@ -1,5 +1,5 @@
 /**
- * Brings what the tests need beside Node: redis-server, nginx, chromium and a C compiler. Through apt where that is
+ * Brings what the tests need beside Node: redis-server, nginx, chromium, promtool and a C compiler. Through apt where that is
  * possible; else it says, loudly, what is missing and what is therefore not tested.
  */
 import { spawnSync, type SpawnSyncOptions } from "node:child_process";

@@ -8,6 +8,7 @@ import { createAuthentication } from "./gateway/authentication.ts";
 import { createCoreServices, type CoreServices } from "./gateway/core-services.ts";
 import type { WorkerContext } from "./gateway/worker-context.ts";
 import { explainDenial } from "./gateway/rights.ts";
+import { collectStoreMetrics } from "./gateway/store-metrics.ts";
 import { openStore } from "./gateway/store.ts";
 import { urlOf } from "./gateway/url.ts";
 import { createWebhooks } from "./gateway/webhooks.ts";
@@ -62,6 +63,7 @@ export async function createGateway(
 
   const store = await openStore(config, { clock: ownClock, log, metrics, lifecycle });
   const { commands, keys, feed } = store;
+  collectStoreMetrics({ store, metrics, clock });
 
   // The control log, which all nodes follow
   const connections = () => network.sockets.connections;

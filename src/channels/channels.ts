@@ -35,7 +35,7 @@ export interface ChannelsOptions {
   lingerMs?: number;
 }
 
-export interface ChannelsDeps extends Pick<PublishDeps, "limitOf"> {
+export interface ChannelsDeps extends Pick<PublishDeps, "limitOf">, Pick<LocalChannelDeps, "onDelivered"> {
   kinds: Kinds;
   permissions: Permissions;
   log: ChannelLog;

@@ -17,6 +17,8 @@ export interface LocalChannelDeps {
   log: ChannelLog;
   buffers: SubscribeBuffers;
   deliver: Deliver;
+  /** Called with the timestamp of each publication after it was passed to `deliver`. */
+  onDelivered?: ((timestamp: number) => void) | undefined;
   /** Called with every feed message once the position is known. */
   receive: (channel: LocalChannel, message: FeedMessage) => void;
   mayDeliver: () => boolean;
@@ -186,7 +188,9 @@ export class LocalChannel {
     if (this.#window === undefined) this.#note(message);
     const isEveryoneReady = this.#deps.buffers.size === 0 && this.#readAhead.size === 0;
     const ready = isEveryoneReady ? members : members.filter((subscriber) => this.#isReady(subscriber, message));
-    if (ready.length > 0) this.#deps.deliver(ready, message.packet, options);
+    if (ready.length === 0) return;
+    this.#deps.deliver(ready, message.packet, options);
+    this.#deps.onDelivered?.(message.timestamp);
   }
 
   #note({ epoch, offset, timestamp }: FeedMessage): void {

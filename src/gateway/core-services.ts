@@ -3,6 +3,7 @@ import { createChannelLog } from "../channels/channel-log.ts";
 import type { TakeSnapshot } from "../channels/subscription.ts";
 import { Channels, type ChannelsDeps } from "../channels/channels.ts";
 import { createRecoveryRecordStore } from "../channels/recovery-record-store.ts";
+import { createDeliveryLatency } from "../channels/delivery-latency.ts";
 import { RecentDeliveries } from "../channels/delivery-trail.ts";
 import { createFeed } from "../channels/feed.ts";
 import { createKinds, type Kinds } from "../channels/kinds.ts";
@@ -126,6 +127,7 @@ function createChannels({ config, store, control, metrics, clock, log }: NodeCon
       log: createChannelLog(store, { idempotencyTtlSeconds: config.idempotency.ttlSeconds }),
       feed: createFeed({ ...store, log, onRead: () => metrics.feedMessages.inc() }),
       deliver: createFanOut({ metrics }),
+      onDelivered: createDeliveryLatency({ observe: (seconds) => metrics.deliveryLatency.observe(seconds), clock }),
       recent: store.isCluster ? new RecentDeliveries() : undefined,
       records: {
         save: (subscriber, channel, begun) => recovery().records.save(subscriber, channel, begun),

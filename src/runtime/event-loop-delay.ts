@@ -8,10 +8,10 @@ import type { Service } from "./lifecycle.ts";
  */
 const resolutionMs = 50;
 
-const quantiles = [0.5, 0.99, 1] as const;
+const percentiles = [50, 99, 100] as const;
 
 /**
- * `gateway_event_loop_delay_seconds{quantile}`: how long ready work waited, since the last scrape. The metric of
+ * `gateway_event_loop_delay_seconds{percentile}`: how long ready work waited, since the last scrape. The metric of
  * prom-client counts the time between two samples as delay, so an idle process seems 10 ms late.
  */
 export function createEventLoopDelay({ registry }: { registry: Registry }): Service {
@@ -19,11 +19,11 @@ export function createEventLoopDelay({ registry }: { registry: Registry }): Serv
   const delay = new Gauge({
     name: "gateway_event_loop_delay_seconds",
     help: "Event loop delay since the last scrape.",
-    labelNames: ["quantile"],
+    labelNames: ["percentile"],
     registers: [],
     collect() {
-      for (const quantile of quantiles) {
-        this.set({ quantile: `${quantile}` }, beyondResolution(histogram.percentile(quantile * 100)));
+      for (const percentile of percentiles) {
+        this.set({ percentile: `${percentile}` }, beyondResolution(histogram.percentile(percentile)));
       }
       histogram.reset();
     },

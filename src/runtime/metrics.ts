@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { version } from "./version.ts";
 
 /**
  * Every metric of a node, declared together. Labels come from closed sets: never a user, a channel or a socket id.
@@ -9,12 +10,16 @@ export interface Metrics {
   handshakes: Counter<"outcome">;
   publications: Counter<"door">;
   deliveries: Counter;
+  deliveryLatency: Histogram;
   skipped: Counter<"reason">;
   queueBytes: Gauge;
   refusals: Counter<"code" | "limiter">;
   limited: Counter<"limiter" | "reason">;
   closings: Counter<"code">;
   commands: Counter<"type" | "outcome">;
+  commandsWaiting: Gauge;
+  commandsLag: Gauge;
+  deadLetters: Gauge<"of">;
   bridged: Counter<"outcome">;
   webhooks: Counter<"event" | "outcome">;
   webhooksWaiting: Gauge;
@@ -34,11 +39,12 @@ export interface Metrics {
 /** The response to a scrape. */
 export type MetricsText = Pick<Registry, "metrics" | "contentType">;
 
-/** `node` names the process on each sample. */
+/** `node_id` names the process on each sample. Not `node`, which Kubernetes' service discovery sets to the machine. */
 export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
   const registry = new Registry();
-  registry.setDefaultLabels({ node: nodeId });
+  registry.setDefaultLabels({ node_id: nodeId });
   processMetricsIn(registry);
+  buildInfoIn(registry);
   const registers = [registry];
   const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
   return {
@@ -64,6 +70,12 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     deliveries: new Counter({
       name: "gateway_deliveries_total",
       help: "Publications written to client connections.",
+      registers,
+    }),
+    deliveryLatency: new Histogram({
+      name: "gateway_delivery_latency_seconds",
+      help: "Time from a publication's timestamp to the write to its subscribers; one sample per publication and node.",
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers,
     }),
     skipped: new Counter({
@@ -99,6 +111,22 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
       name: "gateway_commands_total",
       help: "Stream commands by type and outcome: performed, retried, dead.",
       labelNames: ["type", "outcome"],
+      registers,
+    }),
+    commandsWaiting: new Gauge({
+      name: "gateway_commands_waiting",
+      help: "Stream commands not yet performed, across all nodes.",
+      registers,
+    }),
+    commandsLag: new Gauge({
+      name: "gateway_commands_lag_seconds",
+      help: "Age of the oldest stream command not yet performed, across all nodes; 0 if there is none.",
+      registers,
+    }),
+    deadLetters: new Gauge({
+      name: "gateway_dead_letters",
+      help: "Dead letters kept in Redis: commands, or webhooks.",
+      labelNames: ["of"],
       registers,
     }),
     bridged: new Counter({
@@ -189,14 +217,26 @@ export const strayErrorsIn = (registry: Registry): Counter<"kind"> =>
     registers: [registry],
   });
 
+/** Always 1; a change of its labels marks a deployment. */
+function buildInfoIn(registry: Registry): void {
+  new Gauge({
+    name: "gateway_build_info",
+    help: "Version of the gateway and of Node.js that this node runs; always 1.",
+    labelNames: ["version", "nodejs_version"],
+    registers: [registry],
+  }).set({ version, nodejs_version: process.versions.node }, 1);
+}
+
 /**
- * Metrics of the process: CPU, memory, garbage collection. Without prom-client's event loop lag, which is wrong for idle
- * processes, unlike `gateway_event_loop_delay_seconds`, and wakes the process a hundred times a second.
+ * CPU, memory and garbage collection of any process, under the standard names `process_*` and `nodejs_*`, so that stock
+ * dashboards match. Omits the event loop lag of prom-client: it is wrong at rest, where
+ * `gateway_event_loop_delay_seconds` is right, and measuring it wakes the process a hundred times a second. Also omits
+ * its gauges named `*_total`, which are sums of others and which `promtool check metrics` rejects.
  */
 export function processMetricsIn(registry: Registry): void {
-  collectDefaultMetrics({ register: registry, prefix: "gateway_", eventLoopMonitoringPrecision: never });
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: never });
   for (const { name } of registry.getMetricsAsArray()) {
-    if (name.startsWith("gateway_nodejs_eventloop_lag_")) registry.removeSingleMetric(name);
+    if (/^nodejs_(eventloop_lag_|active_\w+_total$)/.test(name)) registry.removeSingleMetric(name);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Merges metrics of several processes in Prometheus' text format, which requires all samples of a metric to be
- * adjacent. The label `node` distinguishes them.
+ * adjacent. The label `node_id` distinguishes them.
  */
 export function mergeMetrics(texts: readonly string[]): string {
   const metrics = new Map<string, { heading: string; samples: string[] }>();

@@ -10,7 +10,7 @@ export interface PrimaryMetrics {
 
 export function createPrimaryMetrics(nodeId: string, running: () => number): PrimaryMetrics {
   const registry = new Registry();
-  registry.setDefaultLabels({ node: nodeId });
+  registry.setDefaultLabels({ node_id: nodeId });
   processMetricsIn(registry);
   const registers = [registry];
   const workersRunning = new Gauge({

@@ -24,8 +24,7 @@ test(
     const server = await strangerAt(cluster());
     const targets = await targetsOf(server, cluster().prefix);
     const samples = await samplesOf(server, targets);
-    const resident = () =>
-      Promise.all(cluster().nodes.map((node) => node.metric("gateway_process_resident_memory_bytes")));
+    const resident = () => Promise.all(cluster().nodes.map((node) => node.metric("process_resident_memory_bytes")));
     const before = await resident();
 
     const random = seeded(seed);

@@ -79,7 +79,7 @@ test("a thousand subscribe and unsubscribe a second leave nothing behind", { tim
   const flooder = await entered(cluster, "churner");
   const seconds = isFull ? 60 : 3;
   const before = { heard: await heard(cluster), watched: await metricOf(url, "gateway_channels_watched") };
-  const heap = (): Promise<number> => metricOf(url, "gateway_nodejs_heap_size_used_bytes");
+  const heap = (): Promise<number> => metricOf(url, "nodejs_heap_size_used_bytes");
 
   await churn(flooder, 1_000);
   const heapBefore = await settledHeap(heap, flooder);

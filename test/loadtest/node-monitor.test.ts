@@ -3,15 +3,15 @@ import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { NodeMonitor } from "../../src/loadtest/run/node-monitor.ts";
 
-const text = `# HELP gateway_process_cpu_seconds_total CPU.
-# TYPE gateway_process_cpu_seconds_total counter
-gateway_process_cpu_seconds_total{node="n-1"} 1.5
-gateway_process_cpu_seconds_total{node="n-2"} 2.5
+const text = `# HELP process_cpu_seconds_total CPU.
+# TYPE process_cpu_seconds_total counter
+process_cpu_seconds_total{node_id="n-1"} 1.5
+process_cpu_seconds_total{node_id="n-2"} 2.5
 # HELP gateway_connections Open client connections.
 # TYPE gateway_connections gauge
-gateway_connections{transport="polling",node="n-1"} 3
-gateway_connections{transport="websocket",node="n-1"} 4
-gateway_connections{transport="websocket",node="n-2"} 5
+gateway_connections{transport="polling",node_id="n-1"} 3
+gateway_connections{transport="websocket",node_id="n-1"} 4
+gateway_connections{transport="websocket",node_id="n-2"} 5
 `;
 
 test("nodes whose metrics are served together are sampled separately", async () => {

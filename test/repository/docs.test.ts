@@ -45,7 +45,7 @@ describe("the tables for operators are complete", () => {
 
   test("every metric is in docs/metrics.md, and no other", async () => {
     const { registry } = createMetrics({ nodeId: "test" });
-    const own = registry.getMetricsAsArray().filter(({ name }) => !/^gateway_(process|nodejs)_/.test(name));
+    const own = registry.getMetricsAsArray().filter(({ name }) => !/^(process|nodejs)_/.test(name));
 
     const documented = tableOf("docs/metrics.md").filter((word) => word.startsWith("gateway_"));
 

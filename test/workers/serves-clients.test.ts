@@ -113,9 +113,9 @@ describe("two workers behind one port", () => {
   test("answer for each other where they are watched", async () => {
     const [metrics, { body }] = await Promise.all([scrape(), gateway.readiness()]);
 
-    const nodes = metrics.matchAll(/^gateway_process_resident_memory_bytes\{node="([^"]+)"/gm);
+    const nodes = metrics.matchAll(/^process_resident_memory_bytes\{node_id="([^"]+)"/gm);
     expect(new Set([...nodes].map(([, node]) => node))).toEqual(new Set(["lab-1", "lab-2", "lab-primary"]));
-    expect(metrics).toContain('gateway_workers_running{node="lab-primary"} 2');
+    expect(metrics).toContain('gateway_workers_running{node_id="lab-primary"} 2');
     const types = [...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
     expect(types).toHaveLength(new Set(types).size);
     expect(body).toMatchObject({ checks: { workers: { status: "ok" } } });

@@ -87,18 +87,18 @@ async function metricsOf(address: string): Promise<string | undefined> {
 /** Nodes behind one port respond together; a server without a node label is named by its address. */
 function textsByNode(text: string, address: string): Map<string, string> {
   const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  const byNode = Map.groupBy(lines, (line) => /[{,]node="([^"]+)"/.exec(line)?.[1] ?? address);
+  const byNode = Map.groupBy(lines, (line) => /[{,]node_id="([^"]+)"/.exec(line)?.[1] ?? address);
   return new Map([...byNode].map(([name, own]) => [name, own.join("\n")]));
 }
 
 function metricsSample(text: string): NodeSample | undefined {
-  const cpuSeconds = sumOf(text, "gateway_process_cpu_seconds_total");
+  const cpuSeconds = sumOf(text, "process_cpu_seconds_total");
   if (cpuSeconds === undefined) return undefined;
-  const delay = sumOf(text, "gateway_event_loop_delay_seconds", 'quantile="0.99"');
+  const delay = sumOf(text, "gateway_event_loop_delay_seconds", 'percentile="99"');
   return {
     at: epochNow(),
     cpuSeconds,
-    memoryBytes: sumOf(text, "gateway_process_resident_memory_bytes") ?? 0,
+    memoryBytes: sumOf(text, "process_resident_memory_bytes") ?? 0,
     connections: sumOf(text, "gateway_connections"),
     loopDelayMs: delay === undefined ? undefined : delay * 1_000,
     feedMessages: sumOf(text, "gateway_feed_messages_total"),

@@ -78,7 +78,7 @@ describe.each(seeds)("Redis away, and back with what it had (seed %i)", (seed) =
   test.runIf(isLong)(
     "for ten minutes: nobody leaves, and memory stays where it is",
     async () => {
-      const resident = () => cluster().node(0).metric("gateway_process_resident_memory_bytes");
+      const resident = () => cluster().node(0).metric("process_resident_memory_bytes");
       const before = await resident();
       const outcome = await underLoad(cluster(), { seed }, async () => {
         cluster().store.line?.cut();

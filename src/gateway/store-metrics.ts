@@ -1,0 +1,44 @@
+import { createDeadLetterStore } from "../commands/dead-letters-store.ts";
+import { readStreamBacklog } from "../commands/stream-backlog.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+import { createWebhookLetterStore } from "../webhooks/letters-store.ts";
+import type { Store } from "./store.ts";
+
+export interface StoreMetricsDeps {
+  store: Pick<Store, "commands" | "keys">;
+  metrics: Pick<Metrics, "commandsWaiting" | "commandsLag" | "deadLetters">;
+  clock: Clock;
+}
+
+/** Max milliseconds that a scrape waits for Redis. */
+const scrapeTimeoutMs = 1_000;
+
+/**
+ * Metrics that are read from Redis by a scrape and only then: the backlog of commands, and dead letters. While Redis does
+ * not answer they have no samples, instead of old ones.
+ */
+export function collectStoreMetrics({ store, metrics, clock }: StoreMetricsDeps): void {
+  const { commandsWaiting, commandsLag, deadLetters } = metrics;
+  const letters = { commands: createDeadLetterStore(store), webhooks: createWebhookLetterStore(store) };
+
+  async function readBacklog(): Promise<void> {
+    const backlog = await inTime(readStreamBacklog({ ...store, clock }), clock);
+    if (backlog === undefined) return [commandsWaiting, commandsLag].forEach((gauge) => gauge.remove());
+    commandsWaiting.set(backlog.pending.reduce((sum, { count }) => sum + count, backlog.undelivered));
+    commandsLag.set(backlog.lagMs / 1_000);
+  }
+
+  async function readLetters(): Promise<void> {
+    const counts = await inTime(Promise.all([letters.commands.count(), letters.webhooks.count()]), clock);
+    if (counts === undefined) return deadLetters.reset();
+    deadLetters.set({ of: "commands" }, counts[0]);
+    deadLetters.set({ of: "webhooks" }, counts[1]);
+  }
+  Object.assign(commandsWaiting, { collect: readBacklog });
+  Object.assign(deadLetters, { collect: readLetters });
+}
+
+/** Undefined if it fails or takes too long. */
+const inTime = <T>(reading: Promise<T>, clock: Clock): Promise<T | undefined> =>
+  Promise.race([reading.catch(() => undefined), sleep(clock, scrapeTimeoutMs).then(() => undefined)]);
