@@ -56,7 +56,7 @@ end
 local answer = { epoch, string.format('%.0f', head), timestamp, 0 }
 if wanted == 'position' then return answer end
 
-local count = most
+local count = max
 if wanted ~= 'latest' then
   if epoch ~= askedEpoch or asked > head then return answer end
   if wanted == 'after' and tonumber(timestamp) <= tonumber(after) then count = 0
