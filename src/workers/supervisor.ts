@@ -123,14 +123,21 @@ export class Supervisor {
     return [...this.#workers.values()];
   }
 
-  /** Resolves when worker `number` accepts connections; from then on it is supervised. */
+  /**
+   * Resolves when worker `number` accepts connections; from then on it is supervised. One that exits by itself reports a
+   * problem that a replacement would share; one that a signal ended, as when memory was short, is replaced.
+   */
   async #startWorker(number: number): Promise<void> {
-    const { promise: isUp, resolve } = Promise.withResolvers<"up">();
-    const worker = this.#spawn(number, () => resolve("up"));
-    const first = await Promise.race([isUp, worker.exited]);
-    if (first === "up") return void this.#supervise(worker).catch(this.#fail);
-    this.#workers.delete(number);
-    throw new WorkerFailed(number, first, 1);
+    for (let attempts = 1; ; attempts++) {
+      const { promise: isUp, resolve } = Promise.withResolvers<"up">();
+      const worker = this.#spawn(number, () => resolve("up"));
+      const first = await Promise.race([isUp, worker.exited]);
+      if (first === "up") return void this.#supervise(worker).catch(this.#fail);
+      this.#workers.delete(number);
+      if (first.signal === null || attempts === maxQuickExits) throw new WorkerFailed(number, first, attempts);
+      this.#handleCrash(worker, first);
+      await sleep(this.#deps.clock, firstDelayMs * 2 ** attempts, this.#stopping.signal);
+    }
   }
 
   /** Replaces the worker whenever it exits. Resolves on stop; rejects if it keeps exiting quickly. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -108,6 +108,16 @@ describe("a gateway of several workers", { timeout: 120_000 }, () => {
   });
 });
 
+test("a worker that is killed while it starts is replaced", { timeout: 120_000 }, async () => {
+  const killed = join(temporaryFolder(), "killed");
+
+  const gateway = await started({ env: { NODE_OPTIONS: killingWorkerOnce(2, killed) } });
+
+  expect(existsSync(killed)).toBe(true);
+  await eventually(async () => expect(await gateway.metric("gateway_workers_running")).toBe(2));
+  expect(await gateway.metric("gateway_workers_lost_total")).toBe(1);
+});
+
 async function failing({ port, env = {} }: { port?: number; env?: Record<string, string> }): Promise<NodeProcess> {
   const common = { WORKERS: "2", LOG_LEVEL: "fatal", REDIS_URL: inject("redisUrl") };
   const gateway = await spawnNodeProcess({ nodeId: "lab", port, env: { ...common, ...env } });
@@ -119,6 +129,16 @@ async function failing({ port, env = {} }: { port?: number; env?: Record<string,
 function endingWorkersWhere(path: string): string {
   const script = `import { existsSync } from "node:fs";
     if (process.env.TIDEGATE_WORKER !== undefined && existsSync(${JSON.stringify(path)})) process.exit(7);`;
+  return `--import=data:text/javascript,${encodeURIComponent(script)}`;
+}
+
+/** For NODE_OPTIONS: kills worker `number` when it starts for the first time, of which it leaves `path` as a mark. */
+function killingWorkerOnce(number: number, path: string): string {
+  const script = `import { existsSync, writeFileSync } from "node:fs";
+    if (process.env.TIDEGATE_WORKER === "${number}" && !existsSync(${JSON.stringify(path)})) {
+      writeFileSync(${JSON.stringify(path)}, "");
+      process.kill(process.pid, "SIGKILL");
+    }`;
   return `--import=data:text/javascript,${encodeURIComponent(script)}`;
 }
 
