@@ -1,12 +1,17 @@
 import { loadConfig } from "../config.ts";
 import type { Environment } from "../config/environment.ts";
 import { findStore } from "../gateway/locate-store.ts";
-import { createDeadLetterStore, type StoredDeadLetter } from "../commands/dead-letters-store.ts";
-import { createDeadLetters, type DeadLetterOutcome, type DeadLetters } from "../commands/dead-letters.ts";
+import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { createRedisConnections } from "../redis/connections.ts";
+import {
+  createDeadLetters,
+  type DeadLetterOutcome,
+  type DeadLetters,
+  type StoredDeadLetter,
+} from "../redis/dead-letters.ts";
 import { createKeys } from "../redis/keys.ts";
 import { createLogger } from "../runtime/logger.ts";
-import { createWebhookLetterStore } from "../webhooks/letters-store.ts";
+import { createDeadWebhookStore } from "../webhooks/dead-webhook-store.ts";
 
 /** Whose dead letters: commands that could not be performed, or webhooks that could not be delivered. */
 export const deadLetterKinds = ["commands", "webhooks"] as const;
@@ -54,7 +59,7 @@ export function removeDeadLetters(
   return withLetters(env, of, async (letters) => toSentence(await letters.remove(ids), "removed"));
 }
 
-const createStore = { commands: createDeadLetterStore, webhooks: createWebhookLetterStore } as const;
+const createStore = { commands: createDeadCommandStore, webhooks: createDeadWebhookStore } as const;
 
 async function withLetters(
   env: Environment,

@@ -1,22 +1,14 @@
 import type { ClosingCode } from "../protocol/closings.ts";
-import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
+import { isTemporary as isTemporaryError, type ErrorBody, type ErrorCode } from "../protocol/errors.ts";
 
 /** Codes of the gateway's catalogues, and three of this client. */
 export type TidegateErrorCode = ErrorCode | ClosingCode | "timeout" | "disconnected" | "closed";
 
-const temporaryCodes: ReadonlySet<TidegateErrorCode> = new Set([
-  "timeout",
-  "disconnected",
-  "rate_limited",
-  "connection_limit",
-  "draining",
-  "unavailable",
-  "writes_refused",
-  "internal",
-]);
+/** Temporary for this client, which retries, although not in the catalogue of errors. */
+const ownTemporaryCodes: ReadonlySet<TidegateErrorCode> = new Set(["timeout", "disconnected", "connection_limit"]);
 
 /** Whether the same request may succeed later. */
-export const isTemporary = (code: TidegateErrorCode): boolean => temporaryCodes.has(code);
+export const isTemporary = (code: TidegateErrorCode): boolean => ownTemporaryCodes.has(code) || isTemporaryError(code);
 
 /** The error of every failed call: refused by the gateway, timed out, or disconnected. */
 export class TidegateError extends Error {

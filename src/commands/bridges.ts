@@ -1,4 +1,3 @@
-import type { PublishRequest, Published } from "../channels/publication.ts";
 import type { CommandType } from "../protocol/commands.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { canonicalJson, parseJson, type GateLimits } from "../protocol/gate.ts";
@@ -9,6 +8,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import { toCommand } from "./bridged-command.ts";
+import type { CommandExecutor } from "./command-executor.ts";
 import type { BridgeStore } from "./bridge-store.ts";
 import { createTemplate, mostNames, toText, type Template } from "./template.ts";
 
@@ -43,7 +43,7 @@ export interface Bridges {
 export interface BridgesDeps {
   /** Connection of role `bridges`. */
   subscriber: RedisClient;
-  publish: (request: PublishRequest) => Promise<Published>;
+  executor: Pick<CommandExecutor, "perform">;
   /** To this node's subscribers, now. Throws where the channel's kind is not configured. */
   deliverLive: (channel: string, event: string, data: string) => void;
   store: BridgeStore;
@@ -52,7 +52,7 @@ export interface BridgesDeps {
   /** Users by role; undefined for an unknown order. */
   partiesOf: (orderId: string) => Promise<Readonly<Record<string, string>> | undefined>;
   log: Logger;
-  metrics: Pick<Metrics, "bridged" | "publications">;
+  metrics: Pick<Metrics, "bridged">;
 }
 
 /** Messages on their way at once; what comes beyond that is left, as it would be without a node to hear it. */
@@ -66,7 +66,7 @@ type Bridge = BridgeOptions & { templates: readonly Template[] };
 type Outcome = "stored" | "repeated" | "live" | "command";
 
 export function createBridges(
-  { subscriber, publish, deliverLive, store, isOrderStatus, partiesOf, log, metrics }: BridgesDeps,
+  { subscriber, executor, deliverLive, store, isOrderStatus, partiesOf, log, metrics }: BridgesDeps,
   options: readonly BridgeOptions[],
   limits?: Partial<GateLimits>,
 ): Bridges {
@@ -123,8 +123,7 @@ export function createBridges(
     if (channels.size === 0 || ![...channels].every(isName)) {
       throw new GatewayError("bad_request", "The message does not name a channel.");
     }
-    const data = canonicalJson(message);
-    return Promise.all([...channels].map((channel) => publishOne(channel, event, { data, id: idOf(message) })));
+    return Promise.all([...channels].map((channel) => publishOne(channel, event, message)));
   }
 
   /** A message about an order need not say who its parties are. */
@@ -136,14 +135,14 @@ export function createBridges(
     return orderId === undefined ? message : { ...message, parties: await partiesOf(orderId) };
   }
 
-  async function publishOne(channel: string, event: string, message: { data: string; id: string | undefined }) {
-    const { data, id } = message;
+  async function publishOne(channel: string, event: string, message: unknown): Promise<Outcome> {
+    const id = idOf(message);
     if (id === undefined) {
-      deliverLive(channel, event, data);
+      deliverLive(channel, event, canonicalJson(message));
       return "live";
     }
-    const { duplicate } = await publish({ channel, event, data, idempotencyKey: `bridge:${id}` });
-    if (!duplicate) metrics.publications.inc({ door: "bridge" });
+    const command = { type: "publish", channel, event, data: message ?? null, idempotencyKey: `bridge:${id}` } as const;
+    const { duplicate } = await executor.perform(command, { door: "bridge" });
     return duplicate ? "repeated" : "stored";
   }
 

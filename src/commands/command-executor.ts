@@ -5,10 +5,11 @@ import { GatewayError } from "../protocol/errors.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import type { Order, OrderEventAnswer, OrderSignalAnswer } from "../protocol/orders.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
+import type { Metrics } from "../runtime/metrics.ts";
 import { subjectOfCommand } from "./commands.ts";
 import type { RunOnce } from "./idempotency.ts";
 
-/** What each command is answered. */
+/** The result of each command. */
 export interface CommandAnswers {
   publish: Published;
   "order.create": { order: Order };
@@ -19,15 +20,34 @@ export interface CommandAnswers {
   "user.disconnect": object;
 }
 
+export interface CommandContext {
+  /** Where the command came from; a label of metrics. */
+  door: "http" | "stream" | "bridge";
+  /** Identifies the delivery if the door may deliver a command twice; its effect then comes once. */
+  deliveryKey?: string | undefined;
+  /** Path of the command in the request, for errors: `publications[3]`. */
+  at?: string | undefined;
+}
+
+/** A write that only the HTTP API has; a retry with its idempotency key gets the first response. */
+export interface Write {
+  /** `operation` and what it applies to: the scope of the key. */
+  scope: string;
+  content: unknown;
+  idempotencyKey: string | undefined;
+}
+
 /**
- * Performs what backends ask, whichever door they came through: a rule learned here holds at each.
- *
- * Idempotency: a command's own key answers a repeat as the first time. `repeatKey` names the delivery where a door may
- * deliver twice: the effect then comes once, without keeping an answer where the effect itself can tell.
+ * Performs what backends ask for, from every interface: they parse, and everything else happens here once, such as checking
+ * the payload, idempotency and metrics. Callers are authenticated, and their rate limited, by the interface, before it
+ * reads a body.
  */
 export interface CommandExecutor {
-  /** Throws a GatewayError, or what the store throws. */
-  perform<T extends CommandType>(command: CommandOf<T>, repeatKey?: string): Promise<CommandAnswers[T]>;
+  /** Throws a GatewayError, or the error of the store. */
+  perform<T extends CommandType>(command: CommandOf<T>, context: CommandContext): Promise<CommandAnswers[T]>;
+  write<A>(write: Write, run: () => Promise<A>): Promise<A>;
+  /** Throws `payload_too_large`; for a payload that several commands share. */
+  checkPayload(data: unknown): void;
 }
 
 export interface CommandExecutorDeps {
@@ -37,63 +57,82 @@ export interface CommandExecutorDeps {
   revokeSession: (sessionId: string) => Promise<object>;
   disconnectUser: (command: Omit<CommandOf<"user.disconnect">, "type" | "idempotencyKey">) => Promise<object>;
   once: RunOnce;
+  metrics: Pick<Metrics, "publications">;
 }
 
 export interface CommandExecutorOptions {
-  /** Most bytes of a command's `data`, as canonical JSON. @default 65536 */
+  /** Max bytes of a command's `data`, as canonical JSON. @default 65536 */
   payloadBytes?: number;
 }
 
-type Performers = { [T in CommandType]: (command: CommandOf<T>, repeatKey?: string) => Promise<CommandAnswers[T]> };
+type Performers = {
+  [T in CommandType]: (command: CommandOf<T>, context: CommandContext) => Promise<CommandAnswers[T]>;
+};
 
 export function createCommandExecutor(
   deps: CommandExecutorDeps,
   { payloadBytes = 65_536 }: CommandExecutorOptions = {},
 ): CommandExecutor {
-  const { publish, orders, submitScore, revokeSession, disconnectUser, once } = deps;
+  const { orders, submitScore, revokeSession, disconnectUser, once, metrics } = deps;
+  const toJson = withinBytes(payloadBytes);
 
-  /** As the first time, where the command has a key of its own. */
-  function onceByKey<A>(command: Command, key: string | undefined, run: () => Promise<A>): Promise<A> {
-    if (key === undefined) return run();
-    const { idempotencyKey: _key, ...content } = command;
-    const scope = `${command.type} ${subjectOfCommand(command)}`;
-    return once({ scope, key, fingerprint: fingerprint(content) }, run);
+  async function publish(
+    { channel, event, data, idempotencyKey }: CommandOf<"publish">,
+    { door, deliveryKey, at }: CommandContext,
+  ): Promise<Published> {
+    const json = toJson(data, at);
+    const published = await deps.publish({ channel, event, data: json, idempotencyKey: idempotencyKey ?? deliveryKey });
+    if (!published.duplicate) metrics.publications.inc({ door });
+    return published;
   }
 
+  /** Orders detect a repeated delivery by its key; a command's own key also determines the response. */
+  const withKey = <B extends { idempotencyKey?: string | undefined }>(body: B, { deliveryKey }: CommandContext): B => ({
+    ...body,
+    idempotencyKey: body.idempotencyKey ?? deliveryKey,
+  });
+
   const performers: Performers = {
-    publish: ({ channel, event, data, idempotencyKey }, repeatKey) =>
-      publish({ channel, event, data: canonicalJson(data), idempotencyKey: idempotencyKey ?? repeatKey }),
-
+    publish,
     "order.create": ({ type: _type, ...body }) => orders.create(body),
-
-    "order.event": ({ type: _type, orderId, ...body }, repeatKey) =>
-      orders.apply(orderId, { ...body, idempotencyKey: body.idempotencyKey ?? repeatKey }),
-
-    "order.signal": ({ type: _type, orderId, ...body }, repeatKey) =>
-      orders.signal(orderId, { ...body, idempotencyKey: body.idempotencyKey ?? repeatKey }),
-
-    "score.submit": ({ type: _type, ...body }, repeatKey) =>
-      submitScore({ ...body, idempotencyKey: body.idempotencyKey ?? repeatKey }),
-
+    "order.event": ({ type: _type, orderId, ...body }, context) => orders.apply(orderId, withKey(body, context)),
+    "order.signal": ({ type: _type, orderId, ...body }, context) => orders.signal(orderId, withKey(body, context)),
+    "score.submit": ({ type: _type, ...body }, context) => submitScore(withKey(body, context)),
     "session.revoke": ({ sessionId }) => revokeSession(sessionId),
     "user.disconnect": ({ type: _type, idempotencyKey: _key, ...body }) => disconnectUser(body),
   };
 
+  async function write<A>({ scope, content, idempotencyKey: key }: Write, run: () => Promise<A>): Promise<A> {
+    return key === undefined ? run() : once({ scope, key, fingerprint: fingerprint(content) }, run);
+  }
+
   return {
-    async perform<T extends CommandType>(command: CommandOf<T>, repeatKey?: string): Promise<CommandAnswers[T]> {
-      checkPayload(command, payloadBytes);
+    async perform<T extends CommandType>(command: CommandOf<T>, context: CommandContext): Promise<CommandAnswers[T]> {
       const perform: Performers[T] = performers[command.type];
-      const key = keepsOwnKey(command) ? undefined : command.idempotencyKey;
-      return onceByKey(command, key, () => perform(command, repeatKey));
+      if (storesItsKey(command)) return perform(command, context);
+      if ("data" in command && command.data !== undefined) toJson(command.data, context.at);
+      const { idempotencyKey, ...content } = command as Command;
+      const scope = `${command.type} ${subjectOfCommand(command)}`;
+      return write({ scope, content, idempotencyKey }, () => perform(command, context));
     },
+    write,
+    checkPayload: (data) => void toJson(data),
   };
 }
 
-/** These remember their keys, and what they answered, in the scripts that take effect. */
-const keepsOwnKey = ({ type }: Command): boolean => type === "publish" || type === "score.submit";
+/** The scripts of these commands store the idempotency key and the response. */
+const storesItsKey = ({ type }: Command): boolean => type === "publish" || type === "score.submit";
 
-function checkPayload(command: Command, maxBytes: number): void {
-  if (!("data" in command) || command.data === undefined) return;
-  if (Buffer.byteLength(canonicalJson(command.data)) <= maxBytes) return;
-  throw new GatewayError("payload_too_large", `data: must be at most ${maxBytes} bytes`, { field: "data" });
+/** Encodes a payload; throws `payload_too_large` if it is too long. Broadcasts encode the same payload many times. */
+function withinBytes(maxBytes: number): (data: unknown, at?: string) => string {
+  let last: { data: unknown; json: string } | undefined;
+  return (data, at) => {
+    if (last !== undefined && last.data === data) return last.json;
+    const json = canonicalJson(data);
+    const field = at === undefined ? "data" : `${at}.data`;
+    if (Buffer.byteLength(json) > maxBytes)
+      throw new GatewayError("payload_too_large", `${field}: must be at most ${maxBytes} bytes`, { field });
+    last = { data, json };
+    return json;
+  };
 }

@@ -8,7 +8,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { createBridgeStore } from "./bridge-store.ts";
 import { createBridges, type BridgeOptions } from "./bridges.ts";
-import type { DeadLetterStore } from "./dead-letters-store.ts";
+import type { DeadCommandStore } from "./dead-command-store.ts";
 import { createRunOnce, type IdempotencyOptions, type RunOnce } from "./idempotency.ts";
 import { createCommandExecutor, type CommandExecutor, type CommandExecutorDeps } from "./command-executor.ts";
 import { createStreamConsumer, type StreamConsumerOptions } from "./stream-consumer.ts";
@@ -45,7 +45,7 @@ export interface CommandIngressDeps extends Pick<
   orders: Orders;
   /** True for a status that orders can have. */
   isOrderStatus: (status: string) => boolean;
-  deadLetters: DeadLetterStore;
+  deadLetters: DeadCommandStore;
   clock: Clock;
   log: Logger;
   metrics: Pick<Metrics, "commands" | "bridged" | "publications">;
@@ -67,7 +67,7 @@ export function createCommandIngress(deps: CommandIngressDeps, options: CommandI
   const store = createBridgeStore(deps);
   const partiesOf = (orderId: string) => deps.orders.partiesOf(orderId);
   const bridges = createBridges(
-    { subscriber: deps.bridges, publish, deliverLive, store, isOrderStatus, partiesOf, log, metrics },
+    { subscriber: deps.bridges, executor, deliverLive, store, isOrderStatus, partiesOf, log, metrics },
     options.bridges,
     limits,
   );

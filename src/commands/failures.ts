@@ -1,5 +1,5 @@
 import type { CommandType } from "../protocol/commands.ts";
-import { GatewayError, type ErrorCode } from "../protocol/errors.ts";
+import { GatewayError, isTemporary, type ErrorCode } from "../protocol/errors.ts";
 import { isOutage, whyWritesAreRefused } from "../redis/outage.ts";
 
 /** Why a command was not performed, and what that means for trying again. */
@@ -13,14 +13,6 @@ export interface Failure {
   reason: string;
 }
 
-const mayPass: ReadonlySet<ErrorCode> = new Set([
-  "unavailable",
-  "writes_refused",
-  "internal",
-  "rate_limited",
-  "draining",
-]);
-
 /** `type` is undefined where the entry was no command: nothing can mend that. */
 export function toFailure(type: CommandType | undefined, error: unknown): Failure {
   const cause = error instanceof GatewayError ? error.cause : error;
@@ -30,7 +22,7 @@ export function toFailure(type: CommandType | undefined, error: unknown): Failur
     return { kind: "away", code: "unavailable", reason: "Redis cannot be reached." };
   }
   if (!(error instanceof GatewayError)) return { kind: "trouble", code: "internal", reason: String(error) };
-  const isTrouble = type !== undefined && (mayPass.has(error.code) || isEarly(type, error.code));
+  const isTrouble = type !== undefined && (isTemporary(error.code) || isEarly(type, error.code));
   return { kind: isTrouble ? "trouble" : "refused", code: error.code, reason: error.message };
 }
 

@@ -13,7 +13,7 @@ import type { Metrics } from "../runtime/metrics.ts";
 import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
 import { createRunner, type Job, type RunOptions } from "./command-runs.ts";
 import { parseCommand, subjectOfCommand } from "./commands.ts";
-import type { DeadLetterStore } from "./dead-letters-store.ts";
+import type { DeadCommandStore } from "./dead-command-store.ts";
 import { createLanes } from "./lanes.ts";
 import type { CommandExecutor } from "./command-executor.ts";
 
@@ -43,10 +43,10 @@ export interface StreamConsumerDeps {
   keys: Keys;
   nodeId: string;
   executor: CommandExecutor;
-  deadLetters: Pick<DeadLetterStore, "add">;
+  deadLetters: Pick<DeadCommandStore, "add">;
   clock: Clock;
   log: Logger;
-  metrics: Pick<Metrics, "commands" | "publications">;
+  metrics: Pick<Metrics, "commands">;
 }
 
 const defaults = { tries: 5, firstPauseMs: 100, longestPauseMs: 5_000, leaseMs: 2_000, maxInFlight: 1_024 };
@@ -119,9 +119,8 @@ function toJob(
     onRetry: () => count("retried"),
     async perform() {
       if (command instanceof Error) throw command;
-      await executor.perform(command, key);
+      await executor.perform(command, { door: "stream", deliveryKey: key });
       count("performed");
-      if (type === "publish") metrics.publications.inc({ door: "stream" });
     },
     async bury({ code, reason }, tries) {
       await deadLetters.add({ key, command: textOf(entry) ?? JSON.stringify(entry.fields), code, reason, tries });

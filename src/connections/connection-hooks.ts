@@ -53,6 +53,7 @@ export interface ConnectionHooks {
   tokenRefreshed(connection: Connection): void;
   /** `mayReturn`: its client may reconnect and recover. */
   disconnected(connection: Connection, mayReturn: boolean): Promise<void>;
+  notifyUnsubscribed(subscriber: Subscriber, channel: string, error: GatewayError): void;
 }
 
 /** `retryAfterMs` of a client that reached a node which is draining or fenced. */
@@ -159,15 +160,14 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       seats.release(connection.identity.sessionId);
       await ended;
     },
-  };
-}
 
-/** Tells a client that the server ended one of its subscriptions. */
-export function notifyUnsubscribed(subscriber: Subscriber, channel: string, { code, message }: GatewayError): void {
-  // A subscriber of this node is always a connection (`socket-connection.ts`).
-  const connection = subscriber as unknown as Connection;
-  connection.leave(channel);
-  connection.emit("unsubscribed", { channel, code, message });
+    notifyUnsubscribed(subscriber, channel, { code, message }) {
+      // A subscriber of this node is always a connection (`socket-connection.ts`).
+      const connection = subscriber as unknown as Connection;
+      connection.leave(channel);
+      connection.emit("unsubscribed", { channel, code, message });
+    },
+  };
 }
 
 type MessageLimitResult = RateLimitResult & { readonly close?: boolean };

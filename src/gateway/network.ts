@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { ExpiryWatch } from "../auth/expiry-watch.ts";
-import type { ConnectionsOf, Revocations } from "../auth/revocations.ts";
+import type { Revocations } from "../auth/revocations.ts";
 import type { Config } from "../config.ts";
 import type { CommandIngress } from "../commands/command-ingress.ts";
 import { version } from "../runtime/version.ts";
@@ -18,20 +18,18 @@ import type { NodeRevocations } from "../connections/revocations.ts";
 import type { Route } from "../http/route.ts";
 import { createChannelRoutes } from "../http/routes/channels.ts";
 import { idempotent } from "../http/routes/idempotent.ts";
-import { createLeaderboardRoutes, createScoreRoutes } from "../http/routes/leaderboards.ts";
+import { createLeaderboardRoutes } from "../http/routes/leaderboards.ts";
 import { createOrderRoutes } from "../http/routes/orders.ts";
 import { createPresenceRoutes } from "../http/routes/presence.ts";
 import { createPublishRoutes } from "../http/routes/publish.ts";
 import { createSessionRoutes } from "../http/routes/sessions.ts";
 import { createTokenRoutes } from "../http/routes/tokens.ts";
 import { loadAccelerator } from "../engine/accelerator.ts";
-import type { ConnectionRegistry } from "../connections/connections.ts";
 import { ErrorReporter } from "../connections/error-reporter.ts";
 import { createRoomAdapter } from "../connections/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "../connections/socket-server.ts";
 import { createSiblings, type Siblings } from "../engine/siblings/siblings.ts";
 import { createConnectionHooks, type ConnectionHooks } from "../connections/connection-hooks.ts";
-import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createChecks } from "./checks.ts";
@@ -49,7 +47,6 @@ export interface NetworkParts {
   throttling: Throttling;
   revocations: Revocations;
   nodeRevocations: NodeRevocations;
-  connections: ConnectionRegistry;
   services: CoreServices;
   ingress: CommandIngress;
   webhooks: Webhooks | undefined;
@@ -61,6 +58,7 @@ export interface NetworkParts {
 export interface Network {
   http: HttpServer;
   sockets: SocketServer;
+  hooks: ConnectionHooks;
   /** Set if the node shares its port with other workers. */
   siblings: Siblings | undefined;
 }
@@ -68,136 +66,100 @@ export interface Network {
 const demoFolder = fileURLToPath(new URL("../../client-demo/dist/", import.meta.url));
 
 export function createNetwork(context: NodeContext, parts: NetworkParts): Network {
-  const { config, store, control, clock, log } = context;
-  const { authentication, services, worker } = parts;
   const hooks = createConnectionHooks({
-    authenticator: authentication.authenticator,
-    channels: services.channels,
+    ...context,
+    ...parts.authentication,
+    ...parts.services,
     expiry: parts.expiry,
     revocations: parts.nodeRevocations,
     throttling: parts.throttling,
-    recovery: services.recovery,
-    quota: services.presence.connectionQuota,
-    fence: control.fence,
-    clock,
+    quota: parts.services.presence.connectionQuota,
+    fence: context.control.fence,
     isDraining: parts.isDraining,
-    isReady: () => store.check.isGood && authentication.tokens.hasKeys(),
+    isReady: () => context.store.check.isGood && parts.authentication.tokens.hasKeys(),
   });
-  const clientAddress = createClientAddress(config.trustedProxies, log);
+  const clientAddress = createClientAddress(context.config.trustedProxies, context.log);
   const http = createHttp(context, parts, clientAddress);
-  const siblings = worker && createSiblings(worker);
-  const sockets = createSockets(context, parts, { hooks, http, siblings, clientAddress });
-  return { http, siblings, sockets };
+  const siblings = parts.worker && createSiblings(parts.worker);
+  return {
+    hooks,
+    http,
+    siblings,
+    sockets: createSockets(context, parts, { hooks, http, siblings, clientAddress }),
+  };
 }
 
 function createHttp(context: NodeContext, parts: NetworkParts, clientAddress: ClientAddress): HttpServer {
-  const { config, store, control, metrics, clock, log } = context;
-  const { throttling, worker } = parts;
+  const { config, store, control, clock } = context;
+  const checks = createChecks(store, control.fence, parts);
   const login = createDemoLogin(config, parts);
   return createHttpServer(
     {
-      routes: routesOf(context, parts),
+      ...context,
+      routes: routesOf(parts),
       apiKeys: config.apiKeys,
-      limit: createHttpLimit({ throttling, fence: control.fence, clock }, config.limits.http),
-      readiness: createReadiness({ checks: createChecks(store, control.fence, parts), clock }),
+      limit: createHttpLimit({ ...parts, fence: control.fence, clock }, config.limits.http),
+      readiness: createReadiness({ checks, clock }),
       // Without a login the demo page is useless, so it is not served.
       demo: login && { directory: demoFolder, login },
       clientAddress,
-      metricsText: worker?.metrics,
-      metrics,
-      clock,
-      log,
+      metricsText: parts.worker?.metrics,
     },
     {
-      host: config.host,
-      port: config.port,
-      trustedProxies: config.trustedProxies,
-      idleConnectionsPerAddress: config.limits.idleConnectionsPerAddress,
-      isShared: worker !== undefined,
+      ...config.limits,
+      ...config,
+      isShared: parts.worker !== undefined,
       hasMetrics: config.metrics === undefined,
       version,
     },
   );
 }
 
-function routesOf(
-  { config, metrics }: NodeContext,
-  { authentication, revocations, services, ingress }: NetworkParts,
-): Route[] {
-  const { sessions, tokens, logouts } = authentication;
+function routesOf({ authentication, revocations, services, ingress }: NetworkParts): Route[] {
   const { channels, presence, orders, boards } = services;
-  const onceByKey = [
-    ...createSessionRoutes({ sessions, tokens, logouts, connectionsOf: connectionCounts(presence) }),
-    ...createTokenRoutes({ logouts, revocations }),
-    ...createLeaderboardRoutes({ leaderboards: boards }),
-  ].map((route) => idempotent(route, ingress.once));
-  return [
-    ...createPublishRoutes({ channels, metrics }, config.limits),
+  const { executor } = ingress;
+  const connectionsOf = presence.connectionQuota.connectionsOf.bind(presence.connectionQuota);
+  const routes = [
+    ...createPublishRoutes({ executor }),
     ...createChannelRoutes({ history: channels.history.bind(channels), list: presence.list }),
     ...createPresenceRoutes({ presence }),
-    ...createOrderRoutes({ executor: ingress.executor, orders }),
-    ...createScoreRoutes({ leaderboards: boards }),
-    ...onceByKey,
+    ...createOrderRoutes({ executor, orders }),
+    ...createLeaderboardRoutes({ executor, leaderboards: boards }),
+    ...createSessionRoutes({ ...authentication, connectionsOf }),
+    ...createTokenRoutes({ ...authentication, revocations }),
   ];
-}
-
-const connectionCounts = ({ connectionQuota }: Presence): ConnectionsOf =>
-  connectionQuota.connectionsOf.bind(connectionQuota);
-
-interface SocketParts {
-  hooks: ConnectionHooks;
-  http: HttpServer;
-  siblings: Siblings | undefined;
-  clientAddress: ClientAddress;
+  return routes.map((route) => idempotent(route, executor));
 }
 
 function createSockets(
   context: NodeContext,
   parts: NetworkParts,
-  { hooks, http, siblings, clientAddress }: SocketParts,
+  { hooks, http, siblings, clientAddress }: Omit<Network, "sockets"> & { clientAddress: ClientAddress },
 ): SocketServer {
-  const { config, metrics, clock, log } = context;
-  const { recovery } = parts.services;
-  return createSocketServer(
-    {
-      httpServer: http.server,
-      handlers: handlersOf(context, parts, hooks),
-      registry: parts.connections,
-      admit: hooks.admit,
-      authenticate: hooks.authenticate,
-      abandoned: hooks.abandoned,
-      throttle: hooks.throttle,
-      untilAnswersAllowed: hooks.untilAnswersAllowed,
-      ...withWebhooks(hooks, parts.webhooks),
-      clientAddress,
-      adapter: createAdapter(context),
-      siblings,
-      recovery,
-      stampOf: recovery.stampOf,
-      accelerator: loadAccelerator(config.accelerator, { log }),
-      metrics,
-      clock,
-      log,
-    },
-    {
-      nodeId: config.nodeId,
-      allowedOrigins: config.allowedOrigins,
-      payloadBytes: config.limits.payloadBytes,
-      outboundQueueBytes: config.limits.outboundQueueBytes,
-      ...pendingOf(config.limits),
-      ...config.heartbeat,
-    },
-  );
-}
-
-function createAdapter({ store, control, metrics, clock, log }: NodeContext) {
-  return createRoomAdapter({
+  const { config, store, control, log } = context;
+  const adapter = createRoomAdapter({
     publisher: store.redis.connection("control-publisher"),
     subscriber: store.redis.connection("control-subscriber"),
     fence: control.fence,
-    failures: new ErrorReporter({ metrics, clock, log }),
+    failures: new ErrorReporter(context),
     log,
   });
+  return createSocketServer(
+    {
+      ...context,
+      ...hooks,
+      ...withWebhooks(hooks, parts.webhooks),
+      httpServer: http.server,
+      adapter,
+      siblings,
+      recovery: parts.services.recovery,
+      stampOf: parts.services.recovery.stampOf,
+      accelerator: loadAccelerator(config.accelerator, { log }),
+      handlers: handlersOf(context, parts, hooks),
+      clientAddress,
+    },
+    { ...config.limits, ...config, ...config.heartbeat, ...pendingOf(config.limits) },
+  );
 }
 
 /** By default one address may hold at most a tenth of the unauthenticated connections. */
@@ -208,14 +170,14 @@ function pendingOf({ unauthenticatedConnections: all, unauthenticatedConnections
 function handlersOf(
   { metrics }: NodeContext,
   { authentication, services }: NetworkParts,
-  { refresh, tokenRefreshed }: ConnectionHooks,
+  hooks: ConnectionHooks,
 ): ClientHandler[] {
-  const { sessions, logouts } = authentication;
   const { channels, presence, orders, boards } = services;
+  const connectionsOf = presence.connectionQuota.connectionsOf.bind(presence.connectionQuota);
   return [
     ...createChannelHandlers({ channels, onPublished: () => metrics.publications.inc({ door: "client" }) }),
-    ...createAuthHandlers({ refresh, tokenRefreshed }),
-    ...createSessionHandlers({ sessions, logouts, connectionsOf: connectionCounts(presence) }),
+    ...createAuthHandlers(hooks),
+    ...createSessionHandlers({ ...authentication, connectionsOf }),
     ...createLeaderboardHandlers({ leaderboards: boards }),
     ...createOrderHandlers({ orders }),
     ...createPresenceHandlers({ presence }),

@@ -1,8 +1,8 @@
-import { createDeadLetterStore } from "../commands/dead-letters-store.ts";
+import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { readStreamBacklog } from "../commands/stream-backlog.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import { createWebhookLetterStore } from "../webhooks/letters-store.ts";
+import { createDeadWebhookStore } from "../webhooks/dead-webhook-store.ts";
 import type { Store } from "./store.ts";
 
 export interface StoreMetricsDeps {
@@ -20,7 +20,7 @@ const scrapeTimeoutMs = 1_000;
  */
 export function collectStoreMetrics({ store, metrics, clock }: StoreMetricsDeps): void {
   const { commandsWaiting, commandsLag, deadLetters } = metrics;
-  const letters = { commands: createDeadLetterStore(store), webhooks: createWebhookLetterStore(store) };
+  const letters = { commands: createDeadCommandStore(store), webhooks: createDeadWebhookStore(store) };
 
   async function readBacklog(): Promise<void> {
     const backlog = await inTime(readStreamBacklog({ ...store, clock }), clock);

@@ -40,6 +40,8 @@ export interface Route {
   readonly otherStatuses?: Readonly<Record<number, string>>;
   /** Supports revalidation by `ETag`, with 304. @default false */
   readonly isRevalidated?: boolean;
+  /** True if the handler passes its idempotency key on, to the executor or into a script. @default false */
+  readonly performsCommands?: boolean;
   /** Error codes in addition to those of every call. */
   readonly refusals?: readonly ErrorCode[];
   readonly params?: z.ZodObject;

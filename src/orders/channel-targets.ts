@@ -15,7 +15,7 @@ export function createChannelTargets(
   return { target: (channel) => appendTarget(keys, isCluster, channel, historyOf(channel)) };
 }
 
-/** The keys of a target, last in a script's KEYS. */
+/** Keys of a target, at the end of a script's KEYS. */
 export const targetKeys = ({ meta, log, feed, timestamp }: AppendTarget): string[] =>
   timestamp === undefined ? [meta, log, feed] : [meta, log, feed, timestamp];
 

@@ -25,13 +25,20 @@ export const errorCatalogue = {
 
 export type ErrorCode = keyof typeof errorCatalogue;
 
-const temporaryCodes: ReadonlySet<ErrorCode> = new Set(["rate_limited", "draining", "unavailable", "writes_refused"]);
+/** The codes of the catalogue that are temporary; a list of its own, so that browsers need not load the texts. */
+const temporaryCodes: readonly string[] = [
+  "rate_limited",
+  "draining",
+  "unavailable",
+  "writes_refused",
+  "internal",
+] satisfies ErrorCode[];
 
 /**
  * Whether a retry may succeed later. A stock client retries by itself after a transport error, and never after a
  * `connect_error` of Socket.IO.
  */
-export const isTemporary = (code: ErrorCode): boolean => temporaryCodes.has(code);
+export const isTemporary = (code: string): boolean => temporaryCodes.includes(code);
 
 /** `error` of an acknowledgement, and `data` of a `connect_error`. */
 export interface ErrorBody {

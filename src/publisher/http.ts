@@ -1,5 +1,5 @@
 import type { CommandType } from "../protocol/commands.ts";
-import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
+import { isTemporary, type ErrorBody, type ErrorCode } from "../protocol/errors.ts";
 import type { Order, OrderEventAnswer, OrderSignalAnswer } from "../protocol/orders.ts";
 import { planCalls, type HttpCall } from "./http-plan.ts";
 import type { CommandFailure, CommandResult, Transport } from "./transport.ts";
@@ -85,19 +85,10 @@ export function overHttp({
 type BatchResult = ({ ok: true } & HttpAnswers["publish"]) | { ok: false; error: ErrorBody };
 
 function toOutcome(result: BatchResult): CommandResult {
-  if (!result.ok) return { ok: false, failure: result.error, isTemporary: temporaryCodes.has(result.error.code) };
+  if (!result.ok) return { ok: false, failure: result.error, isTemporary: isTemporary(result.error.code) };
   const { ok: _ok, ...answer } = result;
   return { ok: true, answer };
 }
-
-/** Codes of errors that a retry may resolve. */
-const temporaryCodes: ReadonlySet<ErrorCode> = new Set([
-  "unavailable",
-  "writes_refused",
-  "internal",
-  "rate_limited",
-  "draining",
-]);
 
 /** A proxy may respond instead of the gateway, with an HTML page. */
 async function refusedBy(response: Response, indexes: readonly number[]): Promise<CommandResult[]> {

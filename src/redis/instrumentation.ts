@@ -46,7 +46,7 @@ export function instrument(
       },
       (error: unknown) => {
         batch?.delete(command);
-        if (isScriptRetry(error)) return;
+        if (isOfScripts(error)) return;
         errors?.inc();
         onFailure?.(error);
       },
@@ -64,6 +64,5 @@ export function instrument(
   };
 }
 
-/** Replies with which a script asks `scripts.ts` to repeat the call; they are no failures. */
-const isScriptRetry = (error: unknown): boolean =>
-  error instanceof Error && /^NOSCRIPT\b|(?:^|\s)(?:WRONGRUN|UNSETTLED) /.test(error.message);
+/** The reply from which `scripts.ts` learns that Redis does not have a script yet; it then sends the text. */
+const isOfScripts = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");

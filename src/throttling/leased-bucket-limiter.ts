@@ -1,6 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
-import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
-import type { WhenStoreIsAway } from "./rate-limit-result.ts";
+import type { CircuitBreaker, WhenStoreIsAway } from "./circuit-breaker.ts";
 import { BucketResults, consume } from "./bucket-results.ts";
 import {
   shouldRenew,

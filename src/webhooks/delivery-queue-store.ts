@@ -1,5 +1,6 @@
 import type { WebhookEvent } from "../protocol/webhooks.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import { maxDeadLetters } from "../redis/dead-letters.ts";
 import { createDueSet } from "../redis/due-set.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
@@ -86,7 +87,6 @@ export interface DeliveryQueueOptions {
 const defaults = { maxPerEntity: 1_000, maxPerEndpoint: 100_000, leaseMs: 5_000 };
 const ttlSeconds = 31 * 86_400;
 const acceptedSeconds = 86_400;
-const maxDeadLetters = 100_000;
 
 /** Included by each script that enqueues messages. */
 export const enqueueScript = new URL("./enqueue.lua", import.meta.url);

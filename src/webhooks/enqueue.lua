@@ -20,7 +20,7 @@ local function enqueue(message, limits, from)
     local length = redis.call('LLEN', queue)
     if length >= limits.entity or tonumber(redis.call('GET', queued) or 0) >= limits.endpoint then
       redis.call('XADD', KEYS[from], 'MAXLEN', '~', limits.deadLetters, '*', 'endpoint', endpoint, 'entity', message.entity,
-        'message', text, 'reason', 'too many messages are queued', 'tries', '0', 'at', string.format('%.0f', now))
+        'message', text, 'reason', 'too many messages are queued', 'tries', '0')
       outcomes[i] = 'full'
     else
       redis.call('RPUSH', queue, text)

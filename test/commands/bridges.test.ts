@@ -4,6 +4,7 @@ import { createTemplate } from "../../src/commands/template.ts";
 import { createBridgeStore } from "../../src/commands/bridge-store.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { openKind, reader, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";
+import { publishExecutor } from "../support/publish-executor.ts";
 import { eventually, freshPrefix, quietLog, testMetrics } from "../support/world.ts";
 
 const kinds = { chat: openKind };
@@ -18,7 +19,7 @@ async function startNodes(count: number, options: (prefix: string) => BridgeOpti
       const bridges = createBridges(
         {
           subscriber: redis.connection("bridges"),
-          publish: (request) => channels.publish(request),
+          executor: publishExecutor((request) => channels.publish(request), metrics),
           deliverLive: (channel, event, data) => channels.deliverLive(channel, event, data),
           store: createBridgeStore({ commands: redis.connection("commands"), keys: createKeys(prefix) }),
           isOrderStatus: (status) => ["confirmed", "delivered"].includes(status),

@@ -305,7 +305,8 @@ describe("several nodes", () => {
       { type: "score.submit", board: "b", member: "m", score: 1 },
     ];
 
-    for (const command of [...commands, ...commands]) await node.executor.perform(command, "stream:7-0");
+    for (const command of [...commands, ...commands])
+      await node.executor.perform(command, { door: "stream", deliveryKey: "stream:7-0" });
 
     expect(await said(node, "chat:lobby")).toHaveLength(1);
     expect(await said(node, "order:o-1")).toHaveLength(3);
@@ -348,11 +349,12 @@ test("a command's own key answers a repeat as the first time, and is a conflict 
   const create: Command = { type: "order.create", orderId: "o-1", parties: { customer: "ada" }, idempotencyKey: "k" };
   const event: Command = { type: "order.event", orderId: "o-1", status: "confirmed", idempotencyKey: "k" };
 
-  const first = await node.executor.perform(create);
-  const applied = await node.executor.perform(event);
+  const http = { door: "http" } as const;
+  const first = await node.executor.perform(create, http);
+  const applied = await node.executor.perform(event, http);
 
-  expect(await node.executor.perform(create)).toEqual(first);
-  expect(await node.executor.perform(event)).toEqual(applied);
+  expect(await node.executor.perform(create, http)).toEqual(first);
+  expect(await node.executor.perform(event, http)).toEqual(applied);
   expect(applied).toMatchObject({ applied: true });
-  await expect(node.executor.perform({ ...event, status: "cancelled" })).rejects.toThrow(GatewayError);
+  await expect(node.executor.perform({ ...event, status: "cancelled" }, http)).rejects.toThrow(GatewayError);
 });

@@ -1,6 +1,6 @@
 import { expect, inject, onTestFinished, test } from "vitest";
 import type { Command } from "../../src/protocol/commands.ts";
-import type { StoredDeadLetter } from "../../src/commands/dead-letters-store.ts";
+import type { StoredDeadLetter } from "../../src/redis/dead-letters.ts";
 import { startKillableNodes, type KillableNodes } from "../support/killable-nodes.ts";
 import { shuffled, tellStory, type Story, type StoryEvent } from "../support/order-stories.ts";
 import { createPublishingNode, type PublishingNode } from "../support/publishing-node.ts";

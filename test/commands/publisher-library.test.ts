@@ -15,13 +15,8 @@ async function startNode() {
   const prefix = freshPrefix();
   const node = await createPublishingNode({ url: inject("redisUrl"), prefix, nodeId: randomUUID() });
   onTestFinished(() => node.close());
-  const { executor, orders, metrics } = node;
-  const channels = {
-    publish: node.publish,
-    publishMany: (requests: Parameters<typeof node.publish>[0][]) =>
-      Promise.all(requests.map((one) => node.publish(one).catch((error: unknown) => error as Error))),
-  };
-  const routes = [...createPublishRoutes({ channels, metrics }), ...createOrderRoutes({ executor, orders })];
+  const { executor, orders } = node;
+  const routes = [...createPublishRoutes({ executor }), ...createOrderRoutes({ executor, orders })];
   const { url } = await startHttp({ routes });
   const redis = node.redis.connection("commands");
   const said = async (channel: string) =>

@@ -9,6 +9,7 @@ import { createHttpServer, type HttpServerDeps, type HttpServerOptions } from ".
 import { createReadiness } from "../../src/http/readiness.ts";
 import { createChannelRoutes } from "../../src/http/routes/channels.ts";
 import { createPublishRoutes } from "../../src/http/routes/publish.ts";
+import { publishExecutor } from "../support/publish-executor.ts";
 import { testMetrics } from "../support/world.ts";
 
 export const apiKey = "a-key-for-tests-0123456789abcdef0123456789";
@@ -30,8 +31,6 @@ export function recordingChannels() {
     requests,
     histories,
     publish,
-    publishMany: (many: readonly PublishRequest[]) =>
-      Promise.all(many.map((one) => publish(one).catch((error: unknown) => error as Error))),
     async history(channel: string, query: object) {
       histories.push({ channel, ...query });
       return { channel, epoch: "e1", offset: 0, publications: [] };
@@ -47,7 +46,10 @@ export async function startHttp(deps: Partial<HttpServerDeps> = {}, options: Par
   const channels = recordingChannels();
   const metrics = testMetrics();
   const { log, lines } = recordingLog();
-  const routes = [...createPublishRoutes({ channels, metrics }), ...createChannelRoutes(channels)];
+  const routes = [
+    ...createPublishRoutes({ executor: publishExecutor(channels.publish, metrics) }),
+    ...createChannelRoutes(channels),
+  ];
   const readiness = createReadiness({ checks: {}, clock: systemClock });
   const http = createHttpServer(
     { routes, apiKeys, readiness, metrics, log, clock: systemClock, ...deps },

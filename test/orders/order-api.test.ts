@@ -1,15 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { createRunOnce } from "../../src/commands/idempotency.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
 import { createOrderHandlers } from "../../src/connections/handlers/orders.ts";
 import { route } from "../../src/http/route.ts";
 import { idempotent } from "../../src/http/routes/idempotent.ts";
 import { createOrderRoutes } from "../../src/http/routes/orders.ts";
 import { startHttp } from "../http/support.ts";
 import { createPublishingNode } from "../support/publishing-node.ts";
-import { freshPrefix, quietLog } from "../support/world.ts";
+import { freshPrefix } from "../support/world.ts";
 
 async function startApi(prefix = freshPrefix()) {
   const node = await createPublishingNode({ url: inject("redisUrl"), prefix, nodeId: randomUUID() });
@@ -124,8 +122,7 @@ test("a party reads its order; orders of others and unknown orders take the same
 const median = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1]!;
 
 test("any write answers a repeat as the first time", async () => {
-  const { redis, keys } = await startApi();
-  const once = createRunOnce({ commands: redis.connection("commands"), keys, clock: systemClock, log: quietLog });
+  const { executor } = await startApi();
   let calls = 0;
   const write = route(
     {
@@ -140,7 +137,7 @@ test("any write answers a repeat as the first time", async () => {
     },
     async () => ({ status: 201, headers: { "x-made": "yes" }, body: { call: ++calls } }),
   );
-  const { call } = await startHttp({ routes: [idempotent(write, once)] });
+  const { call } = await startHttp({ routes: [idempotent(write, executor)] });
   const make = (thing: string, size: number, key: string) =>
     call(`/v1/things/${thing}`, { body: { size }, headers: keyed(key) });
 

@@ -1,12 +1,12 @@
 import { expect, inject, test } from "vitest";
 import { runCommandLine } from "../../src/cli/command-line.ts";
-import { createDeadLetterStore } from "../../src/commands/dead-letters-store.ts";
+import { createDeadCommandStore } from "../../src/commands/dead-command-store.ts";
 import { redisWorld } from "../support/world.ts";
 
 test("dead letters are listed, requeued and discarded from the command line", async () => {
   const { redis, keys, prefix } = await redisWorld();
   const commands = redis.connection("commands");
-  const store = createDeadLetterStore({ commands, keys });
+  const store = createDeadCommandStore({ commands, keys });
   for (const n of [1, 2, 3]) {
     const command = JSON.stringify({ type: "publish", n, note: "two\nlines" });
     await store.add({ key: `k${n}`, command, code: "bad_request", reason: "channel: is required", tries: 3 });

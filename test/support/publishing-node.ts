@@ -2,8 +2,8 @@ import { createChannelLog } from "../../src/channels/channel-log.ts";
 import { createKinds } from "../../src/channels/kinds.ts";
 import type { PublishRequest, Published } from "../../src/channels/publication.ts";
 import { Orders, type OrdersOptions } from "../../src/orders/orders.ts";
-import { createDeadLetters, type DeadLetters } from "../../src/commands/dead-letters.ts";
-import { createDeadLetterStore } from "../../src/commands/dead-letters-store.ts";
+import { createDeadLetters, type DeadLetters } from "../../src/redis/dead-letters.ts";
+import { createDeadCommandStore } from "../../src/commands/dead-command-store.ts";
 import { createRunOnce } from "../../src/commands/idempotency.ts";
 import {
   createCommandExecutor,
@@ -56,7 +56,7 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
   const keys = createKeys(prefix);
   const channelLog = createChannelLog({ commands, keys, isCluster });
   const publish = async (request: PublishRequest) => channelLog.publish(request, kinds.of(request.channel).history);
-  const letters = createDeadLetterStore({ commands, keys });
+  const letters = createDeadCommandStore({ commands, keys });
   const orders = new Orders(
     {
       commands,
@@ -72,6 +72,7 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
     { transitions, ...options.orders },
   );
   const once = createRunOnce({ commands, keys, clock: systemClock, log });
+  const metrics = createMetrics({ nodeId });
   const nothing = async () => ({});
   const executor = createCommandExecutor({
     publish,
@@ -80,9 +81,9 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
     submitScore: nothing,
     revokeSession: nothing,
     disconnectUser: nothing,
+    metrics,
     ...options.others,
   });
-  const metrics = createMetrics({ nodeId });
   const consumer = createStreamConsumer(
     {
       commands,

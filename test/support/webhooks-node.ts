@@ -6,14 +6,15 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import type { Metrics } from "../../src/runtime/metrics.ts";
 import type { WebhookOptions } from "../../src/webhooks/endpoints.ts";
-import { createWebhookLetterStore, type WebhookLetterStore } from "../../src/webhooks/letters-store.ts";
+import type { DeadLetterStore } from "../../src/redis/dead-letters.ts";
+import { createDeadWebhookStore } from "../../src/webhooks/dead-webhook-store.ts";
 import { Webhooks, type WebhooksOptions } from "../../src/webhooks/webhooks.ts";
 import { quietLog, testMetrics } from "./world.ts";
 
 /** The webhooks room of one node on real Redis. */
 export interface WebhooksNode {
   webhooks: Webhooks;
-  letters: WebhookLetterStore;
+  letters: DeadLetterStore;
   metrics: Metrics;
   stop(): Promise<void>;
 }
@@ -60,7 +61,7 @@ export async function startWebhooksNode({
   onTestFinished(stop);
   await redis.ready(60_000);
   webhooks.start();
-  return { webhooks, letters: createWebhookLetterStore(store), metrics, stop };
+  return { webhooks, letters: createDeadWebhookStore(store), metrics, stop };
 }
 
 /** An endpoint that is tried fast. */

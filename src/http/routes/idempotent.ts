@@ -1,22 +1,17 @@
-import type { RunOnce } from "../../commands/idempotency.ts";
-import { fingerprint } from "../../runtime/fingerprint.ts";
+import type { CommandExecutor } from "../../commands/command-executor.ts";
 import type { Route, RouteAnswer } from "../route.ts";
 
-/**
- * Makes a repeat of a write answer as the first time, where the call brought an idempotency key. For routes that do not
- * keep their own: publishing, orders and scores take the key down into their scripts.
- */
-export function idempotent(route: Route, once: RunOnce): Route {
-  if (route.method === "get") return route;
+/** Passes a route's writes through the executor, unless its handler does: a retry gets the first response. */
+export function idempotent(route: Route, executor: Pick<CommandExecutor, "write">): Route {
+  if (route.method === "get" || route.performsCommands === true) return route;
   return {
     ...route,
     handle(request): Promise<RouteAnswer> {
-      const { params, query, idempotencyKey: key } = request;
+      const { params, query, idempotencyKey } = request;
       const body = contentOf(request.body);
       const handle = () => route.handle({ ...request, body });
-      if (key === undefined) return handle();
       const scope = `${route.operationId} ${JSON.stringify(params ?? null)}`;
-      return once({ scope, key, fingerprint: fingerprint({ query, body: body ?? {} }) }, handle);
+      return executor.write({ scope, content: { query, body: body ?? {} }, idempotencyKey }, handle);
     },
   };
 }

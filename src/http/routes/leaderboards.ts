@@ -1,4 +1,5 @@
 import type { BatchScoreResult, Leaderboards, ScoreSubmission } from "../../leaderboards/leaderboards.ts";
+import type { CommandExecutor } from "../../commands/command-executor.ts";
 import { GatewayError } from "../../protocol/errors.ts";
 import { canonicalJson } from "../../protocol/gate.ts";
 import {
@@ -20,24 +21,26 @@ import { refusalOf } from "../../commands/refusal.ts";
 import { route, type Route } from "../route.ts";
 
 export interface LeaderboardRouteDeps {
-  leaderboards: Pick<Leaderboards, "submit" | "submitMany" | "remove" | "top" | "around">;
+  executor: Pick<CommandExecutor, "perform">;
+  leaderboards: Pick<Leaderboards, "submitMany" | "remove" | "top" | "around">;
 }
 
 const tag = "Leaderboards";
 
-/** Scores on their way in; idempotency keys go down into the board's own script. */
-export function createScoreRoutes({ leaderboards }: LeaderboardRouteDeps): Route[] {
-  return [submitScore(leaderboards), submitScores(leaderboards)];
+export function createLeaderboardRoutes({ executor, leaderboards }: LeaderboardRouteDeps): Route[] {
+  return [
+    submitScore(executor),
+    submitScores(leaderboards),
+    readBoard(leaderboards),
+    readMember(leaderboards),
+    removeMember(leaderboards),
+  ];
 }
 
-/** Everything else below `/v1/leaderboards/{board}`. */
-export function createLeaderboardRoutes({ leaderboards }: LeaderboardRouteDeps): Route[] {
-  return [readBoard(leaderboards), readMember(leaderboards), removeMember(leaderboards)];
-}
-
-function submitScore(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
+function submitScore(executor: LeaderboardRouteDeps["executor"]): Route {
   const definition = {
     method: "put",
+    performsCommands: true,
     path: "/v1/leaderboards/{board}/scores/{member}",
     operationId: "submitScore",
     tag,
@@ -48,14 +51,15 @@ function submitScore(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route 
     answer: submittedScore,
   } as const;
 
-  return route(definition, async ({ params: { board, member }, body: { score, mode, data }, idempotencyKey }) => ({
-    body: await leaderboards.submit(board, { member, score, mode, data: textOf(data) }, idempotencyKey),
+  return route(definition, async ({ params, body, idempotencyKey }) => ({
+    body: await executor.perform({ ...params, ...body, type: "score.submit", idempotencyKey }, { door: "http" }),
   }));
 }
 
 function submitScores(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
   const definition = {
     method: "post",
+    performsCommands: true,
     path: "/v1/leaderboards/{board}/scores",
     operationId: "submitScores",
     tag,

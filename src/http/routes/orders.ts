@@ -25,6 +25,7 @@ export function createOrderRoutes(deps: OrderRouteDeps): Route[] {
 function createOrder({ executor }: OrderRouteDeps): Route {
   const definition = {
     method: "post",
+    performsCommands: true,
     path: "/v1/orders",
     operationId: "createOrder",
     tag: "Orders",
@@ -37,13 +38,14 @@ function createOrder({ executor }: OrderRouteDeps): Route {
   } as const;
 
   return route(definition, async ({ body, idempotencyKey }) => ({
-    body: await executor.perform({ ...body, type: "order.create", idempotencyKey }),
+    body: await executor.perform({ ...body, type: "order.create", idempotencyKey }, { door: "http" }),
   }));
 }
 
 function applyEvent({ executor }: OrderRouteDeps): Route {
   const definition = {
     method: "post",
+    performsCommands: true,
     path: "/v1/orders/{orderId}/events",
     operationId: "applyOrderEvent",
     tag: "Orders",
@@ -62,7 +64,10 @@ function applyEvent({ executor }: OrderRouteDeps): Route {
   } as const;
 
   return route(definition, async ({ params, body, idempotencyKey }) => {
-    const answer = await executor.perform({ ...params, ...body, type: "order.event", idempotencyKey });
+    const answer = await executor.perform(
+      { ...params, ...body, type: "order.event", idempotencyKey },
+      { door: "http" },
+    );
     const isWaiting = answer.reason === "held" || answer.reason === "replaced";
     return { status: isWaiting ? 202 : 200, body: answer };
   });
@@ -71,6 +76,7 @@ function applyEvent({ executor }: OrderRouteDeps): Route {
 function signal({ executor }: OrderRouteDeps): Route {
   const definition = {
     method: "post",
+    performsCommands: true,
     path: "/v1/orders/{orderId}/signals",
     operationId: "signalOrder",
     tag: "Orders",
@@ -84,7 +90,7 @@ function signal({ executor }: OrderRouteDeps): Route {
   } as const;
 
   return route(definition, async ({ params, body, idempotencyKey }) => ({
-    body: await executor.perform({ ...params, ...body, type: "order.signal", idempotencyKey }),
+    body: await executor.perform({ ...params, ...body, type: "order.signal", idempotencyKey }, { door: "http" }),
   }));
 }
 

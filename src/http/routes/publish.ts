@@ -1,6 +1,5 @@
-import type { Published, PublishRequest } from "../../channels/publication.ts";
-import { GatewayError } from "../../protocol/errors.ts";
-import { canonicalJson } from "../../protocol/gate.ts";
+import type { Published } from "../../channels/publication.ts";
+import type { CommandExecutor } from "../../commands/command-executor.ts";
 import { parseWith } from "../../protocol/parse-with.ts";
 import {
   broadcastBody,
@@ -11,39 +10,24 @@ import {
   type PublishResult,
 } from "../../protocol/publications.ts";
 import { channelName } from "../../protocol/scalars.ts";
-import type { Metrics } from "../../runtime/metrics.ts";
 import { refusalOf } from "../../commands/refusal.ts";
 import { route, type Route } from "../route.ts";
 
-/** What these routes ask of the channels. */
-export interface Publisher {
-  publish(request: PublishRequest): Promise<Published>;
-  /** All at once; each has its own outcome, in order. */
-  publishMany(requests: readonly PublishRequest[]): Promise<readonly (Published | Error)[]>;
-}
-
 export interface PublishRouteDeps {
-  channels: Publisher;
-  metrics: Pick<Metrics, "publications">;
-}
-
-export interface PublishRoutesOptions {
-  /** Most bytes of one publication's `data`, as canonical JSON. @default 65536 */
-  payloadBytes?: number;
+  executor: Pick<CommandExecutor, "perform" | "checkPayload">;
 }
 
 /** `POST /v1/publish`, `/v1/publish/batch` and `/v1/broadcast`. */
-export function createPublishRoutes(
-  deps: PublishRouteDeps,
-  { payloadBytes = 65_536 }: PublishRoutesOptions = {},
-): Route[] {
-  const payload = payloadWithin(payloadBytes);
-  return [publish(deps, payload), publishBatch(deps, payload), broadcast(deps, payload)];
+export function createPublishRoutes({ executor }: PublishRouteDeps): Route[] {
+  return [publish(executor), publishBatch(executor), broadcast(executor)];
 }
 
-function publish({ channels, metrics }: PublishRouteDeps, payload: Payload): Route {
+type Executor = PublishRouteDeps["executor"];
+
+function publish(executor: Executor): Route {
   const definition = {
     method: "post",
+    performsCommands: true,
     path: "/v1/publish",
     operationId: "publish",
     tag: "Publishing",
@@ -53,16 +37,15 @@ function publish({ channels, metrics }: PublishRouteDeps, payload: Payload): Rou
     answer: published,
   } as const;
 
-  return route(definition, async ({ body: { channel, event, data }, idempotencyKey }) => {
-    const outcome = await channels.publish({ channel, event, data: payload(data, "data"), idempotencyKey });
-    countAccepted(metrics, [outcome]);
-    return { body: toAnswer(outcome) };
-  });
+  return route(definition, async ({ body, idempotencyKey }) => ({
+    body: toAnswer(await executor.perform({ ...body, type: "publish", idempotencyKey }, { door: "http" })),
+  }));
 }
 
-function publishBatch(deps: PublishRouteDeps, payload: Payload): Route {
+function publishBatch(executor: Executor): Route {
   const definition = {
     method: "post",
+    performsCommands: true,
     path: "/v1/publish/batch",
     operationId: "publishBatch",
     tag: "Publishing",
@@ -73,18 +56,20 @@ function publishBatch(deps: PublishRouteDeps, payload: Payload): Route {
   } as const;
 
   return route(definition, async ({ body, idempotencyKey }) => {
-    const drafts = body.publications.map((item, index) => () => {
+    const publishItem = async (item: unknown, index: number): Promise<Published> => {
       const at = `publications[${index}]`;
-      const { channel, event, data, idempotencyKey: own } = parseWith(publishMessage, item, at);
-      return { channel, event, data: payload(data, `${at}.data`), idempotencyKey: own ?? nth(idempotencyKey, index) };
-    });
-    return { body: { results: await publishAll(deps, drafts) } };
+      const message = parseWith(publishMessage, item, at);
+      const own = message.idempotencyKey ?? nth(idempotencyKey, index);
+      return executor.perform({ ...message, type: "publish", idempotencyKey: own }, { door: "http", at });
+    };
+    return { body: { results: await settleAll(body.publications.map(publishItem)) } };
   });
 }
 
-function broadcast(deps: PublishRouteDeps, payload: Payload): Route {
+function broadcast(executor: Executor): Route {
   const definition = {
     method: "post",
+    performsCommands: true,
     path: "/v1/broadcast",
     operationId: "broadcast",
     tag: "Publishing",
@@ -95,50 +80,19 @@ function broadcast(deps: PublishRouteDeps, payload: Payload): Route {
   } as const;
 
   return route(definition, async ({ body, idempotencyKey }) => {
-    const data = payload(body.data, "data");
-    const drafts = body.channels.map((name, index) => () => {
+    const { channels, event, data } = body;
+    executor.checkPayload(data);
+    const publishTo = async (name: unknown, index: number): Promise<Published> => {
       const channel = parseWith(channelName, name, `channels[${index}]`);
-      return { channel, event: body.event, data, idempotencyKey };
-    });
-    return { body: { results: await publishAll(deps, drafts) } };
+      return executor.perform({ type: "publish", channel, event, data, idempotencyKey }, { door: "http" });
+    };
+    return { body: { results: await settleAll(channels.map(publishTo)) } };
   });
 }
 
-/** Returns `data` as canonical JSON, as sent to all nodes and subscribers; `field` is named in the error. */
-type Payload = (data: unknown, field: string) => string;
-
-function payloadWithin(maxBytes: number): Payload {
-  return (data, field) => {
-    const text = canonicalJson(data);
-    if (Buffer.byteLength(text) <= maxBytes) return text;
-    throw new GatewayError("payload_too_large", `${field}: must be at most ${maxBytes} bytes`, { field });
-  };
-}
-
-/** A publication that is not validated yet; throws a GatewayError if it is invalid. */
-type Draft = () => PublishRequest;
-
-/** Publishes the valid items of a batch at once, and returns results for all items in order. */
-async function publishAll({ channels, metrics }: PublishRouteDeps, drafts: readonly Draft[]): Promise<PublishResult[]> {
-  const checked = drafts.map(check);
-  const outcomes = await channels.publishMany(checked.filter((one): one is PublishRequest => !(one instanceof Error)));
-  countAccepted(metrics, outcomes);
-  const inOrder = outcomes.values();
-  return checked.map((one) => toResult(one instanceof Error ? one : inOrder.next().value));
-}
-
-function check(draft: Draft): PublishRequest | GatewayError {
-  try {
-    return draft();
-  } catch (error) {
-    return refusalOf(error);
-  }
-}
-
-function countAccepted(metrics: PublishRouteDeps["metrics"], outcomes: readonly (Published | Error)[]): void {
-  const accepted = outcomes.filter((outcome) => !(outcome instanceof Error) && !outcome.duplicate);
-  metrics.publications.inc({ door: "http" }, accepted.length);
-}
+/** One result per item, in order. */
+const settleAll = (items: readonly Promise<Published>[]): Promise<PublishResult[]> =>
+  Promise.all(items.map((item) => item.then(toResult, toFailedResult)));
 
 /**
  * A batch may name a channel many times, so each of its items has a key of its own, made of the batch's. In a broadcast
@@ -147,10 +101,8 @@ function countAccepted(metrics: PublishRouteDeps["metrics"], outcomes: readonly 
 const nth = (idempotencyKey: string | undefined, index: number): string | undefined =>
   idempotencyKey === undefined ? undefined : `${idempotencyKey}#${index}`;
 
-function toResult(outcome: Published | Error | undefined): PublishResult {
-  if (outcome === undefined || outcome instanceof Error) return { ok: false, error: refusalOf(outcome).toBody() };
-  return { ok: true, ...toAnswer(outcome) };
-}
+const toResult = (published: Published): PublishResult => ({ ok: true, ...toAnswer(published) });
+const toFailedResult = (error: unknown): PublishResult => ({ ok: false, error: refusalOf(error).toBody() });
 
 const toAnswer = ({ channel, epoch, offset, duplicate }: Published): Published => ({
   channel,

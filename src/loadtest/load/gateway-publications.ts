@@ -1,3 +1,4 @@
+import { isTemporary } from "../../protocol/errors.ts";
 import { BackendApi } from "../api.ts";
 import type { Plan } from "../plan.ts";
 import { createNumbered, type NumberedBody } from "./numbered.ts";
@@ -35,13 +36,10 @@ export function createGatewayPublications(plan: Plan, bytes: number): Workload {
   };
 }
 
-/** Codes of batch results that may succeed later. */
-const temporaryCodes: ReadonlySet<string> = new Set(["rate_limited", "unavailable", "internal", "draining"]);
-
 function outcomesOf({ results }: Results): SendOutcome[] {
   return results.map((result) => {
     if (result.ok) return "confirmed";
     const { code, retryAfterMs = 0 } = result.error;
-    return { code, retryAfterMs, isTemporary: temporaryCodes.has(code) };
+    return { code, retryAfterMs, isTemporary: isTemporary(code) };
   });
 }

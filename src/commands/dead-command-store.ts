@@ -1,0 +1,37 @@
+import type { RedisClient } from "../redis/connections.ts";
+import {
+  createDeadLetterAdder,
+  createDeadLetterStore,
+  type DeadLetter,
+  type DeadLetterStore,
+} from "../redis/dead-letters.ts";
+import type { Keys } from "../redis/keys.ts";
+
+/** The stream `<prefix>:commands:dead`: commands that could not be performed, with the text as received. */
+export interface DeadCommandStore extends DeadLetterStore {
+  add(letter: DeadLetter): Promise<void>;
+}
+
+/** Max characters of a command that are stored; a longer text was never a valid command. */
+const maxCommandLength = 1_048_576;
+
+export function createDeadCommandStore(
+  { commands, keys }: { commands: RedisClient; keys: Keys },
+  { maxDeadLetters }: { maxDeadLetters?: number } = {},
+): DeadCommandStore {
+  const stream = keys.deadCommands();
+  const add = createDeadLetterAdder(commands, { stream, keys: keys.deadCommandKeys(), max: maxDeadLetters });
+  const store = createDeadLetterStore({
+    commands,
+    stream,
+    parse: (fields) => {
+      const text = (name: string): string => fields.get(name) ?? "";
+      const [key, command, code, reason] = [text("key"), text("command"), text("code"), text("reason")];
+      return { key, command, code, reason, tries: Number(text("tries")) };
+    },
+    async resend(command) {
+      await commands.xadd(keys.commands(), "*", "command", command);
+    },
+  });
+  return { ...store, add: (letter) => add({ ...letter, command: letter.command.slice(0, maxCommandLength) }) };
+}

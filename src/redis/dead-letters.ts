@@ -1,0 +1,136 @@
+import type { RedisClient } from "./connections.ts";
+import { loadScript } from "./scripts.ts";
+
+/** Something that was given up: a command, or a webhook. */
+export interface DeadLetter {
+  /** Unique; a dead letter with a known key is not added again. */
+  key: string;
+  /** What `resend` needs to try again. */
+  command: string;
+  code: string;
+  reason: string;
+  /** Number of attempts. */
+  tries: number;
+}
+
+export interface StoredDeadLetter extends DeadLetter {
+  id: string;
+  /** Epoch milliseconds of Redis time. */
+  at: number;
+}
+
+/**
+ * A stream of dead letters. It keeps the last `maxDeadLetters`, so that a faulty backend cannot fill Redis; a dead letter
+ * stays until it is replayed, removed, or pushed out by that many newer ones.
+ */
+export interface DeadLetterStore {
+  /** The oldest first, after the id `after`. */
+  list(query: { after?: string | undefined; limit: number }): Promise<StoredDeadLetter[]>;
+  find(id: string): Promise<StoredDeadLetter | undefined>;
+  remove(id: string): Promise<boolean>;
+  count(): Promise<number>;
+  /** Tries again what a dead letter is about. */
+  resend(command: string): Promise<void>;
+}
+
+export interface DeadLetterStoreDeps {
+  commands: RedisClient;
+  /** Key of the stream. */
+  stream: string;
+  /** Parses the fields of an entry. */
+  parse: (fields: ReadonlyMap<string, string>) => DeadLetter;
+  resend: (command: string) => Promise<void>;
+}
+
+export const maxDeadLetters = 100_000;
+/** Seconds within which a repeated key is detected. */
+const keyTtlSeconds = 86_400;
+
+export function createDeadLetterStore({ commands, stream, parse, resend }: DeadLetterStoreDeps): DeadLetterStore {
+  const toStored = ([id, flat]: [id: string, fields: string[]]): StoredDeadLetter => ({
+    id,
+    ...parse(toFields(flat)),
+    at: Number(id.split("-")[0]),
+  });
+  const range = async (from: string, to: string, limit: number): Promise<StoredDeadLetter[]> =>
+    (await commands.xrange(stream, from, to, "COUNT", limit)).map(toStored);
+
+  return {
+    list: ({ after, limit }) => range(after === undefined ? "-" : `(${after}`, "+", limit),
+    find: async (id) => (await range(id, id, 1))[0],
+    remove: async (id) => (await commands.xdel(stream, id)) === 1,
+    count: () => commands.xlen(stream),
+    resend,
+  };
+}
+
+/** Adds dead letters, each key once; `keys` is a sorted set in the slot of the stream. */
+export function createDeadLetterAdder(
+  commands: RedisClient,
+  { stream, keys, max = maxDeadLetters }: { stream: string; keys: string; max?: number | undefined },
+): (letter: DeadLetter) => Promise<void> {
+  const script = loadScript(commands, new URL("./add-dead-letter.lua", import.meta.url));
+  return async ({ key, command, code, reason, tries }) => {
+    const fields = Object.entries({ command, code, reason, tries, key }).flat();
+    await script.run([stream, keys], [key, max, keyTtlSeconds, ...fields]);
+  };
+}
+
+function toFields(flat: readonly string[]): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (let i = 0; i + 1 < flat.length; i += 2) fields.set(flat[i] as string, flat[i + 1] as string);
+  return fields;
+}
+
+/** Dead letters as operators list, replay and remove them. */
+export interface DeadLetters {
+  count(): Promise<number>;
+  /** The oldest first. */
+  list(query?: { after?: string | undefined; limit?: number | undefined }): Promise<StoredDeadLetter[]>;
+  /** Resends and removes the given dead letters; reports those that do not exist. */
+  replay(ids: readonly string[]): Promise<DeadLetterOutcome>;
+  /** Replays all that exist now. */
+  replayAll(): Promise<DeadLetterOutcome>;
+  remove(ids: readonly string[]): Promise<DeadLetterOutcome>;
+}
+
+export interface DeadLetterOutcome {
+  done: string[];
+  missing: string[];
+}
+
+const pageSize = 100;
+
+export function createDeadLetters(store: DeadLetterStore): DeadLetters {
+  /** Resends before it removes: after a crash in between, it is sent twice rather than never. */
+  async function replayOne(id: string): Promise<boolean> {
+    const letter = await store.find(id);
+    if (letter === undefined) return false;
+    await store.resend(letter.command);
+    return store.remove(id);
+  }
+
+  async function each(ids: readonly string[], act: (id: string) => Promise<boolean>): Promise<DeadLetterOutcome> {
+    const outcome: DeadLetterOutcome = { done: [], missing: [] };
+    for (const id of ids) ((await act(id)) ? outcome.done : outcome.missing).push(id);
+    return outcome;
+  }
+
+  /** Read first, so that dead letters which are added during a replay wait for the next one. */
+  async function allIds(): Promise<string[]> {
+    const ids: string[] = [];
+    for (;;) {
+      const page = await store.list({ after: ids.at(-1), limit: pageSize });
+      ids.push(...page.map(({ id }) => id));
+      if (page.length < pageSize) return ids;
+    }
+  }
+
+  return {
+    count: () => store.count(),
+    list: ({ after, limit = pageSize } = {}) => store.list({ after, limit }),
+    replay: (ids) => each(ids, replayOne),
+    replayAll: async () => each(await allIds(), replayOne),
+    remove: (ids) => each(ids, (id) => store.remove(id)),
+  };
+}

@@ -1,0 +1,22 @@
+import type { PublishRequest, Published } from "../../src/channels/publication.ts";
+import { createCommandExecutor, type CommandExecutor } from "../../src/commands/command-executor.ts";
+import type { Metrics } from "../../src/runtime/metrics.ts";
+
+/** The real executor over the given way to publish; other commands fail. */
+export function publishExecutor(
+  publish: (request: PublishRequest) => Promise<Published>,
+  metrics: Pick<Metrics, "publications">,
+): CommandExecutor {
+  const unexpected = async (): Promise<never> => {
+    throw new Error("unexpected command");
+  };
+  return createCommandExecutor({
+    publish,
+    metrics,
+    orders: { create: unexpected, apply: unexpected, signal: unexpected },
+    submitScore: unexpected,
+    revokeSession: unexpected,
+    disconnectUser: unexpected,
+    once: (_write, run) => run(),
+  });
+}
