@@ -17,7 +17,7 @@ const accelerated = {
   globalSetup: ["test/support/accelerator-setup.ts"],
 };
 
-const projects = needs.compiler.isThere() ? [tests, accelerated] : [tests];
+const projects = needs.compiler.isInstalled() ? [tests, accelerated] : [tests];
 
 export default defineConfig({
   test: {

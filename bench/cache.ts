@@ -1,7 +1,7 @@
 /**
- * What the cache saves, and where it does not: CPU of Redis' main thread and of the node for one read of a board's page,
- * of an order, and of the same from the cache. A read from the cache includes asking Redis for the board's version, so
- * both are as fresh. Rows take slices of each round in turn; medians count.
+ * What the cache saves, and where it does not: CPU of Redis' main thread and of the node for one read of a board's
+ * page, of an order, and of the same from the cache. A read from the cache includes asking Redis for the board's
+ * version, so both are as fresh. Rows take slices of each round in turn; medians count.
  *
  *   node bench/cache.ts [members] [rounds]      writes bench/results/cache.md
  */

@@ -6,8 +6,8 @@
  *   node bench/cross-node.ts [publications a slice] [rounds]      writes bench/results/cross-node.md
  */
 import { cpus } from "node:os";
-import { Crowd, paceMs, type Case, type Figures } from "./support/crowd.ts";
-import { startHouse } from "./support/lab.ts";
+import { CrossNodeLoad, paceMs, type Case, type Figures } from "./support/cross-node-load.ts";
+import { startServers } from "./support/server-group.ts";
 import { median } from "./support/machine.ts";
 import { table, writeResult } from "./support/results.ts";
 
@@ -40,33 +40,33 @@ function every(channels: readonly string[], step: number, first: number): string
   return channels.filter((_, index) => index % step === first);
 }
 
-const houses = [
-  await startHouse("plain", nodeCount),
-  await startHouse("plain", nodeCount, "sharded"),
-  await startHouse("gateway", nodeCount),
+const groups = [
+  await startServers("plain", nodeCount),
+  await startServers("plain", nodeCount, "sharded"),
+  await startServers("gateway", nodeCount),
 ];
 const cases = [everywhere, apart];
 const results: string[] = [];
 for (const one of cases) results.push(await measureCase(one));
-for (const house of houses) await house.stop();
+for (const group of groups) await group.stop();
 writeResult("cross-node", [heading(), ...results, remarks()].join("\n\n"));
 
 async function measureCase(one: Case): Promise<string> {
-  const crowds: Crowd[] = [];
-  for (const house of houses) crowds.push(await Crowd.gather(house, one, publications));
-  const figures = crowds.map((): Figures[] => []);
+  const loads: CrossNodeLoad[] = [];
+  for (const group of groups) loads.push(await CrossNodeLoad.connect(group, one, publications));
+  const figures = loads.map((): Figures[] => []);
   for (let round = -1; round < rounds; round += 1) {
-    for (const [index, crowd] of crowds.entries()) {
-      const measured = { ...(await crowd.latency()), ...(await crowd.cost()) };
-      // The first round only warms up.
+    for (const [index, load] of loads.entries()) {
+      const measured = { ...(await load.latency()), ...(await load.cost()) };
+      // The first round is a warm-up.
       if (round >= 0) figures[index]?.push(measured);
     }
   }
-  for (const crowd of crowds) crowd.leave();
+  for (const load of loads) load.close();
   return `## ${one.title}\n\n${toTable(figures)}`;
 }
 
-/** Medians, and in brackets the median of each round's ratio to the first of them. */
+/** Medians, and in brackets the median of the rounds' ratios to the first row. */
 function toTable(figures: readonly Figures[][]): string {
   const heads = [
     "",
@@ -90,10 +90,10 @@ function toTable(figures: readonly Figures[][]): string {
       cell("redisUs", 1),
       cell("nodesUs", 1),
       cell("allUs", 1),
-      cell("heard", 2),
+      cell("nodeMessages", 2),
       cell("bytes", 0),
     ];
-    return [houses[index]?.name ?? "", ...cells];
+    return [groups[index]?.name ?? "", ...cells];
   });
   return table(heads, rows);
 }

@@ -4,18 +4,18 @@
  * rounds' ratios count. `node bench/fan-out.ts [rounds] [readers]`
  */
 import { needs } from "../scripts/needs.ts";
-import { Load, type Pace, type Slice, type Talk } from "./support/load.ts";
+import { Load, type PublishRate, type Slice, type ClientScript } from "./support/load.ts";
 import { machine, median, skip } from "./support/machine.ts";
 import { compiled, compiledAccelerator } from "./support/native.ts";
 import { startNchan } from "./support/nchan.ts";
 import {
   startBareWs,
   startStock,
-  startSubject,
+  startServer,
   startTidegate,
-  type Subject,
+  type MeasuredServer,
   type Tidegate,
-} from "./support/subjects.ts";
+} from "./support/measured-servers.ts";
 import { table, writeResult } from "./support/results.ts";
 
 const rounds = Number(process.argv[2] ?? 15);
@@ -23,45 +23,45 @@ const readers = Number(process.argv[3] ?? 1_000);
 const sliceMs = 600;
 const warmUpMs = 250;
 
-const scenarios: Record<string, Pace> = {
+const scenarios: Record<string, PublishRate> = {
   "one a tick": { burst: 1, burstsPerSecond: 50, window: 0 },
   saturated: { burst: 1, burstsPerSecond: 0, window: 16 },
   "bursts of 10": { burst: 10, burstsPerSecond: 5, window: 0 },
 };
 
 interface Contender {
-  subject: Subject;
+  server: MeasuredServer;
   load: Load;
   slices: Record<string, Slice[]>;
 }
 
 const program = compiled("load");
 if (program === undefined) skip("the fan-out", "there is no C compiler for its load client");
-else if (!needs.redis.isThere()) skip("the fan-out", "there is no redis-server");
+else if (!needs.redis.isInstalled()) skip("the fan-out", "there is no redis-server");
 else await run(program);
 
 async function run(loadProgram: string): Promise<void> {
   const contenders: Contender[] = [];
   try {
-    for (const [subject, talk] of await begin()) {
-      const load = await Load.connect(loadProgram, subject, readers, talk);
-      contenders.push({ subject, load, slices: Object.fromEntries(Object.keys(scenarios).map((name) => [name, []])) });
+    for (const [server, script] of await begin()) {
+      const load = await Load.connect(loadProgram, server, readers, script);
+      contenders.push({ server, load, slices: Object.fromEntries(Object.keys(scenarios).map((name) => [name, []])) });
     }
-    // The first round warms up.
+    // The first round is a warm-up.
     for (let round = -1; round < rounds; round++) await runRound(contenders, round >= 0);
     writeResult("fan-out", report(contenders));
   } finally {
-    for (const { load, subject } of contenders) {
+    for (const { load, server } of contenders) {
       await load.stop();
-      await subject.stop();
+      await server.stop();
     }
   }
 }
 
-async function begin(): Promise<[Subject, Talk][]> {
-  const floor = await startSubject("C floor, `write` alone", [compiled("floor") as string, "PORT"]);
+async function begin(): Promise<[MeasuredServer, ClientScript][]> {
+  const floor = await startServer("C floor, `write` alone", [compiled("floor") as string, "PORT"]);
   const subscribe = '421["subscribe",{"channel":"bench:0"}]';
-  const stock: Talk = {
+  const stock: ClientScript = {
     mode: "sio",
     auth: Array.from({ length: readers + 1 }, () => ""),
     subscribe,
@@ -74,17 +74,17 @@ async function begin(): Promise<[Subject, Talk][]> {
   if (nchan === undefined) skip("nchan", "Debian's libnginx-mod-nchan is not installed");
   return [
     [floor, { mode: "ws" }],
-    [tidegate, await talkOf(tidegate, subscribe)],
-    [accelerated, await talkOf(accelerated, subscribe)],
+    [tidegate, await scriptOf(tidegate, subscribe)],
+    [accelerated, await scriptOf(accelerated, subscribe)],
     [await startStock(), stock],
     [await startStock("stock, the same publications", "publications"), stock],
     [await startBareWs(), { mode: "ws" }],
-    ...(nchan === undefined ? [] : [[nchan, { mode: "ws" }] as [Subject, Talk]]),
+    ...(nchan === undefined ? [] : [[nchan, { mode: "ws" }] as [MeasuredServer, ClientScript]]),
   ];
 }
 
-/** Clients publish to the node itself, which gives it to Redis and hears it from there, as in life. */
-async function talkOf(tidegate: Tidegate, subscribe: string): Promise<Talk> {
+/** Clients publish to the node, which publishes to Redis and receives it from there, as in production. */
+async function scriptOf(tidegate: Tidegate, subscribe: string): Promise<ClientScript> {
   const tokens = await tidegate.signIn(readers + 1);
   return {
     mode: "sio",
@@ -97,11 +97,11 @@ async function talkOf(tidegate: Tidegate, subscribe: string): Promise<Talk> {
 
 async function runRound(contenders: readonly Contender[], counts: boolean): Promise<void> {
   for (const [scenario, pace] of Object.entries(scenarios)) {
-    for (const { subject, load, slices } of contenders) {
-      // A server that was idle for some seconds has cold caches and, of this one, tokens yet to lease.
+    for (const { server, load, slices } of contenders) {
+      // After some idle seconds caches are cold, and the gateway has to lease tokens again.
       await load.slice(pace, warmUpMs);
       const slice = await load.slice(pace, sliceMs);
-      if (slice.missing !== 0) throw new Error(`${subject.name}: ${slice.missing} did not arrive`);
+      if (slice.missing !== 0) throw new Error(`${server.name}: ${slice.missing} did not arrive`);
       if (counts) slices[scenario]?.push(slice);
     }
   }
@@ -113,12 +113,12 @@ function report(contenders: readonly Contender[]): string {
   const medianOf = (contender: Contender, scenario: string, of: (slice: Slice) => number): number =>
     median(slicesOf(contender, scenario).map(of));
   const ratios = contenders.map((contender) => [
-    contender.subject.name,
+    contender.server.name,
     ...names.map((name) => ratioOf(contender, floor, name).toFixed(2)),
     `${(medianOf(contender, "saturated", ({ delivered, seconds }) => delivered / seconds) / 1_000).toFixed(0)} k`,
   ]);
   const details = contenders.map((contender) => [
-    contender.subject.name,
+    contender.server.name,
     ...names.map((name) => median(costs(contender, name)).toFixed(1)),
     ...names.map((name) => medianOf(contender, name, ({ delivered, reads }) => delivered / reads).toFixed(1)),
     ...names.map((name) => medianOf(contender, name, ({ p99 }) => p99).toFixed(1)),

@@ -1,8 +1,8 @@
 /**
- * What floods cost those who do nothing wrong: latency of innocent clients' messages on a node that is quiet, and
- * while others flood it. Node, Redis and the innocent share one core, the flooders have the other, so that what is
- * measured is what they cost the node. Several are innocent so that a slice has a p99 to speak of. Each slice of a flood is compared with the quiet one just before it, so that a noisy
- * minute hits both; medians count.
+ * What floods cost those who do nothing wrong: latency of innocent clients' messages on a node that is quiet, and while
+ * others flood it. Node, Redis and the innocent share one core, the flooders have the other, so that what is measured
+ * is what they cost the node. Several are innocent so that a slice has a p99 to speak of. Each slice of a flood is
+ * compared with the quiet one just before it, so that a noisy minute hits both; medians count.
  *
  *   node bench/floods.ts [seconds a slice] [rounds]      writes bench/results/floods.md
  */
@@ -16,11 +16,11 @@ import { WebSocket } from "ws";
 import { canPin, cpuMicros, ended, median, startOn } from "./support/machine.ts";
 import { freshFolder } from "./support/native.ts";
 import { writeResult } from "./support/results.ts";
-import { accepts, freePort } from "./support/subjects.ts";
+import { accepts, freePort } from "./support/measured-servers.ts";
 
 type Flood = (url: string, token: string) => Promise<void>;
 
-/** Each floods the node at `url` until its process is ended, with a token of the flooder's. */
+/** Each floods the node at `url` until its process is killed, with the flooder's token. */
 const floods: Record<string, Flood> = {
   "sockets from one address, as fast as they open": flood(64, async (url, token) => {
     const socket = await opened(url, token);
@@ -70,7 +70,7 @@ async function measureAll(sliceSeconds: number, rounds: number): Promise<void> {
       const ms = sliceSeconds * 1_000;
       const quiet = await sliceOf(node, innocents, { name: "nobody", ms });
       const pair = { quiet, flooded: await sliceOf(node, innocents, { name, ms }) };
-      // The first round only warms up.
+      // The first round is a warm-up.
       if (round >= 0) pairs.push(pair);
     }
   }
@@ -90,14 +90,14 @@ interface Slice {
   cpu: number;
 }
 
-/** One slice: some 45 messages a second by each innocent, while the flooders flood. */
+/** One slice: some 45 messages a second from each innocent client during the flood. */
 async function sliceOf(
   node: Node,
   innocents: readonly Innocent[],
   { name, ms }: { name: string; ms: number },
 ): Promise<Slice> {
   const flooder = name === "nobody" ? undefined : startFlooder(name, node.url, await node.signIn("flooder"));
-  // Until they have started and begun.
+  // Until the flooder has started.
   await passed(1_500);
   const latencies: number[] = [];
   const before = cpuMicros(node.pid);
@@ -121,7 +121,7 @@ const startFlooder = (name: string, url: string, token: string) =>
 type Node = Awaited<ReturnType<typeof startNode>>;
 type Innocent = Awaited<ReturnType<typeof innocentOf>>;
 
-/** Limits as they come, save that the innocent may say as much as the measurement asks. */
+/** Default limits, except that innocent clients may send as much as the measurement needs. */
 async function startNode() {
   const redisPort = await freePort();
   const redis = startOn(0, ["redis-server", "--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", ""]);
@@ -159,7 +159,7 @@ async function startNode() {
   };
 }
 
-/** Publishes, and waits until it is told what it published: down and up the whole road. */
+/** Publishes and waits for the delivery of its own publication. */
 async function innocentOf(node: Node, index: number) {
   const name = `innocent-${index}`;
   const channel = `bench:${name}`;
@@ -211,7 +211,7 @@ function quantile({ latencies }: Slice, part: number): number {
   return sorted[Math.floor((sorted.length - 1) * part)] ?? 0;
 }
 
-/** So many at a time, each begun again when it ends, until the process is ended. */
+/** Runs `act` `atOnce` times concurrently, repeating it until the process is killed. */
 function flood(atOnce: number, act: Flood): Flood {
   return async (url, token) => {
     const again = async (): Promise<never> => {
@@ -224,7 +224,7 @@ function flood(atOnce: number, act: Flood): Flood {
   };
 }
 
-/** Undefined where it is not let in. */
+/** Undefined if it is refused. */
 function opened(url: string, token: string): Promise<WebSocket | undefined> {
   const socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
   return new Promise((resolve) => {

@@ -1,34 +1,34 @@
 /**
- * CPU of a node per handshake over WebSocket: Tidegate with token, blacklist, session, limits, the user's channel and the
- * record for coming back, over stock Socket.IO that lets everybody in. Between them stands stock Socket.IO with what an
- * application adds by hand to know its users. All are up; in each round each takes so many connections in turn, and the
- * median of the rounds' ratios counts. `node bench/handshake.ts [rounds] [connections]`
+ * CPU of a node per handshake over WebSocket: Tidegate with token, blacklist, session, limits, the user's channel and
+ * the record for coming back, over stock Socket.IO that lets everybody in. Between them stands stock Socket.IO with
+ * what an application adds by hand to know its users. All are up; in each round each takes so many connections in turn,
+ * and the median of the rounds' ratios counts. `node bench/handshake.ts [rounds] [connections]`
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { needs } from "../scripts/needs.ts";
-import { Load, type Talk } from "./support/load.ts";
+import { Load, type ClientScript } from "./support/load.ts";
 import { cpuMicros, machine, median, skip } from "./support/machine.ts";
 import { compiled } from "./support/native.ts";
 import { table, writeResult } from "./support/results.ts";
 import { startStockAuthenticated } from "./support/stock-authenticated.ts";
-import { startStock, startTidegate, type Subject } from "./support/subjects.ts";
+import { startStock, startTidegate, type MeasuredServer } from "./support/measured-servers.ts";
 
 const rounds = Number(process.argv[2] ?? 8);
 const connections = Number(process.argv[3] ?? 1_000);
 
-/** Milliseconds for what goes on behind the greeting, and behind the goodbye: channels linger for five seconds. */
+/** Milliseconds for work after `ready`, and after disconnecting: unused channels are kept for five seconds. */
 const settleMs = 400;
 const forgetMs = 6_000;
 
-/** A server under measurement, and what its clients say. */
+/** A measured server, and its clients' script. */
 interface Row {
   name: string;
-  subject: Subject & { redisPid?: number };
-  talk: Talk;
+  server: MeasuredServer & { redisPid?: number };
+  script: ClientScript;
   costs: Cost[];
 }
 
-/** Microseconds of CPU a connection. */
+/** Microseconds of CPU per connection. */
 interface Cost {
   node: number;
   redis: number;
@@ -36,56 +36,56 @@ interface Cost {
 
 const program = compiled("load");
 if (program === undefined) skip("the handshake", "there is no C compiler for its load client");
-else if (!needs.redis.isThere()) skip("the handshake", "there is no redis-server");
+else if (!needs.redis.isInstalled()) skip("the handshake", "there is no redis-server");
 else await run(program);
 
 async function run(loadProgram: string): Promise<void> {
   const rows = [await stockRow(), await stockAuthenticatedRow(), await tidegateRow()];
   try {
-    // The first round warms up.
+    // The first round is a warm-up.
     for (let round = -1; round < rounds; round++) {
-      for (const { subject, talk, costs } of rows) {
-        const cost = await take(loadProgram, subject, talk);
+      for (const { server, script, costs } of rows) {
+        const cost = await take(loadProgram, server, script);
         if (round >= 0) costs.push(cost);
       }
       await pause(forgetMs);
     }
     writeResult("handshake", report(rows));
   } finally {
-    for (const { subject } of rows) await subject.stop();
+    for (const { server } of rows) await server.stop();
   }
 }
 
 async function stockRow(): Promise<Row> {
   const auth = Array.from({ length: connections + 1 }, () => "");
-  return { name: "stock, no authentication", subject: await startStock(), talk: { mode: "sio", auth }, costs: [] };
+  return { name: "stock, no authentication", server: await startStock(), script: { mode: "sio", auth }, costs: [] };
 }
 
 async function stockAuthenticatedRow(): Promise<Row> {
-  const subject = await startStockAuthenticated();
-  return { name: subject.name, subject, talk: talkWith(await subject.signIn(connections + 1)), costs: [] };
+  const server = await startStockAuthenticated();
+  return { name: server.name, server, script: scriptWith(await server.signIn(connections + 1)), costs: [] };
 }
 
 async function tidegateRow(): Promise<Row> {
-  const subject = await startTidegate();
-  return { name: subject.name, subject, talk: talkWith(await subject.signIn(connections + 1)), costs: [] };
+  const server = await startTidegate();
+  return { name: server.name, server, script: scriptWith(await server.signIn(connections + 1)), costs: [] };
 }
 
-function talkWith(tokens: readonly string[]): Talk {
+function scriptWith(tokens: readonly string[]): ClientScript {
   return { mode: "sio", auth: tokens.map((token) => JSON.stringify({ token })) };
 }
 
-async function take(loadProgram: string, subject: Row["subject"], talk: Talk): Promise<Cost> {
-  const before = spent(subject);
-  const load = await Load.connect(loadProgram, subject, connections, talk);
+async function take(loadProgram: string, server: Row["server"], script: ClientScript): Promise<Cost> {
+  const before = spent(server);
+  const load = await Load.connect(loadProgram, server, connections, script);
   await pause(settleMs);
-  const after = spent(subject);
+  const after = spent(server);
   await load.stop();
   const each = (part: keyof Cost): number => (after[part] - before[part]) / (connections + 1);
   return { node: each("node"), redis: each("redis") };
 }
 
-function spent({ pid, redisPid }: Row["subject"]): Cost {
+function spent({ pid, redisPid }: Row["server"]): Cost {
   return { node: cpuMicros(pid), redis: redisPid === undefined ? 0 : cpuMicros(redisPid) };
 }
 
@@ -111,8 +111,8 @@ function report(rows: readonly Row[]): string {
   ].join("\n");
 }
 
-function cellsOf({ name, subject, costs }: Row, stock: Row): string[] {
+function cellsOf({ name, server, costs }: Row, stock: Row): string[] {
   const ratios = costs.map(({ node }, round) => node / (stock.costs[round] as Cost).node);
   const of = (part: keyof Cost): string => median(costs.map((cost) => cost[part])).toFixed(0);
-  return [name, median(ratios).toFixed(2), of("node"), subject.redisPid === undefined ? "" : of("redis")];
+  return [name, median(ratios).toFixed(2), of("node"), server.redisPid === undefined ? "" : of("redis")];
 }

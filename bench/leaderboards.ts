@@ -26,7 +26,7 @@ const members = Number(process.argv[2] ?? 1_000_000);
 const rounds = Number(process.argv[3] ?? 7);
 const top = 10;
 const tickMs = 100;
-/** Calls under way at once, as from several backends: single submissions, and batches. */
+/** Concurrent calls, as from several backends: single submissions, and batches. */
 const concurrency = { single: 64, batch: 8 };
 
 const server = await startRedisServer();
@@ -104,7 +104,7 @@ async function costOfSubmissions(): Promise<string[]> {
   ];
 }
 
-/** A tick in which five of the top moved, without the submissions that moved them. */
+/** A tick in which five entries of the top moved, without the cost of their submissions. */
 async function costOfTicks(): Promise<string[]> {
   const rows: Row[] = [10, 100].flatMap((size) => {
     const board = createBoards({ "*": { mode: "last", top: size, tickMs: 0 } }).of(`tick-${size}`);
@@ -139,7 +139,7 @@ function createBoardTick(): Tick {
   return createTick({ store, seasons });
 }
 
-/** Fills the naive board and ours; bytes of ours for each member. */
+/** Fills the naive board and ours; resolves to the bytes of ours per member. */
 async function load(): Promise<number> {
   for (let from = 0; from < members; from += 1_000) {
     const scores = Array.from({ length: 1_000 }, (_, index) => [randomScore(), `member-${from + index}`]).flat();
@@ -175,7 +175,7 @@ async function naive(count: number): Promise<void> {
   await inParallel(count, concurrency.single, () => naiveSubmit(commands, randomMember(), randomScore()));
 }
 
-/** The recipe of the tutorials; the packet is published as an adapter would. Bytes of the packet. */
+/** The naive recipe, publishing the packet as an adapter would; resolves to the packet's bytes. */
 async function naiveSubmit(client: RedisClient, member: string, score: number, board = "naive"): Promise<number> {
   await client.zadd(board, score, member);
   const flat = await client.zrevrange(board, 0, top - 1, "WITHSCORES");
@@ -194,7 +194,7 @@ async function bareBatches(count: number): Promise<void> {
   });
 }
 
-/** What one client is sent, by the naive recipe and by diffs, while the same scores come in at a steady rate. */
+/** Bytes sent to one client by the naive recipe and by diffs, for the same scores at a steady rate. */
 async function costOfBytes(): Promise<string[]> {
   const rows: string[] = [];
   for (const perSecond of [10, 100, 1_000, 10_000]) {
@@ -230,7 +230,7 @@ async function bytesAt(perSecond: number): Promise<{ naiveBytes: number; diffByt
     }));
     await Promise.all([
       leaderboards.submitMany(board, scores, { withRanks: false }),
-      // Their packets are as long as the board; a few tell the length of all.
+      // All packets are as long as the board; a few are enough to know their length.
       ...scores.slice(0, 5).map(async ({ member, score }) => {
         const bytes = await naiveSubmit(commands, member, score, `naive-${board}`);
         naiveBytes += (bytes * due) / Math.min(due, 5);

@@ -12,7 +12,7 @@ import { createThrottling } from "../src/throttling/throttling.ts";
 import { seeded } from "../test/support/random.ts";
 import { median } from "./support/machine.ts";
 import { table, writeResult } from "./support/results.ts";
-import { startRedis } from "./support/subjects.ts";
+import { startRedis } from "./support/measured-servers.ts";
 
 /**
  * What a limiter costs per message, in CPU of the node and of Redis (user and system, whole processes): none, a bucket
@@ -25,11 +25,11 @@ import { startRedis } from "./support/subjects.ts";
 const rounds = Number(process.argv[2] ?? 7);
 const sliceSeconds = Number(process.argv[3] ?? 3);
 
-/** The contract's default. */
+/** The default. */
 const rule = { capacity: 50, refillPerSecond: 20 };
 const messagesPerSecond = 16_000;
 
-/** The same load, by fewer and busier or more and quieter users; leases settle within a few of a user's messages. */
+/** The same load from different numbers of users; leases settle within a few messages of a user. */
 const populations = [
   { name: "busy: 1,000 users, 16 messages a second each", users: 1_000, warmUpSeconds: 4 },
   { name: "lively: 4,000 users, 4 a second each", users: 4_000, warmUpSeconds: 8 },
@@ -85,7 +85,7 @@ async function measurePopulation(
 
 const leased = "user's bucket leased in portions";
 
-/** One way to limit, begun anew. */
+/** Starts one limiter. */
 type Begin = () => { take: Take; stop?: () => Promise<void> };
 
 function waysOf(users: number, commands: RedisClient): Record<string, Begin> {
@@ -121,7 +121,7 @@ function waysOf(users: number, commands: RedisClient): Record<string, Begin> {
   };
 }
 
-/** Sends at the pace of the load for a while; microseconds of CPU per message. */
+/** Sends messages at the load's rate; resolves to microseconds of CPU per message. */
 async function slice(take: Take, users: number, commands: RedisClient, seconds: number): Promise<Cost> {
   const random = seeded(1);
   const redisBefore = await redisCpuMicros(commands);

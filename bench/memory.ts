@@ -1,25 +1,25 @@
 /**
- * Memory of a node per idle connection: Tidegate's, authenticated and subscribed to the user's channel and one more, over
- * a bare one of stock Socket.IO. Each server takes all connections at once and is looked at when it has had time to
- * tidy up. `node bench/memory.ts [connections] [runs]`, 10,000 and 3 unless said otherwise.
+ * Memory of a node per idle connection: Tidegate's, authenticated and subscribed to the user's channel and one more,
+ * over a bare one of stock Socket.IO. Each server takes all connections at once and is looked at when it has had time
+ * to tidy up. `node bench/memory.ts [connections] [runs]`, 10,000 and 3 unless said otherwise.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { needs } from "../scripts/needs.ts";
-import { Load, type Talk } from "./support/load.ts";
+import { Load, type ClientScript } from "./support/load.ts";
 import { machine, median, residentBytes, skip } from "./support/machine.ts";
 import { compiled } from "./support/native.ts";
 import { table, writeResult } from "./support/results.ts";
-import { startStock, startTidegate, type Subject } from "./support/subjects.ts";
+import { startStock, startTidegate, type MeasuredServer } from "./support/measured-servers.ts";
 
 const connections = Number(process.argv[2] ?? 10_000);
 const runs = Number(process.argv[3] ?? 3);
 
-/** V8 gives memory back some seconds after it was last asked for any. */
+/** V8 releases memory some seconds after the last allocation. */
 const tidyMs = 20_000;
 
 const program = compiled("load");
 if (program === undefined) skip("memory", "there is no C compiler for its load client");
-else if (!needs.redis.isThere()) skip("memory", "there is no redis-server");
+else if (!needs.redis.isInstalled()) skip("memory", "there is no redis-server");
 else await run(program);
 
 async function run(loadProgram: string): Promise<void> {
@@ -33,30 +33,30 @@ async function run(loadProgram: string): Promise<void> {
 }
 
 async function measureStock(loadProgram: string): Promise<number> {
-  const subject = await startStock();
+  const server = await startStock();
   const auth = Array.from({ length: connections + 1 }, () => "");
-  return measure(loadProgram, subject, { mode: "sio", auth });
+  return measure(loadProgram, server, { mode: "sio", auth });
 }
 
 async function measureTidegate(loadProgram: string): Promise<number> {
-  const subject = await startTidegate();
-  const tokens = await subject.signIn(connections + 1);
+  const server = await startTidegate();
+  const tokens = await server.signIn(connections + 1);
   const auth = tokens.map((token) => JSON.stringify({ token }));
-  return measure(loadProgram, subject, { mode: "sio", auth, subscribe: '421["subscribe",{"channel":"bench:0"}]' });
+  return measure(loadProgram, server, { mode: "sio", auth, subscribe: '421["subscribe",{"channel":"bench:0"}]' });
 }
 
 /** Bytes a connection. */
-async function measure(loadProgram: string, subject: Subject, talk: Talk): Promise<number> {
+async function measure(loadProgram: string, server: MeasuredServer, script: ClientScript): Promise<number> {
   try {
     await pause(tidyMs);
-    const before = residentBytes(subject.pid);
-    const load = await Load.connect(loadProgram, subject, connections, talk);
+    const before = residentBytes(server.pid);
+    const load = await Load.connect(loadProgram, server, connections, script);
     await pause(tidyMs);
-    const bytes = (residentBytes(subject.pid) - before) / (connections + 1);
+    const bytes = (residentBytes(server.pid) - before) / (connections + 1);
     await load.stop();
     return bytes;
   } finally {
-    await subject.stop();
+    await server.stop();
   }
 }
 

@@ -5,22 +5,22 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { needs } from "../scripts/needs.ts";
-import { Load, type Pace, type Talk } from "./support/load.ts";
+import { Load, type PublishRate, type ClientScript } from "./support/load.ts";
 import { cpuMicros, machine, median, skip } from "./support/machine.ts";
 import { compiled } from "./support/native.ts";
 import { table, writeResult } from "./support/results.ts";
-import { startStock, startTidegate, type Subject } from "./support/subjects.ts";
+import { startStock, startTidegate, type MeasuredServer } from "./support/measured-servers.ts";
 
 const rounds = Number(process.argv[2] ?? 5);
 const restMs = 5_000;
 const sliceMs = 1_000;
-const hot: Pace = { burst: 1, burstsPerSecond: 0, window: 64 };
+const hot: PublishRate = { burst: 1, burstsPerSecond: 0, window: 64 };
 const subscribe = '421["subscribe",{"channel":"bench:0"}]';
-const cold: Pace = { burst: 1, burstsPerSecond: 50, window: 0 };
+const cold: PublishRate = { burst: 1, burstsPerSecond: 50, window: 0 };
 
 const program = compiled("load");
 if (program === undefined) skip("one publication", "there is no C compiler for its load client");
-else if (!needs.redis.isThere()) skip("one publication", "there is no redis-server");
+else if (!needs.redis.isInstalled()) skip("one publication", "there is no redis-server");
 else await run(program);
 
 async function run(loadProgram: string): Promise<void> {
@@ -28,13 +28,13 @@ async function run(loadProgram: string): Promise<void> {
   writeResult("one-publication", report(rows));
 }
 
-type Talking = [Subject, Talk];
+type Talking = [MeasuredServer, ClientScript];
 
 async function tidegate(): Promise<Talking> {
-  const subject = await startTidegate();
-  const auth = (await subject.signIn(2)).map((token) => JSON.stringify({ token }));
+  const server = await startTidegate();
+  const auth = (await server.signIn(2)).map((token) => JSON.stringify({ token }));
   const head = '422["publish",{"channel":"bench:0","event":"tick","data":';
-  return [subject, { mode: "sio", auth, subscribe, head, tail: "}]" }];
+  return [server, { mode: "sio", auth, subscribe, head, tail: "}]" }];
 }
 
 async function stock(): Promise<Talking> {
@@ -42,13 +42,13 @@ async function stock(): Promise<Talking> {
 }
 
 /** A row of the table. What a node does at rest is taken off what it does now and then. */
-async function measured(loadProgram: string, [subject, talk]: Talking): Promise<string[]> {
-  const load = await Load.connect(loadProgram, subject, 1, talk);
+async function measured(loadProgram: string, [server, script]: Talking): Promise<string[]> {
+  const load = await Load.connect(loadProgram, server, 1, script);
   try {
     await load.slice(hot, 2 * sliceMs);
-    const before = cpuMicros(subject.pid);
+    const before = cpuMicros(server.pid);
     await pause(restMs);
-    const restMicros = ((cpuMicros(subject.pid) - before) * 1_000) / restMs;
+    const restMicros = ((cpuMicros(server.pid) - before) * 1_000) / restMs;
     const hots: number[] = [];
     const colds: number[] = [];
     for (let round = 0; round < rounds; round++) {
@@ -57,10 +57,10 @@ async function measured(loadProgram: string, [subject, talk]: Talking): Promise<
       const other = await load.slice(cold, sliceMs);
       colds.push((other.cpu - restMicros * other.seconds) / other.published);
     }
-    return [subject.name, median(hots).toFixed(1), median(colds).toFixed(0), (restMicros / 1_000).toFixed(1)];
+    return [server.name, median(hots).toFixed(1), median(colds).toFixed(0), (restMicros / 1_000).toFixed(1)];
   } finally {
     await load.stop();
-    await subject.stop();
+    await server.stop();
   }
 }
 

@@ -1,14 +1,14 @@
 /**
  * How long a user's sockets live on after "log out everywhere": 450 sockets over three nodes, beside stock Socket.IO's
- * `disconnectSockets` on three servers with the Redis adapter, taking turns in one run. The time runs from the call until
- * a socket has heard that it is closed; Tidegate's answer comes after that, and says that every node confirmed.
+ * `disconnectSockets` on three servers with the Redis adapter, taking turns in one run. The time runs from the call
+ * until a socket has heard that it is closed; Tidegate's answer comes after that, and says that every node confirmed.
  *
  *   node bench/revocation.ts [sockets] [rounds]      writes bench/results/revocation.md
  */
 import { fileURLToPath } from "node:url";
 import { io, type Socket } from "socket.io-client";
 import { ended, machine, median, startOn } from "./support/machine.ts";
-import { freePort, accepts } from "./support/subjects.ts";
+import { freePort, accepts } from "./support/measured-servers.ts";
 import { writeResult } from "./support/results.ts";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -56,7 +56,7 @@ const ours: Round[] = [];
 const theirs: Round[] = [];
 for (let round = -1; round < rounds; round++) {
   const [tidegate, stock] = [await revokeOurs(`user-${round}`), await revokeTheirs(`user-${round}`)];
-  // The first round only warms up.
+  // The first round is a warm-up.
   if (round === -1) continue;
   ours.push(tidegate);
   theirs.push(stock);

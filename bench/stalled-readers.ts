@@ -1,25 +1,26 @@
 /**
- * What 1,000 readers that stop reading cost the node and the readers that go on; a stock Socket.IO server under the same.
+ * What 1,000 readers that stop reading cost the node and the readers that go on; a stock Socket.IO server under the
+ * same.
  *
- * Before, everybody reads; then the thousand stop, and 50 others go on. Before a node sees that anybody is slow the kernel
- * holds something for each; with the loopback's segments so much that a thousand take all the memory Linux gives to TCP,
- * and everybody on the machine waits. So the readers take segments of 9 kB frames: some 0.8 MB each. Stock knows no bound
- * but its pings, which end a connection after 45 s: it is looked at for 30 s, or until it has 1 GB.
+ * Before, everybody reads; then the thousand stop, and 50 others go on. Before a node sees that anybody is slow the
+ * kernel holds something for each; with the loopback's segments so much that a thousand take all the memory Linux gives
+ * to TCP, and everybody on the machine waits. So the readers take segments of 9 kB frames: some 0.8 MB each. Stock
+ * knows no bound but its pings, which end a connection after 45 s: it is looked at for 30 s, or until it has 1 GB.
  *
  *   node bench/stalled-readers.ts [rounds] [readers that stop] [seconds]      writes bench/results/stalled-readers.md
  */
 import { needs } from "../scripts/needs.ts";
-import { Load, type Pace, type Slice, type Talk } from "./support/load.ts";
+import { Load, type PublishRate, type Slice, type ClientScript } from "./support/load.ts";
 import { machine, median, residentBytes, skip } from "./support/machine.ts";
 import { compiled } from "./support/native.ts";
 import { table, writeResult } from "./support/results.ts";
-import { startStock, startTidegate, type Subject } from "./support/subjects.ts";
+import { startStock, startTidegate, type MeasuredServer } from "./support/measured-servers.ts";
 
 const rounds = Number(process.argv[2] ?? 3);
 const stopping = Number(process.argv[3] ?? 1_000);
 const seconds = Number(process.argv[4] ?? 14);
 const goingOn = 50;
-const pace: Pace = { burst: 1, burstsPerSecond: 25, window: -1 };
+const pace: PublishRate = { burst: 1, burstsPerSecond: 25, window: -1 };
 const sliceMs = 2_000;
 const lookEveryMs = 400;
 const mostBytes = 1_024 ** 3;
@@ -29,10 +30,10 @@ const wire = { payloadBytes: 16_000, segmentBytes: 8_948 };
 const subscribe = '421["subscribe",{"channel":"bench:0"}]';
 
 interface Contender {
-  subject: Subject;
+  server: MeasuredServer;
   /** How long it is looked at after they stopped. */
   seconds: number;
-  talk(readers: number): Promise<Talk>;
+  script(readers: number): Promise<ClientScript>;
   /** How many connections it closed as slow consumers until now. */
   closed(): Promise<number>;
 }
@@ -49,7 +50,7 @@ interface Outcome {
 
 const program = compiled("load");
 if (program === undefined) skip("stalled readers", "there is no C compiler for their client");
-else if (!needs.redis.isThere()) skip("stalled readers", "there is no redis-server");
+else if (!needs.redis.isInstalled()) skip("stalled readers", "there is no redis-server");
 else await run(program);
 
 async function run(loadProgram: string): Promise<void> {
@@ -58,10 +59,10 @@ async function run(loadProgram: string): Promise<void> {
     for (const begin of [beginTidegate, beginStock]) {
       const contender = await begin();
       try {
-        const { name } = contender.subject;
+        const { name } = contender.server;
         outcomes.set(name, [...(outcomes.get(name) ?? []), await measure(contender, loadProgram)]);
       } finally {
-        await contender.subject.stop();
+        await contender.server.stop();
       }
     }
   }
@@ -69,42 +70,42 @@ async function run(loadProgram: string): Promise<void> {
 }
 
 async function beginTidegate(): Promise<Contender> {
-  const subject = await startTidegate();
+  const server = await startTidegate();
   const head = '422["publish",{"channel":"bench:0","event":"tick","data":';
   return {
-    subject,
+    server,
     seconds,
-    async talk(readers) {
-      const auth = (await subject.signIn(readers + 1)).map((token) => JSON.stringify({ token }));
+    async script(readers) {
+      const auth = (await server.signIn(readers + 1)).map((token) => JSON.stringify({ token }));
       return { mode: "sio", auth, subscribe, head, tail: "}]", ...wire };
     },
     async closed() {
-      const text = await (await fetch(`http://127.0.0.1:${subject.port}/metrics`)).text();
+      const text = await (await fetch(`http://127.0.0.1:${server.port}/metrics`)).text();
       return Number(/^gateway_closings_total\{[^}]*code="slow_consumer"[^}]*\} (\d+)/m.exec(text)?.[1] ?? 0);
     },
   };
 }
 
 async function beginStock(): Promise<Contender> {
-  const subject = await startStock("stock Socket.IO 4.8.4", "publications");
-  const talk: Talk = { mode: "sio", subscribe, head: '42["publish",', tail: "]", ...wire };
+  const server = await startStock("stock Socket.IO 4.8.4", "publications");
+  const script: ClientScript = { mode: "sio", subscribe, head: '42["publish",', tail: "]", ...wire };
   return {
-    subject,
+    server,
     seconds: 30,
-    talk: async (readers) => ({ ...talk, auth: Array.from({ length: readers + 1 }, () => "") }),
+    script: async (readers) => ({ ...script, auth: Array.from({ length: readers + 1 }, () => "") }),
     closed: async () => 0,
   };
 }
 
-async function measure({ subject, talk, closed, ...contender }: Contender, loadProgram: string): Promise<Outcome> {
-  const stalling = await Load.connect(loadProgram, subject, stopping, await talk(stopping));
-  const reading = await Load.connect(loadProgram, subject, goingOn, await talk(goingOn));
+async function measure({ server, script, closed, ...contender }: Contender, loadProgram: string): Promise<Outcome> {
+  const stalling = await Load.connect(loadProgram, server, stopping, await script(stopping));
+  const reading = await Load.connect(loadProgram, server, goingOn, await script(goingOn));
   try {
     await slices(reading, 4_000);
     const before = await slices(reading, seconds * 1_000);
-    const watch = watchOf(subject, closed);
+    const watch = watchOf(server, closed);
     await stalling.stall();
-    const after = await slices(reading, contender.seconds * 1_000, () => residentBytes(subject.pid) < mostBytes);
+    const after = await slices(reading, contender.seconds * 1_000, () => residentBytes(server.pid) < mostBytes);
     return { before, after, ...(await watch.end()) };
   } finally {
     await stalling.stop();
@@ -119,7 +120,7 @@ async function slices(load: Load, milliseconds: number, mayGoOn = (): boolean =>
 }
 
 /** Looks at the memory and at who was closed until it is ended. */
-function watchOf({ pid }: Subject, closed: Contender["closed"]) {
+function watchOf({ pid }: MeasuredServer, closed: Contender["closed"]) {
   const begun = performance.now();
   const start = residentBytes(pid);
   const seen = { grownBytes: 0, closed: 0, closedMs: 0 };

@@ -1,4 +1,4 @@
-/** Compiles the optional accelerator to where the gateway looks for it, and loads it once to be sure. */
+/** Compiles the optional accelerator to the path where the gateway looks for it, and loads it once to check it. */
 import { createRequire } from "node:module";
 import { acceleratorFile } from "../src/engine/accelerator.ts";
 import { compileAccelerator, hasCompiler } from "./compile-accelerator.ts";

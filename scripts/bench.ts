@@ -1,4 +1,4 @@
-/** Runs the benchmarks of bench/ one after another, or those that are named: `npm run bench -- limiter verify`. */
+/** Runs all benchmarks of bench/, or the named ones: `npm run bench -- limiter verify`. */
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { basename } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * Builds the demo into client-demo/dist where it is missing or older than its sources. Several of these may run at once
- * in one checkout (as several `npm start` do): each builds into a folder of its own and moves it into place whole.
+ * Builds the demo into client-demo/dist if it is missing or its sources changed. Several processes may run this in one
+ * checkout (as several `npm start` do): each builds into its own folder and moves it into place.
  */
 import { createHash, randomUUID } from "node:crypto";
 import { globSync, readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 const repository = fileURLToPath(new URL("..", import.meta.url));
 const demo = join(repository, "client-demo");
 const dist = join(demo, "dist");
-/** Below `dist`, a dot file, so that it is not served. */
+/** File in `dist` with the digest of the sources; a dot file, so that it is not served. */
 const stamp = ".sources";
 
 await buildDemo();
@@ -33,7 +33,7 @@ async function buildDemo(): Promise<void> {
   }
 }
 
-/** Names what the demo is made of: its own files, the client's, the protocol's, and the versions of libraries. */
+/** Digest of everything that the demo is built from: its files, the client's, the protocol's, and the lockfile. */
 function digestOfSources(): string {
   const patterns = ["client-demo/**/*.*", "src/client/**/*.ts", "src/protocol/**/*.ts", "package-lock.json"];
   const files = globSync(patterns, { cwd: repository, exclude: isMade, withFileTypes: true })
@@ -52,7 +52,7 @@ function builtFrom(folder: string): Promise<string | undefined> {
   return readFile(join(folder, stamp), "utf8").catch(() => undefined);
 }
 
-/** A folder cannot replace another in one step, so an old one goes aside first; whoever comes second finds his work done. */
+/** A folder cannot replace another in one step, so the old one is moved away first. A second process finds it done. */
 async function moveIntoPlace(fresh: string, sources: string): Promise<void> {
   for (let tries = 0; tries < 10; tries++) {
     try {
@@ -68,7 +68,7 @@ async function moveIntoPlace(fresh: string, sources: string): Promise<void> {
 async function putAside(): Promise<void> {
   const aside = join(demo, `.build-${randomUUID()}`);
   await mkdir(demo, { recursive: true });
-  // Another process may have put it aside in the same moment.
+  // Another process may have moved it at the same moment.
   await rename(dist, aside).catch(() => undefined);
   await rm(aside, { recursive: true, force: true });
 }

@@ -1,4 +1,4 @@
-/** Makes what is published: compiled sources in dist, with the files beside them that are read when the program runs. */
+/** Builds the published package: compiled sources in dist, with the files that are read at run time. */
 import { execFileSync } from "node:child_process";
 import { cpSync, globSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

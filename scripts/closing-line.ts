@@ -1,4 +1,4 @@
-/** Prints what vitest counted as one plain line, from its JSON report: `N passed, N failed, N skipped`. */
+/** Prints vitest's JSON report as one plain line: `N passed, N failed, N skipped`. */
 import { readFileSync } from "node:fs";
 
 interface Report {

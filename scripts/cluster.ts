@@ -1,5 +1,5 @@
 /**
- * Runs a whole cluster on this machine for trying it: a Redis, three nodes, and nginx in front of them.
+ * Runs a cluster on this machine for trials: a Redis, three nodes, and nginx in front of them.
  * Ports: CLUSTER_PORT (8080) for nginx, the three after CLUSTER_NODE_PORT (3001) for the nodes.
  */
 import { spawn, type ChildProcess } from "node:child_process";
@@ -20,7 +20,7 @@ const firstNodePort = Number(process.env["CLUSTER_NODE_PORT"] ?? 3_001);
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 
 const nodePorts = Array.from({ length: nodeCount }, (_, index) => firstNodePort + index);
-await refuseTakenPorts([...nodePorts, ...(needs.nginx.isThere() ? [port] : [])]);
+await refuseTakenPorts([...nodePorts, ...(needs.nginx.isInstalled() ? [port] : [])]);
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-cluster-"));
 const redisUrl = process.env["REDIS_URL"];
@@ -40,7 +40,7 @@ for (const [index, node] of nodes.entries()) say(`  node-${index + 1}: kill -9 $
 await askedToEnd;
 await stopAll();
 
-/** Who listens there already would answer in place of what is started here. */
+/** Another program on these ports would answer instead of the cluster. */
 async function refuseTakenPorts(ports: readonly number[]): Promise<void> {
   const taken: number[] = [];
   for (const one of ports) if (!(await isFree(one))) taken.push(one);
@@ -68,7 +68,7 @@ async function giveUp(error: unknown): Promise<void> {
   await stopAll();
 }
 
-/** In a group of its own: on Ctrl-C it gets one signal from here, not a second one from the terminal. */
+/** In its own process group: on Ctrl-C it gets one signal from here, and none from the terminal. */
 function startNode(nodeId: string, nodePort: number): ChildProcess {
   const env = {
     LOG_LEVEL: "warn",
@@ -82,7 +82,7 @@ function startNode(nodeId: string, nodePort: number): ChildProcess {
   return spawn(process.execPath, [main, "start"], { env, stdio: ["ignore", "pipe", "inherit"], detached: true });
 }
 
-/** By its own word: on its port somebody else might answer. */
+/** Waits for the node's own message: another program might listen on its port. */
 async function isUp(node: ChildProcess, index: number): Promise<void> {
   const says = new Promise<string>((resolve) => {
     node.stdout?.on("data", (chunk) => String(chunk).includes(" is up at ") && resolve("up"));
@@ -92,7 +92,7 @@ async function isUp(node: ChildProcess, index: number): Promise<void> {
   if (first !== "up") throw new Error(`node-${index + 1} did not start: ${first}`);
 }
 
-/** However this process ends, killed or not, they are asked to go: a shell waits for the end of a pipe from here. */
+/** Ends the children however this process ends: a shell waits for the end of a pipe from it. */
 function endWithThisProcess(children: readonly ChildProcess[]): void {
   const pids = children.map(({ pid }) => `${pid}`);
   const watch = spawn("sh", ["-c", 'cat >/dev/null; kill "$@" 2>/dev/null', "sh", ...pids], {
@@ -103,14 +103,14 @@ function endWithThisProcess(children: readonly ChildProcess[]): void {
 }
 
 async function startNginx(): Promise<ChildProcess | undefined> {
-  if (needs.nginx.isThere()) {
+  if (needs.nginx.isInstalled()) {
     return startLocalNginx({ port, nodes: nodePorts.map((nodePort) => `127.0.0.1:${nodePort}`), folder });
   }
   say(`nginx is missing (Debian: apt-get install ${needs.nginx.debianPackage}): the nodes run without a common door.`);
   return undefined;
 }
 
-/** By a signal, or by the end of the npm that started this. */
+/** Resolves on a signal, or when the npm process that started this exits. */
 function untilAskedToEnd(): Promise<void> {
   const parent = process.ppid;
   return new Promise((resolve) => {

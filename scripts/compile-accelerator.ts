@@ -9,13 +9,13 @@ const headers = join(dirname(createRequire(import.meta.url).resolve("node-api-he
 const compiler = process.env["CC"] ?? "cc";
 const platformFlags = process.platform === "darwin" ? ["-undefined", "dynamic_lookup"] : [];
 
-/** Whether there is a C compiler, and the headers of the system with it. */
+/** Whether there is a C compiler with the system's headers. */
 export function hasCompiler(): boolean {
   const { status } = spawnSync(compiler, ["-fsyntax-only", "-x", "c", "-"], { input: "#include <sys/socket.h>\n" });
   return status === 0;
 }
 
-/** Compiles the accelerator to `file`, which is whole or not there. Throws where that fails. */
+/** Compiles the accelerator to `file`, atomically. Throws if that fails. */
 export function compileAccelerator(file: string): void {
   const unfinished = `${file}.${process.pid}`;
   const flags = ["-O2", "-Wall", "-Wextra", "-shared", "-fPIC", ...platformFlags, `-I${headers}`];

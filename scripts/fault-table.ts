@@ -1,13 +1,13 @@
 /**
- * Turns what the fault tests wrote down into the table of docs/failures.md, a line for each fault and topology over all
- * of its seeds:
+ * Converts the report of the fault tests into the table of docs/failures.md, one row per fault and topology over all
+ * seeds:
  *
  *   FAULT_REPORT=/tmp/faults.jsonl npm run test:faults; node scripts/fault-table.ts /tmp/faults.jsonl
  */
 import { readFileSync } from "node:fs";
 import type { Verdict } from "../test/support/history-checker.ts";
 
-/** A line that `test/support/faults.ts` writes for each run. */
+/** A line of the report that `test/support/faults.ts` writes. */
 type Run = Verdict & { test: string; topology: string; readers: number; flowingAgainMs: number };
 
 const headings = [
@@ -35,12 +35,12 @@ const rows = [...Map.groupBy(runs, (run) => `${faultOf(run)}|${run.topology}`).v
 const table = [headings, headings.map(() => "---"), ...rows.toSorted(byFault)];
 process.stdout.write(`${table.map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`);
 
-/** The test's name, which says what was done; without what other columns say. */
+/** The test's name without the parts that are in other columns. */
 function faultOf({ test }: Run): string {
   return test.replaceAll(/ \(seed \d+\)|,? on (?:single|sentinel|cluster)/g, "").replaceAll(" > ", ": ");
 }
 
-/** Sums over the runs, and the slowest of them. */
+/** Sums over the runs, and their maximum. */
 function cellsOf(same: Run[]): string[] {
   const [first] = same as [Run, ...Run[]];
   const sum = (figure: (run: Run) => number): string =>

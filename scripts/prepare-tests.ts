@@ -6,9 +6,9 @@ import { spawnSync, type SpawnSyncOptions } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { needs, type Need } from "./needs.ts";
 
-const missing = Object.values(needs).filter((need) => !need.isThere());
+const missing = Object.values(needs).filter((need) => !need.isInstalled());
 if (missing.length > 0 && canInstall()) install(missing.flatMap(({ debianPackage }) => debianPackage.split(" ")));
-for (const need of Object.values(needs)) if (!need.isThere()) complain(need);
+for (const need of Object.values(needs)) if (!need.isInstalled()) complain(need);
 
 function canInstall(): boolean {
   return process.getuid?.() === 0 && spawnSync("apt-get", ["--version"]).status === 0;

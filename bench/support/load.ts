@@ -4,26 +4,26 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cpuMicros, ended, startOn } from "./machine.ts";
 import { freshFolder } from "./native.ts";
-import type { Subject } from "./subjects.ts";
+import type { MeasuredServer } from "./measured-servers.ts";
 
-/** How one publisher publishes: bursts at a pace, or as many as keep `window` under way; -1: at the pace whatever has arrived. */
-export interface Pace {
+/** Bursts at a rate, or as many as keep `window` in flight; -1: at the rate, whatever has arrived. */
+export interface PublishRate {
   burst: number;
   burstsPerSecond: number;
   window: number;
 }
 
-/** What the clients of a subject say; `native/load.c` tells what the words mean. */
-export interface Talk {
+/** What the clients of a server say; `native/load.c` tells what the words mean. */
+export interface ClientScript {
   mode: "ws" | "sio";
-  /** JSON of each connection's CONNECT, the publisher's last. */
+  /** CONNECT payload of each connection as JSON; the publisher's is last. */
   auth?: readonly string[];
   subscribe?: string;
   head?: string;
   tail?: string;
-  /** Of each publication's JSON. @default 128 */
+  /** Size of each publication's JSON. @default 128 */
   payloadBytes?: number;
-  /** Largest TCP segment the readers take, as a network would have it. @default that of the loopback, 64 kB */
+  /** Max TCP segment of the readers, as on a network. @default the loopback's, 64 kB */
   segmentBytes?: number;
 }
 
@@ -41,39 +41,39 @@ export interface Slice {
   cpu: number;
 }
 
-/** A publisher and readers of one subject, connected for as long as the subject is measured. */
+/** A publisher and readers of one server, connected for as long as the server is measured. */
 export class Load {
-  readonly #subject: Subject;
+  readonly #server: MeasuredServer;
   readonly #process: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   readonly #reader: Interface;
 
-  private constructor(subject: Subject, process: ChildProcess) {
-    this.#subject = subject;
+  private constructor(server: MeasuredServer, process: ChildProcess) {
+    this.#server = server;
     this.#process = process;
     this.#reader = createInterface({ input: process.stdout as NodeJS.ReadableStream });
     this.#lines = this.#reader[Symbol.asyncIterator]();
   }
 
-  static async connect(program: string, subject: Subject, readers: number, talk: Talk): Promise<Load> {
-    const { mode, auth, subscribe = "-", head = "", tail = "", payloadBytes = 128, segmentBytes = 0 } = talk;
+  static async connect(program: string, server: MeasuredServer, readers: number, script: ClientScript): Promise<Load> {
+    const { mode, auth, subscribe = "-", head = "", tail = "", payloadBytes = 128, segmentBytes = 0 } = script;
     const file = auth === undefined ? "-" : join(freshFolder(), "auth");
     if (auth !== undefined) writeFileSync(file, `${auth.join("\n")}\n`);
     const counts = [payloadBytes, segmentBytes].map(String);
-    const words = [program, mode, `${subject.port}`, `${readers}`, file, subscribe, head, tail, ...counts];
-    const load = new Load(subject, startOn(1, words));
+    const words = [program, mode, `${server.port}`, `${readers}`, file, subscribe, head, tail, ...counts];
+    const load = new Load(server, startOn(1, words));
     await load.#answer();
     return load;
   }
 
-  async slice({ burst, burstsPerSecond, window }: Pace, milliseconds: number): Promise<Slice> {
-    const before = cpuMicros(this.#subject.pid);
+  async slice({ burst, burstsPerSecond, window }: PublishRate, milliseconds: number): Promise<Slice> {
+    const before = cpuMicros(this.#server.pid);
     this.#process.stdin?.write(`slice ${burst} ${burstsPerSecond} ${window} ${milliseconds}\n`);
     const slice = await this.#answer();
-    return { ...slice, cpu: cpuMicros(this.#subject.pid) - before };
+    return { ...slice, cpu: cpuMicros(this.#server.pid) - before };
   }
 
-  /** From now on the readers read nothing; their connections stay. */
+  /** Stops the readers from reading; their connections stay open. */
   async stall(): Promise<void> {
     this.#process.stdin?.write("stall\n");
     await this.#answer();
@@ -86,7 +86,7 @@ export class Load {
 
   async #answer(): Promise<Slice> {
     const { value, done } = await this.#lines.next();
-    if (done === true) throw new Error(`the load of ${this.#subject.name} has ended`);
+    if (done === true) throw new Error(`the load of ${this.#server.name} has ended`);
     return JSON.parse(value) as Slice;
   }
 }

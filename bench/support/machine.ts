@@ -3,12 +3,12 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 
-/** What is measured runs on the first core, everything that loads it on the second. */
+/** Measured servers run on the first core, load generators on the second. */
 export type Core = 0 | 1;
 
 export const canPin = cpus().length > 1 && spawnSync("taskset", ["--version"]).status === 0;
 
-/** One line for the head of a table. */
+/** Describes the machine in one line. */
 export const machine = (): string =>
   `${cpus()[0]?.model.trim() ?? "?"} × ${cpus().length}, Node ${process.versions.node}, ` +
   (canPin ? "servers on core 0, load and Redis on core 1" : "no cores given to anybody");
@@ -16,7 +16,7 @@ export const machine = (): string =>
 const children = new Set<ChildProcess>();
 process.once("exit", () => children.forEach((child) => child.kill("SIGKILL")));
 
-/** Starts a program on a core. Its standard output can be read, its errors are shown. */
+/** Starts a program on a core. Its standard output is piped, its errors are inherited. */
 export function startOn(core: Core, [file = "", ...words]: string[], env: Record<string, string> = {}): ChildProcess {
   const command = canPin ? ["taskset", "-c", `${core}`, file, ...words] : [file, ...words];
   const child = spawn(command[0] as string, command.slice(1), {
@@ -37,7 +37,7 @@ export async function ended(child: ChildProcess, signal: NodeJS.Signals = "SIGTE
   clearTimeout(force);
 }
 
-/** Microseconds of CPU, user and system, that all threads of a process have had; to the nanosecond, unlike `/proc/…/stat`. */
+/** CPU time of all threads of a process in microseconds; more precise than `/proc/…/stat`. */
 export function cpuMicros(pid: number): number {
   const folder = `/proc/${pid}/task`;
   const nanos = readdirSync(folder).map((task) =>
@@ -46,13 +46,13 @@ export function cpuMicros(pid: number): number {
   return nanos.reduce((sum, one) => sum + one, 0) / 1_000;
 }
 
-/** Bytes of memory that a process has to itself or shares. */
+/** Resident memory of a process in bytes. */
 export function residentBytes(pid: number): number {
   const [, kilobytes = "0"] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kilobytes) * 1_024;
 }
 
-/** Says why a benchmark is not run, so that nobody misses it without knowing. */
+/** Prints why a benchmark is skipped. */
 export function skip(what: string, why: string): void {
   process.stdout.write(`!!! ${what} is skipped: ${why}\n`);
 }

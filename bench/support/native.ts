@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileAccelerator, hasCompiler } from "../../scripts/compile-accelerator.ts";
 
-/** Compiles a file of `native/`; undefined where there is no C compiler. */
+/** Compiles a file of `native/`; undefined without a C compiler. */
 export function compiled(name: "floor" | "load"): string | undefined {
   if (!hasCompiler()) return undefined;
   const source = fileURLToPath(new URL(`../native/${name}.c`, import.meta.url));
@@ -15,7 +15,7 @@ export function compiled(name: "floor" | "load"): string | undefined {
   return program;
 }
 
-/** The gateway's optional part in C. */
+/** Compiles the gateway's accelerator. */
 export function compiledAccelerator(): string {
   const file = join(freshFolder(), "send-each.node");
   compileAccelerator(file);
@@ -25,7 +25,7 @@ export function compiledAccelerator(): string {
 const folders: string[] = [];
 process.once("exit", () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 
-/** Removed at the end. */
+/** A temporary folder, removed on exit. */
 export function freshFolder(): string {
   const fresh = mkdtempSync(join(tmpdir(), "tidegate-bench-"));
   folders.push(fresh);

@@ -3,24 +3,24 @@ import { join } from "node:path";
 import { needs } from "../../scripts/needs.ts";
 import { ended, startOn } from "./machine.ts";
 import { freshFolder } from "./native.ts";
-import { accepts, freePort, type Subject } from "./subjects.ts";
+import { accepts, freePort, type MeasuredServer } from "./measured-servers.ts";
 
-/** Where Debian's libnginx-mod-nchan puts it. */
+/** Path of Debian's libnginx-mod-nchan. */
 const moduleFile = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
-/** nginx with nchan, a server of channels in C; undefined where it is not installed. */
-export async function startNchan(): Promise<Subject | undefined> {
-  if (!needs.nginx.isThere() || !existsSync(moduleFile)) return undefined;
+/** Starts nginx with nchan, a pub/sub server in C; undefined if it is not installed. */
+export async function startNchan(): Promise<MeasuredServer | undefined> {
+  if (!needs.nginx.isInstalled() || !existsSync(moduleFile)) return undefined;
   const [port, folder] = [await freePort(), freshFolder()];
   const file = join(folder, "nginx.conf");
   writeFileSync(file, settings(port, folder));
   const child = startOn(0, ["nginx", "-p", folder, "-e", "stderr", "-c", file]);
   await accepts(port);
-  // Asked to end it frees something twice, and says so.
+  // SIGTERM makes it report a double free.
   return { name: "nchan in nginx", pid: child.pid as number, port, stop: () => ended(child, "SIGKILL") };
 }
 
-/** One process, so that its CPU is all there is; as little of nginx as nchan needs. */
+/** One process, so that its CPU is the total; a minimal configuration. */
 const settings = (port: number, folder: string): string => `
 load_module ${moduleFile};
 daemon off;

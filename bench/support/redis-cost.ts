@@ -1,33 +1,33 @@
 import type { RedisClient } from "../../src/redis/connections.ts";
 import { median } from "./machine.ts";
 
-/** CPU of one of whatever was counted: Redis' main thread, and this process. */
+/** CPU per operation: Redis' main thread, and this process. */
 export interface Cost {
   redisUs: number;
   nodeUs: number;
 }
 
-/** What does `count` of something in each round. */
+/** A measured operation, run `count` times per round. */
 export interface Row {
   name: string;
   count: number;
   run(count: number): Promise<void>;
 }
 
-/** All rows take their slice of each round in turn, so that a noisy minute hits all of them; medians by name. */
+/** Runs all rows in turn in each round, so that noise affects all of them; returns medians by name. */
 export async function measure(commands: RedisClient, rounds: number, rows: readonly Row[]): Promise<Map<string, Cost>> {
   const costs = new Map<string, Cost[]>(rows.map(({ name }) => [name, []]));
   for (let round = -1; round < rounds; round += 1) {
     for (const { name, count, run } of rows) {
       const cost = await costOf(commands, count, () => run(count));
-      // The first round only warms up.
+      // The first round is a warm-up.
       if (round >= 0) costs.get(name)?.push(cost);
     }
   }
   return new Map([...costs].map(([name, all]) => [name, medians(all)]));
 }
 
-/** `next` is called `count` times, by so many workers at once. */
+/** Calls `next` `count` times, with `workers` concurrent calls. */
 export async function inParallel(count: number, workers: number, next: () => Promise<unknown>): Promise<void> {
   let left = count;
   const worker = async (): Promise<void> => {

@@ -1,12 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { Redis } from "ioredis";
 import jsonwebtoken from "jsonwebtoken";
-import { inSlices, startRedis, startSubject, tokenSecret, type Subject } from "./subjects.ts";
+import { inSlices, startRedis, startServer, tokenSecret, type MeasuredServer } from "./measured-servers.ts";
 
-/** Stock Socket.IO with what an application adds that lets in nobody but its users, and a Redis of its own. */
-export interface StockAuthenticated extends Subject {
+/** Stock Socket.IO with hand-written authentication, and a Redis of its own. */
+export interface StockAuthenticated extends MeasuredServer {
   redisPid: number;
-  /** Tokens of so many users, each with a session of its own. */
+  /** Creates a session for each of `count` users; resolves to their tokens. */
   signIn(count: number): Promise<string[]>;
 }
 
@@ -15,15 +15,15 @@ const program = fileURLToPath(new URL("../servers/stock-authenticated.ts", impor
 export async function startStockAuthenticated(): Promise<StockAuthenticated> {
   const redis = await startRedis();
   const words = [process.execPath, program, "PORT", `${redis.port}`, tokenSecret];
-  const subject = await startSubject("stock, with token, session and Redis adapter", words);
+  const server = await startServer("stock, with token, session and Redis adapter", words);
   const sessions = new Redis(redis.port);
   return {
-    ...subject,
+    ...server,
     redisPid: redis.pid,
     signIn: (count) => inSlices(count, 50, (index) => loggedIn(sessions, `user-${index}`)),
     async stop() {
       sessions.disconnect();
-      await subject.stop();
+      await server.stop();
       await redis.stop();
     },
   };

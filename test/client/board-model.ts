@@ -10,7 +10,7 @@ export interface BoardRules {
   mode: "best" | "last" | "increment";
 }
 
-/** A board as it is promised, in memory: who reached a score first stands before all who reach it later. */
+/** The specified behaviour of a board, in memory: members with the same score are ordered by when they reached it. */
 export class BoardModel {
   readonly #rules: BoardRules;
   readonly #places = new Map<string, { score: number; reachedAs: number }>();

@@ -58,7 +58,7 @@ async function proxyTo(target: string, rules: ProxyRules): Promise<Proxy> {
 }
 
 describe("behind a proxy that swallows upgrades", () => {
-  it("a client comes in by polling, and by WebSocket once upgrades pass", async () => {
+  it("a client connects by polling, and by WebSocket once upgrades work", async () => {
     const rules: ProxyRules = { upgrade: "swallow" };
     const server = await contractServer();
     const { url } = await proxyTo(server.url, rules);
@@ -81,7 +81,7 @@ describe("a client that is refused at the transport", () => {
     { status: 503, headers: {}, body: JSON.stringify(problem), code: "draining", leastMs: 300 },
     { status: 503, headers: { "retry-after": "1" }, body: "<html>", code: "unavailable", leastMs: 1_000 },
     { status: 429, headers: { "retry-after": "1" }, body: "", code: "rate_limited", leastMs: 1_000 },
-  ])("with $status and $code waits as long as it is told, and tries until it is let in", async (refusal) => {
+  ])("with $status and $code waits for the requested delay, and retries until it is accepted", async (refusal) => {
     const server = await contractServer();
     const times: number[] = [];
     const answer = (_: IncomingMessage, response: ServerResponse): boolean => {
@@ -92,16 +92,16 @@ describe("a client that is refused at the transport", () => {
     };
     const { url } = await proxyTo(server.url, { upgrade: "refuse", answer });
     const ada = client(url);
-    const told: unknown[] = [];
-    ada.on("state", ({ error }) => error !== undefined && told.push(error.code));
+    const codes: unknown[] = [];
+    ada.on("state", ({ error }) => error !== undefined && codes.push(error.code));
 
     await eventually(() => expect(ada.state).toBe("connected"));
 
-    expect(told).toEqual([refusal.code, refusal.code]);
+    expect(codes).toEqual([refusal.code, refusal.code]);
     expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(refusal.leastMs - 1);
   });
 
-  it("comes back where its connection is closed without an answer", async () => {
+  it("reconnects if its connection is closed without an answer", async () => {
     let closings = 0;
     const closesFirst = ({ conn }: { conn: { close(discard: boolean): void } }): boolean => {
       if (++closings === 4) return false;
@@ -128,7 +128,7 @@ describe("a gateway below a path", () => {
     expect(asked[0]).toMatch(/^upgrade \/realtime\/socket\.io\/\?/);
   });
 
-  it("that is not there ends the client, which says so", async () => {
+  it("that does not exist closes the client with the reason", async () => {
     const server = await contractServer();
     const answer = (_: IncomingMessage, response: ServerResponse): boolean => {
       response.writeHead(404).end();

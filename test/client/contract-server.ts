@@ -196,9 +196,9 @@ export async function startContractServer(options: ContractServerOptions = {}): 
     const who = { nodeId: "node-1", userId: "ada", sessionId: "s-1", expiresAt: now + 60_000 };
     // A packet sent to a room carries the string that Socket.IO's recovery needs.
     const positions = [...log].filter(([channel]) => socket.rooms.has(channel));
-    const told = positions.map(([channel, { position }]) => ({ channel, ...position }));
+    const current = positions.map(([channel, { position }]) => ({ channel, ...position }));
     const isTold = recovered && options.tellsPositions !== false;
-    io.to(socket.id).emit("ready", { ...who, recovered, ...(isTold && { positions: told }), serverTime: now });
+    io.to(socket.id).emit("ready", { ...who, recovered, ...(isTold && { positions: current }), serverTime: now });
   });
 
   await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));

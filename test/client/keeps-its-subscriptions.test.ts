@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { errorCatalogue, type ErrorBody, type ErrorCode } from "../../src/protocol/errors.ts";
 import { eventually } from "../support/world.ts";
-import { client, contractServer, told } from "./support.ts";
+import { client, contractServer, eventsOf } from "./support.ts";
 
 const refusal = (code: ErrorCode, retryAfterMs?: number): ErrorBody => ({
   code,
@@ -10,10 +10,10 @@ const refusal = (code: ErrorCode, retryAfterMs?: number): ErrorBody => ({
 });
 
 describe("a subscription", () => {
-  it("rejects with the gateway's code where it is forbidden, and is not asked for again", async () => {
+  it("rejects with the gateway's code if it is forbidden, and is not retried", async () => {
     const server = await contractServer({ refuseRequest: () => refusal("forbidden") });
     const order = client(server.url).channel("order:o-1");
-    const lines = told(order);
+    const lines = eventsOf(order);
 
     await expect(order.subscribe()).rejects.toMatchObject({ name: "TidegateError", code: "forbidden" });
 
@@ -22,7 +22,7 @@ describe("a subscription", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it("is asked for again where the gateway cannot at the moment", async () => {
+  it("is retried after a temporary error", async () => {
     let tries = 0;
     const refuseRequest = () => (++tries < 4 ? refusal("unavailable") : undefined);
     const server = await contractServer({ refuseRequest });
@@ -33,7 +33,7 @@ describe("a subscription", () => {
     expect([tries, lobby.state]).toEqual([4, "subscribed"]);
   });
 
-  it("is asked for again where no answer came", async () => {
+  it("is retried after a timeout", async () => {
     let tries = 0;
     const server = await contractServer({ refuseRequest: () => (++tries < 3 ? "silence" : undefined) });
     const lobby = client(server.url, { requestTimeoutMs: 50 }).channel("chat:lobby");
@@ -43,10 +43,10 @@ describe("a subscription", () => {
     expect(tries).toBe(3);
   });
 
-  it("comes back after the gateway took it away for a passing reason", async () => {
+  it("is restored after the gateway ended it temporarily", async () => {
     const server = await contractServer();
     const lobby = client(server.url).channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     await lobby.subscribe();
     server.publish("chat:lobby", "said", 1);
     server.takeAway({ channel: "chat:lobby", ...refusal("unavailable") });
@@ -56,11 +56,11 @@ describe("a subscription", () => {
     await eventually(() => expect(lines).toEqual(expected));
   });
 
-  it("stays away after the gateway took it away for good", async () => {
+  it("ends after the gateway ended it permanently", async () => {
     const server = await contractServer();
     const ada = client(server.url);
     const lobby = ada.channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     await lobby.subscribe();
     server.takeAway({ channel: "chat:lobby", ...refusal("forbidden") });
     await eventually(() => expect(lines).toEqual(["unsubscribed forbidden false"]));
@@ -70,10 +70,10 @@ describe("a subscription", () => {
     expect(server.requests.filter(({ name }) => name === "subscribe")).toHaveLength(1);
   });
 
-  it("survives any order of wishes: the last one counts", async () => {
+  it("follows the last of any sequence of subscribe and unsubscribe", async () => {
     const server = await contractServer({ answerDelayMs: () => 10 });
     const lobby = client(server.url).channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     const first = lobby.subscribe().catch((error: Error) => error.message);
     const gone = lobby.unsubscribe();
     const second = lobby.subscribe();
@@ -92,7 +92,7 @@ describe("a subscription", () => {
     await expect(ada.channel("chat:lobby").subscribe()).rejects.toMatchObject({ code: "closed" });
   });
 
-  it("is the same channel for the same name, and for one who holds it", async () => {
+  it("returns the same channel for the same name while it is referenced", async () => {
     const server = await contractServer();
     const ada = client(server.url);
     const first = ada.channel("chat:lobby");
@@ -103,7 +103,7 @@ describe("a subscription", () => {
 });
 
 describe("many subscriptions", () => {
-  it("all stand in the end where the gateway lets only some through at a time", async () => {
+  it("all succeed in the end although the gateway limits their rate", async () => {
     let tokens = 20;
     let refused = 0;
     const refill = setInterval(() => (tokens = Math.min(tokens + 1, 20)), 2);

@@ -92,7 +92,7 @@ describe("a live leaderboard", () => {
     },
   );
 
-  it("shows scores of its own user, where the board takes them, and who is around", async () => {
+  it("submits its own user's scores, if the board accepts them, and returns the entries around", async () => {
     const { url, call, signIn } = await startRace({ order: "desc", mode: "best" });
     const ada = client(url, { token: (await signIn("ada")).token });
     const board = ada.leaderboard<{ name: string }>("race");
@@ -118,7 +118,7 @@ describe("a live leaderboard", () => {
     expect(owns.at(-1)).toBeUndefined();
   });
 
-  it("is one subscription for all who look at it, left with the last of them", async () => {
+  it("shares one subscription between its views, which ends with the last of them", async () => {
     const { url, call, signIn } = await startRace({ order: "desc", mode: "best" });
     const ada = client(url, { token: (await signIn("ada")).token });
     const [first, second] = [ada.leaderboard("race"), ada.leaderboard("race")];
@@ -141,7 +141,7 @@ describe("a live leaderboard", () => {
     expect(again.entries).toEqual([{ rank: 1, member: "bob", score: 7 }]);
   });
 
-  it("tells where the gateway refuses it, and may be asked for again", async () => {
+  it("reports a refusal of the gateway, and may be requested again", async () => {
     const { url, signIn } = await startRace({ order: "desc", mode: "best" });
     const ada = client(url, { token: (await signIn("ada")).token });
     const unknown = ada.leaderboard("nosuch");
@@ -152,7 +152,7 @@ describe("a live leaderboard", () => {
     await expect(ada.leaderboard("race").submit(Number.NaN)).rejects.toMatchObject({ code: "bad_request" });
   });
 
-  it("takes the board anew where a revision is missing, however that came about", async () => {
+  it("reloads the board if a revision is missing", async () => {
     let revision = 1;
     const entries = () => [{ rank: 1, member: "ada", score: revision }];
     const server = await contractServer({
@@ -187,7 +187,7 @@ describe("a live leaderboard", () => {
     expect(states).toEqual(["connected"]);
   });
 
-  it("tells of a new season and begins it empty", async () => {
+  it("reports a new season and starts it empty", async () => {
     const server = await contractServer({
       snapshot: () => ({ board: "race", revision: 1, total: 1, entries: [{ rank: 1, member: "ada", score: 1 }] }),
     });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Client } from "../../src/client/client.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
-import { client, cut, told, whole } from "./support.ts";
+import { client, cut, eventsOf, whole } from "./support.ts";
 
 const unhindered = { capacity: 100_000, refillPerSecond: 100_000 };
 const file = {
@@ -57,13 +57,13 @@ describe("a client on a real gateway", () => {
     120_000,
   );
 
-  it("has the latest of a conflated channel, in order and without asking for the rest", async () => {
+  it("receives the latest publications of a conflated channel, in order and without requesting others", async () => {
     const kinds = { place: { subscribe: "public", conflateMs: 20, history: { size: 5_000, ttlSeconds: 60 } } };
     const { url, call, signIn } = await startGateway({ file: { ...file, channels: { ...file.channels, ...kinds } } });
     const reader = client(url, { token: (await signIn("ada")).token });
     const bus = reader.channel("place:bus");
     const seen: unknown[] = [];
-    const lines = told(bus);
+    const lines = eventsOf(bus);
     bus.on("publication", ({ data }) => seen.push(data));
     await bus.subscribe();
 
@@ -86,14 +86,14 @@ describe("a client on a real gateway", () => {
     expect(new Set(seen).size).toBe(seen.length);
   });
 
-  it("is told that what it missed is gone where the log no longer has it", async () => {
+  it("is notified if the log no longer contains what it missed", async () => {
     const short = { chat: { subscribe: "public", publish: "public", history: { size: 2, ttlSeconds: 60 } } };
     const { url, call, signIn } = await startGateway({ file: { ...file, channels: short } });
     const { token } = await signIn("ada");
     let comesBack = Promise.resolve();
     const ada = client(url, { token: () => comesBack.then(() => token) });
     const lobby = ada.channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     await lobby.subscribe();
     const publish = (count: number) =>
       call("POST", "/v1/publish/batch", {
@@ -111,7 +111,7 @@ describe("a client on a real gateway", () => {
     await eventually(() => expect(lines).toEqual(["1", "reset 1 to 501"]));
   });
 
-  it("outlives its token where its provider gives fresh ones", async () => {
+  it("outlives its token if its token function returns new ones", async () => {
     const { url, call, signIn } = await startGateway({ file: { ...file, tokens: { tokenTtlSeconds: 3 } } });
     const { sessionId, token } = await signIn("ada");
     const given: string[] = [];
@@ -133,7 +133,7 @@ describe("a client on a real gateway", () => {
     expect(states).toEqual(["connected"]);
   });
 
-  it("lists its user's logins and ends the others, which are told why", async () => {
+  it("lists its user's sessions and ends the others with a reason", async () => {
     const { url, signIn } = await startGateway({ file });
     const here = client(url, { token: (await signIn("ada")).token });
     const elsewhere = client(url, { token: (await signIn("ada")).token });
@@ -147,7 +147,7 @@ describe("a client on a real gateway", () => {
     await expect(elsewhere.channel("chat:lobby").subscribe()).rejects.toMatchObject({ code: "session_revoked" });
   });
 
-  it("is refused by name what it may not have", async () => {
+  it("is refused with the code", async () => {
     const { url, signIn } = await startGateway();
     const ada = client(url, { token: (await signIn("ada")).token });
 
@@ -157,11 +157,11 @@ describe("a client on a real gateway", () => {
     await expect(ada.channel("").subscribe()).rejects.toMatchObject({ code: "bad_request" });
   });
 
-  it("hears what is sent to its user, and again after a cut", async () => {
+  it("receives publications to its user, also after a disconnect", async () => {
     const { url, call, signIn } = await startGateway();
     const ada = client(url, { token: (await signIn("ada")).token });
     const own = ada.channel("user:ada");
-    const lines = told(own);
+    const lines = eventsOf(own);
     await own.subscribe();
     const publish = () => call("POST", "/v1/publish", { channel: "user:ada", event: "hello", data: null });
     await publish();
@@ -173,13 +173,13 @@ describe("a client on a real gateway", () => {
     await eventually(() => expect(lines.slice(1)).toEqual(["2 recovered", "recovered 1 up to 2"]));
   });
 
-  it("that hands back a place it never came to asks for what the gateway then left out", async () => {
+  it("that sent a stale recovery offset requests what the recovery left out", async () => {
     const { url, call, signIn, connect } = await startGateway({ file });
     const { token } = await signIn("ada");
     let comesBack = Promise.resolve();
     const ada = client(url, { token: () => comesBack.then(() => token) });
     const lobby = ada.channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     await lobby.subscribe();
     const other = await connect((await signIn("bob")).token);
     await other.emitWithAck("subscribe", { channel: "chat:lobby" });

@@ -50,7 +50,7 @@ function cutNowAndThen(reader: Client, random: (below: number) => number): () =>
 }
 
 describe("a live order", () => {
-  it("keeps its timeline whole and in order, however events are shuffled, repeated and cut off", async () => {
+  it("keeps its timeline complete and in order despite shuffled and repeated events and disconnects", async () => {
     const gateway = await startGateway({ file });
     const random = seeded(5);
     const stories = new Map(Array.from({ length: 20 }, (_, index) => [`o-${index}`, tellStory(random)]));
@@ -87,7 +87,7 @@ describe("a live order", () => {
     });
   }, 60_000);
 
-  it("changes nothing where a status repeats, is older than what it knows, or has no place in the order", async () => {
+  it("ignores a status that repeats, is older, or has no sequence", async () => {
     const known = { orderId: "o-1", status: "confirmed", sequence: 2, signals: {} };
     const server = await contractServer({ snapshot: () => ({ order: known, timeline: [{ ...known }] }) });
     const order = client(server.url).order("o-1");
@@ -110,7 +110,7 @@ describe("a live order", () => {
     expect(order.timeline).toHaveLength(2);
   });
 
-  it("has the latest of each signal, and no signal in its timeline", async () => {
+  it("has the latest value of each signal, and no signal in its timeline", async () => {
     const gateway = await startGateway({ file });
     await create(gateway, "o-1");
     const bob = client(gateway.url, { token: (await gateway.signIn("bob")).token });
@@ -127,7 +127,7 @@ describe("a live order", () => {
     expect(order.timeline.map(({ status }) => status)).toEqual(["created"]);
   });
 
-  it("is refused to whom it does not concern, and shown once it does", async () => {
+  it("is refused to other users, and shown once they are parties", async () => {
     const gateway = await startGateway({ file });
     const ada = client(gateway.url, { token: (await gateway.signIn("ada")).token });
 
@@ -141,7 +141,7 @@ describe("a live order", () => {
 });
 
 describe("the open orders", () => {
-  it("list what begins and drop what ends, for each of the parties", async () => {
+  it("add new orders and drop ended ones, for each of the parties", async () => {
     const gateway = await startGateway({ file });
     const [ada, bob] = await Promise.all(
       ["ada", "bob"].map(async (name) => client(gateway.url, { token: (await gateway.signIn(name)).token })),

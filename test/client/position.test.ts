@@ -25,7 +25,7 @@ const answer = (offset: number, recovered: boolean, publications: WirePublicatio
 
 const offsets = (publications: WirePublication[]): number[] => publications.map(({ offset }) => offset);
 
-describe("how a publication fits behind a position", () => {
+describe("the relation of a publication to a position", () => {
   it.each([
     [5, "a", "repeat"],
     [4, "a", "repeat"],
@@ -37,7 +37,7 @@ describe("how a publication fits behind a position", () => {
     expect(continuityOf({ epoch: "a", offset: 5 }, { epoch, offset })).toBe(expected);
   });
 
-  it("may leave out offsets in a channel that conflates, and nothing else", () => {
+  it("may skip offsets in a conflated channel, and nothing else", () => {
     const behind = (offset: number, epoch = "a") => continuityOf({ epoch: "a", offset: 5 }, { epoch, offset }, true);
 
     expect([behind(5), behind(9), behind(9, "b")]).toEqual(["repeat", "next", "gap"]);
@@ -54,27 +54,27 @@ it("takes what came early for whole where the answer says that the channel confl
   expect(mergeAnswer(undefined, answer(5, false), early)).toMatchObject({ live: [], isWhole: false });
 });
 
-describe("an answer merged with what came before it", () => {
-  it("starts at the channel's present on a first subscription", () => {
+describe("an answer merged with publications that arrived before it", () => {
+  it("starts at the channel's current position on a first subscription", () => {
     const merged = mergeAnswer(undefined, answer(7, false), [publication(7), publication(8), publication(9)]);
 
     expect(merged.start).toEqual({ epoch: "a", offset: 7 });
     expect([merged.missed, offsets(merged.live), merged.isWhole]).toEqual([[], [8, 9], true]);
   });
 
-  it("puts what was missed before what is live, each once", () => {
+  it("puts missed publications before live ones, each once", () => {
     const merged = mergeAnswer({ epoch: "a", offset: 3 }, answer(6, true, range(4, 6)), range(5, 8));
 
     expect([offsets(merged.missed), offsets(merged.live), merged.isWhole]).toEqual([[4, 5, 6], [7, 8], true]);
   });
 
-  it("drops from an answer what the reader had", () => {
+  it("drops publications that the reader already had", () => {
     const merged = mergeAnswer({ epoch: "a", offset: 5 }, answer(6, true, range(2, 6)), []);
 
     expect(offsets(merged.missed)).toEqual([6]);
   });
 
-  it("keeps nothing behind a gap and says so", () => {
+  it("keeps nothing after a gap and reports it", () => {
     const merged = mergeAnswer({ epoch: "a", offset: 3 }, answer(4, true, range(4, 4)), [
       publication(6),
       publication(7),
@@ -95,14 +95,14 @@ describe("an answer merged with what came before it", () => {
     expect([offsets(merged.missed), merged.isWhole]).toEqual([[4], false]);
   });
 
-  it("starts anew where nothing could be recovered, dropping what belongs before", () => {
+  it("starts at the current position if nothing was recovered, dropping earlier publications", () => {
     const merged = mergeAnswer({ epoch: "z", offset: 90 }, answer(2, false), range(1, 4));
 
     expect(merged.start).toEqual({ epoch: "a", offset: 2 });
     expect([merged.missed, offsets(merged.live), merged.isWhole]).toEqual([[], [3, 4], true]);
   });
 
-  it("never repeats, reorders or skips, whatever overlaps", () => {
+  it("never repeats, reorders or skips, whatever the overlap", () => {
     for (let seed = 0; seed < 2_000; seed += 1) {
       const random = whole(seed);
       const since = random(20);

@@ -60,7 +60,7 @@ describe.each([{ recovery: false }, { recovery: true }])("over $recovery for Soc
     expect(told).toEqual([]);
   });
 
-  it("a snapshot asked for at random moments fits what follows it", async () => {
+  it("a snapshot requested at random moments fits the publications after it", async () => {
     const random = whole(3);
     const server = await contractServer({
       recovery,

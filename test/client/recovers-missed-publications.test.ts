@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { eventually } from "../support/world.ts";
 import type { ContractServerOptions } from "./contract-server.ts";
-import { client, contractServer, cut, told } from "./support.ts";
+import { client, contractServer, cut, eventsOf } from "./support.ts";
 
 describe.each([{ recovery: false }, { recovery: true }])("a cut client, $recovery for Socket.IO's recovery", (mode) => {
-  it("gets what it missed once, in order, and is told how many", async () => {
+  it("receives what it missed once, in order, with the count", async () => {
     const server = await contractServer(mode);
     const ada = client(server.url);
     const lobby = ada.channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     await lobby.subscribe();
     server.publish("chat:lobby", "said", 1);
     await eventually(() => expect(lines).toEqual(["1"]));
@@ -26,12 +26,12 @@ describe.each([{ recovery: false }, { recovery: true }])("a cut client, $recover
     expect(subscribes).toHaveLength(mode.recovery ? 1 : 2);
   });
 
-  it("asks again for a subscription whose answer the cut swallowed", async () => {
+  it("subscribes again if the answer was lost with the connection", async () => {
     let answerMs = 10_000;
     const server = await contractServer({ ...mode, answerDelayMs: () => answerMs });
     const ada = client(server.url);
     const lobby = ada.channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     const subscribed = lobby.subscribe();
     await eventually(() => expect(server.requests).toHaveLength(1));
 
@@ -44,11 +44,11 @@ describe.each([{ recovery: false }, { recovery: true }])("a cut client, $recover
     await eventually(() => expect(lines).toEqual(["2"]));
   });
 
-  it("no longer wants a channel that was unsubscribed while it was away", async () => {
+  it("does not subscribe to a channel that was unsubscribed while disconnected", async () => {
     const server = await contractServer(mode);
     const ada = client(server.url);
     const lobby = ada.channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     await lobby.subscribe();
 
     cut(ada);
@@ -64,11 +64,11 @@ describe.each([{ recovery: false }, { recovery: true }])("a cut client, $recover
 });
 
 describe("a reader", () => {
-  it("takes offsets that a conflating channel leaves out for what they are, and others for missing", async () => {
+  it("accepts offsets skipped by conflation, and treats others as missing", async () => {
     const server = await contractServer({ conflates: (channel) => channel === "place:bus" });
     const ada = client(server.url);
     const [bus, lobby] = [ada.channel("place:bus"), ada.channel("chat:lobby")];
-    const [busLines, lobbyLines] = [told(bus), told(lobby)];
+    const [busLines, lobbyLines] = [eventsOf(bus), eventsOf(lobby)];
     await Promise.all([bus.subscribe(), lobby.subscribe()]);
 
     for (const channel of ["place:bus", "chat:lobby"]) {
@@ -84,11 +84,11 @@ describe("a reader", () => {
     await eventually(() => expect(busLines.slice(2)).toEqual(["4 recovered", "recovered 1 up to 4"]));
   });
 
-  it("is told that what it missed is gone, and where it goes on", async () => {
+  it("is notified that what it missed is lost, and where it continues", async () => {
     const server = await contractServer({ snapshot: (channel) => ({ of: channel }) });
     const ada = client(server.url);
     const lobby = ada.channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     await lobby.subscribe();
     server.publish("chat:lobby", "said", 1);
     await eventually(() => expect(lines).toHaveLength(2));
@@ -104,10 +104,10 @@ describe("a reader", () => {
     await eventually(() => expect(lines.at(-1)).toBe("3"));
   });
 
-  it("sees no hole where the node left one: the client asks for what is missing", async () => {
+  it("sees no gap although the node left one: the client requests the missing publications", async () => {
     const server = await contractServer();
     const lobby = client(server.url).channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     await lobby.subscribe();
     server.publish("chat:lobby", "said", 1);
     server.lose("chat:lobby", "said", 2);
@@ -118,10 +118,10 @@ describe("a reader", () => {
     await eventually(() => expect(lines).toEqual(expected));
   });
 
-  it("asks again where the epoch changes under it", async () => {
+  it("asks again if the epoch changes", async () => {
     const server = await contractServer();
     const lobby = client(server.url).channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     await lobby.subscribe();
     server.publish("chat:lobby", "said", 1);
     server.reset("chat:lobby");
@@ -130,11 +130,11 @@ describe("a reader", () => {
     await eventually(() => expect(lines).toEqual(["1", "reset 1 to 1"]));
   });
 
-  it("gets live publications that overtake the answer to its subscription, in order", async () => {
+  it("receives live publications that overtake the subscribe answer in order", async () => {
     const server = await contractServer({ answerDelayMs: (name) => (name === "subscribe" ? 60 : 0) });
     const ada = client(server.url);
     const lobby = ada.channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     const subscribed = lobby.subscribe();
     await eventually(() => expect(server.requests).toHaveLength(1));
     server.publish("chat:lobby", "said", 1);
@@ -144,7 +144,7 @@ describe("a reader", () => {
     expect(lines).toEqual(["1", "2"]);
   });
 
-  it("gets what has no place in the log as it comes, and stays where it was", async () => {
+  it("receives publications without a position at once, and keeps its position", async () => {
     const server = await contractServer();
     const lobby = client(server.url).channel("chat:lobby");
     const seen: unknown[] = [];
@@ -163,23 +163,23 @@ describe("a reader", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it("goes on from a position kept from before", async () => {
+  it("continues from a stored position", async () => {
     const server = await contractServer();
     for (const data of [1, 2, 3]) server.publish("chat:lobby", "said", data);
     const epoch = server.log.get("chat:lobby")?.epoch ?? "";
     const lobby = client(server.url).channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
 
     await lobby.subscribe({ since: { epoch, offset: 1 } });
 
     expect(lines).toEqual(["2 recovered", "3 recovered", "recovered 2 up to 3"]);
   });
 
-  it("hears nothing more once it unsubscribed, also in the middle of what it missed", async () => {
+  it("receives nothing after it unsubscribed, also in the middle of a recovery", async () => {
     const server = await contractServer();
     const ada = client(server.url);
     const lobby = ada.channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     lobby.on("publication", ({ offset }) => void (offset === 2 && lobby.unsubscribe()));
     await lobby.subscribe();
     server.publish("chat:lobby", "said", 1);
@@ -193,14 +193,14 @@ describe("a reader", () => {
   });
 });
 
-describe("a client that is told it was recovered", () => {
+describe("a client that Socket.IO reports as recovered", () => {
   /** Has read one publication of a channel and stays away until `comeBack`. */
   async function reader(options: ContractServerOptions = {}) {
     const server = await contractServer({ recovery: true, ...options });
     let comesBack = Promise.resolve();
     const ada = client(server.url, { token: () => comesBack.then(() => "token-1") });
     const lobby = ada.channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     const shown: unknown[] = [];
     lobby.on("state", ({ state }) => shown.push([state, lobby.position?.offset]));
     await lobby.subscribe();
@@ -213,7 +213,7 @@ describe("a client that is told it was recovered", () => {
     return { server, ada, lobby, lines, shown, comeBack: away.resolve };
   }
 
-  it("and was not given everything asks for the rest, and is never shown as subscribed before it has it", async () => {
+  it("but did not receive everything requests the rest, and is not subscribed before it has it", async () => {
     const { server, lines, shown, comeBack } = await reader();
     server.publish("chat:lobby", "said", 2);
     server.lose("chat:lobby", "said", 3);
@@ -228,7 +228,7 @@ describe("a client that is told it was recovered", () => {
     await eventually(() => expect(lines.at(-1)).toBe("4"));
   });
 
-  it("and can no longer be given the rest is told so", async () => {
+  it("but cannot receive the rest is notified", async () => {
     const { server, lines, comeBack } = await reader();
     server.reset("chat:lobby");
     server.lose("chat:lobby", "said", 1);
@@ -238,7 +238,7 @@ describe("a client that is told it was recovered", () => {
     await eventually(() => expect(lines.slice(1)).toEqual(["reset 1 to 2"]));
   });
 
-  it("by a node that does not say up to where asks for itself", async () => {
+  it("by a node that does not report positions asks itself", async () => {
     const { server, lines, comeBack } = await reader({ tellsPositions: false });
     server.lose("chat:lobby", "said", 2);
     comeBack();
@@ -246,7 +246,7 @@ describe("a client that is told it was recovered", () => {
     await eventually(() => expect(lines.slice(1)).toEqual(["2 recovered", "recovered 1 up to 2"]));
   });
 
-  it("subscribes to a channel that it left and wanted again while it was away", async () => {
+  it("subscribes to a channel that was unsubscribed and subscribed again while disconnected", async () => {
     const { server, lobby, lines, comeBack } = await reader();
     void lobby.unsubscribe();
     const subscribed = lobby.subscribe();

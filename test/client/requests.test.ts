@@ -28,7 +28,7 @@ describe("a request", () => {
     });
   });
 
-  it("rejects with timeout where no answer comes, and with disconnected where the connection goes first", async () => {
+  it("rejects with timeout without an answer, and with disconnected if the connection is lost first", async () => {
     const server = await contractServer({ refuseRequest: () => "silence" });
     const ada = client(server.url, { requestTimeoutMs: 50 });
     await eventually(() => expect(ada.state).toBe("connected"));
@@ -42,7 +42,7 @@ describe("a request", () => {
     await expect(published).rejects.toMatchObject({ code: "disconnected" });
   });
 
-  it("waits for a connection that is still to come", async () => {
+  it("waits for a connection", async () => {
     let handshakes = 0;
     const server = await contractServer({
       refuseHandshake: () => (++handshakes < 3 ? { code: "draining", message: "Going." } : undefined),
@@ -53,7 +53,7 @@ describe("a request", () => {
     expect([published.offset, handshakes]).toEqual([1, 3]);
   });
 
-  it("tells the round trip of the last answer", async () => {
+  it("reports the round trip of the last answer", async () => {
     const server = await contractServer({ answerDelayMs: () => 30 });
     const ada = client(server.url);
     expect(ada.roundTripMs).toBeUndefined();
@@ -62,7 +62,7 @@ describe("a request", () => {
   });
 });
 
-describe("a message that the gateway would not take", () => {
+describe("a message that is too large or not JSON", () => {
   const circle: Record<string, unknown> = {};
   circle.self = circle;
 
@@ -87,7 +87,7 @@ describe("a message that the gateway would not take", () => {
     expect([cuts, server.requests.length]).toEqual([0, 1]);
   });
 
-  it("keeps nothing else waiting, and what was asked before there was a connection goes in its order", async () => {
+  it("does not delay others, and requests made before the connection are sent in order", async () => {
     const server = await contractServer({ maxPayload: 4_000 });
     const lobby = client(server.url).channel("chat:lobby");
 
@@ -98,7 +98,7 @@ describe("a message that the gateway would not take", () => {
     expect(server.log.get("chat:lobby")?.publications.map(({ data }) => data)).toEqual([1, 3]);
   });
 
-  it("is not sent once its time is over", async () => {
+  it("is not sent after its timeout", async () => {
     let isAway = true;
     const server = await contractServer({
       refuseHandshake: () => (isAway ? { code: "draining", message: "Going." } : undefined),
@@ -133,7 +133,7 @@ describe("a publication with retries", () => {
     expect(keys[0]).toMatch(/^[0-9a-f]{32}$/);
   });
 
-  it("gives up after so many, and at once where a repeat would change nothing", async () => {
+  it("gives up after the retries, and at once if a retry is useless", async () => {
     let tries = 0;
     let code: "unavailable" | "forbidden" = "unavailable";
     const server = await contractServer({ refuseRequest: () => (tries++, { code, message: code }) });

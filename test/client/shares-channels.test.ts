@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { eventually } from "../support/world.ts";
-import { client, contractServer, told } from "./support.ts";
+import { client, contractServer, eventsOf } from "./support.ts";
 
 const names = (server: { requests: { name: string }[] }) => server.requests.map(({ name }) => name);
 
 describe("two users of one channel in a page", () => {
-  it("do not end it for each other; the last to leave does", async () => {
+  it("do not end it for each other; the last one does", async () => {
     const server = await contractServer();
     const ada = client(server.url);
     const [header, sidebar] = [ada.channel("chat:lobby"), ada.channel("chat:lobby")];
-    const lines = told(sidebar);
+    const lines = eventsOf(sidebar);
     await Promise.all([header.subscribe(), sidebar.subscribe()]);
 
     await header.unsubscribe();
@@ -22,10 +22,10 @@ describe("two users of one channel in a page", () => {
     expect(sidebar.state).toBe("unsubscribed");
   });
 
-  it("cannot take each other's place, however often one of them leaves", async () => {
+  it("do not affect each other, however often one of them unsubscribes", async () => {
     const server = await contractServer();
     const lobby = client(server.url).channel("chat:lobby");
-    const lines = told(lobby);
+    const lines = eventsOf(lobby);
     const [header, sidebar] = [lobby.acquire(), lobby.acquire()];
     await Promise.all([header.subscribed, sidebar.subscribed, lobby.subscribe()]);
 
@@ -39,7 +39,7 @@ describe("two users of one channel in a page", () => {
     expect(names(server)).toEqual(["subscribe", "unsubscribe"]);
   });
 
-  it("of which one still leaves what was refused do not end it for one that subscribed again", async () => {
+  it("whose first subscription was refused do not end the second one by leaving late", async () => {
     let isRefused = true;
     const refusal = { code: "forbidden", message: "Not allowed." } as const;
     const server = await contractServer({ refuseRequest: () => (isRefused ? refusal : undefined) });
@@ -59,7 +59,7 @@ describe("two users of one channel in a page", () => {
     const server = await contractServer({ snapshot });
     const ada = client(server.url);
     const raw = ada.channel("order:o-1");
-    const lines = told(raw);
+    const lines = eventsOf(raw);
     await raw.subscribe();
     const view = ada.order("o-1");
     await view.loaded;
@@ -73,7 +73,7 @@ describe("two users of one channel in a page", () => {
     expect(names(server)).not.toContain("unsubscribe");
   });
 
-  it("may be a live view and a channel that is left twice, which does not end the view", async () => {
+  it("may be a live view and a channel that is unsubscribed twice, which does not end the view", async () => {
     const snapshot = () => ({ order: { orderId: "o-1", signals: {} }, timeline: [] });
     const server = await contractServer({ snapshot });
     const ada = client(server.url);
@@ -88,12 +88,12 @@ describe("two users of one channel in a page", () => {
     expect([view.state, names(server).includes("unsubscribe")]).toEqual(["subscribed", false]);
   });
 
-  it("the second gets the snapshot of its moment, and the first every publication once", async () => {
+  it("the second receives a current snapshot, and the first every publication once", async () => {
     let version = 0;
     const server = await contractServer({ snapshot: () => ({ version: (version += 1) }) });
     const ada = client(server.url);
     const first = ada.channel("doc:a");
-    const lines = told(first);
+    const lines = eventsOf(first);
     expect(await first.subscribe()).toEqual({ position: expect.any(Object), snapshot: { version: 1 } });
     // The gateway holds back what is published up to an answer, so the answer is ahead of what was heard.
     server.publish("doc:a", "said", 1);

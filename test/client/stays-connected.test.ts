@@ -28,7 +28,7 @@ describe("a client whose handshake is refused", () => {
     },
   );
 
-  it("asks its provider once more for a token and comes in with the fresh one", async () => {
+  it("calls its token function again and connects with the new token", async () => {
     const server = await contractServer({
       refuseHandshake: (token) => (token === "stale" ? refusal("token_expired") : undefined),
     });
@@ -40,7 +40,7 @@ describe("a client whose handshake is refused", () => {
     expect(server.handshakes).toEqual(["stale", "fresh"]);
   });
 
-  it.each<ErrorCode>(["unauthorized", "token_expired"])("gives up after that and says why: %s", async (code) => {
+  it.each<ErrorCode>(["unauthorized", "token_expired"])("closes after that with the reason: %s", async (code) => {
     const server = await contractServer({ refuseHandshake: () => refusal(code) });
     let asked = 0;
     const ada = client(server.url, { token: () => `head.token-${++asked}.signature` });
@@ -65,7 +65,7 @@ describe("a client whose handshake is refused", () => {
     },
   );
 
-  it("keeps trying where its provider fails for a while", async () => {
+  it("keeps retrying while its token function fails", async () => {
     const server = await contractServer();
     let asked = 0;
     const ada = client(server.url, {
@@ -92,7 +92,7 @@ describe("a client whose handshake is refused", () => {
     },
   );
 
-  it("does not end where a page of one word is refused as a token", async () => {
+  it("does not close if a page of one word is refused as a token", async () => {
     const server = await contractServer({
       refuseHandshake: (token) => (token === "Forbidden" ? refusal("unauthorized") : undefined),
     });
@@ -104,7 +104,7 @@ describe("a client whose handshake is refused", () => {
     expect(server.handshakes).toHaveLength(5);
   });
 
-  it("keeps trying where nothing answers, and says what the matter is", async () => {
+  it("keeps retrying without a server, and reports the error", async () => {
     const ada = client("http://127.0.0.1:9", { connectTimeoutMs: 200 });
     const codes: unknown[] = [];
     ada.on("state", ({ state, error, retryInMs }) => state === "disconnected" && codes.push(error?.code, retryInMs));
@@ -116,7 +116,7 @@ describe("a client whose handshake is refused", () => {
 });
 
 describe("a connected client", () => {
-  it("asks for a token again on every connection", async () => {
+  it("calls its token function for every connection", async () => {
     const server = await contractServer();
     let asked = 0;
     const ada = client(server.url, { token: () => `token-${++asked}` });
@@ -127,7 +127,7 @@ describe("a connected client", () => {
     await eventually(() => expect(server.handshakes).toEqual(["token-1", "token-2"]));
   });
 
-  it("refreshes its token before it ends, again where that is refused for the moment", async () => {
+  it("refreshes its token before it expires, with retries", async () => {
     let refusals = 0;
     const server = await contractServer({
       refuseRequest: (name) => (name === "auth:refresh" && refusals++ < 2 ? refusal("unavailable") : undefined),
@@ -152,7 +152,7 @@ describe("a connected client", () => {
     { code: "token_expired", token: () => "token-2", state: "connected" },
     { code: "slow_consumer", token: "token-1", state: "connected" },
     { code: "drain", token: "token-1", state: "connected" },
-  ] as const)("that is told $code ends as $state", async ({ code, token, state }) => {
+  ] as const)("that receives closing $code becomes $state", async ({ code, token, state }) => {
     const server = await contractServer();
     const ada = client(server.url, { token });
     const told: string[] = [];
@@ -168,7 +168,7 @@ describe("a connected client", () => {
     else expect(told).toEqual([`closing ${code}`, `closed ${code}`]);
   });
 
-  it("moves on in time when its node drains, and misses nothing", async () => {
+  it("moves to another node when its node drains, and misses nothing", async () => {
     const server = await contractServer();
     const ada = client(server.url);
     const seen: unknown[] = [];
@@ -189,7 +189,7 @@ describe("a connected client", () => {
     expect(tookMs).toBeLessThan(promised(1_000));
   });
 
-  it("tells each state once, and why it is cut off", async () => {
+  it("emits each state once, with the reason of a disconnect", async () => {
     const server = await contractServer();
     const ada = client(server.url);
     const states: string[] = [];
@@ -217,7 +217,7 @@ describe("a connected client", () => {
     ]);
   });
 
-  it("does not come back once it was closed", async () => {
+  it("does not reconnect after it was closed", async () => {
     const server = await contractServer();
     const ada = client(server.url);
     const states: string[] = [];

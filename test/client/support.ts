@@ -9,15 +9,15 @@ export async function contractServer(options: ContractServerOptions = {}): Promi
   return server;
 }
 
-/** A client that comes back fast. */
+/** A client with short delays. */
 export function client(url: string, options: Partial<ConnectOptions> = {}): Client {
   const connected = connect(url, { token: "token-1", backoff: { minDelayMs: 5, maxDelayMs: 20 }, ...options });
   onTestFinished(() => connected.close());
   return connected;
 }
 
-/** What a channel told, in the order in which it did. */
-export function told(channel: Channel): string[] {
+/** Records the events of a channel, in order. */
+export function eventsOf(channel: Channel): string[] {
   const lines: string[] = [];
   channel.on("publication", ({ offset, recovered }) => lines.push(recovered ? `${offset} recovered` : `${offset}`));
   channel.on("recovered", ({ position, count }) => lines.push(`recovered ${count} up to ${position.offset}`));
@@ -27,7 +27,7 @@ export function told(channel: Channel): string[] {
   return lines;
 }
 
-/** Without a goodbye, as when a network goes. */
+/** Drops the connection, as a network failure does. */
 export const cut = (connected: Client): void => void connected.socket.io.engine.close();
 
 /** Whole numbers below a bound, the same for the same seed. */

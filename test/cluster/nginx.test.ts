@@ -6,7 +6,7 @@ import { connectClient, openClient, told, type Client, type ClientOptions, refus
 import { findPlace, startNginx, type Nginx } from "../support/nginx.ts";
 import { eventually } from "../support/world.ts";
 
-describe.skipIf(!needs.nginx.isThere())("three real nodes behind the project's nginx.conf", () => {
+describe.skipIf(!needs.nginx.isInstalled())("three real nodes behind the project's nginx.conf", () => {
   let cluster: Cluster;
   let nginx: Nginx;
 

@@ -13,7 +13,7 @@ import { repository } from "../support/source-tree.ts";
 
 const canUnshare = process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]).status === 0;
 
-describe.skipIf(!needs.nginx.isThere())("nginx.conf", () => {
+describe.skipIf(!needs.nginx.isInstalled())("nginx.conf", () => {
   test.skipIf(!canUnshare)("is accepted as it stands", () => {
     const folder = temporaryFolder();
     const hosts = join(folder, "hosts");

@@ -12,7 +12,7 @@ declare module "vitest" {
 
 /** One real Redis for the whole run, on WebAssembly where there is no server; each test takes a key prefix of its own. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const server = needs.redis.isThere() ? await startRedisServer() : await startEmbedded();
+  const server = needs.redis.isInstalled() ? await startRedisServer() : await startEmbedded();
   project.provide("redisUrl", server.url);
   return () => server.stop();
 }

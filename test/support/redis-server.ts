@@ -25,7 +25,7 @@ export interface RedisServerOptions {
 
 /** Skips the test that asks where there is no redis-server; `npm test` has said so at its beginning. */
 export async function startRedisServer(options: RedisServerOptions = {}): Promise<RedisServer> {
-  if (!needs.redis.isThere()) await skipThisTest(needs.redis.skipped);
+  if (!needs.redis.isInstalled()) await skipThisTest(needs.redis.skipped);
   const port = options.port ?? (await freePort());
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "tidegate-redis-")));
   const child = spawn(

@@ -1,10 +1,10 @@
 import { Redis } from "ioredis";
 import { io, type Socket } from "socket.io-client";
-import { apiKey, type House } from "./lab.ts";
+import { apiKey, type ServerGroup } from "./server-group.ts";
 import { cpuMicros } from "./machine.ts";
 import { inParallel } from "./redis-cost.ts";
 
-/** Who reads what in a house. */
+/** Channels and their readers. */
 export interface Case {
   title: string;
   channels: readonly string[];
@@ -15,50 +15,54 @@ export interface Case {
 export interface Figures {
   p50: number;
   p99: number;
-  /** Microseconds of CPU a publication. */
+  /** Microseconds of CPU per publication. */
   redisUs: number;
   nodesUs: number;
-  /** Of all together. */
+  /** Sum of both. */
   allUs: number;
-  /** Messages that a node reads, and bytes that Redis sends to all together, a publication. */
-  heard: number;
+  /** Messages read by a node, and bytes sent by Redis to all clients, per publication. */
+  nodeMessages: number;
   bytes: number;
 }
 
-/** Milliseconds between two publications where latency is measured: nobody is busy then. */
+/** Milliseconds between publications while latency is measured, so that nothing is busy. */
 export const paceMs = 4;
-/** With the rest about 128 bytes of JSON. */
+/** Pads the data to about 128 bytes of JSON. */
 const text = "x".repeat(100);
 
-/** The readers of a case and their publisher, who is on the first node. */
-export class Crowd {
-  readonly #house: House;
+/** The readers of a case, and their publisher on the first node. */
+export class CrossNodeLoad {
+  readonly #group: ServerGroup;
   readonly #case: Case;
-  /** In a slice. */
+  /** Per slice. */
   readonly #publications: number;
   readonly #publisher: Socket;
   readonly #readers: Socket[] = [];
   readonly #redis: Redis;
-  /** Of deliveries by nodes other than the publisher's, in milliseconds. */
+  /** Latencies of deliveries by other nodes than the publisher's, in milliseconds. */
   #latencies: number[] = [];
   #delivered = 0;
   #published = 0;
 
-  static async gather(house: House, one: Case, publications: number): Promise<Crowd> {
-    const crowd = new Crowd(house, { one, publications }, await connect(house, 0));
-    for (const node of house.urls.keys()) await crowd.#seat(node);
-    return crowd;
+  static async connect(group: ServerGroup, one: Case, publications: number): Promise<CrossNodeLoad> {
+    const load = new CrossNodeLoad(group, { one, publications }, await connect(group, 0));
+    for (const node of group.urls.keys()) await load.#connectReaders(node);
+    return load;
   }
 
-  private constructor(house: House, { one, publications }: { one: Case; publications: number }, publisher: Socket) {
-    this.#house = house;
+  private constructor(
+    group: ServerGroup,
+    { one, publications }: { one: Case; publications: number },
+    publisher: Socket,
+  ) {
+    this.#group = group;
     this.#case = one;
     this.#publications = publications;
     this.#publisher = publisher;
-    this.#redis = new Redis(house.redis.port);
+    this.#redis = new Redis(group.redis.port);
   }
 
-  /** Paced, so that nothing waits for anything but the way. */
+  /** Publishes at a low rate, so that only transport takes time. */
   async latency(): Promise<Pick<Figures, "p50" | "p99">> {
     this.#latencies = [];
     for (let sent = 0; sent < this.#publications / 8; sent += 1) {
@@ -71,7 +75,7 @@ export class Crowd {
     return { p50: at(0.5), p99: at(0.99) };
   }
 
-  /** As many as keep 64 under way, so that what nodes do at rest hardly counts. */
+  /** Keeps 64 publications in flight, so that the cost of idle nodes hardly counts. */
   async cost(): Promise<Omit<Figures, "p50" | "p99">> {
     const before = await this.#counts();
     await inParallel(this.#publications, 64, () => this.#publish());
@@ -82,21 +86,21 @@ export class Crowd {
       redisUs: each("redisUs"),
       nodesUs: each("nodesUs"),
       allUs: each("redisUs") + each("nodesUs"),
-      heard: each("heard") / this.#house.urls.length,
+      nodeMessages: each("nodeMessages") / this.#group.urls.length,
       bytes: each("bytes"),
     };
   }
 
-  leave(): void {
+  close(): void {
     for (const socket of [this.#publisher, ...this.#readers]) socket.disconnect();
     this.#redis.disconnect();
   }
 
-  async #seat(node: number): Promise<void> {
+  async #connectReaders(node: number): Promise<void> {
     for (const channels of this.#case.readers[node] ?? []) {
-      const reader = await connect(this.#house, node);
+      const reader = await connect(this.#group, node);
       reader.on("publication", ({ data }: { data: { at: number } }) => this.#deliver(node, data.at));
-      const join = this.#house.target === "gateway" ? "subscribe" : "join";
+      const join = this.#group.target === "gateway" ? "subscribe" : "join";
       for (const channel of channels) await ask(reader, join, { channel });
       this.#readers.push(reader);
     }
@@ -118,24 +122,24 @@ export class Crowd {
     const { channels, readers } = this.#case;
     const deliveries = (this.#published * readers.flat(2).length) / channels.length;
     for (let tries = 0; this.#delivered < deliveries; tries += 1) {
-      if (tries === 5_000) throw new Error(`${this.#house.name}: ${deliveries - this.#delivered} were not delivered`);
+      if (tries === 5_000) throw new Error(`${this.#group.name}: ${deliveries - this.#delivered} were not delivered`);
       await passed(2);
     }
   }
 
   async #counts() {
     const stats = await this.#redis.info("stats");
-    const heard = await Promise.all(this.#house.urls.map((url) => heardBy(this.#house, url)));
+    const nodeMessages = await Promise.all(this.#group.urls.map((url) => nodeMessagesOf(this.#group, url)));
     return {
-      redisUs: cpuMicros(this.#house.redis.pid),
-      nodesUs: sum(this.#house.pids.map(cpuMicros)),
-      heard: sum(heard),
+      redisUs: cpuMicros(this.#group.redis.pid),
+      nodesUs: sum(this.#group.pids.map(cpuMicros)),
+      nodeMessages: sum(nodeMessages),
       bytes: Number(/^total_net_output_bytes:(\d+)/m.exec(stats)?.[1]),
     };
   }
 }
 
-async function connect({ target, urls }: House, node: number): Promise<Socket> {
+async function connect({ target, urls }: ServerGroup, node: number): Promise<Socket> {
   const url = urls[node] as string;
   const auth = target === "gateway" ? { token: await signIn(url) } : {};
   const socket = io(url, { transports: ["websocket"], forceNew: true, auth });
@@ -159,8 +163,8 @@ async function ask(socket: Socket, event: string, argument: object): Promise<voi
   if (!answer.ok) throw new Error(`${event}: ${JSON.stringify(answer)}`);
 }
 
-/** Messages that Redis has sent this node. */
-async function heardBy({ target }: House, url: string): Promise<number> {
+/** Messages that Redis has sent to this node. */
+async function nodeMessagesOf({ target }: ServerGroup, url: string): Promise<number> {
   if (target === "plain") return Number(await (await fetch(url)).text());
   const response = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${apiKey}` } });
   return Number(/^gateway_feed_messages_total\S* (\d+)/m.exec(await response.text())?.[1] ?? 0);

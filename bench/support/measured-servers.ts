@@ -5,26 +5,26 @@ import { fileURLToPath } from "node:url";
 import { ended, startOn } from "./machine.ts";
 import { freshFolder } from "./native.ts";
 
-/** A server that is measured, in a process of its own. */
-export interface Subject {
+/** A measured server in its own process. */
+export interface MeasuredServer {
   name: string;
   pid: number;
   port: number;
   stop(): Promise<void>;
 }
 
-/** Tidegate, its Redis, and somebody to log users in. */
-export interface Tidegate extends Subject {
+/** Tidegate with its Redis and a backend's calls. */
+export interface Tidegate extends MeasuredServer {
   redisPid: number;
   redisPort: number;
-  /** Tokens of so many users, each with a session of its own. */
+  /** Creates a session for each of `count` users; resolves to their tokens. */
   signIn(count: number): Promise<string[]>;
   call(path: string, body: object): Promise<unknown>;
 }
 
 const pathOf = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 
-export async function startSubject(name: string, words: readonly string[]): Promise<Subject> {
+export async function startServer(name: string, words: readonly string[]): Promise<MeasuredServer> {
   const port = await freePort();
   const child = startOn(
     0,
@@ -34,14 +34,14 @@ export async function startSubject(name: string, words: readonly string[]): Prom
   return { name, pid: child.pid as number, port, stop: () => ended(child) };
 }
 
-export const startStock = (name = "stock Socket.IO 4.8.4", ...more: string[]): Promise<Subject> =>
-  startSubject(name, [process.execPath, pathOf("../servers/stock.ts"), "PORT", ...more]);
+export const startStock = (name = "stock Socket.IO 4.8.4", ...more: string[]): Promise<MeasuredServer> =>
+  startServer(name, [process.execPath, pathOf("../servers/stock.ts"), "PORT", ...more]);
 
-export const startBareWs = (): Promise<Subject> =>
-  startSubject("raw `ws`, a loop of `send`", [process.execPath, pathOf("../servers/ws.ts"), "PORT"]);
+export const startBareWs = (): Promise<MeasuredServer> =>
+  startServer("raw `ws`, a loop of `send`", [process.execPath, pathOf("../servers/ws.ts"), "PORT"]);
 
-/** One of its own, without persistence, on the core of the load. */
-export async function startRedis(): Promise<Subject> {
+/** Starts a Redis without persistence on the load's core. */
+export async function startRedis(): Promise<MeasuredServer> {
   const port = await freePort();
   const child = startOn(1, ["redis-server", "--port", `${port}`, "--bind", "127.0.0.1", "--save", ""]);
   await accepts(port);
@@ -51,7 +51,7 @@ export async function startRedis(): Promise<Subject> {
 export const tokenSecret = "a secret of the bench, longer than thirty-two bytes";
 const apiKey = "a key of the bench, longer than thirty-two bytes";
 
-/** With all that is on in production: tokens, sessions, history, limits (wide enough for the load), queue budgets. */
+/** As in production: tokens, sessions, history, limits (high enough for the load), queue budgets. */
 const settings = {
   channels: { bench: { subscribe: "public", publish: "public" } },
   limits: {
@@ -64,11 +64,11 @@ const settings = {
 
 export interface TidegateOptions {
   name?: string;
-  /** File of the compiled accelerator. @default none, also where one was compiled */
+  /** File of the compiled accelerator. @default none, even if one was compiled */
   accelerator?: string;
 }
 
-/** Words for Node itself, such as `--cpu-prof`. */
+/** Options of Node, such as `--cpu-prof`. */
 const nodeOptions = process.env["BENCH_NODE_OPTIONS"]?.split(" ") ?? [];
 
 export async function startTidegate({

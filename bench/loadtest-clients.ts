@@ -1,7 +1,8 @@
 /**
- * What a virtual client of the load lab costs the process that holds it: the lab's own, and Socket.IO's unmodified one.
- * CPU: both kinds are connected to one plain server at the same time, and take turns in being sent publications. Memory:
- * a process for each kind, garbage collected before and after. `node bench/lab-clients.ts [rounds] [clients]`
+ * What a virtual client of the load test costs the process that holds it: the load generator's own, and Socket.IO's
+ * unmodified one. CPU: both kinds are connected to one plain server at the same time, and take turns in being sent
+ * publications. Memory: a process for each kind, garbage collected before and after. `node bench/loadtest-clients.ts
+ * [rounds] [clients]`
  */
 import { spawnSync } from "node:child_process";
 import { setTimeout as after } from "node:timers/promises";
@@ -13,7 +14,7 @@ import { createParser } from "../src/loadtest/clients/parse-once.ts";
 import type { ClientSocket } from "../src/loadtest/clients/socket.ts";
 import { machine, median } from "./support/machine.ts";
 import { writeResult } from "./support/results.ts";
-import { startSubject, type Subject } from "./support/subjects.ts";
+import { startServer, type MeasuredServer } from "./support/measured-servers.ts";
 
 type Kind = "lean" | "stock";
 const kinds = ["lean", "stock"] as const;
@@ -24,18 +25,18 @@ if (process.argv[2] === "memory") await printMemory(process.argv[3] as Kind, Num
 else await run(Number(process.argv[2] ?? 10), Number(process.argv[3] ?? 500));
 
 async function run(rounds: number, count: number): Promise<void> {
-  const server = await startSubject("plain", [process.execPath, pathOf("./servers/plain.ts"), "PORT"]);
+  const server = await startServer("plain", [process.execPath, pathOf("./servers/plain.ts"), "PORT"]);
   try {
     const memory = kinds.map((kind) => memoryOf(kind, count * 4, server));
     const costs = await measureCpu(server, rounds, count);
-    writeResult("lab-clients", report(rounds, count, memory, costs));
+    writeResult("loadtest-clients", report(rounds, count, memory, costs));
   } finally {
     await server.stop();
   }
 }
 
-/** Microseconds of this process for each delivery, by kind and round. */
-async function measureCpu(server: Subject, rounds: number, count: number): Promise<Record<Kind, number[]>> {
+/** Microseconds of this process per delivery, by kind and round. */
+async function measureCpu(server: MeasuredServer, rounds: number, count: number): Promise<Record<Kind, number[]>> {
   const url = `http://127.0.0.1:${server.port}`;
   const everybody: ClientSocket[] = [];
   let delivered = 0;
@@ -55,7 +56,7 @@ async function measureCpu(server: Subject, rounds: number, count: number): Promi
       const before = process.cpuUsage();
       await publishFor(publisher, kind);
       const { user, system } = process.cpuUsage(before);
-      // The first round warms up.
+      // The first round is a warm-up.
       if (round >= 0) costs[kind].push((user + system) / delivered);
     }
   }
@@ -69,12 +70,12 @@ async function publishFor(publisher: ClientSocket, channel: string): Promise<voi
     publisher.emit("publish", { channel, event: "lab", data: { ...data, n } }, () => undefined);
     await after(1_000 / perSecond);
   }
-  // What is still on its way belongs to this slice.
+  // Deliveries in flight belong to this slice.
   await after(100);
 }
 
-/** Bytes of heap and of all memory for each client. */
-function memoryOf(kind: Kind, count: number, server: Subject): { heap: number; resident: number } {
+/** Heap and resident bytes per client. */
+function memoryOf(kind: Kind, count: number, server: MeasuredServer): { heap: number; resident: number } {
   const words = ["--expose-gc", fileURLToPath(import.meta.url), "memory", kind, `${count}`, `${server.port}`];
   return JSON.parse(spawnSync(process.execPath, words, { encoding: "utf8" }).stdout);
 }
@@ -124,7 +125,7 @@ function report(
   const rows = kinds.map((kind, index) => {
     const { heap, resident } = memory[index] ?? {};
     const ratio = median(costs[kind].map((cost, round) => cost / (costs.stock[round] as number)));
-    const name = kind === "lean" ? "the lab's own" : "Socket.IO's 4.8.4";
+    const name = kind === "lean" ? "the load generator's own" : "Socket.IO's 4.8.4";
     return `| ${name} | ${median(costs[kind]).toFixed(1)} | ${ratio.toFixed(2)} | ${kib(heap)} | ${kib(resident)} |`;
   });
   return [

@@ -5,10 +5,10 @@ import { fileURLToPath } from "node:url";
 import type { Report } from "../../src/loadtest/report/report.ts";
 import { ended } from "./machine.ts";
 import { freshFolder } from "./native.ts";
-import { accepts, freePort } from "./subjects.ts";
+import { accepts, freePort } from "./measured-servers.ts";
 
-/** Several servers of one kind on a Redis of their own, as the load lab meets them. */
-export interface House {
+/** Several servers of one kind on a Redis of their own, as the load test meets them. */
+export interface ServerGroup {
   name: string;
   target: "gateway" | "plain";
   urls: string[];
@@ -17,7 +17,7 @@ export interface House {
   stop(): Promise<void>;
 }
 
-/** Of Socket.IO, by which plain servers reach each other. */
+/** Socket.IO's Redis adapters. */
 export type Adapter = "classic" | "sharded";
 
 const pathOf = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
@@ -26,7 +26,7 @@ export const apiKey = "a-key-of-the-bench-longer-than-thirty-two-bytes";
 const running = new Set<ChildProcess>();
 process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
-/** As in production, with limits wide enough for a load that comes from one address. */
+/** As in production, with limits high enough for load from one address. */
 const settings = {
   channels: {
     news: { subscribe: "public", publish: "none", history: { size: 1_000, ttlSeconds: 300 } },
@@ -40,8 +40,12 @@ const settings = {
   },
 };
 
-/** No core is given to anybody: everything shares the machine, generator included. */
-export async function startHouse(target: House["target"], count: number, adapter: Adapter = "classic"): Promise<House> {
+/** Without pinned cores: servers and load generator share the machine. */
+export async function startServers(
+  target: ServerGroup["target"],
+  count: number,
+  adapter: Adapter = "classic",
+): Promise<ServerGroup> {
   const redisPort = await freePort();
   const redis = start(["redis-server", "--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", ""]);
   await accepts(redisPort);
@@ -63,16 +67,20 @@ export async function startHouse(target: House["target"], count: number, adapter
   };
 }
 
-/** One run of the lab against a house; the report it wrote. */
-export async function runLab(house: House, scenario: { name: string } & object, more: string[] = []): Promise<Report> {
-  const reports = join(folder, `${scenario.name}-${house.target}`);
+/** One run of the loadtest against a group; the report it wrote. */
+export async function runLoadtest(
+  group: ServerGroup,
+  scenario: { name: string } & object,
+  more: string[] = [],
+): Promise<Report> {
+  const reports = join(folder, `${scenario.name}-${group.target}`);
   const file = join(folder, `${scenario.name}.json`);
   mkdirSync(reports, { recursive: true });
   writeFileSync(file, JSON.stringify(scenario));
-  const where = ["--target", house.target, "--url", ...house.urls, "--node-pid", ...house.pids.map(String)];
+  const where = ["--target", group.target, "--url", ...group.urls, "--node-pid", ...group.pids.map(String)];
   const words = [file, ...where, "--api-key", apiKey, "--report", reports, "--plain", ...more];
-  const lab = start([process.execPath, pathOf("../../src/main.ts"), "loadtest", ...words], {}, "inherit");
-  await new Promise((resolve) => lab.once("exit", resolve));
+  const loadtest = start([process.execPath, pathOf("../../src/main.ts"), "loadtest", ...words], {}, "inherit");
+  await new Promise((resolve) => loadtest.once("exit", resolve));
   const [report] = readdirSync(reports).filter((name) => name.endsWith(".json"));
   if (report === undefined) throw new Error(`${scenario.name}: no report was written`);
   return JSON.parse(readFileSync(join(reports, report), "utf8")) as Report;

@@ -1,19 +1,20 @@
 /**
- * What the load lab must show, of a cluster of three Tidegate nodes and of three plain Socket.IO servers with Redis
- * adapter beside it: nothing lost while every client is cut each 15 seconds and a server is killed; as many messages read
- * from Redis as are wanted; what 10,000 connections to one node cost. `node bench/load-lab.ts [clients] [connections]`
+ * What the load tests must show, of a cluster of three Tidegate nodes and of three plain Socket.IO servers with Redis
+ * adapter beside it: nothing lost while every client is cut each 15 seconds and a server is killed; as many messages
+ * read from Redis as are wanted; what 10,000 connections to one node cost. `node bench/loadtest.ts [clients]
+ * [connections]`
  */
 import { needs } from "../scripts/needs.ts";
 import { shareOf } from "../src/loadtest/report/summary.ts";
 import type { Report } from "../src/loadtest/report/report.ts";
-import { runLab, startHouse, type House } from "./support/lab.ts";
+import { runLoadtest, startServers, type ServerGroup } from "./support/server-group.ts";
 import { machine, skip } from "./support/machine.ts";
 import { writeResult } from "./support/results.ts";
 
 const clients = Number(process.argv[2] ?? 2_000);
 const connections = Number(process.argv[3] ?? 10_000);
 
-/** Nothing is asked of a run here: what it shows is written down, whatever it is. */
+/** No thresholds: the results are recorded, whatever they are. */
 const nothing = { lost: 1e9, repeated: 1e9, reordered: 1e9, duplicated: 1e9, neverSubscribed: 1e9 };
 
 const jitterAndKill = {
@@ -39,8 +40,8 @@ const channels = {
   thresholds: nothing,
 };
 
-const crowd = {
-  name: "crowd",
+const load = {
+  name: "load",
   readers: { count: connections, connectPerSecond: 250 },
   load: { type: "publications", perSecond: 0.5, arrivals: "steady" },
   durationSeconds: 20,
@@ -48,15 +49,15 @@ const crowd = {
   thresholds: nothing,
 };
 
-if (needs.redis.isThere()) writeResult("load-lab", await run());
-else skip("the load lab", "there is no redis-server");
+if (needs.redis.isInstalled()) writeResult("loadtest", await run());
+else skip("the load test", "there is no redis-server");
 
 async function run(): Promise<string> {
-  const jitter = await onBoth(3, (house) => runLab(house, jitterAndKill, ["--kill-pid", `${house.pids[0]}`]));
-  const many = await onBoth(3, (house) => runLab(house, channels));
-  const crowds = await onBoth(1, (house) => runLab(house, crowd));
+  const jitter = await onBoth(3, (group) => runLoadtest(group, jitterAndKill, ["--kill-pid", `${group.pids[0]}`]));
+  const many = await onBoth(3, (group) => runLoadtest(group, channels));
+  const loads = await onBoth(1, (group) => runLoadtest(group, load));
   return [
-    "# The load lab",
+    "# Load tests",
     "",
     `${machine().replace(/, servers.*|, no cores.*/, "")}, shared by generator, servers and Redis. Latencies are those of so`,
     "crowded a machine; what was lost, repeated or out of order is not a matter of speed.",
@@ -64,7 +65,7 @@ async function run(): Promise<string> {
     `## ${clients} clients on three servers, each cut every 15 s, and one server killed`,
     "",
     `${jitterAndKill.channels.count} channels, ${jitterAndKill.load.perSecond} publications a second for ${jitterAndKill.durationSeconds} s; \`kill -9\` of one server after 25 s.`,
-    "Nine in ten clients are the lab's own, the others Socket.IO's unmodified one and, on Tidegate, the project's.",
+    "Nine in ten clients are the load generator's own, the others Socket.IO's unmodified one and, on Tidegate, the project's.",
     "",
     table(
       [
@@ -81,7 +82,7 @@ async function run(): Promise<string> {
         "live p50",
         "p99",
       ],
-      jitter.map(([house, report]) => [house.name, ...jitterRow(report)]),
+      jitter.map(([group, report]) => [group.name, ...jitterRow(report)]),
     ),
     "",
     "## 1,000 channels on three servers",
@@ -91,7 +92,7 @@ async function run(): Promise<string> {
     "",
     table(
       ["", "delivered", "read from Redis", "needed", "read ÷ needed", "live p50", "p99", "CPU of the servers, cores"],
-      many.map(([house, report]) => [house.name, ...manyRow(report)]),
+      many.map(([group, report]) => [group.name, ...manyRow(report)]),
     ),
     "",
     `## ${connections} connections to one server`,
@@ -101,20 +102,23 @@ async function run(): Promise<string> {
     "",
     table(
       ["", "reading", "KiB a connection", "CPU of connecting, µs each", "delivered", "live p50", "p99", "max"],
-      crowds.map(([house, report]) => [house.name, ...crowdRow(report)]),
+      loads.map(([group, report]) => [group.name, ...connectionsRow(report)]),
     ),
   ].join("\n");
 }
 
-/** One after the other, each on servers and a Redis of its own. */
-async function onBoth(servers: number, test: (house: House) => Promise<Report>): Promise<[House, Report][]> {
-  const done: [House, Report][] = [];
+/** Runs both targets one after the other, each on its own servers and Redis. */
+async function onBoth(
+  servers: number,
+  test: (group: ServerGroup) => Promise<Report>,
+): Promise<[ServerGroup, Report][]> {
+  const done: [ServerGroup, Report][] = [];
   for (const target of ["gateway", "plain"] as const) {
-    const house = await startHouse(target, servers);
+    const group = await startServers(target, servers);
     try {
-      done.push([house, await test(house)]);
+      done.push([group, await test(group)]);
     } finally {
-      await house.stop();
+      await group.stop();
     }
   }
   return done;
@@ -132,10 +136,10 @@ function manyRow({ verdict, feed, latency, nodes }: Report): string[] {
   return [shareOf(verdict), ...counts, ms(latency.live.p50), ms(latency.live.p99), cpu.toFixed(2)];
 }
 
-function crowdRow({ verdict, connections: { reading }, latency, nodeSamples, timeline }: Report): string[] {
+function connectionsRow({ verdict, connections: { reading }, latency, nodeSamples, timeline }: Report): string[] {
   const samples = nodeSamples.find(({ name }) => name.startsWith("pid"))?.samples ?? [];
   const loadAt = (timeline.find(({ phase }) => phase === "load")?.at ?? 0) * 1_000;
-  // From when everybody has signed in, which is the gateway's work only.
+  // From the end of creating sessions, which only the gateway does.
   const rampAt = (timeline[0]?.at ?? 0) * 1_000;
   const [first, then] = [rampAt, loadAt].map((moment) => samples.findLast(({ at }) => at <= moment));
   const bytes = ((then?.memoryBytes ?? 0) - (first?.memoryBytes ?? 0)) / reading;
