@@ -48,7 +48,7 @@ export const needs = {
     name: "promtool",
     debianPackage: "prometheus",
     skipped: "metrics and alerting rules are not checked by Prometheus' own tool.",
-    isThere: () => answers("promtool", "--version"),
+    isInstalled: () => answers("promtool", "--version"),
   },
   compiler: {
     name: "a C compiler",

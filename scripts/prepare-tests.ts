@@ -1,6 +1,6 @@
 /**
- * Brings what the tests need beside Node: redis-server, nginx, chromium, promtool and a C compiler. Through apt where that is
- * possible; else it says, loudly, what is missing and what is therefore not tested.
+ * Installs what the tests need besides Node: redis-server, nginx, chromium, promtool and a C compiler, with apt if
+ * possible. Otherwise it prints what is missing and what is therefore not tested.
  */
 import { spawnSync, type SpawnSyncOptions } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { needs, type Need } from "./needs.ts";
 
 const missing = Object.values(needs).filter((need) => !need.isInstalled());
 if (missing.length > 0 && canInstall()) install(missing.flatMap(({ debianPackage }) => debianPackage.split(" ")));
-for (const need of Object.values(needs)) if (!need.isInstalled()) complain(need);
+for (const need of Object.values(needs)) if (!need.isInstalled()) printMissing(need);
 
 function canInstall(): boolean {
   return process.getuid?.() === 0 && spawnSync("apt-get", ["--version"]).status === 0;
@@ -36,7 +36,7 @@ function withoutServices(act: () => void): void {
   }
 }
 
-function complain({ name, debianPackage, skipped }: Need): void {
+function printMissing({ name, debianPackage, skipped }: Need): void {
   const line = "!".repeat(72);
   process.stderr.write(
     `${line}\n${name} IS MISSING: ${skipped}\nInstall it (Debian: apt-get install ${debianPackage}).\n${line}\n`,

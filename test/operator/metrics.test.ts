@@ -13,7 +13,7 @@ import { repository } from "../support/source-tree.ts";
 import { eventually, redisWorld, testMetrics } from "../support/world.ts";
 
 const read = (path: string): string => readFileSync(join(repository, path), "utf8");
-const hasPromtool = needs.promtool.isThere();
+const hasPromtool = needs.promtool.isInstalled();
 if (!hasPromtool) console.error("PROMTOOL IS MISSING: Prometheus' own checks of metrics and rules are skipped.");
 
 /** Names of the samples that nodes and primary processes have. */
