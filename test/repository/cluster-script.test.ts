@@ -83,9 +83,12 @@ test("npm run cluster names a port in use, and starts nothing", { timeout: 60_00
   expect(cluster.said()).not.toContain("Three nodes");
 });
 
-test.skipIf(!needs.nginx.isInstalled())("nginx is found although the PATH of an ordinary user does not lead there", () => {
-  vi.stubEnv("PATH", "/usr/local/bin:/usr/bin:/bin");
-  onTestFinished(() => void vi.unstubAllEnvs());
+test.skipIf(!needs.nginx.isInstalled())(
+  "nginx is found although the PATH of an ordinary user does not lead there",
+  () => {
+    vi.stubEnv("PATH", "/usr/local/bin:/usr/bin:/bin");
+    onTestFinished(() => void vi.unstubAllEnvs());
 
-  expect(needs.nginx.isInstalled()).toBe(true);
-});
+    expect(needs.nginx.isInstalled()).toBe(true);
+  },
+);
