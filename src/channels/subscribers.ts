@@ -1,33 +1,33 @@
-/** Somebody on this node who reads channels. `server` makes one per connection; `channels` never sees a socket. */
+/** A connection of this node, as far as channels need to know it. */
 export interface Subscriber {
   /** Unique on this node. */
   readonly id: string;
+  readonly userId: string;
 }
 
-/** What a subscriber that lags may go without. */
+/** What a slow subscriber may be spared. */
 export interface DeliveryOptions {
-  /** A later publication with the same key makes this one needless. Begins with the channel, so that no two share one. */
+  /** A later publication with the same key replaces this one. Starts with the channel, so that no two share one. */
   key?: string | undefined;
-  /** It may be left out altogether. */
+  /** May be dropped. */
   isVolatile?: boolean | undefined;
 }
 
 /**
- * Writes one packet (text of an Engine.IO packet in UTF-8) to subscribers. Calls come in the order in which each
- * subscriber must see them.
+ * Writes one packet (text of an Engine.IO packet in UTF-8) to subscribers, which receive packets in the order of the
+ * calls.
  */
-export type Deliver = (subscribers: readonly Subscriber[], packet: Buffer, manner?: DeliveryOptions) => void;
+export type Deliver = (subscribers: readonly Subscriber[], packet: Buffer, options?: DeliveryOptions) => void;
 
-/** So many members are found by looking at each. */
+/** Lists up to this length are searched linearly. */
 const maxUnindexed = 8;
 
 /**
- * A list whose members leave in constant time; delivery walks a plain array. Most channels are one user's and have one
- * member: such a list takes little room.
+ * An array of subscribers with constant-time removal. Most channels have one subscriber, so a short list must be small.
  */
 export class SubscriberList {
   #members: Subscriber[] = [];
-  /** Where each stands, once there are many. */
+  /** Index of each, once there are many. */
   #places: Map<Subscriber, number> | undefined;
 
   get members(): readonly Subscriber[] {
@@ -37,7 +37,7 @@ export class SubscriberList {
   add(subscriber: Subscriber): void {
     if (this.#placeOf(subscriber) !== -1) return;
     this.#places?.set(subscriber, this.#members.length);
-    // An array that is pushed to takes room for seventeen at once.
+    // `push` would reserve room for seventeen at once.
     if (this.#members.length < maxUnindexed) this.#members = this.#members.concat(subscriber);
     else this.#members.push(subscriber);
     if (this.#members.length > maxUnindexed)

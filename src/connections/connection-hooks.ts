@@ -163,7 +163,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
 
     notifyUnsubscribed(subscriber, channel, { code, message }) {
       // A subscriber of this node is always a connection (`socket-connection.ts`).
-      const connection = subscriber as unknown as Connection;
+      const connection = subscriber as Connection;
       connection.leave(channel);
       connection.emit("unsubscribed", { channel, code, message });
     },

@@ -3,7 +3,7 @@ import type { Subscriber } from "../channels/subscribers.ts";
 import type { Closing } from "../protocol/closings.ts";
 
 /** One authenticated client connection as the rest of the gateway sees it. */
-export interface Connection {
+export interface Connection extends Subscriber {
   /** Socket.IO's socket id. */
   readonly id: string;
   /** Replaced by `auth:refresh`. */

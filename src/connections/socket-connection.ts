@@ -26,7 +26,7 @@ export interface SharedConnectionContext extends OutletContext {
  * A connection over a Socket.IO socket. It writes to Engine.IO directly: with recovery enabled, `socket.emit` would send
  * each event through the adapter to every node.
  */
-export class SocketConnection implements Connection, Subscriber, OutletOwner {
+export class SocketConnection implements Connection, OutletOwner {
   readonly id: string;
   readonly address: string;
   readonly userAgent: string | undefined;
@@ -55,6 +55,10 @@ export class SocketConnection implements Connection, Subscriber, OutletOwner {
 
   get identity(): Identity {
     return this.#identity;
+  }
+
+  get userId(): string {
+    return this.#identity.userId;
   }
 
   set identity(identity: Identity) {

@@ -7,7 +7,6 @@ import type { Config } from "../config.ts";
 import { createPresence, type Presence } from "../presence/presence.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import type { Connection } from "../connections/connection.ts";
 import type { Store } from "./store.ts";
 
 export interface NodePresenceDeps {
@@ -27,8 +26,6 @@ export function createNodePresence(config: Config, { store, channels, ...deps }:
       ...deps,
       ...store,
       deliver: (channel, packet) => channels().deliverPacket(channel, packet),
-      // A subscriber of this node is always a connection (`socket-connection.ts`).
-      userOf: (subscriber) => (subscriber as unknown as Connection).identity.userId,
       userTagOf: tagOfSession,
     },
     config.limits,

@@ -158,8 +158,8 @@ export class Orders implements Service {
   }
 
   /** Performs a control command; returns how many subscriptions it ended. */
-  perform({ type, orderId }: { type: string; orderId?: unknown }): number {
-    return type === "order.ended" && typeof orderId === "string" ? this.#subscriptionExpiry.end(orderId) : 0;
+  perform({ orderId }: { type: string; orderId?: unknown }): number {
+    return typeof orderId === "string" ? this.#subscriptionExpiry.end(orderId) : 0;
   }
 
   /** Creating again with the same content returns the order; with different content it throws `conflict`. */

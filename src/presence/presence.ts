@@ -1,6 +1,5 @@
 import type { Kinds } from "../channels/kinds.ts";
 import type { Permissions } from "../channels/permissions.ts";
-import type { Subscriber } from "../channels/subscribers.ts";
 import type { SubscriptionChange } from "../channels/subscriptions.ts";
 import type { Fence } from "../cluster/fence.ts";
 import type { Membership } from "../cluster/membership.ts";
@@ -25,8 +24,6 @@ export interface PresenceDeps {
   permissions: Pick<Permissions, "checkSubscribe">;
   /** Writes one packet to the channel's subscribers on this node. */
   deliver: (channel: string, packet: Buffer) => void;
-  /** Whose connection a subscriber is. */
-  userOf: (subscriber: Subscriber) => string;
   /** What all sessions of one user have in common. */
   userTagOf: (sessionId: string) => string;
   /** This node's name in the cluster and its lease; who else lives. */
@@ -78,7 +75,7 @@ export function createPresence(deps: PresenceDeps, { connectionsPerUser }: Prese
     list: (query) => subscriberCounts.list(query),
     onSubscription({ subscriber, channel, isSubscribed, mayReturn }) {
       subscriberCounts.change(channel, isSubscribed);
-      members.change(channel, deps.userOf(subscriber), isSubscribed, mayReturn);
+      members.change(channel, subscriber.userId, isSubscribed, mayReturn);
     },
     onDead: (node) => subscriberCounts.forget(node),
     start() {

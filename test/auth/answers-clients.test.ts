@@ -11,10 +11,11 @@ import { authWorld, login } from "./world.ts";
 /** A connection nobody listens on: these handlers look at who it is and nothing else. */
 const connectionOf = (identity: Identity): Connection => ({
   id: "socket-1",
+  userId: identity.userId,
   identity,
   address: "127.0.0.1",
   userAgent: undefined,
-  subscriber: { id: "socket-1" },
+  subscriber: { id: "socket-1", userId: identity.userId },
   isOpen: true,
   emit: () => undefined,
   join: () => undefined,

@@ -2,9 +2,9 @@ import { expect, it } from "vitest";
 import { SubscriberList, type Subscriber } from "../../src/channels/subscribers.ts";
 import { seeded } from "../support/random.ts";
 
-it("buffers each member once, whoever comes and goes, few or many", () => {
+it("holds each member once, whoever comes and goes, few or many", () => {
   const random = seeded(7);
-  const everybody: Subscriber[] = Array.from({ length: 40 }, (_, n) => ({ id: `${n}` }));
+  const everybody: Subscriber[] = Array.from({ length: 40 }, (_, n) => ({ id: `${n}`, userId: "ada" }));
   const list = new SubscriberList();
   const expected = new Set<Subscriber>();
 

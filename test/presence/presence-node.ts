@@ -28,7 +28,7 @@ export interface PresenceNode {
   /** What its subscribers were told, by channel, in order. */
   told: Map<string, MembersDiff[]>;
   /** A connection of the user subscribes; call what it returns to end that. */
-  subscribe(user: string, channel: string): () => void;
+  subscribe(userId: string, channel: string): () => void;
   members(channel: string): Promise<Record<string, number>>;
   /** As if the process were gone: no goodbye, and nothing is heard of it any more. */
   kill(): void;
@@ -49,7 +49,7 @@ export interface PresenceNodeOptions {
 }
 
 interface TestSubscriber extends Subscriber {
-  user: string;
+  userId: string;
 }
 
 export async function startPresenceNode(options: PresenceNodeOptions): Promise<PresenceNode> {
@@ -101,7 +101,6 @@ export async function startPresenceNode(options: PresenceNodeOptions): Promise<P
         const [, diff] = JSON.parse(packet.toString().slice(2)) as [string, MembersDiff];
         told.set(channel, [...(told.get(channel) ?? []), diff]);
       },
-      userOf: (subscriber) => (subscriber as TestSubscriber).user,
       userTagOf: (sessionId) => sessionId.slice(0, sessionId.indexOf(".")),
       control,
       clock,
@@ -127,7 +126,7 @@ export async function startPresenceNode(options: PresenceNodeOptions): Promise<P
     keys,
     told,
     subscribe(user, channel) {
-      const subscriber: TestSubscriber = { id: randomUUID(), user };
+      const subscriber: TestSubscriber = { id: randomUUID(), userId: user };
       presence.onSubscription({ subscriber, channel, isSubscribed: true });
       return () => presence.onSubscription({ subscriber, channel, isSubscribed: false });
     },

@@ -23,7 +23,7 @@ export interface RecordingSubscriber extends Subscriber {
 }
 
 export function recordingSubscriber(): RecordingSubscriber {
-  return { id: randomUUID(), seen: [], stamps: [], unsubscribed: [] };
+  return { id: randomUUID(), userId: "ada", seen: [], stamps: [], unsubscribed: [] };
 }
 
 /** The channels room of one node on real Redis, with its own connections; no socket in sight. */
