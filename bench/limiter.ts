@@ -4,7 +4,7 @@ import { createRedisConnections, type RedisClient } from "../src/redis/connectio
 import { createKeys } from "../src/redis/keys.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { createLogger } from "../src/runtime/logger.ts";
-import { createCircuitBreaker } from "../src/throttling/circuit-breaker.ts";
+import { createCircuitBreaker } from "../src/redis/circuit-breaker.ts";
 import { resultOf, monotonicMicros, type RateLimitResult } from "../src/throttling/rate-limit-result.ts";
 import { createLimiter, tokenBucket } from "../src/throttling/limiter.ts";
 import { takeTokens, type Bucket } from "../src/throttling/token-bucket.ts";

@@ -3,9 +3,9 @@ import { createControlStore } from "./cluster/control-store.ts";
 import { Control } from "./cluster/control.ts";
 import type { Config } from "./config.ts";
 import { createIngress } from "./gateway/ingress.ts";
-import { createNetwork, type Network } from "./gateway/network.ts";
+import { createNetwork } from "./gateway/network.ts";
 import { createAuthentication } from "./gateway/authentication.ts";
-import { createCoreServices, type CoreServices } from "./gateway/core-services.ts";
+import { createCoreServices } from "./gateway/core-services.ts";
 import type { WorkerContext } from "./gateway/worker-context.ts";
 import { explainDenial } from "./gateway/rights.ts";
 import { collectStoreMetrics } from "./gateway/store-metrics.ts";
@@ -20,9 +20,10 @@ import { createLifecycle } from "./runtime/lifecycle.ts";
 import type { Logger } from "./runtime/logger.ts";
 import { createMetrics, type Metrics } from "./runtime/metrics.ts";
 import { SyncedClock } from "./runtime/synced-clock.ts";
+import { ConnectionRegistry } from "./connections/connections.ts";
 import { drainConnections } from "./connections/drain.ts";
 import { createMetricsServer } from "./http/metrics-server.ts";
-import { createNodeRevocations, createRevocations } from "./connections/revocations.ts";
+import { createNodeRevocations, createRevocations, revocationTypes } from "./connections/revocations.ts";
 import { createThrottling } from "./throttling/throttling.ts";
 
 /** A node, created but not started. */
@@ -51,7 +52,7 @@ export interface GatewayOptions {
 /** Creates a node from its settings. Only this module and `gateway/` know how the rooms fit together. */
 export async function createGateway(
   config: Config,
-  { log: fullLog, worker: place, clock: ownClock = systemClock }: GatewayOptions,
+  { log: fullLog, worker, clock: ownClock = systemClock }: GatewayOptions,
 ): Promise<Gateway> {
   // Expiries use the clock of Redis, on which all nodes agree.
   const clock = new SyncedClock(ownClock);
@@ -66,8 +67,6 @@ export async function createGateway(
   collectStoreMetrics({ store, metrics, clock });
 
   // The control log, which all nodes follow
-  const connections = () => network.sockets.connections;
-  const nodeRevocations = createNodeRevocations({ connections, clock });
   const control = new Control({
     store: createControlStore({ commands, keys }),
     clock,
@@ -75,16 +74,13 @@ export async function createGateway(
     nodeId,
     onTime: (time, sentAt, receivedAt) => clock.measured(time, sentAt, receivedAt),
     onAppended: (pull) => feed.subscribe(keys.controlFeed(), pull),
-    perform: (command) =>
-      nodeRevocations.perform(command) + services.recovery.perform(command) + services.orders.perform(command),
-    onDead: async (node) => {
-      await services.presence.onDead(node);
-      await webhooks?.nodeDied(node);
-    },
-    onMissedCommands: () => {
-      log.error({}, "node was offline longer than the control log is kept; closing all connections");
-      for (const connection of connections().all()) connection.close(closing("drain"));
-    },
+  });
+  const connections = new ConnectionRegistry();
+  const nodeRevocations = createNodeRevocations({ connections, clock });
+  for (const type of revocationTypes) control.on(type, (command) => nodeRevocations.perform(command));
+  control.onMissedCommands(() => {
+    log.error({}, "node was offline longer than the control log is kept; closing all connections");
+    for (const connection of connections.all()) connection.close(closing("drain"));
   });
   const revocations = createRevocations(control);
   const context = { config, store, control, metrics, clock, log };
@@ -97,23 +93,20 @@ export async function createGateway(
   const throttling = createThrottling({ commands, keys, clock, log, metrics: { refused } }, limits);
 
   // Services, and the interfaces for clients and backends
-  const webhooks = createWebhooks(config, context);
-  const services: CoreServices = createCoreServices(context, {
-    webhooks,
-    throttling,
-    notifyUnsubscribed: (subscriber, channel, error) => network.hooks.notifyUnsubscribed(subscriber, channel, error),
-  });
-  const ingress = createIngress(config, { ...context, ...authentication, ...services, revocations });
-  const network: Network = createNetwork(context, {
+  const webhooks = createWebhooks(context);
+  const services = createCoreServices(context, { webhooks, throttling });
+  const ingress = createIngress(context, { services, logouts: authentication.logouts, revocations });
+  const network = createNetwork(context, {
     authentication,
     expiry,
     throttling,
     revocations,
     nodeRevocations,
-    services: services,
-    ingress: ingress,
+    connections,
+    services,
+    ingress,
     webhooks,
-    worker: place,
+    worker,
     isDraining: () => isDraining,
   });
   const { http, sockets, siblings } = network;
@@ -130,7 +123,7 @@ export async function createGateway(
   lifecycle.add({ name: "keys", start: () => void authentication.tokens.hasKeys() });
   lifecycle.add({ name: "expiry", stop: () => expiry.stop() });
   // With several workers the primary process serves the metrics of all.
-  if (config.metrics !== undefined && place === undefined)
+  if (config.metrics !== undefined && worker === undefined)
     lifecycle.add(createMetricsServer({ ...metrics, clock, log }, config.metrics));
   if (siblings !== undefined)
     lifecycle.add({ name: "siblings", start: () => siblings.start(http.server), stop: () => siblings.stop() });
@@ -139,17 +132,17 @@ export async function createGateway(
   lifecycle.add({
     name: "clients",
     stop: async (end) => {
-      moved = await drainConnections({ connections: () => connections().all(), clock }, config.drainTimeoutMs, end);
+      moved = await drainConnections({ connections: () => connections.all(), clock }, config.drainTimeoutMs, end);
     },
   });
   let moved = { connections: 0, closed: 0 };
 
   async function drain(): Promise<boolean> {
-    const begun = clock.monotonic();
+    const startedAt = clock.monotonic();
     const isClean = await lifecycle.stop(config.drainTimeoutMs);
-    const told = { ...moved, seconds: Math.round((clock.monotonic() - begun) / 100) / 10 };
-    if (isClean) log.info(told, "drained");
-    else log.warn(told, "drain exceeded its deadline");
+    const summary = { ...moved, seconds: Math.round((clock.monotonic() - startedAt) / 100) / 10 };
+    if (isClean) log.info(summary, "drained");
+    else log.warn(summary, "drain exceeded its deadline");
     return isClean;
   }
   let draining: Promise<boolean> | undefined;

@@ -28,18 +28,15 @@ export interface ControlDeps {
   nodeId: string;
   /** Calls back when the command log has a new entry. */
   onAppended: (pull: () => void) => Promise<void>;
-  /**
-   * Performs a command on this node, synchronously, and returns how many things it affected. Commands may be
-   * repeated.
-   */
-  perform: (command: ControlCommand) => number;
-  /** Cleans up after a dead node. Every living node is asked, and again if it fails. */
-  onDead: (node: string) => Promise<void>;
   /** Redis' clock, read between two moments of the monotonic clock, with each heartbeat. */
   onTime?: ((time: number, sentAt: number, receivedAt: number) => void) | undefined;
-  /** The node was offline longer than commands are kept and may have missed some. */
-  onMissedCommands: () => void;
 }
+
+/** Performs a command on this node, synchronously, and returns how many things it affected. Commands may be repeated. */
+export type CommandHandler = (command: ControlCommand) => number;
+
+/** Cleans up after a dead node. Every living node is asked, and again if it fails. */
+export type DeadNodeHandler = (node: string) => Promise<void> | void;
 
 const heartbeatEveryMs = 500;
 /** Between two reads of a command's acknowledgements. */
@@ -56,6 +53,9 @@ export class Control {
   readonly membership: Membership;
   readonly #deps: ControlDeps;
   readonly #warn: PacedWarnings;
+  readonly #handlers = new Map<string, CommandHandler>();
+  readonly #deadNodeHandlers: DeadNodeHandler[] = [];
+  readonly #missedCommandsHandlers: (() => void)[] = [];
   readonly #cleaningUp = new Set<string>();
   /** Names that this process has lost, until their tombstones are removed. */
   readonly #formerIncarnations = new Set<string>();
@@ -83,6 +83,20 @@ export class Control {
   /** Nodes with a lease at the last heartbeat, by incarnation. */
   get living(): readonly string[] {
     return this.membership.living;
+  }
+
+  /** Registers the handler of a command type. A command without a handler is confirmed with a count of 0. */
+  on(type: string, handler: CommandHandler): void {
+    this.#handlers.set(type, handler);
+  }
+
+  onDeadNode(handler: DeadNodeHandler): void {
+    this.#deadNodeHandlers.push(handler);
+  }
+
+  /** Called if the node was offline longer than commands are kept and may have missed some. */
+  onMissedCommands(handler: () => void): void {
+    this.#missedCommandsHandlers.push(handler);
   }
 
   async start(): Promise<void> {
@@ -161,14 +175,17 @@ export class Control {
     if (this.#cleaningUp.has(node)) return;
     this.#cleaningUp.add(node);
     if (!this.#formerIncarnations.has(node)) this.#deps.log.warn({ dead: node }, "node declared dead");
-    this.#deps
-      .onDead(node)
+    this.#handleDeadNode(node)
       .then(() => this.#deps.store.removeTombstone(node))
       .then(() => this.#formerIncarnations.delete(node))
       .catch((error: unknown) =>
         this.#deps.log.warn({ dead: node, err: error }, "cleaning up after a dead node failed; retrying"),
       )
       .finally(() => this.#cleaningUp.delete(node));
+  }
+
+  async #handleDeadNode(node: string): Promise<void> {
+    for (const handle of this.#deadNodeHandlers) await handle(node);
   }
 
   /** Reports if this node may have missed commands since its last heartbeat. */
@@ -179,13 +196,13 @@ export class Control {
         "Redis lost the control log; revocations issued in the meantime may be lost",
       );
     }
-    if (sentAt - this.#followedAt > commandRetentionMs) this.#deps.onMissedCommands();
+    if (sentAt - this.#followedAt > commandRetentionMs) for (const handle of this.#missedCommandsHandlers) handle();
   }
 
   #perform({ id, json }: LoggedCommand): void {
     const command = parseCommand(json);
     if (command === undefined) return this.#warn({ id }, "ignored a malformed control command");
-    const count = this.#deps.perform(command);
+    const count = this.#handlers.get(command.type)?.(command) ?? 0;
     this.#deps.store.acknowledge(id, this.#incarnation, count).catch((error: unknown) => {
       this.#warn({ id, type: command.type, err: error }, "acknowledging a control command failed");
     });

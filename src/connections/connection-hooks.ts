@@ -53,7 +53,6 @@ export interface ConnectionHooks {
   tokenRefreshed(connection: Connection): void;
   /** `mayReturn`: its client may reconnect and recover. */
   disconnected(connection: Connection, mayReturn: boolean): Promise<void>;
-  notifyUnsubscribed(subscriber: Subscriber, channel: string, error: GatewayError): void;
 }
 
 /** `retryAfterMs` of a client that reached a node which is draining or fenced. */
@@ -160,6 +159,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       seats.release(connection.identity.sessionId);
       await ended;
     },
+<<<<<<< ours
 
     notifyUnsubscribed(subscriber, channel, { code, message }) {
       // A subscriber of this node is always a connection (`socket-connection.ts`).
@@ -167,7 +167,17 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       connection.leave(channel);
       connection.emit("unsubscribed", { channel, code, message });
     },
+=======
+>>>>>>> theirs
   };
+}
+
+/** Tells a client that the server ended one of its subscriptions. */
+export function notifyUnsubscribed(subscriber: Subscriber, channel: string, { code, message }: GatewayError): void {
+  // A subscriber of this node is always a connection (`socket-connection.ts`).
+  const connection = subscriber as unknown as Connection;
+  connection.leave(channel);
+  connection.emit("unsubscribed", { channel, code, message });
 }
 
 type MessageLimitResult = RateLimitResult & { readonly close?: boolean };

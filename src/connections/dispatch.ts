@@ -1,11 +1,11 @@
 import type { ErrorBody, GatewayError } from "../protocol/errors.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
+import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { Connection } from "./connection.ts";
 import { limiterOf, LimitRefusal, refusalOf } from "../commands/refusal.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
-import { ConnectionQueues } from "./connection-queues.ts";
 import { type Receipt, refused } from "../engine/parser.ts";
 import { InFlightCounter } from "./in-flight.ts";
 import type { RateLimitResult } from "./rate-limit-result.ts";
@@ -38,7 +38,7 @@ export interface DispatchOptions {
 /** State of one connection's requests. */
 export interface ConnectionRequests {
   readonly connection: Connection;
-  readonly queues: ConnectionQueues;
+  readonly queues: KeyedQueue;
   readonly inFlight: InFlightCounter;
 }
 
@@ -76,7 +76,7 @@ export class Dispatch {
   }
 
   open(connection: Connection): ConnectionRequests {
-    return { connection, queues: new ConnectionQueues(), inFlight: new InFlightCounter() };
+    return { connection, queues: new KeyedQueue(), inFlight: new InFlightCounter() };
   }
 
   /** Receives an event as the parser returned it: name, arguments and the receipt. */

@@ -9,7 +9,7 @@ import type { Metrics } from "../runtime/metrics.ts";
 import type { Connection } from "./connection.ts";
 import { refusalOf } from "../commands/refusal.ts";
 import type { SendEach } from "../engine/accelerator.ts";
-import { ConnectionRegistry, type Connections } from "./connections.ts";
+import type { ConnectionRegistry } from "./connections.ts";
 import type { Dispatch, ConnectionRequests } from "./dispatch.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
@@ -52,6 +52,7 @@ export interface ConnectContext {
 
 export interface ConnectionLifecycleDeps extends LifecycleHooks {
   dispatch: Dispatch;
+  registry: ConnectionRegistry;
   metrics: Pick<Metrics, "connections" | "handshakes" | "closings" | "skipped" | "queueBytes">;
   clock: Clock;
   failures: ErrorReporter;
@@ -78,7 +79,6 @@ export class ConnectionLifecycle {
   readonly #deps: ConnectionLifecycleDeps;
   readonly #nodeId: string;
   readonly #context: SharedConnectionContext;
-  readonly #registry = new ConnectionRegistry();
   readonly #active = new Map<SocketConnection, ActiveConnection>();
   readonly #pendingDisconnects = new InFlightCounter();
 
@@ -102,13 +102,9 @@ export class ConnectionLifecycle {
         deps.metrics.skipped.inc({ reason: "volatile" }, volatile);
       },
       stampOf: deps.stampOf,
-      onIdentity: (connection, previous) => this.#registry.renew(connection, previous),
+      onIdentity: (connection, previous) => this.#deps.registry.renew(connection, previous),
       onClose: (connection, closing) => this.#close(connection, closing),
     };
-  }
-
-  get connections(): Connections {
-    return this.#registry;
   }
 
   /** Creates a connection that is not registered yet. */
@@ -151,7 +147,7 @@ export class ConnectionLifecycle {
       connecting: welcomed,
       transport: socket.conn.transport.name,
     };
-    this.#registry.add(connection);
+    this.#deps.registry.add(connection);
     this.#active.set(connection, active);
     metrics.handshakes.inc({ outcome: socket.recovered ? "recovered" : "accepted" });
     metrics.connections.inc({ transport: active.transport });
@@ -225,7 +221,7 @@ export class ConnectionLifecycle {
     const active = this.#active.get(connection);
     if (active === undefined) return;
     this.#active.delete(connection);
-    this.#registry.remove(connection);
+    this.#deps.registry.remove(connection);
     this.#deps.metrics.connections.dec({ transport: active.transport });
     void this.#runDisconnectHook(connection, active, departure);
   }

@@ -13,6 +13,9 @@ type Revocation = { closing: Closing } & (
   | { type: "close.token"; tokenId: string }
 );
 
+/** Types of the control commands that close connections. */
+export const revocationTypes = ["close.session", "close.user", "close.token"] as const satisfies Revocation["type"][];
+
 /** How long revocations are remembered for handshakes in flight; longer than any handshake. */
 const rememberMs = 60_000;
 
@@ -33,7 +36,7 @@ export function createNodeRevocations({
   connections,
   clock,
 }: {
-  connections: () => Connections;
+  connections: Connections;
   clock: Clock;
 }): NodeRevocations {
   const remembered: { sequence: number; at: number; revocation: Revocation }[] = [];
@@ -51,7 +54,7 @@ export function createNodeRevocations({
       const revocation = toRevocation(command);
       if (revocation === undefined) return 0;
       remember(revocation);
-      const affected = connectionsOf(connections(), revocation);
+      const affected = connectionsOf(connections, revocation);
       for (const connection of affected) connection.close(revocation.closing);
       return affected.length;
     },

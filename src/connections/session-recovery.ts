@@ -56,11 +56,11 @@ export interface SessionRecovery {
 
 export interface SessionRecoveryDeps {
   store: RecoveryRecordStore;
-  channels: () => Pick<
+  channels: Pick<
     Channels,
     "restore" | "disconnect" | "startsOf" | "timestampOf" | "lastTimestamp" | "trailOf" | "deliveryCount"
   >;
-  control: () => Pick<Control, "command" | "incarnation" | "living" | "fence">;
+  control: Pick<Control, "command" | "incarnation" | "living" | "fence">;
   clock: Clock;
   log: Logger;
 }
@@ -131,7 +131,8 @@ const recordsAtOnce = 500;
 /** Milliseconds for which announcements of replaced connections are batched. */
 const replacedPaceMs = 20;
 
-const replaceType = "replace.connection";
+/** Type of the control command that closes replaced connections. */
+export const replaceConnectionType = "replace.connection";
 
 export function createSessionRecovery(deps: SessionRecoveryDeps, options: SessionRecoveryOptions): SessionRecovery {
   const { store, clock, log } = deps;
@@ -139,7 +140,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
   const handles = new Map<Subscriber, RecoveryHandle>();
   const owners = new Map<string, Connection>();
   const rewrites = new WriteBehind(
-    { write: rewrite, mayWrite: () => deps.control().fence.isOpen, clock, log },
+    { write: rewrite, mayWrite: () => deps.control.fence.isOpen, clock, log },
     { description: "connection records", intervalMs: rewritePaceMs, batchSize: recordsAtOnce },
   );
   /** Disconnected sessions that may recover, by owner, oldest first. */
@@ -151,7 +152,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
   let cancelRenewal: Cancel | undefined;
 
   let ownerCount = 0;
-  const ownerOf = (): string => `${deps.control().incarnation}|${(ownerCount += 1)}`;
+  const ownerOf = (): string => `${deps.control.incarnation}|${(ownerCount += 1)}`;
 
   function setHandle(connection: Connection, handle: RecoveryHandle): void {
     handles.set(connection.subscriber, handle);
@@ -160,7 +161,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
 
   const recordOf = ({ id, identity, subscriber }: Connection, { firstStamp }: RecoveryHandle): RecoveryRecord => ({
     holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, timestamp: firstStamp },
-    starts: deps.channels().startsOf(subscriber),
+    starts: deps.channels.startsOf(subscriber),
   });
 
   async function rewrite(keys: readonly string[]): Promise<void> {
@@ -198,11 +199,11 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     }
   }
 
-  const isLiving = (owner: string): boolean => deps.control().living.some((node) => nodeOf(node) === nodeOf(owner));
+  const isLiving = (owner: string): boolean => deps.control.living.some((node) => nodeOf(node) === nodeOf(owner));
 
   /** The client has reconnected: closes its previous connection by owner, or forgets its disconnected session. */
   function replace(owner: string): void {
-    const isElsewhere = nodeOf(owner) !== nodeOf(deps.control().incarnation);
+    const isElsewhere = nodeOf(owner) !== nodeOf(deps.control.incarnation);
     if (replaceHere(owner) === 0 && isElsewhere && isLiving(owner)) replacements.add(owner);
   }
 
@@ -211,7 +212,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     const node = taken.before.slice(0, taken.before.indexOf("|"));
     const deadline = clock.monotonic() + maxTrailWaitMs;
     let { trail } = taken;
-    while (trail === undefined && deps.control().living.includes(node) && clock.monotonic() < deadline) {
+    while (trail === undefined && deps.control.living.includes(node) && clock.monotonic() < deadline) {
       await sleep(clock, trailPollMs);
       trail = await store.findTrail(privateId);
     }
@@ -227,7 +228,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
   }
 
   async function announceReplaced(replaced: readonly string[]): Promise<void> {
-    await deps.control().command({ type: replaceType, owners: [...replaced] });
+    await deps.control.command({ type: replaceConnectionType, owners: [...replaced] });
   }
 
   function replaceHere(owner: string): number {
@@ -240,7 +241,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
   }
 
   function perform({ type, owners: replaced }: ControlCommand): number {
-    if (type !== replaceType || !Array.isArray(replaced)) return 0;
+    if (type !== replaceConnectionType || !Array.isArray(replaced)) return 0;
     return replaced.reduce((count: number, owner: unknown) => count + replaceHere(String(owner)), 0);
   }
 
@@ -261,7 +262,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     handles.delete(connection.subscriber);
     owners.delete(handle.owner);
     const { privateId, owner, startPosition: beginning, isReplaced = false } = handle;
-    const trail = beginning && deps.channels().trailOf(connection.subscriber, beginning);
+    const trail = beginning && deps.channels.trailOf(connection.subscriber, beginning);
     if (mayReturn && !isReplaced && handle.isPersisted) remember({ handle: handle, record, trail });
     if (!mayReturn && !isReplaced) return store.end(privateId, owner);
     // If another connection has taken it over, that connection's node is responsible for the record.
@@ -289,8 +290,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       const { starts } = taken.record;
       if (!(stamp >= holder.timestamp - margin)) return undefined;
       const read = options.isCluster ? await positionsOf(privateId, taken, stamp) : undefined;
-      const restored = await deps
-        .channels()
+      const restored = await deps.channels
         .restore(subscriber, identity, starts, stamp - margin, read)
         .catch((error: unknown) => releaseAfterError(privateId, owner, taken, error));
       if (restored === undefined) return undefined;
@@ -318,7 +318,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     },
 
     open(connection, privateId) {
-      const { lastTimestamp: stamp, deliveryCount } = deps.channels();
+      const { lastTimestamp: stamp, deliveryCount } = deps.channels;
       const beginning = options.isCluster
         ? { deliveryCount, since: stamp, missed: [], positions: noPositions }
         : undefined;
@@ -340,10 +340,10 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       await store.begin(handle.privateId, handle.owner, recordOf(connection, handle));
     },
 
-    stampOf: ({ subscriber }) => Math.max(handles.get(subscriber)?.stamp ?? 0, deps.channels().timestampOf(subscriber)),
+    stampOf: ({ subscriber }) => Math.max(handles.get(subscriber)?.stamp ?? 0, deps.channels.timestampOf(subscriber)),
 
     abandon(connection) {
-      deps.channels().disconnect(connection.subscriber);
+      deps.channels.disconnect(connection.subscriber);
       end(connection, true).catch((error: unknown) => log.warn({ err: error }, "releasing a connection record failed"));
     },
 

@@ -8,7 +8,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
 import type { ClientHandler } from "./client-handler.ts";
-import type { Connections } from "./connections.ts";
+import type { ConnectionRegistry, Connections } from "./connections.ts";
 import { Dispatch, type DispatchDeps, type Throttle } from "./dispatch.ts";
 import type { SendEach } from "../engine/accelerator.ts";
 import type { Siblings } from "../engine/siblings/siblings.ts";
@@ -26,6 +26,8 @@ import { createWsEngine } from "../engine/ws-engine.ts";
 export interface SocketServerDeps extends LifecycleHooks {
   httpServer: HttpServer;
   handlers: readonly ClientHandler[];
+  /** Filled with the open connections. */
+  registry: ConnectionRegistry;
   authenticate: Authenticate;
   /** Called before a connection begins, with its address. Omit to admit everybody. */
   admit?: Admit | undefined;
@@ -110,7 +112,7 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
 
   return {
     io,
-    connections: lifecycle.connections,
+    connections: deps.registry,
     start: () => engine.attach(deps.httpServer, { path: "/socket.io/", destroyUpgradeTimeout: 1_000 }),
     idle: () => dispatch.idle(),
     async close(deadline) {

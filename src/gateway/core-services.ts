@@ -7,11 +7,10 @@ import { createDeliveryLatency } from "../channels/delivery-latency.ts";
 import { RecentDeliveries } from "../channels/delivery-trail.ts";
 import { createFeed } from "../channels/feed.ts";
 import { createKinds, type Kinds } from "../channels/kinds.ts";
-import { createPermissions, type Permissions } from "../channels/permissions.ts";
+import { createPermissions } from "../channels/permissions.ts";
 import type { Control } from "../cluster/control.ts";
 import type { Config } from "../config.ts";
 import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboards.ts";
-import type { OrdersDeps } from "../orders/orders.ts";
 import { kindOf } from "../protocol/names.ts";
 import type { Presence } from "../presence/presence.ts";
 import { runsOf } from "../redis/runs.ts";
@@ -19,7 +18,8 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { createFanOut } from "../connections/fan-out.ts";
-import { createSessionRecovery, type SessionRecovery } from "../connections/session-recovery.ts";
+import { notifyUnsubscribed } from "../connections/connection-hooks.ts";
+import { createSessionRecovery, replaceConnectionType, type SessionRecovery } from "../connections/session-recovery.ts";
 import { LimitRefusal } from "../commands/refusal.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
@@ -52,41 +52,42 @@ export interface CoreServices extends ReturnType<typeof createOrders> {
 export interface CoreServicesDeps {
   webhooks: Webhooks | undefined;
   throttling: Throttling;
-  notifyUnsubscribed: ChannelsDeps["notifyUnsubscribed"];
 }
 
-export function createCoreServices(
-  context: NodeContext,
-  { webhooks, throttling, notifyUnsubscribed }: CoreServicesDeps,
-): CoreServices {
-  const { config, store, control } = context;
+export function createCoreServices(context: NodeContext, { webhooks, throttling }: CoreServicesDeps): CoreServices {
+  const { config, store, metrics, clock, log } = context;
+  const { commands, isCluster, feed, keys } = store;
   const kinds = createKinds(config.channels);
-  const notifyStatus = webhooks && webhooks.orderStatus.bind(webhooks);
-  const removeSubscription: OrdersDeps["removeSubscription"] = (...of) => channels.forceUnsubscribe(...of);
-  const { orders, deadLetters } = createOrders(config, { ...context, kinds, notifyStatus, removeSubscription });
-  const permissions = createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) });
   const snapshots = new Map<string, TakeSnapshot>();
-  const later = { presence: () => presence, recovery: () => recovery };
-  const limitOf = limitsOf(config, throttling);
+  const { orders, deadLetters } = createOrders(context, {
+    kinds,
+    notifyStatus: webhooks && webhooks.orderStatus.bind(webhooks),
+    removeSubscription: (...of) => channels.forceUnsubscribe(...of),
+  });
+  const permissions = createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) });
   const channels: Channels = createChannels(context, {
     kinds,
     permissions,
     snapshots,
-    notifyUnsubscribed,
-    limitOf,
-    ...later,
+    limitOf: limitsOf(config, throttling),
+    records: {
+      save: (subscriber, channel, start) => recovery.records.save(subscriber, channel, start),
+      remove: (subscriber, channel) => recovery.records.remove(subscriber, channel),
+      rewrite: (subscriber) => recovery.records.rewrite(subscriber),
+    },
+    beforeAcknowledged: (channel) => presence.members.synced(channel),
   });
-  control.fence.onReopened(() => channels.repair());
-  const presence: Presence = createNodePresence(config, { ...context, kinds, permissions, channels: () => channels });
-  const recovery: SessionRecovery = createNodeRecovery(context, channels);
-  // Redis may have lost its last writes.
-  runsOf(store.commands).onNewRun(() => recovery.rewriteAll());
-  store.feed.onRestored(() => recovery.rewriteAll());
-  control.fence.onReopened(() => recovery.rewriteAll());
+  const presence = createNodePresence(context, {
+    kinds,
+    permissions,
+    deliver: (channel, packet) => channels.deliverPacket(channel, packet),
+  });
+  const recovery = createNodeRecovery(context, channels);
   const leaderboards = createLeaderboards(
-    { ...context, ...store, kinds },
+    { commands, isCluster, feed, keys, kinds, clock, log },
     { boards: config.leaderboards, idempotencyTtlSeconds: config.idempotency.ttlSeconds },
   );
+  const cache = createCache({ commands, keys, metrics, clock, log });
 
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
   snapshots.set("order", orders.takeOrderSnapshot).set("orders", orders.takeOpenOrdersSnapshot);
@@ -94,7 +95,7 @@ export function createCoreServices(
   channels.onSubscription((change) => leaderboards.onSubscription(change));
   channels.onSubscription((change) => orders.onSubscription(change));
   channels.onSubscription(({ channel, isSubscribed }) => webhooks?.subscriptionChanged({ channel }, isSubscribed));
-  const boards = withCachedPages(leaderboards, createCache({ ...context, ...store }), config.leaderboards);
+  const boards = withCachedPages(leaderboards, cache, config.leaderboards);
   return { kinds, channels, presence, recovery, orders, deadLetters, leaderboards, boards };
 }
 
@@ -113,28 +114,22 @@ function limitsOf({ limits }: Config, throttling: Throttling): NonNullable<Chann
   };
 }
 
-interface ChannelParts extends Pick<ChannelsDeps, "kinds" | "snapshots" | "notifyUnsubscribed" | "limitOf"> {
-  permissions: Permissions;
-  presence: () => Presence;
-  recovery: () => SessionRecovery;
-}
+type ChannelParts = Pick<
+  ChannelsDeps,
+  "kinds" | "permissions" | "snapshots" | "limitOf" | "records" | "beforeAcknowledged"
+>;
 
 function createChannels({ config, store, control, metrics, clock, log }: NodeContext, parts: ChannelParts): Channels {
-  const { presence, recovery, ...given } = parts;
-  return new Channels(
+  const { feed, keys } = store;
+  const channels = new Channels(
     {
-      ...given,
+      ...parts,
       log: createChannelLog(store, { idempotencyTtlSeconds: config.idempotency.ttlSeconds }),
-      feed: createFeed({ ...store, log, onRead: () => metrics.feedMessages.inc() }),
+      feed: createFeed({ feed, keys, log, onRead: () => metrics.feedMessages.inc() }),
       deliver: createFanOut({ metrics }),
       onDelivered: createDeliveryLatency({ observe: (seconds) => metrics.deliveryLatency.observe(seconds), clock }),
       recent: store.isCluster ? new RecentDeliveries() : undefined,
-      records: {
-        save: (subscriber, channel, begun) => recovery().records.save(subscriber, channel, begun),
-        remove: (subscriber, channel) => recovery().records.remove(subscriber, channel),
-        rewrite: (subscriber) => recovery().records.rewrite(subscriber),
-      },
-      beforeAcknowledged: (channel) => presence().members.synced(channel),
+      notifyUnsubscribed,
       mayDeliver: () => control.fence.isOpen,
       clock,
       logger: log,
@@ -145,17 +140,21 @@ function createChannels({ config, store, control, metrics, clock, log }: NodeCon
     // One more than clients may make: the server's own subscription to the user's channel.
     { subscriptionsPerConnection: config.limits.subscriptionsPerConnection + 1 },
   );
+  control.fence.onReopened(() => channels.repair());
+  return channels;
 }
 
 /** Interval at which the records of connections are renewed. */
 const renewEverySeconds = 60;
 
 function createNodeRecovery({ config, store, control, clock, log }: NodeContext, channels: Channels): SessionRecovery {
-  const { windowSeconds } = config.recovery;
-  const options = { windowSeconds, renewEverySeconds, isCluster: store.isCluster };
+  const options = { windowSeconds: config.recovery.windowSeconds, renewEverySeconds, isCluster: store.isCluster };
   const records = createRecoveryRecordStore(store, options);
-  return createSessionRecovery(
-    { store: records, channels: () => channels, control: () => control, clock, log },
-    options,
-  );
+  const recovery = createSessionRecovery({ store: records, channels, control, clock, log }, options);
+  control.on(replaceConnectionType, (command) => recovery.perform(command));
+  // Redis may have lost its last writes.
+  runsOf(store.commands).onNewRun(() => recovery.rewriteAll());
+  store.feed.onRestored(() => recovery.rewriteAll());
+  control.fence.onReopened(() => recovery.rewriteAll());
+  return recovery;
 }

@@ -1,41 +1,30 @@
 import type { Revocations } from "../auth/revocations.ts";
-import type { Channels } from "../channels/channels.ts";
 import type { Kinds } from "../channels/kinds.ts";
-import type { Control } from "../cluster/control.ts";
-import type { Config } from "../config.ts";
-import type { Leaderboards } from "../leaderboards/leaderboards.ts";
 import { createTransitionTable } from "../orders/transitions.ts";
 import { Orders, type OrdersDeps } from "../orders/orders.ts";
 import { closing } from "../protocol/closings.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { createCommandIngress, type CommandIngress } from "../commands/command-ingress.ts";
-import type { Clock } from "../runtime/clock.ts";
-import type { Logger } from "../runtime/logger.ts";
-import type { Metrics } from "../runtime/metrics.ts";
 import type { Authentication } from "./authentication.ts";
-import type { Store } from "./store.ts";
+import type { CoreServices, NodeContext } from "./core-services.ts";
 
-export interface OrderServiceDeps {
-  store: Store;
+export interface OrderServiceDeps extends Pick<OrdersDeps, "notifyStatus" | "removeSubscription"> {
   kinds: Kinds;
-  clock: Clock;
-  log: Logger;
-}
-
-interface OrderParts extends OrderServiceDeps, Pick<OrdersDeps, "notifyStatus" | "removeSubscription"> {
-  control: Control;
 }
 
 /** Orders, and the dead letters of events that could not be applied. */
 export function createOrders(
-  config: Config,
-  { store, kinds, notifyStatus, removeSubscription, control, clock, log }: OrderParts,
+  { config, store, control, clock, log }: NodeContext,
+  { kinds, notifyStatus, removeSubscription }: OrderServiceDeps,
 ) {
-  const deadLetters = createDeadCommandStore(store);
+  const { commands, keys, isCluster } = store;
+  const deadLetters = createDeadCommandStore({ commands, keys });
   const orders = new Orders(
     {
-      ...store,
+      commands,
+      keys,
+      isCluster,
       historyOf: (channel) => kinds.of(channel).history,
       deadLetter: (refused) => deadLetters.add({ ...refused, tries: 1 }),
       notifyStatus,
@@ -46,27 +35,32 @@ export function createOrders(
     },
     { ...config.orders, idempotencyTtlSeconds: config.idempotency.ttlSeconds },
   );
+  control.on("order.ended", (command) => orders.perform(command));
   return { orders, deadLetters };
 }
 
-export interface IngressDeps extends OrderServiceDeps, ReturnType<typeof createOrders> {
-  channels: Channels;
-  leaderboards: Leaderboards;
+export interface IngressDeps {
+  services: Pick<CoreServices, "channels" | "orders" | "deadLetters" | "leaderboards">;
   logouts: Authentication["logouts"];
   revocations: Revocations;
-  metrics: Metrics;
 }
 
 /** Commands of backends, and the interfaces over Redis that accept them. */
-export function createIngress(config: Config, deps: IngressDeps): CommandIngress {
-  const { store, leaderboards, logouts, revocations } = deps;
+export function createIngress(
+  { config, store, metrics, clock, log }: NodeContext,
+  { services, logouts, revocations }: IngressDeps,
+): CommandIngress {
+  const { channels, orders, deadLetters, leaderboards } = services;
   return createCommandIngress(
     {
-      ...deps,
-      ...store,
+      commands: store.commands,
+      keys: store.keys,
       blocking: store.redis.connection("blocking"),
       bridges: store.redis.connection("bridges"),
       nodeId: config.nodeId,
+      channels,
+      orders,
+      deadLetters,
       isOrderStatus: createTransitionTable(config.orders.transitions).isKnown,
       submitScore: ({ board, member, score, mode, data, idempotencyKey }) => {
         const text = data === undefined ? undefined : canonicalJson(data);
@@ -75,6 +69,9 @@ export function createIngress(config: Config, deps: IngressDeps): CommandIngress
       revokeSession: (sessionId) => logouts.session(sessionId),
       disconnectUser: ({ userId, code = "disconnected_by_backend", ...words }) =>
         revocations.disconnectUser(userId, closing(code, words)),
+      metrics,
+      clock,
+      log,
     },
     {
       bridges: config.bridges,

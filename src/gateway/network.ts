@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { ExpiryWatch } from "../auth/expiry-watch.ts";
-import type { Revocations } from "../auth/revocations.ts";
+import type { ConnectionsOf, Revocations } from "../auth/revocations.ts";
 import type { Config } from "../config.ts";
 import type { CommandIngress } from "../commands/command-ingress.ts";
 import { version } from "../runtime/version.ts";
@@ -25,11 +25,13 @@ import { createPublishRoutes } from "../http/routes/publish.ts";
 import { createSessionRoutes } from "../http/routes/sessions.ts";
 import { createTokenRoutes } from "../http/routes/tokens.ts";
 import { loadAccelerator } from "../engine/accelerator.ts";
+import type { ConnectionRegistry } from "../connections/connections.ts";
 import { ErrorReporter } from "../connections/error-reporter.ts";
 import { createRoomAdapter } from "../connections/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "../connections/socket-server.ts";
 import { createSiblings, type Siblings } from "../engine/siblings/siblings.ts";
 import { createConnectionHooks, type ConnectionHooks } from "../connections/connection-hooks.ts";
+import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createChecks } from "./checks.ts";
@@ -47,6 +49,7 @@ export interface NetworkParts {
   throttling: Throttling;
   revocations: Revocations;
   nodeRevocations: NodeRevocations;
+  connections: ConnectionRegistry;
   services: CoreServices;
   ingress: CommandIngress;
   webhooks: Webhooks | undefined;
@@ -58,7 +61,6 @@ export interface NetworkParts {
 export interface Network {
   http: HttpServer;
   sockets: SocketServer;
-  hooks: ConnectionHooks;
   /** Set if the node shares its port with other workers. */
   siblings: Siblings | undefined;
 }
@@ -66,49 +68,52 @@ export interface Network {
 const demoFolder = fileURLToPath(new URL("../../client-demo/dist/", import.meta.url));
 
 export function createNetwork(context: NodeContext, parts: NetworkParts): Network {
+  const { config, store, control, clock, log } = context;
+  const { authentication, services, worker } = parts;
   const hooks = createConnectionHooks({
-    ...context,
-    ...parts.authentication,
-    ...parts.services,
+    authenticator: authentication.authenticator,
+    channels: services.channels,
     expiry: parts.expiry,
     revocations: parts.nodeRevocations,
     throttling: parts.throttling,
-    quota: parts.services.presence.connectionQuota,
-    fence: context.control.fence,
+    recovery: services.recovery,
+    quota: services.presence.connectionQuota,
+    fence: control.fence,
+    clock,
     isDraining: parts.isDraining,
-    isReady: () => context.store.check.isGood && parts.authentication.tokens.hasKeys(),
+    isReady: () => store.check.isGood && authentication.tokens.hasKeys(),
   });
-  const clientAddress = createClientAddress(context.config.trustedProxies, context.log);
+  const clientAddress = createClientAddress(config.trustedProxies, log);
   const http = createHttp(context, parts, clientAddress);
-  const siblings = parts.worker && createSiblings(parts.worker);
-  return {
-    hooks,
-    http,
-    siblings,
-    sockets: createSockets(context, parts, { hooks, http, siblings, clientAddress }),
-  };
+  const siblings = worker && createSiblings(worker);
+  const sockets = createSockets(context, parts, { hooks, http, siblings, clientAddress });
+  return { http, siblings, sockets };
 }
 
 function createHttp(context: NodeContext, parts: NetworkParts, clientAddress: ClientAddress): HttpServer {
-  const { config, store, control, clock } = context;
-  const checks = createChecks(store, control.fence, parts);
+  const { config, store, control, metrics, clock, log } = context;
+  const { throttling, worker } = parts;
   const login = createDemoLogin(config, parts);
   return createHttpServer(
     {
-      ...context,
       routes: routesOf(parts),
       apiKeys: config.apiKeys,
-      limit: createHttpLimit({ ...parts, fence: control.fence, clock }, config.limits.http),
-      readiness: createReadiness({ checks, clock }),
+      limit: createHttpLimit({ throttling, fence: control.fence, clock }, config.limits.http),
+      readiness: createReadiness({ checks: createChecks(store, control.fence, parts), clock }),
       // Without a login the demo page is useless, so it is not served.
       demo: login && { directory: demoFolder, login },
       clientAddress,
-      metricsText: parts.worker?.metrics,
+      metricsText: worker?.metrics,
+      metrics,
+      clock,
+      log,
     },
     {
-      ...config.limits,
-      ...config,
-      isShared: parts.worker !== undefined,
+      host: config.host,
+      port: config.port,
+      trustedProxies: config.trustedProxies,
+      idleConnectionsPerAddress: config.limits.idleConnectionsPerAddress,
+      isShared: worker !== undefined,
       hasMetrics: config.metrics === undefined,
       version,
     },
@@ -116,50 +121,78 @@ function createHttp(context: NodeContext, parts: NetworkParts, clientAddress: Cl
 }
 
 function routesOf({ authentication, revocations, services, ingress }: NetworkParts): Route[] {
+  const { sessions, tokens, logouts } = authentication;
   const { channels, presence, orders, boards } = services;
   const { executor } = ingress;
-  const connectionsOf = presence.connectionQuota.connectionsOf.bind(presence.connectionQuota);
   const routes = [
     ...createPublishRoutes({ executor }),
     ...createChannelRoutes({ history: channels.history.bind(channels), list: presence.list }),
     ...createPresenceRoutes({ presence }),
     ...createOrderRoutes({ executor, orders }),
     ...createLeaderboardRoutes({ executor, leaderboards: boards }),
-    ...createSessionRoutes({ ...authentication, connectionsOf }),
-    ...createTokenRoutes({ ...authentication, revocations }),
+    ...createSessionRoutes({ sessions, tokens, logouts, connectionsOf: connectionCounts(presence) }),
+    ...createTokenRoutes({ logouts, revocations }),
   ];
   return routes.map((route) => idempotent(route, executor));
+}
+
+const connectionCounts = ({ connectionQuota }: Presence): ConnectionsOf =>
+  connectionQuota.connectionsOf.bind(connectionQuota);
+
+interface SocketParts {
+  hooks: ConnectionHooks;
+  http: HttpServer;
+  siblings: Siblings | undefined;
+  clientAddress: ClientAddress;
 }
 
 function createSockets(
   context: NodeContext,
   parts: NetworkParts,
-  { hooks, http, siblings, clientAddress }: Omit<Network, "sockets"> & { clientAddress: ClientAddress },
+  { hooks, http, siblings, clientAddress }: SocketParts,
 ): SocketServer {
-  const { config, store, control, log } = context;
-  const adapter = createRoomAdapter({
+  const { config, metrics, clock, log } = context;
+  const { recovery } = parts.services;
+  return createSocketServer(
+    {
+      httpServer: http.server,
+      handlers: handlersOf(context, parts, hooks),
+      registry: parts.connections,
+      admit: hooks.admit,
+      authenticate: hooks.authenticate,
+      abandoned: hooks.abandoned,
+      throttle: hooks.throttle,
+      untilAnswersAllowed: hooks.untilAnswersAllowed,
+      ...withWebhooks(hooks, parts.webhooks),
+      clientAddress,
+      adapter: createAdapter(context),
+      siblings,
+      recovery,
+      stampOf: recovery.stampOf,
+      accelerator: loadAccelerator(config.accelerator, { log }),
+      metrics,
+      clock,
+      log,
+    },
+    {
+      nodeId: config.nodeId,
+      allowedOrigins: config.allowedOrigins,
+      payloadBytes: config.limits.payloadBytes,
+      outboundQueueBytes: config.limits.outboundQueueBytes,
+      ...pendingOf(config.limits),
+      ...config.heartbeat,
+    },
+  );
+}
+
+function createAdapter({ store, control, metrics, clock, log }: NodeContext) {
+  return createRoomAdapter({
     publisher: store.redis.connection("control-publisher"),
     subscriber: store.redis.connection("control-subscriber"),
     fence: control.fence,
-    failures: new ErrorReporter(context),
+    failures: new ErrorReporter({ metrics, clock, log }),
     log,
   });
-  return createSocketServer(
-    {
-      ...context,
-      ...hooks,
-      ...withWebhooks(hooks, parts.webhooks),
-      httpServer: http.server,
-      adapter,
-      siblings,
-      recovery: parts.services.recovery,
-      stampOf: parts.services.recovery.stampOf,
-      accelerator: loadAccelerator(config.accelerator, { log }),
-      handlers: handlersOf(context, parts, hooks),
-      clientAddress,
-    },
-    { ...config.limits, ...config, ...config.heartbeat, ...pendingOf(config.limits) },
-  );
 }
 
 /** By default one address may hold at most a tenth of the unauthenticated connections. */
@@ -170,14 +203,14 @@ function pendingOf({ unauthenticatedConnections: all, unauthenticatedConnections
 function handlersOf(
   { metrics }: NodeContext,
   { authentication, services }: NetworkParts,
-  hooks: ConnectionHooks,
+  { refresh, tokenRefreshed }: ConnectionHooks,
 ): ClientHandler[] {
+  const { sessions, logouts } = authentication;
   const { channels, presence, orders, boards } = services;
-  const connectionsOf = presence.connectionQuota.connectionsOf.bind(presence.connectionQuota);
   return [
     ...createChannelHandlers({ channels, onPublished: () => metrics.publications.inc({ door: "client" }) }),
-    ...createAuthHandlers(hooks),
-    ...createSessionHandlers({ ...authentication, connectionsOf }),
+    ...createAuthHandlers({ refresh, tokenRefreshed }),
+    ...createSessionHandlers({ sessions, logouts, connectionsOf: connectionCounts(presence) }),
     ...createLeaderboardHandlers({ leaderboards: boards }),
     ...createOrderHandlers({ orders }),
     ...createPresenceHandlers({ presence }),

@@ -1,34 +1,19 @@
-import type { Control } from "../cluster/control.ts";
-import type { Config } from "../config.ts";
-import type { Clock } from "../runtime/clock.ts";
-import type { Logger } from "../runtime/logger.ts";
-import type { Metrics } from "../runtime/metrics.ts";
 import type { LifecycleHooks } from "../connections/lifecycle.ts";
 import type { ConnectionHooks } from "../connections/connection-hooks.ts";
 import { Webhooks } from "../webhooks/webhooks.ts";
-import type { Store } from "./store.ts";
-
-export interface WebhookParts {
-  store: Store;
-  control: Pick<Control, "incarnation" | "fence">;
-  metrics: Metrics;
-  clock: Clock;
-  log: Logger;
-}
+import type { NodeContext } from "./core-services.ts";
 
 /** Undefined if no webhooks are configured. */
-export function createWebhooks(config: Config, parts: WebhookParts): Webhooks | undefined {
+export function createWebhooks({ config, store, control, metrics, clock, log }: NodeContext): Webhooks | undefined {
   if (config.webhooks.length === 0) return undefined;
-  const { store, control } = parts;
+  const { commands, keys } = store;
+  const incarnation = (): string => control.incarnation;
+  const mayWrite = (): boolean => control.fence.isOpen;
   const webhooks = new Webhooks(
-    {
-      ...parts,
-      ...store,
-      incarnation: () => control.incarnation,
-      mayWrite: () => control.fence.isOpen,
-    },
+    { commands, keys, incarnation, mayWrite, metrics, clock, log },
     { endpoints: config.webhooks },
   );
+  control.onDeadNode((node) => webhooks.nodeDied(node));
   let name = control.incarnation;
   control.fence.onReopened(() => {
     if (name === control.incarnation) return;

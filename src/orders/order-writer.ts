@@ -1,6 +1,6 @@
 import { GatewayError } from "../protocol/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { createKeyedQueue } from "../runtime/keyed-queue.ts";
+import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import type { ScheduledCheckStore, ScheduledCheck } from "./scheduled-check-store.ts";
 import type { LoadedOrder, OrderStore, Save } from "./order-store.ts";
 import type { OutboxDispatcher } from "./outbox.ts";
@@ -40,7 +40,7 @@ export interface OrderWriterDeps {
 }
 
 export function createOrderWriter({ store, checks, dispatcher, endSubscriptions, log }: OrderWriterDeps): OrderWriter {
-  const inTurn = createKeyedQueue();
+  const queue = new KeyedQueue();
 
   async function persist(orderId: string, save: Save, checkInMs: number | undefined): Promise<boolean> {
     const check = await checks.schedule({ kind: "order", orderId }, checkInMs ?? dispatchWithinMs);
@@ -59,7 +59,7 @@ export function createOrderWriter({ store, checks, dispatcher, endSubscriptions,
 
   return {
     update: (orderId, eventId, decide) =>
-      inTurn(orderId, async () => {
+      queue.run(orderId, async () => {
         for (let attempt = 1; attempt <= maxAttempts; attempt++) {
           const loaded = await store.load(orderId, eventId);
           const { answer, save, checkInMs } = decide(loaded);

@@ -3,7 +3,7 @@ import type { Membership } from "../cluster/membership.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { createKeyedQueue } from "../runtime/keyed-queue.ts";
+import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import { WriteBehind } from "../runtime/write-behind.ts";
 import { quotaTtlSeconds, type QuotaGrant, type ConnectionQuotaStore } from "./connection-quota-store.ts";
 
@@ -48,7 +48,7 @@ export class ConnectionQuota {
   readonly #max: number;
   readonly #sessions = new Map<string, SessionConnections>();
   readonly #rounds: WriteBehind;
-  readonly #inTurn = createKeyedQueue();
+  readonly #queue = new KeyedQueue();
   #cancels: Cancel[] = [];
 
   constructor(deps: ConnectionQuotaDeps, { connectionsPerUser }: { connectionsPerUser: number }) {
@@ -152,7 +152,7 @@ export class ConnectionQuota {
    * that had to be sent again would take back what those after it were given.
    */
   #ask(sessionId: string, session: SessionConnections, dead: readonly string[] = []): Promise<QuotaGrant> {
-    return this.#inTurn(sessionId, () => this.#askNow(sessionId, session, dead));
+    return this.#queue.run(sessionId, () => this.#askNow(sessionId, session, dead));
   }
 
   async #askNow(sessionId: string, session: SessionConnections, dead: readonly string[]): Promise<QuotaGrant> {

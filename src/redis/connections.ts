@@ -1,4 +1,5 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from "ioredis";
+import { backoffDelay } from "../runtime/backoff.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { systemClock, type Clock } from "../runtime/clock.ts";
 import { Availability } from "./availability.ts";
@@ -127,8 +128,7 @@ type ConnectionOptions = Omit<
 >;
 
 /** Short, because most outages are, and with jitter, because all nodes reconnect at once. */
-export const reconnectDelayMs = (attempt: number): number =>
-  Math.min(50 * 2 ** Math.min(attempt, 5), 1_000) * (0.75 + Math.random() / 2);
+export const reconnectDelayMs = (attempt: number): number => backoffDelay(attempt, { minMs: 50, maxMs: 1_000 });
 
 function roleOptions(role: RedisRole, nodeId: string): ConnectionOptions {
   const isRetrying = retryingRoles.has(role);

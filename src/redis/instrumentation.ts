@@ -46,7 +46,7 @@ export function instrument(
       },
       (error: unknown) => {
         batch?.delete(command);
-        if (isOfScripts(error)) return;
+        if (isScriptRetry(error)) return;
         errors?.inc();
         onFailure?.(error);
       },
@@ -64,5 +64,6 @@ export function instrument(
   };
 }
 
-/** The reply from which `scripts.ts` learns that Redis does not have a script yet; it then sends the text. */
-const isOfScripts = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
+/** Replies with which a script asks `scripts.ts` to repeat the call; they are no failures. */
+const isScriptRetry = (error: unknown): boolean =>
+  error instanceof Error && /^NOSCRIPT\b|(?:^|\s)(?:WRONGRUN|UNSETTLED) /.test(error.message);

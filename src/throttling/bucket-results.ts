@@ -1,5 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
-import type { WhenStoreIsAway } from "./circuit-breaker.ts";
+import type { WhenStoreIsAway } from "./rate-limit-result.ts";
 import type { LeasedBucket } from "./leased-bucket.ts";
 import { resultOf, storeUnavailableResult, unlimitedResult, type RateLimitResult } from "./rate-limit-result.ts";
 import { bucketOutcome, levelAt, type TokenBucketRule } from "./token-bucket.ts";

@@ -1,6 +1,7 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
+import { createBatcher } from "../runtime/batcher.ts";
 import { micro } from "./rate-limit-result.ts";
 import type { TokenBucketRule } from "./token-bucket.ts";
 
@@ -49,11 +50,9 @@ export interface LeaseHolder {
   readonly id: number;
 }
 
-interface PendingLease {
+interface LeaseCall {
   readonly bucket: LeaseHolder;
   readonly request: LeaseRequest;
-  readonly resolve: (grant: LeaseGrant) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 /** Max buckets per call: enough to share its cost, few enough that a call takes Redis less than a millisecond. */
@@ -67,42 +66,18 @@ export function createLeaseStore(
 ): LeaseStore {
   const script = loadScript(commands, new URL("./lease.lua", import.meta.url));
   const terms = [rule.capacity * micro, rule.refillPerSecond, life + grace, share];
-  // On Cluster buckets live in different slots, and a script may touch only one.
-  const most = commands.isCluster ? 1 : maxBatchSize;
-  let asked: PendingLease[] = [];
-
-  function askAll(): void {
-    const all = asked;
-    asked = [];
-    for (let from = 0; from < all.length; from += most) void ask(all.slice(from, from + most));
-  }
-
-  async function ask(batch: readonly PendingLease[]): Promise<void> {
-    try {
-      const buckets = batch.map(({ bucket }) => keys.limiter(limiter, bucket.subject));
-      const reply = await script.run(buckets, [...terms, ...batch.flatMap(argsOf)]);
-      answer(batch, reply as number[]);
-    } catch (error) {
-      for (const { reject } of batch) reject(error);
-    }
-  }
-
-  const argsOf = ({ bucket, request }: PendingLease): (string | number)[] => {
+  const argsOf = ({ bucket, request }: LeaseCall): (string | number)[] => {
     const { retained, released, required, requested, consumed } = request;
     return [`${holder}.${bucket.id}`, retained, released, required, requested, consumed];
   };
 
-  return {
-    lease: (bucket, request) =>
-      new Promise((resolve, reject) => {
-        if (asked.length === 0) queueMicrotask(askAll);
-        asked.push({ bucket, request, resolve, reject });
-      }),
-  };
-}
-
-function answer(batch: readonly PendingLease[], reply: readonly number[]): void {
-  for (const [index, { resolve }] of batch.entries()) {
-    resolve({ granted: reply[2 * index] ?? 0, left: reply[2 * index + 1] ?? 0 });
+  async function leaseAll(calls: readonly LeaseCall[]): Promise<LeaseGrant[]> {
+    const buckets = calls.map(({ bucket }) => keys.limiter(limiter, bucket.subject));
+    const reply = (await script.run(buckets, [...terms, ...calls.flatMap(argsOf)])) as number[];
+    return calls.map((_, index) => ({ granted: reply[2 * index] ?? 0, left: reply[2 * index + 1] ?? 0 }));
   }
+
+  // On a Cluster buckets are in different slots, and a script may only use one.
+  const load = createBatcher(leaseAll, commands.isCluster ? 1 : maxBatchSize);
+  return { lease: (bucket, request) => load({ bucket, request }) };
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../runtime/clock.ts";
-import type { CircuitBreaker, WhenStoreIsAway } from "./circuit-breaker.ts";
+import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
+import type { WhenStoreIsAway } from "./rate-limit-result.ts";
 import { BucketResults, consume } from "./bucket-results.ts";
 import {
   shouldRenew,

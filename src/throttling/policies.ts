@@ -1,4 +1,4 @@
-import type { WhenStoreIsAway } from "./circuit-breaker.ts";
+import type { WhenStoreIsAway } from "./rate-limit-result.ts";
 import { micro } from "./rate-limit-result.ts";
 import type { WindowRule } from "./fixed-window.ts";
 import type { AbuseThreshold } from "./abuse-threshold.ts";

@@ -62,3 +62,6 @@ export const storeUnavailableResult = (nowMs: number): RateLimitResult => ({
   resetAt: nowMs + 1_000,
   reason: "store_away",
 });
+
+/** Behaviour of a limiter while Redis is unreachable: allow everything, nothing, or count on this node alone. */
+export type WhenStoreIsAway = "open" | "closed" | "local";

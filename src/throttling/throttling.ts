@@ -3,7 +3,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { createCircuitBreaker, type CircuitBreaker } from "./circuit-breaker.ts";
+import { createCircuitBreaker, type CircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { LeasedBucket } from "./leased-bucket.ts";
 import { BoundedMap } from "./bounded-map.ts";
 import { micro, unlimitedResult, type RateLimitResult } from "./rate-limit-result.ts";

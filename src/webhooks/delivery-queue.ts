@@ -1,4 +1,5 @@
 import { createDueWorker, type DueWorker } from "../redis/due-worker.ts";
+import { backoffDelay } from "../runtime/backoff.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { DeliverWebhook, DeliveryFailure } from "./delivery.ts";
@@ -156,7 +157,5 @@ class EntityQueues implements DeliveryQueue {
   }
 }
 
-/** Exponential backoff with jitter, so that messages that failed together are not retried together. */
-function backoffMs(tries: number, { firstPauseMs, longestPauseMs }: WebhookEndpoint): number {
-  return Math.min(firstPauseMs * 2 ** (tries - 1), longestPauseMs) * (0.75 + Math.random() / 2);
-}
+const backoffMs = (tries: number, { firstPauseMs, longestPauseMs }: WebhookEndpoint): number =>
+  backoffDelay(tries - 1, { minMs: firstPauseMs, maxMs: longestPauseMs });

@@ -18,6 +18,9 @@ interface TestNode {
   resume(): void;
 }
 
+/** Command types that these tests send. */
+const commandTypes = ["test", "early"];
+
 /** Nodes of one gateway, each with its heartbeat; none has sockets. */
 async function startNodes(count: number): Promise<TestNode[]> {
   const { redis, keys } = await redisWorld();
@@ -36,10 +39,9 @@ async function startNodes(count: number): Promise<TestNode[]> {
       log: createLogger({ level: "info", destination: { write: (line) => void logged.push(line) } }),
       nodeId: `n${n}`,
       onAppended: async () => undefined,
-      perform: (command) => performed.push(command) && n,
-      onDead: async (name) => void dead.push(name),
-      onMissedCommands: () => undefined,
     });
+    for (const type of commandTypes) control.on(type, (command) => performed.push(command) && n);
+    control.onDeadNode((name) => void dead.push(name));
     await control.start();
     onTestFinished(() => control.stop());
     const pause = (): void => void (thaw = new Promise((resolve) => (resume = resolve)));

@@ -80,9 +80,6 @@ export async function startPresenceNode(options: PresenceNodeOptions): Promise<P
     log: quietLog,
     nodeId,
     onAppended: (pull) => feed.subscribe(keys.controlFeed(), pull),
-    perform: () => 0,
-    onDead: (node) => presence.onDead(node),
-    onMissedCommands: () => undefined,
   });
   const kinds = createKinds({
     chat: { subscribe: "public", presence: true },
@@ -108,6 +105,7 @@ export async function startPresenceNode(options: PresenceNodeOptions): Promise<P
     },
     { connectionsPerUser: options.connectionsPerUser ?? 20 },
   );
+  control.onDeadNode((node) => presence.onDead(node));
   await control.start();
   await presence.start?.();
   let isGone = false;

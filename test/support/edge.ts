@@ -10,6 +10,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { createLogger, type Logger } from "../../src/runtime/logger.ts";
 import type { Metrics } from "../../src/runtime/metrics.ts";
 import { createClientAddress } from "../../src/runtime/client-address.ts";
+import { ConnectionRegistry } from "../../src/connections/connections.ts";
 import { clientHandler, type ClientHandler } from "../../src/connections/client-handler.ts";
 import { loadAccelerator } from "../../src/engine/accelerator.ts";
 import {
@@ -67,6 +68,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
     {
       httpServer,
       handlers: echoHandlers,
+      registry: new ConnectionRegistry(),
       authenticate: authenticateByList,
       clientAddress: createClientAddress(options.trustedProxies ?? []),
       accelerator: loadAccelerator(inject("accelerator"), { log: quietLog }),

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { WhenStoreIsAway } from "../../src/throttling/circuit-breaker.ts";
+import type { WhenStoreIsAway } from "../../src/throttling/rate-limit-result.ts";
 import type { RateLimitResult } from "../../src/throttling/rate-limit-result.ts";
 import type { ThrottlingOptions } from "../../src/throttling/policies.ts";
 import { promised } from "../support/promised.ts";

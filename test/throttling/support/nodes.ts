@@ -3,7 +3,7 @@ import { createRedisConnections, type RedisClient } from "../../../src/redis/con
 import { createKeys, type Keys } from "../../../src/redis/keys.ts";
 import { systemClock, type Clock } from "../../../src/runtime/clock.ts";
 import type { Logger } from "../../../src/runtime/logger.ts";
-import { createCircuitBreaker } from "../../../src/throttling/circuit-breaker.ts";
+import { createCircuitBreaker } from "../../../src/redis/circuit-breaker.ts";
 import type { LimiterDependencies } from "../../../src/throttling/limiter.ts";
 import type { ThrottlingOptions } from "../../../src/throttling/policies.ts";
 import { createThrottling, type Throttling } from "../../../src/throttling/throttling.ts";

@@ -1,12 +1,9 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 
-/** Behaviour of a limiter while Redis is unreachable: allow everything, nothing, or count on this node alone. */
-export type WhenStoreIsAway = "open" | "closed" | "local";
-
 /**
- * Shared by all limiters of a node. After a failure it is open for a second, so that a Redis that hangs delays one
- * operation and not each; then one operation is let through as a test, and closes it if it succeeds.
+ * Whether requests to Redis are worth sending. After a failure it is open for a second, so that a Redis that hangs delays
+ * one operation and not each; then one operation is let through as a test, and closes it if it succeeds.
  */
 export interface CircuitBreaker {
   readonly isOpen: boolean;
@@ -34,12 +31,12 @@ export function createCircuitBreaker({ clock, log }: { clock: Clock; log: Logger
       return true;
     },
     recordFailure(error) {
-      if (!isOpen) log.debug({ reason: reasonOf(error) }, "Redis is unreachable; enforcing limits locally");
+      if (!isOpen) log.debug({ reason: reasonOf(error) }, "Redis is unreachable; pausing requests");
       isOpen = true;
       nextProbeAt = clock.monotonic() + probeEveryMs;
     },
     recordSuccess() {
-      if (isOpen) log.debug({}, "enforcing limits in Redis again");
+      if (isOpen) log.debug({}, "Redis answers again");
       isOpen = false;
     },
   };
