@@ -159,23 +159,13 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       seats.release(connection.identity.sessionId);
       await ended;
     },
-<<<<<<< ours
-
-    notifyUnsubscribed(subscriber, channel, { code, message }) {
-      // A subscriber of this node is always a connection (`socket-connection.ts`).
-      const connection = subscriber as Connection;
-      connection.leave(channel);
-      connection.emit("unsubscribed", { channel, code, message });
-    },
-=======
->>>>>>> theirs
   };
 }
 
 /** Tells a client that the server ended one of its subscriptions. */
 export function notifyUnsubscribed(subscriber: Subscriber, channel: string, { code, message }: GatewayError): void {
   // A subscriber of this node is always a connection (`socket-connection.ts`).
-  const connection = subscriber as unknown as Connection;
+  const connection = subscriber as Connection;
   connection.leave(channel);
   connection.emit("unsubscribed", { channel, code, message });
 }
