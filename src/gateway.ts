@@ -19,6 +19,7 @@ import { createEventLoopDelay } from "./runtime/event-loop-delay.ts";
 import { createLifecycle } from "./runtime/lifecycle.ts";
 import type { Logger } from "./runtime/logger.ts";
 import { createMetrics, type Metrics } from "./runtime/metrics.ts";
+import { createReasonLog } from "./runtime/reason-log.ts";
 import { SyncedClock } from "./runtime/synced-clock.ts";
 import { ConnectionRegistry } from "./connections/connections.ts";
 import { drainConnections } from "./connections/drain.ts";
@@ -65,6 +66,7 @@ export async function createGateway(
   const store = await openStore(config, { clock: ownClock, log, metrics, lifecycle });
   const { commands, keys, feed } = store;
   collectStoreMetrics({ store, metrics, clock });
+  const reasons = createReasonLog({ clock, log });
 
   // The control log, which all nodes follow
   const control = new Control({
@@ -83,7 +85,7 @@ export async function createGateway(
     for (const connection of connections.all()) connection.close(closing("drain"));
   });
   const revocations = createRevocations(control);
-  const context = { config, store, control, metrics, clock, log };
+  const context = { config, store, control, metrics, reasons, clock, log };
 
   // Authentication and limits
   const authentication = createAuthentication(config, store, revocations, context);

@@ -1,4 +1,4 @@
-import { GatewayError } from "../protocol/errors.ts";
+import { GatewayError, type ErrorCode, type RefusalRule } from "../protocol/errors.ts";
 import type { TokenClaims } from "./claims.ts";
 import type { Identity } from "./identity.ts";
 import type { SessionPeek } from "./session-store.ts";
@@ -38,9 +38,12 @@ export function createAuthenticator({ tokens, sessions, blacklist }: Authenticat
       blacklist.isRevoked(claims.tokenId),
       sessions.peek(claims.sessionId),
     ]);
-    if (isRevoked) throw new GatewayError("token_revoked");
-    if (session === undefined) throw new GatewayError("session_expired");
-    if (session.userId !== claims.userId) throw new GatewayError("unauthorized");
+    const { userId, sessionId } = claims;
+    const refuse = (code: ErrorCode, rule: RefusalRule, detail?: string): GatewayError =>
+      new GatewayError(code, undefined, { reason: { rule, detail, userId, sessionId } });
+    if (isRevoked) throw refuse("token_revoked", "revoked");
+    if (session === undefined) throw refuse("session_expired", "session", "the session has ended or never existed");
+    if (session.userId !== userId) throw refuse("unauthorized", "other_user", "the session belongs to another user");
     return session;
   }
 

@@ -1,3 +1,4 @@
+import type { RefusalRule } from "../protocol/errors.ts";
 import { isName } from "../protocol/names.ts";
 import { maxGrants } from "../protocol/sessions.ts";
 import type { ChannelGrants } from "./identity.ts";
@@ -29,33 +30,57 @@ const maxAudiences = 16;
  * rules. Expiry is not checked here, so that only an otherwise valid token is reported as expired.
  */
 export function readClaims(payload: Record<string, unknown>, rules: ClaimRules, now: number): TokenClaims | undefined {
-  const { sub, sid, jti, iat, exp } = payload;
-  if (!isName(sub) || !isName(sid) || !isName(jti)) return undefined;
-  if (!isFiniteNumber(iat) || !isFiniteNumber(exp) || !Number.isSafeInteger(exp)) return undefined;
-  if (!hasGoodTimes(payload, iat, exp, rules, now)) return undefined;
-  if (!hasGoodIssuer(payload.iss, rules) || !hasGoodAudience(payload.aud, rules)) return undefined;
-  if (!isOptional(payload.roles, isNames) || !isOptional(payload.channels, isGrants)) return undefined;
+  if (claimFault(payload, rules, now) !== undefined) return undefined;
+  const { sub, sid, jti, iat, exp, roles, channels } = payload as unknown as CheckedPayload;
   return {
     userId: sub,
     sessionId: sid,
     tokenId: jti,
     issuedAt: Math.floor(iat * 1_000),
     expiresAt: exp * 1_000,
-    roles: payload.roles,
-    channels: payload.channels === undefined ? undefined : toGrants(payload.channels),
+    roles,
+    channels: channels === undefined ? undefined : toGrants(channels),
   };
 }
 
-function hasGoodTimes(
+interface CheckedPayload {
+  sub: string;
+  sid: string;
+  jti: string;
+  iat: number;
+  exp: number;
+  roles: string[] | undefined;
+  channels: PartialGrants | undefined;
+}
+
+/** The first rule that a payload breaks, for operators; undefined if it breaks none. */
+export function claimFault(payload: Record<string, unknown>, rules: ClaimRules, now: number): RefusalRule | undefined {
+  const { sub, sid, jti, iat, exp, iss, aud, roles, channels } = payload;
+  if (!isName(sub)) return "claim_sub";
+  if (!isName(sid)) return "claim_sid";
+  if (!isName(jti)) return "claim_jti";
+  if (!isFiniteNumber(iat)) return "claim_iat";
+  if (!isFiniteNumber(exp) || !Number.isSafeInteger(exp)) return "claim_exp";
+  const fault = timeFault(payload, iat, exp, rules, now);
+  if (fault !== undefined) return fault;
+  if (!hasGoodIssuer(iss, rules)) return "claim_iss";
+  if (!hasGoodAudience(aud, rules)) return "claim_aud";
+  if (!isOptional(roles, isNames)) return "claim_roles";
+  return isOptional(channels, isGrants) ? undefined : "claim_channels";
+}
+
+function timeFault(
   { nbf }: Record<string, unknown>,
   iat: number,
   exp: number,
   { maxLifeSeconds, clockToleranceSeconds }: ClaimRules,
   now: number,
-): boolean {
+): RefusalRule | undefined {
   const latest = now / 1_000 + clockToleranceSeconds;
-  const hasBegun = nbf === undefined || (isFiniteNumber(nbf) && nbf <= latest);
-  return hasBegun && iat <= latest && exp > iat && exp - iat <= maxLifeSeconds;
+  if (nbf !== undefined && !(isFiniteNumber(nbf) && nbf <= latest)) return "claim_nbf";
+  if (iat > latest) return "claim_iat";
+  if (exp <= iat) return "claim_exp";
+  return exp - iat <= maxLifeSeconds ? undefined : "lifetime";
 }
 
 function hasGoodIssuer(iss: unknown, { issuer }: ClaimRules): boolean {

@@ -1,10 +1,10 @@
 import { createPublicKey, createSecretKey, randomBytes, type KeyObject } from "node:crypto";
 import { compactVerify } from "jose";
 import jsonwebtoken from "jsonwebtoken";
-import { GatewayError } from "../protocol/errors.ts";
+import { GatewayError, type RefusalReason } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { readClaims, type ClaimRules, type TokenClaims } from "./claims.ts";
+import { claimFault, readClaims, type ClaimRules, type TokenClaims } from "./claims.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { createKeySet, type KeySet } from "./key-set.ts";
 import { readStrictObject } from "./strict-json.ts";
@@ -53,11 +53,15 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
 
   async function read(token: unknown): Promise<TokenClaims> {
     const form = typeof token === "string" ? readForm(token) : undefined;
-    if (form === undefined || !algorithms.some((algorithm) => algorithm === form.algorithm)) throw unauthorized();
+    if (form === undefined) throw unauthorized({ rule: "malformed", detail: malformation(token) });
+    if (!algorithms.some((algorithm) => algorithm === form.algorithm))
+      throw unauthorized({ rule: "algorithm", detail: `accepted: ${algorithms.join(", ")}` });
     await assertSignature(checkSignature, token as string);
     const payload = readStrictObject(form.payload);
-    const claims = payload && readClaims(payload, rules, clock.now());
-    if (claims === undefined) throw unauthorized();
+    if (payload === undefined) throw unauthorized({ rule: "malformed", detail: "the payload is not a JSON object" });
+    const now = clock.now();
+    const claims = readClaims(payload, rules, now);
+    if (claims === undefined) throw unauthorized(claimReason(payload, rules, now));
     return claims;
   }
 
@@ -66,21 +70,39 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
     hasKeys: () => keySet?.hasKeys() ?? true,
     async verify(token) {
       const claims = await read(token);
-      if (claims.expiresAt <= clock.now()) throw new GatewayError("token_expired");
+      if (claims.expiresAt <= clock.now()) throw tokenExpired(claims, clock.now());
       return claims;
     },
     issue: createIssue(options, clock),
   };
 }
 
-const unauthorized = (): GatewayError => new GatewayError("unauthorized");
+const unauthorized = (reason: RefusalReason): GatewayError => new GatewayError("unauthorized", undefined, { reason });
+
+const malformation = (token: unknown): string =>
+  typeof token === "string" ? "not a JWT" : token === undefined ? "no token was sent" : "the token is not a string";
+
+/** Names the claim that is wrong, and how far the issuer's clock is ahead, but no value of a claim. */
+function claimReason(payload: Record<string, unknown>, rules: ClaimRules, now: number): RefusalReason {
+  const rule = claimFault(payload, rules, now) ?? "malformed";
+  const time = rule === "claim_iat" ? payload.iat : rule === "claim_nbf" ? payload.nbf : undefined;
+  const ahead = typeof time === "number" ? `${secondsOf(time * 1_000 - now)} in the future` : undefined;
+  return { rule, detail: ahead };
+}
+
+function tokenExpired({ userId, sessionId, expiresAt }: TokenClaims, now: number): GatewayError {
+  const detail = `expired ${secondsOf(now - expiresAt)} ago`;
+  return new GatewayError("token_expired", undefined, { reason: { rule: "expired", detail, userId, sessionId } });
+}
+
+const secondsOf = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
 
 /** Errors of the libraries may quote the token, so only GatewayErrors are passed on. */
 async function assertSignature(checkSignature: CheckSignature, token: string): Promise<void> {
   try {
     await checkSignature(token);
   } catch (error) {
-    throw error instanceof GatewayError ? error : unauthorized();
+    throw error instanceof GatewayError ? error : unauthorized({ rule: "signature" });
   }
 }
 

@@ -41,15 +41,25 @@ export function createPermissions({ kinds, mayReadOrder }: PermissionsDeps): Per
       const rule = builtIn.get(kindOf(channel));
       const isAllowed =
         rule === undefined ? maySubscribe(kinds, reader, channel) : await rule(reader, subjectOf(channel));
-      if (!isAllowed) throw new GatewayError("forbidden", undefined, { field: "channel" });
+      if (!isAllowed) throw rule === undefined ? notGranted("subscribe", kinds, channel) : notOwner(channel);
     },
     isStillGranted: (reader, channel) => builtIn.has(kindOf(channel)) || maySubscribe(kinds, reader, channel),
     checkPublish(reader, channel) {
       if (!isGranted(kinds.of(channel).publish, reader.channels.publish, channel)) {
-        throw new GatewayError("forbidden", undefined, { field: "channel" });
+        throw notGranted("publish", kinds, channel);
       }
     },
   };
+}
+
+function notGranted(act: "subscribe" | "publish", kinds: Kinds, channel: string): GatewayError {
+  const detail = `channels.${kindOf(channel)}.${act} is ${JSON.stringify(kinds.of(channel)[act])}`;
+  return new GatewayError("forbidden", undefined, { field: "channel", reason: { rule: "grant", detail } });
+}
+
+function notOwner(channel: string): GatewayError {
+  const detail = `${kindOf(channel)}: only the users whom the channel is about`;
+  return new GatewayError("forbidden", undefined, { field: "channel", reason: { rule: "channel_owner", detail } });
 }
 
 /** For kinds that configuration governs. */

@@ -1,6 +1,8 @@
 import { GatewayError } from "../protocol/errors.ts";
 import type { Fence } from "../cluster/fence.ts";
 import { isOutage, whyWritesAreRefused } from "../redis/outage.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+import type { Reason, ReasonLog } from "../runtime/reason-log.ts";
 
 /** Milliseconds after which to try again while the store is away. */
 const outageRetryMs = 1_000;
@@ -42,3 +44,28 @@ export class LimitRefusal extends GatewayError {
 
 /** Empty where no limit refused. */
 export const limiterOf = (refusal: GatewayError): string => (refusal instanceof LimitRefusal ? refusal.limiter : "");
+
+/** A field's name may come from a client. */
+const plainField = /^[\w.[\]]{1,64}$/;
+
+export interface RefusalDeps {
+  metrics: Pick<Metrics, "refusals">;
+  /** Omit to count refusals only. */
+  reasons?: Pick<ReasonLog, "record"> | undefined;
+}
+
+/** Counts a refusal, and records it with its reason and what is known of the client for operators. */
+export function recordRefusal(
+  { metrics, reasons }: RefusalDeps,
+  refusal: GatewayError,
+  context: Omit<Reason, "code" | "rule" | "detail">,
+): void {
+  const { code, reason, field, message } = refusal;
+  const limiter = limiterOf(refusal);
+  metrics.refusals.inc(reason === undefined ? { code, limiter } : { code, limiter, rule: reason.rule });
+  if (reasons === undefined) return;
+  const rule = reason?.rule ?? (limiter === "" ? undefined : `limit ${limiter}`);
+  const detail = reason?.detail ?? (field !== undefined && plainField.test(field) ? message : undefined);
+  const { userId = reason?.userId, sessionId = reason?.sessionId } = context;
+  reasons.record({ ...context, code, rule, detail, userId, sessionId });
+}

@@ -1,10 +1,9 @@
 import type { ErrorBody, GatewayError } from "../protocol/errors.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import { KeyedQueue } from "../runtime/keyed-queue.ts";
-import type { Metrics } from "../runtime/metrics.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { Connection } from "./connection.ts";
-import { limiterOf, LimitRefusal, refusalOf } from "../commands/refusal.ts";
+import { LimitRefusal, recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import { type Receipt, refused } from "../engine/parser.ts";
 import { InFlightCounter } from "./in-flight.ts";
@@ -20,13 +19,12 @@ export type Throttle = (
   bytes: number,
 ) => RateLimitResult | Promise<RateLimitResult>;
 
-export interface DispatchDeps {
+export interface DispatchDeps extends RefusalDeps {
   handlers: readonly ClientHandler[];
   /** Omit for no limit. */
   throttle?: Throttle | undefined;
   /** Awaited before an answer is sent; undefined if it may be sent at once. Omit to send all at once. */
   untilAnswersAllowed?: ((connection: Connection) => Promise<void> | undefined) | undefined;
-  metrics: Pick<Metrics, "refusals">;
   failures: ErrorReporter;
 }
 
@@ -102,7 +100,7 @@ export class Dispatch {
       if (allowed !== undefined) await allowed;
       acknowledge({ ok: true, ...answer });
     } catch (error) {
-      acknowledge({ ok: false, error: this.#bodyOf(error, message.event[0]) });
+      acknowledge({ ok: false, error: this.#bodyOf(error, requests.connection, message.event) });
     } finally {
       this.#end(requests);
     }
@@ -161,10 +159,19 @@ export class Dispatch {
     return this.#deps.throttle?.(connection, event, bytes);
   }
 
-  #bodyOf(error: unknown, event: unknown): ErrorBody {
+  #bodyOf(error: unknown, { id, identity, address }: Connection, event: readonly unknown[]): ErrorBody {
     const refusal = refusalOf(error);
-    this.#deps.metrics.refusals.inc({ code: refusal.code, limiter: limiterOf(refusal) });
-    if (refusal.code === "internal") this.#deps.failures.report(`event ${String(event)}`, error);
+    const operation = typeof event[0] === "string" && this.#handlers.has(event[0]) ? event[0] : undefined;
+    recordRefusal(this.#deps, refusal, {
+      kind: "event",
+      connectionId: id,
+      userId: identity.userId,
+      sessionId: identity.sessionId,
+      address,
+      operation,
+      channel: operation && orderingKeyOf(event[1]),
+    });
+    if (refusal.code === "internal") this.#deps.failures.report(`event ${String(event[0])}`, error);
     return refusal.toBody();
   }
 }

@@ -4,7 +4,7 @@ import type { Socket } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
 import { GatewayError, isTemporary, type ErrorCode } from "../protocol/errors.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import { limiterOf, refusalOf } from "../commands/refusal.ts";
+import { recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
 import type { HandshakeContext } from "./quota-admission.ts";
 import type { Admission } from "./admission.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
@@ -14,7 +14,7 @@ import { privateIdOf } from "./recovery-adapter.ts";
 /** `token` is unchecked input. Throws a GatewayError if the client is refused. */
 export type Authenticate = (token: unknown, caller: HandshakeContext) => Promise<Identity>;
 
-export interface HandshakeDeps {
+export interface HandshakeDeps extends Pick<RefusalDeps, "reasons"> {
   authenticate: Authenticate;
   admission: Pick<Admission, "readmit" | "claim" | "release">;
   /** Called if an authenticated client disconnected before its connection was established. */
@@ -143,7 +143,11 @@ export class PendingHandshakes {
     if (refusal.code === "internal") this.#deps.failures.report("socket.handshake", error);
     const told = isHandshakeCode(refusal.code) ? refusal : asHandshakeError(refusal);
     this.#deps.metrics.handshakes.inc({ outcome: told.code });
-    this.#deps.metrics.refusals.inc({ code: told.code, limiter: limiterOf(told) });
+    recordRefusal(this.#deps, told, {
+      kind: "handshake",
+      connectionId: socket.id,
+      address: this.#pending.get(socket.conn)?.address,
+    });
     if (isTemporary(told.code)) socket.conn.close();
     return Object.assign(new Error(told.code), { data: told.toBody() });
   }
@@ -166,12 +170,12 @@ const isHandshakeCode = (code: ErrorCode): boolean => (handshakeCodes as readonl
 function asHandshakeError(refusal: GatewayError): GatewayError {
   if (refusal.code === "internal" || refusal.code === "writes_refused")
     return new GatewayError("unavailable", refusal.message, { retryAfterMs: 1_000 });
-  return new GatewayError("unauthorized", refusal.message);
+  return new GatewayError("unauthorized", refusal.message, { reason: refusal.reason });
 }
 
 function refuseAttempt(socket: Socket): GatewayError {
   socket.conn.close();
-  return new GatewayError("unauthorized", "Too many attempts on one connection.");
+  return new GatewayError("unauthorized", "Too many attempts on one connection.", { reason: { rule: "attempts" } });
 }
 
 /**
@@ -182,7 +186,9 @@ function tokenOf(socket: Socket): unknown {
   const { auth, headers, query } = socket.handshake;
   if (auth[refused as never] !== undefined) throw auth[refused as never] as GatewayError;
   if ("token" in query || "access_token" in query) {
-    throw new GatewayError("unauthorized", "A token in the query string is not accepted.");
+    throw new GatewayError("unauthorized", "A token in the query string is not accepted.", {
+      reason: { rule: "query_token" },
+    });
   }
   return auth.token ?? /^Bearer +(\S+) *$/i.exec(headers.authorization ?? "")?.[1];
 }

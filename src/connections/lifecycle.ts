@@ -5,7 +5,9 @@ import { isTemporary } from "../protocol/errors.ts";
 import { userChannelOf } from "../protocol/names.ts";
 import type { Ready } from "../protocol/wire.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
+import type { ReasonLog } from "../runtime/reason-log.ts";
 import type { Connection } from "./connection.ts";
 import { refusalOf } from "../commands/refusal.ts";
 import type { SendEach } from "../engine/accelerator.ts";
@@ -56,6 +58,9 @@ export interface ConnectionLifecycleDeps extends LifecycleHooks {
   metrics: Pick<Metrics, "connections" | "handshakes" | "closings" | "skipped" | "queueBytes">;
   clock: Clock;
   failures: ErrorReporter;
+  /** Omit to count closings only. */
+  reasons?: Pick<ReasonLog, "record"> | undefined;
+  log: Logger;
   /** Omit to write to each connection separately. */
   accelerator?: SendEach | undefined;
 }
@@ -151,6 +156,7 @@ export class ConnectionLifecycle {
     this.#active.set(connection, active);
     metrics.handshakes.inc({ outcome: socket.recovered ? "recovered" : "accepted" });
     metrics.connections.inc({ transport: active.transport });
+    this.#deps.log.debug(logFieldsOf(connection, active), socket.recovered ? "recovered a connection" : "connected");
     if (active.transport === "polling") socket.conn.once("upgrade", () => this.#countUpgrade(connection, active));
   }
 
@@ -212,7 +218,10 @@ export class ConnectionLifecycle {
   }
 
   #close(connection: SocketConnection, { code, reconnect }: Closing): void {
+    const { id: connectionId, address } = connection;
+    const { userId, sessionId } = connection.identity;
     this.#deps.metrics.closings.inc({ code });
+    this.#deps.reasons?.record({ kind: "closing", code, connectionId, userId, sessionId, address });
     this.#unregister(connection, { reason: code, mayReturn: reconnect });
   }
 
@@ -223,6 +232,7 @@ export class ConnectionLifecycle {
     this.#active.delete(connection);
     this.#deps.registry.remove(connection);
     this.#deps.metrics.connections.dec({ transport: active.transport });
+    this.#deps.log.debug({ ...logFieldsOf(connection, active), reason: departure.reason }, "disconnected");
     void this.#runDisconnectHook(connection, active, departure);
   }
 
@@ -244,6 +254,14 @@ export class ConnectionLifecycle {
     }
   }
 }
+
+const logFieldsOf = ({ id, identity, address }: Connection, { transport }: Pick<ActiveConnection, "transport">) => ({
+  connectionId: id,
+  userId: identity.userId,
+  sessionId: identity.sessionId,
+  address,
+  transport,
+});
 
 const closingFor = (error: Error): Closing =>
   closing("protocol_error", error instanceof ProtocolFault ? { message: error.message } : {});

@@ -19,6 +19,7 @@ import { PendingHandshakes, type Authenticate } from "./handshake.ts";
 import type { AllowedOrigins } from "../engine/origins.ts";
 import { createParser } from "../engine/parser.ts";
 import { RecoveryAdapter, type RecoveryAdapterDeps } from "./recovery-adapter.ts";
+import type { RefusalDeps } from "../commands/refusal.ts";
 import { createRequestCheck } from "../engine/request-check.ts";
 import { ConnectionLifecycle, type LifecycleHooks } from "./lifecycle.ts";
 import { createWsEngine } from "../engine/ws-engine.ts";
@@ -47,6 +48,8 @@ export interface SocketServerDeps extends LifecycleHooks {
   /** Omit for fan-out in TypeScript only. */
   accelerator?: SendEach | undefined;
   metrics: Metrics;
+  /** Omit to count refusals and closings only. */
+  reasons?: RefusalDeps["reasons"];
   clock: Clock;
   log: Logger;
 }

@@ -17,6 +17,7 @@ import { runsOf } from "../redis/runs.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
+import type { ReasonLog } from "../runtime/reason-log.ts";
 import { createFanOut } from "../connections/fan-out.ts";
 import { notifyUnsubscribed } from "../connections/connection-hooks.ts";
 import { createSessionRecovery, replaceConnectionType, type SessionRecovery } from "../connections/session-recovery.ts";
@@ -34,6 +35,7 @@ export interface NodeContext {
   store: Store;
   control: Control;
   metrics: Metrics;
+  reasons: ReasonLog;
   clock: Clock;
   log: Logger;
 }

@@ -91,7 +91,7 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
 }
 
 function createHttp(context: NodeContext, parts: NetworkParts, clientAddress: ClientAddress): HttpServer {
-  const { config, store, control, metrics, clock, log } = context;
+  const { config, store, control, metrics, reasons, clock, log } = context;
   const { throttling, worker } = parts;
   const login = createDemoLogin(config, parts);
   return createHttpServer(
@@ -105,6 +105,7 @@ function createHttp(context: NodeContext, parts: NetworkParts, clientAddress: Cl
       clientAddress,
       metricsText: worker?.metrics,
       metrics,
+      reasons,
       clock,
       log,
     },
@@ -151,7 +152,7 @@ function createSockets(
   parts: NetworkParts,
   { hooks, http, siblings, clientAddress }: SocketParts,
 ): SocketServer {
-  const { config, metrics, clock, log } = context;
+  const { config, metrics, reasons, clock, log } = context;
   const { recovery } = parts.services;
   return createSocketServer(
     {
@@ -171,6 +172,7 @@ function createSockets(
       stampOf: recovery.stampOf,
       accelerator: loadAccelerator(config.accelerator, { log }),
       metrics,
+      reasons,
       clock,
       log,
     },

@@ -43,4 +43,5 @@ function bearerOf(request: IncomingMessage): Buffer {
 
 const digestOf = (secret: Buffer): Buffer => hash("sha256", secret, "buffer");
 
-const unauthorized = (message: string): GatewayError => new GatewayError("unauthorized", message);
+const unauthorized = (message: string): GatewayError =>
+  new GatewayError("unauthorized", message, { reason: { rule: "api_key" } });

@@ -5,7 +5,7 @@ import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics, MetricsText } from "../runtime/metrics.ts";
 import { createAuthenticate, type ApiKey } from "./api-keys.ts";
-import { apiPrefix, createBackendApi } from "./backend-api.ts";
+import { apiPrefix, createBackendApi, type BackendApiDeps } from "./backend-api.ts";
 import { createBrokenRequestAnswer } from "./broken-request.ts";
 import { createClientAddress, type ClientAddress } from "../runtime/client-address.ts";
 import type { Demo } from "./demo.ts";
@@ -31,6 +31,9 @@ export interface HttpServerDeps {
   /** The demo's page, and its sign-in outside production. */
   demo?: Demo | undefined;
   metrics: Metrics;
+  /** Omit to count refusals only. */
+  reasons?: BackendApiDeps["reasons"];
+  onAct?: BackendApiDeps["onAct"];
   /** @default the peer's address, ignoring proxies */
   clientAddress?: ClientAddress | undefined;
   /** Answers `/metrics`. @default the metrics of this node */

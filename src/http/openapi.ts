@@ -48,6 +48,7 @@ function addExamples(part: unknown, resolve: Resolve): void {
 
 const about = [
   "The backend API of the gateway. Requests and responses are JSON; times are epoch milliseconds.",
+  "Every response has an `X-Request-Id`: the one of the request if it is valid, else a new one; log lines contain it too.",
   "Every response has `RateLimit` and `RateLimit-Policy` headers; `429` and `503` have `Retry-After`.",
   "With an `Idempotency-Key` header, or `idempotencyKey` in the body, a retried write returns the first response.",
 ].join("\n");

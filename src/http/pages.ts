@@ -10,7 +10,7 @@ import { mountDocs } from "./docs-page.ts";
 import { onlyGet } from "./only-methods.ts";
 import { sendJson, sendProblem } from "./problem.ts";
 import type { Readiness } from "./readiness.ts";
-import { limiterOf, refusalOf } from "../commands/refusal.ts";
+import { recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
 import { discardRest } from "./request-body.ts";
 import type { WatchRequest } from "./request-watch.ts";
 
@@ -24,6 +24,8 @@ export interface PagesDeps {
   clientAddress: ClientAddress;
   watch: WatchRequest;
   metrics: Pick<Metrics, "refusals">;
+  /** Omit to count refusals only. */
+  reasons?: RefusalDeps["reasons"];
   log: Logger;
 }
 
@@ -88,6 +90,7 @@ function mountMetrics(app: Express, registry: MetricsText): void {
 function watched(watch: WatchRequest): RequestHandler {
   return (request, response, next) => {
     const record = watch(request, response, undefined);
+    response.setHeader("X-Request-Id", record.requestId);
     response.prependOnceListener("close", () => {
       const route = (request.route as { path: string } | undefined)?.path ?? request.baseUrl;
       if (route !== "") record.route = route;
@@ -96,13 +99,13 @@ function watched(watch: WatchRequest): RequestHandler {
   };
 }
 
-function answerError({ metrics, log }: Pick<PagesDeps, "metrics" | "log">): ErrorRequestHandler {
+function answerError(deps: PagesDeps): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
     const refusal = isMalformed(error)
       ? new GatewayError("bad_request", "The request is malformed.")
       : refusalOf(error);
-    metrics.refusals.inc({ code: refusal.code, limiter: limiterOf(refusal) });
-    if (refusal.code === "internal") log.error({ err: refusal.cause }, "serving a page failed");
+    recordRefusal(deps, refusal, { kind: "page", address: deps.clientAddress(request) });
+    if (refusal.code === "internal") deps.log.error({ err: refusal.cause }, "serving a page failed");
     sendProblem(response, refusal, {}, discardRest(request));
   };
 }

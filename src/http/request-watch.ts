@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -11,6 +12,8 @@ export interface RequestRecord {
   /** Name of the API key. */
   caller?: string;
   code?: ErrorCode;
+  /** From `X-Request-Id` if the caller sent a valid one. In the response, log lines and recorded reasons. */
+  requestId: string;
 }
 
 /** Counts and times a request, and writes its log line when it ends. */
@@ -28,10 +31,11 @@ const clientClosedRequest = 499;
 
 export function createRequestWatch(deps: { metrics: Metrics; clock: Clock; log: Logger }): WatchRequest {
   const { metrics, clock, log } = deps;
+  const nextId = createRequestIds();
 
   return (request, response, route) => {
     const startedAt = clock.monotonic();
-    const record: RequestRecord = { route: route ?? unmatched };
+    const record: RequestRecord = { route: route ?? unmatched, requestId: nextId(request) };
     response.once("close", () => {
       const ms = clock.monotonic() - startedAt;
       const status = response.writableFinished ? response.statusCode : clientClosedRequest;
@@ -43,9 +47,23 @@ export function createRequestWatch(deps: { metrics: Metrics; clock: Clock; log: 
   };
 }
 
+/** Ids of callers that fit into one header, log line and shell word. */
+const validId = /^[\w.:-]{1,64}$/;
+
+/** The caller's id, else one that no other process uses. */
+function createRequestIds(): (request: IncomingMessage) => string {
+  const prefix = randomBytes(6).toString("base64url");
+  let count = 0;
+  return ({ headers }) => {
+    const sent = headers["x-request-id"];
+    return typeof sent === "string" && validId.test(sent) ? sent : `${prefix}-${(++count).toString(36)}`;
+  };
+}
+
 /**
  * Refusals and writes at `debug`, successful reads not at all: `gateway_http_requests_total` counts all of them by route
- * and status. A line contains nothing that the client wrote: the method is one of those that Node's parser accepts.
+ * and status. A line contains nothing that the client wrote, except a
+ * valid request id: the method is one of those that Node's parser accepts.
  */
 function logRequest(log: Logger, method: string, record: RequestRecord, status: number, ms: number): void {
   const line = { method, ...record, status, ms: Math.round(ms * 100) / 100 };

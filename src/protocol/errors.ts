@@ -48,11 +48,43 @@ export interface ErrorBody {
   retryAfterMs?: number;
 }
 
+/** Which rule refused. Recorded and counted for operators; clients and backends are not told. */
+export type RefusalRule =
+  | "malformed"
+  | "algorithm"
+  | "signature"
+  | `claim_${"sub" | "sid" | "jti" | "iat" | "exp" | "nbf" | "iss" | "aud" | "roles" | "channels"}`
+  | "lifetime"
+  | "expired"
+  | "revoked"
+  | "session"
+  | "other_user"
+  | "query_token"
+  | "attempts"
+  | "origin"
+  | "api_key"
+  | "operator"
+  | "csrf"
+  | "grant"
+  | "channel_owner";
+
+/** Why something was refused, for operators only. */
+export interface RefusalReason {
+  rule: RefusalRule;
+  /** In words; without secrets and payloads. */
+  detail?: string | undefined;
+  /** Who was refused, if a valid signature says so. */
+  userId?: string | undefined;
+  sessionId?: string | undefined;
+}
+
 export interface GatewayErrorOptions {
   retryAfterMs?: number;
   /** The field that was wrong, as a path: `publications[3].channel`. Part of the message that strangers read. */
   field?: string;
   cause?: unknown;
+  /** For operators; never sent. */
+  reason?: RefusalReason | undefined;
 }
 
 /** A refusal with a code of the catalogue. Its message is for strangers: no paths, addresses or stacks in it. */
@@ -60,6 +92,7 @@ export class GatewayError extends Error {
   readonly code: ErrorCode;
   readonly retryAfterMs: number | undefined;
   readonly field: string | undefined;
+  readonly reason: RefusalReason | undefined;
 
   constructor(code: ErrorCode, message?: string, options: GatewayErrorOptions = {}) {
     super(message ?? errorCatalogue[code].message, options.cause === undefined ? {} : { cause: options.cause });
@@ -67,6 +100,7 @@ export class GatewayError extends Error {
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
     this.field = options.field;
+    this.reason = options.reason;
   }
 
   /** The shape that goes over the wire. */

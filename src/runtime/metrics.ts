@@ -13,7 +13,7 @@ export interface Metrics {
   deliveryLatency: Histogram;
   skipped: Counter<"reason">;
   queueBytes: Gauge;
-  refusals: Counter<"code" | "limiter">;
+  refusals: Counter<"code" | "limiter" | "rule">;
   limited: Counter<"limiter" | "reason">;
   closings: Counter<"code">;
   commands: Counter<"type" | "outcome">;
@@ -91,8 +91,8 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     refusals: new Counter({
       name: "gateway_refusals_total",
-      help: "Refused requests by error code and, if a limiter refused them, by limiter.",
-      labelNames: ["code", "limiter"],
+      help: "Refused requests by error code, and by the limiter or the rule that refused them, if there is one.",
+      labelNames: ["code", "limiter", "rule"],
       registers,
     }),
     limited: new Counter({

@@ -30,7 +30,12 @@ it("log lines contain nothing that the client wrote", async () => {
   await call("/v1/publish", { body: `{"channel":"a\\nb","token":"hunter2","forged":${forged}}` });
   await sendRaw(http.port, `POST /v1/x HTTP/1.1\r\nHost: forged\r\nX: ${forged}\r\nConnection: close\r\n\r\n`);
 
-  await eventually(() => expect(lines).toHaveLength(4));
+  await eventually(() => expect(lines).toHaveLength(5));
+  const [warning] = lines.splice(
+    lines.findIndex((line) => line.includes('"warn"')),
+    1,
+  );
+  expect(JSON.parse(warning ?? "")).toMatchObject({ msg: "refused an API key", address: "127.0.0.1" });
   for (const line of lines) {
     expect(line.indexOf("\n")).toBe(line.length - 1);
     expect(JSON.parse(line)).toMatchObject({ level: "debug", msg: "HTTP request refused" });
