@@ -23,7 +23,7 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
   leaderboards: ["protocol", "runtime", "redis", "channels"],
   orders: ["protocol", "runtime", "redis", "channels", "webhooks"],
   commands: ["protocol", "runtime", "redis", "cluster", "channels", "orders", "leaderboards", "auth"],
-  engine: ["protocol", "runtime", "channels", "connections", "commands", "http"],
+  engine: ["protocol", "runtime"],
   connections: [
     "protocol",
     "runtime",

@@ -1,6 +1,6 @@
 import type { Deliver } from "../channels/subscribers.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import { Frame } from "../engine/batch.ts";
+import { Frame } from "../engine/frames.ts";
 import type { SocketConnection } from "./socket-connection.ts";
 
 /**
@@ -9,7 +9,7 @@ import type { SocketConnection } from "./socket-connection.ts";
  */
 export function createFanOut({ metrics }: { metrics: Pick<Metrics, "deliveries"> }): Deliver {
   return (subscribers, packet, manner) => {
-    const frame = new Frame(packet, manner);
+    const frame = Frame.text(packet, manner);
     for (const subscriber of subscribers as readonly SocketConnection[]) subscriber.deliver(frame);
     metrics.deliveries.inc(subscribers.length);
   };

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import type { Socket as EngineSocket } from "engine.io";
+import type { EngineSocket } from "../engine/engine-socket.ts";
 import type { Socket } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
 import { GatewayError, isTemporary, type ErrorCode } from "../protocol/errors.ts";
@@ -9,7 +9,7 @@ import type { HandshakeContext } from "./quota-admission.ts";
 import type { Admission } from "./admission.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import { refused } from "../engine/parser.ts";
-import { privateIdOf } from "./recovery-adapter.ts";
+import { engineSocketOf, privateIdOf } from "./socket-io.ts";
 
 /** `token` is unchecked input. Throws a GatewayError if the client is refused. */
 export type Authenticate = (token: unknown, caller: HandshakeContext) => Promise<Identity>;
@@ -72,7 +72,7 @@ export class PendingHandshakes {
 
   /** Call when a transport connection opens. */
   open(engine: EngineSocket): void {
-    const { request } = engine;
+    const request = engine.request as IncomingMessage;
     const address = this.#deps.admission.claim(request);
     const userAgent = userAgentOf(request);
     this.#pending.set(engine, { request, address, userAgent, attempts: 0, isBusy: false, identity: undefined });
@@ -93,10 +93,11 @@ export class PendingHandshakes {
   complete(socket: Socket): AuthenticatedConnection | undefined {
     const authenticated = this.#authenticated.get(socket);
     this.#authenticated.delete(socket);
-    const pending = this.#pending.get(socket.conn);
+    const conn = engineSocketOf(socket);
+    const pending = this.#pending.get(conn);
     if (pending !== undefined) this.#deps.admission.release(pending.request);
-    this.#pending.delete(socket.conn);
-    socket.conn.off("close", this.#forget);
+    this.#pending.delete(conn);
+    conn.off("close", this.#forget);
     return authenticated;
   }
 
@@ -111,7 +112,7 @@ export class PendingHandshakes {
   }
 
   async #admit(socket: Socket): Promise<void> {
-    const pending = this.#pending.get(socket.conn);
+    const pending = this.#pending.get(engineSocketOf(socket));
     // A second CONNECT while the first is in flight would put two sockets on one connection.
     if (pending === undefined || !mayAttempt(pending)) throw refuseAttempt(socket);
     pending.isBusy = true;
@@ -126,7 +127,8 @@ export class PendingHandshakes {
 
   #accept(socket: Socket, pending: PendingConnection, identity: Identity): void {
     const { address, userAgent } = pending;
-    if (this.#pending.get(socket.conn) === pending) this.#authenticated.set(socket, { identity, address, userAgent });
+    if (this.#pending.get(engineSocketOf(socket)) === pending)
+      this.#authenticated.set(socket, { identity, address, userAgent });
     else this.#deps.abandoned?.(identity);
   }
 
@@ -146,9 +148,9 @@ export class PendingHandshakes {
     recordRefusal(this.#deps, told, {
       kind: "handshake",
       connectionId: socket.id,
-      address: this.#pending.get(socket.conn)?.address,
+      address: this.#pending.get(engineSocketOf(socket))?.address,
     });
-    if (isTemporary(told.code)) socket.conn.close();
+    if (isTemporary(told.code)) engineSocketOf(socket).close();
     return Object.assign(new Error(told.code), { data: told.toBody() });
   }
 }
@@ -174,7 +176,7 @@ function asHandshakeError(refusal: GatewayError): GatewayError {
 }
 
 function refuseAttempt(socket: Socket): GatewayError {
-  socket.conn.close();
+  engineSocketOf(socket).close();
   return new GatewayError("unauthorized", "Too many attempts on one connection.", { reason: { rule: "attempts" } });
 }
 

@@ -10,19 +10,15 @@ import type { Metrics } from "../runtime/metrics.ts";
 import type { ReasonLog } from "../runtime/reason-log.ts";
 import type { Connection } from "./connection.ts";
 import { refusalOf } from "../commands/refusal.ts";
-import type { SendEach } from "../engine/accelerator.ts";
 import type { ConnectionRegistry } from "./connections.ts";
 import type { Dispatch, ConnectionRequests } from "./dispatch.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
-import { privateIdOf } from "./recovery-adapter.ts";
-import { Frame } from "../engine/batch.ts";
-import { createDirectWrite } from "../engine/direct-write.ts";
+import { Frame } from "../engine/frames.ts";
 import { ProtocolFault } from "../engine/parser.ts";
 import { SocketConnection, type SharedConnectionContext } from "./socket-connection.ts";
-import { Turn } from "../engine/turn.ts";
 import { InFlightCounter } from "./in-flight.ts";
-import { Volley } from "../engine/volley.ts";
+import { engineSocketOf, privateIdOf } from "./socket-io.ts";
 
 /** Called when clients connect and disconnect. */
 export interface LifecycleHooks {
@@ -55,21 +51,12 @@ export interface ConnectContext {
 export interface ConnectionLifecycleDeps extends LifecycleHooks {
   dispatch: Dispatch;
   registry: ConnectionRegistry;
-  metrics: Pick<Metrics, "connections" | "handshakes" | "closings" | "skipped" | "queueBytes">;
+  metrics: Pick<Metrics, "connections" | "handshakes" | "closings" | "queueBytes">;
   clock: Clock;
   failures: ErrorReporter;
   /** Omit to count closings only. */
   reasons?: Pick<ReasonLog, "record"> | undefined;
   log: Logger;
-  /** Omit to write to each connection separately. */
-  accelerator?: SendEach | undefined;
-}
-
-export interface ConnectionLifecycleOptions {
-  nodeId: string;
-  closeTimeoutMs: number;
-  /** Max bytes in the send queue of one client. */
-  queueBytes: number;
 }
 
 interface ActiveConnection {
@@ -87,25 +74,12 @@ export class ConnectionLifecycle {
   readonly #active = new Map<SocketConnection, ActiveConnection>();
   readonly #pendingDisconnects = new InFlightCounter();
 
-  constructor(deps: ConnectionLifecycleDeps, { nodeId, closeTimeoutMs, queueBytes }: ConnectionLifecycleOptions) {
+  constructor(deps: ConnectionLifecycleDeps, nodeId: string) {
     this.#deps = deps;
     this.#nodeId = nodeId;
     // Computed on each scrape.
     Object.assign(deps.metrics.queueBytes, { collect: () => deps.metrics.queueBytes.set(this.#queuedBytes()) });
-    const failed = (error: unknown): void => deps.failures.report("socket.write", error);
-    const volley = deps.accelerator && new Volley(deps.accelerator, failed);
     this.#context = {
-      clock: deps.clock,
-      failures: deps.failures,
-      closeTimeoutMs,
-      queueBytes,
-      turn: new Turn(failed, volley),
-      writeDirectly: createDirectWrite(),
-      volley,
-      onSkipped: ({ conflated, volatile }) => {
-        deps.metrics.skipped.inc({ reason: "conflated" }, conflated);
-        deps.metrics.skipped.inc({ reason: "volatile" }, volatile);
-      },
       stampOf: deps.stampOf,
       onIdentity: (connection, previous) => this.#deps.registry.renew(connection, previous),
       onClose: (connection, closing) => this.#close(connection, closing),
@@ -131,7 +105,7 @@ export class ConnectionLifecycle {
 
   #queuedBytes(): number {
     let sum = 0;
-    for (const { queuedBytes: waitingBytes } of this.#active.keys()) sum += waitingBytes;
+    for (const { queuedBytes } of this.#active.keys()) sum += queuedBytes;
     return sum;
   }
 
@@ -147,17 +121,18 @@ export class ConnectionLifecycle {
   ): void {
     const { metrics } = this.#deps;
     const welcomed = this.#connect(connection, requests, { privateId: privateIdOf(socket), restored });
+    const conn = engineSocketOf(socket);
     const active: ActiveConnection = {
       requests: requests,
       connecting: welcomed,
-      transport: socket.conn.transport.name,
+      transport: conn.transport.name,
     };
     this.#deps.registry.add(connection);
     this.#active.set(connection, active);
     metrics.handshakes.inc({ outcome: socket.recovered ? "recovered" : "accepted" });
     metrics.connections.inc({ transport: active.transport });
     this.#deps.log.debug(logFieldsOf(connection, active), socket.recovered ? "recovered a connection" : "connected");
-    if (active.transport === "polling") socket.conn.once("upgrade", () => this.#countUpgrade(connection, active));
+    if (active.transport === "polling") conn.once("upgrade", () => this.#countUpgrade(connection, active));
   }
 
   #countUpgrade(connection: SocketConnection, active: ActiveConnection): void {
@@ -176,7 +151,7 @@ export class ConnectionLifecycle {
       // In the channel's queue: requests that the client sends about it on `connect` run after the server's subscription.
       const key = userChannelOf(connection.identity.userId);
       await requests.queues.run(key, async () => this.#deps.onConnect?.(connection, arrival));
-      for (const packet of restored?.packets ?? []) connection.deliver(new Frame(packet));
+      for (const packet of restored?.packets ?? []) connection.deliver(Frame.text(packet));
       connection.emit("ready", this.#readyOf(connection, restored), ...this.#offsetOf(connection));
     } catch (error) {
       this.#refuse(connection, error);

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { Adapter } from "socket.io-adapter";
 import type { Namespace, ServerOptions, Socket } from "socket.io";
 import type { RestoredSubscriptions } from "../channels/subscription.ts";
@@ -8,6 +7,7 @@ import { refusalOf } from "../commands/refusal.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
 import type { SocketConnection } from "./socket-connection.ts";
+import { engineSocketOf, newId, startNewSession } from "./socket-io.ts";
 
 /** A connection whose session was resumed before Socket.IO confirms it to the client. */
 export interface ResumedConnection {
@@ -59,7 +59,7 @@ export class RecoveryAdapter {
 
   /** While Redis is away the transport is closed without an answer: the client retries and can still recover. */
   #failed(socket: Socket, error: unknown): void {
-    if (isTemporary(refusalOf(error).code)) return socket.conn.close();
+    if (isTemporary(refusalOf(error).code)) return engineSocketOf(socket).close();
     this.#deps.failures.report("socket.return", error);
     startNewSession(socket);
   }
@@ -93,8 +93,9 @@ export class RecoveryAdapter {
     if (restored === undefined) return false;
     this.#resumed.set(socket, { connection, restored });
     // Disconnected again before `complete`: nothing else would clean up.
-    if (socket.conn.readyState !== "open") this.#abandon(socket);
-    else socket.conn.once("close", () => this.#abandon(socket));
+    const conn = engineSocketOf(socket);
+    if (conn.readyState !== "open") this.#abandon(socket);
+    else conn.once("close", () => this.#abandon(socket));
     return true;
   }
 
@@ -111,20 +112,4 @@ class FailedLookup {
   constructor(error: unknown) {
     this.error = error;
   }
-}
-
-const newId = (): string => randomBytes(15).toString("base64url");
-
-/** Socket.IO's secret session id, which a client presents to recover. */
-export function privateIdOf(socket: Socket): string | undefined {
-  return (socket as unknown as { pid?: string }).pid;
-}
-
-/** Turns a socket that Socket.IO is about to recover into a new one, before the client is told anything. */
-function startNewSession(socket: Socket): void {
-  const { _preConnectSockets: waiting } = socket.nsp as unknown as { _preConnectSockets: Map<string, Socket> };
-  waiting.delete(socket.id);
-  const id = newId();
-  Object.assign(socket, { id, pid: newId(), recovered: false, data: {} });
-  waiting.set(id, socket);
 }

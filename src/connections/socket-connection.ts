@@ -2,37 +2,34 @@ import type { Socket } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import { closing, type Closing } from "../protocol/closings.ts";
-import type { Clock } from "../runtime/clock.ts";
+import type { ConnectionOwner, EngineSocket } from "../engine/engine-socket.ts";
+import { Frame } from "../engine/frames.ts";
 import type { Connection } from "./connection.ts";
-import { Frame } from "../engine/batch.ts";
-import type { ErrorReporter } from "./error-reporter.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
-import { Outlet, type OutletContext, type OutletOwner } from "../engine/outlet.ts";
-import { inOneWrite, webSocketOf } from "../engine/raw-socket.ts";
+import { engineSocketOf } from "./socket-io.ts";
 
 /** Shared by all connections of a node. */
-export interface SharedConnectionContext extends OutletContext {
-  clock: Clock;
-  failures: ErrorReporter;
-  /** Milliseconds a client may take to close before its transport is discarded. */
-  closeTimeoutMs: number;
+export interface SharedConnectionContext {
   /** The offset that a client sends back for connection state recovery. Omit to disable that recovery. */
   stampOf: ((connection: Connection) => number) | undefined;
   onIdentity(connection: Connection, previous: Identity): void;
   onClose(connection: SocketConnection, closing: Closing): void;
 }
 
+/** The text of an event of the main namespace that requests no acknowledgement, and whose last argument is a string. */
+const eventThatEndsInString = /^(?:2|5\d+-)\[.*"\]$/s;
+
 /**
- * A connection over a Socket.IO socket. It writes to Engine.IO directly: with recovery enabled, `socket.emit` would send
+ * A connection over a Socket.IO socket. It writes to the engine directly: with recovery enabled, `socket.emit` would send
  * each event through the adapter to every node.
  */
-export class SocketConnection implements Connection, OutletOwner {
+export class SocketConnection implements Connection, ConnectionOwner {
   readonly id: string;
   readonly address: string;
   readonly userAgent: string | undefined;
   readonly #socket: Socket;
   readonly #context: SharedConnectionContext;
-  readonly #outlet: Outlet;
+  readonly #conn: EngineSocket;
   #identity: Identity;
   #isOpen = true;
   /** Actions whose answers must be sent before `closing`. */
@@ -50,7 +47,8 @@ export class SocketConnection implements Connection, OutletOwner {
     this.#socket = socket;
     this.#context = context;
     this.#identity = identity;
-    this.#outlet = new Outlet(socket.conn, this, context);
+    this.#conn = engineSocketOf(socket);
+    this.#conn.owner = this;
   }
 
   get identity(): Identity {
@@ -78,7 +76,7 @@ export class SocketConnection implements Connection, OutletOwner {
 
   /** Bytes in the send queue. */
   get queuedBytes(): number {
-    return this.#outlet.waitingBytes;
+    return this.#conn.writer.waitingBytes;
   }
 
   emit(event: string, ...args: unknown[]): void {
@@ -88,12 +86,13 @@ export class SocketConnection implements Connection, OutletOwner {
   answer(id: number, answer: object): void {
     // Also after `close` if the closing waits for this answer.
     const isAwaited = this.#isOpen || this.#pendingClosing !== undefined;
-    if (isAwaited && this.#socket.connected) this.#outlet.answer(`3${id}${JSON.stringify([answer])}`);
+    if (!isAwaited || !this.#socket.connected) return;
+    this.#conn.writer.add(Frame.text(`43${id}${JSON.stringify([answer])}`, { isOwn: true }));
   }
 
   /** Adds a frame to the batch of this tick. */
   deliver(frame: Frame): void {
-    if (this.#isOpen) this.#outlet.add(frame);
+    if (this.#isOpen) this.#conn.writer.add(frame);
   }
 
   join(channel: string): void {
@@ -105,11 +104,11 @@ export class SocketConnection implements Connection, OutletOwner {
   }
 
   pauseReading(): void {
-    webSocketOf(this.#socket.conn)?.pause?.();
+    this.#conn.transport.pause();
   }
 
   resumeReading(): void {
-    webSocketOf(this.#socket.conn)?.resume?.();
+    this.#conn.transport.resume();
   }
 
   async answerFirst<T>(act: () => Promise<T>): Promise<T> {
@@ -141,20 +140,26 @@ export class SocketConnection implements Connection, OutletOwner {
     else this.#sendClosing(closing);
   }
 
+  /** Leaves in one write with Socket.IO's disconnect and the transport's close. */
   #sendClosing(closing: Closing): void {
-    inOneWrite(this.#socket.conn, () => {
-      this.#outlet.sendLast(frameOf("closing", closing));
-      this.#disconnect(closing.reconnect);
-    });
+    this.#conn.writer.add(frameOf("closing", closing));
+    this.#disconnect(closing.reconnect);
   }
 
-  get stamp(): number | undefined {
-    return this.#context.stampOf?.(this);
+  /**
+   * Stock clients take a string at the end of any event for their recovery offset, so events of other programs get the
+   * offset appended, as Socket.IO's own servers do.
+   */
+  outgoing(message: string): string {
+    const stamp = this.#context.stampOf?.(this);
+    return stamp === undefined || !eventThatEndsInString.test(message)
+      ? message
+      : `${message.slice(0, -1)},"${stamp}"]`;
   }
 
   /** Drops the send queue, so that `closing` arrives first; the client can recover the rest by its positions. */
   readTooSlowly(): void {
-    this.#outlet.drop();
+    this.#conn.writer.drop();
     this.close(closing("slow_consumer"));
   }
 
@@ -162,29 +167,20 @@ export class SocketConnection implements Connection, OutletOwner {
   end(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    this.#conn.writer.drop();
     // Otherwise the transport would stay open without a namespace.
     this.#disconnect(true);
   }
 
   /**
    * Stock clients reconnect by themselves if the transport closes, and do not if the server sends a Socket.IO disconnect.
-   * Both wait for the send queue, but only `closeTimeoutMs` for a client that does not read.
+   * Both wait a moment for the send queue.
    */
   #disconnect(mayReturn: boolean): void {
-    const { conn } = this.#socket;
-    if (mayReturn) conn.close();
+    if (mayReturn) this.#conn.close();
     else this.#socket.disconnect(true);
-    if (conn.readyState === "closed") return;
-    const { clock, failures, closeTimeoutMs } = this.#context;
-    conn.once(
-      "close",
-      clock.after(
-        closeTimeoutMs,
-        failures.guard("socket.close", () => conn.close(true)),
-      ),
-    );
   }
 }
 
 const frameOf = (event: string, ...args: unknown[]): Frame =>
-  new Frame(Buffer.from(`42${JSON.stringify([event, ...args])}`));
+  Frame.text(`42${JSON.stringify([event, ...args])}`, { isOwn: true });

@@ -1,6 +1,5 @@
 import type { Server as HttpServer } from "node:http";
-import type { Socket as EngineSocket } from "engine.io";
-import { Server, type ServerOptions, type Socket } from "socket.io";
+import { Server, type ServerOptions } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
 import { defaultGateLimits, type GateLimits } from "../protocol/gate.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -12,7 +11,8 @@ import type { ConnectionRegistry, Connections } from "./connections.ts";
 import { Dispatch, type DispatchDeps, type Throttle } from "./dispatch.ts";
 import type { SendEach } from "../engine/accelerator.ts";
 import type { Siblings } from "../engine/siblings/siblings.ts";
-import { allowFullFrames, BoundedEngine, pendingFrameBytes } from "../engine/engine.ts";
+import { Engine, type EngineOptions } from "../engine/engine.ts";
+import type { EngineSocket } from "../engine/engine-socket.ts";
 import { ErrorReporter } from "./error-reporter.ts";
 import { Admission, type Admit } from "./admission.ts";
 import { PendingHandshakes, type Authenticate } from "./handshake.ts";
@@ -20,9 +20,10 @@ import type { AllowedOrigins } from "../engine/origins.ts";
 import { createParser } from "../engine/parser.ts";
 import { RecoveryAdapter, type RecoveryAdapterDeps } from "./recovery-adapter.ts";
 import type { RefusalDeps } from "../commands/refusal.ts";
-import { createRequestCheck } from "../engine/request-check.ts";
 import { ConnectionLifecycle, type LifecycleHooks } from "./lifecycle.ts";
-import { createWsEngine } from "../engine/ws-engine.ts";
+import { isTemporary, type GatewayError } from "../protocol/errors.ts";
+import { limiterOf } from "../commands/refusal.ts";
+import { bindEngine, engineSocketOf, forgetRequest } from "./socket-io.ts";
 
 export interface SocketServerDeps extends LifecycleHooks {
   httpServer: HttpServer;
@@ -95,20 +96,21 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   const dispatch = new Dispatch({ ...deps, failures }, options);
   const admission = new Admission(deps, bounds);
   const handshakes = new PendingHandshakes({ ...deps, admission, failures });
-  const lifecycle = new ConnectionLifecycle({ ...deps, dispatch, failures }, { ...bounds, nodeId: options.nodeId });
-  const engine = createEngine(deps, options, { bounds, failures, admission, handshakes });
+  const lifecycle = new ConnectionLifecycle({ ...deps, dispatch, failures }, options.nodeId);
+  const engine = createEngine(deps, { allowedOrigins: options.allowedOrigins, ...bounds }, { failures, admission });
+  engine.on("connection", (socket: EngineSocket) => handshakes.open(socket));
 
   const recoveryAdapter = createRecoveryAdapter(deps, { handshakes, lifecycle, failures });
 
   const io = new Server(serverOptions(deps, bounds, recoveryAdapter));
-  io.bind(engine);
+  bindEngine(io, engine);
   io.use((socket, next) => handshakes.authenticate(socket, next));
   if (recoveryAdapter !== undefined) io.use((socket, next) => recoveryAdapter.resume(socket, next));
   io.on("connection", (socket) => {
     const authenticated = handshakes.complete(socket);
     const resumed = recoveryAdapter?.complete(socket);
     forgetRequest(socket);
-    allowFullFrames(socket.conn);
+    engineSocketOf(socket).admit();
     if (authenticated === undefined) socket.disconnect(true);
     else lifecycle.start(socket, resumed?.connection ?? lifecycle.connect(socket, authenticated), resumed?.restored);
   });
@@ -116,7 +118,7 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   return {
     io,
     connections: deps.registry,
-    start: () => engine.attach(deps.httpServer, { path: "/socket.io/", destroyUpgradeTimeout: 1_000 }),
+    start: () => engine.attach(deps.httpServer),
     idle: () => dispatch.idle(),
     async close(deadline) {
       await io.close();
@@ -134,23 +136,31 @@ function aborted(deadline: AbortSignal | undefined): Promise<void> {
 }
 
 interface EngineParts {
-  bounds: Bounds;
   failures: ErrorReporter;
   admission: Admission;
-  handshakes: PendingHandshakes;
 }
 
-function createEngine(deps: SocketServerDeps, options: SocketServerOptions, parts: EngineParts): BoundedEngine {
-  const { metrics, clock, log, siblings } = deps;
-  const { bounds, failures, admission, handshakes } = parts;
-  const { closeTimeoutMs } = bounds;
-  const engine = new BoundedEngine(engineOptions(bounds), { failures, siblings, clock, closeTimeoutMs });
-  const check = { allowedOrigins: options.allowedOrigins, maxBodyBytes: bounds.frameBytes };
-  engine.use(createRequestCheck({ admission, metrics, failures, log }, check));
-  engine.on("connection", (socket: EngineSocket) => handshakes.open(socket));
-  // Not logged, because the request's URL may contain a token.
-  engine.on("connection_error", () => metrics.refusals.inc({ code: "bad_request", limiter: "" }));
-  return engine;
+function createEngine(
+  { metrics, ...deps }: SocketServerDeps,
+  options: EngineOptions,
+  { failures, admission }: EngineParts,
+): Engine {
+  return new Engine(
+    {
+      ...deps,
+      admit: (request, carrier) => admission.admit(request, carrier),
+      report: (place, error) => failures.report(place, error),
+      onRefused(refusal: GatewayError) {
+        metrics.refusals.inc({ code: refusal.code, limiter: limiterOf(refusal) });
+        if (isTemporary(refusal.code)) metrics.handshakes.inc({ outcome: refusal.code });
+      },
+      onSkipped({ conflated, volatile }) {
+        metrics.skipped.inc({ reason: "conflated" }, conflated);
+        metrics.skipped.inc({ reason: "volatile" }, volatile);
+      },
+    },
+    options,
+  );
 }
 
 type Bounds = ReturnType<typeof boundsOf>;
@@ -160,29 +170,15 @@ function boundsOf(options: SocketServerOptions) {
   return {
     payloadBytes,
     /** A message of up to this size is refused with an error; a larger one ends the connection. */
-    frameBytes: 2 * payloadBytes,
+    maxPayload: 2 * payloadBytes,
     maxPending,
     maxPendingPerAddress: options.maxPendingPerAddress ?? maxPending,
     connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
+    upgradeTimeoutMs: options.connectTimeoutMs ?? 5_000,
     closeTimeoutMs: options.closeTimeoutMs ?? 3_000,
     queueBytes: options.outboundQueueBytes ?? 1_048_576,
-    pingInterval: options.pingIntervalMs ?? 25_000,
-    pingTimeout: options.pingTimeoutMs ?? 20_000,
-  };
-}
-
-function engineOptions({ frameBytes, connectTimeoutMs, closeTimeoutMs, pingInterval, pingTimeout }: Bounds) {
-  return {
-    transports: ["polling" as const, "websocket" as const],
-    maxHttpBufferSize: frameBytes,
-    upgradeTimeout: connectTimeoutMs,
-    pingInterval,
-    pingTimeout,
-    wsEngine: createWsEngine({ maxPayload: pendingFrameBytes, closeTimeoutMs }),
-    perMessageDeflate: false,
-    httpCompression: false,
-    allowEIO3: false,
-    cookie: false,
+    pingIntervalMs: options.pingIntervalMs ?? 25_000,
+    pingTimeoutMs: options.pingTimeoutMs ?? 20_000,
   };
 }
 
@@ -227,24 +223,3 @@ const gateLimits = ({ payloadBytes }: Bounds): GateLimits => ({
   maxBytes: payloadBytes,
   maxKeys: Math.max(defaultGateLimits.maxKeys, payloadBytes / 8),
 });
-
-/**
- * Removes the token and the request after authentication, from memory and from what other nodes may query. Removes the
- * table of acknowledgements too, because clients do not send any (`parser.ts`).
- */
-function forgetRequest(socket: Socket): void {
-  Object.assign(socket.handshake, { auth: nothing, headers: nothing, query: nothing, url: "", time: "" });
-  Object.assign(socket.conn, { request: null });
-  Object.assign(socket, { acks: noAcks });
-}
-
-/** Stays empty: the server requests no acknowledgements. */
-class NoAcks extends Map {
-  override set(): this {
-    return this;
-  }
-}
-
-const noAcks = new NoAcks();
-
-const nothing = Object.freeze({});

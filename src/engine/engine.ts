@@ -1,191 +1,271 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { randomBytes } from "node:crypto";
+import { EventEmitter } from "node:events";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket as NetSocket } from "node:net";
 import type { Duplex } from "node:stream";
-import { parser, Server as EngineServer, Transport, type Socket as EngineSocket } from "engine.io";
+import type { GatewayError } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { SendEach } from "./accelerator.ts";
+import { createDirectWrite } from "./direct-write.ts";
+import { EndOfTickFlusher } from "./end-of-tick.ts";
+import { EngineSocket, type EngineContext, type EngineRequest } from "./engine-socket.ts";
+import { Frame } from "./frames.ts";
+import { answerPreflight, HttpCheck, queryOf } from "./request-check.ts";
+import { AcceleratedWrite, eachByItself } from "./multi-socket-write.ts";
+import type { AllowedOrigins } from "./origins.ts";
+import { packetType } from "./packets.ts";
+import { PollingTransport } from "./polling-transport.ts";
+import { ProtocolRefusal, refuseRequest, refuseUpgrade } from "./refusals.ts";
+import type { Skipped } from "./send-queue.ts";
 import type { Siblings } from "./siblings/siblings.ts";
-import type { ErrorReporter } from "../connections/error-reporter.ts";
-import { inOneWriteNow } from "./raw-socket.ts";
+import { TimerWheel } from "./timer-wheel.ts";
+import type { TransportOwner } from "./transport.ts";
+import { UpgradeAttempt } from "./upgrade.ts";
+import { handshakeAnswer, wrongHandshake } from "./websocket-handshake.ts";
+import { WebSocketTransport, type WebSocketContext } from "./websocket-transport.ts";
 
-/**
- * Packets of one HTTP body: more than any client has to say between two requests, and few enough to take in one turn
- * of the event loop.
- */
-const maxPacketsIn = 256;
+/** What carries the first request of a connection: its answer, or the socket of an upgrade. */
+export type Carrier = ServerResponse | Duplex;
 
-/** The stock Python client breaks off at more than 16 packets in one answer; the close packet may be added to ours. */
-const maxPacketsOut = 15;
+type Refusal = GatewayError | undefined;
 
-const separator = "\u001e";
-
-type Packet = ReturnType<typeof parser.decodePacket>;
-
-/**
- * Stands for what cannot be read. Engine.IO would close without a word; as an empty message it goes on to our Socket.IO
- * decoder, which refuses it by name.
- */
-const unreadable: Packet = { type: "message", data: "" };
-
-/** Engine.IO's parser, with its answers to nonsense made readable and the packets of a payload counted. */
-const boundedParser = {
-  ...parser,
-  decodePacket(encoded: Parameters<typeof parser.decodePacket>[0]): Packet {
-    const packet = parser.decodePacket(encoded);
-    return packet.type === "error" || isClientPing(packet) ? unreadable : packet;
-  },
-  decodePayload(payload: string): Packet[] {
-    const encoded = payload.split(separator, maxPacketsIn + 1);
-    return encoded.length > maxPacketsIn ? [unreadable] : encoded.map((text) => boundedParser.decodePacket(text));
-  },
-};
-
-/** In this revision of the protocol servers ping. A client does so once, to try a transport before it upgrades. */
-function isClientPing(packet: Packet): boolean {
-  return packet.type === "ping" && packet.data !== "probe";
-}
-
-/**
- * Packets that are no messages, such as the answer to a ping: what a connection may send at once, and a second. No limit
- * of messages sees them, and each costs a little; a client has one to say in twenty-five seconds.
- */
-const control = { capacity: 16, perSecond: 1 };
-
-/** A transport that has sent such packets; without them it carries nothing on top. */
-type CountedTransport = Transport & { controlLeft?: number; controlAt?: number };
-
-function mayControl(transport: CountedTransport, now: number): boolean {
-  const gained = ((now - (transport.controlAt ?? now)) / 1_000) * control.perSecond;
-  transport.controlLeft = Math.min(control.capacity, (transport.controlLeft ?? control.capacity) + gained) - 1;
-  transport.controlAt = now;
-  return transport.controlLeft >= 0;
-}
-
-/** Of the library, as it is not typed. */
-const { onPacket } = Transport.prototype as unknown as { onPacket(this: Transport, packet: Packet): void };
-
-/** One function for all connections, in place of a transport's own. */
-function boundedOnPacket(clock: Clock) {
-  return function (this: CountedTransport, packet: Packet): void {
-    const isTooMuch = packet.type !== "message" && !mayControl(this, clock.monotonic());
-    onPacket.call(this, isTooMuch ? unreadable : packet);
-  };
-}
-
-/** Bytes of one frame, or polling body, of a connection that has not authenticated: a token and a little more. */
-export const pendingFrameBytes = 16_384;
-
-/** What of a transport bounds its frames. */
-interface FrameBound {
-  name: string;
-  /** Of polling. */
-  maxHttpBufferSize?: number;
-  /** Of a WebSocket. */
-  socket?: { _receiver?: { _maxPayload?: number } };
-}
-
-function boundFrames(transport: Transport, bytes: number): void {
-  const { name, socket } = transport as unknown as FrameBound;
-  if (name === "polling") Object.assign(transport, { maxHttpBufferSize: bytes });
-  else Object.assign(socket?._receiver ?? {}, { _maxPayload: bytes });
-}
-
-/** One function for all connections, on the socket that upgraded. */
-function boundUpgraded(this: EngineSocket, transport: Transport): void {
-  boundFrames(transport, maxFrameBytesOf(this));
-}
-
-/** What clients are told as `maxPayload`. */
-const maxFrameBytesOf = (socket: EngineSocket): number =>
-  (socket as unknown as { server: { opts: { maxHttpBufferSize: number } } }).server.opts.maxHttpBufferSize;
-
-/** The connection has authenticated: its frames may be as large as it was told, on this transport and the next. */
-export function allowFullFrames(socket: EngineSocket): void {
-  boundFrames(socket.transport, maxFrameBytesOf(socket));
-  if (socket.transport.name === "polling") socket.once("upgrade", boundUpgraded);
-}
-
-interface EngineParts {
-  failures: ErrorReporter;
+export interface EngineDeps {
+  /** Asked before a connection begins. Omit to let every client try. */
+  admit?: ((request: IncomingMessage, carrier: Carrier) => Promise<Refusal> | Refusal) | undefined;
+  /** A request was refused. */
+  onRefused: (refusal: GatewayError) => void;
+  /** Counts what a slow reader was not sent. */
+  onSkipped: (skipped: Skipped) => void;
+  /** Reports an exception; `place` comes from a closed set. */
+  report: (place: string, error: unknown) => void;
   /** Nodes that get requests of this one's connections, and it of theirs. */
   siblings?: Siblings | undefined;
+  /** Omit to write to each socket by itself. */
+  accelerator?: SendEach | undefined;
   clock: Clock;
-  closeTimeoutMs: number;
+  log: Logger;
 }
 
+/** All times in milliseconds, all sizes in bytes. */
+export interface EngineOptions {
+  allowedOrigins: AllowedOrigins;
+  /** Largest packet, or polling body, of a connection that has authenticated. */
+  maxPayload: number;
+  pingIntervalMs: number;
+  pingTimeoutMs: number;
+  /** What a client may take from its probe of a WebSocket to the upgrade. */
+  upgradeTimeoutMs: number;
+  /** What a client may take to answer a close. */
+  closeTimeoutMs: number;
+  /** What may wait for one client. */
+  queueBytes: number;
+}
+
+interface Outcome {
+  accept: () => void;
+  refuse: (refusal: GatewayError) => void;
+}
+
+/** Of other upgrades than ours, which nobody else has taken. */
+const strayUpgradeMs = 1_000;
+
+const path = "/socket.io/";
+
 /**
- * Engine.IO with bounds that its options do not have. It relies on members of it that are not public, all of them in
- * this file: `parser`, `onPacket`, `closeTimeout` and what bounds the frames of a transport, `writeBuffer` of a socket.
+ * A server for Engine.IO, protocol 4, over WebSocket and HTTP long-polling. Socket.IO's own `Server` sits on it by
+ * `io.bind(engine)`: it listens to `connection` and calls `close`.
  */
-export class BoundedEngine extends EngineServer {
-  readonly #failures: ErrorReporter;
-  readonly #siblings: Siblings | undefined;
-  readonly #bounds: object;
+export class Engine extends EventEmitter {
+  readonly #deps: EngineDeps;
+  readonly #options: EngineOptions;
+  readonly #check: HttpCheck;
+  readonly #sockets = new Map<string, EngineSocket>();
+  readonly #context: EngineContext;
+  readonly #webSockets: WebSocketContext;
 
-  constructor(
-    options: ConstructorParameters<typeof EngineServer>[0],
-    { failures, siblings, clock, closeTimeoutMs }: EngineParts,
-  ) {
-    super(options);
-    this.#failures = failures;
-    this.#siblings = siblings;
-    this.#bounds = { parser: boundedParser, onPacket: boundedOnPacket(clock), closeTimeout: closeTimeoutMs };
-    // A WebSocket begins with this bound (`ws-engine.ts`).
-    this.on("connection", ({ transport }: EngineSocket) => boundFrames(transport, pendingFrameBytes));
-    limitPollingAnswers(this);
-    writeFlushesTogether(this);
-  }
-
-  protected override createTransport(
-    name: "polling" | "websocket" | "webtransport",
-    request: IncomingMessage,
-  ): Transport {
-    const transport = super.createTransport(name, request);
-    return Object.assign(transport, this.#bounds);
-  }
-
-  override generateId(request: IncomingMessage): string | PromiseLike<string> {
-    const id = super.generateId(request);
-    return this.#siblings === undefined || typeof id !== "string" ? id : `${this.#siblings.mark}${id}`;
-  }
-
-  override handleRequest(request: IncomingMessage, response: ServerResponse): void {
-    const guarded = (handle: () => void): void => {
-      try {
-        handle();
-      } catch (error) {
-        this.#failures.report("socket.request", error);
-        response.destroy();
-      }
+  constructor(deps: EngineDeps, options: EngineOptions) {
+    super();
+    this.#deps = deps;
+    this.#options = options;
+    this.#check = new HttpCheck({ ...options, maxBodyBytes: options.maxPayload }, deps.log);
+    const failed = (error: unknown): void => deps.report("socket.write", error);
+    const multiSocketWrite =
+      deps.accelerator === undefined ? eachByItself : new AcceleratedWrite(deps.accelerator, failed);
+    this.#context = {
+      ...options,
+      clock: deps.clock,
+      wheel: new TimerWheel(deps.clock, Math.max(options.pingIntervalMs, options.pingTimeoutMs)),
+      endOfTick: new EndOfTickFlusher(failed, multiSocketWrite),
+      multiSocketWrite,
+      onSkipped: deps.onSkipped,
+      closed: ({ id }) => void this.#sockets.delete(id),
     };
-    const handleHere = (): void => guarded(() => super.handleRequest(request, response));
-    guarded(() => this.#siblings?.takesRequest(request, response, handleHere) === true || handleHere());
+    this.#webSockets = {
+      ...options,
+      clock: deps.clock,
+      writeDirectly: createDirectWrite(),
+      failed: (error) => deps.report("socket.message", error),
+    };
   }
 
-  override handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** Connections that are open, authenticated or not. */
+  get clientsCount(): number {
+    return this.#sockets.size;
+  }
+
+  /** Takes over `/socket.io/` of an HTTP server, which already has the listeners for all other paths. */
+  attach(server: Server): void {
+    const others = server.listeners("request") as ((request: IncomingMessage, response: ServerResponse) => void)[];
+    server.removeAllListeners("request");
+    server.on("request", (request, response) => {
+      if (isOurs(request)) this.#guard("socket.request", response, () => this.handleRequest(request, response));
+      else for (const other of others) other.call(server, request, response);
+    });
+    server.on("upgrade", (request, socket, head) => {
+      if (isOurs(request)) this.#guard("socket.upgrade", socket, () => this.handleUpgrade(request, socket, head));
+      else this.#deps.clock.after(strayUpgradeMs, () => endStray(socket as NetSocket));
+    });
+  }
+
+  /** Closes every connection at once. */
+  close(): this {
+    for (const socket of this.#sockets.values()) socket.close(true);
+    return this;
+  }
+
+  // Requests
+
+  handleRequest(request: IncomingMessage, response: ServerResponse): void {
+    const handleHere = (): void =>
+      this.#guard("socket.request", response, () => this.#handlePlain(prepared(request), response));
+    if (this.#deps.siblings?.takesRequest(request, response, handleHere) !== true) handleHere();
+  }
+
+  #handlePlain(request: EngineRequest, response: ServerResponse): void {
+    const cors = this.#check.corsFields(request);
+    const refuse = (refusal: GatewayError): void => {
+      this.#deps.onRefused(refusal);
+      refuseRequest(request, response, refusal, cors);
+    };
+    const refusal = this.#check.refusalOf(request, false);
+    if (refusal !== undefined) return refuse(refusal);
+    for (const [name, value] of Object.entries(cors)) response.setHeader(name, value);
+    if (request.method === "OPTIONS") answerPreflight(response);
+    else if (request._query.sid) this.#continue(request, response, refuse);
+    else this.#admit(request, response, { refuse, accept: () => this.#openPolling(request, response) });
+  }
+
+  #continue(request: EngineRequest, response: ServerResponse, refuse: Outcome["refuse"]): void {
+    const socket = this.#sockets.get(request._query.sid as string);
+    if (socket === undefined) refuse(new ProtocolRefusal("unknownSid"));
+    else if (socket.transport instanceof PollingTransport) socket.transport.handle(request, response);
+    else refuse(new ProtocolRefusal("badRequest"));
+  }
+
+  #openPolling(request: EngineRequest, response: ServerResponse): void {
+    const id = this.#createId();
+    const socket = new EngineSocket({ id, request }, (owner) => new PollingTransport(owner), this.#context);
+    socket.writer.add(Frame.text(this.#openPacket(id, ["websocket"])));
+    this.#opened(socket);
+    if (socket.transport instanceof PollingTransport) socket.transport.handle(request, response);
+  }
+
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.#deps.siblings?.takesUpgrade(request, socket, head) === true) return;
+    const ours = prepared(request);
+    const refuse = (refusal: GatewayError): void => {
+      this.#deps.onRefused(refusal);
+      refuseUpgrade(socket, refusal);
+    };
+    const refusal = this.#check.refusalOf(ours, true) ?? wrongUpgrade(ours);
+    if (refusal !== undefined) refuse(refusal);
+    else if (ours._query.sid) this.#upgrade(ours, { socket: socket as NetSocket, head }, refuse);
+    else this.#admit(ours, socket, { refuse, accept: () => this.#openWebSocket(ours, socket as NetSocket, head) });
+  }
+
+  #upgrade(request: EngineRequest, line: { socket: NetSocket; head: Buffer }, refuse: Outcome["refuse"]): void {
+    const socket = this.#sockets.get(request._query.sid as string);
+    if (socket === undefined) return refuse(new ProtocolRefusal("unknownSid"));
+    const polling = socket.transport;
+    const isFree = polling instanceof PollingTransport && socket.upgrade === undefined;
+    const timing = { clock: this.#deps.clock, timeoutMs: this.#options.upgradeTimeoutMs };
+    const owner = isFree ? new UpgradeAttempt({ socket, polling }, timing) : nobody;
+    const transport = new WebSocketTransport(line.socket, owner, this.#webSockets);
+    transport.write(Buffer.from(handshakeAnswer(request)));
+    if (!(owner instanceof UpgradeAttempt)) return transport.close();
+    owner.begin(transport);
+    transport.read(line.head);
+  }
+
+  #openWebSocket(request: EngineRequest, netSocket: NetSocket, head: Buffer): void {
+    const id = this.#createId();
+    const create = (owner: TransportOwner) => new WebSocketTransport(netSocket, owner, this.#webSockets);
+    const socket = new EngineSocket({ id, request }, create, this.#context);
+    const open = Frame.text(this.#openPacket(id, [])).bytes;
+    socket.writer.add(Frame.raw(Buffer.concat([Buffer.from(handshakeAnswer(request)), open])));
+    this.#opened(socket);
+    if (head.length > 0) (socket.transport as WebSocketTransport).read(head);
+  }
+
+  // Connections
+
+  #admit(request: EngineRequest, carrier: Carrier, { accept, refuse }: Outcome): void {
+    const settle = (refusal: Refusal): void => {
+      if (refusal !== undefined) refuse(refusal);
+      else if (!carrier.destroyed) accept();
+    };
+    const admitted = this.#deps.admit?.(request, carrier);
+    if (!(admitted instanceof Promise)) return settle(admitted);
+    admitted.then(settle).catch((error: unknown) => {
+      this.#deps.report("socket.admission", error);
+      carrier.destroy();
+    });
+  }
+
+  #opened(socket: EngineSocket): void {
+    this.#sockets.set(socket.id, socket);
+    this.emit("connection", socket);
+  }
+
+  #createId(): string {
+    return `${this.#deps.siblings?.mark ?? ""}${randomBytes(15).toString("base64url")}`;
+  }
+
+  #openPacket(sid: string, upgrades: readonly string[]): string {
+    const { pingIntervalMs: pingInterval, pingTimeoutMs: pingTimeout, maxPayload } = this.#options;
+    return packetType.open + JSON.stringify({ sid, upgrades, pingInterval, pingTimeout, maxPayload });
+  }
+
+  #guard(place: string, carrier: Carrier, handle: () => void): void {
     try {
-      if (this.#siblings?.takesUpgrade(request, socket, head) !== true) super.handleUpgrade(request, socket, head);
+      handle();
     } catch (error) {
-      this.#failures.report("socket.upgrade", error);
-      socket.destroy();
+      this.#deps.report(place, error);
+      carrier.destroy();
     }
   }
 }
 
-/** Engine.IO flushes in one synchronous step, `flush` before and `drain` after: what is too much goes back in between. */
-function limitPollingAnswers(engine: EngineServer): void {
-  let rest: Packet[] = [];
-  engine.on("flush", (socket: EngineSocket, packets: Packet[]) => {
-    if (packets.length > maxPacketsOut && socket.transport.name === "polling") rest = packets.splice(maxPacketsOut);
-  });
-  engine.on("drain", (socket: EngineSocket) => {
-    if (rest.length === 0) return;
-    (socket as unknown as { writeBuffer: Packet[] }).writeBuffer.unshift(...rest);
-    rest = [];
-  });
+const isOurs = ({ url }: IncomingMessage): boolean => url?.startsWith(path) === true;
+
+const prepared = (request: IncomingMessage): EngineRequest => Object.assign(request, { _query: queryOf(request) });
+
+function wrongUpgrade(request: IncomingMessage): GatewayError | undefined {
+  const wrong = wrongHandshake(request);
+  return wrong === undefined ? undefined : new ProtocolRefusal("badRequest", wrong);
 }
 
-/** Packets that waited for their connection, such as the answers to many messages that came at once. */
-function writeFlushesTogether(engine: EngineServer): void {
-  engine.on("flush", (socket: EngineSocket, packets: Packet[]) => {
-    if (packets.length > 1) inOneWriteNow(socket);
-  });
+function endStray(socket: NetSocket): void {
+  if (socket.writable && socket.bytesWritten === 0) socket.on("error", () => undefined).end();
 }
+
+/** Owns a WebSocket that nobody waits for. */
+const nobody = {
+  maxPayload: 0,
+  receive: () => undefined,
+  control: () => false,
+  flush: () => undefined,
+  drained: () => undefined,
+  ended: () => undefined,
+};

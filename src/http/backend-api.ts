@@ -12,7 +12,8 @@ import { sendJson, sendJsonText, sendNotModified, sendProblem, type Fields } fro
 import { queryOf } from "./query.ts";
 import { overLimit, rateLimitFields, type LimitHttp } from "./rate-limit.ts";
 import { recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
-import { discardRest, readJson } from "./request-body.ts";
+import { discardRest } from "../runtime/discard-rest.ts";
+import { readJson } from "./request-body.ts";
 import type { RequestRecord, WatchRequest } from "./request-watch.ts";
 import { targetOf, type RequestTarget } from "./request-target.ts";
 import { createRouteTable, paramsOf, routeFor, type Endpoint } from "./route-table.ts";

@@ -2,7 +2,8 @@ import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import { HttpRefusal, problemOf } from "./problem.ts";
+import { problemOf } from "../protocol/problems.ts";
+import { HttpRefusal } from "./problem.ts";
 
 /** Label of requests that never became one. */
 const route = "malformed";
@@ -42,7 +43,7 @@ function isAnswered(
 }
 
 function textOf(refusal: HttpRefusal): string {
-  const body = JSON.stringify(problemOf(refusal));
+  const body = JSON.stringify(problemOf(refusal, refusal.status));
   return [
     `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,
     "Content-Type: application/problem+json",

@@ -2,12 +2,11 @@ import { z } from "zod";
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponseObject } from "zod-openapi";
 import { errorCatalogue, GatewayError, type ErrorCode } from "../protocol/errors.ts";
 import { scoreItem } from "../protocol/leaderboards.ts";
-import { problem, type Problem } from "../protocol/problems.ts";
+import { problem, problemOf, problemType, type Problem } from "../protocol/problems.ts";
 import { publishMessage } from "../protocol/publications.ts";
 import { idempotencyKey } from "../protocol/scalars.ts";
 import type { Route } from "./route.ts";
 import { exampleOf, type Resolve, type Schema } from "./example.ts";
-import { problemOf } from "./problem.ts";
 
 export type ApiDescription = ReturnType<typeof createDocument>;
 
@@ -154,8 +153,6 @@ function refusalWith(shared: readonly ErrorCode[]): ZodOpenApiResponseObject {
     content: { [problemType]: { schema: problem, example: exampleProblem(shared) } },
   };
 }
-
-const problemType = "application/problem+json";
 
 function exampleProblem([code = "internal"]: readonly ErrorCode[]): Problem {
   return problemOf(new GatewayError(code, undefined, code === "rate_limited" ? { retryAfterMs: 400 } : {}));

@@ -11,7 +11,7 @@ import { onlyGet } from "./only-methods.ts";
 import { sendJson, sendProblem } from "./problem.ts";
 import type { Readiness } from "./readiness.ts";
 import { recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
-import { discardRest } from "./request-body.ts";
+import { discardRest } from "../runtime/discard-rest.ts";
 import type { WatchRequest } from "./request-watch.ts";
 
 export interface PagesDeps {

@@ -1,9 +1,8 @@
 import type { ServerResponse } from "node:http";
 import { errorCatalogue, GatewayError } from "../protocol/errors.ts";
-import type { Problem } from "../protocol/problems.ts";
+import { problemOf, problemType, retryAfterOf } from "../protocol/problems.ts";
 
-export const problemType = "application/problem+json";
-export const jsonType = "application/json; charset=utf-8";
+const jsonType = "application/json; charset=utf-8";
 
 /** Fields of an HTTP answer. */
 export type Fields = Readonly<Record<string, string>>;
@@ -20,20 +19,6 @@ export class HttpRefusal extends GatewayError {
   }
 }
 
-/** RFC 9457. `type` links to the documentation. */
-export function problemOf(error: GatewayError): Problem {
-  const problem: Problem = {
-    type: `/docs#${error.code}`,
-    title: errorCatalogue[error.code].message,
-    status: statusOf(error),
-    detail: error.message,
-    code: error.code,
-  };
-  if (error.field !== undefined) problem.field = error.field;
-  if (error.retryAfterMs !== undefined) problem.retryAfterMs = error.retryAfterMs;
-  return problem;
-}
-
 export function statusOf(error: GatewayError): number {
   return error instanceof HttpRefusal ? error.status : errorCatalogue[error.code].status;
 }
@@ -47,16 +32,8 @@ export function sendProblem(
   fields: Fields = {},
   rest?: Promise<void>,
 ): void {
-  const body = { type: problemType, text: JSON.stringify(problemOf(error)), rest };
+  const body = { type: problemType, text: JSON.stringify(problemOf(error, statusOf(error))), rest };
   sendBody(response, statusOf(error), body, { ...fields, ...fieldsOf(error) });
-}
-
-/**
- * The same as Socket.IO's own refusal of a handshake, for one that is refused before Socket.IO sees it. The leading space
- * is for clients that read any answer as an Engine.IO packet: behind its first character, the type, they find the JSON.
- */
-export function sendRefusal(response: ServerResponse, error: GatewayError, fields: Fields = {}): void {
-  sendJsonText(response, statusOf(error), ` ${JSON.stringify(error.toBody())}`, { ...fields, ...fieldsOf(error) });
 }
 
 export function sendJson(response: ServerResponse, status: number, body: unknown, fields: Fields = {}): void {
@@ -98,13 +75,5 @@ function fieldsOf(error: GatewayError): Fields {
   const status = statusOf(error);
   const fields: Record<string, string> = error instanceof HttpRefusal ? { ...error.fields } : {};
   if (status === 401) fields["WWW-Authenticate"] = 'Bearer realm="tidegate"';
-  return { ...fields, ...retryAfterOf(error) };
+  return { ...fields, ...retryAfterOf(error, status) };
 }
-
-export function retryAfterOf(error: GatewayError): Fields {
-  const status = statusOf(error);
-  return status === 429 || status === 503 ? { "Retry-After": `${seconds(error.retryAfterMs ?? 1_000)}` } : {};
-}
-
-/** Whole seconds, rounded up, so that a client that waits this long is not refused again. */
-export const seconds = (ms: number): number => Math.ceil(ms / 1_000);

@@ -1,6 +1,7 @@
 import type { GatewayError } from "../protocol/errors.ts";
 import { LimitRefusal } from "../commands/refusal.ts";
-import { seconds, type Fields } from "./problem.ts";
+import { wholeSeconds } from "../protocol/problems.ts";
+import type { Fields } from "./problem.ts";
 
 /** Result of the limiter for one request. */
 export interface HttpAllowance {
@@ -25,7 +26,7 @@ export type LimitHttp = (apiKey: string) => Promise<HttpAllowance> | HttpAllowan
  * none to those who read it.
  */
 export function rateLimitFields({ limit, remaining, windowSeconds, resetMs }: HttpAllowance): Fields {
-  const reset = Math.min(seconds(resetMs), windowSeconds);
+  const reset = Math.min(wholeSeconds(resetMs), windowSeconds);
   return {
     "RateLimit-Policy": `"http";q=${limit};w=${windowSeconds}`,
     RateLimit: `"http";r=${Math.max(Math.floor(remaining), 0)};t=${reset}`,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { errorCatalogue, type ErrorCode } from "./errors.ts";
+import { errorCatalogue, type ErrorCode, type GatewayError } from "./errors.ts";
 
 /** How refusals look on the wire, as schemas: for answers that carry them and for the API's description. */
 const errorCodes = Object.keys(errorCatalogue) as [ErrorCode, ...ErrorCode[]];
@@ -34,3 +34,27 @@ export const problem = z
   })
   .meta({ id: "Problem" });
 export type Problem = z.output<typeof problem>;
+
+export const problemType = "application/problem+json";
+
+/** RFC 9457. `type` links to the documentation. */
+export function problemOf(error: GatewayError, status: number = errorCatalogue[error.code].status): Problem {
+  const problem: Problem = {
+    type: `/docs#${error.code}`,
+    title: errorCatalogue[error.code].message,
+    status,
+    detail: error.message,
+    code: error.code,
+  };
+  if (error.field !== undefined) problem.field = error.field;
+  if (error.retryAfterMs !== undefined) problem.retryAfterMs = error.retryAfterMs;
+  return problem;
+}
+
+/** The header field of an answer with this status; none for most. */
+export function retryAfterOf({ retryAfterMs = 1_000 }: GatewayError, status: number): Record<string, string> {
+  return status === 429 || status === 503 ? { "Retry-After": `${wholeSeconds(retryAfterMs)}` } : {};
+}
+
+/** Rounded up, so that a client that waits this long is not refused again. */
+export const wholeSeconds = (ms: number): number => Math.ceil(ms / 1_000);

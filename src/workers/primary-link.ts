@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { Registry } from "prom-client";
 import type { WorkerContext } from "../gateway/worker-context.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Handle } from "../engine/siblings/handover.ts";
+import type { NetHandle } from "../runtime/net-handle.ts";
 import type { Assignment, MessageToWorker, MessageFromWorker } from "./messages.ts";
 import { PendingReplies } from "./pending-replies.ts";
 
@@ -75,7 +75,7 @@ export class PrimaryLink implements WorkerContext {
     this.#onSocket = listener;
   }
 
-  passLine(to: number, handle: Handle, read: Buffer): Promise<void> {
+  passLine(to: number, handle: NetHandle, read: Buffer): Promise<void> {
     return new Promise((resolve, reject) => {
       const message: MessageFromWorker = { type: "line", to, read };
       this.#primary.send(message, handle as never, (error: Error | null) => {
@@ -113,7 +113,7 @@ export class PrimaryLink implements WorkerContext {
 
   #acceptSocket(handle: unknown, read: Uint8Array): void {
     if (this.#onSocket !== undefined) this.#onSocket(handle, read);
-    else (handle as Handle).close();
+    else (handle as NetHandle).close();
   }
 
   #message(message: MessageFromWorker): void {

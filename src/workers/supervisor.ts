@@ -1,7 +1,7 @@
 import cluster from "node:cluster";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import type { Handle } from "../engine/siblings/handover.ts";
+import type { NetHandle } from "../runtime/net-handle.ts";
 import { WorkerProcess, type WorkerExit } from "./worker-process.ts";
 import { mergeMetrics } from "./merge-metrics.ts";
 import type { Assignment } from "./messages.ts";
@@ -174,14 +174,14 @@ export class Supervisor {
         onUp?.();
       },
       metrics: () => this.metrics(),
-      passSocket: (to: number, handle: Handle, read: Uint8Array) => this.#passSocket(to, handle, read),
+      passSocket: (to: number, handle: NetHandle, read: Uint8Array) => this.#passSocket(to, handle, read),
     };
     const worker = new WorkerProcess(assignmentOf(number), hooks, clock);
     this.#workers.set(number, worker);
     return worker;
   }
 
-  #passSocket(to: number, handle: Handle, read: Uint8Array): void {
+  #passSocket(to: number, handle: NetHandle, read: Uint8Array): void {
     const worker = this.#workers.get(to);
     if (worker === undefined) handle.close();
     else worker.giveSocket(handle, read);

@@ -1,6 +1,6 @@
 import cluster, { type Worker } from "node:cluster";
 import type { Clock } from "../runtime/clock.ts";
-import type { Handle } from "../engine/siblings/handover.ts";
+import type { NetHandle } from "../runtime/net-handle.ts";
 import type { Assignment, MessageToWorker, MessageFromWorker } from "./messages.ts";
 import { PendingReplies } from "./pending-replies.ts";
 import { workerVariable } from "./primary-link.ts";
@@ -15,7 +15,7 @@ export interface WorkerExit {
 export interface WorkerProcessHooks {
   onReady(): void;
   metrics(): Promise<string>;
-  passSocket(to: number, handle: Handle, read: Uint8Array): void;
+  passSocket(to: number, handle: NetHandle, read: Uint8Array): void;
 }
 
 const collectTimeoutMs = 1_000;
@@ -75,7 +75,7 @@ export class WorkerProcess {
     return this.#replies.request((id) => this.send({ type: "collect", id }));
   }
 
-  giveSocket(handle: Handle, read: Uint8Array): void {
+  giveSocket(handle: NetHandle, read: Uint8Array): void {
     if (this.#socketsInTransit >= maxSocketsInTransit || !this.#worker.isConnected()) return handle.close();
     this.#socketsInTransit++;
     const message: MessageToWorker = { type: "line", read };
@@ -104,7 +104,7 @@ export class WorkerProcess {
     if (message.type === "ready") this.#becomeReady();
     else if (message.type === "collected") this.#replies.resolve(message.id, message.text);
     else if (message.type === "metrics") void this.#sendMetrics(message.id);
-    else if (message.type === "line") this.#hooks.passSocket(message.to, handle as Handle, message.read);
+    else if (message.type === "line") this.#hooks.passSocket(message.to, handle as NetHandle, message.read);
   }
 
   #becomeReady(): void {

@@ -1,19 +1,14 @@
-import type { Socket as NetSocket } from "node:net";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, inject, it, onTestFinished, vi } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import { loadAccelerator, type SendEach } from "../../src/engine/accelerator.ts";
-import { Frame } from "../../src/engine/batch.ts";
-import { createDirectWrite } from "../../src/engine/direct-write.ts";
-import { Outlet } from "../../src/engine/outlet.ts";
-import { Turn } from "../../src/engine/turn.ts";
-import { Volley } from "../../src/engine/volley.ts";
+import { closing } from "../../src/protocol/closings.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
 import { RawSocket } from "../support/hostile.ts";
 import { quietLog } from "../support/world.ts";
-import { numbersOf, packetOf, range, startAudience, storyOf } from "./audience.ts";
+import { numbersOf, range, startAudience, storyOf } from "./audience.ts";
 
 const { EAGAIN, EBADF, EINTR } = constants.errno;
 const file = inject("accelerator");
@@ -87,37 +82,25 @@ describe("what the kernel has not taken", () => {
   });
 });
 
-it("is ahead of whatever else is sent to the same connection before the turn has ended", async () => {
-  const { edge } = await startAudience();
-  const reader = await new RawSocket(edge).entered();
-  const engine = [...edge.sockets.io.sockets.sockets.values()][0]!.conn;
-  const failed = (error: unknown): never => expect.unreachable(String(error));
-  const volley = new Volley(sendEach, failed);
-  const turn = new Turn(failed, volley);
-  const context = {
-    queueBytes: 1_048_576,
-    turn,
-    volley,
-    writeDirectly: createDirectWrite(),
-    onSkipped: () => undefined,
-  };
-  const outlet = new Outlet(engine, { readTooSlowly: () => expect.unreachable("slow") }, context);
+it("is ahead of whatever else is sent to the same connection before the tick has ended", async () => {
+  const { publish, connections, readers } = await startReaders(2, sendEach);
+  const [reader] = readers as [RawSocket];
+  const seen = reader.received.length;
 
-  outlet.add(new Frame(packetOf(1)));
-  turn.schedule({ flush: () => void engine.write('2["between",{}]') });
-  await reader.until(() => storyOf(reader.received).includes("between"));
+  // The first writer that is flushed has a message for the second, whose publication was just added to the call.
+  publish([1]);
+  connections()[0]?.close(closing("session_revoked"));
+  connections()[0]?.emit("between", {});
+  await reader.until(() => reader.closeCode !== undefined);
 
-  expect(storyOf(reader.received).slice(-2)).toEqual([1, "between"]);
+  expect(storyOf(reader.received.slice(seen, -1))).toEqual([1, "closing"]);
 });
 
-it("leaves a connection alone that was cut in the same turn", async () => {
-  const { publish, edge, readers } = await startReaders(3, sendEach);
-  const [first] = [...edge.sockets.io.sockets.sockets.values()] as unknown as [
-    { conn: { transport: { socket: { _socket: NetSocket } } } },
-  ];
+it("leaves a connection alone that was cut in the same tick", async () => {
+  const { publish, edge, readers, netSockets } = await startReaders(3, sendEach);
 
   publish([1]);
-  first.conn.transport.socket._socket.destroy();
+  netSockets[0]?.destroy();
   await allHave(readers.slice(1), 1);
 
   await expect.poll(() => edge.sockets.connections.count).toBe(2);

@@ -1,3 +1,4 @@
+import type { Socket as NetSocket } from "node:net";
 import type { DeliveryOptions } from "../../src/channels/subscribers.ts";
 import { createFanOut } from "../../src/connections/fan-out.ts";
 import type { SocketConnection } from "../../src/connections/socket-connection.ts";
@@ -6,6 +7,8 @@ import { startEdge, type Edge, type EdgeOptions } from "../support/edge.ts";
 /** An edge and a voice that reaches everybody connected to it. */
 export interface Audience {
   edge: Edge;
+  /** The sockets of all its clients, on its side. */
+  netSockets: NetSocket[];
   /** The connections, in the order in which they came. */
   connections(): SocketConnection[];
   /** Publishes to all of them in this turn of the event loop. */
@@ -14,10 +17,13 @@ export interface Audience {
 
 export async function startAudience(options: EdgeOptions = {}): Promise<Audience> {
   const edge = await startEdge(options);
+  const netSockets: NetSocket[] = [];
+  edge.httpServer.on("connection", (socket) => netSockets.push(socket));
   const deliver = createFanOut({ metrics: edge.metrics });
   const connections = (): SocketConnection[] => [...edge.sockets.connections.all()] as SocketConnection[];
   return {
     edge,
+    netSockets,
     connections,
     publish(numbers, { manner, bytes = 0 } = {}) {
       for (const number of numbers) deliver(connections(), packetOf(number, bytes), manner);

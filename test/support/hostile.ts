@@ -18,7 +18,7 @@ export class RawSocket {
   readonly #watchers = new Set<() => void>();
   closeCode: number | undefined;
 
-  constructor(edge: Edge, query = "EIO=4&transport=websocket", headers: Record<string, string> = {}) {
+  constructor(edge: Pick<Edge, "port">, query = "EIO=4&transport=websocket", headers: Record<string, string> = {}) {
     this.#socket = new WebSocket(`ws://127.0.0.1:${edge.port}/socket.io/?${query}`, { headers });
     this.#socket.on("open", () => this.#look());
     this.#socket.on("message", (data: Buffer) => this.#note(data.toString()));
@@ -89,7 +89,7 @@ export class RawSocket {
     return this.#refusal(seen) ?? { closed: this.closeCode ?? 0 };
   }
 
-  until(isDone: () => boolean, timeoutMs = 5_000): Promise<void> {
+  until(isDone: () => boolean, timeoutMs = 30_000): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (): void => reject(new Error(`waited in vain; received ${this.received.join(" ").slice(0, 500)}`));
       const timer = setTimeout(fail, timeoutMs);
@@ -151,7 +151,7 @@ export class RawPolling {
   readonly #base: string;
   sid = "";
 
-  constructor(edge: Edge) {
+  constructor(edge: Pick<Edge, "url">) {
     this.#base = `${edge.url}/socket.io/?EIO=4&transport=polling`;
   }
 
@@ -199,8 +199,8 @@ export class RawPolling {
 
 /** What a bare TCP connection is answered until that is enough, the other side ends it, or two seconds have passed. */
 export function rawRequest(
-  edge: Edge,
-  text: string,
+  edge: Pick<Edge, "port">,
+  text: string | Buffer,
   isEnough: (answer: string) => boolean = () => false,
 ): Promise<string> {
   return new Promise((resolve) => {

@@ -2,7 +2,8 @@ import { rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { bytesOf, giveLine, takeLine, type Handle } from "./handover.ts";
+import { detachHandle, type NetHandle } from "../../runtime/net-handle.ts";
+import { acceptSocket, bytesOf } from "./handover.ts";
 import { createRelay } from "./relay.ts";
 import { markOf, workerIn } from "./sid.ts";
 
@@ -15,7 +16,7 @@ export interface SiblingsDeps {
   /** Where each listens for the others. Nobody else may enter it. */
   folder: string;
   /** Gives a line, and what was read from it, to another. Rejects where it was not taken; it is closed then. */
-  passLine(to: number, handle: Handle, read: Buffer): Promise<void>;
+  passLine(to: number, handle: NetHandle, read: Buffer): Promise<void>;
   /** Calls `listener` with each line that another passes here. */
   onLine(listener: (handle: unknown, read: Uint8Array) => void): void;
 }
@@ -53,7 +54,7 @@ export function createSiblings(deps: SiblingsDeps): Siblings {
     return number === undefined || number === worker || number > count ? undefined : number;
   }
 
-  async function pass(to: number, handle: Handle, read: Buffer): Promise<void> {
+  async function pass(to: number, handle: NetHandle, read: Buffer): Promise<void> {
     onTheirWay++;
     // Not taken: the client sees its attempt to upgrade fail, and stays with polling.
     await deps.passLine(to, handle, read).catch(() => undefined);
@@ -69,14 +70,14 @@ export function createSiblings(deps: SiblingsDeps): Siblings {
     },
     takesUpgrade(request, socket, head) {
       const to = siblingIn(request);
-      const handle = to === undefined || onTheirWay >= mostOnTheirWay ? undefined : takeLine(socket);
+      const handle = to === undefined || onTheirWay >= mostOnTheirWay ? undefined : detachHandle(socket);
       if (to === undefined || handle === undefined) return false;
       void pass(to, handle, bytesOf(request, head));
       return true;
     },
     async start(server) {
       door.on("request", (request, response) => enter(server, worker, request, response));
-      deps.onLine((handle, read) => giveLine(server, handle, read));
+      deps.onLine((handle, read) => acceptSocket(server, handle, read));
       await listenAt(door, pathOf(worker));
     },
     stop() {

@@ -1,31 +1,31 @@
 import { expect, it } from "vitest";
-import { Turn } from "../../src/engine/turn.ts";
+import { EndOfTickFlusher } from "../../src/engine/end-of-tick.ts";
 import { settled } from "../support/fake-clock.ts";
 import { range } from "./audience.ts";
 
 const quiet = (): void => undefined;
 
-it("flushes everybody once, when the turn has ended", async () => {
-  const turn = new Turn(quiet);
+it("flushes everybody once, when the tick has ended", async () => {
+  const flusher = new EndOfTickFlusher(quiet);
   const flushed: number[] = [];
 
-  for (const n of range(1, 3)) turn.schedule({ flush: () => flushed.push(n) });
+  for (const n of range(1, 3)) flusher.schedule({ flush: () => flushed.push(n) });
   await Promise.resolve();
   const within = [...flushed];
   await settled();
-  turn.schedule({ flush: () => flushed.push(4) });
+  flusher.schedule({ flush: () => flushed.push(4) });
   await settled();
 
   expect(within).toEqual([]);
   expect(flushed).toEqual([1, 2, 3, 4]);
 });
 
-it("lets others have a turn between a thousand and the next thousand", async () => {
-  const turn = new Turn(quiet);
+it("lets others run between a thousand and the next thousand", async () => {
+  const flusher = new EndOfTickFlusher(quiet);
   let flushed = 0;
   const seen: number[] = [];
 
-  for (const _ of range(1, 2_500)) turn.schedule({ flush: () => (flushed += 1) });
+  for (const _ of range(1, 2_500)) flusher.schedule({ flush: () => (flushed += 1) });
   while (flushed < 2_500) {
     await settled();
     seen.push(flushed);
@@ -36,15 +36,15 @@ it("lets others have a turn between a thousand and the next thousand", async () 
 
 it("goes on with the others where one fails", async () => {
   const failures: unknown[] = [];
-  const turn = new Turn((error) => failures.push(error));
+  const flusher = new EndOfTickFlusher((error) => failures.push(error));
   let flushed = 0;
 
-  turn.schedule({
+  flusher.schedule({
     flush() {
       throw new Error("broken");
     },
   });
-  turn.schedule({ flush: () => (flushed += 1) });
+  flusher.schedule({ flush: () => (flushed += 1) });
   await settled();
 
   expect(failures).toHaveLength(1);

@@ -1,0 +1,61 @@
+import { randomBytes } from "node:crypto";
+import type { Server, Socket } from "socket.io";
+import type { Engine } from "../engine/engine.ts";
+import type { EngineSocket } from "../engine/engine-socket.ts";
+
+/** What of Socket.IO is not in its types: looked at in this file alone, and held by a test. */
+interface SocketParts {
+  /** As the engine emitted it. */
+  conn: EngineSocket;
+  /** The secret session id of a client that may recover. */
+  pid?: string;
+  nsp: { _preConnectSockets: Map<string, Socket> };
+}
+
+/** `bind` takes any engine like Engine.IO's; its types know that one alone. */
+interface EngineSeam {
+  bind(engine: Engine): void;
+}
+
+const partsOf = (socket: Socket): SocketParts => socket as unknown as SocketParts;
+
+export function bindEngine(io: Server, engine: Engine): void {
+  (io as unknown as EngineSeam).bind(engine);
+}
+
+export const engineSocketOf = (socket: Socket): EngineSocket => partsOf(socket).conn;
+
+/** Socket.IO's secret session id, which a client presents to recover. */
+export const privateIdOf = (socket: Socket): string | undefined => partsOf(socket).pid;
+
+export const newId = (): string => randomBytes(15).toString("base64url");
+
+/** Turns a socket that Socket.IO is about to recover into a new one, before the client is told anything. */
+export function startNewSession(socket: Socket): void {
+  const { _preConnectSockets: waiting } = partsOf(socket).nsp;
+  waiting.delete(socket.id);
+  const id = newId();
+  Object.assign(socket, { id, pid: newId(), recovered: false, data: {} });
+  waiting.set(id, socket);
+}
+
+/**
+ * Removes the token and the request after authentication, from memory and from what other nodes may query. Removes the
+ * table of acknowledgements too, because clients do not send any (`parser.ts`).
+ */
+export function forgetRequest(socket: Socket): void {
+  Object.assign(socket.handshake, { auth: nothing, headers: nothing, query: nothing, url: "", time: "" });
+  engineSocketOf(socket).request = null;
+  Object.assign(socket, { acks: noAcks });
+}
+
+/** Stays empty: the server requests no acknowledgements. */
+class NoAcks extends Map {
+  override set(): this {
+    return this;
+  }
+}
+
+const noAcks = new NoAcks();
+
+const nothing = Object.freeze({});

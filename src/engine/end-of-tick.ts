@@ -1,0 +1,42 @@
+/** Collects during a tick of the event loop what is to be written at its end. */
+export interface Flushable {
+  flush(): void;
+}
+
+/** Flushed in one go; the others wait for the next tick, so that a channel with many readers does not hold up the rest. */
+const maxAtOnce = 1_024;
+
+const nothing: Flushable = { flush: () => undefined };
+
+/** Flushes everything that was scheduled, once, when the tick ends. */
+export class EndOfTickFlusher {
+  readonly #failed: (error: unknown) => void;
+  readonly #last: Flushable;
+  #scheduled: Flushable[] = [];
+
+  /** `failed` gets what one of them throws; the others are flushed all the same, and `last` after them. */
+  constructor(failed: (error: unknown) => void, last: Flushable = nothing) {
+    this.#failed = failed;
+    this.#last = last;
+  }
+
+  schedule(flushable: Flushable): void {
+    if (this.#scheduled.push(flushable) === 1) setImmediate(this.#end);
+  }
+
+  readonly #end = (): void => {
+    const all = this.#scheduled;
+    const now = all.splice(0, maxAtOnce);
+    if (all.length > 0) setImmediate(this.#end);
+    for (const flushable of now) this.#flush(flushable);
+    this.#flush(this.#last);
+  };
+
+  #flush(flushable: Flushable): void {
+    try {
+      flushable.flush();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+}

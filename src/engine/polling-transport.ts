@@ -1,0 +1,135 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { binaryOf, packetsOf, packetType, payloadOf } from "./packets.ts";
+import type { SendQueue } from "./send-queue.ts";
+import type { Transport, TransportOwner } from "./transport.ts";
+
+/** The stock Python client breaks off at more than 16 packets in one answer. */
+const maxPacketsOut = 16;
+
+/** What one body is answered with. */
+const accepted = { "Content-Type": "text/html", "Content-Length": "2", "Cache-Control": "no-store" };
+
+/** A request that waits for packets. */
+interface Poll {
+  request: IncomingMessage;
+  response: ServerResponse;
+}
+
+/** Engine.IO's packets over HTTP: the client asks for them with a GET that waits, and sends its own with a POST. */
+export class PollingTransport implements Transport {
+  readonly name = "polling";
+  readonly waitingBytes = 0;
+  owner: TransportOwner;
+  #poll: Poll | undefined;
+  #isPosting = false;
+  #isOver = false;
+
+  constructor(owner: TransportOwner) {
+    this.owner = owner;
+  }
+
+  /** A request of this connection, GET or POST. */
+  handle(request: IncomingMessage, response: ServerResponse): void {
+    if (request.method === "POST") this.#takeBody(request, response);
+    else this.#takePoll({ request, response });
+  }
+
+  get writable(): boolean {
+    return this.#poll !== undefined;
+  }
+
+  /** A stock client handles a close before the messages that came with it, so that has an answer of its own. */
+  sendFrom(queue: SendQueue, isLast: boolean): boolean {
+    const frames = queue.shiftFrames(maxPacketsOut);
+    this.#answer(frames.length === 0 ? [packetType.close] : frames.map(({ packet }) => packet));
+    return frames.length === 0 || (queue.isEmpty && !isLast);
+  }
+
+  /** Lets a request that waits go empty. */
+  sendNoop(): void {
+    if (this.writable) this.#answer([packetType.noop]);
+  }
+
+  close(): void {
+    if (this.writable) this.#answer([packetType.close]);
+    this.shut();
+  }
+
+  shut(): void {
+    this.#isOver = true;
+    this.sendNoop();
+  }
+
+  destroy(): void {
+    this.shut();
+  }
+
+  /** What a client sends is bounded by its requests. */
+  pause(): void {}
+  resume(): void {}
+
+  #takePoll(poll: Poll): void {
+    if (this.#poll !== undefined) return this.#refuseOverlap(poll.response);
+    this.#poll = poll;
+    poll.response.on("close", () => this.#lost(poll));
+    if (this.#isOver) this.sendNoop();
+    else this.owner.drained();
+  }
+
+  /** Two requests at once: Engine.IO ends such a connection. */
+  #refuseOverlap(response: ServerResponse): void {
+    this.owner.ended(this, "transport error");
+    response.writeHead(400).end();
+  }
+
+  #lost(poll: Poll): void {
+    if (this.#poll !== poll) return;
+    this.#poll = undefined;
+    this.owner.ended(this, "transport error");
+  }
+
+  #answer(packets: readonly string[]): void {
+    const { response } = this.#poll as Poll;
+    this.#poll = undefined;
+    const body = payloadOf(packets);
+    response.writeHead(200, {
+      "Content-Type": "text/plain; charset=UTF-8",
+      "Content-Length": Buffer.byteLength(body),
+      "Cache-Control": "no-store",
+    });
+    response.end(body);
+  }
+
+  #takeBody(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#isPosting) return this.#refuseOverlap(response);
+    this.#isPosting = true;
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on("data", (chunk: Buffer) => {
+      if (!this.#isPosting) return;
+      size += chunk.length;
+      if (size > this.owner.maxPayload) this.#refuseBody(response);
+      else chunks.push(chunk);
+    });
+    request.on("end", () => this.#isPosting && this.#takeWhole(Buffer.concat(chunks).toString(), response));
+    response.on("close", () => this.#bodyEnded(response));
+  }
+
+  #refuseBody(response: ServerResponse): void {
+    this.#isPosting = false;
+    response.writeHead(413).end();
+  }
+
+  #takeWhole(body: string, response: ServerResponse): void {
+    this.#isPosting = false;
+    for (const packet of packetsOf(body)) this.owner.receive(binaryOf(packet) ?? packet);
+    response.writeHead(200, accepted).end("ok");
+  }
+
+  /** The client went in the middle of its body. */
+  #bodyEnded(response: ServerResponse): void {
+    if (response.writableEnded || !this.#isPosting) return;
+    this.#isPosting = false;
+    this.owner.ended(this, "transport error");
+  }
+}

@@ -1,0 +1,86 @@
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { errorCatalogue, GatewayError, isTemporary } from "../protocol/errors.ts";
+import { problemOf, problemType, retryAfterOf } from "../protocol/problems.ts";
+import { discardRest } from "../runtime/discard-rest.ts";
+
+/** The errors of Engine.IO's protocol, by the number that clients are told. */
+export const protocolErrors = {
+  unknownTransport: { number: 0, message: "Transport unknown" },
+  unknownSid: { number: 1, message: "Session ID unknown" },
+  badHandshakeMethod: { number: 2, message: "Bad handshake method" },
+  badRequest: { number: 3, message: "Bad request" },
+} as const;
+
+export type ProtocolErrorName = keyof typeof protocolErrors;
+
+/** A request that Engine.IO's own words refuse. */
+export class ProtocolRefusal extends GatewayError {
+  readonly number: number;
+
+  constructor(name: ProtocolErrorName, message: string = protocolErrors[name].message) {
+    super("bad_request", message);
+    this.number = protocolErrors[name].number;
+  }
+}
+
+export type Fields = Readonly<Record<string, string>>;
+
+interface Answer {
+  status: number;
+  type: string;
+  body: string;
+  fields: Fields;
+}
+
+const json = "application/json; charset=utf-8";
+
+/** What is temporary is told as Socket.IO would tell it: a stock client tries again by itself after such an answer. */
+function answerOf(refusal: GatewayError): Answer {
+  const { status } = errorCatalogue[refusal.code];
+  const fields = retryAfterOf(refusal, status);
+  if (refusal instanceof ProtocolRefusal) {
+    const body = JSON.stringify({ code: refusal.number, message: refusal.message });
+    return { status, type: json, body, fields };
+  }
+  if (isTemporary(refusal.code)) return { status, type: json, body: JSON.stringify(refusal.toBody()), fields };
+  const allow = refusal.code === "method_not_allowed" ? { Allow: "GET, POST, OPTIONS" } : {};
+  return { status, type: problemType, body: JSON.stringify(problemOf(refusal)), fields: { ...fields, ...allow } };
+}
+
+/**
+ * The leading space of a temporary refusal is for clients that read any answer as an Engine.IO packet: behind its first
+ * character, the type, they find the JSON.
+ */
+export function refuseRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  refusal: GatewayError,
+  fields: Fields,
+): void {
+  if (response.headersSent || response.destroyed) return;
+  const answer = answerOf(refusal);
+  const body = isTemporary(refusal.code) ? ` ${answer.body}` : answer.body;
+  response.writeHead(answer.status, {
+    "Content-Type": answer.type,
+    "Content-Length": Buffer.byteLength(body),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    ...answer.fields,
+    ...fields,
+  });
+  const rest = discardRest(request);
+  if (rest === undefined) return void response.end(body);
+  response.write(body);
+  void rest.then(() => response.end());
+}
+
+/** An upgrade is refused on the bare connection: there is no response object yet. */
+export function refuseUpgrade(socket: Duplex, refusal: GatewayError): void {
+  const { status, type, body, fields } = answerOf(refusal);
+  const all = { Connection: "close", "Content-Type": type, "Content-Length": `${Buffer.byteLength(body)}`, ...fields };
+  const head = Object.entries(all).map(([name, value]) => `${name}: ${value}`);
+  socket.on("error", () => socket.destroy());
+  socket.once("finish", () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${head.join("\r\n")}\r\n\r\n${body}`);
+}

@@ -1,0 +1,29 @@
+import { createHash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+
+/** RFC 6455, 1.3. */
+const magic = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+const keyForm = /^[+/0-9A-Za-z]{22}==$/;
+const protocolForm = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** What is wrong with a request to upgrade; undefined if nothing is. */
+export function wrongHandshake({ method, headers }: IncomingMessage): string | undefined {
+  if (method !== "GET") return "Use GET.";
+  if (!keyForm.test(headers["sec-websocket-key"] ?? "")) return "The Sec-WebSocket-Key header is missing or not valid.";
+  if (headers["sec-websocket-version"] !== "13") return "Only version 13 of WebSocket is supported.";
+  return protocolsOf(headers).every((name) => protocolForm.test(name))
+    ? undefined
+    : "The Sec-WebSocket-Protocol header is not valid.";
+}
+
+/** The answer to a request that is not wrong. No extension is agreed on; of the client's protocols, its first. */
+export function handshakeAnswer({ headers }: IncomingMessage): string {
+  const accept = createHash("sha1").update(`${headers["sec-websocket-key"]}${magic}`).digest("base64");
+  const [protocol] = protocolsOf(headers);
+  const agreed = protocol === undefined ? "" : `Sec-WebSocket-Protocol: ${protocol}\r\n`;
+  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${agreed}\r\n`;
+}
+
+const protocolsOf = (headers: IncomingMessage["headers"]): string[] =>
+  headers["sec-websocket-protocol"]?.split(",").map((name) => name.trim()) ?? [];

@@ -1,0 +1,67 @@
+import { isUtf8 } from "node:buffer";
+import type { Writable } from "node:stream";
+import { Receiver } from "ws";
+
+declare module "ws" {
+  /** Exported by ws and not in its types: parses the frames of one connection. Emits `message`, `ping`, `conclude`. */
+  export class Receiver extends Writable {
+    constructor(options: { isServer: boolean; maxPayload: number; maxFragments: number; maxBufferedChunks: number });
+  }
+}
+
+/** What one unfinished message may hold: frames, and pieces in which the network delivered one frame. */
+const maxFragments = 64;
+const maxBufferedChunks = 1_024;
+
+/** Ws's words for what is no protocol error (1002). */
+const closeCodes: Readonly<Record<string, number>> = {
+  WS_ERR_INVALID_UTF8: 1007,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 1009,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
+};
+
+export const tooLarge = 1009;
+export const invalidUtf8 = 1007;
+
+/** The close code for an error of the receiver. */
+export const closeCodeOf = ({ code = "" }: { code?: string }): number => closeCodes[code] ?? 1002;
+
+/** Parses everything that `readWhole` leaves. */
+export function createReceiver(maxPayload: number): Receiver {
+  return new Receiver({ isServer: true, maxPayload, maxFragments, maxBufferedChunks });
+}
+
+const wholeText = 0x81;
+const masked = 0x80;
+
+/** One message that came in a frame of its own, and where the next frame begins. */
+export interface WholeMessage {
+  /** Undefined if it is not UTF-8. */
+  text: string | undefined;
+  length: number;
+  end: number;
+}
+
+/**
+ * The message that begins at `start`, if it is one whole frame of text shorter than 64 kB, as nearly all are; undefined for
+ * anything else, which is for the receiver. The chunk is unmasked in place.
+ */
+export function readWhole(chunk: Buffer, start: number): WholeMessage | undefined {
+  if (chunk.length < start + 6 || chunk[start] !== wholeText) return undefined;
+  const code = chunk[start + 1] as number;
+  if (code < masked || code === 0xff) return undefined;
+  const head = code === 0xfe ? 8 : 6;
+  if (chunk.length < start + head) return undefined;
+  const length = code === 0xfe ? chunk.readUInt16BE(start + 2) : code & 0x7f;
+  const end = start + head + length;
+  if (end > chunk.length) return undefined;
+  const payload = chunk.subarray(start + head, end);
+  unmask(payload, chunk, start + head - 4);
+  return { text: isUtf8(payload) ? payload.toString() : undefined, length, end };
+}
+
+function unmask(payload: Buffer, chunk: Buffer, maskAt: number): void {
+  for (let index = 0; index < payload.length; index++)
+    payload[index] = (payload[index] as number) ^ (chunk[maskAt + (index & 3)] as number);
+}
