@@ -45,7 +45,7 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
   loadtest: ["protocol", "runtime", "client"],
   config: "everything",
   // Keeps several processes up, each with a node in it: it stands above the node, and knows nothing of what is inside.
-  workers: ["runtime", "engine", "gateway", "config.ts"],
+  workers: ["runtime", "gateway", "config.ts"],
   cli: "everything",
   "config.ts": "everything",
   gateway: "everything",
