@@ -213,7 +213,7 @@ export class ConnectionLifecycle {
 
   async #runDisconnectHook(
     connection: Connection,
-    { connecting: welcomed, requests: requests }: ActiveConnection,
+    { connecting: welcomed, requests }: ActiveConnection,
     { reason, mayReturn }: DisconnectContext,
   ): Promise<void> {
     const { onDisconnect, failures } = this.#deps;

@@ -71,7 +71,7 @@ export class TimerWheel {
     this.#ticks = Math.max(this.#ticks, now - this.#slots.length);
     while (this.#ticks < now && this.#size > 0) {
       this.#ticks += 1;
-      for (const item of [...this.#slotOf(this.#ticks)]) this.#run(item, now);
+      for (const item of this.#slotOf(this.#ticks)) this.#run(item, now);
     }
   }
 

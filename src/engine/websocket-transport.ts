@@ -99,7 +99,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
     const transport = this[carried];
     const pong = Buffer.concat([Buffer.from([pongCode, data.length]), data]);
     // Pongs wait behind a reader that does not read; a client that pings on meanwhile is cut.
-    if (transport.owner.control(pong) === false) transport.destroy();
+    if (!transport.owner.control(pong)) transport.destroy();
   }
 
   static #onConclude(this: CarryingReceiver, code: number): void {

@@ -77,7 +77,7 @@ it("ends when two polls meet", async () => {
 
   const statuses = await Promise.all([client.poll(), client.poll()].map(async (answer) => (await answer).status));
 
-  expect(statuses.toSorted()).toEqual([200, 400]);
+  expect(statuses.toSorted((a, b) => a - b)).toEqual([200, 400]);
   expect(engine.closed).toEqual(["transport error"]);
 });
 

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 import { Engine, type EngineDeps, type EngineOptions } from "../../src/engine/engine.ts";
 import type { EngineSocket } from "../../src/engine/engine-socket.ts";
-import { GatewayError } from "../../src/protocol/errors.ts";
+import type { GatewayError } from "../../src/protocol/errors.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { quietLog } from "./world.ts";
 
