@@ -165,7 +165,8 @@ export class ConnectionLifecycle {
   #refuse(connection: SocketConnection, error: unknown): void {
     const { code } = refusalOf(error);
     // `not_subscribed`: the subscription to the user's own channel lost publications while it began.
-    if (isTemporary(code) || code === "not_subscribed") return connection.end();
+    const isFault = code === "internal";
+    if (!isFault && (isTemporary(code) || code === "not_subscribed")) return connection.end();
     this.#deps.failures.report("socket.connect", error);
     connection.close(closing("internal"));
   }

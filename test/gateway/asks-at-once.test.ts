@@ -168,7 +168,11 @@ test("a token refreshed while the connect hook waits for the fence determines th
   const fence = createFence(clock, 3_000);
   const expiry = createExpiryWatch({ clock, log: quietLog });
   const revocations = { mark: () => 0, since: () => undefined };
-  const channels = { subscribeUnchecked: async () => undefined, channelsOf: () => [], recheckPermissions: () => undefined };
+  const channels = {
+    subscribeUnchecked: async () => undefined,
+    channelsOf: () => [],
+    recheckPermissions: () => undefined,
+  };
   const recovery = { persist: async () => undefined };
   const deps = { clock, fence, expiry, revocations, channels, recovery, isDraining: () => false };
   const hooks = createConnectionHooks(deps as unknown as ConnectionHooksDeps);
