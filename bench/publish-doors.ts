@@ -1,9 +1,9 @@
 /**
- * What a publication costs through each door: publications a second, and CPU of the gateway and of Redis' main thread.
- * The gateway is a process of its own with nobody subscribed; doors take turns in each round, and medians count. What
+ * What a publication costs through each transport: publications a second, and CPU of the gateway and of Redis' main thread.
+ * The gateway is a process of its own with nobody subscribed; interfaces take turns in each round, and medians count. What
  * goes in by the stream counts once it is in its channel.
  *
- *   node bench/publish-doors.ts [publications a slice] [rounds]      writes bench/results/publish-doors.md
+ *   node bench/publish-interfaces.ts [publications a slice] [rounds]      writes bench/results/publish-interfaces.md
  */
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -31,7 +31,7 @@ interface Cost {
   redisUs: number;
 }
 
-interface Door {
+interface BenchTransport {
   name: string;
   /** Publishes that many and resolves when all have been taken. */
   send(count: number): Promise<unknown>;
@@ -51,7 +51,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 try {
   const report = [...header(), "", ...toTable(await measure())].join("\n");
   console.log(report);
-  await writeFile(new URL("./results/publish-doors.md", import.meta.url), `${report}\n`);
+  await writeFile(new URL("./results/publish-interfaces.md", import.meta.url), `${report}\n`);
 } finally {
   agent.destroy();
   await gateway.stop();
@@ -102,7 +102,7 @@ function header(): string[] {
     `${publications.toLocaleString("en")} publications of 128 bytes into ${channelCount} channels (or one) a slice, ` +
       `${rounds} rounds; Node ${process.versions.node}, ${cpus()[0]?.model ?? "unknown CPU"} × ${cpus().length}, ` +
       "shared by backend, gateway and Redis.",
-    "`node bench/publish-doors.ts` measures it again.",
+    "`node bench/publish-interfaces.ts` measures it again.",
   ];
 }
 
@@ -111,22 +111,22 @@ function toTable(costs: ReadonlyMap<string, Cost>): string[] {
     ([name, { perSecond, gatewayUs, redisUs }]) =>
       `| ${name} | ${Math.round(perSecond / 100) / 10} k | ${gatewayUs.toFixed(1)} | ${redisUs.toFixed(1)} |`,
   );
-  return ["| door | a second | gateway, µs CPU | Redis, µs CPU |", "| --- | --- | --- | --- |", ...rows];
+  return ["| transport | a second | gateway, µs CPU | Redis, µs CPU |", "| --- | --- | --- | --- |", ...rows];
 }
 
 async function measure(): Promise<Map<string, Cost>> {
-  const doors = createDoors();
-  const costs = new Map<string, Cost[]>(doors.map(({ name }) => [name, []]));
+  const interfaces = createTransports();
+  const costs = new Map<string, Cost[]>(interfaces.map(({ name }) => [name, []]));
   for (let round = -1; round < rounds; round += 1) {
-    for (const door of doors) {
-      const cost = await costOf(door);
-      if (round >= 0) costs.get(door.name)?.push(cost);
+    for (const transport of interfaces) {
+      const cost = await costOf(transport);
+      if (round >= 0) costs.get(transport.name)?.push(cost);
     }
   }
   return new Map([...costs].map(([name, all]) => [name, medians(all)]));
 }
 
-function createDoors(): Door[] {
+function createTransports(): BenchTransport[] {
   const byHttp = createPublisher(overHttp({ url: gateway.url, apiKey }), { maxQueued: publications });
   const byStream = createPublisher(overStream({ redis: commands, prefix: keys.prefix }), { maxQueued: publications });
   const all = (next: (index: number) => Promise<unknown>) => (count: number) => inParallel(count, 64, next);
@@ -166,7 +166,7 @@ function batchOf(size: number): (index: number) => Promise<void> {
     post("/v1/publish/batch", { publications: Array.from({ length: size }, (_, place) => publication(index + place)) });
 }
 
-async function costOf({ send }: Door): Promise<Cost> {
+async function costOf({ send }: BenchTransport): Promise<Cost> {
   const [published, gatewayBefore, redisBefore] = [await publishedSoFar(), await gatewayCpuUs(), await redisCpuUs()];
   const start = performance.now();
   await send(publications);

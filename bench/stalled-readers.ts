@@ -22,8 +22,8 @@ const seconds = Number(process.argv[4] ?? 14);
 const goingOn = 50;
 const pace: PublishRate = { burst: 1, burstsPerSecond: 25, window: -1 };
 const sliceMs = 2_000;
-const lookEveryMs = 400;
-const mostBytes = 1_024 ** 3;
+const pollEveryMs = 400;
+const maxBytes = 1_024 ** 3;
 const megabyte = 1_024 ** 2;
 
 const wire = { payloadBytes: 16_000, segmentBytes: 8_948 };
@@ -105,7 +105,7 @@ async function measure({ server, script, closed, ...contender }: Contender, load
     const before = await slices(reading, seconds * 1_000);
     const watch = watchOf(server, closed);
     await stalling.stall();
-    const after = await slices(reading, contender.seconds * 1_000, () => residentBytes(server.pid) < mostBytes);
+    const after = await slices(reading, contender.seconds * 1_000, () => residentBytes(server.pid) < maxBytes);
     return { before, after, ...(await watch.end()) };
   } finally {
     await stalling.stop();
@@ -130,7 +130,7 @@ function watchOf({ pid }: MeasuredServer, closed: Contender["closed"]) {
     if (count > seen.closed) Object.assign(seen, { closed: count, closedMs: performance.now() - begun });
   };
   let last = Promise.resolve();
-  const timer = setInterval(() => void (last = last.then(look)), lookEveryMs);
+  const timer = setInterval(() => void (last = last.then(look)), pollEveryMs);
   return {
     async end() {
       clearInterval(timer);

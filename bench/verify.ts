@@ -1,5 +1,5 @@
 /**
- * What it costs to find out who a stranger is: CPU (user + system) of this process per token, for the libraries alone,
+ * What it costs to find out who a newcomer is: CPU (user + system) of this process per token, for the libraries alone,
  * for the verifier with each kind of key, and for the whole authenticator with its round trip to a real Redis.
  * Every row gets a slice of each round, in turn, and the median of the rounds counts: `node bench/verify.ts [rounds]`.
  */
@@ -70,7 +70,7 @@ function verifierRows(): Row[] {
   const signed = (alg: "RS256" | "ES256" | "EdDSA", key: KeyObject): string =>
     forge({ header: { alg, kid: "1" }, payload: claims(clock.now()), key, signedWith: alg });
   const good = forge({ payload: claims(clock.now()), key: secret });
-  const stranger = forge({ payload: claims(clock.now()), key: "another" });
+  const newcomer = forge({ payload: claims(clock.now()), key: "another" });
   const withSecret = createTokens({ source: { type: "secret", secret } }, { clock });
   const refused =
     (token: string): Work =>
@@ -82,7 +82,7 @@ function verifierRows(): Row[] {
     ["verify ES256", verifier(fromPem(ec.publicKey), signed("ES256", ec.privateKey)), 200],
     ["verify EdDSA", verifier(fromPem(ed.publicKey), signed("EdDSA", ed.privateKey)), 200],
     ["verify RS256 by JWKS", verifier(jwks, signed("RS256", rsa.privateKey)), 200],
-    ["refuse a wrong signature", refused(stranger), 1_000],
+    ["refuse a wrong signature", refused(newcomer), 1_000],
     ["refuse 8 MB", refused("a".repeat(8_000_000)), 1_000],
   ];
 }

@@ -3,7 +3,7 @@ import { Emitter, type Listener, type Off } from "./emitter.ts";
 import type { TidegateError } from "./errors.ts";
 import type { ChannelState } from "./channel-reader.ts";
 import { withRetries } from "./requests.ts";
-import { type SubscriptionContext, type SubscribeResult, Subscription } from "./subscription.ts";
+import { type SubscriptionContext, type SubscribeResult, ChannelSubscription } from "./subscription.ts";
 
 /** A publication, typed by the name of its event. */
 export type Publication<Events extends object = Record<string, unknown>> = {
@@ -94,7 +94,7 @@ export interface Channel<Events extends object = Record<string, unknown>, Snapsh
 /** The implementation of `Channel`; only its users know the types of the channel's data. */
 export class ChannelHandle implements Channel {
   readonly name: string;
-  readonly subscription: Subscription;
+  readonly subscription: ChannelSubscription;
   readonly #context: SubscriptionContext;
   readonly #emitter = new Emitter<ChannelEvents>();
   readonly #onChange: (handle: ChannelHandle) => void;
@@ -104,7 +104,7 @@ export class ChannelHandle implements Channel {
     this.name = name;
     this.#context = context;
     this.#onChange = onChange;
-    this.subscription = new Subscription(name, context, (event, argument) => {
+    this.subscription = new ChannelSubscription(name, context, (event, argument) => {
       if (event === "state") onChange(this);
       this.#emitter.emit(event, argument as ChannelEvents[typeof event]);
     });

@@ -16,7 +16,7 @@ function observeCollection(collected: (name: string) => void): FinalizationRegis
  * (subscribed or listened to) are referenced here; others only by their users, so that a process that publishes to a
  * million channels does not keep them.
  */
-export class Channels {
+export class ChannelRegistry {
   readonly #context: SubscriptionContext;
   readonly #onChange: () => void;
   readonly #inUse = new Set<ChannelHandle>();

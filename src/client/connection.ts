@@ -4,10 +4,10 @@ import { type Backoff, delayBefore } from "./backoff.ts";
 import { isTemporary, TidegateError, type TidegateErrorCode } from "./errors.ts";
 import { toConnectError, statusOf } from "./refusal.ts";
 import { defaultPath, type GatewaySocket } from "./socket.ts";
-import { isJsonWebToken, type Tokens } from "./tokens.ts";
+import { isJsonWebToken, type TokenSource } from "./tokens.ts";
 import { TransportOrder } from "./transport-order.ts";
 
-export type Phase = "waiting" | "connecting" | "open" | "closed";
+export type ConnectionPhase = "waiting" | "connecting" | "open" | "closed";
 
 /** Why there is no connection, and when the next attempt follows. */
 export interface ConnectionProblem {
@@ -17,7 +17,7 @@ export interface ConnectionProblem {
 
 /** Callbacks of a connection. */
 export interface ConnectionListener {
-  phase(phase: Phase, trouble?: ConnectionProblem): void;
+  phase(phase: ConnectionPhase, trouble?: ConnectionProblem): void;
   /** Max bytes per message of this node. Called before anything is sent on a connection. */
   payloadLimit(maxBytes: number): void;
   /** Called before anything is received on a new connection. */
@@ -27,7 +27,7 @@ export interface ConnectionListener {
   disconnected(): void;
 }
 
-export interface ConnectionOptions {
+export interface ReconnectOptions {
   backoff: Backoff;
   connectTimeoutMs: number;
 }
@@ -45,13 +45,13 @@ const tokenCodes: ReadonlySet<TidegateErrorCode> = new Set(["unauthorized", "tok
  * Keeps one Socket.IO connection to any node, reconnecting until it is closed. Socket.IO's own reconnection is
  * disabled, because it gives up after a refused handshake and does not support delays requested by the gateway.
  */
-export class Connection {
+export class ReconnectingConnection {
   readonly #socket: GatewaySocket;
-  readonly #tokens: Tokens;
-  readonly #options: ConnectionOptions;
+  readonly #tokens: TokenSource;
+  readonly #options: ReconnectOptions;
   readonly #listener: ConnectionListener;
   readonly #transports: TransportOrder;
-  #phase: Phase = "waiting";
+  #phase: ConnectionPhase = "waiting";
   #number = 0;
   #isOpen = false;
   #failures = 0;
@@ -63,7 +63,7 @@ export class Connection {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #drainTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(socket: GatewaySocket, tokens: Tokens, options: ConnectionOptions, listener: ConnectionListener) {
+  constructor(socket: GatewaySocket, tokens: TokenSource, options: ReconnectOptions, listener: ConnectionListener) {
     this.#socket = socket;
     this.#tokens = tokens;
     this.#options = options;
@@ -208,7 +208,7 @@ export class Connection {
     return this.#timer;
   }
 
-  #setPhase(phase: Phase, trouble?: ConnectionProblem): void {
+  #setPhase(phase: ConnectionPhase, trouble?: ConnectionProblem): void {
     this.#phase = phase;
     this.#listener.phase(phase, trouble);
   }

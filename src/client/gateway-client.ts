@@ -3,8 +3,8 @@ import type { Closing } from "../protocol/closings.ts";
 import type { AnswerOf, Ready, RequestName, RequestOf } from "../protocol/wire.ts";
 import { type Backoff, type BackoffOptions, defaultBackoff } from "./backoff.ts";
 import type { Channel } from "./channel.ts";
-import { Channels } from "./channels.ts";
-import { Connection, type Phase, type ConnectionProblem } from "./connection.ts";
+import { ChannelRegistry } from "./channels.ts";
+import { ReconnectingConnection, type ConnectionPhase, type ConnectionProblem } from "./connection.ts";
 import { Emitter, type Listener, type Off } from "./emitter.ts";
 import { TidegateError } from "./errors.ts";
 import type { Leaderboard } from "./leaderboard.ts";
@@ -16,8 +16,8 @@ import { Pacer } from "./pacer.ts";
 import { createRequests, type Requests, withRetries } from "./requests.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
 import { createSocket, type GatewaySocket } from "./socket.ts";
-import type { Subscription } from "./subscription.ts";
-import { createTokens, type TokenProvider, type Tokens } from "./tokens.ts";
+import type { ChannelSubscription } from "./subscription.ts";
+import { createTokens, type TokenProvider, type TokenSource } from "./tokens.ts";
 
 export interface ConnectOptions {
   /** The token, or a function that returns one; called for every connection and before the token expires. */
@@ -91,14 +91,14 @@ export class GatewayClient implements Client {
   readonly socket: GatewaySocket;
   readonly sessions: Sessions;
   readonly #emitter = new Emitter<ClientEvents>();
-  readonly #tokens: Tokens;
+  readonly #tokens: TokenSource;
   readonly #requests: Requests;
   readonly #backoff: Backoff;
-  readonly #channels: Channels;
+  readonly #channels: ChannelRegistry;
   readonly #views: LiveViews;
-  readonly #connection: Connection;
+  readonly #connection: ReconnectingConnection;
   readonly #stopWatching: Off;
-  #phase: Phase = "connecting";
+  #phase: ConnectionPhase = "connecting";
   #state: ClientState = "connecting";
   #ready: Ready | undefined;
 
@@ -164,7 +164,7 @@ export class GatewayClient implements Client {
     this.#connection.close(new TidegateError("closed", "The client was closed."));
   }
 
-  #createChannels(pacer: Pacer): Channels {
+  #createChannels(pacer: Pacer): ChannelRegistry {
     const link = {
       request: this.#requests.request,
       pacer,
@@ -172,7 +172,7 @@ export class GatewayClient implements Client {
       connection: () => this.#connection.number,
       closedBy: () => this.#requests.closedBy,
     };
-    return new Channels(link, () => this.#update());
+    return new ChannelRegistry(link, () => this.#update());
   }
 
   #createViews(): LiveViews {
@@ -186,12 +186,12 @@ export class GatewayClient implements Client {
     });
   }
 
-  #createConnection(connectTimeoutMs: number): Connection {
-    const each = (step: (subscription: Subscription) => void): void => {
+  #createConnection(connectTimeoutMs: number): ReconnectingConnection {
+    const each = (step: (subscription: ChannelSubscription) => void): void => {
       for (const { subscription } of this.#channels) step(subscription);
     };
     const options = { backoff: this.#backoff, connectTimeoutMs };
-    return new Connection(this.socket, this.#tokens, options, {
+    return new ReconnectingConnection(this.socket, this.#tokens, options, {
       phase: (phase, trouble) => this.#enter(phase, trouble),
       payloadLimit: (maxBytes) => this.#requests.setPayloadLimit(maxBytes),
       connected: (recovered) => each((subscription) => subscription.connected(recovered)),
@@ -217,7 +217,7 @@ export class GatewayClient implements Client {
     });
   }
 
-  #subscription(channel: string): Subscription | undefined {
+  #subscription(channel: string): ChannelSubscription | undefined {
     return this.#channels.find(channel)?.subscription;
   }
 
@@ -230,7 +230,7 @@ export class GatewayClient implements Client {
     }
   }
 
-  #enter(phase: Phase, trouble?: ConnectionProblem): void {
+  #enter(phase: ConnectionPhase, trouble?: ConnectionProblem): void {
     this.#phase = phase;
     this.#update(trouble);
     if (phase === "closed" && trouble !== undefined) this.#end(trouble.error);

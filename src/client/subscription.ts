@@ -37,7 +37,7 @@ const unknownSnapshot = Symbol("unknown");
  * One channel's subscription across connections. The desired state and the node's state are separate, and one loop
  * reconciles them, so the order of disconnects, answers and calls does not matter.
  */
-export class Subscription {
+export class ChannelSubscription {
   readonly reader: ChannelReader;
   readonly #name: string;
   readonly #context: SubscriptionContext;

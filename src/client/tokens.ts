@@ -3,14 +3,14 @@ import { TidegateError } from "./errors.ts";
 /** The token, or a function that returns one; called for every connection and before the token expires. */
 export type TokenProvider = string | (() => string | Promise<string>);
 
-export interface Tokens {
+export interface TokenSource {
   /** Whether `get` may return another token. */
   readonly canRefresh: boolean;
   /** Rejects with a temporary TidegateError if the token function fails. */
   get(): Promise<string>;
 }
 
-export function createTokens(provider: TokenProvider): Tokens {
+export function createTokens(provider: TokenProvider): TokenSource {
   if (typeof provider === "string") return { canRefresh: false, get: () => Promise.resolve(provider) };
   return {
     canRefresh: true,

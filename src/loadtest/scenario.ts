@@ -113,7 +113,7 @@ const scenario = z
 
 export type Scenario = z.output<typeof scenario>;
 export type Load = Scenario["load"];
-export type Fault = Scenario["faults"][number];
+export type ScenarioFault = Scenario["faults"][number];
 export type Thresholds = z.output<typeof thresholds>;
 
 /** Throws a GatewayError that names the first invalid field. */

@@ -1,18 +1,26 @@
 import { globSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { expect, test } from "vitest";
+import { basename, join } from "node:path";
+import { describe, expect, test } from "vitest";
 import { repository } from "../support/source-tree.ts";
+import { notYetRenamed, sharedTypeNames } from "./language-exceptions.ts";
 
 const maxGlossaryEntries = 40;
 
 /** Words that only this project used, for what has a usual name: the one in the glossary of docs/design.md. */
 const privateWords =
   "annoyance|attendance|canary|census|crew|enroll|entrants?|farewells?|graves?|haunt|house|lanes?|let in|" +
-  "looked after|looks|outlet|referee|seats?|songs?|stamps?|standings?|strangers?|telling|visits?|volleys?|who floods|wish";
+  "looked after|outlets?|referee|seats?|songs?|stamps?|standings?|strangers?|telling|visits?|volleys?|who floods|wish";
 const privateWord = new RegExp(`\\b(?:${privateWords})\\b`, "i");
+const privateWordInMessage = new RegExp(`\\b(?:${privateWords}|looks)\\b`, "i");
 
-const filesAt = (pattern: string): string[] => globSync(pattern, { cwd: repository }).toSorted();
+/** The same within identifiers and file names, where some more are never anything else. */
+const privateName = new RegExp(
+  `^(?:${privateWords}|bury|complain|complaint|desk|glimpse|gun|mirror|owed|reckoning|road|shot|siblings?|surrender|told|unsaid)$`,
+);
+
+const filesAt = (...patterns: string[]): string[] => globSync(patterns, { cwd: repository }).toSorted();
 const read = (path: string): string => readFileSync(join(repository, path), "utf8");
+const code = filesAt("{src,client-demo/src,bench,scripts}/**/*.{ts,tsx,lua}");
 
 /** A page without its code: identifiers are not prose. */
 const proseOf = (page: string): string[] =>
@@ -21,19 +29,42 @@ const proseOf = (page: string): string[] =>
     .replaceAll(/`[^`]+`/g, "")
     .split("\n");
 
-/** Texts of several words in quotes, as error messages and log lines are; comments are left out. */
-function messagesOf(path: string): string[] {
-  const comment = path.endsWith(".lua") ? /--[^\n]*/ : /\/\*[^]*?\*\/|\/\/[^\n]*/;
-  const text = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/;
-  const tokens = read(path).match(new RegExp(`${comment.source}|${text.source}`, "g")) ?? [];
-  const texts = tokens.filter((token) => /^["'`]/.test(token)).map((token) => token.replaceAll(/\$\{[^}]*\}/g, "…"));
-  return texts.filter((token) => /\w \w/.test(token));
+interface Tokens {
+  comments: string[];
+  texts: string[];
+  names: string[];
 }
 
-const withPrivateWords = (files: string[], textsOf: (file: string) => string[]): string[] =>
+/** A template literal counts as a text; names within its placeholders are not looked up. */
+function tokensOf(path: string): Tokens {
+  const comment = path.endsWith(".lua") ? /--[^\n]*/ : /\/\*[^]*?\*\/|\/\/[^\n]*/;
+  const text = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/;
+  const tokens = read(path).match(new RegExp(`${comment.source}|${text.source}|[A-Za-z_$][\\w$]*`, "g")) ?? [];
+  const kindOf = (token: string): keyof Tokens =>
+    /^(?:--|\/)/.test(token) ? "comments" : /^["'`]/.test(token) ? "texts" : "names";
+  const { comments = [], texts = [], names = [] } = Object.groupBy(tokens, kindOf);
+  return { comments, texts, names };
+}
+
+/** Texts of several words in quotes, as error messages and log lines are. */
+const messagesOf = (path: string): string[] =>
+  tokensOf(path)
+    .texts.map((text) => text.replaceAll(/\$\{[^}]*\}/g, "…"))
+    .filter((text) => /\w \w/.test(text));
+
+/** The private words in a name: "createCrew" contains "crew", "mostBytes" is "max" in the field's words. */
+function privateWordsIn(name: string): string[] {
+  const words = (name.match(/[A-Z]?[a-z]+|[A-Z]+(?![a-z])/g) ?? []).map((word) => word.toLowerCase());
+  return [...words.filter((word) => privateName.test(word)), ...(/^most[A-Z]/.test(name) ? ["most…"] : [])];
+}
+
+/** `src/redis`, `client-demo/src`, `bench/support`, and files directly below `src`, `bench` and `scripts`. */
+const roomOf = (path: string): string => path.split("/").slice(0, 2).join("/");
+
+const withWords = (files: string[], word: RegExp, textsOf: (file: string) => string[]): string[] =>
   files.flatMap((file) =>
     textsOf(file)
-      .filter((text) => privateWord.test(text))
+      .filter((text) => word.test(text))
       .map((text) => `${file}: ${text}`),
   );
 
@@ -46,14 +77,80 @@ test("the glossary is short", () => {
 });
 
 test("docs use the field's words", () => {
-  const pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", ...filesAt("docs/*.md")];
+  const pages = filesAt("{README,CONTRIBUTING,SECURITY,CHANGELOG}.md", "docs/*.md");
 
-  expect(withPrivateWords(pages, proseOf)).toEqual([]);
+  expect(withWords(pages, privateWordInMessage, proseOf)).toEqual([]);
 });
 
 test("error messages and log lines use the field's words", () => {
   const sources = filesAt("src/**/*.{ts,lua}");
 
   expect(sources.flatMap(messagesOf)).toContain('"pub/sub probe lost; reconnecting the subscriber"');
-  expect(withPrivateWords(sources, messagesOf)).toEqual([]);
+  expect(withWords(sources, privateWordInMessage, messagesOf)).toEqual([]);
+});
+
+describe("the code uses the field's words", () => {
+  const isExcepted = (path: string, word: string): boolean => notYetRenamed[roomOf(path)]?.includes(word) ?? false;
+
+  test("in comments", () => {
+    const found = code.flatMap((path) =>
+      tokensOf(path).comments.flatMap((comment) => {
+        const [word] = privateWord.exec(comment) ?? [];
+        return word === undefined || isExcepted(path, word.toLowerCase()) ? [] : [`${path}: ${word} in ${comment}`];
+      }),
+    );
+
+    expect(found).toEqual([]);
+  });
+
+  test("in identifiers and file names", () => {
+    const found = code.flatMap((path) =>
+      [basename(path), ...new Set(tokensOf(path).names)].flatMap((name) =>
+        privateWordsIn(name).flatMap((word) => (isExcepted(path, word) ? [] : [`${path}: ${word} in ${name}`])),
+      ),
+    );
+
+    expect(found).toEqual([]);
+  });
+
+  test("in every place that is not listed as an exception", () => {
+    const used = (room: string, word: string): boolean =>
+      code.some((path) => {
+        if (roomOf(path) !== room) return false;
+        const { names, comments } = tokensOf(path);
+        const isInNames = [basename(path), ...names].some((name) => privateWordsIn(name).includes(word));
+        return isInNames || comments.some((comment) => new RegExp(`\\b${word}\\b`, "i").test(comment));
+      });
+    const unused = Object.entries(notYetRenamed).flatMap(([room, words]) =>
+      words.filter((word) => !used(room, word)).map((word) => `${room}: ${word} is no longer used; remove it`),
+    );
+
+    expect(unused).toEqual([]);
+  });
+
+  test("where they are hidden in names", () => {
+    expect(["createCrew", "SEATS", "lane-store.ts", "mostBytes", "toldAt"].flatMap(privateWordsIn)).toEqual([
+      "crew",
+      "seats",
+      "lane",
+      "most…",
+      "told",
+    ]);
+    expect(["housekeeping", "utmostBytes", "standalone", "planes"].flatMap(privateWordsIn)).toEqual([]);
+  });
+});
+
+test("a type name has one meaning in src, except for the listed ones", () => {
+  const declared = filesAt("src/**/*.ts").flatMap((path) =>
+    [...read(path).matchAll(/^(?:export )?(?:abstract )?(?:interface|type|class) (\w+)/gm)].map(([, name = ""]) => ({
+      name,
+      path,
+    })),
+  );
+  const byName = Map.groupBy(declared, ({ name }) => name);
+  const shared = [...byName]
+    .filter(([, places]) => new Set(places.map(({ path }) => path)).size > 1)
+    .map(([name]) => name);
+
+  expect(shared.toSorted()).toEqual(sharedTypeNames);
 });

@@ -1,15 +1,15 @@
 import type { Feed } from "../model/feed.ts";
 
-const mostShown = 6;
+const maxShown = 6;
 
 /** The members of the selected channel, if it has presence. */
 export function MemberList({ feed, ownName }: { feed: Feed; ownName: string }) {
   const members = feed.members.value;
   if (members === undefined) return null;
-  const more = members.length - mostShown;
+  const more = members.length - maxShown;
   return (
     <ul class="members" aria-label="Here now">
-      {members.slice(0, mostShown).map(({ userId, connections }) => (
+      {members.slice(0, maxShown).map(({ userId, connections }) => (
         <li
           key={userId}
           class={userId === ownName ? "member is-own" : "member"}

@@ -37,7 +37,7 @@ export interface Feed {
   stop(): void;
 }
 
-const mostItems = 300;
+const maxItems = 300;
 const historyLimit = 30;
 
 /** Items of a burst are rendered together. */
@@ -55,11 +55,11 @@ export function createFeed(channel: Channel): Feed {
 
   function add(item: FeedItem): void {
     if (waiting.length === 0) setTimeout(flush, flushMs);
-    if (waiting.push(item) > mostItems) waiting.shift();
+    if (waiting.push(item) > maxItems) waiting.shift();
   }
 
   function flush(): void {
-    items.value = [...items.value, ...waiting].slice(-mostItems);
+    items.value = [...items.value, ...waiting].slice(-maxItems);
     unread.value += waiting.filter(({ kind }) => kind === "publication").length;
     position.value = channel.position;
     waiting = [];
@@ -93,7 +93,7 @@ export function createFeed(channel: Channel): Feed {
     const earlier = publications
       .filter(({ epoch, offset }) => epoch === present.epoch && offset <= present.offset)
       .map((publication) => earlierItem(publication));
-    items.value = [...earlier, ...items.value].slice(-mostItems);
+    items.value = [...earlier, ...items.value].slice(-maxItems);
   }
 
   const start = (): void => void begin().catch(ignoreRefusal);

@@ -14,14 +14,14 @@ export interface Notes {
   follow(client: Client): void;
 }
 
-const mostNotes = 40;
+const maxNotes = 40;
 
 export function createNotes(): Notes {
   const list = signal<readonly Note[]>([]);
   let key = 0;
   const add = (tone: Note["tone"], text: string): void => {
     key += 1;
-    list.value = [{ key, at: Date.now(), tone, text }, ...list.value].slice(0, mostNotes);
+    list.value = [{ key, at: Date.now(), tone, text }, ...list.value].slice(0, maxNotes);
   };
 
   return {

@@ -12,7 +12,7 @@ export function BoardRows({
   ownName: string;
 }) {
   const list = useGlide<HTMLOListElement>();
-  const lengthOf = createLanes(entries);
+  const lengthOf = createBars(entries);
   return (
     <ol class="racers" aria-label={label} ref={list}>
       {entries.map((entry, index) => (
@@ -38,7 +38,7 @@ const ties = {
 function Racer({ entry, length, isOwn, tie }: { entry: BoardEntry; length: number; isOwn: boolean; tie: Tie }) {
   return (
     <li class={isOwn ? "racer is-own" : "racer"} data-key={entry.member}>
-      <span class="racer-lane" style={{ transform: `scaleX(${length.toFixed(3)})` }} />
+      <span class="racer-bar" style={{ transform: `scaleX(${length.toFixed(3)})` }} />
       <span class="racer-rank">{entry.rank}</span>
       <span class="racer-name">
         <span>{entry.member}</span>
@@ -61,11 +61,11 @@ function tieOf(entries: readonly BoardEntry[], index: number): Tie {
   return entries[index + 1]?.score === score ? "first" : undefined;
 }
 
-const shortestLane = 0.12;
+const minBar = 0.12;
 
 /** Bars show the differences, which are small compared with the scores. */
-function createLanes(entries: readonly BoardEntry[]): (score: number) => number {
+function createBars(entries: readonly BoardEntry[]): (score: number) => number {
   const scores = entries.map(({ score }) => score);
   const [least, most] = [Math.min(...scores), Math.max(...scores)];
-  return (score) => (most === least ? 1 : shortestLane + ((1 - shortestLane) * (score - least)) / (most - least));
+  return (score) => (most === least ? 1 : minBar + ((1 - minBar) * (score - least)) / (most - least));
 }

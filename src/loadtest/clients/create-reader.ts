@@ -4,7 +4,7 @@ import { gatewayProtocol, plainProtocol } from "./target-protocol.ts";
 import { GatewayReader } from "./gateway-reader.ts";
 import { LeanSocket } from "./lean-socket.ts";
 import type { Dialer } from "./dialer.ts";
-import type { Login } from "./login.ts";
+import type { VirtualUserLogin } from "./login.ts";
 import type { ParseEvent } from "./parse-once.ts";
 import type { Reader, ReaderOptions } from "./reader.ts";
 import type { Auth, ClientSocket } from "./socket.ts";
@@ -20,7 +20,7 @@ export interface ReaderDeps {
   target: "gateway" | "plain";
   dialer: Dialer;
   path: string;
-  login: Login;
+  login: VirtualUserLogin;
   random: Random;
   /** Shared by all lean clients of a process. */
   parse: ParseEvent;

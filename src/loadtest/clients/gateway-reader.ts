@@ -1,13 +1,13 @@
 import { connect, type Channel, type Client } from "../../client/client.ts";
 import type { Position } from "../../protocol/wire.ts";
 import type { Dialer } from "./dialer.ts";
-import type { Login } from "./login.ts";
+import type { VirtualUserLogin } from "./login.ts";
 import type { Reader, ReaderOptions, ReaderObserver } from "./reader.ts";
 
 export interface GatewayReaderDeps {
   dialer: Dialer;
   path: string;
-  login: Login;
+  login: VirtualUserLogin;
 }
 
 /** A reader on the gateway's client library, which reconnects and tracks positions itself. */

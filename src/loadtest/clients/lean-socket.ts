@@ -3,7 +3,7 @@ import type { Random } from "../random.ts";
 import { LeanTransport } from "./lean-transport.ts";
 import type { Dialer } from "./dialer.ts";
 import type { ParseEvent } from "./parse-once.ts";
-import type { Auth, ClientSocket, Listener } from "./socket.ts";
+import type { Auth, ClientSocket, SocketListener } from "./socket.ts";
 
 export interface LeanSocketOptions {
   dialer: Dialer;
@@ -36,8 +36,8 @@ export class LeanSocket implements ClientSocket {
   connected = false;
   recovered = false;
   readonly #options: LeanSocketOptions;
-  readonly #listeners = new Map<string, Listener>();
-  readonly #acknowledgements = new Map<number, Listener>();
+  readonly #listeners = new Map<string, SocketListener>();
+  readonly #acknowledgements = new Map<number, SocketListener>();
   readonly #decoder = new Decoder();
   #decoded: Packet | undefined;
   #transport: LeanTransport | undefined;
@@ -59,14 +59,14 @@ export class LeanSocket implements ClientSocket {
     return this.#isActive;
   }
 
-  on(event: string, listener: Listener): this {
+  on(event: string, listener: SocketListener): this {
     this.#listeners.set(event, listener);
     return this;
   }
 
   /** If the last argument is a function, it receives the acknowledgement. */
   emit(event: string, ...args: unknown[]): this {
-    const acknowledge = typeof args.at(-1) === "function" ? (args.pop() as Listener) : undefined;
+    const acknowledge = typeof args.at(-1) === "function" ? (args.pop() as SocketListener) : undefined;
     if (!this.connected) return this;
     const id = acknowledge === undefined ? "" : this.#nextId++;
     if (acknowledge !== undefined) this.#acknowledgements.set(id as number, acknowledge);

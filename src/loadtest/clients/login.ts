@@ -1,7 +1,7 @@
 import type { Auth } from "./socket.ts";
 
 /** Credentials of a virtual client. */
-export interface Login {
+export interface VirtualUserLogin {
   /** Socket.IO's `auth` option. */
   auth: Auth;
   /** Resolves to a token that does not expire soon. */
@@ -20,7 +20,7 @@ export interface SignedIn {
 const minLeftMs = 60_000;
 
 /** `renew` gets another token of a session; a token without a session is used as it is. */
-export function createLogin(signedIn: SignedIn | undefined, renew: (sessionId: string) => Promise<SignedIn>): Login {
+export function createLogin(signedIn: SignedIn | undefined, renew: (sessionId: string) => Promise<SignedIn>): VirtualUserLogin {
   let current = signedIn;
 
   async function fresh(): Promise<string> {

@@ -2,14 +2,14 @@ import type { Closing } from "../../protocol/closings.ts";
 import type { Position, Ready, WirePublication } from "../../protocol/wire.ts";
 import type { Random } from "../random.ts";
 import type { TargetProtocol, SubscribeReply } from "./target-protocol.ts";
-import type { Login } from "./login.ts";
+import type { VirtualUserLogin } from "./login.ts";
 import type { Reader, ReaderOptions, ReaderObserver } from "./reader.ts";
 import type { ClientSocket } from "./socket.ts";
 
 export interface SocketReaderDeps {
   socket: ClientSocket;
   protocol: TargetProtocol;
-  login: Login;
+  login: VirtualUserLogin;
   random: Random;
 }
 
@@ -31,7 +31,7 @@ export class SocketReader implements Reader {
   readonly #channels: ReadonlySet<string>;
   readonly #observer: ReaderObserver;
   readonly #positions = new Map<string, Position>();
-  readonly #standing = new Set<string>();
+  readonly #subscribed = new Set<string>();
   /** Number of the connection, so that responses of an earlier one are ignored. */
   #connection = 0;
   #nodeId: string | undefined;
@@ -61,7 +61,7 @@ export class SocketReader implements Reader {
     const socket = this.#socket;
     socket.on("connect", () => this.#connected());
     socket.on("disconnect", (reason: string) => this.#disconnected(reason));
-    socket.on("connect_error", (error: Error & { data?: Refusal }) => this.#refused(error));
+    socket.on("connect_error", (error: Error & { data?: ConnectErrorData }) => this.#refused(error));
     socket.on("ready", (ready: Ready) => this.#opened(ready));
     socket.on("publication", (arrival: IncomingPublication) => this.#take(arrival));
     socket.on("unsubscribed", ({ channel, code }: { channel: string; code: string }) => this.#taken(channel, code));
@@ -74,7 +74,7 @@ export class SocketReader implements Reader {
     this.#connection += 1;
     this.#mayReturn = true;
     if (!this.#socket.recovered) return this.#channels.forEach((channel) => this.#subscribe(channel));
-    for (const channel of this.#channels) this.#standing.add(channel);
+    for (const channel of this.#channels) this.#subscribed.add(channel);
     this.#reportReady();
   }
 
@@ -95,7 +95,7 @@ export class SocketReader implements Reader {
     });
   }
 
-  #subscribeLater(channel: string, { code, retryAfterMs = 0 }: Refusal): void {
+  #subscribeLater(channel: string, { code, retryAfterMs = 0 }: ConnectErrorData): void {
     const connection = this.#connection;
     this.#observer.refused(code ?? "unknown");
     this.#later(retryAfterMs, () => connection === this.#connection && this.#subscribe(channel));
@@ -108,12 +108,12 @@ export class SocketReader implements Reader {
     else if (recovered === true) for (const publication of publications) this.#take(publication);
     else if (place !== undefined) this.#observer.reset(channel, place, snapshot);
     if (place !== undefined) this.#positions.set(channel, place);
-    this.#standing.add(channel);
+    this.#subscribed.add(channel);
     this.#reportReady();
   }
 
   #reportReady(): void {
-    if (this.#standing.size < this.#channels.size || (this.#deps.protocol.sendsReady && !this.#isReady)) return;
+    if (this.#subscribed.size < this.#channels.size || (this.#deps.protocol.sendsReady && !this.#isReady)) return;
     this.#failures = 0;
     this.#observer.ready(this.#nodeId);
   }
@@ -125,18 +125,18 @@ export class SocketReader implements Reader {
   }
 
   #taken(channel: string, code: string): void {
-    this.#standing.delete(channel);
+    this.#subscribed.delete(channel);
     if (this.#channels.has(channel)) this.#subscribeLater(channel, { code });
   }
 
   #disconnected(reason: string): void {
-    this.#standing.clear();
+    this.#subscribed.clear();
     this.#isReady = false;
     this.#observer.lost(reason);
     if (!this.#socket.active && this.#mayReturn) this.#later(0, () => this.#socket.connect());
   }
 
-  #refused({ message, data }: Error & { data?: Refusal }): void {
+  #refused({ message, data }: Error & { data?: ConnectErrorData }): void {
     this.#observer.refused(data?.code ?? message);
     if (!this.#socket.active) this.#later(data?.retryAfterMs ?? 0, () => this.#socket.connect());
   }
@@ -171,7 +171,7 @@ export class SocketReader implements Reader {
   }
 }
 
-interface Refusal {
+interface ConnectErrorData {
   code?: string | undefined;
   retryAfterMs?: number | undefined;
 }

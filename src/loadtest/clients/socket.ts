@@ -6,14 +6,14 @@ export interface ClientSocket {
   readonly recovered: boolean | undefined;
   /** Whether it reconnects by itself. */
   readonly active: boolean;
-  on(event: string, listener: Listener): unknown;
+  on(event: string, listener: SocketListener): unknown;
   emit(event: string, ...args: unknown[]): unknown;
   connect(): unknown;
   disconnect(): unknown;
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- as in Socket.IO: the server decides what an event carries
-export type Listener = (...args: any[]) => void;
+export type SocketListener = (...args: any[]) => void;
 
 /** Called for the payload of each CONNECT packet, as Socket.IO's `auth` option. */
 export type Auth = (give: (data: Record<string, unknown>) => void) => void;

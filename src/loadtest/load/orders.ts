@@ -6,7 +6,7 @@ import { toMicros } from "./numbered.ts";
 import type { WorkItem, SendOutcome, Workload } from "./workload.ts";
 
 /** Statuses of an order by the gateway's default transitions. */
-const road = ["created", "confirmed", "preparing", "ready", "picked_up", "delivered"] as const;
+const statuses = ["created", "confirmed", "preparing", "ready", "picked_up", "delivered"] as const;
 
 const maxQueues = 32;
 
@@ -41,10 +41,10 @@ export function createOrders(plan: Plan): Workload {
 }
 
 function stepOf(userId: string, step: number, t: number): Step {
-  const sequence = step % road.length;
-  const orderId = `${userId}-${Math.floor(step / road.length)}`;
+  const sequence = step % statuses.length;
+  const orderId = `${userId}-${Math.floor(step / statuses.length)}`;
   if (sequence === 0) return { path: "/v1/orders", body: { orderId, parties: { customer: userId }, data: { t } } };
-  const body = { status: road[sequence], sequence, data: { t } };
+  const body = { status: statuses[sequence], sequence, data: { t } };
   return { path: `/v1/orders/${encodeURIComponent(orderId)}/events`, body };
 }
 
@@ -60,5 +60,5 @@ export function readOrderStatus(data: unknown): { number?: number; sentAt?: numb
   const order = Number(/-(\d+)$/.exec(orderId ?? "")?.[1]);
   if (!Number.isInteger(order) || sequence === undefined) return {};
   const { t } = (own ?? {}) as { t?: number };
-  return { number: order * road.length + sequence + 1, ...(typeof t === "number" && { sentAt: t }) };
+  return { number: order * statuses.length + sequence + 1, ...(typeof t === "number" && { sentAt: t }) };
 }

@@ -2,7 +2,7 @@ import type { Scenario, Thresholds } from "../scenario.ts";
 import type { Report } from "./report.ts";
 
 /** One threshold and its result. */
-export interface Check {
+export interface ThresholdCheck {
   name: keyof Thresholds;
   limit: number;
   value: number;
@@ -35,7 +35,7 @@ const values: { [Name in keyof Thresholds]-?: (measured: Measured, scenario: Sce
 };
 
 /** Checks every threshold of the scenario. */
-export function checkAll(scenario: Scenario, measured: Measured): Check[] {
+export function checkAll(scenario: Scenario, measured: Measured): ThresholdCheck[] {
   const limits = Object.entries(scenario.thresholds) as [keyof Thresholds, number | undefined][];
   return limits.flatMap(([name, limit]) => {
     if (limit === undefined) return [];

@@ -6,7 +6,7 @@ import { epochNow, type Plan } from "../plan.ts";
 import type { FeedRatio } from "../run/feed-ratio.ts";
 import type { MonitoredNode } from "../run/node-monitor.ts";
 import type { Row, Timeline } from "../run/timeline.ts";
-import { checkAll, type Check } from "./checks.ts";
+import { checkAll, type ThresholdCheck } from "./checks.ts";
 import { summarizeNode, type NodeSummary } from "./nodes.ts";
 import { judgeGenerator, type GeneratorReport } from "./generator.ts";
 
@@ -27,7 +27,7 @@ export interface Report {
   endedAt: number;
   /** The plan of the run, without the API key. */
   plan: Omit<Plan, "apiKey">;
-  checks: Check[];
+  checks: ThresholdCheck[];
   /** Why the run did not go as planned. */
   problems: string[];
   verdict: DeliveryVerdict;

@@ -1,20 +1,20 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import type { Fault } from "../scenario.ts";
+import type { ScenarioFault } from "../scenario.ts";
 
 /** A scheduled fault. `round` counts the repetitions of one entry of the scenario. */
 export interface DueFault {
   atSeconds: number;
   round: number;
-  fault: Fault;
+  fault: ScenarioFault;
 }
 
 /** All faults of the run, in order of time. */
-export function planFaults(faults: readonly Fault[], durationSeconds: number): DueFault[] {
+export function planFaults(faults: readonly ScenarioFault[], durationSeconds: number): DueFault[] {
   return faults.flatMap((fault) => roundsOf(fault, durationSeconds)).toSorted((a, b) => a.atSeconds - b.atSeconds);
 }
 
-function roundsOf(fault: Fault, durationSeconds: number): DueFault[] {
+function roundsOf(fault: ScenarioFault, durationSeconds: number): DueFault[] {
   const { atSeconds, everySeconds = Number.POSITIVE_INFINITY } = fault;
   const count = atSeconds >= durationSeconds ? 0 : Math.ceil((durationSeconds - atSeconds) / everySeconds) || 1;
   return Array.from({ length: count }, (_, round) => ({

@@ -50,7 +50,7 @@ const shortSettleMs = 1_000;
 
 /** Performs one run. Rejects if the target refuses something that the run needs, or if the generator itself fails. */
 export async function runLoadTest(options: LoadTestOptions): Promise<Report> {
-  const run = new Run(options);
+  const run = new LoadTestRun(options);
   try {
     return await run.go();
   } finally {
@@ -58,7 +58,7 @@ export async function runLoadTest(options: LoadTestOptions): Promise<Report> {
   }
 }
 
-class Run {
+class LoadTestRun {
   readonly #options: LoadTestOptions;
   readonly #plan: Plan;
   readonly #timeline = new Timeline();

@@ -2,13 +2,13 @@ import { Histogram, type HistogramParts, type Percentiles } from "../histogram.t
 import type { MeasuredSecond } from "../measurements.ts";
 
 /** `load`: from the first publication to the last. */
-export type Phase = "ramp" | "load" | "settle";
+export type RunPhase = "ramp" | "load" | "settle";
 
 /** One second of the run over all processes. */
 export interface Row {
   /** Seconds since the epoch. */
   at: number;
-  phase: Phase;
+  phase: RunPhase;
   counts: Record<string, number>;
   gauges: Record<string, number>;
   latencies: Record<string, Percentiles>;
@@ -24,11 +24,11 @@ interface OpenRow extends Row {
 
 /** Measurements of all processes, by second and in total. */
 export class Timeline {
-  phase: Phase = "ramp";
+  phase: RunPhase = "ramp";
   readonly #rows = new Map<number, OpenRow>();
   readonly #totals = new Map<string, Histogram>();
   readonly #counts: Record<string, number> = {};
-  readonly #standing = new Map<string, Record<string, number>>();
+  readonly #latestGauges = new Map<string, Record<string, number>>();
   #latest = 0;
 
   add(name: string, at: number, { counts, gauges, histograms }: MeasuredSecond): void {
@@ -38,7 +38,7 @@ export class Timeline {
       this.#counts[key] = (this.#counts[key] ?? 0) + count;
     }
     row.byProcess.set(name, gauges);
-    this.#standing.set(name, gauges);
+    this.#latestGauges.set(name, gauges);
     for (const [key, parts] of Object.entries(histograms)) this.#record(row, key, parts);
   }
 
@@ -55,7 +55,7 @@ export class Timeline {
 
   /** Sum of the processes' latest values. */
   gauge(name: string): number {
-    return sumOf([...this.#standing.values()])[name] ?? 0;
+    return sumOf([...this.#latestGauges.values()])[name] ?? 0;
   }
 
   count(name: string): number {
@@ -69,7 +69,7 @@ export class Timeline {
   }
 
   /** Of the whole run, or of the given phases. */
-  percentiles(name: string, phases: readonly Phase[] = ["ramp", "load", "settle"]): Percentiles {
+  percentiles(name: string, phases: readonly RunPhase[] = ["ramp", "load", "settle"]): Percentiles {
     const sum = new Histogram();
     for (const phase of phases) {
       const total = this.#totals.get(`${phase} ${name}`);

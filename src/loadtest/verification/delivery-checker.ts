@@ -3,7 +3,7 @@ import { firstSentFrom, type ChannelPublishLog } from "./publish-log.ts";
 import { Sequence, type SequenceResult } from "./sequence.ts";
 
 /** A received publication: its position, if the target has positions, and the publisher's number. */
-export interface Delivery {
+export interface ObservedDelivery {
   position?: Position | undefined;
   number?: number | undefined;
 }
@@ -60,7 +60,7 @@ export class DeliveryChecker {
     this.#restartAt(place);
   }
 
-  received({ position: place, number }: Delivery): void {
+  received({ position: place, number }: ObservedDelivery): void {
     const result = place === undefined ? undefined : this.#checkPosition(place);
     if (number !== undefined) this.#checkNumber(number, result);
   }
