@@ -175,9 +175,9 @@ async function innocentOf(node: Node, index: number) {
   return {
     async publish(): Promise<number> {
       const begun = performance.now();
-      const told = new Promise((resolve) => client.once("publication", resolve));
+      const delivered = new Promise((resolve) => client.once("publication", resolve));
       await client.emitWithAck("publish", { channel, event: "said", data: 1 });
-      await told;
+      await delivered;
       return performance.now() - begun;
     },
     close: () => void client.disconnect(),

@@ -96,10 +96,10 @@ async function startServer(stack: Stack) {
     async measure(count: number): Promise<number> {
       const before = await cpuMicros();
       let left = count;
-      const lane = async (): Promise<void> => {
+      const worker = async (): Promise<void> => {
         while (left-- > 0) await post(port, agent);
       };
-      await Promise.all(Array.from({ length: 64 }, lane));
+      await Promise.all(Array.from({ length: 64 }, worker));
       return ((await cpuMicros()) - before) / count;
     },
     stop() {

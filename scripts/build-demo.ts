@@ -12,7 +12,7 @@ const repository = fileURLToPath(new URL("..", import.meta.url));
 const demo = join(repository, "client-demo");
 const dist = join(demo, "dist");
 /** File in `dist` with the digest of the sources; a dot file, so that it is not served. */
-const stamp = ".sources";
+const digestFile = ".sources";
 
 await buildDemo();
 
@@ -26,7 +26,7 @@ async function buildDemo(): Promise<void> {
   const fresh = join(demo, `.build-${randomUUID()}`);
   try {
     await vite.build({ root: demo, logLevel: "warn", build: { outDir: fresh, emptyOutDir: true } });
-    await writeFile(join(fresh, stamp), sources);
+    await writeFile(join(fresh, digestFile), sources);
     await moveIntoPlace(fresh, sources);
   } finally {
     await rm(fresh, { recursive: true, force: true });
@@ -49,7 +49,7 @@ function isMade({ name }: { name: string }): boolean {
 }
 
 function builtFrom(folder: string): Promise<string | undefined> {
-  return readFile(join(folder, stamp), "utf8").catch(() => undefined);
+  return readFile(join(folder, digestFile), "utf8").catch(() => undefined);
 }
 
 /** A folder cannot replace another in one step, so the old one is moved away first. A second process finds it done. */

@@ -53,10 +53,10 @@ function cellsOf(same: Run[]): string[] {
     most(({ readers }) => readers),
     sum(({ acknowledged }) => acknowledged),
     sum(({ lost }) => lost),
-    sum(({ repeated, doubled }) => repeated + doubled),
+    sum(({ repeated, duplicated }) => repeated + duplicated),
     sum(({ reordered }) => reordered),
-    sum(({ untold }) => untold),
-    sum(({ told }) => told),
+    sum(({ unreported }) => unreported),
+    sum(({ reported }) => reported),
     most(({ flowingAgainMs }) => flowingAgainMs),
   ];
 }

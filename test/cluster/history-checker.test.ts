@@ -7,10 +7,10 @@ const fine: Verdict = {
   lost: 0,
   repeated: 0,
   reordered: 0,
-  doubled: 0,
+  duplicated: 0,
   forked: 0,
-  told: 0,
-  untold: 0,
+  reported: 0,
+  unreported: 0,
 };
 
 /** A history written by hand: one channel, ids `p<offset>`, one tick an event. */
@@ -24,7 +24,7 @@ function story() {
       history.acknowledged({ channel, id, epoch, offset, sentAt, acknowledgedAt: ++now });
     },
     began: (offset: number, epoch = "e") => history.began({ reader: "r", channel, epoch, offset, at: ++now }),
-    told: (offset: number, epoch = "e") => history.told({ reader: "r", channel, epoch, offset, at: ++now }),
+    told: (offset: number, epoch = "e") => history.reset({ reader: "r", channel, epoch, offset, at: ++now }),
     got(offset: number, { epoch = "e", id = `p${offset}` } = {}) {
       history.delivered({ reader: "r", channel, epoch, offset, id });
     },

@@ -55,7 +55,7 @@ export async function underLoad(
 
 const disconnectsOf = ({ readers }: Load): number => readers.reduce((sum, { disconnects }) => sum + disconnects, 0);
 
-/** The promise of every fault: nothing lost, repeated or out of order, nothing untold, and going on soon. */
+/** The promise of every fault: nothing lost, repeated or out of order, nothing unreported, and going on soon. */
 export function expectWhole({ verdict, flowingAgainMs, load }: Outcome): void {
   const { acknowledged, delivered, ...faults } = verdict;
   // The examples come first where this fails: they name the reader, the place and the node.
@@ -64,9 +64,9 @@ export function expectWhole({ verdict, flowingAgainMs, load }: Outcome): void {
     lost: 0,
     repeated: 0,
     reordered: 0,
-    doubled: 0,
+    duplicated: 0,
     forked: 0,
-    untold: 0,
+    unreported: 0,
     told: 0,
   });
   expect(acknowledged).toBeGreaterThan(100);

@@ -1,6 +1,6 @@
 /** What a run showed. Everything but the first two and `told` is to be 0. */
 export interface Verdict {
-  /** Publications whose publisher was told that they stand. */
+  /** Publications whose publisher was told that they were published. */
   acknowledged: number;
   /** Over all readers. */
   delivered: number;
@@ -11,13 +11,13 @@ export interface Verdict {
   /** Deliveries that came behind later ones, and acknowledgements that contradict the order of publishing. */
   reordered: number;
   /** Publications that stand at two places of a channel. */
-  doubled: number;
+  duplicated: number;
   /** Places of a channel that hold two publications. */
   forked: number;
-  /** Times a reader was told that what it missed is gone. */
-  told: number;
-  /** Offsets a reader never saw and was never told about, whether acknowledged or not. */
-  untold: number;
+  /** Times a reader was notified that what it missed is lost. */
+  reported: number;
+  /** Offsets a reader never saw and was never notified of, whether acknowledged or not. */
+  unreported: number;
 }
 
 export interface Place {
@@ -41,7 +41,7 @@ export interface Delivery extends Place {
   through?: string;
 }
 
-/** A reader of a channel has everything after `place`, or so it was told. */
+/** A reader of a channel has everything after `place`, as it was told. */
 export interface Beginning extends Place {
   reader: string;
   channel: string;
@@ -69,9 +69,9 @@ export class History {
   }
 
   /** The reader was told that it goes on at another place, and that what is in between is gone. */
-  told(beginning: Beginning): void {
+  reset(beginning: Beginning): void {
     const reading = this.#reading(beginning);
-    reading.told++;
+    reading.reported++;
     reading.begin(beginning);
   }
 
@@ -94,10 +94,10 @@ export class History {
       lost: sum(lost),
       repeated: sum(readings.map(({ repeated }) => repeated)),
       reordered: sum(readings.map(({ reordered }) => reordered)) + sum(publications.map(countContradictions)),
-      doubled: sum(publications.map(({ doubled }) => doubled)),
+      duplicated: sum(publications.map(({ duplicated }) => duplicated)),
       forked: sum(publications.map(({ forked }) => forked)),
-      told: sum(readings.map(({ told }) => told)),
-      untold: sum(readings.map(({ untold }) => untold)) + sum(hidden),
+      reported: sum(readings.map(({ reported }) => reported)),
+      unreported: sum(readings.map(({ unreported }) => unreported)) + sum(hidden),
     };
   }
 
@@ -137,7 +137,7 @@ function note(examples: string[], problem: string, delivery: Delivery): void {
 /** What is known of one channel's publications. */
 class Publications {
   readonly acknowledgements: Acknowledgement[] = [];
-  doubled = 0;
+  duplicated = 0;
   forked = 0;
   /** The lowest offset of each epoch. */
   readonly lowest = new Map<string, number>();
@@ -157,16 +157,16 @@ class Publications {
     if (idThere === undefined) this.#idAt.set(place, id);
     else if (idThere !== id) this.forked++;
     if (placeBefore === undefined) this.#placeOf.set(id, place);
-    else if (placeBefore !== place && idThere === undefined) this.doubled++;
+    else if (placeBefore !== place && idThere === undefined) this.duplicated++;
   }
 }
 
-/** One stretch of a channel that a reader read without being told of a loss. */
+/** One stretch of a channel that a reader read without a reported loss. */
 interface Stretch extends Place {
   /** What it was given to begin with; `offset` moves on. */
   readonly from: number;
   readonly beganAt: number;
-  /** It goes on behind another epoch, untold: as a generation of the same log may, and nothing else. */
+  /** It goes on behind another epoch, unreported: as a generation of the same log may, and nothing else. */
   readonly isGeneration?: boolean;
   /** What was read there, beginning behind `from`. */
   readonly ids: string[];
@@ -180,7 +180,7 @@ class Reading {
   readonly channel: string;
   repeated = 0;
   reordered = 0;
-  told = 0;
+  reported = 0;
   readonly #stretches: Stretch[] = [];
 
   constructor(reader: string, channel: string) {
@@ -188,7 +188,7 @@ class Reading {
     this.channel = channel;
   }
 
-  get untold(): number {
+  get unreported(): number {
     return sum(this.#stretches.map(({ missing }) => missing.size));
   }
 
@@ -216,7 +216,7 @@ class Reading {
     return hiding.length;
   }
 
-  /** Whether it should have got the publication, did not, and was not told. */
+  /** Whether it should have got the publication, did not, and was not notified. */
   wasOwed({ epoch, offset, id, sentAt }: Acknowledgement): boolean {
     const last = this.#stretches.at(-1);
     if (last === undefined) return false;
@@ -259,7 +259,7 @@ class Reading {
   #inAnotherEpoch({ epoch, offset }: Place, { beganAt }: Stretch): string {
     const missing = new Set([0]);
     this.#stretches.push({ epoch, offset, from: offset, beganAt, ids: [], missing });
-    return "of another epoch, untold";
+    return "of another epoch, unreported";
   }
 }
 

@@ -48,7 +48,7 @@ export function projectReader({ name, url, token, channels, history, onDelivery 
     const channel = client.channel<{ lab: LabPublication["data"] }>(channelName);
     history.began({ reader: name, channel: channelName, ...since, at: Date.now() });
     channel.on("reset", ({ position }) =>
-      history.told({ reader: name, channel: channelName, ...position, at: Date.now() }),
+      history.reset({ reader: name, channel: channelName, ...position, at: Date.now() }),
     );
     channel.on("publication", (publication) => {
       const through = client.ready?.nodeId ?? "";
@@ -126,7 +126,7 @@ function follow(socket: Socket, channel: string, since: Place, options: ReaderOp
   function answered({ recovered, publications, epoch, offset }: SubscribeAnswer): void {
     if (recovered) return publications.forEach((publication) => read(publication as LabPublication));
     position = { epoch, offset };
-    history.told({ reader: name, channel, epoch, offset, at: Date.now() });
+    history.reset({ reader: name, channel, epoch, offset, at: Date.now() });
   }
 
   function subscribe(): void {

@@ -60,7 +60,7 @@ describe.each(["sentinel", "cluster"] as const)("a primary lost on %s", (topolog
         await another(cluster(), primary);
       });
 
-      const { lost, repeated, untold, told } = outcome.verdict;
+      const { lost, repeated, unreported: untold, reported: told } = outcome.verdict;
       const { examples } = outcome.load.history;
       expect({ examples, lost, repeated, untold }).toEqual({ examples: [], lost: 0, repeated: 0, untold: 0 });
       expect(told).toBeGreaterThan(0);

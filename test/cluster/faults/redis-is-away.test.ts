@@ -121,7 +121,7 @@ describe.each(seeds)("Redis away, and back with nothing (seed %i)", (seed) => {
       await redis.restart();
     });
 
-    const { lost, repeated, reordered, untold, told } = outcome.verdict;
+    const { lost, repeated, reordered, unreported: untold, reported: told } = outcome.verdict;
     expect({ lost, repeated, reordered, untold }).toEqual({ lost: 0, repeated: 0, reordered: 0, untold: 0 });
     expect(told).toBeGreaterThanOrEqual(2 * outcome.load.readers.length);
     expect(outcome.flowingAgainMs).toBeLessThan(promised(5_000));

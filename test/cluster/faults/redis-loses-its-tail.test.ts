@@ -79,7 +79,7 @@ describe.each(run)("Redis on $topology, back $name", ({ topology, store, prepare
       await line.heal();
     });
 
-    const { lost, repeated, untold, forked, told } = outcome.verdict;
+    const { lost, repeated, unreported: untold, forked, reported: told } = outcome.verdict;
     const { examples } = outcome.load.history;
     const nothing = { examples: [], lost: 0, repeated: 0, untold: 0, forked: 0 };
     expect({ examples, lost, repeated, untold, forked }).toEqual(nothing);
