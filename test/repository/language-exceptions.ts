@@ -37,6 +37,7 @@ export const sharedTypeNames: readonly string[] = [
   "RankedEntry",
   "RateLimitResult",
   "Refusal",
+  "RefusalReason",
   "Sessions",
   "TokenOptions",
   "Write",

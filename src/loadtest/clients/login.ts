@@ -20,7 +20,10 @@ export interface SignedIn {
 const minLeftMs = 60_000;
 
 /** `renew` gets another token of a session; a token without a session is used as it is. */
-export function createLogin(signedIn: SignedIn | undefined, renew: (sessionId: string) => Promise<SignedIn>): VirtualUserLogin {
+export function createLogin(
+  signedIn: SignedIn | undefined,
+  renew: (sessionId: string) => Promise<SignedIn>,
+): VirtualUserLogin {
   let current = signedIn;
 
   async function fresh(): Promise<string> {
