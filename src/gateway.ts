@@ -111,7 +111,7 @@ export async function createGateway(
     worker,
     isDraining: () => isDraining,
   });
-  const { http, sockets, siblings } = network;
+  const { http, sockets, streams, siblings } = network;
 
   // Started in this order, stopped in reverse
   lifecycle.add(createEventLoopDelay(metrics));
@@ -129,6 +129,7 @@ export async function createGateway(
     lifecycle.add(createMetricsServer({ ...metrics, clock, log }, config.metrics));
   if (siblings !== undefined)
     lifecycle.add({ name: "siblings", start: () => siblings.start(http.server), stop: () => siblings.stop() });
+  lifecycle.add({ name: "streams", start: () => streams.start(), stop: (deadline) => streams.stop(deadline) });
   lifecycle.add({ name: "socket server", start: () => sockets.start(), stop: () => sockets.close() });
   lifecycle.add(http);
   lifecycle.add({

@@ -21,6 +21,12 @@ export interface Authenticator {
     client?: { userAgent?: string | undefined },
     onVerified?: (sessionId: string) => void,
   ): Promise<Identity>;
+  /** The same for a session whose client has proved by other means that it may use it (`ticket-store.ts`). */
+  authenticateSession(
+    session: Pick<TokenClaims, "userId" | "sessionId" | "issuedAt">,
+    client?: { userAgent?: string | undefined },
+    onVerified?: (sessionId: string) => void,
+  ): Promise<Identity>;
   /** Replaces the token of an open connection; `forbidden` if it belongs to another user or session. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
 }
@@ -58,6 +64,12 @@ export function createAuthenticator({ tokens, sessions, blacklist }: Authenticat
     async authenticate(token, client, onVerified) {
       const claims = await tokens.verify(token);
       onVerified?.(claims.sessionId);
+      return identify(claims, client?.userAgent);
+    },
+
+    async authenticateSession(session, client, onVerified) {
+      onVerified?.(session.sessionId);
+      const claims = { ...session, tokenId: "", expiresAt: Infinity, roles: undefined, channels: undefined };
       return identify(claims, client?.userAgent);
     },
 

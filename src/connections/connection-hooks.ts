@@ -1,6 +1,7 @@
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { ExpiryListener, ExpiryWatch, ExpiryTimer } from "../auth/expiry-watch.ts";
 import type { Identity } from "../auth/identity.ts";
+import type { TicketStore, UsedTicket } from "../auth/ticket-store.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Fence } from "../cluster/fence.ts";
@@ -22,7 +23,8 @@ import type { AdmitResult } from "./admission.ts";
 import type { RateLimitResult } from "./rate-limit-result.ts";
 
 export interface ConnectionHooksDeps {
-  authenticator: Pick<Authenticator, "authenticate" | "refresh">;
+  authenticator: Pick<Authenticator, "authenticate" | "authenticateSession" | "refresh">;
+  tickets: Pick<TicketStore, "use" | "keepUntil">;
   channels: Channels;
   expiry: ExpiryWatch;
   revocations: NodeRevocations;
@@ -38,9 +40,17 @@ export interface ConnectionHooksDeps {
 
 /** Everything a connection goes through from its handshake to its disconnect, apart from handling its messages. */
 export interface ConnectionHooks {
-  /** Decides whether a connection may begin. Runs before the handshake, so that a refusal is an HTTP response. */
-  admit(address: string): Promise<AdmitResult> | AdmitResult;
+  /**
+   * Decides whether a connection may begin. Runs before the handshake, so that a refusal is an HTTP response. Without an
+   * address, the node's readiness alone decides.
+   */
+  admit(address: string | undefined): Promise<AdmitResult> | AdmitResult;
   authenticate(token: unknown, caller: HandshakeContext): Promise<Identity>;
+  /** The same for a stream that is opened with a ticket; `resumeKey` is empty unless the stream was open before. */
+  authenticateTicket(
+    ticket: { ticket: string; resumeKey: string },
+    caller: HandshakeContext,
+  ): Promise<{ identity: Identity; resumeKey: string }>;
   /** An authenticated client disconnected before its connection was established. */
   abandoned(identity: Identity): void;
   /** Checks a new token of an open connection; `tokenRefreshed` follows. */
@@ -65,10 +75,17 @@ const notReadyRetryMs = 5_000;
 const maxFenceWaitMs = 1_000;
 
 export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHooks {
-  const { authenticator, channels, expiry, revocations, throttling, recovery, quota: seats, fence, clock } = deps;
+  const { authenticator, tickets, channels, expiry, revocations, throttling, recovery, quota, fence, clock } = deps;
   const expiryWatches = new Map<Connection, ExpiryTimer>();
   const cooldown = createReconnectCooldown(clock);
   const admitAuthenticated = createQuotaAdmission({ ...deps, cooldown: cooldown });
+  const authenticateSession: Authenticator["authenticate"] = (session, client, onVerified) =>
+    authenticator.authenticateSession(session as UsedTicket, client, onVerified);
+  const admitSession = createQuotaAdmission({
+    ...deps,
+    authenticator: { authenticate: authenticateSession },
+    cooldown,
+  });
   /** The last revocation that was known when the identity was requested. */
   const marks = new WeakMap<Identity, number>();
 
@@ -109,14 +126,23 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       if (deps.isDraining()) return new GatewayError("draining", undefined, { retryAfterMs: admissionRetryMs });
       if (!deps.isReady()) return new GatewayError("unavailable", notReadyMessage, { retryAfterMs: notReadyRetryMs });
       if (!fence.isOpen) return new GatewayError("unavailable", undefined, { retryAfterMs: admissionRetryMs });
-      return throttling.handshake(addressGroup(address));
+      return address === undefined ? undefined : throttling.handshake(addressGroup(address));
     },
 
     authenticate: (token, caller) => withMark(() => admitAuthenticated(token, caller)),
-    abandoned: ({ sessionId }) => seats.release(sessionId),
+    async authenticateTicket({ ticket, resumeKey }, caller) {
+      const used = await tickets.use(ticket, resumeKey);
+      const identity = await withMark(() => admitSession(used, caller));
+      await tickets.keepUntil(ticket, identity.expiresAt).catch((error: unknown) => {
+        quota.release(identity.sessionId);
+        throw error;
+      });
+      return { identity, resumeKey: used.resumeKey };
+    },
+    abandoned: ({ sessionId }) => quota.release(sessionId),
     refresh: (identity, token) => withMark(() => authenticator.refresh(identity, token)),
 
-    async connected(connection, { privateId, restored }) {
+    async connected(connection, { privateId, restored, namesItsChannels = false }) {
       await untilOpen(connection);
       // Read after the wait, during which the token may have been refreshed.
       const { identity } = connection;
@@ -126,7 +152,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       if (deps.isDraining()) return connection.close(closing("drain"));
       expiryWatches.set(connection, expiry.watch(identity, new TokenExpiry(connection)));
       if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
-      if (restored === undefined)
+      if (restored === undefined && !namesItsChannels)
         await channels.subscribeUnchecked(connection.subscriber, identity.userId, userChannelOf(identity.userId));
       for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
       await recovery.persist(connection);
@@ -156,7 +182,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       throttling.forget(connection.id);
       const ended = recovery.end(connection, mayReturn);
       channels.disconnect(connection.subscriber, mayReturn);
-      seats.release(connection.identity.sessionId);
+      quota.release(connection.identity.sessionId);
       await ended;
     },
   };

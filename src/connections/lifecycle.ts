@@ -46,6 +46,8 @@ export interface ConnectContext {
   privateId: string | undefined;
   /** Recovered subscriptions; undefined for a new session. */
   restored: RestoredSubscriptions | undefined;
+  /** True for streams, which are not subscribed to the user's own channel. @default false */
+  namesItsChannels?: boolean;
 }
 
 export interface ConnectionLifecycleDeps extends LifecycleHooks {

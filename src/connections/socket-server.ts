@@ -81,6 +81,8 @@ export interface SocketServerOptions {
 export interface SocketServer {
   readonly io: Server;
   readonly connections: Connections;
+  /** Bounds unauthenticated connections, streams included. */
+  readonly admission: Admission;
   /** Attaches to `/socket.io/` of the HTTP server, which must already have its listener for other paths. */
   start(): void;
   /** Resolves when no handler is in flight. */
@@ -118,6 +120,7 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   return {
     io,
     connections: deps.registry,
+    admission,
     start: () => engine.attach(deps.httpServer),
     idle: () => dispatch.idle(),
     async close(deadline) {

@@ -3,6 +3,7 @@ import { createLogouts, type Logouts } from "../auth/logout.ts";
 import type { Revocations } from "../auth/revocations.ts";
 import { createSessionStore } from "../auth/session-store.ts";
 import { createSessions, type Sessions } from "../auth/sessions.ts";
+import { createTicketStore, type TicketStore } from "../auth/ticket-store.ts";
 import { createTokenBlacklist } from "../auth/token-blacklist.ts";
 import { createTokens, type Tokens } from "../auth/tokens.ts";
 import type { Config } from "../config.ts";
@@ -14,6 +15,7 @@ import type { Store } from "./store.ts";
 export interface Authentication {
   tokens: Tokens;
   sessions: Sessions;
+  tickets: TicketStore;
   authenticator: Authenticator;
   logouts: Logouts;
 }
@@ -30,6 +32,7 @@ export function createAuthentication(
   return {
     tokens,
     sessions,
+    tickets: createTicketStore({ commands, keys, clock }),
     authenticator: createAuthenticator({ tokens, sessions, blacklist }),
     logouts: createLogouts({ sessions, tokens, blacklist, revocations }),
   };

@@ -7,7 +7,7 @@ import { createDeliveryLatency } from "../channels/delivery-latency.ts";
 import { RecentDeliveries } from "../channels/delivery-trail.ts";
 import { createFeed } from "../channels/feed.ts";
 import { createKinds, type Kinds } from "../channels/kinds.ts";
-import { createPermissions } from "../channels/permissions.ts";
+import { createPermissions, type Permissions } from "../channels/permissions.ts";
 import type { Control } from "../cluster/control.ts";
 import type { Config } from "../config.ts";
 import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboards.ts";
@@ -43,6 +43,7 @@ export interface NodeContext {
 /** The services of a node. */
 export interface CoreServices extends ReturnType<typeof createOrders> {
   kinds: Kinds;
+  permissions: Permissions;
   channels: Channels;
   presence: Presence;
   recovery: SessionRecovery;
@@ -98,7 +99,7 @@ export function createCoreServices(context: NodeContext, { webhooks, throttling 
   channels.onSubscription((change) => orders.onSubscription(change));
   channels.onSubscription(({ channel, isSubscribed }) => webhooks?.subscriptionChanged({ channel }, isSubscribed));
   const boards = withCachedPages(leaderboards, cache, config.leaderboards);
-  return { kinds, channels, presence, recovery, orders, deadLetters, leaderboards, boards };
+  return { kinds, permissions, channels, presence, recovery, orders, deadLetters, leaderboards, boards };
 }
 
 /** The limit of publications per channel, for kinds that have one. */

@@ -40,7 +40,9 @@ import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 import { createHttpLimit } from "./http-limit.ts";
 import type { WorkerContext } from "./worker-context.ts";
+import { createStreams, streamRoutesOf } from "./streams.ts";
 import { withWebhooks } from "./webhooks.ts";
+import type { Streams } from "../connections/streams/streams.ts";
 
 /** Everything that clients and backends reach over the network. */
 export interface NetworkParts {
@@ -61,6 +63,7 @@ export interface NetworkParts {
 export interface Network {
   http: HttpServer;
   sockets: SocketServer;
+  streams: Streams;
   /** Set if the node shares its port with other workers. */
   siblings: Siblings | undefined;
 }
@@ -72,6 +75,7 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
   const { authentication, services, worker } = parts;
   const hooks = createConnectionHooks({
     authenticator: authentication.authenticator,
+    tickets: authentication.tickets,
     channels: services.channels,
     expiry: parts.expiry,
     revocations: parts.nodeRevocations,
@@ -84,21 +88,27 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
     isReady: () => store.check.isGood && authentication.tokens.hasKeys(),
   });
   const clientAddress = createClientAddress(config.trustedProxies, log);
-  const http = createHttp(context, parts, clientAddress);
+  const http = createHttp(context, parts, { clientAddress, streams: () => streams });
   const siblings = worker && createSiblings(worker);
   const sockets = createSockets(context, parts, { hooks, http, siblings, clientAddress });
-  return { http, siblings, sockets };
+  const streams: Streams = createStreams(context, parts, { hooks, admission: sockets.admission });
+  return { http, siblings, sockets, streams };
 }
 
-function createHttp(context: NodeContext, parts: NetworkParts, clientAddress: ClientAddress): HttpServer {
+function createHttp(
+  context: NodeContext,
+  parts: NetworkParts,
+  { clientAddress, streams }: { clientAddress: ClientAddress; streams: () => Streams },
+): HttpServer {
   const { config, store, control, metrics, reasons, clock, log } = context;
   const { throttling, worker } = parts;
   const login = createDemoLogin(config, parts);
+  const limit = createHttpLimit({ throttling, fence: control.fence, clock }, config.limits.http);
   return createHttpServer(
     {
-      routes: routesOf(parts),
+      routes: [...routesOf(parts), ...streamRoutesOf(context, streams, { limit, clientAddress })],
       apiKeys: config.apiKeys,
-      limit: createHttpLimit({ throttling, fence: control.fence, clock }, config.limits.http),
+      limit,
       readiness: createReadiness({ checks: createChecks(store, control.fence, parts), clock }),
       // Without a login the demo page is useless, so it is not served.
       demo: login && { directory: demoFolder, login },
@@ -122,7 +132,7 @@ function createHttp(context: NodeContext, parts: NetworkParts, clientAddress: Cl
 }
 
 function routesOf({ authentication, revocations, services, ingress }: NetworkParts): Route[] {
-  const { sessions, tokens, logouts } = authentication;
+  const { sessions, tokens, tickets, logouts } = authentication;
   const { channels, presence, orders, boards } = services;
   const { executor } = ingress;
   const routes = [
@@ -131,7 +141,7 @@ function routesOf({ authentication, revocations, services, ingress }: NetworkPar
     ...createPresenceRoutes({ presence }),
     ...createOrderRoutes({ executor, orders }),
     ...createLeaderboardRoutes({ executor, leaderboards: boards }),
-    ...createSessionRoutes({ sessions, tokens, logouts, connectionsOf: connectionCounts(presence) }),
+    ...createSessionRoutes({ sessions, tokens, tickets, logouts, connectionsOf: connectionCounts(presence) }),
     ...createTokenRoutes({ logouts, revocations }),
   ];
   return routes.map((route) => idempotent(route, executor));

@@ -63,9 +63,17 @@ export function createBackendApi(deps: BackendApiDeps): RequestListener {
     const target = targetOf(request.url ?? "");
     const endpoint = find(target.pathname);
     const record = deps.watch(request, response, endpoint?.template);
+    const own = endpoint && servedBy(endpoint, request.method ?? "");
+    if (own !== undefined) {
+      const params = () => paramsOf(endpoint as Endpoint, target.pathname);
+      return void own({ request, response, target, record, params });
+    }
     void serve(withWarnings, { request, response, target, endpoint, record });
   };
 }
+
+const servedBy = ({ routes }: Endpoint, method: string): Route["serve"] =>
+  method === "GET" || method === "OPTIONS" ? routes.get("GET")?.serve : undefined;
 
 interface DepsWithWarnings extends BackendApiDeps {
   warn: PacedWarnings;

@@ -22,6 +22,7 @@ export function describeApi(routes: readonly Route[], version: string): ApiDescr
     components: {
       securitySchemes: {
         apiKey: { type: "http", scheme: "bearer", description: "One of the keys in the gateway's `API_KEYS`." },
+        clientToken: { type: "http", scheme: "bearer", description: "The token of a client." },
       },
       responses: Object.fromEntries(codes.map((code) => [code, refusalWith([code])])),
       schemas: itemsOfBatches,
@@ -36,11 +37,13 @@ export function describeApi(routes: readonly Route[], version: string): ApiDescr
 /** Batches name them by reference alone, because their items are parsed one by one. */
 const itemsOfBatches = { Publish: publishMessage, Score: scoreItem };
 
+const typesOfBodies = ["application/json", "text/event-stream"];
+
 /** Wherever a body is described; refusals of one code have that code in their example. */
 function addExamples(part: unknown, resolve: Resolve): void {
   if (typeof part !== "object" || part === null) return;
   for (const [name, value] of Object.entries(part)) {
-    if (name === "application/json" || name === problemType) value.example ??= exampleOf(value.schema, resolve);
+    if (name === problemType || typesOfBodies.includes(name)) value.example ??= exampleOf(value.schema, resolve);
     else if (name !== "schemas") addExamples(value, resolve);
   }
 }
@@ -80,7 +83,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
   const answer = (meaning: string): ZodOpenApiResponseObject => ({
     description: meaning,
     ...(route.isRevalidated === true ? { headers: entityTag } : {}),
-    content: { "application/json": { schema: route.answer } },
+    content: { [route.answerType ?? "application/json"]: { schema: route.answer } },
   });
   const others = Object.entries(route.otherStatuses ?? {}).map(([status, meaning]) => [status, answer(meaning)]);
   return {
@@ -89,6 +92,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     summary,
     ...(description === undefined ? {} : { description }),
     requestParams: parametersOf(route),
+    ...(route.serve === undefined ? {} : { security: [{ apiKey: [] }, { clientToken: [] }, {}] }),
     ...(body === undefined ? {} : { requestBody: bodyOf(body) }),
     responses: {
       [`${route.status ?? 200}`]: answer("Done."),

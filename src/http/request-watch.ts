@@ -14,6 +14,8 @@ export interface RequestRecord {
   code?: ErrorCode;
   /** From `X-Request-Id` if the caller sent a valid one. In the response, log lines and recorded reasons. */
   requestId: string;
+  /** It was answered with a stream, which ends when its client leaves, and says nothing about latency. */
+  isStream?: boolean;
 }
 
 /** Counts and times a request, and writes its log line when it ends. */
@@ -38,9 +40,10 @@ export function createRequestWatch(deps: { metrics: Metrics; clock: Clock; log: 
     const record: RequestRecord = { route: route ?? unmatched, requestId: nextId(request) };
     response.once("close", () => {
       const ms = clock.monotonic() - startedAt;
-      const status = response.writableFinished ? response.statusCode : clientClosedRequest;
+      const isAnswered = response.writableFinished || (record.isStream === true && response.headersSent);
+      const status = isAnswered ? response.statusCode : clientClosedRequest;
       metrics.httpRequests.inc({ route: record.route, status: `${status}` });
-      metrics.httpLatency.observe({ route: record.route }, ms / 1_000);
+      if (record.isStream !== true) metrics.httpLatency.observe({ route: record.route }, ms / 1_000);
       logRequest(log, request.method ?? "", record, status, ms);
     });
     return record;
@@ -66,7 +69,8 @@ function createRequestIds(): (request: IncomingMessage) => string {
  * valid request id: the method is one of those that Node's parser accepts.
  */
 function logRequest(log: Logger, method: string, record: RequestRecord, status: number, ms: number): void {
-  const line = { method, ...record, status, ms: Math.round(ms * 100) / 100 };
+  const { isStream: _isStream, ...told } = record;
+  const line = { method, ...told, status, ms: Math.round(ms * 100) / 100 };
   if (status >= 400) log.debug(line, "HTTP request refused");
   else if (method !== "GET" && method !== "HEAD") log.debug(line, "HTTP request answered");
 }

@@ -1,5 +1,8 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { z } from "zod";
 import type { ErrorCode } from "../protocol/errors.ts";
+import type { RequestRecord } from "./request-watch.ts";
+import type { RequestTarget } from "./request-target.ts";
 
 /** What a route handler gets: everything parsed. */
 export interface RouteRequest<P, Q, B> {
@@ -19,6 +22,16 @@ export interface RouteAnswer {
   status?: number;
   headers?: Record<string, string>;
   body: unknown;
+}
+
+/** A request that its route answers by itself. */
+export interface ServedRequest {
+  request: IncomingMessage;
+  response: ServerResponse;
+  target: RequestTarget;
+  record: RequestRecord;
+  /** The parameters of the path, decoded; throws `bad_request`. */
+  params: () => Record<string, string>;
 }
 
 /**
@@ -49,6 +62,13 @@ export interface Route {
   /** Of a JSON body; a call without one is parsed as undefined. Without a schema a body is not read. */
   readonly body?: z.ZodType;
   readonly answer: z.ZodType;
+  /** @default "application/json" */
+  readonly answerType?: string;
+  /**
+   * Answers GET and OPTIONS in place of `handle`, for clients as well as backends: it authenticates by itself. Never
+   * rejects.
+   */
+  readonly serve?: (exchange: ServedRequest) => Promise<void>;
   handle(request: RouteRequest<unknown, unknown, unknown>): Promise<RouteAnswer>;
 }
 

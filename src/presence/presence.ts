@@ -75,7 +75,8 @@ export function createPresence(deps: PresenceDeps, { connectionsPerUser }: Prese
     list: (query) => subscriberCounts.list(query),
     onSubscription({ subscriber, channel, isSubscribed, mayReturn }) {
       subscriberCounts.change(channel, isSubscribed);
-      members.change(channel, subscriber.userId, isSubscribed, mayReturn);
+      // Backends are subscribers, but nobody's connections.
+      if (subscriber.userId !== "") members.change(channel, subscriber.userId, isSubscribed, mayReturn);
     },
     onDead: (node) => subscriberCounts.forget(node),
     start() {

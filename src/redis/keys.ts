@@ -45,6 +45,8 @@ export interface Keys {
   session(userTag: string, sessionId: string): string;
   /** Sorted set of a user's session ids by creation; TTL: until the last of them ends; tag: user. */
   userSessions(userTag: string): string;
+  /** Hash of a ticket for a stream: its session, and the resume key once it was used; TTL: 30 s, then the session's end; tag: ticket. */
+  ticket(digest: string): string;
   /** String, marks a revoked token; TTL: the token's remaining life; tag: token. */
   revokedToken(jti: string): string;
 
@@ -174,6 +176,7 @@ export function createKeys(prefix: string): Keys {
     recoveryRecord: (privateId) => of("connection", privateId, "record"),
     session: (userTag, sessionId) => of("user", userTag, `session:${encodeId(sessionId)}`),
     userSessions: (userTag) => of("user", userTag, "sessions"),
+    ticket: (digest) => of("ticket", digest, "session"),
     revokedToken: (jti) => of("token", jti, "revoked"),
     limiter: (limiter, subject) => of(`limit-${limiter}`, subject, "state"),
     orderState: (orderId) => of("ch", `order:${orderId}`, "order"),

@@ -59,6 +59,7 @@ it("the calls are those of the contract", async () => {
     "delete /v1/users/{userId}/sessions 200",
     "get /v1/users/{userId}/sessions 200",
     "post /v1/sessions 201",
+    "post /v1/sessions/{sessionId}/ticket 201",
     "post /v1/sessions/{sessionId}/token 201",
     "post /v1/tokens/revoke 200",
     "post /v1/users/{userId}/disconnect 200",

@@ -4,6 +4,7 @@ import { createLogouts } from "../../src/auth/logout.ts";
 import type { Disconnection, Revocations } from "../../src/auth/revocations.ts";
 import { createSessionStore } from "../../src/auth/session-store.ts";
 import { createSessions, type SessionOptions } from "../../src/auth/sessions.ts";
+import { createTicketStore } from "../../src/auth/ticket-store.ts";
 import { createTokenBlacklist } from "../../src/auth/token-blacklist.ts";
 import { createTokens } from "../../src/auth/tokens.ts";
 import { createRedisConnections, type RedisAddress, type RedisConnections } from "../../src/redis/connections.ts";
@@ -32,7 +33,8 @@ export async function authWorld(world: AuthWorldOptions = {}) {
   const blacklist = createTokenBlacklist({ commands, keys, clock });
   const authenticator = createAuthenticator({ tokens, sessions, blacklist });
   const logouts = createLogouts({ sessions, tokens, blacklist, revocations: revocations ?? nobodyLive });
-  return { redis, commands, keys, clock, tokens, sessions, blacklist, authenticator, logouts };
+  const tickets = createTicketStore({ commands, keys, clock });
+  return { redis, commands, keys, clock, tokens, sessions, tickets, blacklist, authenticator, logouts };
 }
 
 function redisAt(address: RedisAddress): { redis: RedisConnections; keys: Keys } {

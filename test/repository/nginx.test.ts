@@ -105,6 +105,38 @@ describe.skipIf(!needs.nginx.isInstalled())("nginx.conf", () => {
     expect((await ask("POST", "/v1/publish", {}, "x".repeat(1_300_000))).status).toBe(413);
   });
 
+  test("leaves it to the gateway to notice that a stream is read too slowly", async () => {
+    const most = 64 * 1_048_576;
+    let written = 0;
+    const streaming = createServer((_, outgoing) => {
+      outgoing.writeHead(200, { "Content-Type": "text/event-stream" });
+      const more = (): void => {
+        while (written < most) {
+          written += 65_536;
+          if (!outgoing.write(`data: ${"x".repeat(65_536)}\n\n`)) return;
+        }
+      };
+      outgoing.on("drain", more);
+      more();
+    });
+    await listening(streaming);
+    const port = await freePort();
+    const node = `127.0.0.1:${(streaming.address() as AddressInfo).port}`;
+    const nginx = await startLocalNginx({ port, nodes: [node, node, node], folder: temporaryFolder() });
+    onTestFinished(() => void nginx.kill("SIGTERM"));
+
+    const outgoing = request({ port, path: "/v1/stream?channel=chat:a", agent: false }).end();
+    onTestFinished(() => void outgoing.destroy());
+    const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];
+    incoming.pause();
+    for (let before = -1; before < written && written < most;) {
+      before = written;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+
+    expect(written).toBeLessThan(most);
+  });
+
   test("forwards the requested host with its port", async () => {
     const echoing: MakeNode = (incoming) => String(incoming.headers.host);
     const { ask } = await nginxBefore([echoing, echoing, echoing]);

@@ -2,6 +2,7 @@ import type { Logouts } from "../../auth/logout.ts";
 import type { ConnectionsOf } from "../../auth/revocations.ts";
 import type { Session } from "../../auth/session-store.ts";
 import type { Sessions } from "../../auth/sessions.ts";
+import type { TicketStore } from "../../auth/ticket-store.ts";
 import type { Tokens } from "../../auth/tokens.ts";
 import { GatewayError } from "../../protocol/errors.ts";
 import {
@@ -15,18 +16,27 @@ import {
   userSessionsAnswer,
   type UserSessionsAnswer,
 } from "../../protocol/sessions.ts";
+import { ticketIssued } from "../../protocol/streams.ts";
 import { route, type Route } from "../route.ts";
 
 export interface SessionRouteDeps {
   sessions: Pick<Sessions, "create" | "get" | "list">;
   tokens: Pick<Tokens, "issue">;
+  tickets: Pick<TicketStore, "create">;
   logouts: Pick<Logouts, "session" | "allSessions" | "closeSessions">;
   connectionsOf: ConnectionsOf;
 }
 
 /** Logins as backends make, read and end them. */
 export function createSessionRoutes(deps: SessionRouteDeps): Route[] {
-  return [createSession(deps), issueToken(deps), listSessions(deps), endSession(deps), endUserSessions(deps)];
+  return [
+    createSession(deps),
+    issueToken(deps),
+    issueTicket(deps),
+    listSessions(deps),
+    endSession(deps),
+    endUserSessions(deps),
+  ];
 }
 
 /**
@@ -70,6 +80,28 @@ function issueToken({ sessions, tokens }: SessionRouteDeps): Route {
     const session = await sessions.get(params.sessionId);
     if (session === undefined) throw new GatewayError("not_found", "The session does not exist or has ended.");
     return { body: tokenOf(tokens, session) };
+  });
+}
+
+function issueTicket({ sessions, tickets }: SessionRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/sessions/{sessionId}/ticket",
+    operationId: "issueTicket",
+    tag: "Sessions",
+    summary: "Issue a one-time ticket that opens a stream from a browser's EventSource.",
+    description: 'The ticket opens one stream within 30 seconds: `new EventSource("/v1/stream?channel=…&ticket=…")`.',
+    status: 201,
+    refusals: ["not_found"],
+    params: sessionParams,
+    body: issueTokenBody,
+    answer: ticketIssued,
+  } as const;
+
+  return route(definition, async ({ params }) => {
+    const session = await sessions.get(params.sessionId);
+    if (session === undefined) throw new GatewayError("not_found", "The session does not exist or has ended.");
+    return { body: await tickets.create(session) };
   });
 }
 

@@ -1,0 +1,38 @@
+import type { Position } from "../../protocol/scalars.ts";
+import type { Frame } from "../../engine/frames.ts";
+
+/** One server event, as a stream sends it. */
+export interface StreamEvent {
+  name: string;
+  /** JSON text, on one line. */
+  data: string;
+  /** Of a publication: its channel, and the position once it was read. */
+  at: { channel: string; position: Position } | undefined;
+}
+
+const events = new WeakMap<Frame, StreamEvent>();
+
+/** Read once per frame, however many streams it is delivered to. */
+export function eventOf(frame: Frame): StreamEvent {
+  let event = events.get(frame);
+  if (event === undefined) events.set(frame, (event = readEvent(frame.packet)));
+  return event;
+}
+
+/** Pure. `packet` is `42["<event>",{…}]`, with or without a string at its end. */
+export function readEvent(packet: string): StreamEvent {
+  const nameEnd = packet.indexOf('"', 4);
+  const name = packet.slice(4, nameEnd);
+  const stampAt = /\},"[^"]*"\]$/.exec(packet)?.index;
+  // The argument is kept as it was written: numbers that JavaScript cannot represent stay exact.
+  const data = packet.slice(nameEnd + 2, stampAt === undefined ? -1 : stampAt + 1);
+  return { name, data, at: name === "publication" || name === "subscribed" ? placeOf(data) : undefined };
+}
+
+/** The position that `subscribed` names was read only once the publications that the client missed were read as well. */
+function placeOf(data: string): StreamEvent["at"] {
+  const event = JSON.parse(data) as { channel: string; missed?: number } & Partial<Position>;
+  const { channel, epoch, offset, missed = 0 } = event;
+  if (epoch === undefined || offset === undefined || missed > 0) return undefined;
+  return { channel, position: { epoch, offset } };
+}

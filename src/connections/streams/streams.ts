@@ -1,0 +1,383 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Identity } from "../../auth/identity.ts";
+import type { Channels } from "../../channels/channels.ts";
+import type { Kinds } from "../../channels/kinds.ts";
+import type { Permissions } from "../../channels/permissions.ts";
+import type { Subscription } from "../../channels/subscription.ts";
+import { closing, type Closing } from "../../protocol/closings.ts";
+import { GatewayError, isTemporary } from "../../protocol/errors.ts";
+import type { Position } from "../../protocol/scalars.ts";
+import type { Cancel, Clock } from "../../runtime/clock.ts";
+import type { Metrics } from "../../runtime/metrics.ts";
+import { refusalOf, type RefusalDeps } from "../../commands/refusal.ts";
+import type { Frame } from "../../engine/frames.ts";
+import { EndOfTickFlusher } from "../../engine/end-of-tick.ts";
+import type { Admission } from "../admission.ts";
+import type { ConnectionHooks } from "../connection-hooks.ts";
+import type { ConnectionRegistry } from "../connections.ts";
+import type { ErrorReporter } from "../error-reporter.ts";
+import { InFlightCounter } from "../in-flight.ts";
+import type { LifecycleHooks } from "../lifecycle.ts";
+import { EventIdWriter, parseEventId, type EventId } from "./event-id.ts";
+import { EventStream, type EventStreamContext } from "./event-stream.ts";
+import { LongPoll, type PollEnd } from "./long-poll.ts";
+import { frameOf, StreamConnection, type StreamOutput } from "./stream-connection.ts";
+
+/** With what a stream is opened. */
+export type StreamCredentials =
+  | { kind: "token"; token: string }
+  | { kind: "ticket"; ticket: string }
+  /** The name of an API key: a backend, which may read every channel. */
+  | { kind: "backend"; apiKey: string };
+
+/** A request for a stream, parsed. */
+export interface StreamRequest {
+  request: IncomingMessage;
+  response: ServerResponse;
+  address: string;
+  credentials: StreamCredentials;
+}
+
+export interface EventStreamRequest extends StreamRequest {
+  channels: readonly string[];
+  /** From the header, which proxies do not log. */
+  lastEventId: string | undefined;
+  /** From the query: its resume key does not count. */
+  position: string | undefined;
+  headers: Readonly<Record<string, string>>;
+}
+
+export interface PollRequest extends StreamRequest {
+  channel: string;
+  since: Position | undefined;
+  waitMs: number;
+}
+
+export interface StreamsDeps {
+  hooks: Pick<ConnectionHooks, "admit" | "authenticate" | "authenticateTicket" | "abandoned">;
+  lifecycle: { [K in "onConnect" | "onDisconnect"]: LifecycleHooks[K] };
+  admission: Pick<Admission, "admit" | "release">;
+  registry: ConnectionRegistry;
+  channels: Pick<Channels, "subscribe" | "subscribeUnchecked" | "disconnect">;
+  permissions: Pick<Permissions, "checkSubscribe">;
+  kinds: Kinds;
+  isDraining: () => boolean;
+  metrics: Pick<Metrics, "connections" | "handshakes" | "closings" | "skipped">;
+  /** Omit to record no reasons. */
+  reasons?: RefusalDeps["reasons"];
+  failures: ErrorReporter;
+  clock: Clock;
+}
+
+export interface StreamsOptions {
+  nodeId: string;
+  /** Max bytes that may wait for one client. */
+  queueBytes: number;
+  /** Max milliseconds until a stream that was ended has been read. */
+  closeTimeoutMs: number;
+  /** Max channels of one stream. */
+  maxChannels: number;
+}
+
+/** Shorter than the silence after which proxies close a connection. */
+const keepAliveMs = 15_000;
+
+/** Who reads a stream. Backends have no user, and are not counted as one. */
+interface Reader {
+  identity: Identity;
+  isBackend: boolean;
+  resumeKey: string;
+}
+
+/**
+ * Streams over plain HTTP. A stream is a connection as a socket is: the same admission, rights, quota, revocation, expiry
+ * and drain, the same subscriptions and buffers; only what is written differs.
+ */
+export class Streams {
+  readonly #deps: StreamsDeps;
+  readonly #options: StreamsOptions;
+  readonly #context: EventStreamContext;
+  readonly #open = new Set<EventStream>();
+  readonly #disconnecting = new InFlightCounter();
+  #cancelKeepAlive: Cancel | undefined;
+
+  constructor(deps: StreamsDeps, options: StreamsOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#context = {
+      queueBytes: options.queueBytes,
+      endOfTick: new EndOfTickFlusher((error) => deps.failures.report("stream.write", error)),
+      onSkipped: ({ conflated, volatile }) => {
+        deps.metrics.skipped.inc({ reason: "conflated" }, conflated);
+        deps.metrics.skipped.inc({ reason: "volatile" }, volatile);
+      },
+    };
+  }
+
+  start(): void {
+    this.#cancelKeepAlive = this.#deps.clock.every(keepAliveMs, () => {
+      for (const stream of this.#open) stream.keepAlive();
+    });
+  }
+
+  /** Resolves when nothing of any stream is left. */
+  async stop(deadline: AbortSignal): Promise<void> {
+    this.#cancelKeepAlive?.();
+    const aborted = new Promise<void>((resolve) => deadline.addEventListener("abort", () => resolve(), { once: true }));
+    if (!deadline.aborted) await Promise.race([this.#disconnecting.idle(), aborted]);
+  }
+
+  /** Answers with a stream of server-sent events. Throws a GatewayError if it is refused; nothing was sent then. */
+  async stream(asked: EventStreamRequest): Promise<void> {
+    const { response, headers } = asked;
+    const id = parseEventId(asked.lastEventId ?? asked.position ?? "");
+    const resumeKey = asked.lastEventId === undefined ? "" : (id?.resumeKey ?? "");
+    const reader = await this.#admit(asked, asked.channels, resumeKey);
+    if (reader === undefined) return;
+    const ids = new EventIdWriter(reader.resumeKey);
+    for (const channel of asked.channels) noteStart(ids, channel, id);
+    let events!: EventStream;
+    const connection = this.#connect(asked, reader, asked.channels, (own) => {
+      events = new EventStream(response, ids, this.#context, () => own.readTooSlowly());
+      return events;
+    });
+    response.writeHead(200, { ...eventStreamHeaders, ...headers });
+    asked.request.socket.setKeepAlive(true, keepAliveMs).setNoDelay(true);
+    this.#open.add(events);
+    response.once("close", () => {
+      this.#open.delete(events);
+      events.destroy();
+    });
+    await this.#begin(connection, reader, async () => {
+      connection.emit("ready", this.#readyOf(reader));
+      for (const channel of asked.channels) {
+        if (!connection.isOpen) return;
+        await this.#subscribeTo(channel, { connection, reader, events }, id?.positionOf(channel));
+      }
+    });
+  }
+
+  /** Resolves with the publications after a position as soon as there are some, or with none after `waitMs`. */
+  async poll(asked: PollRequest): Promise<Subscription> {
+    const { channel, since } = asked;
+    const reader = await this.#admit(asked, [channel], "");
+    if (reader === undefined) throw new GatewayError("unavailable");
+    const output = new LongPoll();
+    const connection = this.#connect(asked, reader, [channel], () => output);
+    let answer: Subscription | undefined;
+    await this.#begin(connection, reader, async () => {
+      answer = await this.#subscribe(connection, reader, channel, since);
+    });
+    if (answer === undefined) throw refusalAfter(await output.ended);
+    if (since !== undefined && answer.recovered && answer.publications.length === 0)
+      answer = withPublications(answer, await this.#waitFor(output, asked.waitMs));
+    connection.end();
+    return answer;
+  }
+
+  #waitFor(output: LongPoll, waitMs: number): Promise<PollEnd> {
+    const cancel = this.#deps.clock.after(waitMs, () => output.finish(undefined));
+    return output.ended.finally(cancel);
+  }
+
+  // Beginning
+
+  /** Undefined if the client has left meanwhile. */
+  async #admit(asked: StreamRequest, channels: readonly string[], resumeKey: string): Promise<Reader | undefined> {
+    const { hooks, metrics } = this.#deps;
+    if (channels.length > this.#options.maxChannels) throw new GatewayError("subscription_limit");
+    const reader = await this.#authenticate(asked, resumeKey).catch((error: unknown) => {
+      metrics.handshakes.inc({ outcome: refusalOf(error).code });
+      throw error;
+    });
+    try {
+      await this.#checkPermissions(reader, channels);
+    } catch (error) {
+      if (!reader.isBackend) hooks.abandoned(reader.identity);
+      throw error;
+    }
+    if (!asked.response.destroyed) return reader;
+    if (!reader.isBackend) hooks.abandoned(reader.identity);
+    return undefined;
+  }
+
+  async #authenticate(asked: StreamRequest, resumeKey: string): Promise<Reader> {
+    const { hooks, admission } = this.#deps;
+    const { credentials, request: incoming, response } = asked;
+    if (credentials.kind === "backend") return this.#admitBackend();
+    const refusal = await admission.admit(incoming, response);
+    if (refusal !== undefined) throw refusal;
+    try {
+      const caller = { userAgent: userAgentOf(incoming) };
+      if (credentials.kind === "ticket") {
+        const admitted = await hooks.authenticateTicket({ ticket: credentials.ticket, resumeKey }, caller);
+        return { ...admitted, isBackend: false };
+      }
+      const identity = await hooks.authenticate(credentials.token, caller);
+      return { identity, isBackend: false, resumeKey: "" };
+    } finally {
+      admission.release(incoming);
+    }
+  }
+
+  async #admitBackend(): Promise<Reader> {
+    const refusal = await this.#deps.hooks.admit(undefined);
+    if (refusal instanceof GatewayError) throw refusal;
+    return { identity: backendIdentity, isBackend: true, resumeKey: "" };
+  }
+
+  async #checkPermissions({ identity, isBackend }: Reader, channels: readonly string[]): Promise<void> {
+    const { kinds, permissions } = this.#deps;
+    for (const channel of channels) kinds.of(channel);
+    if (!isBackend) await Promise.all(channels.map((channel) => permissions.checkSubscribe(identity, channel)));
+  }
+
+  #connect(
+    { request: incoming, response, address }: StreamRequest,
+    { identity, isBackend }: Reader,
+    channels: readonly string[],
+    output: (connection: StreamConnection) => StreamOutput,
+  ): StreamConnection {
+    const { registry, metrics } = this.#deps;
+    const client = { identity, address, userAgent: userAgentOf(incoming) };
+    const connection = new StreamConnection(client, channels, output, {
+      onIdentity: (changed, previous) => registry.renew(changed, previous),
+      onEnd: (ended, why) => this.#ended(ended, isBackend, why, response),
+    });
+    registry.add(connection);
+    metrics.connections.inc({ transport: "stream" });
+    metrics.handshakes.inc({ outcome: "accepted" });
+    response.once("close", () => connection.end());
+    return connection;
+  }
+
+  async #begin(connection: StreamConnection, reader: Reader, run: () => Promise<void>): Promise<void> {
+    const { lifecycle, isDraining, failures } = this.#deps;
+    try {
+      if (!reader.isBackend)
+        await lifecycle.onConnect?.(connection, { privateId: undefined, restored: undefined, namesItsChannels: true });
+      else if (isDraining()) connection.close(closing("drain"));
+      if (connection.isOpen) await run();
+    } catch (error) {
+      const { code } = refusalOf(error);
+      if (isTemporary(code) || code === "not_subscribed") return connection.end();
+      failures.report("stream.connect", error);
+      connection.close(closing("internal"));
+    }
+  }
+
+  #ended(connection: StreamConnection, isBackend: boolean, why: Closing | undefined, response: ServerResponse): void {
+    const { registry, metrics, channels, clock } = this.#deps;
+    registry.remove(connection);
+    metrics.connections.dec({ transport: "stream" });
+    if (why !== undefined) this.#noteClosing(connection, why);
+    if (isBackend) channels.disconnect(connection);
+    else void this.#disconnect(connection, why);
+    const cancel = clock.after(this.#options.closeTimeoutMs, () => response.destroy());
+    response.once("close", cancel);
+  }
+
+  #noteClosing({ id: connectionId, address, identity }: StreamConnection, { code }: Closing): void {
+    const { userId, sessionId } = identity;
+    this.#deps.metrics.closings.inc({ code });
+    this.#deps.reasons?.record({ kind: "closing", code, connectionId, userId, sessionId, address });
+  }
+
+  async #disconnect(connection: StreamConnection, why: Closing | undefined): Promise<void> {
+    this.#disconnecting.begin();
+    try {
+      await this.#deps.lifecycle.onDisconnect?.(connection, why?.code ?? "stream closed", why?.reconnect ?? true);
+    } catch (error) {
+      this.#deps.failures.report("stream.disconnect", error);
+    } finally {
+      this.#disconnecting.end();
+    }
+  }
+
+  // Subscribing
+
+  /** One channel after the other, so that no more than one answer waits for a slow client. */
+  async #subscribeTo(
+    channel: string,
+    { connection, reader, events }: { connection: StreamConnection; reader: Reader; events: EventStream },
+    since: Position | undefined,
+  ): Promise<void> {
+    try {
+      const answer = await this.#subscribe(connection, reader, channel, since);
+      await events.addAnswer(framesOf(answer));
+    } catch (error) {
+      const { code, message } = refusalOf(error);
+      if (code === "internal" || isTemporary(code)) throw error;
+      connection.emit("unsubscribed", { channel, code, message });
+    }
+  }
+
+  #subscribe(
+    connection: StreamConnection,
+    { identity, isBackend }: Reader,
+    channel: string,
+    since: Position | undefined,
+  ): Promise<Subscription> {
+    const { channels } = this.#deps;
+    if (isBackend) return channels.subscribeUnchecked(connection, identity.userId, channel, since);
+    return channels.subscribe(connection, connection.identity, channel, since);
+  }
+
+  #readyOf({ identity, isBackend }: Reader): object {
+    const { userId, sessionId, expiresAt } = identity;
+    const own = { nodeId: this.#options.nodeId, serverTime: this.#deps.clock.now() };
+    return isBackend ? own : { ...own, userId, sessionId, expiresAt };
+  }
+}
+
+const eventStreamHeaders = {
+  "Content-Type": "text/event-stream; charset=utf-8",
+  "Cache-Control": "no-store, no-transform",
+  // nginx and others would collect events before they pass them on.
+  "X-Accel-Buffering": "no",
+  "X-Content-Type-Options": "nosniff",
+};
+
+/** Names cannot be empty, so no user has this identity. */
+const backendIdentity: Identity = {
+  userId: "",
+  sessionId: "",
+  tokenId: "",
+  issuedAt: 0,
+  expiresAt: Infinity,
+  expiresBy: "session",
+  roles: [],
+  channels: { subscribe: [], publish: [] },
+};
+
+const maxUserAgentLength = 256;
+
+const userAgentOf = ({ headers }: IncomingMessage): string | undefined =>
+  headers["user-agent"]?.slice(0, maxUserAgentLength);
+
+/** What the client had read before is where it stands, until it has read more. */
+function noteStart(ids: EventIdWriter, channel: string, id: EventId | undefined): void {
+  const position = id?.positionOf(channel);
+  if (position !== undefined) ids.note(channel, position);
+}
+
+function framesOf({ publications, ...answer }: Subscription): Frame[] {
+  const subscribed = frameOf("subscribed", { ...answer, missed: publications.length });
+  return [subscribed, ...publications.map((publication) => frameOf("publication", publication))];
+}
+
+/** What came while the poll waited; nothing if it was ended for a reason that another poll gets over. */
+function withPublications(answer: Subscription, end: PollEnd): Subscription {
+  const { publications, closing: why, unsubscribed } = end;
+  const last = publications.at(-1);
+  if (last !== undefined) return { ...answer, epoch: last.epoch, offset: last.offset, publications: [...publications] };
+  if (why?.reconnect === false || (unsubscribed !== undefined && unsubscribed.code === "forbidden"))
+    throw refusalAfter(end);
+  return answer;
+}
+
+function refusalAfter({ closing: why, unsubscribed }: PollEnd): GatewayError {
+  if (unsubscribed?.code === "forbidden") return new GatewayError("forbidden", undefined, { field: "channel" });
+  if (why === undefined || why.reconnect) return new GatewayError("unavailable", undefined, { retryAfterMs: 1_000 });
+  return new GatewayError(why.code === "token_revoked" ? "token_revoked" : "session_expired");
+}

@@ -1,0 +1,260 @@
+import { once } from "node:events";
+import { request, type IncomingMessage } from "node:http";
+import { expect, onTestFinished, test } from "vitest";
+import { readEvents, type EventReader } from "../support/event-stream.ts";
+import { apiKey, startGateway, told, type TestGateway } from "../support/gateway.ts";
+import { seeded } from "../support/random.ts";
+import { eventually } from "../support/world.ts";
+
+const file = {
+  channels: {
+    chat: { subscribe: "public", publish: "public", presence: true, history: { size: 1000, ttlSeconds: 60 } },
+    secret: { subscribe: "granted" },
+  },
+};
+
+const asBearer = (secret: string) => ({ authorization: `Bearer ${secret}` });
+
+const streamUrl = (url: string, channels: readonly string[], more = ""): string =>
+  `${url}/v1/stream?${channels.map((channel) => `channel=${encodeURIComponent(channel)}`).join("&")}${more}`;
+
+const publish = ({ call }: TestGateway, channel: string, n: number) =>
+  call("POST", "/v1/publish", { channel, event: "said", data: { n } });
+
+const offsets = (reader: EventReader, channel: string): number[] =>
+  reader
+    .named("publication")
+    .filter((publication) => publication.channel === channel)
+    .map(({ offset }) => offset);
+
+test("a client reads channels with its token, a backend with its API key", async () => {
+  const gateway = await startGateway({ file });
+  const { token } = await gateway.signIn("ada");
+  const channels = ["chat:a", "chat:b"];
+
+  const client = await readEvents(streamUrl(gateway.url, channels), asBearer(token));
+  const backend = await readEvents(streamUrl(gateway.url, ["secret:x", ...channels]), asBearer(apiKey));
+  await eventually(() => expect(client.named("subscribed")).toHaveLength(2));
+  await eventually(() => expect(backend.named("subscribed")).toHaveLength(3));
+  await publish(gateway, "chat:a", 1);
+  await publish(gateway, "chat:b", 2);
+  await publish(gateway, "secret:x", 3);
+
+  expect(client.headers["content-type"]).toBe("text/event-stream; charset=utf-8");
+  expect(await client.first("ready")).toMatchObject({ userId: "ada" });
+  expect(client.named("subscribed")[0]).toMatchObject({ channel: "chat:a", offset: 0, recovered: false, missed: 0 });
+  await eventually(() => expect(client.named("publication")).toHaveLength(2));
+  expect(client.named("publication")[0]).toMatchObject({ channel: "chat:a", offset: 1, event: "said", data: { n: 1 } });
+  await eventually(() => expect(backend.named("publication").map(({ data }) => data.n)).toEqual([1, 2, 3]));
+});
+
+test("a stream is refused before it begins, with the code of the refusal", async () => {
+  const gateway = await startGateway({
+    file: { ...file, limits: { subscriptionsPerConnection: 2 } },
+    env: { ALLOWED_ORIGINS: "https://shop.example" },
+  });
+  const { token } = await gateway.signIn("ada");
+  const refusalOf = async (path: string, headers: Record<string, string>) => {
+    const response = await fetch(`${gateway.url}${path}`, { headers });
+    return [response.status, ((await response.json()) as { code: string }).code];
+  };
+  const own = asBearer(token);
+
+  expect(await refusalOf("/v1/stream?channel=chat:a", {})).toEqual([401, "unauthorized"]);
+  expect(await refusalOf("/v1/stream?channel=chat:a", asBearer("nonsense"))).toEqual([401, "unauthorized"]);
+  expect(await refusalOf(`/v1/stream?channel=chat:a&token=${token}`, {})).toEqual([401, "unauthorized"]);
+  expect(await refusalOf("/v1/stream?channel=secret:x", own)).toEqual([403, "forbidden"]);
+  expect(await refusalOf("/v1/stream?channel=user:bob", own)).toEqual([403, "forbidden"]);
+  expect(await refusalOf("/v1/stream?channel=nobody:x", own)).toEqual([404, "unknown_channel"]);
+  expect(await refusalOf("/v1/stream?channel=chat:1&channel=chat:2&channel=chat:3", own)).toEqual([
+    429,
+    "subscription_limit",
+  ]);
+  expect(await refusalOf("/v1/stream", own)).toEqual([400, "bad_request"]);
+  expect(await refusalOf("/v1/stream?channel=chat:a", { ...own, origin: "https://evil.example" })).toEqual([
+    403,
+    "forbidden",
+  ]);
+  // Nothing of the refused streams counts as a connection.
+  expect((await gateway.call("GET", "/v1/users/ada/sessions")).body.sessions[0].connections).toBe(0);
+});
+
+test("over random cuts a stream of several channels receives every publication once, in order", async () => {
+  const random = seeded(16);
+  const gateway = await startGateway({ file });
+  const { token } = await gateway.signIn("ada");
+  const channels = ["chat:a", "chat:b", "chat:c"];
+  const read = new Map<string, number[]>(channels.map((channel) => [channel, []]));
+  let id = "";
+
+  for (let round = 0; round < 12; round++) {
+    const headers = { ...asBearer(token), ...(id === "" ? {} : { "last-event-id": id }) };
+    const reader = await readEvents(streamUrl(gateway.url, channels), headers);
+    // Without a position, only what comes after the subscription is read.
+    await eventually(() => expect(reader.named("subscribed").length).toBeGreaterThanOrEqual(round === 0 ? 3 : 1));
+    const count = Math.floor(random() * 12);
+    const sent = Array.from({ length: count }, (_, n) => publish(gateway, channels[n % 3] as string, n));
+    const wanted = Math.floor(random() * count);
+    await eventually(() => expect(reader.named("publication").length).toBeGreaterThanOrEqual(wanted));
+    reader.cut();
+    await reader.ended();
+    await Promise.all(sent);
+    if (round > 0) for (const { recovered } of reader.named("subscribed")) expect(recovered).toBe(true);
+    // The client has everything up to the last id it read, and nothing of what came after it.
+    for (const channel of channels) read.get(channel)?.push(...offsets(reader, channel));
+    id = reader.lastEventId;
+  }
+
+  const last = await readEvents(streamUrl(gateway.url, channels), { ...asBearer(token), "last-event-id": id });
+  for (const channel of channels) {
+    const { offset } = (await gateway.call("GET", `/v1/channels/${encodeURIComponent(channel)}/history`)).body;
+    const all = Array.from({ length: offset }, (_, n) => n + 1);
+    await eventually(() => expect([...(read.get(channel) as number[]), ...offsets(last, channel)]).toEqual(all));
+  }
+});
+
+test("what cannot be recovered is said by channel, and the stream goes on from there", async () => {
+  const gateway = await startGateway({ file });
+  const { token } = await gateway.signIn("ada");
+  await publish(gateway, "chat:a", 1);
+  const first = await readEvents(streamUrl(gateway.url, ["chat:a"]), asBearer(token));
+  await first.first("subscribed");
+  const id = first.lastEventId.replace(/~[0-9a-f]+~/, "~lost~");
+  first.cut();
+
+  const unknown = await readEvents(streamUrl(gateway.url, ["chat:a", "chat:b"]), {
+    ...asBearer(token),
+    "last-event-id": id,
+  });
+  const foreign = await readEvents(streamUrl(gateway.url, ["chat:a"]), { ...asBearer(token), "last-event-id": "17" });
+
+  await eventually(() =>
+    expect(unknown.named("subscribed")).toMatchObject([
+      { channel: "chat:a", offset: 1, recovered: false, missed: 0 },
+      { channel: "chat:b", offset: 0, recovered: false, missed: 0 },
+    ]),
+  );
+  expect(await foreign.first("subscribed")).toMatchObject({ recovered: false });
+  await publish(gateway, "chat:a", 2);
+  await eventually(() => expect(offsets(unknown, "chat:a")).toEqual([2]));
+});
+
+test("a ticket opens one stream, which its EventSource alone can resume", async () => {
+  const gateway = await startGateway({ file });
+  const { sessionId } = await gateway.signIn("ada");
+  const issued = await gateway.call("POST", `/v1/sessions/${sessionId}/ticket`);
+  expect(issued.status).toBe(201);
+  expect(issued.body.expiresAt).toBeGreaterThan(Date.now());
+  const url = streamUrl(gateway.url, ["chat:a"], `&ticket=${issued.body.ticket}`);
+
+  const first = await readEvents(url);
+  await first.first("subscribed");
+  first.cut();
+  await publish(gateway, "chat:a", 1);
+
+  expect((await readEvents(url)).status).toBe(401);
+  expect((await readEvents(url, { "last-event-id": ";" })).status).toBe(401);
+  expect((await readEvents(`${url}&lastEventId=${encodeURIComponent(first.lastEventId)}`)).status).toBe(401);
+  const resumed = await readEvents(url, { "last-event-id": first.lastEventId });
+  await eventually(() => expect(offsets(resumed, "chat:a")).toEqual([1]));
+
+  // With a new ticket, the position may stand in the query.
+  const { ticket } = (await gateway.call("POST", `/v1/sessions/${sessionId}/ticket`)).body;
+  const position = encodeURIComponent(first.lastEventId);
+  const anew = await readEvents(streamUrl(gateway.url, ["chat:a"], `&ticket=${ticket}&lastEventId=${position}`));
+  await eventually(() => expect(offsets(anew, "chat:a")).toEqual([1]));
+  expect((await gateway.call("POST", "/v1/sessions/none/ticket")).status).toBe(404);
+});
+
+test("a stream counts as a connection of its user, and ends with its session", async () => {
+  const gateway = await startGateway({ file: { ...file, limits: { connectionsPerUser: 2 } } });
+  const { token, sessionId } = await gateway.signIn("ada");
+  const watcher = await gateway.connect((await gateway.signIn("bob")).token);
+  await watcher.emitWithAck("subscribe", { channel: "chat:a" });
+
+  const [stream] = await Promise.all(
+    [1, 2].map(async () => {
+      const reader = await readEvents(streamUrl(gateway.url, ["chat:a"]), asBearer(token));
+      await reader.first("subscribed");
+      return reader;
+    }),
+  );
+  expect((await readEvents(streamUrl(gateway.url, ["chat:a"]), asBearer(token))).status).toBe(429);
+  await eventually(() => expect(JSON.stringify(told(watcher, "presence"))).toContain("ada"));
+  // A backend reads along and is no member.
+  await (await readEvents(streamUrl(gateway.url, ["chat:a"]), asBearer(apiKey))).first("subscribed");
+  expect(await watcher.emitWithAck("presence", { channel: "chat:a" })).toMatchObject({ count: 2 });
+
+  const ended = await gateway.call("DELETE", `/v1/sessions/${sessionId}`);
+
+  expect(ended.body).toMatchObject({ revoked: 1, disconnected: 2 });
+  expect(await stream?.first("closing")).toMatchObject({ code: "session_revoked", reconnect: false });
+  await stream?.ended();
+  await eventually(async () =>
+    expect(await watcher.emitWithAck("presence", { channel: "chat:a" })).toMatchObject({ count: 1 }),
+  );
+});
+
+test("a node that drains tells its streams when to come back, and closes them", async () => {
+  const gateway = await startGateway({ file });
+  const { token } = await gateway.signIn("ada");
+  const stream = await readEvents(streamUrl(gateway.url, ["chat:a"]), asBearer(token));
+  await stream.first("subscribed");
+
+  expect(await gateway.gateway.drain()).toBe(true);
+
+  await stream.ended();
+  expect(stream.retryMs).toBe(stream.named("drain")[0].reconnectAfterMs);
+  expect(stream.named("closing")).toMatchObject([{ code: "drain", reconnect: true }]);
+});
+
+test("a stream that is not read is closed as a slow consumer", async () => {
+  const limits = { outboundQueueBytes: 65_536 };
+  const gateway = await startGateway({ file: { ...file, limits } });
+  const { token } = await gateway.signIn("ada");
+  const asked = request(streamUrl(gateway.url, ["chat:a"]), { headers: asBearer(token), agent: false }).end();
+  onTestFinished(() => void asked.destroy());
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  response.pause();
+
+  const data = "x".repeat(60_000);
+  await eventually(async () => {
+    await Promise.all(
+      [1, 2, 3, 4].map(() => gateway.call("POST", "/v1/publish", { channel: "chat:a", event: "e", data })),
+    );
+    const metrics = await gateway.gateway.metrics.registry.metrics();
+    expect(metrics).toMatch(/gateway_closings_total\{code="slow_consumer"[^}]*\} 1/);
+  });
+});
+
+test("a long poll returns what comes after a position, waits for the next, and says what is lost", async () => {
+  const gateway = await startGateway({ file });
+  const { token, sessionId } = await gateway.signIn("ada");
+  const poll = async (query: string, headers = asBearer(token)) => {
+    const response = await fetch(`${gateway.url}/v1/channels/chat%3Aa/poll?${query}`, { headers });
+    return { status: response.status, body: (await response.json()) as any };
+  };
+  const begin = (await poll("")).body;
+  expect(begin).toMatchObject({ channel: "chat:a", offset: 0, recovered: false, publications: [] });
+
+  await publish(gateway, "chat:a", 1);
+  const missed = (await poll(`epoch=${begin.epoch}&offset=0`)).body;
+  const waiting = poll(`epoch=${begin.epoch}&offset=1`, asBearer(apiKey));
+  await eventually(async () =>
+    expect((await gateway.call("GET", "/v1/channels?prefix=chat")).body.channels).toEqual([
+      { channel: "chat:a", subscribers: 1 },
+    ]),
+  );
+  await publish(gateway, "chat:a", 2);
+
+  expect(missed).toMatchObject({ offset: 1, recovered: true, publications: [{ offset: 1, data: { n: 1 } }] });
+  expect((await waiting).body).toMatchObject({ offset: 2, recovered: true, publications: [{ offset: 2 }] });
+  expect((await poll(`epoch=${begin.epoch}&offset=2&waitMs=0`)).body).toMatchObject({ offset: 2, publications: [] });
+  expect((await poll("epoch=lost&offset=1")).body).toMatchObject({ offset: 2, recovered: false, publications: [] });
+  expect((await poll("offset=1")).body).toMatchObject({ code: "bad_request" });
+  const revoked = poll(`epoch=${begin.epoch}&offset=2`);
+  await eventually(async () => {
+    expect((await gateway.call("DELETE", `/v1/sessions/${sessionId}`)).body.disconnected).toBe(1);
+  });
+  expect(await revoked).toMatchObject({ status: 401, body: { code: "session_expired" } });
+});
