@@ -12,14 +12,14 @@ import type { NodeContext } from "./core-services.ts";
 import type { NetworkParts } from "./network.ts";
 import { withWebhooks } from "./webhooks.ts";
 
-export interface StreamParts {
+export interface StreamWiring {
   hooks: ConnectionHooks;
   admission: Admission;
 }
 
 const closeTimeoutMs = 3_000;
 
-export function createStreams(context: NodeContext, parts: NetworkParts, { hooks, admission }: StreamParts): Streams {
+export function createStreams(context: NodeContext, parts: NetworkParts, { hooks, admission }: StreamWiring): Streams {
   const { config, metrics, reasons, clock, log } = context;
   const { channels, permissions, kinds } = parts.services;
   return new Streams(

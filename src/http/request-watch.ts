@@ -69,8 +69,8 @@ function createRequestIds(): (request: IncomingMessage) => string {
  * valid request id: the method is one of those that Node's parser accepts.
  */
 function logRequest(log: Logger, method: string, record: RequestRecord, status: number, ms: number): void {
-  const { isStream: _isStream, ...told } = record;
-  const line = { method, ...told, status, ms: Math.round(ms * 100) / 100 };
+  const { isStream: _isStream, ...fields } = record;
+  const line = { method, ...fields, status, ms: Math.round(ms * 100) / 100 };
   if (status >= 400) log.debug(line, "HTTP request refused");
   else if (method !== "GET" && method !== "HEAD") log.debug(line, "HTTP request answered");
 }

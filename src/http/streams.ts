@@ -20,7 +20,7 @@ import type { Route, ServedRequest } from "./route.ts";
 type Credentials =
   { kind: "token"; token: string } | { kind: "ticket"; ticket: string } | { kind: "backend"; apiKey: string };
 
-interface StreamRequest {
+interface AuthenticatedRequest {
   request: IncomingMessage;
   response: ServerResponse;
   address: string;
@@ -30,14 +30,14 @@ interface StreamRequest {
 /** What opens streams; throws a GatewayError if it refuses. */
 export interface StreamService {
   stream(
-    asked: StreamRequest & {
+    asked: AuthenticatedRequest & {
       channels: readonly string[];
       lastEventId: string | undefined;
       position: string | undefined;
       headers: Fields;
     },
   ): Promise<void>;
-  poll(asked: StreamRequest & { channel: string; since: Position | undefined; waitMs: number }): Promise<object>;
+  poll(asked: AuthenticatedRequest & { channel: string; since: Position | undefined; waitMs: number }): Promise<object>;
 }
 
 export interface StreamRouteDeps extends RefusalDeps {
@@ -117,7 +117,7 @@ const clientRefusals = [
 
 const refuseOtherMethods = (): Promise<never> => Promise.reject(wrongMethod(["GET"]));
 
-type Serve = (asked: StreamRequest, served: ServedRequest, headers: Fields) => Promise<void>;
+type Serve = (asked: AuthenticatedRequest, served: ServedRequest, headers: Fields) => Promise<void>;
 
 /** Everything around a stream: origin, preflight, credentials, and the answer if it is refused. */
 function served(deps: StreamRouteDeps, serve: Serve): NonNullable<Route["serve"]> {

@@ -5,7 +5,7 @@ export const notYetRenamed: Record<string, readonly string[]> = {
   "src/cli": ["crew", "let in"],
   "src/commands": ["bury", "lane", "lanes", "most…", "stranger"],
   "src/config": ["complain", "most…"],
-  "src/connections": ["seats", "siblings", "stamp", "stamps", "told"],
+  "src/connections": ["siblings", "stamp", "stamps", "told"],
   "src/engine": ["most…", "sibling", "siblings", "stranger"],
   "src/gateway": ["siblings", "stamp"],
   "src/gateway.ts": ["siblings"],

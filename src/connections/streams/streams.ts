@@ -31,14 +31,14 @@ export type StreamCredentials =
   | { kind: "backend"; apiKey: string };
 
 /** A request for a stream, parsed. */
-export interface StreamRequest {
+export interface OpeningRequest {
   request: IncomingMessage;
   response: ServerResponse;
   address: string;
   credentials: StreamCredentials;
 }
 
-export interface EventStreamRequest extends StreamRequest {
+export interface EventStreamRequest extends OpeningRequest {
   channels: readonly string[];
   /** From the header, which proxies do not log. */
   lastEventId: string | undefined;
@@ -47,7 +47,7 @@ export interface EventStreamRequest extends StreamRequest {
   headers: Readonly<Record<string, string>>;
 }
 
-export interface PollRequest extends StreamRequest {
+export interface PollRequest extends OpeningRequest {
   channel: string;
   since: Position | undefined;
   waitMs: number;
@@ -83,7 +83,7 @@ export interface StreamsOptions {
 const keepAliveMs = 15_000;
 
 /** Who reads a stream. Backends have no user, and are not counted as one. */
-interface Reader {
+interface StreamReader {
   identity: Identity;
   isBackend: boolean;
   resumeKey: string;
@@ -183,7 +183,11 @@ export class Streams {
   // Beginning
 
   /** Undefined if the client has left meanwhile. */
-  async #admit(asked: StreamRequest, channels: readonly string[], resumeKey: string): Promise<Reader | undefined> {
+  async #admit(
+    asked: OpeningRequest,
+    channels: readonly string[],
+    resumeKey: string,
+  ): Promise<StreamReader | undefined> {
     const { hooks, metrics } = this.#deps;
     if (channels.length > this.#options.maxChannels) throw new GatewayError("subscription_limit");
     const reader = await this.#authenticate(asked, resumeKey).catch((error: unknown) => {
@@ -201,7 +205,7 @@ export class Streams {
     return undefined;
   }
 
-  async #authenticate(asked: StreamRequest, resumeKey: string): Promise<Reader> {
+  async #authenticate(asked: OpeningRequest, resumeKey: string): Promise<StreamReader> {
     const { hooks, admission } = this.#deps;
     const { credentials, request: incoming, response } = asked;
     if (credentials.kind === "backend") return this.#admitBackend();
@@ -220,21 +224,21 @@ export class Streams {
     }
   }
 
-  async #admitBackend(): Promise<Reader> {
+  async #admitBackend(): Promise<StreamReader> {
     const refusal = await this.#deps.hooks.admit(undefined);
     if (refusal instanceof GatewayError) throw refusal;
     return { identity: backendIdentity, isBackend: true, resumeKey: "" };
   }
 
-  async #checkPermissions({ identity, isBackend }: Reader, channels: readonly string[]): Promise<void> {
+  async #checkPermissions({ identity, isBackend }: StreamReader, channels: readonly string[]): Promise<void> {
     const { kinds, permissions } = this.#deps;
     for (const channel of channels) kinds.of(channel);
     if (!isBackend) await Promise.all(channels.map((channel) => permissions.checkSubscribe(identity, channel)));
   }
 
   #connect(
-    { request: incoming, response, address }: StreamRequest,
-    { identity, isBackend }: Reader,
+    { request: incoming, response, address }: OpeningRequest,
+    { identity, isBackend }: StreamReader,
     channels: readonly string[],
     output: (connection: StreamConnection) => StreamOutput,
   ): StreamConnection {
@@ -251,7 +255,7 @@ export class Streams {
     return connection;
   }
 
-  async #begin(connection: StreamConnection, reader: Reader, run: () => Promise<void>): Promise<void> {
+  async #begin(connection: StreamConnection, reader: StreamReader, run: () => Promise<void>): Promise<void> {
     const { lifecycle, isDraining, failures } = this.#deps;
     try {
       if (!reader.isBackend)
@@ -299,7 +303,7 @@ export class Streams {
   /** One channel after the other, so that no more than one answer waits for a slow client. */
   async #subscribeTo(
     channel: string,
-    { connection, reader, events }: { connection: StreamConnection; reader: Reader; events: EventStream },
+    { connection, reader, events }: { connection: StreamConnection; reader: StreamReader; events: EventStream },
     since: Position | undefined,
   ): Promise<void> {
     try {
@@ -314,7 +318,7 @@ export class Streams {
 
   #subscribe(
     connection: StreamConnection,
-    { identity, isBackend }: Reader,
+    { identity, isBackend }: StreamReader,
     channel: string,
     since: Position | undefined,
   ): Promise<Subscription> {
@@ -323,7 +327,7 @@ export class Streams {
     return channels.subscribe(connection, connection.identity, channel, since);
   }
 
-  #readyOf({ identity, isBackend }: Reader): object {
+  #readyOf({ identity, isBackend }: StreamReader): object {
     const { userId, sessionId, expiresAt } = identity;
     const own = { nodeId: this.#options.nodeId, serverTime: this.#deps.clock.now() };
     return isBackend ? own : { ...own, userId, sessionId, expiresAt };
