@@ -22,6 +22,13 @@ const answers = (file: string, argument: string): boolean =>
 
 const chromiumPaths = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
+/** Debian's Python comes first, because another one may lack Debian's packages. */
+const pythonPaths = ["/usr/bin/python3", "python3"];
+
+/** A Python with python-socketio and its asyncio client. */
+export const pythonPath = (): string | undefined =>
+  pythonPaths.find((path) => spawnSync(path, ["-c", "import socketio, aiohttp"], { stdio: "ignore" }).status === 0);
+
 /** Path of an installed browser. */
 export const chromiumPath = (): string | undefined => chromiumPaths.find((path) => existsSync(path));
 
@@ -49,6 +56,12 @@ export const needs = {
     debianPackage: "prometheus",
     skipped: "metrics and alerting rules are not checked by Prometheus' own tool.",
     isInstalled: () => answers("promtool", "--version"),
+  },
+  python: {
+    name: "python3-socketio",
+    debianPackage: "python3-socketio python3-aiohttp",
+    skipped: "the Python client and the Python publisher of the docs are not tested.",
+    isInstalled: () => pythonPath() !== undefined,
   },
   compiler: {
     name: "a C compiler",
