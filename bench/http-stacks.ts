@@ -1,26 +1,25 @@
 /**
- * CPU of a `POST /v1/publish` without a store: dispatched by the API's own route table, and with Express in front of the
- * same handler. The server is a process of its own; the two take turns in each round, and medians count.
+ * CPU of a `POST /v1/publish` without a store: by Express with everything a request passes, and by a bare `node:http`
+ * server that reads and answers the same JSON. The server is a process of its own; the two take turns in each round, and
+ * medians count.
  *
  *   node bench/http-stacks.ts [requests a slice] [rounds]      writes bench/results/http-stacks.md
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { Agent, createServer, request, type RequestListener } from "node:http";
+import { Agent, createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import express from "express";
-import { createAuthenticate } from "../src/http/api-keys.ts";
-import { createBackendApi } from "../src/http/backend-api.ts";
-import { createRequestWatch } from "../src/http/request-watch.ts";
+import { createHttpServer } from "../src/http/http-server.ts";
+import { createReadiness } from "../src/http/readiness.ts";
 import { createPublishRoutes } from "../src/http/routes/publish.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { createLogger } from "../src/runtime/logger.ts";
-import { publishExecutor } from "../test/support/publish-executor.ts";
 import { createMetrics } from "../src/runtime/metrics.ts";
+import { publishExecutor } from "../test/support/publish-executor.ts";
 import { table, writeResult } from "./support/results.ts";
 
 const secret = "bench-key-of-at-least-thirty-two-bytes";
-const stacks = ["own", "express"] as const;
+const stacks = ["bare", "express"] as const;
 type Stack = (typeof stacks)[number];
 
 const body = JSON.stringify({ channel: "news:today", event: "headline", data: { text: "x".repeat(115) } });
@@ -31,36 +30,42 @@ const headers = {
 };
 
 const served = stacks.find((stack) => stack === process.env["STACK"]);
-if (served !== undefined) serve(served);
+if (served !== undefined) await serve(served);
 else await compare(Number(process.argv[2] ?? 20_000), Number(process.argv[3] ?? 5));
 
-function serve(stack: Stack): void {
-  const listener = stack === "own" ? api() : behindExpress(api());
-  const server = createServer(listener).listen(0, "127.0.0.1", () =>
-    process.send?.({ port: (server.address() as AddressInfo).port }),
-  );
+async function serve(stack: Stack): Promise<void> {
+  const server = stack === "bare" ? createServer(answerBare) : createApi();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   process.on("message", () => process.send?.({ cpu: process.cpuUsage() }));
+  process.once("disconnect", () => process.exit());
+  process.send?.({ port: (server.address() as AddressInfo).port });
 }
 
-function api(): RequestListener {
-  const metrics = createMetrics({ nodeId: "bench" });
-  const log = createLogger({ level: "warn" });
-  const publish = async ({ channel }: { channel: string }) => ({ channel, epoch: "e1", offset: 1, duplicate: false });
-  return createBackendApi({
-    routes: createPublishRoutes({ executor: publishExecutor(publish, metrics) }),
-    authenticate: createAuthenticate([{ name: "bench", secret }]),
-    clientAddress: ({ socket }) => socket.remoteAddress ?? "",
-    watch: createRequestWatch({ metrics, clock: systemClock, log }),
-    metrics,
-    log,
+function answerBare(incoming: IncomingMessage, response: ServerResponse): void {
+  const chunks: Buffer[] = [];
+  incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+  incoming.once("end", () => {
+    const { channel } = JSON.parse(Buffer.concat(chunks).toString()) as { channel: string };
+    const text = JSON.stringify({ channel, epoch: "e1", offset: 1, duplicate: false });
+    response.writeHead(200, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) });
+    response.end(text);
   });
 }
 
-/** As few layers as Express has: no parser of bodies, no other middleware. */
-function behindExpress(handle: RequestListener): RequestListener {
-  const app = express().disable("x-powered-by").disable("etag");
-  for (const path of ["/v1/publish/batch", "/v1/broadcast", "/v1/publish"]) app.post(path, handle);
-  return app;
+function createApi(): Server {
+  const metrics = createMetrics({ nodeId: "bench" });
+  const publish = async ({ channel }: { channel: string }) => ({ channel, epoch: "e1", offset: 1, duplicate: false });
+  return createHttpServer(
+    {
+      routes: createPublishRoutes({ executor: publishExecutor(publish, metrics) }),
+      apiKeys: [{ name: "bench", secret }],
+      readiness: createReadiness({ checks: {}, clock: systemClock }),
+      metrics,
+      clock: systemClock,
+      log: createLogger({ level: "warn" }),
+    },
+    { host: "127.0.0.1", port: 0, version: "1.0.0" },
+  ).server;
 }
 
 async function compare(requests: number, rounds: number): Promise<void> {
@@ -72,7 +77,10 @@ async function compare(requests: number, rounds: number): Promise<void> {
       if (round >= 0) costs.get(server.stack)?.push(cost);
     }
   for (const server of servers) server.stop();
-  const rows = [...costs].map(([stack, all]) => [stack === "own" ? "own route table" : "behind Express", us(all)]);
+  const rows = [...costs].map(([stack, all]) => [
+    stack === "bare" ? "bare `node:http`" : "Express, key, schema, metrics",
+    us(all),
+  ]);
   writeResult("http-stacks", table(["`POST /v1/publish`, without a store", "CPU µs per request"], rows));
 }
 

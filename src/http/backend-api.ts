@@ -1,34 +1,26 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { Express, Request, RequestHandler, Response } from "express";
 import type { GatewayError } from "../protocol/errors.ts";
-import { parseWith } from "../protocol/parse-with.ts";
-import type { Logger } from "../runtime/logger.ts";
-import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
-import type { Metrics } from "../runtime/metrics.ts";
-import type { Authenticate } from "./api-keys.ts";
+import { parseWith, wrong } from "../protocol/parse-with.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Authenticate } from "./api-keys.ts";
 import { entityTagOf, isKnownToClient } from "./entity-tag.ts";
 import { idempotencyKeyOf } from "./idempotency-key.ts";
-import { sendJson, sendJsonText, sendNotModified, sendProblem, type Fields } from "./problem.ts";
+import { refuseAllBut } from "./only-methods.ts";
+import { sendJson, sendJsonText, sendNotModified, type Fields } from "./problem.ts";
 import { queryOf } from "./query.ts";
 import { overLimit, rateLimitFields, type LimitHttp } from "./rate-limit.ts";
-import { recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
-import { discardRest } from "../runtime/discard-rest.ts";
 import { readJson } from "./request-body.ts";
-import type { RequestRecord, WatchRequest } from "./request-watch.ts";
-import { targetOf, type RequestTarget } from "./request-target.ts";
-import { createRouteTable, paramsOf, routeFor, type Endpoint } from "./route-table.ts";
+import { targetOf } from "./request-target.ts";
+import { recordOf, type RequestRecord } from "./request-watch.ts";
 import type { Route, RouteAnswer, RouteRequest } from "./route.ts";
 
 export interface BackendApiDeps {
   routes: readonly Route[];
   authenticate: Authenticate;
-  /** Absent: no limit. */
+  /** Omit for no limit. */
   limit?: LimitHttp | undefined;
   clientAddress: ClientAddress;
-  watch: WatchRequest;
-  metrics: Pick<Metrics, "refusals">;
-  /** Omit to count refusals only. */
-  reasons?: RefusalDeps["reasons"];
   /** Called after each call that acts on users, such as a revocation. */
   onAct?: ((act: BackendAct) => void) | undefined;
   log: Logger;
@@ -48,63 +40,74 @@ export interface BackendAct {
   outcome: Readonly<Record<string, number>>;
 }
 
-/** Everything below this prefix is for holders of an API key. */
+type Input = RouteRequest<unknown, unknown, unknown>;
+
+/** Everything below this prefix requires an API key. */
 export const apiPrefix = "/v1/";
 
-/**
- * The backend API. It handles `/v1` itself, before Express: publishing over HTTP is a hot path, and these functions are
- * everything a request passes: key, limit, route, body, handler, response.
- */
-export function createBackendApi(deps: BackendApiDeps): RequestListener {
-  const find = createRouteTable(deps.routes);
-  const withWarnings = { ...deps, warn: createPacedWarnings(deps.log) };
+/** Mounts the backend API. Errors go to Express' error handler. */
+export function mountApi(app: Express, deps: BackendApiDeps): void {
+  const admit = admitWith(deps);
+  for (const [path, routes] of Map.groupBy(deps.routes, (route) => route.path)) {
+    const endpoint = app.route(patternOf(path)).all(labelled(path), ...routes.flatMap(servedBy), admit);
+    for (const route of routes) endpoint[route.method](handlerOf(route, deps));
+    endpoint.all(refuseAllBut(...routes.flatMap(({ method }) => methodsOf(method))));
+  }
+  // An unknown path is not found only for holders of a key.
+  app.use((request, response, next) => (request.path.startsWith(apiPrefix) ? admit(request, response, next) : next()));
+}
 
-  return (request, response) => {
-    const target = targetOf(request.url ?? "");
-    const endpoint = find(target.pathname);
-    const record = deps.watch(request, response, endpoint?.template);
-    const own = endpoint && servedBy(endpoint, request.method ?? "");
-    if (own !== undefined) {
-      const params = () => paramsOf(endpoint as Endpoint, target.pathname);
-      return void own({ request, response, target, record, params });
-    }
-    void serve(withWarnings, { request, response, target, endpoint, record });
+/**
+ * Paths are matched as they were sent: case, dots and trailing slashes count. An empty parameter matches too, so that it
+ * is refused by its name.
+ */
+const patternOf = (path: string): RegExp => new RegExp(`^${path.replaceAll(/\{(\w+)\}/g, "(?<$1>[^/]*)")}$`);
+
+/** Routes that answer by themselves come before the check of the API key. */
+const servedBy = ({ serve }: Route): RequestHandler[] =>
+  serve === undefined
+    ? []
+    : [
+        (request, response, next) => {
+          if (request.method !== "GET" && request.method !== "OPTIONS") return next();
+          const params = (): Record<string, string> => ({ ...(request.params as Record<string, string>) });
+          const target = targetOf(request.originalUrl);
+          return serve({ request, response, target, record: recordOf(response), params });
+        },
+      ];
+
+const methodsOf = (method: Route["method"]): string[] => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]);
+
+const labelled =
+  (template: string): RequestHandler =>
+  (_request, response, next) => {
+    recordOf(response).route = template;
+    next();
+  };
+
+function admitWith({ authenticate, limit }: BackendApiDeps): RequestHandler {
+  return async (request, response, next) => {
+    const apiKey = authenticate(request);
+    recordOf(response).caller = apiKey;
+    const allowance = await limit?.(apiKey);
+    if (allowance !== undefined) setFields(response, rateLimitFields(allowance));
+    if (allowance?.allowed === false) throw overLimit(allowance);
+    next();
   };
 }
 
-const servedBy = ({ routes }: Endpoint, method: string): Route["serve"] =>
-  method === "GET" || method === "OPTIONS" ? routes.get("GET")?.serve : undefined;
-
-interface DepsWithWarnings extends BackendApiDeps {
-  warn: PacedWarnings;
+function setFields(response: Response, fields: Fields): void {
+  for (const [name, value] of Object.entries(fields)) response.setHeader(name, value);
 }
 
-interface Exchange {
-  request: IncomingMessage;
-  response: ServerResponse;
-  target: RequestTarget;
-  endpoint: Endpoint | undefined;
-  record: RequestRecord;
-}
-
-/** Never rejects: errors become the response. */
-async function serve(deps: DepsWithWarnings, exchange: Exchange): Promise<void> {
-  const { request, endpoint, record } = exchange;
-  let fields: Fields = { "X-Request-Id": record.requestId };
-  try {
-    const apiKey = deps.authenticate(request);
-    record.caller = apiKey;
-    const allowance = await deps.limit?.(apiKey);
-    if (allowance !== undefined) fields = { ...fields, ...rateLimitFields(allowance) };
-    if (allowance?.allowed === false) return refuse(deps, exchange, overLimit(allowance), fields);
-    const route = routeFor(endpoint, request.method ?? "");
-    const input = await inputOf(deps, exchange, route, apiKey);
-    const given = await route.handle(input);
-    if (route.method !== "get" && isAct(given.body)) noteAct(deps, exchange, { route, input, outcome: given.body });
-    answer(exchange, route, given, fields);
-  } catch (error) {
-    refuse(deps, exchange, refusalOf(error), fields);
-  }
+function handlerOf(route: Route, deps: BackendApiDeps): RequestHandler {
+  return async (request, response) => {
+    const input = await inputOf(request, response, route, deps.clientAddress);
+    const answer = await route.handle(input);
+    if (route.method !== "get" && isAct(answer.body))
+      noteAct(deps, recordOf(response), { route, input, outcome: answer.body });
+    send(request, response, route, answer);
+  };
 }
 
 /** Calls that act on live connections answer how many nodes confirmed. */
@@ -113,7 +116,7 @@ const isAct = (body: unknown): body is Record<string, unknown> =>
 
 function noteAct(
   { onAct, log }: BackendApiDeps,
-  { record }: Exchange,
+  { requestId }: RequestRecord,
   { route, input, outcome }: { route: Route; input: Input; outcome: Record<string, unknown> },
 ): void {
   const counts = Object.entries(outcome).filter(([, value]) => typeof value === "number" || typeof value === "boolean");
@@ -121,7 +124,7 @@ function noteAct(
     operation: route.operationId,
     caller: input.apiKey,
     address: input.address,
-    requestId: record.requestId,
+    requestId,
     target: { ...(input.params as object) },
     outcome: Object.fromEntries(counts.map(([name, value]) => [name, Number(value)])),
   };
@@ -129,40 +132,45 @@ function noteAct(
   onAct?.(act);
 }
 
-type Input = RouteRequest<unknown, unknown, unknown>;
-
-function answer({ request, response }: Exchange, route: Route, given: RouteAnswer, fields: Fields): void {
+function send(request: Request, response: Response, route: Route, given: RouteAnswer): void {
   const status = given.status ?? route.status ?? 200;
-  const all = { ...fields, ...given.headers };
-  if (route.isRevalidated !== true) return sendJson(response, status, given.body, all);
+  if (route.isRevalidated !== true) return sendJson(response, status, given.body, given.headers);
   const text = JSON.stringify(given.body);
   const tag = entityTagOf(text);
   // The caller may cache it but must revalidate each time.
-  const kept = { ...all, ETag: tag, "Cache-Control": "private, no-cache" };
-  if (isKnownToClient(request, tag)) sendNotModified(response, kept);
-  else sendJsonText(response, status, text, kept);
-}
-
-function refuse(deps: DepsWithWarnings, exchange: Exchange, error: GatewayError, fields: Fields): void {
-  const { request, response, record } = exchange;
-  record.code = error.code;
-  const { caller, route: operation, requestId } = record;
-  const address = deps.clientAddress(request);
-  recordRefusal(deps, error, { kind: "http", caller, address, operation, requestId });
-  if (error.code === "unauthorized") deps.warn({ address, requestId }, "refused an API key");
-  if (error.code === "internal") deps.log.error({ err: error.cause, route: record.route }, "HTTP request failed");
-  sendProblem(response, error, fields, discardRest(request));
+  const fields = { ...given.headers, ETag: tag, "Cache-Control": "private, no-cache" };
+  if (isKnownToClient(request, tag)) sendNotModified(response, fields);
+  else sendJsonText(response, status, text, fields);
 }
 
 async function inputOf(
-  deps: BackendApiDeps,
-  { request, target, endpoint }: Exchange,
+  request: Request,
+  response: Response,
   route: Route,
-  apiKey: string,
+  clientAddress: ClientAddress,
 ): Promise<Input> {
-  const params = route.params && endpoint && parseWith(route.params, paramsOf(endpoint, target.pathname));
-  const query = route.query && parseWith(route.query, queryOf(target.search));
+  const params = route.params && parseWith(route.params, { ...request.params });
+  const query = route.query && parseWith(route.query, queryOf(targetOf(request.originalUrl).search));
   const body = route.body && parseWith(route.body, await readJson(request));
   const idempotencyKey = idempotencyKeyOf(request, body);
-  return { params, query, body, apiKey, idempotencyKey, address: deps.clientAddress(request) };
+  const { caller: apiKey = "" } = recordOf(response);
+  return { params, query, body, apiKey, idempotencyKey, address: clientAddress(request) };
+}
+
+/** Names the parameter that Express could not decode; undefined if there is none. */
+export function undecodableParameter(routes: readonly Route[], pathname: string): GatewayError | undefined {
+  for (const { path } of routes) {
+    const sent = Object.entries(patternOf(path).exec(pathname)?.groups ?? {});
+    const found = sent.find(([, value]) => !isDecodable(value));
+    if (found !== undefined) return wrong(found[0], "is not well-formed percent-encoded UTF-8");
+  }
+  return undefined;
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== undefined;
+  } catch {
+    return false;
+  }
 }

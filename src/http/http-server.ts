@@ -1,11 +1,11 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import type { RefusalDeps } from "../commands/refusal.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics, MetricsText } from "../runtime/metrics.ts";
 import { createAuthenticate, type ApiKey } from "./api-keys.ts";
-import { apiPrefix, createBackendApi, type BackendApiDeps } from "./backend-api.ts";
 import { createBrokenRequestAnswer } from "./broken-request.ts";
 import { createClientAddress, type ClientAddress } from "../runtime/client-address.ts";
 import type { Demo } from "./demo.ts";
@@ -13,12 +13,11 @@ import { headerValues } from "./headers.ts";
 import { close, listen, portOf } from "./listening.ts";
 import { describeApi } from "./openapi.ts";
 import { boundIdleConnections } from "./idle-connections.ts";
-import { createPages } from "./pages.ts";
+import type { BackendApiDeps } from "./backend-api.ts";
+import { createExpressApp } from "./express-app.ts";
 import { sendProblem } from "./problem.ts";
 import type { LimitHttp } from "./rate-limit.ts";
 import type { Readiness } from "./readiness.ts";
-import { targetOf } from "./request-target.ts";
-import { createRequestWatch } from "./request-watch.ts";
 import type { Route } from "./route.ts";
 
 export interface HttpServerDeps {
@@ -32,7 +31,7 @@ export interface HttpServerDeps {
   demo?: Demo | undefined;
   metrics: Metrics;
   /** Omit to count refusals only. */
-  reasons?: BackendApiDeps["reasons"];
+  reasons?: RefusalDeps["reasons"];
   onAct?: BackendApiDeps["onAct"];
   /** @default the peer's address, ignoring proxies */
   clientAddress?: ClientAddress | undefined;
@@ -114,33 +113,40 @@ function isWebSocket(request: IncomingMessage, server: Server): boolean {
 }
 
 function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestListener {
-  const watch = createRequestWatch(deps);
-  const clientAddress = deps.clientAddress ?? createClientAddress([]);
-  const api = createBackendApi({
-    ...deps,
+  const {
+    routes,
+    limit,
+    readiness,
+    demo,
+    metrics,
+    reasons,
+    onAct,
+    clock,
+    log,
+    clientAddress = createClientAddress([]),
+  } = deps;
+  const app = createExpressApp({
+    routes,
     authenticate: createAuthenticate(deps.apiKeys),
+    limit,
     clientAddress,
-    watch,
-  });
-  const pages = createPages({
-    ...deps,
-    registry: options.hasMetrics === false ? undefined : (deps.metricsText ?? deps.metrics.registry),
-    clientAddress,
-    openapi: JSON.stringify(describeApi(deps.routes, options.version)),
-    watch,
+    readiness,
+    registry: options.hasMetrics === false ? undefined : (deps.metricsText ?? metrics.registry),
+    openapi: JSON.stringify(describeApi(routes, options.version)),
+    demo,
+    metrics,
+    reasons,
+    onAct,
+    clock,
+    log,
   });
   return (request, response) => {
-    if (headerValues(request, "host").length > 1) return refuseHosts(response);
-    if (isForApi(request)) api(request, response);
-    else pages(request, response);
+    if (headerValues(request, "host").length > 1) refuseHosts(response);
+    else app(request, response);
   };
 }
 
 /** A proxy and this server might choose different hosts. The RFC requires this refusal; Node does not implement it. */
 function refuseHosts(response: ServerResponse): void {
   sendProblem(response, new GatewayError("bad_request", "Send exactly one Host header."), { Connection: "close" });
-}
-
-function isForApi(request: IncomingMessage): boolean {
-  return targetOf(request.url ?? "").pathname.startsWith(apiPrefix);
 }

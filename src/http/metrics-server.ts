@@ -8,7 +8,7 @@ import { close, listen, portOf } from "./listening.ts";
 import { sendProblem } from "./problem.ts";
 import { refusalOf } from "../commands/refusal.ts";
 import { targetOf } from "./request-target.ts";
-import { wrongMethod } from "./route-table.ts";
+import { wrongMethod } from "./only-methods.ts";
 
 /** Serves `/metrics` on a separate port, for networks in which the public port must not expose it. */
 export interface MetricsServer extends Service {

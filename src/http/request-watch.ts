@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Request, RequestHandler, Response } from "express";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -18,35 +18,38 @@ export interface RequestRecord {
   isStream?: boolean;
 }
 
-/** Counts and times a request, and writes its log line when it ends. */
-export type WatchRequest = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  route: string | undefined,
-) => RequestRecord;
-
 /** Label of requests for unknown paths: one for all, so that clients cannot create labels. */
 const unmatched = "unmatched";
 
 /** Status of a request whose client disconnected before the response; the number that nginx uses. */
 const clientClosedRequest = 499;
 
-export function createRequestWatch(deps: { metrics: Metrics; clock: Clock; log: Logger }): WatchRequest {
+const records = new WeakMap<Response, RequestRecord>();
+
+/** The record of a watched request. */
+export const recordOf = (response: Response): RequestRecord =>
+  records.get(response) ?? { route: unmatched, requestId: "" };
+
+/** Middleware that counts, times and logs requests. */
+export function createRequestWatch(deps: { metrics: Metrics; clock: Clock; log: Logger }): RequestHandler {
   const { metrics, clock, log } = deps;
   const nextId = createRequestIds();
 
-  return (request, response, route) => {
+  return (request, response, next) => {
     const startedAt = clock.monotonic();
-    const record: RequestRecord = { route: route ?? unmatched, requestId: nextId(request) };
+    const record: RequestRecord = { route: unmatched, requestId: nextId(request) };
+    records.set(response, record);
+    response.setHeader("X-Request-Id", record.requestId);
     response.once("close", () => {
       const ms = clock.monotonic() - startedAt;
       const isAnswered = response.writableFinished || (record.isStream === true && response.headersSent);
       const status = isAnswered ? response.statusCode : clientClosedRequest;
+      if (record.route === unmatched) record.route = mountedPath(request) || unmatched;
       metrics.httpRequests.inc({ route: record.route, status: `${status}` });
       if (record.isStream !== true) metrics.httpLatency.observe({ route: record.route }, ms / 1_000);
-      logRequest(log, request.method ?? "", record, status, ms);
+      logRequest(log, request.method, record, status, ms);
     });
-    return record;
+    next();
   };
 }
 
@@ -54,7 +57,7 @@ export function createRequestWatch(deps: { metrics: Metrics; clock: Clock; log: 
 const validId = /^[\w.:-]{1,64}$/;
 
 /** The caller's id, else one that no other process uses. */
-function createRequestIds(): (request: IncomingMessage) => string {
+function createRequestIds(): (request: Request) => string {
   const prefix = randomBytes(6).toString("base64url");
   let count = 0;
   return ({ headers }) => {
@@ -63,10 +66,15 @@ function createRequestIds(): (request: IncomingMessage) => string {
   };
 }
 
+/** The path of Express' route or of the static folder, never the requested URL. */
+function mountedPath(request: Request): string {
+  const path: unknown = (request.route as { path?: unknown } | undefined)?.path;
+  return typeof path === "string" ? path : request.baseUrl;
+}
+
 /**
  * Refusals and writes at `debug`, successful reads not at all: `gateway_http_requests_total` counts all of them by route
- * and status. A line contains nothing that the client wrote, except a
- * valid request id: the method is one of those that Node's parser accepts.
+ * and status. A line contains nothing that the client wrote: the method is one of those that Node's parser accepts.
  */
 function logRequest(log: Logger, method: string, record: RequestRecord, status: number, ms: number): void {
   const { isStream: _isStream, ...fields } = record;

@@ -13,7 +13,7 @@ import { sendJson, sendProblem, type Fields } from "./problem.ts";
 import { queryOf } from "./query.ts";
 import { overLimit, type LimitHttp } from "./rate-limit.ts";
 import { discardRest } from "../runtime/discard-rest.ts";
-import { wrongMethod } from "./route-table.ts";
+import { wrongMethod } from "./only-methods.ts";
 import type { Route, ServedRequest } from "./route.ts";
 
 /** Who opens a stream: a client with its token or a ticket, or a backend, by the name of its API key. */

@@ -1,10 +1,10 @@
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
+import express, { type ErrorRequestHandler, type Express, type Request } from "express";
 import helmet from "helmet";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
-import type { MetricsText } from "../runtime/metrics.ts";
-import type { Metrics } from "../runtime/metrics.ts";
-import type { ClientAddress } from "../runtime/client-address.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Metrics, MetricsText } from "../runtime/metrics.ts";
+import { apiPrefix, mountApi, undecodableParameter, type BackendApiDeps } from "./backend-api.ts";
 import { mountDemo, type Demo } from "./demo.ts";
 import { mountDocs } from "./docs-page.ts";
 import { onlyGet } from "./only-methods.ts";
@@ -12,28 +12,33 @@ import { sendJson, sendProblem } from "./problem.ts";
 import type { Readiness } from "./readiness.ts";
 import { recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
 import { discardRest } from "../runtime/discard-rest.ts";
-import type { WatchRequest } from "./request-watch.ts";
+import { createPacedWarnings } from "../runtime/paced-warnings.ts";
+import { targetOf } from "./request-target.ts";
+import { createRequestWatch, recordOf } from "./request-watch.ts";
+import type { Route } from "./route.ts";
 
-export interface PagesDeps {
+export interface ExpressAppDeps extends BackendApiDeps {
   readiness: Readiness;
-  /** Absent: no metrics here, because they have a port of their own. */
+  /** Omit if the metrics have a port of their own. */
   registry?: MetricsText | undefined;
   /** The API's description, as JSON. */
   openapi: string;
   demo?: Demo | undefined;
-  clientAddress: ClientAddress;
-  watch: WatchRequest;
-  metrics: Pick<Metrics, "refusals">;
+  metrics: Metrics;
   /** Omit to count refusals only. */
   reasons?: RefusalDeps["reasons"];
+  clock: Clock;
   log: Logger;
 }
 
-/** Everything that is not the backends' API: health, metrics, documentation, the demo. */
-export function createPages(deps: PagesDeps): Express {
+/** Everything served over HTTP: the backend API, health, metrics, documentation and the demo. */
+export function createExpressApp(deps: ExpressAppDeps): Express {
+  const { metrics, clock, log } = deps;
   const app = express();
   app.disable("x-powered-by").set("case sensitive routing", true);
-  app.use(watched(deps.watch), helmet(protection));
+  app.use(createRequestWatch({ metrics, clock, log }));
+  mountApi(app, deps);
+  app.use(helmet(protection));
   mountHealth(app, deps.readiness);
   if (deps.registry !== undefined) mountMetrics(app, deps.registry);
   mountDocs(app, deps.openapi);
@@ -86,31 +91,28 @@ function mountMetrics(app: Express, registry: MetricsText): void {
   app.use(exact);
 }
 
-/** The label is the path of Express' route or of the static folder, never the requested URL. */
-function watched(watch: WatchRequest): RequestHandler {
-  return (request, response, next) => {
-    const record = watch(request, response, undefined);
-    response.setHeader("X-Request-Id", record.requestId);
-    response.prependOnceListener("close", () => {
-      const route = (request.route as { path: string } | undefined)?.path ?? request.baseUrl;
-      if (route !== "") record.route = route;
-    });
-    next();
-  };
-}
-
-function answerError(deps: PagesDeps): ErrorRequestHandler {
+function answerError(deps: ExpressAppDeps): ErrorRequestHandler {
+  const { routes, clientAddress, log } = deps;
+  const warn = createPacedWarnings(log);
   return (error: unknown, request, response, _next) => {
-    const refusal = isMalformed(error)
-      ? new GatewayError("bad_request", "The request is malformed.")
-      : refusalOf(error);
-    recordRefusal(deps, refusal, { kind: "page", address: deps.clientAddress(request) });
-    if (refusal.code === "internal") deps.log.error({ err: refusal.cause }, "serving a page failed");
+    const refusal = isMalformed(error) ? malformed(routes, request) : refusalOf(error);
+    const record = recordOf(response);
+    record.code = refusal.code;
+    const { caller, route: operation, requestId } = record;
+    const address = clientAddress(request);
+    const kind = request.path.startsWith(apiPrefix) ? "http" : "page";
+    recordRefusal(deps, refusal, { kind, caller, address, operation, requestId });
+    if (refusal.code === "unauthorized") warn({ address, requestId }, "refused an API key");
+    if (refusal.code === "internal") log.error({ err: refusal.cause, route: record.route }, "HTTP request failed");
     sendProblem(response, refusal, {}, discardRest(request));
   };
 }
 
 /** Express' own errors, such as invalid percent-encoding, have a status. */
 function isMalformed(error: unknown): boolean {
-  return error instanceof Error && "status" in error && error.status === 400;
+  return error instanceof Error && "status" in error && error.status === 400 && !(error instanceof GatewayError);
 }
+
+const malformed = (routes: readonly Route[], request: Request): GatewayError =>
+  undecodableParameter(routes, targetOf(request.originalUrl).pathname) ??
+  new GatewayError("bad_request", "The request is malformed.");
