@@ -15,7 +15,7 @@ import { createPublishRoutes } from "../src/http/routes/publish.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { createLogger } from "../src/runtime/logger.ts";
 import { createMetrics } from "../src/runtime/metrics.ts";
-import { publishExecutor } from "../test/support/publish-executor.ts";
+import { noSchedule, publishExecutor } from "../test/support/publish-executor.ts";
 import { table, writeResult } from "./support/results.ts";
 
 const secret = "bench-key-of-at-least-thirty-two-bytes";
@@ -57,7 +57,7 @@ function createApi(): Server {
   const publish = async ({ channel }: { channel: string }) => ({ channel, epoch: "e1", offset: 1, duplicate: false });
   return createHttpServer(
     {
-      routes: createPublishRoutes({ executor: publishExecutor(publish, metrics) }),
+      routes: createPublishRoutes({ executor: publishExecutor(publish, metrics), schedule: noSchedule }),
       apiKeys: [{ name: "bench", secret }],
       readiness: createReadiness({ checks: {}, clock: systemClock }),
       metrics,

@@ -11,12 +11,15 @@ import { createBridges, type BridgeOptions } from "./bridges.ts";
 import type { DeadCommandStore } from "./dead-command-store.ts";
 import { createRunOnce, type IdempotencyOptions, type RunOnce } from "./idempotency.ts";
 import { createCommandExecutor, type CommandExecutor, type CommandExecutorDeps } from "./command-executor.ts";
+import { createSchedule, type Schedule } from "./schedule.ts";
+import { createScheduleStore } from "./schedule-store.ts";
 import { createStreamConsumer, type StreamConsumerOptions } from "./stream-consumer.ts";
 
 /** What backends may ask, and the doors through Redis by which they ask it; the HTTP door uses the same `executor`. */
 export interface CommandIngress extends Service {
   readonly executor: CommandExecutor;
   readonly once: RunOnce;
+  readonly schedule: Schedule;
 }
 
 export interface CommandIngressOptions {
@@ -42,6 +45,8 @@ export interface CommandIngressDeps extends Pick<
     publish(request: PublishRequest): Promise<Published>;
     deliverLive(channel: string, event: string, data: string): void;
   };
+  /** Throws `unknown_channel`. */
+  checkChannel: (channel: string) => void;
   orders: Orders;
   /** True for a status that orders can have. */
   isOrderStatus: (status: string) => boolean;
@@ -54,6 +59,9 @@ export interface CommandIngressDeps extends Pick<
 /** What stands around the data of a command: names, keys, an order's parties. */
 const envelopeBytes = 16_384;
 
+/** Publications that may be scheduled at once. */
+const maxScheduled = 1_000_000;
+
 export function createCommandIngress(deps: CommandIngressDeps, options: CommandIngressOptions): CommandIngress {
   const { channels, log, metrics } = deps;
   const { payloadBytes = 65_536 } = options;
@@ -62,6 +70,7 @@ export function createCommandIngress(deps: CommandIngressDeps, options: CommandI
   const once = createRunOnce(deps, options.idempotency);
   const executor = createCommandExecutor({ ...deps, publish, once }, { payloadBytes });
   const consumer = createStreamConsumer({ ...deps, executor }, { ...options.stream, limits });
+  const schedule = createSchedule({ ...deps, executor, store: createScheduleStore(deps, maxScheduled) });
   const deliverLive = channels.deliverLive.bind(channels);
   const { isOrderStatus } = deps;
   const store = createBridgeStore(deps);
@@ -76,12 +85,14 @@ export function createCommandIngress(deps: CommandIngressDeps, options: CommandI
     name: "publishing",
     executor,
     once,
+    schedule,
     async start() {
       await bridges.start();
       consumer.start();
+      schedule.start();
     },
     async stop() {
-      await Promise.all([bridges.stop(), consumer.stop()]);
+      await Promise.all([bridges.stop(), consumer.stop(), schedule.stop()]);
     },
   };
 }

@@ -40,7 +40,7 @@ export function createOrders(
 }
 
 export interface IngressDeps {
-  services: Pick<CoreServices, "channels" | "orders" | "deadLetters" | "leaderboards">;
+  services: Pick<CoreServices, "kinds" | "channels" | "orders" | "deadLetters" | "leaderboards">;
   logouts: Authentication["logouts"];
   revocations: Revocations;
 }
@@ -50,7 +50,7 @@ export function createIngress(
   { config, store, metrics, clock, log }: NodeContext,
   { services, logouts, revocations }: IngressDeps,
 ): CommandIngress {
-  const { channels, orders, deadLetters, leaderboards } = services;
+  const { kinds, channels, orders, deadLetters, leaderboards } = services;
   return createCommandIngress(
     {
       commands: store.commands,
@@ -59,6 +59,7 @@ export function createIngress(
       bridges: store.redis.connection("bridges"),
       nodeId: config.nodeId,
       channels,
+      checkChannel: (channel) => void kinds.of(channel),
       orders,
       deadLetters,
       isOrderStatus: createTransitionTable(config.orders.transitions).isKnown,

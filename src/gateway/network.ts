@@ -22,6 +22,7 @@ import { createLeaderboardRoutes } from "../http/routes/leaderboards.ts";
 import { createOrderRoutes } from "../http/routes/orders.ts";
 import { createPresenceRoutes } from "../http/routes/presence.ts";
 import { createPublishRoutes } from "../http/routes/publish.ts";
+import { createScheduledRoutes } from "../http/routes/scheduled.ts";
 import { createSessionRoutes } from "../http/routes/sessions.ts";
 import { createTokenRoutes } from "../http/routes/tokens.ts";
 import { loadAccelerator } from "../engine/accelerator.ts";
@@ -134,9 +135,10 @@ function createHttp(
 function routesOf({ authentication, revocations, services, ingress }: NetworkParts): Route[] {
   const { sessions, tokens, tickets, logouts } = authentication;
   const { channels, presence, orders, boards } = services;
-  const { executor } = ingress;
+  const { executor, schedule } = ingress;
   const routes = [
-    ...createPublishRoutes({ executor }),
+    ...createPublishRoutes({ executor, schedule }),
+    ...createScheduledRoutes({ schedule }),
     ...createChannelRoutes({ history: channels.history.bind(channels), list: presence.list }),
     ...createPresenceRoutes({ presence }),
     ...createOrderRoutes({ executor, orders }),

@@ -86,6 +86,10 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     content: { [route.answerType ?? "application/json"]: { schema: route.answer } },
   });
   const others = Object.entries(route.otherStatuses ?? {}).map(([status, meaning]) => [status, answer(meaning)]);
+  const otherAnswers = Object.entries(route.otherAnswers ?? {}).map(([status, { meaning, answer: schema }]) => [
+    status,
+    { description: meaning, content: { "application/json": { schema } } },
+  ]);
   return {
     operationId,
     tags: [tag],
@@ -96,7 +100,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     ...(body === undefined ? {} : { requestBody: bodyOf(body) }),
     responses: {
       [`${route.status ?? 200}`]: answer("Done."),
-      ...Object.fromEntries(others),
+      ...Object.fromEntries([...others, ...otherAnswers]),
       ...(route.isRevalidated === true ? { "304": { description: "Not modified." } } : {}),
       ...refusalsOf(route),
     },

@@ -51,6 +51,8 @@ export interface Route {
   readonly status?: number;
   /** Statuses of answers of the same shape, and when they are given: `{ 202: "Held." }`. */
   readonly otherStatuses?: Readonly<Record<number, string>>;
+  /** Statuses of answers of another shape. */
+  readonly otherAnswers?: Readonly<Record<number, { meaning: string; answer: z.ZodType }>>;
   /** Supports revalidation by `ETag`, with 304. @default false */
   readonly isRevalidated?: boolean;
   /** True if the handler passes its idempotency key on, to the executor or into a script. @default false */

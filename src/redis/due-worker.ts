@@ -21,20 +21,27 @@ export interface DueWorkerDeps<T> {
   claim: (max: number) => Promise<{ due: readonly T[]; nextInMs: number | undefined }>;
   /** If it rejects, the member is due again when its claim ends. */
   perform: (due: T) => Promise<void>;
+  /** Min milliseconds between two claims, unless one was full. @default 100 */
+  minPauseMs?: number;
   /** Name of the work in log lines, such as `due-order check`. */
   task: string;
   clock: Clock;
   log: Logger;
 }
 
-/** Min milliseconds between two claims, unless one was full. */
-const minPauseMs = 100;
 /** Max milliseconds between two claims: how late the work of a dead node is found; also the pause after a failure. */
 const maxPauseMs = 1_000;
 const maxInFlight = 64;
 const maxWaiting = 1_000;
 
-export function createDueWorker<T>({ claim, perform, task, clock, log }: DueWorkerDeps<T>): DueWorker<T> {
+export function createDueWorker<T>({
+  claim,
+  perform,
+  minPauseMs = 100,
+  task,
+  clock,
+  log,
+}: DueWorkerDeps<T>): DueWorker<T> {
   let isOn = false;
   let claiming: Promise<void> | undefined;
   let cancel: Cancel = () => undefined;

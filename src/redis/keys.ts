@@ -93,6 +93,13 @@ export interface Keys {
   /** Hash of a write and its answer; TTL: idempotency window; tag: the scope and the key. */
   once(scope: string, key: string): string;
 
+  /** Sorted set of schedule ids by when they are published, or by the end of a node's claim; no TTL (emptied as they are published); tag: scheduled, as for the next two. */
+  scheduledDue(): string;
+  /** Hash schedule id → state, time and command as JSON. */
+  scheduled(): string;
+  /** Hash schedule id → failed attempts. */
+  scheduledFailures(): string;
+
   /** Sorted set of living nodes by the end of their leases; no TTL (members end by their scores); tag: control. */
   nodes(): string;
   /** Stream of control commands to every node; trimmed by age, no TTL (nodes must find the last id); tag: control. */
@@ -198,6 +205,9 @@ export function createKeys(prefix: string): Keys {
     deadCommands: () => `${prefix}:commands:dead`,
     deadCommandKeys: () => `{${prefix}:commands:dead}:keys`,
     once: (scope, key) => of("once", JSON.stringify([scope, key]), "answer"),
+    scheduledDue: () => of("scheduled", "all", "due"),
+    scheduled: () => of("scheduled", "all", "publications"),
+    scheduledFailures: () => of("scheduled", "all", "failures"),
     nodes: () => of("cluster", "control", "nodes"),
     controlLog: () => of("cluster", "control", "log"),
     controlFeed: () => of("cluster", "control", "feed"),

@@ -7,6 +7,7 @@ import { createPublisher, overHttp, overStream, type PublisherError } from "../.
 import { createOrderRoutes } from "../../src/http/routes/orders.ts";
 import { createPublishRoutes } from "../../src/http/routes/publish.ts";
 import { apiKey, startHttp } from "../http/support.ts";
+import { noSchedule } from "../support/publish-executor.ts";
 import { createPublishingNode } from "../support/publishing-node.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
@@ -16,7 +17,10 @@ async function startNode() {
   const node = await createPublishingNode({ url: inject("redisUrl"), prefix, nodeId: randomUUID() });
   onTestFinished(() => node.close());
   const { executor, orders } = node;
-  const routes = [...createPublishRoutes({ executor }), ...createOrderRoutes({ executor, orders })];
+  const routes = [
+    ...createPublishRoutes({ executor, schedule: noSchedule }),
+    ...createOrderRoutes({ executor, orders }),
+  ];
   const { url } = await startHttp({ routes });
   const redis = node.redis.connection("commands");
   const said = async (channel: string) =>

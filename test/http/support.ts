@@ -9,7 +9,7 @@ import { createHttpServer, type HttpServerDeps, type HttpServerOptions } from ".
 import { createReadiness } from "../../src/http/readiness.ts";
 import { createChannelRoutes } from "../../src/http/routes/channels.ts";
 import { createPublishRoutes } from "../../src/http/routes/publish.ts";
-import { publishExecutor } from "../support/publish-executor.ts";
+import { noSchedule, publishExecutor } from "../support/publish-executor.ts";
 import { testMetrics } from "../support/world.ts";
 
 export const apiKey = "a-key-for-tests-0123456789abcdef0123456789";
@@ -47,7 +47,7 @@ export async function startHttp(deps: Partial<HttpServerDeps> = {}, options: Par
   const metrics = testMetrics();
   const { log, lines } = recordingLog();
   const routes = [
-    ...createPublishRoutes({ executor: publishExecutor(channels.publish, metrics) }),
+    ...createPublishRoutes({ executor: publishExecutor(channels.publish, metrics), schedule: noSchedule }),
     ...createChannelRoutes(channels),
   ];
   const readiness = createReadiness({ checks: {}, clock: systemClock });

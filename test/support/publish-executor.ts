@@ -20,3 +20,6 @@ export function publishExecutor(
     once: (_write, run) => run(),
   });
 }
+
+/** For routes of which no test schedules anything. */
+export const noSchedule = { plan: () => Promise.reject(new Error("nothing can be scheduled here")) };

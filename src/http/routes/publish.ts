@@ -1,5 +1,6 @@
 import type { Published } from "../../channels/publication.ts";
 import type { CommandExecutor } from "../../commands/command-executor.ts";
+import type { Schedule } from "../../commands/schedule.ts";
 import { parseWith } from "../../protocol/parse-with.ts";
 import {
   broadcastBody,
@@ -9,37 +10,43 @@ import {
   publishResults,
   type PublishResult,
 } from "../../protocol/publications.ts";
+import { publishBody, scheduled } from "../../protocol/scheduled.ts";
 import { channelName } from "../../protocol/scalars.ts";
 import { refusalOf } from "../../commands/refusal.ts";
 import { route, type Route } from "../route.ts";
 
 export interface PublishRouteDeps {
   executor: Pick<CommandExecutor, "perform" | "checkPayload">;
+  schedule: Pick<Schedule, "plan">;
 }
 
 /** `POST /v1/publish`, `/v1/publish/batch` and `/v1/broadcast`. */
-export function createPublishRoutes({ executor }: PublishRouteDeps): Route[] {
-  return [publish(executor), publishBatch(executor), broadcast(executor)];
+export function createPublishRoutes({ executor, schedule }: PublishRouteDeps): Route[] {
+  return [publish(executor, schedule), publishBatch(executor), broadcast(executor)];
 }
 
 type Executor = PublishRouteDeps["executor"];
 
-function publish(executor: Executor): Route {
+function publish(executor: Executor, schedule: PublishRouteDeps["schedule"]): Route {
   const definition = {
     method: "post",
     performsCommands: true,
     path: "/v1/publish",
     operationId: "publish",
     tag: "Publishing",
-    summary: "Publish to a channel.",
+    summary: "Publish to a channel, now or later.",
     refusals: ["unknown_channel", "conflict"],
-    body: publishMessage,
+    body: publishBody,
     answer: published,
+    otherAnswers: { 202: { meaning: "Scheduled.", answer: scheduled } },
   } as const;
 
-  return route(definition, async ({ body, idempotencyKey }) => ({
-    body: toAnswer(await executor.perform({ ...body, type: "publish", idempotencyKey }, { door: "http" })),
-  }));
+  return route(definition, async ({ body: { delayMs, publishAt, ...message }, idempotencyKey }) => {
+    const publication = { ...message, idempotencyKey };
+    if (publishAt !== undefined) return { status: 202, body: await schedule.plan(publication, { publishAt }) };
+    if (delayMs !== undefined) return { status: 202, body: await schedule.plan(publication, { delayMs }) };
+    return { body: toAnswer(await executor.perform({ ...publication, type: "publish" }, { door: "http" })) };
+  });
 }
 
 function publishBatch(executor: Executor): Route {

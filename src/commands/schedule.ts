@@ -1,0 +1,133 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { CommandOf } from "../protocol/commands.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import { canonicalJson } from "../protocol/gate.ts";
+import { createDueWorker } from "../redis/due-worker.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { CommandExecutor } from "./command-executor.ts";
+import { parseCommand } from "./commands.ts";
+import type { DeadCommandStore } from "./dead-command-store.ts";
+import { toFailure } from "./failures.ts";
+import type { PageStart, PublishTime, ScheduledCommand, ScheduleStore } from "./schedule-store.ts";
+
+/**
+ * Publications for later. Each is published once, by whichever node claims it when it is due: the publication has an
+ * idempotency key, so that a node that dies in the middle of it is repeated without a second effect.
+ */
+export interface Schedule {
+  /** Throws `unknown_channel`, `payload_too_large`, `conflict` and `unavailable`. */
+  plan(publication: PublicationToSchedule, when: PublishTime): Promise<{ scheduleId: string; publishAt: number }>;
+  list(query: { limit: number; after?: PageStart | undefined }): Promise<{
+    scheduled: (ScheduledPublication & PageStart)[];
+    next: PageStart | undefined;
+  }>;
+  /** False if it is unknown, published or being published. */
+  cancel(scheduleId: string): Promise<boolean>;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+export type PublicationToSchedule = Omit<CommandOf<"publish">, "type">;
+type ScheduledPublication = Pick<CommandOf<"publish">, "channel" | "event" | "data">;
+
+export interface ScheduleDeps {
+  store: ScheduleStore;
+  executor: Pick<CommandExecutor, "perform" | "write" | "checkPayload">;
+  /** Throws `unknown_channel`. */
+  checkChannel: (channel: string) => void;
+  deadLetters: Pick<DeadCommandStore, "add">;
+  clock: Clock;
+  log: Logger;
+}
+
+/** A publication that failed so often becomes a dead letter. */
+const maxFailures = 10;
+/** Min milliseconds between two claims: how late a publication may be while others keep coming due. */
+const minPauseMs = 20;
+
+export function createSchedule({ store, executor, checkChannel, deadLetters, clock, log }: ScheduleDeps): Schedule {
+  const worker = createDueWorker<string>({
+    claim: (max) => store.claim(max),
+    perform: publishDue,
+    task: "publishing a scheduled publication",
+    minPauseMs,
+    clock,
+    log,
+  });
+
+  async function publishDue(scheduleId: string): Promise<void> {
+    const scheduled = await store.begin(scheduleId);
+    if (scheduled === undefined) return;
+    try {
+      await executor.perform(commandOf(scheduled), { door: "schedule" });
+    } catch (error) {
+      await giveUpOrRetry(scheduled, error);
+    }
+    await store.remove(scheduleId);
+  }
+
+  /** Rethrows if it should be retried when the claim ends. */
+  async function giveUpOrRetry({ scheduleId, command }: ScheduledCommand, error: unknown): Promise<void> {
+    const { kind, code, reason } = toFailure("publish", error);
+    if (kind === "away") throw error;
+    const tries = await store.failed(scheduleId);
+    if (kind === "trouble" && tries < maxFailures) throw error;
+    await deadLetters.add({ key: `scheduled:${scheduleId}`, command, code, reason, tries });
+    log.warn({ scheduleId, code, tries }, "scheduled publication dead-lettered");
+  }
+
+  async function planOnce(publication: PublicationToSchedule, when: PublishTime) {
+    const scheduleId = idOf(publication);
+    const planned = await store.plan({ scheduleId, command: textOf(scheduleId, publication) }, when);
+    if (planned === undefined)
+      throw new GatewayError("unavailable", "Too many publications are scheduled.", { retryAfterMs: 60_000 });
+    worker.expect(planned.dueInMs);
+    return { scheduleId, publishAt: planned.publishAt };
+  }
+
+  return {
+    async plan(publication, when) {
+      const { channel, idempotencyKey, ...content } = publication;
+      checkChannel(channel);
+      executor.checkPayload(publication.data);
+      const write = { scope: `schedule ${channel}`, content: { ...content, ...when }, idempotencyKey };
+      return executor.write(write, () => planOnce(publication, when));
+    },
+
+    async list({ limit, after }) {
+      const { page, next } = await store.page(limit, after);
+      return { scheduled: page.map(toListed), next };
+    },
+
+    cancel: (scheduleId) => store.cancel(scheduleId),
+
+    start: () => worker.start(),
+    stop: () => worker.stop(),
+  };
+}
+
+/** With an idempotency key the id follows from it: a repeat after a crash plans the same publication. */
+function idOf({ channel, idempotencyKey }: PublicationToSchedule): string {
+  if (idempotencyKey === undefined) return randomBytes(16).toString("base64url");
+  return createHash("sha256")
+    .update(JSON.stringify([channel, idempotencyKey]))
+    .digest("base64url")
+    .slice(0, 22);
+}
+
+/** A command as the stream takes it, so that a dead letter can be replayed. */
+function textOf(scheduleId: string, { channel, event, data, idempotencyKey }: PublicationToSchedule): string {
+  const key = idempotencyKey ?? `scheduled:${scheduleId}`;
+  const head = JSON.stringify({ type: "publish", channel, event, idempotencyKey: key }).slice(0, -1);
+  return `${head},"data":${canonicalJson(data)}}`;
+}
+
+/** It was parsed when it was planned. */
+const commandOf = ({ command }: ScheduledCommand): CommandOf<"publish"> =>
+  parseCommand(command, { maxBytes: Infinity, maxKeys: Infinity }) as CommandOf<"publish">;
+
+function toListed(scheduled: ScheduledCommand): ScheduledPublication & PageStart {
+  const { channel, event, data } = commandOf(scheduled);
+  return { scheduleId: scheduled.scheduleId, publishAt: scheduled.publishAt, channel, event, data };
+}

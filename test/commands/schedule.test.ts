@@ -1,0 +1,117 @@
+import { inject, onTestFinished, expect, test } from "vitest";
+import { startGateway, told, type BackendCalls } from "../support/gateway.ts";
+import { startNodeProcess } from "../support/node-process.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
+
+const file = { channels: { chat: { subscribe: "public", history: { size: 1000, ttlSeconds: 60 } } } };
+
+const historyOf = async ({ call }: BackendCalls, channel = "chat:a") =>
+  (await call("GET", `/v1/channels/${encodeURIComponent(channel)}/history`)).body.publications as {
+    data: unknown;
+    publishedAt: number;
+  }[];
+
+const later = ({ call }: BackendCalls, data: unknown, when: object, more: object = {}) =>
+  call("POST", "/v1/publish", { channel: "chat:a", event: "e", data, ...when, ...more });
+
+test("a publication for later is delivered once, when it is due, and not before", async () => {
+  const gateway = await startGateway({ file });
+  const client = await gateway.connect((await gateway.signIn("ada")).token);
+  await client.emitWithAck("subscribe", { channel: "chat:a" });
+
+  const planned = await later(gateway, "later", { delayMs: 400 });
+  const atOnce = await later(gateway, "past", { publishAt: 1 });
+
+  expect(planned).toMatchObject({ status: 202, body: { scheduleId: expect.stringMatching(/^[\w-]{22}$/) } });
+  expect(atOnce).toMatchObject({ status: 202, body: { publishAt: 1 } });
+  await eventually(() => expect(told(client, "publication").map(({ data }) => data)).toEqual(["past", "later"]));
+  const [, { publishedAt } = { publishedAt: 0 }] = await historyOf(gateway);
+  expect(publishedAt).toBeGreaterThanOrEqual(planned.body.publishAt);
+  expect((await gateway.call("GET", "/v1/scheduled")).body).toEqual({ scheduled: [] });
+});
+
+test("scheduled publications are listed in pages, in order of time, and can be cancelled", async () => {
+  const gateway = await startGateway({ file });
+  const publishAt = Date.now() + 3_600_000;
+  const ids: string[] = [];
+  for (const n of [2, 0, 1, 1, 1]) {
+    ids.push((await later(gateway, n, { publishAt: publishAt + n })).body.scheduleId);
+  }
+
+  const listed: { scheduleId: string; publishAt: number; data: unknown }[] = [];
+  for (let cursor = ""; ;) {
+    const { body } = await gateway.call("GET", `/v1/scheduled?limit=2${cursor}`);
+    listed.push(...body.scheduled);
+    if (body.cursor === undefined) break;
+    cursor = `&cursor=${encodeURIComponent(body.cursor)}`;
+  }
+  const [first] = ids;
+
+  expect(listed.map(({ data }) => data)).toEqual([0, 1, 1, 1, 2]);
+  expect(listed.find(({ scheduleId }) => scheduleId === first)).toEqual({
+    scheduleId: first,
+    publishAt: publishAt + 2,
+    channel: "chat:a",
+    event: "e",
+    data: 2,
+  });
+  expect((await gateway.call("DELETE", `/v1/scheduled/${first}`)).body).toEqual({ removed: true });
+  expect((await gateway.call("DELETE", `/v1/scheduled/${first}`)).body).toEqual({ removed: false });
+  expect((await gateway.call("GET", "/v1/scheduled")).body.scheduled).toHaveLength(4);
+});
+
+test("what cannot be published later is refused now", async () => {
+  const gateway = await startGateway({ file });
+
+  expect(await later(gateway, 1, { delayMs: 1, publishAt: 1 })).toMatchObject({ status: 400 });
+  expect(await later(gateway, 1, { delayMs: -1 })).toMatchObject({ status: 400 });
+  expect(await later(gateway, 1, { publishAt: Date.now() + 400 * 86_400_000 })).toMatchObject({ status: 400 });
+  expect(await later(gateway, 1, { delayMs: 1 }, { channel: "nobody:x" })).toMatchObject({
+    status: 404,
+    body: { code: "unknown_channel" },
+  });
+  expect(await later(gateway, "x".repeat(70_000), { delayMs: 1 })).toMatchObject({ status: 413 });
+  expect(await gateway.call("GET", "/v1/scheduled?cursor=x")).toMatchObject({ status: 400 });
+  expect((await gateway.call("GET", "/v1/scheduled")).body).toEqual({ scheduled: [] });
+});
+
+test("a repeat with the same idempotency key schedules nothing more, before and after it is published", async () => {
+  const gateway = await startGateway({ file });
+  const key = { idempotencyKey: "k-1" };
+
+  const first = await later(gateway, 1, { delayMs: 150 }, key);
+  const again = await later(gateway, 1, { delayMs: 150 }, key);
+  const other = await later(gateway, 2, { delayMs: 150 }, key);
+  await eventually(async () => expect(await historyOf(gateway)).toHaveLength(1));
+  const late = await later(gateway, 1, { delayMs: 150 }, key);
+
+  expect(again).toMatchObject({ status: 202, body: first.body });
+  expect(late).toMatchObject({ status: 202, body: first.body });
+  expect(other).toMatchObject({ status: 409, body: { code: "conflict" } });
+  expect((await gateway.call("GET", "/v1/scheduled")).body).toEqual({ scheduled: [] });
+  // The same publication as an immediate one is its repeat.
+  const immediate = { channel: "chat:a", event: "e", data: 1, ...key };
+  expect((await gateway.call("POST", "/v1/publish", immediate)).body).toMatchObject({ offset: 1, duplicate: true });
+});
+
+test("what a killed node had planned and claimed is published by another, once", async () => {
+  const prefix = freshPrefix();
+  const env = { REDIS_URL: inject("redisUrl"), KEY_PREFIX: prefix, LOG_LEVEL: "error" };
+  const killed = await startNodeProcess({ nodeId: "killed", env, file });
+  onTestFinished(async () => void (await killed.kill()));
+  const count = 300;
+  const planned = await Promise.all(
+    Array.from({ length: count }, (_, n) => later(killed, n, { delayMs: 500 + (n % 50) * 4 })),
+  );
+  expect(planned.every(({ status }) => status === 202)).toBe(true);
+  await eventually(async () => expect((await historyOf(killed)).length).toBeGreaterThan(20));
+  await killed.kill();
+
+  const other = await startGateway({ prefix, file });
+
+  await eventually(async () => {
+    const numbers = (await historyOf(other)).map(({ data }) => data as number);
+    expect(numbers.toSorted((a, b) => a - b)).toEqual(Array.from({ length: count }, (_, n) => n));
+  });
+  await eventually(async () => expect((await other.call("GET", "/v1/scheduled")).body).toEqual({ scheduled: [] }));
+});
