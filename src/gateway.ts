@@ -24,6 +24,7 @@ import { SyncedClock } from "./runtime/synced-clock.ts";
 import { ConnectionRegistry } from "./connections/connections.ts";
 import { drainConnections } from "./connections/drain.ts";
 import { createMetricsServer } from "./http/metrics-server.ts";
+import { createNodeRights, createRightsBroadcast, rightsChangeTypes } from "./connections/node-rights.ts";
 import { createNodeRevocations, createRevocations, revocationTypes } from "./connections/revocations.ts";
 import { createThrottling } from "./throttling/throttling.ts";
 
@@ -88,7 +89,12 @@ export async function createGateway(
   const context = { config, store, control, metrics, reasons, clock, log };
 
   // Authentication and limits
-  const authentication = createAuthentication(config, store, revocations, context);
+  const authentication = createAuthentication(config, store, {
+    revocations,
+    broadcast: createRightsBroadcast(control),
+    clock,
+    log,
+  });
   const expiry = createExpiryWatch({ clock, log });
   // Counts decisions of limiters; refusals sent to clients are counted separately.
   const refused = (limiter: string, reason: string): void => metrics.limited.inc({ limiter, reason });
@@ -97,6 +103,8 @@ export async function createGateway(
   // Services, and the interfaces for clients and backends
   const webhooks = createWebhooks(context);
   const services = createCoreServices(context, { webhooks, throttling });
+  const nodeRights = createNodeRights({ connections, channels: services.channels, clock });
+  for (const type of rightsChangeTypes) control.on(type, (command) => nodeRights.perform(command));
   const ingress = createIngress(context, { services, logouts: authentication.logouts, revocations });
   const network = createNetwork(context, {
     authentication,
@@ -104,6 +112,7 @@ export async function createGateway(
     throttling,
     revocations,
     nodeRevocations,
+    nodeRights,
     connections,
     services,
     ingress,

@@ -8,7 +8,7 @@ import type { Tokens } from "./tokens.ts";
 
 /**
  * Authenticates clients: first the token, which needs no round trip, then blacklist and session in one. Throws
- * `unauthorized`, `token_expired`, `token_revoked`, `session_expired`, or `unavailable` if Redis or the keys cannot be
+ * `unauthorized`, `token_expired`, `token_revoked`, `session_expired`, `user_blocked`, or `unavailable` if Redis or the keys cannot be
  * reached: then no client is admitted.
  */
 export interface Authenticator {
@@ -33,30 +33,45 @@ export interface Authenticator {
 
 export interface AuthenticatorDeps {
   tokens: Pick<Tokens, "verify">;
-  sessions: Pick<Sessions, "peek" | "touch">;
+  sessions: Pick<Sessions, "admission" | "touch" | "adopt">;
   blacklist: Pick<TokenBlacklist, "isRevoked">;
+  /** True if tokens of an identity provider begin their sessions here. @default false */
+  adopts?: boolean | undefined;
+  /** Called with the sessions that an adopted one evicted, whose connections must be closed. */
+  onEvicted?: ((userId: string, sessionIds: readonly string[]) => void) | undefined;
 }
 
-export function createAuthenticator({ tokens, sessions, blacklist }: AuthenticatorDeps): Authenticator {
+export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
+  const { tokens, sessions, blacklist, adopts = false, onEvicted } = deps;
+
   async function checkSession(claims: TokenClaims): Promise<SessionPeek> {
+    const { userId, sessionId, tokenId, issuedAt } = claims;
     // Started in one tick, so that both are sent in one write.
-    const [isRevoked, session] = await Promise.all([
-      blacklist.isRevoked(claims.tokenId),
-      sessions.peek(claims.sessionId),
-    ]);
-    const { userId, sessionId } = claims;
+    const [isRevoked, admission] = await Promise.all([blacklist.isRevoked(tokenId), sessions.admission(sessionId)]);
     const refuse = (code: ErrorCode, rule: RefusalRule, detail?: string): GatewayError =>
       new GatewayError(code, undefined, { reason: { rule, detail, userId, sessionId } });
+    if (admission.isBlocked) throw refuse("user_blocked", "blocked");
     if (isRevoked) throw refuse("token_revoked", "revoked");
+    if (issuedAt < admission.tokensFrom) throw refuse("token_revoked", "revoked", "all older tokens of the user");
+    const session = admission.session ?? (adopts ? await begin(claims) : undefined);
     if (session === undefined) throw refuse("session_expired", "session", "the session has ended or never existed");
     if (session.userId !== userId) throw refuse("unauthorized", "other_user", "the session belongs to another user");
     return session;
   }
 
+  /** The session of an identity provider's token seen for the first time. Undefined if it was ended here. */
+  async function begin({ userId, sessionId, roles, channels, info }: TokenClaims): Promise<SessionPeek | undefined> {
+    const adopted = await sessions.adopt(sessionId, { userId, roles, channels, info });
+    if (adopted !== undefined && adopted.evicted.length > 0) onEvicted?.(userId, adopted.evicted);
+    // Another handshake may have begun it at the same time.
+    return (await sessions.admission(sessionId)).session;
+  }
+
   async function identify(claims: TokenClaims, userAgent?: string): Promise<Identity> {
     const session = await checkSession(claims);
+    const { lastSeenAt, slidingMs } = session;
     // A failure to record the time must not refuse the client.
-    sessions.touch(claims.sessionId, { lastSeenAt: session.lastSeenAt, userAgent }).catch(() => undefined);
+    sessions.touch(claims.sessionId, { lastSeenAt, userAgent, slidingMs }).catch(() => undefined);
     return toIdentity(claims, session);
   }
 
@@ -83,9 +98,15 @@ export function createAuthenticator({ tokens, sessions, blacklist }: Authenticat
   };
 }
 
-/** The token's roles and grants take precedence; if it has none, the session's apply. */
+/**
+ * The token's roles and grants take precedence; if it has none, the session's apply. They also apply to a token issued
+ * before they were changed. Tokens count in whole seconds.
+ */
 function toIdentity(claims: TokenClaims, session: SessionPeek): Identity {
-  const endsWithSession = session.expiresAt < claims.expiresAt;
+  const { revision = 0, rightsAt = 0, info, granted, slidingMs } = session;
+  const isOutdated = claims.issuedAt <= rightsAt;
+  // A token may end with its session: then the session has ended.
+  const endsWithSession = session.expiresAt <= claims.expiresAt;
   return {
     userId: claims.userId,
     sessionId: claims.sessionId,
@@ -93,7 +114,12 @@ function toIdentity(claims: TokenClaims, session: SessionPeek): Identity {
     issuedAt: claims.issuedAt,
     expiresAt: endsWithSession ? session.expiresAt : claims.expiresAt,
     expiresBy: endsWithSession ? "session" : "token",
-    roles: claims.roles ?? session.roles,
-    channels: claims.channels ?? session.channels,
+    roles: isOutdated ? session.roles : (claims.roles ?? session.roles),
+    channels: isOutdated ? session.channels : (claims.channels ?? session.channels),
+    ...(endsWithSession && { tokenExpiresAt: claims.expiresAt }),
+    ...(info !== undefined && { info }),
+    ...(granted !== undefined && { granted }),
+    ...(revision > 0 && { revision }),
+    ...(slidingMs !== undefined && { slidingMs }),
   };
 }

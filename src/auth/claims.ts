@@ -14,6 +14,7 @@ export interface TokenClaims {
   /** Undefined if the token has none; then its session's apply. */
   roles: readonly string[] | undefined;
   channels: ChannelGrants | undefined;
+  info?: Record<string, unknown> | undefined;
 }
 
 export interface ClaimRules {

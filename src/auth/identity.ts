@@ -12,6 +12,16 @@ export interface Identity {
   expiresBy: "token" | "session";
   roles: readonly string[];
   channels: ChannelGrants;
+  /** Public part of the session, which other clients may see. */
+  info?: Record<string, unknown> | undefined;
+  /** Channels granted by name, whatever the rules of their kind: by the backend, or by subscription tokens. */
+  granted?: readonly string[] | undefined;
+  /** Of the session's rights; 0 before their first change. */
+  revision?: number | undefined;
+  /** Epoch milliseconds: the end of the token alone. */
+  tokenExpiresAt?: number | undefined;
+  /** Sliding life of the session in milliseconds; undefined without one. */
+  slidingMs?: number | undefined;
 }
 
 /** Patterns of channels a token grants; `*` matches the rest of a name. */

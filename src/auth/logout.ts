@@ -23,18 +23,27 @@ export interface Logouts {
   /** Throws `bad_request` if the text is not a valid token; an expired one is accepted. */
   token(token: string): Promise<Logout>;
   tokenId(tokenId: string, expiresAt: number): Promise<Logout>;
+  /** Tokens of the user issued before `issuedBefore` (epoch ms). */
+  tokensBefore(userId: string, issuedBefore: number): Promise<Logout>;
   /** Closes the connections of sessions that have ended already. */
   closeSessions(userId: string, sessionIds: readonly string[]): Promise<Disconnection>;
 }
 
 export interface LogoutsDeps {
-  sessions: Pick<Sessions, "end" | "endAll">;
+  sessions: Pick<Sessions, "end" | "endAll" | "revokeTokensBefore">;
   tokens: Pick<Tokens, "read">;
   blacklist: Pick<TokenBlacklist, "revoke">;
   revocations: Revocations;
+  /** Max life of a token. */
+  maxLifeSeconds?: number | undefined;
 }
 
-export function createLogouts({ sessions, tokens, blacklist, revocations }: LogoutsDeps): Logouts {
+/** Tolerance for an issuer whose clock is ahead. */
+const slackMs = 60_000;
+
+export function createLogouts(deps: LogoutsDeps): Logouts {
+  const { sessions, tokens, blacklist, revocations, maxLifeSeconds = 86_400 } = deps;
+
   async function tokenId(id: string, expiresAt: number): Promise<Logout> {
     const revoked = (await blacklist.revoke(id, expiresAt)) ? 1 : 0;
     return { revoked, ...(await revocations.revokeToken(id)) };
@@ -61,6 +70,11 @@ export function createLogouts({ sessions, tokens, blacklist, revocations }: Logo
     async otherSessions({ userId, sessionId }) {
       const ended = await sessions.endAll(userId, sessionId);
       return { revoked: ended.length, ...(await closeSessions(userId, ended)) };
+    },
+
+    async tokensBefore(userId, issuedBefore) {
+      await sessions.revokeTokensBefore(userId, issuedBefore, maxLifeSeconds * 1_000 + slackMs);
+      return { revoked: 1, ...(await revocations.revokeTokensBefore(userId, issuedBefore)) };
     },
 
     async token(token) {

@@ -17,6 +17,8 @@ export interface Revocations {
   revokeSession(sessionId: string, userId: string | undefined): Promise<Disconnection>;
   revokeUserSessions(userId: string): Promise<Disconnection>;
   revokeToken(tokenId: string): Promise<Disconnection>;
+  /** Connections of the user whose tokens were issued before `issuedBefore` (epoch ms). */
+  revokeTokensBefore(userId: string, issuedBefore: number): Promise<Disconnection>;
   disconnectUser(userId: string, closing: Closing): Promise<Disconnection>;
 }
 

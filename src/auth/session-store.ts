@@ -14,8 +14,21 @@ import { tagOfSession, userTagOf } from "./session-id.ts";
  */
 export interface SessionStore {
   create(session: NewSession, limits: SessionLimits): Promise<CreatedSession>;
-  /** The fields a handshake needs; the calls of one tick are one command. */
-  peek(sessionId: string): Promise<SessionPeek | undefined>;
+  /**
+   * Creates a session for the token of an identity provider, unless it exists; undefined if it does or was ended within the
+   * last `endedMs`.
+   */
+  adopt(session: NewSession, limits: SessionLimits): Promise<CreatedSession | undefined>;
+  /** What a handshake needs of a session and its user; the calls of one tick are one command. */
+  admission(sessionId: string): Promise<SessionAdmission>;
+  /** Changes a session and its end; undefined if it has ended. */
+  update(sessionId: string, change: SessionChange): Promise<Session | undefined>;
+  /** Grants a channel to all sessions of a user, or takes the grant back. Returns the grants of each session. */
+  grantChannel(userId: string, channel: string, isGranted: boolean): Promise<Map<string, string[]>>;
+  /** Undefined ends the block. */
+  block(userId: string, block: UserBlock | undefined): Promise<void>;
+  /** Makes the user's tokens issued before `issuedBefore` (epoch ms) invalid, for at least `forMs`. */
+  revokeTokensBefore(userId: string, issuedBefore: number, forMs: number): Promise<void>;
   get(sessionId: string): Promise<Session | undefined>;
   /** Oldest first. */
   list(userId: string): Promise<Session[]>;
@@ -37,6 +50,14 @@ export interface Session {
   userAgent?: string;
   /** Private data of the backend; never sent to clients. */
   data?: Record<string, unknown>;
+  /** Public part, which other clients may see. */
+  info?: Record<string, unknown>;
+  /** Sliding life: it ends after so many seconds without a handshake or message. */
+  idleSeconds?: number;
+  /** Channels the backend granted by subscribing the user to them. */
+  granted?: readonly string[];
+  /** Increases with each change. */
+  revision?: number;
   roles: readonly string[];
   channels: ChannelGrants;
 }
@@ -45,7 +66,9 @@ export interface NewSession {
   sessionId: string;
   userId: string;
   lifeMs: number;
+  idleMs?: number | undefined;
   data: Record<string, unknown> | undefined;
+  info?: Record<string, unknown> | undefined;
   roles: readonly string[];
   channels: ChannelGrants;
 }
@@ -69,6 +92,39 @@ export interface SessionPeek {
   lastSeenAt: number | undefined;
   roles: readonly string[];
   channels: ChannelGrants;
+  info?: Record<string, unknown>;
+  granted?: readonly string[];
+  revision?: number;
+  /** When roles or channels were changed last; older tokens no longer determine them. */
+  rightsAt?: number;
+  /** Sliding life in milliseconds. */
+  slidingMs?: number;
+}
+
+export interface UserBlock {
+  /** Epoch milliseconds; omit for a block without an end. */
+  until?: number | undefined;
+  reason?: string | undefined;
+}
+
+export interface SessionAdmission {
+  session: SessionPeek | undefined;
+  isBlocked: boolean;
+  /** Tokens of the user issued before this (epoch ms) are invalid. */
+  tokensFrom: number;
+}
+
+/** Omitted fields stay as they are. */
+export interface SessionChange {
+  roles?: readonly string[] | undefined;
+  channels?: ChannelGrants | undefined;
+  /** An empty object removes it. */
+  data?: Record<string, unknown> | undefined;
+  info?: Record<string, unknown> | undefined;
+  /** Milliseconds from now at which it ends; `life` for as many as it was created with. */
+  ttlMs?: number | "life" | undefined;
+  /** Idle time after which it ends early. */
+  idleMs: number;
 }
 
 export interface SessionTouch {
@@ -77,38 +133,73 @@ export interface SessionTouch {
   userAgent: string | undefined;
 }
 
-export function createSessionStore({ commands, keys }: { commands: RedisClient; keys: Keys }): SessionStore {
+/** Max channels that a backend may grant to one session by subscribing its user. */
+export const maxGrantedChannels = 256;
+
+export function createSessionStore(
+  { commands, keys }: { commands: RedisClient; keys: Keys },
+  /** `endedMs`: how long an ended session cannot be adopted again; 0 if sessions are never adopted. */
+  { endedMs = 0 }: { endedMs?: number } = {},
+): SessionStore {
   const createScript = loadScript(commands, new URL("./create-session.lua", import.meta.url));
-  const glimpseScript = loadBatchedScript(commands, new URL("./peek-session.lua", import.meta.url));
+  const peekScript = loadBatchedScript(commands, new URL("./peek-session.lua", import.meta.url));
   const touchScript = loadBatchedScript(commands, new URL("./touch-session.lua", import.meta.url));
+  const updateScript = loadScript(commands, new URL("./update-session.lua", import.meta.url));
+  const grantScript = loadScript(commands, new URL("./grant-channel.lua", import.meta.url));
   const listScript = loadScript(commands, new URL("./list-sessions.lua", import.meta.url));
   const endScript = loadScript(commands, new URL("./end-sessions.lua", import.meta.url));
 
   const keyOf = (sessionId: string): string => keys.session(tagOfSession(sessionId), sessionId);
   const keyPrefix = (userTag: string): string => keys.session(userTag, "");
 
+  async function create(mode: "new" | "adopted", session: NewSession, { idleMs, maxPerUser }: SessionLimits) {
+    const tag = tagOfSession(session.sessionId);
+    const limits = [session.lifeMs, idleMs, maxPerUser, keyPrefix(tag), session.idleMs ?? "", mode];
+    const reply = await createScript.run(
+      [keyOf(session.sessionId), keys.userSessions(tag)],
+      [session.sessionId, ...limits, ...fieldsOf(session)],
+    );
+    const [createdAt, expiresAt, ...evicted] = reply as [number?, number?, ...string[]];
+    return createdAt === undefined || expiresAt === undefined ? undefined : { createdAt, expiresAt, evicted };
+  }
+
   return {
-    async create(session, { idleMs, maxPerUser }) {
-      const tag = tagOfSession(session.sessionId);
-      const limits = [session.lifeMs, idleMs, maxPerUser, keyPrefix(tag)];
-      const reply = await createScript.run(
-        [keyOf(session.sessionId), keys.userSessions(tag)],
-        [session.sessionId, ...limits, ...fieldsOf(session)],
-      );
-      const [createdAt, expiresAt, ...letGo] = reply as [number, number, ...string[]];
-      return { createdAt, expiresAt, evicted: letGo };
+    create: async (session, limits) => (await create("new", session, limits)) as CreatedSession,
+    adopt: (session, limits) => create("adopted", session, limits),
+
+    async admission(sessionId) {
+      const tag = tagOfSession(sessionId);
+      const reply = await peekScript.run([keyOf(sessionId), keys.userBlock(tag), keys.userTokensFrom(tag)], []);
+      const fields = reply as (string | null)[];
+      return { session: toPeek(fields), isBlocked: fields[10] != null, tokensFrom: Number(fields[11] ?? 0) };
     },
 
-    async peek(sessionId) {
-      const reply = await glimpseScript.run([keyOf(sessionId)], []);
-      const [userId, expiresAt, lastSeenAt, grants] = reply as (string | null)[];
-      if (userId == null) return undefined;
-      return {
-        userId,
-        expiresAt: Number(expiresAt),
-        lastSeenAt: lastSeenAt == null ? undefined : Number(lastSeenAt),
-        ...toGrants(grants),
-      };
+    async update(sessionId, { ttlMs = "", idleMs, ...change }) {
+      const areRights = change.roles !== undefined || change.channels !== undefined;
+      const reply = await updateScript.run(
+        [keyOf(sessionId), keys.userSessions(tagOfSession(sessionId))],
+        [ttlMs, idleMs, areRights ? 1 : 0, ...changedFieldsOf(change)],
+      );
+      const fields = reply as string[];
+      return fields.length === 0 ? undefined : toSession(sessionId, toFields(fields));
+    },
+
+    async grantChannel(userId, channel, isGranted) {
+      const tag = userTagOf(userId);
+      const args = [keyPrefix(tag), channel, isGranted ? 1 : 0, maxGrantedChannels];
+      const reply = (await grantScript.run([keys.userSessions(tag)], args)) as string[];
+      return new Map(Object.entries(toFields(reply)).map(([id, granted]) => [id, toGranted(granted)]));
+    },
+
+    async block(userId, block) {
+      const key = keys.userBlock(userTagOf(userId));
+      if (block === undefined) await commands.del(key);
+      else if (block.until === undefined) await commands.set(key, JSON.stringify(block));
+      else await commands.set(key, JSON.stringify(block), "PXAT", block.until);
+    },
+
+    async revokeTokensBefore(userId, issuedBefore, forMs) {
+      await commands.set(keys.userTokensFrom(userTagOf(userId)), `${issuedBefore}`, "PX", forMs);
     },
 
     async get(sessionId) {
@@ -139,28 +230,63 @@ export function createSessionStore({ commands, keys }: { commands: RedisClient; 
   };
 
   async function endThese(tag: string, only: string, kept: string): Promise<string[]> {
-    return (await endScript.run([keys.userSessions(tag)], [keyPrefix(tag), only, kept])) as ScriptReply[] as string[];
+    const args = [keyPrefix(tag), only, kept, endedMs];
+    return (await endScript.run([keys.userSessions(tag)], args)) as ScriptReply[] as string[];
   }
 }
 
 /** Fields and values without empty ones, so that a plain session is a small hash. */
-function fieldsOf({ userId, data, roles, channels }: NewSession): string[] {
+function fieldsOf({ userId, data, info, roles, channels }: NewSession): string[] {
   const fields = ["userId", userId];
   if (data !== undefined) fields.push("data", JSON.stringify(data));
-  if (roles.length + channels.subscribe.length + channels.publish.length > 0) {
-    fields.push("grants", JSON.stringify({ roles, channels }));
-  }
+  if (info !== undefined) fields.push("info", JSON.stringify(info));
+  if (roles.length > 0) fields.push("roles", JSON.stringify(roles));
+  if (channels.subscribe.length + channels.publish.length > 0) fields.push("channels", JSON.stringify(channels));
   return fields;
 }
 
-type Grants = Pick<Session, "roles" | "channels">;
+/** Fields and values of a change; an empty value removes the field. */
+function changedFieldsOf(change: Omit<SessionChange, "ttlMs" | "idleMs">): string[] {
+  return Object.entries(change).flatMap(([name, value]) => {
+    if (value === undefined) return [];
+    const isEmpty = Array.isArray(value) ? value.length === 0 : Object.keys(value).length === 0;
+    return [name, isEmpty ? "" : JSON.stringify(value)];
+  });
+}
 
-const noGrants: Grants = { roles: [], channels: { subscribe: [], publish: [] } };
+const noChannels: ChannelGrants = { subscribe: [], publish: [] };
 
-const toGrants = (json: string | null | undefined): Grants => (json == null ? noGrants : (JSON.parse(json) as Grants));
+const toRoles = (json: string | null | undefined): readonly string[] =>
+  json == null ? [] : (JSON.parse(json) as string[]);
+
+const toChannels = (json: string | null | undefined): ChannelGrants =>
+  json == null ? noChannels : (JSON.parse(json) as ChannelGrants);
+
+/** Names contain no line breaks. */
+const toGranted = (joined: string): string[] => (joined === "" ? [] : joined.split("\n"));
+
+const toObject = (json: string): Record<string, unknown> => JSON.parse(json) as Record<string, unknown>;
+
+/** In the order of `peek-session.lua`. */
+function toPeek(fields: readonly (string | null)[]): SessionPeek | undefined {
+  const [userId, expiresAt, lastSeenAt, roles, channels, info, granted, revision, rightsAt, sliding] = fields;
+  if (userId == null) return undefined;
+  return {
+    userId,
+    expiresAt: Number(expiresAt),
+    lastSeenAt: lastSeenAt == null ? undefined : Number(lastSeenAt),
+    roles: toRoles(roles),
+    channels: toChannels(channels),
+    ...(info != null && { info: toObject(info) }),
+    ...(granted != null && { granted: toGranted(granted) }),
+    ...(revision != null && { revision: Number(revision) }),
+    ...(rightsAt != null && { rightsAt: Number(rightsAt) }),
+    ...(sliding != null && { slidingMs: Number(sliding) }),
+  };
+}
 
 function toSession(sessionId: string, fields: Record<string, string>): Session {
-  const { userId = "", createdAt, lastSeenAt = createdAt, expiresAt, userAgent, data, grants } = fields;
+  const { userId = "", createdAt, lastSeenAt = createdAt, expiresAt, userAgent, data, info, sliding, granted } = fields;
   return {
     sessionId,
     userId,
@@ -168,8 +294,13 @@ function toSession(sessionId: string, fields: Record<string, string>): Session {
     lastSeenAt: Number(lastSeenAt),
     expiresAt: Number(expiresAt),
     ...(userAgent !== undefined && { userAgent }),
-    ...(data !== undefined && { data: JSON.parse(data) as Record<string, unknown> }),
-    ...toGrants(grants),
+    ...(data !== undefined && { data: toObject(data) }),
+    ...(info !== undefined && { info: toObject(info) }),
+    ...(sliding !== undefined && { idleSeconds: Math.round(Number(sliding) / 1_000) }),
+    ...(granted !== undefined && { granted: toGranted(granted) }),
+    ...(fields.revision !== undefined && { revision: Number(fields.revision) }),
+    roles: toRoles(fields.roles),
+    channels: toChannels(fields.channels),
   };
 }
 

@@ -1,7 +1,8 @@
 import { GatewayError } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { ChannelGrants } from "./identity.ts";
 import { createSessionId, isSessionId } from "./session-id.ts";
-import type { Session, SessionPeek, SessionStore } from "./session-store.ts";
+import type { Session, SessionAdmission, SessionPeek, SessionStore, UserBlock } from "./session-store.ts";
 import { orUnavailable } from "./unavailable.ts";
 
 export interface SessionOptions {
@@ -23,21 +24,47 @@ export interface Login {
   roles?: readonly string[] | undefined;
   channels?: { subscribe?: readonly string[] | undefined; publish?: readonly string[] | undefined } | undefined;
   data?: Record<string, unknown> | undefined;
-  /** @default the configured life */
+  /** Public part, which other clients may see. */
+  info?: Record<string, unknown> | undefined;
+  /** @default the configured life; with `idleSeconds` the longest life */
   ttlSeconds?: number | undefined;
+  /** Sliding life: the session ends after so many seconds without a handshake or message. */
+  idleSeconds?: number | undefined;
 }
+
+/** A change of a session; omitted fields stay as they are. */
+export type SessionUpdate = Omit<Partial<Login>, "userId" | "idleSeconds">;
 
 /** Sessions in Redis. Every method throws `unavailable` if Redis does not answer. */
 export interface Sessions {
   /** `evicted` are sessions of the user that ended because there were too many; the caller must close their connections. */
   create(login: Login): Promise<{ session: Session; evicted: string[] }>;
-  /** The fields a handshake needs; undefined if the session has ended or never existed. */
+  /**
+   * Creates a session with this id for the token of an identity provider, unless it exists already; undefined if it does, or
+   * was ended.
+   */
+  adopt(sessionId: string, login: Login): Promise<{ evicted: string[] } | undefined>;
+  /** What a handshake needs; `session` is undefined if it has ended or never existed. */
+  admission(sessionId: string): Promise<SessionAdmission>;
+  /** Like `admission`, only the session. */
   peek(sessionId: string): Promise<SessionPeek | undefined>;
+  /** Undefined if the session has ended. */
+  update(sessionId: string, change: SessionUpdate): Promise<Session | undefined>;
+  /** Extends the session by `ttlSeconds`, or by the life it was created with. Undefined if it has ended. */
+  refresh(sessionId: string, ttlSeconds?: number): Promise<Session | undefined>;
+  /** Grants a channel to all sessions of the user, or takes the grant back. Returns the grants of each session. */
+  grantChannel(userId: string, channel: string, isGranted: boolean): Promise<Map<string, string[]>>;
+  /** Refuses all handshakes of the user until `until`; undefined ends the block. */
+  block(userId: string, block: UserBlock | undefined): Promise<void>;
+  revokeTokensBefore(userId: string, issuedBefore: number, forMs: number): Promise<void>;
   get(sessionId: string): Promise<Session | undefined>;
   /** Oldest first. */
   list(userId: string): Promise<Session[]>;
   /** Records that the session was seen; writes at most once a minute. */
-  touch(sessionId: string, seen: { lastSeenAt: number | undefined; userAgent?: string | undefined }): Promise<void>;
+  touch(
+    sessionId: string,
+    seen: { lastSeenAt: number | undefined; userAgent?: string | undefined; slidingMs?: number | undefined },
+  ): Promise<void>;
   /** Returns the session's user, undefined if it did not exist. */
   end(sessionId: string): Promise<string | undefined>;
   /** Returns the ids of the sessions that existed. */
@@ -65,18 +92,55 @@ export function createSessions(
     });
   }
 
+  /** With a sliding life `ttlSeconds` is an upper bound, which defaults to the max. */
+  function livesOf({ ttlSeconds, idleSeconds }: Login): { lifeMs: number; idleMs: number | undefined } {
+    if (idleSeconds === undefined) return { lifeMs: lifeMs(ttlSeconds), idleMs: undefined };
+    return { lifeMs: lifeMs(ttlSeconds ?? maxSessionTtlSeconds), idleMs: idleSeconds * 1_000 };
+  }
+
+  async function change(sessionId: string, given: Omit<SessionUpdate, "ttlSeconds">, ttlMs?: number | "life") {
+    if (!isSessionId(sessionId)) return undefined;
+    const channels = given.channels && toChannelGrants(given.channels);
+    return orUnavailable(store.update(sessionId, { ...given, channels, ttlMs, idleMs: limits.idleMs }));
+  }
+
+  const missing: SessionAdmission = { session: undefined, isBlocked: false, tokensFrom: 0 };
+
+  const admission = async (sessionId: string): Promise<SessionAdmission> =>
+    isSessionId(sessionId) ? orUnavailable(store.admission(sessionId)) : missing;
+
   return {
-    async create({ userId, roles = [], channels: { subscribe = [], publish = [] } = {}, data, ttlSeconds }) {
-      const login = { sessionId: createSessionId(userId), userId, roles, channels: { subscribe, publish } };
-      const stored = store.create({ ...login, data, lifeMs: lifeMs(ttlSeconds) }, limits);
-      const { createdAt, expiresAt, evicted: evicted } = await orUnavailable(stored);
+    async create(login) {
+      const { userId, roles = [], data, info, idleSeconds } = login;
+      const rights = { userId, roles, channels: toChannelGrants(login.channels) };
+      const session = { sessionId: createSessionId(userId), ...rights };
+      const stored = store.create({ ...session, data, info, ...livesOf(login) }, limits);
+      const { createdAt, expiresAt, evicted } = await orUnavailable(stored);
       const times = { createdAt, lastSeenAt: createdAt, expiresAt };
-      return { session: { ...login, ...times, ...(data !== undefined && { data }) }, evicted };
+      const given = {
+        ...(data !== undefined && { data }),
+        ...(info !== undefined && { info }),
+        ...(idleSeconds !== undefined && { idleSeconds }),
+      };
+      return { session: { ...session, ...times, ...given }, evicted };
     },
 
-    async peek(sessionId) {
-      return isSessionId(sessionId) ? orUnavailable(store.peek(sessionId)) : undefined;
+    async adopt(sessionId, login) {
+      const { userId, roles = [], data, info } = login;
+      const session = { sessionId, userId, roles, channels: toChannelGrants(login.channels), data, info };
+      return orUnavailable(store.adopt({ ...session, ...livesOf(login) }, limits));
     },
+
+    admission,
+    peek: async (sessionId) => (await admission(sessionId)).session,
+    update: async (sessionId, { ttlSeconds, ...given }) =>
+      change(sessionId, given, ttlSeconds === undefined ? undefined : lifeMs(ttlSeconds)),
+    refresh: async (sessionId, ttlSeconds) =>
+      change(sessionId, {}, ttlSeconds === undefined ? "life" : lifeMs(ttlSeconds)),
+    grantChannel: (userId, channel, isGranted) => orUnavailable(store.grantChannel(userId, channel, isGranted)),
+    block: (userId, block) => orUnavailable(store.block(userId, block)),
+    revokeTokensBefore: (userId, issuedBefore, forMs) =>
+      orUnavailable(store.revokeTokensBefore(userId, issuedBefore, forMs)),
 
     async get(sessionId) {
       return isSessionId(sessionId) ? orUnavailable(store.get(sessionId)) : undefined;
@@ -84,8 +148,9 @@ export function createSessions(
 
     list: (userId) => orUnavailable(store.list(userId)),
 
-    async touch(sessionId, { lastSeenAt, userAgent }) {
-      if (lastSeenAt !== undefined && clock.now() - lastSeenAt < touchPauseMs) return;
+    async touch(sessionId, { lastSeenAt, userAgent, slidingMs = Infinity }) {
+      const pauseMs = Math.min(touchPauseMs, slidingMs / 4);
+      if (lastSeenAt !== undefined && clock.now() - lastSeenAt < pauseMs) return;
       const touch = { pauseMs: touchPauseMs, idleMs: limits.idleMs, userAgent: presentable(userAgent) };
       await orUnavailable(store.touch(sessionId, touch));
     },
@@ -97,6 +162,11 @@ export function createSessions(
     endAll: (userId, except) => orUnavailable(store.endAll(userId, except)),
   };
 }
+
+const toChannelGrants = ({ subscribe = [], publish = [] }: NonNullable<Login["channels"]> = {}): ChannelGrants => ({
+  subscribe,
+  publish,
+});
 
 /** An untrusted header, reduced to one printable line. */
 function presentable(userAgent: string | undefined): string | undefined {

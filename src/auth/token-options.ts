@@ -26,6 +26,23 @@ export interface TokenOptions {
    */
   clockToleranceSeconds?: number | undefined;
   jwks?: JwksOptions | undefined;
+  /**
+   * Accept tokens of an identity provider as they are: `jti` may be missing, the session is derived from `sid`, `session_id`,
+   * or `sub` and `iat`, and is created when it is first seen. @default false
+   */
+  adopt?: boolean | undefined;
+  /** Claims to read roles and channels from; nested ones by dots, such as `realm_access.roles`. */
+  claims?: ClaimNames | undefined;
+}
+
+/** Names of claims, nested ones separated by dots. A claim whose name contains dots is found first. */
+export interface ClaimNames {
+  /** @default "roles" */
+  roles?: string | undefined;
+  /** @default "channels" */
+  channels?: string | undefined;
+  /** Claim with the public part of the session, an object. @default none */
+  info?: string | undefined;
 }
 
 /** Caching of the keys of a JWKS address. */

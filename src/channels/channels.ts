@@ -20,7 +20,7 @@ import { LocalChannels } from "./local-channels.ts";
 import { MessageBuffer } from "./message-buffer.ts";
 import { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Kinds } from "./kinds.ts";
-import type { Permissions, Principal } from "./permissions.ts";
+import { refusedChannels, type Permissions, type Principal } from "./permissions.ts";
 import type { Published, PublishRequest } from "./publication.ts";
 import { publishWithin, type PublishDeps } from "./publication-limit.ts";
 import { LogReader } from "./log-reader.ts";
@@ -139,7 +139,8 @@ export class Channels {
 
   /** Checks the client's permission to publish, then publishes. */
   async publishAs(principal: Principal, request: PublishRequest): Promise<Published> {
-    this.#deps.permissions.checkPublish(principal, request.channel);
+    const pending = this.#deps.permissions.checkPublish(principal, request.channel);
+    if (pending !== undefined) await pending;
     return this.publish(request);
   }
 
@@ -272,10 +273,9 @@ export class Channels {
   }
 
   /** Ends the subscriptions that the new permissions do not allow, and notifies the subscriber. */
-  recheckPermissions(subscriber: Subscriber, principal: Principal): void {
-    const { permissions } = this.#deps;
-    const ended = this.channelsOf(subscriber).filter((channel) => !permissions.isStillGranted(principal, channel));
-    for (const channel of ended) this.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden"));
+  async recheckPermissions(subscriber: Subscriber, principal: Principal): Promise<void> {
+    const refused = await refusedChannels(this.#deps.permissions, principal, this.channelsOf(subscriber));
+    for (const channel of refused) this.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden"));
   }
 
   /** Ends a subscription and notifies the subscriber of the reason. */

@@ -8,14 +8,17 @@ export interface HistoryOptions {
   ttlSeconds: number;
 }
 
-/** Anyone authenticated, anyone with a grant, or nobody. */
-export type Access = "public" | "granted" | "none";
+/**
+ * Who may subscribe or publish: anyone authenticated, anyone with a grant, a role, whoever the app allows, or nobody. Of
+ * several rules any is enough; `hook` is asked last.
+ */
+export type Rule = "public" | "granted" | `role:${string}` | "hook" | "none";
 
 export interface ChannelKindOptions {
-  /** @default "none" */
-  subscribe: Access;
+  /** Of built-in kinds: in addition to their own rule. @default "none" */
+  subscribe: readonly Rule[];
   /** For clients; backends may always publish. @default "none" */
-  publish: Access;
+  publish: readonly Rule[];
   /** @default false */
   presence: boolean;
   /** @default { size: 100, ttlSeconds: 300 } */
@@ -25,20 +28,22 @@ export interface ChannelKindOptions {
 }
 
 /** Settings of a kind in the configuration. */
-export type ChannelKindSettings = { [K in keyof ChannelKindOptions]?: ChannelKindOptions[K] | undefined };
+export type ChannelKindSettings = {
+  [K in Exclude<keyof ChannelKindOptions, "subscribe" | "publish">]?: ChannelKindOptions[K] | undefined;
+} & { [K in "subscribe" | "publish"]?: Rule | readonly Rule[] | undefined };
 
 const defaults: ChannelKindOptions = {
-  subscribe: "none",
-  publish: "none",
+  subscribe: ["none"],
+  publish: ["none"],
   presence: false,
   history: { size: 100, ttlSeconds: 300 },
   conflateMs: 0,
 };
 
-/** Exists without configuration; sessions with the role `staff` may always subscribe. */
-const staffKind = { staff: { subscribe: "none", publish: "none" } } as const;
+/** Exists without configuration. */
+const staffKind = { subscribe: "role:staff", publish: "none" } as const;
 
-/** Built-in kinds. `permissions.ts` decides who subscribes; configuration may change the rest. */
+/** Built-in kinds, whose own rules are in `permissions.ts`; configuration may add rules and change the rest. */
 const builtIn: Record<string, ChannelKindSettings> = {
   user: { history: { size: 256, ttlSeconds: 3_600 } },
   order: { history: { size: 100, ttlSeconds: 3_600 } },
@@ -55,9 +60,9 @@ export interface Kinds {
 export function createKinds(settings: Readonly<Record<string, ChannelKindSettings>>): Kinds {
   const kinds = new Map<string, ChannelKindOptions>();
   for (const [kind, options] of Object.entries(builtIn)) {
-    kinds.set(kind, withDefaults({ ...options, ...settings[kind], subscribe: "none", publish: "none" }));
+    kinds.set(kind, withDefaults({ ...options, ...settings[kind] }));
   }
-  for (const [kind, options] of Object.entries({ ...staffKind, ...settings })) {
+  for (const [kind, options] of Object.entries({ ...settings, staff: { ...staffKind, ...settings.staff } })) {
     if (!kinds.has(kind)) kinds.set(kind, withDefaults(options));
   }
   return {
@@ -69,10 +74,13 @@ export function createKinds(settings: Readonly<Record<string, ChannelKindSetting
   };
 }
 
+const rulesOf = (rules: Rule | readonly Rule[] | undefined): readonly Rule[] | undefined =>
+  typeof rules === "string" ? [rules] : rules;
+
 function withDefaults(settings: ChannelKindSettings): ChannelKindOptions {
   return {
-    subscribe: settings.subscribe ?? defaults.subscribe,
-    publish: settings.publish ?? defaults.publish,
+    subscribe: rulesOf(settings.subscribe) ?? defaults.subscribe,
+    publish: rulesOf(settings.publish) ?? defaults.publish,
     presence: settings.presence ?? defaults.presence,
     history: settings.history ?? defaults.history,
     conflateMs: settings.conflateMs ?? defaults.conflateMs,

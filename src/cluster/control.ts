@@ -32,8 +32,11 @@ export interface ControlDeps {
   onTime?: ((time: number, sentAt: number, receivedAt: number) => void) | undefined;
 }
 
-/** Performs a command on this node, synchronously, and returns how many things it affected. Commands may be repeated. */
-export type CommandHandler = (command: ControlCommand) => number;
+/**
+ * Performs a command on this node and returns how many things it affected. The command is confirmed when it has returned, or
+ * its promise has settled. Commands may be repeated.
+ */
+export type CommandHandler = (command: ControlCommand) => number | Promise<number>;
 
 /** Cleans up after a dead node. Every living node is asked, and again if it fails. */
 export type DeadNodeHandler = (node: string) => Promise<void> | void;
@@ -203,9 +206,12 @@ export class Control {
     const command = parseCommand(json);
     if (command === undefined) return this.#warn({ id }, "ignored a malformed control command");
     const count = this.#handlers.get(command.type)?.(command) ?? 0;
-    this.#deps.store.acknowledge(id, this.#incarnation, count).catch((error: unknown) => {
-      this.#warn({ id, type: command.type, err: error }, "acknowledging a control command failed");
-    });
+    const incarnation = this.#incarnation;
+    Promise.resolve(count)
+      .then((number) => this.#deps.store.acknowledge(id, incarnation, number))
+      .catch((error: unknown) => {
+        this.#warn({ id, type: command.type, err: error }, "acknowledging a control command failed");
+      });
   }
 }
 

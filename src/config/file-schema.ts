@@ -13,11 +13,26 @@ import { always, count, daySeconds, kindName, milliseconds, name, seconds } from
 
 // Channels
 
-const access = z.enum(["public", "granted", "none"]);
+const rule = z.union(
+  [z.enum(["public", "granted", "hook", "none"]), z.templateLiteral(["role:", z.string().regex(/^[^\s]{1,256}$/)])],
+  { error: "must be public, granted, role:NAME, hook or none, or a list of these" },
+);
+
+const rules = z.union(
+  [
+    rule,
+    z
+      .array(rule)
+      .min(1)
+      .max(32)
+      .refine((list) => list.length === 1 || !list.includes("none"), "none must be the only rule"),
+  ],
+  { error: "must be public, granted, role:NAME, hook or none, or a list of these" },
+);
 
 const channelKind = z.strictObject({
-  subscribe: access.optional(),
-  publish: access.optional(),
+  subscribe: rules.optional(),
+  publish: rules.optional(),
   presence: z.boolean().optional(),
   history: z
     .strictObject({
@@ -32,11 +47,15 @@ const channelKind = z.strictObject({
   conflateMs: milliseconds(60_000).optional(),
 });
 
+/** The channels of built-in kinds are private; a word for everybody would open them by accident. */
+const isRoleBased = (value: unknown): boolean =>
+  [value ?? []].flat().every((word) => word === "hook" || word === "none" || String(word).startsWith("role:"));
+
 const channels = builtInKinds.reduce(
   (kinds, kind) =>
-    kinds.refine((value) => value?.[kind]?.subscribe === undefined && value?.[kind]?.publish === undefined, {
+    kinds.refine((value) => isRoleBased(value?.[kind]?.subscribe) && isRoleBased(value?.[kind]?.publish), {
       path: [kind],
-      error: "the subscribe and publish permissions of a built-in kind are fixed; only its other options can be set",
+      error: "subscribe and publish of a built-in kind may only add role:NAME or hook to its own rule",
       when: always,
     }),
   z.record(kindName, channelKind),
@@ -148,6 +167,8 @@ const bridge = z
 
 const maxLifeSeconds = 366 * daySeconds;
 
+const claimName = z.string().min(1).max(256);
+
 const tokens = z
   .strictObject({
     /** Life of a token that the gateway issues. */
@@ -156,6 +177,11 @@ const tokens = z
     maxLifeSeconds: seconds(maxLifeSeconds).default(daySeconds),
     /** Max difference of an issuer's clock. */
     clockToleranceSeconds: z.int().min(0).max(5).default(5),
+    /** Tokens of an identity provider begin their sessions. */
+    adopt: z.boolean().default(false),
+    claims: z
+      .strictObject({ roles: claimName.optional(), channels: claimName.optional(), info: claimName.optional() })
+      .exactOptional(),
   })
   .refine((value) => !(value?.tokenTtlSeconds > value?.maxLifeSeconds), {
     path: ["tokenTtlSeconds"],

@@ -1,6 +1,7 @@
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { ExpiryListener, ExpiryWatch, ExpiryTimer } from "../auth/expiry-watch.ts";
 import type { Identity } from "../auth/identity.ts";
+import type { Sessions } from "../auth/sessions.ts";
 import type { TicketStore, UsedTicket } from "../auth/ticket-store.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
@@ -15,6 +16,7 @@ import { refusalWhileFenced } from "../commands/refusal.ts";
 import { addressGroup } from "../runtime/address-group.ts";
 import type { Connection } from "./connection.ts";
 import type { SessionRecovery } from "./session-recovery.ts";
+import type { NodeRights } from "./node-rights.ts";
 import type { NodeRevocations } from "./revocations.ts";
 import { createQuotaAdmission, type HandshakeContext } from "./quota-admission.ts";
 import { createReconnectCooldown } from "./reconnect-cooldown.ts";
@@ -28,6 +30,8 @@ export interface ConnectionHooksDeps {
   channels: Channels;
   expiry: ExpiryWatch;
   revocations: NodeRevocations;
+  rights: Pick<NodeRights, "mark" | "applySince" | "onChanged">;
+  sessions: Pick<Sessions, "peek" | "touch">;
   throttling: Pick<Throttling, "handshake" | "message" | "forget">;
   recovery: Pick<SessionRecovery, "open" | "persist" | "end" | "evictPrevious">;
   quota: Presence["connectionQuota"];
@@ -71,12 +75,16 @@ const admissionRetryMs = 1_000;
 const notReadyMessage = "This node is not ready.";
 const notReadyRetryMs = 5_000;
 
+/** Max milliseconds between two messages that extend a session's sliding life. */
+const maxSlidePauseMs = 60_000;
+
 /** Max milliseconds that a message waits for the fence to open: long enough for a node that was suspended. */
 const maxFenceWaitMs = 1_000;
 
 export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHooks {
-  const { authenticator, tickets, channels, expiry, revocations, throttling, recovery, quota, fence, clock } = deps;
-  const expiryWatches = new Map<Connection, ExpiryTimer>();
+  const { authenticator, tickets, channels, expiry, revocations, rights, sessions, throttling } = deps;
+  const { recovery, quota, fence, clock } = deps;
+  const expiryTimers = new Map<Connection, ExpiryTimer>();
   const cooldown = createReconnectCooldown(clock);
   const admitAuthenticated = createQuotaAdmission({ ...deps, cooldown: cooldown });
   const authenticateSession: Authenticator["authenticate"] = (session, client, onVerified) =>
@@ -86,18 +94,56 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     authenticator: { authenticate: authenticateSession },
     cooldown,
   });
-  /** The last revocation that was known when the identity was requested. */
-  const marks = new WeakMap<Identity, number>();
+  /** The last revocation and change of rights that were known when the identity was requested. */
+  const marks = new WeakMap<Identity, { revocation: number; rights: number }>();
 
   async function withMark(ask: () => Promise<Identity>): Promise<Identity> {
-    const mark = revocations.mark();
+    const mark = { revocation: revocations.mark(), rights: rights.mark() };
     const identity = await ask();
     marks.set(identity, mark);
     return identity;
   }
 
   const revokedSinceMark = (identity: Identity): Closing | undefined =>
-    revocations.since(marks.get(identity) ?? 0, identity);
+    revocations.since(marks.get(identity)?.revocation ?? 0, identity);
+
+  const applyRights = (connection: Connection): Promise<void> =>
+    rights.applySince(marks.get(connection.identity)?.rights ?? 0, connection);
+
+  const lastSlide = new WeakMap<Connection, number>();
+
+  /** A message extends the sliding life of its session. */
+  function slide(connection: Connection, slidingMs: number): void {
+    const now = clock.monotonic();
+    if (now - (lastSlide.get(connection) ?? -Infinity) < Math.min(maxSlidePauseMs, slidingMs / 4)) return;
+    lastSlide.set(connection, now);
+    sessions.touch(connection.identity.sessionId, { lastSeenAt: undefined, slidingMs }).catch(() => undefined);
+  }
+
+  /** The session may have been extended, also through other connections and nodes. */
+  async function expireSession(connection: Connection): Promise<void> {
+    const { identity } = connection;
+    const session = await sessions.peek(identity.sessionId).catch(() => undefined);
+    if (session === undefined || session.expiresAt <= identity.expiresAt)
+      return connection.close(closing("session_expired"));
+    const { tokenExpiresAt = identity.expiresAt } = identity;
+    const endsWithSession = session.expiresAt <= tokenExpiresAt;
+    const expiresAt = endsWithSession ? session.expiresAt : tokenExpiresAt;
+    connection.identity = { ...identity, expiresAt, expiresBy: endsWithSession ? "session" : "token" };
+    identityReplaced(connection, identity);
+  }
+
+  function identityReplaced(connection: Connection, previous: Identity): void {
+    const { identity } = connection;
+    const mark = marks.get(previous);
+    if (mark !== undefined) marks.set(identity, mark);
+    if (identity.expiresAt !== previous.expiresAt) expiryTimers.get(connection)?.renew(identity);
+  }
+
+  rights.onChanged(identityReplaced);
+
+  const recheck = (connection: Connection): Promise<void> =>
+    channels.recheckPermissions(connection.subscriber, connection.identity);
 
   /** While the node is fenced, messages wait until it knows what was revoked meanwhile. */
   async function awaitLimit(
@@ -150,12 +196,13 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       if (revoked !== undefined) return connection.close(revoked);
       // Admitted before the drain began, but too late to be moved with the others.
       if (deps.isDraining()) return connection.close(closing("drain"));
-      expiryWatches.set(connection, expiry.watch(identity, new TokenExpiry(connection)));
+      expiryTimers.set(connection, expiry.watch(identity, new TokenExpiry(connection, expireSession)));
       if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
       if (restored === undefined && !namesItsChannels)
         await channels.subscribeUnchecked(connection.subscriber, identity.userId, userChannelOf(identity.userId));
       for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
       await recovery.persist(connection);
+      await applyRights(connection);
       // Missed publications and `ready` follow.
       await untilOpen(connection);
     },
@@ -163,6 +210,8 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     untilAnswersAllowed: (connection) => (fence.isOpen ? undefined : untilOpen(connection)),
 
     throttle(connection, event, bytes) {
+      const { slidingMs } = connection.identity;
+      if (slidingMs !== undefined) slide(connection, slidingMs);
       const result = throttling.message(connection.id, connection.identity.userId, event, bytes);
       if (result instanceof Promise || !fence.isOpen) return awaitLimit(connection, result);
       return closeIfExceeded(connection, result);
@@ -171,14 +220,14 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     tokenRefreshed(connection) {
       const revoked = revokedSinceMark(connection.identity);
       if (revoked !== undefined) return connection.close(revoked);
-      expiryWatches.get(connection)?.renew(connection.identity);
+      expiryTimers.get(connection)?.renew(connection.identity);
       // After the acknowledgement, and after requests that were allowed with the old token.
-      setImmediate(() => channels.recheckPermissions(connection.subscriber, connection.identity));
+      setImmediate(() => void applyRights(connection).then(() => recheck(connection)));
     },
 
     async disconnected(connection, mayReturn) {
-      expiryWatches.get(connection)?.stop();
-      expiryWatches.delete(connection);
+      expiryTimers.get(connection)?.stop();
+      expiryTimers.delete(connection);
       throttling.forget(connection.id);
       const ended = recovery.end(connection, mayReturn);
       channels.disconnect(connection.subscriber, mayReturn);
@@ -201,9 +250,11 @@ type MessageLimitResult = RateLimitResult & { readonly close?: boolean };
 /** Notifies a connection of its token's expiry. One exists per connection, so it holds no closures. */
 class TokenExpiry implements ExpiryListener {
   readonly #connection: Connection;
+  readonly #expireSession: (connection: Connection) => Promise<void>;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, expireSession: (connection: Connection) => Promise<void>) {
     this.#connection = connection;
+    this.#expireSession = expireSession;
   }
 
   expiring(expiresAt: number): void {
@@ -211,6 +262,8 @@ class TokenExpiry implements ExpiryListener {
   }
 
   expired(code: "token_expired" | "session_expired"): void {
-    this.#connection.close(closing(code));
+    const isSliding = this.#connection.identity.slidingMs !== undefined;
+    if (code === "session_expired" && isSliding) void this.#expireSession(this.#connection);
+    else this.#connection.close(closing(code));
   }
 }

@@ -160,6 +160,7 @@ const handshakeCodes = [
   "token_expired",
   "token_revoked",
   "session_expired",
+  "user_blocked",
   "connection_limit",
   "rate_limited",
   "draining",

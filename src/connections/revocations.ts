@@ -9,7 +9,7 @@ import type { Connections } from "./connections.ts";
 /** Which live connections a command applies to, and the closing that they receive. */
 type Revocation = { closing: Closing } & (
   | { type: "close.session"; sessionId: string }
-  | { type: "close.user"; userId: string }
+  | { type: "close.user"; userId: string; issuedBefore?: number | undefined }
   | { type: "close.token"; tokenId: string }
 );
 
@@ -75,29 +75,32 @@ export function createRevocations(control: Control): Revocations {
     revokeSession: (sessionId) => close({ type: "close.session", sessionId, closing: closing("session_revoked") }),
     revokeUserSessions: (userId) => close({ type: "close.user", userId, closing: closing("session_revoked") }),
     revokeToken: (tokenId) => close({ type: "close.token", tokenId, closing: closing("token_revoked") }),
+    revokeTokensBefore: (userId, issuedBefore) =>
+      close({ type: "close.user", userId, issuedBefore, closing: closing("token_revoked") }),
     disconnectUser: (userId, why) => close({ type: "close.user", userId, closing: why }),
   };
 }
 
 function connectionsOf(connections: Connections, revocation: Revocation): readonly Connection[] {
   if (revocation.type === "close.session") return connections.ofSession(revocation.sessionId);
-  return revocation.type === "close.user"
-    ? connections.ofUser(revocation.userId)
-    : connections.ofToken(revocation.tokenId);
+  if (revocation.type === "close.token") return connections.ofToken(revocation.tokenId);
+  return connections.ofUser(revocation.userId).filter(({ identity }) => appliesTo(revocation, identity));
 }
 
-function appliesTo(revocation: Revocation, { sessionId, userId, tokenId }: Identity): boolean {
+function appliesTo(revocation: Revocation, { sessionId, userId, tokenId, issuedAt }: Identity): boolean {
   if (revocation.type === "close.session") return revocation.sessionId === sessionId;
-  return revocation.type === "close.user" ? revocation.userId === userId : revocation.tokenId === tokenId;
+  if (revocation.type === "close.token") return revocation.tokenId === tokenId;
+  return revocation.userId === userId && issuedAt < (revocation.issuedBefore ?? Infinity);
 }
 
 /** Validated, because a node of another version may have written it. */
 function toRevocation(command: ControlCommand): Revocation | undefined {
-  const { type, sessionId, userId, tokenId, closing: why } = command;
+  const { type, sessionId, userId, tokenId, issuedBefore, closing: why } = command;
   const parsed = toClosing(why);
   if (parsed === undefined) return undefined;
   if (type === "close.session" && typeof sessionId === "string") return { type, sessionId, closing: parsed };
-  if (type === "close.user" && typeof userId === "string") return { type, userId, closing: parsed };
+  if (type === "close.user" && typeof userId === "string")
+    return { type, userId, closing: parsed, ...(typeof issuedBefore === "number" && { issuedBefore }) };
   if (type === "close.token" && typeof tokenId === "string") return { type, tokenId, closing: parsed };
   return undefined;
 }

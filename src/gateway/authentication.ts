@@ -1,4 +1,5 @@
 import { createAuthenticator, type Authenticator } from "../auth/authenticator.ts";
+import { createLiveRights, type LiveRights, type RightsBroadcast } from "../auth/live-rights.ts";
 import { createLogouts, type Logouts } from "../auth/logout.ts";
 import type { Revocations } from "../auth/revocations.ts";
 import { createSessionStore } from "../auth/session-store.ts";
@@ -18,22 +19,48 @@ export interface Authentication {
   tickets: TicketStore;
   authenticator: Authenticator;
   logouts: Logouts;
+  liveRights: LiveRights;
+}
+
+/** Longer than any token that could adopt an ended session again. */
+const endedMs = 86_400_000 + 60_000;
+
+export interface AuthenticationDeps {
+  revocations: Revocations;
+  broadcast: RightsBroadcast;
+  clock: Clock;
+  log: Logger;
 }
 
 export function createAuthentication(
   config: Config,
   { commands, keys }: Store,
-  revocations: Revocations,
-  { clock, log }: { clock: Clock; log: Logger },
+  { clock, log, revocations, broadcast }: AuthenticationDeps,
 ): Authentication {
   const tokens = createTokens(config.tokens, { clock, log });
-  const sessions = createSessions({ store: createSessionStore({ commands, keys }), clock }, config.sessions);
+  const sessions = createSessions(
+    { store: createSessionStore({ commands, keys }, { endedMs: config.tokens.adopt === true ? endedMs : 0 }), clock },
+    config.sessions,
+  );
   const blacklist = createTokenBlacklist({ commands, keys, clock }, config.tokens);
+  const logouts = createLogouts({ sessions, tokens, blacklist, revocations, ...config.tokens });
+  const closeEvicted = (userId: string, sessionIds: readonly string[]): void => {
+    logouts
+      .closeSessions(userId, sessionIds)
+      .catch((error: unknown) => log.warn({ err: error }, "closing connections of evicted sessions failed"));
+  };
   return {
     tokens,
     sessions,
     tickets: createTicketStore({ commands, keys, clock }),
-    authenticator: createAuthenticator({ tokens, sessions, blacklist }),
-    logouts: createLogouts({ sessions, tokens, blacklist, revocations }),
+    logouts,
+    authenticator: createAuthenticator({
+      tokens,
+      sessions,
+      blacklist,
+      adopts: config.tokens.adopt,
+      onEvicted: closeEvicted,
+    }),
+    liveRights: createLiveRights({ sessions, revocations, broadcast }),
   };
 }

@@ -67,7 +67,10 @@ export function createCoreServices(context: NodeContext, { webhooks, throttling 
     notifyStatus: webhooks && webhooks.orderStatus.bind(webhooks),
     removeSubscription: (...of) => channels.forceUnsubscribe(...of),
   });
-  const permissions = createPermissions({ kinds, mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId) });
+  const permissions = createPermissions({
+    kinds,
+    mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId),
+  });
   const channels: Channels = createChannels(context, {
     kinds,
     permissions,

@@ -14,6 +14,7 @@ import { createPresenceHandlers } from "../connections/handlers/presence.ts";
 import { createSessionHandlers } from "../connections/handlers/sessions.ts";
 import { createHttpServer, type HttpServer } from "../http/http-server.ts";
 import { createReadiness } from "../http/readiness.ts";
+import type { NodeRights } from "../connections/node-rights.ts";
 import type { NodeRevocations } from "../connections/revocations.ts";
 import type { Route } from "../http/route.ts";
 import { createChannelRoutes } from "../http/routes/channels.ts";
@@ -24,6 +25,7 @@ import { createPresenceRoutes } from "../http/routes/presence.ts";
 import { createPublishRoutes } from "../http/routes/publish.ts";
 import { createScheduledRoutes } from "../http/routes/scheduled.ts";
 import { createSessionRoutes } from "../http/routes/sessions.ts";
+import { createRightsRoutes } from "../http/routes/rights.ts";
 import { createTokenRoutes } from "../http/routes/tokens.ts";
 import { loadAccelerator } from "../engine/accelerator.ts";
 import type { ConnectionRegistry } from "../connections/connections.ts";
@@ -52,6 +54,7 @@ export interface NetworkParts {
   throttling: Throttling;
   revocations: Revocations;
   nodeRevocations: NodeRevocations;
+  nodeRights: NodeRights;
   connections: ConnectionRegistry;
   services: CoreServices;
   ingress: CommandIngress;
@@ -80,6 +83,8 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
     channels: services.channels,
     expiry: parts.expiry,
     revocations: parts.nodeRevocations,
+    rights: parts.nodeRights,
+    sessions: authentication.sessions,
     throttling: parts.throttling,
     recovery: services.recovery,
     quota: services.presence.connectionQuota,
@@ -133,7 +138,7 @@ function createHttp(
 }
 
 function routesOf({ authentication, revocations, services, ingress }: NetworkParts): Route[] {
-  const { sessions, tokens, tickets, logouts } = authentication;
+  const { sessions, tokens, tickets, logouts, liveRights } = authentication;
   const { channels, presence, orders, boards } = services;
   const { executor, schedule } = ingress;
   const routes = [
@@ -144,6 +149,7 @@ function routesOf({ authentication, revocations, services, ingress }: NetworkPar
     ...createOrderRoutes({ executor, orders }),
     ...createLeaderboardRoutes({ executor, leaderboards: boards }),
     ...createSessionRoutes({ sessions, tokens, tickets, logouts, connectionsOf: connectionCounts(presence) }),
+    ...createRightsRoutes({ sessions, liveRights, connectionsOf: connectionCounts(presence) }),
     ...createTokenRoutes({ logouts, revocations }),
   ];
   return routes.map((route) => idempotent(route, executor));

@@ -39,7 +39,7 @@ export interface ServedRequest {
  * schemas. The handler returns an answer or throws a GatewayError.
  */
 export interface Route {
-  readonly method: "get" | "post" | "put" | "delete";
+  readonly method: "get" | "post" | "put" | "patch" | "delete";
   /** Path with parameters in braces: `/v1/channels/{channel}/history`. */
   readonly path: string;
   readonly operationId: string;

@@ -4,6 +4,7 @@ export const closingCatalogue = {
   token_revoked: { message: "The token was revoked.", reconnect: false },
   session_revoked: { message: "The session was revoked.", reconnect: false },
   session_expired: { message: "The session has ended.", reconnect: false },
+  user_blocked: { message: "The user was blocked.", reconnect: false },
   slow_consumer: { message: "The client read too slowly. Reconnect and recover.", reconnect: true },
   rate_limited: { message: "The client ignored refusals too often. Reconnect later.", reconnect: true },
   connection_replaced: { message: "The same client reconnected on another connection.", reconnect: false },

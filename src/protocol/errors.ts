@@ -5,6 +5,7 @@ export const errorCatalogue = {
   token_expired: { status: 401, message: "The token has expired." },
   token_revoked: { status: 401, message: "The token was revoked." },
   session_expired: { status: 401, message: "The session has ended." },
+  user_blocked: { status: 403, message: "The user is blocked." },
   forbidden: { status: 403, message: "Not allowed." },
   not_found: { status: 404, message: "Not found." },
   method_not_allowed: { status: 405, message: "This path does not support this method." },
@@ -66,7 +67,10 @@ export type RefusalRule =
   | "operator"
   | "csrf"
   | "grant"
-  | "channel_owner";
+  | "channel_owner"
+  | "hook"
+  | "blocked"
+  | "subscription_token";
 
 /** Why something was refused, for operators only. */
 export interface RefusalReason {

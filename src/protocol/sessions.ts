@@ -44,37 +44,105 @@ const patterns = z
   .max(maxGrants)
   .meta({ description: "Channel names; a trailing `*` matches any rest of a name.", examples: [["news:*"]] });
 
+const channelGrants = z.strictObject({ subscribe: patterns.optional(), publish: patterns.optional() });
+
+const jsonObject = z
+  .record(z.string(), z.unknown())
+  .refine((value) => byteLength(value) <= maxDataBytes, `must be at most ${maxDataBytes} bytes of JSON`);
+
+const data = jsonObject.meta({
+  description: "Stored with the session for backends; never sent to clients.",
+  examples: [{ device: "tv" }],
+});
+const info = jsonObject.meta({
+  description: "Public part of the session: other clients see it with what this one publishes, and in presence.",
+  examples: [{ name: "Ada" }],
+});
+
+const ttlSeconds = z.int().min(1).max(maxTtlSeconds);
+
+function checkGrantBytes(
+  { roles, channels }: { roles?: unknown; channels?: unknown },
+  context: z.core.$RefinementCtx,
+): void {
+  if (byteLength({ roles, channels }) <= maxGrantBytes) return;
+  const message = `must be at most ${maxGrantBytes} bytes of JSON together with roles`;
+  context.addIssue({ code: "custom", path: ["channels"], message });
+}
+
+/** A moment long past even in milliseconds; a smaller number is probably in seconds, and would have no effect. */
+const minMilliseconds = 100_000_000_000;
+
 /** Body of `POST /v1/sessions`. */
 export const createSessionBody = z
   .strictObject({
     userId: userId.meta({ description: "The user who signs in.", examples: ["ada"] }),
     roles: z.array(roleName).max(maxGrants).optional().meta({ description: "Included in the session's tokens." }),
-    channels: z
-      .strictObject({ subscribe: patterns.optional(), publish: patterns.optional() })
-      .optional()
-      .meta({ description: "Channels of granted kinds that the session may use." }),
-    data: z
-      .record(z.string(), z.unknown())
-      .refine((data) => byteLength(data) <= maxDataBytes, `must be at most ${maxDataBytes} bytes of JSON`)
-      .optional()
-      .meta({
-        description: "Stored with the session for backends; never sent to clients.",
-        examples: [{ device: "tv" }],
-      }),
-    ttlSeconds: z
-      .int()
-      .min(1)
-      .max(maxTtlSeconds)
-      .optional()
-      .meta({ description: "Lifetime of the session in seconds; its tokens never outlive it." }),
+    channels: channelGrants.optional().meta({ description: "Channels of granted kinds that the session may use." }),
+    data: data.optional(),
+    info: info.optional(),
+    ttlSeconds: ttlSeconds.optional().meta({
+      description:
+        "Lifetime of the session in seconds; its tokens never outlive it. With `idleSeconds` its upper bound.",
+    }),
+    idleSeconds: ttlSeconds.optional().meta({
+      description: "Ends the session after so many seconds without a handshake or message, instead of at a fixed time.",
+    }),
     idempotencyKey: idempotencyKey.optional(),
   })
-  .superRefine(({ roles, channels }, context) => {
-    if (byteLength({ roles, channels }) <= maxGrantBytes) return;
-    const message = `must be at most ${maxGrantBytes} bytes of JSON together with roles`;
-    context.addIssue({ code: "custom", path: ["channels"], message });
-  })
+  .superRefine(checkGrantBytes)
   .meta({ id: "CreateSession" });
+
+/** Body of `PATCH /v1/sessions/{sessionId}`: what it names is replaced, the rest stays. */
+export const updateSessionBody = z
+  .strictObject({
+    roles: z.array(roleName).max(maxGrants).optional(),
+    channels: channelGrants.optional().meta({ description: "Replaces all grants of the session." }),
+    data: data.optional(),
+    info: info.optional(),
+    ttlSeconds: ttlSeconds.optional().meta({ description: "Ends the session so many seconds from now." }),
+    idempotencyKey: idempotencyKey.optional(),
+  })
+  .superRefine(checkGrantBytes)
+  .meta({ id: "UpdateSession" });
+
+/** Body of `POST /v1/sessions/{sessionId}/refresh`; may be left out. */
+export const refreshSessionBody = z
+  .strictObject({
+    ttlSeconds: ttlSeconds
+      .optional()
+      .meta({ description: "Seconds from now. Default: the lifetime with which the session was created." }),
+    idempotencyKey: idempotencyKey.optional(),
+  })
+  .optional()
+  .meta({ id: "RefreshSession" });
+
+/** Body of `POST /v1/users/{userId}/subscribe` and `/unsubscribe`. */
+export const userChannelBody = z
+  .strictObject({
+    channel: channelName.meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
+    idempotencyKey: idempotencyKey.optional(),
+  })
+  .meta({ id: "UserChannel" });
+
+const maxReasonBytes = 1_024;
+
+/** Body of `PUT /v1/users/{userId}/block`; may be left out. */
+export const blockUserBody = z
+  .strictObject({
+    until: timestamp
+      .min(minMilliseconds, "must be in epoch milliseconds")
+      .optional()
+      .meta({ description: "When the block ends, in epoch milliseconds. Default: never." }),
+    reason: z
+      .string()
+      .max(maxReasonBytes)
+      .optional()
+      .meta({ description: "Kept for operators; never sent to clients." }),
+    idempotencyKey: idempotencyKey.optional(),
+  })
+  .optional()
+  .meta({ id: "BlockUser" });
 
 /** Body of `POST /v1/sessions/{sessionId}/token`; may be left out. */
 export const issueTokenBody = z
@@ -90,13 +158,15 @@ export const sessionParams = z.strictObject({
 /** Path of everything about one user. */
 export const userParams = z.strictObject({ userId: userId.meta({ description: "URL-encoded.", examples: ["ada"] }) });
 
-/** A moment long past even in milliseconds; below it somebody counted in seconds and would have revoked nothing. */
-const minMilliseconds = 100_000_000_000;
-
 /** Body of `POST /v1/tokens/revoke`: a token, or what is known of it. */
 export const revokeTokenBody = z
   .strictObject({
     token: tokenText.optional().meta({ description: "The token itself; it may have expired." }),
+    userId: userId.optional().meta({ description: "Revokes tokens of this user. Requires `issuedBefore`." }),
+    issuedBefore: timestamp
+      .min(minMilliseconds, "must be in epoch milliseconds")
+      .optional()
+      .meta({ description: "Revokes the user's tokens issued before this time, in epoch milliseconds." }),
     jti: eventName.optional().meta({ description: "The token's `jti`. Requires `expiresAt`." }),
     expiresAt: timestamp
       .min(minMilliseconds, "must be in epoch milliseconds")
@@ -104,13 +174,17 @@ export const revokeTokenBody = z
       .meta({ description: "When the token expires, in epoch milliseconds. Requires `jti`." }),
     idempotencyKey: idempotencyKey.optional(),
   })
-  .refine(namesOneToken, "must contain token, or jti and expiresAt")
+  .refine(namesOneToken, "must contain token, or jti and expiresAt, or userId and issuedBefore")
   .meta({ id: "RevokeToken" });
 export type RevokeTokenBody = z.output<typeof revokeTokenBody>;
 
-function namesOneToken({ token, jti, expiresAt }: { token?: unknown; jti?: unknown; expiresAt?: unknown }): boolean {
-  if (token !== undefined) return jti === undefined && expiresAt === undefined;
-  return jti !== undefined && expiresAt !== undefined;
+/** Exactly one of the three forms. */
+function namesOneToken(
+  body: Partial<Record<"token" | "jti" | "expiresAt" | "userId" | "issuedBefore", unknown>>,
+): boolean {
+  const forms = [["token"], ["jti", "expiresAt"], ["userId", "issuedBefore"]] as const;
+  const given = Object.entries(body).filter(([name, value]) => value !== undefined && name !== "idempotencyKey");
+  return forms.some((form) => given.length === form.length && form.every((name) => body[name] !== undefined));
 }
 
 const closingCodes = Object.keys(closingCatalogue) as [ClosingCode, ...ClosingCode[]];
@@ -160,20 +234,22 @@ export const sessionsListAnswer = z.strictObject({
 });
 export type SessionsListAnswer = z.output<typeof sessionsListAnswer>;
 
+const session = z
+  .strictObject({
+    ...entryFields,
+    expiresAt: timestamp,
+    roles: z.array(z.string()),
+    channels: z.strictObject({ subscribe: z.array(z.string()), publish: z.array(z.string()) }),
+    granted: z.array(z.string()).optional().meta({ description: "Channels granted by subscribing the user to them." }),
+    data: z.record(z.string(), z.unknown()).optional(),
+    info: z.record(z.string(), z.unknown()).optional(),
+    idleSeconds: z.number().optional(),
+  })
+  .meta({ id: "Session" });
+export type SessionAnswer = z.output<typeof session>;
+
 /** Answer of `GET /v1/users/{userId}/sessions`, oldest first. */
-export const userSessionsAnswer = z.strictObject({
-  sessions: z.array(
-    z
-      .strictObject({
-        ...entryFields,
-        expiresAt: timestamp,
-        roles: z.array(z.string()),
-        channels: z.strictObject({ subscribe: z.array(z.string()), publish: z.array(z.string()) }),
-        data: z.record(z.string(), z.unknown()).optional(),
-      })
-      .meta({ id: "Session" }),
-  ),
-});
+export const userSessionsAnswer = z.strictObject({ sessions: z.array(session) });
 export type UserSessionsAnswer = z.output<typeof userSessionsAnswer>;
 
 const disconnectionFields = {
@@ -184,6 +260,26 @@ const disconnectionFields = {
     .min(0)
     .meta({ description: "Number of nodes that confirmed; if it equals `nodes`, every connection is closed." }),
 };
+
+const { nodes, acknowledged } = disconnectionFields;
+
+/** Answer of `GET /v1/sessions/{sessionId}`. */
+export const sessionAnswer = z.strictObject({ session });
+
+/** Answer of `PATCH /v1/sessions/{sessionId}`. */
+export const sessionUpdated = z.strictObject({ session, nodes, acknowledged }).meta({ id: "SessionUpdated" });
+
+/** Answer of `POST /v1/sessions/{sessionId}/refresh`. */
+export const sessionRefreshed = z.strictObject({ expiresAt: timestamp }).meta({ id: "SessionRefreshed" });
+
+/** Answer of `POST /v1/users/{userId}/subscribe` and `/unsubscribe`. */
+export const userChannelAnswer = z
+  .strictObject({
+    connections: z.int().min(0).meta({ description: "Connections of the user, on the nodes that confirmed." }),
+    nodes,
+    acknowledged,
+  })
+  .meta({ id: "UserChannelAnswer" });
 
 /** Answer of everything that ends logins or tokens. */
 export const revocationAnswer = z

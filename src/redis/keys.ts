@@ -43,6 +43,10 @@ export interface Keys {
 
   /** Hash of a login; TTL: idle time, up to the session's end; tag: user (a session id carries it, see `auth/session-id.ts`). */
   session(userTag: string, sessionId: string): string;
+  /** String, `{ until?, reason? }` as JSON, present while a user is blocked; TTL: until the block ends, none without an end (it is data); tag: user. */
+  userBlock(userTag: string): string;
+  /** String, epoch milliseconds before which no token of a user is valid; TTL: the longest life of a token; tag: user. */
+  userTokensFrom(userTag: string): string;
   /** Sorted set of a user's session ids by creation; TTL: until the last of them ends; tag: user. */
   userSessions(userTag: string): string;
   /** Hash of a ticket for a stream: its session, and the resume key once it was used; TTL: 30 s, then the session's end; tag: ticket. */
@@ -182,6 +186,8 @@ export function createKeys(prefix: string): Keys {
     rankState: (channel) => of("ch", channel, "rank"),
     recoveryRecord: (privateId) => of("connection", privateId, "record"),
     session: (userTag, sessionId) => of("user", userTag, `session:${encodeId(sessionId)}`),
+    userBlock: (userTag) => of("user", userTag, "block"),
+    userTokensFrom: (userTag) => of("user", userTag, "tokens-from"),
     userSessions: (userTag) => of("user", userTag, "sessions"),
     ticket: (digest) => of("ticket", digest, "session"),
     revokedToken: (jti) => of("token", jti, "revoked"),

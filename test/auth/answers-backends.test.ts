@@ -18,6 +18,7 @@ async function backend(options: AuthWorldOptions = {}) {
     revokeSession: (...call) => note("session", ...call),
     revokeUserSessions: (...call) => note("user", ...call),
     revokeToken: (...call) => note("token", ...call),
+    revokeTokensBefore: (...call) => note("tokens before", ...call),
     disconnectUser: (...call) => note("disconnect", ...call),
   };
   const world = await authWorld({ revocations, ...options });
@@ -221,10 +222,14 @@ describe("POST /v1/tokens/revoke", () => {
   });
 
   it.each<[string, unknown, unknown]>([
-    ["nothing", {}, ["must contain token, or jti and expiresAt"]],
-    ["an id without its end", { jti: "a" }, ["must contain token, or jti and expiresAt"]],
-    ["an end without an id", { expiresAt: 1_800_000_000_000 }, ["must contain token, or jti and expiresAt"]],
-    ["both kinds", { token: "a", jti: "b" }, ["must contain token, or jti and expiresAt"]],
+    ["nothing", {}, ["must contain token, or jti and expiresAt, or userId and issuedBefore"]],
+    ["an id without its end", { jti: "a" }, ["must contain token, or jti and expiresAt, or userId and issuedBefore"]],
+    [
+      "an end without an id",
+      { expiresAt: 1_800_000_000_000 },
+      ["must contain token, or jti and expiresAt, or userId and issuedBefore"],
+    ],
+    ["both kinds", { token: "a", jti: "b" }, ["must contain token, or jti and expiresAt, or userId and issuedBefore"]],
     ["an end in seconds", { jti: "a", expiresAt: 1_800_000_000 }, ["expiresAt"]],
     ["a token that is no text", { token: 1 }, ["token"]],
   ])("names what is wrong: %s", async (_, body, mistakes) => {

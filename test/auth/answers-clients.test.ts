@@ -35,6 +35,7 @@ async function node() {
     revokeSession: close,
     revokeUserSessions: close,
     revokeToken: close,
+    revokeTokensBefore: close,
     disconnectUser: close,
   };
   const world = await authWorld({ revocations });

@@ -21,6 +21,7 @@ async function worldWithSockets() {
     revokeSession: (...call) => note("session", ...call),
     revokeUserSessions: (...call) => note("user", ...call),
     revokeToken: (...call) => note("token", ...call),
+    revokeTokensBefore: (...call) => note("tokens before", ...call),
     disconnectUser: (...call) => note("disconnect", ...call),
   };
   const world = await authWorld({ revocations });

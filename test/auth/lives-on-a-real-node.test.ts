@@ -6,7 +6,7 @@ import { claims, forge, secret } from "./forge.ts";
 
 const node = () => startGateway({ env: { JWT_SECRET: secret } });
 
-it("a connection is told of its token's end, and closed within a second of it", async () => {
+it("a connection is told of its session's end, and closed within a second of it", async () => {
   const { signIn, connect } = await node();
   const { token, expiresAt } = await signIn("ada", { ttlSeconds: 2 });
   const client = await connect(token);
@@ -14,7 +14,7 @@ it("a connection is told of its token's end, and closed within a second of it", 
   const closedAt = await new Promise<number>((resolve) => client.on("disconnect", () => resolve(Date.now())));
 
   expect(told(client, "auth:expiring")).toEqual([{ expiresAt }]);
-  expect(told(client, "closing")).toMatchObject([{ code: "token_expired", reconnect: true }]);
+  expect(told(client, "closing")).toMatchObject([{ code: "session_expired", reconnect: false }]);
   expect(closedAt).toBeGreaterThanOrEqual(expiresAt);
   expect(closedAt - expiresAt).toBeLessThan(promised(1_000));
 });

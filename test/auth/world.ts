@@ -51,6 +51,7 @@ const nobodyLive: Revocations = {
   revokeSession: async () => nobody,
   revokeUserSessions: async () => nobody,
   revokeToken: async () => nobody,
+  revokeTokensBefore: async () => nobody,
   disconnectUser: async () => nobody,
 };
 

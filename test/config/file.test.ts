@@ -160,7 +160,10 @@ describe("a mistake in the JSON file", () => {
 
   test("says which setting or word was meant", () => {
     expect(problems({ limits: { message: {} }, channels: { chat: { subscribe: "pubic", histroy: {} } } })).toEqual([
-      { name: "channels.chat.subscribe", message: "must be one of public, granted, none; did you mean public?" },
+      {
+        name: "channels.chat.subscribe",
+        message: "must be public, granted, role:NAME, hook or none, or a list of these",
+      },
       { name: "channels.chat.histroy", message: "unknown setting; did you mean history?" },
       { name: "limits.message", message: "unknown setting; did you mean messages?" },
     ]);

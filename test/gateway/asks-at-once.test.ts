@@ -168,13 +168,14 @@ test("a token refreshed while the connect hook waits for the fence determines th
   const fence = createFence(clock, 3_000);
   const expiry = createExpiryWatch({ clock, log: quietLog });
   const revocations = { mark: () => 0, since: () => undefined };
+  const rights = { mark: () => 0, applySince: async () => undefined, onChanged: () => undefined };
   const channels = {
     subscribeUnchecked: async () => undefined,
     channelsOf: () => [],
-    recheckPermissions: () => undefined,
+    recheckPermissions: async () => undefined,
   };
   const recovery = { persist: async () => undefined };
-  const deps = { clock, fence, expiry, revocations, channels, recovery, isDraining: () => false };
+  const deps = { clock, fence, expiry, revocations, rights, channels, recovery, isDraining: () => false };
   const hooks = createConnectionHooks(deps as unknown as ConnectionHooksDeps);
   const until = (expiresAt: number) => ({ userId: "ada", issuedAt: clock.now(), expiresAt, expiresBy: "token" });
   const [old, fresh] = [until(clock.now() + 10_000), until(clock.now() + 60_000)];

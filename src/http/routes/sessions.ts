@@ -14,7 +14,7 @@ import {
   tokenIssued,
   userParams,
   userSessionsAnswer,
-  type UserSessionsAnswer,
+  type SessionAnswer,
 } from "../../protocol/sessions.ts";
 import { ticketIssued } from "../../protocol/streams.ts";
 import { route, type Route } from "../route.ts";
@@ -105,8 +105,12 @@ function issueTicket({ sessions, tickets }: SessionRouteDeps): Route {
   });
 }
 
+/** The end of a sliding session is not known yet; its tokens are refused once it has ended. */
+const latestTokenEnd = ({ expiresAt, idleSeconds }: Session): number =>
+  idleSeconds === undefined ? expiresAt : Infinity;
+
 function tokenOf(tokens: Pick<Tokens, "issue">, session: Session): { token: string | null; expiresAt: number } {
-  const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
+  const issued = tokens.issue({ ...session, sessionExpiresAt: latestTokenEnd(session) });
   return issued === undefined
     ? { token: null, expiresAt: session.expiresAt }
     : { token: issued.token, expiresAt: issued.expiresAt };
@@ -130,13 +134,14 @@ function listSessions({ sessions, connectionsOf }: SessionRouteDeps): Route {
   });
 }
 
-/** Omits the user id, which is in the request. */
-function toEntry(
-  { userId: _asked, roles, channels, ...session }: Session,
+/** Omits the user id, which is in the request, and the revision. */
+export function toEntry(
+  { userId: _asked, revision: _order, roles, channels, granted, ...session }: Session,
   connections: ReadonlyMap<string, number>,
-): UserSessionsAnswer["sessions"][number] {
+): SessionAnswer {
   return {
     ...session,
+    ...(granted !== undefined && { granted: [...granted] }),
     roles: [...roles],
     channels: { subscribe: [...channels.subscribe], publish: [...channels.publish] },
     connections: connections.get(session.sessionId) ?? 0,

@@ -12,7 +12,7 @@ import {
 import { route, type Route } from "../route.ts";
 
 export interface TokenRouteDeps {
-  logouts: Pick<Logouts, "token" | "tokenId">;
+  logouts: Pick<Logouts, "token" | "tokenId" | "tokensBefore">;
   revocations: Pick<Revocations, "disconnectUser">;
 }
 
@@ -27,7 +27,7 @@ function revokeToken({ logouts }: TokenRouteDeps): Route {
     path: "/v1/tokens/revoke",
     operationId: "revokeToken",
     tag: "Sessions",
-    summary: "Revoke a token before it expires and close its connections on every node.",
+    summary: "Revoke a token, or all older tokens of a user, and close their connections on every node.",
     body: revokeTokenBody,
     answer: revocationAnswer,
   } as const;
@@ -35,8 +35,10 @@ function revokeToken({ logouts }: TokenRouteDeps): Route {
   return route(definition, async ({ body }) => ({ body: await revoke(logouts, body) }));
 }
 
-/** The schema lets through both of the second kind or the first, never a mixture. */
-function revoke(logouts: TokenRouteDeps["logouts"], { token, jti, expiresAt }: RevokeTokenBody): Promise<Logout> {
+/** The schema allows exactly one of the three forms. */
+function revoke(logouts: TokenRouteDeps["logouts"], body: RevokeTokenBody): Promise<Logout> {
+  const { token, jti, expiresAt, userId, issuedBefore } = body;
+  if (userId !== undefined && issuedBefore !== undefined) return logouts.tokensBefore(userId, issuedBefore);
   if (jti !== undefined && expiresAt !== undefined) return logouts.tokenId(jti, expiresAt);
   return logouts.token(token ?? "");
 }

@@ -1,0 +1,119 @@
+import { closing } from "../protocol/closings.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import { isSessionId } from "./session-id.ts";
+import type { Disconnection, Revocations } from "./revocations.ts";
+import type { Session, UserBlock } from "./session-store.ts";
+import type { Sessions, SessionUpdate } from "./sessions.ts";
+
+/** The rights of a session, as nodes apply them to its live connections. */
+export interface SessionRights {
+  sessionId: string;
+  /** Nodes ignore an older revision than the one they have applied. */
+  revision: number;
+  roles: Session["roles"];
+  channels: Session["channels"];
+  granted: readonly string[];
+  info?: Record<string, unknown> | undefined;
+  /** Epoch milliseconds. */
+  expiresAt: number;
+}
+
+/** How many nodes were asked, and how many confirmed. */
+export interface Acknowledged {
+  nodes: number;
+  acknowledged: number;
+}
+
+/** Applies changed rights to live connections on every node, through the control log. */
+export interface RightsBroadcast {
+  /** Resolves when the nodes' connections have the rights, and subscriptions no longer allowed were ended. */
+  apply(rights: SessionRights): Promise<Acknowledged & { connections: number }>;
+  /** Subscribes the user's connections to a channel, or ends their subscriptions. */
+  subscribe(userId: string, channel: string): Promise<Acknowledged & { connections: number }>;
+  unsubscribe(userId: string, channel: string): Promise<Acknowledged & { connections: number }>;
+}
+
+/**
+ * Changes the rights of signed-in users: first in Redis, so that handshakes and recovered connections have them, then on
+ * live connections.
+ */
+export interface LiveRights {
+  /** Throws `not_found`. */
+  update(sessionId: string, change: SessionUpdate): Promise<Acknowledged & { session: Session }>;
+  /** Extends the session. Throws `not_found`. */
+  refresh(sessionId: string, ttlSeconds?: number): Promise<{ expiresAt: number }>;
+  /** Subscribes all connections of the user; the grant holds for later connections of its sessions. */
+  subscribe(userId: string, channel: string): Promise<Acknowledged & { connections: number }>;
+  /** Ends the subscriptions and takes the grant back. */
+  unsubscribe(userId: string, channel: string): Promise<Acknowledged & { connections: number }>;
+  /** Closes the user's connections and refuses new ones. */
+  block(userId: string, block: UserBlock): Promise<Disconnection>;
+  unblock(userId: string): Promise<Disconnection>;
+}
+
+export interface LiveRightsDeps {
+  sessions: Pick<Sessions, "update" | "refresh" | "grantChannel" | "block" | "list">;
+  revocations: Pick<Revocations, "disconnectUser">;
+  broadcast: RightsBroadcast;
+}
+
+export function createLiveRights({ sessions, revocations, broadcast }: LiveRightsDeps): LiveRights {
+  const found = (session: Session | undefined): Session => {
+    if (session === undefined) throw new GatewayError("not_found", "The session does not exist or has ended.");
+    return session;
+  };
+
+  return {
+    async update(sessionId, change) {
+      const session = found(isSessionId(sessionId) ? await sessions.update(sessionId, change) : undefined);
+      const { nodes, acknowledged } = await broadcast.apply(rightsOf(session));
+      return { session, nodes, acknowledged };
+    },
+
+    async refresh(sessionId, ttlSeconds) {
+      const session = found(await sessions.refresh(sessionId, ttlSeconds));
+      await broadcast.apply(rightsOf(session));
+      return { expiresAt: session.expiresAt };
+    },
+
+    async subscribe(userId, channel) {
+      const granted = await sessions.grantChannel(userId, channel, true);
+      if ([...granted.values()].some((channels) => !channels.includes(channel)))
+        throw new GatewayError("subscription_limit", "A session of this user has too many granted channels.");
+      return broadcast.subscribe(userId, channel);
+    },
+
+    async unsubscribe(userId, channel) {
+      await sessions.grantChannel(userId, channel, false);
+      return broadcast.unsubscribe(userId, channel);
+    },
+
+    async block(userId, block) {
+      await sessions.block(userId, block);
+      return revocations.disconnectUser(userId, closing("user_blocked"));
+    },
+
+    async unblock(userId) {
+      await sessions.block(userId, undefined);
+      return { disconnected: 0, nodes: 0, acknowledged: 0 };
+    },
+  };
+}
+
+const rightsOf = ({
+  sessionId,
+  revision = 0,
+  roles,
+  channels,
+  granted = [],
+  info,
+  expiresAt,
+}: Session): SessionRights => ({
+  sessionId,
+  revision,
+  roles,
+  channels,
+  granted,
+  info,
+  expiresAt,
+});

@@ -1,0 +1,158 @@
+import type { RightsBroadcast, SessionRights } from "../auth/live-rights.ts";
+import type { Identity } from "../auth/identity.ts";
+import type { Channels } from "../channels/channels.ts";
+import type { Control, ControlCommand } from "../cluster/control.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Connection } from "./connection.ts";
+import type { Connections } from "./connections.ts";
+
+/** A change of rights that every node applies to its connections. */
+type RightsChange =
+  | { type: "rights.session"; rights: SessionRights }
+  | { type: "rights.subscribe" | "rights.unsubscribe"; userId: string; channel: string };
+
+/** Types of control commands that change rights. */
+export const rightsChangeTypes = ["rights.session", "rights.subscribe", "rights.unsubscribe"] as const;
+
+/** How long changes are remembered for handshakes in flight; longer than any handshake. */
+const rememberMs = 60_000;
+const maxRemembered = 10_000;
+
+export interface NodeRightsDeps {
+  connections: Connections;
+  channels: Pick<Channels, "recheckPermissions" | "subscribeUnchecked" | "forceUnsubscribe">;
+  clock: Clock;
+}
+
+/** Rights of this node's live connections, as backends change them. */
+export interface NodeRights {
+  /** Applies a control command on this node; resolves with the number of connections it affected. */
+  perform(command: ControlCommand): Promise<number>;
+  /** Calls `listener` after the identity of a connection was replaced. */
+  onChanged(listener: (connection: Connection, previous: Identity) => void): void;
+  /** Call before a handshake reads from Redis. */
+  mark(): number;
+  /** Applies what was changed after the mark to a connection that has been registered since. */
+  applySince(mark: number, connection: Connection): Promise<void>;
+}
+
+export function createNodeRights({ connections, channels, clock }: NodeRightsDeps): NodeRights {
+  const remembered: { sequence: number; at: number; change: RightsChange }[] = [];
+  const listeners: ((connection: Connection, previous: Identity) => void)[] = [];
+  let sequence = 0;
+
+  function remember(change: RightsChange): void {
+    const now = clock.monotonic();
+    const firstKept = remembered.findIndex(({ at }) => now - at < rememberMs);
+    const outdated = firstKept === -1 ? remembered.length : firstKept;
+    remembered.splice(0, Math.max(outdated, remembered.length - maxRemembered + 1));
+    remembered.push({ sequence: ++sequence, at: now, change });
+  }
+
+  function replaceIdentity(connection: Connection, identity: Identity): void {
+    const previous = connection.identity;
+    connection.identity = identity;
+    for (const listener of listeners) listener(connection, previous);
+  }
+
+  async function apply(change: RightsChange, connection: Connection): Promise<boolean> {
+    if (change.type === "rights.session") return applyRights(change.rights, connection);
+    const { identity, subscriber } = connection;
+    const { userId, channel } = change;
+    const others = (identity.granted ?? []).filter((other) => other !== channel);
+    if (change.type === "rights.unsubscribe") {
+      replaceIdentity(connection, { ...identity, granted: others });
+      channels.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden", endedMessage));
+      return true;
+    }
+    replaceIdentity(connection, { ...identity, granted: [...others, channel] });
+    await channels.subscribeUnchecked(subscriber, userId, channel);
+    connection.join(channel);
+    return true;
+  }
+
+  /** Control commands of concurrent changes may arrive in another order than Redis applied them. */
+  async function applyRights(rights: SessionRights, connection: Connection): Promise<boolean> {
+    if ((connection.identity.revision ?? 0) >= rights.revision) return true;
+    replaceIdentity(connection, withRights(connection.identity, rights));
+    await channels.recheckPermissions(connection.subscriber, connection.identity);
+    return true;
+  }
+
+  async function applyToAll(change: RightsChange): Promise<number> {
+    const affected = affectedBy(change, connections);
+    const applied = await Promise.all(affected.map((connection) => apply(change, connection).catch(() => false)));
+    return applied.filter(Boolean).length;
+  }
+
+  return {
+    async perform(command) {
+      const change = toChange(command);
+      if (change === undefined) return 0;
+      remember(change);
+      return applyToAll(change);
+    },
+    onChanged: (listener) => void listeners.push(listener),
+    mark: () => sequence,
+    async applySince(mark, connection) {
+      for (const { sequence: at, change } of remembered.filter((entry) => entry.sequence > mark)) {
+        if (at > mark && isAffected(change, connection.identity)) await apply(change, connection);
+      }
+    },
+  };
+}
+
+const endedMessage = "The backend ended this subscription.";
+
+/** Sends changes to all nodes and waits until they have applied them. */
+export function createRightsBroadcast(control: Pick<Control, "command">): RightsBroadcast {
+  async function send(change: RightsChange) {
+    const { count, nodes, acknowledged } = await control.command({ ...change });
+    return { connections: count, nodes, acknowledged };
+  }
+
+  return {
+    apply: (rights) => send({ type: "rights.session", rights }),
+    subscribe: (userId, channel) => send({ type: "rights.subscribe", userId, channel }),
+    unsubscribe: (userId, channel) => send({ type: "rights.unsubscribe", userId, channel }),
+  };
+}
+
+function withRights(identity: Identity, rights: SessionRights): Identity {
+  const { tokenExpiresAt = identity.expiresAt } = identity;
+  const { revision, roles, channels, granted, info, expiresAt } = rights;
+  const endsWithSession = expiresAt <= tokenExpiresAt;
+  return {
+    ...identity,
+    revision,
+    roles,
+    channels,
+    granted,
+    info,
+    tokenExpiresAt,
+    expiresAt: endsWithSession ? expiresAt : tokenExpiresAt,
+    expiresBy: endsWithSession ? "session" : "token",
+  };
+}
+
+const isAffected = (change: RightsChange, { sessionId, userId }: Identity): boolean =>
+  change.type === "rights.session" ? change.rights.sessionId === sessionId : change.userId === userId;
+
+const affectedBy = (change: RightsChange, connections: Connections): readonly Connection[] =>
+  change.type === "rights.session" ? connections.ofSession(change.rights.sessionId) : connections.ofUser(change.userId);
+
+/** Validated, because a node of another version may have written it. */
+function toChange({ type, rights, userId, channel }: ControlCommand): RightsChange | undefined {
+  if (type === "rights.session") return isRights(rights) ? { type, rights } : undefined;
+  if (type !== "rights.subscribe" && type !== "rights.unsubscribe") return undefined;
+  return typeof userId === "string" && typeof channel === "string" ? { type, userId, channel } : undefined;
+}
+
+function isRights(value: unknown): value is SessionRights {
+  if (typeof value !== "object" || value === null) return false;
+  const { sessionId, revision, roles, channels, granted, expiresAt } = value as Partial<Record<string, unknown>>;
+  const hasNumbers = typeof revision === "number" && typeof expiresAt === "number";
+  const hasGrants = typeof channels === "object" && channels !== null && Array.isArray(granted);
+  return typeof sessionId === "string" && hasNumbers && Array.isArray(roles) && hasGrants;
+}

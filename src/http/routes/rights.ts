@@ -1,0 +1,144 @@
+import type { LiveRights } from "../../auth/live-rights.ts";
+import type { ConnectionsOf } from "../../auth/revocations.ts";
+import type { Sessions } from "../../auth/sessions.ts";
+import { GatewayError } from "../../protocol/errors.ts";
+import {
+  blockUserBody,
+  disconnectionAnswer,
+  refreshSessionBody,
+  sessionAnswer,
+  sessionParams,
+  sessionRefreshed,
+  sessionUpdated,
+  updateSessionBody,
+  userChannelAnswer,
+  userChannelBody,
+  userParams,
+} from "../../protocol/sessions.ts";
+import { route, type Route } from "../route.ts";
+import { toEntry } from "./sessions.ts";
+
+export interface RightsRouteDeps {
+  sessions: Pick<Sessions, "get">;
+  liveRights: LiveRights;
+  connectionsOf: ConnectionsOf;
+}
+
+/** Reads and changes sessions and rights of users who are signed in. */
+export function createRightsRoutes(deps: RightsRouteDeps): Route[] {
+  return [
+    getSession(deps),
+    updateSession(deps),
+    refreshSession(deps),
+    ...userChannelRoutes(deps),
+    ...blockRoutes(deps),
+  ];
+}
+
+function getSession({ sessions, connectionsOf }: RightsRouteDeps): Route {
+  const definition = {
+    method: "get",
+    path: "/v1/sessions/{sessionId}",
+    operationId: "getSession",
+    tag: "Sessions",
+    summary: "Read a session.",
+    refusals: ["not_found"],
+    params: sessionParams,
+    answer: sessionAnswer,
+  } as const;
+
+  return route(definition, async ({ params: { sessionId } }) => {
+    const session = await sessions.get(sessionId);
+    if (session === undefined) throw new GatewayError("not_found", "The session does not exist or has ended.");
+    return { body: { session: toEntry(session, await connectionsOf([sessionId])) } };
+  });
+}
+
+function updateSession({ liveRights, connectionsOf }: RightsRouteDeps): Route {
+  const definition = {
+    method: "patch",
+    path: "/v1/sessions/{sessionId}",
+    operationId: "updateSession",
+    tag: "Sessions",
+    summary: "Change the rights or data of a session; its live connections have them when this returns.",
+    description:
+      "Subscriptions that are no longer allowed are ended with `unsubscribed`. If `acknowledged` equals `nodes`, this " +
+      "holds on every node. Tokens issued before the change no longer determine roles and channels.",
+    refusals: ["not_found"],
+    params: sessionParams,
+    body: updateSessionBody,
+    answer: sessionUpdated,
+  } as const;
+
+  return route(definition, async ({ params: { sessionId }, body: { idempotencyKey: _key, ...change } }) => {
+    const { session, nodes, acknowledged } = await liveRights.update(sessionId, change);
+    return { body: { session: toEntry(session, await connectionsOf([sessionId])), nodes, acknowledged } };
+  });
+}
+
+function refreshSession({ liveRights }: RightsRouteDeps): Route {
+  const definition = {
+    method: "post",
+    path: "/v1/sessions/{sessionId}/refresh",
+    operationId: "refreshSession",
+    tag: "Sessions",
+    summary: "Extend a session.",
+    refusals: ["not_found"],
+    params: sessionParams,
+    body: refreshSessionBody,
+    answer: sessionRefreshed,
+  } as const;
+
+  return route(definition, async ({ params, body = {} }) => ({
+    body: await liveRights.refresh(params.sessionId, body.ttlSeconds),
+  }));
+}
+
+function userChannelRoutes({ liveRights }: RightsRouteDeps): Route[] {
+  const common = {
+    method: "post",
+    tag: "Sessions",
+    refusals: ["subscription_limit", "unknown_channel"],
+    params: userParams,
+    body: userChannelBody,
+    answer: userChannelAnswer,
+  } as const;
+  const subscribe = {
+    ...common,
+    path: "/v1/users/{userId}/subscribe",
+    operationId: "subscribeUser",
+    summary: "Subscribe a user's connections to a channel, and grant it to the user's sessions.",
+  } as const;
+  const unsubscribe = {
+    ...common,
+    path: "/v1/users/{userId}/unsubscribe",
+    operationId: "unsubscribeUser",
+    summary: "End a user's subscriptions of a channel, and take back the grant made by subscribing.",
+  } as const;
+
+  return [
+    route(subscribe, async ({ params, body }) => ({ body: await liveRights.subscribe(params.userId, body.channel) })),
+    route(unsubscribe, async ({ params, body }) => ({
+      body: await liveRights.unsubscribe(params.userId, body.channel),
+    })),
+  ];
+}
+
+function blockRoutes({ liveRights }: RightsRouteDeps): Route[] {
+  const common = { path: "/v1/users/{userId}/block", tag: "Sessions", params: userParams, answer: disconnectionAnswer };
+  const block = {
+    ...common,
+    method: "put",
+    operationId: "blockUser",
+    summary: "Block a user: close the user's connections and refuse new ones with `user_blocked`.",
+    body: blockUserBody,
+  } as const;
+  const unblock = { ...common, method: "delete", operationId: "unblockUser", summary: "End a user's block." } as const;
+
+  return [
+    route(block, async ({ params, body: { idempotencyKey: _key, ...given } = {} }) => ({
+      body: await liveRights.block(params.userId, given),
+    })),
+    route(unblock, async ({ params }) => ({ body: await liveRights.unblock(params.userId) })),
+  ];
+}

@@ -1,0 +1,178 @@
+import { describe, expect, it } from "vitest";
+import { freshPrefix, eventually } from "../support/world.ts";
+import { openClient, refusalOf, startGateway, told, type Client } from "../support/gateway.ts";
+
+const channels = {
+  room: { subscribe: "granted", publish: "granted" },
+  desk: { subscribe: ["role:staff", "granted"], publish: "none" },
+  closed: { subscribe: "none", publish: "none" },
+};
+
+/** Two nodes on one prefix. */
+async function nodes() {
+  const prefix = freshPrefix();
+  const options = { prefix, file: { channels } };
+  return Promise.all([startGateway(options), startGateway(options)]);
+}
+
+const subscribe = (client: Client, channel: string) => client.emitWithAck("subscribe", { channel });
+const unsubscribed = (client: Client) => told(client, "unsubscribed").map(({ channel }) => channel);
+
+async function refusal(url: string, token: string): Promise<string> {
+  const client = openClient(url, token);
+  return new Promise((resolve, reject) => {
+    client.once("connect_error", (error) => resolve(refusalOf(error)));
+    client.once("ready", () => reject(new Error("was admitted")));
+  });
+}
+
+describe("a session that is changed", () => {
+  it("has its new rights on all nodes when the call returns, also with an older token", async () => {
+    const [one, two] = await nodes();
+    const login = await one.signIn("ada", { channels: { subscribe: ["room:1"], publish: ["room:1"] } });
+    const clients = [await one.connect(login.token), await two.connect(login.token)];
+    for (const client of clients) expect(await subscribe(client, "room:1")).toMatchObject({ ok: true });
+
+    const { status, body } = await one.call("PATCH", `/v1/sessions/${login.sessionId}`, {
+      channels: { subscribe: ["room:2"] },
+      roles: ["staff"],
+      info: { name: "Ada" },
+      data: { plan: "free" },
+    });
+
+    expect([status, body]).toMatchObject([
+      200,
+      {
+        nodes: 2,
+        acknowledged: 2,
+        session: { roles: ["staff"], channels: { subscribe: ["room:2"], publish: [] }, info: { name: "Ada" } },
+      },
+    ]);
+    for (const client of [...clients, await two.connect(login.token)]) {
+      expect(await client.emitWithAck("publish", { channel: "room:1", event: "x", data: 1 })).toMatchObject({
+        error: { code: "forbidden" },
+      });
+      expect(await subscribe(client, "room:2")).toMatchObject({ ok: true });
+      expect(await subscribe(client, "desk:a")).toMatchObject({ ok: true });
+    }
+    for (const client of clients) expect(unsubscribed(client)).toEqual(["room:1"]);
+    const { body: read } = await two.call("GET", `/v1/sessions/${login.sessionId}`);
+    expect(read.session).toMatchObject({ data: { plan: "free" }, info: { name: "Ada" }, connections: 3 });
+  });
+
+  it("ends subscriptions of a role that is taken away", async () => {
+    const [one, two] = await nodes();
+    const { token, sessionId } = await one.signIn("ada", { roles: ["staff"] });
+    const client = await two.connect(token);
+    expect(await subscribe(client, "desk:a")).toMatchObject({ ok: true });
+    expect(await subscribe(client, "staff:floor")).toMatchObject({ ok: true });
+
+    await one.call("PATCH", `/v1/sessions/${sessionId}`, { roles: [] });
+
+    expect(unsubscribed(client).toSorted()).toEqual(["desk:a", "staff:floor"]);
+  });
+
+  it("is extended by a refresh, and told of its end by name", async () => {
+    const [one] = await nodes();
+    const { token, sessionId } = await one.signIn("ada", { ttlSeconds: 60 });
+    await one.connect(token);
+
+    const { body } = await one.call("POST", `/v1/sessions/${sessionId}/refresh`, { ttlSeconds: 600 });
+    expect(body.expiresAt).toBeGreaterThan(Date.now() + 500_000);
+
+    const lasting = await one.connect(token);
+    await one.call("PATCH", `/v1/sessions/${sessionId}`, { ttlSeconds: 1 });
+    await eventually(() => expect(told(lasting, "closing")).toMatchObject([{ code: "session_expired" }]));
+    expect(await refusal(one.url, token)).toBe("session_expired");
+  });
+
+  it("is not found if it has ended, and nothing is applied if a field is wrong", async () => {
+    const [one] = await nodes();
+    const { sessionId } = await one.signIn("ada", { roles: ["a"] });
+
+    expect(await one.call("PATCH", `/v1/sessions/${sessionId}`, { roles: ["b"], channels: 1 })).toMatchObject({
+      status: 400,
+      body: { field: "channels" },
+    });
+    expect((await one.call("GET", `/v1/sessions/${sessionId}`)).body.session.roles).toEqual(["a"]);
+    await one.call("DELETE", `/v1/sessions/${sessionId}`);
+    expect((await one.call("PATCH", `/v1/sessions/${sessionId}`, { roles: [] })).status).toBe(404);
+    expect((await one.call("GET", `/v1/sessions/${sessionId}`)).status).toBe(404);
+    expect((await one.call("POST", `/v1/sessions/${sessionId}/refresh`)).status).toBe(404);
+  });
+});
+
+describe("a user", () => {
+  it("is subscribed to a channel on all nodes, keeps it on return, and is unsubscribed", async () => {
+    const [one, two] = await nodes();
+    const { token } = await one.signIn("ada");
+    const clients = [await one.connect(token), await two.connect(token)];
+
+    expect((await one.call("POST", "/v1/users/ada/subscribe", { channel: "closed:1" })).body).toEqual({
+      connections: 2,
+      nodes: 2,
+      acknowledged: 2,
+    });
+    await two.call("POST", "/v1/publish", { channel: "closed:1", event: "said", data: 1 });
+    for (const client of clients) await eventually(() => expect(told(client, "publication")).toHaveLength(1));
+    const later = await two.connect(token);
+    expect(await subscribe(later, "closed:1")).toMatchObject({ ok: true });
+
+    expect((await two.call("POST", "/v1/users/ada/unsubscribe", { channel: "closed:1" })).body).toMatchObject({
+      connections: 3,
+      acknowledged: 2,
+    });
+    for (const client of [...clients, later]) expect(unsubscribed(client)).toEqual(["closed:1"]);
+    expect(await subscribe(later, "closed:1")).toMatchObject({ error: { code: "forbidden" } });
+  });
+
+  it("is blocked on all nodes until the block ends", async () => {
+    const [one, two] = await nodes();
+    const { token } = await one.signIn("ada");
+    const client = await two.connect(token);
+
+    expect((await one.call("PUT", "/v1/users/ada/block", { reason: "abuse" })).body).toEqual({
+      disconnected: 1,
+      nodes: 2,
+      acknowledged: 2,
+    });
+    expect(told(client, "closing")).toMatchObject([{ code: "user_blocked", reconnect: false }]);
+    expect(await refusal(two.url, token)).toBe("user_blocked");
+
+    expect((await one.call("DELETE", "/v1/users/ada/block")).status).toBe(200);
+    await two.connect(token);
+  });
+
+  it("loses all tokens issued before a moment, and no others", async () => {
+    const [one, two] = await nodes();
+    const { token } = await one.signIn("ada");
+    const client = await two.connect(token);
+    const body = { userId: "ada", issuedBefore: Date.now() + 1 };
+
+    expect((await one.call("POST", "/v1/tokens/revoke", body)).body).toMatchObject({
+      disconnected: 1,
+      acknowledged: 2,
+    });
+    expect(told(client, "closing")).toMatchObject([{ code: "token_revoked" }]);
+    expect(await refusal(two.url, token)).toBe("token_revoked");
+    // Tokens count in whole seconds.
+    await eventually(async () => {
+      const fresh = await one.signIn("ada");
+      await two.connect(fresh.token);
+    });
+  });
+});
+
+it("a sliding session lives on with messages and ends without", async () => {
+  const [one] = await nodes();
+  const { token, sessionId } = await one.signIn("ada", { idleSeconds: 2 });
+  const { expiresAt } = (await one.call("GET", `/v1/sessions/${sessionId}`)).body.session;
+  const client = await one.connect(token);
+  let lastAt = 0;
+  const speaking = setInterval(() => client.emit("sessions:list", {}, () => (lastAt = Date.now())), 200);
+  await eventually(() => expect(lastAt).toBeGreaterThan(expiresAt + 500));
+  expect(told(client, "closing")).toEqual([]);
+  clearInterval(speaking);
+
+  await eventually(() => expect(told(client, "closing")).toMatchObject([{ code: "session_expired" }]));
+});
