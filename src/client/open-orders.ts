@@ -58,7 +58,8 @@ export class SharedOpenOrders implements SharedView<LiveOrdersEvents> {
 
   #apply({ event, data, publishedAt }: WirePublication): void {
     if (event === "order.status") this.#move(data as OrderStatusChange, publishedAt);
-    if (event === "order.signal") this.emitter.emit("signal", { ...(data as OrderSignalChange), at: publishedAt });
+    else if (event === "order.signal") this.emitter.emit("signal", { ...(data as OrderSignalChange), at: publishedAt });
+    else this.#reloadSoon();
   }
 
   #move(change: OrderStatusChange, at: number): void {

@@ -68,6 +68,7 @@ export class SharedOrder implements SharedView<LiveOrderEvents> {
 
   #apply({ event, data, publishedAt }: WirePublication): void {
     if (event === "order.status") this.#move(data as OrderStatusChange, publishedAt);
+    if (event === "order.updated") this.live.reloadSnapshot();
     if (event === "order.signal") this.#signal(data as OrderSignalChange, publishedAt);
   }
 

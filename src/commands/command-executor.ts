@@ -3,7 +3,7 @@ import type { Orders } from "../orders/orders.ts";
 import type { Command, CommandOf, CommandType } from "../protocol/commands.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { canonicalJson } from "../protocol/gate.ts";
-import type { Order, OrderEventAnswer, OrderSignalAnswer } from "../protocol/orders.ts";
+import type { Order, OrderEventAnswer, OrderSignalAnswer, OrderUpdateAnswer } from "../protocol/orders.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { subjectOfCommand } from "./commands.ts";
@@ -13,6 +13,7 @@ import type { RunOnce } from "./idempotency.ts";
 export interface CommandAnswers {
   publish: Published;
   "order.create": { order: Order };
+  "order.update": OrderUpdateAnswer;
   "order.event": OrderEventAnswer;
   "order.signal": OrderSignalAnswer;
   "score.submit": object;
@@ -52,7 +53,7 @@ export interface CommandExecutor {
 
 export interface CommandExecutorDeps {
   publish: (request: PublishRequest) => Promise<Published>;
-  orders: Pick<Orders, "create" | "apply" | "signal">;
+  orders: Pick<Orders, "create" | "update" | "apply" | "signal">;
   submitScore: (command: Omit<CommandOf<"score.submit">, "type">) => Promise<object>;
   revokeSession: (sessionId: string) => Promise<object>;
   disconnectUser: (command: Omit<CommandOf<"user.disconnect">, "type" | "idempotencyKey">) => Promise<object>;
@@ -95,6 +96,7 @@ export function createCommandExecutor(
   const performers: Performers = {
     publish,
     "order.create": ({ type: _type, ...body }) => orders.create(body),
+    "order.update": ({ type: _type, orderId, ...body }, context) => orders.update(orderId, withKey(body, context)),
     "order.event": ({ type: _type, orderId, ...body }, context) => orders.apply(orderId, withKey(body, context)),
     "order.signal": ({ type: _type, orderId, ...body }, context) => orders.signal(orderId, withKey(body, context)),
     "score.submit": ({ type: _type, ...body }, context) => submitScore(withKey(body, context)),

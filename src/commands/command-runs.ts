@@ -106,7 +106,7 @@ function takeRun(queue: Job[]): Job[] {
 
 /** An order's creation that waits behind its events goes first: they could not succeed before it. */
 function goesBehindItsOrder(queue: Job[], { type }: Job, waiting: readonly Job[]): boolean {
-  if (type !== "order.event" && type !== "order.signal") return false;
+  if (type !== "order.update" && type !== "order.event" && type !== "order.signal") return false;
   const creation = queue.findIndex((job) => job.type === "order.create");
   if (creation === -1) return false;
   queue.unshift(...queue.splice(creation, 1), ...waiting);

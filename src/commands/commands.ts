@@ -13,6 +13,7 @@ export function subjectOfCommand(about: Command): string {
     case "publish":
       return about.channel;
     case "order.create":
+    case "order.update":
     case "order.event":
     case "order.signal":
       return `order:${about.orderId}`;

@@ -28,4 +28,4 @@ export function toFailure(type: CommandType | undefined, error: unknown): Failur
 
 /** An order that is not there yet may be on its way through another door. */
 const isEarly = (type: CommandType, code: ErrorCode): boolean =>
-  code === "not_found" && (type === "order.event" || type === "order.signal");
+  code === "not_found" && (type === "order.update" || type === "order.event" || type === "order.signal");

@@ -90,6 +90,8 @@ const orders = z
   .strictObject({
     /** The allowed next statuses of each status; orders begin with the first. */
     transitions: transitions.default(defaultTransitions),
+    /** By status: the max time an order may stay in it, and the status it moves to then. */
+    timeouts: z.record(name, z.strictObject({ afterSeconds: seconds(366 * daySeconds), to: name })).default({}),
     /** How long an event that came too early waits for the one before it. */
     reorderWindowMs: milliseconds(10 * 60_000).default(5_000),
     /** Early events held per order. */
@@ -101,12 +103,20 @@ const orders = z
     /** Life of an order after it has ended. */
     endedLifeSeconds: seconds(366 * daySeconds).exactOptional(),
     timelineSize: count(10_000).exactOptional(),
+    /** Bytes of a timeline; its last entry is always kept. */
+    timelineBytes: count(16 * 1_048_576).exactOptional(),
     /** Event ids by which repeats are known, per order. */
     seenIds: count(100_000).exactOptional(),
     /** Shortest time between two publications of one signal. */
     signalEveryMs: milliseconds(60_000).exactOptional(),
     /** Names of signals per order. */
     signalNames: count(1_000).exactOptional(),
+  })
+  .superRefine(({ timeouts, transitions: allowed }, context) => {
+    for (const [from, { to }] of Object.entries(timeouts)) {
+      if (allowed[from]?.includes(to) === true) continue;
+      context.addIssue({ code: "custom", path: ["timeouts", from, "to"], message: `must be a transition of ${from}` });
+    }
   })
   .prefault({});
 

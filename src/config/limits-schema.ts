@@ -12,6 +12,7 @@ export const clientEvents = [
   "leaderboard:around",
   "leaderboard:submit",
   "order:get",
+  "orders:list",
   "sessions:list",
   "sessions:revoke",
   "auth:refresh",

@@ -35,7 +35,7 @@ export function createOrders(
     },
     { ...config.orders, idempotencyTtlSeconds: config.idempotency.ttlSeconds },
   );
-  control.on("order.ended", (command) => orders.perform(command));
+  for (const type of ["order.ended", "order.updated"]) control.on(type, (command) => orders.perform(command));
   return { orders, deadLetters };
 }
 

@@ -1,6 +1,9 @@
 import { GatewayError } from "../protocol/errors.ts";
 import { wrong } from "../protocol/parse-with.ts";
-import type { Order, OrderCreateBody, OrderEventBody } from "../protocol/orders.ts";
+import { canonicalJson } from "../protocol/gate.ts";
+import { maxParties } from "../protocol/orders.ts";
+import type { Order, OrderCreateBody, OrderEventBody, OrderUpdateBody } from "../protocol/orders.ts";
+import type { OrderCheck } from "./scheduled-check-store.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
 import {
   receive,
@@ -36,8 +39,58 @@ export function decideCreate(
   const created = { record, content, state, revision: "", updatedAt: now, signals: {} };
   return {
     answer: toOrder(created),
-    save: { ...toSave(transitions, created, change, now), expected: undefined, creation: { record, content } },
+    save: { ...toSave(transitions, created, change, now), expected: undefined, record, content },
   };
+}
+
+export interface UpdateDecision {
+  /** After the update. */
+  order: StoredOrder;
+  /** Users who are no longer parties. */
+  removed: string[];
+}
+
+/** Updates parties and data. Throws `not_found`, and `bad_request` if there are too many parties. */
+export function decideUpdate(
+  transitions: TransitionTable,
+  { parties, data }: OrderUpdateBody,
+  { now, isSeen, order }: { now: number; isSeen: boolean; order: StoredOrder | undefined },
+  eventId: string | undefined,
+): OrderDecision<UpdateDecision> {
+  if (order === undefined) throw new GatewayError("not_found", "No such order.", { field: "orderId" });
+  const record = { ...order.record, parties: merged(order.record.parties, parties), data: data ?? order.record.data };
+  if (data === null) record.data = null;
+  if (isSeen || canonicalJson(record) === canonicalJson(order.record)) return { answer: { order, removed: [] } };
+  const { status, sequence } = order.state;
+  const update = { ...(parties && { parties }), ...(data !== undefined && { data }) };
+  const entry = { status, previousStatus: status, sequence, occurredAt: now, data: null, update };
+  const updated = { ...order, record, updatedAt: now };
+  const removed = usersOf(order.record).filter((userId) => !usersOf(record).includes(userId));
+  const hasEnded = transitions.isFinal(status);
+  const openOrder = toOpenOrder(record, order.state, now);
+  return {
+    answer: { order: updated, removed },
+    save: {
+      createdAt: record.createdAt,
+      expected: order.revision,
+      record,
+      removed,
+      state: order.state,
+      hasEnded,
+      updatedAt: now,
+      applied: [{ entry, eventId }],
+      outbox: [{ kind: "update", order: openOrder, hasEnded, entry, removed }],
+    },
+  };
+}
+
+const usersOf = ({ parties }: OrderRecord): string[] => [...new Set(Object.values(parties))];
+
+function merged(parties: Record<string, string>, changes: OrderUpdateBody["parties"]): Record<string, string> {
+  const all = Object.entries({ ...parties, ...changes });
+  const left = all.filter((party): party is [string, string] => party[1] !== null);
+  if (left.length > maxParties) throw wrong("parties", `must be at most ${maxParties}`);
+  return Object.fromEntries(left);
 }
 
 export interface EventDecision {
@@ -66,6 +119,19 @@ export function decideEvent(
   };
 }
 
+/** Moves an order that is still in the status that it got at the time of the check. */
+export function decideTimeout(
+  rules: OrderingRules,
+  { createdAt, status, sequence, to }: OrderCheck & { kind: "timeout" } & { to: string },
+  loaded: { now: number; order: StoredOrder | undefined },
+): OrderDecision<undefined> {
+  const { order } = loaded;
+  const isUnchanged = order?.state.status === status && order.state.sequence === sequence;
+  if (!isUnchanged || order.record.createdAt !== createdAt) return { answer: undefined };
+  const event = { status: to, data: { reason: "timeout" } };
+  return { ...decideEvent(rules, event, { ...loaded, isSeen: false }), answer: undefined };
+}
+
 /** Resolves held events whose window has ended. */
 export function decideRelease(
   transitions: TransitionTable,
@@ -79,6 +145,7 @@ export function decideRelease(
 function toSave(transitions: TransitionTable, order: StoredOrder, change: StateChange, now: number): Save {
   const { state, updatedAt } = changed(order, change, now);
   return {
+    createdAt: order.record.createdAt,
     expected: order.revision,
     state,
     hasEnded: transitions.isFinal(state.status),

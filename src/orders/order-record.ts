@@ -1,7 +1,7 @@
 import type { Order, OpenOrder, TimelineEntry } from "../protocol/orders.ts";
 import type { HeldEvent, OrderState } from "./event-ordering.ts";
 
-/** The immutable part of an order. */
+/** What an order is about; `parties` and `data` may be updated. */
 export interface OrderRecord {
   orderId: string;
   parties: Record<string, string>;
@@ -22,9 +22,10 @@ export interface StoredOrder {
   signals: Order["signals"];
 }
 
-/** A pending notification outside the order's slot: a status for the parties, or a refused event for the dead letters. */
+/** A pending notification outside the order's slot: a status or update for the parties, or a refused event. */
 export type OutboxItem =
   | { kind: "status"; order: OpenOrder; hasEnded: boolean; entry: TimelineEntry }
+  | { kind: "update"; order: OpenOrder; hasEnded: boolean; entry: TimelineEntry; removed: string[] }
   | { kind: "refused"; order: Pick<OrderRecord, "orderId" | "createdAt">; event: HeldEvent; from: string };
 
 /** An outbox item and its number, which increases with each item of the order. */

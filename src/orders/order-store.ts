@@ -19,15 +19,20 @@ import type { NumberedItem, OrderRecord, OutboxItem, StoredOrder } from "./order
  * to the outbox by the same script and stay there until `delivered` is called.
  *
  * Bounds: an order expires `lifeSeconds` after its last save, or `endedLifeSeconds` once it has ended, with all its keys.
- * The timeline keeps its last `timelineSize` entries; repeats are detected by the last `seenIds` event ids.
+ * The timeline keeps its last `timelineSize` entries, within `timelineBytes`; repeats are detected by the last `seenIds` event ids.
  */
 export interface OrderStore {
   load(orderId: string, eventId?: string): Promise<LoadedOrder>;
   /** The outbox after the save; undefined if the order has changed since it was loaded, and nothing was saved. */
   save(orderId: string, save: Save): Promise<NumberedItem[] | undefined>;
   outbox(orderId: string): Promise<NumberedItem[]>;
+  /** Deletes the order with all its keys; false if it has changed since it was loaded. */
+  remove(orderId: string, revision: string): Promise<boolean>;
   /** Removes all items up to this number, which have been delivered. */
   delivered(orderId: string, number: number): Promise<void>;
+  /** These users can no longer read the order; the next save, or `restoreParties`, determines who can. */
+  endAccess(orderId: string, users: readonly string[]): Promise<void>;
+  restoreParties(orderId: string): Promise<void>;
   /** The same response in the same time for an unknown order and for one of other parties. */
   isParty(orderId: string, userId: string): Promise<boolean>;
   /** Remaining TTL of each order in milliseconds; undefined if it has expired. */
@@ -47,10 +52,15 @@ export interface LoadedOrder {
 }
 
 export interface Save {
+  createdAt: number;
   /** Revision that was loaded; undefined for a new order. */
   expected: string | undefined;
-  /** Present for a new order. */
-  creation?: { record: OrderRecord; content: string };
+  /** Present for a new order, and if it changes. */
+  record?: OrderRecord;
+  /** Fingerprint of the creation; present for a new order. */
+  content?: string;
+  /** Users who are no longer parties. */
+  removed?: readonly string[];
   state: OrderState;
   hasEnded: boolean;
   updatedAt: number;
@@ -65,6 +75,8 @@ export interface OrderStoreOptions {
   endedLifeSeconds: number;
   /** Max entries of a timeline. @default 200 */
   timelineSize: number;
+  /** Max bytes of a timeline; its last entry is always kept. @default 262144 */
+  timelineBytes: number;
   /** Max event ids remembered per order, to detect repeats. @default 1000 */
   seenIds: number;
 }
@@ -75,6 +87,8 @@ export function createOrderStore(
 ): OrderStore {
   const loadOrder = loadScript(commands, new URL("./load.lua", import.meta.url));
   const saveOrder = loadScript(commands, new URL("./save.lua", import.meta.url), appendScripts);
+  const restoreParties = loadScript(commands, new URL("./restore-parties.lua", import.meta.url));
+  const removeOrder = loadScript(commands, new URL("./remove.lua", import.meta.url));
   const readOrder = loadScript(commands, new URL("./read.lua", import.meta.url), positionScripts, {
     isOrdered: false,
   });
@@ -95,6 +109,7 @@ export function createOrderStore(
           save.expected ?? "",
           ttlSeconds,
           options.timelineSize,
+          options.timelineBytes,
           options.seenIds,
           ...targetArgs(target),
           ...parts(orderId, save),
@@ -107,6 +122,19 @@ export function createOrderStore(
 
     async delivered(orderId, number) {
       await commands.zremrangebyscore(keys.orderOutbox(orderId), "-inf", number);
+    },
+
+    async remove(orderId, revision) {
+      const scriptKeys = [...savedKeys(keys, orderId), keys.orderTombstone(orderId)];
+      return (await removeOrder.run(scriptKeys, [revision])) === 1;
+    },
+
+    async endAccess(orderId, users) {
+      await commands.srem(keys.orderParties(orderId), ...users);
+    },
+
+    async restoreParties(orderId) {
+      await restoreParties.run([keys.orderState(orderId), keys.orderParties(orderId)], []);
     },
 
     isParty: async (orderId, userId) => (await commands.sismember(keys.orderParties(orderId), userId)) === 1,
@@ -143,21 +171,23 @@ const savedKeys = (keys: Keys, orderId: string): string[] => [
 ];
 
 /** The variable lists at the end of the script's ARGV, preceded by their lengths. */
-function parts(orderId: string, { creation, state, updatedAt, applied, outbox }: Save): (string | number)[] {
+function parts(orderId: string, save: Save): (string | number)[] {
+  const { record, content, removed = [], state, updatedAt, applied, outbox } = save;
   const { status, sequence, resolved } = state;
   const [held, refused] = [canonicalJson(state.held), canonicalJson(state.refused)];
   const fields = Object.entries({ status, sequence, resolved, held, refused, updatedAt });
-  if (creation !== undefined) {
-    fields.push(["record", canonicalJson(creation.record)], ["content", creation.content]);
-  }
+  if (record !== undefined) fields.push(["record", canonicalJson(record)]);
+  if (content !== undefined) fields.push(["content", content]);
   const statuses = applied.flatMap(({ entry, eventId = "" }) => {
-    const tail = appendTail("order.status", canonicalJson({ orderId, ...entry }));
+    const [event, more] =
+      entry.update === undefined ? ["order.status"] : ["order.updated", { parties: record?.parties }];
+    const tail = appendTail(event, canonicalJson({ orderId, ...entry, ...more }));
     return [canonicalJson(entry), tail, eventId];
   });
   const items = outbox.map(canonicalJson);
-  const parties = creation === undefined ? [] : Object.values(creation.record.parties);
-  const counts = [fields.length, applied.length, items.length, parties.length];
-  return [...counts, ...fields.flat(), ...statuses, ...items, ...parties];
+  const parties = Object.values(record?.parties ?? {});
+  const counts = [fields.length, applied.length, items.length, parties.length, removed.length];
+  return [...counts, ...fields.flat(), ...statuses, ...items, ...parties, ...removed];
 }
 
 function toLoaded(reply: ScriptReply): LoadedOrder {

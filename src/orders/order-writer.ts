@@ -3,6 +3,7 @@ import type { Logger } from "../runtime/logger.ts";
 import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import type { ScheduledCheckStore, ScheduledCheck } from "./scheduled-check-store.ts";
 import type { LoadedOrder, OrderStore, Save } from "./order-store.ts";
+import type { OrderTimeouts } from "./transitions.ts";
 import type { OutboxDispatcher } from "./outbox.ts";
 
 export interface OrderDecision<A> {
@@ -36,18 +37,35 @@ export interface OrderWriterDeps {
   dispatcher: OutboxDispatcher;
   /** Resolves when no node has subscriptions of an earlier order with this id. */
   endSubscriptions: (orderId: string) => Promise<void>;
+  timeouts: OrderTimeouts;
   log: Logger;
 }
 
-export function createOrderWriter({ store, checks, dispatcher, endSubscriptions, log }: OrderWriterDeps): OrderWriter {
+export function createOrderWriter({
+  store,
+  checks,
+  dispatcher,
+  endSubscriptions,
+  timeouts,
+  log,
+}: OrderWriterDeps): OrderWriter {
   const queue = new KeyedQueue();
 
   async function persist(orderId: string, save: Save, checkInMs: number | undefined): Promise<boolean> {
     const check = await checks.schedule({ kind: "order", orderId }, checkInMs ?? dispatchWithinMs);
+    await scheduleTimeout(orderId, save);
     const outbox = await store.save(orderId, save);
     const isDone = outbox === undefined || (await dispatcher.dispatch(orderId, outbox));
     if (isDone && (checkInMs === undefined || outbox === undefined)) await drop(check);
     return outbox !== undefined;
+  }
+
+  /** Before the save, so that a crash loses no timeout; a check that no longer applies does nothing. */
+  async function scheduleTimeout(orderId: string, { createdAt, state, applied }: Save): Promise<void> {
+    const { status, sequence } = state;
+    const timeout = timeouts[status];
+    if (timeout === undefined || !applied.some(({ entry }) => entry.update === undefined)) return;
+    await checks.schedule({ kind: "timeout", orderId, createdAt, status, sequence }, timeout.afterSeconds * 1_000);
   }
 
   /** Failures are ignored: a redundant check is harmless. */
@@ -63,7 +81,7 @@ export function createOrderWriter({ store, checks, dispatcher, endSubscriptions,
         for (let attempt = 1; attempt <= maxAttempts; attempt++) {
           const loaded = await store.load(orderId, eventId);
           const { answer, save, checkInMs } = decide(loaded);
-          if (save?.creation !== undefined && loaded.hasTombstone) await endSubscriptions(orderId);
+          if (save?.content !== undefined && loaded.hasTombstone) await endSubscriptions(orderId);
           if (save === undefined || (await persist(orderId, save, checkInMs))) return answer;
         }
         throw new GatewayError("unavailable", "Too many concurrent writes to this order.", { retryAfterMs: 200 });

@@ -7,8 +7,14 @@ import type {
   OrderCreateBody,
   OrderEventAnswer,
   OrderEventBody,
+  OrderRemoved,
   OrderSignalAnswer,
   OrderSignalBody,
+  OpenOrders,
+  OrdersPage,
+  OrdersQuery,
+  OrderUpdateAnswer,
+  OrderUpdateBody,
   OrderWithTimeline,
 } from "../protocol/orders.ts";
 import type { SubscriptionChange } from "../channels/subscriptions.ts";
@@ -22,16 +28,30 @@ import type { Logger } from "../runtime/logger.ts";
 import { createChannelTargets } from "./channel-targets.ts";
 import type { OrderingRules } from "./event-ordering.ts";
 import { createOrderWriter, type OrderWriter } from "./order-writer.ts";
-import { decideCreate, decideEvent, decideRelease, type EventDecision } from "./decisions.ts";
+import {
+  decideCreate,
+  decideEvent,
+  decideRelease,
+  decideTimeout,
+  decideUpdate,
+  type EventDecision,
+} from "./decisions.ts";
 import {
   createSubscriptionExpiry,
   type SubscriptionExpiry,
   type SubscriptionExpiryDeps,
 } from "./subscription-expiry.ts";
-import { createScheduledCheckStore, type OrderCheck, type ScheduledCheck } from "./scheduled-check-store.ts";
-import { createTransitionTable, type Transitions } from "./transitions.ts";
+import {
+  createScheduledCheckStore,
+  type OrderCheck,
+  type ScheduledCheck,
+  type ScheduledCheckStore,
+} from "./scheduled-check-store.ts";
+import { createTransitionTable, type OrderTimeouts, type Transitions } from "./transitions.ts";
+import { createOrderIndexStore, type OrderIndexStore } from "./order-index-store.ts";
+import { createOrderRemoval, type OrderRemoval } from "./order-removal.ts";
 import { toOrder } from "./order-record.ts";
-import { createOrderStore, type OrderStore, type OrderStoreOptions } from "./order-store.ts";
+import { createOrderStore, type LoadedOrder, type OrderStore, type OrderStoreOptions } from "./order-store.ts";
 import { createPartyStore, type PartyStore } from "./party-store.ts";
 import { createSignalStore, type SignalStoreOptions } from "./signal-store.ts";
 import { createSignals, type Signals } from "./signals.ts";
@@ -40,6 +60,8 @@ import { createOutboxDispatcher, type DeadLetterEvent, type OutboxDispatcher, ty
 export interface OrdersOptions extends Partial<OrderStoreOptions>, Partial<SignalStoreOptions> {
   /** From each status, the statuses an order may move to; the first is the initial one. */
   transitions: Transitions;
+  /** Moves orders that stay in a status for too long. @default {} */
+  timeouts?: OrderTimeouts;
   /** Reorder window: max milliseconds that an early event waits for the ones before it. @default 5000 */
   reorderWindowMs?: number;
   /** Max early events held per order; more are refused as `rate_limited`. @default 32 */
@@ -48,6 +70,9 @@ export interface OrdersOptions extends Partial<OrderStoreOptions>, Partial<Signa
   mostOpen?: number;
 }
 
+/** Milliseconds after which an update must have been saved. */
+const restorePartiesAfterMs = 5_000;
+
 const defaults = {
   reorderWindowMs: 5_000,
   mostHeld: 32,
@@ -55,6 +80,7 @@ const defaults = {
   lifeSeconds: 7 * 86_400,
   endedLifeSeconds: 86_400,
   timelineSize: 200,
+  timelineBytes: 262_144,
   seenIds: 1_000,
   signalEveryMs: 500,
   signalNames: 32,
@@ -73,16 +99,14 @@ export interface OrdersDeps {
   notifyStatus?: NotifyStatus | undefined;
   removeSubscription: SubscriptionExpiryDeps["removeSubscription"];
   /** Sends a control command to all nodes; resolves when every live node has confirmed it. */
-  command: (command: OrderControlCommand) => Promise<unknown>;
+  command: (command: OrderControlCommand) => Promise<{ nodes: number; acknowledged: number }>;
   clock: Clock;
   log: Logger;
 }
 
-/** Control command to all nodes: end the subscriptions to an expired order. */
-export interface OrderControlCommand {
-  type: "order.ended";
-  orderId: string;
-}
+/** Control command to all nodes: end the subscriptions to an order, of all subscribers or of users who left it. */
+export type OrderControlCommand =
+  { type: "order.ended"; orderId: string } | { type: "order.updated"; orderId: string; users: readonly string[] };
 
 /**
  * Orders: their statuses follow the configured transitions even if upstreams repeat or reorder events, and parties see
@@ -93,7 +117,12 @@ export class Orders implements Service {
   readonly name = "orders";
   readonly #rules: OrderingRules;
   readonly #store: OrderStore;
+  readonly #deps: OrdersDeps;
+  readonly #timeouts: OrderTimeouts;
   readonly #parties: PartyStore;
+  readonly #checks: ScheduledCheckStore;
+  readonly #index: OrderIndexStore;
+  readonly #removal: OrderRemoval;
   readonly #dispatcher: OutboxDispatcher;
   readonly #writer: OrderWriter;
   readonly #signals: Signals;
@@ -103,8 +132,13 @@ export class Orders implements Service {
   constructor(deps: OrdersDeps, given: OrdersOptions) {
     const { commands, keys, isCluster, historyOf, deadLetter, notifyStatus, clock, log } = deps;
     const options = { ...defaults, ...given };
+    this.#deps = deps;
+    this.#timeouts = given.timeouts ?? {};
     const redis = { commands, keys, targets: createChannelTargets(keys, isCluster, historyOf) };
-    const checks = createScheduledCheckStore({ ...redis, onScheduled: (dueInMs) => this.#dueWorker.expect(dueInMs) });
+    const checks = (this.#checks = createScheduledCheckStore({
+      ...redis,
+      onScheduled: (dueInMs) => this.#dueWorker.expect(dueInMs),
+    }));
     this.#rules = {
       transitions: createTransitionTable(options.transitions),
       windowMs: options.reorderWindowMs,
@@ -112,9 +146,12 @@ export class Orders implements Service {
     };
     this.#store = createOrderStore(redis, options);
     this.#parties = createPartyStore(redis, options);
+    this.#index = createOrderIndexStore(redis, options);
     this.#dispatcher = createOutboxDispatcher({
       store: this.#store,
       parties: this.#parties,
+      index: this.#index,
+      endSubscriptions: async (orderId, users) => void (await deps.command({ type: "order.updated", orderId, users })),
       deadLetter,
       notifyStatus,
       log,
@@ -125,11 +162,21 @@ export class Orders implements Service {
       checks,
       dispatcher: this.#dispatcher,
       endSubscriptions,
+      timeouts: this.#timeouts,
       log,
+    });
+    this.#removal = createOrderRemoval({
+      store: this.#store,
+      parties: this.#parties,
+      index: this.#index,
+      checks,
+      dispatcher: this.#dispatcher,
+      endSubscriptions,
     });
     this.#subscriptionExpiry = createSubscriptionExpiry({
       ...deps,
       remainingMs: (orderIds) => this.#store.remainingMs(orderIds),
+      isParty: (orderId, userId) => this.#store.isParty(orderId, userId),
     });
     this.#signals = createSignals({ store: createSignalStore(redis, options), checks, dispatcher: this.#dispatcher });
     this.#dueWorker = createDueWorker({
@@ -158,8 +205,11 @@ export class Orders implements Service {
   }
 
   /** Performs a control command; returns how many subscriptions it ended. */
-  perform({ orderId }: { type: string; orderId?: unknown }): number {
-    return typeof orderId === "string" ? this.#subscriptionExpiry.end(orderId) : 0;
+  perform({ orderId, users }: { type: string; orderId?: unknown; users?: unknown }): number {
+    if (typeof orderId !== "string") return 0;
+    return Array.isArray(users)
+      ? this.#subscriptionExpiry.endOf(orderId, users.map(String))
+      : this.#subscriptionExpiry.end(orderId);
   }
 
   /** Creating again with the same content returns the order; with different content it throws `conflict`. */
@@ -177,6 +227,49 @@ export class Orders implements Service {
       decideEvent(this.#rules, event, loaded),
     );
     return this.#toAnswer(decision, body.status);
+  }
+
+  /**
+   * Changes parties and data. Resolves when added parties may subscribe and removed ones have lost their subscriptions on
+   * all nodes that confirmed. Throws `not_found`, and `bad_request` for too many parties.
+   */
+  async update(orderId: string, body: OrderUpdateBody): Promise<OrderUpdateAnswer> {
+    const eventId = keyAsEventId(body.idempotencyKey);
+    const decide = (loaded: LoadedOrder) => decideUpdate(this.#rules.transitions, body, loaded, eventId);
+    const { removed } = decide(await this.#store.load(orderId, eventId)).answer;
+    const { nodes, acknowledged } = await this.#endAccess(orderId, removed);
+    const { order } = await this.#writer.update(orderId, eventId, decide);
+    return { order: toOrder(order), nodes, acknowledged };
+  }
+
+  /** Before the update is published, because it is no longer meant for the users that it removes. */
+  async #endAccess(orderId: string, users: readonly string[]): Promise<{ nodes: number; acknowledged: number }> {
+    if (users.length > 0) {
+      // Restores the parties of the order if this node dies before it saves the update.
+      await this.#checks.schedule({ kind: "parties", orderId }, restorePartiesAfterMs);
+      await this.#store.endAccess(orderId, users);
+    }
+    return this.#deps.command({ type: "order.updated", orderId, users });
+  }
+
+  /** Deletes an order; its parties lose their subscriptions and see it leave their lists. */
+  async remove(orderId: string): Promise<OrderRemoved> {
+    return { removed: await this.#removal.remove(orderId) };
+  }
+
+  /** A page of orders, newest first. */
+  async list({ user, status, limit = 50, cursor }: OrdersQuery): Promise<OrdersPage> {
+    const after = cursor === undefined ? undefined : Buffer.from(cursor, "base64url").toString();
+    const page = await this.#index.list({ user, status, limit, cursor: after });
+    const loaded = await Promise.all(page.orders.map(({ orderId }) => this.#store.load(orderId)));
+    const orders = loaded.flatMap(({ order }, index) => {
+      const isListed =
+        order?.record.createdAt === page.orders[index]?.createdAt &&
+        (user === undefined || Object.values(order?.record.parties ?? {}).includes(user)) &&
+        (status === undefined || order?.state.status === status);
+      return order !== undefined && isListed ? [toOrder(order)] : [];
+    });
+    return { orders, ...(page.cursor !== undefined && { cursor: Buffer.from(page.cursor).toString("base64url") }) };
   }
 
   /** Throws `not_found`. Only the latest signal of a name is stored, and it is never part of the timeline. */
@@ -203,6 +296,11 @@ export class Orders implements Service {
     const found = await this.#store.read(orderId);
     if (found === undefined) throw forbidden();
     return found.value;
+  }
+
+  /** The user's open orders, the last updated first. */
+  async openOrdersOf(userId: string): Promise<OpenOrders> {
+    return (await this.#parties.openOrders(userId)).value;
   }
 
   mayRead(orderId: string, userId: string): Promise<boolean> {
@@ -233,8 +331,19 @@ export class Orders implements Service {
       : { order: toOrder(order), applied: false, reason: outcome };
   }
 
+  async #timeOut(check: OrderCheck & { kind: "timeout" }): Promise<void> {
+    const to = this.#timeouts[check.status]?.to;
+    if (to === undefined) return;
+    await this.#writer.update(check.orderId, undefined, (loaded) =>
+      decideTimeout(this.#rules, { ...check, to }, loaded),
+    );
+  }
+
   async #runCheck(check: OrderCheck): Promise<void> {
     if (check.kind === "signal") return this.#signals.flush(check.orderId, check.name);
+    if (check.kind === "parties") return this.#store.restoreParties(check.orderId);
+    if (check.kind === "removal") return this.#removal.finish(check);
+    if (check.kind === "timeout") return this.#timeOut(check);
     await this.#writer.update(check.orderId, undefined, (loaded) => decideRelease(this.#rules.transitions, loaded));
     const outbox = await this.#store.outbox(check.orderId);
     if (!(await this.#dispatcher.dispatch(check.orderId, outbox))) throw new Error("order event not delivered");

@@ -1,6 +1,7 @@
 import { canonicalJson } from "../protocol/gate.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { NumberedItem, OrderRecord, OutboxItem } from "./order-record.ts";
+import type { OrderIndexStore } from "./order-index-store.ts";
 import type { OrderStore } from "./order-store.ts";
 import type { PartyNotification, PartyStore } from "./party-store.ts";
 
@@ -44,6 +45,9 @@ export interface OutboxDispatcherDeps {
   store: OrderStore;
   parties: PartyStore;
   deadLetter: DeadLetterEvent;
+  index: OrderIndexStore;
+  /** Ends these users' subscriptions to the order on all nodes. */
+  endSubscriptions: (orderId: string, users: readonly string[]) => Promise<void>;
   /** Omit if there are no webhooks. */
   notifyStatus?: NotifyStatus | undefined;
   log: Logger;
@@ -52,6 +56,8 @@ export interface OutboxDispatcherDeps {
 export function createOutboxDispatcher({
   store,
   parties,
+  index,
+  endSubscriptions,
   deadLetter,
   notifyStatus,
   log,
@@ -62,12 +68,24 @@ export function createOutboxDispatcher({
 
   async function dispatchItem({ number, item }: NumberedItem): Promise<void> {
     if (item.kind === "refused") return deadLetter(toRefused(item, number));
-    const { order, entry } = item;
-    const key = JSON.stringify([order.orderId, order.createdAt, number]);
+    const { order, hasEnded } = item;
+    const { orderId, createdAt, status } = order;
     await Promise.all([
-      notifyParties(Object.values(order.parties), toNotification(item)),
-      notifyStatus?.({ orderId: order.orderId, key, data: { orderId: order.orderId, ...entry } }),
+      notifyParties(Object.values(order.parties), toNotification(item, number)),
+      index.put({ orderId, createdAt, status, number, hasEnded }),
+      item.kind === "update" ? dispatchRemoved(item, number) : notifyWebhooks(item, number),
     ]);
+  }
+
+  async function notifyWebhooks({ order, entry }: OutboxItem & { kind: "status" }, number: number): Promise<void> {
+    const key = JSON.stringify([order.orderId, order.createdAt, number]);
+    await notifyStatus?.({ orderId: order.orderId, key, data: { orderId: order.orderId, ...entry } });
+  }
+
+  async function dispatchRemoved({ order, removed }: OutboxItem & { kind: "update" }, number: number): Promise<void> {
+    if (removed.length === 0) return;
+    await endSubscriptions(order.orderId, removed);
+    await notifyParties(removed, removedNotification(order, number));
   }
 
   return {
@@ -99,18 +117,27 @@ export function createOutboxDispatcher({
   };
 }
 
-function toNotification({ order, hasEnded, entry }: OutboxItem & { kind: "status" }): PartyNotification {
-  const { orderId, createdAt } = order;
-  return {
-    orderId,
-    createdAt,
-    subject: "status",
-    number: entry.sequence,
-    event: "order.status",
-    data: { orderId, ...entry },
-    listEntry: { order, hasEnded },
-  };
+function toNotification(item: OutboxItem & { kind: "status" | "update" }, number: number): PartyNotification {
+  const { order, hasEnded, entry } = item;
+  const { orderId, createdAt, parties } = order;
+  const [event, more] = item.kind === "status" ? ["order.status"] : ["order.updated", { parties }];
+  const data = { orderId, ...entry, ...more };
+  return { orderId, createdAt, subject: "order", number, event, data, listEntry: { order, hasEnded } };
 }
+
+/** For users who lose the order: they are no longer parties, or it was deleted. */
+export const removedNotification = (
+  { orderId, createdAt }: { orderId: string; createdAt: number },
+  number: number,
+): PartyNotification => ({
+  orderId,
+  createdAt,
+  subject: "order",
+  number,
+  event: "order.removed",
+  data: { orderId },
+  listEntry: "removed",
+});
 
 function toRefused({ order, event, from }: OutboxItem & { kind: "refused" }, number: number): RefusedOrderEvent {
   const { until: _until, replaced: _replaced, ...rest } = event;

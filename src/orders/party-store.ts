@@ -6,6 +6,7 @@ import type { OpenOrder } from "../protocol/orders.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
+import { indexMember, indexScript, orderIndexKeys } from "./order-index-store.ts";
 import { idleChannelTtlSeconds, targetArgs, targetKeys, type ChannelTargets } from "./channel-targets.ts";
 
 /**
@@ -15,7 +16,8 @@ import { idleChannelTtlSeconds, targetArgs, targetKeys, type ChannelTargets } fr
  * one is ignored. A status is sent only after those before it; so a party sees each status once, in order, no matter how
  * many nodes send it and how often. The list changes in the same script, so the list always matches the position.
  *
- * Bounds: the list holds the `mostOpen` orders updated last; an order leaves it when it ends or expires.
+ * Bounds: the list holds the `mostOpen` orders updated last; an order leaves it when it ends or expires. Ten times as many
+ * are stored, so that the list fills up again.
  */
 export interface PartyStore {
   notify(userId: string, notification: PartyNotification): Promise<void>;
@@ -27,13 +29,13 @@ export interface PartyNotification {
   orderId: string;
   /** Creation time of the order; distinguishes it from an earlier order with the same id. */
   createdAt: number;
-  /** What `number` counts: statuses, or signals of one name. */
-  subject: "status" | `signal:${string}`;
+  /** What `number` counts: changes of the order, or signals of one name. */
+  subject: "order" | `signal:${string}`;
   number: number;
   event: string;
   data: object;
   /** Updates the list of open orders; omitted by signals, which leave it as it is. */
-  listEntry?: { order: OpenOrder; hasEnded: boolean };
+  listEntry?: { order: OpenOrder; hasEnded: boolean } | "removed";
 }
 
 export interface PartyStoreOptions {
@@ -47,7 +49,7 @@ export function createPartyStore(
   { commands, keys, targets }: { commands: RedisClient; keys: Keys; targets: ChannelTargets },
   { mostOpen, lifeSeconds }: PartyStoreOptions,
 ): PartyStore {
-  const notifyScript = loadScript(commands, new URL("./notify.lua", import.meta.url), appendScripts);
+  const notifyScript = loadScript(commands, new URL("./notify.lua", import.meta.url), [...appendScripts, indexScript]);
   const readOpen = loadScript(commands, new URL("./open-orders.lua", import.meta.url), positionScripts, {
     isOrdered: false,
   });
@@ -58,15 +60,25 @@ export function createPartyStore(
       const target = targets.target(`orders:${userId}`);
       const tail = appendTail(event, canonicalJson(data));
       await notifyScript.run(
-        [keys.deliveredOrder(userId, orderId), ...listKeys(userId), ...targetKeys(target)],
-        [subject, createdAt, number, lifeSeconds, orderId, listText(listEntry), mostOpen, ...targetArgs(target), tail],
+        [
+          keys.deliveredOrder(userId, orderId),
+          ...listKeys(userId),
+          ...orderIndexKeys(keys, userId),
+          ...targetKeys(target),
+        ],
+        [
+          ...[subject, createdAt, number, lifeSeconds, orderId, ...listArgs(listEntry), mostOpen],
+          indexMember({ orderId, createdAt }),
+          ...targetArgs(target),
+          tail,
+        ],
       );
     },
 
     async openOrders(userId) {
       const reply = await readOpen.run(
         [...listKeys(userId), keys.channelMeta(`orders:${userId}`)],
-        [freshEpoch(), idleChannelTtlSeconds],
+        [freshEpoch(), idleChannelTtlSeconds, mostOpen],
       );
       const [epoch, offset, ...texts] = reply as [string, string, ...string[]];
       const orders = texts.map((text) => JSON.parse(text) as OpenOrder);
@@ -75,8 +87,10 @@ export function createPartyStore(
   };
 }
 
-/** The list argument of `notify.lua`. */
-function listText(listEntry: PartyNotification["listEntry"]): string {
-  if (listEntry === undefined) return "-";
-  return listEntry.hasEnded ? "" : canonicalJson(listEntry.order);
+/** The list arguments of `notify.lua`: the open order as JSON, and its status. */
+function listArgs(listEntry: PartyNotification["listEntry"]): [text: string, status: string] {
+  if (listEntry === undefined) return ["-", ""];
+  if (listEntry === "removed") return ["", ""];
+  const { order, hasEnded } = listEntry;
+  return [hasEnded ? "" : canonicalJson(order), order.status];
 }

@@ -3,33 +3,36 @@
 --
 -- KEYS  1 order  2 timeline  3 seen  4 parties  5 outbox  6 signals  7 signal marks  8 tombstone
 --       9 meta  10 log  11 feed  12 store-wide stamp, omitted on Cluster (9 to 12: append.lua)
--- ARGV  1 revision that was loaded, '' for a new order  2 TTL (s)  3 max timeline entries  4 max seen ids
---       5 epoch  6 log size  7 log TTL  8 meta TTL  9 head (5 to 9: append.lua)
---       10 to 13 the number of: fields (name, value), statuses (timeline entry, tail, event id or ''), outbox items,
---       parties; then these
+-- ARGV  1 revision that was loaded, '' for a new order  2 TTL (s)  3 max timeline entries  4 max timeline bytes
+--       5 max seen ids  6 epoch  7 log size  8 log TTL  9 meta TTL  10 head (6 to 10: append.lua)
+--       11 to 15 the number of: fields (name, value), entries (timeline entry, tail, event id or ''), outbox items,
+--       parties, removed parties; then these
 -- Returns false if the revision has changed, else the outbox: { item, number, item, number, ... }.
 local order, timeline, seen, parties, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local expected, ttl, timelineSize, seenSize = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local fieldCount, statusCount = tonumber(ARGV[10]), tonumber(ARGV[11])
-local itemCount, partyCount = tonumber(ARGV[12]), tonumber(ARGV[13])
+local expected, ttl, timelineSize, timelineBytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local seenSize, fieldCount, entryCount = tonumber(ARGV[5]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local itemCount, partyCount, removedCount = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
 local channel = {
   meta = KEYS[9], log = KEYS[10], feed = KEYS[11], timestampKey = KEYS[12] or '',
-  epoch = ARGV[5], size = ARGV[6], logTtl = ARGV[7], metaTtl = ARGV[8], head = ARGV[9],
+  epoch = ARGV[6], size = ARGV[7], logTtl = ARGV[8], metaTtl = ARGV[9], head = ARGV[10],
 }
 
 if (redis.call('HGET', order, 'revision') or '') ~= expected then return false end
 positionBefore(channel.meta, channel.epoch)
 local revision = redis.call('HINCRBY', order, 'revision', 1)
 
-redis.call('HSET', order, unpack(ARGV, 14, 13 + 2 * fieldCount))
-local at = 13 + 2 * fieldCount
+redis.call('HSET', order, unpack(ARGV, 16, 15 + 2 * fieldCount))
+local at = 15 + 2 * fieldCount
 local function take()
   at = at + 1
   return ARGV[at]
 end
 
-for _ = 1, statusCount do
-  redis.call('RPUSH', timeline, take())
+local bytes = tonumber(redis.call('HGET', order, 'timelineBytes') or 0)
+for _ = 1, entryCount do
+  local entry = take()
+  bytes = bytes + #entry
+  redis.call('RPUSH', timeline, entry)
   append(channel, take())
   local eventId = take()
   if eventId ~= '' then redis.call('ZADD', seen, revision, eventId) end
@@ -38,8 +41,14 @@ for _ = 1, itemCount do
   redis.call('ZADD', outbox, redis.call('HINCRBY', order, 'outboxed', 1), take())
 end
 for _ = 1, partyCount do redis.call('SADD', parties, take()) end
+for _ = 1, removedCount do redis.call('SREM', parties, take()) end
 
-redis.call('LTRIM', timeline, -timelineSize, -1)
+local length = redis.call('LLEN', timeline)
+while length > timelineSize or (bytes > timelineBytes and length > 1) do
+  bytes = bytes - #redis.call('LPOP', timeline)
+  length = length - 1
+end
+if entryCount > 0 then redis.call('HSET', order, 'timelineBytes', bytes) end
 redis.call('ZREMRANGEBYRANK', seen, 0, -seenSize - 1)
 for i = 1, 7 do redis.call('EXPIRE', KEYS[i], ttl) end
 -- By the time the tombstone expires, every node has ended its subscriptions to the order, or is fenced.

@@ -17,7 +17,15 @@ export interface ScheduledCheckStore {
 }
 
 /** `order`: reorder windows and outbox; `signal`: the waiting signal of that name. */
-export type OrderCheck = { kind: "order"; orderId: string } | { kind: "signal"; orderId: string; name: string };
+export type OrderCheck =
+  | { kind: "order"; orderId: string }
+  | { kind: "signal"; orderId: string; name: string }
+  /** The order may not stay in the status that it got with this sequence. */
+  | { kind: "timeout"; orderId: string; createdAt: number; status: string; sequence: number }
+  /** Users may have lost their access to an update that was not saved. */
+  | { kind: "parties"; orderId: string }
+  /** The order with this creation time is being deleted; these users were parties. */
+  | { kind: "removal"; orderId: string; createdAt: number; users: string[] };
 
 export interface ScheduledCheck {
   /** Unique, so that dropping this check leaves others of the same order. */
@@ -69,8 +77,7 @@ export function createScheduledCheckStore({
   };
 }
 
-const toMember = (check: OrderCheck): string =>
-  JSON.stringify([check.orderId, check.kind === "signal" ? check.name : null, randomUUID()]);
+const toMember = (check: OrderCheck): string => JSON.stringify([check, randomUUID()]);
 
 function toScheduled(member: string): ScheduledCheck[] {
   const check = toCheck(member);
@@ -79,18 +86,12 @@ function toScheduled(member: string): ScheduledCheck[] {
 
 /** Undefined unless `toMember` wrote it. */
 function toCheck(member: string): OrderCheck | undefined {
-  const [orderId, name] = parseList(member);
-  if (typeof orderId !== "string") return undefined;
-  if (name === null) return { kind: "order", orderId };
-  return typeof name === "string" ? { kind: "signal", orderId, name } : undefined;
-}
-
-/** Empty unless the text is a JSON array. */
-function parseList(text: string): unknown[] {
   try {
-    const value: unknown = JSON.parse(text);
-    return Array.isArray(value) ? value : [];
+    const [check] = JSON.parse(member) as [OrderCheck];
+    return kinds.includes(check.kind) && typeof check.orderId === "string" ? check : undefined;
   } catch {
-    return [];
+    return undefined;
   }
 }
+
+const kinds: readonly string[] = ["order", "signal", "timeout", "parties", "removal"] satisfies OrderCheck["kind"][];

@@ -1,6 +1,9 @@
 /** From each status, the statuses an order may move to. The first key is the initial status. */
 export type Transitions = Readonly<Record<string, readonly string[]>>;
 
+/** By status: how long an order may stay in it, and where it moves then. */
+export type OrderTimeouts = Readonly<Record<string, { afterSeconds: number; to: string }>>;
+
 /** Which status changes are legal. */
 export interface TransitionTable {
   /** Default status of a new order. */

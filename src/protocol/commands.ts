@@ -11,6 +11,7 @@ const key = { idempotencyKey: idempotencyKey.optional() };
 const schemas = [
   z.strictObject({ type: z.literal("publish"), ...publishMessage.shape }),
   z.strictObject({ type: z.literal("order.create"), ...orderFields.create }),
+  z.strictObject({ type: z.literal("order.update"), orderId, ...orderFields.update }),
   z.strictObject({ type: z.literal("order.event"), orderId, ...orderFields.event }),
   z.strictObject({ type: z.literal("order.signal"), orderId, ...orderFields.signal }),
   z.strictObject({

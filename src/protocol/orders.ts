@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isName, isSubjectOf, maxSubjectLength, nameRule } from "./names.ts";
-import { channelName, eventName, idempotencyKey, jsonValue, timestamp, userId } from "./scalars.ts";
+import { channelName, eventName, idempotencyKey, jsonValue, timestamp, userId, wholeNumber } from "./scalars.ts";
 
 /** Schemas of orders: what backends and clients say about them, and what both are answered. */
 
@@ -32,10 +32,26 @@ const parties = z
     examples: [{ customer: "ada", courier: "bob" }],
   });
 
+/** Changed parties: a user takes the role, `null` removes it. */
+const partyChanges = z
+  .record(z.string(), party.nullable())
+  .refine((value) => Object.keys(value).every(isName), "must have role names as keys")
+  .refine((value) => Object.keys(value).length <= maxParties, `must be at most ${maxParties}`)
+  .refine(({ customer }) => customer !== null, "must keep the customer")
+  .meta({
+    description: "The roles to change: a user takes the role, `null` removes it. Other roles keep their users.",
+    examples: [{ courier: "bob", helper: null }],
+  });
+
 // What backends send
 
 export const orderFields = {
   create: { orderId, parties, status: status.optional(), data: optionalData, idempotencyKey: key },
+  update: {
+    parties: partyChanges.optional(),
+    data: jsonValue.optional().meta({ description: "Replaces the order's data. Omit to keep it." }),
+    idempotencyKey: key,
+  },
   event: {
     status,
     sequence: z
@@ -64,6 +80,10 @@ export const orderFields = {
 export const orderCreateBody = z.strictObject(orderFields.create).meta({ id: "OrderCreate" });
 export type OrderCreateBody = z.output<typeof orderCreateBody>;
 
+/** Body of `PATCH /v1/orders/{orderId}`. */
+export const orderUpdateBody = z.strictObject(orderFields.update).meta({ id: "OrderUpdate" });
+export type OrderUpdateBody = z.output<typeof orderUpdateBody>;
+
 /** Body of `POST /v1/orders/{orderId}/events`. */
 export const orderEventBody = z.strictObject(orderFields.event).meta({ id: "OrderEvent" });
 export type OrderEventBody = z.output<typeof orderEventBody>;
@@ -74,6 +94,21 @@ export type OrderSignalBody = z.output<typeof orderSignalBody>;
 
 /** Path of everything about one order; client event `order:get`. */
 export const orderParams = z.strictObject({ orderId });
+
+/** Max orders of one page. */
+export const maxOrdersPage = 100;
+
+/** Query of `GET /v1/orders`. */
+export const ordersQuery = z.strictObject({
+  user: party.optional().meta({ description: "Only orders of which this user is a party." }),
+  status: status.optional().meta({ description: "Only orders with this status." }),
+  limit: wholeNumber(z.int().min(1).max(maxOrdersPage)).optional().meta({ description: "Default: 50." }),
+  cursor: z.string().max(2_048).optional().meta({ description: "Cursor from the previous page." }),
+});
+export type OrdersQuery = z.output<typeof ordersQuery>;
+
+/** Client event `orders:list`. */
+export const ordersListMessage = z.strictObject({});
 
 // What they are answered
 
@@ -86,11 +121,24 @@ const statusFields = {
   data: z.unknown(),
 };
 
-export const timelineEntry = z.strictObject(statusFields).meta({ id: "TimelineEntry" });
+/** What an update changed. */
+const updateFields = z
+  .strictObject({
+    parties: z.record(z.string(), userId.nullable()).optional(),
+    data: z.unknown().optional(),
+  })
+  .meta({ id: "OrderChanges", description: "What `PATCH` changed; a role that was removed is `null`." });
+
+export const timelineEntry = z
+  .strictObject({ ...statusFields, update: updateFields.optional() })
+  .meta({ id: "TimelineEntry", description: "A status, or an update, which has `update` and keeps the status." });
 export type TimelineEntry = z.output<typeof timelineEntry>;
 
 /** Event `order.status` of `order:{orderId}` and `orders:{userId}`. */
 export type OrderStatusChange = TimelineEntry & { orderId: string };
+
+/** Event `order.updated` of the same channels: an entry of the timeline with all current parties. */
+export type OrderUpdated = OrderStatusChange & { parties: Record<string, string> };
 
 /** Event `order.signal` of the same channels. */
 export interface OrderSignalChange {
@@ -107,10 +155,10 @@ export const order = z
     parties: z.record(z.string(), userId),
     status: z.string(),
     sequence: statusFields.sequence,
-    data: z.unknown().meta({ description: "As given when the order was created." }),
+    data: z.unknown().meta({ description: "As given when the order was created or last updated." }),
     signals: z.record(z.string(), signal).meta({ description: "The latest signal of each name." }),
     createdAt: timestamp,
-    updatedAt: timestamp.meta({ description: "Time of the last applied event." }),
+    updatedAt: timestamp.meta({ description: "Time of the last applied event or update." }),
   })
   .meta({ id: "Order" });
 export type Order = z.output<typeof order>;
@@ -129,6 +177,32 @@ export type OrderWithTimeline = z.output<typeof orderWithTimeline>;
 
 /** Answer of `POST /v1/orders`. */
 export const orderAnswer = z.strictObject({ order });
+
+const confirmations = {
+  nodes: z.int().min(0).meta({ description: "Number of nodes asked." }),
+  acknowledged: z.int().min(0).meta({
+    description: "Number of nodes that confirmed; if it equals `nodes`, removed parties have lost their subscriptions.",
+  }),
+};
+
+/** Answer of `PATCH /v1/orders/{orderId}`. */
+export const orderUpdateAnswer = z.strictObject({ order, ...confirmations });
+export type OrderUpdateAnswer = z.output<typeof orderUpdateAnswer>;
+
+/** Answer of `GET /v1/orders`, newest first. */
+export const ordersPage = z.strictObject({
+  orders: z.array(order),
+  cursor: z.string().optional().meta({
+    description: "Cursor of the next page; absent on the last page. A page may have fewer orders than `limit`.",
+  }),
+});
+export type OrdersPage = z.output<typeof ordersPage>;
+
+/** Answer of `DELETE /v1/orders/{orderId}`. */
+export const orderRemoved = z.strictObject({
+  removed: z.boolean().meta({ description: "False if there was no such order." }),
+});
+export type OrderRemoved = z.output<typeof orderRemoved>;
 
 /** Why an event was not applied now. */
 export const notAppliedReason = z.enum(["duplicate", "stale", "held", "replaced"]);

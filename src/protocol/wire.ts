@@ -1,7 +1,7 @@
 import type { BoardPage, Neighbourhood, SubmittedScore } from "./board.ts";
 import type { Closing } from "./closings.ts";
 import type { ErrorBody, ErrorCode } from "./errors.ts";
-import type { OrderWithTimeline } from "./orders.ts";
+import type { OpenOrders, OrderWithTimeline } from "./orders.ts";
 
 /**
  * Types of the client protocol: requests, answers and server events. Without schemas, so that browsers can import it. All
@@ -138,6 +138,7 @@ export interface ClientRequests {
   "leaderboard:around": { request: { board: string; member?: string; radius?: number }; answer: Neighbourhood };
   "leaderboard:submit": { request: { board: string; score: number }; answer: SubmittedScore };
   "order:get": { request: { orderId: string }; answer: OrderWithTimeline };
+  "orders:list": { request: Record<string, never>; answer: OpenOrders };
   "sessions:list": { request: Record<string, never>; answer: { sessions: SessionEntry[] } };
   "sessions:revoke": { request: SessionsRevokeRequest; answer: SessionsRevokeAnswer };
   "auth:refresh": { request: { token: string }; answer: { expiresAt: number } };

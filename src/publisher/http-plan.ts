@@ -3,7 +3,7 @@ import { subjectOf } from "./subject.ts";
 
 /** One HTTP call, and the indexes of its commands. */
 export interface HttpCall {
-  method: "POST" | "PUT" | "DELETE";
+  method: "POST" | "PUT" | "PATCH" | "DELETE";
   path: string;
   body: object | undefined;
   indexes: number[];
@@ -57,6 +57,10 @@ function callOf(command: SingleCommand): Pick<HttpCall, "method" | "path" | "bod
     case "order.create": {
       const { type: _type, ...body } = command;
       return { method: "POST", path: "/v1/orders", body };
+    }
+    case "order.update": {
+      const { type: _type, orderId, ...body } = command;
+      return { method: "PATCH", path: `/v1/orders/${encodeURIComponent(orderId)}`, body };
     }
     case "order.event": {
       const { type: _type, orderId, ...body } = command;

@@ -1,6 +1,6 @@
 import type { CommandType } from "../protocol/commands.ts";
 import { isTemporary, type ErrorBody, type ErrorCode } from "../protocol/errors.ts";
-import type { Order, OrderEventAnswer, OrderSignalAnswer } from "../protocol/orders.ts";
+import type { Order, OrderEventAnswer, OrderSignalAnswer, OrderUpdateAnswer } from "../protocol/orders.ts";
 import { planCalls, type HttpCall } from "./http-plan.ts";
 import type { CommandFailure, CommandResult, Transport } from "./transport.ts";
 
@@ -18,6 +18,7 @@ export interface HttpOptions {
 export interface HttpAnswers extends Record<CommandType, object> {
   publish: { channel: string; epoch: string; offset: number; duplicate: boolean };
   "order.create": { order: Order };
+  "order.update": OrderUpdateAnswer;
   "order.event": OrderEventAnswer;
   "order.signal": OrderSignalAnswer;
   "score.submit": {

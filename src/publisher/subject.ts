@@ -7,6 +7,7 @@ export function subjectOf(command: Command): string {
     case "publish":
       return `channel ${command.channel}`;
     case "order.create":
+    case "order.update":
     case "order.event":
     case "order.signal":
       return `order ${command.orderId}`;

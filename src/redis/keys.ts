@@ -81,6 +81,8 @@ export interface Keys {
   openOrderTexts(userId: string): string;
   /** Hash of what was last delivered to a user about an order; TTL: the order's life; tag: channel `orders:{user}`. */
   deliveredOrder(userId: string, orderId: string): string;
+  /** Index of all orders, or a user's: sorted set of `<creation>:<order>`, sorted set of the same by expiry, hash of their statuses; TTL: the longest of them; tag: `orders`, or channel `orders:{user}`. */
+  orderIndex(part: "members" | "expiry" | "statuses", userId?: string): string;
   /** Sorted set of orders by when their next check is due; no TTL (one key, emptied by the checks). */
   dueOrders(): string;
 
@@ -202,6 +204,8 @@ export function createKeys(prefix: string): Keys {
     orderTombstone: (orderId) => of("ch", `order:${orderId}`, "tombstone"),
     orderSignalled: (orderId, key) => of("ch", `order:${orderId}`, `signalled:${encodeId(key)}`),
     openOrders: (userId) => of("ch", `orders:${userId}`, "open"),
+    orderIndex: (part, userId) =>
+      userId === undefined ? of("orders", "index", part) : of("ch", `orders:${userId}`, `index-${part}`),
     openOrderTexts: (userId) => of("ch", `orders:${userId}`, "open-texts"),
     deliveredOrder: (userId, orderId) => of("ch", `orders:${userId}`, `delivered:${encodeId(orderId)}`),
     dueOrders: () => of("orders", "all", "due"),

@@ -92,7 +92,7 @@ class ChannelLog {
 }
 
 /** What it answers; boards and orders are tested on a real gateway. */
-type ServedName = Exclude<RequestName, `leaderboard:${string}` | "order:get">;
+type ServedName = Exclude<RequestName, `leaderboard:${string}` | "order:get" | "orders:list">;
 
 type ServerSocket = Socket<ClientToServerEvents, ServerToClientEvents>;
 

@@ -258,16 +258,30 @@ describe("reading", () => {
     ]);
   });
 
-  test("open orders are those that have not ended, the last updated first", async () => {
-    const { orders } = await startOrdersNode({ prefix: freshPrefix(), mostOpen: 2, lifeSeconds: 100 });
+  test("open orders are those that have not ended, the last updated first, and older ones fill free places", async () => {
+    const prefix = freshPrefix();
+    const { orders } = await startOrdersNode({ prefix, mostOpen: 2, lifeSeconds: 100 });
     for (const orderId of ["a", "b", "c"]) await orders.create({ ...create, orderId });
     await orders.apply("b", { status: "confirmed" });
     await orders.apply("c", { status: "cancelled" });
 
     const { value, at } = await orders.takeOpenOrdersSnapshot("orders:ada", "ada");
 
-    expect(value).toMatchObject({ orders: [{ orderId: "b", status: "confirmed", sequence: 1, parties }] });
-    expect(at.offset).toBe(5);
+    expect(value).toMatchObject({
+      orders: [
+        { orderId: "b", status: "confirmed", sequence: 1, parties },
+        { orderId: "a", status: "created", parties },
+      ],
+    });
+    expect(at.offset).toBe(6);
+    expect(await carried(prefix, "orders:ada")).toMatchObject([
+      {},
+      {},
+      {},
+      {},
+      {},
+      { event: "order.listed", data: { orderId: "a" } },
+    ]);
     expect((await orders.takeOpenOrdersSnapshot("orders:nobody", "nobody")).value).toEqual({ orders: [] });
   });
 });

@@ -13,7 +13,7 @@ export function publishExecutor(
   return createCommandExecutor({
     publish,
     metrics,
-    orders: { create: unexpected, apply: unexpected, signal: unexpected },
+    orders: { create: unexpected, update: unexpected, apply: unexpected, signal: unexpected },
     submitScore: unexpected,
     revokeSession: unexpected,
     disconnectUser: unexpected,

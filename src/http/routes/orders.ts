@@ -5,8 +5,13 @@ import {
   orderEventAnswer,
   orderEventBody,
   orderParams,
+  orderRemoved,
   orderSignalAnswer,
   orderSignalBody,
+  ordersPage,
+  ordersQuery,
+  orderUpdateAnswer,
+  orderUpdateBody,
   orderWithTimeline,
 } from "../../protocol/orders.ts";
 import type { CommandExecutor } from "../../commands/command-executor.ts";
@@ -14,12 +19,20 @@ import { route, type Route } from "../route.ts";
 
 export interface OrderRouteDeps {
   executor: CommandExecutor;
-  orders: Pick<Orders, "get">;
+  orders: Pick<Orders, "get" | "list" | "remove">;
 }
 
-/** Orders as backends make, move and read them. */
+/** The orders API. */
 export function createOrderRoutes(deps: OrderRouteDeps): Route[] {
-  return [createOrder(deps), applyEvent(deps), signal(deps), readOrder(deps)];
+  return [
+    createOrder(deps),
+    listOrders(deps),
+    readOrder(deps),
+    updateOrder(deps),
+    removeOrder(deps),
+    applyEvent(deps),
+    signal(deps),
+  ];
 }
 
 function createOrder({ executor }: OrderRouteDeps): Route {
@@ -40,6 +53,59 @@ function createOrder({ executor }: OrderRouteDeps): Route {
   return route(definition, async ({ body, idempotencyKey }) => ({
     body: await executor.perform({ ...body, type: "order.create", idempotencyKey }, { door: "http" }),
   }));
+}
+
+function updateOrder({ executor }: OrderRouteDeps): Route {
+  const definition = {
+    method: "patch",
+    performsCommands: true,
+    path: "/v1/orders/{orderId}",
+    operationId: "updateOrder",
+    tag: "Orders",
+    summary: "Change an order's parties or data.",
+    description:
+      "A party that was added may subscribe to the order at once, and has it in its list. A party that was removed has " +
+      "lost its subscriptions, with `unsubscribed`, on every node that confirmed. The change is in the timeline, and is " +
+      "published as `order.updated`.",
+    refusals: ["not_found", "conflict", "payload_too_large"],
+    params: orderParams,
+    body: orderUpdateBody,
+    answer: orderUpdateAnswer,
+  } as const;
+
+  return route(definition, async ({ params, body, idempotencyKey }) => ({
+    body: await executor.perform({ ...params, ...body, type: "order.update", idempotencyKey }, { door: "http" }),
+  }));
+}
+
+function listOrders({ orders }: OrderRouteDeps): Route {
+  const definition = {
+    method: "get",
+    path: "/v1/orders",
+    operationId: "listOrders",
+    tag: "Orders",
+    summary: "List orders, newest first, optionally of one user or with one status.",
+    query: ordersQuery,
+    answer: ordersPage,
+  } as const;
+
+  return route(definition, async ({ query }) => ({ body: await orders.list(query) }));
+}
+
+function removeOrder({ orders }: OrderRouteDeps): Route {
+  const definition = {
+    method: "delete",
+    path: "/v1/orders/{orderId}",
+    operationId: "removeOrder",
+    tag: "Orders",
+    summary: "Delete an order and everything stored about it.",
+    description:
+      "Its parties lose their subscriptions with `not_found`, and it leaves their lists with `order.removed`.",
+    params: orderParams,
+    answer: orderRemoved,
+  } as const;
+
+  return route(definition, async ({ params }) => ({ body: await orders.remove(params.orderId) }));
 }
 
 function applyEvent({ executor }: OrderRouteDeps): Route {
