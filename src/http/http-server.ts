@@ -84,7 +84,7 @@ export function createHttpServer(deps: HttpServerDeps, options: HttpServerOption
     },
     start() {
       const { idleConnectionsPerAddress: maxPerAddress = 1_024, trustedProxies = [] } = options;
-      boundIdleConnections(server, { maxPerAddress, trustedProxies });
+      boundIdleConnections(server, { maxPerAddress, trustedProxies }, deps.clock);
       return listen(server, options);
     },
     stop: (deadline) => close(server, deps.clock, deadline),

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { addressGroup } from "../runtime/address-group.ts";
 import { createIsTrusted, plainAddress } from "../runtime/client-address.ts";
+import type { Clock } from "../runtime/clock.ts";
 
 export interface IdleConnectionsOptions {
   /** Idle connections of one address (IPv6: one /64). */
@@ -15,13 +16,23 @@ export interface IdleConnectionsOptions {
 interface TrackedConnection {
   readonly group: string;
   requests: number;
+  /** When its last response ended; undefined before its first request. */
+  usedAt: number | undefined;
 }
+
+/** A client may be about to reuse a connection for this long, and closing it would fail that request. */
+const reuseMs = 2_000;
 
 /**
  * Bounds the connections without a request per peer address: when the limit is exceeded, the one that has been idle the
- * longest is closed, as HTTP permits at any time. Call this after everything that replaces the server's listeners.
+ * longest is closed, as HTTP permits at any time. Up to twice the limit, one that was just used is spared, because its client
+ * may be sending the next request. Call this after everything that replaces the server's listeners.
  */
-export function boundIdleConnections(server: Server, { maxPerAddress, trustedProxies }: IdleConnectionsOptions): void {
+export function boundIdleConnections(
+  server: Server,
+  { maxPerAddress, trustedProxies }: IdleConnectionsOptions,
+  clock: Clock,
+): void {
   const isTrusted = createIsTrusted(trustedProxies);
   /** By address, each in the order in which they became idle. */
   const idle = new Map<string, Set<Socket>>();
@@ -35,9 +46,22 @@ export function boundIdleConnections(server: Server, { maxPerAddress, trustedPro
   function add(socket: Socket, group: string): void {
     const sockets = idle.get(group) ?? new Set();
     idle.set(group, sockets.add(socket));
+    // Two, so that the number shrinks again after connections were spared.
+    closeLongestIdle(sockets);
+    closeLongestIdle(sockets);
+  }
+
+  function closeLongestIdle(sockets: Set<Socket>): void {
     if (sockets.size <= maxPerAddress) return;
     const [longest] = sockets;
-    longest?.destroy();
+    if (longest === undefined || (sockets.size <= 2 * maxPerAddress && mayBeReused(longest))) return;
+    sockets.delete(longest);
+    longest.destroy();
+  }
+
+  function mayBeReused(socket: Socket): boolean {
+    const usedAt = bounded.get(socket)?.usedAt;
+    return usedAt !== undefined && clock.monotonic() - usedAt < reuseMs;
   }
 
   function remove(socket: Socket, group: string): void {
@@ -54,7 +78,7 @@ export function boundIdleConnections(server: Server, { maxPerAddress, trustedPro
   function connected(socket: Socket): void {
     const group = groupOf(socket);
     if (group === undefined) return;
-    bounded.set(socket, { group, requests: 0 });
+    bounded.set(socket, { group, requests: 0, usedAt: undefined });
     add(socket, group);
     socket.once("close", gone);
   }
@@ -69,6 +93,7 @@ export function boundIdleConnections(server: Server, { maxPerAddress, trustedPro
 
   function ended(socket: Socket, connection: TrackedConnection): void {
     connection.requests -= 1;
+    connection.usedAt = clock.monotonic();
     if (connection.requests === 0 && !socket.destroyed) add(socket, connection.group);
   }
 

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { apiKey, publishBody, sendRaw, startHttp } from "./support.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { promised } from "../support/promised.ts";
 
 const body = JSON.stringify(publishBody);
@@ -166,6 +167,27 @@ describe("idle connections", () => {
     // The first had been idle for less time than they.
     await expect.poll(() => others.map(({ isOpen }) => isOpen())).toEqual([false, false]);
     expect([first, ...late].map(({ isOpen }) => isOpen())).toEqual([true, true, true]);
+  });
+
+  it("that were just used are spared up to twice the limit, because their clients may use them again", async () => {
+    const clock = new FakeClock();
+    const { http } = await startHttp({ clock }, { idleConnectionsPerAddress: 2 });
+    const used: Line[] = [];
+    for (let number = 0; number < 4; number += 1) {
+      const line = await open(http.port);
+      line.socket.write(get);
+      await expect.poll(line.text).toContain("200 OK");
+      used.push(line);
+    }
+    expect(used.map(({ isOpen }) => isOpen())).toEqual([true, true, true, true]);
+
+    await open(http.port);
+    await expect.poll(() => used.filter(({ isOpen }) => isOpen()).length).toBe(3);
+    await clock.advance(2_000);
+    const late = await open(http.port);
+
+    await expect.poll(() => used.filter(({ isOpen }) => isOpen()).length).toBe(1);
+    expect(late.isOpen()).toBe(true);
   });
 
   it("are none of those that carry a request, or an upgrade", async () => {
