@@ -39,15 +39,14 @@ const masked = 0x80;
 export interface WholeMessage {
   /** Undefined if it is not UTF-8. */
   text: string | undefined;
-  length: number;
   end: number;
 }
 
 /**
- * The message that begins at `start`, if it is one whole frame of text shorter than 64 kB, as nearly all are; undefined for
- * anything else, which is for the receiver. The chunk is unmasked in place.
+ * The message that begins at `start`, if it is one whole frame of text of at most `maxLength` bytes (and 64 kB), as nearly
+ * all are; undefined for anything else, which is for the receiver. The chunk is unmasked in place.
  */
-export function readWhole(chunk: Buffer, start: number): WholeMessage | undefined {
+export function readWhole(chunk: Buffer, start: number, maxLength: number): WholeMessage | undefined {
   if (chunk.length < start + 6 || chunk[start] !== wholeText) return undefined;
   const code = chunk[start + 1] as number;
   if (code < masked || code === 0xff) return undefined;
@@ -55,10 +54,10 @@ export function readWhole(chunk: Buffer, start: number): WholeMessage | undefine
   if (chunk.length < start + head) return undefined;
   const length = code === 0xfe ? chunk.readUInt16BE(start + 2) : code & 0x7f;
   const end = start + head + length;
-  if (end > chunk.length) return undefined;
+  if (end > chunk.length || length > maxLength) return undefined;
   const payload = chunk.subarray(start + head, end);
   unmask(payload, chunk, start + head - 4);
-  return { text: isUtf8(payload) ? payload.toString() : undefined, length, end };
+  return { text: isUtf8(payload) ? payload.toString() : undefined, end };
 }
 
 function unmask(payload: Buffer, chunk: Buffer, maskAt: number): void {

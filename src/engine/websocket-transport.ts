@@ -116,7 +116,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
     if (this.#hasConcluded) return;
     try {
       const rest = this.#receiver === undefined ? this.#readWhole(chunk) : chunk;
-      if (rest.length > 0) this.#readOther(rest);
+      if (rest.length > 0 && !this.#hasConcluded) this.#readOther(rest);
     } catch (error) {
       this.#context.failed(error);
       this.#end("transport error");
@@ -128,11 +128,11 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
   #readWhole(chunk: Buffer): Buffer {
     let start = 0;
     while (start < chunk.length) {
-      const message = readWhole(chunk, start);
+      const message = readWhole(chunk, start, this.owner.maxPayload);
       if (message === undefined) return chunk.subarray(start);
       start = message.end;
       if (message.text === undefined) this.fail(invalidUtf8);
-      else this.#receive(message.text, message.length);
+      else this.owner.receive(message.text);
       if (this.#isClosing) return chunk.subarray(start);
     }
     return chunk.subarray(start);

@@ -4,7 +4,7 @@ import { connected, goodToken, startEdge, stockClient, type Edge } from "../supp
 import { RawPolling, RawSocket } from "../support/hostile.ts";
 import { seeded } from "../support/random.ts";
 
-/** `FUZZ_FRAMES=1000000 npx vitest run test/edge/fuzz.test.ts` for the long walk. */
+/** `npm run test:frames` for the long walk. */
 const frames = Number(process.env.FUZZ_FRAMES ?? 10_000);
 
 const samples = [
