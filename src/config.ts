@@ -4,8 +4,10 @@ import { availableParallelism, hostname } from "node:os";
 import {
   developmentSource,
   readApiKeys,
+  readOperators,
   readTokenSettings,
   type ApiKey,
+  type Operator,
   type TokenSettings,
 } from "./config/credentials.ts";
 import {
@@ -51,6 +53,16 @@ export interface Config extends FileConfig {
   /** Serves the demo, whose login accepts any name. */
   readonly demo: boolean;
   readonly drainTimeoutMs: number;
+  /** Empty: no operator API and no console. */
+  readonly operators: readonly Operator[];
+  readonly console: {
+    /** Where the console is served instead of on the public port. */
+    readonly address: { readonly host: string; readonly port: number } | undefined;
+    /** Whether viewers see the payloads of publications and dead letters. */
+    readonly payloads: "mask" | "show";
+  };
+  /** Which variables and which settings of the file are set; all others have their defaults. */
+  readonly sources: { readonly environment: readonly string[]; readonly file: readonly string[] };
   /** Path of the compiled accelerator, or "off"; undefined uses one compiled in this checkout, if any. */
   readonly accelerator: string | undefined;
 }
@@ -76,6 +88,10 @@ export const variables = [
   "NODE_ID",
   "METRICS_PORT",
   "METRICS_HOST",
+  "OPERATORS",
+  "CONSOLE_PORT",
+  "CONSOLE_HOST",
+  "CONSOLE_PAYLOADS",
   "LOG_LEVEL",
   "DRAIN_TIMEOUT_MS",
   "WORKERS",
@@ -99,6 +115,8 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     isProduction,
     ...readNode(env),
     ...readListeners(env),
+    operators: readOperators(env, isProduction),
+    console: readConsole(env),
     workers: readWorkers(env),
     accelerator: env.text("ACCELERATOR"),
     allowedOrigins: readAllowedOrigins(env, isProduction),
@@ -111,7 +129,9 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
   // A missing setting may be present under a misspelled name.
   if (file === undefined || problems.length > 0)
     throw new ConfigError([...problems, ...unknownVariables(environment, variables)]);
-  return deepFreeze({ ...config, ...file, tokens: { ...config.tokens, ...file.tokens } });
+  const set = variables.filter((name) => env.text(name) !== undefined);
+  const sources = { environment: set, file: file.given };
+  return deepFreeze({ ...config, ...file, sources, tokens: { ...config.tokens, ...file.tokens } });
 }
 
 /** Enabled by default only if nothing is at stake: development secret and embedded server. */
@@ -169,6 +189,14 @@ function readListeners(env: EnvironmentReader): Pick<Config, "host" | "port" | "
 
 /** More workers would not be faster. */
 export const maxWorkers = 128;
+
+function readConsole(env: EnvironmentReader): Config["console"] {
+  const port = env.integer("CONSOLE_PORT", { min: 0, max: 65_535 });
+  // Loopback by default, as for metrics.
+  const host = readHost(env, "CONSOLE_HOST") ?? "127.0.0.1";
+  const payloads = env.oneOf("CONSOLE_PAYLOADS", ["mask", "show"]) ?? "mask";
+  return { address: port === undefined ? undefined : { host, port }, payloads };
+}
 
 function readWorkers(env: EnvironmentReader): number {
   const value = env.text("WORKERS") ?? "1";

@@ -3,7 +3,9 @@ import { createControlStore } from "./cluster/control-store.ts";
 import { Control } from "./cluster/control.ts";
 import type { Config } from "./config.ts";
 import { createIngress } from "./gateway/ingress.ts";
+import { createChecks } from "./gateway/checks.ts";
 import { createNetwork } from "./gateway/network.ts";
+import { createNodeOperator } from "./gateway/operator.ts";
 import { createAuthentication } from "./gateway/authentication.ts";
 import { createCoreServices } from "./gateway/core-services.ts";
 import type { WorkerContext } from "./gateway/worker-context.ts";
@@ -25,12 +27,15 @@ import { ConnectionRegistry } from "./connections/connections.ts";
 import { drainConnections } from "./connections/drain.ts";
 import { createMetricsServer } from "./http/metrics-server.ts";
 import { createNodeRights, createRightsBroadcast, rightsChangeTypes } from "./connections/node-rights.ts";
+import { createReadiness } from "./http/readiness.ts";
 import { createNodeRevocations, createRevocations, revocationTypes } from "./connections/revocations.ts";
 import { createThrottling } from "./throttling/throttling.ts";
 
 /** A node, created but not started. */
 export interface Gateway {
   start(): Promise<void>;
+  /** Resolves if an operator asks this node to drain. */
+  readonly drainRequested: Promise<void>;
   /**
    * Moves all clients and stops; repeated calls return the same promise. Resolves with false if the deadline was
    * exceeded.
@@ -63,6 +68,8 @@ export async function createGateway(
   const metrics = createMetrics({ nodeId });
   const lifecycle = createLifecycle({ clock, log });
   let isDraining = false;
+  let heartbeatAt = clock.monotonic();
+  const { promise: drainRequested, resolve: requestDrain } = Promise.withResolvers<void>();
 
   const store = await openStore(config, { clock: ownClock, log, metrics, lifecycle });
   const { commands, keys, feed } = store;
@@ -75,7 +82,10 @@ export async function createGateway(
     clock,
     log,
     nodeId,
-    onTime: (time, sentAt, receivedAt) => clock.measured(time, sentAt, receivedAt),
+    onTime(time, sentAt, receivedAt) {
+      heartbeatAt = sentAt;
+      clock.measured(time, sentAt, receivedAt);
+    },
     onAppended: (pull) => feed.subscribe(keys.controlFeed(), pull),
   });
   const connections = new ConnectionRegistry();
@@ -106,7 +116,24 @@ export async function createGateway(
   const nodeRights = createNodeRights({ connections, channels: services.channels, clock });
   for (const type of rightsChangeTypes) control.on(type, (command) => nodeRights.perform(command));
   const ingress = createIngress(context, { services, logouts: authentication.logouts, revocations });
+  const readiness = createReadiness({
+    checks: createChecks(store, control.fence, { worker, isDraining: () => isDraining }),
+    clock,
+  });
+  const operator = createNodeOperator(context, {
+    authentication,
+    services,
+    connections,
+    revocations,
+    throttling,
+    readiness,
+    isDraining: () => isDraining,
+    requestDrain,
+    leaseAgeMs: () => clock.monotonic() - heartbeatAt,
+  });
   const network = createNetwork(context, {
+    readiness,
+    operator,
     authentication,
     expiry,
     throttling,
@@ -120,7 +147,7 @@ export async function createGateway(
     worker,
     isDraining: () => isDraining,
   });
-  const { http, sockets, streams, siblings } = network;
+  const { http, consoleServer, sockets, streams, siblings } = network;
 
   // Started in this order, stopped in reverse
   lifecycle.add(createEventLoopDelay(metrics));
@@ -133,6 +160,8 @@ export async function createGateway(
   // Before the first client, which would have to wait for the keys.
   lifecycle.add({ name: "keys", start: () => void authentication.tokens.hasKeys() });
   lifecycle.add({ name: "expiry", stop: () => expiry.stop() });
+  lifecycle.add(operator);
+  if (consoleServer !== undefined) lifecycle.add({ ...consoleServer, name: "console" });
   // With several workers the primary process serves the metrics of all.
   if (config.metrics !== undefined && worker === undefined)
     lifecycle.add(createMetricsServer({ ...metrics, clock, log }, config.metrics));
@@ -160,6 +189,7 @@ export async function createGateway(
   let draining: Promise<boolean> | undefined;
 
   return {
+    drainRequested,
     metrics,
     store: store.description,
     get url() {

@@ -29,6 +29,8 @@ export interface Authenticator {
   ): Promise<Identity>;
   /** Replaces the token of an open connection; `forbidden` if it belongs to another user or session. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
+  /** The same checks as `authenticate`, without recording that the session was seen. */
+  check(token: unknown): Promise<Identity>;
 }
 
 export interface AuthenticatorDeps {
@@ -76,6 +78,11 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   }
 
   return {
+    async check(token) {
+      const claims = await tokens.verify(token);
+      return toIdentity(claims, await checkSession(claims));
+    },
+
     async authenticate(token, client, onVerified) {
       const claims = await tokens.verify(token);
       onVerified?.(claims.sessionId);

@@ -323,9 +323,9 @@ export class Channels {
     return this.#gapRepair.lastTimestamp;
   }
 
-  /** Channels of a kind with subscribers on this node. */
-  *withSubscribers(kind: string): Iterable<string> {
-    for (const { name } of this.#local.withSubscribers(kind)) yield name;
+  /** The channels to which this node is subscribed. */
+  get local(): Pick<LocalChannels, "get" | "withSubscribers"> {
+    return this.#local;
   }
 
   onSubscription(listener: (change: SubscriptionChange) => void): void {

@@ -89,6 +89,10 @@ export class LocalChannel {
     return this.#window !== undefined;
   }
 
+  get subscribers(): readonly Subscriber[] {
+    return this.#live.members;
+  }
+
   get subscriberCount(): number {
     return this.#live.members.length;
   }

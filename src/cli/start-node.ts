@@ -28,6 +28,10 @@ export async function startNode(host: Host, config: Config): Promise<number> {
  */
 function drainOnSignal(host: Host, gateway: Gateway, log: Logger): Promise<boolean> {
   return new Promise((resolve, reject) => {
+    void gateway.drainRequested.then(() => {
+      log.info({}, "draining because an operator asked for it");
+      gateway.drain().then(resolve, reject);
+    });
     onRequestToEnd(host, (signal) => {
       log.info({ signal }, "draining");
       gateway.drain().then(resolve, reject);

@@ -19,7 +19,7 @@ export async function startWorker(host: Host): Promise<number> {
   await gateway.start();
   place.ready(() => gateway.metrics.registry.metrics());
   log.info({ url: gateway.url }, "started");
-  await Promise.race([place.drainRequested, asked]);
+  await Promise.race([place.drainRequested, asked, gateway.drainRequested]);
   log.info({}, "draining");
   return (await gateway.drain()) ? exitCodes.fine : exitCodes.failed;
 }

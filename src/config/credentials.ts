@@ -1,4 +1,5 @@
 import { algorithmsOf, type TokenAlgorithm, type TokenKeySource, type TokenOptions } from "../auth/token-options.ts";
+import { operatorRoles, type OperatorRole } from "../protocol/operator.ts";
 import { quoted, type EnvironmentReader, type ReadFile } from "./environment.ts";
 
 /** An API key of a backend; logs and limits use its name. */
@@ -16,6 +17,11 @@ export const developmentApiKey: ApiKey = {
   name: "development",
   secret: "tidegate-development-key-never-for-production",
 };
+
+/** Somebody who operates the gateway. */
+export interface Operator extends ApiKey {
+  role: OperatorRole;
+}
 
 /** The part of TokenOptions that is read from the environment. */
 export type TokenSettings = Pick<TokenOptions, "source" | "algorithms" | "issuer" | "audience">;
@@ -129,4 +135,22 @@ function readApiKey(env: EnvironmentReader, entry: string, index: number, isProd
     env.problem("API_KEYS", `the secret of ${quoted(key.name)} ${weakness}`);
   }
   return key;
+}
+
+/** `name:secret:role,…`; the role is `viewer` or `admin`. */
+export function readOperators(env: EnvironmentReader, isProduction: boolean): Operator[] {
+  const entries = env.list("OPERATORS") ?? [];
+  const operators = entries.map((entry, index) => readOperator(env, entry, index, isProduction));
+  const secrets = new Set(operators.map(({ secret }) => secret));
+  if (secrets.size < operators.length) env.problem("OPERATORS", "contains the same secret twice");
+  return operators;
+}
+
+function readOperator(env: EnvironmentReader, entry: string, index: number, isProduction: boolean): Operator {
+  const [, name = "", secret = "", role = ""] = /^([^:]*):(.*):([^:]*)$/.exec(entry) ?? [];
+  const known = operatorRoles.find((one) => one === role);
+  if (!/^[\w.-]{1,64}$/.test(name) || secret === "" || known === undefined)
+    env.problem("OPERATORS", `entry ${index + 1} must be name:secret:role; the role is ${operatorRoles.join(" or ")}`);
+  else if (isProduction && isWeak(secret)) env.problem("OPERATORS", `the secret of ${quoted(name)} ${weakness}`);
+  return { name, secret, role: known ?? "viewer" };
 }

@@ -16,13 +16,13 @@ export function readConfigFile(
   env: EnvironmentReader,
   readFile: ReadFile,
   isProduction: boolean,
-): FileConfig | undefined {
+): (FileConfig & { given: string[] }) | undefined {
   const json = readJson(env, readFile);
   if (json === undefined) return undefined;
   const result = configFile.safeParse(json, { reportInput: true });
   for (const { name, message } of problemsOf(result.error, configFile)) env.problem(name, message);
   if (!result.success) return undefined;
-  const config = withDefaults(result.data, isProduction);
+  const config = { ...withDefaults(result.data, isProduction), given: Object.keys(json as object) };
   config.bridges.forEach((bridge, index) => checkBridge(env, bridge, index, config.channels));
   return config;
 }

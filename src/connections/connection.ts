@@ -11,6 +11,12 @@ export interface Connection extends Subscriber {
   /** The client's address; behind trusted proxies the one that they report. */
   readonly address: string;
   readonly userAgent: string | undefined;
+  /** Epoch milliseconds. */
+  readonly connectedAt: number;
+  /** `websocket`, `polling` or `stream`. */
+  readonly transport: string;
+  /** Bytes in the send queue. */
+  readonly queuedBytes: number;
   /** `channels` delivers to this. */
   readonly subscriber: Subscriber;
   /** False after `close` and after the client has disconnected: nothing is sent or received any more. */

@@ -82,6 +82,7 @@ export class ConnectionLifecycle {
     // Computed on each scrape.
     Object.assign(deps.metrics.queueBytes, { collect: () => deps.metrics.queueBytes.set(this.#queuedBytes()) });
     this.#context = {
+      clock: deps.clock,
       stampOf: deps.stampOf,
       onIdentity: (connection, previous) => this.#deps.registry.renew(connection, previous),
       onClose: (connection, closing) => this.#close(connection, closing),

@@ -2,6 +2,7 @@ import type { Socket } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import { closing, type Closing } from "../protocol/closings.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { ConnectionOwner, EngineSocket } from "../engine/engine-socket.ts";
 import { Frame } from "../engine/frames.ts";
 import type { Connection } from "./connection.ts";
@@ -10,6 +11,7 @@ import { engineSocketOf } from "./socket-io.ts";
 
 /** Shared by all connections of a node. */
 export interface SharedConnectionContext {
+  clock: Pick<Clock, "now">;
   /** The offset that a client sends back for connection state recovery. Omit to disable that recovery. */
   stampOf: ((connection: Connection) => number) | undefined;
   onIdentity(connection: Connection, previous: Identity): void;
@@ -27,6 +29,7 @@ export class SocketConnection implements Connection, ConnectionOwner {
   readonly id: string;
   readonly address: string;
   readonly userAgent: string | undefined;
+  readonly connectedAt: number;
   readonly #socket: Socket;
   readonly #context: SharedConnectionContext;
   readonly #conn: EngineSocket;
@@ -44,6 +47,7 @@ export class SocketConnection implements Connection, ConnectionOwner {
     this.id = socket.id;
     this.address = address;
     this.userAgent = userAgent;
+    this.connectedAt = context.clock.now();
     this.#socket = socket;
     this.#context = context;
     this.#identity = identity;
@@ -53,6 +57,10 @@ export class SocketConnection implements Connection, ConnectionOwner {
 
   get identity(): Identity {
     return this.#identity;
+  }
+
+  get transport(): string {
+    return this.#conn.transport.name;
   }
 
   get userId(): string {

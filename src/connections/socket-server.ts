@@ -1,4 +1,5 @@
 import type { Server as HttpServer } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { Server, type ServerOptions } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
 import { defaultGateLimits, type GateLimits } from "../protocol/gate.ts";
@@ -19,10 +20,9 @@ import { PendingHandshakes, type Authenticate } from "./handshake.ts";
 import type { AllowedOrigins } from "../engine/origins.ts";
 import { createParser } from "../engine/parser.ts";
 import { RecoveryAdapter, type RecoveryAdapterDeps } from "./recovery-adapter.ts";
-import type { RefusalDeps } from "../commands/refusal.ts";
+import { recordRefusal, type RefusalDeps } from "../commands/refusal.ts";
 import { ConnectionLifecycle, type LifecycleHooks } from "./lifecycle.ts";
 import { isTemporary, type GatewayError } from "../protocol/errors.ts";
-import { limiterOf } from "../commands/refusal.ts";
 import { bindEngine, engineSocketOf, forgetRequest } from "./socket-io.ts";
 
 export interface SocketServerDeps extends LifecycleHooks {
@@ -153,8 +153,9 @@ function createEngine(
       ...deps,
       admit: (request, carrier) => admission.admit(request, carrier),
       report: (place, error) => failures.report(place, error),
-      onRefused(refusal: GatewayError) {
-        metrics.refusals.inc({ code: refusal.code, limiter: limiterOf(refusal) });
+      onRefused(refusal: GatewayError, request: IncomingMessage) {
+        const { reasons, clientAddress } = deps;
+        recordRefusal({ metrics, reasons }, refusal, { kind: "handshake", address: clientAddress(request) });
         if (isTemporary(refusal.code)) metrics.handshakes.inc({ outcome: refusal.code });
       },
       onSkipped({ conflated, volatile }) {

@@ -34,7 +34,7 @@ export interface EngineDeps {
   /** Asked before a connection begins. Omit to let every client try. */
   admit?: ((request: IncomingMessage, carrier: Carrier) => Promise<Refusal> | Refusal) | undefined;
   /** A request was refused. */
-  onRefused: (refusal: GatewayError) => void;
+  onRefused: (refusal: GatewayError, request: IncomingMessage) => void;
   /** Counts what a slow reader was not sent. */
   onSkipped: (skipped: Skipped) => void;
   /** Reports an exception; `place` comes from a closed set. */
@@ -145,7 +145,7 @@ export class Engine extends EventEmitter {
   #handlePlain(request: EngineRequest, response: ServerResponse): void {
     const cors = this.#check.corsFields(request);
     const refuse = (refusal: GatewayError): void => {
-      this.#deps.onRefused(refusal);
+      this.#deps.onRefused(refusal, request);
       refuseRequest(request, response, refusal, cors);
     };
     const refusal = this.#check.refusalOf(request, false);
@@ -175,7 +175,7 @@ export class Engine extends EventEmitter {
     if (this.#deps.siblings?.takesUpgrade(request, socket, head) === true) return;
     const ours = prepared(request);
     const refuse = (refusal: GatewayError): void => {
-      this.#deps.onRefused(refusal);
+      this.#deps.onRefused(refusal, request);
       refuseUpgrade(socket, refusal);
     };
     const refusal = this.#check.refusalOf(ours, true) ?? wrongUpgrade(ours);

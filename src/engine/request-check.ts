@@ -38,7 +38,7 @@ export class HttpCheck {
   #refuseOrigin({ headers }: IncomingMessage): GatewayError {
     const origin = headers.origin?.slice(0, maxOriginLength);
     this.#warn({ origin }, "refused an origin that is not in ALLOWED_ORIGINS");
-    return new GatewayError("forbidden", "The origin is not allowed.");
+    return new GatewayError("forbidden", "The origin is not allowed.", { reason: { rule: "origin", detail: origin } });
   }
 
   /** Compressed bodies are refused unread: a small one can unpack to any size. */

@@ -13,7 +13,7 @@ import { createOrderHandlers } from "../connections/handlers/orders.ts";
 import { createPresenceHandlers } from "../connections/handlers/presence.ts";
 import { createSessionHandlers } from "../connections/handlers/sessions.ts";
 import { createHttpServer, type HttpServer } from "../http/http-server.ts";
-import { createReadiness } from "../http/readiness.ts";
+import type { Readiness } from "../http/readiness.ts";
 import type { NodeRights } from "../connections/node-rights.ts";
 import type { NodeRevocations } from "../connections/revocations.ts";
 import type { Route } from "../http/route.ts";
@@ -37,11 +37,11 @@ import { createConnectionHooks, type ConnectionHooks } from "../connections/conn
 import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
-import { createChecks } from "./checks.ts";
 import { createDemoLogin } from "./demo-login.ts";
 import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 import { createHttpLimit } from "./http-limit.ts";
+import type { NodeOperator } from "./operator.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import { createStreams, streamRoutesOf } from "./streams.ts";
 import { withWebhooks } from "./webhooks.ts";
@@ -57,6 +57,8 @@ export interface NetworkParts {
   nodeRights: NodeRights;
   connections: ConnectionRegistry;
   services: CoreServices;
+  readiness: Readiness;
+  operator: NodeOperator;
   ingress: CommandIngress;
   webhooks: Webhooks | undefined;
   worker: WorkerContext | undefined;
@@ -66,6 +68,8 @@ export interface NetworkParts {
 /** The servers of a node. */
 export interface Network {
   http: HttpServer;
+  /** Where the console has a port of its own. */
+  consoleServer: HttpServer | undefined;
   sockets: SocketServer;
   streams: Streams;
   /** Set if the node shares its port with other workers. */
@@ -98,7 +102,7 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
   const siblings = worker && createSiblings(worker);
   const sockets = createSockets(context, parts, { hooks, http, siblings, clientAddress });
   const streams: Streams = createStreams(context, parts, { hooks, admission: sockets.admission });
-  return { http, siblings, sockets, streams };
+  return { http, consoleServer: createConsoleServer(context, parts, clientAddress), siblings, sockets, streams };
 }
 
 function createHttp(
@@ -106,16 +110,23 @@ function createHttp(
   parts: NetworkParts,
   { clientAddress, streams }: { clientAddress: ClientAddress; streams: () => Streams },
 ): HttpServer {
-  const { config, store, control, metrics, reasons, clock, log } = context;
-  const { throttling, worker } = parts;
+  const { config, control, metrics, reasons, clock, log } = context;
+  const { throttling, worker, operator, readiness } = parts;
+  const hasConsole = config.operators.length > 0 && config.console.address === undefined;
   const login = createDemoLogin(config, parts);
   const limit = createHttpLimit({ throttling, fence: control.fence, clock }, config.limits.http);
   return createHttpServer(
     {
-      routes: [...routesOf(parts), ...streamRoutesOf(context, streams, { limit, clientAddress })],
+      routes: [
+        ...routesOf(parts),
+        ...streamRoutesOf(context, streams, { limit, clientAddress }),
+        ...(hasConsole ? operator.routes : []),
+      ],
+      ...(hasConsole ? { console: operator.page, authenticateOperator: operator.operators.authenticate } : {}),
+      onAct: operator.note,
       apiKeys: config.apiKeys,
       limit,
-      readiness: createReadiness({ checks: createChecks(store, control.fence, parts), clock }),
+      readiness,
       // Without a login the demo page is useless, so it is not served.
       demo: login && { directory: demoFolder, login },
       clientAddress,
@@ -134,6 +145,35 @@ function createHttp(
       hasMetrics: config.metrics === undefined,
       version,
     },
+  );
+}
+
+/** The operator API and the console on a port of their own, so that the public port has neither. */
+function createConsoleServer(
+  context: NodeContext,
+  parts: NetworkParts,
+  clientAddress: ClientAddress,
+): HttpServer | undefined {
+  const { config, control, metrics, reasons, clock, log } = context;
+  const { throttling, operator, readiness, worker } = parts;
+  const { address } = config.console;
+  if (config.operators.length === 0 || address === undefined) return undefined;
+  return createHttpServer(
+    {
+      routes: operator.routes,
+      apiKeys: [],
+      authenticateOperator: operator.operators.authenticate,
+      console: operator.page,
+      onAct: operator.note,
+      limit: createHttpLimit({ throttling, fence: control.fence, clock }, config.limits.http),
+      readiness,
+      clientAddress,
+      metrics,
+      reasons,
+      clock,
+      log,
+    },
+    { ...address, trustedProxies: config.trustedProxies, isShared: worker !== undefined, hasMetrics: false, version },
   );
 }
 

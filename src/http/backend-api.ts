@@ -1,5 +1,5 @@
 import type { Express, Request, RequestHandler, Response } from "express";
-import type { GatewayError } from "../protocol/errors.ts";
+import { GatewayError } from "../protocol/errors.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -13,11 +13,13 @@ import { overLimit, rateLimitFields, type LimitHttp } from "./rate-limit.ts";
 import { readJson } from "./request-body.ts";
 import { targetOf } from "./request-target.ts";
 import { recordOf, type RequestRecord } from "./request-watch.ts";
-import type { Route, RouteAnswer, RouteRequest } from "./route.ts";
+import type { AuthenticateOperator, Route, RouteAnswer, RouteRequest } from "./route.ts";
 
 export interface BackendApiDeps {
   routes: readonly Route[];
   authenticate: Authenticate;
+  /** Omit if there are no operators. */
+  authenticateOperator?: AuthenticateOperator | undefined;
   /** Omit for no limit. */
   limit?: LimitHttp | undefined;
   clientAddress: ClientAddress;
@@ -30,8 +32,9 @@ export interface BackendApiDeps {
 export interface BackendAct {
   /** Operation id of the route. */
   operation: string;
-  /** Name of the API key. */
+  /** Name of the API key, or of the operator. */
   caller: string;
+  via: "api" | "operator";
   address: string;
   requestId: string;
   /** Parameters of the path, such as `userId`. */
@@ -40,6 +43,7 @@ export interface BackendAct {
   outcome: Readonly<Record<string, number>>;
 }
 
+type Access = NonNullable<Route["access"]>;
 type Input = RouteRequest<unknown, unknown, unknown>;
 
 /** Everything below this prefix requires an API key. */
@@ -47,9 +51,10 @@ export const apiPrefix = "/v1/";
 
 /** Mounts the backend API. Errors go to Express' error handler. */
 export function mountApi(app: Express, deps: BackendApiDeps): void {
-  const admit = admitWith(deps);
+  const admit = admitWith(deps, () => "api key");
   for (const [path, routes] of Map.groupBy(deps.routes, (route) => route.path)) {
-    const endpoint = app.route(patternOf(path)).all(labelled(path), ...routes.flatMap(servedBy), admit);
+    const admitRoutes = admitWith(deps, (method) => accessOf(routes, method));
+    const endpoint = app.route(patternOf(path)).all(labelled(path), ...routes.flatMap(servedBy), admitRoutes);
     for (const route of routes) endpoint[route.method](handlerOf(route, deps));
     endpoint.all(refuseAllBut(...routes.flatMap(({ method }) => methodsOf(method))));
   }
@@ -85,15 +90,41 @@ const labelled =
     next();
   };
 
-function admitWith({ authenticate, limit }: BackendApiDeps): RequestHandler {
+/** Of a method that the path does not have: that of the others. */
+function accessOf(routes: readonly Route[], method: string): Access {
+  return (routes.find((route) => methodsOf(route.method).includes(method)) ?? routes[0])?.access ?? "api key";
+}
+
+function admitWith(deps: BackendApiDeps, accessFor: (method: string) => Access): RequestHandler {
+  const { authenticate, limit } = deps;
   return async (request, response, next) => {
-    const apiKey = authenticate(request);
-    recordOf(response).caller = apiKey;
-    const allowance = await limit?.(apiKey);
+    const access = accessFor(request.method);
+    if (access === "open") return next();
+    const isOperator = access !== "api key" && deps.authenticateOperator !== undefined;
+    const caller = isOperator ? await admitOperator(deps, request, response, access) : authenticate(request);
+    recordOf(response).caller = caller;
+    const allowance = await limit?.(isOperator ? `operator ${caller}` : caller);
     if (allowance !== undefined) setFields(response, rateLimitFields(allowance));
     if (allowance?.allowed === false) throw overLimit(allowance);
     next();
   };
+}
+
+/** Returns the operator's name; its role stays in the record. */
+async function admitOperator(
+  { authenticateOperator, clientAddress }: BackendApiDeps,
+  request: Request,
+  response: Response,
+  access: Access,
+): Promise<string> {
+  const operator = await authenticateOperator?.(request, clientAddress(request));
+  if (operator === undefined) throw new GatewayError("unauthorized");
+  if (access === "admin" && operator.role !== "admin") {
+    recordOf(response).caller = operator.name;
+    throw new GatewayError("forbidden", "This operator may not act.", { reason: { rule: "operator" } });
+  }
+  recordOf(response).role = operator.role;
+  return operator.name;
 }
 
 function setFields(response: Response, fields: Fields): void {
@@ -104,32 +135,40 @@ function handlerOf(route: Route, deps: BackendApiDeps): RequestHandler {
   return async (request, response) => {
     const input = await inputOf(request, response, route, deps.clientAddress);
     const answer = await route.handle(input);
-    if (route.method !== "get" && isAct(answer.body))
-      noteAct(deps, recordOf(response), { route, input, outcome: answer.body });
+    if (route.access === "admin" || (route.method !== "get" && isAct(answer.body)))
+      noteAct(deps, recordOf(response), { route, input, outcome: answer.body as object });
     send(request, response, route, answer);
   };
 }
 
 /** Calls that act on live connections answer how many nodes confirmed. */
-const isAct = (body: unknown): body is Record<string, unknown> =>
-  typeof body === "object" && body !== null && "acknowledged" in body;
+const isAct = (body: unknown): boolean => typeof body === "object" && body !== null && "acknowledged" in body;
 
 function noteAct(
   { onAct, log }: BackendApiDeps,
   { requestId }: RequestRecord,
-  { route, input, outcome }: { route: Route; input: Input; outcome: Record<string, unknown> },
+  { route, input, outcome }: { route: Route; input: Input; outcome: object },
 ): void {
   const counts = Object.entries(outcome).filter(([, value]) => typeof value === "number" || typeof value === "boolean");
   const act: BackendAct = {
     operation: route.operationId,
     caller: input.apiKey,
+    via: input.role === undefined ? "api" : "operator",
     address: input.address,
     requestId,
-    target: { ...(input.params as object) },
+    target: { ...(input.params as object), ...(route.access === "admin" ? summaryOf(input.body) : {}) },
     outcome: Object.fromEntries(counts.map(([name, value]) => [name, Number(value)])),
   };
-  log.info(act, "backend call acted on connections");
+  log.info(act, act.via === "api" ? "backend call acted on connections" : "operator acted");
   onAct?.(act);
+}
+
+/** Lists by their length: they may be long. */
+function summaryOf(body: unknown): Record<string, unknown> {
+  const entries = Object.entries(body ?? {});
+  return Object.fromEntries(
+    entries.map(([name, value]): [string, unknown] => [name, Array.isArray(value) ? value.length : value]),
+  );
 }
 
 function send(request: Request, response: Response, route: Route, given: RouteAnswer): void {
@@ -153,8 +192,10 @@ async function inputOf(
   const query = route.query && parseWith(route.query, queryOf(targetOf(request.originalUrl).search));
   const body = route.body && parseWith(route.body, await readJson(request));
   const idempotencyKey = idempotencyKeyOf(request, body);
-  const { caller: apiKey = "" } = recordOf(response);
-  return { params, query, body, apiKey, idempotencyKey, address: clientAddress(request) };
+  const { caller: apiKey = "", role, requestId } = recordOf(response);
+  const isSecure = request.headers["x-forwarded-proto"] === "https";
+  const address = clientAddress(request);
+  return { params, query, body, apiKey, role, idempotencyKey, address, requestId, isSecure };
 }
 
 /** Names the parameter that Express could not decode; undefined if there is none. */

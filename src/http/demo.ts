@@ -30,10 +30,12 @@ const loginBody = z.strictObject({ name: userId });
 /** Serves the demo at `/demo/`, and its login if there is one. */
 export function mountDemo(app: Express, demo: Demo, clientAddress: ClientAddress): void {
   if (demo.login !== undefined) onlyPost(app, "/demo/login", signIn(demo.login, clientAddress));
-  app.use(
-    "/demo",
-    express.static(demo.directory, { dotfiles: "ignore", cacheControl: false, setHeaders: cacheFields }),
-  );
+  mountPage(app, "/demo", demo.directory);
+}
+
+/** Serves a built page. */
+export function mountPage(app: Express, path: string, directory: string): void {
+  app.use(path, express.static(directory, { dotfiles: "ignore", cacheControl: false, setHeaders: cacheFields }));
 }
 
 function signIn(login: NonNullable<Demo["login"]>, clientAddress: ClientAddress): RequestHandler {

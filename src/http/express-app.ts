@@ -5,7 +5,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Metrics, MetricsText } from "../runtime/metrics.ts";
 import { apiPrefix, mountApi, undecodableParameter, type BackendApiDeps } from "./backend-api.ts";
-import { mountDemo, type Demo } from "./demo.ts";
+import { mountDemo, mountPage, type Demo } from "./demo.ts";
 import { mountDocs } from "./docs-page.ts";
 import { onlyGet } from "./only-methods.ts";
 import { sendJson, sendProblem } from "./problem.ts";
@@ -24,6 +24,8 @@ export interface ExpressAppDeps extends BackendApiDeps {
   /** The API's description, as JSON. */
   openapi: string;
   demo?: Demo | undefined;
+  /** Folder of the built operator console. Omit not to serve it. */
+  console?: string | undefined;
   metrics: Metrics;
   /** Omit to count refusals only. */
   reasons?: RefusalDeps["reasons"];
@@ -42,6 +44,7 @@ export function createExpressApp(deps: ExpressAppDeps): Express {
   mountHealth(app, deps.readiness);
   if (deps.registry !== undefined) mountMetrics(app, deps.registry);
   mountDocs(app, deps.openapi);
+  if (deps.console !== undefined) mountPage(app, "/console", deps.console);
   if (deps.demo !== undefined) mountDemo(app, deps.demo, deps.clientAddress);
   onlyGet(app, "/", (_request, response) => response.redirect(deps.demo?.login === undefined ? "/docs" : "/demo/"));
   app.use((_request, _response, next) => next(new GatewayError("not_found", "This path does not exist.")));
@@ -102,7 +105,8 @@ function answerError(deps: ExpressAppDeps): ErrorRequestHandler {
     const address = clientAddress(request);
     const kind = request.path.startsWith(apiPrefix) ? "http" : "page";
     recordRefusal(deps, refusal, { kind, caller, address, operation, requestId });
-    if (refusal.code === "unauthorized") warn({ address, requestId }, "refused an API key");
+    const whom = refusal.reason?.rule === "operator" ? "refused an operator" : "refused an API key";
+    if (refusal.code === "unauthorized") warn({ address, requestId }, whom);
     if (refusal.code === "internal") log.error({ err: refusal.cause, route: record.route }, "HTTP request failed");
     sendProblem(response, refusal, {}, discardRest(request));
   };

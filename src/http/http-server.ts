@@ -33,6 +33,9 @@ export interface HttpServerDeps {
   /** Omit to count refusals only. */
   reasons?: RefusalDeps["reasons"];
   onAct?: BackendApiDeps["onAct"];
+  authenticateOperator?: BackendApiDeps["authenticateOperator"];
+  /** Folder of the built operator console. Omit not to serve it. */
+  console?: string | undefined;
   /** @default the peer's address, ignoring proxies */
   clientAddress?: ClientAddress | undefined;
   /** Answers `/metrics`. @default the metrics of this node */
@@ -121,6 +124,8 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
     metrics,
     reasons,
     onAct,
+    authenticateOperator,
+    console: consoleFolder,
     clock,
     log,
     clientAddress = createClientAddress([]),
@@ -137,6 +142,8 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
     metrics,
     reasons,
     onAct,
+    authenticateOperator,
+    console: consoleFolder,
     clock,
     log,
   });

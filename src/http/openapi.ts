@@ -23,6 +23,7 @@ export function describeApi(routes: readonly Route[], version: string): ApiDescr
       securitySchemes: {
         apiKey: { type: "http", scheme: "bearer", description: "One of the keys in the gateway's `API_KEYS`." },
         clientToken: { type: "http", scheme: "bearer", description: "The token of a client." },
+        ...(routes.some(({ access }) => access === "operator") ? operatorSchemes : {}),
       },
       responses: Object.fromEntries(codes.map((code) => [code, refusalWith([code])])),
       schemas: itemsOfBatches,
@@ -94,6 +95,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     operationId,
     tags: [tag],
     summary,
+    ...securityOf(route),
     ...(description === undefined ? {} : { description }),
     requestParams: parametersOf(route),
     ...(route.serve === undefined ? {} : { security: [{ apiKey: [] }, { clientToken: [] }, {}] }),
@@ -105,6 +107,16 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
       ...refusalsOf(route),
     },
   };
+}
+
+const operatorSchemes = {
+  operator: { type: "http", scheme: "bearer", description: "A secret in the gateway's `OPERATORS`." },
+  operatorCookie: { type: "apiKey", in: "cookie", name: "tidegate_operator", description: "Set by signing in." },
+} as const;
+
+function securityOf({ access = "api key" }: Route): Pick<ZodOpenApiOperationObject, "security"> {
+  if (access === "api key") return {};
+  return { security: access === "open" ? [] : [{ operator: [] }, { operatorCookie: [] }] };
 }
 
 const writeHeader = z.object({

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
 import type { ErrorCode } from "../protocol/errors.ts";
+import type { OperatorRole } from "../protocol/operator.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
@@ -11,6 +12,8 @@ export interface RequestRecord {
   route: string;
   /** Name of the API key. */
   caller?: string;
+  /** Of an operator. */
+  role?: OperatorRole;
   code?: ErrorCode;
   /** From `X-Request-Id` if the caller sent a valid one. In the response, log lines and recorded reasons. */
   requestId: string;

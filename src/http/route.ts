@@ -3,19 +3,31 @@ import type { z } from "zod";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { RequestRecord } from "./request-watch.ts";
 import type { RequestTarget } from "./request-target.ts";
+import type { OperatorRole } from "../protocol/operator.ts";
 
 /** What a route handler gets: everything parsed. */
 export interface RouteRequest<P, Q, B> {
   params: P;
   query: Q;
   body: B;
-  /** Name of the API key that called. */
+  /** Name of the API key, or of the operator, that called; empty for anyone. */
   apiKey: string;
+  /** Of an operator. */
+  role?: OperatorRole | undefined;
+  requestId: string;
+  /** Whether the caller used TLS, behind trusted proxies as they report. */
+  isSecure: boolean;
   /** From the `Idempotency-Key` header or the body's `idempotencyKey`; if both were sent they are equal. */
   idempotencyKey: string | undefined;
   /** Address of the caller; behind trusted proxies the one that they report. */
   address: string;
 }
+
+/** Names the operator of a request and its role; throws `unauthorized`, `forbidden` or `rate_limited`. */
+export type AuthenticateOperator = (
+  request: IncomingMessage,
+  address: string,
+) => Promise<{ name: string; role: OperatorRole }>;
 
 export interface RouteAnswer {
   /** @default the route's `status` */
@@ -71,6 +83,8 @@ export interface Route {
    * rejects.
    */
   readonly serve?: (exchange: ServedRequest) => Promise<void>;
+  /** Callers: holders of an API key, operators, operators with the role `admin`, or anyone. @default "api key" */
+  readonly access?: "api key" | "operator" | "admin" | "open";
   handle(request: RouteRequest<unknown, unknown, unknown>): Promise<RouteAnswer>;
 }
 

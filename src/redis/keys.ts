@@ -150,6 +150,13 @@ export interface Keys {
   /** Stream of messages that could not be delivered; no TTL (its length is bounded). */
   deadWebhooks(): string;
 
+  /** Sharded pub/sub channel of operators' questions to all nodes; tag: operator. */
+  operatorQuestions(): string;
+  /** Sharded pub/sub channel of the answers to one node; tag: the name. */
+  operatorReplies(name: string): string;
+  /** Stream of acts; no TTL (its length is bounded); tag: operator. */
+  operatorAudit(): string;
+
   /** Sharded pub/sub channel of a node's pub/sub probe, one of several in different slots; tag: probe and number. */
   probe(name: string, number: number): string;
 
@@ -238,6 +245,9 @@ export function createKeys(prefix: string): Keys {
     webhookOccupancyOf: (node) => `${ofWebhooks}:occupancy-of:${encodeId(node)}`,
     webhookDepartedNodes: () => `${ofWebhooks}:departed`,
     deadWebhooks: () => `${ofWebhooks}:dead`,
+    operatorQuestions: () => of("operator", "all", "questions"),
+    operatorReplies: (name) => of("operator", name, "replies"),
+    operatorAudit: () => of("operator", "all", "audit"),
     probe: (name, number) => of("probe", `${name}-${number}`, "feed"),
     cached: (key) => of("cache", key, "value"),
     cacheLock: (key) => of("cache", key, "lock"),

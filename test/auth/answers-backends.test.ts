@@ -37,6 +37,8 @@ async function backend(options: AuthWorldOptions = {}) {
       apiKey: "test",
       idempotencyKey: undefined,
       address: "127.0.0.1",
+      requestId: "r-1",
+      isSecure: false,
     });
     found.answer.parse(answer.body);
     return { status: answer.status ?? found.status ?? 200, body: answer.body as Record<string, unknown> };

@@ -178,7 +178,7 @@ describe("subscribing", () => {
     );
 
     expect(outcomes.every(({ status }) => status === "rejected")).toBe(true);
-    expect([...channels.withSubscribers("chat")]).toEqual([]);
+    expect([...channels.local.withSubscribers("chat")]).toEqual([]);
   });
 
   test("subscriptions of one reader are bounded", async () => {

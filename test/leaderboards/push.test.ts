@@ -102,7 +102,7 @@ describe("a subscriber of a board", () => {
     const subscriber = recordingSubscriber();
     const { epoch, offset } = await first.channels.subscribe(subscriber, reader("u"), "leaderboard:b");
     first.channels.disconnect(subscriber);
-    await eventually(() => expect([...first.channels.withSubscribers("leaderboard")]).toEqual([]));
+    await eventually(() => expect([...first.channels.local.withSubscribers("leaderboard")]).toEqual([]));
     await submitAll(second, "b", { c: 3 });
 
     const back = await second.channels.subscribe(recordingSubscriber(), reader("u"), "leaderboard:b", {

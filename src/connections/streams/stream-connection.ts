@@ -4,6 +4,7 @@ import type { Subscriber } from "../../channels/subscribers.ts";
 import { closing, type Closing } from "../../protocol/closings.ts";
 import { isTemporary, type ErrorCode } from "../../protocol/errors.ts";
 import { Frame } from "../../engine/frames.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import type { Connection } from "../connection.ts";
 
 /** Where a stream's events go: server-sent events, or the answer to a long poll. */
@@ -17,6 +18,7 @@ export interface StreamOutput {
 }
 
 export interface StreamConnectionContext {
+  clock: Pick<Clock, "now">;
   onIdentity(connection: Connection, previous: Identity): void;
   /** Called once, when nothing is delivered any more. `why` is undefined if the client has left or may just reconnect. */
   onEnd(connection: StreamConnection, why: Closing | undefined): void;
@@ -27,6 +29,8 @@ export class StreamConnection implements Connection, Subscriber {
   readonly id = randomUUID();
   readonly address: string;
   readonly userAgent: string | undefined;
+  readonly connectedAt: number;
+  readonly transport = "stream";
   readonly #context: StreamConnectionContext;
   readonly #output: StreamOutput;
   readonly #channels: Set<string>;
@@ -42,6 +46,7 @@ export class StreamConnection implements Connection, Subscriber {
     this.#identity = identity;
     this.address = address;
     this.userAgent = userAgent;
+    this.connectedAt = context.clock.now();
     this.#channels = new Set(channels);
     this.#context = context;
     this.#output = output(this);

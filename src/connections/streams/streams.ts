@@ -246,6 +246,7 @@ export class Streams {
     const client = { identity, address, userAgent: userAgentOf(incoming) };
     const connection = new StreamConnection(client, channels, output, {
       onIdentity: (changed, previous) => registry.renew(changed, previous),
+      clock: this.#deps.clock,
       onEnd: (ended, why) => this.#ended(ended, isBackend, why, response),
     });
     registry.add(connection);

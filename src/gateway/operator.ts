@@ -1,0 +1,148 @@
+import { fileURLToPath } from "node:url";
+import { createDeadCommandStore } from "../commands/dead-command-store.ts";
+import { readStreamBacklog } from "../commands/stream-backlog.ts";
+import { maskSecrets } from "../config/masking.ts";
+import type { ConnectionRegistry } from "../connections/connections.ts";
+import type { Readiness } from "../http/readiness.ts";
+import type { Route } from "../http/route.ts";
+import { createAuditLog } from "../operator/audit-log.ts";
+import { createNodeAnswers } from "../operator/node-answers.ts";
+import { NodeQueries } from "../operator/node-queries.ts";
+import { NodeReporter } from "../operator/node-report.ts";
+import { Operator } from "../operator/operator.ts";
+import { createOperators, type Operators } from "../operator/operators.ts";
+import { createOperatorActs } from "../operator/routes/acts.ts";
+import { createOperatorQueues } from "../operator/routes/queues.ts";
+import { createOperatorSessionRoutes } from "../operator/routes/session.ts";
+import { createOperatorViews } from "../operator/routes/views.ts";
+import type { Revocations } from "../auth/revocations.ts";
+import { sleep, systemClock } from "../runtime/clock.ts";
+import type { Service } from "../runtime/lifecycle.ts";
+import { version } from "../runtime/version.ts";
+import type { Throttling } from "../throttling/throttling.ts";
+import { createDeadWebhookStore } from "../webhooks/dead-webhook-store.ts";
+import type { Authentication } from "./authentication.ts";
+import type { CoreServices, NodeContext } from "./core-services.ts";
+import type { Store } from "./store.ts";
+
+export interface OperatorParts {
+  authentication: Authentication;
+  services: CoreServices;
+  connections: ConnectionRegistry;
+  revocations: Revocations;
+  throttling: Throttling;
+  readiness: Readiness;
+  isDraining: () => boolean;
+  requestDrain: () => void;
+  leaseAgeMs: () => number;
+}
+
+/** The operator API of a node. */
+export interface NodeOperator extends Service {
+  routes: readonly Route[];
+  operators: Operators;
+  note: Operator["note"];
+  /** Folder of the console's page. */
+  page: string;
+}
+
+const page = fileURLToPath(new URL("../../console/dist/", import.meta.url));
+
+/** Answers operators of all nodes about this one; with OPERATORS set, also the operator API. */
+export function createNodeOperator(context: NodeContext, parts: OperatorParts): NodeOperator {
+  const { config, store, control, metrics, reasons, clock, log } = context;
+  const { commands, keys, feed } = store;
+  const { authentication, services, connections, revocations, throttling } = parts;
+  const { nodeId } = config;
+  const reporter = new NodeReporter({ ...parts, nodeId, version, metrics, connections, clock });
+  const settings = flat(maskSecrets(config));
+  const answer = createNodeAnswers({
+    nodeId,
+    connections,
+    channels: services.channels,
+    reporter,
+    reasons,
+    settings,
+  });
+  const living = (): readonly string[] => control.living;
+  const queries = new NodeQueries({ commands, feed, keys, clock, log, nodeId, living, answer });
+  const audit = createAuditLog(store);
+  const { permissions, kinds, channels } = services;
+  const why = { ...authentication, permissions, clock, ownClock: systemClock };
+  const { requestDrain } = parts;
+  const operator = new Operator({ queries, control, connections, audit, why, nodeId, requestDrain, clock, log });
+  const operators = createOperators({
+    operators: config.operators,
+    login: (address, subject) => throttling.login(address, subject),
+    clock,
+  });
+  const showPayloads = config.console.payloads === "show";
+  const letters = { commands: createDeadCommandStore(store), webhooks: createDeadWebhookStore(store) };
+  const backlog = () => readStreamBacklog({ commands, keys, clock });
+
+  return {
+    name: "operator",
+    operators,
+    page,
+    note: operator.note.bind(operator),
+    routes: [
+      ...createOperatorSessionRoutes(operators),
+      ...createOperatorViews({
+        operator,
+        audit,
+        sessions: authentication.sessions,
+        history: channels.history.bind(channels),
+        kinds,
+        storeState: () => stateOf(store),
+        sources: config.sources,
+        showPayloads,
+      }),
+      ...createOperatorQueues({ letters, backlog, showPayloads }),
+      ...createOperatorActs({ operator, logouts: authentication.logouts, revocations }),
+    ],
+    async start() {
+      await queries.start();
+      await reporter.start();
+    },
+    stop() {
+      reporter.stop();
+      queries.stop();
+    },
+  };
+}
+
+/** Max milliseconds the store may take for its own numbers. */
+const infoTimeoutMs = 800;
+
+/** Numbers of the store; without those that it does not tell in time. */
+async function stateOf({ commands, check, description }: Store): Promise<object> {
+  const { note } = check.result;
+  const startedAt = performance.now();
+  const info = await Promise.race([
+    commands.info().catch(() => undefined),
+    sleep(systemClock, infoTimeoutMs).then(() => undefined),
+  ]);
+  const known = { description, ...(note === undefined ? {} : { note }) };
+  if (info === undefined) return known;
+  const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
+  return {
+    ...known,
+    latencyMs: Math.round((performance.now() - startedAt) * 10) / 10,
+    usedMemoryBytes: field("used_memory"),
+    maxMemoryBytes: field("maxmemory"),
+    clients: field("connected_clients"),
+    replicas: field("connected_slaves"),
+  };
+}
+
+/** Settings by their paths: `limits.http.requests`. Lists are one setting. */
+function flat(value: object, prefix = ""): Record<string, unknown> {
+  const entries = Object.entries(value).flatMap(([name, item]): [string, unknown][] => {
+    const path = prefix === "" ? name : `${prefix}.${name}`;
+    const isBranch = typeof item === "object" && item !== null && !Array.isArray(item);
+    return isBranch && Object.keys(item as object).length > 0
+      ? Object.entries(flat(item as object, path))
+      : [[path, item]];
+  });
+  return Object.fromEntries(entries);
+}

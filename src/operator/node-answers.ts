@@ -1,0 +1,114 @@
+import type { Channels } from "../channels/channels.ts";
+import type { Connection } from "../connections/connection.ts";
+import type { Connections } from "../connections/connections.ts";
+import type { ConnectionSummary, NodeReport, NodeSample } from "../protocol/operator.ts";
+import type { ReasonLog, RecordedReason } from "../runtime/reason-log.ts";
+import { firstAfter, type ConnectionFilter, type ConnectionPlace } from "./connection-pages.ts";
+import type { NodeQuestion } from "./node-queries.ts";
+import type { NodeReporter } from "./node-report.ts";
+
+export interface NodeAnswersDeps {
+  nodeId: string;
+  connections: Connections;
+  channels: Channels;
+  reporter: NodeReporter;
+  reasons: Pick<ReasonLog, "latest">;
+  /** Effective settings with secrets masked. */
+  settings: Readonly<Record<string, unknown>>;
+}
+
+/** Questions of operators and what a node answers. */
+export interface NodeAnswerTypes {
+  overview: { report: Omit<NodeReport, "answerMs">; samples: readonly NodeSample[] };
+  connections: ConnectionSummary[];
+  channel: { subscribers: number; offset: number | undefined };
+  reasons: RecordedReason[];
+  settings: Readonly<Record<string, unknown>>;
+}
+
+export interface ConnectionsQuestion extends NodeQuestion {
+  type: "connections";
+  filter: ConnectionFilter;
+  after?: ConnectionPlace | undefined;
+  limit: number;
+}
+
+const maxPage = 201;
+const maxReasons = 1_000;
+
+/** Answers operators' questions about this node. */
+export function createNodeAnswers(deps: NodeAnswersDeps): (question: NodeQuestion) => unknown {
+  const { reporter, reasons, channels, settings } = deps;
+  return (question) => {
+    switch (question.type) {
+      case "overview":
+        return reporter.report().then((report) => ({ report, samples: reporter.samples }));
+      case "connections":
+        return listConnections(deps, question as ConnectionsQuestion);
+      case "channel":
+        return channelState(channels, String(question["channel"]));
+      case "reasons":
+        return reasons.latest(maxReasons);
+      case "settings":
+        return settings;
+      default:
+        throw new Error(`unknown question: ${question.type}`);
+    }
+  };
+}
+
+function channelState(channels: Channels, channel: string): NodeAnswerTypes["channel"] {
+  const local = channels.local.get(channel);
+  return { subscribers: local?.subscriberCount ?? 0, offset: local?.position?.offset };
+}
+
+function positionOf(channels: Channels, channel: string): { epoch?: string; offset?: number } {
+  const { epoch, offset } = channels.local.get(channel)?.position ?? {};
+  return epoch === undefined || offset === undefined ? {} : { epoch, offset };
+}
+
+function listConnections(deps: NodeAnswersDeps, { filter, after, limit }: ConnectionsQuestion): ConnectionSummary[] {
+  if (filter.nodeId !== undefined && filter.nodeId !== deps.nodeId) return [];
+  const page = { filter, after, limit: Math.min(limit, maxPage) };
+  return firstAfter(candidates(deps, filter), page).map((connection) => toSummary(deps, connection));
+}
+
+/** By the most selective index; all connections only if nothing else is known. */
+function candidates({ connections, channels }: NodeAnswersDeps, filter: ConnectionFilter): Iterable<Connection> {
+  const { connectionId, sessionId, userId, channel } = filter;
+  const one = connectionId === undefined ? undefined : connections.get(connectionId);
+  if (connectionId !== undefined) return one === undefined ? [] : [one];
+  if (sessionId !== undefined) return reading(channels, connections.ofSession(sessionId), channel);
+  if (userId !== undefined) return reading(channels, connections.ofUser(userId), channel);
+  // A subscriber of this node is always a connection (`socket-connection.ts`).
+  return channel === undefined
+    ? connections.all()
+    : ((channels.local.get(channel)?.subscribers ?? []) as readonly Connection[]);
+}
+
+const reading = (
+  channels: Channels,
+  connections: readonly Connection[],
+  channel: string | undefined,
+): readonly Connection[] =>
+  channel === undefined
+    ? connections
+    : connections.filter((connection) => channels.channelsOf(connection).includes(channel));
+
+function toSummary({ nodeId, channels }: NodeAnswersDeps, connection: Connection): ConnectionSummary {
+  const { id, identity, address, userAgent, transport, connectedAt, queuedBytes } = connection;
+  return {
+    connectionId: id,
+    nodeId,
+    userId: identity.userId,
+    sessionId: identity.sessionId,
+    address,
+    ...(userAgent === undefined ? {} : { userAgent }),
+    transport,
+    connectedAt,
+    expiresAt: identity.expiresAt,
+    queuedBytes,
+    channels: channels.channelsOf(connection).map((channel) => ({ channel, ...positionOf(channels, channel) })),
+    roles: [...identity.roles],
+  };
+}

@@ -1,0 +1,163 @@
+import type { Control } from "../cluster/control.ts";
+import { closing } from "../protocol/closings.ts";
+import type { ConnectionSummary, MissingNode, WhyQuestion } from "../protocol/operator.ts";
+import type { Connections } from "../connections/connections.ts";
+import type { BackendAct } from "../http/backend-api.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { RecordedReason } from "../runtime/reason-log.ts";
+import type { AuditLog } from "./audit-log.ts";
+import { mergePages, placeFrom, type ConnectionFilter } from "./connection-pages.ts";
+import type { ConnectionsQuestion, NodeAnswerTypes } from "./node-answers.ts";
+import { mergeSamples } from "./node-report.ts";
+import { nodeIdOf, type NodeAnswers, type NodeQueries } from "./node-queries.ts";
+import { explain, type WhyDeps } from "./why.ts";
+
+export interface OperatorDeps {
+  queries: Pick<NodeQueries, "ask">;
+  control: Pick<Control, "on" | "onDeadNode" | "command" | "living">;
+  connections: Connections;
+  audit: AuditLog;
+  why: WhyDeps;
+  nodeId: string;
+  requestDrain: () => void;
+  clock: Clock;
+  log: Logger;
+}
+
+/** How long nodes that are gone are shown. */
+const goneForMs = 15 * 60_000;
+const maxGone = 256;
+
+/** What operators may ask of the whole cluster, and do to it. */
+export class Operator {
+  readonly #deps: OperatorDeps;
+  /** Nodes that lived lately, by when they were last known to. */
+  readonly #seen = new Map<string, number>();
+  readonly #dead = new Set<string>();
+
+  constructor(deps: OperatorDeps) {
+    const { control, connections, nodeId, requestDrain } = deps;
+    this.#deps = deps;
+    control.onDeadNode(async (incarnation) => void this.#dead.add(nodeIdOf(incarnation)));
+    control.on("operator.drain", (command) => (command["nodeId"] === nodeId ? (requestDrain(), 1) : 0));
+    control.on("operator.close", (command) => {
+      const connection = connections.get(String(command["connectionId"]));
+      connection?.close(closing("disconnected_by_backend", { reconnect: command["reconnect"] === true }));
+      return connection === undefined ? 0 : 1;
+    });
+  }
+
+  async overview() {
+    const now = this.#deps.clock.now();
+    const { answers, silent } = await this.#ask("overview");
+    const nodes = answers.map(({ value, answerMs }) => ({ ...value.report, answerMs }));
+    const sum = (name: "connections" | "channels" | "queuedBytes"): number =>
+      nodes.reduce((total, node) => total + node[name], 0);
+    return {
+      at: now,
+      nodes,
+      missing: this.#missing(new Set(nodes.map(({ nodeId }) => nodeId)), silent, now),
+      totals: { connections: sum("connections"), channels: sum("channels"), queuedBytes: sum("queuedBytes") },
+      history: mergeSamples(answers.map(({ value }) => value.samples)),
+    };
+  }
+
+  /** Pages of all nodes merged in order; undefined if the cursor is none of ours. */
+  async connections(filter: ConnectionFilter, limit: number, cursor?: string) {
+    const after = cursor === undefined ? undefined : placeFrom(cursor);
+    if (cursor !== undefined && after === undefined) return undefined;
+    const question: ConnectionsQuestion = { type: "connections", filter, after, limit: limit + 1 };
+    const { answers, silent } = await this.#deps.queries.ask<ConnectionSummary[]>(question);
+    const page = mergePages(
+      answers.map(({ value }) => value),
+      limit,
+    );
+    return { ...page, silent };
+  }
+
+  async channel(channel: string) {
+    const { answers, silent } = await this.#ask("channel", { channel });
+    const subscribers = answers.flatMap(({ nodeId, value: { subscribers: count, offset } }) =>
+      count === 0 ? [] : [{ nodeId, subscribers: count, ...(offset === undefined ? {} : { offset }) }],
+    );
+    return { subscribers, silent };
+  }
+
+  /** The last refusals and closings of all nodes, newest first. */
+  async reasons(isWanted: (reason: RecordedReason) => boolean, limit: number) {
+    const { answers, silent } = await this.#ask("reasons");
+    const all = answers.flatMap(({ nodeId, value }) =>
+      value.filter(isWanted).map((reason) => Object.assign({ nodeId }, reason)),
+    );
+    return { refusals: all.toSorted((a, b) => b.at - a.at).slice(0, limit), silent };
+  }
+
+  async why(question: WhyQuestion) {
+    const answer = await explain(this.#deps.why, question);
+    const userId = answer.userId ?? question.userId;
+    if (userId === undefined) return { ...answer, refusals: [] };
+    return { ...answer, refusals: (await this.reasons((reason) => reason.userId === userId, 20)).refusals };
+  }
+
+  /** Every setting of this node, and those in which others differ. */
+  async settings() {
+    const { answers, silent } = await this.#ask("settings");
+    const own = answers.find(({ nodeId }) => nodeId === this.#deps.nodeId)?.value ?? {};
+    const names = new Set(answers.flatMap(({ value }) => Object.keys(value)));
+    const differences = [...names].toSorted().flatMap((name) => {
+      const values = Object.fromEntries(answers.map(({ nodeId, value }) => [nodeId, value[name] ?? null]));
+      return new Set(Object.values(values).map((value) => JSON.stringify(value))).size > 1 ? [{ name, values }] : [];
+    });
+    const settings = Object.entries(own).map(([name, value]) => ({ name, value }));
+    return { nodeId: this.#deps.nodeId, settings, differences, silent };
+  }
+
+  async drain(nodeId: string) {
+    const { count, nodes, acknowledged } = await this.#deps.control.command({ type: "operator.drain", nodeId });
+    return { draining: count, nodes, acknowledged };
+  }
+
+  async disconnect(connectionId: string, reconnect: boolean) {
+    const command = { type: "operator.close", connectionId, reconnect };
+    const { count, nodes, acknowledged } = await this.#deps.control.command(command);
+    return { disconnected: count, nodes, acknowledged };
+  }
+
+  /** Adds an act to the audit log. Never rejects: the act has happened. */
+  note({ operation, caller, via, target, outcome, address, requestId }: BackendAct): void {
+    const entry = { by: caller, via, act: operation, target, outcome, address, requestId };
+    this.#deps.audit
+      .add(entry)
+      .catch((error: unknown) => this.#deps.log.error({ err: error, ...entry }, "writing the audit log failed"));
+  }
+
+  #ask<T extends keyof NodeAnswerTypes>(type: T, argument: object = {}): Promise<NodeAnswers<NodeAnswerTypes[T]>> {
+    return this.#deps.queries.ask<NodeAnswerTypes[T]>({ type, ...argument });
+  }
+
+  #missing(answered: ReadonlySet<string>, silent: readonly string[], now: number): MissingNode[] {
+    for (const nodeId of [...answered, ...this.#deps.control.living.map(nodeIdOf)]) this.#noteSeen(nodeId, now);
+    for (const nodeId of answered) this.#dead.delete(nodeId);
+    const quiet = new Set(silent);
+    return [...this.#seen].flatMap(([nodeId, lastSeenAt]) => {
+      if (answered.has(nodeId)) return [];
+      if (now - lastSeenAt > goneForMs) return this.#forget(nodeId);
+      const state = quiet.has(nodeId) ? "silent" : this.#dead.has(nodeId) ? "dead" : "left";
+      return [{ nodeId, state, lastSeenAt } as const];
+    });
+  }
+
+  #noteSeen(nodeId: string, now: number): void {
+    this.#seen.set(nodeId, now);
+    if (this.#seen.size <= maxGone) return;
+    const [oldest] = this.#seen.keys();
+    if (oldest !== undefined) this.#forget(oldest);
+  }
+
+  #forget(nodeId: string): [] {
+    this.#seen.delete(nodeId);
+    this.#dead.delete(nodeId);
+    return [];
+  }
+}

@@ -1,0 +1,97 @@
+import type { StreamBacklog } from "../../commands/stream-backlog.ts";
+import { route, type Route } from "../../http/route.ts";
+import {
+  lettersActAnswer,
+  lettersActBody,
+  lettersAnswer,
+  lettersQuery,
+  queuesAnswer,
+  type DeadLetterFilter,
+} from "../../protocol/operator.ts";
+import { createDeadLetters, type DeadLetterStore } from "../../redis/dead-letters.ts";
+import { matchingLetters, typeOf } from "../dead-letter-filter.ts";
+import { seesPayloads } from "./views.ts";
+
+type DeadLetterSource = "commands" | "webhooks";
+
+export interface OperatorQueueDeps {
+  letters: Readonly<Record<DeadLetterSource, DeadLetterStore>>;
+  backlog: () => Promise<StreamBacklog>;
+  showPayloads: boolean;
+}
+
+/** Max dead letters that one call replays or removes. */
+const maxActs = 1_000;
+const maxCommandLength = 4_096;
+
+/** The backlog of commands, and dead letters. */
+export function createOperatorQueues(deps: OperatorQueueDeps): Route[] {
+  return [queues(deps), list(deps), act(deps, "replay"), act(deps, "remove")];
+}
+
+function queues({ letters, backlog }: OperatorQueueDeps): Route {
+  const definition = {
+    method: "get",
+    tag: "Operators",
+    access: "operator",
+    path: "/v1/operator/queues",
+    operationId: "readQueues",
+    summary: "The backlog of stream commands, and how many dead letters there are.",
+    answer: queuesAnswer,
+  } as const;
+  return route(definition, async () => {
+    const [commands, ...counts] = await Promise.all([backlog(), letters.commands.count(), letters.webhooks.count()]);
+    return { body: { commands, deadLetters: { commands: counts[0], webhooks: counts[1] } } };
+  });
+}
+
+function list({ letters, showPayloads }: OperatorQueueDeps): Route {
+  const definition = {
+    method: "get",
+    tag: "Operators",
+    access: "operator",
+    path: "/v1/operator/dead-letters",
+    operationId: "listDeadLetters",
+    summary: "Dead letters that match a filter, oldest first, with their reasons.",
+    query: lettersQuery,
+    answer: lettersAnswer,
+  } as const;
+  return route(definition, async ({ query: { of, after, limit = 50, ...filter }, role }) => {
+    const found = [];
+    for await (const { id, at, code, reason, tries, command } of matchingLetters(letters[of], filter, after)) {
+      const payload = seesPayloads(role, showPayloads) ? { command: command.slice(0, maxCommandLength) } : {};
+      found.push({ id, at, code, reason, tries, type: typeOf(command), bytes: command.length, ...payload });
+      if (found.length >= limit) break;
+    }
+    return { body: { letters: found } };
+  });
+}
+
+function act({ letters }: OperatorQueueDeps, what: "replay" | "remove"): Route {
+  const definition = {
+    method: "post",
+    tag: "Operators",
+    access: "admin",
+    path: `/v1/operator/dead-letters/${what}`,
+    operationId: `${what}DeadLetters`,
+    summary: what === "replay" ? "Process dead letters again and remove them." : "Remove dead letters.",
+    description: `By ids or by filter; at most ${maxActs} per call.`,
+    body: lettersActBody,
+    answer: lettersActAnswer,
+  } as const;
+  return route(definition, async ({ body: { of, ids, filter = {} } }) => {
+    const store = letters[of];
+    const chosen = ids ?? (await idsOf(store, filter));
+    const { done, missing } = await createDeadLetters(store)[what](chosen.slice(0, maxActs));
+    return { body: { done: done.length, missing: missing.length, more: chosen.length > maxActs } };
+  });
+}
+
+async function idsOf(store: DeadLetterStore, filter: DeadLetterFilter): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const { id } of matchingLetters(store, filter)) {
+    ids.push(id);
+    if (ids.length > maxActs) break;
+  }
+  return ids;
+}
