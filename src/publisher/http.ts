@@ -33,46 +33,60 @@ export interface HttpAnswers extends Record<CommandType, object> {
   "user.disconnect": { disconnected: number; nodes: number; acknowledged: number };
 }
 
-/**
- * Sends over the gateway's HTTP API: publications in batches, other commands in one call each. Throws if `url` is
- * invalid.
- */
-export function overHttp({
-  url,
-  apiKey,
-  timeoutMs = 5_000,
-  maxConcurrentCalls: maxCalls = 16,
-}: HttpOptions): Transport<HttpAnswers> {
-  const headers = new Headers({ authorization: `Bearer ${apiKey}`, "content-type": "application/json" });
+export type HttpMethod = "GET" | "POST" | "PUT" | "DELETE" | "PATCH";
+
+export interface HttpRequest {
+  method: HttpMethod;
+  path: string;
+  /** JSON. */
+  body: string | undefined;
+  /** Idempotency key, if it is not in the body. */
+  key?: string | undefined;
+}
+
+export interface HttpTransport extends Transport<HttpAnswers> {
+  /** Makes one call, without retries; never rejects. */
+  request(request: HttpRequest): Promise<CommandResult>;
+}
+
+/** Sends over the gateway's HTTP API: publications in batches, other commands in one call each. Throws if `url` is invalid. */
+export function overHttp({ url, apiKey, timeoutMs = 5_000, maxConcurrentCalls = 16 }: HttpOptions): HttpTransport {
+  const credentials = new Headers({ authorization: `Bearer ${apiKey}`, "content-type": "application/json" });
   const base = new URL(url).href.replace(/[?#].*$/, "").replace(/\/+$/, "");
 
-  async function perform({ method, path, body, indexes, isBatch }: HttpCall): Promise<CommandResult[]> {
+  async function request({ method, path, body, key }: HttpRequest): Promise<CommandResult> {
+    const headers = new Headers(credentials);
+    if (key !== undefined) headers.set("idempotency-key", key);
     try {
+      const signal = AbortSignal.timeout(timeoutMs);
       const response = await fetch(`${base}${path}`, {
         method,
         headers,
-        body: body === undefined ? null : JSON.stringify(body),
-        signal: AbortSignal.timeout(timeoutMs),
+        body: body ?? null,
+        signal,
         redirect: "error",
       });
-      if (!response.ok) return await refusedBy(response, indexes);
-      const answer: unknown = await response.json();
-      return isBatch ? (answer as { results: BatchResult[] }).results.map(toOutcome) : [{ ok: true, answer }];
+      return response.ok ? { ok: true, answer: await response.json() } : await refusalOf(response);
     } catch (error) {
-      const failure: CommandFailure = {
-        code: "unreachable",
-        message: `The gateway did not answer: ${reasonOf(error)}`,
-      };
-      return indexes.map(() => ({ ok: false, failure, isTemporary: true }));
+      const message = `The gateway did not answer: ${reasonOf(error)}`;
+      return { ok: false, failure: { code: "unreachable", message }, isTemporary: true };
     }
   }
 
+  async function perform({ method, path, body, indexes, isBatch }: HttpCall): Promise<CommandResult[]> {
+    const result = await request({ method, path, body: body === undefined ? undefined : JSON.stringify(body) });
+    if (!result.ok || !isBatch) return indexes.map(() => result);
+    const { results = [] } = Object(result.answer) as { results?: BatchResult[] };
+    return results.map(toCommandResult);
+  }
+
   return {
+    request,
     // With a key, a retry of any command is answered as the first time.
     needsKey: () => true,
     async send(commands) {
       const results: CommandResult[] = [];
-      await eachAtMost(maxCalls, planCalls(commands), async (queue) => {
+      await eachAtMost(maxConcurrentCalls, planCalls(commands), async (queue) => {
         for (const call of queue) {
           const own = await perform(call);
           for (const [at, index] of call.indexes.entries()) results[index] = own[at] ?? missingResult;
@@ -85,18 +99,18 @@ export function overHttp({
 
 type BatchResult = ({ ok: true } & HttpAnswers["publish"]) | { ok: false; error: ErrorBody };
 
-function toOutcome(result: BatchResult): CommandResult {
+function toCommandResult(result: BatchResult): CommandResult {
   if (!result.ok) return { ok: false, failure: result.error, isTemporary: isTemporary(result.error.code) };
   const { ok: _ok, ...answer } = result;
   return { ok: true, answer };
 }
 
 /** A proxy may respond instead of the gateway, with an HTML page. */
-async function refusedBy(response: Response, indexes: readonly number[]): Promise<CommandResult[]> {
+async function refusalOf(response: Response): Promise<CommandResult> {
   const { status, headers } = response;
   const problem: unknown = await response.json().catch(() => undefined);
   const failure = { retryAfterMs: retryAfterOf(headers), ...toFailure(problem, status) };
-  return indexes.map(() => ({ ok: false, failure, isTemporary: status >= 500 || status === 429 }));
+  return { ok: false, failure, isTemporary: status >= 500 || status === 429 };
 }
 
 function retryAfterOf(headers: Headers): number | undefined {

@@ -1,10 +1,13 @@
 import type { CommandOf, CommandType } from "../protocol/commands.ts";
+import { type BackendCalls, createBackendCalls } from "./backend-calls.ts";
 import type { PublisherError } from "./errors.ts";
+import type { HttpAnswers, HttpTransport } from "./http.ts";
 import { CommandQueue } from "./queue.ts";
 import type { Transport } from "./transport.ts";
 
 export { PublisherError } from "./errors.ts";
-export { overHttp, type HttpAnswers, type HttpOptions } from "./http.ts";
+export type { BackendCalls } from "./backend-calls.ts";
+export { overHttp, type HttpAnswers, type HttpOptions, type HttpTransport } from "./http.ts";
 export { overStream, type StreamAnswers, type StreamOptions, type StreamRedis } from "./stream.ts";
 export type { Command, CommandType, FailureCode } from "./transport.ts";
 
@@ -20,7 +23,7 @@ export interface PublisherOptions {
   /** Max commands sent together. @default 1000 */
   maxBatchSize?: number;
   /**
-   * Called for each failed command.
+   * Called for each failed command and call.
    */
   onFailure?: (error: PublisherError) => void;
 }
@@ -52,25 +55,39 @@ export interface Publisher<Answers extends Record<CommandType, object>> {
   send<T extends CommandType>(command: CommandOf<T>): Promise<Answers[T]>;
   /** Resolves when all commands so far have succeeded or failed. */
   flush(): Promise<void>;
-  /** Accepts no further commands, and resolves as `flush` does. */
+  /** Accepts no further commands and calls, and resolves as `flush` does. */
   close(): Promise<void>;
 }
 
 const defaults = { maxAttempts: 5, minDelayMs: 100, maxDelayMs: 5_000, maxQueued: 10_000, maxBatchSize: 1_000 };
 
+/** A publisher over HTTP also has all other backend calls, reads included. */
+export type HttpPublisher = Publisher<HttpAnswers> & BackendCalls;
+
+export function createPublisher(transport: HttpTransport, options?: PublisherOptions): HttpPublisher;
 export function createPublisher<Answers extends Record<CommandType, object>>(
   transport: Transport<Answers>,
-  options: PublisherOptions = {},
-): Publisher<Answers> {
-  const queue = new CommandQueue(transport, { ...defaults, ...options });
-  const send = <T extends CommandType>(command: CommandOf<T>): Promise<Answers[T]> =>
-    queue.add(command) as Promise<Answers[T]>;
+  options?: PublisherOptions,
+): Publisher<Answers>;
+export function createPublisher(
+  transport: Transport<HttpAnswers> & Partial<HttpTransport>,
+  { onFailure, ...options }: PublisherOptions = {},
+): Publisher<HttpAnswers> & Partial<BackendCalls> {
+  const all = { ...defaults, ...options, onFailure: withoutThrowing(onFailure) };
+  const queue = new CommandQueue(transport, all);
+  const send = <T extends CommandType>(command: CommandOf<T>): Promise<HttpAnswers[T]> =>
+    queue.add(command) as Promise<HttpAnswers[T]>;
+  const { request } = transport;
+  let isClosed = false;
 
   return {
+    ...(request !== undefined && createBackendCalls({ ...transport, request }, { ...all, isClosed: () => isClosed })),
     send,
     publish: (publication) => send({ type: "publish", ...publication }),
-    broadcast: (channels, publication) =>
-      Promise.allSettled(channels.map((channel) => send({ type: "publish", channel, ...publication }))),
+    async broadcast(channels, publication) {
+      const targets = Array.isArray(channels) ? (channels as string[]) : [channels as unknown as string];
+      return Promise.allSettled(targets.map((channel) => send({ type: "publish", channel, ...publication })));
+    },
     createOrder: (order) => send({ type: "order.create", ...order }),
     orderEvent: (event) => send({ type: "order.event", ...event }),
     orderSignal: (signal) => send({ type: "order.signal", ...signal }),
@@ -78,6 +95,20 @@ export function createPublisher<Answers extends Record<CommandType, object>>(
     revokeSession: (session) => send({ type: "session.revoke", ...session }),
     disconnectUser: (user) => send({ type: "user.disconnect", ...user }),
     flush: () => queue.flush(),
-    close: () => queue.close(),
+    close() {
+      isClosed = true;
+      return queue.close();
+    },
+  };
+}
+
+/** An error in the callback is the application's, and must not become an unhandled rejection. */
+function withoutThrowing(onFailure: PublisherOptions["onFailure"]): (error: PublisherError) => void {
+  return (error) => {
+    try {
+      onFailure?.(error);
+    } catch (cause) {
+      process.emitWarning(`The publisher's onFailure threw: ${String(cause)}`);
+    }
   };
 }

@@ -1,16 +1,15 @@
 import { randomUUID } from "node:crypto";
 import type { CommandType } from "../protocol/commands.ts";
 import { PublisherError } from "./errors.ts";
-import { validateCommand, subjectOf } from "./subject.ts";
+import { jitter, retryDelayMs, type RetryOptions } from "./retries.ts";
+import { encodeCommand, type EncodedCommand, subjectOf } from "./subject.ts";
 import type { Command, CommandFailure, CommandResult, Transport } from "./transport.ts";
 
-export interface CommandQueueOptions {
+export interface CommandQueueOptions extends RetryOptions {
   maxAttempts: number;
-  minDelayMs: number;
-  maxDelayMs: number;
   maxQueued: number;
   maxBatchSize: number;
-  onFailure?: (error: PublisherError) => void;
+  onFailure(error: PublisherError): void;
 }
 
 interface QueuedCommand {
@@ -28,9 +27,6 @@ interface SubjectQueue {
 
 /** Max concurrent sends: one that hangs delays only its own subjects. */
 const maxSends = 4;
-
-/** Max delay before a retry, even if the gateway asks for a longer one. */
-const maxRetryAfterMs = 60_000;
 
 /** Queues commands by subject and sends them in batches with the commands of many subjects. */
 export class CommandQueue {
@@ -55,8 +51,8 @@ export class CommandQueue {
     this.#unsettled.add(answer);
     const settled = (): void => void this.#unsettled.delete(answer);
     answer.then(settled, settled);
-    const { onFailure } = this.#options;
-    if (onFailure !== undefined) answer.catch(onFailure);
+    // Also marks the promise as handled: a failure that nobody waits for is no unhandled rejection.
+    answer.catch(this.#options.onFailure);
     return answer;
   }
 
@@ -70,19 +66,19 @@ export class CommandQueue {
   }
 
   #enqueue(draft: QueuedCommand): void {
-    const problem = this.#validate(draft.command);
+    const { command, problem } = this.#encode(draft.command);
     if (problem !== undefined) return fail(draft, problem);
-    const queued = { ...draft, command: this.#withKey(draft.command) };
+    const queued = { ...draft, command: this.#withKey(command) };
     this.#queuedCount += 1;
     const queue = this.#queueOf(subjectOf(queued.command));
     queue.queued.push(queued);
   }
 
-  #validate(command: Command): CommandFailure | undefined {
-    if (this.#isClosed) return { code: "closed", message: "The publisher is closed." };
+  #encode(command: Command): EncodedCommand {
+    if (this.#isClosed) return { problem: { code: "closed", message: "The publisher is closed." } };
     if (this.#queuedCount >= this.#options.maxQueued)
-      return { code: "queue_full", message: "Too many commands are waiting." };
-    return validateCommand(command);
+      return { problem: { code: "queue_full", message: "Too many commands are waiting." } };
+    return encodeCommand(command);
   }
 
   /** The key is chosen once, so that every attempt has the same. */
@@ -143,7 +139,9 @@ export class CommandQueue {
   /** If a transport throws, only the commands of this batch fail. */
   async #sendBatch(commands: readonly Command[]): Promise<readonly CommandResult[]> {
     try {
-      return await this.#transport.send(commands);
+      const results: unknown = await this.#transport.send(commands);
+      if (Array.isArray(results)) return results as CommandResult[];
+      throw new Error("it returned no results");
     } catch (error) {
       const failure: CommandFailure = { code: "internal", message: `The transport failed: ${String(error)}` };
       return commands.map(() => ({ ok: false, failure, isTemporary: false }));
@@ -152,7 +150,7 @@ export class CommandQueue {
 
   #requeue(batch: Map<SubjectQueue, QueuedCommand[]>, failed: ReadonlyMap<QueuedCommand, CommandFailure>): void {
     const byDelay = new Map<number, SubjectQueue[]>();
-    const spread = 0.75 + Math.random() / 2;
+    const spread = jitter();
     for (const [queue, sent] of batch) {
       const again = sent.filter((queued) => failed.has(queued));
       queue.queued = [...again, ...queue.queued];
@@ -168,18 +166,16 @@ export class CommandQueue {
     }
   }
 
-  /** Doubled with each attempt, with jitter, at least the delay that the gateway requested. */
+  /** The longest delay that one of them needs. */
   #delayOf(
     again: readonly QueuedCommand[],
     failed: ReadonlyMap<QueuedCommand, CommandFailure>,
     spread: number,
   ): number {
     if (again.length === 0) return 0;
-    const { minDelayMs, maxDelayMs } = this.#options;
     const attempts = Math.max(...again.map((queued) => queued.attempts));
     const retryAfterMs = Math.max(...again.map((queued) => failed.get(queued)?.retryAfterMs ?? 0));
-    const ownMs = Math.min(minDelayMs * 2 ** (attempts - 1), maxDelayMs) * spread;
-    return Math.max(1, ownMs, Math.min(retryAfterMs, maxRetryAfterMs));
+    return retryDelayMs(attempts, this.#options, retryAfterMs, spread);
   }
 }
 
@@ -202,4 +198,10 @@ function settle(
 }
 
 const fail = (queued: QueuedCommand, failure: CommandFailure): void =>
-  queued.reject(new PublisherError(failure, queued.command, queued.attempts));
+  queued.reject(
+    new PublisherError(failure, {
+      operation: Object(queued.command).type,
+      command: queued.command,
+      attempts: queued.attempts,
+    }),
+  );

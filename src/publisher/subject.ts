@@ -23,21 +23,31 @@ export function subjectOf(command: Command): string {
 /** Fields that are part of a URL path over HTTP. */
 const pathFields = ["orderId", "board", "member", "sessionId", "userId"] as const;
 
-/** Why no transport can send a command; it then fails alone. */
-export function validateCommand(command: Command): CommandFailure | undefined {
+export type EncodedCommand = { command: Command; problem?: never } | { command?: never; problem: CommandFailure };
+
+/**
+ * The command as it will be sent: later changes to its data have no effect, and what cannot be encoded fails here, alone.
+ */
+export function encodeCommand(command: Command): EncodedCommand {
   try {
-    JSON.stringify(command);
+    const encoded = JSON.parse(JSON.stringify(command)) as Command;
+    const problem = commandProblem(encoded);
+    return problem === undefined ? { command: encoded } : { problem };
   } catch (error) {
     const message = `The command cannot be sent as JSON: ${error instanceof Error ? error.message : String(error)}`;
-    return { code: "bad_request", message, field: "data" in command ? "data" : undefined };
+    return { problem: { code: "bad_request", message, field: "data" in Object(command) ? "data" : undefined } };
   }
-  const fields = Object(command) as Record<string, unknown>;
+}
+
+function commandProblem(command: Command): CommandFailure | undefined {
   if (subjectOf(command) === undefined) return { code: "bad_request", message: "type: is unknown", field: "type" };
-  const field = pathFields.find((name) => name in fields && !isPathSegment(fields[name]));
-  return field === undefined ? undefined : { code: "bad_request", message: `${field}: is not a valid name`, field };
+  const fields = command as unknown as Record<string, unknown>;
+  const present = pathFields.filter((name) => name in fields);
+  return present.map((name) => pathSegmentProblem(name, fields[name])).find((problem) => problem !== undefined);
 }
 
 /** "." and ".." would change the path, and a lone surrogate cannot be encoded. */
-function isPathSegment(value: unknown): boolean {
-  return typeof value === "string" && !["", ".", ".."].includes(value) && !/\p{Surrogate}/u.test(value);
+export function pathSegmentProblem(field: string, value: unknown): CommandFailure | undefined {
+  const isValid = typeof value === "string" && !["", ".", ".."].includes(value) && !/\p{Surrogate}/u.test(value);
+  return isValid ? undefined : { code: "bad_request", message: `${field}: is not a valid name`, field };
 }

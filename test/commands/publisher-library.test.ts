@@ -105,7 +105,7 @@ describe("over HTTP", () => {
     void publisher.orderEvent({ orderId: "none", status: "confirmed" });
     await publisher.flush();
 
-    expect(failures.map(({ code, field, attempts, command: { type } }) => [type, code, field, attempts])).toEqual([
+    expect(failures.map(({ operation, code, field, attempts }) => [operation, code, field, attempts])).toEqual([
       ["publish", "unknown_channel", undefined, 1],
       ["publish", "bad_request", undefined, 1],
       ["order.event", "not_found", "orderId", 1],

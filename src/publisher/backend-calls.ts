@@ -1,0 +1,170 @@
+import { randomUUID } from "node:crypto";
+import type { z } from "zod";
+import type {
+  batchScoreResults,
+  boardMemberQuery,
+  boardNeighbourhood,
+  boardPage,
+  boardQuery,
+  memberRemoved,
+  scoreBatchBody,
+} from "../protocol/leaderboards.ts";
+import type { OrderWithTimeline } from "../protocol/orders.ts";
+import type { presenceAnswer } from "../protocol/presence.ts";
+import type { channelsAnswer, channelsQuery, historyAnswer } from "../protocol/publications.ts";
+import type {
+  createSessionBody,
+  revocationAnswer,
+  RevokeTokenBody,
+  sessionCreated,
+  tokenIssued,
+  UserSessionsAnswer,
+} from "../protocol/sessions.ts";
+import type { ticketIssued } from "../protocol/streams.ts";
+import type { Position } from "../protocol/wire.ts";
+import { PublisherError } from "./errors.ts";
+import type { HttpMethod, HttpTransport } from "./http.ts";
+import { retryDelayMs, type RetryOptions } from "./retries.ts";
+import { pathSegmentProblem } from "./subject.ts";
+import type { CommandFailure } from "./transport.ts";
+
+type Input<Schema extends z.ZodType> = Partial<z.input<Schema>>;
+type Output<Schema extends z.ZodType> = z.output<Schema>;
+
+/** Requests and answers by OpenAPI operation; a request has the path parameters, the query and the body in one object. */
+interface Operations {
+  listChannels: { request: Input<typeof channelsQuery>; answer: Output<typeof channelsAnswer> };
+  readHistory: {
+    request: { channel: string; since?: Position; limit?: number };
+    answer: Output<typeof historyAnswer>;
+  };
+  readPresence: { request: { channel: string }; answer: Output<typeof presenceAnswer> };
+  readOrder: { request: { orderId: string }; answer: OrderWithTimeline };
+  readBoard: { request: { board: string } & Input<typeof boardQuery>; answer: Output<typeof boardPage> };
+  readBoardMember: {
+    request: { board: string; member: string } & Input<typeof boardMemberQuery>;
+    answer: Output<typeof boardNeighbourhood>;
+  };
+  submitScores: {
+    request: { board: string } & z.input<typeof scoreBatchBody>;
+    answer: Output<typeof batchScoreResults>;
+  };
+  removeBoardMember: { request: { board: string; member: string }; answer: Output<typeof memberRemoved> };
+  createSession: { request: z.input<typeof createSessionBody>; answer: Output<typeof sessionCreated> };
+  issueToken: { request: { sessionId: string }; answer: Output<typeof tokenIssued> };
+  issueTicket: { request: { sessionId: string }; answer: Output<typeof ticketIssued> };
+  listUserSessions: { request: { userId: string }; answer: UserSessionsAnswer };
+  endUserSessions: { request: { userId: string }; answer: Output<typeof revocationAnswer> };
+  revokeToken: { request: RevokeTokenBody; answer: Output<typeof revocationAnswer> };
+}
+
+/**
+ * The calls of the HTTP API that are not commands, reads included. Temporary failures are retried; writes have an
+ * idempotency key, so that a retry takes effect once. Each resolves with the answer or rejects with a `PublisherError`.
+ */
+export type BackendCalls = {
+  [Name in keyof Operations]: (request: Operations[Name]["request"]) => Promise<Operations[Name]["answer"]>;
+};
+
+/** Method and path of each call. */
+export const operations: Readonly<Record<keyof Operations, readonly [HttpMethod, string]>> = {
+  listChannels: ["GET", "/v1/channels"],
+  readHistory: ["GET", "/v1/channels/{channel}/history"],
+  readPresence: ["GET", "/v1/channels/{channel}/presence"],
+  readOrder: ["GET", "/v1/orders/{orderId}"],
+  readBoard: ["GET", "/v1/leaderboards/{board}"],
+  readBoardMember: ["GET", "/v1/leaderboards/{board}/members/{member}"],
+  submitScores: ["POST", "/v1/leaderboards/{board}/scores"],
+  removeBoardMember: ["DELETE", "/v1/leaderboards/{board}/members/{member}"],
+  createSession: ["POST", "/v1/sessions"],
+  issueToken: ["POST", "/v1/sessions/{sessionId}/token"],
+  issueTicket: ["POST", "/v1/sessions/{sessionId}/ticket"],
+  listUserSessions: ["GET", "/v1/users/{userId}/sessions"],
+  endUserSessions: ["DELETE", "/v1/users/{userId}/sessions"],
+  revokeToken: ["POST", "/v1/tokens/revoke"],
+};
+
+export interface BackendCallOptions extends RetryOptions {
+  maxAttempts: number;
+  onFailure(error: PublisherError): void;
+  isClosed(): boolean;
+}
+
+type Request = Record<string, unknown>;
+
+export function createBackendCalls(transport: HttpTransport, options: BackendCallOptions): BackendCalls {
+  async function call(operation: string, method: HttpMethod, path: string, request: Request): Promise<unknown> {
+    const { encoded, problem } = encode(method, path, request);
+    if (problem !== undefined) throw new PublisherError(problem, { operation, attempts: 0 });
+    if (options.isClosed()) throw new PublisherError(closed, { operation, attempts: 0 });
+    for (let attempts = 1; ; attempts += 1) {
+      const result = await transport.request({ method, ...encoded });
+      if (result.ok) return result.answer;
+      if (!result.isTemporary || attempts >= options.maxAttempts)
+        throw new PublisherError(result.failure, { operation, attempts });
+      await delay(retryDelayMs(attempts, options, result.failure.retryAfterMs));
+    }
+  }
+
+  const withReport =
+    (name: string, [method, path]: readonly [HttpMethod, string]) =>
+    (request: Request) => {
+      const answer = call(name, method, path, Object(request) as Request);
+      // Also marks the promise as handled: a failure that nobody waits for is no unhandled rejection.
+      answer.catch(options.onFailure);
+      return answer;
+    };
+  const calls = Object.entries(operations).map(([name, operation]) => [name, withReport(name, operation)]);
+  return Object.fromEntries(calls) as BackendCalls;
+}
+
+const closed: CommandFailure = { code: "closed", message: "The publisher is closed." };
+
+type EncodedCall =
+  | { encoded: { path: string; body: string | undefined; key: string | undefined }; problem?: never }
+  | { encoded?: never; problem: CommandFailure };
+
+/** A call that cannot be encoded fails alone, before anything is sent. */
+function encode(method: HttpMethod, template: string, { since, ...fields }: Request): EncodedCall {
+  const { epoch, offset } = Object(since) as Partial<Position>;
+  const rest: Request = { ...fields, ...(since !== undefined && { epoch, offset }) };
+  try {
+    const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => takeSegment(rest, name));
+    if (method === "GET") return { encoded: { path: withQuery(path, rest), body: undefined, key: undefined } };
+    const key = rest["idempotencyKey"] === undefined ? randomUUID() : undefined;
+    return { encoded: { path, body: method === "DELETE" ? undefined : JSON.stringify(rest), key } };
+  } catch (error) {
+    return { problem: error instanceof InvalidField ? error.failure : toBadRequest(error as Error) };
+  }
+}
+
+class InvalidField extends Error {
+  readonly failure: CommandFailure;
+
+  constructor(failure: CommandFailure) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+/** Moves a path parameter out of the fields. Throws if it cannot be part of a path. */
+function takeSegment(fields: Request, name: string): string {
+  const value = fields[name];
+  const problem = pathSegmentProblem(name, value);
+  if (problem !== undefined) throw new InvalidField(problem);
+  delete fields[name];
+  return encodeURIComponent(value as string);
+}
+
+const toBadRequest = ({ message }: Error): CommandFailure => ({
+  code: "bad_request",
+  message: `The request cannot be encoded: ${message}`,
+});
+
+function withQuery(path: string, query: Request): string {
+  const entries = Object.entries(query).filter(([, value]) => value !== undefined);
+  const parameters = new URLSearchParams(entries.map(([name, value]): [string, string] => [name, String(value)]));
+  return entries.length === 0 ? path : `${path}?${parameters.toString()}`;
+}
+
+const delay = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
