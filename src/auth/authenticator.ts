@@ -37,14 +37,12 @@ export interface AuthenticatorDeps {
   tokens: Pick<Tokens, "verify">;
   sessions: Pick<Sessions, "admission" | "touch" | "adopt">;
   blacklist: Pick<TokenBlacklist, "isRevoked">;
-  /** True if tokens of an identity provider begin their sessions here. @default false */
-  adopts?: boolean | undefined;
   /** Called with the sessions that an adopted one evicted, whose connections must be closed. */
   onEvicted?: ((userId: string, sessionIds: readonly string[]) => void) | undefined;
 }
 
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
-  const { tokens, sessions, blacklist, adopts = false, onEvicted } = deps;
+  const { tokens, sessions, blacklist, onEvicted } = deps;
 
   async function checkSession(claims: TokenClaims): Promise<SessionPeek> {
     const { userId, sessionId, tokenId, issuedAt } = claims;
@@ -55,7 +53,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     if (admission.isBlocked) throw refuse("user_blocked", "blocked");
     if (isRevoked) throw refuse("token_revoked", "revoked");
     if (issuedAt < admission.tokensFrom) throw refuse("token_revoked", "revoked", "all older tokens of the user");
-    const session = admission.session ?? (adopts ? await begin(claims) : undefined);
+    const session = admission.session ?? (claims.isAdopted === true ? await begin(claims) : undefined);
     if (session === undefined) throw refuse("session_expired", "session", "the session has ended or never existed");
     if (session.userId !== userId) throw refuse("unauthorized", "other_user", "the session belongs to another user");
     return session;

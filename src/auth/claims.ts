@@ -15,6 +15,8 @@ export interface TokenClaims {
   roles: readonly string[] | undefined;
   channels: ChannelGrants | undefined;
   info?: Record<string, unknown> | undefined;
+  /** True if the session belongs to an identity provider, and begins with the first token. */
+  isAdopted?: boolean | undefined;
 }
 
 export interface ClaimRules {

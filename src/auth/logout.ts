@@ -1,4 +1,5 @@
 import { GatewayError } from "../protocol/errors.ts";
+import { systemClock, type Clock } from "../runtime/clock.ts";
 import type { Identity } from "./identity.ts";
 import type { Disconnection, Revocations } from "./revocations.ts";
 import type { Sessions } from "./sessions.ts";
@@ -36,6 +37,9 @@ export interface LogoutsDeps {
   revocations: Revocations;
   /** Max life of a token. */
   maxLifeSeconds?: number | undefined;
+  /** True if tokens of an identity provider begin sessions: those of ended sessions must be revoked too. @default false */
+  adopt?: boolean | undefined;
+  clock?: Clock | undefined;
 }
 
 /** Tolerance for an issuer whose clock is ahead. */
@@ -43,6 +47,7 @@ const slackMs = 60_000;
 
 export function createLogouts(deps: LogoutsDeps): Logouts {
   const { sessions, tokens, blacklist, revocations, maxLifeSeconds = 86_400 } = deps;
+  const { adopt = false, clock = systemClock } = deps;
 
   async function tokenId(id: string, expiresAt: number): Promise<Logout> {
     const revoked = (await blacklist.revoke(id, expiresAt)) ? 1 : 0;
@@ -64,6 +69,7 @@ export function createLogouts(deps: LogoutsDeps): Logouts {
 
     async allSessions(userId) {
       const ended = await sessions.endAll(userId);
+      if (adopt) await sessions.revokeTokensBefore(userId, clock.now(), maxLifeSeconds * 1_000 + slackMs);
       return { revoked: ended.length, ...(await revocations.revokeUserSessions(userId)) };
     },
 

@@ -17,6 +17,9 @@ export function createSessionId(userId: string): string {
   return `${userTagOf(userId)}.${randomBytes(16).toString("base64url")}`;
 }
 
+/** The id of a user's session that exists elsewhere; `digest` is at least 22 characters of base64url. */
+export const sessionIdFor = (userId: string, digest: string): string => `${userTagOf(userId)}.${digest.slice(0, 22)}`;
+
 /** False for ids that this program cannot have created; they need no lookup. */
 export const isSessionId = (id: string): boolean => form.test(id);
 

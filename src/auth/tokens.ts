@@ -7,7 +7,8 @@ import type { Logger } from "../runtime/logger.ts";
 import { claimFault, readClaims, type ClaimRules, type TokenClaims } from "./claims.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { createKeySet, type KeySet } from "./key-set.ts";
-import { readStrictObject } from "./strict-json.ts";
+import { withMappedClaims, withSessionClaims } from "./provider-claims.ts";
+import { isObject, readStrictObject } from "./strict-json.ts";
 import { createTokenFormReader } from "./token-form.ts";
 import { algorithmsOf, type CheckSignature, type TokenAlgorithm, type TokenOptions } from "./token-options.ts";
 
@@ -57,12 +58,13 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
     if (!algorithms.some((algorithm) => algorithm === form.algorithm))
       throw unauthorized({ rule: "algorithm", detail: `accepted: ${algorithms.join(", ")}` });
     await assertSignature(checkSignature, token as string);
-    const payload = readStrictObject(form.payload);
-    if (payload === undefined) throw unauthorized({ rule: "malformed", detail: "the payload is not a JSON object" });
+    const written = readStrictObject(form.payload);
+    if (written === undefined) throw unauthorized({ rule: "malformed", detail: "the payload is not a JSON object" });
+    const payload = toOwnClaims(written, options);
     const now = clock.now();
     const claims = readClaims(payload, rules, now);
     if (claims === undefined) throw unauthorized(claimReason(payload, rules, now));
-    return claims;
+    return { ...claims, ...providerClaimsOf(payload, options) };
   }
 
   return {
@@ -74,6 +76,20 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
       return claims;
     },
     issue: createIssue(options, clock),
+  };
+}
+
+/** The claims of ours that a provider's token has in another form. */
+function toOwnClaims(payload: Record<string, unknown>, { adopt, claims }: TokenOptions): Record<string, unknown> {
+  const mapped = claims === undefined ? payload : withMappedClaims(payload, claims);
+  // A subscription token says `channel`, and lets nobody sign in.
+  return adopt === true && mapped.channel === undefined ? withSessionClaims(mapped) : mapped;
+}
+
+function providerClaimsOf(payload: Record<string, unknown>, { adopt, claims }: TokenOptions): Partial<TokenClaims> {
+  return {
+    ...(claims?.info !== undefined && isObject(payload.info) && { info: payload.info }),
+    ...(adopt === true && payload.isAdopted === true && { isAdopted: true }),
   };
 }
 

@@ -76,6 +76,24 @@ const messages = clientEvents.reduce(
   }),
 );
 
+/** Part of a Redis key and of a path. */
+const customName = z.string().regex(/^[\w.-]{1,64}$/, "must have 1 to 64 letters, digits, dots, dashes or underscores");
+
+const custom = z.record(
+  customName,
+  z.union(
+    [
+      z.strictObject({
+        ...behaviour,
+        capacity: count(1_000_000),
+        refillPerSecond: z.number().positive().max(1_000_000),
+      }),
+      z.strictObject({ ...behaviour, requests: count(100_000_000), windowSeconds: seconds(daySeconds) }),
+    ],
+    { error: "must be a token bucket (capacity, refillPerSecond) or a sliding window (requests, windowSeconds)" },
+  ),
+);
+
 /** Limits of clients and backends. */
 export const limits = z
   .strictObject({
@@ -91,6 +109,8 @@ export const limits = z
     logins: window(5, 900),
     /** Token buckets of publications, per channel, by kind. */
     publications: z.record(kindName, z.strictObject(bucket(100, 100))).optional(),
+    /** Limits that backends use for their own purposes, by name. */
+    custom: custom.optional(),
     connectionsPerUser: count(100_000).default(20),
     subscriptionsPerConnection: count(100_000).default(128),
     /** Connections to one node that have not authenticated yet. */

@@ -22,8 +22,8 @@ export interface Authentication {
   liveRights: LiveRights;
 }
 
-/** Longer than any token that could adopt an ended session again. */
-const endedMs = 86_400_000 + 60_000;
+/** Tolerance for an issuer whose clock is ahead. */
+const slackMs = 60_000;
 
 export interface AuthenticationDeps {
   revocations: Revocations;
@@ -39,11 +39,17 @@ export function createAuthentication(
 ): Authentication {
   const tokens = createTokens(config.tokens, { clock, log });
   const sessions = createSessions(
-    { store: createSessionStore({ commands, keys }, { endedMs: config.tokens.adopt === true ? endedMs : 0 }), clock },
+    {
+      store: createSessionStore(
+        { commands, keys },
+        { endedMs: config.tokens.adopt ? config.tokens.maxLifeSeconds * 1_000 + slackMs : 0 },
+      ),
+      clock,
+    },
     config.sessions,
   );
   const blacklist = createTokenBlacklist({ commands, keys, clock }, config.tokens);
-  const logouts = createLogouts({ sessions, tokens, blacklist, revocations, ...config.tokens });
+  const logouts = createLogouts({ sessions, tokens, blacklist, revocations, clock, ...config.tokens });
   const closeEvicted = (userId: string, sessionIds: readonly string[]): void => {
     logouts
       .closeSessions(userId, sessionIds)
@@ -58,7 +64,6 @@ export function createAuthentication(
       tokens,
       sessions,
       blacklist,
-      adopts: config.tokens.adopt,
       onEvicted: closeEvicted,
     }),
     liveRights: createLiveRights({ sessions, revocations, broadcast }),

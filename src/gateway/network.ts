@@ -20,6 +20,7 @@ import type { Route } from "../http/route.ts";
 import { createChannelRoutes } from "../http/routes/channels.ts";
 import { idempotent } from "../http/routes/idempotent.ts";
 import { createLeaderboardRoutes } from "../http/routes/leaderboards.ts";
+import { createLimitRoutes } from "../http/routes/limits.ts";
 import { createOrderRoutes } from "../http/routes/orders.ts";
 import { createPresenceRoutes } from "../http/routes/presence.ts";
 import { createPublishRoutes } from "../http/routes/publish.ts";
@@ -177,7 +178,7 @@ function createConsoleServer(
   );
 }
 
-function routesOf({ authentication, revocations, services, ingress }: NetworkParts): Route[] {
+function routesOf({ authentication, revocations, services, ingress, throttling }: NetworkParts): Route[] {
   const { sessions, tokens, tickets, logouts, liveRights } = authentication;
   const { channels, presence, orders, boards } = services;
   const { executor, schedule } = ingress;
@@ -191,6 +192,7 @@ function routesOf({ authentication, revocations, services, ingress }: NetworkPar
     ...createSessionRoutes({ sessions, tokens, tickets, logouts, connectionsOf: connectionCounts(presence) }),
     ...createRightsRoutes({ sessions, liveRights, connectionsOf: connectionCounts(presence) }),
     ...createTokenRoutes({ logouts, revocations }),
+    ...createLimitRoutes({ takeLimit: throttling.custom.bind(throttling) }),
   ];
   return routes.map((route) => idempotent(route, executor));
 }

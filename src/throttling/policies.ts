@@ -18,6 +18,8 @@ export interface ThrottlingOptions {
   readonly http?: WindowLimit | undefined;
   /** Logins, per address and user, in a window that opens with the first. @default 5 in 15 minutes */
   readonly logins?: WindowLimit | undefined;
+  /** Limits for backends' own use, by name. @default none */
+  readonly custom?: Readonly<Record<string, CustomLimit>> | undefined;
   /** Publications, per channel, by kind of channel. @default none */
   readonly publications?: Readonly<Record<string, BucketLimit>> | undefined;
 }
@@ -36,6 +38,9 @@ export interface LimitBehaviour {
 
 export interface BucketLimit extends TokenBucketRule, LimitBehaviour {}
 export interface WindowLimit extends WindowRule, LimitBehaviour {}
+
+/** A token bucket, or a sliding window. */
+export type CustomLimit = BucketLimit | WindowLimit;
 
 export interface LeasedLimit extends BucketLimit {
   readonly portion?: LeaseTuning | undefined;
@@ -57,7 +62,7 @@ export interface LeaseTuning {
 }
 
 /** Names of limiters in metrics and keys: a closed set. */
-export type LimiterName = "messages" | "bytes" | "handshakes" | "http" | "logins" | "publications";
+export type LimiterName = "messages" | "bytes" | "handshakes" | "http" | "logins" | "publications" | "custom";
 
 /** A limit with defaults applied. */
 export interface Policy<Rule> {

@@ -14,11 +14,12 @@ import {
   createLimiter,
   fixedWindow,
   slidingWindow,
+  tokenBucket,
   type Limiter,
   type RefundingLimiter,
 } from "./limiter.ts";
 import { noViolations, countViolation, type ViolationCounter } from "./abuse-threshold.ts";
-import { policiesOf, type LeasedPolicy, type Policies, type ThrottlingOptions } from "./policies.ts";
+import { policiesOf, type CustomLimit, type LeasedPolicy, type Policies, type ThrottlingOptions } from "./policies.ts";
 import { createEnforcement, type Enforcement, type RefusalMetrics } from "./enforcement.ts";
 
 /** The result for a client's message. */
@@ -55,7 +56,7 @@ const sweepEveryMs = 200;
 const reportEveryMs = 10_000;
 
 export function createThrottling(dependencies: ThrottlingDependencies, options: ThrottlingOptions = {}): Throttling {
-  return new Throttling(dependencies, policiesOf(options));
+  return new Throttling(dependencies, policiesOf(options), options.custom);
 }
 
 /**
@@ -73,12 +74,17 @@ export class Throttling {
   readonly #apiKeys: Limiter;
   readonly #logins: Limiter;
   readonly #channels: ReadonlyMap<string, RefundingLimiter>;
+  readonly #custom: ReadonlyMap<string, CustomLimiter>;
   readonly #senders = new BoundedMap<string, Sender>(maxSubjects);
   #isSweeping = false;
   #cancelSweep: Cancel | undefined;
   #cancelReports: Cancel | undefined;
 
-  constructor(dependencies: ThrottlingDependencies, policies: Policies) {
+  constructor(
+    dependencies: ThrottlingDependencies,
+    policies: Policies,
+    custom: Readonly<Record<string, CustomLimit>> = {},
+  ) {
     const { clock } = dependencies;
     const store = {
       ...dependencies,
@@ -95,6 +101,9 @@ export class Throttling {
     this.#logins = createLimiter(store, fixedWindow, policies.logins);
     this.#channels = new Map(
       [...policies.publications].map(([kind, policy]) => [kind, createBucketLimiter(store, policy)]),
+    );
+    this.#custom = new Map(
+      Object.entries(custom).map(([name, limit]) => [name, createCustomLimiter(store, name, limit)]),
     );
   }
 
@@ -150,6 +159,14 @@ export class Throttling {
     const limiter = this.#channels.get(kind);
     if (policy === undefined || limiter === undefined) return unlimitedResult(this.#clock.now(), Infinity);
     return mapResult(limiter.take(channel), (result) => this.#enforcement.enforce(policy, channel, result));
+  }
+
+  /** A limit that backends use for their own purposes. Undefined if none of this name is configured. */
+  async custom(name: string, key: string, cost = 1): Promise<(RateLimitResult & { limit: number }) | undefined> {
+    const custom = this.#custom.get(name);
+    if (custom === undefined) return undefined;
+    const result = await custom.limiter.take(key, cost);
+    return { ...this.#enforcement.enforce(custom.policy, `${name} ${key}`, result), limit: custom.limit };
   }
 
   /** Call if an allowed publication turned out to be a duplicate, which costs nothing. */
@@ -223,6 +240,23 @@ export class Throttling {
       return enforced;
     return { ...enforced, close: true };
   }
+}
+
+interface CustomLimiter {
+  policy: { name: "custom"; shadow: boolean };
+  limiter: Limiter;
+  limit: number;
+}
+
+function createCustomLimiter(store: LimiterStore, name: string, limit: CustomLimit): CustomLimiter {
+  const { shadow = false, whenStoreIsAway = "local" } = limit;
+  const options = { name: `custom-${name}`, whenStoreIsAway };
+  const policy = { name: "custom", shadow } as const;
+  if ("capacity" in limit) {
+    const limiter = createLimiter(store, tokenBucket, { ...options, rule: limit });
+    return { policy, limiter, limit: limit.capacity };
+  }
+  return { policy, limiter: createLimiter(store, slidingWindow, { ...options, rule: limit }), limit: limit.requests };
 }
 
 interface LimiterStore extends ThrottlingDependencies {
