@@ -11,11 +11,13 @@
 --   size              publications the log keeps, 0 for no log
 --   logTtl, metaTtl   seconds
 --   head              '{"channel":<json>' of the publication
--- }, tail = '"event":<json>,"data":<json>'
+--   except            JSON array of connection ids and 'user:<id>' that must not receive it; nil or '' for none
+-- }, tail = '"event":<json>,"data":<json>' and maybe ',"from":<json>'
 --
 -- Returns epoch, offset, timestamp (a decimal string). The timestamp orders publications over all channels: microseconds
 -- of Redis' clock, incremented if the clock has not advanced. A stream id is '<timestamp>-<offset>'. The feed message is
--- '<epoch>:<offset>:<timestamp>:<previous timestamp>:' and the text of the Engine.IO packet for every subscriber.
+-- '<epoch>:<offset>:<timestamp>:<previous timestamp>:', with `except` 'x<bytes>:<except>', and the text of the Engine.IO
+-- packet for every subscriber.
 local function append(channel, tail)
   local call = redis.call
   local meta = call('HMGET', channel.meta, 'epoch', 'offset', 'timestamp', 'life', 'run')
@@ -42,8 +44,11 @@ local function append(channel, tail)
 
   call('HSET', channel.meta, 'offset', offset, 'timestamp', timestamp)
   local hasLog = tonumber(channel.size) > 0
+  local hasExcept = channel.except and channel.except ~= ''
   if hasLog then
-    call('XADD', channel.log, 'MAXLEN', '~', channel.size, timestamp .. '-' .. offset, 'p', publication)
+    local id = timestamp .. '-' .. offset
+    if hasExcept then call('XADD', channel.log, 'MAXLEN', '~', channel.size, id, 'p', publication, 'x', channel.except)
+    else call('XADD', channel.log, 'MAXLEN', '~', channel.size, id, 'p', publication) end
   end
 
   -- A long TTL is extended only when a sixteenth of it has passed, and is longer by that much.
@@ -61,7 +66,8 @@ local function append(channel, tail)
     if hasLog and not isShort then prolong(channel.log, channel.logTtl) end
     if isNew then call('HSET', channel.meta, 'epoch', epoch, 'life', life, 'run', knownRun) end
   end
-  call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. timestamp .. ':' .. previous
-    .. ':42["publication",' .. publication .. ',"' .. timestamp .. '"]')
+  local except = hasExcept and 'x' .. #channel.except .. ':' .. channel.except or ''
+  call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. timestamp .. ':' .. previous .. ':' .. except
+    .. '42["publication",' .. publication .. ',"' .. timestamp .. '"]')
   return epoch, offset, timestamp
 end

@@ -5,6 +5,8 @@ import type { Keys } from "../redis/keys.ts";
 import { runsOf } from "../redis/runs.ts";
 import { loadBatchedScript, loadScript, type ScriptReply } from "../redis/scripts.ts";
 import { appendTail, appendTarget, positionScripts, publishScripts } from "./append.ts";
+import { ephemeralMessage } from "./feed-message.ts";
+import { fromText } from "./packets.ts";
 import { freshEpoch, type HistoryOptions } from "./kinds.ts";
 import type { PublishRequest, Published } from "./publication.ts";
 
@@ -32,6 +34,10 @@ export interface ChannelLog {
   publish(request: PublishRequest, history: HistoryOptions): Promise<Published>;
   /** The first result, if the request repeats an earlier one. Throws as `publish` does. */
   findRepeated(request: PublishRequest, history: HistoryOptions): Promise<Published | undefined>;
+  /** Sends to current subscribers only: without offset, log and timestamp, at most once. */
+  publishEphemeral(request: PublishRequest, publishedAt: number): Promise<void>;
+  /** Removes the log and starts another epoch. Resolves to the number of publications it held. */
+  clear(channel: string): Promise<number>;
   read(channel: string, history: HistoryOptions, from: ReadFrom): Promise<LogSlice>;
   /** The last timestamp assigned to any publication; infinity on Cluster, which has no common one. */
   lastTimestamp(): Promise<number>;
@@ -60,6 +66,8 @@ export interface LogEntry {
   timestamp: number;
   /** The publication as JSON text. */
   json: string;
+  /** Connection ids and `user:{userId}` that must not receive it. */
+  except?: readonly string[];
 }
 
 export interface LogSlice {
@@ -87,6 +95,7 @@ export function createChannelLog(
   { idempotencyTtlSeconds = 86_400 }: ChannelLogOptions = {},
 ): ChannelLog {
   const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), publishScripts);
+  const clearScript = loadScript(commands, new URL("./clear.lua", import.meta.url), positionScripts);
   const open = new URL("./open.lua", import.meta.url);
   const openScript = loadScript(commands, open, positionScripts, { isOrdered: false });
   const positionScript = loadBatchedScript(commands, open, positionScripts);
@@ -96,7 +105,7 @@ export function createChannelLog(
   }
 
   function run(
-    { channel, event, data, idempotencyKey }: PublishRequest,
+    { channel, event, data, idempotencyKey, from, except }: PublishRequest,
     history: HistoryOptions,
     mode: "" | "only find" = "",
   ): Promise<ScriptReply> {
@@ -106,7 +115,8 @@ export function createChannelLog(
     if (target.timestamp !== undefined) scriptKeys.push(target.timestamp);
     const { epoch, size, logTtl, metaTtl, head } = target;
     const tail = appendTail(event, data);
-    return publishScript.run(scriptKeys, [epoch, size, logTtl, metaTtl, head, tail, idempotencyTtlSeconds, mode]);
+    const args = [epoch, size, logTtl, metaTtl, head, tail, idempotencyTtlSeconds, mode];
+    return publishScript.run(scriptKeys, [...args, fromText(from), except === undefined ? "" : JSON.stringify(except)]);
   }
 
   return {
@@ -115,6 +125,15 @@ export function createChannelLog(
     async findRepeated(request, history) {
       const reply = await run(request, history, "only find");
       return reply === "unknown" ? undefined : toPublished(request.channel, reply);
+    },
+
+    async publishEphemeral(request, publishedAt) {
+      await commands.spublish(keys.channelFeed(request.channel), ephemeralMessage(request, publishedAt));
+    },
+
+    async clear(channel) {
+      const { meta, log, feed } = keys.channel(channel);
+      return Number(await clearScript.run([meta, log, feed], [freshEpoch(), idleTtlSeconds]));
     },
 
     async read(channel, history, from) {
@@ -163,5 +182,9 @@ function toSlice(reply: ScriptReply): LogSlice {
 
 function toEntry(id: string, json: string): LogEntry {
   const dash = id.indexOf("-");
-  return { timestamp: Number(id.slice(0, dash)), offset: Number(id.slice(dash + 1)), json };
+  const space = id.indexOf(" ");
+  const entry = { timestamp: Number(id.slice(0, dash)), json };
+  if (space === -1) return { ...entry, offset: Number(id.slice(dash + 1)) };
+  const except = JSON.parse(id.slice(space + 1)) as string[];
+  return { ...entry, offset: Number(id.slice(dash + 1, space)), except };
 }

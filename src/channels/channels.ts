@@ -11,18 +11,18 @@ import type {
   TakeSnapshot,
 } from "./subscription.ts";
 import { renewEveryMs, type ChannelLog } from "./channel-log.ts";
-import { packetOf, type Feed } from "./feed.ts";
+import type { Feed } from "./feed.ts";
+import { LiveDelivery } from "./live-delivery.ts";
+import { recoveryPacket } from "./packets.ts";
 import { BufferRelease } from "./buffer-release.ts";
-import { conflationOf } from "./conflation.ts";
 import type { DeliveryStart, DeliveryTrail, RecentDeliveries } from "./delivery-trail.ts";
 import { LocalChannel, type LocalChannelDeps } from "./local-channel.ts";
 import { LocalChannels } from "./local-channels.ts";
-import { MessageBuffer } from "./message-buffer.ts";
 import { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Kinds } from "./kinds.ts";
 import { refusedChannels, type Permissions, type Principal } from "./permissions.ts";
-import type { Published, PublishRequest } from "./publication.ts";
-import { publishWithin, type PublishDeps } from "./publication-limit.ts";
+import type { EphemeralPublished, Published, PublishRequest } from "./publication.ts";
+import { publishEphemeralWithin, publishWithin, type PublishDeps } from "./publication-limit.ts";
 import { LogReader } from "./log-reader.ts";
 import { GapRepair, type GapOutcome } from "./gap-repair.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
@@ -75,8 +75,7 @@ export class Channels {
   readonly #buffers = new SubscribeBuffers();
   readonly #gapRepair: GapRepair;
   readonly #release: BufferRelease;
-  /** Packets without an offset that arrived while this node may not deliver. */
-  readonly #live = new MessageBuffer<{ channel: string; packet: Buffer }>();
+  readonly #live: LiveDelivery;
   /** Shared by all local channels. */
   readonly #localChannelDeps: LocalChannelDeps;
   readonly #listeners: ((change: SubscriptionChange) => void)[] = [];
@@ -90,7 +89,7 @@ export class Channels {
       ...deps,
       lingerMs,
       onCount: deps.onChannelCount,
-      create: (channel) => this.#createLocalChannel(channel),
+      create: (channel) => new LocalChannel(channel, deps.kinds.of(channel), this.#localChannelDeps),
     });
     this.#subscriptions = new Subscriptions(subscriptionsPerConnection, (change) => {
       for (const listener of this.#listeners) listener(change);
@@ -103,15 +102,22 @@ export class Channels {
       onLost: (channel, subscribers) => this.#notifyLost(channel, subscribers),
       retryLater: (run) => void clock.after(repairRetryMs, run),
     });
+    const localChannel = (channel: string): LocalChannel | undefined => this.#local.get(channel);
+    this.#live = new LiveDelivery({ ...deps, localChannel });
     this.#release = new BufferRelease({
       ...deps,
       buffers: this.#buffers,
       subscriptions: this.#subscriptions,
-      localChannel: (channel) => this.#local.get(channel),
+      localChannel,
       onLost: (channel, subscriber) => this.#notifyLost(channel, [subscriber]),
       onOtherEpoch: () => this.#gapRepair.repair(),
     });
-    this.#localChannelDeps = { ...deps, buffers: this.#buffers, receive: this.#gapRepair.receive };
+    this.#localChannelDeps = {
+      ...deps,
+      buffers: this.#buffers,
+      receive: this.#gapRepair.receive,
+      reset: this.#gapRepair.reset,
+    };
   }
 
   async start(): Promise<void> {
@@ -132,30 +138,34 @@ export class Channels {
     return publishWithin(this.#deps, request);
   }
 
-  /** Publishes all in one round trip. Returns one outcome per request, in order. */
-  publishMany(requests: readonly PublishRequest[]): Promise<(Published | Error)[]> {
-    return Promise.all(requests.map((request) => this.publish(request).catch(asError)));
+  /** Sends to current subscribers only. Throws `unknown_channel`, `rate_limited`; store errors are passed through. */
+  publishEphemeral(request: PublishRequest): Promise<EphemeralPublished> {
+    return publishEphemeralWithin(this.#deps, request, () => this.#deps.clock.now());
   }
 
-  /** Checks the client's permission to publish, then publishes. */
-  async publishAs(principal: Principal, request: PublishRequest): Promise<Published> {
+  /** Checks the client's permission to publish, then publishes; `isEphemeral`: to current subscribers only. */
+  async publishAs<E extends boolean = false>(principal: Principal, request: PublishRequest, isEphemeral?: E) {
     const pending = this.#deps.permissions.checkPublish(principal, request.channel);
     if (pending !== undefined) await pending;
-    return this.publish(request);
+    return (isEphemeral === true ? this.publishEphemeral(request) : this.publish(request)) as Promise<
+      E extends true ? EphemeralPublished : Published
+    >;
   }
 
-  /** Sends a publication without an offset to the subscribers on this node. */
-  deliverLive(channel: string, event: string, data: string): void {
+  /** Removes the channel's history; its subscribers have to subscribe again. Throws `unknown_channel`. */
+  async clearHistory(channel: string): Promise<number> {
     this.#deps.kinds.of(channel);
-    const head = `{"channel":${JSON.stringify(channel)},"event":${JSON.stringify(event)},"data":${data}`;
-    const packet = `42["publication",${head},"publishedAt":${this.#deps.clock.now()}}]`;
-    this.deliverPacket(channel, Buffer.from(packet));
+    return this.#deps.log.clear(channel);
+  }
+
+  /** Sends a publication without an offset to the subscribers on this node. Throws `unknown_channel`. */
+  deliverLive(channel: string, event: string, data: string): void {
+    this.#live.deliverPublication(channel, event, data);
   }
 
   /** Sends a packet to the subscribers on this node. */
   deliverPacket(channel: string, packet: Buffer): void {
-    if (this.#deps.mayDeliver()) this.#local.get(channel)?.deliverLive(packet);
-    else this.#live.add({ channel, packet });
+    this.#live.deliverPacket(channel, packet);
   }
 
   /** The last `limit` publications, or at most `limit` after `since`; none if `since` belongs to another log. */
@@ -199,7 +209,7 @@ export class Channels {
       local.attach(subscriber);
       // The position was read a moment ago for the first subscriber; reading it again would return the same.
       const current = isFirst ? local.position : undefined;
-      const reading = this.#logReader.answer(channel, userId, { since, current });
+      const reading = this.#logReader.answer(subscriber, channel, userId, { since, current });
       const [answer] = await Promise.all([reading, this.#deps.beforeAcknowledged?.(channel)]);
       await this.#saveStart(subscriber, channel, subscription, answer);
       this.#buffers.answer(subscriber, channel, answer);
@@ -231,15 +241,14 @@ export class Channels {
     this.#buffers.begin(subscriber, 0);
     const { deliveryCount } = this;
     try {
-      const channels = [...starts.keys()];
-      await Promise.all(channels.map((channel) => this.#deps.permissions.checkSubscribe(principal, channel)));
+      await Promise.all([...starts.keys()].map((channel) => this.#deps.permissions.checkSubscribe(principal, channel)));
       await Promise.all([...starts].map(([channel, position]) => this.#attach(subscriber, channel, position)));
       const missed = await this.#logReader.missedSince(timestamp, starts, read);
       if (missed === undefined) return this.disconnect(subscriber);
       for (const [channel, answered] of missed.positions) this.#buffers.answer(subscriber, channel, answered);
       const { entries, positions, deliveries } = missed;
       return {
-        packets: entries.map(packetOf),
+        packets: entries.map((entry) => recoveryPacket(subscriber, entry, this.#deps.kinds.of(entry.channel))),
         timestamp: Math.max(timestamp, entries.at(-1)?.timestamp ?? 0),
         positions,
         missed: deliveries,
@@ -318,7 +327,6 @@ export class Channels {
     return this.#deps.recent?.trailOf(this.#local.trailChannels(this.startsOf(subscriber)), beginning);
   }
 
-  /** Of the last publication that this node has delivered. */
   get lastTimestamp(): number {
     return this.#gapRepair.lastTimestamp;
   }
@@ -334,14 +342,8 @@ export class Channels {
 
   /** Checks every channel for gaps: after a lost feed connection, or when the fence has opened. */
   repair(): void {
-    for (const { channel, packet } of this.#live.take()) this.deliverPacket(channel, packet);
+    this.#live.resume();
     this.#gapRepair.repair();
-  }
-
-  #createLocalChannel(channel: string): LocalChannel {
-    const { history, conflateMs } = this.#deps.kinds.of(channel);
-    const kind = { history, conflation: conflationOf(channel, conflateMs) };
-    return new LocalChannel(channel, kind, this.#localChannelDeps);
   }
 
   #end(subscriber: Subscriber, channel: string, mayReturn = false): boolean {
@@ -389,11 +391,9 @@ export class Channels {
   }
 
   #renew(): void {
-    const watched = [...this.#local.withSubscribers()].map(({ name }) => name);
-    this.#deps.log.renew(watched).catch((error: unknown) => {
+    const names = [...this.#local.withSubscribers()].map(({ name }) => name);
+    this.#deps.log.renew(names).catch((error: unknown) => {
       this.#deps.logger.warn({ err: error }, "renewing channel positions failed");
     });
   }
 }
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

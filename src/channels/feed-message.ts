@@ -1,3 +1,6 @@
+import { livePacket } from "./packets.ts";
+import type { PublishRequest } from "./publication.ts";
+
 /** One publication from the feed: its position, and the packet that is sent unchanged to every subscriber. */
 export interface FeedMessage {
   epoch: string;
@@ -8,8 +11,29 @@ export interface FeedMessage {
   previousTimestamp: number;
   /** Text of the Engine.IO packet, in UTF-8: `42["publication",{…},"<timestamp>"]`. */
   packet: Buffer;
+  /** Connection ids and `user:{userId}` that must not receive it. */
+  except?: readonly string[] | undefined;
 }
 
+/** A publication without an offset. */
+export type EphemeralMessage = Pick<FeedMessage, "packet" | "except">;
+
+/** The log was removed: the position from which the channel continues. */
+export interface ResetMessage {
+  epoch: string;
+  timestamp: number;
+}
+
+/** The feed message of an ephemeral publication: `!`, `except` as in append.lua, and the packet. */
+export function ephemeralMessage(request: PublishRequest, publishedAt: number): string {
+  const except = request.except === undefined ? "" : JSON.stringify(request.except);
+  const prefix = except === "" ? "!" : `!x${Buffer.byteLength(except)}:${except}`;
+  return prefix + livePacket(request, publishedAt);
+}
+
+const exclamationMark = 0x21;
+const tilde = 0x7e;
+const letterX = 0x78;
 const colon = 0x3a;
 const zero = 0x30;
 const nine = 0x39;
@@ -27,13 +51,17 @@ export class FeedMessageReader {
   /** Start of every packet of this epoch. */
   #start = Buffer.alloc(0);
 
+  /** Start of every packet without an offset. */
+  readonly #liveStart: Buffer;
+
   constructor(channel: string) {
+    this.#liveStart = Buffer.from(`42["publication",{"channel":${JSON.stringify(channel)},"event":`);
     this.#head = `42["publication",{"channel":${JSON.stringify(channel)},"epoch":"`;
   }
 
   /**
-   * Parses `<epoch>:<offset>:<timestamp>:<previous>:<packet>`. Returns undefined for anything else, and if the packet
-   * contradicts the prefix, so that a corrupted message does not replace a publication.
+   * Parses `<epoch>:<offset>:<timestamp>:<previous>:[x<bytes>:<except>]<packet>`. Returns undefined for anything else,
+   * and if the packet contradicts the prefix, so that a corrupted message does not replace a publication.
    */
   read(message: Buffer): FeedMessage | undefined {
     const epochEnd = message.indexOf(colon);
@@ -46,18 +74,32 @@ export class FeedMessageReader {
     const previous = numberIn(message, timestampEnd + 1, previousEnd);
     if (offset < 1 || timestamp === -1 || previous === -1) return undefined;
     this.#noteEpoch(message, epochEnd);
+    const { except, end } = exceptIn(message, previousEnd + 1);
     const isWhole =
-      this.#beginsRight(message, previousEnd + 1, { from: epochEnd + 1, to: offsetEnd }) &&
+      this.#beginsRight(message, end, { from: epochEnd + 1, to: offsetEnd }) &&
       endsRight(message, { from: offsetEnd + 1, to: timestampEnd });
-    return isWhole
-      ? {
-          epoch: this.#epoch,
-          offset,
-          timestamp,
-          previousTimestamp: previous,
-          packet: message.subarray(previousEnd + 1),
-        }
-      : undefined;
+    if (!isWhole) return undefined;
+    return {
+      epoch: this.#epoch,
+      offset,
+      timestamp,
+      previousTimestamp: previous,
+      packet: message.subarray(end),
+      except,
+    };
+  }
+
+  /** Parses `![x<bytes>:<except>]<packet>`; undefined for anything else. */
+  readEphemeral(message: Buffer): EphemeralMessage | undefined {
+    if (message[0] !== exclamationMark) return undefined;
+    const { except, end } = exceptIn(message, 1);
+    return isAt(message, end, this.#liveStart) ? { packet: message.subarray(end), except } : undefined;
+  }
+
+  /** Parses `~<epoch>:<timestamp>`; undefined for anything else. */
+  readReset(message: Buffer): ResetMessage | undefined {
+    const match = message[0] === tilde ? /^~(\w+):(\d{1,16})$/.exec(message.toString()) : null;
+    return match === null ? undefined : { epoch: match[1] as string, timestamp: Number(match[2]) };
   }
 
   #noteEpoch(message: Buffer, end: number): void {
@@ -74,6 +116,23 @@ export class FeedMessageReader {
       isAt(message, offsetAt, message, offset.from, offset.to) &&
       isAt(message, offsetAt + offset.to - offset.from, comma)
     );
+  }
+}
+
+/** `x<bytes>:<except>` at `start`, and where it ends; the packet starts there. */
+function exceptIn(message: Buffer, start: number): { except: readonly string[] | undefined; end: number } {
+  const lengthEnd = message[start] === letterX ? endOfNumber(message, start + 1) : -1;
+  if (lengthEnd === -1) return { except: undefined, end: start };
+  const end = lengthEnd + 1 + numberIn(message, start + 1, lengthEnd);
+  return { except: namesIn(message.toString("utf8", lengthEnd + 1, end)), end };
+}
+
+function namesIn(json: string): string[] {
+  try {
+    const names: unknown = JSON.parse(json);
+    return Array.isArray(names) ? names.filter((name) => typeof name === "string") : [];
+  } catch {
+    return [];
   }
 }
 

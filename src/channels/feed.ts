@@ -2,12 +2,19 @@ import type { Keys } from "../redis/keys.ts";
 import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
-import { FeedMessageReader, type FeedMessage } from "./feed-message.ts";
+import { FeedMessageReader, type EphemeralMessage, type FeedMessage, type ResetMessage } from "./feed-message.ts";
+
+/** What a subscribed channel receives. */
+export interface FeedReceiver {
+  onMessage(message: FeedMessage): void;
+  onEphemeral(message: EphemeralMessage): void;
+  onReset(message: ResetMessage): void;
+}
 
 /** Receives the publications of channels, at most once. Callers detect gaps by offset and read the log. */
 export interface Feed {
   /** Resolves when Redis has confirmed the subscription. Rejects if Redis is unavailable. */
-  follow(channel: string, onMessage: (message: FeedMessage) => void): Promise<void>;
+  follow(channel: string, receiver: FeedReceiver): Promise<void>;
   unfollow(channel: string): void;
   /** Called after a lost connection, when every subscription is restored. */
   onRestored(restored: () => void): void;
@@ -25,13 +32,14 @@ export function createFeed({ feed, keys, log, onRead }: FeedDeps): Feed {
   const warn = createPacedWarnings(log);
 
   return {
-    follow(channel, onMessage) {
+    follow(channel, receiver) {
       const reader = new FeedMessageReader(channel);
       return feed.subscribe(keys.channelFeed(channel), (message) => {
         onRead?.();
         const parsed = reader.read(message);
-        if (parsed === undefined) warn({ bytes: message.length }, "ignored a malformed feed message");
-        else onMessage(parsed);
+        if (parsed !== undefined) receiver.onMessage(parsed);
+        else if (!receiveOther(reader, message, receiver))
+          warn({ bytes: message.length }, "ignored a malformed feed message");
       });
     },
     unfollow: (channel) => feed.unsubscribe(keys.channelFeed(channel)),
@@ -39,7 +47,11 @@ export function createFeed({ feed, keys, log, onRead }: FeedDeps): Feed {
   };
 }
 
-/** The packet of a publication from the log, identical to the one from the feed. */
-export function packetOf(entry: { json: string; timestamp: number }): Buffer {
-  return Buffer.from(`42["publication",${entry.json},"${entry.timestamp}"]`);
+/** Returns false for a message that cannot be parsed. */
+function receiveOther(reader: FeedMessageReader, message: Buffer, receiver: FeedReceiver): boolean {
+  const ephemeral = reader.readEphemeral(message);
+  const reset = ephemeral === undefined ? reader.readReset(message) : undefined;
+  if (ephemeral !== undefined) receiver.onEphemeral(ephemeral);
+  if (reset !== undefined) receiver.onReset(reset);
+  return ephemeral !== undefined || reset !== undefined;
 }

@@ -1,8 +1,8 @@
 import type { ChannelLog, LogSlice } from "./channel-log.ts";
-import type { FeedMessage } from "./feed-message.ts";
-import { packetOf } from "./feed.ts";
+import type { FeedMessage, ResetMessage } from "./feed-message.ts";
+import { packetOf } from "./packets.ts";
 import type { LocalChannel } from "./local-channel.ts";
-import { recoveryFrom } from "./recovery.ts";
+import { recoveryFrom, type StreamPosition } from "./recovery.ts";
 import type { Subscriber } from "./subscribers.ts";
 
 /** How a gap ended: filled from the log, reported to subscribers, or postponed because Redis is unavailable. */
@@ -72,6 +72,13 @@ export class GapRepair {
     this.repair();
   };
 
+  /** The channel's log was removed; its subscribers have to subscribe again. */
+  reset = (channel: LocalChannel, { epoch, timestamp }: ResetMessage): void => {
+    if (this.#isRepairing) this.#mustRepairAgain = true;
+    else if (this.#deps.mayDeliver() && channel.position?.epoch !== epoch)
+      this.#skipTo(channel, { epoch, offset: 0, timestamp });
+  };
+
   /** Reads every channel's log again: after a lost connection, or when a message reveals a gap. */
   repair(): void {
     if (this.#isRepairing) this.#mustRepairAgain = true;
@@ -136,7 +143,7 @@ export class GapRepair {
     return isWhole ? toMessages(slice, position.timestamp).map((message) => ({ channel, message })) : [];
   }
 
-  #skipTo(channel: LocalChannel, { epoch, offset, timestamp }: LogSlice): void {
+  #skipTo(channel: LocalChannel, { epoch, offset, timestamp }: StreamPosition): void {
     const missing = channel.skipTo({ epoch, offset, timestamp });
     if (missing.length > 0) this.#deps.onLost(channel.name, missing);
   }
@@ -183,7 +190,14 @@ export class GapRepair {
 function toMessages({ epoch, entries }: LogSlice, timestampBefore: number): FeedMessage[] {
   return entries.map((entry, index) => {
     const previousTimestamp = entries[index - 1]?.timestamp ?? timestampBefore;
-    return { epoch, offset: entry.offset, timestamp: entry.timestamp, previousTimestamp, packet: packetOf(entry) };
+    return {
+      epoch,
+      offset: entry.offset,
+      timestamp: entry.timestamp,
+      previousTimestamp,
+      packet: packetOf(entry),
+      except: entry.except,
+    };
   });
 }
 

@@ -25,6 +25,8 @@ export interface ChannelKindOptions {
   history: HistoryOptions;
   /** Milliseconds within which a subscriber receives only the latest publication; 0 delivers all. @default 0 */
   conflateMs: number;
+  /** `event` delivers publications under their own event name instead of as `publication`. @default "publication" */
+  deliver: "publication" | "event";
 }
 
 /** Settings of a kind in the configuration. */
@@ -38,6 +40,7 @@ const defaults: ChannelKindOptions = {
   presence: false,
   history: { size: 100, ttlSeconds: 300 },
   conflateMs: 0,
+  deliver: "publication",
 };
 
 /** Exists without configuration. */
@@ -84,6 +87,7 @@ function withDefaults(settings: ChannelKindSettings): ChannelKindOptions {
     presence: settings.presence ?? defaults.presence,
     history: settings.history ?? defaults.history,
     conflateMs: settings.conflateMs ?? defaults.conflateMs,
+    deliver: settings.deliver ?? defaults.deliver,
   };
 }
 

@@ -2,13 +2,14 @@ import type { Position } from "../protocol/scalars.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { SparseMap } from "../runtime/sparse-map.ts";
 import type { ChannelLog } from "./channel-log.ts";
-import { ConflationWindow, type Conflation } from "./conflation.ts";
+import { conflationOf, ConflationWindow, type Conflation } from "./conflation.ts";
 import type { RecentDeliveries } from "./delivery-trail.ts";
-import type { FeedMessage } from "./feed-message.ts";
+import type { EphemeralMessage, FeedMessage, ResetMessage } from "./feed-message.ts";
+import { isExcepted, positionPacket, toEventPacket } from "./packets.ts";
 import type { Feed } from "./feed.ts";
 import { MessageBuffer } from "./message-buffer.ts";
 import type { SubscribeBuffers } from "./subscribe-buffers.ts";
-import type { HistoryOptions } from "./kinds.ts";
+import type { ChannelKindOptions, HistoryOptions } from "./kinds.ts";
 import { place, type Placement, type StreamPosition } from "./recovery.ts";
 import { SubscriberList, type Deliver, type DeliveryOptions, type Subscriber } from "./subscribers.ts";
 
@@ -21,18 +22,14 @@ export interface LocalChannelDeps {
   onDelivered?: ((timestamp: number) => void) | undefined;
   /** Called with every feed message once the position is known. */
   receive: (channel: LocalChannel, message: FeedMessage) => void;
+  /** Called when the channel's log was removed. */
+  reset: (channel: LocalChannel, message: ResetMessage) => void;
   mayDeliver: () => boolean;
   /** Called with the number of deliveries that conflation replaced by a later publication. */
   onConflated: (deliveryCount: number) => void;
   clock: Clock;
   /** Notes deliveries in order. Undefined if timestamps suffice (`delivery-trail.ts`). */
   recent?: RecentDeliveries | undefined;
-}
-
-/** Options of the channel's kind. */
-export interface LocalChannelOptions {
-  history: HistoryOptions;
-  conflation: Conflation | undefined;
 }
 
 /** Packets without an offset may be dropped first. */
@@ -54,16 +51,21 @@ export class LocalChannel {
   /** Subscribers whose acknowledgement contained publications that the feed has not delivered yet. */
   readonly #readAhead = new SparseMap<Subscriber, Position>();
   readonly #window: ConflationWindow | undefined;
+  readonly #deliversEvents: boolean;
+  /** A reset that was received before the position was known. */
+  #earlyReset: ResetMessage | undefined;
   /** Messages received before the position was known. */
   #early: MessageBuffer<FeedMessage> | undefined;
   #position: StreamPosition | undefined;
   /** Up to where subscribers were sent publications; behind the position while a conflation window is open. */
   #delivered: Position | undefined;
 
-  constructor(name: string, { history, conflation }: LocalChannelOptions, deps: LocalChannelDeps) {
+  constructor(name: string, { history, conflateMs, deliver }: ChannelKindOptions, deps: LocalChannelDeps) {
     this.name = name;
     this.history = history;
     this.#deps = deps;
+    this.#deliversEvents = deliver === "event";
+    const conflation = conflationOf(name, conflateMs);
     this.#window = conflation && this.#openWindow(conflation);
     this.#subscribing = this.#subscribe();
     this.#subscribing.catch(() => undefined);
@@ -109,9 +111,16 @@ export class LocalChannel {
     else this.#window.offer(message);
   }
 
-  /** Delivers a packet without an offset. */
+  /** Delivers a packet that is no publication. */
   deliverLive(packet: Buffer): void {
     if (this.#live.members.length > 0) this.#deps.deliver(this.#live.members, packet, volatile);
+  }
+
+  /** Delivers a publication without an offset. */
+  deliverEphemeral({ packet, except }: EphemeralMessage): void {
+    const { members } = this.#live;
+    const receivers = except === undefined ? members : members.filter((member) => !isExcepted(member, except));
+    if (receivers.length > 0) this.#deps.deliver(receivers, this.#toPacket(packet), volatile);
   }
 
   /** The (buffered) subscriber receives everything from here on. Call only when `subscribed` has resolved. */
@@ -158,9 +167,18 @@ export class LocalChannel {
   }
 
   async #subscribe(): Promise<void> {
-    await this.#deps.feed.follow(this.name, (message) => {
-      if (this.#position === undefined) this.#keepEarly(message);
-      else this.#deps.receive(this, message);
+    await this.#deps.feed.follow(this.name, {
+      onMessage: (message) => {
+        if (this.#position === undefined) this.#keepEarly(message);
+        else this.#deps.receive(this, message);
+      },
+      onEphemeral: (message) => {
+        if (this.#deps.mayDeliver()) this.deliverEphemeral(message);
+      },
+      onReset: (message) => {
+        if (this.#position === undefined) this.#earlyReset = message;
+        else this.#deps.reset(this, message);
+      },
     });
     const { epoch, offset, timestamp } = await this.#deps.log.read(this.name, this.history, { kind: "position" });
     this.#position = { epoch, offset, timestamp };
@@ -168,6 +186,7 @@ export class LocalChannel {
     this.#subscribing = undefined;
     const early = this.#early?.take() ?? [];
     this.#early = undefined;
+    if (this.#earlyReset !== undefined) this.#deps.reset(this, this.#earlyReset);
     for (const message of early) this.#deps.receive(this, message);
   }
 
@@ -190,11 +209,34 @@ export class LocalChannel {
     const { members } = this.#live;
     if (members.length === 0) return;
     if (this.#window === undefined) this.#note(message);
+    const packet = this.#toPacket(message.packet);
+    const { except } = message;
+    if (except === undefined)
+      this.#sendTo(members, packet === message.packet ? message : { ...message, packet }, options);
+    else this.#sendExcept(except, { ...message, packet }, options);
+  }
+
+  /** Subscribers that must not receive the publication get its position instead, so that they see no gap. */
+  #sendExcept(except: readonly string[], message: FeedMessage, options?: DeliveryOptions): void {
+    const { members } = this.#live;
+    const excepted = members.filter((member) => isExcepted(member, except));
+    const others = members.filter((member) => !isExcepted(member, except));
+    this.#sendTo(others, message, options);
+    if (excepted.length > 0) this.#sendTo(excepted, { ...message, packet: positionPacket(this.name, message) });
+  }
+
+  #sendTo(subscribers: readonly Subscriber[], message: FeedMessage, options?: DeliveryOptions): void {
     const isEveryoneReady = this.#deps.buffers.size === 0 && this.#readAhead.size === 0;
-    const ready = isEveryoneReady ? members : members.filter((subscriber) => this.#isReady(subscriber, message));
+    const ready = isEveryoneReady
+      ? subscribers
+      : subscribers.filter((subscriber) => this.#isReady(subscriber, message));
     if (ready.length === 0) return;
     this.#deps.deliver(ready, message.packet, options);
     this.#deps.onDelivered?.(message.timestamp);
+  }
+
+  #toPacket(packet: Buffer): Buffer {
+    return this.#deliversEvents ? toEventPacket(packet) : packet;
   }
 
   #note({ epoch, offset, timestamp }: FeedMessage): void {

@@ -1,10 +1,12 @@
 import { kindOf } from "../protocol/names.ts";
 import type { Position } from "../protocol/scalars.ts";
 import type { ChannelHistory, HistoryQuery, Snapshot, Subscription, TakeSnapshot } from "./subscription.ts";
-import type { ChannelLog, LogSlice } from "./channel-log.ts";
+import type { ChannelLog, LogEntry, LogSlice } from "./channel-log.ts";
 import { conflationOf, lookBack } from "./conflation.ts";
 import type { Kinds } from "./kinds.ts";
 import type { Publication } from "./publication.ts";
+import { isExcepted } from "./packets.ts";
+import type { Subscriber } from "./subscribers.ts";
 import { mergeMissed, recoveryFrom, type MergedRecovery, type MissedSlice } from "./recovery.ts";
 
 export interface LogReaderDeps {
@@ -66,26 +68,37 @@ export class LogReader {
     return { channel, slice, conflation };
   }
 
-  async answer(channel: string, userId: string, { since, current: present }: SubscriptionStart): Promise<Subscription> {
+  /** The answer to `subscribe`, without publications that the subscriber must not receive. */
+  async answer(
+    subscriber: Subscriber,
+    channel: string,
+    userId: string,
+    { since, current }: SubscriptionStart,
+  ): Promise<Subscription> {
     const takeSnapshot = this.#deps.snapshots.get(kindOf(channel));
     const { history } = this.#deps.kinds.of(channel);
     if (since !== undefined) {
-      const recovered = toSubscription(channel, await this.#deps.log.read(channel, history, sinceOf(since)), since);
+      const slice = await this.#deps.log.read(channel, history, sinceOf(since));
+      const recovered = toSubscription(subscriber, channel, slice, since);
       if (recovered.recovered || takeSnapshot === undefined) return recovered;
     }
     if (takeSnapshot !== undefined) return withSnapshot(channel, await takeSnapshot(channel, userId));
-    const { epoch, offset } = present ?? (await this.#deps.log.read(channel, history, { kind: "position" }));
+    const { epoch, offset } = current ?? (await this.#deps.log.read(channel, history, { kind: "position" }));
     return { channel, epoch, offset, recovered: false, publications: [] };
   }
 }
 
 const sinceOf = (position: Position) => ({ kind: "since", position }) as const;
 
-function toSubscription(channel: string, slice: LogSlice, since: Position): Subscription {
+function toSubscription(subscriber: Subscriber, channel: string, slice: LogSlice, since: Position): Subscription {
   const { epoch, offset } = slice;
   // The log itself checks positions of earlier generations.
-  const { recovered, publications } = recoveryFrom(slice, { epoch, offset: since.offset });
-  return { channel, epoch, offset, recovered, publications: publications.map(toPublication) };
+  const { recovered, entries } = recoveryFrom(slice, { epoch, offset: since.offset });
+  const isSkipped = ({ except }: LogEntry): boolean => isExcepted(subscriber, except);
+  const skipped = entries.filter(isSkipped).map((entry) => entry.offset);
+  const publications = entries.filter((entry) => !isSkipped(entry)).map(({ json }) => toPublication(json));
+  const answer = { channel, epoch, offset, recovered, publications };
+  return skipped.length === 0 ? answer : { ...answer, skipped };
 }
 
 function withSnapshot(channel: string, { value, at }: Snapshot): Subscription {

@@ -11,7 +11,7 @@
 --         the position is confirmed for the current run of Redis. Never set for a position that a client sent.
 --       8 timestamp
 -- Returns { epoch, offset, timestamp, isWhole, id, publication, id, publication, ... } in order. isWhole is 1 if the
--- publications are exactly those that were requested.
+-- publications are exactly those that were requested. An id is followed by ' <except>' if some must not receive it.
 local meta, log = KEYS[1], KEYS[2]
 local freshEpoch, idleTtl, max, wanted = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local askedEpoch, asked, expectedTimestamp, after = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
@@ -81,7 +81,8 @@ if wanted == 'after' then
 end
 answer[4] = 1
 for i = #entries, 1, -1 do
-  answer[#answer + 1] = entries[i][1]
-  answer[#answer + 1] = entries[i][2][2]
+  local fields = entries[i][2]
+  answer[#answer + 1] = fields[4] and entries[i][1] .. ' ' .. fields[4] or entries[i][1]
+  answer[#answer + 1] = fields[2]
 end
 return answer

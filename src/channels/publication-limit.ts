@@ -1,6 +1,8 @@
+import { GatewayError } from "../protocol/errors.ts";
+import { reservedEvents } from "./packets.ts";
 import type { ChannelLog } from "./channel-log.ts";
-import type { Kinds } from "./kinds.ts";
-import type { PublishRequest, Published } from "./publication.ts";
+import type { HistoryOptions, Kinds } from "./kinds.ts";
+import type { EphemeralPublished, PublishRequest, Published } from "./publication.ts";
 
 /** Rate limit for publications of one channel. */
 export interface PublicationLimit {
@@ -12,9 +14,31 @@ export interface PublicationLimit {
 
 export interface PublishDeps {
   kinds: Kinds;
-  log: Pick<ChannelLog, "publish" | "findRepeated">;
+  log: Pick<ChannelLog, "publish" | "publishEphemeral" | "findRepeated">;
   /** Undefined if the channel has no limit. Omit if no channel has one. */
   limitOf?: (channel: string) => PublicationLimit | undefined;
+}
+
+/** Throws `unknown_channel`, and `bad_request` if the kind delivers events and the gateway or Socket.IO uses the name. */
+function checkEvent(kinds: Kinds, { channel, event }: PublishRequest): HistoryOptions {
+  const { history, deliver } = kinds.of(channel);
+  if (deliver === "event" && reservedEvents.has(event))
+    throw new GatewayError("bad_request", `event: "${event}" is reserved in channels that deliver events`, {
+      field: "event",
+    });
+  return history;
+}
+
+/** Publishes to current subscribers only, within the channel's limit. */
+export async function publishEphemeralWithin(
+  { kinds, log, limitOf }: PublishDeps,
+  request: PublishRequest,
+  now: () => number,
+): Promise<EphemeralPublished> {
+  checkEvent(kinds, request);
+  await limitOf?.(request.channel)?.take();
+  await log.publishEphemeral(request, now());
+  return { channel: request.channel };
 }
 
 /**
@@ -22,7 +46,7 @@ export interface PublishDeps {
  * back. Without a limit nothing is awaited first, so requests reach Redis in the order of the calls.
  */
 export async function publishWithin({ kinds, log, limitOf }: PublishDeps, request: PublishRequest): Promise<Published> {
-  const { history } = kinds.of(request.channel);
+  const history = checkEvent(kinds, request);
   const limit = limitOf?.(request.channel);
   if (limit === undefined) return log.publish(request, history);
   const repeated = request.idempotencyKey === undefined ? undefined : await log.findRepeated(request, history);

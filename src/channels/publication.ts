@@ -7,6 +7,23 @@ export interface PublishRequest {
   data: string;
   /** A repeat with the same key and content answers as the first did; with other content it is a `conflict`. */
   idempotencyKey?: string | undefined;
+  from?: PublicationSender | undefined;
+  /** Connection ids and `user:{userId}` that receive a position instead of the publication. */
+  except?: readonly string[] | undefined;
+}
+
+/** Who published. */
+export interface PublicationSender {
+  userId: string;
+  /** Undefined for backends. */
+  connectionId?: string | undefined;
+  /** The public part of the session. */
+  info?: unknown;
+}
+
+/** Answer to a publication without an offset. */
+export interface EphemeralPublished {
+  channel: string;
 }
 
 export interface Published {
@@ -23,6 +40,7 @@ export interface Publication {
   offset: number;
   event: string;
   data: unknown;
+  from?: PublicationSender;
   /** Epoch milliseconds, by the store's clock. */
   publishedAt: number;
 }

@@ -25,17 +25,16 @@ export function place(position: StreamPosition, message: Omit<FeedMessage, "pack
 /** Exactly what the client missed, or that this is unknown. */
 export interface Recovery {
   recovered: boolean;
-  /** JSON texts, in order. */
-  publications: string[];
+  /** In order. */
+  entries: readonly LogEntry[];
 }
 
 /** Pure: complete or `recovered: false`, never a part. */
 export function recoveryFrom(slice: LogSlice, since: Position): Recovery {
-  if (!slice.isWhole || slice.epoch !== since.epoch) return { recovered: false, publications: [] };
+  if (!slice.isWhole || slice.epoch !== since.epoch) return { recovered: false, entries: [] };
   const isComplete = slice.entries.every((entry, index) => entry.offset === since.offset + 1 + index);
-  if (!isComplete || since.offset + slice.entries.length !== slice.offset)
-    return { recovered: false, publications: [] };
-  return { recovered: true, publications: slice.entries.map((entry) => entry.json) };
+  if (!isComplete || since.offset + slice.entries.length !== slice.offset) return { recovered: false, entries: [] };
+  return { recovered: true, entries: slice.entries };
 }
 
 /** What the log of one channel contains after the timestamp of a recovering connection. */

@@ -19,6 +19,8 @@ export interface Subscription {
   offset: number;
   recovered: boolean;
   publications: Publication[];
+  /** Offsets of recovered publications that this connection must not receive, such as its own with `echo: false`. */
+  skipped?: number[];
   snapshot?: object;
   /** Set if the channel conflates: live publications may skip offsets that a later publication replaced. */
   conflated?: true;

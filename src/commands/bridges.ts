@@ -142,8 +142,8 @@ export function createBridges(
       return "live";
     }
     const command = { type: "publish", channel, event, data: message ?? null, idempotencyKey: `bridge:${id}` } as const;
-    const { duplicate } = await executor.perform(command, { door: "bridge" });
-    return duplicate ? "repeated" : "stored";
+    const published = await executor.perform(command, { door: "bridge" });
+    return "duplicate" in published && published.duplicate ? "repeated" : "stored";
   }
 
   const onMessage = (channel: string, text: string): void => {

@@ -1,4 +1,4 @@
-import type { PublishRequest, Published } from "../channels/publication.ts";
+import type { EphemeralPublished, PublishRequest, Published } from "../channels/publication.ts";
 import type { Orders } from "../orders/orders.ts";
 import type { Command, CommandOf, CommandType } from "../protocol/commands.ts";
 import { GatewayError } from "../protocol/errors.ts";
@@ -11,7 +11,7 @@ import type { RunOnce } from "./idempotency.ts";
 
 /** The result of each command. */
 export interface CommandAnswers {
-  publish: Published;
+  publish: Published | EphemeralPublished;
   "order.create": { order: Order };
   "order.update": OrderUpdateAnswer;
   "order.event": OrderEventAnswer;
@@ -53,6 +53,7 @@ export interface CommandExecutor {
 
 export interface CommandExecutorDeps {
   publish: (request: PublishRequest) => Promise<Published>;
+  publishEphemeral: (request: PublishRequest) => Promise<EphemeralPublished>;
   orders: Pick<Orders, "create" | "update" | "apply" | "signal">;
   submitScore: (command: Omit<CommandOf<"score.submit">, "type">) => Promise<object>;
   revokeSession: (sessionId: string) => Promise<object>;
@@ -78,12 +79,22 @@ export function createCommandExecutor(
   const toJson = withinBytes(payloadBytes);
 
   async function publish(
-    { channel, event, data, idempotencyKey }: CommandOf<"publish">,
+    { channel, event, data, from, except, ephemeral, idempotencyKey }: CommandOf<"publish">,
     { door, deliveryKey, at }: CommandContext,
-  ): Promise<Published> {
-    const json = toJson(data, at);
-    const published = await deps.publish({ channel, event, data: json, idempotencyKey: idempotencyKey ?? deliveryKey });
-    if (!published.duplicate) metrics.publications.inc({ door });
+  ): Promise<Published | EphemeralPublished> {
+    const request = {
+      channel,
+      event,
+      data: toJson(data, at),
+      from,
+      except: except === undefined ? undefined : [except].flat(),
+    };
+    if (ephemeral === true) checkNoKey(idempotencyKey, at);
+    const published =
+      ephemeral === true
+        ? await deps.publishEphemeral(request)
+        : await deps.publish({ ...request, idempotencyKey: idempotencyKey ?? deliveryKey });
+    if (!("duplicate" in published && published.duplicate)) metrics.publications.inc({ door });
     return published;
   }
 
@@ -120,6 +131,13 @@ export function createCommandExecutor(
     write,
     checkPayload: (data) => void toJson(data),
   };
+}
+
+/** Ephemeral publications are not stored, so a retry cannot be recognised. */
+function checkNoKey(idempotencyKey: string | undefined, at = ""): void {
+  if (idempotencyKey === undefined) return;
+  const field = at === "" ? "idempotencyKey" : `${at}.idempotencyKey`;
+  throw new GatewayError("bad_request", `${field}: cannot be combined with ephemeral`, { field });
 }
 
 /** The scripts of these commands store the idempotency key and the response. */

@@ -1,4 +1,4 @@
-import type { PublishRequest, Published } from "../channels/publication.ts";
+import type { EphemeralPublished, PublishRequest, Published } from "../channels/publication.ts";
 import type { Orders } from "../orders/orders.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -43,6 +43,7 @@ export interface CommandIngressDeps extends Pick<
   nodeId: string;
   channels: {
     publish(request: PublishRequest): Promise<Published>;
+    publishEphemeral(request: PublishRequest): Promise<EphemeralPublished>;
     deliverLive(channel: string, event: string, data: string): void;
   };
   /** Throws `unknown_channel`. */
@@ -67,8 +68,9 @@ export function createCommandIngress(deps: CommandIngressDeps, options: CommandI
   const { payloadBytes = 65_536 } = options;
   const limits = { maxBytes: payloadBytes + envelopeBytes };
   const publish = (request: PublishRequest) => channels.publish(request);
+  const publishEphemeral = (request: PublishRequest) => channels.publishEphemeral(request);
   const once = createRunOnce(deps, options.idempotency);
-  const executor = createCommandExecutor({ ...deps, publish, once }, { payloadBytes });
+  const executor = createCommandExecutor({ ...deps, publish, publishEphemeral, once }, { payloadBytes });
   const consumer = createStreamConsumer({ ...deps, executor }, { ...options.stream, limits });
   const schedule = createSchedule({ ...deps, executor, store: createScheduleStore(deps, maxScheduled) });
   const deliverLive = channels.deliverLive.bind(channels);

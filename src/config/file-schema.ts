@@ -45,6 +45,7 @@ const channelKind = z.strictObject({
     })
     .optional(),
   conflateMs: milliseconds(60_000).optional(),
+  deliver: z.enum(["publication", "event"]).optional(),
 });
 
 /** The channels of built-in kinds are private; a word for everybody would open them by accident. */

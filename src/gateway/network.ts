@@ -185,7 +185,11 @@ function routesOf({ authentication, revocations, services, ingress, throttling }
   const routes = [
     ...createPublishRoutes({ executor, schedule }),
     ...createScheduledRoutes({ schedule }),
-    ...createChannelRoutes({ history: channels.history.bind(channels), list: presence.list }),
+    ...createChannelRoutes({
+      history: channels.history.bind(channels),
+      list: presence.list,
+      clearHistory: channels.clearHistory.bind(channels),
+    }),
     ...createPresenceRoutes({ presence }),
     ...createOrderRoutes({ executor, orders }),
     ...createLeaderboardRoutes({ executor, leaderboards: boards }),

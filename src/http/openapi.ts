@@ -3,7 +3,7 @@ import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponse
 import { errorCatalogue, GatewayError, type ErrorCode } from "../protocol/errors.ts";
 import { scoreItem } from "../protocol/leaderboards.ts";
 import { problem, problemOf, problemType, type Problem } from "../protocol/problems.ts";
-import { publishMessage } from "../protocol/publications.ts";
+import { publishBody } from "../protocol/publications.ts";
 import { idempotencyKey } from "../protocol/scalars.ts";
 import type { Route } from "./route.ts";
 import { exampleOf, type Resolve, type Schema } from "./example.ts";
@@ -36,7 +36,7 @@ export function describeApi(routes: readonly Route[], version: string): ApiDescr
 }
 
 /** Batches name them by reference alone, because their items are parsed one by one. */
-const itemsOfBatches = { Publish: publishMessage, Score: scoreItem };
+const itemsOfBatches = { Publish: publishBody, Score: scoreItem };
 
 const typesOfBodies = ["application/json", "text/event-stream"];
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { scoreBody, scoreCommand } from "./leaderboards.ts";
 import { orderFields, orderId } from "./orders.ts";
-import { publishMessage } from "./publications.ts";
+import { publishBodyFields } from "./publications.ts";
 import { idempotencyKey, sessionId, userId } from "./scalars.ts";
 import { disconnectBody } from "./sessions.ts";
 
@@ -9,7 +9,7 @@ import { disconnectBody } from "./sessions.ts";
 const key = { idempotencyKey: idempotencyKey.optional() };
 
 const schemas = [
-  z.strictObject({ type: z.literal("publish"), ...publishMessage.shape }),
+  z.strictObject({ type: z.literal("publish"), ...publishBodyFields }),
   z.strictObject({ type: z.literal("order.create"), ...orderFields.create }),
   z.strictObject({ type: z.literal("order.update"), orderId, ...orderFields.update }),
   z.strictObject({ type: z.literal("order.event"), orderId, ...orderFields.event }),

@@ -1,6 +1,15 @@
 import { z } from "zod";
 import { errorBody } from "./problems.ts";
-import { channelName, eventName, idempotencyKey, jsonValue, position, timestamp, wholeNumber } from "./scalars.ts";
+import {
+  channelName,
+  eventName,
+  idempotencyKey,
+  jsonValue,
+  position,
+  timestamp,
+  userId,
+  wholeNumber,
+} from "./scalars.ts";
 
 /** Schemas of what flows through channels: the client's events, the backend's calls, and what both are answered. */
 
@@ -18,11 +27,21 @@ const place = {
   offset: z.int().min(0).meta({ description: "Position in the channel; offsets start at 1 without gaps." }),
 };
 
+/** Who published. The gateway sets it for clients; backends may set it without `connectionId`. */
+export const sender = z
+  .strictObject({
+    userId: z.string().meta({ description: "The user.", examples: ["alice"] }),
+    connectionId: z.string().optional().meta({ description: "Of the client's connection; absent for backends." }),
+    info: jsonValue.optional().meta({ description: "The public part of the session, or what the backend set." }),
+  })
+  .meta({ id: "PublicationSender" });
+
 export const publication = z
   .strictObject({
     ...place,
     event: z.string().meta({ description: "Event name chosen by the publisher.", examples: ["said"] }),
     data: jsonValue.meta({ description: "Any JSON value.", examples: [{ text: "hello" }] }),
+    from: sender.optional().meta({ description: "Who published; absent if a backend did not say." }),
     publishedAt: timestamp.meta({ description: "Epoch milliseconds of the Redis clock." }),
   })
   .meta({ id: "Publication" });
@@ -38,8 +57,49 @@ const publishFields = {
     .meta({ description: "A retry with the same key and content returns the first response and publishes nothing." }),
 };
 
-/** Client event `publish`, body of `POST /v1/publish`, and one item of a batch. */
-export const publishMessage = z.strictObject(publishFields).meta({ id: "Publish" });
+const ephemeral = z.boolean().optional().meta({
+  description: "Deliver only to current subscribers, without offset and history; may be dropped first.",
+});
+
+export const noKeyIfEphemeral = {
+  message: "cannot be combined with ephemeral",
+  path: ["idempotencyKey"],
+};
+
+/** Ephemeral publications are not stored, so a retry cannot be recognised. */
+export const isKeyed = ({ ephemeral, idempotencyKey }: { ephemeral?: boolean | undefined; idempotencyKey?: unknown }) =>
+  ephemeral !== true || idempotencyKey === undefined;
+
+/** Client event `publish`. */
+export const publishMessage = z
+  .strictObject({
+    ...publishFields,
+    echo: z.boolean().optional().meta({ description: "False: not delivered to the publisher's own connection." }),
+    ephemeral,
+  })
+  .refine(isKeyed, noKeyIfEphemeral);
+
+/** Max connections and users in `except`. */
+export const maxExcept = 16;
+
+/** A connection id, or `user:{userId}` for all connections of a user, as Socket.IO's `except` takes rooms. */
+const excepted = z.union([eventName, z.array(eventName).min(1).max(maxExcept)]).meta({
+  description: "Connection ids, or `user:{userId}` for all connections of a user, that do not receive it.",
+  examples: ["user:alice"],
+});
+
+export const publishBodyFields = {
+  ...publishFields,
+  from: z
+    .strictObject({ userId, info: jsonValue.optional() })
+    .optional()
+    .meta({ description: "The user on whose behalf the backend publishes." }),
+  except: excepted.optional(),
+  ephemeral,
+};
+
+/** Body of `POST /v1/publish`, and one item of a batch. */
+export const publishBody = z.strictObject(publishBodyFields).refine(isKeyed, noKeyIfEphemeral).meta({ id: "Publish" });
 
 /** Client event `subscribe`. */
 export const subscribeMessage = z.strictObject({ channel: channelName, since: position.optional() });
@@ -58,7 +118,7 @@ export const historyMessage = z.strictObject({
 
 /**
  * Body of `POST /v1/publish/batch`. Items stay unparsed here, so that one bad item fails alone; each is then parsed with
- * `publishMessage`.
+ * `publishBody`.
  */
 export const publishBatchBody = z.strictObject({
   publications: z
@@ -134,10 +194,16 @@ export const published = z
   })
   .meta({ id: "Published" });
 
+/** Answer of `publish` with `ephemeral: true`. */
+export const publishedEphemeral = z.strictObject({ channel: place.channel }).meta({ id: "PublishedEphemeral" });
+
+export const publishAnswer = z.union([published, publishedEphemeral]);
+
 /** One result of a batch or broadcast. */
 export const publishResult = z
-  .discriminatedUnion("ok", [
+  .union([
     z.strictObject({ ok: z.literal(true), ...published.shape }),
+    z.strictObject({ ok: z.literal(true), ...publishedEphemeral.shape }),
     z.strictObject({ ok: z.literal(false), error: errorBody }),
   ])
   .meta({ id: "PublishResult" });
@@ -150,6 +216,11 @@ export const publishResults = z.strictObject({ results: z.array(publishResult) }
 export const historyAnswer = z
   .strictObject({ ...place, publications: z.array(publication) })
   .meta({ id: "History", description: "The channel's current position, and its publications, oldest first." });
+
+/** Answer of `DELETE /v1/channels/{channel}/history`. */
+export const historyRemoved = z.strictObject({
+  removed: z.int().min(0).meta({ description: "Publications that the history held." }),
+});
 
 /** Answer of `GET /v1/channels`. */
 export const channelsAnswer = z.strictObject({

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { wrong } from "./parse-with.ts";
-import { publishMessage } from "./publications.ts";
+import { isKeyed, noKeyIfEphemeral, publishBodyFields } from "./publications.ts";
 import { timestamp, wholeNumber } from "./scalars.ts";
 
 /** Schemas of publications for later. */
@@ -9,9 +9,9 @@ import { timestamp, wholeNumber } from "./scalars.ts";
 const maxDelayMs = 366 * 86_400_000;
 
 /** Body of `POST /v1/publish`. */
-export const publishBody = z
+export const publishOrScheduleBody = z
   .strictObject({
-    ...publishMessage.shape,
+    ...publishBodyFields,
     delayMs: z
       .int()
       .min(0)
@@ -30,6 +30,11 @@ export const publishBody = z
     path: ["publishAt"],
     message: "must be at most 366 days ahead",
   })
+  .refine(isKeyed, noKeyIfEphemeral)
+  .refine(
+    ({ ephemeral, delayMs, publishAt }) => ephemeral !== true || (delayMs === undefined && publishAt === undefined),
+    { path: ["ephemeral"], message: "cannot be combined with delayMs or publishAt" },
+  )
   .meta({ id: "PublishNowOrLater" });
 
 const scheduleId = z.string().regex(/^[\w-]{22}$/, "is not a schedule id");
@@ -64,9 +69,9 @@ export const scheduledPage = z.strictObject({
     z
       .strictObject({
         ...scheduled.shape,
-        channel: publishMessage.shape.channel,
-        event: publishMessage.shape.event,
-        data: publishMessage.shape.data,
+        channel: publishBodyFields.channel,
+        event: publishBodyFields.event,
+        data: publishBodyFields.data,
       })
       .meta({ id: "ScheduledPublication" }),
   ),

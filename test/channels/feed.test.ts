@@ -14,7 +14,12 @@ async function taken(...messages: string[]): Promise<FeedMessage[]> {
   };
   const heard: FeedMessage[] = [];
   const feed = createFeed({ feed: sharded, keys: createKeys("t"), log: quietLog });
-  await feed.follow('chat:"é', (message) => void heard.push(message));
+  const receiver = {
+    onMessage: (message: FeedMessage) => void heard.push(message),
+    onEphemeral: () => undefined,
+    onReset: () => undefined,
+  };
+  await feed.follow('chat:"é', receiver);
   for (const message of messages) say(Buffer.from(message));
   return heard;
 }

@@ -42,7 +42,7 @@ describe("recovering one channel", () => {
   ])("%s: recovered %s", (_name, found, recovered) => {
     const recovery = recoveryFrom(found, { epoch: "e", offset: 1 });
     expect(recovery.recovered).toBe(recovered);
-    if (!recovered) expect(recovery.publications).toEqual([]);
+    if (!recovered) expect(recovery.entries).toEqual([]);
   });
 });
 

@@ -35,6 +35,7 @@ export function recordingChannels() {
       histories.push({ channel, ...query });
       return { channel, epoch: "e1", offset: 0, publications: [] };
     },
+    clearHistory: async () => 3,
     async list({ prefix = "" }: { prefix?: string | undefined }) {
       return { channels: [{ channel: `${prefix}lobby`, subscribers: 2 }] };
     },

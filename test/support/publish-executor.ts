@@ -12,6 +12,7 @@ export function publishExecutor(
   };
   return createCommandExecutor({
     publish,
+    publishEphemeral: unexpected,
     metrics,
     orders: { create: unexpected, update: unexpected, apply: unexpected, signal: unexpected },
     submitScore: unexpected,

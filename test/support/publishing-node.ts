@@ -76,6 +76,7 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
   const nothing = async () => ({});
   const executor = createCommandExecutor({
     publish,
+    publishEphemeral: async ({ channel }) => ({ channel }),
     orders,
     once,
     submitScore: nothing,

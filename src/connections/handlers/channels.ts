@@ -30,10 +30,20 @@ export function createChannelHandlers({ channels, onPublished }: ChannelHandlers
       "publish",
       publishMessage,
       async (connection, message) => {
-        const idempotencyKey = ownKey(connection, message.idempotencyKey);
-        const data = canonicalJson(message.data);
+        const { identity, id: connectionId } = connection;
         // Sent to Redis before the first await, so a client's publications stay in order.
-        const published = await channels.publishAs(connection.identity, { ...message, data, idempotencyKey });
+        const published = await channels.publishAs(
+          identity,
+          {
+            channel: message.channel,
+            event: message.event,
+            data: canonicalJson(message.data),
+            idempotencyKey: ownKey(connection, message.idempotencyKey),
+            from: { userId: identity.userId, connectionId, info: identity.info },
+            except: message.echo === false ? [connectionId] : undefined,
+          },
+          message.ephemeral,
+        );
         onPublished();
         return published;
       },

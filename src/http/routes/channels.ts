@@ -5,6 +5,7 @@ import {
   channelsQuery,
   historyAnswer,
   historyQuery,
+  historyRemoved,
 } from "../../protocol/publications.ts";
 import type { Position } from "../../protocol/scalars.ts";
 import { route, type Route } from "../route.ts";
@@ -25,11 +26,13 @@ export type ListChannels = (query: {
 export interface ChannelRouteDeps {
   history: ReadHistory;
   list: ListChannels;
+  /** Resolves to the number of publications removed; throws `unknown_channel`. */
+  clearHistory: (channel: string) => Promise<number>;
 }
 
-/** `GET /v1/channels` and `GET /v1/channels/{channel}/history`. */
+/** `GET /v1/channels`, and `GET` and `DELETE /v1/channels/{channel}/history`. */
 export function createChannelRoutes(deps: ChannelRouteDeps): Route[] {
-  return [listChannels(deps), readHistory(deps)];
+  return [listChannels(deps), readHistory(deps), deleteHistory(deps)];
 }
 
 function listChannels({ list }: ChannelRouteDeps): Route {
@@ -67,4 +70,21 @@ function readHistory({ history }: ChannelRouteDeps): Route {
     const since = epoch === undefined || offset === undefined ? undefined : { epoch, offset };
     return { body: await history(params.channel, { since, limit }) };
   });
+}
+
+function deleteHistory({ clearHistory }: ChannelRouteDeps): Route {
+  const definition = {
+    method: "delete",
+    path: "/v1/channels/{channel}/history",
+    operationId: "deleteHistory",
+    tag: "Channels",
+    summary: "Delete a channel's history.",
+    description:
+      "The epoch changes, so nobody recovers across the deletion, and subscribers receive `unsubscribed` with the code `unavailable`: they subscribe again.",
+    refusals: ["unknown_channel"],
+    params: channelParams,
+    answer: historyRemoved,
+  } as const;
+
+  return route(definition, async ({ params }) => ({ body: { removed: await clearHistory(params.channel) } }));
 }

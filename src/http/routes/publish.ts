@@ -1,16 +1,16 @@
-import type { Published } from "../../channels/publication.ts";
+import type { EphemeralPublished, Published } from "../../channels/publication.ts";
 import type { CommandExecutor } from "../../commands/command-executor.ts";
 import type { Schedule } from "../../commands/schedule.ts";
 import { parseWith } from "../../protocol/parse-with.ts";
 import {
   broadcastBody,
   publishBatchBody,
-  published,
-  publishMessage,
+  publishAnswer,
+  publishBody,
   publishResults,
   type PublishResult,
 } from "../../protocol/publications.ts";
-import { publishBody, scheduled } from "../../protocol/scheduled.ts";
+import { publishOrScheduleBody, scheduled } from "../../protocol/scheduled.ts";
 import { channelName } from "../../protocol/scalars.ts";
 import { refusalOf } from "../../commands/refusal.ts";
 import { route, type Route } from "../route.ts";
@@ -25,6 +25,7 @@ export function createPublishRoutes({ executor, schedule }: PublishRouteDeps): R
   return [publish(executor, schedule), publishBatch(executor), broadcast(executor)];
 }
 
+type AnyPublished = Published | EphemeralPublished;
 type Executor = PublishRouteDeps["executor"];
 
 function publish(executor: Executor, schedule: PublishRouteDeps["schedule"]): Route {
@@ -36,8 +37,8 @@ function publish(executor: Executor, schedule: PublishRouteDeps["schedule"]): Ro
     tag: "Publishing",
     summary: "Publish to a channel, now or later.",
     refusals: ["unknown_channel", "conflict"],
-    body: publishBody,
-    answer: published,
+    body: publishOrScheduleBody,
+    answer: publishAnswer,
     otherAnswers: { 202: { meaning: "Scheduled.", answer: scheduled } },
   } as const;
 
@@ -63,9 +64,9 @@ function publishBatch(executor: Executor): Route {
   } as const;
 
   return route(definition, async ({ body, idempotencyKey }) => {
-    const publishItem = async (item: unknown, index: number): Promise<Published> => {
+    const publishItem = async (item: unknown, index: number): Promise<AnyPublished> => {
       const at = `publications[${index}]`;
-      const message = parseWith(publishMessage, item, at);
+      const message = parseWith(publishBody, item, at);
       const own = message.idempotencyKey ?? nth(idempotencyKey, index);
       return executor.perform({ ...message, type: "publish", idempotencyKey: own }, { door: "http", at });
     };
@@ -89,7 +90,7 @@ function broadcast(executor: Executor): Route {
   return route(definition, async ({ body, idempotencyKey }) => {
     const { channels, event, data } = body;
     executor.checkPayload(data);
-    const publishTo = async (name: unknown, index: number): Promise<Published> => {
+    const publishTo = async (name: unknown, index: number): Promise<AnyPublished> => {
       const channel = parseWith(channelName, name, `channels[${index}]`);
       return executor.perform({ type: "publish", channel, event, data, idempotencyKey }, { door: "http" });
     };
@@ -98,7 +99,7 @@ function broadcast(executor: Executor): Route {
 }
 
 /** One result per item, in order. */
-const settleAll = (items: readonly Promise<Published>[]): Promise<PublishResult[]> =>
+const settleAll = (items: readonly Promise<AnyPublished>[]): Promise<PublishResult[]> =>
   Promise.all(items.map((item) => item.then(toResult, toFailedResult)));
 
 /**
@@ -108,12 +109,12 @@ const settleAll = (items: readonly Promise<Published>[]): Promise<PublishResult[
 const nth = (idempotencyKey: string | undefined, index: number): string | undefined =>
   idempotencyKey === undefined ? undefined : `${idempotencyKey}#${index}`;
 
-const toResult = (published: Published): PublishResult => ({ ok: true, ...toAnswer(published) });
+const toResult = (published: AnyPublished): PublishResult => ({ ok: true, ...toAnswer(published) });
 const toFailedResult = (error: unknown): PublishResult => ({ ok: false, error: refusalOf(error).toBody() });
 
-const toAnswer = ({ channel, epoch, offset, duplicate }: Published): Published => ({
-  channel,
-  epoch,
-  offset,
-  duplicate,
-});
+/** An ephemeral publication has no position. */
+function toAnswer(published: AnyPublished): AnyPublished {
+  if (!("offset" in published)) return { channel: published.channel };
+  const { channel, epoch, offset, duplicate } = published;
+  return { channel, epoch, offset, duplicate };
+}
