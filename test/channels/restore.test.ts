@@ -123,7 +123,7 @@ test("a connection that cannot be asked about at the moment is neither recovered
   const answers = [new GatewayError("unavailable"), new Error("Connection is closed."), true];
   const { channels } = await startChannelsNode({
     prefix: freshPrefix(),
-    kinds: { order: openKind },
+    kinds: { order: { history: { size: 1000, ttlSeconds: 60 } } },
     async mayReadOrder() {
       const answer = answers.shift();
       if (answer instanceof Error) throw answer;
