@@ -16,17 +16,19 @@ export interface IdleConnectionsOptions {
 interface TrackedConnection {
   readonly group: string;
   requests: number;
-  /** When its last response ended; undefined before its first request. */
-  usedAt: number | undefined;
+  /** When its last response ended, or it was opened. */
+  idleSince: number;
+  /** It closes with its response. */
+  isLast: boolean;
 }
 
-/** A client may be about to reuse a connection for this long, and closing it would fail that request. */
-const reuseMs = 2_000;
+/** A request may be on its way for this long, which would fail if the connection were closed. */
+const spareMs = 5_000;
 
 /**
  * Bounds the connections without a request per peer address: when the limit is exceeded, the one that has been idle the
- * longest is closed, as HTTP permits at any time. Up to twice the limit, one that was just used is spared, because its client
- * may be sending the next request. Call this after everything that replaces the server's listeners.
+ * longest is closed, as HTTP permits at any time. Connections beyond the limit are closed with their response. Up to twice the limit, one that was just opened or used is spared, because
+ * its next request may be on its way. Call this after everything that replaces the server's listeners.
  */
 export function boundIdleConnections(
   server: Server,
@@ -37,6 +39,8 @@ export function boundIdleConnections(
   /** By address, each in the order in which they became idle. */
   const idle = new Map<string, Set<Socket>>();
   const bounded = new WeakMap<Socket, TrackedConnection>();
+  /** Connections by address that are to stay open, with and without a request. */
+  const open = new Map<string, number>();
 
   function groupOf({ remoteAddress }: Socket): string | undefined {
     const address = plainAddress(remoteAddress ?? "");
@@ -54,14 +58,14 @@ export function boundIdleConnections(
   function closeLongestIdle(sockets: Set<Socket>): void {
     if (sockets.size <= maxPerAddress) return;
     const [longest] = sockets;
-    if (longest === undefined || (sockets.size <= 2 * maxPerAddress && mayBeReused(longest))) return;
+    if (longest === undefined || (sockets.size <= 2 * maxPerAddress && isSpared(longest))) return;
     sockets.delete(longest);
     longest.destroy();
   }
 
-  function mayBeReused(socket: Socket): boolean {
-    const usedAt = bounded.get(socket)?.usedAt;
-    return usedAt !== undefined && clock.monotonic() - usedAt < reuseMs;
+  function isSpared(socket: Socket): boolean {
+    const idleSince = bounded.get(socket)?.idleSince ?? -Infinity;
+    return clock.monotonic() - idleSince < spareMs;
   }
 
   function remove(socket: Socket, group: string): void {
@@ -69,16 +73,25 @@ export function boundIdleConnections(
     if (sockets?.delete(socket) === true && sockets.size === 0) idle.delete(group);
   }
 
-  /** One function for all connections: a connection that lives long should not carry one of its own. */
+  /** One function for all connections, to save the memory of a closure per connection. */
   function gone(this: Socket): void {
     const group = bounded.get(this)?.group;
-    if (group !== undefined) remove(this, group);
+    if (group === undefined) return;
+    remove(this, group);
+    if (bounded.get(this)?.isLast === false) leave(group);
+  }
+
+  function leave(group: string): void {
+    const left = (open.get(group) ?? 1) - 1;
+    if (left === 0) open.delete(group);
+    else open.set(group, left);
   }
 
   function connected(socket: Socket): void {
     const group = groupOf(socket);
     if (group === undefined) return;
-    bounded.set(socket, { group, requests: 0, usedAt: undefined });
+    open.set(group, (open.get(group) ?? 0) + 1);
+    bounded.set(socket, { group, requests: 0, idleSince: clock.monotonic(), isLast: false });
     add(socket, group);
     socket.once("close", gone);
   }
@@ -87,13 +100,21 @@ export function boundIdleConnections(
     const connection = bounded.get(socket);
     if (connection === undefined) return;
     connection.requests += 1;
+    if ((open.get(connection.group) ?? 0) > maxPerAddress) endWith(response, connection);
     remove(socket, connection.group);
     response.once("close", () => ended(socket, connection));
   }
 
+  /** The client is told not to reuse the connection, so that closing it interrupts nothing. */
+  function endWith(response: ServerResponse, connection: TrackedConnection): void {
+    response.shouldKeepAlive = false;
+    if (!connection.isLast) leave(connection.group);
+    connection.isLast = true;
+  }
+
   function ended(socket: Socket, connection: TrackedConnection): void {
     connection.requests -= 1;
-    connection.usedAt = clock.monotonic();
+    connection.idleSince = clock.monotonic();
     if (connection.requests === 0 && !socket.destroyed) add(socket, connection.group);
   }
 

@@ -156,12 +156,14 @@ describe("idle connections", () => {
   const get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
   it("of one address are bounded: the one that has been idle the longest is closed", async () => {
-    const { http } = await startHttp({}, { idleConnectionsPerAddress: 3 });
+    const clock = new FakeClock();
+    const { http } = await startHttp({ clock }, { idleConnectionsPerAddress: 3 });
     const first = await open(http.port);
     const others = await openMany(http.port, 2);
     first.socket.write(get);
     await expect.poll(first.text).toContain("200 OK");
 
+    await clock.advance(5_000);
     const late = await openMany(http.port, 2);
 
     // The first had been idle for less time than they.
@@ -169,29 +171,33 @@ describe("idle connections", () => {
     expect([first, ...late].map(({ isOpen }) => isOpen())).toEqual([true, true, true]);
   });
 
-  it("that were just used are spared up to twice the limit, because their clients may use them again", async () => {
+  it("that were just opened are spared up to twice the limit: their requests may be on the way", async () => {
     const clock = new FakeClock();
     const { http } = await startHttp({ clock }, { idleConnectionsPerAddress: 2 });
-    const used: Line[] = [];
-    for (let number = 0; number < 4; number += 1) {
-      const line = await open(http.port);
-      line.socket.write(get);
-      await expect.poll(line.text).toContain("200 OK");
-      used.push(line);
-    }
-    expect(used.map(({ isOpen }) => isOpen())).toEqual([true, true, true, true]);
+    const early = await openMany(http.port, 4);
 
     await open(http.port);
-    await expect.poll(() => used.filter(({ isOpen }) => isOpen()).length).toBe(3);
-    await clock.advance(2_000);
+    await expect.poll(() => early.map(({ isOpen }) => isOpen())).toEqual([false, true, true, true]);
+    await clock.advance(5_000);
     const late = await open(http.port);
 
-    await expect.poll(() => used.filter(({ isOpen }) => isOpen()).length).toBe(1);
+    await expect.poll(() => early.map(({ isOpen }) => isOpen())).toEqual([false, false, false, true]);
     expect(late.isOpen()).toBe(true);
   });
 
+  it("are left by no request beyond the limit: its response tells the client to close", async () => {
+    const { http } = await startHttp({}, { idleConnectionsPerAddress: 2 });
+    const lines = await openMany(http.port, 3);
+
+    for (const { socket } of lines) socket.write(get);
+
+    await expect.poll(() => lines.filter(({ text }) => text().includes("Connection: close")).length).toBe(1);
+    await expect.poll(() => lines.filter(({ isOpen }) => isOpen()).length).toBe(2);
+  });
+
   it("are none of those that carry a request, or an upgrade", async () => {
-    const { http } = await startHttp({}, { idleConnectionsPerAddress: 4 });
+    const clock = new FakeClock();
+    const { http } = await startHttp({ clock }, { idleConnectionsPerAddress: 4 });
     http.server.on("upgrade", (_, socket) => {
       socket.on("end", () => socket.end());
       socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\n");
@@ -204,7 +210,9 @@ describe("idle connections", () => {
     const slow = `${head}Content-Length: ${body.length}\r\n\r\n`;
     for (const { socket } of asking) socket.write(slow);
 
-    const late = await openMany(http.port, 5);
+    const late = await openMany(http.port, 4);
+    await clock.advance(5_000);
+    late.push(await open(http.port));
 
     await expect.poll(() => late.map(({ isOpen }) => isOpen())).toEqual([false, true, true, true, true]);
     for (const { socket } of asking) socket.write(body);
