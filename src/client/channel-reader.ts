@@ -1,4 +1,10 @@
-import type { LivePublication, Position, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
+import type {
+  LivePublication,
+  SkippedPublication,
+  Position,
+  SubscribeAnswer,
+  WirePublication,
+} from "../protocol/wire.ts";
 import type { TidegateError } from "./errors.ts";
 import { continuityOf, mergeAnswer } from "./position.ts";
 
@@ -43,7 +49,7 @@ export class ChannelReader {
   #isConflated = false;
   /** Recovered publications since it fell behind; undefined if nothing can have been missed. */
   #recoveredCount: number | undefined;
-  #buffer: WirePublication[] = [];
+  #buffer: (WirePublication | SkippedPublication)[] = [];
   /** Requested while current; emitted when the reader has reached its position. */
   #snapshot: { snapshot: unknown; position: Position } | undefined;
   /** Changes with each start, so that a delivery notices if a listener has stopped the reader. */
@@ -129,7 +135,7 @@ export class ChannelReader {
   }
 
   /** Returns false after a gap: the reader is now behind. */
-  receive(publication: WirePublication | LivePublication): boolean {
+  receive(publication: WirePublication | LivePublication | SkippedPublication): boolean {
     if (!("offset" in publication)) return this.#deliverUnnumbered(publication);
     if (!this.#isCurrent || this.#position === undefined) return this.#bufferPublication(publication);
     const continuity = continuityOf(this.#position, publication, this.#isConflated);
@@ -184,14 +190,22 @@ export class ChannelReader {
     if (snapshot !== undefined && this.#version === version) this.#emit("snapshot", { snapshot, position });
   }
 
-  #deliver(publications: readonly WirePublication[], recovered: boolean, version = this.#version): void {
+  #deliver(
+    publications: readonly (WirePublication | SkippedPublication)[],
+    recovered: boolean,
+    version = this.#version,
+  ): void {
     for (const publication of publications) {
       if (this.#version !== version) return;
       this.#position = { epoch: publication.epoch, offset: publication.offset };
-      if (recovered) this.#recoveredCount = (this.#recoveredCount ?? 0) + 1;
-      this.#emit("publication", { ...publication, recovered });
+      if (!("isSkipped" in publication)) this.#emitPublication(publication, recovered);
       if (this.#version === version) this.#emitSnapshot(publication);
     }
+  }
+
+  #emitPublication(publication: WirePublication, recovered: boolean): void {
+    if (recovered) this.#recoveredCount = (this.#recoveredCount ?? 0) + 1;
+    this.#emit("publication", { ...publication, recovered });
   }
 
   /** It has no position, so it is delivered at once. */
@@ -200,7 +214,7 @@ export class ChannelReader {
     return true;
   }
 
-  #bufferPublication(publication: WirePublication): true {
+  #bufferPublication(publication: WirePublication | SkippedPublication): true {
     if (this.#buffer.push(publication) > maxBuffered) this.#buffer.splice(0, maxBuffered / 2);
     return true;
   }

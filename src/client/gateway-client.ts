@@ -206,6 +206,7 @@ export class GatewayClient implements Client {
   #listen(): void {
     const { socket } = this;
     socket.on("publication", (publication) => this.#subscription(publication.channel)?.receive(publication));
+    socket.on("position", (at) => this.#subscription(at.channel)?.receive({ ...at, isSkipped: true }));
     socket.on("unsubscribed", (unsubscribed) => this.#subscription(unsubscribed.channel)?.unsubscribed(unsubscribed));
     socket.on("presence", (change) => this.#channels.find(change.channel)?.emitPresence(change));
     socket.on("ready", (ready) => this.#emitter.emit("ready", (this.#ready = ready)));

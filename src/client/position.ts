@@ -1,4 +1,4 @@
-import type { Position, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
+import type { Position, SkippedPublication, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
 
 /**
  * Relation of a publication to the position of a reader: the next one, one it already had, or one after a gap.
@@ -19,9 +19,9 @@ export interface MergedAnswer {
   /** The reader's position before `missed`: its old position if that was recovered, else the channel's current one. */
   start: Position;
   /** Recovered publications, in order. */
-  missed: WirePublication[];
+  missed: (WirePublication | SkippedPublication)[];
   /** Publications that arrived before the answer and follow it, in order. */
-  live: WirePublication[];
+  live: (WirePublication | SkippedPublication)[];
   /** False if publications are still missing; the reader has to ask again. */
   isWhole: boolean;
 }
@@ -33,13 +33,19 @@ export interface MergedAnswer {
 export function mergeAnswer(
   since: Position | undefined,
   answer: SubscribeAnswer,
-  buffered: readonly WirePublication[],
+  buffered: readonly (WirePublication | SkippedPublication)[],
 ): MergedAnswer {
   const present: Position = { epoch: answer.epoch, offset: answer.offset };
   const isBehind = since !== undefined && answer.recovered && since.offset !== present.offset;
   const start = isBehind ? since : present;
-  const missed = follow(start, answer.recovered ? answer.publications : [], { isRecovered: true });
-  const end = { epoch: present.epoch, offset: missed.end.offset };
+  const { skipped } = answer;
+  const missed = follow(start, answer.recovered ? answer.publications : [], {
+    isRecovered: true,
+    conflated: skipped !== undefined,
+  });
+  // The last one may be among the skipped.
+  if (skipped !== undefined) missed.kept.push({ ...present, channel: answer.channel, isSkipped: true });
+  const end = { epoch: present.epoch, offset: missed.kept.at(-1)?.offset ?? start.offset };
   const isAnswerWhole = missed.isWhole && continuityOf(end, present) === "repeat";
   const live = isAnswerWhole ? follow(end, buffered, answer) : { kept: [], isWhole: false };
   return { start, missed: missed.kept, live: live.kept, isWhole: live.isWhole };
@@ -51,9 +57,13 @@ interface FollowOptions {
   isRecovered?: boolean;
 }
 
-function follow(start: Position, publications: readonly WirePublication[], { conflated, isRecovered }: FollowOptions) {
-  const kept: WirePublication[] = [];
-  let end = start;
+function follow(
+  start: Position,
+  publications: readonly (WirePublication | SkippedPublication)[],
+  { conflated, isRecovered }: FollowOptions,
+) {
+  const kept: (WirePublication | SkippedPublication)[] = [];
+  let end: Position = start;
   for (const publication of publications) {
     const continuity = continuityOf(
       isRecovered === true ? { ...end, epoch: publication.epoch } : end,

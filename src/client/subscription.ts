@@ -1,4 +1,11 @@
-import type { LivePublication, Position, SubscribeAnswer, Unsubscribed, WirePublication } from "../protocol/wire.ts";
+import type {
+  LivePublication,
+  SkippedPublication,
+  Position,
+  SubscribeAnswer,
+  Unsubscribed,
+  WirePublication,
+} from "../protocol/wire.ts";
 import { type Backoff, delayBefore, type CancellableDelay, cancellableDelay } from "./backoff.ts";
 import { type Deferred, deferred } from "./deferred.ts";
 import { isTemporary, TidegateError } from "./errors.ts";
@@ -150,7 +157,7 @@ export class ChannelSubscription {
     this.reader.markBehind();
   }
 
-  receive(publication: WirePublication | LivePublication): void {
+  receive(publication: WirePublication | LivePublication | SkippedPublication): void {
     if (this.#pending === undefined || this.reader.receive(publication)) return;
     void this.#reconcile();
   }

@@ -19,7 +19,15 @@ export interface WirePublication<Event extends string = string, Data = unknown> 
   channel: string;
   event: Event;
   data: Data;
+  /** Who published; undefined if a backend did not say. */
+  from?: { userId: string; connectionId?: string; info?: unknown };
   publishedAt: number;
+}
+
+/** The position of a publication that this connection does not receive, such as its own with `echo: false`. */
+export interface SkippedPublication extends Position {
+  channel: string;
+  isSkipped: true;
 }
 
 /** A publication delivered only to current subscribers: it is not in the log and is not recovered. */
@@ -36,6 +44,8 @@ export interface SubscribeAnswer extends Position {
   channel: string;
   recovered: boolean;
   publications: WirePublication[];
+  /** Offsets of recovered publications that this connection does not receive. */
+  skipped?: number[];
   snapshot?: unknown;
   /** The channel conflates: live publications may skip offsets that a later one supersedes. */
   conflated?: true;
@@ -163,6 +173,7 @@ export type ClientToServerEvents = {
 export interface ServerToClientEvents {
   ready: (ready: Ready, recoveryOffset?: string) => void;
   publication: (publication: WirePublication | LivePublication, recoveryOffset?: string) => void;
+  position: (position: Position & { channel: string }, recoveryOffset?: string) => void;
   presence: (change: PresenceChange) => void;
   unsubscribed: (unsubscribed: Unsubscribed) => void;
   "auth:expiring": (expiring: { expiresAt: number }) => void;

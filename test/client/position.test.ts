@@ -23,7 +23,7 @@ const answer = (offset: number, recovered: boolean, publications: WirePublicatio
   publications,
 });
 
-const offsets = (publications: WirePublication[]): number[] => publications.map(({ offset }) => offset);
+const offsets = (publications: readonly { offset: number }[]): number[] => publications.map(({ offset }) => offset);
 
 describe("the relation of a publication to a position", () => {
   it.each([
