@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, globSync } from "node:fs";
+import { dirname } from "node:path";
 import { hasCompiler } from "./compile-accelerator.ts";
 
 /** A program that some tests need and npm cannot install. If it is missing, they are skipped with a message. */
@@ -32,6 +33,13 @@ export const pythonPath = (): string | undefined =>
 /** Path of an installed browser. */
 export const chromiumPath = (): string | undefined => chromiumPaths.find((path) => existsSync(path));
 
+/** Folder with the newest installed Postgres server; Debian keeps several, none of them on the `PATH`. */
+export const postgresPath = (): string | undefined =>
+  globSync("/usr/lib/postgresql/*/bin/postgres")
+    .map((path) => dirname(path))
+    .toSorted()
+    .at(-1);
+
 export const needs = {
   redis: {
     name: "redis-server",
@@ -62,6 +70,12 @@ export const needs = {
     debianPackage: "python3-socketio python3-aiohttp",
     skipped: "the Python client and the Python publisher of the docs are not tested.",
     isInstalled: () => pythonPath() !== undefined,
+  },
+  postgres: {
+    name: "postgresql",
+    debianPackage: "postgresql",
+    skipped: "the outbox is not tested.",
+    isInstalled: () => postgresPath() !== undefined,
   },
   compiler: {
     name: "a C compiler",

@@ -48,6 +48,8 @@ export interface Config extends FileConfig {
   /** Kind of the embedded server; `auto` chooses the first available. */
   readonly embeddedStore: StoreKind | "auto";
   readonly keyPrefix: string;
+  /** Database with the outbox; undefined if there is none. */
+  readonly outbox: { readonly url: string } | undefined;
   readonly tokens: TokenSettings & FileConfig["tokens"];
   readonly apiKeys: readonly ApiKey[];
   /** Serves the demo, whose login accepts any name. */
@@ -74,6 +76,7 @@ export const variables = [
   "HOST",
   ...redisVariables,
   "EMBEDDED_STORE",
+  "OUTBOX_URL",
   "KEY_PREFIX",
   "JWT_SECRET",
   "JWT_PUBLIC_KEY_FILE",
@@ -122,6 +125,7 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     allowedOrigins: readAllowedOrigins(env, isProduction),
     trustedProxies: readTrustedProxies(env),
     durability: env.oneOf("DURABILITY", ["append-only", "external"]) ?? "append-only",
+    outbox: readOutbox(env),
     demo: readDemo(env, isProduction, trust),
     ...trust,
   };
@@ -132,6 +136,15 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
   const set = variables.filter((name) => env.text(name) !== undefined);
   const sources = { environment: set, file: file.given };
   return deepFreeze({ ...config, ...file, sources, tokens: { ...config.tokens, ...file.tokens } });
+}
+
+function readOutbox(env: EnvironmentReader): Config["outbox"] {
+  const url = env.text("OUTBOX_URL");
+  if (url === undefined) return undefined;
+  // Not shown, because it may contain a password.
+  if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url))
+    env.problem("OUTBOX_URL", "must be the address of a Postgres database: postgres://user:password@host/database");
+  return { url };
 }
 
 /** Enabled by default only if nothing is at stake: development secret and embedded server. */

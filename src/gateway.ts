@@ -11,6 +11,7 @@ import { createCoreServices } from "./gateway/core-services.ts";
 import type { WorkerContext } from "./gateway/worker-context.ts";
 import { explainDenial } from "./gateway/rights.ts";
 import { collectStoreMetrics } from "./gateway/store-metrics.ts";
+import { createOutbox } from "./gateway/outbox.ts";
 import { openStore } from "./gateway/store.ts";
 import { urlOf } from "./gateway/url.ts";
 import { createWebhooks } from "./gateway/webhooks.ts";
@@ -131,6 +132,7 @@ export async function createGateway(
     requestDrain,
     leaseAgeMs: () => clock.monotonic() - heartbeatAt,
   });
+  const outbox = await createOutbox(context, ingress);
   const network = createNetwork(context, {
     readiness,
     operator,
@@ -157,6 +159,7 @@ export async function createGateway(
   lifecycle.add({ name: "recovery", start: () => services.recovery.start(), stop: () => services.recovery.stop() });
   lifecycle.add({ name: "channels", start: () => services.channels.start(), stop: () => services.channels.stop() });
   for (const service of [throttling, services.leaderboards, services.orders, ingress]) lifecycle.add(service);
+  if (outbox !== undefined) lifecycle.add(outbox);
   // Before the first client, which would have to wait for the keys.
   lifecycle.add({ name: "keys", start: () => void authentication.tokens.hasKeys() });
   lifecycle.add({ name: "expiry", stop: () => expiry.stop() });

@@ -78,6 +78,7 @@ const doors: { library: RegExp; mayKnow: (path: string) => boolean }[] = [
   { library: /^ws$/, mayKnow: (path) => /^(engine|loadtest)\//.test(path) },
   { library: /^socket\.io-client$/, mayKnow: (path) => /^(client|loadtest)\//.test(path) },
   { library: /^jsonwebtoken$/, mayKnow: (path) => path === "auth/tokens.ts" },
+  { library: /^pg$/, mayKnow: (path) => path.startsWith("commands/outbox/") },
   { library: /^commander$/, mayKnow: (path) => path.startsWith("cli/") },
 ];
 

@@ -58,7 +58,7 @@ export interface CommandIngressDeps extends Pick<
 }
 
 /** What stands around the data of a command: names, keys, an order's parties. */
-const envelopeBytes = 16_384;
+export const envelopeBytes = 16_384;
 
 /** Publications that may be scheduled at once. */
 const maxScheduled = 1_000_000;

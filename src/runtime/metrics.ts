@@ -19,6 +19,7 @@ export interface Metrics {
   commands: Counter<"type" | "outcome">;
   commandsWaiting: Gauge;
   commandsLag: Gauge;
+  outboxLag: Gauge;
   deadLetters: Gauge<"of">;
   bridged: Counter<"outcome">;
   webhooks: Counter<"event" | "outcome">;
@@ -109,7 +110,7 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     commands: new Counter({
       name: "gateway_commands_total",
-      help: "Stream commands by type and outcome: performed, retried, dead.",
+      help: "Commands of the stream and the outbox by type and outcome: performed, retried, dead.",
       labelNames: ["type", "outcome"],
       registers,
     }),
@@ -121,6 +122,11 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     commandsLag: new Gauge({
       name: "gateway_commands_lag_seconds",
       help: "Age of the oldest stream command not yet performed, across all nodes; 0 if there is none.",
+      registers,
+    }),
+    outboxLag: new Gauge({
+      name: "gateway_outbox_lag_seconds",
+      help: "Age of the oldest command in the Postgres outbox; 0 if there is none. Without samples while Postgres is away.",
       registers,
     }),
     deadLetters: new Gauge({

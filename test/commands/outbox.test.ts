@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from "vitest";
+import { loadConfig } from "../../src/config.ts";
+import { needs } from "../../scripts/needs.ts";
+import { startGateway, type BackendCalls } from "../support/gateway.ts";
+import { startNodeProcess } from "../support/node-process.ts";
+import { startPostgresProcess, type OutboxDatabase, type PostgresProcess } from "../support/postgres-process.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
+
+const file = { channels: { chat: { subscribe: "public", history: { size: 1000, ttlSeconds: 60 } } } };
+
+const publishing = (channel: string, data: unknown) => ({ type: "publish", channel, event: "e", data });
+
+const insert = ({ query }: OutboxDatabase, key: string, command: object) =>
+  query("INSERT INTO tidegate_outbox (key, command) VALUES ($1, $2) RETURNING id", [key, JSON.stringify(command)]);
+
+const waiting = async ({ query }: OutboxDatabase): Promise<number> =>
+  Number((await query("SELECT count(*) AS count FROM tidegate_outbox"))[0]?.["count"]);
+
+const published = async ({ call }: BackendCalls, channel: string): Promise<unknown[]> =>
+  (await call("GET", `/v1/channels/${encodeURIComponent(channel)}/history`)).body.publications.map(
+    ({ data }: { data: unknown }) => data,
+  );
+
+test("the address of the outbox is checked, and its password is not shown", () => {
+  for (const OUTBOX_URL of ["mysql://user:hidden@host/db", "hidden"]) {
+    expect(() => loadConfig({ OUTBOX_URL })).toThrow(/OUTBOX_URL/);
+    expect(() => loadConfig({ OUTBOX_URL })).not.toThrow(/hidden/);
+  }
+  expect(loadConfig({ OUTBOX_URL: "postgresql://user@host/db" }).outbox?.url).toBe("postgresql://user@host/db");
+});
+
+test("a node starts and serves while Postgres is away", async () => {
+  const gateway = await startGateway({ file, env: { OUTBOX_URL: "postgres://nobody@127.0.0.1:1/none" } });
+
+  expect((await fetch(`${gateway.url}/readyz`)).status).toBe(200);
+  expect((await gateway.call("POST", "/v1/publish", publishingOverHttp)).status).toBe(200);
+});
+
+const publishingOverHttp = { channel: "chat:a", event: "e", data: 1 };
+
+describe.skipIf(!needs.postgres.isInstalled())("with Postgres", () => {
+  let postgres: PostgresProcess;
+
+  beforeAll(async () => {
+    postgres = await startPostgresProcess();
+  }, 60_000);
+
+  afterAll(() => postgres.stop());
+
+  test("an insert is performed once its transaction commits, in the order of its key, and leaves nothing behind", async () => {
+    const outbox = await postgres.createOutbox();
+    const gateway = await startGateway({ file, env: { OUTBOX_URL: outbox.url } });
+
+    await outbox.query(`BEGIN; INSERT INTO tidegate_outbox (command) VALUES ('{"type":"x"}'); ROLLBACK`);
+    await outbox.query(
+      `INSERT INTO tidegate_outbox (key, command)
+       SELECT 'key-' || n % 3, json_build_object('type', 'publish', 'channel', 'chat:' || n % 3, 'event', 'e', 'data', n)
+       FROM generate_series(0, 299) AS n`,
+    );
+    await outbox.query(
+      `INSERT INTO tidegate_outbox (command) VALUES ('{"type":"order.create","orderId":"o-1","parties":{"customer":"ada"}}')`,
+    );
+
+    await eventually(async () => expect(await waiting(outbox)).toBe(0));
+    for (const rest of [0, 1, 2]) {
+      const all = Array.from({ length: 100 }, (_, n) => n * 3 + rest);
+      expect(await published(gateway, `chat:${rest}`)).toEqual(all);
+    }
+    expect((await gateway.call("GET", "/v1/orders/o-1")).status).toBe(200);
+    expect(await outbox.query("SELECT * FROM tidegate_outbox_dead")).toEqual([]);
+    expect(await gateway.gateway.metrics.registry.getSingleMetricAsString("gateway_outbox_lag_seconds")).toMatch(/ 0$/);
+  });
+
+  test("what cannot be performed is set aside with the reason, holds up nothing, and can be replayed", async () => {
+    const outbox = await postgres.createOutbox();
+    const gateway = await startGateway({ file, env: { OUTBOX_URL: outbox.url } });
+
+    await insert(outbox, "a", publishing("chat:a", 1));
+    await insert(outbox, "a", publishing("nobody:a", 2));
+    await insert(outbox, "a", { type: "nonsense" });
+    await insert(outbox, "a", publishing("chat:a", "x".repeat(100_000)));
+    await insert(outbox, "b", { type: "order.event", orderId: "o-9", status: "confirmed", sequence: 1 });
+    await insert(outbox, "a", publishing("chat:a", 3));
+
+    const codes = () => outbox.query("SELECT code, reason, tries FROM tidegate_outbox_dead ORDER BY id");
+    await eventually(async () => expect(await codes()).toHaveLength(4));
+    expect(await codes()).toEqual([
+      { code: "unknown_channel", reason: expect.any(String), tries: 1 },
+      { code: "bad_request", reason: expect.stringContaining("type"), tries: 1 },
+      { code: "payload_too_large", reason: expect.any(String), tries: 1 },
+      // An order that is not there yet may be on its way.
+      { code: "not_found", reason: expect.any(String), tries: 5 },
+    ]);
+    expect(await published(gateway, "chat:a")).toEqual([1, 3]);
+
+    await gateway.call("POST", "/v1/orders", { orderId: "o-9", parties: { customer: "ada" } });
+    const [replayed] = await outbox.query(
+      "SELECT tidegate_outbox_replay(ARRAY(SELECT id FROM tidegate_outbox_dead WHERE code = 'not_found')) AS count",
+    );
+    expect(Number(replayed?.["count"])).toBe(1);
+    await eventually(async () =>
+      expect((await gateway.call("GET", "/v1/orders/o-9")).body.order.status).toBe("confirmed"),
+    );
+    expect(await codes()).toHaveLength(3);
+  });
+
+  test("while nodes and Postgres are killed every row has one effect, in the order of its key", async () => {
+    const outbox = await postgres.createOutbox();
+    const env = {
+      REDIS_URL: inject("redisUrl"),
+      KEY_PREFIX: freshPrefix(),
+      LOG_LEVEL: "error",
+      OUTBOX_URL: outbox.url,
+    };
+    const start = (nodeId: string) => startNodeProcess({ nodeId, env, file });
+    const [first, second] = await Promise.all([start("first"), start("second")]);
+    onTestFinished(async () => void (await Promise.all([first, second].map((node) => node.kill()))));
+    const [keys, perKey] = [10, 300];
+    const remaining = async (count: number) =>
+      eventually(async () => expect(await waiting(outbox)).toBeLessThanOrEqual(count));
+
+    await outbox.query(
+      `INSERT INTO tidegate_outbox (key, command)
+       SELECT 'key-' || n % $1, CASE WHEN n % 100 = 7 THEN '{"type":"poison"}'::json ELSE
+         json_build_object('type', 'publish', 'channel', 'chat:' || n % $1, 'event', 'e', 'data', n / $1) END
+       FROM generate_series(0, $1::int * $2::int - 1) AS n`,
+      [keys, perKey],
+    );
+    await remaining(keys * perKey * 0.8);
+    await first.kill();
+    await remaining(keys * perKey * 0.5);
+    await postgres.kill();
+    await postgres.start();
+    await remaining(0);
+
+    const [dead] = await outbox.query("SELECT count(*) AS count FROM tidegate_outbox_dead WHERE code = 'bad_request'");
+    expect(Number(dead?.["count"])).toBe((keys * perKey) / 100);
+    for (let key = 0; key < keys; key++) {
+      const wanted = Array.from({ length: perKey }, (_, n) => n).filter((n) => (n * keys + key) % 100 !== 7);
+      expect(await published(second, `chat:${key}`)).toEqual(wanted);
+    }
+  });
+});
