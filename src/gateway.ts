@@ -116,7 +116,12 @@ export async function createGateway(
   const services = createCoreServices(context, { webhooks, throttling });
   const nodeRights = createNodeRights({ connections, channels: services.channels, clock });
   for (const type of rightsChangeTypes) control.on(type, (command) => nodeRights.perform(command));
-  const ingress = createIngress(context, { services, logouts: authentication.logouts, revocations });
+  const ingress = createIngress(context, {
+    services,
+    logouts: authentication.logouts,
+    liveRights: authentication.liveRights,
+    revocations,
+  });
   const readiness = createReadiness({
     checks: createChecks(store, control.fence, { worker, isDraining: () => isDraining }),
     clock,

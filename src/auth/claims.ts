@@ -72,6 +72,32 @@ export function claimFault(payload: Record<string, unknown>, rules: ClaimRules, 
   return isOptional(channels, isGrants) ? undefined : "claim_channels";
 }
 
+/** A JWT of the gateway's keys that says `sub`, `channel` and `exp`, and perhaps `publish: true`. */
+export interface SubscriptionToken {
+  userId: string;
+  channel: string;
+  /** Epoch milliseconds. */
+  expiresAt: number;
+  mayPublish: boolean;
+}
+
+/** The payload of a subscription token with a valid signature; undefined if it is none. Expiry is not checked here. */
+export function readSubscription(
+  payload: Record<string, unknown>,
+  rules: ClaimRules,
+  now: number,
+): SubscriptionToken | undefined {
+  const { sub, channel, exp, iat = now / 1_000, publish = false, iss = rules.issuer, aud = rules.audience } = payload;
+  if (!isName(sub) || !isName(channel) || channel.includes("*")) return undefined;
+  if (!isFiniteNumber(exp) || !Number.isSafeInteger(exp) || !isFiniteNumber(iat)) return undefined;
+  if (typeof publish !== "boolean") return undefined;
+  // An expired token is told apart only if everything else is right.
+  const startsAt = Math.min(iat, exp - 1);
+  if (timeFault(payload, startsAt, exp, rules, now) !== undefined) return undefined;
+  if (!hasGoodIssuer(iss, rules) || !hasGoodAudience(aud, rules)) return undefined;
+  return { userId: sub, channel, expiresAt: exp * 1_000, mayPublish: publish };
+}
+
 function timeFault(
   { nbf }: Record<string, unknown>,
   iat: number,

@@ -16,6 +16,8 @@ export interface Identity {
   info?: Record<string, unknown> | undefined;
   /** Channels granted by name, whatever the rules of their kind: by the backend, or by subscription tokens. */
   granted?: readonly string[] | undefined;
+  /** Channels granted by subscription tokens, with when each ends. */
+  channelTokens?: ReadonlyMap<string, { expiresAt: number; mayPublish: boolean }> | undefined;
   /** Of the session's rights; 0 before their first change. */
   revision?: number | undefined;
   /** Epoch milliseconds: the end of the token alone. */

@@ -4,7 +4,14 @@ import jsonwebtoken from "jsonwebtoken";
 import { GatewayError, type RefusalReason } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { claimFault, readClaims, type ClaimRules, type TokenClaims } from "./claims.ts";
+import {
+  claimFault,
+  readClaims,
+  type ClaimRules,
+  type TokenClaims,
+  readSubscription,
+  type SubscriptionToken,
+} from "./claims.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { createKeySet, type KeySet } from "./key-set.ts";
 import { withMappedClaims, withSessionClaims } from "./provider-claims.ts";
@@ -21,6 +28,8 @@ export interface Tokens {
   verify(token: unknown): Promise<TokenClaims>;
   /** The same, but accepts expired tokens, for revoking them. */
   read(token: unknown): Promise<TokenClaims>;
+  /** Reads a token that lets its user into one channel. Throws `unauthorized`, `token_expired` or `unavailable`. */
+  verifySubscription(token: string): Promise<SubscriptionToken>;
   /** False if keys cannot be fetched, so that currently no token can be verified. Does not wait. */
   hasKeys(): boolean;
   /** Undefined if the gateway has no signing key, as with a public key or a JWKS. */
@@ -52,7 +61,7 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
   const keySet = keySetOf(options, algorithms, deps);
   const checkSignature = keySet?.check ?? createSignatureCheck(options, algorithms);
 
-  async function read(token: unknown): Promise<TokenClaims> {
+  async function payloadOf(token: unknown): Promise<Record<string, unknown>> {
     const form = typeof token === "string" ? readForm(token) : undefined;
     if (form === undefined) throw unauthorized({ rule: "malformed", detail: malformation(token) });
     if (!algorithms.some((algorithm) => algorithm === form.algorithm))
@@ -60,7 +69,11 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
     await assertSignature(checkSignature, token as string);
     const written = readStrictObject(form.payload);
     if (written === undefined) throw unauthorized({ rule: "malformed", detail: "the payload is not a JSON object" });
-    const payload = toOwnClaims(written, options);
+    return written;
+  }
+
+  async function read(token: unknown): Promise<TokenClaims> {
+    const payload = toOwnClaims(await payloadOf(token), options);
     const now = clock.now();
     const claims = readClaims(payload, rules, now);
     if (claims === undefined) throw unauthorized(claimReason(payload, rules, now));
@@ -74,6 +87,12 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
       const claims = await read(token);
       if (claims.expiresAt <= clock.now()) throw tokenExpired(claims, clock.now());
       return claims;
+    },
+    async verifySubscription(token) {
+      const grant = readSubscription(await payloadOf(token), rules, clock.now());
+      if (grant === undefined) throw unauthorized({ rule: "subscription_token" });
+      if (grant.expiresAt <= clock.now()) throw new GatewayError("token_expired");
+      return grant;
     },
     issue: createIssue(options, clock),
   };

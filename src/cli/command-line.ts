@@ -89,11 +89,21 @@ function addStart(program: Command, host: Host, finish: (code: number) => void):
 
 function addToken(program: Command, host: Host): void {
   addTarget(program.command("token <user>"))
-    .description("create a session on a running gateway and print its token")
+    .description("create a session on a running gateway and print its token; with --check, say why a token is refused")
+    .option(
+      "--check",
+      "<user> is a token: check it with the settings of the environment, and with REDIS_URL its session",
+    )
     .option("--role <role...>", "roles of the session")
     .option("--ttl <seconds>", "lifetime of the session", wholeNumber)
     .option("--json", "print the whole response")
-    .action(async (user: string, options: TokenOptions) => host.print(await mintToken(host.env, user, options)));
+    .action(async (user: string, { check, ...options }: TokenOptions & { check?: true }) => {
+      if (check === undefined) return host.print(await mintToken(host.env, user, options));
+      const { checkToken } = await import("./check-token.ts");
+      const { text, isAccepted } = await checkToken(host.env, user);
+      if (!isAccepted) throw new CallError(text);
+      host.print(text);
+    });
 }
 
 function addPublish(program: Command, host: Host): void {

@@ -17,6 +17,7 @@ export interface CommandAnswers {
   "order.event": OrderEventAnswer;
   "order.signal": OrderSignalAnswer;
   "score.submit": object;
+  "session.update": object;
   "session.revoke": object;
   "user.disconnect": object;
 }
@@ -51,11 +52,15 @@ export interface CommandExecutor {
   checkPayload(data: unknown): void;
 }
 
+/** What a command changes of a session. */
+export type SessionChangeFields = Omit<CommandOf<"session.update">, "type" | "sessionId" | "idempotencyKey">;
+
 export interface CommandExecutorDeps {
   publish: (request: PublishRequest) => Promise<Published>;
   publishEphemeral: (request: PublishRequest) => Promise<EphemeralPublished>;
   orders: Pick<Orders, "create" | "update" | "apply" | "signal">;
   submitScore: (command: Omit<CommandOf<"score.submit">, "type">) => Promise<object>;
+  updateSession: (sessionId: string, change: SessionChangeFields) => Promise<object>;
   revokeSession: (sessionId: string) => Promise<object>;
   disconnectUser: (command: Omit<CommandOf<"user.disconnect">, "type" | "idempotencyKey">) => Promise<object>;
   once: RunOnce;
@@ -75,7 +80,7 @@ export function createCommandExecutor(
   deps: CommandExecutorDeps,
   { payloadBytes = 65_536 }: CommandExecutorOptions = {},
 ): CommandExecutor {
-  const { orders, submitScore, revokeSession, disconnectUser, once, metrics } = deps;
+  const { orders, submitScore, updateSession, revokeSession, disconnectUser, once, metrics } = deps;
   const toJson = withinBytes(payloadBytes);
 
   async function publish(
@@ -111,6 +116,7 @@ export function createCommandExecutor(
     "order.event": ({ type: _type, orderId, ...body }, context) => orders.apply(orderId, withKey(body, context)),
     "order.signal": ({ type: _type, orderId, ...body }, context) => orders.signal(orderId, withKey(body, context)),
     "score.submit": ({ type: _type, ...body }, context) => submitScore(withKey(body, context)),
+    "session.update": ({ type: _type, idempotencyKey: _key, sessionId, ...change }) => updateSession(sessionId, change),
     "session.revoke": ({ sessionId }) => revokeSession(sessionId),
     "user.disconnect": ({ type: _type, idempotencyKey: _key, ...body }) => disconnectUser(body),
   };

@@ -32,7 +32,7 @@ export interface CommandIngressOptions {
 
 export interface CommandIngressDeps extends Pick<
   CommandExecutorDeps,
-  "submitScore" | "revokeSession" | "disconnectUser"
+  "submitScore" | "updateSession" | "revokeSession" | "disconnectUser"
 > {
   commands: RedisClient;
   /** Connection of role `blocking`. */

@@ -19,6 +19,7 @@ export function subjectOfCommand(about: Command): string {
       return `order:${about.orderId}`;
     case "score.submit":
       return JSON.stringify(["score", about.board, about.member]);
+    case "session.update":
     case "session.revoke":
       return JSON.stringify(["session", about.sessionId]);
     case "user.disconnect":

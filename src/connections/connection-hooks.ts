@@ -2,6 +2,7 @@ import type { Authenticator } from "../auth/authenticator.ts";
 import type { ExpiryListener, ExpiryWatch, ExpiryTimer } from "../auth/expiry-watch.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { Sessions } from "../auth/sessions.ts";
+import type { Tokens } from "../auth/tokens.ts";
 import type { TicketStore, UsedTicket } from "../auth/ticket-store.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
@@ -16,6 +17,7 @@ import { refusalWhileFenced } from "../commands/refusal.ts";
 import { addressGroup } from "../runtime/address-group.ts";
 import type { Connection } from "./connection.ts";
 import type { SessionRecovery } from "./session-recovery.ts";
+import { createChannelTokens } from "./channel-tokens.ts";
 import type { NodeRights } from "./node-rights.ts";
 import type { NodeRevocations } from "./revocations.ts";
 import { createQuotaAdmission, type HandshakeContext } from "./quota-admission.ts";
@@ -32,6 +34,7 @@ export interface ConnectionHooksDeps {
   revocations: NodeRevocations;
   rights: Pick<NodeRights, "mark" | "applySince" | "onChanged">;
   sessions: Pick<Sessions, "peek" | "touch">;
+  tokens: Pick<Tokens, "verifySubscription">;
   throttling: Pick<Throttling, "handshake" | "message" | "forget">;
   recovery: Pick<SessionRecovery, "open" | "persist" | "end" | "evictPrevious">;
   quota: Presence["connectionQuota"];
@@ -59,6 +62,11 @@ export interface ConnectionHooks {
   abandoned(identity: Identity): void;
   /** Checks a new token of an open connection; `tokenRefreshed` follows. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
+  /**
+   * Lets the connection into a channel with a subscription token. Throws `unauthorized`, `token_expired`, or `forbidden` if
+   * the token belongs to another user or channel.
+   */
+  useSubscriptionToken(connection: Connection, channel: string, token: string): Promise<void>;
   connected(connection: Connection, arrival: ConnectContext): Promise<void>;
   throttle(connection: Connection, event: string, bytes: number): RateLimitResult | Promise<RateLimitResult>;
   /** A fenced node sends no answers before it knows what was revoked meanwhile. Undefined if answers may be sent now. */
@@ -156,6 +164,8 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     return closeIfExceeded(connection, result);
   }
 
+  const channelTokens = createChannelTokens({ tokens: deps.tokens, clock, identityReplaced, recheck });
+
   async function untilOpen(connection: Connection): Promise<void> {
     while (!fence.isOpen && connection.isOpen) await Promise.race([fence.opened(), sleep(clock, maxFenceWaitMs)]);
   }
@@ -186,7 +196,12 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       return { identity, resumeKey: used.resumeKey };
     },
     abandoned: ({ sessionId }) => quota.release(sessionId),
-    refresh: (identity, token) => withMark(() => authenticator.refresh(identity, token)),
+    refresh: (identity, token) =>
+      withMark(async () => {
+        const { channelTokens: kept } = identity;
+        const fresh = await authenticator.refresh(identity, token);
+        return kept === undefined ? fresh : { ...fresh, channelTokens: kept };
+      }),
 
     async connected(connection, { privateId, restored, namesItsChannels = false }) {
       await untilOpen(connection);
@@ -206,6 +221,8 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       // Missed publications and `ready` follow.
       await untilOpen(connection);
     },
+
+    useSubscriptionToken: (connection, channel, token) => channelTokens.use(connection, channel, token),
 
     untilAnswersAllowed: (connection) => (fence.isOpen ? undefined : untilOpen(connection)),
 
@@ -228,6 +245,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     async disconnected(connection, mayReturn) {
       expiryTimers.get(connection)?.stop();
       expiryTimers.delete(connection);
+      channelTokens.forget(connection);
       throttling.forget(connection.id);
       const ended = recovery.end(connection, mayReturn);
       channels.disconnect(connection.subscriber, mayReturn);

@@ -42,13 +42,14 @@ export function createOrders(
 export interface IngressDeps {
   services: Pick<CoreServices, "kinds" | "channels" | "orders" | "deadLetters" | "leaderboards">;
   logouts: Authentication["logouts"];
+  liveRights: Authentication["liveRights"];
   revocations: Revocations;
 }
 
 /** Commands of backends, and the interfaces over Redis that accept them. */
 export function createIngress(
   { config, store, metrics, clock, log }: NodeContext,
-  { services, logouts, revocations }: IngressDeps,
+  { services, logouts, liveRights, revocations }: IngressDeps,
 ): CommandIngress {
   const { kinds, channels, orders, deadLetters, leaderboards } = services;
   return createCommandIngress(
@@ -67,6 +68,7 @@ export function createIngress(
         const text = data === undefined ? undefined : canonicalJson(data);
         return leaderboards.submit(board, { member, score, mode, data: text }, idempotencyKey);
       },
+      updateSession: (sessionId, change) => liveRights.update(sessionId, change),
       revokeSession: (sessionId) => logouts.session(sessionId),
       disconnectUser: ({ userId, code = "disconnected_by_backend", ...words }) =>
         revocations.disconnectUser(userId, closing(code, words)),

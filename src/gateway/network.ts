@@ -90,6 +90,7 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
     revocations: parts.nodeRevocations,
     rights: parts.nodeRights,
     sessions: authentication.sessions,
+    tokens: authentication.tokens,
     throttling: parts.throttling,
     recovery: services.recovery,
     quota: services.presence.connectionQuota,
@@ -178,7 +179,7 @@ function createConsoleServer(
   );
 }
 
-function routesOf({ authentication, revocations, services, ingress, throttling }: NetworkParts): Route[] {
+function routesOf({ authentication, revocations, services, ingress, throttling, operator }: NetworkParts): Route[] {
   const { sessions, tokens, tickets, logouts, liveRights } = authentication;
   const { channels, presence, orders, boards } = services;
   const { executor, schedule } = ingress;
@@ -194,7 +195,12 @@ function routesOf({ authentication, revocations, services, ingress, throttling }
     ...createOrderRoutes({ executor, orders }),
     ...createLeaderboardRoutes({ executor, leaderboards: boards }),
     ...createSessionRoutes({ sessions, tokens, tickets, logouts, connectionsOf: connectionCounts(presence) }),
-    ...createRightsRoutes({ sessions, liveRights, connectionsOf: connectionCounts(presence) }),
+    ...createRightsRoutes({
+      sessions,
+      liveRights,
+      connectionsOf: connectionCounts(presence),
+      connectionsOfUser: operator.connectionsOfUser,
+    }),
     ...createTokenRoutes({ logouts, revocations }),
     ...createLimitRoutes({ takeLimit: throttling.custom.bind(throttling) }),
   ];
@@ -269,12 +275,17 @@ function pendingOf({ unauthenticatedConnections: all, unauthenticatedConnections
 function handlersOf(
   { metrics }: NodeContext,
   { authentication, services }: NetworkParts,
-  { refresh, tokenRefreshed }: ConnectionHooks,
+  { refresh, tokenRefreshed, useSubscriptionToken }: ConnectionHooks,
 ): ClientHandler[] {
   const { sessions, logouts } = authentication;
   const { channels, presence, orders, boards } = services;
   return [
-    ...createChannelHandlers({ channels, onPublished: () => metrics.publications.inc({ door: "client" }) }),
+    ...createChannelHandlers({
+      channels,
+      useToken: useSubscriptionToken,
+      recheck: ({ subscriber, identity }) => void channels.recheckPermissions(subscriber, identity),
+      onPublished: () => metrics.publications.inc({ door: "client" }),
+    }),
     ...createAuthHandlers({ refresh, tokenRefreshed }),
     ...createSessionHandlers({ sessions, logouts, connectionsOf: connectionCounts(presence) }),
     ...createLeaderboardHandlers({ leaderboards: boards }),

@@ -5,6 +5,7 @@ import { maskSecrets } from "../config/masking.ts";
 import type { ConnectionRegistry } from "../connections/connections.ts";
 import type { Readiness } from "../http/readiness.ts";
 import type { Route } from "../http/route.ts";
+import type { ConnectionsOfUser } from "../http/routes/rights.ts";
 import { createAuditLog } from "../operator/audit-log.ts";
 import { createNodeAnswers } from "../operator/node-answers.ts";
 import { NodeQueries } from "../operator/node-queries.ts";
@@ -15,6 +16,7 @@ import { createOperatorActs } from "../operator/routes/acts.ts";
 import { createOperatorQueues } from "../operator/routes/queues.ts";
 import { createOperatorSessionRoutes } from "../operator/routes/session.ts";
 import { createOperatorViews } from "../operator/routes/views.ts";
+import type { ConnectionSummary } from "../protocol/operator.ts";
 import type { Revocations } from "../auth/revocations.ts";
 import { sleep, systemClock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
@@ -42,9 +44,14 @@ export interface NodeOperator extends Service {
   routes: readonly Route[];
   operators: Operators;
   note: Operator["note"];
+  /** A user's connections on all nodes; `nodes` were asked and `acknowledged` answered. */
+  connectionsOfUser: ConnectionsOfUser;
   /** Folder of the console's page. */
   page: string;
 }
+
+/** Max connections that one answer lists. */
+const maxListed = 200;
 
 const page = fileURLToPath(new URL("../../console/dist/", import.meta.url));
 
@@ -85,6 +92,12 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
     operators,
     page,
     note: operator.note.bind(operator),
+    async connectionsOfUser(userId) {
+      const question = { type: "connections", filter: { userId }, limit: maxListed } as const;
+      const { answers, silent } = await queries.ask<ConnectionSummary[]>(question);
+      const connections = answers.flatMap(({ value }) => value).slice(0, maxListed);
+      return { connections, nodes: answers.length + silent.length, acknowledged: answers.length };
+    },
     routes: [
       ...createOperatorSessionRoutes(operators),
       ...createOperatorViews({

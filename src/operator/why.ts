@@ -60,7 +60,7 @@ export async function explain(deps: WhyDeps, question: WhyQuestion): Promise<Why
   const { channel, act } = question;
   if (channel === undefined) return answer;
   await take(`${act} ${channel}`, async () => {
-    if (act === "publish") deps.permissions.checkPublish(principal, channel);
+    if (act === "publish") await deps.permissions.checkPublish(principal, channel);
     else await deps.permissions.checkSubscribe(principal, channel);
     return "allowed by the rule of the channel's kind and the grants below";
   });

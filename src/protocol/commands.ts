@@ -3,7 +3,7 @@ import { scoreBody, scoreCommand } from "./leaderboards.ts";
 import { orderFields, orderId } from "./orders.ts";
 import { publishBodyFields } from "./publications.ts";
 import { idempotencyKey, sessionId, userId } from "./scalars.ts";
-import { disconnectBody } from "./sessions.ts";
+import { disconnectBody, updateSessionFields } from "./sessions.ts";
 
 /** Commands of the commands stream: `type`, and the fields of the corresponding HTTP call. */
 const key = { idempotencyKey: idempotencyKey.optional() };
@@ -19,6 +19,7 @@ const schemas = [
     ...scoreCommand.shape,
     idempotencyKey: scoreBody.shape.idempotencyKey,
   }),
+  z.strictObject({ type: z.literal("session.update"), sessionId, ...updateSessionFields }),
   z.strictObject({ type: z.literal("session.revoke"), sessionId, ...key }),
   z.strictObject({ type: z.literal("user.disconnect"), userId, ...disconnectBody.unwrap().shape, ...key }),
 ] as const;

@@ -102,7 +102,11 @@ export const publishBodyFields = {
 export const publishBody = z.strictObject(publishBodyFields).refine(isKeyed, noKeyIfEphemeral).meta({ id: "Publish" });
 
 /** Client event `subscribe`. */
-export const subscribeMessage = z.strictObject({ channel: channelName, since: position.optional() });
+export const subscribeMessage = z.strictObject({
+  channel: channelName,
+  since: position.optional(),
+  token: z.string().min(1).max(16_384).optional(),
+});
 
 /** Client event `unsubscribe`. */
 export const unsubscribeMessage = z.strictObject({ channel: channelName });

@@ -61,7 +61,7 @@ const info = jsonObject.meta({
 
 const ttlSeconds = z.int().min(1).max(maxTtlSeconds);
 
-function checkGrantBytes(
+export function checkGrantBytes(
   { roles, channels }: { roles?: unknown; channels?: unknown },
   context: z.core.$RefinementCtx,
 ): void {
@@ -93,16 +93,19 @@ export const createSessionBody = z
   .superRefine(checkGrantBytes)
   .meta({ id: "CreateSession" });
 
+/** Fields of a change of a session, over HTTP and as a command. */
+export const updateSessionFields = {
+  roles: z.array(roleName).max(maxGrants).optional(),
+  channels: channelGrants.optional().meta({ description: "Replaces all grants of the session." }),
+  data: data.optional(),
+  info: info.optional(),
+  ttlSeconds: ttlSeconds.optional().meta({ description: "Ends the session so many seconds from now." }),
+  idempotencyKey: idempotencyKey.optional(),
+};
+
 /** Body of `PATCH /v1/sessions/{sessionId}`: what it names is replaced, the rest stays. */
 export const updateSessionBody = z
-  .strictObject({
-    roles: z.array(roleName).max(maxGrants).optional(),
-    channels: channelGrants.optional().meta({ description: "Replaces all grants of the session." }),
-    data: data.optional(),
-    info: info.optional(),
-    ttlSeconds: ttlSeconds.optional().meta({ description: "Ends the session so many seconds from now." }),
-    idempotencyKey: idempotencyKey.optional(),
-  })
+  .strictObject(updateSessionFields)
   .superRefine(checkGrantBytes)
   .meta({ id: "UpdateSession" });
 
@@ -271,6 +274,26 @@ export const sessionUpdated = z.strictObject({ session, nodes, acknowledged }).m
 
 /** Answer of `POST /v1/sessions/{sessionId}/refresh`. */
 export const sessionRefreshed = z.strictObject({ expiresAt: timestamp }).meta({ id: "SessionRefreshed" });
+
+/** Answer of `GET /v1/users/{userId}/connections`. */
+export const userConnectionsAnswer = z.strictObject({
+  connections: z.array(
+    z
+      .strictObject({
+        connectionId: z.string(),
+        nodeId: z.string(),
+        sessionId,
+        address: z.string(),
+        userAgent: z.string().optional(),
+        connectedAt: timestamp,
+        channels: z.array(z.string()).meta({ description: "Subscribed channels." }),
+        queuedBytes: z.int().min(0).meta({ description: "Bytes that wait for the client to read them." }),
+      })
+      .meta({ id: "UserConnection" }),
+  ),
+  nodes,
+  acknowledged,
+});
 
 /** Answer of `POST /v1/users/{userId}/subscribe` and `/unsubscribe`. */
 export const userChannelAnswer = z

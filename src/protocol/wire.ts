@@ -37,6 +37,8 @@ export interface SubscribeRequest {
   channel: string;
   /** The reader's last position; without it the answer starts at the current one. */
   since?: Position;
+  /** A subscription token, which lets its user into this channel. */
+  token?: string;
 }
 
 /** `recovered`: `publications` is all that came after `since`. Otherwise it is empty and the position is the current one. */

@@ -75,6 +75,10 @@ function callOf(command: SingleCommand): Pick<HttpCall, "method" | "path" | "bod
       const path = `/v1/leaderboards/${encodeURIComponent(board)}/scores/${encodeURIComponent(member)}`;
       return { method: "PUT", path, body };
     }
+    case "session.update": {
+      const { type: _type, sessionId, ...body } = command;
+      return { method: "PATCH", path: `/v1/sessions/${encodeURIComponent(sessionId)}`, body };
+    }
     // Repeating these two has no further effect, so they have no key.
     case "session.revoke":
       return { method: "DELETE", path: `/v1/sessions/${encodeURIComponent(command.sessionId)}`, body: undefined };

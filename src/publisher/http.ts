@@ -29,6 +29,7 @@ export interface HttpAnswers extends Record<CommandType, object> {
     previousRank: number | null;
     total: number;
   };
+  "session.update": { session: object; nodes: number; acknowledged: number };
   "session.revoke": { revoked: number; disconnected: number; nodes: number; acknowledged: number };
   "user.disconnect": { disconnected: number; nodes: number; acknowledged: number };
 }

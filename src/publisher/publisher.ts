@@ -49,6 +49,7 @@ export interface Publisher<Answers extends Record<CommandType, object>> {
   orderEvent(event: CommandFields<"order.event">): Promise<Answers["order.event"]>;
   orderSignal(signal: CommandFields<"order.signal">): Promise<Answers["order.signal"]>;
   submitScore(score: CommandFields<"score.submit">): Promise<Answers["score.submit"]>;
+  updateSession(session: CommandFields<"session.update">): Promise<Answers["session.update"]>;
   revokeSession(session: CommandFields<"session.revoke">): Promise<Answers["session.revoke"]>;
   disconnectUser(user: CommandFields<"user.disconnect">): Promise<Answers["user.disconnect"]>;
   /** Sends any command. */
@@ -92,6 +93,7 @@ export function createPublisher(
     orderEvent: (event) => send({ type: "order.event", ...event }),
     orderSignal: (signal) => send({ type: "order.signal", ...signal }),
     submitScore: (score) => send({ type: "score.submit", ...score }),
+    updateSession: (session) => send({ type: "session.update", ...session }),
     revokeSession: (session) => send({ type: "session.revoke", ...session }),
     disconnectUser: (user) => send({ type: "user.disconnect", ...user }),
     flush: () => queue.flush(),

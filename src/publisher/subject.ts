@@ -13,6 +13,7 @@ export function subjectOf(command: Command): string {
       return `order ${command.orderId}`;
     case "score.submit":
       return `score ${JSON.stringify([command.board, command.member])}`;
+    case "session.update":
     case "session.revoke":
       return `session ${command.sessionId}`;
     case "user.disconnect":

@@ -1,5 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { Redis } from "ioredis";
+import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { checkToken } from "../../src/cli/check-token.ts";
 import { freshPrefix, eventually } from "../support/world.ts";
+import { forge, secret } from "./forge.ts";
 import { openClient, refusalOf, startGateway, told, type Client } from "../support/gateway.ts";
 
 const channels = {
@@ -175,4 +178,70 @@ it("a sliding session lives on with messages and ends without", async () => {
   clearInterval(speaking);
 
   await eventually(() => expect(told(client, "closing")).toMatchObject([{ code: "session_expired" }]));
+});
+
+describe("a subscription token", () => {
+  const sign = (payload: object) => forge({ payload: { iat: Math.floor(Date.now() / 1_000), ...payload } });
+  const inSeconds = (seconds: number) => Math.floor(Date.now() / 1_000) + seconds;
+
+  it("lets its user into its channel until it expires", async () => {
+    const node = await startGateway({ env: { JWT_SECRET: secret }, file: { channels } });
+    const client = await node.connect((await node.signIn("ada")).token);
+    const token = sign({ sub: "ada", channel: "closed:1", exp: inSeconds(3), publish: true });
+
+    expect(await subscribe(client, "closed:1")).toMatchObject({ error: { code: "forbidden" } });
+    expect(await client.emitWithAck("subscribe", { channel: "closed:1", token })).toMatchObject({ ok: true });
+    expect(await client.emitWithAck("publish", { channel: "closed:1", event: "x", data: 1 })).toMatchObject({
+      ok: true,
+    });
+    await eventually(() => expect(unsubscribed(client)).toEqual(["closed:1"]));
+    expect(await client.emitWithAck("subscribe", { channel: "closed:1", token })).toMatchObject({
+      error: { code: "token_expired" },
+    });
+  });
+
+  it("lets in nobody else, nowhere else, and signs nobody in", async () => {
+    const node = await startGateway({ env: { JWT_SECRET: secret }, file: { channels } });
+    const client = await node.connect((await node.signIn("ada")).token);
+    const attempt = async (payload: object) =>
+      (await client.emitWithAck("subscribe", { channel: "closed:1", token: sign(payload) })).error?.code;
+
+    expect(await attempt({ sub: "bob", channel: "closed:1", exp: inSeconds(60) })).toBe("forbidden");
+    expect(await attempt({ sub: "ada", channel: "closed:2", exp: inSeconds(60) })).toBe("forbidden");
+    expect(await attempt({ sub: "ada", channel: "closed:*", exp: inSeconds(60) })).toBe("unauthorized");
+    expect(await attempt({ sub: "ada", channel: "closed:1" })).toBe("unauthorized");
+    expect(await refusal(node.url, sign({ sub: "ada", channel: "closed:1", exp: inSeconds(60) }))).toBe("unauthorized");
+  });
+});
+
+it("a user's connections are listed over all nodes, and a session is changed by a command", async () => {
+  const [one, two] = await nodes();
+  const { token, sessionId } = await one.signIn("ada");
+  const clients = [await one.connect(token), await two.connect(token)];
+  const redis = new Redis(inject("redisUrl"));
+  onTestFinished(() => void redis.quit());
+  const command = { type: "session.update", sessionId, roles: ["staff"] };
+  await redis.xadd(`${one.prefix}:commands`, "*", "command", JSON.stringify(command));
+  for (const client of clients)
+    await eventually(async () => expect(await subscribe(client, "desk:a")).toMatchObject({ ok: true }));
+
+  const { body } = await one.call("GET", "/v1/users/ada/connections");
+
+  expect(body).toMatchObject({ nodes: 2, acknowledged: 2 });
+  expect(body.connections.map(({ connectionId }: { connectionId: string }) => connectionId).toSorted()).toEqual(
+    clients.map(({ id }) => id).toSorted(),
+  );
+  for (const connection of body.connections)
+    expect(connection).toMatchObject({ sessionId, address: "127.0.0.1", channels: ["user:ada", "desk:a"] });
+});
+
+it("`token --check` says why a token is refused", async () => {
+  const [one] = await nodes();
+  const env = { REDIS_URL: inject("redisUrl"), KEY_PREFIX: one.prefix };
+  const { token } = await one.signIn("ada");
+
+  expect(await checkToken(env, token)).toMatchObject({ isAccepted: true, text: expect.stringContaining("ada") });
+  await one.call("PUT", "/v1/users/ada/block");
+  expect((await checkToken(env, token)).text).toMatch(/^refused: user_blocked: .*\(blocked\)$/);
+  expect((await checkToken({}, `${token}x`)).text).toMatch(/^refused: unauthorized: .*signature/);
 });

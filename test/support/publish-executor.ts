@@ -16,6 +16,7 @@ export function publishExecutor(
     metrics,
     orders: { create: unexpected, update: unexpected, apply: unexpected, signal: unexpected },
     submitScore: unexpected,
+    updateSession: unexpected,
     revokeSession: unexpected,
     disconnectUser: unexpected,
     once: (_write, run) => run(),

@@ -80,6 +80,7 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
     orders,
     once,
     submitScore: nothing,
+    updateSession: nothing,
     revokeSession: nothing,
     disconnectUser: nothing,
     metrics,

@@ -7,16 +7,29 @@ import type { Connection } from "../connection.ts";
 
 export interface ChannelHandlersDeps {
   channels: Channels;
+  /** Lets the connection into a channel with a subscription token. */
+  useToken: (connection: Connection, channel: string, token: string) => Promise<void>;
+  /** Ends subscriptions that the connection's identity no longer allows. */
+  recheck: (connection: Connection) => void;
   /** Counts a publication that came from a client. */
   onPublished: () => void;
 }
 
 /** Client events `subscribe`, `unsubscribe`, `publish`, `history`. */
-export function createChannelHandlers({ channels, onPublished }: ChannelHandlersDeps): ClientHandler[] {
+export function createChannelHandlers({
+  channels,
+  useToken,
+  recheck,
+  onPublished,
+}: ChannelHandlersDeps): ClientHandler[] {
   return [
-    clientHandler("subscribe", subscribeMessage, async (connection, { channel, since }) => {
-      const subscription = await channels.subscribe(connection.subscriber, connection.identity, channel, since);
+    clientHandler("subscribe", subscribeMessage, async (connection, { channel, since, token }) => {
+      if (token !== undefined) await useToken(connection, channel, token);
+      const { identity } = connection;
+      const subscription = await channels.subscribe(connection.subscriber, identity, channel, since);
       connection.join(channel);
+      // The rights may have changed while the permission was being checked.
+      if (connection.identity !== identity) setImmediate(() => recheck(connection));
       return subscription;
     }),
 

@@ -12,6 +12,7 @@ import {
   sessionUpdated,
   updateSessionBody,
   userChannelAnswer,
+  userConnectionsAnswer,
   userChannelBody,
   userParams,
 } from "../../protocol/sessions.ts";
@@ -22,6 +23,26 @@ export interface RightsRouteDeps {
   sessions: Pick<Sessions, "get">;
   liveRights: LiveRights;
   connectionsOf: ConnectionsOf;
+  connectionsOfUser: ConnectionsOfUser;
+}
+
+/** A user's connections on all nodes that answer. */
+export type ConnectionsOfUser = (userId: string) => Promise<{
+  connections: ListedConnection[];
+  nodes: number;
+  acknowledged: number;
+}>;
+
+/** A connection as a node reports it. */
+export interface ListedConnection {
+  connectionId: string;
+  nodeId: string;
+  sessionId: string;
+  address: string;
+  userAgent?: string | undefined;
+  connectedAt: number;
+  queuedBytes: number;
+  channels: { channel: string }[];
 }
 
 /** Reads and changes sessions and rights of users who are signed in. */
@@ -30,6 +51,7 @@ export function createRightsRoutes(deps: RightsRouteDeps): Route[] {
     getSession(deps),
     updateSession(deps),
     refreshSession(deps),
+    listConnections(deps),
     ...userChannelRoutes(deps),
     ...blockRoutes(deps),
   ];
@@ -92,6 +114,38 @@ function refreshSession({ liveRights }: RightsRouteDeps): Route {
   return route(definition, async ({ params, body = {} }) => ({
     body: await liveRights.refresh(params.sessionId, body.ttlSeconds),
   }));
+}
+
+function listConnections({ connectionsOfUser }: RightsRouteDeps): Route {
+  const definition = {
+    method: "get",
+    path: "/v1/users/{userId}/connections",
+    operationId: "listUserConnections",
+    tag: "Sessions",
+    summary: "List a user's open connections on all nodes.",
+    description: "At most 200. If `acknowledged` is less than `nodes`, some nodes did not answer within a second.",
+    params: userParams,
+    answer: userConnectionsAnswer,
+  } as const;
+
+  return route(definition, async ({ params }) => {
+    const { connections, nodes, acknowledged } = await connectionsOfUser(params.userId);
+    return { body: { connections: connections.map(toConnection), nodes, acknowledged } };
+  });
+}
+
+function toConnection(connection: ListedConnection) {
+  const { connectionId, nodeId, sessionId, address, userAgent, connectedAt, queuedBytes, channels } = connection;
+  return {
+    connectionId,
+    nodeId,
+    sessionId,
+    address,
+    ...(userAgent !== undefined && { userAgent }),
+    connectedAt,
+    channels: channels.map(({ channel }) => channel),
+    queuedBytes,
+  };
 }
 
 function userChannelRoutes({ liveRights }: RightsRouteDeps): Route[] {
