@@ -28,13 +28,13 @@ export interface RightsRouteDeps {
 
 /** A user's connections on all nodes that answer. */
 export type ConnectionsOfUser = (userId: string) => Promise<{
-  connections: ListedConnection[];
+  connections: UserConnection[];
   nodes: number;
   acknowledged: number;
 }>;
 
 /** A connection as a node reports it. */
-export interface ListedConnection {
+export interface UserConnection {
   connectionId: string;
   nodeId: string;
   sessionId: string;
@@ -134,7 +134,7 @@ function listConnections({ connectionsOfUser }: RightsRouteDeps): Route {
   });
 }
 
-function toConnection(connection: ListedConnection) {
+function toConnection(connection: UserConnection) {
   const { connectionId, nodeId, sessionId, address, userAgent, connectedAt, queuedBytes, channels } = connection;
   return {
     connectionId,
