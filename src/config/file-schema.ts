@@ -76,6 +76,8 @@ const board = z.strictObject({
   season: z.enum(["none", "daily", "weekly", "monthly"]).default("none"),
   /** How long a past season can be read. */
   archiveTtlSeconds: seconds(10 * 366 * daySeconds).exactOptional(),
+  /** How long a board without seasons is kept after its last score; `"*"` has a default. */
+  ttlSeconds: seconds(10 * 366 * daySeconds).exactOptional(),
   /** Allows clients to submit scores. */
   clientWrites: z.boolean().default(false),
 });

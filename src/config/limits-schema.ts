@@ -10,6 +10,7 @@ export const clientEvents = [
   "presence",
   "leaderboard:top",
   "leaderboard:around",
+  "leaderboard:ranks",
   "leaderboard:submit",
   "order:get",
   "orders:list",

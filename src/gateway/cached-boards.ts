@@ -36,8 +36,10 @@ export function withCachedPages(
     if (limit < minCachedEntries) return leaderboards.top(name, range);
     const { season, version } = await leaderboards.version(name);
     const load = (): Promise<SeasonPage> => leaderboards.top(name, range);
-    if (isPast(range.season, season))
+    if (isPast(range.season, season)) {
+      await leaderboards.checkSeason(name, range.season as string);
       return cache.read(["boards", name, `${range.season} ${start}-${limit}`], load, past);
+    }
     const page = JSON.stringify([name, range.season ?? season, start, limit]);
     if (!isSecondRead(page, version)) return load();
     return cache.read(["boards", name, `${season} ${version} ${start}-${limit}`], load, present);

@@ -90,7 +90,16 @@ export function createCoreServices(context: NodeContext, { webhooks, throttling 
   });
   const recovery = createNodeRecovery(context, channels);
   const leaderboards = createLeaderboards(
-    { commands, isCluster, feed, keys, kinds, clock, log },
+    {
+      commands,
+      isCluster,
+      feed,
+      keys,
+      kinds,
+      notifySeason: webhooks?.wants("leaderboard.season") ? webhooks.seasonChanged.bind(webhooks) : undefined,
+      clock,
+      log,
+    },
     { boards: config.leaderboards, idempotencyTtlSeconds: config.idempotency.ttlSeconds },
   );
   const cache = createCache({ commands, keys, metrics, clock, log });

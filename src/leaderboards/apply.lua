@@ -1,16 +1,16 @@
 -- Included by the scripts that apply submissions; their KEYS 1 to 5 and ARGV 1 to 5 are these.
 --
 -- KEYS  1 state  2 ranking  3 places  4 data  5 touched
--- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 expiry of the keys (epoch s), '0' for none  5 '1' with ranks
+-- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 expiry of the keys (expiryOf in board.lua)  5 '1' with ranks
 --
 -- apply(board, at) applies submissions in order. `at` lists where each starts in ARGV, at least one: member, score, mode,
 -- data ('' keeps the current data, 'null' removes it).
 --
--- Returns { 'ok', total } and for each submission the current score ('' if it was refused because of an overflow) and,
+-- Returns { 'ok', or 'first' if the board was empty in this season, total } and for each submission the current score ('' if it was refused because of an overflow) and,
 -- with ranks, rank after and rank before (0: none).
 local function apply(board, at)
   local state, ranking, places, data, touched = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-  local isDesc, startsAt, expireAt, wantsRanks = ARGV[1] == 'desc', ARGV[2], ARGV[4], ARGV[5] == '1'
+  local isDesc, startsAt, wantsRanks = ARGV[1] == 'desc', ARGV[2], ARGV[5] == '1'
   local rankCommand = isDesc and 'ZREVRANK' or 'ZRANK'
   local count, timestamp = #at, board.nextTimestamp - 1
   -- This code is a large part of a submission's cost: loops look up no globals and no lengths.
@@ -60,17 +60,18 @@ local function apply(board, at)
       writing = writing + 2
     end
   end
+  local isFirst = writing > 0 and leaving == 0 and call('EXISTS', ranking) == 0
   if leaving > 0 then call('ZREM', ranking, unpack(left)) end
   if writing > 0 then
     call('ZADD', ranking, unpack(ranked))
     call('HSET', places, unpack(held))
   end
-  if timestamp >= board.nextTimestamp then markChanged(board, state, touched, timestamp, startsAt) end
-  if timestamp >= board.nextTimestamp and expireAt ~= '0' then
-    for _, key in ipairs({ state, ranking, places, data }) do call('EXPIREAT', key, expireAt) end
+  if timestamp >= board.nextTimestamp then
+    markChanged(board, state, touched, timestamp, startsAt)
+    expireAt(expiryOf(board, ARGV[4]), state, { ranking, places, data })
   end
 
-  local answer, filled = { 'ok', call('ZCARD', ranking) }, 2
+  local answer, filled = { isFirst and 'first' or 'ok', call('ZCARD', ranking) }, 2
   for i = 1, count do
     local place = after[members[i]] or before[i]
     answer[filled + 1] = isRefused[i] and '' or sub(place, placeLength + 1)

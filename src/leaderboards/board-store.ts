@@ -16,7 +16,13 @@ export interface BoardStore {
   /** Entries after the first `start`; of the current season if none is given. */
   page(board: Board, range: { start: number; limit: number }, season?: Season): Promise<Page>;
   /** The member and up to `radius` entries on each side; none if it is not on the board. */
-  around(board: Board, member: string, radius: number): Promise<Page>;
+  around(board: Board, member: string, radius: number, season?: Season): Promise<Page>;
+  /** The entries of those members that are on the board, sorted by rank. */
+  entries(board: Board, members: readonly string[]): Promise<Page>;
+  /** Removes all members of the current season; false if there were none. */
+  removeBoard(board: Board): Promise<boolean>;
+  /** Removes all members of past seasons. */
+  removeSeasons(board: Board, seasons: readonly Season[]): Promise<void>;
   /** Very cheap; pages of the same season and version are identical. */
   version(board: Board): Promise<BoardVersion>;
 }
@@ -52,6 +58,8 @@ export interface BoardStoreDeps {
 
 export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps): BoardStore {
   const removeScript = loadScript(commands, script("remove"), [script("board")]);
+  const removeBoardScript = loadScript(commands, script("remove-board"), [script("board")]);
+  const entriesScript = loadScript(commands, script("entries"), [script("board")]);
   const readScript = loadScript(commands, script("read"), [script("board")]);
   const versionScript = loadScript(commands, script("version"), [script("board")]);
 
@@ -76,7 +84,34 @@ export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps):
     },
 
     page: (board, { start, limit }, season) => read(board, ["page", start, limit], season),
-    around: (board, member, radius) => read(board, ["around", member, radius]),
+    around: (board, member, radius, season) => read(board, ["around", member, radius], season),
+
+    async entries(board, members) {
+      const { season, reply } = await seasons.runInSeason(board, (current) => {
+        const { state, ranking, places, data } = keysOf(board.name, current);
+        return entriesScript.run(
+          [state, ranking, places, data],
+          [board.order, current.startsAt, current.endsAt, ...members],
+        );
+      });
+      return toEntries(season, reply);
+    },
+
+    async removeBoard(board) {
+      const { reply } = await seasons.runInSeason(board, (season) => {
+        const { state, ranking, places, data, changedFeed } = keysOf(board.name, season);
+        const scriptKeys = [state, ranking, places, data, changedFeed];
+        return removeBoardScript.run(scriptKeys, [season.startsAt, season.endsAt]);
+      });
+      return reply[1] === 1;
+    },
+
+    async removeSeasons(board, past) {
+      for (const season of past) {
+        const { ranking, places, data } = keysOf(board.name, season);
+        await commands.unlink(ranking, places, data);
+      }
+    },
 
     async version(board) {
       const { season, reply } = await seasons.runInSeason(board, (current) =>
@@ -91,9 +126,26 @@ export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps):
 /** URL of a script in this folder. */
 export const script = (name: string): URL => new URL(`./${name}.lua`, import.meta.url);
 
-/** Epoch seconds at which a season's keys expire; 0 for a board without seasons, which does not expire. */
-export function endOfLife(board: Board, season: Season): number {
-  return season.id === null ? 0 : Math.ceil(season.endsAt / 1_000) + board.archiveTtlSeconds;
+/** When the keys of a board expire, as `expiryOf` in `board.lua` reads it. */
+export function expiryOf(board: Board, season: Season): string {
+  if (season.id !== null) return String(Math.ceil(season.endsAt / 1_000) + board.archiveTtlSeconds);
+  return board.ttlSeconds === undefined ? "0" : `+${board.ttlSeconds}`;
+}
+
+function toEntries(season: Season, reply: ScriptReply[]): Page {
+  const [, revision, total, ...flat] = reply as [string, number, number, ...(string | number)[]];
+  const entries: RankedEntry[] = [];
+  for (let i = 0; i < flat.length; i += 5) {
+    const [rank, member, score, updatedAt, data] = flat.slice(i, i + 5) as [
+      number,
+      string,
+      string,
+      number,
+      string | null,
+    ];
+    entries.push(toEntry({ rank, member, score: Number(score), updatedAt }, data ?? undefined));
+  }
+  return { season, revision, total, entries: entries.toSorted((a, b) => a.rank - b.rank) };
 }
 
 function toPage(season: Season, reply: ScriptReply[]): Page {

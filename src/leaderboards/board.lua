@@ -43,6 +43,19 @@ local function openBoard(state, startsAt, endsAt)
   }
 end
 
+-- When data that was changed now expires (epoch s): text is '0' for never, an absolute time, or '+' and a TTL.
+local function expiryOf(board, text)
+  local ttl = string.match(text, '^%+(%d+)$')
+  return ttl and math.floor(board.now / 1000) + tonumber(ttl) or tonumber(text)
+end
+
+-- The state outlives the data by a day, so that ticks notice that the data has expired.
+local function expireAt(time, state, dataKeys)
+  if time == 0 then return end
+  redis.call('EXPIREAT', state, time + 86400)
+  for _, key in ipairs(dataKeys) do redis.call('EXPIREAT', key, time) end
+end
+
 -- Stores the timestamp of the last change. Nodes with subscribers are notified once, when a clean board becomes dirty.
 local function markChanged(board, state, touched, timestamp, startsAt)
   redis.call('HSET', state, 'timestamp', whole(timestamp))

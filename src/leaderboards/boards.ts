@@ -18,6 +18,8 @@ export interface BoardOptions {
   season: SeasonLength;
   /** Seconds a past season can be read after its end. @default 7776000 (90 days) */
   archiveTtlSeconds: number;
+  /** Seconds after its last score until a board without seasons is deleted; undefined for never. @default 30 days for `"*"` */
+  ttlSeconds: number | undefined;
   /** Whether clients may submit their own score. @default false */
   clientWrites: boolean;
 }
@@ -43,11 +45,20 @@ const defaults: BoardOptions = {
   tickMs: 100,
   season: "none",
   archiveTtlSeconds: 90 * 86_400,
+  ttlSeconds: undefined,
   clientWrites: false,
 };
 
+/** Nobody knows these boards by name, so they must not stay for ever. */
+const anyBoard: BoardSettings = { ttlSeconds: 30 * 86_400 };
+
 export function createBoards(settings: Readonly<Record<string, BoardSettings>>): Boards {
-  const rules = new Map(Object.entries(settings).map(([name, options]) => [name, withDefaults(options)]));
+  const rules = new Map(
+    Object.entries(settings).map(([name, options]) => [
+      name,
+      withDefaults(name === "*" ? { ...anyBoard, ...options } : options),
+    ]),
+  );
 
   const find = (name: string): Board | undefined => {
     const options = rules.get(name) ?? rules.get("*");

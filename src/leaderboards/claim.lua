@@ -1,13 +1,13 @@
 -- Claims the board's next tick for one node and returns what to compare.
 --
 -- KEYS  1 state  2 ranking  3 data  4 touched
--- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 expiry of the keys (epoch s), '0' for none
+-- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 expiry of the keys (expiryOf in board.lua)
 --       5 entries of the top  6 duration of the claim (ms)
 -- Returns { 'turned', now } if the season is wrong, { 'clean', timestamp } if everything is published,
 -- { 'early', timestamp, ms to wait } if the last tick or claim is too recent, else { 'claimed', timestamp, claim, revision,
 -- top as published ('' for none), season announced ('' for none), total } and three an entry: member, score, data.
 local state, ranking, data, touched = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local isDesc, startsAt, endsAt, expireAt = ARGV[1] == 'desc', ARGV[2], ARGV[3], ARGV[4]
+local isDesc, startsAt, endsAt = ARGV[1] == 'desc', ARGV[2], ARGV[3]
 local top, claimMs = tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local board, moment = openBoard(state, startsAt, endsAt)
@@ -23,7 +23,13 @@ if board.isNewSeason then
   else
     redis.call('HSET', state, 'season', startsAt, 'announced', startsAt)
   end
-  redis.call('EXPIREAT', state, board.timestamp and expireAt or whole(endsAt / 1000 + 3600))
+  redis.call('EXPIREAT', state, board.timestamp and whole(expiryOf(board, ARGV[4]) + 86400) or whole(endsAt / 1000 + 3600))
+end
+-- Data that expired or was deleted is published as an empty board.
+if board.isClean and tonumber(redis.call('HGET', state, 'total') or 0) > 0 and redis.call('EXISTS', ranking) == 0 then
+  timestamp = whole(board.nextTimestamp)
+  markChanged(board, state, touched, board.nextTimestamp, startsAt)
+  board.isClean = false
 end
 if board.isClean then return { 'clean', timestamp } end
 
@@ -35,7 +41,7 @@ if wait > 0 and wait <= math.max(claimMs, 60000) then return { 'early', timestam
 redis.call('HSET', state, 'nextAt', whole(board.now + claimMs))
 local claim = redis.call('HINCRBY', state, 'claim', 1)
 local answer = {
-  'claimed', timestamp, claim, tonumber(known[2]) or 0, known[3] or '', known[4] or '', redis.call('ZCARD', ranking),
+  'claimed', timestamp, claim, tonumber(known[2]) or 0, known[3] or '', known[4] or board.hasSeason or '', redis.call('ZCARD', ranking),
 }
 local ranked = redis.call(isDesc and 'ZREVRANGE' or 'ZRANGE', ranking, 0, top - 1, 'WITHSCORES')
 if #ranked == 0 then return answer end

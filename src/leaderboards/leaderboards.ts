@@ -9,17 +9,19 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createBoardKeys } from "./board-keys.ts";
+import { createBoardIndexStore } from "./board-index-store.ts";
 import { createBoardStore, type Page, type RankedEntry } from "./board-store.ts";
 import { createBoards, type Board, type BoardSettings, type ScoreMode } from "./boards.ts";
 import { createBoardChangeFeed } from "./board-change-feed.ts";
 import { createRankStore } from "./rank-store.ts";
+import { createSeasonEnds, type SeasonEnds } from "./season-ends.ts";
 import { SeasonClock } from "./season-clock.ts";
 import type { Calendar, Season, SeasonLength } from "./seasons.ts";
 import { createBoardSnapshots, createRankSnapshots } from "./snapshots.ts";
 import { SubmissionQueue } from "./submission-queue.ts";
 import { createSubmissionStore, type ScoreResult, type Submission } from "./submission-store.ts";
 import { createTickStore } from "./tick-store.ts";
-import { createTick } from "./tick.ts";
+import { createTick, type NotifySeason } from "./tick.ts";
 import { Ticker } from "./ticker.ts";
 
 export interface LeaderboardsOptions {
@@ -39,6 +41,8 @@ export interface LeaderboardsDeps {
   kinds: Kinds;
   clock: Clock;
   log: Logger;
+  /** Called at least once for each change of season that is published. */
+  notifySeason?: NotifySeason | undefined;
   /** How time is divided into seasons. @default the calendar in UTC */
   calendarOf?: (length: SeasonLength) => Calendar;
 }
@@ -77,6 +81,20 @@ export interface BoardRange {
   limit?: number | undefined;
   /** @default the current season */
   season?: string | undefined;
+}
+
+export interface BoardList {
+  boards: { board: string; season: string | null; revision: number; total: number }[];
+  /** Absent on the last page. */
+  cursor?: string;
+}
+
+export interface ListedSeason {
+  season: string;
+  /** Epoch milliseconds. */
+  startsAt: number;
+  endsAt: number;
+  current: boolean;
 }
 
 /** Entries sorted by rank. */
@@ -119,12 +137,22 @@ export interface Leaderboards extends Service {
   submitAs(userId: string, board: string, score: number): Promise<SubmitResult>;
   /** False where the member was not on the board. */
   remove(board: string, member: string): Promise<boolean>;
-  /** Throws `bad_request` for an id that is not a season of this board. */
+  /** Throws `bad_request` for an id that cannot be a season of this board, and `not_found` for one without scores. */
   top(board: string, range?: BoardRange): Promise<SeasonPage>;
   /** The board's current season, and a text that differs after every change that a page can show. */
   version(board: string): Promise<{ season: string | null; version: string }>;
-  /** The member and up to `radius` entries on each side, 5 by default. */
-  around(board: string, member: string, radius?: number): Promise<Neighbourhood>;
+  /** The member and up to `radius` entries on each side, 5 by default; of the current season by default. */
+  around(board: string, member: string, radius?: number, season?: string): Promise<Neighbourhood>;
+  /** Those of the members that are on the board, sorted by rank. */
+  ranks(board: string, members: readonly string[]): Promise<SeasonPage>;
+  /** Boards with scores, by name. */
+  list(query?: { limit?: number | undefined; cursor?: string | undefined }): Promise<BoardList>;
+  /** Seasons with scores and the current one, the newest first. */
+  seasons(board: string): Promise<{ board: string; seasons: ListedSeason[] }>;
+  /** Throws `not_found` unless the season is the current one or has scores. */
+  checkSeason(board: string, season: string): Promise<void>;
+  /** Deletes all scores of all seasons; false if there were none in the current season. */
+  removeBoard(board: string): Promise<boolean>;
 
   /** Snapshots for the kind `leaderboard`. */
   readonly boardSnapshot: TakeSnapshot;
@@ -144,13 +172,28 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const storeDeps = { commands, isCluster, keys, kinds, seasons, keysOf: createBoardKeys(keys) };
   const { idempotencyTtlSeconds = 86_400 } = options;
   const store = createBoardStore(storeDeps);
-  const submissionStore = createSubmissionStore(storeDeps, { idempotencyTtlSeconds });
+  const index = createBoardIndexStore(storeDeps, seasons);
+  const onIndexed = async (board: Board, season: Season): Promise<void> => {
+    await Promise.all([index.add(board, season), seasonEnds?.schedule(board)]);
+  };
+  const submissionStore = createSubmissionStore({ ...storeDeps, addToIndex: onIndexed }, { idempotencyTtlSeconds });
   const queue = new SubmissionQueue(submissionStore);
   const ticks = createTickStore(storeDeps);
   const ranks = createRankStore(storeDeps);
-  const tick = createTick({ store: ticks, seasons });
+  const tick = createTick({ store: ticks, seasons, notifySeason: deps.notifySeason });
+  const seasonEnds: SeasonEnds | undefined =
+    deps.notifySeason && createSeasonEnds({ commands, keys, boards, index, seasons, tick, clock, log });
   const notices = createBoardChangeFeed({ feed, keys });
   const ticker = new Ticker({ boards, notices, tick, ranks, clock, log }, { sweepMs: options.sweepMs ?? 500 });
+
+  /** Undefined if no season is given. */
+  async function existingSeason(board: Board, id: string | undefined): Promise<Season | undefined> {
+    if (id === undefined) return undefined;
+    const season = seasons.calendar(board).named(id);
+    if (season === undefined) throw wrong("season", "is not a season of this board");
+    if (seasons.current(board).id === id || (await index.hasSeason(board, season))) return season;
+    throw new GatewayError("not_found", "season: has no scores", { field: "season" });
+  }
 
   async function submit(board: Board, submission: ScoreSubmission, key?: string): Promise<SubmitResult> {
     const { result, total } = await queue.submit(board, checked(board, submission), key);
@@ -177,8 +220,14 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
 
   return {
     name: "leaderboards",
-    start: () => ticker.start(),
-    stop: () => ticker.stop(),
+    start() {
+      ticker.start();
+      seasonEnds?.start();
+    },
+    async stop() {
+      await seasonEnds?.stop();
+      await ticker.stop();
+    },
 
     submit: async (name, submission, idempotencyKey) => submit(boards.of(name), submission, idempotencyKey),
     submitMany: async (name, submissions, given = {}) => submitMany(boards.of(name), submissions, given),
@@ -190,16 +239,57 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
     remove: async (name, member) => store.remove(boards.of(name), member),
     async top(name, { start = 0, limit, season } = {}) {
       const board = boards.of(name);
-      const named = namedSeason(board, season, seasons);
+      const named = await existingSeason(board, season);
       return toBoardPage(name, await store.page(board, { start, limit: limit ?? board.top }, named));
     },
     async version(name) {
       const { season, version } = await store.version(boards.of(name));
       return { season: season.id, version };
     },
-    async around(name, member, radius = 5) {
-      const { total, entries } = await store.around(boards.of(name), member, radius);
+    async around(name, member, radius = 5, season = undefined) {
+      const board = boards.of(name);
+      const { total, entries } = await store.around(board, member, radius, await existingSeason(board, season));
       return { board: name, total, entry: entries.find((entry) => entry.member === member) ?? null, entries };
+    },
+
+    ranks: async (name, members) => toBoardPage(name, await store.entries(boards.of(name), [...new Set(members)])),
+
+    async list({ limit = 50, cursor } = {}) {
+      const names = await index.boards({ limit, cursor });
+      const known = names.flatMap((name) => boards.find(name) ?? []);
+      const pages = await Promise.all(known.map((board) => store.page(board, { start: 0, limit: 1 })));
+      const listed = pages.map(({ season, revision, total }, at) => ({
+        board: (known[at] as Board).name,
+        season: season.id,
+        revision,
+        total,
+      }));
+      return { boards: listed, ...(names.length === limit && { cursor: names.at(-1) as string }) };
+    },
+
+    async seasons(name) {
+      const board = boards.of(name);
+      const current = seasons.current(board);
+      const ids = new Set([...(current.id === null ? [] : [current.id]), ...(await index.seasons(board))]);
+      const listed = [...ids].flatMap((id) => toListed(seasons.calendar(board).named(id), current));
+      return { board: name, seasons: listed };
+    },
+
+    async checkSeason(name, season) {
+      await existingSeason(boards.of(name), season);
+    },
+
+    async removeBoard(name) {
+      const board = boards.of(name);
+      const past = (await index.seasons(board)).flatMap((id) => seasons.calendar(board).named(id) ?? []);
+      const current = seasons.current(board).id;
+      await store.removeSeasons(
+        board,
+        past.filter(({ id }) => id !== current),
+      );
+      const removed = await store.removeBoard(board);
+      await index.remove(board);
+      return removed || past.length > 0;
     },
 
     boardSnapshot: createBoardSnapshots({ boards, ticks, ranks, tick }),
@@ -238,10 +328,8 @@ const toBoardPage = (board: string, { season, revision, total, entries }: Page):
   entries,
 });
 
-/** Undefined if no season is given. */
-function namedSeason(board: Board, id: string | undefined, seasons: SeasonClock): Season | undefined {
-  if (id === undefined) return undefined;
-  const season = seasons.calendar(board).named(id);
-  if (season === undefined) throw wrong("season", "is not a season of this board");
-  return season;
+function toListed(season: Season | undefined, current: Season): ListedSeason[] {
+  if (season?.id === undefined || season.id === null) return [];
+  const { id, startsAt, endsAt } = season;
+  return [{ season: id, startsAt, endsAt, current: id === current.id }];
 }

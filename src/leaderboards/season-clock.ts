@@ -28,7 +28,12 @@ export class SeasonClock {
   }
 
   current(board: Board): Season {
-    return this.calendar(board).at(this.#clock.now() + this.#aheadMs);
+    return this.calendar(board).at(this.now());
+  }
+
+  /** Redis time, as far as this node knows. */
+  now(): number {
+    return this.#clock.now() + this.#aheadMs;
   }
 
   /** Runs a script in its current season; it replies `{ 'turned', time }` if the proposed season is wrong. */

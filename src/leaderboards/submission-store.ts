@@ -2,7 +2,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
-import { endOfLife, script, type BoardStoreDeps } from "./board-store.ts";
+import { expiryOf, script, type BoardStoreDeps } from "./board-store.ts";
 import type { Board, ScoreMode } from "./boards.ts";
 import type { Season } from "./seasons.ts";
 
@@ -69,12 +69,19 @@ export interface ScoreResult {
 
 export interface SubmissionStoreDeps extends BoardStoreDeps {
   keys: Pick<Keys, "boardOnce">;
+  /** Adds a board with scores in this season to the index. */
+  addToIndex: (board: Board, season: Season) => Promise<void>;
 }
 
 export interface SubmissionStoreOptions {
   /** Seconds an idempotency key is stored. */
   idempotencyTtlSeconds: number;
 }
+
+/** Milliseconds after which a node adds a board to the index again. */
+const addEveryMs = 60_000;
+/** Max boards whose time of adding is remembered. */
+const maxAdded = 10_000;
 
 /** The idempotency key of the part of a call that one script applies. */
 interface OncePart {
@@ -85,17 +92,32 @@ interface OncePart {
 }
 
 export function createSubmissionStore(
-  { commands, keys, keysOf, seasons }: SubmissionStoreDeps,
+  { commands, keys, keysOf, seasons, addToIndex: add }: SubmissionStoreDeps,
   { idempotencyTtlSeconds }: SubmissionStoreOptions,
 ): SubmissionStore {
   const includes = [script("board"), script("score"), script("apply")];
   const submitScript = loadScript(commands, script("submit"), includes);
   const eachScript = loadScript(commands, script("submit-each"), includes);
 
+  const addedAt = new Map<string, number>();
+
+  /** Never rejects: what fails is repeated with the next submission. */
+  async function addToIndex(board: Board, season: Season): Promise<void> {
+    if (addedAt.size >= maxAdded) addedAt.clear();
+    addedAt.set(board.name, performance.now());
+    await add(board, season).catch(() => addedAt.delete(board.name));
+  }
+
+  /** Without waiting, so that submissions keep their order; sent first, so that no crash hides a board for long. */
+  function renewIndex(board: Board): void {
+    if (performance.now() - (addedAt.get(board.name) ?? -Infinity) < addEveryMs) return;
+    void addToIndex(board, seasons.current(board));
+  }
+
   /** The first arguments of both scripts: the board's keys, and its options in the season. */
   function target(board: Board, season: Season, withRanks: boolean) {
     const { state, ranking, places, data, changedFeed: touched } = keysOf(board.name, season);
-    const rules = [board.order, season.startsAt, season.endsAt, endOfLife(board, season), withRanks ? 1 : 0];
+    const rules = [board.order, season.startsAt, season.endsAt, expiryOf(board, season), withRanks ? 1 : 0];
     return { boardKeys: [state, ranking, places, data, touched], rules };
   }
 
@@ -106,13 +128,14 @@ export function createSubmissionStore(
   ): Promise<SubmissionResults> {
     const args = part.flatMap(argsOf);
     const onceKeys = once === undefined ? [] : [keys.boardOnce(board.name, { scope: "batch", ...once })];
-    const { reply } = await seasons.runInSeason(board, (season) => {
-      const { boardKeys, rules } = target(board, season, withRanks);
+    const { season, reply } = await seasons.runInSeason(board, (current) => {
+      const { boardKeys, rules } = target(board, current, withRanks);
       return submitScript.run(
         [...boardKeys, ...onceKeys],
         [...rules, once?.content ?? "", idempotencyTtlSeconds, ...args],
       );
     });
+    if (reply[0] === "first") await addToIndex(board, season);
     const answer = reply[0] === "known" ? rememberedIn(String(reply[1]), once?.content) : reply;
     if (answer === undefined) throw otherContent();
     return toResults(answer, withRanks);
@@ -141,15 +164,17 @@ export function createSubmissionStore(
       keys.boardOnce(board.name, { scope: `member-${member}`, key, part: 0 }),
     );
     const args = part.flatMap((submission, index) => [contents[index] as string, ...argsOf(submission)]);
-    const { reply } = await seasons.runInSeason(board, (season) => {
-      const { boardKeys, rules } = target(board, season, true);
+    const { season, reply } = await seasons.runInSeason(board, (current) => {
+      const { boardKeys, rules } = target(board, current, true);
       return eachScript.run([...boardKeys, ...onceKeys], [...rules, idempotencyTtlSeconds, ...args]);
     });
+    if (reply[0] === "first") await addToIndex(board, season);
     return reply.slice(1).map((text, index) => toAlone(String(text), contents[index] as string));
   }
 
   return {
     async submit(board, submissions, { withRanks, idempotencyKey: key }) {
+      renewIndex(board);
       const done = await (key === undefined
         ? Promise.all(inParts(submissions).map((part) => submitPart(board, part, { withRanks })))
         : submitOnce(board, submissions, { withRanks, key }));
@@ -157,6 +182,7 @@ export function createSubmissionStore(
     },
 
     async submitEach(board, submissions) {
+      renewIndex(board);
       return (await Promise.all(inParts(submissions).map((part) => submitEachOf(board, part)))).flat();
     },
   };

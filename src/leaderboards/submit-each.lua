@@ -4,7 +4,7 @@
 -- KEYS  1 to 5 as in apply.lua, with ranks  then an idempotency key for each submission
 -- ARGV  1 to 5 as in apply.lua  6 TTL of those keys (s)
 --       then five per submission: fingerprint of its content, and four as in apply.lua
--- Returns { 'turned', now } if the season is wrong, else { 'ok' } and for each submission a text with one line each for:
+-- Returns { 'turned', now } if the season is wrong, else { 'ok' or 'first' } and for each submission a text with one line each for:
 -- fingerprint, total, score ('' if it was refused), rank, previous rank; as of when it was first applied.
 local onceTtl = ARGV[6]
 
@@ -23,6 +23,7 @@ end
 if #fresh == 0 then return answers end
 
 local applied = apply(board, at)
+answers[1] = applied[1]
 for n, i in ipairs(fresh) do
   local score = applied[3 * n]
   local text = table.concat({ ARGV[5 * i + 2], applied[2], score, applied[3 * n + 1], applied[3 * n + 2] }, '\n')

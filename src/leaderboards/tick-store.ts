@@ -6,7 +6,7 @@ import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 import { appendArgs, appendKeys } from "./append-call.ts";
 import type { BoardKeys } from "./board-keys.ts";
-import { endOfLife, script } from "./board-store.ts";
+import { expiryOf, script } from "./board-store.ts";
 import { boardChannel, type Board } from "./boards.ts";
 import { parseTop, topJson, type TopEntry } from "./diff.ts";
 import type { SeasonClock } from "./season-clock.ts";
@@ -86,7 +86,7 @@ export function createTickStore(deps: TickStoreDeps): TickStore {
       const { season, reply } = await seasons.runInSeason(board, (current) => {
         const { state, ranking, data, changedFeed: touched } = keysOf(board.name, current);
         const life = [board.top, Math.max(claimMs, board.tickMs)];
-        const args = [board.order, current.startsAt, current.endsAt, endOfLife(board, current), ...life];
+        const args = [board.order, current.startsAt, current.endsAt, expiryOf(board, current), ...life];
         return claimScript.run([state, ranking, data, touched], args);
       });
       return toClaim(season, reply);

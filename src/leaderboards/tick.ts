@@ -13,12 +13,25 @@ export interface TickOutcome {
 /** Publishes the changes of a board since the last diff, if a tick has passed and no other node does. */
 export type Tick = (board: Board) => Promise<TickOutcome>;
 
-export function createTick({ store, seasons }: { store: TickStore; seasons: SeasonClock }): Tick {
+/** Resolves when the notification is stored. Idempotent by key. */
+export type NotifySeason = (change: { key: string; board: string; data: SeasonChange }) => Promise<void>;
+
+export interface TickDeps {
+  store: TickStore;
+  seasons: SeasonClock;
+  notifySeason?: NotifySeason | undefined;
+}
+
+export function createTick({ store, seasons, notifySeason }: TickDeps): Tick {
   return async (board) => {
     const claim = await store.claim(board);
     if (claim.outcome === "clean") return { timestamp: claim.timestamp, waitMs: undefined };
     if (claim.outcome === "early") return { timestamp: claim.timestamp, waitMs: claim.waitMs };
-    const told = { season: turnOf(board, claim, seasons), diff: diffOf(board, claim) };
+    const change = seasonChange(board, claim, seasons);
+    // Before it is published, so that it is reported even if this node dies in between.
+    if (change !== undefined)
+      await notifySeason?.({ key: JSON.stringify([change.board, change.startsAt]), board: board.name, data: change });
+    const told = { season: change && JSON.stringify(change), diff: diffOf(board, claim) };
     const timestamp = await store.finish(board, claim, told);
     return { timestamp: claim.timestamp, waitMs: timestamp === claim.timestamp ? undefined : board.tickMs };
   };
@@ -30,14 +43,17 @@ function diffOf(board: Board, { published, entries, revision, total }: ClaimedTi
 }
 
 /** Undefined if this season was already published, or none ever was. */
-function turnOf(board: Board, { season, announced }: ClaimedTick, seasons: SeasonClock): string | undefined {
+function seasonChange(
+  board: Board,
+  { season, announced }: ClaimedTick,
+  seasons: SeasonClock,
+): SeasonChange | undefined {
   if (season.id === null || announced === undefined || announced === season.startsAt) return undefined;
-  const turn: SeasonChange = {
+  return {
     board: board.name,
     season: season.id,
     previousSeason: seasons.calendar(board).at(announced).id ?? "",
     startsAt: season.startsAt,
     endsAt: season.endsAt,
   };
-  return JSON.stringify(turn);
 }

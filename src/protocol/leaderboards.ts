@@ -11,6 +11,9 @@ export const maxScoreBatch = 1000;
 /** Most entries one page carries. */
 export const maxBoardPage = 1000;
 
+/** Max members whose ranks one call returns. */
+export const maxRankedMembers = 100;
+
 /** Most entries on either side of a member. */
 export const maxRadius = 100;
 
@@ -33,6 +36,13 @@ const data = jsonValue.meta({
 
 const limit = z.int().min(1).max(maxBoardPage);
 const start = z.int().min(0);
+const seasonId = z
+  .string()
+  .max(32)
+  .meta({
+    description: "A past season: `2026-03-09`, `2026-W11` or `2026-03`. Default: the current one.",
+    examples: ["2026-W11"],
+  });
 const radius = z.int().min(0).max(maxRadius);
 
 /** Client event `leaderboard:top`. */
@@ -40,6 +50,7 @@ export const boardTopMessage = z.strictObject({
   board: boardName,
   limit: limit.optional(),
   start: start.optional(),
+  season: seasonId.optional(),
 });
 
 /** Client event `leaderboard:around`; the asking user where no member is named. */
@@ -47,6 +58,24 @@ export const boardAroundMessage = z.strictObject({
   board: boardName,
   member: memberName.optional(),
   radius: radius.optional(),
+  season: seasonId.optional(),
+});
+
+/** Members whose ranks one call returns. */
+const rankedMembers = z.array(memberName).min(1).max(maxRankedMembers);
+
+/** Client event `leaderboard:ranks`. */
+export const boardRanksMessage = z.strictObject({ board: boardName, members: rankedMembers });
+
+/** Body of `POST /v1/leaderboards/{board}/ranks`. */
+export const boardRanksBody = z.strictObject({
+  members: rankedMembers.meta({ description: "Members that are not on the board are omitted from the response." }),
+});
+
+/** Query of `GET /v1/leaderboards`. */
+export const boardsQuery = z.strictObject({
+  limit: wholeNumber(z.int().min(1).max(100)).optional().meta({ description: "Default: 50." }),
+  cursor: boardName.optional().meta({ description: "Cursor from the previous page." }),
 });
 
 /** Client event `leaderboard:submit`. */
@@ -96,16 +125,13 @@ export const scoreBatchBody = z.strictObject({
 export const boardQuery = z.strictObject({
   limit: wholeNumber(limit).optional().meta({ description: "Maximum number of entries. Default: the board's `top`." }),
   start: wholeNumber(start).optional().meta({ description: "Entries to skip." }),
-  season: z
-    .string()
-    .max(32)
-    .optional()
-    .meta({ description: "A past season: `2026-03-09`, `2026-W11` or `2026-03`.", examples: ["2026-W11"] }),
+  season: seasonId.optional(),
 });
 
 /** Query of `GET /v1/leaderboards/{board}/members/{member}`. */
 export const boardMemberQuery = z.strictObject({
   radius: wholeNumber(radius).optional().meta({ description: "Number of entries on each side. Default: 5." }),
+  season: seasonId.optional(),
 });
 
 // What they are answered
@@ -170,4 +196,30 @@ export const boardNeighbourhood = z.strictObject({
 /** Answer of `DELETE …/members/{member}`. */
 export const memberRemoved = z.strictObject({
   removed: z.boolean().meta({ description: "False if the member was not on the board." }),
+});
+
+/** Answer of `GET /v1/leaderboards`, by name. */
+export const boardList = z.strictObject({
+  boards: z.array(
+    z.strictObject({
+      board: z.string(),
+      season: z.string().nullable().meta({ description: "The current season; null if the board has no seasons." }),
+      revision: z.int().min(0),
+      total: z.int().min(0).meta({ description: "Members in the current season." }),
+    }),
+  ),
+  cursor: z.string().optional().meta({ description: "Cursor of the next page; absent on the last page." }),
+});
+
+/** Answer of `GET /v1/leaderboards/{board}/seasons`, the newest first. */
+export const boardSeasons = z.strictObject({
+  board: z.string(),
+  seasons: z.array(
+    z.strictObject({ season: z.string(), startsAt: timestamp, endsAt: timestamp, current: z.boolean() }),
+  ),
+});
+
+/** Answer of `DELETE /v1/leaderboards/{board}`. */
+export const boardRemoved = z.strictObject({
+  removed: z.boolean().meta({ description: "False if the board had no scores." }),
 });

@@ -6,6 +6,7 @@ export const webhookEvents = [
   "channel.occupied",
   "channel.vacated",
   "order.status",
+  "leaderboard.season",
 ] as const;
 
 export type WebhookEvent = (typeof webhookEvents)[number];

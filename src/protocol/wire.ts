@@ -146,8 +146,12 @@ export interface ClientRequests {
   publish: { request: PublishMessage; answer: PublishAnswer };
   history: { request: HistoryRequest; answer: HistoryAnswer };
   presence: { request: ChannelRequest; answer: PresenceAnswer };
-  "leaderboard:top": { request: { board: string; limit?: number; start?: number }; answer: BoardPage };
-  "leaderboard:around": { request: { board: string; member?: string; radius?: number }; answer: Neighbourhood };
+  "leaderboard:top": { request: { board: string; limit?: number; start?: number; season?: string }; answer: BoardPage };
+  "leaderboard:around": {
+    request: { board: string; member?: string; radius?: number; season?: string };
+    answer: Neighbourhood;
+  };
+  "leaderboard:ranks": { request: { board: string; members: string[] }; answer: BoardPage };
   "leaderboard:submit": { request: { board: string; score: number }; answer: SubmittedScore };
   "order:get": { request: { orderId: string }; answer: OrderWithTimeline };
   "orders:list": { request: Record<string, never>; answer: OpenOrders };

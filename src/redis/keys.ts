@@ -31,6 +31,12 @@ export interface Keys {
   boardPlaces(board: string, season: string | null): string;
   /** Hash of member to its data as JSON; TTL and tag: as the ranking. */
   boardData(board: string, season: string | null): string;
+  /** Boards with scores: sorted set of names, and by expiry; no TTL (expired entries are removed); tag: boards. */
+  boardIndex(part: "names" | "expiry"): string;
+  /** Sorted set of seasonal boards by the end of their season; no TTL (one key, emptied when they have no scores); tag: boards. */
+  dueBoards(): string;
+  /** The same for the seasons of a board; tag: channel. */
+  boardSeasons(board: string, part: "names" | "expiry"): string;
   /** Sharded pub/sub channel that says "this board changed" to the nodes that watch it; tag: channel. */
   boardTouched(board: string): string;
   /** String, what one part of a write with an idempotency key was answered; TTL: idempotency window; tag: channel. */
@@ -189,6 +195,9 @@ export function createKeys(prefix: string): Keys {
     boardState: (board) => ofBoard(board, "board"),
     boardRanking: (board, season) => ofBoard(board, `ranking${inSeason(season)}`),
     boardPlaces: (board, season) => ofBoard(board, `places${inSeason(season)}`),
+    boardIndex: (part) => of("boards", "index", part),
+    dueBoards: () => of("boards", "index", "due"),
+    boardSeasons: (board, part) => ofBoard(board, `seasons-${part}`),
     boardData: (board, season) => ofBoard(board, `data${inSeason(season)}`),
     boardTouched: (board) => ofBoard(board, "touched"),
     boardOnce: (board, { scope, key, part }) => ofBoard(board, `once:${encodeId(scope)}:${encodeId(key)}:${part}`),

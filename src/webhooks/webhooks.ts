@@ -1,4 +1,4 @@
-import type { ChannelHookData, SessionHookData } from "../protocol/webhooks.ts";
+import type { ChannelHookData, SessionHookData, WebhookEvent } from "../protocol/webhooks.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
@@ -42,6 +42,13 @@ export interface WebhooksOptions extends DeliveryQueueOptions {
 /** A status change of an order; `key` is its idempotency key. */
 export interface OrderStatusNotification {
   orderId: string;
+  key: string;
+  data: object;
+}
+
+/** A change of season of a board; `key` is its idempotency key. */
+export interface SeasonNotification {
+  board: string;
   key: string;
   data: object;
 }
@@ -103,11 +110,24 @@ export class Webhooks implements Service {
   }
 
   /** Resolves when the message is stored; rejects if Redis cannot be reached. Idempotent by key. */
-  async orderStatus({ orderId, key, data }: OrderStatusNotification): Promise<void> {
-    const endpoints = this.#deliveries.endpointsFor("order.status");
+  orderStatus({ orderId, key, data }: OrderStatusNotification): Promise<void> {
+    return this.#enqueue("order.status", `order:${orderId}`, { key, data });
+  }
+
+  /** True if an endpoint is configured for the event. */
+  wants(event: WebhookEvent): boolean {
+    return this.#deliveries.endpointsFor(event).length > 0;
+  }
+
+  /** As `orderStatus`, for a board's change of season. */
+  seasonChanged({ board, key, data }: SeasonNotification): Promise<void> {
+    return this.#enqueue("leaderboard.season", `leaderboard:${board}`, { key, data });
+  }
+
+  async #enqueue(event: WebhookEvent, entity: string, { key, data }: { key: string; data: object }): Promise<void> {
+    const endpoints = this.#deliveries.endpointsFor(event);
     if (endpoints.length === 0) return;
-    const entity = `order:${orderId}`;
-    const message = createMessage("order.status", JSON.stringify(data), idOf(key), this.#deps.clock.now());
+    const message = createMessage(event, JSON.stringify(data), idOf(key), this.#deps.clock.now());
     this.#deliveries.enqueued(entity, message, await this.#store.enqueue(entity, message, endpoints));
   }
 

@@ -3,7 +3,8 @@ import type { TakeSnapshot } from "../../src/channels/subscription.ts";
 import { createKinds } from "../../src/channels/kinds.ts";
 import { createLeaderboards, type Leaderboards } from "../../src/leaderboards/leaderboards.ts";
 import type { BoardSettings } from "../../src/leaderboards/boards.ts";
-import type { Calendar } from "../../src/leaderboards/seasons.ts";
+import type { Calendar, Season } from "../../src/leaderboards/seasons.ts";
+import type { NotifySeason } from "../../src/leaderboards/tick.ts";
 import type { Publication } from "../../src/channels/publication.ts";
 import { applyDiff, type BoardDiff, type BoardSnapshot } from "../../src/protocol/board.ts";
 import { createRedisConnections, type RedisAddress, type RedisClient } from "../../src/redis/connections.ts";
@@ -28,6 +29,7 @@ export interface BoardNodeOptions {
   /** False: subscribers are served, but somebody else must tick. @default true */
   isTicking?: boolean;
   sweepMs?: number;
+  notifySeason?: NotifySeason;
 }
 
 /** The leaderboards of one node with the channels they publish into, on real Redis; no socket in sight. */
@@ -49,6 +51,7 @@ export async function startBoardNode(options: BoardNodeOptions = {}): Promise<Bo
       kinds: createKinds({}),
       clock: systemClock,
       log: quietLog,
+      notifySeason: options.notifySeason,
       ...(calendar === undefined ? {} : { calendarOf: () => calendar }),
     },
     {
@@ -116,4 +119,16 @@ export async function viewBoard(node: BoardNode, board: string, userId = "viewer
     return revisions;
   };
   return { revisions: catchUp, board: () => catchUp().at(-1)!, publications: subscriber.seen };
+}
+
+/**
+ * Redis' own clock cannot be moved, so tests use a calendar whose seasons last less than a second. The scripts know only
+ * the boundaries of a season and compare them with Redis time, as with real seasons.
+ */
+export function shortSeasons(lengthMs: number): Calendar {
+  const at = (moment: number): Season => {
+    const startsAt = Math.floor(moment / lengthMs) * lengthMs;
+    return { id: `s${startsAt}`, startsAt, endsAt: startsAt + lengthMs };
+  };
+  return { at, named: (id) => (/^s\d+$/.test(id) ? at(Number(id.slice(1))) : undefined) };
 }

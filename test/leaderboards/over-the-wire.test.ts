@@ -111,6 +111,46 @@ describe("leaderboards over HTTP", () => {
   });
 });
 
+it("whole boards are listed, ranked, named by season and deleted over HTTP, and ranked over a client's event", async () => {
+  const { call, connect, signIn } = await startGateway({ file });
+  const client = await connect((await signIn("ada")).token);
+  const at = "/v1/leaderboards/daily";
+  for (const [member, score] of [
+    ["a", 1],
+    ["b", 3],
+    ["c", 2],
+  ] as const)
+    await call("PUT", `${at}/scores/${member}`, { score });
+  const today = new Date().toISOString().slice(0, 10);
+  const ranked = {
+    board: "daily",
+    total: 3,
+    entries: [
+      { rank: 1, member: "b" },
+      { rank: 3, member: "a" },
+    ],
+  };
+
+  expect((await call("GET", "/v1/leaderboards")).body.boards).toMatchObject([
+    { board: "daily", season: today, total: 3 },
+  ]);
+  expect((await call("POST", `${at}/ranks`, { members: ["a", "b", "nobody"] })).body).toMatchObject(ranked);
+  expect(await ask(client, "leaderboard:ranks", { board: "daily", members: ["a", "b"] })).toMatchObject(ranked);
+  const many = Array.from({ length: 101 }, (_, n) => `m-${n}`);
+  expect(await call("POST", `${at}/ranks`, { members: many })).toMatchObject({
+    status: 400,
+    body: { code: "bad_request" },
+  });
+  expect((await call("GET", `${at}/seasons`)).body.seasons).toMatchObject([{ season: today, current: true }]);
+  expect((await call("GET", `${at}/members/a?season=${today}`)).body).toMatchObject({ entry: { rank: 3 } });
+  for (const path of ["?season=2020-01-01", "/members/a?season=2020-01-01"])
+    expect(await call("GET", `${at}${path}`)).toMatchObject({ status: 404, body: { code: "not_found" } });
+  expect(await call("DELETE", at)).toMatchObject({ status: 200, body: { removed: true } });
+  expect(await call("DELETE", at)).toMatchObject({ status: 200, body: { removed: false } });
+  expect((await call("GET", at)).body).toMatchObject({ total: 0, entries: [] });
+  expect((await call("GET", "/v1/leaderboards")).body).toEqual({ boards: [] });
+});
+
 describe("leaderboards over a client's events", () => {
   it("are read and, where the board allows, written under one's own name", async () => {
     const { connect, signIn, call } = await startGateway({ file });

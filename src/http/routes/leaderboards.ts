@@ -7,9 +7,14 @@ import {
   boardMemberParams,
   boardMemberQuery,
   boardNeighbourhood,
+  boardList,
   boardPage,
   boardParams,
   boardQuery,
+  boardRanksBody,
+  boardRemoved,
+  boardSeasons,
+  boardsQuery,
   memberRemoved,
   scoreBatchBody,
   scoreBody,
@@ -22,7 +27,10 @@ import { route, type Route } from "../route.ts";
 
 export interface LeaderboardRouteDeps {
   executor: Pick<CommandExecutor, "perform">;
-  leaderboards: Pick<Leaderboards, "submitMany" | "remove" | "top" | "around">;
+  leaderboards: Pick<
+    Leaderboards,
+    "submitMany" | "remove" | "removeBoard" | "top" | "around" | "ranks" | "list" | "seasons"
+  >;
 }
 
 const tag = "Leaderboards";
@@ -31,9 +39,13 @@ export function createLeaderboardRoutes({ executor, leaderboards }: LeaderboardR
   return [
     submitScore(executor),
     submitScores(leaderboards),
+    listBoards(leaderboards),
     readBoard(leaderboards),
+    removeBoard(leaderboards),
     readMember(leaderboards),
     removeMember(leaderboards),
+    readRanks(leaderboards),
+    listSeasons(leaderboards),
   ];
 }
 
@@ -80,6 +92,73 @@ function submitScores(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route
   });
 }
 
+function listBoards(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
+  const definition = {
+    method: "get",
+    path: "/v1/leaderboards",
+    operationId: "listBoards",
+    tag,
+    summary: "List the boards that have scores, by name.",
+    query: boardsQuery,
+    answer: boardList,
+  } as const;
+
+  return route(definition, async ({ query }) => ({ body: await leaderboards.list(query) }));
+}
+
+function removeBoard(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
+  const definition = {
+    method: "delete",
+    path: "/v1/leaderboards/{board}",
+    operationId: "removeBoard",
+    tag,
+    summary: "Delete all scores of a board, also of past seasons.",
+    description: "Subscribers receive a diff that empties the board. The next score begins it again.",
+    refusals: ["not_found"],
+    params: boardParams,
+    answer: boardRemoved,
+  } as const;
+
+  return route(definition, async ({ params: { board } }) => ({
+    body: { removed: await leaderboards.removeBoard(board) },
+  }));
+}
+
+function readRanks(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
+  const definition = {
+    method: "post",
+    performsCommands: true,
+    path: "/v1/leaderboards/{board}/ranks",
+    operationId: "readRanks",
+    tag,
+    summary: "Read the entries of up to 100 members.",
+    description: "Sorted by rank. Members that are not on the board are omitted.",
+    refusals: ["not_found"],
+    params: boardParams,
+    body: boardRanksBody,
+    answer: boardPage,
+  } as const;
+
+  return route(definition, async ({ params: { board }, body: { members } }) => ({
+    body: await leaderboards.ranks(board, members),
+  }));
+}
+
+function listSeasons(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
+  const definition = {
+    method: "get",
+    path: "/v1/leaderboards/{board}/seasons",
+    operationId: "listSeasons",
+    tag,
+    summary: "List a board's seasons that have scores, and the current one, the newest first.",
+    refusals: ["not_found"],
+    params: boardParams,
+    answer: boardSeasons,
+  } as const;
+
+  return route(definition, async ({ params: { board } }) => ({ body: await leaderboards.seasons(board) }));
+}
+
 function readBoard(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
   const definition = {
     method: "get",
@@ -111,8 +190,8 @@ function readMember(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
     answer: boardNeighbourhood,
   } as const;
 
-  return route(definition, async ({ params: { board, member }, query: { radius } }) => {
-    const body = await leaderboards.around(board, member, radius);
+  return route(definition, async ({ params: { board, member }, query: { radius, season } }) => {
+    const body = await leaderboards.around(board, member, radius, season);
     if (body.entry === null) throw new GatewayError("not_found", "member: is not on this board", { field: "member" });
     return { body };
   });

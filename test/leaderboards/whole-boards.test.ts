@@ -1,0 +1,126 @@
+import { expect, it } from "vitest";
+import { seeded } from "../support/random.ts";
+import { eventually } from "../support/world.ts";
+import { shortSeasons, startBoardNode, startBoards, viewBoard } from "./board-node.ts";
+
+it("lists boards by name in pages, and a deleted board is empty for its subscribers and no longer listed", async () => {
+  const node = await startBoardNode({ boards: { "*": { tickMs: 10 } } });
+  const { leaderboards } = node;
+  for (const board of ["c", "a", "b"]) await leaderboards.submit(board, { member: "m", score: 1 });
+  const viewer = await viewBoard(node, "b");
+  const listed = async () => (await leaderboards.list()).boards.map(({ board, total }) => [board, total]);
+
+  expect(await listed()).toEqual([
+    ["a", 1],
+    ["b", 1],
+    ["c", 1],
+  ]);
+  expect(await leaderboards.list({ limit: 2 })).toMatchObject({
+    boards: [{ board: "a" }, { board: "b" }],
+    cursor: "b",
+  });
+  expect((await leaderboards.list({ limit: 2, cursor: "b" })).boards).toMatchObject([{ board: "c" }]);
+  expect(await leaderboards.removeBoard("b")).toBe(true);
+  expect(await leaderboards.removeBoard("b")).toBe(false);
+  await eventually(() => expect(viewer.board()).toMatchObject({ total: 0, entries: [] }));
+  expect(await listed()).toEqual([
+    ["a", 1],
+    ["c", 1],
+  ]);
+
+  await leaderboards.submit("b", { member: "n", score: 2 });
+  await eventually(() => expect(viewer.board()).toMatchObject({ total: 1, entries: [{ member: "n" }] }));
+  expect(await listed()).toEqual([
+    ["a", 1],
+    ["b", 1],
+    ["c", 1],
+  ]);
+});
+
+it("deletes a board some time after its last score, and its subscribers see that", async () => {
+  const node = await startBoardNode({ boards: { "*": {}, brief: { ttlSeconds: 1, tickMs: 10 } }, sweepMs: 50 });
+  const { leaderboards, commands, keys } = node;
+  await leaderboards.submit("brief", { member: "m", score: 1, data: "1" });
+  await leaderboards.submit("other", { member: "m", score: 1 });
+  const viewer = await viewBoard(node, "brief");
+
+  expect(viewer.board().total).toBe(1);
+  expect(await commands.ttl(keys.boardRanking("other", null))).toBeGreaterThan(29 * 86_400);
+  await eventually(() => expect(viewer.board()).toMatchObject({ total: 0, entries: [] }));
+  expect(await commands.exists(keys.boardPlaces("brief", null), keys.boardData("brief", null))).toBe(0);
+});
+
+it("knows its seasons; one without scores is not found, also around a member", async () => {
+  const calendar = shortSeasons(400);
+  const seasonal = { season: "daily", tickMs: 10 } as const;
+  const { leaderboards } = await startBoardNode({ boards: { "*": seasonal }, calendar });
+  await leaderboards.submit("b", { member: "a", score: 7 });
+  const { season } = await leaderboards.top("b");
+  await eventually(async () => expect((await leaderboards.top("b")).season).not.toBe(season));
+  await leaderboards.submit("b", { member: "b", score: 9 });
+  const never = calendar.at(0).id as string;
+  const notFound = { code: "not_found", field: "season" };
+
+  const { seasons } = await leaderboards.seasons("b");
+  expect(seasons.map((one) => one.season)).toContain(season);
+  expect(seasons[0]).toMatchObject({ current: true });
+  expect(await leaderboards.around("b", "a", 2, season as string)).toMatchObject({ total: 1, entry: { rank: 1 } });
+  await expect(leaderboards.top("b", { season: never })).rejects.toMatchObject(notFound);
+  await expect(leaderboards.around("b", "a", 2, never)).rejects.toMatchObject(notFound);
+
+  expect(await leaderboards.removeBoard("b")).toBe(true);
+  await expect(leaderboards.top("b", { season: season as string })).rejects.toMatchObject(notFound);
+});
+
+it("reports each change of season once or more under one key, also without subscribers", async () => {
+  const reported: { key: string; data: { previousSeason: string; season: string } }[] = [];
+  const { leaderboards } = await startBoardNode({
+    boards: { "*": { season: "daily" } },
+    calendar: shortSeasons(300),
+    notifySeason: async (change) => void reported.push(change),
+  });
+  await leaderboards.submit("b", { member: "a", score: 7 });
+
+  await eventually(() => expect(new Set(reported.map(({ key }) => key)).size).toBeGreaterThan(1));
+
+  const [first, second] = reported;
+  expect(second!.data.previousSeason).toBe(first!.data.season);
+});
+
+it("ranks, pages, totals, deletions and lists agree with a model in 300 random operations", async () => {
+  const { leaderboards } = await startBoards({ "*": { mode: "last" } });
+  const random = seeded(7);
+  const pick = (count: number) => Math.floor(random() * count);
+  const model = new Map<string, Map<string, { score: number; at: number }>>();
+  const ranked = (board: string) =>
+    [...(model.get(board) ?? [])].sort(([, a], [, b]) => b.score - a.score || a.at - b.at).map(([member]) => member);
+
+  for (let at = 0; at < 300; at++) {
+    const [board, member, act] = [`b-${pick(3)}`, `m-${pick(8)}`, random()];
+    const members = model.get(board) ?? new Map<string, { score: number; at: number }>();
+    if (act < 0.6) {
+      const score = pick(5);
+      if (members.get(member)?.score !== score) members.set(member, { score, at });
+      model.set(board, members);
+      await leaderboards.submit(board, { member, score });
+    } else if (act < 0.75) expect(await leaderboards.remove(board, member)).toBe(members.delete(member));
+    else if (act < 0.8) {
+      expect(await leaderboards.removeBoard(board)).toBe(members.size > 0);
+      model.delete(board);
+    } else {
+      const asked = [member, "m-1", "nobody", "m-2"];
+      const { entries, total } = await leaderboards.ranks(board, asked);
+      const order = ranked(board);
+      expect(total).toBe(order.length);
+      expect(entries.map((entry) => [entry.rank, entry.member])).toEqual(
+        [...order.entries()].flatMap(([index, one]) => (asked.includes(one) ? [[index + 1, one]] : [])),
+      );
+    }
+  }
+
+  const { boards } = await leaderboards.list();
+  const expected = [...model].map(([board, { size }]) => [board, size] as const);
+  expect(boards.map(({ board, total }) => [board, total]).filter(([, total]) => total !== 0)).toEqual(
+    expected.filter(([, size]) => size > 0).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  );
+});
