@@ -1,13 +1,18 @@
+import type { Server } from "node:http";
+import type { Server as SocketIoServer } from "socket.io";
 import { createExpiryWatch } from "./auth/expiry-watch.ts";
 import { createControlStore } from "./cluster/control-store.ts";
+import type { CommandExecutor } from "./commands/command-executor.ts";
+import type { AppEvents } from "./connections/dispatch.ts";
+import type { Revocations } from "./auth/revocations.ts";
 import { Control } from "./cluster/control.ts";
 import type { Config } from "./config.ts";
 import { createIngress } from "./gateway/ingress.ts";
 import { createChecks } from "./gateway/checks.ts";
 import { createNetwork } from "./gateway/network.ts";
 import { createNodeOperator } from "./gateway/operator.ts";
-import { createAuthentication } from "./gateway/authentication.ts";
-import { createCoreServices } from "./gateway/core-services.ts";
+import { createAuthentication, type Authentication } from "./gateway/authentication.ts";
+import { createCoreServices, type CoreServices } from "./gateway/core-services.ts";
 import type { WorkerContext } from "./gateway/worker-context.ts";
 import { explainDenial } from "./gateway/rights.ts";
 import { collectStoreMetrics } from "./gateway/store-metrics.ts";
@@ -33,7 +38,7 @@ import { createNodeRevocations, createRevocations, revocationTypes } from "./con
 import { createThrottling } from "./throttling/throttling.ts";
 
 /** A node, created but not started. */
-export interface Gateway {
+export interface GatewayNode {
   start(): Promise<void>;
   /** Resolves if an operator asks this node to drain. */
   readonly drainRequested: Promise<void>;
@@ -47,21 +52,33 @@ export interface Gateway {
   /** Description of the Redis in use. */
   readonly store: string;
   readonly metrics: Metrics;
+  /** Overrides the configured address; call before `start`. */
+  listenOn(address: { port: number; host?: string | undefined }): void;
+  /** For an app in this process. */
+  readonly io: SocketIoServer;
+  readonly executor: CommandExecutor;
+  readonly services: CoreServices;
+  readonly authentication: Authentication;
+  readonly revocations: Revocations;
 }
 
-export interface GatewayOptions {
+export interface NodeOptions {
   log: Logger;
   /** Set if the node shares its port. @default it does not */
   worker?: WorkerContext;
+  /** Handles events that are not built in. */
+  app?: AppEvents;
+  /** A server of an application to attach to. @default a server of its own */
+  server?: Server | undefined;
   /** @default the system clock */
   clock?: Clock;
 }
 
 /** Creates a node from its settings. Only this module and `gateway/` know how the rooms fit together. */
-export async function createGateway(
+export async function createNode(
   config: Config,
-  { log: fullLog, worker, clock: ownClock = systemClock }: GatewayOptions,
-): Promise<Gateway> {
+  { log: fullLog, worker, app, server, clock: ownClock = systemClock }: NodeOptions,
+): Promise<GatewayNode> {
   // Expiries use the clock of Redis, on which all nodes agree.
   const clock = new SyncedClock(ownClock);
   const log = withoutOutages(fullLog);
@@ -152,6 +169,8 @@ export async function createGateway(
     ingress,
     webhooks,
     worker,
+    app,
+    server,
     isDraining: () => isDraining,
   });
   const { http, consoleServer, sockets, streams, siblings } = network;
@@ -199,6 +218,12 @@ export async function createGateway(
   return {
     drainRequested,
     metrics,
+    io: sockets.io,
+    executor: ingress.executor,
+    services,
+    authentication,
+    revocations,
+    listenOn: (address) => http.listenOn(address),
     store: store.description,
     get url() {
       return urlOf(config.host, http.port);

@@ -58,6 +58,8 @@ const builtIn: Record<string, ChannelKindSettings> = {
 export interface Kinds {
   /** Options of the channel's kind. Throws `unknown_channel` if the kind is not configured. */
   of(channel: string): ChannelKindOptions;
+  /** Whether a name with a colon is a channel of a configured or built-in kind. */
+  has(channel: string): boolean;
 }
 
 export function createKinds(settings: Readonly<Record<string, ChannelKindSettings>>): Kinds {
@@ -74,6 +76,7 @@ export function createKinds(settings: Readonly<Record<string, ChannelKindSetting
       if (options === undefined) throw new GatewayError("unknown_channel", undefined, { field: "channel" });
       return options;
     },
+    has: (channel) => channel.includes(":") && kinds.has(kindOf(channel)),
   };
 }
 

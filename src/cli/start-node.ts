@@ -1,6 +1,6 @@
 import type { Config } from "../config.ts";
 import { warningsOf } from "../config/warnings.ts";
-import { createGateway, type Gateway } from "../gateway.ts";
+import { createNode, type GatewayNode } from "../gateway.ts";
 import { createLogger, type Logger } from "../runtime/logger.ts";
 import { banner } from "./banner.ts";
 import { exitCodes, type Host } from "./host.ts";
@@ -12,7 +12,7 @@ import { logStrayErrors } from "./uncaught-errors.ts";
 export async function startNode(host: Host, config: Config): Promise<number> {
   const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
   logLibraryOutput(log);
-  const gateway = await createGateway(config, { log });
+  const gateway = await createNode(config, { log });
   logStrayErrors(host, { log, metrics: gateway.metrics });
   for (const warning of warningsOf(config, host.env)) log.warn({}, warning);
   const drained = drainOnSignal(host, gateway, log);
@@ -26,7 +26,7 @@ export async function startNode(host: Host, config: Config): Promise<number> {
  * Resolves when the node has drained after the first signal, with false if it exceeded the deadline. A second signal
  * exits at once.
  */
-function drainOnSignal(host: Host, gateway: Gateway, log: Logger): Promise<boolean> {
+function drainOnSignal(host: Host, gateway: GatewayNode, log: Logger): Promise<boolean> {
   return new Promise((resolve, reject) => {
     void gateway.drainRequested.then(() => {
       log.info({}, "draining because an operator asked for it");

@@ -24,7 +24,7 @@ export interface CommandAnswers {
 
 export interface CommandContext {
   /** Where the command came from; a label of metrics. */
-  door: "http" | "stream" | "bridge" | "schedule" | "outbox";
+  door: "http" | "stream" | "bridge" | "schedule" | "outbox" | "app";
   /** Identifies the delivery if the door may deliver a command twice; its effect then comes once. */
   deliveryKey?: string | undefined;
   /** Path of the command in the request, for errors: `publications[3]`. */

@@ -1,5 +1,6 @@
 import { decode, encode } from "notepack.io";
 import { z } from "zod";
+import { isReservedEvent } from "../protocol/reserved-events.ts";
 import { isBoundedMsgpack } from "../engine/msgpack-bounds.ts";
 
 /** Largest message between nodes, and from @socket.io/redis-emitter. */
@@ -62,16 +63,6 @@ function read(bytes: Buffer): { message: unknown; reason?: string } {
 
 const eventPacket = 2;
 
-/** Names reserved by the clients' parser; a packet with one makes them disconnect. */
-const reservedEvents = new Set([
-  "connect",
-  "connect_error",
-  "disconnect",
-  "disconnecting",
-  "newListener",
-  "removeListener",
-]);
-
 /** Clients disconnect if there are more. */
 const maxAttachments = 10;
 
@@ -84,7 +75,7 @@ function broadcastError(message: unknown): string | undefined {
   if (packet.id !== undefined) return "an event that requests acknowledgements";
   const name: unknown = Array.isArray(packet.data) ? packet.data[0] : undefined;
   if (typeof name !== "string") return "an event without a name";
-  if (reservedEvents.has(name)) return "an event with a reserved name";
+  if (isReservedEvent(name)) return "an event with a reserved name";
   const { binaries, placeholders } = countAttachments(packet.data);
   if (binaries > maxAttachments) return `an event with more than ${maxAttachments} binary attachments`;
   if (binaries > 0 && placeholders > 0)

@@ -35,3 +35,11 @@ export interface Connection extends Subscriber {
   /** Sends `closing`, then disconnects. Idempotent. */
   close(closing: Closing): void;
 }
+
+/** A Socket.IO connection, as an app sees it. */
+export interface AppConnection extends Connection {
+  /** Sends an event with arguments that may contain binary. */
+  emitFromApp(event: string, args: readonly unknown[]): void;
+  /** Acknowledges with arguments that may contain binary. */
+  acknowledge(id: number, args: readonly unknown[]): void;
+}

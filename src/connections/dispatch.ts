@@ -1,12 +1,13 @@
-import type { ErrorBody, GatewayError } from "../protocol/errors.ts";
+import { GatewayError, type ErrorBody } from "../protocol/errors.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import type { ClientHandler } from "./client-handler.ts";
-import type { Connection } from "./connection.ts";
+import type { AppConnection, Connection } from "./connection.ts";
 import { LimitRefusal, recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import { type Receipt, refused } from "../engine/parser.ts";
 import { InFlightCounter } from "./in-flight.ts";
+import type { UnknownEvents } from "./unknown-events.ts";
 import type { RateLimitResult } from "./rate-limit-result.ts";
 
 /**
@@ -19,8 +20,27 @@ export type Throttle = (
   bytes: number,
 ) => RateLimitResult | Promise<RateLimitResult>;
 
+/** Handles events that are not built in. */
+export interface AppEvents {
+  /** Resolves with the arguments of the acknowledgement; undefined if the app does not handle the event. */
+  handlerOf(
+    connection: AppConnection,
+    event: string,
+  ): ((args: readonly unknown[]) => Promise<readonly unknown[]>) | undefined;
+}
+
+/** Passes an event on to the listeners of its Socket.IO socket. */
+export interface SocketListeners {
+  has(event: string): boolean;
+  /** Calls the listeners with the acknowledgement of packet `id`. */
+  call(id: number | undefined): void;
+}
+
 export interface DispatchDeps extends RefusalDeps {
   handlers: readonly ClientHandler[];
+  /** Omit to refuse all events that are not built in. */
+  app?: AppEvents | undefined;
+  unknownEvents: UnknownEvents;
   /** Omit for no limit. */
   throttle?: Throttle | undefined;
   /** Awaited before an answer is sent; undefined if it may be sent at once. Omit to send all at once. */
@@ -35,7 +55,7 @@ export interface DispatchOptions {
 
 /** State of one connection's requests. */
 export interface ConnectionRequests {
-  readonly connection: Connection;
+  readonly connection: AppConnection;
   readonly queues: KeyedQueue;
   readonly inFlight: InFlightCounter;
 }
@@ -46,6 +66,8 @@ type Acknowledge = (answer: object) => void;
 interface IncomingEvent {
   readonly event: readonly unknown[];
   readonly bytes: number;
+  readonly id: number | undefined;
+  readonly listeners: SocketListeners | undefined;
 }
 
 interface ParsedRequest {
@@ -73,17 +95,18 @@ export class Dispatch {
     this.#handlers = new Map(deps.handlers.map((handler) => [handler.event, handler]));
   }
 
-  open(connection: Connection): ConnectionRequests {
+  open(connection: AppConnection): ConnectionRequests {
     return { connection, queues: new KeyedQueue(), inFlight: new InFlightCounter() };
   }
 
   /** Receives an event as the parser returned it: name, arguments and the receipt. */
-  receive(requests: ConnectionRequests, packet: readonly unknown[]): void {
+  receive(requests: ConnectionRequests, packet: readonly unknown[], listeners?: SocketListeners): void {
     const { connection } = requests;
     if (!connection.isOpen) return;
     const { id, bytes } = packet.at(-1) as Receipt;
     const acknowledge: Acknowledge = id === undefined ? ignoreAnswer : (answer) => connection.answer(id, answer);
-    const answered = this.#answer(requests, { event: packet.slice(0, -1), bytes }, acknowledge);
+    const incoming: IncomingEvent = { event: packet.slice(0, -1), bytes, id, listeners };
+    const answered = this.#answer(requests, incoming, acknowledge);
     answered.catch((error: unknown) => this.#deps.failures.report("socket.answer", error));
   }
 
@@ -98,9 +121,14 @@ export class Dispatch {
       const answer = await this.#perform(requests, message);
       const allowed = this.#deps.untilAnswersAllowed?.(requests.connection);
       if (allowed !== undefined) await allowed;
-      acknowledge({ ok: true, ...answer });
+      if (!(answer instanceof AppAnswer)) acknowledge({ ok: true, ...answer });
+      else if (message.id !== undefined && answer.args !== undefined)
+        requests.connection.acknowledge(message.id, answer.args);
     } catch (error) {
-      acknowledge({ ok: false, error: this.#bodyOf(error, requests.connection, message.event) });
+      const body = this.#bodyOf(error, requests.connection, message.event);
+      acknowledge({ ok: false, error: body });
+      if (body.code === "unknown_event")
+        this.#deps.unknownEvents.note(requests.connection, String(message.event[0]), message.id === undefined);
     } finally {
       this.#end(requests);
     }
@@ -124,10 +152,40 @@ export class Dispatch {
 
   #perform(requests: ConnectionRequests, message: IncomingEvent): Promise<object> {
     if (requests.inFlight.count > this.#maxUnanswered) throw tooManyUnanswered();
+    const [name, ...args] = message.event;
+    if (typeof name === "string" && !this.#handlers.has(name)) {
+      const handle = this.#appHandlerOf(requests.connection, name, args, message);
+      if (handle !== undefined) return requests.queues.run(appKey, () => this.#runApp(requests, message, handle));
+    }
     const request = this.#read(requests.connection, message);
     const run = (release?: () => void): Promise<object> => this.#run(requests.connection, request, release);
     const key = orderingKeyOf(request.message);
     return key === undefined ? run() : requests.queues.run(key, run);
+  }
+
+  #appHandlerOf(
+    connection: AppConnection,
+    name: string,
+    args: readonly unknown[],
+    { id, listeners }: IncomingEvent,
+  ): (() => Promise<AppAnswer>) | undefined {
+    const handle = this.#deps.app?.handlerOf(connection, name);
+    if (handle !== undefined) return async () => new AppAnswer(await handle(args));
+    if (listeners?.has(name) !== true) return undefined;
+    return async () => {
+      listeners.call(id);
+      return new AppAnswer(undefined);
+    };
+  }
+
+  async #runApp<T>({ connection }: ConnectionRequests, { bytes }: IncomingEvent, handle: () => Promise<T>): Promise<T> {
+    await this.#checkLimit(connection, "app", bytes);
+    return handle();
+  }
+
+  async #checkLimit(connection: Connection, event: string, bytes: number): Promise<void> {
+    const result = await this.#throttle(connection, event, bytes);
+    if (result?.allowed === false) throw new LimitRefusal(result.limiter ?? "messages", result);
   }
 
   /** Invalid messages are counted by the limiter too, but always refused with their own error. */
@@ -148,8 +206,7 @@ export class Dispatch {
     { handler, message, bytes }: ParsedRequest,
     release?: () => void,
   ): Promise<object> {
-    const result = await this.#throttle(connection, handler.event, bytes);
-    if (result?.allowed === false) throw new LimitRefusal(result.limiter ?? "messages", result);
+    await this.#checkLimit(connection, handler.event, bytes);
     const answer = handler.handle(connection, message);
     if (handler.isOrderedOnceStarted) release?.();
     return answer;
@@ -171,10 +228,23 @@ export class Dispatch {
       operation,
       channel: operation && orderingKeyOf(event[1]),
     });
-    if (refusal.code === "internal") this.#deps.failures.report(`event ${String(event[0])}`, error);
+    if (refusal.code === "internal" || refusal.code === "app_failed")
+      this.#deps.failures.report(`event ${String(event[0])}`, error);
     return refusal.toBody();
   }
 }
+
+/** Arguments of an app's acknowledgement; undefined if a listener of the socket acknowledges. */
+class AppAnswer {
+  readonly args: readonly unknown[] | undefined;
+
+  constructor(args: readonly unknown[] | undefined) {
+    this.args = args;
+  }
+}
+
+/** Queue of the events that an app handles: those of one connection run in order. No channel has this name. */
+const appKey = "\0app";
 
 /** A client that requested no acknowledgement receives no refusal either; it is only counted. */
 const ignoreAnswer: Acknowledge = () => undefined;
@@ -188,7 +258,8 @@ const tooManyUnanswered = (): GatewayError =>
 function handlerOf(handlers: ReadonlyMap<string, ClientHandler>, [name, error]: readonly unknown[]): ClientHandler {
   if (name === refused) throw error as GatewayError;
   const handler = typeof name === "string" ? handlers.get(name) : undefined;
-  if (handler === undefined) throw wrong("event", "is unknown");
+  if (typeof name !== "string") throw wrong("event", "must be a string");
+  if (handler === undefined) throw new GatewayError("unknown_event");
   return handler;
 }
 

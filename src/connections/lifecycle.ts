@@ -2,6 +2,7 @@ import type { Socket } from "socket.io";
 import type { RestoredSubscriptions } from "../channels/subscription.ts";
 import { closing, type Closing } from "../protocol/closings.ts";
 import { isTemporary } from "../protocol/errors.ts";
+import { isReservedEvent } from "../protocol/reserved-events.ts";
 import { userChannelOf } from "../protocol/names.ts";
 import type { Ready } from "../protocol/wire.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -11,14 +12,14 @@ import type { ReasonLog } from "../runtime/reason-log.ts";
 import type { Connection } from "./connection.ts";
 import { refusalOf } from "../commands/refusal.ts";
 import type { ConnectionRegistry } from "./connections.ts";
-import type { Dispatch, ConnectionRequests } from "./dispatch.ts";
+import type { AppEvents, ConnectionRequests, Dispatch, SocketListeners } from "./dispatch.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
 import { Frame } from "../engine/frames.ts";
 import { ProtocolFault } from "../engine/parser.ts";
 import { SocketConnection, type SharedConnectionContext } from "./socket-connection.ts";
 import { InFlightCounter } from "./in-flight.ts";
-import { engineSocketOf, privateIdOf } from "./socket-io.ts";
+import { acknowledgementOf, engineSocketOf, privateIdOf } from "./socket-io.ts";
 
 /** Called when clients connect and disconnect. */
 export interface LifecycleHooks {
@@ -52,6 +53,8 @@ export interface ConnectContext {
 
 export interface ConnectionLifecycleDeps extends LifecycleHooks {
   dispatch: Dispatch;
+  /** Omit to ignore listeners of sockets. */
+  app?: AppEvents | undefined;
   registry: ConnectionRegistry;
   metrics: Pick<Metrics, "connections" | "handshakes" | "closings" | "queueBytes">;
   clock: Clock;
@@ -97,8 +100,10 @@ export class ConnectionLifecycle {
   start(socket: Socket, connection: SocketConnection, restored?: RestoredSubscriptions): void {
     const requests = this.#deps.dispatch.open(connection);
     this.#register(socket, connection, { requests, restored });
-    // Never calls `next`: Socket.IO's emitter must not receive event names chosen by clients.
-    socket.use((packet) => this.#deps.dispatch.receive(requests, packet));
+    // Calls `next` only for events that have listeners: Socket.IO's emitter must not receive other names of clients.
+    socket.use((packet, next) =>
+      this.#deps.dispatch.receive(requests, packet, this.#deps.app && listenersOf(socket, packet, next)),
+    );
     socket.on("error", (error) => connection.close(closingFor(error)));
     socket.on("disconnect", (reason) => {
       connection.end();
@@ -240,6 +245,20 @@ const logFieldsOf = ({ id, identity, address }: Connection, { transport }: Pick<
   sessionId: identity.sessionId,
   address,
   transport,
+});
+
+/** The listeners that an app has added to its socket. They receive an acknowledgement in place of the receipt. */
+const listenersOf = (socket: Socket, packet: unknown[], next: () => void): SocketListeners => ({
+  // `error` has a listener of the gateway.
+  has: (event) =>
+    !isReservedEvent(event) &&
+    event !== "error" &&
+    (socket.listenerCount(event) > 0 || socket.listenersAny().length > 0),
+  call(id) {
+    packet.pop();
+    if (id !== undefined) packet.push(acknowledgementOf(socket, id));
+    next();
+  },
 });
 
 const closingFor = (error: Error): Closing =>

@@ -5,9 +5,9 @@ import { closing, type Closing } from "../protocol/closings.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ConnectionOwner, EngineSocket } from "../engine/engine-socket.ts";
 import { Frame } from "../engine/frames.ts";
-import type { Connection } from "./connection.ts";
+import type { AppConnection, Connection } from "./connection.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
-import { engineSocketOf } from "./socket-io.ts";
+import { acknowledge, engineSocketOf, hasBinary } from "./socket-io.ts";
 
 /** Shared by all connections of a node. */
 export interface SharedConnectionContext {
@@ -25,7 +25,7 @@ const eventThatEndsInString = /^(?:2|5\d+-)\[.*"\]$/s;
  * A connection over a Socket.IO socket. It writes to the engine directly: with recovery enabled, `socket.emit` would send
  * each event through the adapter to every node.
  */
-export class SocketConnection implements Connection, ConnectionOwner {
+export class SocketConnection implements AppConnection, ConnectionOwner {
   readonly id: string;
   readonly address: string;
   readonly userAgent: string | undefined;
@@ -91,11 +91,21 @@ export class SocketConnection implements Connection, ConnectionOwner {
     this.deliver(frameOf(event, ...args));
   }
 
+  emitFromApp(event: string, args: readonly unknown[]): void {
+    if (!hasBinary(args)) this.emit(event, ...args);
+    else if (this.#isOpen) this.#socket.emit(event, ...args);
+  }
+
   answer(id: number, answer: object): void {
+    this.acknowledge(id, [answer], false);
+  }
+
+  acknowledge(id: number, args: readonly unknown[], mayBeBinary = true): void {
     // Also after `close` if the closing waits for this answer.
     const isAwaited = this.#isOpen || this.#pendingClosing !== undefined;
     if (!isAwaited || !this.#socket.connected) return;
-    this.#conn.writer.add(Frame.text(`43${id}${JSON.stringify([answer])}`, { isOwn: true }));
+    if (mayBeBinary && hasBinary(args)) return acknowledge(this.#socket, id, args);
+    this.#conn.writer.add(Frame.text(`43${id}${JSON.stringify(args)}`, { isOwn: true }));
   }
 
   /** Adds a frame to the batch of this tick. */

@@ -10,6 +10,7 @@ interface SocketParts {
   /** The secret session id of a client that may recover. */
   pid?: string;
   nsp: { _preConnectSockets: Map<string, Socket> };
+  ack(id: number): (...args: unknown[]) => void;
 }
 
 /** `bind` takes any engine like Engine.IO's; its types know that one alone. */
@@ -27,6 +28,21 @@ export const engineSocketOf = (socket: Socket): EngineSocket => partsOf(socket).
 
 /** Socket.IO's secret session id, which a client presents to recover. */
 export const privateIdOf = (socket: Socket): string | undefined => partsOf(socket).pid;
+
+/** The acknowledgement of a client's packet, as Socket.IO passes it to listeners. */
+export const acknowledgementOf = (socket: Socket, id: number): ((...args: unknown[]) => void) =>
+  partsOf(socket).ack(id);
+
+/** Acknowledges a client's packet with arguments that may contain binary. */
+export const acknowledge = (socket: Socket, id: number, args: readonly unknown[]): void =>
+  partsOf(socket).ack(id)(...args);
+
+/** Whether Socket.IO would send attachments. */
+export function hasBinary(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return true;
+  return Object.values(value).some(hasBinary);
+}
 
 export const newId = (): string => randomBytes(15).toString("base64url");
 

@@ -9,7 +9,7 @@ import type { Metrics } from "../runtime/metrics.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { ConnectionRegistry, Connections } from "./connections.ts";
-import { Dispatch, type DispatchDeps, type Throttle } from "./dispatch.ts";
+import { Dispatch, type AppEvents, type DispatchDeps, type Throttle } from "./dispatch.ts";
 import type { SendEach } from "../engine/accelerator.ts";
 import type { Siblings } from "../engine/siblings/siblings.ts";
 import { Engine, type EngineOptions } from "../engine/engine.ts";
@@ -23,11 +23,16 @@ import { RecoveryAdapter, type RecoveryAdapterDeps } from "./recovery-adapter.ts
 import { recordRefusal, type RefusalDeps } from "../commands/refusal.ts";
 import { ConnectionLifecycle, type LifecycleHooks } from "./lifecycle.ts";
 import { isTemporary, type GatewayError } from "../protocol/errors.ts";
+import { UnknownEvents } from "./unknown-events.ts";
 import { bindEngine, engineSocketOf, forgetRequest } from "./socket-io.ts";
 
 export interface SocketServerDeps extends LifecycleHooks {
   httpServer: HttpServer;
   handlers: readonly ClientHandler[];
+  /** Handles other events. With an app, clients may use all of Socket.IO. */
+  app?: AppEvents | undefined;
+  /** Parser of packets. @default only what the built-in events need */
+  parser?: ((limits: GateLimits) => ReturnType<typeof createParser>) | undefined;
   /** Filled with the open connections. */
   registry: ConnectionRegistry;
   authenticate: Authenticate;
@@ -95,7 +100,7 @@ export interface SocketServer {
 export function createSocketServer(deps: SocketServerDeps, options: SocketServerOptions): SocketServer {
   const bounds = boundsOf(options);
   const failures = new ErrorReporter(deps);
-  const dispatch = new Dispatch({ ...deps, failures }, options);
+  const dispatch = new Dispatch({ ...deps, failures, unknownEvents: new UnknownEvents(deps) }, options);
   const admission = new Admission(deps, bounds);
   const handshakes = new PendingHandshakes({ ...deps, admission, failures });
   const lifecycle = new ConnectionLifecycle({ ...deps, dispatch, failures }, options.nodeId);
@@ -111,7 +116,7 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   io.on("connection", (socket) => {
     const authenticated = handshakes.complete(socket);
     const resumed = recoveryAdapter?.complete(socket);
-    forgetRequest(socket);
+    if (deps.app === undefined) forgetRequest(socket);
     engineSocketOf(socket).admit();
     if (authenticated === undefined) socket.disconnect(true);
     else lifecycle.start(socket, resumed?.connection ?? lifecycle.connect(socket, authenticated), resumed?.restored);
@@ -205,12 +210,12 @@ function createRecoveryAdapter(
 }
 
 function serverOptions(
-  { adapter, recovery }: SocketServerDeps,
+  { adapter, recovery, parser = createParser }: SocketServerDeps,
   bounds: Bounds,
   recoveryAdapter: RecoveryAdapter | undefined,
 ) {
   const common = {
-    parser: createParser(gateLimits(bounds)),
+    parser: parser(gateLimits(bounds)),
     connectTimeout: bounds.connectTimeoutMs,
     serveClient: false,
   };

@@ -1,3 +1,4 @@
+import type { Server } from "node:http";
 import { fileURLToPath } from "node:url";
 import type { ExpiryWatch } from "../auth/expiry-watch.ts";
 import type { ConnectionsOf, Revocations } from "../auth/revocations.ts";
@@ -34,6 +35,9 @@ import { ErrorReporter } from "../connections/error-reporter.ts";
 import { createRoomAdapter } from "../connections/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "../connections/socket-server.ts";
 import { createSiblings, type Siblings } from "../engine/siblings/siblings.ts";
+import { createAppAdapter } from "../app/app-adapter.ts";
+import { createAppParser } from "../app/app-parser.ts";
+import type { AppEvents } from "../connections/dispatch.ts";
 import { createConnectionHooks, type ConnectionHooks } from "../connections/connection-hooks.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
@@ -64,6 +68,10 @@ export interface NetworkParts {
   webhooks: Webhooks | undefined;
   worker: WorkerContext | undefined;
   isDraining: () => boolean;
+  /** Omit if only the built-in events exist. */
+  app: AppEvents | undefined;
+  /** A server of an application to attach to. */
+  server: Server | undefined;
 }
 
 /** The servers of a node. */
@@ -141,6 +149,7 @@ function createHttp(
     {
       host: config.host,
       port: config.port,
+      server: parts.server,
       trustedProxies: config.trustedProxies,
       idleConnectionsPerAddress: config.limits.idleConnectionsPerAddress,
       isShared: worker !== undefined,
@@ -236,7 +245,9 @@ function createSockets(
       untilAnswersAllowed: hooks.untilAnswersAllowed,
       ...withWebhooks(hooks, parts.webhooks),
       clientAddress,
-      adapter: createAdapter(context),
+      app: parts.app,
+      parser: parts.app && createAppParser,
+      adapter: parts.app ? createAppRooms(context, parts) : createAdapter(context),
       siblings,
       recovery,
       stampOf: recovery.stampOf,
@@ -264,6 +275,19 @@ function createAdapter({ store, control, metrics, clock, log }: NodeContext) {
     fence: control.fence,
     failures: new ErrorReporter({ metrics, clock, log }),
     log,
+  });
+}
+
+/** Rooms of an app: those named as channels are publications. */
+function createAppRooms(context: NodeContext, { services, ingress }: NetworkParts) {
+  const failures = new ErrorReporter(context);
+  return createAppAdapter(createAdapter(context), {
+    isChannel: (room) => services.kinds.has(room),
+    publish(channel, event, data: {} | null) {
+      ingress.executor
+        .perform({ type: "publish", channel, event, data }, { door: "app" })
+        .catch((error: unknown) => failures.report("app.publish", error));
+    },
   });
 }
 

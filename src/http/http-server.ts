@@ -13,7 +13,7 @@ import { headerValues } from "./headers.ts";
 import { close, listen, portOf } from "./listening.ts";
 import { describeApi } from "./openapi.ts";
 import { boundIdleConnections } from "./idle-connections.ts";
-import type { BackendApiDeps } from "./backend-api.ts";
+import { apiPrefix, type BackendApiDeps } from "./backend-api.ts";
 import { createExpressApp } from "./express-app.ts";
 import { sendProblem } from "./problem.ts";
 import type { LimitHttp } from "./rate-limit.ts";
@@ -48,6 +48,11 @@ export interface HttpServerOptions {
   host: string;
   /** 0 takes any free port. */
   port: number;
+  /**
+   * A server of an application to attach to: only paths of the API are handled, and whoever created it listens and
+   * closes. @default a server of its own
+   */
+  server?: Server | undefined;
   /** Whether other processes of ours listen there too. @default false */
   isShared?: boolean;
   /** Serves `/metrics` here; false if the metrics have a port of their own. @default true */
@@ -68,11 +73,40 @@ export interface HttpServer extends Service {
   readonly server: Server;
   /** The port it listens on; 0 before `start`. */
   readonly port: number;
+  /** Overrides the address of the options; call before `start`. */
+  listenOn(address: { port: number; host?: string | undefined }): void;
   start(): Promise<void>;
   stop(deadline: AbortSignal): Promise<void>;
 }
 
 export function createHttpServer(deps: HttpServerDeps, options: HttpServerOptions): HttpServer {
+  return options.server === undefined ? createOwnServer(deps, options) : attachTo(options.server, deps, options);
+}
+
+/** Handles the paths of the API on a server that belongs to somebody else, in front of its own listeners. */
+function attachTo(server: Server, deps: HttpServerDeps, options: HttpServerOptions): HttpServer {
+  const serve = listenerOf(deps, options);
+  return {
+    name: "http server",
+    server,
+    get port() {
+      return portOf(server);
+    },
+    listenOn: () => undefined,
+    async start() {
+      const others = server.listeners("request") as RequestListener[];
+      server.removeAllListeners("request");
+      server.on("request", (request, response) => {
+        if (request.url?.startsWith(apiPrefix) === true) serve(request, response);
+        else for (const other of others) other.call(server, request, response);
+      });
+    },
+    stop: () => Promise.resolve(),
+  };
+}
+
+function createOwnServer(deps: HttpServerDeps, options: HttpServerOptions): HttpServer {
+  let { host, port } = options;
   const patience = timeoutsWith(options.requestTimeoutMs ?? 10_000);
   const server: Server = createServer(
     { ...patience, ...parserOptions, shouldUpgradeCallback: (request) => isWebSocket(request, server) },
@@ -88,7 +122,10 @@ export function createHttpServer(deps: HttpServerDeps, options: HttpServerOption
     start() {
       const { idleConnectionsPerAddress: maxPerAddress = 1_024, trustedProxies = [] } = options;
       boundIdleConnections(server, { maxPerAddress, trustedProxies }, deps.clock);
-      return listen(server, options);
+      return listen(server, { host, port, isShared: options.isShared });
+    },
+    listenOn(address) {
+      ({ port, host = host } = address);
     },
     stop: (deadline) => close(server, deps.clock, deadline),
   };

@@ -10,6 +10,7 @@ export const errorCatalogue = {
   not_found: { status: 404, message: "Not found." },
   method_not_allowed: { status: 405, message: "This path does not support this method." },
   unknown_channel: { status: 404, message: "This channel kind is not configured." },
+  unknown_event: { status: 404, message: "Nothing handles this event." },
   conflict: { status: 409, message: "It already exists with different content." },
   illegal_transition: { status: 409, message: "The order cannot move to this status." },
   payload_too_large: { status: 413, message: "The payload is too large." },
@@ -18,6 +19,8 @@ export const errorCatalogue = {
   connection_limit: { status: 429, message: "Too many connections." },
   subscription_limit: { status: 429, message: "Too many subscriptions on this connection." },
   not_subscribed: { status: 409, message: "Not subscribed to this channel." },
+  app_failed: { status: 502, message: "The app failed to handle this." },
+  timeout: { status: 504, message: "The app did not answer in time." },
   draining: { status: 503, message: "This node is shutting down." },
   unavailable: { status: 503, message: "Redis cannot be reached." },
   writes_refused: { status: 503, message: "Redis refuses writes." },
@@ -29,6 +32,8 @@ export type ErrorCode = keyof typeof errorCatalogue;
 /** The codes of the catalogue that are temporary; a list of its own, so that browsers need not load the texts. */
 const temporaryCodes: readonly string[] = [
   "rate_limited",
+  "app_failed",
+  "timeout",
   "draining",
   "unavailable",
   "writes_refused",

@@ -145,7 +145,7 @@ it("asks the limiter about every message, by the handler's name or as invalid", 
     error: { code: "rate_limited", message: "Too many requests.", retryAfterMs: 40 },
   });
   expect(await socket.emitWithAck("echo", { text: 1 })).toMatchObject({ error: { code: "bad_request" } });
-  expect(await socket.emitWithAck("nonsense", {})).toMatchObject({ error: { code: "bad_request" } });
+  expect(await socket.emitWithAck("nonsense", {})).toMatchObject({ error: { code: "unknown_event" } });
 
   expect(asked).toEqual(["ann echo", "ann mirror", "ann invalid", "ann invalid"]);
   const { values } = await edge.metrics.refusals.get();

@@ -17,6 +17,7 @@ const badData = (message: string) => ({
   acknowledged: "bad_request",
   message: expect.stringContaining(message) as unknown,
 });
+const unknownEvent = { acknowledged: "unknown_event", message: "Nothing handles this event." };
 const fault = (message: string) => ({
   closing: "protocol_error",
   message: expect.stringContaining(message) as unknown,
@@ -110,7 +111,7 @@ const hostileFrames: HostileFrame[] = [
   { name: "a wrong field", frames: ['421["echo",{"text":7}]'], expected: badData("text: ") },
   { name: "a missing field", frames: ['421["echo",{}]'], expected: badData("text: is required") },
   { name: "an unknown field", frames: ['421["echo",{"text":"x","more":1}]'], expected: badData("more: is unknown") },
-  { name: "an empty event", frames: ["421[]"], expected: badData("event: is unknown") },
+  { name: "an empty event", frames: ["421[]"], expected: badData("event: must be a string") },
   {
     name: "a handler that throws",
     frames: ['421["break",{}]'],
@@ -119,7 +120,7 @@ const hostileFrames: HostileFrame[] = [
   {
     name: "a name of 60000 characters",
     frames: [`421["${"n".repeat(60_000)}",{}]`],
-    expected: badData("event: is unknown"),
+    expected: unknownEvent,
   },
 
   // Names that mean something to an event emitter
@@ -132,16 +133,16 @@ const hostileFrames: HostileFrame[] = [
     "error",
     "newListener",
     "removeListener",
-  ].map((name) => ({ name: `event ${name}`, frames: [`421["${name}",{}]`], expected: badData("event: is unknown") })),
+  ].map((name) => ({ name: `event ${name}`, frames: [`421["${name}",{}]`], expected: unknownEvent })),
   ...["__proto__", "constructor", "toString", "hasOwnProperty", "", "ready", "closing"].map((name) => ({
     name: `event "${name}"`,
     frames: [`421["${name}",{}]`],
-    expected: badData("event: is unknown"),
+    expected: unknownEvent,
   })),
   ...["7", "null", "true", "{}", '["echo"]', "-0"].map((name) => ({
     name: `event ${name}`,
     frames: [`421[${name},{"text":"x"}]`],
-    expected: badData("event: is unknown"),
+    expected: badData("event: must be a string"),
   })),
 
   // Acknowledgements

@@ -1,14 +1,14 @@
 import { inject, onTestFinished } from "vitest";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { loadConfig } from "../../src/config.ts";
-import { createGateway, type Gateway } from "../../src/gateway.ts";
+import { createNode, type GatewayNode } from "../../src/gateway.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import { freshPrefix, quietLog } from "./world.ts";
 
 /** A real node in this process, on a free port and the run's Redis, under a prefix of its own. */
 export interface TestGateway extends BackendCalls {
-  gateway: Gateway;
+  gateway: GatewayNode;
   url: string;
   prefix: string;
   /** A fresh session's token. */
@@ -71,7 +71,7 @@ export async function startGateway({
   const config = loadConfig(file === undefined ? environment : { ...environment, GATEWAY_CONFIG: "test.json" }, () =>
     JSON.stringify(file),
   );
-  const gateway = await createGateway(config, { log, ...(clock && { clock }) });
+  const gateway = await createNode(config, { log, ...(clock && { clock }) });
   await gateway.start();
   onTestFinished(async () => void (await gateway.drain()));
   const { url } = gateway;

@@ -1,0 +1,80 @@
+import type { AppConnection } from "../connections/connection.ts";
+import type { AppEvents } from "../connections/dispatch.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import { isReservedEvent } from "../protocol/reserved-events.ts";
+import { validateWith, type StandardSchema } from "./standard-schema.ts";
+
+/** The authenticated user of a connection. */
+export interface AppUser {
+  readonly userId: string;
+  readonly sessionId: string;
+  readonly roles: readonly string[];
+}
+
+/** What an app may do in a handler, apart from everything that the gateway offers. */
+export interface EventContext<Publish> {
+  readonly user: AppUser;
+  readonly connection: { readonly connectionId: string; readonly address: string; readonly userAgent?: string };
+  readonly publish: Publish;
+  /** Sends an event to this client. */
+  emit(event: string, ...args: unknown[]): void;
+}
+
+/** Handles an event. The returned value is the acknowledgement; a thrown GatewayError is answered with its code. */
+export type EventHandler<Publish, Input extends unknown[]> = (
+  context: EventContext<Publish>,
+  ...args: Input
+) => unknown;
+
+interface Registered<Publish> {
+  schema: StandardSchema | undefined;
+  handle: EventHandler<Publish, never[]>;
+}
+
+/** Handlers of an app that runs in this process. */
+export class InProcessEvents<Publish> implements AppEvents {
+  readonly #handlers = new Map<string, Registered<Publish>>();
+  readonly #publish: Publish;
+
+  constructor(publish: Publish) {
+    this.#publish = publish;
+  }
+
+  /** Throws if the name is reserved or already has a handler. */
+  on(event: string, schema: StandardSchema | undefined, handle: EventHandler<Publish, never[]>): void {
+    if (isReservedEvent(event)) throw new Error(`${event} is reserved and cannot have a handler`);
+    if (this.#handlers.has(event)) throw new Error(`${event} already has a handler`);
+    this.#handlers.set(event, { schema, handle });
+  }
+
+  handlerOf(connection: AppConnection, event: string): ReturnType<AppEvents["handlerOf"]> {
+    const registered = this.#handlers.get(event);
+    return registered && ((args) => this.#run(connection, registered, args));
+  }
+
+  async #run(connection: AppConnection, { schema, handle }: Registered<Publish>, args: readonly unknown[]) {
+    const checked = schema === undefined ? args : [await validateWith(schema, args[0]), ...args.slice(1)];
+    const answer: unknown = await this.#call(() => handle(this.#contextOf(connection), ...(checked as never[])));
+    return answer === undefined ? [] : [answer];
+  }
+
+  async #call(run: () => unknown): Promise<unknown> {
+    try {
+      return await run();
+    } catch (error) {
+      if (error instanceof GatewayError) throw error;
+      throw new GatewayError("app_failed", undefined, { cause: error });
+    }
+  }
+
+  #contextOf(connection: AppConnection): EventContext<Publish> {
+    const { userId, sessionId, roles } = connection.identity;
+    const { id: connectionId, address, userAgent } = connection;
+    return {
+      user: { userId, sessionId, roles },
+      connection: { connectionId, address, ...(userAgent !== undefined && { userAgent }) },
+      publish: this.#publish,
+      emit: (event, ...args) => connection.emitFromApp(event, args),
+    };
+  }
+}

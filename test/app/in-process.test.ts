@@ -1,0 +1,180 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import express from "express";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { z } from "zod";
+import { GatewayError, type Gateway } from "../../src/index.ts";
+import { connectClient } from "../support/gateway.ts";
+import { eventually } from "../support/world.ts";
+import { embed, join } from "./support.ts";
+
+async function listening(setUp: (gateway: Gateway) => void = () => undefined): Promise<Gateway> {
+  const gateway = await embed();
+  setUp(gateway);
+  await gateway.listen(0, "127.0.0.1");
+  return gateway;
+}
+
+describe("a handler of gateway.on", () => {
+  test("gets validated input and the user, and acknowledges with what it returns", async () => {
+    const gateway = await listening((own) =>
+      own.on("todo:create", z.object({ title: z.string().min(1) }), ({ user }, { title }) => ({
+        title: title.toUpperCase(),
+        owner: user.userId,
+      })),
+    );
+    const ann = await join(gateway, "ann");
+
+    expect(await ann.emitWithAck("todo:create", { title: "milk" })).toEqual({ title: "MILK", owner: "ann" });
+    expect(await ann.emitWithAck("todo:create", { title: 7 })).toMatchObject({
+      ok: false,
+      error: { code: "bad_request", message: expect.stringContaining("title") },
+    });
+  });
+
+  test("gets several arguments, binary among them, and may answer with binary", async () => {
+    const gateway = await listening((own) =>
+      own.on("join", (_context, left: Buffer, right: string) => Buffer.concat([left, Buffer.from(right)])),
+    );
+    const ann = await join(gateway, "ann");
+
+    expect(Buffer.from(await ann.emitWithAck("join", Buffer.from([1, 2]), "x"))).toEqual(Buffer.from([1, 2, 0x78]));
+  });
+
+  test("answers app_failed if it throws, and the code of a GatewayError", async () => {
+    const gateway = await listening((own) => {
+      own.on("break", () => {
+        throw new Error("a secret of the app");
+      });
+      own.on("refuse", () => {
+        throw new GatewayError("forbidden", "not yours");
+      });
+    });
+    const ann = await join(gateway, "ann");
+
+    const failed = await ann.emitWithAck("break");
+    expect(failed).toMatchObject({ ok: false, error: { code: "app_failed" } });
+    expect(JSON.stringify(failed)).not.toContain("secret");
+    expect(await ann.emitWithAck("refuse")).toMatchObject({ error: { code: "forbidden", message: "not yours" } });
+  });
+
+  test("runs in the order in which a client sent its events", async () => {
+    const order: number[] = [];
+    const gateway = await listening((own) =>
+      own.on("step", async (_context, number: number) => {
+        await new Promise((resolve) => setTimeout(resolve, number === 1 ? 30 : 0));
+        order.push(number);
+      }),
+    );
+    const ann = await join(gateway, "ann");
+
+    await Promise.all([1, 2, 3].map((number) => ann.emitWithAck("step", number)));
+
+    expect(order).toEqual([1, 2, 3]);
+  });
+
+  test("publishes to a channel", async () => {
+    const gateway = await listening((own) =>
+      own.on("say", async ({ publish }, text: string) => {
+        const published = await publish({ channel: "chat:lobby", event: "said", data: { text } });
+        return "offset" in published && published.offset;
+      }),
+    );
+    const [ann, bob] = await Promise.all([join(gateway, "ann"), join(gateway, "bob")]);
+    await bob.emitWithAck("subscribe", { channel: "chat:lobby" });
+
+    expect(await ann.emitWithAck("say", "hello")).toBe(1);
+
+    await eventually(() =>
+      expect(bob.events).toContainEqual([
+        "publication",
+        expect.objectContaining({ channel: "chat:lobby", event: "said", data: { text: "hello" } }),
+        expect.any(String),
+      ]),
+    );
+  });
+});
+
+describe("gateway.io", () => {
+  test("is Socket.IO's server: listeners, acknowledgements both ways and rooms", async () => {
+    const gateway = await listening(({ io }) =>
+      io.on("connection", (socket) => {
+        socket.on("chat message", (text: string, done?: (count: number) => void) => {
+          io.emit("chat message", text);
+          done?.(text.length);
+        });
+        socket.on("ask me", async (done: (answer: string) => void) =>
+          done(await socket.timeout(5_000).emitWithAck("question", "why?")),
+        );
+      }),
+    );
+    const [ann, bob] = await Promise.all([join(gateway, "ann"), join(gateway, "bob")]);
+    ann.on("question", (text: string, answer: (text: string) => void) => answer(`${text} because`));
+
+    expect(await ann.emitWithAck("chat message", "hi")).toBe(2);
+    expect(await ann.emitWithAck("ask me")).toBe("why? because");
+
+    await eventually(() => expect(bob.events).toContainEqual(["chat message", "hi", expect.any(String)]));
+  });
+
+  test("publishes what is emitted to a room that is a channel", async () => {
+    const gateway = await listening();
+    const ann = await join(gateway, "ann");
+    await ann.emitWithAck("subscribe", { channel: "chat:lobby" });
+
+    gateway.io.to("chat:lobby").emit("said", { text: "hi" });
+
+    await eventually(() => expect(ann.events.map(([name]) => name)).toContain("publication"));
+    const history = await ann.emitWithAck("history", { channel: "chat:lobby" });
+    expect(history.publications).toMatchObject([{ event: "said", data: { text: "hi" }, offset: 1 }]);
+  });
+});
+
+describe("an event that nothing handles", () => {
+  test("is answered unknown_event, or told once by a warning", async () => {
+    const own = await listening();
+    const ann = await join(own, "ann");
+
+    expect(await ann.emitWithAck("nonsense", 1)).toMatchObject({ ok: false, error: { code: "unknown_event" } });
+    ann.emit("nonsense");
+    ann.emit("nonsense");
+    ann.emit("more nonsense");
+
+    await eventually(() =>
+      expect(
+        ann.events.filter(([name]) => name === "warning").map(([, told]) => (told as { event: string }).event),
+      ).toEqual(["nonsense", "more nonsense"]),
+    );
+  });
+});
+
+describe("embedding", () => {
+  test("attaches to a server beside an Express app", async () => {
+    const app = express().get("/", (_request, response) => void response.send("the app"));
+    const server = createServer(app);
+    const gateway = await embed({ server });
+    await gateway.listen(0, "127.0.0.1");
+    onTestFinished(() => void server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { token } = await gateway.sessions.create({ userId: "ann" });
+
+    const ann = await connectClient(url, token ?? "");
+
+    expect(ann.ready).toMatchObject({ userId: "ann" });
+    expect(await (await fetch(url)).text()).toBe("the app");
+    expect((await fetch(`${url}/v1/channels`)).status).toBe(401);
+  });
+
+  test("two gateways in one process do not disturb each other", async () => {
+    const [one, two] = await Promise.all([
+      listening((own) => own.on("who", () => "one")),
+      listening((own) => own.on("who", () => "two")),
+    ]);
+    const [ann, bob] = await Promise.all([join(one, "ann"), join(two, "bob")]);
+
+    await one.close();
+
+    expect(await bob.emitWithAck("who")).toBe("two");
+    expect(ann.connected).toBe(false);
+  });
+});
