@@ -50,7 +50,7 @@ const channelKind = z.strictObject({
 
 /** The channels of built-in kinds are private; a word for everybody would open them by accident. */
 const isRoleBased = (value: unknown): boolean =>
-  [value ?? []].flat().every((word) => word === "hook" || word === "none" || String(word).startsWith("role:"));
+  [value ?? []].flat().every((word) => typeof word !== "string" || /^(?:hook|none|role:.*)$/s.test(word));
 
 const channels = builtInKinds.reduce(
   (kinds, kind) =>

@@ -27,13 +27,7 @@ const maxReleaseWaitMs = 2_000;
 const retryMs = 50;
 
 /** Authenticates a client and takes one connection of its user's quota; a refused client has taken none. */
-export function createQuotaAdmission({
-  authenticator,
-  quota: quota,
-  recovery,
-  cooldown: cooldown,
-  clock,
-}: QuotaAdmissionDeps) {
+export function createQuotaAdmission({ authenticator, quota, recovery, cooldown, clock }: QuotaAdmissionDeps) {
   /**
    * A client whose network was cut returns before its old connection is known to be dead, and would be refused because of
    * that connection: it is closed first. The quota is never exceeded.

@@ -18,10 +18,7 @@ const outageRetryMs = 1_000;
  * The demo's login: anybody under any name, only if the demo is enabled. There is no password to get wrong, so every
  * login counts, by address and name; other names are not affected.
  */
-export function createDemoLogin(
-  config: Config,
-  { authentication: authentication, throttling }: DemoLoginDeps,
-): Demo["login"] {
+export function createDemoLogin(config: Config, { authentication, throttling }: DemoLoginDeps): Demo["login"] {
   if (!config.demo) return undefined;
   const about = aboutOf(config);
   return async (name, address) => {

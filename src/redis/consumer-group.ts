@@ -102,7 +102,7 @@ class Consumer implements ConsumerGroup {
   /** Milliseconds until the next round. */
   async #round(standbyMs: number): Promise<number> {
     if (this.#leader !== undefined && !this.#leader.isCurrent()) await this.#resign();
-    const { maxInFlight: maxInFlight } = this.#options;
+    const { maxInFlight } = this.#options;
     const capacity = maxInFlight - this.#inFlight;
     if (capacity < Math.min(minBatchSize, Math.ceil(maxInFlight / 2))) return this.#waitForCapacity();
     const requestedAt = this.#deps.clock.monotonic();

@@ -133,9 +133,9 @@ export class Throttling {
     const sender = this.#senderOf(connectionKey, userId);
     if (bytes <= uncountedBytes) return this.#takeMessage(sender, cost);
     const result = this.#takeBytes(sender, bytes);
-    const next = (bytesResult: MessageLimitResult) =>
+    const takeMessage = (bytesResult: MessageLimitResult) =>
       bytesResult.allowed ? this.#takeMessage(sender, cost) : bytesResult;
-    return result instanceof Promise ? result.then(next) : next(result);
+    return result instanceof Promise ? result.then(takeMessage) : takeMessage(result);
   }
 
   /** `address` as returned by `addressGroup`. */

@@ -19,7 +19,7 @@ async function nodes() {
 }
 
 const subscribe = (client: Client, channel: string) => client.emitWithAck("subscribe", { channel });
-const unsubscribed = (client: Client) => told(client, "unsubscribed").map(({ channel }) => channel);
+const unsubscribed = (client: Client): string[] => told(client, "unsubscribed").map(({ channel }) => String(channel));
 
 async function refusal(url: string, token: string): Promise<string> {
   const client = openClient(url, token);
@@ -73,6 +73,30 @@ describe("a session that is changed", () => {
     await one.call("PATCH", `/v1/sessions/${sessionId}`, { roles: [] });
 
     expect(unsubscribed(client).toSorted()).toEqual(["desk:a", "staff:floor"]);
+  });
+
+  it("judges a client that comes back by the rights it has now", async () => {
+    const [one, two] = await nodes();
+    const login = await one.signIn("ada", { channels: { subscribe: ["room:1"] } });
+    const client = await one.connect(login.token, {
+      reconnection: true,
+      reconnectionDelay: 20,
+      reconnectionDelayMax: 50,
+    });
+    await subscribe(client, "room:1");
+    Object.assign(client.io, { uri: "http://127.0.0.1:1" });
+    client.io.engine.close();
+    await eventually(() => expect(client.connected).toBe(false));
+
+    await two.call("PATCH", `/v1/sessions/${login.sessionId}`, { channels: { subscribe: ["room:2"] } });
+    await two.call("POST", "/v1/publish", { channel: "room:1", event: "secret", data: 1 });
+    Object.assign(client.io, { uri: two.url });
+    await eventually(() => expect(told(client, "ready")).toHaveLength(2));
+
+    expect(client.recovered).toBe(false);
+    expect(await subscribe(client, "room:2")).toMatchObject({ ok: true });
+    await two.call("POST", "/v1/publish", { channel: "room:2", event: "said", data: 1 });
+    await eventually(() => expect(told(client, "publication")).toMatchObject([{ channel: "room:2" }]));
   });
 
   it("is extended by a refresh, and told of its end by name", async () => {
@@ -229,7 +253,7 @@ it("a user's connections are listed over all nodes, and a session is changed by 
 
   expect(body).toMatchObject({ nodes: 2, acknowledged: 2 });
   expect(body.connections.map(({ connectionId }: { connectionId: string }) => connectionId).toSorted()).toEqual(
-    clients.map(({ id }) => id).toSorted(),
+    clients.map(({ id }) => String(id)).toSorted(),
   );
   for (const connection of body.connections)
     expect(connection).toMatchObject({ sessionId, address: "127.0.0.1", channels: ["user:ada", "desk:a"] });
