@@ -12,6 +12,7 @@ COPY scripts scripts
 COPY native native
 COPY src src
 COPY client-demo client-demo
+COPY console console
 # The embedded store is not for production, so what is optional stays behind.
 RUN node scripts/build.ts \
   && node scripts/build-demo.ts \
@@ -26,6 +27,7 @@ COPY --from=build /srv/tidegate/node_modules node_modules
 COPY --from=build /srv/tidegate/dist dist
 COPY --from=build /srv/tidegate/native native
 COPY --from=build /srv/tidegate/client-demo/dist client-demo/dist
+COPY --from=build /srv/tidegate/console/dist console/dist
 USER node
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \

@@ -1,6 +1,7 @@
 /**
- * Builds the demo into client-demo/dist if it is missing or its sources changed. Several processes may run this in one
- * checkout (as several `npm start` do): each builds into its own folder and moves it into place.
+ * Builds the pages, the demo and the operator console, each into its folder `dist`, if that is missing or its sources
+ * changed. Several processes may run this in one checkout (as several `npm start` do): each builds into its own folder
+ * and moves it into place.
  */
 import { createHash, randomUUID } from "node:crypto";
 import { globSync, readFileSync } from "node:fs";
@@ -9,33 +10,33 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
-const demo = join(repository, "client-demo");
-const dist = join(demo, "dist");
 /** File in `dist` with the digest of the sources; a dot file, so that it is not served. */
 const digestFile = ".sources";
 
-await buildDemo();
+for (const page of ["client-demo", "console"]) await buildPage(page);
 
-async function buildDemo(): Promise<void> {
-  const sources = digestOfSources();
+async function buildPage(page: string): Promise<void> {
+  const folder = join(repository, page);
+  const dist = join(folder, "dist");
+  const sources = digestOfSources(page);
   if ((await builtFrom(dist)) === sources) return;
   const vite = await import("vite").catch(() => undefined);
-  if (vite === undefined) return say("The demo is not built: vite is missing (npm ci without --omit=dev brings it).");
+  if (vite === undefined) return say(`${page} is not built: vite is missing (npm ci without --omit=dev brings it).`);
 
-  say("Building the demo …");
-  const fresh = join(demo, `.build-${randomUUID()}`);
+  say(`Building ${page} …`);
+  const fresh = join(folder, `.build-${randomUUID()}`);
   try {
-    await vite.build({ root: demo, logLevel: "warn", build: { outDir: fresh, emptyOutDir: true } });
+    await vite.build({ root: folder, logLevel: "warn", build: { outDir: fresh, emptyOutDir: true } });
     await writeFile(join(fresh, digestFile), sources);
-    await moveIntoPlace(fresh, sources);
+    await moveIntoPlace(fresh, { folder, dist, sources });
   } finally {
     await rm(fresh, { recursive: true, force: true });
   }
 }
 
-/** Digest of everything that the demo is built from: its files, the client's, the protocol's, and the lockfile. */
-function digestOfSources(): string {
-  const patterns = ["client-demo/**/*.*", "src/client/**/*.ts", "src/protocol/**/*.ts", "package-lock.json"];
+/** Digest of everything that a page is built from: its files, the client's, the protocol's, and the lockfile. */
+function digestOfSources(page: string): string {
+  const patterns = [`${page}/**/*.*`, "src/client/**/*.ts", "src/protocol/**/*.ts", "package-lock.json"];
   const files = globSync(patterns, { cwd: repository, exclude: isMade, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
@@ -53,21 +54,24 @@ function builtFrom(folder: string): Promise<string | undefined> {
 }
 
 /** A folder cannot replace another in one step, so the old one is moved away first. A second process finds it done. */
-async function moveIntoPlace(fresh: string, sources: string): Promise<void> {
+async function moveIntoPlace(
+  fresh: string,
+  { folder, dist, sources }: { folder: string; dist: string; sources: string },
+): Promise<void> {
   for (let tries = 0; tries < 10; tries++) {
     try {
       return await rename(fresh, dist);
     } catch (error) {
       if ((await builtFrom(dist)) === sources) return;
       if (tries === 9) throw error;
-      await putAside();
+      await putAside(folder, dist);
     }
   }
 }
 
-async function putAside(): Promise<void> {
-  const aside = join(demo, `.build-${randomUUID()}`);
-  await mkdir(demo, { recursive: true });
+async function putAside(folder: string, dist: string): Promise<void> {
+  const aside = join(folder, `.build-${randomUUID()}`);
+  await mkdir(folder, { recursive: true });
   // Another process may have moved it at the same moment.
   await rename(dist, aside).catch(() => undefined);
   await rm(aside, { recursive: true, force: true });

@@ -7,7 +7,6 @@ import {
   readOperators,
   readTokenSettings,
   type ApiKey,
-  type Operator,
   type TokenSettings,
 } from "./config/credentials.ts";
 import {
@@ -21,6 +20,7 @@ import { readConfigFile, type FileConfig } from "./config/file.ts";
 import { readAllowedOrigins, readHost, readTrustedProxies } from "./config/network.ts";
 import { ConfigError, type Problem } from "./config/problems.ts";
 import { readRedisAddress, redisVariables } from "./config/redis.ts";
+import type { OperatorAccount } from "./operator/operators.ts";
 import type { RedisAddress } from "./redis/addresses.ts";
 import { unknownVariables } from "./config/unknown-variables.ts";
 import { storeKinds, type StoreKind } from "./redis/embedded.ts";
@@ -56,7 +56,7 @@ export interface Config extends FileConfig {
   readonly demo: boolean;
   readonly drainTimeoutMs: number;
   /** Empty: no operator API and no console. */
-  readonly operators: readonly Operator[];
+  readonly operators: readonly OperatorAccount[];
   readonly console: {
     /** Where the console is served instead of on the public port. */
     readonly address: { readonly host: string; readonly port: number } | undefined;

@@ -1,5 +1,6 @@
 import { algorithmsOf, type TokenAlgorithm, type TokenKeySource, type TokenOptions } from "../auth/token-options.ts";
-import { operatorRoles, type OperatorRole } from "../protocol/operator.ts";
+import type { OperatorAccount } from "../operator/operators.ts";
+import { operatorRoles } from "../protocol/operator.ts";
 import { quoted, type EnvironmentReader, type ReadFile } from "./environment.ts";
 
 /** An API key of a backend; logs and limits use its name. */
@@ -17,11 +18,6 @@ export const developmentApiKey: ApiKey = {
   name: "development",
   secret: "tidegate-development-key-never-for-production",
 };
-
-/** Somebody who operates the gateway. */
-export interface Operator extends ApiKey {
-  role: OperatorRole;
-}
 
 /** The part of TokenOptions that is read from the environment. */
 export type TokenSettings = Pick<TokenOptions, "source" | "algorithms" | "issuer" | "audience">;
@@ -138,7 +134,7 @@ function readApiKey(env: EnvironmentReader, entry: string, index: number, isProd
 }
 
 /** `name:secret:role,…`; the role is `viewer` or `admin`. */
-export function readOperators(env: EnvironmentReader, isProduction: boolean): Operator[] {
+export function readOperators(env: EnvironmentReader, isProduction: boolean): OperatorAccount[] {
   const entries = env.list("OPERATORS") ?? [];
   const operators = entries.map((entry, index) => readOperator(env, entry, index, isProduction));
   const secrets = new Set(operators.map(({ secret }) => secret));
@@ -146,7 +142,7 @@ export function readOperators(env: EnvironmentReader, isProduction: boolean): Op
   return operators;
 }
 
-function readOperator(env: EnvironmentReader, entry: string, index: number, isProduction: boolean): Operator {
+function readOperator(env: EnvironmentReader, entry: string, index: number, isProduction: boolean): OperatorAccount {
   const [, name = "", secret = "", role = ""] = /^([^:]*):(.*):([^:]*)$/.exec(entry) ?? [];
   const known = operatorRoles.find((one) => one === role);
   if (!/^[\w.-]{1,64}$/.test(name) || secret === "" || known === undefined)

@@ -6,7 +6,7 @@ const masked = "********";
  * The configuration for display. Secrets are recognized by the setting's name, so that future ones are masked too; in
  * URLs, passwords, queries and the later parts of webhook paths are masked.
  */
-export function maskSecrets(config: Config): object {
+export function maskSecrets(config: Partial<Config>): object {
   return maskIn(config) as object;
 }
 

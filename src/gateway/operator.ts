@@ -10,7 +10,7 @@ import { createAuditLog } from "../operator/audit-log.ts";
 import { createNodeAnswers } from "../operator/node-answers.ts";
 import { NodeQueries } from "../operator/node-queries.ts";
 import { NodeReporter } from "../operator/node-report.ts";
-import { Operator } from "../operator/operator.ts";
+import { OperatorService } from "../operator/operator.ts";
 import { createOperators, type Operators } from "../operator/operators.ts";
 import { createOperatorActs } from "../operator/routes/acts.ts";
 import { createOperatorQueues } from "../operator/routes/queues.ts";
@@ -43,7 +43,7 @@ export interface OperatorParts {
 export interface NodeOperator extends Service {
   routes: readonly Route[];
   operators: Operators;
-  note: Operator["note"];
+  note: OperatorService["note"];
   /** A user's connections on all nodes; `nodes` were asked and `acknowledged` answered. */
   connectionsOfUser: ConnectionsOfUser;
   /** Folder of the console's page. */
@@ -62,7 +62,9 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
   const { authentication, services, connections, revocations, throttling } = parts;
   const { nodeId } = config;
   const reporter = new NodeReporter({ ...parts, nodeId, version, metrics, connections, clock });
-  const settings = flat(maskSecrets(config));
+  // Their sources are shown by themselves, and every node has another name.
+  const { sources, nodeId: _nodeId, ...shared } = config;
+  const settings = flat(maskSecrets(shared));
   const answer = createNodeAnswers({
     nodeId,
     connections,
@@ -77,7 +79,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
   const { permissions, kinds, channels } = services;
   const why = { ...authentication, permissions, clock, ownClock: systemClock };
   const { requestDrain } = parts;
-  const operator = new Operator({ queries, control, connections, audit, why, nodeId, requestDrain, clock, log });
+  const operator = new OperatorService({ queries, control, connections, audit, why, nodeId, requestDrain, clock, log });
   const operators = createOperators({
     operators: config.operators,
     login: (address, subject) => throttling.login(address, subject),
@@ -107,7 +109,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
         history: channels.history.bind(channels),
         kinds,
         storeState: () => stateOf(store),
-        sources: config.sources,
+        sources,
         showPayloads,
       }),
       ...createOperatorQueues({ letters, backlog, showPayloads }),

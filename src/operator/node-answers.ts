@@ -1,7 +1,7 @@
 import type { Channels } from "../channels/channels.ts";
 import type { Connection } from "../connections/connection.ts";
 import type { Connections } from "../connections/connections.ts";
-import type { ConnectionSummary, NodeReport, NodeSample } from "../protocol/operator.ts";
+import type { ConnectionSummary, NodeReport, NodeHistorySample } from "../protocol/operator.ts";
 import type { ReasonLog, RecordedReason } from "../runtime/reason-log.ts";
 import { firstAfter, type ConnectionFilter, type ConnectionPlace } from "./connection-pages.ts";
 import type { NodeQuestion } from "./node-queries.ts";
@@ -19,7 +19,7 @@ export interface NodeAnswersDeps {
 
 /** Questions of operators and what a node answers. */
 export interface NodeAnswerTypes {
-  overview: { report: Omit<NodeReport, "answerMs">; samples: readonly NodeSample[] };
+  overview: { report: Omit<NodeReport, "answerMs">; samples: readonly NodeHistorySample[] };
   connections: ConnectionSummary[];
   channel: { subscribers: number; offset: number | undefined };
   reasons: RecordedReason[];

@@ -38,7 +38,7 @@ const shareMs = 500;
 /** Max rounds that are shared. */
 const maxShared = 256;
 
-interface Pending {
+interface PendingRound {
   since: number;
   expected: Set<string>;
   answers: NodeAnswers<unknown>["answers"];
@@ -54,7 +54,7 @@ export const nodeIdOf = (incarnation: string): string => incarnation.slice(0, in
  */
 export class NodeQueries {
   readonly #deps: NodeQueriesDeps;
-  readonly #pending = new Map<string, Pending>();
+  readonly #pending = new Map<string, PendingRound>();
   readonly #shared = new Map<string, { at: number; round: Promise<NodeAnswers<unknown>> }>();
   readonly #replies: string;
   readonly #warn: (fields: object, message: string) => void;
@@ -104,10 +104,10 @@ export class NodeQueries {
     return { answers: answers.toSorted((a, b) => (a.nodeId < b.nodeId ? -1 : 1)), silent: [...expected].toSorted() };
   }
 
-  #expect(id: string, incarnations: readonly string[]): { state: Pending; done: Promise<void> } {
+  #expect(id: string, incarnations: readonly string[]): { state: PendingRound; done: Promise<void> } {
     const { promise: done, resolve: finish } = Promise.withResolvers<void>();
     const expected = new Set(incarnations.map(nodeIdOf));
-    const state: Pending = { since: this.#deps.clock.monotonic(), expected, answers: [], finish };
+    const state: PendingRound = { since: this.#deps.clock.monotonic(), expected, answers: [], finish };
     this.#pending.set(id, state);
     return { state, done };
   }

@@ -1,6 +1,6 @@
 import type { Metrics } from "../runtime/metrics.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
-import type { NodeReport, NodeSample } from "../protocol/operator.ts";
+import type { NodeReport, NodeHistorySample } from "../protocol/operator.ts";
 
 export interface NodeReporterDeps {
   nodeId: string;
@@ -33,7 +33,7 @@ interface Totals {
 export class NodeReporter {
   readonly #deps: NodeReporterDeps;
   readonly #startedAt: number;
-  readonly #samples: NodeSample[] = [];
+  readonly #samples: NodeHistorySample[] = [];
   #last: Totals | undefined;
   #utilization = performance.eventLoopUtilization();
   #busy = 0;
@@ -53,7 +53,7 @@ export class NodeReporter {
     this.#cancel?.();
   }
 
-  get samples(): readonly NodeSample[] {
+  get samples(): readonly NodeHistorySample[] {
     return this.#samples;
   }
 
@@ -128,10 +128,11 @@ export class NodeReporter {
 }
 
 /** Sums of the samples of several nodes, of the same ten seconds each; nodes without one are left out. */
-export function mergeSamples(histories: readonly (readonly NodeSample[])[]): NodeSample[] {
+export function mergeSamples(histories: readonly (readonly NodeHistorySample[])[]): NodeHistorySample[] {
   const slots = Map.groupBy(histories.flat(), ({ at }) => Math.floor(at / sampleEveryMs));
   const merged = [...slots].map(([slot, samples]) => {
-    const sum = (name: keyof NodeSample): number => rounded(samples.reduce((total, one) => total + one[name], 0));
+    const sum = (name: keyof NodeHistorySample): number =>
+      rounded(samples.reduce((total, one) => total + one[name], 0));
     return {
       at: slot * sampleEveryMs,
       connections: sum("connections"),

@@ -30,7 +30,7 @@ const goneForMs = 15 * 60_000;
 const maxGone = 256;
 
 /** What operators may ask of the whole cluster, and do to it. */
-export class Operator {
+export class OperatorService {
   readonly #deps: OperatorDeps;
   /** Nodes that lived lately, by when they were last known to. */
   readonly #seen = new Map<string, number>();

@@ -8,20 +8,20 @@ import type { Clock } from "../runtime/clock.ts";
 import type { RateLimitResult } from "../throttling/rate-limit-result.ts";
 
 /** Somebody who operates the gateway: `viewer` sees, `admin` also acts. */
-export interface Operator {
+export interface OperatorAccount {
   name: string;
   secret: string;
   role: OperatorRole;
 }
 
 export interface OperatorsDeps {
-  operators: readonly Operator[];
+  operators: readonly OperatorAccount[];
   /** Counts an attempt, by address and subject. */
   login: (address: string, subject: string) => Promise<RateLimitResult>;
   clock: Pick<Clock, "now">;
 }
 
-export interface SignedIn {
+export interface OperatorSignIn {
   name: string;
   role: OperatorRole;
   /** Epoch milliseconds. */
@@ -33,9 +33,12 @@ export interface SignedIn {
 /** Who operates the gateway, by a secret as bearer token or by the cookie of the console. */
 export interface Operators {
   /** Throws `unauthorized`, `forbidden` for a cookie from another site, and `rate_limited`. */
-  authenticate(request: IncomingMessage, address: string): Promise<Pick<Operator, "name" | "role">>;
+  authenticate(request: IncomingMessage, address: string): Promise<Pick<OperatorAccount, "name" | "role">>;
   /** Throws `unauthorized`, `rate_limited`, or `unavailable` without Redis: secrets must not be guessed without limit. */
-  signIn(login: { name: string; secret: string }, from: { address: string; isSecure: boolean }): Promise<SignedIn>;
+  signIn(
+    login: { name: string; secret: string },
+    from: { address: string; isSecure: boolean },
+  ): Promise<OperatorSignIn>;
 }
 
 const cookieName = "tidegate_operator";
@@ -52,7 +55,7 @@ export function createOperators({ operators, login, clock }: OperatorsDeps): Ope
   const blocked = new Map<string, number>();
 
   /** Compares with every secret, so that the time does not tell which one matched. */
-  function bySecret(secret: string, name?: string): Operator | undefined {
+  function bySecret(secret: string, name?: string): OperatorAccount | undefined {
     const digest = digestOf(secret);
     const matching = known.filter((one) => timingSafeEqual(one.digest, digest));
     return matching.find((one) => name === undefined || one.name === name);
@@ -76,7 +79,7 @@ export function createOperators({ operators, login, clock }: OperatorsDeps): Ope
     throw tooMany(result.retryAfterMs);
   }
 
-  async function fromBearer(secret: string, group: string): Promise<Operator> {
+  async function fromBearer(secret: string, group: string): Promise<OperatorAccount> {
     checkBlocked(group);
     const operator = bySecret(secret);
     if (operator !== undefined) return operator;
@@ -84,7 +87,7 @@ export function createOperators({ operators, login, clock }: OperatorsDeps): Ope
     throw unauthorized("The operator secret is invalid.");
   }
 
-  function fromCookie(request: IncomingMessage): Operator {
+  function fromCookie(request: IncomingMessage): OperatorAccount {
     const token = cookieOf(request);
     if (token === undefined) throw unauthorized("Sign in, or send an operator secret as Authorization: Bearer.");
     const [name = "", expires = "", signature = ""] = token.split(":");
@@ -118,7 +121,7 @@ export function createOperators({ operators, login, clock }: OperatorsDeps): Ope
 }
 
 /** Signed with the operator's secret: every node can check it, and another secret ends all sessions. */
-const sign = ({ name, secret, role }: Operator, expiresAt: number): string =>
+const sign = ({ name, secret, role }: OperatorAccount, expiresAt: number): string =>
   createHmac("sha256", secret).update(`operator session ${name} ${role} ${expiresAt}`).digest("base64url");
 
 function isSignature(sent: string, expected: string): boolean {

@@ -61,7 +61,7 @@ export const nodeReport = z
   .meta({ id: "NodeReport" });
 export type NodeReport = z.output<typeof nodeReport>;
 
-export const nodeSample = z
+export const nodeHistorySample = z
   .object({
     at: timestamp,
     connections: z.int(),
@@ -72,8 +72,8 @@ export const nodeSample = z
     cpuCores: z.number(),
     memoryBytes: z.int(),
   })
-  .meta({ id: "NodeSample" });
-export type NodeSample = z.output<typeof nodeSample>;
+  .meta({ id: "NodeHistorySample" });
+export type NodeHistorySample = z.output<typeof nodeHistorySample>;
 
 const missingNode = z
   .object({
@@ -93,7 +93,9 @@ export const overviewAnswer = z.object({
   nodes: z.array(nodeReport),
   missing,
   totals: z.object({ connections: z.int(), channels: z.int(), queuedBytes: z.int() }),
-  history: z.array(nodeSample).meta({ description: "Sums over all nodes, every 10 seconds of the last 15 minutes." }),
+  history: z
+    .array(nodeHistorySample)
+    .meta({ description: "Sums over all nodes, every 10 seconds of the last 15 minutes." }),
   store: z.object({
     description: z.string(),
     latencyMs: z.number().optional(),

@@ -88,7 +88,7 @@ test("a connection's life is logged at debug: connected, refused a subscription,
       rule: "grant",
       operation: "subscribe",
       channel: "chat:1",
-      detail: 'channels.chat.subscribe is "granted"',
+      detail: 'channels.chat.subscribe is ["granted"]',
     }),
   ]);
   expect(logged("closed a connection")).toEqual([expect.objectContaining({ ...who, code: "disconnected_by_backend" })]);

@@ -112,7 +112,7 @@ async function pack(): Promise<void> {
   });
   for (const file of stdout
     .split("\0")
-    .filter((path) => /^(src|scripts|client|client-demo|docs|native|publisher)\/|^[^/]+$/.test(path))) {
+    .filter((path) => /^(src|scripts|client|client-demo|console|docs|native|publisher)\/|^[^/]+$/.test(path))) {
     cpSync(join(repository, file), join(copy, file), { recursive: true });
   }
   symlinkSync(join(repository, "node_modules"), join(copy, "node_modules"));

@@ -20,7 +20,7 @@ const privateName = new RegExp(
 
 const filesAt = (...patterns: string[]): string[] => globSync(patterns, { cwd: repository }).toSorted();
 const read = (path: string): string => readFileSync(join(repository, path), "utf8");
-const code = filesAt("{src,client-demo/src,bench,scripts}/**/*.{ts,tsx,lua}");
+const code = filesAt("{src,client-demo/src,console/src,bench,scripts}/**/*.{ts,tsx,lua}");
 
 /** A page without its code: identifiers are not prose. */
 const proseOf = (page: string): string[] =>

@@ -4,10 +4,10 @@ import { route, type Route } from "../../http/route.ts";
 import { closing } from "../../protocol/closings.ts";
 import { actAnswer, connectionParams, drainAnswer, nodeParams } from "../../protocol/operator.ts";
 import { disconnectBody, sessionParams, userParams } from "../../protocol/sessions.ts";
-import type { Operator } from "../operator.ts";
+import type { OperatorService } from "../operator.ts";
 
 export interface OperatorActDeps {
-  operator: Operator;
+  operator: OperatorService;
   logouts: Pick<Logouts, "session" | "allSessions">;
   revocations: Pick<Revocations, "disconnectUser">;
 }

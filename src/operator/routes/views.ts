@@ -23,10 +23,10 @@ import { channelParams } from "../../protocol/publications.ts";
 import { userParams } from "../../protocol/sessions.ts";
 import type { RecordedReason } from "../../runtime/reason-log.ts";
 import type { AuditLog } from "../audit-log.ts";
-import type { Operator } from "../operator.ts";
+import type { OperatorService } from "../operator.ts";
 
 export interface OperatorViewDeps {
-  operator: Operator;
+  operator: OperatorService;
   audit: AuditLog;
   sessions: Pick<Sessions, "list">;
   history: ReadHistory;

@@ -1,0 +1,162 @@
+import type { ComponentChildren } from "preact";
+import { useRef, useState } from "preact/hooks";
+import { ApiError } from "./api.ts";
+import type { Polled } from "./use-poll.ts";
+
+/** Loading, error, stale, or what there is. */
+export function Loaded<T>({ of, children }: { of: Polled<T>; children: (data: T) => ComponentChildren }) {
+  const { data, error, isStale } = of;
+  if (data === undefined && error === undefined) return <p class="state">Loading …</p>;
+  return (
+    <>
+      {error !== undefined && (
+        <p class="alert" role="alert">
+          {error} {isStale && "What is shown below is from before."}{" "}
+          <button type="button" onClick={of.reload}>
+            Try again
+          </button>
+        </p>
+      )}
+      {data !== undefined && <div class={isStale ? "is-stale" : ""}>{children(data)}</div>}
+    </>
+  );
+}
+
+/** Nodes whose part is missing from what is shown. */
+export function Silent({ nodes }: { nodes: readonly string[] }) {
+  if (nodes.length === 0) return null;
+  return (
+    <p class="alert" role="status">
+      No answer from {nodes.join(", ")}; what {nodes.length === 1 ? "it holds" : "they hold"} is missing here.
+    </p>
+  );
+}
+
+export function Card({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <section class="card" aria-label={title}>
+      <h2>{title}</h2>
+      {children}
+    </section>
+  );
+}
+
+export function Empty({ children }: { children: ComponentChildren }) {
+  return <p class="state">{children}</p>;
+}
+
+export interface Column<Row> {
+  title: string;
+  isNumber?: boolean;
+  cell: (row: Row) => ComponentChildren;
+}
+
+/** A table that scrolls sideways by itself on a phone. */
+export function Table<Row>({
+  caption,
+  rows,
+  columns,
+  keyOf,
+}: {
+  caption: string;
+  rows: readonly Row[];
+  columns: readonly Column<Row>[];
+  keyOf: (row: Row) => string;
+}) {
+  return (
+    <div class="scroll" role="region" aria-label={caption} tabIndex={0}>
+      <table>
+        <caption class="hidden">{caption}</caption>
+        <thead>
+          <tr>
+            {columns.map(({ title, isNumber }) => (
+              <th key={title} scope="col" class={isNumber === true ? "number" : ""}>
+                {title}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={keyOf(row)}>
+              {columns.map(({ title, isNumber, cell }) => (
+                <td key={title} class={isNumber === true ? "number" : ""}>
+                  {cell(row)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** An act that asks before it is done, and says what came of it. */
+export function Act({
+  label,
+  question,
+  act,
+  onDone,
+}: {
+  label: string;
+  question: string;
+  act: () => Promise<string>;
+  onDone?: (() => void) | undefined;
+}) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [outcome, setOutcome] = useState<string>();
+
+  async function perform(): Promise<void> {
+    dialog.current?.close();
+    setOutcome("…");
+    setOutcome(await act().catch((error: unknown) => (error instanceof ApiError ? error.message : String(error))));
+    onDone?.();
+  }
+  return (
+    <>
+      <button type="button" class="danger" onClick={() => dialog.current?.showModal()}>
+        {label}
+      </button>{" "}
+      <span role="status">{outcome}</span>
+      <dialog ref={dialog} aria-label={label}>
+        <p>{question}</p>
+        <form method="dialog">
+          <button>Cancel</button>{" "}
+          <button type="button" class="danger" onClick={() => void perform()}>
+            {label}
+          </button>
+        </form>
+      </dialog>
+    </>
+  );
+}
+
+/** A line of numbers over time. */
+export function Plot({ title, values, unit = "" }: { title: string; values: readonly number[]; unit?: string }) {
+  const max = Math.max(...values, 0);
+  const last = values.at(-1) ?? 0;
+  const width = 240;
+  const step = values.length > 1 ? width / (values.length - 1) : 0;
+  const y = (value: number): number => 40 - (max === 0 ? 0 : (value / max) * 36);
+  const points = values.map((value, index) => `${(index * step).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
+  const words = (value: number): string => `${Math.round(value * 100) / 100}${unit}`;
+  return (
+    <figure class="plot">
+      <figcaption>
+        {title} <strong>{words(last)}</strong>
+      </figcaption>
+      <svg
+        viewBox={`0 0 ${width} 44`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={`${title}, at most ${words(max)}`}
+      >
+        <polyline points={points} />
+      </svg>
+    </figure>
+  );
+}
+
+export const link = (view: string, ...parts: string[]): string =>
+  `#/${[view, ...parts].map((part) => encodeURIComponent(part)).join("/")}`;

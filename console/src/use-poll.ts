@@ -1,0 +1,42 @@
+import { useEffect, useState } from "preact/hooks";
+import { noteFailure } from "./session.ts";
+
+/** What a view shows: the last data, and whether it still holds. */
+export interface Polled<T> {
+  data: T | undefined;
+  error: string | undefined;
+  /** True if the last attempt failed and `data` is from before it. */
+  isStale: boolean;
+  reload: () => void;
+}
+
+/** Loads at once and then every `everyMs`, while the page is visible; once only if `everyMs` is undefined. */
+export function usePoll<T>(load: () => Promise<T>, inputs: readonly unknown[], everyMs?: number): Polled<T> {
+  const [state, setState] = useState<{ data?: T; error?: string }>({});
+  const [turn, setTurn] = useState(0);
+
+  useEffect(() => setState({}), inputs);
+  useEffect(() => {
+    let isCurrent = true;
+    const run = async (): Promise<void> => {
+      if (document.hidden) return;
+      try {
+        const data = await load();
+        if (isCurrent) setState({ data });
+      } catch (error) {
+        noteFailure(error);
+        const message = error instanceof Error ? error.message : String(error);
+        if (isCurrent) setState(({ data }) => ({ ...(data === undefined ? {} : { data }), error: message }));
+      }
+    };
+    void run();
+    const timer = everyMs === undefined ? undefined : setInterval(() => void run(), everyMs);
+    return () => {
+      isCurrent = false;
+      clearInterval(timer);
+    };
+  }, [...inputs, turn]);
+
+  const { data, error } = state;
+  return { data, error, isStale: error !== undefined && data !== undefined, reload: () => setTurn(turn + 1) };
+}

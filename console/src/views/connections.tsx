@@ -1,0 +1,139 @@
+import { useState } from "preact/hooks";
+import { get, post } from "../api.ts";
+import { age, bytes } from "../format.ts";
+import { Act, Empty, link, Loaded, Silent, Table } from "../parts.tsx";
+import { mayAct } from "../session.ts";
+import { usePoll } from "../use-poll.ts";
+import type { ConnectionSummary } from "../../../src/protocol/operator.ts";
+
+interface Page {
+  connections: ConnectionSummary[];
+  cursor?: string;
+  silent: string[];
+}
+
+const fields = ["user", "session", "connection", "address", "channel", "node"] as const;
+type Filter = Partial<Record<(typeof fields)[number] | "transport", string>>;
+const pageSize = 50;
+
+export function ConnectionsView() {
+  const [filter, setFilter] = useState<Filter>({});
+  const [cursors, setCursors] = useState<string[]>([]);
+  const query = { ...filter, limit: pageSize, cursor: cursors.at(-1) };
+  const polled = usePoll(() => get<Page>("connections", query), [JSON.stringify(query)]);
+
+  function search(event: Event): void {
+    event.preventDefault();
+    const sent = [...new FormData(event.target as HTMLFormElement)].map(([name, value]) => [
+      name,
+      String(value).trim(),
+    ]);
+    setCursors([]);
+    setFilter(Object.fromEntries(sent) as Filter);
+  }
+  return (
+    <>
+      <form class="search" role="search" onSubmit={search}>
+        {fields.map((name) => (
+          <label key={name}>
+            {name} <input name={name} />
+          </label>
+        ))}
+        <label>
+          transport{" "}
+          <select name="transport" aria-label="transport">
+            <option value="">any</option>
+            <option>websocket</option>
+            <option>polling</option>
+            <option>stream</option>
+          </select>
+        </label>
+        <button>Search</button>
+      </form>
+      <Loaded of={polled}>
+        {({ connections, cursor, silent }) => (
+          <>
+            <Silent nodes={silent} />
+            {connections.length === 0 ? (
+              <Empty>No connection matches.</Empty>
+            ) : (
+              <ConnectionTable connections={connections} onAct={polled.reload} />
+            )}
+            <p class="pages">
+              <button type="button" disabled={cursors.length === 0} onClick={() => setCursors(cursors.slice(0, -1))}>
+                Previous page
+              </button>{" "}
+              <button
+                type="button"
+                disabled={cursor === undefined}
+                onClick={() => cursor !== undefined && setCursors([...cursors, cursor])}
+              >
+                Next page
+              </button>
+            </p>
+          </>
+        )}
+      </Loaded>
+    </>
+  );
+}
+
+export function ConnectionTable({
+  connections,
+  onAct,
+}: {
+  connections: readonly ConnectionSummary[];
+  onAct: () => void;
+}) {
+  return (
+    <Table
+      caption="Connections"
+      rows={connections}
+      keyOf={({ connectionId, nodeId }) => `${nodeId} ${connectionId}`}
+      columns={[
+        { title: "User", cell: ({ userId }) => <a href={link("user", userId)}>{userId}</a> },
+        { title: "Connection", cell: ({ connectionId }) => <code>{connectionId}</code> },
+        { title: "Node", cell: ({ nodeId }) => nodeId },
+        { title: "Address", cell: ({ address }) => address },
+        { title: "Over", cell: ({ transport }) => transport },
+        { title: "Age", cell: ({ connectedAt }) => age(Date.now() - connectedAt) },
+        { title: "Queued", isNumber: true, cell: ({ queuedBytes }) => bytes(queuedBytes) },
+        { title: "Channels", cell: ({ channels }) => <Channels channels={channels} /> },
+        {
+          title: "Acts",
+          cell: ({ connectionId, userId }) =>
+            mayAct() ? (
+              <Act
+                label="Disconnect"
+                question={`Close this connection of ${userId}? The client does not reconnect by itself.`}
+                act={async () => {
+                  const path = `connections/${encodeURIComponent(connectionId)}/disconnect`;
+                  const { disconnected } = await post<{ disconnected: number }>(path, {});
+                  return disconnected === 0 ? "it was gone already" : "closed";
+                }}
+                onDone={onAct}
+              />
+            ) : (
+              "–"
+            ),
+        },
+      ]}
+    />
+  );
+}
+
+const shownChannels = 8;
+
+function Channels({ channels }: { channels: ConnectionSummary["channels"] }) {
+  return (
+    <>
+      {channels.slice(0, shownChannels).map(({ channel, offset }) => (
+        <span key={channel}>
+          <a href={link("channel", channel)}>{channel}</a>
+          {offset === undefined ? "" : ` @${offset}`}{" "}
+        </span>
+      ))}
+      {channels.length > shownChannels && `and ${channels.length - shownChannels} more`}
+    </>
+  );
+}

@@ -1,0 +1,143 @@
+import { useState } from "preact/hooks";
+import { get, post } from "../api.ts";
+import { age, bytes, number, time } from "../format.ts";
+import { Act, Card, Empty, Loaded, Table } from "../parts.tsx";
+import { mayAct } from "../session.ts";
+import { usePoll } from "../use-poll.ts";
+
+interface Queues {
+  commands: { undelivered: number; pending: { consumer: string; count: number }[]; lagMs: number };
+  deadLetters: { commands: number; webhooks: number };
+}
+
+interface Letter {
+  id: string;
+  at: number;
+  code: string;
+  reason: string;
+  tries: number;
+  type?: string;
+  bytes: number;
+  command?: string;
+}
+
+type Filter = Partial<Record<"code" | "type" | "reason", string>>;
+
+export function QueuesView() {
+  const polled = usePoll(() => get<Queues>("queues"), [], 3_000);
+  return (
+    <>
+      <Loaded of={polled}>
+        {({ commands: { undelivered, pending, lagMs }, deadLetters }) => (
+          <dl class="sums">
+            <div>
+              <dt>Commands not read</dt>
+              <dd>{number(undelivered)}</dd>
+            </div>
+            <div>
+              <dt>Commands in progress</dt>
+              <dd>{number(pending.reduce((sum, { count }) => sum + count, 0))}</dd>
+            </div>
+            <div>
+              <dt>Oldest command</dt>
+              <dd>{lagMs === 0 ? "none" : age(lagMs)}</dd>
+            </div>
+            <div>
+              <dt>Dead commands</dt>
+              <dd>{number(deadLetters.commands)}</dd>
+            </div>
+            <div>
+              <dt>Dead webhooks</dt>
+              <dd>{number(deadLetters.webhooks)}</dd>
+            </div>
+          </dl>
+        )}
+      </Loaded>
+      <DeadLetters />
+    </>
+  );
+}
+
+function DeadLetters() {
+  const [of, setOf] = useState("commands");
+  const [filter, setFilter] = useState<Filter>({});
+  const polled = usePoll(
+    () => get<{ letters: Letter[] }>("dead-letters", { of, ...filter }),
+    [of, JSON.stringify(filter)],
+  );
+
+  function search(event: Event): void {
+    event.preventDefault();
+    const fields = new FormData(event.target as HTMLFormElement);
+    const given = (["code", "type", "reason"] as const).map((name) => [name, String(fields.get(name)).trim()]);
+    setOf(String(fields.get("of")));
+    setFilter(Object.fromEntries(given.filter(([, value]) => value !== "")) as Filter);
+  }
+  const act = async (what: "replay" | "remove"): Promise<string> => {
+    const { done, more } = await post<{ done: number; more: boolean }>(`dead-letters/${what}`, { of, filter });
+    return `${number(done)} ${what === "replay" ? "replayed" : "removed"}${more ? "; there are more" : ""}`;
+  };
+  return (
+    <Card title="Dead letters">
+      <form class="search" role="search" onSubmit={search}>
+        <label>
+          of{" "}
+          <select name="of" aria-label="of">
+            <option>commands</option>
+            <option>webhooks</option>
+          </select>
+        </label>
+        {(["code", "type", "reason"] as const).map((name) => (
+          <label key={name}>
+            {name} <input name={name} />
+          </label>
+        ))}
+        <button>Filter</button>
+      </form>
+      <Loaded of={polled}>
+        {({ letters }) =>
+          letters.length === 0 ? <Empty>There are no dead letters of this kind.</Empty> : <Letters letters={letters} />
+        }
+      </Loaded>
+      {mayAct() && (
+        <p class="acts">
+          <Act
+            label="Replay all that match"
+            question={`Process all dead ${of} that match the filter again?`}
+            act={() => act("replay")}
+            onDone={polled.reload}
+          />{" "}
+          <Act
+            label="Remove all that match"
+            question={`Remove all dead ${of} that match the filter? They cannot be brought back.`}
+            act={() => act("remove")}
+            onDone={polled.reload}
+          />
+        </p>
+      )}
+    </Card>
+  );
+}
+
+function Letters({ letters }: { letters: readonly Letter[] }) {
+  return (
+    <Table
+      caption="Dead letters"
+      rows={letters}
+      keyOf={({ id }) => id}
+      columns={[
+        { title: "At", cell: ({ at }) => time(at) },
+        { title: "Type", cell: ({ type }) => type ?? "–" },
+        { title: "Code", cell: ({ code }) => code },
+        { title: "Reason", cell: ({ reason }) => reason },
+        { title: "Tries", isNumber: true, cell: ({ tries }) => tries },
+        { title: "Size", isNumber: true, cell: (row) => bytes(row.bytes) },
+        {
+          title: "Content",
+          cell: ({ command }) =>
+            command === undefined ? <span class="soft">masked</span> : <code>{command.slice(0, 300)}</code>,
+        },
+      ]}
+    />
+  );
+}

@@ -1,0 +1,182 @@
+import { inject, afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { chromiumPath } from "../../scripts/needs.ts";
+import { startGateway, type TestGateway } from "../support/gateway.ts";
+import { startNodeProcess } from "../support/node-process.ts";
+import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
+import { buildDemo, launch } from "./demo-page.ts";
+
+const executablePath = chromiumPath();
+if (executablePath === undefined)
+  console.error("CHROMIUM IS MISSING: the operator console is not tested in a browser.");
+
+const secrets = { admin: "admin-secret-of-at-least-thirty-two-bytes", viewer: "viewer-secret-of-at-least-thirty-two" };
+const operators = `ada:${secrets.admin}:admin,vic:${secrets.viewer}:viewer`;
+const file = { channels: { chat: { subscribe: "public" }, private: { subscribe: "granted" } } };
+
+const startNode = (nodeId: string, prefix: string): Promise<TestGateway> =>
+  startGateway({ prefix, file, env: { NODE_ID: nodeId, OPERATORS: operators } });
+
+describe.skipIf(executablePath === undefined)("the operator console in a browser", () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    await buildDemo();
+    browser = await launch(executablePath ?? "");
+  }, 90_000);
+  afterAll(() => browser?.close());
+
+  /** Fails the test if the page has errors or asks any other host. */
+  async function openConsole(
+    url: string,
+    role: keyof typeof secrets,
+    options: BrowserContextOptions = {},
+  ): Promise<Page> {
+    const context = await browser.newContext(options);
+    const page = await context.newPage();
+    const trouble: string[] = [];
+    page.on("pageerror", (error) => trouble.push(String(error)));
+    page.on("console", (message) => {
+      if (message.type() === "error" && !/status of (401|403|503)/.test(message.text())) trouble.push(message.text());
+    });
+    page.on("request", (request) => void (request.url().startsWith(url) || trouble.push(`asked ${request.url()}`)));
+    onTestFinished(async () => {
+      await context.close();
+      expect(trouble).toEqual([]);
+    });
+    await page.goto(`${url}/console/`);
+    await page.getByLabel("Name").fill(role === "admin" ? "ada" : "vic");
+    await page.getByLabel("Secret").fill(secrets[role]);
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+    return page;
+  }
+  const openView = async (page: Page, title: string): Promise<void> => {
+    await page.getByRole("navigation").getByRole("link", { name: title, exact: true }).click();
+    await page.getByRole("heading", { name: title, level: 1 }).waitFor();
+  };
+  const rowsOf = (page: Page, table: string) => page.getByRole("table", { name: table }).locator("tbody tr");
+
+  test("answers where somebody is connected and why she was refused, and an admin acts with an audit line", async () => {
+    const prefix = freshPrefix();
+    const [n1, n2] = await Promise.all([startNode("n1", prefix), startNode("n2", prefix)]);
+    const nasty = "<img src=x onerror=alert(1)>";
+    const { token } = await n1.signIn("alice");
+    const client = await n2.connect(token);
+    const other = await n1.connect((await n1.signIn(nasty)).token);
+    await client.emitWithAck("subscribe", { channel: "chat:1" });
+    await client.emitWithAck("subscribe", { channel: "private:1" });
+    await n1.call("POST", "/v1/publish", { channel: "chat:1", event: "said", data: { text: nasty } });
+    const page = await openConsole(n1.url, "admin");
+    await eventually(async () => expect(await rowsOf(page, "Nodes").allInnerTexts()).toHaveLength(2));
+
+    // Where is she connected? Names of clients stay text.
+    await openView(page, "Connections");
+    await page.getByText(nasty).first().waitFor();
+    await page.getByLabel("user").fill("alice");
+    await page.keyboard.press("Enter");
+    await eventually(async () =>
+      expect(await rowsOf(page, "Connections").allInnerTexts()).toEqual([expect.stringMatching(/^alice\s.*\bn2\b/s)]),
+    );
+    await page.getByRole("link", { name: "chat:1" }).click();
+    await rowsOf(page, "Latest publications").getByText(nasty).waitFor();
+
+    // Why was she refused?
+    await openView(page, "Why?");
+    await page.getByLabel("by", { exact: true }).selectOption("user");
+    await page.getByLabel("token or id").fill("alice");
+    await page.getByLabel("channel", { exact: true }).fill("private:1");
+    await page.getByRole("button", { name: "Explain" }).click();
+    await page.getByText("refused: forbidden").waitFor();
+    await page.getByText("channels.private.subscribe is").first().waitFor();
+
+    // Acts
+    await openView(page, "User");
+    await page.getByRole("textbox", { name: "User" }).fill("alice");
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Revoke all sessions" }).click();
+    await page.getByRole("dialog", { name: "Revoke all sessions" }).getByRole("button", { name: "Revoke" }).click();
+    await page.getByText("1 revoked").waitFor();
+    await eventually(() => expect(client.connected).toBe(false));
+    expect(other.connected).toBe(true);
+    await openView(page, "Audit");
+    await eventually(async () =>
+      expect(await rowsOf(page, "Acts, newest first").allInnerTexts()).toEqual([
+        expect.stringMatching(/ada\s+operatorRevokeUser\s+userId alice\s+revoked 1/),
+      ]),
+    );
+    await openView(page, "Settings");
+    await page.getByText("All nodes have the same settings.").waitFor();
+    expect(await page.getByRole("main").innerText()).not.toContain("-secret-of-at-least");
+
+    // Signing out ends it
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Tidegate console" }).waitFor();
+    await page.reload();
+    await page.getByLabel("Secret").waitFor();
+  });
+
+  test("replays dead letters of one kind; a viewer sees them masked and cannot act; on a phone nothing overflows", async () => {
+    const node = await startNode("n1", freshPrefix());
+    const { redis } = await redisWorld();
+    for (const command of ['{"type":"order.event","orderId":"o-1","status":"confirmed"}', "no JSON"])
+      await redis.connection("commands").xadd(`${node.prefix}:commands`, "*", "command", command);
+    const phone = { viewport: { width: 375, height: 700 }, colorScheme: "dark" } as const;
+    const viewer = await openConsole(node.url, "viewer", phone);
+    const admin = await openConsole(node.url, "admin");
+
+    for (const page of [viewer, admin]) await openView(page, "Queues");
+    await eventually(async () => expect(await rowsOf(viewer, "Dead letters").allInnerTexts()).toHaveLength(2));
+    expect(await viewer.getByText("masked").count()).toBe(2);
+    expect(await viewer.getByRole("button", { name: "Replay all that match" }).count()).toBe(0);
+    for (const title of ["Overview", "Connections", "Why?", "Settings"]) {
+      await openView(viewer, title);
+      const overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+      expect([title, await viewer.evaluate<number>(overflow)]).toEqual([title, 0]);
+    }
+
+    await node.call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "alice" } });
+    await admin.getByLabel("type").fill("order.event");
+    await admin.keyboard.press("Enter");
+    await eventually(async () => expect(await rowsOf(admin, "Dead letters").allInnerTexts()).toHaveLength(1));
+    await admin.getByRole("button", { name: "Replay all that match" }).click();
+    const dialog = admin.getByRole("dialog", { name: "Replay all that match" });
+    await dialog.getByRole("button", { name: "Replay" }).click();
+    await admin.getByText("1 replayed").waitFor();
+    const statusOf = async () => (await node.call("GET", "/v1/orders/o-1")).body.order.status;
+    await eventually(async () => expect(await statusOf()).toBe("confirmed"));
+  });
+
+  test("names a node that is frozen or dead, and shows the rest", async () => {
+    const prefix = freshPrefix();
+    const node = await startNode("n1", prefix);
+    const env = { REDIS_URL: inject("redisUrl"), KEY_PREFIX: prefix, OPERATORS: operators };
+    const other = await startNodeProcess({ nodeId: "n2", env });
+    onTestFinished(async () => void (await other.kill()));
+    const page = await openConsole(node.url, "admin", { colorScheme: "dark" });
+    await eventually(async () => expect(await rowsOf(page, "Nodes").allInnerTexts()).toHaveLength(2));
+
+    await other.kill();
+
+    await page.getByText("n2 died.").waitFor();
+    expect(await rowsOf(page, "Nodes").allInnerTexts()).toEqual([expect.stringMatching(/^n1\s/)]);
+  });
+
+  test("says that it is stale when its node is gone, and signs nobody in with a wrong secret", async () => {
+    const node = await startNode("n1", freshPrefix());
+    const page = await openConsole(node.url, "admin");
+    await rowsOf(page, "Nodes").first().waitFor();
+    await page.route("**/v1/operator/overview", (route) =>
+      route.fulfill({ status: 503, json: { detail: "Redis cannot be reached." } }),
+    );
+    await page.getByText("What is shown below is from before.").waitFor();
+    await page.unroute("**/v1/operator/overview");
+
+    const response = await fetch(`${node.url}/console/`);
+    expect(response.headers.get("content-security-policy")).toMatch(/default-src 'self';.*frame-ancestors 'none'/);
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("Name").fill("ada");
+    await page.getByLabel("Secret").fill("wrong");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText("The name or the secret is wrong.").waitFor();
+  });
+});
