@@ -8,6 +8,10 @@ import { eventually, freshPrefix } from "../support/world.ts";
 
 const file = { channels: { chat: { subscribe: "public", history: { size: 1000, ttlSeconds: 60 } } } };
 
+/** Short in the ordinary run. The long one: `TEST_OUTBOX_ROWS=1000000 npx vitest run test/commands/outbox.test.ts`. */
+const rowCount = Number(process.env["TEST_OUTBOX_ROWS"] ?? 2_000);
+const keyCount = rowCount / 200;
+
 const publishing = (channel: string, data: unknown) => ({ type: "publish", channel, event: "e", data });
 
 const insert = ({ query }: OutboxDatabase, key: string, command: object) =>
@@ -115,9 +119,9 @@ describe.skipIf(!needs.postgres.isInstalled())("with Postgres", () => {
     const start = (nodeId: string) => startNodeProcess({ nodeId, env, file });
     const [first, second] = await Promise.all([start("first"), start("second")]);
     onTestFinished(async () => void (await Promise.all([first, second].map((node) => node.kill()))));
-    const [keys, perKey] = [10, 300];
+    const [keys, perKey] = [keyCount, 200];
     const remaining = async (count: number) =>
-      eventually(async () => expect(await waiting(outbox)).toBeLessThanOrEqual(count));
+      eventually(async () => expect(await waiting(outbox)).toBeLessThanOrEqual(count), 1_200_000);
 
     await outbox.query(
       `INSERT INTO tidegate_outbox (key, command)
@@ -131,7 +135,9 @@ describe.skipIf(!needs.postgres.isInstalled())("with Postgres", () => {
     await remaining(keys * perKey * 0.5);
     await postgres.kill();
     await postgres.start();
+    const startedAt = performance.now();
     await remaining(0);
+    if (rowCount > 2_000) console.log(`${rowCount / 2} rows in ${Math.round(performance.now() - startedAt)} ms`);
 
     const [dead] = await outbox.query("SELECT count(*) AS count FROM tidegate_outbox_dead WHERE code = 'bad_request'");
     expect(Number(dead?.["count"])).toBe((keys * perKey) / 100);
@@ -139,5 +145,5 @@ describe.skipIf(!needs.postgres.isInstalled())("with Postgres", () => {
       const wanted = Array.from({ length: perKey }, (_, n) => n).filter((n) => (n * keys + key) % 100 !== 7);
       expect(await published(second, `chat:${key}`)).toEqual(wanted);
     }
-  });
+  }, 1_800_000);
 });
