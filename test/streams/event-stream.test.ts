@@ -195,6 +195,23 @@ test("a stream counts as a connection of its user, and ends with its session", a
   );
 });
 
+test("rights that a session loses end its subscriptions, and with the last one the stream", async () => {
+  const gateway = await startGateway({ file });
+  const { token, sessionId } = await gateway.signIn("ada", { channels: { subscribe: ["secret:*"] } });
+  const both = await readEvents(streamUrl(gateway.url, ["secret:x", "chat:a"]), asBearer(token));
+  const only = await readEvents(streamUrl(gateway.url, ["secret:x"]), asBearer(token));
+  await eventually(() => expect([...both.named("subscribed"), ...only.named("subscribed")]).toHaveLength(3));
+
+  const changed = await gateway.call("PATCH", `/v1/sessions/${sessionId}`, { channels: { subscribe: [] } });
+
+  expect(changed.status).toBe(200);
+  await only.ended();
+  for (const reader of [both, only])
+    expect(await reader.first("unsubscribed")).toMatchObject({ channel: "secret:x", code: "forbidden" });
+  await publish(gateway, "chat:a", 1);
+  await eventually(() => expect(offsets(both, "chat:a")).toEqual([1]));
+});
+
 test("a node that drains tells its streams when to come back, and closes them", async () => {
   const gateway = await startGateway({ file });
   const { token } = await gateway.signIn("ada");

@@ -79,6 +79,8 @@ export interface StreamsOptions {
   maxChannels: number;
 }
 
+/** When an `EventSource` reconnects after its connection was cut; browsers wait longer by themselves. */
+const retryMs = 1_000;
 /** Shorter than the silence after which proxies close a connection. */
 const keepAliveMs = 15_000;
 
@@ -143,6 +145,8 @@ export class Streams {
     });
     response.writeHead(200, { ...eventStreamHeaders, ...headers });
     asked.request.socket.setKeepAlive(true, keepAliveMs).setNoDelay(true);
+    // At different times, because many streams may be cut at once.
+    events.retryAfter(Math.round(retryMs * (0.5 + Math.random())));
     this.#open.add(events);
     response.once("close", () => {
       this.#open.delete(events);
