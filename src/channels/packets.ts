@@ -69,6 +69,7 @@ export const reservedEvents: ReadonlySet<string> = new Set([
   "position",
   "presence",
   "state",
+  "subscribed",
   "unsubscribed",
   "warning",
   "auth:expiring",

@@ -10,6 +10,7 @@ const file = {
   channels: {
     chat: { subscribe: "public", publish: "public", presence: true, history: { size: 1000, ttlSeconds: 60 } },
     secret: { subscribe: "granted" },
+    talk: { subscribe: "public", deliver: "event" },
   },
 };
 
@@ -46,6 +47,21 @@ test("a client reads channels with its token, a backend with its API key", async
   await eventually(() => expect(client.named("publication")).toHaveLength(2));
   expect(client.named("publication")[0]).toMatchObject({ channel: "chat:a", offset: 1, event: "said", data: { n: 1 } });
   await eventually(() => expect(backend.named("publication").map(({ data }) => data.n)).toEqual([1, 2, 3]));
+});
+
+test("a stream has publications of kinds that deliver events too, and positions of those it does not receive", async () => {
+  const gateway = await startGateway({ file });
+  const reader = await readEvents(streamUrl(gateway.url, ["talk:a"]), asBearer((await gateway.signIn("ada")).token));
+  await eventually(() => expect(reader.named("subscribed")).toHaveLength(1));
+  const body = { channel: "talk:a", event: "chat message", data: { n: 1 }, from: { userId: "bob" } };
+  await gateway.call("POST", "/v1/publish", body);
+  await gateway.call("POST", "/v1/publish", { ...body, except: "user:ada" });
+  await gateway.call("POST", "/v1/publish", { ...body, ephemeral: true });
+
+  await eventually(() => expect(reader.named("publication")).toHaveLength(2));
+  expect(reader.named("publication")[0]).toMatchObject({ ...body, offset: 1 });
+  expect(reader.named("publication")[1]).toEqual({ ...body, publishedAt: expect.any(Number) });
+  expect(reader.named("position")).toMatchObject([{ channel: "talk:a", offset: 2 }]);
 });
 
 test("a stream is refused before it begins, with the code of the refusal", async () => {

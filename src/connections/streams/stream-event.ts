@@ -1,4 +1,5 @@
 import type { Position } from "../../protocol/scalars.ts";
+import { reservedEvents } from "../../channels/packets.ts";
 import type { Frame } from "../../engine/frames.ts";
 
 /** One server event, as a stream sends it. */
@@ -23,10 +24,25 @@ export function eventOf(frame: Frame): StreamEvent {
 export function readEvent(packet: string): StreamEvent {
   const nameEnd = packet.indexOf('"', 4);
   const name = packet.slice(4, nameEnd);
+  const publication = reservedEvents.has(name) ? undefined : publicationIn(packet);
+  if (publication !== undefined) return { name: "publication", data: publication, at: placeOf(publication) };
   const stampAt = /\},"[^"]*"\]$/.exec(packet)?.index;
   // The argument is kept as it was written: numbers that JavaScript cannot represent stay exact.
   const data = packet.slice(nameEnd + 2, stampAt === undefined ? -1 : stampAt + 1);
-  return { name, data, at: name === "publication" || name === "subscribed" ? placeOf(data) : undefined };
+  return { name, data, at: positioned.has(name) ? placeOf(data) : undefined };
+}
+
+const positioned = new Set(["publication", "position", "subscribed"]);
+
+/** The publication that a kind delivers under its own event name, as JSON; undefined for any other event. */
+function publicationIn(packet: string): string | undefined {
+  const [event, data, place] = JSON.parse(packet.slice(2)) as [
+    string,
+    unknown,
+    { channel?: unknown } | null | undefined,
+  ];
+  if (typeof place !== "object" || typeof place?.channel !== "string" || !("publishedAt" in place)) return undefined;
+  return JSON.stringify({ ...place, event, data });
 }
 
 /** The position that `subscribed` names was read only once the publications that the client missed were read as well. */
