@@ -54,7 +54,9 @@ async function measure() {
     const first = await costOf((n) => log.publish(request(n), history));
     const second = await costOf((n) => log.publishEphemeral(request(n), Date.now()));
     // The first round warms up.
-    if (round > 0) (logged.push(first), ephemeral.push(second));
+    if (round === 0) continue;
+    logged.push(first);
+    ephemeral.push(second);
   }
   return { logged: median(logged), ephemeral: median(ephemeral) };
 }
