@@ -52,7 +52,7 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
     "commands",
     "http",
   ],
-  app: ["protocol", "engine", "connections"],
+  app: ["protocol", "runtime", "redis", "webhooks", "engine", "connections"],
   client: ["protocol"],
   publisher: ["protocol"],
   loadtest: ["protocol", "runtime", "client"],

@@ -233,6 +233,18 @@ const webhook = z.strictObject({
   timeoutMs: z.int().min(100).max(60_000).exactOptional(),
 });
 
+// App
+
+const app = z.strictObject({
+  url: z.string().max(2_048).refine(isWebAddress, "must be an https:// or http:// URL"),
+  /** Signs each request: a text, or `whsec_` and the key in base64. */
+  secret: z.string().min(1).max(512).refine(isSecret, "must be whsec_ followed by base64"),
+  /** Max time for the app to answer. */
+  timeoutMs: z.int().min(100).max(60_000).default(5_000),
+  /** Events to forward, by name; `*` forwards all others. */
+  events: z.record(z.string().min(1).max(128), z.strictObject({})).default({ "*": {} }),
+});
+
 function isSecret(value: string): boolean {
   return /^(?!whsec_)|^whsec_(?:[\w+/-]{4})*[\w+/-]{2,4}={0,2}$/.test(value);
 }
@@ -261,6 +273,7 @@ export const configFile = z
     tokens,
     sessions,
     webhooks: z.array(webhook).max(64).default([]),
+    app: app.optional(),
   })
   .refine((value) => !(value?.sessions?.sessionIdleSeconds < value?.tokens?.maxLifeSeconds + seenLateSeconds), {
     path: ["sessions", "sessionIdleSeconds"],

@@ -7,7 +7,10 @@ import { pathOf, problemsOf } from "./file-problems.ts";
 import { didYouMean } from "./suggestion.ts";
 
 /** Settings of the JSON file including defaults. */
-export type FileConfig = { readonly [K in keyof ParsedFile]-?: NonNullable<ParsedFile[K]> };
+export type FileConfig = { readonly [K in keyof Omit<ParsedFile, "app">]-?: NonNullable<ParsedFile[K]> } & {
+  /** Where events of an app are forwarded to; undefined if they are not. */
+  readonly app?: ParsedFile["app"];
+};
 
 const variable = "GATEWAY_CONFIG";
 

@@ -36,6 +36,9 @@ import { createRoomAdapter } from "../connections/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "../connections/socket-server.ts";
 import { createSiblings, type Siblings } from "../engine/siblings/siblings.ts";
 import { createAppAdapter } from "../app/app-adapter.ts";
+import { HttpEvents } from "../app/http-events.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import { createCircuitBreaker } from "../redis/circuit-breaker.ts";
 import { createAppParser } from "../app/app-parser.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import { createConnectionHooks, type ConnectionHooks } from "../connections/connection-hooks.ts";
@@ -233,6 +236,7 @@ function createSockets(
 ): SocketServer {
   const { config, metrics, reasons, clock, log } = context;
   const { recovery } = parts.services;
+  const app = appOf(context, parts);
   return createSocketServer(
     {
       httpServer: http.server,
@@ -245,9 +249,9 @@ function createSockets(
       untilAnswersAllowed: hooks.untilAnswersAllowed,
       ...withWebhooks(hooks, parts.webhooks),
       clientAddress,
-      app: parts.app,
-      parser: parts.app && createAppParser,
-      adapter: parts.app ? createAppRooms(context, parts) : createAdapter(context),
+      app,
+      parser: app && createAppParser,
+      adapter: app ? createAppRooms(context, parts) : createAdapter(context),
       siblings,
       recovery,
       stampOf: recovery.stampOf,
@@ -276,6 +280,26 @@ function createAdapter({ store, control, metrics, clock, log }: NodeContext) {
     failures: new ErrorReporter({ metrics, clock, log }),
     log,
   });
+}
+
+/** The app in this process, else the one that is configured. */
+function appOf({ config, clock, log }: NodeContext, { app, services, ingress }: NetworkParts): AppEvents | undefined {
+  if (app !== undefined || config.app === undefined) return app;
+  const { channels } = services;
+  return new HttpEvents(
+    {
+      breaker: createCircuitBreaker({ clock, log }, "the app"),
+      publish: (publication) => ingress.executor.perform({ type: "publish", ...publication }, { door: "app" }),
+      async subscribe(connection, channel) {
+        await channels.subscribeUnchecked(connection.subscriber, connection.identity.userId, channel);
+        connection.join(channel);
+      },
+      unsubscribe: ({ subscriber }, channel) =>
+        channels.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden")),
+      clock,
+    },
+    { ...config.app, nodeId: config.nodeId },
+  );
 }
 
 /** Rooms of an app: those named as channels are publications. */

@@ -2,7 +2,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 
 /**
- * Whether requests to Redis are worth sending. After a failure it is open for a second, so that a Redis that hangs delays
+ * Whether requests to Redis, or to an app, are worth sending. After a failure it is open for a second, so that a Redis that hangs delays
  * one operation and not each; then one operation is let through as a test, and closes it if it succeeds.
  */
 export interface CircuitBreaker {
@@ -17,7 +17,7 @@ export interface CircuitBreaker {
 
 const probeEveryMs = 1_000;
 
-export function createCircuitBreaker({ clock, log }: { clock: Clock; log: Logger }): CircuitBreaker {
+export function createCircuitBreaker({ clock, log }: { clock: Clock; log: Logger }, target = "Redis"): CircuitBreaker {
   let isOpen = false;
   let nextProbeAt = 0;
   return {
@@ -31,12 +31,12 @@ export function createCircuitBreaker({ clock, log }: { clock: Clock; log: Logger
       return true;
     },
     recordFailure(error) {
-      if (!isOpen) log.debug({ reason: reasonOf(error) }, "Redis is unreachable; pausing requests");
+      if (!isOpen) log.debug({ reason: reasonOf(error) }, `${target} is unreachable; pausing requests`);
       isOpen = true;
       nextProbeAt = clock.monotonic() + probeEveryMs;
     },
     recordSuccess() {
-      if (isOpen) log.debug({}, "Redis answers again");
+      if (isOpen) log.debug({}, `${target} answers again`);
       isOpen = false;
     },
   };

@@ -1,0 +1,153 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { keyOf, sign } from "../../src/webhooks/signature.ts";
+import { startGateway, type Client, type TestGateway } from "../support/gateway.ts";
+import { eventually } from "../support/world.ts";
+
+const secret = "a-secret-that-the-app-knows";
+
+interface Forwarded {
+  headers: IncomingMessage["headers"];
+  body: string;
+  json: any;
+}
+
+type Answer = (request: Forwarded, response: ServerResponse) => void;
+
+/** An app over HTTP that remembers what it was sent. */
+async function startApp(answer: Answer) {
+  const requests: Forwarded[] = [];
+  const server = createServer((incoming, response) => {
+    const chunks: Buffer[] = [];
+    incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+    incoming.once("end", () => {
+      const body = Buffer.concat(chunks).toString();
+      const request = { headers: incoming.headers, body, json: JSON.parse(body) };
+      requests.push(request);
+      answer(request, response);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { requests, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/socket` };
+}
+
+const json =
+  (of: (request: Forwarded) => object): Answer =>
+  (request, response) =>
+    void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(of(request)));
+
+async function gatewayFor(answer: Answer): Promise<{ gateway: TestGateway; client: Client; requests: Forwarded[] }> {
+  const { url, requests } = await startApp(answer);
+  const gateway = await startGateway({
+    file: { channels: { chat: { subscribe: "public" } }, app: { url, secret, timeoutMs: 1_000 } },
+  });
+  const client = await gateway.connect((await gateway.signIn("ann")).token);
+  return { gateway, client, requests };
+}
+
+test("an event is forwarded, signed, with its user, and acknowledged with what the app answers", async () => {
+  const { client, requests } = await gatewayFor(json(({ json: { args } }) => ({ ack: [...args, { done: true }] })));
+
+  const acknowledged = await new Promise<unknown[]>((resolve) =>
+    client.emit("move", 1, Buffer.from([7]), (...args: unknown[]) => resolve(args)),
+  );
+
+  expect(acknowledged).toEqual([1, Buffer.from([7]), { done: true }]);
+  const [{ headers, body, json: sent }] = requests as [Forwarded];
+  expect(sent).toMatchObject({
+    type: "event",
+    event: "move",
+    args: [1, { $binary: "Bw==" }],
+    namespace: "/",
+    connection: { connectionId: client.id },
+    user: { userId: "ann", roles: [] },
+  });
+  const signed = { id: `${headers["webhook-id"]}`, timestamp: Number(headers["webhook-timestamp"]), body };
+  expect(headers["webhook-signature"]).toBe(sign(keyOf(secret), signed));
+  expect(sent.id).toBe(headers["webhook-id"]);
+});
+
+test("effects subscribe, publish, emit and disconnect", async () => {
+  const { client } = await gatewayFor(
+    json(({ json: { event } }) =>
+      event === "leave"
+        ? { ack: ["bye"], disconnect: { message: "as you wish" } }
+        : {
+            subscribe: ["chat:lobby"],
+            publish: [{ channel: "chat:lobby", event: "joined", data: { userId: "ann" } }],
+            emit: [{ event: "welcome", args: ["ann", 1] }],
+          },
+    ),
+  );
+
+  client.emit("enter");
+  await eventually(() => expect(client.events.map(([name]) => name)).toContain("publication"));
+  expect(client.events).toContainEqual(["welcome", "ann", 1]);
+  expect(await client.emitWithAck("leave")).toBe("bye");
+
+  await eventually(() =>
+    expect(client.events).toContainEqual([
+      "closing",
+      expect.objectContaining({ code: "disconnected_by_backend", message: "as you wish" }),
+    ]),
+  );
+});
+
+test("events of a connection reach the app one after the other, in order", async () => {
+  let running = 0;
+  let most = 0;
+  const { client, requests } = await gatewayFor((request, response) => {
+    most = Math.max(most, ++running);
+    setTimeout(() => {
+      running -= 1;
+      json(() => ({ ack: [] }))(request, response);
+    }, 5);
+  });
+
+  await Promise.all([1, 2, 3, 4].map((number) => client.emitWithAck("step", number)));
+
+  expect(requests.map(({ json: { args } }) => args[0])).toEqual([1, 2, 3, 4]);
+  expect(most).toBe(1);
+});
+
+describe("an app that fails is named, and the connection goes on", () => {
+  const behaviours: Record<string, Answer> = {
+    hang: () => undefined,
+    nonsense: (_request, response) => void response.end("<html>"),
+    flood: (_request, response) => void response.end(JSON.stringify({ ack: ["x".repeat(10_000_000)] })),
+    redirect: (_request, response) => void response.writeHead(302, { location: "http://127.0.0.1:1/" }).end(),
+    cut: (_request, response) => void response.destroy(),
+    unknown: json(() => ({ nack: [] })),
+    fine: json(() => ({ ack: ["fine"] })),
+  };
+
+  test.each([
+    ["hang", "timeout"],
+    ["nonsense", "app_failed"],
+    ["flood", "app_failed"],
+    ["redirect", "app_failed"],
+    ["cut", "app_failed"],
+    ["unknown", "app_failed"],
+  ])("%s: %s", async (event, code) => {
+    const { client } = await gatewayFor((request, response) => behaviours[request.json.event]?.(request, response));
+
+    expect(await client.emitWithAck(event)).toMatchObject({
+      ok: false,
+      error: { code, retryAfterMs: expect.any(Number) },
+    });
+    expect(await client.emitWithAck("fine")).toBe("fine");
+  });
+
+  test("after repeated failures it is not asked any more for a moment", async () => {
+    const { client, requests } = await gatewayFor((_request, response) => void response.writeHead(500).end());
+    for (let count = 0; count < 5; count += 1) await client.emitWithAck("break");
+
+    expect(await client.emitWithAck("break")).toMatchObject({ error: { code: "unavailable" } });
+    expect(requests).toHaveLength(5);
+  });
+});
