@@ -2,12 +2,12 @@ import { command, type Command, type CommandType } from "../protocol/commands.ts
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import { toText } from "./template.ts";
 
-/** Fields of commands that name something: backends that number their orders send numbers. */
+/** Fields that contain names; backends may send numbers instead. */
 const names = new Set(["orderId", "eventId", "channel", "board", "member", "userId", "sessionId", "idempotencyKey"]);
 
 /**
- * The command that a message of pub/sub stands for: its fields are the command's. What the command does not know is
- * its `data`, where the message has none; otherwise it is left out. Throws `bad_request` naming the field.
+ * The command of a pub/sub message: fields with the same name are the command's. Other fields become its `data` if the
+ * message has none, and are ignored otherwise. Throws `bad_request` naming the field.
  */
 export function toCommand(type: CommandType, message: unknown): Command {
   if (typeof message !== "object" || message === null || Array.isArray(message))

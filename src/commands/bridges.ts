@@ -10,30 +10,30 @@ import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import { toCommand } from "./bridged-command.ts";
 import type { CommandExecutor } from "./command-executor.ts";
 import type { BridgeStore } from "./bridge-store.ts";
-import { createTemplate, mostNames, toText, type Template } from "./template.ts";
+import { createTemplate, maxNames, toText, type Template } from "./template.ts";
 
-/** One way from Redis pub/sub into gateway channels, or into the commands stream. */
+/** Forwards messages of Redis pub/sub to gateway channels, or to the commands stream. */
 export interface BridgeOptions {
   /** A pub/sub channel; with `*`, `?` or `[` a pattern, as PSUBSCRIBE reads it. */
   pattern: string;
-  /** Gateway channels; `{field}` or `{field.field}` is taken from the message. Those with a missing field are left out. */
+  /** Gateway channels; `{field}` or `{field.field}` is taken from the message. A channel with a missing field is skipped. */
   channel?: string | readonly string[] | undefined;
   /** Event of the publication. */
   event?: string | undefined;
-  /** Instead of `channel` and `event`: the command that the message stands for. */
+  /** Instead of `channel` and `event`: the command that the message contains. */
   command?: CommandType | undefined;
 }
 
 /**
- * The fire-and-forget door: messages of Redis pub/sub, which every node hears and Redis does not keep.
+ * Bridges for fire-and-forget messages of Redis pub/sub, which every node receives and Redis does not store.
  *
- * To channels: a message with an `id` is published with that as its idempotency key: the first node stores it, to the
- * others it is a repeat, and subscribers everywhere get it once, with a place in the log. One without an `id` is
- * delivered by each node to its own subscribers, live only. As a command: the first node leaves it in the commands
- * stream; to the others it is a repeat, by its `id` or, without one, by its text.
+ * To channels: a message with an `id` is published with it as idempotency key: the first node publishes, for the others it
+ * is a repeat, and all subscribers get it once, with an offset. Each node delivers a message without an `id` to its own
+ * subscribers, live only. As a command: the first node adds it to the commands stream; for the others it is a repeat, by
+ * its `id` or, without one, by its text.
  *
- * A message that cannot be bridged is counted, told to the log at a pace, and left; so is what comes while a node's
- * connection is away. Who needs more uses the commands stream.
+ * A message that cannot be forwarded is counted, logged at a limited rate, and dropped. Messages are lost while a node is
+ * not connected. Backends that need more use the commands stream.
  */
 export interface Bridges {
   start(): Promise<void>;
@@ -44,7 +44,7 @@ export interface BridgesDeps {
   /** Connection of role `bridges`. */
   subscriber: RedisClient;
   executor: Pick<CommandExecutor, "perform">;
-  /** To this node's subscribers, now. Throws where the channel's kind is not configured. */
+  /** Delivers to this node's subscribers. Throws if the channel's kind is not configured. */
   deliverLive: (channel: string, event: string, data: string) => void;
   store: BridgeStore;
   /** True for a status that orders can have. */
@@ -55,11 +55,11 @@ export interface BridgesDeps {
   metrics: Pick<Metrics, "bridged">;
 }
 
-/** Messages on their way at once; what comes beyond that is left, as it would be without a node to hear it. */
-const mostAtOnce = 10_000;
-/** Milliseconds for which the `id` of a message that became a command is remembered. */
+/** Max messages that are being forwarded; further ones are dropped. */
+const maxConcurrent = 10_000;
+/** TTL of the `id` of a message that became a command, in milliseconds. */
 const idForMs = 86_400_000;
-/** The same for the text of one without an `id`: longer than nodes hear it one after the other. */
+/** The same for the text of one without an `id`: longer than the delay between nodes. */
 const textForMs = 30_000;
 
 type Bridge = BridgeOptions & { templates: readonly Template[] };
@@ -76,10 +76,11 @@ export function createBridges(
   let carried = 0;
 
   async function carry(bridge: Bridge, text: string): Promise<void> {
-    if (carried >= mostAtOnce) return fail(bridge, new GatewayError("rate_limited", "Too many concurrent messages."));
+    if (carried >= maxConcurrent)
+      return fail(bridge, new GatewayError("rate_limited", "Too many concurrent messages."));
     carried++;
     try {
-      // Nobody hears of a refusal, so a number that JavaScript cannot hold goes on as text.
+      // The sender would not learn of a refusal, so a number that a double cannot hold becomes text.
       const message = parseJson(text, limits, { inexactNumbers: "text" });
       for (const outcome of await send(bridge, message, text)) metrics.bridged.inc({ outcome });
     } catch (error) {
@@ -98,35 +99,35 @@ export function createBridges(
   async function send(bridge: Bridge, message: unknown, text: string): Promise<Outcome[]> {
     const { command, event = "", templates } = bridge;
     if (command === "order.event" && !movesOrder(message)) return publishTo([aboutOrder], "order.message", message);
-    return command === undefined ? publishTo(templates, event, message) : [await leave(command, message, text)];
+    return command === undefined ? publishTo(templates, event, message) : [await addCommand(command, message, text)];
   }
 
-  /** A status that no order can have says nothing of where the order stands. */
+  /** A status that is not configured cannot be applied to an order. */
   function movesOrder(message: unknown): boolean {
     const status = typeof message === "object" && message !== null && "status" in message ? message.status : undefined;
     return typeof status !== "string" || isOrderStatus(status);
   }
 
-  async function leave(type: CommandType, message: unknown, text: string): Promise<Outcome> {
+  async function addCommand(type: CommandType, message: unknown, text: string): Promise<Outcome> {
     const command = canonicalJson(toCommand(type, message));
     const id = idOf(message);
     const name =
       id === undefined
         ? { key: `text:${fingerprint([type, text])}`, forMs: textForMs }
         : { key: `id:${type}:${id}`, forMs: idForMs };
-    return (await store.leave(command, name)) ? "command" : "repeated";
+    return (await store.add(command, name)) ? "command" : "repeated";
   }
 
   async function publishTo(templates: readonly Template[], event: string, message: unknown): Promise<Outcome[]> {
     const named = await withParties(templates, message);
-    const channels = new Set(templates.flatMap((template) => template.namesFor(named)).slice(0, mostNames));
+    const channels = new Set(templates.flatMap((template) => template.namesFor(named)).slice(0, maxNames));
     if (channels.size === 0 || ![...channels].every(isName)) {
       throw new GatewayError("bad_request", "The message does not name a channel.");
     }
     return Promise.all([...channels].map((channel) => publishOne(channel, event, message)));
   }
 
-  /** A message about an order need not say who its parties are. */
+  /** A message about an order need not contain its parties. */
   async function withParties(templates: readonly Template[], message: unknown): Promise<unknown> {
     if (!templates.some(({ fields }) => fields.has("parties"))) return message;
     if (typeof message !== "object" || message === null || "parties" in message || !("orderId" in message))
@@ -173,7 +174,7 @@ const aboutOrder = createTemplate("order:{orderId}");
 
 const isPattern = ({ pattern }: Pick<BridgeOptions, "pattern">): boolean => /[*?[\\]/.test(pattern);
 
-/** A text or number that names the message; of anything else it is as if there were none. */
+/** A text or number; anything else counts as no id. */
 function idOf(message: unknown): string | undefined {
   if (typeof message !== "object" || message === null || !("id" in message)) return undefined;
   const id = toText(message.id);

@@ -2,19 +2,19 @@ import type { CommandType } from "../protocol/commands.ts";
 import { GatewayError, isTemporary, type ErrorCode } from "../protocol/errors.ts";
 import { isOutage, whyWritesAreRefused } from "../redis/outage.ts";
 
-/** Why a command was not performed, and what that means for trying again. */
-export interface Failure {
+/** Why a command was not performed, and whether another attempt may succeed. */
+export interface JobFailure {
   /**
-   * `refused`: will not succeed as it stands; `trouble`: may succeed later, so many tries are given to it; `away`: the
-   * store cannot be reached, which is no fault of the command and costs it no try.
+   * `refused`: permanent; `trouble`: may succeed later; `away`: Redis cannot be reached, which does not count as an
+   * attempt.
    */
   kind: "refused" | "trouble" | "away";
   code: ErrorCode;
   reason: string;
 }
 
-/** `type` is undefined where the entry was no command: nothing can mend that. */
-export function toFailure(type: CommandType | undefined, error: unknown): Failure {
+/** `type` is undefined if the entry is not a valid command, which is permanent. */
+export function toFailure(type: CommandType | undefined, error: unknown): JobFailure {
   const cause = error instanceof GatewayError ? error.cause : error;
   if (isOutage(cause)) {
     const why = whyWritesAreRefused(cause);
@@ -26,6 +26,6 @@ export function toFailure(type: CommandType | undefined, error: unknown): Failur
   return { kind: isTrouble ? "trouble" : "refused", code: error.code, reason: error.message };
 }
 
-/** An order that is not there yet may be on its way through another door. */
+/** An order that does not exist yet may be created soon, over another interface. */
 const isEarly = (type: CommandType, code: ErrorCode): boolean =>
   code === "not_found" && (type === "order.update" || type === "order.event" || type === "order.signal");

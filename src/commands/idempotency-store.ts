@@ -2,19 +2,19 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
 
-/** What was found where a write with an idempotency key begins. */
-export type Begun =
-  /** `run`: the caller is the first, and has the key for a while; `wait`: another is at it. */
+/** State of a write with an idempotency key, when it begins. */
+export type IdempotencyState =
+  /** `run`: the caller is the first, and has claimed the key; `wait`: another call is running. */
   { outcome: "run" | "wait" | "conflict" } | { outcome: "done"; answer: string };
 
 /**
- * Writes and their answers by idempotency key. Of those who begin at once one runs; the answer it leaves is what all
- * others get. The first has the key for `claimMs` and renews that while it runs; where it dies, the next to ask runs.
+ * Writes and their responses by idempotency key. Of concurrent calls one runs, and all others get its response. The first
+ * claims the key for `claimMs` and renews that while it runs; if it dies, the next call runs.
  */
 export interface IdempotencyStore {
-  begin(scope: string, key: string, fingerprint: string, holder: string): Promise<Begun>;
+  begin(scope: string, key: string, fingerprint: string, holder: string): Promise<IdempotencyState>;
   renew(scope: string, key: string, holder: string): Promise<void>;
-  /** Leaves the answer; without one the key is as if it had never been used. */
+  /** Stores the response; without one the key is as if it had never been used. */
   end(scope: string, key: string, holder: string, answer: string | undefined): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export function createIdempotencyStore(
   return {
     async begin(scope, key, fingerprint, holder) {
       const reply = await beginScript.run([keys.once(scope, key)], [fingerprint, holder, claimMs]);
-      const [outcome, answer] = reply as [Begun["outcome"], string?];
+      const [outcome, answer] = reply as [IdempotencyState["outcome"], string?];
       return outcome === "done" ? { outcome, answer: answer ?? "" } : { outcome };
     },
     async renew(scope, key, holder) {

@@ -7,17 +7,17 @@ import type { Logger } from "../runtime/logger.ts";
 import { createIdempotencyStore } from "./idempotency-store.ts";
 
 /**
- * Runs a write once per scope and key, over all nodes and doors. A repeat with the same content is answered as the first
- * was; with other content it is a `conflict`; one that comes while the first runs waits for it. Refusals are not kept:
- * they changed nothing, so a repeat is judged afresh.
+ * Runs a write once per scope and key, across all nodes and interfaces. A repeat with the same content gets the first
+ * response; with different content it is a `conflict`; one that arrives while the first runs waits for it. Refusals are
+ * not stored, because they changed nothing: a repeat is tried again.
  *
- * The answer is kept after the write: where a node dies in between, a repeat runs again. What must not happen twice even
- * then takes the key into its own script, as publishing, orders and scores do.
+ * The response is stored after the write: if a node dies in between, a repeat runs again. Operations for which that matters
+ * check the key in their own scripts, as publishing, orders and scores do.
  */
 export type RunOnce = <A>(write: IdempotentWrite, run: () => Promise<A>) => Promise<A>;
 
 export interface IdempotentWrite {
-  /** What the key is good for: an operation and what it is about. */
+  /** Scope of the key: an operation and what it applies to. */
   scope: string;
   key: string;
   /** Of the content. */
@@ -25,9 +25,9 @@ export interface IdempotentWrite {
 }
 
 export interface IdempotencyOptions {
-  /** Seconds an answer is kept. @default 86400 */
+  /** TTL of a response in seconds. @default 86400 */
   ttlSeconds?: number;
-  /** Milliseconds after which a first call that is heard of no more is taken for dead. @default 5000 */
+  /** Duration of a claim in milliseconds, which the first call renews. @default 5000 */
   claimMs?: number;
   /** Milliseconds a repeat waits for the first. @default 10000 */
   waitMs?: number;
@@ -42,7 +42,7 @@ export interface IdempotencyDeps {
 
 const defaults = { ttlSeconds: 86_400, claimMs: 5_000, waitMs: 10_000 };
 
-/** Milliseconds between two askings of one that waits, growing from the first to the last. */
+/** Milliseconds between two checks of a waiting repeat. */
 const firstPauseMs = 10;
 const longestPauseMs = 160;
 

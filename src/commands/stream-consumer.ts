@@ -11,34 +11,34 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
-import { createRunner, type Job, type RunOptions } from "./command-runs.ts";
+import { createJobRunner, type Job, type RetryOptions } from "./job-runner.ts";
 import { parseCommand, subjectOfCommand } from "./commands.ts";
 import type { DeadCommandStore } from "./dead-command-store.ts";
-import { createLanes } from "./lanes.ts";
+import { createSubjectQueues } from "./subject-queues.ts";
 import type { CommandExecutor } from "./command-executor.ts";
 
 /**
- * The durable door: the stream `<prefix>:commands`, where backends leave commands.
+ * Performs the commands of the stream `<prefix>:commands`, which are durable.
  *
- * Each is performed at least once and has its effect once: an entry's id is the key by which the effect knows a repeat.
- * Commands of one subject (an order, a channel, a member of a board, a user) take effect in the stream's order, however
- * many nodes run: one node at a time reads (`redis/consumer-group.ts`) and keeps a lane per subject. What cannot be
- * performed becomes a dead letter with its reason: at once where it is malformed or refused, after `tries` where it
- * might have succeeded. A command that is waiting to be tried again holds up its own lane and no other.
+ * Each is performed at least once and has its effect once: the id of the entry is its idempotency key. Commands of one
+ * subject (an order, a channel, a member of a board, a user) take effect in the order of the stream, no matter how many
+ * nodes run: one node at a time reads (`redis/consumer-group.ts`) and has a queue per subject. A command that cannot be
+ * performed becomes a dead letter with its reason: at once if it is malformed or refused, after `tries` attempts if it
+ * might have succeeded. A command that waits for its next attempt delays only its own subject.
  */
-export interface StreamConsumerOptions extends Partial<RunOptions> {
-  /** Milliseconds after which another node takes over from one that is heard of no more. @default 2000 */
+export interface StreamConsumerOptions extends Partial<RetryOptions> {
+  /** Duration of the leader lease in milliseconds. @default 2000 */
   leaseMs?: number;
-  /** Entries read and not yet done with. @default 1024 */
+  /** Max entries that are being performed. @default 1024 */
   maxInFlight?: number;
-  /** Of a command's text. */
+  /** Bounds of a command's text. */
   limits?: Partial<GateLimits>;
 }
 
 export interface StreamConsumerDeps {
   /** Connection of role `commands`. */
   commands: RedisClient;
-  /** A connection of its own: it spends its time in blocking reads. */
+  /** A connection of its own, for blocking reads. */
   blocking: RedisClient;
   keys: Keys;
   nodeId: string;
@@ -52,10 +52,10 @@ export interface StreamConsumerDeps {
 const defaults = { tries: 5, firstPauseMs: 100, longestPauseMs: 5_000, leaseMs: 2_000, maxInFlight: 1_024 };
 
 const group = "gateway";
-/** Deaths of nodes that hold an entry, after which it is handled alone. */
+/** Crashes of consumers with an entry pending, after which it is performed alone. */
 const suspectAfter = 3;
-/** Deliveries after which an entry is taken to be what kills the nodes. */
-const mostDeliveries = suspectAfter + 3;
+/** Max deliveries; an entry with more is assumed to crash its consumers. */
+const maxDeliveries = suspectAfter + 3;
 
 export function createStreamConsumer(deps: StreamConsumerDeps, given: StreamConsumerOptions = {}): ConsumerGroup {
   const { commands, blocking, keys, nodeId, clock, log } = deps;
@@ -64,7 +64,7 @@ export function createStreamConsumer(deps: StreamConsumerDeps, given: StreamCons
     stream: keys.commands(),
     lease: keys.commandsLease(),
     group,
-    // A node that comes back under its name must not hold what it held before it died.
+    // A restarted node must not own what it had pending before.
     consumer: `${nodeId}:${randomUUID().slice(0, 8)}`,
   };
   const store = createGroupStore({ commands, blocking }, names, { leaseMs: options.leaseMs, suspectAfter });
@@ -72,21 +72,21 @@ export function createStreamConsumer(deps: StreamConsumerDeps, given: StreamCons
   return createConsumerGroup({ store, handle, clock, log }, { ...options, suspectAfter });
 }
 
-function createHandler(deps: StreamConsumerDeps, options: RunOptions & Pick<StreamConsumerOptions, "limits">) {
-  const lanes = createLanes(createRunner(deps.clock, options));
+function createHandler(deps: StreamConsumerDeps, options: RetryOptions & Pick<StreamConsumerOptions, "limits">) {
+  const queues = createSubjectQueues(createJobRunner(deps.clock, options));
   const parts = { ...deps, warn: createPacedWarnings(deps.log) };
 
-  return (entry: GroupEntry, turn: LeaderLease): Promise<boolean> =>
+  return (entry: GroupEntry, lease: LeaderLease): Promise<boolean> =>
     new Promise((finish) => {
       const command = readCommand(entry, options.limits);
-      const lane = command instanceof Error ? `entry ${entry.id}` : subjectOfCommand(command);
-      lanes.add(lane, toJob(parts, entry, command, { turn, finish }));
+      const subject = command instanceof Error ? `entry ${entry.id}` : subjectOfCommand(command);
+      queues.add(subject, toJob(parts, entry, command, { lease, finish }));
     });
 }
 
-/** The command, or why there is none. */
+/** The command, or why the entry is not one. */
 function readCommand(entry: GroupEntry, limits?: Partial<GateLimits>): Command | Error {
-  if (entry.deliveries > mostDeliveries)
+  if (entry.deliveries > maxDeliveries)
     return new GatewayError("internal", "Dead-lettered: its consumers crashed repeatedly.");
   const text = textOf(entry);
   if (text === undefined) return new GatewayError("bad_request", "The entry has no field `command`.");
@@ -106,7 +106,7 @@ function toJob(
   { executor, deadLetters, metrics, warn }: StreamConsumerDeps & { warn: PacedWarnings },
   entry: GroupEntry,
   command: Command | Error,
-  { turn, finish }: Pick<Job, "turn" | "finish">,
+  { lease, finish }: Pick<Job, "lease" | "finish">,
 ): Job {
   const type = command instanceof Error ? undefined : command.type;
   const count = (outcome: string) => metrics.commands.inc({ type: type ?? "none", outcome });
@@ -114,7 +114,7 @@ function toJob(
 
   return {
     type,
-    turn,
+    lease,
     finish,
     onRetry: () => count("retried"),
     async perform() {
@@ -122,7 +122,7 @@ function toJob(
       await executor.perform(command, { door: "stream", deliveryKey: key });
       count("performed");
     },
-    async bury({ code, reason }, tries) {
+    async deadLetter({ code, reason }, tries) {
       await deadLetters.add({ key, command: textOf(entry) ?? JSON.stringify(entry.fields), code, reason, tries });
       count("dead");
       warn({ entry: entry.id, type, code, tries }, "command dead-lettered");

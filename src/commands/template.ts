@@ -9,8 +9,8 @@ export interface Template {
   namesFor(message: unknown): string[];
 }
 
-/** Names that one message may fill a template with. */
-export const mostNames = 64;
+/** Max names that one message yields. */
+export const maxNames = 64;
 
 const fieldPattern = /\{([^{}]+)\}/g;
 
@@ -24,7 +24,7 @@ export function createTemplate(text: string): Template {
       for (const [index, path] of paths.entries()) {
         const values = fieldsOf(message, path).flatMap((value) => toText(value) ?? []);
         names = names.flatMap((name) => values.map((value) => name + value + (literals[index + 1] as string)));
-        names = [...new Set(names)].slice(0, mostNames);
+        names = [...new Set(names)].slice(0, maxNames);
       }
       return names;
     },
@@ -37,7 +37,7 @@ function fieldsOf(message: unknown, path: readonly string[]): unknown[] {
   for (const step of path) {
     values = values.flatMap((value) => {
       if (typeof value !== "object" || value === null) return [];
-      if (step === "*") return Object.values(value).slice(0, mostNames);
+      if (step === "*") return Object.values(value).slice(0, maxNames);
       return Object.hasOwn(value, step) ? [(value as Record<string, unknown>)[step]] : [];
     });
   }
