@@ -1,10 +1,10 @@
+import { textsOf } from "./form.ts";
 import { link } from "./parts.tsx";
 
 /** Opens a view for a name that is typed in. */
 export function Lookup({ view, label, value }: { view: string; label: string; value: string }) {
   function open(event: Event): void {
-    event.preventDefault();
-    const name = String(new FormData(event.target as HTMLFormElement).get("name")).trim();
+    const { name = "" } = textsOf(event);
     if (name !== "") location.hash = link(view, name);
   }
   return (

@@ -1,4 +1,5 @@
 import { useState } from "preact/hooks";
+import { textsOf } from "./form.ts";
 import { signIn } from "./session.ts";
 
 export function SignIn() {
@@ -6,11 +7,10 @@ export function SignIn() {
   const [isBusy, setBusy] = useState(false);
 
   async function submit(event: Event): Promise<void> {
-    event.preventDefault();
-    const fields = new FormData(event.target as HTMLFormElement);
+    const { name = "", secret = "" } = textsOf(event);
     setBusy(true);
     try {
-      await signIn(String(fields.get("name")), String(fields.get("secret")));
+      await signIn(name, secret);
     } catch (failure) {
       setError(failure instanceof Error ? failure.message : String(failure));
       setBusy(false);

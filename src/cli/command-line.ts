@@ -13,6 +13,7 @@ import {
   type DeadLetterOptions,
   type ListOptions,
 } from "./dead-letters.ts";
+import type { DoctorOptions } from "./doctor.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { addLoadtest } from "./loadtest-command.ts";
 
@@ -68,6 +69,7 @@ function createProgram(host: Host, finish: (code: number) => void): Command {
   addLoadtest(program, host, finish);
   addDeadLetters(program, host);
   addConfig(program, host);
+  addDoctor(program, host, finish);
   return program;
 }
 
@@ -152,6 +154,19 @@ function addTarget(command: Command): Command {
   return command
     .option("--url <url>", "URL of the gateway (default: localhost, port PORT or 3000)")
     .option("--key <secret>", "API key (default: the first in API_KEYS, or the development key)");
+}
+
+function addDoctor(program: Command, host: Host, finish: (code: number) => void): void {
+  addTarget(program.command("doctor"))
+    .description("check a deployment from outside, through its proxy, and say what to do")
+    .option("--operator <secret>", "operator secret, to check all nodes")
+    .action(async (options: DoctorOptions) => {
+      // Loaded only here, because it needs the client library.
+      const { describe, diagnose } = await import("./doctor.ts");
+      const diagnoses = await diagnose(host.env, options);
+      host.print(describe(diagnoses));
+      finish(diagnoses.some(({ result }) => result === "failed") ? exitCodes.failed : exitCodes.fine);
+    });
 }
 
 function addConfig(program: Command, host: Host): void {

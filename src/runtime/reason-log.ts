@@ -77,7 +77,7 @@ export function createReasonLog(
       [...entries.values()]
         .toSorted((a, b) => b.at - a.at)
         .slice(0, limit)
-        .map(({ since: _, ...entry }) => entry),
+        .map(({ since: _since, ...entry }) => entry),
   };
 }
 

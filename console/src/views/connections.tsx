@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { get, post } from "../api.ts";
+import { textsOf } from "../form.ts";
 import { age, bytes } from "../format.ts";
 import { Act, Empty, link, Loaded, Silent, Table } from "../parts.tsx";
 import { mayAct } from "../session.ts";
@@ -23,13 +24,9 @@ export function ConnectionsView() {
   const polled = usePoll(() => get<Page>("connections", query), [JSON.stringify(query)]);
 
   function search(event: Event): void {
-    event.preventDefault();
-    const sent = [...new FormData(event.target as HTMLFormElement)].map(([name, value]) => [
-      name,
-      String(value).trim(),
-    ]);
+    const sent = textsOf(event);
     setCursors([]);
-    setFilter(Object.fromEntries(sent) as Filter);
+    setFilter(sent);
   }
   return (
     <>

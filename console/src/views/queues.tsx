@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { get, post } from "../api.ts";
+import { textsOf } from "../form.ts";
 import { age, bytes, number, time } from "../format.ts";
 import { Act, Card, Empty, Loaded, Table } from "../parts.tsx";
 import { mayAct } from "../session.ts";
@@ -67,11 +68,9 @@ function DeadLetters() {
   );
 
   function search(event: Event): void {
-    event.preventDefault();
-    const fields = new FormData(event.target as HTMLFormElement);
-    const given = (["code", "type", "reason"] as const).map((name) => [name, String(fields.get(name)).trim()]);
-    setOf(String(fields.get("of")));
-    setFilter(Object.fromEntries(given.filter(([, value]) => value !== "")) as Filter);
+    const { of: source = "commands", ...given } = textsOf(event);
+    setOf(source);
+    setFilter(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== "")));
   }
   const act = async (what: "replay" | "remove"): Promise<string> => {
     const { done, more } = await post<{ done: number; more: boolean }>(`dead-letters/${what}`, { of, filter });

@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { ApiError, post } from "../api.ts";
+import { textsOf } from "../form.ts";
 import { Card } from "../parts.tsx";
 import { Refusals, RefusalTable, type Refusal } from "./refusals.tsx";
 
@@ -17,12 +18,8 @@ export function WhyView() {
   const [query, setQuery] = useState<Record<string, string>>({});
 
   async function ask(event: Event): Promise<void> {
-    event.preventDefault();
-    const fields = new FormData(event.target as HTMLFormElement);
-    const text = (name: string): string => String(fields.get(name)).trim();
-    const subject = text("subject");
-    const channel = text("channel");
-    const body = { [text("by")]: subject, act: text("act"), ...(channel === "" ? {} : { channel }) };
+    const { by = "token", subject = "", act, channel = "" } = textsOf(event);
+    const body = { [by]: subject, act, ...(channel === "" ? {} : { channel }) };
     try {
       setAnswer(await post<Answer>("why", body));
       setError(undefined);
@@ -31,14 +28,7 @@ export function WhyView() {
       setError(failure instanceof ApiError ? failure.message : String(failure));
     }
   }
-  function filter(event: Event): void {
-    event.preventDefault();
-    const fields = [...new FormData(event.target as HTMLFormElement)].map(([name, value]) => [
-      name,
-      String(value).trim(),
-    ]);
-    setQuery(Object.fromEntries(fields) as Record<string, string>);
-  }
+  const filter = (event: Event): void => setQuery(textsOf(event));
   return (
     <>
       <Card title="May it connect, subscribe, publish?">
