@@ -1,12 +1,6 @@
-import type {
-  LivePublication,
-  SkippedPublication,
-  Position,
-  SubscribeAnswer,
-  WirePublication,
-} from "../protocol/wire.ts";
+import type { LivePublication, Position, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
 import type { TidegateError } from "./errors.ts";
-import { continuityOf, mergeAnswer } from "./position.ts";
+import { type ChannelItem, continuityOf, mergeAnswer } from "./position.ts";
 
 /** `recovering`: subscribed before, and recovering missed publications. */
 export type ChannelState = "unsubscribed" | "subscribing" | "subscribed" | "recovering";
@@ -49,7 +43,7 @@ export class ChannelReader {
   #isConflated = false;
   /** Recovered publications since it fell behind; undefined if nothing can have been missed. */
   #recoveredCount: number | undefined;
-  #buffer: (WirePublication | SkippedPublication)[] = [];
+  #buffer: ChannelItem[] = [];
   /** Requested while current; emitted when the reader has reached its position. */
   #snapshot: { snapshot: unknown; position: Position } | undefined;
   /** Changes with each start, so that a delivery notices if a listener has stopped the reader. */
@@ -135,15 +129,21 @@ export class ChannelReader {
   }
 
   /** Returns false after a gap: the reader is now behind. */
-  receive(publication: WirePublication | LivePublication | SkippedPublication): boolean {
-    if (!("offset" in publication)) return this.#deliverUnnumbered(publication);
-    if (!this.#isCurrent || this.#position === undefined) return this.#bufferPublication(publication);
-    const continuity = continuityOf(this.#position, publication, this.#isConflated);
-    if (continuity === "next") this.#deliver([publication], this.#isReplaying);
-    if (continuity !== "gap") return true;
-    this.markBehind();
-    this.#bufferPublication(publication);
-    return false;
+  receive(item: ChannelItem | LivePublication): boolean {
+    if (!("offset" in item)) {
+      // It has no position, so it is delivered at once.
+      this.#deliverPublication(item, false);
+      return true;
+    }
+    const wasCurrent = this.#isCurrent && this.#position !== undefined;
+    if (wasCurrent) {
+      const continuity = continuityOf(this.#position as Position, item, this.#isConflated);
+      if (continuity === "next") this.#deliver([item], this.#isReplaying);
+      if (continuity !== "gap") return true;
+      this.markBehind();
+    }
+    if (this.#buffer.push(item) > maxBuffered) this.#buffer.splice(0, maxBuffered / 2);
+    return !wasCurrent;
   }
 
   /** Applies the answer to a subscribe request. Returns false if publications are still missing or it is outdated. */
@@ -152,7 +152,6 @@ export class ChannelReader {
     this.#isConflated = answer.conflated === true;
     const merged = mergeAnswer(since, answer, this.#buffer);
     this.#buffer = [];
-    this.#isConflated = answer.conflated === true;
     this.#position = merged.start;
     if (!answer.recovered) this.#restart(since, answer, merged.start);
     this.#deliver(merged.missed, true, version);
@@ -190,33 +189,19 @@ export class ChannelReader {
     if (snapshot !== undefined && this.#version === version) this.#emit("snapshot", { snapshot, position });
   }
 
-  #deliver(
-    publications: readonly (WirePublication | SkippedPublication)[],
-    recovered: boolean,
-    version = this.#version,
-  ): void {
-    for (const publication of publications) {
+  /** Positions without a publication only advance the reader. */
+  #deliver(items: readonly ChannelItem[], recovered: boolean, version = this.#version): void {
+    for (const item of items) {
       if (this.#version !== version) return;
-      this.#position = { epoch: publication.epoch, offset: publication.offset };
-      if (!("isSkipped" in publication)) this.#emitPublication(publication, recovered);
-      if (this.#version === version) this.#emitSnapshot(publication);
+      this.#position = { epoch: item.epoch, offset: item.offset };
+      if ("event" in item) this.#deliverPublication(item, recovered);
+      if (this.#version === version) this.#emitSnapshot(item);
     }
   }
 
-  #emitPublication(publication: WirePublication, recovered: boolean): void {
+  #deliverPublication(publication: WirePublication | LivePublication, recovered: boolean): void {
     if (recovered) this.#recoveredCount = (this.#recoveredCount ?? 0) + 1;
     this.#emit("publication", { ...publication, recovered });
-  }
-
-  /** It has no position, so it is delivered at once. */
-  #deliverUnnumbered(publication: LivePublication): true {
-    this.#emit("publication", { ...publication, recovered: false });
-    return true;
-  }
-
-  #bufferPublication(publication: WirePublication | SkippedPublication): true {
-    if (this.#buffer.push(publication) > maxBuffered) this.#buffer.splice(0, maxBuffered / 2);
-    return true;
   }
 
   #setState(state: ChannelState): void {

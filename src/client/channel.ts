@@ -1,4 +1,12 @@
-import type { HistoryAnswer, Position, PresenceAnswer, PresenceChange, PublishAnswer } from "../protocol/wire.ts";
+import type {
+  EphemeralPublishAnswer,
+  HistoryAnswer,
+  Position,
+  PresenceAnswer,
+  PresenceChange,
+  PublicationSender,
+  PublishAnswer,
+} from "../protocol/wire.ts";
 import { Emitter, type Listener, type Off } from "./emitter.ts";
 import type { TidegateError } from "./errors.ts";
 import type { ChannelState } from "./channel-reader.ts";
@@ -12,6 +20,8 @@ export type Publication<Events extends object = Record<string, unknown>> = {
     event: Name;
     data: Events[Name];
     publishedAt: number;
+    /** Who published, as written by the gateway; absent if a backend published and named no user. */
+    from?: PublicationSender;
     /** Whether it was missed and recovered. */
     recovered: boolean;
     /** With `epoch` its position in the channel. Both are absent if it was not kept in the channel's log. */
@@ -45,6 +55,13 @@ export interface PublishOptions {
   idempotencyKey?: string;
   /** Max retries, with the same key, after a timeout or a temporary error. @default 0 */
   retries?: number;
+  /** `false`: this client does not receive its own publication; its other connections and tabs do. @default true */
+  echo?: boolean;
+}
+
+/** Delivered to current subscribers only: not stored, not recovered, and dropped first for slow clients. */
+export interface EphemeralPublishOptions extends Pick<PublishOptions, "echo"> {
+  ephemeral: true;
 }
 
 /** The subscription of one user of a channel, such as one component of a page. */
@@ -86,6 +103,11 @@ export interface Channel<Events extends object = Record<string, unknown>, Snapsh
     data: Events[Name],
     options?: PublishOptions,
   ): Promise<PublishAnswer>;
+  publish<Name extends keyof Events & string>(
+    event: Name,
+    data: Events[Name],
+    options: EphemeralPublishOptions,
+  ): Promise<EphemeralPublishAnswer>;
   /** The newest publications of the channel's log, or those after `since`. */
   history(options?: { since?: Position; limit?: number }): Promise<HistoryAnswer>;
   presence(): Promise<PresenceAnswer>;
@@ -156,10 +178,18 @@ export class ChannelHandle implements Channel {
     this.#onChange(this);
   }
 
-  publish(event: string, data: unknown, options: PublishOptions = {}): Promise<PublishAnswer> {
-    const { retries = 0, idempotencyKey = retries > 0 ? randomKey() : undefined } = options;
-    const message = { channel: this.name, event, data, ...(idempotencyKey !== undefined && { idempotencyKey }) };
-    return withRetries(() => this.#context.request("publish", message), retries, this.#context.backoff);
+  publish(event: string, data: unknown, options?: PublishOptions): Promise<PublishAnswer>;
+  publish(event: string, data: unknown, options: EphemeralPublishOptions): Promise<EphemeralPublishAnswer>;
+  publish(
+    event: string,
+    data: unknown,
+    { retries = 0, ...options }: PublishOptions & { ephemeral?: boolean } = {},
+  ): Promise<never> {
+    const message = { channel: this.name, event, data, ...options };
+    if (retries > 0) message.idempotencyKey ??= randomKey();
+    // The options decide which of the two answers it is.
+    const request = () => this.#context.request("publish", message) as Promise<never>;
+    return withRetries(request, retries, this.#context.backoff);
   }
 
   history(options: { since?: Position; limit?: number } = {}): Promise<HistoryAnswer> {
@@ -176,9 +206,7 @@ export class ChannelHandle implements Channel {
  * has to be unique, not secret.
  */
 function randomKey(): string {
-  const bytes = new Uint8Array(16);
-  const source = (globalThis as { crypto?: { getRandomValues(bytes: Uint8Array): unknown } }).crypto;
-  if (source === undefined) for (let index = 0; index < bytes.length; index += 1) bytes[index] = Math.random() * 256;
-  else source.getRandomValues(bytes);
+  const bytes = new Uint8Array(16).map(() => Math.random() * 256);
+  (globalThis as { crypto?: { getRandomValues(bytes: Uint8Array): unknown } }).crypto?.getRandomValues(bytes);
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

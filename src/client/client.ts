@@ -8,7 +8,14 @@ export type { ErrorCode } from "../protocol/errors.ts";
 export type { OpenOrder, Order, OrderWithTimeline, TimelineEntry } from "../protocol/orders.ts";
 export type * from "../protocol/wire.ts";
 export type { BackoffOptions } from "./backoff.ts";
-export type { AcquiredChannel, Channel, ChannelEvents, Publication, PublishOptions } from "./channel.ts";
+export type {
+  AcquiredChannel,
+  Channel,
+  ChannelEvents,
+  EphemeralPublishOptions,
+  Publication,
+  PublishOptions,
+} from "./channel.ts";
 export type { Listener, Off } from "./emitter.ts";
 export { TidegateError, type TidegateErrorCode } from "./errors.ts";
 export type { Client, ClientEvents, ClientState, ConnectOptions } from "./gateway-client.ts";

@@ -39,7 +39,7 @@ const stableAfterMs = 5_000;
 const maxNotFound = 2;
 
 /** Errors that another token may resolve. */
-const tokenCodes: ReadonlySet<TidegateErrorCode> = new Set(["unauthorized", "token_expired"]);
+const tokenCodes: readonly TidegateErrorCode[] = ["unauthorized", "token_expired"];
 
 /**
  * Keeps one Socket.IO connection to any node, reconnecting until it is closed. Socket.IO's own reconnection is
@@ -153,7 +153,7 @@ export class ReconnectingConnection {
 
   /** Only once: a provider whose second token is also refused has no better one. */
   #mayRefetchToken(code: TidegateErrorCode): boolean {
-    if (!tokenCodes.has(code) || !this.#tokens.canRefresh || this.#hasRefetchedToken) return false;
+    if (!tokenCodes.includes(code) || !this.#tokens.canRefresh || this.#hasRefetchedToken) return false;
     this.#hasRefetchedToken = true;
     return true;
   }
@@ -173,8 +173,7 @@ export class ReconnectingConnection {
   }
 
   #reconnect(error: TidegateError): void {
-    if (this.#isLeavingNode) this.#retry(error, 0);
-    else this.#retry(error);
+    this.#retry(error, this.#isLeavingNode ? 0 : undefined);
     this.#isLeavingNode = false;
   }
 

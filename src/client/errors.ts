@@ -5,10 +5,11 @@ import { isTemporary as isTemporaryError, type ErrorBody, type ErrorCode } from 
 export type TidegateErrorCode = ErrorCode | ClosingCode | "timeout" | "disconnected" | "closed";
 
 /** Temporary for this client, which retries, although not in the catalogue of errors. */
-const ownTemporaryCodes: ReadonlySet<TidegateErrorCode> = new Set(["timeout", "disconnected", "connection_limit"]);
+const ownTemporaryCodes: readonly TidegateErrorCode[] = ["timeout", "disconnected", "connection_limit"];
 
 /** Whether the same request may succeed later. */
-export const isTemporary = (code: TidegateErrorCode): boolean => ownTemporaryCodes.has(code) || isTemporaryError(code);
+export const isTemporary = (code: TidegateErrorCode): boolean =>
+  ownTemporaryCodes.includes(code) || isTemporaryError(code);
 
 /** The error of every failed call: refused by the gateway, timed out, or disconnected. */
 export class TidegateError extends Error {
@@ -16,14 +17,20 @@ export class TidegateError extends Error {
   /** Milliseconds after which a retry may succeed, if the gateway named a delay. */
   readonly retryAfterMs: number | undefined;
 
-  constructor(code: TidegateErrorCode, message: string, options: { retryAfterMs?: number; cause?: unknown } = {}) {
-    super(message, options.cause === undefined ? {} : { cause: options.cause });
+  constructor(
+    code: TidegateErrorCode,
+    message: string,
+    options: { retryAfterMs?: number | undefined; cause?: unknown } = {},
+  ) {
+    super(message, options);
     this.name = "TidegateError";
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
   }
 
   static of({ code, message, retryAfterMs }: ErrorBody): TidegateError {
-    return new TidegateError(code, message, retryAfterMs === undefined ? {} : { retryAfterMs });
+    return new TidegateError(code, message, { retryAfterMs });
   }
 }
+
+export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -1,8 +1,9 @@
 import type { ManagerOptions, SocketOptions } from "socket.io-client";
 import type { Closing } from "../protocol/closings.ts";
-import type { AnswerOf, Ready, RequestName, RequestOf } from "../protocol/wire.ts";
+import type { AnswerOf, Ready, RequestName, RequestOf, Warning } from "../protocol/wire.ts";
 import { type Backoff, type BackoffOptions, defaultBackoff } from "./backoff.ts";
 import type { Channel } from "./channel.ts";
+import { channelItem } from "./channel-item.ts";
 import { ChannelRegistry } from "./channels.ts";
 import { ReconnectingConnection, type ConnectionPhase, type ConnectionProblem } from "./connection.ts";
 import { Emitter, type Listener, type Off } from "./emitter.ts";
@@ -50,6 +51,8 @@ export interface ClientEvents {
   closing: Closing;
   /** The node is draining; the client moves to another by itself. */
   drain: { reconnectAfterMs: number };
+  /** The gateway reports a message of yours that nothing handles, once per connection and event. */
+  warning: Warning;
   /** An error that no call rejects with: refreshing the token failed. */
   error: TidegateError;
   /** Closed permanently: by `close`, or by the gateway for a reason that reconnecting cannot resolve. */
@@ -205,13 +208,15 @@ export class GatewayClient implements Client {
 
   #listen(): void {
     const { socket } = this;
-    socket.on("publication", (publication) => this.#subscription(publication.channel)?.receive(publication));
-    socket.on("position", (at) => this.#subscription(at.channel)?.receive({ ...at, isSkipped: true }));
+    socket.onAny((event: string, ...args: unknown[]) => {
+      const item = channelItem(event, args);
+      if (item !== undefined) this.#subscription(item.channel)?.receive(item);
+    });
     socket.on("unsubscribed", (unsubscribed) => this.#subscription(unsubscribed.channel)?.unsubscribed(unsubscribed));
     socket.on("presence", (change) => this.#channels.find(change.channel)?.emitPresence(change));
     socket.on("ready", (ready) => this.#emitter.emit("ready", (this.#ready = ready)));
-    socket.on("closing", (closing) => this.#emitter.emit("closing", closing));
-    socket.on("drain", (drain) => this.#emitter.emit("drain", drain));
+    for (const name of ["closing", "drain", "warning"] as const)
+      socket.on(name, (argument: ClientEvents[typeof name]) => this.#emitter.emit(name, argument));
     socket.on("auth:expiring", (expiring) => {
       this.#emitter.emit("expiring", expiring);
       if (this.#tokens.canRefresh) void this.#refresh();

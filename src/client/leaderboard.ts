@@ -2,6 +2,7 @@ import {
   applyDiff,
   type BoardDiff,
   type BoardEntry,
+  type BoardPage,
   type BoardSnapshot,
   type Neighbourhood,
   type OwnRank,
@@ -48,6 +49,8 @@ export interface Leaderboard<Data = unknown> extends Live<LeaderboardEvents<Data
   submit(score: number): Promise<SubmittedScore>;
   /** The user's entry and up to `radius` members on either side. @default 5 */
   around(radius?: number): Promise<Neighbourhood<Data>>;
+  /** The current entries of up to 100 members, such as the user's friends; without those who are not on the board. */
+  ranks(members: readonly string[]): Promise<BoardPage<Data>>;
 }
 
 /** The state of one board, shared by its views. */
@@ -144,6 +147,10 @@ export class LeaderboardView extends LiveView<LeaderboardEvents, SharedLeaderboa
 
   submit(score: number): Promise<SubmittedScore> {
     return this.#request("leaderboard:submit", { board: this.board, score });
+  }
+
+  ranks(members: readonly string[]): Promise<BoardPage> {
+    return this.#request("leaderboard:ranks", { board: this.board, members: [...members] });
   }
 
   around(radius?: number): Promise<Neighbourhood> {

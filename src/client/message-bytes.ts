@@ -1,4 +1,4 @@
-import { TidegateError } from "./errors.ts";
+import { messageOf, TidegateError } from "./errors.ts";
 
 /** Overhead of a message: packet type and id, brackets, and the quotes of the name. */
 const envelopeBytes = 24;
@@ -16,8 +16,7 @@ function textOf(message: object): string {
   try {
     return JSON.stringify(message, refuseBinary);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TidegateError("bad_request", `The message cannot be sent as JSON: ${reason}`, { cause });
+    throw new TidegateError("bad_request", `The message cannot be sent as JSON: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -28,11 +27,7 @@ function refuseBinary(this: unknown, key: string, value: unknown): unknown {
 }
 
 const isBinary = (value: unknown): boolean =>
-  typeof value === "object" &&
-  value !== null &&
-  (ArrayBuffer.isView(value) || binaryTags.has(Object.prototype.toString.call(value)));
-
-const binaryTags: ReadonlySet<string> = new Set(["[object ArrayBuffer]", "[object Blob]", "[object File]"]);
+  ArrayBuffer.isView(value) || /(ArrayBuffer|Blob|File)\]$/.test(Object.prototype.toString.call(value));
 
 /** `TextEncoder` is missing in React Native before 0.75. */
 function utf8Length(text: string): number {

@@ -1,4 +1,7 @@
-import type { Position, SkippedPublication, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
+import type { ChannelPosition, Position, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
+
+/** A publication, or the position of one that this connection does not receive. */
+export type ChannelItem = WirePublication | ChannelPosition;
 
 /**
  * Relation of a publication to the position of a reader: the next one, one it already had, or one after a gap.
@@ -19,9 +22,9 @@ export interface MergedAnswer {
   /** The reader's position before `missed`: its old position if that was recovered, else the channel's current one. */
   start: Position;
   /** Recovered publications, in order. */
-  missed: (WirePublication | SkippedPublication)[];
+  missed: ChannelItem[];
   /** Publications that arrived before the answer and follow it, in order. */
-  live: (WirePublication | SkippedPublication)[];
+  live: ChannelItem[];
   /** False if publications are still missing; the reader has to ask again. */
   isWhole: boolean;
 }
@@ -33,22 +36,23 @@ export interface MergedAnswer {
 export function mergeAnswer(
   since: Position | undefined,
   answer: SubscribeAnswer,
-  buffered: readonly (WirePublication | SkippedPublication)[],
+  buffered: readonly ChannelItem[],
 ): MergedAnswer {
   const present: Position = { epoch: answer.epoch, offset: answer.offset };
   const isBehind = since !== undefined && answer.recovered && since.offset !== present.offset;
   const start = isBehind ? since : present;
-  const { skipped } = answer;
-  const missed = follow(start, answer.recovered ? answer.publications : [], {
-    isRecovered: true,
-    conflated: skipped !== undefined,
-  });
-  // The last one may be among the skipped.
-  if (skipped !== undefined) missed.kept.push({ ...present, channel: answer.channel, isSkipped: true });
-  const end = { epoch: present.epoch, offset: missed.kept.at(-1)?.offset ?? start.offset };
+  const missed = follow(start, answer.recovered ? recoveredItems(answer) : [], { isRecovered: true });
+  const end = { epoch: present.epoch, offset: missed.end.offset };
   const isAnswerWhole = missed.isWhole && continuityOf(end, present) === "repeat";
   const live = isAnswerWhole ? follow(end, buffered, answer) : { kept: [], isWhole: false };
   return { start, missed: missed.kept, live: live.kept, isWhole: live.isWhole };
+}
+
+/** The recovered publications and skipped positions, in order. */
+function recoveredItems({ channel, epoch, publications, skipped = [] }: SubscribeAnswer): readonly ChannelItem[] {
+  const items: ChannelItem[] = [...publications, ...skipped.map((offset) => ({ channel, epoch, offset }))];
+  // oxlint-disable-next-line unicorn/no-array-sort -- Node 18 has no `toSorted`.
+  return items.sort((one, other) => one.offset - other.offset);
 }
 
 interface FollowOptions {
@@ -57,23 +61,20 @@ interface FollowOptions {
   isRecovered?: boolean;
 }
 
-function follow(
-  start: Position,
-  publications: readonly (WirePublication | SkippedPublication)[],
-  { conflated, isRecovered }: FollowOptions,
-) {
-  const kept: (WirePublication | SkippedPublication)[] = [];
+function follow(start: Position, items: readonly ChannelItem[], { conflated, isRecovered }: FollowOptions) {
+  const kept: ChannelItem[] = [];
   let end: Position = start;
-  for (const publication of publications) {
-    const continuity = continuityOf(
-      isRecovered === true ? { ...end, epoch: publication.epoch } : end,
-      publication,
-      conflated,
-    );
-    if (continuity === "gap") return { kept, end, isWhole: false };
+  let isWhole = true;
+  for (const item of items) {
+    const position = isRecovered === true ? { ...end, epoch: item.epoch } : end;
+    const continuity = continuityOf(position, item, conflated);
+    if (continuity === "gap") {
+      isWhole = false;
+      break;
+    }
     if (continuity === "repeat") continue;
-    kept.push(publication);
-    end = publication;
+    kept.push(item);
+    end = item;
   }
-  return { kept, end, isWhole: true };
+  return { kept, end, isWhole };
 }

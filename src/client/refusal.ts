@@ -23,7 +23,9 @@ export function toConnectError(error: HandshakeError): TidegateError {
 function byName({ data, message }: HandshakeError): TidegateError | undefined {
   const refusal = (data ?? {}) as Partial<HandshakeRefusal>;
   if (refusal.code === undefined) return undefined;
-  return new TidegateError(refusal.code, refusal.message ?? message, retryOf(refusal.retryAfterMs));
+  return new TidegateError(refusal.code, refusal.message ?? message, {
+    retryAfterMs: boundedDelay(refusal.retryAfterMs),
+  });
 }
 
 /** HTTP 429 or 503, from the gateway or a proxy. */
@@ -33,7 +35,10 @@ function atTransport(error: HandshakeError): TidegateError | undefined {
   const body = bodyOf(error);
   const code = status === 429 ? "rate_limited" : body.code === "draining" ? "draining" : "unavailable";
   const message = body.message ?? `The handshake failed with HTTP ${status}.`;
-  return new TidegateError(code, message, { ...retryOf(body.retryAfterMs ?? retryAfterOf(error)), cause: error });
+  return new TidegateError(code, message, {
+    retryAfterMs: boundedDelay(body.retryAfterMs ?? retryAfterOf(error)),
+    cause: error,
+  });
 }
 
 function unconnected(error: HandshakeError): TidegateError {
@@ -62,5 +67,5 @@ function retryAfterOf({ context }: HandshakeError): number | undefined {
   return ms > 0 ? ms : undefined;
 }
 
-const retryOf = (ms: unknown): { retryAfterMs?: number } =>
-  typeof ms === "number" && ms > 0 ? { retryAfterMs: Math.min(ms, maxRetryAfterMs) } : {};
+const boundedDelay = (ms: unknown): number | undefined =>
+  Number(ms) > 0 ? Math.min(Number(ms), maxRetryAfterMs) : undefined;

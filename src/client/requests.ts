@@ -34,7 +34,7 @@ export function createRequests(socket: GatewaySocket, timeoutMs: number): Reques
     whenConnected(name, reject, (leftMs) => {
       if (bytes > maxBytes) return settle(() => reject(tooLarge(bytes, maxBytes)));
       const begun = performance.now();
-      emitWithTimeout(socket, leftMs, name, message, (failure, answer) => {
+      (socket.timeout(leftMs) as unknown as UntypedEmit).emit(name, message, (failure, answer) => {
         if (failure !== null) return settle(() => reject(unanswered(name, failure)));
         roundTripMs = performance.now() - begun;
         settle(() => resolve(answer));
@@ -96,14 +96,9 @@ export function createRequests(socket: GatewaySocket, timeoutMs: number): Reques
   };
 }
 
-type AckCallback = (failure: Error | null, answer: Acknowledgement<object>) => void;
-
 /** Socket.IO's types need a single event name; a request's name is a union. */
-function emitWithTimeout(socket: GatewaySocket, timeoutMs: number, name: string, message: object, done: AckCallback) {
-  const untyped = socket.timeout(timeoutMs) as unknown as {
-    emit(name: string, message: object, done: AckCallback): void;
-  };
-  untyped.emit(name, message, done);
+interface UntypedEmit {
+  emit(name: string, message: object, done: (failure: Error | null, answer: Acknowledgement<object>) => void): void;
 }
 
 function unanswered(name: RequestName, failure: Error): TidegateError {

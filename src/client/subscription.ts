@@ -1,16 +1,10 @@
-import type {
-  LivePublication,
-  SkippedPublication,
-  Position,
-  SubscribeAnswer,
-  Unsubscribed,
-  WirePublication,
-} from "../protocol/wire.ts";
+import type { LivePublication, Position, SubscribeAnswer, Unsubscribed } from "../protocol/wire.ts";
 import { type Backoff, delayBefore, type CancellableDelay, cancellableDelay } from "./backoff.ts";
 import { type Deferred, deferred } from "./deferred.ts";
 import { isTemporary, TidegateError } from "./errors.ts";
 import type { Pacer } from "./pacer.ts";
 import { type RecoveryPoint, ChannelReader, type EmitChannelEvent } from "./channel-reader.ts";
+import type { ChannelItem } from "./position.ts";
 import type { SendRequest } from "./requests.ts";
 
 /** Dependencies of a subscription. */
@@ -157,8 +151,8 @@ export class ChannelSubscription {
     this.reader.markBehind();
   }
 
-  receive(publication: WirePublication | LivePublication | SkippedPublication): void {
-    if (this.#pending === undefined || this.reader.receive(publication)) return;
+  receive(item: ChannelItem | LivePublication): void {
+    if (this.#pending === undefined || this.reader.receive(item)) return;
     void this.#reconcile();
   }
 
@@ -265,7 +259,7 @@ export class ChannelSubscription {
   }
 
   async #delayRetry(error: unknown): Promise<void> {
-    const retryAfterMs = error instanceof TidegateError ? error.retryAfterMs : undefined;
+    const { retryAfterMs } = Object(error) as Partial<TidegateError>;
     this.#retryDelay = cancellableDelay(delayBefore(this.#failures, this.#context.backoff, retryAfterMs));
     this.#failures += 1;
     await this.#retryDelay.done;

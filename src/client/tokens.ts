@@ -1,4 +1,4 @@
-import { TidegateError } from "./errors.ts";
+import { messageOf, TidegateError } from "./errors.ts";
 
 /** The token, or a function that returns one; called for every connection and before the token expires. */
 export type TokenProvider = string | (() => string | Promise<string>);
@@ -36,5 +36,3 @@ function tokenIn(answer: unknown): string {
 
 /** Whether a text has the compact form of a JSON Web Token; "Forbidden" does not. */
 export const isJsonWebToken = (text: string): boolean => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -14,20 +14,28 @@ export interface Position {
   offset: number;
 }
 
+/** Who published. The gateway writes it, so no client can claim to be another. */
+export interface PublicationSender {
+  userId: string;
+  /** Of the client's connection; absent if a backend published. */
+  connectionId?: string;
+  /** The public part of the session, or what the backend set. */
+  info?: unknown;
+}
+
 /** One item of a channel. */
 export interface WirePublication<Event extends string = string, Data = unknown> extends Position {
   channel: string;
   event: Event;
   data: Data;
-  /** Who published; undefined if a backend did not say. */
-  from?: { userId: string; connectionId?: string; info?: unknown };
   publishedAt: number;
+  /** Absent if a backend published and named no user. */
+  from?: PublicationSender;
 }
 
-/** The position of a publication that this connection does not receive, such as its own with `echo: false`. */
-export interface SkippedPublication extends Position {
+/** The position of a publication that this connection does not receive, so that it sees no gap. */
+export interface ChannelPosition extends Position {
   channel: string;
-  isSkipped: true;
 }
 
 /** A publication delivered only to current subscribers: it is not in the log and is not recovered. */
@@ -46,7 +54,7 @@ export interface SubscribeAnswer extends Position {
   channel: string;
   recovered: boolean;
   publications: WirePublication[];
-  /** Offsets of recovered publications that this connection does not receive. */
+  /** Offsets after `since` that this connection does not receive. */
   skipped?: number[];
   snapshot?: unknown;
   /** The channel conflates: live publications may skip offsets that a later one supersedes. */
@@ -63,6 +71,15 @@ export interface PublishMessage {
   data: unknown;
   /** A repeat with the same key is answered as the first was, with `duplicate: true`. */
   idempotencyKey?: string;
+  /** `false`: not delivered to this connection. */
+  echo?: boolean;
+  /** Delivered to current subscribers only: without an offset, not stored, not recovered, dropped first. */
+  ephemeral?: boolean;
+}
+
+/** Answer to an ephemeral publish. */
+export interface EphemeralPublishAnswer {
+  channel: string;
 }
 
 export interface PublishAnswer extends Position {
@@ -132,6 +149,13 @@ export interface Ready {
   serverTime: number;
 }
 
+/** A message that nothing handles, reported once per connection and event. */
+export interface Warning {
+  code: ErrorCode | "unknown_event";
+  message: string;
+  event: string;
+}
+
 /** The server took the subscription away. */
 export interface Unsubscribed {
   channel: string;
@@ -143,7 +167,7 @@ export interface Unsubscribed {
 export interface ClientRequests {
   subscribe: { request: SubscribeRequest; answer: SubscribeAnswer };
   unsubscribe: { request: ChannelRequest; answer: ChannelRequest };
-  publish: { request: PublishMessage; answer: PublishAnswer };
+  publish: { request: PublishMessage; answer: PublishAnswer | EphemeralPublishAnswer };
   history: { request: HistoryRequest; answer: HistoryAnswer };
   presence: { request: ChannelRequest; answer: PresenceAnswer };
   "leaderboard:top": { request: { board: string; limit?: number; start?: number; season?: string }; answer: BoardPage };
@@ -179,7 +203,8 @@ export type ClientToServerEvents = {
 export interface ServerToClientEvents {
   ready: (ready: Ready, recoveryOffset?: string) => void;
   publication: (publication: WirePublication | LivePublication, recoveryOffset?: string) => void;
-  position: (position: Position & { channel: string }, recoveryOffset?: string) => void;
+  position: (position: ChannelPosition, recoveryOffset?: string) => void;
+  warning: (warning: Warning) => void;
   presence: (change: PresenceChange) => void;
   unsubscribed: (unsubscribed: Unsubscribed) => void;
   "auth:expiring": (expiring: { expiresAt: number }) => void;

@@ -7,6 +7,8 @@ import type {
   AnswerOf,
   ClientToServerEvents,
   Position,
+  PublicationSender,
+  PublishMessage,
   RequestName,
   RequestOf,
   ServerToClientEvents,
@@ -34,6 +36,9 @@ export interface ContractServer {
   lose(channel: string, event: string, data: unknown): WirePublication;
   /** To whoever is subscribed at the moment, past the log. */
   sendLive(channel: string, event: string, data: unknown): void;
+  /** Sends a publication under its own event name. */
+  publishNative(channel: string, event: string, data: unknown): WirePublication;
+  warn(event: string): void;
   /** Ends every connection under the client's feet. */
   cut(): void;
   close(code: ClosingCode, overrides?: { reconnect?: boolean }): void;
@@ -46,6 +51,8 @@ export interface ContractServer {
 export interface ContractServerOptions {
   /** Sees each socket before its handshake is judged. */
   beforeHandshake?: (socket: ServerSocket) => unknown;
+  /** Offsets that the answer to a subscribe request names as skipped instead of containing the publications. */
+  skips?: (offset: number) => boolean;
   /** Most bytes of a message; one with more ends its connection. @default Socket.IO's */
   maxPayload?: number;
   /** Refuses a handshake; undefined lets it in. */
@@ -71,9 +78,10 @@ class ChannelLog {
   publications: WirePublication[] = [];
   readonly published = new Map<string, Position>();
 
-  append(channel: string, event: string, data: unknown, size: number): WirePublication {
+  append(channel: string, event: string, data: unknown, size: number, from?: PublicationSender): WirePublication {
     this.offset += 1;
-    const publication = { channel, epoch: this.epoch, offset: this.offset, event, data, publishedAt: Date.now() };
+    const place = { channel, epoch: this.epoch, offset: this.offset };
+    const publication = { ...place, event, data, publishedAt: Date.now(), ...(from && { from }) };
     this.publications.push(publication);
     if (this.publications.length > size) this.publications.shift();
     return publication;
@@ -110,6 +118,7 @@ export async function startContractServer(options: ContractServerOptions = {}): 
     ...(options.maxPayload !== undefined && { maxHttpBufferSize: options.maxPayload }),
     ...(options.recovery && { connectionStateRecovery: { maxDisconnectionDuration: 60_000, skipMiddlewares: false } }),
   });
+  const isSkipped = options.skips ?? (() => false);
   const log = new Map<string, ChannelLog>();
   const handshakes: string[] = [];
   const requests: ContractServer["requests"] = [];
@@ -126,7 +135,7 @@ export async function startContractServer(options: ContractServerOptions = {}): 
       void socket.leave(channel);
       return { channel };
     },
-    publish: (_, { channel, event, data, idempotencyKey }) => publishOnce(channel, event, data, idempotencyKey),
+    publish: (socket, message) => publishAs(socket, message),
     history(_, { channel, since, limit = 100 }) {
       const known = logOf(channel);
       const publications = since === undefined ? known.publications : (known.after(since) ?? []);
@@ -147,22 +156,46 @@ export async function startContractServer(options: ContractServerOptions = {}): 
       channel,
       ...known.position,
       recovered: missed !== undefined,
-      publications: missed ?? [],
+      publications: (missed ?? []).filter(({ offset }) => !isSkipped(offset)),
+      ...(missed?.some(({ offset }) => isSkipped(offset)) && {
+        skipped: missed.map(({ offset }) => offset).filter(isSkipped),
+      }),
       ...(snapshot !== undefined && { snapshot }),
       ...(options.conflates?.(channel) && { conflated: true }),
     };
   }
 
-  function publish(channel: string, event: string, data: unknown): WirePublication {
-    const publication = logOf(channel).append(channel, event, data, logSize);
+  function publish(channel: string, event: string, data: unknown, from?: PublicationSender): WirePublication {
+    const publication = logOf(channel).append(channel, event, data, logSize, from);
     io.to(channel).emit("publication", publication);
     return publication;
   }
 
-  function publishOnce(channel: string, event: string, data: unknown, key: string | undefined) {
+  function publishAs(socket: ServerSocket, { channel, event, data, ...options }: PublishMessage) {
+    const from = { userId: "ada", connectionId: socket.id, info: { name: "Ada" } };
+    const others = options.echo === false ? io.to(channel).except(socket.id) : io.to(channel);
+    if (options.ephemeral === true) {
+      others.emit("publication", { channel, event, data, publishedAt: Date.now(), from });
+      return { channel };
+    }
+    if (options.echo !== false) return publishOnce(channel, event, data, options.idempotencyKey, from);
+    const publication = logOf(channel).append(channel, event, data, logSize, from);
+    const { epoch, offset } = publication;
+    others.emit("publication", publication);
+    socket.emit("position", { channel, epoch, offset });
+    return { channel, epoch, offset, duplicate: false };
+  }
+
+  function publishOnce(
+    channel: string,
+    event: string,
+    data: unknown,
+    key: string | undefined,
+    from: PublicationSender,
+  ) {
     const before = key === undefined ? undefined : logOf(channel).published.get(key);
     if (before !== undefined) return { channel, ...before, duplicate: true };
-    const { epoch, offset } = publish(channel, event, data);
+    const { epoch, offset } = publish(channel, event, data, from);
     if (key !== undefined) logOf(channel).published.set(key, { epoch, offset });
     return { channel, epoch, offset, duplicate: false };
   }
@@ -210,6 +243,12 @@ export async function startContractServer(options: ContractServerOptions = {}): 
     publish,
     reset: (channel) => void log.set(channel, new ChannelLog()),
     lose: (channel, event, data) => logOf(channel).append(channel, event, data, logSize),
+    publishNative(channel, event, data) {
+      const { event: _event, data: _data, ...place } = logOf(channel).append(channel, event, data, logSize);
+      (io.to(channel) as unknown as { emit(...args: unknown[]): void }).emit(event, data, place, "stamp");
+      return { ...place, event, data };
+    },
+    warn: (event) => void io.emit("warning", { code: "unknown_event", message: "Nothing handles it.", event }),
     sendLive: (channel, event, data) =>
       void io.to(channel).emit("publication", { channel, event, data, publishedAt: Date.now() }),
     cut() {

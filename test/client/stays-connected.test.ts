@@ -53,7 +53,7 @@ describe("a client whose handshake is refused", () => {
     await expect(ada.sessions.list()).rejects.toMatchObject({ code });
   });
 
-  it.each<ErrorCode>(["unauthorized", "token_revoked", "session_expired"])(
+  it.each<ErrorCode>(["unauthorized", "token_revoked", "session_expired", "user_blocked"])(
     "gives up at once where its only token is refused: %s",
     async (code) => {
       const server = await contractServer({ refuseHandshake: () => refusal(code) });
@@ -147,6 +147,7 @@ describe("a connected client", () => {
 
   it.each([
     { code: "session_revoked", token: "token-1", state: "closed" },
+    { code: "user_blocked", token: () => "token-1", state: "closed" },
     { code: "connection_replaced", token: () => "token-1", state: "closed" },
     { code: "token_expired", token: "token-1", state: "closed" },
     { code: "token_expired", token: () => "token-2", state: "connected" },
