@@ -33,6 +33,22 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     expect(await page.getByText(/^Published at offset 2 in/).isVisible()).toBe(true);
   });
 
+  test("shows the author of each publication, whom nobody else can imitate", async () => {
+    const { url, call } = await startDevelopmentGateway();
+    const ada = await openDemo(browser, url);
+    const bob = await openDemo(browser, url);
+    await ada.signIn("ada");
+    await bob.signIn("bob");
+    await call("POST", "/v1/publish", publication("Hello"));
+    await bob.publish(JSON.stringify({ text: "I am ada", from: { userId: "ada" }, userId: "ada" }));
+    await ada.publish("No, I am");
+
+    const authors = () => ada.page.locator(".publication .author").allInnerTexts();
+    await eventually(async () => expect(await authors()).toEqual(["a backend", "bob", "ada"]));
+    await ada.page.reload();
+    await eventually(async () => expect(await authors()).toEqual(["a backend", "bob", "ada"]));
+  });
+
   test("shows a curl command that works unchanged", async ({ skip }) => {
     await promisify(execFile)("curl", ["--version"]).catch(() => skip("curl is missing"));
     const { url } = await startDevelopmentGateway();

@@ -20,6 +20,7 @@ export function FeedRow({ item }: { item: FeedItem }) {
       <span class="data">{dataText(publication.data)}</span>
       <span class="meta">
         {tag !== undefined && <span class="tag">{tag}</span>}
+        <Author from={publication.from} />
         <span>{publication.event}</span>
         <time dateTime={new Date(publication.publishedAt).toISOString()}>{timeOfDay(publication.publishedAt)}</time>
       </span>
@@ -27,10 +28,20 @@ export function FeedRow({ item }: { item: FeedItem }) {
   );
 }
 
+/** The gateway writes it: nothing that a client puts into its data can change it. */
+function Author({ from }: { from: ShownPublication["from"] | undefined }) {
+  if (from === undefined) return <span class="author is-backend">a backend</span>;
+  return (
+    <span class="author" title={`connection ${from.connectionId ?? "of a backend"}`}>
+      {from.userId}
+    </span>
+  );
+}
+
 function Place({ publication: { epoch, offset } }: { publication: ShownPublication }) {
   if (epoch === undefined)
     return (
-      <span class="position" title="sent live only, past the log">
+      <span class="position" title="ephemeral: without an offset, not in the history">
         live
       </span>
     );
