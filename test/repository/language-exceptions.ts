@@ -34,6 +34,7 @@ export const sharedTypeNames: readonly string[] = [
   "Position",
   "Problem",
   "Publication",
+  "PublicationSender",
   "PublishOptions",
   "RankedEntry",
   "RateLimitResult",
