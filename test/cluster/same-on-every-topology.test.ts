@@ -40,6 +40,25 @@ describe.each(topologies)("three nodes on %s", (topology) => {
     await eventually(() => expect(offsetsTold(second!).at(-1)).toBe(21));
   });
 
+  test("bring ephemeral publications to all of them, and tell all of them of a deleted history", async () => {
+    const channel = "lab:clear";
+    const readers = await readersOn(cluster().nodes, channel);
+    const { call } = cluster().node(0);
+    await publish(cluster(), 1, channel, { n: 1 });
+    await call("POST", "/v1/publish", { channel, event: "said", data: { n: 2 }, ephemeral: true });
+    await eventually(() => {
+      for (const reader of readers) expect(told(reader, "publication").map(({ data }) => data.n)).toEqual([1, 2]);
+    });
+
+    const { body } = await call("DELETE", `/v1/channels/${encodeURIComponent(channel)}/history`);
+
+    expect(body).toEqual({ removed: 1 });
+    await eventually(() => {
+      for (const reader of readers)
+        expect(told(reader, "unsubscribed")).toMatchObject([{ channel, code: "unavailable" }]);
+    });
+  });
+
   test("remember every channel that clients subscribe to while they connect", async () => {
     const channels = range(1, 8).map((n) => `lab:early-${n}`);
     const kept = range(0, 8).map(async (n) => {
