@@ -40,7 +40,7 @@ const retryAfterMs = 1_000;
 
 const channels = z.array(channelName).max(64).optional();
 
-const appAnswer = z.strictObject({
+const appResponse = z.strictObject({
   ack: z.array(z.unknown()).max(32).optional(),
   publish: z.array(publishMessage).max(64).optional(),
   subscribe: channels,
@@ -57,7 +57,7 @@ const appAnswer = z.strictObject({
   disconnect: z.strictObject({ message: z.string().max(256).optional() }).optional(),
 });
 
-type AppAnswer = z.output<typeof appAnswer>;
+type AppResponse = z.output<typeof appResponse>;
 
 /** Forwards events to an app over HTTP, signed in the standardwebhooks format, and applies its answers. */
 export class HttpEvents implements AppEvents {
@@ -85,7 +85,7 @@ export class HttpEvents implements AppEvents {
     return (answer.ack ?? []).map(fromWire);
   }
 
-  async #ask(request: { id: string }): Promise<AppAnswer> {
+  async #ask(request: { id: string }): Promise<AppResponse> {
     const { breaker } = this.#deps;
     if (this.#inFlight >= maxInFlight || !breaker.allowRequest())
       throw new GatewayError("unavailable", "The app cannot be reached.", { retryAfterMs });
@@ -104,7 +104,7 @@ export class HttpEvents implements AppEvents {
     }
   }
 
-  async #post(id: string, body: string): Promise<AppAnswer> {
+  async #post(id: string, body: string): Promise<AppResponse> {
     const { url, timeoutMs } = this.#options;
     const timestamp = Math.floor(this.#deps.clock.now() / 1_000);
     const headers = {
@@ -118,11 +118,13 @@ export class HttpEvents implements AppEvents {
     const response = await fetch(url, { method: "POST", headers, body, redirect: "manual", signal });
     const text = await readBounded(response);
     if (!response.ok) throw new Error(`the app answered ${response.status}`);
-    return text.length === 0 ? {} : appAnswer.parse(parseJson(text, { maxBytes: maxResponseBytes, maxKeys: 100_000 }));
+    return text.length === 0
+      ? {}
+      : appResponse.parse(parseJson(text, { maxBytes: maxResponseBytes, maxKeys: 100_000 }));
   }
 
   /** In a fixed order; a refused effect fails the event. */
-  async #apply(connection: AppConnection, answer: AppAnswer): Promise<void> {
+  async #apply(connection: AppConnection, answer: AppResponse): Promise<void> {
     const { publish, subscribe, unsubscribe } = this.#deps;
     for (const channel of answer.subscribe ?? []) await subscribe(connection, channel);
     for (const channel of answer.unsubscribe ?? []) unsubscribe(connection, channel);

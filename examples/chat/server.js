@@ -1,0 +1,18 @@
+/** The chat behind a gateway: `node examples/chat/server.js`, after `npm run build`. */
+import { createServer } from "node:http";
+import { readFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { createGateway } from "tidegate";
+import { chat } from "./chat.js";
+
+const page = readFileSync(new URL("./index.html", import.meta.url));
+
+const server = createServer(async (request, response) => {
+  if (request.url !== "/token") return response.writeHead(200, { "content-type": "text/html" }).end(page);
+  // Your application would use its own login.
+  const { token } = await gateway.sessions.create({ userId: `guest-${randomUUID()}` });
+  response.end(token);
+});
+const gateway = await createGateway({ server });
+chat(gateway.io);
+await gateway.listen(3000);
