@@ -6,6 +6,7 @@ import { createStreamRoutes } from "../http/streams.ts";
 import type { Admission } from "../connections/admission.ts";
 import type { ConnectionHooks } from "../connections/connection-hooks.ts";
 import { ErrorReporter } from "../connections/error-reporter.ts";
+import { StreamAdmission } from "../connections/streams/stream-admission.ts";
 import { Streams } from "../connections/streams/streams.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
 import type { NodeContext } from "./core-services.ts";
@@ -24,13 +25,17 @@ export function createStreams(context: NodeContext, parts: NetworkParts, { hooks
   const { channels, permissions, kinds } = parts.services;
   return new Streams(
     {
-      hooks,
       lifecycle: withWebhooks(hooks, parts.webhooks),
-      admission,
+      admission: new StreamAdmission({
+        hooks,
+        admission,
+        permissions,
+        kinds,
+        maxChannels: config.limits.subscriptionsPerConnection,
+        metrics,
+      }),
       registry: parts.connections,
       channels,
-      permissions,
-      kinds,
       isDraining: parts.isDraining,
       metrics,
       reasons,
@@ -41,7 +46,6 @@ export function createStreams(context: NodeContext, parts: NetworkParts, { hooks
       nodeId: config.nodeId,
       queueBytes: config.limits.outboundQueueBytes,
       closeTimeoutMs,
-      maxChannels: config.limits.subscriptionsPerConnection,
     },
   );
 }

@@ -1,8 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Identity } from "../../auth/identity.ts";
+import type { ServerResponse } from "node:http";
 import type { Channels } from "../../channels/channels.ts";
-import type { Kinds } from "../../channels/kinds.ts";
-import type { Permissions } from "../../channels/permissions.ts";
 import type { Subscription } from "../../channels/subscription.ts";
 import { closing, type Closing } from "../../protocol/closings.ts";
 import { GatewayError, isTemporary } from "../../protocol/errors.ts";
@@ -12,8 +9,6 @@ import type { Metrics } from "../../runtime/metrics.ts";
 import { refusalOf, type RefusalDeps } from "../../commands/refusal.ts";
 import type { Frame } from "../../engine/frames.ts";
 import { EndOfTickFlusher } from "../../engine/end-of-tick.ts";
-import type { Admission } from "../admission.ts";
-import type { ConnectionHooks } from "../connection-hooks.ts";
 import type { ConnectionRegistry } from "../connections.ts";
 import type { ErrorReporter } from "../error-reporter.ts";
 import { InFlightCounter } from "../in-flight.ts";
@@ -21,22 +16,8 @@ import type { LifecycleHooks } from "../lifecycle.ts";
 import { EventIdWriter, parseEventId, type EventId } from "./event-id.ts";
 import { EventStream, type EventStreamContext } from "./event-stream.ts";
 import { LongPoll, type PollEnd } from "./long-poll.ts";
+import { userAgentOf, type OpeningRequest, type StreamAdmission, type StreamReader } from "./stream-admission.ts";
 import { frameOf, StreamConnection, type StreamOutput } from "./stream-connection.ts";
-
-/** With what a stream is opened. */
-export type StreamCredentials =
-  | { kind: "token"; token: string }
-  | { kind: "ticket"; ticket: string }
-  /** The name of an API key: a backend, which may read every channel. */
-  | { kind: "backend"; apiKey: string };
-
-/** A request for a stream, parsed. */
-export interface OpeningRequest {
-  request: IncomingMessage;
-  response: ServerResponse;
-  address: string;
-  credentials: StreamCredentials;
-}
 
 export interface EventStreamRequest extends OpeningRequest {
   channels: readonly string[];
@@ -54,13 +35,10 @@ export interface PollRequest extends OpeningRequest {
 }
 
 export interface StreamsDeps {
-  hooks: Pick<ConnectionHooks, "admit" | "authenticate" | "authenticateTicket" | "abandoned">;
   lifecycle: { [K in "onConnect" | "onDisconnect"]: LifecycleHooks[K] };
-  admission: Pick<Admission, "admit" | "release">;
+  admission: StreamAdmission;
   registry: ConnectionRegistry;
   channels: Pick<Channels, "subscribe" | "subscribeUnchecked" | "disconnect">;
-  permissions: Pick<Permissions, "checkSubscribe">;
-  kinds: Kinds;
   isDraining: () => boolean;
   metrics: Pick<Metrics, "connections" | "handshakes" | "closings" | "skipped">;
   /** Omit to record no reasons. */
@@ -75,21 +53,12 @@ export interface StreamsOptions {
   queueBytes: number;
   /** Max milliseconds until a stream that was ended has been read. */
   closeTimeoutMs: number;
-  /** Max channels of one stream. */
-  maxChannels: number;
 }
 
 /** When an `EventSource` reconnects after its connection was cut; browsers wait longer by themselves. */
 const retryMs = 1_000;
 /** Shorter than the silence after which proxies close a connection. */
 const keepAliveMs = 15_000;
-
-/** Who reads a stream. Backends have no user, and are not counted as one. */
-interface StreamReader {
-  identity: Identity;
-  isBackend: boolean;
-  resumeKey: string;
-}
 
 /**
  * Streams over plain HTTP. A stream is a connection as a socket is: the same admission, rights, quota, revocation, expiry
@@ -134,7 +103,7 @@ export class Streams {
     const { response, headers } = asked;
     const id = parseEventId(asked.lastEventId ?? asked.position ?? "");
     const resumeKey = asked.lastEventId === undefined ? "" : (id?.resumeKey ?? "");
-    const reader = await this.#admit(asked, asked.channels, resumeKey);
+    const reader = await this.#deps.admission.admit(asked, asked.channels, resumeKey);
     if (reader === undefined) return;
     const ids = new EventIdWriter(reader.resumeKey);
     for (const channel of asked.channels) noteStart(ids, channel, id);
@@ -164,7 +133,7 @@ export class Streams {
   /** Resolves with the publications after a position as soon as there are some, or with none after `waitMs`. */
   async poll(asked: PollRequest): Promise<Subscription> {
     const { channel, since } = asked;
-    const reader = await this.#admit(asked, [channel], "");
+    const reader = await this.#deps.admission.admit(asked, [channel], "");
     if (reader === undefined) throw new GatewayError("unavailable");
     const output = new LongPoll();
     const connection = this.#connect(asked, reader, [channel], () => output);
@@ -185,60 +154,6 @@ export class Streams {
   }
 
   // Beginning
-
-  /** Undefined if the client has left meanwhile. */
-  async #admit(
-    asked: OpeningRequest,
-    channels: readonly string[],
-    resumeKey: string,
-  ): Promise<StreamReader | undefined> {
-    const { hooks, metrics } = this.#deps;
-    if (channels.length > this.#options.maxChannels) throw new GatewayError("subscription_limit");
-    const reader = await this.#authenticate(asked, resumeKey).catch((error: unknown) => {
-      metrics.handshakes.inc({ outcome: refusalOf(error).code });
-      throw error;
-    });
-    try {
-      await this.#checkPermissions(reader, channels);
-    } catch (error) {
-      if (!reader.isBackend) hooks.abandoned(reader.identity);
-      throw error;
-    }
-    if (!asked.response.destroyed) return reader;
-    if (!reader.isBackend) hooks.abandoned(reader.identity);
-    return undefined;
-  }
-
-  async #authenticate(asked: OpeningRequest, resumeKey: string): Promise<StreamReader> {
-    const { hooks, admission } = this.#deps;
-    const { credentials, request: incoming, response } = asked;
-    if (credentials.kind === "backend") return this.#admitBackend();
-    const refusal = await admission.admit(incoming, response);
-    if (refusal !== undefined) throw refusal;
-    try {
-      const caller = { userAgent: userAgentOf(incoming) };
-      if (credentials.kind === "ticket") {
-        const admitted = await hooks.authenticateTicket({ ticket: credentials.ticket, resumeKey }, caller);
-        return { ...admitted, isBackend: false };
-      }
-      const identity = await hooks.authenticate(credentials.token, caller);
-      return { identity, isBackend: false, resumeKey: "" };
-    } finally {
-      admission.release(incoming);
-    }
-  }
-
-  async #admitBackend(): Promise<StreamReader> {
-    const refusal = await this.#deps.hooks.admit(undefined);
-    if (refusal instanceof GatewayError) throw refusal;
-    return { identity: backendIdentity, isBackend: true, resumeKey: "" };
-  }
-
-  async #checkPermissions({ identity, isBackend }: StreamReader, channels: readonly string[]): Promise<void> {
-    const { kinds, permissions } = this.#deps;
-    for (const channel of channels) kinds.of(channel);
-    if (!isBackend) await Promise.all(channels.map((channel) => permissions.checkSubscribe(identity, channel)));
-  }
 
   #connect(
     { request: incoming, response, address }: OpeningRequest,
@@ -346,23 +261,6 @@ const eventStreamHeaders = {
   "X-Accel-Buffering": "no",
   "X-Content-Type-Options": "nosniff",
 };
-
-/** Names cannot be empty, so no user has this identity. */
-const backendIdentity: Identity = {
-  userId: "",
-  sessionId: "",
-  tokenId: "",
-  issuedAt: 0,
-  expiresAt: Infinity,
-  expiresBy: "session",
-  roles: [],
-  channels: { subscribe: [], publish: [] },
-};
-
-const maxUserAgentLength = 256;
-
-const userAgentOf = ({ headers }: IncomingMessage): string | undefined =>
-  headers["user-agent"]?.slice(0, maxUserAgentLength);
 
 /** What the client had read before is where it stands, until it has read more. */
 function noteStart(ids: EventIdWriter, channel: string, id: EventId | undefined): void {
