@@ -246,7 +246,7 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
       const { season, version } = await store.version(boards.of(name));
       return { season: season.id, version };
     },
-    async around(name, member, radius = 5, season = undefined) {
+    async around(name, member, radius = 5, season) {
       const board = boards.of(name);
       const { total, entries } = await store.around(board, member, radius, await existingSeason(board, season));
       return { board: name, total, entry: entries.find((entry) => entry.member === member) ?? null, entries };

@@ -137,9 +137,6 @@ export type TimelineEntry = z.output<typeof timelineEntry>;
 /** Event `order.status` of `order:{orderId}` and `orders:{userId}`. */
 export type OrderStatusChange = TimelineEntry & { orderId: string };
 
-/** Event `order.updated` of the same channels: an entry of the timeline with all current parties. */
-export type OrderUpdated = OrderStatusChange & { parties: Record<string, string> };
-
 /** Event `order.signal` of the same channels. */
 export interface OrderSignalChange {
   orderId: string;

@@ -93,7 +93,9 @@ it("ranks, pages, totals, deletions and lists agree with a model in 300 random o
   const pick = (count: number) => Math.floor(random() * count);
   const model = new Map<string, Map<string, { score: number; at: number }>>();
   const ranked = (board: string) =>
-    [...(model.get(board) ?? [])].sort(([, a], [, b]) => b.score - a.score || a.at - b.at).map(([member]) => member);
+    [...(model.get(board) ?? [])]
+      .toSorted(([, a], [, b]) => b.score - a.score || a.at - b.at)
+      .map(([member]) => member);
 
   for (let at = 0; at < 300; at++) {
     const [board, member, act] = [`b-${pick(3)}`, `m-${pick(8)}`, random()];
