@@ -7,12 +7,17 @@ import { chat } from "./chat.js";
 
 const page = readFileSync(new URL("./index.html", import.meta.url));
 
-const server = createServer(async (request, response) => {
-  if (request.url !== "/token") return response.writeHead(200, { "content-type": "text/html" }).end(page);
-  // Your application would use its own login.
+const server = createServer((request, response) => {
+  if (request.url === "/token") void sendToken(response);
+  else response.writeHead(200, { "content-type": "text/html" }).end(page);
+});
+
+/** Your application would use its own login. */
+async function sendToken(response) {
   const { token } = await gateway.sessions.create({ userId: `guest-${randomUUID()}` });
   response.end(token);
-});
+}
+
 const gateway = await createGateway({ server });
 chat(gateway.io);
 await gateway.listen(3000);
