@@ -1,87 +1,20 @@
 import { randomUUID } from "node:crypto";
-import type { z } from "zod";
-import type {
-  batchScoreResults,
-  boardMemberQuery,
-  boardNeighbourhood,
-  boardPage,
-  boardQuery,
-  memberRemoved,
-  scoreBatchBody,
-} from "../protocol/leaderboards.ts";
-import type { OrderWithTimeline } from "../protocol/orders.ts";
-import type { presenceAnswer } from "../protocol/presence.ts";
-import type { channelsAnswer, channelsQuery, historyAnswer } from "../protocol/publications.ts";
-import type {
-  createSessionBody,
-  revocationAnswer,
-  RevokeTokenBody,
-  sessionCreated,
-  tokenIssued,
-  UserSessionsAnswer,
-} from "../protocol/sessions.ts";
-import type { ticketIssued } from "../protocol/streams.ts";
 import type { Position } from "../protocol/wire.ts";
+import { type BackendOperations, operations } from "./backend-operations.ts";
 import { PublisherError } from "./errors.ts";
 import type { HttpMethod, HttpTransport } from "./http.ts";
 import { retryDelayMs, type RetryOptions } from "./retries.ts";
 import { pathSegmentProblem } from "./subject.ts";
 import type { CommandFailure } from "./transport.ts";
 
-type Input<Schema extends z.ZodType> = Partial<z.input<Schema>>;
-type Output<Schema extends z.ZodType> = z.output<Schema>;
-
-/** Requests and answers by OpenAPI operation; a request has the path parameters, the query and the body in one object. */
-interface Operations {
-  listChannels: { request: Input<typeof channelsQuery>; answer: Output<typeof channelsAnswer> };
-  readHistory: {
-    request: { channel: string; since?: Position; limit?: number };
-    answer: Output<typeof historyAnswer>;
-  };
-  readPresence: { request: { channel: string }; answer: Output<typeof presenceAnswer> };
-  readOrder: { request: { orderId: string }; answer: OrderWithTimeline };
-  readBoard: { request: { board: string } & Input<typeof boardQuery>; answer: Output<typeof boardPage> };
-  readBoardMember: {
-    request: { board: string; member: string } & Input<typeof boardMemberQuery>;
-    answer: Output<typeof boardNeighbourhood>;
-  };
-  submitScores: {
-    request: { board: string } & z.input<typeof scoreBatchBody>;
-    answer: Output<typeof batchScoreResults>;
-  };
-  removeBoardMember: { request: { board: string; member: string }; answer: Output<typeof memberRemoved> };
-  createSession: { request: z.input<typeof createSessionBody>; answer: Output<typeof sessionCreated> };
-  issueToken: { request: { sessionId: string }; answer: Output<typeof tokenIssued> };
-  issueTicket: { request: { sessionId: string }; answer: Output<typeof ticketIssued> };
-  listUserSessions: { request: { userId: string }; answer: UserSessionsAnswer };
-  endUserSessions: { request: { userId: string }; answer: Output<typeof revocationAnswer> };
-  revokeToken: { request: RevokeTokenBody; answer: Output<typeof revocationAnswer> };
-}
-
 /**
  * The calls of the HTTP API that are not commands, reads included. Temporary failures are retried; writes have an
  * idempotency key, so that a retry takes effect once. Each resolves with the answer or rejects with a `PublisherError`.
  */
 export type BackendCalls = {
-  [Name in keyof Operations]: (request: Operations[Name]["request"]) => Promise<Operations[Name]["answer"]>;
-};
-
-/** Method and path of each call. */
-export const operations: Readonly<Record<keyof Operations, readonly [HttpMethod, string]>> = {
-  listChannels: ["GET", "/v1/channels"],
-  readHistory: ["GET", "/v1/channels/{channel}/history"],
-  readPresence: ["GET", "/v1/channels/{channel}/presence"],
-  readOrder: ["GET", "/v1/orders/{orderId}"],
-  readBoard: ["GET", "/v1/leaderboards/{board}"],
-  readBoardMember: ["GET", "/v1/leaderboards/{board}/members/{member}"],
-  submitScores: ["POST", "/v1/leaderboards/{board}/scores"],
-  removeBoardMember: ["DELETE", "/v1/leaderboards/{board}/members/{member}"],
-  createSession: ["POST", "/v1/sessions"],
-  issueToken: ["POST", "/v1/sessions/{sessionId}/token"],
-  issueTicket: ["POST", "/v1/sessions/{sessionId}/ticket"],
-  listUserSessions: ["GET", "/v1/users/{userId}/sessions"],
-  endUserSessions: ["DELETE", "/v1/users/{userId}/sessions"],
-  revokeToken: ["POST", "/v1/tokens/revoke"],
+  [Name in keyof BackendOperations]: (
+    request: BackendOperations[Name]["request"],
+  ) => Promise<BackendOperations[Name]["answer"]>;
 };
 
 export interface BackendCallOptions extends RetryOptions {

@@ -46,6 +46,7 @@ export interface Publisher<Answers extends Record<CommandType, object>> {
     publication: Omit<CommandFields<"publish">, "channel">,
   ): Promise<PromiseSettledResult<Answers["publish"]>[]>;
   createOrder(order: CommandFields<"order.create">): Promise<Answers["order.create"]>;
+  updateOrder(order: CommandFields<"order.update">): Promise<Answers["order.update"]>;
   orderEvent(event: CommandFields<"order.event">): Promise<Answers["order.event"]>;
   orderSignal(signal: CommandFields<"order.signal">): Promise<Answers["order.signal"]>;
   submitScore(score: CommandFields<"score.submit">): Promise<Answers["score.submit"]>;
@@ -90,6 +91,7 @@ export function createPublisher(
       return Promise.allSettled(targets.map((channel) => send({ type: "publish", channel, ...publication })));
     },
     createOrder: (order) => send({ type: "order.create", ...order }),
+    updateOrder: (order) => send({ type: "order.update", ...order }),
     orderEvent: (event) => send({ type: "order.event", ...event }),
     orderSignal: (signal) => send({ type: "order.signal", ...signal }),
     submitScore: (score) => send({ type: "score.submit", ...score }),

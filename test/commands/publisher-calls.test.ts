@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { operations } from "../../src/publisher/backend-calls.ts";
+import { operations } from "../../src/publisher/backend-operations.ts";
 import { createPublisher, type HttpPublisher, overHttp } from "../../src/publisher/publisher.ts";
 import { apiKey, startGateway } from "../support/gateway.ts";
 
@@ -10,6 +10,8 @@ const commands = [
   "broadcast",
   "createOrder",
   "applyOrderEvent",
+  "updateOrder",
+  "updateSession",
   "signalOrder",
   "submitScore",
   "endSession",
@@ -35,7 +37,7 @@ describe("a publisher over HTTP", () => {
     const { gateway } = await start();
     const { paths } = (await gateway.call("GET", "/openapi.json")).body as OpenApi;
     const described = Object.entries(paths)
-      .filter(([path]) => path.startsWith("/v1/"))
+      .filter(([path]) => path.startsWith("/v1/") && !path.startsWith("/v1/operator/"))
       .flatMap(([path, methods]) =>
         Object.entries(methods).map(
           ([method, { operationId = "" }]) => `${operationId} ${method.toUpperCase()} ${path}`,
@@ -86,6 +88,29 @@ describe("a publisher over HTTP", () => {
     expect((await publisher.listUserSessions({ userId: "ada" })).sessions).toMatchObject([{ sessionId }]);
     expect(await publisher.revokeToken({ token: token ?? "" })).toMatchObject({ acknowledged: 1 });
     expect(await publisher.endUserSessions({ userId: "ada" })).toMatchObject({ revoked: 1 });
+  });
+
+  test("lists, blocks, limits and deletes", async () => {
+    const { publisher } = await start();
+    const { sessionId } = await publisher.createSession({ userId: "ada" });
+    await publisher.publish({ channel: "chat:lobby", event: "said", data: 1 });
+    await publisher.createOrder({ orderId: "o-1", parties: { customer: "ada" } });
+    await publisher.submitScore({ board: "daily", member: "ada", score: 1 });
+
+    expect((await publisher.getSession({ sessionId })).session).toMatchObject({ sessionId });
+    expect((await publisher.refreshSession({ sessionId })).expiresAt).toBeGreaterThan(Date.now());
+    expect((await publisher.listUserConnections({ userId: "ada" })).connections).toEqual([]);
+    expect((await publisher.listOrders({ user: "ada" })).orders).toHaveLength(1);
+    expect((await publisher.readRanks({ board: "daily", members: ["ada"] })).entries).toHaveLength(1);
+    expect(await publisher.blockUser({ userId: "ada", reason: "spam" })).toMatchObject({ disconnected: 0 });
+    expect(await publisher.unblockUser({ userId: "ada" })).toMatchObject({ disconnected: 0 });
+    await expect(publisher.takeLimit({ name: "none", key: "ada" })).rejects.toMatchObject({ code: "not_found" });
+    expect(await publisher.deleteHistory({ channel: "chat:lobby" })).toEqual({ removed: 1 });
+    const updated = await publisher.updateOrder({ orderId: "o-1", parties: { courier: "bob" } });
+    expect(updated.order.parties).toEqual({ customer: "ada", courier: "bob" });
+    await publisher.removeOrder({ orderId: "o-1" });
+    await publisher.removeBoard({ board: "daily" });
+    expect((await publisher.listBoards({})).boards).toEqual([]);
   });
 
   test("rejects with the gateway's code, once, and names the call", async () => {
