@@ -3,7 +3,7 @@ import type { Position } from "../protocol/wire.ts";
 import { type BackendOperations, operations } from "./backend-operations.ts";
 import { PublisherError } from "./errors.ts";
 import type { HttpMethod, HttpTransport } from "./http.ts";
-import { retryDelayMs, type RetryOptions } from "./retries.ts";
+import { retryDelayMs, type RetryDelays } from "./retries.ts";
 import { pathSegmentProblem } from "./subject.ts";
 import type { CommandFailure } from "./transport.ts";
 
@@ -17,7 +17,7 @@ export type BackendCalls = {
   ) => Promise<BackendOperations[Name]["answer"]>;
 };
 
-export interface BackendCallOptions extends RetryOptions {
+export interface BackendCallOptions extends RetryDelays {
   maxAttempts: number;
   onFailure(error: PublisherError): void;
   isClosed(): boolean;

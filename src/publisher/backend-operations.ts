@@ -37,60 +37,60 @@ import type { Position } from "../protocol/wire.ts";
 import type { HttpMethod } from "./http.ts";
 
 type Fields<Schema extends z.ZodType> = Partial<NonNullable<z.input<Schema>>>;
-type AnswerOf<Schema extends z.ZodType> = z.output<Schema>;
+type OperationAnswer<Schema extends z.ZodType> = z.output<Schema>;
 
 /** Requests and answers by OpenAPI operation; a request has the path parameters, the query and the body in one object. */
 export interface BackendOperations {
-  listChannels: { request: Fields<typeof channelsQuery>; answer: AnswerOf<typeof channelsAnswer> };
+  listChannels: { request: Fields<typeof channelsQuery>; answer: OperationAnswer<typeof channelsAnswer> };
   readHistory: {
     request: { channel: string; since?: Position; limit?: number };
-    answer: AnswerOf<typeof historyAnswer>;
+    answer: OperationAnswer<typeof historyAnswer>;
   };
-  deleteHistory: { request: { channel: string }; answer: AnswerOf<typeof historyRemoved> };
-  readPresence: { request: { channel: string }; answer: AnswerOf<typeof presenceAnswer> };
-  listScheduled: { request: Fields<typeof scheduledQuery>; answer: AnswerOf<typeof scheduledPage> };
-  cancelScheduled: { request: { scheduleId: string }; answer: AnswerOf<typeof scheduledRemoved> };
+  deleteHistory: { request: { channel: string }; answer: OperationAnswer<typeof historyRemoved> };
+  readPresence: { request: { channel: string }; answer: OperationAnswer<typeof presenceAnswer> };
+  listScheduled: { request: Fields<typeof scheduledQuery>; answer: OperationAnswer<typeof scheduledPage> };
+  cancelScheduled: { request: { scheduleId: string }; answer: OperationAnswer<typeof scheduledRemoved> };
 
   readOrder: { request: { orderId: string }; answer: OrderWithTimeline };
-  listOrders: { request: Fields<typeof ordersQuery>; answer: AnswerOf<typeof ordersPage> };
-  removeOrder: { request: { orderId: string }; answer: AnswerOf<typeof orderRemoved> };
+  listOrders: { request: Fields<typeof ordersQuery>; answer: OperationAnswer<typeof ordersPage> };
+  removeOrder: { request: { orderId: string }; answer: OperationAnswer<typeof orderRemoved> };
 
-  listBoards: { request: Fields<typeof boardsQuery>; answer: AnswerOf<typeof boardList> };
-  readBoard: { request: { board: string } & Fields<typeof boardQuery>; answer: AnswerOf<typeof boardPage> };
+  listBoards: { request: Fields<typeof boardsQuery>; answer: OperationAnswer<typeof boardList> };
+  readBoard: { request: { board: string } & Fields<typeof boardQuery>; answer: OperationAnswer<typeof boardPage> };
   readBoardMember: {
     request: { board: string; member: string } & Fields<typeof boardMemberQuery>;
-    answer: AnswerOf<typeof boardNeighbourhood>;
+    answer: OperationAnswer<typeof boardNeighbourhood>;
   };
-  readRanks: { request: { board: string; members: string[] }; answer: AnswerOf<typeof boardPage> };
-  listSeasons: { request: { board: string }; answer: AnswerOf<typeof boardSeasons> };
+  readRanks: { request: { board: string; members: string[] }; answer: OperationAnswer<typeof boardPage> };
+  listSeasons: { request: { board: string }; answer: OperationAnswer<typeof boardSeasons> };
   submitScores: {
     request: { board: string } & z.input<typeof scoreBatchBody>;
-    answer: AnswerOf<typeof batchScoreResults>;
+    answer: OperationAnswer<typeof batchScoreResults>;
   };
-  removeBoard: { request: { board: string }; answer: AnswerOf<typeof boardRemoved> };
-  removeBoardMember: { request: { board: string; member: string }; answer: AnswerOf<typeof memberRemoved> };
+  removeBoard: { request: { board: string }; answer: OperationAnswer<typeof boardRemoved> };
+  removeBoardMember: { request: { board: string; member: string }; answer: OperationAnswer<typeof memberRemoved> };
 
-  createSession: { request: z.input<typeof createSessionBody>; answer: AnswerOf<typeof sessionCreated> };
-  getSession: { request: { sessionId: string }; answer: AnswerOf<typeof sessionAnswer> };
+  createSession: { request: z.input<typeof createSessionBody>; answer: OperationAnswer<typeof sessionCreated> };
+  getSession: { request: { sessionId: string }; answer: OperationAnswer<typeof sessionAnswer> };
   refreshSession: {
     request: { sessionId: string } & Fields<typeof refreshSessionBody>;
-    answer: AnswerOf<typeof sessionRefreshed>;
+    answer: OperationAnswer<typeof sessionRefreshed>;
   };
-  issueToken: { request: { sessionId: string }; answer: AnswerOf<typeof tokenIssued> };
-  issueTicket: { request: { sessionId: string }; answer: AnswerOf<typeof ticketIssued> };
+  issueToken: { request: { sessionId: string }; answer: OperationAnswer<typeof tokenIssued> };
+  issueTicket: { request: { sessionId: string }; answer: OperationAnswer<typeof ticketIssued> };
   listUserSessions: { request: { userId: string }; answer: UserSessionsAnswer };
-  endUserSessions: { request: { userId: string }; answer: AnswerOf<typeof revocationAnswer> };
-  revokeToken: { request: RevokeTokenBody; answer: AnswerOf<typeof revocationAnswer> };
+  endUserSessions: { request: { userId: string }; answer: OperationAnswer<typeof revocationAnswer> };
+  revokeToken: { request: RevokeTokenBody; answer: OperationAnswer<typeof revocationAnswer> };
 
-  listUserConnections: { request: { userId: string }; answer: AnswerOf<typeof userConnectionsAnswer> };
+  listUserConnections: { request: { userId: string }; answer: OperationAnswer<typeof userConnectionsAnswer> };
   blockUser: {
     request: { userId: string } & Fields<typeof blockUserBody>;
-    answer: AnswerOf<typeof disconnectionAnswer>;
+    answer: OperationAnswer<typeof disconnectionAnswer>;
   };
-  unblockUser: { request: { userId: string }; answer: AnswerOf<typeof disconnectionAnswer> };
-  subscribeUser: { request: { userId: string; channel: string }; answer: AnswerOf<typeof userChannelAnswer> };
-  unsubscribeUser: { request: { userId: string; channel: string }; answer: AnswerOf<typeof userChannelAnswer> };
-  takeLimit: { request: { name: string } & z.input<typeof takeLimitBody>; answer: AnswerOf<typeof limitTaken> };
+  unblockUser: { request: { userId: string }; answer: OperationAnswer<typeof disconnectionAnswer> };
+  subscribeUser: { request: { userId: string; channel: string }; answer: OperationAnswer<typeof userChannelAnswer> };
+  unsubscribeUser: { request: { userId: string; channel: string }; answer: OperationAnswer<typeof userChannelAnswer> };
+  takeLimit: { request: { name: string } & z.input<typeof takeLimitBody>; answer: OperationAnswer<typeof limitTaken> };
 }
 
 /** Method and path of each operation. */

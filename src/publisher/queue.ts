@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import type { CommandType } from "../protocol/commands.ts";
 import { PublisherError } from "./errors.ts";
-import { jitter, retryDelayMs, type RetryOptions } from "./retries.ts";
+import { jitter, retryDelayMs, type RetryDelays } from "./retries.ts";
 import { encodeCommand, type EncodedCommand, subjectOf } from "./subject.ts";
 import type { Command, CommandFailure, CommandResult, Transport } from "./transport.ts";
 
-export interface CommandQueueOptions extends RetryOptions {
+export interface CommandQueueOptions extends RetryDelays {
   maxAttempts: number;
   maxQueued: number;
   maxBatchSize: number;
@@ -20,7 +20,7 @@ interface QueuedCommand {
 }
 
 /** Commands of one subject, in order. While some are being sent or wait for a retry, the others wait. */
-interface SubjectQueue {
+interface PendingCommands {
   readonly subject: string;
   queued: QueuedCommand[];
 }
@@ -32,9 +32,9 @@ const maxSends = 4;
 export class CommandQueue {
   readonly #transport: Transport<Record<CommandType, object>>;
   readonly #options: CommandQueueOptions;
-  readonly #queues = new Map<string, SubjectQueue>();
+  readonly #queues = new Map<string, PendingCommands>();
   /** Queues with commands that may be sent now. */
-  readonly #ready = new Set<SubjectQueue>();
+  readonly #ready = new Set<PendingCommands>();
   readonly #unsettled = new Set<Promise<unknown>>();
   #queuedCount = 0;
   #sends = 0;
@@ -87,16 +87,16 @@ export class CommandQueue {
     return { ...command, idempotencyKey: randomUUID() };
   }
 
-  #queueOf(subject: string): SubjectQueue {
+  #queueOf(subject: string): PendingCommands {
     const known = this.#queues.get(subject);
     if (known !== undefined) return known;
-    const queue: SubjectQueue = { subject, queued: [] };
+    const queue: PendingCommands = { subject, queued: [] };
     this.#queues.set(subject, queue);
     this.#markReady([queue]);
     return queue;
   }
 
-  #markReady(queues: Iterable<SubjectQueue>): void {
+  #markReady(queues: Iterable<PendingCommands>): void {
     for (const queue of queues) this.#ready.add(queue);
     this.#schedule();
   }
@@ -112,8 +112,8 @@ export class CommandQueue {
   }
 
   /** Takes up to `maxBatchSize` commands of ready queues. */
-  #takeBatch(): Map<SubjectQueue, QueuedCommand[]> {
-    const batch = new Map<SubjectQueue, QueuedCommand[]>();
+  #takeBatch(): Map<PendingCommands, QueuedCommand[]> {
+    const batch = new Map<PendingCommands, QueuedCommand[]>();
     let room = this.#options.maxBatchSize;
     for (const queue of this.#ready) {
       if (room === 0) break;
@@ -126,7 +126,7 @@ export class CommandQueue {
     return batch;
   }
 
-  async #send(batch: Map<SubjectQueue, QueuedCommand[]>): Promise<void> {
+  async #send(batch: Map<PendingCommands, QueuedCommand[]>): Promise<void> {
     this.#sends += 1;
     const all = [...batch.values()].flat();
     const results = await this.#sendBatch(all.map(({ command }) => command));
@@ -148,8 +148,8 @@ export class CommandQueue {
     }
   }
 
-  #requeue(batch: Map<SubjectQueue, QueuedCommand[]>, failed: ReadonlyMap<QueuedCommand, CommandFailure>): void {
-    const byDelay = new Map<number, SubjectQueue[]>();
+  #requeue(batch: Map<PendingCommands, QueuedCommand[]>, failed: ReadonlyMap<QueuedCommand, CommandFailure>): void {
+    const byDelay = new Map<number, PendingCommands[]>();
     const spread = jitter();
     for (const [queue, sent] of batch) {
       const again = sent.filter((queued) => failed.has(queued));

@@ -1,4 +1,4 @@
-export interface RetryOptions {
+export interface RetryDelays {
   minDelayMs: number;
   maxDelayMs: number;
 }
@@ -12,7 +12,7 @@ export const jitter = (): number => 0.75 + Math.random() / 2;
 /** Doubled with each attempt, with jitter, at least the delay that the gateway requested. */
 export function retryDelayMs(
   attempts: number,
-  { minDelayMs, maxDelayMs }: RetryOptions,
+  { minDelayMs, maxDelayMs }: RetryDelays,
   retryAfterMs = 0,
   spread = jitter(),
 ): number {

@@ -17,9 +17,7 @@ export const notYetRenamed: Record<string, readonly string[]> = {
 
 /** Names that more than one file of `src` declares as a type. Entries may only be removed. */
 export const sharedTypeNames: readonly string[] = [
-  "AnswerOf",
   "ApiKey",
-  "AppAnswer",
   "Authenticate",
   "Bridge",
   "Carrier",
@@ -39,10 +37,8 @@ export const sharedTypeNames: readonly string[] = [
   "RateLimitResult",
   "Refusal",
   "RefusalReason",
-  "RetryOptions",
   "Sessions",
   "SocketParts",
-  "SubjectQueue",
   "TokenOptions",
   "Transport",
   "Write",
