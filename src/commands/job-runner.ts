@@ -2,7 +2,7 @@ import type { CommandType } from "../protocol/commands.ts";
 import type { LeaderLease } from "../redis/leader-lease.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { toFailure, type JobFailure } from "./failures.ts";
-import type { SubjectQueue } from "./subject-queues.ts";
+import type { JobQueue } from "./job-queues.ts";
 
 /** A command of the stream that is being performed. */
 export interface Job {
@@ -17,7 +17,7 @@ export interface Job {
   onRetry(): void;
 }
 
-export interface RetryOptions {
+export interface CommandRetryOptions {
   /** Max attempts before a command becomes a dead letter. @default 5 */
   tries: number;
   /** Milliseconds before the second attempt; doubled for each that follows. @default 100 */
@@ -30,8 +30,8 @@ export interface RetryOptions {
 const maxBatch = 32;
 
 /** Performs the head of a queue: one command, or consecutive publications. */
-export function createJobRunner(clock: Clock, { tries: maxTries, firstPauseMs, longestPauseMs }: RetryOptions) {
-  async function run(queue: SubjectQueue<Job>): Promise<void> {
+export function createJobRunner(clock: Clock, { tries: maxTries, firstPauseMs, longestPauseMs }: CommandRetryOptions) {
+  async function run(queue: JobQueue<Job>): Promise<void> {
     let left = takeBatch(queue.jobs);
     let tries = 0;
     for (let pauseMs = firstPauseMs; left.length > 0; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
@@ -47,7 +47,7 @@ export function createJobRunner(clock: Clock, { tries: maxTries, firstPauseMs, l
   }
 
   /** Returns those that may succeed later, in order; permanently refused ones become dead letters. */
-  async function attempt(jobs: readonly Job[], queue: SubjectQueue<Job>): Promise<FailedJob[]> {
+  async function attempt(jobs: readonly Job[], queue: JobQueue<Job>): Promise<FailedJob[]> {
     const outcomes = await Promise.all(jobs.map(perform));
     const failed: FailedJob[] = [];
     for (const [index, failure] of outcomes.entries()) {
@@ -59,7 +59,7 @@ export function createJobRunner(clock: Clock, { tries: maxTries, firstPauseMs, l
     return failed;
   }
 
-  async function giveUp(failed: readonly FailedJob[], queue: SubjectQueue<Job>, tries: number): Promise<void> {
+  async function giveUp(failed: readonly FailedJob[], queue: JobQueue<Job>, tries: number): Promise<void> {
     queue.retries = false;
     for (const one of failed) await deadLetter(one, tries);
   }

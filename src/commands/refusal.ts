@@ -4,12 +4,12 @@ import { isOutage, whyWritesAreRefused } from "../redis/outage.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { Reason, ReasonLog } from "../runtime/reason-log.ts";
 
-/** Milliseconds after which to try again while the store is away. */
+/** Retry delay in milliseconds while Redis cannot be reached. */
 const outageRetryMs = 1_000;
 
 /**
- * What a stranger is told of anything that was thrown: refusals as they are, the store's absence as `unavailable`, all
- * else as `internal` without a word of it. The cause stays for the log.
+ * The error that a caller sees: a GatewayError as it is, an outage of Redis as `unavailable`, everything else as `internal`
+ * without details. The cause remains for the log.
  */
 export function refusalOf(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error;
@@ -22,18 +22,18 @@ export function refusalOf(error: unknown): GatewayError {
 const writesRefused = (why: string, cause: unknown): GatewayError =>
   new GatewayError("writes_refused", `Redis refuses writes: ${why}.`, { retryAfterMs: outageRetryMs, cause });
 
-/** What is told while this node may not act: its heartbeat is not confirmed, for a reason that is mostly the store's. */
+/** The error while this node is fenced: its heartbeat is not confirmed, mostly because of Redis. */
 export function refusalWhileFenced({ failure }: Pick<Fence, "failure">, retryAfterMs: number): GatewayError {
   const why = whyWritesAreRefused(failure);
   return why === undefined ? new GatewayError("unavailable", undefined, { retryAfterMs }) : writesRefused(why, failure);
 }
 
-/** `rate_limited`, by name of the limit that was met: metrics tell them apart. */
+/** `rate_limited`, with the name of the limit for metrics. */
 export class LimitRefusal extends GatewayError {
   readonly limiter: string;
 
   constructor(limiter: string, { retryAfterMs }: { readonly retryAfterMs: number }, message?: string) {
-    // Nobody reads where a limit refused, and to find that out costs more than all the rest of a refusal.
+    // The stack trace is never read, and costs more than everything else of a refusal.
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
     super("rate_limited", message, Number.isFinite(retryAfterMs) ? { retryAfterMs } : {});
@@ -42,7 +42,7 @@ export class LimitRefusal extends GatewayError {
   }
 }
 
-/** Empty where no limit refused. */
+/** Empty unless a limit refused. */
 export const limiterOf = (refusal: GatewayError): string => (refusal instanceof LimitRefusal ? refusal.limiter : "");
 
 /** A field's name may come from a client. */

@@ -11,10 +11,10 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
-import { createJobRunner, type Job, type RetryOptions } from "./job-runner.ts";
+import { createJobRunner, type Job, type CommandRetryOptions } from "./job-runner.ts";
 import { parseCommand, subjectOfCommand } from "./commands.ts";
 import type { DeadCommandStore } from "./dead-command-store.ts";
-import { createSubjectQueues } from "./subject-queues.ts";
+import { createJobQueues } from "./job-queues.ts";
 import type { CommandExecutor } from "./command-executor.ts";
 
 /**
@@ -26,7 +26,7 @@ import type { CommandExecutor } from "./command-executor.ts";
  * performed becomes a dead letter with its reason: at once if it is malformed or refused, after `tries` attempts if it
  * might have succeeded. A command that waits for its next attempt delays only its own subject.
  */
-export interface StreamConsumerOptions extends Partial<RetryOptions> {
+export interface StreamConsumerOptions extends Partial<CommandRetryOptions> {
   /** Duration of the leader lease in milliseconds. @default 2000 */
   leaseMs?: number;
   /** Max entries that are being performed. @default 1024 */
@@ -72,8 +72,8 @@ export function createStreamConsumer(deps: StreamConsumerDeps, given: StreamCons
   return createConsumerGroup({ store, handle, clock, log }, { ...options, suspectAfter });
 }
 
-function createHandler(deps: StreamConsumerDeps, options: RetryOptions & Pick<StreamConsumerOptions, "limits">) {
-  const queues = createSubjectQueues(createJobRunner(deps.clock, options));
+function createHandler(deps: StreamConsumerDeps, options: CommandRetryOptions & Pick<StreamConsumerOptions, "limits">) {
+  const queues = createJobQueues(createJobRunner(deps.clock, options));
   const parts = { ...deps, warn: createPacedWarnings(deps.log) };
 
   return (entry: GroupEntry, lease: LeaderLease): Promise<boolean> =>

@@ -1,6 +1,6 @@
 -- Finishes a tick: publishes the changes and stores the published top, unless another tick was claimed since.
 --
--- KEYS  1 meta  2 log  3 feed (of the board's channel)  4 state  5 store-wide stamp, omitted on Cluster
+-- KEYS  1 meta  2 log  3 feed (of the board's channel)  4 state  5 store-wide timestamp, omitted on Cluster
 -- ARGV  1 to 5 as append.lua's epoch, size, log TTL, meta TTL, head  6 claim  7 timestamp that was read
 --       8 season's start (ms)  9 total  10 top as JSON  11 ms to the next tick
 --       12 tail of the season's publication, '' for none  13 tail of the diff, '' for none

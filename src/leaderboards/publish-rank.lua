@@ -1,6 +1,6 @@
 -- Publishes a member's rank, if it is newer than and different from the published one.
 --
--- KEYS  1 meta  2 log  3 feed (of the rank's channel)  4 state  5 store-wide stamp, omitted on Cluster
+-- KEYS  1 meta  2 log  3 feed (of the rank's channel)  4 state  5 store-wide timestamp, omitted on Cluster
 -- ARGV  1 to 5 as append.lua's epoch, size, log TTL, meta TTL, head  6 timestamp of the board that was read
 --       7 rank  8 score ('null' for both: not on the board)  9 total  10 ms to the next publication
 --       11 rank  12 score that this node published last, used if the state has expired

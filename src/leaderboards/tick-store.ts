@@ -24,7 +24,7 @@ import type { Season } from "./seasons.ts";
 export interface TickStore {
   claim(board: Board): Promise<TickClaim>;
   /** The current timestamp of the board; undefined if the claim was lost and nothing happened. */
-  finish(board: Board, tick: ClaimedTick, told: TickPublications): Promise<string | undefined>;
+  finish(board: Board, tick: ClaimedTick, publications: TickPublications): Promise<string | undefined>;
   /** The published top and the position of the board's channel, read atomically. */
   published(board: Board): Promise<PublishedTop>;
 }

@@ -31,8 +31,8 @@ export function createTick({ store, seasons, notifySeason }: TickDeps): Tick {
     // Before it is published, so that it is reported even if this node dies in between.
     if (change !== undefined)
       await notifySeason?.({ key: JSON.stringify([change.board, change.startsAt]), board: board.name, data: change });
-    const told = { season: change && JSON.stringify(change), diff: diffOf(board, claim) };
-    const timestamp = await store.finish(board, claim, told);
+    const publications = { season: change && JSON.stringify(change), diff: diffOf(board, claim) };
+    const timestamp = await store.finish(board, claim, publications);
     return { timestamp: claim.timestamp, waitMs: timestamp === claim.timestamp ? undefined : board.tickMs };
   };
 }

@@ -2,7 +2,7 @@
 -- publishes on its channel. A notification that is not newer than the last one is ignored (index.lua comes before it).
 --
 -- KEYS  1 last notification by subject  2 open orders  3 their texts  4 to 6 index (members, expiry, statuses)
---       7 meta  8 log  9 feed  10 store-wide stamp, omitted on Cluster
+--       7 meta  8 log  9 feed  10 store-wide timestamp, omitted on Cluster
 -- ARGV  1 subject: 'order' or 'signal:<name>'  2 creation of the order (ms)  3 number of the notification
 --       4 TTL (s)  5 order id  6 the open order as JSON, '' if it is no longer open, '-' to leave the list unchanged
 --       7 status of the order, '' if the user is no party any more  8 max open orders  9 member of the index

@@ -2,7 +2,7 @@
 -- since it was loaded. Notifications to others stay in the outbox until they are delivered.
 --
 -- KEYS  1 order  2 timeline  3 seen  4 parties  5 outbox  6 signals  7 signal marks  8 tombstone
---       9 meta  10 log  11 feed  12 store-wide stamp, omitted on Cluster (9 to 12: append.lua)
+--       9 meta  10 log  11 feed  12 store-wide timestamp, omitted on Cluster (9 to 12: append.lua)
 -- ARGV  1 revision that was loaded, '' for a new order  2 TTL (s)  3 max timeline entries  4 max timeline bytes
 --       5 max seen ids  6 epoch  7 log size  8 log TTL  9 meta TTL  10 head (6 to 10: append.lua)
 --       11 to 15 the number of: fields (name, value), entries (timeline entry, tail, event id or ''), outbox items,

@@ -2,7 +2,7 @@
 -- immediately, and the last of the others when the interval ends.
 --
 -- KEYS  1 order  2 signals, each '<at>:<data>'  3 signal marks  4 idempotency key, the order key again if there is none
---       5 meta  6 log  7 feed  8 store-wide stamp, omitted on Cluster (5 to 8: append.lua)
+--       5 meta  6 log  7 feed  8 store-wide timestamp, omitted on Cluster (5 to 8: append.lua)
 -- ARGV  1 name  2 data as JSON, '' to publish the waiting signal  3 interval (ms)  4 max names  5 idempotency TTL (s)
 --       6 epoch  7 log size  8 log TTL  9 meta TTL  10 head (6 to 10: append.lua)
 --       11 tail without the signal's data and the braces that close it

@@ -2,15 +2,13 @@
 export const notYetRenamed: Record<string, readonly string[]> = {
   "src/channels": ["standings"],
   "src/cli": ["crew", "let in"],
-  "src/commands": ["bury", "stranger"],
   "src/config": ["complain", "most…"],
   "src/connections": ["siblings", "stamp", "stamps", "told"],
   "src/engine": ["most…", "sibling", "siblings", "stranger"],
   "src/gateway": ["siblings", "stamp"],
   "src/gateway.ts": ["siblings"],
-  "src/leaderboards": ["stamp", "told"],
   "src/main.ts": ["complaint"],
-  "src/orders": ["most…", "stamp"],
+  "src/orders": ["most…"],
   "src/presence": ["mirror", "seats", "unsaid", "wish"],
   "src/protocol": ["strangers"],
 };

@@ -77,7 +77,7 @@ export async function writeOutcomes(database: Database, outcomes: readonly RowOu
   if (done.length > 0) await database.query("DELETE FROM tidegate_outbox WHERE id = ANY ($1::bigint[])", [done]);
   const dead = outcomes.filter((outcome) => outcome.is === "dead");
   if (dead.length > 0)
-    await database.query(bury, [
+    await database.query(addDeadLetter, [
       dead.map(({ id }) => id),
       dead.map(({ code }) => code),
       dead.map(({ reason }) => reason),
@@ -87,7 +87,7 @@ export async function writeOutcomes(database: Database, outcomes: readonly RowOu
   }
 }
 
-const bury = `
+const addDeadLetter = `
   WITH failures AS (
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[]) AS failure (id, code, reason)
   ), gone AS (

@@ -1,5 +1,5 @@
 /** The queue of one subject. */
-export interface SubjectQueue<T> {
+export interface JobQueue<T> {
   /** Waiting jobs, the next first; `run` may reorder them. */
   readonly jobs: T[];
   /** False after the head was given up: the jobs behind it get one attempt each, until one succeeds. */
@@ -10,15 +10,15 @@ export interface SubjectQueue<T> {
  * FIFO queues by subject: jobs of one subject run in order, those of different subjects concurrently. Unlike `KeyedQueue`,
  * a run may take several jobs at once and reorder those that wait.
  */
-export interface SubjectQueues<T> {
+export interface JobQueues<T> {
   add(key: string, item: T): void;
 }
 
 /** `run` takes at least one job from the head of the queue and resolves when it is done. */
-export function createSubjectQueues<T>(run: (queue: SubjectQueue<T>) => Promise<void>): SubjectQueues<T> {
-  const queues = new Map<string, SubjectQueue<T>>();
+export function createJobQueues<T>(run: (queue: JobQueue<T>) => Promise<void>): JobQueues<T> {
+  const queues = new Map<string, JobQueue<T>>();
 
-  async function drive(key: string, queue: SubjectQueue<T>): Promise<void> {
+  async function drive(key: string, queue: JobQueue<T>): Promise<void> {
     while (queue.jobs.length > 0) await run(queue);
     queues.delete(key);
   }
