@@ -173,7 +173,7 @@ export async function createNode(
     server,
     isDraining: () => isDraining,
   });
-  const { http, consoleServer, sockets, streams, siblings } = network;
+  const { http, consoleServer, sockets, streams, stickyRouting } = network;
 
   // Started in this order, stopped in reverse
   lifecycle.add(createEventLoopDelay(metrics));
@@ -192,8 +192,12 @@ export async function createNode(
   // With several workers the primary process serves the metrics of all.
   if (config.metrics !== undefined && worker === undefined)
     lifecycle.add(createMetricsServer({ ...metrics, clock, log }, config.metrics));
-  if (siblings !== undefined)
-    lifecycle.add({ name: "siblings", start: () => siblings.start(http.server), stop: () => siblings.stop() });
+  if (stickyRouting !== undefined)
+    lifecycle.add({
+      name: "stickyRouting",
+      start: () => stickyRouting.start(http.server),
+      stop: () => stickyRouting.stop(),
+    });
   lifecycle.add({ name: "streams", start: () => streams.start(), stop: (deadline) => streams.stop(deadline) });
   lifecycle.add({ name: "socket server", start: () => sockets.start(), stop: () => sockets.close() });
   lifecycle.add(http);

@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Duplex } from "node:stream";
+import type { IncomingMessage } from "node:http";
+import type { RequestCarrier } from "../engine/engine.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { addressGroup } from "../runtime/address-group.ts";
@@ -27,9 +27,6 @@ export interface AdmissionOptions {
   /** The same for one address (IPv6: one /64). */
   maxPendingPerAddress: number;
 }
-
-/** The HTTP response to the first request of a connection, or the socket of an upgrade. */
-export type RequestCarrier = ServerResponse | Duplex;
 
 interface PendingRequest {
   readonly address: string;

@@ -4,7 +4,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { EngineSocket } from "../engine/engine-socket.ts";
 
 /** What of Socket.IO is not in its types: looked at in this file alone, and held by a test. */
-interface SocketParts {
+interface SocketIoParts {
   /** As the engine emitted it. */
   conn: EngineSocket;
   /** The secret session id of a client that may recover. */
@@ -18,7 +18,7 @@ interface EngineSeam {
   bind(engine: Engine): void;
 }
 
-const partsOf = (socket: Socket): SocketParts => socket as unknown as SocketParts;
+const partsOf = (socket: Socket): SocketIoParts => socket as unknown as SocketIoParts;
 
 export function bindEngine(io: Server, engine: Engine): void {
   (io as unknown as EngineSeam).bind(engine);

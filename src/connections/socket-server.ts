@@ -11,7 +11,7 @@ import type { ClientHandler } from "./client-handler.ts";
 import type { ConnectionRegistry, Connections } from "./connections.ts";
 import { Dispatch, type AppEvents, type DispatchDeps, type Throttle } from "./dispatch.ts";
 import type { SendEach } from "../engine/accelerator.ts";
-import type { Siblings } from "../engine/siblings/siblings.ts";
+import type { StickyRouting } from "../engine/sticky-routing/sticky-routing.ts";
 import { Engine, type EngineOptions } from "../engine/engine.ts";
 import type { EngineSocket } from "../engine/engine-socket.ts";
 import { ErrorReporter } from "./error-reporter.ts";
@@ -48,7 +48,7 @@ export interface SocketServerDeps extends LifecycleHooks {
   /** Omit for rooms of this node only. */
   adapter?: ServerOptions["adapter"] | undefined;
   /** Nodes that share the port. Omit if this node does not share it. */
-  siblings?: Siblings | undefined;
+  stickyRouting?: StickyRouting | undefined;
   /** Omit to disable Socket.IO's connection state recovery. */
   recovery?: RecoveryAdapterDeps["recovery"] | undefined;
   /** Omit for fan-out in TypeScript only. */

@@ -32,7 +32,7 @@ export interface ConnectionOwner {
 }
 
 /** Why a connection closed, in Engine.IO's words. */
-export type CloseReason = TransportEnd | "ping timeout" | "forced close";
+export type EngineCloseReason = TransportEnd | "ping timeout" | "forced close";
 
 /** As Socket.IO passes it: the same object for all connections that are sent the message. */
 interface WriteOptions {
@@ -244,7 +244,7 @@ export class EngineSocket extends EventEmitter implements TransportOwner, Writer
   }
 
   /** `end` is what becomes of the transport. */
-  #over(reason: CloseReason, end: "close" | "shut" | "destroy"): void {
+  #over(reason: EngineCloseReason, end: "close" | "shut" | "destroy"): void {
     if (this.#isClosed) return;
     this.readyState = "closed";
     this.#context.wheel.cancel(this);

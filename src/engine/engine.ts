@@ -18,7 +18,7 @@ import { packetType } from "./packets.ts";
 import { PollingTransport } from "./polling-transport.ts";
 import { ProtocolRefusal, refuseRequest, refuseUpgrade } from "./refusals.ts";
 import type { Skipped } from "./send-queue.ts";
-import type { Siblings } from "./siblings/siblings.ts";
+import type { StickyRouting } from "./sticky-routing/sticky-routing.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import type { TransportOwner } from "./transport.ts";
 import { UpgradeAttempt } from "./upgrade.ts";
@@ -26,21 +26,21 @@ import { handshakeAnswer, wrongHandshake } from "./websocket-handshake.ts";
 import { WebSocketTransport, type WebSocketContext } from "./websocket-transport.ts";
 
 /** What carries the first request of a connection: its answer, or the socket of an upgrade. */
-export type Carrier = ServerResponse | Duplex;
+export type RequestCarrier = ServerResponse | Duplex;
 
 type Refusal = GatewayError | undefined;
 
 export interface EngineDeps {
   /** Asked before a connection begins. Omit to let every client try. */
-  admit?: ((request: IncomingMessage, carrier: Carrier) => Promise<Refusal> | Refusal) | undefined;
+  admit?: ((request: IncomingMessage, carrier: RequestCarrier) => Promise<Refusal> | Refusal) | undefined;
   /** A request was refused. */
   onRefused: (refusal: GatewayError, request: IncomingMessage) => void;
   /** Counts what a slow reader was not sent. */
   onSkipped: (skipped: Skipped) => void;
   /** Reports an exception; `place` comes from a closed set. */
   report: (place: string, error: unknown) => void;
-  /** Nodes that get requests of this one's connections, and it of theirs. */
-  siblings?: Siblings | undefined;
+  /** Workers that share the port. Omit if there is one. */
+  stickyRouting?: StickyRouting | undefined;
   /** Omit to write to each socket by itself. */
   accelerator?: SendEach | undefined;
   clock: Clock;
@@ -62,7 +62,7 @@ export interface EngineOptions {
   queueBytes: number;
 }
 
-interface Outcome {
+interface AdmissionOutcome {
   accept: () => void;
   refuse: (refusal: GatewayError) => void;
 }
@@ -139,7 +139,7 @@ export class Engine extends EventEmitter {
   handleRequest(request: IncomingMessage, response: ServerResponse): void {
     const handleHere = (): void =>
       this.#guard("socket.request", response, () => this.#handlePlain(prepared(request), response));
-    if (this.#deps.siblings?.takesRequest(request, response, handleHere) !== true) handleHere();
+    if (this.#deps.stickyRouting?.relayRequest(request, response, handleHere) !== true) handleHere();
   }
 
   #handlePlain(request: EngineRequest, response: ServerResponse): void {
@@ -156,7 +156,7 @@ export class Engine extends EventEmitter {
     else this.#admit(request, response, { refuse, accept: () => this.#openPolling(request, response) });
   }
 
-  #continue(request: EngineRequest, response: ServerResponse, refuse: Outcome["refuse"]): void {
+  #continue(request: EngineRequest, response: ServerResponse, refuse: AdmissionOutcome["refuse"]): void {
     const socket = this.#sockets.get(request._query.sid as string);
     if (socket === undefined) refuse(new ProtocolRefusal("unknownSid"));
     else if (socket.transport instanceof PollingTransport) socket.transport.handle(request, response);
@@ -172,7 +172,7 @@ export class Engine extends EventEmitter {
   }
 
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (this.#deps.siblings?.takesUpgrade(request, socket, head) === true) return;
+    if (this.#deps.stickyRouting?.handOffUpgrade(request, socket, head) === true) return;
     const ours = prepared(request);
     const refuse = (refusal: GatewayError): void => {
       this.#deps.onRefused(refusal, request);
@@ -184,7 +184,7 @@ export class Engine extends EventEmitter {
     else this.#admit(ours, socket, { refuse, accept: () => this.#openWebSocket(ours, socket as NetSocket, head) });
   }
 
-  #upgrade(request: EngineRequest, line: { socket: NetSocket; head: Buffer }, refuse: Outcome["refuse"]): void {
+  #upgrade(request: EngineRequest, line: { socket: NetSocket; head: Buffer }, refuse: AdmissionOutcome["refuse"]): void {
     const socket = this.#sockets.get(request._query.sid as string);
     if (socket === undefined) return refuse(new ProtocolRefusal("unknownSid"));
     const polling = socket.transport;
@@ -210,7 +210,7 @@ export class Engine extends EventEmitter {
 
   // Connections
 
-  #admit(request: EngineRequest, carrier: Carrier, { accept, refuse }: Outcome): void {
+  #admit(request: EngineRequest, carrier: RequestCarrier, { accept, refuse }: AdmissionOutcome): void {
     const settle = (refusal: Refusal): void => {
       if (refusal !== undefined) refuse(refusal);
       else if (!carrier.destroyed) accept();
@@ -229,7 +229,7 @@ export class Engine extends EventEmitter {
   }
 
   #createId(): string {
-    return `${this.#deps.siblings?.mark ?? ""}${randomBytes(15).toString("base64url")}`;
+    return `${this.#deps.stickyRouting?.sidPrefix ?? ""}${randomBytes(15).toString("base64url")}`;
   }
 
   #openPacket(sid: string, upgrades: readonly string[]): string {
@@ -237,7 +237,7 @@ export class Engine extends EventEmitter {
     return packetType.open + JSON.stringify({ sid, upgrades, pingInterval, pingTimeout, maxPayload });
   }
 
-  #guard(place: string, carrier: Carrier, handle: () => void): void {
+  #guard(place: string, carrier: RequestCarrier, handle: () => void): void {
     try {
       handle();
     } catch (error) {

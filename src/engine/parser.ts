@@ -25,7 +25,7 @@ export class Receipt {
 /** A packet that is none, or one no client of ours may send. Whoever sends it is disconnected. */
 export class ProtocolFault extends Error {}
 
-/** What a stranger may send before anybody knows who it is: a token, and Socket.IO's two words for a return. */
+/** Limits of `auth` before authentication: a token, and the two fields of Socket.IO's recovery. */
 const authLimits: GateLimits = { maxBytes: 16_384, maxDepth: 8, maxKeys: 64 };
 
 /** Attempts of one connection to enter other namespaces, of which there are none. */

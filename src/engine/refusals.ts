@@ -24,13 +24,13 @@ export class ProtocolRefusal extends GatewayError {
   }
 }
 
-export type Fields = Readonly<Record<string, string>>;
+export type HeaderFields = Readonly<Record<string, string>>;
 
 interface Answer {
   status: number;
   type: string;
   body: string;
-  fields: Fields;
+  fields: HeaderFields;
 }
 
 const json = "application/json; charset=utf-8";
@@ -56,7 +56,7 @@ export function refuseRequest(
   request: IncomingMessage,
   response: ServerResponse,
   refusal: GatewayError,
-  fields: Fields,
+  fields: HeaderFields,
 ): void {
   if (response.headersSent || response.destroyed) return;
   const answer = answerOf(refusal);

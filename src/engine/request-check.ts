@@ -4,7 +4,7 @@ import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import type { EngineRequest } from "./engine-socket.ts";
 import { createOrigins, type AllowedOrigins, type Origins } from "./origins.ts";
-import { ProtocolRefusal, type Fields } from "./refusals.ts";
+import { ProtocolRefusal, type HeaderFields } from "./refusals.ts";
 
 export interface HttpCheckOptions {
   allowedOrigins: AllowedOrigins;
@@ -25,7 +25,7 @@ export class HttpCheck {
   }
 
   /** Lets a page of an allowed origin read the answer. */
-  corsFields(request: IncomingMessage): Fields {
+  corsFields(request: IncomingMessage): HeaderFields {
     return this.#origins.corsFields(request.headers);
   }
 
@@ -53,7 +53,7 @@ export class HttpCheck {
   }
 }
 
-/** Characters of a stranger's origin in the log. */
+/** Max characters of a refused origin in the log. */
 const maxOriginLength = 256;
 
 const transports: readonly (string | undefined)[] = ["polling", "websocket"];

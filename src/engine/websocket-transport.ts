@@ -23,7 +23,7 @@ export interface WebSocketContext {
 const carried: unique symbol = Symbol("transport");
 
 /** A network socket knows its transport, so that no connection needs listeners of its own. */
-type Carrier = NetSocket & { [carried]: WebSocketTransport };
+type CarryingSocket = NetSocket & { [carried]: WebSocketTransport };
 
 type CarryingReceiver = Receiver & { [carried]: WebSocketTransport };
 
@@ -69,23 +69,23 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
 
   // One function of each for all connections
 
-  static #onData(this: Carrier, chunk: Buffer): void {
+  static #onData(this: CarryingSocket, chunk: Buffer): void {
     this[carried].read(chunk);
   }
 
-  static #onDrain(this: Carrier): void {
+  static #onDrain(this: CarryingSocket): void {
     this[carried].owner.drained();
   }
 
-  static #onEnd(this: Carrier): void {
+  static #onEnd(this: CarryingSocket): void {
     this[carried].#end("transport close");
   }
 
-  static #onError(this: Carrier): void {
+  static #onError(this: CarryingSocket): void {
     this[carried].#end("transport error");
   }
 
-  static #onClose(this: Carrier): void {
+  static #onClose(this: CarryingSocket): void {
     const transport = this[carried];
     transport.#cancelClose?.();
     transport.#end("transport close");

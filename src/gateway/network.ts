@@ -34,7 +34,7 @@ import type { ConnectionRegistry } from "../connections/connections.ts";
 import { ErrorReporter } from "../connections/error-reporter.ts";
 import { createRoomAdapter } from "../connections/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "../connections/socket-server.ts";
-import { createSiblings, type Siblings } from "../engine/siblings/siblings.ts";
+import { createStickyRouting, type StickyRouting } from "../engine/sticky-routing/sticky-routing.ts";
 import { createAppAdapter } from "../app/app-adapter.ts";
 import { HttpEvents } from "../app/http-events.ts";
 import { GatewayError } from "../protocol/errors.ts";
@@ -85,7 +85,7 @@ export interface Network {
   sockets: SocketServer;
   streams: Streams;
   /** Set if the node shares its port with other workers. */
-  siblings: Siblings | undefined;
+  stickyRouting: StickyRouting | undefined;
 }
 
 const demoFolder = fileURLToPath(new URL("../../client-demo/dist/", import.meta.url));
@@ -112,10 +112,10 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
   });
   const clientAddress = createClientAddress(config.trustedProxies, log);
   const http = createHttp(context, parts, { clientAddress, streams: () => streams });
-  const siblings = worker && createSiblings(worker);
-  const sockets = createSockets(context, parts, { hooks, http, siblings, clientAddress });
+  const stickyRouting = worker && createStickyRouting(worker);
+  const sockets = createSockets(context, parts, { hooks, http, stickyRouting, clientAddress });
   const streams: Streams = createStreams(context, parts, { hooks, admission: sockets.admission });
-  return { http, consoleServer: createConsoleServer(context, parts, clientAddress), siblings, sockets, streams };
+  return { http, consoleServer: createConsoleServer(context, parts, clientAddress), stickyRouting, sockets, streams };
 }
 
 function createHttp(
@@ -225,14 +225,14 @@ const connectionCounts = ({ connectionQuota }: Presence): ConnectionsOf =>
 interface SocketParts {
   hooks: ConnectionHooks;
   http: HttpServer;
-  siblings: Siblings | undefined;
+  stickyRouting: StickyRouting | undefined;
   clientAddress: ClientAddress;
 }
 
 function createSockets(
   context: NodeContext,
   parts: NetworkParts,
-  { hooks, http, siblings, clientAddress }: SocketParts,
+  { hooks, http, stickyRouting, clientAddress }: SocketParts,
 ): SocketServer {
   const { config, metrics, reasons, clock, log } = context;
   const { recovery } = parts.services;
@@ -252,7 +252,7 @@ function createSockets(
       app,
       parser: app && createAppParser,
       adapter: app ? createAppRooms(context, parts) : createAdapter(context),
-      siblings,
+      stickyRouting,
       recovery,
       stampOf: recovery.stampOf,
       accelerator: loadAccelerator(config.accelerator, { log }),

@@ -1,8 +1,8 @@
 import type { MetricsText } from "../runtime/metrics.ts";
-import type { SiblingsDeps } from "../engine/siblings/siblings.ts";
+import type { StickyRoutingDeps } from "../engine/sticky-routing/sticky-routing.ts";
 
 /** Context of a node that shares its port with other workers of this machine. */
-export interface WorkerContext extends SiblingsDeps {
+export interface WorkerContext extends StickyRoutingDeps {
   /** Metrics of all workers, because a scrape of the shared port reaches any of them. */
   readonly metrics: MetricsText;
   /** Number of workers that accept connections. */

@@ -28,7 +28,7 @@ export interface StreamParts {
   kLastWriteWasAsync: number;
 }
 
-interface SocketParts {
+interface NetSocketParts {
   _handle?: NetHandle | null;
 }
 
@@ -36,7 +36,7 @@ interface ProcessParts {
   binding(name: string): Partial<StreamParts>;
 }
 
-const partsOf = (socket: Duplex): SocketParts => socket as unknown as SocketParts;
+const partsOf = (socket: Duplex): NetSocketParts => socket as unknown as NetSocketParts;
 
 /** Undefined for anything but an open plain TCP socket: TLS has to encrypt what is written. */
 export function handleOf(socket: Duplex): NetHandle | undefined {

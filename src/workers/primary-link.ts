@@ -33,7 +33,7 @@ export class PrimaryLink implements WorkerContext {
   #running = 0;
   #pendingMetrics: Promise<string> | undefined;
   #collect: () => Promise<string> = () => Promise.resolve("");
-  #onSocket: Parameters<WorkerContext["onLine"]>[0] | undefined;
+  #onSocket: Parameters<WorkerContext["onSocket"]>[0] | undefined;
   #drain!: () => void;
 
   /** Resolves when the primary process has sent the assignment. */
@@ -71,11 +71,11 @@ export class PrimaryLink implements WorkerContext {
     return this.#running;
   }
 
-  onLine(listener: Parameters<WorkerContext["onLine"]>[0]): void {
+  onSocket(listener: Parameters<WorkerContext["onSocket"]>[0]): void {
     this.#onSocket = listener;
   }
 
-  passLine(to: number, handle: NetHandle, read: Buffer): Promise<void> {
+  handOffSocket(to: number, handle: NetHandle, read: Buffer): Promise<void> {
     return new Promise((resolve, reject) => {
       const message: MessageFromWorker = { type: "line", to, read };
       this.#primary.send(message, handle as never, (error: Error | null) => {

@@ -19,7 +19,7 @@ export function createRelay(): Relay {
       if (response.headersSent) response.destroy();
       else if (!response.destroyed) otherwise();
     });
-    // A client that goes is to be gone for the sibling too.
+    // If the client disconnects, the other worker must notice.
     response.once("close", () => passed.destroy());
     request.pipe(passed);
   }
