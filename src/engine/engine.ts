@@ -184,7 +184,11 @@ export class Engine extends EventEmitter {
     else this.#admit(ours, socket, { refuse, accept: () => this.#openWebSocket(ours, socket as NetSocket, head) });
   }
 
-  #upgrade(request: EngineRequest, line: { socket: NetSocket; head: Buffer }, refuse: AdmissionOutcome["refuse"]): void {
+  #upgrade(
+    request: EngineRequest,
+    line: { socket: NetSocket; head: Buffer },
+    refuse: AdmissionOutcome["refuse"],
+  ): void {
     const socket = this.#sockets.get(request._query.sid as string);
     if (socket === undefined) return refuse(new ProtocolRefusal("unknownSid"));
     const polling = socket.transport;
