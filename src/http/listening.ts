@@ -1,5 +1,5 @@
-import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
 
 export interface Address {
@@ -15,8 +15,27 @@ export interface Address {
  */
 const systemSpreads = process.platform === "linux";
 
+/** Connections that have not sent a request, as browsers open in advance. Node does not count them as idle. */
+const unused = new WeakMap<Server, Set<Socket>>();
+
+function trackUnused(server: Server): void {
+  const sockets = new Set<Socket>();
+  unused.set(server, sockets);
+  // One function for all connections, to save the memory of a closure per connection.
+  function gone(this: Socket): void {
+    sockets.delete(this);
+  }
+  const used = ({ socket }: IncomingMessage): void => {
+    if (sockets.delete(socket)) socket.off("close", gone);
+  };
+  server.on("connection", (socket) => sockets.add(socket.once("close", gone)));
+  server.prependListener("request", used);
+  server.prependListener("upgrade", used);
+}
+
 /** Resolves when connections are accepted; rejects if the address is not available. */
 export function listen(server: Server, { host, port, isShared = false }: Address): Promise<void> {
+  trackUnused(server);
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port, reusePort: isShared && systemSpreads }, () => {
@@ -38,10 +57,15 @@ export async function close(server: Server, clock: Clock, deadline: AbortSignal)
   server.close(() => resolve());
   const cancel = clock.every(idleCheckMs, () => {
     if (deadline.aborted) server.closeAllConnections();
-    else server.closeIdleConnections();
+    else closeIdle(server);
   });
   await closed;
   cancel();
+}
+
+function closeIdle(server: Server): void {
+  server.closeIdleConnections();
+  for (const socket of unused.get(server) ?? []) socket.destroy();
 }
 
 /** The port a server listens on; 0 if it does not listen. */

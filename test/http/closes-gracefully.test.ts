@@ -1,5 +1,6 @@
 import { Agent, get } from "node:http";
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { route } from "../../src/http/route.ts";
@@ -46,6 +47,17 @@ describe("stopping", () => {
 
     expect(http.server.listening).toBe(false);
     agent.destroy();
+  });
+
+  it("does not wait for connections that never sent a request", async () => {
+    const { http } = await startHttp();
+    const spare = connect(http.port, "127.0.0.1");
+    await once(spare, "connect");
+    const ended = once(spare, "close");
+
+    await http.stop(new AbortController().signal);
+
+    await ended;
   });
 
   it("cuts what is left when the time is over", async () => {
