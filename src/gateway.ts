@@ -7,6 +7,7 @@ import type { AppEvents } from "./connections/dispatch.ts";
 import type { Revocations } from "./auth/revocations.ts";
 import { Control } from "./cluster/control.ts";
 import type { Config } from "./config.ts";
+import { clientEvents } from "./config/limits-schema.ts";
 import { createIngress } from "./gateway/ingress.ts";
 import { createChecks } from "./gateway/checks.ts";
 import { createNetwork } from "./gateway/network.ts";
@@ -35,6 +36,7 @@ import { createMetricsServer } from "./http/metrics-server.ts";
 import { createNodeRights, createRightsBroadcast, rightsChangeTypes } from "./connections/node-rights.ts";
 import { createReadiness } from "./http/readiness.ts";
 import { createNodeRevocations, createRevocations, revocationTypes } from "./connections/revocations.ts";
+import type { ThrottlingOptions } from "./throttling/policies.ts";
 import { createThrottling } from "./throttling/throttling.ts";
 
 /** A node, created but not started. */
@@ -82,7 +84,7 @@ export async function createNode(
   // Expiries use the clock of Redis, on which all nodes agree.
   const clock = new SyncedClock(ownClock);
   const log = withoutOutages(fullLog);
-  const { nodeId, limits } = config;
+  const { nodeId } = config;
   const metrics = createMetrics({ nodeId });
   const lifecycle = createLifecycle({ clock, log });
   let isDraining = false;
@@ -126,7 +128,7 @@ export async function createNode(
   const expiry = createExpiryWatch({ clock, log });
   // Counts decisions of limiters; refusals sent to clients are counted separately.
   const refused = (limiter: string, reason: string): void => metrics.limited.inc({ limiter, reason });
-  const throttling = createThrottling({ commands, keys, clock, log, metrics: { refused } }, limits);
+  const throttling = createThrottling({ commands, keys, clock, log, metrics: { refused } }, limitsOf(config));
 
   // Services, and the interfaces for clients and backends
   const webhooks = createWebhooks(context);
@@ -238,4 +240,11 @@ export async function createNode(
       return (draining ??= drain());
     },
   };
+}
+
+/** Events of an app take tokens as messages do; what is built in keeps its own costs. */
+function limitsOf({ limits, app }: Config): ThrottlingOptions {
+  const ofApp = Object.entries(app?.events ?? {}).map(([event, { cost = 1 }]) => [event, cost] as const);
+  const builtIn = clientEvents.map((event) => [event, limits.messages.costs[event] ?? 1] as const);
+  return { ...limits, messages: { ...limits.messages, costs: Object.fromEntries([...ofApp, ...builtIn]) } };
 }

@@ -241,8 +241,10 @@ const app = z.strictObject({
   secret: z.string().min(1).max(512).refine(isSecret, "must be whsec_ followed by base64"),
   /** Max time for the app to answer. */
   timeoutMs: z.int().min(100).max(60_000).default(5_000),
-  /** Events to forward, by name; `*` forwards all others. */
-  events: z.record(z.string().min(1).max(128), z.strictObject({})).default({ "*": {} }),
+  /** Events to forward, by name; `*` forwards all others. Each takes `cost` tokens of the user's messages. */
+  events: z
+    .record(z.string().min(1).max(128), z.strictObject({ cost: z.number().min(0).max(1_000_000).exactOptional() }))
+    .default({ "*": {} }),
 });
 
 function isSecret(value: string): boolean {

@@ -178,8 +178,12 @@ export class Dispatch {
     };
   }
 
-  async #runApp<T>({ connection }: ConnectionRequests, { bytes }: IncomingEvent, handle: () => Promise<T>): Promise<T> {
-    await this.#checkLimit(connection, "app", bytes);
+  async #runApp<T>(
+    { connection }: ConnectionRequests,
+    { event, bytes }: IncomingEvent,
+    handle: () => Promise<T>,
+  ): Promise<T> {
+    await this.#checkLimit(connection, String(event[0]), bytes);
     return handle();
   }
 

@@ -47,7 +47,7 @@ export interface LeasedLimit extends BucketLimit {
 }
 
 export interface MessageLimit extends LeasedLimit {
-  /** Tokens by client event; others cost 1. @default 5 for `history` */
+  /** Tokens by client event; `*` is for all others, which cost 1 without it. @default 5 for `history` */
   readonly costs?: Readonly<Record<string, number | undefined>> | undefined;
   /** A connection refused more often than this is closed. @default 100 in 10 seconds */
   readonly closeAfter?: AbuseThreshold | undefined;
@@ -100,6 +100,9 @@ const defaults = {
   http: { requests: 60_000, windowSeconds: 60 },
   logins: { requests: 5, windowSeconds: 900, whenStoreIsAway: "closed" },
 } satisfies { logins: WindowLimit } & Record<string, object>;
+
+/** Stands for the events without a cost of their own. */
+export const otherEvents = "*";
 
 export function policiesOf(options: ThrottlingOptions): Policies {
   const messages: MessageLimit = options.messages ?? defaults.messages;

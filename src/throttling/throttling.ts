@@ -19,7 +19,14 @@ import {
   type RefundingLimiter,
 } from "./limiter.ts";
 import { noViolations, countViolation, type ViolationCounter } from "./abuse-threshold.ts";
-import { policiesOf, type CustomLimit, type LeasedPolicy, type Policies, type ThrottlingOptions } from "./policies.ts";
+import {
+  otherEvents,
+  policiesOf,
+  type CustomLimit,
+  type LeasedPolicy,
+  type Policies,
+  type ThrottlingOptions,
+} from "./policies.ts";
 import { createEnforcement, type Enforcement, type RefusalMetrics } from "./enforcement.ts";
 
 /** The result for a client's message. */
@@ -128,7 +135,8 @@ export class Throttling {
     event: string,
     bytes = 0,
   ): MessageLimitResult | Promise<MessageLimitResult> {
-    const cost = this.#policies.costs.get(event) ?? micro;
+    const { costs } = this.#policies;
+    const cost = costs.get(event) ?? costs.get(otherEvents) ?? micro;
     if (cost === 0 && bytes <= uncountedBytes) return this.#free();
     const sender = this.#senderOf(connectionKey, userId);
     if (bytes <= uncountedBytes) return this.#takeMessage(sender, cost);

@@ -98,6 +98,21 @@ test("effects subscribe, publish, emit and disconnect", async () => {
   );
 });
 
+test("an event takes as many tokens of the user's messages as it is said to cost", async () => {
+  const { url } = await startApp(json(({ json: { event } }) => ({ ack: [event] })));
+  const gateway = await startGateway({
+    file: {
+      app: { url, secret, events: { search: { cost: 4 }, "*": { cost: 2 } } },
+      limits: { messages: { capacity: 6, refillPerSecond: 0.001 } },
+    },
+  });
+  const client = await gateway.connect((await gateway.signIn("ann")).token);
+
+  expect(await client.emitWithAck("search")).toBe("search");
+  expect(await client.emitWithAck("move")).toBe("move");
+  expect(await client.emitWithAck("move")).toMatchObject({ ok: false, error: { code: "rate_limited" } });
+});
+
 test("events of a connection reach the app one after the other, in order", async () => {
   let running = 0;
   let most = 0;

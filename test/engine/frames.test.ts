@@ -124,7 +124,8 @@ it(`reads ${frames} mutated frames as ws does, whole or in pieces`, { timeout: 6
     const bytes = Buffer.concat(Array.from({ length: framesEach }, () => mutated(frameOf(pick), pick)));
     const chunks = inChunks(bytes, pick);
     const [story, ours] = await Promise.all([readByWs(chunks), readByTransport(chunks)]);
-    if (!isDeepStrictEqual(ours, story)) expect(ours, bytes.toString("hex")).toEqual(story);
+    const read = bytes.toString("hex");
+    if (!isDeepStrictEqual(ours, story)) expect({ read, story: ours }).toEqual({ read, story });
     const ending = typeof story.at(-1) === "number" ? story.at(-1) : "open";
     endings.set(ending, (endings.get(ending) ?? 0) + 1);
   }
