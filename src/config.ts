@@ -65,6 +65,8 @@ export interface Config extends FileConfig {
   };
   /** Which variables and which settings of the file are set; all others have their defaults. */
   readonly sources: { readonly environment: readonly string[]; readonly file: readonly string[] };
+  /** A module whose default export receives the gateway before it accepts connections. */
+  readonly appFile: string | undefined;
   /** Path of the compiled accelerator, or "off"; undefined uses one compiled in this checkout, if any. */
   readonly accelerator: string | undefined;
 }
@@ -98,6 +100,7 @@ export const variables = [
   "LOG_LEVEL",
   "DRAIN_TIMEOUT_MS",
   "WORKERS",
+  "APP_FILE",
   "ACCELERATOR",
   "GATEWAY_CONFIG",
 ] as const;
@@ -121,6 +124,7 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     operators: readOperators(env, isProduction),
     console: readConsole(env),
     workers: readWorkers(env),
+    appFile: env.text("APP_FILE"),
     accelerator: env.text("ACCELERATOR"),
     allowedOrigins: readAllowedOrigins(env, isProduction),
     trustedProxies: readTrustedProxies(env),

@@ -63,6 +63,7 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
   "config.ts": "everything",
   gateway: "everything",
   "gateway.ts": "everything",
+  "embedding.ts": "everything",
   "index.ts": "everything",
   "main.ts": ["cli"],
 };
@@ -75,7 +76,8 @@ const doors: { library: RegExp; mayKnow: (path: string) => boolean }[] = [
   },
   {
     library: /^(socket\.io|@socket\.io\/.+|engine\.io|express)$/,
-    mayKnow: (path) => /^(engine|connections|http|app)\//.test(path) || path === "index.ts" || path === "gateway.ts",
+    mayKnow: (path) =>
+      /^(engine|connections|http|app)\//.test(path) || path === "embedding.ts" || path === "gateway.ts",
   },
   { library: /^ws$/, mayKnow: (path) => /^(engine|loadtest)\//.test(path) },
   { library: /^socket\.io-client$/, mayKnow: (path) => /^(client|loadtest)\//.test(path) },

@@ -82,7 +82,8 @@ function addStart(program: Command, host: Host, finish: (code: number) => void):
       "number of worker processes sharing the port, or `auto` for one per core (default: WORKERS or 1)",
       workers,
     )
-    .action(async (options: { workers?: string }) => {
+    .option("--app <file>", "module whose default export is called with the gateway (default: APP_FILE)")
+    .action(async (options: { workers?: string; app?: string }) => {
       // Loaded only here: the other commands need no server, and answer at once without it.
       const { start } = await import("./start.ts");
       finish(await start(host, options));

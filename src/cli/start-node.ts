@@ -1,8 +1,9 @@
 import type { Config } from "../config.ts";
 import { warningsOf } from "../config/warnings.ts";
-import { createNode, type GatewayNode } from "../gateway.ts";
+import type { GatewayNode } from "../gateway.ts";
 import { createLogger, type Logger } from "../runtime/logger.ts";
 import { banner } from "./banner.ts";
+import { createConfiguredNode } from "./create-node.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
 import { logLibraryOutput } from "./library-output.ts";
@@ -12,7 +13,7 @@ import { logStrayErrors } from "./uncaught-errors.ts";
 export async function startNode(host: Host, config: Config): Promise<number> {
   const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
   logLibraryOutput(log);
-  const gateway = await createNode(config, { log });
+  const gateway = await createConfiguredNode(config, { log });
   logStrayErrors(host, { log, metrics: gateway.metrics });
   for (const warning of warningsOf(config, host.env)) log.warn({}, warning);
   const drained = drainOnSignal(host, gateway, log);

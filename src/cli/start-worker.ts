@@ -1,7 +1,7 @@
-import { createNode } from "../gateway.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { createLogger } from "../runtime/logger.ts";
 import { PrimaryLink } from "../workers/primary-link.ts";
+import { createConfiguredNode } from "./create-node.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { logLibraryOutput } from "./library-output.ts";
 import { logStrayErrors } from "./uncaught-errors.ts";
@@ -14,7 +14,7 @@ export async function startWorker(host: Host): Promise<number> {
   const { config } = place;
   const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
   logLibraryOutput(log);
-  const gateway = await createNode(config, { log, worker: place });
+  const gateway = await createConfiguredNode(config, { log, worker: place });
   logStrayErrors(host, { log, metrics: gateway.metrics });
   await gateway.start();
   place.ready(() => gateway.metrics.registry.metrics());

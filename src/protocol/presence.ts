@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { channelName, userId } from "./scalars.ts";
+import { clientChannelName, userId } from "./scalars.ts";
 
 /** Schemas of who is in a channel: the client's event, the backend's call, and what both are answered. */
 
 /** Client event `presence`. */
-export const presenceMessage = z.strictObject({ channel: channelName });
+export const presenceMessage = z.strictObject({ channel: clientChannelName });
 
 const member = z
   .strictObject({

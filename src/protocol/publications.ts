@@ -2,6 +2,7 @@ import { z } from "zod";
 import { errorBody } from "./problems.ts";
 import {
   channelName,
+  clientChannelName,
   eventName,
   idempotencyKey,
   jsonValue,
@@ -74,6 +75,7 @@ export const isKeyed = ({ ephemeral, idempotencyKey }: { ephemeral?: boolean | u
 export const publishMessage = z
   .strictObject({
     ...publishFields,
+    channel: clientChannelName,
     echo: z.boolean().optional().meta({ description: "False: not delivered to the publisher's own connection." }),
     ephemeral,
   })
@@ -103,19 +105,19 @@ export const publishBody = z.strictObject(publishBodyFields).refine(isKeyed, noK
 
 /** Client event `subscribe`. */
 export const subscribeMessage = z.strictObject({
-  channel: channelName,
+  channel: clientChannelName,
   since: position.optional(),
   token: z.string().min(1).max(16_384).optional(),
 });
 
 /** Client event `unsubscribe`. */
-export const unsubscribeMessage = z.strictObject({ channel: channelName });
+export const unsubscribeMessage = z.strictObject({ channel: clientChannelName });
 
 const historyLimit = z.int().min(1).max(maxHistoryLimit);
 
 /** Client event `history`. */
 export const historyMessage = z.strictObject({
-  channel: channelName,
+  channel: clientChannelName,
   since: position.optional(),
   limit: historyLimit.optional(),
 });

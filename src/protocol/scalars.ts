@@ -5,6 +5,8 @@ import { isName, maxNameLength, nameRule } from "./names.ts";
 const name = z.string().refine(isName, nameRule()).meta({ minLength: 1, maxLength: maxNameLength });
 
 export const channelName = name;
+/** A channel that a client names: a `*` would be a pattern somebody meant. */
+export const clientChannelName = name.refine((text) => !text.includes("*"), "must not contain *");
 export const eventName = name;
 export const userId = name;
 export const sessionId = name;

@@ -1,0 +1,187 @@
+import type { Server } from "node:http";
+import type { Server as SocketIoServer } from "socket.io";
+import { InProcessEvents, type EventHandler } from "./app/app-events.ts";
+import type { OutputOf, StandardSchema } from "./app/standard-schema.ts";
+import { loadConfig, type Config } from "./config.ts";
+import { createNode, type GatewayNode, type NodeOptions } from "./gateway.ts";
+import { closing } from "./protocol/closings.ts";
+import type { CommandAnswers } from "./commands/command-executor.ts";
+import type { CommandOf, CommandType } from "./protocol/commands.ts";
+import { createLogger, type Logger } from "./runtime/logger.ts";
+
+/** Options of a gateway in this process. Everything else has the defaults of `docs/settings.md`. */
+export interface GatewayOptions {
+  /** URL of Redis. @default an embedded server, for development */
+  redis?: string;
+  jwt?: { secret: string };
+  /** Named API keys of backends over HTTP, such as `{ shop: "…" }`. */
+  apiKeys?: Readonly<Record<string, string>>;
+  /** Origins of browsers that may connect. @default any */
+  allowedOrigins?: readonly string[];
+  /** Prefix of the keys in Redis; gateways with the same prefix are nodes of one cluster. @default "gateway" */
+  keyPrefix?: string;
+  /** An HTTP server to attach to; it must already have the listener of its application. @default a server of its own */
+  server?: Server;
+  /** Channel kinds, as in the configuration file. */
+  channels?: object;
+  /** Other sections of the configuration file, such as `limits` or `leaderboards`. */
+  config?: object;
+  /** Other settings by the name of their environment variable, such as `NODE_ENV` or `REDIS_TLS_CA_FILE`. */
+  env?: Readonly<Record<string, string>>;
+  /** @default JSON lines on standard output, of warnings and errors */
+  log?: Logger;
+}
+
+export type Publication = Omit<CommandOf<"publish">, "type">;
+/** Resolves with the position of the publication; an ephemeral one has none. */
+export type Publish = (publication: Publication) => Promise<CommandAnswers["publish"]>;
+
+type Fields<T extends CommandType> = Omit<CommandOf<T>, "type">;
+
+/** A gateway in this process, for clients on every node that uses the same Redis and key prefix. */
+export interface Gateway {
+  /** The Socket.IO server: rooms, namespaces, middleware and acknowledgements. A room named as a channel is one. */
+  readonly io: SocketIoServer;
+  /** Handles an event. What the handler returns is the acknowledgement. */
+  on<S extends StandardSchema, Rest extends unknown[]>(
+    event: string,
+    schema: S,
+    handler: EventHandler<Publish, [OutputOf<S>, ...Rest]>,
+  ): void;
+  on<Args extends unknown[]>(event: string, handler: EventHandler<Publish, Args>): void;
+  publish: Publish;
+  readonly orders: {
+    create(order: Fields<"order.create">): Promise<object>;
+    event(event: Fields<"order.event">): Promise<object>;
+    signal(signal: Fields<"order.signal">): Promise<object>;
+    get(orderId: string): Promise<object>;
+  };
+  readonly leaderboards: Pick<GatewayNode["services"]["leaderboards"], "top" | "around"> & {
+    submit(score: Fields<"score.submit">): Promise<object>;
+  };
+  readonly sessions: {
+    /** Creates a session; the token is for the client. */
+    create(login: Parameters<GatewayNode["authentication"]["sessions"]["create"]>[0]): Promise<{
+      sessionId: string;
+      token: string | null;
+      expiresAt: number;
+    }>;
+    list: GatewayNode["authentication"]["sessions"]["list"];
+    revoke: GatewayNode["authentication"]["logouts"]["session"];
+  };
+  readonly users: {
+    revokeSessions: GatewayNode["authentication"]["logouts"]["allSessions"];
+    disconnect(userId: string): Promise<{ disconnected: number; nodes: number; acknowledged: number }>;
+  };
+  /** Starts to accept connections. With a `server` of your own, it listens that server. */
+  listen(port?: number, host?: string): Promise<void>;
+  /** Base URL, once it listens. */
+  readonly url: string;
+  /** Moves clients to other nodes and stops. Resolves with false if that took longer than the drain timeout. */
+  close(): Promise<boolean>;
+}
+
+/** Creates a gateway. With `server`, it is started and attached when this resolves; otherwise `listen` starts it. */
+export async function createGateway(options: GatewayOptions = {}): Promise<Gateway> {
+  const { server, log = createLogger({ level: "warn" }) } = options;
+  const { node, gateway } = await createAppNode(configOf(options), { log, server });
+  if (server !== undefined) await node.start();
+  return gateway;
+}
+
+/** Creates a node, and the gateway that an app in this process sees of it. */
+export async function createAppNode(
+  config: Config,
+  options: Omit<NodeOptions, "app">,
+): Promise<{ node: GatewayNode; gateway: Gateway }> {
+  const events = new InProcessEvents<Publish>((publication) => publish(publication));
+  const node = await createNode(config, { ...options, app: events });
+  const publish: Publish = (publication) => node.executor.perform({ type: "publish", ...publication }, byApp);
+  return { node, gateway: gatewayOf(node, events, { publish, server: options.server }) };
+}
+
+const byApp = { door: "app" } as const;
+
+/** The options as the settings of a node, so that they are validated like those. Throws ConfigError. */
+function configOf({ redis, jwt, apiKeys = {}, allowedOrigins, keyPrefix, channels, config, env }: GatewayOptions) {
+  const keys = Object.entries(apiKeys).map(([name, secret]) => `${name}:${secret}`);
+  const variables = {
+    REDIS_URL: redis,
+    JWT_SECRET: jwt?.secret,
+    API_KEYS: keys.length === 0 ? undefined : keys.join(","),
+    ALLOWED_ORIGINS: allowedOrigins?.join(","),
+    KEY_PREFIX: keyPrefix,
+    DEMO: "false",
+    GATEWAY_CONFIG: "options",
+    ...env,
+  };
+  return loadConfig(variables, () => JSON.stringify({ ...config, ...(channels !== undefined && { channels }) }));
+}
+
+interface GatewayParts {
+  publish: Publish;
+  server: Server | undefined;
+}
+
+function gatewayOf(node: GatewayNode, events: InProcessEvents<Publish>, { publish, server }: GatewayParts): Gateway {
+  const { executor, services } = node;
+  return {
+    io: node.io,
+    on(event: string, ...given: [unknown, unknown?]) {
+      const [schema, handler] = given.length === 1 ? [undefined, given[0]] : given;
+      events.on(event, schema as StandardSchema | undefined, handler as EventHandler<Publish, never[]>);
+    },
+    publish,
+    orders: {
+      create: (order) => executor.perform({ type: "order.create", ...order }, byApp),
+      event: (event) => executor.perform({ type: "order.event", ...event }, byApp),
+      signal: (signal) => executor.perform({ type: "order.signal", ...signal }, byApp),
+      get: (orderId) => services.orders.get(orderId),
+    },
+    leaderboards: {
+      top: (...args) => services.boards.top(...args),
+      around: (...args) => services.boards.around(...args),
+      submit: (score) => executor.perform({ type: "score.submit", ...score }, byApp),
+    },
+    ...accountsOf(node),
+    async listen(port = 0, host) {
+      if (server !== undefined) return listenTo(server, port, host);
+      node.listenOn({ port, host });
+      await node.start();
+    },
+    get url() {
+      return node.url;
+    },
+    close: () => node.drain(),
+  };
+}
+
+function accountsOf({ authentication, revocations }: GatewayNode): Pick<Gateway, "sessions" | "users"> {
+  const { sessions, tokens, logouts } = authentication;
+  return {
+    sessions: {
+      async create(login) {
+        const { session, evicted } = await sessions.create(login);
+        if (evicted.length > 0) await logouts.closeSessions(session.userId, evicted);
+        const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
+        const { token, expiresAt } = issued ?? { token: null, expiresAt: session.expiresAt };
+        return { sessionId: session.sessionId, token, expiresAt };
+      },
+      list: (userId) => sessions.list(userId),
+      revoke: (sessionId) => logouts.session(sessionId),
+    },
+    users: {
+      revokeSessions: (userId) => logouts.allSessions(userId),
+      disconnect: (userId) => revocations.disconnectUser(userId, closing("disconnected_by_backend")),
+    },
+  };
+}
+
+const listenTo = (server: Server, port: number, host: string | undefined): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
