@@ -10,10 +10,10 @@ import type { Logger } from "../runtime/logger.ts";
  */
 export type SendEach = (descriptors: Int32Array, count: number, bytes: Uint8Array, sent: Int32Array) => void;
 
-/** Where `npm run accelerate` puts what it compiles. */
+/** The output of `npm run accelerate`. */
 export const acceleratorFile = fileURLToPath(new URL("../../native/send-each.node", import.meta.url));
 
-/** What of `loadAccelerator` is the place's, not the operator's. */
+/** Set by the process, not by the operator. */
 export interface AcceleratorPlace {
   log: Logger;
   /** @default where `npm run accelerate` compiles to */
@@ -21,9 +21,9 @@ export interface AcceleratorPlace {
 }
 
 /**
- * The compiled part (`native/send-each.c`), which nothing depends on; undefined where there is none. `wanted` is a file that
- * must be there, or "off" for none at all. Throws where a file that was asked for cannot be loaded; the one that is there
- * by itself, perhaps compiled for another machine, is left alone then, with a warning.
+ * Loads the optional compiled part (`native/send-each.c`); undefined if there is none. `wanted` names a file that must exist,
+ * or is "off". Throws if a requested file cannot be loaded. If the default file cannot be loaded, perhaps because it was
+ * compiled for another machine, it is ignored with a warning.
  */
 export function loadAccelerator(
   wanted: string | undefined,

@@ -5,36 +5,36 @@ import { SendQueue, type Skipped } from "./send-queue.ts";
 import type { Transport } from "./transport.ts";
 import { WebSocketTransport } from "./websocket-transport.ts";
 
-/** What the writers of a node have in common. */
+/** Shared by all writers of a node. */
 export interface WriterContext {
-  /** Bytes that may wait for one client. Beyond half of it only the latest is kept of what may be conflated. */
+  /** Max bytes queued for one client. Above half of it, frames with the same conflation key replace each other. */
   readonly queueBytes: number;
   readonly endOfTick: Pick<EndOfTickFlusher, "schedule">;
   readonly multiSocketWrite: MultiSocketWrite;
-  /** Counts what a slow reader was not sent. */
+  /** Counts frames that a slow reader was not sent. */
   onSkipped(skipped: Skipped): void;
 }
 
 export interface WriterOwner {
-  /** More waits for the client than may. */
+  /** The send queue exceeded its limit. */
   overflowed(): void;
-  /** Everything was handed over, the transport's goodbye included. */
+  /** All frames were written, including the transport's close. */
   finished(): void;
 }
 
 /**
- * Everything that is sent on one connection, in order: publications, answers, heartbeats, goodbyes. The frames of one tick
- * leave in one write; what the transport does not take waits in the send queue.
+ * Sends everything of one connection, in order: publications, acknowledgements, heartbeats and closing messages. The frames of
+ * one tick are written together; frames that the transport does not accept wait in the send queue.
  */
 export class ConnectionWriter implements Flushable {
   readonly #owner: WriterOwner;
   readonly #context: WriterContext;
   #transport: Transport;
-  /** Of this tick. */
+  /** Frames added in this tick. */
   #batch: FrameBatch | undefined;
-  /** Of earlier ticks. */
+  /** Frames of earlier ticks. */
   #queue: SendQueue | undefined;
-  /** The last batch that was written, or a larger frame behind it: an answer may be larger than the budget by itself. */
+  /** The last batch written, or a larger frame after it: a single acknowledgement may exceed the limit. */
   #allowance = 0;
   #isFinishing = false;
   #hasOverflowed = false;
@@ -45,13 +45,13 @@ export class ConnectionWriter implements Flushable {
     this.#context = context;
   }
 
-  /** Bytes that wait for the client in this process. */
+  /** Bytes queued for the client in this process. */
   get waitingBytes(): number {
     return this.#transport.waitingBytes + (this.#queue?.bytes ?? 0);
   }
 
   add(frame: Frame): void {
-    // Nothing follows a goodbye.
+    // Nothing is sent after a close.
     if (this.#isFinishing) return;
     if (frame.isOwn && frame.cost > this.#allowance) this.#allowance = frame.cost;
     if (this.#batch !== undefined) this.#batch = this.#batch.and(frame);
@@ -61,7 +61,7 @@ export class ConnectionWriter implements Flushable {
     }
   }
 
-  /** At the end of the tick. */
+  /** Called at the end of the tick. */
   flush(): void {
     const batch = this.#batch;
     if (batch === undefined) return;
@@ -72,7 +72,7 @@ export class ConnectionWriter implements Flushable {
     else this.#enqueue(batch);
   }
 
-  /** The same before the end of the tick. */
+  /** Flushes before the end of the tick. */
   flushNow(): void {
     const { multiSocketWrite } = this.#context;
     multiSocketWrite.flush();
@@ -80,7 +80,7 @@ export class ConnectionWriter implements Flushable {
     multiSocketWrite.flush();
   }
 
-  /** Adds the transport's goodbye behind everything that was added, and sends now what can be sent now. */
+  /** Sends the transport's close after everything that was added, and writes as much as possible now. */
   finish(): void {
     this.#context.multiSocketWrite.flush();
     this.#isFinishing = true;
@@ -91,7 +91,7 @@ export class ConnectionWriter implements Flushable {
     this.drain();
   }
 
-  /** The transport can be written to. */
+  /** The transport is writable. */
   drain(): void {
     const queue = this.#queue;
     if (queue === undefined) return;
@@ -100,7 +100,7 @@ export class ConnectionWriter implements Flushable {
     }
   }
 
-  /** Forgets all that waits: it will not be sent. */
+  /** Discards everything that is queued. */
   drop(): void {
     this.#batch = undefined;
     this.#queue = undefined;
@@ -121,7 +121,7 @@ export class ConnectionWriter implements Flushable {
     if (this.#isFinishing) this.#owner.finished();
   }
 
-  // The client lags
+  // Slow clients
 
   #enqueue(batch: FrameBatch): void {
     const queue = (this.#queue ??= new SendQueue());

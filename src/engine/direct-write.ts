@@ -1,23 +1,23 @@
 import { streamParts, type NetHandle } from "../runtime/net-handle.ts";
 
 export interface WriteListener {
-  /** What the kernel did not take at once has gone, or cannot go any more. */
+  /** The remaining bytes were written, or failed. */
   written(): void;
 }
 
 /**
- * Hands bytes to the kernel past the socket's stream, which must have nothing to write. Answers how many it has not taken
- * yet, a negative number if the connection is broken. If some are left, the listener is called once when that has ended.
+ * Passes bytes to the kernel, bypassing the socket's stream, which must have nothing queued. Returns how many bytes are left,
+ * or a negative number if the connection failed. If bytes are left, the listener is called once they were written.
  */
 export type DirectWrite = (handle: NetHandle, bytes: Buffer, listener: WriteListener) => number;
 
-/** Versions of Node in which this was tried; in any other the stream is used. */
+/** Versions of Node in which this was tested; any other uses the stream. */
 const triedIn: ReadonlySet<string> = new Set(["22", "24", "26"]);
 
 /**
- * A stream keeps state for every write, allocates a request and defers its end to the next tick, whether the kernel takes
- * the bytes at once or not, which costs a third of what the kernel needs for a small frame. Here one request serves
- * until a write is really left waiting. Undefined if Node is not one of those this was tried in.
+ * A stream keeps state for every write, allocates a request and completes it in the next tick, even if the kernel accepts all
+ * bytes immediately; for a small frame, this costs a third of the kernel's own work. Here one request is reused until a write
+ * is actually pending. Undefined in versions of Node in which this was not tested.
  */
 export function createDirectWrite(): DirectWrite | undefined {
   const [major = ""] = process.versions.node.split(".");
@@ -29,7 +29,7 @@ export function createDirectWrite(): DirectWrite | undefined {
   return (handle, bytes, listener) => {
     const error = handle.writeBuffer(request, bytes);
     if (error !== 0 || streamBaseState[kLastWriteWasAsync] === 0) return error;
-    // libuv reads from the buffer until it is done, so it must not be collected.
+    // libuv reads from the buffer until the write completes, so it must not be garbage-collected.
     Object.assign(request, { buffer: bytes, oncomplete: () => listener.written() });
     request = new WriteWrap();
     return handle.writeQueueSize;

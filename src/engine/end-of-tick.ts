@@ -1,20 +1,20 @@
-/** Collects during a tick of the event loop what is to be written at its end. */
+/** Something to flush at the end of the tick. */
 export interface Flushable {
   flush(): void;
 }
 
-/** Flushed in one go; the others wait for the next tick, so that a channel with many readers does not hold up the rest. */
+/** Max flushes per tick; the others follow in the next, so that a channel with many readers does not delay the rest. */
 const maxAtOnce = 1_024;
 
 const nothing: Flushable = { flush: () => undefined };
 
-/** Flushes everything that was scheduled, once, when the tick ends. */
+/** Flushes everything that was scheduled, once, at the end of the tick. */
 export class EndOfTickFlusher {
   readonly #failed: (error: unknown) => void;
   readonly #last: Flushable;
   #scheduled: Flushable[] = [];
 
-  /** `failed` gets what one of them throws; the others are flushed all the same, and `last` after them. */
+  /** `failed` receives errors; the others are flushed regardless, and `last` after them. */
   constructor(failed: (error: unknown) => void, last: Flushable = nothing) {
     this.#failed = failed;
     this.#last = last;

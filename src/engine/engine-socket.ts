@@ -8,48 +8,48 @@ import { packetType } from "./packets.ts";
 import type { Due, TimerWheel } from "./timer-wheel.ts";
 import type { Transport, TransportEnd, TransportOwner } from "./transport.ts";
 
-/** With the query as Socket.IO reads it. */
+/** A request with its query as Socket.IO parses it. */
 export type EngineRequest = IncomingMessage & { _query: Readonly<Record<string, string>> };
 
-/** What the connections of an engine have in common. */
+/** Shared by all connections of an engine. */
 export interface EngineContext extends WriterContext {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
-  /** Milliseconds a client may take to fetch a goodbye. */
+  /** Max milliseconds until a client has received everything before its connection is destroyed. */
   readonly closeTimeoutMs: number;
-  /** Bytes of one packet of a connection that has authenticated, and what clients are told. */
+  /** Max bytes of one packet of an authenticated connection; also sent to clients in the handshake. */
   readonly maxPayload: number;
   closed(socket: EngineSocket): void;
 }
 
 export interface ConnectionOwner {
-  /** What Socket.IO sends, as it is to be written. */
+  /** Transforms a message of Socket.IO before it is written. */
   outgoing(message: string): string;
-  /** More waits for the client than may. */
+  /** The send queue exceeded its limit. */
   readTooSlowly(): void;
 }
 
-/** Why a connection closed, in Engine.IO's words. */
+/** Why a connection closed, as Engine.IO names it. */
 export type EngineCloseReason = TransportEnd | "ping timeout" | "forced close";
 
-/** As Socket.IO passes it: the same object for all connections that are sent the message. */
+/** Options of Socket.IO: the same object for all receivers of a message. */
 interface WriteOptions {
-  /** Made once for all of them. */
+  /** Encoded once for all of them. */
   wsPreEncodedFrame?: unknown;
 }
 
-/** Bytes of one packet, or polling body, of a connection that has not authenticated: a token and a little more. */
+/** Max bytes of one packet or polling body of a connection that has not authenticated: a token and a little more. */
 export const pendingPayload = 16_384;
 
 const ping = Frame.text(packetType.ping);
 
-/** Messages that Socket.IO has sent to several connections. */
+/** Frames of messages that Socket.IO sends to several connections. */
 const shared = new WeakMap<WriteOptions, Frame>();
 
 /**
- * One client's connection, whatever it travels over. Socket.IO's `Client` uses it as its `conn`: `id`, `request`,
+ * One client's connection, over any transport. Socket.IO's `Client` uses it as its `conn`: `id`, `request`,
  * `protocol`, `readyState`, `transport`, `remoteAddress`, `write`, `close` and the events `data` and `close`; applications
  * may listen to `upgrade`, `packet`, `packetCreate` and `heartbeat`.
  */
@@ -57,23 +57,23 @@ export class EngineSocket extends EventEmitter implements TransportOwner, Writer
   readonly id: string;
   readonly protocol = 4;
   readonly remoteAddress: string | undefined;
-  /** Null once nobody needs it. */
+  /** Null once it is no longer needed. */
   request: EngineRequest | null;
   readyState: "open" | "closing" | "closed" = "open";
   dueTick = -1;
   readonly writer: ConnectionWriter;
   readonly #context: EngineContext;
   #transport: Transport;
-  /** Set by whoever uses the connection. */
+  /** Set by the user of the connection. */
   owner: ConnectionOwner | undefined;
   #isPending = true;
-  /** A ping was sent and not answered. */
+  /** A ping was sent and has not been answered. */
   #isAwaitingPong = false;
-  /** Something came while a pong was awaited, which is waited for a little longer then; once. */
+  /** The timeout of the pong was extended once, because other data arrived. */
   #isExtended = false;
   #control: ControlBudget | undefined;
   #cancelClose: Cancel | undefined;
-  /** Under way. */
+  /** The upgrade in progress. */
   upgrade: { cancel(): void } | undefined;
 
   constructor(
@@ -99,12 +99,12 @@ export class EngineSocket extends EventEmitter implements TransportOwner, Writer
     return this.#isPending ? pendingPayload : this.#context.maxPayload;
   }
 
-  /** The connection has authenticated: its packets may be as large as it was told. */
+  /** Call after authentication: from now on, packets may have the announced size. */
   admit(): void {
     this.#isPending = false;
   }
 
-  // In
+  // Incoming
 
   receive(packet: string | Buffer): void {
     if (this.readyState !== "open") return;
@@ -126,15 +126,15 @@ export class EngineSocket extends EventEmitter implements TransportOwner, Writer
     if (packet === packetType.pong && this.#isAwaitingPong) return this.#pong();
     this.#control ??= new ControlBudget();
     if (!this.#control.take(this.#context.clock.monotonic()) || !isKnown(packet)) return this.#message("");
-    // Socket.IO handles what came before it in the next tick.
+    // Socket.IO handles earlier packets in the next tick.
     if (packet.startsWith(packetType.close)) process.nextTick(() => this.#over("transport close", "close"));
-    // In this revision of the protocol servers ping; a client does so once, to try another transport.
+    // In this revision of the protocol the server sends pings; a client sends one only to probe another transport.
     else if (packet.startsWith(packetType.ping)) this.#over("transport error", "close");
   }
 
-  // Out
+  // Outgoing
 
-  /** A message of Socket.IO's. */
+  /** Sends a message of Socket.IO. */
   write(data: string | Buffer, options?: WriteOptions): this {
     if (this.readyState !== "open") return this;
     if (this.listenerCount("packetCreate") > 0) this.emit("packetCreate", { type: "message", data, options });
@@ -178,7 +178,7 @@ export class EngineSocket extends EventEmitter implements TransportOwner, Writer
 
   // Heartbeat
 
-  /** Time for a ping, or for the end of a client that has not answered the last one. */
+  /** Sends a ping, or closes the connection of a client that did not answer the last one. */
   due(): void {
     if (this.#isAwaitingPong) return this.#over("ping timeout", "close");
     const { wheel, pingTimeoutMs } = this.#context;
@@ -195,7 +195,7 @@ export class EngineSocket extends EventEmitter implements TransportOwner, Writer
     this.emit("heartbeat");
   }
 
-  /** A pong may be on its way behind something large. */
+  /** The pong may follow something large. */
   #extend(): void {
     if (this.#isExtended) return;
     this.#isExtended = true;
@@ -204,7 +204,7 @@ export class EngineSocket extends EventEmitter implements TransportOwner, Writer
 
   // Transports
 
-  /** From now on over `transport`, which was probed. */
+  /** Continues on `transport`, which was probed. */
   switchTo(transport: Transport): void {
     const before = this.#transport;
     this.#transport = transport;
@@ -219,9 +219,9 @@ export class EngineSocket extends EventEmitter implements TransportOwner, Writer
     if (transport === this.#transport) this.#over(why, "shut");
   }
 
-  // The end
+  // Closing
 
-  /** Closes behind what was queued, or after a while without it; with `discard` at once. */
+  /** Closes after everything queued was sent, or after a timeout; with `discard` immediately. */
   close(discard = false): void {
     if (discard) return this.#discard();
     if (this.readyState !== "open") return;
@@ -243,7 +243,7 @@ export class EngineSocket extends EventEmitter implements TransportOwner, Writer
     this.#over("forced close", this.writer.waitingBytes === 0 ? "close" : "destroy");
   }
 
-  /** `end` is what becomes of the transport. */
+  /** `end` is the method that ends the transport. */
   #over(reason: EngineCloseReason, end: "close" | "shut" | "destroy"): void {
     if (this.#isClosed) return;
     this.readyState = "closed";

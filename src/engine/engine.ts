@@ -35,7 +35,7 @@ export interface EngineDeps {
   admit?: ((request: IncomingMessage, carrier: RequestCarrier) => Promise<Refusal> | Refusal) | undefined;
   /** A request was refused. */
   onRefused: (refusal: GatewayError, request: IncomingMessage) => void;
-  /** Counts what a slow reader was not sent. */
+  /** Counts frames that a slow reader was not sent. */
   onSkipped: (skipped: Skipped) => void;
   /** Reports an exception; `place` comes from a closed set. */
   report: (place: string, error: unknown) => void;
@@ -58,7 +58,7 @@ export interface EngineOptions {
   upgradeTimeoutMs: number;
   /** What a client may take to answer a close. */
   closeTimeoutMs: number;
-  /** What may wait for one client. */
+  /** Max bytes queued for one client. */
   queueBytes: number;
 }
 
@@ -67,13 +67,13 @@ interface AdmissionOutcome {
   refuse: (refusal: GatewayError) => void;
 }
 
-/** Of other upgrades than ours, which nobody else has taken. */
+/** Time until an upgrade of another path that nobody accepted is closed. */
 const strayUpgradeMs = 1_000;
 
 const path = "/socket.io/";
 
 /**
- * A server for Engine.IO, protocol 4, over WebSocket and HTTP long-polling. Socket.IO's own `Server` sits on it by
+ * A server for Engine.IO protocol 4 over WebSocket and HTTP long-polling. Socket.IO's own `Server` uses it through
  * `io.bind(engine)`: it listens to `connection` and calls `close`.
  */
 export class Engine extends EventEmitter {
@@ -109,12 +109,12 @@ export class Engine extends EventEmitter {
     };
   }
 
-  /** Connections that are open, authenticated or not. */
+  /** Number of open connections, authenticated or not. */
   get clientsCount(): number {
     return this.#sockets.size;
   }
 
-  /** Takes over `/socket.io/` of an HTTP server, which already has the listeners for all other paths. */
+  /** Handles `/socket.io/` of an HTTP server that already has the listeners for all other paths. */
   attach(server: Server): void {
     const others = server.listeners("request") as ((request: IncomingMessage, response: ServerResponse) => void)[];
     server.removeAllListeners("request");
@@ -264,7 +264,7 @@ function endStray(socket: NetSocket): void {
   if (socket.writable && socket.bytesWritten === 0) socket.on("error", () => undefined).end();
 }
 
-/** Owns a WebSocket that nobody waits for. */
+/** Owner of a WebSocket that belongs to no connection. */
 const nobody = {
   maxPayload: 0,
   receive: () => undefined,

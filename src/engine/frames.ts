@@ -1,26 +1,26 @@
-/** What may be done with a frame whose reader lags. */
+/** How a frame is treated when its reader is slow. */
 export interface FrameOptions {
-  /** A later frame with the same key makes this one needless. */
+  /** A later frame with the same key replaces this one. */
   key?: string | undefined;
-  /** It may be left out altogether. */
+  /** It may be dropped. */
   isVolatile?: boolean | undefined;
-  /** Made for one connection: no other shares its memory, so the queue counts what it takes beside its bytes. */
+  /** Built for one connection, which shares its memory with no other; the queue then counts its overhead too. */
   isOwn?: boolean | undefined;
 }
 
 const textCode = 0x81;
 const binaryCode = 0x82;
 
-/** Roughly what a frame takes in memory beside its bytes. */
+/** Approximate memory overhead of a frame, in bytes. */
 const ownOverhead = 128;
 
-/** One Engine.IO packet as a WebSocket carries it: one unmasked frame, built once for all its readers. */
+/** One Engine.IO packet as an unmasked WebSocket frame, built once for all its readers. */
 export class Frame {
   readonly bytes: Buffer;
   readonly key: string | undefined;
   readonly isVolatile: boolean;
   readonly isOwn: boolean;
-  /** Bytes that it counts for in a send queue. */
+  /** Its size in a send queue, in bytes. */
   readonly cost: number;
   #packet: string | undefined;
   #alone: FrameBatch | undefined;
@@ -38,17 +38,17 @@ export class Frame {
     return new Frame(framed(textCode, packet), options);
   }
 
-  /** A message that is binary. */
+  /** A binary message. */
   static binary(data: Buffer, options: FrameOptions = {}): Frame {
     return new Frame(framed(binaryCode, data), options);
   }
 
-  /** A control frame, or other bytes that only a WebSocket carries. */
+  /** A control frame, or other bytes that are only sent on a WebSocket. */
   static raw(bytes: Buffer): Frame {
     return new Frame(bytes, {});
   }
 
-  /** The packet as polling carries it. */
+  /** The packet as sent by polling. */
   get packet(): string {
     return (this.#packet ??= this.#unframed());
   }
@@ -59,7 +59,7 @@ export class Frame {
     return `b${this.bytes.toString("base64", start)}`;
   }
 
-  /** The batch of a connection that has nothing else in this tick. */
+  /** The batch of a connection without any other frame in this tick. */
   get alone(): FrameBatch {
     return (this.#alone ??= new FrameBatch(this));
   }
@@ -90,15 +90,15 @@ function payloadStart(bytes: Buffer): number {
 }
 
 /**
- * The frames that one connection gets in one tick. Connections that get the same frames share the batch, so their bytes
- * are joined once, whatever the number of readers, and a reader that lags holds no copy of its own.
+ * The frames of one connection in one tick. Connections with the same frames share the batch, so their bytes are joined once
+ * for any number of readers, and a slow reader holds no copy of its own.
  */
 export class FrameBatch {
   readonly frame: Frame;
   readonly before: FrameBatch | undefined;
   readonly length: number;
   readonly cost: number;
-  /** Nothing in it may be left out. */
+  /** None of its frames may be dropped. */
   readonly isPlain: boolean;
   #next: FrameBatch | undefined;
   #bytes: Buffer | undefined;
@@ -111,7 +111,7 @@ export class FrameBatch {
     this.isPlain = frame.key === undefined && !frame.isVolatile && before?.isPlain !== false;
   }
 
-  /** This batch and one more frame. */
+  /** This batch with one more frame. */
   and(frame: Frame): FrameBatch {
     if (this.#next?.frame !== frame) this.#next = new FrameBatch(frame, this);
     return this.#next;
@@ -122,7 +122,7 @@ export class FrameBatch {
     return (this.#bytes ??= this.before === undefined ? this.frame.bytes : this.#join());
   }
 
-  /** In the order in which they came. */
+  /** In the order in which they were added. */
   frames(): Frame[] {
     return framesUpTo(this);
   }

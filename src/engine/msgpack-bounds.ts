@@ -23,9 +23,9 @@ export function isBoundedMsgpack(bytes: Uint8Array, maxDepth: number): boolean {
 }
 
 interface Header {
-  /** Bytes up to the next value: with the content, save for containers. */
+  /** Bytes up to the next value, including the content except for containers. */
   size: number;
-  /** Values inside. */
+  /** Number of contained values. */
   items: number;
   isContainer: boolean;
 }

@@ -1,33 +1,32 @@
 import type { SendEach } from "./accelerator.ts";
 
-/** A network socket that can be written to. */
+/** A network socket for writing. */
 export interface SocketWriter {
-  /** Given to the accelerator while the socket holds nothing unsent; -1 otherwise, or if it has none. */
+  /** File descriptor for the accelerator; -1 while the socket has unsent bytes, or if it has none. */
   readonly freeDescriptor: number;
   write(bytes: Buffer): void;
-  /** The kernel took so many of the bytes through `freeDescriptor`; none, and an errno, if it is negative. */
+  /** The kernel accepted this many bytes through `freeDescriptor`; a negative number is an errno. */
   writeRest(bytes: Buffer, sent: number): void;
 }
 
 /**
- * Writes the bytes of a tick to many sockets. Between `add` and `flush` nothing else may be written to a socket that
- * was added.
+ * Writes the bytes of a tick to many sockets. Between `add` and `flush`, nothing else may be written to an added socket.
  */
 export interface MultiSocketWrite {
   add(socket: SocketWriter, bytes: Buffer): void;
   flush(): void;
 }
 
-/** Writes to each socket by itself. */
+/** Writes to each socket separately. */
 export const eachByItself: MultiSocketWrite = {
   add: (socket, bytes) => socket.write(bytes),
   flush: () => undefined,
 };
 
-/** As many as one tick flushes. */
+/** Max sockets per call: as many as one tick flushes. */
 const maxAtOnce = 1_024;
 
-/** Sockets that get the same bytes one after the other are written to in one call of the accelerator. */
+/** Consecutive sockets with the same bytes are written in one call of the accelerator. */
 export class AcceleratedWrite implements MultiSocketWrite {
   readonly #sendEach: SendEach;
   readonly #failed: (error: unknown) => void;
@@ -36,7 +35,7 @@ export class AcceleratedWrite implements MultiSocketWrite {
   #sockets: SocketWriter[] = [];
   #bytes: Buffer | undefined;
 
-  /** `failed` gets what the accelerator throws; each socket is then written to by itself. */
+  /** `failed` receives errors of the accelerator; each socket is then written separately. */
   constructor(sendEach: SendEach, failed: (error: unknown) => void) {
     this.#sendEach = sendEach;
     this.#failed = failed;

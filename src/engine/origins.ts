@@ -16,7 +16,7 @@ export interface Origins {
    * that a request was sent to is fine as well: native apps name it, and pages of that origin are the gateway's own.
    */
   isAllowed(fields: OriginFields): boolean;
-  /** What lets a page of an allowed origin read an answer. */
+  /** Header fields that let a page of an allowed origin read a response. */
   corsFields(fields: OriginFields): Record<string, string>;
 }
 

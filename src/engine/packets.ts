@@ -9,16 +9,15 @@ export const packetType = {
   noop: "6",
 } as const;
 
-/** Between the packets of one HTTP body. */
+/** Separates the packets of one HTTP body. */
 const separator = "\u001e";
 
 /**
- * Packets of one HTTP body: more than any client has to say between two requests, and few enough to take in one tick of
- * the event loop.
+ * Max packets of one HTTP body: more than clients send between two requests, and few enough for one tick of the event loop.
  */
 const maxPacketsIn = 256;
 
-/** Stands for what cannot be read: Socket.IO's decoder refuses an empty message by name. */
+/** Replaces a packet that cannot be parsed: Socket.IO's decoder refuses an empty message. */
 export const unreadable = packetType.message;
 
 /** The packets of a polling request. */
@@ -29,6 +28,6 @@ export function packetsOf(body: string): string[] {
 
 export const payloadOf = (packets: readonly string[]): string => packets.join(separator);
 
-/** A message that polling carries as base64; undefined for other packets. */
+/** The binary message that a base64 packet of polling contains; undefined for other packets. */
 export const binaryOf = (packet: string): Buffer | undefined =>
   packet.startsWith("b") ? Buffer.from(packet.slice(1), "base64") : undefined;

@@ -4,14 +4,14 @@ import { parseJson, parseList, type GateLimits } from "../protocol/gate.ts";
 import { wrong } from "../protocol/parse-with.ts";
 
 /**
- * In place of what a client sent and the gate refused: first element of an event's data, or key of a handshake's auth,
- * with the GatewayError behind it. No client can send a symbol.
+ * Replaces data that the gate refused: the first element of an event's data, or the key of a handshake's auth, followed by the
+ * GatewayError. No client can send a symbol.
  */
 export const refused = Symbol("refused");
 
-/** Behind the arguments of each event. No client can send one. */
+/** Follows the arguments of each event. No client can send one. */
 export class Receipt {
-  /** Number of the answer that its client waits for. */
+  /** Id of the acknowledgement that the client requested. */
   readonly id: number | undefined;
   /** Bytes of the packet. */
   readonly bytes: number;
@@ -22,20 +22,20 @@ export class Receipt {
   }
 }
 
-/** A packet that is none, or one no client of ours may send. Whoever sends it is disconnected. */
+/** A malformed packet, or one that clients may not send. Its connection is closed. */
 export class ProtocolFault extends Error {}
 
 /** Limits of `auth` before authentication: a token, and the two fields of Socket.IO's recovery. */
 const authLimits: GateLimits = { maxBytes: 16_384, maxDepth: 8, maxKeys: 64 };
 
-/** Attempts of one connection to enter other namespaces, of which there are none. */
+/** Max attempts of one connection to enter unknown namespaces. */
 const maxForeignNamespaces = 8;
 const maxNamespaceLength = 64;
 
 /** Digits of an acknowledgement's id; the largest exact number has 16. */
 const maxIdDigits = 16;
 
-/** Parser of one Socket.IO server: stock on the way out, the gate on the way in. */
+/** Parser of one Socket.IO server: the stock encoder, and a decoder that validates. */
 export function createParser(limits: GateLimits): { Encoder: typeof Encoder; Decoder: new () => GatedDecoder } {
   return {
     Encoder,
@@ -48,12 +48,11 @@ export function createParser(limits: GateLimits): { Encoder: typeof Encoder; Dec
 }
 
 /**
- * Reads what clients send: CONNECT, DISCONNECT and EVENT for the one namespace, as text. The server asks for no
- * acknowledgements and takes no attachments, so anything else is a fault, at its first byte.
+ * Decodes CONNECT, DISCONNECT and EVENT packets of the one namespace, as text. The server requests no acknowledgements and
+ * accepts no attachments, so any other packet is a protocol error, detected at its first byte.
  *
- * An event that the gate refuses is answered where its client wants that; else it is a fault as well, because
- * there is no other way to say so. It is as much of an emitter as Socket.IO needs of a decoder: one listener, for
- * `decoded`.
+ * An event that the gate refuses is answered if its client requested an acknowledgement; otherwise it is a protocol error,
+ * because it cannot be refused in any other way. As an emitter it supports what Socket.IO needs: one listener, for `decoded`.
  */
 export class GatedDecoder {
   readonly #limits: GateLimits;
@@ -77,7 +76,7 @@ export class GatedDecoder {
     this.#listener?.(this.#decode(data));
   }
 
-  /** Called by Socket.IO; nothing is held between packets. */
+  /** Called by Socket.IO; there is no state between packets. */
   destroy(): void {}
 
   #decode(text: string): Packet {
@@ -94,7 +93,7 @@ export class GatedDecoder {
     return { type, nsp: "/" };
   }
 
-  /** Socket.IO itself answers that there is no such namespace. */
+  /** Socket.IO itself refuses an unknown namespace. */
   #decodeForeign(type: PacketType, nsp: string): Packet {
     this.#foreignNamespaces += 1;
     if (type !== PacketType.CONNECT) throw new ProtocolFault("Only the namespace / exists.");
@@ -104,7 +103,7 @@ export class GatedDecoder {
   }
 }
 
-/** A namespace stands between the type and a comma. */
+/** The namespace is between the type and a comma. */
 function namespaceOf(text: string): string | undefined {
   if (text.charAt(1) !== "/") return undefined;
   const comma = text.indexOf(",");
@@ -118,9 +117,9 @@ function decodeEvent(body: string, limits: GateLimits): Packet {
     throw new ProtocolFault("The acknowledgement's id is too long.");
   if (body.charAt(digits) !== "[") throw new ProtocolFault("An event must be a JSON array.");
   const data = readArguments(digits === 0 ? body : body.slice(digits), limits);
-  // Without an answer there is no other way to refuse it.
+  // Without an acknowledgement, it cannot be refused in any other way.
   if (id === undefined && data[0] === refused) throw new ProtocolFault((data[1] as GatewayError).message);
-  // Not as the packet's id, by which Socket.IO would write the answer itself, past what else leaves in the turn.
+  // Not as the packet's id: with it, Socket.IO would write the acknowledgement itself, bypassing the connection's writer.
   return { type: PacketType.EVENT, nsp: "/", data: [...data, new Receipt(id, Buffer.byteLength(body))] };
 }
 
@@ -130,7 +129,7 @@ function countDigits(text: string): number {
   return count;
 }
 
-/** Each argument is checked by itself, so that the field a refusal names is a field of the argument. */
+/** Each argument is checked separately, so that a refusal names a field of the argument. */
 function readArguments(json: string, limits: GateLimits): unknown[] {
   try {
     return parseList(json, limits);

@@ -3,19 +3,19 @@ import { binaryOf, packetsOf, packetType, payloadOf } from "./packets.ts";
 import type { SendQueue } from "./send-queue.ts";
 import type { Transport, TransportOwner } from "./transport.ts";
 
-/** The stock Python client breaks off at more than 16 packets in one answer. */
+/** The stock Python client fails with more than 16 packets in one response. */
 const maxPacketsOut = 16;
 
-/** What one body is answered with. */
+/** Header fields of the response to a POST. */
 const accepted = { "Content-Type": "text/html", "Content-Length": "2", "Cache-Control": "no-store" };
 
-/** A request that waits for packets. */
+/** A GET request that waits for packets. */
 interface Poll {
   request: IncomingMessage;
   response: ServerResponse;
 }
 
-/** Engine.IO's packets over HTTP: the client asks for them with a GET that waits, and sends its own with a POST. */
+/** Engine.IO over HTTP long-polling: a GET waits for packets to the client, a POST brings packets from it. */
 export class PollingTransport implements Transport {
   readonly name = "polling";
   readonly waitingBytes = 0;
@@ -28,7 +28,7 @@ export class PollingTransport implements Transport {
     this.owner = owner;
   }
 
-  /** A request of this connection, GET or POST. */
+  /** Handles a request of this connection, GET or POST. */
   handle(request: IncomingMessage, response: ServerResponse): void {
     if (request.method === "POST") this.#takeBody(request, response);
     else this.#takePoll({ request, response });
@@ -38,14 +38,14 @@ export class PollingTransport implements Transport {
     return this.#poll !== undefined;
   }
 
-  /** A stock client handles a close before the messages that came with it, so that has an answer of its own. */
+  /** A stock client handles a close before messages in the same response, so the close has a response of its own. */
   sendFrom(queue: SendQueue, isLast: boolean): boolean {
     const frames = queue.shiftFrames(maxPacketsOut);
     this.#answer(frames.length === 0 ? [packetType.close] : frames.map(({ packet }) => packet));
     return frames.length === 0 || (queue.isEmpty && !isLast);
   }
 
-  /** Lets a request that waits go empty. */
+  /** Completes a waiting request without a message. */
   sendNoop(): void {
     if (this.writable) this.#answer([packetType.noop]);
   }
@@ -64,7 +64,7 @@ export class PollingTransport implements Transport {
     this.shut();
   }
 
-  /** What a client sends is bounded by its requests. */
+  /** Incoming data is bounded by the client's requests. */
   pause(): void {}
   resume(): void {}
 
@@ -76,7 +76,7 @@ export class PollingTransport implements Transport {
     else this.owner.drained();
   }
 
-  /** Two requests at once: Engine.IO ends such a connection. */
+  /** Engine.IO closes a connection with two concurrent requests of the same method. */
   #refuseOverlap(response: ServerResponse): void {
     this.owner.ended(this, "transport error");
     response.writeHead(400).end();
@@ -126,7 +126,7 @@ export class PollingTransport implements Transport {
     response.writeHead(200, accepted).end("ok");
   }
 
-  /** The client went in the middle of its body. */
+  /** The client disconnected while it sent its body. */
   #bodyEnded(response: ServerResponse): void {
     if (response.writableEnded || !this.#isPosting) return;
     this.#isPosting = false;

@@ -4,7 +4,7 @@ import { errorCatalogue, GatewayError, isTemporary } from "../protocol/errors.ts
 import { problemOf, problemType, retryAfterOf } from "../protocol/problems.ts";
 import { discardRest } from "../runtime/discard-rest.ts";
 
-/** The errors of Engine.IO's protocol, by the number that clients are told. */
+/** Errors of the Engine.IO protocol, with the numbers sent to clients. */
 export const protocolErrors = {
   unknownTransport: { number: 0, message: "Transport unknown" },
   unknownSid: { number: 1, message: "Session ID unknown" },
@@ -14,7 +14,7 @@ export const protocolErrors = {
 
 export type ProtocolErrorName = keyof typeof protocolErrors;
 
-/** A request that Engine.IO's own words refuse. */
+/** A request refused with an error of the Engine.IO protocol. */
 export class ProtocolRefusal extends GatewayError {
   readonly number: number;
 
@@ -35,7 +35,7 @@ interface Answer {
 
 const json = "application/json; charset=utf-8";
 
-/** What is temporary is told as Socket.IO would tell it: a stock client tries again by itself after such an answer. */
+/** A temporary refusal has the JSON of a Socket.IO refusal; a stock client retries by itself after such a response. */
 function answerOf(refusal: GatewayError): Answer {
   const { status } = errorCatalogue[refusal.code];
   const fields = retryAfterOf(refusal, status);
@@ -49,8 +49,8 @@ function answerOf(refusal: GatewayError): Answer {
 }
 
 /**
- * The leading space of a temporary refusal is for clients that read any answer as an Engine.IO packet: behind its first
- * character, the type, they find the JSON.
+ * A temporary refusal starts with a space for clients that parse any response as an Engine.IO packet: they find the JSON after
+ * the first character, the type.
  */
 export function refuseRequest(
   request: IncomingMessage,
@@ -75,7 +75,7 @@ export function refuseRequest(
   void rest.then(() => response.end());
 }
 
-/** An upgrade is refused on the bare connection: there is no response object yet. */
+/** An upgrade is refused on the socket itself, because there is no response object yet. */
 export function refuseUpgrade(socket: Duplex, refusal: GatewayError): void {
   const { status, type, body, fields } = answerOf(refusal);
   const all = { Connection: "close", "Content-Type": type, "Content-Length": `${Buffer.byteLength(body)}`, ...fields };

@@ -8,11 +8,11 @@ import { ProtocolRefusal, type HeaderFields } from "./refusals.ts";
 
 export interface HttpCheckOptions {
   allowedOrigins: AllowedOrigins;
-  /** Largest body of a polling request. */
+  /** Max bytes of a polling request's body. */
   maxBodyBytes: number;
 }
 
-/** Refuses what is wrong about a request by itself, whichever connection it is for. */
+/** Checks a request on its own, independently of its connection. */
 export class HttpCheck {
   readonly #origins: Origins;
   readonly #maxBodyBytes: number;
@@ -24,7 +24,7 @@ export class HttpCheck {
     this.#warn = createPacedWarnings(log, { everyMs: 60_000 });
   }
 
-  /** Lets a page of an allowed origin read the answer. */
+  /** Header fields that let a page of an allowed origin read the response. */
   corsFields(request: IncomingMessage): HeaderFields {
     return this.#origins.corsFields(request.headers);
   }
@@ -64,11 +64,11 @@ function wrongQuery(query: EngineRequest["_query"], isUpgrade: boolean): Gateway
   if (!transports.includes(query.transport)) return new ProtocolRefusal("unknownTransport");
   if (query.transport !== (isUpgrade ? "websocket" : "polling"))
     return new ProtocolRefusal("badRequest", "The transport does not match the request.");
-  // Answers as scripts can be read across origins.
+  // Pages of other origins can read responses that are scripts.
   return query.j === undefined ? undefined : new ProtocolRefusal("badRequest", "JSONP is not supported.");
 }
 
-/** The protocol asks for 400 where a connection begins; clients' own test suites hold servers to it. */
+/** The protocol requires 400 for the first request of a connection; its test suite checks that. */
 function wrongMethod({ method, _query: { sid } }: EngineRequest): GatewayError | undefined {
   if (method === "GET" || (method === "POST" && sid)) return undefined;
   if (!sid) return new ProtocolRefusal("badHandshakeMethod");
@@ -84,7 +84,7 @@ export function answerPreflight(response: ServerResponse): void {
   response.end();
 }
 
-/** The query as Socket.IO reads it: of several values of a name the last. */
+/** The query as Socket.IO parses it: if a name occurs several times, the last value counts. */
 export function queryOf({ url = "" }: IncomingMessage): EngineRequest["_query"] {
   const query = Object.create(null) as Record<string, string>;
   const start = url.indexOf("?");

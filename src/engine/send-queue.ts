@@ -1,8 +1,8 @@
 import type { Frame, FrameBatch } from "./frames.ts";
 
-/** Deliveries to one reader that were not made. */
+/** Deliveries that one reader did not get. */
 export interface Skipped {
-  /** Frames that a later one with the same key has replaced. */
+  /** Frames replaced by a later one with the same key. */
   conflated: number;
   volatile: number;
 }
@@ -10,9 +10,9 @@ export interface Skipped {
 const nothing: Skipped = { conflated: 0, volatile: 0 };
 
 /**
- * What waits for a connection that cannot be written to, in order. At first whole batches, which it shares with others;
- * under pressure single frames, of which one with a key takes the place of the one before, at the end: so neither the
- * order within a channel nor that over all of them is disturbed.
+ * Queues frames for a connection that is not writable, in order. Initially it holds whole batches, shared with other connections;
+ * under pressure it holds single frames, and a frame with a key removes the previous one with that key and is appended at the
+ * end, so that the order within and across channels is kept.
  */
 export class SendQueue {
   readonly #batches: FrameBatch[] = [];
@@ -20,7 +20,7 @@ export class SendQueue {
   #unkeyed = 0;
   #bytes = 0;
 
-  /** What it counts for in the connection's budget. */
+  /** Its size, in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -36,14 +36,14 @@ export class SendQueue {
     return nothing;
   }
 
-  /** Takes out what comes next. */
+  /** Removes and returns the next batch. */
   shift(): FrameBatch | undefined {
     const batch = this.#batches.shift() ?? this.#shiftFrame();
     if (batch !== undefined) this.#bytes -= batch.cost;
     return batch;
   }
 
-  /** Takes out the first frames, at most `count`. */
+  /** Removes and returns the first frames, at most `count`. */
   shiftFrames(count: number): Frame[] {
     const frames: Frame[] = [];
     while (frames.length < count) {
@@ -81,7 +81,7 @@ export class SendQueue {
     return skipped;
   }
 
-  /** True if there was one with the same key. */
+  /** True if a frame with the same key was queued. */
   #replace(frame: Frame): boolean {
     const key = frame.key ?? this.#unkeyed++;
     const before = this.#frames.get(key);

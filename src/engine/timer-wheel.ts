@@ -1,23 +1,23 @@
 import type { Cancel, Clock } from "../runtime/clock.ts";
 
-/** Something that falls due. */
+/** An entry of the wheel. */
 export interface Due {
-  /** Kept by the wheel; -1 while nothing is scheduled. */
+  /** Managed by the wheel; -1 while not scheduled. */
   dueTick: number;
   due(): void;
 }
 
-/** So many slots within the longest delay: what is scheduled runs late by at most one of them. */
+/** Slots per longest delay: entries run at most one slot late. */
 const slotsPerDelay = 128;
 const maxTickMs = 250;
 
-/** One timer for all connections: what falls due within the same slot runs together. */
+/** One timer for all connections: entries due in the same slot run together. */
 export class TimerWheel {
   readonly #clock: Clock;
   readonly #tickMs: number;
   readonly #slots: readonly Set<Due>[];
   readonly #startedAt: number;
-  /** Ticks up to which everything has run. */
+  /** Last tick that was processed. */
   #ticks = 0;
   #size = 0;
   #cancel: Cancel | undefined;
@@ -30,7 +30,7 @@ export class TimerWheel {
     this.#startedAt = clock.monotonic();
   }
 
-  /** Takes the place of what was scheduled for it before. At most the longest delay ahead. */
+  /** Replaces the entry's previous schedule. The delay is at most the longest delay. */
   schedule(item: Due, delayMs: number): void {
     this.cancel(item);
     if (this.#size === 0) this.#start();
@@ -67,7 +67,7 @@ export class TimerWheel {
 
   #advance(): void {
     const now = Math.floor(this.#elapsedTicks());
-    // After a long stall one round of the wheel covers everything.
+    // After a long stall, one round of the wheel covers everything.
     this.#ticks = Math.max(this.#ticks, now - this.#slots.length);
     while (this.#ticks < now && this.#size > 0) {
       this.#ticks += 1;
@@ -75,7 +75,7 @@ export class TimerWheel {
     }
   }
 
-  /** In a slot there may also be what falls due a round of the wheel later. */
+  /** A slot may also contain entries due one round later. */
   #run(item: Due, now: number): void {
     if (item.dueTick > now) return;
     this.cancel(item);

@@ -1,42 +1,42 @@
 import type { SendQueue } from "./send-queue.ts";
 
-/** Why a transport ended, in Engine.IO's words. */
+/** Why a transport ended, as Engine.IO names it. */
 export type TransportEnd = "transport close" | "transport error";
 
-/** Whom a transport reads and writes for: a connection, or its attempt to upgrade. */
+/** Owner of a transport: a connection, or its upgrade attempt. */
 export interface TransportOwner {
-  /** Bytes of one packet, or of one body, that may come in. */
+  /** Max bytes of one incoming packet or body. */
   readonly maxPayload: number;
-  /** The text of a packet, or a binary message. */
+  /** Receives the text of a packet, or a binary message. */
   receive(packet: string | Buffer): void;
-  /** Sends a control frame in its order. False if there are too many already. */
+  /** Sends a control frame in order. False if too many are queued. */
   control(bytes: Buffer): boolean;
-  /** Writes now what was added in this tick, if anything can be written. */
+  /** Writes the frames of this tick now, if the transport is writable. */
   flush(): void;
-  /** The transport can be written to again. */
+  /** The transport is writable again. */
   drained(): void;
-  /** The transport ended without being asked to. */
+  /** The transport ended unexpectedly. */
   ended(transport: Transport, why: TransportEnd): void;
 }
 
-/** How the packets of one connection travel. */
+/** Carries the packets of one connection. */
 export interface Transport {
   readonly name: "websocket" | "polling";
   /** Whether `sendFrom` may be called. */
   readonly writable: boolean;
-  /** Bytes that were written and wait in this process. */
+  /** Bytes written that are still in this process. */
   readonly waitingBytes: number;
   owner: TransportOwner;
   /**
-   * Writes what comes first in the queue; with `isLast` the transport's own goodbye behind the last of it. True once
-   * nothing is left to write.
+   * Writes the first frames of the queue; with `isLast`, the transport's close after the last one. True once nothing is left
+   * to write.
    */
   sendFrom(queue: SendQueue, isLast: boolean): boolean;
-  /** Says goodbye, if that can be done at once, and shuts. */
+  /** Sends a close, if that is possible immediately, then shuts down. */
   close(): void;
-  /** Ends without a word of its own, but waits a moment for the client's. */
+  /** Ends without a close of its own, but waits briefly for the client's. */
   shut(): void;
-  /** Ends at once. */
+  /** Ends immediately. */
   destroy(): void;
   pause(): void;
   resume(): void;

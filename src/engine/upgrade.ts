@@ -10,15 +10,15 @@ import type { WebSocketTransport } from "./websocket-transport.ts";
 const probe = "probe";
 const pong = Frame.text(packetType.pong + probe).bytes;
 
-/** Between two answers that let a client's poll go empty: it stops polling before it upgrades. */
+/** Interval at which waiting polls are completed, because the client stops polling before it upgrades. */
 const noopEveryMs = 100;
 
-/** Bytes of a packet: a probe and the word to upgrade are all that may come. */
+/** Max bytes of a packet: only a probe and the upgrade packet are expected. */
 const maxPayload = 1_024;
 
 /**
- * A connection on polling that tries a WebSocket: it pings on it, gets its pong, stops polling, and upgrades. Anything
- * else closes the WebSocket, and the connection stays with polling.
+ * An upgrade from polling to WebSocket: the client sends a probe, receives its pong, stops polling, and upgrades. Anything else
+ * closes the WebSocket, and the connection stays on polling.
  */
 export class UpgradeAttempt implements TransportOwner {
   readonly maxPayload = maxPayload;

@@ -7,7 +7,7 @@ const magic = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const keyForm = /^[+/0-9A-Za-z]{22}==$/;
 const protocolForm = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
-/** What is wrong with a request to upgrade; undefined if nothing is. */
+/** The error of an upgrade request; undefined if it is valid. */
 export function wrongHandshake({ method, headers }: IncomingMessage): string | undefined {
   if (method !== "GET") return "Use GET.";
   if (!keyForm.test(headers["sec-websocket-key"] ?? "")) return "The Sec-WebSocket-Key header is missing or not valid.";
@@ -17,7 +17,7 @@ export function wrongHandshake({ method, headers }: IncomingMessage): string | u
     : "The Sec-WebSocket-Protocol header is not valid.";
 }
 
-/** The answer to a request that is not wrong. No extension is agreed on; of the client's protocols, its first. */
+/** The response to a valid request. Accepts no extension, and the first of the client's protocols. */
 export function handshakeAnswer({ headers }: IncomingMessage): string {
   const accept = createHash("sha1").update(`${headers["sec-websocket-key"]}${magic}`).digest("base64");
   const [protocol] = protocolsOf(headers);

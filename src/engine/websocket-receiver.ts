@@ -9,11 +9,11 @@ declare module "ws" {
   }
 }
 
-/** What one unfinished message may hold: frames, and pieces in which the network delivered one frame. */
+/** Max fragments of an incomplete message, and max chunks of one frame. */
 const maxFragments = 64;
 const maxBufferedChunks = 1_024;
 
-/** Ws's words for what is no protocol error (1002). */
+/** Errors of ws with a close code other than 1002. */
 const closeCodes: Readonly<Record<string, number>> = {
   WS_ERR_INVALID_UTF8: 1007,
   WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
@@ -27,7 +27,7 @@ export const invalidUtf8 = 1007;
 /** The close code for an error of the receiver. */
 export const closeCodeOf = ({ code = "" }: { code?: string }): number => closeCodes[code] ?? 1002;
 
-/** Parses everything that `readWhole` leaves. */
+/** Parses everything that `readWhole` does not handle. */
 export function createReceiver(maxPayload: number): Receiver {
   return new Receiver({ isServer: true, maxPayload, maxFragments, maxBufferedChunks });
 }
@@ -35,16 +35,16 @@ export function createReceiver(maxPayload: number): Receiver {
 const wholeText = 0x81;
 const masked = 0x80;
 
-/** One message that came in a frame of its own, and where the next frame begins. */
+/** A message that was complete in one frame, and the start of the next frame. */
 export interface WholeMessage {
-  /** Undefined if it is not UTF-8. */
+  /** Undefined if it is not valid UTF-8. */
   text: string | undefined;
   end: number;
 }
 
 /**
- * The message that begins at `start`, if it is one whole frame of text of at most `maxLength` bytes (and 64 kB), as nearly
- * all are; undefined for anything else, which is for the receiver. The chunk is unmasked in place.
+ * The message that starts at `start`, if it is one complete text frame of at most `maxLength` bytes (and 64 kB), as almost all
+ * are; undefined for anything else, which the receiver handles. Unmasks the chunk in place.
  */
 export function readWhole(chunk: Buffer, start: number, maxLength: number): WholeMessage | undefined {
   if (chunk.length < start + 6 || chunk[start] !== wholeText) return undefined;

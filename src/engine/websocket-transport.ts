@@ -9,20 +9,20 @@ import type { Transport, TransportEnd, TransportOwner } from "./transport.ts";
 import { closeCodeOf, createReceiver, invalidUtf8, readWhole, tooLarge } from "./websocket-receiver.ts";
 
 export interface WebSocketContext {
-  /** Bytes of one message of a connection that has authenticated. */
+  /** Max bytes of one message of an authenticated connection. */
   readonly maxPayload: number;
-  /** Milliseconds a client may take to answer a close before its socket is destroyed. */
+  /** Max milliseconds until a client has answered a close; then its socket is destroyed. */
   readonly closeTimeoutMs: number;
   readonly clock: Clock;
-  /** Undefined: through the stream. */
+  /** Omit to write through the stream. */
   readonly writeDirectly: DirectWrite | undefined;
-  /** Reports what a message threw. */
+  /** Receives errors thrown while a message was handled. */
   failed(error: unknown): void;
 }
 
 const carried: unique symbol = Symbol("transport");
 
-/** A network socket knows its transport, so that no connection needs listeners of its own. */
+/** A network socket with its transport, so that connections share their listeners. */
 type CarryingSocket = NetSocket & { [carried]: WebSocketTransport };
 
 type CarryingReceiver = Receiver & { [carried]: WebSocketTransport };
@@ -32,26 +32,26 @@ const emptyClose = Buffer.from([0x88, 0x00]);
 
 const closeFrame = (code: number): Buffer => Buffer.from([0x88, 0x02, code >> 8, code & 0xff]);
 
-/** No status was received (RFC 6455, 7.4.1): such a close has no body. */
+/** Close without a status (RFC 6455, 7.4.1): it has no body. */
 const noStatus = 1005;
 
-/** Engine.IO's packets over a WebSocket, one in each message, without compression. */
+/** Engine.IO over a WebSocket: one packet per message, without compression. */
 export class WebSocketTransport implements Transport, SocketWriter, WriteListener {
   readonly name = "websocket";
   owner: TransportOwner;
   readonly #socket: NetSocket;
   readonly #context: WebSocketContext;
-  /** To write past the stream, which plain TCP allows. */
+  /** Handle for writing past the stream; plain TCP only. */
   readonly #handle: NetHandle | undefined;
-  /** Undefined while every message has come in a frame and a chunk of its own. */
+  /** Undefined as long as every message was one frame in one chunk. */
   #receiver: Receiver | undefined;
-  /** Bytes that came since the last message: bounds what a connection that has not authenticated can pile up. */
+  /** Bytes received since the last message; bounds the memory of an unauthenticated connection. */
   #unread = 0;
-  /** Bytes that the kernel was given and did not take at once. */
+  /** Bytes passed to the kernel that it has not accepted yet. */
   #lateBytes = 0;
-  /** Its goodbye was sent, or no other is wanted. */
+  /** Its close was sent, or is not needed. */
   #isClosing = false;
-  /** Nothing that the client sends is read any more. */
+  /** Incoming data is no longer read. */
   #hasConcluded = false;
   #cancelClose: Cancel | undefined;
 
@@ -67,7 +67,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
     socket.on("close", WebSocketTransport.#onClose);
   }
 
-  // One function of each for all connections
+  // One function of each for all connections, to save the memory of closures
 
   static #onData(this: CarryingSocket, chunk: Buffer): void {
     this[carried].read(chunk);
@@ -98,7 +98,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
   static #onPing(this: CarryingReceiver, data: Buffer): void {
     const transport = this[carried];
     const pong = Buffer.concat([Buffer.from([pongCode, data.length]), data]);
-    // Pongs wait behind a reader that does not read; a client that pings on meanwhile is cut.
+    // Pongs queue up if the client does not read; if it keeps sending pings, it is disconnected.
     if (!transport.owner.control(pong)) transport.destroy();
   }
 
@@ -124,7 +124,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
     }
   }
 
-  /** Answers what is left of the chunk. */
+  /** Returns the rest of the chunk. */
   #readWhole(chunk: Buffer): Buffer {
     let start = 0;
     while (start < chunk.length) {
@@ -162,7 +162,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
 
   // Writes
 
-  /** False while more was written than the network takes at once. */
+  /** False while written bytes are pending. */
   get writable(): boolean {
     return this.#lateBytes === 0 && !this.#socket.writableNeedDrain && this.#socket.writable && !this.#isClosing;
   }
@@ -182,7 +182,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
   }
 
   writeRest(bytes: Buffer, sent: number): void {
-    // An error shows again.
+    // A persistent error occurs again.
     this.write(bytes.subarray(Math.max(sent, 0)));
   }
 
@@ -195,7 +195,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
     return queue.isEmpty;
   }
 
-  /** Neither the stream nor libuv holds anything. */
+  /** True if neither the stream nor libuv has pending bytes. */
   get #holdsNothing(): boolean {
     return this.#lateBytes === 0 && this.#socket.writableLength === 0;
   }
@@ -206,7 +206,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
     else if (left < 0) this.#socket.destroy(new Error("The connection failed."));
   }
 
-  /** What was late has gone, or cannot go any more. */
+  /** The pending bytes were written, or failed. */
   written(): void {
     this.#lateBytes = 0;
     if (!this.#socket.destroyed) this.owner.drained();
@@ -214,7 +214,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
 
   // Ends
 
-  /** Ends the connection because of what its client sent. */
+  /** Closes the connection because of an invalid frame. */
   fail(code: number): void {
     this.#sayGoodbye(closeFrame(code));
     this.#hasConcluded = true;
@@ -226,7 +226,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
     this.shut();
   }
 
-  /** Behind what was added in this tick. */
+  /** Sent after the frames of this tick. */
   #sayGoodbye(frame: Buffer): void {
     if (this.#isClosing) return;
     this.owner.flush();
@@ -238,7 +238,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
   #conclude(code: number): void {
     this.#hasConcluded = true;
     this.#sayGoodbye(code === noStatus ? emptyClose : closeFrame(code));
-    // Socket.IO handles what came before it in the next tick.
+    // Socket.IO handles earlier packets in the next tick.
     process.nextTick(() => this.#end("transport close"));
     this.shut();
   }

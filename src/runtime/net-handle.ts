@@ -2,8 +2,8 @@ import { Socket, type SocketConstructorOpts } from "node:net";
 import type { Duplex } from "node:stream";
 
 /**
- * What lies under a plain TCP socket, in the form in which one process can give it to another. None of it is public in
- * Node: it is looked at in this file alone, and held by a test.
+ * The handle of a plain TCP socket, which one process can pass to another. It is not public in Node: only this file uses it,
+ * and a test fails if Node changes it.
  */
 export interface NetHandle {
   readStop(): number;
@@ -45,9 +45,9 @@ export function handleOf(socket: Duplex): NetHandle | undefined {
 }
 
 /**
- * Takes the handle out of a socket, which is then done with. Nothing is read from it any more, so what the client sends
- * from now on waits in the kernel for its next owner; `process.send(socket)` would read on until the handle has gone, and
- * lose it. Undefined if it is no plain TCP socket, and then nothing has happened.
+ * Detaches the handle of a socket, which must not be used afterwards. Nothing more is read from it, so data that the client
+ * sends from now on waits in the kernel for the next owner; `process.send(socket)` would continue reading until the handle is
+ * gone, and lose that data. Undefined, without any effect, if it is not a plain TCP socket.
  */
 export function detachHandle(socket: Duplex): NetHandle | undefined {
   const handle = handleOf(socket);
@@ -68,7 +68,7 @@ export function streamParts(): StreamParts | undefined {
     const parts = (process as unknown as ProcessParts).binding("stream_wrap");
     return isComplete(parts) ? parts : undefined;
   } catch {
-    // Node's permission model does not allow it.
+    // The permission model of Node forbids it.
     return undefined;
   }
 }

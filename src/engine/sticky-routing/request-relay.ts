@@ -2,12 +2,12 @@ import { Agent, request as send, type IncomingMessage, type ServerResponse } fro
 import { pipeline } from "node:stream";
 
 export interface Relay {
-  /** Hands a request to whoever listens at a path, and the answer back. `otherwise` runs where nobody has answered. */
+  /** Relays a request to the listener at a path, and the response back. `otherwise` runs if there was no response. */
   pass(socketPath: string, request: IncomingMessage, response: ServerResponse, otherwise: () => void): void;
   stop(): void;
 }
 
-/** Whoever listens must not close idle connections by itself: a request may just have been sent on one. */
+/** The listener must not close idle connections itself: a request may just have been sent on one. */
 export function createRelay(): Relay {
   const agent = new Agent({ keepAlive: true });
 
@@ -29,11 +29,11 @@ export function createRelay(): Relay {
 
 function answerWith(answer: IncomingMessage, response: ServerResponse): void {
   response.writeHead(answer.statusCode ?? 502, withoutHops(answer.rawHeaders));
-  // Where either side breaks off, both are destroyed, which is all there is to do.
+  // If either side fails, both are destroyed; nothing else can be done.
   pipeline(answer, response, () => undefined);
 }
 
-/** Meant for the next hop alone (RFC 9110, 7.6.1), and what Node has answered by itself. */
+/** Hop-by-hop fields (RFC 9110, 7.6.1), and those that Node handles itself. */
 const hops: ReadonlySet<string> = new Set([
   "connection",
   "expect",
@@ -45,7 +45,7 @@ const hops: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Names and values in turn, as they came. */
+/** Alternating names and values, in the received order. */
 function withoutHops(headers: readonly string[]): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
