@@ -19,7 +19,7 @@ import { Frame } from "../engine/frames.ts";
 import { ProtocolFault } from "../engine/parser.ts";
 import { SocketConnection, type SharedConnectionContext } from "./socket-connection.ts";
 import { InFlightCounter } from "./in-flight.ts";
-import { acknowledgementOf, engineSocketOf, privateIdOf } from "./socket-io.ts";
+import { acknowledgementOf, engineSocketOf, privateIdOf, refuseConnects } from "./socket-io.ts";
 
 /** Called when clients connect and disconnect. */
 export interface LifecycleHooks {
@@ -98,6 +98,7 @@ export class ConnectionLifecycle {
   }
 
   start(socket: Socket, connection: SocketConnection, restored?: RestoredSubscriptions): void {
+    refuseConnects(socket);
     const requests = this.#deps.dispatch.open(connection);
     this.#register(socket, connection, { requests, restored });
     // Calls `next` only for events that have listeners: Socket.IO's emitter must not receive other names of clients.

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Server, Socket } from "socket.io";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineSocket } from "../engine/engine-socket.ts";
+import type { GatedDecoder } from "../engine/parser.ts";
 
 /** What of Socket.IO is not in its types: looked at in this file alone, and held by a test. */
 interface SocketIoParts {
@@ -10,6 +11,7 @@ interface SocketIoParts {
   /** The secret session id of a client that may recover. */
   pid?: string;
   nsp: { _preConnectSockets: Map<string, Socket> };
+  client: { decoder: GatedDecoder };
   ack(id: number): (...args: unknown[]) => void;
 }
 
@@ -25,6 +27,9 @@ export function bindEngine(io: Server, engine: Engine): void {
 }
 
 export const engineSocketOf = (socket: Socket): EngineSocket => partsOf(socket).conn;
+
+/** From now on another CONNECT is a fault. Socket.IO itself would close the transport without a reason. */
+export const refuseConnects = (socket: Socket): void => void (partsOf(socket).client.decoder.isConnected = true);
 
 /** Socket.IO's secret session id, which a client presents to recover. */
 export const privateIdOf = (socket: Socket): string | undefined => partsOf(socket).pid;

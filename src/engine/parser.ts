@@ -56,6 +56,8 @@ export function createParser(limits: GateLimits): { Encoder: typeof Encoder; Dec
  */
 export class GatedDecoder {
   readonly #limits: GateLimits;
+  /** Whether the client has entered the namespace. */
+  isConnected = false;
   #foreignNamespaces = 0;
   #listener: ((packet: Packet) => void) | undefined;
 
@@ -88,8 +90,10 @@ export class GatedDecoder {
     if (namespace !== undefined && namespace !== "/") return this.#decodeForeign(type, namespace);
     const body = text.slice(namespace === undefined ? 1 : 3);
     if (type === PacketType.EVENT) return decodeEvent(body, this.#limits);
+    if (type === PacketType.CONNECT && this.isConnected) throw new ProtocolFault("The client has connected already.");
     if (type === PacketType.CONNECT) return decodeConnect(body);
     if (body !== "") throw new ProtocolFault("A disconnect packet must be empty.");
+    this.isConnected = false;
     return { type, nsp: "/" };
   }
 

@@ -172,6 +172,7 @@ const hostileFrames: HostileFrame[] = [
   { name: "an event that is an object", frames: ['421{"echo":{}}'], expected: fault("JSON array") },
   { name: "an event that is a string", frames: ['421"echo"'], expected: fault("JSON array") },
   { name: "an event without a body", frames: ["42"], expected: fault("JSON array") },
+  { name: "a second CONNECT", frames: ['40{"token":"another"}'], expected: fault("connected already") },
   { name: "an id without a body", frames: ["421"], expected: fault("JSON array") },
   { name: "text", frames: ["GET / HTTP/1.1\r\n\r\n"], expected: fault("this type") },
 
