@@ -1,11 +1,14 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
 import { BoundedMap } from "../throttling/bounded-map.ts";
 import { errorCatalogue } from "../protocol/errors.ts";
 import type { Connection } from "./connection.ts";
 
 /** Milliseconds in which one name is logged once. */
 const logEveryMs = 60_000;
+/** Max names that are logged in this time; the rest is counted. */
+const maxLogged = 20;
 /** Max names that are remembered, in total and per connection. */
 const maxNames = 1_000;
 const maxNamesPerConnection = 32;
@@ -15,12 +18,15 @@ const maxNameLength = 128;
 export class UnknownEvents {
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #warnRarely: PacedWarnings;
+  #logged = { count: 0, until: 0 };
   readonly #loggedUntil = new BoundedMap<string, number>(maxNames);
   readonly #warned = new WeakMap<Connection, Set<string>>();
 
   constructor({ clock, log }: { clock: Clock; log: Logger }) {
     this.#clock = clock;
     this.#log = log;
+    this.#warnRarely = createPacedWarnings(log, { now: () => clock.monotonic() });
   }
 
   /** `isUnanswered`: the client requested no acknowledgement, so it is warned once per event name. */
@@ -34,7 +40,10 @@ export class UnknownEvents {
     const now = this.#clock.monotonic();
     if ((this.#loggedUntil.get(event) ?? 0) > now) return;
     this.#loggedUntil.set(event, now + logEveryMs);
-    this.#log.warn({ event }, "no handler for an event of a client");
+    if (now >= this.#logged.until) this.#logged = { count: 0, until: now + logEveryMs };
+    this.#logged.count += 1;
+    if (this.#logged.count <= maxLogged) this.#log.warn({ event }, "no handler for an event of a client");
+    else this.#warnRarely({ event }, "no handlers for many events of clients");
   }
 
   #warnOnce(connection: Connection, event: string): void {

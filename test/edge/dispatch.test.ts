@@ -269,3 +269,17 @@ it("holds answers back while the node may not answer, and gives none to a connec
   await expect.poll(() => socket.connected).toBe(false);
   expect(answers).toEqual(["open"]);
 });
+
+it("logs at most 20 names of events that nothing handles, and counts the others", async () => {
+  const { log, lines } = readableLog();
+  const { socket } = await client({ log });
+
+  for (let n = 1; n < 30; n += 1) await socket.emitWithAck(`nonsense-${n}`, {});
+  await socket.emitWithAck("nonsense-1", {});
+
+  const logged = lines.filter(({ msg }) => msg === "no handler for an event of a client");
+  expect(logged.map(({ event }) => event)).toEqual(Array.from({ length: 20 }, (_, n) => `nonsense-${n + 1}`));
+  expect(lines).toContainEqual(
+    expect.objectContaining({ event: "nonsense-21", msg: "no handlers for many events of clients" }),
+  );
+});
