@@ -193,7 +193,7 @@ function createConsoleServer(
 
 function routesOf({ authentication, revocations, services, ingress, throttling, operator }: NetworkParts): Route[] {
   const { sessions, tokens, tickets, logouts, liveRights } = authentication;
-  const { channels, presence, orders, boards } = services;
+  const { kinds, channels, presence, orders, boards } = services;
   const { executor, schedule } = ingress;
   const routes = [
     ...createPublishRoutes({ executor, schedule }),
@@ -212,6 +212,7 @@ function routesOf({ authentication, revocations, services, ingress, throttling, 
       liveRights,
       connectionsOf: connectionCounts(presence),
       connectionsOfUser: operator.connectionsOfUser,
+      checkChannel: (channel) => void kinds.of(channel),
     }),
     ...createTokenRoutes({ logouts, revocations }),
     ...createLimitRoutes({ takeLimit: throttling.custom.bind(throttling) }),

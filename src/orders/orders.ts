@@ -2,6 +2,7 @@ import type { TakeSnapshot } from "../channels/subscription.ts";
 import type { HistoryOptions } from "../channels/kinds.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { maxNameLength, subjectOf } from "../protocol/names.ts";
+import { wrong } from "../protocol/parse-with.ts";
 import type {
   Order,
   OrderCreateBody,
@@ -259,7 +260,7 @@ export class Orders implements Service {
 
   /** A page of orders, newest first. */
   async list({ user, status, limit = 50, cursor }: OrdersQuery): Promise<OrdersPage> {
-    const after = cursor === undefined ? undefined : Buffer.from(cursor, "base64url").toString();
+    const after = cursor === undefined ? undefined : memberOf(cursor);
     const page = await this.#index.list({ user, status, limit, cursor: after });
     const loaded = await Promise.all(page.orders.map(({ orderId }) => this.#store.load(orderId)));
     const orders = loaded.flatMap(({ order }, index) => {
@@ -360,3 +361,10 @@ function keyAsEventId(key: string | undefined): string | undefined {
 
 /** With the prefix it is still a valid name. */
 const longestPlainKey = maxNameLength - "key:".length;
+
+/** The index's member that a cursor names. Throws `bad_request`. */
+function memberOf(cursor: string): string {
+  const member = Buffer.from(cursor, "base64url").toString();
+  if (!/^\d{15}:/.test(member)) throw wrong("cursor", "is not a cursor of this list");
+  return member;
+}

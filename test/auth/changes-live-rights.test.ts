@@ -130,6 +130,15 @@ describe("a session that is changed", () => {
 });
 
 describe("a user", () => {
+  it("is not subscribed to a channel of an unknown kind", async () => {
+    const { call } = await startGateway({ prefix: freshPrefix(), file: { channels } });
+
+    expect(await call("POST", "/v1/users/ada/subscribe", { channel: "nothing:1" })).toMatchObject({
+      status: 404,
+      body: { code: "unknown_channel", field: "channel" },
+    });
+  });
+
   it("is subscribed to a channel on all nodes, keeps it on return, and is unsubscribed", async () => {
     const [one, two] = await nodes();
     const { token } = await one.signIn("ada");

@@ -92,6 +92,7 @@ test("orders are listed by user and status in pages, and a deleted one is gone f
     cursor = `&cursor=${body.cursor}`;
   }
   expect(pages.filter((page) => page !== "")).toEqual(["o-5,o-4", "o-3,o-2", "o-1"]);
+  expect(await call("GET", "/v1/orders?cursor=zz")).toMatchObject({ status: 400, body: { field: "cursor" } });
 
   expect(await call("DELETE", "/v1/orders/o-2")).toMatchObject({ status: 200, body: { removed: true } });
   expect(await call("DELETE", "/v1/orders/o-2")).toMatchObject({ status: 200, body: { removed: false } });

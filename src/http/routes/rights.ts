@@ -24,6 +24,8 @@ export interface RightsRouteDeps {
   liveRights: LiveRights;
   connectionsOf: ConnectionsOf;
   connectionsOfUser: ConnectionsOfUser;
+  /** Throws `unknown_channel`. */
+  checkChannel: (channel: string) => void;
 }
 
 /** A user's connections on all nodes that answer. */
@@ -148,11 +150,10 @@ function toConnection(connection: UserConnection) {
   };
 }
 
-function userChannelRoutes({ liveRights }: RightsRouteDeps): Route[] {
+function userChannelRoutes({ liveRights, checkChannel }: RightsRouteDeps): Route[] {
   const common = {
     method: "post",
     tag: "Sessions",
-    refusals: ["subscription_limit", "unknown_channel"],
     params: userParams,
     body: userChannelBody,
     answer: userChannelAnswer,
@@ -161,6 +162,7 @@ function userChannelRoutes({ liveRights }: RightsRouteDeps): Route[] {
     ...common,
     path: "/v1/users/{userId}/subscribe",
     operationId: "subscribeUser",
+    refusals: ["subscription_limit", "unknown_channel"],
     summary: "Subscribe a user's connections to a channel, and grant it to the user's sessions.",
   } as const;
   const unsubscribe = {
@@ -171,7 +173,10 @@ function userChannelRoutes({ liveRights }: RightsRouteDeps): Route[] {
   } as const;
 
   return [
-    route(subscribe, async ({ params, body }) => ({ body: await liveRights.subscribe(params.userId, body.channel) })),
+    route(subscribe, async ({ params, body }) => {
+      checkChannel(body.channel);
+      return { body: await liveRights.subscribe(params.userId, body.channel) };
+    }),
     route(unsubscribe, async ({ params, body }) => ({
       body: await liveRights.unsubscribe(params.userId, body.channel),
     })),

@@ -95,7 +95,7 @@ function connections({ operator }: OperatorViewDeps): Route {
       ...rest
     } = query;
     const page = await operator.connections({ userId, sessionId, connectionId, nodeId, ...rest }, limit, cursor);
-    if (page === undefined) throw wrong("cursor", "is not one of this list");
+    if (page === undefined) throw wrong("cursor", "is not a cursor of this list");
     return { body: page };
   });
 }
