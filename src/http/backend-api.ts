@@ -51,15 +51,20 @@ export const apiPrefix = "/v1/";
 
 /** Mounts the backend API. Errors go to Express' error handler. */
 export function mountApi(app: Express, deps: BackendApiDeps): void {
-  const admit = admitWith(deps, () => "api key");
   for (const [path, routes] of Map.groupBy(deps.routes, (route) => route.path)) {
     const admitRoutes = admitWith(deps, (method) => accessOf(routes, method));
     const endpoint = app.route(patternOf(path)).all(labelled(path), ...routes.flatMap(servedBy), admitRoutes);
     for (const route of routes) endpoint[route.method](handlerOf(route, deps));
     endpoint.all(refuseAllBut(...routes.flatMap(({ method }) => methodsOf(method))));
   }
-  // An unknown path is not found only for holders of a key.
-  app.use((request, response, next) => (request.path.startsWith(apiPrefix) ? admit(request, response, next) : next()));
+  // An unknown path is not found only for holders of a key, or of an operator's secret.
+  const admit = admitWith(deps, () => "api key");
+  const admitOperators = admitWith(deps, () => "operator");
+  app.use((request, response, next) => {
+    if (!request.path.startsWith(apiPrefix)) return next();
+    const admitUnknown = request.path.startsWith(`${apiPrefix}operator/`) ? admitOperators : admit;
+    return admitUnknown(request, response, next);
+  });
 }
 
 /**

@@ -277,7 +277,7 @@ export const lettersQuery = z.strictObject({
   of: letterSource.default("commands"),
   after: z
     .string()
-    .regex(/^\d{1,20}-\d{1,20}$/)
+    .regex(/^\d{1,20}-\d{1,20}$/, "is not the id of an entry")
     .optional(),
   limit: limit(200, 50),
 });
@@ -301,7 +301,7 @@ export const lettersActBody = z
   .strictObject({
     of: letterSource.default("commands"),
     ids: z
-      .array(z.string().regex(/^\d{1,20}-\d{1,20}$/))
+      .array(z.string().regex(/^\d{1,20}-\d{1,20}$/, "is not the id of an entry"))
       .min(1)
       .max(1_000)
       .optional(),
@@ -333,7 +333,7 @@ export type AuditEntry = z.output<typeof auditEntry>;
 export const auditQuery = z.strictObject({
   before: z
     .string()
-    .regex(/^\d{1,20}-\d{1,20}$/)
+    .regex(/^\d{1,20}-\d{1,20}$/, "is not the id of an entry")
     .optional(),
   limit: limit(1_000, 100),
 });

@@ -85,10 +85,15 @@ export const publishMessage = z
 export const maxExcept = 16;
 
 /** A connection id, or `user:{userId}` for all connections of a user, as Socket.IO's `except` takes rooms. */
-const excepted = z.union([eventName, z.array(eventName).min(1).max(maxExcept)]).meta({
-  description: "Connection ids, or `user:{userId}` for all connections of a user, that do not receive it.",
-  examples: ["user:alice"],
-});
+const excepted = z
+  .union(
+    [eventName, z.array(eventName).min(1).max(maxExcept)],
+    `must be a name, or an array of 1 to ${maxExcept} names`,
+  )
+  .meta({
+    description: "Connection ids, or `user:{userId}` for all connections of a user, that do not receive it.",
+    examples: ["user:alice"],
+  });
 
 export const publishBodyFields = {
   ...publishFields,

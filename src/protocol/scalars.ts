@@ -24,4 +24,4 @@ export type Position = z.output<typeof position>;
 
 /** A number in a query or path, where everything is text: digits, checked by `schema`. */
 export const wholeNumber = <S extends z.ZodType<number, number>>(schema: S) =>
-  z.preprocess((text) => (typeof text === "string" && /^\d{1,16}$/.test(text) ? Number(text) : text), schema);
+  z.preprocess((text) => (typeof text === "string" && /^-?\d{1,16}$/.test(text) ? Number(text) : text), schema);

@@ -84,6 +84,11 @@ test("a backend excludes a connection or a user", async () => {
   const dataOf = (client: Client) => told(client, "publication").map(({ data }) => data);
   await eventually(() => expect([dataOf(alice), dataOf(bob), dataOf(tab)]).toEqual([[1, 2, 3], [3], [1, 3]]));
   expect(told(bob, "position").map(({ offset }) => offset)).toEqual([1, 2]);
+  const tooMany = { channel, event: "said", data: 4, except: Array.from({ length: 17 }, () => "user:bob") };
+  expect((await call("POST", "/v1/publish", tooMany)).body).toMatchObject({
+    code: "bad_request",
+    detail: "except: must be a name, or an array of 1 to 16 names",
+  });
 });
 
 test("an ephemeral publication reaches who is there, and leaves nothing behind", async () => {

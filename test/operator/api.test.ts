@@ -115,6 +115,10 @@ describe("over two nodes", () => {
 
     // Acts: a viewer may not
     expect((await asViewer("POST", "/v1/operator/users/alice/revoke")).status).toBe(403);
+    expect((await asViewer("GET", "/v1/operator/nothing")).status).toBe(404);
+    expect((await asAdmin("POST", "/v1/operator/dead-letters/remove", { ids: ["x"] })).body.detail).toBe(
+      "ids[0]: is not the id of an entry",
+    );
     const closed = await asAdmin("POST", `/v1/operator/connections/${other.id}/disconnect`, {});
     expect(closed.body).toEqual({ disconnected: 1, nodes: 2, acknowledged: 2 });
     await eventually(() => expect(other.connected).toBe(false));
