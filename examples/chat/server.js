@@ -21,3 +21,4 @@ async function sendToken(response) {
 const gateway = await createGateway({ server });
 chat(gateway.io);
 await gateway.listen(3000);
+process.stdout.write("The chat is at http://localhost:3000\n");

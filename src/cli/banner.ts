@@ -18,6 +18,7 @@ export function banner(config: Config, { url, store }: Started, isTerminal: bool
     strong(`Tidegate is up at ${url}`),
     ...(config.demo ? [`  demo     ${strong(`${url}/demo`)}`] : []),
     `  API      ${url}/docs`,
+    ...(config.operators.length > 0 && config.console.address === undefined ? [`  console  ${url}/console`] : []),
     `  API key  ${isDevelopmentKey ? key.secret : `${key?.name}, from API_KEYS`}`,
     `  store    ${store}`,
     "Publish something:",

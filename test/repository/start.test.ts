@@ -24,8 +24,10 @@ describe("the gateway, started as a program", () => {
     },
   );
 
-  test("instances on stores of their own are independent", async () => {
-    const nodes = await Promise.all([started({}), started({}), started({})]);
+  test("instances on stores of their own are independent, and name the console where there is one", async () => {
+    const operators = `ada:${"s".repeat(32)}:admin`;
+    const nodes = await Promise.all([started({}), started({}), started({ OPERATORS: operators })]);
+    expect(nodes.map((node) => node.out().includes(`${node.url}/console`))).toEqual([false, false, true]);
 
     const answers = await Promise.all(
       nodes.map((node) => post(node, "/v1/publish", { channel: "chat:lobby", event: "message", data: {} })),
