@@ -60,7 +60,7 @@ describe("the history checker", () => {
     got(1);
     got(3);
 
-    expect(history.verdict()).toMatchObject({ lost: 2, untold: 1 });
+    expect(history.verdict()).toMatchObject({ lost: 2, unreported: 1 });
     expect(history.examples).toContain("1 skipped before: r chat:a e:3 p3 ");
   });
 
@@ -70,7 +70,7 @@ describe("the history checker", () => {
     got(1);
     got(3);
 
-    expect(history.verdict()).toMatchObject({ lost: 0, untold: 1 });
+    expect(history.verdict()).toMatchObject({ lost: 0, unreported: 1 });
   });
 
   test("does not call lost what the reader was told is gone", () => {
@@ -81,7 +81,7 @@ describe("the history checker", () => {
     told(3);
     got(4);
 
-    expect(history.verdict()).toEqual({ ...fine, acknowledged: 4, delivered: 2, told: 1 });
+    expect(history.verdict()).toEqual({ ...fine, acknowledged: 4, delivered: 2, reported: 1 });
   });
 
   test("still calls untold a hole that was there before the reader was told", () => {
@@ -92,7 +92,7 @@ describe("the history checker", () => {
     got(3);
     told(7);
 
-    expect(history.verdict()).toMatchObject({ lost: 1, untold: 1, told: 1 });
+    expect(history.verdict()).toMatchObject({ lost: 1, unreported: 1, reported: 1 });
   });
 
   test("tells what came late from what came twice", () => {
@@ -100,7 +100,7 @@ describe("the history checker", () => {
     began(0);
     for (const offset of [1, 3, 2, 2]) got(offset);
 
-    expect(history.verdict()).toMatchObject({ reordered: 1, repeated: 1, untold: 0 });
+    expect(history.verdict()).toMatchObject({ reordered: 1, repeated: 1, unreported: 0 });
   });
 
   test("takes a generation for the same log where it begins behind what the reader has", () => {
@@ -122,7 +122,7 @@ describe("the history checker", () => {
     acked(3, { epoch: "f" });
     got(3, { epoch: "f" });
 
-    expect(history.verdict()).toMatchObject({ untold: 1 });
+    expect(history.verdict()).toMatchObject({ unreported: 1 });
   });
 
   test("calls repeated what the reader had before it began", () => {
@@ -155,7 +155,7 @@ describe("the history checker", () => {
     got(1, { id: "same" });
     got(2, { id: "same" });
 
-    expect(history.verdict()).toMatchObject({ doubled: 1, forked: 0 });
+    expect(history.verdict()).toMatchObject({ duplicated: 1, forked: 0 });
   });
 
   test("sees two publications at one place", () => {
@@ -173,9 +173,9 @@ describe("the history checker", () => {
     got(1, { id: "heard before the failover" });
     acked(1, { id: "acknowledged after it" });
 
-    expect(history.verdict()).toMatchObject({ lost: 1, untold: 0 });
+    expect(history.verdict()).toMatchObject({ lost: 1, unreported: 0 });
     told(1);
-    expect(history.verdict()).toMatchObject({ lost: 0, told: 1 });
+    expect(history.verdict()).toMatchObject({ lost: 0, reported: 1 });
   });
 
   test("sees an epoch that changed without a word", () => {
@@ -183,7 +183,7 @@ describe("the history checker", () => {
     began(4);
     got(1, { epoch: "f" });
 
-    expect(history.verdict()).toMatchObject({ untold: 1 });
+    expect(history.verdict()).toMatchObject({ unreported: 1 });
   });
 
   test("calls lost what went into an epoch that a reader never heard of", () => {
@@ -202,6 +202,6 @@ describe("the history checker", () => {
     told(0, "g");
     got(1, { epoch: "g", id: "new" });
 
-    expect(history.verdict()).toMatchObject({ lost: 0, told: 1, untold: 0 });
+    expect(history.verdict()).toMatchObject({ lost: 0, reported: 1, unreported: 0 });
   });
 });

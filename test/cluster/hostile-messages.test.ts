@@ -36,7 +36,7 @@ test(
     const after = await resident();
 
     expect(targets.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["sharded", "plain", "stream"]));
-    expect(verdict).toMatchObject({ lost: 0, repeated: 0, reordered: 0, untold: 0, told: 0 });
+    expect(verdict).toMatchObject({ lost: 0, repeated: 0, reordered: 0, unreported: 0, reported: 0 });
     expect(load.readers.map(({ disconnects }) => disconnects)).toEqual(load.readers.map(() => 0));
     for (const [index, node] of cluster().nodes.entries()) {
       expect(node.isRunning()).toBe(true);
