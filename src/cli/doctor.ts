@@ -23,6 +23,10 @@ type DoctorCheck = (target: Required<DoctorOptions>) => Promise<Omit<Diagnosis, 
 const timeoutMs = 5_000;
 const maxClockDifferenceMs = 2_000;
 const minOpenFiles = 65_536;
+/** The check that needs no node. */
+const openFiles = "open files";
+
+const mendUnreachable = "check --url, and that a gateway runs there";
 
 const ok = (detail: string): Omit<Diagnosis, "check"> => ({ result: "ok", detail });
 const wrong = (result: "warning" | "failed", detail: string, mend: string): Omit<Diagnosis, "check"> => ({
@@ -33,10 +37,11 @@ const wrong = (result: "warning" | "failed", detail: string, mend: string): Omit
 
 const checks: Readonly<Record<string, DoctorCheck>> = {
   "node answers": async ({ url }) => {
-    const { status } = await get(url, "/healthz");
-    return status === 200
+    const answer = await get(url, "/healthz").catch(messageOf);
+    if (typeof answer === "string") return wrong("failed", `${url}: ${answer}`, mendUnreachable);
+    return answer.status === 200
       ? ok(url)
-      : wrong("failed", `HTTP ${status}`, "check --url, and that the proxy forwards all paths");
+      : wrong("failed", `HTTP ${answer.status}`, "check --url, and that the proxy forwards all paths");
   },
   "Redis and readiness": async ({ url }) => {
     const response = await get(url, "/readyz");
@@ -125,7 +130,7 @@ const checks: Readonly<Record<string, DoctorCheck>> = {
     const detail = `${users.size} users all come from ${[...addresses].join()}`;
     return wrong("warning", detail, "if that is your proxy, add it to TRUSTED_PROXIES");
   },
-  "open files": async () => {
+  [openFiles]: async () => {
     const limit = openFilesLimit();
     if (limit === undefined) return { result: "skipped", detail: "not known on this system" };
     if (limit >= minOpenFiles) return ok(`${limit} on this machine`);
@@ -142,11 +147,21 @@ export async function diagnose(env: Environment, options: DoctorOptions): Promis
   const { url = ownAddress(env), key = firstKey(env), operator = "" } = options;
   const diagnoses: Diagnosis[] = [];
   for (const [check, run] of Object.entries(checks)) {
-    const failed = (error: unknown) => wrong("failed", messageOf(error), "see the check before");
-    diagnoses.push({ check, ...(await run({ url, key, operator }).catch(failed)) });
+    const isUnreachable = diagnoses[0]?.mend === mendUnreachable && check !== openFiles;
+    const diagnosis = isUnreachable ? unreachable : await run({ url, key, operator }).catch(failed);
+    diagnoses.push({ check, ...diagnosis });
   }
   return diagnoses;
 }
+
+const unreachable: Omit<Diagnosis, "check"> = { result: "skipped", detail: "needs a node that answers" };
+
+const failed = (error: unknown): Omit<Diagnosis, "check"> =>
+  wrong(
+    "failed",
+    messageOf(error),
+    error instanceof CallError ? "check --key and --operator" : "see the checks before",
+  );
 
 const signs = { ok: "✓", warning: "!", failed: "✗", skipped: "–" } as const;
 
@@ -221,4 +236,9 @@ function openFilesLimit(): number | undefined {
 const rejectedAfter = (ms: number, message: string): Promise<never> =>
   new Promise((_resolve, reject) => setTimeout(() => reject(new Error(message)), ms).unref());
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** With the cause, which `fetch` does not name in its message. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code } = (error.cause ?? {}) as { code?: unknown };
+  return typeof code === "string" ? `${error.message} (${code})` : error.message;
+}

@@ -35,3 +35,14 @@ test("a proxy that forwards no upgrade and spreads requests is told what to chan
   expect(report).toMatch(/✗ WebSocket upgrade: .*\n {4}→ proxy_http_version 1\.1/);
   expect(report).toMatch(/– nodes and versions: needs --operator/);
 });
+
+test("an address where nothing answers, and a wrong key, are told as such", async () => {
+  const nowhere = describe(await diagnose({}, { url: "http://127.0.0.1:1", key: apiKey }));
+  expect(nowhere).toMatch(/✗ node answers: http:\/\/127\.0\.0\.1:1: fetch failed.*\n {4}→ check --url/);
+  expect(nowhere.match(/✗/g)).toHaveLength(1);
+  expect(nowhere).toContain("– round trip: needs a node that answers");
+
+  const { url } = await startGateway();
+  const wrongKey = describe(await diagnose({}, { url, key: "wrong" }));
+  expect(wrongKey).toContain("✗ round trip: The API key is invalid.\n    → check --key and --operator");
+});
