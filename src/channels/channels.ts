@@ -91,7 +91,7 @@ export class Channels {
       onCount: deps.onChannelCount,
       create: (channel) => new LocalChannel(channel, deps.kinds.of(channel), this.#localChannelDeps),
     });
-    this.#subscriptions = new Subscriptions(subscriptionsPerConnection, (change) => {
+    this.#subscriptions = new Subscriptions(deps.kinds, subscriptionsPerConnection, (change) => {
       for (const listener of this.#listeners) listener(change);
     });
     this.#gapRepair = new GapRepair({
@@ -193,7 +193,7 @@ export class Channels {
     return this.subscribeUnchecked(subscriber, principal.userId, channel, since);
   }
 
-  /** Like `subscribe`, without a permission check: for channels that the server subscribes itself. */
+  /** Like `subscribe`, without a permission check: for channels that the server or its app subscribes. */
   async subscribeUnchecked(
     subscriber: Subscriber,
     userId: string,

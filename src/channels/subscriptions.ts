@@ -1,6 +1,7 @@
 import type { Position } from "../protocol/scalars.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { SmallMap } from "../runtime/small-map.ts";
+import type { Kinds } from "./kinds.ts";
 import type { Subscriber } from "./subscribers.ts";
 
 /** A subscription on this node started or ended. */
@@ -22,15 +23,18 @@ export interface LocalSubscription {
 
 /** Subscriptions of this node's connections, bounded for each connection. */
 export class Subscriptions {
+  readonly #kinds: Pick<Kinds, "of">;
   readonly #most: number;
   readonly #onChange: (change: SubscriptionChange) => void;
   readonly #channels = new Map<Subscriber, SmallMap<string, LocalSubscription>>();
-  constructor(most: number, onChange: (change: SubscriptionChange) => void) {
+
+  constructor(kinds: Pick<Kinds, "of">, most: number, onChange: (change: SubscriptionChange) => void) {
+    this.#kinds = kinds;
     this.#most = most;
     this.#onChange = onChange;
   }
 
-  /** Throws `subscription_limit`. */
+  /** Throws `subscription_limit` and `unknown_channel`, and has stored nothing then. */
   begin(subscriber: Subscriber, channel: string): LocalSubscription {
     const channels = this.#channels.get(subscriber) ?? new SmallMap<string, LocalSubscription>();
     const known = channels.get(channel);
@@ -41,6 +45,7 @@ export class Subscriptions {
 
   #begin(subscriber: Subscriber, channel: string, channels: SmallMap<string, LocalSubscription>): LocalSubscription {
     if (channels.size >= this.#most) throw new GatewayError("subscription_limit");
+    this.#kinds.of(channel);
     const claim = { pending: 1, start: undefined };
     channels.set(channel, claim);
     this.#channels.set(subscriber, channels);

@@ -166,3 +166,15 @@ describe("an app that fails is named, and the connection goes on", () => {
     expect(requests).toHaveLength(5);
   });
 });
+
+test("an answer with a channel of an unknown kind subscribes to nothing, and the connection ends cleanly", async () => {
+  const { gateway, client } = await gatewayFor(json(({ json: { args } }) => ({ subscribe: args, ack: [true] })));
+  const channels = async () => (await gateway.call("GET", "/v1/channels")).body.channels as { channel: string }[];
+
+  expect(await client.emitWithAck("move", "nothing:1")).toMatchObject({ error: { code: "unknown_channel" } });
+  expect(await client.emitWithAck("move", "chat:1")).toBe(true);
+  await eventually(async () => expect((await channels()).map(({ channel }) => channel)).toContain("chat:1"));
+  client.disconnect();
+
+  await eventually(async () => expect(await channels()).toEqual([]));
+});
