@@ -4,6 +4,7 @@ import type { AppConnection } from "../connections/connection.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import { closing } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
+import { parseWith } from "../protocol/parse-with.ts";
 import { parseJson } from "../protocol/gate.ts";
 import { publishMessage } from "../protocol/publications.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
@@ -120,7 +121,7 @@ export class HttpEvents implements AppEvents {
     if (!response.ok) throw new Error(`the app answered ${response.status}`);
     return text.length === 0
       ? {}
-      : appResponse.parse(parseJson(text, { maxBytes: maxResponseBytes, maxKeys: 100_000 }));
+      : parseWith(appResponse, parseJson(text, { maxBytes: maxResponseBytes, maxKeys: 100_000 }), "answer");
   }
 
   /** In a fixed order; a refused effect fails the event. */
