@@ -163,7 +163,7 @@ async function publishes(cwd: string): Promise<string> {
 
 /** Of the `ws` that the gateway listens with, as it was installed: earlier ones pile up the answers to floods of pings. */
 function versionOfWs(cwd: string): string {
-  const listening = join(cwd, "node_modules", "tidegate", "dist", "server", "socket", "ws-engine.js");
+  const listening = join(cwd, "node_modules", "tidegate", "dist", "engine", "websocket-receiver.js");
   return (createRequire(realpathSync(listening))("ws/package.json") as { version: string }).version;
 }
 

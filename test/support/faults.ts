@@ -67,7 +67,7 @@ export function expectWhole({ verdict, flowingAgainMs, load }: Outcome): void {
     duplicated: 0,
     forked: 0,
     unreported: 0,
-    told: 0,
+    reported: 0,
   });
   expect(acknowledged).toBeGreaterThan(100);
   expect(delivered).toBeGreaterThan(acknowledged);
