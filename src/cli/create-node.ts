@@ -12,7 +12,13 @@ export async function createConfiguredNode(config: Config, options: Omit<NodeOpt
   if (config.appFile === undefined) return createNode(config, options);
   const app = await loadApp(config.appFile);
   const { node, gateway } = await createAppNode(config, options);
-  await app(gateway);
+  try {
+    await app(gateway);
+  } catch (error) {
+    // With the stack, because it names the line of the app.
+    const reason = error instanceof Error ? error.stack : String(error);
+    throw new Error(`${config.appFile} failed: ${reason}`, { cause: error });
+  }
   return node;
 }
 

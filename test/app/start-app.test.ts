@@ -49,3 +49,12 @@ test.each([
   expect((await node.ended).code).toBe(78);
   expect(node.log()).toMatch(line);
 });
+
+test("an app that fails while the node starts ends it, and its line is named", async () => {
+  const text = 'export default () => {\n  throw new Error("no database");\n};';
+  const node = await spawnNodeProcess({ nodeId: "app", env: environment(appFile(text)) });
+  onTestFinished(async () => void (await node.kill()));
+
+  expect((await node.ended).code).toBe(1);
+  expect(node.log()).toMatch(/app\.ts failed: Error: no database\n.*app\.ts:2:/);
+});
