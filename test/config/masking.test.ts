@@ -62,7 +62,7 @@ test.each([
 });
 
 test("a secret that a later setting brings is masked by its name, wherever it stands", () => {
-  const later = {
+  const later: object = {
     app: { url: "https://app.internal/socket", secret: "hush" },
     redis: { host: "redis", password: "hush", sentinelPassword: "hush", tls: { key: "hush", passphrase: "hush" } },
     operators: [{ name: "ann", secret: "hush" }],
@@ -71,7 +71,7 @@ test("a secret that a later setting brings is masked by its name, wherever it st
     passwords: ["hush"],
   };
 
-  const printed = JSON.stringify(maskSecrets(Object.assign(loadConfig({}), later)));
+  const printed = JSON.stringify(maskSecrets({ ...loadConfig({}), ...later }));
 
   expect(printed).not.toContain("hush");
   expect(printed).toContain("postgres://user:********@db:5432/shop");
