@@ -6,9 +6,10 @@ import { closing } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { parseWith } from "../protocol/parse-with.ts";
 import { parseJson } from "../protocol/gate.ts";
-import { publishMessage } from "../protocol/publications.ts";
-import { isReservedEvent } from "../protocol/reserved-events.ts";
+import { publishBody } from "../protocol/publications.ts";
+import { isGatewayEvent, isReservedEvent } from "../protocol/reserved-events.ts";
 import { channelName } from "../protocol/scalars.ts";
+import { disconnectBody } from "../protocol/sessions.ts";
 import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { keyOf, sign } from "../webhooks/signature.ts";
@@ -26,7 +27,7 @@ export interface HttpEventsOptions {
 
 export interface HttpEventsDeps {
   breaker: CircuitBreaker;
-  publish: (publication: z.output<typeof publishMessage>) => Promise<unknown>;
+  publish: (publication: z.output<typeof publishBody>) => Promise<unknown>;
   subscribe: (connection: AppConnection, channel: string) => Promise<unknown>;
   unsubscribe: (connection: AppConnection, channel: string) => void;
   clock: Clock;
@@ -43,19 +44,19 @@ const channels = z.array(channelName).max(64).optional();
 
 const appResponse = z.strictObject({
   ack: z.array(z.unknown()).max(32).optional(),
-  publish: z.array(publishMessage).max(64).optional(),
+  publish: z.array(publishBody).max(64).optional(),
   subscribe: channels,
   unsubscribe: channels,
   emit: z
     .array(
       z.strictObject({
-        event: z.string().refine((event) => !isReservedEvent(event)),
+        event: z.string().refine((event) => !isGatewayEvent(event), "is reserved"),
         args: z.array(z.unknown()).max(32).default([]),
       }),
     )
     .max(64)
     .optional(),
-  disconnect: z.strictObject({ message: z.string().max(256).optional() }).optional(),
+  disconnect: disconnectBody.unwrap().omit({ idempotencyKey: true }).optional(),
 });
 
 type AppResponse = z.output<typeof appResponse>;
@@ -132,8 +133,9 @@ export class HttpEvents implements AppEvents {
     for (const publication of answer.publish ?? []) await publish(publication);
     for (const { event, args } of answer.emit ?? []) connection.emitFromApp(event, args.map(fromWire));
     if (answer.disconnect === undefined) return;
+    const { code = "disconnected_by_backend", ...more } = answer.disconnect;
     // After the acknowledgement.
-    setImmediate(() => connection.close(closing("disconnected_by_backend", answer.disconnect)));
+    setImmediate(() => connection.close(closing(code, more)));
   }
 }
 

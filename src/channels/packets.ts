@@ -54,29 +54,6 @@ export function toEventPacket(packet: Buffer): Buffer {
   return Buffer.from(`42${JSON.stringify([event, data, place, ...timestamp])}`);
 }
 
-/** Names of events that Socket.IO or the gateway emits; a publication delivered as an event must not imitate them. */
-export const reservedEvents: ReadonlySet<string> = new Set([
-  "connect",
-  "connect_error",
-  "connection",
-  "disconnect",
-  "disconnecting",
-  "error",
-  "newListener",
-  "removeListener",
-  "ready",
-  "publication",
-  "position",
-  "presence",
-  "state",
-  "subscribed",
-  "unsubscribed",
-  "warning",
-  "auth:expiring",
-  "drain",
-  "closing",
-]);
-
 /** True if `except` names the subscriber's connection, or its user as `user:{userId}`. */
 export const isExcepted = ({ id, userId }: Subscriber, except: readonly string[] | undefined): boolean =>
   except !== undefined && (except.includes(id) || except.includes(`user:${userId}`));

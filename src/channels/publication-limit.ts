@@ -1,5 +1,5 @@
 import { GatewayError } from "../protocol/errors.ts";
-import { reservedEvents } from "./packets.ts";
+import { isGatewayEvent } from "../protocol/reserved-events.ts";
 import type { ChannelLog } from "./channel-log.ts";
 import type { HistoryOptions, Kinds } from "./kinds.ts";
 import type { EphemeralPublished, PublishRequest, Published } from "./publication.ts";
@@ -22,7 +22,7 @@ export interface PublishDeps {
 /** Throws `unknown_channel`, and `bad_request` if the kind delivers events and the gateway or Socket.IO uses the name. */
 function checkEvent(kinds: Kinds, { channel, event }: PublishRequest): HistoryOptions {
   const { history, deliver } = kinds.of(channel);
-  if (deliver === "event" && reservedEvents.has(event))
+  if (deliver === "event" && isGatewayEvent(event))
     throw new GatewayError("bad_request", `event: "${event}" is reserved in channels that deliver events`, {
       field: "event",
     });

@@ -98,6 +98,25 @@ test("effects subscribe, publish, emit and disconnect", async () => {
   );
 });
 
+test("an app closes a connection with a code of its own choice, but cannot send an event of the gateway", async () => {
+  const { client } = await gatewayFor(
+    json(({ json: { event } }) =>
+      event === "block"
+        ? { disconnect: { code: "user_blocked", message: "not welcome", reconnect: false } }
+        : { emit: [{ event: "closing", args: [{ code: "drain" }] }] },
+    ),
+  );
+
+  expect(await client.emitWithAck("imitate")).toMatchObject({ ok: false, error: { code: "app_failed" } });
+  client.emit("block");
+
+  await eventually(() =>
+    expect(client.events.filter(([name]) => name === "closing")).toEqual([
+      ["closing", { code: "user_blocked", message: "not welcome", reconnect: false }],
+    ]),
+  );
+});
+
 test("an event takes as many tokens of the user's messages as it is said to cost", async () => {
   const { url } = await startApp(json(({ json: { event } }) => ({ ack: [event] })));
   const gateway = await startGateway({
