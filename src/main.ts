@@ -2,9 +2,9 @@
 import { runCommandLine } from "./cli/command-line.ts";
 import { unsupportedNodeMessage } from "./cli/supported-node.ts";
 
-const complaint = unsupportedNodeMessage(process.versions.node);
-if (complaint !== undefined) {
-  process.stderr.write(`${complaint}\n`);
+const unsupported = unsupportedNodeMessage(process.versions.node);
+if (unsupported !== undefined) {
+  process.stderr.write(`${unsupported}\n`);
   process.exit(78);
 }
 

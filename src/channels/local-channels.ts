@@ -51,12 +51,12 @@ export class LocalChannels {
 
   /** The subscriptions that start at `starts` and up to where they were delivered, without channels that conflate. */
   trailChannels(starts: ReadonlyMap<string, Position>): Map<string, TrailChannel> {
-    const standings = new Map<string, TrailChannel>();
+    const delivered = new Map<string, TrailChannel>();
     for (const [channel, position] of starts) {
       const { delivered: passed, isConflated } = this.#local.get(channel) ?? {};
-      if (passed !== undefined && isConflated === false) standings.set(channel, { start: position, delivered: passed });
+      if (passed !== undefined && isConflated === false) delivered.set(channel, { start: position, delivered: passed });
     }
-    return standings;
+    return delivered;
   }
 
   /** Resolves to the channel once it is subscribed. Retries if others dropped it in the meantime. */

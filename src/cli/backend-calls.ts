@@ -5,7 +5,7 @@ import { createEnvironmentReader, type Environment } from "../config/environment
 import { readHost } from "../config/network.ts";
 import { urlOf } from "../gateway/url.ts";
 
-/** Where the gateway is and how to be let in. */
+/** Address of the gateway, and the API key. */
 interface ApiTarget {
   url?: string;
   key?: string;

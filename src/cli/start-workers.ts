@@ -42,14 +42,14 @@ async function run(host: Host, config: Config, log: Logger): Promise<number> {
   lifecycle.add({ name: "store", stop: store.stop });
   const folder = mkdtempSync(join(tmpdir(), "tidegate-"));
   lifecycle.add({ name: "folder", stop: () => rmSync(folder, { recursive: true, force: true }) });
-  const crew = createCrew(host, { ...config, port, redis: store.address }, { folder, log, lifecycle });
+  const supervisor = createSupervisor(host, { ...config, port, redis: store.address }, { folder, log, lifecycle });
 
   const started = lifecycle.start();
   const isUp = (await Promise.race([started, toEnd])) === undefined;
   if (isUp) announce(host, { ...config, port }, store, log);
   // Ctrl-C reaches the workers too, and one that has hardly begun ends by it: no failure.
   else await started.catch(() => undefined);
-  const reason = await Promise.race([toEnd, crew.failed]);
+  const reason = await Promise.race([toEnd, supervisor.failed]);
   if (reason instanceof Error) log.fatal({ reason: reason.message }, "shutting down after a failure");
   else log.info({ signal: reason }, "draining");
   const isClean = await lifecycle.stop(config.drainTimeoutMs + 2 * graceMs);
@@ -59,12 +59,12 @@ async function run(host: Host, config: Config, log: Logger): Promise<number> {
   return isClean ? exitCodes.fine : exitCodes.failed;
 }
 
-function createCrew(
+function createSupervisor(
   host: Host,
   config: Config,
   { folder, log, lifecycle }: { folder: string; log: Logger; lifecycle: Lifecycle },
 ): Supervisor {
-  const metrics = createPrimaryMetrics(`${config.nodeId}-primary`, () => crew.running);
+  const metrics = createPrimaryMetrics(`${config.nodeId}-primary`, () => supervisor.running);
   logStrayErrors(host, { log, metrics });
   const deps: SupervisorDeps = {
     assignmentOf: (worker) => ({
@@ -78,11 +78,11 @@ function createCrew(
     clock,
     log,
   };
-  const crew = new Supervisor(deps, { count: config.workers, drainTimeoutMs: config.drainTimeoutMs });
-  lifecycle.add({ name: "workers", start: () => crew.start(), stop: () => crew.stop() });
-  const registry = { contentType: metrics.registry.contentType, metrics: () => crew.metrics() };
+  const supervisor = new Supervisor(deps, { count: config.workers, drainTimeoutMs: config.drainTimeoutMs });
+  lifecycle.add({ name: "workers", start: () => supervisor.start(), stop: () => supervisor.stop() });
+  const registry = { contentType: metrics.registry.contentType, metrics: () => supervisor.metrics() };
   if (config.metrics !== undefined) lifecycle.add(createMetricsServer({ registry, clock, log }, config.metrics));
-  return crew;
+  return supervisor;
 }
 
 function announce(host: Host, config: Config, { description }: LocatedStore, log: Logger): void {

@@ -31,7 +31,7 @@ export function urlOfParts(env: EnvironmentReader, parts: UrlParts, isAddressed:
   if (host !== undefined && isAddressed)
     env.problem("REDIS_HOST", "cannot be combined with REDIS_URL or REDIS_SENTINELS");
   if (host === undefined && port !== undefined) env.problem("REDIS_PORT", "requires REDIS_HOST");
-  if (host === undefined && !isAddressed) complainOfRest(env, parts);
+  if (host === undefined && !isAddressed) reportIncompleteParts(env, parts);
   if (host === undefined || isAddressed) return undefined;
   if (host.startsWith("/")) return withParts(env, `unix://localhost${host}`, parts);
   const bracketed = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
@@ -40,7 +40,7 @@ export function urlOfParts(env: EnvironmentReader, parts: UrlParts, isAddressed:
 }
 
 /** A password without a Redis would otherwise silently start an embedded server. */
-function complainOfRest(env: EnvironmentReader, { username, password, db, isTls }: UrlParts): void {
+function reportIncompleteParts(env: EnvironmentReader, { username, password, db, isTls }: UrlParts): void {
   const rest = { REDIS_USERNAME: username, REDIS_PASSWORD: password, REDIS_DB: db, REDIS_TLS: isTls };
   for (const [name, value] of Object.entries(rest))
     if (value !== undefined) env.problem(name, "requires REDIS_HOST, REDIS_URL or REDIS_SENTINELS");

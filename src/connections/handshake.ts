@@ -143,15 +143,15 @@ export class PendingHandshakes {
   #refuse(socket: Socket, error: unknown): Error {
     const refusal = refusalOf(error);
     if (refusal.code === "internal") this.#deps.failures.report("socket.handshake", error);
-    const told = isHandshakeCode(refusal.code) ? refusal : asHandshakeError(refusal);
-    this.#deps.metrics.handshakes.inc({ outcome: told.code });
-    recordRefusal(this.#deps, told, {
+    const refusalSent = isHandshakeCode(refusal.code) ? refusal : asHandshakeError(refusal);
+    this.#deps.metrics.handshakes.inc({ outcome: refusalSent.code });
+    recordRefusal(this.#deps, refusalSent, {
       kind: "handshake",
       connectionId: socket.id,
       address: this.#pending.get(engineSocketOf(socket))?.address,
     });
-    if (isTemporary(told.code)) engineSocketOf(socket).close();
-    return Object.assign(new Error(told.code), { data: told.toBody() });
+    if (isTemporary(refusalSent.code)) engineSocketOf(socket).close();
+    return Object.assign(new Error(refusalSent.code), { data: refusalSent.toBody() });
   }
 }
 

@@ -31,7 +31,7 @@ export interface LifecycleHooks {
   /** Runs once, after `onConnect` and all handlers of the connection have ended. */
   onDisconnect?: ((connection: Connection, reason: string, mayReturn: boolean) => Promise<void> | void) | undefined;
   /** The offset that a client sends back for Socket.IO's connection state recovery. Omit to disable that recovery. */
-  stampOf?: ((connection: Connection) => number) | undefined;
+  timestampOf?: ((connection: Connection) => number) | undefined;
 }
 
 /** Why a connection ended: the code of a closing, or Socket.IO's disconnect reason. */
@@ -86,7 +86,7 @@ export class ConnectionLifecycle {
     Object.assign(deps.metrics.queueBytes, { collect: () => deps.metrics.queueBytes.set(this.#queuedBytes()) });
     this.#context = {
       clock: deps.clock,
-      stampOf: deps.stampOf,
+      timestampOf: deps.timestampOf,
       onIdentity: (connection, previous) => this.#deps.registry.renew(connection, previous),
       onClose: (connection, closing) => this.#close(connection, closing),
     };
@@ -182,8 +182,8 @@ export class ConnectionLifecycle {
 
   /** Second argument of `ready`: the recovery offset of a stock client that has received nothing else. */
   #offsetOf(connection: Connection): string[] {
-    const stamp = this.#deps.stampOf?.(connection);
-    return stamp === undefined ? [] : [`${stamp}`];
+    const timestamp = this.#deps.timestampOf?.(connection);
+    return timestamp === undefined ? [] : [`${timestamp}`];
   }
 
   #readyOf({ identity }: Connection, restored: RestoredSubscriptions | undefined): Ready {

@@ -14,8 +14,8 @@ import type { Connection } from "./connection.ts";
 /** A client that claims to have been connected before. */
 export interface RecoveryAttempt {
   privateId: string;
-  /** Stamp of the last publication that it claims to have received; NaN if it sent something else. */
-  stamp: number;
+  /** Timestamp of the last publication that it claims to have received; NaN if it sent something else. */
+  timestamp: number;
   record: RecoveryRecord;
 }
 
@@ -36,8 +36,8 @@ export interface SessionRecovery {
   open(connection: Connection, privateId: string): void;
   /** Stores the session, including subscriptions made since `open`; later changes are stored as they happen. */
   persist(connection: Connection): Promise<void>;
-  /** The stamp up to which the client has received everything; it sends this back to recover. */
-  stampOf(connection: Connection): number;
+  /** The timestamp up to which the client has received everything; it sends this back to recover. */
+  timestampOf(connection: Connection): number;
   /** A restored connection has ended before Socket.IO confirmed it. */
   abandon(connection: Connection): void;
   /** The connection has ended; call before its subscriptions end. `mayReturn` is false if it cannot recover. */
@@ -69,9 +69,9 @@ export interface SessionRecoveryOptions {
   windowSeconds: number;
   renewEverySeconds: number;
   /**
-   * In a Cluster each slot has its own clock, so a stamp does not order publications across channels. Then the
+   * In a Cluster each slot has its own clock, so a timestamp does not order publications across channels. Then the
    * connection's node stores what it delivered last, in order (`channels/delivery-trail.ts`); without that, a client
-   * receives again what was stamped shortly before its stamp, rather than missing something.
+   * receives again what was published shortly before its timestamp, rather than missing something.
    */
   isCluster: boolean;
 }
@@ -79,13 +79,13 @@ export interface SessionRecoveryOptions {
 interface RecoveryHandle {
   privateId: string;
   owner: string;
-  /** The client had received everything up to this stamp when this connection began. */
-  stamp: number;
+  /** The client had received everything up to this timestamp when this connection began. */
+  timestamp: number;
   /** The same for the first connection of the session. */
-  firstStamp: number;
+  firstTimestamp: number;
   /** How often the session has been taken over, including by this connection. */
   takes: number;
-  /** Cluster only: stamps alone do not tell what was received. */
+  /** Cluster only: timestamps alone do not tell what was received. */
   startPosition?: DeliveryStart | undefined;
   /** The session is in Redis, or being written. */
   isPersisted: boolean;
@@ -159,8 +159,8 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     owners.set(handle.owner, connection);
   }
 
-  const recordOf = ({ id, identity, subscriber }: Connection, { firstStamp }: RecoveryHandle): RecoveryRecord => ({
-    holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, timestamp: firstStamp },
+  const recordOf = ({ id, identity, subscriber }: Connection, { firstTimestamp }: RecoveryHandle): RecoveryRecord => ({
+    holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, timestamp: firstTimestamp },
     starts: deps.channels.startsOf(subscriber),
   });
 
@@ -207,8 +207,12 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     if (replaceHere(owner) === 0 && isElsewhere && isLiving(owner)) replacements.add(owner);
   }
 
-  /** The client's positions when it had received the publication stamped `stamp`. Waits for its previous node. */
-  async function positionsOf(privateId: string, taken: TakenRecord, stamp: number): Promise<PositionMap | undefined> {
+  /** The client's positions when it had received the publication with this timestamp. Waits for its previous node. */
+  async function positionsOf(
+    privateId: string,
+    taken: TakenRecord,
+    timestamp: number,
+  ): Promise<PositionMap | undefined> {
     const node = taken.before.slice(0, taken.before.indexOf("|"));
     const deadline = clock.monotonic() + maxTrailWaitMs;
     let { trail } = taken;
@@ -216,7 +220,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       await sleep(clock, trailPollMs);
       trail = await store.findTrail(privateId);
     }
-    return trail && positionsAt(trail, stamp);
+    return trail && positionsAt(trail, timestamp);
   }
 
   /** Nothing was delivered, so the next attempt needs the trail. */
@@ -275,11 +279,11 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     async find(privateId, offset) {
       if (!/^[\w-]{1,64}$/.test(privateId)) return undefined;
       const record = await store.find(privateId);
-      const stamp = /^\d{1,16}$/.test(offset) ? Number(offset) : Number.NaN;
-      return record === undefined ? undefined : { privateId, stamp, record };
+      const timestamp = /^\d{1,16}$/.test(offset) ? Number(offset) : Number.NaN;
+      return record === undefined ? undefined : { privateId, timestamp, record };
     },
 
-    async restore(connection, { privateId, stamp, record: { holder } }) {
+    async restore(connection, { privateId, timestamp, record: { holder } }) {
       const { identity, subscriber } = connection;
       if (holder.userId !== identity.userId || holder.sessionId !== identity.sessionId) return undefined;
       const owner = ownerOf();
@@ -288,20 +292,20 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       replace(taken.before || taken.left);
       if (taken.record === undefined) return undefined;
       const { starts } = taken.record;
-      if (!(stamp >= holder.timestamp - margin)) return undefined;
-      const read = options.isCluster ? await positionsOf(privateId, taken, stamp) : undefined;
+      if (!(timestamp >= holder.timestamp - margin)) return undefined;
+      const read = options.isCluster ? await positionsOf(privateId, taken, timestamp) : undefined;
       const restored = await deps.channels
-        .restore(subscriber, identity, starts, stamp - margin, read)
+        .restore(subscriber, identity, starts, timestamp - margin, read)
         .catch((error: unknown) => releaseAfterError(privateId, owner, taken, error));
       if (restored === undefined) return undefined;
       const { missed, deliveryCount, positions } = restored;
       setHandle(connection, {
         privateId,
         owner,
-        // If nothing was missed, the client's own stamp; otherwise the margin would grow with each recovery.
-        stamp: missed.length === 0 ? stamp : restored.timestamp,
-        startPosition: options.isCluster ? { deliveryCount, since: stamp, missed, positions } : undefined,
-        firstStamp: holder.timestamp,
+        // If nothing was missed, the client's own timestamp; otherwise the margin would grow with each recovery.
+        timestamp: missed.length === 0 ? timestamp : restored.timestamp,
+        startPosition: options.isCluster ? { deliveryCount, since: timestamp, missed, positions } : undefined,
+        firstTimestamp: holder.timestamp,
         takes: taken.takes,
         isPersisted: true,
       });
@@ -318,15 +322,15 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     },
 
     open(connection, privateId) {
-      const { lastTimestamp: stamp, deliveryCount } = deps.channels;
+      const { lastTimestamp: timestamp, deliveryCount } = deps.channels;
       const beginning = options.isCluster
-        ? { deliveryCount, since: stamp, missed: [], positions: noPositions }
+        ? { deliveryCount, since: timestamp, missed: [], positions: noPositions }
         : undefined;
       setHandle(connection, {
         privateId,
         owner: ownerOf(),
-        stamp,
-        firstStamp: stamp,
+        timestamp,
+        firstTimestamp: timestamp,
         takes: 0,
         startPosition: beginning,
         isPersisted: false,
@@ -340,7 +344,8 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       await store.begin(handle.privateId, handle.owner, recordOf(connection, handle));
     },
 
-    stampOf: ({ subscriber }) => Math.max(handles.get(subscriber)?.stamp ?? 0, deps.channels.timestampOf(subscriber)),
+    timestampOf: ({ subscriber }) =>
+      Math.max(handles.get(subscriber)?.timestamp ?? 0, deps.channels.timestampOf(subscriber)),
 
     abandon(connection) {
       deps.channels.disconnect(connection.subscriber);

@@ -13,7 +13,7 @@ import { acknowledge, engineSocketOf, hasBinary } from "./socket-io.ts";
 export interface SharedConnectionContext {
   clock: Pick<Clock, "now">;
   /** The offset that a client sends back for connection state recovery. Omit to disable that recovery. */
-  stampOf: ((connection: Connection) => number) | undefined;
+  timestampOf: ((connection: Connection) => number) | undefined;
   onIdentity(connection: Connection, previous: Identity): void;
   onClose(connection: SocketConnection, closing: Closing): void;
 }
@@ -169,10 +169,10 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
    * offset appended, as Socket.IO's own servers do.
    */
   outgoing(message: string): string {
-    const stamp = this.#context.stampOf?.(this);
-    return stamp === undefined || !eventThatEndsInString.test(message)
+    const timestamp = this.#context.timestampOf?.(this);
+    return timestamp === undefined || !eventThatEndsInString.test(message)
       ? message
-      : `${message.slice(0, -1)},"${stamp}"]`;
+      : `${message.slice(0, -1)},"${timestamp}"]`;
   }
 
   /** Drops the send queue, so that `closing` arrives first; the client can recover the rest by its positions. */

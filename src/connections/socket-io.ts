@@ -51,7 +51,7 @@ export function hasBinary(value: unknown): boolean {
 
 export const newId = (): string => randomBytes(15).toString("base64url");
 
-/** Turns a socket that Socket.IO is about to recover into a new one, before the client is told anything. */
+/** Turns a socket that Socket.IO is about to recover into a new one, before anything is sent to the client. */
 export function startNewSession(socket: Socket): void {
   const { _preConnectSockets: waiting } = partsOf(socket).nsp;
   waiting.delete(socket.id);

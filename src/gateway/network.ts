@@ -255,7 +255,7 @@ function createSockets(
       adapter: app ? createAppRooms(context, parts) : createAdapter(context),
       stickyRouting,
       recovery,
-      stampOf: recovery.stampOf,
+      timestampOf: recovery.timestampOf,
       accelerator: loadAccelerator(config.accelerator, { log }),
       metrics,
       reasons,

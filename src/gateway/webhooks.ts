@@ -27,7 +27,7 @@ export function createWebhooks({ config, store, control, metrics, clock, log }: 
 export function withWebhooks(
   hooks: ConnectionHooks,
   webhooks: Webhooks | undefined,
-): Required<Omit<LifecycleHooks, "stampOf">> {
+): Required<Omit<LifecycleHooks, "timestampOf">> {
   return {
     onConnect(connection, arrival) {
       // First, because `onDisconnect` is called even if the rest fails.

@@ -2,29 +2,29 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadBatchedScript } from "../redis/scripts.ts";
 
-/** What a node has, and would like to have, of a session's connections. */
+/** A node's connections of a session, and how many it requests. */
 export interface QuotaRequest {
   node: string;
   sessionId: string;
   held: number;
-  /** Not less than `held`. */
+  /** At least `held`. */
   requested: number;
-  /** Most that the session's user may have on all nodes. */
+  /** Max connections of the session's user on all nodes. */
   max: number;
-  /** The node's name before its lease ended, where these seats may stand under it. */
+  /** The node's name before its lease ended, if the connections may still be stored under it. */
   formerNode: string | undefined;
-  /** Nodes that are dead for certain: what they held is free. */
+  /** Dead nodes, whose connections are free. */
   dead: readonly string[];
 }
 
 export interface QuotaGrant {
-  /** Never less than `held`. */
+  /** At least `held`. */
   granted: number;
-  /** Where less was granted than wanted: the other nodes that hold some of the user's. */
+  /** If less than requested was granted: the other nodes that hold connections of the user. */
   holders: string[];
 }
 
-/** Seats of one session on one node. */
+/** Connections of one session on one node. */
 export interface HeldConnections {
   node: string;
   sessionId: string;
@@ -32,19 +32,19 @@ export interface HeldConnections {
 }
 
 /**
- * How many connections each user has, by node and session, in Redis.
+ * Connections of each user, by node and session, in Redis.
  *
- * Atomicity: one script counts all and takes, so takers on all nodes together never exceed `most`. What a node holds it
- * may always keep, whatever the limit. Counts are absolute: what is repeated, or sent again because no answer came, does
- * no harm. What a dead node held counts until somebody says so, or for two days.
+ * Atomicity: one script counts and takes, so all nodes together never exceed `max`. A node may always keep what it holds,
+ * whatever the limit. Counts are absolute, so repeated requests are harmless. Connections of a dead node count until a request
+ * names it as dead, for at most two days.
  */
 export interface ConnectionQuotaStore {
-  /** Takes, keeps, and gives back. */
-  take(userTag: string, wish: QuotaRequest): Promise<QuotaGrant>;
+  /** Takes, keeps or releases connections. */
+  take(userTag: string, request: QuotaRequest): Promise<QuotaGrant>;
   held(userTag: string): Promise<HeldConnections[]>;
 }
 
-/** Seconds that seats are kept without being said again. */
+/** TTL of a user's connections unless they are renewed, in seconds. */
 export const quotaTtlSeconds = 2 * 86_400;
 
 export function createConnectionQuotaStore({
@@ -58,20 +58,20 @@ export function createConnectionQuotaStore({
 
   return {
     async take(userTag, { node, sessionId, held, requested: wanted, max: most, formerNode, dead }) {
-      const wish = [node, sessionId, held, wanted, most, quotaTtlSeconds, formerNode ?? "", ...dead];
-      const reply = await takeScript.run([keys.userConnections(userTag)], wish);
+      const request = [node, sessionId, held, wanted, most, quotaTtlSeconds, formerNode ?? "", ...dead];
+      const reply = await takeScript.run([keys.userConnections(userTag)], request);
       const [granted, ...holders] = reply as [number, ...string[]];
       return { granted, holders };
     },
 
     async held(userTag) {
-      return Object.entries(await commands.hgetall(keys.userConnections(userTag))).map(toHeldSeats);
+      return Object.entries(await commands.hgetall(keys.userConnections(userTag))).map(toHeldConnections);
     },
   };
 }
 
-/** The id of a session has no bar in it; what a node is named may have. */
-function toHeldSeats([field, count]: [string, string]): HeldConnections {
+/** Session ids contain no bar; names of nodes may. */
+function toHeldConnections([field, count]: [string, string]): HeldConnections {
   const bar = field.lastIndexOf("|");
   return { node: field.slice(0, bar), sessionId: field.slice(bar + 1), count: Number(count) };
 }

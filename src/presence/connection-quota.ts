@@ -12,7 +12,7 @@ export interface ConnectionQuotaDeps {
   incarnation: () => string;
   fence: Pick<Fence, "isOpen" | "opened">;
   membership: Pick<Membership, "deadAmong" | "deadAmongAll">;
-  /** What all sessions of one user have in common. */
+  /** Shared by all sessions of one user. */
   userTagOf: (sessionId: string) => string;
   clock: Clock;
   log: Logger;
@@ -21,27 +21,27 @@ export interface ConnectionQuotaDeps {
 /** One session's connections to this node. */
 interface SessionConnections {
   held: number;
-  /** Handshakes that are asking. */
+  /** Handshakes waiting for a grant. */
   requested: number;
-  /** What the store holds, as far as is known. */
+  /** The count in the store; undefined if unknown. */
   stored: number | undefined;
   storedAs: string | undefined;
-  /** There was nothing to say at the last sweep. */
+  /** Nothing had to be written at the last sweep. */
   wasIdle: boolean;
 }
 
 const paceMs = 50;
 const maxConcurrentWrites = 200;
-/** Milliseconds a handshake waits for a node that has just thawed. */
+/** Max milliseconds a handshake waits for the lease of a node that was frozen. */
 const fenceWaitMs = 1_000;
 const renewEveryMs = (quotaTtlSeconds / 8) * 1_000;
-/** So long it is known that none is held: a store that lost its last seconds is told so again. */
+/** Keeps entries with a count of 0 for this long, to write them again if the store lost its last seconds. */
 const sweepEveryMs = 60_000;
 
 /**
- * Connections per user, over all nodes. A handshake takes a session before it is accepted and whoever took one releases it
- * when the connection ends, or was never made. On all nodes together a user never has more seats than there are; a node
- * that died holds none, so nobody is refused on its account.
+ * Limits connections per user, across all nodes. A handshake takes a connection before it is accepted, and releases it when
+ * the connection ends or was never established. A user never holds more than the maximum on all nodes together; connections of
+ * dead nodes do not count.
  */
 export class ConnectionQuota {
   readonly #deps: ConnectionQuotaDeps;
@@ -77,7 +77,7 @@ export class ConnectionQuota {
     return this.#rounds.stop();
   }
 
-  /** Throws `connection_limit` where the user has as many connections as it may, `unavailable` without a lease. */
+  /** Throws `connection_limit` if the user has the maximum number of connections, `unavailable` without a lease. */
   async take(sessionId: string): Promise<void> {
     const session = this.#ofSession(sessionId);
     session.requested += 1;
@@ -91,7 +91,7 @@ export class ConnectionQuota {
     }
   }
 
-  /** Gives one back that `take` gave. */
+  /** Releases a connection that `take` granted. */
   release(sessionId: string): void {
     const session = this.#sessions.get(sessionId);
     if (session === undefined || session.held === 0) return;
@@ -99,7 +99,7 @@ export class ConnectionQuota {
     this.#settleLater(sessionId, session);
   }
 
-  /** Connections of each session on all nodes. Store errors as they come. */
+  /** Connections of each session on all nodes. Rejects with errors of the store. */
   async connectionsOf(sessionIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
     const tags = new Set(sessionIds.map(this.#deps.userTagOf));
     const own = this.#deps.incarnation();
@@ -114,7 +114,7 @@ export class ConnectionQuota {
     return totals;
   }
 
-  /** Everything must be said again: the store may have lost some of it, or this node has another name. */
+  /** Writes everything again: the store may have lost some of it, or this node has another name. */
   rewriteAll(): void {
     for (const [sessionId, session] of this.#sessions) {
       session.stored = undefined;
@@ -136,7 +136,7 @@ export class ConnectionQuota {
     if (!fence.isOpen) throw new GatewayError("unavailable", undefined, { retryAfterMs: fenceWaitMs });
   }
 
-  /** Where there seem to be too many, it is asked again when all who hold some have been heard of: one may have died. */
+  /** If the limit seems exceeded, it asks again once it knows whether the holding nodes are alive. */
   async #takeOne(sessionId: string, session: SessionConnections): Promise<void> {
     const { granted, holders } = await this.#ask(sessionId, session);
     if (granted > session.held) return void (session.held += 1);
@@ -148,8 +148,8 @@ export class ConnectionQuota {
   }
 
   /**
-   * For all who are asking at this moment, this one among them. One after the other: a wish that came later by a script
-   * that had to be sent again would take back what those after it were given.
+   * One request for all handshakes that wait at this moment. Requests of a session run one after the other: a delayed one
+   * would take back what later ones were granted.
    */
   #ask(sessionId: string, session: SessionConnections, dead: readonly string[] = []): Promise<QuotaGrant> {
     return this.#queue.run(sessionId, () => this.#askNow(sessionId, session, dead));
@@ -160,16 +160,16 @@ export class ConnectionQuota {
     const node = incarnation();
     const formerNode = session.storedAs === node ? undefined : session.storedAs;
     const { held, requested: asking } = session;
-    // Until the answer comes nobody knows.
+    // Unknown until the response arrives.
     session.stored = undefined;
-    const wish = { node, sessionId, held, requested: held + asking, max: this.#max, formerNode, dead };
-    const grant = await store.take(userTagOf(sessionId), wish);
+    const request = { node, sessionId, held, requested: held + asking, max: this.#max, formerNode, dead };
+    const grant = await store.take(userTagOf(sessionId), request);
     session.stored = grant.granted;
     session.storedAs = node;
     return grant;
   }
 
-  /** Says what is held, where the store knows otherwise and nobody is asking. */
+  /** Writes the held count if the store has another one and no handshake waits. */
   async #settle(sessionId: string): Promise<void> {
     const session = this.#sessions.get(sessionId);
     if (session !== undefined && session.requested === 0 && session.stored !== session.held)

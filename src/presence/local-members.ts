@@ -6,28 +6,28 @@ import { WriteBehind } from "../runtime/write-behind.ts";
 
 export interface LocalMembersDeps {
   store: Pick<MembersStore, "write" | "renew">;
-  /** This node's name; another one where its lease has ended. */
+  /** This node's name, which changes when its lease ends. */
   incarnation: () => string;
-  /** False while this node has no lease: nothing may be said under its name. `rewriteAll` is called when it has one again. */
+  /** False without a lease: nothing may be written under the node's name. `rewriteAll` is called when it has one again. */
   mayWrite: () => boolean;
   clock: Clock;
   log: Logger;
 }
 
-/** What this node has to say of one channel. */
+/** This node's members of one channel. */
 interface LocalChannelMembers {
   readonly counts: Map<string, number>;
-  /** Of these, the connections that were cut off and are expected back. */
+  /** Of these, connections that were cut off and may return. */
   readonly absent: Map<string, number>;
-  /** Users whose count is yet to be said. */
+  /** Users whose count is not written yet. */
   readonly dirty: Set<string>;
   mustRewrite: boolean;
   /** The name under which the last write was made. */
   writtenAs: string | undefined;
-  /** Of the last write. */
+  /** Revision of the last write. */
   revision: number;
   writing: Promise<void> | undefined;
-  /** There was nothing to say at the last sweep. */
+  /** Nothing had to be written at the last sweep. */
   wasIdle: boolean;
 }
 
@@ -38,8 +38,8 @@ const renewEveryMs = (membersTtlSeconds / 8) * 1_000;
 const sweepEveryMs = 60_000;
 
 /**
- * What this node says of its own members: counts kept here, written to the store a moment after they change, one write
- * at a time for a channel, and said again where the store may have lost them or this node its name.
+ * The members on this node: counts in memory, written to the store shortly after they change, one write at a time per channel,
+ * and written again if the store may have lost them or the node's name changed.
  */
 export class LocalMembers {
   readonly #deps: LocalMembersDeps;
@@ -71,12 +71,12 @@ export class LocalMembers {
     return this.#rounds.stop();
   }
 
-  /** A connection of the user began or ceased to stand in the channel. */
+  /** A connection of the user joined or left the channel. */
   change(channel: string, user: string, by: 1 | -1): void {
     this.#add("counts", channel, user, by);
   }
 
-  /** A connection of the user that still counts was cut off, or is expected no more. */
+  /** A connection that still counts was cut off, or is no longer expected to return. */
   changeAbsent(channel: string, user: string, by: 1 | -1): void {
     this.#add("absent", channel, user, by);
   }
@@ -91,16 +91,16 @@ export class LocalMembers {
     this.#rounds.add(channel);
   }
 
-  /** Resolves when all that changed before the call has been said, to the revision; rejects where the store is away. */
+  /** Resolves to the revision when all earlier changes are written; rejects if the store is unreachable. */
   async flushed(channel: string): Promise<number> {
     const local = this.#localMembers.get(channel);
     if (local === undefined) return 0;
     await local.writing?.catch(() => undefined);
-    if (isUnsaid(local)) await this.#write(channel, local);
+    if (isDirty(local)) await this.#write(channel, local);
     return local.revision;
   }
 
-  /** Everything must be said again: the store may have lost some of it, or this node has another name. */
+  /** Writes everything again: the store may have lost some of it, or this node has another name. */
   rewriteAll(): void {
     for (const [channel, local] of this.#localMembers) this.#mustSayAll(channel, local);
   }
@@ -138,7 +138,7 @@ export class LocalMembers {
       local.revision = await this.#deps.store.write(channel, { node, counts, absent, isWhole, formerNode });
       local.writtenAs = node;
     } catch (error) {
-      // It may stand or not; counts are absolute, so all is said again.
+      // It may have been applied or not; counts are absolute, so everything is written again.
       local.mustRewrite = true;
       throw error;
     }
@@ -146,7 +146,7 @@ export class LocalMembers {
 
   #sweep(): void {
     for (const [channel, local] of this.#localMembers) {
-      const isIdle = local.counts.size === 0 && local.writing === undefined && !isUnsaid(local);
+      const isIdle = local.counts.size === 0 && local.writing === undefined && !isDirty(local);
       if (isIdle && local.wasIdle) this.#localMembers.delete(channel);
       local.wasIdle = isIdle;
     }
@@ -182,13 +182,12 @@ const nothingSaid = (): LocalChannelMembers => ({
   wasIdle: false,
 });
 
-const isUnsaid = ({ dirty: unsaid, mustRewrite: mustSayAll }: LocalChannelMembers): boolean =>
-  mustSayAll || unsaid.size > 0;
+const isDirty = ({ dirty, mustRewrite }: LocalChannelMembers): boolean => mustRewrite || dirty.size > 0;
 
-const countsOf = ({ dirty: unsaid, counts }: LocalChannelMembers): Counts =>
-  new Map([...unsaid].map((user) => [user, counts.get(user) ?? 0]));
+const countsOf = ({ dirty, counts }: LocalChannelMembers): Counts =>
+  new Map([...dirty].map((user) => [user, counts.get(user) ?? 0]));
 
-/** Of the users in `counts`; mostly nobody is. */
+/** Of the users in `counts`; usually empty. */
 function absentOf({ absent }: LocalChannelMembers, counts: Counts): Counts | undefined {
   const among = [...absent].filter(([user]) => counts.has(user));
   return among.length === 0 ? undefined : new Map(among);

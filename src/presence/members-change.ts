@@ -1,33 +1,33 @@
-/** How often each user stands in a channel. */
+/** Number of connections in a channel, by user. */
 export type Counts = ReadonlyMap<string, number>;
 
-/** What one node said of its members in a channel: absolute counts, 0 for those who left. */
+/** One node's write of its members in a channel: absolute counts, 0 for users who left. */
 export interface MembersWrite {
   node: string;
   counts: Counts;
-  /** How many of those were cut off and are expected back; none of a user that is not here. Told, and not stored. */
+  /** Connections of these users that were cut off and may return. Published, not stored. */
   absent?: Counts | undefined;
-  /** These are all; what the node said before is no longer so. */
+  /** The counts are complete and replace the node's earlier ones. */
   isWhole: boolean;
-  /** The node's name before its lease ended: what stands under it is no longer so. */
+  /** The node's name before its lease ended: counts under it are void. */
   formerNode: string | undefined;
 }
 
-/** The same as the feed brings it: `before` is the channel's revision that it follows on, 0 where there was none. */
+/** A write as received from the feed: `before` is the preceding revision of the channel, 0 if there was none. */
 export interface MembersChange extends MembersWrite {
   revision: number;
   before: number;
 }
 
-/** A channel's members by node, at a revision; 0 where it has none. */
+/** A channel's members by node, at a revision; 0 if it has none. */
 export interface StoredMembers {
   revision: number;
-  /** The revision before the first; another one where the store has forgotten the channel in between. */
+  /** The revision before the first one; it changes if the store dropped the channel in between. */
   since: number;
   nodes: ReadonlyMap<string, Counts>;
 }
 
-/** The part of a feed message that the node writes itself. */
+/** The part of a feed message written by the node. */
 export function formatWrite({ node, counts, absent, isWhole, formerNode }: MembersWrite): string {
   const parts = [node, isWhole ? 1 : 0, formerNode ?? "", [...counts]];
   return JSON.stringify(absent === undefined ? parts : [...parts, [...absent]]);
@@ -54,7 +54,7 @@ function parseWrite(text: string): MembersWrite | undefined {
   return absent === undefined ? write : { ...write, absent: new Map(absent) };
 }
 
-/** Empty for anything but an array. */
+/** Empty if it is not an array. */
 function parseArray(text: string): unknown[] {
   try {
     const value: unknown = JSON.parse(text);

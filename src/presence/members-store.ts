@@ -4,26 +4,26 @@ import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 import { formatWrite, type Counts, type StoredMembers, type MembersWrite } from "./members-change.ts";
 
 /**
- * Who stands in a channel, in Redis: each node says how often its own users do, under its own name.
+ * Members of channels, in Redis: each node writes the counts of its own users, under its own name.
  *
- * Atomicity and order: one script writes a node's counts, gives the channel its next revision and tells it on the feed;
- * each message names the revision it follows on. Counts are absolute: a write that is repeated, or whose answer never
- * came, does no harm. Edges: what dead nodes said stays until somebody finds it and buries it, or for two days; readers
- * must leave it out (`cluster/membership.ts` says who is dead). A channel without members is forgotten after a minute.
+ * Atomicity and order: one script writes a node's counts, assigns the channel's next revision and publishes it on the feed; each
+ * message contains the preceding revision. Counts are absolute, so repeated writes are harmless. Counts of dead nodes remain
+ * until a node removes them, or for two days; readers must ignore them (`cluster/membership.ts` knows the dead nodes). A channel
+ * without members is dropped after a minute.
  */
 export interface MembersStore {
   /** Resolves to the revision. */
   write(channel: string, write: MembersWrite): Promise<number>;
   read(channel: string): Promise<StoredMembers>;
-  /** 0 where the channel has no members. */
+  /** 0 if the channel has no members. */
   revision(channel: string): Promise<number>;
-  /** False where what the node said is no longer there. */
+  /** False if the node's counts no longer exist. */
   renew(channel: string, node: string): Promise<boolean>;
-  /** Forgets what a dead node said; changes no revision, for all who read leave it out already. */
+  /** Removes a dead node's counts; the revision does not change, because readers already ignore them. */
   removeNode(channel: string, node: string): Promise<void>;
 }
 
-/** Seconds that what a node said is kept without being renewed. */
+/** TTL of a node's counts unless they are renewed, in seconds. */
 export const membersTtlSeconds = 2 * 86_400;
 const emptyTtlSeconds = 60;
 

@@ -142,8 +142,8 @@ export class Members {
     this.#cancelTick = this.#deps.clock.after(tickMs, () => this.#tick());
   }
 
-  #tell({ name, members: mirror }: ChannelReplica): void {
-    const diff = mirror.takeDiff();
+  #tell({ name, members: replica }: ChannelReplica): void {
+    const diff = replica.takeDiff();
     if (diff === undefined) return;
     this.#deps.deliver(name, Buffer.from(`42${JSON.stringify(["presence", { channel: name, ...diff }])}`));
   }

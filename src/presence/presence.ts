@@ -24,7 +24,7 @@ export interface PresenceDeps {
   permissions: Pick<Permissions, "checkSubscribe">;
   /** Writes one packet to the channel's subscribers on this node. */
   deliver: (channel: string, packet: Buffer) => void;
-  /** What all sessions of one user have in common. */
+  /** Shared by all sessions of one user. */
   userTagOf: (sessionId: string) => string;
   /** This node's name in the cluster and its lease; who else lives. */
   control: { readonly incarnation: string; readonly fence: Fence; readonly membership: Membership };

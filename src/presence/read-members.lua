@@ -1,6 +1,6 @@
 -- Reads a channel's members as of one revision.
 --
--- KEYS  1 nodes of the channel (hash node -> key of its members, '' -> revision, 'since' -> the one it began with);
+-- KEYS  1 nodes of the channel (hash node -> key of its members, '' -> revision, 'since' -> the first one);
 --       those keys share its tag
 -- Returns { revision, since, node, { user, count, ... }, node, { ... }, ... }
 local reply = { '0', '0' }

@@ -5,7 +5,7 @@ import { loadScript } from "../redis/scripts.ts";
 /** Subscribers by channel. */
 export type CountsByChannel = ReadonlyMap<string, number>;
 
-/** A part of the channels, by name: those that begin with `prefix`, behind `after`. */
+/** A range of channel names: those that start with `prefix`, after `after`. */
 export interface ChannelRange {
   prefix: string;
   after: string | undefined;
@@ -13,18 +13,18 @@ export interface ChannelRange {
 }
 
 /**
- * How many subscribers each channel has on each node, in Redis: a list and counts for every node, which that node alone
- * writes. A page of one node is read in one step. What a dead node wrote stays until `forget`, or for two days.
+ * Subscribers of each channel on each node, in Redis: a list and counts per node, written only by that node. A page of one node
+ * is read atomically. Entries of a dead node remain until `forget`, or for two days.
  */
 export interface SubscriberCountsStore {
-  /** Absolute counts; 0 takes a channel off the list. */
+  /** Absolute counts; 0 removes a channel from the list. */
   write(node: string, subscribers: CountsByChannel): Promise<void>;
-  /** In order of the names' bytes. */
+  /** Ordered by the bytes of the names. */
   page(node: string, range: ChannelRange): Promise<CountsByChannel>;
   removeNode(node: string): Promise<void>;
 }
 
-/** Seconds that what a node wrote is kept without being written again. */
+/** TTL of a node's entries unless they are written again, in seconds. */
 export const countsTtlSeconds = 2 * 86_400;
 
 export function createSubscriberCountsStore({
@@ -56,13 +56,13 @@ export function createSubscriberCountsStore({
   };
 }
 
-/** Names are compared byte by byte, as Redis does. */
+/** Names are compared byte by byte, as in Redis. */
 function lowerEnd(prefix: string, after: string | undefined): string {
   const isBeyond = after !== undefined && Buffer.compare(Buffer.from(after), Buffer.from(prefix)) >= 0;
   return isBeyond ? `(${after}` : `[${prefix}`;
 }
 
-/** No text in UTF-8 has a byte 255, so every name with the prefix is before the prefix and that byte. */
+/** UTF-8 has no byte 255, so every name with the prefix sorts before the prefix followed by that byte. */
 function upperEnd(prefix: string): string | Buffer {
   return prefix === "" ? "+" : Buffer.concat([Buffer.from(`(${prefix}`), Buffer.from([0xff])]);
 }

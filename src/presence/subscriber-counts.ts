@@ -17,26 +17,26 @@ export interface SubscriberCountsDeps {
 export interface ListQuery {
   prefix?: string | undefined;
   limit: number;
-  /** From the page before. */
+  /** Cursor of the previous page. */
   cursor?: string | undefined;
 }
 
-/** Channels somebody reads, in order of their names' bytes. */
+/** Channels with subscribers, ordered by the bytes of their names. */
 export interface ChannelPage {
   channels: { channel: string; subscribers: number }[];
   /** Absent on the last page. */
   cursor?: string;
 }
 
-/** Within so many milliseconds every node has written what changed. */
+/** Every node has written its changes after this many milliseconds. */
 const paceMs = 50;
-/** For a round that has begun to reach the store. */
+/** Time for a started write to reach the store. */
 const slackMs = 10;
 const channelsAtOnce = 500;
-/** Due where all channels are; no channel is called so. */
+/** Key of the write of all channels; not a valid channel name. */
 const everything = "";
 
-/** How many subscribers each channel has, on all nodes: counted here, written by each node for itself. */
+/** Subscribers of each channel on all nodes: each node counts its own and writes them. */
 export class SubscriberCounts {
   readonly #deps: SubscriberCountsDeps;
   readonly #counts = new Map<string, number>();
@@ -64,7 +64,7 @@ export class SubscriberCounts {
     if (this.#deps.mayWrite()) await this.#deps.store.removeNode(this.#deps.incarnation());
   }
 
-  /** Somebody here subscribed to the channel, or ceased to be. */
+  /** A subscriber on this node joined or left the channel. */
   change(channel: string, isSubscribed: boolean): void {
     const count = (this.#counts.get(channel) ?? 0) + (isSubscribed ? 1 : -1);
     if (count === 0) this.#counts.delete(channel);
@@ -72,7 +72,7 @@ export class SubscriberCounts {
     this.#rounds.add(channel);
   }
 
-  /** Everything must be written again: the store may have lost some of it, or this node has another name. */
+  /** Writes everything again: the store may have lost some of it, or this node has another name. */
   rewriteAll(): void {
     this.#mustSayAll = true;
     this.#rounds.add(everything);
@@ -83,7 +83,7 @@ export class SubscriberCounts {
     return this.#deps.store.removeNode(node);
   }
 
-  /** What was answered on any node before the call is counted. Store errors as they come. */
+  /** Counts everything acknowledged on any node before the call. Rejects with errors of the store. */
   async list({ prefix = "", limit, cursor }: ListQuery): Promise<ChannelPage> {
     if (cursor === undefined) await sleep(this.#deps.clock, paceMs + slackMs);
     await this.#rounds.flush();
@@ -99,7 +99,7 @@ export class SubscriberCounts {
     await this.#deps.store.write(node, this.#countsOf(channels));
   }
 
-  /** Commands of one connection are done in their order: the list is short for no longer than it takes to fill it. */
+  /** Commands of one connection run in order, so the list is incomplete only while it is being filled. */
   async #writeAll(node: string): Promise<void> {
     const { store } = this.#deps;
     const formerNode = new Set([node, this.#writtenAs ?? node]);
@@ -123,7 +123,7 @@ export class SubscriberCounts {
   }
 }
 
-/** Each page holds the first of its node, so the first `limit` of all are known, and whether there are more. */
+/** Each page has the first channels of its node, so the first `limit` of all nodes are known, and whether there are more. */
 function pageOf(pages: readonly CountsByChannel[], limit: number): ChannelPage {
   const totals = new Map<string, number>();
   for (const page of pages) for (const [name, count] of page) totals.set(name, (totals.get(name) ?? 0) + count);
@@ -133,7 +133,7 @@ function pageOf(pages: readonly CountsByChannel[], limit: number): ChannelPage {
   return totals.size > limit && cursor !== undefined ? { channels, cursor } : { channels };
 }
 
-/** The order in which the store keeps names, which is not that of JavaScript's strings. */
+/** The store's order of names, which differs from that of JavaScript's strings. */
 function inByteOrder(names: Iterable<string>): string[] {
   const withBytes = [...names].map((name) => ({ name, bytes: Buffer.from(name) }));
   return withBytes.toSorted((a, b) => Buffer.compare(a.bytes, b.bytes)).map(({ name }) => name);

@@ -1,11 +1,11 @@
--- A node takes, keeps or gives back connections ("seats") of one session, within what its user may have on all nodes.
+-- A node takes, keeps or releases connections of one session, within the limit of its user on all nodes.
 --
 -- KEYS  1 connections of the user (hash '<node>|<session>' -> count)
--- ARGV  1 node  2 session  3 seats the node holds  4 seats it wants, not less  5 max for the user  6 TTL (s)
---       7 the node's former name, under which the same seats may stand, '' for none
---       8.. names of dead nodes, whose seats are free
--- Returns { granted, node, node, ... }: seats the node has from now on, never less than it holds; where that is less
--- than it wants, also the other nodes that hold some. Counts are absolute, so a repeat is harmless.
+-- ARGV  1 node  2 session  3 connections the node holds  4 requested, at least as many  5 max of the user  6 TTL (s)
+--       7 the node's former name, under which the same connections may be stored, or ''
+--       8.. names of dead nodes, whose connections are free
+-- Returns { granted, node, node, ... }: the node's connections from now on, at least those it holds; if that is less than
+-- requested, also the other nodes that hold connections. Counts are absolute, so a repeat is harmless.
 local key, node, own, former = KEYS[1], ARGV[1], ARGV[1] .. '|' .. ARGV[2], ARGV[7] .. '|' .. ARGV[2]
 local held, wanted, max, ttl = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local dead = {}

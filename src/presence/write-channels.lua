@@ -1,4 +1,4 @@
--- Writes how many subscribers channels have on one node; counts are absolute, so a repeat is harmless.
+-- Writes the subscriber counts of channels on one node; counts are absolute, so a repeat is harmless.
 --
 -- KEYS  1 names of the node's channels (sorted set, all of score 0)  2 counts (hash channel -> subscribers)
 -- ARGV  1 TTL (s)  2.. channel, count, channel, count, ...

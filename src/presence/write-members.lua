@@ -1,12 +1,12 @@
--- Writes how often users stand in a channel through one node, and tells the nodes that watch the channel. Counts are
+-- Writes the counts of a channel's members on one node, and publishes them to the nodes that follow the channel. Counts are
 -- absolute, so a repeat is harmless.
 --
--- KEYS  1 nodes of the channel (hash node -> key of its members, '' -> revision, 'since' -> the one it began with)
+-- KEYS  1 nodes of the channel (hash node -> key of its members, '' -> revision, 'since' -> the first one)
 --       2 members through this node (hash)  3 feed (sharded pub/sub)  4 members under the node's former name, if any
--- ARGV  1 node  2 its former name, '' for none  3 '1' where what follows takes the place of all that stood here
---       4 TTL (s)  5 TTL (s) where nobody is left  6 the change as the feed tells it  7.. user, count, user, count, ...
--- Returns the revision. The first is the time in microseconds: a channel that was forgotten and comes back goes on
--- above where it was.
+-- ARGV  1 node  2 its former name, or ''  3 '1' if the counts replace all earlier ones of the node
+--       4 TTL (s)  5 TTL (s) without members  6 the change, for the feed  7.. user, count, user, count, ...
+-- Returns the revision. The first one is the time in microseconds, so that a channel that was dropped continues above its
+-- earlier revisions.
 local nodes, members, feed, formerMembers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local node, former, isWhole, ttl, emptyTtl, change = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4], ARGV[5], ARGV[6]
 

@@ -89,14 +89,14 @@ export interface RefusalReason {
 
 export interface GatewayErrorOptions {
   retryAfterMs?: number;
-  /** The field that was wrong, as a path: `publications[3].channel`. Part of the message that strangers read. */
+  /** The field that was wrong, as a path: `publications[3].channel`. Part of the message sent to clients. */
   field?: string;
   cause?: unknown;
   /** For operators; never sent. */
   reason?: RefusalReason | undefined;
 }
 
-/** A refusal with a code of the catalogue. Its message is for strangers: no paths, addresses or stacks in it. */
+/** A refusal with a code of the catalogue. Its message is public: it contains no paths, addresses or stacks. */
 export class GatewayError extends Error {
   readonly code: ErrorCode;
   readonly retryAfterMs: number | undefined;

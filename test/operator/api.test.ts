@@ -40,6 +40,9 @@ describe("over two nodes", () => {
     expect(await first.emitWithAck("subscribe", { channel: "private:1" })).toMatchObject({ ok: false });
     await n1.call("POST", "/v1/publish", { channel: "chat:1", event: "said", data: { text: "hello" } });
 
+    // A node learns of another with its next heartbeat.
+    await eventually(async () => expect((await get("overview")).nodes).toHaveLength(2));
+
     // Overview
     const overview = await get("overview");
     expect(overview.nodes.map(({ nodeId, state, connections }: any) => [nodeId, state, connections])).toEqual([

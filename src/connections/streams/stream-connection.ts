@@ -91,7 +91,7 @@ export class StreamConnection implements Connection, Subscriber {
   }
 
   /**
-   * After lost publications the stream ends: its client reconnects with its position, and is told what can be recovered.
+   * After lost publications the stream ends: its client reconnects with its position, and learns what can be recovered.
    * It ends too with its last channel.
    */
   #unsubscribed({ channel, code }: { channel: string; code: ErrorCode }): void {

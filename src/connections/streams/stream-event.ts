@@ -1,5 +1,5 @@
 import type { Position } from "../../protocol/scalars.ts";
-import { reservedEvents } from "../../channels/packets.ts";
+import { isGatewayEvent } from "../../protocol/reserved-events.ts";
 import type { Frame } from "../../engine/frames.ts";
 
 /** One server event, as a stream sends it. */
@@ -24,11 +24,11 @@ export function eventOf(frame: Frame): StreamEvent {
 export function readEvent(packet: string): StreamEvent {
   const nameEnd = packet.indexOf('"', 4);
   const name = packet.slice(4, nameEnd);
-  const publication = reservedEvents.has(name) ? undefined : publicationIn(packet);
+  const publication = isGatewayEvent(name) ? undefined : publicationIn(packet);
   if (publication !== undefined) return { name: "publication", data: publication, at: placeOf(publication) };
-  const stampAt = /\},"[^"]*"\]$/.exec(packet)?.index;
+  const timestampAt = /\},"[^"]*"\]$/.exec(packet)?.index;
   // The argument is kept as it was written: numbers that JavaScript cannot represent stay exact.
-  const data = packet.slice(nameEnd + 2, stampAt === undefined ? -1 : stampAt + 1);
+  const data = packet.slice(nameEnd + 2, timestampAt === undefined ? -1 : timestampAt + 1);
   return { name, data, at: positioned.has(name) ? placeOf(data) : undefined };
 }
 
