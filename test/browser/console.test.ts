@@ -118,13 +118,17 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
   test("replays dead letters of one kind; a viewer sees them masked and cannot act; on a phone nothing overflows", async () => {
     const node = await startNode("n1", freshPrefix());
     const { redis } = await redisWorld();
-    for (const command of ['{"type":"order.event","orderId":"o-1","status":"confirmed"}', "no JSON"])
-      await redis.connection("commands").xadd(`${node.prefix}:commands`, "*", "command", command);
+    const send = (command: string) =>
+      redis.connection("commands").xadd(`${node.prefix}:commands`, "*", "command", command);
+    await send("no JSON");
     const phone = { viewport: { width: 375, height: 700 }, colorScheme: "dark" } as const;
     const viewer = await openConsole(node.url, "viewer", phone);
     const admin = await openConsole(node.url, "admin");
 
     for (const page of [viewer, admin]) await openView(page, "Queues");
+    await rowsOf(viewer, "Dead letters").first().waitFor();
+    // One that comes later is shown without a click.
+    await send('{"type":"order.event","orderId":"o-1","status":"confirmed"}');
     await eventually(async () => expect(await rowsOf(viewer, "Dead letters").allInnerTexts()).toHaveLength(2));
     expect(await viewer.getByText("masked").count()).toBe(2);
     expect(await viewer.getByRole("button", { name: "Replay all that match" }).count()).toBe(0);

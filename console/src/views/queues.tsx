@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { get, post } from "../api.ts";
 import { textsOf } from "../form.ts";
 import { age, bytes, number, time } from "../format.ts";
@@ -54,22 +54,27 @@ export function QueuesView() {
           </dl>
         )}
       </Loaded>
-      <DeadLetters />
+      <DeadLetters counts={polled.data?.deadLetters} />
     </>
   );
 }
 
-function DeadLetters() {
-  const [of, setOf] = useState("commands");
+type Source = keyof Queues["deadLetters"];
+
+/** Listed again whenever their count changes, so that the list never lags behind the sums above it. */
+function DeadLetters({ counts }: { counts: Queues["deadLetters"] | undefined }) {
+  const [of, setOf] = useState<Source>("commands");
   const [filter, setFilter] = useState<Filter>({});
   const polled = usePoll(
     () => get<{ letters: Letter[] }>("dead-letters", { of, ...filter }),
     [of, JSON.stringify(filter)],
   );
+  const count = counts?.[of];
+  useEffect(() => void (count !== undefined && polled.reload()), [count]);
 
   function search(event: Event): void {
     const { of: source = "commands", ...given } = textsOf(event);
-    setOf(source);
+    setOf(source === "webhooks" ? source : "commands");
     setFilter(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== "")));
   }
   const act = async (what: "replay" | "remove"): Promise<string> => {
