@@ -66,6 +66,8 @@ export interface TidegateOptions {
   name?: string;
   /** File of the compiled accelerator. @default none, even if one was compiled */
   accelerator?: string;
+  /** Starts as another node on the Redis of this one. @default with a Redis of its own */
+  beside?: Tidegate;
 }
 
 /** Options of Node, such as `--cpu-prof`. */
@@ -74,8 +76,9 @@ const nodeOptions = process.env["BENCH_NODE_OPTIONS"]?.split(" ") ?? [];
 export async function startTidegate({
   name = "**Tidegate**",
   accelerator = "off",
+  beside,
 }: TidegateOptions = {}): Promise<Tidegate> {
-  const redis = await startRedis();
+  const redis = beside === undefined ? await startRedis() : sharedRedis(beside);
   const port = await freePort();
   const file = join(freshFolder(), `gateway-${port}.json`);
   writeFileSync(file, JSON.stringify(settings));
@@ -108,6 +111,13 @@ export async function startTidegate({
     },
   };
 }
+
+const sharedRedis = ({ redisPid, redisPort }: Tidegate): MeasuredServer => ({
+  name: "Redis",
+  pid: redisPid,
+  port: redisPort,
+  stop: () => Promise.resolve(),
+});
 
 function caller(port: number): Tidegate["call"] {
   const headers = { authorization: `Bearer ${apiKey.replaceAll(/[ ,]/g, "-")}`, "content-type": "application/json" };
