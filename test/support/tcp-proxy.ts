@@ -53,7 +53,9 @@ export async function startTcpProxy({ targets, port = 0 }: TcpProxyOptions): Pro
 
   function own(socket: Socket): void {
     sockets.add(socket.setNoDelay(true));
-    socket.on("error", () => undefined).once("close", () => sockets.delete(socket));
+    const forget = (): void => void sockets.delete(socket);
+    // Node emits no `close` for a socket whose reset fails because its peer has ended it meanwhile.
+    socket.on("error", forget).once("close", forget);
   }
 
   const reset = (): void => sockets.forEach((socket) => socket.resetAndDestroy());
@@ -80,7 +82,7 @@ export async function startTcpProxy({ targets, port = 0 }: TcpProxyOptions): Pro
     },
     async stop() {
       cut();
-      await Promise.all([...sockets].map((socket) => once(socket, "close")));
+      await Promise.all([...sockets].map((socket) => once(socket, "close").catch(() => undefined)));
     },
   };
 }

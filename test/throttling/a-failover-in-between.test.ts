@@ -33,7 +33,7 @@ async function startNode(address: RedisAddress, prefix: string, skewMs: number):
 }
 
 test("200 takers on three nodes, minutes between their clocks, the primary killed meanwhile: within capacity × 1.01", async () => {
-  const { address, primary } = await startWatchedStore();
+  const { address, primary, inStep } = await startWatchedStore();
   const prefix = freshPrefix();
   const nodes = await Promise.all([0, fiveMinutes, -fiveMinutes].map((skew) => startNode(address, prefix, skew)));
   let allowed = 0;
@@ -49,6 +49,7 @@ test("200 takers on three nodes, minutes between their clocks, the primary kille
 
   const takers = Promise.all(Array.from({ length: 200 }, (_, n) => take(n)));
   await eventually(() => expect(allowed).toBeGreaterThan(capacity / 4));
+  await inStep();
   primary.process.kill("SIGKILL");
   const before = allowed;
   await eventually(() => expect(allowed).toBeGreaterThan(capacity * 0.6));

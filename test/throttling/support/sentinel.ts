@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import type { RedisAddress } from "../../../src/redis/connections.ts";
 import { accepts, freePort, startRedisServer, type RedisServer } from "../../support/redis-server.ts";
 import { eventually } from "../../support/world.ts";
@@ -13,6 +13,8 @@ export interface WatchedStore {
   address: RedisAddress;
   primary: RedisServer;
   replica: RedisServer;
+  /** Resolves when the replica has everything written before the call: replication is asynchronous, and may lag on a busy machine. */
+  inStep(): Promise<void>;
 }
 
 export async function startWatchedStore(): Promise<WatchedStore> {
@@ -27,7 +29,18 @@ export async function startWatchedStore(): Promise<WatchedStore> {
     address: { topology: "sentinel", name: "main", sentinels: [{ host: "127.0.0.1", port }] },
     primary,
     replica,
+    inStep: () => inStep(primary.port),
   };
+}
+
+async function inStep(primaryPort: number): Promise<void> {
+  const client = new Redis(primaryPort, "127.0.0.1");
+  try {
+    await client.set("in-step", "1");
+    await eventually(async () => expect(await client.wait(1, 1_000)).toBe(1));
+  } finally {
+    client.disconnect();
+  }
 }
 
 async function startSentinel(port: number, primaryPort: number): Promise<void> {
