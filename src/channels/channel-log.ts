@@ -104,18 +104,16 @@ export function createChannelLog(
     return isCluster ? Infinity : Number((await commands.get(keys.globalTimestamp())) ?? 0);
   }
 
-  function run(
-    { channel, event, data, idempotencyKey, from, except }: PublishRequest,
-    history: HistoryOptions,
-    mode: "" | "only find" = "",
-  ): Promise<ScriptReply> {
+  function run(request: PublishRequest, history: HistoryOptions, mode: "" | "only find" = ""): Promise<ScriptReply> {
+    const { channel, event, data, idempotencyKey, from, except } = request;
     const target = appendTarget(keys, isCluster, channel, history);
     const once = idempotencyKey === undefined ? target.meta : keys.channelIdempotency(channel, idempotencyKey);
     const scriptKeys = [target.meta, target.log, target.feed, once];
     if (target.timestamp !== undefined) scriptKeys.push(target.timestamp);
     const { epoch, size, logTtl, metaTtl, head } = target;
     const tail = appendTail(event, data);
-    const args = [epoch, size, logTtl, metaTtl, head, tail, idempotencyTtlSeconds, mode];
+    const onceTtl = request.idempotencyTtlSeconds ?? idempotencyTtlSeconds;
+    const args = [epoch, size, logTtl, metaTtl, head, tail, onceTtl, mode];
     return publishScript.run(scriptKeys, [...args, fromText(from), except === undefined ? "" : JSON.stringify(except)]);
   }
 

@@ -7,6 +7,8 @@ export interface PublishRequest {
   data: string;
   /** A repeat with the same key and content answers as the first did; with other content it is a `conflict`. */
   idempotencyKey?: string | undefined;
+  /** How long the key is remembered. @default that of the log */
+  idempotencyTtlSeconds?: number | undefined;
   from?: PublicationSender | undefined;
   /** Connection ids and `user:{userId}` that receive a position instead of the publication. */
   except?: readonly string[] | undefined;

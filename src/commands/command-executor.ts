@@ -37,6 +37,8 @@ export interface Write {
   scope: string;
   content: unknown;
   idempotencyKey: string | undefined;
+  /** How long the key is remembered. @default as configured */
+  ttlSeconds?: number | undefined;
 }
 
 /**
@@ -59,7 +61,7 @@ export interface CommandExecutorDeps {
   publish: (request: PublishRequest) => Promise<Published>;
   publishEphemeral: (request: PublishRequest) => Promise<EphemeralPublished>;
   orders: Pick<Orders, "create" | "update" | "apply" | "signal">;
-  submitScore: (command: Omit<CommandOf<"score.submit">, "type">) => Promise<object>;
+  submitScore: (command: Omit<CommandOf<"score.submit">, "type">, idempotencyTtlSeconds?: number) => Promise<object>;
   updateSession: (sessionId: string, change: SessionChangeFields) => Promise<object>;
   revokeSession: (sessionId: string) => Promise<object>;
   disconnectUser: (command: Omit<CommandOf<"user.disconnect">, "type" | "idempotencyKey">) => Promise<object>;
@@ -70,6 +72,8 @@ export interface CommandExecutorDeps {
 export interface CommandExecutorOptions {
   /** Max bytes of a command's `data`, as canonical JSON. @default 65536 */
   payloadBytes?: number;
+  /** How long a delivery is remembered, with all keys of its command. @default 86400 */
+  deliveryTtlSeconds?: number;
 }
 
 type Performers = {
@@ -78,15 +82,16 @@ type Performers = {
 
 export function createCommandExecutor(
   deps: CommandExecutorDeps,
-  { payloadBytes = 65_536 }: CommandExecutorOptions = {},
+  { payloadBytes = 65_536, deliveryTtlSeconds = 86_400 }: CommandExecutorOptions = {},
 ): CommandExecutor {
   const { orders, submitScore, updateSession, revokeSession, disconnectUser, once, metrics } = deps;
   const toJson = withinBytes(payloadBytes);
 
   async function publish(
     { channel, event, data, from, except, ephemeral, idempotencyKey }: CommandOf<"publish">,
-    { door, deliveryKey, at }: CommandContext,
+    context: CommandContext,
   ): Promise<Published | EphemeralPublished> {
+    const { door, deliveryKey, at } = context;
     const request = {
       channel,
       event,
@@ -98,10 +103,18 @@ export function createCommandExecutor(
     const published =
       ephemeral === true
         ? await deps.publishEphemeral(request)
-        : await deps.publish({ ...request, idempotencyKey: idempotencyKey ?? deliveryKey });
+        : await deps.publish({
+            ...request,
+            idempotencyKey: idempotencyKey ?? deliveryKey,
+            idempotencyTtlSeconds: ttlOf(context),
+          });
     if (!("duplicate" in published && published.duplicate)) metrics.publications.inc({ door });
     return published;
   }
+
+  /** Undefined for a door that delivers once. */
+  const ttlOf = ({ deliveryKey }: CommandContext): number | undefined =>
+    deliveryKey === undefined ? undefined : deliveryTtlSeconds;
 
   /** Orders detect a repeated delivery by its key; a command's own key also determines the response. */
   const withKey = <B extends { idempotencyKey?: string | undefined }>(body: B, { deliveryKey }: CommandContext): B => ({
@@ -114,15 +127,19 @@ export function createCommandExecutor(
     "order.create": ({ type: _type, ...body }) => orders.create(body),
     "order.update": ({ type: _type, orderId, ...body }, context) => orders.update(orderId, withKey(body, context)),
     "order.event": ({ type: _type, orderId, ...body }, context) => orders.apply(orderId, withKey(body, context)),
-    "order.signal": ({ type: _type, orderId, ...body }, context) => orders.signal(orderId, withKey(body, context)),
-    "score.submit": ({ type: _type, ...body }, context) => submitScore(withKey(body, context)),
+    "order.signal": ({ type: _type, orderId, ...body }, context) =>
+      orders.signal(orderId, withKey(body, context), ttlOf(context)),
+    "score.submit": ({ type: _type, ...body }, context) => submitScore(withKey(body, context), ttlOf(context)),
     "session.update": ({ type: _type, idempotencyKey: _key, sessionId, ...change }) => updateSession(sessionId, change),
     "session.revoke": ({ sessionId }) => revokeSession(sessionId),
     "user.disconnect": ({ type: _type, idempotencyKey: _key, ...body }) => disconnectUser(body),
   };
 
-  async function write<A>({ scope, content, idempotencyKey: key }: Write, run: () => Promise<A>): Promise<A> {
-    return key === undefined ? run() : once({ scope, key, fingerprint: fingerprint(content) }, run);
+  async function write<A>(
+    { scope, content, idempotencyKey: key, ttlSeconds }: Write,
+    run: () => Promise<A>,
+  ): Promise<A> {
+    return key === undefined ? run() : once({ scope, key, fingerprint: fingerprint(content), ttlSeconds }, run);
   }
 
   return {
@@ -132,7 +149,8 @@ export function createCommandExecutor(
       if ("data" in command && command.data !== undefined) toJson(command.data, context.at);
       const { idempotencyKey, ...content } = command as Command;
       const scope = `${command.type} ${subjectOfCommand(command)}`;
-      return write({ scope, content, idempotencyKey }, () => perform(command, context));
+      const once = { scope, content, idempotencyKey, ttlSeconds: ttlOf(context) };
+      return write(once, () => perform(command, context));
     },
     write,
     checkPayload: (data) => void toJson(data),

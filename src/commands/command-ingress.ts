@@ -28,6 +28,8 @@ export interface CommandIngressOptions {
   payloadBytes?: number;
   stream?: Omit<StreamConsumerOptions, "limits">;
   idempotency?: IdempotencyOptions;
+  /** How long an entry of the stream is remembered. @default 86400 */
+  deliveryTtlSeconds?: number;
 }
 
 export interface CommandIngressDeps extends Pick<
@@ -65,12 +67,15 @@ const maxScheduled = 1_000_000;
 
 export function createCommandIngress(deps: CommandIngressDeps, options: CommandIngressOptions): CommandIngress {
   const { channels, log, metrics } = deps;
-  const { payloadBytes = 65_536 } = options;
+  const { payloadBytes = 65_536, deliveryTtlSeconds } = options;
   const limits = { maxBytes: payloadBytes + envelopeBytes };
   const publish = (request: PublishRequest) => channels.publish(request);
   const publishEphemeral = (request: PublishRequest) => channels.publishEphemeral(request);
   const once = createRunOnce(deps, options.idempotency);
-  const executor = createCommandExecutor({ ...deps, publish, publishEphemeral, once }, { payloadBytes });
+  const executor = createCommandExecutor(
+    { ...deps, publish, publishEphemeral, once },
+    { payloadBytes, ...(deliveryTtlSeconds !== undefined && { deliveryTtlSeconds }) },
+  );
   const consumer = createStreamConsumer({ ...deps, executor }, { ...options.stream, limits });
   const schedule = createSchedule({ ...deps, executor, store: createScheduleStore(deps, maxScheduled) });
   const deliverLive = channels.deliverLive.bind(channels);

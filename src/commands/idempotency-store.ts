@@ -15,7 +15,13 @@ export interface IdempotencyStore {
   begin(scope: string, key: string, fingerprint: string, holder: string): Promise<IdempotencyState>;
   renew(scope: string, key: string, holder: string): Promise<void>;
   /** Stores the response; without one the key is as if it had never been used. */
-  end(scope: string, key: string, holder: string, answer: string | undefined): Promise<void>;
+  end(scope: string, key: string, holder: string, response: StoredResponse | undefined): Promise<void>;
+}
+
+interface StoredResponse {
+  answer: string;
+  /** @default that of the store */
+  ttlSeconds?: number | undefined;
 }
 
 export function createIdempotencyStore(
@@ -34,9 +40,10 @@ export function createIdempotencyStore(
     async renew(scope, key, holder) {
       await endScript.run([keys.once(scope, key)], [holder, "renew", claimMs, ""]);
     },
-    async end(scope, key, holder, answer) {
-      const act = answer === undefined ? "forget" : "answer";
-      await endScript.run([keys.once(scope, key)], [holder, act, ttlSeconds * 1_000, answer ?? ""]);
+    async end(scope, key, holder, response) {
+      const act = response === undefined ? "forget" : "answer";
+      const ttlMs = (response?.ttlSeconds ?? ttlSeconds) * 1_000;
+      await endScript.run([keys.once(scope, key)], [holder, act, ttlMs, response?.answer ?? ""]);
     },
   };
 }

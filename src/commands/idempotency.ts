@@ -22,6 +22,8 @@ export interface IdempotentWrite {
   key: string;
   /** Of the content. */
   fingerprint: string;
+  /** How long the response is kept. @default as configured */
+  ttlSeconds?: number | undefined;
 }
 
 export interface IdempotencyOptions {
@@ -50,15 +52,19 @@ export function createRunOnce(
   { commands, keys, clock, log }: IdempotencyDeps,
   options: IdempotencyOptions = {},
 ): RunOnce {
-  const { ttlSeconds, claimMs, waitMs } = { ...defaults, ...options };
-  const store = createIdempotencyStore({ commands, keys }, { claimMs, ttlSeconds });
+  const { claimMs, waitMs, ttlSeconds: defaultTtlSeconds } = { ...defaults, ...options };
+  const store = createIdempotencyStore({ commands, keys }, { claimMs, ttlSeconds: defaultTtlSeconds });
 
-  async function first<A>({ scope, key }: IdempotentWrite, holder: string, run: () => Promise<A>): Promise<A> {
+  async function first<A>(
+    { scope, key, ttlSeconds }: IdempotentWrite,
+    holder: string,
+    run: () => Promise<A>,
+  ): Promise<A> {
     const warn = (error: unknown) => log.warn({ err: error }, "renewing an idempotency key failed");
     const cancel = clock.every(claimMs / 3, () => void store.renew(scope, key, holder).catch(warn));
     try {
       const answer = await run();
-      await store.end(scope, key, holder, JSON.stringify(answer)).catch(warn);
+      await store.end(scope, key, holder, { answer: JSON.stringify(answer), ttlSeconds }).catch(warn);
       return answer;
     } catch (error) {
       await store.end(scope, key, holder, undefined).catch(warn);

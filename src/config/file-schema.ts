@@ -98,9 +98,9 @@ const orders = z
     /** How long an event that came too early waits for the one before it. */
     reorderWindowMs: milliseconds(10 * 60_000).default(5_000),
     /** Early events held per order. */
-    mostHeld: count(1_000).exactOptional(),
+    maxHeld: count(1_000).exactOptional(),
     /** Open orders in a user's list. */
-    mostOpen: count(10_000).exactOptional(),
+    maxOpen: count(10_000).exactOptional(),
     /** Life of an order after its last event. */
     lifeSeconds: seconds(366 * daySeconds).exactOptional(),
     /** Life of an order after it has ended. */
@@ -136,6 +136,12 @@ const commands = z
     leaseMs: z.int().min(500).max(60_000).exactOptional(),
     /** Entries read and not yet done with. */
     maxInFlight: count(100_000).exactOptional(),
+    /** How long a delivery is remembered; at least an hour, because a repeat may come after an outage. */
+    deduplicationSeconds: z
+      .int()
+      .min(3_600)
+      .max(30 * daySeconds)
+      .default(daySeconds),
   })
   .prefault({});
 

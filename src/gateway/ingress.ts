@@ -64,9 +64,9 @@ export function createIngress(
       orders,
       deadLetters,
       isOrderStatus: createTransitionTable(config.orders.transitions).isKnown,
-      submitScore: ({ board, member, score, mode, data, idempotencyKey }) => {
+      submitScore: ({ board, member, score, mode, data, idempotencyKey }, ttlSeconds) => {
         const text = data === undefined ? undefined : canonicalJson(data);
-        return leaderboards.submit(board, { member, score, mode, data: text }, idempotencyKey);
+        return leaderboards.submit(board, { member, score, mode, data: text }, idempotencyKey, ttlSeconds);
       },
       updateSession: (sessionId, change) => liveRights.update(sessionId, change),
       revokeSession: (sessionId) => logouts.session(sessionId),
@@ -81,6 +81,7 @@ export function createIngress(
       payloadBytes: config.limits.payloadBytes,
       stream: config.commands,
       idempotency: { ttlSeconds: config.idempotency.ttlSeconds },
+      deliveryTtlSeconds: Math.max(config.commands.deduplicationSeconds, config.idempotency.ttlSeconds),
     },
   );
 }

@@ -125,8 +125,16 @@ export interface Neighbourhood {
  * it is a `conflict`. Keys are separate for each member, and for single scores and batches.
  */
 export interface Leaderboards extends Service {
-  /** Throws `bad_request`, `payload_too_large` and `conflict`, naming the field. */
-  submit(board: string, submission: ScoreSubmission, idempotencyKey?: string): Promise<SubmitResult>;
+  /**
+   * Throws `bad_request`, `payload_too_large` and `conflict`, naming the field. The key is remembered for `ttlSeconds`, by
+   * default as long as configured.
+   */
+  submit(
+    board: string,
+    submission: ScoreSubmission,
+    idempotencyKey?: string,
+    ttlSeconds?: number,
+  ): Promise<SubmitResult>;
   /** Applied in order; an invalid one fails alone. Throws `conflict`. */
   submitMany(
     board: string,
@@ -195,8 +203,8 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
     throw new GatewayError("not_found", "season: has no scores", { field: "season" });
   }
 
-  async function submit(board: Board, submission: ScoreSubmission, key?: string): Promise<SubmitResult> {
-    const { result, total } = await queue.submit(board, checked(board, submission), key);
+  async function submit(board: Board, submission: ScoreSubmission, ...once: [key?: string, ttlSeconds?: number]) {
+    const { result, total } = await queue.submit(board, checked(board, submission), ...once);
     if (result === "overflow") throw overflow();
     return { board: board.name, member: submission.member, ...result, total };
   }
@@ -229,7 +237,7 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
       await ticker.stop();
     },
 
-    submit: async (name, submission, idempotencyKey) => submit(boards.of(name), submission, idempotencyKey),
+    submit: async (name, submission, ...once) => submit(boards.of(name), submission, ...once),
     submitMany: async (name, submissions, given = {}) => submitMany(boards.of(name), submissions, given),
     async submitAs(member, name, score) {
       const board = boards.of(name);

@@ -6,6 +6,8 @@ interface PendingSubmission {
   submission: Submission;
   /** Idempotency key; either all or none of a call have one. */
   key: string | undefined;
+  /** How long the key is remembered. @default that of the store */
+  ttlSeconds: number | undefined;
   resolve: (submitted: SingleSubmissionResult) => void;
   reject: (error: unknown) => void;
 }
@@ -32,9 +34,9 @@ export class SubmissionQueue {
     this.#store = store;
   }
 
-  submit(board: Board, submission: Submission, key?: string): Promise<SingleSubmissionResult> {
+  submit(board: Board, submission: Submission, key?: string, ttlSeconds?: number): Promise<SingleSubmissionResult> {
     return new Promise((resolve, reject) => {
-      const waiting = { submission, key, resolve, reject };
+      const waiting = { submission, key, ttlSeconds, resolve, reject };
       this.#callFor(board, waiting).set(submission.member, waiting);
     });
   }
@@ -92,7 +94,9 @@ export class SubmissionQueue {
       ...submission,
       idempotencyKey: key as string,
     }));
-    return this.#store.submitEach(board, submissions);
+    // A key may be remembered for longer than asked.
+    const ttls = waiting.flatMap(({ ttlSeconds = [] }) => ttlSeconds);
+    return this.#store.submitEach(board, submissions, ttls.length === 0 ? undefined : Math.max(...ttls));
   }
 }
 

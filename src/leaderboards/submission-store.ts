@@ -26,8 +26,15 @@ import type { Season } from "./seasons.ts";
 export interface SubmissionStore {
   /** `results` in the order of the submissions. Throws `conflict`. */
   submit(board: Board, submissions: readonly Submission[], options: SubmitOptions): Promise<SubmissionResults>;
-  /** Submissions of different members, each with a key scoped to its member. Results are in order. */
-  submitEach(board: Board, submissions: readonly KeyedSubmission[]): Promise<(SingleSubmissionResult | GatewayError)[]>;
+  /**
+   * Submissions of different members, each with a key scoped to its member. Results are in order.
+   * The keys are remembered for `ttlSeconds`.
+   */
+  submitEach(
+    board: Board,
+    submissions: readonly KeyedSubmission[],
+    ttlSeconds?: number,
+  ): Promise<(SingleSubmissionResult | GatewayError)[]>;
 }
 
 export interface Submission {
@@ -158,6 +165,7 @@ export function createSubmissionStore(
   async function submitEachOf(
     board: Board,
     part: readonly KeyedSubmission[],
+    ttlSeconds: number,
   ): Promise<(SingleSubmissionResult | GatewayError)[]> {
     const contents = part.map(({ idempotencyKey: _key, ...content }) => fingerprint(content));
     const onceKeys = part.map(({ member, idempotencyKey: key }) =>
@@ -166,7 +174,7 @@ export function createSubmissionStore(
     const args = part.flatMap((submission, index) => [contents[index] as string, ...argsOf(submission)]);
     const { season, reply } = await seasons.runInSeason(board, (current) => {
       const { boardKeys, rules } = target(board, current, true);
-      return eachScript.run([...boardKeys, ...onceKeys], [...rules, idempotencyTtlSeconds, ...args]);
+      return eachScript.run([...boardKeys, ...onceKeys], [...rules, ttlSeconds, ...args]);
     });
     if (reply[0] === "first") await addToIndex(board, season);
     return reply.slice(1).map((text, index) => toAlone(String(text), contents[index] as string));
@@ -181,9 +189,9 @@ export function createSubmissionStore(
       return { total: done.at(-1)?.total ?? 0, results: done.flatMap(({ results }) => results) };
     },
 
-    async submitEach(board, submissions) {
+    async submitEach(board, submissions, ttlSeconds = idempotencyTtlSeconds) {
       renewIndex(board);
-      return (await Promise.all(inParts(submissions).map((part) => submitEachOf(board, part)))).flat();
+      return (await Promise.all(inParts(submissions).map((part) => submitEachOf(board, part, ttlSeconds)))).flat();
     },
   };
 }

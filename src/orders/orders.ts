@@ -66,9 +66,9 @@ export interface OrdersOptions extends Partial<OrderStoreOptions>, Partial<Signa
   /** Reorder window: max milliseconds that an early event waits for the ones before it. @default 5000 */
   reorderWindowMs?: number;
   /** Max early events held per order; more are refused as `rate_limited`. @default 32 */
-  mostHeld?: number;
+  maxHeld?: number;
   /** Max open orders in a user's list. @default 100 */
-  mostOpen?: number;
+  maxOpen?: number;
 }
 
 /** Milliseconds after which an update must have been saved. */
@@ -76,8 +76,8 @@ const restorePartiesAfterMs = 5_000;
 
 const defaults = {
   reorderWindowMs: 5_000,
-  mostHeld: 32,
-  mostOpen: 100,
+  maxHeld: 32,
+  maxOpen: 100,
   lifeSeconds: 7 * 86_400,
   endedLifeSeconds: 86_400,
   timelineSize: 200,
@@ -143,7 +143,7 @@ export class Orders implements Service {
     this.#rules = {
       transitions: createTransitionTable(options.transitions),
       windowMs: options.reorderWindowMs,
-      maxHeld: options.mostHeld,
+      maxHeld: options.maxHeld,
     };
     this.#store = createOrderStore(redis, options);
     this.#parties = createPartyStore(redis, options);
@@ -258,8 +258,10 @@ export class Orders implements Service {
     return { removed: await this.#removal.remove(orderId) };
   }
 
-  /** A page of orders, newest first. */
+  /** A page of orders, newest first. Throws `bad_request` for a status that is not configured. */
   async list({ user, status, limit = 50, cursor }: OrdersQuery): Promise<OrdersPage> {
+    if (status !== undefined && !this.#rules.transitions.isKnown(status))
+      throw wrong("status", "is not a configured status");
     const after = cursor === undefined ? undefined : memberOf(cursor);
     const page = await this.#index.list({ user, status, limit, cursor: after });
     const loaded = await Promise.all(page.orders.map(({ orderId }) => this.#store.load(orderId)));
@@ -274,8 +276,8 @@ export class Orders implements Service {
   }
 
   /** Throws `not_found`. Only the latest signal of a name is stored, and it is never part of the timeline. */
-  async signal(orderId: string, signal: OrderSignalBody): Promise<OrderSignalAnswer> {
-    await this.#signals.signal(orderId, signal);
+  async signal(orderId: string, signal: OrderSignalBody, idempotencyTtlSeconds?: number): Promise<OrderSignalAnswer> {
+    await this.#signals.signal(orderId, signal, idempotencyTtlSeconds);
     return { channel: `order:${orderId}` };
   }
 

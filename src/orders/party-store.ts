@@ -16,7 +16,7 @@ import { idleChannelTtlSeconds, targetArgs, targetKeys, type ChannelTargets } fr
  * one is ignored. A status is sent only after those before it; so a party sees each status once, in order, no matter how
  * many nodes send it and how often. The list changes in the same script, so the list always matches the position.
  *
- * Bounds: the list holds the `mostOpen` orders updated last; an order leaves it when it ends or expires. Ten times as many
+ * Bounds: the list holds the `maxOpen` orders updated last; an order leaves it when it ends or expires. Ten times as many
  * are stored, so that the list fills up again.
  */
 export interface PartyStore {
@@ -40,14 +40,14 @@ export interface PartyNotification {
 
 export interface PartyStoreOptions {
   /** Open orders in a user's list. @default 100 */
-  mostOpen: number;
+  maxOpen: number;
   /** Seconds an order lives after its last event. */
   lifeSeconds: number;
 }
 
 export function createPartyStore(
   { commands, keys, targets }: { commands: RedisClient; keys: Keys; targets: ChannelTargets },
-  { mostOpen, lifeSeconds }: PartyStoreOptions,
+  { maxOpen, lifeSeconds }: PartyStoreOptions,
 ): PartyStore {
   const notifyScript = loadScript(commands, new URL("./notify.lua", import.meta.url), [...appendScripts, indexScript]);
   const readOpen = loadScript(commands, new URL("./open-orders.lua", import.meta.url), positionScripts, {
@@ -73,7 +73,7 @@ export function createPartyStore(
           lifeSeconds,
           orderId,
           ...listArgs(listEntry),
-          mostOpen,
+          maxOpen,
           indexMember({ orderId, createdAt }),
           ...targetArgs(target),
           tail,
@@ -84,7 +84,7 @@ export function createPartyStore(
     async openOrders(userId) {
       const reply = await readOpen.run(
         [...listKeys(userId), keys.channelMeta(`orders:${userId}`)],
-        [freshEpoch(), idleChannelTtlSeconds, mostOpen],
+        [freshEpoch(), idleChannelTtlSeconds, maxOpen],
       );
       const [epoch, offset, ...texts] = reply as [string, string, ...string[]];
       const orders = texts.map((text) => JSON.parse(text) as OpenOrder);

@@ -14,6 +14,8 @@ export interface SignalStore {
   put(
     orderId: string,
     signal: { name: string; data: unknown; idempotencyKey?: string | undefined },
+    /** How long the key is remembered. */
+    ttlSeconds?: number,
   ): Promise<Signalled>;
   /** Publishes the waiting signal if its interval has ended. */
   flush(orderId: string, name: string): Promise<Signalled>;
@@ -40,7 +42,15 @@ export function createSignalStore(
 ): SignalStore {
   const script = loadScript(commands, new URL("./signal.lua", import.meta.url), appendScripts);
 
-  async function run(orderId: string, name: string, data: string, key: string | undefined): Promise<Signalled> {
+  async function run(
+    orderId: string,
+    {
+      name,
+      data,
+      key,
+      ttlSeconds = idempotencyTtlSeconds,
+    }: { name: string; data: string; key?: string | undefined; ttlSeconds?: number | undefined },
+  ): Promise<Signalled> {
     const target = targets.target(`order:${orderId}`);
     const order = keys.orderState(orderId);
     const once = key === undefined ? order : keys.orderSignalled(orderId, key);
@@ -48,14 +58,15 @@ export function createSignalStore(
     const tail = `"event":"order.signal","data":${start},"data":`;
     const reply = await script.run(
       [order, keys.orderSignals(orderId), keys.orderSignalMarks(orderId), once, ...targetKeys(target)],
-      [name, data, signalEveryMs, signalNames, idempotencyTtlSeconds, ...targetArgs(target), tail],
+      [name, data, signalEveryMs, signalNames, ttlSeconds, ...targetArgs(target), tail],
     );
     return toSignalled(reply);
   }
 
   return {
-    put: (orderId, { name, data, idempotencyKey }) => run(orderId, name, canonicalJson(data), idempotencyKey),
-    flush: (orderId, name) => run(orderId, name, "", undefined),
+    put: (orderId, { name, data, idempotencyKey: key }, ttlSeconds) =>
+      run(orderId, { name, data: canonicalJson(data), key, ttlSeconds }),
+    flush: (orderId, name) => run(orderId, { name, data: "" }),
   };
 }
 

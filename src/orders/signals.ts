@@ -8,7 +8,7 @@ import type { OutboxDispatcher } from "./outbox.ts";
 /** Signals: values that change all the time, of which only the latest counts, such as a courier's location. */
 export interface Signals {
   /** Throws `not_found`, and `bad_request` if the order already has the maximum number of signal names. */
-  signal(orderId: string, signal: OrderSignalBody): Promise<void>;
+  signal(orderId: string, signal: OrderSignalBody, idempotencyTtlSeconds?: number): Promise<void>;
   /** Publishes a waiting signal if its interval has ended. */
   flush(orderId: string, name: string): Promise<void>;
 }
@@ -28,8 +28,8 @@ export function createSignals({ store, checks, dispatcher }: SignalsDeps): Signa
   }
 
   return {
-    async signal(orderId, signal) {
-      const signalled = await store.put(orderId, signal);
+    async signal(orderId, signal, idempotencyTtlSeconds) {
+      const signalled = await store.put(orderId, signal, idempotencyTtlSeconds);
       if (signalled.outcome === "unknown") throw new GatewayError("not_found", "No such order.", { field: "orderId" });
       if (signalled.outcome === "full")
         throw wrong("name", "this order already has the maximum number of signal names");

@@ -115,6 +115,8 @@ describe("a mistake in the JSON file", () => {
     ["orders.transitions.created", { orders: { transitions: { created: "confirmed" } } }],
     ["orders.transitions", { orders: { transitions: {} } }],
     ["orders.reorderWindowMs", { orders: { reorderWindowMs: "5s" } }],
+    ["orders.mostOpen", { orders: { mostOpen: 5 } }],
+    ["commands.deduplicationSeconds", { commands: { deduplicationSeconds: 3_599 } }],
     ["bridges[0].channel", { bridges: [{ pattern: "x", channel: "unheard-of:1", event: "y" }] }],
     [
       "bridges[1].event",

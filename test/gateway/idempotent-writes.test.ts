@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { RedisClient } from "../../src/redis/connections.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
+import { eventually, redisWorld } from "../support/world.ts";
 
 type Body = Record<string, unknown>;
 type Write = [method: string, path: string, body?: Body];
@@ -81,3 +83,41 @@ describe("an idempotency key", () => {
     expect(await closing).toEqual({ code: "disconnected_by_backend", message: "Bye.", reconnect: false });
   });
 });
+
+describe("an entry of the commands stream", () => {
+  it("is remembered for longer than the idempotency keys of backends", async () => {
+    const file = { idempotency: { ttlSeconds: 1 }, commands: { deduplicationSeconds: 7_200 }, leaderboards: { b: {} } };
+    const { prefix, call } = await startGateway({ file });
+    const { redis } = await redisWorld();
+    const commands = redis.connection("commands");
+    await call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "ada" } });
+
+    for (const command of [
+      { type: "publish", channel: "news:a", event: "said", data: 1 },
+      { type: "order.signal", orderId: "o-1", name: "place", data: 1 },
+      { type: "score.submit", board: "b", member: "ada", score: 5 },
+      { type: "user.disconnect", userId: "ada", idempotencyKey: "k" },
+    ])
+      await commands.xadd(`${prefix}:commands`, "*", "command", JSON.stringify(command));
+
+    await eventually(async () => {
+      const patterns = ["*:once:*", "*:signalled:*", ":{once:*"];
+      const found = await Promise.all(patterns.map((pattern) => scan(commands, `${prefix}${pattern}`)));
+      const ttls = await Promise.all(found.flat().map((key) => commands.ttl(key)));
+
+      expect(found.map(({ length }) => length)).toEqual([2, 1, 1]);
+      expect(Math.min(...ttls)).toBeGreaterThan(7_000);
+    });
+  });
+});
+
+async function scan(commands: RedisClient, pattern: string): Promise<string[]> {
+  const found: string[] = [];
+  let cursor = "0";
+  do {
+    const [next, keys] = await commands.scan(cursor, "MATCH", pattern, "COUNT", 10_000);
+    found.push(...keys);
+    cursor = next;
+  } while (cursor !== "0");
+  return found;
+}

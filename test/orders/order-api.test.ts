@@ -57,6 +57,8 @@ describe("orders over HTTP", () => {
     expect(await fieldOf("/v1/orders", { orderId: "o", parties: { customer: "" } })).toBe("parties.customer");
     expect(await fieldOf("/v1/orders", { orderId: "x".repeat(251), parties: { customer: "a" } })).toBe("orderId");
     expect(await fieldOf("/v1/orders", { ...order, orderId: "p", status: "nowhere" })).toBe("status");
+    expect((await call("/v1/orders?status=nowhere")).json).toMatchObject({ code: "bad_request", field: "status" });
+    expect((await call("/v1/orders?status=confirmed")).json).toEqual({ orders: [] });
     expect(await fieldOf("/v1/orders/o-1/events", { status: "confirmed", sequence: 0 })).toBe("sequence");
     expect(await fieldOf("/v1/orders/o-1/events", { status: "confirmed", more: 1 })).toBe("more");
     expect(await fieldOf("/v1/orders/o-1/signals", { name: "place" })).toBe("data");

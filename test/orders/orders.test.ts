@@ -260,7 +260,7 @@ describe("reading", () => {
 
   test("open orders are those that have not ended, the last updated first, and older ones fill free places", async () => {
     const prefix = freshPrefix();
-    const { orders } = await startOrdersNode({ prefix, mostOpen: 2, lifeSeconds: 100 });
+    const { orders } = await startOrdersNode({ prefix, maxOpen: 2, lifeSeconds: 100 });
     for (const orderId of ["a", "b", "c"]) await orders.create({ ...create, orderId });
     await orders.apply("b", { status: "confirmed" });
     await orders.apply("c", { status: "cancelled" });

@@ -2,7 +2,7 @@ import { globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { repository } from "../support/source-tree.ts";
-import { notYetRenamed, sharedTypeNames } from "./language-exceptions.ts";
+import { sharedTypeNames } from "./language-exceptions.ts";
 
 const maxGlossaryEntries = 40;
 
@@ -58,9 +58,6 @@ function privateWordsIn(name: string): string[] {
   return [...words.filter((word) => privateName.test(word)), ...(/^most[A-Z]/.test(name) ? ["most…"] : [])];
 }
 
-/** `src/redis`, `client-demo/src`, `bench/support`, and files directly below `src`, `bench` and `scripts`. */
-const roomOf = (path: string): string => path.split("/").slice(0, 2).join("/");
-
 const withWords = (files: string[], word: RegExp, textsOf: (file: string) => string[]): string[] =>
   files.flatMap((file) =>
     textsOf(file)
@@ -90,13 +87,11 @@ test("error messages and log lines use the field's words", () => {
 });
 
 describe("the code uses the field's words", () => {
-  const isExcepted = (path: string, word: string): boolean => notYetRenamed[roomOf(path)]?.includes(word) ?? false;
-
   test("in comments", () => {
     const found = code.flatMap((path) =>
       tokensOf(path).comments.flatMap((comment) => {
         const [word] = privateWord.exec(comment) ?? [];
-        return word === undefined || isExcepted(path, word.toLowerCase()) ? [] : [`${path}: ${word} in ${comment}`];
+        return word === undefined ? [] : [`${path}: ${word} in ${comment}`];
       }),
     );
 
@@ -106,26 +101,11 @@ describe("the code uses the field's words", () => {
   test("in identifiers and file names", () => {
     const found = code.flatMap((path) =>
       [basename(path), ...new Set(tokensOf(path).names)].flatMap((name) =>
-        privateWordsIn(name).flatMap((word) => (isExcepted(path, word) ? [] : [`${path}: ${word} in ${name}`])),
+        privateWordsIn(name).map((word) => `${path}: ${word} in ${name}`),
       ),
     );
 
     expect(found).toEqual([]);
-  });
-
-  test("in every place that is not listed as an exception", () => {
-    const used = (room: string, word: string): boolean =>
-      code.some((path) => {
-        if (roomOf(path) !== room) return false;
-        const { names, comments } = tokensOf(path);
-        const isInNames = [basename(path), ...names].some((name) => privateWordsIn(name).includes(word));
-        return isInNames || comments.some((comment) => new RegExp(`\\b${word}\\b`, "i").test(comment));
-      });
-    const unused = Object.entries(notYetRenamed).flatMap(([room, words]) =>
-      words.filter((word) => !used(room, word)).map((word) => `${room}: ${word} is no longer used; remove it`),
-    );
-
-    expect(unused).toEqual([]);
   });
 
   test("where they are hidden in names", () => {
