@@ -1,4 +1,5 @@
 export { createGateway, type GatewayOptions, type Publication, type Publish, type Gateway } from "./embedding.ts";
 export { GatewayError, type ErrorCode } from "./protocol/errors.ts";
-export type { AppUser, EventContext } from "./app/app-events.ts";
+export type { EventContext } from "./app/app-events.ts";
+export type { AppUser } from "./connections/connection.ts";
 export type { StandardSchema } from "./app/standard-schema.ts";

@@ -1,11 +1,22 @@
 import { Adapter } from "socket.io-adapter";
 import type { Namespace, ServerOptions } from "socket.io";
 
+/** What an app emits to a room that is a channel. */
+export interface AppPublication {
+  channel: string;
+  event: string;
+  data: {} | null;
+  /** Connections, and users as `user:{userId}`, that do not receive it: for `socket.to`, the sender. */
+  except?: string[];
+  /** Of a volatile event. */
+  ephemeral?: true;
+}
+
 export interface AppAdapterDeps {
   /** Whether a room is named as a channel of a configured kind. */
   isChannel: (room: string) => boolean;
   /** Publishes to a channel; errors are handled. */
-  publish: (channel: string, event: string, data: {} | null) => void;
+  publish: (publication: AppPublication) => void;
 }
 
 type BroadcastOptions = Parameters<Adapter["broadcast"]>[1];
@@ -35,17 +46,27 @@ export function createAppAdapter(make: ServerOptions["adapter"], deps: AppAdapte
   };
 }
 
-function withoutChannels(
-  { id, data = [] }: EventPacket,
-  { rooms }: BroadcastOptions,
-  deps: AppAdapterDeps,
-): Set<string> {
-  if (id !== undefined) return rooms;
+function withoutChannels(packet: EventPacket, options: BroadcastOptions, deps: AppAdapterDeps): Set<string> {
+  const { rooms } = options;
+  if (packet.id !== undefined) return rooms;
   const channels = [...rooms].filter(deps.isChannel);
-  const [event, ...args] = data;
-  for (const channel of channels)
-    deps.publish(channel, String(event), args.length <= 1 ? ((args[0] as object | undefined) ?? null) : args);
+  for (const channel of channels) deps.publish(publicationOf(channel, packet, options));
   return new Set([...rooms].filter((room) => !channels.includes(room)));
+}
+
+function publicationOf(
+  channel: string,
+  { data = [] }: EventPacket,
+  { except = new Set(), flags }: BroadcastOptions,
+): AppPublication {
+  const [event, ...args] = data;
+  return {
+    channel,
+    event: String(event),
+    data: args.length <= 1 ? ((args[0] as object | undefined) ?? null) : args,
+    ...(except.size > 0 && { except: [...except] }),
+    ...(flags?.volatile === true && { ephemeral: true }),
+  };
 }
 
 /** With connection state recovery, Socket.IO sends even `socket.emit` as a broadcast, to the room of that socket. */

@@ -1,15 +1,8 @@
-import type { AppConnection } from "../connections/connection.ts";
+import { appUserOf, type AppConnection, type AppUser } from "../connections/connection.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
 import { validateWith, type StandardSchema } from "./standard-schema.ts";
-
-/** The authenticated user of a connection. */
-export interface AppUser {
-  readonly userId: string;
-  readonly sessionId: string;
-  readonly roles: readonly string[];
-}
 
 /** What an app may do in a handler, apart from everything that the gateway offers. */
 export interface EventContext<Publish> {
@@ -68,10 +61,9 @@ export class InProcessEvents<Publish> implements AppEvents {
   }
 
   #contextOf(connection: AppConnection): EventContext<Publish> {
-    const { userId, sessionId, roles } = connection.identity;
     const { id: connectionId, address, userAgent } = connection;
     return {
-      user: { userId, sessionId, roles },
+      user: appUserOf(connection.identity),
       connection: { connectionId, address, ...(userAgent !== undefined && { userAgent }) },
       publish: this.#publish,
       emit: (event, ...args) => connection.emitFromApp(event, args),

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import type { AppConnection } from "../connections/connection.ts";
+import { appUserOf, type AppConnection } from "../connections/connection.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import { closing } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
@@ -141,7 +141,6 @@ export class HttpEvents implements AppEvents {
 
 function bodyOf(connection: AppConnection, event: string, args: readonly unknown[], nodeId: string) {
   const { id: connectionId, address, userAgent, identity } = connection;
-  const { userId, sessionId, roles } = identity;
   return {
     id: `msg_${randomUUID()}`,
     type: "event",
@@ -149,7 +148,7 @@ function bodyOf(connection: AppConnection, event: string, args: readonly unknown
     args: args.map(toWire),
     namespace: "/",
     connection: { connectionId, nodeId, address, userAgent },
-    user: { userId, sessionId, roles },
+    user: appUserOf(identity),
   };
 }
 

@@ -36,6 +36,22 @@ export interface Connection extends Subscriber {
   close(closing: Closing): void;
 }
 
+/** The authenticated user of a connection, as an app sees it: `socket.data.user`, and `user` in handlers. */
+export interface AppUser {
+  readonly userId: string;
+  readonly sessionId: string;
+  readonly roles: readonly string[];
+  /** Public part of the session. */
+  readonly info?: Record<string, unknown>;
+}
+
+export const appUserOf = ({ userId, sessionId, roles, info }: Identity): AppUser => ({
+  userId,
+  sessionId,
+  roles,
+  ...(info !== undefined && { info }),
+});
+
 /** A Socket.IO connection, as an app sees it. */
 export interface AppConnection extends Connection {
   /** Sends an event with arguments that may contain binary. */

@@ -5,7 +5,7 @@ import { closing, type Closing } from "../protocol/closings.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ConnectionOwner, EngineSocket } from "../engine/engine-socket.ts";
 import { Frame } from "../engine/frames.ts";
-import type { AppConnection, Connection } from "./connection.ts";
+import { appUserOf, type AppConnection, type Connection } from "./connection.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
 import { acknowledge, engineSocketOf, hasBinary } from "./socket-io.ts";
 
@@ -70,6 +70,7 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
   set identity(identity: Identity) {
     const previous = this.#identity;
     this.#identity = identity;
+    if (this.#socket.data.user !== undefined) this.#socket.data.user = appUserOf(identity);
     if (this.#isOpen) this.#context.onIdentity(this, previous);
   }
 

@@ -1,6 +1,6 @@
 import type { Server as HttpServer } from "node:http";
 import type { IncomingMessage } from "node:http";
-import { Server, type ServerOptions } from "socket.io";
+import { Server, type ServerOptions, type Socket } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
 import { defaultGateLimits, type GateLimits } from "../protocol/gate.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -8,6 +8,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
 import type { ClientHandler } from "./client-handler.ts";
+import { appUserOf } from "./connection.ts";
 import type { ConnectionRegistry, Connections } from "./connections.ts";
 import { Dispatch, type AppEvents, type DispatchDeps, type Throttle } from "./dispatch.ts";
 import type { SendEach } from "../engine/accelerator.ts";
@@ -113,6 +114,7 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   bindEngine(io, engine);
   io.use((socket, next) => handshakes.authenticate(socket, next));
   if (recoveryAdapter !== undefined) io.use((socket, next) => recoveryAdapter.resume(socket, next));
+  if (deps.app !== undefined) io.use((socket, next) => nameUser(socket, handshakes, next));
   io.on("connection", (socket) => {
     const authenticated = handshakes.complete(socket);
     const resumed = recoveryAdapter?.complete(socket);
@@ -133,6 +135,13 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
       await Promise.race([lifecycle.idle(), aborted(deadline)]);
     },
   };
+}
+
+/** For an app: `socket.data.user`, also in its middleware. */
+function nameUser(socket: Socket, handshakes: PendingHandshakes, next: () => void): void {
+  const authenticated = handshakes.authenticatedOf(socket);
+  if (authenticated !== undefined) socket.data.user = appUserOf(authenticated.identity);
+  next();
 }
 
 /** Never resolves without a deadline. */

@@ -7,6 +7,7 @@ import type { GatewayError } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { SendEach } from "./accelerator.ts";
+import { ClientFiles } from "./client-files.ts";
 import { createDirectWrite } from "./direct-write.ts";
 import { EndOfTickFlusher } from "./end-of-tick.ts";
 import { EngineSocket, type EngineContext, type EngineRequest } from "./engine-socket.ts";
@@ -83,6 +84,7 @@ export class Engine extends EventEmitter {
   readonly #sockets = new Map<string, EngineSocket>();
   readonly #context: EngineContext;
   readonly #webSockets: WebSocketContext;
+  readonly #clientFiles = new ClientFiles();
 
   constructor(deps: EngineDeps, options: EngineOptions) {
     super();
@@ -144,6 +146,7 @@ export class Engine extends EventEmitter {
 
   #handlePlain(request: EngineRequest, response: ServerResponse): void {
     const cors = this.#check.corsFields(request);
+    if (this.#clientFiles.serve(request, response, cors)) return;
     const refuse = (refusal: GatewayError): void => {
       this.#deps.onRefused(refusal, request);
       refuseRequest(request, response, refusal, cors);

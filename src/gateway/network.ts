@@ -308,9 +308,9 @@ function createAppRooms(context: NodeContext, { services, ingress }: NetworkPart
   const failures = new ErrorReporter(context);
   return createAppAdapter(createAdapter(context), {
     isChannel: (room) => services.kinds.has(room),
-    publish(channel, event, data: {} | null) {
+    publish(publication) {
       ingress.executor
-        .perform({ type: "publish", channel, event, data }, { door: "app" })
+        .perform({ type: "publish", ...publication }, { door: "app" })
         .catch((error: unknown) => failures.report("app.publish", error));
     },
   });

@@ -130,6 +130,65 @@ describe("gateway.io", () => {
   });
 });
 
+describe("a moved-in server", () => {
+  test("finds the user in socket.data, in its middleware, its listeners and on other nodes", async () => {
+    const seen: unknown[] = [];
+    const gateway = await listening(({ io }) => {
+      io.use((socket, next) => {
+        seen.push(socket.data.user.userId);
+        next();
+      });
+      io.on("connection", (socket) => socket.on("who", (done: (user: object) => void) => done(socket.data.user)));
+    });
+    const { sessionId, token } = await gateway.sessions.create({ userId: "ann", info: { name: "Ann" } });
+    const ann = await connectClient(gateway.url, token ?? "");
+
+    const user = { userId: "ann", sessionId, roles: [], info: { name: "Ann" } };
+    expect(seen).toEqual(["ann"]);
+    expect(await ann.emitWithAck("who")).toEqual(user);
+    expect((await gateway.io.fetchSockets()).map(({ data }) => data)).toEqual([{ user }]);
+  });
+
+  test("keeps what socket.to publishes from the sender, and stores nothing volatile", async () => {
+    const gateway = await listening(({ io }) =>
+      io.on("connection", (socket) => {
+        socket.on("draw", (stroke: number) => socket.to("chat:board").emit("draw", stroke));
+        socket.on("point", (place: number) => socket.volatile.to("chat:board").emit("point", place));
+      }),
+    );
+    const [ann, bob] = await Promise.all([join(gateway, "ann"), join(gateway, "bob")]);
+    for (const client of [ann, bob]) await client.emitWithAck("subscribe", { channel: "chat:board" });
+
+    ann.emit("point", 1);
+    ann.emit("draw", 2);
+    bob.emit("draw", 3);
+
+    const dataOf = ({ events }: typeof ann) =>
+      events
+        .filter(([name]) => name === "publication")
+        .map(([, { data }]: any) => data)
+        .toSorted();
+    await eventually(() => expect([dataOf(ann), dataOf(bob)]).toEqual([[3], [1, 2]]));
+    const { publications } = await ann.emitWithAck("history", { channel: "chat:board" });
+    expect(publications.map(({ data }: { data: number }) => data).toSorted()).toEqual([2, 3]);
+  });
+
+  test("serves the client's script to its pages, as Socket.IO does", async () => {
+    const { url } = await listening();
+
+    const script = await fetch(`${url}/socket.io/socket.io.js`);
+
+    expect(script.headers.get("content-type")).toBe("application/javascript; charset=utf-8");
+    expect(await script.text()).toContain("socketio/socket.io");
+    const etag = script.headers.get("etag") ?? "";
+    expect((await fetch(`${url}/socket.io/socket.io.esm.min.js`, { headers: { "if-none-match": etag } })).status).toBe(
+      304,
+    );
+    expect((await fetch(`${url}/socket.io/socket.io.esm.js`)).status).toBe(404);
+    expect((await fetch(`${url}/socket.io/package.json`)).status).toBe(400);
+  });
+});
+
 describe("an event that nothing handles", () => {
   test("is answered unknown_event, or told once by a warning", async () => {
     const own = await listening();
