@@ -166,11 +166,13 @@ describe("a moved-in server", () => {
     const dataOf = ({ events }: typeof ann) =>
       events
         .filter(([name]) => name === "publication")
-        .map(([, { data }]: any) => data)
-        .toSorted();
+        .map(([, { data }]: any): number => data)
+        .toSorted((a, b) => a - b);
     await eventually(() => expect([dataOf(ann), dataOf(bob)]).toEqual([[3], [1, 2]]));
     const { publications } = await ann.emitWithAck("history", { channel: "chat:board" });
-    expect(publications.map(({ data }: { data: number }) => data).toSorted()).toEqual([2, 3]);
+    expect(publications.map(({ data }: { data: number }) => data).toSorted((a: number, b: number) => a - b)).toEqual([
+      2, 3,
+    ]);
   });
 
   test("serves the client's script to its pages, as Socket.IO does", async () => {
