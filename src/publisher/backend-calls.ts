@@ -25,7 +25,10 @@ export interface BackendCallOptions extends RetryDelays {
 
 type Request = Record<string, unknown>;
 
-export function createBackendCalls(transport: HttpTransport, options: BackendCallOptions): BackendCalls {
+export function createBackendCalls(
+  transport: Pick<HttpTransport, "request">,
+  options: BackendCallOptions,
+): BackendCalls {
   async function call(operation: string, method: HttpMethod, path: string, request: Request): Promise<unknown> {
     const { encoded, problem } = encode(method, path, request);
     if (problem !== undefined) throw new PublisherError(problem, { operation, attempts: 0 });

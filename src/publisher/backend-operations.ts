@@ -16,7 +16,13 @@ import type { limitTaken, takeLimitBody } from "../protocol/limits.ts";
 import type { orderRemoved, ordersPage, ordersQuery, OrderWithTimeline } from "../protocol/orders.ts";
 import type { presenceAnswer } from "../protocol/presence.ts";
 import type { channelsAnswer, channelsQuery, historyAnswer, historyRemoved } from "../protocol/publications.ts";
-import type { scheduledPage, scheduledQuery, scheduledRemoved } from "../protocol/scheduled.ts";
+import type {
+  publishOrScheduleBody,
+  scheduled,
+  scheduledPage,
+  scheduledQuery,
+  scheduledRemoved,
+} from "../protocol/scheduled.ts";
 import type {
   blockUserBody,
   createSessionBody,
@@ -48,6 +54,10 @@ export interface BackendOperations {
   };
   deleteHistory: { request: { channel: string }; answer: OperationAnswer<typeof historyRemoved> };
   readPresence: { request: { channel: string }; answer: OperationAnswer<typeof presenceAnswer> };
+  schedulePublication: {
+    request: Omit<z.input<typeof publishOrScheduleBody>, "ephemeral"> & ({ delayMs: number } | { publishAt: number });
+    answer: OperationAnswer<typeof scheduled>;
+  };
   listScheduled: { request: Fields<typeof scheduledQuery>; answer: OperationAnswer<typeof scheduledPage> };
   cancelScheduled: { request: { scheduleId: string }; answer: OperationAnswer<typeof scheduledRemoved> };
 
@@ -99,6 +109,7 @@ export const operations: Readonly<Record<keyof BackendOperations, readonly [Http
   readHistory: ["GET", "/v1/channels/{channel}/history"],
   deleteHistory: ["DELETE", "/v1/channels/{channel}/history"],
   readPresence: ["GET", "/v1/channels/{channel}/presence"],
+  schedulePublication: ["POST", "/v1/publish"],
   listScheduled: ["GET", "/v1/scheduled"],
   cancelScheduled: ["DELETE", "/v1/scheduled/{scheduleId}"],
   readOrder: ["GET", "/v1/orders/{orderId}"],

@@ -48,7 +48,12 @@ export interface HttpRequest {
 export interface HttpTransport extends Transport<HttpAnswers> {
   /** Makes one call, without retries; never rejects. */
   request(request: HttpRequest): Promise<CommandResult>;
+  /** Opens a stream of server-sent events behind the last event id; never rejects. */
+  stream(path: string, lastEventId: string, signal: AbortSignal): Promise<StreamResult>;
 }
+
+export type StreamResult =
+  { ok: true; body: ReadableStream<Uint8Array> } | { ok: false; failure: CommandFailure; isTemporary: boolean };
 
 /** Sends over the gateway's HTTP API: publications in batches, other commands in one call each. Throws if `url` is invalid. */
 export function overHttp({ url, apiKey, timeoutMs = 5_000, maxConcurrentCalls = 16 }: HttpOptions): HttpTransport {
@@ -69,8 +74,27 @@ export function overHttp({ url, apiKey, timeoutMs = 5_000, maxConcurrentCalls = 
       });
       return response.ok ? { ok: true, answer: await response.json() } : await refusalOf(response);
     } catch (error) {
-      const message = `The gateway did not answer: ${reasonOf(error)}`;
-      return { ok: false, failure: { code: "unreachable", message }, isTemporary: true };
+      return unreachable(error);
+    }
+  }
+
+  async function stream(path: string, lastEventId: string, signal: AbortSignal): Promise<StreamResult> {
+    const opening = new AbortController();
+    const timer = setTimeout(() => opening.abort(new Error("timeout")), timeoutMs);
+    const abort = (): void => opening.abort();
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      const headers = {
+        authorization: `Bearer ${apiKey}`,
+        ...(lastEventId !== "" && { "last-event-id": lastEventId }),
+      };
+      const response = await fetch(`${base}${path}`, { headers, signal: opening.signal, redirect: "error" });
+      return response.ok && response.body !== null ? { ok: true, body: response.body } : await refusalOf(response);
+    } catch (error) {
+      return unreachable(error);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
     }
   }
 
@@ -83,6 +107,7 @@ export function overHttp({ url, apiKey, timeoutMs = 5_000, maxConcurrentCalls = 
 
   return {
     request,
+    stream,
     // With a key, a retry of any command is answered as the first time.
     needsKey: () => true,
     async send(commands) {
@@ -106,8 +131,15 @@ function toCommandResult(result: BatchResult): CommandResult {
   return { ok: true, answer };
 }
 
+type Refusal = Extract<CommandResult, { ok: false }>;
+
+function unreachable(error: unknown): Refusal {
+  const message = `The gateway did not answer: ${reasonOf(error)}`;
+  return { ok: false, failure: { code: "unreachable", message }, isTemporary: true };
+}
+
 /** A proxy may respond instead of the gateway, with an HTML page. */
-async function refusalOf(response: Response): Promise<CommandResult> {
+async function refusalOf(response: Response): Promise<Refusal> {
   const { status, headers } = response;
   const problem: unknown = await response.json().catch(() => undefined);
   const failure = { retryAfterMs: retryAfterOf(headers), ...toFailure(problem, status) };

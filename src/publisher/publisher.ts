@@ -1,5 +1,6 @@
 import type { CommandOf, CommandType } from "../protocol/commands.ts";
 import { type BackendCalls, createBackendCalls } from "./backend-calls.ts";
+import { type ChannelItem, readChannels, type SubscribeOptions } from "./channel-stream.ts";
 import type { PublisherError } from "./errors.ts";
 import type { HttpAnswers, HttpTransport } from "./http.ts";
 import { CommandQueue } from "./queue.ts";
@@ -7,6 +8,7 @@ import type { Transport } from "./transport.ts";
 
 export { PublisherError } from "./errors.ts";
 export type { BackendCalls } from "./backend-calls.ts";
+export type { ChannelItem, ChannelOpened, SubscribeOptions } from "./channel-stream.ts";
 export { overHttp, type HttpAnswers, type HttpOptions, type HttpTransport } from "./http.ts";
 export { overStream, type StreamAnswers, type StreamOptions, type StreamRedis } from "./stream.ts";
 export type { Command, CommandType, FailureCode } from "./transport.ts";
@@ -63,8 +65,17 @@ export interface Publisher<Answers extends Record<CommandType, object>> {
 
 const defaults = { maxAttempts: 5, minDelayMs: 100, maxDelayMs: 5_000, maxQueued: 10_000, maxBatchSize: 1_000 };
 
+export interface ChannelReader {
+  /**
+   * Reads channels in order: `for await (const { type, data, position } of publisher.subscribe({ channels, position }))`. It
+   * reconnects by itself, and recovers what was missed, also after a restart with the last position. The loop ends with
+   * `break`, the signal or `close`. Throws a `PublisherError` if the gateway refuses for good.
+   */
+  subscribe(options: SubscribeOptions): AsyncGenerator<ChannelItem, void, undefined>;
+}
+
 /** A publisher over HTTP also has all other backend calls, reads included. */
-export type HttpPublisher = Publisher<HttpAnswers> & BackendCalls;
+export type HttpPublisher = Publisher<HttpAnswers> & BackendCalls & ChannelReader;
 
 export function createPublisher(transport: HttpTransport, options?: PublisherOptions): HttpPublisher;
 export function createPublisher<Answers extends Record<CommandType, object>>(
@@ -74,16 +85,20 @@ export function createPublisher<Answers extends Record<CommandType, object>>(
 export function createPublisher(
   transport: Transport<HttpAnswers> & Partial<HttpTransport>,
   { onFailure, ...options }: PublisherOptions = {},
-): Publisher<HttpAnswers> & Partial<BackendCalls> {
+): Publisher<HttpAnswers> & Partial<BackendCalls & ChannelReader> {
   const all = { ...defaults, ...options, onFailure: withoutThrowing(onFailure) };
   const queue = new CommandQueue(transport, all);
   const send = <T extends CommandType>(command: CommandOf<T>): Promise<HttpAnswers[T]> =>
     queue.add(command) as Promise<HttpAnswers[T]>;
-  const { request } = transport;
-  let isClosed = false;
+  const { request, stream } = transport;
+  const closing = new AbortController();
 
   return {
-    ...(request !== undefined && createBackendCalls({ ...transport, request }, { ...all, isClosed: () => isClosed })),
+    ...(request && createBackendCalls({ request }, { ...all, isClosed: () => closing.signal.aborted })),
+    ...(stream && {
+      subscribe: ({ signal = closing.signal, ...wanted }: SubscribeOptions) =>
+        readChannels({ stream }, { ...wanted, signal: AbortSignal.any([signal, closing.signal]) }, all),
+    }),
     send,
     publish: (publication) => send({ type: "publish", ...publication }),
     async broadcast(channels, publication) {
@@ -100,7 +115,7 @@ export function createPublisher(
     disconnectUser: (user) => send({ type: "user.disconnect", ...user }),
     flush: () => queue.flush(),
     close() {
-      isClosed = true;
+      closing.abort();
       return queue.close();
     },
   };

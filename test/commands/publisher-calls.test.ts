@@ -21,6 +21,9 @@ const commands = [
 /** Operations for clients and operators, and streams, which are not calls. */
 const notForBackends = ["healthz", "readyz", "metrics", "openStream", "pollChannel"];
 
+/** A call of its own for what the HTTP API does in one with another. */
+const ownNames = ["schedulePublication"];
+
 interface OpenApi {
   paths: Record<string, Record<string, { operationId?: string }>>;
 }
@@ -45,7 +48,9 @@ describe("a publisher over HTTP", () => {
       )
       .filter((operation) => ![...commands, ...notForBackends].includes(operation.split(" ")[0] ?? ""));
 
-    const offered = Object.entries(operations).map(([id, [method, path]]) => `${id} ${method} ${path}`);
+    const offered = Object.entries(operations)
+      .filter(([id]) => !ownNames.includes(id))
+      .map(([id, [method, path]]) => `${id} ${method} ${path}`);
 
     expect(described.toSorted()).toEqual(offered.toSorted());
   });
