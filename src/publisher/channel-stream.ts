@@ -30,7 +30,7 @@ export interface ChannelOpened {
 }
 
 /** `position` is where the next reading starts, in all channels: save it with the effects of the item. */
-export type ChannelItem = { position: string } & (
+export type StreamItem = { position: string } & (
   | { type: "publication"; data: WirePublication }
   | { type: "subscribed"; data: ChannelOpened }
   | { type: "presence"; data: PresenceChange }
@@ -48,7 +48,7 @@ export async function* readChannels(
   transport: Pick<HttpTransport, "stream">,
   { channels, position = "", signal }: SubscribeOptions & { signal: AbortSignal },
   delays: RetryDelays,
-): AsyncGenerator<ChannelItem, void, undefined> {
+): AsyncGenerator<StreamItem, void, undefined> {
   const path = `/v1/stream?${channels.map((channel) => `channel=${encodeURIComponent(channel)}`).join("&")}`;
   let [last, failures] = [position, 0];
   while (!signal.aborted) {
@@ -68,12 +68,12 @@ export async function* readChannels(
 }
 
 /** Undefined if the event only concerns the connection. Throws if the gateway says that reconnecting is useless. */
-function itemOf({ event, data }: ServerEvent, position: string): ChannelItem | undefined {
+function itemOf({ event, data }: ServerEvent, position: string): StreamItem | undefined {
   if (event === "closing") {
     const { code, message, reconnect } = data as Closing;
     if (!reconnect) throw failed({ code: code as CommandFailure["code"], message }, 1);
   }
-  return itemTypes.has(event) ? ({ type: event, data, position } as ChannelItem) : undefined;
+  return itemTypes.has(event) ? ({ type: event, data, position } as StreamItem) : undefined;
 }
 
 const failed = (failure: CommandFailure, attempts: number): PublisherError =>

@@ -27,10 +27,10 @@ export async function* readServerEvents(
   }
 }
 
-type Reader = ReadableStreamDefaultReader<Uint8Array>;
+type ByteReader = ReadableStreamDefaultReader<Uint8Array>;
 
 /** The texts between empty lines. */
-async function* blocksOf(reader: Reader, cancel: () => void): AsyncGenerator<string, void, undefined> {
+async function* blocksOf(reader: ByteReader, cancel: () => void): AsyncGenerator<string, void, undefined> {
   const decoder = new TextDecoder();
   let text = "";
   for (;;) {
@@ -43,7 +43,7 @@ async function* blocksOf(reader: Reader, cancel: () => void): AsyncGenerator<str
 }
 
 /** Undefined at the end, which may be a failure. */
-async function readWithin(reader: Reader, cancel: () => void): Promise<Uint8Array | undefined> {
+async function readWithin(reader: ByteReader, cancel: () => void): Promise<Uint8Array | undefined> {
   const timer = setTimeout(cancel, maxSilenceMs);
   try {
     return (await reader.read()).value;

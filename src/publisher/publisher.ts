@@ -1,6 +1,6 @@
 import type { CommandOf, CommandType } from "../protocol/commands.ts";
 import { type BackendCalls, createBackendCalls } from "./backend-calls.ts";
-import { type ChannelItem, readChannels, type SubscribeOptions } from "./channel-stream.ts";
+import { type StreamItem, readChannels, type SubscribeOptions } from "./channel-stream.ts";
 import type { PublisherError } from "./errors.ts";
 import type { HttpAnswers, HttpTransport } from "./http.ts";
 import { CommandQueue } from "./queue.ts";
@@ -8,7 +8,7 @@ import type { Transport } from "./transport.ts";
 
 export { PublisherError } from "./errors.ts";
 export type { BackendCalls } from "./backend-calls.ts";
-export type { ChannelItem, ChannelOpened, SubscribeOptions } from "./channel-stream.ts";
+export type { StreamItem, ChannelOpened, SubscribeOptions } from "./channel-stream.ts";
 export { overHttp, type HttpAnswers, type HttpOptions, type HttpTransport } from "./http.ts";
 export { overStream, type StreamAnswers, type StreamOptions, type StreamRedis } from "./stream.ts";
 export type { Command, CommandType, FailureCode } from "./transport.ts";
@@ -65,17 +65,17 @@ export interface Publisher<Answers extends Record<CommandType, object>> {
 
 const defaults = { maxAttempts: 5, minDelayMs: 100, maxDelayMs: 5_000, maxQueued: 10_000, maxBatchSize: 1_000 };
 
-export interface ChannelReader {
+export interface StreamReader {
   /**
    * Reads channels in order: `for await (const { type, data, position } of publisher.subscribe({ channels, position }))`. It
    * reconnects by itself, and recovers what was missed, also after a restart with the last position. The loop ends with
    * `break`, the signal or `close`. Throws a `PublisherError` if the gateway refuses for good.
    */
-  subscribe(options: SubscribeOptions): AsyncGenerator<ChannelItem, void, undefined>;
+  subscribe(options: SubscribeOptions): AsyncGenerator<StreamItem, void, undefined>;
 }
 
 /** A publisher over HTTP also has all other backend calls, reads included. */
-export type HttpPublisher = Publisher<HttpAnswers> & BackendCalls & ChannelReader;
+export type HttpPublisher = Publisher<HttpAnswers> & BackendCalls & StreamReader;
 
 export function createPublisher(transport: HttpTransport, options?: PublisherOptions): HttpPublisher;
 export function createPublisher<Answers extends Record<CommandType, object>>(
@@ -85,7 +85,7 @@ export function createPublisher<Answers extends Record<CommandType, object>>(
 export function createPublisher(
   transport: Transport<HttpAnswers> & Partial<HttpTransport>,
   { onFailure, ...options }: PublisherOptions = {},
-): Publisher<HttpAnswers> & Partial<BackendCalls & ChannelReader> {
+): Publisher<HttpAnswers> & Partial<BackendCalls & StreamReader> {
   const all = { ...defaults, ...options, onFailure: withoutThrowing(onFailure) };
   const queue = new CommandQueue(transport, all);
   const send = <T extends CommandType>(command: CommandOf<T>): Promise<HttpAnswers[T]> =>

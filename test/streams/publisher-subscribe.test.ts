@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { createPublisher, overHttp, type ChannelItem, type HttpPublisher } from "../../src/publisher/publisher.ts";
+import { createPublisher, overHttp, type StreamItem, type HttpPublisher } from "../../src/publisher/publisher.ts";
 import { apiKey, startGateway } from "../support/gateway.ts";
 import { freePort } from "../support/redis-server.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
@@ -64,7 +64,7 @@ test("reading without a position starts at the end, and `close` ends the loop", 
   const { url } = await startGateway({ file });
   const publisher = publisherAt(url);
   await publishNumbers(publisher, 0, 1);
-  const items: ChannelItem[] = [];
+  const items: StreamItem[] = [];
   const loop = (async () => {
     for await (const item of publisher.subscribe({ channels: ["chat:a"] })) items.push(item);
   })();
