@@ -131,15 +131,15 @@ function toCommandResult(result: BatchResult): CommandResult {
   return { ok: true, answer };
 }
 
-type Refusal = Extract<CommandResult, { ok: false }>;
+type FailedResult = Extract<CommandResult, { ok: false }>;
 
-function unreachable(error: unknown): Refusal {
+function unreachable(error: unknown): FailedResult {
   const message = `The gateway did not answer: ${reasonOf(error)}`;
   return { ok: false, failure: { code: "unreachable", message }, isTemporary: true };
 }
 
 /** A proxy may respond instead of the gateway, with an HTML page. */
-async function refusalOf(response: Response): Promise<Refusal> {
+async function refusalOf(response: Response): Promise<FailedResult> {
   const { status, headers } = response;
   const problem: unknown = await response.json().catch(() => undefined);
   const failure = { retryAfterMs: retryAfterOf(headers), ...toFailure(problem, status) };

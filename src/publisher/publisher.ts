@@ -65,7 +65,7 @@ export interface Publisher<Answers extends Record<CommandType, object>> {
 
 const defaults = { maxAttempts: 5, minDelayMs: 100, maxDelayMs: 5_000, maxQueued: 10_000, maxBatchSize: 1_000 };
 
-export interface StreamReader {
+export interface StreamReading {
   /**
    * Reads channels in order: `for await (const { type, data, position } of publisher.subscribe({ channels, position }))`. It
    * reconnects by itself, and recovers what was missed, also after a restart with the last position. The loop ends with
@@ -75,7 +75,7 @@ export interface StreamReader {
 }
 
 /** A publisher over HTTP also has all other backend calls, reads included. */
-export type HttpPublisher = Publisher<HttpAnswers> & BackendCalls & StreamReader;
+export type HttpPublisher = Publisher<HttpAnswers> & BackendCalls & StreamReading;
 
 export function createPublisher(transport: HttpTransport, options?: PublisherOptions): HttpPublisher;
 export function createPublisher<Answers extends Record<CommandType, object>>(
@@ -85,7 +85,7 @@ export function createPublisher<Answers extends Record<CommandType, object>>(
 export function createPublisher(
   transport: Transport<HttpAnswers> & Partial<HttpTransport>,
   { onFailure, ...options }: PublisherOptions = {},
-): Publisher<HttpAnswers> & Partial<BackendCalls & StreamReader> {
+): Publisher<HttpAnswers> & Partial<BackendCalls & StreamReading> {
   const all = { ...defaults, ...options, onFailure: withoutThrowing(onFailure) };
   const queue = new CommandQueue(transport, all);
   const send = <T extends CommandType>(command: CommandOf<T>): Promise<HttpAnswers[T]> =>
