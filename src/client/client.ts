@@ -5,7 +5,7 @@ import { type Client, type ConnectOptions, GatewayClient } from "./gateway-clien
 export type * from "../protocol/board.ts";
 export type { Closing, ClosingCode } from "../protocol/closings.ts";
 export type { ErrorCode } from "../protocol/errors.ts";
-export type { OpenOrder, Order, OrderWithTimeline, TimelineEntry } from "../protocol/orders.ts";
+export type { OpenOrder, Order, OrderWithTimeline, TimelineEntry } from "../protocol/order.ts";
 export type * from "../protocol/wire.ts";
 export type { BackoffOptions } from "./backoff.ts";
 export type {

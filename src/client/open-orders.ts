@@ -1,4 +1,4 @@
-import type { OpenOrder, OpenOrders, OrderSignalChange, OrderStatusChange } from "../protocol/orders.ts";
+import type { OpenOrder, OpenOrders, OrderSignalChange, OrderStatusChange } from "../protocol/order.ts";
 import type { WirePublication } from "../protocol/wire.ts";
 import { Emitter, type Off } from "./emitter.ts";
 import { LiveChannel, type LiveViewContext } from "./live-channel.ts";

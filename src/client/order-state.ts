@@ -1,4 +1,4 @@
-import type { OrderSignalChange, OrderStatusChange, OrderWithTimeline } from "../protocol/orders.ts";
+import type { OrderSignalChange, OrderStatusChange, OrderWithTimeline } from "../protocol/order.ts";
 
 /** Max entries of a timeline; the oldest are dropped, as on the gateway. */
 const maxEntries = 1_000;

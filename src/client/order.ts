@@ -4,7 +4,7 @@ import type {
   OrderStatusChange,
   OrderWithTimeline,
   TimelineEntry,
-} from "../protocol/orders.ts";
+} from "../protocol/order.ts";
 import type { WirePublication } from "../protocol/wire.ts";
 import { Emitter } from "./emitter.ts";
 import { LiveChannel, type LiveViewContext } from "./live-channel.ts";

@@ -2,7 +2,8 @@ import { GatewayError } from "../protocol/errors.ts";
 import { wrong } from "../protocol/parse-with.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import { maxParties } from "../protocol/orders.ts";
-import type { Order, OrderCreateBody, OrderEventBody, OrderUpdateBody } from "../protocol/orders.ts";
+import type { Order } from "../protocol/order.ts";
+import type { OrderCreateBody, OrderEventBody, OrderUpdateBody } from "../protocol/orders.ts";
 import type { OrderCheck } from "./scheduled-check-store.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
 import {

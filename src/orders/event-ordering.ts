@@ -1,5 +1,5 @@
 import { canonicalJson } from "../protocol/gate.ts";
-import type { TimelineEntry } from "../protocol/orders.ts";
+import type { TimelineEntry } from "../protocol/order.ts";
 import type { TransitionTable } from "./transitions.ts";
 
 /**

@@ -1,4 +1,4 @@
-import type { Order, OpenOrder, TimelineEntry } from "../protocol/orders.ts";
+import type { Order, OpenOrder, TimelineEntry } from "../protocol/order.ts";
 import type { HeldEvent, OrderState } from "./event-ordering.ts";
 
 /** What an order is about; `parties` and `data` may be updated. */

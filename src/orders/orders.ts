@@ -3,20 +3,18 @@ import type { HistoryOptions } from "../channels/kinds.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { maxNameLength, subjectOf } from "../protocol/names.ts";
 import { wrong } from "../protocol/parse-with.ts";
+import type { Order, OpenOrders, OrderWithTimeline } from "../protocol/order.ts";
 import type {
-  Order,
   OrderCreateBody,
   OrderEventAnswer,
   OrderEventBody,
   OrderRemoved,
   OrderSignalAnswer,
   OrderSignalBody,
-  OpenOrders,
   OrdersPage,
   OrdersQuery,
   OrderUpdateAnswer,
   OrderUpdateBody,
-  OrderWithTimeline,
 } from "../protocol/orders.ts";
 import type { SubscriptionChange } from "../channels/subscriptions.ts";
 import type { RedisClient } from "../redis/connections.ts";

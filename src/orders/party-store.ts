@@ -2,7 +2,7 @@ import { appendScripts, appendTail, positionScripts } from "../channels/append.t
 import type { Snapshot } from "../channels/subscription.ts";
 import { freshEpoch } from "../channels/kinds.ts";
 import { canonicalJson } from "../protocol/gate.ts";
-import type { OpenOrder } from "../protocol/orders.ts";
+import type { OpenOrder } from "../protocol/order.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";

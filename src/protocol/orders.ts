@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Order, TimelineEntry } from "./order.ts";
 import { isName, isSubjectOf, maxSubjectLength, nameRule } from "./names.ts";
 import { channelName, eventName, idempotencyKey, jsonValue, timestamp, userId, wholeNumber } from "./scalars.ts";
 
@@ -129,20 +130,10 @@ const updateFields = z
   })
   .meta({ id: "OrderChanges", description: "What `PATCH` changed; a role that was removed is `null`." });
 
-export const timelineEntry = z
-  .strictObject({ ...statusFields, update: updateFields.optional() })
-  .meta({ id: "TimelineEntry", description: "A status, or an update, which has `update` and keeps the status." });
-export type TimelineEntry = z.output<typeof timelineEntry>;
-
-/** Event `order.status` of `order:{orderId}` and `orders:{userId}`. */
-export type OrderStatusChange = TimelineEntry & { orderId: string };
-
-/** Event `order.signal` of the same channels. */
-export interface OrderSignalChange {
-  orderId: string;
-  name: string;
-  data: unknown;
-}
+export const timelineEntry = z.strictObject({ ...statusFields, update: updateFields.optional() }).meta({
+  id: "TimelineEntry",
+  description: "A status, or an update, which has `update` and keeps the status.",
+}) satisfies z.ZodType<TimelineEntry>;
 
 const signal = z.strictObject({ data: z.unknown(), at: timestamp });
 
@@ -157,20 +148,10 @@ export const order = z
     createdAt: timestamp,
     updatedAt: timestamp.meta({ description: "Time of the last applied event or update." }),
   })
-  .meta({ id: "Order" });
-export type Order = z.output<typeof order>;
-
-/** One of the open orders in the snapshot of `orders:{userId}`. */
-export type OpenOrder = Omit<Order, "data" | "signals">;
-
-/** Snapshot of `orders:{userId}`. */
-export interface OpenOrders {
-  orders: OpenOrder[];
-}
+  .meta({ id: "Order" }) satisfies z.ZodType<Order>;
 
 /** Answer of `GET /v1/orders/{orderId}` and `order:get`; snapshot of `order:{orderId}`. */
 export const orderWithTimeline = z.strictObject({ order, timeline: z.array(timelineEntry) });
-export type OrderWithTimeline = z.output<typeof orderWithTimeline>;
 
 /** Answer of `POST /v1/orders`. */
 export const orderAnswer = z.strictObject({ order });

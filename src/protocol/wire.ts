@@ -1,7 +1,7 @@
 import type { BoardPage, Neighbourhood, SubmittedScore } from "./board.ts";
 import type { Closing } from "./closings.ts";
 import type { ErrorBody, ErrorCode } from "./errors.ts";
-import type { OpenOrders, OrderWithTimeline } from "./orders.ts";
+import type { OpenOrders, OrderWithTimeline } from "./order.ts";
 
 /**
  * Types of the client protocol: requests, answers and server events. Without schemas, so that browsers can import it. All

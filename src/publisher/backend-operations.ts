@@ -13,7 +13,8 @@ import type {
   scoreBatchBody,
 } from "../protocol/leaderboards.ts";
 import type { limitTaken, takeLimitBody } from "../protocol/limits.ts";
-import type { orderRemoved, ordersPage, ordersQuery, OrderWithTimeline } from "../protocol/orders.ts";
+import type { OrderWithTimeline } from "../protocol/order.ts";
+import type { orderRemoved, ordersPage, ordersQuery } from "../protocol/orders.ts";
 import type { presenceAnswer } from "../protocol/presence.ts";
 import type { channelsAnswer, channelsQuery, historyAnswer, historyRemoved } from "../protocol/publications.ts";
 import type {

@@ -1,6 +1,7 @@
 import type { CommandType } from "../protocol/commands.ts";
 import { isTemporary, type ErrorBody, type ErrorCode } from "../protocol/errors.ts";
-import type { Order, OrderEventAnswer, OrderSignalAnswer, OrderUpdateAnswer } from "../protocol/orders.ts";
+import type { Order } from "../protocol/order.ts";
+import type { OrderEventAnswer, OrderSignalAnswer, OrderUpdateAnswer } from "../protocol/orders.ts";
 import { planCalls, type HttpCall } from "./http-plan.ts";
 import type { CommandFailure, CommandResult, Transport } from "./transport.ts";
 
