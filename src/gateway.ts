@@ -18,11 +18,13 @@ import type { WorkerContext } from "./gateway/worker-context.ts";
 import { explainDenial } from "./gateway/rights.ts";
 import { collectStoreMetrics } from "./gateway/store-metrics.ts";
 import { createOutbox } from "./gateway/outbox.ts";
+import { observeReasons } from "./gateway/observers.ts";
 import { openStore } from "./gateway/store.ts";
 import { urlOf } from "./gateway/url.ts";
 import { createWebhooks } from "./gateway/webhooks.ts";
 import { closing } from "./protocol/closings.ts";
 import { withoutOutages } from "./redis/outage-log.ts";
+import { LiveTraces } from "./operator/live-traces.ts";
 import { systemClock, type Clock } from "./runtime/clock.ts";
 import { createEventLoopDelay } from "./runtime/event-loop-delay.ts";
 import { createLifecycle } from "./runtime/lifecycle.ts";
@@ -94,7 +96,8 @@ export async function createNode(
   const store = await openStore(config, { clock: ownClock, log, metrics, lifecycle });
   const { commands, keys, feed } = store;
   collectStoreMetrics({ store, metrics, clock });
-  const reasons = createReasonLog({ clock, log });
+  const traces = new LiveTraces(clock);
+  const reasons = createReasonLog({ clock, log, onRecorded: observeReasons(traces) });
 
   // The control log, which all nodes follow
   const control = new Control({
@@ -116,7 +119,7 @@ export async function createNode(
     for (const connection of connections.all()) connection.close(closing("drain"));
   });
   const revocations = createRevocations(control);
-  const context = { config, store, control, metrics, reasons, clock, log };
+  const context = { config, store, control, metrics, reasons, traces, clock, log };
 
   // Authentication and limits
   const authentication = createAuthentication(config, store, {

@@ -9,6 +9,7 @@ import { ConnectionsView } from "./views/connections.tsx";
 import { OverviewView } from "./views/overview.tsx";
 import { QueuesView } from "./views/queues.tsx";
 import { SettingsView } from "./views/settings.tsx";
+import { TraceView } from "./views/trace.tsx";
 import { UserView } from "./views/user.tsx";
 import { WhyView } from "./views/why.tsx";
 
@@ -18,6 +19,7 @@ const views: Record<string, { title: string; show: (subject: string) => JSX.Elem
   user: { title: "User", show: (subject) => <UserView userId={subject} /> },
   channel: { title: "Channel", show: (subject) => <ChannelView channel={subject} /> },
   queues: { title: "Queues", show: () => <QueuesView /> },
+  trace: { title: "Trace", show: (subject) => <TraceView traceId={subject} /> },
   why: { title: "Why?", show: () => <WhyView /> },
   audit: { title: "Audit", show: () => <AuditView /> },
   settings: { title: "Settings", show: () => <SettingsView /> },

@@ -13,13 +13,15 @@ import type { ChannelKindOptions, HistoryOptions } from "./kinds.ts";
 import { place, type Placement, type StreamPosition } from "./recovery.ts";
 import { SubscriberList, type Deliver, type DeliveryOptions, type Subscriber } from "./subscribers.ts";
 
+export type OnDelivered = (message: FeedMessage, channel: string, receivers: readonly Subscriber[]) => void;
+
 export interface LocalChannelDeps {
   feed: Feed;
   log: ChannelLog;
   buffers: SubscribeBuffers;
   deliver: Deliver;
-  /** Called with the timestamp of each publication after it was passed to `deliver`. */
-  onDelivered?: ((timestamp: number) => void) | undefined;
+  /** Called with each publication after it was passed to `deliver`. */
+  onDelivered?: OnDelivered | undefined;
   /** Called with every feed message once the position is known. */
   receive: (channel: LocalChannel, message: FeedMessage) => void;
   /** Called when the channel's log was removed. */
@@ -232,7 +234,7 @@ export class LocalChannel {
       : subscribers.filter((subscriber) => this.#isReady(subscriber, message));
     if (ready.length === 0) return;
     this.#deps.deliver(ready, message.packet, options);
-    this.#deps.onDelivered?.(message.timestamp);
+    this.#deps.onDelivered?.(message, this.name, ready);
   }
 
   #toPacket(packet: Buffer): Buffer {

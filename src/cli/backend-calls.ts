@@ -57,12 +57,20 @@ const maxDataBytes = 1_048_576;
 
 const callTimeoutMs = 10_000;
 
-async function post(env: Environment, target: ApiTarget, path: string, body: object): Promise<unknown> {
+const post = (env: Environment, target: ApiTarget, path: string, body: object): Promise<unknown> =>
+  callGateway(env, target, { method: "POST", path, body });
+
+/** Calls a gateway, by default one on this machine. Throws a CallError. */
+export async function callGateway(
+  env: Environment,
+  target: ApiTarget,
+  { method, path, body }: { method: string; path: string; body?: object | undefined },
+): Promise<unknown> {
   const url = new URL(path, target.url ?? ownAddress(env));
   const headers = { "content-type": "application/json", authorization: `Bearer ${target.key ?? firstKey(env)}` };
   const signal = AbortSignal.timeout(callTimeoutMs);
   try {
-    return await readAnswer(await fetch(url, { method: "POST", headers, body: JSON.stringify(body), signal }));
+    return await readAnswer(await fetch(url, { method, headers, signal, ...(body && { body: JSON.stringify(body) }) }));
   } catch (error) {
     if (error instanceof CallError) throw error;
     throw new CallError(`no gateway answered at ${url.origin}; is it running? (see --url)`, { cause: error });

@@ -16,6 +16,7 @@ import {
 import type { DoctorOptions } from "./doctor.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { addLoadtest } from "./loadtest-command.ts";
+import { trace, type TraceOptions } from "./trace.ts";
 
 const exitCodeHelp = `
 Exit codes:
@@ -70,6 +71,7 @@ function createProgram(host: Host, finish: (code: number) => void): Command {
   addDeadLetters(program, host);
   addConfig(program, host);
   addDoctor(program, host, finish);
+  addTrace(program, host);
   return program;
 }
 
@@ -168,6 +170,20 @@ function addDoctor(program: Command, host: Host, finish: (code: number) => void)
       host.print(describe(diagnoses));
       finish(diagnoses.some(({ result }) => result === "failed") ? exitCodes.failed : exitCodes.fine);
     });
+}
+
+function addTrace(program: Command, host: Host): void {
+  program
+    .command("trace")
+    .description("print what happens to one user, connection or channel on all nodes, until it ends or Ctrl-C")
+    .option("--user <id>", "everything about this user")
+    .option("--connection <id>", "everything about this connection")
+    .option("--channel <name>", "everything in this channel")
+    .option("--seconds <count>", "duration (default and maximum: 600)", wholeNumber)
+    .option("--url <url>", "URL of the gateway, or of its console (default: localhost, port PORT or 3000)")
+    .option("--operator <secret>", "secret of an operator with the role admin (default: the first in OPERATORS)")
+    .option("--json", "one JSON object per line")
+    .action((options: TraceOptions) => trace(host, options));
 }
 
 function addConfig(program: Command, host: Host): void {

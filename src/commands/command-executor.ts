@@ -58,7 +58,15 @@ export interface CommandExecutor {
 /** What a command changes of a session. */
 export type SessionChangeFields = Omit<CommandOf<"session.update">, "type" | "sessionId" | "idempotencyKey">;
 
+/** Runs a command; for whoever observes commands. */
+export type AroundCommand = <A extends object>(
+  command: Command,
+  context: CommandContext,
+  run: () => Promise<A>,
+) => Promise<A>;
+
 export interface CommandExecutorDeps {
+  around?: AroundCommand | undefined;
   publish: (request: PublishRequest) => Promise<Published>;
   publishEphemeral: (request: PublishRequest) => Promise<EphemeralPublished>;
   orders: Pick<Orders, "create" | "update" | "apply" | "signal">;
@@ -143,16 +151,22 @@ export function createCommandExecutor(
     return key === undefined ? run() : once({ scope, key, fingerprint: fingerprint(content), ttlSeconds }, run);
   }
 
+  async function run<T extends CommandType>(
+    command: CommandOf<T>,
+    context: CommandContext,
+  ): Promise<CommandAnswers[T]> {
+    const perform: Performers[T] = performers[command.type];
+    if (storesItsKey(command)) return perform(command, context);
+    if ("data" in command && command.data !== undefined) toJson(command.data, context.at);
+    const { idempotencyKey, ...content } = command as Command;
+    const scope = `${command.type} ${subjectOfCommand(command)}`;
+    const once = { scope, content, idempotencyKey, ttlSeconds: ttlOf(context) };
+    return write(once, () => perform(command, context));
+  }
+
   return {
-    async perform<T extends CommandType>(command: CommandOf<T>, context: CommandContext): Promise<CommandAnswers[T]> {
-      const perform: Performers[T] = performers[command.type];
-      if (storesItsKey(command)) return perform(command, context);
-      if ("data" in command && command.data !== undefined) toJson(command.data, context.at);
-      const { idempotencyKey, ...content } = command as Command;
-      const scope = `${command.type} ${subjectOfCommand(command)}`;
-      const once = { scope, content, idempotencyKey, ttlSeconds: ttlOf(context) };
-      return write(once, () => perform(command, context));
-    },
+    perform: (command, context) =>
+      deps.around === undefined ? run(command, context) : deps.around(command, context, () => run(command, context)),
     write,
     checkPayload: (data) => void toJson(data),
   };

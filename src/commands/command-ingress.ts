@@ -34,7 +34,7 @@ export interface CommandIngressOptions {
 
 export interface CommandIngressDeps extends Pick<
   CommandExecutorDeps,
-  "submitScore" | "updateSession" | "revokeSession" | "disconnectUser"
+  "submitScore" | "updateSession" | "revokeSession" | "disconnectUser" | "around"
 > {
   commands: RedisClient;
   /** Connection of role `blocking`. */

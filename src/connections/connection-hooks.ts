@@ -73,8 +73,8 @@ export interface ConnectionHooks {
   untilAnswersAllowed(connection: Connection): Promise<void> | undefined;
   /** Call after the connection's identity was replaced. */
   tokenRefreshed(connection: Connection): void;
-  /** `mayReturn`: its client may reconnect and recover. */
-  disconnected(connection: Connection, mayReturn: boolean): Promise<void>;
+  /** `mayReturn`: its client may reconnect and recover; `reason`: for operators. */
+  disconnected(connection: Connection, mayReturn: boolean, reason: string): Promise<void>;
 }
 
 /** `retryAfterMs` of a client that reached a node which is draining or fenced. */

@@ -36,7 +36,20 @@ export interface SocketListeners {
   call(id: number | undefined): void;
 }
 
+/** How an event ended. */
+export interface EventOutcome {
+  answer?: object | undefined;
+  error?: unknown;
+}
+
+/** Called when an event begins; what it returns is called when the event has ended. */
+export type ObserveEvent = (
+  connection: Connection,
+  event: readonly unknown[],
+) => ((outcome: EventOutcome) => void) | undefined;
+
 export interface DispatchDeps extends RefusalDeps {
+  observe?: ObserveEvent | undefined;
   handlers: readonly ClientHandler[];
   /** Omit to refuse all events that are not built in. */
   app?: AppEvents | undefined;
@@ -117,14 +130,17 @@ export class Dispatch {
 
   async #answer(requests: ConnectionRequests, message: IncomingEvent, acknowledge: Acknowledge): Promise<void> {
     this.#begin(requests);
+    const ended = this.#deps.observe?.(requests.connection, message.event);
     try {
       const answer = await this.#perform(requests, message);
+      ended?.({ answer: answer instanceof AppAnswer ? answer.args : answer });
       const allowed = this.#deps.untilAnswersAllowed?.(requests.connection);
       if (allowed !== undefined) await allowed;
       if (!(answer instanceof AppAnswer)) acknowledge({ ok: true, ...answer });
       else if (message.id !== undefined && answer.args !== undefined)
         requests.connection.acknowledge(message.id, answer.args);
     } catch (error) {
+      ended?.({ error });
       const body = this.#bodyOf(error, requests.connection, message.event);
       acknowledge({ ok: false, error: body });
       if (body.code === "unknown_event")

@@ -2,6 +2,7 @@ import { Adapter } from "socket.io-adapter";
 import type { Namespace, ServerOptions, Socket } from "socket.io";
 import type { RestoredSubscriptions } from "../channels/subscription.ts";
 import { isTemporary } from "../protocol/errors.ts";
+import type { Connection } from "./connection.ts";
 import type { SessionRecovery, RecoveryAttempt } from "./session-recovery.ts";
 import { refusalOf } from "../commands/refusal.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
@@ -20,6 +21,8 @@ export interface RecoveryAdapterDeps {
   /** The authenticated client of a socket. */
   authenticatedOf: (socket: Socket) => AuthenticatedConnection | undefined;
   connect: (socket: Socket, authenticated: AuthenticatedConnection) => SocketConnection;
+  /** Called with what was restored, or why nothing was. */
+  onRecovery?: ((connection: Connection, from: number, restored: RestoredSubscriptions | string) => void) | undefined;
   failures: ErrorReporter;
 }
 
@@ -90,7 +93,8 @@ export class RecoveryAdapter {
     if (attempt === undefined || authenticated === undefined) return false;
     const connection = this.#deps.connect(socket, authenticated);
     const restored = await this.#deps.recovery.restore(connection, attempt);
-    if (restored === undefined) return false;
+    this.#deps.onRecovery?.(connection, attempt.timestamp, restored);
+    if (typeof restored === "string") return false;
     this.#resumed.set(socket, { connection, restored });
     // Disconnected again before `complete`: nothing else would clean up.
     const conn = engineSocketOf(socket);

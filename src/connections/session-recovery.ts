@@ -26,10 +26,10 @@ export interface SessionRecovery {
   /** `offset` is the last offset that the client received. Undefined if the session is unknown. */
   find(privateId: string, offset: string): Promise<RecoveryAttempt | undefined>;
   /**
-   * Resumes the subscriptions of a session on `connection`, which has authenticated. Undefined if that is not possible
-   * completely, or the session belongs to somebody else: then nothing was resumed.
+   * Resumes the subscriptions of a session on `connection`, which has authenticated. The reason in words if that is not
+   * possible completely, or the session belongs to somebody else: then nothing was resumed.
    */
-  restore(connection: Connection, returning: RecoveryAttempt): Promise<RestoredSubscriptions | undefined>;
+  restore(connection: Connection, returning: RecoveryAttempt): Promise<RestoredSubscriptions | string>;
   /** Closes the previous connection of the client. False if there is none, or it belongs to somebody else. */
   evictPrevious(privateId: string, client: { userId: string; sessionId: string }): Promise<boolean>;
   /** Registers a new connection; `privateId` is known only to its client. */
@@ -285,19 +285,20 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
 
     async restore(connection, { privateId, timestamp, record: { holder } }) {
       const { identity, subscriber } = connection;
-      if (holder.userId !== identity.userId || holder.sessionId !== identity.sessionId) return undefined;
+      if (holder.userId !== identity.userId || holder.sessionId !== identity.sessionId)
+        return "the session belongs to another user or session";
       const owner = ownerOf();
       const taken = await takeComplete(privateId, owner);
-      if (taken === undefined) return undefined;
+      if (taken === undefined) return "the recovery window is over";
       replace(taken.before || taken.left);
-      if (taken.record === undefined) return undefined;
+      if (taken.record === undefined) return "Redis has lost a part of the session";
       const { starts } = taken.record;
-      if (!(timestamp >= holder.timestamp - margin)) return undefined;
+      if (!(timestamp >= holder.timestamp - margin)) return "the client's offset is from before its session";
       const read = options.isCluster ? await positionsOf(privateId, taken, timestamp) : undefined;
       const restored = await deps.channels
         .restore(subscriber, identity, starts, timestamp - margin, read)
         .catch((error: unknown) => releaseAfterError(privateId, owner, taken, error));
-      if (restored === undefined) return undefined;
+      if (restored === undefined) return "a missed publication is no longer kept, or a channel is no longer allowed";
       const { missed, deliveryCount, positions } = restored;
       setHandle(connection, {
         privateId,

@@ -52,6 +52,9 @@ export interface SocketServerDeps extends LifecycleHooks {
   stickyRouting?: StickyRouting | undefined;
   /** Omit to disable Socket.IO's connection state recovery. */
   recovery?: RecoveryAdapterDeps["recovery"] | undefined;
+  onRecovery?: RecoveryAdapterDeps["onRecovery"];
+  /** Called with each event of a client. */
+  observe?: DispatchDeps["observe"];
   /** Omit for fan-out in TypeScript only. */
   accelerator?: SendEach | undefined;
   metrics: Metrics;
@@ -201,7 +204,7 @@ function boundsOf(options: SocketServerOptions) {
 }
 
 function createRecoveryAdapter(
-  { recovery }: SocketServerDeps,
+  { recovery, onRecovery }: SocketServerDeps,
   {
     handshakes,
     lifecycle,
@@ -212,6 +215,7 @@ function createRecoveryAdapter(
   const authenticatedOf = handshakes.authenticatedOf.bind(handshakes);
   return new RecoveryAdapter({
     recovery,
+    onRecovery,
     authenticatedOf,
     connect: lifecycle.connect.bind(lifecycle),
     failures,

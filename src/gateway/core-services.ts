@@ -12,6 +12,7 @@ import type { Control } from "../cluster/control.ts";
 import type { Config } from "../config.ts";
 import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboards.ts";
 import { kindOf } from "../protocol/names.ts";
+import type { LiveTraces } from "../operator/live-traces.ts";
 import type { Presence } from "../presence/presence.ts";
 import { runsOf } from "../redis/runs.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -25,6 +26,7 @@ import { LimitRefusal } from "../commands/refusal.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createOrders } from "./ingress.ts";
+import { recordDelivery, recordUnsubscribed } from "./observers.ts";
 import { withCachedPages } from "./cached-boards.ts";
 import { createNodePresence } from "./presence.ts";
 import type { Store } from "./store.ts";
@@ -36,6 +38,7 @@ export interface NodeContext {
   control: Control;
   metrics: Metrics;
   reasons: ReasonLog;
+  traces: LiveTraces;
   clock: Clock;
   log: Logger;
 }
@@ -134,17 +137,28 @@ type ChannelParts = Pick<
   "kinds" | "permissions" | "snapshots" | "limitOf" | "records" | "beforeAcknowledged"
 >;
 
-function createChannels({ config, store, control, metrics, clock, log }: NodeContext, parts: ChannelParts): Channels {
+function createChannels(context: NodeContext, parts: ChannelParts): Channels {
+  const { config, store, control, metrics, traces, clock, log } = context;
   const { feed, keys } = store;
+  const observeLatency = createDeliveryLatency({
+    observe: (seconds) => metrics.deliveryLatency.observe(seconds),
+    clock,
+  });
   const channels = new Channels(
     {
       ...parts,
       log: createChannelLog(store, { idempotencyTtlSeconds: config.idempotency.ttlSeconds }),
       feed: createFeed({ feed, keys, log, onRead: () => metrics.feedMessages.inc() }),
       deliver: createFanOut({ metrics }),
-      onDelivered: createDeliveryLatency({ observe: (seconds) => metrics.deliveryLatency.observe(seconds), clock }),
+      onDelivered(message, channel, receivers) {
+        observeLatency(message.timestamp);
+        if (traces.isActive) recordDelivery(traces, channel, message, { receivers, now: clock.now() });
+      },
       recent: store.isCluster ? new RecentDeliveries() : undefined,
-      notifyUnsubscribed,
+      notifyUnsubscribed(subscriber, channel, error) {
+        if (traces.isActive) recordUnsubscribed(traces, subscriber, channel, error);
+        notifyUnsubscribed(subscriber, channel, error);
+      },
       mayDeliver: () => control.fence.isOpen,
       clock,
       logger: log,

@@ -8,6 +8,7 @@ import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { createCommandIngress, type CommandIngress } from "../commands/command-ingress.ts";
 import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
+import { observeCommands } from "./observers.ts";
 
 export interface OrderServiceDeps extends Pick<OrdersDeps, "notifyStatus" | "removeSubscription"> {
   kinds: Kinds;
@@ -48,7 +49,7 @@ export interface IngressDeps {
 
 /** Commands of backends, and the interfaces over Redis that accept them. */
 export function createIngress(
-  { config, store, metrics, clock, log }: NodeContext,
+  { config, store, metrics, traces, clock, log }: NodeContext,
   { services, logouts, liveRights, revocations }: IngressDeps,
 ): CommandIngress {
   const { kinds, channels, orders, deadLetters, leaderboards } = services;
@@ -72,6 +73,7 @@ export function createIngress(
       revokeSession: (sessionId) => logouts.session(sessionId),
       disconnectUser: ({ userId, code = "disconnected_by_backend", ...words }) =>
         revocations.disconnectUser(userId, closing(code, words)),
+      around: observeCommands(traces),
       metrics,
       clock,
       log,

@@ -49,6 +49,7 @@ import { createDemoLogin } from "./demo-login.ts";
 import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 import { createHttpLimit } from "./http-limit.ts";
+import { observeEvents, observeRecovery, withObservedHooks } from "./observers.ts";
 import type { NodeOperator } from "./operator.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import { createStreams, streamRoutesOf } from "./streams.ts";
@@ -93,7 +94,7 @@ const demoFolder = fileURLToPath(new URL("../../client-demo/dist/", import.meta.
 export function createNetwork(context: NodeContext, parts: NetworkParts): Network {
   const { config, store, control, clock, log } = context;
   const { authentication, services, worker } = parts;
-  const hooks = createConnectionHooks({
+  const ownHooks = createConnectionHooks({
     authenticator: authentication.authenticator,
     tickets: authentication.tickets,
     channels: services.channels,
@@ -110,6 +111,7 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
     isDraining: parts.isDraining,
     isReady: () => store.check.isGood && authentication.tokens.hasKeys(),
   });
+  const hooks = withObservedHooks(ownHooks, context.traces);
   const clientAddress = createClientAddress(config.trustedProxies, log);
   const http = createHttp(context, parts, { clientAddress, streams: () => streams });
   const stickyRouting = worker && createStickyRouting(worker);
@@ -248,6 +250,8 @@ function createSockets(
       abandoned: hooks.abandoned,
       throttle: hooks.throttle,
       untilAnswersAllowed: hooks.untilAnswersAllowed,
+      observe: observeEvents(context.traces),
+      onRecovery: observeRecovery(context.traces),
       ...withWebhooks(hooks, parts.webhooks),
       clientAddress,
       app,

@@ -3,10 +3,12 @@ import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { readStreamBacklog } from "../commands/stream-backlog.ts";
 import { maskSecrets } from "../config/masking.ts";
 import type { ConnectionRegistry } from "../connections/connections.ts";
+import type { BackendAct } from "../http/backend-api.ts";
 import type { Readiness } from "../http/readiness.ts";
 import type { Route } from "../http/route.ts";
 import type { ConnectionsOfUser } from "../http/routes/rights.ts";
 import { createAuditLog } from "../operator/audit-log.ts";
+import type { TraceFacts } from "../operator/live-traces.ts";
 import { createNodeAnswers } from "../operator/node-answers.ts";
 import { NodeQueries } from "../operator/node-queries.ts";
 import { NodeReporter } from "../operator/node-report.ts";
@@ -15,7 +17,9 @@ import { createOperators, type Operators } from "../operator/operators.ts";
 import { createOperatorActs } from "../operator/routes/acts.ts";
 import { createOperatorQueues } from "../operator/routes/queues.ts";
 import { createOperatorSessionRoutes } from "../operator/routes/session.ts";
+import { createTraceRoutes } from "../operator/routes/traces.ts";
 import { createOperatorViews } from "../operator/routes/views.ts";
+import { TraceService } from "../operator/trace-service.ts";
 import type { ConnectionSummary } from "../protocol/operator.ts";
 import type { Revocations } from "../auth/revocations.ts";
 import { sleep, systemClock } from "../runtime/clock.ts";
@@ -57,7 +61,7 @@ const page = fileURLToPath(new URL("../../console/dist/", import.meta.url));
 
 /** Answers operators of all nodes about this one; with OPERATORS set, also the operator API. */
 export function createNodeOperator(context: NodeContext, parts: OperatorParts): NodeOperator {
-  const { config, store, control, metrics, reasons, clock, log } = context;
+  const { config, store, control, metrics, reasons, traces, clock, log } = context;
   const { commands, keys, feed } = store;
   const { authentication, services, connections, revocations, throttling } = parts;
   const { nodeId } = config;
@@ -71,6 +75,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
     channels: services.channels,
     reporter,
     reasons,
+    traces,
     settings,
   });
   const living = (): readonly string[] => control.living;
@@ -93,7 +98,10 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
     name: "operator",
     operators,
     page,
-    note: operator.note.bind(operator),
+    note(act) {
+      if (traces.isActive && act.operation !== "startTrace") traces.record(toTracedAct(act));
+      operator.note(act);
+    },
     async connectionsOfUser(userId) {
       const question = { type: "connections", filter: { userId }, limit: maxListed } as const;
       const { answers, silent } = await queries.ask<ConnectionSummary[]>(question);
@@ -112,6 +120,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
         sources,
         showPayloads,
       }),
+      ...createTraceRoutes({ traces: new TraceService({ queries, clock }), showPayloads }),
       ...createOperatorQueues({ letters, backlog, showPayloads }),
       ...createOperatorActs({ operator, logouts: authentication.logouts, revocations }),
     ],
@@ -124,6 +133,22 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
       queries.stop();
     },
   };
+}
+
+const toTracedAct = ({ operation, caller, via, address, target }: BackendAct): TraceFacts => ({
+  kind: "act",
+  event: operation,
+  detail: `${via === "api" ? "API key" : "operator"} ${caller}`,
+  address,
+  ...subjectsOf(target),
+});
+
+/** Whom an act was about. */
+function subjectsOf(
+  target: BackendAct["target"],
+): Pick<TraceFacts, "userId" | "sessionId" | "connectionId" | "channel"> {
+  const names = ["userId", "sessionId", "connectionId", "channel"] as const;
+  return Object.fromEntries(names.flatMap((name) => (typeof target[name] === "string" ? [[name, target[name]]] : [])));
 }
 
 /** Max milliseconds the store may take for its own numbers. */

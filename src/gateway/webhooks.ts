@@ -34,9 +34,9 @@ export function withWebhooks(
       webhooks?.connectionChanged(connection.identity, true);
       return hooks.connected(connection, arrival);
     },
-    onDisconnect(connection, _reason, mayReturn) {
+    onDisconnect(connection, reason, mayReturn) {
       webhooks?.connectionChanged(connection.identity, false);
-      return hooks.disconnected(connection, mayReturn);
+      return hooks.disconnected(connection, mayReturn, reason);
     },
   };
 }

@@ -5,7 +5,9 @@ import type { ConnectionSummary, NodeReport, NodeHistorySample } from "../protoc
 import type { ReasonLog, RecordedReason } from "../runtime/reason-log.ts";
 import { firstAfter, type ConnectionFilter, type ConnectionPlace } from "./connection-pages.ts";
 import type { NodeQuestion } from "./node-queries.ts";
+import type { LiveTraces } from "./live-traces.ts";
 import type { NodeReporter } from "./node-report.ts";
+import type { TraceQuestion } from "./trace-service.ts";
 
 export interface NodeAnswersDeps {
   nodeId: string;
@@ -13,6 +15,7 @@ export interface NodeAnswersDeps {
   channels: Channels;
   reporter: NodeReporter;
   reasons: Pick<ReasonLog, "latest">;
+  traces: Pick<LiveTraces, "start" | "stop" | "read" | "list">;
   /** Effective settings with secrets masked. */
   settings: Readonly<Record<string, unknown>>;
 }
@@ -51,10 +54,25 @@ export function createNodeAnswers(deps: NodeAnswersDeps): (question: NodeQuestio
         return reasons.latest(maxReasons);
       case "settings":
         return settings;
+      case "traces":
+      case "trace.start":
+      case "trace.stop":
+      case "trace.read":
+        return answerTrace(deps, question as TraceQuestion);
       default:
         throw new Error(`unknown question: ${question.type}`);
     }
   };
+}
+
+function answerTrace(
+  { traces, nodeId }: NodeAnswersDeps,
+  { type, trace, traceId = "", after }: TraceQuestion,
+): unknown {
+  if (type === "trace.start") return trace !== undefined && traces.start(trace);
+  if (type === "trace.stop") return traces.stop(traceId);
+  if (type === "trace.read") return traces.read(traceId, after?.[nodeId] ?? 0) ?? null;
+  return traces.list();
 }
 
 function channelState(channels: Channels, channel: string): NodeAnswerTypes["channel"] {

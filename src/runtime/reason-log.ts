@@ -38,6 +38,13 @@ export interface ReasonLog {
   latest(limit: number): RecordedReason[];
 }
 
+export interface ReasonLogDeps {
+  clock: Pick<Clock, "now">;
+  log: Logger;
+  /** Called with each reason. */
+  onRecorded?: (reason: Reason) => void;
+}
+
 export interface ReasonLogOptions {
   /** Max entries; the oldest is dropped. @default 1000 */
   maxEntries?: number;
@@ -49,7 +56,7 @@ const mergeMs = 10_000;
 const maxLength = 256;
 
 export function createReasonLog(
-  { clock, log }: { clock: Pick<Clock, "now">; log: Logger },
+  { clock, log, onRecorded }: ReasonLogDeps,
   { maxEntries = 1_000 }: ReasonLogOptions = {},
 ): ReasonLog {
   /** By what makes two equal, in order of their first time. */
@@ -66,6 +73,7 @@ export function createReasonLog(
   return {
     record(reason) {
       log.debug(reason, reason.kind === "closing" ? "closed a connection" : "refused");
+      onRecorded?.(reason);
       const now = clock.now();
       const key = keyOf(reason);
       const known = entries.get(key);

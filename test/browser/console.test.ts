@@ -89,6 +89,19 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     await page.getByText("refused: forbidden").waitFor();
     await page.getByText("channels.private.subscribe is").first().waitFor();
 
+    // What does she do now?
+    await openView(page, "Trace");
+    await page.getByLabel("name or id").fill("alice");
+    await page.keyboard.press("Enter");
+    await page.getByText("Nothing has happened yet.").waitFor();
+    await client.emitWithAck("subscribe", { channel: "private:2", since: { epoch: nasty, offset: 1 } });
+    await rowsOf(page, "Events, newest first")
+      .getByText(/forbidden · grant/)
+      .waitFor();
+    await page.getByText(nasty).first().waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByText("This trace has ended.").waitFor();
+
     // Acts
     await openView(page, "User");
     await page.getByRole("textbox", { name: "User" }).fill("alice");
@@ -102,6 +115,8 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     await eventually(async () =>
       expect(await rowsOf(page, "Acts, newest first").allInnerTexts()).toEqual([
         expect.stringMatching(/ada\s+operatorRevokeUser\s+userId alice\s+revoked 1/),
+        expect.stringMatching(/ada\s+stopTrace/),
+        expect.stringMatching(/ada\s+startTrace\s+userId alice/),
       ]),
     );
     await openView(page, "Settings");

@@ -1,0 +1,198 @@
+import type { FeedMessage } from "../channels/feed-message.ts";
+import type { RestoredSubscriptions } from "../channels/subscription.ts";
+import type { Subscriber } from "../channels/subscribers.ts";
+import type { AroundCommand } from "../commands/command-executor.ts";
+import { subjectOfCommand } from "../commands/commands.ts";
+import { limiterOf, refusalOf } from "../commands/refusal.ts";
+import type { ConnectionHooks } from "../connections/connection-hooks.ts";
+import type { EventOutcome, ObserveEvent } from "../connections/dispatch.ts";
+import type { Connection } from "../connections/connection.ts";
+import type { LiveTraces, TraceFacts } from "../operator/live-traces.ts";
+import type { GatewayError } from "../protocol/errors.ts";
+import type { Command } from "../protocol/commands.ts";
+import type { Reason } from "../runtime/reason-log.ts";
+
+/**
+ * What the parts of a node report to live traces. Each returns or does nothing while nobody traces: the cost is one
+ * comparison.
+ */
+
+const elapsed = (since: number): number => Math.round((performance.now() - since) * 100) / 100;
+
+const whoOf = ({ id, identity }: Connection): Pick<TraceFacts, "connectionId" | "userId" | "sessionId"> => ({
+  connectionId: id,
+  userId: identity.userId,
+  sessionId: identity.sessionId,
+});
+
+/** The rule or limiter that refused. */
+function refusalFacts(error: unknown): Pick<TraceFacts, "code" | "rule" | "detail"> {
+  const refusal = refusalOf(error);
+  const limiter = limiterOf(refusal);
+  const rule = refusal.reason?.rule ?? (limiter === "" ? undefined : `limit ${limiter}`);
+  return { code: refusal.code, rule, detail: refusal.reason?.detail ?? refusal.message };
+}
+
+/** Refusals of handshakes and calls, and closings. Those of events come with the event. */
+export const observeReasons =
+  (traces: LiveTraces) =>
+  ({ kind, operation, count: _count, ...reason }: Reason & { count?: unknown }): void => {
+    if (!traces.isActive || kind === "event") return;
+    if (kind === "closing") traces.record({ ...reason, kind });
+    else if (kind === "handshake") traces.record({ ...reason, kind, step: "refused" });
+    else traces.record({ ...reason, kind: "refusal", event: operation });
+  };
+
+/** Events of clients with their answers. */
+export const observeEvents =
+  (traces: LiveTraces): ObserveEvent =>
+  (connection, event) => {
+    if (!traces.isActive) return undefined;
+    const startedAt = performance.now();
+    const [name, ...args] = event;
+    const channel = channelIn(args[0]);
+    return (outcome) => {
+      const facts = { ...whoOf(connection), channel, event: String(name), ms: elapsed(startedAt) };
+      traces.record({ ...facts, kind: "event", args, ...answerFacts(outcome) });
+      if (name === "subscribe") recordSubscribeRecovery(traces, facts, args[0], outcome);
+    };
+  };
+
+const answerFacts = ({ answer, error }: EventOutcome): Partial<TraceFacts> =>
+  error === undefined ? { answer } : refusalFacts(error);
+
+function channelIn(argument: unknown): string | undefined {
+  if (typeof argument !== "object" || argument === null) return undefined;
+  const { channel, board } = argument as { channel?: unknown; board?: unknown };
+  if (typeof channel === "string") return channel;
+  return typeof board === "string" ? `leaderboard:${board}` : undefined;
+}
+
+/** A client that named its position: what it was given, or why not. */
+function recordSubscribeRecovery(
+  traces: LiveTraces,
+  facts: Omit<TraceFacts, "kind">,
+  argument: unknown,
+  { answer }: EventOutcome,
+): void {
+  const { since } = argument as { since?: { epoch: string; offset: number } };
+  if (since === undefined || answer === undefined) return;
+  const { epoch, offset, recovered, publications } = answer as RecoveredAnswer;
+  traces.record({
+    ...facts,
+    kind: "recovery",
+    recovered,
+    from: `${since.epoch}:${since.offset}`,
+    to: `${epoch}:${offset}`,
+    missed: publications.length,
+    detail: recovered ? undefined : whyNotRecovered(since, { epoch, offset }),
+  });
+}
+
+interface RecoveredAnswer {
+  epoch: string;
+  offset: number;
+  recovered: boolean;
+  publications: readonly unknown[];
+}
+
+function whyNotRecovered(since: { epoch: string; offset: number }, now: { epoch: string; offset: number }): string {
+  if (since.epoch !== now.epoch) return "the log was lost or reset since: another epoch";
+  if (since.offset > now.offset) return "the position is ahead of the log";
+  return "publications after the position are no longer kept";
+}
+
+/** Recoveries of stock clients. */
+export const observeRecovery =
+  (traces: LiveTraces) =>
+  (connection: Connection, from: number, restored: RestoredSubscriptions | string): void => {
+    if (!traces.isActive) return;
+    const facts = { ...whoOf(connection), kind: "recovery", from: String(from) } as const;
+    if (typeof restored === "string") traces.record({ ...facts, recovered: false, detail: restored });
+    else traces.record({ ...facts, recovered: true, to: String(restored.timestamp), missed: restored.packets.length });
+  };
+
+/** Commands from every door. */
+export const observeCommands =
+  (traces: LiveTraces): AroundCommand =>
+  async (command, context, run) => {
+    if (!traces.isActive) return run();
+    const startedAt = performance.now();
+    const record = (outcome: Partial<TraceFacts>): void => {
+      const facts = { ...subjectOf(command), event: command.type, path: `${context.door} → log` };
+      traces.record({ ...facts, kind: "command", ms: elapsed(startedAt), ...outcome });
+    };
+    try {
+      const answer = await run();
+      record(positionOf(answer));
+      return answer;
+    } catch (error) {
+      record(refusalFacts(error));
+      throw error;
+    }
+  };
+
+function subjectOf(command: Command): Pick<TraceFacts, "channel" | "userId" | "sessionId"> {
+  if (command.type === "user.disconnect") return { userId: command.userId };
+  if (command.type === "session.update" || command.type === "session.revoke") return { sessionId: command.sessionId };
+  if (command.type === "score.submit") return { channel: `leaderboard:${command.board}`, userId: command.member };
+  if (command.type === "publish") return { channel: command.channel, userId: command.from?.userId };
+  return { channel: subjectOfCommand(command) };
+}
+
+function positionOf(answer: object): Pick<TraceFacts, "position"> {
+  const { epoch, offset } = answer as { epoch?: string; offset?: number };
+  return epoch === undefined || offset === undefined ? {} : { position: { epoch, offset } };
+}
+
+/** Publications that this node writes to its connections. */
+export function recordDelivery(
+  traces: LiveTraces,
+  channel: string,
+  { epoch, offset, timestamp }: FeedMessage,
+  { receivers, now }: { receivers: readonly Subscriber[]; now: number },
+): void {
+  traces.record({
+    kind: "delivery",
+    channel,
+    position: { epoch, offset },
+    path: "log → node → connection",
+    ms: Math.max(0, Math.round(now - timestamp / 1_000)),
+    receivers,
+  });
+}
+
+/** A subscription that the server ended. */
+export const recordUnsubscribed = (
+  traces: LiveTraces,
+  { id: connectionId, userId }: Subscriber,
+  channel: string,
+  error: GatewayError,
+): void => traces.record({ kind: "unsubscribed", connectionId, userId, channel, ...refusalFacts(error) });
+
+/** Connection hooks that also report the steps of a handshake, and the end of a connection. */
+export function withObservedHooks(hooks: ConnectionHooks, traces: LiveTraces): ConnectionHooks {
+  return {
+    ...hooks,
+    async authenticate(token, caller) {
+      const startedAt = performance.now();
+      const identity = await hooks.authenticate(token, caller);
+      const { userId, sessionId } = identity;
+      if (traces.isActive)
+        traces.record({ kind: "handshake", step: "authenticated", userId, sessionId, ms: elapsed(startedAt) });
+      return identity;
+    },
+    async connected(connection, arrival) {
+      const startedAt = performance.now();
+      await hooks.connected(connection, arrival);
+      const { address, transport } = connection;
+      const step = connection.isOpen ? "ready" : "closed";
+      if (traces.isActive)
+        traces.record({ ...whoOf(connection), kind: "handshake", step, address, transport, ms: elapsed(startedAt) });
+    },
+    disconnected(connection, mayReturn, reason) {
+      if (traces.isActive) traces.record({ ...whoOf(connection), kind: "disconnect", detail: reason });
+      return hooks.disconnected(connection, mayReturn, reason);
+    },
+  };
+}
