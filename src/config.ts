@@ -67,6 +67,8 @@ export interface Config extends FileConfig {
   readonly sources: { readonly environment: readonly string[]; readonly file: readonly string[] };
   /** A module whose default export receives the gateway before it accepts connections. */
   readonly appFile: string | undefined;
+  /** A module whose default export is a contract, which checks what is sent. */
+  readonly contractFile: string | undefined;
   /** Path of the compiled accelerator, or "off"; undefined uses one compiled in this checkout, if any. */
   readonly accelerator: string | undefined;
 }
@@ -101,6 +103,7 @@ export const variables = [
   "DRAIN_TIMEOUT_MS",
   "WORKERS",
   "APP_FILE",
+  "CONTRACT_FILE",
   "ACCELERATOR",
   "GATEWAY_CONFIG",
 ] as const;
@@ -125,6 +128,7 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     console: readConsole(env),
     workers: readWorkers(env),
     appFile: env.text("APP_FILE"),
+    contractFile: env.text("CONTRACT_FILE"),
     accelerator: env.text("ACCELERATOR"),
     allowedOrigins: readAllowedOrigins(env, isProduction),
     trustedProxies: readTrustedProxies(env),

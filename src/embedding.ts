@@ -1,16 +1,17 @@
 import type { Server } from "node:http";
 import type { Server as SocketIoServer } from "socket.io";
 import { InProcessEvents, type EventHandler } from "./app/app-events.ts";
-import type { OutputOf, StandardSchema } from "./app/standard-schema.ts";
 import { loadConfig, type Config } from "./config.ts";
 import { createNode, type GatewayNode, type NodeOptions } from "./gateway.ts";
+import type { AppAnswerInput, Contract, EventOutput, OpenContract, PublicationInput } from "./protocol/contract.ts";
+import type { OutputOf, StandardSchema } from "./protocol/standard-schema.ts";
 import { closing } from "./protocol/closings.ts";
 import type { CommandAnswers } from "./commands/command-executor.ts";
 import type { CommandOf, CommandType } from "./protocol/commands.ts";
 import { createLogger, type Logger } from "./runtime/logger.ts";
 
 /** Options of a gateway in this process. Everything else has the defaults of `docs/settings.md`. */
-export interface GatewayOptions {
+export interface GatewayOptions<C extends Contract = OpenContract> {
   /** URL of Redis. @default an embedded server, for development */
   redis?: string;
   jwt?: { secret: string };
@@ -24,6 +25,8 @@ export interface GatewayOptions {
   server?: Server;
   /** Channel kinds, as in the configuration file. */
   channels?: object;
+  /** What clients, backends and this app may send; from `defineContract`. @default anything */
+  contract?: C;
   /** Other sections of the configuration file, such as `limits` or `leaderboards`. */
   config?: object;
   /** Other settings by the name of their environment variable, such as `NODE_ENV` or `REDIS_TLS_CA_FILE`. */
@@ -34,22 +37,36 @@ export interface GatewayOptions {
 
 export type Publication = Omit<CommandOf<"publish">, "type">;
 /** Resolves with the position of the publication; an ephemeral one has none. */
-export type Publish = (publication: Publication) => Promise<CommandAnswers["publish"]>;
+export type Publish<C extends Contract = OpenContract> = <Channel extends string>(
+  publication: { channel: Channel } & PublicationInput<C, Channel> & Omit<Publication, "channel" | "event" | "data">,
+) => Promise<CommandAnswers["publish"]>;
 
 type Fields<T extends CommandType> = Omit<CommandOf<T>, "type">;
 
 /** A gateway in this process, for clients on every node that uses the same Redis and key prefix. */
-export interface Gateway {
+export interface Gateway<C extends Contract = OpenContract> {
   /** The Socket.IO server: rooms, namespaces, middleware and acknowledgements. A room named as a channel is one. */
   readonly io: SocketIoServer;
   /** Handles an event. What the handler returns is the acknowledgement. */
   on<S extends StandardSchema, Rest extends unknown[]>(
     event: string,
     schema: S,
-    handler: EventHandler<Publish, [OutputOf<S>, ...Rest]>,
+    handler: EventHandler<Publish<C>, [OutputOf<S>, ...Rest]>,
   ): void;
-  on<Args extends unknown[]>(event: string, handler: EventHandler<Publish, Args>): void;
-  publish: Publish;
+  /** With a contract: handles one of its events. */
+  on<Name extends keyof C["events"] & string>(
+    event: Name,
+    handler: EventHandler<
+      Publish<C>,
+      [EventOutput<C, Name>, ...unknown[]],
+      AppAnswerInput<C, Name> | Promise<AppAnswerInput<C, Name>>
+    >,
+  ): void;
+  on<Args extends unknown[]>(
+    event: keyof C["events"] extends never ? string : never,
+    handler: EventHandler<Publish<C>, Args>,
+  ): void;
+  publish: Publish<C>;
   readonly orders: {
     create(order: Fields<"order.create">): Promise<object>;
     event(event: Fields<"order.event">): Promise<object>;
@@ -82,14 +99,21 @@ export interface Gateway {
 }
 
 /** Creates a gateway. With `server`, it is started and attached when this resolves; otherwise `listen` starts it. */
-export async function createGateway(options: GatewayOptions = {}): Promise<Gateway> {
-  const { server, log = createLogger({ level: "warn" }) } = options;
-  const { node, gateway } = await createAppNode(configOf(options), { log, server });
+export async function createGateway<C extends Contract = OpenContract>(
+  options: GatewayOptions<C> = {},
+): Promise<Gateway<C>> {
+  const { server, contract, log = createLogger({ level: "warn" }) } = options;
+  const { node, gateway } = await createAppNode<C>(configOf(options), { log, server, contract });
   if (server !== undefined) await node.start();
   return gateway;
 }
 
 /** Creates a node, and the gateway that an app in this process sees of it. */
+export async function createAppNode<C extends Contract = OpenContract>(
+  config: Config,
+  options: Omit<NodeOptions, "app">,
+): Promise<{ node: GatewayNode; gateway: Gateway<C> }>;
+// The types of a contract are for the app; what they promise is checked when the gateway runs.
 export async function createAppNode(
   config: Config,
   options: Omit<NodeOptions, "app">,

@@ -10,6 +10,7 @@ import type { Config } from "./config.ts";
 import { clientEvents } from "./config/limits-schema.ts";
 import { createIngress } from "./gateway/ingress.ts";
 import { createChecks } from "./gateway/checks.ts";
+import { createNodeContractChecks } from "./gateway/contract.ts";
 import { createNetwork } from "./gateway/network.ts";
 import { createNodeOperator } from "./gateway/operator.ts";
 import { createAuthentication, type Authentication } from "./gateway/authentication.ts";
@@ -38,6 +39,7 @@ import { createMetricsServer } from "./http/metrics-server.ts";
 import { createNodeRights, createRightsBroadcast, rightsChangeTypes } from "./connections/node-rights.ts";
 import { createReadiness } from "./http/readiness.ts";
 import { createNodeRevocations, createRevocations, revocationTypes } from "./connections/revocations.ts";
+import type { Contract } from "./protocol/contract.ts";
 import type { ThrottlingOptions } from "./throttling/policies.ts";
 import { createThrottling } from "./throttling/throttling.ts";
 
@@ -72,6 +74,8 @@ export interface NodeOptions {
   worker?: WorkerContext;
   /** Handles events that are not built in. */
   app?: AppEvents;
+  /** Checks what clients, backends and the app send. */
+  contract?: Contract | undefined;
   /** A server of an application to attach to. @default a server of its own */
   server?: Server | undefined;
   /** @default the system clock */
@@ -81,7 +85,7 @@ export interface NodeOptions {
 /** Creates a node from its settings. Only this module and `gateway/` know how the rooms fit together. */
 export async function createNode(
   config: Config,
-  { log: fullLog, worker, app, server, clock: ownClock = systemClock }: NodeOptions,
+  { log: fullLog, worker, app, contract, server, clock: ownClock = systemClock }: NodeOptions,
 ): Promise<GatewayNode> {
   // Expiries use the clock of Redis, on which all nodes agree.
   const clock = new SyncedClock(ownClock);
@@ -138,8 +142,10 @@ export async function createNode(
   const services = createCoreServices(context, { webhooks, throttling });
   const nodeRights = createNodeRights({ connections, channels: services.channels, clock });
   for (const type of rightsChangeTypes) control.on(type, (command) => nodeRights.perform(command));
+  const checks = contract && createNodeContractChecks(contract, services.kinds);
   const ingress = createIngress(context, {
     services,
+    checks,
     logouts: authentication.logouts,
     liveRights: authentication.liveRights,
     revocations,
@@ -175,6 +181,7 @@ export async function createNode(
     webhooks,
     worker,
     app,
+    checks,
     server,
     isDraining: () => isDraining,
   });

@@ -1,5 +1,12 @@
 export { createGateway, type GatewayOptions, type Publication, type Publish, type Gateway } from "./embedding.ts";
+export {
+  defineContract,
+  type ChannelContract,
+  type Contract,
+  type EventContract,
+  type OpenContract,
+} from "./protocol/contract.ts";
 export { GatewayError, type ErrorCode } from "./protocol/errors.ts";
 export type { EventContext } from "./app/app-events.ts";
 export type { AppUser } from "./connections/connection.ts";
-export type { StandardSchema } from "./app/standard-schema.ts";
+export type { StandardSchema } from "./protocol/standard-schema.ts";

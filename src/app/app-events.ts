@@ -2,7 +2,7 @@ import { appUserOf, type AppConnection, type AppUser } from "../connections/conn
 import type { AppEvents } from "../connections/dispatch.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
-import { validateWith, type StandardSchema } from "./standard-schema.ts";
+import { validateWith, type StandardSchema } from "../protocol/standard-schema.ts";
 
 /** What an app may do in a handler, apart from everything that the gateway offers. */
 export interface EventContext<Publish> {
@@ -13,11 +13,14 @@ export interface EventContext<Publish> {
   emit(event: string, ...args: unknown[]): void;
 }
 
+/** Place of an event's argument: its fields are named without it. */
+const argument = { at: "", name: "argument" };
+
 /** Handles an event. The returned value is the acknowledgement; a thrown GatewayError is answered with its code. */
-export type EventHandler<Publish, Input extends unknown[]> = (
+export type EventHandler<Publish, Input extends unknown[], Answer = unknown> = (
   context: EventContext<Publish>,
   ...args: Input
-) => unknown;
+) => Answer;
 
 interface Registered<Publish> {
   schema: StandardSchema | undefined;
@@ -46,7 +49,7 @@ export class InProcessEvents<Publish> implements AppEvents {
   }
 
   async #run(connection: AppConnection, { schema, handle }: Registered<Publish>, args: readonly unknown[]) {
-    const checked = schema === undefined ? args : [await validateWith(schema, args[0]), ...args.slice(1)];
+    const checked = schema === undefined ? args : [await validateWith(schema, args[0], argument), ...args.slice(1)];
     const answer: unknown = await this.#call(() => handle(this.#contextOf(connection), ...(checked as never[])));
     return answer === undefined ? [] : [answer];
   }

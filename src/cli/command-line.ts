@@ -15,6 +15,7 @@ import {
 } from "./dead-letters.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import { exitCodes, type Host } from "./host.ts";
+import type { StartOptions } from "./start.ts";
 import { addLoadtest } from "./loadtest-command.ts";
 import { trace, type TraceOptions } from "./trace.ts";
 
@@ -85,7 +86,8 @@ function addStart(program: Command, host: Host, finish: (code: number) => void):
       workers,
     )
     .option("--app <file>", "module whose default export is called with the gateway (default: APP_FILE)")
-    .action(async (options: { workers?: string; app?: string }) => {
+    .option("--contract <file>", "module whose default export is a contract to check against (default: CONTRACT_FILE)")
+    .action(async (options: StartOptions) => {
       // Loaded only here: the other commands need no server, and answer at once without it.
       const { start } = await import("./start.ts");
       finish(await start(host, options));

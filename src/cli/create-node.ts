@@ -1,14 +1,19 @@
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { Config } from "../config.ts";
 import { ConfigError } from "../config/problems.ts";
 import { createAppNode, type Gateway } from "../embedding.ts";
 import { createNode, type GatewayNode, type NodeOptions } from "../gateway.ts";
+import { parseContract, type Contract } from "../protocol/contract.ts";
+import { importDefault } from "./import-default.ts";
 
 type App = (gateway: Gateway) => unknown;
 
 /** Creates a node, and lets the configured app add its handlers before any connection is accepted. */
-export async function createConfiguredNode(config: Config, options: Omit<NodeOptions, "app">): Promise<GatewayNode> {
+export async function createConfiguredNode(
+  config: Config,
+  given: Omit<NodeOptions, "app" | "contract">,
+): Promise<GatewayNode> {
+  const contract = config.contractFile === undefined ? undefined : await loadNodeContract(config.contractFile);
+  const options = { ...given, contract };
   if (config.appFile === undefined) return createNode(config, options);
   const app = await loadApp(config.appFile);
   const { node, gateway } = await createAppNode(config, options);
@@ -24,16 +29,20 @@ export async function createConfiguredNode(config: Config, options: Omit<NodeOpt
 
 /** Throws ConfigError if the file is no module with a function as its default export. */
 async function loadApp(file: string): Promise<App> {
-  const { default: app } = await importModule(file);
+  const app = await loadAs("APP_FILE", file, importDefault);
   if (typeof app === "function") return app as App;
   throw new ConfigError([{ name: "APP_FILE", message: `${file} must have a function as its default export` }]);
 }
 
-async function importModule(file: string): Promise<{ default?: unknown }> {
+/** Throws ConfigError if the file is no module with a contract as its default export. */
+const loadNodeContract = (file: string): Promise<Contract> =>
+  loadAs("CONTRACT_FILE", file, async () => parseContract(await importDefault(file)));
+
+async function loadAs<T>(variable: string, file: string, load: (file: string) => Promise<T>): Promise<T> {
   try {
-    return (await import(pathToFileURL(resolve(file)).href)) as { default?: unknown };
+    return await load(file);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new ConfigError([{ name: "APP_FILE", message: `${file} cannot be loaded: ${reason}` }]);
+    throw new ConfigError([{ name: variable, message: `${file} cannot be loaded: ${reason}` }]);
   }
 }

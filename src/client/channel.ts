@@ -74,9 +74,14 @@ export interface AcquiredChannel<Snapshot = unknown> {
 
 /**
  * One channel of this client. `Events` maps the names of its events to their data, `Snapshot` is its snapshot:
- * `client.channel<{ said: { text: string } }>("chat:lobby")`.
+ * `client.channel<{ said: { text: string } }>("chat:lobby")`. `Inputs` is the data to publish, if a contract's schemas
+ * change it.
  */
-export interface Channel<Events extends object = Record<string, unknown>, Snapshot = unknown> {
+export interface Channel<
+  Events extends object = Record<string, unknown>,
+  Snapshot = unknown,
+  Inputs extends { [Name in keyof Events]: unknown } = Events,
+> {
   readonly name: string;
   readonly state: ChannelState;
   /** Position of the last publication delivered; undefined before the first subscription. */
@@ -100,12 +105,12 @@ export interface Channel<Events extends object = Record<string, unknown>, Snapsh
   unsubscribe(): Promise<void>;
   publish<Name extends keyof Events & string>(
     event: Name,
-    data: Events[Name],
+    data: Inputs[Name],
     options?: PublishOptions,
   ): Promise<PublishAnswer>;
   publish<Name extends keyof Events & string>(
     event: Name,
-    data: Events[Name],
+    data: Inputs[Name],
     options: EphemeralPublishOptions,
   ): Promise<EphemeralPublishAnswer>;
   /** The newest publications of the channel's log, or those after `since`. */

@@ -1,9 +1,11 @@
+import type { Contract, OpenContract } from "../protocol/contract.ts";
 import { type Client, type ConnectOptions, GatewayClient } from "./gateway-client.ts";
 
 /** The client of a Tidegate gateway, for browsers and Node. */
 
 export type * from "../protocol/board.ts";
 export type { Closing, ClosingCode } from "../protocol/closings.ts";
+export type { Contract, OpenContract } from "../protocol/contract.ts";
 export type { ErrorCode } from "../protocol/errors.ts";
 export type { OpenOrder, Order, OrderWithTimeline, TimelineEntry } from "../protocol/order.ts";
 export type * from "../protocol/wire.ts";
@@ -29,8 +31,11 @@ export type { TokenProvider } from "./tokens.ts";
 
 /**
  * Connects to a gateway and stays connected until `close`, across disconnects, node changes and token expiry. Does not
- * throw; errors are reported by events and by the promises of the calls.
+ * throw; errors are reported by events and by the promises of the calls. `connect<typeof contract>` has the types of a
+ * contract.
  */
+export function connect<C extends Contract = OpenContract>(url: string, options: ConnectOptions): Client<C>;
+// The types of a contract are for the caller; nothing here depends on them.
 export function connect(url: string, options: ConnectOptions): Client {
   return new GatewayClient(url, options);
 }

@@ -1,5 +1,6 @@
 import type { ManagerOptions, SocketOptions } from "socket.io-client";
 import type { Closing } from "../protocol/closings.ts";
+import type { Contract, OpenContract, PublicationData, PublicationInputs } from "../protocol/contract.ts";
 import type { AnswerOf, Ready, RequestName, RequestOf, Warning } from "../protocol/wire.ts";
 import { type Backoff, type BackoffOptions, defaultBackoff } from "./backoff.ts";
 import type { Channel } from "./channel.ts";
@@ -59,17 +60,18 @@ export interface ClientEvents {
   closed: TidegateError;
 }
 
-export interface Client {
+export interface Client<C extends Contract = OpenContract> {
   readonly state: ClientState;
   /** The last `ready`: node, user, session. */
   readonly ready: Ready | undefined;
   /** Round trip of the last answered request in milliseconds. */
   readonly roundTripMs: number | undefined;
   /** Socket.IO's socket, for your own events. */
-  readonly socket: GatewaySocket;
+  readonly socket: GatewaySocket<C>;
   readonly sessions: Sessions;
   on<Name extends keyof ClientEvents>(name: Name, listener: Listener<ClientEvents[Name]>): Off;
-  /** Returns the same object for the same name. */
+  /** Returns the same object for the same name. A contract states the channel's events and data. */
+  channel<Name extends string>(name: Name): Channel<PublicationData<C, Name>, unknown, PublicationInputs<C, Name>>;
   channel<Events extends object = Record<string, unknown>, Snapshot = unknown>(name: string): Channel<Events, Snapshot>;
   /** A board's live top and the user's own entry, until `close`. */
   leaderboard<Data = unknown>(board: string): Leaderboard<Data>;

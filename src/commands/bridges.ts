@@ -43,7 +43,7 @@ export interface Bridges {
 export interface BridgesDeps {
   /** Connection of role `bridges`. */
   subscriber: RedisClient;
-  executor: Pick<CommandExecutor, "perform">;
+  executor: Pick<CommandExecutor, "perform" | "encode">;
   /** Delivers to this node's subscribers. Throws if the channel's kind is not configured. */
   deliverLive: (channel: string, event: string, data: string) => void;
   store: BridgeStore;
@@ -139,7 +139,7 @@ export function createBridges(
   async function publishOne(channel: string, event: string, message: unknown): Promise<Outcome> {
     const id = idOf(message);
     if (id === undefined) {
-      deliverLive(channel, event, canonicalJson(message));
+      deliverLive(channel, event, executor.encode({ channel, event, data: message }));
       return "live";
     }
     const command = { type: "publish", channel, event, data: message ?? null, idempotencyKey: `bridge:${id}` } as const;

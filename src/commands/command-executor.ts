@@ -1,6 +1,7 @@
 import type { EphemeralPublished, PublishRequest, Published } from "../channels/publication.ts";
 import type { Orders } from "../orders/orders.ts";
 import type { Command, CommandOf, CommandType } from "../protocol/commands.ts";
+import type { ContractChecks, PublicationToCheck } from "../protocol/contract-checks.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import type { Order } from "../protocol/order.ts";
@@ -53,6 +54,11 @@ export interface CommandExecutor {
   write<A>(write: Write, run: () => Promise<A>): Promise<A>;
   /** Throws `payload_too_large`; for a payload that several commands share. */
   checkPayload(data: unknown): void;
+  /**
+   * The data of a publication as JSON, checked against the contract and the size limit; for doors that publish by
+   * themselves. `at` is the path of the publication. Throws `bad_request` and `payload_too_large`.
+   */
+  encode(publication: PublicationToCheck, at?: string): string;
 }
 
 /** What a command changes of a session. */
@@ -75,6 +81,8 @@ export interface CommandExecutorDeps {
   revokeSession: (sessionId: string) => Promise<object>;
   disconnectUser: (command: Omit<CommandOf<"user.disconnect">, "type" | "idempotencyKey">) => Promise<object>;
   once: RunOnce;
+  /** Returns the data as the contract's schema does. Omit if there is no contract. */
+  checkPublication?: ContractChecks["publication"] | undefined;
   metrics: Pick<Metrics, "publications">;
 }
 
@@ -93,8 +101,12 @@ export function createCommandExecutor(
   deps: CommandExecutorDeps,
   { payloadBytes = 65_536, deliveryTtlSeconds = 86_400 }: CommandExecutorOptions = {},
 ): CommandExecutor {
-  const { orders, submitScore, updateSession, revokeSession, disconnectUser, once, metrics } = deps;
+  const { orders, submitScore, updateSession, revokeSession, disconnectUser, once, metrics, checkPublication } = deps;
   const toJson = withinBytes(payloadBytes);
+
+  function encode(publication: PublicationToCheck, at?: string): string {
+    return toJson(checkPublication === undefined ? publication.data : checkPublication(publication, at), at);
+  }
 
   async function publish(
     { channel, event, data, from, except, ephemeral, idempotencyKey }: CommandOf<"publish">,
@@ -104,7 +116,7 @@ export function createCommandExecutor(
     const request = {
       channel,
       event,
-      data: toJson(data, at),
+      data: encode({ channel, event, data }, at),
       from,
       except: except === undefined ? undefined : [except].flat(),
     };
@@ -169,6 +181,7 @@ export function createCommandExecutor(
       deps.around === undefined ? run(command, context) : deps.around(command, context, () => run(command, context)),
     write,
     checkPayload: (data) => void toJson(data),
+    encode,
   };
 }
 

@@ -16,7 +16,7 @@ import type { PageStart, PublishTime, ScheduledCommand, ScheduleStore } from "./
  * idempotency key, so that a node that dies in the middle of it is repeated without a second effect.
  */
 export interface Schedule {
-  /** Throws `unknown_channel`, `payload_too_large`, `conflict` and `unavailable`. */
+  /** Throws `bad_request`, `unknown_channel`, `payload_too_large`, `conflict` and `unavailable`. */
   plan(publication: PublicationToSchedule, when: PublishTime): Promise<{ scheduleId: string; publishAt: number }>;
   list(query: { limit: number; after?: PageStart | undefined }): Promise<{
     scheduled: (ScheduledPublication & PageStart)[];
@@ -33,7 +33,7 @@ type ScheduledPublication = Pick<CommandOf<"publish">, "channel" | "event" | "da
 
 export interface ScheduleDeps {
   store: ScheduleStore;
-  executor: Pick<CommandExecutor, "perform" | "write" | "checkPayload">;
+  executor: Pick<CommandExecutor, "perform" | "write" | "encode">;
   /** Throws `unknown_channel`. */
   checkChannel: (channel: string) => void;
   deadLetters: Pick<DeadCommandStore, "add">;
@@ -90,7 +90,7 @@ export function createSchedule({ store, executor, checkChannel, deadLetters, clo
     async plan(publication, when) {
       const { channel, idempotencyKey, ...content } = publication;
       checkChannel(channel);
-      executor.checkPayload(publication.data);
+      executor.encode(publication);
       const write = { scope: `schedule ${channel}`, content: { ...content, ...when }, idempotencyKey };
       return executor.write(write, () => planOnce(publication, when));
     },

@@ -1,3 +1,4 @@
+import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { GatewayError, type ErrorBody } from "../protocol/errors.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import { KeyedQueue } from "../runtime/keyed-queue.ts";
@@ -32,8 +33,8 @@ export interface AppEvents {
 /** Passes an event on to the listeners of its Socket.IO socket. */
 export interface SocketListeners {
   has(event: string): boolean;
-  /** Calls the listeners with the acknowledgement of packet `id`. */
-  call(id: number | undefined): void;
+  /** Calls the listeners with these arguments and the acknowledgement of packet `id`. */
+  call(id: number | undefined, args: readonly unknown[]): void;
 }
 
 /** How an event ended. */
@@ -53,6 +54,8 @@ export interface DispatchDeps extends RefusalDeps {
   handlers: readonly ClientHandler[];
   /** Omit to refuse all events that are not built in. */
   app?: AppEvents | undefined;
+  /** Checks events for the app, and its answers. Omit if there is no contract. */
+  checks?: Pick<ContractChecks, "event" | "answer"> | undefined;
   unknownEvents: UnknownEvents;
   /** Omit for no limit. */
   throttle?: Throttle | undefined;
@@ -186,10 +189,16 @@ export class Dispatch {
     { id, listeners }: IncomingEvent,
   ): (() => Promise<AppAnswer>) | undefined {
     const handle = this.#deps.app?.handlerOf(connection, name);
-    if (handle !== undefined) return async () => new AppAnswer(await handle(args));
+    const { checks } = this.#deps;
+    const checked = () => (checks === undefined ? Promise.resolve(args) : checks.event(name, args));
+    if (handle !== undefined)
+      return async () => {
+        const answer = await handle(await checked());
+        return new AppAnswer(checks === undefined ? answer : await checks.answer(name, answer));
+      };
     if (listeners?.has(name) !== true) return undefined;
     return async () => {
-      listeners.call(id);
+      listeners.call(id, await checked());
       return new AppAnswer(undefined);
     };
   }

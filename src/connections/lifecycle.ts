@@ -255,8 +255,8 @@ const listenersOf = (socket: Socket, packet: unknown[], next: () => void): Socke
     !isReservedEvent(event) &&
     event !== "error" &&
     (socket.listenerCount(event) > 0 || socket.listenersAny().length > 0),
-  call(id) {
-    packet.pop();
+  call(id, args) {
+    packet.splice(1, Infinity, ...args);
     if (id !== undefined) packet.push(acknowledgementOf(socket, id));
     next();
   },

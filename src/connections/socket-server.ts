@@ -32,6 +32,8 @@ export interface SocketServerDeps extends LifecycleHooks {
   handlers: readonly ClientHandler[];
   /** Handles other events. With an app, clients may use all of Socket.IO. */
   app?: AppEvents | undefined;
+  /** Checks events for the app, and its answers. Omit if there is no contract. */
+  checks?: DispatchDeps["checks"];
   /** Parser of packets. @default only what the built-in events need */
   parser?: ((limits: GateLimits) => ReturnType<typeof createParser>) | undefined;
   /** Filled with the open connections. */

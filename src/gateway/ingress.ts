@@ -3,6 +3,7 @@ import type { Kinds } from "../channels/kinds.ts";
 import { createTransitionTable } from "../orders/transitions.ts";
 import { Orders, type OrdersDeps } from "../orders/orders.ts";
 import { closing } from "../protocol/closings.ts";
+import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { createCommandIngress, type CommandIngress } from "../commands/command-ingress.ts";
@@ -45,12 +46,13 @@ export interface IngressDeps {
   logouts: Authentication["logouts"];
   liveRights: Authentication["liveRights"];
   revocations: Revocations;
+  checks: ContractChecks | undefined;
 }
 
 /** Commands of backends, and the interfaces over Redis that accept them. */
 export function createIngress(
   { config, store, metrics, traces, clock, log }: NodeContext,
-  { services, logouts, liveRights, revocations }: IngressDeps,
+  { services, logouts, liveRights, revocations, checks }: IngressDeps,
 ): CommandIngress {
   const { kinds, channels, orders, deadLetters, leaderboards } = services;
   return createCommandIngress(
@@ -73,6 +75,7 @@ export function createIngress(
       revokeSession: (sessionId) => logouts.session(sessionId),
       disconnectUser: ({ userId, code = "disconnected_by_backend", ...words }) =>
         revocations.disconnectUser(userId, closing(code, words)),
+      checkPublication: checks?.publication,
       around: observeCommands(traces),
       metrics,
       clock,

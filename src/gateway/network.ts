@@ -37,6 +37,7 @@ import { createSocketServer, type SocketServer } from "../connections/socket-ser
 import { createStickyRouting, type StickyRouting } from "../engine/sticky-routing/sticky-routing.ts";
 import { createAppAdapter } from "../app/app-adapter.ts";
 import { HttpEvents } from "../app/http-events.ts";
+import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { createCircuitBreaker } from "../redis/circuit-breaker.ts";
 import { createAppParser } from "../app/app-parser.ts";
@@ -74,6 +75,8 @@ export interface NetworkParts {
   isDraining: () => boolean;
   /** Omit if only the built-in events exist. */
   app: AppEvents | undefined;
+  /** Checks events for the app. Omit if there is no contract. */
+  checks: ContractChecks | undefined;
   /** A server of an application to attach to. */
   server: Server | undefined;
 }
@@ -255,6 +258,7 @@ function createSockets(
       ...withWebhooks(hooks, parts.webhooks),
       clientAddress,
       app,
+      checks: parts.checks,
       parser: app && createAppParser,
       adapter: app ? createAppRooms(context, parts) : createAdapter(context),
       stickyRouting,
@@ -327,7 +331,7 @@ function pendingOf({ unauthenticatedConnections: all, unauthenticatedConnections
 
 function handlersOf(
   { metrics }: NodeContext,
-  { authentication, services }: NetworkParts,
+  { authentication, services, ingress }: NetworkParts,
   { refresh, tokenRefreshed, useSubscriptionToken }: ConnectionHooks,
 ): ClientHandler[] {
   const { sessions, logouts } = authentication;
@@ -337,6 +341,7 @@ function handlersOf(
       channels,
       useToken: useSubscriptionToken,
       recheck: ({ subscriber, identity }) => void channels.recheckPermissions(subscriber, identity),
+      encode: (publication) => ingress.executor.encode(publication),
       onPublished: () => metrics.publications.inc({ door: "client" }),
     }),
     ...createAuthHandlers({ refresh, tokenRefreshed }),

@@ -27,6 +27,11 @@ export function wrong(field: string, reason: string): GatewayError {
 
 function reasonOf(issue: z.core.$ZodIssue): string {
   if (issue.code === "unrecognized_keys") return "is unknown";
-  if (issue.message.endsWith("received undefined")) return "is required";
-  return issue.message.replace(/^Invalid input: /, "");
+  return plainReason(issue.message);
+}
+
+/** A schema's message without what the field's name already says. */
+export function plainReason(message: string): string {
+  if (message.endsWith("received undefined")) return "is required";
+  return message.replace(/^Invalid input: /, "");
 }

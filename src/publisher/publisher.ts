@@ -1,9 +1,11 @@
 import type { CommandOf, CommandType } from "../protocol/commands.ts";
+import type { Contract, OpenContract, PublicationInput } from "../protocol/contract.ts";
 import { type BackendCalls, createBackendCalls } from "./backend-calls.ts";
 import { type StreamItem, readChannels, type SubscribeOptions } from "./channel-stream.ts";
 import type { PublisherError } from "./errors.ts";
 import type { HttpAnswers, HttpTransport } from "./http.ts";
 import { CommandQueue } from "./queue.ts";
+import type { StreamAnswers } from "./stream.ts";
 import type { Transport } from "./transport.ts";
 
 export { PublisherError } from "./errors.ts";
@@ -33,6 +35,8 @@ export interface PublisherOptions {
 /** The fields of a command. */
 export type CommandFields<T extends CommandType> = Omit<CommandOf<T>, "type">;
 
+type PublishFields = Omit<CommandFields<"publish">, "channel" | "event" | "data">;
+
 /**
  * Sends commands of a backend. Commands of one tick are sent together. Commands of one subject are sent one after the
  * other, so they arrive in order. Temporary failures are retried with the same idempotency key, so each command takes
@@ -40,12 +44,14 @@ export type CommandFields<T extends CommandType> = Omit<CommandOf<T>, "type">;
  *
  * Each call resolves with the result or rejects with a `PublisherError`.
  */
-export interface Publisher<Answers extends Record<CommandType, object>> {
-  publish(publication: CommandFields<"publish">): Promise<Answers["publish"]>;
+export interface Publisher<Answers extends Record<CommandType, object>, C extends Contract = OpenContract> {
+  publish<Channel extends string>(
+    publication: { channel: Channel } & PublicationInput<C, Channel> & PublishFields,
+  ): Promise<Answers["publish"]>;
   /** Publishes to many channels; each has its own result. */
-  broadcast(
-    channels: readonly string[],
-    publication: Omit<CommandFields<"publish">, "channel">,
+  broadcast<Channel extends string>(
+    channels: readonly Channel[],
+    publication: PublicationInput<C, Channel> & PublishFields,
   ): Promise<PromiseSettledResult<Answers["publish"]>[]>;
   createOrder(order: CommandFields<"order.create">): Promise<Answers["order.create"]>;
   updateOrder(order: CommandFields<"order.update">): Promise<Answers["order.update"]>;
@@ -75,13 +81,17 @@ export interface StreamReading {
 }
 
 /** A publisher over HTTP also has all other backend calls, reads included. */
-export type HttpPublisher = Publisher<HttpAnswers> & BackendCalls & StreamReading;
+export type HttpPublisher<C extends Contract = OpenContract> = Publisher<HttpAnswers, C> & BackendCalls & StreamReading;
 
-export function createPublisher(transport: HttpTransport, options?: PublisherOptions): HttpPublisher;
-export function createPublisher<Answers extends Record<CommandType, object>>(
-  transport: Transport<Answers>,
+/** `createPublisher<typeof contract>` has the types of a contract. */
+export function createPublisher<C extends Contract = OpenContract>(
+  transport: HttpTransport,
   options?: PublisherOptions,
-): Publisher<Answers>;
+): HttpPublisher<C>;
+export function createPublisher<
+  C extends Contract = OpenContract,
+  Answers extends Record<CommandType, object> = StreamAnswers,
+>(transport: Transport<Answers>, options?: PublisherOptions): Publisher<Answers, C>;
 export function createPublisher(
   transport: Transport<HttpAnswers> & Partial<HttpTransport>,
   { onFailure, ...options }: PublisherOptions = {},

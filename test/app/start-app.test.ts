@@ -39,11 +39,28 @@ test("a started node calls the app's default export, which handles events of cli
   expect(await pinged).toBe(1);
 });
 
+test("a started node checks what is sent against its contract", async () => {
+  const contract = `const text = (value) => typeof value === "string" ? { value } : { issues: [{ message: "must be text" }] };
+    export default { channels: { news: { headline: { "~standard": { version: 1, vendor: "own", validate: text } } } } };`;
+  const node = await startNodeProcess({
+    nodeId: "app",
+    env: { ...environment("unused"), APP_FILE: "", CONTRACT_FILE: appFile(contract) },
+  });
+  onTestFinished(async () => void (await node.kill()));
+  const publish = (data: unknown) =>
+    node.call("POST", "/v1/publish", { channel: "news:today", event: "headline", data });
+
+  expect(await publish(1)).toMatchObject({ status: 400, body: { code: "bad_request", detail: "data: must be text" } });
+  expect(await publish("the tide turns")).toMatchObject({ status: 200 });
+});
+
 test.each([
-  ["has no function as its default export", "export const app = 1;", /APP_FILE: \S+ must have a function/],
-  ["cannot be loaded", "export default (;", /APP_FILE: \S+ cannot be loaded: /],
-])("a file that %s is an error of the configuration", async (_, text, line) => {
-  const node = await spawnNodeProcess({ nodeId: "app", env: environment(appFile(text)) });
+  ["APP_FILE", "has no function as its default export", "export const app = 1;", /APP_FILE: \S+ must have a function/],
+  ["APP_FILE", "cannot be loaded", "export default (;", /APP_FILE: \S+ cannot be loaded: /],
+  ["CONTRACT_FILE", "has no contract", "export default 1;", /CONTRACT_FILE: \S+ cannot be loaded: is not a contract/],
+])("%s with a file that %s is an error of the configuration", async (variable, _, text, line) => {
+  const env = { ...environment(""), [variable]: appFile(text) };
+  const node = await spawnNodeProcess({ nodeId: "app", env });
   onTestFinished(async () => void (await node.kill()));
 
   expect((await node.ended).code).toBe(78);

@@ -1,13 +1,13 @@
 import { inject, onTestFinished } from "vitest";
-import { createGateway, type Gateway, type GatewayOptions } from "../../src/index.ts";
+import { createGateway, type Contract, type Gateway, type GatewayOptions, type OpenContract } from "../../src/index.ts";
 import { connectClient, type Client, type ClientOptions } from "../support/gateway.ts";
 import { freshPrefix, quietLog } from "../support/world.ts";
 
 export const chatKinds = { chat: { subscribe: "public", publish: "public" } };
 
 /** A gateway as an application embeds it, not listening yet; closed when the test ends. */
-export async function embed(options: GatewayOptions = {}): Promise<Gateway> {
-  const gateway = await createGateway({
+export async function embed<C extends Contract = OpenContract>(options: GatewayOptions<C> = {}): Promise<Gateway<C>> {
+  const gateway = await createGateway<C>({
     redis: inject("redisUrl"),
     keyPrefix: freshPrefix(),
     jwt: { secret: "a-secret-for-tests-of-at-least-thirty-two-bytes" },
@@ -21,7 +21,11 @@ export async function embed(options: GatewayOptions = {}): Promise<Gateway> {
 }
 
 /** A stock client of a fresh session. */
-export async function join(gateway: Gateway, userId: string, options?: ClientOptions): Promise<Client> {
-  const { token } = await gateway.sessions.create({ userId });
-  return connectClient(gateway.url, token ?? "", options);
+export async function join(
+  { sessions, url }: Pick<Gateway, "sessions" | "url">,
+  userId: string,
+  options?: ClientOptions,
+): Promise<Client> {
+  const { token } = await sessions.create({ userId });
+  return connectClient(url, token ?? "", options);
 }

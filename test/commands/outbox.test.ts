@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import { needs } from "../../scripts/needs.ts";
+import { contract, contractFile } from "../contract/contract.ts";
 import { startGateway, type BackendCalls } from "../support/gateway.ts";
 import { startNodeProcess } from "../support/node-process.ts";
 import { startPostgresProcess, type OutboxDatabase, type PostgresProcess } from "../support/postgres-process.ts";
@@ -73,6 +74,18 @@ describe.skipIf(!needs.postgres.isInstalled())("with Postgres", () => {
     expect((await gateway.call("GET", "/v1/orders/o-1")).status).toBe(200);
     expect(await outbox.query("SELECT * FROM tidegate_outbox_dead")).toEqual([]);
     expect(await gateway.gateway.metrics.registry.getSingleMetricAsString("gateway_outbox_lag_seconds")).toMatch(/ 0$/);
+  });
+
+  test("a publication that the contract does not allow is set aside with the field", async () => {
+    const outbox = await postgres.createOutbox();
+    await startGateway({ file: contractFile, contract, env: { OUTBOX_URL: outbox.url } });
+
+    await insert(outbox, "a", { ...publishing("chat:a", { text: 7 }), event: "said" });
+
+    await eventually(async () => {
+      const [letter] = await outbox.query("SELECT code, reason FROM tidegate_outbox_dead");
+      expect(letter).toEqual({ code: "bad_request", reason: "data.text: expected string, received number" });
+    });
   });
 
   test("what cannot be performed is set aside with the reason, holds up nothing, and can be replayed", async () => {

@@ -60,6 +60,7 @@ const program = `
 import { Redis } from "ioredis";
 import { Server } from "socket.io";
 import { connect } from "tidegate/client";
+import { defineContract } from "tidegate/contract";
 import { createPublisher, overHttp } from "tidegate/publisher";
 
 const [url, apiKey] = process.argv.slice(2);
@@ -75,7 +76,7 @@ const heard = new Promise((resolve) => lobby.on("publication", resolve));
 await lobby.subscribe();
 await createPublisher(overHttp({ url, apiKey })).publish({ channel: "chat:lobby", event: "message", data: { text: "Hello" } });
 const { data } = await heard;
-console.log([typeof Redis, typeof Server, data.text].join(" "));
+console.log([typeof Redis, typeof Server, typeof defineContract({}).events, data.text].join(" "));
 process.exit(0);
 `;
 
@@ -97,7 +98,7 @@ describe.each(packagers)("with $name the packed package", ({ name, install, agai
     cpSync(first, second, { recursive: true, filter: (path) => !path.includes("node_modules") });
     expect(await said(again, second)).not.toMatch(/\bwarn|\berr/i);
 
-    expect(await publishes(second)).toBe("function function Hello\n");
+    expect(await publishes(second)).toBe("function function object Hello\n");
     expect(required(second)).toEqual({ connect: "function", overHttp: "function" });
     expect(versionOfWs(second)).toMatch(/^8\.(2[3-9]|[3-9]\d)\./);
   });
@@ -112,7 +113,9 @@ async function pack(): Promise<void> {
   });
   for (const file of stdout
     .split("\0")
-    .filter((path) => /^(src|scripts|client|client-demo|console|docs|native|publisher)\/|^[^/]+$/.test(path))) {
+    .filter((path) =>
+      /^(src|scripts|client|client-demo|console|contract|docs|native|publisher)\/|^[^/]+$/.test(path),
+    )) {
     cpSync(join(repository, file), join(copy, file), { recursive: true });
   }
   symlinkSync(join(repository, "node_modules"), join(copy, "node_modules"));

@@ -3,7 +3,12 @@ import { registerHooks } from "node:module";
 
 const { DOCS_URL: url, DOCS_KEY: key, DOCS_REDIS: redisUrl, DOCS_PAGE: page } = process.env;
 const source = new URL("../../src/", import.meta.url);
-const ours = { "tidegate/client": "client/client.ts", "tidegate/publisher": "publisher/publisher.ts" };
+const ours = {
+  tidegate: "index.ts",
+  "tidegate/client": "client/client.ts",
+  "tidegate/contract": "protocol/contract.ts",
+  "tidegate/publisher": "publisher/publisher.ts",
+};
 
 registerHooks({
   resolve(specifier, context, next) {

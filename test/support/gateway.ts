@@ -2,6 +2,7 @@ import { inject, onTestFinished } from "vitest";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { loadConfig } from "../../src/config.ts";
 import { createNode, type GatewayNode } from "../../src/gateway.ts";
+import type { Contract } from "../../src/protocol/contract.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import { freshPrefix, quietLog } from "./world.ts";
@@ -48,6 +49,7 @@ export interface TestGatewayOptions {
   clock?: Clock;
   /** @default nobody reads it */
   log?: Logger;
+  contract?: Contract;
 }
 
 export async function startGateway({
@@ -56,6 +58,7 @@ export async function startGateway({
   file,
   clock,
   log = quietLog,
+  contract,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const environment = {
     PORT: "0",
@@ -71,7 +74,7 @@ export async function startGateway({
   const config = loadConfig(file === undefined ? environment : { ...environment, GATEWAY_CONFIG: "test.json" }, () =>
     JSON.stringify(file),
   );
-  const gateway = await createNode(config, { log, ...(clock && { clock }) });
+  const gateway = await createNode(config, { log, contract, ...(clock && { clock }) });
   await gateway.start();
   onTestFinished(async () => void (await gateway.drain()));
   const { url } = gateway;

@@ -1,5 +1,5 @@
 import type { Channels } from "../../channels/channels.ts";
-import { canonicalJson } from "../../protocol/gate.ts";
+import type { CommandExecutor } from "../../commands/command-executor.ts";
 import { GatewayError } from "../../protocol/errors.ts";
 import { historyMessage, publishMessage, subscribeMessage, unsubscribeMessage } from "../../protocol/publications.ts";
 import { clientHandler, type ClientHandler } from "../client-handler.ts";
@@ -11,6 +11,8 @@ export interface ChannelHandlersDeps {
   useToken: (connection: Connection, channel: string, token: string) => Promise<void>;
   /** Ends subscriptions that the connection's identity no longer allows. */
   recheck: (connection: Connection) => void;
+  /** Checks the data of a publication; returns it as JSON. */
+  encode: CommandExecutor["encode"];
   /** Counts a publication that came from a client. */
   onPublished: () => void;
 }
@@ -20,6 +22,7 @@ export function createChannelHandlers({
   channels,
   useToken,
   recheck,
+  encode,
   onPublished,
 }: ChannelHandlersDeps): ClientHandler[] {
   return [
@@ -50,7 +53,7 @@ export function createChannelHandlers({
           {
             channel: message.channel,
             event: message.event,
-            data: canonicalJson(message.data),
+            data: encode(message),
             idempotencyKey: ownKey(connection, message.idempotencyKey),
             from: { userId: identity.userId, connectionId, info: identity.info },
             except: message.echo === false ? [connectionId] : undefined,

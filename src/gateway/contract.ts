@@ -1,0 +1,27 @@
+import type { Kinds } from "../channels/kinds.ts";
+import { clientEvents } from "../config/limits-schema.ts";
+import { ConfigError, type Problem } from "../config/problems.ts";
+import { createContractChecks, type ContractChecks } from "../protocol/contract-checks.ts";
+import type { Contract } from "../protocol/contract.ts";
+
+/** Throws ConfigError for an event or a kind of the contract that this gateway would never check. */
+export function createNodeContractChecks(contract: Contract, kinds: Kinds): ContractChecks {
+  const problems = [...builtInEvents(contract), ...unknownKinds(contract, kinds)];
+  if (problems.length > 0) throw new ConfigError(problems);
+  return createContractChecks(contract);
+}
+
+function builtInEvents({ events }: Contract): Problem[] {
+  return clientEvents
+    .filter((event) => Object.hasOwn(events, event))
+    .map((event) => ({
+      name: `contract.events.${event}`,
+      message: "is an event of the gateway, with a schema of its own",
+    }));
+}
+
+function unknownKinds({ channels }: Contract, kinds: Kinds): Problem[] {
+  return Object.keys(channels)
+    .filter((kind) => !kinds.has(`${kind}:`))
+    .map((kind) => ({ name: `contract.channels.${kind}`, message: "no channel kind of this name is configured" }));
+}
