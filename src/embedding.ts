@@ -89,6 +89,10 @@ export interface Gateway<C extends Contract = OpenContract> {
   readonly users: {
     revokeSessions: GatewayNode["authentication"]["logouts"]["allSessions"];
     disconnect(userId: string): Promise<{ disconnected: number; nodes: number; acknowledged: number }>;
+    /** Everything that is kept of a user. */
+    get: GatewayNode["userData"]["read"];
+    /** Erases everything that is kept of a user, on every node. */
+    erase: GatewayNode["userData"]["erase"];
   };
   /** Starts to accept connections. With a `server` of your own, it listens that server. */
   listen(port?: number, host?: string): Promise<void>;
@@ -180,7 +184,7 @@ function gatewayOf(node: GatewayNode, events: InProcessEvents<Publish>, { publis
   };
 }
 
-function accountsOf({ authentication, revocations }: GatewayNode): Pick<Gateway, "sessions" | "users"> {
+function accountsOf({ authentication, revocations, userData }: GatewayNode): Pick<Gateway, "sessions" | "users"> {
   const { sessions, tokens, logouts } = authentication;
   return {
     sessions: {
@@ -197,6 +201,8 @@ function accountsOf({ authentication, revocations }: GatewayNode): Pick<Gateway,
     users: {
       revokeSessions: (userId) => logouts.allSessions(userId),
       disconnect: (userId) => revocations.disconnectUser(userId, closing("disconnected_by_backend")),
+      get: (userId) => userData.read(userId),
+      erase: (userId) => userData.erase(userId),
     },
   };
 }

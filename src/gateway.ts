@@ -2,6 +2,7 @@ import type { Server } from "node:http";
 import type { Server as SocketIoServer } from "socket.io";
 import { createExpiryWatch } from "./auth/expiry-watch.ts";
 import { createControlStore } from "./cluster/control-store.ts";
+import type { UserDataService } from "./commands/user-data.ts";
 import type { CommandExecutor } from "./commands/command-executor.ts";
 import type { AppEvents } from "./connections/dispatch.ts";
 import type { Revocations } from "./auth/revocations.ts";
@@ -21,6 +22,7 @@ import { collectStoreMetrics } from "./gateway/store-metrics.ts";
 import { createOutbox } from "./gateway/outbox.ts";
 import { observeReasons } from "./gateway/observers.ts";
 import { openStore } from "./gateway/store.ts";
+import { createNodeUserData } from "./gateway/user-data.ts";
 import { urlOf } from "./gateway/url.ts";
 import { createWebhooks } from "./gateway/webhooks.ts";
 import { closing } from "./protocol/closings.ts";
@@ -66,6 +68,7 @@ export interface GatewayNode {
   readonly services: CoreServices;
   readonly authentication: Authentication;
   readonly revocations: Revocations;
+  readonly userData: UserDataService;
 }
 
 export interface NodeOptions {
@@ -165,6 +168,8 @@ export async function createNode(
     requestDrain,
     leaseAgeMs: () => clock.monotonic() - heartbeatAt,
   });
+  const { connectionsOfUser } = operator;
+  const userData = createNodeUserData({ authentication, services, ingress, throttling, connectionsOfUser });
   const outbox = await createOutbox(context, ingress);
   const network = createNetwork(context, {
     readiness,
@@ -178,6 +183,7 @@ export async function createNode(
     connections,
     services,
     ingress,
+    userData,
     webhooks,
     worker,
     app,
@@ -239,6 +245,7 @@ export async function createNode(
     services,
     authentication,
     revocations,
+    userData,
     listenOn: (address) => http.listenOn(address),
     store: store.description,
     get url() {

@@ -52,7 +52,7 @@ export interface LiveRights {
 }
 
 export interface LiveRightsDeps {
-  sessions: Pick<Sessions, "update" | "refresh" | "grantChannel" | "block" | "list">;
+  sessions: Pick<Sessions, "update" | "refresh" | "grantChannel" | "block" | "unblock" | "list">;
   revocations: Pick<Revocations, "disconnectUser">;
   broadcast: RightsBroadcast;
 }
@@ -94,7 +94,7 @@ export function createLiveRights({ sessions, revocations, broadcast }: LiveRight
     },
 
     async unblock(userId) {
-      await sessions.block(userId, undefined);
+      await sessions.unblock(userId);
       return { disconnected: 0, nodes: 0, acknowledged: 0 };
     },
   };

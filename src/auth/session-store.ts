@@ -25,8 +25,10 @@ export interface SessionStore {
   update(sessionId: string, change: SessionChange): Promise<Session | undefined>;
   /** Grants a channel to all sessions of a user, or takes the grant back. Returns the grants of each session. */
   grantChannel(userId: string, channel: string, isGranted: boolean): Promise<Map<string, string[]>>;
-  /** Undefined ends the block. */
-  block(userId: string, block: UserBlock | undefined): Promise<void>;
+  block(userId: string, block: UserBlock): Promise<void>;
+  /** False if the user was not blocked. */
+  unblock(userId: string): Promise<boolean>;
+  blockOf(userId: string): Promise<UserBlock | undefined>;
   /** Makes the user's tokens issued before `issuedBefore` (epoch ms) invalid, for at least `forMs`. */
   revokeTokensBefore(userId: string, issuedBefore: number, forMs: number): Promise<void>;
   get(sessionId: string): Promise<Session | undefined>;
@@ -150,6 +152,7 @@ export function createSessionStore(
   const endScript = loadScript(commands, new URL("./end-sessions.lua", import.meta.url));
 
   const keyOf = (sessionId: string): string => keys.session(tagOfSession(sessionId), sessionId);
+  const blockKeyOf = (userId: string): string => keys.userBlock(userTagOf(userId));
   const keyPrefix = (userTag: string): string => keys.session(userTag, "");
 
   async function create(mode: "new" | "adopted", session: NewSession, { idleMs, maxPerUser }: SessionLimits) {
@@ -192,10 +195,16 @@ export function createSessionStore(
     },
 
     async block(userId, block) {
-      const key = keys.userBlock(userTagOf(userId));
-      if (block === undefined) await commands.del(key);
-      else if (block.until === undefined) await commands.set(key, JSON.stringify(block));
+      const key = blockKeyOf(userId);
+      if (block.until === undefined) await commands.set(key, JSON.stringify(block));
       else await commands.set(key, JSON.stringify(block), "PXAT", block.until);
+    },
+
+    unblock: async (userId) => (await commands.del(blockKeyOf(userId))) === 1,
+
+    async blockOf(userId) {
+      const text = await commands.get(blockKeyOf(userId));
+      return text === null ? undefined : (JSON.parse(text) as UserBlock);
     },
 
     async revokeTokensBefore(userId, issuedBefore, forMs) {

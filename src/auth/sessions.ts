@@ -54,8 +54,11 @@ export interface Sessions {
   refresh(sessionId: string, ttlSeconds?: number): Promise<Session | undefined>;
   /** Grants a channel to all sessions of the user, or takes the grant back. Returns the grants of each session. */
   grantChannel(userId: string, channel: string, isGranted: boolean): Promise<Map<string, string[]>>;
-  /** Refuses all handshakes of the user until `until`; undefined ends the block. */
-  block(userId: string, block: UserBlock | undefined): Promise<void>;
+  /** Refuses all handshakes of the user until `until`. */
+  block(userId: string, block: UserBlock): Promise<void>;
+  /** False if the user was not blocked. */
+  unblock(userId: string): Promise<boolean>;
+  blockOf(userId: string): Promise<UserBlock | undefined>;
   revokeTokensBefore(userId: string, issuedBefore: number, forMs: number): Promise<void>;
   get(sessionId: string): Promise<Session | undefined>;
   /** Oldest first. */
@@ -139,6 +142,8 @@ export function createSessions(
       change(sessionId, {}, ttlSeconds === undefined ? "life" : lifeMs(ttlSeconds)),
     grantChannel: (userId, channel, isGranted) => orUnavailable(store.grantChannel(userId, channel, isGranted)),
     block: (userId, block) => orUnavailable(store.block(userId, block)),
+    unblock: (userId) => orUnavailable(store.unblock(userId)),
+    blockOf: (userId) => orUnavailable(store.blockOf(userId)),
     revokeTokensBefore: (userId, issuedBefore, forMs) =>
       orUnavailable(store.revokeTokensBefore(userId, issuedBefore, forMs)),
 

@@ -38,6 +38,8 @@ export interface ChannelLog {
   publishEphemeral(request: PublishRequest, publishedAt: number): Promise<void>;
   /** Removes the log and starts another epoch. Resolves to the number of publications it held. */
   clear(channel: string): Promise<number>;
+  /** Also removes the position. */
+  erase(channel: string): Promise<number>;
   read(channel: string, history: HistoryOptions, from: ReadFrom): Promise<LogSlice>;
   /** The last timestamp assigned to any publication; infinity on Cluster, which has no common one. */
   lastTimestamp(): Promise<number>;
@@ -117,6 +119,11 @@ export function createChannelLog(
     return publishScript.run(scriptKeys, [...args, fromText(from), except === undefined ? "" : JSON.stringify(except)]);
   }
 
+  async function clear(channel: string): Promise<number> {
+    const { meta, log, feed } = keys.channel(channel);
+    return Number(await clearScript.run([meta, log, feed], [freshEpoch(), idleTtlSeconds]));
+  }
+
   return {
     publish: async (request, history) => toPublished(request.channel, await run(request, history)),
 
@@ -129,9 +136,12 @@ export function createChannelLog(
       await commands.spublish(keys.channelFeed(request.channel), ephemeralMessage(request, publishedAt));
     },
 
-    async clear(channel) {
-      const { meta, log, feed } = keys.channel(channel);
-      return Number(await clearScript.run([meta, log, feed], [freshEpoch(), idleTtlSeconds]));
+    clear,
+
+    async erase(channel) {
+      const removed = await clear(channel);
+      await commands.unlink(keys.channelMeta(channel));
+      return removed;
     },
 
     async read(channel, history, from) {

@@ -152,10 +152,10 @@ export class Channels {
     >;
   }
 
-  /** Removes the channel's history; its subscribers have to subscribe again. Throws `unknown_channel`. */
-  async clearHistory(channel: string): Promise<number> {
+  /** Removes the history, or all that is kept of the channel; subscribers must subscribe again. Throws `unknown_channel`. */
+  async clearHistory(channel: string, isErased = false): Promise<number> {
     this.#deps.kinds.of(channel);
-    return this.#deps.log.clear(channel);
+    return isErased ? this.#deps.log.erase(channel) : this.#deps.log.clear(channel);
   }
 
   /** Sends a publication without an offset to the subscribers on this node. Throws `unknown_channel`. */

@@ -64,6 +64,8 @@ export interface RecoveryRecordStore {
   findTrail(privateId: string): Promise<DeliveryTrail | undefined>;
   /** The connection is gone for good. */
   end(privateId: string, owner: string): Promise<void>;
+  /** Deletes the record, whoever owns it. */
+  erase(privateId: string): Promise<void>;
   renew(privateIds: readonly string[]): Promise<void>;
 }
 
@@ -123,6 +125,9 @@ export function createRecoveryRecordStore(
     findTrail: async (privateId) => toTrail((await commands.hget(keys.recoveryRecord(privateId), "trail")) ?? ""),
     async end(privateId, owner) {
       await change(privateId, owner, "end", windowSeconds, []);
+    },
+    async erase(privateId) {
+      await commands.unlink(keys.recoveryRecord(privateId));
     },
     async renew(privateIds) {
       await Promise.all(privateIds.map((privateId) => commands.expire(keys.recoveryRecord(privateId), livingTtl)));

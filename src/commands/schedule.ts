@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { CommandOf } from "../protocol/commands.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { canonicalJson } from "../protocol/gate.ts";
+import { kindOf, userChannelOf } from "../protocol/names.ts";
 import { createDueWorker } from "../redis/due-worker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -24,6 +25,10 @@ export interface Schedule {
   }>;
   /** False if it is unknown, published or being published. */
   cancel(scheduleId: string): Promise<boolean>;
+  /** Publications from a user, or to a channel of the user's own; at most `max`. */
+  ofUser(userId: string, max: number): Promise<(ScheduledPublication & PageStart)[]>;
+  /** Cancels them; returns how many. */
+  cancelOf(userId: string): Promise<number>;
   start(): void;
   stop(): Promise<void>;
 }
@@ -43,6 +48,8 @@ export interface ScheduleDeps {
 
 /** A publication that failed so often becomes a dead letter. */
 const maxFailures = 10;
+/** Scheduled publications read at once. */
+const pageSize = 1_000;
 /** Min milliseconds between two claims: how late a publication may be while others keep coming due. */
 const minPauseMs = 20;
 
@@ -86,6 +93,15 @@ export function createSchedule({ store, executor, checkChannel, deadLetters, clo
     return { scheduleId, publishAt: planned.publishAt };
   }
 
+  async function* allOf(userId: string): AsyncGenerator<ScheduledCommand> {
+    let last: PageStart | undefined;
+    do {
+      const { page, next } = await store.page(pageSize, last);
+      yield* page.filter((scheduled) => concerns(commandOf(scheduled), userId));
+      last = next;
+    } while (last !== undefined);
+  }
+
   return {
     async plan(publication, when) {
       const { channel, idempotencyKey, ...content } = publication;
@@ -102,10 +118,28 @@ export function createSchedule({ store, executor, checkChannel, deadLetters, clo
 
     cancel: (scheduleId) => store.cancel(scheduleId),
 
+    async ofUser(userId, max) {
+      const found = [];
+      for await (const scheduled of allOf(userId)) if (found.push(toListed(scheduled)) === max) break;
+      return found;
+    },
+
+    async cancelOf(userId) {
+      let cancelled = 0;
+      for await (const { scheduleId } of allOf(userId)) cancelled += (await store.cancel(scheduleId)) ? 1 : 0;
+      return cancelled;
+    },
+
     start: () => worker.start(),
     stop: () => worker.stop(),
   };
 }
+
+/** Made in the user's name, or for a channel of the user's own. */
+const concerns = ({ channel, from }: CommandOf<"publish">, userId: string): boolean =>
+  from?.userId === userId ||
+  [userChannelOf(userId), `orders:${userId}`].includes(channel) ||
+  (kindOf(channel) === "rank" && channel.endsWith(`:${userId}`));
 
 /** With an idempotency key the id follows from it: a repeat after a crash plans the same publication. */
 function idOf({ channel, idempotencyKey }: PublicationToSchedule): string {
@@ -117,10 +151,9 @@ function idOf({ channel, idempotencyKey }: PublicationToSchedule): string {
 }
 
 /** A command as the stream takes it, so that a dead letter can be replayed. */
-function textOf(scheduleId: string, { channel, event, data, idempotencyKey }: PublicationToSchedule): string {
+function textOf(scheduleId: string, { data, idempotencyKey, ...publication }: PublicationToSchedule): string {
   const key = idempotencyKey ?? `scheduled:${scheduleId}`;
-  const head = JSON.stringify({ type: "publish", channel, event, idempotencyKey: key }).slice(0, -1);
-  return `${head},"data":${canonicalJson(data)}}`;
+  return canonicalJson({ type: "publish", ...publication, idempotencyKey: key, data });
 }
 
 /** It was parsed when it was planned. */

@@ -1,15 +1,16 @@
 import type { RestoredSubscriptions, RecoveryRecords } from "../channels/subscription.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { RecoveryRecord, RecoveryRecordStore, TakenRecord } from "../channels/recovery-record-store.ts";
-import { positionsAt, type DeliveryStart, type DeliveryTrail } from "../channels/delivery-trail.ts";
+import { positionsAt, type DeliveryStart } from "../channels/delivery-trail.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
-import type { Control, ControlCommand } from "../cluster/control.ts";
+import type { CommandOutcome, Control, ControlCommand } from "../cluster/control.ts";
 import { closing } from "../protocol/closings.ts";
 import type { Position } from "../protocol/scalars.ts";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { WriteBehind } from "../runtime/write-behind.ts";
 import type { Connection } from "./connection.ts";
+import { DisconnectedSessions, type DisconnectedSession } from "./disconnected-sessions.ts";
 
 /** A client that claims to have been connected before. */
 export interface RecoveryAttempt {
@@ -48,8 +49,10 @@ export interface SessionRecovery {
    * may still recover.
    */
   rewriteAll(): void;
-  /** Closes the connections that a control command names as replaced; returns how many were open. */
-  perform(command: ControlCommand): number;
+  /** Deletes the records of a user's disconnected clients, on all nodes. */
+  erase(userId: string): Promise<CommandOutcome>;
+  /** Performs a control command; resolves with the number of connections it closed, or of records it deleted. */
+  perform(command: ControlCommand): Promise<number>;
   start(): void;
   stop(): Promise<void>;
 }
@@ -97,15 +100,6 @@ type PositionMap = ReadonlyMap<string, Position>;
 
 const noPositions: PositionMap = new Map();
 
-/** Kept until the client has reconnected, so that its record can be rewritten. */
-interface DisconnectedSession {
-  handle: RecoveryHandle;
-  record: RecoveryRecord;
-  trail: DeliveryTrail | undefined;
-  /** Monotonic milliseconds. */
-  until: number;
-}
-
 /** The node id of an incarnation or an owner: after an outage a node has another incarnation but the same connections. */
 const nodeOf = (name: string): string => name.slice(0, name.lastIndexOf("/"));
 
@@ -121,9 +115,6 @@ const lastRewriteWaitMs = 1_600;
 /** Below this wait the previous node need not be known as living: after an outage that takes a heartbeat. */
 const unknownNodeWaitMs = 400;
 
-/** Max disconnected sessions to remember; the oldest are dropped first and can no longer be rewritten. */
-const maxDisconnected = 10_000;
-
 /** Milliseconds between two batches of rewritten records, and max records per batch. */
 const rewritePaceMs = 10;
 const recordsAtOnce = 500;
@@ -132,7 +123,12 @@ const recordsAtOnce = 500;
 const replacedPaceMs = 20;
 
 /** Type of the control command that closes replaced connections. */
-export const replaceConnectionType = "replace.connection";
+const replaceConnectionType = "replace.connection";
+
+/** Type of the control command that deletes the records of a user's disconnected clients. */
+const eraseRecordsType = "erase.records";
+
+export const recoveryCommandTypes = [replaceConnectionType, eraseRecordsType];
 
 export function createSessionRecovery(deps: SessionRecoveryDeps, options: SessionRecoveryOptions): SessionRecovery {
   const { store, clock, log } = deps;
@@ -143,8 +139,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     { write: rewrite, mayWrite: () => deps.control.fence.isOpen, clock, log },
     { description: "connection records", intervalMs: rewritePaceMs, batchSize: recordsAtOnce },
   );
-  /** Disconnected sessions that may recover, by owner, oldest first. */
-  const disconnected = new Map<string, DisconnectedSession>();
+  const disconnected = new DisconnectedSessions<RecoveryHandle>(clock, options.windowSeconds * 1_000);
   const replacements = new WriteBehind(
     { write: announceReplaced, mayWrite: () => true, clock, log },
     { description: "replaced connections", intervalMs: replacedPaceMs, batchSize: recordsAtOnce },
@@ -176,27 +171,13 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       await store.rewrite(handle.privateId, owner, handle.takes, recordOf(connection, handle));
   }
 
-  async function rewriteDisconnected(each: DisconnectedSession | undefined): Promise<void> {
+  async function rewriteDisconnected(each: DisconnectedSession<RecoveryHandle> | undefined): Promise<void> {
     if (each === undefined) return;
     const { privateId, owner, takes } = each.handle;
     await Promise.all([
       store.rewrite(privateId, owner, takes, each.record),
       store.release(privateId, owner, each.trail),
     ]);
-  }
-
-  /** Remembers a session that has subscriptions. */
-  function remember(each: Omit<DisconnectedSession, "until">): void {
-    if (each.record.starts.size === 0) return;
-    disconnected.set(each.handle.owner, { ...each, until: clock.monotonic() + options.windowSeconds * 1_000 });
-    forgetDisconnected();
-  }
-
-  function forgetDisconnected(): void {
-    for (const [owner, { until }] of disconnected) {
-      if (until > clock.monotonic() && disconnected.size <= maxDisconnected) return;
-      disconnected.delete(owner);
-    }
   }
 
   const isLiving = (owner: string): boolean => deps.control.living.some((node) => nodeOf(node) === nodeOf(owner));
@@ -244,7 +225,14 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     return connection === undefined ? 0 : 1;
   }
 
-  function perform({ type, owners: replaced }: ControlCommand): number {
+  async function eraseHere(userId: string): Promise<number> {
+    const erased = disconnected.takeOf(userId);
+    await Promise.all(erased.map(({ handle }) => store.erase(handle.privateId)));
+    return erased.length;
+  }
+
+  async function perform({ type, owners: replaced, userId }: ControlCommand): Promise<number> {
+    if (type === eraseRecordsType) return typeof userId === "string" ? eraseHere(userId) : 0;
     if (type !== replaceConnectionType || !Array.isArray(replaced)) return 0;
     return replaced.reduce((count: number, owner: unknown) => count + replaceHere(String(owner)), 0);
   }
@@ -267,7 +255,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     owners.delete(handle.owner);
     const { privateId, owner, startPosition: beginning, isReplaced = false } = handle;
     const trail = beginning && deps.channels.trailOf(connection.subscriber, beginning);
-    if (mayReturn && !isReplaced && handle.isPersisted) remember({ handle: handle, record, trail });
+    if (mayReturn && !isReplaced && handle.isPersisted) disconnected.add({ handle, record, trail });
     if (!mayReturn && !isReplaced) return store.end(privateId, owner);
     // If another connection has taken it over, that connection's node is responsible for the record.
     if (!(await store.release(privateId, owner, trail))) disconnected.delete(owner);
@@ -376,9 +364,10 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     },
 
     rewriteAll() {
-      forgetDisconnected();
-      for (const owner of [...owners.keys(), ...disconnected.keys()]) rewrites.add(owner);
+      for (const owner of [...owners.keys(), ...disconnected.owners()]) rewrites.add(owner);
     },
+
+    erase: (userId) => deps.control.command({ type: eraseRecordsType, userId }),
 
     perform,
 

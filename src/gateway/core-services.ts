@@ -21,7 +21,7 @@ import type { Metrics } from "../runtime/metrics.ts";
 import type { ReasonLog } from "../runtime/reason-log.ts";
 import { createFanOut } from "../connections/fan-out.ts";
 import { notifyUnsubscribed } from "../connections/connection-hooks.ts";
-import { createSessionRecovery, replaceConnectionType, type SessionRecovery } from "../connections/session-recovery.ts";
+import { createSessionRecovery, recoveryCommandTypes, type SessionRecovery } from "../connections/session-recovery.ts";
 import { LimitRefusal } from "../commands/refusal.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
@@ -180,7 +180,7 @@ function createNodeRecovery({ config, store, control, clock, log }: NodeContext,
   const options = { windowSeconds: config.recovery.windowSeconds, renewEverySeconds, isCluster: store.isCluster };
   const records = createRecoveryRecordStore(store, options);
   const recovery = createSessionRecovery({ store: records, channels, control, clock, log }, options);
-  control.on(replaceConnectionType, (command) => recovery.perform(command));
+  for (const type of recoveryCommandTypes) control.on(type, (command) => recovery.perform(command));
   // Redis may have lost its last writes.
   runsOf(store.commands).onNewRun(() => recovery.rewriteAll());
   store.feed.onRestored(() => recovery.rewriteAll());

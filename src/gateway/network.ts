@@ -28,6 +28,8 @@ import { createPublishRoutes } from "../http/routes/publish.ts";
 import { createScheduledRoutes } from "../http/routes/scheduled.ts";
 import { createSessionRoutes } from "../http/routes/sessions.ts";
 import { createRightsRoutes } from "../http/routes/rights.ts";
+import type { UserDataService } from "../commands/user-data.ts";
+import { createUserRoutes } from "../http/routes/users.ts";
 import { createTokenRoutes } from "../http/routes/tokens.ts";
 import { loadAccelerator } from "../engine/accelerator.ts";
 import type { ConnectionRegistry } from "../connections/connections.ts";
@@ -70,6 +72,7 @@ export interface NetworkParts {
   readiness: Readiness;
   operator: NodeOperator;
   ingress: CommandIngress;
+  userData: UserDataService;
   webhooks: Webhooks | undefined;
   worker: WorkerContext | undefined;
   isDraining: () => boolean;
@@ -196,7 +199,15 @@ function createConsoleServer(
   );
 }
 
-function routesOf({ authentication, revocations, services, ingress, throttling, operator }: NetworkParts): Route[] {
+function routesOf({
+  authentication,
+  revocations,
+  services,
+  ingress,
+  throttling,
+  operator,
+  userData,
+}: NetworkParts): Route[] {
   const { sessions, tokens, tickets, logouts, liveRights } = authentication;
   const { kinds, channels, presence, orders, boards } = services;
   const { executor, schedule } = ingress;
@@ -219,6 +230,7 @@ function routesOf({ authentication, revocations, services, ingress, throttling, 
       connectionsOfUser: operator.connectionsOfUser,
       checkChannel: (channel) => void kinds.of(channel),
     }),
+    ...createUserRoutes(userData),
     ...createTokenRoutes({ logouts, revocations }),
     ...createLimitRoutes({ takeLimit: throttling.custom.bind(throttling) }),
   ];

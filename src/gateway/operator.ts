@@ -104,7 +104,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
     },
     async connectionsOfUser(userId) {
       const question = { type: "connections", filter: { userId }, limit: maxListed } as const;
-      const { answers, silent } = await queries.ask<ConnectionSummary[]>(question);
+      const { answers, silent } = await queries.ask<ConnectionSummary[]>(question, 0);
       const connections = answers.flatMap(({ value }) => value).slice(0, maxListed);
       return { connections, nodes: answers.length + silent.length, acknowledged: answers.length };
     },

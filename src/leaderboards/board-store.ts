@@ -13,6 +13,8 @@ import type { Season } from "./seasons.ts";
 export interface BoardStore {
   /** False if the member was not on the board. */
   remove(board: Board, member: string): Promise<boolean>;
+  /** The same for a past season. */
+  removeFromSeason(board: Board, season: Season, member: string): Promise<boolean>;
   /** Entries after the first `start`; of the current season if none is given. */
   page(board: Board, range: { start: number; limit: number }, season?: Season): Promise<Page>;
   /** The member and up to `radius` entries on each side; none if it is not on the board. */
@@ -58,6 +60,7 @@ export interface BoardStoreDeps {
 
 export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps): BoardStore {
   const removeScript = loadScript(commands, script("remove"), [script("board")]);
+  const removePastScript = loadScript(commands, script("remove-past"), [script("board")]);
   const removeBoardScript = loadScript(commands, script("remove-board"), [script("board")]);
   const entriesScript = loadScript(commands, script("entries"), [script("board")]);
   const readScript = loadScript(commands, script("read"), [script("board")]);
@@ -81,6 +84,11 @@ export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps):
         return removeScript.run([state, ranking, places, data, touched], [season.startsAt, season.endsAt, member]);
       });
       return reply[1] === 1;
+    },
+
+    async removeFromSeason(board, season, member) {
+      const { ranking, places, data } = keysOf(board.name, season);
+      return (await removePastScript.run([ranking, places, data], [member])) === 1;
     },
 
     page: (board, { start, limit }, season) => read(board, ["page", start, limit], season),

@@ -13,6 +13,7 @@ import { createBoardIndexStore } from "./board-index-store.ts";
 import { createBoardStore, type Page, type RankedEntry } from "./board-store.ts";
 import { createBoards, type Board, type BoardSettings, type ScoreMode } from "./boards.ts";
 import { createBoardChangeFeed } from "./board-change-feed.ts";
+import { createMemberScores, type MemberScore } from "./member-scores.ts";
 import { createRankStore } from "./rank-store.ts";
 import { createSeasonEnds, type SeasonEnds } from "./season-ends.ts";
 import { SeasonClock } from "./season-clock.ts";
@@ -162,6 +163,11 @@ export interface Leaderboards extends Service {
   /** Deletes all scores of all seasons; false if there were none in the current season. */
   removeBoard(board: string): Promise<boolean>;
 
+  /** A member's scores on all boards, in all seasons; at most `max`. */
+  scoresOf(member: string, max: number): Promise<MemberScore[]>;
+  /** Removes them, and what was published of the member's ranks; returns how many scores there were. */
+  removeMember(member: string): Promise<number>;
+
   /** Snapshots for the kind `leaderboard`. */
   readonly boardSnapshot: TakeSnapshot;
   /** Snapshots for the kind `rank`. */
@@ -188,6 +194,7 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const queue = new SubmissionQueue(submissionStore);
   const ticks = createTickStore(storeDeps);
   const ranks = createRankStore(storeDeps);
+  const memberScores = createMemberScores({ boards, index, seasons, store, ranks });
   const tick = createTick({ store: ticks, seasons, notifySeason: deps.notifySeason });
   const seasonEnds: SeasonEnds | undefined =
     deps.notifySeason && createSeasonEnds({ commands, keys, boards, index, seasons, tick, clock, log });
@@ -299,6 +306,9 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
       await index.remove(board);
       return removed || past.length > 0;
     },
+
+    scoresOf: (member, max) => memberScores.of(member, max),
+    removeMember: (member) => memberScores.remove(member),
 
     boardSnapshot: createBoardSnapshots({ boards, ticks, ranks, tick }),
     rankSnapshot: createRankSnapshots({ boards, ticks, ranks, tick }),

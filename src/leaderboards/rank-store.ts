@@ -22,6 +22,8 @@ export interface RankStore {
   /** For at most 1000 members, in their order. */
   read(board: Board, members: readonly string[]): Promise<RankReading>;
   publish(board: Board, member: string, reading: MemberReading, known?: Rank): Promise<RankOutcome>;
+  /** Deletes what was published about the member, with its channel. */
+  forget(board: Board, member: string): Promise<void>;
 }
 
 /** Both are null if the member is not on the board. */
@@ -89,6 +91,11 @@ export function createRankStore(deps: RankStoreDeps): RankStore {
         `"event":"leaderboard.rank","data":{"board":${JSON.stringify(board.name)},"member":${JSON.stringify(member)},"rank":`,
       ]);
       return toOutcome(reply);
+    },
+
+    async forget(board, member) {
+      const channel = rankChannel(board.name, member);
+      await commands.unlink(keys.rankState(channel), keys.channelMeta(channel), keys.channelLog(channel));
     },
   };
 }

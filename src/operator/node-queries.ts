@@ -77,12 +77,12 @@ export class NodeQueries {
     for (const { finish } of this.#pending.values()) finish();
   }
 
-  /** Store errors are passed through. */
-  ask<T>(question: NodeQuestion): Promise<NodeAnswers<T>> {
+  /** Answers may be as old as `maxAgeMs`. Store errors are passed through. */
+  ask<T>(question: NodeQuestion, maxAgeMs = shareMs): Promise<NodeAnswers<T>> {
     const key = JSON.stringify(question);
     const now = this.#deps.clock.monotonic();
     const known = this.#shared.get(key);
-    if (known !== undefined && now - known.at < shareMs) return known.round as Promise<NodeAnswers<T>>;
+    if (known !== undefined && now - known.at < maxAgeMs) return known.round as Promise<NodeAnswers<T>>;
     if (this.#shared.size >= maxShared) this.#shared.clear();
     const round = this.#round(question);
     this.#shared.set(key, { at: now, round });

@@ -33,6 +33,8 @@ export interface OrderStore {
   /** These users can no longer read the order; the next save, or `restoreParties`, determines who can. */
   endAccess(orderId: string, users: readonly string[]): Promise<void>;
   restoreParties(orderId: string): Promise<void>;
+  /** The timeline's updates no longer name this user. */
+  forgetParty(orderId: string, userId: string): Promise<void>;
   /** The same response in the same time for an unknown order and for one of other parties. */
   isParty(orderId: string, userId: string): Promise<boolean>;
   /** Remaining TTL of each order in milliseconds; undefined if it has expired. */
@@ -88,6 +90,7 @@ export function createOrderStore(
   const loadOrder = loadScript(commands, new URL("./load.lua", import.meta.url));
   const saveOrder = loadScript(commands, new URL("./save.lua", import.meta.url), appendScripts);
   const restoreParties = loadScript(commands, new URL("./restore-parties.lua", import.meta.url));
+  const replaceEntries = loadScript(commands, new URL("./replace-entries.lua", import.meta.url));
   const removeOrder = loadScript(commands, new URL("./remove.lua", import.meta.url));
   const readOrder = loadScript(commands, new URL("./read.lua", import.meta.url), positionScripts, {
     isOrdered: false,
@@ -135,6 +138,15 @@ export function createOrderStore(
 
     async restoreParties(orderId) {
       await restoreParties.run([keys.orderState(orderId), keys.orderParties(orderId)], []);
+    },
+
+    async forgetParty(orderId, userId) {
+      const timeline = keys.orderTimeline(orderId);
+      const replacements = (await commands.lrange(timeline, 0, -1)).flatMap((entry) => {
+        const replacement = withoutParty(entry, userId);
+        return replacement === entry ? [] : [entry, replacement];
+      });
+      if (replacements.length > 0) await replaceEntries.run([keys.orderState(orderId), timeline], replacements);
     },
 
     isParty: async (orderId, userId) => (await commands.sismember(keys.orderParties(orderId), userId)) === 1,
@@ -188,6 +200,15 @@ function parts(orderId: string, save: Save): (string | number)[] {
   const parties = Object.values(record?.parties ?? {});
   const counts = [fields.length, applied.length, items.length, parties.length, removed.length];
   return [...counts, ...fields.flat(), ...statuses, ...items, ...parties, ...removed];
+}
+
+/** A timeline entry in which this user is no party. */
+function withoutParty(text: string, userId: string): string {
+  const entry = JSON.parse(text) as TimelineEntry;
+  const { parties } = entry.update ?? {};
+  if (parties === undefined || !Object.values(parties).includes(userId)) return text;
+  const others = Object.entries(parties).map(([role, user]) => [role, user === userId ? null : user] as const);
+  return canonicalJson({ ...entry, update: { ...entry.update, parties: Object.fromEntries(others) } });
 }
 
 function toLoaded(reply: ScriptReply): LoadedOrder {

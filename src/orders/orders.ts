@@ -54,6 +54,7 @@ import { createOrderStore, type LoadedOrder, type OrderStore, type OrderStoreOpt
 import { createPartyStore, type PartyStore } from "./party-store.ts";
 import { createSignalStore, type SignalStoreOptions } from "./signal-store.ts";
 import { createSignals, type Signals } from "./signals.ts";
+import { createUserOrders, type UserOrders } from "./user-orders.ts";
 import { createOutboxDispatcher, type DeadLetterEvent, type OutboxDispatcher, type NotifyStatus } from "./outbox.ts";
 
 export interface OrdersOptions extends Partial<OrderStoreOptions>, Partial<SignalStoreOptions> {
@@ -122,6 +123,7 @@ export class Orders implements Service {
   readonly #checks: ScheduledCheckStore;
   readonly #index: OrderIndexStore;
   readonly #removal: OrderRemoval;
+  readonly #ofUsers: UserOrders;
   readonly #dispatcher: OutboxDispatcher;
   readonly #writer: OrderWriter;
   readonly #signals: Signals;
@@ -171,6 +173,13 @@ export class Orders implements Service {
       checks,
       dispatcher: this.#dispatcher,
       endSubscriptions,
+    });
+    this.#ofUsers = createUserOrders({
+      store: this.#store,
+      parties: this.#parties,
+      index: this.#index,
+      update: (orderId, body) => this.update(orderId, body),
+      remove: (orderId) => this.#removal.remove(orderId),
     });
     this.#subscriptionExpiry = createSubscriptionExpiry({
       ...deps,
@@ -249,6 +258,16 @@ export class Orders implements Service {
       await this.#store.endAccess(orderId, users);
     }
     return this.#deps.command({ type: "order.updated", orderId, users });
+  }
+
+  /** A user's orders, the newest first; at most `max`. */
+  ofUser(userId: string, max: number): Promise<Order[]> {
+    return this.#ofUsers.of(userId, max);
+  }
+
+  /** Deletes the user's own orders, and removes the user from all others. */
+  eraseUser(userId: string): Promise<{ orders: number; parties: number }> {
+    return this.#ofUsers.erase(userId);
   }
 
   /** Deletes an order; its parties lose their subscriptions and see it leave their lists. */

@@ -23,6 +23,8 @@ export interface PartyStore {
   notify(userId: string, notification: PartyNotification): Promise<void>;
   /** Read atomically with the position of the party's channel; the order updated last comes first. */
   openOrders(userId: string): Promise<Snapshot & { value: { orders: OpenOrder[] } }>;
+  /** Deletes the user's lists. What was delivered about these orders is remembered for a minute, against late repeats. */
+  forget(userId: string, orderIds: readonly string[]): Promise<void>;
 }
 
 export interface PartyNotification {
@@ -44,6 +46,9 @@ export interface PartyStoreOptions {
   /** Seconds an order lives after its last event. */
   lifeSeconds: number;
 }
+
+/** Longer than a node may take to deliver what it has read from an outbox. */
+const lateRepeatSeconds = 60;
 
 export function createPartyStore(
   { commands, keys, targets }: { commands: RedisClient; keys: Keys; targets: ChannelTargets },
@@ -89,6 +94,12 @@ export function createPartyStore(
       const [epoch, offset, ...texts] = reply as [string, string, ...string[]];
       const orders = texts.map((text) => JSON.parse(text) as OpenOrder);
       return { value: { orders }, at: { epoch, offset: Number(offset) } };
+    },
+
+    async forget(userId, orderIds) {
+      await commands.unlink(...listKeys(userId), ...orderIndexKeys(keys, userId));
+      const delivered = orderIds.map((orderId) => keys.deliveredOrder(userId, orderId));
+      await Promise.all(delivered.map((key) => commands.expire(key, lateRepeatSeconds)));
     },
   };
 }

@@ -114,6 +114,14 @@ export class ConnectionQuota {
     return totals;
   }
 
+  /** Removes what dead nodes have written of a user's connections. */
+  async removeDead(userTag: string): Promise<void> {
+    const { store, membership, incarnation } = this.#deps;
+    const dead = await membership.deadAmong((await store.held(userTag)).map(({ node }) => node));
+    const none = { node: incarnation(), sessionId: "", held: 0, requested: 0, max: this.#max, formerNode: undefined };
+    if (dead.length > 0) await store.take(userTag, { ...none, dead });
+  }
+
   /** Writes everything again: the store may have lost some of it, or this node has another name. */
   rewriteAll(): void {
     for (const [sessionId, session] of this.#sessions) {

@@ -44,7 +44,7 @@ export interface PresenceOptions {
  */
 export interface Presence extends Service {
   readonly members: Pick<Members, "of" | "ofAs" | "synced">;
-  readonly connectionQuota: Pick<ConnectionQuota, "take" | "release" | "connectionsOf">;
+  readonly connectionQuota: Pick<ConnectionQuota, "take" | "release" | "connectionsOf" | "removeDead">;
   /** Channels with subscribers, on all nodes. */
   list(query: ListQuery): Promise<ChannelPage>;
   /** To be told of every subscription on this node. */

@@ -63,18 +63,18 @@ export const scheduledQuery = z.strictObject({
   cursor: z.string().max(64).optional().meta({ description: "Cursor from the previous page." }),
 });
 
+export const scheduledPublication = z
+  .strictObject({
+    ...scheduled.shape,
+    channel: publishBodyFields.channel,
+    event: publishBodyFields.event,
+    data: publishBodyFields.data,
+  })
+  .meta({ id: "ScheduledPublication" });
+
 /** Answer of `GET /v1/scheduled`. */
 export const scheduledPage = z.strictObject({
-  scheduled: z.array(
-    z
-      .strictObject({
-        ...scheduled.shape,
-        channel: publishBodyFields.channel,
-        event: publishBodyFields.event,
-        data: publishBodyFields.data,
-      })
-      .meta({ id: "ScheduledPublication" }),
-  ),
+  scheduled: z.array(scheduledPublication),
   cursor: z.string().optional().meta({ description: "Cursor of the next page; absent on the last page." }),
 });
 

@@ -237,7 +237,7 @@ export const sessionsListAnswer = z.strictObject({
 });
 export type SessionsListAnswer = z.output<typeof sessionsListAnswer>;
 
-const session = z
+export const session = z
   .strictObject({
     ...entryFields,
     expiresAt: timestamp,
@@ -264,7 +264,12 @@ const disconnectionFields = {
     .meta({ description: "Number of nodes that confirmed; if it equals `nodes`, every connection is closed." }),
 };
 
-const { nodes, acknowledged } = disconnectionFields;
+/** How many nodes were asked, and how many confirmed. */
+export const confirmations = {
+  nodes: disconnectionFields.nodes,
+  acknowledged: disconnectionFields.acknowledged,
+};
+const { nodes, acknowledged } = confirmations;
 
 /** Answer of `GET /v1/sessions/{sessionId}`. */
 export const sessionAnswer = z.strictObject({ session });
@@ -275,25 +280,21 @@ export const sessionUpdated = z.strictObject({ session, nodes, acknowledged }).m
 /** Answer of `POST /v1/sessions/{sessionId}/refresh`. */
 export const sessionRefreshed = z.strictObject({ expiresAt: timestamp }).meta({ id: "SessionRefreshed" });
 
+export const userConnection = z
+  .strictObject({
+    connectionId: z.string(),
+    nodeId: z.string(),
+    sessionId,
+    address: z.string(),
+    userAgent: z.string().optional(),
+    connectedAt: timestamp,
+    channels: z.array(z.string()).meta({ description: "Subscribed channels." }),
+    queuedBytes: z.int().min(0).meta({ description: "Bytes that wait for the client to read them." }),
+  })
+  .meta({ id: "UserConnection" });
+
 /** Answer of `GET /v1/users/{userId}/connections`. */
-export const userConnectionsAnswer = z.strictObject({
-  connections: z.array(
-    z
-      .strictObject({
-        connectionId: z.string(),
-        nodeId: z.string(),
-        sessionId,
-        address: z.string(),
-        userAgent: z.string().optional(),
-        connectedAt: timestamp,
-        channels: z.array(z.string()).meta({ description: "Subscribed channels." }),
-        queuedBytes: z.int().min(0).meta({ description: "Bytes that wait for the client to read them." }),
-      })
-      .meta({ id: "UserConnection" }),
-  ),
-  nodes,
-  acknowledged,
-});
+export const userConnectionsAnswer = z.strictObject({ connections: z.array(userConnection), ...confirmations });
 
 /** Answer of `POST /v1/users/{userId}/subscribe` and `/unsubscribe`. */
 export const userChannelAnswer = z

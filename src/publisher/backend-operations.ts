@@ -40,6 +40,7 @@ import type {
   UserSessionsAnswer,
 } from "../protocol/sessions.ts";
 import type { ticketIssued } from "../protocol/streams.ts";
+import type { UserData, UserErased } from "../protocol/users.ts";
 import type { Position } from "../protocol/wire.ts";
 import type { HttpMethod } from "./http.ts";
 
@@ -94,6 +95,8 @@ export interface BackendOperations {
   revokeToken: { request: RevokeTokenBody; answer: OperationAnswer<typeof revocationAnswer> };
 
   listUserConnections: { request: { userId: string }; answer: OperationAnswer<typeof userConnectionsAnswer> };
+  getUser: { request: { userId: string }; answer: UserData };
+  eraseUser: { request: { userId: string }; answer: UserErased };
   blockUser: {
     request: { userId: string } & Fields<typeof blockUserBody>;
     answer: OperationAnswer<typeof disconnectionAnswer>;
@@ -133,6 +136,8 @@ export const operations: Readonly<Record<keyof BackendOperations, readonly [Http
   endUserSessions: ["DELETE", "/v1/users/{userId}/sessions"],
   revokeToken: ["POST", "/v1/tokens/revoke"],
   listUserConnections: ["GET", "/v1/users/{userId}/connections"],
+  getUser: ["GET", "/v1/users/{userId}"],
+  eraseUser: ["DELETE", "/v1/users/{userId}"],
   blockUser: ["PUT", "/v1/users/{userId}/block"],
   unblockUser: ["DELETE", "/v1/users/{userId}/block"],
   subscribeUser: ["POST", "/v1/users/{userId}/subscribe"],

@@ -72,6 +72,7 @@ export function createThrottling(dependencies: ThrottlingDependencies, options: 
  */
 export class Throttling {
   readonly name = "throttling";
+  readonly #dependencies: Pick<ThrottlingDependencies, "commands" | "keys">;
   readonly #clock: Clock;
   readonly #policies: Policies;
   readonly #enforcement: Enforcement;
@@ -98,6 +99,7 @@ export class Throttling {
       breaker: createCircuitBreaker(dependencies),
       holder: randomBytes(6).toString("hex"),
     };
+    this.#dependencies = dependencies;
     this.#clock = clock;
     this.#policies = policies;
     this.#enforcement = createEnforcement(dependencies);
@@ -175,6 +177,14 @@ export class Throttling {
     if (custom === undefined) return undefined;
     const result = await custom.limiter.take(key, cost);
     return { ...this.#enforcement.enforce(custom.policy, `${name} ${key}`, result), limit: custom.limit };
+  }
+
+  /** Forgets what limiters have counted of a user; returns how many had. Nodes give back what they hold when it disconnects. */
+  async eraseUser(userId: string): Promise<number> {
+    const names = ["messages", "bytes", ...[...this.#custom.keys()].map((name) => `custom-${name}`)];
+    const { commands, keys } = this.#dependencies;
+    const removed = await Promise.all(names.map((name) => commands.unlink(keys.limiter(name, userId))));
+    return removed.filter((count) => count > 0).length;
   }
 
   /** Call if an allowed publication turned out to be a duplicate, which costs nothing. */

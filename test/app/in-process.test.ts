@@ -95,6 +95,19 @@ describe("a handler of gateway.on", () => {
   });
 });
 
+test("reads and erases everything that is kept of a user", async () => {
+  const gateway = await listening(() => undefined);
+  await gateway.orders.create({ orderId: "o-1", parties: { customer: "ann" } });
+  await gateway.sessions.create({ userId: "ann", data: { device: "tv" } });
+
+  expect(await gateway.users.get("ann")).toMatchObject({
+    sessions: [{ data: { device: "tv" } }],
+    orders: [{ orderId: "o-1" }],
+  });
+  expect(await gateway.users.erase("ann")).toMatchObject({ removed: { sessions: 1, orders: 1 }, nodes: 1 });
+  expect(await gateway.users.get("ann")).toMatchObject({ sessions: [], orders: [] });
+});
+
 describe("gateway.io", () => {
   test("is Socket.IO's server: listeners, acknowledgements both ways and rooms", async () => {
     const gateway = await listening(({ io }) =>

@@ -113,6 +113,8 @@ describe("a publisher over HTTP", () => {
     expect(await publisher.deleteHistory({ channel: "chat:lobby" })).toEqual({ removed: 1 });
     const updated = await publisher.updateOrder({ orderId: "o-1", parties: { courier: "bob" } });
     expect(updated.order.parties).toEqual({ customer: "ada", courier: "bob" });
+    expect((await publisher.getUser({ userId: "ada" })).orders).toMatchObject([{ orderId: "o-1" }]);
+    expect((await publisher.eraseUser({ userId: "bob" })).removed).toMatchObject({ parties: 1, orders: 0 });
     await publisher.removeOrder({ orderId: "o-1" });
     await publisher.removeBoard({ board: "daily" });
     expect((await publisher.listBoards({})).boards).toEqual([]);

@@ -115,3 +115,19 @@ test("what a killed node had planned and claimed is published by another, once",
   });
   await eventually(async () => expect((await other.call("GET", "/v1/scheduled")).body).toEqual({ scheduled: [] }));
 });
+
+test("a scheduled publication keeps its sender, and those who do not receive it", async () => {
+  const gateway = await startGateway({ file });
+  const [ada, bob] = [
+    await gateway.connect((await gateway.signIn("ada")).token),
+    await gateway.connect((await gateway.signIn("bob")).token),
+  ];
+  for (const client of [ada, bob]) await client.emitWithAck("subscribe", { channel: "chat:a" });
+  const from = { userId: "eve", info: { name: "Eve" } };
+
+  await later(gateway, "first", { delayMs: 50 }, { from, except: "user:bob" });
+  await later(gateway, "second", { delayMs: 100 });
+
+  await eventually(() => expect(told(bob, "publication")).toMatchObject([{ data: "second" }]));
+  await eventually(() => expect(told(ada, "publication")).toMatchObject([{ data: "first", from }, { data: "second" }]));
+});

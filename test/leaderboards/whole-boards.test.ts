@@ -126,3 +126,31 @@ it("ranks, pages, totals, deletions and lists agree with a model in 300 random o
     expected.filter(([, size]) => size > 0).toSorted(([a], [b]) => (a < b ? -1 : 1)),
   );
 });
+
+it("removes a member from every board and season, and subscribers see that", async () => {
+  const calendar = shortSeasons(3_000);
+  const node = await startBoardNode({ boards: { "*": { season: "daily", tickMs: 10 } }, calendar });
+  const { leaderboards, commands, keys } = node;
+  for (const board of ["daily", "a", "b"])
+    for (const member of ["ada", "bob"]) await leaderboards.submit(board, { member, score: 7, data: '"d"' });
+  const { season } = await leaderboards.top("daily");
+  await eventually(async () => expect((await leaderboards.top("daily")).season).not.toBe(season));
+  for (const member of ["ada", "bob"]) await leaderboards.submit("daily", { member, score: 9 });
+  const viewer = await viewBoard(node, "daily");
+  const scores = await leaderboards.scoresOf("ada", 10);
+
+  expect(scores.map(({ board, score, data }) => `${board} ${score} ${String(data)}`).toSorted()).toEqual([
+    "a 7 d",
+    "b 7 d",
+    "daily 7 d",
+    "daily 9 undefined",
+  ]);
+  expect(await leaderboards.scoresOf("ada", 2)).toHaveLength(2);
+  expect(await leaderboards.removeMember("ada")).toBe(4);
+  expect(await leaderboards.removeMember("ada")).toBe(0);
+  expect(await leaderboards.scoresOf("ada", 10)).toEqual([]);
+  await eventually(() => expect(viewer.board()).toMatchObject({ total: 1, entries: [{ member: "bob" }] }));
+  expect((await leaderboards.top("daily", { season: season as string })).entries).toMatchObject([{ member: "bob" }]);
+  for (const kept of [keys.boardPlaces, keys.boardData])
+    expect(await commands.hexists(kept("daily", season), "ada")).toBe(0);
+});

@@ -136,7 +136,8 @@ function listConnections({ connectionsOfUser }: RightsRouteDeps): Route {
   });
 }
 
-function toConnection(connection: UserConnection) {
+/** As it is answered. */
+export function toConnection(connection: UserConnection) {
   const { connectionId, nodeId, sessionId, address, userAgent, connectedAt, queuedBytes, channels } = connection;
   return {
     connectionId,

@@ -1,0 +1,60 @@
+import { z } from "zod";
+import { rankedEntry } from "./leaderboards.ts";
+import { order } from "./orders.ts";
+import { timestamp, userId } from "./scalars.ts";
+import { scheduledPublication } from "./scheduled.ts";
+import { confirmations, session, userConnection } from "./sessions.ts";
+
+/** Schemas of everything kept of a user. */
+
+/** Max entries of each list. */
+export const maxUserData = 1_000;
+
+const memberScore = z
+  .strictObject({ board: z.string(), season: z.string().nullable(), ...rankedEntry.shape })
+  .meta({ id: "UserScore" });
+
+const block = z
+  .strictObject({ until: timestamp.optional(), reason: z.string().optional() })
+  .meta({ id: "UserBlock", description: "Present while the user is blocked." });
+
+/** What is kept of a user, as `GET /v1/users/{userId}` lists it. */
+const userDataFields = {
+  sessions: z.array(session),
+  connections: z
+    .array(userConnection)
+    .meta({ description: "Open connections, with their subscriptions; at most 200." }),
+  block: block.optional(),
+  scores: z.array(memberScore).meta({ description: "On all boards, past seasons included." }),
+  orders: z.array(order).meta({ description: "Orders of which the user is a party, the newest first." }),
+  scheduled: z
+    .array(scheduledPublication)
+    .meta({ description: "Scheduled publications from the user, or to a channel of the user's own." }),
+};
+
+/** Answer of `GET /v1/users/{userId}`. */
+export const userDataAnswer = z
+  .strictObject({ userId, ...userDataFields })
+  .meta({ id: "UserData", description: `Lists have at most ${maxUserData} entries.` });
+export type UserData = z.output<typeof userDataAnswer>;
+
+const removed = (description: string) => z.int().min(0).meta({ description });
+
+/** What `DELETE /v1/users/{userId}` removes, by kind. */
+export const removedUserData = z.strictObject({
+  sessions: removed("Sessions that were live."),
+  presence: removed("Connections that were closed, with their presence and subscriptions."),
+  recoveryRecords: removed("Records by which disconnected clients could recover."),
+  blocks: removed("1 if the user was blocked."),
+  limits: removed("Limiters that had counted the user."),
+  scores: removed("Scores on all boards, past seasons included."),
+  orders: removed("Orders that were deleted, because the user was the customer."),
+  parties: removed("Orders of others that the user is no longer a party of."),
+  scheduled: removed("Scheduled publications that were cancelled."),
+  publications: removed("Publications in the history of the user's own channels."),
+});
+export type RemovedUserData = z.output<typeof removedUserData>;
+
+/** Answer of `DELETE /v1/users/{userId}`. */
+export const userErased = z.strictObject({ removed: removedUserData, ...confirmations }).meta({ id: "UserErased" });
+export type UserErased = z.output<typeof userErased>;
