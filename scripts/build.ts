@@ -1,6 +1,6 @@
 /** Builds the published package: compiled sources in dist, with the files that are read at run time. */
 import { execFileSync } from "node:child_process";
-import { cpSync, globSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, globSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -8,9 +8,7 @@ const repository = fileURLToPath(new URL("..", import.meta.url));
 const tsc = join(repository, "node_modules", "typescript", "bin", "tsc");
 
 rmSync(join(repository, "dist"), { recursive: true, force: true });
-for (const project of ["tsconfig.build.json", "tsconfig.cjs.json"])
-  execFileSync(process.execPath, [tsc, "-p", project], { cwd: repository, stdio: "inherit" });
-writeFileSync(join(repository, "dist/cjs/package.json"), '{ "type": "commonjs" }\n');
+execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: repository, stdio: "inherit" });
 
 const beside = globSync("src/**/*.{lua,html,css,js,json,svg}", { cwd: repository });
 for (const file of beside) cpSync(join(repository, file), join(repository, file.replace(/^src/, "dist")));

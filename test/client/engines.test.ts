@@ -7,6 +7,7 @@ import { repository } from "../support/source-tree.ts";
 import { contractServer } from "./support.ts";
 
 const run = promisify(execFile);
+const tsdown = join(repository, "node_modules/tsdown/dist/run.mjs");
 const tsc = join(repository, "node_modules/typescript/bin/tsc");
 const compile = (...args: string[]) => run(process.execPath, [tsc, ...args], { cwd: repository });
 
@@ -51,16 +52,17 @@ describe("the client", () => {
     // Below the repository, so that it finds its dependencies.
     const folder = mkdtempSync(join(repository, "dist-cjs-"));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    await compile("-p", "tsconfig.cjs.json", "--outDir", folder);
-    writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }');
+    await run(process.execPath, [tsdown, "--no-dts", "--no-publint", "--no-attw", "--no-clean", "-d", folder], {
+      cwd: repository,
+    });
     const main = `
-      const { connect } = require("./client/client.js");
-      const { createPublisher, overHttp } = require("./publisher/publisher.js");
+      const { connect } = require("./client.cjs");
+      const { createPublisher, overHttp } = require("./publisher.cjs");
       createPublisher(overHttp({ url: "http://127.0.0.1:9", apiKey: "key" }));
       (async () => { ${program(url)} })();`;
-    writeFileSync(join(folder, "main.js"), main);
+    writeFileSync(join(folder, "main.cjs"), main);
 
-    const { stdout } = await run(process.execPath, [join(folder, "main.js")]);
+    const { stdout } = await run(process.execPath, [join(folder, "main.cjs")]);
 
     expect(stdout).toBe("published 1\n");
   });

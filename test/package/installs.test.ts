@@ -52,16 +52,22 @@ const project = {
   private: true,
   license: "UNLICENSED",
   type: "module",
-  dependencies: { ioredis: "5.9.2", "socket.io": "4.8.4", tidegate: "file:../tidegate.tgz" },
+  dependencies: {
+    ioredis: "5.9.2",
+    "socket.io": "4.8.4",
+    tidegate: "file:../tidegate.tgz",
+    "@tidegate/client": "file:../tidegate-client.tgz",
+    "@tidegate/publisher": "file:../tidegate-publisher.tgz",
+  },
 };
 
 /** What the project does with it: publishes and is told, beside the libraries of its own. */
 const program = `
 import { Redis } from "ioredis";
 import { Server } from "socket.io";
-import { connect } from "tidegate/client";
+import { connect } from "@tidegate/client";
 import { defineContract } from "tidegate/contract";
-import { createPublisher, overHttp } from "tidegate/publisher";
+import { createPublisher, overHttp } from "@tidegate/publisher";
 
 const [url, apiKey] = process.argv.slice(2);
 const signedIn = await fetch(url + "/v1/sessions", {
@@ -113,15 +119,15 @@ async function pack(): Promise<void> {
   });
   for (const file of stdout
     .split("\0")
-    .filter((path) =>
-      /^(src|scripts|client|client-demo|console|contract|docs|native|publisher)\/|^[^/]+$/.test(path),
-    )) {
+    .filter((path) => /^(src|scripts|client|client-demo|console|docs|native|packages)\/|^[^/]+$/.test(path))) {
     cpSync(join(repository, file), join(copy, file), { recursive: true });
   }
   symlinkSync(join(repository, "node_modules"), join(copy, "node_modules"));
-  await run("npm", ["pack"], { cwd: copy, env });
+  const packages = [".", "./packages/client", "./packages/publisher"];
+  await run("npm", ["pack", ...packages], { cwd: copy, env });
   const { version } = JSON.parse(readFileSync(join(copy, "package.json"), "utf8")) as { version: string };
-  cpSync(join(copy, `tidegate-${version}.tgz`), join(folder, "tidegate.tgz"));
+  for (const name of ["tidegate", "tidegate-client", "tidegate-publisher"])
+    cpSync(join(copy, `${name}-${version}.tgz`), join(folder, `${name}.tgz`));
 }
 
 /** What a machine reaches its registry by, and nothing else: no setting of ours. The Node that runs the tests comes first. */
@@ -170,10 +176,10 @@ function versionOfWs(cwd: string): string {
   return (createRequire(realpathSync(listening))("ws/package.json") as { version: string }).version;
 }
 
-/** The libraries by `require`: the client by its name, the publisher by its folder, as a resolver without `exports` finds it. */
+/** The libraries by `require`, the publisher by its folder, as a resolver without `exports` finds it. */
 function required(cwd: string): Record<string, string> {
   const load = createRequire(join(cwd, "program.js"));
-  const { connect } = load("tidegate/client") as Record<string, unknown>;
-  const { overHttp } = load(join(cwd, "node_modules", "tidegate", "publisher")) as Record<string, unknown>;
+  const { connect } = load("@tidegate/client") as Record<string, unknown>;
+  const { overHttp } = load(join(cwd, "node_modules", "@tidegate", "publisher")) as Record<string, unknown>;
   return { connect: typeof connect, overHttp: typeof overHttp };
 }

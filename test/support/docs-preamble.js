@@ -5,9 +5,9 @@ const { DOCS_URL: url, DOCS_KEY: key, DOCS_REDIS: redisUrl, DOCS_PAGE: page } = 
 const source = new URL("../../src/", import.meta.url);
 const ours = {
   tidegate: "index.ts",
-  "tidegate/client": "client/client.ts",
+  "@tidegate/client": "client/client.ts",
   "tidegate/contract": "protocol/contract.ts",
-  "tidegate/publisher": "publisher/publisher.ts",
+  "@tidegate/publisher": "publisher/publisher.ts",
 };
 
 registerHooks({
