@@ -30,7 +30,7 @@ export interface GatewayOptions<C extends Contract = OpenContract> {
   /** Other sections of the configuration file, such as `limits` or `leaderboards`. */
   config?: object;
   /** Other settings by the name of their environment variable, such as `NODE_ENV` or `REDIS_TLS_CA_FILE`. */
-  env?: Readonly<Record<string, string>>;
+  env?: Readonly<Record<string, string | undefined>>;
   /** @default JSON lines on standard output, of warnings and errors */
   log?: Logger;
 }

@@ -9,6 +9,7 @@ import type {
   Subscription,
   RecoveryRecords,
   TakeSnapshot,
+  SubscriptionStart,
 } from "./subscription.ts";
 import { renewEveryMs, type ChannelLog } from "./channel-log.ts";
 import type { Feed } from "./feed.ts";
@@ -26,7 +27,7 @@ import { publishEphemeralWithin, publishWithin, type PublishDeps } from "./publi
 import { LogReader } from "./log-reader.ts";
 import { GapRepair, type GapOutcome } from "./gap-repair.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
-import { Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
+import { startAt, Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
 
 export interface ChannelsOptions {
   /** @default 128 */
@@ -190,15 +191,15 @@ export class Channels {
     since?: Position,
   ): Promise<Subscription> {
     await this.#deps.permissions.checkSubscribe(principal, channel);
-    return this.subscribeUnchecked(subscriber, principal.userId, channel, since);
+    return this.subscribeUnchecked(subscriber, principal.userId, channel, { since });
   }
 
-  /** Like `subscribe`, without a permission check: for channels that the server or its app subscribes. */
+  /** Like `subscribe`, without a permission check: for channels that the server subscribes, or with `isByApp` its app. */
   async subscribeUnchecked(
     subscriber: Subscriber,
     userId: string,
     channel: string,
-    since?: Position,
+    { since, isByApp }: { since?: Position | undefined; isByApp?: true } = {},
   ): Promise<Subscription> {
     const subscription = this.#subscriptions.begin(subscriber, channel);
     this.#buffers.begin(subscriber, this.timestampOf(subscriber));
@@ -211,7 +212,7 @@ export class Channels {
       const current = isFirst ? local.position : undefined;
       const reading = this.#logReader.answer(subscriber, channel, userId, { since, current });
       const [answer] = await Promise.all([reading, this.#deps.beforeAcknowledged?.(channel)]);
-      await this.#saveStart(subscriber, channel, subscription, answer);
+      await this.#saveStart(subscriber, channel, subscription, startAt(answer, isByApp ?? subscription.start?.isByApp));
       this.#buffers.answer(subscriber, channel, answer);
       return local.isConflated ? { ...answer, conflated: true } : answer;
     } catch (error) {
@@ -226,7 +227,7 @@ export class Channels {
   }
 
   /**
-   * Restores the subscriptions of a connection after checking permissions again. `starts`: the position at which each
+   * Restores the subscriptions of a connection after checking permissions again, except of those by the app. `starts`: the position at which each
    * subscription started; `timestamp`: of the last publication the client received; `read`: exact positions from a delivery
    * trail, if there is one. Returns undefined, with nothing subscribed, if a missed publication is gone, a channel is no
    * longer permitted, or the timestamp was never assigned. Rejects, with nothing subscribed, if Redis does not answer.
@@ -234,14 +235,15 @@ export class Channels {
   async restore(
     subscriber: Subscriber,
     principal: Principal,
-    starts: ReadonlyMap<string, Position>,
+    starts: ReadonlyMap<string, SubscriptionStart>,
     timestamp: number,
     read?: ReadonlyMap<string, Position>,
   ): Promise<RestoredSubscriptions | undefined> {
     this.#buffers.begin(subscriber, 0);
     const { deliveryCount } = this;
     try {
-      await Promise.all([...starts.keys()].map((channel) => this.#deps.permissions.checkSubscribe(principal, channel)));
+      const own = [...starts.keys()].filter((channel) => starts.get(channel)?.isByApp !== true);
+      await Promise.all(own.map((channel) => this.#deps.permissions.checkSubscribe(principal, channel)));
       await Promise.all([...starts].map(([channel, position]) => this.#attach(subscriber, channel, position)));
       const missed = await this.#logReader.missedSince(timestamp, starts, read);
       if (missed === undefined) return this.disconnect(subscriber);
@@ -283,7 +285,9 @@ export class Channels {
 
   /** Ends the subscriptions that the new permissions do not allow, and notifies the subscriber. */
   async recheckPermissions(subscriber: Subscriber, principal: Principal): Promise<void> {
-    const refused = await refusedChannels(this.#deps.permissions, principal, this.channelsOf(subscriber));
+    const isByApp = (channel: string): boolean => this.#subscriptions.get(subscriber, channel)?.start?.isByApp === true;
+    const own = this.channelsOf(subscriber).filter((channel) => !isByApp(channel));
+    const refused = await refusedChannels(this.#deps.permissions, principal, own);
     for (const channel of refused) this.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden"));
   }
 
@@ -301,8 +305,12 @@ export class Channels {
   }
 
   /** The acknowledged subscriptions, each with the position at which it started. */
-  startsOf(subscriber: Subscriber): Map<string, Position> {
+  startsOf(subscriber: Subscriber): Map<string, SubscriptionStart> {
     return this.#subscriptions.startsOf(subscriber);
+  }
+
+  isSubscribed(subscriber: Subscriber, channel: string): boolean {
+    return this.#subscriptions.has(subscriber, channel);
   }
 
   channelsOf(subscriber: Subscriber): string[] {
@@ -352,7 +360,7 @@ export class Channels {
     return true;
   }
 
-  async #attach(subscriber: Subscriber, channel: string, start: Position): Promise<void> {
+  async #attach(subscriber: Subscriber, channel: string, start: SubscriptionStart): Promise<void> {
     const subscription = this.#subscriptions.begin(subscriber, channel);
     const local = await this.#local.subscribed(channel);
     this.#subscriptions.check(subscriber, channel, subscription);
@@ -365,12 +373,12 @@ export class Channels {
     subscriber: Subscriber,
     channel: string,
     subscription: LocalSubscription,
-    at: Position,
+    start: SubscriptionStart,
   ): Promise<void> {
     const before = subscription.start;
-    subscription.start = { epoch: at.epoch, offset: at.offset };
+    subscription.start = start;
     try {
-      await this.#deps.records?.save(subscriber, channel, subscription.start);
+      await this.#deps.records?.save(subscriber, channel, start);
       this.#subscriptions.check(subscriber, channel, subscription);
     } catch (error) {
       subscription.start = before;

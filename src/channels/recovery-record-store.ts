@@ -1,7 +1,7 @@
-import type { Position } from "../protocol/scalars.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { DeliveryTrail } from "./delivery-trail.ts";
+import type { SubscriptionStart } from "./subscription.ts";
 import { loadBatchedScript, loadScript, runScript } from "../redis/scripts.ts";
 
 /** Identifies the connection; all of it must match for a recovery. */
@@ -17,8 +17,8 @@ export interface RecordOwner {
 /** What is stored to recover a connection. */
 export interface RecoveryRecord {
   holder: RecordOwner;
-  /** Each channel, with the position at which its subscription started. */
-  starts: Map<string, Position>;
+  /** Each channel, with where its subscription started. */
+  starts: Map<string, SubscriptionStart>;
 }
 
 export interface TakenRecord {
@@ -45,7 +45,7 @@ export interface TakenRecord {
 export interface RecoveryRecordStore {
   begin(privateId: string, owner: string, record: RecoveryRecord): Promise<void>;
   /** Returns false if this owner has no such record: it was taken over, or not created yet. */
-  keep(privateId: string, owner: string, channel: string, start: Position): Promise<boolean>;
+  keep(privateId: string, owner: string, channel: string, start: SubscriptionStart): Promise<boolean>;
   /** Returns false like `keep`. */
   drop(privateId: string, owner: string, channel: string): Promise<boolean>;
   find(privateId: string): Promise<RecoveryRecord | undefined>;
@@ -135,11 +135,15 @@ export function createRecoveryRecordStore(
   };
 }
 
-const toText = ({ epoch, offset }: Position): string => `${offset}:${epoch}`;
+const toText = ({ epoch, offset, isByApp }: SubscriptionStart): string =>
+  `${offset}:${epoch}${isByApp === true ? appMark : ""}`;
 
-function toPosition(text: string): Position {
-  const colon = text.indexOf(":");
-  return { epoch: text.slice(colon + 1), offset: Number(text.slice(0, colon)) };
+/** Follows the epoch, which has no colon. */
+const appMark = ":app";
+
+function toStart(text: string): SubscriptionStart {
+  const [offset, epoch = "", mark] = text.split(":");
+  return { epoch, offset: Number(offset), ...(mark !== undefined && { isByApp: true }) };
 }
 
 const toTrail = (text: string): DeliveryTrail | undefined =>
@@ -159,9 +163,9 @@ function fromPairs(texts: readonly string[]): Record<string, string> {
 
 function toRecord(fields: Record<string, string>): RecoveryRecord | undefined {
   if (fields.holder === undefined) return undefined;
-  const starts = new Map<string, Position>();
+  const starts = new Map<string, SubscriptionStart>();
   for (const [field, value] of Object.entries(fields)) {
-    if (field.startsWith(channelField)) starts.set(field.slice(channelField.length), toPosition(value));
+    if (field.startsWith(channelField)) starts.set(field.slice(channelField.length), toStart(value));
   }
   return { holder: JSON.parse(fields.holder) as RecordOwner, starts };
 }

@@ -3,6 +3,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import { SmallMap } from "../runtime/small-map.ts";
 import type { Kinds } from "./kinds.ts";
 import type { Subscriber } from "./subscribers.ts";
+import type { SubscriptionStart } from "./subscription.ts";
 
 /** A subscription on this node started or ended. */
 export interface SubscriptionChange {
@@ -18,7 +19,7 @@ export interface LocalSubscription {
   /** Pending requests. */
   pending: number;
   /** The position at which it started; undefined before the acknowledgement, and while it is being removed. */
-  start: Position | undefined;
+  start: SubscriptionStart | undefined;
 }
 
 /** Subscriptions of this node's connections, bounded for each connection. */
@@ -71,8 +72,8 @@ export class Subscriptions {
   }
 
   /** The acknowledged subscriptions, each with its start position. */
-  startsOf(subscriber: Subscriber): Map<string, Position> {
-    const starts = new Map<string, Position>();
+  startsOf(subscriber: Subscriber): Map<string, SubscriptionStart> {
+    const starts = new Map<string, SubscriptionStart>();
     for (const channel of this.channelsOf(subscriber)) {
       const position = this.get(subscriber, channel)?.start;
       if (position !== undefined) starts.set(channel, position);
@@ -93,3 +94,9 @@ export class Subscriptions {
     return true;
   }
 }
+
+export const startAt = ({ epoch, offset }: Position, isByApp: true | undefined): SubscriptionStart => ({
+  epoch,
+  offset,
+  ...(isByApp && { isByApp }),
+});

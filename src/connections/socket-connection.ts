@@ -114,12 +114,13 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
     if (this.#isOpen) this.#conn.writer.add(frame);
   }
 
+  // Not through the socket, whose `join` and `leave` are the app's: they subscribe and unsubscribe.
   join(channel: string): void {
-    if (this.#isOpen) void this.#socket.join(channel);
+    if (this.#isOpen) void this.#socket.nsp.adapter.addAll(this.id, new Set([channel]));
   }
 
   leave(channel: string): void {
-    void this.#socket.leave(channel);
+    void this.#socket.nsp.adapter.del(this.id, channel);
   }
 
   pauseReading(): void {

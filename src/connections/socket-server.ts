@@ -8,7 +8,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
 import type { ClientHandler } from "./client-handler.ts";
-import { appUserOf } from "./connection.ts";
+import { appUserOf, type Connection } from "./connection.ts";
 import type { ConnectionRegistry, Connections } from "./connections.ts";
 import { Dispatch, type AppEvents, type DispatchDeps, type Throttle } from "./dispatch.ts";
 import type { SendEach } from "../engine/accelerator.ts";
@@ -34,6 +34,8 @@ export interface SocketServerDeps extends LifecycleHooks {
   app?: AppEvents | undefined;
   /** Checks events for the app, and its answers. Omit if there is no contract. */
   checks?: DispatchDeps["checks"];
+  /** Prepares each socket before the app gets it. */
+  appRooms?: { prepare(socket: Socket, connection: Connection): void } | undefined;
   /** Parser of packets. @default only what the built-in events need */
   parser?: ((limits: GateLimits) => ReturnType<typeof createParser>) | undefined;
   /** Filled with the open connections. */
@@ -125,8 +127,10 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
     const resumed = recoveryAdapter?.complete(socket);
     if (deps.app === undefined) forgetRequest(socket);
     engineSocketOf(socket).admit();
-    if (authenticated === undefined) socket.disconnect(true);
-    else lifecycle.start(socket, resumed?.connection ?? lifecycle.connect(socket, authenticated), resumed?.restored);
+    if (authenticated === undefined) return void socket.disconnect(true);
+    const connection = resumed?.connection ?? lifecycle.connect(socket, authenticated);
+    deps.appRooms?.prepare(socket, connection);
+    lifecycle.start(socket, connection, resumed?.restored);
   });
 
   return {

@@ -38,6 +38,7 @@ import { createRoomAdapter } from "../connections/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "../connections/socket-server.ts";
 import { createStickyRouting, type StickyRouting } from "../engine/sticky-routing/sticky-routing.ts";
 import { createAppAdapter } from "../app/app-adapter.ts";
+import { AppRooms } from "../app/app-rooms.ts";
 import { HttpEvents } from "../app/http-events.ts";
 import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { GatewayError } from "../protocol/errors.ts";
@@ -271,8 +272,9 @@ function createSockets(
       clientAddress,
       app,
       checks: parts.checks,
+      appRooms: app && createAppRooms(context, parts),
       parser: app && createAppParser,
-      adapter: app ? createAppRooms(context, parts) : createAdapter(context),
+      adapter: app ? createAppRoomAdapter(context, parts) : createAdapter(context),
       stickyRouting,
       recovery,
       timestampOf: recovery.timestampOf,
@@ -312,7 +314,8 @@ function appOf({ config, clock, log }: NodeContext, { app, services, ingress }: 
       breaker: createCircuitBreaker({ clock, log }, "the app"),
       publish: (publication) => ingress.executor.perform({ type: "publish", ...publication }, { door: "app" }),
       async subscribe(connection, channel) {
-        await channels.subscribeUnchecked(connection.subscriber, connection.identity.userId, channel);
+        const { subscriber, identity } = connection;
+        await channels.subscribeUnchecked(subscriber, identity.userId, channel, { isByApp: true });
         connection.join(channel);
       },
       unsubscribe: ({ subscriber }, channel) =>
@@ -324,7 +327,7 @@ function appOf({ config, clock, log }: NodeContext, { app, services, ingress }: 
 }
 
 /** Rooms of an app: those named as channels are publications. */
-function createAppRooms(context: NodeContext, { services, ingress }: NetworkParts) {
+function createAppRoomAdapter(context: NodeContext, { services, ingress }: NetworkParts) {
   const failures = new ErrorReporter(context);
   return createAppAdapter(createAdapter(context), {
     isChannel: (room) => services.kinds.has(room),
@@ -333,6 +336,19 @@ function createAppRooms(context: NodeContext, { services, ingress }: NetworkPart
         .perform({ type: "publish", ...publication }, { door: "app" })
         .catch((error: unknown) => failures.report("app.publish", error));
     },
+  });
+}
+
+/** Rooms that an app's sockets join: those named as channels are subscriptions. */
+function createAppRooms(context: NodeContext, { services: { kinds, channels } }: NetworkParts): AppRooms {
+  const failures = new ErrorReporter(context);
+  return new AppRooms({
+    isChannel: (room) => kinds.has(room),
+    isSubscribed: ({ subscriber }, channel) => channels.isSubscribed(subscriber, channel),
+    subscribe: ({ subscriber, identity }, channel) =>
+      channels.subscribeUnchecked(subscriber, identity.userId, channel, { isByApp: true }),
+    unsubscribe: ({ subscriber }, channel) => channels.unsubscribe(subscriber, channel),
+    report: (place, error) => failures.report(place, error),
   });
 }
 

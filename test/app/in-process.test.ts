@@ -188,6 +188,42 @@ describe("a moved-in server", () => {
     ]);
   });
 
+  test("subscribes by joining a room that is a channel, whatever its rules, until it leaves", async () => {
+    const gateway = await embed({ channels: { board: { deliver: "event" } } });
+    gateway.io.on("connection", async (socket) => {
+      socket.on("draw", (stroke: number) => socket.to("board:main").emit("draw", stroke));
+      socket.on("leave", async (done: () => void) => {
+        await socket.leave("board:main");
+        done();
+      });
+      await socket.join("board:main");
+      socket.emit("joined", [...socket.rooms].length, socket.recovered);
+    });
+    await gateway.listen(0, "127.0.0.1");
+    const [ann, bob] = await Promise.all([
+      join(gateway, "ann"),
+      join(gateway, "bob", { reconnection: true, reconnectionDelay: 10 }),
+    ]);
+    const namesOf = ({ events }: typeof ann, name: string) => events.filter(([event]) => event === name);
+    await eventually(() => expect(namesOf(bob, "joined")).toEqual([["joined", 3, false]]));
+    ann.emit("draw", 1);
+    await eventually(() => expect(namesOf(bob, "draw")).toHaveLength(1));
+
+    bob.io.engine.close();
+    ann.emit("draw", 2);
+
+    await eventually(() => expect(namesOf(bob, "joined").at(-1)).toEqual(["joined", 3, true]));
+    const { token } = await gateway.sessions.create({ userId: "ann" });
+    expect(await ann.emitWithAck("auth:refresh", { token })).toMatchObject({ ok: false });
+    ann.emit("draw", 3);
+    await eventually(() => expect(namesOf(bob, "draw").map(([, stroke]) => stroke)).toEqual([1, 2, 3]));
+    expect(namesOf(ann, "draw")).toEqual([]);
+    await bob.emitWithAck("leave");
+    expect(await bob.emitWithAck("unsubscribe", { channel: "board:main" })).toMatchObject({
+      error: { code: "not_subscribed" },
+    });
+  });
+
   test("serves the client's script to its pages, as Socket.IO does", async () => {
     const { url } = await listening();
 

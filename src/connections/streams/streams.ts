@@ -243,7 +243,7 @@ export class Streams {
     since: Position | undefined,
   ): Promise<Subscription> {
     const { channels } = this.#deps;
-    if (isBackend) return channels.subscribeUnchecked(connection, identity.userId, channel, since);
+    if (isBackend) return channels.subscribeUnchecked(connection, identity.userId, channel, { since });
     return channels.subscribe(connection, connection.identity, channel, since);
   }
 
