@@ -9,7 +9,6 @@ import type {
   Subscription,
   RecoveryRecords,
   TakeSnapshot,
-  SubscriptionStart,
 } from "./subscription.ts";
 import { renewEveryMs, type ChannelLog } from "./channel-log.ts";
 import type { Feed } from "./feed.ts";
@@ -27,7 +26,8 @@ import { publishEphemeralWithin, publishWithin, type PublishDeps } from "./publi
 import { LogReader } from "./log-reader.ts";
 import { GapRepair, type GapOutcome } from "./gap-repair.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
-import { startAt, Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
+import { byRule, startAt, type StoredStart } from "./stored-start.ts";
+import { Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
 
 export interface ChannelsOptions {
   /** @default 128 */
@@ -227,23 +227,22 @@ export class Channels {
   }
 
   /**
-   * Restores the subscriptions of a connection after checking permissions again, except of those by the app. `starts`: the position at which each
-   * subscription started; `timestamp`: of the last publication the client received; `read`: exact positions from a delivery
-   * trail, if there is one. Returns undefined, with nothing subscribed, if a missed publication is gone, a channel is no
-   * longer permitted, or the timestamp was never assigned. Rejects, with nothing subscribed, if Redis does not answer.
+   * Restores the subscriptions of a connection after checking permissions again, except for those by the app. `starts`: where
+   * each subscription started; `timestamp`: of the last publication the client received; `read`: exact positions from a
+   * delivery trail, if there is one. Returns undefined, with nothing subscribed, if a missed publication is gone, a channel is
+   * no longer permitted, or the timestamp was never assigned. Rejects, with nothing subscribed, if Redis does not answer.
    */
   async restore(
     subscriber: Subscriber,
     principal: Principal,
-    starts: ReadonlyMap<string, SubscriptionStart>,
+    starts: ReadonlyMap<string, StoredStart>,
     timestamp: number,
     read?: ReadonlyMap<string, Position>,
   ): Promise<RestoredSubscriptions | undefined> {
     this.#buffers.begin(subscriber, 0);
     const { deliveryCount } = this;
     try {
-      const own = [...starts.keys()].filter((channel) => starts.get(channel)?.isByApp !== true);
-      await Promise.all(own.map((channel) => this.#deps.permissions.checkSubscribe(principal, channel)));
+      await Promise.all(byRule(starts).map((channel) => this.#deps.permissions.checkSubscribe(principal, channel)));
       await Promise.all([...starts].map(([channel, position]) => this.#attach(subscriber, channel, position)));
       const missed = await this.#logReader.missedSince(timestamp, starts, read);
       if (missed === undefined) return this.disconnect(subscriber);
@@ -285,9 +284,7 @@ export class Channels {
 
   /** Ends the subscriptions that the new permissions do not allow, and notifies the subscriber. */
   async recheckPermissions(subscriber: Subscriber, principal: Principal): Promise<void> {
-    const isByApp = (channel: string): boolean => this.#subscriptions.get(subscriber, channel)?.start?.isByApp === true;
-    const own = this.channelsOf(subscriber).filter((channel) => !isByApp(channel));
-    const refused = await refusedChannels(this.#deps.permissions, principal, own);
+    const refused = await refusedChannels(this.#deps.permissions, principal, this.#subscriptions.byRuleOf(subscriber));
     for (const channel of refused) this.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden"));
   }
 
@@ -304,13 +301,8 @@ export class Channels {
     for (const channel of this.#subscriptions.channelsOf(subscriber)) this.#end(subscriber, channel, mayReturn);
   }
 
-  /** The acknowledged subscriptions, each with the position at which it started. */
-  startsOf(subscriber: Subscriber): Map<string, SubscriptionStart> {
+  startsOf(subscriber: Subscriber): Map<string, StoredStart> {
     return this.#subscriptions.startsOf(subscriber);
-  }
-
-  isSubscribed(subscriber: Subscriber, channel: string): boolean {
-    return this.#subscriptions.has(subscriber, channel);
   }
 
   channelsOf(subscriber: Subscriber): string[] {
@@ -360,7 +352,7 @@ export class Channels {
     return true;
   }
 
-  async #attach(subscriber: Subscriber, channel: string, start: SubscriptionStart): Promise<void> {
+  async #attach(subscriber: Subscriber, channel: string, start: StoredStart): Promise<void> {
     const subscription = this.#subscriptions.begin(subscriber, channel);
     const local = await this.#local.subscribed(channel);
     this.#subscriptions.check(subscriber, channel, subscription);
@@ -373,7 +365,7 @@ export class Channels {
     subscriber: Subscriber,
     channel: string,
     subscription: LocalSubscription,
-    start: SubscriptionStart,
+    start: StoredStart,
   ): Promise<void> {
     const before = subscription.start;
     subscription.start = start;

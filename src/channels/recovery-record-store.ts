@@ -1,7 +1,7 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { DeliveryTrail } from "./delivery-trail.ts";
-import type { SubscriptionStart } from "./subscription.ts";
+import type { StoredStart } from "./stored-start.ts";
 import { loadBatchedScript, loadScript, runScript } from "../redis/scripts.ts";
 
 /** Identifies the connection; all of it must match for a recovery. */
@@ -18,7 +18,7 @@ export interface RecordOwner {
 export interface RecoveryRecord {
   holder: RecordOwner;
   /** Each channel, with where its subscription started. */
-  starts: Map<string, SubscriptionStart>;
+  starts: Map<string, StoredStart>;
 }
 
 export interface TakenRecord {
@@ -45,7 +45,7 @@ export interface TakenRecord {
 export interface RecoveryRecordStore {
   begin(privateId: string, owner: string, record: RecoveryRecord): Promise<void>;
   /** Returns false if this owner has no such record: it was taken over, or not created yet. */
-  keep(privateId: string, owner: string, channel: string, start: SubscriptionStart): Promise<boolean>;
+  keep(privateId: string, owner: string, channel: string, start: StoredStart): Promise<boolean>;
   /** Returns false like `keep`. */
   drop(privateId: string, owner: string, channel: string): Promise<boolean>;
   find(privateId: string): Promise<RecoveryRecord | undefined>;
@@ -135,13 +135,13 @@ export function createRecoveryRecordStore(
   };
 }
 
-const toText = ({ epoch, offset, isByApp }: SubscriptionStart): string =>
+const toText = ({ epoch, offset, isByApp }: StoredStart): string =>
   `${offset}:${epoch}${isByApp === true ? appMark : ""}`;
 
 /** Follows the epoch, which has no colon. */
 const appMark = ":app";
 
-function toStart(text: string): SubscriptionStart {
+function toStart(text: string): StoredStart {
   const [offset, epoch = "", mark] = text.split(":");
   return { epoch, offset: Number(offset), ...(mark !== undefined && { isByApp: true }) };
 }
@@ -163,7 +163,7 @@ function fromPairs(texts: readonly string[]): Record<string, string> {
 
 function toRecord(fields: Record<string, string>): RecoveryRecord | undefined {
   if (fields.holder === undefined) return undefined;
-  const starts = new Map<string, SubscriptionStart>();
+  const starts = new Map<string, StoredStart>();
   for (const [field, value] of Object.entries(fields)) {
     if (field.startsWith(channelField)) starts.set(field.slice(channelField.length), toStart(value));
   }

@@ -2,6 +2,7 @@ import type { Position } from "../protocol/scalars.ts";
 import type { Delivery } from "./delivery-trail.ts";
 import type { Publication } from "./publication.ts";
 import type { Subscriber } from "./subscribers.ts";
+import type { StoredStart } from "./stored-start.ts";
 
 /** State behind a channel at a position. The subscriber receives it, then exactly the publications after `at`. */
 export interface Snapshot {
@@ -39,16 +40,10 @@ export interface HistoryQuery {
   limit?: number | undefined;
 }
 
-/** Where a subscription started, as it is stored. */
-export interface SubscriptionStart extends Position {
-  /** The app subscribed the connection, whatever the rules of the channel's kind; they are not checked later either. */
-  isByApp?: true;
-}
-
 /** Stores the subscriptions of a connection so that it can recover them on another node. */
 export interface RecoveryRecords {
   /** Resolves when the subscription is stored. The subscribe request is acknowledged after that. */
-  save(subscriber: Subscriber, channel: string, start: SubscriptionStart): Promise<void>;
+  save(subscriber: Subscriber, channel: string, start: StoredStart): Promise<void>;
   /** Resolves when the subscription is removed. The unsubscribe request is acknowledged after that. */
   remove(subscriber: Subscriber, channel: string): Promise<void>;
   /** The stored record may differ from `Channels.startsOf`; rewrites it until it matches. */

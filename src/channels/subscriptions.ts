@@ -1,9 +1,8 @@
-import type { Position } from "../protocol/scalars.ts";
+import type { StoredStart } from "./stored-start.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { SmallMap } from "../runtime/small-map.ts";
 import type { Kinds } from "./kinds.ts";
 import type { Subscriber } from "./subscribers.ts";
-import type { SubscriptionStart } from "./subscription.ts";
 
 /** A subscription on this node started or ended. */
 export interface SubscriptionChange {
@@ -19,7 +18,7 @@ export interface LocalSubscription {
   /** Pending requests. */
   pending: number;
   /** The position at which it started; undefined before the acknowledgement, and while it is being removed. */
-  start: SubscriptionStart | undefined;
+  start: StoredStart | undefined;
 }
 
 /** Subscriptions of this node's connections, bounded for each connection. */
@@ -72,13 +71,19 @@ export class Subscriptions {
   }
 
   /** The acknowledged subscriptions, each with its start position. */
-  startsOf(subscriber: Subscriber): Map<string, SubscriptionStart> {
-    const starts = new Map<string, SubscriptionStart>();
+  startsOf(subscriber: Subscriber): Map<string, StoredStart> {
+    const starts = new Map<string, StoredStart>();
     for (const channel of this.channelsOf(subscriber)) {
       const position = this.get(subscriber, channel)?.start;
       if (position !== undefined) starts.set(channel, position);
     }
     return starts;
+  }
+
+  /** Those that the rules of their kinds decide about. */
+  byRuleOf(subscriber: Subscriber): string[] {
+    const isByApp = (channel: string): boolean => this.get(subscriber, channel)?.start?.isByApp === true;
+    return this.channelsOf(subscriber).filter((channel) => !isByApp(channel));
   }
 
   channelsOf(subscriber: Subscriber): string[] {
@@ -94,9 +99,3 @@ export class Subscriptions {
     return true;
   }
 }
-
-export const startAt = ({ epoch, offset }: Position, isByApp: true | undefined): SubscriptionStart => ({
-  epoch,
-  offset,
-  ...(isByApp && { isByApp }),
-});

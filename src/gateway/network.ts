@@ -344,7 +344,7 @@ function createAppRooms(context: NodeContext, { services: { kinds, channels } }:
   const failures = new ErrorReporter(context);
   return new AppRooms({
     isChannel: (room) => kinds.has(room),
-    isSubscribed: ({ subscriber }, channel) => channels.isSubscribed(subscriber, channel),
+    isSubscribed: ({ subscriber }, channel) => channels.channelsOf(subscriber).includes(channel),
     subscribe: ({ subscriber, identity }, channel) =>
       channels.subscribeUnchecked(subscriber, identity.userId, channel, { isByApp: true }),
     unsubscribe: ({ subscriber }, channel) => channels.unsubscribe(subscriber, channel),
