@@ -1,5 +1,6 @@
 import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { GatewayError, type ErrorBody } from "../protocol/errors.ts";
+import { userChannelOf } from "../protocol/names.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import type { ClientHandler } from "./client-handler.ts";
@@ -70,10 +71,28 @@ export interface DispatchOptions {
 }
 
 /** State of one connection's requests. */
-export interface ConnectionRequests {
+export class ConnectionRequests {
   readonly connection: AppConnection;
-  readonly queues: KeyedQueue;
-  readonly inFlight: InFlightCounter;
+  readonly inFlight = new InFlightCounter();
+  /** Until `ready` was sent, requests about the user's own channel wait for this. */
+  connecting: Promise<void> | undefined;
+  #queues: KeyedQueue | undefined;
+
+  constructor(connection: AppConnection) {
+    this.connection = connection;
+  }
+
+  /** Runs work with the same key one after the other, in the order of the calls. */
+  run<T>(key: string, work: (release: () => void) => Promise<T>): Promise<T> {
+    const { connecting, connection } = this;
+    if (connecting !== undefined && key === userChannelOf(connection.userId))
+      return connecting.then(() => this.#run(key, work));
+    return this.#run(key, work);
+  }
+
+  #run<T>(key: string, work: (release: () => void) => Promise<T>): Promise<T> {
+    return (this.#queues ??= new KeyedQueue()).run(key, work);
+  }
 }
 
 type Acknowledge = (answer: object) => void;
@@ -112,7 +131,7 @@ export class Dispatch {
   }
 
   open(connection: AppConnection): ConnectionRequests {
-    return { connection, queues: new KeyedQueue(), inFlight: new InFlightCounter() };
+    return new ConnectionRequests(connection);
   }
 
   /** Receives an event as the parser returned it: name, arguments and the receipt. */
@@ -174,12 +193,12 @@ export class Dispatch {
     const [name, ...args] = message.event;
     if (typeof name === "string" && !this.#handlers.has(name)) {
       const handle = this.#appHandlerOf(requests.connection, name, args, message);
-      if (handle !== undefined) return requests.queues.run(appKey, () => this.#runApp(requests, message, handle));
+      if (handle !== undefined) return requests.run(appKey, () => this.#runApp(requests, message, handle));
     }
     const request = this.#read(requests.connection, message);
     const run = (release?: () => void): Promise<object> => this.#run(requests.connection, request, release);
     const key = orderingKeyOf(request.message);
-    return key === undefined ? run() : requests.queues.run(key, run);
+    return key === undefined ? run() : requests.run(key, run);
   }
 
   #appHandlerOf(

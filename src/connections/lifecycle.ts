@@ -3,7 +3,6 @@ import type { RestoredSubscriptions } from "../channels/subscription.ts";
 import { closing, type Closing } from "../protocol/closings.ts";
 import { isTemporary } from "../protocol/errors.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
-import { userChannelOf } from "../protocol/names.ts";
 import type { Ready } from "../protocol/wire.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -15,6 +14,7 @@ import type { ConnectionRegistry } from "./connections.ts";
 import type { AppEvents, ConnectionRequests, Dispatch, SocketListeners } from "./dispatch.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
+import type { ConnectionWriter } from "../engine/connection-writer.ts";
 import { Frame } from "../engine/frames.ts";
 import { ProtocolFault } from "../engine/parser.ts";
 import { SocketConnection, type SharedConnectionContext } from "./socket-connection.ts";
@@ -66,8 +66,6 @@ export interface ConnectionLifecycleDeps extends LifecycleHooks {
 
 interface ActiveConnection {
   requests: ConnectionRequests;
-  /** Undefined once `ready` was sent. */
-  connecting: Promise<void> | undefined;
   transport: string;
 }
 
@@ -78,10 +76,12 @@ export class ConnectionLifecycle {
   readonly #context: SharedConnectionContext;
   readonly #active = new Map<SocketConnection, ActiveConnection>();
   readonly #pendingDisconnects = new InFlightCounter();
+  readonly #held: HeldAnswers;
 
   constructor(deps: ConnectionLifecycleDeps, nodeId: string) {
     this.#deps = deps;
     this.#nodeId = nodeId;
+    this.#held = new HeldAnswers(deps.clock);
     // Computed on each scrape.
     Object.assign(deps.metrics.queueBytes, { collect: () => deps.metrics.queueBytes.set(this.#queuedBytes()) });
     this.#context = {
@@ -129,13 +129,13 @@ export class ConnectionLifecycle {
     { requests, restored }: { requests: ConnectionRequests; restored: RestoredSubscriptions | undefined },
   ): void {
     const { metrics } = this.#deps;
-    const welcomed = this.#connect(connection, requests, { privateId: privateIdOf(socket), restored });
     const conn = engineSocketOf(socket);
-    const active: ActiveConnection = {
-      requests: requests,
-      connecting: welcomed,
-      transport: conn.transport.name,
-    };
+    this.#held.add(conn.writer);
+    requests.connecting = this.#connect(connection, { privateId: privateIdOf(socket), restored }, () => {
+      requests.connecting = undefined;
+      conn.writer.release();
+    });
+    const active: ActiveConnection = { requests, transport: conn.transport.name };
     this.#deps.registry.add(connection);
     this.#active.set(connection, active);
     metrics.handshakes.inc({ outcome: socket.recovered ? "recovered" : "accepted" });
@@ -152,22 +152,19 @@ export class ConnectionLifecycle {
     metrics.connections.inc({ transport: active.transport });
   }
 
-  async #connect(connection: SocketConnection, requests: ConnectionRequests, arrival: ConnectContext): Promise<void> {
+  async #connect(connection: SocketConnection, arrival: ConnectContext, connected: () => void): Promise<void> {
     const { restored } = arrival;
     // The connection must be registered before anything can end it.
     await Promise.resolve();
     try {
-      // In the channel's queue: requests that the client sends about it on `connect` run after the server's subscription.
-      const key = userChannelOf(connection.identity.userId);
-      await requests.queues.run(key, async () => this.#deps.onConnect?.(connection, arrival));
+      await this.#deps.onConnect?.(connection, arrival);
       for (const packet of restored?.packets ?? []) connection.deliver(Frame.text(packet));
       connection.emit("ready", this.#readyOf(connection, restored), ...this.#offsetOf(connection));
     } catch (error) {
       this.#refuse(connection, error);
     }
     restored?.release();
-    const active = this.#active.get(connection);
-    if (active !== undefined) active.connecting = undefined;
+    connected();
   }
 
   /** Socket.IO has confirmed the connection already, so it cannot be refused any more. */
@@ -223,13 +220,13 @@ export class ConnectionLifecycle {
 
   async #runDisconnectHook(
     connection: Connection,
-    { connecting: welcomed, requests }: ActiveConnection,
+    { requests }: ActiveConnection,
     { reason, mayReturn }: DisconnectContext,
   ): Promise<void> {
     const { onDisconnect, failures } = this.#deps;
     this.#pendingDisconnects.begin();
     try {
-      await welcomed;
+      await requests.connecting;
       await requests.inFlight.idle();
       await onDisconnect?.(connection, reason, mayReturn);
     } catch (error) {
@@ -237,6 +234,38 @@ export class ConnectionLifecycle {
     } finally {
       this.#pendingDisconnects.end();
     }
+  }
+}
+
+/** A client whose `ready` takes at least this long is told before that it has connected, after at most twice as long. */
+const holdMs = 250;
+
+/** Holds back Socket.IO's answers to handshakes, so that they leave in one write with `ready`. One timer for all. */
+class HeldAnswers {
+  readonly #clock: Clock;
+  #recent: ConnectionWriter[] = [];
+  #isTimed = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Until `release` of the writer. */
+  add(writer: ConnectionWriter): void {
+    writer.hold();
+    this.#recent.push(writer);
+    if (!this.#isTimed) this.#releaseLater([]);
+  }
+
+  #releaseLater(older: readonly ConnectionWriter[]): void {
+    this.#isTimed = this.#recent.length + older.length > 0;
+    if (!this.#isTimed) return;
+    this.#clock.after(holdMs, () => {
+      for (const writer of older) writer.release();
+      const next = this.#recent;
+      this.#recent = [];
+      this.#releaseLater(next);
+    });
   }
 }
 

@@ -2,13 +2,14 @@ import { Adapter } from "socket.io-adapter";
 import type { Namespace, ServerOptions, Socket } from "socket.io";
 import type { RestoredSubscriptions } from "../channels/subscription.ts";
 import { isTemporary } from "../protocol/errors.ts";
+import { randomId } from "../runtime/random-id.ts";
 import type { Connection } from "./connection.ts";
 import type { SessionRecovery, RecoveryAttempt } from "./session-recovery.ts";
 import { refusalOf } from "../commands/refusal.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
 import type { SocketConnection } from "./socket-connection.ts";
-import { engineSocketOf, newId, startNewSession } from "./socket-io.ts";
+import { engineSocketOf, startNewSession } from "./socket-io.ts";
 
 /** A connection whose session was resumed before Socket.IO confirms it to the client. */
 export interface ResumedConnection {
@@ -82,7 +83,7 @@ export class RecoveryAdapter {
     if (attempt === undefined) return null;
     const data = {};
     this.#attempts.set(data, attempt);
-    const sid = attempt instanceof FailedLookup ? newId() : attempt.record.holder.socketId;
+    const sid = attempt instanceof FailedLookup ? randomId() : attempt.record.holder.socketId;
     return { sid, pid: privateId, rooms: [], data, missedPackets: [] };
   }
 

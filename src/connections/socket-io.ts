@@ -1,8 +1,8 @@
-import { randomBytes } from "node:crypto";
 import type { Server, Socket } from "socket.io";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineSocket } from "../engine/engine-socket.ts";
 import type { GatedDecoder } from "../engine/parser.ts";
+import { randomId } from "../runtime/random-id.ts";
 
 /** What of Socket.IO is not in its types: looked at in this file alone, and held by a test. */
 interface SocketIoParts {
@@ -49,14 +49,12 @@ export function hasBinary(value: unknown): boolean {
   return Object.values(value).some(hasBinary);
 }
 
-export const newId = (): string => randomBytes(15).toString("base64url");
-
 /** Turns a socket that Socket.IO is about to recover into a new one, before anything is sent to the client. */
 export function startNewSession(socket: Socket): void {
   const { _preConnectSockets: waiting } = partsOf(socket).nsp;
   waiting.delete(socket.id);
-  const id = newId();
-  Object.assign(socket, { id, pid: newId(), recovered: false, data: {} });
+  const id = randomId();
+  Object.assign(socket, { id, pid: randomId(), recovered: false, data: {} });
   waiting.set(id, socket);
 }
 

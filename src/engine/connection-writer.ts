@@ -22,6 +22,9 @@ export interface WriterOwner {
   finished(): void;
 }
 
+/** Max bytes collected while frames are held. */
+const maxHeldBytes = 16_384;
+
 /**
  * Sends everything of one connection, in order: publications, acknowledgements, heartbeats and closing messages. The frames of
  * one tick are written together; frames that the transport does not accept wait in the send queue.
@@ -36,6 +39,8 @@ export class ConnectionWriter implements Flushable {
   #queue: SendQueue | undefined;
   /** The last batch written, or a larger frame after it: a single acknowledgement may exceed the limit. */
   #allowance = 0;
+  /** Frames wait for `release`. */
+  #isHeld = false;
   #isFinishing = false;
   #hasOverflowed = false;
 
@@ -54,17 +59,33 @@ export class ConnectionWriter implements Flushable {
     // Nothing is sent after a close.
     if (this.#isFinishing) return;
     if (frame.isOwn && frame.cost > this.#allowance) this.#allowance = frame.cost;
-    if (this.#batch !== undefined) this.#batch = this.#batch.and(frame);
-    else {
+    if (this.#batch !== undefined) {
+      this.#batch = this.#batch.and(frame);
+      if (this.#isHeld && this.#batch.length > maxHeldBytes) this.release();
+    } else {
       this.#batch = frame.alone;
       this.#context.endOfTick.schedule(this);
     }
   }
 
+  /**
+   * Collects frames until `release`, so that the answer to a handshake and what follows it leave in one write; not more
+   * than a few kB.
+   */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    if (this.#batch !== undefined) this.#context.endOfTick.schedule(this);
+  }
+
   /** Called at the end of the tick. */
   flush(): void {
     const batch = this.#batch;
-    if (batch === undefined) return;
+    if (batch === undefined || this.#isHeld) return;
     this.#batch = undefined;
     const transport = this.#transport;
     if (this.#queue === undefined && transport.writable && transport instanceof WebSocketTransport)
@@ -75,6 +96,7 @@ export class ConnectionWriter implements Flushable {
   /** Flushes before the end of the tick. */
   flushNow(): void {
     const { multiSocketWrite } = this.#context;
+    this.#isHeld = false;
     multiSocketWrite.flush();
     this.flush();
     multiSocketWrite.flush();
@@ -84,6 +106,7 @@ export class ConnectionWriter implements Flushable {
   finish(): void {
     this.#context.multiSocketWrite.flush();
     this.#isFinishing = true;
+    this.#isHeld = false;
     const batch = this.#batch;
     this.#batch = undefined;
     this.#queue ??= new SendQueue();

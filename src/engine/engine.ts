@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket as NetSocket } from "node:net";
@@ -6,6 +5,7 @@ import type { Duplex } from "node:stream";
 import type { GatewayError } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { randomId } from "../runtime/random-id.ts";
 import type { SendEach } from "./accelerator.ts";
 import { ClientFiles } from "./client-files.ts";
 import { createDirectWrite } from "./direct-write.ts";
@@ -236,7 +236,7 @@ export class Engine extends EventEmitter {
   }
 
   #createId(): string {
-    return `${this.#deps.stickyRouting?.sidPrefix ?? ""}${randomBytes(15).toString("base64url")}`;
+    return `${this.#deps.stickyRouting?.sidPrefix ?? ""}${randomId()}`;
   }
 
   #openPacket(sid: string, upgrades: readonly string[]): string {

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 
 /** RFC 6455, 1.3. */
@@ -19,7 +19,7 @@ export function wrongHandshake({ method, headers }: IncomingMessage): string | u
 
 /** The response to a valid request. Accepts no extension, and the first of the client's protocols. */
 export function handshakeAnswer({ headers }: IncomingMessage): string {
-  const accept = createHash("sha1").update(`${headers["sec-websocket-key"]}${magic}`).digest("base64");
+  const accept = hash("sha1", `${headers["sec-websocket-key"]}${magic}`, "base64");
   const [protocol] = protocolsOf(headers);
   const agreed = protocol === undefined ? "" : `Sec-WebSocket-Protocol: ${protocol}\r\n`;
   return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${agreed}\r\n`;

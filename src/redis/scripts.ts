@@ -48,36 +48,75 @@ const maxBatchSize = 64;
 
 /**
  * The same for small scripts called in bursts, such as in a storm of handshakes: the calls of one tick execute as one
- * script, and share its cost. Each has its own reply or error.
+ * script, and share its cost. Each has its own reply or error. All such scripts of a connection share their batches, except
+ * those with includes: such a batch may be refused and repeated, and only calls of the same script know of that.
  *
  * Order: that of the calls among themselves; other commands of the same tick may come before them. On a Cluster each call
  * is sent by itself, because their keys are in different slots.
  */
 export function loadBatchedScript(redis: RedisClient, file: URL, includes: readonly URL[] = []): Script {
   if (redis instanceof Cluster) return loadScript(redis, file, includes);
-  const head = includes.map(textOf).join("\n");
-  const text = `${head}\nlocal function call(KEYS, ARGV)\n${textOf(file)}\nend\n${textOf(runBatchLua)}`;
-  const script = new OrderedScript(redis, text, { needsRun: includes.includes(runScript) });
-  const load = createBatcher<ScriptCall, ScriptReply>((calls) => runBatch(script, calls), maxBatchSize);
-  return { run: (keys, args) => load({ keys, args }) };
+  if (includes.length > 0) return new ScriptBatch(redis, includes).add(file);
+  const batch = batches.get(redis) ?? new ScriptBatch(redis, includes);
+  batches.set(redis, batch);
+  return batch.add(file);
 }
+
+const batches = new WeakMap<RedisClient, ScriptBatch>();
 
 const runBatchLua = new URL("./run-batch.lua", import.meta.url);
 
 const textOf = (file: URL): string => readFileSync(file, "utf8");
 
-async function runBatch(script: Script, calls: readonly ScriptCall[]): Promise<(ScriptReply | Error)[]> {
-  const counts = calls.map(({ keys, args }) => `${keys.length} ${args.length}`).join(" ");
-  const replies = await script.run(
-    calls.flatMap(({ keys }) => keys),
-    [counts, ...calls.flatMap(({ args }) => args)],
-  );
-  return replies as (ScriptReply | Error)[];
+/** Scripts whose calls execute together. */
+class ScriptBatch {
+  readonly #redis: RedisClient;
+  readonly #includes: readonly URL[];
+  readonly #functions: string[] = [];
+  readonly #load = createBatcher<BatchedCall, ScriptReply>((calls) => this.#run(calls), maxBatchSize);
+  /** Of all scripts so far. */
+  #script: Script | undefined;
+
+  constructor(redis: RedisClient, includes: readonly URL[]) {
+    this.#redis = redis;
+    this.#includes = includes;
+  }
+
+  add(file: URL): Script {
+    const number = this.#functions.push(`function(KEYS, ARGV)\n${textOf(file)}\nend`);
+    this.#script = undefined;
+    return { run: (keys, args) => this.#load({ number, keys, args }) };
+  }
+
+  async #run(calls: readonly BatchedCall[]): Promise<readonly (ScriptReply | Error)[]> {
+    this.#script ??= this.#combine();
+    const counts: string[] = [];
+    const keys: string[] = [];
+    const args: (string | number | Buffer)[] = [""];
+    for (const call of calls) {
+      counts.push(`${call.number} ${call.keys.length} ${call.args.length}`);
+      keys.push(...call.keys);
+      args.push(...call.args);
+    }
+    args[0] = counts.join(" ");
+    return (await this.#script.run(keys, args)) as (ScriptReply | Error)[];
+  }
+
+  #combine(): Script {
+    const head = this.#includes.map(textOf).join("\n");
+    const text = `${head}\nlocal scripts = {\n${this.#functions.join(",\n")}\n}\n${textOf(runBatchLua)}`;
+    return new OrderedScript(this.#redis, text, { needsRun: this.#includes.includes(runScript) });
+  }
 }
 
 interface ScriptCall {
   keys: readonly string[];
   args: readonly (string | number | Buffer)[];
+}
+
+interface BatchedCall extends ScriptCall {
+  /** Of the script in its batch. */
+  number: number;
 }
 
 interface Call extends ScriptCall {

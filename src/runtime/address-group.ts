@@ -8,6 +8,7 @@ const networkGroups = 4;
  * any address in it.
  */
 export function addressGroup(address: string): string {
+  if (!address.includes(":")) return address;
   const [plain = ""] = address.split("%");
   if (!isIPv6(plain)) return address;
   const [head = "", tail] = plain.toLowerCase().split("::");

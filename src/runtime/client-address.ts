@@ -31,6 +31,7 @@ export function createClientAddress(trusted: readonly string[], log?: Logger): C
 
 /** For addresses in the form of `plainAddress`. */
 export function createIsTrusted(trusted: readonly string[]): (address: string) => boolean {
+  if (trusted.length === 0) return () => false;
   const proxies = networks(trusted);
   return (address) => proxies.check(...addressAndFamily(address));
 }

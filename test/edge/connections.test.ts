@@ -203,6 +203,17 @@ it("says ready when the welcome is done, and handles messages before", async () 
   expect(client.received[3]).toMatch(/^42\["ready",\{"nodeId":"edge",.*"recovered":false,"serverTime":\d+\}\]$/);
 });
 
+it("is told in one write that it has connected and is ready, if that takes a few turns only", async () => {
+  const edge = await startEdge({ onConnect: () => new Promise<void>((resolve) => setTimeout(resolve, 5)) });
+  const client = await new RawSocket(edge).opened();
+  const pieces: string[] = [];
+  client.tcp.on("data", (chunk) => pieces.push(chunk.toString("latin1")));
+
+  await client.entered();
+
+  expect(pieces).toEqual([expect.stringMatching(/40\{"sid":.*42\["ready",/)]);
+});
+
 it("closes a client whose welcome fails by a name of its own, logs it, and says goodbye to it", async () => {
   const gone: string[] = [];
   const { log, lines } = readableLog();

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createRedisConnections } from "../../src/redis/connections.ts";
-import { loadBatchedScript } from "../../src/redis/scripts.ts";
+import { loadBatchedScript, type Script } from "../../src/redis/scripts.ts";
 import { startStore, type StoreLab } from "../support/store-lab.ts";
 import { freshPrefix, quietLog } from "../support/world.ts";
 
@@ -36,7 +36,10 @@ describe.each(["single", "cluster"] as const)("batched scripts on %s", (topology
     writeFileSync(file, `-- ${Math.random()}\n${text}`);
     const prefix = freshPrefix();
     const script = loadBatchedScript(commands, pathToFileURL(file));
-    return { commands, script, keyOf: (name: string) => `${prefix}:{${name}}` };
+    const other = join(folder, "other.lua");
+    writeFileSync(other, "return { 'other', KEYS[1], ARGV[1] }");
+    const load = (): Script => loadBatchedScript(commands, pathToFileURL(other));
+    return { commands, script, loadOther: load, keyOf: (name: string) => `${prefix}:{${name}}` };
   }
 
   test("each gets its own keys, arguments and reply", async () => {
@@ -51,6 +54,26 @@ describe.each(["single", "cluster"] as const)("batched scripts on %s", (topology
     ]);
 
     expect(replies).toEqual([[a, 2, 1, 3], [b, 1, 2, 2], null, [a, 2, 1, 1]]);
+  });
+
+  test("of different files execute together, each with its own arguments", async () => {
+    const { commands, script, loadOther, keyOf } = await start();
+    const [a, b] = [keyOf("a"), keyOf("b")];
+    await script.run([a], ["nothing"]);
+    const other = loadOther();
+    await other.run([b], ["before"]);
+    const evaluations = async (): Promise<number> =>
+      "nodes" in commands ? 0 : Number(/cmdstat_evalsha:calls=(\d+)/.exec(await commands.info("commandstats"))?.[1]);
+    const before = await evaluations();
+
+    const replies = await Promise.all([script.run([a], ["tell", "x"]), other.run([b], [7]), script.run([a], ["tell"])]);
+
+    expect(replies).toEqual([
+      [a, 1, 1, 2],
+      ["other", b, "7"],
+      [a, 1, 1, 1],
+    ]);
+    expect((await evaluations()) - before).toBe("nodes" in commands ? 0 : 1);
   });
 
   test("a failing call fails alone", async () => {
