@@ -7,6 +7,7 @@ import type { CommandExecutor } from "./commands/command-executor.ts";
 import type { AppEvents } from "./connections/dispatch.ts";
 import type { Revocations } from "./auth/revocations.ts";
 import { Control } from "./cluster/control.ts";
+import { NodeQueries } from "./cluster/node-queries.ts";
 import type { Config } from "./config.ts";
 import { clientEvents } from "./config/limits-schema.ts";
 import { createIngress } from "./gateway/ingress.ts";
@@ -35,6 +36,7 @@ import type { Logger } from "./runtime/logger.ts";
 import { createMetrics, type Metrics } from "./runtime/metrics.ts";
 import { createReasonLog } from "./runtime/reason-log.ts";
 import { SyncedClock } from "./runtime/synced-clock.ts";
+import { RequestsToClients } from "./connections/client-requests.ts";
 import { ConnectionRegistry } from "./connections/connections.ts";
 import { drainConnections } from "./connections/drain.ts";
 import { createMetricsServer } from "./http/metrics-server.ts";
@@ -126,7 +128,9 @@ export async function createNode(
     for (const connection of connections.all()) connection.close(closing("drain"));
   });
   const revocations = createRevocations(control);
-  const context = { config, store, control, metrics, reasons, traces, clock, log };
+  const { membership } = control;
+  const queries = new NodeQueries({ commands, feed, keys, clock, log, nodeId, membership });
+  const context = { config, store, control, queries, metrics, reasons, traces, clock, log };
 
   // Authentication and limits
   const authentication = createAuthentication(config, store, {
@@ -152,6 +156,7 @@ export async function createNode(
     logouts: authentication.logouts,
     liveRights: authentication.liveRights,
     revocations,
+    clientRequests: new RequestsToClients({ queries, connections, fence: control.fence, clock }),
   });
   const readiness = createReadiness({
     checks: createChecks(store, control.fence, { worker, isDraining: () => isDraining }),
@@ -195,6 +200,7 @@ export async function createNode(
 
   // Started in this order, stopped in reverse
   lifecycle.add(createEventLoopDelay(metrics));
+  lifecycle.add({ name: "node queries", start: () => queries.start(), stop: () => queries.stop() });
   lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });
   lifecycle.add(services.presence);
   if (webhooks !== undefined) lifecycle.add(webhooks);

@@ -13,7 +13,7 @@ import { disconnectBody } from "../protocol/sessions.ts";
 import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { keyOf, sign } from "../webhooks/signature.ts";
-import { fromWire, toWire } from "./binary-json.ts";
+import { fromWire, toWire } from "../runtime/binary-json.ts";
 
 export interface HttpEventsOptions {
   url: string;

@@ -1,5 +1,6 @@
 import type { EphemeralPublished, PublishRequest, Published } from "../channels/publication.ts";
 import type { Orders } from "../orders/orders.ts";
+import type { ClientAnswers, ClientRequest, AskedClients } from "../protocol/client-requests.ts";
 import type { Command, CommandOf, CommandType } from "../protocol/commands.ts";
 import type { ContractChecks, PublicationToCheck } from "../protocol/contract-checks.ts";
 import { GatewayError } from "../protocol/errors.ts";
@@ -52,6 +53,8 @@ export interface CommandExecutor {
   /** Throws a GatewayError, or the error of the store. */
   perform<T extends CommandType>(command: CommandOf<T>, context: CommandContext): Promise<CommandAnswers[T]>;
   write<A>(write: Write, run: () => Promise<A>): Promise<A>;
+  /** Asks a user's connections, or one connection, and resolves with their acknowledgements. */
+  request(target: AskedClients, request: ClientRequest): Promise<ClientAnswers>;
   /** Throws `payload_too_large`; for a payload that several commands share. */
   checkPayload(data: unknown): void;
   /**
@@ -80,6 +83,7 @@ export interface CommandExecutorDeps {
   updateSession: (sessionId: string, change: SessionChangeFields) => Promise<object>;
   revokeSession: (sessionId: string) => Promise<object>;
   disconnectUser: (command: Omit<CommandOf<"user.disconnect">, "type" | "idempotencyKey">) => Promise<object>;
+  askClients: (target: AskedClients, request: ClientRequest) => Promise<ClientAnswers>;
   once: RunOnce;
   /** Returns the data as the contract's schema does. Omit if there is no contract. */
   checkPublication?: ContractChecks["publication"] | undefined;
@@ -105,7 +109,7 @@ export function createCommandExecutor(
   const toJson = withinBytes(payloadBytes);
 
   function encode(publication: PublicationToCheck, at?: string): string {
-    return toJson(checkPublication === undefined ? publication.data : checkPublication(publication, at), at);
+    return toJson(checkPublication === undefined ? publication.data : checkPublication(publication, at), dataField(at));
   }
 
   async function publish(
@@ -169,7 +173,7 @@ export function createCommandExecutor(
   ): Promise<CommandAnswers[T]> {
     const perform: Performers[T] = performers[command.type];
     if (storesItsKey(command)) return perform(command, context);
-    if ("data" in command && command.data !== undefined) toJson(command.data, context.at);
+    if ("data" in command && command.data !== undefined) toJson(command.data, dataField(context.at));
     const { idempotencyKey, ...content } = command as Command;
     const scope = `${command.type} ${subjectOfCommand(command)}`;
     const once = { scope, content, idempotencyKey, ttlSeconds: ttlOf(context) };
@@ -180,7 +184,11 @@ export function createCommandExecutor(
     perform: (command, context) =>
       deps.around === undefined ? run(command, context) : deps.around(command, context, () => run(command, context)),
     write,
-    checkPayload: (data) => void toJson(data),
+    async request(target, request) {
+      toJson(request.args ?? [], "args");
+      return deps.askClients(target, request);
+    },
+    checkPayload: (data) => void toJson(data, dataField()),
     encode,
   };
 }
@@ -195,13 +203,14 @@ function checkNoKey(idempotencyKey: string | undefined, at = ""): void {
 /** The scripts of these commands store the idempotency key and the response. */
 const storesItsKey = ({ type }: Command): boolean => type === "publish" || type === "score.submit";
 
+const dataField = (at?: string): string => (at === undefined ? "data" : `${at}.data`);
+
 /** Encodes a payload; throws `payload_too_large` if it is too long. Broadcasts encode the same payload many times. */
-function withinBytes(maxBytes: number): (data: unknown, at?: string) => string {
+function withinBytes(maxBytes: number): (data: unknown, field: string) => string {
   let last: { data: unknown; json: string } | undefined;
-  return (data, at) => {
+  return (data, field) => {
     if (last !== undefined && last.data === data) return last.json;
     const json = canonicalJson(data);
-    const field = at === undefined ? "data" : `${at}.data`;
     if (Buffer.byteLength(json) > maxBytes)
       throw new GatewayError("payload_too_large", `${field}: must be at most ${maxBytes} bytes`, { field });
     last = { data, json };

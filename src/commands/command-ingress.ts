@@ -34,7 +34,7 @@ export interface CommandIngressOptions {
 
 export interface CommandIngressDeps extends Pick<
   CommandExecutorDeps,
-  "submitScore" | "updateSession" | "revokeSession" | "disconnectUser" | "checkPublication" | "around"
+  "submitScore" | "updateSession" | "revokeSession" | "disconnectUser" | "askClients" | "checkPublication" | "around"
 > {
   commands: RedisClient;
   /** Connection of role `blocking`. */

@@ -22,6 +22,11 @@ export interface Connection extends Subscriber {
   /** False after `close` and after the client has disconnected: nothing is sent or received any more. */
   readonly isOpen: boolean;
   emit(event: string, ...args: unknown[]): void;
+  /**
+   * Sends an event that requests an acknowledgement, and resolves with its arguments. Undefined if the client cannot be
+   * asked, or has not answered when it disconnects or `signal` aborts.
+   */
+  request(event: string, args: readonly unknown[], signal: AbortSignal): Promise<readonly unknown[] | undefined>;
   /** Acknowledges the client's message with this Socket.IO packet id. */
   answer(id: number, answer: object): void;
   /** Joins the Socket.IO room of the channel, so that events from @socket.io/redis-emitter reach this connection. */

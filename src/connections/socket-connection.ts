@@ -7,7 +7,14 @@ import type { ConnectionOwner, EngineSocket } from "../engine/engine-socket.ts";
 import { Frame } from "../engine/frames.ts";
 import { appUserOf, type AppConnection, type Connection } from "./connection.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
-import { acknowledge, engineSocketOf, hasBinary } from "./socket-io.ts";
+import {
+  acknowledge,
+  engineSocketOf,
+  expectAcknowledgement,
+  forgetAcknowledgement,
+  hasBinary,
+  sendBinaryRequest,
+} from "./socket-io.ts";
 
 /** Shared by all connections of a node. */
 export interface SharedConnectionContext {
@@ -17,6 +24,9 @@ export interface SharedConnectionContext {
   onIdentity(connection: Connection, previous: Identity): void;
   onClose(connection: SocketConnection, closing: Closing): void;
 }
+
+/** Max requests to a client that it has not answered; it is not asked further ones. */
+const maxPendingRequests = 100;
 
 /** The text of an event of the main namespace that requests no acknowledgement, and whose last argument is a string. */
 const eventThatEndsInString = /^(?:2|5\d+-)\[.*"\]$/s;
@@ -38,6 +48,8 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
   /** Actions whose answers must be sent before `closing`. */
   #pendingAnswers = 0;
   #pendingClosing: Closing | undefined;
+  /** Ends each request that the client has not answered. Undefined until the first. */
+  #pendingRequests: Set<() => void> | undefined;
 
   constructor(
     socket: Socket,
@@ -97,6 +109,33 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
     else if (this.#isOpen) this.#socket.emit(event, ...args);
   }
 
+  request(event: string, args: readonly unknown[], signal: AbortSignal): Promise<readonly unknown[] | undefined> {
+    const pending = (this.#pendingRequests ??= new Set());
+    if (!this.#isOpen || signal.aborted || pending.size >= maxPendingRequests) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const id = expectAcknowledgement(this.#socket, (...answer) => end(answer));
+      const giveUp = (): void => end();
+      const end = (answer?: readonly unknown[]): void => {
+        pending.delete(giveUp);
+        signal.removeEventListener("abort", giveUp);
+        forgetAcknowledgement(this.#socket, id);
+        resolve(answer);
+      };
+      pending.add(giveUp);
+      signal.addEventListener("abort", giveUp);
+      this.#send(id, [event, ...args]);
+    });
+  }
+
+  #send(id: number, data: readonly unknown[]): void {
+    if (hasBinary(data)) sendBinaryRequest(this.#socket, id, data);
+    else this.deliver(Frame.text(`42${id}${JSON.stringify(data)}`, { isOwn: true }));
+  }
+
+  #endRequests(): void {
+    for (const giveUp of this.#pendingRequests ?? []) giveUp();
+  }
+
   answer(id: number, answer: object): void {
     this.acknowledge(id, [answer], false);
   }
@@ -152,6 +191,7 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
   close(closing: Closing): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    this.#endRequests();
     // To receive the client's answer to the close.
     this.resumeReading();
     // Before Socket.IO's disconnect event, which does not contain the reason.
@@ -187,6 +227,7 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
   end(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    this.#endRequests();
     this.#conn.writer.drop();
     // Otherwise the transport would stay open without a namespace.
     this.#disconnect(true);

@@ -1,4 +1,5 @@
 import type { Server, Socket } from "socket.io";
+import { PacketType } from "socket.io-parser";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineSocket } from "../engine/engine-socket.ts";
 import type { GatedDecoder } from "../engine/parser.ts";
@@ -10,9 +11,13 @@ interface SocketIoParts {
   conn: EngineSocket;
   /** The secret session id of a client that may recover. */
   pid?: string;
-  nsp: { _preConnectSockets: Map<string, Socket> };
+  /** `_ids`: of the next packet that requests an acknowledgement. */
+  nsp: { _preConnectSockets: Map<string, Socket>; _ids: number };
   client: { decoder: GatedDecoder };
   ack(id: number): (...args: unknown[]) => void;
+  /** Callbacks of requested acknowledgements. */
+  acks: Map<number, (...args: unknown[]) => void>;
+  packet(packet: { type: PacketType; data: readonly unknown[]; id: number }): void;
 }
 
 /** `bind` takes any engine like Engine.IO's; its types know that one alone. */
@@ -58,9 +63,26 @@ export function startNewSession(socket: Socket): void {
   waiting.set(id, socket);
 }
 
+/** Returns the id for a packet that requests an acknowledgement; `onAnswer` is called at most once. */
+export function expectAcknowledgement(socket: Socket, onAnswer: (...args: unknown[]) => void): number {
+  const parts = partsOf(socket);
+  if (parts.acks === noAcks) parts.acks = new Map();
+  parts.client.decoder.acknowledgementsDue += 1;
+  const id = parts.nsp._ids++;
+  parts.acks.set(id, onAnswer);
+  return id;
+}
+
+/** A late acknowledgement of this packet is ignored. */
+export const forgetAcknowledgement = (socket: Socket, id: number): void => void partsOf(socket).acks.delete(id);
+
+/** Sends an event with attachments that requests an acknowledgement. */
+export const sendBinaryRequest = (socket: Socket, id: number, data: readonly unknown[]): void =>
+  partsOf(socket).packet({ type: PacketType.EVENT, data, id });
+
 /**
  * Removes the token and the request after authentication, from memory and from what other nodes may query. Removes the
- * table of acknowledgements too, because clients do not send any (`parser.ts`).
+ * table of acknowledgements too; most clients are never asked for any.
  */
 export function forgetRequest(socket: Socket): void {
   Object.assign(socket.handshake, { auth: nothing, headers: nothing, query: nothing, url: "", time: "" });
@@ -68,7 +90,7 @@ export function forgetRequest(socket: Socket): void {
   Object.assign(socket, { acks: noAcks });
 }
 
-/** Stays empty: the server requests no acknowledgements. */
+/** Shared by sockets that were not asked for an acknowledgement, and stays empty. */
 class NoAcks extends Map {
   override set(): this {
     return this;

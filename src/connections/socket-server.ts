@@ -36,8 +36,6 @@ export interface SocketServerDeps extends LifecycleHooks {
   checks?: DispatchDeps["checks"];
   /** Prepares each socket before the app gets it. */
   appRooms?: { prepare(socket: Socket, connection: Connection): void } | undefined;
-  /** Parser of packets. @default only what the built-in events need */
-  parser?: ((limits: GateLimits) => ReturnType<typeof createParser>) | undefined;
   /** Filled with the open connections. */
   registry: ConnectionRegistry;
   authenticate: Authenticate;
@@ -229,12 +227,12 @@ function createRecoveryAdapter(
 }
 
 function serverOptions(
-  { adapter, recovery, parser = createParser }: SocketServerDeps,
+  { adapter, recovery, app }: SocketServerDeps,
   bounds: Bounds,
   recoveryAdapter: RecoveryAdapter | undefined,
 ) {
   const common = {
-    parser: parser(gateLimits(bounds)),
+    parser: createParser(gateLimits(bounds), { acceptsAll: app !== undefined }),
     connectTimeout: bounds.connectTimeoutMs,
     serveClient: false,
   };

@@ -2,6 +2,7 @@ import { Encoder, PacketType, type Packet } from "socket.io-parser";
 import { GatewayError } from "../protocol/errors.ts";
 import { parseJson, parseList, type GateLimits } from "../protocol/gate.ts";
 import { wrong } from "../protocol/parse-with.ts";
+import { PartialPacket, readHeader, withAttachments, type PacketHeader } from "./attachments.ts";
 
 /**
  * Replaces data that the gate refused: the first element of an event's data, or the key of a handshake's auth, followed by the
@@ -35,34 +36,47 @@ const maxNamespaceLength = 64;
 /** Digits of an acknowledgement's id; the largest exact number has 16. */
 const maxIdDigits = 16;
 
+export interface ParserOptions {
+  /** Accepts all that Socket.IO clients send: attachments, acknowledgements and namespaces, which apps use. */
+  acceptsAll: boolean;
+}
+
 /** Parser of one Socket.IO server: the stock encoder, and a decoder that validates. */
-export function createParser(limits: GateLimits): { Encoder: typeof Encoder; Decoder: new () => GatedDecoder } {
+export function createParser(
+  limits: GateLimits,
+  options: ParserOptions = { acceptsAll: false },
+): { Encoder: typeof Encoder; Decoder: new () => GatedDecoder } {
   return {
     Encoder,
     Decoder: class extends GatedDecoder {
       constructor() {
-        super(limits);
+        super(limits, options);
       }
     },
   };
 }
 
 /**
- * Decodes CONNECT, DISCONNECT and EVENT packets of the one namespace, as text. The server requests no acknowledgements and
- * accepts no attachments, so any other packet is a protocol error, detected at its first byte.
+ * Decodes CONNECT, DISCONNECT and EVENT packets of the main namespace, as text, and as many acknowledgements as were
+ * requested. Without an app, any other packet is a protocol error, detected at its first byte.
  *
  * An event that the gate refuses is answered if its client requested an acknowledgement; otherwise it is a protocol error,
  * because it cannot be refused in any other way. As an emitter it supports what Socket.IO needs: one listener, for `decoded`.
  */
 export class GatedDecoder {
   readonly #limits: GateLimits;
+  readonly #acceptsAll: boolean;
   /** Whether the client has entered the namespace. */
   isConnected = false;
+  /** Acknowledgements that were requested and have not arrived. */
+  acknowledgementsDue = 0;
+  #partial: PartialPacket | undefined;
   #foreignNamespaces = 0;
   #listener: ((packet: Packet) => void) | undefined;
 
-  constructor(limits: GateLimits) {
+  constructor(limits: GateLimits, { acceptsAll }: ParserOptions) {
     this.#limits = limits;
+    this.#acceptsAll = acceptsAll;
   }
 
   on(_event: "decoded", listener: (packet: Packet) => void): void {
@@ -74,12 +88,51 @@ export class GatedDecoder {
   }
 
   add(data: unknown): void {
-    if (typeof data !== "string") throw new ProtocolFault("Binary packets are not accepted.");
-    this.#listener?.(this.#decode(data));
+    if (typeof data !== "string") return this.#addAttachment(data);
+    if (this.#partial !== undefined) throw new ProtocolFault("An attachment is missing.");
+    const header = this.#headerOf(data);
+    if (header === undefined) this.#listener?.(this.#decode(data));
+    else if (header.attachments === 0) this.#emit(header, [], data.length);
+    else this.#partial = new PartialPacket(header);
   }
 
-  /** Called by Socket.IO; there is no state between packets. */
-  destroy(): void {}
+  /** Called by Socket.IO. */
+  destroy(): void {
+    this.#partial = undefined;
+  }
+
+  /** Undefined if `#decode` is to read the packet: an event of the main namespace, or one that is not accepted. */
+  #headerOf(text: string): PacketHeader | undefined {
+    const type: PacketType = text.charCodeAt(0) - 0x30;
+    const isAcknowledgement = type === PacketType.ACK || type === PacketType.BINARY_ACK;
+    if (!this.#acceptsAll && !(isAcknowledgement && this.acknowledgementsDue > 0)) return undefined;
+    if (type <= PacketType.EVENT && text.charCodeAt(1) !== slash) return undefined;
+    const header = readHeader(text);
+    if (isAcknowledgement && !this.#acceptsAll) this.acknowledgementsDue -= 1;
+    return header?.nsp === "/" && header.type <= PacketType.EVENT ? undefined : header;
+  }
+
+  #addAttachment(data: unknown): void {
+    const partial = this.#partial;
+    if (partial === undefined || !Buffer.isBuffer(data)) throw new ProtocolFault("Binary packets are not accepted.");
+    const isComplete = partial.add(data);
+    if (partial.bytes > this.#limits.maxBytes) throw new ProtocolFault("A binary packet is too large.");
+    if (!isComplete) return;
+    this.#partial = undefined;
+    this.#emit(partial.header, partial.attachments, partial.bytes);
+  }
+
+  #emit({ type, nsp, id, body }: PacketHeader, attachments: readonly Buffer[], bytes: number): void {
+    if (type === PacketType.DISCONNECT) return this.#listener?.({ type, nsp });
+    if (type === PacketType.CONNECT)
+      return this.#listener?.({ type, nsp, data: orFault(() => parseJson(body || "{}", this.#limits)) });
+    const list = orFault(() => withAttachments(parseList(body, this.#limits), attachments)) as unknown[];
+    if (type === PacketType.ACK || type === PacketType.BINARY_ACK)
+      return this.#listener?.({ type: PacketType.ACK, nsp, id, data: list } as Packet);
+    // Events of the main namespace go through `Dispatch`, which expects a receipt.
+    const event = nsp === "/" ? { data: [...list, new Receipt(id, bytes)] } : { data: list, id };
+    this.#listener?.({ type: PacketType.EVENT, nsp, ...event } as Packet);
+  }
 
   #decode(text: string): Packet {
     const type: PacketType = text.charCodeAt(0) - 0x30;
@@ -104,6 +157,17 @@ export class GatedDecoder {
     if (nsp.length > maxNamespaceLength) throw new ProtocolFault("The namespace's name is too long.");
     if (this.#foreignNamespaces > maxForeignNamespaces) throw new ProtocolFault("Too many namespaces.");
     return { type, nsp };
+  }
+}
+
+const slash = 0x2f;
+
+/** An error in a packet that cannot be refused in any other way. */
+function orFault<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new ProtocolFault(error instanceof Error ? error.message : "The packet is malformed.");
   }
 }
 

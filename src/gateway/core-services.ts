@@ -9,6 +9,7 @@ import { createFeed } from "../channels/feed.ts";
 import { createKinds, type Kinds } from "../channels/kinds.ts";
 import { createPermissions, type Permissions } from "../channels/permissions.ts";
 import type { Control } from "../cluster/control.ts";
+import type { NodeQueries } from "../cluster/node-queries.ts";
 import type { Config } from "../config.ts";
 import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboards.ts";
 import { kindOf } from "../protocol/names.ts";
@@ -36,6 +37,8 @@ export interface NodeContext {
   config: Config;
   store: Store;
   control: Control;
+  /** Questions to all nodes. */
+  queries: NodeQueries;
   metrics: Metrics;
   reasons: ReasonLog;
   traces: LiveTraces;

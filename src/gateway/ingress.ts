@@ -2,6 +2,7 @@ import type { Revocations } from "../auth/revocations.ts";
 import type { Kinds } from "../channels/kinds.ts";
 import { createTransitionTable } from "../orders/transitions.ts";
 import { Orders, type OrdersDeps } from "../orders/orders.ts";
+import type { RequestsToClients } from "../connections/client-requests.ts";
 import { closing } from "../protocol/closings.ts";
 import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { canonicalJson } from "../protocol/gate.ts";
@@ -47,12 +48,13 @@ export interface IngressDeps {
   liveRights: Authentication["liveRights"];
   revocations: Revocations;
   checks: ContractChecks | undefined;
+  clientRequests: RequestsToClients;
 }
 
 /** Commands of backends, and the interfaces over Redis that accept them. */
 export function createIngress(
   { config, store, metrics, traces, clock, log }: NodeContext,
-  { services, logouts, liveRights, revocations, checks }: IngressDeps,
+  { services, logouts, liveRights, revocations, checks, clientRequests }: IngressDeps,
 ): CommandIngress {
   const { kinds, channels, orders, deadLetters, leaderboards } = services;
   return createCommandIngress(
@@ -77,6 +79,7 @@ export function createIngress(
         revocations.disconnectUser(userId, closing(code, words)),
       checkPublication: checks?.publication,
       around: observeCommands(traces),
+      askClients: (target, request) => clientRequests.ask(target, request),
       metrics,
       clock,
       log,

@@ -18,6 +18,7 @@ import type { Readiness } from "../http/readiness.ts";
 import type { NodeRights } from "../connections/node-rights.ts";
 import type { NodeRevocations } from "../connections/revocations.ts";
 import type { Route } from "../http/route.ts";
+import { createClientRequestRoutes } from "../http/routes/client-requests.ts";
 import { createChannelRoutes } from "../http/routes/channels.ts";
 import { idempotent } from "../http/routes/idempotent.ts";
 import { createLeaderboardRoutes } from "../http/routes/leaderboards.ts";
@@ -43,7 +44,6 @@ import { HttpEvents } from "../app/http-events.ts";
 import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { createCircuitBreaker } from "../redis/circuit-breaker.ts";
-import { createAppParser } from "../app/app-parser.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import { createConnectionHooks, type ConnectionHooks } from "../connections/connection-hooks.ts";
 import type { Presence } from "../presence/presence.ts";
@@ -232,6 +232,7 @@ function routesOf({
       checkChannel: (channel) => void kinds.of(channel),
     }),
     ...createUserRoutes(userData),
+    ...createClientRequestRoutes({ executor }),
     ...createTokenRoutes({ logouts, revocations }),
     ...createLimitRoutes({ takeLimit: throttling.custom.bind(throttling) }),
   ];
@@ -273,7 +274,6 @@ function createSockets(
       app,
       checks: parts.checks,
       appRooms: app && createAppRooms(context, parts),
-      parser: app && createAppParser,
       adapter: app ? createAppRoomAdapter(context, parts) : createAdapter(context),
       stickyRouting,
       recovery,

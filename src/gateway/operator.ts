@@ -9,8 +9,7 @@ import type { Route } from "../http/route.ts";
 import type { ConnectionsOfUser } from "../http/routes/rights.ts";
 import { createAuditLog } from "../operator/audit-log.ts";
 import type { TraceFacts } from "../operator/live-traces.ts";
-import { createNodeAnswers } from "../operator/node-answers.ts";
-import { NodeQueries } from "../operator/node-queries.ts";
+import { answerOperators } from "../operator/node-answers.ts";
 import { NodeReporter } from "../operator/node-report.ts";
 import { OperatorService } from "../operator/operator.ts";
 import { createOperators, type Operators } from "../operator/operators.ts";
@@ -61,15 +60,15 @@ const page = fileURLToPath(new URL("../../console/dist/", import.meta.url));
 
 /** Answers operators of all nodes about this one; with OPERATORS set, also the operator API. */
 export function createNodeOperator(context: NodeContext, parts: OperatorParts): NodeOperator {
-  const { config, store, control, metrics, reasons, traces, clock, log } = context;
-  const { commands, keys, feed } = store;
+  const { config, store, control, queries, metrics, reasons, traces, clock, log } = context;
+  const { commands, keys } = store;
   const { authentication, services, connections, revocations, throttling } = parts;
   const { nodeId } = config;
   const reporter = new NodeReporter({ ...parts, nodeId, version, metrics, connections, clock });
   // Their sources are shown by themselves, and every node has another name.
   const { sources, nodeId: _nodeId, ...shared } = config;
   const settings = flat(maskSecrets(shared));
-  const answer = createNodeAnswers({
+  answerOperators(queries, {
     nodeId,
     connections,
     channels: services.channels,
@@ -78,8 +77,6 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
     traces,
     settings,
   });
-  const living = (): readonly string[] => control.living;
-  const queries = new NodeQueries({ commands, feed, keys, clock, log, nodeId, living, answer });
   const audit = createAuditLog(store);
   const { permissions, kinds, channels } = services;
   const why = { ...authentication, permissions, clock, ownClock: systemClock };
@@ -124,14 +121,8 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
       ...createOperatorQueues({ letters, backlog, showPayloads }),
       ...createOperatorActs({ operator, logouts: authentication.logouts, revocations }),
     ],
-    async start() {
-      await queries.start();
-      await reporter.start();
-    },
-    stop() {
-      reporter.stop();
-      queries.stop();
-    },
+    start: () => reporter.start(),
+    stop: () => reporter.stop(),
   };
 }
 

@@ -4,8 +4,8 @@ import type { Connections } from "../connections/connections.ts";
 import type { ConnectionSummary, NodeReport, NodeHistorySample } from "../protocol/operator.ts";
 import type { ReasonLog, RecordedReason } from "../runtime/reason-log.ts";
 import { firstAfter, type ConnectionFilter, type ConnectionPlace } from "./connection-pages.ts";
-import type { NodeQuestion } from "./node-queries.ts";
 import type { LiveTraces } from "./live-traces.ts";
+import type { AnswerQuestion, NodeQueries, NodeQuestion } from "../cluster/node-queries.ts";
 import type { NodeReporter } from "./node-report.ts";
 import type { TraceQuestion } from "./trace-service.ts";
 
@@ -40,29 +40,18 @@ const maxPage = 201;
 const maxReasons = 1_000;
 
 /** Answers operators' questions about this node. */
-export function createNodeAnswers(deps: NodeAnswersDeps): (question: NodeQuestion) => unknown {
+export function answerOperators(queries: Pick<NodeQueries, "on">, deps: NodeAnswersDeps): void {
   const { reporter, reasons, channels, settings } = deps;
-  return (question) => {
-    switch (question.type) {
-      case "overview":
-        return reporter.report().then((report) => ({ report, samples: reporter.samples }));
-      case "connections":
-        return listConnections(deps, question as ConnectionsQuestion);
-      case "channel":
-        return channelState(channels, String(question["channel"]));
-      case "reasons":
-        return reasons.latest(maxReasons);
-      case "settings":
-        return settings;
-      case "traces":
-      case "trace.start":
-      case "trace.stop":
-      case "trace.read":
-        return answerTrace(deps, question as TraceQuestion);
-      default:
-        throw new Error(`unknown question: ${question.type}`);
-    }
+  const answers: { [T in keyof NodeAnswerTypes]: AnswerQuestion } = {
+    overview: () => reporter.report().then((report) => ({ report, samples: reporter.samples })),
+    connections: (question) => listConnections(deps, question as ConnectionsQuestion),
+    channel: ({ channel }) => channelState(channels, String(channel)),
+    reasons: () => reasons.latest(maxReasons),
+    settings: () => settings,
   };
+  for (const [type, answer] of Object.entries(answers)) queries.on(type, answer);
+  for (const type of ["traces", "trace.start", "trace.stop", "trace.read"])
+    queries.on(type, (question) => answerTrace(deps, question as TraceQuestion));
 }
 
 function answerTrace(

@@ -10,7 +10,7 @@ import type { AuditLog } from "./audit-log.ts";
 import { mergePages, placeFrom, type ConnectionFilter } from "./connection-pages.ts";
 import type { ConnectionsQuestion, NodeAnswerTypes } from "./node-answers.ts";
 import { mergeSamples } from "./node-report.ts";
-import { nodeIdOf, type NodeAnswers, type NodeQueries } from "./node-queries.ts";
+import { nodeIdOf, type NodeAnswers, type NodeQueries } from "../cluster/node-queries.ts";
 import { explain, type WhyDeps } from "./why.ts";
 
 export interface OperatorDeps {

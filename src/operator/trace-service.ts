@@ -3,7 +3,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import type { LiveTrace, TraceBody, TracedEvent } from "../protocol/traces.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { maxTraces, type TracePage } from "./live-traces.ts";
-import type { NodeAnswers, NodeQueries, NodeQuestion } from "./node-queries.ts";
+import type { NodeAnswers, NodeQueries, NodeQuestion } from "../cluster/node-queries.ts";
 
 export interface TraceServiceDeps {
   queries: Pick<NodeQueries, "ask">;

@@ -149,7 +149,6 @@ export const connectionsAnswer = z.object({
   silent,
 });
 
-export const connectionParams = z.object({ connectionId: z.string().min(1).max(64) });
 export const actAnswer = z.object({
   disconnected: z.int(),
   nodes: z.int(),

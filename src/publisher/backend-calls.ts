@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Position } from "../protocol/wire.ts";
-import { type BackendOperations, operations } from "./backend-operations.ts";
+import { type BackendOperations, type Operation, operations } from "./backend-operations.ts";
 import { PublisherError } from "./errors.ts";
 import type { HttpMethod, HttpTransport } from "./http.ts";
 import { retryDelayMs, type RetryDelays } from "./retries.ts";
@@ -29,12 +29,13 @@ export function createBackendCalls(
   transport: Pick<HttpTransport, "request">,
   options: BackendCallOptions,
 ): BackendCalls {
-  async function call(operation: string, method: HttpMethod, path: string, request: Request): Promise<unknown> {
+  async function call(operation: string, [method, path, maxWaitMs]: Operation, request: Request): Promise<unknown> {
     const { encoded, problem } = encode(method, path, request);
+    const waitMs = maxWaitMs && (Number(request["timeoutMs"]) || maxWaitMs);
     if (problem !== undefined) throw new PublisherError(problem, { operation, attempts: 0 });
     if (options.isClosed()) throw new PublisherError(closed, { operation, attempts: 0 });
     for (let attempts = 1; ; attempts += 1) {
-      const result = await transport.request({ method, ...encoded });
+      const result = await transport.request({ method, ...encoded, waitMs });
       if (result.ok) return result.answer;
       if (!result.isTemporary || attempts >= options.maxAttempts)
         throw new PublisherError(result.failure, { operation, attempts });
@@ -42,14 +43,12 @@ export function createBackendCalls(
     }
   }
 
-  const withReport =
-    (name: string, [method, path]: readonly [HttpMethod, string]) =>
-    (request: Request) => {
-      const answer = call(name, method, path, Object(request) as Request);
-      // Also marks the promise as handled: a failure that nobody waits for is no unhandled rejection.
-      answer.catch(options.onFailure);
-      return answer;
-    };
+  const withReport = (name: string, operation: Operation) => (request: Request) => {
+    const answer = call(name, operation, Object(request) as Request);
+    // Also marks the promise as handled: a failure that nobody waits for is no unhandled rejection.
+    answer.catch(options.onFailure);
+    return answer;
+  };
   const calls = Object.entries(operations).map(([name, operation]) => [name, withReport(name, operation)]);
   return Object.fromEntries(calls) as BackendCalls;
 }

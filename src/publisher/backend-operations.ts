@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { clientAnswers, clientRequestBody } from "../protocol/client-requests.ts";
 import type {
   batchScoreResults,
   boardList,
@@ -104,11 +105,21 @@ export interface BackendOperations {
   unblockUser: { request: { userId: string }; answer: OperationAnswer<typeof disconnectionAnswer> };
   subscribeUser: { request: { userId: string; channel: string }; answer: OperationAnswer<typeof userChannelAnswer> };
   unsubscribeUser: { request: { userId: string; channel: string }; answer: OperationAnswer<typeof userChannelAnswer> };
+  requestUser: {
+    request: { userId: string } & z.input<typeof clientRequestBody>;
+    answer: OperationAnswer<typeof clientAnswers>;
+  };
+  requestConnection: {
+    request: { connectionId: string } & z.input<typeof clientRequestBody>;
+    answer: OperationAnswer<typeof clientAnswers>;
+  };
   takeLimit: { request: { name: string } & z.input<typeof takeLimitBody>; answer: OperationAnswer<typeof limitTaken> };
 }
 
-/** Method and path of each operation. */
-export const operations: Readonly<Record<keyof BackendOperations, readonly [HttpMethod, string]>> = {
+/** Method and path, and the milliseconds that the gateway waits for others if the request has no `timeoutMs`. */
+export type Operation = readonly [HttpMethod, string, number?];
+
+export const operations: Readonly<Record<keyof BackendOperations, Operation>> = {
   listChannels: ["GET", "/v1/channels"],
   readHistory: ["GET", "/v1/channels/{channel}/history"],
   deleteHistory: ["DELETE", "/v1/channels/{channel}/history"],
@@ -142,5 +153,7 @@ export const operations: Readonly<Record<keyof BackendOperations, readonly [Http
   unblockUser: ["DELETE", "/v1/users/{userId}/block"],
   subscribeUser: ["POST", "/v1/users/{userId}/subscribe"],
   unsubscribeUser: ["POST", "/v1/users/{userId}/unsubscribe"],
+  requestUser: ["POST", "/v1/users/{userId}/request", 5_000],
+  requestConnection: ["POST", "/v1/connections/{connectionId}/request", 5_000],
   takeLimit: ["POST", "/v1/limits/{name}/take"],
 };

@@ -44,6 +44,8 @@ export interface HttpRequest {
   body: string | undefined;
   /** Idempotency key, if it is not in the body. */
   key?: string | undefined;
+  /** Milliseconds that the gateway may wait for others before it answers. @default 0 */
+  waitMs?: number | undefined;
 }
 
 export interface HttpTransport extends Transport<HttpAnswers> {
@@ -61,11 +63,11 @@ export function overHttp({ url, apiKey, timeoutMs = 5_000, maxConcurrentCalls = 
   const credentials = new Headers({ authorization: `Bearer ${apiKey}`, "content-type": "application/json" });
   const base = new URL(url).href.replace(/[?#].*$/, "").replace(/\/+$/, "");
 
-  async function request({ method, path, body, key }: HttpRequest): Promise<CommandResult> {
+  async function request({ method, path, body, key, waitMs = 0 }: HttpRequest): Promise<CommandResult> {
     const headers = new Headers(credentials);
     if (key !== undefined) headers.set("idempotency-key", key);
     try {
-      const signal = AbortSignal.timeout(timeoutMs);
+      const signal = AbortSignal.timeout(timeoutMs + waitMs);
       const response = await fetch(`${base}${path}`, {
         method,
         headers,

@@ -156,10 +156,10 @@ export interface Keys {
   /** Stream of messages that could not be delivered; no TTL (its length is bounded). */
   deadWebhooks(): string;
 
-  /** Sharded pub/sub channel of operators' questions to all nodes; tag: operator. */
-  operatorQuestions(): string;
+  /** Sharded pub/sub channel of questions to all nodes; tag: nodes. */
+  nodeQuestions(): string;
   /** Sharded pub/sub channel of the answers to one node; tag: the name. */
-  operatorReplies(name: string): string;
+  nodeReplies(name: string): string;
   /** Stream of acts; no TTL (its length is bounded); tag: operator. */
   operatorAudit(): string;
 
@@ -254,8 +254,8 @@ export function createKeys(prefix: string): Keys {
     webhookOccupancyOf: (node) => `${ofWebhooks}:occupancy-of:${encodeId(node)}`,
     webhookDepartedNodes: () => `${ofWebhooks}:departed`,
     deadWebhooks: () => `${ofWebhooks}:dead`,
-    operatorQuestions: () => of("operator", "all", "questions"),
-    operatorReplies: (name) => of("operator", name, "replies"),
+    nodeQuestions: () => of("nodes", "all", "questions"),
+    nodeReplies: (name) => of("nodes", name, "replies"),
     operatorAudit: () => of("operator", "all", "audit"),
     probe: (name, number) => of("probe", `${name}-${number}`, "feed"),
     cached: (key) => of("cache", key, "value"),

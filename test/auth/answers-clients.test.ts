@@ -21,6 +21,7 @@ const connectionOf = (identity: Identity): Connection => ({
   subscriber: { id: "socket-1", userId: identity.userId },
   isOpen: true,
   emit: () => undefined,
+  request: async () => undefined,
   join: () => undefined,
   leave: () => undefined,
   pauseReading: () => undefined,

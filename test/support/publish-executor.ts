@@ -19,6 +19,7 @@ export function publishExecutor(
     updateSession: unexpected,
     revokeSession: unexpected,
     disconnectUser: unexpected,
+    askClients: unexpected,
     once: (_write, run) => run(),
   });
 }

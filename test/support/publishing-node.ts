@@ -83,6 +83,7 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
     updateSession: nothing,
     revokeSession: nothing,
     disconnectUser: nothing,
+    askClients: async () => ({ answers: [], silent: [], nodes: 0, acknowledged: 0 }),
     metrics,
     ...options.others,
   });

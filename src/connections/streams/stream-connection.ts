@@ -121,8 +121,9 @@ export class StreamConnection implements Connection, Subscriber {
     this.#output.finish(last);
   }
 
-  // A stream has no requests and no rooms.
+  // A stream has no requests and no rooms, and cannot acknowledge.
 
+  async request(): Promise<undefined> {}
   answer(): void {}
   join(): void {}
   leave(): void {}

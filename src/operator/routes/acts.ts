@@ -2,7 +2,8 @@ import type { Logouts } from "../../auth/logout.ts";
 import type { Revocations } from "../../auth/revocations.ts";
 import { route, type Route } from "../../http/route.ts";
 import { closing } from "../../protocol/closings.ts";
-import { actAnswer, connectionParams, drainAnswer, nodeParams } from "../../protocol/operator.ts";
+import { connectionParams } from "../../protocol/client-requests.ts";
+import { actAnswer, drainAnswer, nodeParams } from "../../protocol/operator.ts";
 import { disconnectBody, sessionParams, userParams } from "../../protocol/sessions.ts";
 import type { OperatorService } from "../operator.ts";
 

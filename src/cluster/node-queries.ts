@@ -5,6 +5,7 @@ import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
+import type { Membership } from "./membership.ts";
 
 /** A question to every node: its type and JSON arguments. */
 export interface NodeQuestion {
@@ -18,6 +19,24 @@ export interface NodeAnswers<T> {
   silent: string[];
 }
 
+/** Part of a node's answer, sent before the node has finished. */
+export interface PartialAnswer {
+  nodeId: string;
+  value: unknown;
+  /** Size of the message that brought it. */
+  bytes: number;
+}
+
+export interface RoundOptions {
+  timeoutMs: number;
+  onPart?: (part: PartialAnswer) => void;
+  /** Ends the round before all nodes have answered. */
+  signal?: AbortSignal;
+}
+
+/** Answers a question for this node; `tell` sends parts of the answer ahead. Rejects if it cannot be answered. */
+export type AnswerQuestion = (question: NodeQuestion, tell: (part: unknown) => void) => unknown;
+
 export interface NodeQueriesDeps {
   commands: RedisClient;
   feed: Pick<ShardedFeed, "subscribe" | "unsubscribe">;
@@ -25,10 +44,7 @@ export interface NodeQueriesDeps {
   clock: Clock;
   log: Logger;
   nodeId: string;
-  /** Incarnations of the nodes with a lease. */
-  living: () => readonly string[];
-  /** Answers for this node; rejects if the question is unknown. */
-  answer: (question: NodeQuestion) => unknown;
+  membership: Pick<Membership, "living" | "livingNow">;
 }
 
 /** Max milliseconds to wait for the slowest node. */
@@ -42,7 +58,15 @@ interface PendingRound {
   since: number;
   expected: Set<string>;
   answers: NodeAnswers<unknown>["answers"];
+  onPart: RoundOptions["onPart"];
   finish: () => void;
+}
+
+interface Reply {
+  id: string;
+  nodeId: string;
+  value: unknown;
+  isPart?: true;
 }
 
 /** The node's name without the part that changes with its incarnation. */
@@ -54,6 +78,7 @@ export const nodeIdOf = (incarnation: string): string => incarnation.slice(0, in
  */
 export class NodeQueries {
   readonly #deps: NodeQueriesDeps;
+  readonly #handlers = new Map<string, AnswerQuestion>();
   readonly #pending = new Map<string, PendingRound>();
   readonly #shared = new Map<string, { at: number; round: Promise<NodeAnswers<unknown>> }>();
   readonly #replies: string;
@@ -62,17 +87,22 @@ export class NodeQueries {
   constructor(deps: NodeQueriesDeps) {
     this.#deps = deps;
     this.#warn = createPacedWarnings(deps.log);
-    this.#replies = deps.keys.operatorReplies(randomUUID());
+    this.#replies = deps.keys.nodeReplies(randomUUID());
+  }
+
+  /** Registers how this node answers a type of question. */
+  on(type: string, answer: AnswerQuestion): void {
+    this.#handlers.set(type, answer);
   }
 
   async start(): Promise<void> {
     const { feed, keys } = this.#deps;
     await feed.subscribe(this.#replies, (message) => this.#receive(message));
-    await feed.subscribe(keys.operatorQuestions(), (message) => void this.#answer(message));
+    await feed.subscribe(keys.nodeQuestions(), (message) => void this.#answer(message));
   }
 
   stop(): void {
-    this.#deps.feed.unsubscribe(this.#deps.keys.operatorQuestions());
+    this.#deps.feed.unsubscribe(this.#deps.keys.nodeQuestions());
     this.#deps.feed.unsubscribe(this.#replies);
     for (const { finish } of this.#pending.values()) finish();
   }
@@ -84,54 +114,89 @@ export class NodeQueries {
     const known = this.#shared.get(key);
     if (known !== undefined && now - known.at < maxAgeMs) return known.round as Promise<NodeAnswers<T>>;
     if (this.#shared.size >= maxShared) this.#shared.clear();
-    const round = this.#round(question);
+    const round = this.#round(question, this.#deps.membership.living, { timeoutMs: answerTimeoutMs });
     this.#shared.set(key, { at: now, round });
     return round as Promise<NodeAnswers<T>>;
   }
 
-  async #round(question: NodeQuestion): Promise<NodeAnswers<unknown>> {
-    const { commands, keys, clock, living } = this.#deps;
+  /**
+   * Asks in a round of its own, for questions with an effect; nodes that have just joined are waited for too. Store errors
+   * are passed through.
+   */
+  async askOnce(question: NodeQuestion, options: RoundOptions): Promise<NodeAnswers<unknown>> {
+    return this.#round(question, await this.#deps.membership.livingNow(), options);
+  }
+
+  async #round(
+    question: NodeQuestion,
+    incarnations: readonly string[],
+    { timeoutMs, onPart, signal }: RoundOptions,
+  ): Promise<NodeAnswers<unknown>> {
+    const { commands, keys, clock } = this.#deps;
     const id = randomUUID();
-    const pending = this.#expect(id, living());
+    const { state, done } = this.#expect(id, incarnations, onPart);
+    const ended = new AbortController();
+    signal?.addEventListener("abort", () => ended.abort());
     try {
       const message = { id, replyTo: this.#replies, question };
-      await commands.spublish(keys.operatorQuestions(), JSON.stringify(message));
-      await Promise.race([pending.done, sleep(clock, answerTimeoutMs)]);
+      await commands.spublish(keys.nodeQuestions(), JSON.stringify(message));
+      await Promise.race([done, sleep(clock, timeoutMs, ended.signal)]);
     } finally {
       this.#pending.delete(id);
+      ended.abort();
     }
-    const { expected, answers } = pending.state;
+    const { expected, answers } = state;
     return { answers: answers.toSorted((a, b) => (a.nodeId < b.nodeId ? -1 : 1)), silent: [...expected].toSorted() };
   }
 
-  #expect(id: string, incarnations: readonly string[]): { state: PendingRound; done: Promise<void> } {
+  #expect(
+    id: string,
+    incarnations: readonly string[],
+    onPart: RoundOptions["onPart"],
+  ): { state: PendingRound; done: Promise<void> } {
     const { promise: done, resolve: finish } = Promise.withResolvers<void>();
     const expected = new Set(incarnations.map(nodeIdOf));
-    const state: PendingRound = { since: this.#deps.clock.monotonic(), expected, answers: [], finish };
+    const state: PendingRound = { since: this.#deps.clock.monotonic(), expected, answers: [], onPart, finish };
     this.#pending.set(id, state);
     return { state, done };
   }
 
   #receive(message: Buffer): void {
-    const reply = parse(message) as { id: string; nodeId: string; value: unknown } | undefined;
+    const reply = parse(message) as Reply | undefined;
     const pending = reply && this.#pending.get(reply.id);
-    if (reply === undefined || pending === undefined) return;
-    if (!pending.expected.delete(reply.nodeId)) return;
+    if (reply === undefined || pending === undefined || !pending.expected.has(reply.nodeId)) return;
+    const { nodeId, value } = reply;
+    if (reply.isPart === true) return pending.onPart?.({ nodeId, value, bytes: message.length });
+    pending.expected.delete(nodeId);
     const answerMs = Math.round(this.#deps.clock.monotonic() - pending.since);
-    pending.answers.push({ nodeId: reply.nodeId, answerMs, value: reply.value });
+    pending.answers.push({ nodeId, answerMs, value });
     if (pending.expected.size === 0) pending.finish();
   }
 
   async #answer(message: Buffer): Promise<void> {
     const asked = parse(message) as { id: string; replyTo: string; question: NodeQuestion } | undefined;
-    if (typeof asked?.replyTo !== "string") return this.#warn({}, "ignored a malformed operator query");
-    const { commands, nodeId, answer } = this.#deps;
+    if (typeof asked?.replyTo !== "string") return this.#warn({}, "ignored a malformed question of another node");
+    const type = asked.question?.type;
     try {
-      const value = await answer(asked.question);
-      await commands.spublish(asked.replyTo, JSON.stringify({ id: asked.id, nodeId, value }));
+      const answer = this.#handlers.get(type);
+      if (answer === undefined) throw new Error(`unknown question: ${type}`);
+      const tell = (part: unknown): void => {
+        this.#reply(asked, { value: part, isPart: true }).catch((error: unknown) => this.#failed(type, error));
+      };
+      const value = await answer(asked.question, tell);
+      await this.#reply(asked, { value });
     } catch (error) {
-      this.#warn({ err: error, type: asked.question?.type }, "answering an operator query failed");
+      this.#failed(type, error);
     }
+  }
+
+  async #reply({ id, replyTo }: { id: string; replyTo: string }, reply: Omit<Reply, "id" | "nodeId">): Promise<void> {
+    const { commands, nodeId } = this.#deps;
+    await commands.spublish(replyTo, JSON.stringify({ id, nodeId, ...reply }));
+  }
+
+  #failed(type: string, error: unknown): void {
+    this.#warn({ err: error, type }, "answering a question of another node failed");
   }
 }
 

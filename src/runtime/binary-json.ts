@@ -1,6 +1,8 @@
 /** Binary values in JSON: `{ "$binary": "<base64>" }`. The depth of values is bounded by the parser. */
 export function toWire(value: unknown): unknown {
-  if (Buffer.isBuffer(value)) return { $binary: value.toString("base64") };
+  if (ArrayBuffer.isView(value))
+    return { $binary: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64") };
+  if (value instanceof ArrayBuffer) return { $binary: Buffer.from(value).toString("base64") };
   return mapValues(value, toWire);
 }
 

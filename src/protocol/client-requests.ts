@@ -1,0 +1,77 @@
+import { z } from "zod";
+import { isGatewayEvent } from "./reserved-events.ts";
+import { eventName, idempotencyKey } from "./scalars.ts";
+
+/** Schemas of requests to clients. */
+
+/** Max milliseconds that clients may take to answer, and those they have by default. */
+export const maxRequestTimeoutMs = 60_000;
+export const defaultRequestTimeoutMs = 5_000;
+
+/** Described with every type, because tools render a value of no type as they please. */
+const argument = z
+  .unknown()
+  .meta({ override: { type: ["object", "array", "string", "number", "boolean", "null"] }, examples: ["yes"] });
+
+const binary = 'Binary data is `{ "$binary": "<base64>" }`.';
+
+/** Body of `POST /v1/users/{userId}/request` and `/v1/connections/{connectionId}/request`. */
+export const clientRequestBody = z
+  .strictObject({
+    event: eventName
+      .refine((event) => !isGatewayEvent(event), "is reserved")
+      .meta({ description: "Event name that the clients listen to.", examples: ["confirm"] }),
+    args: z
+      .array(argument)
+      .max(32)
+      .optional()
+      .meta({ description: `Arguments of the event. ${binary}`, examples: [[{ orderId: "o-17" }]] }),
+    timeoutMs: z
+      .int()
+      .min(1)
+      .max(maxRequestTimeoutMs)
+      .optional()
+      .meta({ description: `Max milliseconds to wait for answers. Default: ${defaultRequestTimeoutMs}.` }),
+    wait: z
+      .enum(["all", "first"])
+      .optional()
+      .meta({ description: "Wait for the answers of all connections, or for the first. Default: `all`." }),
+    idempotencyKey: idempotencyKey
+      .optional()
+      .meta({ description: "A retry with the same key returns the first response and asks nobody." }),
+  })
+  .meta({ id: "ClientRequest" });
+
+/** What clients are asked. */
+export type ClientRequest = Omit<z.input<typeof clientRequestBody>, "idempotencyKey">;
+
+/** Whose connections are asked. */
+export type AskedClients = { userId: string } | { connectionId: string };
+
+const connectionId = z.string().meta({ description: "Socket.IO's id of the connection.", examples: ["Jx9…"] });
+
+/** Path of everything about one connection. */
+export const connectionParams = z.strictObject({ connectionId: eventName });
+
+/** Answer of `POST /v1/users/{userId}/request` and `/v1/connections/{connectionId}/request`. */
+export const clientAnswers = z
+  .strictObject({
+    answers: z
+      .array(
+        z.strictObject({
+          connectionId,
+          args: z.array(argument).meta({ description: `Arguments of the acknowledgement. ${binary}` }),
+        }),
+      )
+      .meta({ description: "In the order in which they arrived." }),
+    silent: z
+      .array(z.strictObject({ connectionId }))
+      .meta({ description: "Connections that were asked and have not answered: in time, or before the first answer." }),
+    nodes: z.int().min(0).meta({ description: "Number of nodes asked." }),
+    acknowledged: z
+      .int()
+      .min(0)
+      .meta({ description: "Number of nodes that have asked their connections; the others are not listed as silent." }),
+  })
+  .meta({ id: "ClientAnswers" });
+export type ClientAnswers = z.output<typeof clientAnswers>;
