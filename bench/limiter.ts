@@ -116,7 +116,10 @@ function waysOf(users: number, commands: RedisClient): Record<string, Begin> {
       const metrics = { refused: () => undefined };
       const throttling = createThrottling({ commands, keys: freshKeys(), clock, log, metrics });
       throttling.start();
-      return { take: (user) => throttling.message(idOf(user), idOf(user), "publish"), stop: () => throttling.stop() };
+      return {
+        take: (user) => throttling.message(idOf(user), { userId: idOf(user) }, "publish"),
+        stop: () => throttling.stop(),
+      };
     },
   };
 }

@@ -78,7 +78,12 @@ export interface Gateway<C extends Contract = OpenContract> {
   };
   readonly sessions: {
     /** Creates a session; the token is for the client. */
-    create(login: Parameters<GatewayNode["authentication"]["sessions"]["create"]>[0]): Promise<{
+    create(
+      login: Parameters<GatewayNode["authentication"]["sessions"]["create"]>[0] & {
+        /** The client's address, for `limits.sessions.perAddress`. */
+        address?: string;
+      },
+    ): Promise<{
       sessionId: string;
       token: string | null;
       expiresAt: number;
@@ -184,11 +189,17 @@ function gatewayOf(node: GatewayNode, events: InProcessEvents<Publish>, { publis
   };
 }
 
-function accountsOf({ authentication, revocations, userData }: GatewayNode): Pick<Gateway, "sessions" | "users"> {
+function accountsOf({
+  authentication,
+  revocations,
+  userData,
+  limitSession,
+}: GatewayNode): Pick<Gateway, "sessions" | "users"> {
   const { sessions, tokens, logouts } = authentication;
   return {
     sessions: {
-      async create(login) {
+      async create({ address, ...login }) {
+        await limitSession(login.userId, address);
         const { session, evicted } = await sessions.create(login);
         if (evicted.length > 0) await logouts.closeSessions(session.userId, evicted);
         const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });

@@ -23,6 +23,7 @@ import { collectStoreMetrics } from "./gateway/store-metrics.ts";
 import { createOutbox } from "./gateway/outbox.ts";
 import { observeReasons } from "./gateway/observers.ts";
 import { openStore } from "./gateway/store.ts";
+import { createSessionLimit, type LimitSession } from "./gateway/login-limits.ts";
 import { createNodeUserData } from "./gateway/user-data.ts";
 import { urlOf } from "./gateway/url.ts";
 import { createWebhooks } from "./gateway/webhooks.ts";
@@ -71,6 +72,7 @@ export interface GatewayNode {
   readonly authentication: Authentication;
   readonly revocations: Revocations;
   readonly userData: UserDataService;
+  readonly limitSession: LimitSession;
 }
 
 export interface NodeOptions {
@@ -252,6 +254,7 @@ export async function createNode(
     authentication,
     revocations,
     userData,
+    limitSession: createSessionLimit(throttling),
     listenOn: (address) => http.listenOn(address),
     store: store.description,
     get url() {

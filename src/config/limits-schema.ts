@@ -80,15 +80,29 @@ const messages = clientEvents.reduce(
 /** Part of a Redis key and of a path. */
 const customName = z.string().regex(/^[\w.-]{1,64}$/, "must have 1 to 64 letters, digits, dots, dashes or underscores");
 
+const fixedBucket = (most: number) => ({
+  ...behaviour,
+  capacity: count(most),
+  refillPerSecond: z.number().positive().max(most),
+});
+
+const roleBucket = (most: number) => z.strictObject({ ...leasedBucket(1, 1, most), ...fixedBucket(most) }).optional();
+
+/** Roles in the order in which they are tried. */
+const roles = z.record(
+  z.string().regex(/^[^\s]{1,256}$/, "must be a role"),
+  z.strictObject({ messages: roleBucket(1_000_000), bytes: roleBucket(1_000_000_000) }),
+);
+
+const sessionWindow = z
+  .strictObject({ ...behaviour, requests: count(100_000_000), windowSeconds: seconds(daySeconds) })
+  .optional();
+
 const custom = z.record(
   customName,
   z.union(
     [
-      z.strictObject({
-        ...behaviour,
-        capacity: count(1_000_000),
-        refillPerSecond: z.number().positive().max(1_000_000),
-      }),
+      z.strictObject(fixedBucket(1_000_000)),
       z.strictObject({ ...behaviour, requests: count(100_000_000), windowSeconds: seconds(daySeconds) }),
     ],
     { error: "must be a token bucket (capacity, refillPerSecond) or a sliding window (requests, windowSeconds)" },
@@ -108,6 +122,10 @@ export const limits = z
     http: window(60_000, 60),
     /** Fixed window of logins, per address and user. */
     logins: window(5, 900),
+    /** Sessions that backends create. */
+    sessions: z.strictObject({ perUser: sessionWindow, perAddress: sessionWindow }).optional(),
+    /** Token buckets of the messages and bytes of users with a role. */
+    roles: roles.optional(),
     /** Token buckets of publications, per channel, by kind. */
     publications: z.record(kindName, z.strictObject(bucket(100, 100))).optional(),
     /** Limits that backends use for their own purposes, by name. */
@@ -128,5 +146,13 @@ export const limits = z
       .default(65_536),
     /** Bytes queued for one connection before it is closed as a slow consumer. */
     outboundQueueBytes: z.int().min(65_536).max(1_073_741_824).default(1_048_576),
+  })
+  .superRefine(({ messages: { costs: each }, roles: byRole = {} }, context) => {
+    const highest = Math.max(...Object.values(each).map((one) => one ?? 1));
+    for (const [role, { messages: limit }] of Object.entries(byRole)) {
+      if (limit === undefined || limit.capacity >= highest) continue;
+      const message = "must be at least the highest of messages.costs, or no such request could ever be allowed";
+      context.addIssue({ code: "custom", path: ["roles", role, "messages", "capacity"], message });
+    }
   })
   .prefault({});

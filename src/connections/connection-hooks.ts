@@ -229,7 +229,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     throttle(connection, event, bytes) {
       const { slidingMs } = connection.identity;
       if (slidingMs !== undefined) slide(connection, slidingMs);
-      const result = throttling.message(connection.id, connection.identity.userId, event, bytes);
+      const result = throttling.message(connection.id, connection.identity, event, bytes);
       if (result instanceof Promise || !fence.isOpen) return awaitLimit(connection, result);
       return closeIfExceeded(connection, result);
     },

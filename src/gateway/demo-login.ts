@@ -1,18 +1,15 @@
 import type { Config } from "../config.ts";
 import { developmentApiKey } from "../config/credentials.ts";
-import { GatewayError } from "../protocol/errors.ts";
 import { addressGroup } from "../runtime/address-group.ts";
 import type { Demo, DemoLogin } from "../http/demo.ts";
-import { LimitRefusal } from "../commands/refusal.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Authentication } from "./authentication.ts";
+import { requireAllowed } from "./login-limits.ts";
 
 export interface DemoLoginDeps {
   authentication: Pick<Authentication, "tokens" | "sessions" | "logouts">;
   throttling: Pick<Throttling, "login">;
 }
-
-const outageRetryMs = 1_000;
 
 /**
  * The demo's login: anybody under any name, only if the demo is enabled. There is no password to get wrong, so every
@@ -28,11 +25,8 @@ export function createDemoLogin(config: Config, { authentication, throttling }: 
 }
 
 async function checkLimit(throttling: Pick<Throttling, "login">, name: string, address: string): Promise<void> {
-  const decision = await throttling.login(addressGroup(address), name);
-  if (decision.allowed) return;
-  if (decision.reason === "store_away")
-    throw new GatewayError("unavailable", undefined, { retryAfterMs: outageRetryMs });
-  throw new LimitRefusal("logins", decision, "Too many logins with this name from this address.");
+  const result = await throttling.login(addressGroup(address), name);
+  requireAllowed("logins", result, "Too many logins with this name from this address.");
 }
 
 async function begin(

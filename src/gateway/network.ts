@@ -54,6 +54,7 @@ import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 import { createHttpLimit } from "./http-limit.ts";
 import { observeEvents, observeRecovery, withObservedHooks } from "./observers.ts";
+import { createSessionLimit } from "./login-limits.ts";
 import type { NodeOperator } from "./operator.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import { createStreams, streamRoutesOf } from "./streams.ts";
@@ -223,7 +224,14 @@ function routesOf({
     ...createPresenceRoutes({ presence }),
     ...createOrderRoutes({ executor, orders }),
     ...createLeaderboardRoutes({ executor, leaderboards: boards }),
-    ...createSessionRoutes({ sessions, tokens, tickets, logouts, connectionsOf: connectionCounts(presence) }),
+    ...createSessionRoutes({
+      sessions,
+      tokens,
+      tickets,
+      logouts,
+      connectionsOf: connectionCounts(presence),
+      limitSession: createSessionLimit(throttling),
+    }),
     ...createRightsRoutes({
       sessions,
       liveRights,

@@ -88,6 +88,10 @@ export const createSessionBody = z
     idleSeconds: ttlSeconds.optional().meta({
       description: "Ends the session after so many seconds without a handshake or message, instead of at a fixed time.",
     }),
+    address: z
+      .union([z.ipv4(), z.ipv6()], "must be an IP address")
+      .optional()
+      .meta({ description: "The client's address, for `limits.sessions.perAddress`; it is not stored." }),
     idempotencyKey: idempotencyKey.optional(),
   })
   .superRefine(checkGrantBytes)

@@ -12,6 +12,13 @@ export interface ThrottlingOptions {
   readonly bytes?: LeasedLimit | undefined;
   /** Max size of a client event; the bucket of bytes holds at least two of them. @default 0 */
   readonly payloadBytes?: number | undefined;
+  /**
+   * Messages and bytes of users by role: the first that a user has, in this order, applies instead of the general ones.
+   * @default none
+   */
+  readonly roles?: Readonly<Record<string, RoleLimits>> | undefined;
+  /** Sessions that backends create, in a window that opens with the first. @default none */
+  readonly sessions?: SessionCreationLimits | undefined;
   /** Handshakes, per address (v6: per /64). @default 500 tokens, 100 a second */
   readonly handshakes?: LeasedLimit | undefined;
   /** HTTP calls, per API key, in any window. @default 60,000 in 60 seconds */
@@ -46,6 +53,17 @@ export interface LeasedLimit extends BucketLimit {
   readonly portion?: LeaseTuning | undefined;
 }
 
+export interface RoleLimits {
+  readonly messages?: LeasedLimit | undefined;
+  readonly bytes?: LeasedLimit | undefined;
+}
+
+export interface SessionCreationLimits {
+  readonly perUser?: WindowLimit | undefined;
+  /** Of the address that the backend names (v6: per /64). */
+  readonly perAddress?: WindowLimit | undefined;
+}
+
 export interface MessageLimit extends LeasedLimit {
   /** Tokens by client event; `*` is for all others, which cost 1 without it. @default 5 for `history` */
   readonly costs?: Readonly<Record<string, number | undefined>> | undefined;
@@ -62,7 +80,8 @@ export interface LeaseTuning {
 }
 
 /** Names of limiters in metrics and keys: a closed set. */
-export type LimiterName = "messages" | "bytes" | "handshakes" | "http" | "logins" | "publications" | "custom";
+export type LimiterName =
+  "messages" | "bytes" | "handshakes" | "http" | "logins" | "sessions" | "publications" | "custom";
 
 /** A limit with defaults applied. */
 export interface Policy<Rule> {
@@ -84,6 +103,9 @@ export interface Policies {
   readonly handshakes: LeasedPolicy;
   readonly http: Policy<WindowRule>;
   readonly logins: Policy<WindowRule>;
+  readonly sessions: Partial<Record<keyof SessionCreationLimits, Policy<WindowRule>>>;
+  /** In the order in which they are tried. */
+  readonly roles: ReadonlyMap<string, Partial<Record<"messages" | "bytes", LeasedPolicy>>>;
   readonly publications: ReadonlyMap<string, Policy<TokenBucketRule>>;
   /** Millionths of tokens by client event. */
   readonly costs: ReadonlyMap<string, number>;
@@ -110,10 +132,25 @@ export function policiesOf(options: ThrottlingOptions): Policies {
   const logins: WindowLimit = { ...defaults.logins, ...options.logins };
   const costs = Object.entries(messages.costs ?? defaults.costs);
   const publications = Object.entries(options.publications ?? {});
+  // A full bucket allows the largest event, whatever is configured.
+  const ofBytes = (limit: LeasedLimit) =>
+    leasedPolicy("bytes", { ...limit, capacity: Math.max(limit.capacity, 2 * (options.payloadBytes ?? 0)) });
+  const roles = Object.entries(options.roles ?? {}).map(([role, limit]) => {
+    const ofRole = {
+      ...(limit.messages && { messages: leasedPolicy("messages", limit.messages) }),
+      ...(limit.bytes && { bytes: ofBytes(limit.bytes) }),
+    };
+    return [role, ofRole] as const;
+  });
+  const { perUser, perAddress } = options.sessions ?? {};
   return {
     messages: leasedPolicy("messages", messages),
-    // A full bucket allows the largest event, whatever is configured.
-    bytes: leasedPolicy("bytes", { ...bytes, capacity: Math.max(bytes.capacity, 2 * (options.payloadBytes ?? 0)) }),
+    bytes: ofBytes(bytes),
+    roles: new Map(roles),
+    sessions: {
+      ...(perUser && { perUser: policy("sessions", perUser) }),
+      ...(perAddress && { perAddress: policy("sessions", perAddress) }),
+    },
     handshakes: leasedPolicy("handshakes", options.handshakes ?? defaults.handshakes),
     http: policy("http", options.http ?? defaults.http),
     logins: policy("logins", logins),

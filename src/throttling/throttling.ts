@@ -25,8 +25,12 @@ import {
   type CustomLimit,
   type LeasedPolicy,
   type Policies,
+  type Policy,
+  type SessionCreationLimits,
   type ThrottlingOptions,
 } from "./policies.ts";
+import type { WindowRule } from "./fixed-window.ts";
+import { UserLimits, type LimitedUser, type UserBuckets, type UserLimit } from "./user-limits.ts";
 import { createEnforcement, type Enforcement, type RefusalMetrics } from "./enforcement.ts";
 
 /** The result for a client's message. */
@@ -48,6 +52,8 @@ export interface ThrottlingDependencies {
 /** A connection that has sent something. */
 interface Sender extends ViolationCounter {
   readonly userId: string;
+  roles: readonly string[] | undefined;
+  limit: UserLimit;
   bucket: LeasedBucket;
   /** The user's bucket of bytes; undefined before its first large event. */
   bytes: LeasedBucket | undefined;
@@ -76,11 +82,11 @@ export class Throttling {
   readonly #clock: Clock;
   readonly #policies: Policies;
   readonly #enforcement: Enforcement;
-  readonly #users: LeasedBucketLimiter;
-  readonly #bytes: LeasedBucketLimiter;
+  readonly #users: UserLimits;
   readonly #addresses: LeasedBucketLimiter;
   readonly #apiKeys: Limiter;
   readonly #logins: Limiter;
+  readonly #sessions: readonly SessionLimiter[];
   readonly #channels: ReadonlyMap<string, RefundingLimiter>;
   readonly #custom: ReadonlyMap<string, CustomLimiter>;
   readonly #senders = new BoundedMap<string, Sender>(maxSubjects);
@@ -103,11 +109,11 @@ export class Throttling {
     this.#clock = clock;
     this.#policies = policies;
     this.#enforcement = createEnforcement(dependencies);
-    this.#users = leasedBuckets(store, policies.messages);
-    this.#bytes = leasedBuckets(store, policies.bytes);
-    this.#addresses = leasedBuckets(store, policies.handshakes);
+    this.#users = new UserLimits(policies, (policy, name) => leasedBuckets(store, policy, name));
+    this.#addresses = leasedBuckets(store, policies.handshakes, policies.handshakes.name);
     this.#apiKeys = createLimiter(store, slidingWindow, policies.http);
     this.#logins = createLimiter(store, fixedWindow, policies.logins);
+    this.#sessions = sessionLimiters(store, policies.sessions);
     this.#channels = new Map(
       [...policies.publications].map(([kind, policy]) => [kind, createBucketLimiter(store, policy)]),
     );
@@ -133,14 +139,14 @@ export class Throttling {
   /** `connectionKey` identifies the connection on this node, as for `forget`. `bytes` is the size of the event. */
   message(
     connectionKey: string,
-    userId: string,
+    user: LimitedUser,
     event: string,
     bytes = 0,
   ): MessageLimitResult | Promise<MessageLimitResult> {
     const { costs } = this.#policies;
     const cost = costs.get(event) ?? costs.get(otherEvents) ?? micro;
     if (cost === 0 && bytes <= uncountedBytes) return this.#free();
-    const sender = this.#senderOf(connectionKey, userId);
+    const sender = this.#senderOf(connectionKey, user);
     if (bytes <= uncountedBytes) return this.#takeMessage(sender, cost);
     const result = this.#takeBytes(sender, bytes);
     const takeMessage = (bytesResult: MessageLimitResult) =>
@@ -163,6 +169,18 @@ export class Throttling {
     return this.#enforcement.enforce(this.#policies.logins, subject, await this.#logins.take(subject));
   }
 
+  /** A backend creates a session. The address, if it names one, counts also if the user is refused. */
+  async session(userId: string, address: string | undefined): Promise<RateLimitResult> {
+    const subjects = { perUser: userId, perAddress: address };
+    for (const { per, policy, limiter } of this.#sessions) {
+      const subject = subjects[per];
+      if (subject === undefined) continue;
+      const result = this.#enforcement.enforce(policy, subject, await limiter.take(subject));
+      if (!result.allowed) return result;
+    }
+    return this.#free();
+  }
+
   /** Synchronous if the kind has no limit. */
   publication(kind: string, channel: string): RateLimitResult | Promise<RateLimitResult> {
     const policy = this.#policies.publications.get(kind);
@@ -181,9 +199,13 @@ export class Throttling {
 
   /** Forgets what limiters have counted of a user; returns how many had. Nodes give back what they hold when it disconnects. */
   async eraseUser(userId: string): Promise<number> {
-    const names = ["messages", "bytes", ...[...this.#custom.keys()].map((name) => `custom-${name}`)];
     const { commands, keys } = this.#dependencies;
-    const removed = await Promise.all(names.map((name) => commands.unlink(keys.limiter(name, userId))));
+    const counted = [
+      ...this.#users.all.map(({ name, subjectOf }) => keys.limiter(name, subjectOf(userId))),
+      ...[...this.#custom.keys()].map((name) => keys.limiter(`custom-${name}`, userId)),
+      keys.limiter(sessionLimiterName("perUser"), userId),
+    ];
+    const removed = await Promise.all(counted.map((key) => commands.unlink(key)));
     return removed.filter((count) => count > 0).length;
   }
 
@@ -197,23 +219,39 @@ export class Throttling {
     const sender = this.#senders.get(connectionKey);
     if (sender === undefined) return;
     this.#senders.delete(connectionKey);
-    this.#users.release(sender.bucket);
-    if (sender.bytes !== undefined) this.#bytes.release(sender.bytes);
+    releaseBuckets(sender);
   }
 
   get #leased(): LeasedBucketLimiter[] {
-    return [this.#users, this.#bytes, this.#addresses];
+    return [...this.#users.all.map(({ limiter }) => limiter), this.#addresses];
   }
 
-  #senderOf(connectionKey: string, userId: string): Sender {
+  #senderOf(connectionKey: string, { userId, roles }: LimitedUser): Sender {
     const known = this.#senders.get(connectionKey);
     if (known === undefined) {
-      const sender = { ...noViolations(), userId, bucket: this.#bucketIn(this.#users, userId), bytes: undefined };
+      const limit = this.#users.of(roles);
+      const bucket = this.#bucketOf(limit.messages, userId);
+      const sender = { ...noViolations(), userId, roles, limit, bucket, bytes: undefined };
       this.#senders.set(connectionKey, sender);
       return sender;
     }
-    if (!known.bucket.isCached) known.bucket = this.#bucketIn(this.#users, userId);
+    if (known.roles !== roles) this.#rolesChanged(known, roles);
+    if (!known.bucket.isCached) known.bucket = this.#bucketOf(known.limit.messages, userId);
     return known;
+  }
+
+  #rolesChanged(sender: Sender, roles: readonly string[] | undefined): void {
+    const limit = this.#users.of(roles);
+    sender.roles = roles;
+    if (limit === sender.limit) return;
+    releaseBuckets(sender);
+    sender.limit = limit;
+    sender.bucket = this.#bucketOf(limit.messages, sender.userId);
+    sender.bytes = undefined;
+  }
+
+  #bucketOf({ limiter, subjectOf }: UserBuckets, userId: string): LeasedBucket {
+    return this.#bucketIn(limiter, subjectOf(userId));
   }
 
   #bucketIn(buckets: LeasedBucketLimiter, subject: string): LeasedBucket {
@@ -240,14 +278,15 @@ export class Throttling {
 
   #takeMessage(sender: Sender, cost: number): MessageLimitResult | Promise<MessageLimitResult> {
     if (cost === 0) return this.#free();
-    const { messages } = this.#policies;
-    return mapResult(this.#users.take(sender.bucket, cost), (result) => this.#enforceMessage(messages, sender, result));
+    const { policy, limiter } = sender.limit.messages;
+    return mapResult(limiter.take(sender.bucket, cost), (result) => this.#enforceMessage(policy, sender, result));
   }
 
   #takeBytes(sender: Sender, bytes: number): MessageLimitResult | Promise<MessageLimitResult> {
-    if (sender.bytes?.isCached !== true) sender.bytes = this.#bucketIn(this.#bytes, sender.userId);
-    return mapResult(this.#bytes.take(sender.bytes, bytes * micro), (result) => {
-      const enforced = this.#enforceMessage(this.#policies.bytes, sender, result);
+    const { policy, limiter } = sender.limit.bytes;
+    if (sender.bytes?.isCached !== true) sender.bytes = this.#bucketOf(sender.limit.bytes, sender.userId);
+    return mapResult(limiter.take(sender.bytes, bytes * micro), (result) => {
+      const enforced = this.#enforceMessage(policy, sender, result);
       return enforced.allowed ? enforced : { ...enforced, limiter: "bytes" };
     });
   }
@@ -258,6 +297,28 @@ export class Throttling {
       return enforced;
     return { ...enforced, close: true };
   }
+}
+
+function releaseBuckets({ limit, bucket, bytes }: Sender): void {
+  limit.messages.limiter.release(bucket);
+  if (bytes !== undefined) limit.bytes.limiter.release(bytes);
+}
+
+interface SessionLimiter {
+  per: keyof SessionCreationLimits;
+  policy: Policy<WindowRule>;
+  limiter: Limiter;
+}
+
+const sessionLimiterName = (per: keyof SessionCreationLimits): string => `sessions-${per}`;
+
+/** Addresses first: a user must not be locked out by an address that has used up its own limit. */
+function sessionLimiters(store: LimiterStore, policies: Policies["sessions"]): SessionLimiter[] {
+  return (["perAddress", "perUser"] as const).flatMap((per) => {
+    const policy = policies[per];
+    if (policy === undefined) return [];
+    return [{ per, policy, limiter: createLimiter(store, fixedWindow, { ...policy, name: sessionLimiterName(per) }) }];
+  });
 }
 
 interface CustomLimiter {
@@ -282,9 +343,9 @@ interface LimiterStore extends ThrottlingDependencies {
   holder: string;
 }
 
-function leasedBuckets(store: LimiterStore, policy: LeasedPolicy): LeasedBucketLimiter {
+function leasedBuckets(store: LimiterStore, policy: LeasedPolicy, name: string): LeasedBucketLimiter {
   return new LeasedBucketLimiter(
-    { store: createLeaseStore(store, policy.name, policy), clock: store.clock, breaker: store.breaker },
+    { store: createLeaseStore(store, name, policy), clock: store.clock, breaker: store.breaker },
     { ...policy, maxBuckets: maxSubjects },
   );
 }

@@ -131,6 +131,12 @@ describe("a mistake in the JSON file", () => {
     ["limits.messages.refillPerSecond", { limits: { messages: { refillPerSecond: 0 } } }],
     ["limits.messages.costs.histroy", { limits: { messages: { costs: { histroy: 1 } } } }],
     ["limits.messages.costs.history", { limits: { messages: { capacity: 4 } } }],
+    ["limits.roles.staff.messages.refillPerSecond", { limits: { roles: { staff: { messages: { capacity: 9 } } } } }],
+    [
+      "limits.roles.staff.messages.capacity",
+      { limits: { roles: { staff: { messages: { capacity: 4, refillPerSecond: 1 } } } } },
+    ],
+    ["limits.sessions.perUser.windowSeconds", { limits: { sessions: { perUser: { requests: 5 } } } }],
     ["limits.payloadBytes", { limits: { payloadBytes: 1e12 } }],
     ["tokens.tokenTtlSeconds", { tokens: { maxLifeSeconds: 60 } }],
     ["tokens.clockToleranceSeconds", { tokens: { clockToleranceSeconds: 60 } }],

@@ -42,7 +42,7 @@ test("200 takers on three nodes, minutes between their clocks, the primary kille
     const node = nodes[n % 3] as Throttling;
     await sleep(n * 1.5);
     while (!isDone) {
-      if ((await node.message(`c${n}`, "u", "publish")).allowed) allowed++;
+      if ((await node.message(`c${n}`, { userId: "u" }, "publish")).allowed) allowed++;
       await sleep(300);
     }
   };

@@ -22,7 +22,7 @@ async function threeNodes(limits: ThrottlingOptions, prefix = freshPrefix()): Pr
 const allowed = (results: readonly RateLimitResult[]): number => results.filter((result) => result.allowed).length;
 
 const send = async (node: ThrottlingNode, connection: string, event = "publish"): Promise<RateLimitResult> =>
-  node.throttling.message(connection, "u", event);
+  node.throttling.message(connection, { userId: "u" }, event);
 
 describe("a user on three nodes with five minutes between their clocks", () => {
   test("200 concurrent messages: at most the capacity is allowed, and exactly the capacity with single takes", async () => {

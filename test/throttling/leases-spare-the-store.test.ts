@@ -23,7 +23,7 @@ test("a busy user's messages need no round trip, except at most one in eight", a
   const node = await nodeAlone({ messages: { capacity: 200, refillPerSecond: 100 } });
   let waited = 0;
   for (let n = 0; n < 240; n++) {
-    const result = node.throttling.message("c", "u", "publish");
+    const result = node.throttling.message("c", { userId: "u" }, "publish");
     if (result instanceof Promise) waited++;
     expect((await result).allowed).toBe(true);
     await sleep(5);
@@ -36,7 +36,7 @@ test("a busy user's messages need no round trip, except at most one in eight", a
 test("a quiet user takes single tokens and leaves no lease", async () => {
   const node = await nodeAlone({ messages: { capacity: 50, refillPerSecond: 20, portion: { lifeMs: 100 } } });
   for (let n = 0; n < 5; n++) {
-    await node.throttling.message("c", "u", "publish");
+    await node.throttling.message("c", { userId: "u" }, "publish");
     await sleep(150);
   }
 
@@ -56,7 +56,7 @@ test("a message per second needs no round trip either, even if a lease ends mean
   for (let second = 0; second < 60; second++) {
     // Pauses that bring a lease with something left to its end.
     const pauseMs = second % 20 === 19 ? 6_000 : 1_000;
-    const result = node.throttling.message("c", "u", "publish");
+    const result = node.throttling.message("c", { userId: "u" }, "publish");
     if (result instanceof Promise) waits.push(second);
     await result;
     for (let passedMs = 0; passedMs < pauseMs; passedMs += 200) {
@@ -70,7 +70,7 @@ test("a message per second needs no round trip either, even if a lease ends mean
 
 test("with a share of 0 each message asks Redis", async () => {
   const node = await nodeAlone({ messages: { capacity: 50, refillPerSecond: 20, portion: { share: 0 } } });
-  for (let n = 0; n < 30; n++) await node.throttling.message("c", "u", "publish");
+  for (let n = 0; n < 30; n++) await node.throttling.message("c", { userId: "u" }, "publish");
 
   expect(await scriptCalls(node)).toBe(30);
 });
@@ -79,7 +79,7 @@ test("one user's messages are decided in order of arrival, even if some wait", a
   const node = await nodeAlone({ messages: { capacity: 100, refillPerSecond: 1 } });
   const order: number[] = [];
   const acts = Array.from({ length: 100 }, async (_, n) => {
-    await node.throttling.message("c", "u", "publish");
+    await node.throttling.message("c", { userId: "u" }, "publish");
     order.push(n);
   });
   await Promise.all(acts);

@@ -33,7 +33,7 @@ test("on Redis Cluster all limiters count exactly, without crossing slots", asyn
     { messages: five, handshakes: five, http: window, logins: window, publications: { chat: five } },
   );
   const acts = Array.from({ length: 20 }, (_, user) => [
-    () => throttling.message(`c${user}`, `u${user}`, "publish"),
+    () => throttling.message(`c${user}`, { userId: `u${user}` }, "publish"),
     () => throttling.handshake(`192.0.2.${user}`),
     () => throttling.http(`key-${user}`),
     () => throttling.login("192.0.2.1", `u${user}`),

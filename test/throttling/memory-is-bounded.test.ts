@@ -25,14 +25,14 @@ function heapMegabytes(): number {
 
 test(`${strangers} users who each send once leave a node's memory where it was`, { timeout: 300_000 }, async () => {
   const node = await startThrottlingNode({ prefix: freshPrefix(), limits: {} });
-  await node.throttling.message("warm", "up", "publish");
+  await node.throttling.message("warm", { userId: "up" }, "publish");
   const before = heapMegabytes();
 
   let most = 0;
   for (let n = 0; n < strangers; n += 2_000) {
     await Promise.all(
       Array.from({ length: 2_000 }, async (_, m) => {
-        await node.throttling.message(`c${n + m}`, `u${n + m}`, "publish");
+        await node.throttling.message(`c${n + m}`, { userId: `u${n + m}` }, "publish");
         node.throttling.forget(`c${n + m}`);
       }),
     );

@@ -12,7 +12,7 @@ const five = { capacity: 5, refillPerSecond: 0.01 };
 
 async function send(node: ThrottlingNode, times: number, connection = "c", user = "u"): Promise<MessageLimitResult[]> {
   const results: MessageLimitResult[] = [];
-  for (let n = 0; n < times; n++) results.push(await node.throttling.message(connection, user, "publish"));
+  for (let n = 0; n < times; n++) results.push(await node.throttling.message(connection, { userId: user }, "publish"));
   return results;
 }
 
@@ -35,7 +35,7 @@ describe("a refusal", () => {
     const limits = { messages: { ...five, costs: { history: 6 } } };
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
-    expect(await node.throttling.message("c", "u", "history")).toMatchObject({
+    expect(await node.throttling.message("c", { userId: "u" }, "history")).toMatchObject({
       retryAfterMs: Infinity,
       reason: "never",
     });
@@ -46,18 +46,19 @@ describe("a refusal", () => {
     const limits = { messages: { ...five, costs: { history: 4, unsubscribe: 0 } } };
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
-    expect((await node.throttling.message("c", "u", "history")).remaining).toBe(1);
-    expect((await node.throttling.message("c", "u", "history")).allowed).toBe(false);
-    expect((await node.throttling.message("c", "u", "anything")).allowed).toBe(true);
-    expect((await node.throttling.message("c", "u", "anything")).allowed).toBe(false);
-    expect((await node.throttling.message("c", "u", "unsubscribe")).allowed).toBe(true);
+    expect((await node.throttling.message("c", { userId: "u" }, "history")).remaining).toBe(1);
+    expect((await node.throttling.message("c", { userId: "u" }, "history")).allowed).toBe(false);
+    expect((await node.throttling.message("c", { userId: "u" }, "anything")).allowed).toBe(true);
+    expect((await node.throttling.message("c", { userId: "u" }, "anything")).allowed).toBe(false);
+    expect((await node.throttling.message("c", { userId: "u" }, "unsubscribe")).allowed).toBe(true);
   });
 
   test("counts a user's bytes of large events across nodes; small events are still allowed", async () => {
     const bytes = { capacity: 100_000, refillPerSecond: 1 };
     const options = { prefix: freshPrefix(), limits: { messages: { capacity: 1_000, refillPerSecond: 1 }, bytes } };
     const nodes = [await startThrottlingNode(options), await startThrottlingNode(options)] as const;
-    const sendLarge = (n: number) => nodes[n % 2 === 0 ? 0 : 1].throttling.message(`c${n % 4}`, "u", "publish", 10_000);
+    const sendLarge = (n: number) =>
+      nodes[n % 2 === 0 ? 0 : 1].throttling.message(`c${n % 4}`, { userId: "u" }, "publish", 10_000);
 
     const results: MessageLimitResult[] = [];
     for (let n = 0; n < 30; n++) results.push(await sendLarge(n));
@@ -65,17 +66,17 @@ describe("a refusal", () => {
     expect(allowed(results)).toBe(10);
     expect(results.at(-1)).toMatchObject({ allowed: false, reason: "limit", limiter: "bytes" });
     expect(results.at(-1)?.retryAfterMs).toBeGreaterThan(1_000_000);
-    expect((await nodes[0].throttling.message("c", "u", "publish", 1_024)).allowed).toBe(true);
-    expect((await nodes[0].throttling.message("c", "u", "publish", 1_025)).allowed).toBe(false);
-    expect((await nodes[0].throttling.message("d", "other", "publish", 10_000)).allowed).toBe(true);
+    expect((await nodes[0].throttling.message("c", { userId: "u" }, "publish", 1_024)).allowed).toBe(true);
+    expect((await nodes[0].throttling.message("c", { userId: "u" }, "publish", 1_025)).allowed).toBe(false);
+    expect((await nodes[0].throttling.message("d", { userId: "other" }, "publish", 10_000)).allowed).toBe(true);
   });
 
   test("never affects the largest allowed event, however small the bucket of bytes", async () => {
     const limits = { bytes: { capacity: 1_000, refillPerSecond: 1 }, payloadBytes: 65_536 };
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
-    expect((await node.throttling.message("c", "u", "publish", 66_000)).allowed).toBe(true);
-    expect((await node.throttling.message("c", "u", "publish", 66_000)).allowed).toBe(false);
+    expect((await node.throttling.message("c", { userId: "u" }, "publish", 66_000)).allowed).toBe(true);
+    expect((await node.throttling.message("c", { userId: "u" }, "publish", 66_000)).allowed).toBe(false);
   });
 
   test("of one user does not affect another, nor the same name in other case", async () => {
@@ -131,7 +132,7 @@ describe("repeated refusals", () => {
     const node = await startThrottlingNode({ prefix: freshPrefix(), limits });
 
     const results = await Promise.all(
-      Array.from({ length: 10_000 }, async () => node.throttling.message("c", "u", "publish")),
+      Array.from({ length: 10_000 }, async () => node.throttling.message("c", { userId: "u" }, "publish")),
     );
 
     expect(allowed(results)).toBe(5);

@@ -8,7 +8,7 @@ import { eventually, freshPrefix } from "../support/world.ts";
 import { startThrottlingNode, type ThrottlingNode } from "./support/nodes.ts";
 
 const classes = {
-  messages: (node: ThrottlingNode) => node.throttling.message("c", "u", "publish"),
+  messages: (node: ThrottlingNode) => node.throttling.message("c", { userId: "u" }, "publish"),
   handshakes: (node: ThrottlingNode) => node.throttling.handshake("192.0.2.1"),
   http: (node: ThrottlingNode) => node.throttling.http("backend"),
   logins: (node: ThrottlingNode) => node.throttling.login("192.0.2.1", "u"),
@@ -104,7 +104,7 @@ describe("a Redis that hangs", () => {
 
     const began = performance.now();
     const results = await Promise.all(
-      Array.from({ length: 200 }, async (_, n) => node.throttling.message(`c${n}`, `u${n}`, "publish")),
+      Array.from({ length: 200 }, async (_, n) => node.throttling.message(`c${n}`, { userId: `u${n}` }, "publish")),
     );
 
     // A single command would be given up after 2 s.
@@ -121,7 +121,7 @@ describe("a Redis that hangs", () => {
 
     await Promise.all(
       Array.from({ length: 8 }, async (_, n) => {
-        await node.throttling.message("c", "u", "publish");
+        await node.throttling.message("c", { userId: "u" }, "publish");
         order.push(n);
       }),
     );

@@ -25,6 +25,8 @@ export interface SessionRouteDeps {
   tickets: Pick<TicketStore, "create">;
   logouts: Pick<Logouts, "session" | "allSessions" | "closeSessions">;
   connectionsOf: ConnectionsOf;
+  /** Throws `rate_limited`. Omit for no limit. */
+  limitSession?: ((userId: string, address: string | undefined) => Promise<void>) | undefined;
 }
 
 /** Logins as backends make, read and end them. */
@@ -43,7 +45,7 @@ export function createSessionRoutes(deps: SessionRouteDeps): Route[] {
  * Where the gateway verifies with a public key or a JWKS it cannot sign: `token` is null, the backend signs one itself
  * with the session's id in `sid`, and `expiresAt` is the session's end.
  */
-function createSession({ sessions, tokens, logouts }: SessionRouteDeps): Route {
+function createSession({ sessions, tokens, logouts, limitSession }: SessionRouteDeps): Route {
   const definition = {
     method: "post",
     path: "/v1/sessions",
@@ -55,8 +57,9 @@ function createSession({ sessions, tokens, logouts }: SessionRouteDeps): Route {
     answer: sessionCreated,
   } as const;
 
-  return route(definition, async ({ body }) => {
-    const { session, evicted } = await sessions.create(body);
+  return route(definition, async ({ body: { address, ...login } }) => {
+    await limitSession?.(login.userId, address);
+    const { session, evicted } = await sessions.create(login);
     if (evicted.length > 0) await logouts.closeSessions(session.userId, evicted);
     return { body: { sessionId: session.sessionId, ...tokenOf(tokens, session) } };
   });

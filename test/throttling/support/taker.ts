@@ -36,7 +36,7 @@ async function run({ url, prefix, limits, skewMs, burst, pauseMs }: TakerOrders)
 
   const send = async (n: number): Promise<void> => {
     const asked = micros();
-    const { allowed } = await throttling.message(`c${n}`, "u", "publish");
+    const { allowed } = await throttling.message(`c${n}`, { userId: "u" }, "publish");
     if (allowed) writeSync(1, `${asked} ${micros()}\n`);
   };
   while (!ending.signal.aborted) {
