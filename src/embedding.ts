@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
 import type { Server as SocketIoServer } from "socket.io";
 import { InProcessEvents, type EventHandler } from "./app/app-events.ts";
+import type { HookRegistry } from "./app/hooks.ts";
 import { loadConfig, type Config } from "./config.ts";
 import { createNode, type GatewayNode, type NodeOptions } from "./gateway.ts";
 import type { AppAnswerInput, Contract, EventOutput, OpenContract, PublicationInput } from "./protocol/contract.ts";
@@ -66,6 +67,8 @@ export interface Gateway<C extends Contract = OpenContract> {
     event: keyof C["events"] extends never ? string : never,
     handler: EventHandler<Publish<C>, Args>,
   ): void;
+  /** Decides before clients connect, subscribe and publish. */
+  readonly hooks: HookRegistry;
   publish: Publish<C>;
   readonly orders: {
     create(order: Fields<"order.create">): Promise<object>;
@@ -163,6 +166,11 @@ function gatewayOf(node: GatewayNode, events: InProcessEvents<Publish>, { publis
     on(event: string, ...given: [unknown, unknown?]) {
       const [schema, handler] = given.length === 1 ? [undefined, given[0]] : given;
       events.on(event, schema as StandardSchema | undefined, handler as EventHandler<Publish, never[]>);
+    },
+    hooks: {
+      connect: (hook) => node.hooks.add("connect", hook),
+      subscribe: (hook) => node.hooks.add("subscribe", hook),
+      publish: (hook) => node.hooks.add("publish", hook),
     },
     publish,
     orders: {

@@ -10,6 +10,8 @@ import { Control } from "./cluster/control.ts";
 import { NodeQueries } from "./cluster/node-queries.ts";
 import type { Config } from "./config.ts";
 import { clientEvents } from "./config/limits-schema.ts";
+import type { AppHooks } from "./app/hooks.ts";
+import { askAppOf, createAppAccess } from "./gateway/app.ts";
 import { createIngress } from "./gateway/ingress.ts";
 import { createChecks } from "./gateway/checks.ts";
 import { createNodeContractChecks } from "./gateway/contract.ts";
@@ -67,6 +69,7 @@ export interface GatewayNode {
   listenOn(address: { port: number; host?: string | undefined }): void;
   /** For an app in this process. */
   readonly io: SocketIoServer;
+  readonly hooks: AppHooks;
   readonly executor: CommandExecutor;
   readonly services: CoreServices;
   readonly authentication: Authentication;
@@ -123,10 +126,14 @@ export async function createNode(
     onAppended: (pull) => feed.subscribe(keys.controlFeed(), pull),
   });
   const connections = new ConnectionRegistry();
-  const nodeRevocations = createNodeRevocations({ connections, clock });
+  const access = createAppAccess(config, { clock, log });
+  const { hooks } = access;
+  const forgetAnswers = hooks.forget.bind(hooks);
+  const nodeRevocations = createNodeRevocations({ connections, forgetAnswers, clock });
   for (const type of revocationTypes) control.on(type, (command) => nodeRevocations.perform(command));
   control.onMissedCommands(() => {
     log.error({}, "node was offline longer than the control log is kept; closing all connections");
+    hooks.forget({});
     for (const connection of connections.all()) connection.close(closing("drain"));
   });
   const revocations = createRevocations(control);
@@ -148,8 +155,8 @@ export async function createNode(
 
   // Services, and the interfaces for clients and backends
   const webhooks = createWebhooks(context);
-  const services = createCoreServices(context, { webhooks, throttling });
-  const nodeRights = createNodeRights({ connections, channels: services.channels, clock });
+  const services = createCoreServices(context, { webhooks, throttling, askApp: askAppOf(access) });
+  const nodeRights = createNodeRights({ connections, channels: services.channels, forgetAnswers, clock });
   for (const type of rightsChangeTypes) control.on(type, (command) => nodeRights.perform(command));
   const checks = contract && createNodeContractChecks(contract, services.kinds);
   const ingress = createIngress(context, {
@@ -195,6 +202,7 @@ export async function createNode(
     worker,
     app,
     checks,
+    access,
     server,
     isDraining: () => isDraining,
   });
@@ -249,6 +257,7 @@ export async function createNode(
     drainRequested,
     metrics,
     io: sockets.io,
+    hooks,
     executor: ingress.executor,
     services,
     authentication,

@@ -1,8 +1,10 @@
+import { createHash } from "node:crypto";
 import { GatewayError, type ErrorCode, type RefusalRule } from "../protocol/errors.ts";
 import type { TokenClaims } from "./claims.ts";
 import type { Identity } from "./identity.ts";
 import type { SessionPeek } from "./session-store.ts";
-import type { Sessions } from "./sessions.ts";
+import { sessionIdFor } from "./session-id.ts";
+import type { Login, Sessions } from "./sessions.ts";
 import type { TokenBlacklist } from "./token-blacklist.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -27,6 +29,12 @@ export interface Authenticator {
     client?: { userAgent?: string | undefined },
     onVerified?: (sessionId: string) => void,
   ): Promise<Identity>;
+  /** The same for a client that an app has authenticated at `askedAt`. All its connections share one session. */
+  authenticateLogin(
+    login: Login & { askedAt: number },
+    client?: { userAgent?: string | undefined },
+    onVerified?: (sessionId: string) => void,
+  ): Promise<Identity>;
   /** Replaces the token of an open connection; `forbidden` if it belongs to another user or session. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
   /** The same checks as `authenticate`, without recording that the session was seen. */
@@ -35,7 +43,7 @@ export interface Authenticator {
 
 export interface AuthenticatorDeps {
   tokens: Pick<Tokens, "verify">;
-  sessions: Pick<Sessions, "admission" | "touch" | "adopt">;
+  sessions: Pick<Sessions, "admission" | "touch" | "adopt" | "renew">;
   blacklist: Pick<TokenBlacklist, "isRevoked">;
   /** Called with the sessions that an adopted one evicted, whose connections must be closed. */
   onEvicted?: ((userId: string, sessionIds: readonly string[]) => void) | undefined;
@@ -93,6 +101,39 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
       return identify(claims, client?.userAgent);
     },
 
+    async authenticateLogin({ askedAt, ...login }, client, onVerified) {
+      const { userId } = login;
+      const sessionId = appSessionIdOf(userId);
+      onVerified?.(sessionId);
+      const { isBlocked, session } = await sessions.admission(sessionId);
+      const reason = { rule: "blocked", userId, sessionId } as const;
+      if (isBlocked) throw new GatewayError("user_blocked", undefined, { reason });
+      const { expiresAt, evicted, ...rights } = await sessions.renew(sessionId, login);
+      if (evicted.length > 0) onEvicted?.(userId, evicted);
+      sessions
+        .touch(sessionId, { lastSeenAt: session?.lastSeenAt, userAgent: client?.userAgent })
+        .catch(() => undefined);
+      const claims = {
+        userId,
+        sessionId,
+        tokenId: "",
+        issuedAt: askedAt,
+        expiresAt,
+        roles: undefined,
+        channels: undefined,
+      };
+      const { granted, revision } = session ?? {};
+      const renewed = {
+        userId,
+        expiresAt,
+        lastSeenAt: undefined,
+        ...rights,
+        ...(granted && { granted }),
+        ...(revision && { revision }),
+      };
+      return { ...toIdentity(claims, renewed), isFromApp: true };
+    },
+
     async refresh(identity, token) {
       const claims = await tokens.verify(token);
       const isSame = claims.userId === identity.userId && claims.sessionId === identity.sessionId;
@@ -102,6 +143,10 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     },
   };
 }
+
+/** The session of a user's clients without tokens. */
+const appSessionIdOf = (userId: string): string =>
+  sessionIdFor(userId, createHash("sha256").update(`app\0${userId}`).digest("base64url"));
 
 /**
  * The token's roles and grants take precedence; if it has none, the session's apply. They also apply to a token issued

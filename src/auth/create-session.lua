@@ -3,9 +3,10 @@
 -- KEYS  1 session  2 user's index
 -- ARGV  1 session id  2 life (ms)  3 idle time after which it ends early (ms)  4 max sessions of a user
 --       5 prefix of a session's key before its id (same slot)  6 sliding life (ms), '' for none
---       7 'new', or 'adopted': an existing session is kept, and one that was ended is not created again
+--       7 'new', or 'adopted': an existing session is kept, and one that was ended is not created again; or 'renewed': an
+--         existing one has these fields from now on, and ends at the later of both ends
 --       8... further fields and values of the session
--- Returns { createdAt, expiresAt, id, id, ... }: epoch milliseconds, then the evicted sessions; an empty list if an adopted
+-- Returns { createdAt, expiresAt, id, id, ... }: epoch milliseconds, the end of this login, then the evicted sessions; an empty list if an adopted
 -- session was not created.
 local session, index = KEYS[1], KEYS[2]
 local id, life, idle, max, prefix = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
@@ -20,8 +21,15 @@ local function wholeSecond(moment) return math.ceil(moment / 1000) * 1000 end
 
 local endsAt = wholeSecond(now + life)
 local expiresAt = sliding and math.min(wholeSecond(now + sliding), endsAt) or endsAt
+local createdAt, ownEnd = now, expiresAt
+if mode == 'renewed' then
+  local known = redis.call('HMGET', session, 'createdAt', 'expiresAt')
+  createdAt = tonumber(known[1]) or now
+  expiresAt = math.max(expiresAt, tonumber(known[2]) or 0)
+  redis.call('HDEL', session, 'roles', 'channels', 'info')
+end
 
-redis.call('HSET', session, 'createdAt', text(now), 'expiresAt', text(expiresAt), unpack(ARGV, 8))
+redis.call('HSET', session, 'createdAt', text(createdAt), 'expiresAt', text(expiresAt), unpack(ARGV, 8))
 redis.call('HSET', session, 'life', text(life))
 if sliding then redis.call('HSET', session, 'sliding', text(sliding), 'endsAt', text(endsAt)) end
 redis.call('PEXPIREAT', session, text(math.min(now + idle, expiresAt)))
@@ -29,7 +37,7 @@ redis.call('PEXPIREAT', session, text(math.min(now + idle, expiresAt)))
 redis.call('ZADD', index, text(time[1] * 1000000 + time[2]), id)
 redis.call('PEXPIREAT', index, text(math.max(redis.call('PEXPIRETIME', index), endsAt)))
 
-local answer = { now, expiresAt }
+local answer = { createdAt, ownEnd }
 local excess = redis.call('ZCARD', index) - max
 if excess <= 0 then return answer end
 

@@ -24,6 +24,8 @@ export interface Identity {
   tokenExpiresAt?: number | undefined;
   /** Sliding life of the session in milliseconds; undefined without one. */
   slidingMs?: number | undefined;
+  /** True if an app authenticated the client, which has no token. */
+  isFromApp?: true;
 }
 
 /** Patterns of channels a token grants; `*` matches the rest of a name. */

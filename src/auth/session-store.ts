@@ -19,6 +19,8 @@ export interface SessionStore {
    * last `endedMs`.
    */
   adopt(session: NewSession, limits: SessionLimits): Promise<CreatedSession | undefined>;
+  /** Creates a session, or replaces the rights of the one with this id and extends it. `expiresAt` is the end of this login. */
+  renew(session: NewSession, limits: SessionLimits): Promise<CreatedSession>;
   /** What a handshake needs of a session and its user; the calls of one tick are one command. */
   admission(sessionId: string): Promise<SessionAdmission>;
   /** Changes a session and its end; undefined if it has ended. */
@@ -155,7 +157,11 @@ export function createSessionStore(
   const blockKeyOf = (userId: string): string => keys.userBlock(userTagOf(userId));
   const keyPrefix = (userTag: string): string => keys.session(userTag, "");
 
-  async function create(mode: "new" | "adopted", session: NewSession, { idleMs, maxPerUser }: SessionLimits) {
+  async function create(
+    mode: "new" | "adopted" | "renewed",
+    session: NewSession,
+    { idleMs, maxPerUser }: SessionLimits,
+  ) {
     const tag = tagOfSession(session.sessionId);
     const limits = [session.lifeMs, idleMs, maxPerUser, keyPrefix(tag), session.idleMs ?? "", mode];
     const reply = await createScript.run(
@@ -169,6 +175,7 @@ export function createSessionStore(
   return {
     create: async (session, limits) => (await create("new", session, limits)) as CreatedSession,
     adopt: (session, limits) => create("adopted", session, limits),
+    renew: async (session, limits) => (await create("renewed", session, limits)) as CreatedSession,
 
     async admission(sessionId) {
       const tag = tagOfSession(sessionId);

@@ -35,6 +35,13 @@ export interface Login {
 /** A change of a session; omitted fields stay as they are. */
 export type SessionUpdate = Omit<Partial<Login>, "userId" | "idleSeconds">;
 
+export interface RenewedSession extends Pick<Session, "roles" | "channels" | "info"> {
+  /** Epoch milliseconds. */
+  expiresAt: number;
+  /** Sessions of the user that ended because there were too many; the caller must close their connections. */
+  evicted: string[];
+}
+
 /** Sessions in Redis. Every method throws `unavailable` if Redis does not answer. */
 export interface Sessions {
   /** `evicted` are sessions of the user that ended because there were too many; the caller must close their connections. */
@@ -44,6 +51,8 @@ export interface Sessions {
    * was ended.
    */
   adopt(sessionId: string, login: Login): Promise<{ evicted: string[] } | undefined>;
+  /** Creates a session with this id, or replaces what the login says of the one that exists. `expiresAt` is the login's end. */
+  renew(sessionId: string, login: Login): Promise<RenewedSession>;
   /** What a handshake needs; `session` is undefined if it has ended or never existed. */
   admission(sessionId: string): Promise<SessionAdmission>;
   /** Like `admission`, only the session. */
@@ -132,6 +141,15 @@ export function createSessions(
       const { userId, roles = [], data, info } = login;
       const session = { sessionId, userId, roles, channels: toChannelGrants(login.channels), data, info };
       return orUnavailable(store.adopt({ ...session, ...livesOf(login) }, limits));
+    },
+
+    async renew(sessionId, { userId, roles = [], info, ttlSeconds = sessionTtlSeconds, ...login }) {
+      const rights = { roles, channels: toChannelGrants(login.channels), ...(info !== undefined && { info }) };
+      // Nothing of the client is seen until it connects again, so the session must not end early.
+      const life = Math.min(ttlSeconds, maxSessionTtlSeconds, sessionIdleSeconds);
+      const session = { sessionId, userId, ...rights, data: undefined, lifeMs: life * 1_000 };
+      const { expiresAt, evicted } = await orUnavailable(store.renew(session, limits));
+      return { expiresAt, evicted, ...rights };
     },
 
     admission,

@@ -20,8 +20,8 @@ import { LocalChannel, type LocalChannelDeps } from "./local-channel.ts";
 import { LocalChannels } from "./local-channels.ts";
 import { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Kinds } from "./kinds.ts";
-import { refusedChannels, type Permissions, type Principal } from "./permissions.ts";
-import type { EphemeralPublished, Published, PublishRequest } from "./publication.ts";
+import { allowPublication, checkChannels, refusedChannels, type Permissions, type Principal } from "./permissions.ts";
+import type { EphemeralPublished, Published, PublishedBy, PublishRequest } from "./publication.ts";
 import { publishEphemeralWithin, publishWithin, type PublishDeps } from "./publication-limit.ts";
 import { LogReader } from "./log-reader.ts";
 import { GapRepair, type GapOutcome } from "./gap-repair.ts";
@@ -145,10 +145,10 @@ export class Channels {
   }
 
   /** Checks the client's permission to publish, then publishes; `isEphemeral`: to current subscribers only. */
-  async publishAs<E extends boolean = false>(principal: Principal, request: PublishRequest, isEphemeral?: E) {
-    const pending = this.#deps.permissions.checkPublish(principal, request.channel);
-    if (pending !== undefined) await pending;
-    return (isEphemeral === true ? this.publishEphemeral(request) : this.publish(request)) as Promise<
+  async publishAs<E extends boolean = false>(principal: Principal, request: PublishRequest, by: PublishedBy<E> = {}) {
+    const pending = allowPublication(this.#deps.permissions, principal, request, by.subscriber);
+    const allowed = pending instanceof Promise ? await pending : pending;
+    return (by.isEphemeral === true ? this.publishEphemeral(allowed) : this.publish(allowed)) as Promise<
       E extends true ? EphemeralPublished : Published
     >;
   }
@@ -175,8 +175,8 @@ export class Channels {
   }
 
   /** Like `history`, after checking the client's permission to subscribe. */
-  async historyAs(principal: Principal, channel: string, query: HistoryQuery): Promise<ChannelHistory> {
-    await this.#deps.permissions.checkSubscribe(principal, channel);
+  async historyAs(principal: Principal, channel: string, query: HistoryQuery, subscriber?: Subscriber) {
+    await this.#deps.permissions.checkSubscribe(principal, channel, subscriber);
     return this.#logReader.history(channel, query);
   }
 
@@ -190,7 +190,7 @@ export class Channels {
     channel: string,
     since?: Position,
   ): Promise<Subscription> {
-    await this.#deps.permissions.checkSubscribe(principal, channel);
+    await this.#deps.permissions.checkSubscribe(principal, channel, subscriber);
     return this.subscribeUnchecked(subscriber, principal.userId, channel, { since });
   }
 
@@ -242,7 +242,7 @@ export class Channels {
     this.#buffers.begin(subscriber, 0);
     const { deliveryCount } = this;
     try {
-      await Promise.all(byRule(starts).map((channel) => this.#deps.permissions.checkSubscribe(principal, channel)));
+      await checkChannels(this.#deps, principal, subscriber, byRule(starts));
       await Promise.all([...starts].map(([channel, position]) => this.#attach(subscriber, channel, position)));
       const missed = await this.#logReader.missedSince(timestamp, starts, read);
       if (missed === undefined) return this.disconnect(subscriber);
@@ -284,7 +284,7 @@ export class Channels {
 
   /** Ends the subscriptions that the new permissions do not allow, and notifies the subscriber. */
   async recheckPermissions(subscriber: Subscriber, principal: Principal): Promise<void> {
-    const refused = await refusedChannels(this.#deps.permissions, principal, this.#subscriptions.byRuleOf(subscriber));
+    const refused = await refusedChannels(this.#deps, principal, subscriber, this.#subscriptions.byRuleOf(subscriber));
     for (const channel of refused) this.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden"));
   }
 

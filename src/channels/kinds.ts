@@ -60,6 +60,8 @@ export interface Kinds {
   of(channel: string): ChannelKindOptions;
   /** Whether a name with a colon is a channel of a configured or built-in kind. */
   has(channel: string): boolean;
+  /** Whether the app may be asked before a client does this. */
+  asksApp(action: string, channel: string): boolean;
 }
 
 export function createKinds(settings: Readonly<Record<string, ChannelKindSettings>>): Kinds {
@@ -77,6 +79,10 @@ export function createKinds(settings: Readonly<Record<string, ChannelKindSetting
       return options;
     },
     has: (channel) => channel.includes(":") && kinds.has(kindOf(channel)),
+    asksApp(action, channel) {
+      const rules = action === "subscribe" || action === "publish" ? kinds.get(kindOf(channel))?.[action] : undefined;
+      return rules?.includes("hook") === true;
+    },
   };
 }
 

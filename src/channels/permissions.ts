@@ -1,10 +1,15 @@
 import { GatewayError, isTemporary } from "../protocol/errors.ts";
 import { builtInKinds, kindOf, matchesPattern, subjectOf } from "../protocol/names.ts";
 import type { Kinds, Rule } from "./kinds.ts";
+import type { PublishRequest } from "./publication.ts";
+import type { Subscriber } from "./subscribers.ts";
 
 /** The user whose permissions are checked. */
 export interface Principal {
   readonly userId: string;
+  readonly sessionId?: string | undefined;
+  /** Public part of the session. */
+  readonly info?: Record<string, unknown> | undefined;
   readonly roles?: readonly string[] | undefined;
   /** Patterns granted by the session or token. */
   readonly channels: { readonly subscribe: readonly string[]; readonly publish: readonly string[] };
@@ -23,17 +28,37 @@ export interface ChannelToken {
 
 export type ChannelAction = "subscribe" | "publish";
 
-/** Asks the app. Resolves with true if it allows the action; throws a temporary GatewayError if it does not answer. */
-export type AskApp = (action: ChannelAction, principal: Principal, channel: string) => Promise<boolean>;
+/** What an app is asked. */
+export interface AppQuestion {
+  action: ChannelAction;
+  principal: Principal;
+  channel: string;
+  /** The subscriber that wants to subscribe or publish; undefined if nobody is connected, as if an operator asks. */
+  subscriber?: Subscriber | undefined;
+  publication?: Pick<PublishRequest, "event" | "data"> | undefined;
+}
+
+/**
+ * Asks the app. Resolves if it allows the action, with the data that replaces the publication's. Throws its refusal, and a
+ * temporary GatewayError if it does not answer.
+ */
+export type AskApp = (question: AppQuestion) => Promise<string | undefined>;
+
+/** What let a principal in: a rule of the gateway, or the app. */
+export type DecidedBy = "rule" | "hook";
 
 /** Own rule of a built-in kind: may `principal` subscribe to the channel about `subject`? */
 type BuiltInRule = (principal: Principal, subject: string) => boolean | Promise<boolean>;
 
 export interface Permissions {
-  /** Resolves, or throws `forbidden` or `unknown_channel`. */
-  checkSubscribe(principal: Principal, channel: string): Promise<void>;
-  /** Throws `forbidden` or `unknown_channel`; returns a promise only if the app must be asked. */
-  checkPublish(principal: Principal, channel: string): Promise<void> | undefined;
+  /** Resolves, or throws `forbidden` or `unknown_channel`, or what the app refuses with. */
+  checkSubscribe(principal: Principal, channel: string, subscriber?: Subscriber): Promise<DecidedBy>;
+  /** Throws like `checkSubscribe`; returns a promise only if the app is asked, which may change the data. */
+  checkPublish(
+    principal: Principal,
+    channel: string,
+    more?: Pick<AppQuestion, "subscriber" | "publication">,
+  ): ReturnType<AskApp> | undefined;
 }
 
 export interface PermissionsDeps {
@@ -66,29 +91,32 @@ export function createPermissions({ kinds, mayReadOrder, askApp }: PermissionsDe
     });
   }
 
-  async function checkHook(action: ChannelAction, principal: Principal, channel: string): Promise<void> {
-    if (askApp !== undefined && (await askApp(action, principal, channel))) return;
-    const detail = askApp === undefined ? "no app is configured" : `the app refused to ${action}`;
-    throw new GatewayError("forbidden", undefined, { field: "channel", reason: { rule: "hook", detail } });
+  function askHook(question: AppQuestion): ReturnType<AskApp> {
+    if (askApp !== undefined) return askApp(question);
+    const reason = { rule: "hook", detail: "no app is configured" } as const;
+    throw new GatewayError("forbidden", undefined, { field: "channel", reason });
   }
 
   return {
-    async checkSubscribe(principal, channel) {
+    async checkSubscribe(principal, channel, subscriber) {
       const rules = kinds.of(channel).subscribe;
-      if (isGrantedByName(principal, channel)) return;
+      if (isGrantedByName(principal, channel)) return "rule";
       const needsSubject = kindsWithSubject.has(kindOf(channel)) && subjectOf(channel) === "";
-      if (!needsSubject && isAllowed(rules, "subscribe", principal, channel)) return;
+      if (!needsSubject && isAllowed(rules, "subscribe", principal, channel)) return "rule";
       const own = builtIn.get(kindOf(channel));
-      if (own !== undefined && (await own(principal, subjectOf(channel)))) return;
-      if (rules.includes("hook")) return checkHook("subscribe", principal, channel);
+      if (own !== undefined && (await own(principal, subjectOf(channel)))) return "rule";
+      if (rules.includes("hook")) {
+        await askHook({ action: "subscribe", principal, channel, subscriber });
+        return "hook";
+      }
       throw forbidden("subscribe", channel);
     },
 
-    checkPublish(principal, channel) {
+    checkPublish(principal, channel, more) {
       const rules = kinds.of(channel).publish;
       const isGranted = principal.channelTokens?.get(channel)?.mayPublish === true;
       if (isGranted || isAllowed(rules, "publish", principal, channel)) return undefined;
-      if (rules.includes("hook")) return checkHook("publish", principal, channel);
+      if (rules.includes("hook")) return askHook({ action: "publish", principal, channel, ...more });
       throw forbidden("publish", channel);
     },
   };
@@ -97,14 +125,38 @@ export function createPermissions({ kinds, mayReadOrder, askApp }: PermissionsDe
 /** `order` without an id names no channel. */
 const kindsWithSubject: ReadonlySet<string> = new Set([...builtInKinds, "staff"]);
 
+/** Rejects if the principal may not subscribe to one of the channels. */
+export async function checkChannels(
+  { permissions }: { permissions: Pick<Permissions, "checkSubscribe"> },
+  principal: Principal,
+  subscriber: Subscriber,
+  channels: readonly string[],
+): Promise<void> {
+  await Promise.all(channels.map((channel) => permissions.checkSubscribe(principal, channel, subscriber)));
+}
+
+/** The request if it is allowed, as the app may have changed it. A promise only if the app is asked. */
+export function allowPublication(
+  permissions: Pick<Permissions, "checkPublish">,
+  principal: Principal,
+  request: PublishRequest,
+  subscriber: Subscriber | undefined,
+): Promise<PublishRequest> | PublishRequest {
+  const pending = permissions.checkPublish(principal, request.channel, { subscriber, publication: request });
+  return pending?.then((data) => ({ ...request, data: data ?? request.data })) ?? request;
+}
+
 /** Those channels that the principal may not subscribe to. An outage of Redis or the app refuses none. */
 export async function refusedChannels(
-  permissions: Pick<Permissions, "checkSubscribe">,
+  { permissions }: { permissions: Pick<Permissions, "checkSubscribe"> },
   principal: Principal,
+  subscriber: Subscriber,
   channels: readonly string[],
 ): Promise<string[]> {
   const refusals = await Promise.all(
-    channels.map((channel) => permissions.checkSubscribe(principal, channel).catch((error: unknown) => error)),
+    channels.map((channel) =>
+      permissions.checkSubscribe(principal, channel, subscriber).catch((error: unknown) => error),
+    ),
   );
   const isRefused = (refusal: unknown): boolean => refusal instanceof GatewayError && !isTemporary(refusal.code);
   return channels.filter((_, index) => isRefused(refusals[index]));

@@ -1,5 +1,7 @@
 /** What a publication is on its way in and what its publisher is told. */
 
+import type { Subscriber } from "./subscribers.ts";
+
 export interface PublishRequest {
   channel: string;
   event: string;
@@ -21,6 +23,13 @@ export interface PublicationSender {
   connectionId?: string | undefined;
   /** The public part of the session. */
   info?: unknown;
+}
+
+/** The client that publishes, and how. */
+export interface PublishedBy<E extends boolean> {
+  subscriber?: Subscriber | undefined;
+  /** To current subscribers only. */
+  isEphemeral?: E | undefined;
 }
 
 /** Answer to a publication without an offset. */

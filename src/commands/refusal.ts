@@ -67,5 +67,5 @@ export function recordRefusal(
   const rule = reason?.rule ?? (limiter === "" ? undefined : `limit ${limiter}`);
   const detail = reason?.detail ?? (field !== undefined && plainField.test(field) ? message : undefined);
   const { userId = reason?.userId, sessionId = reason?.sessionId } = context;
-  reasons.record({ ...context, code, rule, detail, userId, sessionId });
+  reasons.record({ ...context, code: refusal.toClientBody().code, rule, detail, userId, sessionId });
 }

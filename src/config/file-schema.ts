@@ -3,6 +3,7 @@ import { commandTypes } from "../protocol/commands.ts";
 import { builtInKinds } from "../protocol/names.ts";
 import { webhookEvents } from "../protocol/webhooks.ts";
 import { defaultTransitions } from "./defaults.ts";
+import { hookTypes } from "../protocol/hooks.ts";
 import { limits } from "./limits-schema.ts";
 import { always, count, daySeconds, kindName, milliseconds, name, seconds } from "./values.ts";
 
@@ -251,6 +252,19 @@ const app = z.strictObject({
   events: z
     .record(z.string().min(1).max(128), z.strictObject({ cost: z.number().min(0).max(1_000_000).exactOptional() }))
     .default({ "*": {} }),
+  /** What the app is asked before it happens. */
+  hooks: z.array(z.enum(hookTypes)).max(hookTypes.length).default([]),
+  /** Headers of a client's handshake that the app is sent. */
+  headers: z
+    .array(
+      z
+        .string()
+        .regex(/^[\w-]{1,64}$/, "must be the name of a header")
+        .toLowerCase()
+        .refine((name) => name !== "authorization", "must not be authorization, which carries tokens"),
+    )
+    .max(32)
+    .default(["cookie", "origin", "accept-language"]),
 });
 
 function isSecret(value: string): boolean {

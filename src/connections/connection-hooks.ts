@@ -1,7 +1,7 @@
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { ExpiryListener, ExpiryWatch, ExpiryTimer } from "../auth/expiry-watch.ts";
 import type { Identity } from "../auth/identity.ts";
-import type { Sessions } from "../auth/sessions.ts";
+import type { Login, Sessions } from "../auth/sessions.ts";
 import type { Tokens } from "../auth/tokens.ts";
 import type { TicketStore, UsedTicket } from "../auth/ticket-store.ts";
 import type { Channels } from "../channels/channels.ts";
@@ -15,19 +15,22 @@ import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import { refusalWhileFenced } from "../commands/refusal.ts";
 import { addressGroup } from "../runtime/address-group.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, ConnectionInfo } from "./connection.ts";
+import type { Authenticate } from "./handshake.ts";
 import type { SessionRecovery } from "./session-recovery.ts";
 import { createChannelTokens } from "./channel-tokens.ts";
 import type { NodeRights } from "./node-rights.ts";
 import type { NodeRevocations } from "./revocations.ts";
-import { createQuotaAdmission, type HandshakeContext } from "./quota-admission.ts";
+import { createQuotaAdmission, type AuthenticateClient, type HandshakeContext } from "./quota-admission.ts";
 import { createReconnectCooldown } from "./reconnect-cooldown.ts";
 import type { ConnectContext } from "./lifecycle.ts";
 import type { AdmitResult } from "./admission.ts";
 import type { RateLimitResult } from "./rate-limit-result.ts";
 
 export interface ConnectionHooksDeps {
-  authenticator: Pick<Authenticator, "authenticate" | "authenticateSession" | "refresh">;
+  authenticator: Pick<Authenticator, "authenticate" | "authenticateSession" | "authenticateLogin" | "refresh">;
+  /** Asks the app who a client without a token is; undefined if it is not asked. */
+  connectHook: () => ConnectHook | undefined;
   tickets: Pick<TicketStore, "use" | "keepUntil">;
   channels: Channels;
   expiry: ExpiryWatch;
@@ -44,6 +47,9 @@ export interface ConnectionHooksDeps {
   /** False if this node cannot accept connections for now. */
   isReady: () => boolean;
 }
+
+/** Resolves with the client's login. Throws a GatewayError if the client is refused. */
+export type ConnectHook = (connection: ConnectionInfo) => Promise<Omit<Login, "data" | "idleSeconds">>;
 
 /** Everything a connection goes through from its handshake to its disconnect, apart from handling its messages. */
 export interface ConnectionHooks {
@@ -94,13 +100,17 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
   const { recovery, quota, fence, clock } = deps;
   const expiryTimers = new Map<Connection, ExpiryTimer>();
   const cooldown = createReconnectCooldown(clock);
-  const admitAuthenticated = createQuotaAdmission({ ...deps, cooldown: cooldown });
-  const authenticateSession: Authenticator["authenticate"] = (session, client, onVerified) =>
-    authenticator.authenticateSession(session as UsedTicket, client, onVerified);
-  const admitSession = createQuotaAdmission({
-    ...deps,
-    authenticator: { authenticate: authenticateSession },
-    cooldown,
+  const admitWith = (authenticate: AuthenticateClient): Authenticate =>
+    createQuotaAdmission({ ...deps, authenticator: { authenticate }, cooldown });
+  const admitSession = admitWith((session, client, onVerified) =>
+    authenticator.authenticateSession(session as UsedTicket, client, onVerified),
+  );
+  const admitClient = admitWith(async (token, client, onVerified) => {
+    const ask = token === undefined ? deps.connectHook() : undefined;
+    if (ask === undefined || client.connection === undefined)
+      return authenticator.authenticate(token, client, onVerified);
+    const askedAt = clock.now();
+    return authenticator.authenticateLogin({ ...(await ask(client.connection)), askedAt }, client, onVerified);
   });
   /** The last revocation and change of rights that were known when the identity was requested. */
   const marks = new WeakMap<Identity, { revocation: number; rights: number }>();
@@ -185,7 +195,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       return address === undefined ? undefined : throttling.handshake(addressGroup(address));
     },
 
-    authenticate: (token, caller) => withMark(() => admitAuthenticated(token, caller)),
+    authenticate: (token, caller) => withMark(() => admitClient(token, caller)),
     async authenticateTicket({ ticket, resumeKey }, caller) {
       const used = await tickets.use(ticket, resumeKey);
       const identity = await withMark(() => admitSession(used, caller));
@@ -282,6 +292,8 @@ class TokenExpiry implements ExpiryListener {
   expired(code: "token_expired" | "session_expired"): void {
     const isSliding = this.#connection.identity.slidingMs !== undefined;
     if (code === "session_expired" && isSliding) void this.#expireSession(this.#connection);
+    // The app is asked again.
+    else if (this.#connection.identity.isFromApp === true) this.#connection.close(closing(code, { reconnect: true }));
     else this.#connection.close(closing(code));
   }
 }

@@ -1,16 +1,30 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { Identity } from "../auth/identity.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Closing } from "../protocol/closings.ts";
 
-/** One authenticated client connection as the rest of the gateway sees it. */
-export interface Connection extends Subscriber {
+/** What a client sent with its handshake. Empty once it has connected, unless the gateway has an app. */
+export interface ClientHandshake {
+  readonly headers: IncomingHttpHeaders;
+  readonly auth: Readonly<Record<string, unknown>>;
+}
+
+/** A connection as an app is told of it, also before the client has authenticated. */
+export interface ConnectionInfo {
   /** Socket.IO's socket id. */
   readonly id: string;
-  /** Replaced by `auth:refresh`. */
-  identity: Identity;
   /** The client's address; behind trusted proxies the one that they report. */
   readonly address: string;
   readonly userAgent: string | undefined;
+  readonly handshake: ClientHandshake;
+  /** Socket.IO namespace. */
+  readonly namespace: string;
+}
+
+/** One authenticated client connection as the rest of the gateway sees it. */
+export interface Connection extends Subscriber, ConnectionInfo {
+  /** Replaced by `auth:refresh`. */
+  identity: Identity;
   /** Epoch milliseconds. */
   readonly connectedAt: number;
   /** `websocket`, `polling` or `stream`. */
@@ -50,7 +64,9 @@ export interface AppUser {
   readonly info?: Record<string, unknown>;
 }
 
-export const appUserOf = ({ userId, sessionId, roles, info }: Identity): AppUser => ({
+type IdentifiedUser = Pick<Identity, "userId" | "sessionId" | "roles" | "info">;
+
+export const appUserOf = ({ userId, sessionId, roles, info }: IdentifiedUser): AppUser => ({
   userId,
   sessionId,
   roles,

@@ -1,5 +1,5 @@
 import type { ContractChecks } from "../protocol/contract-checks.ts";
-import { GatewayError, type ErrorBody } from "../protocol/errors.ts";
+import { GatewayError, type ClientErrorBody } from "../protocol/errors.ts";
 import { userChannelOf } from "../protocol/names.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import { KeyedQueue } from "../runtime/keyed-queue.ts";
@@ -57,6 +57,8 @@ export interface DispatchDeps extends RefusalDeps {
   app?: AppEvents | undefined;
   /** Checks events for the app, and its answers. Omit if there is no contract. */
   checks?: Pick<ContractChecks, "event" | "answer"> | undefined;
+  /** Whether the app may be asked before a client subscribes or publishes to the channel. Omit if it never is. */
+  asksApp?: ((event: string, channel: string) => boolean) | undefined;
   unknownEvents: UnknownEvents;
   /** Omit for no limit. */
   throttle?: Throttle | undefined;
@@ -198,7 +200,11 @@ export class Dispatch {
     const request = this.#read(requests.connection, message);
     const run = (release?: () => void): Promise<object> => this.#run(requests.connection, request, release);
     const key = orderingKeyOf(request.message);
-    return key === undefined ? run() : requests.run(key, run);
+    if (key === undefined) return run();
+    // The app is asked in the order in which the client sent events, subscriptions and publications.
+    if (this.#deps.asksApp?.(request.handler.event, key) === true)
+      return requests.run(key, () => requests.run(appKey, () => run()));
+    return requests.run(key, run);
   }
 
   #appHandlerOf(
@@ -264,7 +270,7 @@ export class Dispatch {
     return this.#deps.throttle?.(connection, event, bytes);
   }
 
-  #bodyOf(error: unknown, { id, identity, address }: Connection, event: readonly unknown[]): ErrorBody {
+  #bodyOf(error: unknown, { id, identity, address }: Connection, event: readonly unknown[]): ClientErrorBody {
     const refusal = refusalOf(error);
     const operation = typeof event[0] === "string" && this.#handlers.has(event[0]) ? event[0] : undefined;
     recordRefusal(this.#deps, refusal, {
@@ -278,7 +284,7 @@ export class Dispatch {
     });
     if (refusal.code === "internal" || refusal.code === "app_failed")
       this.#deps.failures.report(`event ${String(event[0])}`, error);
-    return refusal.toBody();
+    return refusal.toClientBody();
   }
 }
 

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { EngineSocket } from "../engine/engine-socket.ts";
 import type { Socket } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
-import { GatewayError, isTemporary, type ErrorCode } from "../protocol/errors.ts";
+import { AppRefusal, GatewayError, isTemporary, type ErrorCode } from "../protocol/errors.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
 import type { HandshakeContext } from "./quota-admission.ts";
@@ -136,14 +136,17 @@ export class PendingHandshakes {
     // The first attempt was counted when the connection began.
     if (attempts > 1) await this.#deps.admission.readmit(address);
     const privateId = socket.recovered ? privateIdOf(socket) : undefined;
-    return this.#deps.authenticate(tokenOf(socket), { userAgent, privateId });
+    const { id, handshake, nsp } = socket;
+    const connection = { id, address, userAgent, handshake, namespace: nsp.name };
+    return this.#deps.authenticate(tokenOf(socket), { userAgent, privateId, connection });
   }
 
   /** A temporary error closes the transport without an answer, so that a stock client retries by itself. */
   #refuse(socket: Socket, error: unknown): Error {
     const refusal = refusalOf(error);
-    if (refusal.code === "internal") this.#deps.failures.report("socket.handshake", error);
-    const refusalSent = isHandshakeCode(refusal.code) ? refusal : asHandshakeError(refusal);
+    if (["internal", "app_failed"].includes(refusal.code)) this.#deps.failures.report("socket.handshake", error);
+    const refusalSent = isHandshakeRefusal(refusal) ? refusal : asHandshakeError(refusal);
+    const body = refusalSent.toClientBody();
     this.#deps.metrics.handshakes.inc({ outcome: refusalSent.code });
     recordRefusal(this.#deps, refusalSent, {
       kind: "handshake",
@@ -151,7 +154,7 @@ export class PendingHandshakes {
       address: this.#pending.get(engineSocketOf(socket))?.address,
     });
     if (isTemporary(refusalSent.code)) engineSocketOf(socket).close();
-    return Object.assign(new Error(refusalSent.code), { data: refusalSent.toBody() });
+    return Object.assign(new Error(body.code), { data: body });
   }
 }
 
@@ -165,9 +168,12 @@ const handshakeCodes = [
   "rate_limited",
   "draining",
   "unavailable",
+  "app_failed",
+  "timeout",
 ] as const satisfies ErrorCode[];
 
-const isHandshakeCode = (code: ErrorCode): boolean => (handshakeCodes as readonly ErrorCode[]).includes(code);
+const isHandshakeRefusal = (refusal: GatewayError): boolean =>
+  refusal instanceof AppRefusal || (handshakeCodes as readonly ErrorCode[]).includes(refusal.code);
 
 /** Maps other errors to handshake codes: failures of the server can be retried, errors of the client cannot. */
 function asHandshakeError(refusal: GatewayError): GatewayError {

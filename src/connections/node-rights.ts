@@ -22,6 +22,8 @@ const maxRemembered = 10_000;
 export interface NodeRightsDeps {
   connections: Connections;
   channels: Pick<Channels, "recheckPermissions" | "subscribeUnchecked" | "forceUnsubscribe">;
+  /** Forgets what an app has answered about them, so that it is asked again. */
+  forgetAnswers?: ((about: { sessionId: string } | { userId: string; channel: string }) => void) | undefined;
   clock: Clock;
 }
 
@@ -37,7 +39,7 @@ export interface NodeRights {
   applySince(mark: number, connection: Connection): Promise<void>;
 }
 
-export function createNodeRights({ connections, channels, clock }: NodeRightsDeps): NodeRights {
+export function createNodeRights({ connections, channels, forgetAnswers, clock }: NodeRightsDeps): NodeRights {
   const remembered: { sequence: number; at: number; change: RightsChange }[] = [];
   const listeners: ((connection: Connection, previous: Identity) => void)[] = [];
   let sequence = 0;
@@ -91,6 +93,7 @@ export function createNodeRights({ connections, channels, clock }: NodeRightsDep
       const change = toChange(command);
       if (change === undefined) return 0;
       remember(change);
+      forgetAnswers?.(change.type === "rights.session" ? { sessionId: change.rights.sessionId } : change);
       return applyToAll(change);
     },
     onChanged: (listener) => void listeners.push(listener),

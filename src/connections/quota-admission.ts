@@ -1,14 +1,14 @@
-import type { Authenticator } from "../auth/authenticator.ts";
 import type { Identity } from "../auth/identity.ts";
 import { isSessionId } from "../auth/session-id.ts";
 import type { Presence } from "../presence/presence.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
+import type { ConnectionInfo } from "./connection.ts";
 import type { SessionRecovery } from "./session-recovery.ts";
 import type { ReconnectCooldown } from "./reconnect-cooldown.ts";
 
 export interface QuotaAdmissionDeps {
-  authenticator: Pick<Authenticator, "authenticate">;
+  authenticator: { authenticate: AuthenticateClient };
   quota: Pick<Presence["connectionQuota"], "take" | "release">;
   recovery: Pick<SessionRecovery, "evictPrevious">;
   cooldown: ReconnectCooldown;
@@ -20,7 +20,16 @@ export interface HandshakeContext {
   userAgent: string | undefined;
   /** Secret recovery id of the connection that the client claims to have had before. */
   privateId?: string | undefined;
+  /** For an app that is asked who the client is. */
+  connection?: ConnectionInfo | undefined;
 }
+
+/** `onVerified` is called once the session is known, before Redis is asked about it. */
+export type AuthenticateClient = (
+  token: unknown,
+  caller: HandshakeContext,
+  onVerified: (sessionId: string) => void,
+) => Promise<Identity>;
 
 /** Max milliseconds until the quota of an evicted connection is free, on whichever node that was. */
 const maxReleaseWaitMs = 2_000;

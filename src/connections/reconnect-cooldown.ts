@@ -1,5 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
-import { BoundedMap } from "../throttling/bounded-map.ts";
+import { BoundedMap } from "../runtime/bounded-map.ts";
 import { LimitRefusal } from "../commands/refusal.ts";
 
 /**

@@ -34,9 +34,12 @@ export interface NodeRevocations {
  */
 export function createNodeRevocations({
   connections,
+  forgetAnswers,
   clock,
 }: {
   connections: Connections;
+  /** Forgets what an app has answered about them, so that it is asked again. */
+  forgetAnswers?: ((about: { sessionId: string } | { userId: string }) => void) | undefined;
   clock: Clock;
 }): NodeRevocations {
   const remembered: { sequence: number; at: number; revocation: Revocation }[] = [];
@@ -54,6 +57,7 @@ export function createNodeRevocations({
       const revocation = toRevocation(command);
       if (revocation === undefined) return 0;
       remember(revocation);
+      if (revocation.type !== "close.token") forgetAnswers?.(subjectOf(revocation));
       const affected = connectionsOf(connections, revocation);
       for (const connection of affected) connection.close(revocation.closing);
       return affected.length;
@@ -80,6 +84,9 @@ export function createRevocations(control: Control): Revocations {
     disconnectUser: (userId, why) => close({ type: "close.user", userId, closing: why }),
   };
 }
+
+const subjectOf = (revocation: Exclude<Revocation, { type: "close.token" }>) =>
+  revocation.type === "close.session" ? { sessionId: revocation.sessionId } : { userId: revocation.userId };
 
 function connectionsOf(connections: Connections, revocation: Revocation): readonly Connection[] {
   if (revocation.type === "close.session") return connections.ofSession(revocation.sessionId);

@@ -5,7 +5,7 @@ import { closing, type Closing } from "../protocol/closings.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ConnectionOwner, EngineSocket } from "../engine/engine-socket.ts";
 import { Frame } from "../engine/frames.ts";
-import { appUserOf, type AppConnection, type Connection } from "./connection.ts";
+import { appUserOf, type AppConnection, type ClientHandshake, type Connection } from "./connection.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
 import {
   acknowledge,
@@ -69,6 +69,14 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
 
   get identity(): Identity {
     return this.#identity;
+  }
+
+  get handshake(): ClientHandshake {
+    return this.#socket.handshake;
+  }
+
+  get namespace(): string {
+    return this.#socket.nsp.name;
   }
 
   get transport(): string {

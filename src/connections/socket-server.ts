@@ -36,6 +36,7 @@ export interface SocketServerDeps extends LifecycleHooks {
   checks?: DispatchDeps["checks"];
   /** Prepares each socket before the app gets it. */
   appRooms?: { prepare(socket: Socket, connection: Connection): void } | undefined;
+  asksApp?: DispatchDeps["asksApp"];
   /** Filled with the open connections. */
   registry: ConnectionRegistry;
   authenticate: Authenticate;

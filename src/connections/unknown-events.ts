@@ -1,7 +1,7 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
-import { BoundedMap } from "../throttling/bounded-map.ts";
+import { BoundedMap } from "../runtime/bounded-map.ts";
 import { errorCatalogue } from "../protocol/errors.ts";
 import type { Connection } from "./connection.ts";
 

@@ -7,7 +7,7 @@ import { createDeliveryLatency } from "../channels/delivery-latency.ts";
 import { RecentDeliveries } from "../channels/delivery-trail.ts";
 import { createFeed } from "../channels/feed.ts";
 import { createKinds, type Kinds } from "../channels/kinds.ts";
-import { createPermissions, type Permissions } from "../channels/permissions.ts";
+import { createPermissions, type AskApp, type Permissions } from "../channels/permissions.ts";
 import type { Control } from "../cluster/control.ts";
 import type { NodeQueries } from "../cluster/node-queries.ts";
 import type { Config } from "../config.ts";
@@ -59,11 +59,15 @@ export interface CoreServices extends ReturnType<typeof createOrders> {
 }
 
 export interface CoreServicesDeps {
+  askApp: AskApp;
   webhooks: Webhooks | undefined;
   throttling: Throttling;
 }
 
-export function createCoreServices(context: NodeContext, { webhooks, throttling }: CoreServicesDeps): CoreServices {
+export function createCoreServices(
+  context: NodeContext,
+  { webhooks, throttling, askApp }: CoreServicesDeps,
+): CoreServices {
   const { config, store, metrics, clock, log } = context;
   const { commands, isCluster, feed, keys } = store;
   const kinds = createKinds(config.channels);
@@ -76,6 +80,7 @@ export function createCoreServices(context: NodeContext, { webhooks, throttling 
   const permissions = createPermissions({
     kinds,
     mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId),
+    askApp,
   });
   const channels: Channels = createChannels(context, {
     kinds,

@@ -43,13 +43,13 @@ import { AppRooms } from "../app/app-rooms.ts";
 import { HttpEvents } from "../app/http-events.ts";
 import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { GatewayError } from "../protocol/errors.ts";
-import { createCircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import { createConnectionHooks, type ConnectionHooks } from "../connections/connection-hooks.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createDemoLogin } from "./demo-login.ts";
+import type { AppAccess } from "./app.ts";
 import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 import { createHttpLimit } from "./http-limit.ts";
@@ -82,6 +82,7 @@ export interface NetworkParts {
   app: AppEvents | undefined;
   /** Checks events for the app. Omit if there is no contract. */
   checks: ContractChecks | undefined;
+  access: AppAccess;
   /** A server of an application to attach to. */
   server: Server | undefined;
 }
@@ -97,13 +98,18 @@ export interface Network {
   stickyRouting: StickyRouting | undefined;
 }
 
+/** Max time for a client to send its handshake. */
+const connectTimeoutMs = 5_000;
+
 const demoFolder = fileURLToPath(new URL("../../client-demo/dist/", import.meta.url));
 
 export function createNetwork(context: NodeContext, parts: NetworkParts): Network {
   const { config, store, control, clock, log } = context;
   const { authentication, services, worker } = parts;
+  const app = parts.access.hooks;
   const ownHooks = createConnectionHooks({
     authenticator: authentication.authenticator,
+    connectHook: () => (app.has("connect") ? (connection) => app.connect(connection) : undefined),
     tickets: authentication.tickets,
     channels: services.channels,
     expiry: parts.expiry,
@@ -282,6 +288,7 @@ function createSockets(
       app,
       checks: parts.checks,
       appRooms: app && createAppRooms(context, parts),
+      asksApp: parts.services.kinds.asksApp,
       adapter: app ? createAppRoomAdapter(context, parts) : createAdapter(context),
       stickyRouting,
       recovery,
@@ -297,11 +304,16 @@ function createSockets(
       allowedOrigins: config.allowedOrigins,
       payloadBytes: config.limits.payloadBytes,
       outboundQueueBytes: config.limits.outboundQueueBytes,
+      connectTimeoutMs: connectTimeoutOf(config),
       ...pendingOf(config.limits),
       ...config.heartbeat,
     },
   );
 }
+
+/** The app may take its time to answer its connect hook. */
+const connectTimeoutOf = ({ app }: Config): number =>
+  connectTimeoutMs + (app?.hooks.includes("connect") === true ? app.timeoutMs : 0);
 
 function createAdapter({ store, control, metrics, clock, log }: NodeContext) {
   return createRoomAdapter({
@@ -314,12 +326,13 @@ function createAdapter({ store, control, metrics, clock, log }: NodeContext) {
 }
 
 /** The app in this process, else the one that is configured. */
-function appOf({ config, clock, log }: NodeContext, { app, services, ingress }: NetworkParts): AppEvents | undefined {
-  if (app !== undefined || config.app === undefined) return app;
+function appOf({ config }: NodeContext, { app, access, services, ingress }: NetworkParts): AppEvents | undefined {
+  const { client } = access;
+  if (app !== undefined || client === undefined || config.app === undefined) return app;
   const { channels } = services;
   return new HttpEvents(
     {
-      breaker: createCircuitBreaker({ clock, log }, "the app"),
+      client,
       publish: (publication) => ingress.executor.perform({ type: "publish", ...publication }, { door: "app" }),
       async subscribe(connection, channel) {
         const { subscriber, identity } = connection;
@@ -328,7 +341,6 @@ function appOf({ config, clock, log }: NodeContext, { app, services, ingress }: 
       },
       unsubscribe: ({ subscriber }, channel) =>
         channels.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden")),
-      clock,
     },
     { ...config.app, nodeId: config.nodeId },
   );

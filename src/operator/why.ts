@@ -4,7 +4,7 @@ import type { Identity } from "../auth/identity.ts";
 import type { Session } from "../auth/session-store.ts";
 import type { Sessions } from "../auth/sessions.ts";
 import type { Tokens } from "../auth/tokens.ts";
-import type { Permissions, Principal } from "../channels/permissions.ts";
+import type { DecidedBy, Permissions, Principal } from "../channels/permissions.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { WhyQuestion, WhyStep } from "../protocol/operator.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -60,12 +60,23 @@ export async function explain(deps: WhyDeps, question: WhyQuestion): Promise<Why
   const { channel, act } = question;
   if (channel === undefined) return answer;
   await take(`${act} ${channel}`, async () => {
-    if (act === "publish") await deps.permissions.checkPublish(principal, channel);
-    else await deps.permissions.checkSubscribe(principal, channel);
+    if ((await decidedBy(deps, principal, channel, act)) === "hook") return `allowed by the app's ${act} hook`;
     return "allowed by the rule of the channel's kind and the grants below";
   });
   steps.push({ step: "grants", ok: true, detail: grantsOf(principal) });
   return answer;
+}
+
+async function decidedBy(
+  { permissions }: WhyDeps,
+  principal: Principal,
+  channel: string,
+  act: WhyQuestion["act"],
+): Promise<DecidedBy> {
+  if (act === "subscribe") return permissions.checkSubscribe(principal, channel);
+  const asked = permissions.checkPublish(principal, channel);
+  await asked;
+  return asked === undefined ? "rule" : "hook";
 }
 
 type Take = (step: string, act: () => Promise<string> | string) => Promise<boolean>;

@@ -1,5 +1,6 @@
 import type { Kinds } from "../channels/kinds.ts";
 import type { Permissions, Principal } from "../channels/permissions.ts";
+import type { Subscriber } from "../channels/subscribers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Fence } from "../cluster/fence.ts";
 import type { Membership } from "../cluster/membership.ts";
@@ -116,8 +117,8 @@ export class Members {
   }
 
   /** Like `of`, after checking the client's permission to subscribe. */
-  async ofAs(reader: Principal, channel: string): Promise<ChannelMembers> {
-    await this.#deps.permissions.checkSubscribe(reader, channel);
+  async ofAs(reader: Principal, channel: string, subscriber?: Subscriber): Promise<ChannelMembers> {
+    await this.#deps.permissions.checkSubscribe(reader, channel, subscriber);
     return this.of(channel);
   }
 

@@ -54,6 +54,9 @@ export interface ErrorBody {
   retryAfterMs?: number;
 }
 
+/** `error` of an acknowledgement, and `data` of a `connect_error`, whose code may be an app's own. */
+export type ClientErrorBody = Omit<ErrorBody, "code"> & { code: string };
+
 /** Which rule refused. Recorded and counted for operators; clients and backends are not told. */
 export type RefusalRule =
   | "malformed"
@@ -112,10 +115,34 @@ export class GatewayError extends Error {
     this.reason = options.reason;
   }
 
+  /** What a client is told: an app may refuse with a code of its own. */
+  toClientBody(): ClientErrorBody {
+    return this.toBody();
+  }
+
   /** The shape that goes over the wire. */
   toBody(): ErrorBody {
     const body: ErrorBody = { code: this.code, message: this.message };
     if (this.retryAfterMs !== undefined) body.retryAfterMs = this.retryAfterMs;
     return body;
+  }
+}
+
+/** A refusal by an app, with a code of its own choice. In the gateway it counts as the code of the catalogue, else as `forbidden`. */
+export class AppRefusal extends GatewayError {
+  readonly #appCode: string;
+
+  constructor(
+    { code, message, retryAfterMs }: { code: string; message?: string | undefined; retryAfterMs?: number | undefined },
+    detail: string,
+  ) {
+    const isKnown = Object.hasOwn(errorCatalogue, code);
+    const options = retryAfterMs === undefined ? {} : { retryAfterMs };
+    super(isKnown ? (code as ErrorCode) : "forbidden", message, { ...options, reason: { rule: "hook", detail } });
+    this.#appCode = code;
+  }
+
+  override toClientBody(): ClientErrorBody {
+    return { ...this.toBody(), code: this.#appCode };
   }
 }

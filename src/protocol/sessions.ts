@@ -97,6 +97,17 @@ export const createSessionBody = z
   .superRefine(checkGrantBytes)
   .meta({ id: "CreateSession" });
 
+/** A login that an app answers with instead of a token. */
+export const appLogin = z
+  .strictObject({
+    userId,
+    roles: z.array(roleName).max(maxGrants).optional(),
+    channels: channelGrants.optional(),
+    info: info.optional(),
+    ttlSeconds: ttlSeconds.optional(),
+  })
+  .superRefine(checkGrantBytes);
+
 /** Fields of a change of a session, over HTTP and as a command. */
 export const updateSessionFields = {
   roles: z.array(roleName).max(maxGrants).optional(),

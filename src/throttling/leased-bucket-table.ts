@@ -1,5 +1,5 @@
 import { createLeasedBucket, isIdle, type LeasedBucket, type BucketTerms } from "./leased-bucket.ts";
-import { BoundedMap } from "./bounded-map.ts";
+import { BoundedMap } from "../runtime/bounded-map.ts";
 
 /** Min buckets checked per sweep; a larger table is checked once in 25 sweeps. */
 const minSweepSize = 500;

@@ -4,7 +4,7 @@ import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { WhenStoreIsAway } from "./rate-limit-result.ts";
-import { BoundedMap } from "./bounded-map.ts";
+import { BoundedMap } from "../runtime/bounded-map.ts";
 import { resultOf, micro, monotonicMicros, storeUnavailableResult, unlimitedResult } from "./rate-limit-result.ts";
 import type { RateLimitResult, LimiterOutcome } from "./rate-limit-result.ts";
 import { takeFromFixedWindow, type FixedWindow, type WindowRule } from "./fixed-window.ts";

@@ -1,5 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
-import { BoundedMap } from "./bounded-map.ts";
+import { BoundedMap } from "../runtime/bounded-map.ts";
 import type { RateLimitResult } from "./rate-limit-result.ts";
 
 /** Max cached refusals; evicted ones are decided by Redis again. */

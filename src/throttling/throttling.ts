@@ -5,7 +5,7 @@ import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createCircuitBreaker, type CircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { LeasedBucket } from "./leased-bucket.ts";
-import { BoundedMap } from "./bounded-map.ts";
+import { BoundedMap } from "../runtime/bounded-map.ts";
 import { micro, unlimitedResult, type RateLimitResult } from "./rate-limit-result.ts";
 import { createLeaseStore } from "./lease-store.ts";
 import { LeasedBucketLimiter } from "./leased-bucket-limiter.ts";

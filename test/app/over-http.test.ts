@@ -1,45 +1,8 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { keyOf, sign } from "../../src/webhooks/signature.ts";
 import { startGateway, type Client, type TestGateway } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
-
-const secret = "a-secret-that-the-app-knows";
-
-interface Forwarded {
-  headers: IncomingMessage["headers"];
-  body: string;
-  json: any;
-}
-
-type Answer = (request: Forwarded, response: ServerResponse) => void;
-
-/** An app over HTTP that remembers what it was sent. */
-async function startApp(answer: Answer) {
-  const requests: Forwarded[] = [];
-  const server = createServer((incoming, response) => {
-    const chunks: Buffer[] = [];
-    incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-    incoming.once("end", () => {
-      const body = Buffer.concat(chunks).toString();
-      const request = { headers: incoming.headers, body, json: JSON.parse(body) };
-      requests.push(request);
-      answer(request, response);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { requests, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/socket` };
-}
-
-const json =
-  (of: (request: Forwarded) => object): Answer =>
-  (request, response) =>
-    void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(of(request)));
+import { json, secret, startApp, type Answer, type Forwarded } from "./http-app.ts";
 
 async function gatewayFor(answer: Answer): Promise<{ gateway: TestGateway; client: Client; requests: Forwarded[] }> {
   const { url, requests } = await startApp(answer);

@@ -15,6 +15,8 @@ const connectionOf = (identity: Identity): Connection => ({
   identity,
   address: "127.0.0.1",
   userAgent: undefined,
+  handshake: { headers: {}, auth: {} },
+  namespace: "/",
   connectedAt: 0,
   transport: "websocket",
   queuedBytes: 0,

@@ -4,7 +4,7 @@ import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { createCircuitBreaker } from "../../src/redis/circuit-breaker.ts";
-import { BoundedMap } from "../../src/throttling/bounded-map.ts";
+import { BoundedMap } from "../../src/runtime/bounded-map.ts";
 import { micro } from "../../src/throttling/rate-limit-result.ts";
 import { createLeaseStore } from "../../src/throttling/lease-store.ts";
 import { LeasedBucketLimiter } from "../../src/throttling/leased-bucket-limiter.ts";

@@ -58,7 +58,7 @@ export function createChannelHandlers({
             from: { userId: identity.userId, connectionId, info: identity.info },
             except: message.echo === false ? [connectionId] : undefined,
           },
-          message.ephemeral,
+          { isEphemeral: message.ephemeral, subscriber: connection.subscriber },
         );
         onPublished();
         return published;
@@ -66,8 +66,8 @@ export function createChannelHandlers({
       { isOrderedOnceStarted: true },
     ),
 
-    clientHandler("history", historyMessage, (connection, { channel, since, limit }) =>
-      channels.historyAs(connection.identity, channel, { since, limit }),
+    clientHandler("history", historyMessage, ({ identity, subscriber }, { channel, since, limit }) =>
+      channels.historyAs(identity, channel, { since, limit }, subscriber),
     ),
   ];
 }

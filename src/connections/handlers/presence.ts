@@ -9,6 +9,8 @@ export interface PresenceHandlerDeps {
 /** Client event `presence`. */
 export function createPresenceHandlers({ presence }: PresenceHandlerDeps): ClientHandler[] {
   return [
-    clientHandler("presence", presenceMessage, ({ identity }, { channel }) => presence.members.ofAs(identity, channel)),
+    clientHandler("presence", presenceMessage, ({ identity, subscriber }, { channel }) =>
+      presence.members.ofAs(identity, channel, subscriber),
+    ),
   ];
 }

@@ -5,7 +5,7 @@ import { closing, type Closing } from "../../protocol/closings.ts";
 import { isTemporary, type ErrorCode } from "../../protocol/errors.ts";
 import { Frame } from "../../engine/frames.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import type { Connection } from "../connection.ts";
+import type { ClientHandshake, Connection } from "../connection.ts";
 
 /** Where a stream's events go: server-sent events, or the answer to a long poll. */
 export interface StreamOutput {
@@ -24,6 +24,10 @@ export interface StreamConnectionContext {
   onEnd(connection: StreamConnection, why: Closing | undefined): void;
 }
 
+export interface StreamClient extends Pick<Connection, "address" | "userAgent" | "handshake"> {
+  identity: Identity;
+}
+
 /** A stream as the rest of the gateway sees it: a connection that sends nothing but its request. */
 export class StreamConnection implements Connection, Subscriber {
   readonly id = randomUUID();
@@ -31,6 +35,8 @@ export class StreamConnection implements Connection, Subscriber {
   readonly userAgent: string | undefined;
   readonly connectedAt: number;
   readonly transport = "stream";
+  readonly namespace = "/";
+  readonly handshake: ClientHandshake;
   readonly #context: StreamConnectionContext;
   readonly #output: StreamOutput;
   readonly #channels: Set<string>;
@@ -38,7 +44,7 @@ export class StreamConnection implements Connection, Subscriber {
   #isOpen = true;
 
   constructor(
-    { identity, address, userAgent }: { identity: Identity; address: string; userAgent: string | undefined },
+    { identity, address, userAgent, handshake }: StreamClient,
     channels: readonly string[],
     output: (connection: StreamConnection) => StreamOutput,
     context: StreamConnectionContext,
@@ -46,6 +52,7 @@ export class StreamConnection implements Connection, Subscriber {
     this.#identity = identity;
     this.address = address;
     this.userAgent = userAgent;
+    this.handshake = handshake;
     this.connectedAt = context.clock.now();
     this.#channels = new Set(channels);
     this.#context = context;

@@ -162,7 +162,8 @@ export class Streams {
     output: (connection: StreamConnection) => StreamOutput,
   ): StreamConnection {
     const { registry, metrics } = this.#deps;
-    const client = { identity, address, userAgent: userAgentOf(incoming) };
+    const handshake = { headers: incoming.headers, auth: {} };
+    const client = { identity, address, userAgent: userAgentOf(incoming), handshake };
     const connection = new StreamConnection(client, channels, output, {
       onIdentity: (changed, previous) => registry.renew(changed, previous),
       clock: this.#deps.clock,

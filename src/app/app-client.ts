@@ -1,0 +1,123 @@
+import type { z } from "zod";
+import { GatewayError } from "../protocol/errors.ts";
+import { parseJson } from "../protocol/gate.ts";
+import { parseWith } from "../protocol/parse-with.ts";
+import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { keyOf, sign } from "../webhooks/signature.ts";
+import type { AppRequest } from "./app-request.ts";
+
+export interface AppClientOptions {
+  url: string;
+  /** Signs each request: a text, or `whsec_` and the key in base64. */
+  secret: string;
+  timeoutMs: number;
+}
+
+export interface AppClientDeps {
+  breaker: CircuitBreaker;
+  clock: Pick<Clock, "now">;
+}
+
+const maxResponseBytes = 1_048_576;
+/** Max bytes of all answers that are being read. */
+const maxBufferedBytes = 64 * 1_048_576;
+/** Max requests to the app at a time; further ones are refused. */
+const maxInFlight = 1_000;
+/** Consecutive failures after which requests are paused. */
+const maxFailures = 5;
+const retryAfterMs = 1_000;
+
+/** Sends requests to an app over HTTP, signed in the standardwebhooks format. */
+export class AppClient {
+  readonly #deps: AppClientDeps;
+  readonly #options: AppClientOptions;
+  readonly #key: Buffer;
+  #inFlight = 0;
+  #bufferedBytes = 0;
+  #failures = 0;
+
+  constructor(deps: AppClientDeps, options: AppClientOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#key = keyOf(options.secret);
+  }
+
+  /** Throws `timeout`, `app_failed` or `unavailable`, each with `retryAfterMs`. */
+  async ask<S extends z.ZodType>(request: AppRequest, schema: S): Promise<z.output<S>> {
+    const { breaker } = this.#deps;
+    if (this.#inFlight >= maxInFlight || !breaker.allowRequest())
+      throw new GatewayError("unavailable", "The app cannot be reached.", { retryAfterMs });
+    this.#inFlight += 1;
+    try {
+      const answer = parseWith(schema, await this.#post(request), "answer");
+      this.#failures = 0;
+      breaker.recordSuccess();
+      return answer;
+    } catch (error) {
+      this.#failures += 1;
+      if (this.#failures >= maxFailures || breaker.isOpen) breaker.recordFailure(error);
+      throw toAppError(error);
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  async #post({ traceparent, ...request }: AppRequest): Promise<unknown> {
+    const signal = AbortSignal.timeout(this.#options.timeoutMs);
+    const send = (): Promise<Response> => this.#send(request.id, JSON.stringify(request), { traceparent, signal });
+    // An app may close an idle connection while the request is on its way. A repeat has the same id.
+    const response = await send().catch((error: unknown) => {
+      if (isCutConnection(error)) return send();
+      throw error;
+    });
+    const text = await this.#read(response);
+    if (!response.ok) throw new Error(`the app answered ${response.status}`);
+    return text.length === 0 ? {} : parseJson(text, { maxBytes: maxResponseBytes, maxKeys: 100_000 });
+  }
+
+  #send(
+    id: string,
+    body: string,
+    { traceparent, signal }: { traceparent: string | undefined; signal: AbortSignal },
+  ): Promise<Response> {
+    const timestamp = Math.floor(this.#deps.clock.now() / 1_000);
+    const headers = {
+      "content-type": "application/json",
+      "webhook-id": id,
+      "webhook-timestamp": `${timestamp}`,
+      "webhook-signature": sign(this.#key, { id, timestamp, body }),
+      ...(traceparent !== undefined && { traceparent }),
+    };
+    // A redirect is a failure: it could lead to an address that no operator configured.
+    return fetch(this.#options.url, { method: "POST", headers, body, redirect: "manual", signal });
+  }
+
+  async #read(response: Response): Promise<Buffer> {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    try {
+      for await (const chunk of response.body ?? []) {
+        size += chunk.length;
+        this.#bufferedBytes += chunk.length;
+        if (size > maxResponseBytes) throw new Error(`the app answered more than ${maxResponseBytes} bytes`);
+        if (this.#bufferedBytes > maxBufferedBytes) throw new Error("too many large answers of the app at a time");
+        chunks.push(chunk);
+      }
+      return Buffer.concat(chunks);
+    } finally {
+      this.#bufferedBytes -= size;
+    }
+  }
+}
+
+/** The connection ended before the app answered. */
+function isCutConnection(error: unknown): boolean {
+  const { code } = ((error as Error).cause ?? {}) as { code?: unknown };
+  return ["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"].includes(String(code));
+}
+
+function toAppError(error: unknown): GatewayError {
+  const isTimeout = error instanceof Error && error.name === "TimeoutError";
+  return new GatewayError(isTimeout ? "timeout" : "app_failed", undefined, { retryAfterMs, cause: error });
+}
