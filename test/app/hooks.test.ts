@@ -124,7 +124,7 @@ describe("a client without a token", () => {
     const [one, two] = await Promise.all([guest(gateway), guest(gateway)]);
     expect(one.ready.sessionId).toBe(two.ready.sessionId);
 
-    const { body } = await gateway.call("DELETE", `/v1/sessions/${one.ready.sessionId}`);
+    const { body } = await gateway.call("DELETE", `/v1/sessions/${String(one.ready.sessionId)}`);
 
     expect(body).toMatchObject({ revoked: 1, disconnected: 2, nodes: 1, acknowledged: 1 });
     await eventually(() => expect([one.connected, two.connected]).toEqual([false, false]));
