@@ -1,11 +1,19 @@
+import { createAppAdapter } from "../app/app-adapter.ts";
 import { AppClient } from "../app/app-client.ts";
+import { AppRooms } from "../app/app-rooms.ts";
 import { AppHooks } from "../app/hooks.ts";
+import { HttpEvents } from "../app/http-events.ts";
 import type { AskApp, Principal } from "../channels/permissions.ts";
+import type { CommandIngress } from "../commands/command-ingress.ts";
 import type { Config } from "../config.ts";
 import { appUserOf, type Connection } from "../connections/connection.ts";
+import type { AppEvents } from "../connections/dispatch.ts";
+import { ErrorReporter } from "../connections/error-reporter.ts";
+import { GatewayError } from "../protocol/errors.ts";
 import { createCircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { CoreServices, NodeContext } from "./core-services.ts";
 
 /** How a node reaches the app, in this process or over HTTP. */
 export interface AppAccess {
@@ -36,3 +44,69 @@ export const askAppOf =
 
 const userOf = ({ userId, sessionId = "", roles = [], info }: Principal) =>
   appUserOf({ userId, sessionId, roles, info });
+
+/** Max time for a client to send its handshake. */
+const connectTimeoutMs = 5_000;
+
+/** The app may take its time to answer its connect hook. */
+export const connectTimeoutOf = ({ app }: Config): number =>
+  connectTimeoutMs + (app?.hooks.includes("connect") === true ? app.timeoutMs : 0);
+
+export interface AppParts {
+  /** Omit if no app runs in this process. */
+  app: AppEvents | undefined;
+  access: AppAccess;
+  services: CoreServices;
+  ingress: Pick<CommandIngress, "executor">;
+}
+
+/** The app in this process, else the one that is configured. */
+export function appOf({ config }: NodeContext, { app, access, services, ingress }: AppParts): AppEvents | undefined {
+  const { client } = access;
+  if (app !== undefined || client === undefined || config.app === undefined) return app;
+  const { channels } = services;
+  return new HttpEvents(
+    {
+      client,
+      publish: (publication) => ingress.executor.perform({ type: "publish", ...publication }, { door: "app" }),
+      async subscribe(connection, channel) {
+        const { subscriber, identity } = connection;
+        await channels.subscribeUnchecked(subscriber, identity.userId, channel, { isByApp: true });
+        connection.join(channel);
+      },
+      unsubscribe: ({ subscriber }, channel) =>
+        channels.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden")),
+    },
+    { ...config.app, nodeId: config.nodeId },
+  );
+}
+
+/** Rooms of an app: those named as channels are publications. */
+export function createAppRoomAdapter(
+  base: Parameters<typeof createAppAdapter>[0],
+  context: NodeContext,
+  { services, ingress }: Pick<AppParts, "services" | "ingress">,
+) {
+  const failures = new ErrorReporter(context);
+  return createAppAdapter(base, {
+    isChannel: (room) => services.kinds.has(room),
+    publish(publication) {
+      ingress.executor
+        .perform({ type: "publish", ...publication }, { door: "app" })
+        .catch((error: unknown) => failures.report("app.publish", error));
+    },
+  });
+}
+
+/** Rooms that an app's sockets join: those named as channels are subscriptions. */
+export function createAppRooms(context: NodeContext, { kinds, channels }: CoreServices): AppRooms {
+  const failures = new ErrorReporter(context);
+  return new AppRooms({
+    isChannel: (room) => kinds.has(room),
+    isSubscribed: ({ subscriber }, channel) => channels.channelsOf(subscriber).includes(channel),
+    subscribe: ({ subscriber, identity }, channel) =>
+      channels.subscribeUnchecked(subscriber, identity.userId, channel, { isByApp: true }),
+    unsubscribe: ({ subscriber }, channel) => channels.unsubscribe(subscriber, channel),
+    report: (place, error) => failures.report(place, error),
+  });
+}

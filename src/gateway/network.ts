@@ -38,18 +38,14 @@ import { ErrorReporter } from "../connections/error-reporter.ts";
 import { createRoomAdapter } from "../connections/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "../connections/socket-server.ts";
 import { createStickyRouting, type StickyRouting } from "../engine/sticky-routing/sticky-routing.ts";
-import { createAppAdapter } from "../app/app-adapter.ts";
-import { AppRooms } from "../app/app-rooms.ts";
-import { HttpEvents } from "../app/http-events.ts";
 import type { ContractChecks } from "../protocol/contract-checks.ts";
-import { GatewayError } from "../protocol/errors.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import { createConnectionHooks, type ConnectionHooks } from "../connections/connection-hooks.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createDemoLogin } from "./demo-login.ts";
-import type { AppAccess } from "./app.ts";
+import { appOf, connectTimeoutOf, createAppRoomAdapter, createAppRooms, type AppAccess } from "./app.ts";
 import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 import { createHttpLimit } from "./http-limit.ts";
@@ -97,9 +93,6 @@ export interface Network {
   /** Set if the node shares its port with other workers. */
   stickyRouting: StickyRouting | undefined;
 }
-
-/** Max time for a client to send its handshake. */
-const connectTimeoutMs = 5_000;
 
 const demoFolder = fileURLToPath(new URL("../../client-demo/dist/", import.meta.url));
 
@@ -287,9 +280,9 @@ function createSockets(
       clientAddress,
       app,
       checks: parts.checks,
-      appRooms: app && createAppRooms(context, parts),
+      appRooms: app && createAppRooms(context, parts.services),
       asksApp: parts.services.kinds.asksApp,
-      adapter: app ? createAppRoomAdapter(context, parts) : createAdapter(context),
+      adapter: app ? createAppRoomAdapter(createAdapter(context), context, parts) : createAdapter(context),
       stickyRouting,
       recovery,
       timestampOf: recovery.timestampOf,
@@ -311,10 +304,6 @@ function createSockets(
   );
 }
 
-/** The app may take its time to answer its connect hook. */
-const connectTimeoutOf = ({ app }: Config): number =>
-  connectTimeoutMs + (app?.hooks.includes("connect") === true ? app.timeoutMs : 0);
-
 function createAdapter({ store, control, metrics, clock, log }: NodeContext) {
   return createRoomAdapter({
     publisher: store.redis.connection("control-publisher"),
@@ -322,53 +311,6 @@ function createAdapter({ store, control, metrics, clock, log }: NodeContext) {
     fence: control.fence,
     failures: new ErrorReporter({ metrics, clock, log }),
     log,
-  });
-}
-
-/** The app in this process, else the one that is configured. */
-function appOf({ config }: NodeContext, { app, access, services, ingress }: NetworkParts): AppEvents | undefined {
-  const { client } = access;
-  if (app !== undefined || client === undefined || config.app === undefined) return app;
-  const { channels } = services;
-  return new HttpEvents(
-    {
-      client,
-      publish: (publication) => ingress.executor.perform({ type: "publish", ...publication }, { door: "app" }),
-      async subscribe(connection, channel) {
-        const { subscriber, identity } = connection;
-        await channels.subscribeUnchecked(subscriber, identity.userId, channel, { isByApp: true });
-        connection.join(channel);
-      },
-      unsubscribe: ({ subscriber }, channel) =>
-        channels.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden")),
-    },
-    { ...config.app, nodeId: config.nodeId },
-  );
-}
-
-/** Rooms of an app: those named as channels are publications. */
-function createAppRoomAdapter(context: NodeContext, { services, ingress }: NetworkParts) {
-  const failures = new ErrorReporter(context);
-  return createAppAdapter(createAdapter(context), {
-    isChannel: (room) => services.kinds.has(room),
-    publish(publication) {
-      ingress.executor
-        .perform({ type: "publish", ...publication }, { door: "app" })
-        .catch((error: unknown) => failures.report("app.publish", error));
-    },
-  });
-}
-
-/** Rooms that an app's sockets join: those named as channels are subscriptions. */
-function createAppRooms(context: NodeContext, { services: { kinds, channels } }: NetworkParts): AppRooms {
-  const failures = new ErrorReporter(context);
-  return new AppRooms({
-    isChannel: (room) => kinds.has(room),
-    isSubscribed: ({ subscriber }, channel) => channels.channelsOf(subscriber).includes(channel),
-    subscribe: ({ subscriber, identity }, channel) =>
-      channels.subscribeUnchecked(subscriber, identity.userId, channel, { isByApp: true }),
-    unsubscribe: ({ subscriber }, channel) => channels.unsubscribe(subscriber, channel),
-    report: (place, error) => failures.report(place, error),
   });
 }
 
