@@ -56,6 +56,11 @@ export class Runs {
     return this.#places.get(place)?.run ?? "";
   }
 
+  /** Whether every node has had time to report what it knows of the run's data. */
+  isSettled(run: string): boolean {
+    return this.#settled.has(run);
+  }
+
   /** Calls `listener` when a run is observed for the first time. */
   onNewRun(listener: () => void): void {
     this.#listeners.push(listener);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { Cluster } from "ioredis";
 import { createBatcher } from "../runtime/batcher.ts";
+import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import type { RedisClient } from "./connections.ts";
 import { refusedRun, runsOf, type KnownRun, type Runs } from "./runs.ts";
 
@@ -137,6 +138,8 @@ class OrderedScript implements Script {
   readonly #runs: Runs | undefined;
   readonly #isOrdered: boolean;
   readonly #known = new Map<number, KnownRun>();
+  /** Calls with the same key, one after the other. */
+  readonly #unsettled = new KeyedQueue();
   #losses = 0;
   #inFlight = 0;
   /** Calls that Redis refused without any effect, in the order in which they were made. */
@@ -156,11 +159,31 @@ class OrderedScript implements Script {
   }
 
   run(keys: Call["keys"], args: Call["args"]): Promise<ScriptReply> {
+    const [key = ""] = keys;
+    if (this.#unsettled.isIdle && !this.#mayRefuseOne(key)) return this.#call(keys, args);
+    return this.#unsettled.run(key, (release) => {
+      if (!this.#mayRefuseOne(key)) release();
+      return this.#call(keys, args);
+    });
+  }
+
+  #call(keys: Call["keys"], args: Call["args"]): Promise<ScriptReply> {
     return new Promise((resolve, reject) => {
       const call = { keys, args, resolve, reject, repeats: 0, isTextMissing: false };
       if (this.#refused.length > 0) this.#held.push(call);
       else this.#send(call);
     });
+  }
+
+  /**
+   * Until the run is settled, a call may be refused while the next one with the same key, already in flight, succeeds:
+   * another node, for which the run is settled, may write the key between them. While the run is unknown, all calls in
+   * flight are refused.
+   */
+  #mayRefuseOne(key: string): boolean {
+    if (this.#runs === undefined || !this.#isOrdered) return false;
+    const { run, isSettled } = this.#knownAt(this.#runs, this.#runs.placeOf(key));
+    return run !== "" && !isSettled;
   }
 
   #send(call: Call): void {
@@ -199,6 +222,7 @@ class OrderedScript implements Script {
     this.#losses = runs.connectionLosses;
     let known = this.#known.get(place);
     if (known === undefined) this.#known.set(place, (known = { run: runs.runAt(place), isSettled: false }));
+    known.isSettled ||= runs.isSettled(known.run);
     return known;
   }
 
@@ -212,9 +236,8 @@ class OrderedScript implements Script {
     if (this.#runs === undefined || refusal === undefined) return undefined;
     const place = this.#runs.placeOf(call.keys[0]);
     const settled = this.#runs.observe(place, refusal.run);
-    const known: KnownRun = { run: refusal.run, isSettled: false };
-    this.#known.set(place, known);
-    return refusal.mustSettle ? settled.then(() => void (known.isSettled = true)) : Promise.resolve();
+    this.#known.set(place, { run: refusal.run, isSettled: false });
+    return refusal.mustSettle ? settled : Promise.resolve();
   }
 
   /** Once all calls in flight have a reply, none of them can succeed before the refused ones. */

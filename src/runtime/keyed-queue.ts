@@ -6,6 +6,10 @@ export class KeyedQueue {
   /** Undefined while idle, as most instances are most of the time. */
   #tails: Map<string, Promise<void>> | undefined;
 
+  get isIdle(): boolean {
+    return this.#tails === undefined;
+  }
+
   run<T>(key: string, work: (release: () => void) => Promise<T>): Promise<T> {
     const tails = (this.#tails ??= new Map<string, Promise<void>>());
     const before = tails.get(key);

@@ -1,5 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { reader, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { createKeys } from "../../src/redis/keys.ts";
 import { startRedisProcess, type RedisProcess } from "../support/redis-process.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
@@ -30,6 +32,31 @@ async function publish({ channels }: Node, ...texts: string[]) {
 
 const since = ({ channels }: Node, epoch: string, offset: number) =>
   eventually(() => channels.subscribe(recordingSubscriber(), anyone, channel, { epoch, offset }));
+
+test("publications keep their order while nodes report what they know of a new run", async () => {
+  const redis = await startRedis();
+  const line = await startTcpProxy({ targets: () => [{ port: redis.port }] });
+  onTestFinished(() => line.stop());
+  const prefix = freshPrefix();
+  const node = await startChannelsNode({ prefix, url: `redis://127.0.0.1:${line.port}`, lingerMs: 0 });
+  await publish(node, "before");
+  await redis.ask("SAVE");
+  await crash(redis);
+  await eventually(() => node.channels.publish({ ...say("elsewhere"), channel: "chat:elsewhere" }));
+  const [, run = ""] = /run_id:(\w{16})/.exec(String(await redis.ask("INFO", "server"))) ?? [];
+  const scriptCalls = async () =>
+    Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(await redis.ask("INFO", "commandstats")))?.[1]);
+
+  line.delay(150);
+  const callsBefore = await scriptCalls();
+  const first = node.channels.publish(say("first"));
+  await eventually(async () => expect(await scriptCalls()).toBeGreaterThan(callsBefore));
+  // As a node does that has observed the new run earlier.
+  await redis.ask("HSET", createKeys(prefix).channel(channel).meta, "run", run);
+  const second = node.channels.publish(say("second"));
+
+  expect((await first).offset).toBeLessThan((await second).offset);
+});
 
 describe("a Redis that was restored from an older dump, and a channel that no node follows", () => {
   test.each(["alive", "started anew"])("begins a generation, with its nodes %s", async (nodes) => {
