@@ -157,7 +157,8 @@ export async function createNode(
   const webhooks = createWebhooks(context);
   const services = createCoreServices(context, { webhooks, throttling, askApp: askAppOf(access) });
   const nodeRights = createNodeRights({ connections, channels: services.channels, forgetAnswers, clock });
-  for (const type of rightsChangeTypes) control.on(type, (command) => nodeRights.perform(command));
+  for (const type of rightsChangeTypes)
+    control.on(type, (command) => nodeRights.perform(command), { beforeReopening: type !== "rights.subscribe" });
   const checks = contract && createNodeContractChecks(contract, services.kinds);
   const ingress = createIngress(context, {
     services,

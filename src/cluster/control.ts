@@ -38,10 +38,20 @@ export interface ControlDeps {
  */
 export type CommandHandler = (command: ControlCommand) => number | Promise<number>;
 
+export interface CommandOptions {
+  /**
+   * The command takes something away: a node that was fenced when it read the command delivers nothing before the handler has
+   * settled. @default false
+   */
+  beforeReopening?: boolean;
+}
+
 /** Cleans up after a dead node. Every living node is asked, and again if it fails. */
 export type DeadNodeHandler = (node: string) => Promise<void> | void;
 
 const heartbeatEveryMs = 500;
+/** A handler that takes longer no longer keeps the fence closed. */
+const maxSettleMs = 10_000;
 /** Between two reads of a command's acknowledgements. */
 const pollEveryMs = 5;
 
@@ -56,7 +66,9 @@ export class Control {
   readonly membership: Membership;
   readonly #deps: ControlDeps;
   readonly #warn: PacedWarnings;
-  readonly #handlers = new Map<string, CommandHandler>();
+  readonly #handlers = new Map<string, { handle: CommandHandler } & CommandOptions>();
+  /** Commands that are being performed and keep the fence closed, if it is. */
+  readonly #unsettled = new Set<Promise<unknown>>();
   readonly #deadNodeHandlers: DeadNodeHandler[] = [];
   readonly #missedCommandsHandlers: (() => void)[] = [];
   readonly #cleaningUp = new Set<string>();
@@ -89,8 +101,8 @@ export class Control {
   }
 
   /** Registers the handler of a command type. A command without a handler is confirmed with a count of 0. */
-  on(type: string, handler: CommandHandler): void {
-    this.#handlers.set(type, handler);
+  on(type: string, handle: CommandHandler, options: CommandOptions = {}): void {
+    this.#handlers.set(type, { handle, ...options });
   }
 
   onDeadNode(handler: DeadNodeHandler): void {
@@ -163,6 +175,7 @@ export class Control {
     this.membership.heartbeatDone(heartbeat, reply.leases, wasAway);
     if (reply.isExpired) this.#renew();
     if (reply.isExpired || reply.commands.length === maxCommands) return void (this.#mustRepeat = true);
+    if (this.#unsettled.size > 0 && !this.fence.isOpen) return;
     this.fence.renew(sentAt);
     for (const node of reply.dead) this.#cleanUp(node);
   }
@@ -205,13 +218,24 @@ export class Control {
   #perform({ id, json }: LoggedCommand): void {
     const command = parseCommand(json);
     if (command === undefined) return this.#warn({ id }, "ignored a malformed control command");
-    const count = this.#handlers.get(command.type)?.(command) ?? 0;
+    const { handle, beforeReopening = false } = this.#handlers.get(command.type) ?? {};
+    const count = Promise.resolve(handle?.(command) ?? 0);
+    if (beforeReopening) this.#holdFence(count);
     const incarnation = this.#incarnation;
-    Promise.resolve(count)
+    count
       .then((number) => this.#deps.store.acknowledge(id, incarnation, number))
       .catch((error: unknown) => {
         this.#warn({ id, type: command.type, err: error }, "acknowledging a control command failed");
       });
+  }
+
+  #holdFence(performing: Promise<unknown>): void {
+    const settled = Promise.race([performing.catch(() => undefined), sleep(this.#deps.clock, maxSettleMs)]);
+    this.#unsettled.add(settled);
+    void settled.then(() => {
+      this.#unsettled.delete(settled);
+      if (!this.fence.isOpen) this.#requestHeartbeat();
+    });
   }
 }
 

@@ -139,6 +139,30 @@ describe("the fence", () => {
     expect({ isThrough, isOpen: fence.isOpen, reopened }).toEqual({ isThrough: true, isOpen: true, reopened: 2 });
   });
 
+  test("stays closed until a command that takes rights away was performed", async () => {
+    const [sender, frozen] = await startNodes(2);
+    const { promise: performed, resolve: perform } = Promise.withResolvers<number>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    frozen!.control.on("rights", () => (begin(), performed), { beforeReopening: true });
+    const opened = frozen!.control.fence.opened.bind(frozen!.control.fence);
+
+    frozen!.pause();
+    await eventually(() => expect(frozen!.control.fence.isOpen).toBe(false));
+    const outcome = sender!.control.command({ type: "rights" });
+    frozen!.resume();
+    await begun;
+    const { incarnation } = frozen!.control;
+    // The node is alive meanwhile: its heartbeats go on.
+    for (let n = 0; n < 2; n += 1) await sender!.control.command({ type: "test" });
+
+    expect(frozen!.performed).toHaveLength(2);
+    expect(frozen!.control.fence.isOpen).toBe(false);
+    perform(1);
+    await opened();
+    expect(frozen!.control.incarnation).toBe(incarnation);
+    expect((await outcome).nodes).toBeGreaterThanOrEqual(1);
+  });
+
   test("a heartbeat that took longer than the lease does not open it", async () => {
     const clock = new FakeClock();
     const fence = createFence(clock, 3_000);

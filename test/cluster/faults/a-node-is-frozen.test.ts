@@ -76,6 +76,53 @@ describe("a node frozen while somebody is logged out", () => {
     expect(told(revoked, "closing")).toMatchObject([{ code: "session_revoked" }]);
   });
 
+  test("delivers nothing that rights no longer allow once it thaws, and all that they do", async () => {
+    const [here, there] = [cluster().node(0), cluster().node(1)];
+    const rights = { roles: ["staff"], channels: { subscribe: ["private:*"] } };
+    const { sessionId, token } = await there.signIn("cy", rights);
+    const [changed, bystander] = [
+      await reader(there.url, token),
+      await reader(there.url, (await there.signIn("dan", rights)).token),
+    ];
+    await here.call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "dan", courier: "cy" } });
+    const channels = ["order:o-1", "private:kept", "private:lost", "staff:floor"];
+    for (const client of [changed, bystander])
+      for (const channel of channels)
+        expect(await client.emitWithAck("subscribe", { channel })).toMatchObject({ ok: true });
+
+    there.freeze();
+    const asked = Date.now();
+    const answers = await Promise.all([
+      here.call("PATCH", `/v1/sessions/${sessionId}`, { roles: [], channels: { subscribe: ["private:kept"] } }),
+      here.call("PATCH", "/v1/orders/o-1", { parties: { courier: null } }),
+    ]);
+    const answeredMs = Date.now() - asked;
+    const emitter = new Emitter(cluster().redis());
+    for (const channel of channels) {
+      for (const publication of [{ event: "stored" }, { event: "fleeting", ephemeral: true }]) {
+        const { status } = await here.call("POST", "/v1/publish", { channel, data: 1, ...publication });
+        expect(status).toBe(200);
+      }
+      emitter.to(channel).emit("live", { channel });
+    }
+    await pause(lasting(5_000, 1_000));
+    there.thaw();
+    await eventually(() => {
+      expect(channelsOf(bystander, "publication", "stored")).toEqual(channels);
+      expect(channelsOf(bystander, "live")).toEqual(channels);
+    });
+    await eventually(() => expect(channelsOf(changed, "unsubscribed")).toHaveLength(3));
+
+    for (const { status, body } of answers)
+      expect({ status, body }).toMatchObject({ status: 200, body: { nodes: 3, acknowledged: 2 } });
+    expect(answeredMs).toBeLessThan(promised(4_000));
+    expect(channelsOf(changed, "unsubscribed")).toEqual(["order:o-1", "private:lost", "staff:floor"]);
+    expect(channelsOf(changed, "publication", "stored")).toEqual(["private:kept"]);
+    // What is ephemeral may also be dropped.
+    expect(["private:kept"]).toEqual(expect.arrayContaining(channelsOf(changed, "publication", "fleeting")));
+    expect(channelsOf(changed, "live")).toEqual(["private:kept"]);
+  });
+
   test("that thaws within its lease is asked and answers", async () => {
     const [here, there] = [cluster().node(0), cluster().node(2)];
     const { sessionId, token } = await there.signIn("eve");
@@ -111,3 +158,10 @@ async function whisperLive(cluster: Cluster, user: string, text: string): Promis
 }
 
 const heard = (client: Client): string[] => told(client, "publication").map(({ data }) => data.text);
+
+/** Channels of what a client was told, in alphabetical order; `named` is the publications' own event. */
+const channelsOf = (client: Client, event: string, named?: string): string[] =>
+  told(client, event)
+    .filter((message) => named === undefined || message.event === named)
+    .map(({ channel }) => String(channel))
+    .toSorted();
