@@ -61,12 +61,55 @@ describe("docker-compose.yml", () => {
   });
 });
 
-test.each(["docker-compose.yml", "deploy/kubernetes/gateway.yaml", "deploy/systemd/tidegate@.service"])(
+test.each(["docker-compose.yml", "deploy/kubernetes/base/gateway.yaml", "deploy/systemd/tidegate@.service"])(
   "%s names a file of channels and boards",
   (path) => {
     expect(read(path)).toMatch(/GATEWAY_CONFIG\W+(value: )?\/etc\/tidegate\/gateway\.json/);
   },
 );
+
+test("Kubernetes has the example of channels and boards", () => {
+  expect(read("deploy/kubernetes/base/gateway.json")).toBe(read("deploy/gateway.json"));
+});
+
+const hasKubectl = spawnSync("kubectl", ["version", "--client"]).status === 0;
+
+describe.skipIf(!hasKubectl)("the Kustomize overlays", () => {
+  const built = (overlay: string): string => {
+    const folder = join(repository, "deploy/kubernetes", overlay);
+    const { stdout, stderr, status } = spawnSync("kubectl", ["kustomize", folder], { encoding: "utf8" });
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    return stdout;
+  };
+  const kinds = (text: string): string[] =>
+    [...text.matchAll(/^kind: (\w+)$/gm)].map(([, kind = ""]) => kind).toSorted();
+  const base = [
+    "ConfigMap",
+    "Deployment",
+    "HorizontalPodAutoscaler",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "Service",
+  ];
+
+  test.each([
+    ["base", base],
+    ["gateway-api", [...base, "HTTPRoute"]],
+    ["prometheus", [...base, "ServiceMonitor"]],
+  ])("%s builds, and everything selects the nodes", (overlay, expected) => {
+    const text = built(overlay);
+
+    expect(kinds(text)).toEqual(expected.toSorted());
+    // The Deployment and its pods, the Service, the PodDisruptionBudget, the NetworkPolicy and what spreads the pods.
+    expect(text.match(/^\s+app: tidegate$/gm)?.length).toBeGreaterThanOrEqual(7);
+    expect(text).toMatch(/configMap:\n\s+name: tidegate-\w+/);
+  });
+
+  test("prometheus scales by connections", () => {
+    expect(built("prometheus")).toMatch(/name: gateway_connections\n\s+target:\n\s+averageValue: "20000"/);
+  });
+});
 
 test("the Dockerfile has no statically visible mistake", () => {
   expect(validate(read("Dockerfile"))).toEqual([]);
