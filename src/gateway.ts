@@ -38,6 +38,7 @@ import { createLifecycle } from "./runtime/lifecycle.ts";
 import type { Logger } from "./runtime/logger.ts";
 import { createMetrics, type Metrics } from "./runtime/metrics.ts";
 import { createReasonLog } from "./runtime/reason-log.ts";
+import { createSpans } from "./runtime/spans.ts";
 import { SyncedClock } from "./runtime/synced-clock.ts";
 import { RequestsToClients } from "./connections/client-requests.ts";
 import { ConnectionRegistry } from "./connections/connections.ts";
@@ -111,6 +112,7 @@ export async function createNode(
   const { commands, keys, feed } = store;
   collectStoreMetrics({ store, metrics, clock });
   const traces = new LiveTraces(clock);
+  const spans = createSpans({ "tidegate.node": nodeId });
   const reasons = createReasonLog({ clock, log, onRecorded: observeReasons(traces) });
 
   // The control log, which all nodes follow
@@ -126,7 +128,7 @@ export async function createNode(
     onAppended: (pull) => feed.subscribe(keys.controlFeed(), pull),
   });
   const connections = new ConnectionRegistry();
-  const access = createAppAccess(config, { clock, log });
+  const access = createAppAccess(config, { spans, clock, log });
   const { hooks } = access;
   const forgetAnswers = hooks.forget.bind(hooks);
   const nodeRevocations = createNodeRevocations({ connections, forgetAnswers, clock });
@@ -139,7 +141,7 @@ export async function createNode(
   const revocations = createRevocations(control);
   const { membership } = control;
   const queries = new NodeQueries({ commands, feed, keys, clock, log, nodeId, membership });
-  const context = { config, store, control, queries, metrics, reasons, traces, clock, log };
+  const context = { config, store, control, queries, metrics, reasons, traces, spans, clock, log };
 
   // Authentication and limits
   const authentication = createAuthentication(config, store, {

@@ -4,6 +4,7 @@ import { parseJson } from "../protocol/gate.ts";
 import { parseWith } from "../protocol/parse-with.ts";
 import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { Spans } from "../runtime/spans.ts";
 import { keyOf, sign } from "../webhooks/signature.ts";
 import type { AppRequest } from "./app-request.ts";
 
@@ -16,6 +17,7 @@ export interface AppClientOptions {
 
 export interface AppClientDeps {
   breaker: CircuitBreaker;
+  spans: Pick<Spans, "run" | "traceparent">;
   clock: Pick<Clock, "now">;
 }
 
@@ -50,7 +52,7 @@ export class AppClient {
       throw new GatewayError("unavailable", "The app cannot be reached.", { retryAfterMs });
     this.#inFlight += 1;
     try {
-      const answer = parseWith(schema, await this.#post(request), "answer");
+      const answer = parseWith(schema, await this.#call(request), "answer");
       this.#failures = 0;
       breaker.recordSuccess();
       return answer;
@@ -61,6 +63,16 @@ export class AppClient {
     } finally {
       this.#inFlight -= 1;
     }
+  }
+
+  /** In a span of what the gateway does, else of the client. */
+  #call(request: AppRequest): Promise<unknown> {
+    const { spans } = this.#deps;
+    const parent = spans.traceparent() === undefined ? request.traceparent : undefined;
+    return spans.run(`app call ${request.type}`, { kind: "client", parent }, () => {
+      const traceparent = spans.traceparent() ?? request.traceparent;
+      return this.#post(traceparent === undefined ? request : { ...request, traceparent });
+    });
   }
 
   async #post({ traceparent, ...request }: AppRequest): Promise<unknown> {

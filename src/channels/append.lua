@@ -12,12 +12,13 @@
 --   logTtl, metaTtl   seconds
 --   head              '{"channel":<json>' of the publication
 --   except            JSON array of connection ids and 'user:<id>' that must not receive it; nil or '' for none
+--   trace             W3C traceparent for the nodes; nil or '' for none
 -- }, tail = '"event":<json>,"data":<json>' and maybe ',"from":<json>'
 --
 -- Returns epoch, offset, timestamp (a decimal string). The timestamp orders publications over all channels: microseconds
 -- of Redis' clock, incremented if the clock has not advanced. A stream id is '<timestamp>-<offset>'. The feed message is
--- '<epoch>:<offset>:<timestamp>:<previous timestamp>:', with `except` 'x<bytes>:<except>', and the text of the Engine.IO
--- packet for every subscriber.
+-- '<epoch>:<offset>:<timestamp>:<previous timestamp>:', with `trace` 't<bytes>:<trace>', with `except`
+-- 'x<bytes>:<except>', and the text of the Engine.IO packet for every subscriber.
 local function append(channel, tail)
   local call = redis.call
   local meta = call('HMGET', channel.meta, 'epoch', 'offset', 'timestamp', 'life', 'run')
@@ -66,8 +67,10 @@ local function append(channel, tail)
     if hasLog and not isShort then prolong(channel.log, channel.logTtl) end
     if isNew then call('HSET', channel.meta, 'epoch', epoch, 'life', life, 'run', knownRun) end
   end
+  local hasTrace = channel.trace and channel.trace ~= ''
+  local trace = hasTrace and 't' .. #channel.trace .. ':' .. channel.trace or ''
   local except = hasExcept and 'x' .. #channel.except .. ':' .. channel.except or ''
-  call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. timestamp .. ':' .. previous .. ':' .. except
+  call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. timestamp .. ':' .. previous .. ':' .. trace .. except
     .. '42["publication",' .. publication .. ',"' .. timestamp .. '"]')
   return epoch, offset, timestamp
 end

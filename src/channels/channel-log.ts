@@ -2,6 +2,7 @@ import type { Position } from "../protocol/scalars.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
+import type { Spans } from "../runtime/spans.ts";
 import { runsOf } from "../redis/runs.ts";
 import { loadBatchedScript, loadScript, type ScriptReply } from "../redis/scripts.ts";
 import { appendTail, appendTarget, positionScripts, publishScripts } from "./append.ts";
@@ -87,13 +88,20 @@ const idleTtlSeconds = 3_600;
 /** How often `renew` must be called. */
 export const renewEveryMs = (idleTtlSeconds / 3) * 1_000;
 
+export interface ChannelLogDeps {
+  commands: RedisClient;
+  keys: Keys;
+  isCluster: boolean;
+  spans?: Spans;
+}
+
 export interface ChannelLogOptions {
   /** Seconds an idempotency key is kept. @default 86400 */
   idempotencyTtlSeconds?: number;
 }
 
 export function createChannelLog(
-  { commands, keys, isCluster }: { commands: RedisClient; keys: Keys; isCluster: boolean },
+  { commands, keys, isCluster, spans }: ChannelLogDeps,
   { idempotencyTtlSeconds = 86_400 }: ChannelLogOptions = {},
 ): ChannelLog {
   const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), publishScripts);
@@ -116,7 +124,8 @@ export function createChannelLog(
     const tail = appendTail(event, data);
     const onceTtl = request.idempotencyTtlSeconds ?? idempotencyTtlSeconds;
     const args = [epoch, size, logTtl, metaTtl, head, tail, onceTtl, mode];
-    return publishScript.run(scriptKeys, [...args, fromText(from), except === undefined ? "" : JSON.stringify(except)]);
+    const excepted = except === undefined ? "" : JSON.stringify(except);
+    return publishScript.run(scriptKeys, [...args, fromText(from), excepted, spans?.sampledTraceparent() ?? ""]);
   }
 
   async function clear(channel: string): Promise<number> {
@@ -125,7 +134,12 @@ export function createChannelLog(
   }
 
   return {
-    publish: async (request, history) => toPublished(request.channel, await run(request, history)),
+    async publish(request, history) {
+      const append = (): Promise<ScriptReply> => run(request, history);
+      const attributes = { "messaging.destination.name": request.channel };
+      const reply = await (spans?.run("append", { kind: "producer", attributes }, append) ?? append());
+      return toPublished(request.channel, reply);
+    },
 
     async findRepeated(request, history) {
       const reply = await run(request, history, "only find");

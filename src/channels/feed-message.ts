@@ -13,6 +13,8 @@ export interface FeedMessage {
   packet: Buffer;
   /** Connection ids and `user:{userId}` that must not receive it. */
   except?: readonly string[] | undefined;
+  /** W3C trace context of the publisher, if its trace is collected. */
+  traceparent?: string | undefined;
 }
 
 /** A publication without an offset. */
@@ -34,6 +36,7 @@ export function ephemeralMessage(request: PublishRequest, publishedAt: number): 
 const exclamationMark = 0x21;
 const tilde = 0x7e;
 const letterX = 0x78;
+const letterT = 0x74;
 const colon = 0x3a;
 const zero = 0x30;
 const nine = 0x39;
@@ -60,7 +63,7 @@ export class FeedMessageReader {
   }
 
   /**
-   * Parses `<epoch>:<offset>:<timestamp>:<previous>:[x<bytes>:<except>]<packet>`. Returns undefined for anything else,
+   * Parses `<epoch>:<offset>:<timestamp>:<previous>:[t<bytes>:<trace>][x<bytes>:<except>]<packet>`. Returns undefined for anything else,
    * and if the packet contradicts the prefix, so that a corrupted message does not replace a publication.
    */
   read(message: Buffer): FeedMessage | undefined {
@@ -74,7 +77,8 @@ export class FeedMessageReader {
     const previous = numberIn(message, timestampEnd + 1, previousEnd);
     if (offset < 1 || timestamp === -1 || previous === -1) return undefined;
     this.#noteEpoch(message, epochEnd);
-    const { except, end } = exceptIn(message, previousEnd + 1);
+    const trace = partIn(message, previousEnd + 1, letterT);
+    const { except, end } = exceptIn(message, trace.end);
     const isWhole =
       this.#beginsRight(message, end, { from: epochEnd + 1, to: offsetEnd }) &&
       endsRight(message, { from: offsetEnd + 1, to: timestampEnd });
@@ -86,6 +90,7 @@ export class FeedMessageReader {
       previousTimestamp: previous,
       packet: message.subarray(end),
       except,
+      traceparent: trace.text,
     };
   }
 
@@ -121,10 +126,16 @@ export class FeedMessageReader {
 
 /** `x<bytes>:<except>` at `start`, and where it ends; the packet starts there. */
 function exceptIn(message: Buffer, start: number): { except: readonly string[] | undefined; end: number } {
-  const lengthEnd = message[start] === letterX ? endOfNumber(message, start + 1) : -1;
-  if (lengthEnd === -1) return { except: undefined, end: start };
+  const { text, end } = partIn(message, start, letterX);
+  return { except: text === undefined ? undefined : namesIn(text), end };
+}
+
+/** `<letter><bytes>:<text>` at `start`, and where it ends. */
+function partIn(message: Buffer, start: number, letter: number): { text: string | undefined; end: number } {
+  const lengthEnd = message[start] === letter ? endOfNumber(message, start + 1) : -1;
+  if (lengthEnd === -1) return { text: undefined, end: start };
   const end = lengthEnd + 1 + numberIn(message, start + 1, lengthEnd);
-  return { except: namesIn(message.toString("utf8", lengthEnd + 1, end)), end };
+  return { text: message.toString("utf8", lengthEnd + 1, end), end };
 }
 
 function namesIn(json: string): string[] {

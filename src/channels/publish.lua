@@ -4,7 +4,7 @@
 -- ARGV  1 epoch to start  2 log size  3 log TTL (s)  4 meta TTL (s)  5 head  6 tail  7 idempotency TTL (s)
 --       (head and tail as in append.lua)  8 'only find' to publish nothing and find a repeat, else ''
 --       9 ',"from":<json>' or ''; not part of the content, because a retry may come over another connection
---       10 who must not receive it (append.lua)
+--       10 who must not receive it  11 traceparent (10 and 11: append.lua)
 -- Returns '<outcome> <epoch> <offset>', one text because four cost more to parse. Outcomes: 'new', 'duplicate' (the first
 -- position), 'conflict' (the key was used for different content; nothing was published), 'unknown' (no repeat).
 local once, onceTtl = KEYS[4], ARGV[7]
@@ -23,6 +23,7 @@ if ARGV[8] ~= '' then return 'unknown' end
 local epoch, offset = append({
   meta = KEYS[1], log = KEYS[2], feed = KEYS[3], timestampKey = KEYS[5] or '',
   epoch = ARGV[1], size = ARGV[2], logTtl = ARGV[3], metaTtl = ARGV[4], head = ARGV[5], except = ARGV[10],
+  trace = ARGV[11],
 }, tail .. ARGV[9])
 
 if fingerprint then

@@ -7,12 +7,14 @@ import { createConfiguredNode } from "./create-node.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
 import { logLibraryOutput } from "./library-output.ts";
+import { startTelemetry } from "./telemetry.ts";
 import { logStrayErrors } from "./uncaught-errors.ts";
 
 /** Runs one node until it is asked to stop. Resolves with the exit code. */
 export async function startNode(host: Host, config: Config): Promise<number> {
   const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
   logLibraryOutput(log);
+  const stopTelemetry = await startTelemetry(host.env);
   const gateway = await createConfiguredNode(config, { log });
   logStrayErrors(host, { log, metrics: gateway.metrics });
   for (const warning of warningsOf(config, host.env)) log.warn({}, warning);
@@ -20,7 +22,9 @@ export async function startNode(host: Host, config: Config): Promise<number> {
   await gateway.start();
   log.info({ url: gateway.url, store: gateway.store }, "started");
   if (!config.isProduction) host.print(banner(config, gateway, host.isTerminal));
-  return (await drained) ? exitCodes.fine : exitCodes.failed;
+  const isClean = await drained;
+  await stopTelemetry();
+  return isClean ? exitCodes.fine : exitCodes.failed;
 }
 
 /**

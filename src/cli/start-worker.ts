@@ -4,6 +4,7 @@ import { PrimaryLink } from "../workers/primary-link.ts";
 import { createConfiguredNode } from "./create-node.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { logLibraryOutput } from "./library-output.ts";
+import { startTelemetry } from "./telemetry.ts";
 import { logStrayErrors } from "./uncaught-errors.ts";
 
 /** Runs one worker until the primary process asks it to drain. Resolves with the exit code. */
@@ -14,6 +15,7 @@ export async function startWorker(host: Host): Promise<number> {
   const { config } = place;
   const log = createLogger({ level: config.logLevel, base: { node: config.nodeId } });
   logLibraryOutput(log);
+  const stopTelemetry = await startTelemetry(host.env);
   const gateway = await createConfiguredNode(config, { log, worker: place });
   logStrayErrors(host, { log, metrics: gateway.metrics });
   await gateway.start();
@@ -21,5 +23,7 @@ export async function startWorker(host: Host): Promise<number> {
   log.info({ url: gateway.url }, "started");
   await Promise.race([place.drainRequested, asked, gateway.drainRequested]);
   log.info({}, "draining");
-  return (await gateway.drain()) ? exitCodes.fine : exitCodes.failed;
+  const isClean = await gateway.drain();
+  await stopTelemetry();
+  return isClean ? exitCodes.fine : exitCodes.failed;
 }

@@ -30,6 +30,8 @@ export interface CommandContext {
   door: "http" | "stream" | "bridge" | "schedule" | "outbox" | "app";
   /** Identifies the delivery if the door may deliver a command twice; its effect then comes once. */
   deliveryKey?: string | undefined;
+  /** Of the caller, if the command has it. */
+  traceparent?: string | undefined;
   /** Path of the command in the request, for errors: `publications[3]`. */
   at?: string | undefined;
 }
@@ -181,8 +183,13 @@ export function createCommandExecutor(
   }
 
   return {
-    perform: (command, context) =>
-      deps.around === undefined ? run(command, context) : deps.around(command, context, () => run(command, context)),
+    perform(given, givenContext) {
+      const { around } = deps;
+      const { meta, ...command } = given;
+      const context = meta === undefined ? givenContext : { ...givenContext, traceparent: meta.traceparent };
+      const act = () => run(command as typeof given, context);
+      return around === undefined ? act() : around(command as typeof given, context, act);
+    },
     write,
     async request(target, request) {
       toJson(request.args ?? [], "args");

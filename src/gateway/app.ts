@@ -13,6 +13,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import { createCircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Spans } from "../runtime/spans.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 
 /** How a node reaches the app, in this process or over HTTP. */
@@ -27,9 +28,9 @@ const timeoutMs = 5_000;
 
 export function createAppAccess(
   { app, nodeId, limits }: Config,
-  { clock, log }: { clock: Clock; log: Logger },
+  { spans, clock, log }: { spans: Spans; clock: Clock; log: Logger },
 ): AppAccess {
-  const client = app && new AppClient({ breaker: createCircuitBreaker({ clock, log }, "the app"), clock }, app);
+  const client = app && new AppClient({ breaker: createCircuitBreaker({ clock, log }, "the app"), spans, clock }, app);
   const { payloadBytes } = limits;
   const own = { hooks: [], timeoutMs, headers: undefined };
   return { client, hooks: new AppHooks({ client, clock }, { ...own, ...app, nodeId, payloadBytes }) };

@@ -20,6 +20,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { ReasonLog } from "../runtime/reason-log.ts";
+import type { Spans } from "../runtime/spans.ts";
 import { createFanOut } from "../connections/fan-out.ts";
 import { notifyUnsubscribed } from "../connections/connection-hooks.ts";
 import { createSessionRecovery, recoveryCommandTypes, type SessionRecovery } from "../connections/session-recovery.ts";
@@ -27,7 +28,7 @@ import { LimitRefusal } from "../commands/refusal.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createOrders } from "./ingress.ts";
-import { recordDelivery, recordUnsubscribed } from "./observers.ts";
+import { recordDelivery, recordUnsubscribed, spanDelivery } from "./observers.ts";
 import { withCachedPages } from "./cached-boards.ts";
 import { createNodePresence } from "./presence.ts";
 import type { Store } from "./store.ts";
@@ -42,6 +43,7 @@ export interface NodeContext {
   metrics: Metrics;
   reasons: ReasonLog;
   traces: LiveTraces;
+  spans: Spans;
   clock: Clock;
   log: Logger;
 }
@@ -146,7 +148,7 @@ type ChannelParts = Pick<
 >;
 
 function createChannels(context: NodeContext, parts: ChannelParts): Channels {
-  const { config, store, control, metrics, traces, clock, log } = context;
+  const { config, store, control, metrics, traces, spans, clock, log } = context;
   const { feed, keys } = store;
   const observeLatency = createDeliveryLatency({
     observe: (seconds) => metrics.deliveryLatency.observe(seconds),
@@ -155,11 +157,12 @@ function createChannels(context: NodeContext, parts: ChannelParts): Channels {
   const channels = new Channels(
     {
       ...parts,
-      log: createChannelLog(store, { idempotencyTtlSeconds: config.idempotency.ttlSeconds }),
+      log: createChannelLog({ ...store, spans }, { idempotencyTtlSeconds: config.idempotency.ttlSeconds }),
       feed: createFeed({ feed, keys, log, onRead: () => metrics.feedMessages.inc() }),
       deliver: createFanOut({ metrics }),
       onDelivered(message, channel, receivers) {
         observeLatency(message.timestamp);
+        if (message.traceparent !== undefined) spanDelivery(spans, channel, message, receivers.length);
         if (traces.isActive) recordDelivery(traces, channel, message, { receivers, now: clock.now() });
       },
       recent: store.isCluster ? new RecentDeliveries() : undefined,

@@ -53,7 +53,7 @@ export interface IngressDeps {
 
 /** Commands of backends, and the interfaces over Redis that accept them. */
 export function createIngress(
-  { config, store, metrics, traces, clock, log }: NodeContext,
+  { config, store, metrics, traces, spans, clock, log }: NodeContext,
   { services, logouts, liveRights, revocations, checks, clientRequests }: IngressDeps,
 ): CommandIngress {
   const { kinds, channels, orders, deadLetters, leaderboards } = services;
@@ -78,7 +78,7 @@ export function createIngress(
       disconnectUser: ({ userId, code = "disconnected_by_backend", ...words }) =>
         revocations.disconnectUser(userId, closing(code, words)),
       checkPublication: checks?.publication,
-      around: observeCommands(traces),
+      around: observeCommands(traces, spans),
       askClients: (target, request) => clientRequests.ask(target, request),
       metrics,
       clock,

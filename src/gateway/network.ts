@@ -49,7 +49,7 @@ import { appOf, connectTimeoutOf, createAppRoomAdapter, createAppRooms, type App
 import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 import { createHttpLimit } from "./http-limit.ts";
-import { observeEvents, observeRecovery, withObservedHooks } from "./observers.ts";
+import { observeEvents, observeRecovery, withAppSpans, withObservedHooks } from "./observers.ts";
 import { createSessionLimit } from "./login-limits.ts";
 import type { NodeOperator } from "./operator.ts";
 import type { WorkerContext } from "./worker-context.ts";
@@ -118,7 +118,7 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
     isDraining: parts.isDraining,
     isReady: () => store.check.isGood && authentication.tokens.hasKeys(),
   });
-  const hooks = withObservedHooks(ownHooks, context.traces);
+  const hooks = withObservedHooks(ownHooks, context.traces, context.spans);
   const clientAddress = createClientAddress(config.trustedProxies, log);
   const http = createHttp(context, parts, { clientAddress, streams: () => streams });
   const stickyRouting = worker && createStickyRouting(worker);
@@ -132,7 +132,7 @@ function createHttp(
   parts: NetworkParts,
   { clientAddress, streams }: { clientAddress: ClientAddress; streams: () => Streams },
 ): HttpServer {
-  const { config, control, metrics, reasons, clock, log } = context;
+  const { config, control, metrics, reasons, spans, clock, log } = context;
   const { throttling, worker, operator, readiness } = parts;
   const hasConsole = config.operators.length > 0 && config.console.address === undefined;
   const login = createDemoLogin(config, parts);
@@ -155,6 +155,7 @@ function createHttp(
       metricsText: worker?.metrics,
       metrics,
       reasons,
+      spans,
       clock,
       log,
     },
@@ -263,7 +264,8 @@ function createSockets(
 ): SocketServer {
   const { config, metrics, reasons, clock, log } = context;
   const { recovery } = parts.services;
-  const app = appOf(context, parts);
+  const ownApp = appOf(context, parts);
+  const app = ownApp && withAppSpans(ownApp, context.spans);
   return createSocketServer(
     {
       httpServer: http.server,

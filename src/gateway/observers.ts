@@ -1,16 +1,17 @@
 import type { FeedMessage } from "../channels/feed-message.ts";
 import type { RestoredSubscriptions } from "../channels/subscription.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
-import type { AroundCommand } from "../commands/command-executor.ts";
+import type { AroundCommand, CommandContext } from "../commands/command-executor.ts";
 import { subjectOfCommand } from "../commands/commands.ts";
 import { limiterOf, refusalOf } from "../commands/refusal.ts";
 import type { ConnectionHooks } from "../connections/connection-hooks.ts";
-import type { EventOutcome, ObserveEvent } from "../connections/dispatch.ts";
+import type { AppEvents, EventOutcome, ObserveEvent } from "../connections/dispatch.ts";
 import type { Connection } from "../connections/connection.ts";
 import type { LiveTraces, TraceFacts } from "../operator/live-traces.ts";
 import type { GatewayError } from "../protocol/errors.ts";
 import type { Command } from "../protocol/commands.ts";
 import type { Reason } from "../runtime/reason-log.ts";
+import type { Spans } from "../runtime/spans.ts";
 
 /**
  * What the parts of a node report to live traces. Each returns or does nothing while nobody traces: the cost is one
@@ -112,25 +113,35 @@ export const observeRecovery =
     else traces.record({ ...facts, recovered: true, to: String(restored.timestamp), missed: restored.packets.length });
   };
 
-/** Commands from every door. */
+/** Commands from every door: a span each, and live traces. */
 export const observeCommands =
-  (traces: LiveTraces): AroundCommand =>
-  async (command, context, run) => {
-    if (!traces.isActive) return run();
-    const startedAt = performance.now();
-    const record = (outcome: Partial<TraceFacts>): void => {
-      const facts = { ...subjectOf(command), event: command.type, path: `${context.door} → log` };
-      traces.record({ ...facts, kind: "command", ms: elapsed(startedAt), ...outcome });
-    };
-    try {
-      const answer = await run();
-      record(positionOf(answer));
-      return answer;
-    } catch (error) {
-      record(refusalFacts(error));
-      throw error;
-    }
+  (traces: LiveTraces, spans: Spans): AroundCommand =>
+  (command, context, run) => {
+    const { type } = command;
+    const attributes = { "tidegate.door": context.door, "tidegate.subject": subjectOfCommand(command) };
+    const parent = context.traceparent;
+    return spans.run(`command ${type}`, { parent, attributes }, () => traceCommand(traces, { command, context, run }));
   };
+
+async function traceCommand<A extends object>(
+  traces: LiveTraces,
+  { command, context, run }: { command: Command; context: CommandContext; run: () => Promise<A> },
+): Promise<A> {
+  if (!traces.isActive) return run();
+  const startedAt = performance.now();
+  const record = (outcome: Partial<TraceFacts>): void => {
+    const facts = { ...subjectOf(command), event: command.type, path: `${context.door} → log` };
+    traces.record({ ...facts, kind: "command", ms: elapsed(startedAt), ...outcome });
+  };
+  try {
+    const answer = await run();
+    record(positionOf(answer));
+    return answer;
+  } catch (error) {
+    record(refusalFacts(error));
+    throw error;
+  }
+}
 
 function subjectOf(command: Command): Pick<TraceFacts, "channel" | "userId" | "sessionId"> {
   if (command.type === "user.disconnect") return { userId: command.userId };
@@ -162,6 +173,17 @@ export function recordDelivery(
   });
 }
 
+/** The span of a publication on its way to the connections of this node; it ends after the writes of this tick. */
+export function spanDelivery(spans: Spans, channel: string, message: FeedMessage, receivers: number): void {
+  const { traceparent: parent, epoch, offset } = message;
+  const attributes = {
+    "messaging.destination.name": channel,
+    "messaging.message.id": `${epoch}:${offset}`,
+    "tidegate.receivers": receivers,
+  };
+  setImmediate(spans.begin("deliver", { kind: "consumer", parent, attributes }));
+}
+
 /** A subscription that the server ended. */
 export const recordUnsubscribed = (
   traces: LiveTraces,
@@ -170,13 +192,24 @@ export const recordUnsubscribed = (
   error: GatewayError,
 ): void => traces.record({ kind: "unsubscribed", connectionId, userId, channel, ...refusalFacts(error) });
 
-/** Connection hooks that also report the steps of a handshake, and the end of a connection. */
-export function withObservedHooks(hooks: ConnectionHooks, traces: LiveTraces): ConnectionHooks {
+/** Events that an app handles, in this process or over HTTP. */
+export const withAppSpans = (app: AppEvents, spans: Spans): AppEvents => ({
+  handlerOf(connection, event) {
+    const handle = app.handlerOf(connection, event);
+    const attributes = { "tidegate.event": event };
+    return handle && ((args) => spans.run("app event", { attributes }, () => handle(args)));
+  },
+});
+
+/** Connection hooks with spans, that also report the steps of a handshake and the end of a connection. */
+export function withObservedHooks(hooks: ConnectionHooks, traces: LiveTraces, spans: Spans): ConnectionHooks {
   return {
     ...hooks,
     async authenticate(token, caller) {
       const startedAt = performance.now();
-      const identity = await hooks.authenticate(token, caller);
+      const identity = await spans.run("handshake authenticate", { kind: "server" }, () =>
+        hooks.authenticate(token, caller),
+      );
       const { userId, sessionId } = identity;
       if (traces.isActive)
         traces.record({ kind: "handshake", step: "authenticated", userId, sessionId, ms: elapsed(startedAt) });
@@ -184,7 +217,8 @@ export function withObservedHooks(hooks: ConnectionHooks, traces: LiveTraces): C
     },
     async connected(connection, arrival) {
       const startedAt = performance.now();
-      await hooks.connected(connection, arrival);
+      const attributes = { "network.protocol.name": connection.transport };
+      await spans.run("handshake connect", { kind: "server", attributes }, () => hooks.connected(connection, arrival));
       const { address, transport } = connection;
       const step = connection.isOpen ? "ready" : "closed";
       if (traces.isActive)

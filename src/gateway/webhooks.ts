@@ -4,13 +4,21 @@ import { Webhooks } from "../webhooks/webhooks.ts";
 import type { NodeContext } from "./core-services.ts";
 
 /** Undefined if no webhooks are configured. */
-export function createWebhooks({ config, store, control, metrics, clock, log }: NodeContext): Webhooks | undefined {
+export function createWebhooks({
+  config,
+  store,
+  control,
+  metrics,
+  spans,
+  clock,
+  log,
+}: NodeContext): Webhooks | undefined {
   if (config.webhooks.length === 0) return undefined;
   const { commands, keys } = store;
   const incarnation = (): string => control.incarnation;
   const mayWrite = (): boolean => control.fence.isOpen;
   const webhooks = new Webhooks(
-    { commands, keys, incarnation, mayWrite, metrics, clock, log },
+    { commands, keys, incarnation, mayWrite, metrics, spans, clock, log },
     { endpoints: config.webhooks },
   );
   control.onDeadNode((node) => webhooks.nodeDied(node));

@@ -3,6 +3,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Spans } from "../runtime/spans.ts";
 import type { Authenticate } from "./api-keys.ts";
 import { entityTagOf, isKnownToClient } from "./entity-tag.ts";
 import { idempotencyKeyOf } from "./idempotency-key.ts";
@@ -25,6 +26,8 @@ export interface BackendApiDeps {
   clientAddress: ClientAddress;
   /** Called after each call that acts on users, such as a revocation. */
   onAct?: ((act: BackendAct) => void) | undefined;
+  /** Omit for no spans. */
+  spans?: Spans | undefined;
   log: Logger;
 }
 
@@ -137,13 +140,24 @@ function setFields(response: Response, fields: Fields): void {
 }
 
 function handlerOf(route: Route, deps: BackendApiDeps): RequestHandler {
-  return async (request, response) => {
-    const input = await inputOf(request, response, route, deps.clientAddress);
-    const answer = await route.handle(input);
-    if (route.access === "admin" || (route.method !== "get" && isAct(answer.body)))
-      noteAct(deps, recordOf(response), { route, input, outcome: answer.body as object });
-    send(request, response, route, answer);
+  const { spans } = deps;
+  const method = route.method.toUpperCase();
+  const attributes = { "http.request.method": method, "http.route": route.path };
+  return (request, response) => {
+    const answer = (): Promise<void> => answerWith(route, deps, request, response);
+    const { traceparent } = request.headers;
+    const parent = typeof traceparent === "string" ? traceparent : undefined;
+    return spans?.run(`${method} ${route.path}`, { kind: "server", parent, attributes }, answer) ?? answer();
   };
+}
+
+async function answerWith(route: Route, deps: BackendApiDeps, request: Request, response: Response): Promise<void> {
+  const input = await inputOf(request, response, route, deps.clientAddress);
+  const answer = await route.handle(input);
+  if (route.access === "admin" || (route.method !== "get" && isAct(answer.body)))
+    noteAct(deps, recordOf(response), { route, input, outcome: answer.body as object });
+  send(request, response, route, answer);
+  deps.spans?.annotate({ "http.response.status_code": response.statusCode });
 }
 
 /** Calls that act on live connections answer how many nodes confirmed. */

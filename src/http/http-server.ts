@@ -33,6 +33,7 @@ export interface HttpServerDeps {
   /** Omit to count refusals only. */
   reasons?: RefusalDeps["reasons"];
   onAct?: BackendApiDeps["onAct"];
+  spans?: BackendApiDeps["spans"];
   authenticateOperator?: BackendApiDeps["authenticateOperator"];
   /** Folder of the built operator console. Omit not to serve it. */
   console?: string | undefined;
@@ -161,6 +162,7 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
     metrics,
     reasons,
     onAct,
+    spans,
     authenticateOperator,
     console: consoleFolder,
     clock,
@@ -179,6 +181,7 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
     metrics,
     reasons,
     onAct,
+    spans,
     authenticateOperator,
     console: consoleFolder,
     clock,

@@ -95,8 +95,20 @@ const excepted = z
     examples: ["user:alice"],
   });
 
+/** What goes along with a command and is not shown to clients. */
+export const commandMeta = z
+  .strictObject({
+    traceparent: z
+      .string()
+      .regex(/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/, "is not a W3C traceparent")
+      .meta({ examples: ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"] }),
+  })
+  .optional()
+  .meta({ description: "The caller's W3C trace context, if it is not in the header `traceparent`." });
+
 export const publishBodyFields = {
   ...publishFields,
+  meta: commandMeta,
   from: z
     .strictObject({ userId, info: jsonValue.optional() })
     .optional()

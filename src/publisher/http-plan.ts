@@ -6,6 +6,8 @@ export interface HttpCall {
   method: "POST" | "PUT" | "PATCH" | "DELETE";
   path: string;
   body: object | undefined;
+  /** Publications have their own in the body. */
+  traceparent?: string | undefined;
   indexes: number[];
   /** Whether the response contains one result per index. */
   isBatch: boolean;
@@ -41,9 +43,10 @@ export function planCalls(commands: readonly Command[]): HttpCall[][] {
   for (const [index, command] of commands.entries()) {
     if (command.type === "publish") addToBatch(command, index);
     else {
+      const { meta, ...single } = command;
       const subject = subjectOf(command);
       const queue = queues.get(subject) ?? [];
-      queue.push({ ...callOf(command), indexes: [index], isBatch: false });
+      queue.push({ ...callOf(single), traceparent: meta?.traceparent, indexes: [index], isBatch: false });
       queues.set(subject, queue);
     }
   }

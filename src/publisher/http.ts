@@ -46,6 +46,8 @@ export interface HttpRequest {
   key?: string | undefined;
   /** Milliseconds that the gateway may wait for others before it answers. @default 0 */
   waitMs?: number | undefined;
+  /** W3C trace context, if it is not in the body. */
+  traceparent?: string | undefined;
 }
 
 export interface HttpTransport extends Transport<HttpAnswers> {
@@ -63,9 +65,10 @@ export function overHttp({ url, apiKey, timeoutMs = 5_000, maxConcurrentCalls = 
   const credentials = new Headers({ authorization: `Bearer ${apiKey}`, "content-type": "application/json" });
   const base = new URL(url).href.replace(/[?#].*$/, "").replace(/\/+$/, "");
 
-  async function request({ method, path, body, key, waitMs = 0 }: HttpRequest): Promise<CommandResult> {
+  async function request({ method, path, body, key, traceparent, waitMs = 0 }: HttpRequest): Promise<CommandResult> {
     const headers = new Headers(credentials);
     if (key !== undefined) headers.set("idempotency-key", key);
+    if (traceparent !== undefined) headers.set("traceparent", traceparent);
     try {
       const signal = AbortSignal.timeout(timeoutMs + waitMs);
       const response = await fetch(`${base}${path}`, {
@@ -101,8 +104,8 @@ export function overHttp({ url, apiKey, timeoutMs = 5_000, maxConcurrentCalls = 
     }
   }
 
-  async function perform({ method, path, body, indexes, isBatch }: HttpCall): Promise<CommandResult[]> {
-    const result = await request({ method, path, body: body === undefined ? undefined : JSON.stringify(body) });
+  async function perform({ body, indexes, isBatch, ...call }: HttpCall): Promise<CommandResult[]> {
+    const result = await request({ ...call, body: body === undefined ? undefined : JSON.stringify(body) });
     if (!result.ok || !isBatch) return indexes.map(() => result);
     const { results = [] } = Object(result.answer) as { results?: BatchResult[] };
     return results.map(toCommandResult);

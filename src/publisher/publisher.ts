@@ -1,4 +1,4 @@
-import type { CommandOf, CommandType } from "../protocol/commands.ts";
+import type { Command, CommandOf, CommandType } from "../protocol/commands.ts";
 import type { Contract, OpenContract, PublicationInput } from "../protocol/contract.ts";
 import { type BackendCalls, createBackendCalls } from "./backend-calls.ts";
 import { type StreamItem, readChannels, type SubscribeOptions } from "./channel-stream.ts";
@@ -26,6 +26,12 @@ export interface PublisherOptions {
   maxQueued?: number;
   /** Max commands sent together. @default 1000 */
   maxBatchSize?: number;
+  /**
+   * W3C trace context of the caller, asked for each command. It goes along with the command, to the gateway's spans, and to
+   * your app and webhooks; clients do not see it. With OpenTelemetry: `() => propagated.traceparent` after
+   * `propagation.inject(context.active(), propagated)`.
+   */
+  traceparent?: () => string | undefined;
   /**
    * Called for each failed command and call.
    */
@@ -94,12 +100,12 @@ export function createPublisher<
 >(transport: Transport<Answers>, options?: PublisherOptions): Publisher<Answers, C>;
 export function createPublisher(
   transport: Transport<HttpAnswers> & Partial<HttpTransport>,
-  { onFailure, ...options }: PublisherOptions = {},
+  { onFailure, traceparent, ...options }: PublisherOptions = {},
 ): Publisher<HttpAnswers> & Partial<BackendCalls & StreamReading> {
   const all = { ...defaults, ...options, onFailure: withoutThrowing(onFailure) };
   const queue = new CommandQueue(transport, all);
   const send = <T extends CommandType>(command: CommandOf<T>): Promise<HttpAnswers[T]> =>
-    queue.add(command) as Promise<HttpAnswers[T]>;
+    queue.add(withTrace(command, traceparent?.())) as Promise<HttpAnswers[T]>;
   const { request, stream } = transport;
   const closing = new AbortController();
 
@@ -129,6 +135,12 @@ export function createPublisher(
       return queue.close();
     },
   };
+}
+
+/** Anything but an object is left to the queue, which refuses it. */
+function withTrace<T extends Command>(command: T, traceparent: string | undefined): T {
+  const isOpen = typeof command === "object" && command !== null && command.meta === undefined;
+  return isOpen && traceparent !== undefined ? { ...command, meta: { traceparent } } : command;
 }
 
 /** An error in the callback is the application's, and must not become an unhandled rejection. */

@@ -50,6 +50,8 @@ export interface WebhookMessage {
   type: WebhookEvent;
   /** JSON, exactly as sent. */
   body: string;
+  /** W3C trace context of what caused it, if its trace is collected. */
+  traceparent?: string | undefined;
 }
 
 /** The head of a queue, and the number of attempts so far. */
@@ -138,10 +140,18 @@ export function createDeliveryQueueStore(
   }
 
   return {
-    async enqueue(entity, { id, type, body }, endpoints, isRepeat = false) {
+    async enqueue(entity, { id, type, body, traceparent = "" }, endpoints, isRepeat = false) {
       const reply = await enqueueOnceScript.run(
         [keys.webhookAccepted(id), keys.deadWebhooks(), ...queueKeys(keys, endpoints, entity)],
-        [isRepeat ? 0 : acceptedSeconds, entity, id, type, body, ...limitsOf(options), ...endpoints],
+        [
+          isRepeat ? 0 : acceptedSeconds,
+          entity,
+          id,
+          traceparent === "" ? type : `${type};${traceparent}`,
+          body,
+          ...limitsOf(options),
+          ...endpoints,
+        ],
       );
       return toResults(reply, endpoints);
     },
@@ -172,8 +182,9 @@ export function createDeliveryQueueStore(
   };
 }
 
-/** `<id> <type> <body>` */
+/** `<id> <type>[;<traceparent>] <body>` */
 export function parseMessage(text: string): WebhookMessage {
-  const [id = "", type = ""] = text.split(" ", 2);
-  return { id, type: type as WebhookEvent, body: text.slice(id.length + type.length + 2) };
+  const [id = "", what = ""] = text.split(" ", 2);
+  const [type, traceparent] = what.split(";") as [WebhookEvent, string?];
+  return { id, type, body: text.slice(id.length + what.length + 2), traceparent };
 }

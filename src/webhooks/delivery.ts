@@ -1,4 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
+import type { Spans } from "../runtime/spans.ts";
 import type { WebhookEndpoint } from "./endpoints.ts";
 import type { WebhookMessage } from "./delivery-queue-store.ts";
 import { sign } from "./signature.ts";
@@ -10,6 +11,8 @@ export interface DeliveryDeps {
   clock: Clock;
   /** Version of the gateway, for the receiver's logs. */
   version: string;
+  /** Omit for no spans. */
+  spans?: Spans | undefined;
 }
 
 /** Sends one message once. Never throws; takes at most the endpoint's `timeoutMs`. `ended` aborts when the node stops. */
@@ -22,11 +25,13 @@ export type DeliverWebhook = (
 /** Max bytes of a response that are read, so that the connection can be reused; they are discarded. */
 const maxResponseBytes = 65_536;
 
-export function createDelivery({ clock, version }: DeliveryDeps): DeliverWebhook {
-  return async (endpoint, message, ended) => {
+export function createDelivery({ clock, version, spans }: DeliveryDeps): DeliverWebhook {
+  const send: DeliverWebhook = async (endpoint, message, ended) => {
     const signal = AbortSignal.any([ended, AbortSignal.timeout(endpoint.timeoutMs)]);
     try {
-      const headers = headersOf(endpoint, message, Math.floor(clock.now() / 1_000), version);
+      const traceparent = spans?.traceparent() ?? message.traceparent;
+      const own = headersOf(endpoint, message, Math.floor(clock.now() / 1_000), version);
+      const headers = traceparent === undefined ? own : { ...own, traceparent };
       // A redirect is a failure: it could lead to an address that no operator configured.
       const request = { method: "POST", headers, body: message.body, redirect: "manual", signal } as const;
       const response = await fetch(endpoint.url, request);
@@ -35,6 +40,14 @@ export function createDelivery({ clock, version }: DeliveryDeps): DeliverWebhook
     } catch (error) {
       return ended.aborted ? "the node is stopping" : reasonOf(error, endpoint);
     }
+  };
+
+  /** Only of messages whose trace is collected: others would begin traces of their own. */
+  return (endpoint, message, ended) => {
+    const { type, traceparent: parent } = message;
+    if (parent === undefined || spans === undefined) return send(endpoint, message, ended);
+    const attributes = { "server.address": endpoint.origin };
+    return spans.run(`webhook ${type}`, { kind: "client", parent, attributes }, () => send(endpoint, message, ended));
   };
 }
 

@@ -7,7 +7,8 @@
 -- ARGV            ends with the ids of the endpoints, in the same order
 --
 -- Returns { outcome of each endpoint }: 'first' (the queue was empty: the caller has claimed it for leaseMs), 'behind',
--- or 'full' (became a dead letter, because the queue has reached its limit). A message is '<id> <type> <body>'.
+-- or 'full' (became a dead letter, because the queue has reached its limit). A message is '<id> <type> <body>';
+-- the type may be followed by ';' and a traceparent.
 local function enqueue(message, limits, from)
   local outcomes = {}
   local endpoints = (#KEYS - from) / 3

@@ -4,6 +4,7 @@ import type { Keys } from "../redis/keys.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Spans } from "../runtime/spans.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { version } from "../runtime/version.ts";
 import { Deliveries } from "./deliveries.ts";
@@ -27,6 +28,8 @@ export interface WebhooksDeps {
   /** False while this node has no lease. */
   mayWrite: () => boolean;
   metrics: Pick<Metrics, "webhooks" | "webhooksWaiting">;
+  /** Omit for no spans. */
+  spans?: Spans;
   clock: Clock;
   log: Logger;
 }
@@ -127,7 +130,9 @@ export class Webhooks implements Service {
   async #enqueue(event: WebhookEvent, entity: string, { key, data }: { key: string; data: object }): Promise<void> {
     const endpoints = this.#deliveries.endpointsFor(event);
     if (endpoints.length === 0) return;
-    const message = createMessage(event, JSON.stringify(data), idOf(key), this.#deps.clock.now());
+    const traceparent = this.#deps.spans?.sampledTraceparent();
+    const created = createMessage(event, JSON.stringify(data), idOf(key), this.#deps.clock.now());
+    const message = { ...created, traceparent };
     this.#deliveries.enqueued(entity, message, await this.#store.enqueue(entity, message, endpoints));
   }
 
