@@ -3,12 +3,13 @@ import type { Server as SocketIoServer } from "socket.io";
 import { InProcessEvents, type EventHandler } from "./app/app-events.ts";
 import type { HookRegistry } from "./app/hooks.ts";
 import { loadConfig, type Config } from "./config.ts";
+import { createAppCalls, type AppCalls } from "./gateway/app-calls.ts";
+import type { CallRoute } from "./http/call-route.ts";
 import { createNode, type GatewayNode, type NodeOptions } from "./gateway.ts";
 import type { AppAnswerInput, Contract, EventOutput, OpenContract, PublicationInput } from "./protocol/contract.ts";
 import type { OutputOf, StandardSchema } from "./protocol/standard-schema.ts";
-import { closing } from "./protocol/closings.ts";
 import type { CommandAnswers } from "./commands/command-executor.ts";
-import type { CommandOf, CommandType } from "./protocol/commands.ts";
+import type { CommandOf } from "./protocol/commands.ts";
 import { createLogger, type Logger } from "./runtime/logger.ts";
 
 /** Options of a gateway in this process. Everything else has the defaults of `docs/settings.md`. */
@@ -37,15 +38,23 @@ export interface GatewayOptions<C extends Contract = OpenContract> {
 }
 
 export type Publication = Omit<CommandOf<"publish">, "type">;
-/** Resolves with the position of the publication; an ephemeral one has none. */
-export type Publish<C extends Contract = OpenContract> = <Channel extends string>(
-  publication: { channel: Channel } & PublicationInput<C, Channel> & Omit<Publication, "channel" | "event" | "data">,
-) => Promise<CommandAnswers["publish"]>;
+export type PublicationOf<C extends Contract, Channel extends string> = { channel: Channel } & PublicationInput<
+  C,
+  Channel
+> &
+  Omit<Publication, "channel" | "event" | "data">;
 
-type Fields<T extends CommandType> = Omit<CommandOf<T>, "type">;
+export interface Publish<C extends Contract = OpenContract> {
+  /** Publishes later. */
+  <Channel extends string>(
+    publication: PublicationOf<C, Channel> & ({ delayMs: number } | { publishAt: number }),
+  ): Promise<{ scheduleId: string; publishAt: number }>;
+  /** Resolves with the position of the publication; an ephemeral one has none. */
+  <Channel extends string>(publication: PublicationOf<C, Channel>): Promise<CommandAnswers["publish"]>;
+}
 
 /** A gateway in this process, for clients on every node that uses the same Redis and key prefix. */
-export interface Gateway<C extends Contract = OpenContract> {
+export interface Gateway<C extends Contract = OpenContract> extends AppCalls {
   /** The Socket.IO server: rooms, namespaces, middleware and acknowledgements. A room named as a channel is one. */
   readonly io: SocketIoServer;
   /** Handles an event. What the handler returns is the acknowledgement. */
@@ -70,38 +79,6 @@ export interface Gateway<C extends Contract = OpenContract> {
   /** Decides before clients connect, subscribe and publish. */
   readonly hooks: HookRegistry;
   publish: Publish<C>;
-  readonly orders: {
-    create(order: Fields<"order.create">): Promise<object>;
-    event(event: Fields<"order.event">): Promise<object>;
-    signal(signal: Fields<"order.signal">): Promise<object>;
-    get(orderId: string): Promise<object>;
-  };
-  readonly leaderboards: Pick<GatewayNode["services"]["leaderboards"], "top" | "around"> & {
-    submit(score: Fields<"score.submit">): Promise<object>;
-  };
-  readonly sessions: {
-    /** Creates a session; the token is for the client. */
-    create(
-      login: Parameters<GatewayNode["authentication"]["sessions"]["create"]>[0] & {
-        /** The client's address, for `limits.sessions.perAddress`. */
-        address?: string;
-      },
-    ): Promise<{
-      sessionId: string;
-      token: string | null;
-      expiresAt: number;
-    }>;
-    list: GatewayNode["authentication"]["sessions"]["list"];
-    revoke: GatewayNode["authentication"]["logouts"]["session"];
-  };
-  readonly users: {
-    revokeSessions: GatewayNode["authentication"]["logouts"]["allSessions"];
-    disconnect(userId: string): Promise<{ disconnected: number; nodes: number; acknowledged: number }>;
-    /** Everything that is kept of a user. */
-    get: GatewayNode["userData"]["read"];
-    /** Erases everything that is kept of a user, on every node. */
-    erase: GatewayNode["userData"]["erase"];
-  };
   /** Starts to accept connections. With a `server` of your own, it listens that server. */
   listen(port?: number, host?: string): Promise<void>;
   /** Base URL, once it listens. */
@@ -130,13 +107,13 @@ export async function createAppNode(
   config: Config,
   options: Omit<NodeOptions, "app">,
 ): Promise<{ node: GatewayNode; gateway: Gateway }> {
-  const events = new InProcessEvents<Publish>((publication) => publish(publication));
+  const call: CallRoute = (operationId, request) => node.callRoute(operationId, request);
+  const calls = createAppCalls(call);
+  const publish = ((publication) => call("publish", publication)) as Publish;
+  const events = new InProcessEvents<Publish>({ publish, calls });
   const node = await createNode(config, { ...options, app: events });
-  const publish: Publish = (publication) => node.executor.perform({ type: "publish", ...publication }, byApp);
-  return { node, gateway: gatewayOf(node, events, { publish, server: options.server }) };
+  return { node, gateway: gatewayOf(node, events, { publish, calls, server: options.server }) };
 }
-
-const byApp = { door: "app" } as const;
 
 /** The options as the settings of a node, so that they are validated like those. Throws ConfigError. */
 function configOf({ redis, jwt, apiKeys = {}, allowedOrigins, keyPrefix, channels, config, env }: GatewayOptions) {
@@ -156,11 +133,15 @@ function configOf({ redis, jwt, apiKeys = {}, allowedOrigins, keyPrefix, channel
 
 interface GatewayParts {
   publish: Publish;
+  calls: AppCalls;
   server: Server | undefined;
 }
 
-function gatewayOf(node: GatewayNode, events: InProcessEvents<Publish>, { publish, server }: GatewayParts): Gateway {
-  const { executor, services } = node;
+function gatewayOf(
+  node: GatewayNode,
+  events: InProcessEvents<Publish>,
+  { publish, calls, server }: GatewayParts,
+): Gateway {
   return {
     io: node.io,
     on(event: string, ...given: [unknown, unknown?]) {
@@ -173,18 +154,7 @@ function gatewayOf(node: GatewayNode, events: InProcessEvents<Publish>, { publis
       publish: (hook) => node.hooks.add("publish", hook),
     },
     publish,
-    orders: {
-      create: (order) => executor.perform({ type: "order.create", ...order }, byApp),
-      event: (event) => executor.perform({ type: "order.event", ...event }, byApp),
-      signal: (signal) => executor.perform({ type: "order.signal", ...signal }, byApp),
-      get: (orderId) => services.orders.get(orderId),
-    },
-    leaderboards: {
-      top: (...args) => services.boards.top(...args),
-      around: (...args) => services.boards.around(...args),
-      submit: (score) => executor.perform({ type: "score.submit", ...score }, byApp),
-    },
-    ...accountsOf(node),
+    ...calls,
     async listen(port = 0, host) {
       if (server !== undefined) return listenTo(server, port, host);
       node.listenOn({ port, host });
@@ -194,35 +164,6 @@ function gatewayOf(node: GatewayNode, events: InProcessEvents<Publish>, { publis
       return node.url;
     },
     close: () => node.drain(),
-  };
-}
-
-function accountsOf({
-  authentication,
-  revocations,
-  userData,
-  limitSession,
-}: GatewayNode): Pick<Gateway, "sessions" | "users"> {
-  const { sessions, tokens, logouts } = authentication;
-  return {
-    sessions: {
-      async create({ address, ...login }) {
-        await limitSession(login.userId, address);
-        const { session, evicted } = await sessions.create(login);
-        if (evicted.length > 0) await logouts.closeSessions(session.userId, evicted);
-        const issued = tokens.issue({ ...session, sessionExpiresAt: session.expiresAt });
-        const { token, expiresAt } = issued ?? { token: null, expiresAt: session.expiresAt };
-        return { sessionId: session.sessionId, token, expiresAt };
-      },
-      list: (userId) => sessions.list(userId),
-      revoke: (sessionId) => logouts.session(sessionId),
-    },
-    users: {
-      revokeSessions: (userId) => logouts.allSessions(userId),
-      disconnect: (userId) => revocations.disconnectUser(userId, closing("disconnected_by_backend")),
-      get: (userId) => userData.read(userId),
-      erase: (userId) => userData.erase(userId),
-    },
   };
 }
 

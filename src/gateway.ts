@@ -2,10 +2,8 @@ import type { Server } from "node:http";
 import type { Server as SocketIoServer } from "socket.io";
 import { createExpiryWatch } from "./auth/expiry-watch.ts";
 import { createControlStore } from "./cluster/control-store.ts";
-import type { UserDataService } from "./commands/user-data.ts";
 import type { CommandExecutor } from "./commands/command-executor.ts";
 import type { AppEvents } from "./connections/dispatch.ts";
-import type { Revocations } from "./auth/revocations.ts";
 import { Control } from "./cluster/control.ts";
 import { NodeQueries } from "./cluster/node-queries.ts";
 import type { Config } from "./config.ts";
@@ -17,7 +15,7 @@ import { createChecks } from "./gateway/checks.ts";
 import { createNodeContractChecks } from "./gateway/contract.ts";
 import { createNetwork } from "./gateway/network.ts";
 import { createNodeOperator } from "./gateway/operator.ts";
-import { createAuthentication, type Authentication } from "./gateway/authentication.ts";
+import { createAuthentication } from "./gateway/authentication.ts";
 import { createCoreServices, type CoreServices } from "./gateway/core-services.ts";
 import type { WorkerContext } from "./gateway/worker-context.ts";
 import { explainDenial } from "./gateway/rights.ts";
@@ -25,7 +23,6 @@ import { collectStoreMetrics } from "./gateway/store-metrics.ts";
 import { createOutbox } from "./gateway/outbox.ts";
 import { observeReasons } from "./gateway/observers.ts";
 import { openStore } from "./gateway/store.ts";
-import { createSessionLimit, type LimitSession } from "./gateway/login-limits.ts";
 import { createNodeUserData } from "./gateway/user-data.ts";
 import { urlOf } from "./gateway/url.ts";
 import { createWebhooks } from "./gateway/webhooks.ts";
@@ -43,6 +40,7 @@ import { SyncedClock } from "./runtime/synced-clock.ts";
 import { RequestsToClients } from "./connections/client-requests.ts";
 import { ConnectionRegistry } from "./connections/connections.ts";
 import { drainConnections } from "./connections/drain.ts";
+import { createCallRoute, type CallRoute } from "./http/call-route.ts";
 import { createMetricsServer } from "./http/metrics-server.ts";
 import { createNodeRights, createRightsBroadcast, rightsChangeTypes } from "./connections/node-rights.ts";
 import { createReadiness } from "./http/readiness.ts";
@@ -72,11 +70,8 @@ export interface GatewayNode {
   readonly io: SocketIoServer;
   readonly hooks: AppHooks;
   readonly executor: CommandExecutor;
+  readonly callRoute: CallRoute;
   readonly services: CoreServices;
-  readonly authentication: Authentication;
-  readonly revocations: Revocations;
-  readonly userData: UserDataService;
-  readonly limitSession: LimitSession;
 }
 
 export interface NodeOptions {
@@ -262,11 +257,8 @@ export async function createNode(
     io: sockets.io,
     hooks,
     executor: ingress.executor,
+    callRoute: createCallRoute(network.routes),
     services,
-    authentication,
-    revocations,
-    userData,
-    limitSession: createSessionLimit(throttling),
     listenOn: (address) => http.listenOn(address),
     store: store.description,
     get url() {

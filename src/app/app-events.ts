@@ -1,5 +1,6 @@
 import { appUserOf, type AppConnection, type AppUser } from "../connections/connection.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
+import type { ClientAnswers, ClientRequest } from "../protocol/client-requests.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
 import { validateWith, type StandardSchema } from "../protocol/standard-schema.ts";
@@ -9,6 +10,8 @@ export interface EventContext<Publish> {
   readonly user: AppUser;
   readonly connection: { readonly connectionId: string; readonly address: string; readonly userAgent?: string };
   readonly publish: Publish;
+  /** Asks this client, or those of a user, and resolves with their acknowledgements; those that were silent are named. */
+  request(request: ClientRequest & Partial<Record<"userId" | "connectionId", string>>): Promise<ClientAnswers>;
   /** Sends an event to this client. */
   emit(event: string, ...args: unknown[]): void;
 }
@@ -27,13 +30,22 @@ interface Registered<Publish> {
   handle: EventHandler<Publish, never[]>;
 }
 
+/** What handlers may ask the gateway for. */
+export interface AppActions<Publish> {
+  publish: Publish;
+  calls: {
+    users: { request(userId: string, request: ClientRequest): Promise<ClientAnswers> };
+    connections: { request(connectionId: string, request: ClientRequest): Promise<ClientAnswers> };
+  };
+}
+
 /** Handlers of an app that runs in this process. */
 export class InProcessEvents<Publish> implements AppEvents {
   readonly #handlers = new Map<string, Registered<Publish>>();
-  readonly #publish: Publish;
+  readonly #actions: AppActions<Publish>;
 
-  constructor(publish: Publish) {
-    this.#publish = publish;
+  constructor(actions: AppActions<Publish>) {
+    this.#actions = actions;
   }
 
   /** Throws if the name is reserved or already has a handler. */
@@ -68,7 +80,11 @@ export class InProcessEvents<Publish> implements AppEvents {
     return {
       user: appUserOf(connection.identity),
       connection: { connectionId, address, ...(userAgent !== undefined && { userAgent }) },
-      publish: this.#publish,
+      publish: this.#actions.publish,
+      request: ({ userId, connectionId: other = connectionId, ...request }) =>
+        userId === undefined
+          ? this.#actions.calls.connections.request(other, request)
+          : this.#actions.calls.users.request(userId, request),
       emit: (event, ...args) => connection.emitFromApp(event, args),
     };
   }

@@ -90,6 +90,8 @@ export interface Network {
   consoleServer: HttpServer | undefined;
   sockets: SocketServer;
   streams: Streams;
+  /** The backend API. */
+  routes: readonly Route[];
   /** Set if the node shares its port with other workers. */
   stickyRouting: StickyRouting | undefined;
 }
@@ -120,17 +122,23 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
   });
   const hooks = withObservedHooks(ownHooks, context.traces, context.spans);
   const clientAddress = createClientAddress(config.trustedProxies, log);
-  const http = createHttp(context, parts, { clientAddress, streams: () => streams });
+  const routes = routesOf(parts);
+  const http = createHttp(context, parts, { routes, clientAddress, streams: () => streams });
   const stickyRouting = worker && createStickyRouting(worker);
   const sockets = createSockets(context, parts, { hooks, http, stickyRouting, clientAddress });
   const streams: Streams = createStreams(context, parts, { hooks, admission: sockets.admission });
-  return { http, consoleServer: createConsoleServer(context, parts, clientAddress), stickyRouting, sockets, streams };
+  const consoleServer = createConsoleServer(context, parts, clientAddress);
+  return { http, consoleServer, stickyRouting, sockets, streams, routes };
 }
 
 function createHttp(
   context: NodeContext,
   parts: NetworkParts,
-  { clientAddress, streams }: { clientAddress: ClientAddress; streams: () => Streams },
+  {
+    routes,
+    clientAddress,
+    streams,
+  }: { routes: readonly Route[]; clientAddress: ClientAddress; streams: () => Streams },
 ): HttpServer {
   const { config, control, metrics, reasons, spans, clock, log } = context;
   const { throttling, worker, operator, readiness } = parts;
@@ -140,7 +148,7 @@ function createHttp(
   return createHttpServer(
     {
       routes: [
-        ...routesOf(parts),
+        ...routes,
         ...streamRoutesOf(context, streams, { limit, clientAddress }),
         ...(hasConsole ? operator.routes : []),
       ],

@@ -214,7 +214,7 @@ async function inputOf(
   const { caller: apiKey = "", role, requestId } = recordOf(response);
   const isSecure = request.headers["x-forwarded-proto"] === "https";
   const address = clientAddress(request);
-  return { params, query, body, apiKey, role, idempotencyKey, address, requestId, isSecure };
+  return { params, query, body, apiKey, role, idempotencyKey, door: "http", address, requestId, isSecure };
 }
 
 /** Names the parameter that Express could not decode; undefined if there is none. */

@@ -19,6 +19,8 @@ export interface RouteRequest<P, Q, B> {
   isSecure: boolean;
   /** From the `Idempotency-Key` header or the body's `idempotencyKey`; if both were sent they are equal. */
   idempotencyKey: string | undefined;
+  /** Where the call came from; a label of metrics. */
+  door: "http" | "app";
   /** Address of the caller; behind trusted proxies the one that they report. */
   address: string;
 }

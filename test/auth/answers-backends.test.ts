@@ -39,6 +39,7 @@ async function backend(options: AuthWorldOptions = {}) {
       address: "127.0.0.1",
       requestId: "r-1",
       isSecure: false,
+      door: "http",
     });
     found.answer.parse(answer.body);
     return { status: answer.status ?? found.status ?? 200, body: answer.body as Record<string, unknown> };

@@ -63,8 +63,8 @@ function submitScore(executor: LeaderboardRouteDeps["executor"]): Route {
     answer: submittedScore,
   } as const;
 
-  return route(definition, async ({ params, body, idempotencyKey }) => ({
-    body: await executor.perform({ ...params, ...body, type: "score.submit", idempotencyKey }, { door: "http" }),
+  return route(definition, async ({ params, body, idempotencyKey, door }) => ({
+    body: await executor.perform({ ...params, ...body, type: "score.submit", idempotencyKey }, { door }),
   }));
 }
 

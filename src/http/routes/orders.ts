@@ -50,8 +50,8 @@ function createOrder({ executor }: OrderRouteDeps): Route {
     answer: orderAnswer,
   } as const;
 
-  return route(definition, async ({ body, idempotencyKey }) => ({
-    body: await executor.perform({ ...body, type: "order.create", idempotencyKey }, { door: "http" }),
+  return route(definition, async ({ body, idempotencyKey, door }) => ({
+    body: await executor.perform({ ...body, type: "order.create", idempotencyKey }, { door }),
   }));
 }
 
@@ -73,8 +73,8 @@ function updateOrder({ executor }: OrderRouteDeps): Route {
     answer: orderUpdateAnswer,
   } as const;
 
-  return route(definition, async ({ params, body, idempotencyKey }) => ({
-    body: await executor.perform({ ...params, ...body, type: "order.update", idempotencyKey }, { door: "http" }),
+  return route(definition, async ({ params, body, idempotencyKey, door }) => ({
+    body: await executor.perform({ ...params, ...body, type: "order.update", idempotencyKey }, { door }),
   }));
 }
 
@@ -129,11 +129,8 @@ function applyEvent({ executor }: OrderRouteDeps): Route {
     answer: orderEventAnswer,
   } as const;
 
-  return route(definition, async ({ params, body, idempotencyKey }) => {
-    const answer = await executor.perform(
-      { ...params, ...body, type: "order.event", idempotencyKey },
-      { door: "http" },
-    );
+  return route(definition, async ({ params, body, idempotencyKey, door }) => {
+    const answer = await executor.perform({ ...params, ...body, type: "order.event", idempotencyKey }, { door });
     const isWaiting = answer.reason === "held" || answer.reason === "replaced";
     return { status: isWaiting ? 202 : 200, body: answer };
   });
@@ -155,8 +152,8 @@ function signal({ executor }: OrderRouteDeps): Route {
     answer: orderSignalAnswer,
   } as const;
 
-  return route(definition, async ({ params, body, idempotencyKey }) => ({
-    body: await executor.perform({ ...params, ...body, type: "order.signal", idempotencyKey }, { door: "http" }),
+  return route(definition, async ({ params, body, idempotencyKey, door }) => ({
+    body: await executor.perform({ ...params, ...body, type: "order.signal", idempotencyKey }, { door }),
   }));
 }
 

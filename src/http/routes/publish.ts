@@ -42,11 +42,11 @@ function publish(executor: Executor, schedule: PublishRouteDeps["schedule"]): Ro
     otherAnswers: { 202: { meaning: "Scheduled.", answer: scheduled } },
   } as const;
 
-  return route(definition, async ({ body: { delayMs, publishAt, ...message }, idempotencyKey }) => {
+  return route(definition, async ({ body: { delayMs, publishAt, ...message }, idempotencyKey, door }) => {
     const publication = { ...message, idempotencyKey };
     if (publishAt !== undefined) return { status: 202, body: await schedule.plan(publication, { publishAt }) };
     if (delayMs !== undefined) return { status: 202, body: await schedule.plan(publication, { delayMs }) };
-    return { body: toAnswer(await executor.perform({ ...publication, type: "publish" }, { door: "http" })) };
+    return { body: toAnswer(await executor.perform({ ...publication, type: "publish" }, { door })) };
   });
 }
 
@@ -63,12 +63,12 @@ function publishBatch(executor: Executor): Route {
     answer: publishResults,
   } as const;
 
-  return route(definition, async ({ body, idempotencyKey }) => {
+  return route(definition, async ({ body, idempotencyKey, door }) => {
     const publishItem = async (item: unknown, index: number): Promise<AnyPublished> => {
       const at = `publications[${index}]`;
       const message = parseWith(publishBody, item, at);
       const own = message.idempotencyKey ?? nth(idempotencyKey, index);
-      return executor.perform({ ...message, type: "publish", idempotencyKey: own }, { door: "http", at });
+      return executor.perform({ ...message, type: "publish", idempotencyKey: own }, { door, at });
     };
     return { body: { results: await settleAll(body.publications.map(publishItem)) } };
   });
@@ -87,12 +87,12 @@ function broadcast(executor: Executor): Route {
     answer: publishResults,
   } as const;
 
-  return route(definition, async ({ body, idempotencyKey }) => {
+  return route(definition, async ({ body, idempotencyKey, door }) => {
     const { channels, event, data } = body;
     executor.checkPayload(data);
     const publishTo = async (name: unknown, index: number): Promise<AnyPublished> => {
       const channel = parseWith(channelName, name, `channels[${index}]`);
-      return executor.perform({ type: "publish", channel, event, data, idempotencyKey }, { door: "http" });
+      return executor.perform({ type: "publish", channel, event, data, idempotencyKey }, { door });
     };
     return { body: { results: await settleAll(channels.map(publishTo)) } };
   });
