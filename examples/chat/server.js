@@ -1,4 +1,4 @@
-/** The chat behind a gateway: `node examples/chat/server.js`, after `npm run build`. */
+/** The chat behind a gateway: `npm run example chat`. */
 import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
 import { randomUUID } from "node:crypto";
@@ -20,5 +20,4 @@ async function sendToken(response) {
 
 const gateway = await createGateway({ server });
 chat(gateway.io);
-await gateway.listen(3000);
-process.stdout.write("The chat is at http://localhost:3000\n");
+await gateway.listen(Number(process.env.PORT ?? 3000));
