@@ -13,20 +13,20 @@ import type {
 import { renewEveryMs, type ChannelLog } from "./channel-log.ts";
 import type { Feed } from "./feed.ts";
 import { LiveDelivery } from "./live-delivery.ts";
-import { recoveryPacket } from "./packets.ts";
 import { BufferRelease } from "./buffer-release.ts";
 import type { DeliveryStart, DeliveryTrail, RecentDeliveries } from "./delivery-trail.ts";
 import { LocalChannel, type LocalChannelDeps } from "./local-channel.ts";
 import { LocalChannels } from "./local-channels.ts";
 import { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Kinds } from "./kinds.ts";
-import { allowPublication, checkChannels, refusedChannels, type Permissions, type Principal } from "./permissions.ts";
+import { allowPublication, refusedChannels, type Permissions, type Principal } from "./permissions.ts";
 import type { EphemeralPublished, Published, PublishedBy, PublishRequest } from "./publication.ts";
 import { publishEphemeralWithin, publishWithin, type PublishDeps } from "./publication-limit.ts";
 import { LogReader } from "./log-reader.ts";
+import { Restoration } from "./restoration.ts";
 import { GapRepair, type GapOutcome } from "./gap-repair.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
-import { byRule, startAt, type StoredStart } from "./stored-start.ts";
+import { startAt, type StoredStart } from "./stored-start.ts";
 import { Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
 
 export interface ChannelsOptions {
@@ -77,6 +77,7 @@ export class Channels {
   readonly #gapRepair: GapRepair;
   readonly #release: BufferRelease;
   readonly #live: LiveDelivery;
+  readonly #restoration: Restoration;
   /** Shared by all local channels. */
   readonly #localChannelDeps: LocalChannelDeps;
   readonly #listeners: ((change: SubscriptionChange) => void)[] = [];
@@ -112,6 +113,14 @@ export class Channels {
       localChannel,
       onLost: (channel, subscriber) => this.#notifyLost(channel, [subscriber]),
       onOtherEpoch: () => this.#gapRepair.repair(),
+    });
+    this.#restoration = new Restoration({
+      ...deps,
+      buffers: this.#buffers,
+      subscriptions: this.#subscriptions,
+      local: this.#local,
+      logReader: this.#logReader,
+      release: (subscriber) => this.#release.release(subscriber),
     });
     this.#localChannelDeps = {
       ...deps,
@@ -226,12 +235,7 @@ export class Channels {
     }
   }
 
-  /**
-   * Restores the subscriptions of a connection after checking permissions again, except for those by the app. `starts`: where
-   * each subscription started; `timestamp`: of the last publication the client received; `read`: exact positions from a
-   * delivery trail, if there is one. Returns undefined, with nothing subscribed, if a missed publication is gone, a channel is
-   * no longer permitted, or the timestamp was never assigned. Rejects, with nothing subscribed, if Redis does not answer.
-   */
+  /** See `Restoration`. Nothing is subscribed if it returns undefined or rejects. */
   async restore(
     subscriber: Subscriber,
     principal: Principal,
@@ -239,23 +243,9 @@ export class Channels {
     timestamp: number,
     read?: ReadonlyMap<string, Position>,
   ): Promise<RestoredSubscriptions | undefined> {
-    this.#buffers.begin(subscriber, 0);
-    const { deliveryCount } = this;
     try {
-      await checkChannels(this.#deps, principal, subscriber, byRule(starts));
-      await Promise.all([...starts].map(([channel, position]) => this.#attach(subscriber, channel, position)));
-      const missed = await this.#logReader.missedSince(timestamp, starts, read);
-      if (missed === undefined) return this.disconnect(subscriber);
-      for (const [channel, answered] of missed.positions) this.#buffers.answer(subscriber, channel, answered);
-      const { entries, positions, deliveries } = missed;
-      return {
-        packets: entries.map((entry) => recoveryPacket(subscriber, entry, this.#deps.kinds.of(entry.channel))),
-        timestamp: Math.max(timestamp, entries.at(-1)?.timestamp ?? 0),
-        positions,
-        missed: deliveries,
-        deliveryCount,
-        release: () => this.#release.release(subscriber),
-      };
+      const restored = await this.#restoration.restore(subscriber, principal, starts, timestamp, read);
+      return restored ?? this.disconnect(subscriber);
     } catch (error) {
       this.disconnect(subscriber);
       if (error instanceof GatewayError && !isTemporary(error.code)) return undefined;
@@ -350,15 +340,6 @@ export class Channels {
     if (!this.#subscriptions.end(subscriber, channel, mayReturn)) return false;
     this.#local.detach(channel, subscriber);
     return true;
-  }
-
-  async #attach(subscriber: Subscriber, channel: string, start: StoredStart): Promise<void> {
-    const subscription = this.#subscriptions.begin(subscriber, channel);
-    const local = await this.#local.subscribed(channel);
-    this.#subscriptions.check(subscriber, channel, subscription);
-    local.attach(subscriber);
-    subscription.start = start;
-    subscription.pending -= 1;
   }
 
   async #saveStart(

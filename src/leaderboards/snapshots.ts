@@ -2,6 +2,7 @@ import type { Snapshot, TakeSnapshot } from "../channels/subscription.ts";
 import type { BoardSnapshot, OwnRank } from "../protocol/board.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { subjectOf } from "../protocol/names.ts";
+import { SingleFlight } from "../runtime/single-flight.ts";
 import { parseRankChannel, type Board, type Boards } from "./boards.ts";
 import { toEntries } from "./diff.ts";
 import type { MemberReading, Rank, RankStore } from "./rank-store.ts";
@@ -53,35 +54,4 @@ export function createRankSnapshots({ boards, ranks }: SnapshotDeps): TakeSnapsh
     };
     return { value, at };
   };
-}
-
-/**
- * Single flight by key: concurrent callers share one run. A caller that arrives during a run shares the next one, so no
- * caller gets a result that was started before it asked.
- */
-class SingleFlight<T> {
-  readonly #running = new Map<string, Promise<T>>();
-  readonly #next = new Map<string, Promise<T>>();
-
-  run(key: string, work: () => Promise<T>): Promise<T> {
-    const running = this.#running.get(key);
-    if (running === undefined) return this.#begin(key, work);
-    const next = this.#next.get(key);
-    if (next !== undefined) return next;
-    const begin = (): Promise<T> => this.#begin(key, work);
-    const following = running.then(begin, begin);
-    this.#next.set(key, following);
-    return following;
-  }
-
-  #begin(key: string, work: () => Promise<T>): Promise<T> {
-    this.#next.delete(key);
-    const run = work();
-    this.#running.set(key, run);
-    const end = (): void => {
-      if (this.#running.get(key) === run) this.#running.delete(key);
-    };
-    run.then(end, end);
-    return run;
-  }
 }
