@@ -211,6 +211,7 @@ export async function createNode(
   lifecycle.add({ name: "node queries", start: () => queries.start(), stop: () => queries.stop() });
   lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });
   lifecycle.add(services.presence);
+  lifecycle.add(services.state);
   if (webhooks !== undefined) lifecycle.add(webhooks);
   lifecycle.add({ name: "recovery", start: () => services.recovery.start(), stop: () => services.recovery.stop() });
   lifecycle.add({ name: "channels", start: () => services.channels.start(), stop: () => services.channels.stop() });

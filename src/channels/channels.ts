@@ -4,6 +4,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type {
   ChannelHistory,
+  ChannelStates,
   HistoryQuery,
   RestoredSubscriptions,
   Subscription,
@@ -52,6 +53,8 @@ export interface ChannelsDeps extends Pick<PublishDeps, "limitOf">, Pick<LocalCh
   beforeAcknowledged?: (channel: string) => Promise<void>;
   /** By kind. */
   snapshots: ReadonlyMap<string, TakeSnapshot>;
+  /** Omit if no kind has state. */
+  states?: ChannelStates | undefined;
   /** False while this node may not deliver (`cluster/fence.ts`); call `repair` when it may again. */
   mayDeliver: () => boolean;
   clock: Clock;
@@ -220,10 +223,15 @@ export class Channels {
       // The position was read a moment ago for the first subscriber; reading it again would return the same.
       const current = isFirst ? local.position : undefined;
       const reading = this.#logReader.answer(subscriber, channel, userId, { since, current });
-      const [answer] = await Promise.all([reading, this.#deps.beforeAcknowledged?.(channel)]);
+      const state = this.#deps.states?.snapshot(subscriber, channel);
+      const [answer, snapshot] = await Promise.all([reading, state, this.#deps.beforeAcknowledged?.(channel)]);
       await this.#saveStart(subscriber, channel, subscription, startAt(answer, isByApp ?? subscription.start?.isByApp));
       this.#buffers.answer(subscriber, channel, answer);
-      return local.isConflated ? { ...answer, conflated: true } : answer;
+      return {
+        ...answer,
+        ...(snapshot === undefined ? {} : { snapshot }),
+        ...(local.isConflated ? { conflated: true } : {}),
+      };
     } catch (error) {
       if (this.#subscriptions.isCurrent(subscriber, channel, subscription))
         this.#reject(subscriber, channel, subscription);
@@ -231,7 +239,10 @@ export class Channels {
     } finally {
       subscription.pending -= 1;
       // The acknowledgement leaves in this tick; buffered publications must follow it.
-      setImmediate(() => this.#release.release(subscriber));
+      setImmediate(() => {
+        this.#release.release(subscriber);
+        this.#deps.states?.resume(subscriber, channel);
+      });
     }
   }
 

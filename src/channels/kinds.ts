@@ -21,9 +21,14 @@ export interface ChannelKindOptions {
   publish: readonly Rule[];
   /** @default false */
   presence: boolean;
+  /** Channels of this kind have keyed state (`state/`). @default false */
+  state: boolean;
   /** @default { size: 100, ttlSeconds: 300 } */
   history: HistoryOptions;
-  /** Milliseconds within which a subscriber receives only the latest publication; 0 delivers all. @default 0 */
+  /**
+   * Milliseconds within which a subscriber receives only the latest publication; 0 delivers all. The same for changes of a
+   * key of the state, for which it is 50 if it is 0 here. @default 0
+   */
   conflateMs: number;
   /** `event` delivers publications under their own event name instead of as `publication`. @default "publication" */
   deliver: "publication" | "event";
@@ -38,6 +43,7 @@ const defaults: ChannelKindOptions = {
   subscribe: ["none"],
   publish: ["none"],
   presence: false,
+  state: false,
   history: { size: 100, ttlSeconds: 300 },
   conflateMs: 0,
   deliver: "publication",
@@ -94,6 +100,7 @@ function withDefaults(settings: ChannelKindSettings): ChannelKindOptions {
     subscribe: rulesOf(settings.subscribe) ?? defaults.subscribe,
     publish: rulesOf(settings.publish) ?? defaults.publish,
     presence: settings.presence ?? defaults.presence,
+    state: settings.state ?? defaults.state,
     history: settings.history ?? defaults.history,
     conflateMs: settings.conflateMs ?? defaults.conflateMs,
     deliver: settings.deliver ?? defaults.deliver,

@@ -8,7 +8,7 @@ import { recoveryPacket } from "./packets.ts";
 import { checkChannels, type Permissions, type Principal } from "./permissions.ts";
 import type { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Subscriber } from "./subscribers.ts";
-import type { RestoredSubscriptions } from "./subscription.ts";
+import type { ChannelStates, RestoredSubscriptions } from "./subscription.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
 export interface RestorationDeps {
@@ -19,6 +19,7 @@ export interface RestorationDeps {
   local: LocalChannels;
   logReader: Pick<LogReader, "missedSince">;
   recent?: RecentDeliveries | undefined;
+  states?: ChannelStates | undefined;
   /** Delivers what was buffered for the subscriber. */
   release: (subscriber: Subscriber) => void;
 }
@@ -34,7 +35,7 @@ export class Restoration {
   /**
    * Checks permissions again, except for subscriptions by the app, then subscribes. `starts`: where each started; `timestamp`: of
    * the last publication the client received; `read`: exact positions from a delivery trail, if there is one. Returns
-   * undefined if a missed publication is gone or the timestamp was never assigned; throws if a channel is no longer
+   * undefined if something that was missed is gone or the timestamp was never assigned; throws if a channel is no longer
    * permitted or Redis does not answer. The caller then ends what was begun.
    */
   async restore(
@@ -44,22 +45,28 @@ export class Restoration {
     timestamp: number,
     read?: ReadonlyMap<string, Position>,
   ): Promise<RestoredSubscriptions | undefined> {
-    const { buffers, logReader, kinds, recent, release } = this.#deps;
+    const { buffers, logReader, kinds, recent, states, release } = this.#deps;
     buffers.begin(subscriber, 0);
     const deliveryCount = recent?.count ?? 0;
     await checkChannels(this.#deps, principal, subscriber, byRule(starts));
     await Promise.all([...starts].map(([channel, position]) => this.#attach(subscriber, channel, position)));
-    const missed = await logReader.missedSince(timestamp, starts, read);
-    if (missed === undefined) return undefined;
+    const [missed, changes] = await Promise.all([
+      logReader.missedSince(timestamp, starts, read),
+      states === undefined ? [] : states.missedSince(subscriber, starts.keys(), timestamp),
+    ]);
+    if (missed === undefined || changes === undefined) return undefined;
     for (const [channel, answered] of missed.positions) buffers.answer(subscriber, channel, answered);
     const { entries, positions, deliveries } = missed;
     return {
-      packets: entries.map((entry) => recoveryPacket(subscriber, entry, kinds.of(entry.channel))),
+      packets: [...entries.map((entry) => recoveryPacket(subscriber, entry, kinds.of(entry.channel))), ...changes],
       timestamp: Math.max(timestamp, entries.at(-1)?.timestamp ?? 0),
       positions,
       missed: deliveries,
       deliveryCount,
-      release: () => release(subscriber),
+      release() {
+        release(subscriber);
+        for (const channel of starts.keys()) states?.resume(subscriber, channel);
+      },
     };
   }
 

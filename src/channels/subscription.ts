@@ -13,6 +13,16 @@ export interface Snapshot {
 /** Reads the snapshot of one channel. Throws a GatewayError if there is none. */
 export type TakeSnapshot = (channel: string, userId: string) => Promise<Snapshot>;
 
+/** Keyed state of channels (`state/`). A subscriber is held from `snapshot` or `missedSince` until `resume`. */
+export interface ChannelStates {
+  /** Undefined for kinds without state. */
+  snapshot(subscriber: Subscriber, channel: string): Promise<object | undefined>;
+  /** What a connection missed that was sent everything up to the timestamp; undefined if that is not known completely. */
+  missedSince(subscriber: Subscriber, channels: Iterable<string>, timestamp: number): Promise<Buffer[] | undefined>;
+  /** What was read has been sent, or the request was refused. */
+  resume(subscriber: Subscriber, channel: string): void;
+}
+
 /** Result of `subscribe`. */
 export interface Subscription {
   channel: string;

@@ -29,6 +29,7 @@ export const developmentFile = {
   channels: {
     chat: { subscribe: "public", publish: "public", presence: true },
     news: { subscribe: "public", publish: "none" },
+    board: { subscribe: "public", publish: "public", presence: true, state: true },
   },
   // The demo's leaderboard adds up scores, which users may submit themselves.
   leaderboards: { "*": {}, race: { mode: "increment", clientWrites: true } },

@@ -35,6 +35,7 @@ const channelKind = z.strictObject({
   subscribe: rules.optional(),
   publish: rules.optional(),
   presence: z.boolean().optional(),
+  state: z.boolean().optional(),
   history: z
     .strictObject({
       size: z.int().min(0).max(100_000).default(100),
@@ -53,15 +54,22 @@ const channelKind = z.strictObject({
 const isRoleBased = (value: unknown): boolean =>
   [value ?? []].flat().every((word) => typeof word !== "string" || /^(?:hook|none|role:.*)$/s.test(word));
 
-const channels = builtInKinds.reduce(
-  (kinds, kind) =>
-    kinds.refine((value) => isRoleBased(value?.[kind]?.subscribe) && isRoleBased(value?.[kind]?.publish), {
-      path: [kind],
-      error: "subscribe and publish of a built-in kind may only add role:NAME or hook to its own rule",
-      when: always,
-    }),
-  z.record(kindName, channelKind),
-);
+const channels = builtInKinds
+  .reduce(
+    (kinds, kind) =>
+      kinds.refine((value) => isRoleBased(value?.[kind]?.subscribe) && isRoleBased(value?.[kind]?.publish), {
+        path: [kind],
+        error: "subscribe and publish of a built-in kind may only add role:NAME or hook to its own rule",
+        when: always,
+      }),
+    z.record(kindName, channelKind),
+  )
+  .superRefine((kinds, context) => {
+    // Their snapshot is what they are about.
+    for (const kind of ["order", "orders", "leaderboard", "rank"])
+      if (kinds[kind]?.state === true)
+        context.addIssue({ code: "custom", path: [kind, "state"], message: "is not available for this kind" });
+  });
 
 // Leaderboards
 

@@ -8,6 +8,7 @@ export const clientEvents = [
   "publish",
   "history",
   "presence",
+  "presence:set",
   "leaderboard:top",
   "leaderboard:around",
   "leaderboard:ranks",
@@ -116,6 +117,8 @@ export const limits = z
     messages: messages.prefault({}),
     /** Token bucket of the bytes of a user's messages; one of up to 1 kB is free. */
     bytes: z.strictObject(leasedBucket(2_097_152, 131_072, 1_000_000_000)).prefault({}),
+    /** Token bucket of the bytes of a user's changes of state and ephemeral publications; each counts 256 at least. */
+    ephemeral: z.strictObject(leasedBucket(131_072, 32_768, 1_000_000_000)).prefault({}),
     /** Token bucket of handshakes, per address. */
     handshakes: z.strictObject(leasedBucket(500, 100)).prefault({}),
     /** Sliding window of HTTP calls, per API key. */
@@ -138,6 +141,22 @@ export const limits = z
     unauthenticatedConnectionsPerAddress: count(1_000_000).optional(),
     /** Max HTTP connections without a request per address (IPv6: one /64) and node. */
     idleConnectionsPerAddress: count(1_000_000).default(1_024),
+    /** Of each channel whose kind has `state`. */
+    state: z
+      .strictObject({
+        keysPerChannel: count(100_000).default(1_000),
+        /** Bytes of all keys and values of a channel. */
+        bytesPerChannel: count(16 * 1_048_576).default(262_144),
+        keyBytes: count(1_024).default(256),
+        valueBytes: count(1_048_576).default(8_192),
+        /** How long the state is kept after its last change or subscription. */
+        idleSeconds: z
+          .int()
+          .min(3_600)
+          .max(366 * daySeconds)
+          .default(30 * daySeconds),
+      })
+      .prefault({}),
     /** Largest client frame and HTTP publication. */
     payloadBytes: z
       .int()

@@ -13,6 +13,8 @@ export interface ClientHandler {
    * connection: then the next message about the same channel does not wait for the promise.
    */
   readonly isOrderedOnceStarted: boolean;
+  /** True for messages that are limited by their bytes, apart from all others. */
+  isEphemeral(message: unknown): boolean;
   handle(connection: Connection, message: unknown): Promise<object> | object;
 }
 
@@ -21,8 +23,18 @@ export function clientHandler<S extends z.ZodType>(
   event: string,
   schema: S,
   handle: (connection: Connection, message: z.output<S>) => Promise<object> | object,
-  { isOrderedOnceStarted: isInOrderOnceBegun = false }: Partial<Pick<ClientHandler, "isOrderedOnceStarted">> = {},
+  { isOrderedOnceStarted = false, isEphemeral }: ClientHandlerOptions<z.output<S>> = {},
 ): ClientHandler {
-  const run: ClientHandler["handle"] = (connection, message) => handle(connection, message as z.output<S>);
-  return { event, schema, isOrderedOnceStarted: isInOrderOnceBegun, handle: run };
+  return {
+    event,
+    schema,
+    isOrderedOnceStarted,
+    isEphemeral: (message) => isEphemeral?.(message as z.output<S>) ?? false,
+    handle: (connection, message) => handle(connection, message as z.output<S>),
+  };
+}
+
+interface ClientHandlerOptions<Message> {
+  isOrderedOnceStarted?: boolean;
+  isEphemeral?: (message: Message) => boolean;
 }

@@ -12,6 +12,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import { userChannelOf } from "../protocol/names.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Presence } from "../presence/presence.ts";
+import type { State } from "../state/state.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import { refusalWhileFenced } from "../commands/refusal.ts";
 import { addressGroup } from "../runtime/address-group.ts";
@@ -41,6 +42,7 @@ export interface ConnectionHooksDeps {
   throttling: Pick<Throttling, "handshake" | "message" | "forget">;
   recovery: Pick<SessionRecovery, "open" | "persist" | "end" | "evictPrevious">;
   quota: Presence["connectionQuota"];
+  state: Pick<State, "connectionEnded">;
   fence: Fence;
   clock: Clock;
   isDraining: () => boolean;
@@ -259,6 +261,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       throttling.forget(connection.id);
       const ended = recovery.end(connection, mayReturn);
       channels.disconnect(connection.subscriber, mayReturn);
+      deps.state.connectionEnded(connection.id);
       quota.release(connection.identity.sessionId);
       await ended;
     },

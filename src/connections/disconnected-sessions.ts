@@ -35,6 +35,10 @@ export class DisconnectedSessions<Handle extends { owner: string }> {
     return this.#byOwner.get(owner)?.session;
   }
 
+  forget(isForgotten: (session: DisconnectedSession<Handle>) => boolean): void {
+    for (const [owner, { session }] of this.#byOwner) if (isForgotten(session)) this.#byOwner.delete(owner);
+  }
+
   delete(owner: string): void {
     this.#byOwner.delete(owner);
   }

@@ -5,6 +5,7 @@ import { parseWith, wrong } from "../protocol/parse-with.ts";
 import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { AppConnection, Connection } from "./connection.ts";
+import { ephemeralEvent } from "../throttling/policies.ts";
 import { LimitRefusal, recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import { type Receipt, refused } from "../engine/parser.ts";
@@ -13,8 +14,8 @@ import type { UnknownEvents } from "./unknown-events.ts";
 import type { RateLimitResult } from "./rate-limit-result.ts";
 
 /**
- * Counts one message of a connection and its bytes. `event` is the name of a handler, or `invalid` for a message that no
- * handler accepts.
+ * Counts one message of a connection and its bytes. `event` is the name of a handler, `invalid` for a message that no
+ * handler accepts, or `ephemeral` for a change of state or an ephemeral publication.
  */
 export type Throttle = (
   connection: Connection,
@@ -260,7 +261,7 @@ export class Dispatch {
     { handler, message, bytes }: ParsedRequest,
     release?: () => void,
   ): Promise<object> {
-    await this.#checkLimit(connection, handler.event, bytes);
+    await this.#checkLimit(connection, handler.isEphemeral(message) ? ephemeralEvent : handler.event, bytes);
     const answer = handler.handle(connection, message);
     if (handler.isOrderedOnceStarted) release?.();
     return answer;

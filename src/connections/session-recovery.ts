@@ -46,7 +46,8 @@ export interface SessionRecovery {
   readonly records: RecoveryRecords;
   /**
    * Redis may have lost writes: rewrites the sessions of all connections of this node, including disconnected ones that
-   * may still recover.
+   * may still recover. Not those with state: nobody knows what a client that is away was sent of changes that are lost, so
+   * it recovers only if Redis still has its record.
    */
   rewriteAll(): void;
   /** Deletes the records of a user's disconnected clients, on all nodes. */
@@ -63,6 +64,8 @@ export interface SessionRecoveryDeps {
     Channels,
     "restore" | "disconnect" | "startsOf" | "timestampOf" | "lastTimestamp" | "trailOf" | "deliveryCount"
   >;
+  /** Whether the channel has state. */
+  hasState: (channel: string) => boolean;
   control: Pick<Control, "command" | "incarnation" | "living" | "fence">;
   clock: Clock;
   log: Logger;
@@ -364,6 +367,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     },
 
     rewriteAll() {
+      disconnected.forget(({ record }) => [...record.starts.keys()].some(deps.hasState));
       for (const owner of [...owners.keys(), ...disconnected.owners()]) rewrites.add(owner);
     },
 

@@ -15,6 +15,7 @@ import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboa
 import { kindOf } from "../protocol/names.ts";
 import type { LiveTraces } from "../operator/live-traces.ts";
 import type { Presence } from "../presence/presence.ts";
+import { State } from "../state/state.ts";
 import { runsOf } from "../redis/runs.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -54,6 +55,7 @@ export interface CoreServices extends ReturnType<typeof createOrders> {
   permissions: Permissions;
   channels: Channels;
   presence: Presence;
+  state: State;
   recovery: SessionRecovery;
   leaderboards: Leaderboards;
   /** The same leaderboards with large pages cached. */
@@ -94,6 +96,11 @@ export function createCoreServices(
       remove: (subscriber, channel) => recovery.records.remove(subscriber, channel),
       rewrite: (subscriber) => recovery.records.rewrite(subscriber),
     },
+    states: {
+      snapshot: (subscriber, channel) => state.snapshot(subscriber, channel),
+      missedSince: (...of) => state.missedSince(...of),
+      resume: (subscriber, channel) => state.resume(subscriber, channel),
+    },
     beforeAcknowledged: (channel) => presence.members.synced(channel),
   });
   const presence = createNodePresence(context, {
@@ -101,7 +108,8 @@ export function createCoreServices(
     permissions,
     deliver: (channel, packet) => channels.deliverPacket(channel, packet),
   });
-  const recovery = createNodeRecovery(context, channels);
+  const state = createNodeState(context, { kinds, permissions });
+  const recovery = createNodeRecovery(context, { channels, kinds });
   const leaderboards = createLeaderboards(
     {
       commands,
@@ -120,11 +128,12 @@ export function createCoreServices(
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
   snapshots.set("order", orders.takeOrderSnapshot).set("orders", orders.takeOpenOrdersSnapshot);
   channels.onSubscription((change) => presence.onSubscription(change));
+  channels.onSubscription((change) => state.onSubscription(change));
   channels.onSubscription((change) => leaderboards.onSubscription(change));
   channels.onSubscription((change) => orders.onSubscription(change));
   channels.onSubscription(({ channel, isSubscribed }) => webhooks?.subscriptionChanged({ channel }, isSubscribed));
   const boards = withCachedPages(leaderboards, cache, config.leaderboards);
-  return { kinds, permissions, channels, presence, recovery, orders, deadLetters, leaderboards, boards };
+  return { kinds, permissions, channels, presence, state, recovery, orders, deadLetters, leaderboards, boards };
 }
 
 /** The limit of publications per channel, for kinds that have one. */
@@ -144,7 +153,7 @@ function limitsOf({ limits }: Config, throttling: Throttling): NonNullable<Chann
 
 type ChannelParts = Pick<
   ChannelsDeps,
-  "kinds" | "permissions" | "snapshots" | "limitOf" | "records" | "beforeAcknowledged"
+  "kinds" | "permissions" | "snapshots" | "states" | "limitOf" | "records" | "beforeAcknowledged"
 >;
 
 function createChannels(context: NodeContext, parts: ChannelParts): Channels {
@@ -184,13 +193,40 @@ function createChannels(context: NodeContext, parts: ChannelParts): Channels {
   return channels;
 }
 
+function createNodeState(
+  { config, store, control, metrics, clock, log }: NodeContext,
+  parts: { kinds: Kinds; permissions: Permissions },
+): State {
+  const { commands, feed, keys } = store;
+  const state = new State(
+    {
+      ...parts,
+      commands,
+      feed,
+      keys,
+      deliver: createFanOut({ metrics }),
+      control,
+      onConflated: (count) => metrics.skipped.inc({ reason: "conflated" }, count),
+      clock,
+      log,
+    },
+    config.limits.state,
+  );
+  control.onDeadNode((node) => state.onDead(node));
+  return state;
+}
+
 /** Interval at which the records of connections are renewed. */
 const renewEverySeconds = 60;
 
-function createNodeRecovery({ config, store, control, clock, log }: NodeContext, channels: Channels): SessionRecovery {
+function createNodeRecovery(
+  { config, store, control, clock, log }: NodeContext,
+  { channels, kinds }: { channels: Channels; kinds: Kinds },
+): SessionRecovery {
   const options = { windowSeconds: config.recovery.windowSeconds, renewEverySeconds, isCluster: store.isCluster };
   const records = createRecoveryRecordStore(store, options);
-  const recovery = createSessionRecovery({ store: records, channels, control, clock, log }, options);
+  const hasState = (channel: string): boolean => kinds.of(channel).state;
+  const recovery = createSessionRecovery({ store: records, channels, hasState, control, clock, log }, options);
   for (const type of recoveryCommandTypes) control.on(type, (command) => recovery.perform(command));
   // Redis may have lost its last writes.
   runsOf(store.commands).onNewRun(() => recovery.rewriteAll());

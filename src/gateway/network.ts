@@ -12,6 +12,7 @@ import { createChannelHandlers } from "../connections/handlers/channels.ts";
 import { createLeaderboardHandlers } from "../connections/handlers/leaderboards.ts";
 import { createOrderHandlers } from "../connections/handlers/orders.ts";
 import { createPresenceHandlers } from "../connections/handlers/presence.ts";
+import { createStateHandlers } from "../connections/handlers/state.ts";
 import { createSessionHandlers } from "../connections/handlers/sessions.ts";
 import { createHttpServer, type HttpServer } from "../http/http-server.ts";
 import type { Readiness } from "../http/readiness.ts";
@@ -30,6 +31,7 @@ import { createScheduledRoutes } from "../http/routes/scheduled.ts";
 import { createSessionRoutes } from "../http/routes/sessions.ts";
 import { createRightsRoutes } from "../http/routes/rights.ts";
 import type { UserDataService } from "../commands/user-data.ts";
+import { createStateRoutes } from "../http/routes/state.ts";
 import { createUserRoutes } from "../http/routes/users.ts";
 import { createTokenRoutes } from "../http/routes/tokens.ts";
 import { loadAccelerator } from "../engine/accelerator.ts";
@@ -115,6 +117,7 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
     throttling: parts.throttling,
     recovery: services.recovery,
     quota: services.presence.connectionQuota,
+    state: services.state,
     fence: control.fence,
     clock,
     isDraining: parts.isDraining,
@@ -219,7 +222,7 @@ function routesOf({
   userData,
 }: NetworkParts): Route[] {
   const { sessions, tokens, tickets, logouts, liveRights } = authentication;
-  const { kinds, channels, presence, orders, boards } = services;
+  const { kinds, channels, presence, state, orders, boards } = services;
   const { executor, schedule } = ingress;
   const routes = [
     ...createPublishRoutes({ executor, schedule }),
@@ -227,8 +230,10 @@ function routesOf({
     ...createChannelRoutes({
       history: channels.history.bind(channels),
       list: presence.list,
-      clearHistory: channels.clearHistory.bind(channels),
+      // Subscribers subscribe again after that, and are sent a state without what was removed.
+      clearHistory: (channel) => state.clear(channel).then(() => channels.clearHistory(channel)),
     }),
+    ...createStateRoutes({ state }),
     ...createPresenceRoutes({ presence }),
     ...createOrderRoutes({ executor, orders }),
     ...createLeaderboardRoutes({ executor, leaderboards: boards }),
@@ -335,7 +340,7 @@ function handlersOf(
   { refresh, tokenRefreshed, useSubscriptionToken }: ConnectionHooks,
 ): ClientHandler[] {
   const { sessions, logouts } = authentication;
-  const { channels, presence, orders, boards } = services;
+  const { channels, presence, state, orders, boards } = services;
   return [
     ...createChannelHandlers({
       channels,
@@ -349,5 +354,6 @@ function handlersOf(
     ...createLeaderboardHandlers({ leaderboards: boards }),
     ...createOrderHandlers({ orders }),
     ...createPresenceHandlers({ presence }),
+    ...createStateHandlers({ state }),
   ];
 }

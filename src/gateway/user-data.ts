@@ -25,6 +25,7 @@ export function createNodeUserData(deps: NodeUserDataDeps): UserDataService {
     limitSource(deps),
     scoreSource(deps),
     orderSource(deps),
+    stateSource(deps),
     scheduleSource(deps),
     // Last: orders that are removed are published to one of these channels.
     channelSource(deps),
@@ -79,6 +80,15 @@ function orderSource({ services: { orders } }: NodeUserDataDeps): UserDataSource
   };
 }
 
+function stateSource({ services: { state } }: NodeUserDataDeps): UserDataSource {
+  return {
+    async erase(userId) {
+      const own = await Promise.all(ownChannelsOf(userId).map((channel) => state.clear(channel)));
+      return { state: own.reduce((sum, count) => sum + count, 0) + (await state.removeUser(userId)) };
+    },
+  };
+}
+
 function scheduleSource({ ingress: { schedule } }: NodeUserDataDeps): UserDataSource {
   return {
     read: async (userId) => ({ scheduled: await schedule.ofUser(userId, maxUserData) }),
@@ -90,9 +100,10 @@ function scheduleSource({ ingress: { schedule } }: NodeUserDataDeps): UserDataSo
 function channelSource({ services: { channels } }: NodeUserDataDeps): UserDataSource {
   return {
     async erase(userId) {
-      const own = [userChannelOf(userId), `orders:${userId}`];
-      const removed = await Promise.all(own.map((channel) => channels.clearHistory(channel, true)));
+      const removed = await Promise.all(ownChannelsOf(userId).map((channel) => channels.clearHistory(channel, true)));
       return { publications: removed.reduce((sum, count) => sum + count, 0) };
     },
   };
 }
+
+const ownChannelsOf = (userId: string): string[] => [userChannelOf(userId), `orders:${userId}`];

@@ -50,6 +50,7 @@ export const removedUserData = z.strictObject({
   scores: removed("Scores on all boards, past seasons included."),
   orders: removed("Orders that were deleted, because the user was the customer."),
   parties: removed("Orders of others that the user is no longer a party of."),
+  state: removed("Keys in the state of channels that the user set last, and all keys of the user's own channels."),
   scheduled: removed("Scheduled publications that were cancelled."),
   publications: removed("Publications in the history of the user's own channels."),
 });

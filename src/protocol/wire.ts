@@ -117,6 +117,51 @@ export interface PresenceChange {
   updated: PresenceMember[];
 }
 
+/** One key of a channel's state. */
+export interface StateEntry<Value = unknown> {
+  value: Value;
+  /** Absent if a backend set it. */
+  from?: PublicationSender;
+  updatedAt: number;
+}
+
+/** Snapshot of a channel whose kind has `state`. */
+export interface StateSnapshot<Value = unknown> {
+  revision: number;
+  entries: Record<string, StateEntry<Value>>;
+}
+
+export interface KeyChange<Value = unknown> {
+  key: string;
+  /** Null if the key was removed. */
+  value: Value | null;
+  /** Absent if a backend changed it, or the key expired or went with its connection. */
+  from?: PublicationSender;
+}
+
+/** The last change of each key since the previous event. */
+export interface StateChanges<Value = unknown> {
+  channel: string;
+  revision: number;
+  changes: KeyChange<Value>[];
+}
+
+export interface StateSetRequest {
+  channel: string;
+  key: string;
+  /** Null removes the key. */
+  value: unknown;
+  ttlSeconds?: number;
+  /** True: the key is removed when this connection ends. */
+  own?: boolean;
+}
+
+export interface StateSetAnswer {
+  channel: string;
+  key: string;
+  revision: number;
+}
+
 export interface SessionEntry {
   sessionId: string;
   createdAt: number;
@@ -170,6 +215,7 @@ export interface ClientRequests {
   publish: { request: PublishMessage; answer: PublishAnswer | EphemeralPublishAnswer };
   history: { request: HistoryRequest; answer: HistoryAnswer };
   presence: { request: ChannelRequest; answer: PresenceAnswer };
+  "state:set": { request: StateSetRequest; answer: StateSetAnswer };
   "leaderboard:top": { request: { board: string; limit?: number; start?: number; season?: string }; answer: BoardPage };
   "leaderboard:around": {
     request: { board: string; member?: string; radius?: number; season?: string };
@@ -206,6 +252,7 @@ export interface ServerToClientEvents {
   position: (position: ChannelPosition, recoveryOffset?: string) => void;
   warning: (warning: Warning) => void;
   presence: (change: PresenceChange) => void;
+  state: (changes: StateChanges) => void;
   unsubscribed: (unsubscribed: Unsubscribed) => void;
   "auth:expiring": (expiring: { expiresAt: number }) => void;
   drain: (drain: { reconnectAfterMs: number }) => void;

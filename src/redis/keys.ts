@@ -44,6 +44,15 @@ export interface Keys {
   /** Hash { version, rank, score, total, nextAt } as last published; TTL: a day, renewed by each use; tag: channel. */
   rankState(channel: string): string;
 
+  /** Keys of a channel's state (`state/changes.lua`), and the sharded pub/sub channel of its changes; TTL: `limits.state.idleSeconds` after the last change or subscription; tag: channel. */
+  channelState(channel: string): { [K in "meta" | "entries" | "removed" | "expiry" | "owners" | "feed"]: string };
+  /** Sorted set of the channels with state, by when they were last registered; no TTL (old entries are removed); tag: state. */
+  stateChannels(): string;
+  /** Sorted set of `<epoch milliseconds>:<channel>` by when keys expire; no TTL (emptied as they do); tag: state. */
+  dueStates(): string;
+  /** Set of the channels in which connections of a node own keys; TTL: two days, renewed; tag: node. */
+  ownedStates(node: string): string;
+
   /** Hash for recovering a connection: user, owner, and `c:<channel>` → position; TTL: the recovery window, renewed while connected; tag: connection. */
   recoveryRecord(privateId: string): string;
 
@@ -202,6 +211,20 @@ export function createKeys(prefix: string): Keys {
     boardTouched: (board) => ofBoard(board, "touched"),
     boardOnce: (board, { scope, key, part }) => ofBoard(board, `once:${encodeId(scope)}:${encodeId(key)}:${part}`),
     rankState: (channel) => of("ch", channel, "rank"),
+    channelState(channel) {
+      const start = of("ch", channel, "state-");
+      return {
+        meta: `${start}meta`,
+        entries: `${start}entries`,
+        removed: `${start}removed`,
+        expiry: `${start}expiry`,
+        owners: `${start}owners`,
+        feed: `${start}feed`,
+      };
+    },
+    stateChannels: () => of("state", "all", "channels"),
+    dueStates: () => of("state", "all", "due"),
+    ownedStates: (node) => of("node", node, "owned-states"),
     recoveryRecord: (privateId) => of("connection", privateId, "record"),
     session: (userTag, sessionId) => of("user", userTag, `session:${encodeId(sessionId)}`),
     userBlock: (userTag) => of("user", userTag, "block"),

@@ -10,6 +10,8 @@ export interface ThrottlingOptions {
   readonly messages?: MessageLimit | undefined;
   /** Bytes of client events over 1 kB, per user over all nodes. @default 2 MiB, 128 KiB a second */
   readonly bytes?: LeasedLimit | undefined;
+  /** Bytes of changes of state and ephemeral publications, per user over all nodes. @default 128 KiB, 32 KiB a second */
+  readonly ephemeral?: LeasedLimit | undefined;
   /** Max size of a client event; the bucket of bytes holds at least two of them. @default 0 */
   readonly payloadBytes?: number | undefined;
   /**
@@ -81,7 +83,7 @@ export interface LeaseTuning {
 
 /** Names of limiters in metrics and keys: a closed set. */
 export type LimiterName =
-  "messages" | "bytes" | "handshakes" | "http" | "logins" | "sessions" | "publications" | "custom";
+  "messages" | "bytes" | "ephemeral" | "handshakes" | "http" | "logins" | "sessions" | "publications" | "custom";
 
 /** A limit with defaults applied. */
 export interface Policy<Rule> {
@@ -100,6 +102,7 @@ export interface LeasedPolicy extends Policy<TokenBucketRule> {
 export interface Policies {
   readonly messages: LeasedPolicy;
   readonly bytes: LeasedPolicy;
+  readonly ephemeral: LeasedPolicy;
   readonly handshakes: LeasedPolicy;
   readonly http: Policy<WindowRule>;
   readonly logins: Policy<WindowRule>;
@@ -115,6 +118,7 @@ export interface Policies {
 const defaults = {
   messages: { capacity: 50, refillPerSecond: 20 },
   bytes: { capacity: 2_097_152, refillPerSecond: 131_072 },
+  ephemeral: { capacity: 131_072, refillPerSecond: 32_768 },
   costs: { history: 5 },
   closeAfter: { refusals: 100, windowSeconds: 10 },
   handshakes: { capacity: 500, refillPerSecond: 100 },
@@ -123,29 +127,34 @@ const defaults = {
   logins: { requests: 5, windowSeconds: 900, whenStoreIsAway: "closed" },
 } satisfies { logins: WindowLimit } & Record<string, object>;
 
+/** Stands for changes of state and ephemeral publications, which have a bucket of their own. */
+export const ephemeralEvent = "ephemeral";
+
 /** Stands for the events without a cost of their own. */
 export const otherEvents = "*";
 
 export function policiesOf(options: ThrottlingOptions): Policies {
   const messages: MessageLimit = options.messages ?? defaults.messages;
   const bytes: LeasedLimit = options.bytes ?? defaults.bytes;
+  const ephemeral: LeasedLimit = options.ephemeral ?? defaults.ephemeral;
   const logins: WindowLimit = { ...defaults.logins, ...options.logins };
   const costs = Object.entries(messages.costs ?? defaults.costs);
   const publications = Object.entries(options.publications ?? {});
   // A full bucket allows the largest event, whatever is configured.
-  const ofBytes = (limit: LeasedLimit) =>
-    leasedPolicy("bytes", { ...limit, capacity: Math.max(limit.capacity, 2 * (options.payloadBytes ?? 0)) });
+  const ofBytes = (name: "bytes" | "ephemeral", limit: LeasedLimit) =>
+    leasedPolicy(name, { ...limit, capacity: Math.max(limit.capacity, 2 * (options.payloadBytes ?? 0)) });
   const roles = Object.entries(options.roles ?? {}).map(([role, limit]) => {
     const ofRole = {
       ...(limit.messages && { messages: leasedPolicy("messages", limit.messages) }),
-      ...(limit.bytes && { bytes: ofBytes(limit.bytes) }),
+      ...(limit.bytes && { bytes: ofBytes("bytes", limit.bytes) }),
     };
     return [role, ofRole] as const;
   });
   const { perUser, perAddress } = options.sessions ?? {};
   return {
     messages: leasedPolicy("messages", messages),
-    bytes: ofBytes(bytes),
+    bytes: ofBytes("bytes", bytes),
+    ephemeral: ofBytes("ephemeral", ephemeral),
     roles: new Map(roles),
     sessions: {
       ...(perUser && { perUser: policy("sessions", perUser) }),

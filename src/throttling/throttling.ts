@@ -20,6 +20,7 @@ import {
 } from "./limiter.ts";
 import { noViolations, countViolation, type ViolationCounter } from "./abuse-threshold.ts";
 import {
+  ephemeralEvent,
   otherEvents,
   policiesOf,
   type CustomLimit,
@@ -38,7 +39,7 @@ export interface MessageLimitResult extends RateLimitResult {
   /** True if the connection was refused so often that it must be closed with `rate_limited`. */
   readonly close?: boolean;
   /** Set if a limiter other than `messages` refused. */
-  readonly limiter?: "bytes";
+  readonly limiter?: "bytes" | "ephemeral";
 }
 
 export interface ThrottlingDependencies {
@@ -57,10 +58,15 @@ interface Sender extends ViolationCounter {
   bucket: LeasedBucket;
   /** The user's bucket of bytes; undefined before its first large event. */
   bytes: LeasedBucket | undefined;
+  /** The same for changes of state and ephemeral publications. */
+  ephemeral: LeasedBucket | undefined;
 }
 
 /** Events up to this size are limited by number alone, so most users need no bucket of bytes. */
 const uncountedBytes = 1_024;
+
+/** A change of state or an ephemeral publication counts as so many bytes at least, because its handling costs too. */
+const minEphemeralBytes = 256;
 
 /** Max subjects of one limiter in a node's memory; beyond it, the oldest are counted in Redis alone. */
 const maxSubjects = 100_000;
@@ -143,6 +149,8 @@ export class Throttling {
     event: string,
     bytes = 0,
   ): MessageLimitResult | Promise<MessageLimitResult> {
+    if (event === ephemeralEvent)
+      return this.#takeEphemeral(this.#senderOf(connectionKey, user), Math.max(bytes, minEphemeralBytes));
     const { costs } = this.#policies;
     const cost = costs.get(event) ?? costs.get(otherEvents) ?? micro;
     if (cost === 0 && bytes <= uncountedBytes) return this.#free();
@@ -231,7 +239,7 @@ export class Throttling {
     if (known === undefined) {
       const limit = this.#users.of(roles);
       const bucket = this.#bucketOf(limit.messages, userId);
-      const sender = { ...noViolations(), userId, roles, limit, bucket, bytes: undefined };
+      const sender = { ...noViolations(), userId, roles, limit, bucket, bytes: undefined, ephemeral: undefined };
       this.#senders.set(connectionKey, sender);
       return sender;
     }
@@ -248,6 +256,7 @@ export class Throttling {
     sender.limit = limit;
     sender.bucket = this.#bucketOf(limit.messages, sender.userId);
     sender.bytes = undefined;
+    sender.ephemeral = undefined;
   }
 
   #bucketOf({ limiter, subjectOf }: UserBuckets, userId: string): LeasedBucket {
@@ -288,6 +297,15 @@ export class Throttling {
     return mapResult(limiter.take(sender.bytes, bytes * micro), (result) => {
       const enforced = this.#enforceMessage(policy, sender, result);
       return enforced.allowed ? enforced : { ...enforced, limiter: "bytes" };
+    });
+  }
+
+  #takeEphemeral(sender: Sender, bytes: number): MessageLimitResult | Promise<MessageLimitResult> {
+    const { policy, limiter } = sender.limit.ephemeral;
+    if (sender.ephemeral?.isCached !== true) sender.ephemeral = this.#bucketOf(sender.limit.ephemeral, sender.userId);
+    return mapResult(limiter.take(sender.ephemeral, bytes * micro), (result) => {
+      const enforced = this.#enforceMessage(policy, sender, result);
+      return enforced.allowed ? enforced : { ...enforced, limiter: "ephemeral" };
     });
   }
 

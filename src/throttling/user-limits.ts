@@ -14,6 +14,8 @@ export interface UserBuckets {
 export interface UserLimit {
   readonly messages: UserBuckets;
   readonly bytes: UserBuckets;
+  /** Changes of state and ephemeral publications; the same for all roles. */
+  readonly ephemeral: UserBuckets;
 }
 
 /** A user, as limits see one. */
@@ -32,16 +34,18 @@ export class UserLimits {
   readonly general: UserLimit;
   readonly #byRole: readonly (readonly [role: string, limit: UserLimit])[];
 
-  constructor({ messages, bytes, roles }: Policies, create: CreateBuckets) {
+  constructor({ messages, bytes, ephemeral, roles }: Policies, create: CreateBuckets) {
     const general = (this.general = {
       messages: generalBuckets(messages, create),
       bytes: generalBuckets(bytes, create),
+      ephemeral: generalBuckets(ephemeral, create),
     });
     this.#byRole = [...roles].map(([role, policies]) => [
       role,
       {
         messages: policies.messages ? roleBuckets(role, policies.messages, create) : general.messages,
         bytes: policies.bytes ? roleBuckets(role, policies.bytes, create) : general.bytes,
+        ephemeral: general.ephemeral,
       },
     ]);
   }
@@ -54,7 +58,7 @@ export class UserLimits {
   /** Each once. */
   get all(): UserBuckets[] {
     const limits = [this.general, ...this.#byRole.map(([, limit]) => limit)];
-    return [...new Set(limits.flatMap(({ messages, bytes }) => [messages, bytes]))];
+    return [...new Set(limits.flatMap(({ messages, bytes, ephemeral }) => [messages, bytes, ephemeral]))];
   }
 }
 

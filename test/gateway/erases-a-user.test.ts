@@ -91,6 +91,7 @@ test("everything kept of a user is read, and erased on every node", async () => 
         scores: 2,
         orders: 1,
         parties: 1,
+        state: 0,
         scheduled: 2,
       },
       nodes: 2,

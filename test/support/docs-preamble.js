@@ -42,7 +42,7 @@ Object.assign(globalThis, {
   apiKey: key,
   redis: new Redis(redisUrl),
   io: page === "docs/loadtest.md" ? new Server() : connect,
-  socket: page === "docs/presence.md" ? connect(url, { auth: { token } }) : undefined,
+  socket: ["docs/presence.md", "docs/state.md"].includes(page) ? connect(url, { auth: { token } }) : undefined,
   render: () => undefined,
   renderOwn: () => undefined,
   say: () => undefined,

@@ -63,7 +63,7 @@ export function createChannelHandlers({
         onPublished();
         return published;
       },
-      { isOrderedOnceStarted: true },
+      { isOrderedOnceStarted: true, isEphemeral: ({ ephemeral }) => ephemeral === true },
     ),
 
     clientHandler("history", historyMessage, ({ identity, subscriber }, { channel, since, limit }) =>
