@@ -6,16 +6,11 @@ import { invalid, newTodo, notFound, todo, todoId, todos, type Callback } from "
 
 const app = express();
 const server = createServer(app);
-const gateway = await createGateway({
-  server,
-  env: process.env,
-  channels: { todos: { deliver: "event" } },
-  config: { tokens: { tokenTtlSeconds: 86_400 } },
-});
+const gateway = await createGateway({ server, env: process.env, channels: { todos: { deliver: "event" } } });
 const { io } = gateway;
+gateway.hooks.connect(({ connection }) => ({ userId: `guest:${connection?.auth.guest}` }));
 
 app.get("/", (_req, res) => res.sendFile(join(import.meta.dirname, "index.html")));
-app.post("/token", async (_req, res) => res.json(await gateway.sessions.create({ userId: crypto.randomUUID() })));
 
 io.on("connection", (socket) => {
   socket.on("todo:list", async (callback: Callback) => {

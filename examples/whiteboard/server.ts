@@ -5,16 +5,11 @@ import { createGateway } from "tidegate";
 
 const app = express();
 const server = createServer(app);
-const gateway = await createGateway({
-  server,
-  env: process.env,
-  channels: { board: { deliver: "event" } },
-  config: { tokens: { tokenTtlSeconds: 86_400 } },
-});
+const gateway = await createGateway({ server, env: process.env, channels: { board: { deliver: "event" } } });
 const { io } = gateway;
+gateway.hooks.connect(({ connection }) => ({ userId: `guest:${connection?.auth.guest}` }));
 
 app.get("/", (_req, res) => res.sendFile(join(import.meta.dirname, "index.html")));
-app.post("/token", async (_req, res) => res.json(await gateway.sessions.create({ userId: crypto.randomUUID() })));
 
 io.on("connection", (socket) => {
   void socket.join("board:main");
