@@ -7,7 +7,7 @@ const app = express();
 const server = createServer(app);
 const gateway = await createGateway({ server, env: process.env, channels: { board: { deliver: "event" } } });
 const { io } = gateway;
-gateway.hooks.connect(({ connection }) => ({ userId: `guest:${connection?.auth.guest}` }));
+gateway.hooks.connect(({ connection }) => ({ userId: String(connection?.auth.guest) }));
 
 app.get("/", (_req, res) => res.sendFile(join(import.meta.dirname, "index.html")));
 
