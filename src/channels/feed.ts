@@ -33,9 +33,11 @@ export function createFeed({ feed, keys, log, onRead }: FeedDeps): Feed {
 
   return {
     follow(channel, receiver) {
-      const reader = new FeedMessageReader(channel);
+      // Most channels of users receive nothing.
+      let reader: FeedMessageReader | undefined;
       return feed.subscribe(keys.channelFeed(channel), (message) => {
         onRead?.();
+        reader ??= new FeedMessageReader(channel);
         const parsed = reader.read(message);
         if (parsed !== undefined) receiver.onMessage(parsed);
         else if (!receiveOther(reader, message, receiver))

@@ -6,7 +6,7 @@ import { conflationOf, ConflationWindow, type Conflation } from "./conflation.ts
 import type { RecentDeliveries } from "./delivery-trail.ts";
 import type { EphemeralMessage, FeedMessage, ResetMessage } from "./feed-message.ts";
 import { isExcepted, positionPacket, toEventPacket } from "./packets.ts";
-import type { Feed } from "./feed.ts";
+import type { Feed, FeedReceiver } from "./feed.ts";
 import { MessageBuffer } from "./message-buffer.ts";
 import type { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { ChannelKindOptions, HistoryOptions } from "./kinds.ts";
@@ -41,7 +41,7 @@ const volatile: DeliveryOptions = { isVolatile: true };
  * This node's subscription to one channel: its position, and its subscribers. `gap-repair.ts` decides which messages
  * are passed to `advance`.
  */
-export class LocalChannel {
+export class LocalChannel implements FeedReceiver {
   readonly name: string;
   readonly history: HistoryOptions;
   readonly #deps: LocalChannelDeps;
@@ -168,20 +168,24 @@ export class LocalChannel {
     this.#deps.feed.unfollow(this.name);
   }
 
+  // The feed
+
+  onMessage(message: FeedMessage): void {
+    if (this.#position === undefined) (this.#early ??= new MessageBuffer()).add(message);
+    else this.#deps.receive(this, message);
+  }
+
+  onEphemeral(message: EphemeralMessage): void {
+    if (this.#deps.mayDeliver()) this.deliverEphemeral(message);
+  }
+
+  onReset(message: ResetMessage): void {
+    if (this.#position === undefined) this.#earlyReset = message;
+    else this.#deps.reset(this, message);
+  }
+
   async #subscribe(): Promise<void> {
-    await this.#deps.feed.follow(this.name, {
-      onMessage: (message) => {
-        if (this.#position === undefined) this.#keepEarly(message);
-        else this.#deps.receive(this, message);
-      },
-      onEphemeral: (message) => {
-        if (this.#deps.mayDeliver()) this.deliverEphemeral(message);
-      },
-      onReset: (message) => {
-        if (this.#position === undefined) this.#earlyReset = message;
-        else this.#deps.reset(this, message);
-      },
-    });
+    await this.#deps.feed.follow(this.name, this);
     const { epoch, offset, timestamp } = await this.#deps.log.read(this.name, this.history, { kind: "position" });
     this.#position = { epoch, offset, timestamp };
     this.#delivered = this.#position;
@@ -190,10 +194,6 @@ export class LocalChannel {
     this.#early = undefined;
     if (this.#earlyReset !== undefined) this.#deps.reset(this, this.#earlyReset);
     for (const message of early) this.#deps.receive(this, message);
-  }
-
-  #keepEarly(message: FeedMessage): void {
-    (this.#early ??= new MessageBuffer()).add(message);
   }
 
   #openWindow(conflation: Conflation): ConflationWindow {

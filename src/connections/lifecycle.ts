@@ -19,7 +19,7 @@ import { Frame } from "../engine/frames.ts";
 import { ProtocolFault } from "../engine/parser.ts";
 import { SocketConnection, type SharedConnectionContext } from "./socket-connection.ts";
 import { InFlightCounter } from "./in-flight.ts";
-import { acknowledgementOf, engineSocketOf, privateIdOf, refuseConnects } from "./socket-io.ts";
+import { acknowledgementOf, engineSocketOf, privateIdOf, refuseConnects, shrinkClient } from "./socket-io.ts";
 
 /** Called when clients connect and disconnect. */
 export interface LifecycleHooks {
@@ -77,11 +77,17 @@ export class ConnectionLifecycle {
   readonly #active = new Map<SocketConnection, ActiveConnection>();
   readonly #pendingDisconnects = new InFlightCounter();
   readonly #held: HeldAnswers;
+  readonly #onDisconnect: (this: Socket, reason: string) => void;
 
   constructor(deps: ConnectionLifecycleDeps, nodeId: string) {
     this.#deps = deps;
     this.#nodeId = nodeId;
     this.#held = new HeldAnswers(deps.clock);
+    const disconnected = this.#disconnected.bind(this);
+    // One function for all connections, to save the memory of a closure per connection.
+    this.#onDisconnect = function (this: Socket, reason: string) {
+      disconnected(connectionOf(this), reason);
+    };
     // Computed on each scrape.
     Object.assign(deps.metrics.queueBytes, { collect: () => deps.metrics.queueBytes.set(this.#queuedBytes()) });
     this.#context = {
@@ -99,17 +105,20 @@ export class ConnectionLifecycle {
 
   start(socket: Socket, connection: SocketConnection, restored?: RestoredSubscriptions): void {
     refuseConnects(socket);
+    shrinkClient(socket);
     const requests = this.#deps.dispatch.open(connection);
     this.#register(socket, connection, { requests, restored });
     // Calls `next` only for events that have listeners: Socket.IO's emitter must not receive other names of clients.
     socket.use((packet, next) =>
       this.#deps.dispatch.receive(requests, packet, this.#deps.app && listenersOf(socket, packet, next)),
     );
-    socket.on("error", (error) => connection.close(closingFor(error)));
-    socket.on("disconnect", (reason) => {
-      connection.end();
-      this.#unregister(connection, { reason, mayReturn: reason !== "client namespace disconnect" });
-    });
+    socket.on("error", closeAfterError).on("disconnect", this.#onDisconnect);
+  }
+
+  #disconnected(connection: SocketConnection | undefined, reason: string): void {
+    if (connection === undefined) return;
+    connection.end();
+    this.#unregister(connection, { reason, mayReturn: reason !== "client namespace disconnect" });
   }
 
   #queuedBytes(): number {
@@ -290,6 +299,17 @@ const listenersOf = (socket: Socket, packet: unknown[], next: () => void): Socke
     next();
   },
 });
+
+/** Undefined before `connect`. */
+function connectionOf(socket: Socket): SocketConnection | undefined {
+  const { owner } = engineSocketOf(socket);
+  return owner instanceof SocketConnection ? owner : undefined;
+}
+
+/** Listens to the errors of every connection. */
+function closeAfterError(this: Socket, error: Error): void {
+  connectionOf(this)?.close(closingFor(error));
+}
 
 const closingFor = (error: Error): Closing =>
   closing("protocol_error", error instanceof ProtocolFault ? { message: error.message } : {});

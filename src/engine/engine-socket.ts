@@ -1,9 +1,9 @@
-import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import { ConnectionWriter, type WriterContext, type WriterOwner } from "./connection-writer.ts";
 import { ControlBudget } from "./control-budget.ts";
 import { Frame } from "./frames.ts";
+import { Listeners } from "./listeners.ts";
 import { packetType } from "./packets.ts";
 import type { Due, TimerWheel } from "./timer-wheel.ts";
 import type { Transport, TransportEnd, TransportOwner } from "./transport.ts";
@@ -53,7 +53,7 @@ const shared = new WeakMap<WriteOptions, Frame>();
  * `protocol`, `readyState`, `transport`, `remoteAddress`, `write`, `close` and the events `data` and `close`; applications
  * may listen to `upgrade`, `packet`, `packetCreate` and `heartbeat`.
  */
-export class EngineSocket extends EventEmitter implements TransportOwner, WriterOwner, Due {
+export class EngineSocket extends Listeners implements TransportOwner, WriterOwner, Due {
   readonly id: string;
   readonly protocol = 4;
   readonly remoteAddress: string | undefined;

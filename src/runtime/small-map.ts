@@ -39,6 +39,15 @@ export class SmallMap<K, V> {
     return this.#entries?.keys() ?? (this.#flat.filter((_, index) => index % 2 === 0) as K[]);
   }
 
+  values(): Iterable<V> {
+    return this.#entries?.values() ?? (this.#flat.filter((_, index) => index % 2 === 1) as V[]);
+  }
+
+  clear(): void {
+    this.#flat = [];
+    this.#entries = undefined;
+  }
+
   #grow(): void {
     this.#entries = new Map();
     for (let place = 0; place < this.#flat.length; place += 2)

@@ -16,7 +16,11 @@ test("behaves like a Map, with few entries or many", () => {
     } else expect(map.delete(key)).toBe(expected.delete(key));
     expect([map.size, map.has(key), map.get(key)]).toEqual([expected.size, expected.has(key), expected.get(key)]);
     if (step % 50 === 0) expect([...map.keys()]).toEqual([...expected.keys()]);
+    if (step % 50 === 0) expect([...map.values()]).toEqual([...expected.values()]);
   }
+
+  map.clear();
+  expect([map.size, [...map.keys()], map.has("1")]).toEqual([0, [], false]);
 });
 
 test("stores arrays as values", () => {
