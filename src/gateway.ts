@@ -199,6 +199,7 @@ export async function createNode(
     webhooks,
     worker,
     app,
+    contract,
     checks,
     access,
     server,

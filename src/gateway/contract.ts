@@ -1,6 +1,6 @@
 import type { Kinds } from "../channels/kinds.ts";
-import { clientEvents } from "../config/limits-schema.ts";
 import { ConfigError, type Problem } from "../config/problems.ts";
+import { clientEvents } from "../protocol/client-events.ts";
 import { createContractChecks, type ContractChecks } from "../protocol/contract-checks.ts";
 import type { Contract } from "../protocol/contract.ts";
 
@@ -12,7 +12,7 @@ export function createNodeContractChecks(contract: Contract, kinds: Kinds): Cont
 }
 
 function builtInEvents({ events }: Contract): Problem[] {
-  return clientEvents
+  return Object.keys(clientEvents)
     .filter((event) => Object.hasOwn(events, event))
     .map((event) => ({
       name: `contract.events.${event}`,

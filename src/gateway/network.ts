@@ -40,6 +40,7 @@ import { ErrorReporter } from "../connections/error-reporter.ts";
 import { createRoomAdapter } from "../connections/room-adapter.ts";
 import { createSocketServer, type SocketServer } from "../connections/socket-server.ts";
 import { createStickyRouting, type StickyRouting } from "../engine/sticky-routing/sticky-routing.ts";
+import type { Contract } from "../protocol/contract.ts";
 import type { ContractChecks } from "../protocol/contract-checks.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import { createConnectionHooks, type ConnectionHooks } from "../connections/connection-hooks.ts";
@@ -78,6 +79,7 @@ export interface NetworkParts {
   isDraining: () => boolean;
   /** Omit if only the built-in events exist. */
   app: AppEvents | undefined;
+  contract: Contract | undefined;
   /** Checks events for the app. Omit if there is no contract. */
   checks: ContractChecks | undefined;
   access: AppAccess;
@@ -157,6 +159,7 @@ function createHttp(
       ],
       ...(hasConsole ? { console: operator.page, authenticateOperator: operator.operators.authenticate } : {}),
       onAct: operator.note,
+      contract: parts.contract,
       apiKeys: config.apiKeys,
       limit,
       readiness,

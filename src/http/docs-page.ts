@@ -7,16 +7,24 @@ const files = {
   "page.css": "text/css",
   "page.js": "text/javascript",
   "elements.js": "text/javascript",
+  "events.js": "text/javascript",
   "schemas.js": "text/javascript",
   "try-it.js": "text/javascript",
 } as const;
 
+/** Descriptions of the HTTP API and of the events, as JSON. */
+export interface Descriptions {
+  openapi: string;
+  asyncapi: string;
+}
+
 /**
- * The API's description, for programs at `/openapi.json` and for people at `/docs`. The page is a few small files of
- * ours that draw what `/openapi.json` says; nothing is loaded from elsewhere.
+ * The descriptions, for programs at `/openapi.json` and `/asyncapi.json`, and for people at `/docs`. The page is a few
+ * small files of ours that draw what they say; nothing is loaded from elsewhere.
  */
-export function mountDocs(app: Express, openapi: string): void {
+export function mountDocs(app: Express, { openapi, asyncapi }: Descriptions): void {
   serveText(app, "/openapi.json", "application/json", openapi);
+  serveText(app, "/asyncapi.json", "application/json", asyncapi);
   serveText(app, "/docs", "text/html", docsFile("page.html"));
   for (const [name, type] of Object.entries(files)) serveText(app, `/docs/${name}`, type, docsFile(name));
 }

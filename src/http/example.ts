@@ -19,8 +19,8 @@ export interface Schema {
 export type Resolve = (ref: string) => Schema | undefined;
 
 /** A value that fits a schema: the examples in it, and for the rest the least that is legal. */
-export function exampleOf(given: Schema, resolve: Resolve): unknown {
-  const schema = given.$ref === undefined ? given : (resolve(given.$ref) ?? {});
+export function exampleOf(schema: Schema, resolve: Resolve): unknown {
+  if (schema.$ref !== undefined) return exampleOf(resolve(schema.$ref) ?? {}, resolve);
   const [said = schema.const ?? schema.default ?? schema.enum?.[0]] = schema.examples ?? [];
   if (said !== undefined) return said;
   const option = (schema.oneOf ?? schema.anyOf)?.[0];

@@ -6,7 +6,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Metrics, MetricsText } from "../runtime/metrics.ts";
 import { apiPrefix, mountApi, undecodableParameter, type BackendApiDeps } from "./backend-api.ts";
 import { mountDemo, mountPage, type Demo } from "./demo.ts";
-import { mountDocs } from "./docs-page.ts";
+import { mountDocs, type Descriptions } from "./docs-page.ts";
 import { onlyGet } from "./only-methods.ts";
 import { sendJson, sendProblem } from "./problem.ts";
 import type { Readiness } from "./readiness.ts";
@@ -17,12 +17,10 @@ import { targetOf } from "./request-target.ts";
 import { createRequestWatch, recordOf } from "./request-watch.ts";
 import type { Route } from "./route.ts";
 
-export interface ExpressAppDeps extends BackendApiDeps {
+export interface ExpressAppDeps extends BackendApiDeps, Descriptions {
   readiness: Readiness;
   /** Omit if the metrics have a port of their own. */
   registry?: MetricsText | undefined;
-  /** The API's description, as JSON. */
-  openapi: string;
   demo?: Demo | undefined;
   /** Folder of the built operator console. Omit not to serve it. */
   console?: string | undefined;
@@ -43,7 +41,7 @@ export function createExpressApp(deps: ExpressAppDeps): Express {
   app.use(helmet(protection));
   mountHealth(app, deps.readiness);
   if (deps.registry !== undefined) mountMetrics(app, deps.registry);
-  mountDocs(app, deps.openapi);
+  mountDocs(app, deps);
   if (deps.console !== undefined) mountPage(app, "/console", deps.console);
   if (deps.demo !== undefined) mountDemo(app, deps.demo, deps.clientAddress);
   onlyGet(app, "/", (_request, response) => response.redirect(deps.demo?.login === undefined ? "/docs" : "/demo/"));

@@ -11,6 +11,8 @@ import { createClientAddress, type ClientAddress } from "../runtime/client-addre
 import type { Demo } from "./demo.ts";
 import { headerValues } from "./headers.ts";
 import { close, listen, portOf } from "./listening.ts";
+import type { Contract } from "../protocol/contract.ts";
+import { describeEvents } from "./asyncapi.ts";
 import { describeApi } from "./openapi.ts";
 import { boundIdleConnections } from "./idle-connections.ts";
 import { apiPrefix, type BackendApiDeps } from "./backend-api.ts";
@@ -26,6 +28,8 @@ export interface HttpServerDeps {
   apiKeys: readonly ApiKey[];
   /** Counts a request of an API key. Absent: no limit. */
   limit?: LimitHttp | undefined;
+  /** Described with the events. Omit if there is none. */
+  contract?: Contract | undefined;
   readiness: Readiness;
   /** The demo's page, and its sign-in outside production. */
   demo?: Demo | undefined;
@@ -177,6 +181,7 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
     readiness,
     registry: options.hasMetrics === false ? undefined : (deps.metricsText ?? metrics.registry),
     openapi: JSON.stringify(describeApi(routes, options.version)),
+    asyncapi: JSON.stringify(describeEvents(deps.contract, options.version)),
     demo,
     metrics,
     reasons,

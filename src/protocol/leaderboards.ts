@@ -23,7 +23,7 @@ export const maxRadius = 100;
 export const boardName = z
   .string()
   .refine((name) => isSubjectOf("leaderboard", name), nameRule(maxSubjectLength("leaderboard")))
-  .meta({ minLength: 1, maxLength: maxSubjectLength("leaderboard") });
+  .meta({ minLength: 1, maxLength: maxSubjectLength("leaderboard"), examples: ["daily"] });
 
 const score = z.number().meta({ description: "Any finite number, returned exactly as sent.", examples: [1200] });
 const mode = z

@@ -6,7 +6,9 @@ const name = z.string().refine(isName, nameRule()).meta({ minLength: 1, maxLengt
 
 export const channelName = name;
 /** A channel that a client names: a `*` would be a pattern somebody meant. */
-export const clientChannelName = name.refine((text) => !text.includes("*"), "must not contain *");
+export const clientChannelName = name
+  .refine((text) => !text.includes("*"), "must not contain *")
+  .meta({ description: "The channel's full name.", examples: ["chat:lobby"] });
 export const eventName = name;
 export const userId = name;
 export const sessionId = name;

@@ -34,7 +34,8 @@ export const sessionsRevokeMessage = z
   .refine(
     (one) => (one.sessionId === undefined) !== (one.others === undefined),
     "must contain sessionId or others: true",
-  );
+  )
+  .meta({ examples: [{ others: true }] });
 
 // What backends send
 

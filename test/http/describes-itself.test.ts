@@ -106,6 +106,7 @@ describe("/docs", () => {
     "/docs/page.css",
     "/docs/page.js",
     "/docs/elements.js",
+    "/docs/events.js",
     "/docs/schemas.js",
     "/docs/try-it.js",
   ];

@@ -1,4 +1,5 @@
 import { element, prose, table } from "./elements.js";
+import { groupsOf, toEventDetails, toEventLink } from "./events.js";
 import { fieldsOf, resolve, typeOf } from "./schemas.js";
 import { tryIt } from "./try-it.js";
 
@@ -11,13 +12,17 @@ function callsOf(api) {
   );
 }
 
-function draw(api) {
+function draw(api, events) {
   byId("version").textContent = api.info.version;
   byId("about").append(...prose(api.info.description));
   const byTag = Map.groupBy(callsOf(api), ({ operation }) => operation.tags?.[0] ?? "Other");
   for (const [tag, calls] of byTag) {
     byId("contents").append(element("h2", {}, tag), element("ul", {}, calls.map(toLink)));
     byId("calls").append(element("h2", {}, tag), ...calls.map((call) => toDetails(api, call)));
+  }
+  for (const [title, members] of groupsOf(events)) {
+    byId("contents").append(element("h2", {}, title), element("ul", {}, members.map(toEventLink)));
+    byId("calls").append(element("h2", {}, title), ...members.map((event) => toEventDetails(events, event)));
   }
   byId("contents").append(element("h2", {}, element("a", { href: "#errors" }, "Error codes")));
   byId("calls").append(...errorsOf(api));
@@ -102,8 +107,9 @@ function follow() {
 byId("key-form").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("hashchange", follow);
 try {
-  draw(await (await fetch("/openapi.json")).json());
+  const descriptions = ["/openapi.json", "/asyncapi.json"].map(async (path) => (await fetch(path)).json());
+  draw(...(await Promise.all(descriptions)));
   follow();
 } catch (error) {
-  byId("calls").append(element("p", {}, `Loading /openapi.json failed: ${error.message}`));
+  byId("calls").append(element("p", {}, `Loading the descriptions failed: ${error.message}`));
 }

@@ -1,0 +1,94 @@
+import { z } from "zod";
+import { closingCatalogue, type ClosingCode } from "./closings.ts";
+import { errorBody } from "./problems.ts";
+import { publication, sender } from "./publications.ts";
+import { timestamp } from "./scalars.ts";
+import { stateAnswer } from "./state.ts";
+import type { ServerToClientEvents } from "./wire.ts";
+
+/** The events that the gateway sends to clients, for its description. */
+
+export interface ServerEventDescription {
+  readonly summary: string;
+  /** The first argument. */
+  readonly payload: z.ZodType;
+}
+
+const { channel, epoch, offset } = publication.shape;
+const { code, message } = errorBody.shape;
+const closingCodes = Object.keys(closingCatalogue) as [ClosingCode, ...ClosingCode[]];
+
+const members = z.array(
+  z.strictObject({
+    userId: z.string(),
+    connections: z.int().min(0).meta({ description: "The user's connections in the channel; 0 if it left." }),
+  }),
+);
+
+export const serverEvents: Readonly<Record<keyof ServerToClientEvents | "connect_error", ServerEventDescription>> = {
+  connect_error: {
+    summary: "The handshake was refused; Socket.IO has this as `data` of the error.",
+    payload: errorBody,
+  },
+  ready: {
+    summary: "The first event of every connection.",
+    payload: z.strictObject({
+      nodeId: z.string(),
+      userId: z.string(),
+      sessionId: z.string(),
+      expiresAt: timestamp.meta({ description: "When the token expires." }),
+      recovered: z.boolean().meta({ description: "Connection state recovery restored the subscriptions." }),
+      positions: z
+        .array(z.strictObject({ channel, epoch, offset }))
+        .optional()
+        .meta({ description: "If recovered: the position of each channel after everything sent before." }),
+      serverTime: timestamp,
+    }),
+  },
+  publication: {
+    summary: "A publication of a subscribed channel. Ephemeral ones have no position.",
+    payload: z.union([publication, publication.omit({ epoch: true, offset: true })]),
+  },
+  position: {
+    summary: "The position of a publication that this connection does not receive.",
+    payload: z.strictObject({ channel, epoch, offset }),
+  },
+  presence: {
+    summary: "Members of a subscribed channel that joined, left or changed.",
+    payload: z.strictObject({ channel, joined: members, left: members, updated: members }),
+  },
+  state: {
+    summary: "Changed keys of a subscribed channel's state: the last change of each.",
+    payload: z.strictObject({
+      channel,
+      revision: stateAnswer.shape.revision,
+      changes: z.array(
+        z.strictObject({
+          key: z.string(),
+          value: z.unknown().meta({ description: "Null if the key was removed." }),
+          from: sender.optional().meta({ description: "Who changed it; absent if a backend did, or the key expired." }),
+        }),
+      ),
+    }),
+  },
+  unsubscribed: {
+    summary: "The server took a subscription away.",
+    payload: z.strictObject({ channel, code, message }),
+  },
+  warning: {
+    summary: "An event without an acknowledgement was not handled; sent once per event name.",
+    payload: z.strictObject({ code, message, event: z.string() }),
+  },
+  "auth:expiring": {
+    summary: "The token expires soon.",
+    payload: z.strictObject({ expiresAt: timestamp }),
+  },
+  drain: {
+    summary: "This node is shutting down; reconnect to another.",
+    payload: z.strictObject({ reconnectAfterMs: z.int().min(0) }),
+  },
+  closing: {
+    summary: "The server disconnects now.",
+    payload: z.strictObject({ code: z.enum(closingCodes), message: z.string(), reconnect: z.boolean() }),
+  },
+};

@@ -1,0 +1,141 @@
+import { Parser, type AsyncAPIDocumentInterface } from "@asyncapi/parser";
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { defineContract } from "../../src/index.ts";
+import { clientEvents } from "../../src/protocol/client-events.ts";
+import { serverEvents } from "../../src/protocol/server-events.ts";
+import { contract, contractFile } from "../contract/contract.ts";
+import { startGateway, type TestGateway } from "../support/gateway.ts";
+import { eventually } from "../support/world.ts";
+
+type Json = Record<string, any>;
+
+const file = {
+  channels: { ...contractFile.channels, open: { subscribe: "public", presence: true, publish: "public", state: true } },
+  leaderboards: { daily: { clientWrites: true } },
+};
+
+async function described(given = contract as never): Promise<{ gateway: TestGateway; events: Json }> {
+  const gateway = await startGateway({ file, contract: given });
+  return { gateway, events: (await gateway.call("GET", "/asyncapi.json", undefined, { authorization: "" })).body };
+}
+
+/** Whether a value fits the payload of a message. */
+function fits(events: Json, message: string, value: unknown): boolean {
+  const text = JSON.stringify({
+    ...events["components"].messages[message].payload,
+    $defs: events["components"].schemas,
+  });
+  return z.fromJSONSchema(JSON.parse(text.replaceAll("#/components/schemas/", "#/$defs/"))).safeParse(value).success;
+}
+
+describe("/asyncapi.json", () => {
+  test("is valid by AsyncAPI's own parser, without a warning", async () => {
+    const { events } = await described();
+
+    const { document, diagnostics } = await new Parser().parse(structuredClone(events) as never);
+
+    // That there is a newer version is information only.
+    expect(diagnostics.filter(({ code }) => code !== "asyncapi-latest-version")).toEqual([]);
+    const operations = (document as AsyncAPIDocumentInterface).operations().all();
+    expect(operations.map((operation) => operation.id())).toEqual(
+      expect.arrayContaining(["subscribe", "publication", "app-move", "publish-chat-said", "channel-chat-said"]),
+    );
+  });
+
+  test("has an example of every message, which fits", async () => {
+    const { events } = await described();
+
+    for (const [key, { examples }] of Object.entries<Json>(events["components"].messages))
+      expect({ key, fits: fits(events, key, examples?.[0].payload) }).toEqual({ key, fits: true });
+  });
+
+  test("describes what clients are answered and told", async () => {
+    const { gateway, events } = await described();
+    const { token } = await gateway.signIn("ann");
+    const client = await gateway.connect(token);
+    await gateway.call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "ann" } });
+    const requests: [string, object][] = [
+      ["leaderboard:submit", { board: "daily", score: 3 }],
+      ["leaderboard:top", { board: "daily" }],
+      ["leaderboard:around", { board: "daily" }],
+      ["leaderboard:around", { board: "daily", member: "nobody" }],
+      ["leaderboard:ranks", { board: "daily", members: ["ann"] }],
+      ["order:get", { orderId: "o-1" }],
+      ["orders:list", {}],
+      ["subscribe", { channel: "order:o-1" }],
+      ["subscribe", { channel: "chat:1" }],
+      ["subscribe", { channel: "open:1" }],
+      ["publish", { channel: "chat:1", event: "said", data: { text: "hi" } }],
+      ["publish", { channel: "chat:1", event: "said", data: { text: "hi" }, ephemeral: true }],
+      ["history", { channel: "chat:1" }],
+      ["presence", { channel: "open:1" }],
+      ["state:set", { channel: "open:1", key: "a", value: 1 }],
+      ["unsubscribe", { channel: "chat:1" }],
+      ["unsubscribe", { channel: "chat:1" }],
+      ["sessions:list", {}],
+      ["sessions:revoke", { others: true }],
+      ["auth:refresh", { token }],
+    ];
+
+    for (const [name, request] of requests) {
+      const key = name.replace(":", "-");
+      const answer: object = await client.emitWithAck(name, request);
+      expect({ name, fits: fits(events, key, request) }).toEqual({ name, fits: true });
+      expect({ name, answer, fits: fits(events, `${key}-answer`, answer) }).toEqual({ name, answer, fits: true });
+    }
+    client.emit("unheard of");
+    const bob = await gateway.connect((await gateway.signIn("bob")).token);
+    await bob.emitWithAck("subscribe", { channel: "open:1" });
+    await eventually(() =>
+      expect(client.events.map(([name]) => name)).toEqual(expect.arrayContaining(["presence", "state", "warning"])),
+    );
+    await gateway.call("POST", "/v1/users/ann/disconnect");
+
+    expect(new Set(requests.map(([name]) => name))).toEqual(new Set(Object.keys(clientEvents)));
+    await eventually(() => expect(client.events.map(([name]) => name)).toContain("closing"));
+    for (const [name, payload] of client.events) {
+      const key = name === "presence" ? "presence-event" : name.replace(":", "-");
+      expect({ name, payload, fits: fits(events, key, payload) }).toEqual({ name, payload, fits: true });
+    }
+    expect(new Set(client.events.map(([name]) => name))).toEqual(
+      new Set(["ready", "publication", "presence", "state", "warning", "closing"]),
+    );
+  });
+
+  test("is drawn on the page: what clients send, what they are told, and the contract's publications", async () => {
+    const { events } = await described();
+    const page = new URL("../../src/http/docs/events.js", import.meta.url).href;
+    const { groupsOf } = (await import(page)) as { groupsOf: (given: Json) => [string, { message: Json }[]][] };
+
+    const drawn = groupsOf(events).map(([title, members]) => [title, members.map(({ message }) => message["name"])]);
+
+    expect(drawn).toEqual([
+      ["Events of clients", [...Object.keys(clientEvents), "todo:create", "move"]],
+      ["Events of the gateway", Object.keys(serverEvents)],
+      ["Publications of the contract", ["said", "typing", "changed"]],
+    ]);
+  });
+
+  test("describes what the contract says, and says what has no JSON Schema", async () => {
+    const own = { "~standard": { version: 1, vendor: "own", validate: (value: unknown) => ({ value }) } } as const;
+    const node = z.object({
+      text: z.string(),
+      get next() {
+        return node.optional();
+      },
+    });
+    const odd = defineContract({ events: { own }, channels: { chat: { said: node } } });
+
+    const { events } = await described(odd as never);
+
+    const { schemas } = events["components"];
+    expect(schemas["app-own"]).toMatchObject({ description: "Not described: own has no JSON Schema for it." });
+    expect(schemas["channel-chat-said"].properties).toMatchObject({
+      text: { type: "string" },
+      next: { allOf: [{ $ref: "#/components/schemas/channel-chat-said" }] },
+    });
+    const { diagnostics } = await new Parser().parse(structuredClone(events) as never);
+    expect(diagnostics.filter(({ severity }) => severity === 0)).toEqual([]);
+  });
+});
