@@ -12,7 +12,7 @@ import type { AppHooks } from "./app/hooks.ts";
 import { askAppOf, createAppAccess } from "./gateway/app.ts";
 import { createIngress } from "./gateway/ingress.ts";
 import { createChecks } from "./gateway/checks.ts";
-import { createNodeContractChecks } from "./gateway/contract.ts";
+import { createNodeContractChecks, withCheckedData } from "./gateway/contract.ts";
 import { createNetwork } from "./gateway/network.ts";
 import { createNodeOperator } from "./gateway/operator.ts";
 import { createAuthentication } from "./gateway/authentication.ts";
@@ -152,7 +152,11 @@ export async function createNode(
 
   // Services, and the interfaces for clients and backends
   const webhooks = createWebhooks(context);
-  const services = createCoreServices(context, { webhooks, throttling, askApp: askAppOf(access) });
+  const services = createCoreServices(context, {
+    webhooks,
+    throttling,
+    askApp: withCheckedData(askAppOf(access), () => checks),
+  });
   const nodeRights = createNodeRights({ connections, channels: services.channels, forgetAnswers, clock });
   for (const type of rightsChangeTypes)
     control.on(type, (command) => nodeRights.perform(command), { beforeReopening: type !== "rights.subscribe" });

@@ -1,7 +1,10 @@
 import type { Kinds } from "../channels/kinds.ts";
+import type { AskApp } from "../channels/permissions.ts";
 import { ConfigError, type Problem } from "../config/problems.ts";
 import { clientEvents } from "../protocol/client-events.ts";
 import { createContractChecks, type ContractChecks } from "../protocol/contract-checks.ts";
+import { GatewayError } from "../protocol/errors.ts";
+import { canonicalJson } from "../protocol/gate.ts";
 import type { Contract } from "../protocol/contract.ts";
 
 /** Throws ConfigError for an event or a kind of the contract that this gateway would never check. */
@@ -9,6 +12,23 @@ export function createNodeContractChecks(contract: Contract, kinds: Kinds): Cont
   const problems = [...builtInEvents(contract), ...unknownKinds(contract, kinds)];
   if (problems.length > 0) throw new ConfigError(problems);
   return createContractChecks(contract);
+}
+
+/** Also checks the data with which the app replaces a publication's. Throws `app_failed` if it does not match. */
+export function withCheckedData(askApp: AskApp, checksOf: () => ContractChecks | undefined): AskApp {
+  return async (question) => {
+    const { channel, publication } = question;
+    const data = await askApp(question);
+    const checks = checksOf();
+    if (data === undefined || publication === undefined || checks === undefined) return data;
+    try {
+      return canonicalJson(
+        checks.publication({ channel, event: publication.event, data: JSON.parse(data) as unknown }),
+      );
+    } catch (cause) {
+      throw new GatewayError("app_failed", undefined, { cause });
+    }
+  };
 }
 
 function builtInEvents({ events }: Contract): Problem[] {

@@ -1,5 +1,5 @@
 import type { JsonSchema } from "../protocol/contract-schemas.ts";
-import { exampleOf, type Schema } from "./example.ts";
+import { exampleOf } from "./example.ts";
 
 /** A message of a channel. */
 export interface MessageDescription {
@@ -44,7 +44,7 @@ export class AsyncApiParts {
   addMessage(channel: string, message: MessageDescription): void {
     const { key, name, summary } = message;
     this.#addSchema(message);
-    const example = exampleOf({ $ref: schemaAt(key) }, (ref) => this.schemas[ref.slice(schemaAt("").length)] as Schema);
+    const example = exampleOf({ $ref: schemaAt(key) }, (ref) => this.schemas[ref.slice(schemaAt("").length)]);
     this.messages[key] = {
       name,
       title: name,

@@ -146,6 +146,19 @@ describe("a publication", () => {
     ]);
   });
 
+  test("that a publish hook changed is checked again", async () => {
+    const gateway = await embed({ channels: { ...contractFile.channels, chat: { publish: "hook" } }, contract });
+    gateway.hooks.publish(({ args }) => ({
+      data: Object(args?.[0]).text === "change" ? { text: 1 } : { text: "changed" },
+    }));
+    await gateway.listen(0, "127.0.0.1");
+    const ann = await join(gateway, "ann");
+
+    const changed = await ann.emitWithAck("publish", { ...valid, data: { text: "change" } });
+    expect(changed).toMatchObject({ ok: false, error: { code: "app_failed" } });
+    expect(await ann.emitWithAck("publish", valid)).toMatchObject({ ok: true, offset: 1 });
+  });
+
   test("to a kind that the contract does not have is not checked", async () => {
     const gateway = await startGateway({ contract, file: { channels: { ...contractFile.channels, news: {} } } });
 
