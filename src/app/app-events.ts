@@ -56,7 +56,8 @@ export class InProcessEvents<Publish> implements AppEvents {
   }
 
   handlerOf(connection: AppConnection, event: string): ReturnType<AppEvents["handlerOf"]> {
-    const registered = this.#handlers.get(event);
+    // Other namespaces have listeners of their sockets.
+    const registered = connection.namespace === "/" ? this.#handlers.get(event) : undefined;
     return registered && ((args) => this.#run(connection, registered, args));
   }
 

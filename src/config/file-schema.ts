@@ -262,6 +262,11 @@ const app = z.strictObject({
     .default({ "*": {} }),
   /** What the app is asked before it happens. */
   hooks: z.array(z.enum(hookTypes)).max(hookTypes.length).default([]),
+  /** Socket.IO namespaces in addition to the main one. */
+  namespaces: z
+    .array(z.string().regex(/^\/[^\s,?#]{1,63}$/, "must be a slash and a name, such as /admin"))
+    .max(64)
+    .default([]),
   /** Headers of a client's handshake that the app is sent. */
   headers: z
     .array(

@@ -76,17 +76,27 @@ export interface DispatchOptions {
 /** State of one connection's requests. */
 export class ConnectionRequests {
   readonly connection: AppConnection;
-  readonly inFlight = new InFlightCounter();
+  readonly inFlight: InFlightCounter;
   /** Until `ready` was sent, requests about the user's own channel wait for this. */
   connecting: Promise<void> | undefined;
   #queues: KeyedQueue | undefined;
+  /** Of the whole connection, for another namespace. */
+  readonly #whole: ConnectionRequests | undefined;
 
-  constructor(connection: AppConnection) {
+  constructor(connection: AppConnection, whole?: ConnectionRequests) {
     this.connection = connection;
+    this.inFlight = whole?.inFlight ?? new InFlightCounter();
+    this.#whole = whole;
+  }
+
+  /** Requests in another namespace of the same connection: with the same order, and the same bounds. */
+  inNamespace(connection: AppConnection): ConnectionRequests {
+    return new ConnectionRequests(connection, this);
   }
 
   /** Runs work with the same key one after the other, in the order of the calls. */
   run<T>(key: string, work: (release: () => void) => Promise<T>): Promise<T> {
+    if (this.#whole !== undefined) return this.#whole.run(key, work);
     const { connecting, connection } = this;
     if (connecting !== undefined && key === userChannelOf(connection.userId))
       return connecting.then(() => this.#run(key, work));
@@ -194,9 +204,11 @@ export class Dispatch {
   #perform(requests: ConnectionRequests, message: IncomingEvent): Promise<object> {
     if (requests.inFlight.count > this.#maxUnanswered) throw tooManyUnanswered();
     const [name, ...args] = message.event;
-    if (typeof name === "string" && !this.#handlers.has(name)) {
+    const isMain = requests.connection.namespace === "/";
+    if (typeof name === "string" && (!isMain || !this.#handlers.has(name))) {
       const handle = this.#appHandlerOf(requests.connection, name, args, message);
       if (handle !== undefined) return requests.run(appKey, () => this.#runApp(requests, message, handle));
+      if (!isMain) return requests.run(appKey, () => this.#runApp(requests, message, unknownEvent));
     }
     const request = this.#read(requests.connection, message);
     const run = (release?: () => void): Promise<object> => this.#run(requests.connection, request, release);
@@ -215,7 +227,8 @@ export class Dispatch {
     { id, listeners }: IncomingEvent,
   ): (() => Promise<AppAnswer>) | undefined {
     const handle = this.#deps.app?.handlerOf(connection, name);
-    const { checks } = this.#deps;
+    // A contract describes the main namespace.
+    const checks = connection.namespace === "/" ? this.#deps.checks : undefined;
     const checked = () => (checks === undefined ? Promise.resolve(args) : checks.event(name, args));
     if (handle !== undefined)
       return async () => {
@@ -300,6 +313,8 @@ class AppAnswer {
 
 /** Queue of the events that an app handles: those of one connection run in order. No channel has this name. */
 const appKey = "\0app";
+
+const unknownEvent = (): Promise<never> => Promise.reject(new GatewayError("unknown_event"));
 
 /** A client that requested no acknowledgement receives no refusal either; it is only counted. */
 const ignoreAnswer: Acknowledge = () => undefined;

@@ -9,7 +9,7 @@ import type { HandshakeContext } from "./quota-admission.ts";
 import type { Admission } from "./admission.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import { refused } from "../engine/parser.ts";
-import { engineSocketOf, privateIdOf } from "./socket-io.ts";
+import { engineSocketOf, isEnteringMain, privateIdOf, refusedMain } from "./socket-io.ts";
 
 /** `token` is unchecked input. Throws a GatewayError if the client is refused. */
 export type Authenticate = (token: unknown, caller: HandshakeContext) => Promise<Identity>;
@@ -38,6 +38,8 @@ interface PendingConnection {
   userAgent: string | undefined;
   attempts: number;
   isBusy: boolean;
+  /** Resolves when the current attempt was refused or became a connection; undefined if nobody waits. */
+  attempt: PromiseWithResolvers<void> | undefined;
   /** Set from authentication until the connection is established. */
   identity: Identity | undefined;
 }
@@ -66,6 +68,7 @@ export class PendingHandshakes {
       if (pending === undefined) return;
       pendingConnections.delete(this);
       deps.admission.release(pending.request);
+      settle(pending);
       if (pending.identity !== undefined) deps.abandoned?.(pending.identity);
     };
   }
@@ -75,7 +78,15 @@ export class PendingHandshakes {
     const request = engine.request as IncomingMessage;
     const address = this.#deps.admission.claim(request);
     const userAgent = userAgentOf(request);
-    this.#pending.set(engine, { request, address, userAgent, attempts: 0, isBusy: false, identity: undefined });
+    this.#pending.set(engine, {
+      request,
+      address,
+      userAgent,
+      attempts: 0,
+      isBusy: false,
+      attempt: undefined,
+      identity: undefined,
+    });
     engine.once("close", this.#forget);
   }
 
@@ -89,6 +100,17 @@ export class PendingHandshakes {
     return this.#authenticated.get(socket);
   }
 
+  /**
+   * Resolves when the attempt of another socket of the same client was refused or has become a connection; undefined if there
+   * is none.
+   */
+  attemptOf(socket: Socket): Promise<void> | undefined {
+    const pending = this.#pending.get(engineSocketOf(socket));
+    const isUnderWay = pending?.isBusy === true || pending?.identity !== undefined || isEnteringMain(socket);
+    if (pending === undefined || !isUnderWay) return undefined;
+    return (pending.attempt ??= Promise.withResolvers()).promise;
+  }
+
   /** Completes a handshake. Returns the client once; undefined for a socket that did not pass `authenticate`. */
   complete(socket: Socket): AuthenticatedConnection | undefined {
     const authenticated = this.#authenticated.get(socket);
@@ -98,6 +120,8 @@ export class PendingHandshakes {
     if (pending !== undefined) this.#deps.admission.release(pending.request);
     this.#pending.delete(conn);
     conn.off("close", this.#forget);
+    // Once the caller has made a connection of it.
+    if (pending?.attempt !== undefined) setImmediate(() => settle(pending));
     return authenticated;
   }
 
@@ -106,7 +130,9 @@ export class PendingHandshakes {
     try {
       await this.#admit(socket);
     } catch (error) {
-      refusal = this.#refuse(socket, error);
+      refusal = this.refuse(socket, error);
+      if (socket.nsp.name === "/") refusedMain(socket);
+      settle(this.#pending.get(engineSocketOf(socket)));
     }
     next(refusal);
   }
@@ -114,6 +140,9 @@ export class PendingHandshakes {
   async #admit(socket: Socket): Promise<void> {
     const pending = this.#pending.get(engineSocketOf(socket));
     // A second CONNECT while the first is in flight would put two sockets on one connection.
+    // A stock client reconnects, and then sends its handshake for the main namespace first.
+    if (pending === undefined && engineSocketOf(socket).owner !== undefined)
+      throw new GatewayError("unavailable", "The client has entered another namespace before the main one.");
     if (pending === undefined || !mayAttempt(pending)) throw refuseAttempt(socket);
     pending.isBusy = true;
     pending.attempts += 1;
@@ -141,8 +170,11 @@ export class PendingHandshakes {
     return this.#deps.authenticate(tokenOf(socket), { userAgent, privateId, connection });
   }
 
-  /** A temporary error closes the transport without an answer, so that a stock client retries by itself. */
-  #refuse(socket: Socket, error: unknown): Error {
+  /**
+   * Records a refusal and returns the error for Socket.IO. A temporary error closes the transport without an answer, so that a
+   * stock client retries by itself.
+   */
+  refuse(socket: Socket, error: unknown): Error {
     const refusal = refusalOf(error);
     if (["internal", "app_failed"].includes(refusal.code)) this.#deps.failures.report("socket.handshake", error);
     const refusalSent = isHandshakeRefusal(refusal) ? refusal : asHandshakeError(refusal);
@@ -156,6 +188,11 @@ export class PendingHandshakes {
     if (isTemporary(refusalSent.code)) engineSocketOf(socket).close();
     return Object.assign(new Error(body.code), { data: body });
   }
+}
+
+function settle(pending: PendingConnection | undefined): void {
+  pending?.attempt?.resolve();
+  if (pending !== undefined) pending.attempt = undefined;
 }
 
 const handshakeCodes = [
@@ -193,13 +230,19 @@ function refuseAttempt(socket: Socket): GatewayError {
  */
 function tokenOf(socket: Socket): unknown {
   const { auth, headers, query } = socket.handshake;
-  if (auth[refused as never] !== undefined) throw auth[refused as never] as GatewayError;
+  const token = tokenIn(auth);
   if ("token" in query || "access_token" in query) {
     throw new GatewayError("unauthorized", "A token in the query string is not accepted.", {
       reason: { rule: "query_token" },
     });
   }
-  return auth.token ?? /^Bearer +(\S+) *$/i.exec(headers.authorization ?? "")?.[1];
+  return token ?? /^Bearer +(\S+) *$/i.exec(headers.authorization ?? "")?.[1];
+}
+
+/** Throws if the `auth` of a handshake was invalid. */
+export function tokenIn(auth: Readonly<Record<string, unknown>>): unknown {
+  if (auth[refused as never] !== undefined) throw auth[refused as never] as GatewayError;
+  return auth.token ?? undefined;
 }
 
 function userAgentOf(request: IncomingMessage): string | undefined {

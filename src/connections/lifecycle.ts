@@ -17,6 +17,7 @@ import type { AuthenticatedConnection } from "./handshake.ts";
 import type { ConnectionWriter } from "../engine/connection-writer.ts";
 import { Frame } from "../engine/frames.ts";
 import { ProtocolFault } from "../engine/parser.ts";
+import { NamespaceConnection } from "./namespace-connection.ts";
 import { SocketConnection, type SharedConnectionContext } from "./socket-connection.ts";
 import { InFlightCounter } from "./in-flight.ts";
 import { acknowledgementOf, engineSocketOf, privateIdOf, refuseConnects, shrinkClient } from "./socket-io.ts";
@@ -103,22 +104,39 @@ export class ConnectionLifecycle {
     return new SocketConnection(socket, authenticated, this.#context);
   }
 
+  /** `socket` is the one with which the client has authenticated, nearly always of the main namespace. */
   start(socket: Socket, connection: SocketConnection, restored?: RestoredSubscriptions): void {
-    refuseConnects(socket);
     shrinkClient(socket);
     const requests = this.#deps.dispatch.open(connection);
+    if (isMain(socket)) refuseConnects(socket);
     this.#register(socket, connection, { requests, restored });
-    // Calls `next` only for events that have listeners: Socket.IO's emitter must not receive other names of clients.
-    socket.use((packet, next) =>
-      this.#deps.dispatch.receive(requests, packet, this.#deps.app && listenersOf(socket, packet, next)),
+    this.#receive(
+      socket,
+      isMain(socket) ? requests : requests.inNamespace(new NamespaceConnection(connection, socket)),
     );
-    socket.on("error", closeAfterError).on("disconnect", this.#onDisconnect);
+    socket.on("disconnect", this.#onDisconnect);
   }
 
   #disconnected(connection: SocketConnection | undefined, reason: string): void {
     if (connection === undefined) return;
     connection.end();
     this.#unregister(connection, { reason, mayReturn: reason !== "client namespace disconnect" });
+  }
+
+  /** The client has entered a further namespace. False if its connection has ended. */
+  enter(socket: Socket, connection: SocketConnection): boolean {
+    const active = this.#active.get(connection);
+    if (active === undefined) return false;
+    this.#receive(socket, active.requests.inNamespace(new NamespaceConnection(connection, socket)));
+    return true;
+  }
+
+  #receive(socket: Socket, requests: ConnectionRequests): void {
+    // Calls `next` only for events that have listeners: Socket.IO's emitter must not receive other names of clients.
+    socket.use((packet, next) =>
+      this.#deps.dispatch.receive(requests, packet, this.#deps.app && listenersOf(socket, packet, next)),
+    );
+    socket.on("error", closeAfterError);
   }
 
   #queuedBytes(): number {
@@ -140,10 +158,14 @@ export class ConnectionLifecycle {
     const { metrics } = this.#deps;
     const conn = engineSocketOf(socket);
     this.#held.add(conn.writer);
-    requests.connecting = this.#connect(connection, { privateId: privateIdOf(socket), restored }, () => {
-      requests.connecting = undefined;
-      conn.writer.release();
-    });
+    requests.connecting = this.#connect(
+      connection,
+      { privateId: isMain(socket) ? privateIdOf(socket) : undefined, restored },
+      () => {
+        requests.connecting = undefined;
+        conn.writer.release();
+      },
+    );
     const active: ActiveConnection = { requests, transport: conn.transport.name };
     this.#deps.registry.add(connection);
     this.#active.set(connection, active);
@@ -277,6 +299,8 @@ class HeldAnswers {
     });
   }
 }
+
+const isMain = ({ nsp }: Socket): boolean => nsp.name === "/";
 
 const logFieldsOf = ({ id, identity, address }: Connection, { transport }: Pick<ActiveConnection, "transport">) => ({
   connectionId: id,

@@ -48,7 +48,9 @@ export class RecoveryAdapter {
     const Room = (make ?? Adapter) as new (namespace: Namespace) => Adapter;
     // Socket.IO calls it with `new`, so it cannot be an arrow function.
     return function (namespace: Namespace) {
-      return Object.assign(new Room(namespace), { persistSession: () => undefined, restoreSession });
+      // Channels, which are what is recovered, belong to the main namespace.
+      const restore = namespace.name === "/" ? restoreSession : () => Promise.resolve(null);
+      return Object.assign(new Room(namespace), { persistSession: () => undefined, restoreSession: restore });
     };
   }
 

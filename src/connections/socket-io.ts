@@ -1,4 +1,4 @@
-import type { Server, Socket } from "socket.io";
+import type { Namespace, Server, Socket } from "socket.io";
 import { PacketType } from "socket.io-parser";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineSocket } from "../engine/engine-socket.ts";
@@ -25,6 +25,11 @@ interface SocketIoParts {
 /** What Socket.IO's `Client` uses of its two maps. */
 type SocketsByName = Pick<SmallMap<string, Socket>, "get" | "set" | "delete" | "has" | "clear" | "values" | "size">;
 
+/** Middleware of a namespace, in its order. */
+interface NamespaceParts {
+  _fns: Parameters<Namespace["use"]>[0][];
+}
+
 /** `bind` takes any engine like Engine.IO's; its types know that one alone. */
 interface EngineSeam {
   bind(engine: Engine): void;
@@ -36,7 +41,17 @@ export function bindEngine(io: Server, engine: Engine): void {
   (io as unknown as EngineSeam).bind(engine);
 }
 
+/** Adds a middleware before those that a dynamic namespace has from its parent. */
+export function useFirst(namespace: Namespace, middleware: Parameters<Namespace["use"]>[0]): void {
+  (namespace as unknown as NamespaceParts)._fns.unshift(middleware);
+}
+
 export const engineSocketOf = (socket: Socket): EngineSocket => partsOf(socket).conn;
+
+/** Whether the client of the socket is entering the main namespace, or has. */
+export const isEnteringMain = (socket: Socket): boolean => partsOf(socket).client.decoder.isEntering;
+
+export const refusedMain = (socket: Socket): void => void (partsOf(socket).client.decoder.isEntering = false);
 
 /** From now on another CONNECT is a fault. Socket.IO itself would close the transport without a reason. */
 export const refuseConnects = (socket: Socket): void => void (partsOf(socket).client.decoder.isConnected = true);

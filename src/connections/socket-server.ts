@@ -24,6 +24,7 @@ import { RecoveryAdapter, type RecoveryAdapterDeps } from "./recovery-adapter.ts
 import { recordRefusal, type RefusalDeps } from "../commands/refusal.ts";
 import { ConnectionLifecycle, type LifecycleHooks } from "./lifecycle.ts";
 import { isTemporary, type GatewayError } from "../protocol/errors.ts";
+import { Namespaces, type NamespacesDeps } from "./namespaces.ts";
 import { UnknownEvents } from "./unknown-events.ts";
 import { bindEngine, engineSocketOf, forgetRequest } from "./socket-io.ts";
 
@@ -32,6 +33,8 @@ export interface SocketServerDeps extends LifecycleHooks {
   handlers: readonly ClientHandler[];
   /** Handles other events. With an app, clients may use all of Socket.IO. */
   app?: AppEvents | undefined;
+  /** Other namespaces than the main one: names, in addition to those that an app creates. Omit without an app. */
+  namespaces?: ({ names: readonly string[] } & Pick<NamespacesDeps, "checkToken">) | undefined;
   /** Checks events for the app, and its answers. Omit if there is no contract. */
   checks?: DispatchDeps["checks"];
   /** Prepares each socket before the app gets it. */
@@ -121,6 +124,8 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   io.use((socket, next) => handshakes.authenticate(socket, next));
   if (recoveryAdapter !== undefined) io.use((socket, next) => recoveryAdapter.resume(socket, next));
   if (deps.app !== undefined) io.use((socket, next) => nameUser(socket, handshakes, next));
+  if (deps.namespaces !== undefined)
+    new Namespaces({ ...deps.namespaces, handshakes, lifecycle, failures }).serve(io, deps.namespaces.names);
   io.on("connection", (socket) => {
     const authenticated = handshakes.complete(socket);
     const resumed = recoveryAdapter?.complete(socket);

@@ -29,8 +29,8 @@ export class ProtocolFault extends Error {}
 /** Limits of `auth` before authentication: a token, and the two fields of Socket.IO's recovery. */
 const authLimits: GateLimits = { maxBytes: 16_384, maxDepth: 8, maxKeys: 64 };
 
-/** Max attempts of one connection to enter unknown namespaces. */
-const maxForeignNamespaces = 8;
+/** Max other namespaces that one connection may enter; those that it has left do not count. */
+const maxForeignNamespaces = 32;
 const maxNamespaceLength = 64;
 
 /** Digits of an acknowledgement's id; the largest exact number has 16. */
@@ -68,6 +68,8 @@ export class GatedDecoder {
   readonly #acceptsAll: boolean;
   /** Whether the client has entered the namespace. */
   isConnected = false;
+  /** Whether the client has asked to enter the main namespace, and was not refused. */
+  isEntering = false;
   /** Acknowledgements that were requested and have not arrived. */
   acknowledgementsDue = 0;
   #partial: PartialPacket | undefined;
@@ -123,15 +125,34 @@ export class GatedDecoder {
   }
 
   #emit({ type, nsp, id, body }: PacketHeader, attachments: readonly Buffer[], bytes: number): void {
-    if (type === PacketType.DISCONNECT) return this.#listener?.({ type, nsp });
-    if (type === PacketType.CONNECT)
-      return this.#listener?.({ type, nsp, data: orFault(() => parseJson(body || "{}", this.#limits)) });
+    if (type === PacketType.DISCONNECT) return this.#leave(nsp);
+    if (type === PacketType.CONNECT) return this.#enter(nsp, body);
     const list = orFault(() => withAttachments(parseList(body, this.#limits), attachments)) as unknown[];
     if (type === PacketType.ACK || type === PacketType.BINARY_ACK)
       return this.#listener?.({ type: PacketType.ACK, nsp, id, data: list } as Packet);
-    // Events of the main namespace go through `Dispatch`, which expects a receipt.
-    const event = nsp === "/" ? { data: [...list, new Receipt(id, bytes)] } : { data: list, id };
-    this.#listener?.({ type: PacketType.EVENT, nsp, ...event } as Packet);
+    this.#listener?.({ type: PacketType.EVENT, nsp, data: [...list, new Receipt(id, bytes)] });
+  }
+
+  /**
+   * A handshake of another namespace waits for the rest of what has arrived with it: the one of the main namespace, which
+   * can recover the connection, goes first.
+   */
+  #enter(nsp: string, body: string): void {
+    this.#countForeign(nsp);
+    const data = body === "" ? {} : readAuth(body);
+    if (this.isConnected) this.#listener?.({ type: PacketType.CONNECT, nsp, data });
+    else setImmediate(() => this.#listener?.({ type: PacketType.CONNECT, nsp, data }));
+  }
+
+  #leave(nsp: string): void {
+    this.#foreignNamespaces -= 1;
+    this.#listener?.({ type: PacketType.DISCONNECT, nsp });
+  }
+
+  #countForeign(nsp: string): void {
+    this.#foreignNamespaces += 1;
+    if (nsp.length > maxNamespaceLength) throw new ProtocolFault("The namespace's name is too long.");
+    if (this.#foreignNamespaces > maxForeignNamespaces) throw new ProtocolFault("Too many namespaces.");
   }
 
   #decode(text: string): Packet {
@@ -144,6 +165,7 @@ export class GatedDecoder {
     const body = text.slice(namespace === undefined ? 1 : 3);
     if (type === PacketType.EVENT) return decodeEvent(body, this.#limits);
     if (type === PacketType.CONNECT && this.isConnected) throw new ProtocolFault("The client has connected already.");
+    this.isEntering = type === PacketType.CONNECT;
     if (type === PacketType.CONNECT) return decodeConnect(body);
     if (body !== "") throw new ProtocolFault("A disconnect packet must be empty.");
     this.isConnected = false;
@@ -152,10 +174,8 @@ export class GatedDecoder {
 
   /** Socket.IO itself refuses an unknown namespace. */
   #decodeForeign(type: PacketType, nsp: string): Packet {
-    this.#foreignNamespaces += 1;
     if (type !== PacketType.CONNECT) throw new ProtocolFault("Only the namespace / exists.");
-    if (nsp.length > maxNamespaceLength) throw new ProtocolFault("The namespace's name is too long.");
-    if (this.#foreignNamespaces > maxForeignNamespaces) throw new ProtocolFault("Too many namespaces.");
+    this.#countForeign(nsp);
     return { type, nsp };
   }
 }

@@ -299,6 +299,7 @@ function createSockets(
       app,
       checks: parts.checks,
       appRooms: app && createAppRooms(context, parts.services),
+      namespaces: app && { names: config.app?.namespaces ?? [], checkToken: hooks.refresh },
       asksApp: parts.services.kinds.asksApp,
       adapter: app ? createAppRoomAdapter(createAdapter(context), context, parts) : createAdapter(context),
       stickyRouting,
