@@ -182,6 +182,7 @@ export async function createNode(
     readiness,
     isDraining: () => isDraining,
     requestDrain,
+    executor: ingress.executor,
     leaseAgeMs: () => clock.monotonic() - heartbeatAt,
   });
   const { connectionsOfUser } = operator;

@@ -4,8 +4,10 @@ import { useEffect, useRef } from "preact/hooks";
 import { operator, restore, signOut } from "./session.ts";
 import { SignIn } from "./sign-in.tsx";
 import { AuditView } from "./views/audit.tsx";
+import { BoardView } from "./views/board.tsx";
 import { ChannelView } from "./views/channel.tsx";
 import { ConnectionsView } from "./views/connections.tsx";
+import { OrderView } from "./views/order.tsx";
 import { OverviewView } from "./views/overview.tsx";
 import { QueuesView } from "./views/queues.tsx";
 import { SettingsView } from "./views/settings.tsx";
@@ -18,6 +20,8 @@ const views: Record<string, { title: string; show: (subject: string) => JSX.Elem
   connections: { title: "Connections", show: () => <ConnectionsView /> },
   user: { title: "User", show: (subject) => <UserView userId={subject} /> },
   channel: { title: "Channel", show: (subject) => <ChannelView channel={subject} /> },
+  board: { title: "Board", show: (subject) => <BoardView board={subject} /> },
+  order: { title: "Order", show: (subject) => <OrderView orderId={subject} /> },
   queues: { title: "Queues", show: () => <QueuesView /> },
   trace: { title: "Trace", show: (subject) => <TraceView traceId={subject} /> },
   why: { title: "Why?", show: () => <WhyView /> },

@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import type { CommandExecutor } from "../commands/command-executor.ts";
 import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { readStreamBacklog } from "../commands/stream-backlog.ts";
 import { maskSecrets } from "../config/masking.ts";
@@ -16,6 +17,7 @@ import { createOperators, type Operators } from "../operator/operators.ts";
 import { createOperatorActs } from "../operator/routes/acts.ts";
 import { createOperatorQueues } from "../operator/routes/queues.ts";
 import { createOperatorSessionRoutes } from "../operator/routes/session.ts";
+import { createOperatorServiceRoutes } from "../operator/routes/services.ts";
 import { createTraceRoutes } from "../operator/routes/traces.ts";
 import { createOperatorViews } from "../operator/routes/views.ts";
 import { TraceService } from "../operator/trace-service.ts";
@@ -39,6 +41,7 @@ export interface OperatorParts {
   readiness: Readiness;
   isDraining: () => boolean;
   requestDrain: () => void;
+  executor: CommandExecutor;
   leaseAgeMs: () => number;
 }
 
@@ -118,6 +121,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
         showPayloads,
       }),
       ...createTraceRoutes({ traces: new TraceService({ queries, clock }), showPayloads }),
+      ...createOperatorServiceRoutes({ ...services, executor: parts.executor, showPayloads }),
       ...createOperatorQueues({ letters, backlog, showPayloads }),
       ...createOperatorActs({ operator, logouts: authentication.logouts, revocations }),
     ],

@@ -182,9 +182,9 @@ function noteAct(
   onAct?.(act);
 }
 
-/** Lists by their length: they may be long. */
+/** Lists by their length, because they may be long, and no payloads. */
 function summaryOf(body: unknown): Record<string, unknown> {
-  const entries = Object.entries(body ?? {});
+  const entries = Object.entries(body ?? {}).filter(([name]) => name !== "data");
   return Object.fromEntries(
     entries.map(([name, value]): [string, unknown] => [name, Array.isArray(value) ? value.length : value]),
   );

@@ -26,6 +26,7 @@ import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createChannelTargets } from "./channel-targets.ts";
 import type { OrderingRules } from "./event-ordering.ts";
+import { createInspectOrder, type InspectOrder } from "./inspection.ts";
 import { createOrderWriter, type OrderWriter } from "./order-writer.ts";
 import {
   decideCreate,
@@ -115,6 +116,7 @@ export type OrderControlCommand =
  */
 export class Orders implements Service {
   readonly name = "orders";
+  readonly inspect: InspectOrder;
   readonly #rules: OrderingRules;
   readonly #store: OrderStore;
   readonly #deps: OrdersDeps;
@@ -146,6 +148,7 @@ export class Orders implements Service {
       maxHeld: options.maxHeld,
     };
     this.#store = createOrderStore(redis, options);
+    this.inspect = createInspectOrder(this.#store, checks);
     this.#parties = createPartyStore(redis, options);
     this.#index = createOrderIndexStore(redis, options);
     this.#dispatcher = createOutboxDispatcher({

@@ -14,6 +14,8 @@ export interface ScheduledCheckStore {
   schedule(check: OrderCheck, delayMs: number): Promise<ScheduledCheck>;
   drop(checks: readonly ScheduledCheck[]): Promise<void>;
   claim(most: number): Promise<ClaimedChecks>;
+  /** Those of one order, the next first. Looks at a bounded part of a very long set. */
+  of(orderId: string): Promise<{ kind: OrderCheck["kind"]; dueAt: number }[]>;
 }
 
 /** `order`: reorder windows and outbox; `signal`: the waiting signal of that name. */
@@ -74,8 +76,28 @@ export function createScheduledCheckStore({
       if (foreign.length > 0) await dueSet.drop(foreign);
       return { due: due.flatMap(toScheduled), nextInMs };
     },
+
+    async of(orderId) {
+      const found = new Map<string, { kind: OrderCheck["kind"]; dueAt: number }>();
+      let cursor = "0";
+      for (let rounds = 0; rounds < maxScans; rounds++) {
+        const [next, flat] = await commands.zscan(keys.dueOrders(), cursor, "COUNT", scannedAtOnce);
+        for (let i = 0; i + 1 < flat.length; i += 2) {
+          const check = toCheck(flat[i] as string);
+          if (check?.orderId === orderId)
+            found.set(flat[i] as string, { kind: check.kind, dueAt: Math.round(Number(flat[i + 1])) });
+        }
+        cursor = next;
+        if (cursor === "0") break;
+      }
+      return [...found.values()].toSorted((a, b) => a.dueAt - b.dueAt);
+    },
   };
 }
+
+/** Bounds of a search for the checks of one order. */
+const maxScans = 20;
+const scannedAtOnce = 1_000;
 
 const toMember = (check: OrderCheck): string => JSON.stringify([check, randomUUID()]);
 

@@ -36,7 +36,8 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     const trouble: string[] = [];
     page.on("pageerror", (error) => trouble.push(String(error)));
     page.on("console", (message) => {
-      if (message.type() === "error" && !/status of (401|403|503)/.test(message.text())) trouble.push(message.text());
+      if (message.type() === "error" && !/status of (401|403|409|503)/.test(message.text()))
+        trouble.push(message.text());
     });
     page.on("request", (request) => void (request.url().startsWith(url) || trouble.push(`asked ${request.url()}`)));
     onTestFinished(async () => {
@@ -147,7 +148,7 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     await eventually(async () => expect(await rowsOf(viewer, "Dead letters").allInnerTexts()).toHaveLength(2));
     expect(await viewer.getByText("masked").count()).toBe(2);
     expect(await viewer.getByRole("button", { name: "Replay all that match" }).count()).toBe(0);
-    for (const title of ["Overview", "Connections", "Why?", "Settings"]) {
+    for (const title of ["Overview", "Connections", "Board", "Order", "Trace", "Why?", "Settings"]) {
       await openView(viewer, title);
       const overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
       expect([title, await viewer.evaluate<number>(overflow)]).toEqual([title, 0]);
@@ -163,6 +164,45 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     await admin.getByText("1 replayed").waitFor();
     const statusOf = async () => (await node.call("GET", "/v1/orders/o-1")).body.order.status;
     await eventually(async () => expect(await statusOf()).toBe("confirmed"));
+  });
+
+  test("shows a board as it changes and an order with what it waits for; an admin changes both", async () => {
+    const node = await startGateway({
+      file: { leaderboards: { daily: {} }, orders: { reorderWindowMs: 600_000 } },
+      env: { NODE_ID: "n1", OPERATORS: operators },
+    });
+    const score = (member: string, points: number) =>
+      node.call("PUT", `/v1/leaderboards/daily/scores/${member}`, { score: points });
+    await score("alice", 20);
+    await score("bob", 10);
+    await node.call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "alice", courier: "bob" } });
+    await node.call("POST", "/v1/orders/o-1/events", { status: "preparing", sequence: 2 });
+    const page = await openConsole(node.url, "admin", { colorScheme: "dark" });
+
+    await openView(page, "Board");
+    await page.getByRole("textbox", { name: "Board" }).fill("daily");
+    await page.keyboard.press("Enter");
+    await rowsOf(page, "Entries").first().getByText("alice").first().waitFor();
+    await score("bob", 30);
+    await rowsOf(page, "Entries").first().getByText("↑ 1").waitFor();
+    await page.getByRole("button", { name: "Remove bob" }).click();
+    await page.getByRole("dialog", { name: "Remove bob" }).getByRole("button", { name: "Remove bob" }).click();
+    await eventually(async () => expect(await rowsOf(page, "Entries").allInnerTexts()).toHaveLength(1));
+
+    await openView(page, "Order");
+    await page.getByRole("textbox", { name: "Order" }).fill("o-1");
+    await page.keyboard.press("Enter");
+    await rowsOf(page, "Held events").getByText("event 1").waitFor();
+    await page.getByRole("textbox", { name: "status" }).fill("none");
+    await page.getByRole("button", { name: "Send event" }).click();
+    await page.getByText("cannot move to none").waitFor();
+    expect(await page.getByRole("textbox", { name: "status" }).inputValue()).toBe("none");
+    await page.getByRole("textbox", { name: "status" }).fill("confirmed");
+    await page.getByRole("button", { name: "Send event" }).click();
+    await rowsOf(page, "Timeline, newest first").getByText("confirmed → preparing").waitFor();
+    await page.getByRole("button", { name: "Remove courier" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Remove courier" }).click();
+    await eventually(async () => expect(await rowsOf(page, "Parties").allInnerTexts()).toHaveLength(1));
   });
 
   test("names a node that is frozen or dead, and shows the rest", async () => {
