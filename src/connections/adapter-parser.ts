@@ -71,7 +71,7 @@ function broadcastError(message: unknown): string | undefined {
   if (!Array.isArray(message) || message.length !== 3) return "neither a broadcast nor a request";
   const [, packet, options] = message as [unknown, Packet | null, Options | null];
   if (typeof packet !== "object" || packet?.type !== eventPacket) return "not an event packet";
-  // An id would request acknowledgements from clients, which they may not send.
+  // Whose acknowledgement nobody would wait for: those that are awaited come as requests.
   if (packet.id !== undefined) return "an event that requests acknowledgements";
   const name: unknown = Array.isArray(packet.data) ? packet.data[0] : undefined;
   if (typeof name !== "string") return "an event without a name";
@@ -127,7 +127,7 @@ function isRequest(message: unknown): boolean {
 
 /**
  * Requests other than broadcasts between nodes of the Redis adapter and from @socket.io/redis-emitter, as far as the
- * adapter acts on them without validation. Broadcasts that request acknowledgements are not among them.
+ * adapter acts on them without validation.
  */
 const names = z.array(z.string());
 
@@ -139,15 +139,32 @@ const emittedEvent = z.tuple([z.string().refine((name) => !reservedServerEvents.
 /** Socket.IO's own events of a namespace. */
 const reservedServerEvents = new Set(["connect", "connection", "new_namespace", "error"]);
 
+/** An event that clients are to acknowledge; its id is assigned by each node. */
+const broadcastWithAck = z
+  .looseObject({
+    type: z.literal(7),
+    requestId: z.string(),
+    packet: z.looseObject({ data: z.array(z.unknown()) }),
+    opts: z.looseObject({
+      rooms: names,
+      except: names,
+      flags: z.looseObject({ timeout: z.number().optional() }).optional(),
+    }),
+  })
+  .refine(({ packet, opts }) => broadcastError([undefined, { ...packet, id: undefined }, opts]) === undefined);
+
 const controlRequest = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal([0, 1]), requestId: z.string(), rooms: names.optional() }),
   z.looseObject({ type: z.literal([2, 3]), opts: requestTarget, rooms: names }),
   z.looseObject({ type: z.literal(4), opts: requestTarget, close: z.boolean() }),
   z.looseObject({ type: z.literal(5), requestId: z.string(), opts: requestTarget }),
   z.looseObject({ type: z.literal(6), requestId: z.string().optional(), data: emittedEvent }),
+  broadcastWithAck,
 ]);
+export type ControlRequest = z.output<typeof controlRequest>;
 
 const controlResponse = z.looseObject({ requestId: z.string() });
 
-export const isControlRequest = (value: unknown): boolean => controlRequest.safeParse(value).success;
+/** Undefined if it is none. */
+export const toControlRequest = (value: unknown): ControlRequest | undefined => controlRequest.safeParse(value).data;
 export const isControlResponse = (value: unknown): boolean => controlResponse.safeParse(value).success;

@@ -1,5 +1,5 @@
 import { createAdapter } from "@socket.io/redis-adapter";
-import type { ServerOptions } from "socket.io";
+import type { Namespace, ServerOptions } from "socket.io";
 import { MessageBuffer } from "../channels/message-buffer.ts";
 import type { Fence } from "../cluster/fence.ts";
 import { parseJson } from "../protocol/gate.ts";
@@ -8,12 +8,13 @@ import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import {
   createAdapterParser,
-  isControlRequest,
   isControlResponse,
   maxAdapterBytes,
+  toControlRequest,
   type AdapterParser,
 } from "./adapter-parser.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
+import type { RemoteRequests } from "./remote-requests.ts";
 
 export interface RoomAdapterDeps {
   publisher: RedisClient;
@@ -21,6 +22,8 @@ export interface RoomAdapterDeps {
   /** While it is closed nothing is forwarded to clients. */
   fence: Pick<Fence, "isOpen" | "opened">;
   failures: ErrorReporter;
+  /** Performs requests of other nodes and programs. @default as the stock adapter does */
+  requests?: Pick<RemoteRequests, "perform"> | undefined;
   log: Logger;
 }
 
@@ -46,12 +49,14 @@ export function createRoomAdapter(deps: RoomAdapterDeps, options: RoomAdapterOpt
   const warn = createPacedWarnings(deps.log);
   const refuse = (reason: string): void => warn({ reason }, "ignored a message from another node or an emitter");
   const parser = createAdapterParser(refuse);
-  return createAdapter(new SafePublisher(deps), new GuardedSubscriber(deps, { parser, refuse }), {
-    key: options.key ?? "socket.io",
-    requestsTimeout: options.requestsTimeoutMs ?? 2_000,
-    publishOnSpecificResponseChannel: true,
-    parser,
-  });
+  const { key = "socket.io", requestsTimeoutMs: requestsTimeout = 2_000 } = options;
+  const publisher = new SafePublisher(deps);
+  // Socket.IO calls it with `new`, so it cannot be an arrow function.
+  return function (namespace: Namespace) {
+    const subscriber = new GuardedSubscriber(deps, { parser, refuse }, { namespace, key });
+    const adapterOptions = { key, requestsTimeout, publishOnSpecificResponseChannel: true, parser };
+    return createAdapter(publisher, subscriber, adapterOptions)(namespace);
+  };
 }
 
 /** Max pending publishes while Redis is away; further ones are dropped. */
@@ -100,9 +105,13 @@ class SafePublisher {
 type Listener = (...args: Buffer[]) => unknown;
 
 interface ReceivedMessage {
-  listener: Listener;
-  args: Buffer[];
+  run: () => void;
   packet: Buffer;
+}
+
+interface AdapterPlace {
+  namespace: Namespace;
+  key: string;
 }
 
 /** The part of a subscribing client that the adapter uses; validates messages and catches errors. */
@@ -110,16 +119,28 @@ class GuardedSubscriber {
   readonly #client: RedisClient;
   readonly #fence: RoomAdapterDeps["fence"];
   readonly #failures: ErrorReporter;
+  readonly #requests: RoomAdapterDeps["requests"];
   readonly #check: MessageCheck;
+  readonly #namespace: Namespace;
+  /** Names of the channels of requests and responses. */
+  readonly #channels: { request: string; response: string };
   readonly #guarded = new Map<Listener, Listener>();
   /** Received while the fence was closed. */
   #waiting: MessageBuffer<ReceivedMessage> | undefined;
 
-  constructor({ subscriber, fence, failures }: RoomAdapterDeps, check: MessageCheck) {
+  constructor(
+    { subscriber, fence, failures, requests }: RoomAdapterDeps,
+    check: MessageCheck,
+    { namespace, key }: AdapterPlace,
+  ) {
     this.#client = subscriber;
     this.#fence = fence;
     this.#failures = failures;
+    this.#requests = requests;
     this.#check = check;
+    this.#namespace = namespace;
+    const { name } = namespace;
+    this.#channels = { request: `${key}-request#${name}#`, response: `${key}-response#${name}#` };
   }
 
   psubscribe(pattern: string): void {
@@ -142,7 +163,8 @@ class GuardedSubscriber {
   on(event: string, listener: Listener): void {
     if (event === "error") return;
     const guarded = (...args: Buffer[]): void => {
-      if (event === "pmessageBuffer" || isControlMessage(this.#check, ...args)) this.#receive(listener, args);
+      if (event === "pmessageBuffer") this.#receive(args, () => this.#perform(listener, args));
+      else this.#receiveControl(listener, args);
     };
     this.#guarded.set(listener, guarded);
     this.#client.on(event, guarded);
@@ -154,18 +176,41 @@ class GuardedSubscriber {
     this.#guarded.delete(listener);
   }
 
-  #receive(listener: Listener, args: Buffer[]): void {
-    if (this.#waiting === undefined && this.#fence.isOpen) return this.#perform(listener, args);
+  /** Every adapter receives the messages of all namespaces. */
+  #receiveControl(listener: Listener, args: Buffer[]): void {
+    const [channel = "", message] = [args[0]?.toString(), args[1]];
+    const { request, response } = this.#channels;
+    if (message === undefined || !(channel === request || channel.startsWith(response))) return;
+    const value = decodeControl(this.#check, message);
+    if (value === undefined) return;
+    const perform = (): void => this.#perform(listener, args);
+    if (channel !== request) return isControlResponse(value) ? this.#receive(args, perform) : this.#refuse(value);
+    const parsed = toControlRequest(value);
+    if (parsed === undefined) return this.#refuse(value);
+    this.#receive(args, () => {
+      if (this.#requests === undefined) perform();
+      else this.#requests.perform(this.#namespace, parsed, perform);
+    });
+  }
+
+  #refuse(value: unknown): void {
+    // The parser has already logged what it makes an empty message of.
+    const isEmpty = Array.isArray(value) && value.length === 0;
+    if (!isEmpty) this.#check.refuse("neither a request nor a response");
+  }
+
+  #receive(args: Buffer[], run: () => void): void {
+    if (this.#waiting === undefined && this.#fence.isOpen) return run();
     if (this.#waiting === undefined) this.#fence.opened().then(() => this.#performAll(), this.#failed);
     this.#waiting ??= new MessageBuffer<ReceivedMessage>();
-    const isKept = this.#waiting.add({ listener, args, packet: args.at(-1) as Buffer });
+    const isKept = this.#waiting.add({ run, packet: args.at(-1) as Buffer });
     if (!isKept) this.#failures.report("adapter.message", new Error("too many messages are waiting"));
   }
 
   #performAll(): void {
     const waiting = this.#waiting?.take() ?? [];
     this.#waiting = undefined;
-    for (const { listener, args } of waiting) this.#perform(listener, args);
+    for (const { run } of waiting) run();
   }
 
   #perform(listener: Listener, args: Buffer[]): void {
@@ -181,17 +226,12 @@ class GuardedSubscriber {
 
 const openBrace = 0x7b;
 
-function isControlMessage({ parser, refuse }: MessageCheck, channel?: Buffer, message?: Buffer): boolean {
-  if (channel === undefined || message === undefined) return false;
+/** Undefined if it is malformed. */
+function decodeControl({ parser, refuse }: MessageCheck, message: Buffer): unknown {
   try {
-    const isJson = message[0] === openBrace;
-    const value = isJson ? parseJson(message, { maxBytes: maxAdapterBytes }) : parser.decode(message);
-    const isKnown = channel.includes("-response#") ? isControlResponse(value) : isControlRequest(value);
-    // The parser has already logged a refused message that is not JSON.
-    if (!isKnown && isJson) refuse("neither a request nor a response");
-    return isKnown;
+    return message[0] === openBrace ? parseJson(message, { maxBytes: maxAdapterBytes }) : parser.decode(message);
   } catch (error) {
     refuse(String(error));
-    return false;
+    return undefined;
   }
 }

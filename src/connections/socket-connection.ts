@@ -253,3 +253,9 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
 
 const frameOf = (event: string, ...args: unknown[]): Frame =>
   Frame.text(`42${JSON.stringify([event, ...args])}`, { isOwn: true });
+
+/** Of a socket of the main namespace. */
+export function connectionOf(socket: Socket): SocketConnection | undefined {
+  const { owner } = engineSocketOf(socket);
+  return owner instanceof SocketConnection ? owner : undefined;
+}

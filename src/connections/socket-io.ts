@@ -12,8 +12,7 @@ interface SocketIoParts {
   conn: EngineSocket;
   /** The secret session id of a client that may recover. */
   pid?: string;
-  /** `_ids`: of the next packet that requests an acknowledgement. */
-  nsp: { _preConnectSockets: Map<string, Socket>; _ids: number };
+  nsp: NamespaceParts;
   /** `sockets` by id, `nsps` by namespace. */
   client: { decoder: GatedDecoder; sockets: SocketsByName; nsps: SocketsByName };
   ack(id: number): (...args: unknown[]) => void;
@@ -25,8 +24,11 @@ interface SocketIoParts {
 /** What Socket.IO's `Client` uses of its two maps. */
 type SocketsByName = Pick<SmallMap<string, Socket>, "get" | "set" | "delete" | "has" | "clear" | "values" | "size">;
 
-/** Middleware of a namespace, in its order. */
 interface NamespaceParts {
+  _preConnectSockets: Map<string, Socket>;
+  /** Id of the next packet that requests an acknowledgement. */
+  _ids: number;
+  /** Middleware, in its order. */
   _fns: Parameters<Namespace["use"]>[0][];
 }
 
@@ -85,13 +87,22 @@ export function startNewSession(socket: Socket): void {
 
 /** Returns the id for a packet that requests an acknowledgement; `onAnswer` is called at most once. */
 export function expectAcknowledgement(socket: Socket, onAnswer: (...args: unknown[]) => void): number {
+  allowAcknowledgement(socket);
   const parts = partsOf(socket);
-  if (parts.acks === noAcks) parts.acks = new Map();
-  parts.client.decoder.acknowledgementsDue += 1;
   const id = parts.nsp._ids++;
   parts.acks.set(id, onAnswer);
   return id;
 }
+
+/** The client may send one more acknowledgement. */
+export function allowAcknowledgement(socket: Socket): void {
+  const parts = partsOf(socket);
+  if (parts.acks === noAcks) parts.acks = new Map();
+  parts.client.decoder.acknowledgementsDue += 1;
+}
+
+/** Id of the next packet of a namespace that requests an acknowledgement. */
+export const nextPacketIdOf = (namespace: Namespace): number => (namespace as unknown as NamespaceParts)._ids;
 
 /** A late acknowledgement of this packet is ignored. */
 export const forgetAcknowledgement = (socket: Socket, id: number): void => void partsOf(socket).acks.delete(id);
@@ -129,5 +140,19 @@ class NoAcks extends Map {
 }
 
 const noAcks = new NoAcks();
+
+/**
+ * For an app, which may read its socket's handshake: keeps credentials out of what `fetchSockets` of other nodes and programs
+ * is answered.
+ */
+export function hideCredentials({ handshake }: Socket): void {
+  hide(handshake.auth, "token");
+  for (const name of ["authorization", "cookie"]) hide(handshake.headers, name);
+}
+
+function hide(fields: object, name: string): void {
+  const property = Object.getOwnPropertyDescriptor(fields, name);
+  if (property !== undefined) Object.defineProperty(fields, name, { ...property, enumerable: false });
+}
 
 const nothing = Object.freeze({});

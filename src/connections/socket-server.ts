@@ -26,7 +26,7 @@ import { ConnectionLifecycle, type LifecycleHooks } from "./lifecycle.ts";
 import { isTemporary, type GatewayError } from "../protocol/errors.ts";
 import { Namespaces, type NamespacesDeps } from "./namespaces.ts";
 import { UnknownEvents } from "./unknown-events.ts";
-import { bindEngine, engineSocketOf, forgetRequest } from "./socket-io.ts";
+import { bindEngine, engineSocketOf, forgetRequest, hideCredentials } from "./socket-io.ts";
 
 export interface SocketServerDeps extends LifecycleHooks {
   httpServer: HttpServer;
@@ -130,6 +130,7 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
     const authenticated = handshakes.complete(socket);
     const resumed = recoveryAdapter?.complete(socket);
     if (deps.app === undefined) forgetRequest(socket);
+    else hideCredentials(socket);
     engineSocketOf(socket).admit();
     if (authenticated === undefined) return void socket.disconnect(true);
     const connection = resumed?.connection ?? lifecycle.connect(socket, authenticated);

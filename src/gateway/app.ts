@@ -1,11 +1,11 @@
 import { createAppAdapter } from "../app/app-adapter.ts";
 import { AppClient } from "../app/app-client.ts";
-import { AppRooms } from "../app/app-rooms.ts";
 import { AppHooks } from "../app/hooks.ts";
 import { HttpEvents } from "../app/http-events.ts";
 import type { AskApp, Principal } from "../channels/permissions.ts";
 import type { CommandIngress } from "../commands/command-ingress.ts";
 import type { Config } from "../config.ts";
+import { ChannelRooms } from "../connections/channel-rooms.ts";
 import { appUserOf, type Connection } from "../connections/connection.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import { ErrorReporter } from "../connections/error-reporter.ts";
@@ -99,10 +99,10 @@ export function createAppRoomAdapter(
   });
 }
 
-/** Rooms that an app's sockets join: those named as channels are subscriptions. */
-export function createAppRooms(context: NodeContext, { kinds, channels }: CoreServices): AppRooms {
+/** Rooms that sockets are made to join: those named as channels are subscriptions. */
+export function createChannelRooms(context: NodeContext, { kinds, channels }: CoreServices): ChannelRooms {
   const failures = new ErrorReporter(context);
-  return new AppRooms({
+  return new ChannelRooms({
     isChannel: (room) => kinds.has(room),
     isSubscribed: ({ subscriber }, channel) => channels.channelsOf(subscriber).includes(channel),
     subscribe: ({ subscriber, identity }, channel) =>

@@ -37,7 +37,10 @@ import { createTokenRoutes } from "../http/routes/tokens.ts";
 import { loadAccelerator } from "../engine/accelerator.ts";
 import type { ConnectionRegistry } from "../connections/connections.ts";
 import { ErrorReporter } from "../connections/error-reporter.ts";
+import type { ChannelRooms } from "../connections/channel-rooms.ts";
+import { RemoteRequests } from "../connections/remote-requests.ts";
 import { createRoomAdapter } from "../connections/room-adapter.ts";
+import { connectionOf } from "../connections/socket-connection.ts";
 import { createSocketServer, type SocketServer } from "../connections/socket-server.ts";
 import { createStickyRouting, type StickyRouting } from "../engine/sticky-routing/sticky-routing.ts";
 import type { Contract } from "../protocol/contract.ts";
@@ -48,7 +51,7 @@ import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createDemoLogin } from "./demo-login.ts";
-import { appOf, connectTimeoutOf, createAppRoomAdapter, createAppRooms, type AppAccess } from "./app.ts";
+import { appOf, connectTimeoutOf, createAppRoomAdapter, createChannelRooms, type AppAccess } from "./app.ts";
 import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 import { createHttpLimit } from "./http-limit.ts";
@@ -282,6 +285,8 @@ function createSockets(
   const { recovery } = parts.services;
   const ownApp = appOf(context, parts);
   const app = ownApp && withAppSpans(ownApp, context.spans);
+  const channelRooms = createChannelRooms(context, parts.services);
+  const rooms = createAdapter(context, parts.services, channelRooms);
   return createSocketServer(
     {
       httpServer: http.server,
@@ -298,10 +303,10 @@ function createSockets(
       clientAddress,
       app,
       checks: parts.checks,
-      appRooms: app && createAppRooms(context, parts.services),
+      appRooms: app && channelRooms,
       namespaces: app && { names: config.app?.namespaces ?? [], checkToken: hooks.refresh },
       asksApp: parts.services.kinds.asksApp,
-      adapter: app ? createAppRoomAdapter(createAdapter(context), context, parts) : createAdapter(context),
+      adapter: app ? createAppRoomAdapter(rooms, context, parts) : rooms,
       stickyRouting,
       recovery,
       timestampOf: recovery.timestampOf,
@@ -323,8 +328,21 @@ function createSockets(
   );
 }
 
-function createAdapter({ store, control, metrics, clock, log }: NodeContext) {
+function createAdapter(
+  { store, control, metrics, clock, log }: NodeContext,
+  { kinds }: CoreServices,
+  channelRooms: ChannelRooms,
+) {
+  const requests = new RemoteRequests({
+    isChannel: (room) => kinds.has(room),
+    prepareRooms(socket) {
+      const connection = connectionOf(socket);
+      if (connection !== undefined) channelRooms.prepare(socket, connection);
+    },
+    clock,
+  });
   return createRoomAdapter({
+    requests,
     publisher: store.redis.connection("control-publisher"),
     subscriber: store.redis.connection("control-subscriber"),
     fence: control.fence,

@@ -1,25 +1,31 @@
 import type { Socket } from "socket.io";
-import type { Connection } from "../connections/connection.ts";
+import type { Connection } from "./connection.ts";
 import { closing } from "../protocol/closings.ts";
 
-export interface AppRoomsDeps {
+export interface ChannelRoomsDeps {
   /** Whether a room is named as a channel of a configured kind. */
   isChannel: (room: string) => boolean;
   isSubscribed: (connection: Connection, channel: string) => boolean;
   subscribe: (connection: Connection, channel: string) => Promise<unknown>;
   unsubscribe: (connection: Connection, channel: string) => Promise<unknown>;
-  report: (place: "app.join", error: unknown) => void;
+  report: (place: "room.join", error: unknown) => void;
 }
 
-/** Makes `join` and `leave` of rooms that are channels a subscription, also if another node asks for it. */
-export class AppRooms {
-  readonly #deps: AppRoomsDeps;
+/**
+ * Makes `join` and `leave` of rooms that are channels a subscription, whether an app, another node or another program asks
+ * for it. A socket is prepared when it is first needed, because without an app few ever are.
+ */
+export class ChannelRooms {
+  readonly #deps: ChannelRoomsDeps;
+  readonly #prepared = new WeakSet<Socket>();
 
-  constructor(deps: AppRoomsDeps) {
+  constructor(deps: ChannelRoomsDeps) {
     this.#deps = deps;
   }
 
   prepare(socket: Socket, connection: Connection): void {
+    if (this.#prepared.has(socket)) return;
+    this.#prepared.add(socket);
     const { isChannel } = this.#deps;
     const join = socket.join.bind(socket);
     const leave = socket.leave.bind(socket);
@@ -53,7 +59,7 @@ export class AppRooms {
       await change();
     } catch (error) {
       if (!connection.isOpen) return;
-      this.#deps.report("app.join", error);
+      this.#deps.report("room.join", error);
       connection.close(closing("internal"));
     }
   }
