@@ -22,7 +22,7 @@ import { trace, type TraceOptions } from "./trace.ts";
 const exitCodeHelp = `
 Exit codes:
   ${exitCodes.fine}   success
-  ${exitCodes.failed}   failure, a drain that exceeded its deadline, or a load test over a threshold
+  ${exitCodes.failed}   failure, breaking changes of a contract, a drain that exceeded its deadline, or a load test over a threshold
   ${exitCodes.usage}  invalid command line
   ${exitCodes.config}  invalid configuration; every problem is listed
   ${exitCodes.interrupted} load test interrupted; its report was written
@@ -71,6 +71,7 @@ function createProgram(host: Host, finish: (code: number) => void): Command {
   addLoadtest(program, host, finish);
   addDeadLetters(program, host);
   addConfig(program, host);
+  addContract(program, host, finish);
   addDoctor(program, host, finish);
   addTrace(program, host);
   return program;
@@ -159,6 +160,34 @@ function addTarget(command: Command): Command {
   return command
     .option("--url <url>", "URL of the gateway (default: localhost, port PORT or 3000)")
     .option("--key <secret>", "API key (default: the first in API_KEYS, or the development key)");
+}
+
+function addContract(program: Command, host: Host, finish: (code: number) => void): void {
+  const contract = program
+    .command("contract")
+    .description(
+      "compare and print contracts; a file is a module with a contract as its default export, or printed JSON",
+    );
+  const load = async (file: string, command: Command) =>
+    (await import("./contract.ts"))
+      .loadContract(file)
+      .catch((error: Error) => command.error(`error: ${error.message}`));
+  contract
+    .command("check <old> <new>")
+    .description("list breaking changes, one line each; exit code 1 if there are any")
+    .action(async (old: string, now: string, _options: object, command: Command) => {
+      const { compareContracts } = await import("./contract.ts");
+      const { breaking, unknown } = compareContracts(await load(old, command), await load(now, command));
+      for (const line of unknown) host.printError(line);
+      host.print(breaking.length === 0 ? "No breaking changes." : breaking.join("\n"));
+      finish(breaking.length === 0 ? exitCodes.fine : exitCodes.failed);
+    });
+  contract
+    .command("print <file>")
+    .description("print a contract as JSON, with its schemas as JSON Schema, to keep and compare later")
+    .action(async (file: string, _options: object, command: Command) =>
+      host.print(JSON.stringify(await load(file, command), null, 2)),
+    );
 }
 
 function addDoctor(program: Command, host: Host, finish: (code: number) => void): void {

@@ -26,7 +26,7 @@ interface JsonSchemaConverter {
 }
 
 /** Marks a schema whose library has no JSON Schema for it, with the reason. */
-const unknownMark = "x-unknown";
+export const unknownMark = "x-unknown";
 
 export function contractSchemas(
   { events, channels }: Contract,
