@@ -90,6 +90,16 @@ describe("a client without a token", () => {
     await eventually(() => expect(client.ready).toMatchObject({ userId: "ann" }));
   });
 
+  test("is not kept waiting longer than the time-out, which operators are told", async () => {
+    const { url } = await startApp(() => undefined);
+    const gateway = await startGateway({ env, file: { app: { url, secret, timeoutMs: 200, hooks: ["connect"] } } });
+    const client = openClient(gateway.url, "", { auth: {} });
+
+    await new Promise((resolve) => client.io.once("close", resolve));
+
+    expect(await reasonsOf(gateway)).toMatchObject([{ kind: "handshake", code: "timeout", rule: "hook" }]);
+  });
+
   test("is asked about again when what the hook granted ends", async () => {
     let userId = "ann";
     const { gateway } = await gatewayWith({ connect: () => ({ userId, ttlSeconds: 1 }) });

@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { keyOf, sign } from "../../src/webhooks/signature.ts";
 import { startGateway, type Client, type TestGateway } from "../support/gateway.ts";
@@ -119,6 +120,22 @@ describe("an app that fails is named, and the connection goes on", () => {
     flood: (_request, response) => void response.end(JSON.stringify({ ack: ["x".repeat(10_000_000)] })),
     redirect: (_request, response) => void response.writeHead(302, { location: "http://127.0.0.1:1/" }).end(),
     cut: (_request, response) => void response.destroy(),
+    "cut in the middle": (_request, response) =>
+      void response.writeHead(200, { "content-length": 100 }).write('{"ack":[', () => response.destroy()),
+    drip: (_request, response) => {
+      response.writeHead(200);
+      const timer = setInterval(() => response.write(" "), 100);
+      response.once("close", () => clearInterval(timer));
+    },
+    endless: (_request, response) => {
+      const more = (): void => {
+        while (response.write(" ".repeat(65_536)));
+      };
+      response.writeHead(200).on("drain", more);
+      more();
+    },
+    bomb: (_request, response) =>
+      void response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync(" ".repeat(50_000_000))),
     unknown: json(() => ({ nack: [] })),
     fine: json(() => ({ ack: ["fine"] })),
   };
@@ -129,6 +146,10 @@ describe("an app that fails is named, and the connection goes on", () => {
     ["flood", "app_failed"],
     ["redirect", "app_failed"],
     ["cut", "app_failed"],
+    ["cut in the middle", "app_failed"],
+    ["drip", "timeout"],
+    ["endless", "app_failed"],
+    ["bomb", "app_failed"],
     ["unknown", "app_failed"],
   ])("%s: %s", async (event, code) => {
     const { client } = await gatewayFor((request, response) => behaviours[request.json.event]?.(request, response));
@@ -138,6 +159,74 @@ describe("an app that fails is named, and the connection goes on", () => {
       error: { code, retryAfterMs: expect.any(Number) },
     });
     expect(await client.emitWithAck("fine")).toBe("fine");
+  });
+
+  test("a hanging event holds up its own connection only, and no longer than the time-out", async () => {
+    const { gateway, client } = await gatewayFor((request, response) =>
+      behaviours[request.json.event]?.(request, response),
+    );
+    const other = await gateway.connect((await gateway.signIn("bob")).token);
+    let isHanging = true;
+    const hanging = client.emitWithAck("hang").finally(() => (isHanging = false));
+
+    expect(await other.emitWithAck("fine")).toBe("fine");
+    expect(await client.emitWithAck("subscribe", { channel: "chat:1" })).toMatchObject({ ok: true });
+    expect(isHanging).toBe(true);
+    expect(await hanging).toMatchObject({ error: { code: "timeout" } });
+  });
+
+  test("many endless answers at a time take no more than their bounds, and end on both sides", async () => {
+    let open = 0;
+    const { gateway } = await gatewayFor((request, response) => {
+      open += 1;
+      response.once("close", () => (open -= 1));
+      behaviours["endless"]?.(request, response);
+    });
+    const clients = await Promise.all(
+      Array.from({ length: 20 }, async (_, number) => gateway.connect((await gateway.signIn(`user ${number}`)).token)),
+    );
+
+    const answers = await Promise.all(clients.map((client) => client.emitWithAck("endless")));
+
+    // Those after the fifth failure may not have been asked.
+    for (const { error } of answers) expect(["app_failed", "unavailable"]).toContain(error.code);
+    await eventually(() => expect(open).toBe(0));
+  });
+
+  test("a request on an idle connection that the app closes is sent again, with its id", async () => {
+    const sockets = new WeakMap<object, number>();
+    let cuts = 0;
+    const { client, requests } = await gatewayFor((request, response) => {
+      const served = (sockets.get(response.socket ?? {}) ?? 0) + 1;
+      sockets.set(response.socket ?? {}, served);
+      if (served < 2 || cuts > 0) return json(() => ({ ack: ["fine"] }))(request, response);
+      cuts += 1;
+      response.destroy();
+    });
+
+    expect(await client.emitWithAck("first")).toBe("fine");
+    expect(await client.emitWithAck("second")).toBe("fine");
+
+    const [first, second, repeated] = requests.map(({ headers }) => headers["webhook-id"]);
+    expect(cuts).toBe(1);
+    expect(second).not.toBe(first);
+    expect(repeated).toBe(second);
+  });
+
+  test("an app that is gone is named, and asked again once it is back", async () => {
+    const { url, server } = await startApp(json(() => ({ ack: ["fine"] })));
+    const gateway = await startGateway({ file: { app: { url, secret, timeoutMs: 1_000 } } });
+    const client = await gateway.connect((await gateway.signIn("ann")).token);
+    expect(await client.emitWithAck("move")).toBe("fine");
+
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    expect(await client.emitWithAck("move")).toMatchObject({ error: { code: "app_failed", retryAfterMs: 1_000 } });
+    for (let count = 0; count < 4; count += 1) await client.emitWithAck("move");
+    expect(await client.emitWithAck("move")).toMatchObject({ error: { code: "unavailable", retryAfterMs: 1_000 } });
+
+    server.listen(Number(new URL(url).port), "127.0.0.1");
+    await eventually(async () => expect(await client.emitWithAck("move")).toBe("fine"));
   });
 
   test("after repeated failures it is not asked any more for a moment", async () => {
