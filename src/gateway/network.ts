@@ -375,7 +375,7 @@ function handlersOf(
     ...createSessionHandlers({ sessions, logouts, connectionsOf: connectionCounts(presence) }),
     ...createLeaderboardHandlers({ leaderboards: boards }),
     ...createOrderHandlers({ orders }),
-    ...createPresenceHandlers({ presence }),
+    ...createPresenceHandlers({ presence, channels }),
     ...createStateHandlers({ state }),
   ];
 }

@@ -2,6 +2,7 @@ import { tagOfSession } from "../auth/session-id.ts";
 import type { Kinds } from "../channels/kinds.ts";
 import type { Permissions } from "../channels/permissions.ts";
 import { createPresence, type Presence, type PresenceDeps } from "../presence/presence.ts";
+import type { Connection } from "../connections/connection.ts";
 import type { NodeContext } from "./core-services.ts";
 
 export interface NodePresenceDeps {
@@ -23,6 +24,8 @@ export function createNodePresence(
       keys,
       kinds,
       permissions,
+      // A subscriber of this node is always a connection (`socket-connection.ts`).
+      infoOf: (subscriber) => (subscriber as Connection).identity.info,
       deliver,
       userTagOf: tagOfSession,
       control,

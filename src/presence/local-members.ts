@@ -1,11 +1,13 @@
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import type { Counts } from "./members-change.ts";
+import type { Counts, Details, MemberDetail } from "./members-change.ts";
 import { membersTtlSeconds, type MembersStore } from "./members-store.ts";
 import { WriteBehind } from "../runtime/write-behind.ts";
 
 export interface LocalMembersDeps {
   store: Pick<MembersStore, "write" | "renew">;
+  /** What is shown of a user on this node. */
+  detailOf: (channel: string, user: string) => MemberDetail | undefined;
   /** This node's name, which changes when its lease ends. */
   incarnation: () => string;
   /** False without a lease: nothing may be written under the node's name. `rewriteAll` is called when it has one again. */
@@ -76,12 +78,17 @@ export class LocalMembers {
     this.#add("counts", channel, user, by);
   }
 
+  /** What is shown of the user has changed. */
+  changeDetail(channel: string, user: string): void {
+    this.#add("counts", channel, user, 0);
+  }
+
   /** A connection that still counts was cut off, or is no longer expected to return. */
   changeAbsent(channel: string, user: string, by: 1 | -1): void {
     this.#add("absent", channel, user, by);
   }
 
-  #add(list: "counts" | "absent", channel: string, user: string, by: 1 | -1): void {
+  #add(list: "counts" | "absent", channel: string, user: string, by: 1 | -1 | 0): void {
     const local = this.#ofChannel(channel);
     const count = (local[list].get(user) ?? 0) + by;
     if (count === 0) local[list].delete(user);
@@ -132,16 +139,26 @@ export class LocalMembers {
     const isWhole = local.mustRewrite || formerNode !== undefined;
     const counts = isWhole ? new Map(local.counts) : countsOf(local);
     const absent = absentOf(local, counts);
+    const details = this.#detailsOf(channel, counts);
     local.dirty.clear();
     local.mustRewrite = false;
     try {
-      local.revision = await this.#deps.store.write(channel, { node, counts, absent, isWhole, formerNode });
+      local.revision = await this.#deps.store.write(channel, { node, counts, absent, details, isWhole, formerNode });
       local.writtenAs = node;
     } catch (error) {
       // It may have been applied or not; counts are absolute, so everything is written again.
       local.mustRewrite = true;
       throw error;
     }
+  }
+
+  #detailsOf(channel: string, counts: Counts): Details | undefined {
+    const details = new Map<string, MemberDetail>();
+    for (const [user, count] of counts) {
+      const detail = count === 0 ? undefined : this.#deps.detailOf(channel, user);
+      if (detail !== undefined) details.set(user, detail);
+    }
+    return details.size === 0 ? undefined : details;
   }
 
   #sweep(): void {

@@ -1,12 +1,27 @@
 /** Number of connections in a channel, by user. */
 export type Counts = ReadonlyMap<string, number>;
 
+/** What other members are shown of a user beside the number of connections. */
+export interface MemberDetail {
+  /** The public part of the user's session. */
+  info?: unknown;
+  /** What one of the connections has set last. */
+  data?: unknown;
+  /** When it was set, in epoch milliseconds; 0 without data. */
+  at: number;
+}
+
+/** By user. */
+export type Details = ReadonlyMap<string, MemberDetail>;
+
 /** One node's write of its members in a channel: absolute counts, 0 for users who left. */
 export interface MembersWrite {
   node: string;
   counts: Counts;
   /** Connections of these users that were cut off and may return. Published, not stored. */
   absent?: Counts | undefined;
+  /** Of users in `counts`; the others among them have none. */
+  details?: Details | undefined;
   /** The counts are complete and replace the node's earlier ones. */
   isWhole: boolean;
   /** The node's name before its lease ended: counts under it are void. */
@@ -25,12 +40,15 @@ export interface StoredMembers {
   /** The revision before the first one; it changes if the store dropped the channel in between. */
   since: number;
   nodes: ReadonlyMap<string, Counts>;
+  /** By node; undefined if nothing is shown of any member. */
+  details?: ReadonlyMap<string, Details> | undefined;
 }
 
 /** The part of a feed message written by the node. */
-export function formatWrite({ node, counts, absent, isWhole, formerNode }: MembersWrite): string {
+export function formatWrite({ node, counts, absent, details, isWhole, formerNode }: MembersWrite): string {
   const parts = [node, isWhole ? 1 : 0, formerNode ?? "", [...counts]];
-  return JSON.stringify(absent === undefined ? parts : [...parts, [...absent]]);
+  if (absent !== undefined || details !== undefined) parts.push([...(absent ?? [])]);
+  return JSON.stringify(details === undefined ? parts : [...parts, [...details]]);
 }
 
 /** `<revision>:<before>:<write>`; undefined for anything else. */
@@ -42,16 +60,21 @@ export function parseChange(message: Buffer): MembersChange | undefined {
 }
 
 function parseWrite(text: string): MembersWrite | undefined {
-  const [node, isWhole, formerNode, counts, absent] = parseArray(text);
+  const [node, isWhole, formerNode, counts, absent, details] = parseArray(text);
   if (typeof node !== "string" || typeof formerNode !== "string" || node === "") return undefined;
   if (!isCounts(counts) || (absent !== undefined && !isCounts(absent))) return undefined;
+  if (details !== undefined && !isDetails(details)) return undefined;
   const write = {
     node,
     isWhole: isWhole === 1,
     formerNode: formerNode === "" ? undefined : formerNode,
     counts: new Map(counts),
   };
-  return absent === undefined ? write : { ...write, absent: new Map(absent) };
+  return {
+    ...write,
+    ...(absent !== undefined && absent.length > 0 && { absent: new Map(absent) }),
+    ...(details !== undefined && { details: new Map(details) }),
+  };
 }
 
 /** Empty if it is not an array. */
@@ -71,3 +94,10 @@ function isCount(value: unknown): value is [string, number] {
   const [user, count] = value as [unknown, unknown];
   return typeof user === "string" && Number.isSafeInteger(count) && (count as number) >= 0;
 }
+
+const isDetails = (value: unknown): value is [string, MemberDetail][] =>
+  Array.isArray(value) &&
+  value.every((pair) => Array.isArray(pair) && typeof pair[0] === "string" && isDetail(pair[1]));
+
+export const isDetail = (value: unknown): value is MemberDetail =>
+  typeof value === "object" && value !== null && typeof (value as { at?: unknown }).at === "number";

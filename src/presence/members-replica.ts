@@ -1,4 +1,4 @@
-import type { Counts, StoredMembers, MembersChange } from "./members-change.ts";
+import type { Counts, Details, MemberDetail, StoredMembers, MembersChange } from "./members-change.ts";
 
 /** How a change relates to the replica's revision. */
 export type ChangePlacement = "next" | "repeat" | "gap";
@@ -7,6 +7,17 @@ export type ChangePlacement = "next" | "repeat" | "gap";
 export interface Member {
   userId: string;
   connections: number;
+  /** The public part of the user's session. */
+  info?: unknown;
+  /** What one of the user's connections has set. */
+  data?: unknown;
+}
+
+/** A member as it was before it changed. */
+interface NotifiedMember {
+  connections: number;
+  /** `info` and `data` as JSON. */
+  detail: string;
 }
 
 /** Changes in absolute counts: applying them in any order, more than once, gives the current members. */
@@ -27,8 +38,9 @@ export class MembersReplica {
   readonly #totals = new Map<string, number>();
   /** Lost connections that still count, by the node that wrote them. */
   readonly #absent = new Map<string, Map<string, number>>();
-  /** Totals as last sent to subscribers, of users that changed since. */
-  readonly #notified = new Map<string, number>();
+  readonly #details = new Map<string, Map<string, MemberDetail>>();
+  /** Members as last sent to subscribers, of users that changed since. */
+  readonly #notified = new Map<string, NotifiedMember>();
 
   get revision(): number {
     return this.#revision;
@@ -50,12 +62,13 @@ export class MembersReplica {
   }
 
   /** Applies the next change. */
-  apply({ revision, before, node, counts, absent, isWhole, formerNode }: MembersChange): void {
+  apply({ revision, before, node, counts, absent, details, isWhole, formerNode }: MembersChange): void {
     if (formerNode !== undefined) this.drop(formerNode);
     if (isWhole) this.#absent.delete(node);
     if (absent !== undefined || this.#absent.has(node)) this.#noteAbsent(node, counts, absent);
     if (isWhole) this.#replaceNode(node, counts);
     else for (const [user, connections] of counts) this.#set(node, user, connections);
+    this.#setDetails(node, counts, details);
     if (before === 0) this.#since = revision - 1;
     this.#revision = revision;
   }
@@ -66,10 +79,13 @@ export class MembersReplica {
   }
 
   /** Replaces everything by what was read. Lost connections are not part of it. */
-  replace({ revision, since, nodes }: StoredMembers): void {
+  replace({ revision, since, nodes, details }: StoredMembers): void {
     this.#absent.clear();
     for (const node of this.#nodes.keys()) if (!nodes.has(node)) this.drop(node);
-    for (const [node, counts] of nodes) this.#replaceNode(node, counts);
+    for (const [node, counts] of nodes) {
+      this.#replaceNode(node, counts);
+      this.#setDetails(node, counts, details?.get(node));
+    }
     this.#since = since;
     this.#revision = revision;
   }
@@ -78,6 +94,7 @@ export class MembersReplica {
   drop(node: string): void {
     this.#absent.delete(node);
     for (const user of this.#nodes.get(node)?.keys() ?? []) this.#set(node, user, 0);
+    this.#details.delete(node);
   }
 
   /** At most `limit` members, sorted by user id. */
@@ -87,7 +104,8 @@ export class MembersReplica {
       if (members.length === limit) break;
       members.push({
         userId,
-        connections: this.#isComingBack(userId) ? (this.#notified.get(userId) as number) : connections,
+        connections: this.#isComingBack(userId) ? (this.#notified.get(userId)?.connections ?? 0) : connections,
+        ...this.#detailOf(userId),
       });
     }
     return members.toSorted((a, b) => (a.userId < b.userId ? -1 : 1));
@@ -100,9 +118,10 @@ export class MembersReplica {
       if (this.#isComingBack(userId)) continue;
       this.#notified.delete(userId);
       const connections = this.#totals.get(userId) ?? 0;
-      if (connections === before) continue;
-      const list = before === 0 ? diff.joined : connections === 0 ? diff.left : diff.updated;
-      list.push({ userId, connections });
+      const detail = connections === 0 ? {} : this.#detailOf(userId);
+      if (connections === before.connections && JSON.stringify(detail) === before.detail) continue;
+      const list = before.connections === 0 ? diff.joined : connections === 0 ? diff.left : diff.updated;
+      list.push({ userId, connections, ...detail });
     }
     return diff.joined.length + diff.left.length + diff.updated.length === 0 ? undefined : diff;
   }
@@ -117,7 +136,7 @@ export class MembersReplica {
    * seconds, the user is reported unchanged.
    */
   #isComingBack(user: string): boolean {
-    const before = this.#notified.get(user) ?? 0;
+    const before = this.#notified.get(user)?.connections ?? 0;
     const more = (this.#totals.get(user) ?? 0) - before;
     return before > 0 && more > 0 && more <= this.#absentOf(user);
   }
@@ -144,9 +163,42 @@ export class MembersReplica {
     const before = this.#nodes.get(node)?.get(user) ?? 0;
     if (connections === before) return;
     const total = this.#totals.get(user) ?? 0;
-    if (!this.#notified.has(user)) this.#notified.set(user, total);
+    this.#noteBefore(user);
+    if (connections === 0) this.#details.get(node)?.delete(user);
     this.#note(node, user, connections);
     setOrDelete(this.#totals, user, total - before + connections);
+  }
+
+  #noteBefore(user: string): void {
+    if (this.#notified.has(user)) return;
+    const detail = JSON.stringify(this.#detailOf(user));
+    this.#notified.set(user, { connections: this.#totals.get(user) ?? 0, detail });
+  }
+
+  #setDetails(node: string, counts: Counts, details: Details | undefined): void {
+    const known = this.#details.get(node) ?? new Map<string, MemberDetail>();
+    if (known.size === 0 && details === undefined) return;
+    for (const [user, connections] of counts) {
+      const detail = connections === 0 ? undefined : details?.get(user);
+      if (detail !== undefined || known.has(user)) this.#noteBefore(user);
+      if (detail === undefined) known.delete(user);
+      else known.set(user, detail);
+    }
+    if (known.size === 0) this.#details.delete(node);
+    else this.#details.set(node, known);
+  }
+
+  /** The data that was set last, and the public part of a session that has one; the same on all nodes. */
+  #detailOf(user: string): Pick<Member, "info" | "data"> {
+    if (this.#details.size === 0) return {};
+    const details = [...this.#details].flatMap(([node, ofNode]) => {
+      const detail = ofNode.get(user);
+      return detail === undefined ? [] : [{ node, ...detail }];
+    });
+    const latestFirst = details.toSorted((a, b) => b.at - a.at || (a.node < b.node ? -1 : 1));
+    const { data } = latestFirst.find((detail) => detail.data !== undefined) ?? {};
+    const { info } = latestFirst.find((detail) => detail.info !== undefined) ?? {};
+    return { ...(info !== undefined && { info }), ...(data !== undefined && { data }) };
   }
 
   #note(node: string, user: string, connections: number): void {

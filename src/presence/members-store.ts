@@ -1,7 +1,15 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
-import { formatWrite, type Counts, type StoredMembers, type MembersWrite } from "./members-change.ts";
+import {
+  formatWrite,
+  isDetail,
+  type Counts,
+  type Details,
+  type MemberDetail,
+  type StoredMembers,
+  type MembersWrite,
+} from "./members-change.ts";
 
 /**
  * Members of channels, in Redis: each node writes the counts of its own users, under its own name.
@@ -33,11 +41,12 @@ export function createMembersStore({ commands, keys }: { commands: RedisClient; 
 
   return {
     async write(channel, write) {
-      const { node, counts, isWhole, formerNode } = write;
+      const { node, counts, details, isWhole, formerNode } = write;
       const writeKeys = [keys.channelMembers(channel), keys.channelMembersOf(channel, node), keys.membersFeed(channel)];
       if (formerNode !== undefined) writeKeys.push(keys.channelMembersOf(channel, formerNode));
       const head = [node, formerNode ?? "", isWhole ? 1 : 0, membersTtlSeconds, emptyTtlSeconds, formatWrite(write)];
-      return Number(await writeScript.run(writeKeys, [...head, ...[...counts].flat()]));
+      const values = [...counts].flatMap(([user, count]) => [user, toText(count, details?.get(user))]);
+      return Number(await writeScript.run(writeKeys, [...head, ...values]));
     },
 
     async read(channel) {
@@ -65,15 +74,30 @@ export function createMembersStore({ commands, keys }: { commands: RedisClient; 
   };
 }
 
+/** `<connections>`, or `<connections>:<detail as JSON>`. */
+const toText = (count: number, detail: MemberDetail | undefined): string =>
+  count === 0 || detail === undefined ? `${count}` : `${count}:${JSON.stringify(detail)}`;
+
 function toMembership(reply: ScriptReply): StoredMembers {
   const [revision, since, ...flat] = reply as [string, string, ...(string | string[])[]];
   const nodes = new Map<string, Counts>();
-  for (let i = 0; i + 1 < flat.length; i += 2) nodes.set(flat[i] as string, toCounts(flat[i + 1] as string[]));
-  return { revision: Number(revision), since: Number(since), nodes };
+  const details = new Map<string, Details>();
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    const [node, pairs] = [flat[i] as string, pairsOf(flat[i + 1] as string[])];
+    nodes.set(node, new Map(pairs.map(([user, text]) => [user, Number.parseInt(text, 10)])));
+    details.set(node, new Map(pairs.flatMap(toDetail)));
+  }
+  return { revision: Number(revision), since: Number(since), nodes, details };
 }
 
-function toCounts(flat: readonly string[]): Counts {
-  const counts = new Map<string, number>();
-  for (let i = 0; i + 1 < flat.length; i += 2) counts.set(flat[i] as string, Number(flat[i + 1]));
-  return counts;
+function toDetail([user, text]: [string, string]): [string, MemberDetail][] {
+  const colon = text.indexOf(":");
+  const detail: unknown = colon === -1 ? undefined : JSON.parse(text.slice(colon + 1));
+  return isDetail(detail) ? [[user, detail]] : [];
+}
+
+function pairsOf(flat: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] as string, flat[i + 1] as string]);
+  return pairs;
 }

@@ -1,6 +1,5 @@
 import type { Kinds } from "../channels/kinds.ts";
 import type { Permissions, Principal } from "../channels/permissions.ts";
-import type { Subscriber } from "../channels/subscribers.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Fence } from "../cluster/fence.ts";
 import type { Membership } from "../cluster/membership.ts";
@@ -8,6 +7,10 @@ import type { Keys } from "../redis/keys.ts";
 import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { canonicalJson } from "../protocol/gate.ts";
+import type { SubscriptionChange } from "../channels/subscriptions.ts";
+import type { Subscriber } from "../channels/subscribers.ts";
+import { LocalDetails } from "./local-details.ts";
 import { PendingLeaves } from "./pending-leaves.ts";
 import type { MembersStore } from "./members-store.ts";
 import type { Member } from "./members-replica.ts";
@@ -28,6 +31,8 @@ export interface MembersDeps {
   keys: Keys;
   kinds: Kinds;
   permissions: Pick<Permissions, "checkSubscribe">;
+  /** The public part of a subscriber's session. */
+  infoOf: (subscriber: Subscriber) => unknown;
   /** Sends a packet to the channel's subscribers on this node. */
   deliver: (channel: string, packet: Buffer) => void;
   incarnation: () => string;
@@ -39,6 +44,8 @@ export interface MembersDeps {
 
 /** Max members in an answer. */
 const maxMembers = 1_000;
+/** Max bytes of a connection's data as JSON. */
+const maxDataBytes = 1_024;
 /** Milliseconds within which changes of a channel are sent together. */
 const tickMs = 50;
 
@@ -52,6 +59,7 @@ const tickMs = 50;
 export class Members {
   readonly #deps: MembersDeps;
   readonly #local: LocalMembers;
+  readonly #details = new LocalDetails();
   readonly #pendingLeaves: PendingLeaves;
   readonly #replicas: ChannelReplicas;
   readonly #changed = new Set<ChannelReplica>();
@@ -59,7 +67,11 @@ export class Members {
 
   constructor(deps: MembersDeps) {
     this.#deps = deps;
-    this.#local = new LocalMembers({ ...deps, mayWrite: () => deps.fence.isOpen });
+    this.#local = new LocalMembers({
+      ...deps,
+      mayWrite: () => deps.fence.isOpen,
+      detailOf: (channel, user) => this.#details.of(channel, user),
+    });
     this.#pendingLeaves = new PendingLeaves(deps.clock);
     this.#replicas = new ChannelReplicas({ ...deps, onChanged: (channel) => this.#onChanged(channel) });
   }
@@ -81,24 +93,47 @@ export class Members {
     this.#local.rewriteAll();
   }
 
-  /** A connection of the user subscribed or unsubscribed; `mayReturn`: the connection was lost. */
-  change(channel: string, userId: string, isSubscribed: boolean, mayReturn = false): void {
+  /** A connection subscribed or unsubscribed. */
+  change({ subscriber, channel, isSubscribed, mayReturn = false }: SubscriptionChange): void {
     if (!this.#isKept(channel)) return;
+    const { userId } = subscriber;
     const name = `${channel.length} ${channel} ${userId}`;
     if (isSubscribed) this.#replicas.retain(channel);
     else this.#replicas.release(channel);
-    if (!isSubscribed && mayReturn) this.#beginAbsence(name, channel, userId);
-    else if (!isSubscribed) this.#local.change(channel, userId, -1);
-    else if (this.#pendingLeaves.cancel(name)) this.#local.changeAbsent(channel, userId, -1);
-    else this.#local.change(channel, userId, 1);
+    if (!isSubscribed && mayReturn) return this.#beginAbsence(name, channel, subscriber);
+    const hasReturned = isSubscribed && this.#pendingLeaves.cancel(name);
+    const info = isSubscribed ? this.#deps.infoOf(subscriber) : undefined;
+    this.#details.set(channel, userId, subscriber.id, { info, at: 0 });
+    if (hasReturned) this.#local.changeAbsent(channel, userId, -1);
+    else this.#local.change(channel, userId, isSubscribed ? 1 : -1);
   }
 
-  #beginAbsence(name: string, channel: string, userId: string): void {
+  /** Its data goes with the connection, but it counts as a member until it must have returned. */
+  #beginAbsence(name: string, channel: string, { id, userId }: Subscriber): void {
+    const info = this.#details.get(channel, userId, id)?.info;
+    const forget = (): void => this.#details.set(channel, userId, id, { at: 0 });
+    this.#details.set(channel, userId, id, { info, at: 0 });
     this.#local.changeAbsent(channel, userId, 1);
-    this.#pendingLeaves.begin(name, () => {
+    const end = (): void => {
+      forget();
       this.#local.changeAbsent(channel, userId, -1);
       this.#local.change(channel, userId, -1);
-    });
+    };
+    this.#pendingLeaves.begin(name, end, forget);
+  }
+
+  /**
+   * Sets what other members are shown of a connection, until it ends; null removes it. Resolves when it is written. Throws
+   * `unknown_channel`, `forbidden` for a kind without presence, and `payload_too_large`.
+   */
+  async setData({ id, userId }: Subscriber, channel: string, data: unknown): Promise<void> {
+    if (!this.#isKept(channel)) throw noPresence();
+    if (Buffer.byteLength(canonicalJson(data)) > maxDataBytes)
+      throw new GatewayError("payload_too_large", `data: must be at most ${maxDataBytes} bytes`, { field: "data" });
+    const { info } = this.#details.get(channel, userId, id) ?? {};
+    this.#details.set(channel, userId, id, { info, data: data ?? undefined, at: this.#deps.clock.now() });
+    this.#local.changeDetail(channel, userId);
+    await this.#local.flushed(channel);
   }
 
   /** Resolves when this node's members are written and its replica receives changes. */

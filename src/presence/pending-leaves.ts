@@ -7,6 +7,7 @@ const graceMs = 3_000;
 interface PendingLeave {
   name: string;
   end: () => void;
+  returned: () => void;
   endsAt: number;
 }
 
@@ -22,9 +23,9 @@ export class PendingLeaves {
     this.#clock = clock;
   }
 
-  /** `end` is called if the connection is not recovered in time. */
-  begin(name: string, end: () => void): void {
-    const absence = { name, end, endsAt: this.#clock.monotonic() + graceMs };
+  /** `end` is called if the connection is not recovered in time, else `returned`. */
+  begin(name: string, end: () => void, returned: () => void): void {
+    const absence = { name, end, returned, endsAt: this.#clock.monotonic() + graceMs };
     this.#byName.set(name, [...(this.#byName.get(name) ?? []), absence]);
     this.#all.push(absence);
     this.#cancel ??= this.#clock.after(graceMs, () => this.#endDue());
@@ -33,7 +34,9 @@ export class PendingLeaves {
   /** Returns true if a connection of that name was pending. */
   cancel(name: string): boolean {
     const absence = this.#byName.get(name)?.[0];
-    return absence !== undefined && this.#forget(absence);
+    if (absence === undefined || !this.#forget(absence)) return false;
+    absence.returned();
+    return true;
   }
 
   /** Ends all pending leaves now. */

@@ -1,5 +1,6 @@
 import type { Kinds } from "../channels/kinds.ts";
 import type { Permissions } from "../channels/permissions.ts";
+import type { Subscriber } from "../channels/subscribers.ts";
 import type { SubscriptionChange } from "../channels/subscriptions.ts";
 import type { Fence } from "../cluster/fence.ts";
 import type { Membership } from "../cluster/membership.ts";
@@ -22,6 +23,8 @@ export interface PresenceDeps {
   keys: Keys;
   kinds: Kinds;
   permissions: Pick<Permissions, "checkSubscribe">;
+  /** The public part of a subscriber's session. */
+  infoOf: (subscriber: Subscriber) => unknown;
   /** Writes one packet to the channel's subscribers on this node. */
   deliver: (channel: string, packet: Buffer) => void;
   /** Shared by all sessions of one user. */
@@ -43,7 +46,7 @@ export interface PresenceOptions {
  * left out by everybody, so nobody has to clean up after it in time.
  */
 export interface Presence extends Service {
-  readonly members: Pick<Members, "of" | "ofAs" | "synced">;
+  readonly members: Pick<Members, "of" | "ofAs" | "setData" | "synced">;
   readonly connectionQuota: Pick<ConnectionQuota, "take" | "release" | "connectionsOf" | "removeDead">;
   /** Channels with subscribers, on all nodes. */
   list(query: ListQuery): Promise<ChannelPage>;
@@ -73,10 +76,10 @@ export function createPresence(deps: PresenceDeps, { connectionsPerUser }: Prese
     members,
     connectionQuota,
     list: (query) => subscriberCounts.list(query),
-    onSubscription({ subscriber, channel, isSubscribed, mayReturn }) {
-      subscriberCounts.change(channel, isSubscribed);
+    onSubscription(change) {
+      subscriberCounts.change(change.channel, change.isSubscribed);
       // Backends are subscribers, but nobody's connections.
-      if (subscriber.userId !== "") members.change(channel, subscriber.userId, isSubscribed, mayReturn);
+      if (change.subscriber.userId !== "") members.change(change);
     },
     onDead: (node) => subscriberCounts.forget(node),
     start() {

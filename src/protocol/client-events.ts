@@ -10,7 +10,7 @@ import {
   submittedScore,
 } from "./leaderboards.ts";
 import { order, orderParams, ordersListMessage, orderWithTimeline } from "./orders.ts";
-import { presenceAnswer, presenceMessage } from "./presence.ts";
+import { presenceAnswer, presenceMessage, presenceSetMessage } from "./presence.ts";
 import { errorBody } from "./problems.ts";
 import {
   historyAnswer,
@@ -82,6 +82,11 @@ export const clientEvents: Readonly<Record<RequestName, ClientEventDescription>>
     answers: [historyAnswer],
   },
   presence: { summary: "List the members of a channel.", request: presenceMessage, answers: [presenceAnswer] },
+  "presence:set": {
+    summary: "Set what other members are shown of this connection.",
+    request: presenceSetMessage,
+    answers: [z.strictObject({ channel })],
+  },
   "state:set": {
     summary: "Set or remove a key of a channel's state.",
     request: stateSetMessage,

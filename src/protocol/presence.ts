@@ -1,15 +1,20 @@
 import { z } from "zod";
-import { clientChannelName, userId } from "./scalars.ts";
+import { clientChannelName, jsonValue, userId } from "./scalars.ts";
 
 /** Schemas of who is in a channel: the client's event, the backend's call, and what both are answered. */
 
 /** Client event `presence`. */
 export const presenceMessage = z.strictObject({ channel: clientChannelName });
 
-const member = z
+/** Client event `presence:set`. */
+export const presenceSetMessage = z.strictObject({ channel: clientChannelName, data: jsonValue });
+
+export const member = z
   .strictObject({
     userId,
     connections: z.int().min(1).meta({ description: "The user's connections in the channel, across all nodes." }),
+    info: jsonValue.optional().meta({ description: "The public part of the user's session." }),
+    data: jsonValue.optional().meta({ description: "What one of the user's connections set last, until it ends." }),
   })
   .meta({ id: "Member" });
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { closingCatalogue, type ClosingCode } from "./closings.ts";
+import { member } from "./presence.ts";
 import { errorBody } from "./problems.ts";
 import { publication, sender } from "./publications.ts";
 import { timestamp } from "./scalars.ts";
@@ -19,8 +20,7 @@ const { code, message } = errorBody.shape;
 const closingCodes = Object.keys(closingCatalogue) as [ClosingCode, ...ClosingCode[]];
 
 const members = z.array(
-  z.strictObject({
-    userId: z.string(),
+  member.extend({
     connections: z.int().min(0).meta({ description: "The user's connections in the channel; 0 if it left." }),
   }),
 );

@@ -101,6 +101,9 @@ export interface HistoryAnswer extends Position {
 export interface PresenceMember {
   userId: string;
   connections: number;
+  /** The public part of the user's session. */
+  info?: unknown;
+  /** What one of the user's connections set last. */
   data?: unknown;
 }
 
@@ -215,6 +218,7 @@ export interface ClientRequests {
   publish: { request: PublishMessage; answer: PublishAnswer | EphemeralPublishAnswer };
   history: { request: HistoryRequest; answer: HistoryAnswer };
   presence: { request: ChannelRequest; answer: PresenceAnswer };
+  "presence:set": { request: { channel: string; data: unknown }; answer: ChannelRequest };
   "state:set": { request: StateSetRequest; answer: StateSetAnswer };
   "leaderboard:top": { request: { board: string; limit?: number; start?: number; season?: string }; answer: BoardPage };
   "leaderboard:around": {

@@ -142,6 +142,7 @@ export async function startContractServer(options: ContractServerOptions = {}): 
       return { channel, ...known.position, publications: publications.slice(-limit) };
     },
     presence: (_, { channel }) => ({ channel, members: [], count: 0 }),
+    "presence:set": (_, { channel }) => ({ channel }),
     "state:set": (_, { channel, key }) => ({ channel, key, revision: 1 }),
     "sessions:list": () => ({ sessions: [] }),
     "sessions:revoke": () => ({ revoked: 0, disconnected: 0 }),

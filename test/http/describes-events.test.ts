@@ -70,6 +70,7 @@ describe("/asyncapi.json", () => {
       ["publish", { channel: "chat:1", event: "said", data: { text: "hi" }, ephemeral: true }],
       ["history", { channel: "chat:1" }],
       ["presence", { channel: "open:1" }],
+      ["presence:set", { channel: "open:1", data: { typing: true } }],
       ["state:set", { channel: "open:1", key: "a", value: 1 }],
       ["unsubscribe", { channel: "chat:1" }],
       ["unsubscribe", { channel: "chat:1" }],

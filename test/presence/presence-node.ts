@@ -94,6 +94,7 @@ export async function startPresenceNode(options: PresenceNodeOptions): Promise<P
       keys,
       kinds,
       permissions: createPermissions({ kinds, mayReadOrder: async () => false }),
+      infoOf: () => undefined,
       deliver: (channel, packet) => {
         const [, diff] = JSON.parse(packet.toString().slice(2)) as [string, MembersDiff];
         told.set(channel, [...(told.get(channel) ?? []), diff]);
