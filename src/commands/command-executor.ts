@@ -34,6 +34,8 @@ export interface CommandContext {
   traceparent?: string | undefined;
   /** Path of the command in the request, for errors: `publications[3]`. */
   at?: string | undefined;
+  /** True if other commands have the same object as `data`, which nobody changes meanwhile. */
+  sharesData?: true;
 }
 
 /** A write that only the HTTP API has; a retry with its idempotency key gets the first response. */
@@ -110,19 +112,20 @@ export function createCommandExecutor(
   const { orders, submitScore, updateSession, revokeSession, disconnectUser, once, metrics, checkPublication } = deps;
   const toJson = withinBytes(payloadBytes);
 
-  function encode(publication: PublicationToCheck, at?: string): string {
-    return toJson(checkPublication === undefined ? publication.data : checkPublication(publication, at), dataField(at));
+  function encode(publication: PublicationToCheck, at?: string, isShared?: boolean): string {
+    const data = checkPublication === undefined ? publication.data : checkPublication(publication, at);
+    return toJson(data, dataField(at), isShared);
   }
 
   async function publish(
     { channel, event, data, from, except, ephemeral, idempotencyKey }: CommandOf<"publish">,
     context: CommandContext,
   ): Promise<Published | EphemeralPublished> {
-    const { door, deliveryKey, at } = context;
+    const { door, deliveryKey, at, sharesData } = context;
     const request = {
       channel,
       event,
-      data: encode({ channel, event, data }, at),
+      data: encode({ channel, event, data }, at, sharesData),
       from,
       except: except === undefined ? undefined : [except].flat(),
     };
@@ -212,15 +215,15 @@ const storesItsKey = ({ type }: Command): boolean => type === "publish" || type 
 
 const dataField = (at?: string): string => (at === undefined ? "data" : `${at}.data`);
 
-/** Encodes a payload; throws `payload_too_large` if it is too long. Broadcasts encode the same payload many times. */
-function withinBytes(maxBytes: number): (data: unknown, field: string) => string {
+/** Encodes a payload; throws `payload_too_large` if it is too long. The last shared one is encoded once. */
+function withinBytes(maxBytes: number): (data: unknown, field: string, isShared?: boolean) => string {
   let last: { data: unknown; json: string } | undefined;
-  return (data, field) => {
-    if (last !== undefined && last.data === data) return last.json;
+  return (data, field, isShared = false) => {
+    if (isShared && last !== undefined && last.data === data) return last.json;
     const json = canonicalJson(data);
     if (Buffer.byteLength(json) > maxBytes)
       throw new GatewayError("payload_too_large", `${field}: must be at most ${maxBytes} bytes`, { field });
-    last = { data, json };
+    if (isShared) last = { data, json };
     return json;
   };
 }

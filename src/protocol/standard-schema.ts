@@ -54,5 +54,11 @@ function valueOf<Output>(result: StandardResult<Output>, { at, name = at }: Valu
   if (result.issues === undefined) return result.value;
   const [{ message, path = [] } = { message: "is invalid" }] = result.issues;
   const steps = path.map((step) => (typeof step === "object" ? step.key : step));
-  throw wrong(fieldPath(steps, at) || name, plainReason(message));
+  throw wrong(fieldPath(steps, at) || name, plainReason(bounded(message)));
 }
+
+/** Max characters of a message: some libraries quote the value. */
+const maxMessageLength = 256;
+
+const bounded = (message: string): string =>
+  message.length <= maxMessageLength ? message : `${message.slice(0, maxMessageLength).toWellFormed()}…`;

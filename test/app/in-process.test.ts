@@ -73,6 +73,19 @@ describe("a handler of gateway.on", () => {
     expect(order).toEqual([1, 2, 3]);
   });
 
+  test("publishes the data as it is at that moment", async () => {
+    const gateway = await listening();
+    const ann = await join(gateway, "ann");
+    const data = { count: 1 };
+
+    const first = gateway.publish({ channel: "chat:lobby", event: "counted", data });
+    data.count = 2;
+    await Promise.all([first, gateway.publish({ channel: "chat:lobby", event: "counted", data })]);
+
+    const { publications } = await ann.emitWithAck("history", { channel: "chat:lobby" });
+    expect(publications).toMatchObject([{ data: { count: 1 } }, { data: { count: 2 } }]);
+  });
+
   test("publishes to a channel", async () => {
     const gateway = await listening((own) =>
       own.on("say", async ({ publish }, text: string) => {

@@ -159,6 +159,18 @@ describe("a publication", () => {
     expect(await ann.emitWithAck("publish", valid)).toMatchObject({ ok: true, offset: 1 });
   });
 
+  test("is not repeated in the refusal at any length", async () => {
+    const validate = (value: unknown) => ({ issues: [{ message: `not ${JSON.stringify(value)}` }] });
+    const quoting = { "~standard": { version: 1, vendor: "own", validate } } as const;
+    const own = defineContract({ channels: { chat: { said: quoting } } });
+    const gateway = await startGateway({ contract: own, file: contractFile });
+    const publication = { channel: "chat:1", event: "said", data: "x".repeat(30_000) };
+
+    const { body } = await gateway.call("POST", "/v1/publish", publication);
+
+    expect(body.detail).toMatch(/^data: not "x{251}…$/);
+  });
+
   test("to a kind that the contract does not have is not checked", async () => {
     const gateway = await startGateway({ contract, file: { channels: { ...contractFile.channels, news: {} } } });
 

@@ -92,7 +92,8 @@ function broadcast(executor: Executor): Route {
     executor.checkPayload(data);
     const publishTo = async (name: unknown, index: number): Promise<AnyPublished> => {
       const channel = parseWith(channelName, name, `channels[${index}]`);
-      return executor.perform({ type: "publish", channel, event, data, idempotencyKey }, { door });
+      const context = { door, sharesData: true } as const;
+      return executor.perform({ type: "publish", channel, event, data, idempotencyKey }, context);
     };
     return { body: { results: await settleAll(channels.map(publishTo)) } };
   });
