@@ -67,7 +67,9 @@ export interface TidegateOptions {
   /** File of the compiled accelerator. @default none, even if one was compiled */
   accelerator?: string;
   /** Starts as another node on the Redis of this one. @default with a Redis of its own */
-  beside?: Tidegate;
+  beside?: Tidegate | undefined;
+  /** More settings of the node. */
+  env?: Record<string, string>;
 }
 
 /** Options of Node, such as `--cpu-prof`. */
@@ -77,6 +79,7 @@ export async function startTidegate({
   name = "**Tidegate**",
   accelerator = "off",
   beside,
+  env = {},
 }: TidegateOptions = {}): Promise<Tidegate> {
   const redis = beside === undefined ? await startRedis() : sharedRedis(beside);
   const port = await freePort();
@@ -94,6 +97,7 @@ export async function startTidegate({
     LOG_LEVEL: "warn",
     ACCELERATOR: accelerator,
     GATEWAY_CONFIG: file,
+    ...env,
   });
   await accepts(port);
   const call = caller(port);

@@ -65,6 +65,7 @@ class OpenTelemetrySpans implements Spans {
   }
 
   run<T>(name: string, options: SpanOptions, act: () => Promise<T>): Promise<T> {
+    if (isWithinUnsampled(options)) return act();
     const parent = parentOf(options);
     const span = this.#start(name, options, parent);
     return context.with(trace.setSpan(parent, span), async () => {
@@ -84,18 +85,19 @@ class OpenTelemetrySpans implements Spans {
   }
 
   begin(name: string, options: SpanOptions): () => void {
+    if (isWithinUnsampled(options)) return () => undefined;
     const span = this.#start(name, options, parentOf(options));
     return () => span.end();
   }
 
   traceparent(): string | undefined {
     const own = trace.getActiveSpan()?.spanContext();
-    return own && `00-${own.traceId}-${own.spanId}-${(own.traceFlags & 1) === 1 ? "01" : "00"}`;
+    return own && `00-${own.traceId}-${own.spanId}-${own.traceFlags.toString(16).padStart(2, "0")}`;
   }
 
   sampledTraceparent(): string {
-    const own = trace.getActiveSpan()?.spanContext();
-    return own !== undefined && (own.traceFlags & TraceFlags.SAMPLED) !== 0 ? (this.traceparent() ?? "") : "";
+    const active = trace.getActiveSpan();
+    return active !== undefined && isSampled(active) ? (this.traceparent() ?? "") : "";
   }
 
   #start(name: string, { kind = "internal", attributes }: SpanOptions, parent: Context): Span {
@@ -105,6 +107,14 @@ class OpenTelemetrySpans implements Spans {
       parent,
     );
   }
+}
+
+const isSampled = (span: Span): boolean => (span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0;
+
+/** Spans within one that is not collected are not collected either: they need not begin. */
+function isWithinUnsampled({ parent }: SpanOptions): boolean {
+  const active = parent === undefined ? trace.getActiveSpan() : undefined;
+  return active !== undefined && !isSampled(active);
 }
 
 const kinds = {
