@@ -110,7 +110,7 @@ export async function createAppNode(
   const call: CallRoute = (operationId, request) => node.callRoute(operationId, request);
   const calls = createAppCalls(call);
   const publish = ((publication) => call("publish", publication)) as Publish;
-  const events = new InProcessEvents<Publish>({ publish, calls });
+  const events = new InProcessEvents<Publish>({ publish, calls }, config);
   const node = await createNode(config, { ...options, app: events });
   return { node, gateway: gatewayOf(node, events, { publish, calls, server: options.server }) };
 }

@@ -26,7 +26,9 @@ const maxResponseBytes = 1_048_576;
 const maxBufferedBytes = 64 * 1_048_576;
 /** Max requests to the app at a time; further ones are refused. */
 const maxInFlight = 1_000;
-/** Consecutive failures after which requests are paused. */
+/** The same for clients that have not authenticated, so that they leave room for the others. */
+const maxConnecting = 500;
+/** Consecutive failures to reach the app after which requests are paused. */
 const maxFailures = 5;
 const retryAfterMs = 1_000;
 
@@ -36,6 +38,7 @@ export class AppClient {
   readonly #options: AppClientOptions;
   readonly #key: Buffer;
   #inFlight = 0;
+  #connecting = 0;
   #bufferedBytes = 0;
   #failures = 0;
 
@@ -47,35 +50,38 @@ export class AppClient {
 
   /** Throws `timeout`, `app_failed` or `unavailable`, each with `retryAfterMs`. */
   async ask<S extends z.ZodType>(request: AppRequest, schema: S): Promise<z.output<S>> {
-    const { breaker } = this.#deps;
-    if (this.#inFlight >= maxInFlight || !breaker.allowRequest())
+    const isConnecting = request.type === "connect" ? 1 : 0;
+    const isFull = this.#inFlight >= maxInFlight || (isConnecting === 1 && this.#connecting >= maxConnecting);
+    if (isFull || !this.#deps.breaker.allowRequest())
       throw new GatewayError("unavailable", "The app cannot be reached.", { retryAfterMs });
     this.#inFlight += 1;
+    this.#connecting += isConnecting;
     try {
-      const answer = parseWith(schema, await this.#call(request), "answer");
-      this.#failures = 0;
-      breaker.recordSuccess();
+      const answer = await this.#post(request, (text) => parseWith(schema, parseAnswer(text), "answer"));
+      this.#reached();
       return answer;
     } catch (error) {
-      this.#failures += 1;
-      if (this.#failures >= maxFailures || breaker.isOpen) breaker.recordFailure(error);
+      if (error instanceof AnswerFault) this.#reached();
+      else this.#unreachable(error);
       throw toAppError(error);
     } finally {
       this.#inFlight -= 1;
+      this.#connecting -= isConnecting;
     }
   }
 
-  /** In a span of what the gateway does, else of the client. */
-  #call(request: AppRequest): Promise<unknown> {
-    const { spans } = this.#deps;
-    const parent = spans.traceparent() === undefined ? request.traceparent : undefined;
-    return spans.run(`app call ${request.type}`, { kind: "client", parent }, () => {
-      const traceparent = spans.traceparent() ?? request.traceparent;
-      return this.#post(traceparent === undefined ? request : { ...request, traceparent });
-    });
+  #reached(): void {
+    this.#failures = 0;
+    this.#deps.breaker.recordSuccess();
   }
 
-  async #post({ traceparent, ...request }: AppRequest): Promise<unknown> {
+  #unreachable(error: unknown): void {
+    const { breaker } = this.#deps;
+    this.#failures += 1;
+    if (this.#failures >= maxFailures || breaker.isOpen) breaker.recordFailure(error);
+  }
+
+  async #post<T>({ traceparent, ...request }: AppRequest, parse: (text: Buffer) => T): Promise<T> {
     const signal = AbortSignal.timeout(this.#options.timeoutMs);
     const send = (): Promise<Response> => this.#send(request.id, JSON.stringify(request), { traceparent, signal });
     // An app may close an idle connection while the request is on its way. A repeat has the same id.
@@ -84,8 +90,9 @@ export class AppClient {
       throw error;
     });
     const text = await this.#read(response);
-    if (!response.ok) throw new Error(`the app answered ${response.status}`);
-    return text.length === 0 ? {} : parseJson(text, { maxBytes: maxResponseBytes, maxKeys: 100_000 });
+    if (gatewayStatuses.includes(response.status)) throw new Error(`the app answered ${response.status}`);
+    if (!response.ok) throw new AnswerFault(`the app answered ${response.status}`);
+    return orFault(() => parse(text));
   }
 
   #send(
@@ -112,14 +119,35 @@ export class AppClient {
       for await (const chunk of response.body ?? []) {
         size += chunk.length;
         this.#bufferedBytes += chunk.length;
-        if (size > maxResponseBytes) throw new Error(`the app answered more than ${maxResponseBytes} bytes`);
-        if (this.#bufferedBytes > maxBufferedBytes) throw new Error("too many large answers of the app at a time");
+        if (size > maxResponseBytes) throw new AnswerFault(`the app answered more than ${maxResponseBytes} bytes`);
+        if (this.#bufferedBytes > maxBufferedBytes)
+          throw new AnswerFault("too many large answers of the app at a time");
         chunks.push(chunk);
       }
       return Buffer.concat(chunks);
     } finally {
       this.#bufferedBytes -= size;
     }
+  }
+}
+
+/**
+ * The app has answered, so it can be reached: the fault is about this request. It does not count for the circuit breaker, or
+ * one user whose events the app cannot handle could cut off all others.
+ */
+class AnswerFault extends Error {}
+
+/** Of a proxy, or of an app that is overloaded. */
+const gatewayStatuses: readonly number[] = [502, 503, 504];
+
+const parseAnswer = (text: Buffer): unknown =>
+  text.length === 0 ? {} : parseJson(text, { maxBytes: maxResponseBytes, maxKeys: 100_000 });
+
+function orFault<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new AnswerFault(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
 

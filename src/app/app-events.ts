@@ -4,11 +4,12 @@ import type { ClientAnswers, ClientRequest } from "../protocol/client-requests.t
 import { GatewayError } from "../protocol/errors.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
 import { validateWith, type StandardSchema } from "../protocol/standard-schema.ts";
+import { describeConnection, type RequestConnection, type RequestOptions } from "./app-request.ts";
 
 /** What an app may do in a handler, apart from everything that the gateway offers. */
 export interface EventContext<Publish> {
   readonly user: AppUser;
-  readonly connection: { readonly connectionId: string; readonly address: string; readonly userAgent?: string };
+  readonly connection: RequestConnection;
   readonly publish: Publish;
   /** Asks this client, or those of a user, and resolves with their acknowledgements; those that were silent are named. */
   request(request: ClientRequest & Partial<Record<"userId" | "connectionId", string>>): Promise<ClientAnswers>;
@@ -43,9 +44,11 @@ export interface AppActions<Publish> {
 export class InProcessEvents<Publish> implements AppEvents {
   readonly #handlers = new Map<string, Registered<Publish>>();
   readonly #actions: AppActions<Publish>;
+  readonly #options: RequestOptions;
 
-  constructor(actions: AppActions<Publish>) {
+  constructor(actions: AppActions<Publish>, { nodeId }: { nodeId: string }) {
     this.#actions = actions;
+    this.#options = { nodeId, headers: undefined };
   }
 
   /** Throws if the name is reserved or already has a handler. */
@@ -77,10 +80,10 @@ export class InProcessEvents<Publish> implements AppEvents {
   }
 
   #contextOf(connection: AppConnection): EventContext<Publish> {
-    const { id: connectionId, address, userAgent } = connection;
+    const { id: connectionId } = connection;
     return {
       user: appUserOf(connection.identity),
-      connection: { connectionId, address, ...(userAgent !== undefined && { userAgent }) },
+      connection: describeConnection(connection, this.#options),
       publish: this.#actions.publish,
       request: ({ userId, connectionId: other = connectionId, ...request }) =>
         userId === undefined

@@ -13,19 +13,23 @@ export interface AppRequest {
   /** Socket.IO namespace. */
   namespace: string;
   /** Omitted if an operator asks what a user may do. */
-  connection?: {
-    connectionId: string;
-    nodeId: string;
-    address: string;
-    userAgent?: string;
-    headers: Record<string, string>;
-    /** `auth` of the client's handshake, without its token. */
-    auth: Record<string, unknown>;
-  };
+  connection?: RequestConnection;
   /** Omitted for a client that has not authenticated. */
   user?: AppUser;
   /** Passed on as a header. */
   traceparent?: string;
+}
+
+/** A client's connection, as an app is told of it. */
+export interface RequestConnection {
+  readonly connectionId: string;
+  readonly nodeId: string;
+  readonly address: string;
+  readonly userAgent?: string;
+  /** Of the client's handshake. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Of the client's handshake, without its token. */
+  readonly auth: Readonly<Record<string, unknown>>;
 }
 
 export interface RequestOptions {
@@ -62,22 +66,28 @@ export function requestOf(
   };
 }
 
-function describeConnection(
+/** Headers and `auth` are read only if somebody wants them. */
+export function describeConnection(
   { id: connectionId, address, userAgent, handshake }: ConnectionInfo,
   { nodeId, headers }: RequestOptions,
-) {
+): RequestConnection {
   return {
     connectionId,
     nodeId,
     address,
     ...(userAgent !== undefined && { userAgent }),
-    headers: allowedHeaders(handshake, headers),
-    auth: withoutSecrets(handshake.auth),
+    get headers() {
+      return allowedHeaders(handshake, headers);
+    },
+    get auth() {
+      return withoutSecrets(handshake.auth);
+    },
   };
 }
 
 function allowedHeaders({ headers }: ClientHandshake, allowed: readonly string[] | undefined): Record<string, string> {
-  const names = (allowed ?? Object.keys(headers)).filter((name) => name !== "authorization");
+  // Some are not enumerable (`hideCredentials`).
+  const names = (allowed ?? Object.getOwnPropertyNames(headers)).filter((name) => name !== "authorization");
   return Object.fromEntries(
     names.flatMap((name) => {
       const value = headers[name];

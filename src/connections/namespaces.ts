@@ -5,7 +5,7 @@ import type { ErrorReporter } from "./error-reporter.ts";
 import { tokenIn, type PendingHandshakes } from "./handshake.ts";
 import type { ConnectionLifecycle } from "./lifecycle.ts";
 import { SocketConnection } from "./socket-connection.ts";
-import { engineSocketOf, useFirst } from "./socket-io.ts";
+import { engineSocketOf, hideCredentials, useFirst } from "./socket-io.ts";
 
 export interface NamespacesDeps {
   handshakes: PendingHandshakes;
@@ -80,6 +80,7 @@ export class Namespaces {
   #start(socket: Socket): void {
     const { handshakes, lifecycle } = this.#deps;
     const authenticated = handshakes.complete(socket);
+    hideCredentials(socket);
     const connection = ownerOf(socket);
     if (authenticated !== undefined) {
       engineSocketOf(socket).admit();

@@ -352,6 +352,7 @@ describe("hooks in process", () => {
       channel === "room:1" ? { allow: true } : { refuse: { code: "full" } },
     );
     gateway.hooks.publish(({ args: [data] }) => ({ data: { wrapped: data as string } }));
+    gateway.on("whoami", ({ connection: { headers, auth } }) => ({ cookie: headers["cookie"], auth }));
     await gateway.listen(0, "127.0.0.1");
 
     const client = await connectClient(gateway.url, "", withoutToken);
@@ -360,6 +361,7 @@ describe("hooks in process", () => {
     expect(client.ready).toMatchObject({ userId: "user of sid=c-1" });
     expect(seen).toMatchObject([{ type: "connect", connection: { connectionId: client.id, auth: { guest: "g-7" } } }]);
     expect(seen[0]?.connection?.headers).not.toHaveProperty("authorization");
+    expect(await client.emitWithAck("whoami")).toEqual({ cookie: "sid=c-1", auth: { guest: "g-7" } });
     expect(await subscribe("room:1")).toMatchObject({ ok: true });
     expect(await subscribe("room:2")).toMatchObject({ error: { code: "full" } });
     expect(await client.emitWithAck("publish", { channel: "room:1", event: "e", data: 1 })).toMatchObject({ ok: true });

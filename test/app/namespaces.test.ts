@@ -195,6 +195,8 @@ describe("namespaces of an app in this process", () => {
       .to("everybody")
       .emit("news", Buffer.from([1]));
     expect(await news).toEqual(Buffer.from([1]));
+    const [fetched] = await gateway.io.of("/admin").fetchSockets();
+    expect(JSON.stringify(fetched?.handshake)).not.toContain(token);
     await expect(connected(clientOf(gateway.url)("/team-2"))).rejects.toMatchObject({ message: "unauthorized" });
   });
 });
