@@ -12,8 +12,10 @@ export interface LoggedCommand {
 /** Result of a heartbeat. */
 export interface Heartbeat {
   lastId: string;
-  /** Ends of the leases of living nodes. */
-  leases: Leases;
+  /** Ends of the leases of living nodes; undefined if these are the nodes of the given version. */
+  leases: Leases | undefined;
+  /** Of the living nodes; pass it to the next heartbeat. */
+  version: string;
   /** Nodes with an expired lease, repeated until their tombstone is removed; at most 16. */
   dead: string[];
   /** Commands since the last one followed; at most 1000. */
@@ -32,9 +34,14 @@ export interface Heartbeat {
 export interface ControlStore {
   /**
    * `followed`: id of the last command followed; undefined starts at the end of the log. `hasSentHeartbeat`: the node has
-   * sent a heartbeat under this name before.
+   * sent a heartbeat under this name before. `version`: of which the node has the leases; omit it to get them in any case.
    */
-  heartbeat(node: string, followed: string | undefined, hasSentHeartbeat?: boolean): Promise<Heartbeat>;
+  heartbeat(
+    node: string,
+    followed: string | undefined,
+    hasSentHeartbeat?: boolean,
+    version?: string,
+  ): Promise<Heartbeat>;
   /** Ends the node's lease. */
   leave(node: string): Promise<void>;
   /** The living nodes have cleaned up after a dead node; it is no longer reported. */
@@ -54,19 +61,19 @@ const acknowledgementsTtlSeconds = 60;
 export function createControlStore({ commands, keys }: { commands: RedisClient; keys: Keys }): ControlStore {
   const heartbeatScript = loadScript(commands, new URL("./heartbeat.lua", import.meta.url));
   const commandScript = loadScript(commands, new URL("./append-command.lua", import.meta.url));
-  const heartbeat = (node: string, lease: number, followed: string, hasSentHeartbeat = false) =>
+  const heartbeat = (node: string, lease: number, followed: string, hasSentHeartbeat = false, version = "") =>
     heartbeatScript.run(
-      [keys.nodes(), keys.controlLog(), keys.deadNodes()],
-      [node, lease, followed, commandRetentionMs, hasSentHeartbeat ? 1 : 0],
+      [keys.nodes(), keys.controlLog(), keys.deadNodes(), keys.nodesVersion()],
+      [node, lease, followed, hasSentHeartbeat ? 1 : 0, version],
     );
 
   return {
-    async heartbeat(node, followed, hasSentHeartbeat) {
-      const reply = await heartbeat(node, leaseMs, followed ?? "", hasSentHeartbeat);
-      const [lastId, living, dead, given, isLapsed, time] = reply as HeartbeatReply;
-      const leases = new Map(pairsOf(living).map(([name, end]) => [name, Number(end)]));
+    async heartbeat(node, followed, hasSentHeartbeat, known) {
+      const reply = await heartbeat(node, leaseMs, followed ?? "", hasSentHeartbeat, known);
+      const [lastId, living, dead, given, isLapsed, time, version] = reply as HeartbeatReply;
+      const leases = living === null ? undefined : new Map(pairsOf(living).map(([name, end]) => [name, Number(end)]));
       const logged: LoggedCommand[] = pairsOf(given).map(([id, json]) => ({ id, json }));
-      return { lastId, leases, dead, commands: logged, isExpired: isLapsed === 1, time: Number(time) };
+      return { lastId, leases, dead, commands: logged, isExpired: isLapsed === 1, time: Number(time), version };
     },
     async leave(node) {
       await heartbeat(node, 0, "");
@@ -77,7 +84,7 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
     async append(json) {
       const [id, ...asked] = (await commandScript.run(
         [keys.nodes(), keys.controlLog(), keys.controlFeed()],
-        [json],
+        [json, commandRetentionMs],
       )) as [string, ...string[]];
       return { id, asked };
     },
@@ -92,7 +99,7 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
   };
 }
 
-type HeartbeatReply = [string, string[], string[], string[], number, string];
+type HeartbeatReply = [string, string[] | null, string[], string[], number, string, string];
 
 function pairsOf(flat: readonly string[]): [string, string][] {
   const pairs: [string, string][] = [];

@@ -163,8 +163,9 @@ export class Control {
   async #heartbeat(): Promise<void> {
     this.#mustRepeat = false;
     const sentAt = this.#deps.clock.monotonic();
-    const heartbeat = this.membership.heartbeatSent();
-    const reply = await this.#deps.store.heartbeat(this.#incarnation, this.#followed, this.#hasSentHeartbeat);
+    const { heartbeat, version } = this.membership.heartbeatSent();
+    const { store } = this.#deps;
+    const reply = await store.heartbeat(this.#incarnation, this.#followed, this.#hasSentHeartbeat, version);
     this.#deps.onTime?.(reply.time, sentAt, this.#deps.clock.monotonic());
     this.#hasSentHeartbeat = !reply.isExpired;
     this.#checkContinuity(reply, sentAt);
@@ -172,7 +173,7 @@ export class Control {
     const wasAway = reply.isExpired || (this.#followed !== undefined && !this.fence.isOpen);
     this.#followed = reply.lastId;
     this.#followedAt = sentAt;
-    this.membership.heartbeatDone(heartbeat, reply.leases, wasAway);
+    this.membership.heartbeatDone(heartbeat, reply, wasAway);
     if (reply.isExpired) this.#renew();
     if (reply.isExpired || reply.commands.length === maxCommands) return void (this.#mustRepeat = true);
     if (this.#unsettled.size > 0 && !this.fence.isOpen) return;

@@ -27,9 +27,13 @@ export class Membership {
   readonly #seen = new Map<string, number>();
   readonly #listeners: ((node: string) => void)[] = [];
   #leases: Leases = new Map();
+  /** Of `#leases`; the ends in it may be out of date, the names are not. */
+  #version = "";
   #sent = 0;
   #graceUntil = Number.NEGATIVE_INFINITY;
   #waiting: PendingHeartbeat[] = [];
+  /** How many wait for the ends of leases. */
+  #comparing = 0;
 
   /** `heartbeatNow` sends a heartbeat at once. */
   constructor({ clock, heartbeatNow }: { clock: Clock; heartbeatNow: () => void }) {
@@ -42,14 +46,19 @@ export class Membership {
     return [...this.#leases.keys()];
   }
 
-  /** Returns the number of the heartbeat; pass it to `heartbeatDone`. */
-  heartbeatSent(): number {
-    return ++this.#sent;
+  /** Returns the number of the heartbeat, for `heartbeatDone`, and the version of the living nodes to send with it. */
+  heartbeatSent(): { heartbeat: number; version: string } {
+    return { heartbeat: ++this.#sent, version: this.#comparing > 0 ? "" : this.#version };
   }
 
-  /** `wasAway`: this node's own lease had expired before. */
-  heartbeatDone(heartbeat: number, leases: Leases, wasAway: boolean): void {
+  /** `wasAway`: this node's own lease had expired before. `leases`: undefined if the living nodes are the same. */
+  heartbeatDone(
+    heartbeat: number,
+    { leases = this.#leases, version }: { leases: Leases | undefined; version: string },
+    wasAway: boolean,
+  ): void {
     this.#leases = leases;
+    this.#version = version;
     if (wasAway) this.#graceUntil = this.#clock.monotonic() + graceMs;
     for (const node of leases.keys()) this.noteSeen(node);
     if (!this.#isGrace()) this.#notifyDead(heartbeat);
@@ -93,6 +102,15 @@ export class Membership {
    */
   async deadAmongAll(nodes: readonly string[]): Promise<readonly string[]> {
     for (const node of nodes) this.noteSeen(node);
+    this.#comparing++;
+    try {
+      return await this.#deadAfterNextHeartbeats(nodes);
+    } finally {
+      this.#comparing--;
+    }
+  }
+
+  async #deadAfterNextHeartbeats(nodes: readonly string[]): Promise<readonly string[]> {
     await this.#nextNow();
     const before = this.#leases;
     const isCertain = (node: string): boolean => {

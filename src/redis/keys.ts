@@ -123,6 +123,8 @@ export interface Keys {
 
   /** Sorted set of living nodes by the end of their leases; no TTL (members end by their scores); tag: control. */
   nodes(): string;
+  /** String, another text after each change of the living nodes; no TTL (one key); tag: control. */
+  nodesVersion(): string;
   /** Stream of control commands to every node; trimmed by age, no TTL (nodes must find the last id); tag: control. */
   controlLog(): string;
   /** Sharded pub/sub channel that announces new control log entries; tag: control. */
@@ -258,6 +260,7 @@ export function createKeys(prefix: string): Keys {
     scheduled: () => of("scheduled", "all", "publications"),
     scheduledFailures: () => of("scheduled", "all", "failures"),
     nodes: () => of("cluster", "control", "nodes"),
+    nodesVersion: () => of("cluster", "control", "nodes-version"),
     controlLog: () => of("cluster", "control", "log"),
     controlFeed: () => of("cluster", "control", "feed"),
     controlAcknowledgements: (commandId) => of("control", commandId, "acknowledgements"),

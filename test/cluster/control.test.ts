@@ -86,7 +86,7 @@ describe("a control command", () => {
     await store.removeTombstone("silent");
 
     const { dead, leases } = await store.heartbeat("caller", undefined);
-    expect({ dead, living: [...leases.keys()].toSorted() }).toEqual({ dead: [], living: ["caller", "other"] });
+    expect({ dead, living: [...(leases?.keys() ?? [])].toSorted() }).toEqual({ dead: [], living: ["caller", "other"] });
   });
 
   test("living nodes clean up after a dead one, and one that was given up comes back under another name", async () => {
@@ -173,4 +173,24 @@ describe("the fence", () => {
 
     expect(fence.isOpen).toBe(false);
   });
+});
+
+test("a heartbeat lists the living nodes only if they have changed, also after Redis lost what it had", async () => {
+  const { redis, keys } = await redisWorld();
+  const commands = redis.connection("commands");
+  const store = createControlStore({ commands, keys });
+  const beat = (node: string, version?: string) => store.heartbeat(node, undefined, true, version);
+  await store.heartbeat("a", undefined, false);
+  await store.heartbeat("b", undefined, false);
+  const first = await beat("a", "");
+  expect([...(first.leases?.keys() ?? [])].toSorted()).toEqual(["a", "b"]);
+
+  expect((await beat("a", first.version)).leases).toBeUndefined();
+  await store.leave("b");
+  const second = await beat("a", first.version);
+  expect([...(second.leases?.keys() ?? [])]).toEqual(["a"]);
+
+  await commands.del(keys.nodes(), keys.nodesVersion());
+  await store.heartbeat("c", undefined, false);
+  expect([...((await store.heartbeat("a2", undefined, false, second.version)).leases ?? [])]).toHaveLength(2);
 });

@@ -10,9 +10,10 @@ function startRoll() {
   const roll = new Membership({ clock, heartbeatNow: () => void asked++ });
   const dead: string[] = [];
   roll.onDead((node) => void dead.push(node));
-  const answer = (heartbeat: number, living: string[], wasAway = false): Promise<void> => {
+  const answer = ({ heartbeat }: { heartbeat: number }, living: string[], wasAway = false): Promise<void> => {
     end += 500;
-    roll.heartbeatDone(heartbeat, new Map(living.map((node) => [node, end])), wasAway);
+    const leases = new Map(living.map((node) => [node, end]));
+    roll.heartbeatDone(heartbeat, { leases, version: `v${end}` }, wasAway);
     return settled();
   };
   const beat = (living: string[], wasAway = false): Promise<void> => answer(roll.heartbeatSent(), living, wasAway);
@@ -90,11 +91,8 @@ describe("the dead among names", () => {
     const { roll, beat } = startRoll();
     await beat(["a", "killed"]);
     const hear = async (a: number, killed?: number): Promise<void> => {
-      roll.heartbeatDone(
-        roll.heartbeatSent(),
-        new Map(killed === undefined ? [["a", a]] : Object.entries({ a, killed })),
-        false,
-      );
+      const leases = new Map(killed === undefined ? [["a", a]] : Object.entries({ a, killed }));
+      roll.heartbeatDone(roll.heartbeatSent().heartbeat, { leases, version: `v${a}` }, false);
       await settled();
     };
 
@@ -131,4 +129,23 @@ test("who lives now is said by a heartbeat sent after the question", async () =>
   await beat(["a", "b"]);
 
   expect(await answered).toEqual(["a", "b"]);
+});
+
+test("a heartbeat asks for the nodes again only after a change, or to compare their leases", async () => {
+  const { roll, dead, beat } = startRoll();
+  expect(roll.heartbeatSent().version).toBe("");
+  await beat(["a", "b"]);
+  const { heartbeat, version } = roll.heartbeatSent();
+  expect(version).not.toBe("");
+
+  roll.heartbeatDone(heartbeat, { leases: undefined, version }, false);
+
+  expect(roll.living).toEqual(["a", "b"]);
+  expect(dead).toEqual([]);
+  const answered = roll.deadAmongAll(["b"]);
+  expect(roll.heartbeatSent().version).toBe("");
+  await beat(["a", "b"]);
+  await beat(["a"]);
+  expect(await answered).toEqual(["b"]);
+  expect(roll.heartbeatSent().version).not.toBe("");
 });
