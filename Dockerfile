@@ -32,6 +32,6 @@ USER node
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 3000}/healthz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
-# Node itself as the first process: SIGTERM reaches it and starts the drain.
-ENTRYPOINT ["node", "dist/main.js"]
+# Node itself as the first process: SIGTERM reaches it and starts the drain. Its option: docs/scaling.md, "Memory".
+ENTRYPOINT ["node", "--max-semi-space-size=16", "dist/main.js"]
 CMD ["start"]

@@ -9,7 +9,13 @@ import { Load, type ClientScript } from "./support/load.ts";
 import { machine, median, residentBytes, skip } from "./support/machine.ts";
 import { compiled } from "./support/native.ts";
 import { table, writeResult } from "./support/results.ts";
-import { startStock, startTidegate, type MeasuredServer, type Tidegate } from "./support/measured-servers.ts";
+import {
+  startLimitedStock,
+  startStock,
+  startTidegate,
+  type MeasuredServer,
+  type Tidegate,
+} from "./support/measured-servers.ts";
 
 const connections = Number(process.argv[2] ?? 10_000);
 const runs = Number(process.argv[3] ?? 3);
@@ -23,17 +29,24 @@ else if (!needs.redis.isInstalled()) skip("memory", "there is no redis-server");
 else await run(program);
 
 async function run(loadProgram: string): Promise<void> {
-  const stock: number[] = [];
-  const tidegate: number[] = [];
+  const measured: Measured = { stock: [], limited: [], tidegate: [] };
   for (let n = 0; n < runs; n++) {
-    stock.push(await measureStock(loadProgram));
-    tidegate.push(await measureTidegate(loadProgram));
+    measured.stock.push(await measureStock(loadProgram, startStock));
+    measured.limited.push(await measureStock(loadProgram, startLimitedStock));
+    measured.tidegate.push(await measureTidegate(loadProgram));
   }
-  writeResult("memory", report(stock, tidegate));
+  writeResult("memory", report(measured));
 }
 
-async function measureStock(loadProgram: string): Promise<number> {
-  const server = await startStock();
+/** Bytes a connection, of each run. */
+interface Measured {
+  stock: number[];
+  limited: number[];
+  tidegate: number[];
+}
+
+async function measureStock(loadProgram: string, start: () => Promise<MeasuredServer>): Promise<number> {
+  const server = await start();
   const auth = Array.from({ length: connections + 1 }, () => "");
   return measure(loadProgram, server, { mode: "sio", auth });
 }
@@ -70,21 +83,24 @@ async function measure(loadProgram: string, server: MeasuredServer, script: Clie
   }
 }
 
-function report(stock: readonly number[], tidegate: readonly number[]): string {
+function report({ stock, limited, tidegate }: Measured): string {
   const kilobytes = (bytes: readonly number[]): string => (median(bytes) / 1_024).toFixed(1);
-  const ratio = median(tidegate.map((bytes, n) => bytes / (stock[n] as number))).toFixed(2);
+  const ratioOf = (all: readonly number[]): string =>
+    median(all.map((bytes, n) => bytes / (stock[n] as number))).toFixed(2);
   return [
     "# Memory",
     "",
     `${machine()}; ${connections} idle connections over WebSocket, ${runs} runs, looked at after ${tidyMs / 1_000} s.`,
     "Growth of the resident set. Tidegate's connections are authenticated, each of a user and a session of its own, and",
-    "subscribed to the user's channel and a common one.",
+    "subscribed to the user's channel and a common one. Tidegate is started as in its Docker image, with V8's young",
+    "generation limited to 16 MB (docs/scaling.md); stock as Node starts it, and a second time with the same limit.",
     "",
     table(
       ["", "÷ stock", "KiB a connection"],
       [
         ["stock Socket.IO 4.8.4, bare", "1.00", kilobytes(stock)],
-        ["**Tidegate**", ratio, kilobytes(tidegate)],
+        ["the same, limited", ratioOf(limited), kilobytes(limited)],
+        ["**Tidegate**", ratioOf(tidegate), kilobytes(tidegate)],
       ],
     ),
   ].join("\n");

@@ -34,8 +34,19 @@ export async function startServer(name: string, words: readonly string[]): Promi
   return { name, pid: child.pid as number, port, stop: () => ended(child) };
 }
 
+const youngGeneration = "--max-semi-space-size=16";
+
 export const startStock = (name = "stock Socket.IO 4.8.4", ...more: string[]): Promise<MeasuredServer> =>
   startServer(name, [process.execPath, pathOf("../servers/stock.ts"), "PORT", ...more]);
+
+/** With the young generation that Tidegate has. */
+export const startLimitedStock = (): Promise<MeasuredServer> =>
+  startServer("stock Socket.IO 4.8.4, limited", [
+    process.execPath,
+    youngGeneration,
+    pathOf("../servers/stock.ts"),
+    "PORT",
+  ]);
 
 export const startBareWs = (): Promise<MeasuredServer> =>
   startServer("raw `ws`, a loop of `send`", [process.execPath, pathOf("../servers/ws.ts"), "PORT"]);
@@ -72,8 +83,8 @@ export interface TidegateOptions {
   env?: Record<string, string>;
 }
 
-/** Options of Node, such as `--cpu-prof`. */
-const nodeOptions = process.env["BENCH_NODE_OPTIONS"]?.split(" ") ?? [];
+/** Options of Node: as the Docker image starts it, and more, such as `--cpu-prof`. */
+const nodeOptions = [youngGeneration, ...(process.env["BENCH_NODE_OPTIONS"]?.split(" ") ?? [])];
 
 export async function startTidegate({
   name = "**Tidegate**",

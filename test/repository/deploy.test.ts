@@ -68,6 +68,13 @@ test.each(["docker-compose.yml", "deploy/kubernetes/base/gateway.yaml", "deploy/
   },
 );
 
+test.each(["Dockerfile", "deploy/systemd/tidegate@.service", "package.json"])(
+  "%s starts Node with a young generation that does not double the memory of connections",
+  (path) => {
+    expect(read(path)).toMatch(/node"?,? "?--max-semi-space-size=16"?,? "?(dist|src)\/main/);
+  },
+);
+
 test("Kubernetes has the example of channels and boards", () => {
   expect(read("deploy/kubernetes/base/gateway.json")).toBe(read("deploy/gateway.json"));
 });
