@@ -3,16 +3,28 @@ import { exampleOf } from "./example.ts";
 
 /** A message of a channel. */
 export interface MessageDescription {
-  /** Key among the components, made by `keyOf`. */
-  key: string;
   /** The event. */
   name: string;
+  /** Words of the key, which must be unique. */
+  words: readonly string[];
   summary: string;
   schema: JsonSchema;
   /** Whether the schema's definitions have names that no other schema uses for something else. */
   hasSharedDefinitions: boolean;
   /** An example that is not valid is left out. */
   isValid: (example: unknown) => boolean;
+}
+
+interface OperationDescription {
+  /** `receive`: clients send it. */
+  action: "receive" | "send";
+  /** Words of the key. */
+  words: readonly string[];
+  summary: string;
+  channel: string;
+  /** Keys of messages; the acknowledgement is one of `replies`. */
+  message: string;
+  replies?: readonly string[];
 }
 
 interface MessageReference {
@@ -25,8 +37,11 @@ interface ChannelDescription {
   [field: string]: unknown;
 }
 
-/** Keys of AsyncAPI's components have letters, digits and a few signs. */
-export const keyOf = (...names: string[]): string => names.map((name) => name.replaceAll(/[^\w.]+/g, "-")).join("-");
+/** Keys have ASCII letters and digits only, because client generators make names of types of them. */
+function camelCase(words: readonly string[]): string {
+  const [first = "event", ...rest] = words.flatMap((word) => word.match(/[a-z\d]+/gi) ?? []);
+  return [first, ...rest.map((word) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`)].join("");
+}
 
 const schemaAt = (key: string): string => `#/components/schemas/${key}`;
 
@@ -36,14 +51,21 @@ export class AsyncApiParts {
   readonly operations: Record<string, object> = {};
   readonly messages: Record<string, object> = {};
   readonly schemas: Record<string, JsonSchema> = {};
+  /** In lower case, because names that differ only in case are too alike for names of types. */
+  readonly #keys = new Set<string>();
 
-  addChannel(key: string, channel: Omit<ChannelDescription, "messages"> & { address: string }): void {
+  /** Returns its key. */
+  addChannel(words: readonly string[], channel: Omit<ChannelDescription, "messages"> & { address: string }): string {
+    const key = this.#newKey(words, this.channels);
     this.channels[key] = { ...channel, messages: {} };
+    return key;
   }
 
-  addMessage(channel: string, message: MessageDescription): void {
-    const { key, name, summary } = message;
-    this.#addSchema(message);
+  /** Returns its key. */
+  addMessage(channel: string, message: MessageDescription): string {
+    const { words, name, summary } = message;
+    const key = this.#newKey(words);
+    this.#addSchema(key, message);
     const example = exampleOf({ $ref: schemaAt(key) }, (ref) => this.schemas[ref.slice(schemaAt("").length)]);
     this.messages[key] = {
       name,
@@ -54,42 +76,55 @@ export class AsyncApiParts {
     };
     const { messages } = this.channels[channel] as ChannelDescription;
     messages[key] = { $ref: `#/components/messages/${key}` };
+    return key;
   }
 
-  /** `receive`: clients send it. `replies` are keys of the messages of which the acknowledgement is one. */
-  addOperation(
-    action: "receive" | "send",
-    channel: string,
-    { key, summary }: MessageDescription,
-    ...replies: string[]
-  ): void {
+  addOperation({ action, words, summary, channel, message, replies = [] }: OperationDescription): void {
     const at = { $ref: `#/channels/${channel}` };
-    const message = (name: string): MessageReference => ({ $ref: `#/channels/${channel}/messages/${name}` });
-    this.operations[key] = {
+    const reference = (key: string): MessageReference => ({ $ref: `#/channels/${channel}/messages/${key}` });
+    this.operations[this.#newKey(words, this.operations)] = {
       action,
       channel: at,
       summary,
-      messages: [message(key)],
-      ...(replies.length > 0 && { reply: { channel: at, messages: replies.map(message) } }),
+      messages: [reference(message)],
+      ...(replies.length > 0 && { reply: { channel: at, messages: replies.map(reference) } }),
     };
   }
 
+  /** Without `taken`, a key that no message and no schema has. */
+  #newKey(words: readonly string[], taken?: object): string {
+    const key = camelCase(words);
+    const isTaken = (name: string): boolean =>
+      taken === undefined ? this.#keys.has(name.toLowerCase()) : Object.hasOwn(taken, name);
+    let free = key;
+    for (let count = 2; isTaken(free); count += 1) free = `${key}${count}`;
+    if (taken === undefined) this.#keys.add(free.toLowerCase());
+    return free;
+  }
+
   /** Definitions of a schema become components, because references start at the root of the document. */
-  #addSchema({ key, schema, hasSharedDefinitions }: MessageDescription): void {
+  #addSchema(key: string, { schema, hasSharedDefinitions }: MessageDescription): void {
     const { definitions, $defs, ...rest } = schema;
-    const nameOf = (name: string): string => (hasSharedDefinitions ? name : keyOf(key, name));
+    const parts = Object.entries<unknown>({ ...Object(definitions), ...Object($defs) });
+    const keys = new Map(
+      parts.map(([name]) => [name, hasSharedDefinitions ? name : this.#newKey([key, name])] as const),
+    );
     const resolve = (part: unknown): JsonSchema =>
       JSON.parse(JSON.stringify(part), (name, value: unknown) =>
-        name === "$ref" ? resolved(String(value), key, nameOf) : value,
+        name === "$ref" ? resolved(String(value), key, keys) : value,
       ) as JsonSchema;
-    for (const [name, part] of Object.entries({ ...Object(definitions), ...Object($defs) }))
-      this.schemas[nameOf(name)] = resolve(part);
+    for (const [name, part] of parts) {
+      const at = keys.get(name) ?? name;
+      this.#keys.add(at.toLowerCase());
+      this.schemas[at] = resolve(part);
+    }
     this.schemas[key] = resolve(rest);
   }
 }
 
-function resolved(ref: string, key: string, nameOf: (name: string) => string): string {
+function resolved(ref: string, key: string, keys: ReadonlyMap<string, string>): string {
   if (ref === "#") return schemaAt(key);
-  const [, name] = /^#\/(?:definitions|\$defs)\/(.*)$/.exec(ref) ?? [];
-  return name === undefined ? ref : schemaAt(nameOf(name));
+  const [, name = ""] = /^#\/(?:definitions|\$defs)\/(.*)$/.exec(ref) ?? [];
+  const definition = keys.get(name);
+  return definition === undefined ? ref : schemaAt(definition);
 }

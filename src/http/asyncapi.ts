@@ -1,16 +1,16 @@
 import { z } from "zod";
 import { acknowledgementOf, clientEvents, refusedAnswer } from "../protocol/client-events.ts";
-import { contractSchemas, type ContractSchemas, type JsonSchema } from "../protocol/contract-schemas.ts";
+import { contractSchemas, type JsonSchema } from "../protocol/contract-schemas.ts";
 import { schemasOf, type Contract } from "../protocol/contract.ts";
 import { serverEvents } from "../protocol/server-events.ts";
 import type { StandardSchema } from "../protocol/standard-schema.ts";
-import { AsyncApiParts, keyOf, type MessageDescription } from "./asyncapi-parts.ts";
+import { AsyncApiParts, type MessageDescription } from "./asyncapi-parts.ts";
 
 /** AsyncAPI 3.0 of the Socket.IO side: events of clients, events of the gateway, and those of the contract. */
 export function describeEvents(contract: Contract | undefined, version: string): object {
   const parts = new AsyncApiParts();
-  addBuiltIn(parts);
-  if (contract !== undefined) addContract(parts, contract, contractSchemas(contract, "draft-07"));
+  const socket = addBuiltIn(parts);
+  if (contract !== undefined) addContract(parts, socket, contract);
   return {
     asyncapi: "3.0.0",
     info: { title: "Tidegate", version, description: about },
@@ -35,79 +35,54 @@ const about = [
   "Times are epoch milliseconds.",
 ].join(" ");
 
-/** The connection itself. */
-const socket = "socket";
-
-function addBuiltIn(parts: AsyncApiParts): void {
-  parts.addChannel(socket, { address: "/socket.io/", title: "The connection", description: "Path of Socket.IO." });
+function addBuiltIn(parts: AsyncApiParts): string {
+  const connection = { address: "/socket.io/", title: "The connection", description: "Path of Socket.IO." };
+  const channel = parts.addChannel(["socket"], connection);
   for (const [name, event] of Object.entries(clientEvents)) {
-    const request = ofGateway(keyOf(name), name, event.summary, event.request, "input");
-    const answer = answerOf(name, acknowledgementOf(event));
-    for (const message of [request, answer]) parts.addMessage(socket, message);
-    parts.addOperation("receive", socket, request, answer.key);
+    const { summary } = event;
+    const request = ofGateway([name, "request"], name, summary, { schema: event.request, io: "input" });
+    const message = parts.addMessage(channel, request);
+    const replies = [parts.addMessage(channel, answerOf([name, "answer"], name, acknowledgementOf(event)))];
+    parts.addOperation({ action: "receive", words: [name], summary, channel, message, replies });
   }
   for (const [name, { summary, payload }] of Object.entries(serverEvents)) {
-    // `presence` is a request too.
-    const message = ofGateway(name in clientEvents ? keyOf(name, "event") : keyOf(name), name, summary, payload);
-    parts.addMessage(socket, message);
-    parts.addOperation("send", socket, message);
+    const message = parts.addMessage(channel, ofGateway([name, "event"], name, summary, { schema: payload }));
+    parts.addOperation({ action: "send", words: ["on", name], summary, channel, message });
   }
+  return channel;
 }
 
-const answerOf = (name: string, schema: z.ZodType): MessageDescription =>
-  ofGateway(keyOf(name, "answer"), name, `Acknowledgement of \`${name}\`.`, schema);
+const answerOf = (words: readonly string[], name: string, schema: z.ZodType): MessageDescription =>
+  ofGateway(words, name, `Acknowledgement of \`${name}\`.`, { schema });
 
 function ofGateway(
-  key: string,
+  words: readonly string[],
   name: string,
   summary: string,
-  schema: z.ZodType,
-  io: "input" | "output" = "output",
+  { schema, io = "output" }: { schema: z.ZodType; io?: "input" | "output" },
 ): MessageDescription {
   const { $schema: _dialect, ...json } = z.toJSONSchema(schema, { io, target: "draft-07" });
   const isValid = (example: unknown): boolean => schema.safeParse(example).success;
-  return { key, name, summary, schema: json, hasSharedDefinitions: true, isValid };
+  return { words, name, summary, schema: json, hasSharedDefinitions: true, isValid };
 }
 
-function addContract(parts: AsyncApiParts, contract: Contract, schemas: ContractSchemas): void {
-  for (const [name, event] of Object.entries(contract.events)) addAppEvent(parts, name, schemasOf(event), schemas);
-  for (const [kind, events] of Object.entries(contract.channels)) {
-    const key = keyOf("channel", kind);
-    parts.addChannel(key, {
-      address: `${kind}:{name}`,
-      title: `Channels of kind ${kind}`,
-      description: "Publications. The payload is the `data` of `publish` and of `publication`.",
-      parameters: { name: { description: "The channel's name after its kind." } },
+function addContract(parts: AsyncApiParts, socket: string, contract: Contract): void {
+  const schemas = contractSchemas(contract, "draft-07");
+  for (const [name, event] of Object.entries(contract.events)) {
+    const { input, answer } = schemasOf(event);
+    const json = schemas.events[name];
+    addAppEvent(parts, socket, name, {
+      input: { data: input, json: json?.input },
+      answer: answer && { data: answer, json: json?.answer },
     });
+  }
+  for (const [kind, events] of Object.entries(contract.channels)) {
+    const channel = addKind(parts, kind);
     for (const [event, data] of Object.entries(events)) {
       const { input, output } = schemas.channels[kind]?.[event] ?? {};
-      const sent = ofContract(keyOf("publish", kind, event), event, `Publish \`${event}\`.`, { data, json: input });
-      const received = ofContract(keyOf(key, event), event, `A publication \`${event}\`.`, { data, json: output });
-      for (const message of [sent, received]) parts.addMessage(key, message);
-      parts.addOperation("receive", key, sent);
-      parts.addOperation("send", key, received);
+      addPublication(parts, channel, [kind, event], { input: { data, json: input }, output: { data, json: output } });
     }
   }
-}
-
-function addAppEvent(
-  parts: AsyncApiParts,
-  name: string,
-  { input, answer }: ReturnType<typeof schemasOf>,
-  { events }: ContractSchemas,
-): void {
-  const json = events[name];
-  const key = keyOf("app", name);
-  const sent = ofContract(key, name, `Event \`${name}\` for the app.`, { data: input, json: json?.input });
-  parts.addMessage(socket, sent);
-  if (answer === undefined) return parts.addOperation("receive", socket, sent);
-  const refused = answerOf(name, refusedAnswer);
-  const answered = ofContract(keyOf(key, "answer"), name, `The app's answer to \`${name}\`.`, {
-    data: answer,
-    json: json?.answer,
-  });
-  for (const message of [{ ...refused, key: keyOf(key, "refused") }, answered]) parts.addMessage(socket, message);
-  parts.addOperation("receive", socket, sent, answered.key, keyOf(key, "refused"));
 }
 
 interface ContractSchema {
@@ -115,20 +90,55 @@ interface ContractSchema {
   json: JsonSchema | undefined;
 }
 
+function addAppEvent(
+  parts: AsyncApiParts,
+  channel: string,
+  name: string,
+  { input, answer }: { input: ContractSchema; answer: ContractSchema | undefined },
+): void {
+  const summary = `Event \`${name}\` for the app.`;
+  const message = parts.addMessage(channel, ofContract(["app", name], name, summary, input));
+  const answers = answer && [
+    ofContract(["app", name, "answer"], name, `The app's answer to \`${name}\`.`, answer),
+    answerOf(["app", name, "refusal"], name, refusedAnswer),
+  ];
+  const replies = answers?.map((one) => parts.addMessage(channel, one));
+  const words = ["app", name];
+  parts.addOperation({ action: "receive", words, summary, channel, message, ...(replies && { replies }) });
+}
+
+const addKind = (parts: AsyncApiParts, kind: string): string =>
+  parts.addChannel(["channel", kind], {
+    address: `${kind}:{name}`,
+    title: `Channels of kind ${kind}`,
+    description: "Publications. The payload is the `data` of `publish` and of `publication`.",
+    parameters: { name: { description: "The channel's name after its kind." } },
+  });
+
+function addPublication(
+  parts: AsyncApiParts,
+  channel: string,
+  [kind, event]: readonly [string, string],
+  { input, output }: Record<"input" | "output", ContractSchema>,
+): void {
+  const sides = [
+    { action: "receive", words: ["publish", kind, event], summary: `Publish \`${event}\`.`, schema: input },
+    { action: "send", words: ["on", kind, event], summary: `A publication \`${event}\`.`, schema: output },
+  ] as const;
+  for (const { action, words, summary, schema } of sides) {
+    const message = parts.addMessage(channel, ofContract(words, event, summary, schema));
+    parts.addOperation({ action, words, summary, channel, message });
+  }
+}
+
 function ofContract(
-  key: string,
+  words: readonly string[],
   name: string,
   summary: string,
   { data, json = {} }: ContractSchema,
 ): MessageDescription {
-  return {
-    key,
-    name,
-    summary,
-    schema: json,
-    hasSharedDefinitions: false,
-    isValid: (example) => accepts(data, example),
-  };
+  const isValid = (example: unknown): boolean => accepts(data, example);
+  return { words, name, summary, schema: json, hasSharedDefinitions: false, isValid };
 }
 
 /** An asynchronous schema has no example. */

@@ -20,6 +20,8 @@ async function described(given = contract as never): Promise<{ gateway: TestGate
   return { gateway, events: (await gateway.call("GET", "/asyncapi.json", undefined, { authorization: "" })).body };
 }
 
+const camelCase = (name: string): string => name.replaceAll(/[:_](\w)/g, (_, letter: string) => letter.toUpperCase());
+
 /** Whether a value fits the payload of a message. */
 function fits(events: Json, message: string, value: unknown): boolean {
   const text = JSON.stringify({
@@ -39,7 +41,7 @@ describe("/asyncapi.json", () => {
     expect(diagnostics.filter(({ code }) => code !== "asyncapi-latest-version")).toEqual([]);
     const operations = (document as AsyncAPIDocumentInterface).operations().all();
     expect(operations.map((operation) => operation.id())).toEqual(
-      expect.arrayContaining(["subscribe", "publication", "app-move", "publish-chat-said", "channel-chat-said"]),
+      expect.arrayContaining(["subscribe", "onPublication", "appMove", "publishChatSaid", "onChatSaid"]),
     );
   });
 
@@ -80,10 +82,13 @@ describe("/asyncapi.json", () => {
     ];
 
     for (const [name, request] of requests) {
-      const key = name.replace(":", "-");
       const answer: object = await client.emitWithAck(name, request);
-      expect({ name, fits: fits(events, key, request) }).toEqual({ name, fits: true });
-      expect({ name, answer, fits: fits(events, `${key}-answer`, answer) }).toEqual({ name, answer, fits: true });
+      expect({ name, fits: fits(events, `${camelCase(name)}Request`, request) }).toEqual({ name, fits: true });
+      expect({ name, answer, fits: fits(events, `${camelCase(name)}Answer`, answer) }).toEqual({
+        name,
+        answer,
+        fits: true,
+      });
     }
     client.emit("unheard of");
     const bob = await gateway.connect((await gateway.signIn("bob")).token);
@@ -96,7 +101,7 @@ describe("/asyncapi.json", () => {
     expect(new Set(requests.map(([name]) => name))).toEqual(new Set(Object.keys(clientEvents)));
     await eventually(() => expect(client.events.map(([name]) => name)).toContain("closing"));
     for (const [name, payload] of client.events) {
-      const key = name === "presence" ? "presence-event" : name.replace(":", "-");
+      const key = `${camelCase(name)}Event`;
       expect({ name, payload, fits: fits(events, key, payload) }).toEqual({ name, payload, fits: true });
     }
     expect(new Set(client.events.map(([name]) => name))).toEqual(
@@ -118,6 +123,20 @@ describe("/asyncapi.json", () => {
     ]);
   });
 
+  test("keeps events apart whose names differ only in signs", async () => {
+    const alike = defineContract({ events: { "a-b": z.string(), "a b": z.number(), 消息: z.boolean() } });
+
+    const { events } = await described(alike as never);
+
+    const { messages, schemas } = events["components"];
+    const names = ["appAB", "appAB2", "app"].map((key) => [messages[key].name, schemas[key].type]);
+    expect(names).toEqual([
+      ["a-b", "string"],
+      ["a b", "number"],
+      ["消息", "boolean"],
+    ]);
+  });
+
   test("describes what the contract says, and says what has no JSON Schema", async () => {
     const own = { "~standard": { version: 1, vendor: "own", validate: (value: unknown) => ({ value }) } } as const;
     const node = z.object({
@@ -131,10 +150,10 @@ describe("/asyncapi.json", () => {
     const { events } = await described(odd as never);
 
     const { schemas } = events["components"];
-    expect(schemas["app-own"]).toMatchObject({ description: "Not described: own has no JSON Schema for it." });
-    expect(schemas["channel-chat-said"].properties).toMatchObject({
+    expect(schemas["appOwn"]).toMatchObject({ description: "Not described: own has no JSON Schema for it." });
+    expect(schemas["onChatSaid"].properties).toMatchObject({
       text: { type: "string" },
-      next: { allOf: [{ $ref: "#/components/schemas/channel-chat-said" }] },
+      next: { allOf: [{ $ref: "#/components/schemas/onChatSaid" }] },
     });
     const { diagnostics } = await new Parser().parse(structuredClone(events) as never);
     expect(diagnostics.map(({ code }) => code)).toEqual(["asyncapi-latest-version"]);
