@@ -27,29 +27,41 @@ export interface ListedConnection extends ConnectionPlace {
 const comparePlaces = (a: ConnectionPlace, b: ConnectionPlace): number =>
   a.connectedAt - b.connectedAt || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 
+/** What the largest come first by; by age, the oldest come first and can be paged. */
+export type ConnectionSort = "age" | "queue" | "channels";
+
+type Compare<C> = (a: C, b: C) => number;
+
+/** The largest first, equal ones by place. */
+export const byWeight =
+  <C extends ConnectionPlace>(weightOf: (connection: C) => number): Compare<C> =>
+  (a, b) =>
+    weightOf(b) - weightOf(a) || comparePlaces(a, b);
+
 /**
- * The first `limit` of the candidates after a place. Looks at each once and keeps only `limit`, however many there are;
+ * The first `limit` of the candidates after a place, in the order of `compare`, by default of places. Looks at each once and keeps only `limit`, however many there are;
  * candidates come almost in order, so most are compared once.
  */
 export function firstAfter<C extends ListedConnection>(
   candidates: Iterable<C>,
   { filter, after, limit }: { filter: ConnectionFilter; after: ConnectionPlace | undefined; limit: number },
+  compare: Compare<C> = comparePlaces,
 ): C[] {
   const first: C[] = [];
   for (const candidate of candidates) {
     if (after !== undefined && comparePlaces(candidate, after) <= 0) continue;
     const last = first.at(-1);
-    if (first.length >= limit && last !== undefined && comparePlaces(candidate, last) > 0) continue;
+    if (first.length >= limit && last !== undefined && compare(candidate, last) > 0) continue;
     if (!matches(candidate, filter)) continue;
-    insert(first, candidate);
+    insert(first, candidate, compare);
     if (first.length > limit) first.pop();
   }
   return first;
 }
 
-function insert<C extends ConnectionPlace>(sorted: C[], candidate: C): void {
+function insert<C>(sorted: C[], candidate: C, compare: Compare<C>): void {
   let place = sorted.length;
-  while (place > 0 && comparePlaces(sorted[place - 1] as C, candidate) > 0) place -= 1;
+  while (place > 0 && compare(sorted[place - 1] as C, candidate) > 0) place -= 1;
   sorted.splice(place, 0, candidate);
 }
 
@@ -64,13 +76,17 @@ function matches({ id, identity, address, transport }: ListedConnection, filter:
   );
 }
 
-/** Merges the pages of all nodes; the cursor leads to the next page, undefined after the last. */
+/** Merges the pages of all nodes; the cursor leads to the next page, undefined after the last and for other sorts than age. */
 export function mergePages(
   pages: readonly (readonly ConnectionSummary[])[],
   limit: number,
+  sort: ConnectionSort = "age",
 ): { connections: ConnectionSummary[]; cursor: string | undefined } {
-  const all = pages.flat().toSorted((a, b) => comparePlaces(placeOf(a), placeOf(b)));
+  const weightOf = (one: ConnectionSummary): number =>
+    sort === "age" ? 0 : sort === "queue" ? one.queuedBytes : one.channels.length;
+  const all = pages.flat().toSorted((a, b) => weightOf(b) - weightOf(a) || comparePlaces(placeOf(a), placeOf(b)));
   const connections = all.slice(0, limit);
+  if (sort !== "age") return { connections, cursor: undefined };
   const last = connections.at(-1);
   return { connections, cursor: all.length > limit && last !== undefined ? cursorOf(placeOf(last)) : undefined };
 }

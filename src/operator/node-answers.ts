@@ -3,7 +3,13 @@ import type { Connection } from "../connections/connection.ts";
 import type { Connections } from "../connections/connections.ts";
 import type { ConnectionSummary, NodeReport, NodeHistorySample } from "../protocol/operator.ts";
 import type { ReasonLog, RecordedReason } from "../runtime/reason-log.ts";
-import { firstAfter, type ConnectionFilter, type ConnectionPlace } from "./connection-pages.ts";
+import {
+  byWeight,
+  firstAfter,
+  type ConnectionFilter,
+  type ConnectionPlace,
+  type ConnectionSort,
+} from "./connection-pages.ts";
 import type { LiveTraces } from "./live-traces.ts";
 import type { AnswerQuestion, NodeQueries, NodeQuestion } from "../cluster/node-queries.ts";
 import type { NodeReporter } from "./node-report.ts";
@@ -24,7 +30,7 @@ export interface NodeAnswersDeps {
 export interface NodeAnswerTypes {
   overview: { report: Omit<NodeReport, "answerMs">; samples: readonly NodeHistorySample[] };
   connections: ConnectionSummary[];
-  channel: { subscribers: number; offset: number | undefined };
+  channel: { subscribers: number; offset: number | undefined; queuedBytes: number };
   reasons: RecordedReason[];
   settings: Readonly<Record<string, unknown>>;
 }
@@ -34,6 +40,8 @@ export interface ConnectionsQuestion extends NodeQuestion {
   filter: ConnectionFilter;
   after?: ConnectionPlace | undefined;
   limit: number;
+  /** @default "age" */
+  sort?: ConnectionSort | undefined;
 }
 
 const maxPage = 201;
@@ -66,7 +74,10 @@ function answerTrace(
 
 function channelState(channels: Channels, channel: string): NodeAnswerTypes["channel"] {
   const local = channels.local.get(channel);
-  return { subscribers: local?.subscriberCount ?? 0, offset: local?.position?.offset };
+  // A subscriber of this node is always a connection.
+  const subscribers = (local?.subscribers ?? []) as readonly Connection[];
+  const queuedBytes = subscribers.reduce((sum, connection) => sum + connection.queuedBytes, 0);
+  return { subscribers: subscribers.length, offset: local?.position?.offset, queuedBytes };
 }
 
 function positionOf(channels: Channels, channel: string): { epoch?: string; offset?: number } {
@@ -74,10 +85,18 @@ function positionOf(channels: Channels, channel: string): { epoch?: string; offs
   return epoch === undefined || offset === undefined ? {} : { epoch, offset };
 }
 
-function listConnections(deps: NodeAnswersDeps, { filter, after, limit }: ConnectionsQuestion): ConnectionSummary[] {
+function listConnections(deps: NodeAnswersDeps, question: ConnectionsQuestion): ConnectionSummary[] {
+  const { filter, after, limit, sort = "age" } = question;
   if (filter.nodeId !== undefined && filter.nodeId !== deps.nodeId) return [];
   const page = { filter, after, limit: Math.min(limit, maxPage) };
-  return firstAfter(candidates(deps, filter), page).map((connection) => toSummary(deps, connection));
+  return firstAfter(candidates(deps, filter), page, comparing(deps, sort)).map((one) => toSummary(deps, one));
+}
+
+function comparing({ channels }: NodeAnswersDeps, sort: ConnectionSort) {
+  if (sort === "age") return undefined;
+  return byWeight<Connection>(
+    sort === "queue" ? ({ queuedBytes }) => queuedBytes : (connection) => channels.channelsOf(connection).length,
+  );
 }
 
 /** By the most selective index; all connections only if nothing else is known. */

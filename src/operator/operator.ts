@@ -7,7 +7,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { RecordedReason } from "../runtime/reason-log.ts";
 import type { AuditLog } from "./audit-log.ts";
-import { mergePages, placeFrom, type ConnectionFilter } from "./connection-pages.ts";
+import { mergePages, placeFrom, type ConnectionFilter, type ConnectionSort } from "./connection-pages.ts";
 import type { ConnectionsQuestion, NodeAnswerTypes } from "./node-answers.ts";
 import { mergeSamples } from "./node-report.ts";
 import { nodeIdOf, type NodeAnswers, type NodeQueries } from "../cluster/node-queries.ts";
@@ -64,22 +64,23 @@ export class OperatorService {
   }
 
   /** Pages of all nodes merged in order; undefined if the cursor is none of ours. */
-  async connections(filter: ConnectionFilter, limit: number, cursor?: string) {
+  async connections(filter: ConnectionFilter, limit: number, cursor?: string, sort: ConnectionSort = "age") {
     const after = cursor === undefined ? undefined : placeFrom(cursor);
     if (cursor !== undefined && after === undefined) return undefined;
-    const question: ConnectionsQuestion = { type: "connections", filter, after, limit: limit + 1 };
+    const question: ConnectionsQuestion = { type: "connections", filter, after, limit: limit + 1, sort };
     const { answers, silent } = await this.#deps.queries.ask<ConnectionSummary[]>(question);
     const page = mergePages(
       answers.map(({ value }) => value),
       limit,
+      sort,
     );
     return { ...page, silent };
   }
 
   async channel(channel: string) {
     const { answers, silent } = await this.#ask("channel", { channel });
-    const subscribers = answers.flatMap(({ nodeId, value: { subscribers: count, offset } }) =>
-      count === 0 ? [] : [{ nodeId, subscribers: count, ...(offset === undefined ? {} : { offset }) }],
+    const subscribers = answers.flatMap(({ nodeId, value: { subscribers: count, offset, queuedBytes } }) =>
+      count === 0 ? [] : [{ nodeId, subscribers: count, queuedBytes, ...(offset === undefined ? {} : { offset }) }],
     );
     return { subscribers, silent };
   }

@@ -142,6 +142,9 @@ export const connectionsQuery = z.strictObject({
   transport: z.enum(["websocket", "polling", "stream"]).optional(),
   limit: limit(200, 50),
   cursor: z.string().max(128).optional(),
+  sort: z.enum(["age", "queue", "channels"]).optional().meta({
+    description: "`age`: the oldest first, in pages; `queue`, `channels`: those with the most first. Default: `age`.",
+  }),
 });
 export const connectionsAnswer = z.object({
   connections: z.array(connectionSummary),
@@ -181,7 +184,9 @@ export const channelAnswer = z.object({
   rules: z.record(z.string(), z.unknown()).meta({ description: "The options of the channel's kind." }),
   epoch: z.string().optional(),
   offset: z.int().optional(),
-  subscribers: z.array(z.object({ nodeId: z.string(), subscribers: z.int(), offset: z.int().optional() })),
+  subscribers: z.array(
+    z.object({ nodeId: z.string(), subscribers: z.int(), queuedBytes: z.int(), offset: z.int().optional() }),
+  ),
   publications: z.array(
     z.object({
       offset: z.int(),

@@ -166,6 +166,37 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     await eventually(async () => expect(await statusOf()).toBe("confirmed"));
   });
 
+  test("answers which channel fills the queues, and what the last deployment did", async () => {
+    const prefix = freshPrefix();
+    const large = { channels: { feed: { subscribe: "public" } }, limits: { outboundQueueBytes: 64 * 1_048_576 } };
+    const env = { OPERATORS: operators };
+    const n1 = await startGateway({ prefix, file: large, env: { ...env, NODE_ID: "n1" } });
+    const n2 = await startGateway({ prefix, file: large, env: { ...env, NODE_ID: "n2" } });
+    await n2.connect((await n1.signIn("quick")).token);
+    const slow = await n2.connect((await n1.signIn("slow")).token);
+    await slow.emitWithAck("subscribe", { channel: "feed:large" });
+    (slow.io.engine.transport as unknown as { ws: { pause(): void } }).ws.pause();
+    const page = await openConsole(n1.url, "admin");
+    await eventually(async () => expect(await rowsOf(page, "Nodes").allInnerTexts()).toHaveLength(2));
+
+    // Which channel fills the queues? The longest first.
+    await openView(page, "Connections");
+    await page.getByLabel("most first").selectOption("queue");
+    const data = "x".repeat(60_000);
+    await eventually(async () => {
+      await n1.call("POST", "/v1/publish", { channel: "feed:large", event: "frame", data });
+      await page.getByRole("button", { name: "Search" }).click();
+      expect(await rowsOf(page, "Connections").first().innerText()).toMatch(/^slow\s.*[KM]iB.*feed:large/s);
+    });
+
+    // What did the last deployment do? A node left, and came back.
+    await n2.gateway.drain();
+    await openView(page, "Overview");
+    await page.getByText("n2 has left.").waitFor();
+    await startGateway({ prefix, file: large, env: { ...env, NODE_ID: "n2" } });
+    await eventually(async () => expect(await rowsOf(page, "Nodes").allInnerTexts()).toHaveLength(2));
+  });
+
   test("shows a board as it changes and an order with what it waits for; an admin changes both", async () => {
     const node = await startGateway({
       file: { leaderboards: { daily: {} }, orders: { reorderWindowMs: 600_000 } },

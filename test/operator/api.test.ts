@@ -80,8 +80,8 @@ describe("over two nodes", () => {
     });
     const channel = await get("channels/chat:1");
     expect(channel.subscribers).toEqual([
-      { nodeId: "n1", subscribers: 1, offset: 1 },
-      { nodeId: "n2", subscribers: 1, offset: 1 },
+      { nodeId: "n1", subscribers: 1, offset: 1, queuedBytes: 0 },
+      { nodeId: "n2", subscribers: 1, offset: 1, queuedBytes: 0 },
     ]);
     expect(channel.publications).toEqual([
       expect.objectContaining({ offset: 1, event: "said", data: { text: "hello" } }),

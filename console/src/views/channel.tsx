@@ -10,7 +10,7 @@ interface Channel {
   rules: Record<string, unknown>;
   epoch?: string;
   offset?: number;
-  subscribers: { nodeId: string; subscribers: number; offset?: number }[];
+  subscribers: { nodeId: string; subscribers: number; queuedBytes: number; offset?: number }[];
   publications: { offset: number; event: string; publishedAt: number; bytes: number; data?: unknown }[];
   silent: string[];
 }
@@ -51,6 +51,7 @@ function ChannelDetails({ channel }: { channel: string }) {
                   { title: "Node", cell: ({ nodeId }) => nodeId },
                   { title: "Subscribers", isNumber: true, cell: (row) => row.subscribers },
                   { title: "Offset", isNumber: true, cell: (row) => row.offset ?? "–" },
+                  { title: "Queued", isNumber: true, cell: ({ queuedBytes }) => bytes(queuedBytes) },
                 ]}
               />
             )}

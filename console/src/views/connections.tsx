@@ -14,7 +14,7 @@ interface Page {
 }
 
 const fields = ["user", "session", "connection", "address", "channel", "node"] as const;
-type Filter = Partial<Record<(typeof fields)[number] | "transport", string>>;
+type Filter = Partial<Record<(typeof fields)[number] | "transport" | "sort", string>>;
 const pageSize = 50;
 
 export function ConnectionsView() {
@@ -27,6 +27,8 @@ export function ConnectionsView() {
     const sent = textsOf(event);
     setCursors([]);
     setFilter(sent);
+    // Also if nothing was changed.
+    polled.reload();
   }
   return (
     <>
@@ -43,6 +45,14 @@ export function ConnectionsView() {
             <option>websocket</option>
             <option>polling</option>
             <option>stream</option>
+          </select>
+        </label>
+        <label>
+          most first{" "}
+          <select name="sort" aria-label="most first">
+            <option value="age">age</option>
+            <option value="queue">queue</option>
+            <option value="channels">channels</option>
           </select>
         </label>
         <button>Search</button>

@@ -76,6 +76,7 @@ function DeadLetters({ counts }: { counts: Queues["deadLetters"] | undefined }) 
     const { of: source = "commands", ...given } = textsOf(event);
     setOf(source === "webhooks" ? source : "commands");
     setFilter(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== "")));
+    polled.reload();
   }
   const act = async (what: "replay" | "remove"): Promise<string> => {
     const { done, more } = await post<{ done: number; more: boolean }>(`dead-letters/${what}`, { of, filter });

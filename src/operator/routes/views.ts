@@ -80,7 +80,7 @@ function connections({ operator }: OperatorViewDeps): Route {
     ...common,
     path: "/v1/operator/connections",
     operationId: "listOperatorConnections",
-    summary: "Search the connections of all nodes, oldest first.",
+    summary: "Search the connections of all nodes.",
     query: connectionsQuery,
     answer: connectionsAnswer,
   } as const;
@@ -92,9 +92,12 @@ function connections({ operator }: OperatorViewDeps): Route {
       node: nodeId,
       limit = 50,
       cursor,
+      sort = "age",
       ...rest
     } = query;
-    const page = await operator.connections({ userId, sessionId, connectionId, nodeId, ...rest }, limit, cursor);
+    if (cursor !== undefined && sort !== "age") throw wrong("cursor", "needs the sort age");
+    const filter = { userId, sessionId, connectionId, nodeId, ...rest };
+    const page = await operator.connections(filter, limit, cursor, sort);
     if (page === undefined) throw wrong("cursor", "is not a cursor of this list");
     return { body: page };
   });
