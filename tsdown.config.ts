@@ -4,7 +4,7 @@ import { defineConfig, type UserConfig } from "tsdown";
 const shared: UserConfig = {
   // `import`: every browser of the last three years, and Node 18. `require`: also older bundlers and engines.
   format: { esm: { target: ["es2022"] }, cjs: { target: ["es2019"] } },
-  tsconfig: "../tsconfig.json",
+  tsconfig: "../tsconfig.packages.json",
   dts: true,
   fixedExtension: true,
   hash: false,
@@ -18,9 +18,9 @@ const shared: UserConfig = {
 export default defineConfig([
   {
     ...shared,
-    cwd: "packages/client",
+    cwd: "client",
     platform: "neutral",
-    entry: { client: "../../src/client/client.ts", react: "../../src/client/react.ts" },
+    entry: { client: "../src/client/client.ts", react: "../src/client/react.ts" },
   },
-  { ...shared, cwd: "packages/publisher", platform: "node", entry: { publisher: "../../src/publisher/publisher.ts" } },
+  { ...shared, cwd: "publisher", platform: "node", entry: { publisher: "../src/publisher/publisher.ts" } },
 ]);

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 
 const [version = "", ...flags] = process.argv.slice(2);
-const folders = [".", "packages/client", "packages/publisher"];
+const folders = [".", "client", "publisher"];
 
 if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) fail("Usage: npm run release -- <version>, such as 1.2.3");
 if (run("git", "status", "--porcelain") !== "") fail("Commit or discard your changes first.");

@@ -119,11 +119,11 @@ async function pack(): Promise<void> {
   });
   for (const file of stdout
     .split("\0")
-    .filter((path) => /^(src|scripts|client|client-demo|console|docs|native|packages)\/|^[^/]+$/.test(path))) {
+    .filter((path) => /^(src|scripts|client|client-demo|console|docs|native|publisher)\/|^[^/]+$/.test(path))) {
     cpSync(join(repository, file), join(copy, file), { recursive: true });
   }
   symlinkSync(join(repository, "node_modules"), join(copy, "node_modules"));
-  const packages = [".", "./packages/client", "./packages/publisher"];
+  const packages = [".", "./client", "./publisher"];
   await run("npm", ["pack", ...packages], { cwd: copy, env });
   const { version } = JSON.parse(readFileSync(join(copy, "package.json"), "utf8")) as { version: string };
   for (const name of ["tidegate", "tidegate-client", "tidegate-publisher"])

@@ -14,7 +14,7 @@ interface Manifest {
 const manifest = (folder: string): Manifest =>
   JSON.parse(readFileSync(join(repository, folder, "package.json"), "utf8")) as Manifest;
 
-const [server, client, publisher] = [manifest("."), manifest("packages/client"), manifest("packages/publisher")];
+const [server, client, publisher] = [manifest("."), manifest("client"), manifest("publisher")];
 
 test("the three packages have one version and license, and can be found", () => {
   for (const { version, license, keywords } of [client, publisher]) {

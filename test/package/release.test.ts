@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { repository } from "../support/source-tree.ts";
 
-const manifests = ["package.json", "packages/client/package.json", "packages/publisher/package.json"];
+const manifests = ["package.json", "client/package.json", "publisher/package.json"];
 
 function checkout() {
   const folder = mkdtempSync(join(tmpdir(), "tidegate-release-"));
@@ -41,7 +41,7 @@ test("a release sets every version, dates the changelog, commits and tags", () =
   expect(read("CHANGELOG.md")).toMatch(/^## 9\.8\.7, \d{4}-\d\d-\d\d$/m);
   expect(git("tag")).toBe("v9.8.7");
   expect(git("status", "--porcelain")).toBe("");
-  expect(stdout).toContain("npm publish ./packages/client --access public");
+  expect(stdout).toContain("npm publish ./client --access public");
 });
 
 test("a release is refused with a wrong version or with uncommitted changes", () => {
