@@ -116,7 +116,16 @@ export async function createAppNode(
 }
 
 /** The options as the settings of a node, so that they are validated like those. Throws ConfigError. */
-function configOf({ redis, jwt, apiKeys = {}, allowedOrigins, keyPrefix, channels, config, env }: GatewayOptions) {
+export function configOf({
+  redis,
+  jwt,
+  apiKeys = {},
+  allowedOrigins,
+  keyPrefix,
+  channels,
+  config,
+  env,
+}: GatewayOptions) {
   const keys = Object.entries(apiKeys).map(([name, secret]) => `${name}:${secret}`);
   const variables = {
     REDIS_URL: redis,

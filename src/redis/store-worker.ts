@@ -18,9 +18,14 @@ interface Bridge {
   step(): void;
 }
 interface ValkeyInstance {
-  exports: { rk_boot(port: number): void };
+  exports: { rk_boot(port: number): void; memory: { buffer: ArrayBuffer } };
 }
 type Write = (fd: number, pointer: number, length: number) => number;
+interface WasiImports {
+  [name: string]: unknown;
+  /** Writes nanoseconds to the pointer. */
+  clock_time_get(clock: number, precision: bigint, pointer: number): number;
+}
 type HostImports = Record<string, (...args: number[]) => number> & { write: Write };
 const Bridge = ValkeyServer as unknown as new (options: { port: number }) => Bridge;
 
@@ -42,13 +47,14 @@ const cronMs = 50;
  */
 class PromptValkey extends Bridge {
   #written = 0;
+  #aheadMs = 0;
 
   /** As the bridge's own `start`, but silent (Valkey would print to standard output) and without Nagle's delay. */
   async listen(): Promise<void> {
     const nowhere = openSync(devNull, "w");
     const wasi = new WASI({ version: "preview1", args: ["valkey-server"], stdout: nowhere, stderr: nowhere });
     const { instance } = await wasm.instantiate(readFileSync(this.wasmPath), {
-      wasi_snapshot_preview1: wasi.wasiImport,
+      wasi_snapshot_preview1: this.#withClock(wasi.wasiImport as WasiImports),
       host: this.hostImports(),
       // Lua's longjmp throws this tag, which carries a pointer.
       env: { __c_longjmp: new WebAssembly.Tag({ parameters: ["i32"] }) },
@@ -58,6 +64,25 @@ class PromptValkey extends Bridge {
     this.instance.exports.rk_boot(this.port);
     this.timer = setInterval(() => this.step(), cronMs);
     await Promise.all([...this.listeners.values()].map(({ server }) => isListening(server)));
+  }
+
+  /** Moves its time on, and expires what is due. */
+  advance(ms: number): void {
+    this.#aheadMs += ms;
+    this.step();
+  }
+
+  /** Every clock that Valkey reads is ahead of this machine's. */
+  #withClock(imports: WasiImports): WasiImports {
+    return {
+      ...imports,
+      clock_time_get: (clock, precision, pointer) => {
+        const error = imports.clock_time_get(clock, precision, pointer);
+        const view = new DataView(this.instance.exports.memory.buffer);
+        view.setBigUint64(pointer, view.getBigUint64(pointer, true) + BigInt(this.#aheadMs) * 1_000_000n, true);
+        return error;
+      },
+    };
   }
 
   override hostImports(): HostImports {
@@ -99,5 +124,10 @@ async function isListening(server: Server): Promise<void> {
 }
 
 const { port } = workerData as { port: number };
-await new PromptValkey({ port }).listen();
+const valkey = new PromptValkey({ port });
+await valkey.listen();
+parentPort?.on("message", ({ advanceMs }: { advanceMs: number }) => {
+  valkey.advance(advanceMs);
+  parentPort?.postMessage("advanced");
+});
 parentPort?.postMessage("listening");

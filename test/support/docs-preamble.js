@@ -6,6 +6,7 @@ const source = new URL("../../src/", import.meta.url);
 const ours = {
   tidegate: "index.ts",
   "@tidegate/client": "client/client.ts",
+  "tidegate/testing": "testing/testing.ts",
   "tidegate/contract": "protocol/contract.ts",
   "@tidegate/publisher": "publisher/publisher.ts",
 };
