@@ -21,7 +21,12 @@ const refusal = z.strictObject({
   retryAfterMs: z.int().min(0).max(86_400_000).optional(),
 });
 
-const refused = z.strictObject({ refuse: refusal, ttlSeconds });
+const refused = z.union([
+  z.strictObject({ refuse: refusal, ttlSeconds }),
+  z
+    .strictObject({ allow: z.literal(false), ttlSeconds })
+    .transform(({ ttlSeconds: kept }) => ({ refuse: {}, ttlSeconds: kept })),
+]);
 const allowed = z.strictObject({ allow: z.literal(true), ttlSeconds });
 const changed = z.strictObject({ allow: z.literal(true).optional(), data: z.json() });
 

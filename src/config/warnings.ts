@@ -16,6 +16,8 @@ export function warningsOf(config: Config, environment: Environment = {}): strin
 function inProduction(config: Config): string[] {
   const warnings: string[] = [];
   if (config.allowedOrigins === "*") warnings.push("ALLOWED_ORIGINS is *: pages from any origin can connect");
+  if (config.allowedOrigins === "*" && acceptsCookies(config))
+    warnings.push("app.hooks has connect: pages from any origin can connect with the cookies of whoever opens them");
   if (addressesOf(config.redis).some(isOpen)) warnings.push("Redis has no password: restrict its network");
   if (Object.keys(config.channels).length === 0)
     warnings.push("no channel kinds are configured: add them under channels in the GATEWAY_CONFIG file");
@@ -31,6 +33,9 @@ function unlikeProduction({ tokens, apiKeys, allowedOrigins }: Config): string {
   ];
   return `NODE_ENV is not production: ${[...open, "weak secrets are accepted"].join(", ")}`;
 }
+
+const acceptsCookies = ({ app }: Config): boolean =>
+  app !== undefined && app.hooks.includes("connect") && app.headers.includes("cookie");
 
 function addressesOf(redis: Config["redis"]): string[] {
   if (redis === undefined) return [];

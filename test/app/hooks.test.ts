@@ -204,6 +204,8 @@ describe("a channel whose rule says hook", () => {
     expect(await subscribe()).toMatchObject({ error: { code: "app_failed", retryAfterMs: expect.any(Number) } });
     answers.subscribe = () => ({ allow: "yes" });
     expect(await subscribe()).toMatchObject({ error: { code: "app_failed" } });
+    answers.subscribe = () => ({ allow: false });
+    expect(await subscribe()).toMatchObject({ error: { code: "forbidden" } });
     answers.subscribe = () => ({ allow: true });
     expect(await subscribe()).toMatchObject({ ok: true });
   });

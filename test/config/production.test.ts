@@ -70,6 +70,20 @@ describe("in production", () => {
     expect(warningsOf(loadConfig({}))).toEqual([]);
   });
 
+  test("that pages of any origin can use the cookies of an app is told", () => {
+    const app = { url: "https://app.example", secret: "a-secret", hooks: ["connect"] };
+    const warn = (more: object) =>
+      warningsOf(
+        loadConfig({ ...good, ALLOWED_ORIGINS: "*", GATEWAY_CONFIG: "gateway.json" }, () =>
+          JSON.stringify({ app: { ...app, ...more } }),
+        ),
+      ).filter((warning) => warning.includes("cookies")).length;
+
+    expect(warn({})).toBe(1);
+    expect(warn({ headers: ["x-login"] })).toBe(0);
+    expect(warn({ hooks: ["subscribe"] })).toBe(0);
+  });
+
   test("that no channel kind is configured is told", () => {
     expect(warningsOf(loadConfig({ ...good, REDIS_URL: "redis://127.0.0.1:6379" }))).toEqual([
       expect.stringMatching(/^no channel kinds are configured.*GATEWAY_CONFIG/),
