@@ -154,3 +154,106 @@ it("removes a member from every board and season, and subscribers see that", asy
   for (const kept of [keys.boardPlaces, keys.boardData])
     expect(await commands.hexists(kept("daily", season), "ada")).toBe(0);
 });
+
+it("seasons, batches, neighbours and deletions agree with a model, for the current season and past ones", async () => {
+  const calendar = shortSeasons(1_500);
+  const settings = { season: "daily", mode: "last" } as const;
+  const { leaderboards } = await startBoardNode({ boards: { "*": settings }, calendar, isTicking: false });
+  const random = seeded(13);
+  const pick = (count: number) => Math.floor(random() * count);
+  type Members = Map<string, { score: number; at: number }>;
+  /** By board and season. */
+  let model = new Map<string, Map<string, Members>>();
+  let at = 0;
+
+  const membersOf = (board: string, season: string): Members => {
+    const seasons = model.get(board) ?? new Map<string, Members>();
+    const members: Members = seasons.get(season) ?? new Map();
+    model.set(board, seasons.set(season, members));
+    return members;
+  };
+  const ranked = (members: Members): string[] =>
+    [...members].toSorted(([, a], [, b]) => b.score - a.score || a.at - b.at).map(([member]) => member);
+  const put = (members: Members, member: string, score: number): void => {
+    at += 1;
+    if (members.get(member)?.score !== score) members.set(member, { score, at });
+  };
+
+  async function act(season: string): Promise<void> {
+    const [board, member, kind] = [`b-${pick(3)}`, `m-${pick(8)}`, random()];
+    const members = membersOf(board, season);
+    if (kind < 0.3) {
+      const score = pick(5);
+      put(members, member, score);
+      const { rank, total } = await leaderboards.submit(board, { member, score });
+      expect({ rank, total }).toEqual({ rank: ranked(members).indexOf(member) + 1, total: members.size });
+    } else if (kind < 0.6) {
+      // A member may come twice; the last score counts.
+      const batch = Array.from({ length: 1 + pick(6) }, () => ({ member: `m-${pick(8)}`, score: pick(5) }));
+      for (const one of batch) put(members, one.member, one.score);
+      await leaderboards.submitMany(board, batch);
+    } else if (kind < 0.75) {
+      expect(await leaderboards.remove(board, member)).toBe(members.delete(member));
+    } else if (kind < 0.8) {
+      const all = [...model.values()].flatMap((seasons) => [...seasons.values()]);
+      const removed = all.filter((one) => one.delete(member)).length;
+      expect(await leaderboards.removeMember(member)).toBe(removed);
+    } else if (kind < 0.82) {
+      await leaderboards.removeBoard(board);
+      model.delete(board);
+    } else {
+      const order = ranked(members);
+      const index = order.indexOf(member);
+      const { entry, entries, total } = await leaderboards.around(board, member, 2);
+      expect({ rank: entry?.rank ?? 0, total }).toEqual({ rank: index + 1, total: order.length });
+      expect(entries.map((one) => one.member)).toEqual(
+        index === -1 ? [] : order.slice(Math.max(0, index - 2), index + 3),
+      );
+    }
+  }
+
+  const current = async (): Promise<string> => (await leaderboards.version("b-0")).season as string;
+  const seasons: string[] = [];
+  while (seasons.length < 3) {
+    const season = await eventually(async () => {
+      const now = await current();
+      expect(seasons).not.toContain(now);
+      return now;
+    });
+    seasons.push(season);
+    for (let n = 0; n < 40; n += 1) {
+      try {
+        await act(season);
+      } catch (error) {
+        // A season that ends in the middle says nothing; it is played again.
+        if ((await current()) === season) throw error;
+      }
+      if ((await current()) === season) continue;
+      for (const board of ["b-0", "b-1", "b-2"]) await leaderboards.removeBoard(board);
+      model = new Map();
+      seasons.length = 0;
+      break;
+    }
+  }
+
+  for (const [board, bySeason] of model) {
+    for (const [season, members] of bySeason) {
+      const order = ranked(members);
+      const read = leaderboards.top(board, { season, limit: 100 });
+      const entries = await read.then((page) => page.entries).catch(() => []);
+      expect(entries.map(({ member, score }) => [member, score])).toEqual(
+        order.map((member) => [member, members.get(member)?.score]),
+      );
+    }
+    const listed = (await leaderboards.seasons(board)).seasons.map(({ season }) => season);
+    const withScores = [...bySeason].filter(([, members]) => members.size > 0).map(([season]) => season);
+    expect(listed).toEqual(expect.arrayContaining(withScores));
+  }
+  for (const member of ["m-0", "m-1", "m-2"]) {
+    const expected = [...model].flatMap(([board, bySeason]) =>
+      [...bySeason].flatMap(([season, members]) => (members.has(member) ? [`${board} ${season}`] : [])),
+    );
+    const scores = await leaderboards.scoresOf(member, 100);
+    expect(scores.map(({ board, season }) => `${board} ${season}`).toSorted()).toEqual(expected.toSorted());
+  }
+}, 60_000);

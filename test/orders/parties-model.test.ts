@@ -16,12 +16,15 @@ const textOf = (parties: Record<string, string>) =>
 
 interface ModelOrder {
   parties: Record<string, string>;
+  data: unknown;
   status: string;
   entries: number;
 }
 
-test("parties, lists, searches and timelines agree with a model in 150 random operations", async () => {
-  const { orders } = await startOrdersNode({ prefix: freshPrefix() });
+test("parties, lists, searches and timelines agree with a model in 200 random operations", async () => {
+  const prefix = freshPrefix();
+  const nodes = await Promise.all([startOrdersNode({ prefix }), startOrdersNode({ prefix })]);
+  const { orders } = nodes[0];
   const random = seeded(11);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T;
   const model = new Map<string, ModelOrder>();
@@ -29,19 +32,55 @@ test("parties, lists, searches and timelines agree with a model in 150 random op
     [...model].flatMap(([orderId, order]) => (matches(order) ? [orderId] : [])).toSorted();
   const isParty = ({ parties }: ModelOrder, user: string) => Object.values(parties).includes(user);
 
+  /** All orders that match, read in pages. */
+  async function pagesOf(query: { user?: string; status?: string }): Promise<string[]> {
+    const ids: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page: Awaited<ReturnType<typeof orders.list>> = await pick(nodes).orders.list({
+        ...query,
+        limit: 2,
+        cursor,
+      });
+      ids.push(...page.orders.map(({ orderId }) => orderId));
+      ({ cursor } = page);
+    } while (cursor !== undefined);
+    return ids.toSorted();
+  }
+
+  function leave(orderId: string, order: ModelOrder, user: string): void {
+    if (order.parties["customer"] === user) return void model.delete(orderId);
+    const others = Object.entries(order.parties).filter(([, other]) => other !== user);
+    if (others.length < Object.keys(order.parties).length) order.entries += 1;
+    order.parties = Object.fromEntries(others);
+  }
+
   async function act(orderId: string): Promise<void> {
+    const { orders } = pick(nodes);
     const known = model.get(orderId);
     if (known === undefined) {
       const parties = { customer: pick(users) };
-      model.set(orderId, { parties, status: "created", entries: 1 });
+      model.set(orderId, { parties, data: null, status: "created", entries: 1 });
       await orders.create({ orderId, parties });
+    } else if (random() < 0.04) {
+      const user = pick(users);
+      const own = [...model].filter(([, { parties }]) => parties["customer"] === user).length;
+      const others = [...model].filter(([, order]) => isParty(order, user)).length - own;
+      for (const [id, order] of model) leave(id, order, user);
+      expect(await orders.eraseUser(user)).toEqual({ orders: own, parties: others });
     } else if (random() < 0.5) {
       const changes = { [pick(roles)]: random() < 0.4 ? null : pick(users) };
       const parties = Object.entries({ ...known.parties, ...changes }).filter(([, user]) => user !== null);
       const updated = Object.fromEntries(parties) as Record<string, string>;
-      if (textOf(updated) !== textOf(known.parties)) known.entries += 1;
-      known.parties = updated;
-      expect((await orders.update(orderId, { parties: changes })).order.parties).toEqual(updated);
+      const data = random() < 0.3 ? { n: Math.floor(random() * 3) } : known.data;
+      const isChanged =
+        textOf(updated) !== textOf(known.parties) || JSON.stringify(data) !== JSON.stringify(known.data);
+      if (isChanged) known.entries += 1;
+      Object.assign(known, { parties: updated, data });
+      const body = { parties: changes, data, idempotencyKey: `k-${random()}` };
+      // A repeat changes nothing, on whichever node it arrives.
+      for (const node of random() < 0.3 ? nodes : [nodes[1]])
+        expect((await node.orders.update(orderId, body)).order).toMatchObject({ parties: updated, data });
     } else if (random() < 0.25) {
       model.delete(orderId);
       expect(await orders.remove(orderId)).toEqual({ removed: true });
@@ -52,14 +91,13 @@ test("parties, lists, searches and timelines agree with a model in 150 random op
     }
   }
 
-  for (let round = 0; round < 150; round++) {
+  for (let round = 0; round < 200; round++) {
     await act(`o-${Math.floor(random() * 5)}`);
     const [user, status] = [pick(users), pick(["created", "confirmed", "cancelled"])];
 
-    const listed = await orders.list({ user, status });
     const open = await orders.openOrdersOf(user);
     const all = await orders.list({});
-    expect({ round, ids: listed.orders.map(({ orderId }) => orderId).toSorted() }).toEqual({
+    expect({ round, ids: await pagesOf({ user, status }) }).toEqual({
       round,
       ids: idsOf((order) => isParty(order, user) && order.status === status),
     });
@@ -73,4 +111,5 @@ test("parties, lists, searches and timelines agree with a model in 150 random op
     }
   }
   for (const [orderId, order] of model) expect((await orders.get(orderId)).timeline).toHaveLength(order.entries);
+  expect(await pagesOf({})).toEqual(idsOf(() => true));
 });

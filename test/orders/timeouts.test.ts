@@ -1,5 +1,10 @@
 import { expect, test } from "vitest";
+import { createTransitionTable } from "../../src/orders/transitions.ts";
+import { GatewayError } from "../../src/protocol/errors.ts";
+import type { OrderWithTimeline, TimelineEntry } from "../../src/protocol/order.ts";
+import { transitions } from "../support/order-stories.ts";
 import { startOrdersNode } from "../support/orders-node.ts";
+import { seeded } from "../support/random.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
 const create = { orderId: "o-1", parties: { customer: "ada" } };
@@ -41,3 +46,68 @@ test("a timeline is bounded in bytes and keeps its last entry", async () => {
   expect(timeline.at(-1)).toMatchObject({ update: { data: "x".repeat(200) + "19" } });
   expect((await orders.get("o-1")).timeline).toHaveLength(1);
 });
+
+test("with random moves, updates and deletions every order leaves a status in time, once, and never too early", async () => {
+  const prefix = freshPrefix();
+  const limited = {
+    created: { afterSeconds: 0.4, to: "confirmed" },
+    confirmed: { afterSeconds: 0.6, to: "cancelled" },
+    cooking: { afterSeconds: 0.5, to: "ready" },
+    ready: { afterSeconds: 0.3, to: "cooking" },
+  };
+  const nodes = await Promise.all([1, 2].map(() => startOrdersNode({ prefix, timeouts: limited })));
+  const random = seeded(5);
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T;
+  const ids = Array.from({ length: 25 }, (_, n) => `o-${n}`);
+  const exists = new Set<string>();
+
+  for (let act = 0; act < 220; act += 1) {
+    const { orders } = pick(nodes);
+    const orderId = pick(ids);
+    if (!exists.has(orderId)) {
+      await orders.create({ orderId, parties: { customer: "ada" } });
+      exists.add(orderId);
+    } else if (random() < 0.1) {
+      expect(await orders.remove(orderId)).toEqual({ removed: true });
+      exists.delete(orderId);
+    } else if (random() < 0.3) await orders.update(orderId, { data: { act } });
+    // What has timed out meanwhile may make a move illegal.
+    else await orders.apply(orderId, { status: pick(["confirmed", "cooking", "ready"]) }).catch(ignoreIllegal);
+    if (random() < 0.05) await new Promise((resolve) => setTimeout(resolve, random() * 200));
+  }
+  // Of those that go to and fro, one more move each way.
+  const isSettled = ({ timeline }: OrderWithTimeline): boolean => {
+    const moves = timeline.filter(isTimeout).map(({ status }) => status);
+    return timeline.at(-1)?.status === "cancelled" || (moves.includes("ready") && moves.includes("cooking"));
+  };
+  const settled = await eventually(async () => {
+    const read = await Promise.all([...exists].map((orderId) => nodes[0]!.orders.get(orderId)));
+    expect(read.filter((order) => !isSettled(order))).toEqual([]);
+    return read;
+  });
+
+  for (const { timeline } of settled) {
+    let entered = timeline[0]!;
+    for (const [index, entry] of timeline.entries()) {
+      // An update keeps the status, and when it began.
+      if (index === 0 || entry.update !== undefined) continue;
+      expect(entry.previousStatus).toBe(entered.status);
+      expect(isLegal(entered.status, entry.status)).toBe(true);
+      if (isTimeout(entry)) {
+        const rule = limited[entered.status as keyof typeof limited];
+        expect(entry.status).toBe(rule.to);
+        expect(entry.occurredAt - entered.occurredAt).toBeGreaterThanOrEqual(rule.afterSeconds * 1_000);
+      }
+      entered = entry;
+    }
+    expect(timeline.filter(isTimeout).length).toBeGreaterThan(0);
+  }
+});
+
+const { isLegal } = createTransitionTable(transitions);
+
+const isTimeout = ({ data }: TimelineEntry): boolean => (data as { reason?: string } | null)?.reason === "timeout";
+
+function ignoreIllegal(error: unknown): void {
+  if (!(error instanceof GatewayError) || error.code !== "illegal_transition") throw error;
+}
