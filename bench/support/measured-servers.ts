@@ -81,6 +81,8 @@ export interface TidegateOptions {
   beside?: Tidegate | undefined;
   /** More settings of the node. */
   env?: Record<string, string>;
+  /** Further sections of the configuration file. */
+  settings?: object;
 }
 
 /** Options of Node: as the Docker image starts it, and more, such as `--cpu-prof`. */
@@ -91,11 +93,12 @@ export async function startTidegate({
   accelerator = "off",
   beside,
   env = {},
+  settings: more = {},
 }: TidegateOptions = {}): Promise<Tidegate> {
   const redis = beside === undefined ? await startRedis() : sharedRedis(beside);
   const port = await freePort();
   const file = join(freshFolder(), `gateway-${port}.json`);
-  writeFileSync(file, JSON.stringify(settings));
+  writeFileSync(file, JSON.stringify({ ...settings, ...more }));
   const node = startOn(0, [process.execPath, ...nodeOptions, pathOf("../../src/main.ts"), "start"], {
     NODE_ENV: "production",
     NODE_ID: `bench-${port}`,

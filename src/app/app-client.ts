@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { z } from "zod";
 import { GatewayError } from "../protocol/errors.ts";
 import { parseJson } from "../protocol/gate.ts";
@@ -7,6 +8,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Spans } from "../runtime/spans.ts";
 import { keyOf, sign } from "../webhooks/signature.ts";
 import type { AppRequest } from "./app-request.ts";
+import { AnswerFault, PostClient, type PostResponse } from "./post-client.ts";
 
 export interface AppClientOptions {
   url: string;
@@ -21,9 +23,6 @@ export interface AppClientDeps {
   clock: Pick<Clock, "now">;
 }
 
-const maxResponseBytes = 1_048_576;
-/** Max bytes of all answers that are being read. */
-const maxBufferedBytes = 64 * 1_048_576;
 /** Max requests to the app at a time; further ones are refused. */
 const maxInFlight = 1_000;
 /** The same for clients that have not authenticated, so that they leave room for the others. */
@@ -36,16 +35,17 @@ const retryAfterMs = 1_000;
 export class AppClient {
   readonly #deps: AppClientDeps;
   readonly #options: AppClientOptions;
-  readonly #key: Buffer;
+  readonly #key: KeyObject;
+  readonly #posts: PostClient;
   #inFlight = 0;
   #connecting = 0;
-  #bufferedBytes = 0;
   #failures = 0;
 
   constructor(deps: AppClientDeps, options: AppClientOptions) {
     this.#deps = deps;
     this.#options = options;
     this.#key = keyOf(options.secret);
+    this.#posts = new PostClient(options.url);
   }
 
   /** Throws `timeout`, `app_failed` or `unavailable`, each with `retryAfterMs`. */
@@ -82,66 +82,40 @@ export class AppClient {
   }
 
   async #post<T>({ traceparent, ...request }: AppRequest, parse: (text: Buffer) => T): Promise<T> {
-    const signal = AbortSignal.timeout(this.#options.timeoutMs);
-    const send = (): Promise<Response> => this.#send(request.id, JSON.stringify(request), { traceparent, signal });
+    const body = JSON.stringify(request);
+    const headers = this.#headersOf(request.id, body, traceparent);
+    const endsAt = performance.now() + this.#options.timeoutMs;
+    const send = (): Promise<PostResponse> =>
+      this.#posts.post({ body, headers, timeoutMs: endsAt - performance.now() });
     // An app may close an idle connection while the request is on its way. A repeat has the same id.
     const response = await send().catch((error: unknown) => {
       if (isCutConnection(error)) return send();
       throw error;
     });
-    const text = await this.#read(response);
-    if (gatewayStatuses.includes(response.status)) throw new Error(`the app answered ${response.status}`);
-    if (!response.ok) throw new AnswerFault(`the app answered ${response.status}`);
+    const { status, body: text } = response;
+    if (gatewayStatuses.includes(status)) throw new Error(`the app answered ${status}`);
+    if (status < 200 || status > 299) throw new AnswerFault(`the app answered ${status}`);
     return orFault(() => parse(text));
   }
 
-  #send(
-    id: string,
-    body: string,
-    { traceparent, signal }: { traceparent: string | undefined; signal: AbortSignal },
-  ): Promise<Response> {
+  #headersOf(id: string, body: string, traceparent: string | undefined): Record<string, string> {
     const timestamp = Math.floor(this.#deps.clock.now() / 1_000);
-    const headers = {
+    return {
       "content-type": "application/json",
       "webhook-id": id,
       "webhook-timestamp": `${timestamp}`,
       "webhook-signature": sign(this.#key, { id, timestamp, body }),
       ...(traceparent !== undefined && { traceparent }),
     };
-    // A redirect is a failure: it could lead to an address that no operator configured.
-    return fetch(this.#options.url, { method: "POST", headers, body, redirect: "manual", signal });
-  }
-
-  async #read(response: Response): Promise<Buffer> {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    try {
-      for await (const chunk of response.body ?? []) {
-        size += chunk.length;
-        this.#bufferedBytes += chunk.length;
-        if (size > maxResponseBytes) throw new AnswerFault(`the app answered more than ${maxResponseBytes} bytes`);
-        if (this.#bufferedBytes > maxBufferedBytes)
-          throw new AnswerFault("too many large answers of the app at a time");
-        chunks.push(chunk);
-      }
-      return Buffer.concat(chunks);
-    } finally {
-      this.#bufferedBytes -= size;
-    }
   }
 }
-
-/**
- * The app has answered, so it can be reached: the fault is about this request. It does not count for the circuit breaker, or
- * one user whose events the app cannot handle could cut off all others.
- */
-class AnswerFault extends Error {}
 
 /** Of a proxy, or of an app that is overloaded. */
 const gatewayStatuses: readonly number[] = [502, 503, 504];
 
+/** Its size is bounded already. */
 const parseAnswer = (text: Buffer): unknown =>
-  text.length === 0 ? {} : parseJson(text, { maxBytes: maxResponseBytes, maxKeys: 100_000 });
+  text.length === 0 ? {} : parseJson(text, { maxBytes: Infinity, maxKeys: 100_000 });
 
 function orFault<T>(parse: () => T): T {
   try {
@@ -153,8 +127,8 @@ function orFault<T>(parse: () => T): T {
 
 /** The connection ended before the app answered. */
 function isCutConnection(error: unknown): boolean {
-  const { code } = ((error as Error).cause ?? {}) as { code?: unknown };
-  return ["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"].includes(String(code));
+  const { code } = error as { code?: unknown };
+  return ["ECONNRESET", "EPIPE"].includes(String(code));
 }
 
 function toAppError(error: unknown): GatewayError {

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import { createHash } from "node:crypto";
 import type { WebhookEvent } from "../protocol/webhooks.ts";
 import { keyOf } from "./signature.ts";
@@ -30,7 +31,7 @@ export interface WebhookEndpoint extends Pick<Required<WebhookOptions>, keyof ty
   readonly authorization: string | undefined;
   /** The address for logs: its path and query may contain secrets. */
   readonly origin: string;
-  readonly key: Buffer;
+  readonly key: KeyObject;
   readonly events: ReadonlySet<WebhookEvent>;
 }
 
