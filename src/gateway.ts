@@ -125,7 +125,7 @@ export async function createNode(
     onAppended: (pull) => feed.subscribe(keys.controlFeed(), pull),
   });
   const connections = new ConnectionRegistry();
-  const access = createAppAccess(config, { spans, clock, log });
+  const access = createAppAccess(config, { spans, metrics, clock, log });
   const { hooks } = access;
   const forgetAnswers = hooks.forget.bind(hooks);
   const nodeRevocations = createNodeRevocations({ connections, forgetAnswers, clock });

@@ -20,8 +20,12 @@ export interface AppClientOptions {
 export interface AppClientDeps {
   breaker: CircuitBreaker;
   spans: Pick<Spans, "run" | "traceparent">;
-  clock: Pick<Clock, "now">;
+  clock: Pick<Clock, "now" | "monotonic">;
+  /** Called after each request, and for one that is not sent. */
+  onAnswered: (type: AppRequest["type"], outcome: AppOutcome, seconds: number) => void;
 }
+
+export type AppOutcome = "ok" | "timeout" | "app_failed" | "unavailable";
 
 /** Max requests to the app at a time; further ones are refused. */
 const maxInFlight = 1_000;
@@ -50,6 +54,20 @@ export class AppClient {
 
   /** Throws `timeout`, `app_failed` or `unavailable`, each with `retryAfterMs`. */
   async ask<S extends z.ZodType>(request: AppRequest, schema: S): Promise<z.output<S>> {
+    const { clock, onAnswered } = this.#deps;
+    const startedAt = clock.monotonic();
+    let outcome: AppOutcome = "ok";
+    try {
+      return await this.#ask(request, schema);
+    } catch (error) {
+      outcome = (error as GatewayError).code as AppOutcome;
+      throw error;
+    } finally {
+      onAnswered(request.type, outcome, (clock.monotonic() - startedAt) / 1_000);
+    }
+  }
+
+  async #ask<S extends z.ZodType>(request: AppRequest, schema: S): Promise<z.output<S>> {
     const isConnecting = request.type === "connect" ? 1 : 0;
     const isFull = this.#inFlight >= maxInFlight || (isConnecting === 1 && this.#connecting >= maxConnecting);
     if (isFull || !this.#deps.breaker.allowRequest())

@@ -1,9 +1,8 @@
-import { createHash } from "node:crypto";
 import { GatewayError, type ErrorCode, type RefusalRule } from "../protocol/errors.ts";
 import type { TokenClaims } from "./claims.ts";
 import type { Identity } from "./identity.ts";
 import type { SessionPeek } from "./session-store.ts";
-import { sessionIdFor } from "./session-id.ts";
+import { appSessionIdOf } from "./session-id.ts";
 import type { Login, Sessions } from "./sessions.ts";
 import type { TokenBlacklist } from "./token-blacklist.ts";
 import type { Tokens } from "./tokens.ts";
@@ -143,10 +142,6 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     },
   };
 }
-
-/** The session of a user's clients without tokens. */
-const appSessionIdOf = (userId: string): string =>
-  sessionIdFor(userId, createHash("sha256").update(`app\0${userId}`).digest("base64url"));
 
 /**
  * The token's roles and grants take precedence; if it has none, the session's apply. They also apply to a token issued

@@ -20,6 +20,10 @@ export function createSessionId(userId: string): string {
 /** The id of a user's session that exists elsewhere; `digest` is at least 22 characters of base64url. */
 export const sessionIdFor = (userId: string, digest: string): string => `${userTagOf(userId)}.${digest.slice(0, 22)}`;
 
+/** The one session of a user's clients that an app has authenticated. */
+export const appSessionIdOf = (userId: string): string =>
+  sessionIdFor(userId, createHash("sha256").update(`app\0${userId}`).digest("base64url"));
+
 /** False for ids that this program cannot have created; they need no lookup. */
 export const isSessionId = (id: string): boolean => form.test(id);
 

@@ -13,6 +13,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import { createCircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Metrics } from "../runtime/metrics.ts";
 import type { Spans } from "../runtime/spans.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 
@@ -28,9 +29,12 @@ const timeoutMs = 5_000;
 
 export function createAppAccess(
   { app, nodeId, limits }: Config,
-  { spans, clock, log }: { spans: Spans; clock: Clock; log: Logger },
+  { spans, metrics, clock, log }: { spans: Spans; metrics: Pick<Metrics, "appLatency">; clock: Clock; log: Logger },
 ): AppAccess {
-  const client = app && new AppClient({ breaker: createCircuitBreaker({ clock, log }, "the app"), spans, clock }, app);
+  const breaker = createCircuitBreaker({ clock, log }, "the app");
+  const onAnswered = (type: string, outcome: string, seconds: number): void =>
+    metrics.appLatency.observe({ type, outcome }, seconds);
+  const client = app && new AppClient({ breaker, spans, clock, onAnswered }, app);
   const { payloadBytes } = limits;
   const own = { hooks: [], timeoutMs, headers: undefined };
   return { client, hooks: new AppHooks({ client, clock }, { ...own, ...app, nodeId, payloadBytes }) };

@@ -1,6 +1,7 @@
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { TokenClaims } from "../auth/claims.ts";
 import type { Identity } from "../auth/identity.ts";
+import { appSessionIdOf } from "../auth/session-id.ts";
 import type { Session } from "../auth/session-store.ts";
 import type { Sessions } from "../auth/sessions.ts";
 import type { Tokens } from "../auth/tokens.ts";
@@ -117,7 +118,9 @@ async function principalOf(deps: WhyDeps, question: WhyQuestion, take: Take): Pr
   await take("session", async () => {
     session = sessionId === undefined ? (await deps.sessions.list(userId)).at(-1) : await deps.sessions.get(sessionId);
     if (session === undefined) throw new GatewayError("session_expired");
-    return `session ${session.sessionId} of ${session.userId}, until ${dateOf(session.expiresAt)}`;
+    const { userId: owner, sessionId: id } = session;
+    const origin = id === appSessionIdOf(owner) ? ", begun by the app's connect hook" : "";
+    return `session ${id} of ${owner}, until ${dateOf(session.expiresAt)}${origin}`;
   });
   return session;
 }

@@ -24,6 +24,7 @@ export interface Metrics {
   bridged: Counter<"outcome">;
   webhooks: Counter<"event" | "outcome">;
   webhooksWaiting: Gauge;
+  appLatency: Histogram<"type" | "outcome">;
   cacheReads: Counter<"outcome">;
   channelsWatched: Gauge;
   feedMessages: Counter;
@@ -150,6 +151,13 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     webhooksWaiting: new Gauge({
       name: "gateway_webhooks_waiting",
       help: "Queued webhook messages across all nodes, when this node last checked.",
+      registers,
+    }),
+    appLatency: new Histogram({
+      name: "gateway_app_request_seconds",
+      help: "Requests to the app over HTTP: events and hooks, by their outcome.",
+      labelNames: ["type", "outcome"],
+      buckets: seconds,
       registers,
     }),
     cacheReads: new Counter({

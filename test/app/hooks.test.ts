@@ -140,6 +140,17 @@ describe("a client without a token", () => {
     await eventually(() => expect([one.connected, two.connected]).toEqual([false, false]));
   });
 
+  test("is explained to operators by the hook, and its requests are measured", async () => {
+    const { gateway } = await gatewayWith({ connect: () => ({ userId: "ann" }) });
+    await guest(gateway);
+
+    const { steps } = await asOperator(gateway, "POST", "why", { userId: "ann" });
+
+    expect(steps[0]).toMatchObject({ step: "session", detail: expect.stringContaining("the app's connect hook") });
+    const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+    expect(metrics).toMatch(/gateway_app_request_seconds_count\{[^}]*type="connect",outcome="ok"[^}]*\} 1/);
+  });
+
   test("that is blocked is refused, whatever the hook says", async () => {
     const { gateway } = await gatewayWith({ connect: () => ({ userId: "ann" }) });
     await gateway.call("PUT", "/v1/users/ann/block", {});
