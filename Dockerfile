@@ -28,6 +28,8 @@ COPY --from=build /srv/tidegate/dist dist
 COPY --from=build /srv/tidegate/native native
 COPY --from=build /srv/tidegate/client-demo/dist client-demo/dist
 COPY --from=build /srv/tidegate/console/dist console/dist
+COPY README.md ./
+COPY docs docs
 USER node
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \

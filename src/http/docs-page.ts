@@ -2,10 +2,12 @@ import { readFileSync } from "node:fs";
 import type { Express } from "express";
 import { onlyGet } from "./only-methods.ts";
 
-/** Files of the page other than its HTML, with their types. */
+/** Files of the pages other than their HTML, with their types. */
 const files = {
   "page.css": "text/css",
+  "guide.css": "text/css",
   "page.js": "text/javascript",
+  "guide.js": "text/javascript",
   "elements.js": "text/javascript",
   "events.js": "text/javascript",
   "schemas.js": "text/javascript",

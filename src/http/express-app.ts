@@ -7,6 +7,7 @@ import type { Metrics, MetricsText } from "../runtime/metrics.ts";
 import { apiPrefix, mountApi, undecodableParameter, type BackendApiDeps } from "./backend-api.ts";
 import { mountDemo, mountPage, type Demo } from "./demo.ts";
 import { mountDocs, type Descriptions } from "./docs-page.ts";
+import { mountGuides } from "./guides.ts";
 import { onlyGet } from "./only-methods.ts";
 import { sendJson, sendProblem } from "./problem.ts";
 import type { Readiness } from "./readiness.ts";
@@ -42,6 +43,7 @@ export function createExpressApp(deps: ExpressAppDeps): Express {
   mountHealth(app, deps.readiness);
   if (deps.registry !== undefined) mountMetrics(app, deps.registry);
   mountDocs(app, deps);
+  mountGuides(app);
   if (deps.console !== undefined) mountPage(app, "/console", deps.console);
   if (deps.demo !== undefined) mountDemo(app, deps.demo, deps.clientAddress);
   onlyGet(app, "/", (_request, response) => response.redirect(deps.demo?.login === undefined ? "/docs" : "/demo/"));
