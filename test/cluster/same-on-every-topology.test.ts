@@ -130,6 +130,31 @@ describe.each(topologies)("three nodes on %s", (topology) => {
     });
   });
 
+  test("erase everything kept of a user, everywhere before they answer", async () => {
+    const { call, signIn } = cluster().node(1);
+    const logins = await Promise.all([0, 1, 2].map((n) => cluster().node(n).signIn("mallory")));
+    const sockets = await Promise.all(logins.map(({ token }, n) => connectClient(cluster().node(n).url, token)));
+    for (const socket of sockets) await subscribe(socket, "chat:erased");
+    await call("POST", "/v1/publish", { channel: "user:mallory", event: "hello", data: 1 });
+    await call("POST", "/v1/publish", { channel: "user:mallory", event: "hello", data: 1, delayMs: 60_000 });
+    await call("POST", "/v1/orders", { orderId: "own", parties: { customer: "mallory" } });
+    await call("POST", "/v1/orders", { orderId: "other", parties: { customer: "trent", courier: "mallory" } });
+
+    const { status, body } = await call("DELETE", "/v1/users/mallory");
+
+    expect({ status, body }).toMatchObject({
+      status: 200,
+      body: { nodes: 3, acknowledged: 3, removed: { sessions: 3, presence: 3, orders: 1, parties: 1, scheduled: 1 } },
+    });
+    expect(body.removed.publications).toBeGreaterThan(0);
+    await eventually(() => sockets.forEach((socket) => expect(socket.connected).toBe(false)));
+    expect((await call("GET", "/v1/channels/chat:erased/presence")).body.members).toEqual([]);
+    expect((await cluster().node(2).call("GET", "/v1/users/mallory")).body).toMatchObject({ sessions: [], orders: [] });
+    expect((await call("GET", "/v1/orders/other")).body.order.parties).toEqual({ customer: "trent" });
+    const again = await connectClient(cluster().node(0).url, (await signIn("mallory")).token);
+    expect(await subscribe(again, "orders:mallory")).toMatchObject({ ok: true, offset: 0, snapshot: { orders: [] } });
+  });
+
   test("end every login of a user, and a single token", async () => {
     const [one, two] = await Promise.all([cluster().node(0).signIn("eve"), cluster().node(1).signIn("eve")]);
     const lone = await cluster().node(2).signIn("bob");

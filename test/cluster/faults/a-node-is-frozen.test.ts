@@ -123,6 +123,32 @@ describe("a node frozen while somebody is logged out", () => {
     expect(channelsOf(changed, "live")).toEqual(["private:kept"]);
   });
 
+  test("closes a user's connections once it thaws, if the user was erased meanwhile", async () => {
+    const [here, there] = [cluster().node(0), cluster().node(1)];
+    const client = await reader(there.url, (await there.signIn("fay")).token);
+    expect(await client.emitWithAck("subscribe", { channel: "chat:a" })).toMatchObject({ ok: true });
+    await here.call("POST", "/v1/orders", { orderId: "o-2", parties: { customer: "fay" } });
+
+    there.freeze();
+    const erased = await here.call("DELETE", "/v1/users/fay");
+    await whisper(cluster(), "fay", "secret");
+    there.thaw();
+    await eventually(() => expect(client.connected).toBe(false));
+    const again = await here.call("DELETE", "/v1/users/fay");
+
+    expect(erased).toMatchObject({
+      status: 200,
+      body: { removed: { sessions: 1, presence: 0, orders: 1 }, nodes: 3, acknowledged: 2 },
+    });
+    expect(heard(client)).toEqual([]);
+    expect(again.body).toMatchObject({
+      removed: { sessions: 0, orders: 0, publications: 1 },
+      nodes: 3,
+      acknowledged: 3,
+    });
+    expect((await here.call("GET", "/v1/channels/chat:a/presence")).body.members).toEqual([]);
+  });
+
   test("that thaws within its lease is asked and answers", async () => {
     const [here, there] = [cluster().node(0), cluster().node(2)];
     const { sessionId, token } = await there.signIn("eve");
