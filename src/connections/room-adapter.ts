@@ -13,6 +13,7 @@ import {
   toControlRequest,
   type AdapterParser,
 } from "./adapter-parser.ts";
+import { ClusterTag } from "./cluster-tag.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import type { RemoteRequests } from "./remote-requests.ts";
 
@@ -31,11 +32,14 @@ export interface RoomAdapterDeps {
 interface MessageCheck {
   parser: AdapterParser;
   refuse(reason: string): void;
+  tag: ClusterTag;
 }
 
 export interface RoomAdapterOptions {
   /** Prefix of the Redis channels. @default "socket.io", as used by an unmodified emitter */
   key?: string | undefined;
+  /** Same for all nodes of the cluster; messages of other gateways are ignored. @default every message is for this node */
+  cluster?: string | undefined;
   /** Milliseconds to wait for responses of the other nodes. @default 2000 */
   requestsTimeoutMs?: number | undefined;
 }
@@ -48,14 +52,29 @@ export interface RoomAdapterOptions {
 export function createRoomAdapter(deps: RoomAdapterDeps, options: RoomAdapterOptions = {}): ServerOptions["adapter"] {
   const warn = createPacedWarnings(deps.log);
   const refuse = (reason: string): void => warn({ reason }, "ignored a message from another node or an emitter");
-  const parser = createAdapterParser(refuse);
+  const tag = new ClusterTag(options.cluster);
+  const parser = createTaggedParser(createAdapterParser(refuse), tag);
   const { key = "socket.io", requestsTimeoutMs: requestsTimeout = 2_000 } = options;
-  const publisher = new SafePublisher(deps);
+  const publisher = new SafePublisher(deps, tag);
   // Socket.IO calls it with `new`, so it cannot be an arrow function.
   return function (namespace: Namespace) {
-    const subscriber = new GuardedSubscriber(deps, { parser, refuse }, { namespace, key });
+    const subscriber = new GuardedSubscriber(deps, { parser, refuse, tag }, { namespace, key });
     const adapterOptions = { key, requestsTimeout, publishOnSpecificResponseChannel: true, parser };
-    return createAdapter(publisher, subscriber, adapterOptions)(namespace);
+    const adapter = createAdapter(publisher, subscriber, adapterOptions)(namespace);
+    const requestChannel = requestChannelOf(key, namespace);
+    return Object.assign(adapter, { serverCount: () => tag.countServers(deps.publisher, requestChannel) });
+  };
+}
+
+const requestChannelOf = (key: string, { name }: Namespace): string => `${key}-request#${name}#`;
+
+function createTaggedParser(parser: AdapterParser, tag: ClusterTag): AdapterParser {
+  return {
+    encode: (message) => parser.encode(tag.mark(message)),
+    decode(bytes) {
+      const message = parser.decode(bytes);
+      return tag.isForeign(message) ? [] : message;
+    },
   };
 }
 
@@ -66,20 +85,13 @@ const maxWaiting = 1_000;
 class SafePublisher {
   readonly #client: RedisClient;
   readonly #failures: ErrorReporter;
+  readonly #tag: ClusterTag;
   #waiting = 0;
 
-  constructor({ publisher, failures }: RoomAdapterDeps) {
+  constructor({ publisher, failures }: RoomAdapterDeps, tag: ClusterTag) {
     this.#client = publisher;
     this.#failures = failures;
-  }
-
-  /** The adapter queries the nodes of a Cluster one by one. */
-  get isCluster(): boolean {
-    return "nodes" in this.#client;
-  }
-
-  nodes(): unknown {
-    return "nodes" in this.#client ? this.#client.nodes("master") : [];
+    this.#tag = tag;
   }
 
   publish(channel: string, message: string | Buffer): void {
@@ -87,14 +99,9 @@ class SafePublisher {
       return this.#failures.report("adapter.publish", new Error("too many messages are waiting"));
     this.#waiting += 1;
     this.#client
-      .publish(channel, message)
+      .publish(channel, typeof message === "string" ? this.#tag.markText(message) : message)
       .catch((error: unknown) => this.#failures.report("adapter.publish", error))
       .finally(() => (this.#waiting -= 1));
-  }
-
-  send_command(name: string, args: string[], done: (error?: Error | null, reply?: unknown) => void): void {
-    // ioredis calls the callback and also rejects.
-    this.#client.call(name, args, done).catch(() => undefined);
   }
 
   /** Connection errors are handled by the owner of the connection. */
@@ -139,8 +146,7 @@ class GuardedSubscriber {
     this.#requests = requests;
     this.#check = check;
     this.#namespace = namespace;
-    const { name } = namespace;
-    this.#channels = { request: `${key}-request#${name}#`, response: `${key}-response#${name}#` };
+    this.#channels = { request: requestChannelOf(key, namespace), response: `${key}-response#${namespace.name}#` };
   }
 
   psubscribe(pattern: string): void {
@@ -152,11 +158,15 @@ class GuardedSubscriber {
   }
 
   subscribe(channels: string[]): void {
-    this.#client.subscribe(...channels).catch(this.#failed);
+    this.#client.subscribe(...channels, ...this.#markers()).catch(this.#failed);
   }
 
   unsubscribe(channels: string[]): void {
-    this.#client.unsubscribe(...channels).catch(this.#failed);
+    this.#client.unsubscribe(...channels, ...this.#markers()).catch(this.#failed);
+  }
+
+  #markers(): string[] {
+    return this.#check.tag.markers(this.#channels.request);
   }
 
   /** Broadcasts arrive as `pmessageBuffer` and go through the parser; requests as `messageBuffer`, those in JSON do not. */
@@ -226,10 +236,12 @@ class GuardedSubscriber {
 
 const openBrace = 0x7b;
 
-/** Undefined if it is malformed. */
-function decodeControl({ parser, refuse }: MessageCheck, message: Buffer): unknown {
+/** Undefined if it is malformed, or for another cluster. */
+function decodeControl({ parser, refuse, tag }: MessageCheck, message: Buffer): unknown {
   try {
-    return message[0] === openBrace ? parseJson(message, { maxBytes: maxAdapterBytes }) : parser.decode(message);
+    if (message[0] !== openBrace) return parser.decode(message);
+    const value = parseJson(message, { maxBytes: maxAdapterBytes });
+    return tag.isForeign(value) ? undefined : value;
   } catch (error) {
     refuse(String(error));
     return undefined;

@@ -6,6 +6,7 @@ import type { Config } from "../config.ts";
 import type { CommandIngress } from "../commands/command-ingress.ts";
 import { version } from "../runtime/version.ts";
 import type { ClientHandler } from "../connections/client-handler.ts";
+import { fingerprint } from "../runtime/fingerprint.ts";
 import { createClientAddress, type ClientAddress } from "../runtime/client-address.ts";
 import { createAuthHandlers } from "../connections/handlers/auth.ts";
 import { createChannelHandlers } from "../connections/handlers/channels.ts";
@@ -329,7 +330,7 @@ function createSockets(
 }
 
 function createAdapter(
-  { store, control, metrics, clock, log }: NodeContext,
+  { config, store, control, metrics, clock, log }: NodeContext,
   { kinds }: CoreServices,
   channelRooms: ChannelRooms,
 ) {
@@ -341,14 +342,18 @@ function createAdapter(
     },
     clock,
   });
-  return createRoomAdapter({
-    requests,
-    publisher: store.redis.connection("control-publisher"),
-    subscriber: store.redis.connection("control-subscriber"),
-    fence: control.fence,
-    failures: new ErrorReporter({ metrics, clock, log }),
-    log,
-  });
+  const failures = new ErrorReporter({ metrics, clock, log });
+  return createRoomAdapter(
+    {
+      requests,
+      publisher: store.redis.connection("control-publisher"),
+      subscriber: store.redis.connection("control-subscriber"),
+      fence: control.fence,
+      failures,
+      log,
+    },
+    { cluster: fingerprint(config.keyPrefix).slice(0, 12) },
+  );
 }
 
 /** By default one address may hold at most a tenth of the unauthenticated connections. */

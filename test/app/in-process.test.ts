@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import express from "express";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
 import { z } from "zod";
 import { GatewayError, type Gateway } from "../../src/index.ts";
 import { connectClient } from "../support/gateway.ts";
@@ -286,6 +287,44 @@ describe("embedding", () => {
     expect(ann.ready).toMatchObject({ userId: "ann" });
     expect(await (await fetch(url)).text()).toBe("the app");
     expect((await fetch(`${url}/v1/channels`)).status).toBe(401);
+  });
+
+  test("leaves a WebSocket server of the application alone", async () => {
+    const server = createServer(express());
+    const own = new WebSocketServer({ noServer: true });
+    server.on("upgrade", (request, socket, head) => {
+      if (request.url === "/own") own.handleUpgrade(request, socket, head, (accepted) => accepted.send("mine"));
+    });
+    const gateway = await embed({ server });
+    await gateway.listen(0, "127.0.0.1");
+    onTestFinished(() => void server.close());
+    const socket = new WebSocket(`${gateway.url.replace("http", "ws")}/own`);
+
+    const message = await new Promise((resolve) => socket.once("message", (data: Buffer) => resolve(data.toString())));
+    const ann = await join(gateway, "ann");
+
+    expect([message, ann.connected, socket.readyState]).toEqual(["mine", true, WebSocket.OPEN]);
+    socket.terminate();
+  });
+
+  test("two gateways on one Redis have rooms, requests and channels of their own", async () => {
+    const [one, two] = await Promise.all([listening(), listening()]);
+    const [ann, bob] = await Promise.all([join(one, "ann"), join(two, "bob")]);
+    for (const client of [ann, bob]) client.on("vote", (done: (id: unknown) => void) => done(client.id));
+    const heard: unknown[] = [];
+    two.io.on("hello" as never, (text: string) => void heard.push(text));
+
+    one.io.emit("to all", 1);
+    one.io.serverSideEmit("hello" as never, "two");
+    one.io.socketsJoin("everybody");
+
+    await eventually(() => expect(ann.events.map(([name]) => name)).toContain("to all"));
+    expect(await one.io.timeout(10_000).emitWithAck("vote")).toEqual([ann.id]);
+    expect((await one.io.fetchSockets()).map(({ id }) => id)).toEqual([ann.id]);
+    expect((await two.io.in("everybody").fetchSockets()).map(({ id }) => id)).toEqual([]);
+    one.io.disconnectSockets(true);
+    await eventually(() => expect(ann.connected).toBe(false));
+    expect([bob.connected, bob.events.map(([name]) => name), heard]).toEqual([true, ["ready"], []]);
   });
 
   test("two gateways in one process do not disturb each other", async () => {
