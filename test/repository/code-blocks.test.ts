@@ -51,7 +51,10 @@ async function startDocumentedGateway() {
   const gateway = await startGateway({ env: { API_KEYS: `development:${developmentApiKey.secret}` } });
   const { host } = new URL(gateway.url);
   const here = (text: string): string =>
-    text.replaceAll(/https:\/\/(realtime|gateway)\.example/g, gateway.url).replaceAll("localhost:3000", host);
+    text
+      .replaceAll(/https:\/\/(realtime|gateway)\.example/g, gateway.url)
+      .replaceAll("localhost:3000", host)
+      .replaceAll("listen(3000)", "listen(0)");
   return { ...gateway, here };
 }
 
