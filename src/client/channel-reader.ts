@@ -1,4 +1,4 @@
-import type { LivePublication, Position, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
+import type { LivePublication, Position, StateSnapshot, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
 import type { TidegateError } from "./errors.ts";
 import { type ChannelItem, continuityOf, mergeAnswer } from "./position.ts";
 
@@ -9,6 +9,7 @@ export type ChannelState = "unsubscribed" | "subscribing" | "subscribed" | "reco
 export interface ChannelReaderEvents {
   publication: (WirePublication | LivePublication) & { recovered: boolean };
   snapshot: { snapshot: unknown; position: Position };
+  entries: StateSnapshot;
   recovered: { position: Position; count: number };
   reset: { position: Position; previous: Position; snapshot?: unknown };
   state: { state: ChannelState; previous: ChannelState };

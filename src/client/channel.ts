@@ -6,9 +6,11 @@ import type {
   PresenceChange,
   PublicationSender,
   PublishAnswer,
+  StateChanges,
+  StateSnapshot,
 } from "../protocol/wire.ts";
 import { Emitter, type Listener, type Off } from "./emitter.ts";
-import type { TidegateError } from "./errors.ts";
+import { isTemporary, TidegateError } from "./errors.ts";
 import type { ChannelState } from "./channel-reader.ts";
 import { withRetries } from "./requests.ts";
 import { type SubscriptionContext, type SubscribeResult, ChannelSubscription } from "./subscription.ts";
@@ -35,6 +37,10 @@ export interface ChannelEvents<Events extends object = Record<string, unknown>, 
   publication: Publication<Events>;
   /** The channel's snapshot, if its kind has one: after the first subscription and after a reset. */
   snapshot: { snapshot: Snapshot; position: Position };
+  /** The whole keyed state, if the kind has one: with every answer to a subscribe request. */
+  entries: StateSnapshot;
+  /** What changed in the keyed state, in order. */
+  changes: StateChanges;
   /** After a disconnect or a gap: all missed publications were delivered; `count` is their number. */
   recovered: { position: Position; count: number };
   /**
@@ -116,6 +122,11 @@ export interface Channel<
   /** The newest publications of the channel's log, or those after `since`. */
   history(options?: { since?: Position; limit?: number }): Promise<HistoryAnswer>;
   presence(): Promise<PresenceAnswer>;
+  /**
+   * Shows `data`, up to 1 KiB of JSON, to the other members, if the channel has presence; null removes it. It is set again
+   * after every reconnect, until `unsubscribe`. The channel must be subscribed.
+   */
+  setPresence(data: unknown): Promise<void>;
 }
 
 /** The implementation of `Channel`; only its users know the types of the channel's data. */
@@ -125,6 +136,8 @@ export class ChannelHandle implements Channel {
   readonly #context: SubscriptionContext;
   readonly #emitter = new Emitter<ChannelEvents>();
   readonly #onChange: (handle: ChannelHandle) => void;
+  /** Null if there is none. */
+  #presenceData: unknown = null;
 
   /** `onChange` is called when the channel's state, or whether it is in use, may have changed. */
   constructor(name: string, context: SubscriptionContext, onChange: (handle: ChannelHandle) => void) {
@@ -132,7 +145,7 @@ export class ChannelHandle implements Channel {
     this.#context = context;
     this.#onChange = onChange;
     this.subscription = new ChannelSubscription(name, context, (event, argument) => {
-      if (event === "state") onChange(this);
+      if (event === "state") this.#stateChanged();
       this.#emitter.emit(event, argument as ChannelEvents[typeof event]);
     });
   }
@@ -156,6 +169,10 @@ export class ChannelHandle implements Channel {
       off();
       this.#onChange(this);
     };
+  }
+
+  emitChanges(changes: StateChanges): void {
+    if (this.subscription.isActive) this.#emitter.emit("changes", changes);
   }
 
   emitPresence(change: PresenceChange): void {
@@ -203,6 +220,31 @@ export class ChannelHandle implements Channel {
 
   presence(): Promise<PresenceAnswer> {
     return this.#context.request("presence", { channel: this.name });
+  }
+
+  async setPresence(data: unknown): Promise<void> {
+    const before = this.#presenceData;
+    this.#presenceData = data;
+    try {
+      await this.#sendPresence();
+    } catch (error) {
+      // A lost connection had its answer lost; it is sent again with the next one.
+      if (error instanceof TidegateError && !isTemporary(error.code) && this.#presenceData === data)
+        this.#presenceData = before;
+      throw error;
+    }
+  }
+
+  async #sendPresence(): Promise<void> {
+    await this.#context.request("presence:set", { channel: this.name, data: this.#presenceData });
+  }
+
+  /** Data goes with the connection. */
+  #stateChanged(): void {
+    this.#onChange(this);
+    if (this.state === "unsubscribed") this.#presenceData = null;
+    // If that fails, the connection is lost again or the channel refuses it.
+    if (this.state === "subscribed" && this.#presenceData !== null) this.#sendPresence().catch(() => undefined);
   }
 }
 

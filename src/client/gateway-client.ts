@@ -9,6 +9,7 @@ import { ChannelRegistry } from "./channels.ts";
 import { ReconnectingConnection, type ConnectionPhase, type ConnectionProblem } from "./connection.ts";
 import { Emitter, type Listener, type Off } from "./emitter.ts";
 import { TidegateError } from "./errors.ts";
+import type { LiveState } from "./channel-state.ts";
 import type { Leaderboard } from "./leaderboard.ts";
 import { createLiveViews, type LiveViews } from "./live-views.ts";
 import { whenOnline } from "./online.ts";
@@ -61,7 +62,7 @@ export interface ClientEvents {
 }
 
 export interface Client<C extends Contract = OpenContract> {
-  readonly state: ClientState;
+  readonly connectionState: ClientState;
   /** The last `ready`: node, user, session. */
   readonly ready: Ready | undefined;
   /** Round trip of the last answered request in milliseconds. */
@@ -79,6 +80,8 @@ export interface Client<C extends Contract = OpenContract> {
   order(orderId: string): LiveOrder;
   /** The user's open orders, live, until `close`. */
   orders(): LiveOrders;
+  /** The keyed state of a channel, live, until `close`. */
+  state<Value = unknown>(channel: string): LiveState<Value>;
   /** Sends any request of the protocol. Rejects with a TidegateError. */
   request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>>;
   /** Reconnects at once instead of waiting for the next attempt. */
@@ -123,7 +126,7 @@ export class GatewayClient implements Client {
     this.#connection.connect();
   }
 
-  get state(): ClientState {
+  get connectionState(): ClientState {
     return this.#state;
   }
 
@@ -157,6 +160,11 @@ export class GatewayClient implements Client {
     return this.#views.orders();
   }
 
+  state<Value>(channel: string): LiveState<Value> {
+    // As with channels, the caller states the type of the values.
+    return this.#views.state(channel) as LiveState<Value>;
+  }
+
   request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>> {
     return this.#requests.request(name, message);
   }
@@ -188,6 +196,7 @@ export class GatewayClient implements Client {
         if (this.#ready !== undefined) listener(this.#ready.userId);
         return this.on("ready", ({ userId }) => listener(userId));
       },
+      connectionId: () => this.socket.id,
     });
   }
 
@@ -215,6 +224,7 @@ export class GatewayClient implements Client {
       if (item !== undefined) this.#subscription(item.channel)?.receive(item);
     });
     socket.on("unsubscribed", (unsubscribed) => this.#subscription(unsubscribed.channel)?.unsubscribed(unsubscribed));
+    socket.on("state", (changes) => this.#channels.find(changes.channel)?.emitChanges(changes));
     socket.on("presence", (change) => this.#channels.find(change.channel)?.emitPresence(change));
     socket.on("ready", (ready) => this.#emitter.emit("ready", (this.#ready = ready)));
     for (const name of ["closing", "drain", "warning"] as const)

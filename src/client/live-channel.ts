@@ -1,4 +1,4 @@
-import type { WirePublication } from "../protocol/wire.ts";
+import type { StateChanges, StateSnapshot, WirePublication } from "../protocol/wire.ts";
 import type { AcquiredChannel, ChannelHandle } from "./channel.ts";
 import { deferred } from "./deferred.ts";
 import type { Emitter, Off } from "./emitter.ts";
@@ -13,6 +13,8 @@ export interface LiveViewContext {
   channel(name: string): ChannelHandle;
   /** Calls `listener` with the signed-in user, now if known and on every connection. */
   onUser(listener: (userId: string) => void): Off;
+  /** Socket.IO's id of the connection; undefined while disconnected. */
+  connectionId(): string | undefined;
 }
 
 /** Builds state from a channel's snapshot and publications. */
@@ -21,6 +23,10 @@ export interface ChannelReducer<Snapshot> {
   reset(snapshot: Snapshot): void;
   /** Applies the next publication; each once and in order. */
   apply(publication: WirePublication): void;
+  /** Replaces the keyed state, if the channel has one. */
+  replace?(entries: StateSnapshot): void;
+  /** Changes the keyed state. */
+  change?(changes: StateChanges): void;
 }
 
 /**
@@ -88,6 +94,8 @@ export class LiveChannel<Snapshot> {
         this.#reducer.reset(snapshot as Snapshot);
         this.#loaded.resolve();
       }),
+      channel.on("entries", (entries) => this.#reducer.replace?.(entries)),
+      channel.on("changes", (changes) => this.#reducer.change?.(changes)),
       // Publications without an offset are not part of the state: they may repeat and are not in the snapshot.
       channel.on("publication", (publication) => {
         if ("offset" in publication) this.#reducer.apply(publication as WirePublication);

@@ -2,6 +2,7 @@ import { SharedLeaderboard, type Leaderboard, LeaderboardView } from "./leaderbo
 import type { LiveViewContext } from "./live-channel.ts";
 import { type LiveOrders, SharedOpenOrders, OpenOrdersView } from "./open-orders.ts";
 import { type LiveOrder, SharedOrder, OrderView } from "./order.ts";
+import { type LiveState, SharedState, StateView } from "./channel-state.ts";
 import { ReferenceCounted } from "./reference-counted.ts";
 
 /** A client's live views. Views of the same channel share one subscription, which ends with the last of them. */
@@ -9,15 +10,18 @@ export interface LiveViews {
   leaderboard(board: string): Leaderboard;
   order(orderId: string): LiveOrder;
   orders(): LiveOrders;
+  state(channel: string): LiveState;
 }
 
 export function createLiveViews(context: LiveViewContext): LiveViews {
   const boards = new ReferenceCounted((board) => new SharedLeaderboard(board, context));
   const orders = new ReferenceCounted((orderId) => new SharedOrder(orderId, context));
   const openOrders = new ReferenceCounted(() => new SharedOpenOrders(context));
+  const states = new ReferenceCounted((channel) => new SharedState(channel, context));
   return {
     leaderboard: (board) => new LeaderboardView(boards.acquire(board), context.request),
     order: (orderId) => new OrderView(orders.acquire(orderId)),
+    state: (channel) => new StateView(states.acquire(channel)),
     orders: () => new OpenOrdersView(openOrders.acquire("")),
   };
 }

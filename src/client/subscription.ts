@@ -1,4 +1,4 @@
-import type { LivePublication, Position, SubscribeAnswer, Unsubscribed } from "../protocol/wire.ts";
+import type { LivePublication, Position, StateSnapshot, SubscribeAnswer, Unsubscribed } from "../protocol/wire.ts";
 import { type Backoff, delayBefore, type CancellableDelay, cancellableDelay } from "./backoff.ts";
 import { type Deferred, deferred } from "./deferred.ts";
 import { isTemporary, TidegateError } from "./errors.ts";
@@ -31,6 +31,12 @@ function createPending(): PendingSubscribe {
   pending.promise.catch(() => undefined);
   return pending;
 }
+
+/** As opposed to the snapshots of built-in kinds. */
+const isStateSnapshot = (snapshot: unknown): snapshot is StateSnapshot => {
+  const { revision, entries } = Object(snapshot) as Partial<StateSnapshot>;
+  return typeof revision === "number" && typeof entries === "object" && !Array.isArray(entries);
+};
 
 const unknownSnapshot = Symbol("unknown");
 
@@ -206,7 +212,7 @@ export class ChannelSubscription {
       const answer = await this.#context.pacer.run(() =>
         this.#sendSubscribe(isCurrent ? undefined : recoveryPoint.since, isStale),
       );
-      if (this.#context.connection() === connection) this.#isSubscribed = true;
+      if (this.#context.connection() === connection) this.#noteAnswer(pending, answer);
       if (isCurrent && !isStale()) await this.#applySnapshot(recoveryPoint, answer);
       else if (!isCurrent && this.#pending === pending)
         await this.#applyAnswer(pending, recoveryPoint, answer, isStale);
@@ -215,6 +221,12 @@ export class ChannelSubscription {
       if (error instanceof TidegateError && !isTemporary(error.code)) this.#refused(error);
       else await this.#delayRetry(error);
     }
+  }
+
+  /** Changes of the keyed state follow the answer at once, whatever publications are still missing. */
+  #noteAnswer(pending: PendingSubscribe, { snapshot }: SubscribeAnswer): void {
+    this.#isSubscribed = true;
+    if (this.#pending === pending && isStateSnapshot(snapshot)) this.#emit("entries", snapshot);
   }
 
   async #sendSubscribe(since: Position | undefined, isStale: () => boolean): Promise<SubscribeAnswer> {

@@ -111,6 +111,9 @@ describe("a publisher over HTTP", () => {
     expect(await publisher.unblockUser({ userId: "ada" })).toMatchObject({ disconnected: 0 });
     await expect(publisher.takeLimit({ name: "none", key: "ada" })).rejects.toMatchObject({ code: "not_found" });
     expect(await publisher.deleteHistory({ channel: "chat:lobby" })).toEqual({ removed: 1 });
+    expect(await publisher.setState({ channel: "board:1", changes: [{ key: "a", value: 1 }] })).toEqual({
+      revision: 1,
+    });
     const updated = await publisher.updateOrder({ orderId: "o-1", parties: { courier: "bob" } });
     expect(updated.order.parties).toEqual({ customer: "ada", courier: "bob" });
     expect((await publisher.getUser({ userId: "ada" })).orders).toMatchObject([{ orderId: "o-1" }]);

@@ -48,4 +48,5 @@ Object.assign(globalThis, {
   renderOwn: () => undefined,
   say: () => undefined,
   moveDot: () => undefined,
+  moveCursor: () => undefined,
 });

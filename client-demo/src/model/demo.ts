@@ -72,7 +72,7 @@ export function createDemo(login: Login): Demo {
   client.on("expiring", () => (isTokenStale = true));
 
   const pulse = setInterval(() => {
-    if (client.state === "connected") void client.sessions.list().then(showRoundTrip, () => undefined);
+    if (client.connectionState === "connected") void client.sessions.list().then(showRoundTrip, () => undefined);
   }, pulseMs);
   const showRoundTrip = (): void => void (roundTripMs.value = client.roundTripMs);
 

@@ -80,7 +80,8 @@ export class GatewayReader implements Reader {
 
   #reportReady(): void {
     const client = this.#client;
-    if (client?.state !== "connected" || !this.#isReady || this.#subscribed.size < this.#channels.length) return;
+    if (client?.connectionState !== "connected" || !this.#isReady || this.#subscribed.size < this.#channels.length)
+      return;
     this.#observer.ready(client.ready?.nodeId);
   }
 }
