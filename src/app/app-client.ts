@@ -75,7 +75,7 @@ export class AppClient {
     this.#inFlight += 1;
     this.#connecting += isConnecting;
     try {
-      const answer = await this.#post(request, (text) => parseWith(schema, parseAnswer(text), "answer"));
+      const answer = await this.#call(request, (text) => parseWith(schema, parseAnswer(text), "answer"));
       this.#reached();
       return answer;
     } catch (error) {
@@ -97,6 +97,16 @@ export class AppClient {
     const { breaker } = this.#deps;
     this.#failures += 1;
     if (this.#failures >= maxFailures || breaker.isOpen) breaker.recordFailure(error);
+  }
+
+  /** In a span of what the gateway does, else of the client. */
+  #call<T>(request: AppRequest, parse: (text: Buffer) => T): Promise<T> {
+    const { spans } = this.#deps;
+    const parent = spans.traceparent() === undefined ? request.traceparent : undefined;
+    return spans.run(`app call ${request.type}`, { kind: "client", parent }, () => {
+      const traceparent = spans.traceparent() ?? request.traceparent;
+      return this.#post(traceparent === undefined ? request : { ...request, traceparent }, parse);
+    });
   }
 
   async #post<T>({ traceparent, ...request }: AppRequest, parse: (text: Buffer) => T): Promise<T> {
