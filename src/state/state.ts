@@ -253,7 +253,8 @@ export class State implements ChannelStates {
     local?.hold(subscriber);
     await local?.synced();
     const read = await this.#store.read(channel, since);
-    if (read.forgotten > timestamp) return undefined;
+    // Nothing was forgotten if it is 0; the timestamp may be less than that, as callers leave a margin.
+    if (read.forgotten > Math.max(0, timestamp)) return undefined;
     local?.answered(subscriber, read.timestamp);
     const changes = changesSince(read, since);
     return changes.length === 0 ? [] : [statePacket(channel, read.revision, changes)];
