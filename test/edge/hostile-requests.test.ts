@@ -88,8 +88,8 @@ const hostileRequests: HostileRequest[] = [
     }),
     expected: { status: 400 },
   },
-  { name: "the client script", attack: get("/socket.io/socket.io.js"), expected: { status: 400 } },
-  { name: "its source map", attack: get("/socket.io/socket.io.js.map"), expected: { status: 400 } },
+  { name: "a script that is not the client's", attack: get("/socket.io/other.js"), expected: { status: 400 } },
+  { name: "a path out of the client's files", attack: get("/socket.io/../package.json"), expected: { status: 404 } },
   {
     name: "a bad WebSocket key",
     attack: upgrade("EIO=4&transport=websocket", { "Sec-WebSocket-Key": "short" }),
