@@ -17,11 +17,19 @@ function begin(login: Login): void {
   current.value = createDemo(login);
 }
 
+/** Ends the session too; without a connection it ends when it expires. */
 function end(): void {
-  current.value?.stop();
+  const demo = current.value;
   rememberLogin(undefined);
   current.value = undefined;
+  if (demo === undefined) return;
+  const late = new Promise((resolve) => setTimeout(resolve, signOutMs));
+  const revoked = demo.client.sessions.revoke(demo.login.sessionId).catch(() => undefined);
+  void Promise.race([revoked, late]).then(() => demo.stop());
 }
+
+/** Max milliseconds until the connection is closed. */
+const signOutMs = 2_000;
 
 const remembered = rememberedLogin();
 if (remembered !== undefined) begin(remembered);

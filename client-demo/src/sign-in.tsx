@@ -26,7 +26,9 @@ export function SignIn({ onLogin }: { onLogin: (login: Login) => void }) {
   return (
     <main class="sign-in">
       <form class="card sign-in-card" onSubmit={(event) => void submit(event)}>
-        <Wordmark />
+        <h1>
+          <Wordmark />
+        </h1>
         <p class="lead">
           Publish something, cut the connection, and watch every missed publication come back in order.
         </p>

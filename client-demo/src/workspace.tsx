@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "preact/hooks";
 import type { Demo } from "./model/demo.ts";
 import { hrefOf } from "./model/route.ts";
 import { panels } from "./panels.ts";
@@ -9,6 +10,11 @@ import { shownView, views } from "./views.ts";
 /** The page of one signed-in user: one view to the left, panels to the right. */
 export function Workspace({ demo, onSignOut }: { demo: Demo; onSignOut: () => void }) {
   const { id, title, View } = shownView(demo);
+  const main = useRef<HTMLElement>(null);
+  useEffect(() => {
+    document.title = `${title} · Tidegate`;
+    main.current?.focus({ preventScroll: true });
+  }, [id]);
   return (
     <>
       <header class="bar">
@@ -24,7 +30,7 @@ export function Workspace({ demo, onSignOut }: { demo: Demo; onSignOut: () => vo
       </header>
       {demo.state.value === "closed" && <Ended demo={demo} onSignOut={onSignOut} />}
       <div class="columns">
-        <main class={`card stage is-${id}`} aria-label={title} key={id}>
+        <main class={`card stage is-${id}`} aria-label={title} key={id} ref={main} tabIndex={-1}>
           <View demo={demo} />
         </main>
         <aside class="panels" aria-label="Panels">

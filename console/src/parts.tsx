@@ -34,7 +34,7 @@ export function Silent({ nodes }: { nodes: readonly string[] }) {
 
 export function Card({ title, children }: { title: string; children: ComponentChildren }) {
   return (
-    <section class="card" aria-label={title}>
+    <section class="card">
       <h2>{title}</h2>
       {children}
     </section>

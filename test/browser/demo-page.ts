@@ -18,7 +18,7 @@ export function launch(executablePath: string): Promise<Browser> {
 
 /** A node as it runs on a developer's machine. */
 export async function startDevelopmentGateway(
-  options: { prefix?: string; port?: number } = {},
+  options: { prefix?: string; port?: number; redisUrl?: string } = {},
 ): Promise<TestGateway & BackendCalls> {
   const gateway = await startGateway({
     ...(options.prefix !== undefined && { prefix: options.prefix }),
@@ -26,6 +26,7 @@ export async function startDevelopmentGateway(
       DEMO: "true",
       API_KEYS: `${developmentApiKey.name}:${developmentApiKey.secret}`,
       ...(options.port !== undefined && { PORT: String(options.port) }),
+      ...(options.redisUrl !== undefined && { REDIS_URL: options.redisUrl }),
     },
   });
   return { ...gateway, ...backend(gateway.url, developmentApiKey.secret) };

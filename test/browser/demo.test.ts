@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { chromiumPath } from "../../scripts/needs.ts";
+import { startRedisServer } from "../support/redis-server.ts";
 import { eventually } from "../support/world.ts";
 import { buildDemo, launch, openDemo, startDevelopmentGateway } from "./demo-page.ts";
 
@@ -47,6 +48,39 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     await eventually(async () => expect(await authors()).toEqual(["a backend", "bob", "ada"]));
     await ada.page.reload();
     await eventually(async () => expect(await authors()).toEqual(["a backend", "bob", "ada"]));
+  });
+
+  test("ends the session on signing out, and lets nobody write where the channel was refused", async () => {
+    const { url, call } = await startDevelopmentGateway();
+    const { page, signIn, openChannel } = await openDemo(browser, url);
+    await signIn("ada");
+    expect((await call("GET", "/v1/users/ada/sessions")).body.sessions).toHaveLength(1);
+    await openChannel("user:bob");
+    await page.getByText("The gateway refused this.").waitFor();
+    expect(await page.getByRole("button", { name: "Publish" }).isDisabled()).toBe(true);
+    await page.getByRole("button", { name: "Leave user:bob" }).click();
+    await page.getByText("Subscribed", { exact: true }).waitFor();
+    expect(await page.getByRole("button", { name: "Publish" }).isEnabled()).toBe(true);
+
+    await page.getByRole("button", { name: "Sign out" }).first().click();
+
+    await page.getByLabel("Your name").waitFor();
+    await eventually(async () => expect((await call("GET", "/v1/users/ada/sessions")).body.sessions).toEqual([]));
+  });
+
+  test("says that the store is away, and loses no typed text", async () => {
+    const store = await startRedisServer();
+    onTestFinished(() => store.stop());
+    const { url } = await startDevelopmentGateway({ redisUrl: store.url });
+    const { page, signIn, publish } = await openDemo(browser, url);
+    await signIn("ada");
+
+    await store.stop();
+
+    await page.getByRole("banner").getByText("Store away").waitFor();
+    await publish("kept");
+    await page.getByText(/^unavailable: /).waitFor();
+    await eventually(async () => expect(await page.getByLabel("Data: a text or JSON").inputValue()).toBe("kept"));
   });
 
   test("shows a curl command that works unchanged", async ({ skip }) => {

@@ -38,7 +38,8 @@ function Tab({ demo, feed }: { demo: Demo; feed: Feed }) {
           </span>
         )}
       </button>
-      <button type="button" class="tab-close" aria-label={`Leave ${feed.name}`} onClick={() => demo.leave(feed)}>
+      {/* A list of tabs may contain nothing else: by keyboard, Delete on the tab, or Leave below it. */}
+      <button type="button" class="tab-close" aria-hidden="true" tabIndex={-1} onClick={() => demo.leave(feed)}>
         ×
       </button>
     </span>
@@ -81,7 +82,9 @@ export const tabId = (feed: Feed): string => `tab-${encodeURIComponent(feed.name
 
 function step(demo: Demo, event: KeyboardEvent): void {
   const feeds = demo.feeds.value;
-  const index = feeds.findIndex((feed) => feed === demo.activeFeed.value);
+  const active = demo.activeFeed.value;
+  if (event.key === "Delete" && active !== undefined) return demo.leave(active);
+  const index = feeds.findIndex((feed) => feed === active);
   const targets: Record<string, number> = { ArrowRight: index + 1, ArrowLeft: index - 1, Home: 0, End: -1 };
   const target = targets[event.key];
   const feed = target === undefined ? undefined : feeds.at(target % feeds.length);

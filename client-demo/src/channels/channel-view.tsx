@@ -15,9 +15,9 @@ export function ChannelView({ demo }: { demo: Demo }) {
   if (feed === undefined) return <p class="empty">No channel is open. Open one above; “chat:lobby” will do.</p>;
   return (
     <div id="channel" class="channel" role="tabpanel" aria-labelledby={tabId(feed)} key={feed.name}>
-      <ChannelStatus feed={feed} ownName={demo.login.name} />
+      <ChannelStatus feed={feed} ownName={demo.login.name} onLeave={() => demo.leave(feed)} />
       <FeedList feed={feed} />
-      <Compose feed={feed} />
+      <Compose feed={feed} isRefused={feed.refusal.value !== undefined} />
     </div>
   );
 }
@@ -29,7 +29,7 @@ const stateNames = {
   recovering: "Recovering…",
 };
 
-function ChannelStatus({ feed, ownName }: { feed: Feed; ownName: string }) {
+function ChannelStatus({ feed, ownName, onLeave }: { feed: Feed; ownName: string; onLeave: () => void }) {
   const position = feed.position.value;
   return (
     <div class="channel-status">
@@ -45,6 +45,9 @@ function ChannelStatus({ feed, ownName }: { feed: Feed; ownName: string }) {
         </>
       )}
       <MemberList feed={feed} ownName={ownName} />
+      <button type="button" class="quiet" aria-label={`Leave ${feed.name}`} onClick={onLeave}>
+        Leave
+      </button>
     </div>
   );
 }

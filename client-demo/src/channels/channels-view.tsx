@@ -14,6 +14,7 @@ export const channelsView: DemoView = {
 function ChannelsView({ demo }: { demo: Demo }) {
   return (
     <>
+      <h1 class="hidden">Channels</h1>
       <ChannelTabs demo={demo} />
       <ChannelView demo={demo} />
     </>

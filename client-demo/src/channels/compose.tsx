@@ -5,8 +5,8 @@ import type { Feed } from "../model/feed.ts";
 import { Alert } from "../parts/alert.tsx";
 import { duration, typedData } from "../parts/format.ts";
 
-/** Publishes to the channel as this user. */
-export function Compose({ feed }: { feed: Feed }) {
+/** Publishes to the channel as this user; disabled in a channel that was refused. What was typed stays until it is published. */
+export function Compose({ feed, isRefused }: { feed: Feed; isRefused: boolean }) {
   const typed = useSignal("");
   const event = useSignal("message");
   const error = useSignal<string | undefined>(undefined);
@@ -14,7 +14,8 @@ export function Compose({ feed }: { feed: Feed }) {
 
   async function publish(submit: Event): Promise<void> {
     submit.preventDefault();
-    const data = typedData(typed.value);
+    const text = typed.value;
+    const data = typedData(text);
     const begun = performance.now();
     error.value = done.value = undefined;
     typed.value = "";
@@ -23,12 +24,14 @@ export function Compose({ feed }: { feed: Feed }) {
       done.value = `Published at offset ${offset} in ${duration(performance.now() - begun)}`;
     } catch (failure) {
       error.value = explained(failure);
+      if (typed.value === "") typed.value = text;
     }
   }
 
   return (
     <form class="compose" onSubmit={(submit) => void publish(submit)}>
-      <div class="compose-line">
+      <fieldset class="compose-line" disabled={isRefused}>
+        <legend class="hidden">Publish to {feed.name}</legend>
         <input
           class="compose-event"
           aria-label="Event"
@@ -49,7 +52,7 @@ export function Compose({ feed }: { feed: Feed }) {
         <button class="primary" type="submit">
           Publish
         </button>
-      </div>
+      </fieldset>
       <Alert text={error.value} />
       <p class="hint" role="status">
         {done.value ?? "JSON goes out as JSON, anything else as { text }."}

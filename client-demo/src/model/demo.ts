@@ -16,6 +16,8 @@ export interface Demo {
   readonly state: ReadonlySignal<ClientState>;
   readonly ready: ReadonlySignal<Ready | undefined>;
   readonly roundTripMs: ReadonlySignal<number | undefined>;
+  /** True while the gateway answers that its store cannot be reached: the connection stays, and nothing can be written. */
+  readonly isDegraded: ReadonlySignal<boolean>;
   /** Why there is no connection, and when the next attempt follows. */
   readonly problem: ReadonlySignal<{ error: TidegateError; retryAt: number | undefined } | undefined>;
   readonly notes: Notes;
@@ -32,6 +34,7 @@ export interface Demo {
 
 const channelsKey = "tidegate.channels";
 const pulseMs = 5_000;
+const storeAway: readonly string[] = ["unavailable", "writes_refused", "timeout"];
 
 export function createDemo(login: Login): Demo {
   const clientState = signal<ClientState>("connecting");
@@ -41,6 +44,7 @@ export function createDemo(login: Login): Demo {
   );
   const ready = signal<Ready | undefined>(undefined);
   const roundTripMs = signal<number | undefined>(undefined);
+  const isDegraded = signal(false);
   const trouble = signal<{ error: TidegateError; retryAt: number | undefined } | undefined>(undefined);
   const feeds = signal<readonly Feed[]>([]);
   const activeName = signal("");
@@ -72,9 +76,17 @@ export function createDemo(login: Login): Demo {
   client.on("expiring", () => (isTokenStale = true));
 
   const pulse = setInterval(() => {
-    if (client.connectionState === "connected") void client.sessions.list().then(showRoundTrip, () => undefined);
+    if (client.connectionState === "connected") beat();
   }, pulseMs);
-  const showRoundTrip = (): void => void (roundTripMs.value = client.roundTripMs);
+  /** Asks for something that needs the store. */
+  const beat = (): void =>
+    void client.sessions.list().then(
+      () => {
+        roundTripMs.value = client.roundTripMs;
+        isDegraded.value = false;
+      },
+      ({ code }: TidegateError) => (isDegraded.value = storeAway.includes(code)),
+    );
 
   const activeFeed = computed(() => feeds.value.find(({ name }) => name === activeName.value) ?? feeds.value[0]);
   const remember = (): void => sessionStorage.setItem(channelsKey, JSON.stringify(feeds.value.map(({ name }) => name)));
@@ -94,6 +106,7 @@ export function createDemo(login: Login): Demo {
     state,
     ready,
     roundTripMs,
+    isDegraded,
     problem: trouble,
     notes,
     feeds,
@@ -119,7 +132,7 @@ export function createDemo(login: Login): Demo {
   };
   for (const channel of rememberedChannels()) open(channel);
   activeName.value = feeds.value[0]?.name ?? "";
-  client.on("ready", () => void client.sessions.list().then(showRoundTrip, () => undefined));
+  client.on("ready", beat);
   return demo;
 }
 

@@ -17,8 +17,8 @@ export function StateBadge({ demo }: { demo: Demo }) {
   const roundTripMs = demo.roundTripMs.value;
   const isUp = state === "connected" || state === "recovering";
   return (
-    <span class={`state is-${state}`}>
-      <span role="status">{words[state]}</span>
+    <span class={`state is-${isUp && demo.isDegraded.value ? "degraded" : state}`}>
+      <span role="status">{isUp && demo.isDegraded.value ? "Store away" : words[state]}</span>
       {isUp && node !== undefined && <span class="state-detail state-node">{node}</span>}
       {isUp && roundTripMs !== undefined && <span class="state-detail">{duration(roundTripMs)}</span>}
     </span>

@@ -92,7 +92,7 @@ function Entries({ entries, before, path, onDone }: EntriesProps) {
         { title: "Member", cell: ({ member }) => <a href={link("user", member)}>{member}</a> },
         { title: "Score", isNumber: true, cell: ({ score }) => number(score) },
         { title: "Since", cell: ({ updatedAt }) => time(updatedAt) },
-        ...(mayAct() ? [{ title: "", cell: ({ member }: Entry) => removal(member, path, onDone) }] : []),
+        ...(mayAct() ? [{ title: "Acts", cell: ({ member }: Entry) => removal(member, path, onDone) }] : []),
       ]}
     />
   );

@@ -59,7 +59,7 @@ function Parties({ parties, path, onDone }: { parties: Record<string, string>; p
         { title: "Role", cell: ([role]) => role },
         { title: "User", cell: ([, userId]) => <a href={link("user", userId)}>{userId}</a> },
         {
-          title: "",
+          title: "Acts",
           cell: ([role, userId]) =>
             mayAct() &&
             role !== "customer" && (
