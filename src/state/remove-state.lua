@@ -3,7 +3,7 @@
 -- KEYS  as in changes.lua
 -- ARGV  1 max removed keys to remember  2 TTL (s)
 --       3 which: 'due', those that have expired; 'owner', those of the connection 4 (as in `owners`) among 5..; 'node', those
---         of all connections of the node 4; 'user', those last set by the user 4; 'all'
+--         of all connections of the node 4; 'user', those last set by the user 4, which are not remembered either; 'all'
 -- Returns { removed keys, milliseconds until the next one expires }, the latter only if one does.
 local which, subject = ARGV[3], ARGV[4]
 local keys = stateKeys(KEYS)
@@ -45,6 +45,19 @@ for _, key in ipairs(chosen(string.format('%.0f', state.nowMs))) do
   end
 end
 commit(state, tonumber(ARGV[1]), ARGV[2])
+if which == 'user' then
+  -- Nothing may remember the user: neither these keys, nor others that had the user's name.
+  local hasForgotten = removed > 0
+  for _, key in ipairs(redis.call('ZRANGE', keys.removed, 0, -1)) do
+    local isNew = redis.call('ZSCORE', keys.removed, key) == state.nextTimestamp
+    if removed > 0 and isNew or string.find(key, subject, 1, true) then
+      redis.call('ZREM', keys.removed, key)
+      redis.call('HDEL', keys.owners, key)
+      hasForgotten = true
+    end
+  end
+  if hasForgotten then redis.call('HSET', keys.meta, 'forgotten', state.nextTimestamp) end
+end
 local first = redis.call('ZRANGE', keys.expiry, 0, 0, 'WITHSCORES')
 if not first[2] then return { removed } end
 return { removed, math.max(first[2] - state.nowMs, 0) }

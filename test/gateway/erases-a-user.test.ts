@@ -6,7 +6,10 @@ import { eventually, redisWorld } from "../support/world.ts";
 /** A name that occurs nowhere else. */
 const user = "ada.lovelace";
 const file = {
-  channels: { chat: { subscribe: "public", publish: "public", presence: true } },
+  channels: {
+    chat: { subscribe: "public", publish: "public", presence: true },
+    board: { subscribe: "public", publish: "public", state: true },
+  },
   leaderboards: { "*": {}, daily: { season: "daily" } },
   limits: { custom: { sms: { requests: 3, windowSeconds: 3_600 } } },
 };
@@ -19,6 +22,12 @@ async function startWithUser() {
   const [near, far, lost] = [await one.signIn(user), await two.signIn(user), await two.signIn(user)];
   const clients = [await one.connect(near.token), await two.connect(far.token)];
   for (const client of clients) await client.emitWithAck("subscribe", { channel: "chat:lobby" });
+  const set = (key: string, more: object) =>
+    clients[0]?.emitWithAck("state:set", { channel: "board:1", key, value: user, ...more });
+  await set("note", {});
+  await set(`cursor:${user}`, { own: true });
+  await set(`gone:${user}`, {});
+  await set(`gone:${user}`, { value: null });
   const away = await two.connect(lost.token);
   away.io.engine.close();
   const connections = async () => (await call("GET", `/v1/users/${user}/connections`)).body.connections as object[];
@@ -91,7 +100,6 @@ test("everything kept of a user is read, and erased on every node", async () => 
         scores: 2,
         orders: 1,
         parties: 1,
-        state: 0,
         scheduled: 2,
       },
       nodes: 2,
@@ -99,6 +107,8 @@ test("everything kept of a user is read, and erased on every node", async () => 
     },
   });
   expect(erased.body.removed.limits).toBeGreaterThanOrEqual(1);
+  // The key that the connection owned may have gone with it before.
+  expect(erased.body.removed.state).toBeGreaterThanOrEqual(1);
   expect(erased.body.removed.publications).toBeGreaterThanOrEqual(1);
   for (const client of clients) {
     await eventually(() => expect(client.connected).toBe(false));
