@@ -20,19 +20,19 @@ export interface Authenticator {
   authenticate(
     token: unknown,
     client?: { userAgent?: string | undefined },
-    onVerified?: (sessionId: string) => void,
+    onVerified?: (sessionId: string, userId: string) => void,
   ): Promise<Identity>;
   /** The same for a session whose client has proved by other means that it may use it (`ticket-store.ts`). */
   authenticateSession(
     session: Pick<TokenClaims, "userId" | "sessionId" | "issuedAt">,
     client?: { userAgent?: string | undefined },
-    onVerified?: (sessionId: string) => void,
+    onVerified?: (sessionId: string, userId: string) => void,
   ): Promise<Identity>;
   /** The same for a client that an app has authenticated at `askedAt`. All its connections share one session. */
   authenticateLogin(
     login: Login & { askedAt: number },
     client?: { userAgent?: string | undefined },
-    onVerified?: (sessionId: string) => void,
+    onVerified?: (sessionId: string, userId: string) => void,
   ): Promise<Identity>;
   /** Replaces the token of an open connection; `forbidden` if it belongs to another user or session. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
@@ -90,12 +90,12 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
 
     async authenticate(token, client, onVerified) {
       const claims = await tokens.verify(token);
-      onVerified?.(claims.sessionId);
+      onVerified?.(claims.sessionId, claims.userId);
       return identify(claims, client?.userAgent);
     },
 
     async authenticateSession(session, client, onVerified) {
-      onVerified?.(session.sessionId);
+      onVerified?.(session.sessionId, session.userId);
       const claims = { ...session, tokenId: "", expiresAt: Infinity, roles: undefined, channels: undefined };
       return identify(claims, client?.userAgent);
     },
@@ -103,7 +103,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     async authenticateLogin({ askedAt, ...login }, client, onVerified) {
       const { userId } = login;
       const sessionId = appSessionIdOf(userId);
-      onVerified?.(sessionId);
+      onVerified?.(sessionId, userId);
       const { isBlocked, session } = await sessions.admission(sessionId);
       const reason = { rule: "blocked", userId, sessionId } as const;
       if (isBlocked) throw new GatewayError("user_blocked", undefined, { reason });

@@ -10,6 +10,7 @@ import type {
   Subscription,
   RecoveryRecords,
   TakeSnapshot,
+  UncheckedStart,
 } from "./subscription.ts";
 import { renewEveryMs, type ChannelLog } from "./channel-log.ts";
 import type { Feed } from "./feed.ts";
@@ -206,12 +207,17 @@ export class Channels {
     return this.subscribeUnchecked(subscriber, principal.userId, channel, { since });
   }
 
+  /** Subscribes this node to a channel that will have a subscriber in a moment, so that round trips run in parallel. */
+  prepare(channel: string): void {
+    this.#local.prepare(channel);
+  }
+
   /** Like `subscribe`, without a permission check: for channels that the server subscribes, or with `isByApp` its app. */
   async subscribeUnchecked(
     subscriber: Subscriber,
     userId: string,
     channel: string,
-    { since, isByApp }: { since?: Position | undefined; isByApp?: true } = {},
+    { since, isByApp, startsHere = false }: UncheckedStart = {},
   ): Promise<Subscription> {
     const subscription = this.#subscriptions.begin(subscriber, channel);
     this.#buffers.begin(subscriber, this.timestampOf(subscriber));
@@ -221,7 +227,7 @@ export class Channels {
       this.#subscriptions.check(subscriber, channel, subscription);
       local.attach(subscriber);
       // The position was read a moment ago for the first subscriber; reading it again would return the same.
-      const current = isFirst ? local.position : undefined;
+      const current = isFirst || startsHere ? local.position : undefined;
       const reading = this.#logReader.answer(subscriber, channel, userId, { since, current });
       const state = this.#deps.states?.snapshot(subscriber, channel);
       const [answer, snapshot] = await Promise.all([reading, state, this.#deps.beforeAcknowledged?.(channel)]);

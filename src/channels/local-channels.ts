@@ -22,13 +22,18 @@ export interface LocalChannelsDeps {
  */
 const maxLingering = 1_000;
 
+/** Lingering channels are dropped late by at most this part of their time. */
+const sweepsPerLinger = 50;
+
 /**
  * The channels this node is subscribed to: from the first local subscriber until shortly after the last one has left.
  */
 export class LocalChannels {
   readonly #deps: LocalChannelsDeps;
   readonly #local = new Map<string, LocalChannel>();
-  readonly #lingering = new Map<string, () => void>();
+  /** Channels without subscribers and the monotonic time until which they stay, the earliest first. */
+  readonly #lingering = new Map<string, number>();
+  #isSweepPlanned = false;
 
   constructor(deps: LocalChannelsDeps) {
     this.#deps = deps;
@@ -59,6 +64,14 @@ export class LocalChannels {
     return delivered;
   }
 
+  /** Subscribes to a channel that will have a subscriber in a moment; without one it lingers and is dropped. */
+  prepare(channel: string): void {
+    if (this.#local.has(channel)) return;
+    const local = this.#begin(channel);
+    local.subscribed.catch(() => this.#drop(local));
+    this.#lingerUntil(local, this.#deps.clock.monotonic() + this.#deps.lingerMs);
+  }
+
   /** Resolves to the channel once it is subscribed. Retries if others dropped it in the meantime. */
   async subscribed(channel: string): Promise<LocalChannel> {
     for (;;) {
@@ -85,7 +98,7 @@ export class LocalChannels {
   }
 
   #begin(channel: string): LocalChannel {
-    this.#stopLingering(channel);
+    this.#lingering.delete(channel);
     const known = this.#local.get(channel);
     if (known !== undefined) return known;
     const local = this.#deps.create(channel);
@@ -95,26 +108,46 @@ export class LocalChannels {
   }
 
   #linger(local: LocalChannel): void {
-    this.#stopLingering(local.name);
-    if (this.#lingering.size >= maxLingering) return this.#drop(local);
-    const cancel = this.#deps.clock.after(this.#deps.lingerMs, () => {
-      this.#lingering.delete(local.name);
-      if (local.subscriberCount > 0) return;
-      if (this.#deps.mayDeliver()) this.#drop(local);
-      else this.#linger(local);
-    });
-    this.#lingering.set(local.name, cancel);
+    if (this.#lingering.size >= maxLingering) this.#drop(local);
+    else this.#lingerUntil(local, this.#deps.clock.monotonic() + this.#deps.lingerMs);
   }
 
-  #stopLingering(channel: string): void {
-    this.#lingering.get(channel)?.();
-    this.#lingering.delete(channel);
+  #lingerUntil(local: LocalChannel, time: number): void {
+    // Behind all others, which end earlier.
+    this.#lingering.delete(local.name);
+    this.#lingering.set(local.name, time);
+    this.#sweepLater();
+  }
+
+  /** One timer for all: most channels of users linger once for each of their connections. */
+  #sweepLater(): void {
+    const [first] = this.#lingering.values();
+    if (first === undefined || this.#isSweepPlanned) return;
+    const { clock, lingerMs } = this.#deps;
+    this.#isSweepPlanned = true;
+    clock.after(Math.max(first - clock.monotonic(), lingerMs / sweepsPerLinger), () => {
+      this.#isSweepPlanned = false;
+      this.#sweep();
+    });
+  }
+
+  #sweep(): void {
+    const now = this.#deps.clock.monotonic();
+    const ended = [...this.#lingering].filter(([, time]) => time <= now);
+    for (const [channel] of ended) {
+      this.#lingering.delete(channel);
+      const local = this.#local.get(channel);
+      if (local === undefined || local.subscriberCount > 0) continue;
+      if (this.#deps.mayDeliver()) this.#drop(local);
+      else this.#lingerUntil(local, now + this.#deps.lingerMs);
+    }
+    this.#sweepLater();
   }
 
   #drop(local: LocalChannel): void {
     if (this.#local.get(local.name) !== local) return;
     this.#local.delete(local.name);
-    this.#stopLingering(local.name);
+    this.#lingering.delete(local.name);
     local.close();
     this.#deps.onCount(this.#local.size);
   }

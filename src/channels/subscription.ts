@@ -75,3 +75,15 @@ export interface RestoredSubscriptions {
   /** Delivers what arrived in the meantime. */
   release: () => void;
 }
+
+/** How a subscription begins that was not checked for permissions. */
+export interface UncheckedStart {
+  since?: Position | undefined;
+  /** The app subscribed. */
+  isByApp?: true;
+  /**
+   * Starts where this node is instead of asking the log: publications on their way to the node are delivered too.
+   * @default false
+   */
+  startsHere?: boolean;
+}

@@ -109,10 +109,14 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
   );
   const admitClient = admitWith(async (token, client, onVerified) => {
     const ask = token === undefined ? deps.connectHook() : undefined;
+    const verified = (sessionId: string, userId: string): void => {
+      onVerified(sessionId, userId);
+      if (client.hasOwnChannel === true && fence.isOpen) channels.prepare(userChannelOf(userId));
+    };
     if (ask === undefined || client.connection === undefined)
-      return authenticator.authenticate(token, client, onVerified);
+      return authenticator.authenticate(token, client, verified);
     const askedAt = clock.now();
-    return authenticator.authenticateLogin({ ...(await ask(client.connection)), askedAt }, client, onVerified);
+    return authenticator.authenticateLogin({ ...(await ask(client.connection)), askedAt }, client, verified);
   });
   /** The last revocation and change of rights that were known when the identity was requested. */
   const marks = new WeakMap<Identity, { revocation: number; rights: number }>();
@@ -226,7 +230,9 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       expiryTimers.set(connection, expiry.watch(identity, new TokenExpiry(connection, expireSession)));
       if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
       if (restored === undefined && !namesItsChannels)
-        await channels.subscribeUnchecked(connection.subscriber, identity.userId, userChannelOf(identity.userId));
+        await channels.subscribeUnchecked(connection.subscriber, identity.userId, userChannelOf(identity.userId), {
+          startsHere: true,
+        });
       for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
       await recovery.persist(connection);
       await applyRights(connection);

@@ -167,7 +167,7 @@ export class PendingHandshakes {
     const privateId = socket.recovered ? privateIdOf(socket) : undefined;
     const { id, handshake, nsp } = socket;
     const connection = { id, address, userAgent, handshake, namespace: nsp.name };
-    return this.#deps.authenticate(tokenOf(socket), { userAgent, privateId, connection });
+    return this.#deps.authenticate(tokenOf(socket), { userAgent, privateId, hasOwnChannel: true, connection });
   }
 
   /**

@@ -20,6 +20,8 @@ export interface HandshakeContext {
   userAgent: string | undefined;
   /** Secret recovery id of the connection that the client claims to have had before. */
   privateId?: string | undefined;
+  /** It will be subscribed to the user's own channel. @default false */
+  hasOwnChannel?: boolean | undefined;
   /** For an app that is asked who the client is. */
   connection?: ConnectionInfo | undefined;
 }
@@ -28,7 +30,7 @@ export interface HandshakeContext {
 export type AuthenticateClient = (
   token: unknown,
   caller: HandshakeContext,
-  onVerified: (sessionId: string) => void,
+  onVerified: (sessionId: string, userId: string) => void,
 ) => Promise<Identity>;
 
 /** Max milliseconds until the quota of an evicted connection is free, on whichever node that was. */

@@ -229,6 +229,40 @@ describe("subscribing", () => {
     await eventually(async () => expect(await followers()).toBe(0));
   });
 
+  test("a prepared channel is followed before its reader comes, and let go of if nobody does", async () => {
+    const prefix = freshPrefix();
+    const clock = new FakeClock();
+    const { channels, redis } = await startChannelsNode({ prefix, clock, lingerMs: 20 });
+    const followers = (name: string) => followersOf(redis, createKeys(prefix).channelFeed(name));
+
+    channels.prepare("chat:lobby");
+    channels.prepare("chat:empty");
+    await eventually(async () => expect(await followers("chat:lobby")).toBe(1));
+    const { offset } = await channels
+      .publish(say(1))
+      .then(() => channels.subscribeUnchecked(recordingSubscriber(), "ada", "chat:lobby", { startsHere: true }));
+    expect(offset).toBeLessThanOrEqual(1);
+    await clock.advance(50);
+
+    await eventually(async () => expect(await followers("chat:empty")).toBe(0));
+    expect(await followers("chat:lobby")).toBe(1);
+  });
+
+  test("a reader that starts where the node is misses nothing that is on its way", async () => {
+    const prefix = freshPrefix();
+    const writer = await startChannelsNode({ prefix });
+    const { channels } = await startChannelsNode({ prefix });
+    channels.prepare("chat:lobby");
+
+    const publishing = Promise.all(range(1, 200).map((n) => writer.channels.publish(say(n))));
+    const subscriber = recordingSubscriber();
+    const { offset } = await channels.subscribeUnchecked(subscriber, "ada", "chat:lobby", { startsHere: true });
+    await publishing;
+
+    await eventually(() => expect(subscriber.seen.at(-1)?.offset ?? offset).toBe(200));
+    expect(subscriber.seen.map((seen) => seen.offset)).toEqual(range(offset + 1, 200));
+  });
+
   test("a snapshot is exact for the position it comes with, and what follows begins right there", async () => {
     const prefix = freshPrefix();
     const writer = await startChannelsNode({ prefix });
