@@ -381,6 +381,25 @@ describe("hooks in process", () => {
     await eventually(() => expect(told(client, "publication")).toMatchObject([{ data: { wrapped: 1 } }]));
   });
 
+  test("are asked before a key of the state is set, and may change its value", async () => {
+    const gateway = await embed({ channels: { board: { subscribe: "public", publish: "hook", state: true } } });
+    const asked: unknown[] = [];
+    gateway.hooks.publish(({ event, args: [data] }) => {
+      asked.push([event, data]);
+      const { key, value } = data as { key: string; value: unknown };
+      return key === "locked" ? { refuse: { code: "locked" } } : { data: { key, value: { checked: value } as {} } };
+    });
+    await gateway.listen(0, "127.0.0.1");
+    const client = await joinAs(gateway, "ann");
+    const set = (key: string) => client.emitWithAck("state:set", { channel: "board:1", key, value: 1 });
+
+    expect(await set("locked")).toMatchObject({ error: { code: "locked" } });
+    expect(await set("open")).toMatchObject({ ok: true, revision: 1 });
+    expect(asked[1]).toEqual(["state:set", { key: "open", value: 1 }]);
+    const { snapshot } = await client.emitWithAck("subscribe", { channel: "board:1" });
+    expect(snapshot.entries).toMatchObject({ open: { value: { checked: 1 } } });
+  });
+
   test("that fail, or of which there is none, let nobody in", async () => {
     const gateway = await embed({ channels: kinds });
     gateway.hooks.subscribe(() => {
