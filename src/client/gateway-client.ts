@@ -62,7 +62,7 @@ export interface ClientEvents {
 }
 
 export interface Client<C extends Contract = OpenContract> {
-  readonly connectionState: ClientState;
+  readonly state: ClientState;
   /** The last `ready`: node, user, session. */
   readonly ready: Ready | undefined;
   /** Round trip of the last answered request in milliseconds. */
@@ -81,7 +81,7 @@ export interface Client<C extends Contract = OpenContract> {
   /** The user's open orders, live, until `close`. */
   orders(): LiveOrders;
   /** The keyed state of a channel, live, until `close`. */
-  state<Value = unknown>(channel: string): LiveState<Value>;
+  stateOf<Value = unknown>(channel: string): LiveState<Value>;
   /** Sends any request of the protocol. Rejects with a TidegateError. */
   request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>>;
   /** Reconnects at once instead of waiting for the next attempt. */
@@ -126,7 +126,7 @@ export class GatewayClient implements Client {
     this.#connection.connect();
   }
 
-  get connectionState(): ClientState {
+  get state(): ClientState {
     return this.#state;
   }
 
@@ -160,7 +160,7 @@ export class GatewayClient implements Client {
     return this.#views.orders();
   }
 
-  state<Value>(channel: string): LiveState<Value> {
+  stateOf<Value>(channel: string): LiveState<Value> {
     // As with channels, the caller states the type of the values.
     return this.#views.state(channel) as LiveState<Value>;
   }

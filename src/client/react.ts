@@ -30,11 +30,11 @@ export function useConnection(): ShownConnection {
 }
 
 function connectionStore(client: Client): ViewStore<ShownConnection> {
-  const read = (): ShownConnection => ({ state: client.connectionState, ready: client.ready });
+  const read = (): ShownConnection => ({ state: client.state, ready: client.ready });
   let view = read();
   return {
     get view() {
-      if (view.state !== client.connectionState || view.ready !== client.ready) view = read();
+      if (view.state !== client.state || view.ready !== client.ready) view = read();
       return view;
     },
     open(changed) {

@@ -70,7 +70,7 @@ describe("behind a proxy that swallows upgrades", () => {
 
     rules.upgrade = "pass";
     cut(ada);
-    await eventually(() => expect([ada.connectionState, transport()]).toEqual(["connected", "websocket"]));
+    await eventually(() => expect([ada.state, transport()]).toEqual(["connected", "websocket"]));
   });
 });
 
@@ -95,7 +95,7 @@ describe("a client that is refused at the transport", () => {
     const codes: unknown[] = [];
     ada.on("state", ({ error }) => error !== undefined && codes.push(error.code));
 
-    await eventually(() => expect(ada.connectionState).toBe("connected"));
+    await eventually(() => expect(ada.state).toBe("connected"));
 
     expect(codes).toEqual([refusal.code, refusal.code]);
     expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(refusal.leastMs - 1);
@@ -111,7 +111,7 @@ describe("a client that is refused at the transport", () => {
     const server = await contractServer({ beforeHandshake: closesFirst });
     const ada = client(server.url);
 
-    await eventually(() => expect(ada.connectionState).toBe("connected"));
+    await eventually(() => expect(ada.state).toBe("connected"));
 
     expect(closings).toBe(4);
   });

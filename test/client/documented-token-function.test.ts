@@ -38,7 +38,7 @@ it("the documented token endpoint outlives its tokens and leaves one session beh
 
   await eventually(() => expect(given.length).toBeGreaterThan(6), 20_000);
 
-  expect([ada.connectionState, tab.connectionState, closed]).toEqual(["connected", "connected", []]);
+  expect([ada.state, tab.state, closed]).toEqual(["connected", "connected", []]);
   const { sessions } = (await call("GET", "/v1/users/ada/sessions")).body as { sessions: unknown[] };
   expect(sessions).toHaveLength(1);
 });
@@ -63,5 +63,5 @@ it("a client whose tokens could not be refreshed in time is closed, comes back w
   isAway = false;
 
   await eventually(() => expect(seen).toEqual([1]), 20_000);
-  expect(ada.connectionState).toBe("connected");
+  expect(ada.state).toBe("connected");
 });

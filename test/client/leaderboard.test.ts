@@ -77,7 +77,7 @@ describe("a live leaderboard", () => {
       const model = new BoardModel(rules);
 
       const tops = await submitAll(gateway, model, random, async () => {
-        await eventually(() => expect(reader.connectionState).toBe("connected"));
+        await eventually(() => expect(reader.state).toBe("connected"));
         cut(reader);
         cuts += 1;
       });

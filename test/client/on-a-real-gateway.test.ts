@@ -137,14 +137,12 @@ describe("a client on a real gateway", () => {
     const { url, signIn } = await startGateway({ file });
     const here = client(url, { token: (await signIn("ada")).token });
     const elsewhere = client(url, { token: (await signIn("ada")).token });
-    await eventually(() =>
-      expect([here.connectionState, elsewhere.connectionState]).toEqual(["connected", "connected"]),
-    );
+    await eventually(() => expect([here.state, elsewhere.state]).toEqual(["connected", "connected"]));
     expect(await here.sessions.list()).toHaveLength(2);
 
     expect(await here.sessions.revokeOthers()).toMatchObject({ revoked: 1, disconnected: 1 });
 
-    await eventually(() => expect(elsewhere.connectionState).toBe("closed"));
+    await eventually(() => expect(elsewhere.state).toBe("closed"));
     expect((await here.sessions.list()).map(({ current }) => current)).toEqual([true]);
     await expect(elsewhere.channel("chat:lobby").subscribe()).rejects.toMatchObject({ code: "session_revoked" });
   });

@@ -157,6 +157,6 @@ describe("the open orders", () => {
     await gateway.call("POST", "/v1/orders/o-1/events", { status: "cancelled" });
 
     await eventually(() => expect(statuses()).toEqual([[], []]));
-    expect([ada!.connectionState, bob!.connectionState]).toEqual(["connected", "connected"]);
+    expect([ada!.state, bob!.state]).toEqual(["connected", "connected"]);
   });
 });

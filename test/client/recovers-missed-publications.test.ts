@@ -20,7 +20,7 @@ describe.each([{ recovery: false }, { recovery: true }])("a cut client, $recover
     await eventually(() => expect(lines).toEqual(["1", "2 recovered", "3 recovered", "recovered 2 up to 3"]));
     server.publish("chat:lobby", "said", 4);
     await eventually(() => expect(lines.at(-1)).toBe("4"));
-    expect(ada.connectionState).toBe("connected");
+    expect(ada.state).toBe("connected");
     expect(lobby.position).toEqual({ epoch: server.log.get("chat:lobby")?.epoch, offset: 4 });
     const subscribes = server.requests.filter(({ name }) => name === "subscribe");
     expect(subscribes).toHaveLength(mode.recovery ? 1 : 2);
@@ -53,7 +53,7 @@ describe.each([{ recovery: false }, { recovery: true }])("a cut client, $recover
 
     cut(ada);
     await lobby.unsubscribe();
-    await eventually(() => expect(ada.connectionState).toBe("connected"));
+    await eventually(() => expect(ada.state).toBe("connected"));
     await ada.sessions.list();
     server.publish("chat:lobby", "said", 1);
     await ada.sessions.list();

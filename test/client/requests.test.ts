@@ -31,7 +31,7 @@ describe("a request", () => {
   it("rejects with timeout without an answer, and with disconnected if the connection is lost first", async () => {
     const server = await contractServer({ refuseRequest: () => "silence" });
     const ada = client(server.url, { requestTimeoutMs: 50 });
-    await eventually(() => expect(ada.connectionState).toBe("connected"));
+    await eventually(() => expect(ada.state).toBe("connected"));
     const lobby = ada.channel("chat:lobby");
     await expect(lobby.publish("said", 1)).rejects.toMatchObject({ code: "timeout" });
 
@@ -107,7 +107,7 @@ describe("a message that is too large or not JSON", () => {
     await expect(ada.channel("chat:lobby").publish("said", 1)).rejects.toMatchObject({ code: "timeout" });
 
     isAway = false;
-    await eventually(() => expect(ada.connectionState).toBe("connected"));
+    await eventually(() => expect(ada.state).toBe("connected"));
 
     await ada.sessions.list();
     expect(server.requests.map(({ name }) => name)).toEqual(["sessions:list"]);

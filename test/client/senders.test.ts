@@ -116,7 +116,7 @@ it("a warning of the gateway is an event of the client", async () => {
   const ada = client(server.url);
   const warnings: unknown[] = [];
   ada.on("warning", (warning) => warnings.push(warning));
-  await eventually(() => expect(ada.connectionState).toBe("connected"));
+  await eventually(() => expect(ada.state).toBe("connected"));
 
   server.warn("chat message");
 

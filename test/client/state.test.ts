@@ -21,18 +21,18 @@ async function clientOf({ url, signIn }: TestGateway, user: string) {
 const valuesOf = (entries: ReadonlyMap<string, { value: unknown }>) =>
   Object.fromEntries([...entries].map(([key, { value }]) => [key, value]));
 
-describe("client.state()", () => {
+describe("client.stateOf()", () => {
   test("shows what is set and removed, by whom, to all views, and what changed", async () => {
     const gateway = await startGateway({ file });
     const [ada, bob] = [await clientOf(gateway, "ada"), await clientOf(gateway, "bob")];
-    const mine = ada.state<number>("room:1");
+    const mine = ada.stateOf<number>("room:1");
     await mine.set("a", 1);
     await mine.set("b", 2);
-    const theirs = bob.state<number>("room:1");
+    const theirs = bob.stateOf<number>("room:1");
     await theirs.loaded;
     const changes: unknown[] = [];
     theirs.on("change", (changed) => changes.push(...changed));
-    const again = bob.state<number>("room:1");
+    const again = bob.stateOf<number>("room:1");
     await again.loaded;
 
     expect(theirs.get("a")).toBe(1);
@@ -55,7 +55,7 @@ describe("client.state()", () => {
     const prefix = freshPrefix();
     const gateway = await startGateway({ prefix, file });
     const [writer, reader] = [await clientOf(gateway, "ada"), await clientOf(gateway, "bob")];
-    const [written, view] = [writer.state("room:1"), reader.state("room:1")];
+    const [written, view] = [writer.stateOf("room:1"), reader.stateOf("room:1")];
     const regressions: string[] = [];
     const last = new Map<string, number>();
     view.on("change", (changed) => {
@@ -90,7 +90,7 @@ describe("client.state()", () => {
   test("sets its own keys and its presence again after every cut, until somebody else has set them", async () => {
     const gateway = await startGateway({ file });
     const [ada, bob] = [await clientOf(gateway, "ada"), await clientOf(gateway, "bob")];
-    const [mine, theirs] = [ada.state("room:1"), bob.state("room:1")];
+    const [mine, theirs] = [ada.stateOf("room:1"), bob.stateOf("room:1")];
     await Promise.all([mine.loaded, theirs.loaded]);
     const members = async () => (await bob.channel("room:1").presence()).members;
     await mine.set("cursor", { x: 1 }, { own: true });

@@ -21,7 +21,7 @@ describe("a client whose handshake is refused", () => {
       });
       const ada = client(server.url);
 
-      await eventually(() => expect(ada.connectionState).toBe("connected"));
+      await eventually(() => expect(ada.state).toBe("connected"));
 
       const waits = times.slice(1).map((time, index) => time - (times[index] ?? 0));
       expect(Math.min(...waits)).toBeGreaterThanOrEqual(39);
@@ -35,7 +35,7 @@ describe("a client whose handshake is refused", () => {
     const given = ["stale", "fresh"];
     const ada = client(server.url, { token: async () => given.shift() ?? "none" });
 
-    await eventually(() => expect(ada.connectionState).toBe("connected"));
+    await eventually(() => expect(ada.state).toBe("connected"));
 
     expect(server.handshakes).toEqual(["stale", "fresh"]);
   });
@@ -49,7 +49,7 @@ describe("a client whose handshake is refused", () => {
 
     await expect(subscribed).rejects.toMatchObject({ code });
     expect((await closed).code).toBe(code);
-    expect([ada.connectionState, asked]).toEqual(["closed", 2]);
+    expect([ada.state, asked]).toEqual(["closed", 2]);
     await expect(ada.sessions.list()).rejects.toMatchObject({ code });
   });
 
@@ -59,7 +59,7 @@ describe("a client whose handshake is refused", () => {
       const server = await contractServer({ refuseHandshake: () => refusal(code) });
       const ada = client(server.url);
 
-      await eventually(() => expect(ada.connectionState).toBe("closed"));
+      await eventually(() => expect(ada.state).toBe("closed"));
 
       expect(server.handshakes).toHaveLength(1);
     },
@@ -72,7 +72,7 @@ describe("a client whose handshake is refused", () => {
       token: () => (++asked < 4 ? Promise.reject(new Error("the login service is away")) : "token-1"),
     });
 
-    await eventually(() => expect(ada.connectionState).toBe("connected"));
+    await eventually(() => expect(ada.state).toBe("connected"));
 
     expect([asked, server.handshakes]).toEqual([4, ["token-1"]]);
   });
@@ -86,7 +86,7 @@ describe("a client whose handshake is refused", () => {
       const told: unknown[] = [];
       ada.on("state", ({ error }) => error !== undefined && told.push(error.code));
 
-      await eventually(() => expect(ada.connectionState).toBe("connected"));
+      await eventually(() => expect(ada.state).toBe("connected"));
 
       expect([told, server.handshakes]).toEqual([["unavailable", "unavailable", "unavailable"], ["token-1"]]);
     },
@@ -99,7 +99,7 @@ describe("a client whose handshake is refused", () => {
     const given = ["Forbidden", "Forbidden", "Forbidden", "Forbidden"];
     const ada = client(server.url, { token: () => given.shift() ?? "token-1" });
 
-    await eventually(() => expect(ada.connectionState).toBe("connected"));
+    await eventually(() => expect(ada.state).toBe("connected"));
 
     expect(server.handshakes).toHaveLength(5);
   });
@@ -120,7 +120,7 @@ describe("a connected client", () => {
     const server = await contractServer();
     let asked = 0;
     const ada = client(server.url, { token: () => `token-${++asked}` });
-    await eventually(() => expect(ada.connectionState).toBe("connected"));
+    await eventually(() => expect(ada.state).toBe("connected"));
 
     server.cut();
 
@@ -159,12 +159,12 @@ describe("a connected client", () => {
     const told: string[] = [];
     ada.on("closing", (closing) => told.push(`closing ${closing.code}`));
     ada.on("closed", (reason) => told.push(`closed ${reason.code}`));
-    await eventually(() => expect(ada.connectionState).toBe("connected"));
+    await eventually(() => expect(ada.state).toBe("connected"));
 
     server.close(code);
 
     await eventually(() => expect(told[0]).toBe(`closing ${code}`));
-    await eventually(() => expect(ada.connectionState).toBe(state));
+    await eventually(() => expect(ada.state).toBe(state));
     if (state === "connected") await eventually(() => expect(server.handshakes).toHaveLength(2));
     else expect(told).toEqual([`closing ${code}`, `closed ${code}`]);
   });
@@ -202,7 +202,7 @@ describe("a connected client", () => {
     await eventually(() => expect(states.filter((line) => line === "lobby subscribed")).toHaveLength(2));
     server.close("session_revoked");
 
-    await eventually(() => expect(ada.connectionState).toBe("closed"));
+    await eventually(() => expect(ada.state).toBe("closed"));
     expect(states).toEqual([
       "lobby subscribing",
       "connected",
@@ -228,7 +228,7 @@ describe("a connected client", () => {
 
     ada.close();
 
-    expect([ada.connectionState, lobby.state]).toEqual(["closed", "unsubscribed"]);
+    expect([ada.state, lobby.state]).toEqual(["closed", "unsubscribed"]);
     await expect(lobby.publish("said", 1)).rejects.toMatchObject({ code: "closed" });
     ada.reconnectNow();
     expect(states).toEqual(["connected", "closed"]);

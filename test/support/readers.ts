@@ -67,7 +67,7 @@ export function projectReader({ name, url, token, channels, history, onDelivery 
     closings,
     state: () => {
       const states = [...channels.keys()].map((channel) => `${channel} ${client.channel(channel).state}`);
-      return `${client.connectionState} ${client.socket.connected ? "on" : "off"}line at ${client.ready?.nodeId}: ${states.join()}`;
+      return `${client.state} ${client.socket.connected ? "on" : "off"}line at ${client.ready?.nodeId}: ${states.join()}`;
     },
     close: () => client.close(),
   };

@@ -76,7 +76,7 @@ export function createDemo(login: Login): Demo {
   client.on("expiring", () => (isTokenStale = true));
 
   const pulse = setInterval(() => {
-    if (client.connectionState === "connected") beat();
+    if (client.state === "connected") beat();
   }, pulseMs);
   /** Asks for something that needs the store. */
   const beat = (): void =>

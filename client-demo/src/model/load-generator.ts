@@ -91,7 +91,7 @@ export function createLoadGenerator({ client, bucket }: Demo): LoadGenerator {
     outstanding += (ratePerSecond.value * tickMs) / 1_000;
     const due = Math.floor(outstanding);
     outstanding -= due;
-    if (client.connectionState === "connected") send(due);
+    if (client.state === "connected") send(due);
     else show();
   }
 

@@ -80,8 +80,7 @@ export class GatewayReader implements Reader {
 
   #reportReady(): void {
     const client = this.#client;
-    if (client?.connectionState !== "connected" || !this.#isReady || this.#subscribed.size < this.#channels.length)
-      return;
+    if (client?.state !== "connected" || !this.#isReady || this.#subscribed.size < this.#channels.length) return;
     this.#observer.ready(client.ready?.nodeId);
   }
 }
