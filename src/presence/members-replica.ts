@@ -111,6 +111,11 @@ export class MembersReplica {
     return members.toSorted((a, b) => (a.userId < b.userId ? -1 : 1));
   }
 
+  /** When a connection of the user set data last; 0 if none did. */
+  latestDataOf(userId: string): number {
+    return Math.max(0, ...[...this.#details.values()].map((ofNode) => ofNode.get(userId)?.at ?? 0));
+  }
+
   /** The changes since the last call, or since `forgetDiff`; undefined if there are none. */
   takeDiff(): MembersDiff | undefined {
     const diff: MembersDiff = { joined: [], left: [], updated: [] };

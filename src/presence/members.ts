@@ -124,14 +124,18 @@ export class Members {
 
   /**
    * Sets what other members are shown of a connection, until it ends; null removes it. Resolves when it is written. Throws
-   * `unknown_channel`, `forbidden` for a kind without presence, and `payload_too_large`.
+   * `unknown_channel`, `forbidden` for a kind without presence, `payload_too_large`, and `not_subscribed`.
    */
-  async setData({ id, userId }: Subscriber, channel: string, data: unknown): Promise<void> {
+  async setData({ id, userId }: Subscriber, channel: string, data: unknown, isMember: () => boolean): Promise<void> {
     if (!this.#isKept(channel)) throw noPresence();
     if (Buffer.byteLength(canonicalJson(data)) > maxDataBytes)
       throw new GatewayError("payload_too_large", `data: must be at most ${maxDataBytes} bytes`, { field: "data" });
+    const replica = await this.#current(channel);
+    if (!isMember()) throw new GatewayError("not_subscribed");
+    // Later than what is known, whatever the clocks of the nodes say.
+    const at = Math.max(this.#deps.clock.now(), replica.members.latestDataOf(userId) + 1);
     const { info } = this.#details.get(channel, userId, id) ?? {};
-    this.#details.set(channel, userId, id, { info, data: data ?? undefined, at: this.#deps.clock.now() });
+    this.#details.set(channel, userId, id, { info, data: data ?? undefined, at });
     this.#local.changeDetail(channel, userId);
     await this.#local.flushed(channel);
   }
@@ -145,8 +149,7 @@ export class Members {
   async of(channel: string): Promise<ChannelMembers> {
     if (!this.#isKept(channel)) throw noPresence();
     await this.#local.flushed(channel);
-    const [replica, revision] = await Promise.all([this.#replicas.of(channel), this.#deps.store.revision(channel)]);
-    await replica.reached(revision);
+    const replica = await this.#current(channel);
     // Nothing may be awaited from here to the acknowledgement, or a change sent in between would be undone by it.
     return { channel, members: replica.members.members(maxMembers), count: replica.members.count };
   }
@@ -155,6 +158,13 @@ export class Members {
   async ofAs(reader: Principal, channel: string, subscriber?: Subscriber): Promise<ChannelMembers> {
     await this.#deps.permissions.checkSubscribe(reader, channel, subscriber);
     return this.of(channel);
+  }
+
+  /** The replica with every change that was written before. */
+  async #current(channel: string): Promise<ChannelReplica> {
+    const [replica, revision] = await Promise.all([this.#replicas.of(channel), this.#deps.store.revision(channel)]);
+    await replica.reached(revision);
+    return replica;
   }
 
   #isKept(channel: string): boolean {

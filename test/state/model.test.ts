@@ -9,7 +9,7 @@ import { boardFile, channel, returningReader, set, valuesOf, type ReturningReade
 
 /** More of them, and longer: `STATE_SEEDS=20 STATE_STEPS=2000`. */
 const seeds = Number(process.env.STATE_SEEDS ?? 1);
-const steps = Number(process.env.STATE_STEPS ?? 250);
+const steps = Number(process.env.STATE_STEPS ?? 150);
 
 const path = `/v1/channels/${encodeURIComponent(channel)}/state`;
 const keys = Array.from({ length: 12 }, (_, n) => `key-${n}`);

@@ -15,8 +15,9 @@ export function createPresenceHandlers({ presence, channels }: PresenceHandlerDe
     clientHandler("presence", presenceMessage, ({ identity }, { channel }) => presence.members.ofAs(identity, channel)),
 
     clientHandler("presence:set", presenceSetMessage, async ({ subscriber }, { channel, data }) => {
-      if (!channels.startsOf(subscriber).has(channel)) throw new GatewayError("not_subscribed");
-      await presence.members.setData(subscriber, channel, data);
+      const isMember = (): boolean => channels.startsOf(subscriber).has(channel);
+      if (!isMember()) throw new GatewayError("not_subscribed");
+      await presence.members.setData(subscriber, channel, data, isMember);
       return { channel };
     }),
   ];
