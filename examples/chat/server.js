@@ -9,6 +9,6 @@ const server = createServer((_request, response) => response.writeHead(200, { "c
 
 const gateway = await createGateway({ server, env: process.env });
 // Your application would use its own login.
-gateway.hooks.connect(({ connection }) => ({ userId: `guest:${connection.auth.guest}` }));
+gateway.hooks.connect(({ connection }) => ({ userId: `guest:${String(connection.auth.guest)}` }));
 chat(gateway.io);
 await gateway.listen(Number(process.env.PORT ?? 3000));
