@@ -1,7 +1,7 @@
 import { appUserOf, type AppConnection, type AppUser } from "../connections/connection.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import type { ClientAnswers, ClientRequest } from "../protocol/client-requests.ts";
-import { GatewayError } from "../protocol/errors.ts";
+import { appFailed, GatewayError } from "../protocol/errors.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
 import { validateWith, type StandardSchema } from "../protocol/standard-schema.ts";
 import { describeConnection, type RequestConnection, type RequestOptions } from "./app-request.ts";
@@ -75,7 +75,7 @@ export class InProcessEvents<Publish> implements AppEvents {
       return await run();
     } catch (error) {
       if (error instanceof GatewayError) throw error;
-      throw new GatewayError("app_failed", undefined, { cause: error });
+      throw appFailed(error);
     }
   }
 

@@ -136,7 +136,7 @@ export class AppHooks {
   async #ask<S extends z.ZodType>(type: HookType, request: AppRequest, schema: S): Promise<z.output<S>> {
     const own = this.#own.get(type);
     try {
-      if (own !== undefined) return await this.#call(own, request, schema);
+      if (own !== undefined) return await this.#call(type, own, request, schema);
       if (this.#deps.client !== undefined) return await this.#deps.client.ask(request, schema);
     } catch (error) {
       throw withReason(type, error);
@@ -144,36 +144,38 @@ export class AppHooks {
     throw forbidden(`the app has no ${type} hook`);
   }
 
-  async #call<S extends z.ZodType>(hook: Hook<unknown>, request: AppRequest, schema: S): Promise<z.output<S>> {
+  async #call<S extends z.ZodType>(
+    type: HookType,
+    hook: Hook<unknown>,
+    request: AppRequest,
+    schema: S,
+  ): Promise<z.output<S>> {
     const { promise: timeout, reject } = Promise.withResolvers<never>();
     const cancel = this.#deps.clock.after(this.#options.timeoutMs, () => reject(new GatewayError("timeout")));
     try {
       const answer = await Promise.race([(async () => hook(request))(), timeout]);
-      return orFailed(() => parseWith(schema, answer, "answer"));
+      return orFailed(type, () => parseWith(schema, answer, "answer"));
     } finally {
       cancel();
     }
   }
 
   #textOf(data: unknown): string {
-    const text = orFailed(() => {
+    const text = orFailed("publish", () => {
       checkValue(data);
       return canonicalJson(data);
     });
     if (Buffer.byteLength(text) <= this.#options.payloadBytes) return text;
-    throw new GatewayError("app_failed", undefined, {
-      reason: { rule: "hook", detail: "the changed data is too large" },
-    });
+    throw failed("publish", "app_failed", new Error("the changed data is too large"));
   }
 }
 
 /** An invalid answer is a failure of the app, not of the client. */
-function orFailed<T>(read: () => T): T {
+function orFailed<T>(type: HookType, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    throw new GatewayError("app_failed", undefined, { cause: error, reason: { rule: "hook", detail } });
+    throw failed(type, "app_failed", error);
   }
 }
 

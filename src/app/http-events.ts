@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { appUserOf, type AppConnection } from "../connections/connection.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
+import { eventArguments } from "../protocol/client-requests.ts";
 import { closing } from "../protocol/closings.ts";
 import { publishBody } from "../protocol/publications.ts";
 import { isGatewayEvent, isReservedEvent } from "../protocol/reserved-events.ts";
@@ -25,7 +26,7 @@ export interface HttpEventsDeps {
 const channels = z.array(channelName).max(64).optional();
 
 const appResponse = z.strictObject({
-  ack: z.array(z.unknown()).max(32).optional(),
+  ack: eventArguments.optional(),
   publish: z.array(publishBody).max(64).optional(),
   subscribe: channels,
   unsubscribe: channels,
@@ -33,7 +34,7 @@ const appResponse = z.strictObject({
     .array(
       z.strictObject({
         event: z.string().refine((event) => !isGatewayEvent(event), "is reserved"),
-        args: z.array(z.unknown()).max(32).default([]),
+        args: eventArguments.default([]),
       }),
     )
     .max(64)

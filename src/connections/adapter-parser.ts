@@ -1,5 +1,6 @@
 import { decode, encode } from "notepack.io";
 import { z } from "zod";
+import { maxAttachments } from "../protocol/client-requests.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
 import { isBoundedMsgpack } from "../engine/msgpack-bounds.ts";
 
@@ -62,9 +63,6 @@ function read(bytes: Buffer): { message: unknown; reason?: string } {
 }
 
 const eventPacket = 2;
-
-/** Clients disconnect if there are more. */
-const maxAttachments = 10;
 
 /** Of `[node, packet, options]`. */
 function broadcastError(message: unknown): string | undefined {

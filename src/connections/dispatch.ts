@@ -296,9 +296,15 @@ export class Dispatch {
       operation,
       channel: operation && orderingKeyOf(event[1]),
     });
-    if (refusal.code === "internal" || refusal.code === "app_failed")
-      this.#deps.failures.report(`event ${String(event[0])}`, error);
+    if (refusal.code === "internal" || refusal.code === "app_failed") this.#report(operation, event, error);
     return refusal.toClientBody();
+  }
+
+  /** Clients choose the names of an app's events. */
+  #report(operation: string | undefined, [name]: readonly unknown[], error: unknown): void {
+    const { failures } = this.#deps;
+    if (operation !== undefined) failures.report(`event ${operation}`, error);
+    else failures.report("app.event", error, { event: String(name).slice(0, maxLoggedLength) });
   }
 }
 
@@ -318,6 +324,9 @@ const unknownEvent = (): Promise<never> => Promise.reject(new GatewayError("unkn
 
 /** A client that requested no acknowledgement receives no refusal either; it is only counted. */
 const ignoreAnswer: Acknowledge = () => undefined;
+
+/** Max characters of an event's name in the log. */
+const maxLoggedLength = 128;
 
 /** `retryAfterMs` of a client with too many requests in flight. */
 const unansweredRetryMs = 1_000;

@@ -18,14 +18,17 @@ export class ErrorReporter {
     this.#count = metrics.eventErrors;
   }
 
-  /** `place` comes from a closed set: the name of a handler, or of a place in our code. */
-  report(place: string, error: unknown): void {
+  /**
+   * `place` comes from a closed set: the name of a handler, or of a place in our code. What clients choose belongs into
+   * `details`.
+   */
+  report(place: string, error: unknown, details: Readonly<Record<string, unknown>> = {}): void {
     this.#count.inc();
     const entry = this.#places.get(place) ?? { quietUntil: 0, unlogged: 0 };
     this.#places.set(place, entry);
     const now = this.#clock.monotonic();
     if (now < entry.quietUntil) return void (entry.unlogged += 1);
-    this.#log.error({ place, err: error, repeated: entry.unlogged }, "failed");
+    this.#log.error({ place, ...details, err: error, repeated: entry.unlogged }, "failed");
     entry.quietUntil = now + quietMs;
     entry.unlogged = 0;
   }

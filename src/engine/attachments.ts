@@ -1,7 +1,5 @@
 import { PacketType } from "socket.io-parser";
-
-/** Max binary attachments of one packet. */
-const maxAttachments = 10;
+import { maxAttachments } from "../protocol/client-requests.ts";
 
 const packetForm = /^([0-6])(?:(\d{1,2})-)?(?:(\/[^,]{0,64})(?:,|$))?(\d{1,15})?(.*)$/s;
 

@@ -3,7 +3,7 @@ import type { AskApp } from "../channels/permissions.ts";
 import { ConfigError, type Problem } from "../config/problems.ts";
 import { clientEvents } from "../protocol/client-events.ts";
 import { createContractChecks, type ContractChecks } from "../protocol/contract-checks.ts";
-import { GatewayError } from "../protocol/errors.ts";
+import { appFailed } from "../protocol/errors.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import type { Contract } from "../protocol/contract.ts";
 
@@ -26,7 +26,7 @@ export function withCheckedData(askApp: AskApp, checksOf: () => ContractChecks |
         checks.publication({ channel, event: publication.event, data: JSON.parse(data) as unknown }),
       );
     } catch (cause) {
-      throw new GatewayError("app_failed", undefined, { cause });
+      throw appFailed(cause);
     }
   };
 }

@@ -13,6 +13,29 @@ const argument = z
   .unknown()
   .meta({ override: { type: ["object", "array", "string", "number", "boolean", "null"] }, examples: ["yes"] });
 
+/** Max binary attachments of one packet; stock clients disconnect if there are more. */
+export const maxAttachments = 10;
+
+/** Arguments of an event or an acknowledgement, as JSON, that stock clients can read. */
+export const eventArguments = z
+  .array(argument)
+  .max(32)
+  .refine((args) => countAttachments(args) <= maxAttachments, `must have at most ${maxAttachments} binary values`)
+  .refine(
+    (args) => countAttachments(args) === 0 || !hasPlaceholder(args),
+    "must not have a field _placeholder beside binary values",
+  );
+
+function countAttachments(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 0;
+  if ("$binary" in value && typeof value.$binary === "string" && Object.keys(value).length === 1) return 1;
+  return Object.values(value).reduce<number>((sum, item) => sum + countAttachments(item), 0);
+}
+
+/** Socket.IO's own form of an attachment. */
+const hasPlaceholder = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && ("_placeholder" in value || Object.values(value).some(hasPlaceholder));
+
 const binary = 'Binary data is `{ "$binary": "<base64>" }`.';
 
 /** Body of `POST /v1/users/{userId}/request` and `/v1/connections/{connectionId}/request`. */
@@ -21,9 +44,7 @@ export const clientRequestBody = z
     event: eventName
       .refine((event) => !isGatewayEvent(event), "is reserved")
       .meta({ description: "Event name that the clients listen to.", examples: ["confirm"] }),
-    args: z
-      .array(argument)
-      .max(32)
+    args: eventArguments
       .optional()
       .meta({ description: `Arguments of the event. ${binary}`, examples: [[{ orderId: "o-17" }]] }),
     timeoutMs: z

@@ -1,5 +1,5 @@
 import { schemasOf, type Contract } from "./contract.ts";
-import { GatewayError } from "./errors.ts";
+import { appFailed } from "./errors.ts";
 import { kindOf } from "./names.ts";
 import { wrong } from "./parse-with.ts";
 import { validateAtOnce, validateWith } from "./standard-schema.ts";
@@ -54,7 +54,7 @@ export function createContractChecks({ events, channels }: Contract): ContractCh
       try {
         return [await validateWith(schema, args[0], { at: "answer" }), ...args.slice(1)];
       } catch (cause) {
-        throw new GatewayError("app_failed", undefined, { cause });
+        throw appFailed(cause);
       }
     },
   };

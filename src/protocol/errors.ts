@@ -128,6 +128,12 @@ export class GatewayError extends Error {
   }
 }
 
+/** Milliseconds after which a client may try again what its app failed to handle. */
+const appRetryMs = 1_000;
+
+export const appFailed = (cause: unknown): GatewayError =>
+  new GatewayError("app_failed", undefined, { retryAfterMs: appRetryMs, cause });
+
 /** A refusal by an app, with a code of its own choice. In the gateway it counts as the code of the catalogue, else as `forbidden`. */
 export class AppRefusal extends GatewayError {
   readonly #appCode: string;

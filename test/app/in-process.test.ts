@@ -54,7 +54,7 @@ describe("a handler of gateway.on", () => {
     const ann = await join(gateway, "ann");
 
     const failed = await ann.emitWithAck("break");
-    expect(failed).toMatchObject({ ok: false, error: { code: "app_failed" } });
+    expect(failed).toMatchObject({ ok: false, error: { code: "app_failed", retryAfterMs: 1_000 } });
     expect(JSON.stringify(failed)).not.toContain("secret");
     expect(await ann.emitWithAck("refuse")).toMatchObject({ error: { code: "forbidden", message: "not yours" } });
   });

@@ -1,6 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { keyOf, sign } from "../../src/webhooks/signature.ts";
+import { readableLog } from "../support/edge.ts";
 import { startGateway, type Client, type TestGateway } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
 import { json, secret, startApp, type Answer, type Forwarded } from "./http-app.ts";
@@ -66,6 +67,31 @@ test("effects subscribe, publish, emit and disconnect", async () => {
       expect.objectContaining({ code: "disconnected_by_backend", message: "as you wish" }),
     ]),
   );
+});
+
+test.each<[string, object]>([
+  ["an acknowledgement", { ack: Array(11).fill({ $binary: "AA==" }) }],
+  ["an event", { emit: [{ event: "files", args: [{ files: Array(11).fill({ $binary: "AA==" }) }] }] }],
+  ["a placeholder", { ack: [{ $binary: "AA==" }, { _placeholder: true, num: 7 }] }],
+])("binary that stock clients would disconnect for is refused: %s", async (_, answer) => {
+  const { client } = await gatewayFor(json(({ json: { event } }) => (event === "fine" ? { ack: ["fine"] } : answer)));
+
+  expect(await client.emitWithAck("files")).toMatchObject({ ok: false, error: { code: "app_failed" } });
+  expect(await client.emitWithAck("fine")).toBe("fine");
+});
+
+test("failing events of any name are logged once a second, with a short name", async () => {
+  const { log, lines } = readableLog();
+  const { url } = await startApp(json(() => ({ unknown: true })));
+  const gateway = await startGateway({ file: { app: { url, secret, timeoutMs: patientMs } }, log });
+  const client = await gateway.connect((await gateway.signIn("ann")).token);
+
+  const names = Array.from({ length: 20 }, (_, n) => `${"name".repeat(100)} ${n}`);
+  await Promise.all(names.map((name) => client.emitWithAck(name)));
+
+  const failures = lines.filter(({ place }) => place === "app.event");
+  expect(failures[0]).toMatchObject({ event: "name".repeat(32), msg: "failed" });
+  expect(failures.length).toBeLessThan(names.length / 2);
 });
 
 test("an app closes a connection with a code of its own choice, but cannot send an event of the gateway", async () => {

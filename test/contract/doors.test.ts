@@ -217,7 +217,9 @@ describe("an event for the app", () => {
   test("is answered app_failed if the app's answer is not what the contract says", async () => {
     const ann = await listening((own) => own.on("todo:create", () => ({ id: 7 }) as never));
 
-    expect(await ann.emitWithAck("todo:create", { title: "milk" })).toMatchObject({ error: { code: "app_failed" } });
+    expect(await ann.emitWithAck("todo:create", { title: "milk" })).toMatchObject({
+      error: { code: "app_failed", retryAfterMs: 1_000 },
+    });
   });
 
   test("of an app over HTTP is checked before it is sent", async () => {
