@@ -1,5 +1,5 @@
 import type { RefusalRule } from "../protocol/errors.ts";
-import { isName } from "../protocol/names.ts";
+import { isChannelPattern, isName } from "../protocol/names.ts";
 import { maxGrants } from "../protocol/sessions.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { isObject } from "./strict-json.ts";
@@ -131,9 +131,9 @@ function isOptional<T>(value: unknown, is: (value: unknown) => value is T): valu
 const isString = (value: unknown): value is string => typeof value === "string";
 const isFiniteNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
 
-function isNames(value: unknown): value is string[] {
-  return Array.isArray(value) && value.length <= maxGrants && value.every(isName);
-}
+const isList = (value: unknown): value is unknown[] => Array.isArray(value) && value.length <= maxGrants;
+const isNames = (value: unknown): value is string[] => isList(value) && value.every(isName);
+const isPatterns = (value: unknown): value is string[] => isList(value) && value.every(isChannelPattern);
 
 type PartialGrants = { subscribe?: string[]; publish?: string[] };
 
@@ -141,7 +141,7 @@ type PartialGrants = { subscribe?: string[]; publish?: string[] };
 function isGrants(value: unknown): value is PartialGrants {
   if (!isObject(value)) return false;
   const { subscribe, publish, ...others } = value;
-  return isOptional(subscribe, isNames) && isOptional(publish, isNames) && Object.keys(others).length === 0;
+  return isOptional(subscribe, isPatterns) && isOptional(publish, isPatterns) && Object.keys(others).length === 0;
 }
 
 const toGrants = ({ subscribe = [], publish = [] }: PartialGrants): ChannelGrants => ({ subscribe, publish });

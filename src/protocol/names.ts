@@ -25,6 +25,9 @@ export function isName(value: unknown): value is string {
   );
 }
 
+/** True for the name of a channel, or a pattern: a `*` matches any rest of a name, so it is the last character. */
+export const isChannelPattern = (value: unknown): value is string => isName(value) && !value.slice(0, -1).includes("*");
+
 /** True for a name that is still one as the subject of a channel of this kind: `order:{orderId}`. */
 export const isSubjectOf = (kind: string, value: unknown): value is string =>
   isName(value) && isName(`${kind}:${value}`);

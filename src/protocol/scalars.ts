@@ -21,6 +21,9 @@ export const jsonValue = z.unknown().refine((value) => value !== undefined, "is 
 /** Epoch milliseconds. */
 export const timestamp = z.int().min(0);
 
+/** Epoch milliseconds that a backend names. Less (a time in 1973) is a time in seconds. */
+export const timestampOfBackend = timestamp.min(100_000_000_000, "must be in epoch milliseconds");
+
 export const position = z.strictObject({ epoch: z.string().max(64), offset: z.int().min(0) });
 export type Position = z.output<typeof position>;
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { wrong } from "./parse-with.ts";
 import { isKeyed, noKeyIfEphemeral, publishBodyFields } from "./publications.ts";
-import { timestamp, wholeNumber } from "./scalars.ts";
+import { timestamp, timestampOfBackend, wholeNumber } from "./scalars.ts";
 
 /** Schemas of publications for later. */
 
@@ -18,7 +18,7 @@ export const publishOrScheduleBody = z
       .max(maxDelayMs)
       .optional()
       .meta({ description: "Publish after this many milliseconds; the response is then 202." }),
-    publishAt: timestamp
+    publishAt: timestampOfBackend
       .optional()
       .meta({ description: "Publish at this time, in epoch milliseconds of the Redis clock; in the past: now." }),
   })

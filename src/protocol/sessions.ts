@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { closingCatalogue, type ClosingCode } from "./closings.ts";
-import { channelName, eventName, idempotencyKey, sessionId, timestamp, userId } from "./scalars.ts";
+import { isChannelPattern } from "./names.ts";
+import { channelName, eventName, idempotencyKey, sessionId, timestamp, timestampOfBackend, userId } from "./scalars.ts";
 
 /** Schemas of logins and tokens: the client's events, the backend's calls, and what both are answered. */
 
@@ -41,7 +42,7 @@ export const sessionsRevokeMessage = z
 
 const roleName = eventName.meta({ examples: ["support"] });
 const patterns = z
-  .array(channelName)
+  .array(channelName.refine(isChannelPattern, "must have a * only at its end"))
   .max(maxGrants)
   .meta({ description: "Channel names; a trailing `*` matches any rest of a name.", examples: [["news:*"]] });
 
@@ -70,9 +71,6 @@ export function checkGrantBytes(
   const message = `must be at most ${maxGrantBytes} bytes of JSON together with roles`;
   context.addIssue({ code: "custom", path: ["channels"], message });
 }
-
-/** A moment long past even in milliseconds; a smaller number is probably in seconds, and would have no effect. */
-const minMilliseconds = 100_000_000_000;
 
 /** Body of `POST /v1/sessions`. */
 export const createSessionBody = z
@@ -149,8 +147,7 @@ const maxReasonBytes = 1_024;
 /** Body of `PUT /v1/users/{userId}/block`; may be left out. */
 export const blockUserBody = z
   .strictObject({
-    until: timestamp
-      .min(minMilliseconds, "must be in epoch milliseconds")
+    until: timestampOfBackend
       .optional()
       .meta({ description: "When the block ends, in epoch milliseconds. Default: never." }),
     reason: z
@@ -182,13 +179,11 @@ export const revokeTokenBody = z
   .strictObject({
     token: tokenText.optional().meta({ description: "The token itself; it may have expired." }),
     userId: userId.optional().meta({ description: "Revokes tokens of this user. Requires `issuedBefore`." }),
-    issuedBefore: timestamp
-      .min(minMilliseconds, "must be in epoch milliseconds")
+    issuedBefore: timestampOfBackend
       .optional()
       .meta({ description: "Revokes the user's tokens issued before this time, in epoch milliseconds." }),
     jti: eventName.optional().meta({ description: "The token's `jti`. Requires `expiresAt`." }),
-    expiresAt: timestamp
-      .min(minMilliseconds, "must be in epoch milliseconds")
+    expiresAt: timestampOfBackend
       .optional()
       .meta({ description: "When the token expires, in epoch milliseconds. Requires `jti`." }),
     idempotencyKey: idempotencyKey.optional(),

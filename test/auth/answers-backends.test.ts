@@ -127,6 +127,7 @@ describe("POST /v1/sessions", () => {
     ["65 roles", { roles: Array.from({ length: 65 }, (_, i) => `${i}`) }, ["roles"]],
     ["a role that is no name", { roles: ["user", ""] }, ["roles.1"]],
     ["a grant that is no name", { channels: { publish: ["a", 1] } }, ["channels.publish.1"]],
+    ["a pattern with a * in the middle", { channels: { publish: ["news:*:today"] } }, ["channels.publish.0"]],
     ["too many grants for a token", { channels: { subscribe: Array(64).fill("x".repeat(100)) } }, ["channels"]],
     ["data that is no object", { data: [1] }, ["data"]],
     ["data of more than 4 kB", { data: { text: "x".repeat(4_097) } }, ["data"]],

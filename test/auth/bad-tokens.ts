@@ -234,6 +234,7 @@ export const badClaims: Record<string, Record<string, unknown>> = {
   "channels.subscribe null": { channels: { subscribe: null } },
   "channels.publish with an object in it": { channels: { publish: [{ channel: "a" }] } },
   "channels.publish with an empty pattern": { channels: { publish: [""] } },
+  "channels.subscribe with a * in the middle": { channels: { subscribe: ["news:*:today"] } },
   "65 patterns": { channels: { subscribe: Array.from({ length: 65 }, (_, i) => `news:${i}`) } },
 };
 

@@ -20,10 +20,11 @@ test("a publication for later is delivered once, when it is due, and not before"
   await client.emitWithAck("subscribe", { channel: "chat:a" });
 
   const planned = await later(gateway, "later", { delayMs: 400 });
-  const atOnce = await later(gateway, "past", { publishAt: 1 });
+  const past = Date.now() - 60_000;
+  const atOnce = await later(gateway, "past", { publishAt: past });
 
   expect(planned).toMatchObject({ status: 202, body: { scheduleId: expect.stringMatching(/^[\w-]{22}$/) } });
-  expect(atOnce).toMatchObject({ status: 202, body: { publishAt: 1 } });
+  expect(atOnce).toMatchObject({ status: 202, body: { publishAt: past } });
   await eventually(() => expect(told(client, "publication").map(({ data }) => data)).toEqual(["past", "later"]));
   const [, { publishedAt } = { publishedAt: 0 }] = await historyOf(gateway);
   expect(publishedAt).toBeGreaterThanOrEqual(planned.body.publishAt);
@@ -65,6 +66,8 @@ test("what cannot be published later is refused now", async () => {
 
   expect(await later(gateway, 1, { delayMs: 1, publishAt: 1 })).toMatchObject({ status: 400 });
   expect(await later(gateway, 1, { delayMs: -1 })).toMatchObject({ status: 400 });
+  const inSeconds = await later(gateway, 1, { publishAt: Math.round(Date.now() / 1_000) + 60 });
+  expect(inSeconds).toMatchObject({ status: 400, body: { field: "publishAt" } });
   expect(await later(gateway, 1, { publishAt: Date.now() + 400 * 86_400_000 })).toMatchObject({ status: 400 });
   expect(await later(gateway, 1, { delayMs: 1 }, { channel: "nobody:x" })).toMatchObject({
     status: 404,
