@@ -69,9 +69,11 @@ test("effects subscribe, publish, emit and disconnect", async () => {
   );
 });
 
+const elevenFiles = Array.from({ length: 11 }, () => ({ $binary: "AA==" }));
+
 test.each<[string, object]>([
-  ["an acknowledgement", { ack: Array(11).fill({ $binary: "AA==" }) }],
-  ["an event", { emit: [{ event: "files", args: [{ files: Array(11).fill({ $binary: "AA==" }) }] }] }],
+  ["an acknowledgement", { ack: elevenFiles }],
+  ["an event", { emit: [{ event: "files", args: [{ files: elevenFiles }] }] }],
   ["a placeholder", { ack: [{ $binary: "AA==" }, { _placeholder: true, num: 7 }] }],
 ])("binary that stock clients would disconnect for is refused: %s", async (_, answer) => {
   const { client } = await gatewayFor(json(({ json: { event } }) => (event === "fine" ? { ack: ["fine"] } : answer)));
