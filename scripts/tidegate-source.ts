@@ -1,8 +1,15 @@
-/** Lets the examples of this checkout import `tidegate` without building it. */
+/** Lets the examples of this checkout import `tidegate` without building it, and its other entries. */
 import { registerHooks } from "node:module";
+
+const sources: Readonly<Record<string, string>> = {
+  tidegate: "../src/index.ts",
+  "tidegate/contract": "../src/protocol/contract.ts",
+  "tidegate/testing": "../src/testing/testing.ts",
+};
 
 registerHooks({
   resolve(specifier, context, next) {
-    return next(specifier === "tidegate" ? new URL("../src/index.ts", import.meta.url).href : specifier, context);
+    const source = sources[specifier];
+    return next(source === undefined ? specifier : new URL(source, import.meta.url).href, context);
   },
 });

@@ -22,13 +22,14 @@ export function banner(config: Config, { url, store }: Started, isTerminal: bool
     `  API key  ${isDevelopmentKey ? key.secret : `${key?.name}, from API_KEYS`}`,
     `  store    ${store}`,
     "Publish something:",
-    `  ${curl(url, isDevelopmentKey ? key.secret : "$API_KEY")}`,
+    `  ${curl(url, isDevelopmentKey ? key.secret : "$API_KEY", config)}`,
   ];
   return (isTerminal ? ["", ...lines, ""] : lines).join("\n");
 }
 
-function curl(url: string, key: string): string {
-  const body = JSON.stringify({ channel: "chat:lobby", event: "message", data: { text: "Hello from curl" } });
+function curl(url: string, key: string, { channels }: Config): string {
+  const channel = Object.hasOwn(channels, "chat") ? "chat:lobby" : "user:ada";
+  const body = JSON.stringify({ channel, event: "message", data: { text: "Hello from curl" } });
   const headers = `-H "Authorization: Bearer ${key}" -H "Content-Type: application/json"`;
   return `curl -X POST ${url}/v1/publish ${headers} -d '${body}'`;
 }

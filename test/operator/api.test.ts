@@ -127,6 +127,7 @@ describe("over two nodes", () => {
     await eventually(() => expect(other.connected).toBe(false));
     expect((await asAdmin("POST", "/v1/operator/users/alice/disconnect", {})).body).toMatchObject({ disconnected: 2 });
     expect((await asAdmin("POST", "/v1/operator/users/alice/revoke")).body).toMatchObject({ revoked: 1 });
+    await n1.call("POST", "/v1/users/bob/request", { event: "confirm" });
     await n1.call("POST", "/v1/users/bob/disconnect", {});
     await eventually(async () =>
       expect((await get("audit")).entries.map(({ by, via, act, target }: any) => [by, via, act, target])).toEqual([

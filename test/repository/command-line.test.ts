@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { unsupportedNodeMessage } from "../../src/cli/supported-node.ts";
 import { repository } from "../support/source-tree.ts";
@@ -166,3 +167,15 @@ async function readJson(incoming: IncomingMessage): Promise<unknown> {
   for await (const chunk of incoming) text += String(chunk);
   return JSON.parse(text);
 }
+
+test("a program in this checkout imports every entry of the package without a build", async () => {
+  const entries = ["tidegate", "tidegate/contract", "tidegate/testing"];
+  const program = `for (const entry of ${JSON.stringify(entries)}) console.log(import.meta.resolve(entry));`;
+  const args = ["--import", "./scripts/tidegate-source.ts", "--input-type=module", "--eval", program];
+
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: repository });
+
+  const files = stdout.trim().split("\n");
+  expect(files).toHaveLength(entries.length);
+  for (const file of files) expect(file).toMatch(/\/src\/[\w/]+\.ts$/);
+});

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { ownAddress } from "../../src/cli/backend-calls.ts";
+import { banner } from "../../src/cli/banner.ts";
+import { loadConfig } from "../../src/config.ts";
 import { urlOf } from "../../src/gateway/url.ts";
 
 test.each([
@@ -21,4 +23,15 @@ test.each([
   [{ HOST: "10.0.0.7" }, "http://10.0.0.7:3000"],
 ])("commands find the gateway of the settings %o at %s", (env, address) => {
   expect(ownAddress(env)).toBe(address);
+});
+
+test.each([
+  ["chat", "chat:lobby"],
+  ["board", "user:ada"],
+])("with the kind %s configured, the printed command publishes to %s", (kind, channel) => {
+  const config = loadConfig({ GATEWAY_CONFIG: "gateway.json" }, () => JSON.stringify({ channels: { [kind]: {} } }));
+
+  const printed = banner(config, { url: "http://localhost:3000", store: "a store" }, false);
+
+  expect(printed).toContain(`"channel":"${channel}"`);
 });
