@@ -1,8 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { z } from "zod";
 import { readOperators } from "../config/credentials.ts";
 import { createEnvironmentReader, type Environment } from "../config/environment.ts";
 import type { LiveTrace, TraceBody, tracePage } from "../protocol/traces.ts";
-import { sleep, systemClock } from "../runtime/clock.ts";
 import { CallError, callGateway } from "./backend-calls.ts";
 import type { Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
@@ -58,7 +58,8 @@ async function follow(
     if (page.cursor !== undefined) cursor = `?cursor=${encodeURIComponent(page.cursor)}`;
     if (page.events.length > 0) continue;
     if (page.hasEnded) return;
-    await sleep(systemClock, pollMs, signal);
+    // A timer that keeps the process alive: nothing else does between two calls.
+    await sleep(pollMs, undefined, { signal }).catch(() => undefined);
   }
 }
 

@@ -56,6 +56,9 @@ export interface NodeOperator extends Service {
   page: string;
 }
 
+/** Operations that are traffic: in the audit log they would displace what operators did. */
+const requestsToClients: readonly string[] = ["requestUser", "requestConnection"];
+
 /** Max connections that one answer lists. */
 const maxListed = 200;
 
@@ -100,7 +103,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
     page,
     note(act) {
       if (traces.isActive && act.operation !== "startTrace") traces.record(toTracedAct(act));
-      operator.note(act);
+      if (!requestsToClients.includes(act.operation)) operator.note(act);
     },
     async connectionsOfUser(userId) {
       const question = { type: "connections", filter: { userId }, limit: maxListed } as const;

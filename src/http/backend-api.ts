@@ -160,12 +160,8 @@ async function answerWith(route: Route, deps: BackendApiDeps, request: Request, 
   deps.spans?.annotate({ "http.response.status_code": response.statusCode });
 }
 
-/**
- * Calls that act on live connections answer how many nodes confirmed. Requests to clients, which have `answers`, are
- * traffic: in the audit log they would displace what operators did.
- */
-const isAct = (body: unknown): boolean =>
-  typeof body === "object" && body !== null && "acknowledged" in body && !("answers" in body);
+/** Calls that act on live connections answer how many nodes confirmed. */
+const isAct = (body: unknown): boolean => typeof body === "object" && body !== null && "acknowledged" in body;
 
 function noteAct(
   { onAct, log }: BackendApiDeps,

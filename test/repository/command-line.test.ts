@@ -119,6 +119,24 @@ describe("a command for a running gateway", () => {
     expect({ code, err }).toEqual({ code: 1, err: "unknown_channel: No such kind.\n" });
   });
 
+  test("traces until the trace ends, also while nothing happens", async () => {
+    const page = { events: [], skipped: 0, silent: [] };
+    const event = { at: 1, nodeId: "n1", kind: "disconnect", detail: "gone" };
+    const { url, calls } = await backend(
+      200,
+      { traceId: "t", endsAt: 1 },
+      { ...page, hasEnded: false },
+      { ...page, events: [event], hasEnded: true },
+      { ...page, hasEnded: true },
+    );
+
+    const { code, out } = await tidegate(["trace", "--user", "alice", "--url", url, "--operator", "s"]);
+
+    expect(code).toBe(0);
+    expect(out).toContain("n1  disconnect  gone");
+    expect(calls).toHaveLength(4);
+  });
+
   test("fails if no gateway answers, and if the data is not JSON", async () => {
     const silent = await tidegate(["publish", "x:1", "e", "{}", "--url", "http://127.0.0.1:1"]);
     const rounded = await tidegate(["publish", "x:1", "e", '{"id":9007199254740993}']);
@@ -146,13 +164,14 @@ function tidegate(words: readonly string[], env: Record<string, string> = {}): P
   });
 }
 
-/** Somebody who answers as a gateway would, and keeps what was asked. */
-async function backend(status: number, answer: object): Promise<{ url: string; calls: object[] }> {
+/** Somebody who answers as a gateway would, each call with the next answer, and keeps what was asked. */
+async function backend(status: number, ...answers: object[]): Promise<{ url: string; calls: object[] }> {
   const calls: object[] = [];
   const server = createServer((incoming, outgoing) => {
     void readJson(incoming).then((body) => {
       const { method, url, headers } = incoming;
       calls.push({ call: `${method} ${url}`, authorization: headers.authorization, body });
+      const answer = answers[Math.min(calls.length, answers.length) - 1];
       outgoing.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(answer));
     });
   });
@@ -165,7 +184,7 @@ async function backend(status: number, answer: object): Promise<{ url: string; c
 async function readJson(incoming: IncomingMessage): Promise<unknown> {
   let text = "";
   for await (const chunk of incoming) text += String(chunk);
-  return JSON.parse(text);
+  return text === "" ? undefined : JSON.parse(text);
 }
 
 test("a program in this checkout imports every entry of the package without a build", async () => {
