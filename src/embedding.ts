@@ -3,6 +3,8 @@ import type { Server as SocketIoServer } from "socket.io";
 import { InProcessEvents, type EventHandler } from "./app/app-events.ts";
 import type { HookRegistry } from "./app/hooks.ts";
 import { loadConfig, type Config } from "./config.ts";
+import { ConfigError } from "./config/problems.ts";
+import { didYouMean } from "./config/suggestion.ts";
 import { createAppCalls, type AppCalls } from "./gateway/app-calls.ts";
 import type { CallRoute } from "./http/call-route.ts";
 import { createNode, type GatewayNode, type NodeOptions } from "./gateway.ts";
@@ -91,10 +93,32 @@ export interface Gateway<C extends Contract = OpenContract> extends AppCalls {
 export async function createGateway<C extends Contract = OpenContract>(
   options: GatewayOptions<C> = {},
 ): Promise<Gateway<C>> {
+  refuseUnknown(options);
   const { server, contract, log = createLogger({ level: "warn" }) } = options;
   const { node, gateway } = await createAppNode<C>(configOf(options), { log, server, contract });
   if (server !== undefined) await node.start();
   return gateway;
+}
+
+const optionNames: readonly string[] = [
+  "redis",
+  "jwt",
+  "apiKeys",
+  "allowedOrigins",
+  "keyPrefix",
+  "server",
+  "channels",
+  "contract",
+  "config",
+  "env",
+  "log",
+] satisfies (keyof GatewayOptions)[];
+
+/** A misspelled option would leave its default, such as any origin. */
+function refuseUnknown(options: object): void {
+  const unknown = Object.keys(options).filter((name) => !optionNames.includes(name));
+  const problems = unknown.map((name) => ({ name, message: `unknown option${didYouMean(name, optionNames)}` }));
+  if (problems.length > 0) throw new ConfigError(problems);
 }
 
 /** Creates a node, and the gateway that an app in this process sees of it. */

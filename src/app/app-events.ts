@@ -1,6 +1,7 @@
 import { appUserOf, type AppConnection, type AppUser } from "../connections/connection.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import type { ClientAnswers, ClientRequest } from "../protocol/client-requests.ts";
+import { clientEvents } from "../protocol/client-events.ts";
 import { appFailed, GatewayError } from "../protocol/errors.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
 import { validateWith, type StandardSchema } from "../protocol/standard-schema.ts";
@@ -51,9 +52,10 @@ export class InProcessEvents<Publish> implements AppEvents {
     this.#options = { nodeId, headers: undefined };
   }
 
-  /** Throws if the name is reserved or already has a handler. */
+  /** Throws if the name is reserved or built in, or already has a handler. */
   on(event: string, schema: StandardSchema | undefined, handle: EventHandler<Publish, never[]>): void {
-    if (isReservedEvent(event)) throw new Error(`${event} is reserved and cannot have a handler`);
+    if (isReservedEvent(event) || Object.hasOwn(clientEvents, event))
+      throw new Error(`${event} is reserved and cannot have a handler`);
     if (this.#handlers.has(event)) throw new Error(`${event} already has a handler`);
     this.#handlers.set(event, { schema, handle });
   }

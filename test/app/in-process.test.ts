@@ -4,7 +4,7 @@ import express from "express";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { z } from "zod";
-import { GatewayError, type Gateway } from "../../src/index.ts";
+import { createGateway, GatewayError, type Gateway } from "../../src/index.ts";
 import { connectClient } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
 import { embed, join } from "./support.ts";
@@ -57,6 +57,13 @@ describe("a handler of gateway.on", () => {
     expect(failed).toMatchObject({ ok: false, error: { code: "app_failed", retryAfterMs: 1_000 } });
     expect(JSON.stringify(failed)).not.toContain("secret");
     expect(await ann.emitWithAck("refuse")).toMatchObject({ error: { code: "forbidden", message: "not yours" } });
+  });
+
+  test("cannot be one of an event that is built in", async () => {
+    await listening((own) => {
+      expect(() => own.on("subscribe", () => "never")).toThrow("subscribe is reserved");
+      expect(() => own.on("disconnect", () => "never")).toThrow("disconnect is reserved");
+    });
   });
 
   test("runs in the order in which a client sent its events", async () => {
@@ -273,6 +280,17 @@ describe("an event that nothing handles", () => {
 });
 
 describe("embedding", () => {
+  test("refuses options that it does not have, by name", async () => {
+    const misspelled = { allowedOrigin: ["https://app.example"], limits: {} };
+
+    await expect(createGateway(misspelled as object)).rejects.toMatchObject({
+      problems: [
+        { name: "allowedOrigin", message: "unknown option; did you mean allowedOrigins?" },
+        { name: "limits", message: "unknown option" },
+      ],
+    });
+  });
+
   test("attaches to a server beside an Express app", async () => {
     const app = express().get("/", (_request, response) => void response.send("the app"));
     const server = createServer(app);
