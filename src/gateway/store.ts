@@ -39,7 +39,8 @@ export async function openStore(
   const redis = createRedisConnections({ address, nodeId: config.nodeId, log, metrics, clock });
   const commands = redis.connection("commands");
   const subscriber = redis.connection("subscriber");
-  lifecycle.add({ name: "redis", start: () => redis.ready(readyTimeoutMs), stop: () => redis.close() });
+  lifecycle.add({ name: "redis", stop: () => redis.close() });
+  lifecycle.add({ name: "redis connections", start: () => redis.ready(readyTimeoutMs) });
   const watch = new PrimaryWatch({ redis, clock, log });
   lifecycle.add({ name: "primary watch", start: () => watch.start(), stop: () => watch.stop() });
   const check = new StoreCheck({ address, commands, durability: config.durability, clock, log });

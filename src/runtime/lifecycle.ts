@@ -1,7 +1,7 @@
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
 
-/** A service that is started and stopped, each at most once. */
+/** A service that is started and stopped, each at most once. One without `start` is open from the beginning. */
 export interface Service {
   name: string;
   start?(): Promise<void> | void;
@@ -20,13 +20,15 @@ export interface Lifecycle {
 export function createLifecycle({ clock, log }: { clock: Clock; log: Logger }): Lifecycle {
   const services: Service[] = [];
   const started: Service[] = [];
+  let isStarted = false;
   let stopping: Promise<boolean> | undefined;
 
   async function stopStarted(timeoutMs: number): Promise<boolean> {
     const deadline = new AbortController();
     const cancel = clock.after(timeoutMs, () => deadline.abort());
     let isClean = true;
-    for (const service of started.splice(0).toReversed()) {
+    const open = isStarted ? started.splice(0) : services.filter(({ start }) => start === undefined);
+    for (const service of open.toReversed()) {
       isClean = (await stopOne(service, deadline.signal)) && isClean;
     }
     cancel();
@@ -51,6 +53,7 @@ export function createLifecycle({ clock, log }: { clock: Clock; log: Logger }): 
   return {
     add: (service) => void services.push(service),
     async start() {
+      isStarted = true;
       for (const service of services) {
         try {
           await service.start?.();

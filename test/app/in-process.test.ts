@@ -6,7 +6,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { z } from "zod";
 import { createGateway, GatewayError, type Gateway } from "../../src/index.ts";
 import { connectClient } from "../support/gateway.ts";
-import { eventually } from "../support/world.ts";
+import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
 import { embed, join } from "./support.ts";
 
 async function listening(setUp: (gateway: Gateway) => void = () => undefined): Promise<Gateway> {
@@ -280,6 +280,19 @@ describe("an event that nothing handles", () => {
 });
 
 describe("embedding", () => {
+  test("closes its connections to Redis even if it never listened", async () => {
+    const { redis } = await redisWorld();
+    const nodeId = freshPrefix();
+    const ownClients = async () =>
+      String(await redis.connection("commands").call("CLIENT", "LIST")).split(nodeId).length - 1;
+    const gateway = await embed({ env: { NODE_ID: nodeId } });
+    await eventually(async () => expect(await ownClients()).toBeGreaterThan(0));
+
+    await gateway.close();
+
+    await eventually(async () => expect(await ownClients()).toBe(0));
+  });
+
   test("refuses options that it does not have, by name", async () => {
     const misspelled = { allowedOrigin: ["https://app.example"], limits: {} };
 
