@@ -167,6 +167,8 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     await ada.signIn("ada");
     const here = ada.page.getByRole("list", { name: "Here now" }).getByRole("listitem");
     await eventually(async () => expect(await here.allInnerTexts()).toEqual(["ada"]));
+    const [box, name] = await Promise.all([here.boundingBox(), here.getByText("ada").boundingBox()]);
+    expect(box?.height).toBeLessThan((name?.height ?? 0) + 8);
 
     const bob = await openDemo(browser, url);
     await bob.signIn("bob");
