@@ -30,8 +30,8 @@ for _, dead in ipairs(redis.call('ZRANGEBYSCORE', nodes, '-inf', nowText)) do
 end
 local version = redis.call('GET', versionKey)
 if changes > 0 or not version then
-  -- Unique, also after Redis has lost the previous ones.
-  version = nowText .. ' ' .. node
+  -- In microseconds, of which every call of a script takes several: unique, also after Redis has lost the previous ones.
+  version = time[1] .. '.' .. time[2] .. ' ' .. node
   redis.call('SET', versionKey, version)
 end
 
