@@ -142,7 +142,7 @@ export class AppRefusal extends GatewayError {
     { code, message, retryAfterMs }: { code: string; message?: string | undefined; retryAfterMs?: number | undefined },
     detail: string,
   ) {
-    const isKnown = Object.hasOwn(errorCatalogue, code);
+    const isKnown = Object.keys(errorCatalogue).includes(code);
     const options = retryAfterMs === undefined ? {} : { retryAfterMs };
     super(isKnown ? (code as ErrorCode) : "forbidden", message, { ...options, reason: { rule: "hook", detail } });
     this.#appCode = code;
