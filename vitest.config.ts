@@ -22,7 +22,7 @@ const projects = needs.compiler.isInstalled() ? [tests, accelerated] : [tests];
 export default defineConfig({
   test: {
     globalSetup: ["test/support/global-setup.ts"],
-    maxWorkers: 2,
+    maxWorkers: 3,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,

@@ -115,8 +115,8 @@ const trailPollMs = 20;
 /** Backoff while the previous node rewrites an incomplete record; doubles each time. */
 const firstRewriteWaitMs = 100;
 const lastRewriteWaitMs = 1_600;
-/** Below this wait the previous node need not be known as living: after an outage that takes a heartbeat. */
-const unknownNodeWaitMs = 400;
+/** Up to this wait the previous node need not be known as living: after an outage that takes a heartbeat or two. */
+const unknownNodeWaitMs = 800;
 
 /** Milliseconds between two batches of rewritten records, and max records per batch. */
 const rewritePaceMs = 10;
@@ -183,7 +183,9 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     ]);
   }
 
-  const isLiving = (owner: string): boolean => deps.control.living.some((node) => nodeOf(node) === nodeOf(owner));
+  /** This node need not have renewed its lease after an outage to know that it lives. */
+  const isLiving = (owner: string): boolean =>
+    [deps.control.incarnation, ...deps.control.living].some((node) => nodeOf(node) === nodeOf(owner));
 
   /** The client has reconnected: closes its previous connection by owner, or forgets its disconnected session. */
   function replace(owner: string): void {

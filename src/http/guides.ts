@@ -22,7 +22,17 @@ export const guideGroups: Readonly<Record<string, readonly string[]>> = {
     "orders",
     "leaderboards",
   ],
-  Concepts: ["protocol", "limits", "slow-readers", "caching", "users", "webhooks", "stock-servers", "testing", "design"],
+  Concepts: [
+    "protocol",
+    "limits",
+    "slow-readers",
+    "caching",
+    "users",
+    "webhooks",
+    "stock-servers",
+    "testing",
+    "design",
+  ],
   Operate: ["settings", "scaling", "failures", "console", "metrics", "errors", "loadtest"],
 };
 
