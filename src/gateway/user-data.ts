@@ -82,6 +82,7 @@ function orderSource({ services: { orders } }: NodeUserDataDeps): UserDataSource
 
 function stateSource({ services: { state } }: NodeUserDataDeps): UserDataSource {
   return {
+    read: async (userId) => ({ state: await state.ofUser(userId, maxUserData) }),
     async erase(userId) {
       const own = await Promise.all(ownChannelsOf(userId).map((channel) => state.clear(channel)));
       return { state: own.reduce((sum, count) => sum + count, 0) + (await state.removeUser(userId)) };

@@ -18,6 +18,10 @@ const block = z
   .strictObject({ until: timestamp.optional(), reason: z.string().optional() })
   .meta({ id: "UserBlock", description: "Present while the user is blocked." });
 
+const stateKey = z
+  .strictObject({ channel: z.string(), key: z.string(), value: z.unknown(), updatedAt: timestamp })
+  .meta({ id: "UserStateKey" });
+
 /** What is kept of a user, as `GET /v1/users/{userId}` lists it. */
 const userDataFields = {
   sessions: z.array(session),
@@ -27,6 +31,7 @@ const userDataFields = {
   block: block.optional(),
   scores: z.array(memberScore).meta({ description: "On all boards, past seasons included." }),
   orders: z.array(order).meta({ description: "Orders of which the user is a party, the newest first." }),
+  state: z.array(stateKey).meta({ description: "Keys in the state of channels that the user set last." }),
   scheduled: z
     .array(scheduledPublication)
     .meta({ description: "Scheduled publications from the user, or to a channel of the user's own." }),

@@ -53,6 +53,14 @@ export interface RequestedChange {
   ttlSeconds?: number | undefined;
 }
 
+/** A key in the state of a channel. */
+export interface KeyOfUser {
+  channel: string;
+  key: string;
+  value: unknown;
+  updatedAt: number;
+}
+
 /** The connection that sets a key. */
 export interface StateSetter {
   readonly id: string;
@@ -160,6 +168,24 @@ export class State implements ChannelStates {
   async clear(channel: string): Promise<number> {
     if (!this.#deps.kinds.of(channel).state) return 0;
     return (await this.#store.remove(channel, { which: "all" })).removed;
+  }
+
+  /** At most `max` keys that the user set last, in all channels. */
+  async ofUser(userId: string, max: number): Promise<KeyOfUser[]> {
+    const found: KeyOfUser[] = [];
+    for await (const channels of this.#index.pages()) {
+      const pages = await Promise.all(channels.map((channel) => this.#keysOf(userId, channel)));
+      found.push(...pages.flat());
+      if (found.length >= max) break;
+    }
+    return found.slice(0, max);
+  }
+
+  async #keysOf(userId: string, channel: string): Promise<KeyOfUser[]> {
+    const { entries } = toSnapshot(await this.#store.read(channel));
+    return Object.entries(entries)
+      .filter(([, { from }]) => from?.userId === userId)
+      .map(([key, { value, updatedAt }]) => ({ channel, key, value, updatedAt }));
   }
 
   /** Removes the keys that the user set last, in all channels; resolves to their number. */

@@ -89,6 +89,11 @@ test("everything kept of a user is read, and erased on every node", async () => 
     ["daily", 5],
     ["points", 5],
   ]);
+  const ownKeys = (read.body.state as { key: string }[]).toSorted((a, b) => a.key.localeCompare(b.key));
+  expect(ownKeys).toMatchObject([
+    { channel: "board:1", key: `cursor:${user}`, value: user },
+    { channel: "board:1", key: "note", value: user },
+  ]);
   expect(erased).toMatchObject({
     status: 200,
     body: {
@@ -157,6 +162,7 @@ test("erasing again removes nothing, and a block that was erased no longer holds
     sessions: [],
     connections: [],
     scores: [],
+    state: [],
     orders: [],
     scheduled: [],
   });
