@@ -106,7 +106,7 @@ test("an ephemeral publication reaches who is there, and leaves nothing behind",
       { channel, event: "said", data: "é", publishedAt: expect.any(Number) },
     ]),
   );
-  expect(told(alice, "publication").map(({ data }) => data)).toEqual(["é"]);
+  await eventually(() => expect(told(alice, "publication").map(({ data }) => data)).toEqual(["é"]));
   expect(await bob.emitWithAck("history", { channel })).toMatchObject({ offset: 0, publications: [] });
 
   const field = "idempotencyKey";
