@@ -7,7 +7,7 @@ import { OrderWatcher, type FinishedOrder } from "../support/order-watcher.ts";
 import { seeded } from "../support/random.ts";
 import { eventually } from "../support/world.ts";
 
-const orderCount = Number(process.env["ORDERS"] ?? 40);
+const orderCount = Number(process.env["ORDERS"] ?? 200);
 const seed = Number(process.env["SEED"] ?? 1);
 const customerCount = 12;
 const courierCount = 8;
