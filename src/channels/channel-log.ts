@@ -46,6 +46,8 @@ export interface ChannelLog {
   lastTimestamp(): Promise<number>;
   /** An upper bound of all timestamps; on Cluster, where each slot has its own clock, by one of these clocks. */
   latestTimestamp(): Promise<number>;
+  /** Whether this node knows the run of Redis that the channel's commands go to; not after a lost connection. */
+  isRunKnown(channel: string): boolean;
   /** Called when this node sees a run of Redis for the first time (`redis/run.lua`). */
   onNewRun(listener: () => void): void;
   /** Extends the TTL of the positions of channels with subscribers. */
@@ -174,6 +176,11 @@ export function createChannelLog(
       if (!isCluster) return lastTimestamp();
       const [seconds, micros] = await commands.time();
       return Number(seconds) * 1_000_000 + Number(micros);
+    },
+
+    isRunKnown(channel) {
+      const runs = runsOf(commands);
+      return runs.runAt(runs.placeOf(keys.channelMeta(channel))) !== "";
     },
 
     onNewRun: (listener) => runsOf(commands).onNewRun(listener),

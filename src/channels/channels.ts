@@ -95,6 +95,7 @@ export class Channels {
       ...deps,
       lingerMs,
       onCount: deps.onChannelCount,
+      mayLeave: (channel) => this.#gapRepair.mayLeave(channel),
       create: (channel) => new LocalChannel(channel, deps.kinds.of(channel), this.#localChannelDeps),
     });
     this.#subscriptions = new Subscriptions(deps.kinds, subscriptionsPerConnection, (change) => {

@@ -85,6 +85,17 @@ export class GapRepair {
     else this.#attempt();
   }
 
+  /**
+   * Whether this node may stop following a channel: not before it has confirmed its position to a Redis that came back, or
+   * that may have been another one since a connection was lost.
+   */
+  mayLeave(channel: string): boolean {
+    if (this.#isRepairing || !this.#deps.mayDeliver()) return false;
+    const isConfirmed = this.#deps.log.isRunKnown(channel);
+    if (!isConfirmed) this.repair();
+    return isConfirmed;
+  }
+
   #attempt(): void {
     this.#isRepairing = true;
     this.#mustRepairAgain = false;

@@ -9,12 +9,13 @@ export interface LocalChannelsDeps {
   clock: Clock;
   create: (channel: string) => LocalChannel;
   onCount: (channelCount: number) => void;
-  /**
-   * Milliseconds this node stays subscribed to a channel without subscribers. While this node may not deliver it
-   * stays subscribed as well: when Redis is back, what this node received shows whether the log is complete.
-   */
+  /** Milliseconds this node stays subscribed to a channel without subscribers. */
   lingerMs: number;
-  mayDeliver: () => boolean;
+  /**
+   * False while this node may still have to confirm the channel's position: when Redis is back, what this node received
+   * shows whether the log is complete.
+   */
+  mayLeave: (channel: string) => boolean;
 }
 
 /**
@@ -138,7 +139,7 @@ export class LocalChannels {
       this.#lingering.delete(channel);
       const local = this.#local.get(channel);
       if (local === undefined || local.subscriberCount > 0) continue;
-      if (this.#deps.mayDeliver()) this.#drop(local);
+      if (this.#deps.mayLeave(channel)) this.#drop(local);
       else this.#lingerUntil(local, now + this.#deps.lingerMs);
     }
     this.#sweepLater();

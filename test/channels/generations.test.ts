@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { reader, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";
+import { reader, recordingSubscriber, startChannelsNode, type RecordingSubscriber } from "../support/nodes.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { startRedisProcess, type RedisProcess } from "../support/redis-process.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
@@ -21,6 +22,8 @@ async function crash(redis: RedisProcess): Promise<void> {
   await redis.kill();
   await redis.restart();
 }
+
+const offsetsSeenBy = (subscriber: RecordingSubscriber) => subscriber.seen.map(({ offset }) => offset);
 
 type Node = Awaited<ReturnType<typeof startChannelsNode>>;
 
@@ -56,6 +59,30 @@ test("publications keep their order while nodes report what they know of a new r
   const second = node.channels.publish(say("second"));
 
   expect((await first).offset).toBeLessThan((await second).offset);
+});
+
+test("a node follows what its last reader left until a Redis that was away has the position confirmed", async () => {
+  const redis = await startRedis("--appendonly", "yes", "--appendfsync", "always");
+  const clock = new FakeClock();
+  const node = await startChannelsNode({ prefix: freshPrefix(), url: redis.url, clock, lingerMs: 20 });
+  const subscriber = recordingSubscriber();
+  await node.channels.subscribe(subscriber, anyone, channel);
+  const [before] = await publish(node, "before");
+  await eventually(() => expect(offsetsSeenBy(subscriber)).toEqual([1]));
+  await redis.kill();
+  await eventually(() => expect(node.redis.connection("commands").status).not.toBe("ready"));
+  node.channels.disconnect(subscriber);
+  await clock.advance(1_000);
+
+  await redis.restart();
+  const left = eventually(async () => {
+    await clock.advance(500);
+    expect(node.channels.local.get(channel)).toBeUndefined();
+  });
+  const [after] = await publish(node, "after");
+
+  expect(after).toMatchObject({ epoch: before!.epoch, offset: 2 });
+  await left;
 });
 
 describe("a Redis that was restored from an older dump, and a channel that no node follows", () => {
