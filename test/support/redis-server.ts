@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -81,9 +82,34 @@ let nextPort = Math.floor(Math.random() * ports.count);
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < ports.count; tries += 1) {
     const port = ports.first + (nextPort++ % ports.count);
-    if (await isFree(port)) return port;
+    if (claim(port) && (await isFree(port))) return port;
   }
   throw new Error("no port is free");
+}
+
+const claims: string[] = [];
+process.once("exit", () => claims.forEach((file) => rmSync(file, { force: true })));
+
+/** Test processes that run side by side would else find the same port before either listens on it. */
+function claim(port: number): boolean {
+  const file = join(tmpdir(), `tidegate-test-port-${port}`);
+  try {
+    if (existsSync(file) && isRunning(Number(readFileSync(file, "utf8")))) return false;
+    rmSync(file, { force: true });
+    writeFileSync(file, `${process.pid}`, { flag: "wx" });
+    claims.push(file);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 function isFree(port: number): Promise<boolean> {
