@@ -1,23 +1,21 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
+import type { Browser } from "playwright-core";
+import { io, type Socket } from "socket.io-client";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { chromiumPath, needs } from "../../scripts/needs.ts";
 import { developmentApiKey } from "../../src/config/credentials.ts";
+import { launch } from "../browser/demo-page.ts";
+import { freePort } from "../support/redis-server.ts";
 import { repository } from "../support/source-tree.ts";
 import { eventually } from "../support/world.ts";
+import { environment, pack } from "./packed.ts";
+import { follow, type Running } from "./page-steps.ts";
 
 /** How a project installs, and installs again from its lock. */
 interface Packager {
@@ -88,9 +86,10 @@ process.exit(0);
 
 const folder = mkdtempSync(join(tmpdir(), "tidegate-package-"));
 const env = environment();
+const executablePath = chromiumPath();
 const run = promisify(execFile);
 
-beforeAll(pack, 300_000);
+beforeAll(() => pack(folder), 300_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.each(packagers)("with $name the packed package", ({ name, install, again }) => {
@@ -110,31 +109,125 @@ describe.each(packagers)("with $name the packed package", ({ name, install, agai
   });
 });
 
-/** As `npm pack` does it, on a copy: what lies in this checkout stays as it is. */
-async function pack(): Promise<void> {
-  const copy = join(folder, "checkout");
-  mkdirSync(copy);
-  const { stdout } = await run("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
-    cwd: repository,
-  });
-  for (const file of stdout
-    .split("\0")
-    .filter((path) => /^(src|scripts|client|client-demo|console|docs|native|publisher)\/|^[^/]+$/.test(path))) {
-    cpSync(join(repository, file), join(copy, file), { recursive: true });
+describe("docs/first-hour.md, followed in fresh folders", () => {
+  /** A reader of a chapter, and the address of what the page has at a port. */
+  async function reader(heading: string, ...pagePorts: string[]) {
+    const ports: Record<string, number> = {};
+    for (const port of pagePorts) ports[port] = await freePort();
+    const place = { folder, env: { ...env, HOST: "127.0.0.1", PORT: String(ports["3000"]) }, ports };
+    const steps = follow("docs/first-hour.md", heading, place);
+    onTestFinished(() => steps.stop());
+    return { ...steps, urlOf: (port = "3000") => `http://127.0.0.1:${ports[port]}` };
   }
-  symlinkSync(join(repository, "node_modules"), join(copy, "node_modules"));
-  const packages = [".", "./client", "./publisher"];
-  await run("npm", ["pack", ...packages], { cwd: copy, env });
-  const { version } = JSON.parse(readFileSync(join(copy, "package.json"), "utf8")) as { version: string };
-  for (const name of ["tidegate", "tidegate-client", "tidegate-publisher"])
-    cpSync(join(copy, `${name}-${version}.tgz`), join(folder, `${name}.tgz`));
+
+  test.skipIf(executablePath === undefined)("shows a chat whose window recovers", { timeout: 300_000 }, async () => {
+    const { untilRunning, urlOf } = await reader("Ten minutes", "3000");
+    const server = await untilRunning();
+    await answers(urlOf(), server);
+    const browser = await launch(executablePath ?? "");
+    onTestFinished(() => browser.close());
+    const ada = await openChat(browser, `${urlOf()}/?ada`);
+    const bob = await openChat(browser, `${urlOf()}/?bob`);
+    await ada.write("one");
+    await bob.shows(["one"]);
+
+    await bob.setOffline(true);
+    await bob.state.getByText("offline").waitFor();
+    for (const text of ["two", "three", "four"]) await ada.write(text);
+    await ada.shows(["one", "two", "three", "four"]);
+    await bob.setOffline(false);
+
+    await bob.state.getByText("recovered").waitFor();
+    await bob.shows(["one", "two", "three", "four"]);
+  });
+
+  test("moves in the to-do list, which then loses nothing", { timeout: 300_000 }, async () => {
+    const { untilRunning, urlOf } = await reader("Twenty minutes", "3000");
+    const stock = await untilRunning();
+    expect(await seenAfterACut(urlOf(), stock)).toEqual(["before", "after"]);
+    await stock.interrupt();
+
+    const moved = await untilRunning();
+
+    expect(await seenAfterACut(urlOf(), moved)).toEqual(["before", "meanwhile", "after"]);
+    const example = (file: string) => readFileSync(join(repository, "examples", "todo", file), "utf8");
+    const own = (file: string) => readFileSync(join(folder, "moving", "todo", file), "utf8");
+    expect(own("server.ts")).toBe(example("server.ts").replace("index.html", "index.stock.html"));
+    expect(own("index.stock.html")).toBe(example("index.html"));
+  });
+
+  test.skipIf(!needs.redis.isInstalled())("runs two nodes in production", { timeout: 300_000 }, async () => {
+    const { untilRunning, runNext, urlOf } = await reader("Thirty minutes", "3000", "3001", "6379", "9090", "9091");
+    await untilRunning();
+    const [one, two] = [await untilRunning(), await untilRunning()];
+    await answers(`${urlOf()}/readyz`, one);
+    await answers(`${urlOf("3001")}/readyz`, two);
+    expect(await runNext()).toMatch(/ready[^]*ready/);
+    const client = await untilRunning();
+    await eventually(() => expect(client.output()).toMatch(/^connected\n[^]*recovered: false/));
+    expect(await runNext()).toMatch(/"offset":1,"duplicate":false[^]*"offset":1,"duplicate":true/);
+    await eventually(() => expect(client.output()).toMatch(/^1 it works$/m));
+
+    expect(await one.interrupt()).toBe(0);
+    await runNext();
+    await answers(`${urlOf()}/readyz`, one.again());
+
+    await eventually(() => expect(client.output()).toMatch(/\nrecovered\n2 while you were away\n$/));
+  });
+});
+
+/** Resolves when this is answered with 200. */
+async function answers(url: string, { output }: Running): Promise<void> {
+  await eventually(async () => {
+    const { status } = await fetch(url).catch(() => ({ status: 0 }));
+    if (status !== 200) throw new Error(`${url} answers ${status}: ${output()}`);
+  }, 60_000);
 }
 
-/** What a machine reaches its registry by, and nothing else: no setting of ours. The Node that runs the tests comes first. */
-function environment(): NodeJS.ProcessEnv {
-  const needed = /^(HOME|NODE_EXTRA_CA_CERTS|(https?|no)_proxy|npm_config_(registry|cafile|cache|userconfig))$/i;
-  const kept = Object.entries(process.env).filter(([name]) => needed.test(name));
-  return { ...Object.fromEntries(kept), PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}` };
+async function openChat(browser: Browser, url: string) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(url);
+  const state = page.locator("#state");
+  await state.getByText("connected").waitFor();
+  return {
+    state,
+    setOffline: (isOffline: boolean) => context.setOffline(isOffline),
+    async write(text: string) {
+      await page.locator("#input").fill(text);
+      await page.keyboard.press("Enter");
+    },
+    shows: (texts: string[]) =>
+      eventually(async () => expect(await page.locator("#messages li").allTextContents()).toEqual(texts)),
+  };
+}
+
+/** Titles that a page of the to-do list is told, of which the second was added while it was cut off. */
+async function seenAfterACut(url: string, server: Running): Promise<string[]> {
+  await answers(url, server);
+  const [writer, reader] = [clientOf(url), clientOf(url)];
+  const titles: string[] = [];
+  reader.on("todo:created", ({ title }) => titles.push(title));
+  const add = (title: string) => writer.emitWithAck("todo:create", { title, completed: false });
+  await Promise.all([reader.emitWithAck("todo:list"), writer.emitWithAck("todo:list")]);
+  await add("before");
+  await eventually(() => expect(titles).toEqual(["before"]));
+
+  const back = new Promise((resolve) => reader.io.once("reconnect", resolve));
+  reader.io.engine.close();
+  await add("meanwhile");
+  await back;
+  await eventually(() => expect(reader.connected).toBe(true));
+  await add("after");
+
+  await eventually(() => expect(titles).toContain("after"));
+  return titles;
+}
+
+function clientOf(url: string): Socket {
+  const socket = io(url, { forceNew: true, auth: { guest: crypto.randomUUID() }, transports: ["websocket"] });
+  onTestFinished(() => void socket.disconnect());
+  return socket;
 }
 
 async function said([command = "", ...args]: readonly string[], cwd: string): Promise<string> {

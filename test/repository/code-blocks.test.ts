@@ -21,7 +21,9 @@ interface Block {
   text: string;
 }
 
-const pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...globSync("docs/*.md", { cwd: repository }).toSorted()];
+/** `docs/first-hour.md` is followed step by step by `test/package/installs.test.ts`. */
+const guides = globSync("docs/*.md", { cwd: repository }).filter((page) => !page.endsWith("first-hour.md"));
+const pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...guides.toSorted()];
 const blocks = pages.flatMap(blocksOf);
 const run = promisify(execFile);
 
