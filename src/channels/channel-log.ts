@@ -1,4 +1,5 @@
 import type { Position } from "../protocol/scalars.ts";
+import type { JoinedText } from "../protocol/wire.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -9,6 +10,7 @@ import { appendTail, appendTarget, positionScripts, publishScripts } from "./app
 import { ephemeralMessage } from "./feed-message.ts";
 import { fromText } from "./packets.ts";
 import { freshEpoch, type HistoryOptions } from "./kinds.ts";
+import { joinedTooLong, maxJoinedBytes, openJoined } from "./joined-text.ts";
 import type { PublishRequest, Published } from "./publication.ts";
 
 /**
@@ -42,6 +44,8 @@ export interface ChannelLog {
   /** Also removes the position. */
   erase(channel: string): Promise<number>;
   read(channel: string, history: HistoryOptions, from: ReadFrom): Promise<LogSlice>;
+  /** The joined text of a kind that has one, and the position up to which it goes. */
+  readJoined(channel: string): Promise<{ value: JoinedText; at: Position }>;
   /** The last timestamp assigned to any publication; infinity on Cluster, which has no common one. */
   lastTimestamp(): Promise<number>;
   /** An upper bound of all timestamps; on Cluster, where each slot has its own clock, by one of these clocks. */
@@ -110,6 +114,7 @@ export function createChannelLog(
   const clearScript = loadScript(commands, new URL("./clear.lua", import.meta.url), positionScripts);
   const open = new URL("./open.lua", import.meta.url);
   const openScript = loadScript(commands, open, positionScripts, { isOrdered: false });
+  const joined = openJoined({ commands, keys }, idleTtlSeconds);
   const positionScript = loadBatchedScript(commands, open, positionScripts);
 
   async function lastTimestamp(): Promise<number> {
@@ -120,19 +125,22 @@ export function createChannelLog(
     const { channel, event, data, idempotencyKey, from, except } = request;
     const target = appendTarget(keys, isCluster, channel, history);
     const once = idempotencyKey === undefined ? target.meta : keys.channelIdempotency(channel, idempotencyKey);
-    const scriptKeys = [target.meta, target.log, target.feed, once];
+    const scriptKeys = [target.meta, target.log, target.feed, once, ...joined.keysOf(channel, history)];
     if (target.timestamp !== undefined) scriptKeys.push(target.timestamp);
     const { epoch, size, logTtl, metaTtl, head } = target;
     const tail = appendTail(event, data);
     const onceTtl = request.idempotencyTtlSeconds ?? idempotencyTtlSeconds;
     const args = [epoch, size, logTtl, metaTtl, head, tail, onceTtl, mode];
     const excepted = except === undefined ? "" : JSON.stringify(except);
-    return publishScript.run(scriptKeys, [...args, fromText(from), excepted, spans?.sampledTraceparent() ?? ""]);
+    const trace = spans?.sampledTraceparent() ?? "";
+    const maxBytes = history.isJoined === true ? maxJoinedBytes : "";
+    return publishScript.run(scriptKeys, [...args, fromText(from), excepted, trace, maxBytes]);
   }
 
   async function clear(channel: string): Promise<number> {
     const { meta, log, feed } = keys.channel(channel);
-    return Number(await clearScript.run([meta, log, feed], [freshEpoch(), idleTtlSeconds]));
+    const { text, last } = keys.channelJoined(channel);
+    return Number(await clearScript.run([meta, log, feed, text, last], [freshEpoch(), idleTtlSeconds]));
   }
 
   return {
@@ -167,8 +175,11 @@ export function createChannelLog(
       const timestamp = from.kind === "after" ? from.timestamp : 0;
       const args = [freshEpoch(), idleTtlSeconds, max, from.kind, epoch, offset, expectedTimestamp, timestamp];
       const script = from.kind === "position" ? positionScript : openScript;
-      return toSlice(await script.run([keys.channelMeta(channel), keys.channelLog(channel)], args));
+      const logKeys = [keys.channelMeta(channel), keys.channelLog(channel), ...joined.keysOf(channel, history)];
+      return toSlice(await script.run(logKeys, args));
     },
+
+    readJoined: (channel) => joined.read(channel),
 
     lastTimestamp,
 
@@ -199,6 +210,7 @@ function toPublished(channel: string, reply: ScriptReply): Published {
       field: "idempotencyKey",
     });
   }
+  if (outcome === "full") throw new GatewayError("payload_too_large", joinedTooLong, { field: "data" });
   return { channel, epoch, offset: Number(offset), duplicate: outcome === "duplicate" };
 }
 

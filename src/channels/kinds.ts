@@ -6,6 +6,8 @@ export interface HistoryOptions {
   size: number;
   /** Seconds the log is kept after its last publication; 0 for no log. */
   ttlSeconds: number;
+  /** Texts are also kept joined into one, as the snapshot of the channel (`publish.lua`). */
+  isJoined?: true;
 }
 
 /**
@@ -32,6 +34,8 @@ export interface ChannelKindOptions {
   conflateMs: number;
   /** `event` delivers publications under their own event name instead of as `publication`. @default "publication" */
   deliver: "publication" | "event";
+  /** `append` joins publications whose data is a text: a subscriber without a position gets one text, then what follows. */
+  merge?: "append";
 }
 
 /** Settings of a kind in the configuration. */
@@ -96,14 +100,16 @@ const rulesOf = (rules: Rule | readonly Rule[] | undefined): readonly Rule[] | u
   typeof rules === "string" ? [rules] : rules;
 
 function withDefaults(settings: ChannelKindSettings): ChannelKindOptions {
+  const history = settings.history ?? defaults.history;
   return {
     subscribe: rulesOf(settings.subscribe) ?? defaults.subscribe,
     publish: rulesOf(settings.publish) ?? defaults.publish,
     presence: settings.presence ?? defaults.presence,
     state: settings.state ?? defaults.state,
-    history: settings.history ?? defaults.history,
+    history: settings.merge === "append" ? { ...history, isJoined: true } : history,
     conflateMs: settings.conflateMs ?? defaults.conflateMs,
     deliver: settings.deliver ?? defaults.deliver,
+    ...(settings.merge !== undefined && { merge: settings.merge }),
   };
 }
 

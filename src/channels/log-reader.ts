@@ -3,7 +3,7 @@ import type { Position } from "../protocol/scalars.ts";
 import type { ChannelHistory, HistoryQuery, Snapshot, Subscription, TakeSnapshot } from "./subscription.ts";
 import type { ChannelLog, LogEntry, LogSlice } from "./channel-log.ts";
 import { conflationOf, lookBack } from "./conflation.ts";
-import type { Kinds } from "./kinds.ts";
+import type { HistoryOptions, Kinds } from "./kinds.ts";
 import type { Publication } from "./publication.ts";
 import { isExcepted } from "./packets.ts";
 import type { Subscriber } from "./subscribers.ts";
@@ -75,8 +75,8 @@ export class LogReader {
     userId: string,
     { since, current }: SubscriptionStart,
   ): Promise<Subscription> {
-    const takeSnapshot = this.#deps.snapshots.get(kindOf(channel));
     const { history } = this.#deps.kinds.of(channel);
+    const takeSnapshot = this.#snapshotOf(channel, history);
     if (since !== undefined) {
       const slice = await this.#deps.log.read(channel, history, sinceOf(since));
       const recovered = toSubscription(subscriber, channel, slice, since);
@@ -85,6 +85,11 @@ export class LogReader {
     if (takeSnapshot !== undefined) return withSnapshot(channel, await takeSnapshot(channel, userId));
     const { epoch, offset } = current ?? (await this.#deps.log.read(channel, history, { kind: "position" }));
     return { channel, epoch, offset, recovered: false, publications: [] };
+  }
+
+  #snapshotOf(channel: string, { isJoined }: HistoryOptions): TakeSnapshot | undefined {
+    const joined = isJoined === true ? () => this.#deps.log.readJoined(channel) : undefined;
+    return this.#deps.snapshots.get(kindOf(channel)) ?? joined;
   }
 }
 

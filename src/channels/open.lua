@@ -1,7 +1,7 @@
 -- Reads a channel's position and, in the same step, publications of its log. Starts an epoch if there is none.
 -- redis/run.lua, generation.lua and position.lua stand before it.
 --
--- KEYS  1 meta  2 log
+-- KEYS  1 meta  2 log  further ones: what is kept beside the log
 -- ARGV  1 epoch to start  2 TTL of an unused channel (s)  3 max publications to read (the log's size)
 --       4 what to read: 'position': nothing; 'latest': the last ones; 'since': those after position 5, 6;
 --         'after': those with a later timestamp than 8 and beyond position 5, 6
@@ -35,7 +35,7 @@ local evidence = isNodePosition and found()
 
 if not epoch or evidence == 'forked' then
   epoch, head = freshEpoch, 0
-  redis.call('DEL', log)
+  redis.call('DEL', log, unpack(KEYS, 3))
   beginEpoch(meta, epoch, timestamp, idleTtl)
 elseif not isOfThisRun and evidence == 'right' then
   redis.call('HSET', meta, 'confirmed', knownRun)

@@ -22,6 +22,7 @@ export type { Listener, Off } from "./emitter.ts";
 export { TidegateError, type TidegateErrorCode } from "./errors.ts";
 export type { Client, ClientEvents, ClientState, ConnectOptions } from "./gateway-client.ts";
 export type { LiveEntry, LiveState, LiveStateEvents, SetOptions } from "./channel-state.ts";
+export type { LiveText, LiveTextEvents } from "./joined-text.ts";
 export type { Leaderboard, LeaderboardEvents, OwnEntry } from "./leaderboard.ts";
 export type { Live, LiveEvents } from "./live-view.ts";
 export type { LiveOrders, LiveOrdersEvents } from "./open-orders.ts";

@@ -10,6 +10,7 @@ import { ReconnectingConnection, type ConnectionPhase, type ConnectionProblem } 
 import { Emitter, type Listener, type Off } from "./emitter.ts";
 import { TidegateError } from "./errors.ts";
 import type { LiveState } from "./channel-state.ts";
+import type { LiveText } from "./joined-text.ts";
 import type { Leaderboard } from "./leaderboard.ts";
 import { createLiveViews, type LiveViews } from "./live-views.ts";
 import { whenOnline } from "./online.ts";
@@ -82,6 +83,8 @@ export interface Client<C extends Contract = OpenContract> {
   orders(): LiveOrders;
   /** The keyed state of a channel, live, until `close`. */
   stateOf<Value = unknown>(channel: string): LiveState<Value>;
+  /** The joined text of a channel, live, until `close`. */
+  textOf(channel: string): LiveText;
   /** Sends any request of the protocol. Rejects with a TidegateError. */
   request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>>;
   /** Reconnects at once instead of waiting for the next attempt. */
@@ -163,6 +166,10 @@ export class GatewayClient implements Client {
   stateOf<Value>(channel: string): LiveState<Value> {
     // As with channels, the caller states the type of the values.
     return this.#views.state(channel) as LiveState<Value>;
+  }
+
+  textOf(channel: string): LiveText {
+    return this.#views.text(channel);
   }
 
   request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>> {

@@ -1,7 +1,9 @@
 import { useMemo } from "react";
 import type { BoardEntry } from "../protocol/board.ts";
+import type { JoinedText } from "../protocol/wire.ts";
 import type { OpenOrder, Order, TimelineEntry } from "../protocol/order.ts";
 import type { ChannelState } from "./channel-reader.ts";
+import type { LiveEntry, LiveState } from "./channel-state.ts";
 import type { Client } from "./gateway-client.ts";
 import type { Leaderboard, OwnEntry } from "./leaderboard.ts";
 import { useClient, useLatest, useView, type ViewStore } from "./react-context.ts";
@@ -37,7 +39,7 @@ function useLiveView<Live extends Closable, View>(
         return () => live.close();
       },
     };
-    // `key` names the board or order; the functions never change in what they do.
+    // `key` names the board, order or channel; the functions never change in what they do.
   }, [client, key, parts]);
   return useView(store);
 }
@@ -96,5 +98,39 @@ export function useOpenOrders(): { state: ChannelState; orders: readonly OpenOrd
     (client) => client.orders(),
     (live, changed) => [live.on("change", changed), live.on("state", changed)],
     (live) => ({ state: live?.state ?? "subscribing", orders: live?.orders ?? [] }),
+  );
+}
+
+export interface ShownState<Value = unknown> {
+  state: ChannelState;
+  /** By key; a new map after each change. */
+  entries: ReadonlyMap<string, LiveEntry<Value>>;
+  /** For `set` and `remove`; undefined before the first rendering is complete. */
+  live: LiveState<Value> | undefined;
+}
+
+const noEntries: ReadonlyMap<string, never> = new Map<string, never>();
+
+/** The keyed state of a channel. */
+export function useChannelState<Value = unknown>(channel: string): ShownState<Value> {
+  return useLiveView<LiveState<Value>, Omit<ShownState<Value>, "live">>(
+    channel,
+    (client) => client.stateOf<Value>(channel),
+    (live, changed) => [live.on("change", changed), live.on("state", changed)],
+    (live) => ({ state: live?.state ?? "subscribing", entries: live?.entries ?? noEntries }),
+  );
+}
+
+/** The joined text of a channel whose kind has `"merge": "append"`, while it grows. */
+export function useText(channel: string): JoinedText & { state: ChannelState } {
+  return useLiveView(
+    channel,
+    (client) => client.textOf(channel),
+    (live, changed) => [live.on("change", changed), live.on("state", changed)],
+    (live): JoinedText & { state: ChannelState } => ({
+      state: live?.state ?? "subscribing",
+      text: live?.text ?? "",
+      ...(live?.last && { last: live.last }),
+    }),
   );
 }

@@ -10,7 +10,16 @@ import { ClientContext, useClient, useView, type ViewStore } from "./react-conte
 
 export { useClient } from "./react-context.ts";
 export { type ShownChannel, useChannel, type UseChannelOptions, usePresence } from "./react-channel.ts";
-export { type ShownLeaderboard, type ShownOrder, useLeaderboard, useOpenOrders, useOrder } from "./react-views.ts";
+export {
+  type ShownLeaderboard,
+  type ShownOrder,
+  type ShownState,
+  useChannelState,
+  useLeaderboard,
+  useOpenOrders,
+  useOrder,
+  useText,
+} from "./react-views.ts";
 
 /** Makes a client available to the hooks below it. Closing the client remains yours. */
 export function TidegateProvider({ client, children }: { client: Client; children?: ReactNode }): ReactElement {

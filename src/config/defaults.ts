@@ -30,6 +30,7 @@ export const developmentFile = {
     chat: { subscribe: "public", publish: "public", presence: true },
     news: { subscribe: "public", publish: "none" },
     board: { subscribe: "public", publish: "public", presence: true, state: true },
+    answer: { subscribe: "public", merge: "append" },
   },
   // The demo's leaderboard adds up scores, which users may submit themselves.
   leaderboards: { "*": {}, race: { mode: "increment", clientWrites: true } },

@@ -48,11 +48,27 @@ const channelKind = z.strictObject({
     .optional(),
   conflateMs: milliseconds(60_000).optional(),
   deliver: z.enum(["publication", "event"]).optional(),
+  merge: z.literal("append").optional(),
 });
+
+type ChannelKindInput = z.infer<typeof channelKind>;
 
 /** The channels of built-in kinds are private; a word for everybody would open them by accident. */
 const isRoleBased = (value: unknown): boolean =>
   [value ?? []].flat().every((word) => typeof word !== "string" || /^(?:hook|none|role:.*)$/s.test(word));
+
+/** The joined text is the snapshot, lives as long as the log, and would lack what conflation leaves out. */
+function checkMerge(
+  kind: string,
+  { state, conflateMs = 0, history }: ChannelKindInput,
+  context: z.RefinementCtx,
+): void {
+  const refuse = (message: string) => context.addIssue({ code: "custom", path: [kind, "merge"], message });
+  if ((builtInKinds as readonly string[]).includes(kind)) refuse("is not available for this kind");
+  if (state === true) refuse("cannot be combined with state");
+  if (conflateMs > 0) refuse("cannot be combined with conflateMs");
+  if (history?.ttlSeconds === 0) refuse("needs a history.ttlSeconds above 0");
+}
 
 const channels = builtInKinds
   .reduce(
@@ -69,6 +85,8 @@ const channels = builtInKinds
     for (const kind of ["order", "orders", "leaderboard", "rank"])
       if (kinds[kind]?.state === true)
         context.addIssue({ code: "custom", path: [kind, "state"], message: "is not available for this kind" });
+    for (const [kind, options] of Object.entries(kinds))
+      if (options.merge !== undefined) checkMerge(kind, options, context);
   });
 
 // Leaderboards

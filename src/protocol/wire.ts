@@ -61,6 +61,14 @@ export interface SubscribeAnswer extends Position {
   conflated?: true;
 }
 
+/** Snapshot of a channel whose kind has `"merge": "append"`. */
+export interface JoinedText {
+  /** The data of all publications that are texts, joined in order. */
+  text: string;
+  /** The last publication with other data, such as the end of the text. */
+  last?: { event: string; data: unknown; from?: PublicationSender };
+}
+
 export interface ChannelRequest {
   channel: string;
 }

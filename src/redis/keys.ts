@@ -18,6 +18,8 @@ export interface Keys {
   channelIdempotency(channel: string, key: string): string;
   /** Sharded pub/sub channel of a channel's publications; tag: channel. */
   channelFeed(channel: string): string;
+  /** Strings, the joined text of a channel's publications and the last one without text (`channels/publish.lua`); TTL: that of the log, from the last publication on; tag: channel. */
+  channelJoined(channel: string): { text: string; last: string };
   /** The three of these that every publication needs, built in one step. */
   channel(channel: string): { meta: string; log: string; feed: string };
   /** String, the last timestamp assigned to any publication; no TTL (one key); not used on Cluster. */
@@ -201,6 +203,7 @@ export function createKeys(prefix: string): Keys {
     channelMeta: (channel) => of("ch", channel, "meta"),
     channelLog: (channel) => of("ch", channel, "log"),
     channelIdempotency: (channel, key) => of("ch", channel, `once:${encodeId(key)}`),
+    channelJoined: (channel) => ({ text: of("ch", channel, "text"), last: of("ch", channel, "last") }),
     channelFeed: (channel) => of("ch", channel, "feed"),
     globalTimestamp: () => `${prefix}:timestamp`,
     boardState: (board) => ofBoard(board, "board"),

@@ -4,11 +4,13 @@ import { connect } from "../../src/client/client.ts";
 import {
   TidegateProvider,
   useChannel,
+  useChannelState,
   useConnection,
   useLeaderboard,
   useOpenOrders,
   useOrder,
   usePresence,
+  useText,
 } from "../../src/client/react.ts";
 
 /** The page that react-hooks.test.ts drives: each part shows what its hook returns, as text. */
@@ -54,6 +56,21 @@ function Orders() {
   );
 }
 
+function Shared() {
+  const { entries, live } = useChannelState<string>("board:1");
+  const { text, last } = useText("answer:1");
+  return (
+    <>
+      <p id="state" onClick={() => void live?.set("note", "by the page")}>
+        state: {[...entries].map(([key, { value }]) => `${key} ${value}`).join(",")}
+      </p>
+      <p id="text">
+        {text} {last?.event ?? "unfinished"}
+      </p>
+    </>
+  );
+}
+
 function Everything() {
   const [shown, setShown] = useState(["first", "second"]);
   const { state, ready } = useConnection();
@@ -69,6 +86,7 @@ function Everything() {
       <Members />
       <Board />
       <Orders />
+      <Shared />
     </>
   );
 }

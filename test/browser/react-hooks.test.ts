@@ -16,6 +16,8 @@ if (executablePath === undefined) console.error("CHROMIUM IS MISSING: React's ho
 const file = {
   channels: {
     chat: { subscribe: "public", publish: "public", presence: true, history: { size: 100, ttlSeconds: 60 } },
+    board: { subscribe: "public", publish: "public", state: true },
+    answer: { subscribe: "public", merge: "append" },
   },
   leaderboards: { daily: { clientWrites: true } },
 };
@@ -35,6 +37,7 @@ describe.skipIf(executablePath === undefined)("React's hooks", () => {
     const line = await startTcpProxy({ targets: () => [{ port: Number(new URL(gateway.url).port) }] });
     onTestFinished(() => line.stop());
     await say(gateway, "earlier");
+    await tell(gateway, "token", "The tide ");
     await gateway.call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "ada" } });
     const { token } = await gateway.signIn("ada");
     const page = await browser.newPage();
@@ -46,17 +49,25 @@ describe.skipIf(executablePath === undefined)("React's hooks", () => {
     await shows(page, "#second", "earlier");
     await shows(page, "#members", "ada");
     await shows(page, "#orders", "created; open 1");
+    await shows(page, "#text", "The tide  unfinished");
     expect(await subscribers(gateway)).toBe(1);
 
     await page.click("#second");
     await page.click("#board");
+    await page.click("#state");
+    await tell(gateway, "token", "comes in");
     await gateway.call("POST", "/v1/orders/o-1/events", { status: "confirmed" });
     await shows(page, "#first", "earlier,from second");
     await shows(page, "#board", "ada 7 own 1");
     await shows(page, "#orders", "confirmed; open 1");
+    await shows(page, "#state", "state: note by the page");
+    await shows(page, "#text", "The tide comes in unfinished");
 
     line.reset();
     await say(gateway, "missed");
+    await tell(gateway, "token", ".");
+    await tell(gateway, "done", {});
+    await shows(page, "#text", "The tide comes in. done");
     await shows(page, "#first", "earlier,from second,missed");
     await shows(page, "#second", "earlier,from second,missed");
 
@@ -69,6 +80,9 @@ describe.skipIf(executablePath === undefined)("React's hooks", () => {
 
 const say = (gateway: TestGateway, text: string): Promise<unknown> =>
   gateway.call("POST", "/v1/publish", { channel: "chat:a", event: "said", data: { text } });
+
+const tell = (gateway: TestGateway, event: string, data: unknown): Promise<unknown> =>
+  gateway.call("POST", "/v1/publish", { channel: "answer:1", event, data });
 
 async function subscribers(gateway: TestGateway): Promise<number> {
   const { channels } = (await gateway.call("GET", "/v1/channels?prefix=chat:")).body as {

@@ -44,6 +44,22 @@ describe("the JSON file", () => {
     expect(load(file)).toMatchObject(file);
   });
 
+  test("refuses to join texts where they would not be whole", () => {
+    const channels = {
+      answer: { merge: "append" },
+      user: { merge: "append" },
+      board: { merge: "append", state: true },
+      price: { merge: "append", conflateMs: 50 },
+      brief: { merge: "append", history: { ttlSeconds: 0 } },
+    };
+
+    const found = namesOf(problems({ channels }));
+
+    expect(found).toHaveLength(4);
+    for (const kind of ["user", "board", "price", "brief"])
+      expect(found).toContainEqual(expect.stringContaining(`channels.${kind}.merge`));
+  });
+
   test("may have a byte order mark, comments and a comma behind the last entry", () => {
     const text = `\ufeff// of the shop
       { /* who "may" // talk */ "channels": { "chat": { "subscribe": "public", }, },

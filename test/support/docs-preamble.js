@@ -43,7 +43,9 @@ Object.assign(globalThis, {
   apiKey: key,
   redis: new Redis(redisUrl),
   io: page === "docs/loadtest.md" ? new Server() : connect,
-  socket: ["docs/presence.md", "docs/state.md"].includes(page) ? connect(url, { auth: { token } }) : undefined,
+  socket: ["docs/presence.md", "docs/state.md", "docs/token-streams.md"].includes(page)
+    ? connect(url, { auth: { token } })
+    : undefined,
   render: () => undefined,
   renderOwn: () => undefined,
   say: () => undefined,
