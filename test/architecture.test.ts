@@ -18,7 +18,7 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
   cluster: ["runtime", "redis"],
   auth: ["protocol", "runtime", "redis"],
   channels: ["protocol", "runtime", "redis"],
-  webhooks: ["protocol", "runtime", "redis"],
+  webhooks: ["protocol", "runtime", "redis", "cluster"],
   presence: ["protocol", "runtime", "redis", "channels", "cluster"],
   state: ["protocol", "runtime", "redis", "channels", "cluster"],
   leaderboards: ["protocol", "runtime", "redis", "channels"],

@@ -22,12 +22,8 @@ export function createWebhooks({
     { endpoints: config.webhooks },
   );
   control.onDeadNode((node) => webhooks.nodeDied(node));
-  let name = control.incarnation;
-  control.fence.onReopened(() => {
-    if (name === control.incarnation) return;
-    name = control.incarnation;
-    webhooks.renamed();
-  });
+  control.fence.onReopened(() => webhooks.rewriteAll());
+  store.feed.onRestored(() => webhooks.rewriteAll());
   return webhooks;
 }
 

@@ -13,8 +13,6 @@ export interface QuotaRequest {
   max: number;
   /** The node's name before its lease ended, if the connections may still be stored under it. */
   formerNode: string | undefined;
-  /** Dead nodes, whose connections are free. */
-  dead: readonly string[];
 }
 
 export interface QuotaGrant {
@@ -35,13 +33,15 @@ export interface HeldConnections {
  * Connections of each user, by node and session, in Redis.
  *
  * Atomicity: one script counts and takes, so all nodes together never exceed `max`. A node may always keep what it holds,
- * whatever the limit. Counts are absolute, so repeated requests are harmless. Connections of a dead node count until a request
- * names it as dead, for at most two days.
+ * whatever the limit. Counts are absolute, so repeated requests are harmless. Connections of a dead node count until they are
+ * removed, for at most two days.
  */
 export interface ConnectionQuotaStore {
   /** Takes, keeps or releases connections. */
   take(userTag: string, request: QuotaRequest): Promise<QuotaGrant>;
   held(userTag: string): Promise<HeldConnections[]>;
+  /** Removes what dead nodes held. */
+  removeNodes(userTag: string, nodes: readonly string[]): Promise<void>;
 }
 
 /** TTL of a user's connections unless they are renewed, in seconds. */
@@ -55,17 +55,23 @@ export function createConnectionQuotaStore({
   keys: Keys;
 }): ConnectionQuotaStore {
   const takeScript = loadBatchedScript(commands, new URL("./take-connections.lua", import.meta.url));
+  const held = async (userTag: string): Promise<HeldConnections[]> =>
+    Object.entries(await commands.hgetall(keys.userConnections(userTag))).map(toHeldConnections);
 
   return {
-    async take(userTag, { node, sessionId, held, requested: wanted, max: most, formerNode, dead }) {
-      const request = [node, sessionId, held, wanted, most, quotaTtlSeconds, formerNode ?? "", ...dead];
+    async take(userTag, { node, sessionId, held: holding, requested, max, formerNode }) {
+      const request = [node, sessionId, holding, requested, max, quotaTtlSeconds, formerNode ?? ""];
       const reply = await takeScript.run([keys.userConnections(userTag)], request);
       const [granted, ...holders] = reply as [number, ...string[]];
       return { granted, holders };
     },
 
-    async held(userTag) {
-      return Object.entries(await commands.hgetall(keys.userConnections(userTag))).map(toHeldConnections);
+    held,
+
+    async removeNodes(userTag, nodes) {
+      const dead = nodes.length === 0 ? [] : (await held(userTag)).filter(({ node }) => nodes.includes(node));
+      const fields = dead.map(({ node, sessionId }) => `${node}|${sessionId}`);
+      if (fields.length > 0) await commands.hdel(keys.userConnections(userTag), ...fields);
     },
   };
 }

@@ -1,15 +1,15 @@
 import type { Fence } from "../cluster/fence.ts";
 import type { Membership } from "../cluster/membership.ts";
+import { emptyCount, NodeCounts, type CountWrite, type NodeCount } from "../cluster/node-counts.ts";
 import { GatewayError } from "../protocol/errors.ts";
-import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { KeyedQueue } from "../runtime/keyed-queue.ts";
-import { WriteBehind } from "../runtime/write-behind.ts";
-import { quotaTtlSeconds, type QuotaGrant, type ConnectionQuotaStore } from "./connection-quota-store.ts";
+import { quotaTtlSeconds, type ConnectionQuotaStore } from "./connection-quota-store.ts";
 
 export interface ConnectionQuotaDeps {
   store: ConnectionQuotaStore;
   incarnation: () => string;
+  mayWrite: () => boolean;
   fence: Pick<Fence, "isOpen" | "opened">;
   membership: Pick<Membership, "deadAmong" | "deadAmongAll">;
   /** Shared by all sessions of one user. */
@@ -19,24 +19,17 @@ export interface ConnectionQuotaDeps {
 }
 
 /** One session's connections to this node. */
-interface SessionConnections {
+interface SessionConnections extends NodeCount {
   held: number;
   /** Handshakes waiting for a grant. */
   requested: number;
-  /** The count in the store; undefined if unknown. */
-  stored: number | undefined;
-  storedAs: string | undefined;
-  /** Nothing had to be written at the last sweep. */
-  wasIdle: boolean;
+  /** As the store answered the last write. */
+  granted: number;
+  holders: readonly string[];
 }
 
-const paceMs = 50;
-const maxConcurrentWrites = 200;
 /** Max milliseconds a handshake waits for the lease of a node that was frozen. */
 const fenceWaitMs = 1_000;
-const renewEveryMs = (quotaTtlSeconds / 8) * 1_000;
-/** Keeps entries with a count of 0 for this long, to write them again if the store lost its last seconds. */
-const sweepEveryMs = 60_000;
 
 /**
  * Limits connections per user, across all nodes. A handshake takes a connection before it is accepted, and releases it when
@@ -46,48 +39,40 @@ const sweepEveryMs = 60_000;
 export class ConnectionQuota {
   readonly #deps: ConnectionQuotaDeps;
   readonly #max: number;
-  readonly #sessions = new Map<string, SessionConnections>();
-  readonly #rounds: WriteBehind;
-  readonly #queue = new KeyedQueue();
-  #cancels: Cancel[] = [];
+  readonly #sessions: NodeCounts<SessionConnections>;
 
   constructor(deps: ConnectionQuotaDeps, { connectionsPerUser }: { connectionsPerUser: number }) {
     this.#deps = deps;
     this.#max = connectionsPerUser;
-    const carry = async (sessionIds: readonly string[]): Promise<void> => {
-      await Promise.all(sessionIds.map((sessionId) => this.#settle(sessionId)));
-    };
-    const mayWrite = (): boolean => deps.fence.isOpen;
-    this.#rounds = new WriteBehind(
-      { ...deps, mayWrite, write: carry },
-      { description: "presence", intervalMs: paceMs, batchSize: maxConcurrentWrites },
+    const write = this.#write.bind(this);
+    this.#sessions = new NodeCounts<SessionConnections>(
+      { ...deps, write, create: noConnections, isEmpty: ({ held, requested }) => held + requested === 0 },
+      { description: "presence", intervalMs: 50, batchSize: 200, ttlSeconds: quotaTtlSeconds },
     );
   }
 
   start(): void {
-    const { clock } = this.#deps;
-    this.#cancels = [
-      clock.every(renewEveryMs, () => this.rewriteAll()),
-      clock.every(sweepEveryMs, () => this.#sweep()),
-    ];
+    this.#sessions.start();
   }
 
   stop(): Promise<void> {
-    for (const cancel of this.#cancels) cancel();
-    return this.#rounds.stop();
+    return this.#sessions.stop();
+  }
+
+  rewriteAll(): void {
+    this.#sessions.rewriteAll();
   }
 
   /** Throws `connection_limit` if the user has the maximum number of connections, `unavailable` without a lease. */
   async take(sessionId: string): Promise<void> {
-    const session = this.#ofSession(sessionId);
+    const session = this.#sessions.of(sessionId);
     session.requested += 1;
-    session.wasIdle = false;
     try {
       if (!this.#deps.fence.isOpen) await this.#thaw();
       await this.#takeOne(sessionId, session);
     } finally {
       session.requested -= 1;
-      this.#settleLater(sessionId, session);
+      this.#settle(sessionId, session);
     }
   }
 
@@ -96,7 +81,7 @@ export class ConnectionQuota {
     const session = this.#sessions.get(sessionId);
     if (session === undefined || session.held === 0) return;
     session.held -= 1;
-    this.#settleLater(sessionId, session);
+    this.#settle(sessionId, session);
   }
 
   /** Connections of each session on all nodes. Rejects with errors of the store. */
@@ -116,26 +101,9 @@ export class ConnectionQuota {
 
   /** Removes what dead nodes have written of a user's connections. */
   async removeDead(userTag: string): Promise<void> {
-    const { store, membership, incarnation } = this.#deps;
+    const { store, membership } = this.#deps;
     const dead = await membership.deadAmong((await store.held(userTag)).map(({ node }) => node));
-    const none = { node: incarnation(), sessionId: "", held: 0, requested: 0, max: this.#max, formerNode: undefined };
-    if (dead.length > 0) await store.take(userTag, { ...none, dead });
-  }
-
-  /** Writes everything again: the store may have lost some of it, or this node has another name. */
-  rewriteAll(): void {
-    for (const [sessionId, session] of this.#sessions) {
-      session.stored = undefined;
-      this.#rounds.add(sessionId);
-    }
-  }
-
-  #ofSession(sessionId: string): SessionConnections {
-    const known = this.#sessions.get(sessionId);
-    if (known !== undefined) return known;
-    const session = { held: 0, requested: 0, stored: undefined, storedAs: undefined, wasIdle: false };
-    this.#sessions.set(sessionId, session);
-    return session;
+    await store.removeNodes(userTag, dead);
   }
 
   async #thaw(): Promise<void> {
@@ -146,53 +114,34 @@ export class ConnectionQuota {
 
   /** If the limit seems exceeded, it asks again once it knows whether the holding nodes are alive. */
   async #takeOne(sessionId: string, session: SessionConnections): Promise<void> {
-    const { granted, holders } = await this.#ask(sessionId, session);
-    if (granted > session.held) return void (session.held += 1);
-    if (holders.length === 0) throw new GatewayError("connection_limit");
-    const dead = await this.#deps.membership.deadAmongAll(holders);
-    const again = await this.#ask(sessionId, session, dead);
-    if (again.granted <= session.held) throw new GatewayError("connection_limit");
+    const { store, membership, userTagOf } = this.#deps;
+    if (await this.#isGranted(sessionId, session)) return;
+    if (session.holders.length === 0) throw new GatewayError("connection_limit");
+    await store.removeNodes(userTagOf(sessionId), await membership.deadAmongAll(session.holders));
+    if (!(await this.#isGranted(sessionId, session))) throw new GatewayError("connection_limit");
+  }
+
+  /** One request for all handshakes that wait at this moment. */
+  async #isGranted(sessionId: string, session: SessionConnections): Promise<boolean> {
+    await this.#sessions.update(sessionId, session);
+    if (session.granted <= session.held) return false;
     session.held += 1;
+    return true;
   }
 
-  /**
-   * One request for all handshakes that wait at this moment. Requests of a session run one after the other: a delayed one
-   * would take back what later ones were granted.
-   */
-  #ask(sessionId: string, session: SessionConnections, dead: readonly string[] = []): Promise<QuotaGrant> {
-    return this.#queue.run(sessionId, () => this.#askNow(sessionId, session, dead));
+  async #write(sessionId: string, session: SessionConnections, { node, formerNode }: CountWrite): Promise<void> {
+    const { held, requested } = session;
+    const request = { node, sessionId, held, requested: held + requested, max: this.#max, formerNode };
+    const { granted, holders } = await this.#deps.store.take(this.#deps.userTagOf(sessionId), request);
+    session.granted = granted;
+    session.holders = holders;
   }
 
-  async #askNow(sessionId: string, session: SessionConnections, dead: readonly string[]): Promise<QuotaGrant> {
-    const { store, userTagOf, incarnation } = this.#deps;
-    const node = incarnation();
-    const formerNode = session.storedAs === node ? undefined : session.storedAs;
-    const { held, requested: asking } = session;
-    // Unknown until the response arrives.
-    session.stored = undefined;
-    const request = { node, sessionId, held, requested: held + asking, max: this.#max, formerNode, dead };
-    const grant = await store.take(userTagOf(sessionId), request);
-    session.stored = grant.granted;
-    session.storedAs = node;
-    return grant;
-  }
-
-  /** Writes the held count if the store has another one and no handshake waits. */
-  async #settle(sessionId: string): Promise<void> {
-    const session = this.#sessions.get(sessionId);
-    if (session !== undefined && session.requested === 0 && session.stored !== session.held)
-      await this.#ask(sessionId, session);
-  }
-
-  #settleLater(sessionId: string, session: SessionConnections): void {
-    if (session.requested === 0 && session.stored !== session.held) this.#rounds.add(sessionId);
-  }
-
-  #sweep(): void {
-    for (const [sessionId, session] of this.#sessions) {
-      const isIdle = session.held === 0 && session.requested === 0 && session.stored === 0;
-      if (isIdle && session.wasIdle) this.#sessions.delete(sessionId);
-      session.wasIdle = isIdle;
-    }
+  /** Writes the held count if the store has another one, or an unknown one, and no handshake waits. */
+  #settle(sessionId: string, session: SessionConnections): void {
+    const isSettled = session.unwritten === "nothing" && session.granted === session.held;
+    if (session.requested === 0 && !isSettled) this.#sessions.changed(sessionId, session);
   }
 }
+
+const noConnections = (): SessionConnections => ({ ...emptyCount(), held: 0, requested: 0, granted: 0, holders: [] });

@@ -1,3 +1,4 @@
+import { writeCountScript } from "../cluster/node-counts.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
@@ -25,8 +26,6 @@ export interface MembersStore {
   read(channel: string): Promise<StoredMembers>;
   /** 0 if the channel has no members. */
   revision(channel: string): Promise<number>;
-  /** False if the node's counts no longer exist. */
-  renew(channel: string, node: string): Promise<boolean>;
   /** Removes a dead node's counts; the revision does not change, because readers already ignore them. */
   removeNode(channel: string, node: string): Promise<void>;
 }
@@ -36,7 +35,7 @@ export const membersTtlSeconds = 2 * 86_400;
 const emptyTtlSeconds = 60;
 
 export function createMembersStore({ commands, keys }: { commands: RedisClient; keys: Keys }): MembersStore {
-  const writeScript = loadScript(commands, new URL("./write-members.lua", import.meta.url));
+  const writeScript = loadScript(commands, new URL("./write-members.lua", import.meta.url), [writeCountScript]);
   const readScript = loadScript(commands, new URL("./read-members.lua", import.meta.url));
 
   return {
@@ -55,14 +54,6 @@ export function createMembersStore({ commands, keys }: { commands: RedisClient; 
 
     async revision(channel) {
       return Number((await commands.hget(keys.channelMembers(channel), "")) ?? 0);
-    },
-
-    async renew(channel, node) {
-      const [isThere] = await Promise.all([
-        commands.expire(keys.channelMembersOf(channel, node), membersTtlSeconds),
-        commands.expire(keys.channelMembers(channel), membersTtlSeconds),
-      ]);
-      return isThere === 1;
     },
 
     async removeNode(channel, node) {

@@ -1,3 +1,4 @@
+import { writeCountScript } from "../cluster/node-counts.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
@@ -34,7 +35,7 @@ export function createSubscriberCountsStore({
   commands: RedisClient;
   keys: Keys;
 }): SubscriberCountsStore {
-  const writeScript = loadScript(commands, new URL("./write-channels.lua", import.meta.url));
+  const writeScript = loadScript(commands, new URL("./write-channels.lua", import.meta.url), [writeCountScript]);
   const pageScript = loadScript(commands, new URL("./page-channels.lua", import.meta.url));
   const keysOf = (node: string): [string, string] => [keys.nodeChannels(node), keys.nodeChannelCounts(node)];
 

@@ -1,8 +1,15 @@
 import type { Membership } from "../cluster/membership.ts";
-import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
+import {
+  addTo,
+  emptyNames,
+  NodeCounts,
+  writeNames,
+  type CountWrite,
+  type NamedCounts,
+} from "../cluster/node-counts.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { countsTtlSeconds, type SubscriberCountsStore, type CountsByChannel } from "./subscriber-counts-store.ts";
-import { WriteBehind } from "../runtime/write-behind.ts";
 
 export interface SubscriberCountsDeps {
   store: SubscriberCountsStore;
@@ -33,49 +40,43 @@ const paceMs = 50;
 /** Time for a started write to reach the store. */
 const slackMs = 10;
 const channelsAtOnce = 500;
-/** Key of the write of all channels; not a valid channel name. */
-const everything = "";
+/** All channels are counted under one key, because they are listed together. */
+const allChannels = "";
 
 /** Subscribers of each channel on all nodes: each node counts its own and writes them. */
 export class SubscriberCounts {
   readonly #deps: SubscriberCountsDeps;
-  readonly #counts = new Map<string, number>();
-  readonly #rounds: WriteBehind;
-  #writtenAs: string | undefined;
-  #mustSayAll = false;
-  #cancelRenewal: Cancel | undefined;
+  readonly #local: NodeCounts<NamedCounts>;
 
   constructor(deps: SubscriberCountsDeps) {
     this.#deps = deps;
-    const carry = (channels: readonly string[]): Promise<void> => this.#write(channels);
-    this.#rounds = new WriteBehind(
-      { ...deps, write: carry },
-      { description: "presence", intervalMs: paceMs, batchSize: channelsAtOnce },
+    const write = (_: string, local: NamedCounts, as: CountWrite): Promise<void> =>
+      writeNames(local, as.isWhole, (counts) => this.#write([...counts], as));
+    this.#local = new NodeCounts(
+      { ...deps, write, create: emptyNames, isEmpty: ({ counts }) => counts.size === 0 },
+      { description: "presence", intervalMs: paceMs, batchSize: 1, ttlSeconds: countsTtlSeconds },
     );
   }
 
   start(): void {
-    this.#cancelRenewal = this.#deps.clock.every((countsTtlSeconds / 8) * 1_000, () => this.rewriteAll());
+    this.#local.start();
   }
 
   async stop(): Promise<void> {
-    this.#cancelRenewal?.();
-    await this.#rounds.stop();
+    await this.#local.stop();
     if (this.#deps.mayWrite()) await this.#deps.store.removeNode(this.#deps.incarnation());
+  }
+
+  rewriteAll(): void {
+    this.#local.rewriteAll();
   }
 
   /** A subscriber on this node joined or left the channel. */
   change(channel: string, isSubscribed: boolean): void {
-    const count = (this.#counts.get(channel) ?? 0) + (isSubscribed ? 1 : -1);
-    if (count === 0) this.#counts.delete(channel);
-    else this.#counts.set(channel, count);
-    this.#rounds.add(channel);
-  }
-
-  /** Writes everything again: the store may have lost some of it, or this node has another name. */
-  rewriteAll(): void {
-    this.#mustSayAll = true;
-    this.#rounds.add(everything);
+    const local = this.#local.of(allChannels);
+    addTo(local.counts, channel, isSubscribed ? 1 : -1);
+    local.dirty.add(channel);
+    this.#local.changed(allChannels, local);
   }
 
   /** A node is dead. */
@@ -86,40 +87,21 @@ export class SubscriberCounts {
   /** Counts everything acknowledged on any node before the call. Rejects with errors of the store. */
   async list({ prefix = "", limit, cursor }: ListQuery): Promise<ChannelPage> {
     if (cursor === undefined) await sleep(this.#deps.clock, paceMs + slackMs);
-    await this.#rounds.flush();
+    await this.#local.flush(allChannels);
     const nodes = await this.#deps.membership.livingNow();
     const range = { prefix, after: cursor, limit: limit + 1 };
     const pages = await Promise.all(nodes.map((node) => this.#deps.store.page(node, range)));
     return pageOf(pages, limit);
   }
 
-  async #write(channels: readonly string[]): Promise<void> {
-    const node = this.#deps.incarnation();
-    if (this.#mustSayAll || this.#writtenAs !== node) return this.#writeAll(node);
-    await this.#deps.store.write(node, this.#countsOf(channels));
-  }
-
   /** Commands of one connection run in order, so the list is incomplete only while it is being filled. */
-  async #writeAll(node: string): Promise<void> {
+  async #write(counts: readonly [string, number][], { node, formerNode, isWhole }: CountWrite): Promise<void> {
     const { store } = this.#deps;
-    const formerNode = new Set([node, this.#writtenAs ?? node]);
-    const channels = [...this.#counts.keys()];
-    this.#mustSayAll = false;
-    try {
-      const written = [...formerNode].map((name) => store.removeNode(name));
-      for (let start = 0; start < channels.length; start += channelsAtOnce) {
-        written.push(store.write(node, this.#countsOf(channels.slice(start, start + channelsAtOnce))));
-      }
-      await Promise.all(written);
-      this.#writtenAs = node;
-    } catch (error) {
-      this.#mustSayAll = true;
-      throw error;
-    }
-  }
-
-  #countsOf(channels: readonly string[]): CountsByChannel {
-    return new Map(channels.map((channel) => [channel, this.#counts.get(channel) ?? 0]));
+    const replaced = isWhole ? [node, formerNode ?? node] : [];
+    const written = [...new Set(replaced)].map((name) => store.removeNode(name));
+    for (let start = 0; start < counts.length; start += channelsAtOnce)
+      written.push(store.write(node, new Map(counts.slice(start, start + channelsAtOnce))));
+    await Promise.all(written);
   }
 }
 

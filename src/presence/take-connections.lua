@@ -3,21 +3,18 @@
 -- KEYS  1 connections of the user (hash '<node>|<session>' -> count)
 -- ARGV  1 node  2 session  3 connections the node holds  4 requested, at least as many  5 max of the user  6 TTL (s)
 --       7 the node's former name, under which the same connections may be stored, or ''
---       8.. names of dead nodes, whose connections are free
 -- Returns { granted, node, node, ... }: the node's connections from now on, at least those it holds; if that is less than
 -- requested, also the other nodes that hold connections. Counts are absolute, so a repeat is harmless.
 local key, node, own, former = KEYS[1], ARGV[1], ARGV[1] .. '|' .. ARGV[2], ARGV[7] .. '|' .. ARGV[2]
 local held, wanted, max, ttl = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local dead = {}
-for i = 8, #ARGV do dead[ARGV[i]] = true end
 
 local taken, holders = 0, {}
 local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
-  local holder = string.match(fields[i], '^(.*)|')
-  if dead[holder] or fields[i] == former then
+  if fields[i] == former then
     redis.call('HDEL', key, fields[i])
   elseif fields[i] ~= own then
+    local holder = string.match(fields[i], '^(.*)|')
     taken = taken + tonumber(fields[i + 1])
     if holder ~= node then holders[holder] = true end
   end

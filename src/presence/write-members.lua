@@ -1,5 +1,5 @@
 -- Writes the counts of a channel's members on one node, and publishes them to the nodes that follow the channel. Counts are
--- absolute, so a repeat is harmless.
+-- absolute, so a repeat is harmless. cluster/write-count.lua stands before it.
 --
 -- KEYS  1 nodes of the channel (hash node -> key of its members, '' -> revision, 'since' -> the first one)
 --       2 members through this node (hash)  3 feed (sharded pub/sub)  4 members under the node's former name, if any
@@ -15,10 +15,7 @@ if former ~= '' then
   redis.call('DEL', formerMembers)
   redis.call('HDEL', nodes, former)
 end
-for i = 7, #ARGV, 2 do
-  if ARGV[i + 1] == '0' then redis.call('HDEL', members, ARGV[i])
-  else redis.call('HSET', members, ARGV[i], ARGV[i + 1]) end
-end
+for i = 7, #ARGV, 2 do writeCount(members, ARGV[i], ARGV[i + 1]) end
 
 if redis.call('EXPIRE', members, ttl) == 1 then redis.call('HSET', nodes, node, members)
 else redis.call('HDEL', nodes, node) end

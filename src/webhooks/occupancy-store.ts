@@ -1,3 +1,4 @@
+import { writeCountScript } from "../cluster/node-counts.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import { createDueSet } from "../redis/due-set.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -57,7 +58,10 @@ export function createOccupancyStore(
   { commands, keys }: { commands: RedisClient; keys: Keys },
   options: DeliveryQueueOptions = {},
 ): OccupancyStore {
-  const occupyScript = loadScript(commands, new URL("./occupy.lua", import.meta.url), [enqueueScript]);
+  const occupyScript = loadScript(commands, new URL("./occupy.lua", import.meta.url), [
+    writeCountScript,
+    enqueueScript,
+  ]);
   const departures = createDueSet(commands, { key: keys.webhookDepartedNodes(), leaseMs: claimMs });
 
   return {

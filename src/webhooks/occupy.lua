@@ -1,5 +1,5 @@
 -- Stores whether a node occupies an entity, and enqueues the message if it is now the first of all nodes or was the
--- last. A repeat changes nothing.
+-- last. A repeat changes nothing. cluster/write-count.lua and enqueue.lua stand before it.
 --
 -- KEYS  1 occupancy of the entity (set of nodes)  2 entities of the node (hash entity -> data)  3 dead letters
 --       4.. see enqueue.lua
@@ -15,13 +15,8 @@ local limits = {
 }
 
 local before = redis.call('SCARD', nodes)
-if data == '' then
-  redis.call('SREM', nodes, node)
-  redis.call('HDEL', entities, message.entity)
-else
-  redis.call('SADD', nodes, node)
-  redis.call('HSET', entities, message.entity, data)
-end
+writeCount(entities, message.entity, data)
+redis.call(data == '' and 'SREM' or 'SADD', nodes, node)
 local after = redis.call('SCARD', nodes)
 if (before == 0) == (after == 0) then return {} end
 return enqueue(message, limits, 3)

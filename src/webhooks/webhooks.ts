@@ -86,6 +86,7 @@ export class Webhooks implements Service {
   start(): void {
     const { clock } = this.#deps;
     this.#deliveries.start();
+    this.#occupancy.start();
     this.#cancels = [
       clock.every(this.#upkeepMs, () => this.#runUpkeep()),
       clock.every(reportEveryMs, () => this.#deliveries.report()),
@@ -141,9 +142,9 @@ export class Webhooks implements Service {
     return this.#occupancy.nodeLeft(node);
   }
 
-  /** This node has a new incarnation: its occupancy must be written again. */
-  renamed(): void {
-    this.#occupancy.renamed();
+  /** Redis may have lost this node's occupancy, or the node has a new incarnation. */
+  rewriteAll(): void {
+    this.#occupancy.rewriteAll();
   }
 
   /** One run at a time. */

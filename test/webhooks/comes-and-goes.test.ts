@@ -137,7 +137,7 @@ describe("a channel over several nodes", () => {
 
     await node.webhooks.nodeDied("node-a");
     names.current = "node-b";
-    node.webhooks.renamed();
+    node.webhooks.rewriteAll();
     await settled();
     expect(receiver.taken()).toHaveLength(1);
     node.webhooks.subscriptionChanged({ channel }, false);
