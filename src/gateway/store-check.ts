@@ -3,6 +3,8 @@ import { ConfigError } from "../config/problems.ts";
 import { examineStore, type Finding } from "../redis/boot-checks.ts";
 import type { RedisAddress } from "../redis/addresses.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import type { Keys } from "../redis/keys.ts";
+import { examineFormat } from "../redis/store-format.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { CheckResult } from "../http/readiness.ts";
@@ -10,6 +12,7 @@ import type { CheckResult } from "../http/readiness.ts";
 export interface StoreCheckDeps {
   address: RedisAddress;
   commands: RedisClient;
+  keys: Keys;
   durability: Config["durability"];
   clock: Clock;
   log: Logger;
@@ -50,10 +53,15 @@ export class StoreCheck {
     // The embedded server is configured by us and is not persistent on purpose.
     if (this.#deps.address.topology === "embedded") return;
     const findings = await this.#examine();
-    const refusals = findings.filter(({ severity }) => severity === "refuse");
-    if (refusals.length > 0) throw new ConfigError(refusals.map((refusal) => this.#problemOf(refusal)));
+    this.#refuse(findings);
+    this.#refuse(await examineFormat(this.#deps.commands, this.#deps.keys.storeFormat()));
     this.#take(findings);
     this.#lookLater();
+  }
+
+  #refuse(findings: readonly Finding[]): void {
+    const refusals = findings.filter(({ severity }) => severity === "refuse");
+    if (refusals.length > 0) throw new ConfigError(refusals.map((refusal) => this.#problemOf(refusal)));
   }
 
   stop(): void {

@@ -43,10 +43,10 @@ export async function openStore(
   lifecycle.add({ name: "redis connections", start: () => redis.ready(readyTimeoutMs) });
   const watch = new PrimaryWatch({ redis, clock, log });
   lifecycle.add({ name: "primary watch", start: () => watch.start(), stop: () => watch.stop() });
-  const check = new StoreCheck({ address, commands, durability: config.durability, clock, log });
+  const keys = createKeys(config.keyPrefix);
+  const check = new StoreCheck({ address, commands, keys, durability: config.durability, clock, log });
   lifecycle.add({ name: "store check", start: () => check.start(), stop: () => check.stop() });
   lifecycle.add({ name: "rights", start: () => checkChannelRights(config, redis.connection("bridges")) });
-  const keys = createKeys(config.keyPrefix);
   const feed = createShardedFeed({ subscriber, clock });
   const probe = new PubSubProbe({ feed, commands, keys, clock, log, onReconnect: () => metrics.redisReconnects.inc() });
   lifecycle.add({ name: "pub/sub probe", start: () => probe.start(), stop: () => probe.stop() });

@@ -33,7 +33,7 @@ export const guideGroups: Readonly<Record<string, readonly string[]>> = {
     "testing",
     "design",
   ],
-  Operate: ["settings", "scaling", "failures", "console", "metrics", "errors", "loadtest"],
+  Operate: ["settings", "scaling", "upgrading", "failures", "console", "metrics", "errors", "loadtest"],
 };
 
 /**

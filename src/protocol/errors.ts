@@ -22,7 +22,7 @@ export const errorCatalogue = {
   app_failed: { status: 502, message: "The app failed to handle this." },
   timeout: { status: 504, message: "The app did not answer in time." },
   draining: { status: 503, message: "This node is shutting down." },
-  unavailable: { status: 503, message: "Redis cannot be reached." },
+  unavailable: { status: 503, message: "Redis cannot be reached, or no node answered." },
   writes_refused: { status: 503, message: "Redis refuses writes." },
   internal: { status: 500, message: "Internal error. Details are in the server log." },
 } as const satisfies Record<string, { status: number; message: string }>;

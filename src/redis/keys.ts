@@ -24,6 +24,8 @@ export interface Keys {
   channel(channel: string): { meta: string; log: string; feed: string };
   /** String, the last timestamp assigned to any publication; no TTL (one key); not used on Cluster. */
   globalTimestamp(): string;
+  /** String, the version of the layout of all keys; no TTL (one key). */
+  storeFormat(): string;
 
   /** Hash of what a board's scripts agree on (see `board.lua`); TTL: seasonal boards only, past their archive; tag: channel. */
   boardState(board: string): string;
@@ -206,6 +208,7 @@ export function createKeys(prefix: string): Keys {
     channelJoined: (channel) => ({ text: of("ch", channel, "text"), last: of("ch", channel, "last") }),
     channelFeed: (channel) => of("ch", channel, "feed"),
     globalTimestamp: () => `${prefix}:timestamp`,
+    storeFormat: () => `${prefix}:format`,
     boardState: (board) => ofBoard(board, "board"),
     boardRanking: (board, season) => ofBoard(board, `ranking${inSeason(season)}`),
     boardPlaces: (board, season) => ofBoard(board, `places${inSeason(season)}`),

@@ -54,6 +54,22 @@ test("a started node checks what is sent against its contract", async () => {
   expect(await publish("the tide turns")).toMatchObject({ status: 200 });
 });
 
+test("a contract may import what the package exports, in a checkout that was not built", async () => {
+  const contract = `import { defineContract } from "tidegate/contract";
+    import { GatewayError } from "tidegate";
+    const nothing = () => ({ issues: [{ message: new GatewayError("forbidden", "nothing is valid").message }] });
+    export default defineContract({ channels: { news: { headline: { "~standard": { version: 1, vendor: "own", validate: nothing } } } } });`;
+  const node = await startNodeProcess({
+    nodeId: "app",
+    env: { ...environment("unused"), APP_FILE: "", CONTRACT_FILE: appFile(contract) },
+  });
+  onTestFinished(async () => void (await node.kill()));
+
+  const refused = await node.call("POST", "/v1/publish", { channel: "news:today", event: "headline", data: 1 });
+
+  expect(refused).toMatchObject({ status: 400, body: { code: "bad_request", detail: "data: nothing is valid" } });
+});
+
 test.each([
   ["APP_FILE", "has no function as its default export", "export const app = 1;", /APP_FILE: \S+ must have a function/],
   ["APP_FILE", "cannot be loaded", "export default (;", /APP_FILE: \S+ cannot be loaded: /],

@@ -71,6 +71,21 @@ describe("examining a store", () => {
 });
 
 describe("a node that is started", () => {
+  test("registers the format of its data, and refuses that of another version with exit code 78", async () => {
+    const server = await serverWith();
+    const env = { REDIS_URL: server.url, KEY_PREFIX: "formats" };
+    const first = await startNodeProcess({ nodeId: "first", env });
+    await first.stop();
+    expect(await server.ask("GET", "formats:format")).toBe("1");
+    await server.ask("SET", "formats:format", "2");
+
+    const second = await spawnNodeProcess({ nodeId: "second", env });
+
+    expect((await second.ended).code).toBe(78);
+    expect(second.log()).toMatch(/^ {2}REDIS_URL: Redis has data of format 2.*works on format 1.*upgrading/m);
+    expect(await server.ask("GET", "formats:format")).toBe("2");
+  });
+
   test("refuses a Redis that evicts, with exit code 78 and one line", async () => {
     const { code, log } = await endOf(await serverWith("--maxmemory-policy", "allkeys-lru"));
 

@@ -1,13 +1,15 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, request, type IncomingMessage, type Server } from "node:http";
+import { createServer, request, type IncomingHttpHeaders, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startLocalNginx } from "../../scripts/local-nginx.ts";
 import { needs } from "../../scripts/needs.ts";
+import { errorCatalogue } from "../../src/protocol/errors.ts";
+import { problem, problemType } from "../../src/protocol/problems.ts";
 import { freePort } from "../support/redis-server.ts";
 import { repository } from "../support/source-tree.ts";
 
@@ -65,6 +67,34 @@ describe.skipIf(!needs.nginx.isInstalled())("nginx.conf", () => {
     expect(await tries("POST")).toBe(1);
     expect(await tries("PUT")).toBe(1);
     expect(await tries("DELETE")).toBe(1);
+  });
+
+  test("answers for nodes that break with a problem of the catalogue", async () => {
+    const { ask } = await nginxBefore([breakingNode([]), breakingNode([]), breakingNode([])]);
+    const paths = [
+      "POST /v1/publish",
+      "GET /v1/channels",
+      "GET /v1/stream",
+      "DELETE /v1/sessions/s",
+      "GET /socket.io/",
+    ];
+
+    for (const [method = "", path = ""] of paths.map((each) => each.split(" "))) {
+      const { status, body, headers } = await ask(method, path, {}, method === "POST" ? "{}" : undefined);
+      expect([path, status, headers["content-type"], headers["retry-after"]]).toEqual([path, 503, problemType, "1"]);
+      expect(problem.parse(JSON.parse(body))).toMatchObject({ status, code: "unavailable", retryAfterMs: 1_000 });
+    }
+    const { body } = await ask("POST", "/v1/publish", {}, "x".repeat(1_300_000));
+    const { title } = problem.parse(JSON.parse(body));
+    expect(title).toBe(errorCatalogue.payload_too_large.message);
+  });
+
+  test("leaves the gateway's own answers as they are", async () => {
+    const refusing = createServer((_incoming, outgoing) => outgoing.writeHead(502).end("app_failed"));
+    await listening(refusing);
+    const { ask } = await nginxBefore([1, 2, 3].map(() => (refusing.address() as AddressInfo).port));
+
+    expect(await ask("POST", "/v1/publish", {}, "{}")).toMatchObject({ status: 502, body: "app_failed" });
   });
 
   test("keeps the body of a retried write", async () => {
@@ -148,6 +178,8 @@ describe.skipIf(!needs.nginx.isInstalled())("nginx.conf", () => {
 
 /** What a node says to a request; undefined breaks the line. */
 type MakeNode = ((incoming: IncomingMessage, body: string) => string | undefined) | undefined;
+/** What to start, or the port of what listens already. */
+type AnyNode = MakeNode | number;
 
 const named =
   (name: string): MakeNode =>
@@ -166,10 +198,11 @@ const breakingNode =
 interface Answer {
   status: number;
   body: string;
+  headers: IncomingHttpHeaders;
 }
 type Ask = (method: string, path: string, headers?: Record<string, string>, body?: string) => Promise<Answer>;
 
-async function nginxBefore(nodes: MakeNode[]): Promise<{ ask: Ask }> {
+async function nginxBefore(nodes: AnyNode[]): Promise<{ ask: Ask }> {
   const folder = temporaryFolder();
   const addresses = await Promise.all(nodes.map(async (node) => `127.0.0.1:${await startNode(node)}`));
   const port = await freePort();
@@ -182,7 +215,8 @@ async function nginxBefore(nodes: MakeNode[]): Promise<{ ask: Ask }> {
   return { ask: (method, path, headers = {}, body) => ask(port, method, path, headers, body) };
 }
 
-async function startNode(node: MakeNode): Promise<number> {
+async function startNode(node: AnyNode): Promise<number> {
+  if (typeof node === "number") return node;
   if (node === undefined) return freePort();
   const server = createServer((incoming, outgoing) => {
     void readAll(incoming).then((body) => {
@@ -213,7 +247,9 @@ function ask(
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ port, method, path, headers, agent: false }, (incoming) => {
-      void readAll(incoming).then((text) => resolve({ status: incoming.statusCode ?? 0, body: text }));
+      void readAll(incoming).then((text) =>
+        resolve({ status: incoming.statusCode ?? 0, body: text, headers: incoming.headers }),
+      );
     });
     outgoing.on("error", reject).end(body);
   });

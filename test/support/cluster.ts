@@ -15,8 +15,8 @@ export interface Cluster {
   readonly url: string;
   /** A node that runs. */
   node(index: number): NodeProcess;
-  /** Starts the node of this place again, on its old port. */
-  restart(index: number): Promise<NodeProcess>;
+  /** Starts the node of this place again, on its old port; `sources` as in `NodeProcessOptions`. */
+  restart(index: number, sources?: string): Promise<NodeProcess>;
   /** A connection of the test's own to the store. */
   redis(): RedisClient;
   /** What the nodes said, the end of it, for whoever looks into a failure. */
@@ -34,6 +34,8 @@ export interface ClusterOptions {
   /** On top of `labFile`. */
   file?: object;
   prefix?: string;
+  /** Folder with the sources of each node, as in `NodeProcessOptions`. */
+  sources?: readonly (string | undefined)[];
   /** Where the nodes listen. @default free ports of 127.0.0.1 */
   addresses?: readonly { host: string; port: number }[] | undefined;
 }
@@ -54,15 +56,20 @@ const labFile = {
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const { topology = "single", prefix = freshPrefix(), env = {} } = options;
   const store = await startStore(topology, options.store);
-  const start = (index: number, address: { host?: string; port?: number } = {}): Promise<NodeProcess> =>
+  const start = (
+    index: number,
+    place: { host?: string; port?: number; sources?: string | undefined } = {},
+  ): Promise<NodeProcess> =>
     startNodeProcess({
-      ...address,
+      ...place,
       nodeId: `node-${index + 1}`,
       env: { ...store.env, KEY_PREFIX: prefix, ...env },
       file: { ...labFile, ...options.file },
     });
   const nodes = await Promise.all(
-    Array.from({ length: options.nodes ?? 3 }, (_, index) => start(index, options.addresses?.[index])),
+    Array.from({ length: options.nodes ?? 3 }, (_, index) =>
+      start(index, { ...options.addresses?.[index], sources: options.sources?.[index] }),
+    ),
   );
   const door = await startTcpProxy({ targets: () => nodes });
   const redis = createRedisConnections({ address: store.address, nodeId: "test", log: quietLog });
@@ -81,9 +88,9 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     nodes,
     url: `http://127.0.0.1:${door.port}`,
     node,
-    async restart(index) {
+    async restart(index, sources) {
       const { host, port } = node(index);
-      return (nodes[index] = await start(index, { host, port }));
+      return (nodes[index] = await start(index, { host, port, sources }));
     },
     redis: () => redis.connection("commands"),
     explain: () => nodes.map((each) => `${each.nodeId}:\n${lastLines(each.log(), 40)}`).join("\n\n"),

@@ -35,6 +35,8 @@ export interface NodeProcessOptions {
   env: Record<string, string>;
   /** What GATEWAY_CONFIG names. */
   file?: object | undefined;
+  /** Folder with the sources of the version that is started. @default this checkout */
+  sources?: string | undefined;
   /** @default a free one */
   port?: number | undefined;
   /** @default 127.0.0.1 */
@@ -63,13 +65,13 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
 
 /** The same without waiting: for nodes that are not to become ready. */
 export async function spawnNodeProcess(options: NodeProcessOptions): Promise<NodeProcess> {
-  const { nodeId, host = "127.0.0.1" } = options;
+  const { nodeId, host = "127.0.0.1", sources = repository } = options;
   const port = options.port ?? (await freePort());
   const folder = mkdtempSync(join(tmpdir(), `tidegate-${nodeId}-`));
   const logFile = join(folder, "log");
   const output = openSync(logFile, "w");
   const child = spawn(process.execPath, ["src/main.ts", "start"], {
-    cwd: repository,
+    cwd: sources,
     env: environmentOf(options, { host, port, folder }),
     stdio: ["ignore", output, output],
   });
