@@ -56,9 +56,6 @@ export interface NodeOperator extends Service {
   page: string;
 }
 
-/** Operations that are traffic: in the audit log they would displace what operators did. */
-const requestsToClients: readonly string[] = ["requestUser", "requestConnection"];
-
 /** Max connections that one answer lists. */
 const maxListed = 200;
 
@@ -103,7 +100,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
     page,
     note(act) {
       if (traces.isActive && act.operation !== "startTrace") traces.record(toTracedAct(act));
-      if (!requestsToClients.includes(act.operation)) operator.note(act);
+      if (!act.isTraffic) operator.note(act);
     },
     async connectionsOfUser(userId) {
       const question = { type: "connections", filter: { userId }, limit: maxListed } as const;

@@ -44,6 +44,8 @@ export interface BackendAct {
   target: Readonly<Record<string, unknown>>;
   /** Counts of the answer, such as `disconnected`. */
   outcome: Readonly<Record<string, number>>;
+  /** A call of a backend that is as frequent as messages; in the audit log it would displace what operators did. */
+  isTraffic: boolean;
 }
 
 type Access = NonNullable<Route["access"]>;
@@ -169,17 +171,19 @@ function noteAct(
   { route, input, outcome }: { route: Route; input: Input; outcome: object },
 ): void {
   const counts = Object.entries(outcome).filter(([, value]) => typeof value === "number" || typeof value === "boolean");
-  const act: BackendAct = {
+  const via = input.role === undefined ? "api" : "operator";
+  const isTraffic = route.isTraffic === true && via === "api";
+  const act: Omit<BackendAct, "isTraffic"> = {
     operation: route.operationId,
     caller: input.apiKey,
-    via: input.role === undefined ? "api" : "operator",
+    via,
     address: input.address,
     requestId,
     target: { ...(input.params as object), ...(route.access === "admin" ? summaryOf(input.body) : {}) },
     outcome: Object.fromEntries(counts.map(([name, value]) => [name, Number(value)])),
   };
-  log.info(act, act.via === "api" ? "backend call acted on connections" : "operator acted");
-  onAct?.(act);
+  log[isTraffic ? "debug" : "info"](act, via === "api" ? "backend call acted on connections" : "operator acted");
+  onAct?.({ ...act, isTraffic });
 }
 
 /** Lists by their length, because they may be long, and no payloads. */

@@ -69,6 +69,8 @@ export interface Route {
   readonly otherAnswers?: Readonly<Record<number, { meaning: string; answer: z.ZodType }>>;
   /** Supports revalidation by `ETag`, with 304. @default false */
   readonly isRevalidated?: boolean;
+  /** True for calls as frequent as messages: what they act on is logged for debugging only. @default false */
+  readonly isTraffic?: boolean;
   /** True if the handler passes its idempotency key on, to the executor or into a script. @default false */
   readonly performsCommands?: boolean;
   /** Error codes in addition to those of every call. */

@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { overHttp } from "../../src/publisher/http.ts";
 import { createPublisher } from "../../src/publisher/publisher.ts";
+import { readableLog } from "../support/edge.ts";
 import { readEvents } from "../support/event-stream.ts";
 import { apiKey, startGateway, type Client, type TestGateway } from "../support/gateway.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
@@ -22,6 +23,16 @@ const connectionIdsOf = (list: readonly { connectionId?: string | undefined }[])
   list.map(({ connectionId }) => String(connectionId)).toSorted();
 
 type Acknowledge = (...answer: unknown[]) => void;
+
+test("requests to clients are logged for debugging only, because they are as frequent as messages", async () => {
+  const { log, lines } = readableLog();
+  const gateway = await startGateway({ log });
+
+  await ask(gateway, "users/nobody", { event: "hello" });
+
+  const acts = lines.filter(({ msg }) => msg === "backend call acted on connections");
+  expect(acts).toEqual([expect.objectContaining({ operation: "requestUser", level: "debug" })]);
+});
 
 describe("a request to a user", () => {
   test("is answered by its connections on all nodes, with several arguments and binary", async () => {

@@ -14,6 +14,7 @@ const common = {
     "The clients answer as they acknowledge any event of Socket.IO. When the time is over, the answers so far are returned, " +
     "and the connections without one are `silent`. If `acknowledged` is less than `nodes`, some nodes did not report which " +
     "connections they have. Streams are always silent.",
+  isTraffic: true,
   refusals: ["payload_too_large"],
   body: clientRequestBody,
   answer: clientAnswers,
