@@ -1,8 +1,9 @@
 /**
  * What an event of a client's app costs a node, with its acknowledgement: handled in the process, beside `socket.on` of
  * stock Socket.IO; and forwarded over HTTP, beside a process that only posts the same body over keep-alive connections.
- * `node bench/app-events.ts [rounds]`
+ * `node bench/app-events.ts [rounds] [other checkout]`: with a checkout of another version, its forwarding takes turns too.
  */
+import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { needs } from "../scripts/needs.ts";
@@ -12,7 +13,10 @@ import { freePort, startRedis, startServer, startTidegate, type MeasuredServer }
 import { table, writeResult } from "./support/results.ts";
 
 const rounds = Number(process.argv[2] ?? 7);
+const otherCheckout = process.argv[3];
 const sliceMs = 700;
+/** Enough for the compiler of Node to have optimized what runs for every event. */
+const warmUpRounds = 4;
 const connections = 50;
 /** Options of Node, such as `--cpu-prof`. */
 const nodeOptions = process.env["BENCH_NODE_OPTIONS"]?.split(" ") ?? [];
@@ -41,14 +45,15 @@ async function run(): Promise<void> {
       await handledBy("Tidegate, `gateway.on`", "gateway.on", url),
       ...(await overHttp()),
     ];
-    for (let round = -1; round < rounds; round += 1) for (const subject of subjects) await measure(subject, round);
+    for (let round = -warmUpRounds; round < rounds; round += 1)
+      for (const subject of subjects) await measure(subject, round);
     report(subjects.map(({ name, costs }) => ({ name, cost: median(costs) })));
   } finally {
     for (const stop of stops.toReversed()) await stop();
   }
 }
 
-/** The round before the first warms up. */
+/** The rounds before the first warm up. */
 async function measure({ pid, slice, costs }: Subject, round: number): Promise<void> {
   const before = cpuMicros(pid);
   const count = await slice();
@@ -75,20 +80,26 @@ async function overHttp(): Promise<Subject[]> {
   const port = await freePort();
   const app = startOn(1, [process.execPath, fileOf("app-over-http.ts"), `${port}`]);
   stops.push(() => ended(app));
-  const node = await startTidegate({
-    name: "Tidegate, forwarded over HTTP",
-    settings: { app: { url: `http://127.0.0.1:${port}/`, secret: "a-secret-of-the-bench" } },
-  });
-  const tokens = await node.signIn(connections);
+  const bare = await barePosts(port);
   const posting = await handledBy("stock Socket.IO, `socket.on` that posts", "stock-post", `${port}`);
-  return [
-    await barePosts(port),
-    posting,
-    await clientsOf(
-      node,
-      tokens.map((token) => ({ token })),
-    ),
-  ];
+  const own = await forwardedBy({ startTidegate }, "Tidegate, forwarded over HTTP", port);
+  if (otherCheckout === undefined) return [bare, posting, own];
+  const other = (await import(`${resolve(otherCheckout)}/bench/support/measured-servers.ts`)) as Starter;
+  return [bare, posting, own, await forwardedBy(other, "the same of the other checkout", port)];
+}
+
+interface Starter {
+  startTidegate: typeof startTidegate;
+}
+
+async function forwardedBy({ startTidegate: start }: Starter, name: string, port: number): Promise<Subject> {
+  const settings = { app: { url: `http://127.0.0.1:${port}/`, secret: "a-secret-of-the-bench" } };
+  const node = await start({ name, settings });
+  const tokens = await node.signIn(connections);
+  return clientsOf(
+    node,
+    tokens.map((token) => ({ token })),
+  );
 }
 
 async function barePosts(port: number): Promise<Subject> {

@@ -216,6 +216,7 @@ export async function createNode(
 
   // Started in this order, stopped in reverse
   lifecycle.add(createEventLoopDelay(metrics));
+  lifecycle.add({ name: "app client", stop: () => access.client?.close() });
   lifecycle.add({ name: "node queries", start: () => queries.start(), stop: () => queries.stop() });
   lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });
   lifecycle.add(services.presence);

@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import type { z } from "zod";
-import { GatewayError } from "../protocol/errors.ts";
+import { AppFault, GatewayError } from "../protocol/errors.ts";
 import { parseJson } from "../protocol/gate.ts";
 import { parseWith } from "../protocol/parse-with.ts";
 import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
@@ -20,7 +20,7 @@ export interface AppClientOptions {
 export interface AppClientDeps {
   breaker: CircuitBreaker;
   spans: Pick<Spans, "run" | "traceparent">;
-  clock: Pick<Clock, "now" | "monotonic">;
+  clock: Clock;
   /** Called after each request, and for one that is not sent. */
   onAnswered: (type: AppRequest["type"], outcome: AppOutcome, seconds: number) => void;
 }
@@ -38,7 +38,6 @@ const retryAfterMs = 1_000;
 /** Sends requests to an app over HTTP, signed in the standardwebhooks format. */
 export class AppClient {
   readonly #deps: AppClientDeps;
-  readonly #options: AppClientOptions;
   readonly #key: KeyObject;
   readonly #posts: PostClient;
   #inFlight = 0;
@@ -47,50 +46,52 @@ export class AppClient {
 
   constructor(deps: AppClientDeps, options: AppClientOptions) {
     this.#deps = deps;
-    this.#options = options;
     this.#key = keyOf(options.secret);
-    this.#posts = new PostClient(options.url);
+    this.#posts = new PostClient(deps.clock, options);
   }
 
   /** Throws `timeout`, `app_failed` or `unavailable`, each with `retryAfterMs`. */
   async ask<S extends z.ZodType>(request: AppRequest, schema: S): Promise<z.output<S>> {
-    const { clock, onAnswered } = this.#deps;
+    const { clock } = this.#deps;
     const startedAt = clock.monotonic();
+    const isConnecting = request.type === "connect" ? 1 : 0;
     let outcome: AppOutcome = "ok";
     try {
-      return await this.#ask(request, schema);
-    } catch (error) {
-      outcome = (error as GatewayError).code as AppOutcome;
-      throw error;
-    } finally {
-      onAnswered(request.type, outcome, (clock.monotonic() - startedAt) / 1_000);
-    }
-  }
-
-  async #ask<S extends z.ZodType>(request: AppRequest, schema: S): Promise<z.output<S>> {
-    const isConnecting = request.type === "connect" ? 1 : 0;
-    const isFull = this.#inFlight >= maxInFlight || (isConnecting === 1 && this.#connecting >= maxConnecting);
-    if (isFull || !this.#deps.breaker.allowRequest())
-      throw new GatewayError("unavailable", "The app cannot be reached.", { retryAfterMs });
-    this.#inFlight += 1;
-    this.#connecting += isConnecting;
-    try {
-      const answer = await this.#call(request, (text) => parseWith(schema, parseAnswer(text), "answer"));
+      this.#admit(isConnecting);
+      const answer = await this.#call(request, schema, isConnecting);
       this.#reached();
       return answer;
     } catch (error) {
-      if (error instanceof AnswerFault) this.#reached();
-      else this.#unreachable(error);
-      throw toAppError(error);
+      const failure = this.#failed(error);
+      outcome = failure.code as AppOutcome;
+      throw failure;
     } finally {
-      this.#inFlight -= 1;
-      this.#connecting -= isConnecting;
+      this.#deps.onAnswered(request.type, outcome, (clock.monotonic() - startedAt) / 1_000);
     }
+  }
+
+  /** Closes the connections; requests in flight fail. */
+  close(): Promise<void> {
+    return this.#posts.close();
+  }
+
+  #admit(isConnecting: 0 | 1): void {
+    const isFull = this.#inFlight >= maxInFlight || (isConnecting === 1 && this.#connecting >= maxConnecting);
+    if (isFull || !this.#deps.breaker.allowRequest())
+      throw new GatewayError("unavailable", "The app cannot be reached.", { retryAfterMs });
   }
 
   #reached(): void {
     this.#failures = 0;
     this.#deps.breaker.recordSuccess();
+  }
+
+  #failed(error: unknown): GatewayError {
+    // It was not sent.
+    if (error instanceof GatewayError) return error;
+    if (error instanceof AnswerFault) this.#reached();
+    else this.#unreachable(error);
+    return toAppError(error);
   }
 
   #unreachable(error: unknown): void {
@@ -99,31 +100,26 @@ export class AppClient {
     if (this.#failures >= maxFailures || breaker.isOpen) breaker.recordFailure(error);
   }
 
-  /** In a span of what the gateway does, else of the client. */
-  #call<T>(request: AppRequest, parse: (text: Buffer) => T): Promise<T> {
-    const { spans } = this.#deps;
-    const parent = spans.traceparent() === undefined ? request.traceparent : undefined;
-    return spans.run(`app call ${request.type}`, { kind: "client", parent }, () => {
-      const traceparent = spans.traceparent() ?? request.traceparent;
-      return this.#post(traceparent === undefined ? request : { ...request, traceparent }, parse);
-    });
+  async #call<S extends z.ZodType>(request: AppRequest, schema: S, isConnecting: 0 | 1): Promise<z.output<S>> {
+    this.#inFlight += 1;
+    this.#connecting += isConnecting;
+    try {
+      return await this.#post(request, schema);
+    } finally {
+      this.#inFlight -= 1;
+      this.#connecting -= isConnecting;
+    }
   }
 
-  async #post<T>({ traceparent, ...request }: AppRequest, parse: (text: Buffer) => T): Promise<T> {
+  /** In a span of what the gateway does, else of the client. */
+  #post<S extends z.ZodType>({ traceparent: ofClient, ...request }: AppRequest, schema: S): Promise<z.output<S>> {
+    const { spans } = this.#deps;
     const body = JSON.stringify(request);
-    const headers = this.#headersOf(request.id, body, traceparent);
-    const endsAt = performance.now() + this.#options.timeoutMs;
-    const send = (): Promise<PostResponse> =>
-      this.#posts.post({ body, headers, timeoutMs: endsAt - performance.now() });
-    // An app may close an idle connection while the request is on its way. A repeat has the same id.
-    const response = await send().catch((error: unknown) => {
-      if (isCutConnection(error)) return send();
-      throw error;
+    const parent = spans.traceparent() === undefined ? ofClient : undefined;
+    return spans.run(`app call ${request.type}`, { kind: "client", parent }, async () => {
+      const headers = this.#headersOf(request.id, body, spans.traceparent() ?? ofClient);
+      return readAnswer(await this.#posts.post({ body, headers }), schema);
     });
-    const { status, body: text } = response;
-    if (gatewayStatuses.includes(status)) throw new Error(`the app answered ${status}`);
-    if (status < 200 || status > 299) throw new AnswerFault(`the app answered ${status}`);
-    return orFault(() => parse(text));
   }
 
   #headersOf(id: string, body: string, traceparent: string | undefined): Record<string, string> {
@@ -141,6 +137,13 @@ export class AppClient {
 /** Of a proxy, or of an app that is overloaded. */
 const gatewayStatuses: readonly number[] = [502, 503, 504];
 
+/** Throws an AnswerFault if the answer is not what the schema describes, or an Error if a proxy answered for the app. */
+function readAnswer<S extends z.ZodType>({ status, body }: PostResponse, schema: S): z.output<S> {
+  if (gatewayStatuses.includes(status)) throw new Error(`the app answered ${status}`);
+  if (status < 200 || status > 299) throw new AnswerFault(`the app answered ${status}`);
+  return orFault(() => parseWith(schema, parseAnswer(body), "answer"));
+}
+
 /** Its size is bounded already. */
 const parseAnswer = (text: Buffer): unknown =>
   text.length === 0 ? {} : parseJson(text, { maxBytes: Infinity, maxKeys: 100_000 });
@@ -149,17 +152,13 @@ function orFault<T>(parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    throw new AnswerFault(error instanceof Error ? error.message : String(error), { cause: error });
+    throw new AnswerFault("the answer is invalid", { cause: error });
   }
 }
 
-/** The connection ended before the app answered. */
-function isCutConnection(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return ["ECONNRESET", "EPIPE"].includes(String(code));
-}
-
 function toAppError(error: unknown): GatewayError {
-  const isTimeout = error instanceof Error && error.name === "TimeoutError";
-  return new GatewayError(isTimeout ? "timeout" : "app_failed", undefined, { retryAfterMs, cause: error });
+  if (error instanceof Error && error.name === "TimeoutError")
+    return new GatewayError("timeout", undefined, { retryAfterMs, cause: error });
+  const cause = error instanceof AnswerFault && error.cause instanceof GatewayError ? error.cause : error;
+  return new AppFault(cause instanceof Error ? cause : new Error(String(cause)));
 }

@@ -229,15 +229,14 @@ export class Dispatch {
     const handle = this.#deps.app?.handlerOf(connection, name);
     // A contract describes the main namespace.
     const checks = connection.namespace === "/" ? this.#deps.checks : undefined;
-    const checked = () => (checks === undefined ? Promise.resolve(args) : checks.event(name, args));
     if (handle !== undefined)
       return async () => {
-        const answer = await handle(await checked());
+        const answer = await handle(checks === undefined ? args : await checks.event(name, args));
         return new AppAnswer(checks === undefined ? answer : await checks.answer(name, answer));
       };
     if (listeners?.has(name) !== true) return undefined;
     return async () => {
-      listeners.call(id, await checked());
+      listeners.call(id, checks === undefined ? args : await checks.event(name, args));
       return new AppAnswer(undefined);
     };
   }
@@ -247,13 +246,17 @@ export class Dispatch {
     { event, bytes }: IncomingEvent,
     handle: () => Promise<T>,
   ): Promise<T> {
-    await this.#checkLimit(connection, String(event[0]), bytes);
+    const limited = this.#checkLimit(connection, String(event[0]), bytes);
+    if (limited !== undefined) await limited;
     return handle();
   }
 
-  async #checkLimit(connection: Connection, event: string, bytes: number): Promise<void> {
-    const result = await this.#throttle(connection, event, bytes);
-    if (result?.allowed === false) throw new LimitRefusal(result.limiter ?? "messages", result);
+  /** Throws, or rejects, if the limit is exceeded; a promise only if the limiter needs a round trip. */
+  #checkLimit(connection: Connection, event: string, bytes: number): Promise<void> | undefined {
+    const result = this.#deps.throttle?.(connection, event, bytes);
+    if (result instanceof Promise) return result.then(refuseIfExceeded);
+    refuseIfExceeded(result);
+    return undefined;
   }
 
   /** Invalid messages are counted by the limiter too, but always refused with their own error. */
@@ -274,7 +277,8 @@ export class Dispatch {
     { handler, message, bytes }: ParsedRequest,
     release?: () => void,
   ): Promise<object> {
-    await this.#checkLimit(connection, handler.isEphemeral(message) ? ephemeralEvent : handler.event, bytes);
+    const limited = this.#checkLimit(connection, handler.isEphemeral(message) ? ephemeralEvent : handler.event, bytes);
+    if (limited !== undefined) await limited;
     const answer = handler.handle(connection, message);
     if (handler.isOrderedOnceStarted) release?.();
     return answer;
@@ -306,6 +310,10 @@ export class Dispatch {
     if (operation !== undefined) failures.report(`event ${operation}`, error);
     else failures.report("app.event", error, { event: String(name).slice(0, maxLoggedLength) });
   }
+}
+
+function refuseIfExceeded(result: RateLimitResult | undefined): void {
+  if (result?.allowed === false) throw new LimitRefusal(result.limiter ?? "messages", result);
 }
 
 /** Arguments of an app's acknowledgement; undefined if a listener of the socket acknowledges. */

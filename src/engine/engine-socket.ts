@@ -5,7 +5,7 @@ import { ControlBudget } from "./control-budget.ts";
 import { Frame } from "./frames.ts";
 import { Listeners } from "./listeners.ts";
 import { packetType } from "./packets.ts";
-import type { Due, TimerWheel } from "./timer-wheel.ts";
+import type { Due, TimerWheel } from "../runtime/timer-wheel.ts";
 import type { Transport, TransportEnd, TransportOwner } from "./transport.ts";
 
 /** A request with its query as Socket.IO parses it. */

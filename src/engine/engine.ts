@@ -20,7 +20,7 @@ import { PollingTransport } from "./polling-transport.ts";
 import { ProtocolRefusal, refuseRequest, refuseUpgrade } from "./refusals.ts";
 import type { Skipped } from "./send-queue.ts";
 import type { StickyRouting } from "./sticky-routing/sticky-routing.ts";
-import { TimerWheel } from "./timer-wheel.ts";
+import { TimerWheel } from "../runtime/timer-wheel.ts";
 import type { TransportOwner } from "./transport.ts";
 import { UpgradeAttempt } from "./upgrade.ts";
 import { handshakeAnswer, wrongHandshake } from "./websocket-handshake.ts";

@@ -131,8 +131,32 @@ export class GatewayError extends Error {
 /** Milliseconds after which a client may try again what its app failed to handle. */
 const appRetryMs = 1_000;
 
+/** An app threw, or did or answered what is refused. */
 export const appFailed = (cause: unknown): GatewayError =>
-  new GatewayError("app_failed", undefined, { retryAfterMs: appRetryMs, cause });
+  cause instanceof GatewayError
+    ? new AppFault(cause)
+    : new GatewayError("app_failed", undefined, { retryAfterMs: appRetryMs, cause });
+
+/**
+ * `app_failed` because of what an app answered, or because it did not. The log has `fault` in one line: a stack would say
+ * nothing about the app.
+ */
+export class AppFault extends GatewayError {
+  declare readonly cause: Error;
+  readonly fault: { readonly code?: ErrorCode; readonly field?: string; readonly reason: string };
+
+  /** `field`, if the cause names none or another one. */
+  constructor(cause: Error, { field, reason }: Pick<GatewayErrorOptions, "field" | "reason"> = {}) {
+    super("app_failed", undefined, { retryAfterMs: appRetryMs, cause, reason });
+    const code = cause instanceof GatewayError ? cause.code : undefined;
+    const place = field ?? (cause instanceof GatewayError ? cause.field : undefined);
+    this.fault = {
+      ...(code !== undefined && { code }),
+      ...(place !== undefined && { field: place }),
+      reason: cause.message,
+    };
+  }
+}
 
 /** A refusal by an app, with a code of its own choice. In the gateway it counts as the code of the catalogue, else as `forbidden`. */
 export class AppRefusal extends GatewayError {

@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from "../runtime/clock.ts";
+import type { Cancel, Clock } from "./clock.ts";
 
 /** An entry of the wheel. */
 export interface Due {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { TimerWheel, type Due } from "../../src/engine/timer-wheel.ts";
+import { TimerWheel, type Due } from "../../src/runtime/timer-wheel.ts";
 import { startEngine } from "../support/engine.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { RawPolling, RawSocket } from "../support/hostile.ts";
