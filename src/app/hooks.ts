@@ -1,6 +1,13 @@
 import { z } from "zod";
 import type { AppUser, ConnectionInfo } from "../connections/connection.ts";
-import { AppRefusal, GatewayError, isTemporary, type ErrorCode } from "../protocol/errors.ts";
+import {
+  AppFault,
+  AppRefusal,
+  GatewayError,
+  isTemporary,
+  type ErrorCode,
+  type RefusalReason,
+} from "../protocol/errors.ts";
 import { canonicalJson, checkValue } from "../protocol/gate.ts";
 import type { HookType } from "../protocol/hooks.ts";
 import { parseWith } from "../protocol/parse-with.ts";
@@ -194,6 +201,7 @@ const retryAfterMs = 1_000;
 function withReason(type: HookType, error: unknown): GatewayError {
   if (error instanceof GatewayError && error.reason !== undefined) return error;
   if (!(error instanceof GatewayError)) return failed(type, "app_failed", error);
+  if (error instanceof AppFault) return new AppFault(error.cause, { reason: whyFailed(type, error.cause) });
   if (isTemporary(error.code)) return failed(type, error.code, error.cause ?? error);
   const { code, message } = error;
   return new AppRefusal(
@@ -202,8 +210,14 @@ function withReason(type: HookType, error: unknown): GatewayError {
   );
 }
 
+/** An exception of a hook in this process has a stack that tells where to look; an invalid answer has none. */
 function failed(type: HookType, code: ErrorCode, cause: unknown): GatewayError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  const reason = { rule: "hook", detail: `the app's ${type} hook failed: ${why}` } as const;
+  const reason = whyFailed(type, cause);
+  if (code === "app_failed" && cause instanceof GatewayError) return new AppFault(cause, { reason });
   return new GatewayError(code, undefined, { retryAfterMs, cause, reason });
+}
+
+function whyFailed(type: HookType, cause: unknown): RefusalReason {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return { rule: "hook", detail: `the app's ${type} hook failed: ${why}` };
 }

@@ -20,7 +20,10 @@ export interface PublishDeps {
 }
 
 /** Throws `unknown_channel`, and `bad_request` if the kind delivers events and the gateway or Socket.IO uses the name. */
-function checkEvent(kinds: Kinds, { channel, event }: PublishRequest): HistoryOptions {
+export function checkEvent(
+  kinds: Kinds,
+  { channel, event }: Pick<PublishRequest, "channel" | "event">,
+): HistoryOptions {
   const { history, deliver } = kinds.of(channel);
   if (deliver === "event" && isGatewayEvent(event))
     throw new GatewayError("bad_request", `event: "${event}" is reserved in channels that deliver events`, {

@@ -1,3 +1,4 @@
+import { AppFault } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
@@ -28,7 +29,8 @@ export class ErrorReporter {
     this.#places.set(place, entry);
     const now = this.#clock.monotonic();
     if (now < entry.quietUntil) return void (entry.unlogged += 1);
-    this.#log.error({ place, ...details, err: error, repeated: entry.unlogged }, "failed");
+    const fields = error instanceof AppFault ? error.fault : { err: error };
+    this.#log.error({ place, ...details, ...fields, repeated: entry.unlogged }, "failed");
     entry.quietUntil = now + quietMs;
     entry.unlogged = 0;
   }

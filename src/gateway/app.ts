@@ -3,6 +3,7 @@ import { AppClient } from "../app/app-client.ts";
 import { AppHooks } from "../app/hooks.ts";
 import { HttpEvents } from "../app/http-events.ts";
 import type { AskApp, Principal } from "../channels/permissions.ts";
+import { checkEvent } from "../channels/publication-limit.ts";
 import type { CommandIngress } from "../commands/command-ingress.ts";
 import type { Config } from "../config.ts";
 import { ChannelRooms } from "../connections/channel-rooms.ts";
@@ -69,11 +70,22 @@ export interface AppParts {
 export function appOf({ config }: NodeContext, { app, access, services, ingress }: AppParts): AppEvents | undefined {
   const { client } = access;
   if (app !== undefined || client === undefined || config.app === undefined) return app;
-  const { channels } = services;
+  const { kinds, channels } = services;
+  const { executor } = ingress;
   return new HttpEvents(
     {
       client,
-      publish: (publication) => ingress.executor.perform({ type: "publish", ...publication }, { door: "app" }),
+      checkPublish(publication, at) {
+        checkEvent(kinds, publication);
+        executor.encode(publication, at);
+      },
+      publish: (publication) => executor.perform({ type: "publish", ...publication }, { door: "app" }),
+      checkSubscribe({ subscriber }, channel, others) {
+        kinds.of(channel);
+        const all = new Set([...channels.channelsOf(subscriber), ...others, channel]);
+        // In addition to the user's own channel.
+        if (all.size > config.limits.subscriptionsPerConnection + 1) throw new GatewayError("subscription_limit");
+      },
       async subscribe(connection, channel) {
         const { subscriber, identity } = connection;
         await channels.subscribeUnchecked(subscriber, identity.userId, channel, { isByApp: true });

@@ -250,6 +250,13 @@ describe("an app that fails is named, and the connection goes on", () => {
     expect(repeated).toBe(second);
   });
 
+  test("a request on a new connection that the app closes is not sent again: the app may have begun it", async () => {
+    const { client, requests } = await gatewayFor(behaviours["cut"] as Answer);
+
+    expect(await client.emitWithAck("cut")).toMatchObject({ error: { code: "app_failed" } });
+    expect(requests).toHaveLength(1);
+  });
+
   test("an app that is gone is named, and asked again once it is back", async () => {
     const { url, server } = await startApp(json(() => ({ ack: ["fine"] })));
     const gateway = await startGateway({ file: { app: { url, secret, timeoutMs: 1_000 } } });
@@ -287,16 +294,4 @@ describe("an app that fails is named, and the connection goes on", () => {
 
     expect(await other.emitWithAck("move")).toBe("fine");
   });
-});
-
-test("an answer with a channel of an unknown kind subscribes to nothing, and the connection ends cleanly", async () => {
-  const { gateway, client } = await gatewayFor(json(({ json: { args } }) => ({ subscribe: args, ack: [true] })));
-  const channels = async () => (await gateway.call("GET", "/v1/channels")).body.channels as { channel: string }[];
-
-  expect(await client.emitWithAck("move", "nothing:1")).toMatchObject({ error: { code: "unknown_channel" } });
-  expect(await client.emitWithAck("move", "chat:1")).toBe(true);
-  await eventually(async () => expect((await channels()).map(({ channel }) => channel)).toContain("chat:1"));
-  client.disconnect();
-
-  await eventually(async () => expect(await channels()).toEqual([]));
 });
