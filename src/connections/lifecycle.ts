@@ -1,4 +1,4 @@
-import type { Socket } from "socket.io";
+import { Socket } from "socket.io";
 import type { RestoredSubscriptions } from "../channels/subscription.ts";
 import { closing, type Closing } from "../protocol/closings.ts";
 import { isTemporary } from "../protocol/errors.ts";
@@ -115,6 +115,7 @@ export class ConnectionLifecycle {
       isMain(socket) ? requests : requests.inNamespace(new NamespaceConnection(connection, socket)),
     );
     socket.on("disconnect", this.#onDisconnect);
+    socket.disconnect = disconnectWithReason;
   }
 
   #disconnected(connection: SocketConnection | undefined, reason: string): void {
@@ -328,6 +329,14 @@ const listenersOf = (socket: Socket, packet: unknown[], next: () => void): Socke
 function connectionOf(socket: Socket): SocketConnection | undefined {
   const { owner } = engineSocketOf(socket);
   return owner instanceof SocketConnection ? owner : undefined;
+}
+
+/** In place of Socket.IO's own: what was sent before arrives, then `closing`, and stock clients stay disconnected. */
+function disconnectWithReason(this: Socket, all = false): Socket {
+  const connection = connectionOf(this);
+  if (connection?.isOpen !== true) return Socket.prototype.disconnect.call(this, all);
+  connection.disconnect(all);
+  return this;
 }
 
 /** Listens to the errors of every connection. */

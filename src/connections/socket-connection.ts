@@ -1,4 +1,4 @@
-import type { Socket } from "socket.io";
+import { Socket } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import { closing, type Closing } from "../protocol/closings.ts";
@@ -48,6 +48,8 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
   /** Actions whose answers must be sent before `closing`. */
   #pendingAnswers = 0;
   #pendingClosing: Closing | undefined;
+  /** Whether only the namespace of the socket was disconnected: its client may enter the others again. */
+  #leavesOthers = false;
   /** Ends each request that the client has not answered. Undefined until the first. */
   #pendingRequests: Set<() => void> | undefined;
 
@@ -208,6 +210,12 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
     else this.#sendClosing(closing);
   }
 
+  /** An app, another node or an emitter disconnects the socket; with `all`, in every namespace. */
+  disconnect(all: boolean): void {
+    this.#leavesOthers = !all;
+    this.close(closing("disconnected_by_backend"));
+  }
+
   /** Leaves in one write with Socket.IO's disconnect and the transport's close. */
   #sendClosing(closing: Closing): void {
     this.#conn.writer.add(frameOf("closing", closing));
@@ -246,8 +254,9 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
    * Both wait a moment for the send queue.
    */
   #disconnect(mayReturn: boolean): void {
-    if (mayReturn) this.#conn.close();
-    else this.#socket.disconnect(true);
+    // Not the socket's own, which closes this connection.
+    if (!mayReturn) Socket.prototype.disconnect.call(this.#socket, !this.#leavesOthers);
+    this.#conn.close();
   }
 }
 

@@ -183,12 +183,15 @@ describe("beside a stock Socket.IO server on the same Redis", () => {
 
   test("disconnectSockets of either side disconnects clients of the other", async () => {
     const { own, old } = await clients("out");
+    const reasons: string[] = [];
+    for (const client of own) client.on("disconnect", (reason) => void reasons.push(reason));
 
     await eventually(() => {
       stock.in("user:out").disconnectSockets(true);
       gateway.io.in(old.id ?? "").disconnectSockets(true);
       expect([...own, old].map(({ connected }) => connected)).toEqual([false, false, false]);
     });
+    expect(reasons).toEqual(["io server disconnect", "io server disconnect"]);
   });
 
   test("serverSideEmit reaches gateway.io; a node without a listener leaves the sender a time-out", async () => {
