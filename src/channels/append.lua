@@ -10,14 +10,13 @@
 --   epoch             epoch to start if the channel has none
 --   size              publications the log keeps, 0 for no log
 --   logTtl, metaTtl   seconds
---   head              '{"channel":<json>' of the publication
+--   head              '{"channel":<json>' of the publication; a W3C traceparent for the nodes and a space may stand before
 --   except            JSON array of connection ids and 'user:<id>' that must not receive it; nil or '' for none
---   trace             W3C traceparent for the nodes; nil or '' for none
 -- }, tail = '"event":<json>,"data":<json>' and maybe ',"from":<json>'
 --
 -- Returns epoch, offset, timestamp (a decimal string). The timestamp orders publications over all channels: microseconds
 -- of Redis' clock, incremented if the clock has not advanced. A stream id is '<timestamp>-<offset>'. The feed message is
--- '<epoch>:<offset>:<timestamp>:<previous timestamp>:', with `trace` 't<bytes>:<trace>', with `except`
+-- '<epoch>:<offset>:<timestamp>:<previous timestamp>:', with a traceparent 't<bytes>:<trace>', with `except`
 -- 'x<bytes>:<except>', and the text of the Engine.IO packet for every subscriber.
 local function append(channel, tail)
   local call = redis.call
@@ -40,7 +39,12 @@ local function append(channel, tail)
     timestamp = string.format('%.0f', last + 1)
     if channel.timestampKey ~= '' then call('SET', channel.timestampKey, timestamp) end
   end
-  local publication = channel.head .. ',"epoch":"' .. epoch .. '","offset":' .. offset .. ',' .. tail
+  local trace, head = '', channel.head
+  if string.byte(head) ~= 123 then
+    trace, head = string.match(head, '^(%S+) (.*)$')
+    trace = 't' .. #trace .. ':' .. trace
+  end
+  local publication = head .. ',"epoch":"' .. epoch .. '","offset":' .. offset .. ',' .. tail
     .. ',"publishedAt":' .. second .. string.sub(micros, 1, 3) .. '}'
 
   call('HSET', channel.meta, 'offset', offset, 'timestamp', timestamp)
@@ -67,8 +71,6 @@ local function append(channel, tail)
     if hasLog and not isShort then prolong(channel.log, channel.logTtl) end
     if isNew then call('HSET', channel.meta, 'epoch', epoch, 'life', life, 'run', knownRun) end
   end
-  local hasTrace = channel.trace and channel.trace ~= ''
-  local trace = hasTrace and 't' .. #channel.trace .. ':' .. channel.trace or ''
   local except = hasExcept and 'x' .. #channel.except .. ':' .. channel.except or ''
   call('SPUBLISH', channel.feed, epoch .. ':' .. offset .. ':' .. timestamp .. ':' .. previous .. ':' .. trace .. except
     .. '42["publication",' .. publication .. ',"' .. timestamp .. '"]')

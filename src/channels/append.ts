@@ -1,4 +1,5 @@
 import type { Keys } from "../redis/keys.ts";
+import type { Spans } from "../runtime/spans.ts";
 import { runScript } from "../redis/scripts.ts";
 import { freshEpoch, type HistoryOptions } from "./kinds.ts";
 
@@ -31,7 +32,20 @@ export interface AppendTarget {
   head: string;
 }
 
-export function appendTarget(keys: Keys, isCluster: boolean, channel: string, history: HistoryOptions): AppendTarget {
+export interface AppendDeps {
+  keys: Keys;
+  isCluster: boolean;
+  spans?: Pick<Spans, "sampledTraceparent"> | undefined;
+}
+
+/** `traceparent` is of what caused the publication. @default the active span */
+export function appendTarget(
+  { keys, isCluster, spans }: AppendDeps,
+  channel: string,
+  history: HistoryOptions,
+  traceparent = spans?.sampledTraceparent() ?? "",
+): AppendTarget {
+  const trace = traceparent === "" ? "" : `${traceparent} `;
   return {
     ...keys.channel(channel),
     timestamp: isCluster ? undefined : keys.globalTimestamp(),
@@ -39,7 +53,7 @@ export function appendTarget(keys: Keys, isCluster: boolean, channel: string, hi
     size: history.ttlSeconds === 0 ? 0 : history.size,
     logTtl: Math.max(history.ttlSeconds, 1),
     metaTtl: Math.max(metaTtlSeconds, 2 * history.ttlSeconds),
-    head: `{"channel":${JSON.stringify(channel)}`,
+    head: `${trace}{"channel":${JSON.stringify(channel)}`,
   };
 }
 

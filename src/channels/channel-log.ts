@@ -107,9 +107,10 @@ export interface ChannelLogOptions {
 }
 
 export function createChannelLog(
-  { commands, keys, isCluster, spans }: ChannelLogDeps,
+  deps: ChannelLogDeps,
   { idempotencyTtlSeconds = 86_400 }: ChannelLogOptions = {},
 ): ChannelLog {
+  const { commands, keys, isCluster, spans } = deps;
   const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), publishScripts);
   const clearScript = loadScript(commands, new URL("./clear.lua", import.meta.url), positionScripts);
   const open = new URL("./open.lua", import.meta.url);
@@ -123,7 +124,7 @@ export function createChannelLog(
 
   function run(request: PublishRequest, history: HistoryOptions, mode: "" | "only find" = ""): Promise<ScriptReply> {
     const { channel, event, data, idempotencyKey, from, except } = request;
-    const target = appendTarget(keys, isCluster, channel, history);
+    const target = appendTarget(deps, channel, history);
     const once = idempotencyKey === undefined ? target.meta : keys.channelIdempotency(channel, idempotencyKey);
     const scriptKeys = [target.meta, target.log, target.feed, once, ...joined.keysOf(channel, history)];
     if (target.timestamp !== undefined) scriptKeys.push(target.timestamp);
@@ -132,9 +133,8 @@ export function createChannelLog(
     const onceTtl = request.idempotencyTtlSeconds ?? idempotencyTtlSeconds;
     const args = [epoch, size, logTtl, metaTtl, head, tail, onceTtl, mode];
     const excepted = except === undefined ? "" : JSON.stringify(except);
-    const trace = spans?.sampledTraceparent() ?? "";
     const maxBytes = history.isJoined === true ? maxJoinedBytes : "";
-    return publishScript.run(scriptKeys, [...args, fromText(from), excepted, trace, maxBytes]);
+    return publishScript.run(scriptKeys, [...args, fromText(from), excepted, maxBytes]);
   }
 
   async function clear(channel: string): Promise<number> {
@@ -157,7 +157,8 @@ export function createChannelLog(
     },
 
     async publishEphemeral(request, publishedAt) {
-      await commands.spublish(keys.channelFeed(request.channel), ephemeralMessage(request, publishedAt));
+      const message = ephemeralMessage(request, publishedAt, spans?.sampledTraceparent());
+      await commands.spublish(keys.channelFeed(request.channel), message);
     },
 
     clear,

@@ -18,7 +18,7 @@ export interface FeedMessage {
 }
 
 /** A publication without an offset. */
-export type EphemeralMessage = Pick<FeedMessage, "packet" | "except">;
+export type EphemeralMessage = Pick<FeedMessage, "packet" | "except" | "traceparent">;
 
 /** The log was removed: the position from which the channel continues. */
 export interface ResetMessage {
@@ -26,12 +26,14 @@ export interface ResetMessage {
   timestamp: number;
 }
 
-/** The feed message of an ephemeral publication: `!`, `except` as in append.lua, and the packet. */
-export function ephemeralMessage(request: PublishRequest, publishedAt: number): string {
+/** The feed message of an ephemeral publication: `!`, traceparent and `except` as in append.lua, and the packet. */
+export function ephemeralMessage(request: PublishRequest, publishedAt: number, traceparent = ""): string {
   const except = request.except === undefined ? "" : JSON.stringify(request.except);
-  const prefix = except === "" ? "!" : `!x${Buffer.byteLength(except)}:${except}`;
-  return prefix + livePacket(request, publishedAt);
+  return `!${partOf("t", traceparent)}${partOf("x", except)}${livePacket(request, publishedAt)}`;
 }
+
+const partOf = (letter: string, text: string): string =>
+  text === "" ? "" : `${letter}${Buffer.byteLength(text)}:${text}`;
 
 const exclamationMark = 0x21;
 const tilde = 0x7e;
@@ -94,11 +96,13 @@ export class FeedMessageReader {
     };
   }
 
-  /** Parses `![x<bytes>:<except>]<packet>`; undefined for anything else. */
+  /** Parses `![t<bytes>:<trace>][x<bytes>:<except>]<packet>`; undefined for anything else. */
   readEphemeral(message: Buffer): EphemeralMessage | undefined {
     if (message[0] !== exclamationMark) return undefined;
-    const { except, end } = exceptIn(message, 1);
-    return isAt(message, end, this.#liveStart) ? { packet: message.subarray(end), except } : undefined;
+    const trace = partIn(message, 1, letterT);
+    const { except, end } = exceptIn(message, trace.end);
+    if (!isAt(message, end, this.#liveStart)) return undefined;
+    return { packet: message.subarray(end), except, traceparent: trace.text };
   }
 
   /** Parses `~<epoch>:<timestamp>`; undefined for anything else. */

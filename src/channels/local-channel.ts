@@ -13,7 +13,11 @@ import type { ChannelKindOptions, HistoryOptions } from "./kinds.ts";
 import { place, type Placement, type StreamPosition } from "./recovery.ts";
 import { SubscriberList, type Deliver, type DeliveryOptions, type Subscriber } from "./subscribers.ts";
 
-export type OnDelivered = (message: FeedMessage, channel: string, receivers: readonly Subscriber[]) => void;
+export type OnDelivered = (
+  message: FeedMessage | EphemeralMessage,
+  channel: string,
+  receivers: readonly Subscriber[],
+) => void;
 
 export interface LocalChannelDeps {
   feed: Feed;
@@ -119,10 +123,13 @@ export class LocalChannel implements FeedReceiver {
   }
 
   /** Delivers a publication without an offset. */
-  deliverEphemeral({ packet, except }: EphemeralMessage): void {
+  deliverEphemeral(message: EphemeralMessage): void {
     const { members } = this.#live;
+    const { packet, except } = message;
     const receivers = except === undefined ? members : members.filter((member) => !isExcepted(member, except));
-    if (receivers.length > 0) this.#deps.deliver(receivers, this.#toPacket(packet), volatile);
+    if (receivers.length === 0) return;
+    this.#deps.deliver(receivers, this.#toPacket(packet), volatile);
+    this.#deps.onDelivered?.(message, this.name, receivers);
   }
 
   /** The (buffered) subscriber receives everything from here on. Call only when `subscribed` has resolved. */

@@ -24,6 +24,9 @@ export interface PublishOptions extends ApiTarget {
 /** The gateway refused the call or did not respond. The message is shown to the user. */
 export class CallError extends Error {}
 
+/** The command line names too little, or too much. */
+export class UsageError extends Error {}
+
 /** Creates a session and returns its token, or the whole answer as JSON. */
 export async function mintToken(env: Environment, userId: string, options: TokenOptions): Promise<string> {
   const body = { userId, roles: options.role, ttlSeconds: options.ttl };

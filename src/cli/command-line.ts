@@ -4,7 +4,7 @@ import { maskSecrets } from "../config/masking.ts";
 import { ConfigError } from "../config/problems.ts";
 import { warningsOf } from "../config/warnings.ts";
 import { version } from "../runtime/version.ts";
-import { mintToken, publish, CallError, type PublishOptions, type TokenOptions } from "./backend-calls.ts";
+import { mintToken, publish, CallError, UsageError, type PublishOptions, type TokenOptions } from "./backend-calls.ts";
 import {
   deadLetterKinds,
   listDeadLetters,
@@ -47,6 +47,10 @@ function explain(error: unknown, host: Host): number {
   if (error instanceof ConfigError) {
     host.printError(error.message);
     return exitCodes.config;
+  }
+  if (error instanceof UsageError) {
+    host.printError(`error: ${error.message}`);
+    return exitCodes.usage;
   }
   host.printError(error instanceof CallError ? error.message : `tidegate: ${messageOf(error)}`);
   return exitCodes.failed;

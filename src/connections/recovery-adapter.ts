@@ -17,13 +17,16 @@ export interface ResumedConnection {
   restored: RestoredSubscriptions;
 }
 
+/** A client that claims to have been connected before. */
+export type ReturningClient = Pick<Connection, "id" | "identity">;
+
 export interface RecoveryAdapterDeps {
   recovery: Pick<SessionRecovery, "find" | "restore" | "abandon" | "windowMs">;
   /** The authenticated client of a socket. */
   authenticatedOf: (socket: Socket) => AuthenticatedConnection | undefined;
   connect: (socket: Socket, authenticated: AuthenticatedConnection) => SocketConnection;
   /** Called with what was restored, or why nothing was. */
-  onRecovery?: ((connection: Connection, from: number, restored: RestoredSubscriptions | string) => void) | undefined;
+  onRecovery?: ((client: ReturningClient, from: number, restored: RestoredSubscriptions | string) => void) | undefined;
   failures: ErrorReporter;
 }
 
@@ -56,11 +59,23 @@ export class RecoveryAdapter {
 
   /** Namespace middleware; runs after the handshake's. */
   resume(socket: Socket, next: (error?: Error) => void): void {
-    if (!socket.recovered) return next();
+    if (!socket.recovered) {
+      this.#reportUnknown(socket);
+      return next();
+    }
     this.#resume(socket)
       .then((isResumed) => isResumed || startNewSession(socket))
       .catch((error: unknown) => this.#failed(socket, error))
       .finally(() => next());
+  }
+
+  /** The client named a session that was not found. */
+  #reportUnknown(socket: Socket): void {
+    const { pid, offset } = socket.handshake.auth as { pid?: unknown; offset?: unknown };
+    const identity = this.#deps.authenticatedOf(socket)?.identity;
+    if (typeof pid !== "string" || typeof offset !== "string" || identity === undefined) return;
+    const why = "the session is unknown, or the time in which it could be recovered is over";
+    this.#deps.onRecovery?.({ id: socket.id, identity }, Number(offset), why);
   }
 
   /** While Redis is away the transport is closed without an answer: the client retries and can still recover. */

@@ -117,6 +117,7 @@ export function createCoreServices(
       feed,
       keys,
       kinds,
+      spans: context.spans,
       notifySeason: webhooks?.wants("leaderboard.season") ? webhooks.seasonChanged.bind(webhooks) : undefined,
       clock,
       log,
@@ -170,7 +171,7 @@ function createChannels(context: NodeContext, parts: ChannelParts): Channels {
       feed: createFeed({ feed, keys, log, onRead: () => metrics.feedMessages.inc() }),
       deliver: createFanOut({ metrics }),
       onDelivered(message, channel, receivers) {
-        observeLatency(message.timestamp);
+        if ("timestamp" in message) observeLatency(message.timestamp);
         if (message.traceparent !== undefined) spanDelivery(spans, channel, message, receivers.length);
         if (traces.isActive) recordDelivery(traces, channel, message, { receivers, now: clock.now() });
       },

@@ -18,7 +18,7 @@ export interface OrderServiceDeps extends Pick<OrdersDeps, "notifyStatus" | "rem
 
 /** Orders, and the dead letters of events that could not be applied. */
 export function createOrders(
-  { config, store, control, clock, log }: NodeContext,
+  { config, store, control, spans, clock, log }: NodeContext,
   { kinds, notifyStatus, removeSubscription }: OrderServiceDeps,
 ) {
   const { commands, keys, isCluster } = store;
@@ -28,6 +28,7 @@ export function createOrders(
       commands,
       keys,
       isCluster,
+      spans,
       historyOf: (channel) => kinds.of(channel).history,
       deadLetter: (refused) => deadLetters.add({ ...refused, tries: 1 }),
       notifyStatus,

@@ -1,4 +1,4 @@
-import type { FeedMessage } from "../channels/feed-message.ts";
+import type { EphemeralMessage, FeedMessage } from "../channels/feed-message.ts";
 import type { RestoredSubscriptions } from "../channels/subscription.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { AroundCommand, CommandContext } from "../commands/command-executor.ts";
@@ -6,7 +6,7 @@ import { subjectOfCommand } from "../commands/commands.ts";
 import { limiterOf, refusalOf } from "../commands/refusal.ts";
 import type { ConnectionHooks } from "../connections/connection-hooks.ts";
 import type { AppEvents, EventOutcome, ObserveEvent } from "../connections/dispatch.ts";
-import type { Connection } from "../connections/connection.ts";
+import type { ReturningClient } from "../connections/recovery-adapter.ts";
 import type { LiveTraces, TraceFacts } from "../operator/live-traces.ts";
 import type { GatewayError } from "../protocol/errors.ts";
 import type { Command } from "../protocol/commands.ts";
@@ -20,7 +20,7 @@ import type { Spans } from "../runtime/spans.ts";
 
 const elapsed = (since: number): number => Math.round((performance.now() - since) * 100) / 100;
 
-const whoOf = ({ id, identity }: Connection): Pick<TraceFacts, "connectionId" | "userId" | "sessionId"> => ({
+const whoOf = ({ id, identity }: ReturningClient): Pick<TraceFacts, "connectionId" | "userId" | "sessionId"> => ({
   connectionId: id,
   userId: identity.userId,
   sessionId: identity.sessionId,
@@ -106,7 +106,7 @@ function whyNotRecovered(since: { epoch: string; offset: number }, now: { epoch:
 /** Recoveries of stock clients. */
 export const observeRecovery =
   (traces: LiveTraces) =>
-  (connection: Connection, from: number, restored: RestoredSubscriptions | string): void => {
+  (connection: ReturningClient, from: number, restored: RestoredSubscriptions | string): void => {
     if (!traces.isActive) return;
     const facts = { ...whoOf(connection), kind: "recovery", from: String(from) } as const;
     if (typeof restored === "string") traces.record({ ...facts, recovered: false, detail: restored });
@@ -160,28 +160,33 @@ function positionOf(answer: object): Pick<TraceFacts, "position"> {
 export function recordDelivery(
   traces: LiveTraces,
   channel: string,
-  { epoch, offset, timestamp }: FeedMessage,
+  message: FeedMessage | EphemeralMessage,
   { receivers, now }: { receivers: readonly Subscriber[]; now: number },
 ): void {
   traces.record({
     kind: "delivery",
     channel,
-    position: { epoch, offset },
-    path: "log → node → connection",
-    ms: Math.max(0, Math.round(now - timestamp / 1_000)),
     receivers,
+    ...("offset" in message ? loggedFacts(message, now) : { path: "node → connection", event: "ephemeral" }),
   });
 }
 
+const loggedFacts = ({ epoch, offset, timestamp }: FeedMessage, now: number): Partial<TraceFacts> => ({
+  position: { epoch, offset },
+  path: "log → node → connection",
+  ms: Math.max(0, Math.round(now - timestamp / 1_000)),
+});
+
 /** The span of a publication on its way to the connections of this node; it ends after the writes of this tick. */
-export function spanDelivery(spans: Spans, channel: string, message: FeedMessage, receivers: number): void {
-  const { traceparent: parent, epoch, offset } = message;
-  const attributes = {
-    "messaging.destination.name": channel,
-    "messaging.message.id": `${epoch}:${offset}`,
-    "tidegate.receivers": receivers,
-  };
-  setImmediate(spans.begin("deliver", { kind: "consumer", parent, attributes }));
+export function spanDelivery(
+  spans: Spans,
+  channel: string,
+  message: FeedMessage | EphemeralMessage,
+  receivers: number,
+): void {
+  const position = "offset" in message ? { "messaging.message.id": `${message.epoch}:${message.offset}` } : {};
+  const attributes = { "messaging.destination.name": channel, ...position, "tidegate.receivers": receivers };
+  setImmediate(spans.begin("deliver", { kind: "consumer", parent: message.traceparent, attributes }));
 }
 
 /** A subscription that the server ended. */

@@ -1,7 +1,8 @@
--- Included by the scripts that apply submissions; their KEYS 1 to 5 and ARGV 1 to 5 are these.
+-- Included by the scripts that apply submissions; their KEYS 1 to 5 and ARGV 1 to 6 are these.
 --
 -- KEYS  1 state  2 ranking  3 places  4 data  5 touched
 -- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 expiry of the keys (expiryOf in board.lua)  5 '1' with ranks
+--       6 traceparent, '' for none
 --
 -- apply(board, at) applies submissions in order. `at` lists where each starts in ARGV, at least one: member, score, mode,
 -- data ('' keeps the current data, 'null' removes it).
@@ -67,7 +68,7 @@ local function apply(board, at)
     call('HSET', places, unpack(held))
   end
   if timestamp >= board.nextTimestamp then
-    markChanged(board, state, touched, timestamp, startsAt)
+    markChanged(board, state, touched, timestamp, startsAt, ARGV[6])
     expireAt(expiryOf(board, ARGV[4]), state, { ranking, places, data })
   end
 

@@ -6,7 +6,8 @@ import type { ShardedFeed } from "../redis/sharded-feed.ts";
  * first unpublished change. Delivered at most once: the sweep finds changes whose notification was lost.
  */
 export interface BoardChangeFeed {
-  listen(board: string, touched: () => void): void;
+  /** `touched` gets the W3C trace context of the change, '' for none. */
+  listen(board: string, touched: Touched): void;
   unlisten(board: string): void;
   /** Retries subscriptions that failed. Cheap if none did. */
   retry(): void;
@@ -14,13 +15,16 @@ export interface BoardChangeFeed {
   onRestored(restored: () => void): void;
 }
 
+type Touched = (traceparent: string) => void;
+
 export function createBoardChangeFeed({ feed, keys }: { feed: ShardedFeed; keys: Keys }): BoardChangeFeed {
-  const wanted = new Map<string, () => void>();
+  const wanted = new Map<string, Touched>();
   const unheard = new Set<string>();
 
-  function hear(board: string, touched: () => void): void {
+  function hear(board: string, touched: Touched): void {
     unheard.delete(board);
-    feed.subscribe(keys.boardTouched(board), touched).catch(() => wanted.has(board) && unheard.add(board));
+    const receive = (message: Buffer): void => touched(message.toString());
+    feed.subscribe(keys.boardTouched(board), receive).catch(() => wanted.has(board) && unheard.add(board));
   }
 
   return {
@@ -34,7 +38,7 @@ export function createBoardChangeFeed({ feed, keys }: { feed: ShardedFeed; keys:
       feed.unsubscribe(keys.boardTouched(board));
     },
     retry() {
-      for (const board of unheard) hear(board, wanted.get(board) as () => void);
+      for (const board of unheard) hear(board, wanted.get(board) as Touched);
     },
     onRestored: (restored) => feed.onRestored(restored),
   };

@@ -56,9 +56,10 @@ local function expireAt(time, state, dataKeys)
   for _, key in ipairs(dataKeys) do redis.call('EXPIREAT', key, time) end
 end
 
--- Stores the timestamp of the last change. Nodes with subscribers are notified once, when a clean board becomes dirty.
-local function markChanged(board, state, touched, timestamp, startsAt)
+-- Stores the timestamp of the last change. Nodes with subscribers are notified once, when a clean board becomes dirty, with
+-- the W3C traceparent of that change, '' for none.
+local function markChanged(board, state, touched, timestamp, startsAt, trace)
   redis.call('HSET', state, 'timestamp', whole(timestamp))
   if board.isNewSeason then redis.call('HSET', state, 'season', startsAt) end
-  if board.isClean then redis.call('SPUBLISH', touched, '') end
+  if board.isClean then redis.call('SPUBLISH', touched, trace or '') end
 end

@@ -8,6 +8,7 @@ import type { ShardedFeed } from "../redis/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Spans } from "../runtime/spans.ts";
 import { createBoardKeys } from "./board-keys.ts";
 import { createBoardIndexStore } from "./board-index-store.ts";
 import { createBoardStore, type Page, type RankedEntry } from "./board-store.ts";
@@ -42,6 +43,8 @@ export interface LeaderboardsDeps {
   kinds: Kinds;
   clock: Clock;
   log: Logger;
+  /** Omit for no traces. */
+  spans?: Spans | undefined;
   /** Called at least once for each change of season that is published. */
   notifySeason?: NotifySeason | undefined;
   /** How time is divided into seasons. @default the calendar in UTC */
@@ -183,7 +186,7 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const { commands, isCluster, feed, keys, kinds, clock, log } = deps;
   const boards = createBoards(options.boards);
   const seasons = new SeasonClock(clock, deps.calendarOf);
-  const storeDeps = { commands, isCluster, keys, kinds, seasons, keysOf: createBoardKeys(keys) };
+  const storeDeps = { commands, isCluster, keys, spans: deps.spans, kinds, seasons, keysOf: createBoardKeys(keys) };
   const { idempotencyTtlSeconds = 86_400 } = options;
   const store = createBoardStore(storeDeps);
   const index = createBoardIndexStore(storeDeps, seasons);

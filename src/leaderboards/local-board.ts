@@ -29,6 +29,8 @@ export class LocalBoard {
   #running: Promise<void> | undefined;
   #isTouchedAgain = false;
   #isClosed = false;
+  /** Of the first change that is not published yet, if its trace is collected. */
+  #traceparent = "";
   #isFailing = false;
   /** Monotonic time before which no ranks are pushed. */
   #nextRanksAt = 0;
@@ -55,7 +57,8 @@ export class LocalBoard {
   }
 
   /** The board may have changed. A scheduled tick will find out; after a running one, another follows. */
-  touch(): void {
+  touch(traceparent = ""): void {
+    if (this.#traceparent === "") this.#traceparent = traceparent;
     if (this.#isClosed || this.#cancelNext !== undefined) return;
     if (this.#running !== undefined) this.#isTouchedAgain = true;
     else this.#running = this.#run();
@@ -84,18 +87,20 @@ export class LocalBoard {
 
   /** Milliseconds until the next tick; undefined if everything is published. */
   async #tick(): Promise<number | undefined> {
-    const { timestamp, waitMs } = await this.#deps.tick(this.#board);
-    const ranksWaitMs = await this.#pushRanks(timestamp);
+    const traceparent = this.#traceparent;
+    const { timestamp, waitMs } = await this.#deps.tick(this.#board, traceparent);
+    const ranksWaitMs = await this.#pushRanks(timestamp, traceparent);
     this.#isFailing = false;
+    if (waitMs === undefined && ranksWaitMs === undefined && this.#traceparent === traceparent) this.#traceparent = "";
     if (waitMs === undefined || this.#ranks.isIdle) return waitMs ?? ranksWaitMs;
     // Another node may tick; but this node publishes the ranks of members that have subscribers here.
     return Math.min(waitMs, ranksWaitMs ?? this.#board.tickMs);
   }
 
-  async #pushRanks(timestamp: string): Promise<number | undefined> {
+  async #pushRanks(timestamp: string, traceparent: string): Promise<number | undefined> {
     if (this.#ranks.isBehind(timestamp) && this.#untilRanks() <= 0) {
       this.#nextRanksAt = this.#deps.clock.monotonic() + this.#board.tickMs;
-      await this.#ranks.publish(timestamp);
+      await this.#ranks.publish(timestamp, traceparent);
     }
     return this.#ranks.isBehind(timestamp) ? Math.max(this.#untilRanks(), 1) : undefined;
   }

@@ -40,9 +40,10 @@ export class RankPublisher {
   }
 
   /** Publishes changed ranks, except those another node published less than a tick ago; they keep `isBehind` true. */
-  async publish(timestamp: string): Promise<void> {
+  async publish(timestamp: string, traceparent: string): Promise<void> {
     const members = this.#publishedTimestamp === timestamp ? this.#unseen() : [...this.#known.keys()];
-    for (let at = 0; at < members.length; at += readAtOnce) await this.#pushSome(members.slice(at, at + readAtOnce));
+    for (let at = 0; at < members.length; at += readAtOnce)
+      await this.#pushSome(members.slice(at, at + readAtOnce), traceparent);
     this.#publishedTimestamp = timestamp;
   }
 
@@ -50,9 +51,15 @@ export class RankPublisher {
     return [...this.#known].filter(([, rank]) => rank === undefined).map(([member]) => member);
   }
 
-  async #pushSome(members: readonly string[]): Promise<void> {
+  async #pushSome(members: readonly string[], traceparent: string): Promise<void> {
     const { timestamp, total, ranks } = await this.#store.read(this.#board, members);
-    const readings = members.map((member, index) => ({ member, timestamp, total, ...(ranks[index] as Rank) }));
+    const readings = members.map((member, index) => ({
+      member,
+      timestamp,
+      total,
+      traceparent,
+      ...(ranks[index] as Rank),
+    }));
     await Promise.all(readings.filter((reading) => this.#isNews(reading)).map((reading) => this.#pushOne(reading)));
   }
 

@@ -42,6 +42,8 @@ export interface RankReading {
 export interface MemberReading extends Rank {
   timestamp: string;
   total: number;
+  /** Of the change. @default none */
+  traceparent?: string;
 }
 
 /** The published rank at a position. "stale": a newer reading was published; "early": retry in a tick. */
@@ -63,7 +65,7 @@ export interface RankStoreDeps {
 const absent: Rank = { rank: null, score: null };
 
 export function createRankStore(deps: RankStoreDeps): RankStore {
-  const { commands, isCluster, keys, kinds, keysOf, seasons } = deps;
+  const { commands, keys, kinds, keysOf, seasons } = deps;
   const ranksScript = loadScript(commands, script("ranks"), [script("board")]);
   const publishScript = loadScript(commands, script("publish-rank"), appendScripts);
 
@@ -76,9 +78,9 @@ export function createRankStore(deps: RankStoreDeps): RankStore {
       return toReading(reply);
     },
 
-    async publish(board, member, { timestamp, rank, score, total }, known = absent) {
+    async publish(board, member, { timestamp, rank, score, total, traceparent = "" }, known = absent) {
       const channel = rankChannel(board.name, member);
-      const target = appendTarget(keys, isCluster, channel, kinds.of(channel).history);
+      const target = appendTarget(deps, channel, kinds.of(channel).history, traceparent);
       const reply = await publishScript.run(appendKeys(target, keys.rankState(channel)), [
         ...appendArgs(target),
         timestamp,

@@ -2,6 +2,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
+import type { Spans } from "../runtime/spans.ts";
 import { expiryOf, script, type BoardStoreDeps } from "./board-store.ts";
 import type { Board, ScoreMode } from "./boards.ts";
 import type { Season } from "./seasons.ts";
@@ -76,6 +77,7 @@ export interface ScoreResult {
 
 export interface SubmissionStoreDeps extends BoardStoreDeps {
   keys: Pick<Keys, "boardOnce">;
+  spans?: Pick<Spans, "sampledTraceparent"> | undefined;
   /** Adds a board with scores in this season to the index. */
   addToIndex: (board: Board, season: Season) => Promise<void>;
 }
@@ -99,7 +101,7 @@ interface OncePart {
 }
 
 export function createSubmissionStore(
-  { commands, keys, keysOf, seasons, addToIndex: add }: SubmissionStoreDeps,
+  { commands, keys, keysOf, seasons, spans, addToIndex: add }: SubmissionStoreDeps,
   { idempotencyTtlSeconds }: SubmissionStoreOptions,
 ): SubmissionStore {
   const includes = [script("board"), script("score"), script("apply")];
@@ -125,7 +127,8 @@ export function createSubmissionStore(
   function target(board: Board, season: Season, withRanks: boolean) {
     const { state, ranking, places, data, changedFeed: touched } = keysOf(board.name, season);
     const rules = [board.order, season.startsAt, season.endsAt, expiryOf(board, season), withRanks ? 1 : 0];
-    return { boardKeys: [state, ranking, places, data, touched], rules };
+    const trace = spans?.sampledTraceparent() ?? "";
+    return { boardKeys: [state, ranking, places, data, touched], rules: [...rules, trace] };
   }
 
   async function submitPart(

@@ -47,8 +47,9 @@ export interface ClaimedTick {
   entries: TopEntry[];
 }
 
-/** What a tick publishes, as JSON texts. */
+/** What a tick publishes, as JSON texts, and the trace context of the change that caused it, if any. */
 export interface TickPublications {
+  traceparent?: string;
   season?: string | undefined;
   diff?: string | undefined;
 }
@@ -76,7 +77,7 @@ const claimMs = 500;
 const idleTtlSeconds = 3_600;
 
 export function createTickStore(deps: TickStoreDeps): TickStore {
-  const { commands, isCluster, keys, kinds, keysOf, seasons } = deps;
+  const { commands, keys, kinds, keysOf, seasons } = deps;
   const claimScript = loadScript(commands, script("claim"), [script("board")]);
   const finishScript = loadScript(commands, script("finish"), appendScripts);
   const publishedScript = loadScript(commands, script("published"), positionScripts, { isOrdered: false });
@@ -92,9 +93,9 @@ export function createTickStore(deps: TickStoreDeps): TickStore {
       return toClaim(season, reply);
     },
 
-    async finish(board, tick, { season, diff }) {
+    async finish(board, tick, { season, diff, traceparent = "" }) {
       const channel = boardChannel(board.name);
-      const target = appendTarget(keys, isCluster, channel, kinds.of(channel).history);
+      const target = appendTarget(deps, channel, kinds.of(channel).history, traceparent);
       const reply = await finishScript.run(appendKeys(target, keysOf(board.name, tick.season).state), [
         ...appendArgs(target),
         tick.claim,

@@ -11,7 +11,7 @@ export interface TickOutcome {
 }
 
 /** Publishes the changes of a board since the last diff, if a tick has passed and no other node does. */
-export type Tick = (board: Board) => Promise<TickOutcome>;
+export type Tick = (board: Board, traceparent?: string) => Promise<TickOutcome>;
 
 /** Resolves when the notification is stored. Idempotent by key. */
 export type NotifySeason = (change: { key: string; board: string; data: SeasonChange }) => Promise<void>;
@@ -23,7 +23,7 @@ export interface TickDeps {
 }
 
 export function createTick({ store, seasons, notifySeason }: TickDeps): Tick {
-  return async (board) => {
+  return async (board, traceparent = "") => {
     const claim = await store.claim(board);
     if (claim.outcome === "clean") return { timestamp: claim.timestamp, waitMs: undefined };
     if (claim.outcome === "early") return { timestamp: claim.timestamp, waitMs: claim.waitMs };
@@ -31,7 +31,7 @@ export function createTick({ store, seasons, notifySeason }: TickDeps): Tick {
     // Before it is published, so that it is reported even if this node dies in between.
     if (change !== undefined)
       await notifySeason?.({ key: JSON.stringify([change.board, change.startsAt]), board: board.name, data: change });
-    const publications = { season: change && JSON.stringify(change), diff: diffOf(board, claim) };
+    const publications = { traceparent, season: change && JSON.stringify(change), diff: diffOf(board, claim) };
     const timestamp = await store.finish(board, claim, publications);
     return { timestamp: claim.timestamp, waitMs: timestamp === claim.timestamp ? undefined : board.tickMs };
   };

@@ -69,7 +69,7 @@ export class Ticker {
     const watched = new LocalBoard(board, this.#deps);
     this.#boards.set(name, watched);
     this.#cancelSweep ??= this.#deps.clock.every(this.#sweepMs, () => this.#sweep());
-    this.#deps.notices.listen(name, () => watched.touch());
+    this.#deps.notices.listen(name, (traceparent) => watched.touch(traceparent));
     return watched;
   }
 

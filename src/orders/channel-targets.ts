@@ -1,19 +1,15 @@
-import { appendTarget, type AppendTarget } from "../channels/append.ts";
+import { appendTarget, type AppendDeps, type AppendTarget } from "../channels/append.ts";
 import type { HistoryOptions } from "../channels/kinds.ts";
-import type { Keys } from "../redis/keys.ts";
 
 /** Resolves a channel to the keys and history options that a publishing script needs. */
 export interface ChannelTargets {
   target(channel: string): AppendTarget;
 }
 
-export function createChannelTargets(
-  keys: Keys,
-  isCluster: boolean,
+export const createChannelTargets = (
+  deps: AppendDeps,
   historyOf: (channel: string) => HistoryOptions,
-): ChannelTargets {
-  return { target: (channel) => appendTarget(keys, isCluster, channel, historyOf(channel)) };
-}
+): ChannelTargets => ({ target: (channel) => appendTarget(deps, channel, historyOf(channel)) });
 
 /** Keys of a target, at the end of a script's KEYS. */
 export const targetKeys = ({ meta, log, feed, timestamp }: AppendTarget): string[] =>

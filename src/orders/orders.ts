@@ -24,6 +24,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Spans } from "../runtime/spans.ts";
 import { createChannelTargets } from "./channel-targets.ts";
 import type { OrderingRules } from "./event-ordering.ts";
 import { createInspectOrder, type InspectOrder } from "./inspection.ts";
@@ -93,6 +94,8 @@ export interface OrdersDeps {
   commands: RedisClient;
   keys: Keys;
   isCluster: boolean;
+  /** Omit for no traces. */
+  spans?: Spans | undefined;
   /** History options of a channel, from its kind. */
   historyOf: (channel: string) => HistoryOptions;
   deadLetter: DeadLetterEvent;
@@ -133,11 +136,11 @@ export class Orders implements Service {
   readonly #subscriptionExpiry: SubscriptionExpiry;
 
   constructor(deps: OrdersDeps, given: OrdersOptions) {
-    const { commands, keys, isCluster, historyOf, deadLetter, notifyStatus, clock, log } = deps;
+    const { commands, keys, historyOf, deadLetter, notifyStatus, clock, log } = deps;
     const options = { ...defaults, ...given };
     this.#deps = deps;
     this.#timeouts = given.timeouts ?? {};
-    const redis = { commands, keys, targets: createChannelTargets(keys, isCluster, historyOf) };
+    const redis = { commands, keys, targets: createChannelTargets(deps, historyOf) };
     const checks = (this.#checks = createScheduledCheckStore({
       ...redis,
       onScheduled: (dueInMs) => this.#dueWorker.expect(dueInMs),

@@ -97,7 +97,8 @@ class OpenTelemetrySpans implements Spans {
 
   sampledTraceparent(): string {
     const active = trace.getActiveSpan();
-    return active !== undefined && isSampled(active) ? (this.traceparent() ?? "") : "";
+    // A timer outlives the span in which it was started.
+    return active?.isRecording() === true ? (this.traceparent() ?? "") : "";
   }
 
   #start(name: string, { kind = "internal", attributes }: SpanOptions, parent: Context): Span {

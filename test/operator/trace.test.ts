@@ -128,6 +128,11 @@ describe("over two nodes", () => {
     await n2.call("POST", "/v1/publish", { channel: "chat:3", event: "said", data: 1 });
 
     await untilTraced(traceId, { kind: "recovery", userId: "erin", recovered: true, missed: expect.any(Number) });
+    await n2.connect(token, { auth: { token, pid: "of nobody", offset: "7" } });
+    const detail = "the session is unknown, or the time in which it could be recovered is over";
+    await untilTraced(traceId, { kind: "recovery", nodeId: "n2", userId: "erin", recovered: false, from: "7", detail });
+    await n2.call("POST", "/v1/publish", { channel: "chat:3", event: "typing", data: 1, ephemeral: true });
+    await untilTraced(traceId, { kind: "delivery", nodeId: "n1", channel: "chat:3", event: "ephemeral", receivers: 1 });
     await asAdmin("DELETE", `/v1/operator/traces/${traceId}`);
   });
 
@@ -172,8 +177,10 @@ describe("over two nodes", () => {
 
     expect(await running).toBe(0);
     await eventually(async () => expect((await asAdmin("GET", "/v1/operator/traces")).body.traces).toEqual([]));
-    expect(await runCommandLine(["trace", "--url", n1.url], host)).toBe(1);
-    expect(lines.at(-1)).toBe("give exactly one of --user, --connection and --channel");
+    expect(await runCommandLine(["trace", "--url", n1.url], host)).toBe(64);
+    const withoutSecret = ["trace", "--user", "dave", "--url", n1.url];
+    expect(lines.at(-1)).toBe("error: give exactly one of --user, --connection and --channel");
+    expect(await runCommandLine(withoutSecret, { ...host, env: {} })).toBe(64);
   });
 });
 

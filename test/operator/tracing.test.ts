@@ -83,6 +83,7 @@ test("one trace leads from the publisher over HTTP, stream or app through the lo
   const file = {
     channels: { chat: { subscribe: "public" } },
     app: { url: `${collector.url}/app`, secret, events: { buy: {} } },
+    leaderboards: { daily: {} },
     webhooks: [{ url: hooks.url, secret, events: ["order.status"] }],
   };
   const nodes = ["n1", "n2"].map((nodeId) => startNodeProcess({ nodeId, env, file }));
@@ -101,8 +102,17 @@ test("one trace leads from the publisher over HTTP, stream or app through the lo
       return (name: string) => spans.find((span) => span.name === name) as CollectedSpan;
     });
 
+  const delivered = (traceId: string, ...channels: string[]) =>
+    eventually(() => {
+      const spans = collector.spans.filter((span) => span.traceId === traceId && span.name === "deliver");
+      const names = spans.map(({ attributes }) => attributes["messaging.destination.name"]);
+      expect(names).toEqual(expect.arrayContaining(channels));
+    });
+
   // Over HTTP: the header, and each publication of a batch
-  const [one, two, three, four] = ["a", "b", "c", "d"].map(traceOf) as [
+  const [one, two, three, four, five, six] = ["a", "b", "c", "d", "e", "f"].map(traceOf) as [
+    ReturnType<typeof traceOf>,
+    ReturnType<typeof traceOf>,
     ReturnType<typeof traceOf>,
     ReturnType<typeof traceOf>,
     ReturnType<typeof traceOf>,
@@ -140,6 +150,8 @@ test("one trace leads from the publisher over HTTP, stream or app through the lo
   // An order's status to the webhook
   const order = { orderId: "o-1", parties: { customer: "alice" } };
   await n1.call("POST", "/v1/orders", order);
+  await client.emitWithAck("subscribe", { channel: "order:o-1" });
+  await client.emitWithAck("subscribe", { channel: "orders:alice" });
   await n1.call("POST", "/v1/orders/o-1/events", { status: "confirmed" }, { traceparent: four.traceparent });
   await traced(
     four.traceId,
@@ -149,6 +161,22 @@ test("one trace leads from the publisher over HTTP, stream or app through the lo
   );
   const told = hooks.deliveries.map(({ headers }) => headers["traceparent"] ?? "").filter((header) => header !== "");
   expect(told).toContainEqual(expect.stringMatching(new RegExp(`^00-${four.traceId}-[0-9a-f]{16}-01$`)));
+
+  await delivered(four.traceId, "order:o-1", "orders:alice");
+
+  // A score to the board and the ranks, and what has no log
+  await client.emitWithAck("subscribe", { channel: "leaderboard:daily" });
+  await client.emitWithAck("subscribe", { channel: "rank:daily:alice" });
+  await n1.call("PUT", "/v1/leaderboards/daily/scores/alice", { score: 7 }, { traceparent: five.traceparent });
+  await traced(five.traceId, "n1 command score.submit", "n2 deliver");
+  await delivered(five.traceId, "leaderboard:daily", "rank:daily:alice");
+  await n1.call("POST", "/v1/publish", { ...publication, ephemeral: true }, { traceparent: six.traceparent });
+  await traced(six.traceId, "n1 command publish", "n2 deliver");
+  // The next change has no trace, so it is not shown as a part of one before.
+  const seen = collector.spans.filter(({ traceId }) => traceId === five.traceId).length;
+  await n1.call("PUT", "/v1/leaderboards/daily/scores/alice", { score: 8 });
+  await eventually(() => expect(JSON.stringify(client.events)).toContain('"score":8'));
+  expect(collector.spans.filter(({ traceId }) => traceId === five.traceId)).toHaveLength(seen);
 
   // A client's event to the app, and what the app publishes
   expect(await client.emitWithAck("buy", { item: 1 })).toBe("done");
