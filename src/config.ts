@@ -142,8 +142,9 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
   if (file === undefined || problems.length > 0)
     throw new ConfigError([...problems, ...unknownVariables(environment, variables)]);
   const set = variables.filter((name) => env.text(name) !== undefined);
-  const sources = { environment: set, file: file.given };
-  return deepFreeze({ ...config, ...file, sources, tokens: { ...config.tokens, ...file.tokens } });
+  const { given, ...settings } = file;
+  const sources = { environment: set, file: given };
+  return deepFreeze({ ...config, ...settings, sources, tokens: { ...config.tokens, ...settings.tokens } });
 }
 
 function readOutbox(env: EnvironmentReader): Config["outbox"] {

@@ -185,6 +185,7 @@ export async function createNode(
     isDraining: () => isDraining,
     requestDrain,
     executor: ingress.executor,
+    schedule: ingress.schedule,
     leaseAgeMs: () => clock.monotonic() - heartbeatAt,
   });
   const { connectionsOfUser } = operator;

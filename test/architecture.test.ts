@@ -50,6 +50,8 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
     "cluster",
     "auth",
     "channels",
+    "presence",
+    "state",
     "leaderboards",
     "orders",
     "connections",

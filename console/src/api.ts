@@ -22,7 +22,12 @@ export function get<T>(path: string, query: Query = {}): Promise<T> {
 }
 
 export const post = <T>(path: string, body?: unknown): Promise<T> => call<T>("POST", path, body);
+export const put = <T>(path: string, body: unknown): Promise<T> => call<T>("PUT", path, body);
+export const patch = <T>(path: string, body: unknown): Promise<T> => call<T>("PATCH", path, body);
 export const remove = <T>(path: string): Promise<T> => call<T>("DELETE", path);
+
+/** What an act was refused for, or what went wrong. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** The header is one that no form of another site can send. */
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {

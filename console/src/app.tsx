@@ -45,6 +45,7 @@ function Console({ name, role }: { name: string; role: string }) {
   useEffect(() => {
     document.title = `${view?.title} · Tidegate console`;
     main.current?.focus();
+    document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [key, subject]);
   return (
     <>

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { ApiError } from "./api.ts";
+import { messageOf } from "./api.ts";
+import { textsOf } from "./form.ts";
 import type { Polled } from "./use-poll.ts";
 
 /** Loading, error, stale, or what there is. */
@@ -34,11 +35,17 @@ export function Silent({ nodes }: { nodes: readonly string[] }) {
 
 export function Card({ title, children }: { title: string; children: ComponentChildren }) {
   return (
-    <section class="card">
+    <section class="card" aria-label={title}>
       <h2>{title}</h2>
       {children}
     </section>
   );
+}
+
+/** A payload, shortened; undefined if this operator may not see it. */
+export function Payload({ value }: { value: unknown }) {
+  if (value === undefined) return <span class="soft">masked</span>;
+  return <code class="payload">{JSON.stringify(value).slice(0, 400)}</code>;
 }
 
 export function Empty({ children }: { children: ComponentChildren }) {
@@ -92,6 +99,32 @@ export function Table<Row>({
   );
 }
 
+/** The way to the next page of a list, and back. */
+export function Pages({
+  cursors,
+  next,
+  onChange,
+}: {
+  cursors: readonly string[];
+  next: string | undefined;
+  onChange: (cursors: string[]) => void;
+}) {
+  return (
+    <p class="pages">
+      <button type="button" disabled={cursors.length === 0} onClick={() => onChange(cursors.slice(0, -1))}>
+        Previous page
+      </button>{" "}
+      <button
+        type="button"
+        disabled={next === undefined}
+        onClick={() => next !== undefined && onChange([...cursors, next])}
+      >
+        Next page
+      </button>
+    </p>
+  );
+}
+
 /** An act that asks before it is done, and says what came of it. */
 export function Act({
   label,
@@ -110,7 +143,7 @@ export function Act({
   async function perform(): Promise<void> {
     dialog.current?.close();
     setOutcome("…");
-    setOutcome(await act().catch((error: unknown) => (error instanceof ApiError ? error.message : String(error))));
+    setOutcome(await act().catch(messageOf));
     onDone?.();
   }
   return (
@@ -122,13 +155,50 @@ export function Act({
       <dialog ref={dialog} aria-label={label}>
         <p>{question}</p>
         <form method="dialog">
-          <button>Cancel</button>{" "}
+          <button>Back</button>{" "}
           <button type="button" class="danger" onClick={() => void perform()}>
             {label}
           </button>
         </form>
       </dialog>
     </>
+  );
+}
+
+/** `2 of 3 nodes confirmed`, if not all did. */
+export const confirmed = ({ nodes, acknowledged }: { nodes: number; acknowledged: number }): string =>
+  acknowledged === nodes ? "" : `; ${acknowledged} of ${nodes} nodes confirmed`;
+
+/** A form that acts, and says what came of it. What was typed stays if it is refused. */
+export function ActForm({
+  label,
+  act,
+  onDone,
+  children,
+}: {
+  label: string;
+  act: (texts: Record<string, string>) => Promise<string>;
+  onDone?: (() => void) | undefined;
+  children: ComponentChildren;
+}) {
+  const [outcome, setOutcome] = useState<string>();
+
+  async function send(event: Event): Promise<void> {
+    const texts = textsOf(event);
+    setOutcome("…");
+    try {
+      setOutcome(await act(texts));
+      onDone?.();
+    } catch (error) {
+      setOutcome(messageOf(error));
+    }
+  }
+  return (
+    <form class="search" aria-label={label} onSubmit={(event) => void send(event)}>
+      {children}
+      <button>{label}</button>
+      <span role="status">{outcome}</span>
+    </form>
   );
 }
 

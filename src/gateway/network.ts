@@ -136,7 +136,7 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
   const stickyRouting = worker && createStickyRouting(worker);
   const sockets = createSockets(context, parts, { hooks, http, stickyRouting, clientAddress });
   const streams: Streams = createStreams(context, parts, { hooks, admission: sockets.admission });
-  const consoleServer = createConsoleServer(context, parts, clientAddress);
+  const consoleServer = createConsoleServer(context, parts, { routes, clientAddress });
   return { http, consoleServer, stickyRouting, sockets, streams, routes };
 }
 
@@ -159,7 +159,7 @@ function createHttp(
       routes: [
         ...routes,
         ...streamRoutesOf(context, streams, { limit, clientAddress }),
-        ...(hasConsole ? operator.routes : []),
+        ...(hasConsole ? operator.routesWith(routes) : []),
       ],
       ...(hasConsole ? { console: operator.page, authenticateOperator: operator.operators.authenticate } : {}),
       onAct: operator.note,
@@ -194,7 +194,7 @@ function createHttp(
 function createConsoleServer(
   context: NodeContext,
   parts: NetworkParts,
-  clientAddress: ClientAddress,
+  { routes, clientAddress }: { routes: readonly Route[]; clientAddress: ClientAddress },
 ): HttpServer | undefined {
   const { config, control, metrics, reasons, clock, log } = context;
   const { throttling, operator, readiness, worker } = parts;
@@ -202,7 +202,7 @@ function createConsoleServer(
   if (config.operators.length === 0 || address === undefined) return undefined;
   return createHttpServer(
     {
-      routes: operator.routes,
+      routes: operator.routesWith(routes),
       apiKeys: [],
       authenticateOperator: operator.operators.authenticate,
       console: operator.page,

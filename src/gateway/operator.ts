@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { CommandExecutor } from "../commands/command-executor.ts";
+import type { Schedule } from "../commands/schedule.ts";
 import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { readStreamBacklog } from "../commands/stream-backlog.ts";
 import { maskSecrets } from "../config/masking.ts";
@@ -15,6 +16,7 @@ import { NodeReporter } from "../operator/node-report.ts";
 import { OperatorService } from "../operator/operator.ts";
 import { createOperators, type Operators } from "../operator/operators.ts";
 import { createOperatorActs } from "../operator/routes/acts.ts";
+import { createBackendActs } from "../operator/routes/backend-acts.ts";
 import { createOperatorQueues } from "../operator/routes/queues.ts";
 import { createOperatorSessionRoutes } from "../operator/routes/session.ts";
 import { createOperatorServiceRoutes } from "../operator/routes/services.ts";
@@ -42,12 +44,14 @@ export interface OperatorParts {
   isDraining: () => boolean;
   requestDrain: () => void;
   executor: CommandExecutor;
+  schedule: Schedule;
   leaseAgeMs: () => number;
 }
 
 /** The operator API of a node. */
 export interface NodeOperator extends Service {
-  routes: readonly Route[];
+  /** The calls of operators, some of which are calls of backends. */
+  routesWith(backendRoutes: readonly Route[]): Route[];
   operators: Operators;
   note: OperatorService["note"];
   /** A user's connections on all nodes; `nodes` were asked and `acknowledged` answered. */
@@ -84,7 +88,19 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
   const { permissions, kinds, channels } = services;
   const why = { ...authentication, permissions, clock, ownClock: systemClock };
   const { requestDrain } = parts;
-  const operator = new OperatorService({ queries, control, connections, audit, why, nodeId, requestDrain, clock, log });
+  const { counts } = throttling;
+  const operator = new OperatorService({
+    queries,
+    control,
+    connections,
+    audit,
+    why,
+    nodeId,
+    requestDrain,
+    counts,
+    clock,
+    log,
+  });
   const operators = createOperators({
     operators: config.operators,
     login: (address, subject) => throttling.login(address, subject),
@@ -108,12 +124,14 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
       const connections = answers.flatMap(({ value }) => value).slice(0, maxListed);
       return { connections, nodes: answers.length + silent.length, acknowledged: answers.length };
     },
-    routes: [
+    routesWith: (backendRoutes) => [
       ...createOperatorSessionRoutes(operators),
       ...createOperatorViews({
         operator,
         audit,
         sessions: authentication.sessions,
+        ...services,
+        members: services.presence.members,
         history: channels.history.bind(channels),
         kinds,
         storeState: () => stateOf(store),
@@ -122,8 +140,16 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
       }),
       ...createTraceRoutes({ traces: new TraceService({ queries, clock }), showPayloads }),
       ...createOperatorServiceRoutes({ ...services, executor: parts.executor, showPayloads }),
-      ...createOperatorQueues({ letters, backlog, showPayloads }),
+      ...createOperatorQueues({
+        letters,
+        backlog,
+        metrics,
+        hasOutbox: config.outbox !== undefined,
+        schedule: parts.schedule,
+        showPayloads,
+      }),
       ...createOperatorActs({ operator, logouts: authentication.logouts, revocations }),
+      ...createBackendActs(backendRoutes),
     ],
     start: () => reporter.start(),
     stop: () => reporter.stop(),

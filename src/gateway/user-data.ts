@@ -63,7 +63,7 @@ function recoverySource({ services }: NodeUserDataDeps): UserDataSource {
 }
 
 function limitSource({ throttling }: NodeUserDataDeps): UserDataSource {
-  return { erase: async (userId) => ({ limits: await throttling.eraseUser(userId) }) };
+  return { erase: async (userId) => ({ limits: await throttling.counts.clear({ userId }) }) };
 }
 
 function scoreSource({ services: { leaderboards } }: NodeUserDataDeps): UserDataSource {

@@ -1,4 +1,4 @@
-import type { DeadLetterFilter } from "../protocol/operator.ts";
+import type { DeadLetterFilter } from "../protocol/operator-queues.ts";
 import type { DeadLetterStore, StoredDeadLetter } from "../redis/dead-letters.ts";
 
 const pageSize = 500;

@@ -6,6 +6,7 @@ import type { BackendAct } from "../http/backend-api.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { RecordedReason } from "../runtime/reason-log.ts";
+import type { CountedSubject, LimiterCounts } from "../throttling/limiter-counts.ts";
 import type { AuditLog } from "./audit-log.ts";
 import { mergePages, placeFrom, type ConnectionFilter, type ConnectionSort } from "./connection-pages.ts";
 import type { ConnectionsQuestion, NodeAnswerTypes } from "./node-answers.ts";
@@ -21,6 +22,7 @@ export interface OperatorDeps {
   why: WhyDeps;
   nodeId: string;
   requestDrain: () => void;
+  counts: Pick<LimiterCounts, "clear" | "forget" | "bucketsOf">;
   clock: Clock;
   log: Logger;
 }
@@ -28,6 +30,8 @@ export interface OperatorDeps {
 /** How long nodes that are gone are shown. */
 const goneForMs = 15 * 60_000;
 const maxGone = 256;
+const refusedWithinMs = 60_000;
+const maxReasons = 1_000;
 
 /** What operators may ask of the whole cluster, and do to it. */
 export class OperatorService {
@@ -37,10 +41,14 @@ export class OperatorService {
   readonly #dead = new Set<string>();
 
   constructor(deps: OperatorDeps) {
-    const { control, connections, nodeId, requestDrain } = deps;
+    const { control, connections, nodeId, requestDrain, counts } = deps;
     this.#deps = deps;
     control.onDeadNode(async (incarnation) => void this.#dead.add(nodeIdOf(incarnation)));
     control.on("operator.drain", (command) => (command["nodeId"] === nodeId ? (requestDrain(), 1) : 0));
+    control.on("operator.clearLimits", ({ subject }) => {
+      counts.forget(subject as CountedSubject);
+      return 1;
+    });
     control.on("operator.close", (command) => {
       const connection = connections.get(String(command["connectionId"]));
       connection?.close(closing("disconnected_by_backend", { reconnect: command["reconnect"] === true }));
@@ -123,6 +131,25 @@ export class OperatorService {
     const command = { type: "operator.close", connectionId, reconnect };
     const { count, nodes, acknowledged } = await this.#deps.control.command(command);
     return { disconnected: count, nodes, acknowledged };
+  }
+
+  /** What limiters have counted of a user or an address is forgotten on all nodes. */
+  async clearLimits(subject: CountedSubject) {
+    const cleared = await this.#deps.counts.clear(subject);
+    const { nodes, acknowledged } = await this.#deps.control.command({ type: "operator.clearLimits", subject });
+    return { cleared, nodes, acknowledged };
+  }
+
+  /** What a user's limits have left, and how many requests they refused in the last minute. */
+  async limitsOf(userId: string) {
+    const since = this.#deps.clock.now() - refusedWithinMs;
+    const isRefusal = (reason: RecordedReason): boolean =>
+      reason.userId === userId && reason.code === "rate_limited" && reason.at >= since;
+    const [buckets, { refusals }] = await Promise.all([
+      this.#deps.counts.bucketsOf(userId),
+      this.reasons(isRefusal, maxReasons),
+    ]);
+    return { buckets, refused: refusals.reduce((sum, { count }) => sum + count, 0) };
   }
 
   /** Adds an act to the audit log. Never rejects: the act has happened. */

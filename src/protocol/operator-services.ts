@@ -1,11 +1,10 @@
 import { z } from "zod";
 import { boardPage } from "./leaderboards.ts";
+import { masked } from "./operator.ts";
 import { order, orderFields, orderUpdateAnswer, timelineEntry } from "./orders.ts";
 import { timestamp } from "./scalars.ts";
 
 /** Schemas of the operator API about orders and boards. */
-
-const masked = "Absent for viewers, unless `CONSOLE_PAYLOADS=show`.";
 
 const heldEvent = z
   .object({

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { userBlock, userScore } from "./users.ts";
 import { channelName, sessionId, timestamp, userId, wholeNumber } from "./scalars.ts";
 
 /** Schemas of the operator API, under `/v1/operator`. */
@@ -8,7 +9,7 @@ export type OperatorRole = (typeof operatorRoles)[number];
 
 const role = z.enum(operatorRoles).meta({ description: "`viewer` sees, `admin` also acts." });
 const nodeName = z.string().regex(/^[\w.-]{1,128}$/);
-const limit = (max: number, fallback: number) =>
+export const limit = (max: number, fallback: number) =>
   wholeNumber(z.int().min(1).max(max))
     .optional()
     .meta({ description: `Default ${fallback}, at most ${max}.` });
@@ -130,7 +131,7 @@ export const connectionSummary = z
   .meta({ id: "OperatorConnection" });
 export type ConnectionSummary = z.output<typeof connectionSummary>;
 
-const filterText = z.string().min(1).max(256).optional();
+export const filterText = z.string().min(1).max(256).optional();
 
 export const connectionsQuery = z.strictObject({
   user: userId.optional(),
@@ -159,10 +160,51 @@ export const actAnswer = z.object({
   revoked: z.int().optional(),
 });
 
+export const clearLimitsBody = z
+  .strictObject({
+    userId: userId.optional(),
+    address: z.union([z.ipv4(), z.ipv6()], "must be an IP address").optional(),
+  })
+  .refine((body) => body.userId !== undefined || body.address !== undefined, "must contain userId or address")
+  .meta({ id: "ClearLimits", examples: [{ userId: "ada" }] });
+export const limitsCleared = z.object({
+  cleared: z.int().meta({ description: "Limits that had counted something." }),
+  nodes: z.int(),
+  acknowledged: z.int(),
+});
+
 // Users, channels
+
+export const masked = "Absent for viewers, unless `CONSOLE_PAYLOADS=show`.";
+
+const stateKey = z
+  .object({
+    key: z.string(),
+    updatedAt: timestamp,
+    userId: z.string().optional().meta({ description: "Who set it; absent for a backend." }),
+    value: z.unknown().optional().meta({ description: masked }),
+  })
+  .meta({ id: "OperatorStateKey" });
+
+const limitState = z
+  .object({
+    limiter: z.string(),
+    role: z.string().optional().meta({ description: "Of a limit for users with this role." }),
+    capacity: z.number(),
+    left: z.int().meta({ description: "Without what nodes have reserved for connections that send now." }),
+  })
+  .meta({ id: "LimitState" });
 
 export const userAnswer = z.object({
   userId: z.string(),
+  block: userBlock.optional().meta({ description: "Set while the user is blocked." }),
+  limits: z.object({
+    buckets: z.array(limitState),
+    refused: z.int().meta({ description: "Requests that limits refused in the last minute." }),
+  }),
+  orders: z
+    .array(z.object({ orderId: z.string(), status: z.string(), role: z.string(), updatedAt: timestamp }))
+    .meta({ description: "The last 20, the newest first." }),
   sessions: z.array(
     z.object({
       sessionId: z.string(),
@@ -176,6 +218,16 @@ export const userAnswer = z.object({
   ),
   connections: z.array(connectionSummary),
   silent,
+});
+
+export const userScoresAnswer = z.object({
+  scores: z.array(userScore).meta({ description: "At most 50." }),
+});
+
+export const operatorChannelQuery = z.strictObject({
+  before: wholeNumber(z.int().min(1))
+    .optional()
+    .meta({ description: "Returns publications before this offset. Default: the latest." }),
 });
 
 export const channelAnswer = z.object({
@@ -193,9 +245,17 @@ export const channelAnswer = z.object({
       event: z.string(),
       publishedAt: timestamp,
       bytes: z.int(),
-      data: z.unknown().optional().meta({ description: "Absent for viewers, unless `CONSOLE_PAYLOADS=show`." }),
+      data: z.unknown().optional().meta({ description: masked }),
     }),
   ),
+  members: z
+    .object({ count: z.int(), userIds: z.array(z.string()).meta({ description: "At most 50." }) })
+    .optional()
+    .meta({ description: "Absent for kinds without presence." }),
+  state: z
+    .object({ revision: z.int(), count: z.int(), keys: z.array(stateKey).meta({ description: "At most 50." }) })
+    .optional()
+    .meta({ description: "Absent for kinds without state." }),
   silent,
 });
 
@@ -252,70 +312,6 @@ export const whyAnswer = z.object({
   sessionId: z.string().optional(),
   steps: z.array(whyStep),
   refusals: z.array(recordedReason).meta({ description: "Recorded refusals of this user." }),
-});
-
-// Queues
-
-const letterSource = z.enum(["commands", "webhooks"]);
-export const queuesAnswer = z.object({
-  commands: z.object({
-    undelivered: z.int(),
-    pending: z.array(z.object({ consumer: z.string(), count: z.int() })),
-    oldestAt: timestamp.optional(),
-    lagMs: z.int(),
-  }),
-  deadLetters: z.object({ commands: z.int(), webhooks: z.int() }),
-});
-const letterFilter = {
-  code: filterText,
-  type: filterText.meta({ description: "Type of a stream command." }),
-  reason: filterText.meta({ description: "Text that the reason contains." }),
-  since: timestamp.optional(),
-  until: timestamp.optional(),
-};
-export type DeadLetterFilter = { [K in keyof typeof letterFilter]?: z.output<(typeof letterFilter)[K]> };
-export const lettersQuery = z.strictObject({
-  ...letterFilter,
-  since: wholeNumber(timestamp).optional(),
-  until: wholeNumber(timestamp).optional(),
-  of: letterSource.default("commands"),
-  after: z
-    .string()
-    .regex(/^\d{1,20}-\d{1,20}$/, "is not the id of an entry")
-    .optional(),
-  limit: limit(200, 50),
-});
-export const lettersAnswer = z.object({
-  letters: z.array(
-    z
-      .object({
-        id: z.string(),
-        at: timestamp,
-        code: z.string(),
-        reason: z.string(),
-        tries: z.int(),
-        type: z.string().optional(),
-        bytes: z.int(),
-        command: z.string().optional().meta({ description: "Absent for viewers, unless `CONSOLE_PAYLOADS=show`." }),
-      })
-      .meta({ id: "DeadLetter" }),
-  ),
-});
-export const lettersActBody = z
-  .strictObject({
-    of: letterSource.default("commands"),
-    ids: z
-      .array(z.string().regex(/^\d{1,20}-\d{1,20}$/, "is not the id of an entry"))
-      .min(1)
-      .max(1_000)
-      .optional(),
-    filter: z.strictObject(letterFilter).optional(),
-  })
-  .refine(({ ids, filter }) => (ids === undefined) !== (filter === undefined), "must contain ids or a filter");
-export const lettersActAnswer = z.object({
-  done: z.int(),
-  missing: z.int(),
-  more: z.boolean().meta({ description: "More match than one call handles; call again." }),
 });
 
 // Audit, settings

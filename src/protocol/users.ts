@@ -10,11 +10,11 @@ import { confirmations, session, userConnection } from "./sessions.ts";
 /** Max entries of each list. */
 export const maxUserData = 1_000;
 
-const memberScore = z
+export const userScore = z
   .strictObject({ board: z.string(), season: z.string().nullable(), ...rankedEntry.shape })
   .meta({ id: "UserScore" });
 
-const block = z
+export const userBlock = z
   .strictObject({ until: timestamp.optional(), reason: z.string().optional() })
   .meta({ id: "UserBlock", description: "Present while the user is blocked." });
 
@@ -28,8 +28,8 @@ const userDataFields = {
   connections: z
     .array(userConnection)
     .meta({ description: "Open connections, with their subscriptions; at most 200." }),
-  block: block.optional(),
-  scores: z.array(memberScore).meta({ description: "On all boards, past seasons included." }),
+  block: userBlock.optional(),
+  scores: z.array(userScore).meta({ description: "On all boards, past seasons included." }),
   orders: z.array(order).meta({ description: "Orders of which the user is a party, the newest first." }),
   state: z.array(stateKey).meta({ description: "Keys in the state of channels that the user set last." }),
   scheduled: z

@@ -251,6 +251,11 @@ export class State implements ChannelStates {
     else this.#locals.remove(channel, subscriber);
   }
 
+  /** The state as it is, for an operator. Undefined for kinds without state. */
+  async read(channel: string): Promise<StateSnapshot | undefined> {
+    return this.#deps.kinds.of(channel).state ? toSnapshot(await this.#store.read(channel)) : undefined;
+  }
+
   /** Undefined for kinds without state. */
   async snapshot(subscriber: Subscriber, channel: string): Promise<StateSnapshot | undefined> {
     if (!this.#deps.kinds.of(channel).state) return undefined;

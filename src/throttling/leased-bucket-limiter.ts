@@ -6,6 +6,7 @@ import {
   shouldRenew,
   nextLeaseSize,
   requestFor,
+  emptyRequest,
   releaseRequest,
   shouldPrefetch,
   type LeasedBucket,
@@ -34,6 +35,9 @@ const prefetchDelayMs = 40;
 
 /** How long before its end a lease is renewed or released: a tenth of its life, and longer than the sweep interval. */
 const renewalLead = (life: number): number => Math.min(life / 2, Math.max(life / 10, 500_000));
+
+/** No bucket has this id. */
+const noHolder = -1;
 
 /** Leases released at once when the node stops. */
 const releaseBatchSize = 1_000;
@@ -108,6 +112,16 @@ export class LeasedBucketLimiter {
     bucket.isReleasing = bucket.isRequesting;
     bucket.leaseSize = 0;
     this.#releaseLease(bucket);
+  }
+
+  /** Drops this node's copy of the subject's bucket: the next request asks Redis. */
+  forget(subject: string): void {
+    this.#buckets.forget(subject);
+  }
+
+  /** Tokens left in Redis that no node has leased, in millionths; takes nothing. Rejects without Redis. */
+  async left(subject: string): Promise<number> {
+    return (await this.#store.lease({ subject, id: noHolder }, emptyRequest)).left;
   }
 
   /**

@@ -36,6 +36,14 @@ export class LeasedBucketTable {
     return bucket;
   }
 
+  /** Drops the subject's bucket, if there is one. */
+  forget(subject: string): void {
+    const bucket = this.#buckets.get(subject);
+    if (bucket === undefined) return;
+    this.#buckets.delete(subject);
+    this.#drop(bucket);
+  }
+
   /** Call after a lease changed: it moves to the end of the order, or out of it if it has no tokens left. */
   noteLease(bucket: LeasedBucket): void {
     this.#leased.delete(bucket);

@@ -104,14 +104,11 @@ function prefetchRequest({ lease, leaseSize, leaseEndsAt }: LeasedBucket, now: n
   return { retained, released: lease - retained, required: 0, requested: leaseSize - retained, consumed: 0 };
 }
 
+/** Changes nothing: its reply tells what is left. */
+export const emptyRequest: LeaseRequest = { retained: 0, released: 0, required: 0, requested: 0, consumed: 0 };
+
 /** Releases the whole lease. */
-export const releaseRequest = (bucket: LeasedBucket): LeaseRequest => ({
-  retained: 0,
-  released: bucket.lease,
-  required: 0,
-  requested: 0,
-  consumed: 0,
-});
+export const releaseRequest = ({ lease }: LeasedBucket): LeaseRequest => ({ ...emptyRequest, released: lease });
 
 /**
  * True if a new bucket would behave the same: no lease, no waiting requests, a full bucket, and a last lease too old to

@@ -20,6 +20,8 @@ import { takeTokens, type Bucket, type TokenBucketRule } from "./token-bucket.ts
 export interface Limiter {
   /** `cost` in whole operations; token buckets allow fractions. @default 1 */
   take(subject: string, cost?: number): Promise<RateLimitResult>;
+  /** Forgets what this node knows of the subject by itself: the next operation asks Redis. */
+  forget(subject: string): void;
 }
 
 /** A limiter that can take back a cost. */
@@ -100,6 +102,10 @@ export function createLimiter<Rule, State>(
   }
 
   return {
+    forget(subject) {
+      states.delete(subject);
+      refusals.forget(subject);
+    },
     async take(subject, cost = 1) {
       const known = refusals.get(subject, cost);
       if (known !== undefined) return known;

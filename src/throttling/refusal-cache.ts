@@ -29,6 +29,10 @@ export class RefusalCache {
     this.#refusals.set(subject, { cost, result, endsAt: this.#clock.monotonic() + result.retryAfterMs });
   }
 
+  forget(subject: string): void {
+    this.#refusals.delete(subject);
+  }
+
   get(subject: string, cost: number): RateLimitResult | undefined {
     const refusal = this.#refusals.get(subject);
     if (refusal === undefined) return undefined;

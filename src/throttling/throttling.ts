@@ -31,6 +31,7 @@ import {
   type ThrottlingOptions,
 } from "./policies.ts";
 import type { WindowRule } from "./fixed-window.ts";
+import { customLimiterName, LimiterCounts, loginSubject, sessionLimiterName } from "./limiter-counts.ts";
 import { UserLimits, type LimitedUser, type UserBuckets, type UserLimit } from "./user-limits.ts";
 import { createEnforcement, type Enforcement, type RefusalMetrics } from "./enforcement.ts";
 
@@ -84,7 +85,8 @@ export function createThrottling(dependencies: ThrottlingDependencies, options: 
  */
 export class Throttling {
   readonly name = "throttling";
-  readonly #dependencies: Pick<ThrottlingDependencies, "commands" | "keys">;
+  /** What has been counted of users and addresses. */
+  readonly counts: LimiterCounts;
   readonly #clock: Clock;
   readonly #policies: Policies;
   readonly #enforcement: Enforcement;
@@ -111,7 +113,6 @@ export class Throttling {
       breaker: createCircuitBreaker(dependencies),
       holder: randomBytes(6).toString("hex"),
     };
-    this.#dependencies = dependencies;
     this.#clock = clock;
     this.#policies = policies;
     this.#enforcement = createEnforcement(dependencies);
@@ -126,6 +127,8 @@ export class Throttling {
     this.#custom = new Map(
       Object.entries(custom).map(([name, limit]) => [name, createCustomLimiter(store, name, limit)]),
     );
+    const limiters = { users: this.#users, addresses: this.#addresses, logins: this.#logins };
+    this.counts = new LimiterCounts(dependencies, { ...limiters, sessions: this.#sessions, custom: this.#custom });
   }
 
   start(): void {
@@ -173,7 +176,7 @@ export class Throttling {
   }
 
   async login(address: string, user: string): Promise<RateLimitResult> {
-    const subject = `${address} ${user}`;
+    const subject = loginSubject(address, user);
     return this.#enforcement.enforce(this.#policies.logins, subject, await this.#logins.take(subject));
   }
 
@@ -203,18 +206,6 @@ export class Throttling {
     if (custom === undefined) return undefined;
     const result = await custom.limiter.take(key, cost);
     return { ...this.#enforcement.enforce(custom.policy, `${name} ${key}`, result), limit: custom.limit };
-  }
-
-  /** Forgets what limiters have counted of a user; returns how many had. Nodes give back what they hold when it disconnects. */
-  async eraseUser(userId: string): Promise<number> {
-    const { commands, keys } = this.#dependencies;
-    const counted = [
-      ...this.#users.all.map(({ name, subjectOf }) => keys.limiter(name, subjectOf(userId))),
-      ...[...this.#custom.keys()].map((name) => keys.limiter(`custom-${name}`, userId)),
-      keys.limiter(sessionLimiterName("perUser"), userId),
-    ];
-    const removed = await Promise.all(counted.map((key) => commands.unlink(key)));
-    return removed.filter((count) => count > 0).length;
   }
 
   /** Call if an allowed publication turned out to be a duplicate, which costs nothing. */
@@ -328,8 +319,6 @@ interface SessionLimiter {
   limiter: Limiter;
 }
 
-const sessionLimiterName = (per: keyof SessionCreationLimits): string => `sessions-${per}`;
-
 /** Addresses first: a user must not be locked out by an address that has used up its own limit. */
 function sessionLimiters(store: LimiterStore, policies: Policies["sessions"]): SessionLimiter[] {
   return (["perAddress", "perUser"] as const).flatMap((per) => {
@@ -347,7 +336,7 @@ interface CustomLimiter {
 
 function createCustomLimiter(store: LimiterStore, name: string, limit: CustomLimit): CustomLimiter {
   const { shadow = false, whenStoreIsAway = "local" } = limit;
-  const options = { name: `custom-${name}`, whenStoreIsAway };
+  const options = { name: customLimiterName(name), whenStoreIsAway };
   const policy = { name: "custom", shadow } as const;
   if ("capacity" in limit) {
     const limiter = createLimiter(store, tokenBucket, { ...options, rule: limit });

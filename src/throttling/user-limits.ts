@@ -8,6 +8,8 @@ export interface UserBuckets {
   /** Key of the limiter, and the user's subject in it. */
   readonly name: string;
   subjectOf(userId: string): string;
+  /** The role whose users have these buckets. @default everybody without a limit of a role */
+  readonly role?: string;
 }
 
 /** What limits one user. */
@@ -72,5 +74,5 @@ const generalBuckets = (policy: LeasedPolicy, create: CreateBuckets): UserBucket
 function roleBuckets(role: string, policy: LeasedPolicy, create: CreateBuckets): UserBuckets {
   const name = `${policy.name}-of-role`;
   // Neither contains a line break.
-  return { policy, limiter: create(policy, name), name, subjectOf: (userId) => `${role}\n${userId}` };
+  return { policy, limiter: create(policy, name), name, role, subjectOf: (userId) => `${role}\n${userId}` };
 }

@@ -236,6 +236,65 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     await eventually(async () => expect(await rowsOf(page, "Parties").allInnerTexts()).toHaveLength(1));
   });
 
+  test("an admin changes a user's rights, blocks the user, clears limits and asks a client; publishes and deletes", async () => {
+    const node = await startNode("n1", freshPrefix());
+    const login = await node.signIn("alice");
+    const client = await node.connect(login.token);
+    client.on("confirm", (text: string, answer: (reply: string) => void) => answer(`${text}: yes`));
+    await client.emitWithAck("subscribe", { channel: "chat:1" });
+    await node.call("POST", "/v1/publish", { channel: "chat:1", event: "later", data: 1, delayMs: 3_600_000 });
+    const page = await openConsole(node.url, "admin", { viewport: { width: 375, height: 800 } });
+    const fill = (form: string, label: string, text: string) =>
+      page.getByRole("form", { name: form, exact: true }).getByLabel(label).fill(text);
+    const press = (name: string) => page.getByRole("button", { name, exact: true }).first().click();
+    const confirm = async (name: string) => {
+      await press(name);
+      await page.getByRole("dialog", { name }).getByRole("button", { name }).click();
+    };
+
+    await openView(page, "User");
+    await page.getByRole("textbox", { name: "User" }).fill("alice");
+    await page.keyboard.press("Enter");
+    await page.getByText("Change rights").first().click();
+    await fill("Change rights", "may subscribe to", "private:1, private:2");
+    await press("Change rights");
+    await page.getByText("subscribe private:1, subscribe private:2").waitFor();
+    await fill("Subscribe", "channel to grant", "private:3");
+    await page.keyboard.press("Enter");
+    await page.getByText("1 connections subscribed").waitFor();
+    await page.getByRole("link", { name: "private:3" }).waitFor();
+    const acts = page.getByRole("region", { name: "Acts" });
+    await acts.getByLabel("event").fill("confirm");
+    await acts.getByLabel("arguments").fill("sure");
+    await acts.getByRole("button", { name: "Ask client" }).click();
+    await page.getByText("arguments: is not JSON; texts need quotes").waitFor();
+    await acts.getByLabel("arguments").fill('"sure"');
+    await page.keyboard.press("Enter");
+    await page.getByText('1 answered: ["sure: yes"]; 0 did not').waitFor();
+    await confirm("Clear limits");
+    await page.getByText(/^[01] cleared$/).waitFor();
+    await fill("Block", "reason", "spam");
+    await page.keyboard.press("Enter");
+    await page.getByText(/^Blocked until somebody unblocks: spam/).waitFor();
+    await eventually(() => expect(client.connected).toBe(false));
+    await confirm("Unblock");
+    await page.getByRole("button", { name: "Block", exact: true }).waitFor();
+
+    await openView(page, "Channel");
+    await page.getByRole("textbox", { name: "Channel" }).fill("chat:1");
+    await page.keyboard.press("Enter");
+    await fill("Publish", "event", "notice");
+    await fill("Publish", "data", '{"text":"hello"}');
+    await page.keyboard.press("Enter");
+    await page.getByText("published at offset 1").waitFor();
+    await rowsOf(page, "Latest publications").getByText('{"text":"hello"}').waitFor();
+    await confirm("Delete history");
+    await page.getByText("The log is empty.").waitFor();
+    await openView(page, "Queues");
+    await confirm("Cancel publication");
+    await page.getByText("Nothing is scheduled.").waitFor();
+  });
+
   test("names a node that is frozen or dead, and shows the rest", async () => {
     const prefix = freshPrefix();
     const node = await startNode("n1", prefix);

@@ -2,10 +2,11 @@ import { useState } from "preact/hooks";
 import { get, post } from "../api.ts";
 import { textsOf } from "../form.ts";
 import { age, bytes } from "../format.ts";
-import { Act, Empty, link, Loaded, Silent, Table } from "../parts.tsx";
+import { Act, ActForm, Card, Empty, link, Loaded, Pages, Silent, Table } from "../parts.tsx";
 import { mayAct } from "../session.ts";
 import { usePoll } from "../use-poll.ts";
 import type { ConnectionSummary } from "../../../src/protocol/operator.ts";
+import { clearLimits, RequestForm } from "./user-acts.tsx";
 
 interface Page {
   connections: ConnectionSummary[];
@@ -66,21 +67,19 @@ export function ConnectionsView() {
             ) : (
               <ConnectionTable connections={connections} onAct={polled.reload} />
             )}
-            <p class="pages">
-              <button type="button" disabled={cursors.length === 0} onClick={() => setCursors(cursors.slice(0, -1))}>
-                Previous page
-              </button>{" "}
-              <button
-                type="button"
-                disabled={cursor === undefined}
-                onClick={() => cursor !== undefined && setCursors([...cursors, cursor])}
-              >
-                Next page
-              </button>
-            </p>
+            <Pages cursors={cursors} next={cursor} onChange={setCursors} />
           </>
         )}
       </Loaded>
+      {mayAct() && (
+        <Card title="Limits of an address">
+          <ActForm label="Clear limits" act={({ address = "" }) => clearLimits({ address })}>
+            <label>
+              address to clear <input name="address" required />
+            </label>
+          </ActForm>
+        </Card>
+      )}
     </>
   );
 }
@@ -110,16 +109,22 @@ export function ConnectionTable({
           title: "Acts",
           cell: ({ connectionId, userId }) =>
             mayAct() ? (
-              <Act
-                label="Disconnect"
-                question={`Close this connection of ${userId}? The client does not reconnect by itself.`}
-                act={async () => {
-                  const path = `connections/${encodeURIComponent(connectionId)}/disconnect`;
-                  const { disconnected } = await post<{ disconnected: number }>(path, {});
-                  return disconnected === 0 ? "it was gone already" : "closed";
-                }}
-                onDone={onAct}
-              />
+              <>
+                <Act
+                  label="Disconnect"
+                  question={`Close this connection of ${userId}? The client does not reconnect by itself.`}
+                  act={async () => {
+                    const path = `connections/${encodeURIComponent(connectionId)}/disconnect`;
+                    const { disconnected } = await post<{ disconnected: number }>(path, {});
+                    return disconnected === 0 ? "it was gone already" : "closed";
+                  }}
+                  onDone={onAct}
+                />
+                <details>
+                  <summary>Ask client</summary>
+                  <RequestForm path={`connections/${encodeURIComponent(connectionId)}`} />
+                </details>
+              </>
             ) : (
               "–"
             ),

@@ -1,10 +1,8 @@
-import { useState } from "preact/hooks";
 import type { OperatorOrder } from "../../../src/protocol/operator-services.ts";
-import { ApiError, get, post } from "../api.ts";
-import { textsOf } from "../form.ts";
+import { get, post } from "../api.ts";
 import { age, time } from "../format.ts";
 import { Lookup } from "../lookup.tsx";
-import { Act, Card, Empty, link, Loaded, Table } from "../parts.tsx";
+import { Act, ActForm, Card, Empty, link, Loaded, Payload, Table } from "../parts.tsx";
 import { mayAct } from "../session.ts";
 import { usePoll } from "../use-poll.ts";
 
@@ -76,39 +74,28 @@ function Parties({ parties, path, onDone }: { parties: Record<string, string>; p
   );
 }
 
-/** Two forms: an event, and a party. What was typed stays if it is refused. */
 function Changes({ path, onDone }: { path: string; onDone: () => void }) {
-  const [outcome, setOutcome] = useState<string>();
-  async function send(event: Event, target: string, bodyOf: (texts: Record<string, string>) => object): Promise<void> {
-    try {
-      const answer = await post<object>(`${path}/${target}`, bodyOf(textsOf(event)));
-      setOutcome("applied" in answer && answer.applied === false ? "not applied yet: see held events" : "done");
-      onDone();
-    } catch (error) {
-      setOutcome(error instanceof ApiError ? error.message : String(error));
-    }
+  async function move({ status }: Record<string, string>): Promise<string> {
+    const { applied } = await post<{ applied: boolean }>(`${path}/events`, { status });
+    return applied ? "done" : "not applied yet: see held events";
   }
+  const setParty = ({ role = "", user = "" }: Record<string, string>): Promise<string> =>
+    post(`${path}/parties`, { parties: { [role]: user } }).then(() => "done");
   return (
     <Card title="Change it">
-      <form class="search" onSubmit={(event) => void send(event, "events", ({ status }) => ({ status }))}>
+      <ActForm label="Send event" act={move} onDone={onDone}>
         <label>
           status <input name="status" required />
         </label>
-        <button>Send event</button>
-      </form>
-      <form
-        class="search"
-        onSubmit={(event) => void send(event, "parties", ({ role = "", user = "" }) => ({ parties: { [role]: user } }))}
-      >
+      </ActForm>
+      <ActForm label="Set party" act={setParty} onDone={onDone}>
         <label>
           role <input name="role" required />
         </label>
         <label>
           user <input name="user" required />
         </label>
-        <button>Set party</button>
-      </form>
-      <p role="status">{outcome}</p>
+      </ActForm>
     </Card>
   );
 }
@@ -123,11 +110,13 @@ function Timeline({ timeline }: Pick<OperatorOrder, "timeline">) {
         { title: "Sequence", isNumber: true, cell: ({ sequence }) => sequence },
         { title: "At", cell: ({ occurredAt }) => time(occurredAt) },
         { title: "Status", cell: ({ status, previousStatus }) => `${previousStatus ?? "created"} → ${status}` },
-        { title: "Update", cell: ({ update }) => update && <code>{JSON.stringify(update).slice(0, 400)}</code> },
+        {
+          title: "Update",
+          cell: ({ update }) => update && <code class="payload">{JSON.stringify(update).slice(0, 400)}</code>,
+        },
         {
           title: "Data",
-          cell: ({ data }) =>
-            data === undefined ? <span class="soft">masked</span> : <code>{JSON.stringify(data).slice(0, 400)}</code>,
+          cell: ({ data }) => <Payload value={data} />,
         },
       ]}
     />

@@ -1,14 +1,24 @@
 import { useEffect, useState } from "preact/hooks";
-import { get, post } from "../api.ts";
+import { get, post, remove } from "../api.ts";
 import { textsOf } from "../form.ts";
 import { age, bytes, number, time } from "../format.ts";
-import { Act, Card, Empty, Loaded, Table } from "../parts.tsx";
+import { Act, Card, Empty, link, Loaded, Pages, Payload, Table } from "../parts.tsx";
 import { mayAct } from "../session.ts";
 import { usePoll } from "../use-poll.ts";
 
 interface Queues {
   commands: { undelivered: number; pending: { consumer: string; count: number }[]; lagMs: number };
   deadLetters: { commands: number; webhooks: number };
+  outbox?: { lagSeconds: number };
+  webhooks: { waiting: number };
+}
+
+interface Scheduled {
+  scheduleId: string;
+  publishAt: number;
+  channel: string;
+  event: string;
+  data?: unknown;
 }
 
 interface Letter {
@@ -29,7 +39,7 @@ export function QueuesView() {
   return (
     <>
       <Loaded of={polled}>
-        {({ commands: { undelivered, pending, lagMs }, deadLetters }) => (
+        {({ commands: { undelivered, pending, lagMs }, deadLetters, outbox, webhooks }) => (
           <dl class="sums">
             <div>
               <dt>Commands not read</dt>
@@ -43,6 +53,16 @@ export function QueuesView() {
               <dt>Oldest command</dt>
               <dd>{lagMs === 0 ? "none" : age(lagMs)}</dd>
             </div>
+            {outbox !== undefined && (
+              <div>
+                <dt>Oldest in the outbox</dt>
+                <dd>{outbox.lagSeconds === 0 ? "none" : age(outbox.lagSeconds * 1_000)}</dd>
+              </div>
+            )}
+            <div>
+              <dt>Webhooks that wait</dt>
+              <dd>{number(webhooks.waiting)}</dd>
+            </div>
             <div>
               <dt>Dead commands</dt>
               <dd>{number(deadLetters.commands)}</dd>
@@ -55,7 +75,66 @@ export function QueuesView() {
         )}
       </Loaded>
       <DeadLetters counts={polled.data?.deadLetters} />
+      <ScheduledPublications />
     </>
+  );
+}
+
+function ScheduledPublications() {
+  const [cursors, setCursors] = useState<string[]>([]);
+  const query = { limit: 50, cursor: cursors.at(-1) };
+  const polled = usePoll(
+    () => get<{ scheduled: Scheduled[]; cursor?: string }>("scheduled", query),
+    [JSON.stringify(query)],
+    5_000,
+  );
+  return (
+    <Card title="Scheduled publications">
+      <Loaded of={polled}>
+        {({ scheduled, cursor }) => (
+          <>
+            {scheduled.length === 0 ? (
+              <Empty>Nothing is scheduled.</Empty>
+            ) : (
+              <ScheduledTable scheduled={scheduled} onDone={polled.reload} />
+            )}
+            <Pages cursors={cursors} next={cursor} onChange={setCursors} />
+          </>
+        )}
+      </Loaded>
+    </Card>
+  );
+}
+
+function ScheduledTable({ scheduled, onDone }: { scheduled: readonly Scheduled[]; onDone: () => void }) {
+  const cancel = async (id: string): Promise<string> =>
+    (await remove<{ removed: boolean }>(`scheduled/${id}`)).removed ? "cancelled" : "it was published already";
+  return (
+    <Table
+      caption="Scheduled publications"
+      rows={scheduled}
+      keyOf={({ scheduleId }) => scheduleId}
+      columns={[
+        { title: "At", cell: ({ publishAt }) => `${time(publishAt)} (in ${age(publishAt - Date.now())})` },
+        { title: "Channel", cell: ({ channel }) => <a href={link("channel", channel)}>{channel}</a> },
+        { title: "Event", cell: ({ event }) => event },
+        { title: "Data", cell: ({ data }) => <Payload value={data} /> },
+        {
+          title: "Acts",
+          cell: ({ scheduleId, channel }) =>
+            mayAct() ? (
+              <Act
+                label="Cancel publication"
+                question={`Cancel this publication to ${channel}?`}
+                act={() => cancel(scheduleId)}
+                onDone={onDone}
+              />
+            ) : (
+              "–"
+            ),
+        },
+      ]}
+    />
   );
 }
 
@@ -140,7 +219,11 @@ function Letters({ letters }: { letters: readonly Letter[] }) {
         {
           title: "Content",
           cell: ({ command }) =>
-            command === undefined ? <span class="soft">masked</span> : <code>{command.slice(0, 300)}</code>,
+            command === undefined ? (
+              <span class="soft">masked</span>
+            ) : (
+              <code class="payload">{command.slice(0, 300)}</code>
+            ),
         },
       ]}
     />

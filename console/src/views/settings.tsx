@@ -43,7 +43,7 @@ export function SettingsView() {
               keyOf={({ name }) => name}
               columns={[
                 { title: "Setting", cell: ({ name }) => <code>{name}</code> },
-                { title: "Value", cell: ({ value }) => <code>{JSON.stringify(value)}</code> },
+                { title: "Value", cell: ({ value }) => <code class="payload">{JSON.stringify(value)}</code> },
               ]}
             />
           </Card>

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, get, post, remove } from "../api.ts";
+import { ApiError, get, messageOf, post, remove } from "../api.ts";
 import { textsOf } from "../form.ts";
 import { age, number, time } from "../format.ts";
 import { Card, Empty, link, Loaded, Silent, Table } from "../parts.tsx";
@@ -66,8 +66,6 @@ const subjectOf = ({ userId, connectionId, channel }: LiveTrace): string =>
       : `connection ${connectionId}`
     : `user ${userId}`;
 
-const refusalOf = (error: unknown): string => (error instanceof ApiError ? error.message : String(error));
-
 /** The form that starts one, and those that run. */
 function Traces() {
   const polled = usePoll(() => get<{ traces: LiveTrace[]; silent: string[] }>("traces"), [], 3_000);
@@ -79,7 +77,7 @@ function Traces() {
       const { traceId } = await post<LiveTrace>("traces", { [by]: name });
       location.hash = link("trace", traceId);
     } catch (failure) {
-      setError(refusalOf(failure));
+      setError(messageOf(failure));
     }
   }
   return (
@@ -160,7 +158,7 @@ function useTrace(traceId: string): Followed {
       } catch (error) {
         noteFailure(error);
         if (!isCurrent) return;
-        setFollowed((before) => ({ ...before, error: refusalOf(error) }));
+        setFollowed((before) => ({ ...before, error: messageOf(error) }));
         if (error instanceof ApiError && error.status === 404) return;
       }
       timer = setTimeout(() => void poll(), pollMs);
@@ -228,8 +226,8 @@ function Events({ events }: { events: readonly TracedEvent[] }) {
           title: "Content",
           cell: ({ args, answer }) => (
             <>
-              {args !== undefined && <code>{args}</code>}
-              {answer !== undefined && <code> → {answer}</code>}
+              {args !== undefined && <code class="payload">{args}</code>}
+              {answer !== undefined && <code class="payload">→ {answer}</code>}
             </>
           ),
         },

@@ -1,15 +1,33 @@
 import { get, post } from "../api.ts";
-import { age, time } from "../format.ts";
-import { Act, Card, Empty, Loaded, Silent, Table } from "../parts.tsx";
+import { age, number, time } from "../format.ts";
+import { Act, Card, Empty, link, Loaded, Silent, Table } from "../parts.tsx";
 import { mayAct } from "../session.ts";
 import { Lookup } from "../lookup.tsx";
 import { usePoll } from "../use-poll.ts";
 import type { ConnectionSummary } from "../../../src/protocol/operator.ts";
 import { ConnectionTable } from "./connections.tsx";
 import { Refusals } from "./refusals.tsx";
+import { clearLimits, SessionActs, UserActs } from "./user-acts.tsx";
+
+interface Order {
+  orderId: string;
+  status: string;
+  role: string;
+  updatedAt: number;
+}
+
+interface Score {
+  board: string;
+  season: string | null;
+  rank: number;
+  score: number;
+}
 
 interface User {
   userId: string;
+  block?: { until?: number; reason?: string };
+  limits: { buckets: { limiter: string; role?: string; capacity: number; left: number }[]; refused: number };
+  orders: Order[];
   sessions: {
     sessionId: string;
     createdAt: number;
@@ -39,9 +57,15 @@ function UserDetails({ userId }: { userId: string }) {
     `${(await post<Record<string, number>>(`${path}/${act}`, act === "disconnect" ? {} : undefined))[name]} ${name}`;
   return (
     <Loaded of={polled}>
-      {({ sessions, connections, silent }) => (
+      {({ sessions, connections, silent, block, limits, orders }) => (
         <>
           <Silent nodes={silent} />
+          {block !== undefined && (
+            <p class="alert" role="status">
+              Blocked {block.until === undefined ? "until somebody unblocks" : `until ${time(block.until)}`}
+              {block.reason === undefined ? "." : `: ${block.reason}`}
+            </p>
+          )}
           {mayAct() && (
             <p class="acts">
               <Act
@@ -66,8 +90,22 @@ function UserDetails({ userId }: { userId: string }) {
             )}
           </Card>
           <Card title="Sessions">
-            {sessions.length === 0 ? <Empty>No session.</Empty> : <Sessions sessions={sessions} />}
+            {sessions.length === 0 ? (
+              <Empty>No session.</Empty>
+            ) : (
+              <Sessions sessions={sessions} onDone={polled.reload} />
+            )}
           </Card>
+          {mayAct() && <UserActs userId={userId} path={path} isBlocked={block !== undefined} onDone={polled.reload} />}
+          <div class="columns">
+            <Limits limits={limits} userId={userId} onDone={polled.reload} />
+            <Card title="Last orders">
+              {orders.length === 0 ? <Empty>No order.</Empty> : <Orders orders={orders} />}
+            </Card>
+            <Card title="Scores">
+              <Scores path={path} />
+            </Card>
+          </div>
           <Card title="Refusals and closings">
             <Refusals query={{ user: userId }} />
           </Card>
@@ -77,7 +115,77 @@ function UserDetails({ userId }: { userId: string }) {
   );
 }
 
-function Sessions({ sessions }: Pick<User, "sessions">) {
+function Limits({ limits, userId, onDone }: Pick<User, "limits" | "userId"> & { onDone: () => void }) {
+  return (
+    <Card title="Limits">
+      <Table
+        caption="Limits"
+        rows={limits.buckets}
+        keyOf={({ limiter, role }) => `${limiter} ${role}`}
+        columns={[
+          { title: "Limit", cell: ({ limiter, role }) => (role === undefined ? limiter : `${limiter} of ${role}`) },
+          { title: "Left", isNumber: true, cell: ({ left }) => number(left) },
+          { title: "Of", isNumber: true, cell: ({ capacity }) => number(capacity) },
+        ]}
+      />
+      <p class="soft">{number(limits.refused)} requests were refused in the last minute.</p>
+      {mayAct() && (
+        <p class="acts">
+          <Act
+            label="Clear limits"
+            question={`Forget what limits have counted of ${userId}, so that they are full again?`}
+            act={() => clearLimits({ userId })}
+            onDone={onDone}
+          />
+        </p>
+      )}
+    </Card>
+  );
+}
+
+function Orders({ orders }: Pick<User, "orders">) {
+  return (
+    <Table
+      caption="Last orders"
+      rows={orders}
+      keyOf={({ orderId }) => orderId}
+      columns={[
+        { title: "Order", cell: ({ orderId }) => <a href={link("order", orderId)}>{orderId}</a> },
+        { title: "Role", cell: ({ role }) => role },
+        { title: "Status", cell: ({ status }) => status },
+        { title: "Updated", cell: ({ updatedAt }) => `${age(Date.now() - updatedAt)} ago` },
+      ]}
+    />
+  );
+}
+
+/** Read once: it asks all boards. */
+function Scores({ path }: { path: string }) {
+  const polled = usePoll(() => get<{ scores: Score[] }>(`${path}/scores`), [path]);
+  return (
+    <Loaded of={polled}>
+      {({ scores }) =>
+        scores.length === 0 ? (
+          <Empty>No score on any board.</Empty>
+        ) : (
+          <Table
+            caption="Scores"
+            rows={scores}
+            keyOf={({ board, season }) => `${board} ${season}`}
+            columns={[
+              { title: "Board", cell: ({ board }) => <a href={link("board", board)}>{board}</a> },
+              { title: "Season", cell: ({ season }) => season ?? "–" },
+              { title: "Rank", isNumber: true, cell: ({ rank }) => number(rank) },
+              { title: "Score", isNumber: true, cell: ({ score }) => number(score) },
+            ]}
+          />
+        )
+      }
+    </Loaded>
+  );
+}
+
+function Sessions({ sessions, onDone }: Pick<User, "sessions"> & { onDone: () => void }) {
   return (
     <Table
       caption="Sessions"
@@ -95,6 +203,7 @@ function Sessions({ sessions }: Pick<User, "sessions">) {
             [...subscribe.map((name) => `subscribe ${name}`), ...publish.map((name) => `publish ${name}`)].join(", ") ||
             "none",
         },
+        { title: "Acts", cell: (session) => (mayAct() ? <SessionActs session={session} onDone={onDone} /> : "–") },
       ]}
     />
   );

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { ApiError, post } from "../api.ts";
+import { messageOf, post } from "../api.ts";
 import { textsOf } from "../form.ts";
 import { Card } from "../parts.tsx";
 import { Refusals, RefusalTable, type Refusal } from "./refusals.tsx";
@@ -25,7 +25,7 @@ export function WhyView() {
       setError(undefined);
     } catch (failure) {
       setAnswer(undefined);
-      setError(failure instanceof ApiError ? failure.message : String(failure));
+      setError(messageOf(failure));
     }
   }
   const filter = (event: Event): void => setQuery(textsOf(event));

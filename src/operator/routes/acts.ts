@@ -3,7 +3,7 @@ import type { Revocations } from "../../auth/revocations.ts";
 import { route, type Route } from "../../http/route.ts";
 import { closing } from "../../protocol/closings.ts";
 import { connectionParams } from "../../protocol/client-requests.ts";
-import { actAnswer, drainAnswer, nodeParams } from "../../protocol/operator.ts";
+import { actAnswer, clearLimitsBody, drainAnswer, limitsCleared, nodeParams } from "../../protocol/operator.ts";
 import { disconnectBody, sessionParams, userParams } from "../../protocol/sessions.ts";
 import type { OperatorService } from "../operator.ts";
 
@@ -79,6 +79,20 @@ export function createOperatorActs({ operator, logouts, revocations }: OperatorA
         answer: actAnswer,
       },
       async ({ params }) => ({ body: await logouts.session(params.sessionId) }),
+    ),
+    route(
+      {
+        ...common,
+        path: "/v1/operator/limits/clear",
+        operationId: "clearLimits",
+        summary: "Forget what limits have counted of a user or an address, so that they are full again.",
+        description:
+          "A user's messages, bytes, sessions and custom limits with this key; an address' handshakes and sessions; with both " +
+          "also the logins of this user from this address.",
+        body: clearLimitsBody,
+        answer: limitsCleared,
+      },
+      async ({ body }) => ({ body: await operator.clearLimits(body) }),
     ),
   ];
 }

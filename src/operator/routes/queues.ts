@@ -5,18 +5,26 @@ import {
   lettersActBody,
   lettersAnswer,
   lettersQuery,
+  operatorScheduledPage,
   queuesAnswer,
   type DeadLetterFilter,
-} from "../../protocol/operator.ts";
+} from "../../protocol/operator-queues.ts";
 import { createDeadLetters, type DeadLetterStore } from "../../redis/dead-letters.ts";
 import { matchingLetters, typeOf } from "../dead-letter-filter.ts";
-import { seesPayloads } from "./views.ts";
+import { parseCursor, scheduledQuery, toCursor } from "../../protocol/scheduled.ts";
+import type { Schedule } from "../../commands/schedule.ts";
+import type { Gauge } from "prom-client";
+import type { Metrics } from "../../runtime/metrics.ts";
+import { seesPayloads, withoutData } from "./views.ts";
 
 type DeadLetterSource = "commands" | "webhooks";
 
 export interface OperatorQueueDeps {
   letters: Readonly<Record<DeadLetterSource, DeadLetterStore>>;
   backlog: () => Promise<StreamBacklog>;
+  metrics: Pick<Metrics, "outboxLag" | "webhooksWaiting">;
+  hasOutbox: boolean;
+  schedule: Pick<Schedule, "list">;
   showPayloads: boolean;
 }
 
@@ -26,22 +34,50 @@ const maxCommandLength = 4_096;
 
 /** The backlog of commands, and dead letters. */
 export function createOperatorQueues(deps: OperatorQueueDeps): Route[] {
-  return [queues(deps), list(deps), act(deps, "replay"), act(deps, "remove")];
+  return [queues(deps), list(deps), act(deps, "replay"), act(deps, "remove"), listScheduled(deps)];
 }
 
-function queues({ letters, backlog }: OperatorQueueDeps): Route {
+function queues({ letters, backlog, ...deps }: OperatorQueueDeps): Route {
   const definition = {
     method: "get",
     tag: "Operators",
     access: "operator",
     path: "/v1/operator/queues",
     operationId: "readQueues",
-    summary: "The backlog of stream commands, and how many dead letters there are.",
+    summary: "What waits: stream commands, the outbox, webhooks; and how many dead letters there are.",
     answer: queuesAnswer,
   } as const;
   return route(definition, async () => {
     const [commands, ...counts] = await Promise.all([backlog(), letters.commands.count(), letters.webhooks.count()]);
-    return { body: { commands, deadLetters: { commands: counts[0], webhooks: counts[1] } } };
+    const deadLetters = { commands: counts[0], webhooks: counts[1] };
+    return { body: { commands, deadLetters, ...(await measured(deps)) } };
+  });
+}
+
+/** What this node has measured within the last seconds. */
+async function measured({ metrics, hasOutbox }: Pick<OperatorQueueDeps, "metrics" | "hasOutbox">) {
+  const valueOf = async (gauge: Gauge): Promise<number | undefined> => (await gauge.get()).values[0]?.value;
+  const lagSeconds = hasOutbox ? await valueOf(metrics.outboxLag) : undefined;
+  const waiting = (await valueOf(metrics.webhooksWaiting)) ?? 0;
+  return { ...(lagSeconds === undefined ? {} : { outbox: { lagSeconds } }), webhooks: { waiting } };
+}
+
+function listScheduled({ schedule, showPayloads }: OperatorQueueDeps): Route {
+  const definition = {
+    method: "get",
+    tag: "Operators",
+    access: "operator",
+    path: "/v1/operator/scheduled",
+    operationId: "listOperatorScheduled",
+    summary: "Scheduled publications, the next first.",
+    query: scheduledQuery,
+    answer: operatorScheduledPage,
+  } as const;
+  return route(definition, async ({ query: { limit, cursor }, role }) => {
+    const after = cursor === undefined ? undefined : parseCursor(cursor);
+    const { scheduled, next } = await schedule.list({ limit, after });
+    const shown = seesPayloads(role, showPayloads) ? scheduled : scheduled.map(withoutData);
+    return { body: { scheduled: shown, ...(next === undefined ? {} : { cursor: toCursor(next) }) } };
   });
 }
 

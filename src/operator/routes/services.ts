@@ -13,7 +13,7 @@ import {
   operatorPartiesAnswer,
 } from "../../protocol/operator-services.ts";
 import { orderEventAnswer, orderParams } from "../../protocol/orders.ts";
-import { seesPayloads } from "./views.ts";
+import { seesPayloads, withoutData } from "./views.ts";
 
 export interface OperatorServiceDeps {
   orders: Pick<Orders, "inspect">;
@@ -96,8 +96,6 @@ function masked({ order, timeline, ...rest }: InspectedOrder): object {
     })),
   };
 }
-
-const withoutData = <T extends { data?: unknown }>({ data: _data, ...rest }: T): Omit<T, "data"> => rest;
 
 function applyEvent({ executor }: OperatorServiceDeps): Route {
   const definition = {

@@ -13,7 +13,9 @@ import {
   reasonsAnswer,
   reasonsQuery,
   settingsAnswer,
+  operatorChannelQuery,
   userAnswer,
+  userScoresAnswer,
   whyAnswer,
   whyBody,
   type OperatorRole,
@@ -21,15 +23,24 @@ import {
 import { wrong } from "../../protocol/parse-with.ts";
 import { channelParams } from "../../protocol/publications.ts";
 import { userParams } from "../../protocol/sessions.ts";
+import type { Leaderboards } from "../../leaderboards/leaderboards.ts";
+import type { Orders } from "../../orders/orders.ts";
+import type { Presence } from "../../presence/presence.ts";
+import type { Order } from "../../protocol/order.ts";
 import type { RecordedReason } from "../../runtime/reason-log.ts";
+import type { State } from "../../state/state.ts";
 import type { AuditLog } from "../audit-log.ts";
 import type { OperatorService } from "../operator.ts";
 
 export interface OperatorViewDeps {
   operator: OperatorService;
   audit: AuditLog;
-  sessions: Pick<Sessions, "list">;
+  sessions: Pick<Sessions, "list" | "blockOf">;
+  orders: Pick<Orders, "list">;
+  leaderboards: Pick<Leaderboards, "scoresOf">;
   history: ReadHistory;
+  members: Pick<Presence["members"], "of">;
+  state: Pick<State, "read">;
   kinds: Kinds;
   /** State of the store, in numbers and words. */
   storeState: () => Promise<object>;
@@ -42,9 +53,15 @@ export interface OperatorViewDeps {
 export const seesPayloads = (role: OperatorRole | undefined, showPayloads: boolean): boolean =>
   role === "admin" || showPayloads;
 
+export const withoutData = <T extends { data?: unknown }>({ data: _data, ...rest }: T): Omit<T, "data"> => rest;
+
 const common = { method: "get", tag: "Operators", access: "operator" } as const;
 const userConnections = 200;
 const shownPublications = 50;
+const shownOrders = 20;
+const shownScores = 50;
+const shownMembers = 50;
+const shownKeys = 50;
 
 /** Everything an operator can see. */
 export function createOperatorViews(deps: OperatorViewDeps): Route[] {
@@ -52,6 +69,7 @@ export function createOperatorViews(deps: OperatorViewDeps): Route[] {
     overview(deps),
     connections(deps),
     user(deps),
+    userScores(deps),
     channel(deps),
     refusals(deps),
     why(deps),
@@ -103,35 +121,72 @@ function connections({ operator }: OperatorViewDeps): Route {
   });
 }
 
-function user({ operator, sessions }: OperatorViewDeps): Route {
+function user({ operator, sessions, orders }: OperatorViewDeps): Route {
   const definition = {
     ...common,
     path: "/v1/operator/users/{userId}",
     operationId: "readOperatorUser",
-    summary: "A user's sessions, and connections on all nodes.",
+    summary: "A user's sessions, connections on all nodes, limits, block and last orders.",
     params: userParams,
     answer: userAnswer,
   } as const;
   return route(definition, async ({ params: { userId } }) => {
-    const [list, page] = await Promise.all([sessions.list(userId), operator.connections({ userId }, userConnections)]);
+    const [list, block, limits, page, last] = await Promise.all([
+      sessions.list(userId),
+      sessions.blockOf(userId),
+      operator.limitsOf(userId),
+      operator.connections({ userId }, userConnections),
+      orders.list({ user: userId, limit: shownOrders }),
+    ]);
     const shown = list.map(({ userId: _userId, data: _private, ...session }) => session);
-    return { body: { userId, sessions: shown, connections: page?.connections ?? [], silent: page?.silent ?? [] } };
+    const { connections: open = [], silent = [] } = page ?? {};
+    const known = { userId, ...(block === undefined ? {} : { block }), limits, sessions: shown };
+    return { body: { ...known, orders: last.orders.map(toUserOrder(userId)), connections: open, silent } };
   });
 }
 
-function channel({ operator, history, kinds, showPayloads }: OperatorViewDeps): Route {
+const toUserOrder =
+  (userId: string) =>
+  ({ orderId, status, updatedAt, parties }: Order) => {
+    const roles = Object.entries(parties).flatMap(([role, party]) => (party === userId ? [role] : []));
+    return { orderId, status, updatedAt, role: roles.join(", ") };
+  };
+
+function userScores({ leaderboards, showPayloads }: OperatorViewDeps): Route {
+  const definition = {
+    ...common,
+    path: "/v1/operator/users/{userId}/scores",
+    operationId: "readOperatorUserScores",
+    summary: "A user's scores and ranks on all boards.",
+    params: userParams,
+    answer: userScoresAnswer,
+  } as const;
+  return route(definition, async ({ params: { userId }, role }) => {
+    const scores = await leaderboards.scoresOf(userId, shownScores);
+    return { body: { scores: seesPayloads(role, showPayloads) ? scores : scores.map(withoutData) } };
+  });
+}
+
+function channel(deps: OperatorViewDeps): Route {
+  const { operator, history, kinds, showPayloads } = deps;
   const definition = {
     ...common,
     path: "/v1/operator/channels/{channel}",
     operationId: "readOperatorChannel",
-    summary: "A channel's rules, position, subscribers by node and latest publications.",
+    summary: "A channel's rules, position, subscribers by node, publications, members and state.",
     refusals: ["unknown_channel"],
     params: channelParams,
+    query: operatorChannelQuery,
     answer: channelAnswer,
   } as const;
-  return route(definition, async ({ params: { channel: name }, role }) => {
+  return route(definition, async ({ params: { channel: name }, query: { before }, role }) => {
     const rules = kinds.of(name);
-    const [nodes, log] = await Promise.all([operator.channel(name), history(name, { limit: shownPublications })]);
+    const [nodes, log, members, state] = await Promise.all([
+      operator.channel(name),
+      pageBefore(history, name, before),
+      membersOf(deps, name),
+      stateOf(deps, name, seesPayloads(role, showPayloads)),
+    ]);
     const publications = log.publications.map(({ offset, event, publishedAt, data }) => ({
       offset,
       event,
@@ -140,8 +195,40 @@ function channel({ operator, history, kinds, showPayloads }: OperatorViewDeps): 
       ...(seesPayloads(role, showPayloads) ? { data } : {}),
     }));
     const { epoch, offset } = log;
-    return { body: { channel: name, kind: kindOf(name), rules, epoch, offset, publications, ...nodes } };
+    return {
+      body: { channel: name, kind: kindOf(name), rules, epoch, offset, publications, members, state, ...nodes },
+    };
   });
+}
+
+/** The latest publications, or the latest before an offset. */
+async function pageBefore(history: ReadHistory, channel: string, before: number | undefined) {
+  const latest = await history(channel, { limit: shownPublications });
+  if (before === undefined) return latest;
+  const since = { epoch: latest.epoch, offset: Math.max(before - 1 - shownPublications, 0) };
+  const page = await history(channel, { since, limit: shownPublications });
+  return { ...page, publications: page.publications.filter(({ offset }) => offset < before) };
+}
+
+/** Undefined for kinds without presence. */
+async function membersOf({ kinds, members }: OperatorViewDeps, channel: string) {
+  if (!kinds.of(channel).presence) return undefined;
+  const { count, members: listed } = await members.of(channel);
+  return { count, userIds: listed.slice(0, shownMembers).map(({ userId }) => userId) };
+}
+
+/** Undefined for kinds without state. */
+async function stateOf({ state }: OperatorViewDeps, channel: string, withValues: boolean) {
+  const read = await state.read(channel);
+  if (read === undefined) return undefined;
+  const entries = Object.entries(read.entries);
+  const keys = entries.slice(0, shownKeys).map(([key, { value, from, updatedAt }]) => ({
+    key,
+    updatedAt,
+    ...(from === undefined ? {} : { userId: from.userId }),
+    ...(withValues ? { value } : {}),
+  }));
+  return { revision: read.revision, count: entries.length, keys };
 }
 
 function refusals({ operator }: OperatorViewDeps): Route {
