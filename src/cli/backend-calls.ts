@@ -25,7 +25,7 @@ export interface PublishOptions extends ApiTarget {
 export class CallError extends Error {}
 
 /** The command line names too little, or too much. */
-export class UsageError extends Error {}
+export class CommandLineError extends Error {}
 
 /** Creates a session and returns its token, or the whole answer as JSON. */
 export async function mintToken(env: Environment, userId: string, options: TokenOptions): Promise<string> {

@@ -4,7 +4,14 @@ import { maskSecrets } from "../config/masking.ts";
 import { ConfigError } from "../config/problems.ts";
 import { warningsOf } from "../config/warnings.ts";
 import { version } from "../runtime/version.ts";
-import { mintToken, publish, CallError, UsageError, type PublishOptions, type TokenOptions } from "./backend-calls.ts";
+import {
+  mintToken,
+  publish,
+  CallError,
+  CommandLineError,
+  type PublishOptions,
+  type TokenOptions,
+} from "./backend-calls.ts";
 import {
   deadLetterKinds,
   listDeadLetters,
@@ -48,7 +55,7 @@ function explain(error: unknown, host: Host): number {
     host.printError(error.message);
     return exitCodes.config;
   }
-  if (error instanceof UsageError) {
+  if (error instanceof CommandLineError) {
     host.printError(`error: ${error.message}`);
     return exitCodes.usage;
   }

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { readOperators } from "../config/credentials.ts";
 import { createEnvironmentReader, type Environment } from "../config/environment.ts";
 import type { LiveTrace, TraceBody, tracePage } from "../protocol/traces.ts";
-import { callGateway, UsageError } from "./backend-calls.ts";
+import { callGateway, CommandLineError } from "./backend-calls.ts";
 import type { Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
 
@@ -27,7 +27,7 @@ export async function trace(host: Host, options: TraceOptions): Promise<void> {
   const { user: userId, connection: connectionId, channel, seconds, json } = options;
   const subject: Partial<TraceBody> = { userId, connectionId, channel, ...(seconds === undefined ? {} : { seconds }) };
   if ([userId, connectionId, channel].filter((one) => one !== undefined).length !== 1)
-    throw new UsageError("give exactly one of --user, --connection and --channel");
+    throw new CommandLineError("give exactly one of --user, --connection and --channel");
   const key = options.operator ?? firstAdmin(host.env);
   const call = <T>(method: string, path: string, body?: object): Promise<T> =>
     callGateway(host.env, { ...options, key }, { method, path: `/v1/operator/traces${path}`, body }) as Promise<T>;
@@ -93,6 +93,6 @@ function lineOf(event: TraceAnswer["events"][number]): string {
 /** The first of OPERATORS that may act. */
 function firstAdmin(env: Environment): string {
   const admin = readOperators(createEnvironmentReader(env, []), false).find(({ role }) => role === "admin");
-  if (admin === undefined) throw new UsageError("give the secret of an operator with the role admin: --operator");
+  if (admin === undefined) throw new CommandLineError("give the secret of an operator with the role admin: --operator");
   return admin.secret;
 }
