@@ -12,7 +12,7 @@ import { findCycle, importsOf, readSources, repository, type Import, type Source
 const mayImport: Record<string, readonly string[] | "everything"> = {
   protocol: [],
   runtime: [],
-  redis: ["runtime"],
+  redis: ["protocol", "runtime"],
   cache: ["runtime", "redis"],
   throttling: ["runtime", "redis"],
   cluster: ["runtime", "redis"],

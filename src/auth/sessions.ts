@@ -3,7 +3,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { createSessionId, isSessionId } from "./session-id.ts";
 import type { Session, SessionAdmission, SessionPeek, SessionStore, UserBlock } from "./session-store.ts";
-import { orUnavailable } from "./unavailable.ts";
+import { orRefusal } from "../redis/refusals.ts";
 
 export interface SessionOptions {
   /** Life of a session without `ttlSeconds`. @default 86400 */
@@ -113,13 +113,13 @@ export function createSessions(
   async function change(sessionId: string, given: Omit<SessionUpdate, "ttlSeconds">, ttlMs?: number | "life") {
     if (!isSessionId(sessionId)) return undefined;
     const channels = given.channels && toChannelGrants(given.channels);
-    return orUnavailable(store.update(sessionId, { ...given, channels, ttlMs, idleMs: limits.idleMs }));
+    return orRefusal(store.update(sessionId, { ...given, channels, ttlMs, idleMs: limits.idleMs }));
   }
 
   const missing: SessionAdmission = { session: undefined, isBlocked: false, tokensFrom: 0 };
 
   const admission = async (sessionId: string): Promise<SessionAdmission> =>
-    isSessionId(sessionId) ? orUnavailable(store.admission(sessionId)) : missing;
+    isSessionId(sessionId) ? orRefusal(store.admission(sessionId)) : missing;
 
   return {
     async create(login) {
@@ -127,7 +127,7 @@ export function createSessions(
       const rights = { userId, roles, channels: toChannelGrants(login.channels) };
       const session = { sessionId: createSessionId(userId), ...rights };
       const stored = store.create({ ...session, data, info, ...livesOf(login) }, limits);
-      const { createdAt, expiresAt, evicted } = await orUnavailable(stored);
+      const { createdAt, expiresAt, evicted } = await orRefusal(stored);
       const times = { createdAt, lastSeenAt: createdAt, expiresAt };
       const given = {
         ...(data !== undefined && { data }),
@@ -140,7 +140,7 @@ export function createSessions(
     async adopt(sessionId, login) {
       const { userId, roles = [], data, info } = login;
       const session = { sessionId, userId, roles, channels: toChannelGrants(login.channels), data, info };
-      return orUnavailable(store.adopt({ ...session, ...livesOf(login) }, limits));
+      return orRefusal(store.adopt({ ...session, ...livesOf(login) }, limits));
     },
 
     async renew(sessionId, { userId, roles = [], info, ttlSeconds = sessionTtlSeconds, ...login }) {
@@ -148,7 +148,7 @@ export function createSessions(
       // Nothing of the client is seen until it connects again, so the session must not end early.
       const life = Math.min(ttlSeconds, maxSessionTtlSeconds, sessionIdleSeconds);
       const session = { sessionId, userId, ...rights, data: undefined, lifeMs: life * 1_000 };
-      const { expiresAt, evicted } = await orUnavailable(store.renew(session, limits));
+      const { expiresAt, evicted } = await orRefusal(store.renew(session, limits));
       return { expiresAt, evicted, ...rights };
     },
 
@@ -158,31 +158,31 @@ export function createSessions(
       change(sessionId, given, ttlSeconds === undefined ? undefined : lifeMs(ttlSeconds)),
     refresh: async (sessionId, ttlSeconds) =>
       change(sessionId, {}, ttlSeconds === undefined ? "life" : lifeMs(ttlSeconds)),
-    grantChannel: (userId, channel, isGranted) => orUnavailable(store.grantChannel(userId, channel, isGranted)),
-    block: (userId, block) => orUnavailable(store.block(userId, block)),
-    unblock: (userId) => orUnavailable(store.unblock(userId)),
-    blockOf: (userId) => orUnavailable(store.blockOf(userId)),
+    grantChannel: (userId, channel, isGranted) => orRefusal(store.grantChannel(userId, channel, isGranted)),
+    block: (userId, block) => orRefusal(store.block(userId, block)),
+    unblock: (userId) => orRefusal(store.unblock(userId)),
+    blockOf: (userId) => orRefusal(store.blockOf(userId)),
     revokeTokensBefore: (userId, issuedBefore, forMs) =>
-      orUnavailable(store.revokeTokensBefore(userId, issuedBefore, forMs)),
+      orRefusal(store.revokeTokensBefore(userId, issuedBefore, forMs)),
 
     async get(sessionId) {
-      return isSessionId(sessionId) ? orUnavailable(store.get(sessionId)) : undefined;
+      return isSessionId(sessionId) ? orRefusal(store.get(sessionId)) : undefined;
     },
 
-    list: (userId) => orUnavailable(store.list(userId)),
+    list: (userId) => orRefusal(store.list(userId)),
 
     async touch(sessionId, { lastSeenAt, userAgent, slidingMs = Infinity }) {
       const pauseMs = Math.min(touchPauseMs, slidingMs / 4);
       if (lastSeenAt !== undefined && clock.now() - lastSeenAt < pauseMs) return;
       const touch = { pauseMs: touchPauseMs, idleMs: limits.idleMs, userAgent: presentable(userAgent) };
-      await orUnavailable(store.touch(sessionId, touch));
+      await orRefusal(store.touch(sessionId, touch));
     },
 
     async end(sessionId) {
-      return isSessionId(sessionId) ? orUnavailable(store.end(sessionId)) : undefined;
+      return isSessionId(sessionId) ? orRefusal(store.end(sessionId)) : undefined;
     },
 
-    endAll: (userId, except) => orUnavailable(store.endAll(userId, except)),
+    endAll: (userId, except) => orRefusal(store.endAll(userId, except)),
   };
 }
 

@@ -4,7 +4,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { orUnavailable } from "./unavailable.ts";
+import { orRefusal } from "../redis/refusals.ts";
 
 /**
  * Tickets with which a browser's `EventSource` opens a stream: it can send no header, and a token does not belong into a
@@ -61,19 +61,19 @@ export function createTicketStore({
       const issuedAt = clock.now();
       const session = JSON.stringify({ sessionId, userId, issuedAt });
       const written = commands.multi().hset(keyOf(ticket), "session", session).pexpire(keyOf(ticket), lifeMs).exec();
-      await orUnavailable(written);
+      await orRefusal(written);
       return { ticket, expiresAt: issuedAt + lifeMs };
     },
 
     async use(ticket, resumeKey) {
-      const reply = await orUnavailable(takeScript.run([keyOf(ticket)], [resumeKey, randomKey(), handshakeMs]));
+      const reply = await orRefusal(takeScript.run([keyOf(ticket)], [resumeKey, randomKey(), handshakeMs]));
       if (reply === null) throw new GatewayError("unauthorized", "The ticket is unknown, expired or already used.");
       const [session, ownKey] = reply as [string, string];
       return { ...(JSON.parse(session) as Omit<UsedTicket, "resumeKey">), resumeKey: ownKey };
     },
 
     async keepUntil(ticket, expiresAt) {
-      await orUnavailable(commands.pexpireat(keyOf(ticket), Math.ceil(expiresAt)));
+      await orRefusal(commands.pexpireat(keyOf(ticket), Math.ceil(expiresAt)));
     },
   };
 }

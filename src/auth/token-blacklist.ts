@@ -2,7 +2,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadBatchedScript } from "../redis/scripts.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { orUnavailable } from "./unavailable.ts";
+import { orRefusal } from "../redis/refusals.ts";
 
 /**
  * Revoked tokens in Redis, by `jti`. An entry lives as long as its token would have: after that the token is refused
@@ -33,12 +33,12 @@ export function createTokenBlacklist(
     async revoke(tokenId, expiresAt) {
       const remainingMs = Math.min(Math.ceil(expiresAt - clock.now()), maxLifeSeconds * 1_000 + slackMs);
       if (remainingMs <= 0) return false;
-      await orUnavailable(commands.set(keys.revokedToken(tokenId), "1", "PX", remainingMs));
+      await orRefusal(commands.set(keys.revokedToken(tokenId), "1", "PX", remainingMs));
       return true;
     },
 
     async isRevoked(tokenId) {
-      return (await orUnavailable(isRevokedScript.run([keys.revokedToken(tokenId)], []))) === 1;
+      return (await orRefusal(isRevokedScript.run([keys.revokedToken(tokenId)], []))) === 1;
     },
   };
 }

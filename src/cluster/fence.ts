@@ -1,4 +1,4 @@
-import type { Clock } from "../runtime/clock.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 
 /**
  * Whether this node may act. A node that was frozen, or cut off from Redis, for longer than its lease may have missed
@@ -18,6 +18,8 @@ export interface Fence {
   close(): void;
   /** Resolves when the fence is open; at once if it is. */
   opened(): Promise<void>;
+  /** Resolves to whether it is open, when it is or after `ms`. */
+  openedWithin(ms: number): Promise<boolean>;
   /** Called whenever the fence opens after it was closed. */
   onReopened(listener: () => void): void;
 }
@@ -34,6 +36,9 @@ export function createFence(clock: Clock, leaseMs: number): Fence {
     if (!open) wasSeenClosed = true;
     return open;
   };
+
+  const opened = (): Promise<void> =>
+    isOpen() ? Promise.resolve() : new Promise((resolve) => void waiting.push(resolve));
 
   return {
     get isOpen() {
@@ -56,7 +61,11 @@ export function createFence(clock: Clock, leaseMs: number): Fence {
       openUntil = Number.NEGATIVE_INFINITY;
       wasSeenClosed = true;
     },
-    opened: () => (isOpen() ? Promise.resolve() : new Promise((resolve) => void waiting.push(resolve))),
+    opened,
+    async openedWithin(ms) {
+      if (!isOpen()) await Promise.race([opened(), sleep(clock, ms)]);
+      return isOpen();
+    },
     onReopened: (listener) => void listeners.push(listener),
   };
 }

@@ -1,6 +1,7 @@
 import type { CommandType } from "../protocol/commands.ts";
 import { GatewayError, isTemporary, type ErrorCode } from "../protocol/errors.ts";
-import { isOutage, whyWritesAreRefused } from "../redis/outage.ts";
+import { isOutage } from "../redis/outage.ts";
+import { refusalOf } from "../redis/refusals.ts";
 
 /** Why a command was not performed, and whether another attempt may succeed. */
 export interface JobFailure {
@@ -17,9 +18,8 @@ export interface JobFailure {
 export function toFailure(type: CommandType | undefined, error: unknown): JobFailure {
   const cause = error instanceof GatewayError ? error.cause : error;
   if (isOutage(cause)) {
-    const why = whyWritesAreRefused(cause);
-    if (why !== undefined) return { kind: "away", code: "writes_refused", reason: `Redis refuses writes: ${why}.` };
-    return { kind: "away", code: "unavailable", reason: "Redis cannot be reached." };
+    const { code, message } = refusalOf(cause);
+    return { kind: "away", code, reason: message };
   }
   if (!(error instanceof GatewayError)) return { kind: "trouble", code: "internal", reason: String(error) };
   const isTrouble = type !== undefined && (isTemporary(error.code) || isEarly(type, error.code));

@@ -1,32 +1,7 @@
 import { GatewayError } from "../protocol/errors.ts";
-import type { Fence } from "../cluster/fence.ts";
-import { isOutage, whyWritesAreRefused } from "../redis/outage.ts";
+import { storeUnavailable } from "../redis/refusals.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { Reason, ReasonLog } from "../runtime/reason-log.ts";
-
-/** Retry delay in milliseconds while Redis cannot be reached. */
-const outageRetryMs = 1_000;
-
-/**
- * The error that a caller sees: a GatewayError as it is, an outage of Redis as `unavailable`, everything else as `internal`
- * without details. The cause remains for the log.
- */
-export function refusalOf(error: unknown): GatewayError {
-  if (error instanceof GatewayError) return error;
-  const why = whyWritesAreRefused(error);
-  if (why !== undefined) return writesRefused(why, error);
-  if (isOutage(error)) return new GatewayError("unavailable", undefined, { retryAfterMs: outageRetryMs, cause: error });
-  return new GatewayError("internal", undefined, { cause: error });
-}
-
-const writesRefused = (why: string, cause: unknown): GatewayError =>
-  new GatewayError("writes_refused", `Redis refuses writes: ${why}.`, { retryAfterMs: outageRetryMs, cause });
-
-/** The error while this node is fenced: its heartbeat is not confirmed, mostly because of Redis. */
-export function refusalWhileFenced({ failure }: Pick<Fence, "failure">, retryAfterMs: number): GatewayError {
-  const why = whyWritesAreRefused(failure);
-  return why === undefined ? new GatewayError("unavailable", undefined, { retryAfterMs }) : writesRefused(why, failure);
-}
 
 /** `rate_limited`, with the name of the limit for metrics. */
 export class LimitRefusal extends GatewayError {
@@ -40,6 +15,16 @@ export class LimitRefusal extends GatewayError {
     Error.stackTraceLimit = stackTraceLimit;
     this.limiter = limiter;
   }
+}
+
+/** Throws `rate_limited` if a limit refused, `unavailable` if nothing can be counted without Redis. */
+export function requireAllowed(
+  limiter: string,
+  result: { readonly allowed: boolean; readonly reason?: string | undefined; readonly retryAfterMs: number },
+  message?: string,
+): void {
+  if (result.allowed) return;
+  throw result.reason === "store_away" ? storeUnavailable() : new LimitRefusal(limiter, result, message);
 }
 
 /** Empty unless a limit refused. */

@@ -8,7 +8,7 @@ import {
 } from "../protocol/client-requests.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { fromWire, toWire } from "../runtime/binary-json.ts";
-import { sleep, type Clock } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Connection } from "./connection.ts";
 import type { Connections } from "./connections.ts";
 
@@ -16,7 +16,7 @@ export interface RequestsToClientsDeps {
   queries: Pick<NodeQueries, "on" | "askOnce">;
   connections: Pick<Connections, "get" | "ofUser">;
   /** While it is closed nothing is sent to clients. */
-  fence: Pick<Fence, "opened">;
+  fence: Pick<Fence, "openedWithin">;
   clock: Clock;
 }
 
@@ -72,7 +72,7 @@ export class RequestsToClients {
 
   async #askOwn({ target, event, args, wait, endsAt }: NodeRequest, tell: Tell): Promise<void> {
     const { clock, fence } = this.#deps;
-    await Promise.race([fence.opened(), sleep(clock, endsAt - clock.now())]);
+    await fence.openedWithin(endsAt - clock.now());
     const leftMs = endsAt - clock.now();
     if (leftMs <= 0) return;
     const asked = this.#connectionsOf(target);

@@ -10,11 +10,11 @@ import type { Fence } from "../cluster/fence.ts";
 import { closing, type Closing } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { userChannelOf } from "../protocol/names.ts";
-import { sleep, type Clock } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { State } from "../state/state.ts";
 import type { Throttling } from "../throttling/throttling.ts";
-import { refusalWhileFenced } from "../commands/refusal.ts";
+import { refusalWhileFenced, storeUnavailable } from "../redis/refusals.ts";
 import { addressGroup } from "../runtime/address-group.ts";
 import type { Connection, ConnectionInfo } from "./connection.ts";
 import type { Authenticate } from "./handshake.ts";
@@ -175,15 +175,14 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     pending: MessageLimitResult | Promise<MessageLimitResult>,
   ): Promise<RateLimitResult> {
     const result = await pending;
-    if (!fence.isOpen) await Promise.race([fence.opened(), sleep(clock, maxFenceWaitMs)]);
-    if (!fence.isOpen) throw refusalWhileFenced(fence, maxFenceWaitMs);
+    if (!(await fence.openedWithin(maxFenceWaitMs))) throw refusalWhileFenced(fence);
     return closeIfExceeded(connection, result);
   }
 
   const channelTokens = createChannelTokens({ tokens: deps.tokens, clock, identityReplaced, recheck });
 
   async function untilOpen(connection: Connection): Promise<void> {
-    while (!fence.isOpen && connection.isOpen) await Promise.race([fence.opened(), sleep(clock, maxFenceWaitMs)]);
+    while (connection.isOpen && !(await fence.openedWithin(maxFenceWaitMs)));
   }
 
   function closeIfExceeded(connection: Connection, result: MessageLimitResult): RateLimitResult {
@@ -197,7 +196,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     admit(address) {
       if (deps.isDraining()) return new GatewayError("draining", undefined, { retryAfterMs: admissionRetryMs });
       if (!deps.isReady()) return new GatewayError("unavailable", notReadyMessage, { retryAfterMs: notReadyRetryMs });
-      if (!fence.isOpen) return new GatewayError("unavailable", undefined, { retryAfterMs: admissionRetryMs });
+      if (!fence.isOpen) return storeUnavailable();
       return address === undefined ? undefined : throttling.handshake(addressGroup(address));
     },
 

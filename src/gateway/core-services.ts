@@ -25,7 +25,7 @@ import type { Spans } from "../runtime/spans.ts";
 import { createFanOut } from "../connections/fan-out.ts";
 import { notifyUnsubscribed } from "../connections/connection-hooks.ts";
 import { createSessionRecovery, recoveryCommandTypes, type SessionRecovery } from "../connections/session-recovery.ts";
-import { LimitRefusal } from "../commands/refusal.ts";
+import { requireAllowed } from "../commands/refusal.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createOrders } from "./ingress.ts";
@@ -142,8 +142,7 @@ function limitsOf({ limits }: Config, throttling: Throttling): NonNullable<Chann
   const limited = new Set(Object.keys(limits.publications ?? {}));
 
   async function take(kind: string, channel: string): Promise<void> {
-    const decision = await throttling.publication(kind, channel);
-    if (!decision.allowed) throw new LimitRefusal("publications", decision);
+    requireAllowed("publications", await throttling.publication(kind, channel));
   }
   return (channel) => {
     const kind = kindOf(channel);

@@ -4,7 +4,7 @@ import { addressGroup } from "../runtime/address-group.ts";
 import type { Demo, DemoLogin } from "../http/demo.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Authentication } from "./authentication.ts";
-import { requireAllowed } from "./login-limits.ts";
+import { requireAllowed } from "../commands/refusal.ts";
 
 export interface DemoLoginDeps {
   authentication: Pick<Authentication, "tokens" | "sessions" | "logouts">;

@@ -1,5 +1,5 @@
 import type { Fence } from "../cluster/fence.ts";
-import { refusalWhileFenced } from "../commands/refusal.ts";
+import { refusalWhileFenced } from "../redis/refusals.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { LimitHttp } from "../http/rate-limit.ts";
 import type { Throttling } from "../throttling/throttling.ts";
@@ -9,8 +9,6 @@ export interface HttpLimitDeps {
   fence: Fence;
   clock: Clock;
 }
-
-const retryAfterMs = 1_000;
 
 /**
  * Decides whether a backend's request may be made now.
@@ -24,7 +22,7 @@ export function createHttpLimit(
   { requests, windowSeconds }: { requests: number; windowSeconds: number },
 ): LimitHttp {
   const refuseWithoutStore = (): void => {
-    if (!fence.isOpen) throw refusalWhileFenced(fence, retryAfterMs);
+    if (!fence.isOpen) throw refusalWhileFenced(fence);
   };
   return async (apiKey) => {
     refuseWithoutStore();

@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { LimitRefusal } from "../commands/refusal.ts";
 import type { OperatorRole } from "../protocol/operator.ts";
 import { GatewayError } from "../protocol/errors.ts";
+import { storeUnavailable } from "../redis/refusals.ts";
 import { addressGroup } from "../runtime/address-group.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { RateLimitResult } from "../throttling/rate-limit-result.ts";
@@ -45,7 +46,6 @@ const cookieName = "tidegate_operator";
 const sessionMs = 8 * 3_600_000;
 /** Max addresses whose refusal is remembered. */
 const maxBlocked = 10_000;
-const outageRetryMs = 1_000;
 
 /** The value of `Set-Cookie` that ends the session in this browser. */
 export const signOutCookie = `${cookieName}=; Path=/v1/operator; HttpOnly; SameSite=Strict; Max-Age=0`;
@@ -72,8 +72,7 @@ export function createOperators({ operators, login, clock }: OperatorsDeps): Ope
   async function countFailure(group: string): Promise<void> {
     const result = await login(group, "operator");
     if (result.allowed) return;
-    if (result.reason === "store_away")
-      throw new GatewayError("unavailable", undefined, { retryAfterMs: outageRetryMs });
+    if (result.reason === "store_away") throw storeUnavailable();
     if (blocked.size >= maxBlocked) blocked.clear();
     blocked.set(group, clock.now() + result.retryAfterMs);
     throw tooMany(result.retryAfterMs);

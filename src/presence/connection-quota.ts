@@ -2,7 +2,8 @@ import type { Fence } from "../cluster/fence.ts";
 import type { Membership } from "../cluster/membership.ts";
 import { emptyCount, NodeCounts, type CountWrite, type NodeCount } from "../cluster/node-counts.ts";
 import { GatewayError } from "../protocol/errors.ts";
-import { sleep, type Clock } from "../runtime/clock.ts";
+import { refusalWhileFenced } from "../redis/refusals.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { quotaTtlSeconds, type ConnectionQuotaStore } from "./connection-quota-store.ts";
 
@@ -10,7 +11,7 @@ export interface ConnectionQuotaDeps {
   store: ConnectionQuotaStore;
   incarnation: () => string;
   mayWrite: () => boolean;
-  fence: Pick<Fence, "isOpen" | "opened">;
+  fence: Pick<Fence, "openedWithin" | "failure">;
   membership: Pick<Membership, "deadAmong" | "deadAmongAll">;
   /** Shared by all sessions of one user. */
   userTagOf: (sessionId: string) => string;
@@ -68,7 +69,8 @@ export class ConnectionQuota {
     const session = this.#sessions.of(sessionId);
     session.requested += 1;
     try {
-      if (!this.#deps.fence.isOpen) await this.#thaw();
+      const { fence } = this.#deps;
+      if (!(await fence.openedWithin(fenceWaitMs))) throw refusalWhileFenced(fence);
       await this.#takeOne(sessionId, session);
     } finally {
       session.requested -= 1;
@@ -104,12 +106,6 @@ export class ConnectionQuota {
     const { store, membership } = this.#deps;
     const dead = await membership.deadAmong((await store.held(userTag)).map(({ node }) => node));
     await store.removeNodes(userTag, dead);
-  }
-
-  async #thaw(): Promise<void> {
-    const { fence, clock } = this.#deps;
-    await Promise.race([fence.opened(), sleep(clock, fenceWaitMs)]);
-    if (!fence.isOpen) throw new GatewayError("unavailable", undefined, { retryAfterMs: fenceWaitMs });
   }
 
   /** If the limit seems exceeded, it asks again once it knows whether the holding nodes are alive. */

@@ -139,6 +139,17 @@ describe("the fence", () => {
     expect({ isThrough, isOpen: fence.isOpen, reopened }).toEqual({ isThrough: true, isOpen: true, reopened: 2 });
   });
 
+  test("is waited for no longer than somebody has time", async () => {
+    const clock = new FakeClock();
+    const fence = createFence(clock, 3_000);
+
+    const [impatient, patient] = [fence.openedWithin(1_000), fence.openedWithin(2_000)];
+    await clock.advance(1_000);
+    fence.renew(clock.monotonic());
+
+    expect(await Promise.all([impatient, patient, fence.openedWithin(0)])).toEqual([false, true, true]);
+  });
+
   test("stays closed until a command that takes rights away was performed", async () => {
     const [sender, frozen] = await startNodes(2);
     const { promise: performed, resolve: perform } = Promise.withResolvers<number>();

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
+import { GatewayError } from "../../src/protocol/errors.ts";
 import { isOutage } from "../../src/redis/outage.ts";
+import { orRefusal, refusalOf, refusalWhileFenced } from "../../src/redis/refusals.ts";
 
 const replyError = (message: string): Error => Object.assign(new Error(message), { name: "ReplyError" });
 
@@ -20,3 +22,26 @@ test.each([replyError("ERR wrong number of arguments"), new TypeError("x is not 
     expect(isOutage(error)).toBe(false);
   },
 );
+
+const forbidden = new GatewayError("forbidden");
+
+test.each([
+  { error: new Error("Connection is closed."), refusal: { code: "unavailable", retryAfterMs: 1_000 } },
+  {
+    error: replyError("NOREPLICAS Not enough good replicas"),
+    refusal: { code: "writes_refused", retryAfterMs: 1_000 },
+  },
+  { error: new TypeError("x is not a function"), refusal: { code: "internal" } },
+  { error: forbidden, refusal: forbidden },
+])("is answered in the same way wherever it happens: $error.message", async ({ error, refusal }) => {
+  expect(refusalOf(error)).toMatchObject(refusal);
+  await expect(orRefusal(Promise.reject(error))).rejects.toMatchObject(refusal);
+});
+
+test("is what a fenced node answers with, after why its heartbeat failed", () => {
+  expect(refusalWhileFenced({ failure: undefined })).toMatchObject({ code: "unavailable", retryAfterMs: 1_000 });
+  expect(refusalWhileFenced({ failure: replyError("OOM command not allowed") })).toMatchObject({
+    code: "writes_refused",
+    message: "Redis refuses writes: it is out of memory.",
+  });
+});

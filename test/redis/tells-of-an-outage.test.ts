@@ -53,6 +53,7 @@ describe("the log of a node", () => {
     await redis.ask("CONFIG", "SET", "min-replicas-to-write", "1");
     const refusal = { code: "writes_refused", detail: expect.stringContaining("too few replicas are in sync") };
     await eventually(async () => expect((await publish()).body).toMatchObject(refusal));
+    expect((await node.call("POST", "/v1/sessions", { userId: "ada" })).body).toMatchObject(refusal);
     await eventually(async () => {
       const { status, body } = await node.readiness();
       expect([status, body.checks?.["redis"]?.note]).toEqual([503, expect.stringContaining("refuses writes")]);
