@@ -25,12 +25,13 @@ export function refusalWhileFenced({ failure }: { readonly failure: unknown }): 
   return why === undefined ? storeUnavailable(failure) : writesRefused(why, failure);
 }
 
-/** Fails closed, with the error that a caller sees, if Redis does not answer. */
+/** Fails closed if Redis does not answer, or with something that cannot be read. */
 export async function orRefusal<T>(reply: Promise<T>): Promise<T> {
   try {
     return await reply;
   } catch (error) {
-    throw refusalOf(error);
+    const refusal = refusalOf(error);
+    throw refusal.code === "internal" ? storeUnavailable(error) : refusal;
   }
 }
 
