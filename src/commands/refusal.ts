@@ -3,6 +3,9 @@ import { storeUnavailable } from "../redis/refusals.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { Reason, ReasonLog } from "../runtime/reason-log.ts";
 
+// The doors do not know Redis.
+export { refusalOf } from "../redis/refusals.ts";
+
 /** `rate_limited`, with the name of the limit for metrics. */
 export class LimitRefusal extends GatewayError {
   readonly limiter: string;

@@ -9,7 +9,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { ReasonLog } from "../runtime/reason-log.ts";
 import type { Connection } from "./connection.ts";
-import { refusalOf } from "../redis/refusals.ts";
+import { refusalOf } from "../commands/refusal.ts";
 import type { ConnectionRegistry } from "./connections.ts";
 import type { AppEvents, ConnectionRequests, Dispatch, SocketListeners } from "./dispatch.ts";
 import type { ErrorReporter } from "./error-reporter.ts";

@@ -5,7 +5,7 @@ import { isTemporary } from "../protocol/errors.ts";
 import { randomId } from "../runtime/random-id.ts";
 import type { Connection } from "./connection.ts";
 import type { SessionRecovery, RecoveryAttempt } from "./session-recovery.ts";
-import { refusalOf } from "../redis/refusals.ts";
+import { refusalOf } from "../commands/refusal.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
 import type { SocketConnection } from "./socket-connection.ts";

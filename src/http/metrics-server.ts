@@ -6,7 +6,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { MetricsText } from "../runtime/metrics.ts";
 import { close, listen, portOf } from "./listening.ts";
 import { sendProblem } from "./problem.ts";
-import { refusalOf } from "../redis/refusals.ts";
+import { refusalOf } from "../commands/refusal.ts";
 import { targetOf } from "./request-target.ts";
 import { wrongMethod } from "./only-methods.ts";
 

@@ -4,7 +4,7 @@ import type { Kinds } from "../../channels/kinds.ts";
 import type { Permissions } from "../../channels/permissions.ts";
 import { GatewayError } from "../../protocol/errors.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
-import { refusalOf } from "../../redis/refusals.ts";
+import { refusalOf } from "../../commands/refusal.ts";
 import type { Admission } from "../admission.ts";
 import type { ConnectionHooks } from "../connection-hooks.ts";
 

@@ -22,7 +22,7 @@ import {
   submittedScore,
 } from "../../protocol/leaderboards.ts";
 import { parseWith } from "../../protocol/parse-with.ts";
-import { refusalOf } from "../../redis/refusals.ts";
+import { refusalOf } from "../../commands/refusal.ts";
 import { route, type Route } from "../route.ts";
 
 export interface LeaderboardRouteDeps {

@@ -12,7 +12,7 @@ import {
 } from "../../protocol/publications.ts";
 import { publishOrScheduleBody, scheduled } from "../../protocol/scheduled.ts";
 import { channelName } from "../../protocol/scalars.ts";
-import { refusalOf } from "../../redis/refusals.ts";
+import { refusalOf } from "../../commands/refusal.ts";
 import { route, type Route } from "../route.ts";
 
 export interface PublishRouteDeps {
