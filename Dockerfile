@@ -20,6 +20,10 @@ RUN node scripts/build.ts \
   && npm prune --omit=dev --omit=optional
 
 FROM node:24-bookworm-slim
+# The version and the revision come from docker-bake.hcl.
+LABEL org.opencontainers.image.title="Tidegate" \
+  org.opencontainers.image.description="Self-hosted real-time gateway for Socket.IO clients, on Redis" \
+  org.opencontainers.image.licenses="MIT"
 ENV NODE_ENV=production
 WORKDIR /srv/tidegate
 COPY --from=build /srv/tidegate/package.json ./

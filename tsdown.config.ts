@@ -20,7 +20,11 @@ export default defineConfig([
     ...shared,
     cwd: "client",
     platform: "neutral",
-    entry: { client: "../src/client/client.ts", react: "../src/client/react.ts" },
+    entry: {
+      client: "../src/client/client.ts",
+      channels: "../src/client/channels-only.ts",
+      react: "../src/client/react.ts",
+    },
   },
   { ...shared, cwd: "publisher", platform: "node", entry: { publisher: "../src/publisher/publisher.ts" } },
 ]);

@@ -1,5 +1,6 @@
 import type { Contract, OpenContract } from "../protocol/contract.ts";
-import { type Client, type ConnectOptions, GatewayClient } from "./gateway-client.ts";
+import type { ConnectOptions } from "./channel-client.ts";
+import { type Client, GatewayClient } from "./gateway-client.ts";
 
 /** The client of a Tidegate gateway, for browsers and Node. */
 
@@ -20,7 +21,8 @@ export type {
 } from "./channel.ts";
 export type { Listener, Off } from "./emitter.ts";
 export { TidegateError, type TidegateErrorCode } from "./errors.ts";
-export type { Client, ClientEvents, ClientState, ConnectOptions } from "./gateway-client.ts";
+export type { ChannelClient, ClientEvents, ClientState, ConnectOptions } from "./channel-client.ts";
+export type { Client } from "./gateway-client.ts";
 export type { LiveEntry, LiveState, LiveStateEvents, SetOptions } from "./channel-state.ts";
 export type { LiveText, LiveTextEvents } from "./joined-text.ts";
 export type { Leaderboard, LeaderboardEvents, OwnEntry } from "./leaderboard.ts";

@@ -73,8 +73,7 @@ export class ReconnectingConnection {
     socket.on("connect_error", (error) => this.#refused(error));
     socket.on("disconnect", (reason) => this.#disconnected(reason));
     // Recovered packets arrive before `ready`, with some servers even before `connect`; the listener must know about
-    // the
-    // connection first.
+    // the connection first.
     socket.prependAny(() => this.#started());
     socket.on("ready", (ready) => this.#listener.recoveryEnded(ready));
     socket.on("drain", ({ reconnectAfterMs }) => this.#drain(reconnectAfterMs));
@@ -167,14 +166,10 @@ export class ReconnectingConnection {
     clearTimeout(this.#drainTimer);
     this.#isOpen = false;
     if (this.#phase === "connecting") this.#transports.failed("disconnected");
-    if (this.#phase !== "closed")
-      this.#reconnect(new TidegateError("disconnected", `The connection was lost: ${reason}.`));
-    this.#listener.disconnected();
-  }
-
-  #reconnect(error: TidegateError): void {
-    this.#retry(error, this.#isLeavingNode ? 0 : undefined);
+    const lost = new TidegateError("disconnected", `The connection was lost: ${reason}.`);
+    if (this.#phase !== "closed") this.#retry(lost, this.#isLeavingNode ? 0 : undefined);
     this.#isLeavingNode = false;
+    this.#listener.disconnected();
   }
 
   #retry(error: TidegateError, delayMs?: number): void {

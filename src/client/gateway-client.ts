@@ -1,80 +1,15 @@
-import type { ManagerOptions, SocketOptions } from "socket.io-client";
-import type { Closing } from "../protocol/closings.ts";
-import type { Contract, OpenContract, PublicationData, PublicationInputs } from "../protocol/contract.ts";
-import type { AnswerOf, Ready, RequestName, RequestOf, Warning } from "../protocol/wire.ts";
-import { type Backoff, type BackoffOptions, defaultBackoff } from "./backoff.ts";
-import type { Channel } from "./channel.ts";
-import { channelItem } from "./channel-item.ts";
-import { ChannelRegistry } from "./channels.ts";
-import { ReconnectingConnection, type ConnectionPhase, type ConnectionProblem } from "./connection.ts";
-import { Emitter, type Listener, type Off } from "./emitter.ts";
-import { TidegateError } from "./errors.ts";
+import type { Contract, OpenContract } from "../protocol/contract.ts";
+import { type ChannelClient, ConnectedClient } from "./channel-client.ts";
 import type { LiveState } from "./channel-state.ts";
 import type { LiveText } from "./joined-text.ts";
 import type { Leaderboard } from "./leaderboard.ts";
-import { createLiveViews, type LiveViews } from "./live-views.ts";
-import { whenOnline } from "./online.ts";
+import { createLiveViews } from "./live-views.ts";
 import type { LiveOrders } from "./open-orders.ts";
 import type { LiveOrder } from "./order.ts";
-import { Pacer } from "./pacer.ts";
-import { createRequests, type Requests, withRetries } from "./requests.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
-import { createSocket, type GatewaySocket } from "./socket.ts";
-import type { ChannelSubscription } from "./subscription.ts";
-import { createTokens, type TokenProvider, type TokenSource } from "./tokens.ts";
 
-export interface ConnectOptions {
-  /** The token, or a function that returns one; called for every connection and before the token expires. */
-  token: TokenProvider;
-  /** Timeout of a request. @default 10_000 */
-  requestTimeoutMs?: number;
-  /** Timeout of a connection attempt. @default 10_000 */
-  connectTimeoutMs?: number;
-  /** Delays between connection attempts and between retries. */
-  backoff?: BackoffOptions;
-  /** Max concurrent subscribe requests. @default 16 */
-  subscribesAtOnce?: number;
-  /**
-   * Options of Socket.IO's client: `path`, `transports`, `extraHeaders` and others. @default WebSocket, else polling
-   */
-  socket?: Partial<ManagerOptions & SocketOptions>;
-}
-
-/** `recovering`: connected, and some channel is still recovering missed publications. `closed`: permanently. */
-export type ClientState = "connecting" | "connected" | "recovering" | "disconnected" | "closed";
-
-export interface ClientEvents {
-  /** `error`: why there is no connection; `retryInMs`: delay before the next attempt. */
-  state: { state: ClientState; previous: ClientState; error?: TidegateError; retryInMs?: number };
-  /** The node's `ready`, on every connection. */
-  ready: Ready;
-  /** The token expires soon. With a token function the client refreshes it by itself. */
-  expiring: { expiresAt: number };
-  /** The gateway is about to disconnect this client. */
-  closing: Closing;
-  /** The node is draining; the client moves to another by itself. */
-  drain: { reconnectAfterMs: number };
-  /** The gateway reports a message of yours that nothing handles, once per connection and event. */
-  warning: Warning;
-  /** An error that no call rejects with: refreshing the token failed. */
-  error: TidegateError;
-  /** Closed permanently: by `close`, or by the gateway for a reason that reconnecting cannot resolve. */
-  closed: TidegateError;
-}
-
-export interface Client<C extends Contract = OpenContract> {
-  readonly state: ClientState;
-  /** The last `ready`: node, user, session. */
-  readonly ready: Ready | undefined;
-  /** Round trip of the last answered request in milliseconds. */
-  readonly roundTripMs: number | undefined;
-  /** Socket.IO's socket, for your own events. */
-  readonly socket: GatewaySocket<C>;
+export interface Client<C extends Contract = OpenContract> extends ChannelClient<C> {
   readonly sessions: Sessions;
-  on<Name extends keyof ClientEvents>(name: Name, listener: Listener<ClientEvents[Name]>): Off;
-  /** Returns the same object for the same name. A contract states the channel's events and data. */
-  channel<Name extends string>(name: Name): Channel<PublicationData<C, Name>, unknown, PublicationInputs<C, Name>>;
-  channel<Events extends object = Record<string, unknown>, Snapshot = unknown>(name: string): Channel<Events, Snapshot>;
   /** A board's live top and the user's own entry, until `close`. */
   leaderboard<Data = unknown>(board: string): Leaderboard<Data>;
   /** A live order of which the user is a party, until `close`. */
@@ -85,70 +20,20 @@ export interface Client<C extends Contract = OpenContract> {
   stateOf<Value = unknown>(channel: string): LiveState<Value>;
   /** The joined text of a channel, live, until `close`. */
   textOf(channel: string): LiveText;
-  /** Sends any request of the protocol. Rejects with a TidegateError. */
-  request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>>;
-  /** Reconnects at once instead of waiting for the next attempt. */
-  reconnectNow(): void;
-  close(): void;
 }
 
-const defaults = { requestTimeoutMs: 10_000, connectTimeoutMs: 10_000, subscribesAtOnce: 16 };
-
-/** Max retries of a failed token refresh. */
-const refreshRetries = 5;
-
-/** Connects the parts: connection, requests, channels, live views. */
-export class GatewayClient implements Client {
-  readonly socket: GatewaySocket;
-  readonly sessions: Sessions;
-  readonly #emitter = new Emitter<ClientEvents>();
-  readonly #tokens: TokenSource;
-  readonly #requests: Requests;
-  readonly #backoff: Backoff;
-  readonly #channels: ChannelRegistry;
-  readonly #views: LiveViews;
-  readonly #connection: ReconnectingConnection;
-  readonly #stopWatching: Off;
-  #phase: ConnectionPhase = "connecting";
-  #state: ClientState = "connecting";
-  #ready: Ready | undefined;
-
-  constructor(url: string, options: ConnectOptions) {
-    const { requestTimeoutMs, connectTimeoutMs, subscribesAtOnce } = { ...defaults, ...options };
-    this.socket = createSocket(url, connectTimeoutMs, options.socket);
-    this.#tokens = createTokens(options.token);
-    this.#requests = createRequests(this.socket, requestTimeoutMs);
-    this.#backoff = { ...defaultBackoff, ...options.backoff };
-    // Registered before the connection's listeners, so that `closing` is emitted before its consequences.
-    this.#listen();
-    this.#channels = this.#createChannels(new Pacer(subscribesAtOnce));
-    this.#connection = this.#createConnection(connectTimeoutMs);
-    this.sessions = createSessions(this.#requests);
-    this.#views = this.#createViews();
-    this.#stopWatching = whenOnline(() => this.reconnectNow());
-    this.#connection.connect();
-  }
-
-  get state(): ClientState {
-    return this.#state;
-  }
-
-  get ready(): Ready | undefined {
-    return this.#ready;
-  }
-
-  get roundTripMs(): number | undefined {
-    return this.#requests.roundTripMs;
-  }
-
-  on<Name extends keyof ClientEvents>(name: Name, listener: Listener<ClientEvents[Name]>): Off {
-    return this.#emitter.on(name, listener);
-  }
-
-  channel<Events extends object, Snapshot>(name: string): Channel<Events, Snapshot> {
-    // The caller states the types of the channel's data; nothing here depends on them.
-    return this.#channels.get(name) as unknown as Channel<Events, Snapshot>;
-  }
+/** A client with sessions and live views. */
+export class GatewayClient extends ConnectedClient implements Client {
+  readonly sessions = createSessions(this);
+  readonly #views = createLiveViews({
+    request: (name, message) => this.request(name, message),
+    channel: (name) => this.handleOf(name),
+    onUser: (listener) => {
+      if (this.ready !== undefined) listener(this.ready.userId);
+      return this.on("ready", ({ userId }) => listener(userId));
+    },
+    connectionId: () => this.socket.id,
+  });
 
   leaderboard<Data>(board: string): Leaderboard<Data> {
     // As with channels, the caller states the type of the entries' data.
@@ -170,115 +55,5 @@ export class GatewayClient implements Client {
 
   textOf(channel: string): LiveText {
     return this.#views.text(channel);
-  }
-
-  request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>> {
-    return this.#requests.request(name, message);
-  }
-
-  reconnectNow(): void {
-    this.#connection.connect();
-  }
-
-  close(): void {
-    this.#connection.close(new TidegateError("closed", "The client was closed."));
-  }
-
-  #createChannels(pacer: Pacer): ChannelRegistry {
-    const link = {
-      request: this.#requests.request,
-      pacer,
-      backoff: this.#backoff,
-      connection: () => this.#connection.number,
-      closedBy: () => this.#requests.closedBy,
-    };
-    return new ChannelRegistry(link, () => this.#update());
-  }
-
-  #createViews(): LiveViews {
-    return createLiveViews({
-      request: this.#requests.request,
-      channel: (name) => this.#channels.get(name),
-      onUser: (listener) => {
-        if (this.#ready !== undefined) listener(this.#ready.userId);
-        return this.on("ready", ({ userId }) => listener(userId));
-      },
-      connectionId: () => this.socket.id,
-    });
-  }
-
-  #createConnection(connectTimeoutMs: number): ReconnectingConnection {
-    const each = (step: (subscription: ChannelSubscription) => void): void => {
-      for (const { subscription } of this.#channels) step(subscription);
-    };
-    const options = { backoff: this.#backoff, connectTimeoutMs };
-    return new ReconnectingConnection(this.socket, this.#tokens, options, {
-      phase: (phase, trouble) => this.#enter(phase, trouble),
-      payloadLimit: (maxBytes) => this.#requests.setPayloadLimit(maxBytes),
-      connected: (recovered) => each((subscription) => subscription.connected(recovered)),
-      recoveryEnded: ({ positions = [] }) => {
-        const byName = new Map(positions.map((position) => [position.channel, position]));
-        each((subscription) => subscription.recoveryEnded(byName));
-      },
-      disconnected: () => each((subscription) => subscription.disconnected()),
-    });
-  }
-
-  #listen(): void {
-    const { socket } = this;
-    socket.onAny((event: string, ...args: unknown[]) => {
-      const item = channelItem(event, args);
-      if (item !== undefined) this.#subscription(item.channel)?.receive(item);
-    });
-    socket.on("unsubscribed", (unsubscribed) => this.#subscription(unsubscribed.channel)?.unsubscribed(unsubscribed));
-    socket.on("state", (changes) => this.#channels.find(changes.channel)?.emitChanges(changes));
-    socket.on("presence", (change) => this.#channels.find(change.channel)?.emitPresence(change));
-    socket.on("ready", (ready) => this.#emitter.emit("ready", (this.#ready = ready)));
-    for (const name of ["closing", "drain", "warning"] as const)
-      socket.on(name, (argument: ClientEvents[typeof name]) => this.#emitter.emit(name, argument));
-    socket.on("auth:expiring", (expiring) => {
-      this.#emitter.emit("expiring", expiring);
-      if (this.#tokens.canRefresh) void this.#refresh();
-    });
-  }
-
-  #subscription(channel: string): ChannelSubscription | undefined {
-    return this.#channels.find(channel)?.subscription;
-  }
-
-  async #refresh(): Promise<void> {
-    const refreshOnce = async () => this.request("auth:refresh", { token: await this.#tokens.get() });
-    try {
-      await withRetries(refreshOnce, refreshRetries, this.#backoff);
-    } catch (error) {
-      this.#emitter.emit("error", error as TidegateError);
-    }
-  }
-
-  #enter(phase: ConnectionPhase, trouble?: ConnectionProblem): void {
-    this.#phase = phase;
-    this.#update(trouble);
-    if (phase === "closed" && trouble !== undefined) this.#end(trouble.error);
-  }
-
-  #end(reason: TidegateError): void {
-    this.#stopWatching();
-    this.#requests.close(reason);
-    for (const { subscription } of this.#channels) subscription.end(reason);
-    this.#emitter.emit("closed", reason);
-  }
-
-  #update(trouble?: ConnectionProblem): void {
-    const previous = this.#state;
-    const state = this.#stateNow();
-    if (state === previous) return;
-    this.#state = state;
-    this.#emitter.emit("state", { state, previous, ...trouble });
-  }
-
-  #stateNow(): ClientState {
-    if (this.#phase === "waiting") return "disconnected";
-    if (this.#phase !== "open") return this.#phase;
-    return this.#channels.isRecovering ? "recovering" : "connected";
   }
 }

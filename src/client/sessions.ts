@@ -1,5 +1,5 @@
 import type { SessionEntry, SessionsRevokeAnswer } from "../protocol/wire.ts";
-import type { Requests } from "./requests.ts";
+import type { ChannelClient } from "./channel-client.ts";
 
 /** The user's own logins. */
 export interface Sessions {
@@ -8,10 +8,10 @@ export interface Sessions {
   revokeOthers(): Promise<SessionsRevokeAnswer>;
 }
 
-export function createSessions({ request }: Requests): Sessions {
+export function createSessions(client: Pick<ChannelClient, "request">): Sessions {
   return {
-    list: async () => (await request("sessions:list", {})).sessions,
-    revoke: (sessionId) => request("sessions:revoke", { sessionId }),
-    revokeOthers: () => request("sessions:revoke", { others: true }),
+    list: async () => (await client.request("sessions:list", {})).sessions,
+    revoke: (sessionId) => client.request("sessions:revoke", { sessionId }),
+    revokeOthers: () => client.request("sessions:revoke", { others: true }),
   };
 }

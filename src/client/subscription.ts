@@ -249,19 +249,15 @@ export class ChannelSubscription {
     pending.resolve(first);
     const isWhole = this.reader.applyAnswer(recoveryPoint, answer);
     if (isStale()) return;
-    if (isWhole) this.#markCurrent();
-    else await this.#delayRetry(undefined);
+    if (!isWhole) return this.#delayRetry(undefined);
+    this.#failures = 0;
+    this.reader.markCurrent();
   }
 
   async #applySnapshot(recoveryPoint: RecoveryPoint, answer: SubscribeAnswer): Promise<void> {
     if (!this.reader.applySnapshot(recoveryPoint, answer)) return this.#delayRetry(undefined);
     const { position } = this.reader;
     if (answer.snapshot === undefined && position !== undefined) this.#resolveSnapshot({ position });
-  }
-
-  #markCurrent(): void {
-    this.#failures = 0;
-    this.reader.markCurrent();
   }
 
   #refused(error: TidegateError): void {

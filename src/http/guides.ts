@@ -33,7 +33,18 @@ export const guideGroups: Readonly<Record<string, readonly string[]>> = {
     "testing",
     "design",
   ],
-  Operate: ["settings", "scaling", "upgrading", "failures", "console", "metrics", "errors", "loadtest"],
+  Operate: [
+    "settings",
+    "scaling",
+    "redis-providers",
+    "compatibility",
+    "upgrading",
+    "failures",
+    "console",
+    "metrics",
+    "errors",
+    "loadtest",
+  ],
 };
 
 /**

@@ -104,7 +104,7 @@ describe.each(packagers)("with $name the packed package", ({ name, install, agai
     expect(await said(again, second)).not.toMatch(/\bwarn|\berr/i);
 
     expect(await publishes(second)).toBe("function function object Hello\n");
-    expect(required(second)).toEqual({ connect: "function", overHttp: "function" });
+    expect(required(second)).toEqual({ connect: "function", channels: "function", overHttp: "function" });
     expect(versionOfWs(second)).toMatch(/^8\.(2[3-9]|[3-9]\d)\./);
   });
 });
@@ -273,6 +273,7 @@ function versionOfWs(cwd: string): string {
 function required(cwd: string): Record<string, string> {
   const load = createRequire(join(cwd, "program.js"));
   const { connect } = load("@tidegate/client") as Record<string, unknown>;
+  const { connect: channels } = load("@tidegate/client/channels") as Record<string, unknown>;
   const { overHttp } = load(join(cwd, "node_modules", "@tidegate", "publisher")) as Record<string, unknown>;
-  return { connect: typeof connect, overHttp: typeof overHttp };
+  return { connect: typeof connect, channels: typeof channels, overHttp: typeof overHttp };
 }

@@ -118,6 +118,16 @@ describe.skipIf(!hasKubectl)("the Kustomize overlays", () => {
   });
 });
 
+test("the image is built for two architectures, with an SBOM, and has the labels of OCI", () => {
+  const [bake, dockerfile] = [read("docker-bake.hcl"), read("Dockerfile")];
+
+  expect(bake).toContain('platforms = ["linux/amd64", "linux/arm64"]');
+  expect(bake).toMatch(/attest = \[.*"type=sbom"/);
+  for (const label of ["title", "description", "licenses"])
+    expect(dockerfile).toContain(`org.opencontainers.image.${label}=`);
+  for (const label of ["version", "revision"]) expect(bake).toContain(`"org.opencontainers.image.${label}"`);
+});
+
 test("the Dockerfile has no statically visible mistake", () => {
   expect(validate(read("Dockerfile"))).toEqual([]);
 });

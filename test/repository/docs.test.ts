@@ -1,6 +1,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { clientVersions, nodeVersions } from "../../scripts/compatibility/versions.ts";
 import { loadConfig, variables } from "../../src/config.ts";
 import { configFile } from "../../src/config/file-schema.ts";
 import { closingCatalogue } from "../../src/protocol/closings.ts";
@@ -66,6 +67,15 @@ describe("docs/protocol.md", () => {
     expect(events).toEqual(expect.arrayContaining(["subscribe", "order:get", "publication", "closing"]));
     expect(tableOf("docs/protocol.md")).toEqual(expect.arrayContaining(events));
   });
+});
+
+test("docs/compatibility.md has the results of every version that is run, and no failure", () => {
+  const page = read("docs/compatibility.md");
+
+  for (const version of nodeVersions) expect(page).toMatch(new RegExp(`^\\| Node ${version}\\b`, "m"));
+  for (const version of clientVersions) expect(page).toMatch(new RegExp(`socket\\.io-client ${version}\\.\\d`));
+  for (const store of ["Redis", "Valkey"]) expect(page).toMatch(new RegExp(`^\\| Node [\\d.]+, ${store} \\d`, "m"));
+  expect(page).not.toContain("**failed**");
 });
 
 test("links between the pages are valid", () => {
