@@ -19,6 +19,7 @@ export const guideGroups: Readonly<Record<string, readonly string[]>> = {
     "contract",
     "presence",
     "state",
+    "token-streams",
     "orders",
     "leaderboards",
   ],
