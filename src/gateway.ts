@@ -107,7 +107,7 @@ export async function createNode(
 
   const store = await openStore(config, { clock: ownClock, log, metrics, lifecycle });
   const { commands, keys, feed } = store;
-  collectStoreMetrics({ store, metrics, clock });
+  collectStoreMetrics({ store, metrics, clock, partitions: config.commands.partitions });
   const traces = new LiveTraces(clock);
   const spans = createSpans({ "tidegate.node": nodeId });
   const reasons = createReasonLog({ clock, log, onRecorded: observeReasons(traces) });

@@ -1,6 +1,7 @@
 import type { EphemeralPublished, PublishRequest, Published } from "../channels/publication.ts";
 import type { Orders } from "../orders/orders.ts";
 import type { ClientAnswers, ClientRequest, AskedClients } from "../protocol/client-requests.ts";
+import { subjectOfCommand } from "../protocol/command-subject.ts";
 import type { Command, CommandOf, CommandType } from "../protocol/commands.ts";
 import type { ContractChecks, PublicationToCheck } from "../protocol/contract-checks.ts";
 import { GatewayError } from "../protocol/errors.ts";
@@ -9,7 +10,6 @@ import type { Order } from "../protocol/order.ts";
 import type { OrderEventAnswer, OrderSignalAnswer, OrderUpdateAnswer } from "../protocol/orders.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import { subjectOfCommand } from "./commands.ts";
 import type { RunOnce } from "./idempotency.ts";
 
 /** The result of each command. */

@@ -13,6 +13,7 @@ import { createRunOnce, type IdempotencyOptions, type RunOnce } from "./idempote
 import { createCommandExecutor, type CommandExecutor, type CommandExecutorDeps } from "./command-executor.ts";
 import { createSchedule, type Schedule } from "./schedule.ts";
 import { createScheduleStore } from "./schedule-store.ts";
+import { readUnreadPartitions } from "./stream-backlog.ts";
 import { createStreamConsumer, type StreamConsumerOptions } from "./stream-consumer.ts";
 
 /** What backends may ask, and the doors through Redis by which they ask it; the HTTP door uses the same `executor`. */
@@ -37,8 +38,10 @@ export interface CommandIngressDeps extends Pick<
   "submitScore" | "updateSession" | "revokeSession" | "disconnectUser" | "askClients" | "checkPublication" | "around"
 > {
   commands: RedisClient;
-  /** Connection of role `blocking`. */
-  blocking: RedisClient;
+  /** Connections of role `blocking`. */
+  blocking: (partition: number) => RedisClient;
+  /** Whether it is this node's turn to lead a partition of the commands stream. */
+  isTurn: (partition: number) => boolean;
   /** Connection of role `bridges`. */
   bridges: RedisClient;
   keys: Keys;
@@ -64,6 +67,12 @@ export const envelopeBytes = 16_384;
 
 /** Publications that may be scheduled at once. */
 const maxScheduled = 1_000_000;
+
+async function warnOfUnread(deps: CommandIngressDeps, partitions: number): Promise<void> {
+  const unread = await readUnreadPartitions(deps, partitions).catch(() => []);
+  for (const { stream, waiting } of unread)
+    deps.log.warn({ stream, waiting, partitions }, "commands wait in a partition beyond commands.partitions");
+}
 
 export function createCommandIngress(deps: CommandIngressDeps, options: CommandIngressOptions): CommandIngress {
   const { channels, log, metrics } = deps;
@@ -96,6 +105,7 @@ export function createCommandIngress(deps: CommandIngressDeps, options: CommandI
     async start() {
       await bridges.start();
       consumer.start();
+      void warnOfUnread(deps, options.stream?.partitions ?? 1);
       schedule.start();
     },
     async stop() {

@@ -1,3 +1,4 @@
+import { maxPartitions } from "../protocol/command-subject.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -21,12 +22,50 @@ export interface StreamBacklogDeps {
   clock: Pick<Clock, "now">;
   /** The consumer group. @default "gateway" */
   group?: string;
+  /** @default 1 */
+  partitions?: number | undefined;
 }
 
-/** Reads the backlog; store errors are passed through. */
+/** Reads the backlog of all partitions; store errors are passed through. */
 export async function readStreamBacklog(deps: StreamBacklogDeps): Promise<StreamBacklog> {
-  const { commands, keys, clock, group = "gateway" } = deps;
-  const stream = keys.commands();
+  const { keys, clock, partitions = 1 } = deps;
+  const streams = Array.from({ length: partitions }, (_, partition) => keys.commands(partition));
+  const parts = await Promise.all(streams.map((stream) => readPartition(deps, stream)));
+  const pending = new Map<string, number>();
+  for (const { consumer, count } of parts.flatMap((part) => part.pending))
+    pending.set(consumer, (pending.get(consumer) ?? 0) + count);
+  const oldestAt = oldestOf(parts.map((part) => part.oldestAt));
+  return {
+    undelivered: parts.reduce((sum, { undelivered }) => sum + undelivered, 0),
+    pending: [...pending].map(([consumer, count]) => ({ consumer, count })),
+    oldestAt,
+    lagMs: oldestAt === undefined ? 0 : Math.max(clock.now() - oldestAt, 0),
+  };
+}
+
+/** Partitions beyond the configured number that have commands, which no node reads. */
+export async function readUnreadPartitions(
+  deps: Pick<StreamBacklogDeps, "commands" | "keys">,
+  partitions: number,
+): Promise<{ stream: string; waiting: number }[]> {
+  const beyond = Array.from({ length: maxPartitions - partitions }, (_, n) => deps.keys.commands(partitions + n));
+  const found = await Promise.all(beyond.map((stream) => deps.commands.exists(stream)));
+  const existing = beyond.filter((_, index) => found[index] === 1);
+  const parts = await Promise.all(existing.map((stream) => readPartition(deps, stream)));
+  return parts
+    .map(({ undelivered, pending }, n) => ({
+      stream: existing[n] as string,
+      waiting: pending.reduce((sum, { count }) => sum + count, undelivered),
+    }))
+    .filter(({ waiting }) => waiting > 0);
+}
+
+type PartitionBacklog = Omit<StreamBacklog, "lagMs">;
+
+async function readPartition(
+  { commands, group = "gateway" }: Pick<StreamBacklogDeps, "commands" | "group">,
+  stream: string,
+): Promise<PartitionBacklog> {
   const state = await groupState(commands, stream, group);
   const [undelivered, pending, next] = await Promise.all([
     state.lag ?? commands.xlen(stream),
@@ -34,10 +73,13 @@ export async function readStreamBacklog(deps: StreamBacklogDeps): Promise<Stream
     commands.xrange(stream, `(${state.lastDelivered}`, "+", "COUNT", 1),
   ]);
   const ids = [pending.oldest, next[0]?.[0]].filter((id) => id !== undefined && id !== null);
-  const times = ids.map((id) => Number(id.split("-")[0]));
-  const oldestAt = times.length === 0 ? undefined : Math.min(...times);
-  const lagMs = oldestAt === undefined ? 0 : Math.max(clock.now() - oldestAt, 0);
-  return { undelivered, pending: pending.consumers, oldestAt, lagMs };
+  const oldestAt = oldestOf(ids.map((id) => Number(id.split("-")[0])));
+  return { undelivered, pending: pending.consumers, oldestAt };
+}
+
+function oldestOf(times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
 }
 
 interface GroupState {

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { subjectOfCommand } from "../protocol/command-subject.ts";
 import type { Command } from "../protocol/commands.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { GateLimits } from "../protocol/gate.ts";
@@ -12,25 +13,31 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
 import { createJobRunner, type Job, type CommandRetryOptions } from "./job-runner.ts";
-import { parseCommand, subjectOfCommand } from "./commands.ts";
+import { parseCommand } from "./commands.ts";
 import type { DeadCommandStore } from "./dead-command-store.ts";
 import { createJobQueues } from "./job-queues.ts";
 import type { CommandExecutor } from "./command-executor.ts";
 
 /**
- * Performs the commands of the stream `<prefix>:commands`, which are durable.
+ * Performs the commands of the stream `<prefix>:commands`, which are durable, and those of its other partitions
+ * `<prefix>:commands:1`, `:2` and so on.
  *
  * Each is performed at least once and has its effect once: the id of the entry is its idempotency key. Commands of one
  * subject (an order, a channel, a member of a board, a user) take effect in the order of the stream, no matter how many
  * nodes run: one node at a time reads (`redis/consumer-group.ts`) and has a queue per subject. A command that cannot be
  * performed becomes a dead letter with its reason: at once if it is malformed or refused, after `tries` attempts if it
  * might have succeeded. A command that waits for its next attempt delays only its own subject.
+ *
+ * Backends choose the partition by the subject (`protocol/command-subject.ts`). Each has its own leader, and the living
+ * nodes take turns to lead, so that partitions are performed by as many nodes.
  */
 export interface StreamConsumerOptions extends Partial<CommandRetryOptions> {
   /** Duration of the leader lease in milliseconds. @default 2000 */
   leaseMs?: number;
-  /** Max entries that are being performed. @default 1024 */
+  /** Max entries of each partition that are being performed. @default 1024 */
   maxInFlight?: number;
+  /** @default 1 */
+  partitions?: number;
   /** Bounds of a command's text. */
   limits?: Partial<GateLimits>;
 }
@@ -38,8 +45,10 @@ export interface StreamConsumerOptions extends Partial<CommandRetryOptions> {
 export interface StreamConsumerDeps {
   /** Connection of role `commands`. */
   commands: RedisClient;
-  /** A connection of its own, for blocking reads. */
-  blocking: RedisClient;
+  /** A connection of its own for the blocking reads of each partition. */
+  blocking: (partition: number) => RedisClient;
+  /** Whether it is this node's turn to lead a partition. */
+  isTurn: (partition: number) => boolean;
   keys: Keys;
   nodeId: string;
   executor: CommandExecutor;
@@ -49,7 +58,16 @@ export interface StreamConsumerDeps {
   metrics: Pick<Metrics, "commands">;
 }
 
-const defaults = { tries: 5, firstPauseMs: 100, longestPauseMs: 5_000, leaseMs: 2_000, maxInFlight: 1_024 };
+const defaults = {
+  tries: 5,
+  firstPauseMs: 100,
+  longestPauseMs: 5_000,
+  leaseMs: 2_000,
+  maxInFlight: 1_024,
+  partitions: 1,
+};
+
+type ConsumerOptions = typeof defaults & StreamConsumerOptions;
 
 const group = "gateway";
 /** Crashes of consumers with an entry pending, after which it is performed alone. */
@@ -58,23 +76,41 @@ const suspectAfter = 3;
 const maxDeliveries = suspectAfter + 3;
 
 export function createStreamConsumer(deps: StreamConsumerDeps, given: StreamConsumerOptions = {}): ConsumerGroup {
-  const { commands, blocking, keys, nodeId, clock, log } = deps;
   const options = { ...defaults, ...given };
+  const partitions = Array.from({ length: options.partitions }, (_, n) => createPartition(deps, options, n));
+  return {
+    start: () => partitions.forEach((partition) => partition.start()),
+    stop: async () => void (await Promise.all(partitions.map((partition) => partition.stop()))),
+  };
+}
+
+function createPartition(deps: StreamConsumerDeps, options: ConsumerOptions, partition: number): ConsumerGroup {
+  const { commands, keys, nodeId, clock, log } = deps;
   const names = {
-    stream: keys.commands(),
-    lease: keys.commandsLease(),
+    stream: keys.commands(partition),
+    lease: keys.commandsLease(partition),
+    claim: keys.commandsClaim(partition),
     group,
     // A restarted node must not own what it had pending before.
     consumer: `${nodeId}:${randomUUID().slice(0, 8)}`,
   };
-  const store = createGroupStore({ commands, blocking }, names, { leaseMs: options.leaseMs, suspectAfter });
-  const handle = createHandler(deps, options);
-  return createConsumerGroup({ store, handle, clock, log }, { ...options, suspectAfter });
+  const isOnly = options.partitions === 1;
+  const blocking = deps.blocking(partition);
+  const claims = (): boolean => !isOnly && deps.isTurn(partition);
+  const store = createGroupStore({ commands, blocking }, names, { leaseMs: options.leaseMs, suspectAfter, claims });
+  const isPreferred = (): boolean => isOnly || deps.isTurn(partition);
+  const handle = createHandler(deps, options, partition);
+  return createConsumerGroup({ store, handle, isPreferred, clock, log }, { ...options, suspectAfter });
 }
 
-function createHandler(deps: StreamConsumerDeps, options: CommandRetryOptions & Pick<StreamConsumerOptions, "limits">) {
+/** The living nodes take turns to lead the partitions. */
+export function isTurnOf(node: string, living: readonly string[], partition: number): boolean {
+  return living.toSorted()[partition % living.length] === node;
+}
+
+function createHandler(deps: StreamConsumerDeps, options: ConsumerOptions, partition: number) {
   const queues = createJobQueues(createJobRunner(deps.clock, options));
-  const parts = { ...deps, warn: createPacedWarnings(deps.log) };
+  const parts = { ...deps, partition, warn: createPacedWarnings(deps.log) };
 
   return (entry: GroupEntry, lease: LeaderLease): Promise<boolean> =>
     new Promise((finish) => {
@@ -103,14 +139,15 @@ function textOf({ fields }: GroupEntry): string | undefined {
 }
 
 function toJob(
-  { executor, deadLetters, metrics, warn }: StreamConsumerDeps & { warn: PacedWarnings },
+  { executor, deadLetters, metrics, partition, warn }: StreamConsumerDeps & { partition: number; warn: PacedWarnings },
   entry: GroupEntry,
   command: Command | Error,
   { lease, finish }: Pick<Job, "lease" | "finish">,
 ): Job {
   const type = command instanceof Error ? undefined : command.type;
   const count = (outcome: string) => metrics.commands.inc({ type: type ?? "none", outcome });
-  const key = `stream:${entry.id}`;
+  // Ids are unique within a partition.
+  const key = partition === 0 ? `stream:${entry.id}` : `stream:${partition}:${entry.id}`;
 
   return {
     type,

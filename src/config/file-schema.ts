@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { maxPartitions } from "../protocol/command-subject.ts";
 import { commandTypes } from "../protocol/commands.ts";
 import { builtInKinds } from "../protocol/names.ts";
 import { webhookEvents } from "../protocol/webhooks.ts";
@@ -161,6 +162,8 @@ const commands = z
     longestPauseMs: milliseconds(600_000).exactOptional(),
     /** After which another node takes over from one that is heard of no more. */
     leaseMs: z.int().min(500).max(60_000).exactOptional(),
+    /** Of the commands stream; each has its own slot, and its own leader. */
+    partitions: count(maxPartitions).exactOptional(),
     /** Entries read and not yet done with. */
     maxInFlight: count(100_000).exactOptional(),
     /** How long a delivery is remembered; at least an hour, because a repeat may come after an outage. */

@@ -7,6 +7,7 @@ import { closing } from "../protocol/closings.ts";
 import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import { createDeadCommandStore } from "../commands/dead-command-store.ts";
+import { isTurnOf } from "../commands/stream-consumer.ts";
 import { createCommandIngress, type CommandIngress } from "../commands/command-ingress.ts";
 import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
@@ -54,7 +55,7 @@ export interface IngressDeps {
 
 /** Commands of backends, and the interfaces over Redis that accept them. */
 export function createIngress(
-  { config, store, metrics, traces, spans, clock, log }: NodeContext,
+  { config, store, control, metrics, traces, spans, clock, log }: NodeContext,
   { services, logouts, liveRights, revocations, checks, clientRequests }: IngressDeps,
 ): CommandIngress {
   const { kinds, channels, orders, deadLetters, leaderboards } = services;
@@ -62,7 +63,8 @@ export function createIngress(
     {
       commands: store.commands,
       keys: store.keys,
-      blocking: store.redis.connection("blocking"),
+      blocking: (partition) => store.redis.connection("blocking", partition),
+      isTurn: (partition) => isTurnOf(control.incarnation, control.living, partition),
       bridges: store.redis.connection("bridges"),
       nodeId: config.nodeId,
       channels,

@@ -2,13 +2,13 @@ import type { EphemeralMessage, FeedMessage } from "../channels/feed-message.ts"
 import type { RestoredSubscriptions } from "../channels/subscription.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { AroundCommand, CommandContext } from "../commands/command-executor.ts";
-import { subjectOfCommand } from "../commands/commands.ts";
 import { limiterOf, refusalOf } from "../commands/refusal.ts";
 import type { ConnectionHooks } from "../connections/connection-hooks.ts";
 import type { AppEvents, EventOutcome, ObserveEvent } from "../connections/dispatch.ts";
 import type { ReturningClient } from "../connections/recovery-adapter.ts";
 import type { LiveTraces, TraceFacts } from "../operator/live-traces.ts";
 import type { GatewayError } from "../protocol/errors.ts";
+import { subjectOfCommand } from "../protocol/command-subject.ts";
 import type { Command } from "../protocol/commands.ts";
 import type { Reason } from "../runtime/reason-log.ts";
 import type { Spans } from "../runtime/spans.ts";

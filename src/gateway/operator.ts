@@ -108,7 +108,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
   });
   const showPayloads = config.console.payloads === "show";
   const letters = { commands: createDeadCommandStore(store), webhooks: createDeadWebhookStore(store) };
-  const backlog = () => readStreamBacklog({ commands, keys, clock });
+  const backlog = () => readStreamBacklog({ commands, keys, clock, partitions: config.commands.partitions });
 
   return {
     name: "operator",

@@ -9,6 +9,8 @@ export interface StoreMetricsDeps {
   store: Pick<Store, "commands" | "keys">;
   metrics: Pick<Metrics, "commandsWaiting" | "commandsLag" | "deadLetters">;
   clock: Clock;
+  /** Of the commands stream. */
+  partitions: number | undefined;
 }
 
 /** Max milliseconds that a scrape waits for Redis. */
@@ -18,12 +20,12 @@ const scrapeTimeoutMs = 1_000;
  * Metrics that are read from Redis by a scrape and only then: the backlog of commands, and dead letters. While Redis does
  * not answer they have no samples, instead of old ones.
  */
-export function collectStoreMetrics({ store, metrics, clock }: StoreMetricsDeps): void {
+export function collectStoreMetrics({ store, metrics, clock, partitions }: StoreMetricsDeps): void {
   const { commandsWaiting, commandsLag, deadLetters } = metrics;
   const letters = { commands: createDeadCommandStore(store), webhooks: createDeadWebhookStore(store) };
 
   async function readBacklog(): Promise<void> {
-    const backlog = await inTime(readStreamBacklog({ ...store, clock }), clock);
+    const backlog = await inTime(readStreamBacklog({ ...store, clock, partitions }), clock);
     if (backlog === undefined) return [commandsWaiting, commandsLag].forEach((gauge) => gauge.remove());
     commandsWaiting.set(backlog.pending.reduce((sum, { count }) => sum + count, backlog.undelivered));
     commandsLag.set(backlog.lagMs / 1_000);

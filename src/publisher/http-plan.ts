@@ -1,5 +1,5 @@
 import type { Command, CommandOf } from "../protocol/commands.ts";
-import { subjectOf } from "./subject.ts";
+import { subjectOfCommand } from "../protocol/command-subject.ts";
 
 /** One HTTP call, and the indexes of its commands. */
 export interface HttpCall {
@@ -44,7 +44,7 @@ export function planCalls(commands: readonly Command[]): HttpCall[][] {
     if (command.type === "publish") addToBatch(command, index);
     else {
       const { meta, ...single } = command;
-      const subject = subjectOf(command);
+      const subject = subjectOfCommand(command);
       const queue = queues.get(subject) ?? [];
       queue.push({ ...callOf(single), traceparent: meta?.traceparent, indexes: [index], isBatch: false });
       queues.set(subject, queue);

@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { CommandType } from "../protocol/commands.ts";
 import { PublisherError } from "./errors.ts";
 import { jitter, retryDelayMs, type RetryDelays } from "./retries.ts";
-import { encodeCommand, type EncodedCommand, subjectOf } from "./subject.ts";
+import { subjectOfCommand } from "../protocol/command-subject.ts";
+import { encodeCommand, type EncodedCommand } from "./subject.ts";
 import type { Command, CommandFailure, CommandResult, Transport } from "./transport.ts";
 
 export interface CommandQueueOptions extends RetryDelays {
@@ -70,7 +71,7 @@ export class CommandQueue {
     if (problem !== undefined) return fail(draft, problem);
     const queued = { ...draft, command: this.#withKey(command) };
     this.#queuedCount += 1;
-    const queue = this.#queueOf(subjectOf(queued.command));
+    const queue = this.#queueOf(subjectOfCommand(queued.command));
     queue.queued.push(queued);
   }
 

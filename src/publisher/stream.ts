@@ -1,3 +1,4 @@
+import { partitionOf, subjectOfCommand } from "../protocol/command-subject.ts";
 import type { Command, CommandType } from "../protocol/commands.ts";
 import type { CommandResult, Transport } from "./transport.ts";
 
@@ -10,6 +11,8 @@ export interface StreamOptions {
   redis: StreamRedis;
   /** The gateway's `KEY_PREFIX`. @default "gateway" */
   prefix?: string;
+  /** The gateway's `commands.partitions`. @default 1 */
+  partitions?: number;
   /** Timeout in milliseconds; without it a disconnected client might keep a command forever. @default 5000 */
   timeoutMs?: number;
 }
@@ -18,10 +21,14 @@ export interface StreamOptions {
 export type StreamAnswers = Record<CommandType, { entryId: string }>;
 
 /** Sends over the commands stream in Redis: durable when it resolves, performed afterwards. */
-export function overStream({ redis, prefix = "gateway", timeoutMs = 5_000 }: StreamOptions): Transport<StreamAnswers> {
+export function overStream(options: StreamOptions): Transport<StreamAnswers> {
+  const { redis, prefix = "gateway", partitions = 1, timeoutMs = 5_000 } = options;
+
   async function add(command: Command): Promise<CommandResult> {
     try {
-      const added = redis.xadd(`${prefix}:commands`, "*", "command", JSON.stringify(command));
+      const partition = partitionOf(subjectOfCommand(command), partitions);
+      const stream = partition === 0 ? `${prefix}:commands` : `${prefix}:commands:${partition}`;
+      const added = redis.xadd(stream, "*", "command", JSON.stringify(command));
       const entryId = await within(timeoutMs, added);
       return { ok: true, answer: { entryId } };
     } catch (error) {

@@ -1,25 +1,6 @@
+import { subjectOfCommand } from "../protocol/command-subject.ts";
 import type { Command } from "../protocol/commands.ts";
 import type { CommandFailure } from "./transport.ts";
-
-/** The subject of a command; commands of one subject are performed in order. */
-export function subjectOf(command: Command): string {
-  switch (command.type) {
-    case "publish":
-      return `channel ${command.channel}`;
-    case "order.create":
-    case "order.update":
-    case "order.event":
-    case "order.signal":
-      return `order ${command.orderId}`;
-    case "score.submit":
-      return `score ${JSON.stringify([command.board, command.member])}`;
-    case "session.update":
-    case "session.revoke":
-      return `session ${command.sessionId}`;
-    case "user.disconnect":
-      return `user ${command.userId}`;
-  }
-}
 
 /** Fields that are part of a URL path over HTTP. */
 const pathFields = ["orderId", "board", "member", "sessionId", "userId"] as const;
@@ -41,7 +22,8 @@ export function encodeCommand(command: Command): EncodedCommand {
 }
 
 function commandProblem(command: Command): CommandFailure | undefined {
-  if (subjectOf(command) === undefined) return { code: "bad_request", message: "type: is unknown", field: "type" };
+  if (subjectOfCommand(command) === undefined)
+    return { code: "bad_request", message: "type: is unknown", field: "type" };
   const fields = command as unknown as Record<string, unknown>;
   const present = pathFields.filter((name) => name in fields);
   return present.map((name) => pathSegmentProblem(name, fields[name])).find((problem) => problem !== undefined);

@@ -27,8 +27,8 @@ export interface RedisConnections {
   readonly isCluster: boolean;
   /** Whether Redis is reachable and accepts writes. */
   readonly availability: Pick<Availability, "refusal">;
-  /** The connection of this role, opened on first use and closed by `close`. */
-  connection(role: RedisRole): RedisClient;
+  /** The connection of this role, opened on first use and closed by `close`; `number` distinguishes several of one role. */
+  connection(role: RedisRole, number?: number): RedisClient;
   /** Reopens all connections except `commands` that were ready before `moment`, on `performance`'s clock. */
   reconnectOlderThan(moment: number): void;
   /** Resolves when `commands` and every connection opened so far have answered once; rejects after `timeoutMs`. */
@@ -49,7 +49,7 @@ export interface RedisConnectionsOptions {
 /** The only code that depends on whether Redis is embedded, single, monitored by Sentinel, or a Cluster. */
 export function createRedisConnections(options: RedisConnectionsOptions): RedisConnections {
   const { address, nodeId, log, metrics, clock = systemClock } = options;
-  const open = new Map<RedisRole, RedisClient>();
+  const open = new Map<string, RedisClient>();
   const readySince = new Map<RedisClient, number>();
   const availability = new Availability({ address: describeAddress(address), isReachable, clock, log });
   let isClosed = false;
@@ -59,8 +59,9 @@ export function createRedisConnections(options: RedisConnectionsOptions): RedisC
     return areReady && (await connection("commands").ping()) === "PONG";
   }
 
-  function connection(role: RedisRole): RedisClient {
-    const known = open.get(role);
+  function connection(role: RedisRole, number = 0): RedisClient {
+    const name = number === 0 ? role : `${role}-${number}`;
+    const known = open.get(name);
     if (known !== undefined) return known;
     const client = connect(address, role, roleOptions(role, nodeId));
     if (client instanceof Redis) writeTogether(client);
@@ -75,7 +76,7 @@ export function createRedisConnections(options: RedisConnectionsOptions): RedisC
     });
     client.on("end", () => isClosed || reopen(client));
     keepTrack(client);
-    open.set(role, client);
+    open.set(name, client);
     return client;
   }
 

@@ -11,6 +11,8 @@ import { RenewableLeaderLease, type LeaderLease } from "./leader-lease.ts";
  * per subject without asking other nodes. Processing is concurrent; an entry is acknowledged when it is done. Entries in
  * progress when a node dies are processed again, so their effects must be idempotent.
  *
+ * A leader that is not preferred hands over to a consumer that is, once that one claims the lease.
+ *
  * An entry that was pending in several crashes is a suspect: it is processed alone, and each attempt is counted in Redis
  * before it starts, so that an entry that crashes its consumer is identified by its `deliveries`.
  */
@@ -31,6 +33,8 @@ export interface ConsumerGroupOptions {
 }
 
 export interface ConsumerGroupDeps {
+  /** Whether this consumer is to lead, as far as it knows. */
+  isPreferred: () => boolean;
   store: GroupStore;
   handle: HandleEntry;
   clock: Clock;
@@ -62,6 +66,8 @@ class Consumer implements ConsumerGroup {
   #waiting: Promise<void> | undefined;
   #trimmedAt = -Infinity;
   #cancel: Cancel | undefined;
+  /** Another consumer is to lead. */
+  #isClaimed = false;
 
   constructor(deps: ConsumerGroupDeps, options: Required<ConsumerGroupOptions>) {
     this.#deps = deps;
@@ -89,19 +95,23 @@ class Consumer implements ConsumerGroup {
 
   async #run(): Promise<void> {
     const { clock, log } = this.#deps;
-    const standbyMs = this.#options.leaseMs / 4;
     while (!this.#stopping.signal.aborted) {
-      const pauseMs = await this.#round(standbyMs).catch((error: unknown) => {
+      const pauseMs = await this.#round().catch((error: unknown) => {
         log.warn({ err: error }, "reading the commands stream failed; retrying");
-        return standbyMs;
+        return this.#standbyMs;
       });
       if (pauseMs > 0) await sleep(clock, pauseMs, this.#stopping.signal);
     }
   }
 
+  get #standbyMs(): number {
+    return this.#options.leaseMs / (this.#deps.isPreferred() ? 4 : 1);
+  }
+
   /** Milliseconds until the next round. */
-  async #round(standbyMs: number): Promise<number> {
+  async #round(): Promise<number> {
     if (this.#leader !== undefined && !this.#leader.isCurrent()) await this.#resign();
+    if (this.#isClaimed) return this.#handOver();
     const { maxInFlight } = this.#options;
     const capacity = maxInFlight - this.#inFlight;
     if (capacity < Math.min(minBatchSize, Math.ceil(maxInFlight / 2))) return this.#waitForCapacity();
@@ -109,7 +119,7 @@ class Consumer implements ConsumerGroup {
     const result = await this.#read(Math.min(maxBatchSize, capacity));
     if (result.kind === "standby") {
       await this.#resign();
-      return standbyMs;
+      return this.#standbyMs;
     }
     // If the lease may have expired meanwhile, the entries read are pending by now and are read again in order.
     if (result.kind === "acquired" || this.#leader?.isCurrent() !== true) return this.#becomeLeader(requestedAt);
@@ -136,6 +146,13 @@ class Consumer implements ConsumerGroup {
     this.#leader?.end();
     this.#leader = undefined;
     while (this.#inFlight > 0) await this.#nextFinished();
+  }
+
+  async #handOver(): Promise<number> {
+    this.#isClaimed = false;
+    await this.#acknowledging;
+    await this.#deps.store.releaseLease();
+    return this.#options.leaseMs;
   }
 
   async #processAll(entries: readonly GroupEntry[], lease: RenewableLeaderLease): Promise<void> {
@@ -230,8 +247,9 @@ class Consumer implements ConsumerGroup {
   async #renew(lease: RenewableLeaderLease): Promise<void> {
     const requestedAt = this.#deps.clock.monotonic();
     try {
-      const { kind } = await this.#deps.store.renew();
-      if (kind === "leader") lease.extend(requestedAt + this.#options.leaseMs);
+      const { isLeader, isClaimed } = await this.#deps.store.renew();
+      this.#isClaimed = isLeader && isClaimed && !this.#deps.isPreferred();
+      if (isLeader && !this.#isClaimed) lease.extend(requestedAt + this.#options.leaseMs);
       else lease.end();
     } catch (error) {
       this.#deps.log.debug({ err: error }, "renewing the commands stream lease failed");

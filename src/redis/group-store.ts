@@ -16,10 +16,12 @@ export type ReadResult =
   /** `next`: where to continue with pending entries, undefined after the last; without new entries the last id delivered. */
   | { kind: "leader"; next: string | undefined; entries: GroupEntry[] };
 
-/** A stream and its reader; stream and lease are in one slot. */
+/** A stream and its reader; all keys are in one slot. */
 export interface GroupNames {
   stream: string;
   lease: string;
+  /** Present while another consumer is to hold the lease. */
+  claim: string;
   group: string;
   /** Unique per process, also among restarts of the same node. */
   consumer: string;
@@ -30,7 +32,8 @@ export interface GroupNames {
  * reads, so a consumer that lost the lease without noticing reads nothing.
  */
 export interface GroupStore {
-  renew(): Promise<ReadResult>;
+  /** `isClaimed`: another consumer is to hold the lease. */
+  renew(): Promise<{ isLeader: boolean; isClaimed: boolean }>;
   readNew(max: number): Promise<ReadResult>;
   /** Entries left pending by other consumers; `from` is `-` or the `next` of the previous call. */
   readPending(max: number, from: string): Promise<ReadResult>;
@@ -47,26 +50,32 @@ export interface GroupStoreOptions {
   leaseMs: number;
   /** Deliveries after which a pending entry is a suspect. */
   suspectAfter: number;
+  /** Whether this consumer is to hold the lease, and claims it while another does. */
+  claims: () => boolean;
 }
 
 export function createGroupStore(
   /** `commands` fails fast; `blocking` is used by this store alone. */
   { commands, blocking }: { commands: RedisClient; blocking: RedisClient },
-  { stream, lease, group, consumer }: GroupNames,
-  { leaseMs, suspectAfter }: GroupStoreOptions,
+  { stream, lease, claim, group, consumer }: GroupNames,
+  { leaseMs, suspectAfter, claims }: GroupStoreOptions,
 ): GroupStore {
   const readScript = loadScript(commands, new URL("./read-entries.lua", import.meta.url));
   const markScript = loadScript(commands, new URL("./mark-entry.lua", import.meta.url));
   const endScript = loadScript(commands, new URL("./release-lease.lua", import.meta.url));
   const trimScript = loadScript(commands, new URL("./trim-entries.lua", import.meta.url));
 
-  async function read(max: number, from: string): Promise<ReadResult> {
-    const reply = await readScript.run([stream, lease], [group, consumer, leaseMs, max, from, suspectAfter]);
-    return toReadResult(reply as ReadReply);
+  async function run(max: number, from: string): Promise<ReadReply> {
+    const args = [group, consumer, leaseMs, max, from, suspectAfter, claims() ? 1 : 0];
+    return (await readScript.run([stream, lease, claim], args)) as ReadReply;
   }
+  const read = async (max: number, from: string) => toReadResult(await run(max, from));
 
   return {
-    renew: () => read(0, ""),
+    async renew() {
+      const [kind, isClaimed] = await run(0, "");
+      return { isLeader: kind === "leader", isClaimed: Number(isClaimed) === 1 };
+    },
     readNew: (max) => read(max, ""),
     readPending: read,
     mark: async (id) => (await markScript.run([stream, lease], [group, consumer, id])) === 1,

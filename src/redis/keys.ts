@@ -105,12 +105,14 @@ export interface Keys {
   /** Sorted set of orders by when their next check is due; no TTL (one key, emptied by the checks). */
   dueOrders(): string;
 
-  /** Stream of the backends' commands; no TTL (trimmed as they are performed); a plain name, because backends write to it. */
-  commands(): string;
+  /** Stream of the backends' commands, or another partition of it; no TTL (trimmed as they are performed); a plain name, because backends write to it. */
+  commands(partition?: number): string;
   /** String, present if a bridge has added this command; TTL: the deduplication window; tag: in the stream's slot. */
   bridgedCommand(name: string): string;
   /** String, the node that leads the consumer group; TTL: its lease; tag: in the slot of the stream. */
-  commandsLease(): string;
+  commandsLease(partition?: number): string;
+  /** String, the node that is to lead instead; TTL: the lease; tag: in the slot of the stream. */
+  commandsClaim(partition: number): string;
   /** Stream of commands that could not be performed; no TTL (its length is bounded). */
   deadCommands(): string;
   /** Sorted set of the keys of dead letters, by time; TTL: the deduplication window; tag: in the slot of that stream. */
@@ -195,6 +197,7 @@ export interface Keys {
 export function createKeys(prefix: string): Keys {
   const of = (room: string, id: string, part: string): string => `${prefix}:{${room}:${encodeId(id)}}:${part}`;
   const ofBoard = (board: string, part: string): string => of("ch", `leaderboard:${board}`, part);
+  const commandsStream = (partition: number) => `${prefix}:commands${partition === 0 ? "" : `:${partition}`}`;
   const ofWebhooks = `{${prefix}:webhooks}`;
   return {
     prefix,
@@ -256,9 +259,10 @@ export function createKeys(prefix: string): Keys {
     openOrderTexts: (userId) => of("ch", `orders:${userId}`, "open-texts"),
     deliveredOrder: (userId, orderId) => of("ch", `orders:${userId}`, `delivered:${encodeId(orderId)}`),
     dueOrders: () => of("orders", "all", "due"),
-    commands: () => `${prefix}:commands`,
+    commands: (partition = 0) => commandsStream(partition),
     bridgedCommand: (name) => `{${prefix}:commands}:bridged:${encodeId(name)}`,
-    commandsLease: () => `{${prefix}:commands}:lease`,
+    commandsLease: (partition = 0) => `{${commandsStream(partition)}}:lease`,
+    commandsClaim: (partition) => `{${commandsStream(partition)}}:claim`,
     deadCommands: () => `${prefix}:commands:dead`,
     deadCommandKeys: () => `{${prefix}:commands:dead}:keys`,
     once: (scope, key) => of("once", JSON.stringify([scope, key]), "answer"),

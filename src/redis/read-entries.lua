@@ -1,21 +1,29 @@
 -- Reads a stream's next entries for the holder of the leader lease, which each call renews. A missing group is created, to
 -- begin with the stream's first entry.
 --
--- KEYS  1 stream  2 lease
+-- KEYS  1 stream  2 lease  3 claim: another consumer is to hold the lease
 -- ARGV  1 group  2 consumer  3 lease (ms)  4 max entries, 0 to only renew  5 '' for new entries, else where to continue
 --       with entries left pending by other consumers ('-' to begin)  6 deliveries after which a pending entry is a suspect
+--       7 1 if this consumer claims the lease while another holds it, else 0
 -- Returns { 'standby' } if another consumer holds the lease, { 'acquired' } if it was just taken and nothing was read, else
 -- { 'leader', where to continue ('' after the last; without new entries the last id delivered), id, deliveries, fields, ... }.
+-- With 0 entries to read, the second value is 1 if another consumer claims the lease, else 0.
 -- Suspects are claimed without counting a delivery.
 local stream, lease = KEYS[1], KEYS[2]
 local group, consumer, leaseMs, max, from, suspectAfter =
   ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 
 local holder = redis.call('GET', lease)
-if holder and holder ~= consumer then return { 'standby' } end
+if holder and holder ~= consumer then
+  if ARGV[7] == '1' then redis.call('SET', KEYS[3], consumer, 'PX', leaseMs) end
+  return { 'standby' }
+end
 redis.call('SET', lease, consumer, 'PX', leaseMs)
-if not holder then return { 'acquired' } end
-if max == 0 then return { 'leader', from } end
+if not holder then
+  redis.call('DEL', KEYS[3])
+  return { 'acquired' }
+end
+if max == 0 then return { 'leader', redis.call('EXISTS', KEYS[3]) } end
 
 local function inGroup(...)
   local result = redis.pcall(...)

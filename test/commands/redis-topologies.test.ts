@@ -22,6 +22,7 @@ test("on Redis Cluster every script stays in one slot, through all doors", async
     prefix: freshPrefix(),
     nodeId: randomUUID(),
     orders: { reorderWindowMs: 200, signalEveryMs: 100 },
+    stream: { partitions: 2 },
   });
   onTestFinished(() => node.close());
   node.consumer.start();
@@ -37,8 +38,8 @@ test("on Redis Cluster every script stays in one slot, through all doors", async
     { type: "score.submit", board: "b", member: "m", score: 1 },
     { type: "order.event", orderId: "o-1", status: "paused", idempotencyKey: "k" },
   ];
-  for (const text of [...commands.map((command) => JSON.stringify(command)), "poison"]) {
-    await redis.connection("commands").xadd(keys.commands(), "*", "command", text);
+  for (const [n, text] of [...commands.map((command) => JSON.stringify(command)), "poison"].entries()) {
+    await redis.connection("commands").xadd(keys.commands(n % 2), "*", "command", text);
   }
 
   await eventually(async () => expect(await deadLetters.count()).toBe(2));

@@ -40,6 +40,7 @@ export interface PublishingNodeOptions {
   nodeId: string;
   orders?: Partial<OrdersOptions>;
   stream?: StreamConsumerOptions;
+  isTurn?: (partition: number) => boolean;
   /** Stands in for what other rooms do. */
   others?: Partial<Pick<CommandExecutorDeps, "submitScore" | "revokeSession" | "disconnectUser">>;
 }
@@ -90,7 +91,8 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
   const consumer = createStreamConsumer(
     {
       commands,
-      blocking: redis.connection("blocking"),
+      blocking: (partition) => redis.connection("blocking", partition),
+      isTurn: options.isTurn ?? (() => true),
       keys,
       nodeId,
       executor,

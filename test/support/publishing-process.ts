@@ -8,13 +8,16 @@ import { createPublishingNode } from "./publishing-node.ts";
 /** A node in a process of its own, to be killed: `node publishing-process.ts <url> <prefix> <name> <api key>`. */
 const [, , url, prefix, nodeId, secret] = process.argv as [string, string, string, string, string, string];
 
+/** `TEST_STREAM_PARTITIONS` of the test that kills it. */
+const partitions = Number(process.env.TEST_STREAM_PARTITIONS ?? 3);
+
 const node = await createPublishingNode({
   url,
   prefix,
   nodeId,
   // Longer than the longest run: what a window does when it ends is tried elsewhere.
   orders: { reorderWindowMs: 3_600_000 },
-  stream: { leaseMs: 1_000 },
+  stream: { leaseMs: 1_000, partitions },
 });
 const http = createHttpServer(
   {
