@@ -1,6 +1,7 @@
 import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { GatewayError, type ClientErrorBody } from "../protocol/errors.ts";
 import { userChannelOf } from "../protocol/names.ts";
+import { checkNoBinary } from "../protocol/no-binary.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import type { ClientHandler } from "./client-handler.ts";
@@ -114,6 +115,7 @@ type Acknowledge = (answer: object) => void;
 interface IncomingEvent {
   readonly event: readonly unknown[];
   readonly bytes: number;
+  readonly isBinary: boolean;
   readonly id: number | undefined;
   readonly listeners: SocketListeners | undefined;
 }
@@ -151,9 +153,9 @@ export class Dispatch {
   receive(requests: ConnectionRequests, packet: readonly unknown[], listeners?: SocketListeners): void {
     const { connection } = requests;
     if (!connection.isOpen) return;
-    const { id, bytes } = packet.at(-1) as Receipt;
+    const { id, bytes, isBinary } = packet.at(-1) as Receipt;
     const acknowledge: Acknowledge = id === undefined ? ignoreAnswer : (answer) => connection.answer(id, answer);
-    const incoming: IncomingEvent = { event: packet.slice(0, -1), bytes, id, listeners };
+    const incoming: IncomingEvent = { event: packet.slice(0, -1), bytes, isBinary, id, listeners };
     const answered = this.#answer(requests, incoming, acknowledge);
     answered.catch((error: unknown) => this.#deps.failures.report("socket.answer", error));
   }
@@ -260,10 +262,12 @@ export class Dispatch {
   }
 
   /** Invalid messages are counted by the limiter too, but always refused with their own error. */
-  #read(connection: Connection, { event, bytes }: IncomingEvent): ParsedRequest {
+  #read(connection: Connection, { event, bytes, isBinary }: IncomingEvent): ParsedRequest {
     try {
       const handler = handlerOf(this.#handlers, event);
-      return { handler, message: parseWith(handler.schema, argumentOf(event)), bytes };
+      const argument = argumentOf(event);
+      if (isBinary) checkNoBinary(argument);
+      return { handler, message: parseWith(handler.schema, argument), bytes };
     } catch (error) {
       this.#throttle(connection, "invalid", bytes).catch((fault: unknown) =>
         this.#deps.failures.report("throttle", fault),

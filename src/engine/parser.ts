@@ -16,10 +16,13 @@ export class Receipt {
   readonly id: number | undefined;
   /** Bytes of the packet. */
   readonly bytes: number;
+  /** Whether the event had attachments. */
+  readonly isBinary: boolean;
 
-  constructor(id: number | undefined, bytes: number) {
+  constructor(id: number | undefined, bytes: number, isBinary = false) {
     this.id = id;
     this.bytes = bytes;
+    this.isBinary = isBinary;
   }
 }
 
@@ -130,7 +133,7 @@ export class GatedDecoder {
     const list = orFault(() => withAttachments(parseList(body, this.#limits), attachments)) as unknown[];
     if (type === PacketType.ACK || type === PacketType.BINARY_ACK)
       return this.#listener?.({ type: PacketType.ACK, nsp, id, data: list } as Packet);
-    this.#listener?.({ type: PacketType.EVENT, nsp, data: [...list, new Receipt(id, bytes)] });
+    this.#listener?.({ type: PacketType.EVENT, nsp, data: [...list, new Receipt(id, bytes, attachments.length > 0)] });
   }
 
   /**

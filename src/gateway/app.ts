@@ -11,6 +11,7 @@ import { appUserOf, type Connection } from "../connections/connection.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import { ErrorReporter } from "../connections/error-reporter.ts";
 import { GatewayError } from "../protocol/errors.ts";
+import { checkNoBinary } from "../protocol/no-binary.ts";
 import { createCircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -108,9 +109,11 @@ export function createAppRoomAdapter(
   return createAppAdapter(base, {
     isChannel: (room) => services.kinds.has(room),
     publish(publication) {
-      ingress.executor
-        .perform({ type: "publish", ...publication }, { door: "app" })
-        .catch((error: unknown) => failures.report("app.publish", error));
+      const publish = async (): Promise<object> => {
+        checkNoBinary(publication.data, "data");
+        return ingress.executor.perform({ type: "publish", ...publication }, { door: "app" });
+      };
+      publish().catch((error: unknown) => failures.report("app.publish", error));
     },
   });
 }

@@ -367,7 +367,7 @@ function handlersOf(
   { refresh, tokenRefreshed, useSubscriptionToken }: ConnectionHooks,
 ): ClientHandler[] {
   const { sessions, logouts } = authentication;
-  const { channels, presence, state, orders, boards } = services;
+  const { channels, permissions, presence, state, orders, boards } = services;
   return [
     ...createChannelHandlers({
       channels,
@@ -379,7 +379,7 @@ function handlersOf(
     ...createAuthHandlers({ refresh, tokenRefreshed }),
     ...createSessionHandlers({ sessions, logouts, connectionsOf: connectionCounts(presence) }),
     ...createLeaderboardHandlers({ leaderboards: boards }),
-    ...createOrderHandlers({ orders }),
+    ...createOrderHandlers({ orders, permissions }),
     ...createPresenceHandlers({ presence, channels }),
     ...createStateHandlers({ state }),
   ];

@@ -1,3 +1,4 @@
+import { checkNoBinary } from "../protocol/no-binary.ts";
 import { parseWith } from "../protocol/parse-with.ts";
 import type { Route } from "./route.ts";
 
@@ -10,6 +11,7 @@ export function createCallRoute(routes: readonly Route[]): CallRoute {
   return async (operationId, request) => {
     const route = byId.get(operationId);
     if (route === undefined) throw new Error(`unknown operation: ${operationId}`);
+    checkNoBinary(request);
     const answer = await route.handle({ ...inputOf(route, request), ...caller });
     return answer.body;
   };

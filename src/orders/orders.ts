@@ -316,9 +316,8 @@ export class Orders implements Service {
     return (await this.#store.load(orderId)).order?.record.parties;
   }
 
-  /** For users. Throws `forbidden` if the user is not a party, whether the order exists or not. */
-  async getAs(userId: string, orderId: string): Promise<OrderWithTimeline> {
-    if (!(await this.mayRead(orderId, userId))) throw forbidden();
+  /** For users that may read it. An unknown order is `forbidden`, as is one that a user may not read. */
+  async getForUser(orderId: string): Promise<OrderWithTimeline> {
     const found = await this.#store.read(orderId);
     if (found === undefined) throw forbidden();
     return found.value;
@@ -329,6 +328,7 @@ export class Orders implements Service {
     return (await this.#parties.openOrders(userId)).value;
   }
 
+  /** Whether the user is a party. False for an unknown order. */
   mayRead(orderId: string, userId: string): Promise<boolean> {
     return this.#store.isParty(orderId, userId);
   }

@@ -105,7 +105,7 @@ export const clientEvents: Readonly<Record<RequestName, ClientEventDescription>>
     answers: [submittedScore.omit({ total: true })],
   },
   "order:get": {
-    summary: "Read an order of which one is a party.",
+    summary: "Read an order to which one may subscribe.",
     request: orderParams,
     answers: [orderWithTimeline],
   },

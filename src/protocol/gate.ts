@@ -97,9 +97,18 @@ export function checkValue(value: unknown, limits?: Partial<GateLimits>): void {
 
 /** The canonical text of a checked value: no spaces, no -0, keys in their order. */
 export function canonicalJson(value: unknown): string {
-  const text: string | undefined = JSON.stringify(value);
+  const text = stringified(value);
   if (text === undefined) throw new GatewayError("bad_request", "The payload is not a JSON value.");
   return text;
+}
+
+/** Undefined for what JSON has no text for, such as a circular value or a BigInt of an app. */
+function stringified(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
 }
 
 function withDefaults(limits: Partial<GateLimits> | undefined): GateLimits {

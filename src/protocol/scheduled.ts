@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { wrong } from "./parse-with.ts";
 import { isKeyed, noKeyIfEphemeral, publishBodyFields } from "./publications.ts";
-import { timestamp, timestampOfBackend, wholeNumber } from "./scalars.ts";
+import { eventName, timestamp, timestampOfBackend, wholeNumber } from "./scalars.ts";
 
 /** Schemas of publications for later. */
 
@@ -37,7 +37,7 @@ export const publishOrScheduleBody = z
   )
   .meta({ id: "PublishNowOrLater" });
 
-const scheduleId = z.string().regex(/^[\w-]{22}$/, "is not a schedule id");
+const scheduleId = eventName;
 
 /** Answer of `POST /v1/publish` with `delayMs` or `publishAt`. */
 export const scheduled = z

@@ -251,6 +251,7 @@ export type SessionsListAnswer = z.output<typeof sessionsListAnswer>;
 export const session = z
   .strictObject({
     ...entryFields,
+    userId,
     expiresAt: timestamp,
     roles: z.array(z.string()),
     channels: z.strictObject({ subscribe: z.array(z.string()), publish: z.array(z.string()) }),
@@ -297,7 +298,7 @@ export const userConnection = z
     nodeId: z.string(),
     sessionId,
     address: z.string(),
-    userAgent: z.string().optional(),
+    userAgent: z.string().meta({ description: "As the client sent it; empty if it sent none." }),
     connectedAt: timestamp,
     channels: z.array(z.string()).meta({ description: "Subscribed channels." }),
     queuedBytes: z.int().min(0).meta({ description: "Bytes that wait for the client to read them." }),

@@ -6,7 +6,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { z } from "zod";
 import { createGateway, GatewayError, type Gateway } from "../../src/index.ts";
 import { connectClient } from "../support/gateway.ts";
-import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
+import { eventually, freshPrefix, quietLog, redisWorld } from "../support/world.ts";
 import { embed, join } from "./support.ts";
 
 async function listening(setUp: (gateway: Gateway) => void = () => undefined): Promise<Gateway> {
@@ -40,6 +40,33 @@ describe("a handler of gateway.on", () => {
     const ann = await join(gateway, "ann");
 
     expect(Buffer.from(await ann.emitWithAck("join", Buffer.from([1, 2]), "x"))).toEqual(Buffer.from([1, 2, 0x78]));
+  });
+
+  test("and its clients cannot publish binary data, which JSON would turn into a list of bytes", async () => {
+    const reported: string[] = [];
+    const log = { ...quietLog, error: (fields: { err?: unknown }) => void reported.push(String(fields.err)) };
+    const gateway = await embed({ log });
+    gateway.io.on("connection", (socket) => socket.on("draw", (image) => gateway.io.to("chat:1").emit("image", image)));
+    await gateway.listen(0, "127.0.0.1");
+    const ann = await join(gateway, "ann");
+    await ann.emitWithAck("subscribe", { channel: "chat:1" });
+    const image = { parts: [Buffer.from([1, 2])] };
+
+    await expect(gateway.publish({ channel: "chat:1", event: "image", data: image })).rejects.toMatchObject({
+      code: "bad_request",
+      field: "data.parts[0]",
+    });
+    expect(await ann.emitWithAck("publish", { channel: "chat:1", event: "image", data: image })).toMatchObject({
+      error: { code: "bad_request", message: "data.parts[0]: must not contain binary data" },
+    });
+    ann.emit("draw", image);
+    await eventually(() => expect(reported).toMatchObject([expect.stringContaining("data.parts[0]")]));
+    const endless: unknown[] = [];
+    endless.push(endless);
+    await expect(gateway.publish({ channel: "chat:1", event: "image", data: endless })).rejects.toMatchObject({
+      code: "bad_request",
+    });
+    expect((await gateway.channels.history("chat:1")).publications).toEqual([]);
   });
 
   test("answers app_failed if it throws, and the code of a GatewayError", async () => {

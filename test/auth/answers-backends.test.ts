@@ -177,6 +177,7 @@ it("GET /v1/users/{userId}/sessions lists them with their connections", async ()
   const { createdAt, expiresAt } = session;
   expect(body.sessions).toEqual([
     {
+      userId: "ada",
       sessionId: session.sessionId,
       createdAt,
       lastSeenAt: createdAt,

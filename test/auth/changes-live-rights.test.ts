@@ -60,7 +60,12 @@ describe("a session that is changed", () => {
     }
     for (const client of clients) expect(unsubscribed(client)).toEqual(["room:1"]);
     const { body: read } = await two.call("GET", `/v1/sessions/${login.sessionId}`);
-    expect(read.session).toMatchObject({ data: { plan: "free" }, info: { name: "Ada" }, connections: 3 });
+    expect(read.session).toMatchObject({
+      userId: "ada",
+      data: { plan: "free" },
+      info: { name: "Ada" },
+      connections: 3,
+    });
   });
 
   it("ends subscriptions of a role that is taken away", async () => {

@@ -58,6 +58,7 @@ test("scheduled publications are listed in pages, in order of time, and can be c
   });
   expect((await gateway.call("DELETE", `/v1/scheduled/${first}`)).body).toEqual({ removed: true });
   expect((await gateway.call("DELETE", `/v1/scheduled/${first}`)).body).toEqual({ removed: false });
+  expect((await gateway.call("DELETE", "/v1/scheduled/unknown")).body).toEqual({ removed: false });
   expect((await gateway.call("GET", "/v1/scheduled")).body.scheduled).toHaveLength(4);
 });
 

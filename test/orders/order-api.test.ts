@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { z } from "zod";
+import { createKinds } from "../../src/channels/kinds.ts";
+import { createPermissions } from "../../src/channels/permissions.ts";
 import { createOrderHandlers } from "../../src/connections/handlers/orders.ts";
 import { route } from "../../src/http/route.ts";
 import { idempotent } from "../../src/http/routes/idempotent.ts";
@@ -97,12 +99,21 @@ describe("orders over HTTP", () => {
   });
 });
 
-test("a party reads its order; orders of others and unknown orders take the same time to refuse", async () => {
+test("parties and configured roles read an order; orders of others and unknown orders take the same time to refuse", async () => {
   const { orders } = await startApi();
   await orders.create(order);
-  const [handler] = createOrderHandlers({ orders });
-  const get = async (userId: string, orderId: string) =>
-    handler!.handle({ identity: { userId } } as Parameters<NonNullable<typeof handler>["handle"]>[0], { orderId });
+  const permissions = createPermissions({
+    kinds: createKinds({ order: { subscribe: ["role:support"] } }),
+    mayReadOrder: (orderId, userId) => orders.mayRead(orderId, userId),
+  });
+  const [handler] = createOrderHandlers({ orders, permissions });
+  const get = async (userId: string, orderId: string, roles: string[] = []) =>
+    handler!.handle(
+      { identity: { userId, roles, channels: { subscribe: [], publish: [] } } } as unknown as Parameters<
+        NonNullable<typeof handler>["handle"]
+      >[0],
+      { orderId },
+    );
   const timed = async (orderId: string): Promise<number> => {
     const start = performance.now();
     await expect(get("eve", orderId)).rejects.toMatchObject({ code: "forbidden" });
@@ -110,6 +121,8 @@ test("a party reads its order; orders of others and unknown orders take the same
   };
 
   expect(await get("ada", "o-1")).toMatchObject({ order: { orderId: "o-1" }, timeline: [{ status: "created" }] });
+  expect(await get("eve", "o-1", ["support"])).toMatchObject({ order: { orderId: "o-1" } });
+  await expect(get("eve", "o-2", ["support"])).rejects.toMatchObject({ code: "forbidden" });
   const foreign: number[] = [];
   const unknown: number[] = [];
   for (let round = 0; round < 300; round++) {

@@ -138,13 +138,13 @@ function listConnections({ connectionsOfUser }: RightsRouteDeps): Route {
 
 /** As it is answered. */
 export function toConnection(connection: UserConnection) {
-  const { connectionId, nodeId, sessionId, address, userAgent, connectedAt, queuedBytes, channels } = connection;
+  const { connectionId, nodeId, sessionId, address, userAgent = "", connectedAt, queuedBytes, channels } = connection;
   return {
     connectionId,
     nodeId,
     sessionId,
     address,
-    ...(userAgent !== undefined && { userAgent }),
+    userAgent,
     connectedAt,
     channels: channels.map(({ channel }) => channel),
     queuedBytes,

@@ -137,9 +137,9 @@ function listSessions({ sessions, connectionsOf }: SessionRouteDeps): Route {
   });
 }
 
-/** Omits the user id, which is in the request, and the revision. */
+/** Omits the revision. */
 export function toEntry(
-  { userId: _asked, revision: _order, roles, channels, granted, ...session }: Session,
+  { revision: _order, roles, channels, granted, ...session }: Session,
   connections: ReadonlyMap<string, number>,
 ): SessionAnswer {
   return {
