@@ -1,4 +1,4 @@
-import { type ReadonlySignal, signal } from "@preact/signals";
+import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import type { BoardEntry, ChannelState, OwnEntry } from "../../../src/client/client.ts";
 import { type Attempts, createAttempts, messageOf } from "./attempt.ts";
 import { type BackendCall, callBackend } from "./backend.ts";
@@ -16,8 +16,9 @@ export interface BoardState {
 /** A live board, and actions that change it. */
 export interface Race {
   readonly board: ReadonlySignal<BoardState>;
+  /** As the lists show it, so that no two places of the page disagree. */
   readonly own: ReadonlySignal<OwnEntry | undefined>;
-  /** The entries around the user; empty if the user is not on the board. */
+  /** The entries around the user, as far as possible of the top; empty if the user is not on the board. */
   readonly around: ReadonlySignal<readonly BoardEntry[]>;
   readonly state: ReadonlySignal<ChannelState>;
   readonly refusal: ReadonlySignal<string | undefined>;
@@ -47,8 +48,11 @@ const racers =
 export function createRace({ client, login }: Demo): Race {
   const live = client.leaderboard(raceBoard);
   const board = signal<BoardState>({ entries: live.entries, revision: live.revision, total: live.total });
-  const own = signal<OwnEntry | undefined>(live.own);
-  const around = signal<readonly BoardEntry[]>([]);
+  const pushed = signal<OwnEntry | undefined>(live.own);
+  const asked = signal<readonly BoardEntry[]>([]);
+  const isOwn = ({ member }: BoardEntry): boolean => member === login.name;
+  const around = computed(() => aroundOf(board.value.entries, asked.value, isOwn));
+  const own = computed(() => around.value.find(isOwn) ?? pushed.value);
   const state = signal<ChannelState>(live.state);
   const refusal = signal<string | undefined>(undefined);
   const submitted = signal<number | undefined>(undefined);
@@ -61,7 +65,7 @@ export function createRace({ client, login }: Demo): Race {
     refresh.soon();
   });
   live.on("own", (now) => {
-    own.value = now;
+    pushed.value = now;
     refresh.soon();
   });
   live.on("state", (change) => (state.value = change.state));
@@ -69,7 +73,7 @@ export function createRace({ client, login }: Demo): Race {
 
   async function askAround(): Promise<void> {
     const found = await live.around(aroundRadius).catch(() => undefined);
-    if (found !== undefined) around.value = found.entries;
+    if (found !== undefined) asked.value = found.entries;
   }
 
   async function submitAll(apiKey: string): Promise<void> {
@@ -100,6 +104,20 @@ export function createRace({ client, login }: Demo): Race {
       live.close();
     },
   };
+}
+
+/** What was asked for is up to a second old, the top is live: whoever is in the top is shown as there. */
+function aroundOf(
+  top: readonly BoardEntry[],
+  asked: readonly BoardEntry[],
+  isOwn: (entry: BoardEntry) => boolean,
+): readonly BoardEntry[] {
+  const place = top.findIndex(isOwn);
+  const inTop = new Set(top.map(({ member }) => member));
+  const others = asked.filter(({ member, rank }) => rank > top.length && !inTop.has(member));
+  if (place === -1) return others;
+  const next = top.slice(Math.max(place - aroundRadius, 0), place + aroundRadius + 1);
+  return [...next, ...others.filter(({ rank }) => rank <= place + 1 + aroundRadius)];
 }
 
 /** Few different scores, so that many are tied. */

@@ -10,6 +10,14 @@ export const connectionPanel: Panel = { id: "connection", title: "Connection", V
 
 const publishedMeanwhile = 3;
 
+/** As in `style.css`: the panels are below the view. */
+const isStacked = matchMedia("(max-width: 900px)");
+
+/** The state and the view are above this panel then, out of sight. */
+function showWhatHappens(): void {
+  if (isStacked.matches) scrollTo({ top: 0 });
+}
+
 function ConnectionView({ demo }: { demo: Demo }) {
   return (
     <>
@@ -46,6 +54,7 @@ function Cut({ demo }: { demo: Demo }) {
   async function cut(): Promise<void> {
     error.value = undefined;
     demo.cut(awayMs.value);
+    showWhatHappens();
     const channel = demo.activeFeed.value?.name;
     if (apiKey === undefined || channel === undefined || !isPublishing.value) return;
     try {

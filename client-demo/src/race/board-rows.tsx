@@ -1,7 +1,10 @@
 import type { BoardEntry } from "../../../src/client/client.ts";
-import { useGlide } from "./glide.ts";
+import { useMoves, type Move } from "./moves.ts";
 
-/** Entries in order, each with a bar for its score. */
+/**
+ * Entries in order, each with a bar for its score. A row stays where it is and changes its text, so that a board that changes ten
+ * times a second can be read; an arrow says for a moment who has moved.
+ */
 export function BoardRows({
   label,
   entries,
@@ -11,14 +14,15 @@ export function BoardRows({
   entries: readonly BoardEntry[];
   ownName: string;
 }) {
-  const list = useGlide<HTMLOListElement>();
+  const moves = useMoves(entries);
   const lengthOf = createBars(entries);
   return (
-    <ol class="racers" aria-label={label} ref={list}>
+    <ol class="racers" aria-label={label}>
       {entries.map((entry, index) => (
         <Racer
-          key={entry.member}
+          key={index}
           entry={entry}
+          move={moves.get(entry.member)}
           length={lengthOf(entry.score)}
           isOwn={entry.member === ownName}
           tie={tieOf(entries, index)}
@@ -35,13 +39,26 @@ const ties = {
   later: { text: "level", title: "Same score as the one above, reached later." },
 };
 
-function Racer({ entry, length, isOwn, tie }: { entry: BoardEntry; length: number; isOwn: boolean; tie: Tie }) {
+interface RacerProps {
+  entry: BoardEntry;
+  length: number;
+  isOwn: boolean;
+  tie: Tie;
+  move: Move | undefined;
+}
+
+function Racer({ entry, length, isOwn, tie, move }: RacerProps) {
   return (
-    <li class={isOwn ? "racer is-own" : "racer"} data-key={entry.member}>
+    <li class={isOwn ? "racer is-own" : "racer"}>
       <span class="racer-bar" style={{ transform: `scaleX(${length.toFixed(3)})` }} />
       <span class="racer-rank">{entry.rank}</span>
       <span class="racer-name">
         <span>{entry.member}</span>
+        {move !== undefined && (
+          <span class={`racer-move is-${move}`} aria-hidden="true">
+            {move === "up" ? "▲" : "▼"}
+          </span>
+        )}
         {isOwn && <span class="tag">you</span>}
       </span>
       {tie !== undefined && (

@@ -32,7 +32,7 @@ function RaceView({ demo }: { demo: Demo }) {
       {race.refusal.value === undefined ? <Boards demo={demo} race={race} /> : <Refusal text={race.refusal.value} />}
       <p class="hint">
         The top is pushed as differences, at most one every 100 ms however many scores come; the own rank likewise, from
-        anywhere on the board. Who is around is asked for, at most once a second.
+        anywhere on the board. Who is around beyond the top is asked for, at most once a second.
       </p>
     </div>
   );
@@ -64,7 +64,7 @@ function OwnRank({ race }: { race: Race }) {
 
 function Acts({ demo, race }: { demo: Demo; race: Race }) {
   const { apiKey } = demo.login;
-  const isBusy = race.attempts.isBusy.value;
+  const isBusy = race.attempts.isBusy.value || race.refusal.value !== undefined;
   const submitted = race.submitted.value;
   return (
     <>
