@@ -7,7 +7,7 @@ const files = {
   "page.css": "text/css",
   "guide.css": "text/css",
   "page.js": "text/javascript",
-  "guide.js": "text/javascript",
+  "search.js": "text/javascript",
   "elements.js": "text/javascript",
   "events.js": "text/javascript",
   "schemas.js": "text/javascript",

@@ -16,6 +16,7 @@ export const guideGroups: Readonly<Record<string, readonly string[]>> = {
     "clients-other-languages",
     "backends",
     "streams",
+    "token-streams",
     "contract",
     "presence",
     "state",

@@ -104,7 +104,9 @@ describe("/docs", () => {
   const files = [
     "/docs",
     "/docs/page.css",
+    "/docs/guide.css",
     "/docs/page.js",
+    "/docs/search.js",
     "/docs/elements.js",
     "/docs/events.js",
     "/docs/schemas.js",

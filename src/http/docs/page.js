@@ -16,16 +16,26 @@ function draw(api, events) {
   byId("version").textContent = api.info.version;
   byId("about").append(...prose(api.info.description));
   const byTag = Map.groupBy(callsOf(api), ({ operation }) => operation.tags?.[0] ?? "Other");
-  for (const [tag, calls] of byTag) {
-    byId("contents").append(element("h2", {}, tag), element("ul", {}, calls.map(toLink)));
-    byId("calls").append(element("h2", {}, tag), ...calls.map((call) => toDetails(api, call)));
-  }
-  for (const [title, members] of groupsOf(events)) {
-    byId("contents").append(element("h2", {}, title), element("ul", {}, members.map(toEventLink)));
-    byId("calls").append(element("h2", {}, title), ...members.map((event) => toEventDetails(events, event)));
-  }
+  section({ id: "http", title: "HTTP calls" });
+  for (const [tag, calls] of byTag)
+    group(tag, { links: calls.map(toLink), details: calls.map((call) => toDetails(api, call)) });
+  section({ id: "events", title: "Socket.IO events" });
+  for (const [title, members] of groupsOf(events))
+    group(title, {
+      links: members.map(toEventLink),
+      details: members.map((event) => toEventDetails(events, event)),
+    });
   byId("contents").append(element("h2", {}, element("a", { href: "#errors" }, "Error codes")));
   byId("calls").append(...errorsOf(api));
+}
+
+function section({ id, title }) {
+  byId("calls").append(element("h2", { id, className: "part" }, title));
+}
+
+function group(title, { links, details }) {
+  byId("contents").append(element("h2", {}, title), element("ul", {}, links));
+  byId("calls").append(element("h3", { className: "group" }, title), ...details);
 }
 
 function toLink({ operation }) {
@@ -94,7 +104,10 @@ function errorsOf(api) {
     id: code,
     cells: [element("code", {}, code), prose(description.replace(/^`\w+`: /, ""))],
   }));
-  return [element("h2", { id: "errors" }, "Error codes"), table(["Code", "Meaning"], rows.map(spread))];
+  return [
+    element("h2", { id: "errors", className: "part" }, "Error codes"),
+    table(["Code", "Meaning"], rows.map(spread)),
+  ];
 }
 
 /** Opens and shows what the address names. */

@@ -1,4 +1,4 @@
-/** The search of the guides: sections that contain all words, those with one in the title first. */
+/** The search of the guides, and on the page of the API of its calls and events: what contains all words, with one in the title first. */
 
 const input = document.querySelector("#search");
 const found = document.querySelector("#found");
@@ -15,13 +15,26 @@ document.addEventListener("keydown", ({ key, target }) => {
 async function search(text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return show([]);
-  sections ??= await (await fetch("/docs/guides/search.json")).json();
+  sections ??= [...callsHere(), ...(await guideSections())];
   if (input.value !== text) return;
   const hits = sections.filter(({ title, text }) =>
     words.every((word) => `${title} ${text}`.toLowerCase().includes(word)),
   );
   const inTitle = ({ title }) => words.filter((word) => title.toLowerCase().includes(word)).length;
   show(hits.toSorted((a, b) => inTitle(b) - inTitle(a)).slice(0, most), text);
+}
+
+/** An installation without the guides finds only what is on this page. */
+async function guideSections() {
+  const response = await fetch("/docs/guides/search.json");
+  return response.ok ? response.json() : [];
+}
+
+function callsHere() {
+  return [...document.querySelectorAll("details.call")].map(({ id, firstElementChild }) => {
+    const [method, path, text] = [...firstElementChild.children].map(({ textContent }) => textContent);
+    return { href: `#${id}`, title: `${method} ${path}`, guide: text, text };
+  });
 }
 
 function show(hits, text = "") {
