@@ -11,7 +11,7 @@ import type { EndMethods } from "../loadtest/run/faults.ts";
 import { createBars, createLines } from "../loadtest/run/progress.ts";
 import { runLoadTest } from "../loadtest/run/run-load-test.ts";
 import type { Scenario } from "../loadtest/scenario.ts";
-import { firstKey, ownAddress, CallError } from "./backend-calls.ts";
+import { CallError, CommandLineError, firstKey, ownAddress } from "./backend-calls.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
 
@@ -42,9 +42,6 @@ export interface LoadtestOptions extends Record<string, unknown> {
   show?: true;
 }
 
-/** The command line is invalid. */
-class UsageError extends Error {}
-
 /** Runs a load test, or prints scenarios. Resolves with the exit code. */
 export async function loadtest(host: Host, name: string, options: LoadtestOptions): Promise<number> {
   try {
@@ -55,9 +52,7 @@ export async function loadtest(host: Host, name: string, options: LoadtestOption
     return await run(host, createPlan(host, scenario, options), options);
   } catch (error) {
     if (error instanceof TargetRefused) throw new CallError(error.message, { cause: error });
-    if (!(error instanceof InvalidScenario || error instanceof UsageError)) throw error;
-    host.printError(`error: ${error.message}`);
-    return exitCodes.usage;
+    throw error instanceof InvalidScenario ? new CommandLineError(error.message, { cause: error }) : error;
   }
 }
 
@@ -66,7 +61,7 @@ function fit(scenario: Scenario, target: Target): Scenario {
   if (target === "gateway") return scenario;
   const clients = { ...scenario.readers.clients, tidegate: 0 };
   if ((clients.lean ?? 0) + (clients.stock ?? 0) === 0)
-    throw new UsageError("--target: a plain server works only with lean or stock clients (see --clients)");
+    throw new CommandLineError("--target: a plain server works only with lean or stock clients (see --clients)");
   return { ...scenario, readers: { ...scenario.readers, clients } };
 }
 
@@ -114,21 +109,21 @@ function createPlan(host: Host, scenario: Scenario, options: LoadtestOptions): P
 
 function originOf(text: string): string {
   if (/^https?:\/\//.test(text) && URL.canParse(text)) return new URL(text).origin;
-  throw new UsageError(`--url: ${text} is not a URL such as http://127.0.0.1:3000`);
+  throw new CommandLineError(`--url: ${text} is not a URL such as http://127.0.0.1:3000`);
 }
 
 function checkUsage({ load, faults }: Scenario, options: LoadtestOptions): void {
   const { target, workers = 1, token, tokenFile } = options;
   const hasTokens = token !== undefined || tokenFile !== undefined;
-  if (workers < 1 || workers > 256) throw new UsageError("--workers: must be from 1 to 256");
+  if (workers < 1 || workers > 256) throw new CommandLineError("--workers: must be from 1 to 256");
   if (target === "plain" && load.type !== "publications" && load.type !== "none")
-    throw new UsageError(`--target: a plain server does not support ${load.type}`);
+    throw new CommandLineError(`--target: a plain server does not support ${load.type}`);
   if (hasTokens && load.type === "orders")
-    throw new UsageError("--token: the orders load creates its own users and cannot use given tokens");
+    throw new CommandLineError("--token: the orders load creates its own users and cannot use given tokens");
   for (const what of ["kill", "drain"] as const) {
     const ends = endingOf(options)[what];
     if (faults.some((fault) => fault.do === what) && ends.pids.length === 0 && ends.command === undefined)
-      throw new UsageError(`the scenario needs to ${what} a node; pass --${what}-pid or --${what}-command`);
+      throw new CommandLineError(`the scenario needs to ${what} a node; pass --${what}-pid or --${what}-command`);
   }
 }
 
@@ -144,7 +139,7 @@ function tokensOf({ token, tokenFile }: LoadtestOptions): string[] {
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
-  if (tokens.length === 0) throw new UsageError(`--token-file: ${tokenFile} contains no tokens`);
+  if (tokens.length === 0) throw new CommandLineError(`--token-file: ${tokenFile} contains no tokens`);
   return tokens;
 }
 

@@ -191,7 +191,11 @@ export class Control {
   #cleanUp(node: string): void {
     if (this.#cleaningUp.has(node)) return;
     this.#cleaningUp.add(node);
-    if (!this.#formerIncarnations.has(node)) this.#deps.log.warn({ dead: node }, "node declared dead");
+    if (!this.#formerIncarnations.has(node))
+      this.#deps.log.warn(
+        { dead: node },
+        "node declared dead: its lease ended, because it died or was cut off from Redis",
+      );
     this.#handleDeadNode(node)
       .then(() => this.#deps.store.removeTombstone(node))
       .then(() => this.#formerIncarnations.delete(node))

@@ -54,7 +54,7 @@ export class PrimaryWatch {
     if (runId === undefined || runId === known) return;
     this.#runId = runId;
     if (known === undefined) return;
-    this.#deps.log.info({ runId, before: known }, "connected to another Redis server");
+    this.#deps.log.info({ runId, before: known }, "Redis has restarted, or another server has taken over");
     this.#deps.redis.reconnectOlderThan(disconnectedAt);
   }
 
