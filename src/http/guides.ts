@@ -20,7 +20,6 @@ export const guideGroups: Readonly<Record<string, readonly string[]>> = {
     "contract",
     "presence",
     "state",
-    "token-streams",
     "orders",
     "leaderboards",
   ],
