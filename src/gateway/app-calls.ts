@@ -20,6 +20,8 @@ export interface AppCalls {
     history(channel: string, query?: CallOptions<"readHistory", "channel">): CallAnswer<"readHistory">;
     clearHistory(channel: string): CallAnswer<"deleteHistory">;
     presence(channel: string): CallAnswer<"readPresence">;
+    state(channel: string): CallAnswer<"readState">;
+    setState(channel: string, body: CallOptions<"setState", "channel">): CallAnswer<"setState">;
   };
   readonly scheduled: {
     list(query?: CallInput<"listScheduled">): CallAnswer<"listScheduled">;
@@ -104,6 +106,8 @@ const channelCalls = (call: Operate): Pick<AppCalls, "channels" | "scheduled"> =
     history: (channel, query) => call("readHistory", { ...query, channel }),
     clearHistory: (channel) => call("deleteHistory", { channel }),
     presence: (channel) => call("readPresence", { channel }),
+    state: (channel) => call("readState", { channel }),
+    setState: (channel, body) => call("setState", { ...body, channel }),
   },
   scheduled: {
     list: (query) => call("listScheduled", { ...query }),

@@ -22,7 +22,7 @@ const closeTimeoutMs = 3_000;
 
 export function createStreams(context: NodeContext, parts: NetworkParts, { hooks, admission }: StreamWiring): Streams {
   const { config, metrics, reasons, clock, log } = context;
-  const { channels, permissions, kinds } = parts.services;
+  const { channels, permissions, kinds, state } = parts.services;
   return new Streams(
     {
       lifecycle: withWebhooks(hooks, parts.webhooks),
@@ -36,6 +36,7 @@ export function createStreams(context: NodeContext, parts: NetworkParts, { hooks
       }),
       registry: parts.connections,
       channels,
+      readState: (channel) => state.read(channel),
       isDraining: parts.isDraining,
       metrics,
       reasons,

@@ -37,7 +37,14 @@ export interface StreamService {
       headers: Fields;
     },
   ): Promise<void>;
-  poll(asked: AuthenticatedRequest & { channel: string; since: Position | undefined; waitMs: number }): Promise<object>;
+  poll(
+    asked: AuthenticatedRequest & {
+      channel: string;
+      since: Position | undefined;
+      revision: number | undefined;
+      waitMs: number;
+    },
+  ): Promise<object>;
 }
 
 export interface StreamRouteDeps extends RefusalDeps {
@@ -88,7 +95,7 @@ function pollChannel(deps: StreamRouteDeps): Route {
     path: "/v1/channels/{channel}/poll",
     operationId: "pollChannel",
     tag: "Streams",
-    summary: "Wait for the next publications of a channel.",
+    summary: "Wait for the next publications of a channel, or for changes of its state.",
     description: `${credentialsText} Without a position, returns the current one at once.`,
     refusals: clientRefusals,
     params: channelParams,
@@ -97,9 +104,9 @@ function pollChannel(deps: StreamRouteDeps): Route {
     handle: refuseOtherMethods,
     serve: served(deps, async (asked, { target, params }, headers) => {
       const { channel } = parseWith(channelParams, params());
-      const { epoch, offset, waitMs } = parseWith(pollQuery, queryOf(target.search));
+      const { epoch, offset, revision, waitMs } = parseWith(pollQuery, queryOf(target.search));
       const since = epoch === undefined || offset === undefined ? undefined : { epoch, offset };
-      sendJson(asked.response, 200, await deps.streams.poll({ ...asked, channel, since, waitMs }), headers);
+      sendJson(asked.response, 200, await deps.streams.poll({ ...asked, channel, since, revision, waitMs }), headers);
     }),
   };
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { clientChannelName, eventName, idempotencyKey, jsonValue } from "./scalars.ts";
-import { maxBatchSize } from "./publications.ts";
+import { clientChannelName, eventName, idempotencyKey, jsonValue, timestamp } from "./scalars.ts";
+import { maxBatchSize, sender } from "./publications.ts";
 
 /** Schemas of the keyed state of channels: the client's event, the backend's call, and what both are answered. */
 
@@ -39,3 +39,20 @@ export const stateBody = z
 export const stateAnswer = z.strictObject({
   revision: z.int().min(0).meta({ description: "Grows by 1 with each call that changes something." }),
 });
+
+/** Answer of `GET /v1/channels/{channel}/state`, and snapshot of a channel whose kind has state. */
+export const stateSnapshot = z
+  .strictObject({
+    revision: stateAnswer.shape.revision,
+    entries: z
+      .record(
+        z.string(),
+        z.strictObject({
+          value: z.unknown(),
+          from: sender.optional().meta({ description: "Who set it; absent if a backend did." }),
+          updatedAt: timestamp.meta({ description: "When it was set." }),
+        }),
+      )
+      .meta({ description: "By key.", examples: [{ title: { value: "Plans", updatedAt: 1_767_225_600_000 } }] }),
+  })
+  .meta({ id: "State" });

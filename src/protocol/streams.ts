@@ -46,6 +46,9 @@ export const pollQuery = z
     offset: wholeNumber(z.int().min(0))
       .optional()
       .meta({ description: "Offset of the position to read after. Requires `epoch`." }),
+    revision: wholeNumber(z.int().min(0))
+      .optional()
+      .meta({ description: "Revision of the state that the client has: any other is returned at once." }),
     waitMs: wholeNumber(z.int().min(0).max(maxPollWaitMs))
       .default(defaultPollWaitMs)
       .meta({ description: `Max milliseconds to wait for a publication. Default: ${defaultPollWaitMs}.` }),
@@ -74,7 +77,8 @@ export const pollAnswer = z
 /** Body of `text/event-stream`, for the API's description. */
 export const eventStream = z.string().meta({
   id: "EventStream",
-  description: "Events `ready`, `subscribed`, `publication`, `presence`, `unsubscribed`, `drain` and `closing`.",
+  description:
+    "Events `ready`, `subscribed`, `publication`, `presence`, `state`, `unsubscribed`, `drain` and `closing`.",
   examples: [
     'event: publication\ndata: {"channel":"chat:lobby","epoch":"e1","offset":1,"event":"said","data":{}}\nid: ;q0~e1~1\n\n',
   ],

@@ -40,7 +40,7 @@ import type {
   userConnectionsAnswer,
   UserSessionsAnswer,
 } from "../protocol/sessions.ts";
-import type { stateAnswer, stateBody } from "../protocol/state.ts";
+import type { stateAnswer, stateBody, stateSnapshot } from "../protocol/state.ts";
 import type { ticketIssued } from "../protocol/streams.ts";
 import type { UserData, UserErased } from "../protocol/users.ts";
 import type { Position } from "../protocol/wire.ts";
@@ -58,6 +58,7 @@ export interface BackendOperations {
   };
   deleteHistory: { request: { channel: string }; answer: OperationAnswer<typeof historyRemoved> };
   readPresence: { request: { channel: string }; answer: OperationAnswer<typeof presenceAnswer> };
+  readState: { request: { channel: string }; answer: OperationAnswer<typeof stateSnapshot> };
   setState: { request: { channel: string } & z.input<typeof stateBody>; answer: OperationAnswer<typeof stateAnswer> };
   schedulePublication: {
     request: Omit<z.input<typeof publishOrScheduleBody>, "ephemeral"> & ({ delayMs: number } | { publishAt: number });
@@ -127,6 +128,7 @@ export const operations: Readonly<Record<keyof BackendOperations, Operation>> = 
   deleteHistory: ["DELETE", "/v1/channels/{channel}/history"],
   readPresence: ["GET", "/v1/channels/{channel}/presence"],
   schedulePublication: ["POST", "/v1/publish"],
+  readState: ["GET", "/v1/channels/{channel}/state"],
   setState: ["POST", "/v1/channels/{channel}/state"],
   listScheduled: ["GET", "/v1/scheduled"],
   cancelScheduled: ["DELETE", "/v1/scheduled/{scheduleId}"],

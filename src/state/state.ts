@@ -252,8 +252,14 @@ export class State implements ChannelStates {
   }
 
   /** The state as it is, for an operator. Undefined for kinds without state. */
-  async read(channel: string): Promise<StateSnapshot | undefined> {
-    return this.#deps.kinds.of(channel).state ? toSnapshot(await this.#store.read(channel)) : undefined;
+  async find(channel: string): Promise<StateSnapshot | undefined> {
+    return this.#deps.kinds.of(channel).state ? this.read(channel) : undefined;
+  }
+
+  /** The state as it is. Throws `forbidden` for kinds without state, and `unknown_channel`. */
+  async read(channel: string): Promise<StateSnapshot> {
+    if (!this.#deps.kinds.of(channel).state) throw noState();
+    return toSnapshot(await this.#store.read(channel));
   }
 
   /** Undefined for kinds without state. */

@@ -114,6 +114,7 @@ describe("a publisher over HTTP", () => {
     expect(await publisher.setState({ channel: "board:1", changes: [{ key: "a", value: 1 }] })).toEqual({
       revision: 1,
     });
+    expect((await publisher.readState({ channel: "board:1" })).entries).toMatchObject({ a: { value: 1 } });
     const updated = await publisher.updateOrder({ orderId: "o-1", parties: { courier: "bob" } });
     expect(updated.order.parties).toEqual({ customer: "ada", courier: "bob" });
     expect((await publisher.getUser({ userId: "ada" })).orders).toMatchObject([{ orderId: "o-1" }]);

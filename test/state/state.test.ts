@@ -38,6 +38,21 @@ describe("the state of a channel", () => {
     );
   });
 
+  test("is read by backends, and refused for kinds without state", async () => {
+    const [here, there] = await startGateways(2);
+    const writer = await signedIn(here!, "ada");
+    await set(writer, "note", 1);
+
+    expect(await there!.call("GET", path)).toMatchObject({
+      status: 200,
+      body: { revision: 1, entries: { note: { value: 1, from: { userId: "ada" }, updatedAt: expect.any(Number) } } },
+    });
+    expect(await there!.call("GET", "/v1/channels/plain%3A1/state")).toMatchObject({ body: { code: "forbidden" } });
+    expect(await there!.call("GET", "/v1/channels/none%3A1/state")).toMatchObject({
+      body: { code: "unknown_channel" },
+    });
+  });
+
   test("is in the answer to every subscribe request, with all that was acknowledged before", async () => {
     const [here, there] = await startGateways(2);
     const writer = await signedIn(here!, "ada");

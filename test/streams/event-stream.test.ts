@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { request, type IncomingMessage } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
+import type { StateSnapshot } from "../../src/protocol/wire.ts";
 import { readEvents, type EventReader } from "../support/event-stream.ts";
 import { apiKey, startGateway, told, type TestGateway } from "../support/gateway.ts";
 import { seeded } from "../support/random.ts";
@@ -258,6 +259,38 @@ test("a stream that is not read is closed as a slow consumer", async () => {
     const metrics = await gateway.gateway.metrics.registry.metrics();
     expect(metrics).toMatch(/gateway_closings_total\{code="slow_consumer"[^}]*\} 1/);
   });
+});
+
+test("a long poll returns when the channel's state changes, also between two polls", async () => {
+  const gateway = await startGateway({ file: { channels: { board: { subscribe: "public", state: true } } } });
+  const { token } = await gateway.signIn("ada");
+  const set = (value: unknown) =>
+    gateway.call("POST", "/v1/channels/board%3A1/state", { changes: [{ key: "title", value }] });
+  const poll = async (query: string) => {
+    const response = await fetch(`${gateway.url}/v1/channels/board%3A1/poll?${query}`, { headers: asBearer(token) });
+    return (await response.json()) as { epoch: string; offset: number; publications: []; snapshot: StateSnapshot };
+  };
+  const titleIn = ({ snapshot: { revision, entries } }: { snapshot: StateSnapshot }) => [
+    revision,
+    entries["title"]?.value,
+  ];
+  await set("one");
+  const { epoch, ...begin } = await poll("");
+  const at = `epoch=${epoch}&offset=${begin.offset}`;
+
+  const waiting = poll(`${at}&revision=1`);
+  await eventually(async () =>
+    expect((await gateway.call("GET", "/v1/channels")).body).toMatchObject({ channels: [{ subscribers: 1 }] }),
+  );
+  await set("two");
+  const changed = await waiting;
+  await set("three");
+
+  expect(titleIn(begin)).toEqual([1, "one"]);
+  expect(titleIn(changed)).toEqual([2, "two"]);
+  expect(changed).toMatchObject({ offset: 0, publications: [] });
+  expect(titleIn(await poll(`${at}&revision=2`))).toEqual([3, "three"]);
+  expect(titleIn(await poll(`${at}&revision=3&waitMs=0`))).toEqual([3, "three"]);
 });
 
 test("a long poll returns what comes after a position, waits for the next, and says what is lost", async () => {

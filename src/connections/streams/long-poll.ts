@@ -10,14 +10,18 @@ export interface PollEnd {
   /** Why the gateway ended it. */
   closing?: { code: string; reconnect: boolean } | undefined;
   unsubscribed?: { code: string } | undefined;
+  /** Whether the channel's state changed. */
+  hasState: boolean;
 }
 
-/** Collects the publications of the tick in which the first one arrives. */
+/** Collects what arrives in the tick of the first publication or change of the state. */
 export class LongPoll implements StreamOutput {
   readonly ended: Promise<PollEnd>;
   readonly #end: (end: PollEnd) => void;
   readonly #publications: Publication[] = [];
   #unsubscribed: PollEnd["unsubscribed"];
+  #hasState = false;
+  #isEnding = false;
 
   constructor() {
     const { promise, resolve } = Promise.withResolvers<PollEnd>();
@@ -33,8 +37,11 @@ export class LongPoll implements StreamOutput {
     const { name, data } = eventOf(frame);
     if (name === "unsubscribed") this.#unsubscribed = JSON.parse(data) as { code: string };
     if (name === "closing") this.#finish(JSON.parse(data) as PollEnd["closing"]);
-    if (name !== "publication" || !isLogged(data)) return;
-    if (this.#publications.push(JSON.parse(data) as Publication) === 1) setImmediate(() => this.#finish());
+    if (name === "state") this.#hasState = true;
+    else if (name === "publication" && isLogged(data)) this.#publications.push(JSON.parse(data) as Publication);
+    else return;
+    if (!this.#isEnding) setImmediate(() => this.#finish());
+    this.#isEnding = true;
   }
 
   finish(last: Frame | undefined): void {
@@ -43,7 +50,8 @@ export class LongPoll implements StreamOutput {
   }
 
   #finish(closing?: PollEnd["closing"]): void {
-    this.#end({ publications: [...this.#publications], closing, unsubscribed: this.#unsubscribed });
+    const publications = [...this.#publications];
+    this.#end({ publications, closing, unsubscribed: this.#unsubscribed, hasState: this.#hasState });
   }
 
   retryAfter(): void {}

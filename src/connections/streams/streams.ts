@@ -4,6 +4,7 @@ import type { Subscription } from "../../channels/subscription.ts";
 import { closing, type Closing } from "../../protocol/closings.ts";
 import { GatewayError, isTemporary } from "../../protocol/errors.ts";
 import type { Position } from "../../protocol/scalars.ts";
+import type { StateSnapshot } from "../../protocol/wire.ts";
 import type { Cancel, Clock } from "../../runtime/clock.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import { refusalOf, type RefusalDeps } from "../../commands/refusal.ts";
@@ -31,6 +32,8 @@ export interface EventStreamRequest extends OpeningRequest {
 export interface PollRequest extends OpeningRequest {
   channel: string;
   since: Position | undefined;
+  /** Of the state that the client knows; undefined if it reads no state. */
+  revision: number | undefined;
   waitMs: number;
 }
 
@@ -39,6 +42,7 @@ export interface StreamsDeps {
   admission: StreamAdmission;
   registry: ConnectionRegistry;
   channels: Pick<Channels, "subscribe" | "subscribeUnchecked" | "disconnect">;
+  readState: (channel: string) => Promise<StateSnapshot>;
   isDraining: () => boolean;
   metrics: Pick<Metrics, "connections" | "handshakes" | "closings" | "skipped">;
   /** Omit to record no reasons. */
@@ -130,9 +134,12 @@ export class Streams {
     });
   }
 
-  /** Resolves with the publications after a position as soon as there are some, or with none after `waitMs`. */
+  /**
+   * Resolves with the publications after a position as soon as there are some, or the channel's state has changed, or with
+   * none after `waitMs`.
+   */
   async poll(asked: PollRequest): Promise<Subscription> {
-    const { channel, since } = asked;
+    const { channel, since, revision } = asked;
     const reader = await this.#deps.admission.admit(asked, [channel], "");
     if (reader === undefined) throw new GatewayError("unavailable");
     const output = new LongPoll();
@@ -142,8 +149,12 @@ export class Streams {
       answer = await this.#subscribe(connection, reader, channel, since);
     });
     if (answer === undefined) throw refusalAfter(await output.ended);
-    if (since !== undefined && answer.recovered && answer.publications.length === 0)
-      answer = withPublications(answer, await this.#waitFor(output, asked.waitMs));
+    const isWaiting = since !== undefined && answer.recovered && answer.publications.length === 0;
+    if (isWaiting && isKnown(answer, revision)) {
+      const end = await this.#waitFor(output, asked.waitMs);
+      answer = withPublications(answer, end);
+      if (end.hasState) answer = { ...answer, snapshot: await this.#deps.readState(channel) };
+    }
     connection.end();
     return answer;
   }
@@ -272,6 +283,11 @@ function noteStart(ids: EventIdWriter, channel: string, id: EventId | undefined)
 function framesOf({ publications, ...answer }: Subscription): Frame[] {
   const subscribed = frameOf("subscribed", { ...answer, missed: publications.length });
   return [subscribed, ...publications.map((publication) => frameOf("publication", publication))];
+}
+
+/** Whether the client has the state that the answer contains. */
+function isKnown({ snapshot }: Subscription, revision: number | undefined): boolean {
+  return revision === undefined || revision === (snapshot as StateSnapshot | undefined)?.revision;
 }
 
 /** What came while the poll waited; nothing if it was ended for a reason that another poll gets over. */

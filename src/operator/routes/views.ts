@@ -40,7 +40,7 @@ export interface OperatorViewDeps {
   leaderboards: Pick<Leaderboards, "scoresOf">;
   history: ReadHistory;
   members: Pick<Presence["members"], "of">;
-  state: Pick<State, "read">;
+  state: Pick<State, "find">;
   kinds: Kinds;
   /** State of the store, in numbers and words. */
   storeState: () => Promise<object>;
@@ -219,7 +219,7 @@ async function membersOf({ kinds, members }: OperatorViewDeps, channel: string) 
 
 /** Undefined for kinds without state. */
 async function stateOf({ state }: OperatorViewDeps, channel: string, withValues: boolean) {
-  const read = await state.read(channel);
+  const read = await state.find(channel);
   if (read === undefined) return undefined;
   const entries = Object.entries(read.entries);
   const keys = entries.slice(0, shownKeys).map(([key, { value, from, updatedAt }]) => ({
