@@ -1,4 +1,5 @@
 import { GatewayError } from "../protocol/errors.ts";
+import { tokenDefaults } from "./token-options.ts";
 import { systemClock, type Clock } from "../runtime/clock.ts";
 import type { Identity } from "./identity.ts";
 import type { Disconnection, Revocations } from "./revocations.ts";
@@ -46,8 +47,8 @@ export interface LogoutsDeps {
 const slackMs = 60_000;
 
 export function createLogouts(deps: LogoutsDeps): Logouts {
-  const { sessions, tokens, blacklist, revocations, maxLifeSeconds = 86_400 } = deps;
-  const { adopt = false, clock = systemClock } = deps;
+  const { sessions, tokens, blacklist, revocations } = deps;
+  const { maxLifeSeconds = tokenDefaults.maxLifeSeconds, adopt = tokenDefaults.adopt, clock = systemClock } = deps;
 
   async function tokenId(id: string, expiresAt: number): Promise<Logout> {
     const revoked = (await blacklist.revoke(id, expiresAt)) ? 1 : 0;

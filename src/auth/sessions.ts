@@ -19,6 +19,13 @@ export interface SessionOptions {
   maxSessionsPerUser?: number | undefined;
 }
 
+export const sessionDefaults = {
+  sessionTtlSeconds: 86_400,
+  maxSessionTtlSeconds: 30 * 86_400,
+  sessionIdleSeconds: 7 * 86_400,
+  maxSessionsPerUser: 100,
+};
+
 export interface Login {
   userId: string;
   roles?: readonly string[] | undefined;
@@ -88,13 +95,14 @@ const maxUserAgentLength = 256;
 
 export function createSessions(
   { store, clock }: { store: SessionStore; clock: Clock },
-  {
-    sessionTtlSeconds = 86_400,
-    maxSessionTtlSeconds = 30 * 86_400,
-    sessionIdleSeconds = 7 * 86_400,
-    maxSessionsPerUser = 100,
-  }: SessionOptions = {},
+  options: SessionOptions = {},
 ): Sessions {
+  const {
+    sessionTtlSeconds = sessionDefaults.sessionTtlSeconds,
+    maxSessionTtlSeconds = sessionDefaults.maxSessionTtlSeconds,
+    sessionIdleSeconds = sessionDefaults.sessionIdleSeconds,
+    maxSessionsPerUser = sessionDefaults.maxSessionsPerUser,
+  } = options;
   const limits = { idleMs: sessionIdleSeconds * 1_000, maxPerUser: maxSessionsPerUser };
 
   function lifeMs(ttlSeconds = Math.min(sessionTtlSeconds, maxSessionTtlSeconds)): number {

@@ -3,6 +3,7 @@ import type { Keys } from "../redis/keys.ts";
 import { loadBatchedScript } from "../redis/scripts.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { orRefusal } from "../redis/refusals.ts";
+import { tokenDefaults } from "./token-options.ts";
 
 /**
  * Revoked tokens in Redis, by `jti`. An entry lives as long as its token would have: after that the token is refused
@@ -25,7 +26,7 @@ const slackMs = 60_000;
 
 export function createTokenBlacklist(
   { commands, keys, clock }: { commands: RedisClient; keys: Keys; clock: Clock },
-  { maxLifeSeconds = 86_400 }: TokenBlacklistOptions = {},
+  { maxLifeSeconds = tokenDefaults.maxLifeSeconds }: TokenBlacklistOptions = {},
 ): TokenBlacklist {
   const isRevokedScript = loadBatchedScript(commands, new URL("./is-revoked.lua", import.meta.url));
 

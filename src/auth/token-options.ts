@@ -35,6 +35,8 @@ export interface TokenOptions {
   claims?: ClaimNames | undefined;
 }
 
+export const tokenDefaults = { tokenTtlSeconds: 900, maxLifeSeconds: 86_400, clockToleranceSeconds: 5, adopt: false };
+
 /** Names of claims, nested ones separated by dots. A claim whose name contains dots is found first. */
 export interface ClaimNames {
   /** @default "roles" */

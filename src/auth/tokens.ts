@@ -24,7 +24,13 @@ import { createKeySet, type KeySet } from "./key-set.ts";
 import { withMappedClaims, withSessionClaims } from "./provider-claims.ts";
 import { isObject, readStrictObject } from "./strict-json.ts";
 import { createTokenFormReader } from "./token-form.ts";
-import { algorithmsOf, type CheckSignature, type TokenAlgorithm, type TokenOptions } from "./token-options.ts";
+import {
+  tokenDefaults,
+  algorithmsOf,
+  type CheckSignature,
+  type TokenAlgorithm,
+  type TokenOptions,
+} from "./token-options.ts";
 
 /**
  * Verifies and signs tokens. The libraries only check signatures; headers (`token-form.ts`) and payloads (`claims.ts`) are
@@ -158,8 +164,16 @@ function pinnedAlgorithms({ source, algorithms }: TokenOptions): readonly TokenA
   throw new Error(`this key supports only these algorithms: ${possible.join(", ") || "none"}`);
 }
 
+/** With defaults. */
+const livesOf = ({
+  tokenTtlSeconds = tokenDefaults.tokenTtlSeconds,
+  maxLifeSeconds = tokenDefaults.maxLifeSeconds,
+  clockToleranceSeconds = tokenDefaults.clockToleranceSeconds,
+}: TokenOptions) => ({ tokenTtlSeconds, maxLifeSeconds, clockToleranceSeconds });
+
 function claimRules(options: TokenOptions): ClaimRules {
-  const { issuer, audience, maxLifeSeconds = 86_400, clockToleranceSeconds = 5 } = options;
+  const { issuer, audience } = options;
+  const { maxLifeSeconds, clockToleranceSeconds } = livesOf(options);
   if (!(maxLifeSeconds > 0) || !(clockToleranceSeconds >= 0 && clockToleranceSeconds <= 5)) {
     throw new Error("maxLifeSeconds must be greater than 0, clockToleranceSeconds between 0 and 5");
   }
@@ -215,7 +229,8 @@ function withJose(key: KeyObject, algorithms: readonly TokenAlgorithm[]): CheckS
 }
 
 function createIssue(options: TokenOptions, clock: Clock): Tokens["issue"] {
-  const { source, issuer, audience, tokenTtlSeconds = 900, maxLifeSeconds = 86_400 } = options;
+  const { source, issuer, audience } = options;
+  const { tokenTtlSeconds, maxLifeSeconds } = livesOf(options);
   if (source.type !== "secret") return () => undefined;
   const key = secretKey(source.secret);
   const ttlSeconds = Math.min(tokenTtlSeconds, maxLifeSeconds);

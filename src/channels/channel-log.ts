@@ -11,7 +11,7 @@ import { ephemeralMessage } from "./feed-message.ts";
 import { fromText } from "./packets.ts";
 import { freshEpoch, type HistoryOptions } from "./kinds.ts";
 import { joinedTooLong, maxJoinedBytes, openJoined } from "./joined-text.ts";
-import type { PublishRequest, Published } from "./publication.ts";
+import { idempotencyDefaults, type PublishRequest, type Published } from "./publication.ts";
 
 /**
  * A channel's numbered log in Redis, and its feed to the nodes.
@@ -108,7 +108,7 @@ export interface ChannelLogOptions {
 
 export function createChannelLog(
   deps: ChannelLogDeps,
-  { idempotencyTtlSeconds = 86_400 }: ChannelLogOptions = {},
+  { idempotencyTtlSeconds = idempotencyDefaults.ttlSeconds }: ChannelLogOptions = {},
 ): ChannelLog {
   const { commands, keys, isCluster, spans } = deps;
   const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), publishScripts);

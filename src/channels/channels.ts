@@ -32,7 +32,6 @@ import { startAt, type StoredStart } from "./stored-start.ts";
 import { Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
 
 export interface ChannelsOptions {
-  /** @default 128 */
   subscriptionsPerConnection: number;
   /** Milliseconds a channel without subscribers stays local, so that a reload does not cost a round. @default 5000 */
   lingerMs?: number;

@@ -43,7 +43,7 @@ export type ChannelKindSettings = {
   [K in Exclude<keyof ChannelKindOptions, "subscribe" | "publish">]?: ChannelKindOptions[K] | undefined;
 } & { [K in "subscribe" | "publish"]?: Rule | readonly Rule[] | undefined };
 
-const defaults: ChannelKindOptions = {
+export const kindDefaults: ChannelKindOptions = {
   subscribe: ["none"],
   publish: ["none"],
   presence: false,
@@ -100,15 +100,15 @@ const rulesOf = (rules: Rule | readonly Rule[] | undefined): readonly Rule[] | u
   typeof rules === "string" ? [rules] : rules;
 
 function withDefaults(settings: ChannelKindSettings): ChannelKindOptions {
-  const history = settings.history ?? defaults.history;
+  const history = settings.history ?? kindDefaults.history;
   return {
-    subscribe: rulesOf(settings.subscribe) ?? defaults.subscribe,
-    publish: rulesOf(settings.publish) ?? defaults.publish,
-    presence: settings.presence ?? defaults.presence,
-    state: settings.state ?? defaults.state,
+    subscribe: rulesOf(settings.subscribe) ?? kindDefaults.subscribe,
+    publish: rulesOf(settings.publish) ?? kindDefaults.publish,
+    presence: settings.presence ?? kindDefaults.presence,
+    state: settings.state ?? kindDefaults.state,
     history: settings.merge === "append" ? { ...history, isJoined: true } : history,
-    conflateMs: settings.conflateMs ?? defaults.conflateMs,
-    deliver: settings.deliver ?? defaults.deliver,
+    conflateMs: settings.conflateMs ?? kindDefaults.conflateMs,
+    deliver: settings.deliver ?? kindDefaults.deliver,
     ...(settings.merge !== undefined && { merge: settings.merge }),
   };
 }

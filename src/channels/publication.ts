@@ -2,6 +2,9 @@
 
 import type { Subscriber } from "./subscribers.ts";
 
+/** How long idempotency keys are remembered, in every room, and deliveries of the stream. */
+export const idempotencyDefaults = { ttlSeconds: 86_400, deliveryTtlSeconds: 86_400 };
+
 export interface PublishRequest {
   channel: string;
   event: string;

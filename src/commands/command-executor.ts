@@ -1,11 +1,16 @@
-import type { EphemeralPublished, PublishRequest, Published } from "../channels/publication.ts";
+import {
+  idempotencyDefaults,
+  type EphemeralPublished,
+  type PublishRequest,
+  type Published,
+} from "../channels/publication.ts";
 import type { Orders } from "../orders/orders.ts";
 import type { ClientAnswers, ClientRequest, AskedClients } from "../protocol/client-requests.ts";
 import { subjectOfCommand } from "../protocol/command-subject.ts";
 import type { Command, CommandOf, CommandType } from "../protocol/commands.ts";
 import type { ContractChecks, PublicationToCheck } from "../protocol/contract-checks.ts";
 import { GatewayError } from "../protocol/errors.ts";
-import { canonicalJson } from "../protocol/gate.ts";
+import { defaultGateLimits, canonicalJson } from "../protocol/gate.ts";
 import type { Order } from "../protocol/order.ts";
 import type { OrderEventAnswer, OrderSignalAnswer, OrderUpdateAnswer } from "../protocol/orders.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
@@ -107,8 +112,10 @@ type Performers = {
 
 export function createCommandExecutor(
   deps: CommandExecutorDeps,
-  { payloadBytes = 65_536, deliveryTtlSeconds = 86_400 }: CommandExecutorOptions = {},
+  options: CommandExecutorOptions = {},
 ): CommandExecutor {
+  const { payloadBytes = defaultGateLimits.maxBytes, deliveryTtlSeconds = idempotencyDefaults.deliveryTtlSeconds } =
+    options;
   const { orders, submitScore, updateSession, revokeSession, disconnectUser, once, metrics, checkPublication } = deps;
   const toJson = withinBytes(payloadBytes);
 

@@ -1,4 +1,5 @@
 import type { EphemeralPublished, PublishRequest, Published } from "../channels/publication.ts";
+import { defaultGateLimits } from "../protocol/gate.ts";
 import type { Orders } from "../orders/orders.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -76,7 +77,7 @@ async function warnOfUnread(deps: CommandIngressDeps, partitions: number): Promi
 
 export function createCommandIngress(deps: CommandIngressDeps, options: CommandIngressOptions): CommandIngress {
   const { channels, log, metrics } = deps;
-  const { payloadBytes = 65_536, deliveryTtlSeconds } = options;
+  const { payloadBytes = defaultGateLimits.maxBytes, deliveryTtlSeconds } = options;
   const limits = { maxBytes: payloadBytes + envelopeBytes };
   const publish = (request: PublishRequest) => channels.publish(request);
   const publishEphemeral = (request: PublishRequest) => channels.publishEphemeral(request);

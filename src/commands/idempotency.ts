@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { idempotencyDefaults } from "../channels/publication.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -42,7 +43,7 @@ export interface IdempotencyDeps {
   log: Logger;
 }
 
-const defaults = { ttlSeconds: 86_400, claimMs: 5_000, waitMs: 10_000 };
+const defaults = { ...idempotencyDefaults, claimMs: 5_000, waitMs: 10_000 };
 
 /** Milliseconds between two checks of a waiting repeat. */
 const firstPauseMs = 10;

@@ -1,4 +1,11 @@
 import { z } from "zod";
+import { sessionDefaults } from "../auth/sessions.ts";
+import { tokenDefaults } from "../auth/token-options.ts";
+import { kindDefaults } from "../channels/kinds.ts";
+import { idempotencyDefaults } from "../channels/publication.ts";
+import { socketDefaults } from "../connections/socket-options.ts";
+import { boardDefaults } from "../leaderboards/boards.ts";
+import { orderDefaults } from "../orders/order-options.ts";
 import { maxPartitions } from "../protocol/command-subject.ts";
 import { commandTypes } from "../protocol/commands.ts";
 import { builtInKinds } from "../protocol/names.ts";
@@ -10,7 +17,8 @@ import { always, count, daySeconds, kindName, milliseconds, name, seconds } from
 
 /**
  * The JSON file named by GATEWAY_CONFIG. Every object is strict; what the file leaves out has its default here, save the
- * options of a channel kind, whose defaults depend on the kind and live in `channels/kinds.ts`.
+ * options of a channel kind, whose defaults depend on the kind and live in `channels/kinds.ts`. The defaults themselves are those
+ * of the rooms.
  */
 
 // Channels
@@ -39,12 +47,12 @@ const channelKind = z.strictObject({
   state: z.boolean().optional(),
   history: z
     .strictObject({
-      size: z.int().min(0).max(100_000).default(100),
+      size: z.int().min(0).max(100_000).default(kindDefaults.history.size),
       ttlSeconds: z
         .int()
         .min(0)
         .max(30 * daySeconds)
-        .default(300),
+        .default(kindDefaults.history.ttlSeconds),
     })
     .optional(),
   conflateMs: milliseconds(60_000).optional(),
@@ -94,20 +102,20 @@ const channels = builtInKinds
 
 const board = z.strictObject({
   /** Whether high or low scores lead. */
-  order: z.enum(["desc", "asc"]).default("desc"),
+  order: z.enum(["desc", "asc"]).default(boardDefaults.order),
   /** What a new score does to the old one. */
-  mode: z.enum(["best", "last", "increment"]).default("best"),
+  mode: z.enum(["best", "last", "increment"]).default(boardDefaults.mode),
   /** Entries in the snapshot and its diffs. */
-  top: count(1_000).default(10),
+  top: count(1_000).default(boardDefaults.top),
   /** Shortest time between two diffs. */
-  tickMs: z.int().min(10).max(60_000).default(100),
-  season: z.enum(["none", "daily", "weekly", "monthly"]).default("none"),
+  tickMs: z.int().min(10).max(60_000).default(boardDefaults.tickMs),
+  season: z.enum(["none", "daily", "weekly", "monthly"]).default(boardDefaults.season),
   /** How long a past season can be read. */
   archiveTtlSeconds: seconds(10 * 366 * daySeconds).exactOptional(),
   /** How long a board without seasons is kept after its last score; `"*"` has a default. */
   ttlSeconds: seconds(10 * 366 * daySeconds).exactOptional(),
   /** Allows clients to submit scores. */
-  clientWrites: z.boolean().default(false),
+  clientWrites: z.boolean().default(boardDefaults.clientWrites),
 });
 
 // Orders
@@ -124,7 +132,7 @@ const orders = z
     /** By status: the max time an order may stay in it, and the status it moves to then. */
     timeouts: z.record(name, z.strictObject({ afterSeconds: seconds(366 * daySeconds), to: name })).default({}),
     /** How long an event that came too early waits for the one before it. */
-    reorderWindowMs: milliseconds(10 * 60_000).default(5_000),
+    reorderWindowMs: milliseconds(10 * 60_000).default(orderDefaults.reorderWindowMs),
     /** Early events held per order. */
     maxHeld: count(1_000).exactOptional(),
     /** Open orders in a user's list. */
@@ -171,12 +179,14 @@ const commands = z
       .int()
       .min(3_600)
       .max(30 * daySeconds)
-      .default(daySeconds),
+      .default(idempotencyDefaults.deliveryTtlSeconds),
   })
   .prefault({});
 
 /** How long the answer to an idempotency key is remembered. */
-const idempotency = z.strictObject({ ttlSeconds: seconds(30 * daySeconds).default(daySeconds) }).prefault({});
+const idempotency = z
+  .strictObject({ ttlSeconds: seconds(30 * daySeconds).default(idempotencyDefaults.ttlSeconds) })
+  .prefault({});
 
 /** How long after a disconnect a stock client can recover with Socket.IO's connection state recovery. */
 const recovery = z.strictObject({ windowSeconds: seconds(daySeconds).default(120) }).prefault({});
@@ -187,8 +197,8 @@ const recovery = z.strictObject({ windowSeconds: seconds(daySeconds).default(120
  */
 const heartbeat = z
   .strictObject({
-    pingIntervalMs: z.int().min(1_000).max(600_000).default(25_000),
-    pingTimeoutMs: z.int().min(1_000).max(600_000).default(20_000),
+    pingIntervalMs: z.int().min(1_000).max(600_000).default(socketDefaults.pingIntervalMs),
+    pingTimeoutMs: z.int().min(1_000).max(600_000).default(socketDefaults.pingTimeoutMs),
   })
   .prefault({});
 
@@ -221,13 +231,13 @@ const claimName = z.string().min(1).max(256);
 const tokens = z
   .strictObject({
     /** Life of a token that the gateway issues. */
-    tokenTtlSeconds: seconds(maxLifeSeconds).default(900),
+    tokenTtlSeconds: seconds(maxLifeSeconds).default(tokenDefaults.tokenTtlSeconds),
     /** Max lifetime that a token may claim. */
-    maxLifeSeconds: seconds(maxLifeSeconds).default(daySeconds),
+    maxLifeSeconds: seconds(maxLifeSeconds).default(tokenDefaults.maxLifeSeconds),
     /** Max difference of an issuer's clock. */
-    clockToleranceSeconds: z.int().min(0).max(5).default(5),
+    clockToleranceSeconds: z.int().min(0).max(5).default(tokenDefaults.clockToleranceSeconds),
     /** Tokens of an identity provider begin their sessions. */
-    adopt: z.boolean().default(false),
+    adopt: z.boolean().default(tokenDefaults.adopt),
     claims: z
       .strictObject({ roles: claimName.optional(), channels: claimName.optional(), info: claimName.optional() })
       .exactOptional(),
@@ -242,13 +252,13 @@ const tokens = z
 const sessions = z
   .strictObject({
     /** Life of a session whose creator does not say. */
-    sessionTtlSeconds: seconds(maxLifeSeconds).default(daySeconds),
+    sessionTtlSeconds: seconds(maxLifeSeconds).default(sessionDefaults.sessionTtlSeconds),
     /** Max lifetime that a backend may request. */
-    maxSessionTtlSeconds: seconds(maxLifeSeconds).default(30 * daySeconds),
+    maxSessionTtlSeconds: seconds(maxLifeSeconds).default(sessionDefaults.maxSessionTtlSeconds),
     /** A session not seen for so long ends before its time; longer than tokens live, see the end of this file. */
-    sessionIdleSeconds: seconds(maxLifeSeconds).default(7 * daySeconds),
+    sessionIdleSeconds: seconds(maxLifeSeconds).default(sessionDefaults.sessionIdleSeconds),
     /** Small, because a new session reads all others if the limit is reached. */
-    maxSessionsPerUser: count(1_000).default(100),
+    maxSessionsPerUser: count(1_000).default(sessionDefaults.maxSessionsPerUser),
   })
   .prefault({});
 

@@ -1,4 +1,10 @@
 import { z } from "zod";
+import { socketDefaults } from "../connections/socket-options.ts";
+import { maxIdlePerAddress } from "../http/idle-connections.ts";
+import { defaultGateLimits } from "../protocol/gate.ts";
+import type { WindowRule } from "../throttling/fixed-window.ts";
+import { limitDefaults } from "../throttling/policies.ts";
+import type { TokenBucketRule } from "../throttling/token-bucket.ts";
 import { always, count, daySeconds, kindName, seconds } from "./values.ts";
 
 /** Events of clients that can have a cost. */
@@ -26,9 +32,9 @@ const costs = z.strictObject({
     (typeof clientEvents)[number],
     z.ZodOptional<typeof cost>
   >),
-  publish: cost.default(1),
-  subscribe: cost.default(1),
-  history: cost.default(5),
+  publish: cost.default(limitDefaults.costs.publish),
+  subscribe: cost.default(limitDefaults.costs.subscribe),
+  history: cost.default(limitDefaults.costs.history),
 });
 
 /** Options of every limit; defaults are in `throttling/policies.ts`. */
@@ -39,21 +45,20 @@ const behaviour = {
   whenStoreIsAway: z.enum(["open", "closed", "local"]).optional(),
 };
 
-const bucket = (capacity: number, refillPerSecond: number, most = 1_000_000) => ({
+const bucket = ({ capacity, refillPerSecond }: TokenBucketRule, most = 1_000_000) => ({
   ...behaviour,
   capacity: count(most).default(capacity),
   refillPerSecond: z.number().positive().max(most).default(refillPerSecond),
 });
 
-const leasedBucket = (capacity: number, refillPerSecond: number, most?: number) => ({
-  ...bucket(capacity, refillPerSecond, most),
-  /** How nodes lease tokens in advance. */
-  portion: z
-    .strictObject({ share: z.number().min(0).max(1).optional(), lifeMs: z.int().min(100).max(60_000).optional() })
-    .optional(),
-});
+/** How nodes lease tokens in advance. */
+const portion = z
+  .strictObject({ share: z.number().min(0).max(1).optional(), lifeMs: z.int().min(100).max(60_000).optional() })
+  .optional();
 
-const window = (requests: number, windowSeconds: number) =>
+const leasedBucket = (rule: TokenBucketRule, most?: number) => ({ ...bucket(rule, most), portion });
+
+const window = ({ requests, windowSeconds }: WindowRule) =>
   z
     .strictObject({
       ...behaviour,
@@ -70,7 +75,7 @@ const messages = clientEvents.reduce(
       when: always,
     }),
   z.strictObject({
-    ...leasedBucket(50, 20),
+    ...leasedBucket(limitDefaults.messages),
     /** By client event; an event not named costs 1. */
     costs: costs.prefault({}),
     /** Refusals after which a connection is closed. */
@@ -87,7 +92,7 @@ const fixedBucket = (most: number) => ({
   refillPerSecond: z.number().positive().max(most),
 });
 
-const roleBucket = (most: number) => z.strictObject({ ...leasedBucket(1, 1, most), ...fixedBucket(most) }).optional();
+const roleBucket = (most: number) => z.strictObject({ ...fixedBucket(most), portion }).optional();
 
 /** Roles in the order in which they are tried. */
 const roles = z.record(
@@ -116,31 +121,31 @@ export const limits = z
     /** Token bucket of a user's messages. */
     messages: messages.prefault({}),
     /** Token bucket of the bytes of a user's messages; one of up to 1 kB is free. */
-    bytes: z.strictObject(leasedBucket(2_097_152, 131_072, 1_000_000_000)).prefault({}),
+    bytes: z.strictObject(leasedBucket(limitDefaults.bytes, 1_000_000_000)).prefault({}),
     /** Token bucket of the bytes of a user's changes of state and ephemeral publications; each counts 256 at least. */
-    ephemeral: z.strictObject(leasedBucket(131_072, 32_768, 1_000_000_000)).prefault({}),
+    ephemeral: z.strictObject(leasedBucket(limitDefaults.ephemeral, 1_000_000_000)).prefault({}),
     /** Token bucket of handshakes, per address. */
-    handshakes: z.strictObject(leasedBucket(500, 100)).prefault({}),
+    handshakes: z.strictObject(leasedBucket(limitDefaults.handshakes)).prefault({}),
     /** Sliding window of HTTP calls, per API key. */
-    http: window(60_000, 60),
+    http: window(limitDefaults.http),
     /** Fixed window of logins, per address and user. */
-    logins: window(5, 900),
+    logins: window(limitDefaults.logins),
     /** Sessions that backends create. */
     sessions: z.strictObject({ perUser: sessionWindow, perAddress: sessionWindow }).optional(),
     /** Token buckets of the messages and bytes of users with a role. */
     roles: roles.optional(),
     /** Token buckets of publications, per channel, by kind. */
-    publications: z.record(kindName, z.strictObject(bucket(100, 100))).optional(),
+    publications: z.record(kindName, z.strictObject(bucket(limitDefaults.publications))).optional(),
     /** Limits that backends use for their own purposes, by name. */
     custom: custom.optional(),
     connectionsPerUser: count(100_000).default(20),
     subscriptionsPerConnection: count(100_000).default(128),
     /** Connections to one node that have not authenticated yet. */
-    unauthenticatedConnections: count(1_000_000).default(5_000),
+    unauthenticatedConnections: count(1_000_000).default(socketDefaults.maxPending),
     /** The same for one address (IPv6: one /64); a tenth of them by default. */
     unauthenticatedConnectionsPerAddress: count(1_000_000).optional(),
     /** Max HTTP connections without a request per address (IPv6: one /64) and node. */
-    idleConnectionsPerAddress: count(1_000_000).default(1_024),
+    idleConnectionsPerAddress: count(1_000_000).default(maxIdlePerAddress),
     /** Of each channel whose kind has `state`. */
     state: z
       .strictObject({
@@ -162,9 +167,9 @@ export const limits = z
       .int()
       .min(1_024)
       .max(16 * 1_048_576)
-      .default(65_536),
+      .default(defaultGateLimits.maxBytes),
     /** Bytes queued for one connection before it is closed as a slow consumer. */
-    outboundQueueBytes: z.int().min(65_536).max(1_073_741_824).default(1_048_576),
+    outboundQueueBytes: z.int().min(65_536).max(1_073_741_824).default(socketDefaults.outboundQueueBytes),
   })
   .superRefine(({ messages: { costs: each }, roles: byRole = {} }, context) => {
     const highest = Math.max(...Object.values(each).map((one) => one ?? 1));

@@ -1,5 +1,6 @@
 import type { Server as HttpServer } from "node:http";
 import type { IncomingMessage } from "node:http";
+import { boundsOf, type Bounds, type SocketServerOptions } from "./socket-options.ts";
 import { Server, type ServerOptions, type Socket } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
 import { defaultGateLimits, type GateLimits } from "../protocol/gate.ts";
@@ -18,7 +19,6 @@ import type { EngineSocket } from "../engine/engine-socket.ts";
 import { ErrorReporter } from "./error-reporter.ts";
 import { Admission, type Admit } from "./admission.ts";
 import { PendingHandshakes, type Authenticate } from "./handshake.ts";
-import type { AllowedOrigins } from "../engine/origins.ts";
 import { createParser } from "../engine/parser.ts";
 import { RecoveryAdapter, type RecoveryAdapterDeps } from "./recovery-adapter.ts";
 import { recordRefusal, type RefusalDeps } from "../commands/refusal.ts";
@@ -68,29 +68,6 @@ export interface SocketServerDeps extends LifecycleHooks {
   reasons?: RefusalDeps["reasons"];
   clock: Clock;
   log: Logger;
-}
-
-export interface SocketServerOptions {
-  nodeId: string;
-  allowedOrigins: AllowedOrigins;
-  /** Max bytes of the JSON of one event. @default 65536 */
-  payloadBytes?: number | undefined;
-  /** Max bytes in a client's send queue; a slower consumer is closed. @default 1048576 */
-  outboundQueueBytes?: number | undefined;
-  /** Max unauthenticated connections; further ones are refused. @default 5000 */
-  maxPending?: number | undefined;
-  /** The same for one address (IPv6: one /64). @default `maxPending` */
-  maxPendingPerAddress?: number | undefined;
-  /** Max messages of one connection in flight. @default 256 */
-  maxUnanswered?: number | undefined;
-  /** Milliseconds until a connection must have authenticated. @default 5000 */
-  connectTimeoutMs?: number | undefined;
-  /** Milliseconds a client may take to answer a close. @default 3000 */
-  closeTimeoutMs?: number | undefined;
-  /** @default 25000 */
-  pingIntervalMs?: number | undefined;
-  /** @default 20000 */
-  pingTimeoutMs?: number | undefined;
 }
 
 export interface SocketServer {
@@ -193,25 +170,6 @@ function createEngine(
     },
     options,
   );
-}
-
-type Bounds = ReturnType<typeof boundsOf>;
-
-function boundsOf(options: SocketServerOptions) {
-  const { payloadBytes = defaultGateLimits.maxBytes, maxPending = 5_000 } = options;
-  return {
-    payloadBytes,
-    /** A message of up to this size is refused with an error; a larger one ends the connection. */
-    maxPayload: 2 * payloadBytes,
-    maxPending,
-    maxPendingPerAddress: options.maxPendingPerAddress ?? maxPending,
-    connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
-    upgradeTimeoutMs: options.connectTimeoutMs ?? 5_000,
-    closeTimeoutMs: options.closeTimeoutMs ?? 3_000,
-    queueBytes: options.outboundQueueBytes ?? 1_048_576,
-    pingIntervalMs: options.pingIntervalMs ?? 25_000,
-    pingTimeoutMs: options.pingTimeoutMs ?? 20_000,
-  };
 }
 
 function createRecoveryAdapter(

@@ -14,7 +14,7 @@ import { close, listen, portOf } from "./listening.ts";
 import type { Contract } from "../protocol/contract.ts";
 import { describeEvents } from "./asyncapi.ts";
 import { describeApi } from "./openapi.ts";
-import { boundIdleConnections } from "./idle-connections.ts";
+import { boundIdleConnections, maxIdlePerAddress } from "./idle-connections.ts";
 import { apiPrefix, type BackendApiDeps } from "./backend-api.ts";
 import { createExpressApp } from "./express-app.ts";
 import { sendProblem } from "./problem.ts";
@@ -125,7 +125,7 @@ function createOwnServer(deps: HttpServerDeps, options: HttpServerOptions): Http
       return portOf(server);
     },
     start() {
-      const { idleConnectionsPerAddress: maxPerAddress = 1_024, trustedProxies = [] } = options;
+      const { idleConnectionsPerAddress: maxPerAddress = maxIdlePerAddress, trustedProxies = [] } = options;
       boundIdleConnections(server, { maxPerAddress, trustedProxies }, deps.clock);
       return listen(server, { host, port, isShared: options.isShared });
     },

@@ -5,6 +5,9 @@ import { addressGroup } from "../runtime/address-group.ts";
 import { createIsTrusted, plainAddress } from "../runtime/client-address.ts";
 import type { Clock } from "../runtime/clock.ts";
 
+/** Unless an option says otherwise. */
+export const maxIdlePerAddress = 1_024;
+
 export interface IdleConnectionsOptions {
   /** Idle connections of one address (IPv6: one /64). */
   maxPerAddress: number;

@@ -38,7 +38,7 @@ export interface Boards {
   of(name: string): Board;
 }
 
-const defaults: BoardOptions = {
+export const boardDefaults: BoardOptions = {
   order: "desc",
   mode: "best",
   top: 10,
@@ -76,7 +76,7 @@ export function createBoards(settings: Readonly<Record<string, BoardSettings>>):
 
 function withDefaults(settings: BoardSettings): BoardOptions {
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
-  return { ...defaults, ...(Object.fromEntries(given) as Partial<BoardOptions>) };
+  return { ...boardDefaults, ...(Object.fromEntries(given) as Partial<BoardOptions>) };
 }
 
 /** The channel with a board's top. */

@@ -1,4 +1,5 @@
 import type { TakeSnapshot } from "../channels/subscription.ts";
+import { idempotencyDefaults } from "../channels/publication.ts";
 import type { Kinds } from "../channels/kinds.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { wrong } from "../protocol/parse-with.ts";
@@ -187,7 +188,7 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   const boards = createBoards(options.boards);
   const seasons = new SeasonClock(clock, deps.calendarOf);
   const storeDeps = { commands, isCluster, keys, spans: deps.spans, kinds, seasons, keysOf: createBoardKeys(keys) };
-  const { idempotencyTtlSeconds = 86_400 } = options;
+  const { idempotencyTtlSeconds = idempotencyDefaults.ttlSeconds } = options;
   const store = createBoardStore(storeDeps);
   const index = createBoardIndexStore(storeDeps, seasons);
   const onIndexed = async (board: Board, season: Season): Promise<void> => {

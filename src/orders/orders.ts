@@ -48,46 +48,20 @@ import {
   type ScheduledCheck,
   type ScheduledCheckStore,
 } from "./scheduled-check-store.ts";
-import { createTransitionTable, type OrderTimeouts, type Transitions } from "./transitions.ts";
+import { createTransitionTable, type OrderTimeouts } from "./transitions.ts";
+import { orderDefaults, type OrdersOptions } from "./order-options.ts";
 import { createOrderIndexStore, type OrderIndexStore } from "./order-index-store.ts";
 import { createOrderRemoval, type OrderRemoval } from "./order-removal.ts";
 import { toOrder } from "./order-record.ts";
-import { createOrderStore, type LoadedOrder, type OrderStore, type OrderStoreOptions } from "./order-store.ts";
+import { createOrderStore, type LoadedOrder, type OrderStore } from "./order-store.ts";
 import { createPartyStore, type PartyStore } from "./party-store.ts";
-import { createSignalStore, type SignalStoreOptions } from "./signal-store.ts";
+import { createSignalStore } from "./signal-store.ts";
 import { createSignals, type Signals } from "./signals.ts";
 import { createUserOrders, type UserOrders } from "./user-orders.ts";
 import { createOutboxDispatcher, type DeadLetterEvent, type OutboxDispatcher, type NotifyStatus } from "./outbox.ts";
 
-export interface OrdersOptions extends Partial<OrderStoreOptions>, Partial<SignalStoreOptions> {
-  /** From each status, the statuses an order may move to; the first is the initial one. */
-  transitions: Transitions;
-  /** Moves orders that stay in a status for too long. @default {} */
-  timeouts?: OrderTimeouts;
-  /** Reorder window: max milliseconds that an early event waits for the ones before it. @default 5000 */
-  reorderWindowMs?: number;
-  /** Max early events held per order; more are refused as `rate_limited`. @default 32 */
-  maxHeld?: number;
-  /** Max open orders in a user's list. @default 100 */
-  maxOpen?: number;
-}
-
 /** Milliseconds after which an update must have been saved. */
 const restorePartiesAfterMs = 5_000;
-
-const defaults = {
-  reorderWindowMs: 5_000,
-  maxHeld: 32,
-  maxOpen: 100,
-  lifeSeconds: 7 * 86_400,
-  endedLifeSeconds: 86_400,
-  timelineSize: 200,
-  timelineBytes: 262_144,
-  seenIds: 1_000,
-  signalEveryMs: 500,
-  signalNames: 32,
-  idempotencyTtlSeconds: 86_400,
-};
 
 export interface OrdersDeps {
   /** Connection of role `commands`. */
@@ -137,7 +111,7 @@ export class Orders implements Service {
 
   constructor(deps: OrdersDeps, given: OrdersOptions) {
     const { commands, keys, historyOf, deadLetter, notifyStatus, clock, log } = deps;
-    const options = { ...defaults, ...given };
+    const options = { ...orderDefaults, ...given };
     this.#deps = deps;
     this.#timeouts = given.timeouts ?? {};
     const redis = { commands, keys, targets: createChannelTargets(deps, historyOf) };

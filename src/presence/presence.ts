@@ -36,7 +36,7 @@ export interface PresenceDeps {
 }
 
 export interface PresenceOptions {
-  /** Connections a user may have, over all nodes. @default 20 */
+  /** Connections a user may have, over all nodes. */
   connectionsPerUser: number;
 }
 

@@ -33,11 +33,10 @@ export type RemovedKeys =
   | { which: "node" | "user"; subject: string };
 
 export interface StateBounds {
-  /** @default 1000 */
   keysPerChannel: number;
-  /** Bytes of all keys and entries of a channel. @default 262144 */
+  /** Bytes of all keys and entries of a channel. */
   bytesPerChannel: number;
-  /** Seconds the state is kept after its last change or subscription. @default 2592000 */
+  /** Seconds the state is kept after its last change or subscription. */
   idleSeconds: number;
 }
 

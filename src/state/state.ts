@@ -39,9 +39,9 @@ export interface StateDeps {
 }
 
 export interface StateOptions extends StateBounds {
-  /** Bytes of a key in UTF-8. @default 256 */
+  /** Bytes of a key in UTF-8. */
   keyBytes: number;
-  /** Bytes of a value as JSON. @default 8192 */
+  /** Bytes of a value as JSON. */
   valueBytes: number;
 }
 

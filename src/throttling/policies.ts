@@ -4,7 +4,7 @@ import type { WindowRule } from "./fixed-window.ts";
 import type { AbuseThreshold } from "./abuse-threshold.ts";
 import type { TokenBucketRule } from "./token-bucket.ts";
 
-/** The limits of a node. Omitted ones have their defaults. */
+/** The limits of a node. Omitted ones have their limitDefaults. */
 export interface ThrottlingOptions {
   /** Client events, per user over all nodes. @default 50 tokens, 20 a second */
   readonly messages?: MessageLimit | undefined;
@@ -115,16 +115,17 @@ export interface Policies {
   readonly closeAfter: AbuseThreshold;
 }
 
-const defaults = {
+export const limitDefaults = {
   messages: { capacity: 50, refillPerSecond: 20 },
   bytes: { capacity: 2_097_152, refillPerSecond: 131_072 },
   ephemeral: { capacity: 131_072, refillPerSecond: 32_768 },
-  costs: { history: 5 },
+  costs: { publish: 1, subscribe: 1, history: 5 },
   closeAfter: { refusals: 100, windowSeconds: 10 },
   handshakes: { capacity: 500, refillPerSecond: 100 },
   portion: { share: 0.25, lifeMs: 10_000 },
   http: { requests: 60_000, windowSeconds: 60 },
   logins: { requests: 5, windowSeconds: 900, whenStoreIsAway: "closed" },
+  publications: { capacity: 100, refillPerSecond: 100 },
 } satisfies { logins: WindowLimit } & Record<string, object>;
 
 /** Stands for changes of state and ephemeral publications, which have a bucket of their own. */
@@ -134,11 +135,11 @@ export const ephemeralEvent = "ephemeral";
 export const otherEvents = "*";
 
 export function policiesOf(options: ThrottlingOptions): Policies {
-  const messages: MessageLimit = options.messages ?? defaults.messages;
-  const bytes: LeasedLimit = options.bytes ?? defaults.bytes;
-  const ephemeral: LeasedLimit = options.ephemeral ?? defaults.ephemeral;
-  const logins: WindowLimit = { ...defaults.logins, ...options.logins };
-  const costs = Object.entries(messages.costs ?? defaults.costs);
+  const messages: MessageLimit = options.messages ?? limitDefaults.messages;
+  const bytes: LeasedLimit = options.bytes ?? limitDefaults.bytes;
+  const ephemeral: LeasedLimit = options.ephemeral ?? limitDefaults.ephemeral;
+  const logins: WindowLimit = { ...limitDefaults.logins, ...options.logins };
+  const costs = Object.entries(messages.costs ?? limitDefaults.costs);
   const publications = Object.entries(options.publications ?? {});
   // A full bucket allows the largest event, whatever is configured.
   const ofBytes = (name: "bytes" | "ephemeral", limit: LeasedLimit) =>
@@ -160,12 +161,12 @@ export function policiesOf(options: ThrottlingOptions): Policies {
       ...(perUser && { perUser: policy("sessions", perUser) }),
       ...(perAddress && { perAddress: policy("sessions", perAddress) }),
     },
-    handshakes: leasedPolicy("handshakes", options.handshakes ?? defaults.handshakes),
-    http: policy("http", options.http ?? defaults.http),
+    handshakes: leasedPolicy("handshakes", options.handshakes ?? limitDefaults.handshakes),
+    http: policy("http", options.http ?? limitDefaults.http),
     logins: policy("logins", logins),
     publications: new Map(publications.map(([kind, limit]) => [kind, policy("publications", limit)])),
     costs: new Map(costs.map(([event, cost = 1]) => [event, Math.round(cost * micro)])),
-    closeAfter: messages.closeAfter ?? defaults.closeAfter,
+    closeAfter: messages.closeAfter ?? limitDefaults.closeAfter,
   };
 }
 
@@ -178,6 +179,6 @@ const policy = <Rule extends object>(name: LimiterName, limit: Rule & LimitBehav
 
 const leasedPolicy = (name: LimiterName, limit: LeasedLimit): LeasedPolicy => ({
   ...policy(name, limit),
-  share: limit.portion?.share ?? defaults.portion.share,
-  life: (limit.portion?.lifeMs ?? defaults.portion.lifeMs) * 1_000,
+  share: limit.portion?.share ?? limitDefaults.portion.share,
+  life: (limit.portion?.lifeMs ?? limitDefaults.portion.lifeMs) * 1_000,
 });

@@ -13,12 +13,8 @@ import { createClientAddress } from "../../src/runtime/client-address.ts";
 import { ConnectionRegistry } from "../../src/connections/connections.ts";
 import { clientHandler, type ClientHandler } from "../../src/connections/client-handler.ts";
 import { loadAccelerator } from "../../src/engine/accelerator.ts";
-import {
-  createSocketServer,
-  type SocketServer,
-  type SocketServerDeps,
-  type SocketServerOptions,
-} from "../../src/connections/socket-server.ts";
+import type { SocketServerOptions } from "../../src/connections/socket-options.ts";
+import { createSocketServer, type SocketServer, type SocketServerDeps } from "../../src/connections/socket-server.ts";
 import { quietLog, testMetrics } from "./world.ts";
 
 /** The edge of one node by itself: a real HTTP server, a list of tokens, handlers that answer what they are sent. */

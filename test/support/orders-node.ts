@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { inject, onTestFinished } from "vitest";
 import { createKinds } from "../../src/channels/kinds.ts";
-import { Orders, type OrdersOptions } from "../../src/orders/orders.ts";
+import type { OrdersOptions } from "../../src/orders/order-options.ts";
+import { Orders } from "../../src/orders/orders.ts";
 import type { RefusedOrderEvent } from "../../src/orders/outbox.ts";
 import { createRedisConnections, type RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys, type Keys } from "../../src/redis/keys.ts";

@@ -1,7 +1,8 @@
 import { createChannelLog } from "../../src/channels/channel-log.ts";
 import { createKinds } from "../../src/channels/kinds.ts";
 import type { PublishRequest, Published } from "../../src/channels/publication.ts";
-import { Orders, type OrdersOptions } from "../../src/orders/orders.ts";
+import type { OrdersOptions } from "../../src/orders/order-options.ts";
+import { Orders } from "../../src/orders/orders.ts";
 import { createDeadLetters, type DeadLetters } from "../../src/redis/dead-letters.ts";
 import { createDeadCommandStore } from "../../src/commands/dead-command-store.ts";
 import { createRunOnce } from "../../src/commands/idempotency.ts";
