@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { messageOf } from "./api.ts";
 import { textsOf } from "./form.ts";
+import { number } from "./format.ts";
 import type { Polled } from "./use-poll.ts";
 
 /** Loading, error, stale, or what there is. */
@@ -35,7 +36,7 @@ export function Silent({ nodes }: { nodes: readonly string[] }) {
 
 export function Card({ title, children }: { title: string; children: ComponentChildren }) {
   return (
-    <section class="card" aria-label={title}>
+    <section class="card">
       <h2>{title}</h2>
       {children}
     </section>
@@ -210,7 +211,7 @@ export function Plot({ title, values, unit = "" }: { title: string; values: read
   const step = values.length > 1 ? width / (values.length - 1) : 0;
   const y = (value: number): number => 40 - (max === 0 ? 0 : (value / max) * 36);
   const points = values.map((value, index) => `${(index * step).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
-  const words = (value: number): string => `${Math.round(value * 100) / 100}${unit}`;
+  const words = (value: number): string => `${number(Math.round(value * 100) / 100)}${unit}`;
   return (
     <figure class="plot">
       <figcaption>

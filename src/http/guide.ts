@@ -35,11 +35,21 @@ export function renderGuide(name: string, markdown: string): Guide {
       image({ href, text }: Tokens.Image): string {
         return `<img src="${escape(href.replace(/^(docs\/)?images\//, "/docs/images/"))}" alt="${escape(text)}" />`;
       },
+      code({ text, lang = "" }: Tokens.Code): string {
+        const [language = ""] = lang.split(" ");
+        const kind = language === "" ? "" : ` class="language-${escape(language)}"`;
+        return `<pre tabindex="0"><code${kind}>${escape(text)}\n</code></pre>\n`;
+      },
       table(token: Tokens.Table): string {
-        const row = (cells: readonly Tokens.TableCell[], tag: string): string =>
-          `<tr>${cells.map((cell) => `<${tag}>${this.parser.parseInline(cell.tokens)}</${tag}>`).join("")}</tr>`;
+        const cellOf = ({ tokens: content }: Tokens.TableCell, kind: string): string => {
+          // A column without a title.
+          const tag = content.length === 0 ? "td" : kind;
+          return `<${tag}>${this.parser.parseInline(content)}</${tag}>`;
+        };
+        const row = (cells: readonly Tokens.TableCell[], kind: string): string =>
+          `<tr>${cells.map((cell) => cellOf(cell, kind)).join("")}</tr>`;
         const body = token.rows.map((cells) => row(cells, "td")).join("");
-        return `<div class="table"><table><thead>${row(token.header, "th")}</thead><tbody>${body}</tbody></table></div>\n`;
+        return `<div class="table" tabindex="0"><table><thead>${row(token.header, "th")}</thead><tbody>${body}</tbody></table></div>\n`;
       },
     },
   });

@@ -50,6 +50,24 @@ describe.skipIf(executablePath === undefined)("axe finds nothing to say", () => 
     }
   });
 
+  test.each(schemes)("about the pages of the API and the guides (%s)", async (colorScheme) => {
+    const { url } = await startDevelopmentGateway();
+    const context = await browser.newContext({ colorScheme, bypassCSP: true });
+    onTestFinished(() => context.close());
+    const page = await context.newPage();
+    await page.goto(`${url}/docs`);
+    await page.locator("#publish summary").click();
+    await page.locator("details[id^=event-] summary").first().click();
+    await page.getByRole("searchbox", { name: "Search" }).fill("subscribe");
+    await page.getByRole("link", { name: "emit subscribe" }).waitFor();
+    expect(["/docs", await violations(page)]).toEqual(["/docs", []]);
+    await page.getByRole("link", { name: "Guides", exact: true }).click();
+    await page.getByRole("main").getByRole("heading", { name: "Tidegate" }).waitFor();
+    expect(["/docs/guides/", await violations(page)]).toEqual(["/docs/guides/", []]);
+    await page.goto(`${url}/docs/guides/console`);
+    expect(["console", await violations(page)]).toEqual(["console", []]);
+  });
+
   test.each(schemes)("about any view of the console (%s)", async (colorScheme) => {
     const { url, call } = await startGateway({
       file: { leaderboards: { daily: {} }, channels: { chat: { subscribe: "public" } } },

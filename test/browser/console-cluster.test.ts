@@ -144,7 +144,7 @@ test.skipIf(executablePath === undefined)(
     // One is frozen: it is named, the rest is shown, and searches go on.
     n3.freeze();
     await openView(page, "Overview");
-    await page.getByText(/^n3 (does not answer|died)\./).waitFor();
+    await page.getByText(/^n3 (does not answer|died)/).waitFor();
     await eventually(async () => expect(await rowsOf(page, "Nodes").count()).toBe(2));
     await picture(page, "overview-frozen");
     await openView(page, "Connections");

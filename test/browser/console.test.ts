@@ -263,7 +263,7 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     await page.keyboard.press("Enter");
     await page.getByText("1 connections subscribed").waitFor();
     await page.getByRole("link", { name: "private:3" }).waitFor();
-    const acts = page.getByRole("region", { name: "Acts" });
+    const acts = page.locator("section.card", { has: page.getByRole("heading", { name: "Acts", exact: true }) });
     await acts.getByLabel("event").fill("confirm");
     await acts.getByLabel("arguments").fill("sure");
     await acts.getByRole("button", { name: "Ask client" }).click();

@@ -60,11 +60,12 @@ export function OverviewView() {
 }
 
 function missingText(nodeId: string, state: MissingNode["state"]): string {
-  if (state === "silent") return `${nodeId} does not answer.`;
+  if (state === "silent") return `${nodeId} does not answer, and is not counted below.`;
   return state === "dead" ? `${nodeId} died.` : `${nodeId} has left.`;
 }
 
-function Sums({ overview: { nodes, totals, store } }: { overview: Overview }) {
+function Sums({ overview: { nodes, missing, totals, store } }: { overview: Overview }) {
+  const silent = missing.filter(({ state }) => state === "silent").length;
   const memory =
     store.usedMemoryBytes === undefined
       ? "does not answer"
@@ -73,7 +74,7 @@ function Sums({ overview: { nodes, totals, store } }: { overview: Overview }) {
     <dl class="sums">
       <div>
         <dt>Nodes</dt>
-        <dd>{nodes.length}</dd>
+        <dd>{silent === 0 ? nodes.length : `${nodes.length} of ${nodes.length + silent}`}</dd>
       </div>
       <div>
         <dt>Connections</dt>
@@ -87,7 +88,6 @@ function Sums({ overview: { nodes, totals, store } }: { overview: Overview }) {
         <dt>{store.description}</dt>
         <dd>{memory}</dd>
         {store.latencyMs !== undefined && <dd class="soft">{store.latencyMs} ms</dd>}
-        {store.note !== undefined && <dd class="soft">{store.note}</dd>}
       </div>
     </dl>
   );

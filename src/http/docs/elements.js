@@ -15,10 +15,10 @@ export function prose(text = "") {
 }
 
 export function table(heads, rows) {
-  const cells = (names, kind) => names.map((cell) => element(kind, {}, cell));
+  const cells = (names, kind) => names.map((cell) => element(cell === "" ? "td" : kind, {}, cell));
   return element(
     "div",
-    { className: "scroll" },
+    { className: "scroll", tabIndex: 0 },
     element(
       "table",
       {},

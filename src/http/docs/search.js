@@ -33,7 +33,8 @@ async function guideSections() {
 function callsHere() {
   return [...document.querySelectorAll("details.call")].map(({ id, firstElementChild }) => {
     const [method, path, text] = [...firstElementChild.children].map(({ textContent }) => textContent);
-    return { href: `#${id}`, title: `${method} ${path}`, guide: text, text };
+    const verb = path.startsWith("/") ? method.toUpperCase() : method;
+    return { href: `#${id}`, title: `${verb} ${path}`, guide: text, text };
   });
 }
 
