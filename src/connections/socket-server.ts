@@ -115,14 +115,17 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
     lifecycle.start(socket, connection, resumed?.restored);
   });
 
+  let detach: (() => void) | undefined;
+
   return {
     io,
     connections: deps.registry,
     admission,
-    start: () => engine.attach(deps.httpServer),
+    start: () => void (detach = engine.attach(deps.httpServer)),
     idle: () => dispatch.idle(),
     async close(deadline) {
       await io.close();
+      detach?.();
       await Promise.race([lifecycle.idle(), aborted(deadline)]);
     },
   };

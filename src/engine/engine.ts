@@ -20,6 +20,7 @@ import { PollingTransport } from "./polling-transport.ts";
 import { ProtocolRefusal, refuseRequest, refuseUpgrade } from "./refusals.ts";
 import type { Skipped } from "./send-queue.ts";
 import type { StickyRouting } from "./sticky-routing/sticky-routing.ts";
+import { takePaths } from "../runtime/server-paths.ts";
 import { TimerWheel } from "../runtime/timer-wheel.ts";
 import type { TransportOwner } from "./transport.ts";
 import { UpgradeAttempt } from "./upgrade.ts";
@@ -70,6 +71,8 @@ interface AdmissionOutcome {
 
 /** Time until an upgrade of another path that nobody accepted is closed. */
 const strayUpgradeMs = 1_000;
+/** The same if the application listens to upgrades. */
+const otherUpgradeMs = 30_000;
 
 const path = "/socket.io/";
 
@@ -116,17 +119,17 @@ export class Engine extends EventEmitter {
     return this.#sockets.size;
   }
 
-  /** Handles `/socket.io/` of an HTTP server that already has the listeners for all other paths. */
-  attach(server: Server): void {
-    const others = server.listeners("request") as ((request: IncomingMessage, response: ServerResponse) => void)[];
-    server.removeAllListeners("request");
-    server.on("request", (request, response) => {
-      if (isOurs(request)) this.#guard("socket.request", response, () => this.handleRequest(request, response));
-      else for (const other of others) other.call(server, request, response);
-    });
-    server.on("upgrade", (request, socket, head) => {
-      if (isOurs(request)) this.#guard("socket.upgrade", socket, () => this.handleUpgrade(request, socket, head));
-      else this.#deps.clock.after(strayUpgradeMs, () => endStray(socket as NetSocket));
+  /** Handles `/socket.io/` of an HTTP server that already has the listeners for all other paths, until the result is called. */
+  attach(server: Server): () => void {
+    return takePaths(server, path, {
+      request: (request, response) =>
+        this.#guard("socket.request", response, () => this.handleRequest(request, response)),
+      upgrade: (request, socket, head) =>
+        this.#guard("socket.upgrade", socket, () => this.handleUpgrade(request, socket, head)),
+      otherUpgrade: (socket, mayBeAccepted) => {
+        const timeoutMs = mayBeAccepted ? otherUpgradeMs : strayUpgradeMs;
+        this.#deps.clock.after(timeoutMs, () => endStray(socket as NetSocket));
+      },
     });
   }
 
@@ -253,8 +256,6 @@ export class Engine extends EventEmitter {
     }
   }
 }
-
-const isOurs = ({ url }: IncomingMessage): boolean => url?.startsWith(path) === true;
 
 const prepared = (request: IncomingMessage): EngineRequest => Object.assign(request, { _query: queryOf(request) });
 

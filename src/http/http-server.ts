@@ -5,6 +5,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics, MetricsText } from "../runtime/metrics.ts";
+import { takePaths } from "../runtime/server-paths.ts";
 import { createAuthenticate, type ApiKey } from "./api-keys.ts";
 import { createBrokenRequestAnswer } from "./broken-request.ts";
 import { createClientAddress, type ClientAddress } from "../runtime/client-address.ts";
@@ -91,6 +92,7 @@ export function createHttpServer(deps: HttpServerDeps, options: HttpServerOption
 /** Handles the paths of the API on a server that belongs to somebody else, in front of its own listeners. */
 function attachTo(server: Server, deps: HttpServerDeps, options: HttpServerOptions): HttpServer {
   const serve = listenerOf(deps, options);
+  let giveBack: (() => void) | undefined;
   return {
     name: "http server",
     server,
@@ -99,14 +101,11 @@ function attachTo(server: Server, deps: HttpServerDeps, options: HttpServerOptio
     },
     listenOn: () => undefined,
     async start() {
-      const others = server.listeners("request") as RequestListener[];
-      server.removeAllListeners("request");
-      server.on("request", (request, response) => {
-        if (request.url?.startsWith(apiPrefix) === true) serve(request, response);
-        else for (const other of others) other.call(server, request, response);
-      });
+      giveBack = takePaths(server, apiPrefix, { request: serve });
     },
-    stop: () => Promise.resolve(),
+    async stop() {
+      giveBack?.();
+    },
   };
 }
 

@@ -1,19 +1,14 @@
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import express from "express";
-import { describe, expect, onTestFinished, test } from "vitest";
-import { WebSocket, WebSocketServer } from "ws";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { createGateway, GatewayError, type Gateway } from "../../src/index.ts";
+import { GatewayError } from "../../src/index.ts";
+import { readableLog } from "../support/edge.ts";
 import { connectClient } from "../support/gateway.ts";
-import { eventually, freshPrefix, quietLog, redisWorld } from "../support/world.ts";
-import { embed, join } from "./support.ts";
+import { eventually, quietLog } from "../support/world.ts";
+import { embed, join, listening } from "./support.ts";
 
-async function listening(setUp: (gateway: Gateway) => void = () => undefined): Promise<Gateway> {
-  const gateway = await embed();
-  setUp(gateway);
-  await gateway.listen(0, "127.0.0.1");
-  return gateway;
+function throwing(what: unknown): never {
+  // oxlint-disable-next-line only-throw-error
+  throw what;
 }
 
 describe("a handler of gateway.on", () => {
@@ -84,6 +79,72 @@ describe("a handler of gateway.on", () => {
     expect(failed).toMatchObject({ ok: false, error: { code: "app_failed", retryAfterMs: 1_000 } });
     expect(JSON.stringify(failed)).not.toContain("secret");
     expect(await ann.emitWithAck("refuse")).toMatchObject({ error: { code: "forbidden", message: "not yours" } });
+  });
+
+  describe("that answers or throws what cannot be sent is app_failed for its client, which stays connected", () => {
+    const circular: { self?: unknown } = {};
+    circular.self = circular;
+    const files = Array.from({ length: 11 }, () => Buffer.from([1]));
+
+    test.each<[string, () => unknown, string]>([
+      ["a circular value", () => circular, "circular structure"],
+      ["a circular value with binary", () => ({ circular, file: files[0] }), ""],
+      ["a BigInt", () => ({ count: 1n }), "BigInt"],
+      ["more binary values than clients accept", () => files, "at most 10 binary values"],
+      ["a text that is thrown", () => throwing("out of milk"), "the app threw 'out of milk'"],
+      ["undefined that is thrown", () => throwing(undefined), "the app threw undefined"],
+      ["a promise of a failure", () => Promise.reject(new TypeError("no such shelf")), "no such shelf"],
+    ])("%s", async (_, act, reason) => {
+      const { log, text } = readableLog();
+      const gateway = await embed({ log });
+      gateway.on("act", act);
+      gateway.on("fine", () => "fine");
+      gateway.io.on("connection", (socket) => {
+        socket.on("listened", async (done: (answer: unknown) => void) => {
+          let answer: unknown = 1n;
+          try {
+            answer = await act();
+          } catch {}
+          done(answer);
+        });
+      });
+      await gateway.listen(0, "127.0.0.1");
+      const ann = await join(gateway, "ann");
+
+      const failed = { ok: false, error: { code: "app_failed", retryAfterMs: 1_000 } };
+      expect(await ann.emitWithAck("act")).toMatchObject(failed);
+      expect(await ann.emitWithAck("listened")).toMatchObject(failed);
+      expect(await ann.emitWithAck("fine")).toBe("fine");
+      expect(ann.connected).toBe(true);
+      expect(text()).toContain(reason);
+    });
+  });
+
+  test("may not emit to its client what clients disconnect for", async () => {
+    const gateway = await listening((own) =>
+      own.on("files", ({ emit }) => emit("files", ...Array.from({ length: 11 }, () => Buffer.from([1])))),
+    );
+    const ann = await join(gateway, "ann");
+
+    expect(await ann.emitWithAck("files")).toMatchObject({ error: { code: "app_failed" } });
+    expect(ann.connected).toBe(true);
+  });
+
+  test("is refused at once with a TypeError if it is none, or its schema is none", async () => {
+    const gateway: { on(...args: unknown[]): void; hooks: unknown } = await embed();
+    const schema = z.object({});
+
+    expect(() => gateway.on("save")).toThrow(new TypeError("save: a handler is missing"));
+    expect(() => gateway.on("save", schema)).toThrow(new TypeError("save: a handler is missing"));
+    expect(() => gateway.on("save", schema, "text")).toThrow(new TypeError("save: a handler is missing"));
+    expect(() => gateway.on("save", undefined, undefined)).toThrow(new TypeError("save: a handler is missing"));
+    expect(() => gateway.on("save", { title: "string" }, () => 1)).toThrow(
+      new TypeError("save: the second argument is not a Standard Schema"),
+    );
+    expect(() => gateway.on(7, () => 1)).toThrow(TypeError);
+    expect(() => (gateway.hooks as { connect(hook: unknown): void }).connect({})).toThrow(
+      new TypeError("the connect hook must be a function"),
+    );
   });
 
   test("cannot be one of an event that is built in", async () => {
@@ -303,98 +364,5 @@ describe("an event that nothing handles", () => {
         ann.events.filter(([name]) => name === "warning").map(([, told]) => (told as { event: string }).event),
       ).toEqual(["nonsense", "more nonsense"]),
     );
-  });
-});
-
-describe("embedding", () => {
-  test("closes its connections to Redis even if it never listened", async () => {
-    const { redis } = await redisWorld();
-    const nodeId = freshPrefix();
-    const ownClients = async () =>
-      String(await redis.connection("commands").call("CLIENT", "LIST")).split(nodeId).length - 1;
-    const gateway = await embed({ env: { NODE_ID: nodeId } });
-    await eventually(async () => expect(await ownClients()).toBeGreaterThan(0));
-
-    await gateway.close();
-
-    await eventually(async () => expect(await ownClients()).toBe(0));
-  });
-
-  test("refuses options that it does not have, by name", async () => {
-    const misspelled = { allowedOrigin: ["https://app.example"], limits: {} };
-
-    await expect(createGateway(misspelled as object)).rejects.toMatchObject({
-      problems: [
-        { name: "allowedOrigin", message: "unknown option; did you mean allowedOrigins?" },
-        { name: "limits", message: "unknown option" },
-      ],
-    });
-  });
-
-  test("attaches to a server beside an Express app", async () => {
-    const app = express().get("/", (_request, response) => void response.send("the app"));
-    const server = createServer(app);
-    const gateway = await embed({ server });
-    await gateway.listen(0, "127.0.0.1");
-    onTestFinished(() => void server.close());
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const { token } = await gateway.sessions.create({ userId: "ann" });
-
-    const ann = await connectClient(url, token ?? "");
-
-    expect(ann.ready).toMatchObject({ userId: "ann" });
-    expect(await (await fetch(url)).text()).toBe("the app");
-    expect((await fetch(`${url}/v1/channels`)).status).toBe(401);
-  });
-
-  test("leaves a WebSocket server of the application alone", async () => {
-    const server = createServer(express());
-    const own = new WebSocketServer({ noServer: true });
-    server.on("upgrade", (request, socket, head) => {
-      if (request.url === "/own") own.handleUpgrade(request, socket, head, (accepted) => accepted.send("mine"));
-    });
-    const gateway = await embed({ server });
-    await gateway.listen(0, "127.0.0.1");
-    onTestFinished(() => void server.close());
-    const socket = new WebSocket(`${gateway.url.replace("http", "ws")}/own`);
-
-    const message = await new Promise((resolve) => socket.once("message", (data: Buffer) => resolve(data.toString())));
-    const ann = await join(gateway, "ann");
-
-    expect([message, ann.connected, socket.readyState]).toEqual(["mine", true, WebSocket.OPEN]);
-    socket.terminate();
-  });
-
-  test("two gateways on one Redis have rooms, requests and channels of their own", async () => {
-    const [one, two] = await Promise.all([listening(), listening()]);
-    const [ann, bob] = await Promise.all([join(one, "ann"), join(two, "bob")]);
-    for (const client of [ann, bob]) client.on("vote", (done: (id: unknown) => void) => done(client.id));
-    const heard: unknown[] = [];
-    two.io.on("hello" as never, (text: string) => void heard.push(text));
-
-    one.io.emit("to all", 1);
-    one.io.serverSideEmit("hello" as never, "two");
-    one.io.socketsJoin("everybody");
-
-    await eventually(() => expect(ann.events.map(([name]) => name)).toContain("to all"));
-    expect(await one.io.timeout(10_000).emitWithAck("vote")).toEqual([ann.id]);
-    expect((await one.io.fetchSockets()).map(({ id }) => id)).toEqual([ann.id]);
-    expect((await two.io.in("everybody").fetchSockets()).map(({ id }) => id)).toEqual([]);
-    one.io.disconnectSockets(true);
-    await eventually(() => expect(ann.connected).toBe(false));
-    expect([bob.connected, bob.events.map(([name]) => name), heard]).toEqual([true, ["ready"], []]);
-  });
-
-  test("two gateways in one process do not disturb each other", async () => {
-    const [one, two] = await Promise.all([
-      listening((own) => own.on("who", () => "one")),
-      listening((own) => own.on("who", () => "two")),
-    ]);
-    const [ann, bob] = await Promise.all([join(one, "ann"), join(two, "bob")]);
-
-    await one.close();
-
-    expect(await bob.emitWithAck("who")).toBe("two");
-    expect(ann.connected).toBe(false);
   });
 });
