@@ -178,7 +178,7 @@ function gatewayOf(
   return {
     io: node.io,
     on(event: string, ...given: [unknown, unknown?]) {
-      const [schema, handler] = given.length === 1 ? [undefined, given[0]] : given;
+      const [schema, handler] = given.length > 1 ? given : [undefined, given[0]];
       events.on(event, schema as StandardSchema | undefined, handler as EventHandler<Publish, never[]>);
     },
     hooks: {

@@ -1,10 +1,12 @@
+import { inspect } from "node:util";
 import { appUserOf, type AppConnection, type AppUser } from "../connections/connection.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import type { ClientAnswers, ClientRequest } from "../protocol/client-requests.ts";
 import { clientEvents } from "../protocol/client-events.ts";
 import { appFailed, GatewayError } from "../protocol/errors.ts";
+import { isName, maxNameLength } from "../protocol/names.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
-import { validateWith, type StandardSchema } from "../protocol/standard-schema.ts";
+import { isStandardSchema, validateWith, type StandardSchema } from "../protocol/standard-schema.ts";
 import { describeConnection, type RequestConnection, type RequestOptions } from "./app-request.ts";
 
 /** What an app may do in a handler, apart from everything that the gateway offers. */
@@ -52,8 +54,12 @@ export class InProcessEvents<Publish> implements AppEvents {
     this.#options = { nodeId, headers: undefined };
   }
 
-  /** Throws if the name is reserved or built in, or already has a handler. */
+  /** Throws if the name is reserved or built in, or already has a handler; TypeError for what is no schema or no handler. */
   on(event: string, schema: StandardSchema | undefined, handle: EventHandler<Publish, never[]>): void {
+    if (!isName(event)) throw new TypeError(`an event's name must be a string of 1 to ${maxNameLength} characters`);
+    if (schema !== undefined && !isStandardSchema(schema))
+      throw new TypeError(`${event}: the second argument is not a Standard Schema`);
+    if (typeof handle !== "function" || isStandardSchema(handle)) throw new TypeError(`${event}: a handler is missing`);
     if (isReservedEvent(event) || Object.hasOwn(clientEvents, event))
       throw new Error(`${event} is reserved and cannot have a handler`);
     if (this.#handlers.has(event)) throw new Error(`${event} already has a handler`);
@@ -67,17 +73,17 @@ export class InProcessEvents<Publish> implements AppEvents {
   }
 
   async #run(connection: AppConnection, { schema, handle }: Registered<Publish>, args: readonly unknown[]) {
-    const checked = schema === undefined ? args : [await validateWith(schema, args[0], argument), ...args.slice(1)];
-    const answer: unknown = await this.#call(() => handle(this.#contextOf(connection), ...(checked as never[])));
-    return answer === undefined ? [] : [answer];
-  }
-
-  async #call(run: () => unknown): Promise<unknown> {
     try {
-      return await run();
+      const checked = schema === undefined ? args : [await validateWith(schema, args[0], argument), ...args.slice(1)];
+      const answer: unknown = await handle(this.#contextOf(connection), ...(checked as never[]));
+      return answer === undefined ? [] : [answer];
     } catch (error) {
       if (error instanceof GatewayError) throw error;
-      throw appFailed(error);
+      throw appFailed(
+        error instanceof Error
+          ? error
+          : new Error(`the app threw ${inspect(error, { depth: 0, maxStringLength: 200 })}`),
+      );
     }
   }
 

@@ -102,8 +102,9 @@ export class AppHooks {
     this.#answers = new HookAnswers(deps.clock);
   }
 
-  /** Throws if there is a hook of this type already. */
+  /** Throws if there is a hook of this type already, and TypeError for what is no function. */
   add(type: HookType, hook: Hook<unknown>): void {
+    if (typeof hook !== "function") throw new TypeError(`the ${type} hook must be a function`);
     if (this.#own.has(type)) throw new Error(`there is a ${type} hook already`);
     this.#own.set(type, hook);
   }

@@ -75,8 +75,8 @@ export const appUserOf = ({ userId, sessionId, roles, info }: IdentifiedUser): A
 
 /** A Socket.IO connection, as an app sees it. */
 export interface AppConnection extends Connection {
-  /** Sends an event with arguments that may contain binary. */
+  /** Sends an event with arguments that may contain binary. Throws if they cannot be sent. */
   emitFromApp(event: string, args: readonly unknown[]): void;
-  /** Acknowledges with arguments that may contain binary. */
+  /** Acknowledges with arguments that may contain binary. Throws if they cannot be sent. */
   acknowledge(id: number, args: readonly unknown[]): void;
 }

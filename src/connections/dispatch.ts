@@ -1,5 +1,5 @@
 import type { ContractChecks } from "../protocol/contract-checks.ts";
-import { GatewayError, type ClientErrorBody } from "../protocol/errors.ts";
+import { appFailed, GatewayError, type ClientErrorBody } from "../protocol/errors.ts";
 import { userChannelOf } from "../protocol/names.ts";
 import { checkNoBinary } from "../protocol/no-binary.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
@@ -36,8 +36,8 @@ export interface AppEvents {
 /** Passes an event on to the listeners of its Socket.IO socket. */
 export interface SocketListeners {
   has(event: string): boolean;
-  /** Calls the listeners with these arguments and the acknowledgement of packet `id`. */
-  call(id: number | undefined, args: readonly unknown[]): void;
+  /** Calls the listeners with these arguments and the acknowledgement of packet `id`; `onUnsendable`, if that has no JSON. */
+  call(id: number | undefined, args: readonly unknown[], onUnsendable: (error: unknown) => void): void;
 }
 
 /** How an event ended. */
@@ -170,12 +170,11 @@ export class Dispatch {
     const ended = this.#deps.observe?.(requests.connection, message.event);
     try {
       const answer = await this.#perform(requests, message);
-      ended?.({ answer: answer instanceof AppAnswer ? answer.args : answer });
       const allowed = this.#deps.untilAnswersAllowed?.(requests.connection);
       if (allowed !== undefined) await allowed;
-      if (!(answer instanceof AppAnswer)) acknowledge({ ok: true, ...answer });
-      else if (message.id !== undefined && answer.args !== undefined)
-        requests.connection.acknowledge(message.id, answer.args);
+      if (answer instanceof AppAnswer) acknowledgeWith(requests.connection, message.id, answer);
+      else acknowledge({ ok: true, ...answer });
+      ended?.({ answer: answer instanceof AppAnswer ? answer.args : answer });
     } catch (error) {
       ended?.({ error });
       const body = this.#bodyOf(error, requests.connection, message.event);
@@ -237,8 +236,12 @@ export class Dispatch {
         return new AppAnswer(checks === undefined ? answer : await checks.answer(name, answer));
       };
     if (listeners?.has(name) !== true) return undefined;
+    const fail = (error: unknown): void => {
+      const body = this.#bodyOf(appFailed(error), connection, [name]);
+      if (id !== undefined) connection.answer(id, { ok: false, error: body });
+    };
     return async () => {
-      listeners.call(id, checks === undefined ? args : await checks.event(name, args));
+      listeners.call(id, checks === undefined ? args : await checks.event(name, args), fail);
       return new AppAnswer(undefined);
     };
   }
@@ -326,6 +329,16 @@ class AppAnswer {
 
   constructor(args: readonly unknown[] | undefined) {
     this.args = args;
+  }
+}
+
+/** What cannot be sent, such as a circular value, is the app's failure. */
+function acknowledgeWith(connection: AppConnection, id: number | undefined, { args }: AppAnswer): void {
+  if (id === undefined || args === undefined) return;
+  try {
+    connection.acknowledge(id, args);
+  } catch (error) {
+    throw appFailed(error);
   }
 }
 

@@ -20,7 +20,7 @@ import { ProtocolFault } from "../engine/parser.ts";
 import { NamespaceConnection } from "./namespace-connection.ts";
 import { SocketConnection, type SharedConnectionContext } from "./socket-connection.ts";
 import { InFlightCounter } from "./in-flight.ts";
-import { acknowledgementOf, engineSocketOf, privateIdOf, refuseConnects, shrinkClient } from "./socket-io.ts";
+import { acknowledge, engineSocketOf, privateIdOf, refuseConnects, shrinkClient } from "./socket-io.ts";
 
 /** Called when clients connect and disconnect. */
 export interface LifecycleHooks {
@@ -318,9 +318,16 @@ const listenersOf = (socket: Socket, packet: unknown[], next: () => void): Socke
     !isReservedEvent(event) &&
     event !== "error" &&
     (socket.listenerCount(event) > 0 || socket.listenersAny().length > 0),
-  call(id, args) {
+  call(id, args, onUnsendable) {
     packet.splice(1, Infinity, ...args);
-    if (id !== undefined) packet.push(acknowledgementOf(socket, id));
+    if (id !== undefined)
+      packet.push((...answer: unknown[]) => {
+        try {
+          acknowledge(socket, id, answer);
+        } catch (error) {
+          onUnsendable(error);
+        }
+      });
     next();
   },
 });

@@ -3,7 +3,7 @@ import type { Identity } from "../auth/identity.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { Closing } from "../protocol/closings.ts";
 import type { AppConnection, ClientHandshake } from "./connection.ts";
-import { acknowledge } from "./socket-io.ts";
+import { acknowledge, hasBinary } from "./socket-io.ts";
 
 /** A connection as its app sees it in another namespace than the main one: events and answers are that namespace's. */
 export class NamespaceConnection implements AppConnection {
@@ -62,6 +62,7 @@ export class NamespaceConnection implements AppConnection {
   }
 
   emitFromApp(event: string, args: readonly unknown[]): void {
+    hasBinary(args);
     this.emit(event, ...args);
   }
 

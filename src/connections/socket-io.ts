@@ -1,5 +1,6 @@
 import type { Namespace, Server, Socket } from "socket.io";
 import { PacketType } from "socket.io-parser";
+import { maxAttachments } from "../protocol/client-requests.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineSocket } from "../engine/engine-socket.ts";
 import type { GatedDecoder } from "../engine/parser.ts";
@@ -65,15 +66,29 @@ export const privateIdOf = (socket: Socket): string | undefined => partsOf(socke
 export const acknowledgementOf = (socket: Socket, id: number): ((...args: unknown[]) => void) =>
   partsOf(socket).ack(id);
 
-/** Acknowledges a client's packet with arguments that may contain binary. */
-export const acknowledge = (socket: Socket, id: number, args: readonly unknown[]): void =>
+/** Acknowledges a client's packet with arguments that may contain binary. Throws if they cannot be sent. */
+export function acknowledge(socket: Socket, id: number, args: readonly unknown[]): void {
+  hasBinary(args);
   partsOf(socket).ack(id)(...args);
+}
 
-/** Whether Socket.IO would send attachments. */
-export function hasBinary(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return true;
-  return Object.values(value).some(hasBinary);
+/** Whether Socket.IO would send attachments. Throws TypeError for more than stock clients accept: they would disconnect. */
+export function hasBinary(args: readonly unknown[]): boolean {
+  const count = countAttachments(args, maxDepth);
+  if (count > maxAttachments)
+    throw new TypeError(`an event or an acknowledgement can have at most ${maxAttachments} binary values`);
+  return count > 0;
+}
+
+/** Deeper than what clients may send, and far from the end of the stack for a circular value, which JSON refuses. */
+const maxDepth = 256;
+
+function countAttachments(value: unknown, depth: number): number {
+  if (typeof value !== "object" || value === null || depth === 0) return 0;
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return 1;
+  let count = 0;
+  for (const item of Object.values(value)) count += countAttachments(item, depth - 1);
+  return count;
 }
 
 /** Turns a socket that Socket.IO is about to recover into a new one, before anything is sent to the client. */
