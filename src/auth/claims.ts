@@ -33,8 +33,8 @@ const maxAudiences = 16;
  * rules. Expiry is not checked here, so that only an otherwise valid token is reported as expired.
  */
 export function readClaims(payload: Record<string, unknown>, rules: ClaimRules, now: number): TokenClaims | undefined {
-  if (claimFault(payload, rules, now) !== undefined) return undefined;
-  const { sub, sid, jti, iat, exp, roles, channels } = payload as unknown as CheckedPayload;
+  if (!isChecked(payload, rules, now)) return undefined;
+  const { sub, sid, jti, iat, exp, roles, channels } = payload;
   return {
     userId: sub,
     sessionId: sid,
@@ -45,6 +45,12 @@ export function readClaims(payload: Record<string, unknown>, rules: ClaimRules, 
     channels: channels === undefined ? undefined : toGrants(channels),
   };
 }
+
+const isChecked = (
+  payload: Record<string, unknown>,
+  rules: ClaimRules,
+  now: number,
+): payload is Record<string, unknown> & CheckedPayload => claimFault(payload, rules, now) === undefined;
 
 interface CheckedPayload {
   sub: string;

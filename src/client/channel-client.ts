@@ -126,7 +126,7 @@ export class ConnectedClient implements ChannelClient {
 
   channel<Events extends object, Snapshot>(name: string): Channel<Events, Snapshot> {
     // The caller states the types of the channel's data; nothing here depends on them.
-    return this.handleOf(name) as unknown as Channel<Events, Snapshot>;
+    return this.handleOf(name) as Channel<Events, Snapshot>;
   }
 
   protected handleOf(channel: string): ChannelHandle {

@@ -92,7 +92,7 @@ class ChannelStore<Events extends object, Snapshot> implements ViewStore<ShownCh
     const { publications } = await this.#channel.history({ limit });
     const [first] = this.#view.publications;
     const earlier = publications.filter(({ epoch, offset }) => first?.epoch !== epoch || offset < (first.offset ?? 0));
-    const recovered = earlier.map((each) => ({ ...each, recovered: true }) as unknown as Publication<Events>);
+    const recovered = earlier.map((each) => ({ ...each, recovered: true }) as Publication<Events>);
     this.#update({ publications: [...recovered, ...this.#view.publications].slice(-this.#options.keep) });
   }
 

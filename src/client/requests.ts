@@ -34,7 +34,7 @@ export function createRequests(socket: GatewaySocket, timeoutMs: number): Reques
     whenConnected(name, reject, (leftMs) => {
       if (bytes > maxBytes) return settle(() => reject(tooLarge(bytes, maxBytes)));
       const begun = performance.now();
-      (socket.timeout(leftMs) as unknown as UntypedEmit).emit(name, message, (failure, answer) => {
+      (socket.timeout(leftMs) as UntypedEmit).emit(name, message, (failure, answer) => {
         if (failure !== null) return settle(() => reject(unanswered(name, failure)));
         roundTripMs = performance.now() - begun;
         settle(() => resolve(answer));

@@ -38,15 +38,19 @@ interface EngineSeam {
   bind(engine: Engine): void;
 }
 
-const partsOf = (socket: Socket): SocketIoParts => socket as unknown as SocketIoParts;
-
-export function bindEngine(io: Server, engine: Engine): void {
-  (io as unknown as EngineSeam).bind(engine);
+/** The only way into what Socket.IO does not export. */
+function partsOf(of: Socket): SocketIoParts;
+function partsOf(of: Namespace): NamespaceParts;
+function partsOf(of: Server): EngineSeam;
+function partsOf(of: object): object {
+  return of;
 }
+
+export const bindEngine = (io: Server, engine: Engine): void => partsOf(io).bind(engine);
 
 /** Adds a middleware before those that a dynamic namespace has from its parent. */
 export function useFirst(namespace: Namespace, middleware: Parameters<Namespace["use"]>[0]): void {
-  (namespace as unknown as NamespaceParts)._fns.unshift(middleware);
+  partsOf(namespace)._fns.unshift(middleware);
 }
 
 export const engineSocketOf = (socket: Socket): EngineSocket => partsOf(socket).conn;
@@ -117,7 +121,7 @@ export function allowAcknowledgement(socket: Socket): void {
 }
 
 /** Id of the next packet of a namespace that requests an acknowledgement. */
-export const nextPacketIdOf = (namespace: Namespace): number => (namespace as unknown as NamespaceParts)._ids;
+export const nextPacketIdOf = (namespace: Namespace): number => partsOf(namespace)._ids;
 
 /** A late acknowledgement of this packet is ignored. */
 export const forgetAcknowledgement = (socket: Socket, id: number): void => void partsOf(socket).acks.delete(id);

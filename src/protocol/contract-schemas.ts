@@ -60,9 +60,11 @@ function convert(schema: StandardSchema, side: Side, target: JsonSchemaDialect):
   const { jsonSchema, vendor } = schema["~standard"] as StandardSchema["~standard"] & JsonSchemaConverter;
   if (jsonSchema !== undefined) return jsonSchema[side]({ target });
   // Zod Mini, and Zod before 4.2.
-  if ("_zod" in schema) return { ...z.toJSONSchema(schema as unknown as z.core.$ZodType, { io: side, target }) };
+  if (isZod(schema)) return { ...z.toJSONSchema(schema, { io: side, target }) };
   throw new Error(`${vendor} does not implement Standard JSON Schema`);
 }
+
+const isZod = (schema: object): schema is z.core.$ZodType => "_zod" in schema;
 
 const mapValues = <V, W>(record: Readonly<Record<string, V>>, map: (value: V) => W): Record<string, W> =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));

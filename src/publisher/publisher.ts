@@ -118,7 +118,8 @@ export function createPublisher(
     send,
     publish: (publication) => send({ type: "publish", ...publication }),
     async broadcast(channels, publication) {
-      const targets = Array.isArray(channels) ? (channels as string[]) : [channels as unknown as string];
+      // JavaScript may pass one name.
+      const targets: readonly string[] = [channels].flat();
       return Promise.allSettled(targets.map((channel) => send({ type: "publish", channel, ...publication })));
     },
     createOrder: (order) => send({ type: "order.create", ...order }),

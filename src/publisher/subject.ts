@@ -24,9 +24,9 @@ export function encodeCommand(command: Command): EncodedCommand {
 function commandProblem(command: Command): CommandFailure | undefined {
   if (subjectOfCommand(command) === undefined)
     return { code: "bad_request", message: "type: is unknown", field: "type" };
-  const fields = command as unknown as Record<string, unknown>;
-  const present = pathFields.filter((name) => name in fields);
-  return present.map((name) => pathSegmentProblem(name, fields[name])).find((problem) => problem !== undefined);
+  const fields = new Map<string, unknown>(Object.entries(command));
+  const present = pathFields.filter((name) => fields.has(name));
+  return present.map((name) => pathSegmentProblem(name, fields.get(name))).find((problem) => problem !== undefined);
 }
 
 /** "." and ".." would change the path, and a lone surrogate cannot be encoded. */

@@ -30,9 +30,11 @@ type HostImports = Record<string, (...args: number[]) => number> & { write: Writ
 const Bridge = ValkeyServer as unknown as new (options: { port: number }) => Bridge;
 
 /** The part of WebAssembly used here; its types are in the DOM library. */
-const wasm = WebAssembly as unknown as {
-  instantiate(code: Buffer, imports: Record<string, object>): Promise<{ instance: ValkeyInstance }>;
-};
+declare global {
+  namespace WebAssembly {
+    function instantiate(code: Buffer, imports: Record<string, object>): Promise<{ instance: ValkeyInstance }>;
+  }
+}
 
 /** Max bytes that Valkey writes to a client in one pass of its event loop. */
 const writesPerPass = 65_536;
@@ -53,7 +55,7 @@ class PromptValkey extends Bridge {
   async listen(): Promise<void> {
     const nowhere = openSync(devNull, "w");
     const wasi = new WASI({ version: "preview1", args: ["valkey-server"], stdout: nowhere, stderr: nowhere });
-    const { instance } = await wasm.instantiate(readFileSync(this.wasmPath), {
+    const { instance } = await WebAssembly.instantiate(readFileSync(this.wasmPath), {
       wasi_snapshot_preview1: this.#withClock(wasi.wasiImport as WasiImports),
       host: this.hostImports(),
       // Lua's longjmp throws this tag, which carries a pointer.

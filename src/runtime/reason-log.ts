@@ -94,7 +94,6 @@ const keyOf = ({ kind, code, rule, userId, connectionId, address, caller, operat
 
 function bounded(reason: Reason): Reason {
   const values = Object.entries(reason).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(
-    values.map(([name, value]) => [name, String(value).slice(0, maxLength)]),
-  ) as unknown as Reason;
+  const texts = Object.fromEntries(values.map(([name, value]) => [name, String(value).slice(0, maxLength)]));
+  return { kind: reason.kind, code: reason.code, ...texts };
 }

@@ -55,8 +55,7 @@ export async function lockRows(
   ids: readonly string[],
   { perKey, maxLength }: { perKey: number; maxLength: number },
 ): Promise<OutboxRow[]> {
-  const rows = await database.query(lock, [ids, perKey, maxLength + 1]);
-  return rows as unknown as OutboxRow[];
+  return database.query<OutboxRow>(lock, [ids, perKey, maxLength + 1]);
 }
 
 const lock = `

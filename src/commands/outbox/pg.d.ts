@@ -1,7 +1,7 @@
 /** The part of the optional package `pg` that the outbox uses, so that the types do not require it. */
 declare module "pg" {
-  export interface QueryResult {
-    rows: Record<string, unknown>[];
+  export interface QueryResult<Row> {
+    rows: Row[];
   }
 
   export class Client {
@@ -13,7 +13,8 @@ declare module "pg" {
       keepAlive: boolean;
     });
     connect(): Promise<void>;
-    query(text: string, values?: readonly unknown[]): Promise<QueryResult>;
+    /** `Row` is what the query selects. */
+    query<Row = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>>;
     on(event: "notification" | "end", listener: () => void): this;
     on(event: "error", listener: (error: Error) => void): this;
     end(): Promise<void>;

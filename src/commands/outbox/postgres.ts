@@ -1,8 +1,6 @@
-import type { QueryResult } from "pg";
-
 /** One connection to the application's database. */
 export interface Database {
-  query(text: string, values?: readonly unknown[]): Promise<QueryResult["rows"]>;
+  query<Row = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Row[]>;
   /** False after it was lost. */
   readonly isOpen: boolean;
   close(): Promise<void>;
@@ -48,7 +46,7 @@ export async function loadPostgres(url: string): Promise<ConnectDatabase> {
     await client.connect();
     await client.query(session);
     return {
-      query: async (text, values) => (await client.query(text, values)).rows,
+      query: async <Row>(text: string, values?: readonly unknown[]) => (await client.query<Row>(text, values)).rows,
       get isOpen() {
         return isOpen;
       },

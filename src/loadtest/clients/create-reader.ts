@@ -40,6 +40,5 @@ export function createReader(deps: ReaderDeps, options: ReaderOptions): Reader {
 /** Uses Socket.IO's defaults for reconnection. */
 export function createStockSocket(line: Dialer, path: string, auth: Auth): ClientSocket {
   const options = { path, auth, transports: ["websocket"], forceNew: true, autoConnect: false };
-  // Socket.IO's types, made for browsers, accept only an agent's name.
-  return io(line.address.origin, { ...options, agent: line.agent() as unknown as string });
+  return io(line.address.origin, line.withAgent(options));
 }

@@ -35,9 +35,14 @@ export class Dialer {
   };
 
   /** For clients that accept only an agent: it pools nothing and dials for each request. */
-  agent(): Agent {
+  #agent(): Agent {
     const agent = this.address.protocol === "https:" ? new SecureAgent() : new Agent();
     return Object.assign(agent, { createConnection: this.dial });
+  }
+
+  /** Socket.IO's options with an agent; its types, made for browsers, have no place for one. */
+  withAgent<Options extends object>(options: Options): Options {
+    return Object.assign(options, { agent: this.#agent() });
   }
 
   /** Drops the connection without a close frame, as a network failure does. */

@@ -28,9 +28,7 @@ export class GatewayReader implements Reader {
 
   open(): void {
     const { dialer: line, path, login } = this.#deps;
-    // Socket.IO's types, made for browsers, accept only an agent's name.
-    const agent = line.agent() as unknown as string;
-    const socket = { transports: ["websocket"], agent, path };
+    const socket = line.withAgent({ transports: ["websocket"], path });
     const client = connect(line.address.origin, { token: login.fresh, socket });
     this.#client = client;
     this.#listen(client);
