@@ -1,4 +1,5 @@
 import type { ComponentType } from "preact";
+import { boardView } from "./board/board-view.tsx";
 import { bucketView } from "./bucket/bucket-view.tsx";
 import { channelsView } from "./channels/channels-view.tsx";
 import type { BackendCall } from "./model/backend.ts";
@@ -16,7 +17,7 @@ export interface DemoView {
   call(demo: Demo): BackendCall;
 }
 
-export const views: readonly [DemoView, ...DemoView[]] = [channelsView, raceView, orderView, bucketView];
+export const views: readonly [DemoView, ...DemoView[]] = [channelsView, raceView, orderView, boardView, bucketView];
 
 export function shownView(demo: Demo): DemoView {
   const { view } = demo.route.value;

@@ -26,6 +26,33 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
     return demo;
   }
 
+  describe("the board", () => {
+    test("shows notes and pointers of all pages; a pointer goes with its page, a note stays", async () => {
+      const { url, call } = await startDevelopmentGateway();
+      const [ada, bob] = [await openAs("ada", url, "Board"), await openAs("bob", url, "Board")];
+      const noteAt = (page: Page) => page.getByRole("list", { name: "Notes" }).getByRole("textbox");
+      await ada.page.getByRole("button", { name: "Add a note" }).click();
+      await noteAt(ada.page).fill("Buy milk");
+      await eventually(async () => expect(await noteAt(bob.page).inputValue()).toBe("Buy milk"));
+
+      await bob.page.locator(".board").hover({ position: { x: 300, y: 200 } });
+      await ada.page.locator(".board-cursor", { hasText: "bob" }).waitFor();
+      const before = (await call("GET", "/v1/channels/board%3Ademo/state")).body.entries;
+      await bob.page.getByRole("button", { name: "Move the note of ada", exact: true }).press("ArrowRight");
+      await eventually(async () => {
+        const { entries } = (await call("GET", "/v1/channels/board%3Ademo/state")).body;
+        const [key] = Object.keys(entries).filter((each) => each.startsWith("note:"));
+        expect(entries[key!].value).toMatchObject({ text: "Buy milk", x: before[key!].value.x + 4 });
+      });
+      await bob.page.close();
+
+      await eventually(async () => expect(await ada.page.locator(".board-cursor").count()).toBe(0));
+      expect(await noteAt(ada.page).inputValue()).toBe("Buy milk");
+      await ada.page.getByRole("button", { name: /Remove the note/ }).click();
+      await eventually(async () => expect(await noteAt(ada.page).count()).toBe(0));
+    });
+  });
+
   describe("the race", () => {
     const rows = (page: Page) => page.getByRole("list", { name: "Top", exact: true }).getByRole("listitem");
 
