@@ -4,7 +4,11 @@ import { basename, dirname } from "node:path";
 import "./tidegate-source.ts";
 
 const [, , name = "", variant] = process.argv;
-const files = globSync("examples/*/server.{ts,js}", { cwd: new URL("..", import.meta.url) });
+const root = new URL("..", import.meta.url);
+/** Those with a package of their own start with `npm install && npm start` there. */
+const files = globSync("examples/*/server.{ts,js}", { cwd: root }).filter(
+  (path) => !existsSync(new URL(`${dirname(path)}/package.json`, root)),
+);
 const names = files.map((path) => basename(dirname(path))).toSorted();
 const file =
   variant === "stock" ? `examples/${name}/server.stock.ts` : files.find((path) => basename(dirname(path)) === name);

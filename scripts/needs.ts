@@ -71,6 +71,12 @@ export const needs = {
     skipped: "the Python client and the Python publisher of the docs are not tested.",
     isInstalled: () => pythonPath() !== undefined,
   },
+  php: {
+    name: "php",
+    debianPackage: "php-cli",
+    skipped: "the example of a backend in PHP is not tested.",
+    isInstalled: () => answers("php", "--version"),
+  },
   postgres: {
     name: "postgresql",
     debianPackage: "postgresql",

@@ -1,5 +1,5 @@
 /**
- * Installs what the tests need besides Node: redis-server, nginx, chromium, promtool, python3-socketio and a C
+ * Installs what the tests need besides Node: redis-server, nginx, chromium, promtool, python3-socketio, PHP and a C
  * compiler, with apt if possible. Otherwise it prints what is missing and what is therefore not tested.
  */
 import { spawnSync, type SpawnSyncOptions } from "node:child_process";
