@@ -158,11 +158,12 @@ export async function createNode(
     webhooks,
     throttling,
     askApp: withCheckedData(askAppOf(access), () => checks),
+    checkState: (change, at) => (checks === undefined ? change.value : checks.stateValue(change, at)),
   });
   const nodeRights = createNodeRights({ connections, channels: services.channels, forgetAnswers, clock });
   for (const type of rightsChangeTypes)
     control.on(type, (command) => nodeRights.perform(command), { beforeReopening: type !== "rights.subscribe" });
-  const checks = contract && createNodeContractChecks(contract, services.kinds);
+  const checks = contract && createNodeContractChecks(contract, services.kinds, config.orders);
   const ingress = createIngress(context, {
     services,
     checks,

@@ -1,17 +1,31 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { fieldPath } from "../protocol/field-path.ts";
-import { contractSchemas, type ContractSchemas, type JsonSchema } from "../protocol/contract-schemas.ts";
+import {
+  contractSchemas,
+  type ContractSchemas,
+  type DataSchemas,
+  type EventsSchemas,
+  type JsonSchema,
+} from "../protocol/contract-schemas.ts";
 import { parseContract } from "../protocol/contract.ts";
 import { importDefault } from "./import-default.ts";
 import { changesForReaders, changesForSenders, reasonOfUnknown, type SchemaChange } from "./schema-changes.ts";
 
 const jsonSchema = z.record(z.string(), z.unknown());
 
-/** A file that `contract print` wrote. */
+const eventsSchemas = z.record(z.string(), z.strictObject({ input: jsonSchema, answer: jsonSchema.optional() }));
+const dataSchemas = z.record(z.string(), z.strictObject({ input: jsonSchema, output: jsonSchema }));
+const none = z.prefault(dataSchemas, {});
+
+/** A file that `contract print` wrote, also before contracts had more than events and channels. */
 const contractFile = z.strictObject({
-  events: z.record(z.string(), z.strictObject({ input: jsonSchema, answer: jsonSchema.optional() })),
-  channels: z.record(z.string(), z.record(z.string(), z.strictObject({ input: jsonSchema, output: jsonSchema }))),
+  events: eventsSchemas,
+  channels: z.record(z.string(), dataSchemas),
+  state: z.record(z.string(), dataSchemas).prefault({}),
+  orders: z.strictObject({ data: none, events: none, signals: none }).prefault({}),
+  leaderboards: none,
+  namespaces: z.record(z.string(), eventsSchemas).prefault({}),
 });
 
 /** Reads a module with a contract as its default export, or JSON that `contract print` made. Throws if it is neither. */
@@ -34,25 +48,42 @@ export interface ContractComparison {
 
 export function compareContracts(old: ContractSchemas, now: ContractSchemas): ContractComparison {
   const comparison: ContractComparison = { breaking: [], unknown: [] };
-  for (const [name, event] of Object.entries(old.events)) {
-    const place = fieldPath(["events", name]);
-    const other = now.events[name];
-    if (other === undefined) comparison.breaking.push(`${place}: was removed`);
-    else compareEvents(comparison, place, event, other);
-  }
-  for (const [kind, events] of Object.entries(old.channels)) {
-    const place = fieldPath(["channels", kind]);
-    const others = now.channels[kind];
-    if (others === undefined) comparison.breaking.push(`${place}: was removed`);
-    else compareKinds(comparison, place, events, others);
-  }
+  compareEach(comparison, "events", [old.events, now.events], compareEvents);
+  compareEach(comparison, "channels", [old.channels, now.channels], compareKinds);
+  compareEach(comparison, "state", [old.state, now.state], compareKinds);
+  compareEach(comparison, "orders", [old.orders.data, now.orders.data], compareData);
+  compareEach(comparison, "orders.events", [old.orders.events, now.orders.events], compareData);
+  compareEach(comparison, "orders.signals", [old.orders.signals, now.orders.signals], compareData);
+  compareEach(comparison, "leaderboards", [old.leaderboards, now.leaderboards], compareData);
+  compareEach(comparison, "namespaces", [old.namespaces, now.namespaces], (all, place, ...pair) =>
+    compareEach(all, place, pair, compareEvents),
+  );
   return comparison;
 }
 
-type EventSchemas = ContractSchemas["events"][string];
-type KindSchemas = ContractSchemas["channels"][string];
+type ComparePart<T> = (comparison: ContractComparison, place: string, old: T, now: T) => void;
 
-function compareEvents(comparison: ContractComparison, place: string, old: EventSchemas, now: EventSchemas): void {
+/** What is new is no breaking change. */
+function compareEach<T>(
+  comparison: ContractComparison,
+  place: string,
+  [old, now]: readonly [Readonly<Record<string, T>>, Readonly<Record<string, T>>],
+  compare: ComparePart<T>,
+): void {
+  for (const [name, one] of Object.entries(old)) {
+    const at = fieldPath([name], place);
+    const other = now[name];
+    if (other === undefined) comparison.breaking.push(`${at}: was removed`);
+    else compare(comparison, at, one, other);
+  }
+}
+
+function compareEvents(
+  comparison: ContractComparison,
+  place: string,
+  old: EventsSchemas[string],
+  now: EventsSchemas[string],
+): void {
   addChanges(comparison, place, changesForSenders, [old.input, now.input]);
   if (old.answer === undefined) return;
   const at = `${place}.answer`;
@@ -60,17 +91,18 @@ function compareEvents(comparison: ContractComparison, place: string, old: Event
   else addChanges(comparison, at, changesForReaders, [old.answer, now.answer]);
 }
 
-/** Publications are sent by old backends and clients, and read by old clients. */
-function compareKinds(comparison: ContractComparison, place: string, old: KindSchemas, now: KindSchemas): void {
-  for (const [name, event] of Object.entries(old)) {
-    const at = fieldPath([name], place);
-    const other = now[name];
-    if (other === undefined) comparison.breaking.push(`${at}: was removed`);
-    else {
-      addChanges(comparison, at, changesForSenders, [event.input, other.input]);
-      addChanges(comparison, at, changesForReaders, [event.output, other.output]);
-    }
-  }
+const compareKinds: ComparePart<DataSchemas> = (comparison, place, ...pair) =>
+  compareEach(comparison, place, pair, compareData);
+
+/** Data is sent by old backends and clients, and read by old clients. */
+function compareData(
+  comparison: ContractComparison,
+  place: string,
+  old: DataSchemas[string],
+  now: DataSchemas[string],
+): void {
+  addChanges(comparison, place, changesForSenders, [old.input, now.input]);
+  addChanges(comparison, place, changesForReaders, [old.output, now.output]);
 }
 
 function addChanges(

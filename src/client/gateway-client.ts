@@ -1,4 +1,4 @@
-import type { Contract, OpenContract } from "../protocol/contract.ts";
+import type { Contract, OpenContract, StateValue } from "../protocol/contract.ts";
 import { type ChannelClient, ConnectedClient } from "./channel-client.ts";
 import type { LiveState } from "./channel-state.ts";
 import type { LiveText } from "./joined-text.ts";
@@ -17,6 +17,7 @@ export interface Client<C extends Contract = OpenContract> extends ChannelClient
   /** The user's open orders, live, until `close`. */
   orders(): LiveOrders;
   /** The keyed state of a channel, live, until `close`. */
+  stateOf<Name extends string>(channel: Name): LiveState<StateValue<C, Name>>;
   stateOf<Value = unknown>(channel: string): LiveState<Value>;
   /** The joined text of a channel, live, until `close`. */
   textOf(channel: string): LiveText;

@@ -66,6 +66,8 @@ export interface CommandExecutor {
   request(target: AskedClients, request: ClientRequest): Promise<ClientAnswers>;
   /** Throws `payload_too_large`; for a payload that several commands share. */
   checkPayload(data: unknown): void;
+  /** A command as the contract's schemas return it; for doors that perform it by themselves. Throws `bad_request`. */
+  check<C extends Command>(command: C, at?: string): C;
   /**
    * The data of a publication as JSON, checked against the contract and the size limit; for doors that publish by
    * themselves. `at` is the path of the publication. Throws `bad_request` and `payload_too_large`.
@@ -94,8 +96,8 @@ export interface CommandExecutorDeps {
   disconnectUser: (command: Omit<CommandOf<"user.disconnect">, "type" | "idempotencyKey">) => Promise<object>;
   askClients: (target: AskedClients, request: ClientRequest) => Promise<ClientAnswers>;
   once: RunOnce;
-  /** Returns the data as the contract's schema does. Omit if there is no contract. */
-  checkPublication?: ContractChecks["publication"] | undefined;
+  /** Returns data as the contract's schemas do. Omit if there is no contract. */
+  checks?: Pick<ContractChecks, "publication" | "command"> | undefined;
   metrics: Pick<Metrics, "publications">;
 }
 
@@ -116,11 +118,11 @@ export function createCommandExecutor(
 ): CommandExecutor {
   const { payloadBytes = defaultGateLimits.maxBytes, deliveryTtlSeconds = idempotencyDefaults.deliveryTtlSeconds } =
     options;
-  const { orders, submitScore, updateSession, revokeSession, disconnectUser, once, metrics, checkPublication } = deps;
+  const { orders, submitScore, updateSession, revokeSession, disconnectUser, once, metrics, checks } = deps;
   const toJson = withinBytes(payloadBytes);
 
   function encode(publication: PublicationToCheck, at?: string, isShared?: boolean): string {
-    const data = checkPublication === undefined ? publication.data : checkPublication(publication, at);
+    const data = checks === undefined ? publication.data : checks.publication(publication, at);
     return toJson(data, dataField(at), isShared);
   }
 
@@ -179,10 +181,8 @@ export function createCommandExecutor(
     return key === undefined ? run() : once({ scope, key, fingerprint: fingerprint(content), ttlSeconds }, run);
   }
 
-  async function run<T extends CommandType>(
-    command: CommandOf<T>,
-    context: CommandContext,
-  ): Promise<CommandAnswers[T]> {
+  async function run<T extends CommandType>(given: CommandOf<T>, context: CommandContext): Promise<CommandAnswers[T]> {
+    const command = checks === undefined ? given : checks.command(given, context.at);
     const perform: Performers[T] = performers[command.type];
     if (storesItsKey(command)) return perform(command, context);
     if ("data" in command && command.data !== undefined) toJson(command.data, dataField(context.at));
@@ -206,6 +206,7 @@ export function createCommandExecutor(
       return deps.askClients(target, request);
     },
     checkPayload: (data) => void toJson(data, dataField()),
+    check: (command, at) => (checks === undefined ? command : checks.command(command, at)),
     encode,
   };
 }

@@ -36,7 +36,7 @@ export interface CommandIngressOptions {
 
 export interface CommandIngressDeps extends Pick<
   CommandExecutorDeps,
-  "submitScore" | "updateSession" | "revokeSession" | "disconnectUser" | "askClients" | "checkPublication" | "around"
+  "submitScore" | "updateSession" | "revokeSession" | "disconnectUser" | "askClients" | "checks" | "around"
 > {
   commands: RedisClient;
   /** Connections of role `blocking`. */

@@ -58,7 +58,7 @@ export interface DispatchDeps extends RefusalDeps {
   /** Omit to refuse all events that are not built in. */
   app?: AppEvents | undefined;
   /** Checks events for the app, and its answers. Omit if there is no contract. */
-  checks?: Pick<ContractChecks, "event" | "answer"> | undefined;
+  checks?: Pick<ContractChecks, "namespace"> | undefined;
   /** Whether the app may be asked before a client subscribes or publishes to the channel. Omit if it never is. */
   asksApp?: ((event: string, channel: string) => boolean) | undefined;
   unknownEvents: UnknownEvents;
@@ -228,8 +228,7 @@ export class Dispatch {
     { id, listeners }: IncomingEvent,
   ): (() => Promise<AppAnswer>) | undefined {
     const handle = this.#deps.app?.handlerOf(connection, name);
-    // A contract describes the main namespace.
-    const checks = connection.namespace === "/" ? this.#deps.checks : undefined;
+    const checks = this.#deps.checks?.namespace(connection.namespace);
     if (handle !== undefined)
       return async () => {
         const answer = await handle(checks === undefined ? args : await checks.event(name, args));

@@ -15,7 +15,7 @@ import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboa
 import { kindOf } from "../protocol/names.ts";
 import type { LiveTraces } from "../operator/live-traces.ts";
 import type { Presence } from "../presence/presence.ts";
-import { State } from "../state/state.ts";
+import { State, type StateDeps } from "../state/state.ts";
 import { runsOf } from "../redis/runs.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -64,13 +64,15 @@ export interface CoreServices extends ReturnType<typeof createOrders> {
 
 export interface CoreServicesDeps {
   askApp: AskApp;
+  /** Returns a value of a channel's state as the contract's schema does. Throws `bad_request`. */
+  checkState: StateDeps["check"];
   webhooks: Webhooks | undefined;
   throttling: Throttling;
 }
 
 export function createCoreServices(
   context: NodeContext,
-  { webhooks, throttling, askApp }: CoreServicesDeps,
+  { webhooks, throttling, askApp, checkState }: CoreServicesDeps,
 ): CoreServices {
   const { config, store, metrics, clock, log } = context;
   const { commands, isCluster, feed, keys } = store;
@@ -108,7 +110,7 @@ export function createCoreServices(
     permissions,
     deliver: (channel, packet) => channels.deliverPacket(channel, packet),
   });
-  const state = createNodeState(context, { kinds, permissions });
+  const state = createNodeState(context, { kinds, permissions, check: checkState });
   const recovery = createNodeRecovery(context, { channels, kinds });
   const leaderboards = createLeaderboards(
     {
@@ -195,7 +197,7 @@ function createChannels(context: NodeContext, parts: ChannelParts): Channels {
 
 function createNodeState(
   { config, store, control, metrics, clock, log }: NodeContext,
-  parts: { kinds: Kinds; permissions: Permissions },
+  parts: { kinds: Kinds; permissions: Permissions; check: StateDeps["check"] },
 ): State {
   const { commands, feed, keys } = store;
   const state = new State(

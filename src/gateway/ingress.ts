@@ -80,7 +80,7 @@ export function createIngress(
       revokeSession: (sessionId) => logouts.session(sessionId),
       disconnectUser: ({ userId, code = "disconnected_by_backend", ...words }) =>
         revocations.disconnectUser(userId, closing(code, words)),
-      checkPublication: checks?.publication,
+      checks,
       around: observeCommands(traces, spans),
       askClients: (target, request) => clientRequests.ask(target, request),
       metrics,

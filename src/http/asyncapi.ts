@@ -1,7 +1,12 @@
 import { z } from "zod";
 import { acknowledgementOf, clientEvents, refusedAnswer } from "../protocol/client-events.ts";
-import { contractSchemas, type JsonSchema } from "../protocol/contract-schemas.ts";
-import { schemasOf, type Contract } from "../protocol/contract.ts";
+import {
+  contractSchemas,
+  type DataSchemas,
+  type EventsSchemas,
+  type JsonSchema,
+} from "../protocol/contract-schemas.ts";
+import { schemasOf, type Contract, type SchemasByName } from "../protocol/contract.ts";
 import { serverEvents } from "../protocol/server-events.ts";
 import type { StandardSchema } from "../protocol/standard-schema.ts";
 import { AsyncApiParts, type MessageDescription } from "./asyncapi-parts.ts";
@@ -68,20 +73,72 @@ function ofGateway(
 
 function addContract(parts: AsyncApiParts, socket: string, contract: Contract): void {
   const schemas = contractSchemas(contract, "draft-07");
-  for (const [name, event] of Object.entries(contract.events)) {
-    const { input, answer } = schemasOf(event);
-    const json = schemas.events[name];
-    addAppEvent(parts, socket, name, {
-      input: { data: input, json: json?.input },
-      answer: answer && { data: answer, json: json?.answer },
-    });
+  const { state = {}, orders = {}, leaderboards = {}, namespaces = {} } = contract;
+  addAppEvents(parts, socket, { words: ["app"], events: contract.events, json: schemas.events });
+  for (const [name, events] of Object.entries(namespaces)) {
+    const title = `Namespace ${name}`;
+    const description = "Events of the app in a Socket.IO namespace of its own.";
+    const channel = parts.addChannel(["namespace", name], { address: `/socket.io/ (${name})`, title, description });
+    addAppEvents(parts, channel, { words: ["app", name], events, json: schemas.namespaces[name] });
   }
-  for (const [kind, events] of Object.entries(contract.channels)) {
-    const channel = addKind(parts, kind);
-    for (const [event, data] of Object.entries(events)) {
-      const { input, output } = schemas.channels[kind]?.[event] ?? {};
-      addPublication(parts, channel, [kind, event], { input: { data, json: input }, output: { data, json: output } });
-    }
+  for (const [kind, data] of Object.entries(contract.channels))
+    addData(parts, addKind(parts, kind), { ...publications, subject: kind, data, json: schemas.channels[kind] });
+  for (const [kind, data] of Object.entries(state))
+    addData(parts, addStateKind(parts, kind), { ...stateKeys, subject: kind, data, json: schemas.state[kind] });
+  const ofOrders = { ...orderData, subject: "order" };
+  const { data, events = {}, signals = {} } = orders;
+  if (data !== undefined)
+    addData(parts, addOrders(parts, "data"), { ...ofOrders, data: { data }, json: schemas.orders.data });
+  addGroup(parts, addOrders, "events", { ...ofOrders, data: events, json: schemas.orders.events });
+  addGroup(parts, addOrders, "signals", { ...ofOrders, data: signals, json: schemas.orders.signals });
+  addGroup(parts, addBoards, "scores", { ...scores, subject: "board", data: leaderboards, json: schemas.leaderboards });
+}
+
+/** A channel of its own for what a contract has of it. */
+function addGroup(
+  parts: AsyncApiParts,
+  addChannel: (parts: AsyncApiParts, what: string) => string,
+  what: string,
+  group: DataGroup,
+): void {
+  if (Object.keys(group.data).length > 0) addData(parts, addChannel(parts, what), group);
+}
+
+const addStateKind = (parts: AsyncApiParts, kind: string): string =>
+  parts.addChannel(["state", kind], {
+    address: `${kind}:{name}`,
+    title: `State of channels of kind ${kind}`,
+    description: "Values by key: the payload is the `value` of `state:set` and of the changes in `state`.",
+    parameters: { name: { description: "The channel's name after its kind." } },
+  });
+
+const addOrders = (parts: AsyncApiParts, what: string): string =>
+  parts.addChannel(["order", what], {
+    address: "order:{orderId}",
+    title: `Orders: ${what}`,
+    description: "The payload is the `data` of what backends send, and clients receive.",
+    parameters: { orderId: { description: "The order's id." } },
+  });
+
+const addBoards = (parts: AsyncApiParts, what: string): string =>
+  parts.addChannel(["leaderboard", what], {
+    address: "leaderboard:{board}",
+    title: `Leaderboards: ${what}`,
+    description: "The payload is the `data` of a score, and of an entry.",
+    parameters: { board: { description: "The board." } },
+  });
+
+function addAppEvents(
+  parts: AsyncApiParts,
+  channel: string,
+  { words, events, json = {} }: { words: string[]; events: Contract["events"]; json: EventsSchemas | undefined },
+): void {
+  for (const [name, event] of Object.entries(events)) {
+    const { input, answer } = schemasOf(event);
+    addAppEvent(parts, channel, [...words, name], {
+      input: { data: input, json: json[name]?.input },
+      answer: answer && { data: answer, json: json[name]?.answer },
+    });
   }
 }
 
@@ -93,17 +150,17 @@ interface ContractSchema {
 function addAppEvent(
   parts: AsyncApiParts,
   channel: string,
-  name: string,
+  words: readonly string[],
   { input, answer }: { input: ContractSchema; answer: ContractSchema | undefined },
 ): void {
+  const name = words.at(-1) ?? "";
   const summary = `Event \`${name}\` for the app.`;
-  const message = parts.addMessage(channel, ofContract(["app", name], name, summary, input));
+  const message = parts.addMessage(channel, ofContract(words, name, summary, input));
   const answers = answer && [
-    ofContract(["app", name, "answer"], name, `The app's answer to \`${name}\`.`, answer),
-    answerOf(["app", name, "refusal"], name, refusedAnswer),
+    ofContract([...words, "answer"], name, `The app's answer to \`${name}\`.`, answer),
+    answerOf([...words, "refusal"], name, refusedAnswer),
   ];
   const replies = answers?.map((one) => parts.addMessage(channel, one));
-  const words = ["app", name];
   parts.addOperation({ action: "receive", words, summary, channel, message, ...(replies && { replies }) });
 }
 
@@ -115,19 +172,48 @@ const addKind = (parts: AsyncApiParts, kind: string): string =>
     parameters: { name: { description: "The channel's name after its kind." } },
   });
 
-function addPublication(
-  parts: AsyncApiParts,
-  channel: string,
-  [kind, event]: readonly [string, string],
-  { input, output }: Record<"input" | "output", ContractSchema>,
-): void {
-  const sides = [
-    { action: "receive", words: ["publish", kind, event], summary: `Publish \`${event}\`.`, schema: input },
-    { action: "send", words: ["on", kind, event], summary: `A publication \`${event}\`.`, schema: output },
-  ] as const;
-  for (const { action, words, summary, schema } of sides) {
-    const message = parts.addMessage(channel, ofContract(words, event, summary, schema));
-    parts.addOperation({ action, words, summary, channel, message });
+/** What is sent and received under names. */
+interface DataGroup {
+  /** Words of the operations, and their summaries by name. */
+  sent: readonly [word: string, summary: (name: string) => string];
+  received: readonly [word: string, summary: (name: string) => string];
+  /** Word for all of them. */
+  subject: string;
+  data: SchemasByName;
+  json: DataSchemas | undefined;
+}
+
+type DataWords = Pick<DataGroup, "sent" | "received">;
+
+const publications: DataWords = {
+  sent: ["publish", (name) => `Publish \`${name}\`.`],
+  received: ["on", (name) => `A publication \`${name}\`.`],
+};
+const stateKeys: DataWords = {
+  sent: ["set", (name) => `Set the key \`${name}\`.`],
+  received: ["onState", (name) => `A value of the key \`${name}\`.`],
+};
+const orderData: DataWords = {
+  sent: ["send", (name) => `Data of \`${name}\`, from a backend.`],
+  received: ["receive", (name) => `Data of \`${name}\`, for clients.`],
+};
+const scores: DataWords = {
+  sent: ["score", (name) => `Data of a score on \`${name}\`.`],
+  received: ["entry", (name) => `Data of an entry of \`${name}\`.`],
+};
+
+function addData(parts: AsyncApiParts, channel: string, { sent, received, subject, data, json = {} }: DataGroup): void {
+  for (const [name, schema] of Object.entries(data)) {
+    const sides = [
+      { action: "receive", side: sent, json: json[name]?.input },
+      { action: "send", side: received, json: json[name]?.output },
+    ] as const;
+    for (const { action, side, json: described } of sides) {
+      const words = [side[0], subject, name];
+      const summary = side[1](name);
+      const message = parts.addMessage(channel, ofContract(words, name, summary, { data: schema, json: described }));
+      parts.addOperation({ action, words, summary, channel, message });
+    }
   }
 }
 

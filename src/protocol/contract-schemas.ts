@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { schemasOf, type Contract } from "./contract.ts";
+import { schemasOf, type Contract, type SchemasByName } from "./contract.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
 /** A schema as JSON Schema. */
@@ -7,15 +7,24 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** A contract as JSON Schema: what `tidegate contract print` writes. */
 export interface ContractSchemas {
-  readonly events: Readonly<Record<string, { readonly input: JsonSchema; readonly answer?: JsonSchema | undefined }>>;
+  readonly events: EventsSchemas;
   /** By kind and event: what publishers send, and what subscribers receive. */
-  readonly channels: Readonly<Record<string, Readonly<Record<string, PublicationSchemas>>>>;
+  readonly channels: Readonly<Record<string, DataSchemas>>;
+  /** By kind and key. */
+  readonly state: Readonly<Record<string, DataSchemas>>;
+  /** The order's own `data` is named `data`. */
+  readonly orders: Readonly<Record<"data" | "events" | "signals", DataSchemas>>;
+  /** By board. */
+  readonly leaderboards: DataSchemas;
+  readonly namespaces: Readonly<Record<string, EventsSchemas>>;
 }
 
-export interface PublicationSchemas {
-  readonly input: JsonSchema;
-  readonly output: JsonSchema;
-}
+export type EventsSchemas = Readonly<
+  Record<string, { readonly input: JsonSchema; readonly answer?: JsonSchema | undefined }>
+>;
+
+/** By name: what is sent, and what is received. */
+export type DataSchemas = Readonly<Record<string, { readonly input: JsonSchema; readonly output: JsonSchema }>>;
 
 type JsonSchemaDialect = "draft-07" | "draft-2020-12";
 type Side = "input" | "output";
@@ -29,18 +38,25 @@ interface JsonSchemaConverter {
 export const unknownMark = "x-unknown";
 
 export function contractSchemas(
-  { events, channels }: Contract,
+  { events, channels, state = {}, orders = {}, leaderboards = {}, namespaces = {} }: Contract,
   target: JsonSchemaDialect = "draft-2020-12",
 ): ContractSchemas {
   const schema = (given: StandardSchema, side: Side) => jsonSchemaOf(given, side, target);
-  return {
-    events: mapValues(events, (event) => {
+  const eventsOf = (some: Contract["events"]): EventsSchemas =>
+    mapValues(some, (event) => {
       const { input, answer } = schemasOf(event);
       return { input: schema(input, "input"), ...(answer && { answer: schema(answer, "output") }) };
-    }),
-    channels: mapValues(channels, (kind) =>
-      mapValues(kind, (data) => ({ input: schema(data, "input"), output: schema(data, "output") })),
-    ),
+    });
+  const dataOf = (some: SchemasByName): DataSchemas =>
+    mapValues(some, (data) => ({ input: schema(data, "input"), output: schema(data, "output") }));
+  const { data, events: statuses = {}, signals = {} } = orders;
+  return {
+    events: eventsOf(events),
+    channels: mapValues(channels, dataOf),
+    state: mapValues(state, dataOf),
+    orders: { data: dataOf(data === undefined ? {} : { data }), events: dataOf(statuses), signals: dataOf(signals) },
+    leaderboards: dataOf(leaderboards),
+    namespaces: mapValues(namespaces, eventsOf),
   };
 }
 

@@ -11,13 +11,30 @@ export interface Contract {
   readonly events: Readonly<Record<string, EventContract>>;
   /** Publications, by the kind of their channel and the name of their event. */
   readonly channels: Readonly<Record<string, ChannelContract>>;
+  /** Values of state, by the kind of their channel and their key; a final `*` stands for the rest of a key. */
+  readonly state?: Readonly<Record<string, SchemasByName>>;
+  /** What orders carry. */
+  readonly orders?: OrderContract;
+  /** The `data` of scores, by board; a final `*` stands for the rest of a name. */
+  readonly leaderboards?: SchemasByName;
+  /** Events that clients send to the app in other namespaces than the main one. */
+  readonly namespaces?: Readonly<Record<string, Contract["events"]>>;
+}
+
+export type SchemasByName = Readonly<Record<string, StandardSchema>>;
+
+/** The `data` of orders, of their events by status, and of their signals by name, of which an order then accepts no others. */
+export interface OrderContract {
+  readonly data?: StandardSchema;
+  readonly events?: SchemasByName;
+  readonly signals?: SchemasByName;
 }
 
 /** The schema of the event's first argument, or that and the schema of the acknowledgement. */
 export type EventContract = StandardSchema | { readonly input: StandardSchema; readonly answer: StandardSchema };
 
 /** The schema of each event's data. A channel of this kind accepts no other events. Schemas must not be asynchronous. */
-export type ChannelContract = Readonly<Record<string, StandardSchema>>;
+export type ChannelContract = SchemasByName;
 
 /** No contract: every event and channel is open. */
 export interface OpenContract extends Contract {
@@ -25,42 +42,95 @@ export interface OpenContract extends Contract {
   readonly channels: {};
 }
 
+const sections: readonly string[] = [
+  "events",
+  "channels",
+  "state",
+  "orders",
+  "leaderboards",
+  "namespaces",
+] satisfies (keyof Contract)[];
+
 /** Throws TypeError naming what is not a schema, or has a name that is not possible. */
 export function defineContract<
   const Events extends Contract["events"] = {},
   const Channels extends Contract["channels"] = {},
->({
-  events = {} as Events,
-  channels = {} as Channels,
-}: {
+  const State extends NonNullable<Contract["state"]> = {},
+  const Orders extends OrderContract = {},
+  const Boards extends SchemasByName = {},
+  const Namespaces extends NonNullable<Contract["namespaces"]> = {},
+>(given: {
   events?: Events;
   channels?: Channels;
-}): { readonly events: Events; readonly channels: Channels } {
-  for (const [event, contract] of Object.entries(events)) checkEvent(event, contract);
-  for (const [kind, contract] of Object.entries(channels)) checkKind(kind, contract);
-  return { events, channels };
+  state?: State;
+  orders?: Orders;
+  leaderboards?: Boards;
+  namespaces?: Namespaces;
+}): {
+  readonly events: Events;
+  readonly channels: Channels;
+  readonly state: State;
+  readonly orders: Orders;
+  readonly leaderboards: Boards;
+  readonly namespaces: Namespaces;
+} {
+  const {
+    events = {} as Events,
+    channels = {} as Channels,
+    state = {} as State,
+    orders = {} as Orders,
+    leaderboards = {} as Boards,
+    namespaces = {} as Namespaces,
+  } = given;
+  checkEvents("events", events);
+  for (const [kind, contract] of Object.entries(channels)) checkKind("channels", kind, contract);
+  for (const [kind, contract] of Object.entries(state)) checkKind("state", kind, contract);
+  checkOrders(orders);
+  checkSchemas("leaderboards", leaderboards);
+  for (const [name, contract] of Object.entries(namespaces)) checkNamespace(name, contract);
+  return { events, channels, state, orders, leaderboards, namespaces };
 }
 
 /** The contract that a module exports. Throws TypeError. */
 export function parseContract(value: unknown): Contract {
   if (typeof value !== "object" || value === null) throw new TypeError("is not a contract of defineContract");
-  const unknown = Object.keys(value).find((name) => name !== "events" && name !== "channels");
-  if (unknown !== undefined) throw new TypeError(`${unknown}: a contract has only events and channels`);
+  const unknown = Object.keys(value).find((name) => !sections.includes(name));
+  if (unknown !== undefined) throw new TypeError(`${unknown}: a contract has only ${sections.join(", ")}`);
   return defineContract(value);
 }
 
-function checkEvent(event: string, contract: EventContract): void {
-  const place = `events[${JSON.stringify(event)}]`;
+function checkEvents(at: string, events: Contract["events"]): void {
+  for (const [event, contract] of Object.entries(events)) checkEvent(at, event, contract);
+}
+
+function checkNamespace(name: string, events: Contract["events"]): void {
+  const place = `namespaces[${JSON.stringify(name)}]`;
+  if (!/^\/[^\s,?#]{1,63}$/.test(name)) throw new TypeError(`${place}: must be a slash and a name, such as /admin`);
+  checkEvents(place, events);
+}
+
+function checkOrders({ data, events = {}, signals = {} }: OrderContract): void {
+  if (data !== undefined) checkSchema("orders.data", data);
+  checkSchemas("orders.events", events);
+  checkSchemas("orders.signals", signals);
+}
+
+function checkEvent(at: string, event: string, contract: EventContract): void {
+  const place = `${at}[${JSON.stringify(event)}]`;
   if (!isName(event) || isReservedEvent(event)) throw new TypeError(`${place}: this name is reserved or not possible`);
   if (isStandardSchema(contract)) return;
   checkSchema(`${place}.input`, Object(contract).input);
   checkSchema(`${place}.answer`, Object(contract).answer);
 }
 
-function checkKind(kind: string, contract: ChannelContract): void {
-  const place = `channels[${JSON.stringify(kind)}]`;
+function checkKind(at: string, kind: string, contract: SchemasByName): void {
+  const place = `${at}[${JSON.stringify(kind)}]`;
   if (!isName(kind) || kind.includes(":")) throw new TypeError(`${place}: a kind is a name without a colon`);
-  for (const [event, schema] of Object.entries(contract)) checkSchema(`${place}[${JSON.stringify(event)}]`, schema);
+  checkSchemas(place, contract);
+}
+
+function checkSchemas(at: string, contract: SchemasByName): void {
+  for (const [name, schema] of Object.entries(contract)) checkSchema(`${at}[${JSON.stringify(name)}]`, schema);
 }
 
 function checkSchema(place: string, schema: unknown): void {
@@ -127,3 +197,61 @@ type ContractPublication<C extends Contract, Channel extends string> =
   EventsOf<C, Channel> extends infer Events extends ChannelContract
     ? { [Event in keyof Events & string]: { event: Event; data: InputOf<Events[Event]> } }[keyof Events & string]
     : OpenPublication;
+
+type SectionOf<C extends Contract, Name extends keyof Contract> = C extends { readonly [K in Name]: infer S } ? S : {};
+type SchemaOf<Section, Name> = Name extends keyof Section ? Section[Name] : undefined;
+type InputIn<S> = S extends StandardSchema ? InputOf<S> : unknown;
+/** The schema of a name in a section, or of the pattern that stands for it. */
+type NamedSchema<Section, Name extends string> = Name extends keyof Section
+  ? Section[Name]
+  : {
+      [Key in keyof Section]: Key extends `${infer Start}*`
+        ? Name extends `${Start}${string}`
+          ? Section[Key]
+          : never
+        : never;
+    }[keyof Section];
+
+/** Values of a channel's state as subscribers receive them; unknown without a contract. */
+export type StateValue<C extends Contract, Channel extends string> =
+  SchemaOf<SectionOf<C, "state">, KindOf<Channel>> extends infer Keys extends SchemasByName
+    ? OutputOf<Keys[keyof Keys]>
+    : unknown;
+
+/** The fields of a command with `data` as the contract has it; optional if its schema accepts undefined. */
+type WithData<Fields, Data> = unknown extends Data
+  ? Fields
+  : Omit<Fields, "data"> & (undefined extends Data ? { data?: Data } : { data: Data });
+
+type OrderSection<C extends Contract> = SectionOf<C, "orders">;
+
+/** A new order. */
+export type OrderInput<C extends Contract, Fields> = WithData<Fields, InputIn<SchemaOf<OrderSection<C>, "data">>>;
+
+/** A change of an order, which may leave its data as it is. */
+export type OrderChangeInput<C extends Contract, Fields> =
+  InputIn<SchemaOf<OrderSection<C>, "data">> extends infer Data
+    ? unknown extends Data
+      ? Fields
+      : Omit<Fields, "data"> & { data?: Data }
+    : never;
+
+/** An order's event, by its status. */
+export type OrderEventInput<C extends Contract, Status extends string, Fields> = WithData<
+  Fields,
+  InputIn<SchemaOf<SchemaOf<OrderSection<C>, "events">, Status>>
+>;
+
+/** An order's signal, by its name. */
+export type OrderSignalInput<C extends Contract, Name extends string, Fields> = WithData<
+  Fields,
+  InputIn<SchemaOf<SchemaOf<OrderSection<C>, "signals">, Name>>
+>;
+
+/** A score, by its board. */
+export type ScoreInput<C extends Contract, Board extends string, Fields> = WithData<
+  Fields,
+  [NamedSchema<SectionOf<C, "leaderboards">, Board>] extends [never]
+    ? unknown
+    : InputIn<NamedSchema<SectionOf<C, "leaderboards">, Board>>
+>;

@@ -1,5 +1,14 @@
 import type { Command, CommandOf, CommandType } from "../protocol/commands.ts";
-import type { Contract, OpenContract, PublicationInput } from "../protocol/contract.ts";
+import type {
+  Contract,
+  OpenContract,
+  OrderChangeInput,
+  OrderEventInput,
+  OrderInput,
+  OrderSignalInput,
+  PublicationInput,
+  ScoreInput,
+} from "../protocol/contract.ts";
 import { type BackendCalls, createBackendCalls } from "./backend-calls.ts";
 import { type StreamItem, readChannels, type SubscribeOptions } from "./channel-stream.ts";
 import type { PublisherError } from "./errors.ts";
@@ -59,11 +68,17 @@ export interface Publisher<Answers extends Record<CommandType, object>, C extend
     channels: readonly Channel[],
     publication: PublicationInput<C, Channel> & PublishFields,
   ): Promise<PromiseSettledResult<Answers["publish"]>[]>;
-  createOrder(order: CommandFields<"order.create">): Promise<Answers["order.create"]>;
-  updateOrder(order: CommandFields<"order.update">): Promise<Answers["order.update"]>;
-  orderEvent(event: CommandFields<"order.event">): Promise<Answers["order.event"]>;
-  orderSignal(signal: CommandFields<"order.signal">): Promise<Answers["order.signal"]>;
-  submitScore(score: CommandFields<"score.submit">): Promise<Answers["score.submit"]>;
+  createOrder(order: OrderInput<C, CommandFields<"order.create">>): Promise<Answers["order.create"]>;
+  updateOrder(order: OrderChangeInput<C, CommandFields<"order.update">>): Promise<Answers["order.update"]>;
+  orderEvent<Status extends string>(
+    event: { status: Status } & OrderEventInput<C, Status, CommandFields<"order.event">>,
+  ): Promise<Answers["order.event"]>;
+  orderSignal<Name extends string>(
+    signal: { name: Name } & OrderSignalInput<C, Name, CommandFields<"order.signal">>,
+  ): Promise<Answers["order.signal"]>;
+  submitScore<Board extends string>(
+    score: { board: Board } & ScoreInput<C, Board, CommandFields<"score.submit">>,
+  ): Promise<Answers["score.submit"]>;
   updateSession(session: CommandFields<"session.update">): Promise<Answers["session.update"]>;
   revokeSession(session: CommandFields<"session.revoke">): Promise<Answers["session.revoke"]>;
   disconnectUser(user: CommandFields<"user.disconnect">): Promise<Answers["user.disconnect"]>;
@@ -125,7 +140,7 @@ export function createPublisher(
     createOrder: (order) => send({ type: "order.create", ...order }),
     updateOrder: (order) => send({ type: "order.update", ...order }),
     orderEvent: (event) => send({ type: "order.event", ...event }),
-    orderSignal: (signal) => send({ type: "order.signal", ...signal }),
+    orderSignal: (signal) => send({ type: "order.signal", ...signal } as CommandOf<"order.signal">),
     submitScore: (score) => send({ type: "score.submit", ...score }),
     updateSession: (session) => send({ type: "session.update", ...session }),
     revokeSession: (session) => send({ type: "session.revoke", ...session }),

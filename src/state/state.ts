@@ -33,6 +33,8 @@ export interface StateDeps {
   /** This node's name in the cluster and its lease. */
   control: { readonly incarnation: string; readonly fence: Fence };
   onConflated: (deliveryCount: number) => void;
+  /** Returns a value as the contract's schema does. `at` is the path of the change. Throws `bad_request`. */
+  check: (change: RequestedChange & { channel: string }, at: string) => unknown;
   /** Synchronized with Redis' clock. */
   clock: Clock;
   log: Logger;
@@ -160,7 +162,7 @@ export class State implements ChannelStates {
 
   /** Applies all changes or none; a key that occurs twice has its last value. Throws as `setAs` does. */
   async set(channel: string, requested: readonly RequestedChange[]): Promise<number> {
-    const parsed = requested.map((change, index) => this.#parse(channel, change, undefined, `changes[${index}].`));
+    const parsed = requested.map((change, index) => this.#parse(channel, change, undefined, `changes[${index}]`));
     return this.#set(channel, [...new Map(parsed.map((change) => [change.key, change])).values()]);
   }
 
@@ -236,9 +238,10 @@ export class State implements ChannelStates {
     const { key, value, ttlSeconds } = requested;
     const { keyBytes, valueBytes } = this.#options;
     if (!this.#deps.kinds.of(channel).state) throw noState();
-    const json = value === null ? undefined : canonicalJson(value);
-    checkBytes(`${at}key`, key, keyBytes);
-    if (json !== undefined) checkBytes(`${at}value`, json, valueBytes);
+    const json = value === null ? undefined : canonicalJson(this.#deps.check({ channel, key, value }, at));
+    const path = at === "" ? "" : `${at}.`;
+    checkBytes(`${path}key`, key, keyBytes);
+    if (json !== undefined) checkBytes(`${path}value`, json, valueBytes);
     const dueAt = ttlSeconds === undefined ? undefined : this.#deps.clock.now() + ttlSeconds * 1_000;
     return { key, value: json, from, dueAt: json === undefined ? undefined : dueAt };
   }

@@ -129,7 +129,49 @@ const cases: [string, object, object, string[]][] = [
   ],
 ];
 
+const more = (schema: z.ZodType) => ({
+  state: { board: { title: schema } },
+  orders: { data: schema, events: { confirmed: schema }, signals: { place: schema } },
+  leaderboards: { daily: schema },
+  namespaces: { "/admin": { ban: { input: schema, answer: schema } } },
+});
+const places = [
+  "state.board.title",
+  "orders.data",
+  "orders.events.confirmed",
+  "orders.signals.place",
+  "leaderboards.daily",
+  'namespaces["/admin"].ban',
+];
+
+cases.push(
+  [
+    "state, data of orders and scores, and events of namespaces",
+    more(z.enum(["a", "b"])),
+    more(z.enum(["a", "c"])),
+    places.flatMap((place) =>
+      place.startsWith("namespaces")
+        ? [`${place}: no longer accepts "b"`, `${place}.answer: may now be "c"`]
+        : [`${place}: no longer accepts "b"`, `${place}: may now be "c"`],
+    ),
+  ],
+  [
+    "what of them is gone",
+    more(z.string()),
+    { orders: {} },
+    [
+      "state.board: was removed",
+      "orders.data: was removed",
+      "orders.events.confirmed: was removed",
+      "orders.signals.place: was removed",
+      "leaderboards.daily: was removed",
+      'namespaces["/admin"]: was removed',
+    ],
+  ],
+);
+
 const compatible: [string, object, object][] = [
+  ["state, orders, scores and namespaces that are new", {}, more(z.string())],
   ["the same", event(tree), event(tree)],
   [
     "a new event, a new kind, a new publication",

@@ -4,9 +4,11 @@ import { Redis } from "ioredis";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { defineContract, type Gateway } from "../../src/index.ts";
+import type { Logger } from "../../src/runtime/logger.ts";
 import { embed, join } from "../app/support.ts";
+import { readableLog } from "../support/edge.ts";
 import { startGateway, type Client, type TestGateway } from "../support/gateway.ts";
-import { eventually } from "../support/world.ts";
+import { eventually, quietLog } from "../support/world.ts";
 import { contract, contractFile } from "./contract.ts";
 
 interface Publication {
@@ -43,8 +45,6 @@ const doors: Record<string, Door> = {
     ofAck((await gateway.call("POST", "/v1/publish/batch", { publications: [publication] })).body.results[0]),
   "HTTP broadcast": async ({ channel, ...rest }, { gateway }) =>
     ofAck((await gateway.call("POST", "/v1/broadcast", { channels: [channel], ...rest })).body.results[0]),
-  "an effect of the app": async (publication, { client }) =>
-    ofAck((await client.emitWithAck("publish this", publication)) ?? {}),
   "the commands stream": async (publication, { redis, gateway }) => {
     const outcomes = async () => {
       const [letters, history] = [await deadLettersOf(gateway), await historyOf(gateway, publication.channel)];
@@ -80,10 +80,10 @@ async function startApp(): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function startWorld(): Promise<World> {
+async function startWorld(log: Logger = quietLog): Promise<World> {
   const bridges = [{ pattern: "contract:*", channel: "chat:1", event: "said" }];
   const app = { url: await startApp(), secret: "a-secret-that-the-app-knows" };
-  const gateway = await startGateway({ contract, file: { ...contractFile, bridges, app } });
+  const gateway = await startGateway({ contract, file: { ...contractFile, bridges, app }, log });
   const client = await gateway.connect((await gateway.signIn("ann")).token);
   const redis = new Redis(inject("redisUrl"));
   onTestFinished(() => redis.disconnect());
@@ -111,6 +111,21 @@ describe("a publication", () => {
         { event: "said", data: { text: "hi", tags: [] } },
       ]),
     );
+  });
+
+  test("that is an effect of the app is checked: its client is told app_failed, and the log which effect", async () => {
+    const { log, lines } = readableLog();
+    const { gateway, client } = await startWorld(log);
+    const send = (...publications: object[]) => client.emitWithAck("publish these", ...publications);
+
+    expect(await send(valid, { ...valid, data: { text: 7 } })).toMatchObject({ error: { code: "app_failed" } });
+    expect(await historyOf(gateway, "chat:1")).toEqual([]);
+    expect(await send(valid)).toEqual({});
+
+    expect(await historyOf(gateway, "chat:1")).toMatchObject([{ data: { text: "hi", tags: [] } }]);
+    expect(lines.filter(({ place }) => place === "app.event")).toMatchObject([
+      { code: "bad_request", field: "answer.publish[1].data.text" },
+    ]);
   });
 
   test("of a bridge is checked, with an id and without", async () => {

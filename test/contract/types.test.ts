@@ -1,7 +1,8 @@
 import { describe, expectTypeOf, test } from "vitest";
-import { connect, type Channel, type Client } from "../../src/client/client.ts";
+import { z } from "zod";
+import { connect, type Channel, type Client, type LiveState } from "../../src/client/client.ts";
 import { createPublisher, overHttp, overStream } from "../../src/publisher/publisher.ts";
-import { createGateway, type ErrorCode, type Gateway } from "../../src/index.ts";
+import { createGateway, defineContract, type ErrorCode, type Gateway } from "../../src/index.ts";
 import type { contract } from "./contract.ts";
 
 type OfContract = typeof contract;
@@ -93,6 +94,55 @@ describe("with a contract", () => {
       gateway.on("jump", () => undefined);
       // @ts-expect-error -- not a kind's event
       void gateway.publish({ channel: "chat:lobby", event: "sad", data: {} });
+    }),
+  );
+});
+
+describe("with a contract that has state, orders and scores", () => {
+  const more = defineContract({
+    state: { board: { title: z.string(), "cursor:*": z.object({ x: z.number() }) } },
+    orders: {
+      data: z.object({ total: z.number() }),
+      events: { confirmed: z.object({ by: z.string() }) },
+      signals: { place: z.object({ lat: z.number() }) },
+    },
+    leaderboards: { "race:*": z.object({ car: z.string() }) },
+  });
+
+  test(
+    "the client knows values of state",
+    checkedTypes(() => {
+      const client = connect<typeof more>("http://localhost", { token: "t" });
+      expectTypeOf(client.stateOf("board:1")).toEqualTypeOf<LiveState<string | { x: number }>>();
+      expectTypeOf(client.stateOf("other:1")).toEqualTypeOf<LiveState>();
+      expectTypeOf(client.stateOf<{ a: 1 }>("other:1")).toEqualTypeOf<LiveState<{ a: 1 }>>();
+      // @ts-expect-error -- no value of this kind is a number
+      void client.stateOf("board:1").set("title", 1);
+    }),
+  );
+
+  test(
+    "publishers know the data of orders, their events and signals, and of scores",
+    checkedTypes(() => {
+      const publisher = createPublisher<typeof more>(overHttp({ url: "http://localhost", apiKey: "k" }));
+      const parties = { customer: "ann" };
+      void publisher.createOrder({ orderId: "o", parties, data: { total: 1 } });
+      void publisher.updateOrder({ orderId: "o", parties });
+      void publisher.orderEvent({ orderId: "o", status: "confirmed", data: { by: "eve" } });
+      void publisher.orderEvent({ orderId: "o", status: "delivered" });
+      void publisher.orderSignal({ orderId: "o", name: "place", data: { lat: 1 } });
+      void publisher.submitScore({ board: "race:7", member: "ann", score: 1, data: { car: "red" } });
+      void publisher.submitScore({ board: "daily", member: "ann", score: 1 });
+      // @ts-expect-error -- data is missing
+      void publisher.createOrder({ orderId: "o", parties });
+      // @ts-expect-error -- total is a number
+      void publisher.updateOrder({ orderId: "o", data: { total: "1" } });
+      // @ts-expect-error -- by is a string
+      void publisher.orderEvent({ orderId: "o", status: "confirmed", data: { by: 1 } });
+      // @ts-expect-error -- lat is missing
+      void publisher.orderSignal({ orderId: "o", name: "place", data: {} });
+      // @ts-expect-error -- car is missing
+      void publisher.submitScore({ board: "race:7", member: "ann", score: 1, data: {} });
     }),
   );
 });

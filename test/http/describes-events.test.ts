@@ -123,6 +123,41 @@ describe("/asyncapi.json", () => {
     ]);
   });
 
+  test("has state, orders, scores and namespaces of the contract, valid and with examples", async () => {
+    const data = z.object({ total: z.int() });
+    const more = defineContract({
+      state: { open: { "cursor:*": z.object({ x: z.number() }) } },
+      orders: {
+        data,
+        events: { confirmed: z.object({ by: z.string() }) },
+        signals: { place: z.object({ lat: z.number() }) },
+      },
+      leaderboards: { "race:*": z.object({ car: z.string() }) },
+      namespaces: { "/admin": { ban: { input: z.object({ userId: z.string() }), answer: z.boolean() } } },
+    });
+
+    const { events } = await described(more as never);
+
+    const { diagnostics } = await new Parser().parse(structuredClone(events) as never);
+    expect(diagnostics.map(({ code }) => code)).toEqual(["asyncapi-latest-version"]);
+    const { messages } = events["components"];
+    const keys = [
+      "setOpenCursor",
+      "onStateOpenCursor",
+      "sendOrderData",
+      "receiveOrderConfirmed",
+      "sendOrderPlace",
+      "scoreBoardRace",
+      "entryBoardRace",
+      "appAdminBan",
+      "appAdminBanAnswer",
+    ];
+    expect(keys.filter((key) => messages[key]?.examples === undefined)).toEqual([]);
+    expect(Object.values<Json>(events["channels"]).map(({ address }) => address)).toEqual(
+      expect.arrayContaining(["/socket.io/ (/admin)", "open:{name}", "order:{orderId}", "leaderboard:{board}"]),
+    );
+  });
+
   test("keeps events apart whose names differ only in signs", async () => {
     const alike = defineContract({ events: { "a-b": z.string(), "a b": z.number(), 消息: z.boolean() } });
 

@@ -4,12 +4,16 @@ import { fieldsOf, resolve, typeOf } from "./schemas.js";
 /** The operations of the description in groups, by who sends them. */
 export function groupsOf(events) {
   const operations = Object.entries(events.operations).map(([key, operation]) => toEvent(events, key, operation));
-  const of = (action, isSocket) =>
-    operations.filter((one) => one.action === action && (one.channel.address === "/socket.io/") === isSocket);
+  const of = (action, matches) => operations.filter((one) => one.action === action && matches(one.channel));
+  const isSocket = ({ address }) => address === "/socket.io/";
+  const isNamespace = ({ address }) => address.startsWith("/socket.io/ (");
+  const isKind = ({ title }) => title.startsWith("Channels of kind");
   const groups = [
-    ["Events of clients", of("receive", true)],
-    ["Events of the gateway", of("send", true)],
-    ["Publications of the contract", of("send", false)],
+    ["Events of clients", of("receive", isSocket)],
+    ["Events of other namespaces", of("receive", isNamespace)],
+    ["Events of the gateway", of("send", isSocket)],
+    ["Publications of the contract", of("send", isKind)],
+    ["State, orders and scores of the contract", of("send", (channel) => !isSocket(channel) && !isKind(channel))],
   ];
   return groups.filter(([, members]) => members.length > 0);
 }

@@ -26,7 +26,7 @@ import { refusalOf } from "../../commands/refusal.ts";
 import { route, type Route } from "../route.ts";
 
 export interface LeaderboardRouteDeps {
-  executor: Pick<CommandExecutor, "perform">;
+  executor: Pick<CommandExecutor, "perform" | "check">;
   leaderboards: Pick<
     Leaderboards,
     "submitMany" | "remove" | "removeBoard" | "top" | "around" | "ranks" | "list" | "seasons"
@@ -38,7 +38,7 @@ const tag = "Leaderboards";
 export function createLeaderboardRoutes({ executor, leaderboards }: LeaderboardRouteDeps): Route[] {
   return [
     submitScore(executor),
-    submitScores(leaderboards),
+    submitScores(executor, leaderboards),
     listBoards(leaderboards),
     readBoard(leaderboards),
     removeBoard(leaderboards),
@@ -68,7 +68,10 @@ function submitScore(executor: LeaderboardRouteDeps["executor"]): Route {
   }));
 }
 
-function submitScores(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
+function submitScores(
+  executor: LeaderboardRouteDeps["executor"],
+  leaderboards: LeaderboardRouteDeps["leaderboards"],
+): Route {
   const definition = {
     method: "post",
     performsCommands: true,
@@ -84,7 +87,7 @@ function submitScores(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route
   } as const;
 
   return route(definition, async ({ params: { board }, body: { scores, ranks }, idempotencyKey }) => {
-    const parsed = scores.map(parseScore);
+    const parsed = scores.map((item, index) => parseScore(executor, board, { item, at: `scores[${index}]` }));
     const good = parsed.filter((score): score is ScoreSubmission => !(score instanceof GatewayError));
     const applied = (await leaderboards.submitMany(board, good, { withRanks: ranks, idempotencyKey })).values();
     const results = parsed.map((score) => toResult(score instanceof GatewayError ? score : applied.next().value));
@@ -214,9 +217,15 @@ function removeMember(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route
   }));
 }
 
-function parseScore(item: unknown, index: number): ScoreSubmission | GatewayError {
+function parseScore(
+  executor: LeaderboardRouteDeps["executor"],
+  board: string,
+  { item, at }: { item: unknown; at: string },
+): ScoreSubmission | GatewayError {
   try {
-    const { data, ...score } = parseWith(scoreItem, item, `scores[${index}]`);
+    const parsed = parseWith(scoreItem, item, at);
+    const { data } = executor.check({ ...parsed, type: "score.submit", board }, at);
+    const { data: _given, ...score } = parsed;
     return { ...score, data: textOf(data) };
   } catch (error) {
     return refusalOf(error);
