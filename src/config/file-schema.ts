@@ -327,6 +327,8 @@ const seenLateSeconds = 65;
 
 export const configFile = z
   .strictObject({
+    /** For editors; names the schema of the file. */
+    $schema: z.string().optional(),
     channels: channels.optional(),
     leaderboards: z.record(name, board).optional(),
     orders,
@@ -350,3 +352,9 @@ export const configFile = z
   });
 
 export type ParsedFile = z.output<typeof configFile>;
+
+/** The file as JSON Schema, for editors and deployment tools. What only code can check is not part of it. */
+export const configSchema = (): object => ({
+  title: "Configuration of Tidegate",
+  ...z.toJSONSchema(configFile, { io: "input" }),
+});

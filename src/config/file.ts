@@ -7,7 +7,7 @@ import { pathOf, problemsOf } from "./file-problems.ts";
 import { didYouMean } from "./suggestion.ts";
 
 /** Settings of the JSON file including defaults. */
-export type FileConfig = { readonly [K in keyof Omit<ParsedFile, "app">]-?: NonNullable<ParsedFile[K]> } & {
+export type FileConfig = { readonly [K in keyof Omit<ParsedFile, "app" | "$schema">]-?: NonNullable<ParsedFile[K]> } & {
   /** Where events of an app are forwarded to; undefined if they are not. */
   readonly app?: ParsedFile["app"];
 };
@@ -25,7 +25,8 @@ export function readConfigFile(
   const result = configFile.safeParse(json, { reportInput: true });
   for (const { name, message } of problemsOf(result.error, configFile)) env.problem(name, message);
   if (!result.success) return undefined;
-  const config = { ...withDefaults(result.data, isProduction), given: Object.keys(json as object) };
+  const { $schema: _ofEditors, ...file } = result.data;
+  const config = { ...withDefaults(file, isProduction), given: Object.keys(json as object) };
   config.bridges.forEach((bridge, index) => checkBridge(env, bridge, index, config.channels));
   return config;
 }

@@ -38,7 +38,15 @@ export function readRedisAddress(
   }
   const isTls = urls.some(isTlsUrl) || (address?.topology === "sentinel" && address.isSentinelTls === true);
   const tls = readTls(env, readFile, isTls);
-  return address === undefined || tls === undefined ? address : { ...address, tls };
+  if (address === undefined) return undefined;
+  const variables = variablesOf(parts);
+  return { ...address, ...(variables !== undefined && { variables }), ...(tls !== undefined && { tls }) };
+}
+
+/** A login is not in the address if a part of it is given on its own. */
+function variablesOf({ host, password }: UrlParts): RedisAddress["variables"] {
+  if (host !== undefined) return { servers: "REDIS_HOST", login: "REDIS_PASSWORD" };
+  return password === undefined ? undefined : { login: "REDIS_PASSWORD" };
 }
 
 const isSentinel = (env: EnvironmentReader): boolean =>

@@ -1,7 +1,7 @@
 import type { Config } from "../config.ts";
 import { ConfigError } from "../config/problems.ts";
-import type { RedisAddress } from "../redis/addresses.ts";
-import { AddressRefused, discoverStore, type AddressPart } from "../redis/discover.ts";
+import type { AddressPart, RedisAddress } from "../redis/addresses.ts";
+import { AddressRefused, discoverStore } from "../redis/discover.ts";
 import { startEmbeddedStore } from "../redis/embedded.ts";
 import type { Logger } from "../runtime/logger.ts";
 
@@ -17,9 +17,10 @@ export interface LocatedStore {
 /** Max milliseconds for Redis to respond at startup. */
 const startTimeoutMs = 10_000;
 
-/** The variable to name in an error. */
+/** The variable to name in an error, unless the address names another. */
 const variableOf: Record<AddressPart, string> = {
   servers: "REDIS_URL",
+  login: "REDIS_URL",
   sentinels: "REDIS_SENTINELS",
   "sentinel name": "REDIS_SENTINEL_NAME",
 };
@@ -30,7 +31,9 @@ export async function findStore(address: RedisAddress): Promise<RedisAddress> {
     return await discoverStore(address, startTimeoutMs);
   } catch (error) {
     if (!(error instanceof AddressRefused)) throw error;
-    throw new ConfigError([{ name: variableOf[error.part], message: error.message }]);
+    throw new ConfigError([
+      { name: address.variables?.[error.part] ?? variableOf[error.part], message: error.message },
+    ]);
   }
 }
 

@@ -19,11 +19,17 @@ export interface HostAndPort {
   port: number;
 }
 
+/** The part of an address that may be wrong. */
+export type AddressPart = "servers" | "login" | "sentinels" | "sentinel name";
+
+/** Names of the settings that parts come from, for errors; only those that differ from the usual ones. */
+export type AddressVariables = Partial<Record<AddressPart, string>>;
+
 /**
  * Where the store is, as plain data: it is handed to workers as JSON. `embedded` is a single server that this program
  * started by itself. With Sentinel, `url` gives user, password, database and TLS of the servers; its host is not used.
  */
-export type RedisAddress = { tls?: RedisTls } & (
+export type RedisAddress = { tls?: RedisTls; variables?: AddressVariables } & (
   | { topology: "single" | "embedded"; url: string }
   | {
       topology: "sentinel";

@@ -1,9 +1,6 @@
 import { Redis } from "ioredis";
-import { describeAddress, endpointOptions, type RedisAddress } from "./addresses.ts";
+import { describeAddress, endpointOptions, type AddressPart, type RedisAddress } from "./addresses.ts";
 import { isDenied } from "./outage.ts";
-
-/** The part of an address that is wrong. */
-export type AddressPart = "servers" | "sentinels" | "sentinel name";
 
 /** Redis answered, but the address is wrong; retrying would not help. */
 export class AddressRefused extends Error {
@@ -141,10 +138,11 @@ function refusalOf(address: RedisAddress, { message }: Error): AddressRefused | 
     : (["servers", describeAddress(address)] as const);
   if (/invalid reply: null|No such master/.test(message) && address.topology === "sentinel")
     return new AddressRefused("sentinel name", `no sentinel monitors a primary named "${address.name}"`);
+  const login = isOfSentinel ? part : "login";
   if (/\bNOAUTH\b/.test(message))
-    return new AddressRefused(part, `${who} requires a password and none is set (NOAUTH)`);
+    return new AddressRefused(login, `${who} requires a password and none is set (NOAUTH)`);
   if (/\b(?:WRONGPASS|invalid password)\b/.test(message))
-    return new AddressRefused(part, `${who} rejected the user or password (WRONGPASS)`);
+    return new AddressRefused(login, `${who} rejected the user or password (WRONGPASS)`);
   if (tlsFailure.test(message)) return new AddressRefused(part, `TLS with ${who} failed: ${message}`);
   return undefined;
 }

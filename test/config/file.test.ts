@@ -1,4 +1,8 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { runCommandLine } from "../../src/cli/command-line.ts";
+import { developmentFile } from "../../src/config/defaults.ts";
 import { loadConfig, type Config } from "../../src/config.ts";
 import { namesOf, problemsOf, readFrom } from "../support/config-problems.ts";
 
@@ -12,6 +16,26 @@ const problems = (file: unknown) =>
   );
 
 describe("the JSON file", () => {
+  test("has a JSON Schema, which the command line prints and a file may name", async () => {
+    const printed: string[] = [];
+    await runCommandLine(["config", "--schema"], {
+      env: {},
+      print: (text: string) => void printed.push(text),
+    } as never);
+    const schema = z.fromJSONSchema(JSON.parse(printed.join("")));
+    const accepts = (file: unknown) => schema.safeParse(file).success;
+    const example: unknown = JSON.parse(readFileSync("deploy/gateway.json", "utf8"));
+
+    expect([{}, example, developmentFile].map(accepts)).toEqual([true, true, true]);
+    expect(
+      [{ unknown: 1 }, { limits: { payloadBytes: "big" } }, { channels: { a: { subscribe: "all" } } }].map(accepts),
+    ).toEqual([false, false, false]);
+    const named = { $schema: "./gateway.schema.json" };
+    expect(accepts(named)).toBe(true);
+    expect(load(named).channels).toEqual(load({}).channels);
+    expect(Object.keys(load(named))).not.toContain("$schema");
+  });
+
   test("adds everything that the contract shows", () => {
     const file = {
       channels: {

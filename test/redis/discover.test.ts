@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { loadConfig } from "../../src/config.ts";
+import { findStore } from "../../src/gateway/locate-store.ts";
 import { urlOf } from "../../src/gateway/url.ts";
 import { createRedisConnections, type RedisAddress } from "../../src/redis/connections.ts";
 import { discoverStore } from "../../src/redis/discover.ts";
@@ -49,12 +51,13 @@ describe("an address", () => {
       await spawnNodeProcess({ nodeId: "node-1", env: { REDIS_URL: `redis://:hush@127.0.0.1:${port}` } }),
     );
 
-    await expect(discoverStore(single(`redis://127.0.0.1:${port}`), 5_000)).rejects.toEqual(
-      refusal("servers", /NOAUTH/),
-    );
+    await expect(discoverStore(single(`redis://127.0.0.1:${port}`), 5_000)).rejects.toEqual(refusal("login", /NOAUTH/));
     expect((await node.ended).code).toBe(78);
     expect(node.log()).toMatch(/^ {2}REDIS_URL: 127\.0\.0\.1:\d+ rejected the user or password/m);
     expect(node.log()).not.toContain("hush");
+    const parts = { REDIS_HOST: "127.0.0.1", REDIS_PORT: `${port}`, REDIS_PASSWORD: "hush" };
+    const { redis } = loadConfig(parts);
+    await expect(findStore(redis as RedisAddress)).rejects.toThrow(/^ {2}REDIS_PASSWORD: .*WRONGPASS/m);
   });
 
   test("of a Unix socket is reached", async () => {
