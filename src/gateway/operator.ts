@@ -186,6 +186,7 @@ async function stateOf({ commands, check, description }: Store): Promise<object>
   const known = { description, ...(note === undefined ? {} : { note }) };
   if (info === undefined) return known;
   const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
+  const lags = [...info.matchAll(/^slave\d+:.*lag=(\d+)/gm)].map(([, lag]) => Number(lag));
   return {
     ...known,
     latencyMs: Math.round((performance.now() - startedAt) * 10) / 10,
@@ -193,6 +194,7 @@ async function stateOf({ commands, check, description }: Store): Promise<object>
     maxMemoryBytes: field("maxmemory"),
     clients: field("connected_clients"),
     replicas: field("connected_slaves"),
+    ...(lags.length === 0 ? {} : { replicaLagSeconds: Math.max(...lags) }),
   };
 }
 

@@ -9,6 +9,8 @@ export interface ConnectionFilter {
   channel?: string | undefined;
   nodeId?: string | undefined;
   transport?: string | undefined;
+  /** Text that the user agent contains, in any case. */
+  client?: string | undefined;
 }
 
 /** A place in the order of all connections: by when they were made, then by id. */
@@ -21,6 +23,7 @@ export interface ConnectionPlace {
 export interface ListedConnection extends ConnectionPlace {
   readonly address: string;
   readonly transport: string;
+  readonly userAgent?: string | undefined;
   readonly identity: { readonly userId: string; readonly sessionId: string };
 }
 
@@ -65,14 +68,16 @@ function insert<C>(sorted: C[], candidate: C, compare: Compare<C>): void {
   sorted.splice(place, 0, candidate);
 }
 
-function matches({ id, identity, address, transport }: ListedConnection, filter: ConnectionFilter): boolean {
-  const { userId, sessionId, connectionId, address: from, transport: over } = filter;
+function matches(connection: ListedConnection, filter: ConnectionFilter): boolean {
+  const { id, identity, address, transport, userAgent = "" } = connection;
+  const { userId, sessionId, connectionId, address: from, transport: over, client } = filter;
   return (
     (userId === undefined || identity.userId === userId) &&
     (sessionId === undefined || identity.sessionId === sessionId) &&
     (connectionId === undefined || id === connectionId) &&
     (from === undefined || address === from) &&
-    (over === undefined || transport === over)
+    (over === undefined || transport === over) &&
+    (client === undefined || userAgent.toLowerCase().includes(client.toLowerCase()))
   );
 }
 

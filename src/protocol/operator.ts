@@ -104,6 +104,7 @@ export const overviewAnswer = z.object({
     maxMemoryBytes: z.int().optional(),
     clients: z.int().optional(),
     replicas: z.int().optional(),
+    replicaLagSeconds: z.int().optional().meta({ description: "Since the slowest replica has confirmed something." }),
     note: z.string().optional().meta({ description: "What its checks report." }),
   }),
 });
@@ -141,6 +142,7 @@ export const connectionsQuery = z.strictObject({
   channel: channelName.optional(),
   node: nodeName.optional(),
   transport: z.enum(["websocket", "polling", "stream"]).optional(),
+  client: filterText.meta({ description: "Text that the user agent contains." }),
   limit: limit(200, 50),
   cursor: z.string().max(128).optional(),
   sort: z.enum(["age", "queue", "channels"]).optional().meta({
@@ -214,6 +216,10 @@ export const userAnswer = z.object({
       userAgent: z.string().optional(),
       roles: z.array(z.string()),
       channels: z.object({ subscribe: z.array(z.string()), publish: z.array(z.string()) }),
+      granted: z
+        .array(z.string())
+        .optional()
+        .meta({ description: "Channels that a backend, an app or an operator has subscribed the user to." }),
     }),
   ),
   connections: z.array(connectionSummary),

@@ -33,7 +33,8 @@ describe("over two nodes", () => {
     const bob = await n1.signIn("bob");
     const first = await n1.connect(alice.token);
     const second = await n2.connect(alice.token);
-    const other = await n2.connect(bob.token, { transports: ["polling"] });
+    const extraHeaders = { "user-agent": "Probe/1.2 (Linux)" };
+    const other = await n2.connect(bob.token, { transports: ["polling"], extraHeaders });
     const otherId = other.id;
     await first.emitWithAck("subscribe", { channel: "chat:1" });
     await other.emitWithAck("subscribe", { channel: "chat:1" });
@@ -58,6 +59,7 @@ describe("over two nodes", () => {
     expect(await ids("user=alice")).toEqual([first.id, second.id]);
     expect(await ids("channel=chat:1")).toEqual([first.id, other.id]);
     expect(await ids("transport=polling")).toEqual([other.id]);
+    expect(await ids("client=probe%2F1")).toEqual([other.id]);
     expect(await ids("node=n1")).toEqual([first.id]);
     expect(await ids(`connection=${second.id}`)).toEqual([second.id]);
     expect(await ids(`session=${bob.sessionId}`)).toEqual([other.id]);
@@ -86,6 +88,8 @@ describe("over two nodes", () => {
     expect(channel.publications).toEqual([
       expect.objectContaining({ offset: 1, event: "said", data: { text: "hello" } }),
     ]);
+    const huge = await asAdmin("GET", `/v1/operator/connections?client=${"x".repeat(257)}`);
+    expect(huge.body).toMatchObject({ code: "bad_request", field: "client" });
     const masked = (await asViewer("GET", "/v1/operator/channels/chat:1")).body;
     expect(masked.publications).toEqual([{ offset: 1, event: "said", publishedAt: expect.any(Number), bytes: 16 }]);
 
@@ -255,7 +259,7 @@ test("every call is described, by a description that two validators accept", asy
   expect(await new Validator().validate(structuredClone(api))).toMatchObject({ valid: true });
   await expect(SwaggerParser.validate(structuredClone(api) as never)).resolves.toBeTypeOf("object");
   const paths = Object.keys(api.paths).filter((path) => path.startsWith("/v1/operator/"));
-  expect(paths).toHaveLength(25);
+  expect(paths).toHaveLength(37);
   expect(api.paths["/v1/operator/audit"].get.security).toEqual([{ operator: [] }, { operatorCookie: [] }]);
 });
 

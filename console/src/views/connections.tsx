@@ -14,7 +14,7 @@ interface Page {
   silent: string[];
 }
 
-const fields = ["user", "session", "connection", "address", "channel", "node"] as const;
+const fields = ["user", "session", "connection", "address", "channel", "node", "client"] as const;
 type Filter = Partial<Record<(typeof fields)[number] | "transport" | "sort", string>>;
 const pageSize = 50;
 
@@ -102,6 +102,7 @@ export function ConnectionTable({
         { title: "Node", cell: ({ nodeId }) => nodeId },
         { title: "Address", cell: ({ address }) => address },
         { title: "Over", cell: ({ transport }) => transport },
+        { title: "Client", cell: ({ userAgent }) => <span class="soft">{userAgent ?? "unknown"}</span> },
         { title: "Age", cell: ({ connectedAt }) => age(Date.now() - connectedAt) },
         { title: "Queued", isNumber: true, cell: ({ queuedBytes }) => bytes(queuedBytes) },
         { title: "Channels", cell: ({ channels }) => <Channels channels={channels} /> },

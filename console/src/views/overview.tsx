@@ -17,6 +17,7 @@ interface Overview {
     usedMemoryBytes?: number;
     maxMemoryBytes?: number;
     replicas?: number;
+    replicaLagSeconds?: number;
     note?: string;
   };
 }
@@ -88,6 +89,11 @@ function Sums({ overview: { nodes, missing, totals, store } }: { overview: Overv
         <dt>{store.description}</dt>
         <dd>{memory}</dd>
         {store.latencyMs !== undefined && <dd class="soft">{store.latencyMs} ms</dd>}
+        {store.replicas !== undefined && store.replicas > 0 && (
+          <dd class="soft">
+            {store.replicas} replicas, the slowest {store.replicaLagSeconds ?? 0} s behind
+          </dd>
+        )}
       </div>
     </dl>
   );

@@ -32,7 +32,7 @@ interface Letter {
   command?: string;
 }
 
-type Filter = Partial<Record<"code" | "type" | "reason", string>>;
+type Filter = Partial<Record<"code" | "type" | "reason", string> & Record<"since" | "until", number>>;
 
 export function QueuesView() {
   const polled = usePoll(() => get<Queues>("queues"), [], 3_000);
@@ -138,6 +138,9 @@ function ScheduledTable({ scheduled, onDone }: { scheduled: readonly Scheduled[]
   );
 }
 
+/** As every other time in the console, without an offset. */
+const timeIn = (text: string): number => Date.parse(`${text}Z`);
+
 type Source = keyof Queues["deadLetters"];
 
 /** Listed again whenever their count changes, so that the list never lags behind the sums above it. */
@@ -152,9 +155,10 @@ function DeadLetters({ counts }: { counts: Queues["deadLetters"] | undefined }) 
   useEffect(() => void (count !== undefined && polled.reload()), [count]);
 
   function search(event: Event): void {
-    const { of: source = "commands", ...given } = textsOf(event);
+    const { of: source = "commands", since = "", until = "", ...given } = textsOf(event);
+    const times = Object.entries({ since, until }).map(([name, text]) => [name, text === "" ? "" : timeIn(text)]);
     setOf(source === "webhooks" ? source : "commands");
-    setFilter(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== "")));
+    setFilter(Object.fromEntries([...Object.entries(given), ...times].filter(([, value]) => value !== "")));
     polled.reload();
   }
   const act = async (what: "replay" | "remove"): Promise<string> => {
@@ -174,6 +178,11 @@ function DeadLetters({ counts }: { counts: Queues["deadLetters"] | undefined }) 
         {(["code", "type", "reason"] as const).map((name) => (
           <label key={name}>
             {name} <input name={name} />
+          </label>
+        ))}
+        {(["since", "until"] as const).map((name) => (
+          <label key={name}>
+            {name} (UTC) <input name={name} type="datetime-local" />
           </label>
         ))}
         <button>Filter</button>

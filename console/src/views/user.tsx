@@ -36,6 +36,7 @@ interface User {
     userAgent?: string;
     roles: string[];
     channels: { subscribe: string[]; publish: string[] };
+    granted?: string[];
   }[];
   connections: ConnectionSummary[];
   silent: string[];
@@ -199,9 +200,12 @@ function Sessions({ sessions, onDone }: Pick<User, "sessions"> & { onDone: () =>
         { title: "Roles", cell: ({ roles }) => roles.join(", ") || "none" },
         {
           title: "Grants",
-          cell: ({ channels: { subscribe, publish } }) =>
-            [...subscribe.map((name) => `subscribe ${name}`), ...publish.map((name) => `publish ${name}`)].join(", ") ||
-            "none",
+          cell: ({ channels: { subscribe, publish }, granted = [] }) =>
+            [
+              ...subscribe.map((name) => `subscribe ${name}`),
+              ...publish.map((name) => `publish ${name}`),
+              ...granted.map((name) => `subscribe ${name} (by the server)`),
+            ].join(", ") || "none",
         },
         { title: "Acts", cell: (session) => (mayAct() ? <SessionActs session={session} onDone={onDone} /> : "–") },
       ]}
