@@ -2,6 +2,7 @@ import type { Channels } from "../channels/channels.ts";
 import type { Connection } from "../connections/connection.ts";
 import type { Connections } from "../connections/connections.ts";
 import type { ConnectionSummary, NodeReport, NodeHistorySample } from "../protocol/operator.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { ReasonLog, RecordedReason } from "../runtime/reason-log.ts";
 import {
   byWeight,
@@ -21,6 +22,7 @@ export interface NodeAnswersDeps {
   channels: Channels;
   reporter: NodeReporter;
   reasons: Pick<ReasonLog, "latest">;
+  clock: Pick<Clock, "now">;
   traces: Pick<LiveTraces, "start" | "stop" | "read" | "list">;
   /** Effective settings with secrets masked. */
   settings: Readonly<Record<string, unknown>>;
@@ -32,6 +34,8 @@ export interface NodeAnswerTypes {
   connections: ConnectionSummary[];
   channel: { subscribers: number; offset: number | undefined; queuedBytes: number };
   reasons: RecordedReason[];
+  /** Requests of a user that limits refused in the last minute. */
+  refused: number;
   settings: Readonly<Record<string, unknown>>;
 }
 
@@ -46,6 +50,7 @@ export interface ConnectionsQuestion extends NodeQuestion {
 
 const maxPage = 201;
 const maxReasons = 1_000;
+const refusedWithinMs = 60_000;
 
 /** Answers operators' questions about this node. */
 export function answerOperators(queries: Pick<NodeQueries, "on">, deps: NodeAnswersDeps): void {
@@ -55,11 +60,20 @@ export function answerOperators(queries: Pick<NodeQueries, "on">, deps: NodeAnsw
     connections: (question) => listConnections(deps, question as ConnectionsQuestion),
     channel: ({ channel }) => channelState(channels, String(channel)),
     reasons: () => reasons.latest(maxReasons),
+    refused: ({ userId }) => refusedOf(deps, String(userId)),
     settings: () => settings,
   };
   for (const [type, answer] of Object.entries(answers)) queries.on(type, answer);
   for (const type of ["traces", "trace.start", "trace.stop", "trace.read"])
     queries.on(type, (question) => answerTrace(deps, question as TraceQuestion));
+}
+
+function refusedOf({ reasons, clock }: NodeAnswersDeps, userId: string): number {
+  const since = clock.now() - refusedWithinMs;
+  const refused = reasons
+    .latest(maxReasons)
+    .filter((reason) => reason.userId === userId && reason.code === "rate_limited" && reason.at >= since);
+  return refused.reduce((sum, { count }) => sum + count, 0);
 }
 
 function answerTrace(

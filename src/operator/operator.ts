@@ -8,6 +8,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { RecordedReason } from "../runtime/reason-log.ts";
 import type { CountedSubject, LimiterCounts } from "../throttling/limiter-counts.ts";
 import type { AuditLog } from "./audit-log.ts";
+import { goneForMs, type DeadNodes } from "./dead-nodes.ts";
 import { mergePages, placeFrom, type ConnectionFilter, type ConnectionSort } from "./connection-pages.ts";
 import type { ConnectionsQuestion, NodeAnswerTypes } from "./node-answers.ts";
 import { mergeSamples } from "./node-report.ts";
@@ -22,28 +23,26 @@ export interface OperatorDeps {
   why: WhyDeps;
   nodeId: string;
   requestDrain: () => void;
+  deadNodes: DeadNodes;
   counts: Pick<LimiterCounts, "clear" | "forget" | "bucketsOf">;
   clock: Clock;
   log: Logger;
 }
 
-/** How long nodes that are gone are shown. */
-const goneForMs = 15 * 60_000;
+/** A node may be seen for so long after another has noticed its death. */
+const noticedWithinMs = 2_000;
 const maxGone = 256;
-const refusedWithinMs = 60_000;
-const maxReasons = 1_000;
 
 /** What operators may ask of the whole cluster, and do to it. */
 export class OperatorService {
   readonly #deps: OperatorDeps;
   /** Nodes that lived lately, by when they were last known to. */
   readonly #seen = new Map<string, number>();
-  readonly #dead = new Set<string>();
 
   constructor(deps: OperatorDeps) {
-    const { control, connections, nodeId, requestDrain, counts } = deps;
+    const { control, connections, nodeId, requestDrain, counts, deadNodes, clock } = deps;
     this.#deps = deps;
-    control.onDeadNode(async (incarnation) => void this.#dead.add(nodeIdOf(incarnation)));
+    control.onDeadNode((incarnation) => deadNodes.add(nodeIdOf(incarnation), clock.now()));
     control.on("operator.drain", (command) => (command["nodeId"] === nodeId ? (requestDrain(), 1) : 0));
     control.on("operator.clearLimits", ({ subject }) => {
       counts.forget(subject as CountedSubject);
@@ -58,14 +57,14 @@ export class OperatorService {
 
   async overview() {
     const now = this.#deps.clock.now();
-    const { answers, silent } = await this.#ask("overview");
+    const [{ answers, silent }, dead] = await Promise.all([this.#ask("overview"), this.#deps.deadNodes.list(now)]);
     const nodes = answers.map(({ value, answerMs }) => ({ ...value.report, answerMs }));
     const sum = (name: "connections" | "channels" | "queuedBytes"): number =>
       nodes.reduce((total, node) => total + node[name], 0);
     return {
       at: now,
       nodes,
-      missing: this.#missing(new Set(nodes.map(({ nodeId }) => nodeId)), silent, now),
+      missing: this.#missing({ answered: new Set(nodes.map(({ nodeId }) => nodeId)), silent, dead }, now),
       totals: { connections: sum("connections"), channels: sum("channels"), queuedBytes: sum("queuedBytes") },
       history: mergeSamples(answers.map(({ value }) => value.samples)),
     };
@@ -142,14 +141,11 @@ export class OperatorService {
 
   /** What a user's limits have left, and how many requests they refused in the last minute. */
   async limitsOf(userId: string) {
-    const since = this.#deps.clock.now() - refusedWithinMs;
-    const isRefusal = (reason: RecordedReason): boolean =>
-      reason.userId === userId && reason.code === "rate_limited" && reason.at >= since;
-    const [buckets, { refusals }] = await Promise.all([
+    const [buckets, { answers }] = await Promise.all([
       this.#deps.counts.bucketsOf(userId),
-      this.reasons(isRefusal, maxReasons),
+      this.#ask("refused", { userId }),
     ]);
-    return { buckets, refused: refusals.reduce((sum, { count }) => sum + count, 0) };
+    return { buckets, refused: answers.reduce((sum, { value }) => sum + value, 0) };
   }
 
   /** Adds an act to the audit log. Never rejects: the act has happened. */
@@ -164,14 +160,19 @@ export class OperatorService {
     return this.#deps.queries.ask<NodeAnswerTypes[T]>({ type, ...argument });
   }
 
-  #missing(answered: ReadonlySet<string>, silent: readonly string[], now: number): MissingNode[] {
+  #missing(
+    { answered, silent, dead }: { answered: ReadonlySet<string>; silent: readonly string[]; dead: Map<string, number> },
+    now: number,
+  ): MissingNode[] {
     for (const nodeId of [...answered, ...this.#deps.control.living.map(nodeIdOf)]) this.#noteSeen(nodeId, now);
-    for (const nodeId of answered) this.#dead.delete(nodeId);
+    for (const [nodeId, at] of dead) if (!this.#seen.has(nodeId)) this.#noteSeen(nodeId, at);
     const quiet = new Set(silent);
     return [...this.#seen].flatMap(([nodeId, lastSeenAt]) => {
       if (answered.has(nodeId)) return [];
       if (now - lastSeenAt > goneForMs) return this.#forget(nodeId);
-      const state = quiet.has(nodeId) ? "silent" : this.#dead.has(nodeId) ? "dead" : "left";
+      // A node that died, came back and left was seen after its death.
+      const hasDied = (dead.get(nodeId) ?? -Infinity) + noticedWithinMs >= lastSeenAt;
+      const state = quiet.has(nodeId) ? "silent" : hasDied ? "dead" : "left";
       return [{ nodeId, state, lastSeenAt } as const];
     });
   }
@@ -185,7 +186,6 @@ export class OperatorService {
 
   #forget(nodeId: string): [] {
     this.#seen.delete(nodeId);
-    this.#dead.delete(nodeId);
     return [];
   }
 }

@@ -179,6 +179,8 @@ export interface Keys {
   nodeReplies(name: string): string;
   /** Stream of acts; no TTL (its length is bounded); tag: operator. */
   operatorAudit(): string;
+  /** Sorted set of nodes that died within the last 15 minutes, by time; expires after that; tag: operator. */
+  operatorDeadNodes(): string;
 
   /** Sharded pub/sub channel of a node's pub/sub probe, one of several in different slots; tag: probe and number. */
   probe(name: string, number: number): string;
@@ -293,6 +295,7 @@ export function createKeys(prefix: string): Keys {
     nodeQuestions: () => of("nodes", "all", "questions"),
     nodeReplies: (name) => of("nodes", name, "replies"),
     operatorAudit: () => of("operator", "all", "audit"),
+    operatorDeadNodes: () => of("operator", "all", "dead-nodes"),
     probe: (name, number) => of("probe", `${name}-${number}`, "feed"),
     cached: (key) => of("cache", key, "value"),
     cacheLock: (key) => of("cache", key, "lock"),
