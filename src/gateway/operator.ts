@@ -10,7 +10,7 @@ import type { Readiness } from "../http/readiness.ts";
 import type { Route } from "../http/route.ts";
 import type { ConnectionsOfUser } from "../http/routes/rights.ts";
 import { createAuditLog } from "../operator/audit-log.ts";
-import { createDeadNodes } from "../operator/dead-nodes.ts";
+import { createDeadNodeLog } from "../operator/dead-node-log.ts";
 import type { TraceFacts } from "../operator/live-traces.ts";
 import { answerOperators } from "../operator/node-answers.ts";
 import { NodeReporter } from "../operator/node-report.ts";
@@ -87,7 +87,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
     settings,
   });
   const audit = createAuditLog(store);
-  const deadNodes = createDeadNodes(store);
+  const deadNodes = createDeadNodeLog(store);
   const { permissions, kinds, channels } = services;
   const why = { ...authentication, permissions, clock, ownClock: systemClock };
   const { requestDrain } = parts;

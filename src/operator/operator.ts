@@ -8,7 +8,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { RecordedReason } from "../runtime/reason-log.ts";
 import type { CountedSubject, LimiterCounts } from "../throttling/limiter-counts.ts";
 import type { AuditLog } from "./audit-log.ts";
-import { goneForMs, type DeadNodes } from "./dead-nodes.ts";
+import { goneForMs, type DeadNodeLog } from "./dead-node-log.ts";
 import { mergePages, placeFrom, type ConnectionFilter, type ConnectionSort } from "./connection-pages.ts";
 import type { ConnectionsQuestion, NodeAnswerTypes } from "./node-answers.ts";
 import { mergeSamples } from "./node-report.ts";
@@ -23,7 +23,7 @@ export interface OperatorDeps {
   why: WhyDeps;
   nodeId: string;
   requestDrain: () => void;
-  deadNodes: DeadNodes;
+  deadNodes: DeadNodeLog;
   counts: Pick<LimiterCounts, "clear" | "forget" | "bucketsOf">;
   clock: Clock;
   log: Logger;

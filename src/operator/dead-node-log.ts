@@ -6,12 +6,12 @@ export const goneForMs = 15 * 60_000;
 const maxNodes = 256;
 
 /** Nodes that died within the last 15 minutes, by when that was noticed: what every node can tell, also one that did not watch. */
-export interface DeadNodes {
+export interface DeadNodeLog {
   add(nodeId: string, at: number): Promise<void>;
   list(now: number): Promise<Map<string, number>>;
 }
 
-export function createDeadNodes({ commands, keys }: { commands: RedisClient; keys: Keys }): DeadNodes {
+export function createDeadNodeLog({ commands, keys }: { commands: RedisClient; keys: Keys }): DeadNodeLog {
   const key = keys.operatorDeadNodes();
   return {
     async add(nodeId, at) {
