@@ -1,20 +1,27 @@
 import type { ManagerOptions, SocketOptions } from "socket.io-client";
 import type { Closing } from "../protocol/closings.ts";
 import type { Contract, OpenContract, PublicationData, PublicationInputs } from "../protocol/contract.ts";
-import type { AnswerOf, Ready, RequestName, RequestOf, Warning } from "../protocol/wire.ts";
-import { type Backoff, type BackoffOptions, defaultBackoff } from "./backoff.ts";
+import type {
+  AnswerOf,
+  Ready,
+  RequestName,
+  RequestOf,
+  Warning,
+  LivePublication,
+  WirePublication,
+} from "../protocol/wire.ts";
+import { defaultBackoff, type Backoff, type BackoffOptions } from "./backoff.ts";
 import type { Channel, ChannelHandle } from "./channel.ts";
-import { channelItem } from "./channel-item.ts";
 import { ChannelRegistry } from "./channels.ts";
 import { ReconnectingConnection, type ConnectionPhase, type ConnectionProblem } from "./connection.ts";
 import { Emitter, type Listener, type Off } from "./emitter.ts";
 import { TidegateError } from "./errors.ts";
-import { whenOnline } from "./online.ts";
 import { Pacer } from "./pacer.ts";
-import { createRequests, type Requests, withRetries } from "./requests.ts";
+import { createRequests, withRetries, type Requests } from "./requests.ts";
 import { createSocket, type GatewaySocket } from "./socket.ts";
 import type { ChannelSubscription } from "./subscription.ts";
 import { createTokens, type TokenProvider, type TokenSource } from "./tokens.ts";
+import type { ChannelItem } from "./position.ts";
 
 export interface ConnectOptions {
   /** The token, or a function that returns one; called for every connection and before the token expires. */
@@ -230,4 +237,26 @@ export class ConnectedClient implements ChannelClient {
     if (this.#phase !== "open") return this.#phase;
     return this.#channels.isRecovering ? "recovering" : "connected";
   }
+}
+
+/**
+ * What an event of the socket brings to a channel. Channels with `"deliver": "event"` send publications under their own
+ * names, as `(data, { channel, epoch, offset, publishedAt, from? }, …)`. Undefined for any other event.
+ */
+function channelItem(event: string, [first, place]: readonly unknown[]): ChannelItem | LivePublication | undefined {
+  if (event === "publication" || event === "position") return first as ChannelItem;
+  const { channel, publishedAt } = Object(place) as Partial<WirePublication>;
+  return channel && publishedAt ? { ...(place as WirePublication), event, data: first } : undefined;
+}
+
+interface NetworkTarget {
+  addEventListener(type: "online", listener: () => void): void;
+  removeEventListener(type: "online", listener: () => void): void;
+}
+
+/** Calls `run` when a browser reports that the network is back; does nothing elsewhere. */
+function whenOnline(run: () => void): Off {
+  const target = globalThis as Partial<NetworkTarget>;
+  target.addEventListener?.("online", run);
+  return () => target.removeEventListener?.("online", run);
 }

@@ -1,12 +1,13 @@
 import type { Contract, OpenContract, StateValue } from "../protocol/contract.ts";
-import { type ChannelClient, ConnectedClient } from "./channel-client.ts";
-import type { LiveState } from "./channel-state.ts";
-import type { LiveText } from "./joined-text.ts";
-import type { Leaderboard } from "./leaderboard.ts";
-import { createLiveViews } from "./live-views.ts";
-import type { LiveOrders } from "./open-orders.ts";
-import type { LiveOrder } from "./order.ts";
+import { ConnectedClient, type ChannelClient } from "./channel-client.ts";
+import { SharedState, StateView, type LiveState } from "./channel-state.ts";
+import { SharedText, TextView, type LiveText } from "./joined-text.ts";
+import { SharedLeaderboard, LeaderboardView, type Leaderboard } from "./leaderboard.ts";
+import { SharedOpenOrders, OpenOrdersView, type LiveOrders } from "./open-orders.ts";
+import { SharedOrder, OrderView, type LiveOrder } from "./order.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
+import type { LiveViewContext } from "./live-channel.ts";
+import { ReferenceCounted } from "./reference-counted.ts";
 
 export interface Client<C extends Contract = OpenContract> extends ChannelClient<C> {
   readonly sessions: Sessions;
@@ -57,4 +58,28 @@ export class GatewayClient extends ConnectedClient implements Client {
   textOf(channel: string): LiveText {
     return this.#views.text(channel);
   }
+}
+
+/** A client's live views. Views of the same channel share one subscription, which ends with the last of them. */
+interface LiveViews {
+  leaderboard(board: string): Leaderboard;
+  order(orderId: string): LiveOrder;
+  orders(): LiveOrders;
+  state(channel: string): LiveState;
+  text(channel: string): LiveText;
+}
+
+function createLiveViews(context: LiveViewContext): LiveViews {
+  const boards = new ReferenceCounted((board) => new SharedLeaderboard(board, context));
+  const orders = new ReferenceCounted((orderId) => new SharedOrder(orderId, context));
+  const openOrders = new ReferenceCounted(() => new SharedOpenOrders(context));
+  const states = new ReferenceCounted((channel) => new SharedState(channel, context));
+  const texts = new ReferenceCounted((channel) => new SharedText(channel, context));
+  return {
+    leaderboard: (board) => new LeaderboardView(boards.acquire(board), context.request),
+    order: (orderId) => new OrderView(orders.acquire(orderId)),
+    state: (channel) => new StateView(states.acquire(channel)),
+    text: (channel) => new TextView(texts.acquire(channel)),
+    orders: () => new OpenOrdersView(openOrders.acquire("")),
+  };
 }

@@ -1,4 +1,4 @@
-import type { CommandType } from "../protocol/commands.ts";
+import { command, type CommandType, type Command } from "../protocol/commands.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { canonicalJson, parseJson, type GateLimits } from "../protocol/gate.ts";
 import { isName } from "../protocol/names.ts";
@@ -7,10 +7,10 @@ import { fingerprint } from "../runtime/fingerprint.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
-import { toCommand } from "./bridged-command.ts";
 import type { CommandExecutor } from "./command-executor.ts";
 import type { BridgeStore } from "./bridge-store.ts";
 import { createTemplate, maxNames, toText, type Template } from "./template.ts";
+import { parseWith, wrong } from "../protocol/parse-with.ts";
 
 /** Forwards messages of Redis pub/sub to gateway channels, or to the commands stream. */
 export interface BridgeOptions {
@@ -179,4 +179,29 @@ function idOf(message: unknown): string | undefined {
   if (typeof message !== "object" || message === null || !("id" in message)) return undefined;
   const id = toText(message.id);
   return isName(id) ? id : undefined;
+}
+
+/** Fields that contain names; backends may send numbers instead. */
+const names = new Set(["orderId", "eventId", "channel", "board", "member", "userId", "sessionId", "idempotencyKey"]);
+
+/**
+ * The command of a pub/sub message: fields with the same name are the command's. Other fields become its `data` if the
+ * message has none, and are ignored otherwise. Throws `bad_request` naming the field.
+ */
+function toCommand(type: CommandType, message: unknown): Command {
+  if (typeof message !== "object" || message === null || Array.isArray(message))
+    throw wrong("message", "is not an object");
+  const known = fieldsOf(type);
+  const fields = Object.entries(message).filter(([name]) => name !== "id" && name !== "type");
+  const rest = fields.filter(([name]) => !known.has(name));
+  const own = fields.filter(([name]) => known.has(name)).map(([name, value]) => [name, named(name, value)] as const);
+  const data = known.has("data") && rest.length > 0 ? { data: Object.fromEntries(rest) } : {};
+  return parseWith(command, { ...data, ...Object.fromEntries(own), type });
+}
+
+const named = (name: string, value: unknown): unknown => (names.has(name) ? (toText(value) ?? value) : value);
+
+function fieldsOf(type: CommandType): ReadonlySet<string> {
+  const schema = command.options.find((option) => option.shape.type.value === type);
+  return new Set(Object.keys(schema?.shape ?? {}));
 }

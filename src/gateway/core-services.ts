@@ -14,7 +14,7 @@ import type { Config } from "../config.ts";
 import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboards.ts";
 import { kindOf } from "../protocol/names.ts";
 import type { LiveTraces } from "../operator/live-traces.ts";
-import type { Presence } from "../presence/presence.ts";
+import { createPresence, type Presence, type PresenceDeps } from "../presence/presence.ts";
 import { State, type StateDeps } from "../state/state.ts";
 import { runsOf } from "../redis/runs.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -31,8 +31,9 @@ import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createOrders } from "./ingress.ts";
 import { recordDelivery, recordUnsubscribed, spanDelivery } from "./observers.ts";
 import { withCachedPages } from "./cached-boards.ts";
-import { createNodePresence } from "./presence.ts";
 import type { Store } from "./store.ts";
+import { tagOfSession } from "../auth/session-id.ts";
+import type { Connection } from "../connections/connection.ts";
 
 /** Everything that each part of a node needs. */
 export interface NodeContext {
@@ -235,4 +236,37 @@ function createNodeRecovery(
   store.feed.onRestored(() => recovery.rewriteAll());
   control.fence.onReopened(() => recovery.rewriteAll());
   return recovery;
+}
+
+interface NodePresenceDeps {
+  kinds: Kinds;
+  permissions: Permissions;
+  deliver: PresenceDeps["deliver"];
+}
+
+/** Presence, fed by this node's channels. */
+function createNodePresence(
+  { config, store, control, clock, log }: NodeContext,
+  { kinds, permissions, deliver }: NodePresenceDeps,
+): Presence {
+  const { commands, feed, keys } = store;
+  const presence = createPresence(
+    {
+      commands,
+      feed,
+      keys,
+      kinds,
+      permissions,
+      // A subscriber of this node is always a connection (`socket-connection.ts`).
+      infoOf: (subscriber) => (subscriber as Connection).identity.info,
+      deliver,
+      userTagOf: tagOfSession,
+      control,
+      clock,
+      log,
+    },
+    config.limits,
+  );
+  control.onDeadNode((node) => presence.onDead(node));
+  return presence;
 }

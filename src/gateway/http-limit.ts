@@ -3,6 +3,8 @@ import { refusalWhileFenced } from "../redis/refusals.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { LimitHttp } from "../http/rate-limit.ts";
 import type { Throttling } from "../throttling/throttling.ts";
+import { requireAllowed } from "../commands/refusal.ts";
+import { addressGroup } from "../runtime/address-group.ts";
 
 export interface HttpLimitDeps {
   throttling: Pick<Throttling, "http">;
@@ -32,3 +34,13 @@ export function createHttpLimit(
     return { ...decision, limit: requests, windowSeconds, resetMs: decision.resetAt - clock.now() };
   };
 }
+
+/** Counts a session that a backend creates. Throws like `requireAllowed`. */
+export type LimitSession = (userId: string, address: string | undefined) => Promise<void>;
+
+export const createSessionLimit =
+  (throttling: Pick<Throttling, "session">): LimitSession =>
+  async (userId, address) => {
+    const result = await throttling.session(userId, address === undefined ? undefined : addressGroup(address));
+    requireAllowed("sessions", result, "Too many sessions of this user or address.");
+  };

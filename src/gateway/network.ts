@@ -57,7 +57,7 @@ import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 import { createHttpLimit } from "./http-limit.ts";
 import { observeEvents, observeRecovery, withAppSpans, withObservedHooks } from "./observers.ts";
-import { createSessionLimit } from "./login-limits.ts";
+import { createSessionLimit } from "./http-limit.ts";
 import type { NodeOperator } from "./operator.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import { createStreams, streamRoutesOf } from "./streams.ts";

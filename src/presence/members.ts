@@ -10,13 +10,12 @@ import type { Logger } from "../runtime/logger.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import type { SubscriptionChange } from "../channels/subscriptions.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
-import { LocalDetails } from "./local-details.ts";
 import { PendingLeaves } from "./pending-leaves.ts";
 import type { MembersStore } from "./members-store.ts";
 import type { Member } from "./members-replica.ts";
 import type { ChannelReplica } from "./channel-replica.ts";
 import { ChannelReplicas } from "./channel-replicas.ts";
-import { LocalMembers } from "./local-members.ts";
+import { LocalDetails, LocalMembers } from "./local-members.ts";
 
 /** Members of a channel. `count` is the number of users, even if `members` is truncated. */
 export interface ChannelMembers {

@@ -3,12 +3,18 @@ import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
-import type { WhenStoreIsAway } from "./rate-limit-result.ts";
+import {
+  resultOf,
+  micro,
+  monotonicMicros,
+  storeUnavailableResult,
+  unlimitedResult,
+  type WhenStoreIsAway,
+  type RateLimitResult,
+  type LimiterOutcome,
+} from "./rate-limit-result.ts";
 import { BoundedMap } from "../runtime/bounded-map.ts";
-import { resultOf, micro, monotonicMicros, storeUnavailableResult, unlimitedResult } from "./rate-limit-result.ts";
-import type { RateLimitResult, LimiterOutcome } from "./rate-limit-result.ts";
 import { takeFromFixedWindow, type FixedWindow, type WindowRule } from "./fixed-window.ts";
-import { RefusalCache } from "./refusal-cache.ts";
 import { slotsPerWindow, takeFromSlidingWindow, type SlidingWindow } from "./sliding-window.ts";
 import { takeTokens, type Bucket, type TokenBucketRule } from "./token-bucket.ts";
 
@@ -148,4 +154,44 @@ function readReply(reply: ScriptReply): RateLimitResult {
     { allowed: allowed === 1, remaining, retryAfter: retryAfter === -1 ? Infinity : retryAfter, resetAfter },
     Math.floor(now / 1_000),
   );
+}
+
+/** Max cached refusals; evicted ones are decided by Redis again. */
+const maxRefusals = 10_000;
+
+interface Refusal {
+  readonly cost: number;
+  readonly result: RateLimitResult;
+  /** Monotonic milliseconds. */
+  readonly endsAt: number;
+}
+
+/**
+ * A refusal says when the same operation may be allowed; until then Redis would only repeat it. A node that caches it
+ * answers by itself, so a client that keeps retrying causes no load on Redis.
+ */
+class RefusalCache {
+  readonly #clock: Clock;
+  readonly #refusals = new BoundedMap<string, Refusal>(maxRefusals);
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(subject: string, cost: number, result: RateLimitResult): void {
+    if (result.reason !== "limit") return;
+    this.#refusals.set(subject, { cost, result, endsAt: this.#clock.monotonic() + result.retryAfterMs });
+  }
+
+  forget(subject: string): void {
+    this.#refusals.delete(subject);
+  }
+
+  get(subject: string, cost: number): RateLimitResult | undefined {
+    const refusal = this.#refusals.get(subject);
+    if (refusal === undefined) return undefined;
+    const left = Math.ceil(refusal.endsAt - this.#clock.monotonic());
+    if (left <= 0) this.#refusals.delete(subject);
+    return left > 0 && cost >= refusal.cost ? { ...refusal.result, retryAfterMs: left } : undefined;
+  }
 }

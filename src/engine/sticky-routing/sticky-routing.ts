@@ -2,10 +2,8 @@ import { rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { detachHandle, type NetHandle } from "../../runtime/net-handle.ts";
-import { acceptSocket, bytesOf } from "./socket-handoff.ts";
+import { detachHandle, socketOver, type NetHandle } from "../../runtime/net-handle.ts";
 import { createRelay } from "./request-relay.ts";
-import { sidPrefixOf, workerIn } from "./sid.ts";
 
 /** What connects a worker to the others that listen on the same port. */
 export interface StickyRoutingDeps {
@@ -106,4 +104,33 @@ async function listenAt(relayServer: Server, path: string): Promise<void> {
       resolve();
     });
   });
+}
+
+/** First part of a session id; names its worker. */
+const sidPrefixOf = (worker: number): string => `${worker}.`;
+
+const prefixed = /^([1-9]\d{0,2})\./;
+
+/** The worker named by the `sid` of a request; undefined for the first request of a connection, which has none. */
+function workerIn({ url = "" }: Pick<IncomingMessage, "url">): number | undefined {
+  if (!url.includes("sid=")) return undefined;
+  // If there are several, the last one, as Engine.IO parses it.
+  const sid = new URLSearchParams(url.slice(url.indexOf("?") + 1)).getAll("sid").at(-1);
+  const number = prefixed.exec(sid ?? "")?.[1];
+  return number === undefined ? undefined : Number(number);
+}
+
+/** The server handles the socket as if it had accepted it, including the bytes that were already read. */
+function acceptSocket(server: Server, handle: unknown, read: Uint8Array): void {
+  const socket = socketOver(handle);
+  server.emit("connection", socket);
+  socket.emit("data", Buffer.from(read));
+}
+
+/** The bytes of a request as received, up to the following data. */
+function bytesOf({ method, url, rawHeaders }: IncomingMessage, rest: Buffer): Buffer {
+  const lines = [`${method} ${url} HTTP/1.1`];
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`);
+  // Node reads each byte of a head as one character.
+  return Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"), rest]);
 }

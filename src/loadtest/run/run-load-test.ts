@@ -11,11 +11,11 @@ import type { BoardTops } from "../worker/messages.ts";
 import { WorkerPool } from "./worker-pool.ts";
 import { createNodeEnder, planFaults, type DueFault, type EndMethods } from "./faults.ts";
 import { feedRatio, feedCountsOf, type FeedRatio } from "./feed-ratio.ts";
-import { createCpuMeter } from "./cpu-meter.ts";
 import { NodeMonitor, type NodeMonitorOptions } from "./node-monitor.ts";
 import type { Progress } from "./progress.ts";
 import { signIn } from "./sign-in.ts";
 import { Timeline } from "./timeline.ts";
+import { cpus } from "node:os";
 
 export interface LoadTestOptions {
   plan: Plan;
@@ -241,3 +241,23 @@ function createFaults(pool: WorkerPool, endNode: ReturnType<typeof createNodeEnd
 }
 
 const percent = (share: number): string => `${Math.round(share * 1_000) / 10} %`;
+
+/** Each call returns the share of this machine's CPU in use since the previous call. */
+function createCpuMeter(): () => number {
+  let before = timesOf();
+  return () => {
+    const now = timesOf();
+    const [busy, all] = [now.busy - before.busy, now.all - before.all];
+    before = now;
+    return all === 0 ? 0 : busy / all;
+  };
+}
+
+function timesOf(): { busy: number; all: number } {
+  const times = cpus().map(({ times: { idle, ...rest } }) => ({
+    idle,
+    busy: Object.values(rest).reduce((sum, time) => sum + time, 0),
+  }));
+  const busy = times.reduce((sum, time) => sum + time.busy, 0);
+  return { busy, all: busy + times.reduce((sum, { idle }) => sum + idle, 0) };
+}
