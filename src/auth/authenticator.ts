@@ -48,6 +48,8 @@ export interface AuthenticatorDeps {
   onEvicted?: ((userId: string, sessionIds: readonly string[]) => void) | undefined;
 }
 
+const ignore = (): void => undefined;
+
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const { tokens, sessions, blacklist, onEvicted } = deps;
 
@@ -74,11 +76,10 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return (await sessions.admission(sessionId)).session;
   }
 
-  async function identify(claims: TokenClaims, userAgent?: string): Promise<Identity> {
-    const session = await checkSession(claims);
+  function seen(claims: TokenClaims, session: SessionPeek, userAgent?: string): Identity {
     const { lastSeenAt, slidingMs } = session;
     // A failure to record the time must not refuse the client.
-    sessions.touch(claims.sessionId, { lastSeenAt, userAgent, slidingMs }).catch(() => undefined);
+    sessions.touch(claims.sessionId, { lastSeenAt, userAgent, slidingMs }).catch(ignore);
     return toIdentity(claims, session);
   }
 
@@ -91,13 +92,13 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     async authenticate(token, client, onVerified) {
       const claims = await tokens.verify(token);
       onVerified?.(claims.sessionId, claims.userId);
-      return identify(claims, client?.userAgent);
+      return seen(claims, await checkSession(claims), client?.userAgent);
     },
 
     async authenticateSession(session, client, onVerified) {
       onVerified?.(session.sessionId, session.userId);
       const claims = { ...session, tokenId: "", expiresAt: Infinity, roles: undefined, channels: undefined };
-      return identify(claims, client?.userAgent);
+      return seen(claims, await checkSession(claims), client?.userAgent);
     },
 
     async authenticateLogin({ askedAt, ...login }, client, onVerified) {
@@ -138,7 +139,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
       const isSame = claims.userId === identity.userId && claims.sessionId === identity.sessionId;
       if (!isSame)
         throw new GatewayError("forbidden", "The token belongs to another user or session.", { field: "token" });
-      return identify(claims);
+      return seen(claims, await checkSession(claims));
     },
   };
 }

@@ -181,7 +181,7 @@ export function createSessionStore(
       const tag = tagOfSession(sessionId);
       const reply = await peekScript.run([keyOf(sessionId), keys.userBlock(tag), keys.userTokensFrom(tag)], []);
       const fields = reply as (string | null)[];
-      return { session: toPeek(fields), isBlocked: fields[10] != null, tokensFrom: Number(fields[11] ?? 0) };
+      return { session: toPeek(fields), isBlocked: fields[0] != null, tokensFrom: Number(fields[1] ?? 0) };
     },
 
     async update(sessionId, { ttlMs = "", idleMs, ...change }) {
@@ -285,7 +285,7 @@ const toObject = (json: string): Record<string, unknown> => JSON.parse(json) as 
 
 /** In the order of `peek-session.lua`. */
 function toPeek(fields: readonly (string | null)[]): SessionPeek | undefined {
-  const [userId, expiresAt, lastSeenAt, roles, channels, info, granted, revision, rightsAt, sliding] = fields;
+  const [, , userId, expiresAt, lastSeenAt, roles, channels, info, granted, revision, rightsAt, sliding] = fields;
   if (userId == null) return undefined;
   return {
     userId,

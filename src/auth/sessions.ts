@@ -93,6 +93,8 @@ export interface Sessions {
 const touchPauseMs = 60_000;
 const maxUserAgentLength = 256;
 
+const done = Promise.resolve();
+
 export function createSessions(
   { store, clock }: { store: SessionStore; clock: Clock },
   options: SessionOptions = {},
@@ -126,8 +128,8 @@ export function createSessions(
 
   const missing: SessionAdmission = { session: undefined, isBlocked: false, tokensFrom: 0 };
 
-  const admission = async (sessionId: string): Promise<SessionAdmission> =>
-    isSessionId(sessionId) ? orRefusal(store.admission(sessionId)) : missing;
+  const admission = (sessionId: string): Promise<SessionAdmission> =>
+    isSessionId(sessionId) ? orRefusal(store.admission(sessionId)) : Promise.resolve(missing);
 
   return {
     async create(login) {
@@ -179,11 +181,11 @@ export function createSessions(
 
     list: (userId) => orRefusal(store.list(userId)),
 
-    async touch(sessionId, { lastSeenAt, userAgent, slidingMs = Infinity }) {
+    touch(sessionId, { lastSeenAt, userAgent, slidingMs = Infinity }) {
       const pauseMs = Math.min(touchPauseMs, slidingMs / 4);
-      if (lastSeenAt !== undefined && clock.now() - lastSeenAt < pauseMs) return;
+      if (lastSeenAt !== undefined && clock.now() - lastSeenAt < pauseMs) return done;
       const touch = { pauseMs: touchPauseMs, idleMs: limits.idleMs, userAgent: presentable(userAgent) };
-      await orRefusal(store.touch(sessionId, touch));
+      return orRefusal(store.touch(sessionId, touch));
     },
 
     async end(sessionId) {

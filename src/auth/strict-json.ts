@@ -1,7 +1,7 @@
+import { isUtf8 } from "node:buffer";
+
 /** Max nesting of a token's header or payload. */
 const maxDepth = 8;
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Decodes a JSON object from base64url; undefined for anything else. Stricter than `JSON.parse`: repeated keys (which
@@ -9,7 +9,9 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  */
 export function readStrictObject(base64url: string): Record<string, unknown> | undefined {
   try {
-    const text = utf8.decode(Buffer.from(base64url, "base64url"));
+    const bytes = Buffer.from(base64url, "base64url");
+    if (!isUtf8(bytes)) return undefined;
+    const text = bytes.toString();
     const value: unknown = JSON.parse(text);
     return isObject(value) && countKeys(value, 1) === countWrittenKeys(text) ? value : undefined;
   } catch {

@@ -2,7 +2,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadBatchedScript } from "../redis/scripts.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { orRefusal } from "../redis/refusals.ts";
+import { failClosed, orRefusal } from "../redis/refusals.ts";
 import { tokenDefaults } from "./token-options.ts";
 
 /**
@@ -21,6 +21,8 @@ export interface TokenBlacklistOptions {
   maxLifeSeconds?: number | undefined;
 }
 
+const isOne = (reply: unknown): boolean => reply === 1;
+
 /** Tolerance for an issuer whose clock is ahead. */
 const slackMs = 60_000;
 
@@ -38,8 +40,6 @@ export function createTokenBlacklist(
       return true;
     },
 
-    async isRevoked(tokenId) {
-      return (await orRefusal(isRevokedScript.run([keys.revokedToken(tokenId)], []))) === 1;
-    },
+    isRevoked: (tokenId) => isRevokedScript.run([keys.revokedToken(tokenId)], []).then(isOne, failClosed),
   };
 }

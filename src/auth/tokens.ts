@@ -49,6 +49,8 @@ export interface Tokens {
   issue(subject: TokenGrant): IssuedToken | undefined;
 }
 
+type Payload = Record<string, unknown>;
+
 export interface TokenGrant {
   userId: string;
   sessionId: string;
@@ -74,30 +76,35 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
   const keySet = keySetOf(options, algorithms, deps);
   const checkSignature = keySet?.check ?? createSignatureCheck(options, algorithms);
 
-  async function payloadOf(token: unknown): Promise<Record<string, unknown>> {
+  /** A promise only if the signature is not checked at once: a handshake has many awaits already. */
+  function payloadOf(token: unknown): Payload | Promise<Payload> {
     const form = typeof token === "string" ? readForm(token) : undefined;
     if (form === undefined) throw unauthorized({ rule: "malformed", detail: malformation(token) });
     if (!algorithms.some((algorithm) => algorithm === form.algorithm))
       throw unauthorized({ rule: "algorithm", detail: `accepted: ${algorithms.join(", ")}` });
-    await assertSignature(checkSignature, token as string);
-    const written = readStrictObject(form.payload);
-    if (written === undefined) throw unauthorized({ rule: "malformed", detail: "the payload is not a JSON object" });
-    return written;
+    const pending = assertSignature(checkSignature, token as string);
+    return pending === undefined ? writtenIn(form.payload) : pending.then(() => writtenIn(form.payload));
   }
 
-  async function read(token: unknown): Promise<TokenClaims> {
-    const payload = toOwnClaims(await payloadOf(token), options);
+  function claimsIn(written: Payload): TokenClaims {
+    const payload = toOwnClaims(written, options);
     const now = clock.now();
     const claims = readClaims(payload, rules, now);
     if (claims === undefined) throw unauthorized(claimReason(payload, rules, now));
     return { ...claims, ...providerClaimsOf(payload, options) };
   }
 
+  function claimsOf(token: unknown): TokenClaims | Promise<TokenClaims> {
+    const written = payloadOf(token);
+    return written instanceof Promise ? written.then(claimsIn) : claimsIn(written);
+  }
+
   return {
-    read,
+    read: async (token) => claimsOf(token),
     hasKeys: () => keySet?.hasKeys() ?? true,
     async verify(token) {
-      const claims = await read(token);
+      const read = claimsOf(token);
+      const claims = read instanceof Promise ? await read : read;
       if (claims.expiresAt <= clock.now()) throw tokenExpired(claims, clock.now());
       return claims;
     },
@@ -145,13 +152,25 @@ function tokenExpired({ userId, sessionId, expiresAt }: TokenClaims, now: number
 
 const secondsOf = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
 
-/** Errors of the libraries may quote the token, so only GatewayErrors are passed on. */
-async function assertSignature(checkSignature: CheckSignature, token: string): Promise<void> {
+function writtenIn(payload: string): Payload {
+  const written = readStrictObject(payload);
+  if (written === undefined) throw unauthorized({ rule: "malformed", detail: "the payload is not a JSON object" });
+  return written;
+}
+
+/** Undefined once the signature was checked and is valid. */
+function assertSignature(checkSignature: CheckSignature, token: string): Promise<unknown> | undefined {
   try {
-    await checkSignature(token);
+    const pending = checkSignature(token);
+    return pending instanceof Promise ? pending.catch(refuseSignature) : undefined;
   } catch (error) {
-    throw error instanceof GatewayError ? error : unauthorized({ rule: "signature" });
+    return refuseSignature(error);
   }
+}
+
+/** Errors of the libraries may quote the token, so only GatewayErrors are passed on. */
+function refuseSignature(error: unknown): never {
+  throw error instanceof GatewayError ? error : unauthorized({ rule: "signature" });
 }
 
 function pinnedAlgorithms({ source, algorithms }: TokenOptions): readonly TokenAlgorithm[] {

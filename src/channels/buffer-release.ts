@@ -39,7 +39,7 @@ export class BufferRelease {
     if (released === undefined) return;
     // Gaps are reported first: a subscriber must not receive publications after a gap it does not know of.
     for (const [channel, position] of released.resumeAt) this.#resume(subscriber, channel, position);
-    for (const channel of released.overflowed) onLost(channel, subscriber);
+    for (const channel of released.overflowed ?? []) onLost(channel, subscriber);
     for (const { channel, message } of released.items) {
       if (this.#isUnread(subscriber, message, channel, released)) deliver([subscriber], message.packet);
     }

@@ -170,14 +170,17 @@ export function createChannelLog(
     },
 
     async read(channel, history, from) {
+      const { meta, log } = keys.channel(channel);
+      const logKeys = [meta, log, ...joined.keysOf(channel, history)];
+      // Every handshake reads a position.
+      if (from.kind === "position")
+        return toPosition(await positionScript.run(logKeys, [freshEpoch(), idleTtlSeconds, 0, from.kind]));
       const max = from.kind === "latest" ? Math.min(from.limit, history.size) : history.size;
       const { epoch, offset } = "position" in from ? from.position : { epoch: "", offset: 0 };
       const expectedTimestamp = from.kind === "since" ? (from.expectedTimestamp ?? "") : "";
       const timestamp = from.kind === "after" ? from.timestamp : 0;
       const args = [freshEpoch(), idleTtlSeconds, max, from.kind, epoch, offset, expectedTimestamp, timestamp];
-      const script = from.kind === "position" ? positionScript : openScript;
-      const logKeys = [keys.channelMeta(channel), keys.channelLog(channel), ...joined.keysOf(channel, history)];
-      return toSlice(await script.run(logKeys, args));
+      return toSlice(await openScript.run(logKeys, args));
     },
 
     readJoined: (channel) => joined.read(channel),
@@ -213,6 +216,11 @@ function toPublished(channel: string, reply: ScriptReply): Published {
   }
   if (outcome === "full") throw new GatewayError("payload_too_large", joinedTooLong, { field: "data" });
   return { channel, epoch, offset: Number(offset), duplicate: outcome === "duplicate" };
+}
+
+function toPosition(reply: ScriptReply): LogSlice {
+  const [epoch = "", offset, timestamp] = (reply as string).split(" ");
+  return { epoch, offset: Number(offset), timestamp: Number(timestamp), isWhole: false, entries: [] };
 }
 
 function toSlice(reply: ScriptReply): LogSlice {

@@ -29,7 +29,7 @@ import { Restoration } from "./restoration.ts";
 import { GapRepair, type GapOutcome } from "./gap-repair.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
 import { startAt, type StoredStart } from "./stored-start.ts";
-import { Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
+import { startOnce, Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
 
 export interface ChannelsOptions {
   subscriptionsPerConnection: number;
@@ -50,7 +50,7 @@ export interface ChannelsDeps extends Pick<PublishDeps, "limitOf">, Pick<LocalCh
   /** Set on a Cluster only, where a timestamp alone does not determine what a client has received. */
   recent?: RecentDeliveries | undefined;
   /** Awaited before the subscribe acknowledgement is sent. */
-  beforeAcknowledged?: (channel: string) => Promise<void>;
+  beforeAcknowledged?: (channel: string) => Promise<unknown> | undefined;
   /** By kind. */
   snapshots: ReadonlyMap<string, TakeSnapshot>;
   /** Omit if no kind has state. */
@@ -223,15 +223,22 @@ export class Channels {
     this.#buffers.begin(subscriber, this.timestampOf(subscriber));
     try {
       const isFirst = this.#local.get(channel) === undefined;
-      const local = await this.#local.subscribed(channel);
+      const local = this.#local.ready(channel) ?? (await this.#local.subscribed(channel));
       this.#subscriptions.check(subscriber, channel, subscription);
       local.attach(subscriber);
       // The position was read a moment ago for the first subscriber; reading it again would return the same.
       const current = isFirst || startsHere ? local.position : undefined;
       const reading = this.#logReader.answer(subscriber, channel, userId, { since, current });
       const state = this.#deps.states?.snapshot(subscriber, channel);
-      const [answer, snapshot] = await Promise.all([reading, state, this.#deps.beforeAcknowledged?.(channel)]);
-      await this.#saveStart(subscriber, channel, subscription, startAt(answer, isByApp ?? subscription.start?.isByApp));
+      const synced = this.#deps.beforeAcknowledged?.(channel);
+      const isKnown = !(reading instanceof Promise) && state === undefined && synced === undefined;
+      const [answer, snapshot] = isKnown ? [reading] : await Promise.all([reading, state, synced]);
+      const start = startAt(answer, isByApp ?? subscription.start?.isByApp);
+      const before = subscription.start;
+      subscription.start = start;
+      const stored = this.#deps.records?.save(subscriber, channel, start);
+      if (stored !== undefined) await startOnce(stored, subscription, before);
+      this.#subscriptions.check(subscriber, channel, subscription);
       this.#buffers.answer(subscriber, channel, answer);
       return {
         ...answer,
@@ -320,8 +327,10 @@ export class Channels {
   timestampOf(subscriber: Subscriber): number {
     const held = this.#buffers.timestampOf(subscriber);
     if (held !== undefined) return held;
-    const own = this.channelsOf(subscriber).map((channel) => this.#local.get(channel)?.position?.timestamp ?? 0);
-    return Math.min(this.#gapRepair.lastTimestamp, Math.max(0, ...own));
+    let own = 0;
+    for (const channel of this.#subscriptions.channelsOf(subscriber))
+      own = Math.max(own, this.#local.get(channel)?.position?.timestamp ?? 0);
+    return Math.min(this.#gapRepair.lastTimestamp, own);
   }
 
   /** Deliveries of this node so far, as a reference point for `trailOf`. */
@@ -357,23 +366,6 @@ export class Channels {
     if (!this.#subscriptions.end(subscriber, channel, mayReturn)) return false;
     this.#local.detach(channel, subscriber);
     return true;
-  }
-
-  async #saveStart(
-    subscriber: Subscriber,
-    channel: string,
-    subscription: LocalSubscription,
-    start: StoredStart,
-  ): Promise<void> {
-    const before = subscription.start;
-    subscription.start = start;
-    try {
-      await this.#deps.records?.save(subscriber, channel, start);
-      this.#subscriptions.check(subscriber, channel, subscription);
-    } catch (error) {
-      subscription.start = before;
-      throw error;
-    }
   }
 
   /** A subscription that existed before the request continues unchanged. */

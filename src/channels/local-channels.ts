@@ -73,6 +73,14 @@ export class LocalChannels {
     this.#lingerUntil(local, this.#deps.clock.monotonic() + this.#deps.lingerMs);
   }
 
+  /** The channel if this node is subscribed to it already. The caller attaches a subscriber. */
+  ready(channel: string): LocalChannel | undefined {
+    const local = this.#local.get(channel);
+    if (local?.position === undefined) return undefined;
+    this.#lingering.delete(channel);
+    return local;
+  }
+
   /** Resolves to the channel once it is subscribed. Retries if others dropped it in the meantime. */
   async subscribed(channel: string): Promise<LocalChannel> {
     for (;;) {
@@ -122,8 +130,9 @@ export class LocalChannels {
 
   /** One timer for all: most channels of users linger once for each of their connections. */
   #sweepLater(): void {
+    if (this.#isSweepPlanned) return;
     const [first] = this.#lingering.values();
-    if (first === undefined || this.#isSweepPlanned) return;
+    if (first === undefined) return;
     const { clock, lingerMs } = this.#deps;
     this.#isSweepPlanned = true;
     clock.after(Math.max(first - clock.monotonic(), lingerMs / sweepsPerLinger), () => {

@@ -68,8 +68,21 @@ export class LogReader {
     return { channel, slice, conflation };
   }
 
-  /** The answer to `subscribe`, without publications that the subscriber must not receive. */
-  async answer(
+  /** The answer to `subscribe`, without publications that the subscriber must not receive; at once if all of it is known. */
+  answer(
+    subscriber: Subscriber,
+    channel: string,
+    userId: string,
+    start: SubscriptionStart,
+  ): Subscription | Promise<Subscription> {
+    const { since, current } = start;
+    const takeSnapshot = this.#snapshotOf(channel, this.#deps.kinds.of(channel).history);
+    if (since !== undefined || current === undefined || takeSnapshot !== undefined)
+      return this.#read(subscriber, channel, userId, start);
+    return { channel, epoch: current.epoch, offset: current.offset, recovered: false, publications: [] };
+  }
+
+  async #read(
     subscriber: Subscriber,
     channel: string,
     userId: string,

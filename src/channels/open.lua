@@ -5,16 +5,20 @@
 -- ARGV  1 epoch to start  2 TTL of an unused channel (s)  3 max publications to read (the log's size)
 --       4 what to read: 'position': nothing; 'latest': the last ones; 'since': those after position 5, 6;
 --         'after': those with a later timestamp than 8 and beyond position 5, 6
---       5 epoch  6 offset
+--       5 epoch  6 offset; for 'position', these and what follows are missing
 --       7 '' or, from a node that received everything up to the position, the timestamp of the publication there. If the
 --         log is shorter or has another one there, Redis has lost the log's tail and the epoch ends; if it has this one,
 --         the position is confirmed for the current run of Redis. Never set for a position that a client sent.
 --       8 timestamp
 -- Returns { epoch, offset, timestamp, isWhole, id, publication, id, publication, ... } in order. isWhole is 1 if the
 -- publications are exactly those that were requested. An id is followed by ' <except>' if some must not receive it.
+-- For 'position' it returns '<epoch> <offset> <timestamp>', because a list costs the node more.
 local meta, log = KEYS[1], KEYS[2]
 local freshEpoch, idleTtl, max, wanted = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local askedEpoch, asked, expectedTimestamp, after = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
+local askedEpoch, asked, expectedTimestamp, after = '', 0, '', nil
+if wanted ~= 'position' then
+  askedEpoch, asked, expectedTimestamp, after = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
+end
 
 local state = redis.call('HMGET', meta, 'epoch', 'offset', 'timestamp', 'run', 'past')
 local epoch, head, timestamp = state[1], tonumber(state[2]) or 0, state[3] or '0'
@@ -53,8 +57,9 @@ if wanted == 'since' and expectedTimestamp == '' and epoch ~= askedEpoch and sta
   end
 end
 
-local answer = { epoch, string.format('%.0f', head), timestamp, 0 }
-if wanted == 'position' then return answer end
+local offset = string.format('%.0f', head)
+if wanted == 'position' then return epoch .. ' ' .. offset .. ' ' .. timestamp end
+local answer = { epoch, offset, timestamp, 0 }
 
 local count = max
 if wanted ~= 'latest' then

@@ -43,7 +43,7 @@ export interface TakenRecord {
  * taking it over changes the owner.
  */
 export interface RecoveryRecordStore {
-  begin(privateId: string, owner: string, record: RecoveryRecord): Promise<void>;
+  begin(privateId: string, owner: string, record: RecoveryRecord): Promise<unknown>;
   /** Returns false if this owner has no such record: it was taken over, or not created yet. */
   keep(privateId: string, owner: string, channel: string, start: StoredStart): Promise<boolean>;
   /** Returns false like `keep`. */
@@ -102,9 +102,7 @@ export function createRecoveryRecordStore(
   }
 
   return {
-    async begin(privateId, owner, record) {
-      await change(privateId, owner, "begin", livingTtl, toFields(record));
-    },
+    begin: (privateId, owner, record) => change(privateId, owner, "begin", livingTtl, toFields(record)),
     async rewrite(privateId, owner, takes, record) {
       await change(privateId, owner, "rewrite", livingTtl, [`${takes}`, ...toFields(record)]);
     },

@@ -8,8 +8,8 @@ export interface ReleasedBuffer {
   items: { channel: string; message: FeedMessage }[];
   /** The position in the acknowledgement of each requested channel; undefined if the request was rejected. */
   resumeAt: ReadonlyMap<string, Position | undefined>;
-  /** Channels of which messages were dropped because the buffer was full. */
-  overflowed: ReadonlySet<string>;
+  /** Channels of which messages were dropped because the buffer was full; undefined if there are none. */
+  overflowed: ReadonlySet<string> | undefined;
 }
 
 interface SubscribeBuffer {
@@ -19,7 +19,7 @@ interface SubscribeBuffer {
   bytes: number;
   items: { channel: string; message: FeedMessage }[];
   resumeAt: Map<string, Position | undefined>;
-  overflowed: Set<string>;
+  overflowed: Set<string> | undefined;
 }
 
 /** Max bytes buffered for one subscriber. */
@@ -51,7 +51,7 @@ export class SubscribeBuffers {
         bytes: 0,
         items: [],
         resumeAt: new Map(),
-        overflowed: new Set(),
+        overflowed: undefined,
       });
   }
 
@@ -64,7 +64,7 @@ export class SubscribeBuffers {
   buffer(subscriber: Subscriber, channel: string, message: FeedMessage): boolean {
     const hold = this.#buffers.get(subscriber);
     if (hold === undefined) return false;
-    if (hold.bytes + message.packet.length > maxBytes) hold.overflowed.add(channel);
+    if (hold.bytes + message.packet.length > maxBytes) (hold.overflowed ??= new Set()).add(channel);
     else {
       hold.bytes += message.packet.length;
       hold.items.push({ channel, message });

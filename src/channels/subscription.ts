@@ -16,7 +16,7 @@ export type TakeSnapshot = (channel: string, userId: string) => Promise<Snapshot
 /** Keyed state of channels (`state/`). A subscriber is held from `snapshot` or `missedSince` until `resume`. */
 export interface ChannelStates {
   /** Undefined for kinds without state. */
-  snapshot(subscriber: Subscriber, channel: string): Promise<object | undefined>;
+  snapshot(subscriber: Subscriber, channel: string): Promise<object> | undefined;
   /** What a connection missed that was sent everything up to the timestamp; undefined if that is not known completely. */
   missedSince(subscriber: Subscriber, channels: Iterable<string>, timestamp: number): Promise<Buffer[] | undefined>;
   /** What was read has been sent, or the request was refused. */
@@ -52,8 +52,11 @@ export interface HistoryQuery {
 
 /** Stores the subscriptions of a connection so that it can recover them on another node. */
 export interface RecoveryRecords {
-  /** Resolves when the subscription is stored. The subscribe request is acknowledged after that. */
-  save(subscriber: Subscriber, channel: string, start: StoredStart): Promise<void>;
+  /**
+   * Resolves when the subscription is stored; undefined if the connection has no record yet. The subscribe request is
+   * acknowledged after that.
+   */
+  save(subscriber: Subscriber, channel: string, start: StoredStart): Promise<void> | undefined;
   /** Resolves when the subscription is removed. The unsubscribe request is acknowledged after that. */
   remove(subscriber: Subscriber, channel: string): Promise<void>;
   /** The stored record may differ from `Channels.startsOf`; rewrites it until it matches. */

@@ -99,3 +99,17 @@ export class Subscriptions {
     return true;
   }
 }
+
+/** Resolves once the new start is stored; the one before counts again if that fails. */
+export async function startOnce(
+  stored: Promise<void>,
+  subscription: LocalSubscription,
+  before: StoredStart | undefined,
+): Promise<void> {
+  try {
+    await stored;
+  } catch (error) {
+    subscription.start = before;
+    throw error;
+  }
+}

@@ -102,7 +102,7 @@ export class Admission {
   #take(request: IncomingMessage, pending: PendingRequest): void {
     this.#pending.set(request, pending);
     this.#byGroup.set(pending.group, (this.#byGroup.get(pending.group) ?? 0) + 1);
-    pending.carrier.once("close", pending.onEnd as () => void);
+    pending.carrier.on("close", pending.onEnd as () => void);
   }
 
   #detach(pending: PendingRequest): void {

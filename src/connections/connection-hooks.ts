@@ -107,7 +107,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
   const admitSession = admitWith((session, client, onVerified) =>
     authenticator.authenticateSession(session as UsedTicket, client, onVerified),
   );
-  const admitClient = admitWith(async (token, client, onVerified) => {
+  const admitClient = admitWith((token, client, onVerified) => {
     const ask = token === undefined ? deps.connectHook() : undefined;
     const verified = (sessionId: string, userId: string): void => {
       onVerified(sessionId, userId);
@@ -116,7 +116,9 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     if (ask === undefined || client.connection === undefined)
       return authenticator.authenticate(token, client, verified);
     const askedAt = clock.now();
-    return authenticator.authenticateLogin({ ...(await ask(client.connection)), askedAt }, client, verified);
+    return ask(client.connection).then((login) =>
+      authenticator.authenticateLogin({ ...login, askedAt }, client, verified),
+    );
   });
   /** The last revocation and change of rights that were known when the identity was requested. */
   const marks = new WeakMap<Identity, { revocation: number; rights: number }>();
@@ -131,7 +133,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
   const revokedSinceMark = (identity: Identity): Closing | undefined =>
     revocations.since(marks.get(identity)?.revocation ?? 0, identity);
 
-  const applyRights = (connection: Connection): Promise<void> =>
+  const applyRights = (connection: Connection): Promise<void> | undefined =>
     rights.applySince(marks.get(connection.identity)?.rights ?? 0, connection);
 
   const lastSlide = new WeakMap<Connection, number>();
@@ -168,6 +170,11 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
 
   const recheck = (connection: Connection): Promise<void> =>
     channels.recheckPermissions(connection.subscriber, connection.identity);
+
+  async function recheckWithRights(connection: Connection): Promise<void> {
+    await applyRights(connection);
+    await recheck(connection);
+  }
 
   /** While the node is fenced, messages wait until it knows what was revoked meanwhile. */
   async function awaitLimit(
@@ -219,7 +226,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       }),
 
     async connected(connection, { privateId, restored, namesItsChannels = false }) {
-      await untilOpen(connection);
+      if (!fence.isOpen) await untilOpen(connection);
       // Read after the wait, during which the token may have been refreshed.
       const { identity } = connection;
       const revoked = revokedSinceMark(identity);
@@ -234,9 +241,10 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
         });
       for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
       await recovery.persist(connection);
-      await applyRights(connection);
+      const applied = applyRights(connection);
+      if (applied !== undefined) await applied;
       // Missed publications and `ready` follow.
-      await untilOpen(connection);
+      if (!fence.isOpen) await untilOpen(connection);
     },
 
     useSubscriptionToken: (connection, channel, token) => channelTokens.use(connection, channel, token),
@@ -256,7 +264,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       if (revoked !== undefined) return connection.close(revoked);
       expiryTimers.get(connection)?.renew(connection.identity);
       // After the acknowledgement, and after requests that were allowed with the old token.
-      setImmediate(() => void applyRights(connection).then(() => recheck(connection)));
+      setImmediate(() => void recheckWithRights(connection));
     },
 
     async disconnected(connection, mayReturn) {

@@ -42,6 +42,8 @@ interface PendingConnection {
   attempt: PromiseWithResolvers<void> | undefined;
   /** Set from authentication until the connection is established. */
   identity: Identity | undefined;
+  /** The socket that has authenticated. */
+  socket: Socket | undefined;
 }
 
 /** Max tokens that one connection may try, one after the other. */
@@ -56,7 +58,6 @@ const mayAttempt = ({ isBusy, identity, attempts }: PendingConnection): boolean 
 export class PendingHandshakes {
   readonly #deps: HandshakeDeps;
   readonly #pending = new Map<EngineSocket, PendingConnection>();
-  readonly #authenticated = new WeakMap<Socket, AuthenticatedConnection>();
   readonly #forget: (this: EngineSocket) => void;
 
   constructor(deps: HandshakeDeps) {
@@ -86,6 +87,7 @@ export class PendingHandshakes {
       isBusy: false,
       attempt: undefined,
       identity: undefined,
+      socket: undefined,
     });
     engine.once("close", this.#forget);
   }
@@ -97,7 +99,10 @@ export class PendingHandshakes {
 
   /** The authenticated client of a socket whose handshake is not complete. */
   authenticatedOf(socket: Socket): AuthenticatedConnection | undefined {
-    return this.#authenticated.get(socket);
+    const pending = this.#pending.get(engineSocketOf(socket));
+    if (pending?.identity === undefined || pending.socket !== socket) return undefined;
+    const { identity, address, userAgent } = pending;
+    return { identity, address, userAgent };
   }
 
   /**
@@ -113,8 +118,7 @@ export class PendingHandshakes {
 
   /** Completes a handshake. Returns the client once; undefined for a socket that did not pass `authenticate`. */
   complete(socket: Socket): AuthenticatedConnection | undefined {
-    const authenticated = this.#authenticated.get(socket);
-    this.#authenticated.delete(socket);
+    const authenticated = this.authenticatedOf(socket);
     const conn = engineSocketOf(socket);
     const pending = this.#pending.get(conn);
     if (pending !== undefined) this.#deps.admission.release(pending.request);
@@ -147,23 +151,17 @@ export class PendingHandshakes {
     pending.isBusy = true;
     pending.attempts += 1;
     try {
+      // The first attempt was counted when the connection began.
+      if (pending.attempts > 1) await this.#deps.admission.readmit(pending.address);
       pending.identity = await this.#authenticate(socket, pending);
+      pending.socket = socket;
     } finally {
       pending.isBusy = false;
     }
-    this.#accept(socket, pending, pending.identity);
+    if (this.#pending.get(engineSocketOf(socket)) !== pending) this.#deps.abandoned?.(pending.identity);
   }
 
-  #accept(socket: Socket, pending: PendingConnection, identity: Identity): void {
-    const { address, userAgent } = pending;
-    if (this.#pending.get(engineSocketOf(socket)) === pending)
-      this.#authenticated.set(socket, { identity, address, userAgent });
-    else this.#deps.abandoned?.(identity);
-  }
-
-  async #authenticate(socket: Socket, { address, userAgent, attempts }: PendingConnection): Promise<Identity> {
-    // The first attempt was counted when the connection began.
-    if (attempts > 1) await this.#deps.admission.readmit(address);
+  #authenticate(socket: Socket, { address, userAgent }: PendingConnection): Promise<Identity> {
     const privateId = socket.recovered ? privateIdOf(socket) : undefined;
     const { id, handshake, nsp } = socket;
     const connection = { id, address, userAgent, handshake, namespace: nsp.name };

@@ -76,6 +76,7 @@ export class ConnectionLifecycle {
   readonly #nodeId: string;
   readonly #context: SharedConnectionContext;
   readonly #active = new Map<SocketConnection, ActiveConnection>();
+  readonly #counters: { recovered: { inc(): void }; accepted: { inc(): void } };
   readonly #pendingDisconnects = new InFlightCounter();
   readonly #held: HeldAnswers;
   readonly #onDisconnect: (this: Socket, reason: string) => void;
@@ -88,6 +89,12 @@ export class ConnectionLifecycle {
     // One function for all connections, to save the memory of a closure per connection.
     this.#onDisconnect = function (this: Socket, reason: string) {
       disconnected(connectionOf(this), reason);
+    };
+    const { handshakes } = deps.metrics;
+    // Found once: the names of labels would be sorted and joined for each.
+    this.#counters = {
+      recovered: handshakes.labels({ outcome: "recovered" }),
+      accepted: handshakes.labels({ outcome: "accepted" }),
     };
     // Computed on each scrape.
     Object.assign(deps.metrics.queueBytes, { collect: () => deps.metrics.queueBytes.set(this.#queuedBytes()) });
@@ -170,7 +177,7 @@ export class ConnectionLifecycle {
     const active: ActiveConnection = { requests, transport: conn.transport.name };
     this.#deps.registry.add(connection);
     this.#active.set(connection, active);
-    metrics.handshakes.inc({ outcome: socket.recovered ? "recovered" : "accepted" });
+    (socket.recovered ? this.#counters.recovered : this.#counters.accepted).inc();
     metrics.connections.inc({ transport: active.transport });
     this.#deps.log.debug(logFieldsOf(connection, active), socket.recovered ? "recovered a connection" : "connected");
     if (active.transport === "polling") conn.once("upgrade", () => this.#countUpgrade(connection, active));

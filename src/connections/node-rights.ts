@@ -35,8 +35,8 @@ export interface NodeRights {
   onChanged(listener: (connection: Connection, previous: Identity) => void): void;
   /** Call before a handshake reads from Redis. */
   mark(): number;
-  /** Applies what was changed after the mark to a connection that has been registered since. */
-  applySince(mark: number, connection: Connection): Promise<void>;
+  /** Applies what was changed after the mark to a connection that has been registered since; undefined if nothing was. */
+  applySince(mark: number, connection: Connection): Promise<void> | undefined;
 }
 
 export function createNodeRights({ connections, channels, forgetAnswers, clock }: NodeRightsDeps): NodeRights {
@@ -88,6 +88,11 @@ export function createNodeRights({ connections, channels, forgetAnswers, clock }
     return applied.filter(Boolean).length;
   }
 
+  async function applyRemembered(mark: number, connection: Connection): Promise<void> {
+    for (const { change } of remembered.filter(({ sequence: at }) => at > mark))
+      if (isAffected(change, connection.identity)) await apply(change, connection);
+  }
+
   return {
     async perform(command) {
       const change = toChange(command);
@@ -98,11 +103,7 @@ export function createNodeRights({ connections, channels, forgetAnswers, clock }
     },
     onChanged: (listener) => void listeners.push(listener),
     mark: () => sequence,
-    async applySince(mark, connection) {
-      for (const { sequence: at, change } of remembered.filter((entry) => entry.sequence > mark)) {
-        if (at > mark && isAffected(change, connection.identity)) await apply(change, connection);
-      }
-    },
+    applySince: (mark, connection) => (mark === sequence ? undefined : applyRemembered(mark, connection)),
   };
 }
 

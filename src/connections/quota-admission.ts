@@ -59,25 +59,37 @@ export function createQuotaAdmission({ authenticator, quota, recovery, cooldown,
 
   /** Requests the quota in the same write as the session, and releases it if authentication fails. */
   return async function authenticateWithinQuota(token: unknown, caller: HandshakeContext): Promise<Identity> {
-    let taken: Promise<string> | undefined;
+    let taken: Promise<void> | undefined;
+    let session = "";
     try {
       const identity = await authenticator.authenticate(token, caller, (sessionId) => {
         if (!isSessionId(sessionId)) return;
         cooldown.check(sessionId);
-        taken = quota.take(sessionId).then(() => sessionId);
+        session = sessionId;
+        taken = quota.take(sessionId);
         // Unhandled if the session is refused first.
-        taken.catch(() => undefined);
+        taken.catch(ignore);
       });
-      await taken?.catch((error: unknown) => {
-        if (!isLimit(error)) throw error;
-        return replacePrevious(identity, caller);
-      });
+      if (!(await isTaken(taken))) await replacePrevious(identity, caller);
       return identity;
     } catch (error) {
-      taken?.then((sessionId) => quota.release(sessionId)).catch(() => undefined);
+      taken?.then(() => quota.release(session), ignore);
       throw error;
     }
   };
 }
+
+/** False if the user has the maximum number of connections. */
+async function isTaken(taken: Promise<void> | undefined): Promise<boolean> {
+  try {
+    await taken;
+    return true;
+  } catch (error) {
+    if (!isLimit(error)) throw error;
+    return false;
+  }
+}
+
+const ignore = (): void => undefined;
 
 const isLimit = (error: unknown): boolean => error instanceof GatewayError && error.code === "connection_limit";

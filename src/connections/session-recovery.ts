@@ -2,6 +2,7 @@ import type { RestoredSubscriptions, RecoveryRecords } from "../channels/subscri
 import type { Channels } from "../channels/channels.ts";
 import type { RecoveryRecord, RecoveryRecordStore, TakenRecord } from "../channels/recovery-record-store.ts";
 import { positionsAt, type DeliveryStart } from "../channels/delivery-trail.ts";
+import type { StoredStart } from "../channels/stored-start.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import type { CommandOutcome, Control, ControlCommand } from "../cluster/control.ts";
 import { closing } from "../protocol/closings.ts";
@@ -36,7 +37,7 @@ export interface SessionRecovery {
   /** Registers a new connection; `privateId` is known only to its client. */
   open(connection: Connection, privateId: string): void;
   /** Stores the session, including subscriptions made since `open`; later changes are stored as they happen. */
-  persist(connection: Connection): Promise<void>;
+  persist(connection: Connection): Promise<unknown> | undefined;
   /** The timestamp up to which the client has received everything; it sends this back to recover. */
   timestampOf(connection: Connection): number;
   /** A restored connection has ended before Socket.IO confirmed it. */
@@ -172,6 +173,11 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     if (connection === undefined) await rewriteDisconnected(disconnected.get(owner));
     else if (handle?.isPersisted === true)
       await store.rewrite(handle.privateId, owner, handle.takes, recordOf(connection, handle));
+  }
+
+  async function keep({ privateId, owner }: RecoveryHandle, channel: string, start: StoredStart): Promise<void> {
+    const isKept = await store.keep(privateId, owner, channel, start);
+    if (!isKept) await rewriteOne(owner);
   }
 
   async function rewriteDisconnected(each: DisconnectedSession<RecoveryHandle> | undefined): Promise<void> {
@@ -331,11 +337,11 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       });
     },
 
-    async persist(connection) {
+    persist(connection) {
       const handle = handles.get(connection.subscriber);
-      if (handle === undefined || handle.isPersisted) return;
+      if (handle === undefined || handle.isPersisted) return undefined;
       handle.isPersisted = true;
-      await store.begin(handle.privateId, handle.owner, recordOf(connection, handle));
+      return store.begin(handle.privateId, handle.owner, recordOf(connection, handle));
     },
 
     timestampOf: ({ subscriber }) =>
@@ -350,11 +356,9 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
 
     // If no record was found, the change overtook `persist` or the record was lost: the whole record is written.
     records: {
-      async save(subscriber, channel, start) {
+      save(subscriber, channel, start) {
         const handle = handles.get(subscriber);
-        if (handle?.isPersisted !== true) return;
-        const isKept = await store.keep(handle.privateId, handle.owner, channel, start);
-        if (!isKept) await rewriteOne(handle.owner);
+        return handle?.isPersisted === true ? keep(handle, channel, start) : undefined;
       },
       async remove(subscriber, channel) {
         const handle = handles.get(subscriber);

@@ -138,7 +138,8 @@ export function shrinkClient(socket: Socket): void {
     sockets.set(each.id, each);
     nsps.set(each.nsp.name, each);
   }
-  Object.assign(client, { sockets, nsps });
+  client.sockets = sockets;
+  client.nsps = nsps;
 }
 
 /**
@@ -146,9 +147,11 @@ export function shrinkClient(socket: Socket): void {
  * table of acknowledgements too; most clients are never asked for any.
  */
 export function forgetRequest(socket: Socket): void {
-  Object.assign(socket.handshake, { auth: nothing, headers: nothing, query: nothing, url: "", time: "" });
+  const { handshake } = socket;
+  handshake.auth = handshake.headers = handshake.query = nothing;
+  handshake.url = handshake.time = "";
   engineSocketOf(socket).request = null;
-  Object.assign(socket, { acks: noAcks });
+  partsOf(socket).acks = noAcks;
 }
 
 /** Shared by sockets that were not asked for an acknowledgement, and stays empty. */

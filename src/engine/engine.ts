@@ -212,8 +212,7 @@ export class Engine extends EventEmitter {
     const id = this.#createId();
     const create = (owner: TransportOwner) => new WebSocketTransport(netSocket, owner, this.#webSockets);
     const socket = new EngineSocket({ id, request }, create, this.#context);
-    const open = Frame.text(this.#openPacket(id, [])).bytes;
-    socket.writer.add(Frame.raw(Buffer.concat([Buffer.from(handshakeAnswer(request)), open])));
+    socket.writer.add(Frame.textAfter(handshakeAnswer(request), this.#openPacket(id, [])));
     this.#opened(socket);
     if (head.length > 0) (socket.transport as WebSocketTransport).read(head);
   }
@@ -257,7 +256,12 @@ export class Engine extends EventEmitter {
   }
 }
 
-const prepared = (request: IncomingMessage): EngineRequest => Object.assign(request, { _query: queryOf(request) });
+/** Plain assignments, here and elsewhere per connection: `Object.assign` takes several times as long. */
+function prepared(request: IncomingMessage): EngineRequest {
+  const ours = request as EngineRequest;
+  ours._query = queryOf(request);
+  return ours;
+}
 
 function wrongUpgrade(request: IncomingMessage): GatewayError | undefined {
   const wrong = wrongHandshake(request);

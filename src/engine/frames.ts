@@ -48,6 +48,11 @@ export class Frame {
     return new Frame(bytes, {});
   }
 
+  /** The first text packet of a WebSocket, behind the answer to its handshake, which is in ASCII. */
+  static textAfter(answer: string, packet: string): Frame {
+    return new Frame(framed(textCode, packet, answer), {});
+  }
+
   /** The packet as sent by polling. */
   get packet(): string {
     return (this.#packet ??= this.#unframed());
@@ -65,16 +70,20 @@ export class Frame {
   }
 }
 
-function framed(code: number, payload: string | Buffer): Buffer {
+/** `before` is ASCII that comes first. */
+function framed(code: number, payload: string | Buffer, before = ""): Buffer {
   const length = Buffer.byteLength(payload);
-  const start = length < 126 ? 2 : length < 65_536 ? 4 : 10;
-  const bytes = Buffer.allocUnsafe(start + length);
+  const head = length < 126 ? 2 : length < 65_536 ? 4 : 10;
+  const start = before.length + head;
+  const all = Buffer.allocUnsafe(start + length);
+  if (before !== "") all.write(before, "latin1");
+  const bytes = before === "" ? all : all.subarray(before.length);
   bytes[0] = code;
-  if (start === 2) bytes[1] = length;
-  else writeLongLength(bytes, length, start);
-  if (typeof payload === "string") bytes.write(payload, start, "utf8");
-  else payload.copy(bytes, start);
-  return bytes;
+  if (head === 2) bytes[1] = length;
+  else writeLongLength(bytes, length, head);
+  if (typeof payload === "string") all.write(payload, start, "utf8");
+  else payload.copy(all, start);
+  return all;
 }
 
 function writeLongLength(bytes: Buffer, length: number, start: number): void {

@@ -62,7 +62,7 @@ export class Listeners {
 
   /** Copied, so that a listener may add and remove others; `push` would reserve room for seventeen. */
   #add(event: string, listener: Listener, isOnce: boolean): this {
-    this.#entries = this.#entries.concat(event, listener, isOnce);
+    this.#entries = this.#entries.concat([event, listener, isOnce]);
     return this;
   }
 }

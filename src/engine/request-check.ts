@@ -89,6 +89,17 @@ export function queryOf({ url = "" }: IncomingMessage): EngineRequest["_query"] 
   const query = Object.create(null) as Record<string, string>;
   const start = url.indexOf("?");
   if (start === -1) return query;
-  for (const [name, value] of new URLSearchParams(url.slice(start + 1))) query[name] = value;
+  const text = url.slice(start + 1);
+  if (!isEncoded.test(text)) for (const part of text.split("&")) readPart(query, part);
+  else for (const [name, value] of new URLSearchParams(text)) query[name] = value;
   return query;
+}
+
+const isEncoded = /[%+]/;
+
+/** As `URLSearchParams` does, which takes ten times as long, where nothing is encoded. */
+function readPart(query: Record<string, string>, part: string): void {
+  const equals = part.indexOf("=");
+  if (equals !== -1) query[part.slice(0, equals)] = part.slice(equals + 1);
+  else if (part !== "") query[part] = "";
 }

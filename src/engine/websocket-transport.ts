@@ -60,7 +60,7 @@ export class WebSocketTransport implements Transport, SocketWriter, WriteListene
     this.owner = owner;
     this.#context = context;
     this.#handle = context.writeDirectly === undefined ? undefined : handleOf(socket);
-    Object.assign(socket, { [carried]: this });
+    (socket as CarryingSocket)[carried] = this;
     socket.setTimeout(0).setNoDelay(true);
     socket.on("data", WebSocketTransport.#onData).on("end", WebSocketTransport.#onEnd);
     socket.on("drain", WebSocketTransport.#onDrain).on("error", WebSocketTransport.#onError);

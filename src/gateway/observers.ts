@@ -1,3 +1,4 @@
+import type { Identity } from "../auth/identity.ts";
 import type { EphemeralMessage, FeedMessage } from "../channels/feed-message.ts";
 import type { RestoredSubscriptions } from "../channels/subscription.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
@@ -5,6 +6,7 @@ import type { AroundCommand, CommandContext } from "../commands/command-executor
 import { limiterOf, refusalOf } from "../commands/refusal.ts";
 import type { ConnectionHooks } from "../connections/connection-hooks.ts";
 import type { AppEvents, EventOutcome, ObserveEvent } from "../connections/dispatch.ts";
+import type { Connection } from "../connections/connection.ts";
 import type { ReturningClient } from "../connections/recovery-adapter.ts";
 import type { LiveTraces, TraceFacts } from "../operator/live-traces.ts";
 import type { GatewayError } from "../protocol/errors.ts";
@@ -210,28 +212,46 @@ export const withAppSpans = (app: AppEvents, spans: Spans): AppEvents => ({
 export function withObservedHooks(hooks: ConnectionHooks, traces: LiveTraces, spans: Spans): ConnectionHooks {
   return {
     ...hooks,
-    async authenticate(token, caller) {
+    authenticate(token, caller) {
       const startedAt = performance.now();
-      const identity = await spans.run("handshake authenticate", { kind: "server" }, () =>
+      const authenticated = spans.run("handshake authenticate", { kind: "server" }, () =>
         hooks.authenticate(token, caller),
       );
-      const { userId, sessionId } = identity;
-      if (traces.isActive)
-        traces.record({ kind: "handshake", step: "authenticated", userId, sessionId, ms: elapsed(startedAt) });
-      return identity;
+      return traces.isActive ? recordAuthenticated(traces, startedAt, authenticated) : authenticated;
     },
-    async connected(connection, arrival) {
+    connected(connection, arrival) {
       const startedAt = performance.now();
       const attributes = { "network.protocol.name": connection.transport };
-      await spans.run("handshake connect", { kind: "server", attributes }, () => hooks.connected(connection, arrival));
-      const { address, transport } = connection;
-      const step = connection.isOpen ? "ready" : "closed";
-      if (traces.isActive)
-        traces.record({ ...whoOf(connection), kind: "handshake", step, address, transport, ms: elapsed(startedAt) });
+      const connected = spans.run("handshake connect", { kind: "server", attributes }, () =>
+        hooks.connected(connection, arrival),
+      );
+      return traces.isActive ? recordConnected(traces, startedAt, { connection, connected }) : connected;
     },
     disconnected(connection, mayReturn, reason) {
       if (traces.isActive) traces.record({ ...whoOf(connection), kind: "disconnect", detail: reason });
       return hooks.disconnected(connection, mayReturn, reason);
     },
   };
+}
+
+async function recordAuthenticated(
+  traces: LiveTraces,
+  startedAt: number,
+  authenticated: Promise<Identity>,
+): Promise<Identity> {
+  const identity = await authenticated;
+  const { userId, sessionId } = identity;
+  traces.record({ kind: "handshake", step: "authenticated", userId, sessionId, ms: elapsed(startedAt) });
+  return identity;
+}
+
+async function recordConnected(
+  traces: LiveTraces,
+  startedAt: number,
+  { connection, connected }: { connection: Connection; connected: Promise<void> },
+): Promise<void> {
+  await connected;
+  const { address, transport } = connection;
+  const step = connection.isOpen ? "ready" : "closed";
+  traces.record({ ...whoOf(connection), kind: "handshake", step, address, transport, ms: elapsed(startedAt) });
 }

@@ -96,7 +96,7 @@ export function boundIdleConnections(
     open.set(group, (open.get(group) ?? 0) + 1);
     bounded.set(socket, { group, requests: 0, idleSince: clock.monotonic(), isLast: false });
     add(socket, group);
-    socket.once("close", gone);
+    socket.on("close", gone);
   }
 
   function begun({ socket }: IncomingMessage, response: ServerResponse): void {

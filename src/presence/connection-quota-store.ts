@@ -62,6 +62,7 @@ export function createConnectionQuotaStore({
     async take(userTag, { node, sessionId, held: holding, requested, max, formerNode }) {
       const request = [node, sessionId, holding, requested, max, quotaTtlSeconds, formerNode ?? ""];
       const reply = await takeScript.run([keys.userConnections(userTag)], request);
+      if (typeof reply === "number") return { granted: reply, holders: [] };
       const [granted, ...holders] = reply as [number, ...string[]];
       return { granted, holders };
     },

@@ -139,9 +139,10 @@ export class Members {
     await this.#local.flushed(channel);
   }
 
-  /** Resolves when this node's members are written and its replica receives changes. */
-  async synced(channel: string): Promise<void> {
-    if (this.#isKept(channel)) await Promise.all([this.#local.flushed(channel), this.#replicas.of(channel)]);
+  /** Resolves when this node's members are written and its replica receives changes; undefined for kinds without presence. */
+  synced(channel: string): Promise<unknown> | undefined {
+    if (!this.#isKept(channel)) return undefined;
+    return Promise.all([this.#local.flushed(channel), this.#replicas.of(channel)]);
   }
 
   /** Throws `unknown_channel`, and `forbidden` for a kind without presence; store errors are passed through. */

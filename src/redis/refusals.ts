@@ -26,13 +26,11 @@ export function refusalWhileFenced({ failure }: { readonly failure: unknown }): 
 }
 
 /** Fails closed if Redis does not answer, or with something that cannot be read. */
-export async function orRefusal<T>(reply: Promise<T>): Promise<T> {
-  try {
-    return await reply;
-  } catch (error) {
-    const refusal = refusalOf(error);
-    throw refusal.code === "internal" ? storeUnavailable(error) : refusal;
-  }
+export const orRefusal = <T>(reply: Promise<T>): Promise<T> => reply.catch(failClosed);
+
+export function failClosed(error: unknown): never {
+  const refusal = refusalOf(error);
+  throw refusal.code === "internal" ? storeUnavailable(error) : refusal;
 }
 
 const writesRefused = (why: string, cause: unknown): GatewayError =>

@@ -190,9 +190,11 @@ class OrderedScript implements Script {
     const { keys, args } = call;
     const run = this.#runs === undefined ? [] : this.#runArgs(this.#runs, keys);
     this.#inFlight += 1;
+    // One list: a batch has hundreds of arguments, and spreading them into a call would copy them twice more.
+    const all = (keys as readonly (string | Buffer)[]).concat(args.map(toArgument), run);
     const reply = call.isTextMissing
-      ? this.#redis.eval(this.#text, keys.length, ...keys, ...args, ...run)
-      : this.#redis.evalsha(this.#sha, keys.length, ...keys, ...args, ...run);
+      ? this.#redis.eval(this.#text, keys.length, all)
+      : this.#redis.evalsha(this.#sha, keys.length, all);
     call.isTextMissing = false;
     reply.then(
       (reply) => {
@@ -255,5 +257,8 @@ class OrderedScript implements Script {
     for (const call of calls) this.#send(call);
   }
 }
+
+const toArgument = (argument: string | number | Buffer): string | Buffer =>
+  typeof argument === "number" ? `${argument}` : argument;
 
 const isUnknownScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");

@@ -82,14 +82,21 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
     return this.#shards.of(slotOf(key));
   }
 
-  async subscribe(key: string, onMessage: (message: Buffer) => void): Promise<void> {
+  subscribe(key: string, onMessage: (message: Buffer) => void): Promise<void> {
     const slot = this.#shards.haveSlots ? slotOf(key) : 0;
     const shard = this.#shards.of(slot);
-    if (shard !== undefined && shard.status !== "ready")
-      await within(subscribeTimeoutMs, this.#connected.get(shard), this.#clock);
-    if (shard?.status !== "ready") throw new Error("Connection is closed.");
-    this.#subscriptions.set(key, { slot, onMessage, shard });
-    await this.#batchers.get(shard)?.(key);
+    if (shard === undefined) return Promise.reject(closedError());
+    const isConnected = shard.status === "ready";
+    const subscribe = (): Promise<void> => this.#subscribeAt(shard, key, { slot, onMessage, shard });
+    return isConnected
+      ? subscribe()
+      : within(subscribeTimeoutMs, this.#connected.get(shard), this.#clock).then(subscribe);
+  }
+
+  #subscribeAt(shard: Redis, key: string, subscription: FeedSubscription): Promise<void> {
+    if (shard.status !== "ready") return Promise.reject(closedError());
+    this.#subscriptions.set(key, subscription);
+    return this.#batchers.get(shard)?.(key) ?? Promise.resolve();
   }
 
   unsubscribe(key: string): void {
@@ -171,6 +178,8 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
     await Promise.all(batches.map((batch) => shard.ssubscribe(...batch)));
   }
 }
+
+const closedError = (): Error => new Error("Connection is closed.");
 
 const onceReady = (shard: Redis): Promise<void> => new Promise((resolve) => void shard.once("ready", resolve));
 

@@ -38,11 +38,11 @@ class Batcher<Item, Result> {
   }
 
   load(item: Item): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
-      if (this.#waiting.length >= this.#maxBatchSize) this.#send();
-      else this.#schedule();
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    this.#waiting.push({ item, resolve, reject });
+    if (this.#waiting.length >= this.#maxBatchSize) this.#send();
+    else this.#schedule();
+    return promise;
   }
 
   #schedule(): void {
@@ -66,11 +66,11 @@ class Batcher<Item, Result> {
 
   #settle(batch: readonly PendingItem<Item, Result>[], results: readonly (Result | Error)[]): void {
     this.#inFlight -= 1;
-    for (const [index, { resolve, reject }] of batch.entries()) {
+    batch.forEach(({ resolve, reject }, index) => {
       const result = results[index] as Result | Error;
       if (result instanceof Error) reject(result);
       else resolve(result);
-    }
+    });
     if (this.#waiting.length > 0) this.#schedule();
   }
 

@@ -266,8 +266,11 @@ export class State implements ChannelStates {
   }
 
   /** Undefined for kinds without state. */
-  async snapshot(subscriber: Subscriber, channel: string): Promise<StateSnapshot | undefined> {
-    if (!this.#deps.kinds.of(channel).state) return undefined;
+  snapshot(subscriber: Subscriber, channel: string): Promise<StateSnapshot> | undefined {
+    return this.#deps.kinds.of(channel).state ? this.#snapshot(subscriber, channel) : undefined;
+  }
+
+  async #snapshot(subscriber: Subscriber, channel: string): Promise<StateSnapshot> {
     const local = this.#locals.get(channel);
     local?.hold(subscriber);
     await local?.synced();

@@ -134,7 +134,7 @@ test("a connection that cannot be asked about at the moment is neither recovered
   const starts = new Map([["order:o-1", { epoch, offset: 0 }]]);
   const subscriber = recordingSubscriber();
 
-  await expect(channels.restore(subscriber, anyone, starts, 0)).rejects.toThrow("Redis cannot be reached.");
+  await expect(channels.restore(subscriber, anyone, starts, 0)).rejects.toThrow("Redis cannot be reached");
   await expect(channels.restore(subscriber, anyone, starts, 0)).rejects.toThrow("Connection is closed.");
   expect(channels.channelsOf(subscriber)).toEqual([]);
 
