@@ -66,10 +66,6 @@ export const refuseConnects = (socket: Socket): void => void (partsOf(socket).cl
 /** Socket.IO's secret session id, which a client presents to recover. */
 export const privateIdOf = (socket: Socket): string | undefined => partsOf(socket).pid;
 
-/** The acknowledgement of a client's packet, as Socket.IO passes it to listeners. */
-export const acknowledgementOf = (socket: Socket, id: number): ((...args: unknown[]) => void) =>
-  partsOf(socket).ack(id);
-
 /** Acknowledges a client's packet with arguments that may contain binary. Throws if they cannot be sent. */
 export function acknowledge(socket: Socket, id: number, args: readonly unknown[]): void {
   hasBinary(args);
@@ -78,20 +74,21 @@ export function acknowledge(socket: Socket, id: number, args: readonly unknown[]
 
 /** Whether Socket.IO would send attachments. Throws TypeError for more than stock clients accept: they would disconnect. */
 export function hasBinary(args: readonly unknown[]): boolean {
-  const count = countAttachments(args, maxDepth);
+  const count = countAttachments(args, []);
   if (count > maxAttachments)
     throw new TypeError(`an event or an acknowledgement can have at most ${maxAttachments} binary values`);
   return count > 0;
 }
 
-/** Deeper than what clients may send, and far from the end of the stack for a circular value, which JSON refuses. */
-const maxDepth = 256;
-
-function countAttachments(value: unknown, depth: number): number {
-  if (typeof value !== "object" || value === null || depth === 0) return 0;
+/** `ancestors`: the objects that contain the value. Throws TypeError for a circular value, as JSON would. */
+function countAttachments(value: unknown, ancestors: object[]): number {
+  if (typeof value !== "object" || value === null) return 0;
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return 1;
+  if (ancestors.includes(value)) throw new TypeError("a circular structure cannot be sent");
+  ancestors.push(value);
   let count = 0;
-  for (const item of Object.values(value)) count += countAttachments(item, depth - 1);
+  for (const item of Object.values(value)) count += countAttachments(item, ancestors);
+  ancestors.pop();
   return count;
 }
 

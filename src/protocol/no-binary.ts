@@ -1,23 +1,33 @@
 import { fieldPath } from "./field-path.ts";
+import type { GatewayError } from "./errors.ts";
 import { wrong } from "./parse-with.ts";
 
-type Path = readonly (string | number)[];
-
-/** Deeper values are refused elsewhere, or are circular. */
-const maxDepth = 64;
-
-/** Publications and what is stored are JSON: a buffer would become an object of its bytes. Throws `bad_request` with the field. */
+/**
+ * Publications and what is stored are JSON: a buffer would become an object of its bytes. Throws `bad_request` with the field;
+ * also for a circular value.
+ */
 export function checkNoBinary(value: unknown, at = ""): void {
-  const path = binaryPathIn(value, []);
-  if (path !== undefined) throw wrong(fieldPath(path, at) || "payload", "must not contain binary data");
+  check(value, { at, path: [], ancestors: [] });
 }
 
-function binaryPathIn(value: unknown, path: Path): Path | undefined {
-  if (typeof value !== "object" || value === null || path.length > maxDepth) return undefined;
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return path;
-  for (const [key, item] of Object.entries(value)) {
-    const found = binaryPathIn(item, [...path, Array.isArray(value) ? Number(key) : key]);
-    if (found !== undefined) return found;
-  }
-  return undefined;
+interface Place {
+  at: string;
+  path: readonly (string | number)[];
+  /** The objects that contain the value. */
+  ancestors: object[];
 }
+
+function check(value: unknown, { at, path, ancestors }: Place): void {
+  if (typeof value !== "object" || value === null) return;
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer)
+    throw wrongAt(at, path, "must not contain binary data");
+  if (ancestors.includes(value)) throw wrongAt(at, path, "must not be circular");
+  ancestors.push(value);
+  for (const [key, item] of Object.entries(value)) {
+    check(item, { at, path: [...path, Array.isArray(value) ? Number(key) : key], ancestors });
+  }
+  ancestors.pop();
+}
+
+const wrongAt = (at: string, path: Place["path"], what: string): GatewayError =>
+  wrong(fieldPath(path, at) || "payload", what);

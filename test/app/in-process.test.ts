@@ -85,10 +85,13 @@ describe("a handler of gateway.on", () => {
     const circular: { self?: unknown } = {};
     circular.self = circular;
     const files = Array.from({ length: 11 }, () => Buffer.from([1]));
+    const linked: object[] = Array.from({ length: 40 }, () => ({}));
+    for (const each of linked) Object.assign(each, linked);
 
     test.each<[string, () => unknown, string]>([
       ["a circular value", () => circular, "circular structure"],
       ["a circular value with binary", () => ({ circular, file: files[0] }), ""],
+      ["values that all contain each other", () => ({ linked, file: files[0] }), "circular structure"],
       ["a BigInt", () => ({ count: 1n }), "BigInt"],
       ["more binary values than clients accept", () => files, "at most 10 binary values"],
       ["a text that is thrown", () => throwing("out of milk"), "the app threw 'out of milk'"],
