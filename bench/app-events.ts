@@ -12,9 +12,9 @@ import { cpuMicros, ended, machine, median, skip, startOn } from "./support/mach
 import { freePort, startRedis, startServer, startTidegate, type MeasuredServer } from "./support/measured-servers.ts";
 import { table, writeResult } from "./support/results.ts";
 
-const rounds = Number(process.argv[2] ?? 7);
+const rounds = Number(process.argv[2] ?? 12);
 const otherCheckout = process.argv[3];
-const sliceMs = 700;
+const sliceMs = 400;
 /** Enough for the compiler of Node to have optimized what runs for every event. */
 const warmUpRounds = 4;
 const connections = 50;
