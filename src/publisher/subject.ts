@@ -22,12 +22,16 @@ export function encodeCommand(command: Command): EncodedCommand {
 }
 
 function commandProblem(command: Command): CommandFailure | undefined {
-  if (subjectOfCommand(command) === undefined)
-    return { code: "bad_request", message: "type: is unknown", field: "type" };
+  if (subjectOfCommand(command) === undefined) return withoutSubject(command);
   const fields = new Map<string, unknown>(Object.entries(command));
   const present = pathFields.filter((name) => fields.has(name));
   return present.map((name) => pathSegmentProblem(name, fields.get(name))).find((problem) => problem !== undefined);
 }
+
+const withoutSubject = ({ type }: Command): CommandFailure =>
+  type === "publish"
+    ? { code: "bad_request", message: "channel: is required", field: "channel" }
+    : { code: "bad_request", message: "type: is unknown", field: "type" };
 
 /** "." and ".." would change the path, and a lone surrogate cannot be encoded. */
 export function pathSegmentProblem(field: string, value: unknown): CommandFailure | undefined {

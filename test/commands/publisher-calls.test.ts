@@ -186,8 +186,8 @@ describe("nothing that is passed to a publisher", () => {
         },
       },
       {
-        onFailure: ({ code }) => {
-          failures.push(code);
+        onFailure: ({ code, field }) => {
+          failures.push(`${code} ${field}`);
           throw new Error("a defect of the application");
         },
       },
@@ -202,8 +202,9 @@ describe("nothing that is passed to a publisher", () => {
     await publisher.flush();
     await new Promise((resolve) => setImmediate(resolve));
 
-    expect(failures).toEqual(["bad_request", "bad_request", "bad_request", "bad_request"]);
-    expect(sent).toEqual(["fine the first time", undefined, 7, 1, undefined]);
+    const fields = ["data", "data", "data", "channel", "undefined", "channel"];
+    expect(failures).toEqual(fields.map((field) => `bad_request ${field}`));
+    expect(sent).toEqual(["fine the first time", undefined, 7]);
     expect(unhandled).toEqual([]);
   });
 
