@@ -1,40 +1,18 @@
 import type { Server } from "node:http";
 import { fileURLToPath } from "node:url";
 import type { ExpiryWatch } from "../auth/expiry-watch.ts";
-import type { ConnectionsOf, Revocations } from "../auth/revocations.ts";
+import type { Revocations } from "../auth/revocations.ts";
 import type { Config } from "../config.ts";
 import type { CommandIngress } from "../commands/command-ingress.ts";
 import { version } from "../runtime/version.ts";
-import type { ClientHandler } from "../connections/client-handler.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
 import { createClientAddress, type ClientAddress } from "../runtime/client-address.ts";
-import { createAuthHandlers } from "../connections/handlers/auth.ts";
-import { createChannelHandlers } from "../connections/handlers/channels.ts";
-import { createLeaderboardHandlers } from "../connections/handlers/leaderboards.ts";
-import { createOrderHandlers } from "../connections/handlers/orders.ts";
-import { createPresenceHandlers } from "../connections/handlers/presence.ts";
-import { createStateHandlers } from "../connections/handlers/state.ts";
-import { createSessionHandlers } from "../connections/handlers/sessions.ts";
 import { createHttpServer, type HttpServer } from "../http/http-server.ts";
 import type { Readiness } from "../http/readiness.ts";
 import type { NodeRights } from "../connections/node-rights.ts";
 import type { NodeRevocations } from "../connections/revocations.ts";
 import type { Route } from "../http/route.ts";
-import { createClientRequestRoutes } from "../http/routes/client-requests.ts";
-import { createChannelRoutes } from "../http/routes/channels.ts";
-import { idempotent } from "../http/routes/idempotent.ts";
-import { createLeaderboardRoutes } from "../http/routes/leaderboards.ts";
-import { createLimitRoutes } from "../http/routes/limits.ts";
-import { createOrderRoutes } from "../http/routes/orders.ts";
-import { createPresenceRoutes } from "../http/routes/presence.ts";
-import { createPublishRoutes } from "../http/routes/publish.ts";
-import { createScheduledRoutes } from "../http/routes/scheduled.ts";
-import { createSessionRoutes } from "../http/routes/sessions.ts";
-import { createRightsRoutes } from "../http/routes/rights.ts";
 import type { UserDataService } from "../commands/user-data.ts";
-import { createStateRoutes } from "../http/routes/state.ts";
-import { createUserRoutes } from "../http/routes/users.ts";
-import { createTokenRoutes } from "../http/routes/tokens.ts";
 import { loadAccelerator } from "../engine/accelerator.ts";
 import type { ConnectionRegistry } from "../connections/connections.ts";
 import { ErrorReporter } from "../connections/error-reporter.ts";
@@ -48,7 +26,6 @@ import type { Contract } from "../protocol/contract.ts";
 import type { ContractChecks } from "../protocol/contract-checks.ts";
 import type { AppEvents } from "../connections/dispatch.ts";
 import { createConnectionHooks, type ConnectionHooks } from "../connections/connection-hooks.ts";
-import type { Presence } from "../presence/presence.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createDemoLogin } from "./demo-login.ts";
@@ -57,12 +34,12 @@ import type { Authentication } from "./authentication.ts";
 import type { CoreServices, NodeContext } from "./core-services.ts";
 import { createHttpLimit } from "./http-limit.ts";
 import { observeEvents, observeRecovery, withAppSpans, withObservedHooks } from "./observers.ts";
-import { createSessionLimit } from "./http-limit.ts";
 import type { NodeOperator } from "./operator.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import { createStreams, streamRoutesOf } from "./streams.ts";
 import { withWebhooks } from "./webhooks.ts";
 import type { Streams } from "../connections/streams/streams.ts";
+import { handlersOf, routesOf } from "./operations.ts";
 
 /** Everything that clients and backends reach over the network. */
 export interface NetworkParts {
@@ -219,57 +196,6 @@ function createConsoleServer(
   );
 }
 
-function routesOf({
-  authentication,
-  revocations,
-  services,
-  ingress,
-  throttling,
-  operator,
-  userData,
-}: NetworkParts): Route[] {
-  const { sessions, tokens, tickets, logouts, liveRights } = authentication;
-  const { kinds, channels, presence, state, orders, boards } = services;
-  const { executor, schedule } = ingress;
-  const routes = [
-    ...createPublishRoutes({ executor, schedule }),
-    ...createScheduledRoutes({ schedule }),
-    ...createChannelRoutes({
-      history: channels.history.bind(channels),
-      list: presence.list,
-      // Subscribers subscribe again after that, and are sent a state without what was removed.
-      clearHistory: (channel) => state.clear(channel).then(() => channels.clearHistory(channel)),
-    }),
-    ...createStateRoutes({ state }),
-    ...createPresenceRoutes({ presence }),
-    ...createOrderRoutes({ executor, orders }),
-    ...createLeaderboardRoutes({ executor, leaderboards: boards }),
-    ...createSessionRoutes({
-      sessions,
-      tokens,
-      tickets,
-      logouts,
-      connectionsOf: connectionCounts(presence),
-      limitSession: createSessionLimit(throttling),
-    }),
-    ...createRightsRoutes({
-      sessions,
-      liveRights,
-      connectionsOf: connectionCounts(presence),
-      connectionsOfUser: operator.connectionsOfUser,
-      checkChannel: (channel) => void kinds.of(channel),
-    }),
-    ...createUserRoutes(userData),
-    ...createClientRequestRoutes({ executor }),
-    ...createTokenRoutes({ logouts, revocations }),
-    ...createLimitRoutes({ takeLimit: throttling.custom.bind(throttling) }),
-  ];
-  return routes.map((route) => idempotent(route, executor));
-}
-
-const connectionCounts = ({ connectionQuota }: Presence): ConnectionsOf =>
-  connectionQuota.connectionsOf.bind(connectionQuota);
-
 interface SocketParts {
   hooks: ConnectionHooks;
   http: HttpServer;
@@ -359,28 +285,4 @@ function createAdapter(
 /** By default one address may hold at most a tenth of the unauthenticated connections. */
 function pendingOf({ unauthenticatedConnections: all, unauthenticatedConnectionsPerAddress }: Config["limits"]) {
   return { maxPending: all, maxPendingPerAddress: unauthenticatedConnectionsPerAddress ?? Math.ceil(all / 10) };
-}
-
-function handlersOf(
-  { metrics }: NodeContext,
-  { authentication, services, ingress }: NetworkParts,
-  { refresh, tokenRefreshed, useSubscriptionToken }: ConnectionHooks,
-): ClientHandler[] {
-  const { sessions, logouts } = authentication;
-  const { channels, permissions, presence, state, orders, boards } = services;
-  return [
-    ...createChannelHandlers({
-      channels,
-      useToken: useSubscriptionToken,
-      recheck: ({ subscriber, identity }) => void channels.recheckPermissions(subscriber, identity),
-      encode: (publication) => ingress.executor.encode(publication),
-      onPublished: () => metrics.publications.inc({ door: "client" }),
-    }),
-    ...createAuthHandlers({ refresh, tokenRefreshed }),
-    ...createSessionHandlers({ sessions, logouts, connectionsOf: connectionCounts(presence) }),
-    ...createLeaderboardHandlers({ leaderboards: boards }),
-    ...createOrderHandlers({ orders, permissions }),
-    ...createPresenceHandlers({ presence, channels }),
-    ...createStateHandlers({ state }),
-  ];
 }
