@@ -17,16 +17,24 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local nowText = string.format('%.0f', now)
 
-local leaseEnd = tonumber(redis.call('ZSCORE', nodes, node) or 0)
-local isExpired = ARGV[4] == '1' and lease > 0 and leaseEnd <= now
-if isExpired then lease = -1 end
-local changes = 0
-if lease > 0 then changes = redis.call('ZADD', nodes, string.format('%.0f', now + lease), node)
-elseif lease == 0 then changes = redis.call('ZREM', nodes, node) end
+local changes, isExpired = 0, false
+local function bury()
+  for _, dead in ipairs(redis.call('ZRANGEBYSCORE', nodes, '-inf', nowText)) do
+    if dead == node then isExpired = ARGV[4] == '1' and lease > 0 end
+    changes = changes + redis.call('ZREM', nodes, dead)
+    redis.call('ZADD', tombstones, nowText, dead)
+  end
+end
+local leaseEnd = string.format('%.0f', now + lease)
 
-for _, dead in ipairs(redis.call('ZRANGEBYSCORE', nodes, '-inf', nowText)) do
-  changes = changes + redis.call('ZREM', nodes, dead)
-  redis.call('ZADD', tombstones, nowText, dead)
+-- The calls of an idle heartbeat are few, because they are most of what a cluster of many nodes costs.
+if lease == 0 then changes = redis.call('ZREM', nodes, node) bury()
+elseif ARGV[4] ~= '1' then changes = redis.call('ZADD', nodes, leaseEnd, node) bury()
+else
+  bury()
+  -- 0 for a node that is gone, and for a second heartbeat within the same millisecond.
+  local isRenewed = not isExpired and redis.call('ZADD', nodes, 'XX', 'CH', leaseEnd, node) == 1
+  if not isRenewed and not redis.call('ZSCORE', nodes, node) then isExpired = true end
 end
 local version = redis.call('GET', versionKey)
 if changes > 0 or not version then
@@ -36,9 +44,15 @@ if changes > 0 or not version then
 end
 
 local commands = {}
-local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
-local lastId = last[1] and last[1][1] or '0-0'
-if followed ~= '' then
+-- Usually there is nothing but the last command that was followed, or no command at all.
+local newest = redis.call('XREVRANGE', log, '+', followed == '' and '-' or followed, 'COUNT', 1)
+local lastId = newest[1] and newest[1][1] or '0-0'
+local isFollowed = lastId == followed
+if not newest[1] and followed ~= '' and followed ~= '0-0' then
+  -- Removed, or lost by Redis.
+  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
+  lastId = last[1] and last[1][1] or '0-0'
+elseif followed ~= '' and not isFollowed then
   for _, entry in ipairs(redis.call('XRANGE', log, '(' .. followed, '+', 'COUNT', 1000)) do
     commands[#commands + 1] = entry[1]
     commands[#commands + 1] = entry[2][2]
