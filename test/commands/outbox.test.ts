@@ -5,13 +5,17 @@ import { contract, contractFile } from "../contract/contract.ts";
 import { startGateway, type BackendCalls } from "../support/gateway.ts";
 import { startNodeProcess } from "../support/node-process.ts";
 import { startPostgresProcess, type OutboxDatabase, type PostgresProcess } from "../support/postgres-process.ts";
+import { seeded } from "../support/random.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
 const file = { channels: { chat: { subscribe: "public", history: { size: 1000, ttlSeconds: 60 } } } };
 
-/** Short in the ordinary run. The long one: `TEST_OUTBOX_ROWS=1000000 npx vitest run test/commands/outbox.test.ts`. */
-const rowCount = Number(process.env["TEST_OUTBOX_ROWS"] ?? 2_000);
-const keyCount = rowCount / 200;
+/** Short in the ordinary run; `npm run test:outbox` is the long one. */
+const rowCount = Number(process.env["ROWS"] ?? 2_000);
+const killCount = Number(process.env["KILLS"] ?? (rowCount > 2_000 ? 12 : 2));
+const seed = Number(process.env["SEED"] ?? 16);
+const rowsPerKey = 200;
+const keyCount = Math.ceil(rowCount / rowsPerKey);
 
 const publishing = (channel: string, data: unknown) => ({ type: "publish", channel, event: "e", data });
 
@@ -121,42 +125,70 @@ describe.skipIf(!needs.postgres.isInstalled())("with Postgres", () => {
     expect(await codes()).toHaveLength(3);
   });
 
-  test("while nodes and Postgres are killed every row has one effect, in the order of its key", async () => {
+  test("while nodes and Postgres are killed at random every row has one effect, in the order of its key", async () => {
     const outbox = await postgres.createOutbox();
+    // The channels are read when all rows are through.
+    const history = { size: rowsPerKey, ttlSeconds: 86_400 };
+    const nodes = await startNodes(outbox, { channels: { chat: { subscribe: "public", history } } });
+    const rows = keyCount * rowsPerKey;
+    await outbox.query(
+      `INSERT INTO tidegate_outbox (key, command)
+       SELECT 'key-' || n % $1, CASE WHEN n % 100 = 7 THEN '{"type":"poison"}'::json ELSE
+         json_build_object('type', 'publish', 'channel', 'chat:' || n % $1, 'event', 'e', 'data', n / $1) END
+       FROM generate_series(0, $2::int - 1) AS n`,
+      [keyCount, rows],
+    );
+
+    const startedAt = performance.now();
+    const killed = await killAtRandom(outbox, rows, [...nodes.kills, () => postgres.kill().then(postgres.start)]);
+    await eventually(async () => expect(await waiting(outbox)).toBe(0), 3_600_000);
+    const seconds = (performance.now() - startedAt) / 1_000;
+    if (rowCount > 2_000)
+      console.log(`${rows} rows in ${seconds.toFixed(0)} s; kills (0, 1: nodes, 2: Postgres): ${killed}`);
+
+    const [dead] = await outbox.query("SELECT count(*) AS count FROM tidegate_outbox_dead WHERE code = 'bad_request'");
+    expect(Number(dead?.["count"])).toBe(rows / 100);
+    for (let key = 0; key < keyCount; key++) {
+      const wanted = Array.from({ length: rowsPerKey }, (_, n) => n).filter((n) => (n * keyCount + key) % 100 !== 7);
+      expect(await published(nodes.any(), `chat:${key}`)).toEqual(wanted);
+    }
+    for (const lag of await Promise.all(nodes.all().map(lagOf))) expect(lag).toBe(0);
+  }, 3_600_000);
+
+  /** Two nodes; a killed one is started again under its name. */
+  async function startNodes(outbox: OutboxDatabase, settings: object) {
     const env = {
       REDIS_URL: inject("redisUrl"),
       KEY_PREFIX: freshPrefix(),
       LOG_LEVEL: "error",
       OUTBOX_URL: outbox.url,
     };
-    const start = (nodeId: string) => startNodeProcess({ nodeId, env, file });
-    const [first, second] = await Promise.all([start("first"), start("second")]);
-    onTestFinished(async () => void (await Promise.all([first, second].map((node) => node.kill()))));
-    const [keys, perKey] = [keyCount, 200];
-    const remaining = async (count: number) =>
-      eventually(async () => expect(await waiting(outbox)).toBeLessThanOrEqual(count), 1_200_000);
-
-    await outbox.query(
-      `INSERT INTO tidegate_outbox (key, command)
-       SELECT 'key-' || n % $1, CASE WHEN n % 100 = 7 THEN '{"type":"poison"}'::json ELSE
-         json_build_object('type', 'publish', 'channel', 'chat:' || n % $1, 'event', 'e', 'data', n / $1) END
-       FROM generate_series(0, $1::int * $2::int - 1) AS n`,
-      [keys, perKey],
-    );
-    await remaining(keys * perKey * 0.8);
-    await first.kill();
-    await remaining(keys * perKey * 0.5);
-    await postgres.kill();
-    await postgres.start();
-    const startedAt = performance.now();
-    await remaining(0);
-    if (rowCount > 2_000) console.log(`${rowCount / 2} rows in ${Math.round(performance.now() - startedAt)} ms`);
-
-    const [dead] = await outbox.query("SELECT count(*) AS count FROM tidegate_outbox_dead WHERE code = 'bad_request'");
-    expect(Number(dead?.["count"])).toBe((keys * perKey) / 100);
-    for (let key = 0; key < keys; key++) {
-      const wanted = Array.from({ length: perKey }, (_, n) => n).filter((n) => (n * keys + key) % 100 !== 7);
-      expect(await published(second, `chat:${key}`)).toEqual(wanted);
+    const start = (nodeId: string) => startNodeProcess({ nodeId, env, file: settings });
+    const nodes = await Promise.all([start("first"), start("second")]);
+    onTestFinished(async () => void (await Promise.all(nodes.map((node) => node.kill()))));
+    async function kill(index: number): Promise<void> {
+      await nodes[index]?.kill();
+      nodes[index] = await start(index === 0 ? "first" : "second");
     }
-  }, 1_800_000);
+    return { kills: [() => kill(0), () => kill(1)], any: () => nodes[0]!, all: () => nodes };
+  }
+
+  /** Each kill comes when the next part of the rows is through; resolves to what was killed. */
+  async function killAtRandom(outbox: OutboxDatabase, rows: number, kills: (() => Promise<void>)[]): Promise<string> {
+    const random = seeded(seed);
+    const moments = Array.from({ length: killCount }, () => rows * (0.1 + 0.8 * random())).toSorted((a, b) => b - a);
+    const killed: number[] = [];
+    for (const moment of moments) {
+      await eventually(async () => expect(await waiting(outbox)).toBeLessThanOrEqual(moment), 3_600_000);
+      const which = Math.floor(random() * kills.length);
+      killed.push(which);
+      await kills[which]?.();
+    }
+    return killed.join(" ");
+  }
+
+  async function lagOf({ url }: { url: string }): Promise<number> {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    return Number(/^gateway_outbox_lag_seconds\S* (\S+)$/m.exec(text)?.[1]);
+  }
 });
