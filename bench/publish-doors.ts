@@ -3,7 +3,7 @@
  * The gateway is a process of its own with nobody subscribed; interfaces take turns in each round, and medians count. What
  * goes in by the stream counts once it is in its channel.
  *
- *   node bench/publish-interfaces.ts [publications a slice] [rounds]      writes bench/results/publish-interfaces.md
+ *   node bench/publish-doors.ts [publications a slice] [rounds]      writes bench/results/publish-doors.md
  */
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -51,7 +51,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 try {
   const report = [...header(), "", ...toTable(await measure())].join("\n");
   console.log(report);
-  await writeFile(new URL("./results/publish-interfaces.md", import.meta.url), `${report}\n`);
+  await writeFile(new URL("./results/publish-doors.md", import.meta.url), `${report}\n`);
 } finally {
   agent.destroy();
   await gateway.stop();
@@ -102,7 +102,7 @@ function header(): string[] {
     `${publications.toLocaleString("en")} publications of 128 bytes into ${channelCount} channels (or one) a slice, ` +
       `${rounds} rounds; Node ${process.versions.node}, ${cpus()[0]?.model ?? "unknown CPU"} × ${cpus().length}, ` +
       "shared by backend, gateway and Redis.",
-    "`node bench/publish-interfaces.ts` measures it again.",
+    "`node bench/publish-doors.ts` measures it again.",
   ];
 }
 

@@ -46,7 +46,7 @@ async function costOf(commands: RedisClient, count: number, run: () => Promise<v
   return { redisUs: ((await redisCpuUs(commands)) - redisBefore) / count, nodeUs: (user + system) / count };
 }
 
-async function redisCpuUs(commands: RedisClient): Promise<number> {
+export async function redisCpuUs(commands: RedisClient): Promise<number> {
   const text = await commands.info("cpu");
   const seconds = ["user", "sys"].map((part) =>
     Number(new RegExp(`used_cpu_${part}_main_thread:([\\d.]+)`).exec(text)?.[1]),
