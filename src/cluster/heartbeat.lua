@@ -18,7 +18,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local nowText = string.format('%.0f', now)
 
 local changes, isExpired = 0, false
-local function bury()
+local function removeExpired()
   for _, dead in ipairs(redis.call('ZRANGEBYSCORE', nodes, '-inf', nowText)) do
     if dead == node then isExpired = ARGV[4] == '1' and lease > 0 end
     changes = changes + redis.call('ZREM', nodes, dead)
@@ -28,10 +28,10 @@ end
 local leaseEnd = string.format('%.0f', now + lease)
 
 -- The calls of an idle heartbeat are few, because they are most of what a cluster of many nodes costs.
-if lease == 0 then changes = redis.call('ZREM', nodes, node) bury()
-elseif ARGV[4] ~= '1' then changes = redis.call('ZADD', nodes, leaseEnd, node) bury()
+if lease == 0 then changes = redis.call('ZREM', nodes, node) removeExpired()
+elseif ARGV[4] ~= '1' then changes = redis.call('ZADD', nodes, leaseEnd, node) removeExpired()
 else
-  bury()
+  removeExpired()
   -- 0 for a node that is gone, and for a second heartbeat within the same millisecond.
   local isRenewed = not isExpired and redis.call('ZADD', nodes, 'XX', 'CH', leaseEnd, node) == 1
   if not isRenewed and not redis.call('ZSCORE', nodes, node) then isExpired = true end
