@@ -170,7 +170,7 @@ describe.skipIf(!needs.postgres.isInstalled())("with Postgres", () => {
       await nodes[index]?.kill();
       nodes[index] = await start(index === 0 ? "first" : "second");
     }
-    return { kills: [() => kill(0), () => kill(1)], any: () => nodes[0]!, all: () => nodes };
+    return { kills: [() => kill(0), () => kill(1)], any: () => nodes[0], all: () => nodes };
   }
 
   /** Each kill comes when the next part of the rows is through; resolves to what was killed. */
