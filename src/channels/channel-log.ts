@@ -46,6 +46,8 @@ export interface ChannelLog {
   read(channel: string, history: HistoryOptions, from: ReadFrom): Promise<LogSlice>;
   /** The joined text of a kind that has one, and the position up to which it goes. */
   readJoined(channel: string): Promise<{ value: JoinedText; at: Position }>;
+  /** How many publications are kept, and since when. */
+  extent(channel: string): Promise<LogExtent>;
   /** The last timestamp assigned to any publication; infinity on Cluster, which has no common one. */
   lastTimestamp(): Promise<number>;
   /** An upper bound of all timestamps; on Cluster, where each slot has its own clock, by one of these clocks. */
@@ -56,6 +58,12 @@ export interface ChannelLog {
   onNewRun(listener: () => void): void;
   /** Extends the TTL of the positions of channels with subscribers. */
   renew(channels: readonly string[]): Promise<void>;
+}
+
+export interface LogExtent {
+  size: number;
+  /** Epoch milliseconds of the oldest; undefined if there is none. */
+  oldestAt: number | undefined;
 }
 
 /**
@@ -159,6 +167,13 @@ export function createChannelLog(
     async publishEphemeral(request, publishedAt) {
       const message = ephemeralMessage(request, publishedAt, spans?.sampledTraceparent());
       await commands.spublish(keys.channelFeed(request.channel), message);
+    },
+
+    async extent(channel) {
+      const { log } = keys.channel(channel);
+      const [size, [oldest]] = await Promise.all([commands.xlen(log), commands.xrange(log, "-", "+", "COUNT", 1)]);
+      const micros = oldest === undefined ? undefined : Number(oldest[0].split("-")[0]);
+      return { size, oldestAt: micros === undefined ? undefined : Math.floor(micros / 1_000) };
     },
 
     clear,

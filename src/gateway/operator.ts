@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { createChannelLog } from "../channels/channel-log.ts";
 import type { CommandExecutor } from "../commands/command-executor.ts";
 import type { Schedule } from "../commands/schedule.ts";
 import { createDeadCommandStore } from "../commands/dead-command-store.ts";
@@ -137,6 +138,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
         ...services,
         members: services.presence.members,
         history: channels.history.bind(channels),
+        extent: createChannelLog(store).extent,
         kinds,
         storeState: () => stateOf(store),
         sources,

@@ -242,6 +242,9 @@ export const channelAnswer = z.object({
   rules: z.record(z.string(), z.unknown()).meta({ description: "The options of the channel's kind." }),
   epoch: z.string().optional(),
   offset: z.int().optional(),
+  log: z
+    .object({ size: z.int(), oldestAt: timestamp.optional() })
+    .meta({ description: "How many publications are kept, and since when." }),
   subscribers: z.array(
     z.object({ nodeId: z.string(), subscribers: z.int(), queuedBytes: z.int(), offset: z.int().optional() }),
   ),

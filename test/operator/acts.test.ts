@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { createKeys } from "../../src/redis/keys.ts";
 import { backend, startGateway } from "../support/gateway.ts";
-import { eventually, freshPrefix } from "../support/world.ts";
+import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
 
 const admin = "admin-secret-of-at-least-thirty-two-bytes";
 const viewer = "viewer-secret-of-at-least-thirty-two-bytes";
@@ -29,7 +30,7 @@ async function twoNodes() {
       target,
       outcome,
     ]);
-  return { n1, n2, asAdmin: as(admin), asViewer: as(viewer), acts };
+  return { n1, n2, prefix, asAdmin: as(admin), asViewer: as(viewer), acts };
 }
 
 const all = { nodes: 2, acknowledged: 2 };
@@ -115,7 +116,7 @@ describe("an admin, over two nodes", () => {
   });
 
   test("publishes to a channel, cancels what is scheduled, and deletes a history; pages go back", async () => {
-    const { n1, asAdmin, asViewer, acts } = await twoNodes();
+    const { n1, prefix, asAdmin, asViewer, acts } = await twoNodes();
     const client = await n1.connect((await n1.signIn("alice")).token);
     await client.emitWithAck("subscribe", { channel: "chat:1" });
     await n1.call("POST", "/v1/channels/chat:1/state", { changes: [{ key: "topic", value: "secret" }] });
@@ -136,11 +137,18 @@ describe("an admin, over two nodes", () => {
     expect(channel.publications.map(({ offset }: any) => offset)).toEqual(
       Array.from({ length: 50 }, (_, at) => at + 12),
     );
+    expect(channel.log).toEqual({ size: 61, oldestAt: channel.log.oldestAt });
+    expect(Math.abs(channel.log.oldestAt - Date.now())).toBeLessThan(60_000);
     expect(channel.members).toEqual({ count: 1, userIds: ["alice"] });
     expect(channel.state.keys).toEqual([{ key: "topic", value: "secret", updatedAt: expect.any(Number) }]);
     const older = (await asViewer("GET", "channels/chat:1?before=12")).body;
     expect(older.publications.map(({ offset }: any) => offset)).toEqual(Array.from({ length: 11 }, (_, at) => at + 1));
     expect(JSON.stringify(older)).not.toContain("secret");
+    // The first are gone, and the rest is shown.
+    const { redis } = await redisWorld();
+    await redis.connection("commands").xtrim(createKeys(prefix).channelLog("chat:1"), "MAXLEN", 55);
+    const left = (await asViewer("GET", "channels/chat:1?before=12")).body;
+    expect(left.publications.map(({ offset }: any) => offset)).toEqual([7, 8, 9, 10, 11]);
 
     const later = { channel: "chat:1", event: "later", data: "secret", delayMs: 3_600_000 };
     const { scheduleId } = (await n1.call("POST", "/v1/publish", later)).body;
@@ -148,10 +156,10 @@ describe("an admin, over two nodes", () => {
     expect(await listed(asAdmin)).toMatchObject([{ scheduleId, data: "secret" }]);
     expect((await listed(asViewer))[0]).not.toHaveProperty("data");
     expect((await asAdmin("DELETE", `scheduled/${scheduleId}`)).body).toEqual({ removed: true });
-    expect((await asAdmin("DELETE", "channels/chat:1/history")).body).toEqual({ removed: 61 });
+    expect((await asAdmin("DELETE", "channels/chat:1/history")).body).toEqual({ removed: 55 });
     expect((await asAdmin("GET", "channels/chat:1")).body.publications).toEqual([]);
     expect(await acts()).toEqual([
-      ["ada", "operatorDeleteHistory", { channel: "chat:1" }, { removed: 61 }],
+      ["ada", "operatorDeleteHistory", { channel: "chat:1" }, { removed: 55 }],
       ["ada", "operatorCancelScheduled", { scheduleId }, { removed: 1 }],
       ["ada", "operatorPublish", { channel: "chat:1", event: "notice" }, { offset: 61, duplicate: 0 }],
     ]);

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { get, post, remove } from "../api.ts";
 import { jsonOf } from "../form.ts";
-import { bytes, number, time } from "../format.ts";
+import { age, bytes, number, time } from "../format.ts";
 import { Act, ActForm, Card, Empty, link, Loaded, Payload, Silent, Table } from "../parts.tsx";
 import { mayAct } from "../session.ts";
 import { Lookup } from "../lookup.tsx";
@@ -20,6 +20,7 @@ interface Channel {
   rules: Record<string, unknown>;
   epoch?: string;
   offset?: number;
+  log: { size: number; oldestAt?: number };
   subscribers: { nodeId: string; subscribers: number; queuedBytes: number; offset?: number }[];
   members?: { count: number; userIds: string[] };
   state?: { revision: number; count: number; keys: StateKey[] };
@@ -47,12 +48,14 @@ function ChannelDetails({ channel }: { channel: string }) {
   );
   return (
     <Loaded of={polled}>
-      {({ kind, rules, epoch, offset, subscribers, publications, members, state, silent }) => (
+      {({ kind, rules, epoch, offset, log, subscribers, publications, members, state, silent }) => (
         <>
           <Silent nodes={silent} />
           <Card title="Position and rules">
             <p>
-              Offset <strong>{offset}</strong> of epoch <code>{epoch}</code>
+              Offset <strong>{offset}</strong> of epoch <code>{epoch}</code>; {number(log.size)} kept
+              {log.oldestAt !== undefined && `, the oldest is ${age(Date.now() - log.oldestAt)} old`}
+              {before === undefined && rateOf(publications)}
             </p>
             <Rules kind={kind} rules={rules} />
           </Card>
@@ -99,6 +102,14 @@ function ChannelDetails({ channel }: { channel: string }) {
       )}
     </Loaded>
   );
+}
+
+/** Of the publications that are shown. */
+function rateOf(publications: Channel["publications"]): string {
+  const [first, last] = [publications[0], publications.at(-1)];
+  if (first === undefined || last === undefined || last.publishedAt === first.publishedAt) return "";
+  const minutes = (last.publishedAt - first.publishedAt) / 60_000;
+  return `; lately ${number(Math.round(((publications.length - 1) / minutes) * 10) / 10)} a minute`;
 }
 
 function Rules({ kind, rules }: Pick<Channel, "kind" | "rules">) {

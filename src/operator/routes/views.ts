@@ -23,6 +23,7 @@ import {
 import { wrong } from "../../protocol/parse-with.ts";
 import { channelParams } from "../../protocol/publications.ts";
 import { userParams } from "../../protocol/sessions.ts";
+import type { ChannelLog } from "../../channels/channel-log.ts";
 import type { Leaderboards } from "../../leaderboards/leaderboards.ts";
 import type { Orders } from "../../orders/orders.ts";
 import type { Presence } from "../../presence/presence.ts";
@@ -39,6 +40,7 @@ export interface OperatorViewDeps {
   orders: Pick<Orders, "list">;
   leaderboards: Pick<Leaderboards, "scoresOf">;
   history: ReadHistory;
+  extent: ChannelLog["extent"];
   members: Pick<Presence["members"], "of">;
   state: Pick<State, "find">;
   kinds: Kinds;
@@ -168,7 +170,7 @@ function userScores({ leaderboards, showPayloads }: OperatorViewDeps): Route {
 }
 
 function channel(deps: OperatorViewDeps): Route {
-  const { operator, history, kinds, showPayloads } = deps;
+  const { operator, history, extent, kinds, showPayloads } = deps;
   const definition = {
     ...common,
     path: "/v1/operator/channels/{channel}",
@@ -181,9 +183,10 @@ function channel(deps: OperatorViewDeps): Route {
   } as const;
   return route(definition, async ({ params: { channel: name }, query: { before }, role }) => {
     const rules = kinds.of(name);
-    const [nodes, log, members, state] = await Promise.all([
+    const [nodes, log, kept, members, state] = await Promise.all([
       operator.channel(name),
       pageBefore(history, name, before),
+      extent(name),
       membersOf(deps, name),
       stateOf(deps, name, seesPayloads(role, showPayloads)),
     ]);
@@ -196,18 +199,29 @@ function channel(deps: OperatorViewDeps): Route {
     }));
     const { epoch, offset } = log;
     return {
-      body: { channel: name, kind: kindOf(name), rules, epoch, offset, publications, members, state, ...nodes },
+      body: {
+        channel: name,
+        kind: kindOf(name),
+        rules,
+        epoch,
+        offset,
+        log: kept,
+        publications,
+        members,
+        state,
+        ...nodes,
+      },
     };
   });
 }
 
-/** The latest publications, or the latest before an offset. */
+/** The latest publications, or the latest before an offset: read from the end, because those before may be gone. */
 async function pageBefore(history: ReadHistory, channel: string, before: number | undefined) {
   const latest = await history(channel, { limit: shownPublications });
-  if (before === undefined) return latest;
-  const since = { epoch: latest.epoch, offset: Math.max(before - 1 - shownPublications, 0) };
-  const page = await history(channel, { since, limit: shownPublications });
-  return { ...page, publications: page.publications.filter(({ offset }) => offset < before) };
+  if (before === undefined || latest.offset < before) return latest;
+  const page = await history(channel, { limit: latest.offset - before + 1 + shownPublications });
+  const older = page.publications.filter(({ offset }) => offset < before);
+  return { ...page, publications: older.slice(-shownPublications) };
 }
 
 /** Undefined for kinds without presence. */
