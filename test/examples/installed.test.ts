@@ -22,7 +22,7 @@ const run = promisify(execFile);
 const folder = mkdtempSync(join(tmpdir(), "tidegate-examples-"));
 
 describe.skipIf(!isLong)("an example with dependencies of its own, installed in a fresh folder", () => {
-  beforeAll(() => pack(folder), 300_000);
+  beforeAll(() => pack(folder), 600_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test.each(["fastify", "nestjs"])("%s serves a chat that recovers", { timeout: 600_000 }, async (name) => {

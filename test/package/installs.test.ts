@@ -89,7 +89,7 @@ const env = environment();
 const executablePath = chromiumPath();
 const run = promisify(execFile);
 
-beforeAll(() => pack(folder), 300_000);
+beforeAll(() => pack(folder), 600_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.each(packagers)("with $name the packed package", ({ name, install, again }) => {
