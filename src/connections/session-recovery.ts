@@ -1,17 +1,14 @@
 import type { RestoredSubscriptions, RecoveryRecords } from "../channels/subscription.ts";
 import type { Channels } from "../channels/channels.ts";
-import type { RecoveryRecord, RecoveryRecordStore, TakenRecord } from "../channels/recovery-record-store.ts";
-import { positionsAt, type DeliveryStart } from "../channels/delivery-trail.ts";
-import type { StoredStart } from "../channels/stored-start.ts";
-import type { Subscriber } from "../channels/subscribers.ts";
+import type { RecoveryRecord, TakenRecord } from "../channels/recovery-record-store.ts";
+import { positionsAt } from "../channels/delivery-trail.ts";
 import type { CommandOutcome, Control, ControlCommand } from "../cluster/control.ts";
 import { closing } from "../protocol/closings.ts";
 import type { Position } from "../protocol/scalars.ts";
-import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
-import type { Logger } from "../runtime/logger.ts";
+import { sleep } from "../runtime/clock.ts";
 import { WriteBehind } from "../runtime/write-behind.ts";
 import type { Connection } from "./connection.ts";
-import { DisconnectedSessions, type DisconnectedSession } from "./disconnected-sessions.ts";
+import { SessionRecords, type SessionRecordsDeps, type SessionRecordsOptions } from "./session-records.ts";
 
 /** A client that claims to have been connected before. */
 export interface RecoveryAttempt {
@@ -59,45 +56,21 @@ export interface SessionRecovery {
   stop(): Promise<void>;
 }
 
-export interface SessionRecoveryDeps {
-  store: RecoveryRecordStore;
+export interface SessionRecoveryDeps extends SessionRecordsDeps {
   channels: Pick<
     Channels,
     "restore" | "disconnect" | "startsOf" | "timestampOf" | "lastTimestamp" | "trailOf" | "deliveryCount"
   >;
-  /** Whether the channel has state. */
-  hasState: (channel: string) => boolean;
   control: Pick<Control, "command" | "incarnation" | "living" | "fence">;
-  clock: Clock;
-  log: Logger;
 }
 
-export interface SessionRecoveryOptions {
-  windowSeconds: number;
-  renewEverySeconds: number;
+export interface SessionRecoveryOptions extends SessionRecordsOptions {
   /**
    * In a Cluster each slot has its own clock, so a timestamp does not order publications across channels. Then the
    * connection's node stores what it delivered last, in order (`channels/delivery-trail.ts`); without that, a client
    * receives again what was published shortly before its timestamp, rather than missing something.
    */
   isCluster: boolean;
-}
-
-interface RecoveryHandle {
-  privateId: string;
-  owner: string;
-  /** The client had received everything up to this timestamp when this connection began. */
-  timestamp: number;
-  /** The same for the first connection of the session. */
-  firstTimestamp: number;
-  /** How often the session has been taken over, including by this connection. */
-  takes: number;
-  /** Cluster only: timestamps alone do not tell what was received. */
-  startPosition?: DeliveryStart | undefined;
-  /** The session is in Redis, or being written. */
-  isPersisted: boolean;
-  /** Its client has reconnected elsewhere. */
-  isReplaced?: boolean;
 }
 
 type PositionMap = ReadonlyMap<string, Position>;
@@ -119,12 +92,9 @@ const lastRewriteWaitMs = 1_600;
 /** Up to this wait the previous node need not be known as living: after an outage that takes a heartbeat or two. */
 const unknownNodeWaitMs = 800;
 
-/** Milliseconds between two batches of rewritten records, and max records per batch. */
-const rewritePaceMs = 10;
-const recordsAtOnce = 500;
-
-/** Milliseconds for which announcements of replaced connections are batched. */
+/** Milliseconds for which announcements of replaced connections are batched, and their max number per command. */
 const replacedPaceMs = 20;
+const replacedAtOnce = 500;
 
 /** Type of the control command that closes replaced connections. */
 const replaceConnectionType = "replace.connection";
@@ -137,57 +107,13 @@ export const recoveryCommandTypes = [replaceConnectionType, eraseRecordsType];
 export function createSessionRecovery(deps: SessionRecoveryDeps, options: SessionRecoveryOptions): SessionRecovery {
   const { store, clock, log } = deps;
   const margin = options.isCluster ? clusterMarginMicros : 0;
-  const handles = new Map<Subscriber, RecoveryHandle>();
-  const owners = new Map<string, Connection>();
-  const rewrites = new WriteBehind(
-    { write: rewrite, mayWrite: () => deps.control.fence.isOpen, clock, log },
-    { description: "connection records", intervalMs: rewritePaceMs, batchSize: recordsAtOnce },
-  );
-  const disconnected = new DisconnectedSessions<RecoveryHandle>(clock, options.windowSeconds * 1_000);
+  const records = new SessionRecords(deps, options);
   const replacements = new WriteBehind(
     { write: announceReplaced, mayWrite: () => true, clock, log },
-    { description: "replaced connections", intervalMs: replacedPaceMs, batchSize: recordsAtOnce },
+    { description: "replaced connections", intervalMs: replacedPaceMs, batchSize: replacedAtOnce },
   );
-  let cancelRenewal: Cancel | undefined;
-
   let ownerCount = 0;
   const ownerOf = (): string => `${deps.control.incarnation}|${(ownerCount += 1)}`;
-
-  function setHandle(connection: Connection, handle: RecoveryHandle): void {
-    handles.set(connection.subscriber, handle);
-    owners.set(handle.owner, connection);
-  }
-
-  const recordOf = ({ id, identity, subscriber }: Connection, { firstTimestamp }: RecoveryHandle): RecoveryRecord => ({
-    holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, timestamp: firstTimestamp },
-    starts: deps.channels.startsOf(subscriber),
-  });
-
-  async function rewrite(keys: readonly string[]): Promise<void> {
-    await Promise.all(keys.map(rewriteOne));
-  }
-
-  async function rewriteOne(owner: string): Promise<void> {
-    const connection = owners.get(owner);
-    const handle = connection && handles.get(connection.subscriber);
-    if (connection === undefined) await rewriteDisconnected(disconnected.get(owner));
-    else if (handle?.isPersisted === true)
-      await store.rewrite(handle.privateId, owner, handle.takes, recordOf(connection, handle));
-  }
-
-  async function keep({ privateId, owner }: RecoveryHandle, channel: string, start: StoredStart): Promise<void> {
-    const isKept = await store.keep(privateId, owner, channel, start);
-    if (!isKept) await rewriteOne(owner);
-  }
-
-  async function rewriteDisconnected(each: DisconnectedSession<RecoveryHandle> | undefined): Promise<void> {
-    if (each === undefined) return;
-    const { privateId, owner, takes } = each.handle;
-    await Promise.all([
-      store.rewrite(privateId, owner, takes, each.record),
-      store.release(privateId, owner, each.trail),
-    ]);
-  }
 
   /** This node need not have renewed its lease after an outage to know that it lives. */
   const isLiving = (owner: string): boolean =>
@@ -228,22 +154,13 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
   }
 
   function replaceHere(owner: string): number {
-    disconnected.delete(owner);
-    const connection = owners.get(owner);
-    const handle = connection && handles.get(connection.subscriber);
-    if (handle !== undefined) handle.isReplaced = true;
+    const connection = records.replaced(owner);
     connection?.close(closing("connection_replaced"));
     return connection === undefined ? 0 : 1;
   }
 
-  async function eraseHere(userId: string): Promise<number> {
-    const erased = disconnected.takeOf(userId);
-    await Promise.all(erased.map(({ handle }) => store.erase(handle.privateId)));
-    return erased.length;
-  }
-
   async function perform({ type, owners: replaced, userId }: ControlCommand): Promise<number> {
-    if (type === eraseRecordsType) return typeof userId === "string" ? eraseHere(userId) : 0;
+    if (type === eraseRecordsType) return typeof userId === "string" ? records.erase(userId) : 0;
     if (type !== replaceConnectionType || !Array.isArray(replaced)) return 0;
     return replaced.reduce((count: number, owner: unknown) => count + replaceHere(String(owner)), 0);
   }
@@ -256,20 +173,6 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       if (waitMs > unknownNodeWaitMs && !isLiving(taken.before || taken.left)) return taken;
       await sleep(clock, waitMs);
     }
-  }
-
-  async function end(connection: Connection, mayReturn: boolean): Promise<void> {
-    const handle = handles.get(connection.subscriber);
-    if (handle === undefined) return;
-    const record = recordOf(connection, handle);
-    handles.delete(connection.subscriber);
-    owners.delete(handle.owner);
-    const { privateId, owner, startPosition: beginning, isReplaced = false } = handle;
-    const trail = beginning && deps.channels.trailOf(connection.subscriber, beginning);
-    if (mayReturn && !isReplaced && handle.isPersisted) disconnected.add({ handle, record, trail });
-    if (!mayReturn && !isReplaced) return store.end(privateId, owner);
-    // If another connection has taken it over, that connection's node is responsible for the record.
-    if (!(await store.release(privateId, owner, trail))) disconnected.delete(owner);
   }
 
   return {
@@ -299,7 +202,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
         .catch((error: unknown) => releaseAfterError(privateId, owner, taken, error));
       if (restored === undefined) return "a missed publication is no longer kept, or a channel is no longer allowed";
       const { missed, deliveryCount, positions } = restored;
-      setHandle(connection, {
+      records.add(connection, {
         privateId,
         owner,
         // If nothing was missed, the client's own timestamp; otherwise the margin would grow with each recovery.
@@ -326,7 +229,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       const beginning = options.isCluster
         ? { deliveryCount, since: timestamp, missed: [], positions: noPositions }
         : undefined;
-      setHandle(connection, {
+      records.add(connection, {
         privateId,
         owner: ownerOf(),
         timestamp,
@@ -337,62 +240,32 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       });
     },
 
-    persist(connection) {
-      const handle = handles.get(connection.subscriber);
-      if (handle === undefined || handle.isPersisted) return undefined;
-      handle.isPersisted = true;
-      return store.begin(handle.privateId, handle.owner, recordOf(connection, handle));
-    },
+    persist: (connection) => records.persist(connection),
 
     timestampOf: ({ subscriber }) =>
-      Math.max(handles.get(subscriber)?.timestamp ?? 0, deps.channels.timestampOf(subscriber)),
+      Math.max(records.of(subscriber)?.timestamp ?? 0, deps.channels.timestampOf(subscriber)),
 
     abandon(connection) {
       deps.channels.disconnect(connection.subscriber);
-      end(connection, true).catch((error: unknown) => log.warn({ err: error }, "releasing a connection record failed"));
+      records
+        .end(connection, true)
+        .catch((error: unknown) => log.warn({ err: error }, "releasing a connection record failed"));
     },
 
-    end,
+    end: (connection, mayReturn) => records.end(connection, mayReturn),
 
-    // If no record was found, the change overtook `persist` or the record was lost: the whole record is written.
-    records: {
-      save(subscriber, channel, start) {
-        const handle = handles.get(subscriber);
-        return handle?.isPersisted === true ? keep(handle, channel, start) : undefined;
-      },
-      async remove(subscriber, channel) {
-        const handle = handles.get(subscriber);
-        if (handle?.isPersisted !== true) return;
-        const isDropped = await store.drop(handle.privateId, handle.owner, channel);
-        if (!isDropped) await rewriteOne(handle.owner);
-      },
-      rewrite(subscriber) {
-        const handle = handles.get(subscriber);
-        if (handle?.isPersisted === true) rewrites.add(handle.owner);
-      },
-    },
+    records,
 
-    rewriteAll() {
-      disconnected.forget(({ record }) => [...record.starts.keys()].some(deps.hasState));
-      for (const owner of [...owners.keys(), ...disconnected.owners()]) rewrites.add(owner);
-    },
+    rewriteAll: () => records.rewriteAll(),
 
     erase: (userId) => deps.control.command({ type: eraseRecordsType, userId }),
 
     perform,
 
-    start() {
-      cancelRenewal = clock.every(options.renewEverySeconds * 1_000, () => {
-        const privateIds = [...handles.values()].map(({ privateId }) => privateId);
-        store
-          .renew(privateIds)
-          .catch((error: unknown) => log.warn({ err: error }, "renewing connection records failed"));
-      });
-    },
+    start: () => records.start(),
 
     async stop() {
-      cancelRenewal?.();
-      await Promise.all([rewrites.stop(), replacements.stop()]);
+      await Promise.all([records.stop(), replacements.stop()]);
     },
   };
 }

@@ -1,0 +1,195 @@
+import type { Channels } from "../channels/channels.ts";
+import type { DeliveryStart } from "../channels/delivery-trail.ts";
+import type { RecoveryRecord, RecoveryRecordStore } from "../channels/recovery-record-store.ts";
+import type { StoredStart } from "../channels/stored-start.ts";
+import type { RecoveryRecords } from "../channels/subscription.ts";
+import type { Subscriber } from "../channels/subscribers.ts";
+import type { Control } from "../cluster/control.ts";
+import type { Cancel, Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { WriteBehind } from "../runtime/write-behind.ts";
+import type { Connection } from "./connection.ts";
+import { DisconnectedSessions } from "./disconnected-sessions.ts";
+
+export interface SessionRecordsDeps {
+  store: RecoveryRecordStore;
+  channels: Pick<Channels, "startsOf" | "trailOf">;
+  /** Whether the channel has state. */
+  hasState: (channel: string) => boolean;
+  control: Pick<Control, "fence">;
+  clock: Clock;
+  log: Logger;
+}
+
+export interface SessionRecordsOptions {
+  windowSeconds: number;
+  renewEverySeconds: number;
+}
+
+/** How a connection's session is recorded. */
+export interface RecoveryHandle {
+  privateId: string;
+  owner: string;
+  /** The client had received everything up to this timestamp when this connection began. */
+  timestamp: number;
+  /** The same for the first connection of the session. */
+  firstTimestamp: number;
+  /** How often the session has been taken over, including by this connection. */
+  takes: number;
+  /** Cluster only: timestamps alone do not tell what was received. */
+  startPosition?: DeliveryStart | undefined;
+  /** The session is in Redis, or being written. */
+  isPersisted: boolean;
+  /** Its client has reconnected elsewhere. */
+  isReplaced?: boolean;
+}
+
+/** Milliseconds between two batches of rewritten records, and max records per batch. */
+const rewritePaceMs = 10;
+const recordsAtOnce = 500;
+
+/**
+ * The records of this node's sessions: of open connections, and for a while of those that were cut off, because Redis may lose a
+ * record's last change and only this node can write it again.
+ */
+export class SessionRecords implements RecoveryRecords {
+  readonly #deps: SessionRecordsDeps;
+  readonly #options: SessionRecordsOptions;
+  readonly #handles = new Map<Subscriber, RecoveryHandle>();
+  /** By owner. */
+  readonly #connections = new Map<string, Connection>();
+  readonly #disconnected: DisconnectedSessions<RecoveryHandle>;
+  readonly #rewrites: WriteBehind;
+  #cancelRenewal: Cancel | undefined;
+
+  constructor(deps: SessionRecordsDeps, options: SessionRecordsOptions) {
+    const { clock, log, control } = deps;
+    this.#deps = deps;
+    this.#options = options;
+    this.#disconnected = new DisconnectedSessions(clock, options.windowSeconds * 1_000);
+    const write = async (owners: readonly string[]): Promise<void> => {
+      await Promise.all(owners.map((owner) => this.#rewriteOne(owner)));
+    };
+    this.#rewrites = new WriteBehind(
+      { write, mayWrite: () => control.fence.isOpen, clock, log },
+      { description: "connection records", intervalMs: rewritePaceMs, batchSize: recordsAtOnce },
+    );
+  }
+
+  start(): void {
+    const { store, clock, log } = this.#deps;
+    this.#cancelRenewal = clock.every(this.#options.renewEverySeconds * 1_000, () => {
+      store
+        .renew([...this.#handles.values()].map(({ privateId }) => privateId))
+        .catch((error: unknown) => log.warn({ err: error }, "renewing connection records failed"));
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#cancelRenewal?.();
+    await this.#rewrites.stop();
+  }
+
+  of(subscriber: Subscriber): RecoveryHandle | undefined {
+    return this.#handles.get(subscriber);
+  }
+
+  add(connection: Connection, handle: RecoveryHandle): void {
+    this.#handles.set(connection.subscriber, handle);
+    this.#connections.set(handle.owner, connection);
+  }
+
+  persist(connection: Connection): Promise<unknown> | undefined {
+    const handle = this.#handles.get(connection.subscriber);
+    if (handle === undefined || handle.isPersisted) return undefined;
+    handle.isPersisted = true;
+    return this.#deps.store.begin(handle.privateId, handle.owner, this.#recordOf(connection, handle));
+  }
+
+  /** The client has reconnected elsewhere: forgets its session here, and returns its connection if that is open. */
+  replaced(owner: string): Connection | undefined {
+    this.#disconnected.delete(owner);
+    const connection = this.#connections.get(owner);
+    const handle = connection && this.#handles.get(connection.subscriber);
+    if (handle !== undefined) handle.isReplaced = true;
+    return connection;
+  }
+
+  async end(connection: Connection, mayReturn: boolean): Promise<void> {
+    const { store, channels } = this.#deps;
+    const handle = this.#handles.get(connection.subscriber);
+    if (handle === undefined) return;
+    const record = this.#recordOf(connection, handle);
+    this.#handles.delete(connection.subscriber);
+    this.#connections.delete(handle.owner);
+    const { privateId, owner, startPosition: beginning, isReplaced = false } = handle;
+    const trail = beginning && channels.trailOf(connection.subscriber, beginning);
+    if (mayReturn && !isReplaced && handle.isPersisted) this.#disconnected.add({ handle, record, trail });
+    if (!mayReturn && !isReplaced) return store.end(privateId, owner);
+    // If another connection has taken it over, that connection's node is responsible for the record.
+    if (!(await store.release(privateId, owner, trail))) this.#disconnected.delete(owner);
+  }
+
+  /** Deletes the records of a user's disconnected clients. Resolves to their number. */
+  async erase(userId: string): Promise<number> {
+    const erased = this.#disconnected.takeOf(userId);
+    await Promise.all(erased.map(({ handle }) => this.#deps.store.erase(handle.privateId)));
+    return erased.length;
+  }
+
+  /** If no record was found, the change overtook `persist` or the record was lost: the whole record is written. */
+  save(subscriber: Subscriber, channel: string, start: StoredStart): Promise<void> | undefined {
+    const handle = this.#handles.get(subscriber);
+    return handle?.isPersisted === true ? this.#keep(handle, channel, start) : undefined;
+  }
+
+  /** As `save`. */
+  async remove(subscriber: Subscriber, channel: string): Promise<void> {
+    const handle = this.#handles.get(subscriber);
+    if (handle?.isPersisted !== true) return;
+    const isDropped = await this.#deps.store.drop(handle.privateId, handle.owner, channel);
+    if (!isDropped) await this.#rewriteOne(handle.owner);
+  }
+
+  rewrite(subscriber: Subscriber): void {
+    const handle = this.#handles.get(subscriber);
+    if (handle?.isPersisted === true) this.#rewrites.add(handle.owner);
+  }
+
+  /** Redis may have lost its last writes. */
+  rewriteAll(): void {
+    this.#disconnected.forget(({ record }) => [...record.starts.keys()].some(this.#deps.hasState));
+    for (const owner of [...this.#connections.keys(), ...this.#disconnected.owners()]) this.#rewrites.add(owner);
+  }
+
+  #recordOf({ id, identity, subscriber }: Connection, { firstTimestamp }: RecoveryHandle): RecoveryRecord {
+    return {
+      holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, timestamp: firstTimestamp },
+      starts: this.#deps.channels.startsOf(subscriber),
+    };
+  }
+
+  async #keep({ privateId, owner }: RecoveryHandle, channel: string, start: StoredStart): Promise<void> {
+    const isKept = await this.#deps.store.keep(privateId, owner, channel, start);
+    if (!isKept) await this.#rewriteOne(owner);
+  }
+
+  async #rewriteOne(owner: string): Promise<void> {
+    const connection = this.#connections.get(owner);
+    const handle = connection && this.#handles.get(connection.subscriber);
+    if (connection === undefined) await this.#rewriteDisconnected(owner);
+    else if (handle?.isPersisted === true)
+      await this.#deps.store.rewrite(handle.privateId, owner, handle.takes, this.#recordOf(connection, handle));
+  }
+
+  async #rewriteDisconnected(owner: string): Promise<void> {
+    const each = this.#disconnected.get(owner);
+    if (each === undefined) return;
+    const { store } = this.#deps;
+    const { privateId, takes } = each.handle;
+    await Promise.all([
+      store.rewrite(privateId, owner, takes, each.record),
+      store.release(privateId, owner, each.trail),
+    ]);
+  }
+}
