@@ -19,10 +19,13 @@ import { eventually } from "../support/world.ts";
 const isLong = process.env["EXAMPLES"] === "all";
 const executablePath = chromiumPath();
 const run = promisify(execFile);
-const folder = mkdtempSync(join(tmpdir(), "tidegate-examples-"));
+let folder = "";
 
 describe.skipIf(!isLong)("an example with dependencies of its own, installed in a fresh folder", () => {
-  beforeAll(() => pack(folder), 600_000);
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "tidegate-examples-"));
+    return pack(folder);
+  }, 600_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test.each(["fastify", "nestjs"])("%s serves a chat that recovers", { timeout: 600_000 }, async (name) => {
