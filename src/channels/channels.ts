@@ -234,10 +234,8 @@ export class Channels {
       const isKnown = !(reading instanceof Promise) && state === undefined && synced === undefined;
       const [answer, snapshot] = isKnown ? [reading] : await Promise.all([reading, state, synced]);
       const start = startAt(answer, isByApp ?? subscription.start?.isByApp);
-      const before = subscription.start;
-      subscription.start = start;
-      const stored = this.#deps.records?.save(subscriber, channel, start);
-      if (stored !== undefined) await startOnce(stored, subscription, before);
+      const stored = this.#storeStart(subscriber, channel, subscription, start);
+      if (stored !== undefined) await stored;
       this.#subscriptions.check(subscriber, channel, subscription);
       this.#buffers.answer(subscriber, channel, answer);
       return {
@@ -366,6 +364,14 @@ export class Channels {
     if (!this.#subscriptions.end(subscriber, channel, mayReturn)) return false;
     this.#local.detach(channel, subscriber);
     return true;
+  }
+
+  /** Undefined if there is no record yet. */
+  #storeStart(subscriber: Subscriber, channel: string, subscription: LocalSubscription, start: StoredStart) {
+    const before = subscription.start;
+    subscription.start = start;
+    const stored = this.#deps.records?.save(subscriber, channel, start);
+    return stored && startOnce(stored, subscription, before);
   }
 
   /** A subscription that existed before the request continues unchanged. */
