@@ -10,7 +10,7 @@ const path = "/docs/guides";
 
 /** The guides in reading order; each is a page of `docs/`, and the first one the README. */
 export const guideGroups: Readonly<Record<string, readonly string[]>> = {
-  Start: ["readme", "first-hour", "app", "signing-in", "migrating", "comparison"],
+  Start: ["readme", "first-hour", "app", "embedding", "signing-in", "migrating", "comparison"],
   Guides: [
     "client",
     "clients-other-languages",
