@@ -38,6 +38,8 @@ export interface SocketListeners {
   has(event: string): boolean;
   /** Calls the listeners with these arguments and the acknowledgement of packet `id`; `onUnsendable`, if that has no JSON. */
   call(id: number | undefined, args: readonly unknown[], onUnsendable: (error: unknown) => void): void;
+  /** Calls the listeners for any event, with its name and arguments. */
+  show(event: readonly unknown[]): void;
 }
 
 /** How an event ended. */
@@ -231,7 +233,9 @@ export class Dispatch {
     const checks = this.#deps.checks?.namespace(connection.namespace);
     if (handle !== undefined)
       return async () => {
-        const answer = await handle(checks === undefined ? args : await checks.event(name, args));
+        const input = checks === undefined ? args : await checks.event(name, args);
+        listeners?.show([name, ...input]);
+        const answer = await handle(input);
         return new AppAnswer(checks === undefined ? answer : await checks.answer(name, answer));
       };
     if (listeners?.has(name) !== true) return undefined;

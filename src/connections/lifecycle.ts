@@ -20,7 +20,14 @@ import { ProtocolFault } from "../engine/parser.ts";
 import { NamespaceConnection } from "./namespace-connection.ts";
 import { SocketConnection, type SharedConnectionContext } from "./socket-connection.ts";
 import { InFlightCounter } from "./in-flight.ts";
-import { acknowledge, engineSocketOf, privateIdOf, refuseConnects, shrinkClient } from "./socket-io.ts";
+import {
+  acknowledge,
+  engineSocketOf,
+  hideFromAnyListeners,
+  privateIdOf,
+  refuseConnects,
+  shrinkClient,
+} from "./socket-io.ts";
 
 /** Called when clients connect and disconnect. */
 export interface LifecycleHooks {
@@ -80,12 +87,17 @@ export class ConnectionLifecycle {
   readonly #pendingDisconnects = new InFlightCounter();
   readonly #held: HeldAnswers;
   readonly #onDisconnect: (this: Socket, reason: string) => void;
+  readonly #onError: (this: Socket, error: Error) => void;
 
   constructor(deps: ConnectionLifecycleDeps, nodeId: string) {
     this.#deps = deps;
     this.#nodeId = nodeId;
     this.#held = new HeldAnswers(deps.clock);
     const disconnected = this.#disconnected.bind(this);
+    const failed = this.#failed.bind(this);
+    this.#onError = function (this: Socket, error: Error) {
+      failed(this, error);
+    };
     // One function for all connections, to save the memory of a closure per connection.
     this.#onDisconnect = function (this: Socket, reason: string) {
       disconnected(connectionOf(this), reason);
@@ -125,6 +137,13 @@ export class ConnectionLifecycle {
     socket.disconnect = disconnectWithReason;
   }
 
+  /** A packet that clients may not send, or an event that middleware of the app has refused, which nothing answers. */
+  #failed(socket: Socket, error: Error): void {
+    if (error instanceof ProtocolFault)
+      connectionOf(socket)?.close(closing("protocol_error", { message: error.message }));
+    else if (socket.listenerCount("error") <= ownErrorListeners) this.#deps.failures.report("app.middleware", error);
+  }
+
   #disconnected(connection: SocketConnection | undefined, reason: string): void {
     if (connection === undefined) return;
     connection.end();
@@ -144,7 +163,8 @@ export class ConnectionLifecycle {
     socket.use((packet, next) =>
       this.#deps.dispatch.receive(requests, packet, this.#deps.app && listenersOf(socket, packet, next)),
     );
-    socket.on("error", closeAfterError);
+    socket.on("error", this.#onError);
+    if (this.#deps.app !== undefined) hideFromAnyListeners(socket);
   }
 
   #queuedBytes(): number {
@@ -335,7 +355,11 @@ const listenersOf = (socket: Socket, packet: unknown[], next: () => void): Socke
           onUnsendable(error);
         }
       });
+    this.show(packet);
     next();
+  },
+  show(event) {
+    for (const listener of socket.listenersAny()) listener.apply(socket, [...event]);
   },
 });
 
@@ -353,10 +377,5 @@ function disconnectWithReason(this: Socket, all = false): Socket {
   return this;
 }
 
-/** Listens to the errors of every connection. */
-function closeAfterError(this: Socket, error: Error): void {
-  connectionOf(this)?.close(closingFor(error));
-}
-
-const closingFor = (error: Error): Closing =>
-  closing("protocol_error", error instanceof ProtocolFault ? { message: error.message } : {});
+/** Listeners for `error` that Socket.IO and the gateway add to each socket. */
+const ownErrorListeners = 2;

@@ -20,6 +20,10 @@ interface SocketIoParts {
   /** Callbacks of requested acknowledgements. */
   acks: Map<number, (...args: unknown[]) => void>;
   packet(packet: { type: PacketType; data: readonly unknown[]; id: number }): void;
+  /** Receives an event. */
+  onevent(packet: { data: unknown[] }): void;
+  /** Runs the socket's middleware, then its listeners. */
+  dispatch(event: unknown[]): void;
 }
 
 /** What Socket.IO's `Client` uses of its two maps. */
@@ -65,6 +69,13 @@ export const refuseConnects = (socket: Socket): void => void (partsOf(socket).cl
 
 /** Socket.IO's secret session id, which a client presents to recover. */
 export const privateIdOf = (socket: Socket): string | undefined => partsOf(socket).pid;
+
+/** Shows an event to the middleware alone; Socket.IO shows it to the listeners of any event before. */
+export const hideFromAnyListeners = (socket: Socket): void => void (partsOf(socket).onevent = dispatchOnly);
+
+function dispatchOnly(this: SocketIoParts, { data }: { data: unknown[] }): void {
+  this.dispatch(data);
+}
 
 /** Acknowledges a client's packet with arguments that may contain binary. Throws if they cannot be sent. */
 export function acknowledge(socket: Socket, id: number, args: readonly unknown[]): void {

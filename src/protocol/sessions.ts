@@ -238,7 +238,7 @@ const entryFields = {
   sessionId,
   createdAt: timestamp,
   lastSeenAt: timestamp.meta({ description: "Time of the last authentication, rounded to the minute." }),
-  userAgent: z.string().optional().meta({ description: "Address of the client that authenticated last." }),
+  userAgent: z.string().optional().meta({ description: "User-Agent of the client that authenticated last." }),
   connections,
 };
 
