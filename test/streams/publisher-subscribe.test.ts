@@ -15,6 +15,7 @@ function publisherAt(url: string): HttpPublisher {
 
 /** Short in the suite; `npm run test:streams` cuts a thousand times. */
 const rounds = Number(process.env["CUTS"] ?? 20);
+const timeout = 120_000 + rounds * 1_000;
 
 /** A backend that reads a channel and keeps its position with what it has read, as in one database. */
 function startReader(publisher: HttpPublisher, database: { position?: string; numbers: number[] }) {
@@ -36,29 +37,33 @@ async function publishNumbers(publisher: HttpPublisher, from: number, count: num
   await Promise.all(numbers.map((n) => publisher.publish({ channel: "chat:a", event: "said", data: { n } })));
 }
 
-test("a backend reads every publication once and in order over cuts, its own restarts and those of its loop", async () => {
-  const gateway = await startGateway({ file });
-  const line: TcpProxy = await startTcpProxy({ targets: () => [{ port: Number(new URL(gateway.url).port) }] });
-  onTestFinished(() => line.stop());
-  const [direct, reading] = [publisherAt(gateway.url), publisherAt(`http://127.0.0.1:${line.port}`)];
-  const database: { position?: string; numbers: number[] } = { numbers: [] };
-  let reader = startReader(reading, database);
-  await eventually(() => expect(reader.opened).toEqual([false]));
+test(
+  "a backend reads every publication once and in order over cuts, its own restarts and those of its loop",
+  { timeout },
+  async () => {
+    const gateway = await startGateway({ file });
+    const line: TcpProxy = await startTcpProxy({ targets: () => [{ port: Number(new URL(gateway.url).port) }] });
+    onTestFinished(() => line.stop());
+    const [direct, reading] = [publisherAt(gateway.url), publisherAt(`http://127.0.0.1:${line.port}`)];
+    const database: { position?: string; numbers: number[] } = { numbers: [] };
+    let reader = startReader(reading, database);
+    await eventually(() => expect(reader.opened).toEqual([false]));
 
-  for (let round = 0; round < rounds; round++) {
-    const published = publishNumbers(direct, round * 25, 25);
-    line.reset();
-    if (round % 5 === 4) {
-      await reader.stop();
-      reader = startReader(reading, database);
+    for (let round = 0; round < rounds; round++) {
+      const published = publishNumbers(direct, round * 25, 25);
+      line.reset();
+      if (round % 5 === 4) {
+        await reader.stop();
+        reader = startReader(reading, database);
+      }
+      await published;
     }
-    await published;
-  }
 
-  await eventually(() => expect(database.numbers).toHaveLength(rounds * 25));
-  expect(database.numbers).toEqual(Array.from({ length: rounds * 25 }, (_, n) => n));
-  await reader.stop();
-});
+    await eventually(() => expect(database.numbers).toHaveLength(rounds * 25));
+    expect(database.numbers).toEqual(Array.from({ length: rounds * 25 }, (_, n) => n));
+    await reader.stop();
+  },
+);
 
 test("reading without a position starts at the end, and `close` ends the loop", async () => {
   const { url } = await startGateway({ file });
