@@ -1,6 +1,6 @@
 import { Encoder, PacketType, type Packet } from "socket.io-parser";
 import { GatewayError } from "../protocol/errors.ts";
-import { parseJson, parseList, type GateLimits } from "../protocol/gate.ts";
+import { parseJson, parseList, tooLarge, type GateLimits } from "../protocol/gate.ts";
 import { wrong } from "../protocol/parse-with.ts";
 import { PartialPacket, readHeader, withAttachments, type PacketHeader } from "./attachments.ts";
 
@@ -121,7 +121,8 @@ export class GatedDecoder {
     const partial = this.#partial;
     if (partial === undefined || !Buffer.isBuffer(data)) throw new ProtocolFault("Binary packets are not accepted.");
     const isComplete = partial.add(data);
-    if (partial.bytes > this.#limits.maxBytes) throw new ProtocolFault("A binary packet is too large.");
+    // As much as a text may have.
+    if (partial.bytes > 2 * this.#limits.maxBytes) throw new ProtocolFault("A binary packet is too large.");
     if (!isComplete) return;
     this.#partial = undefined;
     this.#emit(partial.header, partial.attachments, partial.bytes);
@@ -130,10 +131,20 @@ export class GatedDecoder {
   #emit({ type, nsp, id, body }: PacketHeader, attachments: readonly Buffer[], bytes: number): void {
     if (type === PacketType.DISCONNECT) return this.#leave(nsp);
     if (type === PacketType.CONNECT) return this.#enter(nsp, body);
-    const list = orFault(() => withAttachments(parseList(body, this.#limits), attachments)) as unknown[];
-    if (type === PacketType.ACK || type === PacketType.BINARY_ACK)
-      return this.#listener?.({ type: PacketType.ACK, nsp, id, data: list } as Packet);
+    const list = this.#readList(body, attachments, bytes);
+    // What was not asked for an answer cannot be refused in any other way.
+    const isAcknowledgement = type === PacketType.ACK || type === PacketType.BINARY_ACK;
+    if (list[0] === refused && (isAcknowledgement || id === undefined))
+      throw new ProtocolFault((list[1] as GatewayError).message);
+    if (isAcknowledgement) return this.#listener?.({ type: PacketType.ACK, nsp, id, data: list } as Packet);
     this.#listener?.({ type: PacketType.EVENT, nsp, data: [...list, new Receipt(id, bytes, attachments.length > 0)] });
+  }
+
+  #readList(body: string, attachments: readonly Buffer[], bytes: number): unknown[] {
+    const { maxBytes } = this.#limits;
+    if (attachments.length > 0 && bytes > maxBytes) return [refused, tooLarge(maxBytes)];
+    const list = orFault(() => readArguments(body, this.#limits));
+    return list[0] === refused ? list : (orFault(() => withAttachments(list, attachments)) as unknown[]);
   }
 
   /**

@@ -51,8 +51,7 @@ interface Read {
 
 function readText(text: string | Uint8Array, limits?: Partial<GateLimits>, options?: ParseOptions): Read {
   const { maxBytes, maxDepth, maxKeys } = withDefaults(limits);
-  if (isOver(maxBytes, text))
-    throw new GatewayError("payload_too_large", `The payload is larger than ${maxBytes} bytes.`);
+  if (isOver(maxBytes, text)) throw tooLarge(maxBytes);
   const characters = typeof text === "string" ? text : decodeUtf8(text);
   const scan = scanJson(characters, maxDepth);
   if (scan.depth > maxDepth) throw tooDeep(maxDepth, scan.end);
@@ -131,6 +130,9 @@ function decodeUtf8(bytes: Uint8Array): string {
     throw new GatewayError("bad_request", "The payload is not UTF-8.");
   }
 }
+
+export const tooLarge = (maxBytes: number): GatewayError =>
+  new GatewayError("payload_too_large", `The payload is larger than ${maxBytes} bytes.`);
 
 const tooDeep = (maxDepth: number, at: number): GatewayError =>
   new GatewayError("bad_request", `The payload is nested more than ${maxDepth} levels deep at character ${at}.`);

@@ -37,6 +37,23 @@ describe("a handler of gateway.on", () => {
     expect(Buffer.from(await ann.emitWithAck("join", Buffer.from([1, 2]), "x"))).toEqual(Buffer.from([1, 2, 0x78]));
   });
 
+  test("does not get binary data beyond the limit, which is refused as text is", async () => {
+    const gateway = await embed({ config: { limits: { payloadBytes: 4_096 } } });
+    const sizes: number[] = [];
+    gateway.on("upload", (_context, file: Buffer) => sizes.push(file.length));
+    await gateway.listen(0, "127.0.0.1");
+    const ann = await join(gateway, "ann");
+
+    expect(await ann.emitWithAck("upload", Buffer.alloc(4_000))).toBe(1);
+    expect(await ann.emitWithAck("upload", Buffer.alloc(5_000))).toMatchObject({
+      error: { code: "payload_too_large" },
+    });
+    ann.emit("upload", Buffer.alloc(5_000));
+
+    await eventually(() => expect(ann.events.at(-1)).toMatchObject(["closing", { code: "protocol_error" }]));
+    expect(sizes).toEqual([4_000]);
+  });
+
   test("and its clients cannot publish binary data, which JSON would turn into a list of bytes", async () => {
     const reported: string[] = [];
     const log = { ...quietLog, error: (fields: { err?: unknown }) => void reported.push(String(fields.err)) };
