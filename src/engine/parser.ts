@@ -40,7 +40,7 @@ const maxNamespaceLength = 64;
 const maxIdDigits = 16;
 
 export interface ParserOptions {
-  /** Accepts all that Socket.IO clients send: attachments, acknowledgements and namespaces, which apps use. */
+  /** Accepts all that Socket.IO clients send: acknowledgements that nobody requested, and namespaces, which apps use. */
   acceptsAll: boolean;
 }
 
@@ -60,8 +60,7 @@ export function createParser(
 }
 
 /**
- * Decodes CONNECT, DISCONNECT and EVENT packets of the main namespace, as text, and as many acknowledgements as were
- * requested. Without an app, any other packet is a protocol error, detected at its first byte.
+ * Decodes CONNECT, DISCONNECT and EVENT packets of the main namespace, and as many acknowledgements as were requested. Without an app, any other packet is a protocol error, detected at its first byte.
  *
  * An event that the gate refuses is answered if its client requested an acknowledgement; otherwise it is a protocol error,
  * because it cannot be refused in any other way. As an emitter it supports what Socket.IO needs: one listener, for `decoded`.
@@ -110,11 +109,18 @@ export class GatedDecoder {
   #headerOf(text: string): PacketHeader | undefined {
     const type: PacketType = text.charCodeAt(0) - 0x30;
     const isAcknowledgement = type === PacketType.ACK || type === PacketType.BINARY_ACK;
+    if (type === PacketType.BINARY_EVENT && !this.#acceptsAll) return this.#binaryHeaderOf(text);
     if (!this.#acceptsAll && !(isAcknowledgement && this.acknowledgementsDue > 0)) return undefined;
     if (type <= PacketType.EVENT && text.charCodeAt(1) !== slash) return undefined;
     const header = readHeader(text);
     if (isAcknowledgement && !this.#acceptsAll) this.acknowledgementsDue -= 1;
     return header?.nsp === "/" && header.type <= PacketType.EVENT ? undefined : header;
+  }
+
+  /** Without an app an event with attachments is read too, so that it can be answered as any that nothing handles. */
+  #binaryHeaderOf(text: string): PacketHeader | undefined {
+    const header = this.isConnected ? readHeader(text) : undefined;
+    return header?.nsp === "/" && header.attachments > 0 ? header : undefined;
   }
 
   #addAttachment(data: unknown): void {

@@ -178,21 +178,31 @@ const hostileFrames: HostileFrame[] = [
 
   // Binary
   {
-    name: "the head of a binary event",
-    frames: ['451-["echo",{"_placeholder":true,"num":0}]'],
-    expected: fault("this type"),
+    name: "a binary event that nothing handles",
+    frames: ['451-1["draw",{"_placeholder":true,"num":0}]', Buffer.from("x")],
+    expected: unknownEvent,
+  },
+  {
+    name: "a binary argument",
+    frames: ['451-1["echo",{"text":{"_placeholder":true,"num":0}}]', Buffer.from("x")],
+    expected: { acknowledged: "bad_request", message: "text: must not contain binary data" },
+  },
+  {
+    name: "a binary event of more than twice the limit",
+    frames: ['452-1["draw",{"_placeholder":true,"num":0}]', Buffer.alloc(131_000), Buffer.alloc(131_000)],
+    expected: fault("too large"),
   },
   { name: "the head of eleven attachments", frames: ['4511-["echo"]'], expected: fault("this type") },
   { name: "the head of a billion attachments", frames: ['451000000000-["echo"]'], expected: fault("this type") },
   {
     name: "a binary head, then text",
     frames: ['451-["echo",{"_placeholder":true,"num":0}]', '42["echo",{}]'],
-    expected: fault("this type"),
+    expected: fault("attachment is missing"),
   },
   {
     name: "a placeholder out of range",
     frames: ['451-["echo",{"_placeholder":true,"num":9}]', Buffer.from("x")],
-    expected: fault("this type"),
+    expected: fault("names no attachment"),
   },
   { name: "a binary acknowledgement", frames: ['461-1[{"_placeholder":true,"num":0}]'], expected: fault("this type") },
   { name: "an attachment without its head", frames: [Buffer.from("x")], expected: fault("Binary") },
