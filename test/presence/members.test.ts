@@ -140,7 +140,7 @@ describe("members of a node that is gone", () => {
     async () => {
       const [first, second, third] = (await startNodes(3)) as [PresenceNode, PresenceNode, PresenceNode];
       for (const [user, node] of [["ada", first], ["bob", second], ["cem", third], ["bob", first]] as const) node.subscribe(user, "chat:a"); // prettier-ignore
-      await Promise.all([first, second, third].map((node) => node.presence.members.synced("chat:a")));
+      for (const node of [first, second, third]) await node.presence.members.synced("chat:a");
       const state = await third.members("chat:a");
       expect(state).toEqual({ ada: 1, bob: 2, cem: 1 });
 
@@ -163,7 +163,7 @@ describe("members of a node that is gone", () => {
     const [first, second] = (await startNodes(2)) as [PresenceNode, PresenceNode];
     first.subscribe("ada", "chat:a");
     second.subscribe("bob", "chat:a");
-    await Promise.all([first, second].map((node) => node.presence.members.synced("chat:a")));
+    for (const node of [first, second]) await node.presence.members.synced("chat:a");
 
     first.freeze();
     await eventually(async () => expect(await second.members("chat:a")).toEqual({ bob: 1 }));
