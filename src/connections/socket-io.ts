@@ -1,6 +1,7 @@
 import type { Namespace, Server, Socket } from "socket.io";
 import { PacketType } from "socket.io-parser";
 import { maxAttachments } from "../protocol/client-requests.ts";
+import { jsonFormOf } from "../protocol/no-binary.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineSocket } from "../engine/engine-socket.ts";
 import type { GatedDecoder } from "../engine/parser.ts";
@@ -98,7 +99,7 @@ function countAttachments(value: unknown, ancestors: object[]): number {
   if (ancestors.includes(value)) throw new TypeError("a circular structure cannot be sent");
   ancestors.push(value);
   let count = 0;
-  for (const item of Object.values(value)) count += countAttachments(item, ancestors);
+  for (const item of Object.values(jsonFormOf(value) ?? {})) count += countAttachments(item, ancestors);
   ancestors.pop();
   return count;
 }

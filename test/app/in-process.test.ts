@@ -81,6 +81,36 @@ describe("a handler of gateway.on", () => {
     expect((await gateway.channels.history("chat:1")).publications).toEqual([]);
   });
 
+  test("and listeners may send documents whose toJSON hides circular references and buffers", async () => {
+    class Document {
+      parent = this;
+      id = Buffer.from("an ObjectId");
+      toJSON = () => ({ title: "milk", at: new Date(0), never: new Date(Number.NaN) });
+    }
+    const shown = { title: "milk", at: "1970-01-01T00:00:00.000Z", never: null };
+    const gateway = await listening((own) => {
+      own.on("answered", ({ emit }) => {
+        emit("told", [new Document()]);
+        return new Document();
+      });
+      own.io.on("connection", (socket) => socket.on("listened", (done) => done([new Document()])));
+    });
+    const ann = await join(gateway, "ann");
+    const told = new Promise((resolve) => ann.once("told", resolve));
+
+    expect(await ann.emitWithAck("answered")).toEqual(shown);
+    expect(await ann.emitWithAck("listened")).toEqual([shown]);
+    expect(await told).toEqual([shown]);
+    await gateway.publish({ channel: "chat:1", event: "added", data: { list: [new Document()] } });
+    gateway.io.to("chat:1").emit("added", new Document());
+    await eventually(async () =>
+      expect((await gateway.channels.history("chat:1")).publications).toMatchObject([
+        { data: { list: [shown] } },
+        { data: shown },
+      ]),
+    );
+  });
+
   test("answers app_failed if it throws, and the code of a GatewayError", async () => {
     const gateway = await listening((own) => {
       own.on("break", () => {
