@@ -69,8 +69,9 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   }
 
   /** The session of an identity provider's token seen for the first time. Undefined if it was ended here. */
-  async function begin({ userId, sessionId, roles, channels, info }: TokenClaims): Promise<SessionPeek | undefined> {
-    const adopted = await sessions.adopt(sessionId, { userId, roles, channels, info });
+  async function begin(claims: TokenClaims): Promise<SessionPeek | undefined> {
+    const { userId, sessionId, roles, channels, info, providerSessionId } = claims;
+    const adopted = await sessions.adopt(sessionId, { userId, roles, channels, info }, providerSessionId);
     if (adopted !== undefined && adopted.evicted.length > 0) onEvicted?.(userId, adopted.evicted);
     // Another handshake may have begun it at the same time.
     return (await sessions.admission(sessionId)).session;

@@ -17,6 +17,8 @@ export interface TokenClaims {
   info?: Record<string, unknown> | undefined;
   /** True if the session belongs to an identity provider, and begins with the first token. */
   isAdopted?: boolean | undefined;
+  /** The id that the provider gave this session, if it did. */
+  providerSessionId?: string | undefined;
 }
 
 export interface ClaimRules {

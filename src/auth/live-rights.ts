@@ -1,6 +1,5 @@
 import { closing } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
-import { isSessionId } from "./session-id.ts";
 import type { Disconnection, Revocations } from "./revocations.ts";
 import type { Session, UserBlock } from "./session-store.ts";
 import type { Sessions, SessionUpdate } from "./sessions.ts";
@@ -65,7 +64,7 @@ export function createLiveRights({ sessions, revocations, broadcast }: LiveRight
 
   return {
     async update(sessionId, change) {
-      const session = found(isSessionId(sessionId) ? await sessions.update(sessionId, change) : undefined);
+      const session = found(await sessions.update(sessionId, change));
       const { nodes, acknowledged } = await broadcast.apply(rightsOf(session));
       return { session, nodes, acknowledged };
     },

@@ -32,7 +32,7 @@ export interface Logouts {
 }
 
 export interface LogoutsDeps {
-  sessions: Pick<Sessions, "end" | "endAll" | "revokeTokensBefore">;
+  sessions: Pick<Sessions, "idOf" | "end" | "endAll" | "revokeTokensBefore">;
   tokens: Pick<Tokens, "read">;
   blacklist: Pick<TokenBlacklist, "revoke">;
   revocations: Revocations;
@@ -63,7 +63,8 @@ export function createLogouts(deps: LogoutsDeps): Logouts {
     tokenId,
     closeSessions,
 
-    async session(sessionId) {
+    async session(given) {
+      const sessionId = (await sessions.idOf(given)) ?? given;
       const userId = await sessions.end(sessionId);
       return { revoked: userId === undefined ? 0 : 1, ...(await revocations.revokeSession(sessionId, userId)) };
     },

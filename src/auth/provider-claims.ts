@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import { isName } from "../protocol/names.ts";
 import { maxGrants } from "../protocol/sessions.ts";
-import { isSessionOf, sessionIdFor } from "./session-id.ts";
+import { digestOf, isSessionOf, sessionIdFor } from "./session-id.ts";
 import { isObject } from "./strict-json.ts";
 import type { ClaimNames } from "./token-options.ts";
 
@@ -29,10 +28,11 @@ export function withMappedClaims(payload: Record<string, unknown>, names: ClaimN
 export function withSessionClaims(payload: Record<string, unknown>): Record<string, unknown> {
   const { sub, sid, session_id: sessionId, jti, iat } = payload;
   if (!isName(sub) || (isName(sid) && isSessionOf(sub, sid))) return { ...payload, isAdopted: false };
-  const external = [sid, sessionId].find(isName) ?? `${sub} ${String(iat)}`;
-  const digest = createHash("sha256").update(external).digest("base64url");
+  const providerSessionId = [sid, sessionId].find(isName);
+  const digest = digestOf(providerSessionId ?? `${sub} ${String(iat)}`);
   const derived = sessionIdFor(sub, digest);
-  return { ...payload, sid: derived, jti: isName(jti) ? jti : `${derived}.${String(iat)}`, isAdopted: true };
+  const tokenId = isName(jti) ? jti : `${derived}.${String(iat)}`;
+  return { ...payload, sid: derived, jti: tokenId, isAdopted: true, providerSessionId };
 }
 
 /** A claim of this name, else the nested one that the dots lead to. */

@@ -8,10 +8,10 @@ const form = /^[\w-]{16}\.[\w-]{22}$/;
 
 const tagLength = 16;
 
+export const digestOf = (text: string): string => createHash("sha256").update(text).digest("base64url");
+
 /** 96 bits of the user's digest. */
-export function userTagOf(userId: string): string {
-  return createHash("sha256").update(userId).digest("base64url").slice(0, tagLength);
-}
+export const userTagOf = (userId: string): string => digestOf(userId).slice(0, tagLength);
 
 export function createSessionId(userId: string): string {
   return `${userTagOf(userId)}.${randomBytes(16).toString("base64url")}`;
@@ -21,8 +21,7 @@ export function createSessionId(userId: string): string {
 export const sessionIdFor = (userId: string, digest: string): string => `${userTagOf(userId)}.${digest.slice(0, 22)}`;
 
 /** The one session of a user's clients that an app has authenticated. */
-export const appSessionIdOf = (userId: string): string =>
-  sessionIdFor(userId, createHash("sha256").update(`app\0${userId}`).digest("base64url"));
+export const appSessionIdOf = (userId: string): string => sessionIdFor(userId, digestOf(`app\0${userId}`));
 
 /** False for ids that this program cannot have created; they need no lookup. */
 export const isSessionId = (id: string): boolean => form.test(id);

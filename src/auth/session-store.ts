@@ -2,7 +2,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadBatchedScript, loadScript, type ScriptReply } from "../redis/scripts.ts";
 import type { ChannelGrants } from "./identity.ts";
-import { tagOfSession, userTagOf } from "./session-id.ts";
+import { digestOf, tagOfSession, userTagOf } from "./session-id.ts";
 
 /**
  * Sessions in Redis: a hash each, and an index per user.
@@ -19,6 +19,9 @@ export interface SessionStore {
    * last `endedMs`.
    */
   adopt(session: NewSession, limits: SessionLimits): Promise<CreatedSession | undefined>;
+  /** Notes for `ttlMs` which session a provider's session id stands for. */
+  setProviderId(providerSessionId: string, sessionId: string, ttlMs: number): Promise<void>;
+  findByProviderId(providerSessionId: string): Promise<string | undefined>;
   /** Creates a session, or replaces the rights of the one with this id and extends it. `expiresAt` is the end of this login. */
   renew(session: NewSession, limits: SessionLimits): Promise<CreatedSession>;
   /** What a handshake needs of a session and its user; the calls of one tick are one command. */
@@ -175,6 +178,12 @@ export function createSessionStore(
   return {
     create: async (session, limits) => (await create("new", session, limits)) as CreatedSession,
     adopt: (session, limits) => create("adopted", session, limits),
+    async setProviderId(providerSessionId, sessionId, ttlMs) {
+      await commands.set(keys.providerSession(digestOf(providerSessionId)), sessionId, "PX", ttlMs);
+    },
+    async findByProviderId(providerSessionId) {
+      return (await commands.get(keys.providerSession(digestOf(providerSessionId)))) ?? undefined;
+    },
     renew: async (session, limits) => (await create("renewed", session, limits)) as CreatedSession,
 
     async admission(sessionId) {

@@ -1,4 +1,5 @@
 import { GatewayError } from "../protocol/errors.ts";
+import { isName } from "../protocol/names.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { createSessionId, isSessionId } from "./session-id.ts";
@@ -17,6 +18,8 @@ export interface SessionOptions {
   sessionIdleSeconds?: number | undefined;
   /** Max sessions of one user; a new one evicts the oldest. @default 100 */
   maxSessionsPerUser?: number | undefined;
+  /** Whether there are sessions of an identity provider, which go by its ids too. @default false */
+  adopt?: boolean | undefined;
 }
 
 export const sessionDefaults = {
@@ -55,15 +58,17 @@ export interface Sessions {
   create(login: Login): Promise<{ session: Session; evicted: string[] }>;
   /**
    * Creates a session with this id for the token of an identity provider, unless it exists already; undefined if it does, or
-   * was ended.
+   * was ended. `providerSessionId`: an id that backends may use for it too.
    */
-  adopt(sessionId: string, login: Login): Promise<{ evicted: string[] } | undefined>;
+  adopt(sessionId: string, login: Login, providerSessionId?: string): Promise<{ evicted: string[] } | undefined>;
   /** Creates a session with this id, or replaces what the login says of the one that exists. `expiresAt` is the login's end. */
   renew(sessionId: string, login: Login): Promise<RenewedSession>;
   /** What a handshake needs; `session` is undefined if it has ended or never existed. */
   admission(sessionId: string): Promise<SessionAdmission>;
   /** Like `admission`, only the session. */
   peek(sessionId: string): Promise<SessionPeek | undefined>;
+  /** The id of the session: of an adopted one also from the id that its provider gave it. Undefined if there was none. */
+  idOf(sessionId: string): Promise<string | undefined>;
   /** Undefined if the session has ended. */
   update(sessionId: string, change: SessionUpdate): Promise<Session | undefined>;
   /** Extends the session by `ttlSeconds`, or by the life it was created with. Undefined if it has ended. */
@@ -121,9 +126,15 @@ export function createSessions(
   }
 
   async function change(sessionId: string, given: Omit<SessionUpdate, "ttlSeconds">, ttlMs?: number | "life") {
-    if (!isSessionId(sessionId)) return undefined;
+    const id = await idOf(sessionId);
+    if (id === undefined) return undefined;
     const channels = given.channels && toChannelGrants(given.channels);
-    return orRefusal(store.update(sessionId, { ...given, channels, ttlMs, idleMs: limits.idleMs }));
+    return orRefusal(store.update(id, { ...given, channels, ttlMs, idleMs: limits.idleMs }));
+  }
+
+  async function idOf(sessionId: string): Promise<string | undefined> {
+    if (isSessionId(sessionId)) return sessionId;
+    return options.adopt === true && isName(sessionId) ? orRefusal(store.findByProviderId(sessionId)) : undefined;
   }
 
   const missing: SessionAdmission = { session: undefined, isBlocked: false, tokensFrom: 0 };
@@ -147,7 +158,9 @@ export function createSessions(
       return { session: { ...session, ...times, ...given }, evicted };
     },
 
-    async adopt(sessionId, login) {
+    async adopt(sessionId, login, providerSessionId) {
+      if (providerSessionId !== undefined)
+        await orRefusal(store.setProviderId(providerSessionId, sessionId, maxSessionTtlSeconds * 1_000));
       const { userId, roles = [], data, info } = login;
       const session = { sessionId, userId, roles, channels: toChannelGrants(login.channels), data, info };
       return orRefusal(store.adopt({ ...session, ...livesOf(login) }, limits));
@@ -175,8 +188,11 @@ export function createSessions(
     revokeTokensBefore: (userId, issuedBefore, forMs) =>
       orRefusal(store.revokeTokensBefore(userId, issuedBefore, forMs)),
 
+    idOf,
+
     async get(sessionId) {
-      return isSessionId(sessionId) ? orRefusal(store.get(sessionId)) : undefined;
+      const id = await idOf(sessionId);
+      return id === undefined ? undefined : orRefusal(store.get(id));
     },
 
     list: (userId) => orRefusal(store.list(userId)),

@@ -128,9 +128,12 @@ function toOwnClaims(payload: Record<string, unknown>, { adopt, claims }: TokenO
 function providerClaimsOf(payload: Record<string, unknown>, { adopt, claims }: TokenOptions): Partial<TokenClaims> {
   return {
     ...(claims?.info !== undefined && isObject(payload.info) && { info: payload.info }),
-    ...(adopt === true && payload.isAdopted === true && { isAdopted: true }),
+    ...(adopt === true && payload.isAdopted === true && adoption(payload)),
   };
 }
+
+const adoption = ({ providerSessionId }: Record<string, unknown>): Partial<TokenClaims> =>
+  typeof providerSessionId === "string" ? { isAdopted: true, providerSessionId } : { isAdopted: true };
 
 const unauthorized = (reason: RefusalReason): GatewayError => new GatewayError("unauthorized", undefined, { reason });
 

@@ -46,7 +46,7 @@ export function createAuthentication(
       ),
       clock,
     },
-    config.sessions,
+    { ...config.sessions, adopt: config.tokens.adopt },
   );
   const blacklist = createTokenBlacklist({ commands, keys, clock }, config.tokens);
   const logouts = createLogouts({ sessions, tokens, blacklist, revocations, clock, ...config.tokens });

@@ -168,7 +168,10 @@ export const issueTokenBody = z
 
 /** Path of everything about one session. */
 export const sessionParams = z.strictObject({
-  sessionId: sessionId.meta({ description: "The session's id, from the response that created it." }),
+  sessionId: sessionId.meta({
+    description:
+      "The session's id, from the response that created it; of an adopted session also its provider's `sid`.",
+  }),
 });
 
 /** Path of everything about one user. */

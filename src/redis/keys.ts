@@ -68,6 +68,8 @@ export interface Keys {
   userTokensFrom(userTag: string): string;
   /** Sorted set of a user's session ids by creation; TTL: until the last of them ends; tag: user. */
   userSessions(userTag: string): string;
+  /** String, the session that an identity provider's session id stands for; TTL: the longest life of a session; tag: that id's digest. */
+  providerSession(digest: string): string;
   /** Hash of a ticket for a stream: its session, and the resume key once it was used; TTL: 30 s, then the session's end; tag: ticket. */
   ticket(digest: string): string;
   /** String, marks a revoked token; TTL: the token's remaining life; tag: token. */
@@ -243,6 +245,7 @@ export function createKeys(prefix: string): Keys {
     userBlock: (userTag) => of("user", userTag, "block"),
     userTokensFrom: (userTag) => of("user", userTag, "tokens-from"),
     userSessions: (userTag) => of("user", userTag, "sessions"),
+    providerSession: (digest) => of("provider-session", digest, "id"),
     ticket: (digest) => of("ticket", digest, "session"),
     revokedToken: (jti) => of("token", jti, "revoked"),
     limiter: (limiter, subject) => of(`limit-${limiter}`, subject, "state"),

@@ -173,6 +173,40 @@ describe("an adopted login ends", () => {
   });
 });
 
+describe("a backend names an adopted session by the id that the provider gave it", () => {
+  const { payload } = providers.Clerk;
+  const path = `/v1/sessions/${payload.sid}`;
+
+  it("to read, change, refresh and end it", async () => {
+    const node = await start((await keyServer()).uri);
+    const client = await node.connect(sign(payload));
+    const { sessionId } = client.ready;
+    const told = new Promise((resolve) => client.once("closing", resolve));
+
+    expect((await node.call("GET", path)).body.session).toMatchObject({
+      sessionId,
+      userId: payload.sub,
+      connections: 1,
+    });
+    expect((await node.call("PATCH", path, { roles: ["staff"] })).body).toMatchObject({
+      session: { sessionId, roles: ["staff"], connections: 1 },
+      acknowledged: 1,
+    });
+    expect(await client.emitWithAck("subscribe", { channel: "staff:floor" })).toMatchObject({ ok: true });
+    expect((await node.call("POST", `${path}/refresh`, {})).status).toBe(200);
+    expect((await node.call("DELETE", path)).body).toMatchObject({ revoked: 1, disconnected: 1 });
+    expect(await told).toMatchObject({ code: "session_revoked" });
+    expect(await refusal(node, sign(payload))).toBe("session_expired");
+  });
+
+  it("and learns that none of this id has been seen", async () => {
+    const node = await start((await keyServer()).uri);
+
+    expect(await node.call("GET", path)).toMatchObject({ status: 404, body: { code: "not_found" } });
+    expect((await node.call("DELETE", path)).body).toMatchObject({ revoked: 0, disconnected: 0 });
+  });
+});
+
 it("keys are rotated without a restart, and other tokens are refused", async () => {
   const keys = await keyServer();
   const node = await start(keys.uri);

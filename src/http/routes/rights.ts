@@ -74,7 +74,7 @@ function getSession({ sessions, connectionsOf }: RightsRouteDeps): Route {
   return route(definition, async ({ params: { sessionId } }) => {
     const session = await sessions.get(sessionId);
     if (session === undefined) throw new GatewayError("not_found", "The session does not exist or has ended.");
-    return { body: { session: toEntry(session, await connectionsOf([sessionId])) } };
+    return { body: { session: toEntry(session, await connectionsOf([session.sessionId])) } };
   });
 }
 
@@ -96,7 +96,7 @@ function updateSession({ liveRights, connectionsOf }: RightsRouteDeps): Route {
 
   return route(definition, async ({ params: { sessionId }, body: { idempotencyKey: _key, ...change } }) => {
     const { session, nodes, acknowledged } = await liveRights.update(sessionId, change);
-    return { body: { session: toEntry(session, await connectionsOf([sessionId])), nodes, acknowledged } };
+    return { body: { session: toEntry(session, await connectionsOf([session.sessionId])), nodes, acknowledged } };
   });
 }
 
