@@ -93,6 +93,7 @@ export class Outbox implements Service {
         await this.#workThenClose(database);
       } catch (error) {
         this.#deps.metrics.outboxLag.remove();
+        this.#measuredAt = -Infinity;
         this.#warn({ err: error }, "reading the outbox failed; retrying");
       }
       await sleep(this.#deps.clock, backoffDelay(attempt, reconnectBackoff), this.#stopped.signal);
