@@ -29,10 +29,12 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
   describe("the board", () => {
     test("shows notes and pointers of all pages; a pointer goes with its page, a note stays", async () => {
       const { url, call } = await startDevelopmentGateway();
-      const [ada, bob] = [await openAs("ada", url, "Board"), await openAs("bob", url, "Board")];
+      const insecureUrl = url.replace(/localhost|127\.0\.0\.1/, "demo.example");
+      const [ada, bob] = [await openAs("ada", insecureUrl, "Board"), await openAs("bob", url, "Board")];
       const noteAt = (page: Page) => page.getByRole("list", { name: "Notes" }).getByRole("textbox");
       await ada.page.getByRole("button", { name: "Add a note" }).click();
-      await noteAt(ada.page).fill("Buy milk");
+      await noteAt(ada.page).waitFor();
+      await ada.page.keyboard.type("Buy milk");
       await eventually(async () => expect(await noteAt(bob.page).inputValue()).toBe("Buy milk"));
 
       await bob.page.locator(".board").hover({ position: { x: 300, y: 200 } });

@@ -1,3 +1,4 @@
+import type { RefObject } from "preact";
 import { useRef } from "preact/hooks";
 import type { Demo } from "../model/demo.ts";
 import { boardChannel, createSharedBoard, type SharedBoard } from "../model/shared-board.ts";
@@ -19,6 +20,7 @@ export const boardView: DemoView = {
 
 function BoardView({ demo }: { demo: Demo }) {
   const board = useModel(() => createSharedBoard(demo), [demo]);
+  const added = useRef<string | undefined>(undefined);
   return (
     <div class="view">
       <header class="view-head">
@@ -28,9 +30,9 @@ function BoardView({ demo }: { demo: Demo }) {
           both show the same. A pointer goes with its connection, a note stays.
         </p>
       </header>
-      <Surface board={board} />
+      <Surface board={board} added={added} />
       <div class="board-controls">
-        <button type="button" onClick={() => board.add()}>
+        <button type="button" onClick={() => (added.current = board.add())}>
           Add a note
         </button>
         {board.problem.value !== undefined && <span role="alert">{board.problem.value}</span>}
@@ -43,7 +45,8 @@ function BoardView({ demo }: { demo: Demo }) {
   );
 }
 
-function Surface({ board }: { board: SharedBoard }) {
+/** `added`: the note that this page added last. */
+function Surface({ board, added }: { board: SharedBoard; added: RefObject<string | undefined> }) {
   const surface = useRef<HTMLDivElement>(null);
   const placeOf = ({ clientX, clientY }: PointerEvent) => {
     const box = surface.current?.getBoundingClientRect() ?? new DOMRect(0, 0, 1, 1);
@@ -53,7 +56,7 @@ function Surface({ board }: { board: SharedBoard }) {
     <div class="board" ref={surface} onPointerMove={(event) => board.point(placeOf(event))}>
       <ul class="board-notes" aria-label="Notes">
         {board.notes.value.map((note) => (
-          <NoteCard key={note.id} note={note} board={board} placeOf={placeOf} />
+          <NoteCard key={note.id} note={note} board={board} placeOf={placeOf} isNew={note.id === added.current} />
         ))}
       </ul>
       <div aria-hidden="true">

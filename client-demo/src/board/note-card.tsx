@@ -1,10 +1,12 @@
-import { useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { BoardNote, Place, SharedBoard } from "../model/shared-board.ts";
 
 interface NoteCardProps {
   note: BoardNote;
   board: SharedBoard;
   placeOf: (event: PointerEvent) => Place;
+  /** This page has just added it: ready to be written. */
+  isNew: boolean;
 }
 
 /** Percent that an arrow key moves a note. */
@@ -19,10 +21,14 @@ const arrows: Record<string, Place> = {
 /** Part of every note stays on the board. */
 const within = (percent: number): number => Math.round(10 * Math.min(90, Math.max(0, percent))) / 10;
 
-export function NoteCard({ note, board, placeOf }: NoteCardProps) {
+export function NoteCard({ note, board, placeOf, isNew }: NoteCardProps) {
   const { id, text, x, y, by } = note;
   /** Where in the note it was taken. */
   const grip = useRef<Place | undefined>(undefined);
+  const paper = useRef<HTMLTextAreaElement>(null);
+  useLayoutEffect(() => {
+    if (isNew) paper.current?.focus();
+  }, []);
   const move = (to: Place): void => board.change(id, { text, x: within(to.x), y: within(to.y) });
 
   function take(event: PointerEvent): void {
@@ -63,6 +69,7 @@ export function NoteCard({ note, board, placeOf }: NoteCardProps) {
         </button>
       </div>
       <textarea
+        ref={paper}
         aria-label={`Note of ${by}`}
         maxLength={400}
         value={text}

@@ -26,7 +26,8 @@ export interface SharedBoard {
   /** Those of the others. */
   readonly cursors: ReadonlySignal<readonly BoardCursor[]>;
   readonly problem: ReadonlySignal<string | undefined>;
-  add(): void;
+  /** Adds an empty note of this page; returns its id. */
+  add(): string;
   change(id: string, note: Place & { text: string }): void;
   remove(id: string): void;
   /** Shows the others where this pointer is. */
@@ -45,7 +46,7 @@ export function createSharedBoard({ client, login }: Demo): SharedBoard {
   const live: LiveState = client.stateOf(boardChannel);
   const entries = signal(live.entries);
   const problem = signal<string | undefined>(undefined);
-  const ownCursor = `cursor:${crypto.randomUUID()}`;
+  const ownCursor = `cursor:${randomId()}`;
   /** What this page changed a moment ago, so that the answer to an earlier change does not show. */
   const changed = signal<ReadonlyMap<string, BoardEntry>>(new Map());
   const unsent = new Map<string, object>();
@@ -101,7 +102,11 @@ export function createSharedBoard({ client, login }: Demo): SharedBoard {
         .map(([id, { value }]) => ({ ...(value as Place & { name: string }), id })),
     ),
     problem,
-    add: () => change(`note:${Date.now()}-${crypto.randomUUID().slice(0, 8)}`, { text: "", ...somewhere() }),
+    add() {
+      const id = `note:${Date.now()}-${randomId()}`;
+      change(id, { text: "", ...somewhere() });
+      return id;
+    },
     change: (id, { text, x, y }) => change(id, { text, x, y }),
     remove,
     point: (place) => send(ownCursor, { ...place, name: login.name }),
@@ -112,6 +117,9 @@ export function createSharedBoard({ client, login }: Demo): SharedBoard {
     },
   };
 }
+
+/** `crypto.randomUUID` is missing on pages without TLS, such as those that a phone opens by the address of this machine. */
+const randomId = (): string => crypto.getRandomValues(new Uint32Array(2)).join("-");
 
 type NoteValue = Place & { text: string };
 type BoardEntry = { value: unknown; from?: { userId: string } };
