@@ -6,11 +6,13 @@ import { parseWith } from "../protocol/parse-with.ts";
 import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Spans } from "../runtime/spans.ts";
+import { authorizationIn } from "../webhooks/endpoints.ts";
 import { keyOf, sign } from "../webhooks/signature.ts";
 import type { AppRequest } from "./app-request.ts";
 import { AnswerFault, PostClient, type PostResponse } from "./post-client.ts";
 
 export interface AppClientOptions {
+  /** A user and password in it are sent as basic authentication. */
   url: string;
   /** Signs each request: a text, or `whsec_` and the key in base64. */
   secret: string;
@@ -39,6 +41,7 @@ const retryAfterMs = 1_000;
 export class AppClient {
   readonly #deps: AppClientDeps;
   readonly #key: KeyObject;
+  readonly #authorization: string | undefined;
   readonly #posts: PostClient;
   #inFlight = 0;
   #connecting = 0;
@@ -47,6 +50,7 @@ export class AppClient {
   constructor(deps: AppClientDeps, options: AppClientOptions) {
     this.#deps = deps;
     this.#key = keyOf(options.secret);
+    this.#authorization = authorizationIn(new URL(options.url));
     this.#posts = new PostClient(deps.clock, options);
   }
 
@@ -129,6 +133,7 @@ export class AppClient {
       "webhook-id": id,
       "webhook-timestamp": `${timestamp}`,
       "webhook-signature": sign(this.#key, { id, timestamp, body }),
+      ...(this.#authorization !== undefined && { authorization: this.#authorization }),
       ...(traceparent !== undefined && { traceparent }),
     };
   }

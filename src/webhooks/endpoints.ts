@@ -47,21 +47,23 @@ export function createEndpoints(options: readonly WebhookOptions[]): WebhookEndp
 
 function createEndpoint({ url, secret, events, ...rest }: WebhookOptions, name: string): WebhookEndpoint {
   const address = new URL(url);
-  const { username, password, origin } = address;
+  const authorization = authorizationIn(address);
   address.username = address.password = "";
   return {
     ...defaults,
     ...rest,
     id: `to-${createHash("sha256").update(name).digest("hex").slice(0, 16)}`,
     url: address.href,
-    authorization: username === "" && password === "" ? undefined : basic(username, password),
-    origin,
+    authorization,
+    origin: address.origin,
     key: keyOf(secret),
     events: new Set(events),
   };
 }
 
-function basic(username: string, password: string): string {
+/** Basic authentication with the user and password in a URL; undefined if it has none. */
+export function authorizationIn({ username, password }: URL): string | undefined {
+  if (username === "" && password === "") return undefined;
   const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   return `Basic ${Buffer.from(credentials).toString("base64")}`;
 }

@@ -12,8 +12,10 @@ const patientMs = 30_000;
 async function gatewayFor(
   answer: Answer,
   timeoutMs = patientMs,
+  credentials = "",
 ): Promise<{ gateway: TestGateway; client: Client; requests: Forwarded[] }> {
-  const { url, requests } = await startApp(answer);
+  const { url: address, requests } = await startApp(answer);
+  const url = address.replace("://", `://${credentials}`);
   const gateway = await startGateway({
     file: { channels: { chat: { subscribe: "public" } }, app: { url, secret, timeoutMs } },
   });
@@ -41,6 +43,18 @@ test("an event is forwarded, signed, with its user, and acknowledged with what t
   const signed = { id: String(headers["webhook-id"]), timestamp: Number(headers["webhook-timestamp"]), body };
   expect(headers["webhook-signature"]).toBe(sign(keyOf(secret), signed));
   expect(sent.id).toBe(headers["webhook-id"]);
+});
+
+test("user and password in the URL of the app are sent as basic authentication", async () => {
+  const { client, requests } = await gatewayFor(
+    json(() => ({ ack: [] })),
+    patientMs,
+    "ann%40proxy:pa%3Ass@",
+  );
+
+  await client.emitWithAck("move");
+  const sent = Buffer.from("ann@proxy:pa:ss").toString("base64");
+  expect(requests).toMatchObject([{ headers: { authorization: `Basic ${sent}` } }]);
 });
 
 test("effects subscribe, publish, emit and disconnect", async () => {
