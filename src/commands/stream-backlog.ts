@@ -26,10 +26,11 @@ export interface StreamBacklogDeps {
   partitions?: number | undefined;
 }
 
-/** Reads the backlog of all partitions; store errors are passed through. */
+/** Reads the backlog of all partitions, also of those that no node reads; store errors are passed through. */
 export async function readStreamBacklog(deps: StreamBacklogDeps): Promise<StreamBacklog> {
   const { keys, clock, partitions = 1 } = deps;
-  const streams = Array.from({ length: partitions }, (_, partition) => keys.commands(partition));
+  const read = Array.from({ length: partitions }, (_, partition) => keys.commands(partition));
+  const streams = [...read, ...(await streamsBeyond(deps, partitions))];
   const parts = await Promise.all(streams.map((stream) => readPartition(deps, stream)));
   const pending = new Map<string, number>();
   for (const { consumer, count } of parts.flatMap((part) => part.pending))
@@ -48,9 +49,7 @@ export async function readUnreadPartitions(
   deps: Pick<StreamBacklogDeps, "commands" | "keys">,
   partitions: number,
 ): Promise<{ stream: string; waiting: number }[]> {
-  const beyond = Array.from({ length: maxPartitions - partitions }, (_, n) => deps.keys.commands(partitions + n));
-  const found = await Promise.all(beyond.map((stream) => deps.commands.exists(stream)));
-  const existing = beyond.filter((_, index) => found[index] === 1);
+  const existing = await streamsBeyond(deps, partitions);
   const parts = await Promise.all(existing.map((stream) => readPartition(deps, stream)));
   return parts
     .map(({ undelivered, pending }, n) => ({
@@ -58,6 +57,15 @@ export async function readUnreadPartitions(
       waiting: pending.reduce((sum, { count }) => sum + count, undelivered),
     }))
     .filter(({ waiting }) => waiting > 0);
+}
+
+async function streamsBeyond(
+  { commands, keys }: Pick<StreamBacklogDeps, "commands" | "keys">,
+  partitions: number,
+): Promise<string[]> {
+  const beyond = Array.from({ length: maxPartitions - partitions }, (_, n) => keys.commands(partitions + n));
+  const found = await Promise.all(beyond.map((stream) => commands.exists(stream)));
+  return beyond.filter((_, index) => found[index] === 1);
 }
 
 type PartitionBacklog = Omit<StreamBacklog, "lagMs">;
