@@ -1,18 +1,19 @@
-import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import { needs } from "../../scripts/needs.ts";
 import { contract, contractFile } from "../contract/contract.ts";
 import { startGateway, type BackendCalls } from "../support/gateway.ts";
 import { startNodeProcess } from "../support/node-process.ts";
 import { startPostgresProcess, type OutboxDatabase, type PostgresProcess } from "../support/postgres-process.ts";
+import { startRedisProcess } from "../support/redis-process.ts";
 import { seeded } from "../support/random.ts";
-import { eventually, freshPrefix } from "../support/world.ts";
+import { eventually } from "../support/world.ts";
 
 const file = { channels: { chat: { subscribe: "public", history: { size: 1000, ttlSeconds: 60 } } } };
 
 /** Short in the ordinary run; `npm run test:outbox` is the long one. */
 const rowCount = Number(process.env["ROWS"] ?? 2_000);
-const killCount = Number(process.env["KILLS"] ?? (rowCount > 2_000 ? 12 : 2));
+const killCount = Number(process.env["KILLS"] ?? (rowCount > 2_000 ? 12 : 4));
 const seed = Number(process.env["SEED"] ?? 16);
 const rowsPerKey = 200;
 const keyCount = Math.ceil(rowCount / rowsPerKey);
@@ -125,42 +126,50 @@ describe.skipIf(!needs.postgres.isInstalled())("with Postgres", () => {
     expect(await codes()).toHaveLength(3);
   });
 
-  test("while nodes and Postgres are killed at random every row has one effect, in the order of its key", async () => {
-    const outbox = await postgres.createOutbox();
-    // The channels are read when all rows are through.
-    const history = { size: rowsPerKey, ttlSeconds: 86_400 };
-    const nodes = await startNodes(outbox, { channels: { chat: { subscribe: "public", history } } });
-    const rows = keyCount * rowsPerKey;
-    await outbox.query(
-      `INSERT INTO tidegate_outbox (key, command)
+  test.skipIf(!needs.redis.isInstalled())(
+    "while nodes, Postgres and Redis are killed at random every row has one effect, in the order of its key",
+    async () => {
+      const outbox = await postgres.createOutbox();
+      // The channels are read when all rows are through.
+      const history = { size: rowsPerKey, ttlSeconds: 86_400 };
+      const redis = await startRedisProcess({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
+      onTestFinished(() => void redis.stop());
+      const nodes = await startNodes(outbox, redis.url, { channels: { chat: { subscribe: "public", history } } });
+      const rows = keyCount * rowsPerKey;
+      await outbox.query(
+        `INSERT INTO tidegate_outbox (key, command)
        SELECT 'key-' || n % $1, CASE WHEN n % 100 = 7 THEN '{"type":"poison"}'::json ELSE
          json_build_object('type', 'publish', 'channel', 'chat:' || n % $1, 'event', 'e', 'data', n / $1) END
        FROM generate_series(0, $2::int - 1) AS n`,
-      [keyCount, rows],
-    );
+        [keyCount, rows],
+      );
 
-    const startedAt = performance.now();
-    const killed = await killAtRandom(outbox, rows, [...nodes.kills, () => postgres.kill().then(postgres.start)]);
-    await eventually(async () => expect(await waiting(outbox)).toBe(0), 3_600_000);
-    const seconds = (performance.now() - startedAt) / 1_000;
-    if (rowCount > 2_000)
-      console.log(`${rows} rows in ${seconds.toFixed(0)} s; kills (0, 1: nodes, 2: Postgres): ${killed}`);
+      const startedAt = performance.now();
+      const stores = [() => postgres.kill().then(postgres.start), () => redis.kill().then(redis.restart)];
+      const killed = await killAtRandom(outbox, rows, [...nodes.kills, ...stores]);
+      await eventually(async () => expect(await waiting(outbox)).toBe(0), 3_600_000);
+      const seconds = (performance.now() - startedAt) / 1_000;
+      if (rowCount > 2_000)
+        console.log(`${rows} rows in ${seconds.toFixed(0)} s; kills (0, 1: nodes, 2: Postgres, 3: Redis): ${killed}`);
 
-    const [dead] = await outbox.query("SELECT count(*) AS count FROM tidegate_outbox_dead WHERE code = 'bad_request'");
-    expect(Number(dead?.["count"])).toBe(rows / 100);
-    for (let key = 0; key < keyCount; key++) {
-      const wanted = Array.from({ length: rowsPerKey }, (_, n) => n).filter((n) => (n * keyCount + key) % 100 !== 7);
-      expect(await published(nodes.any(), `chat:${key}`)).toEqual(wanted);
-    }
-    // A node that has just found Postgres again has no lag yet.
-    await eventually(async () => expect(await Promise.all(nodes.all().map(lagOf))).toEqual([0, 0]), 60_000);
-  }, 3_600_000);
+      const [dead] = await outbox.query(
+        "SELECT count(*) AS count FROM tidegate_outbox_dead WHERE code = 'bad_request'",
+      );
+      expect(Number(dead?.["count"])).toBe(rows / 100);
+      for (let key = 0; key < keyCount; key++) {
+        const wanted = Array.from({ length: rowsPerKey }, (_, n) => n).filter((n) => (n * keyCount + key) % 100 !== 7);
+        expect(await published(nodes.any(), `chat:${key}`)).toEqual(wanted);
+      }
+      // A node that has just found Postgres again has no lag yet.
+      await eventually(async () => expect(await Promise.all(nodes.all().map(lagOf))).toEqual([0, 0]), 60_000);
+    },
+    3_600_000,
+  );
 
   /** Two nodes; a killed one is started again under its name. */
-  async function startNodes(outbox: OutboxDatabase, settings: object) {
+  async function startNodes(outbox: OutboxDatabase, redisUrl: string, settings: object) {
     const env = {
-      REDIS_URL: inject("redisUrl"),
-      KEY_PREFIX: freshPrefix(),
+      REDIS_URL: redisUrl,
       LOG_LEVEL: "error",
       OUTBOX_URL: outbox.url,
     };
@@ -174,14 +183,15 @@ describe.skipIf(!needs.postgres.isInstalled())("with Postgres", () => {
     return { kills: [() => kill(0), () => kill(1)], any: () => nodes[0], all: () => nodes };
   }
 
-  /** Each kill comes when the next part of the rows is through; resolves to what was killed. */
+  /** Each kill comes when the next part of the rows is through, and everything is killed in turn; resolves to what was killed. */
   async function killAtRandom(outbox: OutboxDatabase, rows: number, kills: (() => Promise<void>)[]): Promise<string> {
     const random = seeded(seed);
     const moments = Array.from({ length: killCount }, () => rows * (0.1 + 0.8 * random())).toSorted((a, b) => b - a);
     const killed: number[] = [];
-    for (const moment of moments) {
+    const first = Math.floor(random() * kills.length);
+    for (const [index, moment] of moments.entries()) {
       await eventually(async () => expect(await waiting(outbox)).toBeLessThanOrEqual(moment), 3_600_000);
-      const which = Math.floor(random() * kills.length);
+      const which = (first + index) % kills.length;
       killed.push(which);
       await kills[which]?.();
     }
