@@ -13,6 +13,7 @@ import type { OutputOf, StandardSchema } from "./protocol/standard-schema.ts";
 import type { CommandAnswers } from "./commands/command-executor.ts";
 import type { CommandOf } from "./protocol/commands.ts";
 import { createLogger, type Logger } from "./runtime/logger.ts";
+import { unsupportedNodeMessage } from "./runtime/version.ts";
 
 /** Options of a gateway in this process. Everything else has the defaults of `docs/settings.md`. */
 export interface GatewayOptions<C extends Contract = OpenContract> {
@@ -89,10 +90,15 @@ export interface Gateway<C extends Contract = OpenContract> extends AppCalls {
   close(): Promise<boolean>;
 }
 
-/** Creates a gateway. With `server`, it is started and attached when this resolves; otherwise `listen` starts it. */
+/**
+ * Creates a gateway. With `server`, it is started and attached when this resolves; otherwise `listen` starts it. Rejects if the
+ * options are wrong, or Node is too old.
+ */
 export async function createGateway<C extends Contract = OpenContract>(
   options: GatewayOptions<C> = {},
 ): Promise<Gateway<C>> {
+  const unsupported = unsupportedNodeMessage(process.versions.node);
+  if (unsupported !== undefined) throw new Error(unsupported);
   refuseUnknown(options);
   const { server, contract, log = createLogger({ level: "warn" }) } = options;
   const { node, gateway } = await createAppNode<C>(configOf(options), { log, server, contract });

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { runCommandLine } from "./cli/command-line.ts";
-import { unsupportedNodeMessage } from "./cli/supported-node.ts";
+import { unsupportedNodeMessage } from "./runtime/version.ts";
 
 const unsupported = unsupportedNodeMessage(process.versions.node);
 if (unsupported !== undefined) {

@@ -72,7 +72,7 @@ const mayImport: Record<string, readonly string[] | "everything"> = {
   "embedding.ts": "everything",
   testing: "everything",
   "index.ts": "everything",
-  "main.ts": ["cli"],
+  "main.ts": ["cli", "runtime"],
 };
 
 /** Libraries with a door of their own. */

@@ -173,11 +173,14 @@ export const confirmed = ({ nodes, acknowledged }: { nodes: number; acknowledged
 /** A form that acts, and says what came of it. What was typed stays if it is refused. */
 export function ActForm({
   label,
+  isDanger = false,
   act,
   onDone,
   children,
 }: {
   label: string;
+  /** It takes something away from people who are connected. */
+  isDanger?: boolean;
   act: (texts: Record<string, string>) => Promise<string>;
   onDone?: (() => void) | undefined;
   children: ComponentChildren;
@@ -197,7 +200,7 @@ export function ActForm({
   return (
     <form class="search" aria-label={label} onSubmit={(event) => void send(event)}>
       {children}
-      <button>{label}</button>
+      <button class={isDanger ? "danger" : ""}>{label}</button>
       <span role="status">{outcome}</span>
     </form>
   );

@@ -80,7 +80,7 @@ const fileOf = (name: string): URL => new URL(name === "readme" ? "README.md" : 
 
 function pageOf({ name, title, html }: Guide, guide: (name: string) => Guide): string {
   return page({
-    title: `${title} · Tidegate`,
+    title: title === "Tidegate" ? title : `${title} · Tidegate`,
     contents: Object.entries(guideGroups)
       .map(
         ([group, members]) =>

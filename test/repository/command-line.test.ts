@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { unsupportedNodeMessage } from "../../src/cli/supported-node.ts";
+import { unsupportedNodeMessage } from "../../src/runtime/version.ts";
 import { repository } from "../support/source-tree.ts";
 
 test.each([

@@ -35,7 +35,7 @@ export function UserActs({
           />
         </p>
       ) : (
-        <ActForm label="Block" act={(texts) => block(path, texts)} onDone={onDone}>
+        <ActForm label="Block" isDanger act={(texts) => block(path, texts)} onDone={onDone}>
           <label>
             for minutes <input name="minutes" type="number" min="1" placeholder="until unblocked" />
           </label>
@@ -49,7 +49,7 @@ export function UserActs({
           channel to grant and subscribe <input name="channel" required />
         </label>
       </ActForm>
-      <ActForm label="Unsubscribe" act={({ channel }) => channelAct("unsubscribe", channel)} onDone={onDone}>
+      <ActForm label="Unsubscribe" isDanger act={({ channel }) => channelAct("unsubscribe", channel)} onDone={onDone}>
         <label class="wide">
           channel to end and take back <input name="channel" required />
         </label>
