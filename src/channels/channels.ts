@@ -21,7 +21,7 @@ import { LocalChannel, type LocalChannelDeps } from "./local-channel.ts";
 import { LocalChannels } from "./local-channels.ts";
 import { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Kinds } from "./kinds.ts";
-import { allowPublication, refusedChannels, type Permissions, type Principal } from "./permissions.ts";
+import { allowPublication, mayEndMeanwhile, refusedChannels, type Permissions, type Principal } from "./permissions.ts";
 import type { EphemeralPublished, Published, PublishedBy, PublishRequest } from "./publication.ts";
 import { publishEphemeralWithin, publishWithin, type PublishDeps } from "./publication-limit.ts";
 import { LogReader } from "./log-reader.ts";
@@ -203,8 +203,9 @@ export class Channels {
     channel: string,
     since?: Position,
   ): Promise<Subscription> {
-    await this.#deps.permissions.checkSubscribe(principal, channel, subscriber);
-    return this.subscribeUnchecked(subscriber, principal.userId, channel, { since });
+    const check = () => this.#deps.permissions.checkSubscribe(principal, channel, subscriber);
+    const confirm = (await check()) === "rule" && mayEndMeanwhile(channel) ? check : undefined;
+    return this.subscribeUnchecked(subscriber, principal.userId, channel, { since, confirm });
   }
 
   /** Subscribes this node to a channel that will have a subscriber in a moment, so that round trips run in parallel. */
@@ -217,7 +218,7 @@ export class Channels {
     subscriber: Subscriber,
     userId: string,
     channel: string,
-    { since, isByApp, startsHere = false }: UncheckedStart = {},
+    { since, confirm, isByApp, startsHere = false }: UncheckedStart = {},
   ): Promise<Subscription> {
     const subscription = this.#subscriptions.begin(subscriber, channel);
     this.#buffers.begin(subscriber, this.timestampOf(subscriber));
@@ -233,6 +234,7 @@ export class Channels {
       const synced = this.#deps.beforeAcknowledged?.(channel);
       const isKnown = !(reading instanceof Promise) && state === undefined && synced === undefined;
       const [answer, snapshot] = isKnown ? [reading] : await Promise.all([reading, state, synced]);
+      if (confirm !== undefined) await confirm();
       const start = startAt(answer, isByApp ?? subscription.start?.isByApp);
       const stored = this.#storeStart(subscriber, channel, subscription, start);
       if (stored !== undefined) await stored;

@@ -122,6 +122,9 @@ export function createPermissions({ kinds, mayReadOrder, askApp }: PermissionsDe
   };
 }
 
+/** Whether the permission is in Redis, so that it may end while the channel is being read. */
+export const mayEndMeanwhile = (channel: string): boolean => kindOf(channel) === "order";
+
 /** `order` without an id names no channel. */
 const kindsWithSubject: ReadonlySet<string> = new Set([...builtInKinds, "staff"]);
 

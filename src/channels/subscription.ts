@@ -82,6 +82,8 @@ export interface RestoredSubscriptions {
 /** How a subscription begins that was not checked for permissions. */
 export interface UncheckedStart {
   since?: Position | undefined;
+  /** Rejects if the subscriber lost its permission while the channel was read. */
+  confirm?: (() => Promise<unknown>) | undefined;
   /** The app subscribed. */
   isByApp?: true;
   /**

@@ -209,6 +209,18 @@ describe("subscribing", () => {
     await eventually(async () => expect(await followers()).toBe(0));
   });
 
+  test("whoever loses an order while it is read is answered nothing of it, and is not subscribed", async () => {
+    let asked = 0;
+    const mayReadOrder = async () => (asked += 1) === 1;
+    const { channels } = await startChannelsNode({ prefix: freshPrefix(), mayReadOrder });
+    const subscriber = recordingSubscriber();
+
+    await expect(channels.subscribe(subscriber, anyone, "order:7")).rejects.toMatchObject({ code: "forbidden" });
+
+    expect(channels.channelsOf(subscriber)).toEqual([]);
+    expect(asked).toBe(2);
+  });
+
   test("a node that may not deliver keeps following what its last reader left, so that it can vouch for the log", async () => {
     const prefix = freshPrefix();
     const clock = new FakeClock();
