@@ -22,6 +22,8 @@ export const guideGroups: Readonly<Record<string, readonly string[]>> = {
     "state",
     "orders",
     "leaderboards",
+    "notifications",
+    "mobile",
   ],
   Concepts: [
     "protocol",
@@ -41,6 +43,7 @@ export const guideGroups: Readonly<Record<string, readonly string[]>> = {
     "compatibility",
     "upgrading",
     "failures",
+    "troubleshooting",
     "console",
     "metrics",
     "errors",

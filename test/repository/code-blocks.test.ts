@@ -48,9 +48,19 @@ function blocksOf(page: string): Block[] {
   }));
 }
 
+/** Pages whose code needs the settings that they show first; all others run with those of development. */
+const pagesWithSettings: readonly string[] = ["docs/notifications.md"];
+
+function settingsOf(page: string): object | undefined {
+  const [first] = inLanguage("json").filter((block) => block.page === page);
+  return pagesWithSettings.includes(page) && first !== undefined ? (JSON.parse(first.text) as object) : undefined;
+}
+
 /** The gateway that somebody who reads the docs has started; what the docs call it is replaced by where it is. */
-async function startDocumentedGateway() {
-  const gateway = await startGateway({ env: { API_KEYS: `development:${developmentApiKey.secret}` } });
+async function startDocumentedGateway(page: string) {
+  const file = settingsOf(page);
+  const env = { API_KEYS: `development:${developmentApiKey.secret}` };
+  const gateway = await startGateway({ env, ...(file && { file }) });
   const { host } = new URL(gateway.url);
   const here = (text: string): string =>
     text
@@ -98,14 +108,14 @@ const calls = lines.filter((block) => !isAboutTheCheckout(block));
 
 describe("code in the docs", () => {
   test.each(pagesOf(code))("of %s runs as it is written, its blocks one after the other", async (page) => {
-    const { said, ended } = start(page, "process.exit(0);", await startDocumentedGateway());
+    const { said, ended } = start(page, "process.exit(0);", await startDocumentedGateway(page));
 
     expect((await ended)[0]).toBe(0);
     expect(said.err).toBe("");
   });
 
   test("of the README prints what its shell commands publish", async () => {
-    const gateway = await startDocumentedGateway();
+    const gateway = await startDocumentedGateway("README.md");
     const { said } = start("README.md", 'console.log("subscribed");', gateway);
     await eventually(() => expect(said.out).toContain("subscribed"), 25_000);
 
@@ -118,7 +128,7 @@ describe("code in the docs", () => {
 
 describe("shell commands", () => {
   test.each(pagesOf(calls))("of %s run as they are written", async (page) => {
-    const { here } = await startDocumentedGateway();
+    const { here } = await startDocumentedGateway(page);
 
     expect(await runShell(page, here)).toBe("");
   });
