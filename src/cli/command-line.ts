@@ -22,18 +22,17 @@ import {
   type ListOptions,
 } from "./dead-letters.ts";
 import type { DoctorOptions } from "./doctor.ts";
-import { exitCodes, type Host } from "./host.ts";
+import { exitCodeMeanings, exitCodes, type Host } from "./host.ts";
 import type { StartOptions } from "./start.ts";
 import { addLoadtest } from "./loadtest-command.ts";
 import { trace, type TraceOptions } from "./trace.ts";
 
+const exitCodeLines = Object.entries(exitCodeMeanings).map(
+  ([name, meaning]) => `  ${String(exitCodes[name as keyof typeof exitCodes]).padEnd(3)} ${meaning}`,
+);
 const exitCodeHelp = `
 Exit codes:
-  ${exitCodes.fine}   success
-  ${exitCodes.failed}   failure, breaking changes of a contract, a drain that exceeded its deadline, or a load test over a threshold
-  ${exitCodes.usage}  invalid command line
-  ${exitCodes.config}  invalid configuration; every problem is listed
-  ${exitCodes.interrupted} load test interrupted; its report was written
+${exitCodeLines.join("\n")}
 
 Settings come from the environment: see docs/settings.md.`;
 
@@ -66,7 +65,8 @@ function explain(error: unknown, host: Host): number {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function createProgram(host: Host, finish: (code: number) => void): Command {
+/** The commands; `npm run reference` describes them from it. */
+export function createProgram(host: Host, finish: (code: number) => void): Command {
   const program = new Command("tidegate")
     .description("A horizontally scaled real-time gateway for Socket.IO clients.")
     .version(version)

@@ -18,15 +18,15 @@ export interface Host {
 
 export type StrayErrorKind = "exception" | "rejection";
 
-/** Documented in `--help`. */
-export const exitCodes = {
-  fine: 0,
-  /** The command failed, the drain exceeded its deadline, or a load test missed a threshold. */
-  failed: 1,
-  /** A load test was interrupted; the code that shells use for Ctrl-C. */
-  interrupted: 130,
-  /** The command line was not understood; EX_USAGE of sysexits.h. */
-  usage: 64,
-  /** The configuration cannot be used; EX_CONFIG of sysexits.h. */
-  config: 78,
-} as const;
+/** Those of a wrong command line and a wrong configuration are of sysexits.h, that of an interruption is of shells. */
+export const exitCodes = { fine: 0, failed: 1, usage: 64, config: 78, interrupted: 130 } as const;
+
+/** Printed by `--help`. */
+export const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
+  fine: "success",
+  failed:
+    "failure, breaking changes of a contract, a drain that exceeded its deadline, or a load test over a threshold",
+  usage: "invalid command line",
+  config: "invalid configuration; every problem is listed",
+  interrupted: "load test interrupted; its report was written",
+};

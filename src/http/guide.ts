@@ -66,7 +66,7 @@ export function renderGuide(name: string, markdown: string): Guide {
         guide: title,
         text: "",
       });
-    else if (sections.length > 0)
+    else if (sections.length > 0 && token.type !== "html")
       (sections.at(-1) as GuideSection).text += `${token.raw.replaceAll(/[|`*\s-]+/g, " ")} `;
   }
   return { name, title, html, sections };

@@ -36,8 +36,8 @@ export const guideGroups: Readonly<Record<string, readonly string[]>> = {
     "testing",
     "design",
   ],
+  Reference: ["settings", "events", "http", "errors", "metrics", "command-line"],
   Operate: [
-    "settings",
     "scaling",
     "redis-providers",
     "compatibility",
@@ -45,8 +45,6 @@ export const guideGroups: Readonly<Record<string, readonly string[]>> = {
     "failures",
     "troubleshooting",
     "console",
-    "metrics",
-    "errors",
     "loadtest",
   ],
 };

@@ -1,31 +1,79 @@
-/** All error codes, for server and clients; HTTP responses use the same codes in RFC 9457 problems. */
+/** All error codes, for server and clients; HTTP responses use the same codes in RFC 9457 problems. `advice` is for the docs. */
 export const errorCatalogue = {
-  bad_request: { status: 400, message: "The request is invalid." },
-  unauthorized: { status: 401, message: "The token or key is missing or not valid." },
-  token_expired: { status: 401, message: "The token has expired." },
-  token_revoked: { status: 401, message: "The token was revoked." },
-  session_expired: { status: 401, message: "The session has ended." },
-  user_blocked: { status: 403, message: "The user is blocked." },
-  forbidden: { status: 403, message: "Not allowed." },
-  not_found: { status: 404, message: "Not found." },
-  method_not_allowed: { status: 405, message: "This path does not support this method." },
-  unknown_channel: { status: 404, message: "This channel kind is not configured." },
-  unknown_event: { status: 404, message: "Nothing handles this event." },
-  conflict: { status: 409, message: "It already exists with different content." },
-  illegal_transition: { status: 409, message: "The order cannot move to this status." },
-  payload_too_large: { status: 413, message: "The payload is too large." },
-  unsupported_media_type: { status: 415, message: "The content type of the body is not supported." },
-  rate_limited: { status: 429, message: "Too many requests." },
-  connection_limit: { status: 429, message: "Too many connections." },
-  subscription_limit: { status: 429, message: "Too many subscriptions on this connection." },
-  not_subscribed: { status: 409, message: "Not subscribed to this channel." },
-  app_failed: { status: 502, message: "The app failed to handle this." },
-  timeout: { status: 504, message: "The app did not answer in time." },
-  draining: { status: 503, message: "This node is shutting down." },
-  unavailable: { status: 503, message: "Redis cannot be reached, or no node answered." },
-  writes_refused: { status: 503, message: "Redis refuses writes." },
-  internal: { status: 500, message: "Internal error. Details are in the server log." },
-} as const satisfies Record<string, { status: number; message: string }>;
+  bad_request: {
+    status: 400,
+    message: "The request is invalid.",
+    advice: "Fix the request; the message names the field.",
+  },
+  unauthorized: {
+    status: 401,
+    message: "The token or key is missing or not valid.",
+    advice: "Sign in again; a backend checks its key.",
+  },
+  token_expired: { status: 401, message: "The token has expired.", advice: "Get a fresh token." },
+  token_revoked: { status: 401, message: "The token was revoked.", advice: "Sign in again." },
+  session_expired: { status: 401, message: "The session has ended.", advice: "Sign in again." },
+  user_blocked: { status: 403, message: "The user is blocked.", advice: "Nothing until the block ends." },
+  forbidden: {
+    status: 403,
+    message: "Not allowed.",
+    advice: "Ask for the right; the answer is the same for an order of somebody else and for one that does not exist.",
+  },
+  not_found: { status: 404, message: "Not found.", advice: "Check the name." },
+  method_not_allowed: {
+    status: 405,
+    message: "This path does not support this method.",
+    advice: "Use a method that the `Allow` header lists.",
+  },
+  unknown_channel: {
+    status: 404,
+    message: "This channel kind is not configured.",
+    advice: "Configure the kind, or check the name.",
+  },
+  unknown_event: { status: 404, message: "Nothing handles this event.", advice: "Check the name of the event." },
+  conflict: {
+    status: 409,
+    message: "It already exists with different content.",
+    advice: "Use another idempotency key for other content.",
+  },
+  illegal_transition: {
+    status: 409,
+    message: "The order cannot move to this status.",
+    advice: "Check the order's status.",
+  },
+  payload_too_large: { status: 413, message: "The payload is too large.", advice: "Send less." },
+  unsupported_media_type: {
+    status: 415,
+    message: "The content type of the body is not supported.",
+    advice: "Send uncompressed JSON.",
+  },
+  rate_limited: { status: 429, message: "Too many requests.", advice: "Wait for `retryAfterMs`." },
+  connection_limit: { status: 429, message: "Too many connections.", advice: "Close other connections of the user." },
+  subscription_limit: {
+    status: 429,
+    message: "Too many subscriptions on this connection.",
+    advice: "Unsubscribe from other channels.",
+  },
+  not_subscribed: { status: 409, message: "Not subscribed to this channel.", advice: "Subscribe first." },
+  app_failed: { status: 502, message: "The app failed to handle this.", advice: "Retry after `retryAfterMs`." },
+  timeout: { status: 504, message: "The app did not answer in time.", advice: "Retry after `retryAfterMs`." },
+  draining: { status: 503, message: "This node is shutting down.", advice: "Reconnect to another node." },
+  unavailable: {
+    status: 503,
+    message: "Redis cannot be reached, or no node answered.",
+    advice: "Retry after `retryAfterMs`.",
+  },
+  writes_refused: {
+    status: 503,
+    message: "Redis refuses writes.",
+    advice: "Retry after `retryAfterMs`; the message says why.",
+  },
+  internal: {
+    status: 500,
+    message: "Internal error. Details are in the server log.",
+    advice: "Report it to the gateway's operator.",
+  },
+} as const satisfies Record<string, { status: number; message: string; advice: string }>;
 
 export type ErrorCode = keyof typeof errorCatalogue;
 

@@ -4,9 +4,6 @@ import { describe, expect, test } from "vitest";
 import { clientVersions, nodeVersions } from "../../scripts/compatibility/versions.ts";
 import { loadConfig, variables } from "../../src/config.ts";
 import { configFile } from "../../src/config/file-schema.ts";
-import { closingCatalogue } from "../../src/protocol/closings.ts";
-import { errorCatalogue } from "../../src/protocol/errors.ts";
-import { createMetrics } from "../../src/runtime/metrics.ts";
 import { repository } from "../support/source-tree.ts";
 
 const read = (path: string): string => readFileSync(join(repository, path), "utf8");
@@ -34,40 +31,6 @@ describe("the tables for operators are complete", () => {
     const unknown = documented.filter((word) => !paths.some((path) => path === word || path.startsWith(`${word}.`)));
 
     expect({ missing, unknown }).toEqual({ missing: [], unknown: [] });
-  });
-
-  test("every error and closing code is in docs/errors.md, with its status", () => {
-    const page = read("docs/errors.md").replaceAll(/ +/g, " ");
-
-    for (const [code, { status }] of Object.entries(errorCatalogue))
-      expect(page).toContain(`| \`${code}\` | ${status} |`);
-    for (const [code, { reconnect }] of Object.entries(closingCatalogue)) {
-      expect(page).toContain(`| \`${code}\` | ${reconnect ? "yes" : "no"} |`);
-    }
-  });
-
-  test("every metric is in docs/metrics.md, and no other", async () => {
-    const { registry } = createMetrics({ nodeId: "test" });
-    const own = registry.getMetricsAsArray().filter(({ name }) => !/^(process|nodejs)_/.test(name));
-
-    const documented = tableOf("docs/metrics.md").filter((word) => word.startsWith("gateway_"));
-
-    expect(documented.toSorted()).toEqual(own.map(({ name }) => name).toSorted());
-  });
-});
-
-describe("docs/protocol.md", () => {
-  /** The keys of an interface of `protocol/wire.ts`. */
-  function eventsOf(name: string): string[] {
-    const [, body = ""] = new RegExp(`interface ${name} \\{\n(.*?)\n\\}`, "s").exec(read("src/protocol/wire.ts")) ?? [];
-    return [...body.matchAll(/^  "?([\w:]+)"?: /gm)].map(([, event = ""]) => event);
-  }
-
-  test("has every event that a client or a node sends", () => {
-    const events = [...eventsOf("ClientRequests"), ...eventsOf("ServerToClientEvents")];
-
-    expect(events).toEqual(expect.arrayContaining(["subscribe", "order:get", "publication", "closing"]));
-    expect(tableOf("docs/protocol.md")).toEqual(expect.arrayContaining(events));
   });
 });
 
