@@ -1,8 +1,9 @@
-import prettier from "prettier";
+import { format } from "prettier";
 import { closingTable, errorTable, metricTable } from "./catalogues.ts";
 import { commandLine, exitCodeTable } from "./command-line.ts";
 import { clientEventTable, clientEvents, eventShapes, serverEventTable, serverEvents } from "./events.ts";
 import { httpCalls, httpShapes } from "./http.ts";
+import { limitTable, settingSections, settingTable, variableTable } from "./settings.ts";
 import type { ApiDescription } from "../../src/http/openapi.ts";
 
 /** What is not in modules: the description that a node serves of its calls. */
@@ -12,6 +13,9 @@ export interface Facts {
 
 /** The generated parts of the docs, by the name in their markers. */
 const parts: Readonly<Record<string, (facts: Facts) => string>> = {
+  ...Object.fromEntries(settingSections.map((section) => [`settings of ${section}`, () => settingTable(section)])),
+  "settings of all limits": limitTable,
+  variables: variableTable,
   errors: errorTable,
   closings: closingTable,
   metrics: metricTable,
@@ -38,5 +42,5 @@ export async function fillPage(text: string, facts: Facts): Promise<string> {
     if (render === undefined) throw new Error(`Nothing is generated under the name "${name}".`);
     return `<!-- npm run reference: ${name} -->\n\n${render(facts)}\n\n<!-- end of ${name} -->`;
   });
-  return prettier.format(filled, { parser: "markdown", printWidth: 120 });
+  return format(filled, { parser: "markdown", printWidth: 120 });
 }

@@ -39,10 +39,19 @@ export function typeText(schema: JsonSchema): string {
   if (schema.const !== undefined) return code(JSON.stringify(schema.const));
   if (schema.enum !== undefined) return schema.enum.map((value) => code(JSON.stringify(value))).join(", ");
   const options = schema.anyOf ?? schema.oneOf;
+  if (isOneOrMany(options)) return `${typeText(options[0])}, or a list of ${rangeOf(options[1])} of these`;
   if (options !== undefined) return [...new Set(options.map(typeText))].join(" or ");
   if (Array.isArray(schema.type)) return schema.type.join(" or ");
   return (byType[String(schema.type)] ?? (() => "any JSON"))(schema);
 }
+
+/** Whether it may be a value or a list of such values. */
+function isOneOrMany(options: readonly JsonSchema[] | undefined): options is readonly [JsonSchema, JsonSchema] {
+  const [one, many, ...others] = options ?? [];
+  return others.length === 0 && many?.items !== undefined && JSON.stringify(many.items) === JSON.stringify(one);
+}
+
+const rangeOf = ({ minItems = 0, maxItems = Infinity }: JsonSchema): string => range(minItems, maxItems);
 
 const byType: Readonly<Record<string, (schema: JsonSchema) => string>> = {
   boolean: () => "boolean",

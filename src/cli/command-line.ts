@@ -1,6 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { loadConfig, maxWorkers } from "../config.ts";
-import { configSchema } from "../config/file-schema.ts";
+import { configSchema } from "../config/config-schema.ts";
 import { maskSecrets } from "../config/masking.ts";
 import { ConfigError } from "../config/problems.ts";
 import { warningsOf } from "../config/warnings.ts";

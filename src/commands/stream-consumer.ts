@@ -58,7 +58,7 @@ export interface StreamConsumerDeps {
   metrics: Pick<Metrics, "commands">;
 }
 
-const defaults = {
+export const consumerDefaults = {
   tries: 5,
   firstPauseMs: 100,
   longestPauseMs: 5_000,
@@ -67,7 +67,7 @@ const defaults = {
   partitions: 1,
 };
 
-type ConsumerOptions = typeof defaults & StreamConsumerOptions;
+type ConsumerOptions = typeof consumerDefaults & StreamConsumerOptions;
 
 const group = "gateway";
 /** Crashes of consumers with an entry pending, after which it is performed alone. */
@@ -76,7 +76,7 @@ const suspectAfter = 3;
 const maxDeliveries = suspectAfter + 3;
 
 export function createStreamConsumer(deps: StreamConsumerDeps, given: StreamConsumerOptions = {}): ConsumerGroup {
-  const options = { ...defaults, ...given };
+  const options = { ...consumerDefaults, ...given };
   const partitions = Array.from({ length: options.partitions }, (_, n) => createPartition(deps, options, n));
   return {
     start: () => partitions.forEach((partition) => partition.start()),

@@ -352,9 +352,3 @@ export const configFile = z
   });
 
 export type ParsedFile = z.output<typeof configFile>;
-
-/** The file as JSON Schema, for editors and deployment tools. What only code can check is not part of it. */
-export const configSchema = (): object => ({
-  title: "Configuration of Tidegate",
-  ...z.toJSONSchema(configFile, { io: "input" }),
-});

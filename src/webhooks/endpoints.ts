@@ -20,10 +20,10 @@ export interface WebhookOptions {
   timeoutMs?: number;
 }
 
-const defaults = { tries: 16, firstPauseMs: 1_000, longestPauseMs: 600_000, timeoutMs: 10_000 };
+export const endpointDefaults = { tries: 16, firstPauseMs: 1_000, longestPauseMs: 600_000, timeoutMs: 10_000 };
 
 /** An endpoint with its defaults. */
-export interface WebhookEndpoint extends Pick<Required<WebhookOptions>, keyof typeof defaults> {
+export interface WebhookEndpoint extends Pick<Required<WebhookOptions>, keyof typeof endpointDefaults> {
   /** Derived from the URL: the same on every node and after restarts. */
   readonly id: string;
   /** Without user and password. */
@@ -50,7 +50,7 @@ function createEndpoint({ url, secret, events, ...rest }: WebhookOptions, name: 
   const authorization = authorizationIn(address);
   address.username = address.password = "";
   return {
-    ...defaults,
+    ...endpointDefaults,
     ...rest,
     id: `to-${createHash("sha256").update(name).digest("hex").slice(0, 16)}`,
     url: address.href,

@@ -1,8 +1,10 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { describedEnvironment } from "../../scripts/reference/http.ts";
 import { fillPage, partNames } from "../../scripts/reference/pages.ts";
+import { configSchema, settingsIn } from "../../src/config/config-schema.ts";
+import { describedPaths, descriptionOf } from "../../src/config/setting-descriptions.ts";
 import type { ApiDescription } from "../../src/http/openapi.ts";
 import { startGateway } from "../support/gateway.ts";
 import { repository } from "../support/source-tree.ts";
@@ -37,4 +39,31 @@ test("a part that nothing generates is an error", async () => {
   const page = "<!-- npm run reference: nothing -->\n<!-- end of nothing -->\n";
 
   await expect(fillPage(page, { api: {} as ApiDescription })).rejects.toThrow('under the name "nothing"');
+});
+
+describe("settings of the JSON file", () => {
+  const paths = settingsIn(configSchema()).map(({ path }) => path);
+  const innermost = paths.filter(
+    (path) => !paths.some((other) => other.startsWith(`${path}.`) || other.startsWith(`${path}[]`)),
+  );
+
+  test("are all described, and no others", () => {
+    // One table lists the costs.
+    const undescribed = innermost.filter((path) => !path.includes(".costs.") && descriptionOf(path) === undefined);
+
+    expect(innermost).toEqual(
+      expect.arrayContaining(["channels.*.history.size", "webhooks[].url", "app.events.*.cost"]),
+    );
+    expect(undescribed).toEqual([]);
+    expect(describedPaths.filter((path) => !paths.includes(path))).toEqual([]);
+  });
+
+  test("have their defaults and descriptions in the JSON Schema, without links", () => {
+    const byPath = new Map(settingsIn(configSchema()).map(({ path, schema }) => [path, schema]));
+
+    expect(byPath.get("orders.maxHeld")).toMatchObject({ default: 32, description: "max held events per order" });
+    expect(byPath.get("webhooks[].tries")?.default).toBe(16);
+    expect(byPath.get("limits.messages.closeAfter.refusals")?.default).toBe(100);
+    expect(byPath.get("channels.*.state")?.description).toContain("has state;");
+  });
 });
