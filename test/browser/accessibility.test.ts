@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { chromiumPath } from "../../scripts/needs.ts";
+import { guideGroups } from "../../src/http/guides.ts";
 import { startGateway } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
 import { buildDemo, launch, openDemo, startDevelopmentGateway } from "./demo-page.ts";
@@ -94,4 +95,19 @@ describe.skipIf(executablePath === undefined)("axe finds nothing to say", () => 
       expect([view, await violations(page)]).toEqual([view, []]);
     }
   });
+});
+
+test.skipIf(executablePath === undefined)("no guide is wider than a phone", async () => {
+  const { url } = await startGateway();
+  const browser = await launch(executablePath ?? "");
+  onTestFinished(() => browser.close());
+  const page = await browser.newPage({ viewport: { width: 390, height: 844 } });
+
+  const tooWide: string[] = [];
+  for (const name of Object.values(guideGroups).flat()) {
+    await page.goto(`${url}/docs/guides/${name === "readme" ? "" : name}`);
+    if ((await page.evaluate<number>("document.documentElement.scrollWidth")) > 390) tooWide.push(name);
+  }
+
+  expect(tooWide).toEqual([]);
 });
