@@ -1,6 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { loadConfig, maxWorkers } from "../config.ts";
-import { configSchema } from "../config/config-schema.ts";
 import { maskSecrets } from "../config/masking.ts";
 import { ConfigError } from "../config/problems.ts";
 import { warningsOf } from "../config/warnings.ts";
@@ -234,8 +233,11 @@ function addConfig(program: Command, host: Host): void {
     .command("config")
     .description("validate the configuration and print the effective settings with secrets masked")
     .option("--schema", "print the JSON Schema of the configuration file instead")
-    .action(({ schema }: { schema?: true }) => {
-      if (schema === true) return host.print(JSON.stringify(configSchema(), null, 2));
+    .action(async ({ schema }: { schema?: true }) => {
+      if (schema === true) {
+        const { configSchema } = await import("../config/config-schema.ts");
+        return host.print(JSON.stringify(configSchema(), null, 2));
+      }
       const config = loadConfig(host.env);
       host.print(JSON.stringify(maskSecrets(config), null, 2));
       for (const warning of warningsOf(config, host.env)) host.printError(`warning: ${warning}`);
