@@ -9,17 +9,17 @@ import { configFile } from "./file-schema.ts";
 import { descriptionOf } from "./setting-descriptions.ts";
 
 /** A part of the file's JSON Schema. */
-type Part = z.core.JSONSchema.JSONSchema;
+type SettingSchema = z.core.JSONSchema.JSONSchema;
 
 export interface Setting {
   /** `channels.*.history.size`: `*` for any name, `[]` for any entry. */
   path: string;
-  schema: Part;
+  schema: SettingSchema;
   isRequired: boolean;
 }
 
 /** The file as JSON Schema, for editors and deployment tools. What only code can check is not part of it. */
-export function configSchema(): Part {
+export function configSchema(): SettingSchema {
   const schema = { title: "Configuration of Tidegate", ...z.toJSONSchema(configFile, { io: "input" }) };
   for (const { path, schema: part } of settingsIn(schema)) {
     const description = descriptionOf(path);
@@ -31,7 +31,7 @@ export function configSchema(): Part {
 }
 
 /** Every setting, also those that contain others. */
-export function settingsIn(part: Part, path = "", isRequired = false): Setting[] {
+export function settingsIn(part: SettingSchema, path = "", isRequired = false): Setting[] {
   const own = path === "" ? [] : [{ path, schema: part, isRequired }];
   const { properties, additionalProperties, items, required = [] } = part;
   if (properties !== undefined)
@@ -46,7 +46,7 @@ export function settingsIn(part: Part, path = "", isRequired = false): Setting[]
 function within(part: unknown, path: string, isRequired = false): Setting[] {
   if (typeof part !== "object" || part === null) return [];
   const isEntry = /(?:\*|\[\])$/.test(path);
-  const settings = settingsIn(part as Part, path, isRequired);
+  const settings = settingsIn(part as SettingSchema, path, isRequired);
   return isEntry ? settings.slice(1) : settings;
 }
 
