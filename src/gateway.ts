@@ -160,7 +160,13 @@ export async function createNode(
     askApp: withCheckedData(askAppOf(access), () => checks),
     checkState: (change, at) => (checks === undefined ? change.value : checks.stateValue(change, at)),
   });
-  const nodeRights = createNodeRights({ connections, channels: services.channels, forgetAnswers, clock });
+  const nodeRights = createNodeRights({
+    connections,
+    channels: services.channels,
+    members: services.presence.members,
+    forgetAnswers,
+    clock,
+  });
   for (const type of rightsChangeTypes)
     control.on(type, (command) => nodeRights.perform(command), { beforeReopening: type !== "rights.subscribe" });
   const checks = contract && createNodeContractChecks(contract, services.kinds, config.orders);

@@ -36,7 +36,7 @@ export interface ConnectionHooksDeps {
   channels: Channels;
   expiry: ExpiryWatch;
   revocations: NodeRevocations;
-  rights: Pick<NodeRights, "mark" | "applySince" | "onChanged">;
+  rights: Pick<NodeRights, "mark" | "applySince" | "onChanged" | "recheck">;
   sessions: Pick<Sessions, "peek" | "touch">;
   tokens: Pick<Tokens, "verifySubscription">;
   throttling: Pick<Throttling, "handshake" | "message" | "forget">;
@@ -168,12 +168,9 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
 
   rights.onChanged(identityReplaced);
 
-  const recheck = (connection: Connection): Promise<void> =>
-    channels.recheckPermissions(connection.subscriber, connection.identity);
-
   async function recheckWithRights(connection: Connection): Promise<void> {
     await applyRights(connection);
-    await recheck(connection);
+    await rights.recheck(connection);
   }
 
   /** While the node is fenced, messages wait until it knows what was revoked meanwhile. */
@@ -186,7 +183,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     return closeIfExceeded(connection, result);
   }
 
-  const channelTokens = createChannelTokens({ tokens: deps.tokens, clock, identityReplaced, recheck });
+  const channelTokens = createChannelTokens({ tokens: deps.tokens, clock, identityReplaced, recheck: rights.recheck });
 
   async function untilOpen(connection: Connection): Promise<void> {
     while (connection.isOpen && !(await fence.openedWithin(maxFenceWaitMs)));

@@ -3,6 +3,7 @@ import type { Identity } from "../auth/identity.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Control, ControlCommand } from "../cluster/control.ts";
 import { GatewayError } from "../protocol/errors.ts";
+import type { Presence } from "../presence/presence.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Connection } from "./connection.ts";
 import type { Connections } from "./connections.ts";
@@ -21,7 +22,8 @@ const maxRemembered = 10_000;
 
 export interface NodeRightsDeps {
   connections: Connections;
-  channels: Pick<Channels, "recheckPermissions" | "subscribeUnchecked" | "forceUnsubscribe">;
+  channels: Pick<Channels, "recheckPermissions" | "channelsOf" | "subscribeUnchecked" | "forceUnsubscribe">;
+  members: Pick<Presence["members"], "infoChanged">;
   /** Forgets what an app has answered about them, so that it is asked again. */
   forgetAnswers?: ((about: { sessionId: string } | { userId: string; channel: string }) => void) | undefined;
   clock: Clock;
@@ -33,13 +35,21 @@ export interface NodeRights {
   perform(command: ControlCommand): Promise<number>;
   /** Calls `listener` after the identity of a connection was replaced. */
   onChanged(listener: (connection: Connection, previous: Identity) => void): void;
+  /** Ends subscriptions that the connection's identity no longer allows, and shows its `info` to other members. */
+  recheck(connection: Connection): Promise<void>;
   /** Call before a handshake reads from Redis. */
   mark(): number;
   /** Applies what was changed after the mark to a connection that has been registered since; undefined if nothing was. */
   applySince(mark: number, connection: Connection): Promise<void> | undefined;
 }
 
-export function createNodeRights({ connections, channels, forgetAnswers, clock }: NodeRightsDeps): NodeRights {
+export function createNodeRights({
+  connections,
+  channels,
+  members,
+  forgetAnswers,
+  clock,
+}: NodeRightsDeps): NodeRights {
   const remembered: { sequence: number; at: number; change: RightsChange }[] = [];
   const listeners: ((connection: Connection, previous: Identity) => void)[] = [];
   let sequence = 0;
@@ -78,8 +88,13 @@ export function createNodeRights({ connections, channels, forgetAnswers, clock }
   async function applyRights(rights: SessionRights, connection: Connection): Promise<boolean> {
     if ((connection.identity.revision ?? 0) >= rights.revision) return true;
     replaceIdentity(connection, withRights(connection.identity, rights));
-    await channels.recheckPermissions(connection.subscriber, connection.identity);
+    await recheck(connection);
     return true;
+  }
+
+  async function recheck({ subscriber, identity }: Connection): Promise<void> {
+    await channels.recheckPermissions(subscriber, identity);
+    await members.infoChanged(subscriber, channels.channelsOf(subscriber));
   }
 
   async function applyToAll(change: RightsChange): Promise<number> {
@@ -102,6 +117,7 @@ export function createNodeRights({ connections, channels, forgetAnswers, clock }
       return applyToAll(change);
     },
     onChanged: (listener) => void listeners.push(listener),
+    recheck,
     mark: () => sequence,
     applySince: (mark, connection) => (mark === sequence ? undefined : applyRemembered(mark, connection)),
   };

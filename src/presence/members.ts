@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Kinds } from "../channels/kinds.ts";
 import type { Permissions, Principal } from "../channels/permissions.ts";
 import { GatewayError } from "../protocol/errors.ts";
@@ -137,6 +138,22 @@ export class Members {
     this.#details.set(channel, userId, id, { info, data: data ?? undefined, at });
     this.#local.changeDetail(channel, userId);
     await this.#local.flushed(channel);
+  }
+
+  /** The public part of the subscriber's session may have changed. Resolves when it is written, or cannot be for now. */
+  async infoChanged(subscriber: Subscriber, channels: readonly string[]): Promise<void> {
+    const changed = channels.filter((channel) => this.#isKept(channel) && this.#changeInfo(subscriber, channel));
+    await Promise.allSettled(changed.map((channel) => this.#local.flushed(channel)));
+  }
+
+  #changeInfo(subscriber: Subscriber, channel: string): boolean {
+    const { id, userId } = subscriber;
+    const { info: previous, data, at = 0 } = this.#details.get(channel, userId, id) ?? {};
+    const info = this.#deps.infoOf(subscriber);
+    if (isDeepStrictEqual(info, previous)) return false;
+    this.#details.set(channel, userId, id, { info, data, at });
+    this.#local.changeDetail(channel, userId);
+    return true;
   }
 
   /** Resolves when this node's members are written and its replica receives changes; undefined for kinds without presence. */

@@ -46,7 +46,7 @@ export interface PresenceOptions {
  * left out by everybody, so nobody has to clean up after it in time.
  */
 export interface Presence extends Service {
-  readonly members: Pick<Members, "of" | "ofAs" | "setData" | "synced">;
+  readonly members: Pick<Members, "of" | "ofAs" | "setData" | "infoChanged" | "synced">;
   readonly connectionQuota: Pick<ConnectionQuota, "take" | "release" | "connectionsOf" | "removeDead">;
   /** Channels with subscribers, on all nodes. */
   list(query: ListQuery): Promise<ChannelPage>;

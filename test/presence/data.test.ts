@@ -53,6 +53,28 @@ describe("data of a member", () => {
     );
   });
 
+  test("has the public part of the session as a backend changed it, on every node once the call returns", async () => {
+    const [here, there] = await startPair();
+    const watcher = await member(there, "bob");
+    const { token, sessionId } = await here.signIn("ada", { info: { name: "Ada" } });
+    const ada = await here.connect(token);
+    await ada.emitWithAck("subscribe", { channel });
+    await setData(ada, 1);
+    await eventually(() => expect(told(watcher, "presence")).not.toEqual([]));
+    const patch = (change: object) => there.call("PATCH", `/v1/sessions/${sessionId}`, change);
+
+    await patch({ info: { name: "Countess" } });
+
+    const shown = { userId: "ada", connections: 1, info: { name: "Countess" }, data: 1 };
+    expect((await membersOf(watcher))[0]).toEqual(shown);
+    await eventually(() => expect(updates(watcher).at(-1)).toEqual(shown));
+    const before = updates(watcher).length;
+    await patch({ roles: ["staff"] });
+    await patch({ info: { name: "Lovelace" } });
+    await eventually(() => expect(updates(watcher).at(-1)?.info).toEqual({ name: "Lovelace" }));
+    expect(updates(watcher)).toHaveLength(before + 1);
+  });
+
   test("is what a connection set last, and gone with it", async () => {
     const [here, there] = await startPair();
     const watcher = await member(here, "bob");
