@@ -209,9 +209,9 @@ export function createLeaderboards(deps: LeaderboardsDeps, options: Leaderboards
   async function existingSeason(board: Board, id: string | undefined): Promise<Season | undefined> {
     if (id === undefined) return undefined;
     const season = seasons.calendar(board).named(id);
-    if (season === undefined) throw wrong("season", "is not a season of this board");
-    if (seasons.current(board).id === id || (await index.hasSeason(board, season))) return season;
-    throw new GatewayError("not_found", "season: has no scores", { field: "season" });
+    const hasScores = season !== undefined && (await index.hasSeason(board, season));
+    if (hasScores || seasons.current(board).id === id) return season;
+    throw new GatewayError("not_found", "season: is unknown or has no scores", { field: "season" });
   }
 
   async function submit(board: Board, submission: ScoreSubmission, ...once: [key?: string, ttlSeconds?: number]) {

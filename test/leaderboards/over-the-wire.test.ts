@@ -84,7 +84,8 @@ describe("leaderboards over HTTP", () => {
       ["GET", at("?limit=0"), undefined, "bad_request", "limit"],
       ["GET", at("?limit=1001"), undefined, "bad_request", "limit"],
       ["GET", at("?start=-1"), undefined, "bad_request", "start"],
-      ["GET", at("?season=2026-02-30"), undefined, "bad_request", "season"],
+      ["GET", at("?season=2026-02-30"), undefined, "not_found", "season"],
+      ["GET", at("/members/m?season=never"), undefined, "not_found", "season"],
       ["GET", at("/members/nobody"), undefined, "not_found", "member"],
       ["GET", at("/members/nobody?radius=101"), undefined, "bad_request", "radius"],
     ];

@@ -142,7 +142,7 @@ describe("the turn of a season", () => {
       ["daily", "x}:ranking"],
       ["ever", "2026-02-03"],
     ] as const) {
-      await expect(leaderboards.top(board, { season })).rejects.toMatchObject({ code: "bad_request", field: "season" });
+      await expect(leaderboards.top(board, { season })).rejects.toMatchObject({ code: "not_found", field: "season" });
     }
   });
 });
