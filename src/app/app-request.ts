@@ -25,7 +25,8 @@ export interface RequestConnection {
   readonly connectionId: string;
   readonly nodeId: string;
   readonly address: string;
-  readonly userAgent?: string;
+  /** Empty if the client sent none. */
+  readonly userAgent: string;
   /** Of the client's handshake. */
   readonly headers: Readonly<Record<string, string>>;
   /** Of the client's handshake, without its token. */
@@ -68,14 +69,14 @@ export function requestOf(
 
 /** Headers and `auth` are read only if somebody wants them. */
 export function describeConnection(
-  { id: connectionId, address, userAgent, handshake }: ConnectionInfo,
+  { id: connectionId, address, userAgent = "", handshake }: ConnectionInfo,
   { nodeId, headers }: RequestOptions,
 ): RequestConnection {
   return {
     connectionId,
     nodeId,
     address,
-    ...(userAgent !== undefined && { userAgent }),
+    userAgent,
     get headers() {
       return allowedHeaders(handshake, headers);
     },

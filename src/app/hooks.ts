@@ -37,7 +37,11 @@ const refused = z.union([
 const allowed = z.strictObject({ allow: z.literal(true), ttlSeconds });
 const changed = z.strictObject({ allow: z.literal(true).optional(), data: z.json() });
 
-const connectAnswer = z.union([z.strictObject({ refuse: refusal }), appLogin]);
+const connectAnswer = z.union([
+  z.strictObject({ refuse: refusal }),
+  z.strictObject({ allow: z.literal(false) }).transform(() => ({ refuse: {} })),
+  appLogin,
+]);
 const subscribeAnswer = z.union([refused, allowed]);
 const publishAnswer = z.union([refused, allowed, changed]);
 

@@ -14,7 +14,8 @@ export class ClientFiles {
 
   /** False if the request is for something else. */
   serve(request: IncomingMessage, response: ServerResponse, fields: HeaderFields): boolean {
-    const name = request.method === "GET" ? filePath.exec(request.url ?? "")?.[1] : undefined;
+    const { method = "", url = "" } = request;
+    const name = ["GET", "HEAD"].includes(method) ? filePath.exec(url)?.[1] : undefined;
     if (name === undefined) return false;
     void this.#send(name, request, response, fields);
     return true;

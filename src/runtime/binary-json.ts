@@ -1,3 +1,6 @@
+/** Standard or URL-safe, with or without padding. */
+const isBase64 = /^[\w+/-]*={0,2}$/;
+
 /** Binary values in JSON: `{ "$binary": "<base64>" }`. The depth of values is bounded by the parser. */
 export function toWire(value: unknown): unknown {
   if (ArrayBuffer.isView(value))
@@ -6,10 +9,12 @@ export function toWire(value: unknown): unknown {
   return mapValues(value, toWire);
 }
 
+/** An object whose `$binary` is not base64 stays an object. */
 export function fromWire(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   const { $binary: binary } = value as { $binary?: unknown };
-  if (typeof binary === "string" && Object.keys(value).length === 1) return Buffer.from(binary, "base64");
+  const isBinary = typeof binary === "string" && isBase64.test(binary) && Object.keys(value).length === 1;
+  if (isBinary) return Buffer.from(binary, "base64");
   return mapValues(value, fromWire);
 }
 

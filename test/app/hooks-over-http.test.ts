@@ -64,6 +64,12 @@ describe("a client without a token", () => {
     expect(await reasonsOf(gateway)).toMatchObject([{ kind: "handshake", code: "maintenance", rule: "hook" }]);
   });
 
+  test("is refused as unauthorized by a hook that does not allow it", async () => {
+    const { gateway } = await gatewayWith({ connect: () => ({ allow: false }) });
+
+    await expect(guest(gateway)).rejects.toMatchObject({ message: "unauthorized" });
+  });
+
   test("is refused at the transport while the app does not answer, so that it comes back by itself", async () => {
     let isUp = false;
     const { url } = await startApp((request, response) => {

@@ -387,6 +387,7 @@ describe("a moved-in server", () => {
     const { url } = await listening();
 
     const script = await fetch(`${url}/socket.io/socket.io.js`);
+    expect((await fetch(`${url}/socket.io/socket.io.js`, { method: "HEAD" })).status).toBe(200);
 
     expect(script.headers.get("content-type")).toBe("application/javascript; charset=utf-8");
     expect(await script.text()).toContain("socketio/socket.io");

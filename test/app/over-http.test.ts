@@ -37,7 +37,7 @@ test("an event is forwarded, signed, with its user, and acknowledged with what t
     event: "move",
     args: [1, { $binary: "Bw==" }],
     namespace: "/",
-    connection: { connectionId: client.id },
+    connection: { connectionId: client.id, userAgent: "" },
     user: { userId: "ann", roles: [] },
   });
   const signed = { id: String(headers["webhook-id"]), timestamp: Number(headers["webhook-timestamp"]), body };
