@@ -3,7 +3,7 @@ import { z } from "zod";
 import { parseWith } from "../protocol/parse-with.ts";
 import { userId } from "../protocol/scalars.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
-import { onlyPost } from "./only-methods.ts";
+import { onlyPost, refuseAllBut } from "./only-methods.ts";
 import { sendJson } from "./problem.ts";
 import { readJson } from "./request-body.ts";
 
@@ -35,7 +35,8 @@ export function mountDemo(app: Express, demo: Demo, clientAddress: ClientAddress
 
 /** Serves a built page. */
 export function mountPage(app: Express, path: string, directory: string): void {
-  app.use(path, express.static(directory, { dotfiles: "ignore", cacheControl: false, setHeaders: cacheFields }));
+  const files = express.static(directory, { dotfiles: "ignore", cacheControl: false, setHeaders: cacheFields });
+  app.use(path, files).all(path, refuseAllBut("GET", "HEAD"));
 }
 
 function signIn(login: NonNullable<Demo["login"]>, clientAddress: ClientAddress): RequestHandler {

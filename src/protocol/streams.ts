@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { channelName, timestamp, wholeNumber } from "./scalars.ts";
+import { channelName, clientChannelName, timestamp, wholeNumber } from "./scalars.ts";
 import { publication } from "./publications.ts";
 
 /** Schemas of streams without a library: server-sent events, the long poll, and the tickets of `EventSource`. */
@@ -34,6 +34,9 @@ export const streamQuery = z.strictObject({
     .meta({ description: "Same as the `Last-Event-ID` header, for a new `EventSource` with a new ticket." }),
   ...credentials,
 });
+
+/** A channel that a client reads; those of a backend may contain a `*`. */
+export const clientStreamChannel = z.strictObject({ channel: clientChannelName });
 
 /** Query of `GET /v1/channels/{channel}/poll`. */
 export const pollQuery = z

@@ -35,6 +35,8 @@ describe("the demo", () => {
     const again = `GET /demo/ HTTP/1.1\r\nHost: x\r\nIf-None-Match: ${etag}\r\nConnection: close\r\n\r\n`;
     expect(await sendRaw(http.port, again)).toMatch(/^HTTP\/1.1 304 /);
     expect((await call("/demo")).headers.get("location")).toBe("/demo/");
+    const posted = await call("/demo/", { body: {} });
+    expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
   });
 
   it("may load and reach what it needs over plain HTTP, and nothing else", async () => {

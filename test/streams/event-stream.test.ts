@@ -88,6 +88,8 @@ test("a stream is refused before it begins, with the code of the refusal", async
     "subscription_limit",
   ]);
   expect(await refusalOf("/v1/stream", own)).toEqual([400, "bad_request"]);
+  expect(await refusalOf("/v1/stream?channel=chat:*", own)).toEqual([400, "bad_request"]);
+  expect(await refusalOf("/v1/channels/chat:*/poll", own)).toEqual([400, "bad_request"]);
   expect(await refusalOf("/v1/stream?channel=chat:a", { ...own, origin: "https://evil.example" })).toEqual([
     403,
     "forbidden",

@@ -3,6 +3,8 @@ import type { Identity } from "../../auth/identity.ts";
 import type { Kinds } from "../../channels/kinds.ts";
 import type { Permissions } from "../../channels/permissions.ts";
 import { GatewayError } from "../../protocol/errors.ts";
+import { parseWith } from "../../protocol/parse-with.ts";
+import { clientStreamChannel } from "../../protocol/streams.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import { refusalOf } from "../../commands/refusal.ts";
 import type { Admission } from "../admission.ts";
@@ -99,7 +101,9 @@ export class StreamAdmission {
   async #checkPermissions({ identity, isBackend }: StreamReader, channels: readonly string[]): Promise<void> {
     const { kinds, permissions } = this.#deps;
     for (const channel of channels) kinds.of(channel);
-    if (!isBackend) await Promise.all(channels.map((channel) => permissions.checkSubscribe(identity, channel)));
+    if (isBackend) return;
+    for (const channel of channels) parseWith(clientStreamChannel, { channel });
+    await Promise.all(channels.map((channel) => permissions.checkSubscribe(identity, channel)));
   }
 }
 
