@@ -191,14 +191,11 @@ const idempotency = z
 /** How long after a disconnect a stock client can recover with Socket.IO's connection state recovery. */
 const recovery = z.strictObject({ windowSeconds: seconds(daySeconds).default(120) }).prefault({});
 
-/**
- * How often a client is pinged, and how long it may take to answer. Not more often than once a second: a client may answer
- * no faster (`engine/engine.ts`).
- */
+/** How often a client is pinged, and how long it may take to answer. */
 const heartbeat = z
   .strictObject({
-    pingIntervalMs: z.int().min(1_000).max(600_000).default(socketDefaults.pingIntervalMs),
-    pingTimeoutMs: z.int().min(1_000).max(600_000).default(socketDefaults.pingTimeoutMs),
+    pingIntervalMs: z.int().min(100).max(600_000).default(socketDefaults.pingIntervalMs),
+    pingTimeoutMs: z.int().min(100).max(600_000).default(socketDefaults.pingTimeoutMs),
   })
   .prefault({});
 
