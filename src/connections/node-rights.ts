@@ -43,13 +43,7 @@ export interface NodeRights {
   applySince(mark: number, connection: Connection): Promise<void> | undefined;
 }
 
-export function createNodeRights({
-  connections,
-  channels,
-  members,
-  forgetAnswers,
-  clock,
-}: NodeRightsDeps): NodeRights {
+export function createNodeRights({ connections, channels, members, forgetAnswers, clock }: NodeRightsDeps): NodeRights {
   const remembered: { sequence: number; at: number; change: RightsChange }[] = [];
   const listeners: ((connection: Connection, previous: Identity) => void)[] = [];
   let sequence = 0;

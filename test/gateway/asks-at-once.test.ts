@@ -168,7 +168,12 @@ test("a token refreshed while the connect hook waits for the fence determines th
   const fence = createFence(clock, 3_000);
   const expiry = createExpiryWatch({ clock, log: quietLog });
   const revocations = { mark: () => 0, since: () => undefined };
-  const rights = { mark: () => 0, applySince: async () => undefined, onChanged: () => undefined, recheck: async () => undefined };
+  const rights = {
+    mark: () => 0,
+    applySince: async () => undefined,
+    onChanged: () => undefined,
+    recheck: async () => undefined,
+  };
   const channels = {
     subscribeUnchecked: async () => undefined,
     channelsOf: () => [],
