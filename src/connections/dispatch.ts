@@ -4,6 +4,7 @@ import { userChannelOf } from "../protocol/names.ts";
 import { checkNoBinary } from "../protocol/no-binary.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import { KeyedQueue } from "../runtime/keyed-queue.ts";
+import type { EventClass, Metrics } from "../runtime/metrics.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { AppConnection, Connection } from "./connection.ts";
 import { ephemeralEvent } from "../throttling/policies.ts";
@@ -55,6 +56,7 @@ export type ObserveEvent = (
 ) => ((outcome: EventOutcome) => void) | undefined;
 
 export interface DispatchDeps extends RefusalDeps {
+  metrics: RefusalDeps["metrics"] & Pick<Metrics, "eventLatency" | "receivedBytes">;
   observe?: ObserveEvent | undefined;
   handlers: readonly ClientHandler[];
   /** Omit to refuse all events that are not built in. */
@@ -157,6 +159,7 @@ export class Dispatch {
     if (!connection.isOpen) return;
     const { id, bytes, isBinary } = packet.at(-1) as Receipt;
     const acknowledge: Acknowledge = id === undefined ? ignoreAnswer : (answer) => connection.answer(id, answer);
+    this.#deps.metrics.receivedBytes.inc(bytes);
     const incoming: IncomingEvent = { event: packet.slice(0, -1), bytes, isBinary, id, listeners };
     const answered = this.#answer(requests, incoming, acknowledge);
     answered.catch((error: unknown) => this.#deps.failures.report("socket.answer", error));
@@ -169,6 +172,8 @@ export class Dispatch {
 
   async #answer(requests: ConnectionRequests, message: IncomingEvent, acknowledge: Acknowledge): Promise<void> {
     this.#begin(requests);
+    const startedAt = performance.now();
+    let eventClass: EventClass = this.#classOf(requests.connection, message.event[0]);
     const ended = this.#deps.observe?.(requests.connection, message.event);
     try {
       const answer = await this.#perform(requests, message);
@@ -181,11 +186,18 @@ export class Dispatch {
       ended?.({ error });
       const body = this.#bodyOf(error, requests.connection, message.event);
       acknowledge({ ok: false, error: body });
-      if (body.code === "unknown_event")
+      if (body.code === "unknown_event") {
+        eventClass = "unknown";
         this.#deps.unknownEvents.note(requests.connection, String(message.event[0]), message.id === undefined);
+      }
     } finally {
+      this.#deps.metrics.eventLatency.observe({ class: eventClass }, (performance.now() - startedAt) / 1_000);
       this.#end(requests);
     }
+  }
+
+  #classOf({ namespace }: AppConnection, name: unknown): EventClass {
+    return typeof name === "string" && (namespace !== "/" || !this.#handlers.has(name)) ? "app" : "built_in";
   }
 
   /**
@@ -207,11 +219,11 @@ export class Dispatch {
   #perform(requests: ConnectionRequests, message: IncomingEvent): Promise<object> {
     if (requests.inFlight.count > this.#maxUnanswered) throw tooManyUnanswered();
     const [name, ...args] = message.event;
-    const isMain = requests.connection.namespace === "/";
-    if (typeof name === "string" && (!isMain || !this.#handlers.has(name))) {
+    if (typeof name === "string" && this.#classOf(requests.connection, name) === "app") {
       const handle = this.#appHandlerOf(requests.connection, name, args, message);
       if (handle !== undefined) return requests.run(appKey, () => this.#runApp(requests, message, handle));
-      if (!isMain) return requests.run(appKey, () => this.#runApp(requests, message, unknownEvent));
+      if (requests.connection.namespace !== "/")
+        return requests.run(appKey, () => this.#runApp(requests, message, unknownEvent));
     }
     const request = this.#read(requests.connection, message);
     const run = (release?: () => void): Promise<object> => this.#run(requests.connection, request, release);
@@ -356,11 +368,8 @@ const ignoreAnswer: Acknowledge = () => undefined;
 /** Max characters of an event's name in the log. */
 const maxLoggedLength = 128;
 
-/** `retryAfterMs` of a client with too many requests in flight. */
-const unansweredRetryMs = 1_000;
-
 const tooManyUnanswered = (): GatewayError =>
-  new LimitRefusal("unanswered", { retryAfterMs: unansweredRetryMs }, "Too many messages are waiting for an answer.");
+  new LimitRefusal("unanswered", { retryAfterMs: 1_000 }, "Too many messages are waiting for an answer.");
 
 function handlerOf(handlers: ReadonlyMap<string, ClientHandler>, [name, error]: readonly unknown[]): ClientHandler {
   if (name === refused) throw error as GatewayError;

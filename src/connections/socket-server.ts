@@ -92,6 +92,7 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   const handshakes = new PendingHandshakes({ ...deps, admission, failures });
   const lifecycle = new ConnectionLifecycle({ ...deps, dispatch, failures }, options.nodeId);
   const engine = createEngine(deps, { allowedOrigins: options.allowedOrigins, ...bounds }, { failures, admission });
+  countSentBytes(deps.metrics, engine);
   engine.on("connection", (socket: EngineSocket) => handshakes.open(socket));
 
   const recoveryAdapter = createRecoveryAdapter(deps, { handshakes, lifecycle, failures });
@@ -144,6 +145,15 @@ function aborted(deadline: AbortSignal | undefined): Promise<void> {
     if (deadline?.aborted === true) resolve();
     deadline?.addEventListener("abort", () => resolve(), { once: true });
   });
+}
+
+/** Read by a scrape, because every write to every connection adds to it. */
+function countSentBytes({ sentBytes }: Pick<Metrics, "sentBytes">, engine: Engine): void {
+  const collect = (): void => {
+    sentBytes.reset();
+    sentBytes.inc(engine.sentBytes);
+  };
+  Object.assign(sentBytes, { collect });
 }
 
 interface EngineParts {

@@ -11,6 +11,8 @@ export interface WriterContext {
   readonly queueBytes: number;
   readonly endOfTick: Pick<EndOfTickFlusher, "schedule">;
   readonly multiSocketWrite: MultiSocketWrite;
+  /** Counts the bytes of all frames. */
+  readonly traffic: { sentBytes: number };
   /** Counts frames that a slow reader was not sent. */
   onSkipped(skipped: Skipped): void;
 }
@@ -87,6 +89,7 @@ export class ConnectionWriter implements Flushable {
     const batch = this.#batch;
     if (batch === undefined || this.#isHeld) return;
     this.#batch = undefined;
+    this.#context.traffic.sentBytes += batch.length;
     const transport = this.#transport;
     if (this.#queue === undefined && transport.writable && transport instanceof WebSocketTransport)
       this.#send(transport, batch);
@@ -110,7 +113,10 @@ export class ConnectionWriter implements Flushable {
     const batch = this.#batch;
     this.#batch = undefined;
     this.#queue ??= new SendQueue();
-    if (batch !== undefined) this.#queue.push(batch, false);
+    if (batch !== undefined) {
+      this.#context.traffic.sentBytes += batch.length;
+      this.#queue.push(batch, false);
+    }
     this.drain();
   }
 

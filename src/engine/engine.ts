@@ -103,6 +103,7 @@ export class Engine extends EventEmitter {
       wheel: new TimerWheel(deps.clock, Math.max(options.pingIntervalMs, options.pingTimeoutMs)),
       endOfTick: new EndOfTickFlusher(failed, multiSocketWrite),
       multiSocketWrite,
+      traffic: { sentBytes: 0 },
       onSkipped: deps.onSkipped,
       closed: ({ id }) => void this.#sockets.delete(id),
     };
@@ -112,6 +113,11 @@ export class Engine extends EventEmitter {
       writeDirectly: createDirectWrite(),
       failed: (error) => deps.report("socket.message", error),
     };
+  }
+
+  /** Bytes of frames for all clients. */
+  get sentBytes(): number {
+    return this.#context.traffic.sentBytes;
   }
 
   /** Number of open connections, authenticated or not. */

@@ -131,6 +131,7 @@ export function createCoreServices(
 
   snapshots.set("leaderboard", leaderboards.boardSnapshot).set("rank", leaderboards.rankSnapshot);
   snapshots.set("order", orders.takeOrderSnapshot).set("orders", orders.takeOpenOrdersSnapshot);
+  channels.onSubscription(({ isSubscribed }) => metrics.subscriptions.inc(isSubscribed ? 1 : -1));
   channels.onSubscription((change) => presence.onSubscription(change));
   channels.onSubscription((change) => state.onSubscription(change));
   channels.onSubscription((change) => leaderboards.onSubscription(change));

@@ -7,7 +7,7 @@ import type { Store } from "./store.ts";
 
 export interface StoreMetricsDeps {
   store: Pick<Store, "commands" | "keys">;
-  metrics: Pick<Metrics, "commandsWaiting" | "commandsLag" | "deadLetters">;
+  metrics: Pick<Metrics, "commandsWaiting" | "commandsLag" | "deadLetters" | "scheduled">;
   clock: Clock;
   /** Of the commands stream. */
   partitions: number | undefined;
@@ -17,11 +17,11 @@ export interface StoreMetricsDeps {
 const scrapeTimeoutMs = 1_000;
 
 /**
- * Metrics that are read from Redis by a scrape and only then: the backlog of commands, and dead letters. While Redis does
- * not answer they have no samples, instead of old ones.
+ * Metrics that are read from Redis by a scrape and only then: the backlog of commands, dead letters, and scheduled
+ * publications. While Redis does not answer they have no samples, instead of old ones.
  */
 export function collectStoreMetrics({ store, metrics, clock, partitions }: StoreMetricsDeps): void {
-  const { commandsWaiting, commandsLag, deadLetters } = metrics;
+  const { commandsWaiting, commandsLag, deadLetters, scheduled } = metrics;
   const letters = { commands: createDeadCommandStore(store), webhooks: createDeadWebhookStore(store) };
 
   async function readBacklog(): Promise<void> {
@@ -37,8 +37,15 @@ export function collectStoreMetrics({ store, metrics, clock, partitions }: Store
     deadLetters.set({ of: "commands" }, counts[0]);
     deadLetters.set({ of: "webhooks" }, counts[1]);
   }
+
+  async function readScheduled(): Promise<void> {
+    const count = await inTime(store.commands.hlen(store.keys.scheduled()), clock);
+    if (count === undefined) scheduled.remove();
+    else scheduled.set(count);
+  }
   Object.assign(commandsWaiting, { collect: readBacklog });
   Object.assign(deadLetters, { collect: readLetters });
+  Object.assign(scheduled, { collect: readScheduled });
 }
 
 /** Undefined if it fails or takes too long. */

@@ -13,6 +13,10 @@ export interface Metrics {
   deliveryLatency: Histogram;
   skipped: Counter<"reason">;
   queueBytes: Gauge;
+  sentBytes: Counter;
+  receivedBytes: Counter;
+  eventLatency: Histogram<"class">;
+  subscriptions: Gauge;
   refusals: Counter<"code" | "limiter" | "rule">;
   limited: Counter<"limiter" | "reason">;
   closings: Counter<"code">;
@@ -21,6 +25,7 @@ export interface Metrics {
   commandsLag: Gauge;
   outboxLag: Gauge;
   deadLetters: Gauge<"of">;
+  scheduled: Gauge;
   bridged: Counter<"outcome">;
   webhooks: Counter<"event" | "outcome">;
   webhooksWaiting: Gauge;
@@ -37,6 +42,9 @@ export interface Metrics {
   httpRequests: Counter<"route" | "status">;
   httpLatency: Histogram<"route">;
 }
+
+/** Whose event a client sent. */
+export type EventClass = "built_in" | "app" | "unknown";
 
 /** The response to a scrape. */
 export type MetricsText = Pick<Registry, "metrics" | "contentType">;
@@ -91,6 +99,28 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
       help: "Bytes in this node's send queues, waiting for clients to read them.",
       registers,
     }),
+    sentBytes: new Counter({
+      name: "gateway_sent_bytes_total",
+      help: "Bytes of frames for Socket.IO clients, including those that still wait in send queues.",
+      registers,
+    }),
+    receivedBytes: new Counter({
+      name: "gateway_received_bytes_total",
+      help: "Bytes of events received from Socket.IO clients.",
+      registers,
+    }),
+    eventLatency: new Histogram({
+      name: "gateway_event_seconds",
+      help: "Time to handle a client's event until its answer, by class: built_in, app, or unknown.",
+      labelNames: ["class"],
+      buckets: seconds,
+      registers,
+    }),
+    subscriptions: new Gauge({
+      name: "gateway_subscriptions",
+      help: "Subscriptions of this node's connections.",
+      registers,
+    }),
     refusals: new Counter({
       name: "gateway_refusals_total",
       help: "Refused requests by error code, and by the limiter or the rule that refused them, if there is one.",
@@ -134,6 +164,11 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
       name: "gateway_dead_letters",
       help: "Dead letters kept in Redis: commands, or webhooks.",
       labelNames: ["of"],
+      registers,
+    }),
+    scheduled: new Gauge({
+      name: "gateway_scheduled",
+      help: "Publications scheduled for later, across all nodes.",
       registers,
     }),
     bridged: new Counter({

@@ -149,6 +149,7 @@ async function startWriting(writeDirectly: DirectWrite | undefined) {
     queueBytes: 8 * 1_048_576,
     endOfTick: new EndOfTickFlusher(failed),
     multiSocketWrite: eachByItself,
+    traffic: { sentBytes: 0 },
     onSkipped: failed,
   };
   const writer = new ConnectionWriter(

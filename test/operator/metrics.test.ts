@@ -118,6 +118,26 @@ test("delivery latency has one sample for a publication, however many subscriber
   expect(await metricOf(url, "gateway_delivery_latency_seconds_sum")).toBeLessThan(60);
 });
 
+test("events are measured by class; bytes, subscriptions and scheduled publications are counted", async () => {
+  const { url, call, signIn, connect } = await startGateway({ file: { channels: { chat: { subscribe: "public" } } } });
+  const client = await connect((await signIn("ada")).token);
+  const before = await metricOf(url, "gateway_sent_bytes_total");
+
+  await client.emitWithAck("subscribe", { channel: "chat:1" });
+  await client.emitWithAck("nothing", "x".repeat(1_000));
+  await call("POST", "/v1/publish", { channel: "chat:1", event: "said", data: "y".repeat(2_000) });
+  await call("POST", "/v1/publish", { channel: "chat:1", event: "said", data: 1, delayMs: 60_000 });
+
+  const events = (eventClass: string) => metricOf(url, "gateway_event_seconds_count", { class: eventClass });
+  expect([await events("built_in"), await events("unknown"), await events("app")]).toEqual([1, 1, 0]);
+  expect(await metricOf(url, "gateway_received_bytes_total")).toBeGreaterThan(1_000);
+  await eventually(async () => expect(await metricOf(url, "gateway_sent_bytes_total")).toBeGreaterThan(before + 2_000));
+  expect(await metricOf(url, "gateway_subscriptions")).toBe(2);
+  expect(await metricOf(url, "gateway_scheduled")).toBe(1);
+  client.disconnect();
+  await eventually(async () => expect(await metricOf(url, "gateway_subscriptions")).toBe(0));
+});
+
 test("commands that could not be performed are counted as dead letters", async () => {
   const { url, prefix } = await startGateway();
   const { redis } = await redisWorld();
