@@ -10,6 +10,9 @@ const maxParameters = 8;
 /** Three parts of base64url; `alg: none` has an empty third one. */
 const threeParts = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
+/** Whether a text may be a token at all. */
+export const isTokenShaped = (text: string): boolean => threeParts.test(text);
+
 /** Parameters that contain a key, name a place to fetch one from, or change what is signed. */
 const forbiddenParameters = ["jwk", "jku", "x5c", "x5u", "crit", "b64", "zip", "enc"];
 

@@ -1,4 +1,5 @@
 import type { Express, Request, RequestHandler, Response } from "express";
+import { z } from "zod";
 import { GatewayError } from "../protocol/errors.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
@@ -205,6 +206,9 @@ function send(request: Request, response: Response, route: Route, given: RouteAn
   else sendJsonText(response, status, text, fields);
 }
 
+/** A parameter that a route does not have is named, as a field of a body is. */
+const noQuery = z.strictObject({});
+
 async function inputOf(
   request: Request,
   response: Response,
@@ -212,7 +216,7 @@ async function inputOf(
   clientAddress: ClientAddress,
 ): Promise<Input> {
   const params = route.params && parseWith(route.params, { ...request.params });
-  const query = route.query && parseWith(route.query, queryOf(targetOf(request.originalUrl).search));
+  const query = parseWith(route.query ?? noQuery, queryOf(targetOf(request.originalUrl).search));
   const body = route.body && parseWith(route.body, await readJson(request));
   const idempotencyKey = idempotencyKeyOf(request, body);
   const { caller: apiKey = "", role, requestId } = recordOf(response);

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { isTokenShaped } from "../auth/token-form.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import { channelParams } from "../protocol/publications.ts";
@@ -180,6 +181,8 @@ async function credentialsOf(deps: StreamRouteDeps, { request, target }: ServedR
   if (token === undefined || others.length > 0)
     throw new GatewayError("unauthorized", "Send exactly one Authorization: Bearer <token>.");
   const apiKey = apiKeyOf(deps, request);
+  // A wrong API key is refused before the query is read, as everywhere else.
+  if (apiKey === undefined && !isTokenShaped(token)) throw new GatewayError("unauthorized");
   if (apiKey === undefined) return { kind: "token", token };
   const allowance = await deps.limit?.(apiKey);
   if (allowance?.allowed === false) throw overLimit(allowance);

@@ -127,6 +127,17 @@ describe("a method or path", () => {
     expect((await call(path)).json).toMatchObject({ code: "not_found", status: 404 });
   });
 
+  it("names a parameter that the route does not have, and does nothing", async () => {
+    const { call } = await startHttp();
+    const body = { channel: "chat:lobby", event: "said", data: 1 };
+
+    const removed = await call("/v1/channels/chat:lobby/history?limit=5", { method: "DELETE" });
+    const written = await call("/v1/publish?idempotencyKey=k", { body });
+
+    expect(removed.json).toMatchObject({ code: "bad_request", field: "limit" });
+    expect(written.json).toMatchObject({ code: "bad_request", field: "idempotencyKey" });
+  });
+
   it.each(["/v1/channels/%ff/history", "/v1/channels/a%/history", "/v1/channels//history", "/v1/channels/%00/history"])(
     "%s names the wrong parameter",
     async (path) => {

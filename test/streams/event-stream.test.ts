@@ -87,6 +87,7 @@ test("a stream is refused before it begins, with the code of the refusal", async
     429,
     "subscription_limit",
   ]);
+  expect(await refusalOf("/v1/stream", asBearer("nonsense"))).toEqual([401, "unauthorized"]);
   expect(await refusalOf("/v1/stream", own)).toEqual([400, "bad_request"]);
   expect(await refusalOf("/v1/stream?channel=chat:*", own)).toEqual([400, "bad_request"]);
   expect(await refusalOf("/v1/channels/chat:*/poll", own)).toEqual([400, "bad_request"]);
