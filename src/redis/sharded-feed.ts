@@ -63,6 +63,8 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
   readonly #connected = new WeakMap<Redis, Promise<void>>();
   /** Batched subscriptions by shard. */
   readonly #batchers = new WeakMap<Redis, LoadOne<string, void>>();
+  /** Batched ends of subscriptions by shard: each client that leaves ends one. */
+  readonly #endings = new WeakMap<Redis, LoadOne<string, void>>();
   /** The latest renewal of each shard; results of earlier ones are ignored. */
   readonly #renewals = new WeakMap<Redis, symbol>();
 
@@ -103,7 +105,7 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
     const subscription = this.#subscriptions.get(key);
     if (subscription === undefined) return;
     this.#subscriptions.delete(key);
-    unsubscribeAt(subscription.shard, key);
+    this.#endAt(subscription.shard, key);
   }
 
   onRestored(restored: () => void): void {
@@ -125,6 +127,10 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
       shard,
       createBatcher((keys) => this.#subscribeBatch(shard, keys), this.#batchSize),
     );
+    this.#endings.set(
+      shard,
+      createBatcher((keys) => this.#unsubscribeBatch(shard, keys), this.#batchSize),
+    );
     shard.on("smessageBuffer", (key: Buffer, message: Buffer) => {
       this.#subscriptions.get(key.toString("latin1"))?.onMessage(message);
     });
@@ -138,6 +144,21 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
     return keys.map(() => undefined);
   }
 
+  /** A failure is harmless: the subscription ends with its connection. */
+  #endAt(shard: Redis, key: string): void {
+    this.#endings
+      .get(shard)?.(key)
+      .catch(() => undefined);
+  }
+
+  /** Skips keys that were subscribed again meanwhile. */
+  async #unsubscribeBatch(shard: Redis, keys: readonly string[]): Promise<void[]> {
+    const ended = keys.filter((key) => this.#subscriptions.get(key)?.shard !== shard);
+    if (ended.length > 0 && shard.status === "ready")
+      await within(subscribeTimeoutMs, shard.sunsubscribe(...ended), this.#clock);
+    return keys.map(() => undefined);
+  }
+
   get #batchSize(): number {
     return this.#shards.haveSlots ? 1 : maxBatchSize;
   }
@@ -148,7 +169,7 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
     for (const [key, subscription] of this.#subscriptions) {
       const holder = this.#shards.of(subscription.slot);
       if (holder === undefined || holder === subscription.shard) continue;
-      unsubscribeAt(subscription.shard, key);
+      this.#endAt(subscription.shard, key);
       subscription.shard = holder;
       holders.add(holder);
     }
@@ -182,11 +203,6 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
 const closedError = (): Error => new Error("Connection is closed.");
 
 const onceReady = (shard: Redis): Promise<void> => new Promise((resolve) => void shard.once("ready", resolve));
-
-/** A failure is harmless: the subscription ends with its connection. */
-function unsubscribeAt(shard: Redis, key: string): void {
-  if (shard.status === "ready") shard.sunsubscribe(key).catch(() => undefined);
-}
 
 function within(timeoutMs: number, confirmed: Promise<unknown> | undefined, clock: Clock): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -51,6 +51,21 @@ describe.each(["single", "cluster"] as const)("the feed on %s", (topology) => {
     expect(heard).not.toContain(`${keys[0]} too late`);
   });
 
+  test("keeps a subscription that begins again while it ends", async () => {
+    const { follow, unfollow, publish, heard, keyOf } = await startFeed(store.address);
+    const [key, other] = [keyOf(1), keyOf(2)];
+    await Promise.all([follow(key), follow(other)]);
+
+    unfollow(key);
+    unfollow(other);
+    await follow(key);
+    // It ended with the other one, or not at all.
+    await eventually(async () => expect(await publish(other, "too late")).toBe(0));
+    await publish(key, "now");
+
+    await eventually(() => expect(heard).toEqual([`${key} now`]));
+  });
+
   test("reports when all subscriptions are restored after its connections were cut", async () => {
     const { follow, publish, heard, keyOf, restorations } = await startFeed(store.address);
     const keys = Array.from({ length: 1_500 }, (_, n) => keyOf(n));
@@ -90,6 +105,19 @@ describe.each(["single", "cluster"] as const)("the feed on %s", (topology) => {
 
     await eventually(() => expect(follow(keyOf(2))).rejects.toThrow(/closed|timed out/));
   });
+});
+
+test("subscriptions that end at once end with few commands", async () => {
+  const store = owned(await startStore("single"));
+  const { follow, unfollow, publish, keyOf } = await startFeed(store.address);
+  const keys = Array.from({ length: 300 }, (_, n) => keyOf(n));
+  await Promise.all(keys.map(follow));
+
+  keys.forEach(unfollow);
+  await eventually(async () => expect(await publish(keys.at(-1)!, "too late")).toBe(0));
+
+  const stats = String(await store.servers[0]!.ask("INFO", "commandstats"));
+  expect(Number(/cmdstat_sunsubscribe:calls=(\d+)/.exec(stats)?.[1])).toBeLessThanOrEqual(2);
 });
 
 describe("the feed on a Cluster that changes", () => {
