@@ -12,6 +12,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import { createFreshness } from "./freshness.ts";
+import { KnownSignatures } from "./known-signatures.ts";
 import type { CheckSignature, JwksOptions, TokenAlgorithm } from "./token-options.ts";
 
 /** Max bytes of a key set, enough for several hundred keys. The address is trusted, but its server may break. */
@@ -46,8 +47,15 @@ export function createKeySet(
     timeoutDuration: timeoutMs,
     [customFetch]: fetchBounded,
   });
-  const loading = withLoadLog(() => keySet.reload(), log);
+  const signatures = new KnownSignatures();
+  const loading = withLoadLog(reload, log);
   const freshness = createFreshness(loading.load, clock, { freshMs, staleMs, cooldownMs, pauseMs });
+
+  /** Tokens of a key that was removed are refused from now on. */
+  async function reload(): Promise<void> {
+    await keySet.reload();
+    signatures.forget();
+  }
 
   async function isSigned(token: string): Promise<"yes" | "no" | "unknown key"> {
     const keys = await candidates(keySet, token);
@@ -57,6 +65,10 @@ export function createKeySet(
 
   async function check(token: string): Promise<void> {
     await orKeysUnavailable(freshness.ensure(), pauseMs);
+    await signatures.check(token, checkWithKeys);
+  }
+
+  async function checkWithKeys(token: string): Promise<void> {
     let outcome = await isSigned(token);
     if (outcome === "unknown key" && (await orKeysUnavailable(freshness.renew(), pauseMs)))
       outcome = await isSigned(token);

@@ -21,6 +21,7 @@ import {
 } from "./claims.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { createKeySet, type KeySet } from "./key-set.ts";
+import { KnownSignatures } from "./known-signatures.ts";
 import { withMappedClaims, withSessionClaims } from "./provider-claims.ts";
 import { isObject, readStrictObject } from "./strict-json.ts";
 import { createTokenFormReader } from "./token-form.ts";
@@ -214,7 +215,9 @@ function createSignatureCheck({ source }: TokenOptions, algorithms: readonly Tok
   if (source.type === "jwks") throw new Error("a key set has no single key");
   if (source.type === "secret") return withHmac(secretKey(source.secret));
   const key = createPublicKey(source.pem);
-  return algorithms.includes("EdDSA") ? withJose(key, algorithms) : withJsonwebtoken(key, algorithms);
+  const check = algorithms.includes("EdDSA") ? withJose(key, algorithms) : withJsonwebtoken(key, algorithms);
+  const signatures = new KnownSignatures();
+  return (token) => signatures.check(token, check);
 }
 
 function secretKey(secret: string): KeyObject {

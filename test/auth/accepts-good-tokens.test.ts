@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import jsonwebtoken from "jsonwebtoken";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createTokens, type TokenGrant } from "../../src/auth/tokens.ts";
 import type { TokenOptions } from "../../src/auth/token-options.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -48,6 +49,26 @@ describe("a token is read", () => {
     const token = forge({ header: { alg, kid: "any" }, payload: claims(now), key: pair.privateKey, signedWith: alg });
 
     await expect(tokens.verify(token)).resolves.toMatchObject({ userId: "ada", sessionId: "session-1" });
+  });
+
+  it("again without another check of its signature, until it ends", async () => {
+    const checks = vi.spyOn(jsonwebtoken, "verify");
+    onTestFinished(() => checks.mockRestore());
+    const time = new FakeClock();
+    const [pair, stranger] = [keyPair("RS256"), keyPair("RS256")];
+    const tokens = createTokens({ source: { type: "public-key", pem: pair.pem } }, { clock: time });
+    const signedBy = ({ privateKey: key }: typeof pair): string =>
+      forge({ header: { alg: "RS256" }, payload: claims(time.now()), key, signedWith: "RS256" });
+    const [token, forged] = [signedBy(pair), signedBy(stranger)];
+
+    const reads = [await tokens.verify(token), await tokens.verify(token)];
+    expect(reads.map(({ userId }) => userId)).toEqual(["ada", "ada"]);
+    expect(checks).toHaveBeenCalledTimes(1);
+
+    await expect(tokens.verify(forged)).rejects.toMatchObject({ code: "unauthorized" });
+    await expect(tokens.verify(forged)).rejects.toMatchObject({ code: "unauthorized" });
+    await time.advance(601_000);
+    await expect(tokens.verify(token)).rejects.toMatchObject({ code: "token_expired" });
   });
 
   it.each([

@@ -86,6 +86,21 @@ it("a key that was rotated in is found without a restart; one that was taken out
   expect(await verify(rsa, "RS256", "old")).toBe("unauthorized");
 });
 
+it("a token that was good before is refused once its key was taken out", async () => {
+  const { server, clock, tokens, verify } = await world();
+  server.keys = [published(rsa, "old")];
+  const header = { alg: "RS256", kid: "old" };
+  const token = forge({ header, payload: claims(clock.now()), key: rsa.privateKey, signedWith: "RS256" });
+  await expect(tokens.verify(token)).resolves.toMatchObject({ userId: "ada" });
+  await expect(tokens.verify(token)).resolves.toMatchObject({ userId: "ada" });
+
+  server.keys = [published(other, "new")];
+  await clock.advance(30_000);
+
+  expect(await verify(other, "RS256", "new")).toBe("ada");
+  await expect(tokens.verify(token)).rejects.toMatchObject({ code: "unauthorized" });
+});
+
 it("made-up key ids do not reload the set again and again", async () => {
   const { server, verify } = await world();
   server.keys = [published(rsa, "r")];
