@@ -151,11 +151,10 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
       .catch(() => undefined);
   }
 
-  /** Skips keys that were subscribed again meanwhile. */
+  /** Skips keys that were subscribed again meanwhile. Without a timeout: what waits behind it would stay subscribed. */
   async #unsubscribeBatch(shard: Redis, keys: readonly string[]): Promise<void[]> {
     const ended = keys.filter((key) => this.#subscriptions.get(key)?.shard !== shard);
-    if (ended.length > 0 && shard.status === "ready")
-      await within(subscribeTimeoutMs, shard.sunsubscribe(...ended), this.#clock);
+    if (ended.length > 0 && shard.status === "ready") await shard.sunsubscribe(...ended);
     return keys.map(() => undefined);
   }
 
