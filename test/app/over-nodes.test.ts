@@ -166,11 +166,11 @@ describe("gateway.io on three nodes", () => {
     const moved = await connectClient(cluster.node(1).url, token);
     moved.on("vote", (done: Acknowledge) => done("here"));
 
-    const partial = await act(actor, "request", "moved", { event: "vote", timeoutMs: 500 });
+    const partial = await act(actor, "request", "moved", { event: "vote", timeoutMs: 1_500 });
     expect(partial.answers).toEqual([{ connectionId: moved.id, args: ["here"] }]);
     expect(leaving.connected).toBe(false);
     await eventually(async () =>
-      expect(await act(actor, "request", "moved", { event: "vote", timeoutMs: 500 })).toMatchObject({
+      expect(await act(actor, "request", "moved", { event: "vote", timeoutMs: 1_500 })).toMatchObject({
         nodes: 2,
         acknowledged: 2,
       }),

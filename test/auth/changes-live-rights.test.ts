@@ -206,7 +206,7 @@ describe("a user", () => {
 
 it("a sliding session lives on with messages and ends without", async () => {
   const [one] = await nodes();
-  const { token, sessionId } = await one.signIn("ada", { idleSeconds: 2 });
+  const { token, sessionId } = await one.signIn("ada", { idleSeconds: 3 });
   const { expiresAt } = (await one.call("GET", `/v1/sessions/${sessionId}`)).body.session;
   const client = await one.connect(token);
   let lastAt = 0;
@@ -225,7 +225,7 @@ describe("a subscription token", () => {
   it("lets its user into its channel until it expires", async () => {
     const node = await startGateway({ env: { JWT_SECRET: secret }, file: { channels } });
     const client = await node.connect((await node.signIn("ada")).token);
-    const token = sign({ sub: "ada", channel: "closed:1", exp: inSeconds(3), publish: true });
+    const token = sign({ sub: "ada", channel: "closed:1", exp: inSeconds(4), publish: true });
 
     expect(await subscribe(client, "closed:1")).toMatchObject({ error: { code: "forbidden" } });
     expect(await client.emitWithAck("subscribe", { channel: "closed:1", token })).toMatchObject({ ok: true });

@@ -1,14 +1,14 @@
 import { expect, it } from "vitest";
 import { openClient, startGateway, told } from "../support/gateway.ts";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { eventually } from "../support/world.ts";
 import { claims, forge, secret } from "./forge.ts";
 
 const node = () => startGateway({ env: { JWT_SECRET: secret } });
 
-it("a connection is told of its session's end, and closed within a second of it", async () => {
+it("a connection is told of its session's end, and closed within a second of it", timed, async () => {
   const { signIn, connect } = await node();
-  const { token, expiresAt } = await signIn("ada", { ttlSeconds: 2 });
+  const { token, expiresAt } = await signIn("ada", { ttlSeconds: 3 });
   const client = await connect(token);
 
   const closedAt = await new Promise<number>((resolve) => client.on("disconnect", () => resolve(Date.now())));
@@ -22,7 +22,7 @@ it("a connection is told of its session's end, and closed within a second of it"
 it("a connection that brings a fresh token in time lives on", async () => {
   const { signIn, connect, call } = await node();
   const { sessionId } = await signIn("ada");
-  const end = Math.ceil(Date.now() / 1_000) + 2;
+  const end = Math.ceil(Date.now() / 1_000) + 3;
   const client = await connect(forge({ payload: claims(Date.now(), { sid: sessionId, exp: end, jti: "first" }) }));
   const fresh = (await call("POST", `/v1/sessions/${sessionId}/token`)).body as { token: string; expiresAt: number };
 

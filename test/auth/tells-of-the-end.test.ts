@@ -4,7 +4,7 @@ import { createExpiryWatch, type Expiring } from "../../src/auth/expiry-watch.ts
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { quietLog } from "../support/world.ts";
 
 /** A token of that life that begins now. */
@@ -232,7 +232,7 @@ it("a wall clock that was set back brings no early end", async () => {
   expect(said).toHaveLength(2);
 });
 
-it("with the real clock, within a second of the end", async () => {
+it("with the real clock, within a second of the end", timed, async () => {
   const expiries = createExpiryWatch({ clock: systemClock, log: quietLog });
   const end = Math.ceil(Date.now() / 1_000 + 0.5) * 1_000;
 

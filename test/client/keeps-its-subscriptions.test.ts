@@ -36,7 +36,7 @@ describe("a subscription", () => {
   it("is retried after a timeout", async () => {
     let tries = 0;
     const server = await contractServer({ refuseRequest: () => (++tries < 3 ? "silence" : undefined) });
-    const lobby = client(server.url, { requestTimeoutMs: 50 }).channel("chat:lobby");
+    const lobby = client(server.url, { requestTimeoutMs: 300 }).channel("chat:lobby");
 
     await lobby.subscribe();
 

@@ -30,7 +30,7 @@ describe("a request", () => {
 
   it("rejects with timeout without an answer, and with disconnected if the connection is lost first", async () => {
     const server = await contractServer({ refuseRequest: () => "silence" });
-    const ada = client(server.url, { requestTimeoutMs: 50 });
+    const ada = client(server.url, { requestTimeoutMs: 500 });
     await eventually(() => expect(ada.state).toBe("connected"));
     const lobby = ada.channel("chat:lobby");
     await expect(lobby.publish("said", 1)).rejects.toMatchObject({ code: "timeout" });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { TidegateError } from "../../src/client/client.ts";
 import type { ErrorBody, ErrorCode } from "../../src/protocol/errors.ts";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { eventually } from "../support/world.ts";
 import { client, contractServer } from "./support.ts";
 
@@ -169,7 +169,7 @@ describe("a connected client", () => {
     else expect(told).toEqual([`closing ${code}`, `closed ${code}`]);
   });
 
-  it("moves to another node when its node drains, and misses nothing", async () => {
+  it("moves to another node when its node drains, and misses nothing", timed, async () => {
     const server = await contractServer();
     const ada = client(server.url);
     const seen: unknown[] = [];

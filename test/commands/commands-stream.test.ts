@@ -5,6 +5,7 @@ import { GatewayError } from "../../src/protocol/errors.ts";
 import { tellStory } from "../support/order-stories.ts";
 import { createPublishingNode, type PublishingNode, type PublishingNodeOptions } from "../support/publishing-node.ts";
 import { seeded } from "../support/random.ts";
+import { promised } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
 async function startNode(options: Partial<PublishingNodeOptions> = {}): Promise<PublishingNode> {
@@ -168,7 +169,7 @@ describe("the commands stream", () => {
 
     node.consumer.start();
 
-    await eventually(async () => expect(await said(node, "chat:lobby")).toHaveLength(50), 5_000);
+    await eventually(async () => expect(await said(node, "chat:lobby")).toHaveLength(50), promised(5_000));
     await eventually(async () => expect(await node.deadLetters.count()).toBe(300));
   });
 

@@ -80,16 +80,20 @@ describe("an idempotent write", () => {
 
     let effects = 0;
     const slow = { ...write, key: "slow" };
-    const answers = await Promise.all([1, 2].map(() => once(slow, () => settles(++effects, 900))));
+    const patient = createRunOnce({ ...deps, commands: redis.connection("commands") }, { claimMs: 1_000 });
+    const answers = await Promise.all([1, 2].map(() => patient(slow, () => settles(++effects, 2_000))));
     expect(answers).toEqual([1, 1]);
   });
 
   test("waits no longer than it should for the first", async () => {
     const { once } = await startNodes(1, { waitMs: 100 });
-    const first = once(write, () => settles("first", 500));
-    await settles(undefined, 10);
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const begun = Promise.withResolvers<void>();
+    const first = once(write, () => (begun.resolve(), promise));
+    await begun.promise;
 
     await expect(once(write, async () => "second")).rejects.toMatchObject({ code: "unavailable", retryAfterMs: 1_000 });
+    resolve("first");
     expect(await first).toBe("first");
   });
 

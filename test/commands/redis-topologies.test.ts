@@ -21,7 +21,7 @@ test("on Redis Cluster every script stays in one slot, through all doors", async
     isCluster: true,
     prefix: freshPrefix(),
     nodeId: randomUUID(),
-    orders: { reorderWindowMs: 200, signalEveryMs: 100 },
+    orders: { reorderWindowMs: 1_500, signalEveryMs: 1_000 },
     stream: { partitions: 2 },
   });
   onTestFinished(() => node.close());

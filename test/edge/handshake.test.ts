@@ -187,7 +187,7 @@ it("hands on the user agent, and the address that a trusted proxy reports", asyn
 
 describe("strangers", () => {
   it("are sent away after the time they have", async () => {
-    const edge = await startEdge({ connectTimeoutMs: 150 });
+    const edge = await startEdge({ connectTimeoutMs: 1_000 });
     const silent = new RawSocket(edge);
     const refused = await new RawSocket(edge).opened();
     refused.send('40{"token":"nonsense"}');
@@ -200,7 +200,7 @@ describe("strangers", () => {
 
   it("are sent away too while the authenticator hangs", async () => {
     const { promise, resolve } = deferred<Identity>();
-    const edge = await startEdge({ connectTimeoutMs: 100, authenticate: () => promise });
+    const edge = await startEdge({ connectTimeoutMs: 500, authenticate: () => promise });
     const client = await new RawSocket(edge).opened();
     client.send(`40{"token":"${goodToken}"}`);
 

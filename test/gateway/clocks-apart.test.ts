@@ -30,8 +30,8 @@ test.each([
     const { token, expiresAt } = await issuer.signIn("ann", { ttlSeconds: 900 });
     const client = await taker.connect(token);
 
-    expect(Math.abs(Number(client.ready["serverTime"]) - Date.now())).toBeLessThan(2_000);
-    expect(Math.abs(expiresAt - Date.now() - 900_000)).toBeLessThan(5_000);
+    expect(Math.abs(Number(client.ready["serverTime"]) - Date.now())).toBeLessThan(9_000);
+    expect(Math.abs(expiresAt - Date.now() - 900_000)).toBeLessThan(9_000);
   }
 });
 
@@ -39,7 +39,7 @@ test("a token ends on every node when it says so, by the store's clock", async (
   const prefix = freshPrefix();
   const [early, late] = await Promise.all(
     [25_000, -25_000].map((ms) =>
-      startGateway({ prefix, clock: clockOff(ms), file: { tokens: { tokenTtlSeconds: 3 } } }),
+      startGateway({ prefix, clock: clockOff(ms), file: { tokens: { tokenTtlSeconds: 5 } } }),
     ),
   );
   const { token, expiresAt } = await early!.signIn("ann");

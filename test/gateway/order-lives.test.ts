@@ -11,14 +11,13 @@ const statusesOf = (client: Client): unknown[] =>
 
 describe("a subscription of an order", () => {
   test("ends with the order's life, and its reader is told", async () => {
-    const { call, connect, signIn } = await startGateway({ file: { orders: { lifeSeconds: 1 } } });
+    const { call, connect, signIn } = await startGateway({ file: { orders: { lifeSeconds: 2 } } });
     const ada = await connect((await signIn("ada")).token);
     await call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "ada" } });
     await ada.emitWithAck("subscribe", { channel: "order:o-1" });
 
-    await eventually(
-      () => expect(told(ada, "unsubscribed")).toMatchObject([{ channel: "order:o-1", code: "not_found" }]),
-      10_000,
+    await eventually(() =>
+      expect(told(ada, "unsubscribed")).toMatchObject([{ channel: "order:o-1", code: "not_found" }]),
     );
   });
 

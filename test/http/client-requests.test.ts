@@ -65,7 +65,7 @@ describe("a request to a user", () => {
     answering.on("sure?", (done: Acknowledge) => done("yes"));
     leaving.on("sure?", () => void leaving.disconnect());
 
-    const { body } = await ask(n1, "users/ada", { event: "sure?", timeoutMs: 400 });
+    const { body } = await ask(n1, "users/ada", { event: "sure?", timeoutMs: 1_500 });
 
     expect(body).toMatchObject({ answers: [{ args: ["yes"] }], nodes: 2, acknowledged: 2 });
     expect(connectionIdsOf(body.silent)).toEqual(connectionIdsOf(silent));

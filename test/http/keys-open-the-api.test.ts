@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { describe, expect, it } from "vitest";
 import { createAuthenticate } from "../../src/http/api-keys.ts";
+import { timed } from "../support/promised.ts";
 import { apiKey, publishBody, sendRaw, startHttp } from "./support.ts";
 
 const body = JSON.stringify(publishBody);
@@ -79,7 +80,7 @@ describe("API keys", () => {
 });
 
 describe("the time a refusal takes", () => {
-  it("does not tell how much of a wrong key was right", () => {
+  it("does not tell how much of a wrong key was right", timed, () => {
     const authenticate = createAuthenticate([{ name: "tests", secret: apiKey }]);
     const guesses = { first: `X${apiKey.slice(1)}`, last: `${apiKey.slice(0, -1)}X` };
     const times = { first: [] as number[], last: [] as number[] };

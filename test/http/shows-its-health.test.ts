@@ -5,7 +5,7 @@ import { createMetricsServer } from "../../src/http/metrics-server.ts";
 import { createReadiness, type Check } from "../../src/http/readiness.ts";
 import { createPrimaryMetrics } from "../../src/workers/primary-metrics.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { quietLog, testMetrics } from "../support/world.ts";
+import { eventually, quietLog, testMetrics } from "../support/world.ts";
 import { publishBody, startHttp } from "./support.ts";
 
 const readinessOf = (checks: Record<string, Check>, clock = new FakeClock()) => createReadiness({ checks, clock });
@@ -134,14 +134,15 @@ describe("/metrics", () => {
     const longest = async () =>
       Number(/event_loop_delay_seconds\{percentile="100".*\} (\S+)/.exec(await registry.metrics())?.[1]);
 
-    await sleep(systemClock, 100);
-    const idle = await longest();
-    await sleep(systemClock, 100);
+    // On a busy machine the process itself may wait for a core, now and then.
+    await eventually(async () => {
+      await sleep(systemClock, 100);
+      expect(await longest()).toBeLessThan(0.05);
+    });
     const until = performance.now() + 200;
     while (performance.now() < until);
     await sleep(systemClock, 100);
 
-    expect(idle).toBeLessThan(0.05);
     expect(await longest()).toBeGreaterThan(0.15);
   });
 });

@@ -101,7 +101,7 @@ function asJson(text: string): any {
 }
 
 /** Writes bytes to the port as they are, and gives what came back until the server closed or `waitMs` passed. */
-export function sendRaw(port: number, bytes: string, waitMs = 2_000): Promise<string> {
+export function sendRaw(port: number, bytes: string, waitMs = 20_000): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, "127.0.0.1");
     let answer = "";

@@ -132,3 +132,17 @@ export function shortSeasons(lengthMs: number): Calendar {
   };
   return { at, named: (id) => (/^s\d+$/.test(id) ? at(Number(id.slice(1))) : undefined) };
 }
+
+/** Plays a story that must happen in one season; one in which the season ended says nothing, and is played again. */
+export async function withinSeason<T>(calendar: Calendar, story: (season: Season) => Promise<T>): Promise<T> {
+  for (;;) {
+    const season = calendar.at(Date.now());
+    const hasEnded = (): boolean => Date.now() >= season.endsAt;
+    try {
+      const told = await story(season);
+      if (!hasEnded()) return told;
+    } catch (error) {
+      if (!hasEnded()) throw error;
+    }
+  }
+}

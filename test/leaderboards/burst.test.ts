@@ -8,7 +8,7 @@ import { createBoards } from "../../src/leaderboards/boards.ts";
 import { SeasonClock } from "../../src/leaderboards/season-clock.ts";
 import { createKinds } from "../../src/channels/kinds.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 import { startBoardNode, viewBoard, type BoardNode, type BoardViewer } from "./board-node.ts";
 import { judgeRevisions, topsOf } from "./burst-judge.ts";
@@ -72,35 +72,39 @@ describe("a burst of scores", () => {
     timeoutMs,
   );
 
-  it("goes on half a second after a node died between claiming a tick and telling it, and the late one changes nothing", async () => {
-    const node = await startBoardNode({ boards });
-    const board = createBoards(boards).of("burst");
-    const seasons = new SeasonClock(systemClock);
-    const ticks = createTickStore({
-      commands: node.commands,
-      keys: node.keys,
-      isCluster: false,
-      seasons,
-      kinds: createKinds({}),
-      keysOf: createBoardKeys(node.keys),
-    });
-    await node.leaderboards.submit("burst", { member: "a", score: 1 });
-    const claim = await ticks.claim(board);
-    if (claim.outcome !== "claimed") throw new Error(`the tick was ${claim.outcome}`);
-    const died = Date.now();
+  it(
+    "goes on half a second after a node died between claiming a tick and telling it, and the late one changes nothing",
+    timed,
+    async () => {
+      const node = await startBoardNode({ boards });
+      const board = createBoards(boards).of("burst");
+      const seasons = new SeasonClock(systemClock);
+      const ticks = createTickStore({
+        commands: node.commands,
+        keys: node.keys,
+        isCluster: false,
+        seasons,
+        kinds: createKinds({}),
+        keysOf: createBoardKeys(node.keys),
+      });
+      await node.leaderboards.submit("burst", { member: "a", score: 1 });
+      const claim = await ticks.claim(board);
+      if (claim.outcome !== "claimed") throw new Error(`the tick was ${claim.outcome}`);
+      const died = Date.now();
 
-    const viewer = await viewBoard(node, "burst");
-    expect(viewer.board().entries).toEqual([]);
-    await node.leaderboards.submit("burst", { member: "b", score: 2 });
-    await eventually(() => expect(viewer.board().entries.map(({ member }) => member)).toEqual(["b", "a"]));
-    const took = Date.now() - died;
-    const late = await ticks.finish(board, claim, { diff: '{"late":true}' });
+      const viewer = await viewBoard(node, "burst");
+      expect(viewer.board().entries).toEqual([]);
+      await node.leaderboards.submit("burst", { member: "b", score: 2 });
+      await eventually(() => expect(viewer.board().entries.map(({ member }) => member)).toEqual(["b", "a"]));
+      const took = Date.now() - died;
+      const late = await ticks.finish(board, claim, { diff: '{"late":true}' });
 
-    expect(took).toBeLessThan(promised(1_000));
-    expect(late).toBeUndefined();
-    expect(viewer.publications).toHaveLength(1);
-    expect((await ticks.published(board)).entries.map(({ member }) => member)).toEqual(["b", "a"]);
-  });
+      expect(took).toBeLessThan(promised(1_000));
+      expect(late).toBeUndefined();
+      expect(viewer.publications).toHaveLength(1);
+      expect((await ticks.published(board)).entries.map(({ member }) => member)).toEqual(["b", "a"]);
+    },
+  );
 });
 
 /** Members below everything a burst brings. */

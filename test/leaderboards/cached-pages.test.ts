@@ -6,7 +6,7 @@ import { startCacheNode } from "../support/cache-node.ts";
 import { startGateway } from "../support/gateway.ts";
 import { seeded } from "../support/random.ts";
 import { freshPrefix } from "../support/world.ts";
-import { startBoardNode } from "./board-node.ts";
+import { shortSeasons, startBoardNode, withinSeason } from "./board-node.ts";
 
 interface CachedBoards {
   boards: Leaderboards;
@@ -85,24 +85,21 @@ describe("a large page", () => {
     "of the present season is gone when the season turns; that of a past one is kept",
     { timeout: 120_000 },
     async () => {
-      const lengthMs = 1_500;
-      const at = (moment: number) => {
-        const startsAt = Math.floor(moment / lengthMs) * lengthMs;
-        return { id: `s${startsAt}`, startsAt, endsAt: startsAt + lengthMs };
-      };
-      const calendar: Calendar = { at, named: (id) => (/^s\d+$/.test(id) ? at(Number(id.slice(1))) : undefined) };
+      const calendar = shortSeasons(1_500);
       const { boards, reads } = await startCachedBoards(freshPrefix(), calendar);
-      await turned(calendar);
-      const season = at(Date.now()).id;
-      await boards.submit("b", { member: "a", score: 1 });
-      for (let read = 0; read < 3; read += 1) expect((await boards.top("b", hundred)).entries).toHaveLength(1);
+      const { board, season, endsAt } = await withinSeason(calendar, async (present) => {
+        const name = `b-${present.id}`;
+        await boards.submit(name, { member: "a", score: 1 });
+        for (let read = 0; read < 3; read += 1) expect((await boards.top(name, hundred)).entries).toHaveLength(1);
+        return { board: name, season: present.id as string, endsAt: present.endsAt };
+      });
 
-      await turned(calendar);
+      await new Promise((resolve) => setTimeout(resolve, endsAt - Date.now() + 50));
 
-      expect((await boards.top("b", hundred)).entries).toEqual([]);
+      expect((await boards.top(board, hundred)).entries).toEqual([]);
       reads.count = 0;
       for (let read = 0; read < 5; read += 1) {
-        expect((await boards.top("b", { ...hundred, season })).entries).toHaveLength(1);
+        expect((await boards.top(board, { ...hundred, season })).entries).toHaveLength(1);
       }
       expect(reads.count).toBe(1);
     },
@@ -149,7 +146,3 @@ test("what must not be kept says so", async () => {
   for (const { headers } of [sessions, missing]) expect(headers.get("cache-control")).toBe("no-store");
   expect(missing.status).toBe(404);
 });
-
-async function turned(calendar: Calendar): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, calendar.at(Date.now()).endsAt - Date.now() + 50));
-}

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 import { startBoardNode, viewBoard } from "./board-node.ts";
 
@@ -15,7 +15,7 @@ it("a change reaches subscribers by its notice, long before a sweep would find i
   }
 });
 
-it("a change whose notice was lost is found by the sweep within a second", async () => {
+it("a change whose notice was lost is found by the sweep within a second", timed, async () => {
   const node = await startBoardNode();
   const viewer = await viewBoard(node, "b");
   await node.leaderboards.submit("b", { member: "a", score: 1 });

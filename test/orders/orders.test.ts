@@ -129,7 +129,7 @@ describe("events", () => {
 describe("a reorder window", () => {
   test("that ends releases held events: applied if legal, else dead-lettered, and all parties are notified", async () => {
     const prefix = freshPrefix();
-    const { orders, refused } = await startOrdersNode({ prefix, reorderWindowMs: 300 });
+    const { orders, refused } = await startOrdersNode({ prefix, reorderWindowMs: 1_500 });
     await orders.create(create);
 
     await orders.apply("o-1", { status: "confirmed", sequence: 2, eventId: "b" });
@@ -185,7 +185,7 @@ describe("a reorder window", () => {
 
   test("ends on one node only and leaves no scheduled check", async () => {
     const prefix = freshPrefix();
-    const nodes = await Promise.all([1, 2, 3].map(() => startOrdersNode({ prefix, reorderWindowMs: 200 })));
+    const nodes = await Promise.all([1, 2, 3].map(() => startOrdersNode({ prefix, reorderWindowMs: 1_500 })));
     await nodes[0]!.orders.create(create);
     for (const [index, sequence] of [6, 4, 2].entries()) {
       await nodes[index]!.orders.apply("o-1", { status: sequence === 2 ? "confirmed" : "delivered", sequence });
@@ -286,7 +286,7 @@ describe("reading", () => {
 describe("signals", () => {
   test("are conflated to one per interval and name: the first immediately, then the latest", async () => {
     const prefix = freshPrefix();
-    const { orders } = await startOrdersNode({ prefix, signalEveryMs: 400 });
+    const { orders } = await startOrdersNode({ prefix, signalEveryMs: 2_000 });
     await orders.create(create);
 
     for (let n = 1; n <= 50; n++) await orders.signal("o-1", { name: "place", data: { n } });

@@ -8,7 +8,7 @@ import { seeded } from "../support/random.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
 const create = { orderId: "o-1", parties: { customer: "ada" } };
-const timeouts = { created: { afterSeconds: 1, to: "cancelled" } };
+const timeouts = { created: { afterSeconds: 2, to: "cancelled" } };
 
 test("an order that stays in a status is moved once, by any node, also if the node that saved it has died", async () => {
   const prefix = freshPrefix();

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startCluster, type Cluster } from "../support/cluster.ts";
 import { connectClient, told, type Client } from "../support/gateway.ts";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { eventually } from "../support/world.ts";
 import type { MembersDiff } from "../../src/presence/members-replica.ts";
 import { replay, toRecord } from "./presence-node.ts";
@@ -34,7 +34,7 @@ async function settle(cluster: Cluster): Promise<{ clients: Client[]; common: st
 
 test(
   "whom a killed node leaves behind is gone from every other within three seconds",
-  { timeout: 120_000 },
+  { timeout: 120_000, ...timed },
   async () => {
     const cluster = await startCluster();
     onTestFinished(() => cluster.stop());

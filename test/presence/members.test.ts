@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 import { replay, startPresenceNode, type PresenceNode } from "./presence-node.ts";
 
@@ -136,7 +136,7 @@ describe("members of a channel", () => {
 describe("members of a node that is gone", () => {
   test(
     "are gone from every other within three seconds, told and asked, and stay gone",
-    { timeout: 120_000 },
+    { timeout: 120_000, ...timed },
     async () => {
       const [first, second, third] = (await startNodes(3)) as [PresenceNode, PresenceNode, PresenceNode];
       for (const [user, node] of [["ada", first], ["bob", second], ["cem", third], ["bob", first]] as const) node.subscribe(user, "chat:a"); // prettier-ignore

@@ -1,7 +1,7 @@
 import { Command } from "ioredis";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Deadlines } from "../../src/redis/deadlines.ts";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { startRedisProcess } from "../support/redis-process.ts";
 import { createRedisConnections } from "../../src/redis/connections.ts";
 import { quietLog } from "../support/world.ts";
@@ -48,7 +48,7 @@ it("needs one timer for any number of commands, and none when idle", async () =>
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it("does so on a store that hangs", { timeout: 120_000 }, async () => {
+it("does so on a store that hangs", { timeout: 120_000, ...timed }, async () => {
   vi.useRealTimers();
   const store = await startRedisProcess();
   const redis = createRedisConnections({ address: { topology: "single", url: store.url }, nodeId: "a", log: quietLog });

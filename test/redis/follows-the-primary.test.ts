@@ -33,7 +33,7 @@ test.each<[what: string, fail: (old: RedisProcess, successor: RedisProcess) => P
   primary = successor;
   await fail(old, successor);
 
-  await eventually(async () => expect(await connectionsOf(successor)).toEqual(before), 40_000);
+  await eventually(async () => expect(await connectionsOf(successor)).toEqual(before), 60_000);
   if (old.isRunning()) old.thaw();
   await eventually(async () => expect(Object.values(await connectionsOf(old))).toEqual(roles.map(() => 0)));
   const body = { channel: "user:ada", event: "said", data: 1 };

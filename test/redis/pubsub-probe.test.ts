@@ -2,10 +2,16 @@ import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { PubSubProbe } from "../../src/redis/pubsub-probe.ts";
-import { createRedisConnections, type RedisAddress, type RedisConnections } from "../../src/redis/connections.ts";
+import {
+  createRedisConnections,
+  type RedisAddress,
+  type RedisClient,
+  type RedisConnections,
+} from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { systemClock, type Clock } from "../../src/runtime/clock.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { owned } from "../support/owned.ts";
 import { startRedisProcess } from "../support/redis-process.ts";
 import { startStore } from "../support/store-lab.ts";
@@ -23,22 +29,26 @@ const single = (port: number): RedisAddress => ({ topology: "single", url: `redi
 const intervalMs = 200;
 
 /** A probe that publishes over one connection and listens on another. */
-async function startProbe(singing: RedisAddress, listening: RedisAddress = singing) {
+async function startProbe(singing: RedisAddress, listening: RedisAddress = singing, clock: Clock = systemClock) {
   const [singer, listener] = [connect(singing), connect(listening)];
   const [commands, subscriber] = [singer.connection("commands"), listener.connection("subscriber")];
-  await Promise.all([singer.ready(60_000), listener.ready(5_000)]);
+  await Promise.all([singer.ready(60_000), listener.ready(60_000)]);
   const feed = createShardedFeed({ subscriber, clock: systemClock });
   const counts = { reconnects: 0, restorations: 0 };
   feed.onRestored(() => counts.restorations++);
   const keys = createKeys(freshPrefix());
   const onReconnect = (): void => void counts.reconnects++;
-  const probe = new PubSubProbe(
-    { feed, commands, keys, clock: systemClock, log: quietLog, onReconnect },
-    { intervalMs },
-  );
+  const probe = new PubSubProbe({ feed, commands, keys, clock, log: quietLog, onReconnect }, { intervalMs });
   await probe.start();
   onTestFinished(() => probe.stop());
   return { probe, counts, commands, subscriber };
+}
+
+/** Lets the next probe be sent, and arrive if there is a subscription. */
+async function nextProbe(clock: FakeClock, { commands, subscriber }: Record<"commands" | "subscriber", RedisClient>) {
+  await clock.advance(intervalMs);
+  await commands.ping();
+  await subscriber.ping();
 }
 
 const silenced = async () => {
@@ -49,10 +59,12 @@ const silenced = async () => {
 
 test("the probe arrives at once, and nothing is reconnected", async () => {
   const { direct } = await silenced();
-  const { probe, counts } = await startProbe(direct);
+  const clock = new FakeClock();
+  const { probe, counts, ...connections } = await startProbe(direct, direct, clock);
 
-  await eventually(() => expect(probe.isHealthy).toBe(true), 100);
-  await new Promise((resolve) => setTimeout(resolve, 5 * intervalMs));
+  await eventually(() => expect(probe.isHealthy).toBe(true));
+  for (let passed = 0; passed < 5; passed += 1) await nextProbe(clock, connections);
+  expect(probe.isHealthy).toBe(true);
 
   expect(counts).toEqual({ reconnects: 0, restorations: 0 });
 });
@@ -127,26 +139,29 @@ test("on a Cluster every master is probed", async () => {
 
 test("a single lost probe is reported as a gap", async () => {
   const { direct } = await silenced();
-  const { probe, counts, subscriber, commands } = await startProbe(direct);
+  const clock = new FakeClock();
+  const { probe, counts, subscriber, commands } = await startProbe(direct, direct, clock);
   await eventually(() => expect(probe.isHealthy).toBe(true));
   const [channel = ""] = (await commands.call("PUBSUB", "SHARDCHANNELS", "*probe*")) as string[];
 
   await subscriber.sunsubscribe(channel);
-  await new Promise((resolve) => setTimeout(resolve, 1.5 * intervalMs));
+  await nextProbe(clock, { commands, subscriber });
   await subscriber.ssubscribe(channel);
+  await nextProbe(clock, { commands, subscriber });
 
   await eventually(() => expect(counts).toEqual({ reconnects: 0, restorations: 1 }));
 });
 
 test("other messages on the probe's channel are ignored", async () => {
   const { direct } = await silenced();
-  const { probe, counts, commands } = await startProbe(direct);
+  const clock = new FakeClock();
+  const { probe, counts, subscriber, commands } = await startProbe(direct, direct, clock);
   await eventually(() => expect(probe.isHealthy).toBe(true));
   const [channel = ""] = (await commands.call("PUBSUB", "SHARDCHANNELS", "*probe*")) as string[];
 
   for (const word of ["", "x", "-1", "0", "1", "999999", "NaN", "1e3", "{}", "\0"])
     await commands.spublish(channel, word);
-  await new Promise((resolve) => setTimeout(resolve, 1.5 * intervalMs));
+  await nextProbe(clock, { commands, subscriber });
 
   expect(counts).toEqual({ reconnects: 0, restorations: 0 });
   expect(probe.isHealthy).toBe(true);

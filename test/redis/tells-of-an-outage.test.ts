@@ -35,7 +35,7 @@ describe("the log of a node", () => {
     );
     expect((await publish()).body).toMatchObject({ code: "unavailable" });
     await redis.restart();
-    await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis is reachable again"), 20_000);
+    await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis is reachable again"));
     await eventually(async () => expect((await publish()).status).toBe(200));
 
     const [gone, ...others] = linesOf(node).filter(({ level }) => level !== "info");

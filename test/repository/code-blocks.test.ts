@@ -117,7 +117,7 @@ describe("code in the docs", () => {
   test("of the README prints what its shell commands publish", async () => {
     const gateway = await startDocumentedGateway("README.md");
     const { said } = start("README.md", 'console.log("subscribed");', gateway);
-    await eventually(() => expect(said.out).toContain("subscribed"), 25_000);
+    await eventually(() => expect(said.out).toContain("subscribed"), 60_000);
 
     await runShell("README.md", gateway.here);
 

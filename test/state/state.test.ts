@@ -158,10 +158,10 @@ describe("the state of a channel", () => {
     const [gateway] = await startGateways(2);
     const client = await signedIn(gateway!, "ada");
     const view = await follow(client);
+    const setAt = performance.now();
     await set(client, "short", 1, { ttlSeconds: 1 });
     await set(client, "long", 1, { ttlSeconds: 60 });
     await set(client, "kept", 1, { ttlSeconds: 1 });
-    const setAt = performance.now();
     await set(client, "kept", 2);
 
     await eventually(() => expect(view.values()).toEqual({ long: 1, kept: 2 }));

@@ -94,7 +94,7 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
     publishers,
     history,
     random,
-    async flows(timeoutMs = 30_000) {
+    async flows(timeoutMs = 60_000) {
       const since = Date.now();
       await eventually(() => {
         const waiting = readers.filter(({ name }) => (newest.get(name) ?? 0) < since);
@@ -102,7 +102,7 @@ export async function startLoad(cluster: Cluster, options: LoadOptions = {}): Pr
       }, timeoutMs);
       return Date.now() - since;
     },
-    async settle(timeoutMs = 15_000) {
+    async settle(timeoutMs = 30_000) {
       await publishers.finish();
       const isOwing = (): boolean => history.verdict().lost > 0;
       for (const until = Date.now() + timeoutMs; isOwing() && Date.now() < until;)

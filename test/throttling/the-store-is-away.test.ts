@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import type { WhenStoreIsAway } from "../../src/throttling/rate-limit-result.ts";
 import type { RateLimitResult } from "../../src/throttling/rate-limit-result.ts";
 import type { ThrottlingOptions } from "../../src/throttling/policies.ts";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { startRedisServer, type RedisServer } from "../support/redis-server.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 import { startThrottlingNode, type ThrottlingNode } from "./support/nodes.ts";
@@ -78,7 +78,7 @@ describe("an unreachable Redis", () => {
     expect(allowed(before) + allowed(during)).toBe(10);
   });
 
-  test("once it is back, Redis counts again within two seconds", async () => {
+  test("once it is back, Redis counts again within two seconds", timed, async () => {
     const server = await ownServer();
     const limits = tenOf({ whenStoreIsAway: "closed" });
     const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits });
@@ -96,7 +96,7 @@ describe("an unreachable Redis", () => {
 });
 
 describe("a Redis that hangs", () => {
-  test("delays only the operations of one moment; all others are decided immediately", async () => {
+  test("delays only the operations of one moment; all others are decided immediately", timed, async () => {
     const server = await ownServer();
     const node = await startThrottlingNode({ prefix: freshPrefix(), url: server.url, limits: tenOf({}) });
     server.process.kill("SIGSTOP");

@@ -1,14 +1,17 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { WebhookEvent } from "../../src/protocol/webhooks.ts";
 import { startHookReceiver, unreliable, type HookReceiver } from "../support/hook-receiver.ts";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { seeded } from "../support/random.ts";
 import { startRedisServer } from "../support/redis-server.ts";
 import { eager, startWebhooksNode, type WebhooksNode } from "../support/webhooks-node.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
 const channel = "chat:1";
-const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 400));
+const passed = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const settled = (): Promise<void> => passed(400);
+/** In which a busy machine, too, has said what it is to say. */
+const patientSettleMs = 700;
 
 interface Nodes {
   receiver: HookReceiver;
@@ -17,12 +20,14 @@ interface Nodes {
   told(): WebhookEvent[];
 }
 
-async function startNodes(count: number): Promise<Nodes> {
+async function startNodes(count: number, settleMs = 100): Promise<Nodes> {
   const receiver = await startHookReceiver();
   const prefix = freshPrefix();
   const endpoints = [eager(receiver.url)];
   const nodes = await Promise.all(
-    Array.from({ length: count }, (_, index) => startWebhooksNode({ prefix, endpoints, nodeId: `node-${index}` })),
+    Array.from({ length: count }, (_, index) =>
+      startWebhooksNode({ prefix, endpoints, nodeId: `node-${index}`, settleMs }),
+    ),
   );
   return { receiver, nodes, told: () => receiver.taken().map(({ type }) => type) };
 }
@@ -33,6 +38,7 @@ describe("a channel over several nodes", () => {
 
     for (const { webhooks } of nodes) webhooks.subscriptionChanged({ channel }, true);
     nodes[0]!.webhooks.subscriptionChanged({ channel }, true);
+    await eventually(() => expect(told()).toEqual(["channel.occupied"]));
     await settled();
     for (const { webhooks } of nodes) webhooks.subscriptionChanged({ channel }, false);
     await settled();
@@ -43,7 +49,7 @@ describe("a channel over several nodes", () => {
   });
 
   test("is not vacated by a reload, on the same node or another", async () => {
-    const { nodes, told } = await startNodes(2);
+    const { nodes, told } = await startNodes(2, patientSettleMs);
     const [one, other] = nodes as [WebhooksNode, WebhooksNode];
     one.webhooks.subscriptionChanged({ channel }, true);
 
@@ -53,6 +59,7 @@ describe("a channel over several nodes", () => {
       await settled();
     }
 
+    await passed(2 * patientSettleMs);
     expect(told()).toEqual(["channel.occupied"]);
   });
 
@@ -111,14 +118,14 @@ describe("a channel over several nodes", () => {
   });
 
   test("is not vacated if its subscribers reconnect to another node in time", async () => {
-    const { nodes, told } = await startNodes(2);
+    const { nodes, told } = await startNodes(2, patientSettleMs);
     const [leaving, living] = nodes as [WebhooksNode, WebhooksNode];
     leaving.webhooks.subscriptionChanged({ channel }, true);
     await eventually(() => expect(told()).toEqual(["channel.occupied"]));
 
     await leaving.stop();
     living.webhooks.subscriptionChanged({ channel }, true);
-    await settled();
+    await passed(2 * patientSettleMs);
 
     expect(told()).toEqual(["channel.occupied"]);
   });
@@ -153,6 +160,7 @@ test("sessions are reported with their user, once for all their connections", as
   const session = { sessionId: "s-1", userId: "ada", roles: ["never told"] };
 
   for (const { webhooks } of nodes) webhooks.connectionChanged(session, true);
+  await eventually(() => expect(receiver.taken()).toHaveLength(1));
   await settled();
   for (const { webhooks } of nodes) webhooks.connectionChanged(session, false);
 
@@ -176,7 +184,7 @@ test("channels are not counted unless an endpoint wants their events", async () 
   expect((await node.metrics.webhooks.get()).values).toEqual([]);
 });
 
-test("after a Redis outage the current occupancy is reported, and nothing waits meanwhile", async () => {
+test("after a Redis outage the current occupancy is reported, and nothing waits meanwhile", timed, async () => {
   const redis = await startRedisServer();
   onTestFinished(() => redis.stop());
   const receiver = await startHookReceiver();
@@ -195,7 +203,7 @@ test("after a Redis outage the current occupancy is reported, and nothing waits 
   node.webhooks.subscriptionChanged({ channel: "chat:after" }, true);
   // A single command would be given up after 2 s.
   expect(performance.now() - begun).toBeLessThan(promised(1_500));
-  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  await passed(3_000);
   redis.process.kill("SIGCONT");
 
   await eventually(() => {

@@ -9,7 +9,7 @@ test("after the last attempt a message is a dead letter with its reason, and the
   const receiver = await startHookReceiver(({ data }) => (data["sequence"] === 1 ? "failed" : "taken"));
   const node = await startWebhooksNode({
     prefix: freshPrefix(),
-    endpoints: [eager(receiver.url, { tries: 3, timeoutMs: 10_000 })],
+    endpoints: [eager(receiver.url, { tries: 3 })],
   });
 
   for (const sequence of [0, 1, 2]) await node.webhooks.orderStatus(status("o-1", sequence));
@@ -70,7 +70,8 @@ test("an endless response takes no longer than the timeout", async () => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void server.close());
   const { port } = server.address() as { port: number };
-  const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints: [eager(`http://127.0.0.1:${port}/`)] });
+  const endpoints = [eager(`http://127.0.0.1:${port}/`, { timeoutMs: 300 })];
+  const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints });
 
   await node.webhooks.orderStatus(status("o-1", 1));
 

@@ -31,7 +31,7 @@ async function post(cluster: Cluster, first: number, path: string, body: object)
 
 test(
   "nodes killed while delivering lose no order status and keep each order's messages in order",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const receiver = await startHookReceiver(unreliable(seeded(1), { failed: 0.2, hung: 0.05 }));
     const cluster = await startNodes(receiver.url, 3);
@@ -59,7 +59,7 @@ test(
     isDone = true;
     await killed;
 
-    await eventually(() => expect(receiver.taken("order.status")).toHaveLength(180), 40_000);
+    await eventually(() => expect(receiver.taken("order.status")).toHaveLength(180), 90_000);
     for (const orderId of orders) {
       const told = receiver.taken("order.status").filter(({ data }) => data["orderId"] === orderId);
       expect(told.map(({ data }) => data["status"])).toEqual(statuses);
