@@ -133,11 +133,13 @@ it("ranks, pages, totals, deletions and lists agree with a model in 300 random o
 
 it("removes a member from every board and season, and subscribers see that", async () => {
   const calendar = shortSeasons(3_000);
-  const node = await startBoardNode({ boards: { "*": { season: "daily", tickMs: 10 } }, calendar });
+  const { node, season } = await withinSeason(calendar, async ({ id }) => {
+    const fresh = await startBoardNode({ boards: { "*": { season: "daily", tickMs: 10 } }, calendar });
+    for (const board of ["daily", "a", "b"])
+      for (const member of ["ada", "bob"]) await fresh.leaderboards.submit(board, { member, score: 7, data: '"d"' });
+    return { node: fresh, season: id };
+  });
   const { leaderboards, commands, keys } = node;
-  for (const board of ["daily", "a", "b"])
-    for (const member of ["ada", "bob"]) await leaderboards.submit(board, { member, score: 7, data: '"d"' });
-  const { season } = await leaderboards.top("daily");
   await eventually(async () => expect((await leaderboards.top("daily")).season).not.toBe(season));
   for (const member of ["ada", "bob"]) await leaderboards.submit("daily", { member, score: 9 });
   const viewer = await viewBoard(node, "daily");
@@ -225,7 +227,9 @@ it("seasons, batches, neighbours and deletions agree with a model, for the curre
       return now;
     });
     seasons.push(season);
-    for (let n = 0; n < 40; n += 1) {
+    // Nothing is begun that a slow machine would not end within the season.
+    const lastBegin = (calendar.named(season)?.endsAt ?? 0) - 750;
+    for (let n = 0; n < 40 && Date.now() < lastBegin; n += 1) {
       try {
         await act(season);
       } catch (error) {
