@@ -21,7 +21,7 @@ import { LocalChannel, type LocalChannelDeps } from "./local-channel.ts";
 import { LocalChannels } from "./local-channels.ts";
 import { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Kinds } from "./kinds.ts";
-import { allowPublication, mayEndMeanwhile, refusedChannels, type Permissions, type Principal } from "./permissions.ts";
+import { allowPublication, refusedChannels, type Permissions, type Principal } from "./permissions.ts";
 import type { EphemeralPublished, Published, PublishedBy, PublishRequest } from "./publication.ts";
 import { publishEphemeralWithin, publishWithin, type PublishDeps } from "./publication-limit.ts";
 import { LogReader } from "./log-reader.ts";
@@ -204,7 +204,7 @@ export class Channels {
     since?: Position,
   ): Promise<Subscription> {
     const check = () => this.#deps.permissions.checkSubscribe(principal, channel, subscriber);
-    const confirm = (await check()) === "rule" && mayEndMeanwhile(channel) ? check : undefined;
+    const confirm = (await check()) === "record" ? check : undefined;
     return this.subscribeUnchecked(subscriber, principal.userId, channel, { since, confirm });
   }
 

@@ -44,11 +44,15 @@ export interface AppQuestion {
  */
 export type AskApp = (question: AppQuestion) => Promise<string | undefined>;
 
-/** What let a principal in: a rule of the gateway, or the app. */
-export type DecidedBy = "rule" | "hook";
+/** What let a principal in: a rule of the gateway, a record in Redis, which may change while the channel is read, or the app. */
+export type DecidedBy = "rule" | "record" | "hook";
 
-/** Own rule of a built-in kind: may `principal` subscribe to the channel about `subject`? */
-type BuiltInRule = (principal: Principal, subject: string) => boolean | Promise<boolean>;
+/** Own rule of a built-in kind. */
+interface BuiltInRule {
+  readonly decidedBy: Exclude<DecidedBy, "hook">;
+  /** May `principal` subscribe to the channel about `subject`? */
+  allows(principal: Principal, subject: string): boolean | Promise<boolean>;
+}
 
 export interface Permissions {
   /** Resolves, or throws `forbidden` or `unknown_channel`, or what the app refuses with. */
@@ -70,24 +74,25 @@ export interface PermissionsDeps {
 }
 
 export function createPermissions({ kinds, mayReadOrder, askApp }: PermissionsDeps): Permissions {
+  const own: BuiltInRule = { decidedBy: "rule", allows: ({ userId }, subject) => subject === userId };
   const builtIn = new Map<string, BuiltInRule>([
-    ["user", (principal, subject) => subject === principal.userId],
-    ["orders", (principal, subject) => subject === principal.userId],
-    ["order", (principal, subject) => mayReadOrder(subject, principal.userId)],
-    ["leaderboard", (_principal, subject) => subject !== ""],
-    ["rank", (principal, subject) => rankUser(subject) === principal.userId],
+    ["user", own],
+    ["orders", own],
+    ["order", { decidedBy: "record", allows: ({ userId }, subject) => mayReadOrder(subject, userId) }],
+    ["leaderboard", { decidedBy: "rule", allows: (_principal, subject) => subject !== "" }],
+    ["rank", { decidedBy: "rule", allows: ({ userId }, subject) => rankUser(subject) === userId }],
   ]);
 
   /** Clients only learn `forbidden`; the reason is for operators. */
   function forbidden(action: ChannelAction, channel: string): GatewayError {
     const words = JSON.stringify(kinds.of(channel)[action]);
-    const own = action === "subscribe" && builtIn.has(kindOf(channel));
-    const detail = own
+    const isOwners = action === "subscribe" && builtIn.has(kindOf(channel));
+    const detail = isOwners
       ? `${kindOf(channel)}: only the users whom the channel is about, or ${words}`
       : `channels.${kindOf(channel)}.${action} is ${words}`;
     return new GatewayError("forbidden", undefined, {
       field: "channel",
-      reason: { rule: own ? "channel_owner" : "grant", detail },
+      reason: { rule: isOwners ? "channel_owner" : "grant", detail },
     });
   }
 
@@ -103,8 +108,8 @@ export function createPermissions({ kinds, mayReadOrder, askApp }: PermissionsDe
       if (isGrantedByName(principal, channel)) return "rule";
       const needsSubject = kindsWithSubject.has(kindOf(channel)) && subjectOf(channel) === "";
       if (!needsSubject && isAllowed(rules, "subscribe", principal, channel)) return "rule";
-      const own = builtIn.get(kindOf(channel));
-      if (own !== undefined && (await own(principal, subjectOf(channel)))) return "rule";
+      const rule = builtIn.get(kindOf(channel));
+      if (rule !== undefined && (await rule.allows(principal, subjectOf(channel)))) return rule.decidedBy;
       if (rules.includes("hook")) {
         await askHook({ action: "subscribe", principal, channel, subscriber });
         return "hook";
@@ -121,9 +126,6 @@ export function createPermissions({ kinds, mayReadOrder, askApp }: PermissionsDe
     },
   };
 }
-
-/** Whether the permission is in Redis, so that it may end while the channel is being read. */
-export const mayEndMeanwhile = (channel: string): boolean => kindOf(channel) === "order";
 
 /** `order` without an id names no channel. */
 const kindsWithSubject: ReadonlySet<string> = new Set([...builtInKinds, "staff"]);
