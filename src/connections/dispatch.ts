@@ -1,12 +1,11 @@
 import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { appFailed, GatewayError, type ClientErrorBody } from "../protocol/errors.ts";
-import { userChannelOf } from "../protocol/names.ts";
 import { checkNoBinary } from "../protocol/no-binary.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
-import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import type { EventClass, Metrics } from "../runtime/metrics.ts";
 import type { ClientHandler } from "./client-handler.ts";
 import type { AppConnection, Connection } from "./connection.ts";
+import { ConnectionRequests } from "./connection-requests.ts";
 import { ephemeralEvent } from "../throttling/policies.ts";
 import { LimitRefusal, recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
@@ -76,41 +75,6 @@ export interface DispatchDeps extends RefusalDeps {
 export interface DispatchOptions {
   /** Max messages of one connection in flight; further ones are refused. @default 256 */
   maxUnanswered?: number | undefined;
-}
-
-/** State of one connection's requests. */
-export class ConnectionRequests {
-  readonly connection: AppConnection;
-  readonly inFlight: InFlightCounter;
-  /** Until `ready` was sent, requests about the user's own channel wait for this. */
-  connecting: Promise<void> | undefined;
-  #queues: KeyedQueue | undefined;
-  /** Of the whole connection, for another namespace. */
-  readonly #whole: ConnectionRequests | undefined;
-
-  constructor(connection: AppConnection, whole?: ConnectionRequests) {
-    this.connection = connection;
-    this.inFlight = whole?.inFlight ?? new InFlightCounter();
-    this.#whole = whole;
-  }
-
-  /** Requests in another namespace of the same connection: with the same order, and the same bounds. */
-  inNamespace(connection: AppConnection): ConnectionRequests {
-    return new ConnectionRequests(connection, this);
-  }
-
-  /** Runs work with the same key one after the other, in the order of the calls. */
-  run<T>(key: string, work: (release: () => void) => Promise<T>): Promise<T> {
-    if (this.#whole !== undefined) return this.#whole.run(key, work);
-    const { connecting, connection } = this;
-    if (connecting !== undefined && key === userChannelOf(connection.userId))
-      return connecting.then(() => this.#run(key, work));
-    return this.#run(key, work);
-  }
-
-  #run<T>(key: string, work: (release: () => void) => Promise<T>): Promise<T> {
-    return (this.#queues ??= new KeyedQueue()).run(key, work);
-  }
 }
 
 type Acknowledge = (answer: object) => void;
