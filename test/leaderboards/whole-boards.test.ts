@@ -162,7 +162,7 @@ it("removes a member from every board and season, and subscribers see that", asy
 });
 
 it("seasons, batches, neighbours and deletions agree with a model, for the current season and past ones", async () => {
-  const calendar = shortSeasons(1_500);
+  const calendar = shortSeasons(2_500);
   const settings = { season: "daily", mode: "last" } as const;
   const { leaderboards } = await startBoardNode({ boards: { "*": settings }, calendar, isTicking: false });
   const random = seeded(13);
@@ -227,9 +227,7 @@ it("seasons, batches, neighbours and deletions agree with a model, for the curre
       return now;
     });
     seasons.push(season);
-    // Nothing is begun that a slow machine would not end within the season.
-    const lastBegin = (calendar.named(season)?.endsAt ?? 0) - 750;
-    for (let n = 0; n < 40 && Date.now() < lastBegin; n += 1) {
+    for (let n = 0; n < 40; n += 1) {
       try {
         await act(season);
       } catch (error) {
@@ -264,4 +262,4 @@ it("seasons, batches, neighbours and deletions agree with a model, for the curre
     const scores = await leaderboards.scoresOf(member, 100);
     expect(scores.map(({ board, season }) => `${board} ${season}`).toSorted()).toEqual(expected.toSorted());
   }
-}, 60_000);
+}, 110_000);
