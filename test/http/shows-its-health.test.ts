@@ -139,6 +139,7 @@ describe("/metrics", () => {
       await sleep(systemClock, 100);
       expect(await longest()).toBeLessThan(0.05);
     });
+    await sleep(systemClock, 100);
     const until = performance.now() + 200;
     while (performance.now() < until);
     await sleep(systemClock, 100);
