@@ -1,7 +1,8 @@
 /**
  * A hot channel on one machine with several workers: each has its own subscription, so that Redis sends a copy to each, or
- * one process has it and hands every message on over Unix sockets. CPU of Redis' main thread and of all processes that are
- * fed, per publication; both take turns in each round, and medians count. Fan-out to clients is the same in both.
+ * the feed hub of the primary process has it and hands every message on (WORKER_FEED). CPU of Redis' main thread and of all
+ * processes that are fed, per publication; both take turns in each round, and medians count. Fan-out to clients is the same
+ * in both.
  *
  *   node bench/worker-feeds.ts [workers,workers,…] [publications a slice] [rounds]      writes bench/results/worker-feeds.md
  */
@@ -41,9 +42,11 @@ interface Cost {
   processes: number;
 }
 
-/** Processes with a subscription of their own channel, and the number of messages each has received. */
+/** Processes that read a channel of their own; a hub counts no messages. */
 interface Setup {
   channel: string;
+  workers: ChildProcess[];
+  /** The workers and their hub. */
   processes: ChildProcess[];
 }
 
@@ -58,38 +61,38 @@ try {
 }
 
 async function rowsOf(size: number): Promise<string[][]> {
-  const setups = { direct: await startDirect(size), relayed: await startRelayed(size) };
-  const costs: Record<keyof typeof setups, Cost[]> = { direct: [], relayed: [] };
+  const setups = { own: await startOwn(size), shared: await startShared(size) };
+  const costs: Record<keyof typeof setups, Cost[]> = { own: [], shared: [] };
   for (let round = -1; round < rounds; round += 1)
-    for (const name of ["direct", "relayed"] as const) {
+    for (const name of ["own", "shared"] as const) {
       const cost = await costOf(setups[name]);
       // The first round warms up.
       if (round >= 0) costs[name].push(cost);
     }
   await Promise.all(Object.values(setups).flatMap(({ processes }) => processes.map((child) => ended(child))));
-  const [direct, relayed] = [costs.direct, costs.relayed].map(medians) as [Cost, Cost];
+  const [own, shared] = [costs.own, costs.shared].map(medians) as [Cost, Cost];
   return [
-    [`${size}`, "a subscription each", ...cells(direct, direct)],
-    [`${size}`, "one, handed on", ...cells(relayed, direct)],
+    [`${size}`, "own", ...cells(own, own)],
+    [`${size}`, "shared", ...cells(shared, own)],
   ];
 }
 
-async function startDirect(size: number): Promise<Setup> {
-  const channel = `direct-${size}`;
-  const processes = Array.from({ length: size }, () =>
-    startOn(0, [process.execPath, script, "direct", server.url, channel]),
-  );
-  await Promise.all(processes.map(ready));
-  return { channel, processes };
+async function startOwn(size: number): Promise<Setup> {
+  const channel = `own-${size}`;
+  const words = [process.execPath, script, "own", server.url, channel];
+  const workers = Array.from({ length: size }, () => startOn(0, words));
+  await Promise.all(workers.map(ready));
+  return { channel, workers, processes: workers };
 }
 
-async function startRelayed(size: number): Promise<Setup> {
-  const [channel, path] = [`relayed-${size}`, join(folder, `relay-${size}`)];
-  const relay = startOn(0, [process.execPath, script, "relay", server.url, channel, path]);
-  await ready(relay);
-  const workers = Array.from({ length: size }, () => startOn(0, [process.execPath, script, "relayed", path]));
+async function startShared(size: number): Promise<Setup> {
+  const [channel, path] = [`shared-${size}`, join(folder, `hub-${size}`)];
+  const words = [server.url, channel, path];
+  const hub = startOn(0, [process.execPath, script, "hub", ...words]);
+  await ready(hub);
+  const workers = Array.from({ length: size }, () => startOn(0, [process.execPath, script, "shared", ...words]));
   await Promise.all(workers.map(ready));
-  return { channel, processes: [relay, ...workers] };
+  return { channel, workers, processes: [hub, ...workers] };
 }
 
 async function ready({ stdout }: ChildProcess): Promise<void> {
@@ -103,25 +106,25 @@ async function received({ stdin, stdout }: ChildProcess): Promise<number> {
 }
 
 /** Per publication, in microseconds. */
-async function costOf({ channel, processes }: Setup): Promise<Cost> {
+async function costOf({ channel, workers, processes }: Setup): Promise<Cost> {
   const cpu = () => processes.reduce((sum, { pid }) => sum + cpuMicros(pid as number), 0);
-  const before = await Promise.all(processes.map(received));
+  const before = await Promise.all(workers.map(received));
   const [redisBefore, processesBefore] = [await redisCpuUs(commands), cpu()];
   for (let sent = 0; sent < publications; sent += perTick) {
     await Promise.all(Array.from({ length: perTick }, () => commands.spublish(channel, message)));
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  await all(processes, before);
+  await all(workers, before);
   return {
     redis: ((await redisCpuUs(commands)) - redisBefore) / publications,
     processes: (cpu() - processesBefore) / publications,
   };
 }
 
-/** Resolves when every process has everything. */
-async function all(processes: readonly ChildProcess[], before: readonly number[]): Promise<void> {
+/** Resolves when every worker has everything. */
+async function all(workers: readonly ChildProcess[], before: readonly number[]): Promise<void> {
   for (;;) {
-    const counts = await Promise.all(processes.map(received));
+    const counts = await Promise.all(workers.map(received));
     if (counts.every((count, index) => count - (before[index] as number) >= publications)) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -160,7 +163,7 @@ function report(rows: string[][]): string {
     "# One feed for all workers of a machine",
     "",
     `${machine()}; ${publications} publications of ${message.length} bytes a slice, ${perTick} in 5 ms, ${rounds} rounds.`,
-    "CPU per publication of Redis' main thread, and of all workers and the relay together.",
+    "CPU per publication of Redis' main thread, and of all workers and the hub together.",
     "",
     table(heads, rows),
   ].join("\n");

@@ -37,6 +37,8 @@ export interface Config extends FileConfig {
   readonly port: number;
   /** Number of worker processes that share the port. */
   readonly workers: number;
+  /** Whether each worker has its own subscriptions in Redis, or all share one feed. */
+  readonly workerFeed: "own" | "shared";
   /** Separate address of `/metrics`; undefined serves it on the public port. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly allowedOrigins: AllowedOrigins;
@@ -102,6 +104,7 @@ export const variables = [
   "LOG_LEVEL",
   "DRAIN_TIMEOUT_MS",
   "WORKERS",
+  "WORKER_FEED",
   "APP_FILE",
   "CONTRACT_FILE",
   "ACCELERATOR",
@@ -127,6 +130,7 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     operators: readOperators(env, isProduction),
     console: readConsole(env),
     workers: readWorkers(env),
+    workerFeed: env.oneOf("WORKER_FEED", ["own", "shared"]) ?? "own",
     appFile: env.text("APP_FILE"),
     contractFile: env.text("CONTRACT_FILE"),
     accelerator: env.text("ACCELERATOR"),

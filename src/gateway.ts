@@ -105,7 +105,7 @@ export async function createNode(
   let heartbeatAt = clock.monotonic();
   const { promise: drainRequested, resolve: requestDrain } = Promise.withResolvers<void>();
 
-  const store = await openStore(config, { clock: ownClock, log, metrics, lifecycle });
+  const store = await openStore(config, { worker, clock: ownClock, log, metrics, lifecycle });
   const { commands, keys, feed } = store;
   collectStoreMetrics({ store, metrics, clock, partitions: config.commands.partitions });
   const traces = new LiveTraces(clock);

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Config } from "../config.ts";
 import { warningsOf } from "../config/warnings.ts";
+import { addFeedHub } from "../gateway/feed-hub.ts";
 import { locateStore, type LocatedStore } from "../gateway/locate-store.ts";
 import { urlOf } from "../gateway/url.ts";
 import { systemClock as clock } from "../runtime/clock.ts";
@@ -42,6 +43,7 @@ async function run(host: Host, config: Config, log: Logger): Promise<number> {
   lifecycle.add({ name: "store", stop: store.stop });
   const folder = mkdtempSync(join(tmpdir(), "tidegate-"));
   lifecycle.add({ name: "folder", stop: () => rmSync(folder, { recursive: true, force: true }) });
+  if (config.workerFeed === "shared") addFeedHub(config, { address: store.address, folder, clock, log, lifecycle });
   const supervisor = createSupervisor(host, { ...config, port, redis: store.address }, { folder, log, lifecycle });
 
   const started = lifecycle.start();

@@ -3,7 +3,8 @@ import { createRedisConnections, type RedisClient, type RedisConnections } from 
 import { PubSubProbe } from "../redis/pubsub-probe.ts";
 import { createKeys, type Keys } from "../redis/keys.ts";
 import { PrimaryWatch } from "../redis/primary-watch.ts";
-import { createShardedFeed, type ShardedFeed } from "../redis/sharded-feed.ts";
+import { createShardedFeed, type FeedConnections, type ShardedFeed } from "../redis/sharded-feed.ts";
+import { WorkerFeed } from "../redis/worker-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Lifecycle } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -11,6 +12,7 @@ import type { Metrics } from "../runtime/metrics.ts";
 import { locateStore } from "./locate-store.ts";
 import { checkChannelRights } from "./rights.ts";
 import { StoreCheck } from "./store-check.ts";
+import { hubPathIn, type WorkerContext } from "./worker-context.ts";
 
 /** Redis, and a node's connections to it. */
 export interface Store {
@@ -31,7 +33,7 @@ const readyTimeoutMs = 10_000;
 /** Starts an embedded server if no Redis is configured, and opens the connections of a node. */
 export async function openStore(
   config: Config,
-  deps: { clock: Clock; log: Logger; metrics: Metrics; lifecycle: Lifecycle },
+  deps: { worker: WorkerContext | undefined; clock: Clock; log: Logger; metrics: Metrics; lifecycle: Lifecycle },
 ): Promise<Store> {
   const { clock, log, metrics, lifecycle } = deps;
   const { address, description, stop } = await locateStore(config, log);
@@ -47,8 +49,19 @@ export async function openStore(
   const check = new StoreCheck({ address, commands, keys, durability: config.durability, clock, log });
   lifecycle.add({ name: "store check", start: () => check.start(), stop: () => check.stop() });
   lifecycle.add({ name: "rights", start: () => checkChannelRights(config, redis.connection("bridges")) });
-  const feed = createShardedFeed({ subscriber, clock });
+  const feed = createFeed(config, createShardedFeed({ subscriber, clock }), deps);
   const probe = new PubSubProbe({ feed, commands, keys, clock, log, onReconnect: () => metrics.redisReconnects.inc() });
   lifecycle.add({ name: "pub/sub probe", start: () => probe.start(), stop: () => probe.stop() });
   return { redis, commands, feed, probe, check, keys, isCluster: redis.isCluster, description };
+}
+
+function createFeed(
+  { workerFeed }: Config,
+  own: ShardedFeed & FeedConnections,
+  { worker, clock, log, lifecycle }: Parameters<typeof openStore>[1],
+): ShardedFeed & FeedConnections {
+  if (worker === undefined || workerFeed === "own") return own;
+  const feed = new WorkerFeed({ own, path: hubPathIn(worker.folder), clock, log });
+  lifecycle.add({ name: "worker feed", start: () => feed.start(), stop: () => feed.stop() });
+  return feed;
 }

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { MetricsText } from "../runtime/metrics.ts";
 import type { StickyRoutingDeps } from "../engine/sticky-routing/sticky-routing.ts";
 
@@ -8,3 +9,6 @@ export interface WorkerContext extends StickyRoutingDeps {
   /** Number of workers that accept connections. */
   running(): number;
 }
+
+/** Path of the feed hub's Unix socket in the private folder of the workers. */
+export const hubPathIn = (folder: string): string => join(folder, "feed");

@@ -29,7 +29,7 @@ export interface FeedConnections {
 }
 
 /** Max wait for Redis to confirm a subscription; the connection itself would wait forever. */
-const subscribeTimeoutMs = 3_000;
+export const subscribeTimeoutMs = 3_000;
 
 /** Delay until refused subscriptions are retried, such as those to a slot being moved. */
 const retryMs = 250;
@@ -199,11 +199,11 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
   }
 }
 
-const closedError = (): Error => new Error("Connection is closed.");
+export const closedError = (): Error => new Error("Connection is closed.");
 
 const onceReady = (shard: Redis): Promise<void> => new Promise((resolve) => void shard.once("ready", resolve));
 
-function within(timeoutMs: number, confirmed: Promise<unknown> | undefined, clock: Clock): Promise<void> {
+export function within(timeoutMs: number, confirmed: Promise<unknown> | undefined, clock: Clock): Promise<void> {
   return new Promise((resolve, reject) => {
     const cancel = clock.after(timeoutMs, () => reject(new Error("Command timed out")));
     Promise.resolve(confirmed)

@@ -58,6 +58,7 @@ describe("a setting from the environment", () => {
       LOG_LEVEL: "debug",
       DRAIN_TIMEOUT_MS: "0",
       WORKERS: "3",
+      WORKER_FEED: "shared",
     });
 
     expect(config).toMatchObject({
@@ -79,6 +80,7 @@ describe("a setting from the environment", () => {
       logLevel: "debug",
       drainTimeoutMs: 0,
       workers: 3,
+      workerFeed: "shared",
     });
   });
 
@@ -234,6 +236,7 @@ describe("a mistake in the environment", () => {
     ["WORKERS", { WORKERS: "0" }],
     ["WORKERS", { WORKERS: "129" }],
     ["WORKERS", { WORKERS: "all" }],
+    ["WORKER_FEED", { WORKER_FEED: "auto" }],
     ["DRAIN_TIMEOUT_MS", { DRAIN_TIMEOUT_MS: "30s" }],
     ["GATEWAY_CONFIG", { GATEWAY_CONFIG: "missing.json" }],
   ];
