@@ -13,10 +13,12 @@ export const defaultBackoff: Backoff = { minDelayMs: 500, maxDelayMs: 10_000 };
 
 /**
  * Delay before retry number `attempt` (from 0): doubled each time, with jitter of ±50 %, so that clients disconnected
- * together do not reconnect together. A delay requested by the gateway is the minimum.
+ * together do not reconnect together. A delay requested by the gateway in `error` is the minimum.
  */
-export function delayBefore(attempt: number, backoff: Backoff, retryAfterMs = 0, random = Math.random()): number {
-  const doubled = Math.min(backoff.minDelayMs * 2 ** Math.min(attempt, 30), backoff.maxDelayMs);
+export function delayBefore(attempt: number, { minDelayMs, maxDelayMs }: Backoff, error?: unknown): number {
+  const { retryAfterMs = 0 } = Object(error) as { retryAfterMs?: number };
+  const random = Math.random();
+  const doubled = Math.min(minDelayMs * 2 ** Math.min(attempt, 30), maxDelayMs);
   return Math.max(doubled * (0.5 + random), retryAfterMs * (1 + random / 4));
 }
 
@@ -26,9 +28,10 @@ export interface CancellableDelay {
   end(): void;
 }
 
-export function cancellableDelay(delayMs: number): CancellableDelay {
+/** Waits as long as `delayBefore` says. */
+export function retryDelay(attempt: number, backoff: Backoff, error?: unknown): CancellableDelay {
   const { promise, resolve } = deferred();
-  const timer = setTimeout(resolve, delayMs);
+  const timer = setTimeout(resolve, delayBefore(attempt, backoff, error));
   const end = (): void => {
     clearTimeout(timer);
     resolve();

@@ -21,12 +21,6 @@ export type EmitChannelEvent = <Name extends keyof ChannelReaderEvents>(
   argument: ChannelReaderEvents[Name],
 ) => void;
 
-/** A reader's position when it sent a subscribe request. */
-export interface RecoveryPoint {
-  since: Position | undefined;
-  version: number;
-}
-
 /** Max publications buffered while earlier ones are missing. Beyond it the oldest are dropped and requested again. */
 const maxBuffered = 10_000;
 
@@ -74,22 +68,11 @@ export class ChannelReader {
   }
 
   stop(): void {
-    this.reset();
-    this.#setState("unsubscribed");
-  }
-
-  /** Forgets its position; it continues from the current position of the channel. */
-  reset(): void {
     this.#version += 1;
-    this.#position = undefined;
+    this.#position = this.#snapshot = undefined;
     this.#isCurrent = this.#isReplaying = false;
     this.#buffer = [];
-    this.#snapshot = undefined;
-  }
-
-  /** To be passed to `applyAnswer` with the answer. */
-  get recoveryPoint(): RecoveryPoint {
-    return { since: this.#position, version: this.#version };
+    this.#setState("unsubscribed");
   }
 
   /** Publications may be missing from now on. */
@@ -147,9 +130,10 @@ export class ChannelReader {
     return !wasCurrent;
   }
 
-  /** Applies the answer to a subscribe request. Returns false if publications are still missing or it is outdated. */
-  applyAnswer({ since, version }: RecoveryPoint, answer: SubscribeAnswer): boolean {
-    if (this.#version !== version) return false;
+  /** Applies the answer to a subscribe request sent since it fell behind. Returns false if publications are still missing. */
+  applyAnswer(answer: SubscribeAnswer): boolean {
+    const version = this.#version;
+    const since = this.#position;
     this.#isConflated = answer.conflated === true;
     const merged = mergeAnswer(since, answer, this.#buffer);
     this.#buffer = [];
@@ -157,16 +141,16 @@ export class ChannelReader {
     if (!answer.recovered) this.#restart(since, answer, merged.start);
     this.#deliver(merged.missed, true, version);
     this.#deliver(merged.live, false, version);
-    return merged.isWhole && this.#version === version;
+    return merged.isWhole;
   }
 
   /**
    * Applies a snapshot that was requested while current. The snapshot is emitted when the reader has reached its
    * position. Returns false if it is older than what was delivered.
    */
-  applySnapshot({ version }: RecoveryPoint, { epoch, offset, snapshot }: SubscribeAnswer): boolean {
+  applySnapshot({ epoch, offset, snapshot }: SubscribeAnswer): boolean {
     const position = this.#position;
-    if (this.#version !== version || position === undefined) return true;
+    if (position === undefined) return true;
     if (epoch !== position.epoch || offset > position.offset) this.#isCurrent = false;
     if (snapshot === undefined) return true;
     if (epoch === position.epoch && offset < position.offset) return false;

@@ -1,8 +1,7 @@
-import type { PublicationSender, StateChanges, StateSetAnswer, StateSnapshot } from "../protocol/wire.ts";
-import { Emitter, type Off } from "./emitter.ts";
-import { isTemporary, TidegateError } from "./errors.ts";
-import { LiveChannel, type LiveViewContext } from "./live-channel.ts";
-import { type Live, type LiveEvents, type SharedView, LiveView } from "./live-view.ts";
+import type { PublicationSender, RequestOf, StateChanges, StateSetAnswer, StateSnapshot } from "../protocol/wire.ts";
+import { isPermanent } from "./errors.ts";
+import { liveChannel } from "./live-channel.ts";
+import type { CreateState, Live, LiveEvents } from "./live-view.ts";
 
 /** One key of a channel's state. */
 export interface LiveEntry<Value = unknown> {
@@ -38,159 +37,91 @@ export interface LiveState<Value = unknown> extends Live<LiveStateEvents<Value>>
 
 /** A key that goes with the connection, to be set again on the next one. */
 interface OwnKey {
-  value: unknown;
-  ttlSeconds?: number | undefined;
+  message: RequestOf<"state:set">;
   /** Epoch milliseconds. */
   until: number;
 }
 
 /** The state of one channel, shared by its views. */
-export class SharedState implements SharedView<LiveStateEvents> {
-  readonly emitter = new Emitter<LiveStateEvents>();
-  readonly live: LiveChannel<unknown>;
-  readonly channel: string;
-  readonly #context: LiveViewContext;
-  readonly #own = new Map<string, OwnKey>();
-  readonly #offUser: Off;
-  #entries: ReadonlyMap<string, LiveEntry> = new Map();
-  #revision = 0;
-  #connectionId: string | undefined;
+export const createState: CreateState<LiveState, LiveStateEvents> = (channel, context, emit) => {
+  const ownKeys = new Map<string, OwnKey>();
+  let entries: ReadonlyMap<string, LiveEntry> = new Map();
+  let revision = 0;
+  let connectionId = context.connectionId();
 
-  constructor(channel: string, context: LiveViewContext) {
-    this.channel = channel;
-    this.#context = context;
-    this.#connectionId = context.connectionId();
-    this.live = new LiveChannel<unknown>(
-      context,
-      {
-        reset: () => undefined,
-        apply: () => undefined,
-        replace: (snapshot) => this.#replace(snapshot),
-        change: (changes) => this.#change(changes),
-      },
-      this.emitter,
-    );
-    this.live.open(channel);
-    this.#offUser = context.onUser(() => this.#setOwnAgain());
-  }
+  const send = (message: OwnKey["message"]): Promise<StateSetAnswer> => context.request("state:set", message);
 
-  get entries(): ReadonlyMap<string, LiveEntry> {
-    return this.#entries;
-  }
-
-  get revision(): number {
-    return this.#revision;
-  }
-
-  get hasEnded(): boolean {
-    return this.live.hasEnded;
-  }
-
-  /** Keys of the connection stay; they go with it. */
-  end(): void {
-    this.#offUser();
-    this.live.end();
-  }
-
-  async set(key: string, value: unknown, { ttlSeconds, own = false }: SetOptions): Promise<StateSetAnswer> {
-    const isOwn = own && value !== null;
-    const ownKey = { value, ttlSeconds, until: Date.now() + (ttlSeconds ?? Infinity) * 1_000 };
-    if (isOwn) this.#own.set(key, ownKey);
-    else this.#own.delete(key);
+  const set = async (key: string, value: unknown, { ttlSeconds, own }: SetOptions = {}): Promise<StateSetAnswer> => {
+    const isOwn = own === true && value !== null;
+    const message = { channel, key, value, ...(ttlSeconds !== undefined && { ttlSeconds }), ...(isOwn && { own }) };
+    const ownKey = { message, until: Date.now() + (ttlSeconds ?? Infinity) * 1_000 };
+    if (isOwn) ownKeys.set(key, ownKey);
+    else ownKeys.delete(key);
     try {
-      return await this.#send(key, value, { ttlSeconds, own: isOwn });
+      return await send(message);
     } catch (error) {
-      const isRefused = error instanceof TidegateError && !isTemporary(error.code);
-      if (isRefused && this.#own.get(key) === ownKey) this.#own.delete(key);
+      if (isPermanent(error) && ownKeys.get(key) === ownKey) ownKeys.delete(key);
       throw error;
     }
-  }
-
-  #send(
-    key: string,
-    value: unknown,
-    { ttlSeconds, own }: { ttlSeconds: number | undefined; own: boolean },
-  ): Promise<StateSetAnswer> {
-    return this.#context.request("state:set", {
-      channel: this.channel,
-      key,
-      value,
-      ...(ttlSeconds !== undefined && { ttlSeconds }),
-      ...(own && { own }),
-    });
-  }
+  };
 
   /** The keys of the previous connection have gone with it. */
-  #setOwnAgain(): void {
-    const connectionId = this.#context.connectionId();
-    this.#connectionId = connectionId;
-    for (const [key, { value, ttlSeconds, until }] of this.#own) {
-      if (until <= Date.now()) this.#own.delete(key);
+  const setOwnAgain = (): void => {
+    connectionId = context.connectionId();
+    for (const [key, { message, until }] of ownKeys) {
+      if (until <= Date.now()) ownKeys.delete(key);
       // Lost again, it is repeated with the next connection.
-      else this.#send(key, value, { ttlSeconds, own: true }).catch(() => undefined);
+      else send(message).catch(() => undefined);
     }
-  }
+  };
 
-  #replace({ revision, entries }: StateSnapshot): void {
-    const before = this.#entries;
-    this.#revision = revision;
-    this.#entries = new Map(Object.entries(entries).map(([key, { value, from }]) => [key, entryOf(value, from)]));
-    const removed = [...before.keys()].filter((key) => !this.#entries.has(key));
-    const changed = [...this.#entries].filter(([key, entry]) => !isSame(before.get(key), entry));
-    this.#tell([...removed.map((key) => [key, undefined] as const), ...changed]);
-  }
+  const update = (next: typeof entries, now: { revision: number }, changed: Iterable<string>): void => {
+    entries = next;
+    revision = now.revision;
+    const change = Array.from(changed, (key) => ({ key, entry: next.get(key) }));
+    if (change.length > 0) emit("change", change);
+  };
 
-  #change({ revision, changes }: StateChanges): void {
-    const entries = new Map(this.#entries);
-    for (const { key, value, from } of changes) {
+  const replace = (snapshot: StateSnapshot): void => {
+    const next = new Map(Object.entries(snapshot.entries).map(([key, { value, from }]) => [key, entryOf(value, from)]));
+    const isChanged = (key: string): boolean => JSON.stringify(entries.get(key)) !== JSON.stringify(next.get(key));
+    update(next, snapshot, [...new Set([...entries.keys(), ...next.keys()])].filter(isChanged));
+  };
+
+  const change = (changes: StateChanges): void => {
+    const next = new Map(entries);
+    for (const { key, value, from } of changes.changes) {
       // Somebody else has set it, so it no longer goes with this connection.
-      if (from !== undefined && from.connectionId !== this.#connectionId) this.#own.delete(key);
-      if (value === null) entries.delete(key);
-      else entries.set(key, entryOf(value, from));
+      if (from !== undefined && from.connectionId !== connectionId) ownKeys.delete(key);
+      if (value === null) next.delete(key);
+      else next.set(key, entryOf(value, from));
     }
-    this.#revision = revision;
-    this.#entries = entries;
-    this.#tell(changes.map(({ key }) => [key, entries.get(key)] as const));
-  }
+    update(
+      next,
+      changes,
+      changes.changes.map(({ key }) => key),
+    );
+  };
 
-  #tell(changed: readonly (readonly [string, LiveEntry | undefined])[]): void {
-    if (changed.length > 0)
-      this.emitter.emit(
-        "change",
-        changed.map(([key, entry]) => ({ key, entry })),
-      );
-  }
-}
+  const live = liveChannel(context, { replace, change }, emit);
+  live.open(channel);
+  return {
+    live,
+    view: {
+      channel,
+      get entries() {
+        return entries;
+      },
+      get revision() {
+        return revision;
+      },
+      get: (key) => entries.get(key)?.value,
+      set,
+      remove: (key) => set(key, null),
+    },
+    // Keys of the connection stay; they go with it.
+    end: context.onUser(setOwnAgain),
+  };
+};
 
-const entryOf = (value: unknown, from: PublicationSender | undefined): LiveEntry => ({
-  value,
-  ...(from !== undefined && { from }),
-});
-
-const isSame = (one: LiveEntry | undefined, other: LiveEntry): boolean => JSON.stringify(one) === JSON.stringify(other);
-
-export class StateView extends LiveView<LiveStateEvents, SharedState> implements LiveState {
-  get channel(): string {
-    return this.shared.channel;
-  }
-
-  get entries(): ReadonlyMap<string, LiveEntry> {
-    return this.shared.entries;
-  }
-
-  get revision(): number {
-    return this.shared.revision;
-  }
-
-  get(key: string): unknown {
-    return this.shared.entries.get(key)?.value;
-  }
-
-  set(key: string, value: unknown, options: SetOptions = {}): Promise<StateSetAnswer> {
-    return this.shared.set(key, value, options);
-  }
-
-  remove(key: string): Promise<StateSetAnswer> {
-    return this.shared.set(key, null, {});
-  }
-}
+const entryOf = (value: unknown, from: PublicationSender | undefined): LiveEntry => ({ value, ...(from && { from }) });

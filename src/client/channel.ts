@@ -10,7 +10,7 @@ import type {
   StateSnapshot,
 } from "../protocol/wire.ts";
 import { Emitter, type Listener, type Off } from "./emitter.ts";
-import { isTemporary, TidegateError } from "./errors.ts";
+import { isPermanent, type TidegateError } from "./errors.ts";
 import type { ChannelState } from "./channel-reader.ts";
 import { withRetries } from "./requests.ts";
 import { type SubscriptionContext, type SubscribeResult, ChannelSubscription } from "./subscription.ts";
@@ -229,8 +229,7 @@ export class ChannelHandle implements Channel {
       await this.#sendPresence();
     } catch (error) {
       // A lost connection had its answer lost; it is sent again with the next one.
-      if (error instanceof TidegateError && !isTemporary(error.code) && this.#presenceData === data)
-        this.#presenceData = before;
+      if (isPermanent(error) && this.#presenceData === data) this.#presenceData = before;
       throw error;
     }
   }

@@ -173,7 +173,7 @@ export class ReconnectingConnection {
   }
 
   #retry(error: TidegateError, delayMs?: number): void {
-    const retryInMs = delayMs ?? delayBefore(this.#failures, this.#options.backoff, error.retryAfterMs);
+    const retryInMs = delayMs ?? delayBefore(this.#failures, this.#options.backoff, error);
     if (delayMs === undefined) this.#failures += 1;
     this.#after(retryInMs, () => this.connect());
     this.#setPhase("waiting", { error, retryInMs });

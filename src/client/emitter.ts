@@ -36,27 +36,3 @@ export class Emitter<Events extends object> {
     }
   }
 }
-
-/** One user's listeners on a shared emitter, removable together. */
-export class ListenerGroup<Events extends object> {
-  readonly #emitter: Emitter<Events>;
-  readonly #offs = new Set<Off>();
-
-  constructor(emitter: Emitter<Events>) {
-    this.#emitter = emitter;
-  }
-
-  readonly on = <Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): Off => {
-    const off = this.#emitter.on(name, listener);
-    const offOnce = (): void => {
-      this.#offs.delete(offOnce);
-      off();
-    };
-    this.#offs.add(offOnce);
-    return offOnce;
-  };
-
-  removeAll(): void {
-    for (const off of this.#offs) off();
-  }
-}

@@ -1,5 +1,5 @@
 import type { ClosingCode } from "../protocol/closings.ts";
-import { isTemporary as isTemporaryError, type ErrorBody, type ErrorCode } from "../protocol/errors.ts";
+import { isTemporary as isTemporaryError, type ErrorCode } from "../protocol/errors.ts";
 
 /** Codes of the gateway's catalogues, and three of this client. */
 export type TidegateErrorCode = ErrorCode | ClosingCode | "timeout" | "disconnected" | "closed";
@@ -10,6 +10,10 @@ const ownTemporaryCodes: readonly TidegateErrorCode[] = ["timeout", "disconnecte
 /** Whether the same request may succeed later. */
 export const isTemporary = (code: TidegateErrorCode): boolean =>
   ownTemporaryCodes.includes(code) || isTemporaryError(code);
+
+/** Whether a call failed and would fail again; not if the client cannot know. */
+export const isPermanent = (error: unknown): error is TidegateError =>
+  error instanceof TidegateError && !isTemporary(error.code);
 
 /** The error of every failed call: refused by the gateway, timed out, or disconnected. */
 export class TidegateError extends Error {
@@ -26,10 +30,6 @@ export class TidegateError extends Error {
     this.name = "TidegateError";
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
-  }
-
-  static of({ code, message, retryAfterMs }: ErrorBody): TidegateError {
-    return new TidegateError(code, message, { retryAfterMs });
   }
 }
 

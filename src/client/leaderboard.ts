@@ -10,11 +10,8 @@ import {
   type SubmittedScore,
 } from "../protocol/board.ts";
 import type { WirePublication } from "../protocol/wire.ts";
-import { Emitter, type Off } from "./emitter.ts";
-import { LiveChannel, type LiveViewContext } from "./live-channel.ts";
-import { type Live, type LiveEvents, type SharedView, LiveView } from "./live-view.ts";
-import type { SendRequest } from "./requests.ts";
-import type { Reference } from "./reference-counted.ts";
+import { liveChannel } from "./live-channel.ts";
+import type { CreateState, Live, LiveEvents } from "./live-view.ts";
 
 /** The signed-in user's own entry. */
 export interface OwnEntry {
@@ -54,106 +51,50 @@ export interface Leaderboard<Data = unknown> extends Live<LeaderboardEvents<Data
 }
 
 /** The state of one board, shared by its views. */
-export class SharedLeaderboard implements SharedView<LeaderboardEvents> {
-  readonly emitter = new Emitter<LeaderboardEvents>();
-  readonly live: LiveChannel<BoardSnapshot>;
-  readonly #rank: LiveChannel<OwnRank>;
-  readonly #offUser: Off;
-  #board: BoardSnapshot;
-  #own: OwnEntry | undefined;
-
-  constructor(name: string, context: LiveViewContext) {
-    this.#board = { board: name, revision: 0, total: 0, entries: [] };
-    this.live = new LiveChannel<BoardSnapshot>(
-      context,
-      { reset: (board) => this.#setBoard(board), apply: (publication) => this.#apply(publication) },
-      this.emitter,
-    );
-    this.#rank = new LiveChannel<OwnRank>(context, {
-      reset: (rank) => this.#setOwn(rank),
-      apply: ({ event, data }) => event === "leaderboard.rank" && this.#setOwn(data as OwnRank),
-    });
-    this.live.open(`leaderboard:${name}`);
-    this.#offUser = context.onUser((userId) => this.#rank.open(`rank:${name}:${userId}`));
-  }
-
-  get board(): BoardSnapshot {
-    return this.#board;
-  }
-
-  get own(): OwnEntry | undefined {
-    return this.#own;
-  }
-
-  get hasEnded(): boolean {
-    return this.live.hasEnded;
-  }
-
-  end(): void {
-    this.#offUser();
-    this.live.end();
-    this.#rank.end();
-  }
-
-  #apply({ event, data }: WirePublication): void {
-    if (event === "leaderboard.season") this.emitter.emit("season", data as SeasonChange);
-    if (event === "leaderboard.diff") this.#applyDiff(data as BoardDiff);
-  }
-
-  /**
-   * A diff applies to the previous revision only; after a gap the snapshot is reloaded.
-   */
-  #applyDiff(diff: BoardDiff): void {
-    if (diff.revision === this.#board.revision + 1) this.#setBoard(applyDiff(this.#board, diff));
-    else this.live.reloadSnapshot();
-  }
-
-  #setBoard(board: BoardSnapshot): void {
-    this.#board = board;
-    this.emitter.emit("change", board);
-  }
-
-  #setOwn({ member, rank, score }: OwnRank): void {
-    this.#own = rank === null || score === null ? undefined : { member, rank, score };
-    this.emitter.emit("own", this.#own);
-  }
-}
-
-export class LeaderboardView extends LiveView<LeaderboardEvents, SharedLeaderboard> implements Leaderboard {
-  readonly board: string;
-  readonly #request: SendRequest;
-
-  constructor(reference: Reference<SharedLeaderboard>, request: SendRequest) {
-    super(reference);
-    this.board = this.shared.board.board;
-    this.#request = request;
-  }
-
-  get entries(): readonly BoardEntry[] {
-    return this.shared.board.entries;
-  }
-
-  get revision(): number {
-    return this.shared.board.revision;
-  }
-
-  get total(): number {
-    return this.shared.board.total;
-  }
-
-  get own(): OwnEntry | undefined {
-    return this.shared.own;
-  }
-
-  submit(score: number): Promise<SubmittedScore> {
-    return this.#request("leaderboard:submit", { board: this.board, score });
-  }
-
-  ranks(members: readonly string[]): Promise<BoardPage> {
-    return this.#request("leaderboard:ranks", { board: this.board, members: [...members] });
-  }
-
-  around(radius?: number): Promise<Neighbourhood> {
-    return this.#request("leaderboard:around", { board: this.board, ...(radius !== undefined && { radius }) });
-  }
-}
+export const createLeaderboard: CreateState<Leaderboard, LeaderboardEvents> = (board, context, emit) => {
+  let top: BoardSnapshot = { board, revision: 0, total: 0, entries: [] };
+  let own: OwnEntry | undefined;
+  const setTop = (next: BoardSnapshot): void => emit("change", (top = next));
+  const setOwn = ({ member, rank, score }: OwnRank): void =>
+    emit("own", (own = rank === null || score === null ? undefined : { member, rank, score }));
+  const apply = ({ event, data }: WirePublication): void => {
+    if (event === "leaderboard.season") emit("season", data as SeasonChange);
+    if (event !== "leaderboard.diff") return;
+    // A diff applies to the previous revision only; after a gap the snapshot is reloaded.
+    const diff = data as BoardDiff;
+    if (diff.revision === top.revision + 1) setTop(applyDiff(top, diff));
+    else live.reload();
+  };
+  const live = liveChannel(context, { reset: setTop, apply }, emit);
+  const rank = liveChannel<OwnRank>(context, {
+    reset: setOwn,
+    apply: ({ event, data }) => event === "leaderboard.rank" && setOwn(data as OwnRank),
+  });
+  live.open(`leaderboard:${board}`);
+  const offUser = context.onUser((userId) => rank.open(`rank:${board}:${userId}`));
+  return {
+    live,
+    view: {
+      board,
+      get entries() {
+        return top.entries;
+      },
+      get revision() {
+        return top.revision;
+      },
+      get total() {
+        return top.total;
+      },
+      get own() {
+        return own;
+      },
+      submit: (score) => context.request("leaderboard:submit", { board, score }),
+      ranks: (members) => context.request("leaderboard:ranks", { board, members: [...members] }),
+      around: (radius) => context.request("leaderboard:around", { board, ...(radius !== undefined && { radius }) }),
+    },
+    end() {
+      offUser();
+      rank.end();
+    },
+  };
+};

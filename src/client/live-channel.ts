@@ -1,9 +1,9 @@
 import type { StateChanges, StateSnapshot, WirePublication } from "../protocol/wire.ts";
 import type { AcquiredChannel, ChannelHandle } from "./channel.ts";
 import { deferred } from "./deferred.ts";
-import type { Emitter, Off } from "./emitter.ts";
+import type { Off } from "./emitter.ts";
 import type { TidegateError } from "./errors.ts";
-import type { LiveEvents } from "./live-view.ts";
+import type { Emit, LiveEvents } from "./live-view.ts";
 import type { ChannelState } from "./channel-reader.ts";
 import type { SendRequest } from "./requests.ts";
 
@@ -20,96 +20,90 @@ export interface LiveViewContext {
 /** Builds state from a channel's snapshot and publications. */
 export interface ChannelReducer<Snapshot> {
   /** Replaces the state: initially, and whenever missed publications are lost. */
-  reset(snapshot: Snapshot): void;
+  reset?(snapshot: Snapshot): void;
   /** Applies the next publication; each once and in order. */
-  apply(publication: WirePublication): void;
+  apply?(publication: WirePublication): void;
   /** Replaces the keyed state, if the channel has one. */
   replace?(entries: StateSnapshot): void;
   /** Changes the keyed state. */
   change?(changes: StateChanges): void;
 }
 
+export interface LiveChannel {
+  readonly loaded: Promise<void>;
+  readonly state: ChannelState;
+  /** Whether the gateway refused the channel permanently. */
+  readonly hasEnded: boolean;
+  /** Subscribes to this channel instead of the previous one. */
+  open(name: string): void;
+  /** Requests a new snapshot. */
+  reload(): void;
+  end(): void;
+}
+
 /**
  * Feeds a reducer with a channel's snapshot and publications. After a disconnect it continues from its position; if
- * missed publications are lost, it starts from a new snapshot. Others may use the same channel.
+ * missed publications are lost, it starts from a new snapshot. Others may use the same channel. `emit` receives the
+ * channel's state changes.
  */
-export class LiveChannel<Snapshot> {
-  readonly #context: LiveViewContext;
-  readonly #reducer: ChannelReducer<Snapshot>;
-  readonly #emitter: Emitter<LiveEvents> | undefined;
-  readonly #loaded = deferred();
-  #channel: ChannelHandle | undefined;
-  #acquired: AcquiredChannel | undefined;
-  #offs: Off[] = [];
-  #hasEnded = false;
+export function liveChannel<Snapshot>(
+  context: LiveViewContext,
+  reducer: ChannelReducer<Snapshot>,
+  emit?: Emit<LiveEvents>,
+): LiveChannel {
+  const loaded = deferred();
+  let channel: ChannelHandle | undefined;
+  let acquired: AcquiredChannel | undefined;
+  let offs: Off[] = [];
+  let hasEnded = false;
+  // A refusal is also reported by the `unsubscribed` event.
+  loaded.promise.catch(() => undefined);
 
-  /** `emitter` receives the channel's state changes. */
-  constructor(context: LiveViewContext, reducer: ChannelReducer<Snapshot>, emitter?: Emitter<LiveEvents>) {
-    this.#context = context;
-    this.#reducer = reducer;
-    this.#emitter = emitter;
-    // A refusal is also reported by the `unsubscribed` event.
-    this.loaded.catch(() => undefined);
-  }
+  const listen = (on: ChannelHandle["on"]): Off[] => [
+    on("snapshot", ({ snapshot }) => {
+      reducer.reset?.(snapshot as Snapshot);
+      loaded.resolve();
+    }),
+    on("entries", (entries) => reducer.replace?.(entries)),
+    on("changes", (changes) => reducer.change?.(changes)),
+    // Publications without an offset are not part of the state: they may repeat and are not in the snapshot.
+    on("publication", (publication) => {
+      if ("offset" in publication) reducer.apply?.(publication as WirePublication);
+    }),
+    on("state", (change) => emit?.("state", change)),
+    on("unsubscribed", (unsubscribed) => {
+      if (!unsubscribed.willReturn) hasEnded = true;
+      emit?.("unsubscribed", unsubscribed);
+    }),
+  ];
 
-  get loaded(): Promise<void> {
-    return this.#loaded.promise;
-  }
+  const end = (): void => {
+    for (const off of offs) off();
+    void acquired?.release();
+    channel = acquired = undefined;
+  };
 
-  get state(): ChannelState {
-    return this.#channel?.state ?? "subscribing";
-  }
-
-  /** Whether the gateway refused the channel permanently. */
-  get hasEnded(): boolean {
-    return this.#hasEnded;
-  }
-
-  /** Subscribes to this channel instead of the previous one. */
-  open(name: string): void {
-    if (this.#channel?.name === name) return;
-    this.end();
-    const channel = this.#context.channel(name);
-    this.#channel = channel;
-    this.#hasEnded = false;
-    this.#listen(channel);
-    this.#acquired = channel.acquire();
-    this.#acquired.subscribed.catch((error: TidegateError) => this.#refused(channel, error));
-  }
-
-  /** Requests a new snapshot. */
-  reloadSnapshot(): void {
-    this.#channel?.subscription.reloadSnapshot();
-  }
-
-  end(): void {
-    for (const off of this.#offs) off();
-    void this.#acquired?.release();
-    this.#channel = this.#acquired = undefined;
-  }
-
-  #listen(channel: ChannelHandle): void {
-    this.#offs = [
-      channel.on("snapshot", ({ snapshot }) => {
-        this.#reducer.reset(snapshot as Snapshot);
-        this.#loaded.resolve();
-      }),
-      channel.on("entries", (entries) => this.#reducer.replace?.(entries)),
-      channel.on("changes", (changes) => this.#reducer.change?.(changes)),
-      // Publications without an offset are not part of the state: they may repeat and are not in the snapshot.
-      channel.on("publication", (publication) => {
-        if ("offset" in publication) this.#reducer.apply(publication as WirePublication);
-      }),
-      channel.on("state", (change) => this.#emitter?.emit("state", change)),
-      channel.on("unsubscribed", (unsubscribed) => {
-        if (!unsubscribed.willReturn) this.#hasEnded = true;
-        this.#emitter?.emit("unsubscribed", unsubscribed);
-      }),
-    ];
-  }
-
-  #refused(channel: ChannelHandle, error: TidegateError): void {
-    if (this.#channel === channel) this.#hasEnded = true;
-    this.#loaded.reject(error);
-  }
+  return {
+    loaded: loaded.promise,
+    get state() {
+      return channel?.state ?? "subscribing";
+    },
+    get hasEnded() {
+      return hasEnded;
+    },
+    open(name) {
+      if (channel?.name === name) return;
+      end();
+      const opened = (channel = context.channel(name));
+      hasEnded = false;
+      offs = listen(opened.on.bind(opened));
+      acquired = opened.acquire();
+      acquired.subscribed.catch((error: TidegateError) => {
+        if (channel === opened) hasEnded = true;
+        loaded.reject(error);
+      });
+    },
+    reload: () => channel?.subscription.reloadSnapshot(),
+    end,
+  };
 }

@@ -1,7 +1,7 @@
 import type { ChannelEvents } from "./channel.ts";
-import { type Emitter, type Listener, ListenerGroup, type Off } from "./emitter.ts";
+import { Emitter, type Listener, type Off } from "./emitter.ts";
 import type { ChannelState } from "./channel-reader.ts";
-import type { Shareable, Reference } from "./reference-counted.ts";
+import type { LiveChannel, LiveViewContext } from "./live-channel.ts";
 
 /** Events of every live view. */
 export interface LiveEvents {
@@ -22,36 +22,68 @@ export interface Live<Events extends LiveEvents> {
   close(): void;
 }
 
-/** State that is shared by all views of the same board, order or list. */
-export interface SharedView<Events extends LiveEvents> extends Shareable {
-  readonly emitter: Emitter<Events>;
-  readonly live: { readonly state: ChannelState; readonly loaded: Promise<void> };
+export type Emit<Events> = <Name extends keyof Events>(name: Name, argument: Events[Name]) => void;
+
+/** State that all views of the same board, order or list share. */
+export interface SharedState<View> {
+  readonly live: LiveChannel;
+  /** What the view has besides the common part. */
+  readonly view: Omit<View, keyof Live<LiveEvents>>;
+  /** Called after the last view was closed. */
+  end?(): void;
 }
 
-/** One user's view of shared state. */
-export class LiveView<Events extends LiveEvents, Shared extends SharedView<Events>> implements Live<Events> {
-  readonly on: Live<Events>["on"];
-  protected readonly shared: Shared;
-  readonly #listeners: ListenerGroup<Events>;
-  readonly #release: () => void;
+/** Creates the state of views of `name`; `emit` reaches the listeners of all of them. */
+export type CreateState<View, Events> = (
+  name: string,
+  context: LiveViewContext,
+  emit: Emit<Events> & Emit<LiveEvents>,
+) => SharedState<View>;
 
-  constructor({ value, release }: Reference<Shared>) {
-    this.shared = value;
-    this.#release = release;
-    this.#listeners = new ListenerGroup<Events>(value.emitter);
-    this.on = this.#listeners.on;
-  }
+interface Entry<View, Events extends object> {
+  state: SharedState<View>;
+  /** Of the open views. */
+  emitters: Set<Emitter<Events>>;
+}
 
-  get state(): ChannelState {
-    return this.shared.live.state;
-  }
+/** Returns a function that opens views. Their state is created for the first of a name and ended after the last. */
+export function sharedViews<View extends Live<Events>, Events extends LiveEvents>(
+  create: CreateState<View, Events>,
+  context: LiveViewContext,
+): (name: string) => View {
+  const entries = new Map<string, Entry<View, Events>>();
+  const createEntry = (name: string): Entry<View, Events> => {
+    const emitters = new Set<Emitter<Events>>();
+    const emit: Emit<Events> = (event, argument) => {
+      for (const emitter of Array.from(emitters)) emitter.emit(event, argument);
+    };
+    return { state: create(name, context, emit as Parameters<typeof create>[2]), emitters };
+  };
+  return (name) => {
+    let entry = entries.get(name);
+    if (entry === undefined || entry.state.live.hasEnded) entries.set(name, (entry = createEntry(name)));
+    return openView(entry, () => entries.get(name) === entry && entries.delete(name));
+  };
+}
 
-  get loaded(): Promise<void> {
-    return this.shared.live.loaded;
-  }
-
-  close(): void {
-    this.#listeners.removeAll();
-    this.#release();
-  }
+function openView<View, Events extends LiveEvents>({ state, emitters }: Entry<View, Events>, forget: () => void): View {
+  const emitter = new Emitter<Events>();
+  emitters.add(emitter);
+  const common: Live<Events> = {
+    get state() {
+      return state.live.state;
+    },
+    get loaded() {
+      return state.live.loaded;
+    },
+    on: (name, listener) => emitter.on(name, listener),
+    close() {
+      if (!emitters.delete(emitter) || emitters.size > 0) return;
+      forget();
+      state.end?.();
+      state.live.end();
+    },
+  };
+  // Descriptors, because the state is read through getters.
+  return Object.defineProperties(common as View, Object.getOwnPropertyDescriptors(state.view));
 }

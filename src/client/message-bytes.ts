@@ -8,13 +8,8 @@ const envelopeBytes = 24;
  * connection, and a BigInt or a cycle would throw while sending.
  */
 export function messageBytes(name: string, message: object): number {
-  const text = textOf(message);
-  return envelopeBytes + name.length + utf8Length(text);
-}
-
-function textOf(message: object): string {
   try {
-    return JSON.stringify(message, refuseBinary);
+    return envelopeBytes + name.length + utf8Length(JSON.stringify(message, refuseBinary));
   } catch (cause) {
     throw new TidegateError("bad_request", `The message cannot be sent as JSON: ${messageOf(cause)}`, { cause });
   }
@@ -22,20 +17,12 @@ function textOf(message: object): string {
 
 /** Checks the original value: a `Buffer` has its own `toJSON`, which Socket.IO does not call. */
 function refuseBinary(this: unknown, key: string, value: unknown): unknown {
-  if (isBinary((this as Record<string, unknown>)[key])) throw new Error(`${key || "it"} contains binary data.`);
+  const original = (this as Record<string, unknown>)[key];
+  if (ArrayBuffer.isView(original) || /(ArrayBuffer|Blob|File)\]$/.test(Object.prototype.toString.call(original)))
+    throw new Error(`${key || "it"} contains binary data.`);
   return value;
 }
 
-const isBinary = (value: unknown): boolean =>
-  ArrayBuffer.isView(value) || /(ArrayBuffer|Blob|File)\]$/.test(Object.prototype.toString.call(value));
-
-/** `TextEncoder` is missing in React Native before 0.75. */
-function utf8Length(text: string): number {
-  let bytes = text.length;
-  for (let index = 0; index < text.length; index += 1) {
-    const code = text.charCodeAt(index);
-    // Each half of a surrogate pair counts two; JSON escapes lone surrogates.
-    if (code > 0x7f) bytes += code > 0x7ff && (code < 0xd800 || code > 0xdfff) ? 2 : 1;
-  }
-  return bytes;
-}
+/** `TextEncoder` is missing in React Native before 0.75. Each half of a surrogate pair counts two. */
+const utf8Length = (text: string): number =>
+  text.replace(/[\x80-\u07ff\ud800-\udfff]/g, "--").replace(/[^\0-\x7f]/g, "---").length;

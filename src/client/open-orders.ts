@@ -1,8 +1,7 @@
 import type { OpenOrder, OpenOrders, OrderSignalChange, OrderStatusChange } from "../protocol/order.ts";
 import type { WirePublication } from "../protocol/wire.ts";
-import { Emitter, type Off } from "./emitter.ts";
-import { LiveChannel, type LiveViewContext } from "./live-channel.ts";
-import { type Live, type LiveEvents, type SharedView, LiveView } from "./live-view.ts";
+import { liveChannel } from "./live-channel.ts";
+import type { CreateState, Live, LiveEvents } from "./live-view.ts";
 import { isLater } from "./order-state.ts";
 
 export interface LiveOrdersEvents extends LiveEvents {
@@ -25,73 +24,49 @@ const reloadEveryMs = 1_000;
  * The user's open orders, shared by their views. A status change has neither the parties of a new order nor whether the
  * order has ended, so it is applied at once to a known order, and the list is reloaded afterwards.
  */
-export class SharedOpenOrders implements SharedView<LiveOrdersEvents> {
-  readonly emitter = new Emitter<LiveOrdersEvents>();
-  readonly live: LiveChannel<OpenOrders>;
-  readonly #offUser: Off;
-  #orders: readonly OpenOrder[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #reloadedAt = -reloadEveryMs;
-
-  constructor(context: LiveViewContext) {
-    this.live = new LiveChannel<OpenOrders>(
-      context,
-      { reset: ({ orders }) => this.#update(orders), apply: (publication) => this.#apply(publication) },
-      this.emitter,
-    );
-    this.#offUser = context.onUser((userId) => this.live.open(`orders:${userId}`));
-  }
-
-  get orders(): readonly OpenOrder[] {
-    return this.#orders;
-  }
-
-  get hasEnded(): boolean {
-    return this.live.hasEnded;
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-    this.#offUser();
-    this.live.end();
-  }
-
-  #apply({ event, data, publishedAt }: WirePublication): void {
-    if (event === "order.status") this.#move(data as OrderStatusChange, publishedAt);
-    else if (event === "order.signal") this.emitter.emit("signal", { ...(data as OrderSignalChange), at: publishedAt });
-    else this.#reloadSoon();
-  }
-
-  #move(change: OrderStatusChange, at: number): void {
-    const known = this.#orders.find(({ orderId }) => orderId === change.orderId);
-    if (known !== undefined && !isLater(change, known)) return;
-    const { orderId, status, sequence } = change;
-    const moved = (order: OpenOrder): OpenOrder =>
-      order.orderId === orderId ? { ...order, status, sequence, updatedAt: at } : order;
-    if (known !== undefined) this.#update(this.#orders.map(moved));
-    this.emitter.emit("status", change);
-    this.#reloadSoon();
-  }
-
-  #reloadSoon(): void {
-    if (this.#timer !== undefined) return;
-    const waitMs = Math.max(0, this.#reloadedAt + reloadEveryMs - performance.now());
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#reloadedAt = performance.now();
-      this.live.reloadSnapshot();
-    }, waitMs);
-  }
-
-  #update(orders: readonly OpenOrder[]): void {
+export const createOpenOrders: CreateState<LiveOrders, LiveOrdersEvents> = (_name, context, emit) => {
+  let orders: readonly OpenOrder[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let reloadedAt = -reloadEveryMs;
+  const update = (next: readonly OpenOrder[]): void => {
     // oxlint-disable-next-line unicorn/no-array-sort -- Node 18 has no `toSorted`.
-    this.#orders = [...orders].sort((one, other) => other.createdAt - one.createdAt);
-    this.emitter.emit("change", this.#orders);
-  }
-}
-
-export class OpenOrdersView extends LiveView<LiveOrdersEvents, SharedOpenOrders> implements LiveOrders {
-  get orders(): readonly OpenOrder[] {
-    return this.shared.orders;
-  }
-}
+    orders = [...next].sort((one, other) => other.createdAt - one.createdAt);
+    emit("change", orders);
+  };
+  const reloadSoon = (): void => {
+    const waitMs = Math.max(0, reloadedAt + reloadEveryMs - performance.now());
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      reloadedAt = performance.now();
+      live.reload();
+    }, waitMs);
+  };
+  const move = (change: OrderStatusChange, updatedAt: number): void => {
+    const { orderId, status, sequence } = change;
+    const known = orders.find((order) => order.orderId === orderId);
+    if (known !== undefined && !isLater(change, known)) return;
+    if (known !== undefined)
+      update(orders.map((order) => (order === known ? { ...order, status, sequence, updatedAt } : order)));
+    emit("status", change);
+    reloadSoon();
+  };
+  const apply = ({ event, data, publishedAt }: WirePublication): void => {
+    if (event === "order.status") move(data as OrderStatusChange, publishedAt);
+    else if (event === "order.signal") emit("signal", { ...(data as OrderSignalChange), at: publishedAt });
+    else reloadSoon();
+  };
+  const live = liveChannel<OpenOrders>(context, { reset: (list) => update(list.orders), apply }, emit);
+  const offUser = context.onUser((userId) => live.open(`orders:${userId}`));
+  return {
+    live,
+    view: {
+      get orders() {
+        return orders;
+      },
+    },
+    end() {
+      clearTimeout(timer);
+      offUser();
+    },
+  };
+};

@@ -1,22 +1,20 @@
-import type { OrderSignalChange, OrderStatusChange, OrderWithTimeline } from "../protocol/order.ts";
+import type { OrderSignalChange, OrderStatusChange, OrderWithTimeline, TimelineEntry } from "../protocol/order.ts";
 
 /** Max entries of a timeline; the oldest are dropped, as on the gateway. */
 const maxEntries = 1_000;
 
 /**
- * The order after a status change; undefined if it already had this or a later status, or the change has no sequence.
+ * The order after a status change, and the new entry of its timeline; undefined if it already had this or a later status, or the change has no sequence.
  */
 export function applyStatus(
   { order, timeline }: OrderWithTimeline,
   { orderId: _order, ...entry }: OrderStatusChange,
   at: number,
-): OrderWithTimeline | undefined {
+): { known: OrderWithTimeline; entry: TimelineEntry } | undefined {
   if (!isLater(entry, order)) return undefined;
   const { status, sequence } = entry;
-  return {
-    order: { ...order, status, sequence, updatedAt: at },
-    timeline: [...timeline, entry].slice(-maxEntries),
-  };
+  const moved = { ...order, status, sequence, updatedAt: at };
+  return { known: { order: moved, timeline: [...timeline, entry].slice(-maxEntries) }, entry };
 }
 
 /** The order with a new value of a signal. */

@@ -6,9 +6,8 @@ import type {
   TimelineEntry,
 } from "../protocol/order.ts";
 import type { WirePublication } from "../protocol/wire.ts";
-import { Emitter } from "./emitter.ts";
-import { LiveChannel, type LiveViewContext } from "./live-channel.ts";
-import { type Live, type LiveEvents, type SharedView, LiveView } from "./live-view.ts";
+import { liveChannel } from "./live-channel.ts";
+import type { CreateState, Live, LiveEvents } from "./live-view.ts";
 import { applySignal, applyStatus } from "./order-state.ts";
 
 /** The latest value of something that changes often: a courier's location, an estimated time of arrival. */
@@ -38,74 +37,40 @@ export interface LiveOrder extends Live<LiveOrderEvents> {
 }
 
 /** The state of one order, shared by its views. */
-export class SharedOrder implements SharedView<LiveOrderEvents> {
-  readonly emitter = new Emitter<LiveOrderEvents>();
-  readonly live: LiveChannel<OrderWithTimeline>;
-  readonly orderId: string;
-  #known: OrderWithTimeline | undefined;
-
-  constructor(orderId: string, context: LiveViewContext) {
-    this.orderId = orderId;
-    this.live = new LiveChannel<OrderWithTimeline>(
-      context,
-      { reset: (order) => this.#update(order), apply: (publication) => this.#apply(publication) },
-      this.emitter,
-    );
-    this.live.open(`order:${orderId}`);
-  }
-
-  get known(): OrderWithTimeline | undefined {
-    return this.#known;
-  }
-
-  get hasEnded(): boolean {
-    return this.live.hasEnded;
-  }
-
-  end(): void {
-    this.live.end();
-  }
-
-  #apply({ event, data, publishedAt }: WirePublication): void {
-    if (event === "order.status") this.#move(data as OrderStatusChange, publishedAt);
-    if (event === "order.updated") this.live.reloadSnapshot();
-    if (event === "order.signal") this.#signal(data as OrderSignalChange, publishedAt);
-  }
-
-  #move(change: OrderStatusChange, at: number): void {
-    const moved = this.#known === undefined ? undefined : applyStatus(this.#known, change, at);
-    const entry = moved?.timeline[moved.timeline.length - 1];
-    if (moved === undefined || entry === undefined) return;
-    this.#update(moved);
-    this.emitter.emit("status", entry);
-  }
-
-  #signal(change: OrderSignalChange, at: number): void {
-    if (this.#known === undefined) return;
-    this.#update(applySignal(this.#known, change, at));
-    this.emitter.emit("signal", { name: change.name, data: change.data, at });
-  }
-
-  #update(order: OrderWithTimeline): void {
-    this.#known = order;
-    this.emitter.emit("change", order);
-  }
-}
-
-export class OrderView extends LiveView<LiveOrderEvents, SharedOrder> implements LiveOrder {
-  get orderId(): string {
-    return this.shared.orderId;
-  }
-
-  get order(): Order | undefined {
-    return this.shared.known?.order;
-  }
-
-  get timeline(): readonly TimelineEntry[] {
-    return this.shared.known?.timeline ?? [];
-  }
-
-  get signals(): Order["signals"] {
-    return this.shared.known?.order.signals ?? {};
-  }
-}
+export const createOrder: CreateState<LiveOrder, LiveOrderEvents> = (orderId, context, emit) => {
+  let known: OrderWithTimeline | undefined;
+  const update = (order: OrderWithTimeline): void => emit("change", (known = order));
+  const move = (change: OrderStatusChange, at: number): void => {
+    const moved = known && applyStatus(known, change, at);
+    if (moved === undefined) return;
+    update(moved.known);
+    emit("status", moved.entry);
+  };
+  const signal = (change: OrderSignalChange, at: number): void => {
+    if (known === undefined) return;
+    update(applySignal(known, change, at));
+    emit("signal", { name: change.name, data: change.data, at });
+  };
+  const apply = ({ event, data, publishedAt }: WirePublication): void => {
+    if (event === "order.status") move(data as OrderStatusChange, publishedAt);
+    if (event === "order.updated") live.reload();
+    if (event === "order.signal") signal(data as OrderSignalChange, publishedAt);
+  };
+  const live = liveChannel(context, { reset: update, apply }, emit);
+  live.open(`order:${orderId}`);
+  return {
+    live,
+    view: {
+      orderId,
+      get order() {
+        return known?.order;
+      },
+      get timeline() {
+        return known?.timeline ?? [];
+      },
+      get signals() {
+        return known?.order.signals ?? {};
+      },
+    },
+  };
+};

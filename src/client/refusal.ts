@@ -1,5 +1,5 @@
 import type { HandshakeRefusal } from "../protocol/wire.ts";
-import { TidegateError } from "./errors.ts";
+import { TidegateError, type TidegateErrorCode } from "./errors.ts";
 
 /** Socket.IO's `connect_error`. */
 interface HandshakeError extends Error {
@@ -15,36 +15,25 @@ interface HandshakeError extends Error {
 const maxRetryAfterMs = 3_600_000;
 
 /** Converts a refused handshake, a temporary HTTP error, or a failed connection. */
-export function toConnectError(error: HandshakeError): TidegateError {
-  if (error.message === "timeout") return new TidegateError("timeout", "Connecting timed out.", { cause: error });
-  return byName(error) ?? atTransport(error) ?? unconnected(error);
+export function toConnectError(cause: HandshakeError): TidegateError {
+  const status = statusOf(cause);
+  const isBusy = status === 429 || status === 503;
+  const named = Object(cause.data) as Partial<HandshakeRefusal>;
+  const refusal = named.code === undefined && isBusy ? bodyOf(cause) : named;
+  const reason = status === undefined ? cause.message : `HTTP ${status}`;
+  return new TidegateError(
+    named.code ?? codeOf(cause.message, status, refusal),
+    refusal.message ?? `Connecting failed: ${reason}.`,
+    { retryAfterMs: boundedDelay(refusal.retryAfterMs ?? (isBusy ? retryAfterOf(cause) : undefined)), cause },
+  );
 }
 
-function byName({ data, message }: HandshakeError): TidegateError | undefined {
-  const refusal = (data ?? {}) as Partial<HandshakeRefusal>;
-  if (refusal.code === undefined) return undefined;
-  return new TidegateError(refusal.code, refusal.message ?? message, {
-    retryAfterMs: boundedDelay(refusal.retryAfterMs),
-  });
-}
-
-/** HTTP 429 or 503, from the gateway or a proxy. */
-function atTransport(error: HandshakeError): TidegateError | undefined {
-  const status = statusOf(error);
-  if (status !== 429 && status !== 503) return undefined;
-  const body = bodyOf(error);
-  const code = status === 429 ? "rate_limited" : body.code === "draining" ? "draining" : "unavailable";
-  const message = body.message ?? `The handshake failed with HTTP ${status}.`;
-  return new TidegateError(code, message, {
-    retryAfterMs: boundedDelay(body.retryAfterMs ?? retryAfterOf(error)),
-    cause: error,
-  });
-}
-
-function unconnected(error: HandshakeError): TidegateError {
-  const status = statusOf(error);
-  const reason = status === undefined ? error.message : `the handshake failed with HTTP ${status}`;
-  return new TidegateError("disconnected", `Connecting failed: ${reason}.`, { cause: error });
+/** HTTP 429 or 503 may come from the gateway or from a proxy. */
+function codeOf(message: string, status: number | undefined, { code }: Partial<HandshakeRefusal>): TidegateErrorCode {
+  if (message === "timeout") return message;
+  if (status === 429) return "rate_limited";
+  if (status === 503) return code === "draining" ? code : "unavailable";
+  return "disconnected";
 }
 
 /** Undefined if there was no HTTP response or the page may not read it. */

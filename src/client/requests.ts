@@ -1,7 +1,7 @@
 import type { Acknowledgement, AnswerOf, RequestName, RequestOf } from "../protocol/wire.ts";
-import { type Backoff, delayBefore, cancellableDelay } from "./backoff.ts";
+import { type Backoff, retryDelay } from "./backoff.ts";
 import { deferred } from "./deferred.ts";
-import { isTemporary, TidegateError } from "./errors.ts";
+import { isPermanent, TidegateError } from "./errors.ts";
 import { messageBytes } from "./message-bytes.ts";
 import type { GatewaySocket } from "./socket.ts";
 
@@ -21,64 +21,52 @@ export interface Requests {
 }
 
 export function createRequests(socket: GatewaySocket, timeoutMs: number): Requests {
+  /** Reject the open requests. */
   const open = new Set<(reason: TidegateError) => void>();
+  /** Send the requests made while disconnected. */
   const waiting = new Set<() => void>();
   let closedBy: TidegateError | undefined;
   let roundTripMs: number | undefined;
   let maxBytes = Infinity;
 
-  function send(name: RequestName, message: object): Promise<Acknowledgement<object>> {
+  const request: SendRequest = async (name, message) => {
+    if (closedBy !== undefined) throw closedBy;
     const bytes = messageBytes(name, message);
     const { promise, resolve, reject } = deferred<Acknowledgement<object>>();
-    open.add(reject);
-    whenConnected(name, reject, (leftMs) => {
-      if (bytes > maxBytes) return settle(() => reject(tooLarge(bytes, maxBytes)));
+    const send = (): void => {
+      if (bytes > maxBytes) return reject(tooLarge(bytes, maxBytes));
       const begun = performance.now();
-      (socket.timeout(leftMs) as UntypedEmit).emit(name, message, (failure, answer) => {
-        if (failure !== null) return settle(() => reject(unanswered(name, failure)));
+      // Its own timeout is later; with one it reports a lost connection.
+      (socket.timeout(2 * timeoutMs) as UntypedEmit).emit(name, message, (failure, answer) => {
+        if (failure !== null) return reject(unanswered(name, failure));
         roundTripMs = performance.now() - begun;
-        settle(() => resolve(answer));
+        resolve(answer);
       });
-    });
-    function settle(run: () => void): void {
-      open.delete(reject);
-      run();
-    }
-    return promise;
-  }
-
-  /**
-   * Waits here instead of in Socket.IO's buffer, because the node's max message size is known only after the handshake.
-   */
-  function whenConnected(name: RequestName, reject: (reason: TidegateError) => void, run: (leftMs: number) => void) {
-    if (socket.connected) return run(timeoutMs);
-    const due = performance.now() + timeoutMs;
-    const begin = (): void => {
-      clearTimeout(timer);
-      if (open.has(reject)) run(Math.max(1, due - performance.now()));
     };
-    const timer = setTimeout(() => {
-      waiting.delete(begin);
+    const timer = setTimeout(() => reject(new TidegateError("timeout", `${name} timed out.`)), timeoutMs);
+    open.add(reject);
+    // Waits here instead of in Socket.IO's buffer, because the node's max message size is known only when connected.
+    if (socket.connected) send();
+    else waiting.add(send);
+    try {
+      const answer = await promise;
+      if (!answer.ok) throw new TidegateError(answer.error.code, answer.error.message, answer.error);
+      const { ok: _ok, ...fields } = answer;
+      return fields as AnswerOf<typeof name>;
+    } finally {
+      clearTimeout(timer);
       open.delete(reject);
-      reject(timedOut(name));
-    }, timeoutMs);
-    waiting.add(begin);
-  }
+      waiting.delete(send);
+    }
+  };
 
   socket.on("connect", () => {
-    const ready = [...waiting];
+    for (const send of waiting) send();
     waiting.clear();
-    for (const begin of ready) begin();
   });
 
   return {
-    async request(name, message) {
-      if (closedBy !== undefined) throw closedBy;
-      const answer = await send(name, message);
-      if (!answer.ok) throw TidegateError.of(answer.error);
-      const { ok: _ok, ...fields } = answer;
-      return fields as AnswerOf<typeof name>;
-    },
+    request,
     get roundTripMs() {
       return roundTripMs;
     },
@@ -89,9 +77,6 @@ export function createRequests(socket: GatewaySocket, timeoutMs: number): Reques
     close(reason) {
       closedBy ??= reason;
       for (const reject of open) reject(reason);
-      open.clear();
-      for (const begin of waiting) begin();
-      waiting.clear();
     },
   };
 }
@@ -101,14 +86,8 @@ interface UntypedEmit {
   emit(name: string, message: object, done: (failure: Error | null, answer: Acknowledgement<object>) => void): void;
 }
 
-function unanswered(name: RequestName, failure: Error): TidegateError {
-  return failure.message.includes("timed out")
-    ? timedOut(name, failure)
-    : new TidegateError("disconnected", `The connection was lost before ${name} was answered.`, { cause: failure });
-}
-
-const timedOut = (name: RequestName, cause?: Error): TidegateError =>
-  new TidegateError("timeout", `${name} timed out.`, { cause });
+const unanswered = (name: RequestName, cause: Error): TidegateError =>
+  new TidegateError("disconnected", `The connection was lost before ${name} was answered.`, { cause });
 
 const tooLarge = (bytes: number, maxBytes: number): TidegateError =>
   new TidegateError("payload_too_large", `The message has ${bytes} bytes; the gateway accepts at most ${maxBytes}.`);
@@ -119,8 +98,8 @@ export async function withRetries<T>(task: () => Promise<T>, retries: number, ba
     try {
       return await task();
     } catch (error) {
-      if (!(error instanceof TidegateError) || !isTemporary(error.code) || attempt >= retries) throw error;
-      await cancellableDelay(delayBefore(attempt, backoff, error.retryAfterMs)).done;
+      if (isPermanent(error) || attempt >= retries) throw error;
+      await retryDelay(attempt, backoff, error).done;
     }
   }
 }

@@ -1,9 +1,9 @@
 import type { LivePublication, Position, StateSnapshot, SubscribeAnswer, Unsubscribed } from "../protocol/wire.ts";
-import { type Backoff, delayBefore, type CancellableDelay, cancellableDelay } from "./backoff.ts";
+import { type Backoff, type CancellableDelay, retryDelay } from "./backoff.ts";
 import { type Deferred, deferred } from "./deferred.ts";
-import { isTemporary, TidegateError } from "./errors.ts";
+import { isPermanent, TidegateError } from "./errors.ts";
 import type { Pacer } from "./pacer.ts";
-import { type RecoveryPoint, ChannelReader, type EmitChannelEvent } from "./channel-reader.ts";
+import { ChannelReader, type EmitChannelEvent } from "./channel-reader.ts";
 import type { ChannelItem } from "./position.ts";
 import type { SendRequest } from "./requests.ts";
 
@@ -165,11 +165,12 @@ export class ChannelSubscription {
   unsubscribed({ code, message }: Unsubscribed): void {
     if (this.#pending === undefined) return;
     this.#isSubscribed = false;
-    if (!isTemporary(code)) return this.#refused(new TidegateError(code, message));
+    const error = new TidegateError(code, message);
+    if (isPermanent(error)) return this.#refused(error);
     this.reader.markBehind();
     this.#emit("unsubscribed", { code, message, willReturn: true });
     // All subscribers of a node lose it at the same time; the delay spreads their retries.
-    if (!this.#isReconciling) void this.#delayRetry(undefined).then(() => this.#reconcile());
+    if (!this.#isReconciling) void this.#delayRetry().then(() => this.#reconcile());
   }
 
   #reconcile(): Promise<void> {
@@ -196,29 +197,27 @@ export class ChannelSubscription {
   async #unsubscribe(): Promise<void> {
     try {
       await this.#context.request("unsubscribe", { channel: this.#name });
-      this.#isSubscribed = false;
     } catch (error) {
-      if (error instanceof TidegateError && isTemporary(error.code)) await this.#delayRetry(error);
-      else this.#isSubscribed = false;
+      if (!isPermanent(error)) return this.#delayRetry(error);
     }
+    this.#isSubscribed = false;
   }
 
   async #subscribe(pending: PendingSubscribe): Promise<void> {
     const connection = this.#context.connection();
     const isStale = (): boolean => this.#pending !== pending || this.#context.connection() !== connection;
-    const { recoveryPoint, isCurrent } = this.reader;
+    const { position, isCurrent } = this.reader;
     try {
       // A current reader requests the snapshot, which is only sent without a position.
       const answer = await this.#context.pacer.run(() =>
-        this.#sendSubscribe(isCurrent ? undefined : recoveryPoint.since, isStale),
+        this.#sendSubscribe(isCurrent ? undefined : position, isStale),
       );
       if (this.#context.connection() === connection) this.#noteAnswer(pending, answer);
-      if (isCurrent && !isStale()) await this.#applySnapshot(recoveryPoint, answer);
-      else if (!isCurrent && this.#pending === pending)
-        await this.#applyAnswer(pending, recoveryPoint, answer, isStale);
+      if (isCurrent && !isStale()) await this.#applySnapshot(answer);
+      else if (!isCurrent && this.#pending === pending) await this.#applyAnswer(pending, answer, isStale);
     } catch (error) {
       if (isStale()) return;
-      if (error instanceof TidegateError && !isTemporary(error.code)) this.#refused(error);
+      if (isPermanent(error)) this.#refused(error);
       else await this.#delayRetry(error);
     }
   }
@@ -236,26 +235,21 @@ export class ChannelSubscription {
   }
 
   /** An answer from before a disconnect still counts; later publications are requested again. */
-  async #applyAnswer(
-    pending: PendingSubscribe,
-    recoveryPoint: RecoveryPoint,
-    answer: SubscribeAnswer,
-    isStale: () => boolean,
-  ) {
+  async #applyAnswer(pending: PendingSubscribe, answer: SubscribeAnswer, isStale: () => boolean) {
     const { epoch, offset, snapshot } = answer;
     const first = { position: { epoch, offset }, ...(snapshot !== undefined && { snapshot }) };
     // After a recovery it is unknown whether the channel has a snapshot.
     this.#answer ??= answer.recovered ? { ...first, snapshot: unknownSnapshot } : first;
     pending.resolve(first);
-    const isWhole = this.reader.applyAnswer(recoveryPoint, answer);
+    const isWhole = this.reader.applyAnswer(answer);
     if (isStale()) return;
-    if (!isWhole) return this.#delayRetry(undefined);
+    if (!isWhole) return this.#delayRetry();
     this.#failures = 0;
     this.reader.markCurrent();
   }
 
-  async #applySnapshot(recoveryPoint: RecoveryPoint, answer: SubscribeAnswer): Promise<void> {
-    if (!this.reader.applySnapshot(recoveryPoint, answer)) return this.#delayRetry(undefined);
+  async #applySnapshot(answer: SubscribeAnswer): Promise<void> {
+    if (!this.reader.applySnapshot(answer)) return this.#delayRetry();
     const { position } = this.reader;
     if (answer.snapshot === undefined && position !== undefined) this.#resolveSnapshot({ position });
   }
@@ -266,9 +260,8 @@ export class ChannelSubscription {
     this.#emit("unsubscribed", { code: error.code, message: error.message, willReturn: false });
   }
 
-  async #delayRetry(error: unknown): Promise<void> {
-    const { retryAfterMs } = Object(error) as Partial<TidegateError>;
-    this.#retryDelay = cancellableDelay(delayBefore(this.#failures, this.#context.backoff, retryAfterMs));
+  async #delayRetry(error?: unknown): Promise<void> {
+    this.#retryDelay = retryDelay(this.#failures, this.#context.backoff, error);
     this.#failures += 1;
     await this.#retryDelay.done;
   }
