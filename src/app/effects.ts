@@ -5,14 +5,14 @@ import { closing } from "../protocol/closings.ts";
 import { AppFault, GatewayError, type ErrorCode } from "../protocol/errors.ts";
 import { publishBody } from "../protocol/publications.ts";
 import { isGatewayEvent } from "../protocol/reserved-events.ts";
-import { channelName, eventName } from "../protocol/scalars.ts";
+import { clientChannelName, eventName } from "../protocol/scalars.ts";
 import { disconnectBody } from "../protocol/sessions.ts";
 import { fromWire } from "../runtime/binary-json.ts";
 
 /** Max effects of one type. */
 const maxEffects = 64;
 
-const channels = z.array(channelName).max(maxEffects).optional();
+const channels = z.array(clientChannelName).max(maxEffects).optional();
 
 /** What an app answers to an event. */
 export const appResponse = z.strictObject({

@@ -10,7 +10,7 @@ export function problemsOf(error: z.ZodError | undefined, schema: z.core.$ZodTyp
   return (error?.issues ?? []).flatMap((issue) =>
     issue.code === "unrecognized_keys"
       ? unknownKeys(issue.path, issue.keys, schema)
-      : [{ name: pathOf(issue.path), message: inWords(issue) }],
+      : [{ name: pathOf(issue.path), message: messageOf(issue) }],
   );
 }
 
@@ -36,32 +36,7 @@ export function pathOf(path: readonly PropertyKey[]): string {
   return parts.join("").replace(/^\./, "") || "GATEWAY_CONFIG";
 }
 
-function inWords(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case "invalid_type":
-      return issue.input === undefined ? "is required" : `must be ${typeNames[issue.expected] ?? issue.expected}`;
-    case "too_small":
-      return `must be ${issue.inclusive === false ? "greater than" : "at least"} ${issue.minimum}${unitOf(issue.origin)}`;
-    case "too_big":
-      return `must be at most ${issue.maximum}${unitOf(issue.origin)}`;
-    case "invalid_value":
-      return `must be one of ${issue.values.map(String).join(", ")}${didYouMean(String(issue.input), issue.values.map(String))}`;
-    case "invalid_key":
-      return issue.issues.map(inWords).join("; ");
-    default:
-      return issue.message;
-  }
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code !== "invalid_value") return issue.message;
+  return issue.message + didYouMean(String(issue.input), issue.values.map(String));
 }
-
-const typeNames: Record<string, string> = {
-  int: "a whole number",
-  number: "a number",
-  string: "a text",
-  boolean: "true or false",
-  object: "an object",
-  record: "an object",
-  array: "a list",
-};
-
-const unitOf = (origin: string): string =>
-  origin === "string" ? " characters long" : origin === "array" ? " entries long" : "";

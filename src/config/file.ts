@@ -1,3 +1,4 @@
+import { inWords } from "../protocol/issue-words.ts";
 import { findRepeatedName } from "../protocol/json-text.ts";
 import { builtInKinds, kindOf } from "../protocol/names.ts";
 import { defaultBridges, developmentFile } from "./defaults.ts";
@@ -22,7 +23,7 @@ export function readConfigFile(
 ): (FileConfig & { given: string[] }) | undefined {
   const json = readJson(env, readFile);
   if (json === undefined) return undefined;
-  const result = configFile.safeParse(json, { reportInput: true });
+  const result = configFile.safeParse(json, { reportInput: true, error: inWords });
   for (const { name, message } of problemsOf(result.error, configFile)) env.problem(name, message);
   if (!result.success) return undefined;
   const { $schema: _ofEditors, ...file } = result.data;

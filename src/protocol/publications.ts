@@ -2,6 +2,7 @@ import { z } from "zod";
 import { errorBody } from "./problems.ts";
 import {
   channelName,
+  channelPrefix,
   clientChannelName,
   eventName,
   idempotencyKey,
@@ -200,11 +201,11 @@ export const channelParams = z.strictObject({
 
 /** Query of `GET /v1/channels`. */
 export const channelsQuery = z.strictObject({
-  prefix: channelName.optional().meta({ description: "List only channels whose name starts with this." }),
+  prefix: channelPrefix.optional().meta({ description: "List only channels whose name starts with this." }),
   limit: wholeNumber(z.int().min(1).max(1000))
     .default(100)
     .meta({ description: "Maximum number of channels. Default: 100." }),
-  cursor: channelName.optional().meta({ description: "Cursor from the previous page." }),
+  cursor: channelPrefix.optional().meta({ description: "Cursor from the previous page." }),
 });
 
 // What they are answered

@@ -4,8 +4,11 @@ import { isName, maxNameLength, nameRule } from "./names.ts";
 /** Building blocks of the schemas: every untrusted name and number passes one of these. */
 const name = z.string().refine(isName, nameRule()).meta({ minLength: 1, maxLength: maxNameLength });
 
-export const channelName = name;
-/** A channel that a client names: a `*` would be a pattern somebody meant. */
+/** A channel, or what its name starts with. */
+export const channelPrefix = name;
+/** A channel that a backend names. One that ends with a `*` is a pattern, which would reach no subscriber. */
+export const channelName = name.refine((text) => !text.endsWith("*"), "must name one channel; * is for grants only");
+/** A channel to subscribe to, or that a client names: no `*` at all. */
 export const clientChannelName = name
   .refine((text) => !text.includes("*"), "must not contain *")
   .meta({ description: "The channel's full name.", examples: ["chat:lobby"] });

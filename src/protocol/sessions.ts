@@ -1,7 +1,16 @@
 import { z } from "zod";
 import { closingCatalogue, type ClosingCode } from "./closings.ts";
 import { isChannelPattern } from "./names.ts";
-import { channelName, eventName, idempotencyKey, sessionId, timestamp, timestampOfBackend, userId } from "./scalars.ts";
+import {
+  channelPrefix,
+  clientChannelName,
+  eventName,
+  idempotencyKey,
+  sessionId,
+  timestamp,
+  timestampOfBackend,
+  userId,
+} from "./scalars.ts";
 
 /** Schemas of logins and tokens: the client's events, the backend's calls, and what both are answered. */
 
@@ -42,7 +51,7 @@ export const sessionsRevokeMessage = z
 
 const roleName = eventName.meta({ examples: ["support"] });
 const patterns = z
-  .array(channelName.refine(isChannelPattern, "must have a * only at its end"))
+  .array(channelPrefix.refine(isChannelPattern, "must have a * only at its end"))
   .max(maxGrants)
   .meta({ description: "Channel names; a trailing `*` matches any rest of a name.", examples: [["news:*"]] });
 
@@ -137,7 +146,7 @@ export const refreshSessionBody = z
 /** Body of `POST /v1/users/{userId}/subscribe` and `/unsubscribe`. */
 export const userChannelBody = z
   .strictObject({
-    channel: channelName.meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
+    channel: clientChannelName,
     idempotencyKey: idempotencyKey.optional(),
   })
   .meta({ id: "UserChannel" });

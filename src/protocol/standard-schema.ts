@@ -1,5 +1,5 @@
 import { fieldPath } from "./field-path.ts";
-import { plainReason, wrong } from "./parse-with.ts";
+import { wrong } from "./parse-with.ts";
 
 /** A schema of any library that implements Standard Schema 1, such as Zod, Valibot or ArkType. */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -55,6 +55,12 @@ function valueOf<Output>(result: StandardResult<Output>, { at, name = at }: Valu
   const [{ message, path = [] } = { message: "is invalid" }] = result.issues;
   const steps = path.map((step) => (typeof step === "object" ? step.key : step));
   throw wrong(fieldPath(steps, at) || name, plainReason(bounded(message)));
+}
+
+/** A schema's message without what the field's name already says. */
+function plainReason(message: string): string {
+  if (message.endsWith("received undefined")) return "is required";
+  return message.replace(/^Invalid input: /, "");
 }
 
 /** Max characters of a message: some libraries quote the value. */

@@ -96,7 +96,7 @@ describe("POST /v1/publish/batch", () => {
     expect(answer.status).toBe(200);
     expect(answer.json.results).toMatchObject([
       { ok: true, channel: "chat:lobby", offset: 1, duplicate: false },
-      { ok: false, error: { code: "bad_request", message: "publications[1].event: expected string, received number" } },
+      { ok: false, error: { code: "bad_request", message: "publications[1].event: must be a string" } },
       { ok: false, error: { code: "bad_request" } },
       { ok: false, error: { code: "unknown_channel" } },
       { ok: false, error: { code: "internal" } },

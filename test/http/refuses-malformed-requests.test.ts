@@ -16,6 +16,7 @@ describe("a body", () => {
     ["with a channel that is a list", '{"channel":["chat:a"],"event":"said","data":1}', "channel"],
     ["with an empty channel", '{"channel":"","event":"said","data":1}', "channel"],
     ["with a line break in the channel", '{"channel":"chat:a\\n","event":"said","data":1}', "channel"],
+    ["with a pattern instead of a channel", '{"channel":"news:*","event":"said","data":1}', "channel"],
     ["with a channel of 257 characters", `{"channel":"${"a".repeat(257)}","event":"said","data":1}`, "channel"],
     ["without an event", '{"channel":"chat:a","data":1}', "event"],
     ["without data", '{"channel":"chat:a","event":"said"}', "data"],
@@ -37,6 +38,17 @@ describe("a body", () => {
     expect(answer.json).toMatchObject({ code: "bad_request", status: 400 });
     if (field !== undefined) expect(answer.json.field).toContain(field);
     expect(channels.requests).toEqual([]);
+  });
+
+  it.each([
+    ["[]", "The request must be an object."],
+    ['{"channel":"chat:a","event":5,"data":1}', "event: must be a string"],
+    ['{"channel":"chat:a","event":"said","data":1,"except":7}', "except: must be a name, or an array of 1 to 16 names"],
+    ['{"channel":"news:*","event":"said","data":1}', "channel: must name one channel; * is for grants only"],
+  ])("%s is refused in plain words", async (body, detail) => {
+    const { call } = await startHttp();
+
+    expect((await call("/v1/publish", { body })).json).toMatchObject({ code: "bad_request", detail });
   });
 
   it("nested 32 deep is accepted", async () => {
