@@ -23,6 +23,7 @@ import { readRedisAddress, redisVariables } from "./config/redis.ts";
 import type { OperatorAccount } from "./operator/operators.ts";
 import type { RedisAddress } from "./redis/addresses.ts";
 import { unknownVariables } from "./config/unknown-variables.ts";
+import { hasReadableLogin, unreadableLogin } from "./config/values.ts";
 import { storeKinds, type StoreKind } from "./redis/embedded.ts";
 import { logLevels, type LogLevel } from "./runtime/logger.ts";
 import type { AllowedOrigins } from "./engine/origins.ts";
@@ -157,6 +158,7 @@ function readOutbox(env: EnvironmentReader): Config["outbox"] {
   // Not shown, because it may contain a password.
   if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url))
     env.problem("OUTBOX_URL", "must be the address of a Postgres database: postgres://user:password@host/database");
+  else if (!hasReadableLogin(url)) env.problem("OUTBOX_URL", unreadableLogin);
   return { url };
 }
 

@@ -18,7 +18,7 @@ import { createNodeOperator } from "./gateway/operator.ts";
 import { createAuthentication } from "./gateway/authentication.ts";
 import { createCoreServices, type CoreServices } from "./gateway/core-services.ts";
 import type { WorkerContext } from "./gateway/worker-context.ts";
-import { explainDenial } from "./gateway/rights.ts";
+import { explainRefusal } from "./gateway/rights.ts";
 import { collectStoreMetrics } from "./gateway/store-metrics.ts";
 import { createOutbox } from "./gateway/outbox.ts";
 import { observeReasons } from "./gateway/observers.ts";
@@ -283,7 +283,7 @@ export async function createNode(
     get url() {
       return urlOf(config.host, http.port);
     },
-    start: () => lifecycle.start().catch(explainDenial),
+    start: () => lifecycle.start().catch((error: unknown) => explainRefusal(error, config)),
     drain() {
       isDraining = true;
       return (draining ??= drain());

@@ -13,7 +13,17 @@ import { webhookEvents } from "../protocol/webhooks.ts";
 import { defaultTransitions } from "./defaults.ts";
 import { hookTypes } from "../protocol/hooks.ts";
 import { limits } from "./limits-schema.ts";
-import { always, count, daySeconds, kindName, milliseconds, name, seconds } from "./values.ts";
+import {
+  always,
+  count,
+  daySeconds,
+  hasReadableLogin,
+  kindName,
+  milliseconds,
+  name,
+  seconds,
+  unreadableLogin,
+} from "./values.ts";
 
 /**
  * The JSON file named by GATEWAY_CONFIG. Every object is strict; what the file leaves out has its default here, save the
@@ -261,9 +271,15 @@ const sessions = z
 
 // Webhooks
 
+const webAddress = z
+  .string()
+  .max(2_048)
+  .refine(isWebAddress, "must be an https:// or http:// URL")
+  .refine(hasReadableLogin, unreadableLogin);
+
 /** Defaults of optional settings are in `webhooks/endpoints.ts`. */
 const webhook = z.strictObject({
-  url: z.string().max(2_048).refine(isWebAddress, "must be an https:// or http:// URL"),
+  url: webAddress,
   /** Signs each delivery: a text, or `whsec_` and the key in base64. */
   secret: z.string().min(1).max(512).refine(isSecret, "must be whsec_ followed by base64"),
   events: z.array(z.enum(webhookEvents)).min(1).max(webhookEvents.length),
@@ -279,7 +295,7 @@ const webhook = z.strictObject({
 // App
 
 const app = z.strictObject({
-  url: z.string().max(2_048).refine(isWebAddress, "must be an https:// or http:// URL"),
+  url: webAddress,
   /** Signs each request: a text, or `whsec_` and the key in base64. */
   secret: z.string().min(1).max(512).refine(isSecret, "must be whsec_ followed by base64"),
   /** Max time for the app to answer. */

@@ -18,3 +18,15 @@ export const kindName = name.refine(
  * `when` runs a check even if there are other problems, so that all are reported; it then receives unvalidated values.
  */
 export const always = () => true;
+
+export const unreadableLogin = "contains a % that is not followed by two hexadecimal digits in its user or password";
+
+/** Whether the user and password in a URL can be decoded; true for what is no URL. */
+export function hasReadableLogin(text: string): boolean {
+  try {
+    const { username, password } = URL.canParse(text) ? new URL(text) : { username: "", password: "" };
+    return decodeURIComponent(`${username}:${password}`) !== undefined;
+  } catch {
+    return false;
+  }
+}

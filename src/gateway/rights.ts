@@ -1,5 +1,6 @@
 import type { Config } from "../config.ts";
 import { ConfigError } from "../config/problems.ts";
+import type { RedisAddress } from "../redis/addresses.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import { isDenied } from "../redis/outage.ts";
 
@@ -26,15 +27,34 @@ export async function checkChannelRights({ bridges }: Config, subscriber: RedisC
 const lacking = (channel: string): string =>
   `the Redis user may not subscribe to ${channel}: add &${channel} to its ACL rule (see docs/settings.md)`;
 
-/** Rethrows a startup error; a missing Redis permission becomes a ConfigError that names it. */
-export function explainDenial(error: unknown): never {
-  if (!isDenied(error)) throw error;
-  const { message, command } = error as Error & { command?: { name: string } };
+/** What to do if Redis refuses writes, by the first word of its reply. */
+const remedies: Record<string, string> = {
+  OOM: "free memory or raise its maxmemory",
+  NOREPLICAS: "connect the replicas that its min-replicas-to-write asks for",
+  MISCONF: "make its disk writable, or see why its last save failed in its log",
+  READONLY: "name the primary instead of this replica",
+};
+
+/** Rethrows a startup error; if Redis refused a command it becomes a ConfigError that says which, where, and what to do. */
+export function explainRefusal(error: unknown, { redis }: Config): never {
+  const { message, command } = Object(error) as { message?: string; command?: { name: string } };
+  const name = redis?.topology === "sentinel" ? "REDIS_SENTINELS" : "REDIS_URL";
   const what = command === undefined ? "" : ` for ${command.name.toUpperCase()}`;
-  throw new ConfigError([
-    {
-      name: "REDIS_URL",
-      message: `the Redis user lacks permissions${what}: ${message} (see docs/settings.md for its ACL rule)`,
-    },
-  ]);
+  const at = redis === undefined ? "" : ` at ${hostsOf(redis)}`;
+  const remedy = remedies[/^[A-Z]+/.exec(message ?? "")?.[0] ?? ""];
+  if (remedy !== undefined)
+    throw new ConfigError([{ name, message: `Redis${at} refuses writes, ${message}: ${remedy}` }]);
+  if (!isDenied(error)) throw error;
+  const text = `the Redis user lacks permissions${what}${at}: ${message} (see docs/settings.md for its ACL rule)`;
+  throw new ConfigError([{ name, message: text }]);
+}
+
+/** Without user and password. */
+function hostsOf(address: RedisAddress): string {
+  if (address.topology === "sentinel") return `the primary ${address.name}`;
+  const urls = address.topology === "cluster" ? address.urls : [address.url];
+  return urls
+    .map((url) => new URL(url))
+    .map(({ host, pathname }) => host || pathname)
+    .join(", ");
 }

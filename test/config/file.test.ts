@@ -206,6 +206,26 @@ describe("a mistake in the JSON file", () => {
     ]);
   });
 
+  test("is a user or password in a URL that cannot be decoded, and is not printed", () => {
+    const url = "https://shop:100%secret@hooks.example";
+    const file = { webhooks: [{ url, secret: "x", events: ["order.status"] }], app: { url, secret: "x" } };
+    const message = "contains a % that is not followed by two hexadecimal digits in its user or password";
+
+    expect(problems(file)).toEqual([
+      { name: "webhooks[0].url", message },
+      { name: "app.url", message },
+    ]);
+  });
+
+  test("is told in plain words", () => {
+    const file = { channels: { chat: { history: { size: 0.5 } } }, sockets: 7 };
+
+    expect(problems(file)).toEqual([
+      { name: "channels.chat.history.size", message: "must be a whole number" },
+      { name: "sockets", message: "unknown setting" },
+    ]);
+  });
+
   test("says which setting or word was meant", () => {
     expect(problems({ limits: { message: {} }, channels: { chat: { subscribe: "pubic", histroy: {} } } })).toEqual([
       {

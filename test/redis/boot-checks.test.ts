@@ -93,6 +93,34 @@ describe("a node that is started", () => {
     expect(log).toMatch(/^ {2}REDIS_URL: maxmemory-policy is allkeys-lru.*noeviction$/m);
   });
 
+  test.each([
+    [
+      "is out of memory",
+      ["--maxmemory", "1"],
+      /Redis at 127\.0\.0\.1:\d+ refuses writes, OOM .*: free memory or raise its maxmemory$/m,
+    ],
+    ["has too few replicas", ["--min-replicas-to-write", "1"], /refuses writes, NOREPLICAS .*: connect the replicas/],
+  ])("refuses a Redis that %s, with what it said and what to do", async (_name, args, line) => {
+    const { code, log } = await endOf(await serverWith(...args));
+
+    expect(code).toBe(78);
+    expect(log).toMatch(line);
+    expect(log.match(/REDIS_URL: /g)).toHaveLength(1);
+  });
+
+  test("refuses a Redis whose user may not write, with what it said and what to do", async () => {
+    const server = await serverWith();
+    await server.ask("ACL", "SETUSER", "reader", "on", ">hush-hush", "~*", "&*", "+@all", "-@write");
+    const url = server.url.replace("//", "//reader:hush-hush@");
+    const node = owned(
+      await spawnNodeProcess({ nodeId: "node-1", env: { REDIS_URL: url, KEY_PREFIX: freshPrefix() } }),
+    );
+
+    expect((await node.ended).code).toBe(78);
+    expect(node.log()).toMatch(/^ {2}REDIS_URL: the Redis user lacks permissions for SET at 127.*NOPERM.*ACL rule\)$/m);
+    expect(node.log()).not.toContain("hush-hush");
+  });
+
   test("refuses a replica", async () => {
     const primary = await serverWith();
     const { code, log } = await endOf(await serverWith("--replicaof", "127.0.0.1", `${primary.port}`));
