@@ -29,9 +29,9 @@ const minStableMs = 10_000;
 const maxQuickExits = 5;
 const firstDelayMs = 50;
 
-/** A worker that does not respond for this long is killed. */
-const maxUnresponsiveMs = 30_000;
 const pingEveryMs = 5_000;
+/** A worker that leaves this many pings unanswered is killed: after 30 s. */
+const maxUnansweredPings = 6;
 
 /** Time for a worker to exit after its own deadline. */
 export const graceMs = 3_000;
@@ -194,14 +194,14 @@ export class Supervisor {
 
   #ping(): void {
     for (const worker of this.#workers.values()) {
-      if (worker.unresponsiveMs < maxUnresponsiveMs) worker.send({ type: "ping" });
+      if (worker.unansweredPings < maxUnansweredPings) worker.ping();
       else this.#killUnresponsive(worker);
     }
   }
 
   #killUnresponsive(worker: WorkerProcess): void {
     this.#deps.log.error(
-      { worker: worker.number, silentMs: Math.round(worker.unresponsiveMs) },
+      { worker: worker.number, silentMs: Math.round(worker.silentMs) },
       "worker is unresponsive; killing it",
     );
     worker.kill();

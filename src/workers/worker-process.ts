@@ -33,6 +33,7 @@ export class WorkerProcess {
   readonly #startedAt: number;
   #isReady = false;
   #lastMessageAt: number;
+  #unansweredPings = 0;
   #socketsInTransit = 0;
 
   constructor(assignment: Assignment, hooks: WorkerProcessHooks, clock: Clock) {
@@ -61,8 +62,18 @@ export class WorkerProcess {
   }
 
   /** Milliseconds since its last message. */
-  get unresponsiveMs(): number {
+  get silentMs(): number {
     return this.#clock.monotonic() - this.#lastMessageAt;
+  }
+
+  /** Pings since its last message. None are sent while the primary process itself is stopped. */
+  get unansweredPings(): number {
+    return this.#unansweredPings;
+  }
+
+  ping(): void {
+    this.#unansweredPings++;
+    this.send({ type: "ping" });
   }
 
   send(message: MessageToWorker): void {
@@ -101,6 +112,7 @@ export class WorkerProcess {
 
   #receive(message: MessageFromWorker, handle: unknown): void {
     this.#lastMessageAt = this.#clock.monotonic();
+    this.#unansweredPings = 0;
     if (message.type === "ready") this.#becomeReady();
     else if (message.type === "collected") this.#replies.resolve(message.id, message.text);
     else if (message.type === "metrics") void this.#sendMetrics(message.id);

@@ -64,6 +64,23 @@ describe("a gateway of several workers", { timeout: 120_000 }, () => {
     },
   );
 
+  test.runIf(process.env["FAULTS"] === "long")(
+    "keeps all of them after it was stopped itself for a while",
+    async () => {
+      const gateway = await started({ file });
+      const pids = [...gateway.pids().values()];
+
+      process.kill(gateway.pid, "SIGSTOP");
+      await new Promise((resolve) => setTimeout(resolve, 40_000));
+      process.kill(gateway.pid, "SIGCONT");
+      await new Promise((resolve) => setTimeout(resolve, 12_000));
+
+      expect(pids.filter(isAlive)).toEqual(pids);
+      expect(gateway.log()).not.toContain("worker is unresponsive");
+      expect(await gateway.metric("gateway_workers_running")).toBe(2);
+    },
+  );
+
   test("shares one embedded store, and leaves nothing behind where its primary process is killed", async () => {
     const folder = temporaryFolder();
     const gateway = await started({ env: { REDIS_URL: "", TMPDIR: folder }, file });
