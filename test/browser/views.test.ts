@@ -50,6 +50,20 @@ describe.skipIf(executablePath === undefined)("the demo's views in a browser", (
 
       await eventually(async () => expect(await ada.page.locator(".board-cursor").count()).toBe(0));
       expect(await noteAt(ada.page).inputValue()).toBe("Buy milk");
+      const value = { text: "Buy bread", x: 90, y: 90 };
+      await call("POST", "/v1/channels/board%3Ademo/state", { changes: [{ key: "note:corner", value }] });
+      await ada.page.setViewportSize({ width: 390, height: 740 });
+      const corner = ada.page.locator(".board-note", { has: ada.page.getByLabel("Move the note of a backend") });
+      const [board, note] = [(await ada.page.locator(".board").boundingBox())!, (await corner.boundingBox())!];
+      expect(note.x + note.width).toBeLessThanOrEqual(board.x + board.width);
+      expect(note.y + note.height).toBeLessThanOrEqual(board.y + board.height);
+      await corner.getByRole("button", { name: /Move/ }).press("ArrowLeft");
+      await eventually(async () => {
+        const { entries } = (await call("GET", "/v1/channels/board%3Ademo/state")).body;
+        expect(entries["note:corner"].value.x).toBeLessThan(60);
+      });
+      await call("POST", "/v1/channels/board%3Ademo/state", { changes: [{ key: "note:corner", value: null }] });
+      await eventually(async () => expect(await noteAt(ada.page).count()).toBe(1));
       await ada.page.getByRole("button", { name: /Remove the note/ }).click();
       await eventually(async () => expect(await noteAt(ada.page).count()).toBe(0));
     });

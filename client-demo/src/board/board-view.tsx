@@ -48,7 +48,7 @@ function BoardView({ demo }: { demo: Demo }) {
 /** `added`: the note that this page added last. */
 function Surface({ board, added }: { board: SharedBoard; added: RefObject<string | undefined> }) {
   const surface = useRef<HTMLDivElement>(null);
-  const placeOf = ({ clientX, clientY }: PointerEvent) => {
+  const placeOf = ({ clientX, clientY }: { clientX: number; clientY: number }) => {
     const box = surface.current?.getBoundingClientRect() ?? new DOMRect(0, 0, 1, 1);
     return { x: (100 * (clientX - box.left)) / box.width, y: (100 * (clientY - box.top)) / box.height };
   };

@@ -4,7 +4,7 @@ import type { BoardNote, Place, SharedBoard } from "../model/shared-board.ts";
 interface NoteCardProps {
   note: BoardNote;
   board: SharedBoard;
-  placeOf: (event: PointerEvent) => Place;
+  placeOf: (point: { clientX: number; clientY: number }) => Place;
   /** This page has just added it: ready to be written. */
   isNew: boolean;
 }
@@ -25,6 +25,7 @@ export function NoteCard({ note, board, placeOf, isNew }: NoteCardProps) {
   const { id, text, x, y, by } = note;
   /** Where in the note it was taken. */
   const grip = useRef<Place | undefined>(undefined);
+  const card = useRef<HTMLLIElement>(null);
   const paper = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => {
     if (isNew) paper.current?.focus();
@@ -33,8 +34,15 @@ export function NoteCard({ note, board, placeOf, isNew }: NoteCardProps) {
 
   function take(event: PointerEvent): void {
     (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
-    const place = placeOf(event);
-    grip.current = { x: place.x - x, y: place.y - y };
+    const [place, from] = [placeOf(event), shown()];
+    grip.current = { x: place.x - from.x, y: place.y - from.y };
+  }
+
+  /** Where it is seen: a narrow page shows a note further left than its place, so that all of it is on the board. */
+  function shown(): Place {
+    const { left, top } = card.current?.getBoundingClientRect() ?? new DOMRect();
+    const corner = placeOf({ clientX: left, clientY: top });
+    return { x: Math.min(x, corner.x), y: Math.min(y, corner.y) };
   }
 
   function drag(event: PointerEvent): void {
@@ -47,11 +55,12 @@ export function NoteCard({ note, board, placeOf, isNew }: NoteCardProps) {
     const by = arrows[event.key];
     if (by === undefined) return;
     event.preventDefault();
-    move({ x: x + by.x, y: y + by.y });
+    const from = shown();
+    move({ x: from.x + by.x, y: from.y + by.y });
   }
 
   return (
-    <li class="board-note" style={{ left: `${x}%`, top: `${y}%` }}>
+    <li class="board-note" ref={card} style={{ "--x": `${x}%`, "--y": `${y}%` }}>
       <div class="board-note-head">
         <button
           type="button"
