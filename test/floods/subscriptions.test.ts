@@ -76,7 +76,7 @@ test("the same under the limits as they come: it is closed by name long before",
   expect(flooder.answers.get("ok") ?? 0).toBeLessThanOrEqual(most);
 });
 
-test("a thousand subscribe and unsubscribe a second leave nothing behind", { timeout: 120_000 }, async () => {
+test("a thousand subscribe and unsubscribe a second leave nothing behind", { timeout: 240_000 }, async () => {
   const cluster = await startNode();
   const { url } = cluster.node(0);
   const flooder = await entered(cluster, "churner");
@@ -95,7 +95,7 @@ test("a thousand subscribe and unsubscribe a second leave nothing behind", { tim
   expect([...flooder.answers.keys()]).toEqual(["ok"]);
   // Those that were left last are heard for a while, in case somebody comes back; they are a bounded number.
   expect(await heard(cluster)).toBeLessThan(before.heard + 5_000);
-  await eventually(async () => expect(await heard(cluster)).toBeLessThanOrEqual(before.heard), 60_000);
+  await eventually(async () => expect(await heard(cluster)).toBeLessThanOrEqual(before.heard), 120_000);
   expect(await metricOf(url, "gateway_channels_watched")).toBe(before.watched);
   expect((await settledHeap(heap, flooder)) - heapBefore).toBeLessThan(10 * 1_048_576);
 });
