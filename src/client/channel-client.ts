@@ -84,6 +84,9 @@ export interface ChannelClient<C extends Contract = OpenContract> {
 
 const defaults = { requestTimeoutMs: 10_000, connectTimeoutMs: 10_000, subscribesAtOnce: 16 };
 
+/** Nobody waits longer in front of a page that was just opened again. */
+const maxWakeTimeoutMs = 5_000;
+
 /** Max retries of a failed token refresh. */
 const refreshRetries = 5;
 
@@ -110,8 +113,8 @@ export class ConnectedClient implements ChannelClient {
     // Registered before the connection's listeners, so that `closing` is emitted before its consequences.
     this.#listen();
     this.#channels = this.#createChannels(new Pacer(subscribesAtOnce));
-    this.#connection = this.#createConnection(connectTimeoutMs);
-    this.#stopWatching = whenOnline(() => this.reconnectNow());
+    this.#connection = this.#createConnection(connectTimeoutMs, Math.min(requestTimeoutMs, maxWakeTimeoutMs));
+    this.#stopWatching = whenAwake(() => this.#connection.wake());
     this.#connection.connect();
   }
 
@@ -163,11 +166,11 @@ export class ConnectedClient implements ChannelClient {
     return new ChannelRegistry(link, () => this.#update());
   }
 
-  #createConnection(connectTimeoutMs: number): ReconnectingConnection {
+  #createConnection(connectTimeoutMs: number, wakeTimeoutMs: number): ReconnectingConnection {
     const each = (step: (subscription: ChannelSubscription) => void): void => {
       for (const { subscription } of this.#channels) step(subscription);
     };
-    const options = { backoff: this.#backoff, connectTimeoutMs };
+    const options = { backoff: this.#backoff, connectTimeoutMs, wakeTimeoutMs };
     return new ReconnectingConnection(this.socket, this.#tokens, options, {
       phase: (phase, trouble) => this.#enter(phase, trouble),
       payloadLimit: (maxBytes) => this.#requests.setPayloadLimit(maxBytes),
@@ -249,14 +252,23 @@ function channelItem(event: string, [first, place]: readonly unknown[]): Channel
   return channel && publishedAt ? { ...(place as WirePublication), event, data: first } : undefined;
 }
 
-interface NetworkTarget {
-  addEventListener(type: "online", listener: () => void): void;
-  removeEventListener(type: "online", listener: () => void): void;
+interface BrowserPage {
+  addEventListener(type: string, listener: (event: { type: string }) => void): void;
+  removeEventListener(type: string, listener: (event: { type: string }) => void): void;
+  document?: { hidden: boolean };
 }
 
-/** Calls `run` when a browser reports that the network is back; does nothing elsewhere. */
-function whenOnline(run: () => void): Off {
-  const target = globalThis as Partial<NetworkTarget>;
-  target.addEventListener?.("online", run);
-  return () => target.removeEventListener?.("online", run);
+const wakingEvents = ["online", "pageshow", "visibilitychange"];
+
+/**
+ * Calls `run` when a browser reports that the network is back, or that the page is seen again: after a sleep, in
+ * another tab, frozen, or in the cache for going back. Does nothing elsewhere.
+ */
+function whenAwake(run: () => void): Off {
+  const page = globalThis as Partial<BrowserPage>;
+  const listener = ({ type }: { type: string }): void => void ((type !== "online" && page.document?.hidden) || run());
+  for (const name of wakingEvents) page.addEventListener?.(name, listener);
+  return () => {
+    for (const name of wakingEvents) page.removeEventListener?.(name, listener);
+  };
 }

@@ -30,6 +30,8 @@ export interface ConnectionListener {
 export interface ReconnectOptions {
   backoff: Backoff;
   connectTimeoutMs: number;
+  /** Max wait for the answer that shows, after a sleep, that the connection is alive. */
+  wakeTimeoutMs: number;
 }
 
 /** A connection that lasted this long resets the backoff. */
@@ -59,6 +61,7 @@ export class ReconnectingConnection {
   #hasRefetchedToken = false;
   #notFound = 0;
   #isLeavingNode = false;
+  #isChecking = false;
   /** Timeout of the attempt, delay before the next attempt, or time until the connection counts as stable. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #drainTimer: ReturnType<typeof setTimeout> | undefined;
@@ -88,6 +91,19 @@ export class ReconnectingConnection {
   /** Skips the delay before the next attempt. */
   connect(): void {
     if (this.#phase === "waiting") void this.#attempt();
+  }
+
+  /** After a sleep: skips the delay before the next attempt, and leaves a connection on which nothing is answered. */
+  wake(): void {
+    this.connect();
+    const { number } = this;
+    if (number === undefined || this.#isChecking) return;
+    this.#isChecking = true;
+    // Any answer will do; this one needs no Redis.
+    this.#socket.timeout(this.#options.wakeTimeoutMs).emit("unsubscribe", { channel: "-" }, (failure) => {
+      this.#isChecking = false;
+      if (failure !== null && this.number === number) this.#leaveNode();
+    });
   }
 
   close(reason: TidegateError): void {
@@ -190,7 +206,7 @@ export class ReconnectingConnection {
     this.#drainTimer = setTimeout(() => this.#leaveNode(), reconnectAfterMs * (0.75 + Math.random() / 4));
   }
 
-  /** Without DISCONNECT, so that Socket.IO's recovery still works on the next node. */
+  /** Without DISCONNECT, so that Socket.IO's recovery still works on the next connection. */
   #leaveNode(): void {
     this.#isLeavingNode = true;
     this.#socket.io.engine.close();

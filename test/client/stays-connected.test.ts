@@ -1,9 +1,10 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { TidegateError } from "../../src/client/client.ts";
 import type { ErrorBody, ErrorCode } from "../../src/protocol/errors.ts";
 import { promised, timed } from "../support/promised.ts";
 import { eventually } from "../support/world.ts";
-import { client, contractServer } from "./support.ts";
+import type { ContractServer } from "./contract-server.ts";
+import { client, contractServer, cut } from "./support.ts";
 
 const refusal = (code: ErrorCode, retryAfterMs?: number): ErrorBody => ({
   code,
@@ -232,5 +233,76 @@ describe("a connected client", () => {
     await expect(lobby.publish("said", 1)).rejects.toMatchObject({ code: "closed" });
     ada.reconnectNow();
     expect(states).toEqual(["connected", "closed"]);
+  });
+});
+
+describe("a client in a page that wakes", () => {
+  /** What a browser has, on the global object of a test. */
+  function stubPage(): { hidden: boolean; dispatch: (type: string) => void; listeners: () => number } {
+    const listeners = new Map<string, Set<(event: { type: string }) => void>>();
+    const document = { hidden: false };
+    vi.stubGlobal("document", document);
+    vi.stubGlobal("addEventListener", (type: string, listener: () => void) =>
+      listeners.set(type, (listeners.get(type) ?? new Set()).add(listener)),
+    );
+    vi.stubGlobal("removeEventListener", (type: string, listener: () => void) => listeners.get(type)?.delete(listener));
+    onTestFinished(() => void vi.unstubAllGlobals());
+    return Object.assign(document, {
+      dispatch: (type: string) => listeners.get(type)?.forEach((listener) => listener({ type })),
+      listeners: () => [...listeners.values()].reduce((sum, { size }) => sum + size, 0),
+    });
+  }
+
+  const checks = (server: ContractServer): number =>
+    server.requests.filter(({ name }) => name === "unsubscribe").length;
+
+  it.each(["online", "pageshow", "visibilitychange"])("connects at once where it was waiting: %s", async (type) => {
+    const page = stubPage();
+    const server = await contractServer();
+    const ada = client(server.url, { backoff: { minDelayMs: 60_000, maxDelayMs: 60_000 } });
+    await eventually(() => expect(ada.state).toBe("connected"));
+    cut(ada);
+    await eventually(() => expect(ada.state).toBe("disconnected"));
+
+    page.dispatch(type);
+
+    await eventually(() => expect(ada.state).toBe("connected"));
+  });
+
+  it("leaves a connection on which nothing is answered, and recovers what it missed", async () => {
+    const page = stubPage();
+    let isDead = false;
+    const server = await contractServer({ refuseRequest: () => (isDead ? "silence" : undefined) });
+    const ada = client(server.url, { requestTimeoutMs: 100, backoff: { minDelayMs: 60_000, maxDelayMs: 60_000 } });
+    const lobby = ada.channel("chat:lobby");
+    await lobby.subscribe();
+    const seen: unknown[] = [];
+    lobby.on("publication", ({ data }) => seen.push(data));
+    isDead = true;
+    server.lose("chat:lobby", "message", "while it slept");
+
+    page.dispatch("pageshow");
+    await eventually(() => expect(ada.state).not.toBe("connected"));
+    isDead = false;
+
+    await eventually(() => expect(seen).toEqual(["while it slept"]));
+  });
+
+  it("keeps a connection that answers, and asks once at a time, and only where it is seen", async () => {
+    const page = stubPage();
+    const server = await contractServer();
+    const ada = client(server.url);
+    await eventually(() => expect(ada.state).toBe("connected"));
+
+    page.dispatch("visibilitychange");
+    page.dispatch("pageshow");
+    await eventually(() => expect(checks(server)).toBe(1));
+    page.hidden = true;
+    page.dispatch("visibilitychange");
+    await ada.request("history", { channel: "chat:lobby" });
+
+    expect([checks(server), server.handshakes.length, ada.state]).toEqual([1, 1, "connected"]);
+    ada.close();
+    expect(page.listeners()).toBe(0);
   });
 });
