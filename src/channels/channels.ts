@@ -21,7 +21,7 @@ import { LocalChannel, type LocalChannelDeps } from "./local-channel.ts";
 import { LocalChannels } from "./local-channels.ts";
 import { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Kinds } from "./kinds.ts";
-import { allowPublication, refusedChannels, type Permissions, type Principal } from "./permissions.ts";
+import { allowPublication, readAllowed, refusedChannels, type Permissions, type Principal } from "./permissions.ts";
 import type { EphemeralPublished, Published, PublishedBy, PublishRequest } from "./publication.ts";
 import { publishEphemeralWithin, publishWithin, type PublishDeps } from "./publication-limit.ts";
 import { LogReader } from "./log-reader.ts";
@@ -188,9 +188,9 @@ export class Channels {
   }
 
   /** Like `history`, after checking the client's permission to subscribe. */
-  async historyAs(principal: Principal, channel: string, query: HistoryQuery, subscriber?: Subscriber) {
-    await this.#deps.permissions.checkSubscribe(principal, channel, subscriber);
-    return this.#logReader.history(channel, query);
+  historyAs(principal: Principal, channel: string, query: HistoryQuery, subscriber?: Subscriber) {
+    const read = () => this.#logReader.history(channel, query);
+    return readAllowed(this.#deps.permissions, principal, channel, subscriber, read);
   }
 
   /**

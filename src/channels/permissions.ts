@@ -140,6 +140,20 @@ export async function checkChannels(
   await Promise.all(channels.map((channel) => permissions.checkSubscribe(principal, channel, subscriber)));
 }
 
+/** What only subscribers may read. A right that a record gave is checked again after the reading, because it may have ended. */
+export async function readAllowed<T>(
+  { checkSubscribe }: Pick<Permissions, "checkSubscribe">,
+  principal: Principal,
+  channel: string,
+  subscriber: Subscriber | undefined,
+  read: () => Promise<T>,
+): Promise<T> {
+  const decidedBy = await checkSubscribe(principal, channel, subscriber);
+  const found = await read();
+  if (decidedBy === "record") await checkSubscribe(principal, channel, subscriber);
+  return found;
+}
+
 /** The request if it is allowed, as the app may have changed it. A promise only if the app is asked. */
 export function allowPublication(
   permissions: Pick<Permissions, "checkPublish">,

@@ -221,6 +221,16 @@ describe("subscribing", () => {
     expect(asked).toBe(2);
   });
 
+  test("whoever loses an order while its history is read is answered nothing of it", async () => {
+    let asked = 0;
+    const mayReadOrder = async () => (asked += 1) === 1;
+    const { channels } = await startChannelsNode({ prefix: freshPrefix(), mayReadOrder });
+
+    await expect(channels.historyAs(anyone, "order:7", { limit: 10 })).rejects.toMatchObject({ code: "forbidden" });
+
+    expect(asked).toBe(2);
+  });
+
   test("a node that may not deliver keeps following what its last reader left, so that it can vouch for the log", async () => {
     const prefix = freshPrefix();
     const clock = new FakeClock();

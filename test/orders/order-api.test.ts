@@ -139,6 +139,22 @@ test(
   },
 );
 
+test("whoever is taken off an order while it is read is answered nothing of it", async () => {
+  const { orders } = await startApi();
+  await orders.create(order);
+  const answers = [true, false];
+  const permissions = createPermissions({ kinds: createKinds({}), mayReadOrder: async () => answers.shift() === true });
+  const [handler] = createOrderHandlers({ orders, permissions });
+  const ada = { identity: { userId: "ada", channels: { subscribe: [], publish: [] } } };
+
+  const read = handler!.handle(ada as unknown as Parameters<NonNullable<typeof handler>["handle"]>[0], {
+    orderId: "o-1",
+  });
+
+  await expect(read).rejects.toMatchObject({ code: "forbidden" });
+  expect(answers).toEqual([]);
+});
+
 const median = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1]!;
 
 test("any write answers a repeat as the first time", async () => {
