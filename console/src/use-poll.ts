@@ -18,15 +18,23 @@ export function usePoll<T>(load: () => Promise<T>, inputs: readonly unknown[], e
   useEffect(() => setState({}), inputs);
   useEffect(() => {
     let isCurrent = true;
+    let [started, shown] = [0, 0];
+    /** A slow answer never replaces that of a later request. */
+    const show = (number: number, update: (previous: { data?: T }) => { data?: T; error?: string }): void => {
+      if (!isCurrent || number < shown) return;
+      shown = number;
+      setState(update);
+    };
     const run = async (): Promise<void> => {
       if (document.hidden) return;
+      const number = (started += 1);
       try {
         const data = await load();
-        if (isCurrent) setState({ data });
+        show(number, () => ({ data }));
       } catch (error) {
         noteFailure(error);
         const message = error instanceof Error ? error.message : String(error);
-        if (isCurrent) setState(({ data }) => ({ ...(data === undefined ? {} : { data }), error: message }));
+        show(number, ({ data }) => ({ ...(data === undefined ? {} : { data }), error: message }));
       }
     };
     void run();

@@ -237,6 +237,34 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     await eventually(async () => expect(await rowsOf(page, "Parties").allInnerTexts()).toHaveLength(1));
   });
 
+  test("a slow answer does not replace a later one", async () => {
+    const node = await startGateway({ file: { leaderboards: { daily: {} } }, env: { OPERATORS: operators } });
+    const score = (points: number) => node.call("PUT", "/v1/leaderboards/daily/scores/bob", { score: points });
+    await score(111);
+    const page = await openConsole(node.url, "admin");
+    const [read, released, delivered] = [1, 2, 3].map(() => Promise.withResolvers<void>());
+    let asked = 0;
+    await page.route("**/leaderboards/daily*", async (route) => {
+      const [isFirst, response] = [(asked += 1) === 1, await route.fetch()];
+      if (isFirst) read?.resolve();
+      if (isFirst) await released?.promise;
+      await route.fulfill({ response });
+      if (isFirst) delivered?.resolve();
+    });
+
+    await openView(page, "Board");
+    await page.getByRole("textbox", { name: "Board" }).fill("daily");
+    await page.keyboard.press("Enter");
+    await read?.promise;
+    await score(777);
+    await rowsOf(page, "Entries").getByText("777").waitFor();
+    released?.resolve();
+    await delivered?.promise;
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
+
+    expect(await rowsOf(page, "Entries").allInnerTexts()).toEqual([expect.stringContaining("777")]);
+  });
+
   test("an admin changes a user's rights, blocks the user, clears limits and asks a client; publishes and deletes", async () => {
     const node = await startNode("n1", freshPrefix());
     const login = await node.signIn("alice");
