@@ -87,7 +87,6 @@ export class Channels {
   #cancelRenewal: (() => void) | undefined;
 
   constructor(deps: ChannelsDeps, { subscriptionsPerConnection, lingerMs = 5_000 }: ChannelsOptions) {
-    const { clock, log, onGap, mayDeliver } = deps;
     this.#deps = deps;
     this.#logReader = new LogReader(deps);
     this.#local = new LocalChannels({
@@ -101,12 +100,10 @@ export class Channels {
       for (const listener of this.#listeners) listener(change);
     });
     this.#gapRepair = new GapRepair({
-      log,
-      onGap,
-      mayDeliver,
+      ...deps,
       channels: () => this.#local.all(),
       onLost: (channel, subscribers) => this.#notifyLost(channel, subscribers),
-      retryLater: (run) => void clock.after(repairRetryMs, run),
+      retryLater: (run) => void deps.clock.after(repairRetryMs, run),
     });
     const localChannel = (channel: string): LocalChannel | undefined => this.#local.get(channel);
     this.#live = new LiveDelivery({ ...deps, localChannel });
@@ -240,6 +237,7 @@ export class Channels {
       if (stored !== undefined) await stored;
       this.#subscriptions.check(subscriber, channel, subscription);
       this.#buffers.answer(subscriber, channel, answer);
+      subscription.isAcknowledged = true;
       return {
         ...answer,
         ...(snapshot === undefined ? {} : { snapshot }),
@@ -302,11 +300,14 @@ export class Channels {
     for (const channel of refused) this.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden"));
   }
 
-  /** Ends a subscription and notifies the subscriber of the reason. */
+  /** Ends a subscription. The subscriber is notified of the reason, or answered with it if its first request is pending. */
   forceUnsubscribe(subscriber: Subscriber, channel: string, error: GatewayError): void {
-    if (!this.#end(subscriber, channel)) return;
+    const subscription = this.#subscriptions.get(subscriber, channel);
+    if (subscription === undefined) return;
+    subscription.endedBy = error;
+    this.#end(subscriber, channel);
     this.#deps.records?.rewrite(subscriber);
-    this.#deps.notifyUnsubscribed(subscriber, channel, error);
+    if (subscription.isAcknowledged) this.#deps.notifyUnsubscribed(subscriber, channel, error);
   }
 
   /** Ends all subscriptions of a disconnected subscriber. `mayReturn`: the connection was lost and may be recovered. */
@@ -389,9 +390,8 @@ export class Channels {
   }
 
   #renew(): void {
+    const { log, logger } = this.#deps;
     const names = [...this.#local.withSubscribers()].map(({ name }) => name);
-    this.#deps.log.renew(names).catch((error: unknown) => {
-      this.#deps.logger.warn({ err: error }, "renewing channel positions failed");
-    });
+    log.renew(names).catch((err: unknown) => logger.warn({ err }, "renewing channel positions failed"));
   }
 }

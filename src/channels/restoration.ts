@@ -73,6 +73,7 @@ export class Restoration {
   async #attach(subscriber: Subscriber, channel: string, start: StoredStart): Promise<void> {
     const { subscriptions, local } = this.#deps;
     const subscription = subscriptions.begin(subscriber, channel);
+    subscription.isAcknowledged = true;
     const followed = await local.subscribed(channel);
     subscriptions.check(subscriber, channel, subscription);
     followed.attach(subscriber);

@@ -19,6 +19,10 @@ export interface LocalSubscription {
   pending: number;
   /** The position at which it started; undefined before the acknowledgement, and while it is being removed. */
   start: StoredStart | undefined;
+  /** The client knows of it: a request was acknowledged, or it was recovered. */
+  isAcknowledged: boolean;
+  /** Why the gateway ended it. */
+  endedBy?: GatewayError;
 }
 
 /** Subscriptions of this node's connections, bounded for each connection. */
@@ -46,16 +50,16 @@ export class Subscriptions {
   #begin(subscriber: Subscriber, channel: string, channels: SmallMap<string, LocalSubscription>): LocalSubscription {
     if (channels.size >= this.#most) throw new GatewayError("subscription_limit");
     this.#kinds.of(channel);
-    const claim = { pending: 1, start: undefined };
+    const claim = { pending: 1, start: undefined, isAcknowledged: false };
     channels.set(channel, claim);
     this.#channels.set(subscriber, channels);
     this.#onChange({ subscriber, channel, isSubscribed: true });
     return claim;
   }
 
-  /** Throws `not_subscribed` if the client disconnected or unsubscribed in the meantime. */
+  /** Throws what ended it in the meantime; `not_subscribed` if that was the client. */
   check(subscriber: Subscriber, channel: string, claim: LocalSubscription): void {
-    if (!this.isCurrent(subscriber, channel, claim)) throw new GatewayError("not_subscribed");
+    if (!this.isCurrent(subscriber, channel, claim)) throw claim.endedBy ?? new GatewayError("not_subscribed");
   }
 
   isCurrent(subscriber: Subscriber, channel: string, claim: LocalSubscription): boolean {

@@ -230,7 +230,7 @@ export class ConnectionLifecycle {
   /** Socket.IO has confirmed the connection already, so it cannot be refused any more. */
   #refuse(connection: SocketConnection, error: unknown): void {
     const { code } = refusalOf(error);
-    // `not_subscribed`: the subscription to the user's own channel lost publications while it began.
+    // `not_subscribed`: the subscription to the user's own channel ended while it began.
     const isFault = code === "internal";
     if (!isFault && (isTemporary(code) || code === "not_subscribed")) return connection.end();
     this.#deps.failures.report("socket.connect", error);

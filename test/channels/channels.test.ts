@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Subscription } from "../../src/channels/subscription.ts";
+import { GatewayError } from "../../src/protocol/errors.ts";
 import type { RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -219,6 +220,25 @@ describe("subscribing", () => {
 
     expect(channels.channelsOf(subscriber)).toEqual([]);
     expect(asked).toBe(2);
+  });
+
+  test("a subscription that the gateway ends before it was acknowledged is refused with the reason, and not told twice", async () => {
+    const ended = new GatewayError("forbidden");
+    const subscriber = recordingSubscriber();
+    let asked = 0;
+    const mayReadOrder = async () => {
+      asked += 1;
+      if (asked % 2 === 0) channels.forceUnsubscribe(subscriber, "order:7", ended);
+      return true;
+    };
+    const { channels } = await startChannelsNode({ prefix: freshPrefix(), mayReadOrder });
+
+    await expect(channels.subscribe(subscriber, anyone, "order:7")).rejects.toBe(ended);
+    expect(subscriber.unsubscribed).toEqual([]);
+
+    await channels.subscribeUnchecked(subscriber, anyone.userId, "order:7");
+    await expect(channels.subscribe(subscriber, anyone, "order:7")).rejects.toBe(ended);
+    expect(subscriber.unsubscribed).toEqual([{ channel: "order:7", code: "forbidden" }]);
   });
 
   test("whoever loses an order while its history is read is answered nothing of it", async () => {

@@ -85,7 +85,7 @@ test("reading without a position starts at the end, and `close` ends the loop", 
 test("a refusal for good ends the loop with its code; a gateway that is away does not", async () => {
   const { url } = await startGateway({ file });
   const first = (publisher: HttpPublisher, channels: string[]) => publisher.subscribe({ channels }).next();
-  await expect(first(publisherAt(url), ["nonsense:*"])).rejects.toMatchObject({
+  await expect(first(publisherAt(url), ["nonsense:a"])).rejects.toMatchObject({
     name: "PublisherError",
     operation: "subscribe",
     code: "unknown_channel",

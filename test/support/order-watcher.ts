@@ -228,7 +228,10 @@ export class OrderWatcher {
   }
 
   #unsubscribed(channel: string): void {
-    const view = this.#views.get(channel.slice("order:".length))?.at(-1);
+    const orderId = channel.slice("order:".length);
+    const view = this.#views.get(orderId)?.at(-1);
+    // A recovered connection may have a subscription whose answer was lost with the one before.
+    if (this.#subscribing.has(orderId) && this.reconnects > 0) return;
     if (view?.end !== undefined || view === undefined) return this.#fault(`${channel}: unsubscribed twice`);
     view.end = "unsubscribed";
   }
