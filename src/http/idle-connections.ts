@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { addressGroup } from "../runtime/address-group.ts";
 import { createIsTrusted, plainAddress } from "../runtime/client-address.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { watch } from "../runtime/server-paths.ts";
 
 /** Unless an option says otherwise. */
 export const maxIdlePerAddress = 1_024;
@@ -130,6 +131,6 @@ export function boundIdleConnections(
   }
 
   server.on("connection", connected);
-  server.prependListener("request", begun);
-  server.prependListener("upgrade", upgraded);
+  watch(server, "request", begun);
+  watch(server, "upgrade", upgraded);
 }

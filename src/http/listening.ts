@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
+import { watch } from "../runtime/server-paths.ts";
 
 export interface Address {
   host: string;
@@ -29,8 +30,8 @@ function trackUnused(server: Server): void {
     if (sockets.delete(socket)) socket.off("close", gone);
   };
   server.on("connection", (socket) => sockets.add(socket.once("close", gone)));
-  server.prependListener("request", used);
-  server.prependListener("upgrade", used);
+  watch(server, "request", used);
+  watch(server, "upgrade", used);
 }
 
 /** Resolves when connections are accepted; rejects if the address is not available. */

@@ -46,9 +46,26 @@ export async function examineStore(
 }
 
 async function examine(server: Redis, clock: Clock, isPersistedElsewhere: boolean): Promise<Finding[]> {
+  const withoutDatabase = await missingDatabaseOf(server);
+  if (withoutDatabase !== undefined) return [withoutDatabase];
   const facts = await factsOf(server, clock);
   if (facts !== undefined) return findingsOf({ ...facts, isDurable: facts.isDurable || isPersistedElsewhere });
   return [{ severity: "note", text: "the Redis user may not run INFO or TIME; the Redis settings were not checked" }];
+}
+
+/** The client itself goes on in database 0, where another environment may live. */
+async function missingDatabaseOf(server: Redis): Promise<Finding | undefined> {
+  const { db = 0 } = server.options;
+  if (db === 0) return undefined;
+  try {
+    await server.select(db);
+    return undefined;
+  } catch (error) {
+    const { message } = error as Error;
+    if (isDenied(error) || !message.startsWith("ERR ")) throw error;
+    const text = `Redis has no database ${db} (${message}); set an existing one in REDIS_URL or REDIS_DB`;
+    return { severity: "refuse", text };
+  }
 }
 
 /** Undefined if the Redis user may not run these commands. */

@@ -10,6 +10,14 @@ export interface PathHandlers {
 
 type Listener = (request: IncomingMessage, ...rest: unknown[]) => void;
 
+const watching = new WeakSet<Listener>();
+
+/** Calls `listener` first for each request or upgrade. It only watches: nothing is answered or accepted by it. */
+export function watch(server: Server, event: "request" | "upgrade", listener: (...args: never[]) => void): void {
+  watching.add(listener as Listener);
+  server.prependListener(event, listener as Listener);
+}
+
 /**
  * Handles all paths with this prefix in front of the listeners that the server has, which keep all others. Returns a function
  * that gives the paths back to them.
@@ -32,10 +40,11 @@ function take(server: Server, event: "request" | "upgrade", { prefix, other, ...
   const others = server.listeners(event) as Listener[];
   server.removeAllListeners(event);
   let isTaken = true;
+  const mayAccept = (each: unknown): boolean => each !== listener && !watching.has(each as Listener);
   const listener: Listener = (request, ...rest) => {
     if (isTaken && request.url?.startsWith(prefix) === true) return taken.handle(request, ...rest);
     for (const listen of others) listen.call(server, request, ...rest);
-    if (isTaken) other?.(rest[0] as Duplex, others.length > 0 || server.listenerCount(event) > 1);
+    if (isTaken) other?.(rest[0] as Duplex, [...others, ...server.listeners(event)].some(mayAccept));
   };
   server.on(event, listener);
   return () => {

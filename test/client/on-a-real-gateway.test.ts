@@ -57,6 +57,14 @@ describe("a client on a real gateway", () => {
     120_000,
   );
 
+  it("is closed with the reason where its address has a path that the gateway does not", async () => {
+    const { url, signIn } = await startGateway({ file });
+    const ada = client(`${url}/elsewhere`, { token: (await signIn("ada")).token });
+    const subscribed = ada.channel("chat:a").subscribe();
+
+    await expect(subscribed).rejects.toMatchObject({ code: "not_found", message: /\/elsewhere\/socket\.io\// });
+  });
+
   it("receives the latest publications of a conflated channel, in order and without requesting others", async () => {
     const kinds = { place: { subscribe: "public", conflateMs: 20, history: { size: 5_000, ttlSeconds: 60 } } };
     const { url, call, signIn } = await startGateway({ file: { ...file, channels: { ...file.channels, ...kinds } } });

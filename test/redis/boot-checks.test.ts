@@ -51,6 +51,14 @@ describe("examining a store", () => {
     expect(await findingsOf(address, clockOff(5_000))).toMatchObject([{ severity: "degraded", text: /5\.0 s apart/ }]);
   });
 
+  test("finds a database that does not exist, instead of using another", async () => {
+    const server = await serverWith("--appendonly", "yes", "--databases", "2");
+    const at = (db: number) => findingsOf({ topology: "single", url: `${server.url}/${db}` });
+
+    expect(await at(1)).toEqual([]);
+    expect(await at(2)).toEqual([{ severity: "refuse", text: expect.stringMatching(/no database 2 .*REDIS_DB/) }]);
+  });
+
   test("names the master of a Cluster that breaks a rule", async () => {
     const store = owned(await startStore("cluster", { isDurable: true }));
     const bad = store.servers[1]!;
