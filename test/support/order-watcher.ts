@@ -64,6 +64,8 @@ export class OrderWatcher {
   readonly #list = new Map<string, (Entry | "removed")[]>();
   readonly #early = new Map<string, Published[]>();
   readonly #subscribing = new Set<string>();
+  /** Listed once more while a request was under way, which may be refused for the time before. */
+  readonly #wantedAgain = new Set<string>();
   readonly #waiting = new Map<string, () => void>();
   #listPosition: Position | undefined;
 
@@ -91,12 +93,17 @@ export class OrderWatcher {
 
   /** Subscribes to an order; false if that is refused. */
   async watch(orderId: string): Promise<boolean> {
-    if (this.#subscribing.has(orderId)) return false;
+    if (this.#subscribing.has(orderId)) {
+      this.#wantedAgain.add(orderId);
+      return false;
+    }
     this.#subscribing.add(orderId);
     const isAllowed = await this.#subscribe(`order:${orderId}`, (answer) => this.#begin(orderId, answer));
     this.#subscribing.delete(orderId);
-    if (!isAllowed) this.refused.set(orderId, (this.refused.get(orderId) ?? 0) + 1);
-    return isAllowed;
+    const isWantedAgain = this.#wantedAgain.delete(orderId);
+    if (isAllowed) return true;
+    this.refused.set(orderId, (this.refused.get(orderId) ?? 0) + 1);
+    return isWantedAgain ? this.watch(orderId) : false;
   }
 
   /** Resolves once this client, which watches the order, has seen what `isReached` asks for. */
