@@ -14,6 +14,8 @@ interface View {
   offset: number;
   /** Told `unsubscribed`, or subscribed again after it had lost its connection. */
   end: "unsubscribed" | "replaced" | undefined;
+  /** Told so while another subscribe request was under way, behind which publications are held. */
+  wasHeld?: boolean;
 }
 
 /** From the first entry of the timeline to which the user was entitled to the first to which not. */
@@ -135,14 +137,14 @@ export class OrderWatcher {
     return [...this.#views.values()].reduce((sum, views) => sum + views.length, 0);
   }
 
-  #faultsOf({ seen, end }: View, stints: readonly Stint[], timeline: readonly Entry[]): string[] {
+  #faultsOf({ seen, end, wasHeld = false }: View, stints: readonly Stint[], timeline: readonly Entry[]): string[] {
     const firstOwn = (stint: Stint) => seen.length > stint.from && seen.length <= stint.to;
     const stint = stints.find(firstOwn);
     if (!isDeepStrictEqual(seen, timeline.slice(0, seen.length)))
       return [`saw ${JSON.stringify(seen)} of ${JSON.stringify(timeline)}`];
     if (stint === undefined) return [`saw ${seen.length} entries, entitled to ${JSON.stringify(stints)}`];
-    // What was not sent yet when the right ended is not sent any more: `unsubscribed` ends the channel at once.
-    const mayMiss = end !== undefined;
+    // Who was away when the right ended cannot be told what came before that, and what was held is not sent any more.
+    const mayMiss = end === "replaced" || (end !== undefined && (this.reconnects > 0 || wasHeld));
     if (seen.length < stint.to && !mayMiss) return [`saw ${seen.length} entries of ${stint.to}`];
     if (stint.to < timeline.length && end === undefined) return ["was not told that its subscription ended"];
     return [];
@@ -241,6 +243,7 @@ export class OrderWatcher {
     if (this.#subscribing.has(orderId) && this.reconnects > 0) return;
     if (view?.end !== undefined || view === undefined) return this.#fault(`${channel}: unsubscribed twice`);
     view.end = "unsubscribed";
+    view.wasHeld = this.#subscribing.size > 0;
   }
 
   #fault(text: string): void {
