@@ -107,7 +107,7 @@ function addStart(program: Command, host: Host, finish: (code: number) => void):
 }
 
 function addToken(program: Command, host: Host): void {
-  addTarget(program.command("token <user>"))
+  addTarget(program.command("token").argument("<user>", "id of the user who signs in; with --check a token"))
     .description("create a session on a running gateway and print its token; with --check, say why a token is refused")
     .option(
       "--check",
@@ -126,8 +126,11 @@ function addToken(program: Command, host: Host): void {
 }
 
 function addPublish(program: Command, host: Host): void {
-  addTarget(program.command("publish <channel> <event> <json>"))
+  addTarget(program.command("publish"))
     .description("publish to a channel on a running gateway")
+    .argument("<channel>", "full name of the channel")
+    .argument("<event>", "event name")
+    .argument("<json>", "data of the publication, as JSON")
     .option("--idempotency-key <key>", "a retry with the same key is not published twice")
     .action(async (channel: string, event: string, json: string, options: PublishOptions) =>
       host.print(await publish(host.env, { channel, event, json }, options)),
@@ -147,8 +150,9 @@ function addDeadLetters(program: Command, host: Host): void {
     .option("--json", "print them as JSON")
     .action(async (options: ListOptions) => host.print(await listDeadLetters(host.env, options)));
   letters
-    .command("replay [ids...]")
+    .command("replay")
     .description("process dead letters again and remove them")
+    .argument("[ids...]", "ids of dead letters")
     .addOption(whose())
     .option("--all", "every dead letter")
     .action(async (ids: string[], options: DeadLetterOptions & { all?: boolean }, command: Command) => {
@@ -156,8 +160,9 @@ function addDeadLetters(program: Command, host: Host): void {
       host.print(await replayDeadLetters(host.env, ids, options));
     });
   letters
-    .command("remove <ids...>")
+    .command("remove")
     .description("delete dead letters")
+    .argument("<ids...>", "ids of dead letters")
     .addOption(whose())
     .action(async (ids: string[], options: DeadLetterOptions) =>
       host.print(await removeDeadLetters(host.env, ids, options)),
@@ -184,8 +189,10 @@ function addContract(program: Command, host: Host, finish: (code: number) => voi
       .loadContract(file)
       .catch((error: Error) => command.error(`error: ${error.message}`));
   contract
-    .command("check <old> <new>")
+    .command("check")
     .description("list breaking changes, one line each; exit code 1 if there are any")
+    .argument("<old>", "file of the contract that clients were built with")
+    .argument("<new>", "file of the contract to change to")
     .action(async (old: string, now: string, _options: object, command: Command) => {
       const { compareContracts } = await import("./contract.ts");
       const { breaking, unknown } = compareContracts(await load(old, command), await load(now, command));
@@ -194,8 +201,9 @@ function addContract(program: Command, host: Host, finish: (code: number) => voi
       finish(breaking.length === 0 ? exitCodes.fine : exitCodes.failed);
     });
   contract
-    .command("print <file>")
+    .command("print")
     .description("print a contract as JSON, with its schemas as JSON Schema, to keep and compare later")
+    .argument("<file>", "file of the contract")
     .action(async (file: string, _options: object, command: Command) =>
       host.print(JSON.stringify(await load(file, command), null, 2)),
     );

@@ -45,7 +45,8 @@ See docs/loadtest.md.`;
 
 export function addLoadtest(program: Command, host: Host, finish: (code: number) => void): void {
   const command = program
-    .command("loadtest [scenario]")
+    .command("loadtest")
+    .argument("[scenario]", "a built-in scenario, or a file with one (default: fan-out)")
     .description("load-test a gateway or a plain Socket.IO server and verify every delivery (default: fan-out)")
     .addHelpText("after", examples);
   addWhere(command);

@@ -7,6 +7,8 @@ export interface Schema {
   enum?: readonly unknown[];
   oneOf?: readonly Schema[];
   anyOf?: readonly Schema[];
+  /** Of one: a reference with words of its own. */
+  allOf?: readonly Schema[];
   type?: string | readonly string[];
   items?: Schema;
   properties?: Record<string, Schema>;
@@ -23,7 +25,7 @@ export function exampleOf(schema: Schema, resolve: Resolve): unknown {
   if (schema.$ref !== undefined) return exampleOf(resolve(schema.$ref) ?? {}, resolve);
   const [said = schema.const ?? schema.default ?? schema.enum?.[0]] = schema.examples ?? [];
   if (said !== undefined) return said;
-  const option = (schema.oneOf ?? schema.anyOf)?.[0];
+  const option = (schema.oneOf ?? schema.anyOf ?? schema.allOf)?.[0];
   if (option !== undefined) return exampleOf(option, resolve);
   if (schema.type === "array") return [exampleOf(schema.items ?? {}, resolve)];
   if (schema.type === "object") return exampleObject(schema, resolve);

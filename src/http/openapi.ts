@@ -32,7 +32,18 @@ export function describeApi(routes: readonly Route[], version: string): ApiDescr
   const resolve = (ref: string): Schema | undefined =>
     api.components?.schemas?.[ref.replace("#/components/schemas/", "")] as Schema | undefined;
   addExamples(api, resolve);
+  describeParameters(api);
   return api;
+}
+
+interface DescribedCall {
+  parameters?: { description?: string; schema: { description?: string } }[];
+}
+
+/** Optional parameters have their description in the schema only. */
+function describeParameters({ paths = {} }: ApiDescription): void {
+  for (const { parameters = [] } of Object.values(paths).flatMap((path) => Object.values(path) as DescribedCall[]))
+    for (const parameter of parameters) parameter.description ??= parameter.schema.description ?? "";
 }
 
 /** Batches name them by reference alone, because their items are parsed one by one. */
@@ -178,15 +189,21 @@ function exampleProblem([code = "internal"]: readonly ErrorCode[]): Problem {
   return problemOf(new GatewayError(code, undefined, code === "rate_limited" ? { retryAfterMs: 400 } : {}));
 }
 
-const health = z.strictObject({ status: z.literal("ok") }).meta({ id: "Health" });
+const health = z
+  .strictObject({ status: z.literal("ok").meta({ description: "The process answers." }) })
+  .meta({ id: "Health" });
 
 const readinessReport = z
   .strictObject({
-    status: z.enum(["ready", "degraded", "unavailable"]),
-    checks: z.record(
-      z.string(),
-      z.strictObject({ status: z.enum(["ok", "degraded", "failing"]), note: z.string().optional() }),
-    ),
+    status: z.enum(["ready", "degraded", "unavailable"]).meta({
+      description: "The worst of all checks; `degraded`: the node works, but a promise is weaker than it should be.",
+    }),
+    checks: z
+      .record(
+        z.string(),
+        z.strictObject({ status: z.enum(["ok", "degraded", "failing"]), note: z.string().optional() }),
+      )
+      .meta({ description: "By what was checked, with a note for operators if it is not `ok`." }),
   })
   .meta({ id: "Readiness" });
 

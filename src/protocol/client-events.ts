@@ -13,6 +13,7 @@ import { order, orderParams, ordersListMessage, orderWithTimeline } from "./orde
 import { presenceAnswer, presenceMessage, presenceSetMessage } from "./presence.ts";
 import { errorBody } from "./problems.ts";
 import {
+  conflated,
   historyAnswer,
   historyMessage,
   publication,
@@ -22,8 +23,8 @@ import {
   subscribeMessage,
   unsubscribeMessage,
 } from "./publications.ts";
-import { timestamp } from "./scalars.ts";
 import {
+  authRefreshed,
   authRefreshMessage,
   revocationAnswer,
   sessionsListAnswer,
@@ -51,13 +52,13 @@ const subscribed = z.strictObject({
   epoch,
   offset,
   recovered: z.boolean().meta({ description: "True if `publications` are exactly those after `since`." }),
-  publications: z.array(publication),
+  publications: z.array(publication).meta({ description: "What was missed, oldest first; none without `since`." }),
   skipped: z
     .array(z.int().min(1))
     .optional()
     .meta({ description: "Offsets after `since` that this connection does not receive." }),
   snapshot: z.unknown().optional().meta({ description: "State of the channel, if its kind has one." }),
-  conflated: z.literal(true).optional().meta({ description: "Live publications may skip offsets." }),
+  conflated,
 });
 
 export const clientEvents: Readonly<Record<RequestName, ClientEventDescription>> = {
@@ -96,7 +97,11 @@ export const clientEvents: Readonly<Record<RequestName, ClientEventDescription>>
   "leaderboard:around": {
     summary: "Read the entries around a member, by default oneself.",
     request: boardAroundMessage,
-    answers: [boardNeighbourhood.extend({ entry: rankedEntry.nullable() })],
+    answers: [
+      boardNeighbourhood.extend({
+        entry: rankedEntry.nullable().meta({ description: "The member's entry; null if it is not on the board." }),
+      }),
+    ],
   },
   "leaderboard:ranks": { summary: "Read the ranks of several members.", request: boardRanksMessage, answers: [page] },
   "leaderboard:submit": {
@@ -112,7 +117,13 @@ export const clientEvents: Readonly<Record<RequestName, ClientEventDescription>>
   "orders:list": {
     summary: "List one's open orders.",
     request: ordersListMessage,
-    answers: [z.strictObject({ orders: z.array(order.omit({ data: true, signals: true })) })],
+    answers: [
+      z.strictObject({
+        orders: z
+          .array(order.omit({ data: true, signals: true }))
+          .meta({ description: "The open orders of which the user is a party." }),
+      }),
+    ],
   },
   "sessions:list": { summary: "List one's sessions.", request: sessionsListMessage, answers: [sessionsListAnswer] },
   "sessions:revoke": {
@@ -123,7 +134,7 @@ export const clientEvents: Readonly<Record<RequestName, ClientEventDescription>>
   "auth:refresh": {
     summary: "Replace the token by a new one of the same session.",
     request: authRefreshMessage,
-    answers: [z.strictObject({ expiresAt: timestamp })],
+    answers: [authRefreshed],
   },
 };
 

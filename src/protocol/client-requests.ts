@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isGatewayEvent } from "./reserved-events.ts";
-import { eventName, idempotencyKey } from "./scalars.ts";
+import { connectionId, eventName, idempotencyKey } from "./scalars.ts";
 
 /** Schemas of requests to clients. */
 
@@ -57,9 +57,7 @@ export const clientRequestBody = z
       .enum(["all", "first"])
       .optional()
       .meta({ description: "Wait for the answers of all connections, or for the first. Default: `all`." }),
-    idempotencyKey: idempotencyKey
-      .optional()
-      .meta({ description: "A retry with the same key returns the first response and asks nobody." }),
+    idempotencyKey: idempotencyKey.optional(),
   })
   .meta({ id: "ClientRequest" });
 
@@ -69,10 +67,10 @@ export type ClientRequest = Omit<z.input<typeof clientRequestBody>, "idempotency
 /** Whose connections are asked. */
 export type AskedClients = { userId: string } | { connectionId: string };
 
-const connectionId = z.string().meta({ description: "Socket.IO's id of the connection.", examples: ["Jx9…"] });
-
 /** Path of everything about one connection. */
-export const connectionParams = z.strictObject({ connectionId: eventName });
+export const connectionParams = z.strictObject({
+  connectionId: eventName.meta({ description: "The connection's id, URL-encoded." }),
+});
 
 /** Answer of `POST /v1/users/{userId}/request` and `/v1/connections/{connectionId}/request`. */
 export const clientAnswers = z

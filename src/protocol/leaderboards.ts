@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isSubjectOf, maxSubjectLength, nameRule } from "./names.ts";
-import { errorBody } from "./problems.ts";
+import { failedResult, succeeded } from "./problems.ts";
 import { idempotencyKey, jsonValue, memberName, timestamp, wholeNumber } from "./scalars.ts";
 
 /** Schemas of leaderboards: the client's events, the backend's calls, and what both are answered. */
@@ -23,7 +23,12 @@ export const maxRadius = 100;
 export const boardName = z
   .string()
   .refine((name) => isSubjectOf("leaderboard", name), nameRule(maxSubjectLength("leaderboard")))
-  .meta({ minLength: 1, maxLength: maxSubjectLength("leaderboard"), examples: ["daily"] });
+  .meta({
+    description: "The board's name.",
+    minLength: 1,
+    maxLength: maxSubjectLength("leaderboard"),
+    examples: ["daily"],
+  });
 
 const score = z.number().meta({ description: "Any finite number, returned exactly as sent.", examples: [1200] });
 const mode = z
@@ -34,8 +39,12 @@ const data = jsonValue.meta({
   examples: [{ name: "Ada" }],
 });
 
-const limit = z.int().min(1).max(maxBoardPage);
-const start = z.int().min(0);
+const limit = z
+  .int()
+  .min(1)
+  .max(maxBoardPage)
+  .meta({ description: "Maximum number of entries. Default: the board's `top`." });
+const start = z.int().min(0).meta({ description: "Entries to skip. Default: 0." });
 const seasonId = z
   .string()
   .max(32)
@@ -43,7 +52,7 @@ const seasonId = z
     description: "A past season: `2026-03-09`, `2026-W11` or `2026-03`. Default: the current one.",
     examples: ["2026-W11"],
   });
-const radius = z.int().min(0).max(maxRadius);
+const radius = z.int().min(0).max(maxRadius).meta({ description: "Number of entries on each side. Default: 5." });
 
 /** Client event `leaderboard:top`. */
 export const boardTopMessage = z.strictObject({
@@ -56,21 +65,23 @@ export const boardTopMessage = z.strictObject({
 /** Client event `leaderboard:around`; the asking user where no member is named. */
 export const boardAroundMessage = z.strictObject({
   board: boardName,
-  member: memberName.optional(),
+  member: memberName.optional().meta({ description: "The member. Default: the user's own id." }),
   radius: radius.optional(),
   season: seasonId.optional(),
 });
 
 /** Members whose ranks one call returns. */
-const rankedMembers = z.array(memberName).min(1).max(maxRankedMembers);
+const rankedMembers = z
+  .array(memberName)
+  .min(1)
+  .max(maxRankedMembers)
+  .meta({ description: "Members that are not on the board are omitted from the response." });
 
 /** Client event `leaderboard:ranks`. */
 export const boardRanksMessage = z.strictObject({ board: boardName, members: rankedMembers });
 
 /** Body of `POST /v1/leaderboards/{board}/ranks`. */
-export const boardRanksBody = z.strictObject({
-  members: rankedMembers.meta({ description: "Members that are not on the board are omitted from the response." }),
-});
+export const boardRanksBody = z.strictObject({ members: rankedMembers });
 
 /** Query of `GET /v1/leaderboards`. */
 export const boardsQuery = z.strictObject({
@@ -123,74 +134,69 @@ export const scoreBatchBody = z.strictObject({
 
 /** Query of `GET /v1/leaderboards/{board}`. */
 export const boardQuery = z.strictObject({
-  limit: wholeNumber(limit).optional().meta({ description: "Maximum number of entries. Default: the board's `top`." }),
-  start: wholeNumber(start).optional().meta({ description: "Entries to skip." }),
+  limit: wholeNumber(limit).optional(),
+  start: wholeNumber(start).optional(),
   season: seasonId.optional(),
 });
 
 /** Query of `GET /v1/leaderboards/{board}/members/{member}`. */
 export const boardMemberQuery = z.strictObject({
-  radius: wholeNumber(radius).optional().meta({ description: "Number of entries on each side. Default: 5." }),
+  radius: wholeNumber(radius).optional(),
   season: seasonId.optional(),
 });
 
 // What they are answered
 
+const board = z.string().meta({ description: "The board's name." });
 const rank = z.int().min(1).meta({ description: "Starts at 1; unique." });
 const total = z.int().min(0).meta({ description: "Members on the whole board." });
+const revision = z.int().min(0).meta({ description: "Diffs published so far." });
 
 const scoreResult = {
-  member: z.string(),
+  member: memberName,
   score: z.number().meta({ description: "The member's current score." }),
-  rank: rank.nullable(),
+  rank: rank.nullable().meta({ description: "After this call; null if ranks were not computed." }),
   previousRank: rank.nullable().meta({ description: "Before this call; null if the member was not on the board." }),
 };
 
 /** Answer of `PUT …/scores/{member}`. */
-export const submittedScore = z
-  .strictObject({ board: z.string(), ...scoreResult, total })
-  .meta({ id: "SubmittedScore" });
+export const submittedScore = z.strictObject({ board, ...scoreResult, total }).meta({ id: "SubmittedScore" });
 
 /** Answer of a batch: one result per item, in the order of the call. */
 export const batchScoreResults = z.strictObject({
   results: z.array(
-    z
-      .discriminatedUnion("ok", [
-        z.strictObject({ ok: z.literal(true), ...scoreResult }),
-        z.strictObject({ ok: z.literal(false), error: errorBody }),
-      ])
-      .meta({
-        id: "ScoreResult",
-        description: "Ranks before and after the batch of up to 100 submissions that this one was written with.",
-      }),
+    z.discriminatedUnion("ok", [z.strictObject({ ok: succeeded, ...scoreResult }), failedResult]).meta({
+      id: "ScoreResult",
+      description: "Ranks before and after the batch of up to 100 submissions that this one was written with.",
+    }),
   ),
 });
 
 export const rankedEntry = z
   .strictObject({
     rank,
-    member: z.string(),
-    score: z.number(),
+    member: memberName,
+    score: scoreResult.score,
     updatedAt: timestamp.meta({ description: "When the member reached this score." }),
-    data: jsonValue.optional(),
+    data: jsonValue.optional().meta({ description: "Stored with the score; absent if nothing is." }),
   })
   .meta({ id: "BoardEntry" });
 
 /** Answer of `GET /v1/leaderboards/{board}`. */
 export const boardPage = z.strictObject({
-  board: z.string(),
+  board,
   season: z.string().nullable().meta({ description: "Null if the board has no seasons." }),
-  revision: z.int().min(0).meta({ description: "Diffs published so far." }),
+  revision,
   total,
-  entries: z.array(rankedEntry),
+  entries: z.array(rankedEntry).meta({ description: "By rank." }),
 });
 
 /** Answer of `GET …/members/{member}`. */
 export const boardNeighbourhood = z.strictObject({
-  board: z.string(),
+  board,
   total,
-  entry: rankedEntry,
-  entries: z.array(rankedEntry),
+  entry: rankedEntry.meta({ description: "The member's entry." }),
+  entries: z.array(rankedEntry).meta({ description: "The member and its neighbours, by rank." }),
 });
 
 /** Answer of `DELETE …/members/{member}`. */
@@ -202,9 +208,9 @@ export const memberRemoved = z.strictObject({
 export const boardList = z.strictObject({
   boards: z.array(
     z.strictObject({
-      board: z.string(),
+      board,
       season: z.string().nullable().meta({ description: "The current season; null if the board has no seasons." }),
-      revision: z.int().min(0),
+      revision,
       total: z.int().min(0).meta({ description: "Members in the current season." }),
     }),
   ),
@@ -213,9 +219,14 @@ export const boardList = z.strictObject({
 
 /** Answer of `GET /v1/leaderboards/{board}/seasons`, the newest first. */
 export const boardSeasons = z.strictObject({
-  board: z.string(),
+  board,
   seasons: z.array(
-    z.strictObject({ season: z.string(), startsAt: timestamp, endsAt: timestamp, current: z.boolean() }),
+    z.strictObject({
+      season: z.string().meta({ description: "The season's name.", examples: ["2026-W11"] }),
+      startsAt: timestamp.meta({ description: "The first moment that belongs to it." }),
+      endsAt: timestamp.meta({ description: "The first moment that no longer does." }),
+      current: z.boolean().meta({ description: "Whether it is running now." }),
+    }),
   ),
 });
 

@@ -1,11 +1,13 @@
 import { z } from "zod";
-import { filterText, limit, masked } from "./operator.ts";
+import { entryId, filterText, limit, masked, nextCursor } from "./operator.ts";
 import { timestamp, wholeNumber } from "./scalars.ts";
 import { scheduledPublication } from "./scheduled.ts";
 
 /** Schemas of the operator API about what waits: queues, dead letters, scheduled publications. */
 
-const letterSource = z.enum(["commands", "webhooks"]);
+const letterSource = z
+  .enum(["commands", "webhooks"])
+  .meta({ description: "Commands of the stream, or webhooks. Default: `commands`." });
 export const queuesAnswer = z.object({
   commands: z.object({
     undelivered: z.int(),
@@ -26,38 +28,37 @@ export const operatorScheduledPage = z.object({
       .extend({ data: z.unknown().optional().meta({ description: masked }) })
       .meta({ id: "OperatorScheduled" }),
   ),
-  cursor: z.string().optional(),
+  cursor: nextCursor,
 });
+const since = timestamp.meta({ description: "Only those given up at this time or later." });
+const until = timestamp.meta({ description: "Only those given up before this time." });
 const letterFilter = {
-  code: filterText,
+  code: filterText.meta({ description: "The error code." }),
   type: filterText.meta({ description: "Type of a stream command." }),
   reason: filterText.meta({ description: "Text that the reason contains." }),
-  since: timestamp.optional(),
-  until: timestamp.optional(),
+  since: since.optional(),
+  until: until.optional(),
 };
 export type DeadLetterFilter = { [K in keyof typeof letterFilter]?: z.output<(typeof letterFilter)[K]> };
 export const lettersQuery = z.strictObject({
   ...letterFilter,
-  since: wholeNumber(timestamp).optional(),
-  until: wholeNumber(timestamp).optional(),
+  since: wholeNumber(since).optional(),
+  until: wholeNumber(until).optional(),
   of: letterSource.default("commands"),
-  after: z
-    .string()
-    .regex(/^\d{1,20}-\d{1,20}$/, "is not the id of an entry")
-    .optional(),
+  after: entryId.optional().meta({ description: "Only those after the one with this id." }),
   limit: limit(200, 50),
 });
 export const lettersAnswer = z.object({
   letters: z.array(
     z
       .object({
-        id: z.string(),
-        at: timestamp,
-        code: z.string(),
-        reason: z.string(),
-        tries: z.int(),
-        type: z.string().optional(),
-        bytes: z.int(),
+        id: z.string().meta({ description: "Identifies it, to replay or remove it." }),
+        at: timestamp.meta({ description: "When it was given up." }),
+        code: z.string().meta({ description: "The error code." }),
+        reason: z.string().meta({ description: "Why it was given up, in words." }),
+        tries: z.int().meta({ description: "Number of attempts." }),
+        type: z.string().optional().meta({ description: "Type of a stream command." }),
+        bytes: z.int().meta({ description: "Size of the command or webhook." }),
         command: z.string().optional().meta({ description: masked }),
       })
       .meta({ id: "DeadLetter" }),
@@ -66,12 +67,11 @@ export const lettersAnswer = z.object({
 export const lettersActBody = z
   .strictObject({
     of: letterSource.default("commands"),
-    ids: z
-      .array(z.string().regex(/^\d{1,20}-\d{1,20}$/, "is not the id of an entry"))
-      .min(1)
-      .max(1_000)
-      .optional(),
-    filter: z.strictObject(letterFilter).optional(),
+    ids: z.array(entryId).min(1).max(1_000).optional().meta({ description: "Ids of dead letters." }),
+    filter: z
+      .strictObject(letterFilter)
+      .optional()
+      .meta({ description: "All dead letters that match, in place of `ids`." }),
   })
   .refine(({ ids, filter }) => (ids === undefined) !== (filter === undefined), "must contain ids or a filter");
 export const lettersActAnswer = z.object({

@@ -8,8 +8,8 @@ import { timestamp } from "./scalars.ts";
 
 const heldEvent = z
   .object({
-    sequence: z.int(),
-    status: z.string(),
+    sequence: z.int().meta({ description: "Its position among the order's events." }),
+    status: z.string().meta({ description: "The status that it will set." }),
     waitsFor: z.int().meta({ description: "The sequence that has not arrived." }),
     until: timestamp.meta({ description: "When it is applied without waiting any longer." }),
   })
@@ -17,8 +17,10 @@ const heldEvent = z
 
 const dueCheck = z
   .object({
-    kind: z.enum(["order", "signal", "timeout", "parties", "removal"]),
-    dueAt: timestamp,
+    kind: z
+      .enum(["order", "signal", "timeout", "parties", "removal"])
+      .meta({ description: "What is checked; see the shape." }),
+    dueAt: timestamp.meta({ description: "When it is checked." }),
   })
   .meta({
     id: "DueCheck",

@@ -1,6 +1,17 @@
 import { z } from "zod";
 import { userBlock, userScore } from "./users.ts";
-import { channelName, sessionId, timestamp, userId, wholeNumber } from "./scalars.ts";
+import {
+  channelName,
+  clientAddress,
+  connectionId,
+  nodeId,
+  place,
+  queuedBytes,
+  sessionId,
+  timestamp,
+  userId,
+  wholeNumber,
+} from "./scalars.ts";
 
 /** Schemas of the operator API, under `/v1/operator`. */
 
@@ -8,7 +19,16 @@ export const operatorRoles = ["viewer", "admin"] as const;
 export type OperatorRole = (typeof operatorRoles)[number];
 
 const role = z.enum(operatorRoles).meta({ description: "`viewer` sees, `admin` also acts." });
-const nodeName = z.string().regex(/^[\w.-]{1,128}$/);
+const nodeName = z
+  .string()
+  .regex(/^[\w.-]{1,128}$/)
+  .meta({ description: "The node's id." });
+/** Of an entry of a stream in Redis. */
+export const entryId = z.string().regex(/^\d{1,20}-\d{1,20}$/, "is not the id of an entry");
+export const nextCursor = z
+  .string()
+  .optional()
+  .meta({ description: "Cursor of the next page; absent on the last page." });
 export const limit = (max: number, fallback: number) =>
   wholeNumber(z.int().min(1).max(max))
     .optional()
@@ -21,35 +41,47 @@ export const signInBody = z.strictObject({
     .string()
     .min(1)
     .max(64)
-    .meta({ examples: ["ada"] }),
+    .meta({ description: "Name of an operator in `OPERATORS`.", examples: ["ada"] }),
   secret: z
     .string()
     .min(1)
     .max(1_024)
-    .meta({ examples: ["operator-secret-of-at-least-32-bytes"] }),
+    .meta({ description: "The operator's secret.", examples: ["operator-secret-of-at-least-32-bytes"] }),
 });
 export const operatorAnswer = z
-  .object({ name: z.string(), role, expiresAt: timestamp.optional() })
+  .object({
+    name: z.string().meta({ description: "Name of the operator." }),
+    role,
+    expiresAt: timestamp
+      .optional()
+      .meta({ description: "When the cookie of signing in expires; absent for a secret sent as bearer." }),
+  })
   .meta({ id: "Operator" });
 export const signOutAnswer = z.object({ signedOut: z.literal(true) });
 
 // Nodes
 
-const counts = z.record(z.string(), z.number());
+export const counts = z.record(z.string(), z.number());
+
+const openConnections = z.int().meta({ description: "Open connections." });
+const cpuCores = z.number().meta({ description: "Cores used over the last ten seconds." });
+const memoryBytes = z.int().meta({ description: "Resident memory of the process." });
 
 export const nodeReport = z
   .object({
-    nodeId: z.string(),
-    state: z.enum(["ready", "degraded", "unavailable", "draining"]),
+    nodeId,
+    state: z.enum(["ready", "degraded", "unavailable", "draining"]).meta({
+      description: "As `/readyz` says, or `draining` while the node sends its clients to others.",
+    }),
     reason: z.string().optional().meta({ description: "Why it is not `ready`." }),
-    version: z.string(),
-    nodejsVersion: z.string(),
-    startedAt: timestamp,
-    connections: z.int(),
-    channels: z.int(),
-    queuedBytes: z.int(),
-    memoryBytes: z.int(),
-    cpuCores: z.number().meta({ description: "Cores used over the last samples." }),
+    version: z.string().meta({ description: "Version of the gateway." }),
+    nodejsVersion: z.string().meta({ description: "Version of Node.js." }),
+    startedAt: timestamp.meta({ description: "When the node started." }),
+    connections: openConnections,
+    channels: z.int().meta({ description: "Channels with subscribers on this node." }),
+    queuedBytes,
+    memoryBytes,
+    cpuCores,
     eventLoopUtilization: z
       .number()
       .meta({ description: "Share of the time in which the event loop was busy, 0 to 1." }),
@@ -64,30 +96,33 @@ export type NodeReport = z.output<typeof nodeReport>;
 
 export const nodeHistorySample = z
   .object({
-    at: timestamp,
-    connections: z.int(),
-    handshakes: z.number().meta({ description: "Per second, as the following." }),
-    publications: z.number(),
-    deliveries: z.number(),
-    refusals: z.number(),
-    cpuCores: z.number(),
-    memoryBytes: z.int(),
+    at: timestamp.meta({ description: "When it was measured, rounded down to ten seconds." }),
+    connections: openConnections,
+    handshakes: z.number().meta({ description: "Handshakes per second." }),
+    publications: z.number().meta({ description: "Publications per second." }),
+    deliveries: z.number().meta({ description: "Publications delivered to connections, per second." }),
+    refusals: z.number().meta({ description: "Refused requests per second." }),
+    cpuCores,
+    memoryBytes,
   })
   .meta({ id: "NodeHistorySample" });
 export type NodeHistorySample = z.output<typeof nodeHistorySample>;
 
 const missingNode = z
   .object({
-    nodeId: z.string(),
-    state: z.enum(["silent", "dead", "left"]),
-    lastSeenAt: timestamp.optional(),
+    nodeId,
+    state: z.enum(["silent", "dead", "left"]).meta({
+      description:
+        "`silent`: it lives and did not answer in time; `dead`: its heartbeats stopped; `left`: it was stopped.",
+    }),
+    lastSeenAt: timestamp.optional().meta({ description: "When a node of the cluster has seen it last." }),
   })
   .meta({ id: "MissingNode" });
 export type MissingNode = z.output<typeof missingNode>;
 const missing = z.array(missingNode).meta({
   description: "Nodes that did not answer in time, died, or left within the last 15 minutes.",
 });
-const silent = z.array(z.string()).meta({ description: "Living nodes that did not answer in time." });
+export const silent = z.array(z.string()).meta({ description: "Living nodes that did not answer in time." });
 
 export const overviewAnswer = z.object({
   at: timestamp,
@@ -116,18 +151,20 @@ export const drainAnswer = z.object({ draining: z.int(), nodes: z.int(), acknowl
 
 export const connectionSummary = z
   .object({
-    connectionId: z.string(),
-    nodeId: z.string(),
-    userId: z.string(),
-    sessionId: z.string(),
-    address: z.string(),
-    userAgent: z.string().optional(),
-    transport: z.string(),
-    connectedAt: timestamp,
-    expiresAt: timestamp,
-    queuedBytes: z.int(),
-    channels: z.array(z.object({ channel: z.string(), epoch: z.string().optional(), offset: z.int().optional() })),
-    roles: z.array(z.string()),
+    connectionId,
+    nodeId,
+    userId,
+    sessionId,
+    address: clientAddress,
+    userAgent: z.string().optional().meta({ description: "As the client sent it; absent if it sent none." }),
+    transport: z.string().meta({ description: "`websocket`, `polling` or `stream`." }),
+    connectedAt: timestamp.meta({ description: "When the connection was made." }),
+    expiresAt: timestamp.meta({ description: "When its token expires." }),
+    queuedBytes,
+    channels: z
+      .array(z.object({ channel: place.channel, epoch: place.epoch.optional(), offset: place.offset.optional() }))
+      .meta({ description: "Subscribed channels, each with the node's position in it if it is known." }),
+    roles: z.array(z.string()).meta({ description: "Roles of the session." }),
   })
   .meta({ id: "OperatorConnection" });
 export type ConnectionSummary = z.output<typeof connectionSummary>;
@@ -135,23 +172,26 @@ export type ConnectionSummary = z.output<typeof connectionSummary>;
 export const filterText = z.string().min(1).max(256).optional();
 
 export const connectionsQuery = z.strictObject({
-  user: userId.optional(),
-  session: sessionId.optional(),
-  connection: filterText,
-  address: filterText,
-  channel: channelName.optional(),
-  node: nodeName.optional(),
-  transport: z.enum(["websocket", "polling", "stream"]).optional(),
+  user: userId.optional().meta({ description: "Only connections of this user." }),
+  session: sessionId.optional().meta({ description: "Only connections of this session." }),
+  connection: filterText.meta({ description: "Only the connection with this id." }),
+  address: filterText.meta({ description: "Only connections from this address." }),
+  channel: channelName.optional().meta({ description: "Only connections that are subscribed to this channel." }),
+  node: nodeName.optional().meta({ description: "Only connections to this node." }),
+  transport: z
+    .enum(["websocket", "polling", "stream"])
+    .optional()
+    .meta({ description: "Only connections over this transport." }),
   client: filterText.meta({ description: "Text that the user agent contains." }),
   limit: limit(200, 50),
-  cursor: z.string().max(128).optional(),
+  cursor: z.string().max(128).optional().meta({ description: "Cursor from the previous page." }),
   sort: z.enum(["age", "queue", "channels"]).optional().meta({
     description: "`age`: the oldest first, in pages; `queue`, `channels`: those with the most first. Default: `age`.",
   }),
 });
 export const connectionsAnswer = z.object({
   connections: z.array(connectionSummary),
-  cursor: z.string().optional().meta({ description: "Of the next page." }),
+  cursor: nextCursor,
   silent,
 });
 
@@ -164,8 +204,11 @@ export const actAnswer = z.object({
 
 export const clearLimitsBody = z
   .strictObject({
-    userId: userId.optional(),
-    address: z.union([z.ipv4(), z.ipv6()], "must be an IP address").optional(),
+    userId: userId.optional().meta({ description: "The user whose limits start anew." }),
+    address: z
+      .union([z.ipv4(), z.ipv6()], "must be an IP address")
+      .optional()
+      .meta({ description: "The address whose limits start anew." }),
   })
   .refine((body) => body.userId !== undefined || body.address !== undefined, "must contain userId or address")
   .meta({ id: "ClearLimits", examples: [{ userId: "ada" }] });
@@ -181,8 +224,8 @@ export const masked = "Absent for viewers, unless `CONSOLE_PAYLOADS=show`.";
 
 const stateKey = z
   .object({
-    key: z.string(),
-    updatedAt: timestamp,
+    key: z.string().meta({ description: "The key." }),
+    updatedAt: timestamp.meta({ description: "When it was set." }),
     userId: z.string().optional().meta({ description: "Who set it; absent for a backend." }),
     value: z.unknown().optional().meta({ description: masked }),
   })
@@ -190,9 +233,9 @@ const stateKey = z
 
 const limitState = z
   .object({
-    limiter: z.string(),
+    limiter: z.string().meta({ description: "The limit, as in the settings under `limits`." }),
     role: z.string().optional().meta({ description: "Of a limit for users with this role." }),
-    capacity: z.number(),
+    capacity: z.number().meta({ description: "Of the full bucket." }),
     left: z.int().meta({ description: "Without what nodes have reserved for connections that send now." }),
   })
   .meta({ id: "LimitState" });
@@ -268,85 +311,7 @@ export const channelAnswer = z.object({
   silent,
 });
 
-// Refusals, Why?
-
-export const recordedReason = z
-  .object({
-    nodeId: z.string(),
-    at: timestamp,
-    count: z.int(),
-    kind: z.enum(["handshake", "event", "http", "page", "closing"]),
-    code: z.string(),
-    rule: z.string().optional(),
-    detail: z.string().optional(),
-    userId: z.string().optional(),
-    sessionId: z.string().optional(),
-    connectionId: z.string().optional(),
-    address: z.string().optional(),
-    caller: z.string().optional(),
-    operation: z.string().optional(),
-    channel: z.string().optional(),
-    requestId: z.string().optional(),
-  })
-  .meta({ id: "RecordedReason" });
-export const reasonsQuery = z.strictObject({
-  kind: z.enum(["handshake", "event", "http", "page", "closing"]).optional(),
-  code: filterText,
-  user: userId.optional(),
-  address: filterText,
-  limit: limit(1_000, 100),
-});
-export const reasonsAnswer = z.object({ refusals: z.array(recordedReason), silent });
-
-export const whyBody = z
-  .strictObject({
-    token: z.string().min(1).max(16_384).optional(),
-    userId: userId.optional(),
-    sessionId: sessionId.optional(),
-    channel: channelName.optional(),
-    act: z.enum(["subscribe", "publish"]).default("subscribe"),
-  })
-  .refine(
-    ({ token, userId: user, sessionId: session }) =>
-      [token, user, session].filter((one) => one !== undefined).length === 1,
-    "must contain exactly one of token, userId and sessionId",
-  );
-export type WhyQuestion = z.output<typeof whyBody>;
-const whyStep = z.object({ step: z.string(), ok: z.boolean(), detail: z.string() }).meta({ id: "WhyStep" });
-export type WhyStep = z.output<typeof whyStep>;
-export const whyAnswer = z.object({
-  allowed: z.boolean(),
-  code: z.string().optional(),
-  userId: z.string().optional(),
-  sessionId: z.string().optional(),
-  steps: z.array(whyStep),
-  refusals: z.array(recordedReason).meta({ description: "Recorded refusals of this user." }),
-});
-
-// Audit, settings
-
-export const auditEntry = z
-  .object({
-    id: z.string(),
-    at: timestamp,
-    by: z.string().meta({ description: "Name of the operator or of the API key." }),
-    via: z.enum(["operator", "api"]),
-    act: z.string(),
-    target: z.record(z.string(), z.unknown()),
-    outcome: counts,
-    address: z.string().optional(),
-    requestId: z.string().optional(),
-  })
-  .meta({ id: "AuditEntry" });
-export type AuditEntry = z.output<typeof auditEntry>;
-export const auditQuery = z.strictObject({
-  before: z
-    .string()
-    .regex(/^\d{1,20}-\d{1,20}$/, "is not the id of an entry")
-    .optional(),
-  limit: limit(1_000, 100),
-});
-export const auditAnswer = z.object({ entries: z.array(auditEntry) });
+// Settings
 
 export const settingsAnswer = z.object({
   nodeId: z.string(),

@@ -15,12 +15,11 @@ const subjectOf = (kind: string) =>
     .refine((value) => isSubjectOf(kind, value), nameRule(maxSubjectLength(kind)))
     .meta({ minLength: 1, maxLength: maxSubjectLength(kind) });
 
-export const orderId = subjectOf("order").meta({ description: "The order's id, chosen by the backend." });
+const idOfOrder = "The order's id, chosen by the backend.";
+export const orderId = subjectOf("order").meta({ description: idOfOrder });
 const party = subjectOf("orders").meta({ description: "A user." });
 const status = eventName.meta({ description: "One of the configured statuses.", examples: ["confirmed"] });
-const key = idempotencyKey
-  .optional()
-  .meta({ description: "A retry with the same key and content returns the first response and changes nothing." });
+const key = idempotencyKey.optional();
 const optionalData = jsonValue.optional().meta({ description: "Any JSON value. Default: `null`." });
 
 const parties = z
@@ -72,7 +71,7 @@ export const orderFields = {
       // It becomes a key of `signals`.
       .refine((value) => value !== "__proto__", "must not be __proto__")
       .meta({ description: "Name of the signal; only the latest signal of each name is kept.", examples: ["place"] }),
-    data: jsonValue.meta({ examples: [{ lat: 52.52, lon: 13.4 }] }),
+    data: jsonValue.meta({ description: "Any JSON value.", examples: [{ lat: 52.52, lon: 13.4 }] }),
     idempotencyKey: key,
   },
 };
@@ -115,43 +114,54 @@ export const ordersListMessage = z.strictObject({});
 
 /** Data of a publication `order.status`, and with it of an entry in the timeline. */
 const statusFields = {
-  status: z.string(),
+  status: z.string().meta({ description: "The order's status after it." }),
   previousStatus: z.string().nullable().meta({ description: "`null` for the creation of the order." }),
   sequence: z.int().min(0).meta({ description: "0 is the creation of the order." }),
-  occurredAt: timestamp,
-  data: z.unknown(),
+  occurredAt: timestamp.meta({ description: "When it happened, as the backend said; else when it arrived." }),
+  data: z.unknown().meta({ description: "As given with the event; null if nothing was." }),
 };
 
 /** What an update changed. */
 const updateFields = z
   .strictObject({
-    parties: z.record(z.string(), userId.nullable()).optional(),
-    data: z.unknown().optional(),
+    parties: z
+      .record(z.string(), userId.nullable())
+      .optional()
+      .meta({ description: "The changed roles; null if the role was removed. Absent if no role was changed." }),
+    data: z.unknown().optional().meta({ description: "The order's new data; absent if it was kept." }),
   })
   .meta({ id: "OrderChanges", description: "What `PATCH` changed; a role that was removed is `null`." });
 
-export const timelineEntry = z.strictObject({ ...statusFields, update: updateFields.optional() }).meta({
-  id: "TimelineEntry",
-  description: "A status, or an update, which has `update` and keeps the status.",
-}) satisfies z.ZodType<TimelineEntry>;
+export const timelineEntry = z
+  .strictObject({ ...statusFields, update: updateFields.optional().meta({ description: "Present for an update." }) })
+  .meta({
+    id: "TimelineEntry",
+    description: "A status, or an update, which has `update` and keeps the status.",
+  }) satisfies z.ZodType<TimelineEntry>;
 
-const signal = z.strictObject({ data: z.unknown(), at: timestamp });
+const signal = z.strictObject({
+  data: z.unknown().meta({ description: "As the backend sent it." }),
+  at: timestamp.meta({ description: "When it arrived." }),
+});
 
 export const order = z
   .strictObject({
-    orderId: z.string(),
-    parties: z.record(z.string(), userId),
-    status: z.string(),
+    orderId: z.string().meta({ description: idOfOrder }),
+    parties: z.record(z.string(), userId).meta({ description: "The users of the order, by role." }),
+    status: z.string().meta({ description: "The current status." }),
     sequence: statusFields.sequence,
     data: z.unknown().meta({ description: "As given when the order was created or last updated." }),
     signals: z.record(z.string(), signal).meta({ description: "The latest signal of each name." }),
-    createdAt: timestamp,
+    createdAt: timestamp.meta({ description: "When the order was created." }),
     updatedAt: timestamp.meta({ description: "Time of the last applied event or update." }),
   })
   .meta({ id: "Order" }) satisfies z.ZodType<Order>;
 
 /** Answer of `GET /v1/orders/{orderId}` and `order:get`; snapshot of `order:{orderId}`. */
-export const orderWithTimeline = z.strictObject({ order, timeline: z.array(timelineEntry) });
+export const orderWithTimeline = z.strictObject({
+  order: order.meta({ description: "As it is now." }),
+  timeline: z.array(timelineEntry).meta({ description: "What happened to it, oldest first." }),
+});
 
 /** Answer of `POST /v1/orders`. */
 export const orderAnswer = z.strictObject({ order });
@@ -188,7 +198,7 @@ export const notAppliedReason = z.enum(["duplicate", "stale", "held", "replaced"
 /** Answer of `POST /v1/orders/{orderId}/events`. */
 export const orderEventAnswer = z.strictObject({
   order,
-  applied: z.boolean(),
+  applied: z.boolean().meta({ description: "Whether the event has changed the order now." }),
   reason: notAppliedReason.optional().meta({
     description:
       "`duplicate`: already applied; `stale`: a later event or a correction was applied; `held`: waits for earlier " +

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { clientChannelName, jsonValue, userId } from "./scalars.ts";
+import { clientChannelName, jsonValue, place, userId } from "./scalars.ts";
 
 /** Schemas of who is in a channel: the client's event, the backend's call, and what both are answered. */
 
@@ -7,7 +7,10 @@ import { clientChannelName, jsonValue, userId } from "./scalars.ts";
 export const presenceMessage = z.strictObject({ channel: clientChannelName });
 
 /** Client event `presence:set`. */
-export const presenceSetMessage = z.strictObject({ channel: clientChannelName, data: jsonValue });
+export const presenceSetMessage = z.strictObject({
+  channel: clientChannelName,
+  data: jsonValue.meta({ description: "Shown to others as `data` of the member; at most 1 KiB of JSON." }),
+});
 
 export const member = z
   .strictObject({
@@ -21,7 +24,7 @@ export const member = z
 /** Answer of `presence` on both roads. */
 export const presenceAnswer = z
   .strictObject({
-    channel: z.string().meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
+    channel: place.channel,
     members: z.array(member).meta({ description: "Users present, each listed once; at most 1000." }),
     count: z.int().min(0).meta({ description: "Total number of users, even if `members` is truncated." }),
   })

@@ -8,15 +8,23 @@ const fields = {
   code: z.enum(errorCodes).meta({ id: "ErrorCode", description: "Machine-readable error code." }),
   retryAfterMs: z.int().min(0).optional().meta({ description: "Milliseconds after which a retry may succeed." }),
 };
+const code = fields.code.meta({ description: "What went wrong, for programs." });
 
 /** `error` of an acknowledgement or of one item of a batch. */
 export const errorBody = z
   .strictObject({
-    code: fields.code,
+    code,
     message: z.string().meta({ description: "Human-readable message that names the invalid field." }),
     retryAfterMs: fields.retryAfterMs,
   })
   .meta({ id: "Error" });
+
+/** Of one item of a batch. */
+export const succeeded = z.literal(true).meta({ description: "The item was applied." });
+export const failedResult = z.strictObject({
+  ok: z.literal(false).meta({ description: "The item was refused; the others are not affected." }),
+  error: errorBody.meta({ description: "Why." }),
+});
 
 /** Body of every HTTP answer that is a refusal: RFC 9457, `application/problem+json`. */
 export const problem = z
@@ -25,7 +33,7 @@ export const problem = z
     title: z.string().meta({ description: "Meaning of the code.", examples: ["Too many requests."] }),
     status: z.int().meta({ description: "The HTTP status." }),
     detail: z.string().meta({ description: "Details of this occurrence." }),
-    code: fields.code,
+    code,
     field: z
       .string()
       .optional()

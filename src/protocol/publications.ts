@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { errorBody } from "./problems.ts";
+import { failedResult, succeeded } from "./problems.ts";
 import {
   channelName,
   channelPrefix,
@@ -7,6 +7,7 @@ import {
   eventName,
   idempotencyKey,
   jsonValue,
+  place,
   position,
   timestamp,
   userId,
@@ -22,12 +23,6 @@ export const maxBatchSize = 1000;
 export const maxHistoryLimit = 1000;
 
 // What a channel holds
-
-const place = {
-  channel: z.string().meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
-  epoch: z.string().meta({ description: "Identifies the channel's log; changes if the log was lost or reset." }),
-  offset: z.int().min(0).meta({ description: "Position in the channel; offsets start at 1 without gaps." }),
-};
 
 /** Who published. The gateway sets it for clients; backends may set it without `connectionId`. */
 export const sender = z
@@ -54,9 +49,7 @@ const publishFields = {
   channel: channelName.meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
   event: eventName.meta({ description: "Event name chosen by the publisher.", examples: ["said"] }),
   data: jsonValue.meta({ description: "Any JSON value.", examples: [{ text: "hello" }] }),
-  idempotencyKey: idempotencyKey
-    .optional()
-    .meta({ description: "A retry with the same key and content returns the first response and publishes nothing." }),
+  idempotencyKey: idempotencyKey.optional(),
 };
 
 const ephemeral = z.boolean().optional().meta({
@@ -124,20 +117,26 @@ export const publishBody = z.strictObject(publishBodyFields).refine(isKeyed, noK
 /** Client event `subscribe`. */
 export const subscribeMessage = z.strictObject({
   channel: clientChannelName,
-  since: position.optional(),
-  token: z.string().min(1).max(16_384).optional(),
+  since: position
+    .optional()
+    .meta({ description: "The position up to which the client has read: `publications` are those after it." }),
+  token: z.string().min(1).max(16_384).optional().meta({
+    description:
+      "A JWT that lets this user into this channel until it expires, with the claims `sub`, `channel`, `exp`.",
+  }),
 });
 
 /** Client event `unsubscribe`. */
 export const unsubscribeMessage = z.strictObject({ channel: clientChannelName });
 
 const historyLimit = z.int().min(1).max(maxHistoryLimit);
+const maxOfHistory = "Maximum number of publications. Default: the whole history.";
 
 /** Client event `history`. */
 export const historyMessage = z.strictObject({
   channel: clientChannelName,
-  since: position.optional(),
-  limit: historyLimit.optional(),
+  since: position.optional().meta({ description: "Only publications after this position, oldest first." }),
+  limit: historyLimit.optional().meta({ description: maxOfHistory }),
 });
 
 /**
@@ -177,9 +176,7 @@ export const historyQuery = z
     offset: wholeNumber(z.int().min(0))
       .optional()
       .meta({ description: "Offset of the position to read after. Requires `epoch`." }),
-    limit: wholeNumber(historyLimit)
-      .optional()
-      .meta({ description: "Maximum number of publications. Default: the whole history." }),
+    limit: wholeNumber(historyLimit).optional().meta({ description: maxOfHistory }),
   })
   .superRefine(({ epoch, offset }, context) => {
     if ((epoch === undefined) === (offset === undefined)) return;
@@ -210,6 +207,9 @@ export const channelsQuery = z.strictObject({
 
 // What they are answered
 
+/** Of a subscription. */
+export const conflated = z.literal(true).optional().meta({ description: "Live publications may skip offsets." });
+
 /** Answer of `publish` on both roads. */
 export const published = z
   .strictObject({
@@ -226,9 +226,9 @@ export const publishAnswer = z.union([published, publishedEphemeral]);
 /** One result of a batch or broadcast. */
 export const publishResult = z
   .union([
-    z.strictObject({ ok: z.literal(true), ...published.shape }),
-    z.strictObject({ ok: z.literal(true), ...publishedEphemeral.shape }),
-    z.strictObject({ ok: z.literal(false), error: errorBody }),
+    z.strictObject({ ok: succeeded, ...published.shape }),
+    z.strictObject({ ok: succeeded, ...publishedEphemeral.shape }),
+    failedResult,
   ])
   .meta({ id: "PublishResult" });
 export type PublishResult = z.output<typeof publishResult>;
@@ -238,7 +238,7 @@ export const publishResults = z.strictObject({ results: z.array(publishResult) }
 
 /** Answer of `history` on both roads. */
 export const historyAnswer = z
-  .strictObject({ ...place, publications: z.array(publication) })
+  .strictObject({ ...place, publications: z.array(publication).meta({ description: "Oldest first." }) })
   .meta({ id: "History", description: "The channel's current position, and its publications, oldest first." });
 
 /** Answer of `DELETE /v1/channels/{channel}/history`. */

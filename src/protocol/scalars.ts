@@ -13,10 +13,12 @@ export const clientChannelName = name
   .refine((text) => !text.includes("*"), "must not contain *")
   .meta({ description: "The channel's full name.", examples: ["chat:lobby"] });
 export const eventName = name;
-export const userId = name;
-export const sessionId = name;
-export const memberName = name;
-export const idempotencyKey = name;
+export const userId = name.meta({ description: "The user's id." });
+export const sessionId = name.meta({ description: "The session's id." });
+export const memberName = name.meta({ description: "The member: usually a user's id." });
+export const idempotencyKey = name.meta({
+  description: "A retry with the same key and content returns the first response and has no other effect.",
+});
 
 /** Any JSON value; its size, depth and form were checked before (`gate.ts`). */
 export const jsonValue = z.unknown().refine((value) => value !== undefined, "is required");
@@ -29,6 +31,19 @@ export const timestampOfBackend = timestamp.min(100_000_000_000, "must be in epo
 
 export const position = z.strictObject({ epoch: z.string().max(64), offset: z.int().min(0) });
 export type Position = z.output<typeof position>;
+
+// What many answers have
+
+/** The place of something in a channel. */
+export const place = {
+  channel: z.string().meta({ description: "The channel's full name.", examples: ["chat:lobby"] }),
+  epoch: z.string().meta({ description: "Identifies the channel's log; changes if the log was lost or reset." }),
+  offset: z.int().min(0).meta({ description: "Position in the channel; offsets start at 1 without gaps." }),
+};
+export const nodeId = z.string().meta({ description: "The node's id." });
+export const connectionId = z.string().meta({ description: "The connection's id.", examples: ["Jx9…"] });
+export const clientAddress = z.string().meta({ description: "The client's IP address." });
+export const queuedBytes = z.int().min(0).meta({ description: "Bytes that wait for clients to read them." });
 
 /** A number in a query or path, where everything is text: digits, checked by `schema`. */
 export const wholeNumber = <S extends z.ZodType<number, number>>(schema: S) =>

@@ -37,7 +37,7 @@ export const publishOrScheduleBody = z
   )
   .meta({ id: "PublishNowOrLater" });
 
-const scheduleId = eventName;
+const scheduleId = eventName.meta({ description: "Identifies it, to cancel it." });
 
 /** Answer of `POST /v1/publish` with `delayMs` or `publishAt`. */
 export const scheduled = z

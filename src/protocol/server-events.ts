@@ -3,7 +3,7 @@ import { closingCatalogue, type ClosingCode } from "./closings.ts";
 import { member } from "./presence.ts";
 import { errorBody } from "./problems.ts";
 import { publication, sender } from "./publications.ts";
-import { timestamp } from "./scalars.ts";
+import { nodeId, place, sessionId, timestamp, userId } from "./scalars.ts";
 import { stateAnswer } from "./state.ts";
 import type { ServerToClientEvents } from "./wire.ts";
 
@@ -15,15 +15,18 @@ export interface ServerEventDescription {
   readonly payload: z.ZodType;
 }
 
-const { channel, epoch, offset } = publication.shape;
+const { channel, epoch, offset } = place;
 const { code, message } = errorBody.shape;
 const closingCodes = Object.keys(closingCatalogue) as [ClosingCode, ...ClosingCode[]];
 
-const members = z.array(
-  member.extend({
-    connections: z.int().min(0).meta({ description: "The user's connections in the channel; 0 if it left." }),
-  }),
-);
+const members = (description: string) =>
+  z
+    .array(
+      member.extend({
+        connections: z.int().min(0).meta({ description: "The user's connections in the channel; 0 if it left." }),
+      }),
+    )
+    .meta({ description });
 
 export const serverEvents: Readonly<Record<keyof ServerToClientEvents | "connect_error", ServerEventDescription>> = {
   connect_error: {
@@ -33,16 +36,16 @@ export const serverEvents: Readonly<Record<keyof ServerToClientEvents | "connect
   ready: {
     summary: "The first event of every connection.",
     payload: z.strictObject({
-      nodeId: z.string(),
-      userId: z.string(),
-      sessionId: z.string(),
+      nodeId,
+      userId,
+      sessionId,
       expiresAt: timestamp.meta({ description: "When the token expires." }),
       recovered: z.boolean().meta({ description: "Connection state recovery restored the subscriptions." }),
       positions: z
         .array(z.strictObject({ channel, epoch, offset }))
         .optional()
         .meta({ description: "If recovered: the position of each channel after everything sent before." }),
-      serverTime: timestamp,
+      serverTime: timestamp.meta({ description: "The server's clock." }),
     }),
   },
   publication: {
@@ -55,20 +58,29 @@ export const serverEvents: Readonly<Record<keyof ServerToClientEvents | "connect
   },
   presence: {
     summary: "Members of a subscribed channel that joined, left or changed.",
-    payload: z.strictObject({ channel, joined: members, left: members, updated: members }),
+    payload: z.strictObject({
+      channel,
+      joined: members("Users whose first connection subscribed."),
+      left: members("Users whose last connection is gone."),
+      updated: members("Users whose connections, `info` or `data` changed."),
+    }),
   },
   state: {
     summary: "Changed keys of a subscribed channel's state: the last change of each.",
     payload: z.strictObject({
       channel,
       revision: stateAnswer.shape.revision,
-      changes: z.array(
-        z.strictObject({
-          key: z.string(),
-          value: z.unknown().meta({ description: "Null if the key was removed." }),
-          from: sender.optional().meta({ description: "Who changed it; absent if a backend did, or the key expired." }),
-        }),
-      ),
+      changes: z
+        .array(
+          z.strictObject({
+            key: z.string().meta({ description: "The key." }),
+            value: z.unknown().meta({ description: "Null if the key was removed." }),
+            from: sender
+              .optional()
+              .meta({ description: "Who changed it; absent if a backend did, or the key expired." }),
+          }),
+        )
+        .meta({ description: "One for each key, with its new value; null if it was removed." }),
     }),
   },
   unsubscribed: {
@@ -77,18 +89,31 @@ export const serverEvents: Readonly<Record<keyof ServerToClientEvents | "connect
   },
   warning: {
     summary: "An event without an acknowledgement was not handled; sent once per event name.",
-    payload: z.strictObject({ code, message, event: z.string() }),
+    payload: z.strictObject({
+      code,
+      message,
+      event: z.string().meta({ description: "The event that was not handled." }),
+    }),
   },
   "auth:expiring": {
     summary: "The token expires soon.",
-    payload: z.strictObject({ expiresAt: timestamp }),
+    payload: z.strictObject({ expiresAt: timestamp.meta({ description: "When the token expires." }) }),
   },
   drain: {
     summary: "This node is shutting down; reconnect to another.",
-    payload: z.strictObject({ reconnectAfterMs: z.int().min(0) }),
+    payload: z.strictObject({
+      reconnectAfterMs: z
+        .int()
+        .min(0)
+        .meta({ description: "Milliseconds after which to reconnect; spread, so that clients do not come at once." }),
+    }),
   },
   closing: {
     summary: "The server disconnects now.",
-    payload: z.strictObject({ code: z.enum(closingCodes), message: z.string(), reconnect: z.boolean() }),
+    payload: z.strictObject({
+      code: z.enum(closingCodes).meta({ description: "Why." }),
+      message: z.string().meta({ description: "Human-readable message." }),
+      reconnect: z.boolean().meta({ description: "Whether the client should reconnect." }),
+    }),
   },
 };

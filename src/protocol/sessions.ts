@@ -3,9 +3,13 @@ import { closingCatalogue, type ClosingCode } from "./closings.ts";
 import { isChannelPattern } from "./names.ts";
 import {
   channelPrefix,
+  clientAddress,
   clientChannelName,
+  connectionId,
   eventName,
   idempotencyKey,
+  nodeId,
+  queuedBytes,
   sessionId,
   timestamp,
   timestampOfBackend,
@@ -33,14 +37,22 @@ const byteLength = (value: unknown): number => Buffer.byteLength(JSON.stringify(
 // What clients send
 
 /** Client event `auth:refresh`. */
-export const authRefreshMessage = z.strictObject({ token: tokenText });
+export const authRefreshMessage = z.strictObject({
+  token: tokenText.meta({ description: "The new token, of the same user and session." }),
+});
 
 /** Client event `sessions:list`. */
 export const sessionsListMessage = z.strictObject({});
 
 /** Client event `sessions:revoke`: one session, or all others than the one that asks. */
 export const sessionsRevokeMessage = z
-  .strictObject({ sessionId: sessionId.optional(), others: z.literal(true).optional() })
+  .strictObject({
+    sessionId: sessionId.optional().meta({ description: "The session to revoke, one of the user's own." }),
+    others: z
+      .literal(true)
+      .optional()
+      .meta({ description: "Revoke all sessions of the user but this one; in place of `sessionId`." }),
+  })
   .refine(
     (one) => (one.sessionId === undefined) !== (one.others === undefined),
     "must contain sessionId or others: true",
@@ -49,13 +61,18 @@ export const sessionsRevokeMessage = z
 
 // What backends send
 
-const roleName = eventName.meta({ examples: ["support"] });
+const roles = z
+  .array(eventName.meta({ examples: ["support"] }))
+  .max(maxGrants)
+  .meta({ description: "Names of roles, for rules such as `role:support`; included in the session's tokens." });
 const patterns = z
   .array(channelPrefix.refine(isChannelPattern, "must have a * only at its end"))
   .max(maxGrants)
   .meta({ description: "Channel names; a trailing `*` matches any rest of a name.", examples: [["news:*"]] });
 
-const channelGrants = z.strictObject({ subscribe: patterns.optional(), publish: patterns.optional() });
+const channelGrants = z
+  .strictObject({ subscribe: patterns.optional(), publish: patterns.optional() })
+  .meta({ description: "Channels of granted kinds that the session may use." });
 
 const jsonObject = z
   .record(z.string(), z.unknown())
@@ -73,10 +90,10 @@ const info = jsonObject.meta({
 const ttlSeconds = z.int().min(1).max(maxTtlSeconds);
 
 export function checkGrantBytes(
-  { roles, channels }: { roles?: unknown; channels?: unknown },
+  { roles: given, channels }: { roles?: unknown; channels?: unknown },
   context: z.core.$RefinementCtx,
 ): void {
-  if (byteLength({ roles, channels }) <= maxGrantBytes) return;
+  if (byteLength({ roles: given, channels }) <= maxGrantBytes) return;
   const message = `must be at most ${maxGrantBytes} bytes of JSON together with roles`;
   context.addIssue({ code: "custom", path: ["channels"], message });
 }
@@ -85,8 +102,8 @@ export function checkGrantBytes(
 export const createSessionBody = z
   .strictObject({
     userId: userId.meta({ description: "The user who signs in.", examples: ["ada"] }),
-    roles: z.array(roleName).max(maxGrants).optional().meta({ description: "Included in the session's tokens." }),
-    channels: channelGrants.optional().meta({ description: "Channels of granted kinds that the session may use." }),
+    roles: roles.optional(),
+    channels: channelGrants.optional(),
     data: data.optional(),
     info: info.optional(),
     ttlSeconds: ttlSeconds.optional().meta({
@@ -109,7 +126,7 @@ export const createSessionBody = z
 export const appLogin = z
   .strictObject({
     userId,
-    roles: z.array(roleName).max(maxGrants).optional(),
+    roles: roles.optional(),
     channels: channelGrants.optional(),
     info: info.optional(),
     ttlSeconds: ttlSeconds.optional(),
@@ -118,7 +135,7 @@ export const appLogin = z
 
 /** Fields of a change of a session, over HTTP and as a command. */
 export const updateSessionFields = {
-  roles: z.array(roleName).max(maxGrants).optional(),
+  roles: roles.optional(),
   channels: channelGrants.optional().meta({ description: "Replaces all grants of the session." }),
   data: data.optional(),
   info: info.optional(),
@@ -238,6 +255,7 @@ const token = z
 const tokenEnd = timestamp.meta({
   description: "When the token expires, or when the session ends if `token` is null.",
 });
+const sessionEnd = timestamp.meta({ description: "When the session ends." });
 const connections = z.int().min(0).meta({ description: "Open connections across all nodes." });
 
 /** Answer of `POST /v1/sessions`. */
@@ -248,15 +266,27 @@ export const tokenIssued = z.strictObject({ token, expiresAt: tokenEnd }).meta({
 
 const entryFields = {
   sessionId,
-  createdAt: timestamp,
+  createdAt: timestamp.meta({ description: "When the session was created." }),
   lastSeenAt: timestamp.meta({ description: "Time of the last authentication, rounded to the minute." }),
   userAgent: z.string().optional().meta({ description: "User-Agent of the client that authenticated last." }),
   connections,
 };
 
+/** Answer of `auth:refresh`. */
+export const authRefreshed = z.strictObject({
+  expiresAt: timestamp.meta({ description: "When the new token expires." }),
+});
+
 /** Answer of `sessions:list`. */
 export const sessionsListAnswer = z.strictObject({
-  sessions: z.array(z.strictObject({ ...entryFields, current: z.boolean() })),
+  sessions: z
+    .array(
+      z.strictObject({
+        ...entryFields,
+        current: z.boolean().meta({ description: "Whether it is the session of this connection." }),
+      }),
+    )
+    .meta({ description: "The user's live sessions, oldest first." }),
 });
 export type SessionsListAnswer = z.output<typeof sessionsListAnswer>;
 
@@ -264,13 +294,24 @@ export const session = z
   .strictObject({
     ...entryFields,
     userId,
-    expiresAt: timestamp,
-    roles: z.array(z.string()),
-    channels: z.strictObject({ subscribe: z.array(z.string()), publish: z.array(z.string()) }),
+    expiresAt: sessionEnd,
+    roles: z.array(z.string()).meta({ description: "Names of roles." }),
+    channels: z
+      .strictObject({ subscribe: z.array(z.string()), publish: z.array(z.string()) })
+      .meta({ description: "Channels of granted kinds that the session may use." }),
     granted: z.array(z.string()).optional().meta({ description: "Channels granted by subscribing the user to them." }),
-    data: z.record(z.string(), z.unknown()).optional(),
-    info: z.record(z.string(), z.unknown()).optional(),
-    idleSeconds: z.number().optional(),
+    data: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .meta({ description: "What the backend stored with the session; absent if nothing." }),
+    info: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .meta({ description: "The public part of the session; absent if there is none." }),
+    idleSeconds: z
+      .number()
+      .optional()
+      .meta({ description: "Seconds without a handshake or message that end the session; absent if none do." }),
   })
   .meta({ id: "Session" });
 export type SessionAnswer = z.output<typeof session>;
@@ -299,21 +340,23 @@ const { nodes, acknowledged } = confirmations;
 export const sessionAnswer = z.strictObject({ session });
 
 /** Answer of `PATCH /v1/sessions/{sessionId}`. */
-export const sessionUpdated = z.strictObject({ session, nodes, acknowledged }).meta({ id: "SessionUpdated" });
+export const sessionUpdated = z
+  .strictObject({ session: session.meta({ description: "As it is now." }), nodes, acknowledged })
+  .meta({ id: "SessionUpdated" });
 
 /** Answer of `POST /v1/sessions/{sessionId}/refresh`. */
-export const sessionRefreshed = z.strictObject({ expiresAt: timestamp }).meta({ id: "SessionRefreshed" });
+export const sessionRefreshed = z.strictObject({ expiresAt: sessionEnd }).meta({ id: "SessionRefreshed" });
 
 export const userConnection = z
   .strictObject({
-    connectionId: z.string(),
-    nodeId: z.string(),
+    connectionId,
+    nodeId,
     sessionId,
-    address: z.string(),
+    address: clientAddress,
     userAgent: z.string().meta({ description: "As the client sent it; empty if it sent none." }),
-    connectedAt: timestamp,
+    connectedAt: timestamp.meta({ description: "When the connection was made." }),
     channels: z.array(z.string()).meta({ description: "Subscribed channels." }),
-    queuedBytes: z.int().min(0).meta({ description: "Bytes that wait for the client to read them." }),
+    queuedBytes,
   })
   .meta({ id: "UserConnection" });
 

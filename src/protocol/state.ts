@@ -19,7 +19,11 @@ const change = {
 };
 
 /** Client event `state:set`. */
-export const stateSetMessage = z.strictObject({ channel: clientChannelName, ...change, own: z.boolean().optional() });
+export const stateSetMessage = z.strictObject({
+  channel: clientChannelName,
+  ...change,
+  own: z.boolean().optional().meta({ description: "True: the key is removed when this connection ends." }),
+});
 
 /** Body of `POST /v1/channels/{channel}/state`. */
 export const stateBody = z
@@ -29,9 +33,7 @@ export const stateBody = z
       .min(1)
       .max(maxBatchSize)
       .meta({ description: "Applied together or not at all; a key that occurs twice has its last value." }),
-    idempotencyKey: idempotencyKey
-      .optional()
-      .meta({ description: "A retry with the same key and content returns the first response and changes nothing." }),
+    idempotencyKey: idempotencyKey.optional(),
   })
   .meta({ id: "SetState" });
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { channelName, clientChannelName, timestamp, wholeNumber } from "./scalars.ts";
-import { publication } from "./publications.ts";
+import { channelName, clientChannelName, place, timestamp, wholeNumber } from "./scalars.ts";
+import { conflated, publication } from "./publications.ts";
 
 /** Schemas of streams without a library: server-sent events, the long poll, and the tickets of `EventSource`. */
 
@@ -67,13 +67,14 @@ export const pollQuery = z
 /** Answer of a long poll; `epoch` and `offset` are where the next one starts. */
 export const pollAnswer = z
   .strictObject({
-    channel: z.string(),
-    epoch: z.string(),
-    offset: z.int().min(0),
+    ...place,
     recovered: z.boolean().meta({ description: "True if `publications` are exactly those after the given position." }),
-    publications: z.array(publication),
-    snapshot: z.record(z.string(), z.unknown()).optional(),
-    conflated: z.literal(true).optional(),
+    publications: z.array(publication).meta({ description: "Oldest first; none if the wait ended without one." }),
+    snapshot: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .meta({ description: "State of the channel, if its kind has one." }),
+    conflated,
   })
   .meta({ id: "Poll" });
 

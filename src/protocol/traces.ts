@@ -5,10 +5,12 @@ import { channelName, timestamp, userId } from "./scalars.ts";
 
 export const maxTraceSeconds = 600;
 
+const traceId = z.string().meta({ description: "The trace's id." });
+
 const subject = {
-  userId: userId.optional(),
-  connectionId: z.string().min(1).max(64).optional(),
-  channel: channelName.optional(),
+  userId: userId.optional().meta({ description: "The user to trace." }),
+  connectionId: z.string().min(1).max(64).optional().meta({ description: "The connection to trace." }),
+  channel: channelName.optional().meta({ description: "The channel to trace." }),
 };
 
 export const traceBody = z
@@ -29,7 +31,13 @@ export const traceBody = z
 export type TraceBody = z.output<typeof traceBody>;
 
 export const liveTrace = z
-  .object({ traceId: z.string(), ...subject, startedBy: z.string(), startedAt: timestamp, endsAt: timestamp })
+  .object({
+    traceId,
+    ...subject,
+    startedBy: z.string().meta({ description: "Name of the operator." }),
+    startedAt: timestamp.meta({ description: "When it was started." }),
+    endsAt: timestamp.meta({ description: "When it ends by itself." }),
+  })
   .meta({ id: "LiveTrace" });
 export type LiveTrace = z.output<typeof liveTrace>;
 
@@ -87,7 +95,7 @@ const silent = z.array(z.string()).meta({ description: "Living nodes that did no
 
 export const traceStarted = z.object({ ...liveTrace.shape, nodes: z.int(), acknowledged: z.int() });
 export const tracesAnswer = z.object({ traces: z.array(liveTrace), silent });
-export const traceParams = z.object({ traceId: z.string().regex(/^[\w-]{1,64}$/) });
+export const traceParams = z.object({ traceId: traceId.regex(/^[\w-]{1,64}$/) });
 
 /** `<node>:<place>` of each node, separated by commas. */
 export const traceQuery = z.strictObject({

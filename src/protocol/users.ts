@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { rankedEntry } from "./leaderboards.ts";
+import { boardPage, rankedEntry } from "./leaderboards.ts";
 import { order } from "./orders.ts";
-import { timestamp, userId } from "./scalars.ts";
+import { place, timestamp, userId } from "./scalars.ts";
 import { scheduledPublication } from "./scheduled.ts";
 import { confirmations, session, userConnection } from "./sessions.ts";
 
@@ -11,24 +11,36 @@ import { confirmations, session, userConnection } from "./sessions.ts";
 export const maxUserData = 1_000;
 
 export const userScore = z
-  .strictObject({ board: z.string(), season: z.string().nullable(), ...rankedEntry.shape })
+  .strictObject({
+    board: boardPage.shape.board,
+    season: z.string().nullable().meta({ description: "The season of the score; null if the board has no seasons." }),
+    ...rankedEntry.shape,
+  })
   .meta({ id: "UserScore" });
 
 export const userBlock = z
-  .strictObject({ until: timestamp.optional(), reason: z.string().optional() })
+  .strictObject({
+    until: timestamp.optional().meta({ description: "When the block ends; absent if never." }),
+    reason: z.string().optional().meta({ description: "As given with the block; absent if nothing was." }),
+  })
   .meta({ id: "UserBlock", description: "Present while the user is blocked." });
 
 const stateKey = z
-  .strictObject({ channel: z.string(), key: z.string(), value: z.unknown(), updatedAt: timestamp })
+  .strictObject({
+    channel: place.channel,
+    key: z.string().meta({ description: "The key." }),
+    value: z.unknown().meta({ description: "Its value." }),
+    updatedAt: timestamp.meta({ description: "When it was set." }),
+  })
   .meta({ id: "UserStateKey" });
 
 /** What is kept of a user, as `GET /v1/users/{userId}` lists it. */
 const userDataFields = {
-  sessions: z.array(session),
+  sessions: z.array(session).meta({ description: "Live sessions, oldest first." }),
   connections: z
     .array(userConnection)
     .meta({ description: "Open connections, with their subscriptions; at most 200." }),
-  block: userBlock.optional(),
+  block: userBlock.optional().meta({ description: "The user's block; absent while there is none." }),
   scores: z.array(userScore).meta({ description: "On all boards, past seasons included." }),
   orders: z.array(order).meta({ description: "Orders of which the user is a party, the newest first." }),
   state: z.array(stateKey).meta({ description: "Keys in the state of channels that the user set last." }),
@@ -62,5 +74,7 @@ export const removedUserData = z.strictObject({
 export type RemovedUserData = z.output<typeof removedUserData>;
 
 /** Answer of `DELETE /v1/users/{userId}`. */
-export const userErased = z.strictObject({ removed: removedUserData, ...confirmations }).meta({ id: "UserErased" });
+export const userErased = z
+  .strictObject({ removed: removedUserData.meta({ description: "What was removed, by kind." }), ...confirmations })
+  .meta({ id: "UserErased" });
 export type UserErased = z.output<typeof userErased>;

@@ -35,6 +35,26 @@ test("every part that can be generated is on a page, and its markers are in pair
   expect(ends).toEqual(names);
 });
 
+test("every field, parameter, option and code has a meaning", () => {
+  const tables = pages.flatMap(({ page, text }) => tablesOf(text).map((lines) => ({ page, lines })));
+  const rows = tables.flatMap(({ page, lines: [head = "", , ...body] }) => {
+    const column = cellsOf(head).indexOf("meaning");
+    return column < 0 ? [] : body.map((row) => ({ page, row, meaning: cellsOf(row)[column] }));
+  });
+
+  expect(rows.length).toBeGreaterThan(1_000);
+  expect(rows.filter(({ meaning }) => meaning === "").map(({ page, row }) => `${page}: ${row}`)).toEqual([]);
+});
+
+const tablesOf = (text: string): string[][] =>
+  [...text.matchAll(/(?:^\|.*\n)+/gm)].map(([table]) => table.trimEnd().split("\n"));
+
+const cellsOf = (row: string): string[] =>
+  row
+    .split(/(?<!\\)\|/)
+    .slice(1, -1)
+    .map((cell) => cell.trim());
+
 test("a part that nothing generates is an error", async () => {
   const page = "<!-- npm run reference: nothing -->\n<!-- end of nothing -->\n";
 

@@ -4,10 +4,11 @@ const deepest = 4;
 /** Most values of a choice that are listed; more would hide the rest of a table. */
 const longestChoice = 8;
 
-/** Follows `$ref` inside the description. */
+/** Follows `$ref` inside the description; beside other words it may be in an `allOf` of its own. */
 export function resolve(api, part) {
-  if (part?.$ref === undefined) return part;
-  const target = part.$ref.split("/").slice(1);
+  const ref = part?.$ref ?? part?.allOf?.[0].$ref;
+  if (ref === undefined) return part;
+  const target = ref.split("/").slice(1);
   return resolve(
     api,
     target.reduce((place, step) => place?.[step], api),
@@ -23,7 +24,8 @@ export function fieldsOf(api, given, path = "", depth = 0) {
   return Object.entries(schema.properties ?? {}).flatMap(([name, property]) => {
     const at = path === "" ? name : `${path}.${name}`;
     const isRequired = (schema.required ?? []).includes(name);
-    const row = { path: at, type: typeOf(api, property), isRequired, text: resolve(api, property)?.description };
+    const text = property.description ?? resolve(api, property)?.description;
+    const row = { path: at, type: typeOf(api, property), isRequired, text };
     return [row, ...fieldsOf(api, property, at, depth + 1)];
   });
 }

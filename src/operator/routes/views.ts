@@ -4,22 +4,24 @@ import { route, type Route } from "../../http/route.ts";
 import type { Kinds } from "../../channels/kinds.ts";
 import { kindOf } from "../../protocol/names.ts";
 import {
-  auditAnswer,
-  auditQuery,
   channelAnswer,
   connectionsAnswer,
   connectionsQuery,
   overviewAnswer,
-  reasonsAnswer,
-  reasonsQuery,
   settingsAnswer,
   operatorChannelQuery,
   userAnswer,
   userScoresAnswer,
-  whyAnswer,
-  whyBody,
   type OperatorRole,
 } from "../../protocol/operator.ts";
+import {
+  auditAnswer,
+  auditQuery,
+  reasonsAnswer,
+  reasonsQuery,
+  whyAnswer,
+  whyBody,
+} from "../../protocol/operator-reasons.ts";
 import { wrong } from "../../protocol/parse-with.ts";
 import { channelParams } from "../../protocol/publications.ts";
 import { userParams } from "../../protocol/sessions.ts";
