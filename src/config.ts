@@ -19,10 +19,11 @@ import {
 import { readConfigFile, type FileConfig } from "./config/file.ts";
 import { readAllowedOrigins, readHost, readTrustedProxies } from "./config/network.ts";
 import { ConfigError, type Problem } from "./config/problems.ts";
-import { readRedisAddress, redisVariables } from "./config/redis.ts";
+import { readRedisAddress } from "./config/redis.ts";
 import type { OperatorAccount } from "./operator/operators.ts";
 import type { RedisAddress } from "./redis/addresses.ts";
 import { unknownVariables } from "./config/unknown-variables.ts";
+import { variables } from "./config/variables.ts";
 import { hasReadableLogin, unreadableLogin } from "./config/values.ts";
 import { storeKinds, type StoreKind } from "./redis/embedded.ts";
 import { logLevels, type LogLevel } from "./runtime/logger.ts";
@@ -75,42 +76,6 @@ export interface Config extends FileConfig {
   /** Path of the compiled accelerator, or "off"; undefined uses one compiled in this checkout, if any. */
   readonly accelerator: string | undefined;
 }
-
-/** Every variable the gateway reads. */
-export const variables = [
-  "NODE_ENV",
-  "PORT",
-  "HOST",
-  ...redisVariables,
-  "EMBEDDED_STORE",
-  "OUTBOX_URL",
-  "KEY_PREFIX",
-  "JWT_SECRET",
-  "JWT_PUBLIC_KEY_FILE",
-  "JWKS_URI",
-  "JWT_ALGORITHMS",
-  "JWT_ISSUER",
-  "JWT_AUDIENCE",
-  "API_KEYS",
-  "ALLOWED_ORIGINS",
-  "DEMO",
-  "TRUSTED_PROXIES",
-  "NODE_ID",
-  "METRICS_PORT",
-  "METRICS_HOST",
-  "OPERATORS",
-  "CONSOLE_PORT",
-  "CONSOLE_HOST",
-  "CONSOLE_PAYLOADS",
-  "LOG_LEVEL",
-  "DRAIN_TIMEOUT_MS",
-  "WORKERS",
-  "WORKER_FEED",
-  "APP_FILE",
-  "CONTRACT_FILE",
-  "ACCELERATOR",
-  "GATEWAY_CONFIG",
-] as const;
 
 const readTextFile: ReadFile = (path) => readFileSync(path, "utf8");
 

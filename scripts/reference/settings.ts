@@ -1,7 +1,8 @@
-import { loadConfig, variables } from "../../src/config.ts";
+import { loadConfig } from "../../src/config.ts";
 import { ConfigError } from "../../src/config/problems.ts";
 import { configSchema, settingsIn, type Setting } from "../../src/config/config-schema.ts";
 import { descriptionOf } from "../../src/config/setting-descriptions.ts";
+import { variableDescriptions, type VariableDescription } from "../../src/config/variables.ts";
 import { typeText, type JsonSchema } from "./schema-text.ts";
 import { code, table } from "./table.ts";
 
@@ -47,15 +48,18 @@ function defaultText(value: unknown): string {
   return text.length > maxDefaultLength ? "as described" : code(text);
 }
 
-/** What the gateway accepts in each variable, in the words of the error for a value that it does not accept. */
-export function variableTable(): string {
-  const rows = variables.flatMap((name) => {
-    const rule = ruleOf(name);
-    return rule === undefined ? [] : [[code(name), rule]];
-  });
-  return table(["variable", "must be"], rows);
-}
+export const variableTable = (): string =>
+  table(
+    ["variable", "default", "must be", "meaning"],
+    Object.entries<VariableDescription>(variableDescriptions).map(([name, described]) => [
+      code(name) + (described.isRequiredInProduction === true ? " †" : ""),
+      described.default,
+      ruleOf(name) ?? "",
+      described.meaning,
+    ]),
+  );
 
+/** What the gateway accepts, in the words of the error for a value that it does not accept. */
 function ruleOf(name: string): string | undefined {
   try {
     loadConfig({ [name]: "?" });

@@ -4,27 +4,6 @@ import { quoted, type EnvironmentReader, type ReadFile } from "./environment.ts"
 import { readParts, urlOfParts, withParts, type UrlParts } from "./redis-parts.ts";
 import { readTls } from "./redis-tls.ts";
 
-/** Variables of the address and credentials of Redis. */
-export const redisVariables = [
-  "REDIS_URL",
-  "REDIS_HOST",
-  "REDIS_PORT",
-  "REDIS_USERNAME",
-  "REDIS_PASSWORD",
-  "REDIS_DB",
-  "REDIS_TLS",
-  "REDIS_TLS_CA_FILE",
-  "REDIS_TLS_CERT_FILE",
-  "REDIS_TLS_KEY_FILE",
-  "REDIS_TLS_SERVER_NAME",
-  "REDIS_SENTINELS",
-  "REDIS_SENTINEL_NAME",
-  "REDIS_SENTINEL_USERNAME",
-  "REDIS_SENTINEL_PASSWORD",
-  "DURABILITY",
-] as const;
-
-/** The address of Redis; undefined if the gateway shall start an embedded server. */
 export function readRedisAddress(
   env: EnvironmentReader,
   readFile: ReadFile,

@@ -1,7 +1,8 @@
-import { variables, type Config } from "../config.ts";
+import type { Config } from "../config.ts";
 import { developmentApiKey, developmentSource } from "./credentials.ts";
 import type { Environment } from "./environment.ts";
 import { unknownVariables } from "./unknown-variables.ts";
+import { variables } from "./variables.ts";
 
 /** Valid settings that deserve a warning, and variables without effect. */
 export function warningsOf(config: Config, environment: Environment = {}): string[] {

@@ -1,7 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { describe, expect, test } from "vitest";
-import { loadConfig, variables } from "../../src/config.ts";
+import { loadConfig } from "../../src/config.ts";
+import { variables } from "../../src/config/variables.ts";
 import { namesOf, problemsOf, readFrom } from "../support/config-problems.ts";
 
 const pemOf = (type: "rsa" | "ec" | "ed25519" | "ed448", options: object = {}): string =>

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import { loadConfig, variables } from "../../src/config.ts";
+import { loadConfig } from "../../src/config.ts";
 import { unknownVariables } from "../../src/config/unknown-variables.ts";
+import { variables } from "../../src/config/variables.ts";
 import { warningsOf } from "../../src/config/warnings.ts";
 import { problemsOf } from "../support/config-problems.ts";
 

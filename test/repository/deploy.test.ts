@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { DCLinter } from "dclint";
 import { validate } from "dockerfile-utils";
 import { describe, expect, test } from "vitest";
-import { loadConfig, variables } from "../../src/config.ts";
+import { loadConfig } from "../../src/config.ts";
+import { variables } from "../../src/config/variables.ts";
 import { warningsOf } from "../../src/config/warnings.ts";
 import { repository } from "../support/source-tree.ts";
 
@@ -144,10 +145,9 @@ test.skipIf(!isThere("systemd-analyze"))("the systemd unit is one that systemd t
 test.each(["docker-compose.yml", ".env.example", ...globSync("deploy/**/*.{yaml,service}", { cwd: repository })])(
   "%s sets nothing that the gateway does not know",
   (path) => {
-    const settings: readonly string[] = variables;
     const given = read(path).matchAll(/^\s*(?:- name: |Environment=)?([A-Z]{2,}(?:_[A-Z]+)+)(?::|=|$)/gm);
 
-    const unknown = [...given].map(([, name = ""]) => name).filter((name) => !settings.includes(name));
+    const unknown = [...given].map(([, name = ""]) => name).filter((name) => !variables.includes(name));
 
     expect(unknown).toEqual([]);
   },

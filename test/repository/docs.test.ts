@@ -2,20 +2,10 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { clientVersions, nodeVersions } from "../../scripts/compatibility/versions.ts";
-import { loadConfig, variables } from "../../src/config.ts";
+import { loadConfig } from "../../src/config.ts";
 import { repository } from "../support/source-tree.ts";
 
 const read = (path: string): string => readFileSync(join(repository, path), "utf8");
-
-/** What stands in backticks in the first column of the page's tables. */
-function tableOf(page: string): string[] {
-  const rows = read(page).matchAll(/^\|([^|]*`[^|]*)\|/gm);
-  return [...rows].flatMap(([, cell = ""]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, word = ""]) => word));
-}
-
-test("every variable is in docs/settings.md", () => {
-  expect(tableOf("docs/settings.md")).toEqual(expect.arrayContaining([...variables]));
-});
 
 test("docs/compatibility.md has the results of every version that is run, and no failure", () => {
   const page = read("docs/compatibility.md");

@@ -3,8 +3,10 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { describedEnvironment } from "../../scripts/reference/http.ts";
 import { fillPage, partNames } from "../../scripts/reference/pages.ts";
+import { loadConfig } from "../../src/config.ts";
 import { configSchema, settingsIn } from "../../src/config/config-schema.ts";
 import { describedPaths, descriptionOf } from "../../src/config/setting-descriptions.ts";
+import { variableDescriptions } from "../../src/config/variables.ts";
 import type { ApiDescription } from "../../src/http/openapi.ts";
 import { startGateway } from "../support/gateway.ts";
 import { repository } from "../support/source-tree.ts";
@@ -59,6 +61,21 @@ test("a part that nothing generates is an error", async () => {
   const page = "<!-- npm run reference: nothing -->\n<!-- end of nothing -->\n";
 
   await expect(fillPage(page, { api: {} as ApiDescription })).rejects.toThrow('under the name "nothing"');
+});
+
+test("the defaults of variables are what an unset one means", () => {
+  const defaults = Object.entries(variableDescriptions).flatMap(([name, described]) => {
+    const [, value] = /^`(.*)`$/.exec(described.default) ?? [];
+    return value === undefined ? [] : [[name, value]];
+  });
+
+  expect(defaults.length).toBeGreaterThan(15);
+  for (const [name = "", value] of defaults) {
+    const needed = name.startsWith("REDIS_") ? { REDIS_HOST: "localhost" } : {};
+    const { sources: _given, ...given } = loadConfig({ NODE_ID: "node", ...needed, [name]: value });
+    const { sources: _needed, ...expected } = loadConfig({ NODE_ID: "node", ...needed });
+    expect({ name, ...given }).toEqual({ name, ...expected });
+  }
 });
 
 describe("settings of the JSON file", () => {
