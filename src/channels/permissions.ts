@@ -130,14 +130,16 @@ export function createPermissions({ kinds, mayReadOrder, askApp }: PermissionsDe
 /** `order` without an id names no channel. */
 const kindsWithSubject: ReadonlySet<string> = new Set([...builtInKinds, "staff"]);
 
-/** Rejects if the principal may not subscribe to one of the channels. */
+/** Rejects if the principal may not subscribe to one of the channels. Resolves with those that a record decided about. */
 export async function checkChannels(
   { permissions }: { permissions: Pick<Permissions, "checkSubscribe"> },
   principal: Principal,
   subscriber: Subscriber,
   channels: readonly string[],
-): Promise<void> {
-  await Promise.all(channels.map((channel) => permissions.checkSubscribe(principal, channel, subscriber)));
+): Promise<string[]> {
+  const check = (channel: string) => permissions.checkSubscribe(principal, channel, subscriber);
+  const decided = await Promise.all(channels.map(check));
+  return channels.filter((_, index) => decided[index] === "record");
 }
 
 /** What only subscribers may read. A right that a record gave is checked again after the reading, because it may have ended. */

@@ -13,12 +13,22 @@ export interface Snapshot {
 /** Reads the snapshot of one channel. Throws a GatewayError if there is none. */
 export type TakeSnapshot = (channel: string, userId: string) => Promise<Snapshot>;
 
+/** Changes of one channel's state, in one packet. */
+export interface MissedChanges {
+  channel: string;
+  packet: Buffer;
+}
+
 /** Keyed state of channels (`state/`). A subscriber is held from `snapshot` or `missedSince` until `resume`. */
 export interface ChannelStates {
   /** Undefined for kinds without state. */
   snapshot(subscriber: Subscriber, channel: string): Promise<object> | undefined;
   /** What a connection missed that was sent everything up to the timestamp; undefined if that is not known completely. */
-  missedSince(subscriber: Subscriber, channels: Iterable<string>, timestamp: number): Promise<Buffer[] | undefined>;
+  missedSince(
+    subscriber: Subscriber,
+    channels: Iterable<string>,
+    timestamp: number,
+  ): Promise<MissedChanges[] | undefined>;
   /** What was read has been sent, or the request was refused. */
   resume(subscriber: Subscriber, channel: string): void;
 }
@@ -65,8 +75,8 @@ export interface RecoveryRecords {
 
 /** What a recovering connection missed, over all its channels. */
 export interface RestoredSubscriptions {
-  /** In timestamp order. Write them before calling `release`. */
-  packets: Buffer[];
+  /** In timestamp order, without channels whose subscription has ended since. Write them before calling `release`. */
+  packets: () => Buffer[];
   /** Of the last publication that the client has received once these are written. */
   timestamp: number;
   /** The position in each channel once these are written. */
@@ -75,7 +85,7 @@ export interface RestoredSubscriptions {
   missed: readonly Delivery[];
   /** `Channels.deliveryCount` when the restore began. */
   deliveryCount: number;
-  /** Delivers what arrived in the meantime. */
+  /** Tells which subscriptions have ended in the meantime, and delivers what arrived. */
   release: () => void;
 }
 

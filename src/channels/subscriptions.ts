@@ -62,8 +62,8 @@ export class Subscriptions {
     if (!this.isCurrent(subscriber, channel, claim)) throw claim.endedBy ?? new GatewayError("not_subscribed");
   }
 
-  isCurrent(subscriber: Subscriber, channel: string, claim: LocalSubscription): boolean {
-    return this.#channels.get(subscriber)?.get(channel) === claim;
+  isCurrent(subscriber: Subscriber, channel: string, claim: LocalSubscription | undefined): boolean {
+    return claim !== undefined && this.#channels.get(subscriber)?.get(channel) === claim;
   }
 
   has(subscriber: Subscriber, channel: string): boolean {

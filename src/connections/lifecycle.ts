@@ -218,7 +218,7 @@ export class ConnectionLifecycle {
     await Promise.resolve();
     try {
       await this.#deps.onConnect?.(connection, arrival);
-      for (const packet of restored?.packets ?? []) connection.deliver(Frame.text(packet));
+      for (const packet of restored?.packets() ?? []) connection.deliver(Frame.text(packet));
       connection.emit("ready", this.#readyOf(connection, restored), ...this.#offsetOf(connection));
     } catch (error) {
       this.#refuse(connection, error);

@@ -112,7 +112,7 @@ export const observeRecovery =
     if (!traces.isActive) return;
     const facts = { ...whoOf(connection), kind: "recovery", from: String(from) } as const;
     if (typeof restored === "string") traces.record({ ...facts, recovered: false, detail: restored });
-    else traces.record({ ...facts, recovered: true, to: String(restored.timestamp), missed: restored.packets.length });
+    else traces.record({ ...facts, recovered: true, to: String(restored.timestamp), missed: restored.missed.length });
   };
 
 /** Commands from every door: a span each, and live traces. */

@@ -1,7 +1,7 @@
 import type { Kinds } from "../channels/kinds.ts";
 import type { Permissions, Principal } from "../channels/permissions.ts";
 import type { PublicationSender } from "../channels/publication.ts";
-import type { ChannelStates } from "../channels/subscription.ts";
+import type { ChannelStates, MissedChanges } from "../channels/subscription.ts";
 import type { SubscriptionChange } from "../channels/subscriptions.ts";
 import type { Deliver, Subscriber } from "../channels/subscribers.ts";
 import type { Fence } from "../cluster/fence.ts";
@@ -284,13 +284,13 @@ export class State implements ChannelStates {
     subscriber: Subscriber,
     channels: Iterable<string>,
     timestamp: number,
-  ): Promise<Buffer[] | undefined> {
+  ): Promise<MissedChanges[] | undefined> {
     const withState = [...channels].filter((channel) => this.#deps.kinds.of(channel).state);
     const missed = await Promise.all(withState.map((channel) => this.#missedIn(subscriber, channel, timestamp)));
     return missed.includes(undefined) ? undefined : missed.flatMap((packets) => packets ?? []);
   }
 
-  async #missedIn(subscriber: Subscriber, channel: string, timestamp: number): Promise<Buffer[] | undefined> {
+  async #missedIn(subscriber: Subscriber, channel: string, timestamp: number): Promise<MissedChanges[] | undefined> {
     const since = Math.max(0, timestamp - latenessMicros);
     const local = this.#locals.get(channel);
     local?.hold(subscriber);
@@ -300,7 +300,7 @@ export class State implements ChannelStates {
     if (read.forgotten > Math.max(0, timestamp)) return undefined;
     local?.answered(subscriber, read.timestamp);
     const changes = changesSince(read, since);
-    return changes.length === 0 ? [] : [statePacket(channel, read.revision, changes)];
+    return changes.length === 0 ? [] : [{ channel, packet: statePacket(channel, read.revision, changes) }];
   }
 
   resume(subscriber: Subscriber, channel: string): void {

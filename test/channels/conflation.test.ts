@@ -149,7 +149,7 @@ describe("a channel of a kind that conflates", () => {
       ["chat:lobby", chat],
     ]);
     const restored = await channels.restore(back, anyone, starts, subscriber.stamps.at(-1) as number);
-    const missed = restored?.packets.map((packet) => (JSON.parse(packet.toString().slice(2)) as [string, object])[1]);
+    const missed = restored?.packets().map((packet) => (JSON.parse(packet.toString().slice(2)) as [string, object])[1]);
 
     expect(missed).toMatchObject([{ channel: "place:van", offset: 2 }]);
     expect(restored?.timestamp).toBe(subscriber.stamps.at(-1));

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
+import type { Channels } from "../../src/channels/channels.ts";
+import type { Subscriber } from "../../src/channels/subscribers.ts";
 import { GatewayError } from "../../src/protocol/errors.ts";
-import { reader, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";
+import { reader, record, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";
 import { freshPrefix } from "../support/world.ts";
 
 const anyone = reader("ada");
@@ -44,4 +46,57 @@ test("whoever loses an order while its history is read is answered nothing of it
   await expect(channels.historyAs(anyone, "order:7", { limit: 10 })).rejects.toMatchObject({ code: "forbidden" });
 
   expect(asked).toBe(2);
+});
+
+/** An order with one publication, for a subscriber that comes back to a node and asks for what it missed. */
+async function restored(mayReadOrder: (channels: Channels, subscriber: Subscriber) => boolean) {
+  const subscriber = recordingSubscriber();
+  const node = await startChannelsNode({
+    prefix: freshPrefix(),
+    mayReadOrder: async () => mayReadOrder(node.channels, subscriber),
+  });
+  const { channels } = node;
+  const published = { event: "said", data: "{}" };
+  const { epoch } = await channels.publish({ channel: "order:7", ...published });
+  const { epoch: another } = await channels.publish({ channel: "order:8", ...published });
+  const starts = new Map([
+    ["order:7", { epoch, offset: 0 }],
+    ["order:8", { epoch: another, offset: 0 }],
+  ]);
+  return { subscriber, channels, restored: await channels.restore(subscriber, anyone, starts, 0) };
+}
+
+test("whoever loses an order while it is recovered is not recovered", async () => {
+  let asked = 0;
+  const { subscriber, channels, ...found } = await restored(() => (asked += 1) <= 3);
+
+  expect(found.restored).toBeUndefined();
+  expect(asked).toBe(4);
+  expect(channels.channelsOf(subscriber)).toEqual([]);
+});
+
+test("a connection one of whose subscriptions the gateway ends while it is recovered is not recovered", async () => {
+  let asked = 0;
+  const { subscriber, channels, ...found } = await restored((channels, subscriber) => {
+    asked += 1;
+    if (asked === 4) channels.forceUnsubscribe(subscriber, "order:8", new GatewayError("forbidden"));
+    return true;
+  });
+
+  expect(found.restored).toBeUndefined();
+  expect(subscriber.unsubscribed).toEqual([]);
+  expect(channels.channelsOf(subscriber)).toEqual([]);
+});
+
+test("a subscription that ends before the recovered connection is told of it brings nothing, and is told then", async () => {
+  const { subscriber, channels, ...found } = await restored(() => true);
+
+  channels.forceUnsubscribe(subscriber, "order:8", new GatewayError("forbidden"));
+  for (const packet of found.restored?.packets() ?? []) record(subscriber, packet);
+  expect(subscriber.seen.map(({ channel }) => channel)).toEqual(["order:7"]);
+  expect(subscriber.unsubscribed).toEqual([]);
+
+  found.restored?.release();
+  expect(subscriber.unsubscribed).toEqual([{ channel: "order:8", code: "forbidden" }]);
+  expect(channels.channelsOf(subscriber)).toEqual(["order:7"]);
 });

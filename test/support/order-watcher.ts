@@ -70,6 +70,8 @@ export class OrderWatcher {
   readonly #wantedAgain = new Set<string>();
   readonly #waiting = new Map<string, () => void>();
   #listPosition: Position | undefined;
+  /** What this client saw and did, by order, and its connections under "". */
+  readonly #trace: { orderId: string; text: string }[] = [];
 
   constructor(url: string, token: string, userId: string) {
     this.userId = userId;
@@ -77,7 +79,9 @@ export class OrderWatcher {
     const client = (this.#client = openClient(url, token, again));
     client.on("publication", (publication: Published) => this.#published(publication));
     client.on("unsubscribed", ({ channel }: { channel: string }) => this.#unsubscribed(channel));
-    client.on("disconnect", () => {
+    client.on("connect", () => this.#note("", client.recovered ? "recovered" : "connected"));
+    client.on("disconnect", (reason: string) => {
+      this.#note("", `disconnected: ${reason}`);
       this.reconnects += 1;
       client.once("connect", () => this.#connectedAgain());
     });
@@ -95,6 +99,7 @@ export class OrderWatcher {
 
   /** Subscribes to an order; false if that is refused. */
   async watch(orderId: string): Promise<boolean> {
+    this.#note(orderId, "asks");
     if (this.#subscribing.has(orderId)) {
       this.#wantedAgain.add(orderId);
       return false;
@@ -130,7 +135,7 @@ export class OrderWatcher {
     if (isOpen && views.at(-1)?.end !== undefined) faults.push("lost a subscription it was entitled to");
     if (isOpen && views.length === 0) faults.push("never subscribed");
     if (!isStaff) faults.push(...this.#listFaults(orderId, stints, timeline));
-    return faults.map((fault) => `${this.userId} ${orderId}: ${fault}`);
+    return faults.map((fault) => `${this.userId} ${orderId}: ${fault}; ${this.#traceOf(orderId)}`);
   }
 
   get viewCount(): number {
@@ -166,6 +171,8 @@ export class OrderWatcher {
     for (;;) {
       const code = await new Promise<string | undefined>((resolve) => {
         const done = (error: Error | null, answer?: { ok: boolean; error?: { code: string } } & Subscribed): void => {
+          const { ok, error: refusal, offset } = answer ?? {};
+          this.#note(subjectOf(channel), `answered ${JSON.stringify({ ok, refusal, offset, lost: error?.message })}`);
           if (answer?.ok === true) begin(answer);
           // Without an answer the connection was lost: it is sent again on the next one.
           resolve(error === null ? answer?.error?.code : "unavailable");
@@ -210,10 +217,12 @@ export class OrderWatcher {
 
   #ofOrder(publication: Published): void {
     const { orderId } = publication.data;
+    this.#note(orderId, `publication ${JSON.stringify(publication)}`);
     const view = this.#views.get(orderId)?.at(-1);
     if (view === undefined || view.end !== undefined || this.#subscribing.has(orderId)) {
       this.#early.set(orderId, [...(this.#early.get(orderId) ?? []), publication]);
-      if (!this.#subscribing.has(orderId)) this.#fault(`was told of ${orderId} without a subscription`);
+      if (!this.#subscribing.has(orderId))
+        this.#fault(`was told of ${orderId} without a subscription; ${this.#traceOf(orderId)}`);
       return;
     }
     if (publication.offset !== view.offset + 1)
@@ -228,6 +237,7 @@ export class OrderWatcher {
     const { epoch, offset: last } = this.#listPosition ?? { epoch: "", offset: 0 };
     if (offset !== last + 1) this.#fault(`list: offset ${offset} after ${last}`);
     this.#listPosition = { epoch, offset };
+    this.#note(data.orderId, `in the list: ${offset} ${event}`);
     if (event === "order.listed") return;
     const isRemoved = event === "order.removed";
     const known = this.#list.get(data.orderId) ?? [];
@@ -237,7 +247,8 @@ export class OrderWatcher {
   }
 
   #unsubscribed(channel: string): void {
-    const orderId = channel.slice("order:".length);
+    const orderId = subjectOf(channel);
+    this.#note(orderId, "unsubscribed");
     const view = this.#views.get(orderId)?.at(-1);
     // A recovered connection may have a subscription whose answer was lost with the one before.
     if (this.#subscribing.has(orderId) && this.reconnects > 0) return;
@@ -246,10 +257,21 @@ export class OrderWatcher {
     view.wasHeld = this.#subscribing.size > 0;
   }
 
+  #note(orderId: string, text: string): void {
+    this.#trace.push({ orderId, text: `${new Date().toISOString().slice(14, -1)} ${text}` });
+  }
+
+  #traceOf(orderId: string): string {
+    const own = this.#trace.filter((noted) => noted.orderId === orderId || noted.orderId === "");
+    return own.map(({ text }) => text).join("\n");
+  }
+
   #fault(text: string): void {
     this.faults.push(`${this.userId} ${text}`);
   }
 }
+
+const subjectOf = (channel: string): string => channel.slice(channel.indexOf(":") + 1);
 
 /** A publication as the timeline has it. */
 function entryOf({ data }: Published): Entry {
