@@ -17,7 +17,7 @@ import {
 import type { OrderDecision } from "./order-writer.ts";
 import type { TransitionTable } from "./transitions.ts";
 import { toOpenOrder, toOrder, type OrderRecord, type OutboxItem, type StoredOrder } from "./order-record.ts";
-import type { Save } from "./order-store.ts";
+import type { LoadedOrder, Save } from "./order-store.ts";
 
 /** Pure decisions: from a loaded order and a request, the response and what to save. */
 
@@ -47,30 +47,32 @@ export function decideCreate(
 export interface UpdateDecision {
   /** After the update. */
   order: StoredOrder;
-  /** Users who are no longer parties. */
-  removed: string[];
+  /** Users whom the update removes, and who may still read the order: end that first, then decide again. */
+  readers: string[];
 }
 
-/** Updates parties and data. Throws `not_found`, and `bad_request` if there are too many parties. */
+/** Updates parties and data; nothing is saved while a user that it removes may read the order. Throws `not_found`, and `bad_request` if there are too many parties. */
 export function decideUpdate(
   transitions: TransitionTable,
   { parties, data }: OrderUpdateBody,
-  { now, isSeen, order }: { now: number; isSeen: boolean; order: StoredOrder | undefined },
+  { now, isSeen, readers, order }: Omit<LoadedOrder, "hasTombstone">,
   eventId: string | undefined,
 ): OrderDecision<UpdateDecision> {
   if (order === undefined) throw new GatewayError("not_found", "No such order.", { field: "orderId" });
   const record = { ...order.record, parties: merged(order.record.parties, parties), data: data ?? order.record.data };
   if (data === null) record.data = null;
-  if (isSeen || canonicalJson(record) === canonicalJson(order.record)) return { answer: { order, removed: [] } };
+  if (isSeen || canonicalJson(record) === canonicalJson(order.record)) return { answer: { order, readers: [] } };
   const { status, sequence } = order.state;
   const update = { ...(parties && { parties }), ...(data !== undefined && { data }) };
   const entry = { status, previousStatus: status, sequence, occurredAt: now, data: null, update };
   const updated = { ...order, record, updatedAt: now };
   const removed = usersOf(order.record).filter((userId) => !usersOf(record).includes(userId));
+  const answer = { order: updated, readers: removed.filter((userId) => readers.includes(userId)) };
+  if (answer.readers.length > 0) return { answer };
   const hasEnded = transitions.isFinal(status);
   const openOrder = toOpenOrder(record, order.state, now);
   return {
-    answer: { order: updated, removed },
+    answer,
     save: {
       createdAt: record.createdAt,
       expected: order.revision,

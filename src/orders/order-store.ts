@@ -23,16 +23,19 @@ import type { NumberedItem, OrderRecord, OutboxItem, StoredOrder } from "./order
  */
 export interface OrderStore {
   load(orderId: string, eventId?: string): Promise<LoadedOrder>;
-  /** The outbox after the save; undefined if the order has changed since it was loaded, and nothing was saved. */
+  /**
+   * The outbox after the save. Undefined, and nothing was saved, if the order has changed since it was loaded, or a user
+   * that is removed may read it (again): end that first.
+   */
   save(orderId: string, save: Save): Promise<NumberedItem[] | undefined>;
   outbox(orderId: string): Promise<NumberedItem[]>;
   /** Deletes the order with all its keys; false if it has changed since it was loaded. */
   remove(orderId: string, revision: string): Promise<boolean>;
   /** Removes all items up to this number, which have been delivered. */
   delivered(orderId: string, number: number): Promise<void>;
-  /** These users can no longer read the order; the next save, or `restoreParties`, determines who can. */
-  endAccess(orderId: string, users: readonly string[]): Promise<void>;
-  restoreParties(orderId: string): Promise<void>;
+  /** These users can no longer read the order, until the update with this id is saved or `restoreParties` undoes it. */
+  endAccess(orderId: string, users: readonly string[], updateId: string): Promise<void>;
+  restoreParties(orderId: string, updateId: string): Promise<void>;
   /** The timeline's updates no longer name this user. */
   forgetParty(orderId: string, userId: string): Promise<void>;
   /** The same response in the same time for an unknown order and for one of other parties. */
@@ -50,6 +53,8 @@ export interface LoadedOrder {
   isSeen: boolean;
   /** Nodes may have subscriptions to an order with this id, which exists or expired recently. */
   hasTombstone: boolean;
+  /** Users who may read the order. */
+  readers: readonly string[];
   order: StoredOrder | undefined;
 }
 
@@ -89,6 +94,7 @@ export function createOrderStore(
 ): OrderStore {
   const loadOrder = loadScript(commands, new URL("./load.lua", import.meta.url));
   const saveOrder = loadScript(commands, new URL("./save.lua", import.meta.url), appendScripts);
+  const endAccess = loadScript(commands, new URL("./end-access.lua", import.meta.url));
   const restoreParties = loadScript(commands, new URL("./restore-parties.lua", import.meta.url));
   const replaceEntries = loadScript(commands, new URL("./replace-entries.lua", import.meta.url));
   const removeOrder = loadScript(commands, new URL("./remove.lua", import.meta.url));
@@ -99,7 +105,7 @@ export function createOrderStore(
   return {
     async load(orderId, eventId = "") {
       const scriptKeys = [keys.orderState(orderId), keys.orderSeen(orderId), keys.orderSignals(orderId)];
-      scriptKeys.push(keys.orderTombstone(orderId));
+      scriptKeys.push(keys.orderTombstone(orderId), keys.orderParties(orderId));
       return toLoaded(await loadOrder.run(scriptKeys, [eventId]));
     },
 
@@ -132,12 +138,12 @@ export function createOrderStore(
       return (await removeOrder.run(scriptKeys, [revision])) === 1;
     },
 
-    async endAccess(orderId, users) {
-      await commands.srem(keys.orderParties(orderId), ...users);
+    async endAccess(orderId, users, updateId) {
+      await endAccess.run([keys.orderState(orderId), keys.orderParties(orderId)], [updateId, ...users]);
     },
 
-    async restoreParties(orderId) {
-      await restoreParties.run([keys.orderState(orderId), keys.orderParties(orderId)], []);
+    async restoreParties(orderId, updateId) {
+      await restoreParties.run([keys.orderState(orderId), keys.orderParties(orderId)], [updateId]);
     },
 
     async forgetParty(orderId, userId) {
@@ -217,6 +223,7 @@ function toLoaded(reply: ScriptReply): LoadedOrder {
     isSeen,
     hasTombstone,
     signals,
+    readers,
     record,
     content,
     status,
@@ -226,8 +233,8 @@ function toLoaded(reply: ScriptReply): LoadedOrder {
     refused,
     revision,
     updatedAt,
-  ] = reply as [string, number, number, string[], ...string[]];
-  const loaded = { now: Number(now), isSeen: isSeen === 1, hasTombstone: hasTombstone === 1 };
+  ] = reply as [string, number, number, string[], string[], ...string[]];
+  const loaded = { now: Number(now), isSeen: isSeen === 1, hasTombstone: hasTombstone === 1, readers };
   if (record === undefined || record === null) return { ...loaded, order: undefined };
   const order = {
     record: JSON.parse(record) as OrderRecord,

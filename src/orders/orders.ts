@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { TakeSnapshot } from "../channels/subscription.ts";
 import type { HistoryOptions } from "../channels/kinds.ts";
 import { GatewayError } from "../protocol/errors.ts";
@@ -60,8 +61,10 @@ import { createSignals, type Signals } from "./signals.ts";
 import { createUserOrders, type UserOrders } from "./user-orders.ts";
 import { createOutboxDispatcher, type DeadLetterEvent, type OutboxDispatcher, type NotifyStatus } from "./outbox.ts";
 
-/** Milliseconds after which an update must have been saved. */
+/** Milliseconds after which an update that was not saved is undone. One that is only slow ends the access again. */
 const restorePartiesAfterMs = 5_000;
+/** Each other update of the same order may need another attempt. */
+const maxUpdateAttempts = 32;
 
 export interface OrdersDeps {
   /** Connection of role `commands`. */
@@ -132,7 +135,6 @@ export class Orders implements Service {
       store: this.#store,
       parties: this.#parties,
       index: this.#index,
-      endSubscriptions: async (orderId, users) => void (await deps.command({ type: "order.updated", orderId, users })),
       deadLetter,
       notifyStatus,
       log,
@@ -224,18 +226,23 @@ export class Orders implements Service {
   async update(orderId: string, body: OrderUpdateBody): Promise<OrderUpdateAnswer> {
     const eventId = keyAsEventId(body.idempotencyKey);
     const decide = (loaded: LoadedOrder) => decideUpdate(this.#rules.transitions, body, loaded, eventId);
-    const { removed } = decide(await this.#store.load(orderId, eventId)).answer;
-    const { nodes, acknowledged } = await this.#endAccess(orderId, removed);
-    const { order } = await this.#writer.update(orderId, eventId, decide);
-    return { order: toOrder(order), nodes, acknowledged };
+    let { readers } = decide(await this.#store.load(orderId, eventId)).answer;
+    for (let attempt = 1; attempt <= maxUpdateAttempts; attempt++) {
+      const { nodes, acknowledged } = await this.#endAccess(orderId, readers);
+      const updated = await this.#writer.update(orderId, eventId, decide);
+      if (updated.readers.length === 0) return { order: toOrder(updated.order), nodes, acknowledged };
+      readers = updated.readers;
+    }
+    throw new GatewayError("unavailable", "Too many concurrent updates of this order.", { retryAfterMs: 200 });
   }
 
   /** Before the update is published, because it is no longer meant for the users that it removes. */
   async #endAccess(orderId: string, users: readonly string[]): Promise<{ nodes: number; acknowledged: number }> {
     if (users.length > 0) {
       // Restores the parties of the order if this node dies before it saves the update.
-      await this.#checks.schedule({ kind: "parties", orderId }, restorePartiesAfterMs);
-      await this.#store.endAccess(orderId, users);
+      const updateId = randomUUID();
+      await this.#checks.schedule({ kind: "parties", orderId, updateId }, restorePartiesAfterMs);
+      await this.#store.endAccess(orderId, users, updateId);
     }
     return this.#deps.command({ type: "order.updated", orderId, users });
   }
@@ -341,7 +348,7 @@ export class Orders implements Service {
 
   async #runCheck(check: OrderCheck): Promise<void> {
     if (check.kind === "signal") return this.#signals.flush(check.orderId, check.name);
-    if (check.kind === "parties") return this.#store.restoreParties(check.orderId);
+    if (check.kind === "parties") return this.#store.restoreParties(check.orderId, check.updateId ?? "");
     if (check.kind === "removal") return this.#removal.finish(check);
     if (check.kind === "timeout") return this.#timeOut(check);
     await this.#writer.update(check.orderId, undefined, (loaded) => decideRelease(this.#rules.transitions, loaded));

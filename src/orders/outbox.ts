@@ -46,8 +46,6 @@ export interface OutboxDispatcherDeps {
   parties: PartyStore;
   deadLetter: DeadLetterEvent;
   index: OrderIndexStore;
-  /** Ends these users' subscriptions to the order on all nodes. */
-  endSubscriptions: (orderId: string, users: readonly string[]) => Promise<void>;
   /** Omit if there are no webhooks. */
   notifyStatus?: NotifyStatus | undefined;
   log: Logger;
@@ -57,7 +55,6 @@ export function createOutboxDispatcher({
   store,
   parties,
   index,
-  endSubscriptions,
   deadLetter,
   notifyStatus,
   log,
@@ -73,19 +70,15 @@ export function createOutboxDispatcher({
     await Promise.all([
       notifyParties(Object.values(order.parties), toNotification(item, number)),
       index.put({ orderId, createdAt, status, number, hasEnded }),
-      item.kind === "update" ? dispatchRemoved(item, number) : notifyWebhooks(item, number),
+      item.kind === "update"
+        ? notifyParties(item.removed, removedNotification(order, number))
+        : notifyWebhooks(item, number),
     ]);
   }
 
   async function notifyWebhooks({ order, entry }: OutboxItem & { kind: "status" }, number: number): Promise<void> {
     const key = JSON.stringify([order.orderId, order.createdAt, number]);
     await notifyStatus?.({ orderId: order.orderId, key, data: { orderId: order.orderId, ...entry } });
-  }
-
-  async function dispatchRemoved({ order, removed }: OutboxItem & { kind: "update" }, number: number): Promise<void> {
-    if (removed.length === 0) return;
-    await endSubscriptions(order.orderId, removed);
-    await notifyParties(removed, removedNotification(order, number));
   }
 
   return {

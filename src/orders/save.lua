@@ -1,5 +1,5 @@
 -- Saves a change of an order and publishes it on the order's channel atomically; does nothing if the order was saved
--- since it was loaded. Notifications to others stay in the outbox until they are delivered.
+-- since it was loaded, or a user that it removes may still read it. Notifications to others stay in the outbox until they are delivered.
 --
 -- KEYS  1 order  2 timeline  3 seen  4 parties  5 outbox  6 signals  7 signal marks  8 tombstone
 --       9 meta  10 log  11 feed  12 store-wide timestamp, omitted on Cluster (9 to 12: append.lua)
@@ -7,7 +7,7 @@
 --       5 max seen ids  6 epoch  7 log size  8 log TTL  9 meta TTL  10 head (6 to 10: append.lua)
 --       11 to 15 the number of: fields (name, value), entries (timeline entry, tail, event id or ''), outbox items,
 --       parties, removed parties; then these
--- Returns false if the revision has changed, else the outbox: { item, number, item, number, ... }.
+-- Returns false if nothing was saved, else the outbox: { item, number, item, number, ... }.
 local order, timeline, seen, parties, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local expected, ttl, timelineSize, timelineBytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local seenSize, fieldCount, entryCount = tonumber(ARGV[5]), tonumber(ARGV[11]), tonumber(ARGV[12])
@@ -18,6 +18,10 @@ local channel = {
 }
 
 if (redis.call('HGET', order, 'revision') or '') ~= expected then return false end
+local beforeRemoved = 15 + 2 * fieldCount + 3 * entryCount + itemCount + partyCount
+for i = beforeRemoved + 1, beforeRemoved + removedCount do
+  if redis.call('SISMEMBER', parties, ARGV[i]) == 1 then return false end
+end
 positionBefore(channel.meta, channel.epoch)
 local revision = redis.call('HINCRBY', order, 'revision', 1)
 
@@ -41,7 +45,7 @@ for _ = 1, itemCount do
   redis.call('ZADD', outbox, redis.call('HINCRBY', order, 'outboxed', 1), take())
 end
 for _ = 1, partyCount do redis.call('SADD', parties, take()) end
-for _ = 1, removedCount do redis.call('SREM', parties, take()) end
+if partyCount + removedCount > 0 then redis.call('HDEL', order, 'endsAccess') end
 
 local length = redis.call('LLEN', timeline)
 while length > timelineSize or (bytes > timelineBytes and length > 1) do

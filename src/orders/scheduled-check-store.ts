@@ -24,8 +24,8 @@ export type OrderCheck =
   | { kind: "signal"; orderId: string; name: string }
   /** The order may not stay in the status that it got with this sequence. */
   | { kind: "timeout"; orderId: string; createdAt: number; status: string; sequence: number }
-  /** Users may have lost their access to an update that was not saved. */
-  | { kind: "parties"; orderId: string }
+  /** Users may have lost their access to an update that was not saved. Earlier versions gave no id. */
+  | { kind: "parties"; orderId: string; updateId?: string }
   /** The order with this creation time is being deleted; these users were parties. */
   | { kind: "removal"; orderId: string; createdAt: number; users: string[] };
 

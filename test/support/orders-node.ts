@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { inject, onTestFinished } from "vitest";
 import { createKinds } from "../../src/channels/kinds.ts";
 import type { OrdersOptions } from "../../src/orders/order-options.ts";
-import { Orders } from "../../src/orders/orders.ts";
+import { Orders, type OrderControlCommand } from "../../src/orders/orders.ts";
 import type { RefusedOrderEvent } from "../../src/orders/outbox.ts";
 import { createRedisConnections, type RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys, type Keys } from "../../src/redis/keys.ts";
@@ -22,11 +22,18 @@ export interface OrdersNodeOptions extends Partial<OrdersOptions> {
   prefix: string;
   /** Throws to simulate an unavailable dead-letter store. */
   deadLetter?: (refused: RefusedOrderEvent) => Promise<void>;
+  /** Called with each control command; every node has performed it when this resolves. */
+  onCommand?: (command: OrderControlCommand) => Promise<void>;
 }
 
 const kinds = createKinds({});
 
-export async function startOrdersNode({ prefix, deadLetter, ...options }: OrdersNodeOptions): Promise<OrdersNode> {
+export async function startOrdersNode({
+  prefix,
+  deadLetter,
+  onCommand,
+  ...options
+}: OrdersNodeOptions): Promise<OrdersNode> {
   const redis = createRedisConnections({
     address: { topology: "single", url: inject("redisUrl") },
     nodeId: randomUUID(),
@@ -42,7 +49,10 @@ export async function startOrdersNode({ prefix, deadLetter, ...options }: Orders
       historyOf: (channel) => kinds.of(channel).history,
       deadLetter: deadLetter ?? (async (letter) => void refused.push(letter)),
       removeSubscription: () => undefined,
-      command: async () => ({ nodes: 1, acknowledged: 1 }),
+      async command(command) {
+        await onCommand?.(command);
+        return { nodes: 1, acknowledged: 1 };
+      },
       clock: systemClock,
       log: quietLog,
     },
