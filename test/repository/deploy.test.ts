@@ -76,6 +76,16 @@ test.each(["Dockerfile", "deploy/systemd/tidegate@.service", "package.json"])(
   },
 );
 
+test("a pod has time for its pause and its drain before it is killed", () => {
+  const text = read("deploy/kubernetes/base/gateway.yaml");
+  const numberOf = (pattern: RegExp): number => Number(pattern.exec(text)?.[1]);
+
+  const pause = numberOf(/\["sleep", "(\d+)"\]/);
+  const drain = numberOf(/DRAIN_TIMEOUT_MS\n\s+value: "(\d+)"/) / 1_000;
+
+  expect(numberOf(/terminationGracePeriodSeconds: (\d+)/)).toBeGreaterThan(pause + drain);
+});
+
 test("Kubernetes has the example of channels and boards", () => {
   expect(read("deploy/kubernetes/base/gateway.json")).toBe(read("deploy/gateway.json"));
 });
