@@ -47,12 +47,13 @@ export interface LiveRights {
   unsubscribe(userId: string, channel: string): Promise<Acknowledged & { connections: number }>;
   /** Closes the user's connections and refuses new ones. */
   block(userId: string, block: UserBlock): Promise<Disconnection>;
+  /** After it no node closes connections of the user because of the block. */
   unblock(userId: string): Promise<Disconnection>;
 }
 
 export interface LiveRightsDeps {
   sessions: Pick<Sessions, "update" | "refresh" | "grantChannel" | "block" | "unblock" | "list">;
-  revocations: Pick<Revocations, "disconnectUser">;
+  revocations: Pick<Revocations, "disconnectUser" | "settle">;
   broadcast: RightsBroadcast;
 }
 
@@ -94,7 +95,8 @@ export function createLiveRights({ sessions, revocations, broadcast }: LiveRight
 
     async unblock(userId) {
       await sessions.unblock(userId);
-      return { disconnected: 0, nodes: 0, acknowledged: 0 };
+      // A slow node that still has to perform the block would close connections made from now on.
+      return revocations.settle();
     },
   };
 }

@@ -20,6 +20,8 @@ export interface Revocations {
   /** Connections of the user whose tokens were issued before `issuedBefore` (epoch ms). */
   revokeTokensBefore(userId: string, issuedBefore: number): Promise<Disconnection>;
   disconnectUser(userId: string, closing: Closing): Promise<Disconnection>;
+  /** Closes nothing; the nodes that confirm have performed everything before. */
+  settle(): Promise<Disconnection>;
 }
 
 /** Number of connections of each session across all nodes; sessions without any may be missing. */

@@ -70,10 +70,11 @@ export function createNodeRevocations({
 
 /** Revocations across all nodes: sent through the control log and confirmed by every living node. */
 export function createRevocations(control: Control): Revocations {
-  async function close(revocation: Revocation): Promise<Disconnection> {
-    const { count, nodes, acknowledged } = await control.command({ ...revocation });
+  async function send(command: ControlCommand): Promise<Disconnection> {
+    const { count, nodes, acknowledged } = await control.command(command);
     return { disconnected: count, nodes, acknowledged };
   }
+  const close = (revocation: Revocation): Promise<Disconnection> => send({ ...revocation });
 
   return {
     revokeSession: (sessionId) => close({ type: "close.session", sessionId, closing: closing("session_revoked") }),
@@ -82,6 +83,8 @@ export function createRevocations(control: Control): Revocations {
     revokeTokensBefore: (userId, issuedBefore) =>
       close({ type: "close.user", userId, issuedBefore, closing: closing("token_revoked") }),
     disconnectUser: (userId, why) => close({ type: "close.user", userId, closing: why }),
+    // No node has a handler for it: it is confirmed in its turn.
+    settle: () => send({ type: "barrier" }),
   };
 }
 

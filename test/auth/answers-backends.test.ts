@@ -20,6 +20,7 @@ async function backend(options: AuthWorldOptions = {}) {
     revokeToken: (...call) => note("token", ...call),
     revokeTokensBefore: (...call) => note("tokens before", ...call),
     disconnectUser: (...call) => note("disconnect", ...call),
+    settle: () => note("settle"),
   };
   const world = await authWorld({ revocations, ...options });
   const connectionsOf = async (ids: readonly string[]) => new Map(ids.slice(0, 1).map((id) => [id, 2]));

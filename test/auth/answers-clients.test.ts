@@ -43,6 +43,7 @@ async function node() {
     revokeToken: close,
     revokeTokensBefore: close,
     disconnectUser: close,
+    settle: () => close(""),
   };
   const world = await authWorld({ revocations });
   const renewed: Connection[] = [];

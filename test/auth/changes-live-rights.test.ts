@@ -180,7 +180,11 @@ describe("a user", () => {
     expect(told(client, "closing")).toMatchObject([{ code: "user_blocked", reconnect: false }]);
     expect(await refusal(two.url, token)).toBe("user_blocked");
 
-    expect((await one.call("DELETE", "/v1/users/ada/block")).status).toBe(200);
+    expect((await one.call("DELETE", "/v1/users/ada/block")).body).toEqual({
+      disconnected: 0,
+      nodes: 2,
+      acknowledged: 2,
+    });
     await two.connect(token);
   });
 

@@ -23,6 +23,7 @@ async function worldWithSockets() {
     revokeToken: (...call) => note("token", ...call),
     revokeTokensBefore: (...call) => note("tokens before", ...call),
     disconnectUser: (...call) => note("disconnect", ...call),
+    settle: () => note("settle"),
   };
   const world = await authWorld({ revocations });
   return { world, asked, watch: (token: string) => void (watched = token), codeWhenAsked: () => codeWhenAsked };

@@ -53,6 +53,7 @@ const nobodyLive: Revocations = {
   revokeToken: async () => nobody,
   revokeTokensBefore: async () => nobody,
   disconnectUser: async () => nobody,
+  settle: async () => nobody,
 };
 
 /** A fresh login and its first token. */
