@@ -4,6 +4,7 @@ import { readApiKeys } from "../config/credentials.ts";
 import { createEnvironmentReader, type Environment } from "../config/environment.ts";
 import { readHost } from "../config/network.ts";
 import { urlOf } from "../gateway/url.ts";
+import { urlBelow } from "../runtime/url-below.ts";
 
 /** Address of the gateway, and the API key. */
 interface ApiTarget {
@@ -69,14 +70,15 @@ export async function callGateway(
   target: ApiTarget,
   { method, path, body }: { method: string; path: string; body?: object | undefined },
 ): Promise<unknown> {
-  const url = new URL(path, target.url ?? ownAddress(env));
+  const address = target.url ?? ownAddress(env);
+  const url = urlBelow(address, path);
   const headers = { "content-type": "application/json", authorization: `Bearer ${target.key ?? firstKey(env)}` };
   const signal = AbortSignal.timeout(callTimeoutMs);
   try {
     return await readAnswer(await fetch(url, { method, headers, signal, ...(body && { body: JSON.stringify(body) }) }));
   } catch (error) {
     if (error instanceof CallError) throw error;
-    throw new CallError(`no gateway answered at ${url.origin}; is it running? (see --url)`, { cause: error });
+    throw new CallError(`no gateway answered at ${address}; is it running? (see --url)`, { cause: error });
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { connect } from "../client/client.ts";
 import type { Environment } from "../config/environment.ts";
+import { urlBelow } from "../runtime/url-below.ts";
 import { CallError, firstKey, ownAddress } from "./backend-calls.ts";
 
 export interface DoctorOptions {
@@ -94,7 +95,7 @@ const checks: Readonly<Record<string, DoctorCheck>> = {
     return ok("6 requests of one connection reached one node");
   },
   "WebSocket upgrade": async ({ url }) => {
-    const opened = await openWebSocket(new URL("/socket.io/?EIO=4&transport=websocket", url));
+    const opened = await openWebSocket(urlBelow(url, "/socket.io/?EIO=4&transport=websocket"));
     return opened
       ? ok("upgraded")
       : wrong(
@@ -178,7 +179,8 @@ export const describe = (diagnoses: readonly Diagnosis[]): string =>
 async function roundTrip({ url, key }: Required<DoctorOptions>): Promise<Omit<Diagnosis, "check">> {
   const userId = `doctor-${crypto.randomUUID()}`;
   const { token } = await backendCall<{ token: string }>(url, key, "POST", "/v1/sessions", { userId, ttlSeconds: 60 });
-  const client = connect(url, { token });
+  const { origin, pathname: path } = urlBelow(url, "/socket.io/");
+  const client = connect(origin, { token, socket: { path } });
   try {
     const { promise: arrived, resolve } = Promise.withResolvers<void>();
     const channel = client.channel(`user:${userId}`);
@@ -196,7 +198,7 @@ async function roundTrip({ url, key }: Required<DoctorOptions>): Promise<Omit<Di
 
 const get = (url: string, path: string): Promise<Response> => ask(url, path);
 const ask = (url: string, path: string, init: RequestInit = {}): Promise<Response> =>
-  fetch(new URL(path, url), { ...init, signal: AbortSignal.timeout(timeoutMs) });
+  fetch(urlBelow(url, path), { ...init, signal: AbortSignal.timeout(timeoutMs) });
 
 async function backendCall<T>(url: string, key: string, method: string, path: string, body?: object): Promise<T> {
   const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };

@@ -11,6 +11,7 @@ import type { EndMethods } from "../loadtest/run/faults.ts";
 import { createBars, createLines } from "../loadtest/run/progress.ts";
 import { runLoadTest } from "../loadtest/run/run-load-test.ts";
 import type { Scenario } from "../loadtest/scenario.ts";
+import { urlBelow } from "../runtime/url-below.ts";
 import { CallError, CommandLineError, firstKey, ownAddress } from "./backend-calls.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
@@ -98,8 +99,10 @@ function createPlan(host: Host, scenario: Scenario, options: LoadtestOptions): P
   return {
     scenario,
     target,
-    addresses: url.flatMap((text) => text.split(",")).map(originOf),
-    path,
+    ...placesOf(
+      url.flatMap((text) => text.split(",")),
+      path,
+    ),
     workers: options.workers ?? Math.max(1, Math.floor(availableParallelism() / 2)),
     seed,
     run: Date.now().toString(36),
@@ -107,8 +110,16 @@ function createPlan(host: Host, scenario: Scenario, options: LoadtestOptions): P
   };
 }
 
-function originOf(text: string): string {
-  if (/^https?:\/\//.test(text) && URL.canParse(text)) return new URL(text).origin;
+/** Nodes behind a proxy may be below a path, which must be the same for all of them. */
+function placesOf(urls: readonly string[], path: string): Pick<Plan, "addresses" | "path"> {
+  const addresses = urls.map(addressOf);
+  const [below = path, ...others] = new Set(addresses.map((address) => urlBelow(address, path).pathname));
+  if (others.length > 0) throw new CommandLineError("--url: all must have the same path");
+  return { addresses, path: below };
+}
+
+function addressOf(text: string): string {
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return urlBelow(text, "/").href.replace(/\/$/, "");
   throw new CommandLineError(`--url: ${text} is not a URL such as http://127.0.0.1:3000`);
 }
 

@@ -1,3 +1,4 @@
+import { urlBelow } from "../runtime/url-below.ts";
 import type { SignedIn } from "./clients/login.ts";
 
 /** The response to a backend call. */
@@ -39,7 +40,7 @@ export class BackendApi {
     const headers = { authorization: `Bearer ${this.#apiKey}`, "content-type": "application/json" };
     try {
       const signal = AbortSignal.timeout(timeoutMs);
-      return await readAnswer(await fetch(new URL(path, address), { ...request, headers, signal }));
+      return await readAnswer(await fetch(urlBelow(address, path), { ...request, headers, signal }));
     } catch {
       // Another node may answer, whatever the reason was.
       this.#current += 1;

@@ -7,6 +7,7 @@ import type { Host } from "../../src/cli/host.ts";
 import type { Report } from "../../src/loadtest/report/report.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
 import { startGateway } from "../support/gateway.ts";
+import { serveBelow } from "../support/serve-below.ts";
 import { eventually } from "../support/world.ts";
 import { loadTest, startLoadTest, startPlainServer } from "./world.ts";
 
@@ -59,6 +60,16 @@ describe("a load test of a gateway", () => {
     expect(report?.feed).toEqual({ read: publications.confirmed, needed: publications.confirmed, ratio: 1 });
     expect(JSON.stringify(report)).not.toContain("test-key");
     expect(html).toContain("<h1>fan-out");
+  });
+
+  test("keeps the path of the address, below which a proxy may serve the gateway", async () => {
+    const { url } = await startGateway();
+    const proxied = await serveBelow("/realtime", url);
+    const words = ["fan-out", "--url", `${proxied}/realtime/`, "--readers", "3", "--clients", allKinds, "--rate", "10"];
+
+    const { code, report } = await loadTest([...words, ...short]);
+
+    expect({ code, nodes: report?.nodes.length }).toEqual({ code: 0, nodes: 1 });
   });
 
   test("is the same for the same seed: as many publications into the same channels", async () => {

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { describe, diagnose } from "../../src/cli/doctor.ts";
 import { apiKey, startGateway } from "../support/gateway.ts";
+import { serveBelow } from "../support/serve-below.ts";
 import { eventually } from "../support/world.ts";
 
 const operator = "operator-secret-of-at-least-thirty-two-bytes";
@@ -18,6 +19,15 @@ test("a deployment that works passes every check, and nothing of the round trip 
   expect(wrong).toEqual([]);
   expect(diagnoses.map(({ check }) => check)).toContain("round trip");
   await eventually(async () => expect((await call("GET", "/v1/channels")).body.channels).toEqual([]));
+});
+
+test("a deployment below a path of its proxy passes too", async () => {
+  const { url } = await startGateway();
+  const proxied = await serveBelow("/realtime", url);
+
+  const diagnoses = await diagnose({}, { url: `${proxied}/realtime`, key: apiKey });
+
+  expect(diagnoses.filter(({ result }) => result === "failed")).toEqual([]);
 });
 
 test("a proxy that forwards no upgrade and spreads requests is told what to change", async () => {

@@ -97,6 +97,15 @@ describe("a command for a running gateway", () => {
     ]);
   });
 
+  test("keeps the path of the address, below which a proxy may serve the gateway", async () => {
+    const { url, calls } = await backend(200, {});
+
+    await tidegate(["publish", "chat:1", "message", "1", "--url", `${url}/realtime/`]);
+    await tidegate(["token", "alice", "--url", `${url}/realtime`]);
+
+    expect(calls).toMatchObject([{ call: "POST /realtime/v1/publish" }, { call: "POST /realtime/v1/sessions" }]);
+  });
+
   test("creates a session and prints only the token, for scripts", async () => {
     const { url, calls } = await backend(201, { sessionId: "s", token: "t.o.k", expiresAt: 1 });
     const words = ["token", "alice", "--role", "admin", "staff", "--ttl", "60", "--url", url];

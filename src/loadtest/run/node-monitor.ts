@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { urlBelow } from "../../runtime/url-below.ts";
 import { epochNow } from "../plan.ts";
 
 /** Resource usage of a node at one moment. */
@@ -76,7 +77,8 @@ export class NodeMonitor {
 
 async function metricsOf(address: string): Promise<string | undefined> {
   try {
-    const response = await fetch(new URL("/metrics", address), { signal: AbortSignal.timeout(timeoutMs) });
+    const url = urlBelow(address.replace(/\/metrics\/*$/, ""), "/metrics");
+    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
     return response.ok ? await response.text() : undefined;
   } catch {
     // The node is down, busy, or has no metrics.
