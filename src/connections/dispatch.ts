@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { ContractChecks } from "../protocol/contract-checks.ts";
 import { appFailed, GatewayError, type ClientErrorBody } from "../protocol/errors.ts";
 import { checkNoBinary } from "../protocol/no-binary.ts";
@@ -247,7 +248,7 @@ export class Dispatch {
   #read(connection: Connection, { event, bytes, isBinary }: IncomingEvent): ParsedRequest {
     try {
       const handler = handlerOf(this.#handlers, event);
-      const argument = argumentOf(event);
+      const argument = argumentOf(event, handler);
       if (isBinary) checkNoBinary(argument);
       return { handler, message: parseWith(handler.schema, argument), bytes };
     } catch (error) {
@@ -343,13 +344,20 @@ function handlerOf(handlers: ReadonlyMap<string, ClientHandler>, [name, error]: 
   return handler;
 }
 
-function argumentOf(event: readonly unknown[]): object {
+function argumentOf(event: readonly unknown[], handler: ClientHandler): object {
   const [, argument] = event;
-  if (event.length !== 2) throw wrong("argument", "expected exactly one argument");
+  if (event.length !== 2) throw wrong("argument", `expected exactly one argument, ${objectOf(handler)}`);
   if (typeof argument !== "object" || argument === null || Array.isArray(argument)) {
-    throw wrong("argument", "must be an object");
+    throw wrong("argument", `must be ${objectOf(handler)}`);
   }
   return argument;
+}
+
+/** What a handler takes, with the fields that it requires: `an object with channel, event, data`. */
+function objectOf({ schema }: ClientHandler): string {
+  const fields = schema instanceof z.ZodObject ? Object.entries(schema.shape) : [];
+  const required = fields.filter(([, field]) => !(field as z.ZodType).safeParse(undefined).success);
+  return required.length === 0 ? "an object" : `an object with ${required.map(([name]) => name).join(", ")}`;
 }
 
 /** The channel or board of a message. If a channel and a board have the same name, their requests share a queue. */

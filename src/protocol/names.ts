@@ -1,13 +1,14 @@
 /**
  * Names of channels, users, boards, members, orders and events. A name has 1 to 256 characters of well-formed text without
  * control characters or line breaks, and is neither `.` nor `..`, which HTTP clients treat as path segments; everything
- * else is allowed, including colons, braces and globs, which `redis/keys.ts` encodes.
+ * else is allowed, including colons, braces and globs, which `redis/keys.ts` encodes. What has a channel that clients subscribe to
+ * (`scalars.ts`) has no `*`.
  */
 export const maxNameLength = 256;
 
 /** The rule of `isName`, for error messages. */
 export const nameRule = (maxLength: number = maxNameLength): string =>
-  `must have 1 to ${maxLength} characters, no control characters, and be neither \`.\` nor \`..\``;
+  `must have 1 to ${maxLength} characters, no control characters, and be neither "." nor ".."`;
 
 // oxlint-disable-next-line no-control-regex
 const forbidden = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]/;

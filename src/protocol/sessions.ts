@@ -14,6 +14,7 @@ import {
   timestamp,
   timestampOfBackend,
   userId,
+  withoutStar,
 } from "./scalars.ts";
 
 /** Schemas of logins and tokens: the client's events, the backend's calls, and what both are answered. */
@@ -98,10 +99,12 @@ export function checkGrantBytes(
   context.addIssue({ code: "custom", path: ["channels"], message });
 }
 
+const newUserId = userId.refine(...withoutStar);
+
 /** Body of `POST /v1/sessions`. */
 export const createSessionBody = z
   .strictObject({
-    userId: userId.meta({ description: "The user who signs in.", examples: ["ada"] }),
+    userId: newUserId.meta({ description: "The user who signs in.", examples: ["ada"] }),
     roles: roles.optional(),
     channels: channelGrants.optional(),
     data: data.optional(),
@@ -125,7 +128,7 @@ export const createSessionBody = z
 /** A login that an app answers with instead of a token. */
 export const appLogin = z
   .strictObject({
-    userId,
+    userId: newUserId,
     roles: roles.optional(),
     channels: channelGrants.optional(),
     info: info.optional(),

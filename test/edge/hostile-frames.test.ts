@@ -64,6 +64,11 @@ const hostileFrames: HostileFrame[] = [
     frames: [`421["echo",{"text":"${"é".repeat(32_759)}"}]`],
     expected: { acknowledged: "payload_too_large" },
   },
+  {
+    name: "one byte over the limit, which nobody is to answer",
+    frames: [`42${eventOf(65_537)}`],
+    expected: fault("larger than 65536 bytes"),
+  },
   { name: "twice the limit", frames: [`421${eventOf(131_072)}`], expected: { closed: 1009 } },
   { name: "a megabyte", frames: [`421${eventOf(1_000_000)}`], expected: { closed: 1009 } },
 
@@ -91,7 +96,11 @@ const hostileFrames: HostileFrame[] = [
   { name: "half an event nobody is to answer", frames: ['42["echo",'], expected: fault("not JSON") },
 
   // Shapes
-  { name: "no argument", frames: ['421["echo"]'], expected: badData("argument: expected exactly one argument") },
+  {
+    name: "no argument",
+    frames: ['421["echo"]'],
+    expected: badData("argument: expected exactly one argument, an object with text"),
+  },
   {
     name: "two arguments",
     frames: ['421["echo",{"text":"x"},{"text":"y"}]'],
@@ -106,7 +115,7 @@ const hostileFrames: HostileFrame[] = [
   {
     name: "a string for an argument",
     frames: ['421["echo","text"]'],
-    expected: badData("argument: must be an object"),
+    expected: badData("argument: must be an object with text"),
   },
   { name: "a wrong field", frames: ['421["echo",{"text":7}]'], expected: badData("text: ") },
   { name: "a missing field", frames: ['421["echo",{}]'], expected: badData("text: is required") },
