@@ -127,8 +127,9 @@ const statesOf = (readers: readonly Reader[]): string =>
     .map((reader) => `${reader.name} ${reader.state()}`)
     .join("\n");
 
-async function positionOf(cluster: Cluster, channel: string): Promise<Place> {
-  const { status, body } = await cluster.node(0).call("GET", `/v1/channels/${channel}/history?limit=1`);
-  if (status !== 200) throw new Error(`no history of ${channel}: ${status}`);
-  return { epoch: body.epoch, offset: body.offset };
-}
+const positionOf = (cluster: Cluster, channel: string): Promise<Place> =>
+  eventually(async () => {
+    const { status, body } = await cluster.node(0).call("GET", `/v1/channels/${channel}/history?limit=1`);
+    if (status !== 200) throw new Error(`no history of ${channel}: ${status}`);
+    return { epoch: body.epoch, offset: body.offset };
+  });

@@ -10,7 +10,10 @@ export interface Publishers {
   readonly statuses: ReadonlyMap<number, number>;
   /** Answers of 503 that did not say when to come back. */
   readonly withoutRetryAfter: number;
-  /** Begins nothing new; resolves when everything under way has been acknowledged. */
+  /**
+   * Publishes to every channel once more, so that whoever reads it learns where it is now; resolves when everything under
+   * way has been acknowledged.
+   */
   finish(): Promise<void>;
   /** Begins nothing new and gives up what is under way. */
   stop(): void;
@@ -46,8 +49,8 @@ export function startPublishers(options: PublishersOptions): Publishers {
 
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
 
-  async function publish(): Promise<void> {
-    const publication = { channel: pick(channels), id: randomUUID(), sentAt: Date.now() };
+  async function publish(channel = pick(channels)): Promise<void> {
+    const publication = { channel, id: randomUUID(), sentAt: Date.now() };
     pending++;
     while (!isStopped && Date.now() - publication.sentAt < giveUpMs) {
       const waitMs = await attempt(publication);
@@ -88,6 +91,7 @@ export function startPublishers(options: PublishersOptions): Publishers {
     },
     async finish() {
       clearInterval(timer);
+      for (const channel of channels) void publish(channel);
       while (pending > 0) await new Promise((resolve) => setTimeout(resolve, tickMs));
     },
     stop() {
