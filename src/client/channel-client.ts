@@ -10,18 +10,18 @@ import type {
   LivePublication,
   WirePublication,
 } from "../protocol/wire.ts";
-import { defaultBackoff, type Backoff, type BackoffOptions } from "./backoff.ts";
+import type { BackoffOptions } from "./backoff.ts";
 import type { Channel, ChannelHandle } from "./channel.ts";
-import { ChannelRegistry } from "./channels.ts";
-import { ReconnectingConnection, type ConnectionPhase, type ConnectionProblem } from "./connection.ts";
-import { Emitter, type Listener, type Off } from "./emitter.ts";
+import { createChannels } from "./channels.ts";
+import { type ConnectionPhase, type ConnectionProblem, createConnection } from "./connection.ts";
+import { createEmitter, type Listener, type Off } from "./emitter.ts";
 import { TidegateError } from "./errors.ts";
-import { Pacer } from "./pacer.ts";
-import { createRequests, withRetries, type Requests } from "./requests.ts";
+import { createPacer, type Pacer } from "./pacer.ts";
+import type { ChannelItem } from "./position.ts";
+import { createRequests, withRetries } from "./requests.ts";
 import { createSocket, type GatewaySocket } from "./socket.ts";
 import type { ChannelSubscription } from "./subscription.ts";
-import { createTokens, type TokenProvider, type TokenSource } from "./tokens.ts";
-import type { ChannelItem } from "./position.ts";
+import { tokenOf, type TokenProvider } from "./tokens.ts";
 
 export interface ConnectOptions {
   /** The token, or a function that returns one; called for every connection and before the token expires. */
@@ -82,7 +82,21 @@ export interface ChannelClient<C extends Contract = OpenContract> {
   close(): void;
 }
 
-const defaults = { requestTimeoutMs: 10_000, connectTimeoutMs: 10_000, subscribesAtOnce: 16 };
+/** A client as its own parts see it. */
+export interface InternalClient extends ChannelClient {
+  state: ClientState;
+  ready: Ready | undefined;
+  roundTripMs: number | undefined;
+  channel(name: string): ChannelHandle;
+  readonly _backoff: BackoffOptions | undefined;
+  /** Paces the subscribe requests. */
+  readonly _pace: Pacer;
+  /** Number of the current connection, from 1; undefined while disconnected. */
+  _connection?: number | undefined;
+  /** Max bytes per message of this node. Larger messages would end the connection, so they are refused here. */
+  _maxBytes: number;
+  _closedBy?: TidegateError;
+}
 
 /** Nobody waits longer in front of a page that was just opened again. */
 const maxWakeTimeoutMs = 5_000;
@@ -91,155 +105,92 @@ const maxWakeTimeoutMs = 5_000;
 const refreshRetries = 5;
 
 /** Connects the parts: connection, requests, channels. */
-export class ConnectedClient implements ChannelClient {
-  readonly socket: GatewaySocket;
-  readonly #emitter = new Emitter<ClientEvents>();
-  readonly #tokens: TokenSource;
-  readonly #requests: Requests;
-  readonly #backoff: Backoff;
-  readonly #channels: ChannelRegistry;
-  readonly #connection: ReconnectingConnection;
-  readonly #stopWatching: Off;
-  #phase: ConnectionPhase = "connecting";
-  #state: ClientState = "connecting";
-  #ready: Ready | undefined;
+export function createClient(url: string, options: ConnectOptions): InternalClient {
+  const { token, requestTimeoutMs = 10_000, connectTimeoutMs = 10_000, backoff } = options;
+  const { on, emit } = createEmitter<ClientEvents>();
+  const socket = createSocket(url, connectTimeoutMs, options.socket);
+  const client: InternalClient = {
+    socket,
+    state: "connecting",
+    ready: undefined,
+    roundTripMs: undefined,
+    on,
+    channel: (name: string) => channels._get(name),
+    request: (name, message) => request(name, message),
+    reconnectNow: () => connection._connect(),
+    close: () => connection._close(new TidegateError("closed", "The client was closed.")),
+    _backoff: backoff,
+    _pace: createPacer(options.subscribesAtOnce ?? 16),
+    _maxBytes: Infinity,
+  };
+  const [request, rejectAll] = createRequests(client, requestTimeoutMs);
+  let phase: ConnectionPhase = "connecting";
 
-  constructor(url: string, options: ConnectOptions) {
-    const { requestTimeoutMs, connectTimeoutMs, subscribesAtOnce } = { ...defaults, ...options };
-    this.socket = createSocket(url, connectTimeoutMs, options.socket);
-    this.#tokens = createTokens(options.token);
-    this.#requests = createRequests(this.socket, requestTimeoutMs);
-    this.#backoff = { ...defaultBackoff, ...options.backoff };
-    // Registered before the connection's listeners, so that `closing` is emitted before its consequences.
-    this.#listen();
-    this.#channels = this.#createChannels(new Pacer(subscribesAtOnce));
-    this.#connection = this.#createConnection(connectTimeoutMs, Math.min(requestTimeoutMs, maxWakeTimeoutMs));
-    this.#stopWatching = whenAwake(() => this.#connection.wake());
-    this.#connection.connect();
-  }
-
-  get state(): ClientState {
-    return this.#state;
-  }
-
-  get ready(): Ready | undefined {
-    return this.#ready;
-  }
-
-  get roundTripMs(): number | undefined {
-    return this.#requests.roundTripMs;
-  }
-
-  on<Name extends keyof ClientEvents>(name: Name, listener: Listener<ClientEvents[Name]>): Off {
-    return this.#emitter.on(name, listener);
-  }
-
-  channel<Events extends object, Snapshot>(name: string): Channel<Events, Snapshot> {
-    // The caller states the types of the channel's data; nothing here depends on them.
-    return this.handleOf(name) as Channel<Events, Snapshot>;
-  }
-
-  protected handleOf(channel: string): ChannelHandle {
-    return this.#channels.get(channel);
-  }
-
-  request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>> {
-    return this.#requests.request(name, message);
-  }
-
-  reconnectNow(): void {
-    this.#connection.connect();
-  }
-
-  close(): void {
-    this.#connection.close(new TidegateError("closed", "The client was closed."));
-  }
-
-  #createChannels(pacer: Pacer): ChannelRegistry {
-    const link = {
-      request: this.#requests.request,
-      pacer,
-      backoff: this.#backoff,
-      connection: () => this.#connection.number,
-      closedBy: () => this.#requests.closedBy,
-    };
-    return new ChannelRegistry(link, () => this.#update());
-  }
-
-  #createConnection(connectTimeoutMs: number, wakeTimeoutMs: number): ReconnectingConnection {
-    const each = (step: (subscription: ChannelSubscription) => void): void => {
-      for (const { subscription } of this.#channels) step(subscription);
-    };
-    const options = { backoff: this.#backoff, connectTimeoutMs, wakeTimeoutMs };
-    return new ReconnectingConnection(this.socket, this.#tokens, options, {
-      phase: (phase, trouble) => this.#enter(phase, trouble),
-      payloadLimit: (maxBytes) => this.#requests.setPayloadLimit(maxBytes),
-      connected: (recovered) => each((subscription) => subscription.connected(recovered)),
-      recoveryEnded: ({ positions = [] }) => {
-        const byName = new Map(positions.map((position) => [position.channel, position]));
-        each((subscription) => subscription.recoveryEnded(byName));
-      },
-      disconnected: () => each((subscription) => subscription.disconnected()),
-    });
-  }
-
-  #listen(): void {
-    const { socket } = this;
-    socket.onAny((event: string, ...args: unknown[]) => {
-      const item = channelItem(event, args);
-      if (item !== undefined) this.#subscription(item.channel)?.receive(item);
-    });
-    socket.on("unsubscribed", (unsubscribed) => this.#subscription(unsubscribed.channel)?.unsubscribed(unsubscribed));
-    socket.on("state", (changes) => this.#channels.find(changes.channel)?.emitChanges(changes));
-    socket.on("presence", (change) => this.#channels.find(change.channel)?.emitPresence(change));
-    socket.on("ready", (ready) => this.#emitter.emit("ready", (this.#ready = ready)));
-    for (const name of ["closing", "drain", "warning"] as const)
-      socket.on(name, (argument: ClientEvents[typeof name]) => this.#emitter.emit(name, argument));
-    socket.on("auth:expiring", (expiring) => {
-      this.#emitter.emit("expiring", expiring);
-      if (this.#tokens.canRefresh) void this.#refresh();
-    });
-  }
-
-  #subscription(channel: string): ChannelSubscription | undefined {
-    return this.#channels.find(channel)?.subscription;
-  }
-
-  async #refresh(): Promise<void> {
-    const refreshOnce = async () => this.request("auth:refresh", { token: await this.#tokens.get() });
-    try {
-      await withRetries(refreshOnce, refreshRetries, this.#backoff);
-    } catch (error) {
-      this.#emitter.emit("error", error as TidegateError);
-    }
-  }
-
-  #enter(phase: ConnectionPhase, trouble?: ConnectionProblem): void {
-    this.#phase = phase;
-    this.#update(trouble);
-    if (phase === "closed" && trouble !== undefined) this.#end(trouble.error);
-  }
-
-  #end(reason: TidegateError): void {
-    this.#stopWatching();
-    this.#requests.close(reason);
-    for (const { subscription } of this.#channels) subscription.end(reason);
-    this.#emitter.emit("closed", reason);
-  }
-
-  #update(trouble?: ConnectionProblem): void {
-    const previous = this.#state;
-    const state = this.#stateNow();
+  const update = (problem?: ConnectionProblem): void => {
+    const previous = client.state;
+    const state = phase === "connected" && channels._recovering.size > 0 ? "recovering" : phase;
     if (state === previous) return;
-    this.#state = state;
-    this.#emitter.emit("state", { state, previous, ...trouble });
-  }
+    client.state = state;
+    emit("state", { state, previous, ...problem });
+  };
 
-  #stateNow(): ClientState {
-    if (this.#phase === "waiting") return "disconnected";
-    if (this.#phase !== "open") return this.#phase;
-    return this.#channels.isRecovering ? "recovering" : "connected";
-  }
+  const channels = createChannels(client, update);
+  const each = (step: (subscription: ChannelSubscription) => void): void => {
+    for (const { _subscription } of Array.from(channels._inUse)) step(_subscription);
+  };
+
+  const refresh = async (): Promise<void> => {
+    const refreshOnce = async () => request("auth:refresh", { token: await tokenOf(token) });
+    try {
+      await withRetries(refreshOnce, refreshRetries, backoff);
+    } catch (error) {
+      emit("error", error as TidegateError);
+    }
+  };
+
+  const end = (reason: TidegateError): void => {
+    stopWatching();
+    client._closedBy = reason;
+    rejectAll(reason);
+    each((subscription) => subscription._end(reason));
+    emit("closed", reason);
+  };
+
+  // Registered before the connection's listeners, so that `closing` is emitted before its consequences.
+  socket.onAny((event: string, ...args: unknown[]) => {
+    const item = channelItem(event, args);
+    if (item) channels._find(item.channel)?._subscription._receive(item);
+  });
+  socket.on("unsubscribed", (event) => channels._find(event.channel)?._subscription._unsubscribed(event));
+  socket.on("state", (changes) => channels._find(changes.channel)?._emit("changes", changes));
+  socket.on("presence", (change) => channels._find(change.channel)?._emit("presence", change));
+  socket.on("ready", (ready) => {
+    emit("ready", (client.ready = ready));
+    const positions = new Map(ready.positions?.map((position) => [position.channel, position]));
+    each((subscription) => subscription._recoveryEnded(positions));
+  });
+  for (const name of ["closing", "drain", "warning"] as const)
+    socket.on(name, (argument: ClientEvents[typeof name]) => emit(name, argument));
+  socket.on("auth:expiring", (expiring) => {
+    emit("expiring", expiring);
+    if (typeof token !== "string") void refresh();
+  });
+
+  const connection = createConnection(client, {
+    provider: token,
+    connectTimeoutMs,
+    wakeTimeoutMs: Math.min(requestTimeoutMs, maxWakeTimeoutMs),
+    connected: (recovered) => each((subscription) => subscription._connected(recovered)),
+    phaseChanged(next, problem) {
+      phase = next;
+      update(problem);
+      if (problem && next === "closed") end(problem.error);
+    },
+  });
+  socket.on("disconnect", () => each((subscription) => subscription._disconnected()));
+  const stopWatching = whenAwake(connection._wake);
+  connection._connect();
+  return client;
 }
 
 /**
@@ -258,8 +209,6 @@ interface BrowserPage {
   document?: { hidden: boolean };
 }
 
-const wakingEvents = ["online", "pageshow", "visibilitychange"];
-
 /**
  * Calls `run` when a browser reports that the network is back, or that the page is seen again: after a sleep, in
  * another tab, frozen, or in the cache for going back. Does nothing elsewhere.
@@ -267,8 +216,8 @@ const wakingEvents = ["online", "pageshow", "visibilitychange"];
 function whenAwake(run: () => void): Off {
   const page = globalThis as Partial<BrowserPage>;
   const listener = ({ type }: { type: string }): void => void ((type !== "online" && page.document?.hidden) || run());
-  for (const name of wakingEvents) page.addEventListener?.(name, listener);
-  return () => {
-    for (const name of wakingEvents) page.removeEventListener?.(name, listener);
-  };
+  const each = (method: "addEventListener" | "removeEventListener"): void =>
+    ["online", "pageshow", "visibilitychange"].forEach((name) => page[method]?.(name, listener));
+  each("addEventListener");
+  return () => each("removeEventListener");
 }

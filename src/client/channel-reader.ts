@@ -1,6 +1,7 @@
 import type { LivePublication, Position, StateSnapshot, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
 import type { TidegateError } from "./errors.ts";
-import { type ChannelItem, continuityOf, mergeAnswer } from "./position.ts";
+import type { SubscribeResult } from "./subscription.ts";
+import { type ChannelItem, continuityOf, mergeAnswer, positionOf } from "./position.ts";
 
 /** `recovering`: subscribed before, and recovering missed publications. */
 export type ChannelState = "unsubscribed" | "subscribing" | "subscribed" | "recovering";
@@ -24,175 +25,184 @@ export type EmitChannelEvent = <Name extends keyof ChannelReaderEvents>(
 /** Max publications buffered while earlier ones are missing. Beyond it the oldest are dropped and requested again. */
 const maxBuffered = 10_000;
 
+/** The position of an answer, and its snapshot if there is one. */
+export const resultOf = ({ snapshot, ...answer }: SubscribeAnswer): SubscribeResult => ({
+  position: positionOf(answer),
+  ...(snapshot !== undefined && { snapshot }),
+});
+
+export interface ChannelReader {
+  readonly state: ChannelState;
+  readonly position: Position | undefined;
+  /** Whether nothing is missing up to its position. */
+  readonly _isCurrent: boolean;
+  /** Begins a subscription at a position, or ends it. */
+  _begin(state: "subscribing" | "unsubscribed", since?: Position): void;
+  /** Publications may be missing from now on. */
+  _markBehind(): void;
+  /** Socket.IO's recovery continues at its position: missed publications first, then, after `_endReplay`, new ones. */
+  _startReplay(): void;
+  /**
+   * Socket.IO's recovery has ended; the node reports `end` as the channel's position (undefined: not subscribed).
+   * Returns false if the reader is at another position: something is missing, and it is now behind.
+   */
+  _endReplay(end: Position | undefined): boolean;
+  /** Nothing is missing. */
+  _markCurrent(): void;
+  /** Returns false after a gap: the reader is now behind. */
+  _receive(item: ChannelItem | LivePublication): boolean;
+  /** Applies the answer to a subscribe request sent since it fell behind. Returns false if publications are still missing. */
+  _applyAnswer(answer: SubscribeAnswer): boolean;
+  /**
+   * Applies a snapshot that was requested while current. The snapshot is emitted when the reader has reached its
+   * position. Returns false if it is older than what was delivered.
+   */
+  _applySnapshot(answer: SubscribeAnswer): boolean;
+}
+
 /**
  * Delivers each publication of a channel once and in order, whatever arrives; of a conflated channel, those that were
  * not superseded. It is either current (nothing is missing up to its position) or behind: then it buffers publications
  * until an answer contains the missed ones.
  */
-export class ChannelReader {
-  readonly #emit: EmitChannelEvent;
-  #state: ChannelState = "unsubscribed";
-  #position: Position | undefined;
-  #isCurrent = false;
-  #isReplaying = false;
-  #isConflated = false;
+export function createReader(emit: EmitChannelEvent): ChannelReader {
+  let state: ChannelState = "unsubscribed";
+  let position: Position | undefined;
+  let isCurrent = false;
+  let isReplaying = false;
+  let isConflated: boolean | undefined;
   /** Recovered publications since it fell behind; undefined if nothing can have been missed. */
-  #recoveredCount: number | undefined;
-  #buffer: ChannelItem[] = [];
-  /** Requested while current; emitted when the reader has reached its position. */
-  #snapshot: { snapshot: unknown; position: Position } | undefined;
+  let recoveredCount: number | undefined;
+  let buffer: ChannelItem[] = [];
+  /** Emitted when the reader has reached its position. */
+  let pendingSnapshot: SubscribeResult | undefined;
   /** Changes with each start, so that a delivery notices if a listener has stopped the reader. */
-  #version = 0;
+  let version = 0;
 
-  constructor(emit: EmitChannelEvent) {
-    this.#emit = emit;
-  }
+  const setState = (next: ChannelState): void => {
+    const previous = state;
+    state = next;
+    if (next !== previous) emit("state", { state, previous });
+  };
 
-  get state(): ChannelState {
-    return this.#state;
-  }
+  const begin = (next: ChannelState, since?: Position): void => {
+    version += 1;
+    position = since;
+    pendingSnapshot = undefined;
+    recoveredCount = since && 0;
+    forget();
+    setState(next);
+  };
 
-  get position(): Position | undefined {
-    return this.#position;
-  }
+  const forget = (): void => {
+    isCurrent = isReplaying = false;
+    buffer = [];
+  };
 
-  get isCurrent(): boolean {
-    return this.#isCurrent;
-  }
+  const markBehind = (): void => {
+    forget();
+    if (state !== "subscribed") return;
+    recoveredCount = 0;
+    setState("recovering");
+  };
 
-  start(since: Position | undefined): void {
-    this.#version += 1;
-    this.#position = since;
-    this.#recoveredCount = since === undefined ? undefined : 0;
-    this.#setState("subscribing");
-  }
-
-  stop(): void {
-    this.#version += 1;
-    this.#position = this.#snapshot = undefined;
-    this.#isCurrent = this.#isReplaying = false;
-    this.#buffer = [];
-    this.#setState("unsubscribed");
-  }
-
-  /** Publications may be missing from now on. */
-  markBehind(): void {
-    this.#isCurrent = this.#isReplaying = false;
-    this.#buffer = [];
-    if (this.#state !== "subscribed") return;
-    this.#recoveredCount = 0;
-    this.#setState("recovering");
-  }
-
-  /** Socket.IO's recovery continues at its position: missed publications first, then, after `endReplay`, new ones. */
-  startReplay(): void {
-    this.#isCurrent = this.#isReplaying = true;
-  }
-
-  /**
-   * Socket.IO's recovery has ended; the node reports `end` as the channel's position (undefined: not subscribed).
-   * Returns false if the reader is at another position: something is missing, and it is now behind.
-   */
-  endReplay(end: Position | undefined): boolean {
-    if (!this.#isReplaying) return true;
-    this.#isReplaying = false;
-    const isWhole = end !== undefined && end.epoch === this.#position?.epoch && end.offset === this.#position.offset;
-    if (isWhole) this.markCurrent();
-    else this.markBehind();
-    return isWhole;
-  }
-
-  /** Nothing is missing. */
-  markCurrent(): void {
-    this.#isCurrent = true;
-    const count = this.#recoveredCount;
-    this.#recoveredCount = undefined;
-    if (count !== undefined && this.#position !== undefined)
-      this.#emit("recovered", { position: this.#position, count });
-    this.#setState("subscribed");
-  }
-
-  /** Returns false after a gap: the reader is now behind. */
-  receive(item: ChannelItem | LivePublication): boolean {
-    if (!("offset" in item)) {
-      // It has no position, so it is delivered at once.
-      this.#deliverPublication(item, false);
-      return true;
-    }
-    const wasCurrent = this.#isCurrent && this.#position !== undefined;
-    if (wasCurrent) {
-      const continuity = continuityOf(this.#position as Position, item, this.#isConflated);
-      if (continuity === "next") this.#deliver([item], this.#isReplaying);
-      if (continuity !== "gap") return true;
-      this.markBehind();
-    }
-    if (this.#buffer.push(item) > maxBuffered) this.#buffer.splice(0, maxBuffered / 2);
-    return !wasCurrent;
-  }
-
-  /** Applies the answer to a subscribe request sent since it fell behind. Returns false if publications are still missing. */
-  applyAnswer(answer: SubscribeAnswer): boolean {
-    const version = this.#version;
-    const since = this.#position;
-    this.#isConflated = answer.conflated === true;
-    const merged = mergeAnswer(since, answer, this.#buffer);
-    this.#buffer = [];
-    this.#position = merged.start;
-    if (!answer.recovered) this.#restart(since, answer, merged.start);
-    this.#deliver(merged.missed, true, version);
-    this.#deliver(merged.live, false, version);
-    return merged.isWhole;
-  }
-
-  /**
-   * Applies a snapshot that was requested while current. The snapshot is emitted when the reader has reached its
-   * position. Returns false if it is older than what was delivered.
-   */
-  applySnapshot({ epoch, offset, snapshot }: SubscribeAnswer): boolean {
-    const position = this.#position;
-    if (position === undefined) return true;
-    if (epoch !== position.epoch || offset > position.offset) this.#isCurrent = false;
-    if (snapshot === undefined) return true;
-    if (epoch === position.epoch && offset < position.offset) return false;
-    this.#snapshot = { snapshot, position: { epoch, offset } };
-    this.#emitSnapshot(position);
-    return true;
-  }
-
-  #emitSnapshot({ epoch, offset }: Position): void {
-    const due = this.#snapshot;
-    if (due === undefined || due.position.epoch !== epoch || due.position.offset > offset) return;
-    this.#snapshot = undefined;
-    this.#emit("snapshot", due);
-  }
-
-  #restart(previous: Position | undefined, { snapshot }: SubscribeAnswer, position: Position): void {
-    const version = this.#version;
-    this.#recoveredCount = this.#snapshot = undefined;
-    if (previous !== undefined)
-      this.#emit("reset", { position, previous, ...(snapshot !== undefined && { snapshot }) });
-    if (snapshot !== undefined && this.#version === version) this.#emit("snapshot", { snapshot, position });
-  }
+  const markCurrent = (): void => {
+    const count = recoveredCount;
+    isCurrent = true;
+    recoveredCount = undefined;
+    if (position && count !== undefined) emit("recovered", { position, count });
+    setState("subscribed");
+  };
 
   /** Positions without a publication only advance the reader. */
-  #deliver(items: readonly ChannelItem[], recovered: boolean, version = this.#version): void {
+  const deliver = (items: readonly ChannelItem[], isRecovered: boolean, begun = version): void => {
     for (const item of items) {
-      if (this.#version !== version) return;
-      this.#position = { epoch: item.epoch, offset: item.offset };
-      if ("event" in item) this.#deliverPublication(item, recovered);
-      if (this.#version === version) this.#emitSnapshot(item);
+      if (version !== begun) return;
+      position = positionOf(item);
+      if ("event" in item) deliverPublication(item, isRecovered);
+      emitSnapshot(item);
     }
-  }
+  };
 
-  #deliverPublication(publication: WirePublication | LivePublication, recovered: boolean): void {
-    if (recovered) this.#recoveredCount = (this.#recoveredCount ?? 0) + 1;
-    this.#emit("publication", { ...publication, recovered });
-  }
+  const deliverPublication = (publication: WirePublication | LivePublication, recovered: boolean): void => {
+    if (recovered) recoveredCount = (recoveredCount ?? 0) + 1;
+    emit("publication", { ...publication, recovered });
+  };
 
-  #setState(state: ChannelState): void {
-    if (state === this.#state) return;
-    const previous = this.#state;
-    this.#state = state;
-    this.#emit("state", { state, previous });
-  }
+  const emitSnapshot = (reached: Position): void => {
+    const due = pendingSnapshot;
+    if (!due || continuityOf(reached, due.position) !== "repeat") return;
+    pendingSnapshot = undefined;
+    emit("snapshot", due as ChannelReaderEvents["snapshot"]);
+  };
+
+  return {
+    get state() {
+      return state;
+    },
+    get position() {
+      return position;
+    },
+    get _isCurrent() {
+      return isCurrent;
+    },
+    _begin: begin,
+    _markBehind: markBehind,
+    _markCurrent: markCurrent,
+    _startReplay() {
+      // Without a position it has begun anew.
+      isCurrent = isReplaying = position !== undefined;
+    },
+    _endReplay(end) {
+      if (!isReplaying) return true;
+      isReplaying = false;
+      const isWhole = end?.epoch === position?.epoch && end?.offset === position?.offset;
+      if (isWhole) markCurrent();
+      else markBehind();
+      return isWhole;
+    },
+    _receive(item) {
+      const wasCurrent = isCurrent;
+      if (!("offset" in item)) {
+        // It has no position, so it is delivered at once.
+        deliverPublication(item, false);
+        return true;
+      }
+      if (isCurrent && position) {
+        const continuity = continuityOf(position, item, isConflated);
+        if (continuity === "next") deliver([item], isReplaying);
+        if (continuity !== "gap") return true;
+        markBehind();
+      }
+      if (buffer.push(item) > maxBuffered) buffer.splice(0, maxBuffered / 2);
+      return !wasCurrent;
+    },
+    _applyAnswer(answer) {
+      const begun = version;
+      const previous = position;
+      const { start, missed, live, isWhole } = mergeAnswer(previous, answer, buffer);
+      isConflated = answer.conflated;
+      buffer = [];
+      position = start;
+      if (!answer.recovered) {
+        const result = resultOf(answer);
+        recoveredCount = undefined;
+        pendingSnapshot = "snapshot" in result ? result : undefined;
+        if (previous) emit("reset", { ...result, previous });
+        emitSnapshot(start);
+      }
+      deliver(missed, true, begun);
+      deliver(live, false, begun);
+      return isWhole;
+    },
+    _applySnapshot(answer) {
+      if (!position) return true;
+      if (continuityOf(position, answer) !== "repeat") isCurrent = false;
+      if (answer.snapshot === undefined) return true;
+      if (answer.epoch === position.epoch && answer.offset < position.offset) return false;
+      pendingSnapshot = resultOf(answer);
+      emitSnapshot(position);
+      return true;
+    },
+  };
 }

@@ -1,7 +1,7 @@
-import type { PublicationSender, RequestOf, StateChanges, StateSetAnswer, StateSnapshot } from "../protocol/wire.ts";
+import type { PublicationSender, RequestOf, StateSetAnswer } from "../protocol/wire.ts";
 import { isPermanent } from "./errors.ts";
-import { liveChannel } from "./live-channel.ts";
-import type { CreateState, Live, LiveEvents } from "./live-view.ts";
+import { type ChannelReducer, liveChannel, onUser } from "./live-channel.ts";
+import type { CreateState, Live, LiveEvents, Shown } from "./live-view.ts";
 
 /** One key of a channel's state. */
 export interface LiveEntry<Value = unknown> {
@@ -43,17 +43,15 @@ interface OwnKey {
 }
 
 /** The state of one channel, shared by its views. */
-export const createState: CreateState<LiveState, LiveStateEvents> = (channel, context, emit) => {
+export const createState: CreateState<LiveState, LiveStateEvents> = (channel, client, emit) => {
   const ownKeys = new Map<string, OwnKey>();
-  let entries: ReadonlyMap<string, LiveEntry> = new Map();
-  let revision = 0;
-  let connectionId = context.connectionId();
+  let connectionId = client.socket.id;
 
-  const send = (message: OwnKey["message"]): Promise<StateSetAnswer> => context.request("state:set", message);
+  const send = (message: OwnKey["message"]) => client.request("state:set", message);
 
   const set = async (key: string, value: unknown, { ttlSeconds, own }: SetOptions = {}): Promise<StateSetAnswer> => {
     const isOwn = own === true && value !== null;
-    const message = { channel, key, value, ...(ttlSeconds !== undefined && { ttlSeconds }), ...(isOwn && { own }) };
+    const message = { channel, key, value, ttlSeconds, own: isOwn || undefined } as OwnKey["message"];
     const ownKey = { message, until: Date.now() + (ttlSeconds ?? Infinity) * 1_000 };
     if (isOwn) ownKeys.set(key, ownKey);
     else ownKeys.delete(key);
@@ -67,7 +65,7 @@ export const createState: CreateState<LiveState, LiveStateEvents> = (channel, co
 
   /** The keys of the previous connection have gone with it. */
   const setOwnAgain = (): void => {
-    connectionId = context.connectionId();
+    connectionId = client.socket.id;
     for (const [key, { message, until }] of ownKeys) {
       if (until <= Date.now()) ownKeys.delete(key);
       // Lost again, it is repeated with the next connection.
@@ -75,53 +73,49 @@ export const createState: CreateState<LiveState, LiveStateEvents> = (channel, co
     }
   };
 
-  const update = (next: typeof entries, now: { revision: number }, changed: Iterable<string>): void => {
-    entries = next;
-    revision = now.revision;
-    const change = Array.from(changed, (key) => ({ key, entry: next.get(key) }));
+  const view: Shown<LiveState> = {
+    channel,
+    entries: new Map(),
+    revision: 0,
+    get: (key) => view.entries.get(key)?.value,
+    set,
+    remove: (key) => set(key, null),
+  };
+
+  const update = (entries: typeof view.entries, { revision }: { revision: number }, keys: string[]): void => {
+    Object.assign(view, { entries, revision });
+    const change = keys.map((key) => ({ key, entry: entries.get(key) }));
     if (change.length > 0) emit("change", change);
   };
 
-  const replace = (snapshot: StateSnapshot): void => {
-    const next = new Map(Object.entries(snapshot.entries).map(([key, { value, from }]) => [key, entryOf(value, from)]));
-    const isChanged = (key: string): boolean => JSON.stringify(entries.get(key)) !== JSON.stringify(next.get(key));
-    update(next, snapshot, [...new Set([...entries.keys(), ...next.keys()])].filter(isChanged));
-  };
-
-  const change = (changes: StateChanges): void => {
-    const next = new Map(entries);
-    for (const { key, value, from } of changes.changes) {
-      // Somebody else has set it, so it no longer goes with this connection.
-      if (from !== undefined && from.connectionId !== connectionId) ownKeys.delete(key);
-      if (value === null) next.delete(key);
-      else next.set(key, entryOf(value, from));
-    }
-    update(
-      next,
-      changes,
-      changes.changes.map(({ key }) => key),
-    );
-  };
-
-  const live = liveChannel(context, { replace, change }, emit);
-  live.open(channel);
-  return {
-    live,
-    view: {
-      channel,
-      get entries() {
-        return entries;
-      },
-      get revision() {
-        return revision;
-      },
-      get: (key) => entries.get(key)?.value,
-      set,
-      remove: (key) => set(key, null),
+  const reducer: ChannelReducer = {
+    entries(snapshot) {
+      const { entries } = view;
+      const next = new Map(Object.entries(snapshot.entries).map(([key, entry]) => [key, entryOf(entry)]));
+      const isChanged = (key: string): boolean => JSON.stringify(entries.get(key)) !== JSON.stringify(next.get(key));
+      update(next, snapshot, Array.from(new Set([...entries.keys(), ...next.keys()])).filter(isChanged));
     },
-    // Keys of the connection stay; they go with it.
-    end: context.onUser(setOwnAgain),
+    changes(event) {
+      const next = new Map(view.entries);
+      for (const { key, ...entry } of event.changes) {
+        const { value, from } = entry;
+        // Somebody else has set it, so it no longer goes with this connection.
+        if (from && from.connectionId !== connectionId) ownKeys.delete(key);
+        if (value === null) next.delete(key);
+        else next.set(key, entryOf(entry));
+      }
+      update(
+        next,
+        event,
+        event.changes.map(({ key }) => key),
+      );
+    },
   };
+  const live = liveChannel(client, view, reducer, emit);
+  live._open(channel);
+  // Keys of the connection stay; they go with it.
+  live._cleanups.push(onUser(client, setOwnAgain));
+  return live;
 };
 
-const entryOf = (value: unknown, from: PublicationSender | undefined): LiveEntry => ({ value, ...(from && { from }) });
+const entryOf = ({ value, from }: LiveEntry): LiveEntry => ({ value, ...(from && { from }) });

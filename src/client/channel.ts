@@ -9,11 +9,12 @@ import type {
   StateChanges,
   StateSnapshot,
 } from "../protocol/wire.ts";
-import { Emitter, type Listener, type Off } from "./emitter.ts";
+import { type AnyListener, createEmitter, type Emitter, type Listener, type Off } from "./emitter.ts";
 import { isPermanent, type TidegateError } from "./errors.ts";
+import type { InternalClient } from "./channel-client.ts";
 import type { ChannelState } from "./channel-reader.ts";
 import { withRetries } from "./requests.ts";
-import { type SubscriptionContext, type SubscribeResult, ChannelSubscription } from "./subscription.ts";
+import { type ChannelSubscription, createSubscription } from "./subscription.ts";
 
 /** A publication, typed by the name of its event. */
 export type Publication<Events extends object = Record<string, unknown>> = {
@@ -129,122 +130,93 @@ export interface Channel<
   setPresence(data: unknown): Promise<void>;
 }
 
-/** The implementation of `Channel`; only its users know the types of the channel's data. */
-export class ChannelHandle implements Channel {
-  readonly name: string;
-  readonly subscription: ChannelSubscription;
-  readonly #context: SubscriptionContext;
-  readonly #emitter = new Emitter<ChannelEvents>();
-  readonly #onChange: (handle: ChannelHandle) => void;
+/** A channel as the client and its views see it; only its users know the types of its data. */
+export interface ChannelHandle extends Channel {
+  readonly _subscription: ChannelSubscription;
+  _onAny(listener: AnyListener): Off;
+  _emit: Emitter<ChannelEvents>["emit"];
+  /** Subscribed or listened to. */
+  _isInUse(): boolean;
+}
+
+/** `changed` is called when the channel's state, or whether it is in use, may have changed. */
+export function createChannel(name: string, client: InternalClient, changed: () => void): ChannelHandle {
+  const { on, emit, _onAny, _hasListeners } = createEmitter<ChannelEvents>();
   /** Null if there is none. */
-  #presenceData: unknown = null;
+  let presenceData: unknown = null;
 
-  /** `onChange` is called when the channel's state, or whether it is in use, may have changed. */
-  constructor(name: string, context: SubscriptionContext, onChange: (handle: ChannelHandle) => void) {
-    this.name = name;
-    this.#context = context;
-    this.#onChange = onChange;
-    this.subscription = new ChannelSubscription(name, context, (event, argument) => {
-      if (event === "state") this.#stateChanged();
-      this.#emitter.emit(event, argument as ChannelEvents[typeof event]);
-    });
-  }
-
-  get state(): ChannelState {
-    return this.subscription.reader.state;
-  }
-
-  get position(): Position | undefined {
-    return this.subscription.reader.position;
-  }
-
-  get isInUse(): boolean {
-    return this.subscription.isActive || this.#emitter.hasListeners;
-  }
-
-  on<Name extends keyof ChannelEvents>(name: Name, listener: Listener<ChannelEvents[Name]>): Off {
-    const off = this.#emitter.on(name, listener);
-    this.#onChange(this);
-    return () => {
-      off();
-      this.#onChange(this);
-    };
-  }
-
-  emitChanges(changes: StateChanges): void {
-    if (this.subscription.isActive) this.#emitter.emit("changes", changes);
-  }
-
-  emitPresence(change: PresenceChange): void {
-    this.#emitter.emit("presence", change);
-  }
-
-  subscribe(options: { since?: Position } = {}): Promise<SubscribeResult> {
-    return this.subscription.addUser(this, options.since);
-  }
-
-  acquire(options: { since?: Position } = {}): AcquiredChannel {
-    const user = {};
-    const subscribed = this.subscription.addUser(user, options.since);
-    // A refusal is also reported by the `unsubscribed` event.
-    subscribed.catch(() => undefined);
-    return { subscribed, release: () => this.#leave(user) };
-  }
-
-  unsubscribe(): Promise<void> {
-    return this.#leave(this);
-  }
-
-  async #leave(user: object): Promise<void> {
-    await this.subscription.removeUser(user);
-    this.#onChange(this);
-  }
-
-  publish(event: string, data: unknown, options?: PublishOptions): Promise<PublishAnswer>;
-  publish(event: string, data: unknown, options: EphemeralPublishOptions): Promise<EphemeralPublishAnswer>;
-  publish(
-    event: string,
-    data: unknown,
-    { retries = 0, ...options }: PublishOptions & { ephemeral?: boolean } = {},
-  ): Promise<never> {
-    const message = { channel: this.name, event, data, ...options };
-    if (retries > 0) message.idempotencyKey ??= randomKey();
-    // The options decide which of the two answers it is.
-    const request = () => this.#context.request("publish", message) as Promise<never>;
-    return withRetries(request, retries, this.#context.backoff);
-  }
-
-  history(options: { since?: Position; limit?: number } = {}): Promise<HistoryAnswer> {
-    return this.#context.request("history", { channel: this.name, ...options });
-  }
-
-  presence(): Promise<PresenceAnswer> {
-    return this.#context.request("presence", { channel: this.name });
-  }
-
-  async setPresence(data: unknown): Promise<void> {
-    const before = this.#presenceData;
-    this.#presenceData = data;
-    try {
-      await this.#sendPresence();
-    } catch (error) {
-      // A lost connection had its answer lost; it is sent again with the next one.
-      if (isPermanent(error) && this.#presenceData === data) this.#presenceData = before;
-      throw error;
-    }
-  }
-
-  async #sendPresence(): Promise<void> {
-    await this.#context.request("presence:set", { channel: this.name, data: this.#presenceData });
-  }
+  const subscription = createSubscription(
+    name,
+    client,
+    (event, argument) => {
+      if (event === "state") stateChanged();
+      emit(event, argument as ChannelEvents[typeof event]);
+    },
+    () => changed(),
+  );
+  const reader = subscription._reader;
 
   /** Data goes with the connection. */
-  #stateChanged(): void {
-    this.#onChange(this);
-    if (this.state === "unsubscribed") this.#presenceData = null;
+  const stateChanged = (): void => {
+    changed();
+    if (reader.state === "unsubscribed") presenceData = null;
     // If that fails, the connection is lost again or the channel refuses it.
-    if (this.state === "subscribed" && this.#presenceData !== null) this.#sendPresence().catch(() => undefined);
-  }
+    if (reader.state === "subscribed" && presenceData !== null) sendPresence().catch(() => undefined);
+  };
+
+  const sendPresence = () => client.request("presence:set", { channel: name, data: presenceData });
+
+  const listening = (off: Off): Off => {
+    changed();
+    return () => {
+      off();
+      changed();
+    };
+  };
+
+  const channel: ChannelHandle = {
+    name,
+    get state() {
+      return reader.state;
+    },
+    get position() {
+      return reader.position;
+    },
+    on: (event, listener) => listening(on(event, listener)),
+    subscribe: (options) => subscription._addUser(channel, options?.since),
+    acquire(options) {
+      const user = {};
+      const subscribed = subscription._addUser(user, options?.since);
+      // A refusal is also reported by the `unsubscribed` event.
+      subscribed.catch(() => undefined);
+      return { subscribed, release: () => subscription._removeUser(user) };
+    },
+    unsubscribe: () => subscription._removeUser(channel),
+    publish(event: string, data: unknown, { retries = 0, ...options }: PublishOptions & { ephemeral?: boolean } = {}) {
+      const message = { channel: name, event, data, ...options };
+      if (retries > 0) message.idempotencyKey ??= randomKey();
+      // The options decide which of the two answers it is.
+      return withRetries(() => client.request("publish", message) as Promise<never>, retries, client._backoff);
+    },
+    history: (options) => client.request("history", { channel: name, ...options }),
+    presence: () => client.request("presence", { channel: name }),
+    async setPresence(data) {
+      const before = presenceData;
+      presenceData = data;
+      try {
+        await sendPresence();
+      } catch (error) {
+        // A lost connection had its answer lost; it is sent again with the next one.
+        if (isPermanent(error) && presenceData === data) presenceData = before;
+        throw error;
+      }
+    },
+    _subscription: subscription,
+    _onAny: (listener) => listening(_onAny(listener)),
+    _emit: emit,
+    _isInUse: () => subscription._isActive() || _hasListeners(),
+  };
+  return channel;
 }
 
 /**

@@ -1,66 +1,37 @@
-import { ChannelHandle } from "./channel.ts";
-import type { SubscriptionContext } from "./subscription.ts";
+import type { InternalClient } from "./channel-client.ts";
+import { type ChannelHandle, createChannel } from "./channel.ts";
 
-interface WeakReference {
-  deref(): ChannelHandle | undefined;
-}
-
-/** Undefined if the engine lacks it (Hermes); every channel then lives as long as its client. */
-function observeCollection(collected: (name: string) => void): FinalizationRegistry<string> | undefined {
-  const isSupported = typeof FinalizationRegistry === "function" && typeof WeakRef === "function";
-  return isSupported ? new FinalizationRegistry(collected) : undefined;
+export interface ChannelRegistry {
+  _get(name: string): ChannelHandle;
+  _find(name: string): ChannelHandle | undefined;
+  readonly _inUse: ReadonlySet<ChannelHandle>;
+  readonly _recovering: ReadonlySet<ChannelHandle>;
 }
 
 /**
  * A client's channels by name. The same name returns the same channel while it is referenced. Channels that are in use
  * (subscribed or listened to) are referenced here; others only by their users, so that a process that publishes to a
- * million channels does not keep them.
+ * million channels does not keep them. Where the engine lacks that (Hermes), every channel lives as long as its client.
  */
-export class ChannelRegistry {
-  readonly #context: SubscriptionContext;
-  readonly #onChange: () => void;
-  readonly #inUse = new Set<ChannelHandle>();
-  readonly #recovering = new Set<ChannelHandle>();
-  readonly #byName = new Map<string, WeakReference>();
-  readonly #collected = observeCollection((name) => {
-    if (this.#byName.get(name)?.deref() === undefined) this.#byName.delete(name);
-  });
+export function createChannels(client: InternalClient, changed: () => void): ChannelRegistry {
+  const byName = new Map<string, { deref(): ChannelHandle | undefined }>();
+  const inUse = new Set<ChannelHandle>();
+  const recovering = new Set<ChannelHandle>();
+  const isWeak = typeof FinalizationRegistry === "function" && typeof WeakRef === "function";
+  const collected = isWeak ? new FinalizationRegistry<string>((name) => find(name) ?? byName.delete(name)) : undefined;
 
-  constructor(context: SubscriptionContext, onChange: () => void) {
-    this.#context = context;
-    this.#onChange = onChange;
-  }
+  const find = (name: string): ChannelHandle | undefined => byName.get(name)?.deref();
 
-  get(name: string): ChannelHandle {
-    return this.find(name) ?? this.#add(name);
-  }
-
-  find(name: string): ChannelHandle | undefined {
-    return this.#byName.get(name)?.deref();
-  }
-
-  get isRecovering(): boolean {
-    return this.#recovering.size > 0;
-  }
-
-  /** The channels in use. */
-  [Symbol.iterator](): Iterator<ChannelHandle> {
-    for (const channel of this.#inUse) if (!channel.isInUse) this.#inUse.delete(channel);
-    return [...this.#inUse].values();
-  }
-
-  #add(name: string): ChannelHandle {
-    const channel = new ChannelHandle(name, this.#context, (handle) => this.#track(handle));
-    this.#byName.set(name, this.#collected === undefined ? { deref: () => channel } : new WeakRef(channel));
-    this.#collected?.register(channel, name);
+  const add = (name: string): ChannelHandle => {
+    const channel = createChannel(name, client, () => {
+      inUse[channel._isInUse() ? "add" : "delete"](channel);
+      recovering[channel.state === "recovering" ? "add" : "delete"](channel);
+      changed();
+    });
+    byName.set(name, collected ? new WeakRef(channel) : { deref: () => channel });
+    collected?.register(channel, name);
     return channel;
-  }
+  };
 
-  #track(channel: ChannelHandle): void {
-    if (channel.isInUse) this.#inUse.add(channel);
-    else this.#inUse.delete(channel);
-    if (channel.state === "recovering") this.#recovering.add(channel);
-    else this.#recovering.delete(channel);
-    this.#onChange();
-  }
+  return { _get: (name) => find(name) ?? add(name), _find: find, _inUse: inUse, _recovering: recovering };
 }

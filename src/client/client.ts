@@ -1,6 +1,6 @@
 import type { Contract, OpenContract } from "../protocol/contract.ts";
 import type { ConnectOptions } from "./channel-client.ts";
-import { type Client, GatewayClient } from "./gateway-client.ts";
+import { type Client, createGatewayClient } from "./gateway-client.ts";
 
 /** The client of a Tidegate gateway, for browsers and Node. */
 
@@ -38,8 +38,7 @@ export type { TokenProvider } from "./tokens.ts";
  * throw; errors are reported by events and by the promises of the calls. `connect<typeof contract>` has the types of a
  * contract.
  */
-export function connect<C extends Contract = OpenContract>(url: string, options: ConnectOptions): Client<C>;
-// The types of a contract are for the caller; nothing here depends on them.
-export function connect(url: string, options: ConnectOptions): Client {
-  return new GatewayClient(url, options);
-}
+export const connect = createGatewayClient as <C extends Contract = OpenContract>(
+  url: string,
+  options: ConnectOptions,
+) => Client<C>;

@@ -1,13 +1,11 @@
-import type { Closing } from "../protocol/closings.ts";
-import type { Ready } from "../protocol/wire.ts";
-import { type Backoff, delayBefore } from "./backoff.ts";
-import { isTemporary, TidegateError, type TidegateErrorCode } from "./errors.ts";
-import { toConnectError, statusOf } from "./refusal.ts";
-import { defaultPath, type GatewaySocket } from "./socket.ts";
-import { isJsonWebToken, type TokenSource } from "./tokens.ts";
-import { TransportOrder } from "./transport-order.ts";
+import { delayBefore } from "./backoff.ts";
+import type { InternalClient } from "./channel-client.ts";
+import { isTemporary, TidegateError } from "./errors.ts";
+import { type HandshakeError, toConnectError } from "./refusal.ts";
+import { defaultPath } from "./socket.ts";
+import { isJsonWebToken, tokenOf, type TokenProvider } from "./tokens.ts";
 
-export type ConnectionPhase = "waiting" | "connecting" | "open" | "closed";
+export type ConnectionPhase = "disconnected" | "connecting" | "connected" | "closed";
 
 /** Why there is no connection, and when the next attempt follows. */
 export interface ConnectionProblem {
@@ -15,23 +13,22 @@ export interface ConnectionProblem {
   retryInMs?: number;
 }
 
-/** Callbacks of a connection. */
-export interface ConnectionListener {
-  phase(phase: ConnectionPhase, trouble?: ConnectionProblem): void;
-  /** Max bytes per message of this node. Called before anything is sent on a connection. */
-  payloadLimit(maxBytes: number): void;
-  /** Called before anything is received on a new connection. */
-  connected(recovered: boolean): void;
-  /** The node sent `ready`: everything that Socket.IO's recovery replays has been received. */
-  recoveryEnded(ready: Ready): void;
-  disconnected(): void;
-}
-
-export interface ReconnectOptions {
-  backoff: Backoff;
+export interface ConnectionOptions {
+  provider: TokenProvider;
   connectTimeoutMs: number;
   /** Max wait for the answer that shows, after a sleep, that the connection is alive. */
   wakeTimeoutMs: number;
+  phaseChanged(phase: ConnectionPhase, problem?: ConnectionProblem): void;
+  /** Called before anything is received on a new connection. */
+  connected(recovered: boolean): void;
+}
+
+export interface Connection {
+  /** Skips the delay before the next attempt. */
+  _connect(): void;
+  /** After a sleep: skips the delay before the next attempt, and leaves a connection on which nothing is answered. */
+  _wake(): void;
+  _close(reason: TidegateError): void;
 }
 
 /** A connection that lasted this long resets the backoff. */
@@ -40,186 +37,163 @@ const stableAfterMs = 5_000;
 /** After this many HTTP 404 responses, without any connection before, the configured path is considered wrong. */
 const maxNotFound = 2;
 
-/** Errors that another token may resolve. */
-const tokenCodes: readonly TidegateErrorCode[] = ["unauthorized", "token_expired"];
-
 /**
  * Keeps one Socket.IO connection to any node, reconnecting until it is closed. Socket.IO's own reconnection is
  * disabled, because it gives up after a refused handshake and does not support delays requested by the gateway.
  */
-export class ReconnectingConnection {
-  readonly #socket: GatewaySocket;
-  readonly #tokens: TokenSource;
-  readonly #options: ReconnectOptions;
-  readonly #listener: ConnectionListener;
-  readonly #transports: TransportOrder;
-  #phase: ConnectionPhase = "waiting";
-  #number = 0;
-  #isOpen = false;
-  #failures = 0;
-  #token = "";
-  #hasRefetchedToken = false;
-  #notFound = 0;
-  #isLeavingNode = false;
-  #isChecking = false;
+export function createConnection(
+  client: InternalClient,
+  { provider, connectTimeoutMs, wakeTimeoutMs, phaseChanged, connected }: ConnectionOptions,
+): Connection {
+  const { socket } = client;
+  const manager = socket.io;
+  const canRefreshToken = typeof provider !== "string";
+  const preferredTransports = (manager.opts.transports ?? []).slice();
+  /**
+   * If a proxy answers an upgrade with an error, Socket.IO tries the other transport in the same attempt
+   * (`tryAllTransports`). If a proxy swallows it, the attempt times out, and the next one starts with the other
+   * transport, from which Socket.IO upgrades to WebSocket if it can.
+   */
+  let transports = preferredTransports;
+  let phase: ConnectionPhase = "disconnected";
+  let connections = 0;
+  let failures = 0;
+  let notFound = 0;
+  let token = "";
+  let hasRefetchedToken = false;
+  let isLeavingNode = false;
+  let isChecking = false;
   /** Timeout of the attempt, delay before the next attempt, or time until the connection counts as stable. */
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #drainTimer: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let drainTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(socket: GatewaySocket, tokens: TokenSource, options: ReconnectOptions, listener: ConnectionListener) {
-    this.#socket = socket;
-    this.#tokens = tokens;
-    this.#options = options;
-    this.#listener = listener;
-    this.#transports = new TransportOrder(socket);
-    socket.on("connect", () => this.#connected());
-    socket.on("connect_error", (error) => this.#refused(error));
-    socket.on("disconnect", (reason) => this.#disconnected(reason));
-    // Recovered packets arrive before `ready`, with some servers even before `connect`; the listener must know about
-    // the connection first.
-    socket.prependAny(() => this.#started());
-    socket.on("ready", (ready) => this.#listener.recoveryEnded(ready));
-    socket.on("drain", ({ reconnectAfterMs }) => this.#drain(reconnectAfterMs));
-    socket.on("closing", (closing) => this.#closing(closing));
-  }
+  const setPhase = (next: ConnectionPhase, problem?: ConnectionProblem): void => phaseChanged((phase = next), problem);
 
-  /** Number of the current connection; undefined while disconnected. */
-  get number(): number | undefined {
-    return this.#isOpen ? this.#number : undefined;
-  }
+  const after = (delayMs: number, run: () => void): ReturnType<typeof setTimeout> => {
+    clearTimeout(timer);
+    return (timer = setTimeout(run, delayMs));
+  };
 
-  /** Skips the delay before the next attempt. */
-  connect(): void {
-    if (this.#phase === "waiting") void this.#attempt();
-  }
+  const connect = (): void => {
+    if (phase === "disconnected") void attempt();
+  };
 
-  /** After a sleep: skips the delay before the next attempt, and leaves a connection on which nothing is answered. */
-  wake(): void {
-    this.connect();
-    const { number } = this;
-    if (number === undefined || this.#isChecking) return;
-    this.#isChecking = true;
-    // Any answer will do; this one needs no Redis.
-    this.#socket.timeout(this.#options.wakeTimeoutMs).emit("unsubscribe", { channel: "-" }, (failure) => {
-      this.#isChecking = false;
-      if (failure !== null && this.number === number) this.#leaveNode();
-    });
-  }
-
-  close(reason: TidegateError): void {
-    if (this.#phase === "closed") return;
-    clearTimeout(this.#timer);
-    this.#setPhase("closed", { error: reason });
-    this.#socket.disconnect();
-  }
-
-  async #attempt(): Promise<void> {
-    this.#setPhase("connecting");
-    const late = new TidegateError("timeout", "Connecting timed out.");
-    const timer = this.#after(this.#options.connectTimeoutMs, () => this.#failed(late));
-    const isCurrent = (): boolean => this.#phase === "connecting" && this.#timer === timer;
+  const attempt = async (): Promise<void> => {
+    setPhase("connecting");
+    const mine = after(connectTimeoutMs, () => failed(new TidegateError("timeout", "Connecting timed out.")));
+    const isCurrent = (): boolean => phase === "connecting" && timer === mine;
     try {
-      const token = await this.#tokens.get();
-      if (isCurrent()) this.#open(token);
+      const next = await tokenOf(provider);
+      if (isCurrent()) open(next);
     } catch (error) {
-      if (isCurrent()) this.#failed(error as TidegateError);
+      if (isCurrent()) failed(error as TidegateError);
     }
-  }
+  };
 
-  #open(token: string): void {
-    this.#token = token;
-    this.#socket.auth = { token };
-    this.#transports.apply();
-    this.#socket.connect();
-    this.#socket.io.engine.once("handshake", ({ maxPayload }) => this.#listener.payloadLimit(maxPayload));
-  }
+  const open = (next: string): void => {
+    token = next;
+    socket.auth = { token };
+    // Before each attempt, because Socket.IO replaces the names by classes.
+    manager.opts.transports = transports.slice();
+    socket.connect();
+    manager.engine.once("handshake", ({ maxPayload }) => (client._maxBytes = maxPayload));
+  };
 
-  #connected(): void {
-    this.#after(stableAfterMs, () => (this.#failures = 0));
-    this.#hasRefetchedToken = false;
-    this.#transports.connected();
-    this.#started();
-    this.#setPhase("open");
-  }
+  /** Recovered packets arrive before `ready`, with some servers even before `connect`. */
+  const started = (): void => {
+    if (client._connection || !socket.connected) return;
+    client._connection = connections += 1;
+    connected(socket.recovered);
+  };
 
-  #started(): void {
-    if (this.#isOpen || !this.#socket.connected) return;
-    this.#isOpen = true;
-    this.#number += 1;
-    this.#listener.connected(this.#socket.recovered);
-  }
+  const refused = (error: HandshakeError): void => {
+    const { path } = manager.opts;
+    notFound = error.description === 404 ? notFound + 1 : 0;
+    if (path === defaultPath || connections > 0 || notFound < maxNotFound) return failed(toConnectError(error));
+    close(new TidegateError("not_found", `There is no gateway at this address: ${path} returned HTTP 404.`));
+  };
 
-  #refused(error: Error): void {
-    this.#notFound = statusOf(error) === 404 ? this.#notFound + 1 : 0;
-    const { path } = this.#socket.io.opts;
-    const isPathWrong = path !== defaultPath && this.#number === 0 && this.#notFound >= maxNotFound;
-    if (!isPathWrong) return this.#failed(toConnectError(error));
-    this.close(new TidegateError("not_found", `There is no gateway at this address: ${path} returned HTTP 404.`));
-  }
+  const failed = (error: TidegateError): void => {
+    if (phase !== "connecting") return;
+    const { code } = error;
+    reorderTransports(code);
+    socket.disconnect();
+    const isTokenRefused = canRefreshToken && (code === "unauthorized" || code === "token_expired");
+    if (isTokenRefused && !hasRefetchedToken) {
+      // Only once: a provider whose second token is also refused has no better one.
+      hasRefetchedToken = true;
+      retry(error, 0);
+      // Or it returned something else, such as the text of an error page; its next result may be a token.
+    } else if (isTemporary(code) || (isTokenRefused && !isJsonWebToken(token))) retry(error);
+    else close(error);
+  };
 
-  #failed(error: TidegateError): void {
-    if (this.#phase !== "connecting") return;
-    this.#transports.failed(error.code);
-    this.#socket.disconnect();
-    if (this.#mayRefetchToken(error.code)) this.#retry(error, 0);
-    else if (isTemporary(error.code) || this.#isNoToken(error.code)) this.#retry(error);
-    else this.close(error);
-  }
+  /** Called before the failed attempt is closed. */
+  const reorderTransports = (code: string): void => {
+    const engine = manager.engine as typeof manager.engine | undefined;
+    if (code === "timeout" && engine?.readyState === "opening")
+      transports = [...transports.slice(1), ...transports.slice(0, 1)] as typeof transports;
+    else if (code === "disconnected") transports = preferredTransports;
+  };
 
-  /** Only once: a provider whose second token is also refused has no better one. */
-  #mayRefetchToken(code: TidegateErrorCode): boolean {
-    if (!tokenCodes.includes(code) || !this.#tokens.canRefresh || this.#hasRefetchedToken) return false;
-    this.#hasRefetchedToken = true;
-    return true;
-  }
+  const retry = (error: TidegateError, delayMs?: number): void => {
+    const retryInMs = delayMs ?? delayBefore(failures++, client._backoff, error);
+    after(retryInMs, connect);
+    setPhase("disconnected", { error, retryInMs });
+  };
 
-  /** The token function returned something else, such as the text of an error page; its next result may be a token. */
-  #isNoToken(code: TidegateErrorCode): boolean {
-    return code === "unauthorized" && this.#tokens.canRefresh && !isJsonWebToken(this.#token);
-  }
-
-  #disconnected(reason: string): void {
-    clearTimeout(this.#drainTimer);
-    this.#isOpen = false;
-    if (this.#phase === "connecting") this.#transports.failed("disconnected");
-    const lost = new TidegateError("disconnected", `The connection was lost: ${reason}.`);
-    if (this.#phase !== "closed") this.#retry(lost, this.#isLeavingNode ? 0 : undefined);
-    this.#isLeavingNode = false;
-    this.#listener.disconnected();
-  }
-
-  #retry(error: TidegateError, delayMs?: number): void {
-    const retryInMs = delayMs ?? delayBefore(this.#failures, this.#options.backoff, error);
-    if (delayMs === undefined) this.#failures += 1;
-    this.#after(retryInMs, () => this.connect());
-    this.#setPhase("waiting", { error, retryInMs });
-  }
-
-  #closing({ code, message, reconnect }: Closing): void {
-    const canReturn = code === "token_expired" ? this.#tokens.canRefresh : reconnect;
-    if (!canReturn) this.close(new TidegateError(code, message));
-  }
-
-  /** Leaves shortly before the node would disconnect it, with jitter. */
-  #drain(reconnectAfterMs: number): void {
-    clearTimeout(this.#drainTimer);
-    this.#drainTimer = setTimeout(() => this.#leaveNode(), reconnectAfterMs * (0.75 + Math.random() / 4));
-  }
+  const close = (error: TidegateError): void => {
+    if (phase === "closed") return;
+    clearTimeout(timer);
+    setPhase("closed", { error });
+    socket.disconnect();
+  };
 
   /** Without DISCONNECT, so that Socket.IO's recovery still works on the next connection. */
-  #leaveNode(): void {
-    this.#isLeavingNode = true;
-    this.#socket.io.engine.close();
-  }
+  const leaveNode = (): void => {
+    isLeavingNode = true;
+    manager.engine.close();
+  };
 
-  #after(delayMs: number, run: () => void): ReturnType<typeof setTimeout> {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(run, delayMs);
-    return this.#timer;
-  }
+  socket.on("connect", () => {
+    after(stableAfterMs, () => (failures = 0));
+    hasRefetchedToken = false;
+    manager.engine.once("upgrade", () => (transports = preferredTransports));
+    started();
+    setPhase("connected");
+  });
+  socket.on("connect_error", refused);
+  socket.on("disconnect", (reason) => {
+    clearTimeout(drainTimer);
+    client._connection = undefined;
+    if (phase === "connecting") transports = preferredTransports;
+    const lost = new TidegateError("disconnected", `The connection was lost: ${reason}.`);
+    if (phase !== "closed") retry(lost, isLeavingNode ? 0 : undefined);
+    isLeavingNode = false;
+  });
+  socket.prependAny(started);
+  // Leaves shortly before the node would disconnect it, with jitter.
+  socket.on("drain", ({ reconnectAfterMs }) => {
+    clearTimeout(drainTimer);
+    drainTimer = setTimeout(leaveNode, reconnectAfterMs * (0.75 + Math.random() / 4));
+  });
+  socket.on("closing", ({ code, message, reconnect }) => {
+    if (!(code === "token_expired" ? canRefreshToken : reconnect)) close(new TidegateError(code, message));
+  });
 
-  #setPhase(phase: ConnectionPhase, trouble?: ConnectionProblem): void {
-    this.#phase = phase;
-    this.#listener.phase(phase, trouble);
-  }
+  return {
+    _connect: connect,
+    _wake() {
+      connect();
+      const connection = client._connection;
+      if (!connection || isChecking) return;
+      isChecking = true;
+      // Any answer will do; this one needs no Redis.
+      socket.timeout(wakeTimeoutMs).emit("unsubscribe", { channel: "-" }, (failure) => {
+        isChecking = false;
+        if (failure && client._connection === connection) leaveNode();
+      });
+    },
+    _close: close,
+  };
 }

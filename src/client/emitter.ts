@@ -3,36 +3,40 @@ export type Listener<Argument> = (argument: Argument) => void;
 /** Removes a listener. Repeated calls do nothing. */
 export type Off = () => void;
 
-/** Listeners by event. If one throws, the others are still called, and its error surfaces as an uncaught error. */
-export class Emitter<Events extends object> {
-  readonly #listeners = new Map<PropertyKey, Set<Listener<never>>>();
+/** Events by name. If a listener throws, the others are still called, and its error surfaces as an uncaught error. */
+export interface Emitter<Events extends object> {
+  on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): Off;
+  emit<Name extends keyof Events>(name: Name, argument: Events[Name]): void;
+  /** Listens to every event. */
+  _onAny(listener: AnyListener): Off;
+  _hasListeners(): boolean;
+}
 
-  get hasListeners(): boolean {
-    return this.#listeners.size > 0;
-  }
+export type AnyListener = (argument: never, event: PropertyKey) => void;
 
-  on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): Off {
-    const listeners = this.#listeners.get(name) ?? new Set();
-    // A listener added twice is called twice and removed twice, so each has its own identity.
-    const added: Listener<Events[Name]> = (argument) => listener(argument);
-    this.#listeners.set(name, listeners.add(added));
-    return () => {
-      listeners.delete(added);
-      if (listeners.size === 0 && this.#listeners.get(name) === listeners) this.#listeners.delete(name);
-    };
-  }
-
-  emit<Name extends keyof Events>(name: Name, argument: Events[Name]): void {
-    const listeners = this.#listeners.get(name) as Set<Listener<Events[Name]>> | undefined;
-    // Copied: listeners added or removed by a listener take effect with the next event.
-    for (const listener of Array.from(listeners ?? [])) {
-      try {
-        listener(argument);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
+export function createEmitter<Events extends object>(): Emitter<Events> {
+  // A listener added twice is called twice and removed twice, so each has its own entry.
+  const entries = new Set<{ name?: PropertyKey; listener: AnyListener }>();
+  const add = (entry: { name?: PropertyKey; listener: AnyListener }): Off => {
+    entries.add(entry);
+    return () => void entries.delete(entry);
+  };
+  return {
+    on: (name, listener) => add({ name, listener }),
+    _onAny: (listener) => add({ listener }),
+    _hasListeners: () => entries.size > 0,
+    emit(event, argument) {
+      // Copied: listeners added or removed by a listener take effect with the next event.
+      for (const { name = event, listener } of Array.from(entries)) {
+        if (name !== event) continue;
+        try {
+          listener(argument as never, event);
+        } catch (error) {
+          queueMicrotask(() => {
+            throw error;
+          });
+        }
       }
-    }
-  }
+    },
+  };
 }

@@ -1,15 +1,12 @@
 import type { ClosingCode } from "../protocol/closings.ts";
-import { isTemporary as isTemporaryError, type ErrorCode } from "../protocol/errors.ts";
+import { temporaryCodes, type ErrorCode } from "../protocol/errors.ts";
 
 /** Codes of the gateway's catalogues, and three of this client. */
 export type TidegateErrorCode = ErrorCode | ClosingCode | "timeout" | "disconnected" | "closed";
 
-/** Temporary for this client, which retries, although not in the catalogue of errors. */
-const ownTemporaryCodes: readonly TidegateErrorCode[] = ["timeout", "disconnected", "connection_limit"];
-
-/** Whether the same request may succeed later. */
-export const isTemporary = (code: TidegateErrorCode): boolean =>
-  ownTemporaryCodes.includes(code) || isTemporaryError(code);
+/** Whether the same request may succeed later: also after errors of this client, and when another connection has ended. */
+export const isTemporary = (code: string): boolean =>
+  [...temporaryCodes, "disconnected", "connection_limit"].includes(code);
 
 /** Whether a call failed and would fail again; not if the client cannot know. */
 export const isPermanent = (error: unknown): error is TidegateError =>
@@ -17,9 +14,9 @@ export const isPermanent = (error: unknown): error is TidegateError =>
 
 /** The error of every failed call: refused by the gateway, timed out, or disconnected. */
 export class TidegateError extends Error {
-  readonly code: TidegateErrorCode;
+  declare readonly code: TidegateErrorCode;
   /** Milliseconds after which a retry may succeed, if the gateway named a delay. */
-  readonly retryAfterMs: number | undefined;
+  declare readonly retryAfterMs: number | undefined;
 
   constructor(
     code: TidegateErrorCode,

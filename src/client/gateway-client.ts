@@ -1,12 +1,11 @@
 import type { Contract, OpenContract, StateValue } from "../protocol/contract.ts";
-import { ConnectedClient, type ChannelClient } from "./channel-client.ts";
+import { type ChannelClient, type ConnectOptions, createClient } from "./channel-client.ts";
 import { createState, type LiveState } from "./channel-state.ts";
 import { createText, type LiveText } from "./joined-text.ts";
 import { createLeaderboard, type Leaderboard } from "./leaderboard.ts";
 import { createOpenOrders, type LiveOrders } from "./open-orders.ts";
 import { createOrder, type LiveOrder } from "./order.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
-import type { LiveViewContext } from "./live-channel.ts";
 import { sharedViews } from "./live-view.ts";
 
 export interface Client<C extends Contract = OpenContract> extends ChannelClient<C> {
@@ -25,25 +24,15 @@ export interface Client<C extends Contract = OpenContract> extends ChannelClient
 }
 
 /** A client with sessions and live views. */
-export class GatewayClient extends ConnectedClient implements Client {
-  readonly sessions = createSessions(this);
-  readonly #context: LiveViewContext = {
-    request: (name, message) => this.request(name, message),
-    channel: (name) => this.handleOf(name),
-    onUser: (listener) => {
-      if (this.ready !== undefined) listener(this.ready.userId);
-      return this.on("ready", ({ userId }) => listener(userId));
-    },
-    connectionId: () => this.socket.id,
-  };
-  readonly #openOrders = sharedViews(createOpenOrders, this.#context);
-  readonly order = sharedViews(createOrder, this.#context);
-  readonly textOf = sharedViews(createText, this.#context);
+export function createGatewayClient(url: string, options: ConnectOptions): Client {
+  const client = createClient(url, options);
   // As with channels, the caller states the type of the data and values.
-  readonly leaderboard = sharedViews(createLeaderboard, this.#context) as Client["leaderboard"];
-  readonly stateOf = sharedViews(createState, this.#context) as Client["stateOf"];
-
-  orders(): LiveOrders {
-    return this.#openOrders("");
-  }
+  return Object.assign(client, {
+    sessions: createSessions(client),
+    leaderboard: sharedViews(createLeaderboard, client) as Client["leaderboard"],
+    order: sharedViews(createOrder, client),
+    orders: sharedViews(createOpenOrders, client),
+    stateOf: sharedViews(createState, client),
+    textOf: sharedViews(createText, client),
+  });
 }

@@ -1,6 +1,6 @@
-import type { JoinedText, WirePublication } from "../protocol/wire.ts";
-import { liveChannel } from "./live-channel.ts";
-import type { CreateState, Live, LiveEvents } from "./live-view.ts";
+import type { JoinedText } from "../protocol/wire.ts";
+import { type ChannelReducer, liveChannel } from "./live-channel.ts";
+import type { CreateState, Live, LiveEvents, Shown } from "./live-view.ts";
 
 export interface LiveTextEvents extends LiveEvents {
   /** The text grew or was replaced, or `last` changed. */
@@ -16,26 +16,22 @@ export interface LiveText extends Live<LiveTextEvents> {
 }
 
 /** The text of one channel, shared by its views. */
-export const createText: CreateState<LiveText, LiveTextEvents> = (channel, context, emit) => {
+export const createText: CreateState<LiveText, LiveTextEvents> = (channel, client, emit) => {
+  const view: Shown<LiveText> = { channel, text: "", last: undefined };
   let joined: JoinedText = { text: "" };
-  const update = (next: JoinedText): void => emit("change", (joined = next));
-  const apply = ({ event, data, from }: WirePublication): void =>
-    update({
-      ...joined,
-      ...(typeof data === "string" ? { text: joined.text + data } : { last: { event, data, ...(from && { from }) } }),
-    });
-  const live = liveChannel(context, { reset: update, apply }, emit);
-  live.open(channel);
-  return {
-    live,
-    view: {
-      channel,
-      get text() {
-        return joined.text;
-      },
-      get last() {
-        return joined.last;
-      },
+  const update = (next: JoinedText): void => {
+    joined = next;
+    Object.assign(view, { last: undefined }, next);
+    emit("change", next);
+  };
+  const reducer: ChannelReducer = {
+    snapshot: ({ snapshot }) => update(snapshot as JoinedText),
+    publication({ event, data, from }) {
+      if (typeof data === "string") update({ ...joined, text: joined.text + data });
+      else update({ ...joined, last: { event, data, ...(from && { from }) } });
     },
   };
+  const live = liveChannel(client, view, reducer, emit);
+  live._open(channel);
+  return live;
 };

@@ -9,9 +9,9 @@ import {
   type SeasonChange,
   type SubmittedScore,
 } from "../protocol/board.ts";
-import type { WirePublication } from "../protocol/wire.ts";
-import { liveChannel } from "./live-channel.ts";
-import type { CreateState, Live, LiveEvents } from "./live-view.ts";
+import type { RequestOf } from "../protocol/wire.ts";
+import { type ChannelReducer, liveChannel, onUser } from "./live-channel.ts";
+import type { CreateState, Live, LiveEvents, Shown } from "./live-view.ts";
 
 /** The signed-in user's own entry. */
 export interface OwnEntry {
@@ -51,50 +51,44 @@ export interface Leaderboard<Data = unknown> extends Live<LeaderboardEvents<Data
 }
 
 /** The state of one board, shared by its views. */
-export const createLeaderboard: CreateState<Leaderboard, LeaderboardEvents> = (board, context, emit) => {
-  let top: BoardSnapshot = { board, revision: 0, total: 0, entries: [] };
-  let own: OwnEntry | undefined;
-  const setTop = (next: BoardSnapshot): void => emit("change", (top = next));
+export const createLeaderboard: CreateState<Leaderboard, LeaderboardEvents> = (board, client, emit) => {
+  const view: Shown<Leaderboard> & BoardSnapshot = {
+    board,
+    revision: 0,
+    total: 0,
+    entries: [],
+    own: undefined,
+    submit: (score) => client.request("leaderboard:submit", { board, score }),
+    ranks: (members) => client.request("leaderboard:ranks", { board, members: [...members] }),
+    around: (radius) => client.request("leaderboard:around", { board, radius } as RequestOf<"leaderboard:around">),
+  };
+  const setTop = (top: BoardSnapshot): void => {
+    Object.assign(view, top);
+    emit("change", top);
+  };
   const setOwn = ({ member, rank, score }: OwnRank): void =>
-    emit("own", (own = rank === null || score === null ? undefined : { member, rank, score }));
-  const apply = ({ event, data }: WirePublication): void => {
-    if (event === "leaderboard.season") emit("season", data as SeasonChange);
-    if (event !== "leaderboard.diff") return;
-    // A diff applies to the previous revision only; after a gap the snapshot is reloaded.
-    const diff = data as BoardDiff;
-    if (diff.revision === top.revision + 1) setTop(applyDiff(top, diff));
-    else live.reload();
-  };
-  const live = liveChannel(context, { reset: setTop, apply }, emit);
-  const rank = liveChannel<OwnRank>(context, {
-    reset: setOwn,
-    apply: ({ event, data }) => event === "leaderboard.rank" && setOwn(data as OwnRank),
-  });
-  live.open(`leaderboard:${board}`);
-  const offUser = context.onUser((userId) => rank.open(`rank:${board}:${userId}`));
-  return {
-    live,
-    view: {
-      board,
-      get entries() {
-        return top.entries;
-      },
-      get revision() {
-        return top.revision;
-      },
-      get total() {
-        return top.total;
-      },
-      get own() {
-        return own;
-      },
-      submit: (score) => context.request("leaderboard:submit", { board, score }),
-      ranks: (members) => context.request("leaderboard:ranks", { board, members: [...members] }),
-      around: (radius) => context.request("leaderboard:around", { board, ...(radius !== undefined && { radius }) }),
-    },
-    end() {
-      offUser();
-      rank.end();
+    emit("own", (view.own = rank === null || score === null ? undefined : { member, rank, score }));
+  const reducer: ChannelReducer = {
+    snapshot: ({ snapshot }) => setTop(snapshot as BoardSnapshot),
+    publication({ event, data }) {
+      if (event === "leaderboard.season") emit("season", data as SeasonChange);
+      if (event !== "leaderboard.diff") return;
+      // A diff applies to the previous revision only; after a gap the snapshot is reloaded.
+      const diff = data as BoardDiff;
+      if (diff.revision === view.revision + 1) setTop(applyDiff(view, diff));
+      else live._reload();
     },
   };
+  const ownReducer: ChannelReducer = {
+    snapshot: ({ snapshot }) => setOwn(snapshot as OwnRank),
+    publication: ({ event, data }) => event === "leaderboard.rank" && setOwn(data as OwnRank),
+  };
+  const live = liveChannel(client, view, reducer, emit);
+  const rank = liveChannel(client, {}, ownReducer);
+  live._open(`leaderboard:${board}`);
+  live._cleanups.push(
+    onUser(client, (userId) => rank._open(`rank:${board}:${userId}`)),
+    rank._end,
+  );
+  return live;
 };

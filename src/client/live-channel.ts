@@ -1,109 +1,93 @@
-import type { StateChanges, StateSnapshot, WirePublication } from "../protocol/wire.ts";
-import type { AcquiredChannel, ChannelHandle } from "./channel.ts";
+import type { InternalClient } from "./channel-client.ts";
+import type { AcquiredChannel, ChannelEvents, ChannelHandle } from "./channel.ts";
 import { deferred } from "./deferred.ts";
 import type { Off } from "./emitter.ts";
 import type { TidegateError } from "./errors.ts";
-import type { Emit, LiveEvents } from "./live-view.ts";
-import type { ChannelState } from "./channel-reader.ts";
-import type { SendRequest } from "./requests.ts";
+import type { LiveStatus } from "./live-view.ts";
 
-/** Dependencies of live views. */
-export interface LiveViewContext {
-  readonly request: SendRequest;
-  channel(name: string): ChannelHandle;
-  /** Calls `listener` with the signed-in user, now if known and on every connection. */
-  onUser(listener: (userId: string) => void): Off;
-  /** Socket.IO's id of the connection; undefined while disconnected. */
-  connectionId(): string | undefined;
-}
+/** Builds the state of a view from the events of its channel, each once and in order. */
+export type ChannelReducer = {
+  [Name in "snapshot" | "publication" | "entries" | "changes"]?: (event: ChannelEvents[Name]) => void;
+};
 
-/** Builds state from a channel's snapshot and publications. */
-export interface ChannelReducer<Snapshot> {
-  /** Replaces the state: initially, and whenever missed publications are lost. */
-  reset?(snapshot: Snapshot): void;
-  /** Applies the next publication; each once and in order. */
-  apply?(publication: WirePublication): void;
-  /** Replaces the keyed state, if the channel has one. */
-  replace?(entries: StateSnapshot): void;
-  /** Changes the keyed state. */
-  change?(changes: StateChanges): void;
-}
-
-export interface LiveChannel {
-  readonly loaded: Promise<void>;
-  readonly state: ChannelState;
+export interface LiveChannel<View> {
+  /** What all views of the channel show, and inherit. */
+  readonly _view: LiveStatus & View;
   /** Whether the gateway refused the channel permanently. */
-  readonly hasEnded: boolean;
+  readonly _hasEnded: boolean;
+  /** Called after the last view was closed. */
+  readonly _cleanups: Off[];
   /** Subscribes to this channel instead of the previous one. */
-  open(name: string): void;
+  _open(name: string): void;
   /** Requests a new snapshot. */
-  reload(): void;
-  end(): void;
+  _reload(): void;
+  _end(): void;
 }
 
 /**
  * Feeds a reducer with a channel's snapshot and publications. After a disconnect it continues from its position; if
- * missed publications are lost, it starts from a new snapshot. Others may use the same channel. `emit` receives the
- * channel's state changes.
+ * missed publications are lost, it starts from a new snapshot. Others may use the same channel. `view` is what is shown
+ * before the first event; `emit` receives every event of the channel.
  */
-export function liveChannel<Snapshot>(
-  context: LiveViewContext,
-  reducer: ChannelReducer<Snapshot>,
-  emit?: Emit<LiveEvents>,
-): LiveChannel {
-  const loaded = deferred();
+export function liveChannel<View extends object>(
+  client: InternalClient,
+  view: View,
+  reducer: ChannelReducer,
+  emit?: (event: never, argument: never) => void,
+): LiveChannel<View> {
+  const { promise, resolve, reject } = deferred();
+  const cleanups: Off[] = [];
   let channel: ChannelHandle | undefined;
   let acquired: AcquiredChannel | undefined;
-  let offs: Off[] = [];
+  let off: Off | undefined;
   let hasEnded = false;
   // A refusal is also reported by the `unsubscribed` event.
-  loaded.promise.catch(() => undefined);
+  promise.catch(() => undefined);
 
-  const listen = (on: ChannelHandle["on"]): Off[] => [
-    on("snapshot", ({ snapshot }) => {
-      reducer.reset?.(snapshot as Snapshot);
-      loaded.resolve();
-    }),
-    on("entries", (entries) => reducer.replace?.(entries)),
-    on("changes", (changes) => reducer.change?.(changes)),
+  const receive = (argument: { offset?: number; willReturn?: boolean }, event: PropertyKey): void => {
+    if (argument.willReturn === false) hasEnded = true;
     // Publications without an offset are not part of the state: they may repeat and are not in the snapshot.
-    on("publication", (publication) => {
-      if ("offset" in publication) reducer.apply?.(publication as WirePublication);
-    }),
-    on("state", (change) => emit?.("state", change)),
-    on("unsubscribed", (unsubscribed) => {
-      if (!unsubscribed.willReturn) hasEnded = true;
-      emit?.("unsubscribed", unsubscribed);
-    }),
-  ];
+    if (event !== "publication" || argument.offset) reducer[event as keyof ChannelReducer]?.(argument as never);
+    if (event === "snapshot") resolve();
+    emit?.(event as never, argument as never);
+  };
 
-  const end = (): void => {
-    for (const off of offs) off();
+  const leave = (): void => {
+    off?.();
     void acquired?.release();
     channel = acquired = undefined;
   };
 
+  const state: PropertyDescriptor = { get: () => channel?.state ?? "subscribing" };
+
   return {
-    loaded: loaded.promise,
-    get state() {
-      return channel?.state ?? "subscribing";
-    },
-    get hasEnded() {
+    _view: Object.defineProperties(view as View & LiveStatus, { state, loaded: { value: promise } }),
+    get _hasEnded() {
       return hasEnded;
     },
-    open(name) {
+    _cleanups: cleanups,
+    _open(name) {
       if (channel?.name === name) return;
-      end();
-      const opened = (channel = context.channel(name));
+      leave();
+      const opened = (channel = client.channel(name));
       hasEnded = false;
-      offs = listen(opened.on.bind(opened));
+      off = opened._onAny(receive);
       acquired = opened.acquire();
       acquired.subscribed.catch((error: TidegateError) => {
         if (channel === opened) hasEnded = true;
-        loaded.reject(error);
+        reject(error);
       });
     },
-    reload: () => channel?.subscription.reloadSnapshot(),
-    end,
+    _reload: () => channel?._subscription._reload(),
+    _end() {
+      leave();
+      for (const cleanup of cleanups) cleanup();
+    },
   };
+}
+
+/** Calls `listener` with the signed-in user, now if known and on every connection. */
+export function onUser(client: InternalClient, listener: (userId: string) => void): Off {
+  if (client.ready) listener(client.ready.userId);
+  return client.on("ready", ({ userId }) => listener(userId));
 }

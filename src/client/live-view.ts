@@ -1,7 +1,8 @@
+import type { InternalClient } from "./channel-client.ts";
 import type { ChannelEvents } from "./channel.ts";
-import { Emitter, type Listener, type Off } from "./emitter.ts";
 import type { ChannelState } from "./channel-reader.ts";
-import type { LiveChannel, LiveViewContext } from "./live-channel.ts";
+import { createEmitter, type Listener, type Off } from "./emitter.ts";
+import type { LiveChannel } from "./live-channel.ts";
 
 /** Events of every live view. */
 export interface LiveEvents {
@@ -11,12 +12,15 @@ export interface LiveEvents {
   unsubscribed: ChannelEvents["unsubscribed"];
 }
 
-/** The common part of all live views. */
-export interface Live<Events extends LiveEvents> {
+export interface LiveStatus {
   /** `subscribed`: up to date. `recovering`: it may be out of date. */
   readonly state: ChannelState;
   /** Resolves when data is available, however long that takes; rejects if the gateway refuses permanently. */
   readonly loaded: Promise<void>;
+}
+
+/** The common part of all live views. */
+export interface Live<Events extends LiveEvents> extends LiveStatus {
   on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): Off;
   /** Ends this view. The last view of a channel ends its subscription. */
   close(): void;
@@ -24,66 +28,42 @@ export interface Live<Events extends LiveEvents> {
 
 export type Emit<Events> = <Name extends keyof Events>(name: Name, argument: Events[Name]) => void;
 
-/** State that all views of the same board, order or list share. */
-export interface SharedState<View> {
-  readonly live: LiveChannel;
-  /** What the view has besides the common part. */
-  readonly view: Omit<View, keyof Live<LiveEvents>>;
-  /** Called after the last view was closed. */
-  end?(): void;
-}
+/** What a view shows besides the common part; its state changes it. */
+export type Shown<View> = { -readonly [Name in keyof Omit<View, keyof Live<LiveEvents>>]: View[Name & keyof View] };
 
 /** Creates the state of views of `name`; `emit` reaches the listeners of all of them. */
 export type CreateState<View, Events> = (
   name: string,
-  context: LiveViewContext,
-  emit: Emit<Events> & Emit<LiveEvents>,
-) => SharedState<View>;
-
-interface Entry<View, Events extends object> {
-  state: SharedState<View>;
-  /** Of the open views. */
-  emitters: Set<Emitter<Events>>;
-}
+  client: InternalClient,
+  emit: Emit<Events>,
+) => LiveChannel<Shown<View>>;
 
 /** Returns a function that opens views. Their state is created for the first of a name and ended after the last. */
 export function sharedViews<View extends Live<Events>, Events extends LiveEvents>(
   create: CreateState<View, Events>,
-  context: LiveViewContext,
-): (name: string) => View {
-  const entries = new Map<string, Entry<View, Events>>();
-  const createEntry = (name: string): Entry<View, Events> => {
-    const emitters = new Set<Emitter<Events>>();
-    const emit: Emit<Events> = (event, argument) => {
-      for (const emitter of Array.from(emitters)) emitter.emit(event, argument);
-    };
-    return { state: create(name, context, emit as Parameters<typeof create>[2]), emitters };
-  };
-  return (name) => {
-    let entry = entries.get(name);
-    if (entry === undefined || entry.state.live.hasEnded) entries.set(name, (entry = createEntry(name)));
-    return openView(entry, () => entries.get(name) === entry && entries.delete(name));
-  };
-}
+  client: InternalClient,
+): (name?: string) => View {
+  const shared = new Map<string, { live: LiveChannel<Shown<View>>; emits: Set<Emit<Events>> }>();
 
-function openView<View, Events extends LiveEvents>({ state, emitters }: Entry<View, Events>, forget: () => void): View {
-  const emitter = new Emitter<Events>();
-  emitters.add(emitter);
-  const common: Live<Events> = {
-    get state() {
-      return state.live.state;
-    },
-    get loaded() {
-      return state.live.loaded;
-    },
-    on: (name, listener) => emitter.on(name, listener),
-    close() {
-      if (!emitters.delete(emitter) || emitters.size > 0) return;
-      forget();
-      state.end?.();
-      state.live.end();
-    },
+  const createShared = (name: string) => {
+    const emits = new Set<Emit<Events>>();
+    const live = create(name, client, (event, argument) => {
+      for (const emit of Array.from(emits)) emit(event, argument);
+    });
+    return { live, emits };
   };
-  // Descriptors, because the state is read through getters.
-  return Object.defineProperties(common as View, Object.getOwnPropertyDescriptors(state.view));
+
+  return (name = "") => {
+    let entry = shared.get(name);
+    if (!entry || entry.live._hasEnded) shared.set(name, (entry = createShared(name)));
+    const { live, emits } = entry;
+    const { on, emit } = createEmitter<Events>();
+    emits.add(emit);
+    const close = (): void => {
+      if (!emits.delete(emit) || emits.size > 0) return;
+      if (shared.get(name) === entry) shared.delete(name);
+      live._end();
+    };
+    return Object.assign(Object.create(live._view) as View, { on, close });
+  };
 }

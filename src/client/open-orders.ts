@@ -1,8 +1,7 @@
 import type { OpenOrder, OpenOrders, OrderSignalChange, OrderStatusChange } from "../protocol/order.ts";
-import type { WirePublication } from "../protocol/wire.ts";
-import { liveChannel } from "./live-channel.ts";
-import type { CreateState, Live, LiveEvents } from "./live-view.ts";
-import { isLater } from "./order-state.ts";
+import { type ChannelReducer, liveChannel, onUser } from "./live-channel.ts";
+import type { CreateState, Live, LiveEvents, Shown } from "./live-view.ts";
+import { moveOrder } from "./order.ts";
 
 export interface LiveOrdersEvents extends LiveEvents {
   /** One of the user's orders changed its status. */
@@ -24,49 +23,43 @@ const reloadEveryMs = 1_000;
  * The user's open orders, shared by their views. A status change has neither the parties of a new order nor whether the
  * order has ended, so it is applied at once to a known order, and the list is reloaded afterwards.
  */
-export const createOpenOrders: CreateState<LiveOrders, LiveOrdersEvents> = (_name, context, emit) => {
-  let orders: readonly OpenOrder[] = [];
+export const createOpenOrders: CreateState<LiveOrders, LiveOrdersEvents> = (_name, client, emit) => {
+  const view: Shown<LiveOrders> = { orders: [] };
   let timer: ReturnType<typeof setTimeout> | undefined;
   let reloadedAt = -reloadEveryMs;
-  const update = (next: readonly OpenOrder[]): void => {
+  const update = (orders: readonly OpenOrder[]): void => {
     // oxlint-disable-next-line unicorn/no-array-sort -- Node 18 has no `toSorted`.
-    orders = [...next].sort((one, other) => other.createdAt - one.createdAt);
-    emit("change", orders);
+    view.orders = [...orders].sort((one, other) => other.createdAt - one.createdAt);
+    emit("change", view.orders);
   };
   const reloadSoon = (): void => {
     const waitMs = Math.max(0, reloadedAt + reloadEveryMs - performance.now());
     timer ??= setTimeout(() => {
       timer = undefined;
       reloadedAt = performance.now();
-      live.reload();
+      live._reload();
     }, waitMs);
   };
-  const move = (change: OrderStatusChange, updatedAt: number): void => {
-    const { orderId, status, sequence } = change;
-    const known = orders.find((order) => order.orderId === orderId);
-    if (known !== undefined && !isLater(change, known)) return;
-    if (known !== undefined)
-      update(orders.map((order) => (order === known ? { ...order, status, sequence, updatedAt } : order)));
+  const move = (change: OrderStatusChange, at: number): void => {
+    const known = view.orders.find(({ orderId }) => orderId === change.orderId);
+    const moved = known && moveOrder(known, change, at);
+    if (known && !moved) return;
+    if (moved) update(view.orders.map((order) => (order === known ? moved : order)));
     emit("status", change);
     reloadSoon();
   };
-  const apply = ({ event, data, publishedAt }: WirePublication): void => {
-    if (event === "order.status") move(data as OrderStatusChange, publishedAt);
-    else if (event === "order.signal") emit("signal", { ...(data as OrderSignalChange), at: publishedAt });
-    else reloadSoon();
-  };
-  const live = liveChannel<OpenOrders>(context, { reset: (list) => update(list.orders), apply }, emit);
-  const offUser = context.onUser((userId) => live.open(`orders:${userId}`));
-  return {
-    live,
-    view: {
-      get orders() {
-        return orders;
-      },
-    },
-    end() {
-      clearTimeout(timer);
-      offUser();
+  const reducer: ChannelReducer = {
+    snapshot: ({ snapshot }) => update((snapshot as OpenOrders).orders),
+    publication({ event, data, publishedAt: at }) {
+      if (event === "order.status") move(data as OrderStatusChange, at);
+      else if (event === "order.signal") emit("signal", { ...(data as OrderSignalChange), at });
+      else reloadSoon();
     },
   };
+  const live = liveChannel(client, view, reducer, emit);
+  live._cleanups.push(
+    onUser(client, (userId) => live._open(`orders:${userId}`)),
+    () => clearTimeout(timer),
+  );
+  return live;
 };

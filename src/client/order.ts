@@ -1,14 +1,13 @@
 import type {
+  OpenOrder,
   Order,
   OrderSignalChange,
   OrderStatusChange,
   OrderWithTimeline,
   TimelineEntry,
 } from "../protocol/order.ts";
-import type { WirePublication } from "../protocol/wire.ts";
-import { liveChannel } from "./live-channel.ts";
-import type { CreateState, Live, LiveEvents } from "./live-view.ts";
-import { applySignal, applyStatus } from "./order-state.ts";
+import { type ChannelReducer, liveChannel } from "./live-channel.ts";
+import type { CreateState, Live, LiveEvents, Shown } from "./live-view.ts";
 
 /** The latest value of something that changes often: a courier's location, an estimated time of arrival. */
 export interface OrderSignal {
@@ -36,41 +35,51 @@ export interface LiveOrder extends Live<LiveOrderEvents> {
   readonly signals: Readonly<Order["signals"]>;
 }
 
+/** Max entries of a timeline; the oldest are dropped, as on the gateway. */
+const maxEntries = 1_000;
+
+/**
+ * The order after a status change; undefined if it already had this or a later status. Bridges and backends may publish
+ * other `order.status` events on an order's channel, without a sequence.
+ */
+export const moveOrder = <Known extends OpenOrder>(
+  order: Known,
+  { status, sequence }: OrderStatusChange,
+  updatedAt: number,
+): Known | undefined =>
+  Number.isSafeInteger(sequence) && sequence > order.sequence ? { ...order, status, sequence, updatedAt } : undefined;
+
 /** The state of one order, shared by its views. */
-export const createOrder: CreateState<LiveOrder, LiveOrderEvents> = (orderId, context, emit) => {
-  let known: OrderWithTimeline | undefined;
-  const update = (order: OrderWithTimeline): void => emit("change", (known = order));
-  const move = (change: OrderStatusChange, at: number): void => {
-    const moved = known && applyStatus(known, change, at);
-    if (moved === undefined) return;
-    update(moved.known);
-    emit("status", moved.entry);
+export const createOrder: CreateState<LiveOrder, LiveOrderEvents> = (orderId, client, emit) => {
+  const view: Shown<LiveOrder> & Pick<OrderWithTimeline, "timeline"> = {
+    orderId,
+    order: undefined,
+    timeline: [],
+    signals: {},
   };
-  const signal = (change: OrderSignalChange, at: number): void => {
-    if (known === undefined) return;
-    update(applySignal(known, change, at));
-    emit("signal", { name: change.name, data: change.data, at });
+  const update = (next: OrderWithTimeline): void => {
+    Object.assign(view, next, { signals: next.order.signals });
+    emit("change", next);
   };
-  const apply = ({ event, data, publishedAt }: WirePublication): void => {
-    if (event === "order.status") move(data as OrderStatusChange, publishedAt);
-    if (event === "order.updated") live.reload();
-    if (event === "order.signal") signal(data as OrderSignalChange, publishedAt);
+  const move = (order: Order, { orderId: _order, ...entry }: OrderStatusChange): void => {
+    update({ order, timeline: [...view.timeline, entry].slice(-maxEntries) });
+    emit("status", entry);
   };
-  const live = liveChannel(context, { reset: update, apply }, emit);
-  live.open(`order:${orderId}`);
-  return {
-    live,
-    view: {
-      orderId,
-      get order() {
-        return known?.order;
-      },
-      get timeline() {
-        return known?.timeline ?? [];
-      },
-      get signals() {
-        return known?.order.signals ?? {};
-      },
+  const signal = (order: Order, { name, data }: OrderSignalChange, at: number): void => {
+    update({ order: { ...order, signals: { ...order.signals, [name]: { data, at } } }, timeline: view.timeline });
+    emit("signal", { name, data, at });
+  };
+  const reducer: ChannelReducer = {
+    snapshot: ({ snapshot }) => update(snapshot as OrderWithTimeline),
+    publication({ event, data, publishedAt }) {
+      const { order } = view;
+      const moved = order && event === "order.status" && moveOrder(order, data as OrderStatusChange, publishedAt);
+      if (moved) move(moved, data as OrderStatusChange);
+      if (event === "order.updated") live._reload();
+      if (order && event === "order.signal") signal(order, data as OrderSignalChange, publishedAt);
     },
   };
+  const live = liveChannel(client, view, reducer, emit);
+  live._open(`order:${orderId}`);
+  return live;
 };

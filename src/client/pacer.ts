@@ -1,5 +1,4 @@
-import { deferred } from "./deferred.ts";
-import { TidegateError } from "./errors.ts";
+import type { TidegateError } from "./errors.ts";
 
 /** Delay in milliseconds after a refusal without `retryAfterMs`. */
 const defaultDelayMs = 1_000;
@@ -8,77 +7,66 @@ const defaultDelayMs = 1_000;
 const growth = 1.25;
 const shrinkage = 0.98;
 
+/** Runs `task`, and retries it as long as it is refused with `rate_limited`. */
+export type Pacer = <T>(task: () => Promise<T>) => Promise<T>;
+
 /**
  * Runs a limited number of tasks at a time. Without it, a reconnecting client with a hundred channels would empty its
  * token bucket and be refused a hundred times. After the first `rate_limited`, tasks run one by one at about the
  * bucket's refill rate until none is left.
  */
-export class Pacer {
-  readonly #maxRunning: number;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
-  #gapMs = 0;
-  #notBefore = 0;
-  #slowedAt = 0;
-  #hasTimer = false;
+export function createPacer(maxRunning: number): Pacer {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  let gapMs = 0;
+  let notBefore = 0;
+  let slowedAt = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(maxRunning: number) {
-    this.#maxRunning = maxRunning;
-  }
+  const startNext = (): void => {
+    if (waiting.length + running === 0) gapMs = 0;
+    while (running < maxRunning && waiting.length > 0) {
+      const now = performance.now();
+      if (now < notBefore) return startLater(notBefore - now);
+      running += 1;
+      notBefore = now + gapMs;
+      waiting.shift()?.();
+    }
+  };
 
-  /** Runs `task`, and retries it as long as it is refused with `rate_limited`. */
-  async run<T>(task: () => Promise<T>): Promise<T> {
+  const startLater = (delayMs: number): void => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      startNext();
+    }, delayMs);
+  };
+
+  /** Tasks that ran concurrently are refused together, which counts once. */
+  const slowDown = (begun: number, { retryAfterMs = defaultDelayMs }: TidegateError): void => {
+    if (begun < slowedAt) return;
+    slowedAt = performance.now();
+    gapMs = Math.max(gapMs * growth, retryAfterMs);
+    notBefore = slowedAt + gapMs;
+  };
+
+  return async (task) => {
     for (;;) {
-      await this.#waitForTurn();
+      await new Promise<void>((resolve) => {
+        waiting.push(resolve);
+        startNext();
+      });
       const begun = performance.now();
       try {
         const result = await task();
-        this.#gapMs *= shrinkage;
+        gapMs *= shrinkage;
         return result;
       } catch (error) {
-        if (!(error instanceof TidegateError) || error.code !== "rate_limited") throw error;
-        this.#slowDown(begun, error.retryAfterMs ?? defaultDelayMs);
+        if ((error as TidegateError).code !== "rate_limited") throw error;
+        slowDown(begun, error as TidegateError);
       } finally {
-        this.#running -= 1;
-        this.#startNext();
+        running -= 1;
+        startNext();
       }
     }
-  }
-
-  #waitForTurn(): Promise<void> {
-    const { promise, resolve } = deferred();
-    this.#waiting.push(resolve);
-    this.#startNext();
-    return promise;
-  }
-
-  #startNext(): void {
-    if (this.#waiting.length === 0 && this.#running === 0) this.#gapMs = 0;
-    while (this.#running < this.#maxRunning) {
-      const waitMs = this.#notBefore - performance.now();
-      if (waitMs > 0) return this.#startLater(waitMs);
-      const begin = this.#waiting.shift();
-      if (begin === undefined) return;
-      this.#running += 1;
-      this.#notBefore = performance.now() + this.#gapMs;
-      begin();
-    }
-  }
-
-  #startLater(waitMs: number): void {
-    if (this.#hasTimer) return;
-    this.#hasTimer = true;
-    setTimeout(() => {
-      this.#hasTimer = false;
-      this.#startNext();
-    }, waitMs);
-  }
-
-  /** Tasks that ran concurrently are refused together, which counts once. */
-  #slowDown(begun: number, retryAfterMs: number): void {
-    if (begun < this.#slowedAt) return;
-    this.#slowedAt = performance.now();
-    this.#gapMs = Math.max(this.#gapMs * growth, retryAfterMs);
-    this.#notBefore = this.#slowedAt + this.#gapMs;
-  }
+  };
 }

@@ -18,6 +18,8 @@ export function continuityOf(position: Position, publication: Position, isConfla
   return isConflated || publication.offset === position.offset + 1 ? "next" : "gap";
 }
 
+export const positionOf = ({ epoch, offset }: Position): Position => ({ epoch, offset });
+
 export interface MergedAnswer {
   /** The reader's position before `missed`: its old position if that was recovered, else the channel's current one. */
   start: Position;
@@ -38,14 +40,14 @@ export function mergeAnswer(
   answer: SubscribeAnswer,
   buffered: readonly ChannelItem[],
 ): MergedAnswer {
-  const present: Position = { epoch: answer.epoch, offset: answer.offset };
+  const present = positionOf(answer);
   const isBehind = since !== undefined && answer.recovered && since.offset !== present.offset;
   const start = isBehind ? since : present;
-  const missed = follow(start, answer.recovered ? recoveredItems(answer) : [], { isRecovered: true });
-  const end = { epoch: present.epoch, offset: missed.end.offset };
-  const isAnswerWhole = missed.isWhole && continuityOf(end, present) === "repeat";
-  const live = isAnswerWhole ? follow(end, buffered, answer) : { kept: [], isWhole: false };
-  return { start, missed: missed.kept, live: live.kept, isWhole: live.isWhole };
+  const missed = follow(start, answer.recovered ? recoveredItems(answer) : [], { isOneLog: true });
+  const end = { ...present, offset: missed.end.offset };
+  const isAnswerWhole = missed.isWhole && present.offset <= end.offset;
+  const live = follow(end, isAnswerWhole ? buffered : [], answer);
+  return { start, missed: missed.kept, live: live.kept, isWhole: isAnswerWhole && live.isWhole };
 }
 
 /** The recovered publications and skipped positions, in order. */
@@ -58,23 +60,15 @@ function recoveredItems({ channel, epoch, publications, skipped = [] }: Subscrib
 interface FollowOptions {
   conflated?: boolean | undefined;
   /** Recovered publications belong to one log, even if its epoch has changed since. */
-  isRecovered?: boolean;
+  isOneLog?: boolean;
 }
 
-function follow(start: Position, items: readonly ChannelItem[], { conflated, isRecovered }: FollowOptions) {
+function follow(end: Position, items: readonly ChannelItem[], { conflated, isOneLog }: FollowOptions) {
   const kept: ChannelItem[] = [];
-  let end: Position = start;
-  let isWhole = true;
-  for (const item of items) {
-    const position = isRecovered === true ? { ...end, epoch: item.epoch } : end;
-    const continuity = continuityOf(position, item, conflated);
-    if (continuity === "gap") {
-      isWhole = false;
-      break;
-    }
-    if (continuity === "repeat") continue;
-    kept.push(item);
-    end = item;
-  }
+  const isWhole = items.every((item) => {
+    const continuity = continuityOf(isOneLog ? { ...end, epoch: item.epoch } : end, item, conflated);
+    if (continuity === "next") kept.push((end = item));
+    return continuity !== "gap";
+  });
   return { kept, end, isWhole };
 }

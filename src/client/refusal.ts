@@ -2,7 +2,7 @@ import type { HandshakeRefusal } from "../protocol/wire.ts";
 import { TidegateError, type TidegateErrorCode } from "./errors.ts";
 
 /** Socket.IO's `connect_error`. */
-interface HandshakeError extends Error {
+export interface HandshakeError extends Error {
   /** Sent by the gateway if it refused the handshake after the transport opened. */
   data?: unknown;
   /** HTTP status; absent or no number if there was no response, or with WebSocket. */
@@ -14,34 +14,31 @@ interface HandshakeError extends Error {
 /** Max delay in milliseconds that a gateway or proxy may request. */
 const maxRetryAfterMs = 3_600_000;
 
-/** Converts a refused handshake, a temporary HTTP error, or a failed connection. */
+/** Converts a refused handshake, a temporary HTTP error (of the gateway or a proxy), or a failed connection. */
 export function toConnectError(cause: HandshakeError): TidegateError {
-  const status = statusOf(cause);
+  const { context, description: status, message } = cause;
   const isBusy = status === 429 || status === 503;
   const named = Object(cause.data) as Partial<HandshakeRefusal>;
-  const refusal = named.code === undefined && isBusy ? bodyOf(cause) : named;
-  const reason = status === undefined ? cause.message : `HTTP ${status}`;
+  const refusal = named.code === undefined && isBusy ? bodyOf(context) : named;
+  const delayMs = Number(refusal.retryAfterMs ?? (isBusy && retryAfterOf(context)));
   return new TidegateError(
-    named.code ?? codeOf(cause.message, status, refusal),
-    refusal.message ?? `Connecting failed: ${reason}.`,
-    { retryAfterMs: boundedDelay(refusal.retryAfterMs ?? (isBusy ? retryAfterOf(cause) : undefined)), cause },
+    named.code ?? codeOf(message, status, refusal),
+    refusal.message ?? `Connecting failed: ${isStatus(status) ? `HTTP ${status}` : message}.`,
+    { retryAfterMs: delayMs > 0 ? Math.min(delayMs, maxRetryAfterMs) : undefined, cause },
   );
 }
 
-/** HTTP 429 or 503 may come from the gateway or from a proxy. */
-function codeOf(message: string, status: number | undefined, { code }: Partial<HandshakeRefusal>): TidegateErrorCode {
+function codeOf(message: string, status: unknown, { code }: Partial<HandshakeRefusal>): TidegateErrorCode {
   if (message === "timeout") return message;
   if (status === 429) return "rate_limited";
   if (status === 503) return code === "draining" ? code : "unavailable";
   return "disconnected";
 }
 
-/** Undefined if there was no HTTP response or the page may not read it. */
-export function statusOf({ description }: HandshakeError): number | undefined {
-  return typeof description === "number" && description > 0 ? description : undefined;
-}
+/** Not if there was no HTTP response or the page may not read it. */
+const isStatus = (description: unknown): description is number => Number(description) > 0;
 
-function bodyOf({ context }: HandshakeError): Partial<HandshakeRefusal> {
+function bodyOf(context: HandshakeError["context"]): Partial<HandshakeRefusal> {
   try {
     return Object(JSON.parse(context?.responseText ?? "")) as Partial<HandshakeRefusal>;
   } catch {
@@ -50,11 +47,7 @@ function bodyOf({ context }: HandshakeError): Partial<HandshakeRefusal> {
 }
 
 /** `Retry-After` in milliseconds: seconds, or a date. */
-function retryAfterOf({ context }: HandshakeError): number | undefined {
+function retryAfterOf(context: HandshakeError["context"]): number {
   const value = context?.getResponseHeader?.("Retry-After") ?? "";
-  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
-  return ms > 0 ? ms : undefined;
+  return Number(value) * 1_000 || Date.parse(value) - Date.now();
 }
-
-const boundedDelay = (ms: unknown): number | undefined =>
-  Number(ms) > 0 ? Math.min(Number(ms), maxRetryAfterMs) : undefined;

@@ -37,18 +37,20 @@ type PublicationPlace = Omit<WirePublication, "event" | "data"> | Omit<LivePubli
 
 export const defaultPath = "/socket.io/";
 
+/** Origin, path and query. Socket.IO takes a path for a namespace; React Native's `URL` has no parts. */
+const partsOfUrl = /^((?:[a-z]*:?\/\/)?[^/?#]*)([^?#]*?)\/*(\?[^#]*)?(?:#.*)?$/i;
+
 /**
  * `url` may have a path below which the gateway is reached: `https://host/realtime`. WebSocket is tried first, because
- * it needs no sticky routing. `Connection` reconnects.
+ * it needs no sticky routing. `createConnection` reconnects.
  */
-export function createSocket(
+export const createSocket = (
   url: string,
   timeout: number,
   options: Partial<ManagerOptions & SocketOptions> | undefined,
-): GatewaySocket {
-  const { origin, path, query } = partsOf(url);
-  return io(`${origin}/${query}`, {
-    path: `${path}${defaultPath}`,
+): GatewaySocket =>
+  io(url.replace(partsOfUrl, "$1/$3"), {
+    path: url.replace(partsOfUrl, "$2") + defaultPath,
     transports: ["websocket", "polling"],
     tryAllTransports: true,
     // Leaves time to try the other transport if the first never opens.
@@ -58,11 +60,3 @@ export function createSocket(
     autoConnect: false,
     reconnection: false,
   });
-}
-
-/** Socket.IO treats a path as a namespace. React Native's `URL` has no parts and no relative URLs. */
-function partsOf(url: string): { origin: string; path: string; query: string } {
-  const [, origin = "", path = "", query = ""] =
-    /^((?:[a-z]+:)?\/\/[^/?#]*|[^/?#]*)([^?#]*)(\?[^#]*)?/i.exec(url) ?? [];
-  return { origin, path: path.replace(/\/+$/, ""), query };
-}

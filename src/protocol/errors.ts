@@ -78,7 +78,7 @@ export const errorCatalogue = {
 export type ErrorCode = keyof typeof errorCatalogue;
 
 /** The codes of the catalogue that are temporary; a list of its own, so that browsers need not load the texts. */
-const temporaryCodes: readonly string[] = [
+export const temporaryCodes: readonly string[] = [
   "rate_limited",
   "app_failed",
   "timeout",

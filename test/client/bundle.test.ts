@@ -21,8 +21,8 @@ it("is small, and brings no schemas into a browser", async () => {
   const channels = await bundle("channels-only", ["socket.io-client"]);
   const whole = await bundle("client", []);
 
-  expect(gzipSync(alone).length).toBeLessThan(9_250);
-  expect(gzipSync(channels).length).toBeLessThan(7_120);
-  expect(gzipSync(whole).length).toBeLessThan(24_500);
+  expect(gzipSync(alone).length).toBeLessThan(8_100);
+  expect(gzipSync(channels).length).toBeLessThan(6_200);
+  expect(gzipSync(whole).length).toBeLessThan(23_400);
   expect(whole).not.toMatch(/\bzod\b|node:/i);
 });
