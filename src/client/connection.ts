@@ -13,7 +13,7 @@ export interface ConnectionProblem {
   retryInMs?: number;
 }
 
-export interface ConnectionOptions {
+export interface ReconnectOptions {
   provider: TokenProvider;
   connectTimeoutMs: number;
   /** Max wait for the answer that shows, after a sleep, that the connection is alive. */
@@ -23,7 +23,7 @@ export interface ConnectionOptions {
   connected(recovered: boolean): void;
 }
 
-export interface Connection {
+export interface ReconnectingConnection {
   /** Skips the delay before the next attempt. */
   _connect(): void;
   /** After a sleep: skips the delay before the next attempt, and leaves a connection on which nothing is answered. */
@@ -43,8 +43,8 @@ const maxNotFound = 2;
  */
 export function createConnection(
   client: InternalClient,
-  { provider, connectTimeoutMs, wakeTimeoutMs, phaseChanged, connected }: ConnectionOptions,
-): Connection {
+  { provider, connectTimeoutMs, wakeTimeoutMs, phaseChanged, connected }: ReconnectOptions,
+): ReconnectingConnection {
   const { socket } = client;
   const manager = socket.io;
   const canRefreshToken = typeof provider !== "string";
