@@ -131,6 +131,51 @@ it("ranks, pages, totals, deletions and lists agree with a model in 300 random o
   );
 });
 
+it("boards with a time to live agree with a model, whose boards end at random and begin anew", async () => {
+  const ttlSeconds = 1_000;
+  const { leaderboards, commands, keys } = await startBoards({ "*": { mode: "last", ttlSeconds } });
+  const random = seeded(17);
+  const pick = (count: number) => Math.floor(random() * count);
+  const model = new Map<string, Map<string, { score: number; data: number; at: number }>>();
+  const now = async () => Number((await commands.time())[0]);
+  const dataKeys = (board: string) =>
+    [keys.boardRanking, keys.boardPlaces, keys.boardData].map((of) => of(board, null));
+
+  /** As if its time were over: everything that Redis keeps of its scores ends at the same moment, and is gone. */
+  async function end(board: string): Promise<void> {
+    const ends = await Promise.all(dataKeys(board).map((key) => commands.expiretime(key)));
+    expect(new Set(ends).size).toBe(1);
+    await Promise.all(dataKeys(board).map((key) => commands.expireat(key, 1)));
+  }
+
+  for (let at = 0; at < 300; at++) {
+    const [board, member, kind] = [`b-${pick(3)}`, `m-${pick(6)}`, random()];
+    const members = model.get(board) ?? new Map<string, { score: number; data: number; at: number }>();
+    model.set(board, members);
+    if (kind < 0.5) {
+      const [score, data] = [pick(4), pick(3)];
+      const placedAt = members.get(member)?.score === score ? (members.get(member)?.at ?? at) : at;
+      members.set(member, { score, data, at: placedAt });
+      const earliest = await now();
+      await leaderboards.submit(board, { member, score, data: String(data) });
+      const end = await commands.expiretime(keys.boardRanking(board, null));
+      expect(end).toBeGreaterThanOrEqual(earliest + ttlSeconds);
+      expect(end).toBeLessThanOrEqual((await now()) + ttlSeconds);
+    } else if (kind < 0.6) expect(await leaderboards.remove(board, member)).toBe(members.delete(member));
+    else if (kind < 0.68 && members.size > 0) {
+      await end(board);
+      members.clear();
+    } else {
+      const order = [...members].toSorted(([, a], [, b]) => b.score - a.score || a.at - b.at);
+      const { entries, total } = await leaderboards.top(board, { limit: 10 });
+      expect(total).toBe(order.length);
+      expect(entries.map((entry) => [entry.member, entry.score, entry.data])).toEqual(
+        order.map(([name, { score, data }]) => [name, score, data]),
+      );
+    }
+  }
+});
+
 it("removes a member from every board and season, and subscribers see that", async () => {
   const calendar = shortSeasons(3_000);
   const { node, season } = await withinSeason(calendar, async ({ id }) => {
