@@ -114,6 +114,16 @@ describe("code in the docs", () => {
     expect(said.err).toBe("");
   });
 
+  test("of the README refuses a client without a name for good", async () => {
+    const more = `
+      const nameless = io(gateway.url, { auth: { name: "" }, forceNew: true, transports: ["websocket"] });
+      nameless.on("connect_error", ({ message }) => console.log("refused:", message, nameless.active));
+    `;
+    const { said } = start("README.md", more, await startDocumentedGateway("README.md"));
+
+    await eventually(() => expect(said.out).toContain("refused: name_required false"), 60_000);
+  });
+
   test("of the README prints what its shell commands publish", async () => {
     const gateway = await startDocumentedGateway("README.md");
     const { said } = start("README.md", 'console.log("subscribed");', gateway);
