@@ -9,6 +9,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Lifecycle } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
+import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import { locateStore } from "./locate-store.ts";
 import { checkChannelRights } from "./rights.ts";
 import { StoreCheck } from "./store-check.ts";
@@ -50,6 +51,8 @@ export async function openStore(
   lifecycle.add({ name: "store check", start: () => check.start(), stop: () => check.stop() });
   lifecycle.add({ name: "rights", start: () => checkChannelRights(config, redis.connection("bridges")) });
   const feed = createFeed(config, createShardedFeed({ subscriber, clock }), deps);
+  const inform = createPacedWarnings(log, { level: "info" });
+  feed.onRestored(() => inform({}, "the feed of publications was lost and is back; reading what was missed"));
   const probe = new PubSubProbe({ feed, commands, keys, clock, log, onReconnect: () => metrics.redisReconnects.inc() });
   lifecycle.add({ name: "pub/sub probe", start: () => probe.start(), stop: () => probe.stop() });
   return { redis, commands, feed, probe, check, keys, isCluster: redis.isCluster, description };

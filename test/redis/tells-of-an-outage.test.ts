@@ -46,6 +46,16 @@ describe("the log of a node", () => {
     expect(linesOf(node).at(-1)).toMatchObject({ msg: "drained", closed: 0, connections: 0 });
   });
 
+  test("logs once that the feed of publications was lost alone, and is back", async () => {
+    const { redis, node } = await nodeOnRedis();
+    const isAboutFeed = ({ msg }: Line): boolean => msg.startsWith("the feed of publications was lost and is back");
+
+    expect(await redis.ask("CLIENT", "KILL", "TYPE", "pubsub")).toBeGreaterThan(0);
+
+    await eventually(() => expect(linesOf(node).filter(isAboutFeed)).toHaveLength(1));
+    expect(linesOf(node).filter(({ level }) => level !== "info")).toEqual([]);
+  });
+
   test("logs that Redis refuses writes and why, as clients and /readyz report it", async () => {
     const { redis, node, publish } = await nodeOnRedis();
     expect((await publish()).status).toBe(200);
