@@ -12,7 +12,7 @@ import { createLeaderboards } from "../src/leaderboards/leaderboards.ts";
 import { Orders } from "../src/orders/orders.ts";
 import { createRedisConnections } from "../src/redis/connections.ts";
 import { createKeys } from "../src/redis/keys.ts";
-import { createShardedFeed } from "../src/redis/sharded-feed.ts";
+import { createShardedFeed } from "../src/redis/pubsub/sharded-feed.ts";
 import { systemClock as clock } from "../src/runtime/clock.ts";
 import { createLogger } from "../src/runtime/logger.ts";
 import { createMetrics } from "../src/runtime/metrics.ts";

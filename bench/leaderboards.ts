@@ -15,7 +15,7 @@ import { createTickStore } from "../src/leaderboards/tick-store.ts";
 import { createTick, type Tick } from "../src/leaderboards/tick.ts";
 import { createRedisConnections, type RedisClient } from "../src/redis/connections.ts";
 import { createKeys } from "../src/redis/keys.ts";
-import { createShardedFeed } from "../src/redis/sharded-feed.ts";
+import { createShardedFeed } from "../src/redis/pubsub/sharded-feed.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { createLogger } from "../src/runtime/logger.ts";
 import { startRedisServer } from "../test/support/redis-server.ts";

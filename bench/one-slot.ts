@@ -8,8 +8,8 @@
 import { createControlStore } from "../src/cluster/control-store.ts";
 import { createScheduleStore } from "../src/commands/schedule-store.ts";
 import { createRedisConnections } from "../src/redis/connections.ts";
-import { createDueSet } from "../src/redis/due-set.ts";
-import { createGroupStore } from "../src/redis/group-store.ts";
+import { createDueSet } from "../src/redis/queues/due-set.ts";
+import { createGroupStore } from "../src/redis/queues/group-store.ts";
 import { createKeys } from "../src/redis/keys.ts";
 import { createLogger } from "../src/runtime/logger.ts";
 import { createDeliveryQueueStore } from "../src/webhooks/delivery-queue-store.ts";

@@ -5,9 +5,9 @@
  * `… hub <redis://…> <channel> <socket>`. Prints `ready`; counts messages and answers a line of input with their number.
  */
 import { createRedisConnections } from "../../src/redis/connections.ts";
-import { FeedHub } from "../../src/redis/feed-hub.ts";
-import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
-import { WorkerFeed } from "../../src/redis/worker-feed.ts";
+import { FeedHub } from "../../src/redis/pubsub/feed-hub.ts";
+import { createShardedFeed } from "../../src/redis/pubsub/sharded-feed.ts";
+import { WorkerFeed } from "../../src/redis/pubsub/worker-feed.ts";
 import { systemClock as clock } from "../../src/runtime/clock.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
 

@@ -1,5 +1,5 @@
 import type { Keys } from "../redis/keys.ts";
-import type { ShardedFeed } from "../redis/sharded-feed.ts";
+import type { ShardedFeed } from "../redis/pubsub/sharded-feed.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import { FeedMessageReader, type EphemeralMessage, type FeedMessage, type ResetMessage } from "./feed-message.ts";

@@ -8,7 +8,7 @@ import {
   type DeadLetterOutcome,
   type DeadLetters,
   type StoredDeadLetter,
-} from "../redis/dead-letters.ts";
+} from "../redis/queues/dead-letters.ts";
 import { createKeys } from "../redis/keys.ts";
 import { createLogger } from "../runtime/logger.ts";
 import { createDeadWebhookStore } from "../webhooks/dead-webhook-store.ts";

@@ -4,7 +4,7 @@ import {
   createDeadLetterStore,
   type DeadLetter,
   type DeadLetterStore,
-} from "../redis/dead-letters.ts";
+} from "../redis/queues/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
 
 /** The stream `<prefix>:commands:dead`: commands that could not be performed, with the text as received. */

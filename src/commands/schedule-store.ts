@@ -1,4 +1,4 @@
-import { createDueSet, type DueSet } from "../redis/due-set.ts";
+import { createDueSet, type DueSet } from "../redis/queues/due-set.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";

@@ -3,7 +3,7 @@ import type { CommandOf } from "../protocol/commands.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import { kindOf, userChannelOf } from "../protocol/names.ts";
-import { createDueWorker } from "../redis/due-worker.ts";
+import { createDueWorker } from "../redis/queues/due-worker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { CommandExecutor } from "./command-executor.ts";

@@ -1,10 +1,10 @@
 import type { Config } from "../config.ts";
 import { createRedisConnections, type RedisAddress } from "../redis/connections.ts";
-import { FeedHub } from "../redis/feed-hub.ts";
+import { FeedHub } from "../redis/pubsub/feed-hub.ts";
 import { createKeys } from "../redis/keys.ts";
 import { PrimaryWatch } from "../redis/primary-watch.ts";
-import { PubSubProbe } from "../redis/pubsub-probe.ts";
-import { createShardedFeed } from "../redis/sharded-feed.ts";
+import { PubSubProbe } from "../redis/pubsub/pubsub-probe.ts";
+import { createShardedFeed } from "../redis/pubsub/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Lifecycle } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";

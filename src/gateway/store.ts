@@ -1,10 +1,10 @@
 import type { Config } from "../config.ts";
 import { createRedisConnections, type RedisClient, type RedisConnections } from "../redis/connections.ts";
-import { PubSubProbe } from "../redis/pubsub-probe.ts";
+import { PubSubProbe } from "../redis/pubsub/pubsub-probe.ts";
 import { createKeys, type Keys } from "../redis/keys.ts";
 import { PrimaryWatch } from "../redis/primary-watch.ts";
-import { createShardedFeed, type FeedConnections, type ShardedFeed } from "../redis/sharded-feed.ts";
-import { WorkerFeed } from "../redis/worker-feed.ts";
+import { createShardedFeed, type FeedConnections, type ShardedFeed } from "../redis/pubsub/sharded-feed.ts";
+import { WorkerFeed } from "../redis/pubsub/worker-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Lifecycle } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";

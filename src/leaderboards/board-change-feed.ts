@@ -1,5 +1,5 @@
 import type { Keys } from "../redis/keys.ts";
-import type { ShardedFeed } from "../redis/sharded-feed.ts";
+import type { ShardedFeed } from "../redis/pubsub/sharded-feed.ts";
 
 /**
  * Change notifications, from the script that changes a board to the nodes with subscribers: one when a board gets its

@@ -5,7 +5,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import { wrong } from "../protocol/parse-with.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import type { ShardedFeed } from "../redis/sharded-feed.ts";
+import type { ShardedFeed } from "../redis/pubsub/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";

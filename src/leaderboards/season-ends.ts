@@ -1,6 +1,6 @@
 import type { RedisClient } from "../redis/connections.ts";
-import { createDueSet } from "../redis/due-set.ts";
-import { createDueWorker, type DueWorker } from "../redis/due-worker.ts";
+import { createDueSet } from "../redis/queues/due-set.ts";
+import { createDueWorker, type DueWorker } from "../redis/queues/due-worker.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";

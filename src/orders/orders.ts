@@ -19,7 +19,7 @@ import type {
 } from "../protocol/orders.ts";
 import type { SubscriptionChange } from "../channels/subscriptions.ts";
 import type { RedisClient } from "../redis/connections.ts";
-import { createDueWorker, type DueWorker } from "../redis/due-worker.ts";
+import { createDueWorker, type DueWorker } from "../redis/queues/due-worker.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { createDueSet } from "../redis/due-set.ts";
+import { createDueSet } from "../redis/queues/due-set.ts";
 
 /**
  * Scheduled checks of orders, which outlive the node that scheduled them: an outbox to dispatch, a reorder window that

@@ -5,7 +5,7 @@ import { GatewayError } from "../protocol/errors.ts";
 import type { Fence } from "../cluster/fence.ts";
 import type { Membership } from "../cluster/membership.ts";
 import type { Keys } from "../redis/keys.ts";
-import type { ShardedFeed } from "../redis/sharded-feed.ts";
+import type { ShardedFeed } from "../redis/pubsub/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { canonicalJson } from "../protocol/gate.ts";

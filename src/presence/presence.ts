@@ -6,7 +6,7 @@ import type { Fence } from "../cluster/fence.ts";
 import type { Membership } from "../cluster/membership.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import type { ShardedFeed } from "../redis/sharded-feed.ts";
+import type { ShardedFeed } from "../redis/pubsub/sharded-feed.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";

@@ -1,5 +1,5 @@
-import type { DueSet } from "../redis/due-set.ts";
-import { createDueWorker, type DueWorker } from "../redis/due-worker.ts";
+import type { DueSet } from "../redis/queues/due-set.ts";
+import { createDueWorker, type DueWorker } from "../redis/queues/due-worker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { StateStore } from "./state-store.ts";

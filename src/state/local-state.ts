@@ -1,5 +1,5 @@
 import { SubscriberList, type Deliver, type Subscriber } from "../channels/subscribers.ts";
-import type { ShardedFeed } from "../redis/sharded-feed.ts";
+import type { ShardedFeed } from "../redis/pubsub/sharded-feed.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { PacedWarnings } from "../runtime/paced-warnings.ts";

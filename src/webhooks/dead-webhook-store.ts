@@ -1,5 +1,5 @@
 import type { RedisClient } from "../redis/connections.ts";
-import { createDeadLetterStore, type DeadLetterStore } from "../redis/dead-letters.ts";
+import { createDeadLetterStore, type DeadLetterStore } from "../redis/queues/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
 import { createDeliveryQueueStore, parseMessage } from "./delivery-queue-store.ts";
 

@@ -1,7 +1,7 @@
 import type { WebhookEvent } from "../protocol/webhooks.ts";
 import type { RedisClient } from "../redis/connections.ts";
-import { maxDeadLetters } from "../redis/dead-letters.ts";
-import { createDueSet } from "../redis/due-set.ts";
+import { maxDeadLetters } from "../redis/queues/dead-letters.ts";
+import { createDueSet } from "../redis/queues/due-set.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 

@@ -1,4 +1,4 @@
-import { createDueWorker, type DueWorker } from "../redis/due-worker.ts";
+import { createDueWorker, type DueWorker } from "../redis/queues/due-worker.ts";
 import { backoffDelay } from "../runtime/backoff.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";

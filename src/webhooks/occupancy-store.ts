@@ -1,6 +1,6 @@
 import { writeCountScript } from "../cluster/node-counts.ts";
 import type { RedisClient } from "../redis/connections.ts";
-import { createDueSet } from "../redis/due-set.ts";
+import { createDueSet } from "../redis/queues/due-set.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
 import {

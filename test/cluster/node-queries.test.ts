@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { NodeQueries } from "../../src/cluster/node-queries.ts";
-import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
+import { createShardedFeed } from "../../src/redis/pubsub/sharded-feed.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { quietLog, redisWorld } from "../support/world.ts";
 

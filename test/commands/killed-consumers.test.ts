@@ -2,7 +2,7 @@ import { expect, inject, onTestFinished, test } from "vitest";
 import { readStreamBacklog } from "../../src/commands/stream-backlog.ts";
 import { partitionOf, subjectOfCommand } from "../../src/protocol/command-subject.ts";
 import type { Command } from "../../src/protocol/commands.ts";
-import type { StoredDeadLetter } from "../../src/redis/dead-letters.ts";
+import type { StoredDeadLetter } from "../../src/redis/queues/dead-letters.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { startKillableNodes, type KillableNodes } from "../support/killable-nodes.ts";
 import { shuffled, tellStory, type Story, type StoryEvent } from "../support/order-stories.ts";

@@ -9,7 +9,7 @@ import type { Publication } from "../../src/channels/publication.ts";
 import { applyDiff, type BoardDiff, type BoardSnapshot } from "../../src/protocol/board.ts";
 import { createRedisConnections, type RedisAddress, type RedisClient } from "../../src/redis/connections.ts";
 import { createKeys, type Keys } from "../../src/redis/keys.ts";
-import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
+import { createShardedFeed } from "../../src/redis/pubsub/sharded-feed.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { reader, recordingSubscriber, startChannelsNode, type ChannelsNode } from "../support/nodes.ts";
 import { eventually, freshPrefix, quietLog } from "../support/world.ts";

@@ -4,7 +4,7 @@ import type { BoardSettings } from "../../src/leaderboards/boards.ts";
 import { createLeaderboards } from "../../src/leaderboards/leaderboards.ts";
 import { createRedisConnections } from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
-import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
+import { createShardedFeed } from "../../src/redis/pubsub/sharded-feed.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
 

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { createScheduledCheckStore, type OrderCheck } from "../../src/orders/scheduled-check-store.ts";
-import { createDueWorker } from "../../src/redis/due-worker.ts";
+import { createDueWorker } from "../../src/redis/queues/due-worker.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { FakeClock, settled } from "../support/fake-clock.ts";
 import { eventually, quietLog, redisWorld } from "../support/world.ts";

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { createMembersStore } from "../../src/presence/members-store.ts";
 import { ChannelReplica } from "../../src/presence/channel-replica.ts";
-import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
+import { createShardedFeed } from "../../src/redis/pubsub/sharded-feed.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { eventually, quietLog, redisWorld } from "../support/world.ts";
 import { toRecord } from "./presence-node.ts";

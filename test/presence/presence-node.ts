@@ -14,7 +14,7 @@ import {
   type RedisConnections,
 } from "../../src/redis/connections.ts";
 import { createKeys, type Keys } from "../../src/redis/keys.ts";
-import { createShardedFeed, type ShardedFeed } from "../../src/redis/sharded-feed.ts";
+import { createShardedFeed, type ShardedFeed } from "../../src/redis/pubsub/sharded-feed.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { quietLog } from "../support/world.ts";
 

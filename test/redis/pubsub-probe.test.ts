@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { PubSubProbe } from "../../src/redis/pubsub-probe.ts";
+import { PubSubProbe } from "../../src/redis/pubsub/pubsub-probe.ts";
 import {
   createRedisConnections,
   type RedisAddress,
@@ -9,7 +9,7 @@ import {
   type RedisConnections,
 } from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
-import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
+import { createShardedFeed } from "../../src/redis/pubsub/sharded-feed.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { owned } from "../support/owned.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createRedisConnections, type RedisAddress } from "../../src/redis/connections.ts";
-import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
+import { createShardedFeed } from "../../src/redis/pubsub/sharded-feed.ts";
 import { slotOf } from "../../src/redis/slots.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { owned } from "../support/owned.ts";

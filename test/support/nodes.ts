@@ -10,7 +10,7 @@ import type { Publication } from "../../src/channels/publication.ts";
 import type { Subscriber } from "../../src/channels/subscribers.ts";
 import { createRedisConnections, type RedisAddress, type RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys } from "../../src/redis/keys.ts";
-import { createShardedFeed } from "../../src/redis/sharded-feed.ts";
+import { createShardedFeed } from "../../src/redis/pubsub/sharded-feed.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { quietLog } from "./world.ts";
 

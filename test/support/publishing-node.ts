@@ -3,7 +3,7 @@ import { createKinds } from "../../src/channels/kinds.ts";
 import type { PublishRequest, Published } from "../../src/channels/publication.ts";
 import type { OrdersOptions } from "../../src/orders/order-options.ts";
 import { Orders } from "../../src/orders/orders.ts";
-import { createDeadLetters, type DeadLetters } from "../../src/redis/dead-letters.ts";
+import { createDeadLetters, type DeadLetters } from "../../src/redis/queues/dead-letters.ts";
 import { createDeadCommandStore } from "../../src/commands/dead-command-store.ts";
 import { createRunOnce } from "../../src/commands/idempotency.ts";
 import {
@@ -12,7 +12,7 @@ import {
   type CommandExecutorDeps,
 } from "../../src/commands/command-executor.ts";
 import { createStreamConsumer, type StreamConsumerOptions } from "../../src/commands/stream-consumer.ts";
-import type { ConsumerGroup } from "../../src/redis/consumer-group.ts";
+import type { ConsumerGroup } from "../../src/redis/queues/consumer-group.ts";
 import { createRedisConnections, type RedisAddress, type RedisConnections } from "../../src/redis/connections.ts";
 import { createKeys, type Keys } from "../../src/redis/keys.ts";
 import { systemClock } from "../../src/runtime/clock.ts";

@@ -6,7 +6,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import type { Metrics } from "../../src/runtime/metrics.ts";
 import type { WebhookOptions } from "../../src/webhooks/endpoints.ts";
-import type { DeadLetterStore } from "../../src/redis/dead-letters.ts";
+import type { DeadLetterStore } from "../../src/redis/queues/dead-letters.ts";
 import { createDeadWebhookStore } from "../../src/webhooks/dead-webhook-store.ts";
 import { Webhooks, type WebhooksOptions } from "../../src/webhooks/webhooks.ts";
 import { quietLog, testMetrics } from "./world.ts";

@@ -9,7 +9,7 @@ import {
   queuesAnswer,
   type DeadLetterFilter,
 } from "../../protocol/operator-queues.ts";
-import { createDeadLetters, type DeadLetterStore, type StoredDeadLetter } from "../../redis/dead-letters.ts";
+import { createDeadLetters, type DeadLetterStore, type StoredDeadLetter } from "../../redis/queues/dead-letters.ts";
 import { parseCursor, scheduledQuery, toCursor } from "../../protocol/scheduled.ts";
 import type { Schedule } from "../../commands/schedule.ts";
 import type { Gauge } from "prom-client";

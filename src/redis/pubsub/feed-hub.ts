@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from "node:net";
-import type { Logger } from "../runtime/logger.ts";
+import type { Logger } from "../../runtime/logger.ts";
 import { FrameSender, frameTypes, FrameWriter, readFrames, type FrameType } from "./feed-frames.ts";
 import type { ShardedFeed } from "./sharded-feed.ts";
 

@@ -1,9 +1,9 @@
 import type { Redis } from "ioredis";
-import type { Clock } from "../runtime/clock.ts";
-import { createBatcher, type LoadOne } from "../runtime/batcher.ts";
-import type { RedisClient } from "./connections.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { createBatcher, type LoadOne } from "../../runtime/batcher.ts";
+import type { RedisClient } from "../connections.ts";
 import { createShards, type Shards } from "./shards.ts";
-import { slotOf } from "./slots.ts";
+import { slotOf } from "../slots.ts";
 
 /**
  * Sharded pub/sub for the whole node, over one connection, on a Cluster over one to each master. At most once: messages

@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import { FrameSender, frameTypes, FrameWriter, readFrames, type FrameType } from "./feed-frames.ts";
 import { closedError, subscribeTimeoutMs, within, type ShardedFeed } from "./sharded-feed.ts";
 

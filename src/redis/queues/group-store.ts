@@ -1,5 +1,5 @@
-import type { RedisClient } from "./connections.ts";
-import { loadScript } from "./scripts.ts";
+import type { RedisClient } from "../connections.ts";
+import { loadScript } from "../scripts.ts";
 
 /** An entry of a stream as its group delivers it. */
 export interface GroupEntry {
@@ -62,7 +62,7 @@ export function createGroupStore(
 ): GroupStore {
   const readScript = loadScript(commands, new URL("./read-entries.lua", import.meta.url));
   const markScript = loadScript(commands, new URL("./mark-entry.lua", import.meta.url));
-  const endScript = loadScript(commands, new URL("./release-lease.lua", import.meta.url));
+  const endScript = loadScript(commands, new URL("../release-lease.lua", import.meta.url));
   const trimScript = loadScript(commands, new URL("./trim-entries.lua", import.meta.url));
 
   async function run(max: number, from: string): Promise<ReadReply> {

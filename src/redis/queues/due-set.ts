@@ -1,5 +1,5 @@
-import type { RedisClient } from "./connections.ts";
-import { loadScript } from "./scripts.ts";
+import type { RedisClient } from "../connections.ts";
+import { loadScript } from "../scripts.ts";
 
 /**
  * Members with the time at which they are due, in a sorted set on Redis' clock. A member stays until it is dropped: a claim

@@ -1,7 +1,7 @@
-import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
-import type { Logger } from "../runtime/logger.ts";
+import { sleep, type Cancel, type Clock } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/logger.ts";
 import type { GroupEntry, GroupStore, ReadResult } from "./group-store.ts";
-import { RenewableLeaderLease, type LeaderLease } from "./leader-lease.ts";
+import { RenewableLeaderLease, type LeaderLease } from "../leader-lease.ts";
 
 /**
  * Reads a stream as one consumer of its group, while it holds the leader lease.

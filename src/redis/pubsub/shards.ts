@@ -1,7 +1,7 @@
 import { Cluster, type Redis } from "ioredis";
-import type { Clock } from "../runtime/clock.ts";
-import { reconnectDelayMs, type RedisClient } from "./connections.ts";
-import { addressOf, holderOf } from "./slots.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { reconnectDelayMs, type RedisClient } from "../connections.ts";
+import { addressOf, holderOf } from "../slots.ts";
 
 /** The connections that sharded pub/sub runs over: the one there is, or on a Cluster one to each master. */
 export interface Shards {

@@ -1,5 +1,5 @@
-import type { RedisClient } from "./connections.ts";
-import { loadScript } from "./scripts.ts";
+import type { RedisClient } from "../connections.ts";
+import { loadScript } from "../scripts.ts";
 
 /** Something that was given up: a command, or a webhook. */
 export interface DeadLetter {

@@ -1,5 +1,5 @@
-import type { Cancel, Clock } from "../runtime/clock.ts";
-import type { Logger } from "../runtime/logger.ts";
+import type { Cancel, Clock } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/logger.ts";
 
 /**
  * Claims and performs due work on every node; the due set gives each member to one of them. It sleeps until the next known

@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
-import type { Cancel, Clock } from "../runtime/clock.ts";
-import type { Logger } from "../runtime/logger.ts";
-import type { RedisClient } from "./connections.ts";
-import type { Keys } from "./keys.ts";
-import { isTimeout } from "./outage.ts";
+import type { Cancel, Clock } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import type { RedisClient } from "../connections.ts";
+import type { Keys } from "../keys.ts";
+import { isTimeout } from "../outage.ts";
 import type { FeedConnections, ShardedFeed } from "./sharded-feed.ts";
-import { reconnect } from "./slots.ts";
+import { reconnect } from "../slots.ts";
 
 export interface PubSubProbeDeps {
   feed: ShardedFeed & FeedConnections;
