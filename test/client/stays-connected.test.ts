@@ -273,7 +273,7 @@ describe("a client in a page that wakes", () => {
     const page = stubPage();
     let isDead = false;
     const server = await contractServer({ refuseRequest: () => (isDead ? "silence" : undefined) });
-    const ada = client(server.url, { requestTimeoutMs: 100, backoff: { minDelayMs: 60_000, maxDelayMs: 60_000 } });
+    const ada = client(server.url, { requestTimeoutMs: 2_000, backoff: { minDelayMs: 60_000, maxDelayMs: 60_000 } });
     const lobby = ada.channel("chat:lobby");
     await lobby.subscribe();
     const seen: unknown[] = [];
