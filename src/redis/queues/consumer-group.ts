@@ -46,6 +46,8 @@ const maxBatchSize = 256;
 const minBatchSize = 32;
 /** Min milliseconds between two trims. */
 const trimPauseMs = 1_000;
+/** The same while nothing is acknowledged: another group may be done with entries, or another consumer gone. */
+const idleTrimPauseMs = 5_000;
 
 export function createConsumerGroup(deps: ConsumerGroupDeps, options: ConsumerGroupOptions): ConsumerGroup {
   return new Consumer(deps, { maxInFlight: 1_024, ...options });
@@ -65,6 +67,8 @@ class Consumer implements ConsumerGroup {
   #acknowledging: Promise<void> | undefined;
   #waiting: Promise<void> | undefined;
   #trimmedAt = -Infinity;
+  /** Since the last trim. */
+  #hasAcknowledged = false;
   #cancel: Cancel | undefined;
   /** Another consumer is to lead. */
   #isClaimed = false;
@@ -230,6 +234,7 @@ class Consumer implements ConsumerGroup {
         this.#deps.log.warn({ err: error, count: ids.length }, "acknowledging commands stream entries failed");
         this.#leader?.end();
       });
+      this.#hasAcknowledged = true;
     }
   }
 
@@ -239,8 +244,10 @@ class Consumer implements ConsumerGroup {
     if (lease === undefined || !lease.isCurrent()) return;
     void this.#renew(lease);
     const now = this.#deps.clock.monotonic();
-    if (this.#pendingFrom !== undefined || now - this.#trimmedAt < trimPauseMs) return;
+    const pauseMs = this.#hasAcknowledged ? trimPauseMs : idleTrimPauseMs;
+    if (this.#pendingFrom !== undefined || now - this.#trimmedAt < pauseMs) return;
     this.#trimmedAt = now;
+    this.#hasAcknowledged = false;
     void this.#trim();
   }
 

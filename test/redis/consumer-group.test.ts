@@ -1,0 +1,51 @@
+import { expect, onTestFinished, test } from "vitest";
+import { createConsumerGroup } from "../../src/redis/queues/consumer-group.ts";
+import type { GroupEntry, GroupStore } from "../../src/redis/queues/group-store.ts";
+import { createLogger } from "../../src/runtime/logger.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+
+/** A leader of its group, and how often it trims the stream; `entries` are read next. */
+function leader() {
+  const clock = new FakeClock();
+  const seen = { trims: 0, entries: [] as GroupEntry[] };
+  const store: GroupStore = {
+    renew: async () => ({ isLeader: true, isClaimed: false }),
+    readNew: async () => ({ kind: "leader", next: "0-0", entries: seen.entries.splice(0) }),
+    readPending: async () => ({ kind: "leader", next: undefined, entries: [] }),
+    mark: async () => true,
+    acknowledge: async () => undefined,
+    trim: async () => void seen.trims++,
+    waitForEntries: (_id, timeoutMs) => new Promise((resolve) => void clock.after(timeoutMs, resolve)),
+    releaseLease: async () => undefined,
+  };
+  const handle = async (): Promise<boolean> => true;
+  const log = createLogger({ level: "silent" });
+  const group = createConsumerGroup(
+    { store, handle, clock, log, isPreferred: () => true },
+    { leaseMs: 2_000, suspectAfter: 3 },
+  );
+  group.start();
+  onTestFinished(async () => {
+    const stopped = group.stop();
+    await clock.advance(10_000);
+    await stopped;
+  });
+  return { clock, seen };
+}
+
+test("a stream is trimmed a second after entries were acknowledged, and seldom while it is idle", async () => {
+  const { clock, seen } = leader();
+  await clock.advance(6_000);
+  seen.trims = 0;
+
+  await clock.advance(60_000);
+  expect(seen.trims).toBeLessThanOrEqual(12);
+  expect(seen.trims).toBeGreaterThan(8);
+
+  seen.trims = 0;
+  for (let second = 0; second < 20; second++) {
+    seen.entries.push({ id: `${second}-1`, fields: [], deliveries: 1 });
+    await clock.advance(1_000);
+  }
+  expect(seen.trims).toBeGreaterThan(15);
+});
