@@ -51,6 +51,30 @@ describe("hooks of an app in this process", () => {
     expect(snapshot.entries).toMatchObject({ open: { value: { checked: 1 } } });
   });
 
+  test("are asked again where rights changed while they were asked about a subscription", async () => {
+    const gateway = await embed({ channels: kinds });
+    const asked: string[] = [];
+    const { promise: changed, resolve: change } = Promise.withResolvers<void>();
+    let isOpen = true;
+    gateway.hooks.subscribe(async ({ channel }) => {
+      asked.push(String(channel));
+      const answer = isOpen ? ({ allow: true } as const) : { refuse: { code: "closed" } };
+      if (channel === "room:1") await changed;
+      return answer;
+    });
+    await gateway.listen(0, "127.0.0.1");
+    const client = await join(gateway, "ann");
+    const subscribed = client.emitWithAck("subscribe", { channel: "room:1" });
+    await eventually(() => expect(asked).toEqual(["room:1"]));
+
+    isOpen = false;
+    await gateway.sessions.update(String(client.ready.sessionId), { data: { n: 1 } });
+    change();
+
+    expect(await subscribed).toMatchObject({ ok: false, error: { code: "closed" } });
+    expect(asked).toEqual(["room:1", "room:1"]);
+  });
+
   test("that fail, or of which there is none, let nobody in", async () => {
     const gateway = await embed({ channels: kinds });
     gateway.hooks.subscribe(() => {
