@@ -127,13 +127,13 @@ export class NodeCounts<Count extends NodeCount> {
   }
 
   #write(key: string, count: Count): Promise<void> {
-    count.writing = this.#writeNow(key, count).finally(() => (count.writing = undefined));
+    if (!this.#deps.mayWrite()) return Promise.reject(new Error("Connection is closed."));
+    count.writing = this.#writeNow(key, count);
     return count.writing;
   }
 
   async #writeNow(key: string, count: Count): Promise<void> {
-    const { mayWrite, incarnation, write } = this.#deps;
-    if (!mayWrite()) throw new Error("Connection is closed.");
+    const { incarnation, write } = this.#deps;
     const node = incarnation();
     const formerNode = count.writtenAs === node ? undefined : count.writtenAs;
     const isWhole = count.unwritten === "everything" || formerNode !== undefined;
@@ -146,6 +146,8 @@ export class NodeCounts<Count extends NodeCount> {
       if (isWhole) count.unwritten = "everything";
       else markChanged(count);
       throw error;
+    } finally {
+      count.writing = undefined;
     }
   }
 

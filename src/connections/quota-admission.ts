@@ -59,35 +59,32 @@ export function createQuotaAdmission({ authenticator, quota, recovery, cooldown,
 
   /** Requests the quota in the same write as the session, and releases it if authentication fails. */
   return async function authenticateWithinQuota(token: unknown, caller: HandshakeContext): Promise<Identity> {
-    let taken: Promise<void> | undefined;
+    let taken: Promise<boolean> | undefined;
     let session = "";
     try {
       const identity = await authenticator.authenticate(token, caller, (sessionId) => {
         if (!isSessionId(sessionId)) return;
         cooldown.check(sessionId);
         session = sessionId;
-        taken = quota.take(sessionId);
+        taken = quota.take(sessionId).then(isTaken, isNotTaken);
         // Unhandled if the session is refused first.
         taken.catch(ignore);
       });
-      if (!(await isTaken(taken))) await replacePrevious(identity, caller);
+      if ((await taken) === false) await replacePrevious(identity, caller);
       return identity;
     } catch (error) {
-      taken?.then(() => quota.release(session), ignore);
+      taken?.then((wasTaken) => wasTaken && quota.release(session), ignore);
       throw error;
     }
   };
 }
 
-/** False if the user has the maximum number of connections. */
-async function isTaken(taken: Promise<void> | undefined): Promise<boolean> {
-  try {
-    await taken;
-    return true;
-  } catch (error) {
-    if (!isLimit(error)) throw error;
-    return false;
-  }
+const isTaken = (): boolean => true;
+
+/** The user has the maximum number of connections, if nothing else failed. */
+function isNotTaken(error: unknown): boolean {
+  if (isLimit(error)) return false;
+  throw error;
 }
 
 const ignore = (): void => undefined;

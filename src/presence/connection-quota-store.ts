@@ -1,6 +1,6 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
-import { loadBatchedScript } from "../redis/scripts.ts";
+import { loadBatchedScript, type ScriptReply } from "../redis/scripts.ts";
 
 /** A node's connections of a session, and how many it requests. */
 export interface QuotaRequest {
@@ -59,12 +59,9 @@ export function createConnectionQuotaStore({
     Object.entries(await commands.hgetall(keys.userConnections(userTag))).map(toHeldConnections);
 
   return {
-    async take(userTag, { node, sessionId, held: holding, requested, max, formerNode }) {
+    take(userTag, { node, sessionId, held: holding, requested, max, formerNode }) {
       const request = [node, sessionId, holding, requested, max, quotaTtlSeconds, formerNode ?? ""];
-      const reply = await takeScript.run([keys.userConnections(userTag)], request);
-      if (typeof reply === "number") return { granted: reply, holders: [] };
-      const [granted, ...holders] = reply as [number, ...string[]];
-      return { granted, holders };
+      return takeScript.run([keys.userConnections(userTag)], request).then(toGrant);
     },
 
     held,
@@ -75,6 +72,12 @@ export function createConnectionQuotaStore({
       if (fields.length > 0) await commands.hdel(keys.userConnections(userTag), ...fields);
     },
   };
+}
+
+function toGrant(reply: ScriptReply): QuotaGrant {
+  if (typeof reply === "number") return { granted: reply, holders: [] };
+  const [granted, ...holders] = reply as [number, ...string[]];
+  return { granted, holders };
 }
 
 /** Session ids contain no bar; names of nodes may. */

@@ -11,7 +11,7 @@ export interface ConnectionQuotaDeps {
   store: ConnectionQuotaStore;
   incarnation: () => string;
   mayWrite: () => boolean;
-  fence: Pick<Fence, "openedWithin" | "failure">;
+  fence: Pick<Fence, "isOpen" | "openedWithin" | "failure">;
   membership: Pick<Membership, "deadAmong" | "deadAmongAll">;
   /** Shared by all sessions of one user. */
   userTagOf: (sessionId: string) => string;
@@ -70,8 +70,8 @@ export class ConnectionQuota {
     session.requested += 1;
     try {
       const { fence } = this.#deps;
-      if (!(await fence.openedWithin(fenceWaitMs))) throw refusalWhileFenced(fence);
-      await this.#takeOne(sessionId, session);
+      if (!fence.isOpen && !(await fence.openedWithin(fenceWaitMs))) throw refusalWhileFenced(fence);
+      if (!(await this.#isGranted(sessionId, session))) await this.#takeFromDead(sessionId, session);
     } finally {
       session.requested -= 1;
       this.#settle(sessionId, session);
@@ -108,10 +108,9 @@ export class ConnectionQuota {
     await store.removeNodes(userTag, dead);
   }
 
-  /** If the limit seems exceeded, it asks again once it knows whether the holding nodes are alive. */
-  async #takeOne(sessionId: string, session: SessionConnections): Promise<void> {
+  /** The limit seems exceeded: asks again once it knows whether the holding nodes are alive. */
+  async #takeFromDead(sessionId: string, session: SessionConnections): Promise<void> {
     const { store, membership, userTagOf } = this.#deps;
-    if (await this.#isGranted(sessionId, session)) return;
     if (session.holders.length === 0) throw new GatewayError("connection_limit");
     await store.removeNodes(userTagOf(sessionId), await membership.deadAmongAll(session.holders));
     if (!(await this.#isGranted(sessionId, session))) throw new GatewayError("connection_limit");
