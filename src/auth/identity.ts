@@ -26,6 +26,8 @@ export interface Identity {
   slidingMs?: number | undefined;
   /** True if an app authenticated the client, which has no token. */
   isFromApp?: true;
+  /** The last revocation and change of rights that were known when Redis was asked: later ones are applied once connected. */
+  asOf?: { readonly revocation: number; readonly rights: number } | undefined;
 }
 
 /** Patterns of channels a token grants; `*` matches the rest of a name. */

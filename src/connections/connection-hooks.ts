@@ -120,21 +120,19 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       authenticator.authenticateLogin({ ...login, askedAt }, client, verified),
     );
   });
-  /** The last revocation and change of rights that were known when the identity was requested. */
-  const marks = new WeakMap<Identity, { revocation: number; rights: number }>();
 
   async function withMark(ask: () => Promise<Identity>): Promise<Identity> {
-    const mark = { revocation: revocations.mark(), rights: rights.mark() };
+    const asOf = { revocation: revocations.mark(), rights: rights.mark() };
     const identity = await ask();
-    marks.set(identity, mark);
+    identity.asOf = asOf;
     return identity;
   }
 
   const revokedSinceMark = (identity: Identity): Closing | undefined =>
-    revocations.since(marks.get(identity)?.revocation ?? 0, identity);
+    revocations.since(identity.asOf?.revocation ?? 0, identity);
 
   const applyRights = (connection: Connection): Promise<void> | undefined =>
-    rights.applySince(marks.get(connection.identity)?.rights ?? 0, connection);
+    rights.applySince(connection.identity.asOf?.rights ?? 0, connection);
 
   const lastSlide = new WeakMap<Connection, number>();
 
@@ -161,8 +159,6 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
 
   function identityReplaced(connection: Connection, previous: Identity): void {
     const { identity } = connection;
-    const mark = marks.get(previous);
-    if (mark !== undefined) marks.set(identity, mark);
     if (identity.expiresAt !== previous.expiresAt) expiryTimers.get(connection)?.renew(identity);
   }
 

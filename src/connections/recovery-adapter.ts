@@ -72,8 +72,9 @@ export class RecoveryAdapter {
   /** The client named a session that was not found. */
   #reportUnknown(socket: Socket): void {
     const { pid, offset } = socket.handshake.auth as { pid?: unknown; offset?: unknown };
+    if (typeof pid !== "string" || typeof offset !== "string") return;
     const identity = this.#deps.authenticatedOf(socket)?.identity;
-    if (typeof pid !== "string" || typeof offset !== "string" || identity === undefined) return;
+    if (identity === undefined) return;
     const why = "the session is unknown, or the time in which it could be recovered is over";
     this.#deps.onRecovery?.({ id: socket.id, identity }, Number(offset), why);
   }
@@ -87,6 +88,7 @@ export class RecoveryAdapter {
 
   /** Returns the resumed connection of a socket, once. */
   complete(socket: Socket): ResumedConnection | undefined {
+    if (!socket.recovered) return undefined;
     const resumed = this.#resumed.get(socket);
     this.#resumed.delete(socket);
     return resumed;

@@ -42,7 +42,7 @@ export function boundIdleConnections(
   const isTrusted = createIsTrusted(trustedProxies);
   /** By address, each in the order in which they became idle. */
   const idle = new Map<string, Set<Socket>>();
-  const bounded = new WeakMap<Socket, TrackedConnection>();
+  const bounded = new Map<Socket, TrackedConnection>();
   /** Connections by address that are to stay open, with and without a request. */
   const open = new Map<string, number>();
 
@@ -79,10 +79,11 @@ export function boundIdleConnections(
 
   /** One function for all connections, to save the memory of a closure per connection. */
   function gone(this: Socket): void {
-    const group = bounded.get(this)?.group;
-    if (group === undefined) return;
-    remove(this, group);
-    if (bounded.get(this)?.isLast === false) leave(group);
+    const connection = bounded.get(this);
+    if (connection === undefined) return;
+    bounded.delete(this);
+    remove(this, connection.group);
+    if (!connection.isLast) leave(connection.group);
   }
 
   function leave(group: string): void {
@@ -126,7 +127,6 @@ export function boundIdleConnections(
   function upgraded(_request: IncomingMessage, stream: Duplex): void {
     const socket = stream as Socket;
     gone.call(socket);
-    bounded.delete(socket);
     socket.off("close", gone);
   }
 

@@ -29,7 +29,7 @@ function trackUnused(server: Server): void {
   const used = ({ socket }: IncomingMessage): void => {
     if (sockets.delete(socket)) socket.off("close", gone);
   };
-  server.on("connection", (socket) => sockets.add(socket.once("close", gone)));
+  server.on("connection", (socket) => sockets.add(socket.on("close", gone)));
   watch(server, "request", used);
   watch(server, "upgrade", used);
 }
