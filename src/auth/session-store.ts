@@ -186,11 +186,10 @@ export function createSessionStore(
     },
     renew: async (session, limits) => (await create("renewed", session, limits)) as CreatedSession,
 
-    async admission(sessionId) {
+    admission(sessionId) {
       const tag = tagOfSession(sessionId);
-      const reply = await peekScript.run([keyOf(sessionId), keys.userBlock(tag), keys.userTokensFrom(tag)], []);
-      const fields = reply as (string | null)[];
-      return { session: toPeek(fields), isBlocked: fields[0] != null, tokensFrom: Number(fields[1] ?? 0) };
+      const peekKeys = [keyOf(sessionId), keys.userBlock(tag), keys.userTokensFrom(tag)];
+      return peekScript.run(peekKeys, []).then(toAdmission);
     },
 
     async update(sessionId, { ttlMs = "", idleMs, ...change }) {
@@ -291,6 +290,11 @@ const toChannels = (json: string | null | undefined): ChannelGrants =>
 const toGranted = (joined: string): string[] => (joined === "" ? [] : joined.split("\n"));
 
 const toObject = (json: string): Record<string, unknown> => JSON.parse(json) as Record<string, unknown>;
+
+function toAdmission(reply: ScriptReply): SessionAdmission {
+  const fields = reply as (string | null)[];
+  return { session: toPeek(fields), isBlocked: fields[0] != null, tokensFrom: Number(fields[1] ?? 0) };
+}
 
 /** In the order of `peek-session.lua`. */
 function toPeek(fields: readonly (string | null)[]): SessionPeek | undefined {

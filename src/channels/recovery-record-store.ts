@@ -2,7 +2,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { DeliveryTrail } from "./delivery-trail.ts";
 import type { StoredStart } from "./stored-start.ts";
-import { loadBatchedScript, loadScript, runScript } from "../redis/scripts.ts";
+import { loadBatchedScript, loadScript, runScript, type ScriptReply } from "../redis/scripts.ts";
 
 /** Identifies the connection; all of it must match for a recovery. */
 export interface RecordOwner {
@@ -91,15 +91,13 @@ export function createRecoveryRecordStore(
   });
   const livingTtl = windowSeconds + renewEverySeconds;
 
-  async function change(
+  const change = (
     privateId: string,
     owner: string,
     act: string,
     ttl: number,
-    fields: string[],
-  ): Promise<boolean> {
-    return (await changeScript.run([keys.recoveryRecord(privateId)], [owner, act, ttl, ...fields])) === 1;
-  }
+    fields: readonly string[],
+  ): Promise<boolean> => changeScript.run([keys.recoveryRecord(privateId)], [owner, act, ttl, ...fields]).then(isDone);
 
   return {
     begin: (privateId, owner, record) => change(privateId, owner, "begin", livingTtl, toFields(record)),
@@ -132,6 +130,8 @@ export function createRecoveryRecordStore(
     },
   };
 }
+
+const isDone = (reply: ScriptReply): boolean => reply === 1;
 
 const toText = ({ epoch, offset, isByApp }: StoredStart): string =>
   `${offset}:${epoch}${isByApp === true ? appMark : ""}`;
