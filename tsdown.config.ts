@@ -1,4 +1,6 @@
-import { defineConfig, type UserConfig } from "tsdown";
+import { globSync, readFileSync } from "node:fs";
+import { defineConfig, type Rolldown, type UserConfig } from "tsdown";
+import { minifySync } from "vite";
 
 /** Builds the packages for browsers and backends: each bundled for `import` and `require`, with its types, and checked. */
 const shared: UserConfig = {
@@ -15,11 +17,43 @@ const shared: UserConfig = {
   attw: { profile: "strict", level: "error" },
 };
 
+const letters = Array.from("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+/** Members of the client's own objects, `_take`, and the letter that stands for each in every chunk. */
+function shortNames(): Record<string, string> {
+  const sources = globSync("src/client/*.ts").map((file) => readFileSync(file, "utf8"));
+  const names = [...new Set(sources.join("\n").match(/(?<=[.\s{(])_[a-z]\w*/gi))].toSorted();
+  if (names.length > letters.length)
+    throw new Error(`The client has ${names.length} internal names, for ${letters.length} letters.`);
+  return Object.fromEntries(names.map((name, index) => [name, letters[index] ?? name]));
+}
+
+/** A bundler cannot know that nobody else uses the members whose names begin with `_`, so they are shortened here. */
+function shortenInternalNames(): Rolldown.Plugin {
+  const cache = shortNames();
+  return {
+    name: "shorten-internal-names",
+    renderChunk: (code, { fileName }) =>
+      /\.[cm]js$/.test(fileName)
+        ? minifySync(fileName, code, {
+            module: fileName.endsWith(".mjs"),
+            compress: false,
+            mangle: false,
+            codegen: { removeWhitespace: false },
+            mangleProps: { include: /^_[a-z]/, cache },
+            sourcemap: true,
+          })
+        : null,
+  };
+}
+
 export default defineConfig([
   {
     ...shared,
     cwd: "client",
     platform: "neutral",
+    sourcemap: true,
+    plugins: [shortenInternalNames()],
     entry: {
       client: "../src/client/client.ts",
       channels: "../src/client/channels-only.ts",

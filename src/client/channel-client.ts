@@ -20,7 +20,6 @@ import { createPacer, type Pacer } from "./pacer.ts";
 import type { ChannelItem } from "./position.ts";
 import { createRequests, withRetries } from "./requests.ts";
 import { createSocket, type GatewaySocket } from "./socket.ts";
-import type { ChannelSubscription } from "./subscription.ts";
 import { tokenOf, type TokenProvider } from "./tokens.ts";
 
 export interface ConnectOptions {
@@ -123,7 +122,7 @@ export function createClient(url: string, options: ConnectOptions): InternalClie
     _pace: createPacer(options.subscribesAtOnce ?? 16),
     _maxBytes: Infinity,
   };
-  const [request, rejectAll] = createRequests(client, requestTimeoutMs);
+  const request = createRequests(client, requestTimeoutMs);
   let phase: ConnectionPhase = "connecting";
 
   const update = (problem?: ConnectionProblem): void => {
@@ -135,9 +134,7 @@ export function createClient(url: string, options: ConnectOptions): InternalClie
   };
 
   const channels = createChannels(client, update);
-  const each = (step: (subscription: ChannelSubscription) => void): void => {
-    for (const { _subscription } of Array.from(channels._inUse)) step(_subscription);
-  };
+  const each = (step: (channel: ChannelHandle) => void): void => [...channels._inUse].forEach(step);
 
   const refresh = async (): Promise<void> => {
     const refreshOnce = async () => request("auth:refresh", { token: await tokenOf(token) });
@@ -151,23 +148,22 @@ export function createClient(url: string, options: ConnectOptions): InternalClie
   const end = (reason: TidegateError): void => {
     stopWatching();
     client._closedBy = reason;
-    rejectAll(reason);
-    each((subscription) => subscription._end(reason));
+    each((channel) => channel._end(reason));
     emit("closed", reason);
   };
 
   // Registered before the connection's listeners, so that `closing` is emitted before its consequences.
   socket.onAny((event: string, ...args: unknown[]) => {
     const item = channelItem(event, args);
-    if (item) channels._find(item.channel)?._subscription._receive(item);
+    if (item) channels._find(item.channel)?._receive(item);
   });
-  socket.on("unsubscribed", (event) => channels._find(event.channel)?._subscription._unsubscribed(event));
+  socket.on("unsubscribed", (event) => channels._find(event.channel)?._unsubscribed(event));
   socket.on("state", (changes) => channels._find(changes.channel)?._emit("changes", changes));
   socket.on("presence", (change) => channels._find(change.channel)?._emit("presence", change));
   socket.on("ready", (ready) => {
     emit("ready", (client.ready = ready));
     const positions = new Map(ready.positions?.map((position) => [position.channel, position]));
-    each((subscription) => subscription._recoveryEnded(positions));
+    each((channel) => channel._recoveryEnded(positions));
   });
   for (const name of ["closing", "drain", "warning"] as const)
     socket.on(name, (argument: ClientEvents[typeof name]) => emit(name, argument));
@@ -177,17 +173,17 @@ export function createClient(url: string, options: ConnectOptions): InternalClie
   });
 
   const connection = createConnection(client, {
-    provider: token,
-    connectTimeoutMs,
-    wakeTimeoutMs: Math.min(requestTimeoutMs, maxWakeTimeoutMs),
-    connected: (recovered) => each((subscription) => subscription._connected(recovered)),
-    phaseChanged(next, problem) {
+    _provider: token,
+    _connectTimeoutMs: connectTimeoutMs,
+    _wakeTimeoutMs: Math.min(requestTimeoutMs, maxWakeTimeoutMs),
+    _connected: (recovered) => each((channel) => channel._connected(recovered)),
+    _phaseChanged(next, problem) {
       phase = next;
       update(problem);
       if (problem && next === "closed") end(problem.error);
     },
   });
-  socket.on("disconnect", () => each((subscription) => subscription._disconnected()));
+  socket.on("disconnect", () => each((channel) => channel._disconnected()));
   const stopWatching = whenAwake(connection._wake);
   connection._connect();
   return client;

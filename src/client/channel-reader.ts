@@ -50,7 +50,7 @@ export interface ChannelReader {
   /** Nothing is missing. */
   _markCurrent(): void;
   /** Returns false after a gap: the reader is now behind. */
-  _receive(item: ChannelItem | LivePublication): boolean;
+  _take(item: ChannelItem | LivePublication): boolean;
   /** Applies the answer to a subscribe request sent since it fell behind. Returns false if publications are still missing. */
   _applyAnswer(answer: SubscribeAnswer): boolean;
   /**
@@ -161,7 +161,7 @@ export function createReader(emit: EmitChannelEvent): ChannelReader {
       else markBehind();
       return isWhole;
     },
-    _receive(item) {
+    _take(item) {
       const wasCurrent = isCurrent;
       if (!("offset" in item)) {
         // It has no position, so it is delivered at once.

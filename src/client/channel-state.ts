@@ -37,9 +37,9 @@ export interface LiveState<Value = unknown> extends Live<LiveStateEvents<Value>>
 
 /** A key that goes with the connection, to be set again on the next one. */
 interface OwnKey {
-  message: RequestOf<"state:set">;
+  _message: RequestOf<"state:set">;
   /** Epoch milliseconds. */
-  until: number;
+  _until: number;
 }
 
 /** The state of one channel, shared by its views. */
@@ -47,12 +47,12 @@ export const createState: CreateState<LiveState, LiveStateEvents> = (channel, cl
   const ownKeys = new Map<string, OwnKey>();
   let connectionId = client.socket.id;
 
-  const send = (message: OwnKey["message"]) => client.request("state:set", message);
+  const send = (message: OwnKey["_message"]) => client.request("state:set", message);
 
   const set = async (key: string, value: unknown, { ttlSeconds, own }: SetOptions = {}): Promise<StateSetAnswer> => {
-    const isOwn = own === true && value !== null;
-    const message = { channel, key, value, ttlSeconds, own: isOwn || undefined } as OwnKey["message"];
-    const ownKey = { message, until: Date.now() + (ttlSeconds ?? Infinity) * 1_000 };
+    const isOwn = own && value !== null;
+    const message = { channel, key, value, ttlSeconds, own: isOwn || undefined } as OwnKey["_message"];
+    const ownKey = { _message: message, _until: Date.now() + (ttlSeconds ?? Infinity) * 1_000 };
     if (isOwn) ownKeys.set(key, ownKey);
     else ownKeys.delete(key);
     try {
@@ -66,10 +66,10 @@ export const createState: CreateState<LiveState, LiveStateEvents> = (channel, cl
   /** The keys of the previous connection have gone with it. */
   const setOwnAgain = (): void => {
     connectionId = client.socket.id;
-    for (const [key, { message, until }] of ownKeys) {
-      if (until <= Date.now()) ownKeys.delete(key);
+    for (const [key, { _message, _until }] of ownKeys) {
+      if (_until <= Date.now()) ownKeys.delete(key);
       // Lost again, it is repeated with the next connection.
-      else send(message).catch(() => undefined);
+      else send(_message).catch(() => undefined);
     }
   };
 
@@ -85,7 +85,7 @@ export const createState: CreateState<LiveState, LiveStateEvents> = (channel, cl
   const update = (entries: typeof view.entries, { revision }: { revision: number }, keys: string[]): void => {
     Object.assign(view, { entries, revision });
     const change = keys.map((key) => ({ key, entry: entries.get(key) }));
-    if (change.length > 0) emit("change", change);
+    if (keys.length > 0) emit("change", change);
   };
 
   const reducer: ChannelReducer = {
@@ -93,7 +93,7 @@ export const createState: CreateState<LiveState, LiveStateEvents> = (channel, cl
       const { entries } = view;
       const next = new Map(Object.entries(snapshot.entries).map(([key, entry]) => [key, entryOf(entry)]));
       const isChanged = (key: string): boolean => JSON.stringify(entries.get(key)) !== JSON.stringify(next.get(key));
-      update(next, snapshot, Array.from(new Set([...entries.keys(), ...next.keys()])).filter(isChanged));
+      update(next, snapshot, [...new Set([...entries.keys(), ...next.keys()])].filter(isChanged));
     },
     changes(event) {
       const next = new Map(view.entries);

@@ -131,8 +131,9 @@ export interface Channel<
 }
 
 /** A channel as the client and its views see it; only its users know the types of its data. */
-export interface ChannelHandle extends Channel {
-  readonly _subscription: ChannelSubscription;
+export interface ChannelHandle extends Channel, ChannelSubscription {
+  readonly state: ChannelState;
+  readonly position: Position | undefined;
   _onAny(listener: AnyListener): Off;
   _emit: Emitter<ChannelEvents>["emit"];
   /** Subscribed or listened to. */
@@ -154,14 +155,13 @@ export function createChannel(name: string, client: InternalClient, changed: () 
     },
     () => changed(),
   );
-  const reader = subscription._reader;
 
   /** Data goes with the connection. */
   const stateChanged = (): void => {
     changed();
-    if (reader.state === "unsubscribed") presenceData = null;
+    if (subscription.state === "unsubscribed") presenceData = null;
     // If that fails, the connection is lost again or the channel refuses it.
-    if (reader.state === "subscribed" && presenceData !== null) sendPresence().catch(() => undefined);
+    if (subscription.state === "subscribed" && presenceData !== null) sendPresence().catch(() => undefined);
   };
 
   const sendPresence = () => client.request("presence:set", { channel: name, data: presenceData });
@@ -174,14 +174,8 @@ export function createChannel(name: string, client: InternalClient, changed: () 
     };
   };
 
-  const channel: ChannelHandle = {
+  const own: Omit<ChannelHandle, keyof ChannelSubscription> = {
     name,
-    get state() {
-      return reader.state;
-    },
-    get position() {
-      return reader.position;
-    },
     on: (event, listener) => listening(on(event, listener)),
     subscribe: (options) => subscription._addUser(channel, options?.since),
     acquire(options) {
@@ -211,11 +205,11 @@ export function createChannel(name: string, client: InternalClient, changed: () 
         throw error;
       }
     },
-    _subscription: subscription,
     _onAny: (listener) => listening(_onAny(listener)),
     _emit: emit,
     _isInUse: () => subscription._isActive() || _hasListeners(),
   };
+  const channel: ChannelHandle = Object.assign(subscription, own);
   return channel;
 }
 
@@ -226,5 +220,5 @@ export function createChannel(name: string, client: InternalClient, changed: () 
 function randomKey(): string {
   const bytes = new Uint8Array(16).map(() => Math.random() * 256);
   (globalThis as { crypto?: { getRandomValues(bytes: Uint8Array): unknown } }).crypto?.getRandomValues(bytes);
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return Array.from(bytes, (byte) => (byte + 256).toString(16).slice(1)).join("");
 }

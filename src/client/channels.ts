@@ -17,8 +17,10 @@ export function createChannels(client: InternalClient, changed: () => void): Cha
   const byName = new Map<string, { deref(): ChannelHandle | undefined }>();
   const inUse = new Set<ChannelHandle>();
   const recovering = new Set<ChannelHandle>();
-  const isWeak = typeof FinalizationRegistry === "function" && typeof WeakRef === "function";
-  const collected = isWeak ? new FinalizationRegistry<string>((name) => find(name) ?? byName.delete(name)) : undefined;
+  const collected =
+    typeof FinalizationRegistry === "function"
+      ? new FinalizationRegistry<string>((name) => find(name) ?? byName.delete(name))
+      : undefined;
 
   const find = (name: string): ChannelHandle | undefined => byName.get(name)?.deref();
 

@@ -14,13 +14,13 @@ export interface ConnectionProblem {
 }
 
 export interface ReconnectOptions {
-  provider: TokenProvider;
-  connectTimeoutMs: number;
+  _provider: TokenProvider;
+  _connectTimeoutMs: number;
   /** Max wait for the answer that shows, after a sleep, that the connection is alive. */
-  wakeTimeoutMs: number;
-  phaseChanged(phase: ConnectionPhase, problem?: ConnectionProblem): void;
+  _wakeTimeoutMs: number;
+  _phaseChanged(phase: ConnectionPhase, problem?: ConnectionProblem): void;
   /** Called before anything is received on a new connection. */
-  connected(recovered: boolean): void;
+  _connected(recovered: boolean): void;
 }
 
 export interface ReconnectingConnection {
@@ -43,11 +43,11 @@ const maxNotFound = 2;
  */
 export function createConnection(
   client: InternalClient,
-  { provider, connectTimeoutMs, wakeTimeoutMs, phaseChanged, connected }: ReconnectOptions,
+  { _provider, _connectTimeoutMs, _wakeTimeoutMs, _phaseChanged, _connected }: ReconnectOptions,
 ): ReconnectingConnection {
   const { socket } = client;
   const manager = socket.io;
-  const canRefreshToken = typeof provider !== "string";
+  const canRefreshToken = typeof _provider !== "string";
   const preferredTransports = (manager.opts.transports ?? []).slice();
   /**
    * If a proxy answers an upgrade with an error, Socket.IO tries the other transport in the same attempt
@@ -67,7 +67,7 @@ export function createConnection(
   let timer: ReturnType<typeof setTimeout> | undefined;
   let drainTimer: ReturnType<typeof setTimeout> | undefined;
 
-  const setPhase = (next: ConnectionPhase, problem?: ConnectionProblem): void => phaseChanged((phase = next), problem);
+  const setPhase = (next: ConnectionPhase, problem?: ConnectionProblem): void => _phaseChanged((phase = next), problem);
 
   const after = (delayMs: number, run: () => void): ReturnType<typeof setTimeout> => {
     clearTimeout(timer);
@@ -80,60 +80,51 @@ export function createConnection(
 
   const attempt = async (): Promise<void> => {
     setPhase("connecting");
-    const mine = after(connectTimeoutMs, () => failed(new TidegateError("timeout", "Connecting timed out.")));
+    const mine = after(_connectTimeoutMs, () => failed(new TidegateError("timeout", "Connecting timed out.")));
     const isCurrent = (): boolean => phase === "connecting" && timer === mine;
     try {
-      const next = await tokenOf(provider);
-      if (isCurrent()) open(next);
+      const next = await tokenOf(_provider);
+      if (!isCurrent()) return;
+      socket.auth = { token: (token = next) };
+      // Before each attempt, because Socket.IO replaces the names by classes.
+      manager.opts.transports = transports.slice();
+      socket.connect();
+      manager.engine.once("handshake", ({ maxPayload }) => (client._maxBytes = maxPayload));
     } catch (error) {
       if (isCurrent()) failed(error as TidegateError);
     }
-  };
-
-  const open = (next: string): void => {
-    token = next;
-    socket.auth = { token };
-    // Before each attempt, because Socket.IO replaces the names by classes.
-    manager.opts.transports = transports.slice();
-    socket.connect();
-    manager.engine.once("handshake", ({ maxPayload }) => (client._maxBytes = maxPayload));
   };
 
   /** Recovered packets arrive before `ready`, with some servers even before `connect`. */
   const started = (): void => {
     if (client._connection || !socket.connected) return;
     client._connection = connections += 1;
-    connected(socket.recovered);
+    _connected(socket.recovered);
   };
 
   const refused = (error: HandshakeError): void => {
     const { path } = manager.opts;
     notFound = error.description === 404 ? notFound + 1 : 0;
     if (path === defaultPath || connections > 0 || notFound < maxNotFound) return failed(toConnectError(error));
-    close(new TidegateError("not_found", `There is no gateway at this address: ${path} returned HTTP 404.`));
+    close(new TidegateError("not_found", `No gateway at ${path}: HTTP 404.`));
   };
 
   const failed = (error: TidegateError): void => {
     if (phase !== "connecting") return;
     const { code } = error;
-    reorderTransports(code);
+    const engine = manager.engine as typeof manager.engine | undefined;
+    if (code === "timeout" && engine?.readyState === "opening")
+      transports = [...transports.slice(1), ...transports.slice(0, 1)] as typeof transports;
+    else if (code === "disconnected") transports = preferredTransports;
     socket.disconnect();
     const isTokenRefused = canRefreshToken && (code === "unauthorized" || code === "token_expired");
     if (isTokenRefused && !hasRefetchedToken) {
-      // Only once: a provider whose second token is also refused has no better one.
+      // Only once: a _provider whose second token is also refused has no better one.
       hasRefetchedToken = true;
       retry(error, 0);
       // Or it returned something else, such as the text of an error page; its next result may be a token.
     } else if (isTemporary(code) || (isTokenRefused && !isJsonWebToken(token))) retry(error);
     else close(error);
-  };
-
-  /** Called before the failed attempt is closed. */
-  const reorderTransports = (code: string): void => {
-    const engine = manager.engine as typeof manager.engine | undefined;
-    if (code === "timeout" && engine?.readyState === "opening")
-      transports = [...transports.slice(1), ...transports.slice(0, 1)] as typeof transports;
-    else if (code === "disconnected") transports = preferredTransports;
   };
 
   const retry = (error: TidegateError, delayMs?: number): void => {
@@ -189,7 +180,7 @@ export function createConnection(
       if (!connection || isChecking) return;
       isChecking = true;
       // Any answer will do; this one needs no Redis.
-      socket.timeout(wakeTimeoutMs).emit("unsubscribe", { channel: "-" }, (failure) => {
+      socket.timeout(_wakeTimeoutMs).emit("unsubscribe", { channel: "-" }, (failure) => {
         isChecking = false;
         if (failure && client._connection === connection) leaveNode();
       });

@@ -12,25 +12,26 @@ export interface Emitter<Events extends object> {
   _hasListeners(): boolean;
 }
 
-export type AnyListener = (argument: never, event: PropertyKey) => void;
+export type AnyListener = (event: never, argument: never) => void;
 
 export function createEmitter<Events extends object>(): Emitter<Events> {
   // A listener added twice is called twice and removed twice, so each has its own entry.
-  const entries = new Set<{ name?: PropertyKey; listener: AnyListener }>();
-  const add = (entry: { name?: PropertyKey; listener: AnyListener }): Off => {
+  const entries = new Set<[name: PropertyKey | undefined, listener: (argument: never, event: never) => void]>();
+  const add = (name: PropertyKey | undefined, listener: (argument: never, event: never) => void): Off => {
+    const entry: [typeof name, typeof listener] = [name, listener];
     entries.add(entry);
     return () => void entries.delete(entry);
   };
   return {
-    on: (name, listener) => add({ name, listener }),
-    _onAny: (listener) => add({ listener }),
+    on: add,
+    _onAny: (listener) => add(undefined, (argument, event) => listener(event, argument)),
     _hasListeners: () => entries.size > 0,
     emit(event, argument) {
       // Copied: listeners added or removed by a listener take effect with the next event.
-      for (const { name = event, listener } of Array.from(entries)) {
+      for (const [name = event, listener] of [...entries]) {
         if (name !== event) continue;
         try {
-          listener(argument as never, event);
+          listener(argument as never, event as never);
         } catch (error) {
           queueMicrotask(() => {
             throw error;

@@ -25,7 +25,7 @@ export const createText: CreateState<LiveText, LiveTextEvents> = (channel, clien
     emit("change", next);
   };
   const reducer: ChannelReducer = {
-    snapshot: ({ snapshot }) => update(snapshot as JoinedText),
+    snapshot: update,
     publication({ event, data, from }) {
       if (typeof data === "string") update({ ...joined, text: joined.text + data });
       else update({ ...joined, last: { event, data, ...(from && { from }) } });

@@ -69,7 +69,7 @@ export const createLeaderboard: CreateState<Leaderboard, LeaderboardEvents> = (b
   const setOwn = ({ member, rank, score }: OwnRank): void =>
     emit("own", (view.own = rank === null || score === null ? undefined : { member, rank, score }));
   const reducer: ChannelReducer = {
-    snapshot: ({ snapshot }) => setTop(snapshot as BoardSnapshot),
+    snapshot: setTop,
     publication({ event, data }) {
       if (event === "leaderboard.season") emit("season", data as SeasonChange);
       if (event !== "leaderboard.diff") return;
@@ -80,7 +80,7 @@ export const createLeaderboard: CreateState<Leaderboard, LeaderboardEvents> = (b
     },
   };
   const ownReducer: ChannelReducer = {
-    snapshot: ({ snapshot }) => setOwn(snapshot as OwnRank),
+    snapshot: setOwn,
     publication: ({ event, data }) => event === "leaderboard.rank" && setOwn(data as OwnRank),
   };
   const live = liveChannel(client, view, reducer, emit);

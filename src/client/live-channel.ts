@@ -1,20 +1,30 @@
 import type { InternalClient } from "./channel-client.ts";
-import type { AcquiredChannel, ChannelEvents, ChannelHandle } from "./channel.ts";
+import type { ChannelEvents, ChannelHandle } from "./channel.ts";
 import { deferred } from "./deferred.ts";
 import type { Off } from "./emitter.ts";
 import type { TidegateError } from "./errors.ts";
 import type { LiveStatus } from "./live-view.ts";
 
 /** Builds the state of a view from the events of its channel, each once and in order. */
-export type ChannelReducer = {
-  [Name in "snapshot" | "publication" | "entries" | "changes"]?: (event: ChannelEvents[Name]) => void;
-};
+export interface ChannelReducer {
+  snapshot?(snapshot: never): void;
+  publication?(publication: ChannelEvents["publication"]): void;
+  entries?(entries: ChannelEvents["entries"]): void;
+  changes?(changes: ChannelEvents["changes"]): void;
+}
+
+/** The parts of a channel's events that every view needs. */
+interface ReceivedEvent {
+  offset?: number;
+  willReturn?: boolean;
+  snapshot?: unknown;
+}
 
 export interface LiveChannel<View> {
   /** What all views of the channel show, and inherit. */
   readonly _view: LiveStatus & View;
   /** Whether the gateway refused the channel permanently. */
-  readonly _hasEnded: boolean;
+  _hasEnded: boolean;
   /** Called after the last view was closed. */
   readonly _cleanups: Off[];
   /** Subscribes to this channel instead of the previous one. */
@@ -35,55 +45,51 @@ export function liveChannel<View extends object>(
   reducer: ChannelReducer,
   emit?: (event: never, argument: never) => void,
 ): LiveChannel<View> {
-  const { promise, resolve, reject } = deferred();
-  const cleanups: Off[] = [];
+  const { _promise, _resolve, _reject } = deferred();
   let channel: ChannelHandle | undefined;
-  let acquired: AcquiredChannel | undefined;
-  let off: Off | undefined;
-  let hasEnded = false;
+  let leave: Off | undefined;
   // A refusal is also reported by the `unsubscribed` event.
-  promise.catch(() => undefined);
+  _promise.catch(() => undefined);
 
-  const receive = (argument: { offset?: number; willReturn?: boolean }, event: PropertyKey): void => {
-    if (argument.willReturn === false) hasEnded = true;
+  const receive = (event: PropertyKey, argument: ReceivedEvent): void => {
+    if (argument.willReturn === false) live._hasEnded = true;
     // Publications without an offset are not part of the state: they may repeat and are not in the snapshot.
-    if (event !== "publication" || argument.offset) reducer[event as keyof ChannelReducer]?.(argument as never);
-    if (event === "snapshot") resolve();
+    if (event !== "publication" || argument.offset)
+      reducer[event as keyof ChannelReducer]?.((event === "snapshot" ? argument.snapshot : argument) as never);
+    if (event === "snapshot") _resolve();
     emit?.(event as never, argument as never);
-  };
-
-  const leave = (): void => {
-    off?.();
-    void acquired?.release();
-    channel = acquired = undefined;
   };
 
   const state: PropertyDescriptor = { get: () => channel?.state ?? "subscribing" };
 
-  return {
-    _view: Object.defineProperties(view as View & LiveStatus, { state, loaded: { value: promise } }),
-    get _hasEnded() {
-      return hasEnded;
-    },
-    _cleanups: cleanups,
+  const live: LiveChannel<View> = {
+    _view: Object.defineProperties(view as View & LiveStatus, { state, loaded: { value: _promise } }),
+    _hasEnded: false,
+    _cleanups: [],
     _open(name) {
       if (channel?.name === name) return;
-      leave();
+      leave?.();
       const opened = (channel = client.channel(name));
-      hasEnded = false;
-      off = opened._onAny(receive);
-      acquired = opened.acquire();
-      acquired.subscribed.catch((error: TidegateError) => {
-        if (channel === opened) hasEnded = true;
-        reject(error);
+      live._hasEnded = false;
+      const off = opened._onAny(receive);
+      const { subscribed, release } = opened.acquire();
+      leave = () => {
+        off();
+        void release();
+        channel = undefined;
+      };
+      subscribed.catch((error: TidegateError) => {
+        if (channel === opened) live._hasEnded = true;
+        _reject(error);
       });
     },
-    _reload: () => channel?._subscription._reload(),
+    _reload: () => channel?._reload(),
     _end() {
-      leave();
-      for (const cleanup of cleanups) cleanup();
+      leave?.();
+      for (const cleanup of live._cleanups) cleanup();
     },
   };
+  return live;
 }
 
 /** Calls `listener` with the signed-in user, now if known and on every connection. */

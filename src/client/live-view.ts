@@ -1,7 +1,7 @@
 import type { InternalClient } from "./channel-client.ts";
 import type { ChannelEvents } from "./channel.ts";
 import type { ChannelState } from "./channel-reader.ts";
-import { createEmitter, type Listener, type Off } from "./emitter.ts";
+import { createEmitter, type Emitter, type Listener, type Off } from "./emitter.ts";
 import type { LiveChannel } from "./live-channel.ts";
 
 /** Events of every live view. */
@@ -38,32 +38,32 @@ export type CreateState<View, Events> = (
   emit: Emit<Events>,
 ) => LiveChannel<Shown<View>>;
 
+/** Its listeners are the open views. */
+interface SharedView<View, Events extends object> extends Emitter<Events> {
+  readonly _live: LiveChannel<Shown<View>>;
+}
+
 /** Returns a function that opens views. Their state is created for the first of a name and ended after the last. */
 export function sharedViews<View extends Live<Events>, Events extends LiveEvents>(
   create: CreateState<View, Events>,
   client: InternalClient,
 ): (name?: string) => View {
-  const shared = new Map<string, { live: LiveChannel<Shown<View>>; emits: Set<Emit<Events>> }>();
-
-  const createShared = (name: string) => {
-    const emits = new Set<Emit<Events>>();
-    const live = create(name, client, (event, argument) => {
-      for (const emit of Array.from(emits)) emit(event, argument);
-    });
-    return { live, emits };
-  };
-
+  const shared = new Map<string, SharedView<View, Events>>();
   return (name = "") => {
     let entry = shared.get(name);
-    if (!entry || entry.live._hasEnded) shared.set(name, (entry = createShared(name)));
-    const { live, emits } = entry;
+    if (!entry || entry._live._hasEnded) {
+      const emitter = createEmitter<Events>();
+      shared.set(name, (entry = { ...emitter, _live: create(name, client, emitter.emit) }));
+    }
+    const { _live, _onAny, _hasListeners } = entry;
     const { on, emit } = createEmitter<Events>();
-    emits.add(emit);
+    const off = _onAny(emit);
     const close = (): void => {
-      if (!emits.delete(emit) || emits.size > 0) return;
+      off();
+      if (_hasListeners()) return;
       if (shared.get(name) === entry) shared.delete(name);
-      live._end();
+      _live._end();
     };
-    return Object.assign(Object.create(live._view) as View, { on, close });
+    return Object.assign(Object.create(_live._view) as View, { on, close });
   };
 }

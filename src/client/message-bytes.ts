@@ -11,7 +11,7 @@ export function messageBytes(name: string, message: object): number {
   try {
     return envelopeBytes + name.length + utf8Length(JSON.stringify(message, refuseBinary));
   } catch (cause) {
-    throw new TidegateError("bad_request", `The message cannot be sent as JSON: ${messageOf(cause)}`, { cause });
+    throw new TidegateError("bad_request", `The message is not JSON: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -19,7 +19,7 @@ export function messageBytes(name: string, message: object): number {
 function refuseBinary(this: unknown, key: string, value: unknown): unknown {
   const original = (this as Record<string, unknown>)[key];
   if (ArrayBuffer.isView(original) || /(ArrayBuffer|Blob|File)\]$/.test(Object.prototype.toString.call(original)))
-    throw new Error(`${key || "it"} contains binary data.`);
+    throw new Error(`${key || "it"} is binary.`);
   return value;
 }
 

@@ -49,7 +49,7 @@ export const createOpenOrders: CreateState<LiveOrders, LiveOrdersEvents> = (_nam
     reloadSoon();
   };
   const reducer: ChannelReducer = {
-    snapshot: ({ snapshot }) => update((snapshot as OpenOrders).orders),
+    snapshot: ({ orders }: OpenOrders) => update(orders),
     publication({ event, data, publishedAt: at }) {
       if (event === "order.status") move(data as OrderStatusChange, at);
       else if (event === "order.signal") emit("signal", { ...(data as OrderSignalChange), at });

@@ -44,7 +44,7 @@ const maxEntries = 1_000;
  */
 export const moveOrder = <Known extends OpenOrder>(
   order: Known,
-  { status, sequence }: OrderStatusChange,
+  { status, sequence }: TimelineEntry,
   updatedAt: number,
 ): Known | undefined =>
   Number.isSafeInteger(sequence) && sequence > order.sequence ? { ...order, status, sequence, updatedAt } : undefined;
@@ -61,21 +61,22 @@ export const createOrder: CreateState<LiveOrder, LiveOrderEvents> = (orderId, cl
     Object.assign(view, next, { signals: next.order.signals });
     emit("change", next);
   };
-  const move = (order: Order, { orderId: _order, ...entry }: OrderStatusChange): void => {
-    update({ order, timeline: [...view.timeline, entry].slice(-maxEntries) });
-    emit("status", entry);
-  };
   const signal = (order: Order, { name, data }: OrderSignalChange, at: number): void => {
     update({ order: { ...order, signals: { ...order.signals, [name]: { data, at } } }, timeline: view.timeline });
     emit("signal", { name, data, at });
   };
+  const move = (order: Order, { orderId: _order, ...entry }: OrderStatusChange, at: number): void => {
+    const moved = moveOrder(order, entry, at);
+    if (!moved) return;
+    update({ order: moved, timeline: [...view.timeline, entry].slice(-maxEntries) });
+    emit("status", entry);
+  };
   const reducer: ChannelReducer = {
-    snapshot: ({ snapshot }) => update(snapshot as OrderWithTimeline),
+    snapshot: update,
     publication({ event, data, publishedAt }) {
       const { order } = view;
-      const moved = order && event === "order.status" && moveOrder(order, data as OrderStatusChange, publishedAt);
-      if (moved) move(moved, data as OrderStatusChange);
       if (event === "order.updated") live._reload();
+      if (order && event === "order.status") move(order, data as OrderStatusChange, publishedAt);
       if (order && event === "order.signal") signal(order, data as OrderSignalChange, publishedAt);
     },
   };

@@ -27,26 +27,17 @@ export function createPacer(maxRunning: number): Pacer {
     if (waiting.length + running === 0) gapMs = 0;
     while (running < maxRunning && waiting.length > 0) {
       const now = performance.now();
-      if (now < notBefore) return startLater(notBefore - now);
+      if (now < notBefore) {
+        timer ??= setTimeout(() => {
+          timer = undefined;
+          startNext();
+        }, notBefore - now);
+        return;
+      }
       running += 1;
       notBefore = now + gapMs;
       waiting.shift()?.();
     }
-  };
-
-  const startLater = (delayMs: number): void => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      startNext();
-    }, delayMs);
-  };
-
-  /** Tasks that ran concurrently are refused together, which counts once. */
-  const slowDown = (begun: number, { retryAfterMs = defaultDelayMs }: TidegateError): void => {
-    if (begun < slowedAt) return;
-    slowedAt = performance.now();
-    gapMs = Math.max(gapMs * growth, retryAfterMs);
-    notBefore = slowedAt + gapMs;
   };
 
   return async (task) => {
@@ -61,8 +52,13 @@ export function createPacer(maxRunning: number): Pacer {
         gapMs *= shrinkage;
         return result;
       } catch (error) {
-        if ((error as TidegateError).code !== "rate_limited") throw error;
-        slowDown(begun, error as TidegateError);
+        const { code, retryAfterMs = defaultDelayMs } = error as TidegateError;
+        if (code !== "rate_limited") throw error;
+        // Tasks that ran concurrently are refused together, which counts once.
+        if (begun < slowedAt) continue;
+        slowedAt = performance.now();
+        gapMs = Math.max(gapMs * growth, retryAfterMs);
+        notBefore = slowedAt + gapMs;
       } finally {
         running -= 1;
         startNext();

@@ -12,7 +12,7 @@ export type Continuity = "next" | "repeat" | "gap";
  * A publication of another epoch is a gap: only the gateway knows what happened to the log. In a conflated channel the
  * gateway omits superseded publications, so any later one is the next.
  */
-export function continuityOf(position: Position, publication: Position, isConflated = false): Continuity {
+export function continuityOf(position: Position, publication: Position, isConflated?: boolean): Continuity {
   if (publication.epoch !== position.epoch) return "gap";
   if (publication.offset <= position.offset) return "repeat";
   return isConflated || publication.offset === position.offset + 1 ? "next" : "gap";
@@ -40,14 +40,24 @@ export function mergeAnswer(
   answer: SubscribeAnswer,
   buffered: readonly ChannelItem[],
 ): MergedAnswer {
+  const { recovered, conflated } = answer;
   const present = positionOf(answer);
-  const isBehind = since !== undefined && answer.recovered && since.offset !== present.offset;
-  const start = isBehind ? since : present;
-  const missed = follow(start, answer.recovered ? recoveredItems(answer) : [], { isOneLog: true });
-  const end = { ...present, offset: missed.end.offset };
-  const isAnswerWhole = missed.isWhole && present.offset <= end.offset;
-  const live = follow(end, isAnswerWhole ? buffered : [], answer);
-  return { start, missed: missed.kept, live: live.kept, isWhole: isAnswerWhole && live.isWhole };
+  const start = since && recovered && since.offset !== present.offset ? since : present;
+  let end = start;
+  let isWhole = true;
+  const follow = (items: readonly ChannelItem[], isConflated?: boolean, isOneLog?: boolean): ChannelItem[] =>
+    items.filter((item) => {
+      const continuity = continuityOf(isOneLog ? { ...end, epoch: item.epoch } : end, item, isConflated);
+      isWhole &&= continuity !== "gap";
+      const isNext = isWhole && continuity === "next";
+      if (isNext) end = item;
+      return isNext;
+    });
+  // Recovered publications belong to one log, even if its epoch has changed since.
+  const missed = follow(recovered ? recoveredItems(answer) : [], false, true);
+  end = { ...present, offset: end.offset };
+  isWhole &&= present.offset <= end.offset;
+  return { start, missed, live: follow(buffered, conflated), isWhole };
 }
 
 /** The recovered publications and skipped positions, in order. */
@@ -55,20 +65,4 @@ function recoveredItems({ channel, epoch, publications, skipped = [] }: Subscrib
   const items: ChannelItem[] = [...publications, ...skipped.map((offset) => ({ channel, epoch, offset }))];
   // oxlint-disable-next-line unicorn/no-array-sort -- Node 18 has no `toSorted`.
   return items.sort((one, other) => one.offset - other.offset);
-}
-
-interface FollowOptions {
-  conflated?: boolean | undefined;
-  /** Recovered publications belong to one log, even if its epoch has changed since. */
-  isOneLog?: boolean;
-}
-
-function follow(end: Position, items: readonly ChannelItem[], { conflated, isOneLog }: FollowOptions) {
-  const kept: ChannelItem[] = [];
-  const isWhole = items.every((item) => {
-    const continuity = continuityOf(isOneLog ? { ...end, epoch: item.epoch } : end, item, conflated);
-    if (continuity === "next") kept.push((end = item));
-    return continuity !== "gap";
-  });
-  return { kept, end, isWhole };
 }

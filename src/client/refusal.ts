@@ -16,33 +16,29 @@ const maxRetryAfterMs = 3_600_000;
 
 /** Converts a refused handshake, a temporary HTTP error (of the gateway or a proxy), or a failed connection. */
 export function toConnectError(cause: HandshakeError): TidegateError {
-  const { context, description: status, message } = cause;
+  const { context, data, description: status, message } = cause;
   const isBusy = status === 429 || status === 503;
-  const named = Object(cause.data) as Partial<HandshakeRefusal>;
-  const refusal = named.code === undefined && isBusy ? bodyOf(context) : named;
+  const refusal = Object(isBusy ? bodyOf(context) : data) as Partial<HandshakeRefusal>;
   const delayMs = Number(refusal.retryAfterMs ?? (isBusy && retryAfterOf(context)));
+  // There is no status if there was no HTTP response or the page may not read it.
+  const reason = Number(status) > 0 ? `HTTP ${status as number}` : message;
   return new TidegateError(
-    named.code ?? codeOf(message, status, refusal),
-    refusal.message ?? `Connecting failed: ${isStatus(status) ? `HTTP ${status}` : message}.`,
+    codeOf(status, refusal) ?? (message === "timeout" ? message : "disconnected"),
+    refusal.message ?? `Connecting failed: ${reason}.`,
     { retryAfterMs: delayMs > 0 ? Math.min(delayMs, maxRetryAfterMs) : undefined, cause },
   );
 }
 
-function codeOf(message: string, status: unknown, { code }: Partial<HandshakeRefusal>): TidegateErrorCode {
-  if (message === "timeout") return message;
+function codeOf(status: unknown, { code }: Partial<HandshakeRefusal>): TidegateErrorCode | undefined {
   if (status === 429) return "rate_limited";
-  if (status === 503) return code === "draining" ? code : "unavailable";
-  return "disconnected";
+  return status === 503 && code !== "draining" ? "unavailable" : code;
 }
 
-/** Not if there was no HTTP response or the page may not read it. */
-const isStatus = (description: unknown): description is number => Number(description) > 0;
-
-function bodyOf(context: HandshakeError["context"]): Partial<HandshakeRefusal> {
+function bodyOf(context: HandshakeError["context"]): unknown {
   try {
-    return Object(JSON.parse(context?.responseText ?? "")) as Partial<HandshakeRefusal>;
+    return JSON.parse(context?.responseText ?? "");
   } catch {
-    return {};
+    return undefined;
   }
 }
 

@@ -13,57 +13,43 @@ interface UntypedEmit {
   emit(name: string, message: object, done: (failure: Error | null, answer: Acknowledgement<object>) => void): void;
 }
 
-/** Returns the function that sends requests, and the one that rejects those in progress. */
-export function createRequests(
-  client: InternalClient,
-  timeoutMs: number,
-): [request: SendRequest, rejectAll: (reason: TidegateError) => void] {
+/** Returns the function that sends requests; the client's end rejects those in progress. */
+export function createRequests(client: InternalClient, timeoutMs: number): SendRequest {
   const { socket } = client;
-  const open = new Set<(reason: TidegateError) => void>();
 
-  const request: SendRequest = async (name, message) => {
+  return async (name, message) => {
     if (client._closedBy) throw client._closedBy;
     const bytes = messageBytes(name, message);
-    const { promise, resolve, reject } = deferred<Acknowledgement<object>>();
+    const { _promise, _resolve, _reject } = deferred<Acknowledgement<object>>();
     const fail = (code: TidegateErrorCode, text: string, cause?: Error): void =>
-      reject(new TidegateError(code, text, { cause }));
+      _reject(new TidegateError(code, text, { cause }));
     const send = (): void => {
       if (bytes > client._maxBytes)
-        return fail(
-          "payload_too_large",
-          `The message has ${bytes} bytes; the gateway accepts at most ${client._maxBytes}.`,
-        );
+        return fail("payload_too_large", `The message has ${bytes} bytes, max ${client._maxBytes}.`);
       const begun = performance.now();
       // Its own timeout is later; with one it reports a lost connection.
       (socket.timeout(2 * timeoutMs) as UntypedEmit).emit(name, message, (failure, answer) => {
-        if (failure) return fail("disconnected", `The connection was lost before ${name} was answered.`, failure);
+        if (failure) return fail("disconnected", `The connection was lost: ${name} was not answered.`, failure);
         client.roundTripMs = performance.now() - begun;
-        resolve(answer);
+        _resolve(answer);
       });
     };
     const timer = setTimeout(() => fail("timeout", `${name} timed out.`), timeoutMs);
-    open.add(reject);
+    const off = client.on("closed", _reject);
     // Waits here instead of in Socket.IO's buffer, because the node's max message size is known only when connected.
     if (socket.connected) send();
     else socket.once("connect", send);
     try {
-      const answer = await promise;
+      const answer = await _promise;
       if (!answer.ok) throw new TidegateError(answer.error.code, answer.error.message, answer.error);
       const { ok: _ok, ...fields } = answer;
       return fields as AnswerOf<typeof name>;
     } finally {
       clearTimeout(timer);
-      open.delete(reject);
+      off();
       socket.off("connect", send);
     }
   };
-
-  return [
-    request,
-    (reason) => {
-      for (const reject of open) reject(reason);
-    },
-  ];
 }
 
 /** Retries temporary failures up to `retries` times. The caller ensures that retrying is safe. */

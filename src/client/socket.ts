@@ -38,7 +38,7 @@ type PublicationPlace = Omit<WirePublication, "event" | "data"> | Omit<LivePubli
 export const defaultPath = "/socket.io/";
 
 /** Origin, path and query. Socket.IO takes a path for a namespace; React Native's `URL` has no parts. */
-const partsOfUrl = /^((?:[a-z]*:?\/\/)?[^/?#]*)([^?#]*?)\/*(\?[^#]*)?(?:#.*)?$/i;
+const partsOfUrl = /^((?:\w*:?\/\/)?[^/?#]*)([^?#]*?)\/*(\?[^#]*)?(#.*)?$/;
 
 /**
  * `url` may have a path below which the gateway is reached: `https://host/realtime`. WebSocket is tried first, because

@@ -13,8 +13,8 @@ export interface SubscribeResult {
 
 type PendingSubscribe = Deferred<SubscribeResult>;
 
-export interface ChannelSubscription {
-  readonly _reader: ChannelReader;
+/** The reader, with what keeps it subscribed. */
+export interface ChannelSubscription extends ChannelReader {
   /** Desired, or not yet unsubscribed at the node. */
   _isActive(): boolean;
   /**
@@ -40,14 +40,14 @@ export interface ChannelSubscription {
 /** A refusal is also reported by the `unsubscribed` event. */
 function createPending(): PendingSubscribe {
   const pending: PendingSubscribe = deferred();
-  pending.promise.catch(() => undefined);
+  pending._promise.catch(() => undefined);
   return pending;
 }
 
 /** As opposed to the snapshots of built-in kinds. */
 const isStateSnapshot = (snapshot: unknown): snapshot is StateSnapshot => {
-  const { revision, entries } = Object(snapshot) as Partial<StateSnapshot>;
-  return typeof revision === "number" && typeof entries === "object" && !Array.isArray(entries);
+  const { revision, entries } = Object(snapshot) as StateSnapshot;
+  return revision >= 0 && !Array.isArray(entries);
 };
 
 /**
@@ -83,14 +83,14 @@ export function createSubscription(
   });
 
   const resolveSnapshot = (result: SubscribeResult): void => {
-    pendingSnapshot?.resolve(result);
+    pendingSnapshot?._resolve(result);
     pendingSnapshot = undefined;
   };
 
   const requestSnapshot = (): Promise<SubscribeResult> => {
-    const { promise } = (pendingSnapshot ??= createPending());
+    const { _promise } = (pendingSnapshot ??= createPending());
     void reconcile();
-    return promise;
+    return _promise;
   };
 
   const end = (reason: TidegateError): void => {
@@ -98,8 +98,8 @@ export function createSubscription(
     if (!ended) return;
     pending = hasSnapshot = undefined;
     users.length = 0;
-    ended.reject(reason);
-    pendingSnapshot?.reject(reason);
+    ended._reject(reason);
+    pendingSnapshot?._reject(reason);
     pendingSnapshot = undefined;
     reader._begin("unsubscribed");
   };
@@ -179,7 +179,7 @@ export function createSubscription(
 
   const applyAnswer = async (answer: SubscribeAnswer, isStale: () => boolean): Promise<void> => {
     hasSnapshot ??= answer.recovered || answer.snapshot !== undefined;
-    pending?.resolve(resultOf(answer));
+    pending?._resolve(resultOf(answer));
     const isWhole = reader._applyAnswer(answer);
     if (isStale()) return;
     if (!isWhole) return delayRetry();
@@ -193,19 +193,18 @@ export function createSubscription(
     if (position && answer.snapshot === undefined) resolveSnapshot({ position });
   };
 
-  return {
-    _reader: reader,
+  const subscription: Omit<ChannelSubscription, keyof ChannelReader> = {
     _isActive: () => pending !== undefined || isSubscribed || isReconciling,
     _addUser(user, since) {
       if (client._closedBy) return Promise.reject(client._closedBy);
       users.push(user);
       if (!pending) {
-        const { promise } = (pending = createPending());
+        const { _promise } = (pending = createPending());
         reader._begin("subscribing", since);
         void reconcile();
-        return promise;
+        return _promise;
       }
-      if (hasSnapshot === undefined) return pending.promise;
+      if (hasSnapshot === undefined) return pending._promise;
       const { position } = reader;
       return hasSnapshot || !position ? requestSnapshot() : Promise.resolve({ position });
     },
@@ -233,11 +232,12 @@ export function createSubscription(
       reader._markBehind();
     },
     _receive(item) {
-      if (pending && !reader._receive(item)) void reconcile();
+      if (pending && !reader._take(item)) void reconcile();
     },
     _unsubscribed({ code, message }) {
       // All subscribers of a node lose it at the same time; the delay spreads their retries.
       if (pending && lose(new TidegateError(code, message)) && !isReconciling) void delayRetry().then(reconcile);
     },
   };
+  return Object.assign(reader, subscription);
 }

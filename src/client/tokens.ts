@@ -15,7 +15,7 @@ export async function tokenOf(provider: TokenProvider): Promise<string> {
   try {
     const answer: unknown = await provider();
     const token = typeof answer === "string" ? answer.trim() : "";
-    if (!tokenCharacters.test(token)) throw new Error("it did not return a token.");
+    if (!tokenCharacters.test(token)) throw new Error("it returned no token.");
     return token;
   } catch (cause) {
     throw new TidegateError("unavailable", `The token function failed: ${messageOf(cause)}`, { cause });

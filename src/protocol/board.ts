@@ -97,14 +97,15 @@ export interface SubmittedScore {
 }
 
 /** The board after a diff. Snapshot and all diffs since, in order, give exactly the top at the last one's revision. */
-export function applyDiff<Data>(board: BoardSnapshot<Data>, diff: BoardDiff<Data>): BoardSnapshot<Data> {
-  const entries = new Map(board.entries.map((entry) => [entry.member, entry]));
-  for (const member of diff.removed) entries.delete(member);
-  for (const { previousRank: _before, ...entry } of diff.changes) entries.set(entry.member, entry);
+export function applyDiff<Data>(
+  before: BoardSnapshot<Data>,
+  { changes, removed, ...board }: BoardDiff<Data>,
+): BoardSnapshot<Data> {
+  const entries = new Map(before.entries.map((entry) => [entry.member, entry]));
+  for (const member of removed) entries.delete(member);
+  for (const { previousRank: _before, ...entry } of changes) entries.set(entry.member, entry);
   return {
-    board: diff.board,
-    revision: diff.revision,
-    total: diff.total,
+    ...board,
     // oxlint-disable-next-line unicorn/no-array-sort -- Node 18 has no `toSorted`.
     entries: [...entries.values()].sort((a, b) => a.rank - b.rank),
   };

@@ -1,13 +1,12 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { repository } from "../support/source-tree.ts";
-import { contractServer } from "./support.ts";
+import { builtPackages, contractServer } from "./support.ts";
 
 const run = promisify(execFile);
-const tsdown = join(repository, "node_modules/tsdown/dist/run.mjs");
 const tsc = join(repository, "node_modules/typescript/bin/tsc");
 const compile = (...args: string[]) => run(process.execPath, [tsc, ...args], { cwd: repository });
 
@@ -49,12 +48,7 @@ describe("the client", () => {
 
   it("can be required, as can the publisher", async () => {
     const { url } = await contractServer();
-    // Below the repository, so that it finds its dependencies.
-    const folder = mkdtempSync(join(repository, "dist-cjs-"));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    await run(process.execPath, [tsdown, "--no-dts", "--no-publint", "--no-attw", "--no-clean", "-d", folder], {
-      cwd: repository,
-    });
+    const folder = await builtPackages();
     const main = `
       const { connect } = require("./client.cjs");
       const { createPublisher, overHttp } = require("./publisher.cjs");

@@ -79,7 +79,7 @@ describe.each([{ recovery: false }, { recovery: true }])("over $recovery for Soc
     channel.on("publication", (publication) => {
       expect(publication.offset).toBe(offset + 1);
       offset += 1;
-      if (random(30) === 0) (channel as unknown as ChannelHandle)._subscription._reload();
+      if (random(30) === 0) (channel as unknown as ChannelHandle)._reload();
     });
     await channel.subscribe();
 

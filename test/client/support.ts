@@ -1,6 +1,11 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { onTestFinished } from "vitest";
 import { type Channel, type Client, type ConnectOptions, connect } from "../../src/client/client.ts";
 import { seeded } from "../support/random.ts";
+import { repository } from "../support/source-tree.ts";
 import { type ContractServer, type ContractServerOptions, startContractServer } from "./contract-server.ts";
 
 export async function contractServer(options: ContractServerOptions = {}): Promise<ContractServer> {
@@ -34,4 +39,14 @@ export const cut = (connected: Client): void => void connected.socket.io.engine.
 export function whole(seed: number): (below: number) => number {
   const random = seeded(seed);
   return (below) => Math.floor(random() * below);
+}
+
+/** The packages for browsers and backends as they are published, in a folder that finds their dependencies. */
+export async function builtPackages(): Promise<string> {
+  const folder = mkdtempSync(join(repository, "dist-packages-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const tsdown = join(repository, "node_modules/tsdown/dist/run.mjs");
+  const options = ["--no-dts", "--no-publint", "--no-attw", "--no-clean", "-d", folder];
+  await promisify(execFile)(process.execPath, [tsdown, ...options], { cwd: repository });
+  return folder;
 }
