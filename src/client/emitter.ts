@@ -28,16 +28,15 @@ export function createEmitter<Events extends object>(): Emitter<Events> {
     _hasListeners: () => entries.size > 0,
     emit(event, argument) {
       // Copied: listeners added or removed by a listener take effect with the next event.
-      for (const [name = event, listener] of [...entries]) {
-        if (name !== event) continue;
+      [...entries].forEach(([name = event, listener]) => {
         try {
-          listener(argument as never, event as never);
+          if (name === event) listener(argument as never, event as never);
         } catch (error) {
           queueMicrotask(() => {
             throw error;
           });
         }
-      }
+      });
     },
   };
 }
