@@ -14,7 +14,7 @@ export interface ChannelReducer {
 }
 
 /** The parts of a channel's events that every view needs. */
-interface ReceivedEvent {
+interface ChannelEventParts {
   offset?: number;
   willReturn?: boolean;
   snapshot?: unknown;
@@ -51,7 +51,7 @@ export function liveChannel<View extends object>(
   // A refusal is also reported by the `unsubscribed` event.
   _promise.catch(() => undefined);
 
-  const receive = (event: PropertyKey, argument: ReceivedEvent): void => {
+  const receive = (event: PropertyKey, argument: ChannelEventParts): void => {
     if (argument.willReturn === false) live._hasEnded = true;
     // Publications without an offset are not part of the state: they may repeat and are not in the snapshot.
     if (event !== "publication" || argument.offset)
