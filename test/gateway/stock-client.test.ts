@@ -81,7 +81,7 @@ describe.each(["websocket", "polling"] as const)("a stock client over %s", (tran
       messages: { capacity: 100_000, refillPerSecond: 100_000 },
       handshakes: { capacity: 100_000, refillPerSecond: 100_000 },
     };
-    const channels = { chat: { subscribe: "public", publish: "public", history: { size: 2_000, ttlSeconds: 60 } } };
+    const channels = { chat: { subscribe: "public", publish: "public", history: { size: 10_000, ttlSeconds: 60 } } };
     const { url, call, signIn } = await startGateway({ file: { limits, channels } });
     const { token } = await signIn("ada");
     const random = seeded(7);
