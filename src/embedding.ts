@@ -8,8 +8,14 @@ import { didYouMean } from "./config/suggestion.ts";
 import { createAppCalls, type AppCalls } from "./gateway/app-calls.ts";
 import type { CallRoute } from "./http/call-route.ts";
 import { createNode, type GatewayNode, type NodeOptions } from "./gateway.ts";
-import type { AppAnswerInput, Contract, EventOutput, OpenContract, PublicationInput } from "./protocol/contract.ts";
-import type { OutputOf, StandardSchema } from "./protocol/standard-schema.ts";
+import type {
+  AppAnswerInput,
+  Contract,
+  EventOutput,
+  OpenContract,
+  PublicationInput,
+} from "./protocol/contract/contract.ts";
+import type { OutputOf, StandardSchema } from "./protocol/contract/standard-schema.ts";
 import type { CommandAnswers } from "./commands/command-executor.ts";
 import type { CommandOf } from "./protocol/commands.ts";
 import { createLogger, type Logger } from "./runtime/logger.ts";

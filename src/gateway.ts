@@ -45,7 +45,7 @@ import { createMetricsServer } from "./http/metrics-server.ts";
 import { createNodeRights, createRightsBroadcast, rightsChangeTypes } from "./connections/node-rights.ts";
 import { createReadiness } from "./http/readiness.ts";
 import { createNodeRevocations, createRevocations, revocationTypes } from "./connections/revocations.ts";
-import type { Contract } from "./protocol/contract.ts";
+import type { Contract } from "./protocol/contract/contract.ts";
 import type { ThrottlingOptions } from "./throttling/policies.ts";
 import { createThrottling } from "./throttling/throttling.ts";
 

@@ -6,7 +6,7 @@ import { clientEvents } from "../protocol/client-events.ts";
 import { appFailed, GatewayError } from "../protocol/errors.ts";
 import { isName, maxNameLength } from "../protocol/names.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
-import { isStandardSchema, validateWith, type StandardSchema } from "../protocol/standard-schema.ts";
+import { isStandardSchema, validateWith, type StandardSchema } from "../protocol/contract/standard-schema.ts";
 import { describeConnection, type RequestConnection, type RequestOptions } from "./app-request.ts";
 
 /** What an app may do in a handler, apart from everything that the gateway offers. */

@@ -7,8 +7,8 @@ import {
   type DataSchemas,
   type EventsSchemas,
   type JsonSchema,
-} from "../protocol/contract-schemas.ts";
-import { parseContract } from "../protocol/contract.ts";
+} from "../protocol/contract/contract-schemas.ts";
+import { parseContract } from "../protocol/contract/contract.ts";
 import { importDefault } from "./import-default.ts";
 import { changesForReaders, changesForSenders, reasonOfUnknown, type SchemaChange } from "./schema-changes.ts";
 

@@ -2,7 +2,7 @@ import type { Config } from "../config.ts";
 import { ConfigError } from "../config/problems.ts";
 import { createAppNode, type Gateway } from "../embedding.ts";
 import { createNode, type GatewayNode, type NodeOptions } from "../gateway.ts";
-import { parseContract, type Contract } from "../protocol/contract.ts";
+import { parseContract, type Contract } from "../protocol/contract/contract.ts";
 import { importDefault } from "./import-default.ts";
 
 type App = (gateway: Gateway) => unknown;

@@ -3,7 +3,7 @@ import { registerHooks } from "node:module";
 /** Entries of the package, as files beside this one's folder. */
 const entries: Readonly<Record<string, string>> = {
   tidegate: "../index.ts",
-  "tidegate/contract": "../protocol/contract.ts",
+  "tidegate/contract": "../protocol/contract/contract.ts",
   "tidegate/testing": "../testing/testing.ts",
 };
 

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { fieldPath } from "../protocol/field-path.ts";
-import { unknownMark, type JsonSchema } from "../protocol/contract-schemas.ts";
+import { unknownMark, type JsonSchema } from "../protocol/contract/contract-schemas.ts";
 import {
   allTypes,
   fieldsOf,

@@ -1,4 +1,4 @@
-import type { JsonSchema } from "../protocol/contract-schemas.ts";
+import type { JsonSchema } from "../protocol/contract/contract-schemas.ts";
 
 /** A part of a JSON Schema, and the document in which its references are resolved. */
 export interface SchemaPart {

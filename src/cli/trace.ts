@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { z } from "zod";
 import { readOperators } from "../config/credentials.ts";
 import { createEnvironmentReader, type Environment } from "../config/environment.ts";
-import type { LiveTrace, TraceBody, tracePage } from "../protocol/traces.ts";
+import type { LiveTrace, TraceBody, tracePage } from "../protocol/operator/traces.ts";
 import { callGateway, CommandLineError } from "./backend-calls.ts";
 import type { Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";

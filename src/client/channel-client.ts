@@ -1,6 +1,6 @@
 import type { ManagerOptions, SocketOptions } from "socket.io-client";
 import type { Closing } from "../protocol/closings.ts";
-import type { Contract, OpenContract, PublicationData, PublicationInputs } from "../protocol/contract.ts";
+import type { Contract, OpenContract, PublicationData, PublicationInputs } from "../protocol/contract/contract.ts";
 import type {
   AnswerOf,
   Ready,

@@ -1,4 +1,4 @@
-import type { Contract, OpenContract } from "../protocol/contract.ts";
+import type { Contract, OpenContract } from "../protocol/contract/contract.ts";
 import { type ChannelClient, type ConnectOptions, createClient } from "./channel-client.ts";
 
 /** The client without leaderboards, orders, state and joined text, for pages that have none and count bytes. */

@@ -1,4 +1,4 @@
-import type { Contract, OpenContract } from "../protocol/contract.ts";
+import type { Contract, OpenContract } from "../protocol/contract/contract.ts";
 import type { ConnectOptions } from "./channel-client.ts";
 import { type Client, createGatewayClient } from "./gateway-client.ts";
 
@@ -6,7 +6,7 @@ import { type Client, createGatewayClient } from "./gateway-client.ts";
 
 export type * from "../protocol/board.ts";
 export type { Closing, ClosingCode } from "../protocol/closings.ts";
-export type { Contract, OpenContract } from "../protocol/contract.ts";
+export type { Contract, OpenContract } from "../protocol/contract/contract.ts";
 export type { ErrorCode } from "../protocol/errors.ts";
 export type { OpenOrder, Order, OrderWithTimeline, TimelineEntry } from "../protocol/order.ts";
 export type * from "../protocol/wire.ts";

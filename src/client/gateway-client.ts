@@ -1,4 +1,4 @@
-import type { Contract, OpenContract, StateValue } from "../protocol/contract.ts";
+import type { Contract, OpenContract, StateValue } from "../protocol/contract/contract.ts";
 import { type ChannelClient, type ConnectOptions, createClient } from "./channel-client.ts";
 import { createState, type LiveState } from "./channel-state.ts";
 import { createText, type LiveText } from "./joined-text.ts";

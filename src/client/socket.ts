@@ -1,5 +1,11 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import type { AppAnswerOutput, Contract, EventInput, OpenContract, PublicationData } from "../protocol/contract.ts";
+import type {
+  AppAnswerOutput,
+  Contract,
+  EventInput,
+  OpenContract,
+  PublicationData,
+} from "../protocol/contract/contract.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
 import type { ClientToServerEvents, LivePublication, ServerToClientEvents, WirePublication } from "../protocol/wire.ts";
 

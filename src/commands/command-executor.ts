@@ -8,7 +8,7 @@ import type { Orders } from "../orders/orders.ts";
 import type { ClientAnswers, ClientRequest, AskedClients } from "../protocol/client-requests.ts";
 import { subjectOfCommand } from "../protocol/command-subject.ts";
 import type { Command, CommandOf, CommandType } from "../protocol/commands.ts";
-import type { ContractChecks, PublicationToCheck } from "../protocol/contract-checks.ts";
+import type { ContractChecks, PublicationToCheck } from "../protocol/contract/contract-checks.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { defaultGateLimits, canonicalJson } from "../protocol/gate.ts";
 import type { Order } from "../protocol/order.ts";

@@ -1,6 +1,6 @@
 import { algorithmsOf, type TokenAlgorithm, type TokenKeySource, type TokenOptions } from "../auth/token-options.ts";
 import type { OperatorAccount } from "../operator/operators.ts";
-import { operatorRoles } from "../protocol/operator.ts";
+import { operatorRoles } from "../protocol/operator/operator.ts";
 import { quoted, type EnvironmentReader, type ReadFile } from "./environment.ts";
 
 /** An API key of a backend; logs and limits use its name. */

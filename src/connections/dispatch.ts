@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { ContractChecks } from "../protocol/contract-checks.ts";
+import type { ContractChecks } from "../protocol/contract/contract-checks.ts";
 import { appFailed, GatewayError, type ClientErrorBody } from "../protocol/errors.ts";
 import { checkNoBinary } from "../protocol/no-binary.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";

@@ -4,10 +4,14 @@ import type { Config } from "../config.ts";
 import { ConfigError, type Problem } from "../config/problems.ts";
 import { clientEvents } from "../protocol/client-events.ts";
 import { createTransitionTable } from "../orders/transitions.ts";
-import { createContractChecks, type ContractChecks, type PublicationToCheck } from "../protocol/contract-checks.ts";
+import {
+  createContractChecks,
+  type ContractChecks,
+  type PublicationToCheck,
+} from "../protocol/contract/contract-checks.ts";
 import { appFailed } from "../protocol/errors.ts";
 import { canonicalJson } from "../protocol/gate.ts";
-import type { Contract } from "../protocol/contract.ts";
+import type { Contract } from "../protocol/contract/contract.ts";
 
 /** Throws ConfigError for an event or a kind of the contract that this gateway would never check. */
 export function createNodeContractChecks(

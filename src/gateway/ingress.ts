@@ -4,7 +4,7 @@ import { createTransitionTable } from "../orders/transitions.ts";
 import { Orders, type OrdersDeps } from "../orders/orders.ts";
 import type { RequestsToClients } from "../connections/client-requests.ts";
 import { closing } from "../protocol/closings.ts";
-import type { ContractChecks } from "../protocol/contract-checks.ts";
+import type { ContractChecks } from "../protocol/contract/contract-checks.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { isTurnOf } from "../commands/stream-consumer.ts";

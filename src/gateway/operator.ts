@@ -25,7 +25,7 @@ import { createOperatorServiceRoutes } from "../operator/routes/services.ts";
 import { createTraceRoutes } from "../operator/routes/traces.ts";
 import { createOperatorViews } from "../operator/routes/views.ts";
 import { TraceService } from "../operator/trace-service.ts";
-import type { ConnectionSummary } from "../protocol/operator.ts";
+import type { ConnectionSummary } from "../protocol/operator/operator.ts";
 import type { Revocations } from "../auth/revocations.ts";
 import { sleep, systemClock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";

@@ -1,4 +1,4 @@
-import type { JsonSchema } from "../protocol/contract-schemas.ts";
+import type { JsonSchema } from "../protocol/contract/contract-schemas.ts";
 import { exampleOf } from "./example.ts";
 
 /** A message of a channel. */

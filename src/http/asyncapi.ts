@@ -5,10 +5,10 @@ import {
   type DataSchemas,
   type EventsSchemas,
   type JsonSchema,
-} from "../protocol/contract-schemas.ts";
-import { schemasOf, type Contract, type SchemasByName } from "../protocol/contract.ts";
+} from "../protocol/contract/contract-schemas.ts";
+import { schemasOf, type Contract, type SchemasByName } from "../protocol/contract/contract.ts";
 import { serverEvents } from "../protocol/server-events.ts";
-import type { StandardSchema } from "../protocol/standard-schema.ts";
+import type { StandardSchema } from "../protocol/contract/standard-schema.ts";
 import { AsyncApiParts, type MessageDescription } from "./asyncapi-parts.ts";
 
 /** AsyncAPI 3.0 of the Socket.IO side: events of clients, events of the gateway, and those of the contract. */

@@ -12,7 +12,7 @@ import { createClientAddress, type ClientAddress } from "../runtime/client-addre
 import type { Demo } from "./demo.ts";
 import { headerValues } from "./headers.ts";
 import { close, listen, portOf } from "./listening.ts";
-import type { Contract } from "../protocol/contract.ts";
+import type { Contract } from "../protocol/contract/contract.ts";
 import { describeEvents } from "./asyncapi.ts";
 import { describeApi } from "./openapi.ts";
 import { boundIdleConnections, maxIdlePerAddress } from "./idle-connections.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
 import type { ErrorCode } from "../protocol/errors.ts";
-import type { OperatorRole } from "../protocol/operator.ts";
+import type { OperatorRole } from "../protocol/operator/operator.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { RequestRecord } from "./request-watch.ts";
 import type { RequestTarget } from "./request-target.ts";
-import type { OperatorRole } from "../protocol/operator.ts";
+import type { OperatorRole } from "../protocol/operator/operator.ts";
 
 /** What a route handler gets: everything parsed. */
 export interface RouteRequest<P, Q, B> {

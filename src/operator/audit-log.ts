@@ -1,4 +1,4 @@
-import type { AuditEntry } from "../protocol/operator-reasons.ts";
+import type { AuditEntry } from "../protocol/operator/operator-reasons.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 

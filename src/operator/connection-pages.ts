@@ -1,4 +1,4 @@
-import type { ConnectionSummary } from "../protocol/operator.ts";
+import type { ConnectionSummary } from "../protocol/operator/operator.ts";
 
 /** Which connections to list; all that are set must match. */
 export interface ConnectionFilter {

@@ -1,5 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
-import type { LiveTrace, TracedEvent, TraceKind } from "../protocol/traces.ts";
+import type { LiveTrace, TracedEvent, TraceKind } from "../protocol/operator/traces.ts";
 
 /** What happened, as recorded by the part of the node where it happened. */
 export interface TraceFacts extends Partial<Omit<TracedEvent, "args" | "answer" | "receivers" | "connectionIds">> {

@@ -1,7 +1,7 @@
 import type { Channels } from "../channels/channels.ts";
 import type { Connection } from "../connections/connection.ts";
 import type { Connections } from "../connections/connections.ts";
-import type { ConnectionSummary, NodeReport, NodeHistorySample } from "../protocol/operator.ts";
+import type { ConnectionSummary, NodeReport, NodeHistorySample } from "../protocol/operator/operator.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ReasonLog, RecordedReason } from "../runtime/reason-log.ts";
 import {

@@ -1,6 +1,6 @@
 import type { Metrics } from "../runtime/metrics.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
-import type { NodeReport, NodeHistorySample } from "../protocol/operator.ts";
+import type { NodeReport, NodeHistorySample } from "../protocol/operator/operator.ts";
 
 export interface NodeReporterDeps {
   nodeId: string;

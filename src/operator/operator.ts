@@ -1,7 +1,7 @@
 import type { Control } from "../cluster/control.ts";
 import { closing } from "../protocol/closings.ts";
-import type { ConnectionSummary, MissingNode } from "../protocol/operator.ts";
-import type { WhyQuestion } from "../protocol/operator-reasons.ts";
+import type { ConnectionSummary, MissingNode } from "../protocol/operator/operator.ts";
+import type { WhyQuestion } from "../protocol/operator/operator-reasons.ts";
 import type { Connections } from "../connections/connections.ts";
 import type { BackendAct } from "../http/backend-api.ts";
 import type { Clock } from "../runtime/clock.ts";

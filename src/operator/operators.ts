@@ -1,7 +1,7 @@
 import { createHmac, hash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { LimitRefusal } from "../commands/refusal.ts";
-import type { OperatorRole } from "../protocol/operator.ts";
+import type { OperatorRole } from "../protocol/operator/operator.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { storeUnavailable } from "../redis/refusals.ts";
 import { addressGroup } from "../runtime/address-group.ts";

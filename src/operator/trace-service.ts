@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { GatewayError } from "../protocol/errors.ts";
-import type { LiveTrace, TraceBody, TracedEvent } from "../protocol/traces.ts";
+import type { LiveTrace, TraceBody, TracedEvent } from "../protocol/operator/traces.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { maxTraces, type TracePage } from "./live-traces.ts";
 import type { NodeAnswers, NodeQueries, NodeQuestion } from "../cluster/node-queries.ts";

@@ -7,7 +7,7 @@ import type { Sessions } from "../auth/sessions.ts";
 import type { Tokens } from "../auth/tokens.ts";
 import type { DecidedBy, Permissions, Principal } from "../channels/permissions.ts";
 import { GatewayError } from "../protocol/errors.ts";
-import type { WhyQuestion, WhyStep } from "../protocol/operator-reasons.ts";
+import type { WhyQuestion, WhyStep } from "../protocol/operator/operator-reasons.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 export interface WhyDeps {

@@ -8,7 +8,7 @@ import type {
   OrderSignalInput,
   PublicationInput,
   ScoreInput,
-} from "../protocol/contract.ts";
+} from "../protocol/contract/contract.ts";
 import { type BackendCalls, createBackendCalls } from "./backend-calls.ts";
 import { type StreamItem, readChannels, type SubscribeOptions } from "./channel-stream.ts";
 import type { PublisherError } from "./errors.ts";

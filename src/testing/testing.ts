@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { configOf, createAppNode, type Gateway, type GatewayOptions } from "../embedding.ts";
-import type { Contract, OpenContract } from "../protocol/contract.ts";
+import type { Contract, OpenContract } from "../protocol/contract/contract.ts";
 import { startEmbeddedStore, type EmbeddedStore } from "../redis/embedded.ts";
 import { createLogger } from "../runtime/logger.ts";
 import { TestClient, type TestClientOptions } from "./test-client.ts";

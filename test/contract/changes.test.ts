@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { compareContracts } from "../../src/cli/contract.ts";
-import { contractSchemas } from "../../src/protocol/contract-schemas.ts";
-import { defineContract } from "../../src/protocol/contract.ts";
+import { contractSchemas } from "../../src/protocol/contract/contract-schemas.ts";
+import { defineContract } from "../../src/protocol/contract/contract.ts";
 import { repository } from "../support/source-tree.ts";
 
 const compare = (old: object, now: object) =>

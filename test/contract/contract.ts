@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defineContract } from "../../src/protocol/contract.ts";
+import { defineContract } from "../../src/protocol/contract/contract.ts";
 
 /** A contract with everything that contracts have. */
 export const contract = defineContract({

@@ -2,7 +2,7 @@ import { inject, onTestFinished } from "vitest";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { loadConfig } from "../../src/config.ts";
 import { createNode, type GatewayNode } from "../../src/gateway.ts";
-import type { Contract } from "../../src/protocol/contract.ts";
+import type { Contract } from "../../src/protocol/contract/contract.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import { freshPrefix, quietLog } from "./world.ts";

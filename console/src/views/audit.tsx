@@ -3,7 +3,7 @@ import { get } from "../api.ts";
 import { time } from "../format.ts";
 import { Empty, Loaded, Table } from "../parts.tsx";
 import { usePoll } from "../use-poll.ts";
-import type { AuditEntry } from "../../../src/protocol/operator-reasons.ts";
+import type { AuditEntry } from "../../../src/protocol/operator/operator-reasons.ts";
 
 const pageSize = 100;
 const words = (record: object): string =>

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import type { OperatorBoard } from "../../../src/protocol/operator-services.ts";
+import type { OperatorBoard } from "../../../src/protocol/operator/operator-services.ts";
 import { get, remove } from "../api.ts";
 import { number, time } from "../format.ts";
 import { Lookup } from "../lookup.tsx";

@@ -5,7 +5,7 @@ import { age, bytes } from "../format.ts";
 import { Act, ActForm, Card, Empty, link, Loaded, Pages, Silent, Table } from "../parts.tsx";
 import { mayAct } from "../session.ts";
 import { usePoll } from "../use-poll.ts";
-import type { ConnectionSummary } from "../../../src/protocol/operator.ts";
+import type { ConnectionSummary } from "../../../src/protocol/operator/operator.ts";
 import { clearLimits, RequestForm } from "./user-acts.tsx";
 
 interface Page {

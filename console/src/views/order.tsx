@@ -1,4 +1,4 @@
-import type { OperatorOrder } from "../../../src/protocol/operator-services.ts";
+import type { OperatorOrder } from "../../../src/protocol/operator/operator-services.ts";
 import { get, post } from "../api.ts";
 import { age, time } from "../format.ts";
 import { Lookup } from "../lookup.tsx";

@@ -3,7 +3,7 @@ import { age, bytes, number, percent } from "../format.ts";
 import { Act, Card, Empty, Loaded, Plot, Table, type Column } from "../parts.tsx";
 import { mayAct } from "../session.ts";
 import { usePoll } from "../use-poll.ts";
-import type { MissingNode, NodeReport, NodeHistorySample } from "../../../src/protocol/operator.ts";
+import type { MissingNode, NodeReport, NodeHistorySample } from "../../../src/protocol/operator/operator.ts";
 
 interface Overview {
   at: number;

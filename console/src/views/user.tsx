@@ -4,7 +4,7 @@ import { Act, Card, Empty, link, Loaded, Silent, Table } from "../parts.tsx";
 import { mayAct } from "../session.ts";
 import { Lookup } from "../lookup.tsx";
 import { usePoll } from "../use-poll.ts";
-import type { ConnectionSummary } from "../../../src/protocol/operator.ts";
+import type { ConnectionSummary } from "../../../src/protocol/operator/operator.ts";
 import { ConnectionTable } from "./connections.tsx";
 import { Refusals } from "./refusals.tsx";
 import { clearLimits, SessionActs, UserActs } from "./user-acts.tsx";

@@ -3,7 +3,13 @@ import type { Revocations } from "../../auth/revocations.ts";
 import { route, type Route } from "../../http/route.ts";
 import { closing } from "../../protocol/closings.ts";
 import { connectionParams } from "../../protocol/client-requests.ts";
-import { actAnswer, clearLimitsBody, drainAnswer, limitsCleared, nodeParams } from "../../protocol/operator.ts";
+import {
+  actAnswer,
+  clearLimitsBody,
+  drainAnswer,
+  limitsCleared,
+  nodeParams,
+} from "../../protocol/operator/operator.ts";
 import { disconnectBody, sessionParams, userParams } from "../../protocol/sessions.ts";
 import type { OperatorService } from "../operator.ts";
 

@@ -8,7 +8,7 @@ import {
   operatorScheduledPage,
   queuesAnswer,
   type DeadLetterFilter,
-} from "../../protocol/operator-queues.ts";
+} from "../../protocol/operator/operator-queues.ts";
 import { createDeadLetters, type DeadLetterStore, type StoredDeadLetter } from "../../redis/queues/dead-letters.ts";
 import { parseCursor, scheduledQuery, toCursor } from "../../protocol/scheduled.ts";
 import type { Schedule } from "../../commands/schedule.ts";

@@ -11,7 +11,7 @@ import {
   operatorOrderEvent,
   operatorOrderParties,
   operatorPartiesAnswer,
-} from "../../protocol/operator-services.ts";
+} from "../../protocol/operator/operator-services.ts";
 import { orderEventAnswer, orderParams } from "../../protocol/orders.ts";
 import { seesPayloads, withoutData } from "./views.ts";
 

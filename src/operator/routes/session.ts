@@ -1,5 +1,5 @@
 import { route, type Route } from "../../http/route.ts";
-import { operatorAnswer, signInBody, signOutAnswer } from "../../protocol/operator.ts";
+import { operatorAnswer, signInBody, signOutAnswer } from "../../protocol/operator/operator.ts";
 import { signOutCookie, type Operators } from "../operators.ts";
 
 const path = "/v1/operator/session";

@@ -8,7 +8,7 @@ import {
   tracesAnswer,
   traceStarted,
   traceStopped,
-} from "../../protocol/traces.ts";
+} from "../../protocol/operator/traces.ts";
 import type { TraceService } from "../trace-service.ts";
 import { seesPayloads } from "./views.ts";
 

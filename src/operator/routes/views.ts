@@ -13,7 +13,7 @@ import {
   userAnswer,
   userScoresAnswer,
   type OperatorRole,
-} from "../../protocol/operator.ts";
+} from "../../protocol/operator/operator.ts";
 import {
   auditAnswer,
   auditQuery,
@@ -21,7 +21,7 @@ import {
   reasonsQuery,
   whyAnswer,
   whyBody,
-} from "../../protocol/operator-reasons.ts";
+} from "../../protocol/operator/operator-reasons.ts";
 import { wrong } from "../../protocol/parse-with.ts";
 import { channelParams } from "../../protocol/publications.ts";
 import { userParams } from "../../protocol/sessions.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { counts, entryId, filterText, limit, silent } from "./operator.ts";
-import { channelName, clientAddress, connectionId, nodeId, place, sessionId, timestamp, userId } from "./scalars.ts";
+import { channelName, clientAddress, connectionId, nodeId, place, sessionId, timestamp, userId } from "../scalars.ts";
 
 /** Schemas of the operator API about what was refused and why, and about who did what. */
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { userBlock, userScore } from "./users.ts";
+import { userBlock, userScore } from "../users.ts";
 import {
   channelName,
   clientAddress,
@@ -11,7 +11,7 @@ import {
   timestamp,
   userId,
   wholeNumber,
-} from "./scalars.ts";
+} from "../scalars.ts";
 
 /** Schemas of the operator API, under `/v1/operator`. */
 

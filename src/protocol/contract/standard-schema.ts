@@ -1,5 +1,5 @@
-import { fieldPath } from "./field-path.ts";
-import { wrong } from "./parse-with.ts";
+import { fieldPath } from "../field-path.ts";
+import { wrong } from "../parse-with.ts";
 
 /** A schema of any library that implements Standard Schema 1, such as Zod, Valibot or ArkType. */
 export interface StandardSchema<Input = unknown, Output = Input> {

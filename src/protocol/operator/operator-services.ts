@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { boardPage } from "./leaderboards.ts";
+import { boardPage } from "../leaderboards.ts";
 import { masked } from "./operator.ts";
-import { order, orderFields, orderUpdateAnswer, timelineEntry } from "./orders.ts";
-import { timestamp } from "./scalars.ts";
+import { order, orderFields, orderUpdateAnswer, timelineEntry } from "../orders.ts";
+import { timestamp } from "../scalars.ts";
 
 /** Schemas of the operator API about orders and boards. */
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { entryId, filterText, limit, masked, nextCursor } from "./operator.ts";
-import { timestamp, wholeNumber } from "./scalars.ts";
-import { scheduledPublication } from "./scheduled.ts";
+import { timestamp, wholeNumber } from "../scalars.ts";
+import { scheduledPublication } from "../scheduled.ts";
 
 /** Schemas of the operator API about what waits: queues, dead letters, scheduled publications. */
 

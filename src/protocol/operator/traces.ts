@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { channelName, timestamp, userId } from "./scalars.ts";
+import { channelName, timestamp, userId } from "../scalars.ts";
 
 /** Schemas of live traces, under `/v1/operator/traces`. */
 

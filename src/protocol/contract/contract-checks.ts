@@ -1,8 +1,8 @@
-import type { Command } from "./commands.ts";
+import type { Command } from "../commands.ts";
 import { schemasOf, type Contract, type OrderContract, type SchemasByName } from "./contract.ts";
-import { appFailed } from "./errors.ts";
-import { kindOf } from "./names.ts";
-import { wrong } from "./parse-with.ts";
+import { appFailed } from "../errors.ts";
+import { kindOf } from "../names.ts";
+import { wrong } from "../parse-with.ts";
 import { validateAtOnce, validateWith, type StandardSchema } from "./standard-schema.ts";
 
 /** A publication before it is encoded. */

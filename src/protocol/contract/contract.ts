@@ -1,5 +1,5 @@
-import { isName } from "./names.ts";
-import { isReservedEvent } from "./reserved-events.ts";
+import { isName } from "../names.ts";
+import { isReservedEvent } from "../reserved-events.ts";
 import { isStandardSchema, type InputOf, type OutputOf, type StandardSchema } from "./standard-schema.ts";
 
 /**
