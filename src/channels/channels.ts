@@ -8,7 +8,6 @@ import type {
   HistoryQuery,
   RestoredSubscriptions,
   Subscription,
-  RecoveryRecords,
   TakeSnapshot,
   UncheckedStart,
 } from "./subscription.ts";
@@ -28,8 +27,9 @@ import { LogReader } from "./log-reader.ts";
 import { Restoration } from "./restoration.ts";
 import { GapRepair, type GapOutcome } from "./gap-repair.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
-import { startAt, type StoredStart } from "./stored-start.ts";
-import { startOnce, Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
+import type { StoredStart } from "./stored-start.ts";
+import { Subscribing, type SubscribingDeps } from "./subscribing.ts";
+import { Subscriptions, type SubscriptionChange } from "./subscriptions.ts";
 
 export interface ChannelsOptions {
   subscriptionsPerConnection: number;
@@ -37,7 +37,11 @@ export interface ChannelsOptions {
   lingerMs?: number;
 }
 
-export interface ChannelsDeps extends Pick<PublishDeps, "limitOf">, Pick<LocalChannelDeps, "onDelivered"> {
+export interface ChannelsDeps
+  extends
+    Pick<PublishDeps, "limitOf">,
+    Pick<LocalChannelDeps, "onDelivered">,
+    Pick<SubscribingDeps, "records" | "beforeAcknowledged"> {
   kinds: Kinds;
   permissions: Permissions;
   log: ChannelLog;
@@ -45,12 +49,8 @@ export interface ChannelsDeps extends Pick<PublishDeps, "limitOf">, Pick<LocalCh
   deliver: Deliver;
   /** Tells a subscriber that the server ended one of its subscriptions. */
   notifyUnsubscribed: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
-  /** Omit to disable connection recovery. */
-  records?: RecoveryRecords;
   /** Set on a Cluster only, where a timestamp alone does not determine what a client has received. */
   recent?: RecentDeliveries | undefined;
-  /** Awaited before the subscribe acknowledgement is sent. */
-  beforeAcknowledged?: (channel: string) => Promise<unknown> | undefined;
   /** By kind. */
   snapshots: ReadonlyMap<string, TakeSnapshot>;
   /** Omit if no kind has state. */
@@ -80,6 +80,7 @@ export class Channels {
   readonly #gapRepair: GapRepair;
   readonly #release: BufferRelease;
   readonly #live: LiveDelivery;
+  readonly #subscribing: Subscribing;
   readonly #restoration: Restoration;
   /** Shared by all local channels. */
   readonly #localChannelDeps: LocalChannelDeps;
@@ -115,13 +116,19 @@ export class Channels {
       onLost: (channel, subscriber) => this.#notifyLost(channel, [subscriber]),
       onOtherEpoch: () => this.#gapRepair.repair(),
     });
-    this.#restoration = new Restoration({
+    const parts = {
       ...deps,
       buffers: this.#buffers,
       subscriptions: this.#subscriptions,
       local: this.#local,
       logReader: this.#logReader,
-      release: (subscriber) => this.#release.release(subscriber),
+      release: (subscriber: Subscriber) => this.#release.release(subscriber),
+    };
+    this.#restoration = new Restoration(parts);
+    this.#subscribing = new Subscribing({
+      ...parts,
+      timestampOf: (subscriber) => this.timestampOf(subscriber),
+      end: (subscriber, channel) => this.#end(subscriber, channel),
     });
     this.#localChannelDeps = {
       ...deps,
@@ -211,50 +218,13 @@ export class Channels {
   }
 
   /** Like `subscribe`, without a permission check: for channels that the server subscribes, or with `isByApp` its app. */
-  async subscribeUnchecked(
+  subscribeUnchecked(
     subscriber: Subscriber,
     userId: string,
     channel: string,
-    { since, confirm, isByApp, startsHere = false }: UncheckedStart = {},
+    start: UncheckedStart = {},
   ): Promise<Subscription> {
-    const subscription = this.#subscriptions.begin(subscriber, channel);
-    this.#buffers.begin(subscriber, this.timestampOf(subscriber));
-    try {
-      const isFirst = this.#local.get(channel) === undefined;
-      const local = this.#local.ready(channel) ?? (await this.#local.subscribed(channel));
-      this.#subscriptions.check(subscriber, channel, subscription);
-      local.attach(subscriber);
-      // The position was read a moment ago for the first subscriber; reading it again would return the same.
-      const current = isFirst || startsHere ? local.position : undefined;
-      const reading = this.#logReader.answer(subscriber, channel, userId, { since, current });
-      const state = this.#deps.states?.snapshot(subscriber, channel);
-      const synced = this.#deps.beforeAcknowledged?.(channel);
-      const isKnown = !(reading instanceof Promise) && state === undefined && synced === undefined;
-      const [answer, snapshot] = isKnown ? [reading] : await Promise.all([reading, state, synced]);
-      if (confirm !== undefined) await confirm();
-      const start = startAt(answer, isByApp ?? subscription.start?.isByApp);
-      const stored = this.#storeStart(subscriber, channel, subscription, start);
-      if (stored !== undefined) await stored;
-      this.#subscriptions.check(subscriber, channel, subscription);
-      this.#buffers.answer(subscriber, channel, answer);
-      subscription.isAcknowledged = true;
-      return {
-        ...answer,
-        ...(snapshot === undefined ? {} : { snapshot }),
-        ...(local.isConflated ? { conflated: true } : {}),
-      };
-    } catch (error) {
-      if (this.#subscriptions.isCurrent(subscriber, channel, subscription))
-        this.#reject(subscriber, channel, subscription);
-      throw error;
-    } finally {
-      subscription.pending -= 1;
-      // The acknowledgement leaves in this tick; buffered publications must follow it.
-      setImmediate(() => {
-        this.#release.release(subscriber);
-        this.#deps.states?.resume(subscriber, channel);
-      });
-    }
+    return this.#subscribing.subscribe(subscriber, userId, channel, start);
   }
 
   /** See `Restoration`. Nothing is subscribed if it returns undefined or rejects. */
@@ -367,21 +337,6 @@ export class Channels {
     if (!this.#subscriptions.end(subscriber, channel, mayReturn)) return false;
     this.#local.detach(channel, subscriber);
     return true;
-  }
-
-  /** Undefined if there is no record yet. */
-  #storeStart(subscriber: Subscriber, channel: string, subscription: LocalSubscription, start: StoredStart) {
-    const before = subscription.start;
-    subscription.start = start;
-    const stored = this.#deps.records?.save(subscriber, channel, start);
-    return stored && startOnce(stored, subscription, before);
-  }
-
-  /** A subscription that existed before the request continues unchanged. */
-  #reject(subscriber: Subscriber, channel: string, { pending, start }: LocalSubscription): void {
-    if (start === undefined && pending === 1) this.#end(subscriber, channel);
-    else this.#buffers.reject(subscriber, channel);
-    this.#deps.records?.rewrite(subscriber);
   }
 
   #notifyLost(channel: string, subscribers: readonly Subscriber[]): void {
