@@ -120,7 +120,7 @@ describe("a client on a real gateway", () => {
   });
 
   it("outlives its token if its token function returns new ones", async () => {
-    const { url, call, signIn } = await startGateway({ file: { ...file, tokens: { tokenTtlSeconds: 3 } } });
+    const { url, call, signIn } = await startGateway({ file: { ...file, tokens: { tokenTtlSeconds: 6 } } });
     const { sessionId, token } = await signIn("ada");
     const given: string[] = [];
     const provider = async (): Promise<string> => {
