@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { isSubjectOf, maxSubjectLength, nameRule } from "./names.ts";
 import { failedResult, succeeded } from "./problems.ts";
-import { idempotencyKey, jsonValue, memberName, timestamp, wholeNumber, withoutStar } from "./scalars.ts";
+import { idempotencyKey, jsonValue, memberName, timestamp, wholeNumber } from "./scalars.ts";
 
 /** Schemas of leaderboards: the client's events, the backend's calls, and what both are answered. */
 
@@ -23,7 +23,6 @@ export const maxRadius = 100;
 export const boardName = z
   .string()
   .refine((name) => isSubjectOf("leaderboard", name), nameRule(maxSubjectLength("leaderboard")))
-  .refine(...withoutStar)
   .meta({
     description: "The board's name.",
     minLength: 1,

@@ -1,8 +1,7 @@
 /**
  * Names of channels, users, boards, members, orders and events. A name has 1 to 256 characters of well-formed text without
  * control characters or line breaks, and is neither `.` nor `..`, which HTTP clients treat as path segments; everything
- * else is allowed, including colons, braces and globs, which `redis/keys.ts` encodes. What has a channel that clients subscribe to
- * (`scalars.ts`) has no `*`.
+ * else is allowed, including colons, braces and globs, which `redis/keys.ts` encodes.
  */
 export const maxNameLength = 256;
 

@@ -1,16 +1,7 @@
 import { z } from "zod";
 import type { Order, TimelineEntry } from "./order.ts";
 import { isName, isSubjectOf, maxSubjectLength, nameRule } from "./names.ts";
-import {
-  channelName,
-  eventName,
-  idempotencyKey,
-  jsonValue,
-  timestamp,
-  userId,
-  wholeNumber,
-  withoutStar,
-} from "./scalars.ts";
+import { channelName, eventName, idempotencyKey, jsonValue, timestamp, userId, wholeNumber } from "./scalars.ts";
 
 /** Schemas of orders: what backends and clients say about them, and what both are answered. */
 
@@ -22,7 +13,6 @@ const subjectOf = (kind: string) =>
   z
     .string()
     .refine((value) => isSubjectOf(kind, value), nameRule(maxSubjectLength(kind)))
-    .refine(...withoutStar)
     .meta({ minLength: 1, maxLength: maxSubjectLength(kind) });
 
 const idOfOrder = "The order's id, chosen by the backend.";

@@ -14,7 +14,6 @@ import {
   timestamp,
   timestampOfBackend,
   userId,
-  withoutStar,
 } from "./scalars.ts";
 
 /** Schemas of logins and tokens: the client's events, the backend's calls, and what both are answered. */
@@ -99,12 +98,10 @@ export function checkGrantBytes(
   context.addIssue({ code: "custom", path: ["channels"], message });
 }
 
-const newUserId = userId.refine(...withoutStar);
-
 /** Body of `POST /v1/sessions`. */
 export const createSessionBody = z
   .strictObject({
-    userId: newUserId.meta({ description: "The user who signs in.", examples: ["ada"] }),
+    userId: userId.meta({ description: "The user who signs in.", examples: ["ada"] }),
     roles: roles.optional(),
     channels: channelGrants.optional(),
     data: data.optional(),
@@ -128,7 +125,7 @@ export const createSessionBody = z
 /** A login that an app answers with instead of a token. */
 export const appLogin = z
   .strictObject({
-    userId: newUserId,
+    userId,
     roles: roles.optional(),
     channels: channelGrants.optional(),
     info: info.optional(),
