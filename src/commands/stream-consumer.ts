@@ -24,7 +24,7 @@ import type { CommandExecutor } from "./command-executor.ts";
  *
  * Each is performed at least once and has its effect once: the id of the entry is its idempotency key. Commands of one
  * subject (an order, a channel, a member of a board, a user) take effect in the order of the stream, no matter how many
- * nodes run: one node at a time reads (`redis/consumer-group.ts`) and has a queue per subject. A command that cannot be
+ * nodes run: one node at a time reads (`redis/queues/consumer-group.ts`) and has a queue per subject. A command that cannot be
  * performed becomes a dead letter with its reason: at once if it is malformed or refused, after `tries` attempts if it
  * might have succeeded. A command that waits for its next attempt delays only its own subject.
  *

@@ -76,7 +76,8 @@ describe.each(["single", "cluster"] as const)("the feed on %s", (topology) => {
     await eventually(() => expect(restorations()).toBeGreaterThanOrEqual(topology === "cluster" ? 3 : 1));
     await Promise.all(keys.map((key) => publish(key, "again")));
 
-    await eventually(() => expect(heard).toHaveLength(keys.length));
+    // Publishing to one key may fail at first, and then all are published again.
+    await eventually(() => expect(new Set(heard).size).toBe(keys.length));
   });
 
   test("survives a connection that is cut repeatedly", async () => {
@@ -148,7 +149,8 @@ describe("the feed on a Cluster that changes", () => {
     await eventually(() => expect(restorations()).toBeGreaterThan(0));
     await eventually(() => Promise.all(keys.map((key) => publish(key, "with the new one"))));
 
-    await eventually(() => expect(heard).toHaveLength(keys.length));
+    // Publishing to one key may fail at first, and then all are published again.
+    await eventually(() => expect(new Set(heard).size).toBe(keys.length));
     expect(connectionCount()).toBe(3);
   });
 });

@@ -7,7 +7,7 @@ const ours = {
   tidegate: "index.ts",
   "@tidegate/client": "client/client.ts",
   "tidegate/testing": "testing/testing.ts",
-  "tidegate/contract": "protocol/contract.ts",
+  "tidegate/contract": "protocol/contract/contract.ts",
   "@tidegate/publisher": "publisher/publisher.ts",
 };
 
