@@ -17,7 +17,7 @@ import {
 import type { OrderDecision } from "./order-writer.ts";
 import type { TransitionTable } from "./transitions.ts";
 import { toOpenOrder, toOrder, type OrderRecord, type OutboxItem, type StoredOrder } from "./order-record.ts";
-import type { LoadedOrder, Save } from "./order-store.ts";
+import type { EndedAccess, LoadedOrder, Save } from "./order-store.ts";
 
 /** Pure decisions: from a loaded order and a request, the response and what to save. */
 
@@ -40,23 +40,33 @@ export function decideCreate(
   const created = { record, content, state, revision: "", updatedAt: now, signals: {} };
   return {
     answer: toOrder(created),
-    save: { ...toSave(transitions, created, change, now), expected: undefined, record, content },
+    save: {
+      ...toSave(transitions, created, change, now),
+      expected: undefined,
+      record,
+      content,
+      readers: usersOf(record),
+    },
   };
 }
 
 export interface UpdateDecision {
   /** After the update. */
   order: StoredOrder;
-  /** Users whom the update removes, and who may still read the order: end that first, then decide again. */
+  /** Users whom the update removes, and whose right the caller has to end on every node first, then decide again. */
   readers: string[];
 }
 
-/** Updates parties and data; nothing is saved while a user that it removes may read the order. Throws `not_found`, and `bad_request` if there are too many parties. */
+/**
+ * Updates parties and data. Nothing is saved before the right of each user that it removes was ended by the caller
+ * (`endedByUs`), and not given back since (`ended`). Throws `not_found`, and `bad_request` if there are too many
+ * parties.
+ */
 export function decideUpdate(
   transitions: TransitionTable,
   { parties, data }: OrderUpdateBody,
-  { now, isSeen, readers, order }: Omit<LoadedOrder, "hasTombstone">,
-  eventId: string | undefined,
+  { now, isSeen, ended, order }: Omit<LoadedOrder, "hasTombstone">,
+  { eventId, endedByUs = new Map() }: { eventId?: string | undefined; endedByUs?: EndedAccess } = {},
 ): OrderDecision<UpdateDecision> {
   if (order === undefined) throw new GatewayError("not_found", "No such order.", { field: "orderId" });
   const record = { ...order.record, parties: merged(order.record.parties, parties), data: data ?? order.record.data };
@@ -67,8 +77,10 @@ export function decideUpdate(
   const entry = { status, previousStatus: status, sequence, occurredAt: now, data: null, update };
   const updated = { ...order, record, updatedAt: now };
   const removed = usersOf(order.record).filter((userId) => !usersOf(record).includes(userId));
-  const answer = { order: updated, readers: removed.filter((userId) => readers.includes(userId)) };
+  const marks = new Map(removed.map((userId) => [userId, endedByUs.get(userId) ?? ""]));
+  const answer = { order: updated, readers: removed.filter((userId) => ended.get(userId) !== marks.get(userId)) };
   if (answer.readers.length > 0) return { answer };
+  const hasOtherParties = canonicalJson(record.parties) !== canonicalJson(order.record.parties);
   const hasEnded = transitions.isFinal(status);
   const openOrder = toOpenOrder(record, order.state, now);
   return {
@@ -77,7 +89,8 @@ export function decideUpdate(
       createdAt: record.createdAt,
       expected: order.revision,
       record,
-      removed,
+      ...(hasOtherParties && { readers: usersOf(record) }),
+      removed: marks,
       state: order.state,
       hasEnded,
       updatedAt: now,

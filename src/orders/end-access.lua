@@ -2,8 +2,16 @@
 --
 -- KEYS  1 order  2 parties
 -- ARGV  1 id of the update, by which `restore-parties.lua` knows that it was not saved  2... users
--- Returns 1, or 0 if there is no such order.
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'endsAccess', ARGV[1])
-redis.call('SREM', KEYS[2], unpack(ARGV, 2))
-return 1
+-- Returns for each user a mark of the end of its right: the same until the user may read again. None if there is no such
+-- order.
+local order, parties, update = KEYS[1], KEYS[2], ARGV[1]
+if redis.call('EXISTS', order) == 0 then return {} end
+
+local ended, marks = cjson.decode(redis.call('HGET', order, 'ended') or '{}'), {}
+for i = 2, #ARGV do
+  local user = ARGV[i]
+  if redis.call('SREM', parties, user) == 1 or not ended[user] then ended[user] = update end
+  marks[#marks + 1] = ended[user]
+end
+redis.call('HSET', order, 'endsAccess', update, 'ended', cjson.encode(ended))
+return marks

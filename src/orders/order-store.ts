@@ -25,7 +25,7 @@ export interface OrderStore {
   load(orderId: string, eventId?: string): Promise<LoadedOrder>;
   /**
    * The outbox after the save. Undefined, and nothing was saved, if the order has changed since it was loaded, or a user
-   * that is removed may read it (again): end that first.
+   * that is removed may have read it since its right was ended: end that again.
    */
   save(orderId: string, save: Save): Promise<NumberedItem[] | undefined>;
   outbox(orderId: string): Promise<NumberedItem[]>;
@@ -33,8 +33,11 @@ export interface OrderStore {
   remove(orderId: string, revision: string): Promise<boolean>;
   /** Removes all items up to this number, which have been delivered. */
   delivered(orderId: string, number: number): Promise<void>;
-  /** These users can no longer read the order, until the update with this id is saved or `restoreParties` undoes it. */
-  endAccess(orderId: string, users: readonly string[], updateId: string): Promise<void>;
+  /**
+   * These users can no longer read the order, until the update with this id is saved or `restoreParties` undoes it.
+   * Resolves with a mark for each, which is another one once the user could read in between.
+   */
+  endAccess(orderId: string, users: readonly string[], updateId: string): Promise<EndedAccess>;
   restoreParties(orderId: string, updateId: string): Promise<void>;
   /** The timeline's updates no longer name this user. */
   forgetParty(orderId: string, userId: string): Promise<void>;
@@ -46,6 +49,9 @@ export interface OrderStore {
   read(orderId: string): Promise<(Snapshot & { value: OrderWithTimeline }) | undefined>;
 }
 
+/** Users whose right to read an order has ended, each with a mark of that end. */
+export type EndedAccess = ReadonlyMap<string, string>;
+
 export interface LoadedOrder {
   /** Redis time in epoch milliseconds. */
   now: number;
@@ -53,8 +59,7 @@ export interface LoadedOrder {
   isSeen: boolean;
   /** Nodes may have subscriptions to an order with this id, which exists or expired recently. */
   hasTombstone: boolean;
-  /** Users who may read the order. */
-  readers: readonly string[];
+  ended: EndedAccess;
   order: StoredOrder | undefined;
 }
 
@@ -66,8 +71,10 @@ export interface Save {
   record?: OrderRecord;
   /** Fingerprint of the creation; present for a new order. */
   content?: string;
-  /** Users who are no longer parties. */
-  removed?: readonly string[];
+  /** Users who may read the order from now on; omitted if that does not change. */
+  readers?: readonly string[];
+  /** Users who are no longer parties, and whose right has ended on every node. */
+  removed?: EndedAccess;
   state: OrderState;
   hasEnded: boolean;
   updatedAt: number;
@@ -139,7 +146,9 @@ export function createOrderStore(
     },
 
     async endAccess(orderId, users, updateId) {
-      await endAccess.run([keys.orderState(orderId), keys.orderParties(orderId)], [updateId, ...users]);
+      const orderKeys = [keys.orderState(orderId), keys.orderParties(orderId)];
+      const marks = (await endAccess.run(orderKeys, [updateId, ...users])) as string[];
+      return new Map(marks.map((mark, index) => [users[index] as string, mark]));
     },
 
     async restoreParties(orderId, updateId) {
@@ -190,7 +199,16 @@ const savedKeys = (keys: Keys, orderId: string): string[] => [
 
 /** The variable lists at the end of the script's ARGV, preceded by their lengths. */
 function parts(orderId: string, save: Save): (string | number)[] {
-  const { record, content, removed = [], state, updatedAt, applied, outbox } = save;
+  const {
+    record,
+    content,
+    readers = [],
+    removed = new Map<string, string>(),
+    state,
+    updatedAt,
+    applied,
+    outbox,
+  } = save;
   const { status, sequence, resolved } = state;
   const [held, refused] = [canonicalJson(state.held), canonicalJson(state.refused)];
   const fields = Object.entries({ status, sequence, resolved, held, refused, updatedAt });
@@ -203,9 +221,8 @@ function parts(orderId: string, save: Save): (string | number)[] {
     return [canonicalJson(entry), tail, eventId];
   });
   const items = outbox.map(canonicalJson);
-  const parties = Object.values(record?.parties ?? {});
-  const counts = [fields.length, applied.length, items.length, parties.length, removed.length];
-  return [...counts, ...fields.flat(), ...statuses, ...items, ...parties, ...removed];
+  const counts = [fields.length, applied.length, items.length, readers.length, removed.size];
+  return [...counts, ...fields.flat(), ...statuses, ...items, ...readers, ...[...removed].flat()];
 }
 
 /** A timeline entry in which this user is no party. */
@@ -223,7 +240,7 @@ function toLoaded(reply: ScriptReply): LoadedOrder {
     isSeen,
     hasTombstone,
     signals,
-    readers,
+    ended,
     record,
     content,
     status,
@@ -234,7 +251,7 @@ function toLoaded(reply: ScriptReply): LoadedOrder {
     revision,
     updatedAt,
   ] = reply as [string, number, number, string[], string[], ...string[]];
-  const loaded = { now: Number(now), isSeen: isSeen === 1, hasTombstone: hasTombstone === 1, readers };
+  const loaded = { now: Number(now), isSeen: isSeen === 1, hasTombstone: hasTombstone === 1, ended: pairsOf(ended) };
   if (record === undefined || record === null) return { ...loaded, order: undefined };
   const order = {
     record: JSON.parse(record) as OrderRecord,
@@ -251,6 +268,12 @@ function toLoaded(reply: ScriptReply): LoadedOrder {
     signals: toSignals(signals),
   };
   return { ...loaded, order };
+}
+
+function pairsOf(flat: readonly string[]): EndedAccess {
+  const pairs = new Map<string, string>();
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.set(flat[i] as string, flat[i + 1] as string);
+  return pairs;
 }
 
 function toSnapshot(reply: ScriptReply): Snapshot & { value: OrderWithTimeline } {

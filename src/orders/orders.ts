@@ -54,7 +54,7 @@ import { orderDefaults, type OrdersOptions } from "./order-options.ts";
 import { createOrderIndexStore, type OrderIndexStore } from "./order-index-store.ts";
 import { createOrderRemoval, type OrderRemoval } from "./order-removal.ts";
 import { toOrder } from "./order-record.ts";
-import { createOrderStore, type LoadedOrder, type OrderStore } from "./order-store.ts";
+import { createOrderStore, type EndedAccess, type LoadedOrder, type OrderStore } from "./order-store.ts";
 import { createPartyStore, type PartyStore } from "./party-store.ts";
 import { createSignalStore } from "./signal-store.ts";
 import { createSignals, type Signals } from "./signals.ts";
@@ -225,10 +225,12 @@ export class Orders implements Service {
    */
   async update(orderId: string, body: OrderUpdateBody): Promise<OrderUpdateAnswer> {
     const eventId = keyAsEventId(body.idempotencyKey);
-    const decide = (loaded: LoadedOrder) => decideUpdate(this.#rules.transitions, body, loaded, eventId);
+    const endedByUs = new Map<string, string>();
+    const decide = (loaded: LoadedOrder) => decideUpdate(this.#rules.transitions, body, loaded, { eventId, endedByUs });
     let { readers } = decide(await this.#store.load(orderId, eventId)).answer;
     for (let attempt = 1; attempt <= maxUpdateAttempts; attempt++) {
-      const { nodes, acknowledged } = await this.#endAccess(orderId, readers);
+      const { nodes, acknowledged, ended } = await this.#endAccess(orderId, readers);
+      for (const [userId, mark] of ended) endedByUs.set(userId, mark);
       const updated = await this.#writer.update(orderId, eventId, decide);
       if (updated.readers.length === 0) return { order: toOrder(updated.order), nodes, acknowledged };
       readers = updated.readers;
@@ -237,14 +239,16 @@ export class Orders implements Service {
   }
 
   /** Before the update is published, because it is no longer meant for the users that it removes. */
-  async #endAccess(orderId: string, users: readonly string[]): Promise<{ nodes: number; acknowledged: number }> {
-    if (users.length > 0) {
-      // Restores the parties of the order if this node dies before it saves the update.
-      const updateId = randomUUID();
-      await this.#checks.schedule({ kind: "parties", orderId, updateId }, restorePartiesAfterMs);
-      await this.#store.endAccess(orderId, users, updateId);
-    }
-    return this.#deps.command({ type: "order.updated", orderId, users });
+  async #endAccess(orderId: string, users: readonly string[]) {
+    const ended = users.length === 0 ? new Map<string, string>() : await this.#endRights(orderId, users);
+    return { ...(await this.#deps.command({ type: "order.updated", orderId, users })), ended };
+  }
+
+  async #endRights(orderId: string, users: readonly string[]): Promise<EndedAccess> {
+    const updateId = randomUUID();
+    // Restores the parties of the order if this node dies before it saves the update.
+    await this.#checks.schedule({ kind: "parties", orderId, updateId }, restorePartiesAfterMs);
+    return this.#store.endAccess(orderId, users, updateId);
   }
 
   /** A user's orders, the newest first; at most `max`. */

@@ -8,5 +8,5 @@ if not record or (endsAccess or '') ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])
 for _, userId in pairs(cjson.decode(record).parties) do redis.call('SADD', KEYS[2], userId) end
 redis.call('EXPIRE', KEYS[2], redis.call('TTL', KEYS[1]))
-redis.call('HDEL', KEYS[1], 'endsAccess')
+redis.call('HDEL', KEYS[1], 'endsAccess', 'ended')
 return 1

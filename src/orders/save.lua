@@ -1,12 +1,12 @@
 -- Saves a change of an order and publishes it on the order's channel atomically; does nothing if the order was saved
--- since it was loaded, or a user that it removes may still read it. Notifications to others stay in the outbox until they are delivered.
+-- since it was loaded, or the right of a user that it removes has not ended as the caller knows. Notifications to others stay in the outbox until they are delivered.
 --
 -- KEYS  1 order  2 timeline  3 seen  4 parties  5 outbox  6 signals  7 signal marks  8 tombstone
 --       9 meta  10 log  11 feed  12 store-wide timestamp, omitted on Cluster (9 to 12: append.lua)
 -- ARGV  1 revision that was loaded, '' for a new order  2 TTL (s)  3 max timeline entries  4 max timeline bytes
 --       5 max seen ids  6 epoch  7 log size  8 log TTL  9 meta TTL  10 head (6 to 10: append.lua)
 --       11 to 15 the number of: fields (name, value), entries (timeline entry, tail, event id or ''), outbox items,
---       parties, removed parties; then these
+--       users who may read it from now on, users whom it removes (user, mark of end-access.lua); then these
 -- Returns false if nothing was saved, else the outbox: { item, number, item, number, ... }.
 local order, timeline, seen, parties, outbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local expected, ttl, timelineSize, timelineBytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -18,9 +18,11 @@ local channel = {
 }
 
 if (redis.call('HGET', order, 'revision') or '') ~= expected then return false end
+local ended = cjson.decode(redis.call('HGET', order, 'ended') or '{}')
 local beforeRemoved = 15 + 2 * fieldCount + 3 * entryCount + itemCount + partyCount
-for i = beforeRemoved + 1, beforeRemoved + removedCount do
-  if redis.call('SISMEMBER', parties, ARGV[i]) == 1 then return false end
+for i = beforeRemoved + 1, beforeRemoved + 2 * removedCount, 2 do
+  if ended[ARGV[i]] ~= ARGV[i + 1] or redis.call('SISMEMBER', parties, ARGV[i]) == 1 then return false end
+  ended[ARGV[i]] = nil
 end
 positionBefore(channel.meta, channel.epoch)
 local revision = redis.call('HINCRBY', order, 'revision', 1)
@@ -44,8 +46,15 @@ end
 for _ = 1, itemCount do
   redis.call('ZADD', outbox, redis.call('HINCRBY', order, 'outboxed', 1), take())
 end
-for _ = 1, partyCount do redis.call('SADD', parties, take()) end
-if partyCount + removedCount > 0 then redis.call('HDEL', order, 'endsAccess') end
+for _ = 1, partyCount do
+  local party = take()
+  redis.call('SADD', parties, party)
+  ended[party] = nil
+end
+if partyCount > 0 or removedCount > 0 then
+  redis.call('HDEL', order, 'endsAccess')
+  redis.call('HSET', order, 'ended', cjson.encode(ended))
+end
 
 local length = redis.call('LLEN', timeline)
 while length > timelineSize or (bytes > timelineBytes and length > 1) do

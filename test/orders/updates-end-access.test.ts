@@ -105,6 +105,50 @@ test("users get their access back where the update that ended it is never saved"
   expect(await other.orders.mayRead(orderId, "bob")).toBe(true);
 });
 
+test("an update ends access itself that another one has ended, and not everywhere yet, since it was given back", async () => {
+  const asked = Promise.withResolvers<void>();
+  const everywhere = Promise.withResolvers<void>();
+  let third: Promise<unknown> | undefined;
+  const { prefix, node, other, commands } = await startTwoNodes(async () => {
+    if (commands.length > 1) return;
+    // Another update gives the access back, and a third one ends it: some nodes have not heard of that yet.
+    await other.orders.update(orderId, { parties: { helper: "eve" } });
+    expect(await other.orders.mayRead(orderId, "bob")).toBe(true);
+    third = slow.orders.update(orderId, { parties: { courier: "dee" } });
+    await asked.promise;
+  });
+  const slow = await startOrdersNode({
+    prefix,
+    async onCommand() {
+      asked.resolve();
+      await everywhere.promise;
+    },
+  });
+  await node.orders.create({ orderId, parties: { customer: "ada", courier: "bob" } });
+
+  await node.orders.update(orderId, { parties: { courier: "cy" } });
+
+  expect(commands).toEqual([
+    { users: ["bob"], courier: "bob" },
+    { users: ["bob"], courier: "bob" },
+  ]);
+  everywhere.resolve();
+  await third;
+  expect((await other.orders.get(orderId)).order.parties).toEqual({ customer: "ada", helper: "eve", courier: "dee" });
+});
+
+test("a change of the data gives nobody access back", async () => {
+  const { node, other } = await startTwoNodes(async () => {
+    await other.orders.update(orderId, { data: { n: 1 } });
+    expect(await other.orders.mayRead(orderId, "bob")).toBe(false);
+  });
+  await node.orders.create({ orderId, parties: { customer: "ada", courier: "bob" } });
+
+  await node.orders.update(orderId, { parties: { courier: "cy" } });
+
+  expect((await other.orders.get(orderId)).order).toMatchObject({ parties: { courier: "cy" }, data: { n: 1 } });
+});
+
 test("an update is not saved while a user whom it removes may read the order, whoever allowed it since", async () => {
   const { orders, redis, keys } = await startOrdersNode({ prefix: freshPrefix() });
   const commands = redis.connection("commands");
@@ -113,12 +157,19 @@ test("an update is not saved while a user whom it removes may read the order, wh
   await orders.create({ orderId, parties: { customer: "ada", courier: "bob" } });
   const loaded = await store.load(orderId);
   const removal = { parties: { courier: null } };
-  const { save } = decideUpdate(createTransitionTable(transitions), removal, { ...loaded, readers: [] }, undefined);
+  const ended = new Map([["bob", "u-1"]]);
+  const given = { endedByUs: ended };
+  const { save } = decideUpdate(createTransitionTable(transitions), removal, { ...loaded, ended }, given);
 
   expect(await store.save(orderId, save as Save)).toBeUndefined();
   expect((await orders.get(orderId)).timeline).toHaveLength(1);
 
-  await store.endAccess(orderId, ["bob"], "u-1");
+  await store.endAccess(orderId, ["bob"], "u-0");
+  expect(await store.save(orderId, save as Save)).toBeUndefined();
+
+  await store.restoreParties(orderId, "u-0");
+  expect(await store.endAccess(orderId, ["bob"], "u-1")).toEqual(ended);
+  expect(await store.endAccess(orderId, ["bob"], "u-2")).toEqual(ended);
   expect(await store.save(orderId, save as Save)).toHaveLength(1);
   expect((await orders.get(orderId)).timeline).toHaveLength(2);
 });
