@@ -10,6 +10,11 @@ const shared: UserConfig = {
   dts: true,
   fixedExtension: true,
   hash: false,
+  // Without a prefix, a chunk of shared declarations may take the name of an entry, such as `client.d.mts`.
+  outputOptions: (options, format) => ({
+    ...options,
+    chunkFileNames: `shared-[name].${format === "cjs" ? "cjs" : "mjs"}`,
+  }),
   clean: true,
   report: false,
   logLevel: "warn",

@@ -1,6 +1,15 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -84,6 +93,45 @@ console.log([typeof Redis, typeof Server, typeof defineContract({}).events, data
 process.exit(0);
 `;
 
+/** What a project in TypeScript does with the libraries, as a module and in CommonJS. */
+const typed = `
+import { createElement, type ReactElement } from "react";
+import { connect, TidegateError, type Channel, type Client } from "@tidegate/client";
+import { connect as connectChannels, type Channel as LightChannel, type ChannelClient } from "@tidegate/client/channels";
+import { TidegateProvider, useChannel, type ShownChannel } from "@tidegate/client/react";
+import { createPublisher, overHttp, PublisherError, type HttpPublisher } from "@tidegate/publisher";
+
+interface Chat {
+  said: { text: string };
+}
+const [url, token] = ["http://127.0.0.1", "token"];
+const client: Client = connect(url, { token });
+const lobby: Channel<Chat> = client.channel<Chat>("chat:lobby");
+lobby.on("publication", ({ data }) => data.text.length);
+// @ts-expect-error A text is no number.
+lobby.publish("said", { text: 1 }).catch((error) => error instanceof TidegateError && error.code === "timeout");
+
+const light: ChannelClient = connectChannels(url, { token });
+export const channels: LightChannel<Chat>[] = [lobby, light.channel<Chat>("chat:lobby")];
+// @ts-expect-error It has no boards.
+light.leaderboard("weekly");
+
+const textOf = ({ publications }: ShownChannel<Chat>) => publications.map(({ data }) => data.text).join();
+function Lobby(): ReactElement {
+  const { publish, ...shown } = useChannel<Chat>("chat:lobby");
+  // @ts-expect-error A text is no number.
+  const say = () => publish("said", { text: 1 });
+  return createElement("p", { onClick: say }, textOf(shown));
+}
+export const page = createElement(TidegateProvider, { client }, createElement(Lobby));
+
+const publisher: HttpPublisher = createPublisher(overHttp({ url, apiKey: "key" }));
+const published = publisher.publish({ channel: "chat:lobby", event: "said", data: { text: "Hello" } });
+published.then(({ offset }) => offset, (error) => error instanceof PublisherError && error.attempts);
+// @ts-expect-error A channel has a name.
+publisher.publish({ event: "said", data: {} });
+`;
+
 const folder = mkdtempSync(join(tmpdir(), "tidegate-package-"));
 const env = environment();
 const executablePath = chromiumPath();
@@ -93,7 +141,7 @@ beforeAll(() => pack(folder), 600_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.each(packagers)("with $name the packed package", ({ name, install, again }) => {
-  test("installs twice without a warning, starts and publishes", { timeout: 300_000 }, async () => {
+  test("installs twice without a warning, starts, publishes and has types", { timeout: 300_000 }, async () => {
     const first = join(folder, `first-${name.replaceAll(/\W/g, "-")}`);
     mkdirSync(first);
     writeFileSync(join(first, "package.json"), JSON.stringify(project));
@@ -105,6 +153,7 @@ describe.each(packagers)("with $name the packed package", ({ name, install, agai
 
     expect(await publishes(second)).toBe("function function object Hello\n");
     expect(required(second)).toEqual({ connect: "function", channels: "function", overHttp: "function" });
+    expect(await compiled(second)).toEqual({ nodenext: "", bundler: "" });
     expect(versionOfWs(second)).toMatch(/^8\.(2[3-9]|[3-9]\d)\./);
   });
 });
@@ -276,4 +325,23 @@ function required(cwd: string): Record<string, string> {
   const { connect: channels } = load("@tidegate/client/channels") as Record<string, unknown>;
   const { overHttp } = load(join(cwd, "node_modules", "@tidegate", "publisher")) as Record<string, unknown>;
   return { connect: typeof connect, channels: typeof channels, overHttp: typeof overHttp };
+}
+
+/** What the compiler says of the project in TypeScript, by how it resolves modules. */
+async function compiled(cwd: string): Promise<Record<"nodenext" | "bundler", string>> {
+  const types = join("node_modules", "@types");
+  mkdirSync(join(cwd, types), { recursive: true });
+  symlinkSync(join(repository, types, "react"), join(cwd, types, "react"));
+  for (const file of ["typed.mts", "typed.cts"]) writeFileSync(join(cwd, file), typed);
+  return {
+    nodenext: await compile(cwd, ["--module", "nodenext", "typed.mts", "typed.cts"]),
+    bundler: await compile(cwd, ["--module", "esnext", "--moduleResolution", "bundler", "typed.mts"]),
+  };
+}
+
+async function compile(cwd: string, args: string[]): Promise<string> {
+  const tsc = join(repository, "node_modules", "typescript", "bin", "tsc");
+  const command = [tsc, "--noEmit", "--strict", "--target", "es2022", "--pretty", "false", ...args];
+  const { stdout } = await run(process.execPath, command, { cwd, env }).catch((failed: { stdout: string }) => failed);
+  return stdout;
 }
