@@ -54,7 +54,7 @@ export interface UpdateDecision {
   /** After the update. */
   order: StoredOrder;
   /** Users whom the update removes, and whose right the caller has to end on every node first, then decide again. */
-  readers: string[];
+  mustEnd: string[];
 }
 
 /**
@@ -71,15 +71,15 @@ export function decideUpdate(
   if (order === undefined) throw new GatewayError("not_found", "No such order.", { field: "orderId" });
   const record = { ...order.record, parties: merged(order.record.parties, parties), data: data ?? order.record.data };
   if (data === null) record.data = null;
-  if (isSeen || canonicalJson(record) === canonicalJson(order.record)) return { answer: { order, readers: [] } };
+  if (isSeen || canonicalJson(record) === canonicalJson(order.record)) return { answer: { order, mustEnd: [] } };
   const { status, sequence } = order.state;
   const update = { ...(parties && { parties }), ...(data !== undefined && { data }) };
   const entry = { status, previousStatus: status, sequence, occurredAt: now, data: null, update };
   const updated = { ...order, record, updatedAt: now };
   const removed = usersOf(order.record).filter((userId) => !usersOf(record).includes(userId));
   const marks = new Map(removed.map((userId) => [userId, endedByUs.get(userId) ?? ""]));
-  const answer = { order: updated, readers: removed.filter((userId) => ended.get(userId) !== marks.get(userId)) };
-  if (answer.readers.length > 0) return { answer };
+  const answer = { order: updated, mustEnd: removed.filter((userId) => ended.get(userId) !== marks.get(userId)) };
+  if (answer.mustEnd.length > 0) return { answer };
   const hasOtherParties = canonicalJson(record.parties) !== canonicalJson(order.record.parties);
   const hasEnded = transitions.isFinal(status);
   const openOrder = toOpenOrder(record, order.state, now);

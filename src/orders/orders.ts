@@ -227,13 +227,13 @@ export class Orders implements Service {
     const eventId = keyAsEventId(body.idempotencyKey);
     const endedByUs = new Map<string, string>();
     const decide = (loaded: LoadedOrder) => decideUpdate(this.#rules.transitions, body, loaded, { eventId, endedByUs });
-    let { readers } = decide(await this.#store.load(orderId, eventId)).answer;
+    let { mustEnd } = decide(await this.#store.load(orderId, eventId)).answer;
     for (let attempt = 1; attempt <= maxUpdateAttempts; attempt++) {
-      const { nodes, acknowledged, ended } = await this.#endAccess(orderId, readers);
+      const { nodes, acknowledged, ended } = await this.#endAccess(orderId, mustEnd);
       for (const [userId, mark] of ended) endedByUs.set(userId, mark);
       const updated = await this.#writer.update(orderId, eventId, decide);
-      if (updated.readers.length === 0) return { order: toOrder(updated.order), nodes, acknowledged };
-      readers = updated.readers;
+      if (updated.mustEnd.length === 0) return { order: toOrder(updated.order), nodes, acknowledged };
+      mustEnd = updated.mustEnd;
     }
     throw new GatewayError("unavailable", "Too many concurrent updates of this order.", { retryAfterMs: 200 });
   }
