@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { TakeSnapshot } from "../channels/subscription.ts";
 import type { HistoryOptions } from "../channels/kinds.ts";
 import { GatewayError } from "../protocol/errors.ts";
@@ -30,41 +29,25 @@ import { createChannelTargets } from "./channel-targets.ts";
 import type { OrderingRules } from "./event-ordering.ts";
 import { createInspectOrder, type InspectOrder } from "./inspection.ts";
 import { createOrderWriter, type OrderWriter } from "./order-writer.ts";
-import {
-  decideCreate,
-  decideEvent,
-  decideRelease,
-  decideTimeout,
-  decideUpdate,
-  type EventDecision,
-} from "./decisions.ts";
+import { decideCreate, decideEvent, decideRelease, decideTimeout, type EventDecision } from "./decisions.ts";
 import {
   createSubscriptionExpiry,
   type SubscriptionExpiry,
   type SubscriptionExpiryDeps,
 } from "./subscription-expiry.ts";
-import {
-  createScheduledCheckStore,
-  type OrderCheck,
-  type ScheduledCheck,
-  type ScheduledCheckStore,
-} from "./scheduled-check-store.ts";
+import { createScheduledCheckStore, type OrderCheck, type ScheduledCheck } from "./scheduled-check-store.ts";
 import { createTransitionTable, type OrderTimeouts } from "./transitions.ts";
 import { orderDefaults, type OrdersOptions } from "./order-options.ts";
 import { createOrderIndexStore, type OrderIndexStore } from "./order-index-store.ts";
 import { createOrderRemoval, type OrderRemoval } from "./order-removal.ts";
 import { toOrder } from "./order-record.ts";
-import { createOrderStore, type EndedAccess, type LoadedOrder, type OrderStore } from "./order-store.ts";
+import { createOrderStore, type OrderStore } from "./order-store.ts";
+import { createOrderUpdates, type OrderUpdates } from "./order-updates.ts";
 import { createPartyStore, type PartyStore } from "./party-store.ts";
 import { createSignalStore } from "./signal-store.ts";
 import { createSignals, type Signals } from "./signals.ts";
 import { createUserOrders, type UserOrders } from "./user-orders.ts";
 import { createOutboxDispatcher, type DeadLetterEvent, type OutboxDispatcher, type NotifyStatus } from "./outbox.ts";
-
-/** Milliseconds after which an update that was not saved is undone. One that is only slow ends the access again. */
-const restorePartiesAfterMs = 5_000;
-/** Each other update of the same order may need another attempt. */
-const maxUpdateAttempts = 32;
 
 export interface OrdersDeps {
   /** Connection of role `commands`. */
@@ -99,11 +82,10 @@ export class Orders implements Service {
   readonly inspect: InspectOrder;
   readonly #rules: OrderingRules;
   readonly #store: OrderStore;
-  readonly #deps: OrdersDeps;
   readonly #timeouts: OrderTimeouts;
   readonly #parties: PartyStore;
-  readonly #checks: ScheduledCheckStore;
   readonly #index: OrderIndexStore;
+  readonly #updates: OrderUpdates;
   readonly #removal: OrderRemoval;
   readonly #ofUsers: UserOrders;
   readonly #dispatcher: OutboxDispatcher;
@@ -115,13 +97,9 @@ export class Orders implements Service {
   constructor(deps: OrdersDeps, given: OrdersOptions) {
     const { commands, keys, historyOf, deadLetter, notifyStatus, clock, log } = deps;
     const options = { ...orderDefaults, ...given };
-    this.#deps = deps;
     this.#timeouts = given.timeouts ?? {};
     const redis = { commands, keys, targets: createChannelTargets(deps, historyOf) };
-    const checks = (this.#checks = createScheduledCheckStore({
-      ...redis,
-      onScheduled: (dueInMs) => this.#dueWorker.expect(dueInMs),
-    }));
+    const checks = createScheduledCheckStore({ ...redis, onScheduled: (dueInMs) => this.#dueWorker.expect(dueInMs) });
     this.#rules = {
       transitions: createTransitionTable(options.transitions),
       windowMs: options.reorderWindowMs,
@@ -147,6 +125,13 @@ export class Orders implements Service {
       endSubscriptions,
       timeouts: this.#timeouts,
       log,
+    });
+    this.#updates = createOrderUpdates({
+      store: this.#store,
+      checks,
+      writer: this.#writer,
+      transitions: this.#rules.transitions,
+      endSubscriptionsOf: (orderId, users) => deps.command({ type: "order.updated", orderId, users }),
     });
     this.#removal = createOrderRemoval({
       store: this.#store,
@@ -223,32 +208,8 @@ export class Orders implements Service {
    * Changes parties and data. Resolves when added parties may subscribe and removed ones have lost their subscriptions on
    * all nodes that confirmed. Throws `not_found`, and `bad_request` for too many parties.
    */
-  async update(orderId: string, body: OrderUpdateBody): Promise<OrderUpdateAnswer> {
-    const eventId = keyAsEventId(body.idempotencyKey);
-    const endedByUs = new Map<string, string>();
-    const decide = (loaded: LoadedOrder) => decideUpdate(this.#rules.transitions, body, loaded, { eventId, endedByUs });
-    let { mustEnd } = decide(await this.#store.load(orderId, eventId)).answer;
-    for (let attempt = 1; attempt <= maxUpdateAttempts; attempt++) {
-      const { nodes, acknowledged, ended } = await this.#endAccess(orderId, mustEnd);
-      for (const [userId, mark] of ended) endedByUs.set(userId, mark);
-      const updated = await this.#writer.update(orderId, eventId, decide);
-      if (updated.mustEnd.length === 0) return { order: toOrder(updated.order), nodes, acknowledged };
-      mustEnd = updated.mustEnd;
-    }
-    throw new GatewayError("unavailable", "Too many concurrent updates of this order.", { retryAfterMs: 200 });
-  }
-
-  /** Before the update is published, because it is no longer meant for the users that it removes. */
-  async #endAccess(orderId: string, users: readonly string[]) {
-    const ended = users.length === 0 ? new Map<string, string>() : await this.#endRights(orderId, users);
-    return { ...(await this.#deps.command({ type: "order.updated", orderId, users })), ended };
-  }
-
-  async #endRights(orderId: string, users: readonly string[]): Promise<EndedAccess> {
-    const updateId = randomUUID();
-    // Restores the parties of the order if this node dies before it saves the update.
-    await this.#checks.schedule({ kind: "parties", orderId, updateId }, restorePartiesAfterMs);
-    return this.#store.endAccess(orderId, users, updateId);
+  update(orderId: string, body: OrderUpdateBody): Promise<OrderUpdateAnswer> {
+    return this.#updates.update(orderId, body, keyAsEventId(body.idempotencyKey));
   }
 
   /** A user's orders, the newest first; at most `max`. */

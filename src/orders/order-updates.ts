@@ -1,0 +1,66 @@
+import { randomUUID } from "node:crypto";
+import { GatewayError } from "../protocol/errors.ts";
+import type { OrderUpdateAnswer, OrderUpdateBody } from "../protocol/orders.ts";
+import { decideUpdate } from "./decisions.ts";
+import { toOrder } from "./order-record.ts";
+import type { EndedAccess, LoadedOrder, OrderStore } from "./order-store.ts";
+import type { OrderWriter } from "./order-writer.ts";
+import type { ScheduledCheckStore } from "./scheduled-check-store.ts";
+import type { TransitionTable } from "./transitions.ts";
+
+/** Changes parties and data of orders. Users who are removed lose their access on all nodes before the update is saved. */
+export interface OrderUpdates {
+  /** Throws `not_found`, and `bad_request` for too many parties. */
+  update(orderId: string, body: OrderUpdateBody, eventId: string | undefined): Promise<OrderUpdateAnswer>;
+}
+
+export interface OrderUpdatesDeps {
+  store: OrderStore;
+  checks: ScheduledCheckStore;
+  writer: OrderWriter;
+  transitions: TransitionTable;
+  /** Ends these users' subscriptions to the order on all nodes; resolves when every live node has confirmed it. */
+  endSubscriptionsOf: (orderId: string, users: readonly string[]) => Promise<{ nodes: number; acknowledged: number }>;
+}
+
+/** Milliseconds after which an update that was not saved is undone. One that is only slow ends the access again. */
+const restorePartiesAfterMs = 5_000;
+/** Each other update of the same order may need another attempt. */
+const maxAttempts = 32;
+
+export function createOrderUpdates({
+  store,
+  checks,
+  writer,
+  transitions,
+  endSubscriptionsOf,
+}: OrderUpdatesDeps): OrderUpdates {
+  /** Before the update is published, because it is no longer meant for the users that it removes. */
+  async function endAccess(orderId: string, users: readonly string[]) {
+    const ended = users.length === 0 ? new Map<string, string>() : await endRights(orderId, users);
+    return { ...(await endSubscriptionsOf(orderId, users)), ended };
+  }
+
+  async function endRights(orderId: string, users: readonly string[]): Promise<EndedAccess> {
+    const updateId = randomUUID();
+    // Restores the parties of the order if this node dies before it saves the update.
+    await checks.schedule({ kind: "parties", orderId, updateId }, restorePartiesAfterMs);
+    return store.endAccess(orderId, users, updateId);
+  }
+
+  return {
+    async update(orderId, body, eventId) {
+      const endedByUs = new Map<string, string>();
+      const decide = (loaded: LoadedOrder) => decideUpdate(transitions, body, loaded, { eventId, endedByUs });
+      let { mustEnd } = decide(await store.load(orderId, eventId)).answer;
+      for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+        const { nodes, acknowledged, ended } = await endAccess(orderId, mustEnd);
+        for (const [userId, mark] of ended) endedByUs.set(userId, mark);
+        const updated = await writer.update(orderId, eventId, decide);
+        if (updated.mustEnd.length === 0) return { order: toOrder(updated.order), nodes, acknowledged };
+        mustEnd = updated.mustEnd;
+      }
+      throw new GatewayError("unavailable", "Too many concurrent updates of this order.", { retryAfterMs: 200 });
+    },
+  };
+}
