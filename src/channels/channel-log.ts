@@ -2,6 +2,7 @@ import type { Position } from "../protocol/scalars.ts";
 import type { JoinedText } from "../protocol/wire.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import { pairsOf } from "../redis/pairs.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Spans } from "../runtime/spans.ts";
 import { runsOf } from "../redis/runs.ts";
@@ -240,8 +241,7 @@ function toPosition(reply: ScriptReply): LogSlice {
 
 function toSlice(reply: ScriptReply): LogSlice {
   const [epoch, offset, timestamp, isWhole, ...flat] = reply as [string, string, string, number, ...string[]];
-  const entries: LogEntry[] = [];
-  for (let i = 0; i + 1 < flat.length; i += 2) entries.push(toEntry(flat[i] as string, flat[i + 1] as string));
+  const entries = pairsOf(flat).map(([id, json]) => toEntry(id, json));
   return { epoch, offset: Number(offset), timestamp: Number(timestamp), isWhole: isWhole === 1, entries };
 }
 

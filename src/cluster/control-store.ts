@@ -1,5 +1,6 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
+import { pairsOf } from "../redis/pairs.ts";
 import { loadScript } from "../redis/scripts.ts";
 import type { Leases } from "./membership.ts";
 
@@ -100,9 +101,3 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
 }
 
 type HeartbeatReply = [string, string[] | null, string[], string[], number, string, string];
-
-function pairsOf(flat: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] as string, flat[i + 1] as string]);
-  return pairs;
-}

@@ -1,5 +1,6 @@
 import { createDueSet, type DueSet } from "../redis/queues/due-set.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import { pairsOf } from "../redis/pairs.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
 
@@ -89,9 +90,8 @@ export function createScheduleStore(
 function toPage(flat: readonly (string | null)[], max: number) {
   const page: ScheduledCommand[] = [];
   let next: PageStart | undefined;
-  for (let i = 0; i + 1 < flat.length; i += 2) {
-    const [scheduleId, entry] = [flat[i] as string, flat[i + 1]];
-    if (entry == null) continue;
+  for (const [scheduleId, entry] of pairsOf(flat)) {
+    if (scheduleId === null || entry === null) continue;
     const scheduled = toScheduled(scheduleId, entry);
     next = { scheduleId, publishAt: scheduled.publishAt };
     // Others are being published.

@@ -1,4 +1,5 @@
 import type { RedisClient } from "../redis/connections.ts";
+import { pairsOf } from "../redis/pairs.ts";
 import type { Keys } from "../redis/keys.ts";
 
 /** How long a node that died, or left, is shown. */
@@ -21,9 +22,7 @@ export function createDeadNodeLog({ commands, keys }: { commands: RedisClient; k
     },
     async list(now) {
       const flat = await commands.zrangebyscore(key, now - goneForMs, "+inf", "WITHSCORES");
-      return new Map(
-        flat.flatMap((nodeId, index) => (index % 2 === 0 ? [[nodeId, Number(flat[index + 1])] as const] : [])),
-      );
+      return new Map(pairsOf(flat).map(([nodeId, at]) => [nodeId, Number(at)]));
     },
   };
 }

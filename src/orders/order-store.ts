@@ -4,6 +4,7 @@ import { freshEpoch } from "../channels/kinds.ts";
 import { canonicalJson } from "../protocol/gate.ts";
 import type { Order, OrderWithTimeline, TimelineEntry } from "../protocol/order.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import { pairsOf } from "../redis/pairs.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 import { idleChannelTtlSeconds, targetArgs, targetKeys, type ChannelTargets } from "./channel-targets.ts";
@@ -251,7 +252,12 @@ function toLoaded(reply: ScriptReply): LoadedOrder {
     revision,
     updatedAt,
   ] = reply as [string, number, number, string[], string[], ...string[]];
-  const loaded = { now: Number(now), isSeen: isSeen === 1, hasTombstone: hasTombstone === 1, ended: pairsOf(ended) };
+  const loaded = {
+    now: Number(now),
+    isSeen: isSeen === 1,
+    hasTombstone: hasTombstone === 1,
+    ended: new Map(pairsOf(ended)),
+  };
   if (record === undefined || record === null) return { ...loaded, order: undefined };
   const order = {
     record: JSON.parse(record) as OrderRecord,
@@ -268,12 +274,6 @@ function toLoaded(reply: ScriptReply): LoadedOrder {
     signals: toSignals(signals),
   };
   return { ...loaded, order };
-}
-
-function pairsOf(flat: readonly string[]): EndedAccess {
-  const pairs = new Map<string, string>();
-  for (let i = 0; i + 1 < flat.length; i += 2) pairs.set(flat[i] as string, flat[i + 1] as string);
-  return pairs;
 }
 
 function toSnapshot(reply: ScriptReply): Snapshot & { value: OrderWithTimeline } {
@@ -298,21 +298,16 @@ function toSnapshot(reply: ScriptReply): Snapshot & { value: OrderWithTimeline }
   return { value: { order, timeline }, at: { epoch, offset: Number(offset) } };
 }
 
-function toSignals(flat: readonly string[]): Order["signals"] {
-  const signals: [string, { data: unknown; at: number }][] = [];
-  for (let i = 0; i + 1 < flat.length; i += 2) {
-    const text = flat[i + 1] as string;
-    const colon = text.indexOf(":");
-    signals.push([flat[i] as string, { data: JSON.parse(text.slice(colon + 1)), at: Number(text.slice(0, colon)) }]);
-  }
-  return Object.fromEntries(signals);
+const toSignals = (flat: readonly string[]): Order["signals"] =>
+  Object.fromEntries(pairsOf(flat).map(([name, text]) => [name, toSignal(text)]));
+
+function toSignal(text: string): { data: unknown; at: number } {
+  const colon = text.indexOf(":");
+  return { data: JSON.parse(text.slice(colon + 1)), at: Number(text.slice(0, colon)) };
 }
 
-function toItems(reply: ScriptReply): NumberedItem[] {
-  const flat = reply as string[];
-  const items: NumberedItem[] = [];
-  for (let i = 0; i + 1 < flat.length; i += 2) {
-    items.push({ item: JSON.parse(flat[i] as string) as OutboxItem, number: Number(flat[i + 1]) });
-  }
-  return items;
-}
+const toItems = (reply: ScriptReply): NumberedItem[] =>
+  pairsOf(reply as string[]).map(([item, number]) => ({
+    item: JSON.parse(item) as OutboxItem,
+    number: Number(number),
+  }));

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { RedisClient } from "../redis/connections.ts";
+import { pairsOf } from "../redis/pairs.ts";
 import type { Keys } from "../redis/keys.ts";
 import { createDueSet } from "../redis/queues/due-set.ts";
 
@@ -82,10 +83,9 @@ export function createScheduledCheckStore({
       let cursor = "0";
       for (let rounds = 0; rounds < maxScans; rounds++) {
         const [next, flat] = await commands.zscan(keys.dueOrders(), cursor, "COUNT", scannedAtOnce);
-        for (let i = 0; i + 1 < flat.length; i += 2) {
-          const check = toCheck(flat[i] as string);
-          if (check?.orderId === orderId)
-            found.set(flat[i] as string, { kind: check.kind, dueAt: Math.round(Number(flat[i + 1])) });
+        for (const [member, dueAt] of pairsOf(flat)) {
+          const check = toCheck(member);
+          if (check?.orderId === orderId) found.set(member, { kind: check.kind, dueAt: Math.round(Number(dueAt)) });
         }
         cursor = next;
         if (cursor === "0") break;

@@ -1,5 +1,6 @@
 import { writeCountScript } from "../cluster/node-counts.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import { pairsOf } from "../redis/pairs.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 import {
@@ -73,8 +74,8 @@ function toMembership(reply: ScriptReply): StoredMembers {
   const [revision, since, ...flat] = reply as [string, string, ...(string | string[])[]];
   const nodes = new Map<string, Counts>();
   const details = new Map<string, Details>();
-  for (let i = 0; i + 1 < flat.length; i += 2) {
-    const [node, pairs] = [flat[i] as string, pairsOf(flat[i + 1] as string[])];
+  for (const [node, members] of pairsOf(flat) as [string, string[]][]) {
+    const pairs = pairsOf(members);
     nodes.set(node, new Map(pairs.map(([user, text]) => [user, Number.parseInt(text, 10)])));
     details.set(node, new Map(pairs.flatMap(toDetail)));
   }
@@ -85,10 +86,4 @@ function toDetail([user, text]: [string, string]): [string, MemberDetail][] {
   const colon = text.indexOf(":");
   const detail: unknown = colon === -1 ? undefined : JSON.parse(text.slice(colon + 1));
   return isDetail(detail) ? [[user, detail]] : [];
-}
-
-function pairsOf(flat: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] as string, flat[i + 1] as string]);
-  return pairs;
 }

@@ -1,5 +1,6 @@
 import { writeCountScript } from "../cluster/node-counts.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import { pairsOf } from "../redis/pairs.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
 
@@ -46,9 +47,7 @@ export function createSubscriberCountsStore({
 
     async page(node, { prefix, after, limit }) {
       const flat = (await pageScript.run(keysOf(node), [lowerEnd(prefix, after), upperEnd(prefix), limit])) as string[];
-      const subscribers = new Map<string, number>();
-      for (let i = 0; i + 1 < flat.length; i += 2) subscribers.set(flat[i] as string, Number(flat[i + 1]));
-      return subscribers;
+      return new Map(pairsOf(flat).map(([channel, count]) => [channel, Number(count)]));
     },
 
     async removeNode(node) {

@@ -1,5 +1,6 @@
 import { GatewayError } from "../protocol/errors.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import { pairsOf } from "../redis/pairs.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadBatchedScript, type ScriptReply } from "../redis/scripts.ts";
 import { changeText, entryHead, type StateWrite, type StoredEntry, type StoredState } from "./state-change.ts";
@@ -116,10 +117,4 @@ function toState(reply: ScriptReply): StoredState {
 function toEntry(text: string): StoredEntry {
   const colon = text.indexOf(":");
   return { timestamp: Number(text.slice(0, colon)), json: text.slice(colon + 1) };
-}
-
-function pairsOf(flat: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] as string, flat[i + 1] as string]);
-  return pairs;
 }

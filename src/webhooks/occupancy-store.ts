@@ -1,5 +1,6 @@
 import { writeCountScript } from "../cluster/node-counts.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import { pairsOf } from "../redis/pairs.ts";
 import { createDueSet } from "../redis/queues/due-set.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
@@ -76,10 +77,7 @@ export function createOccupancyStore(
 
     async occupiedAt(node, most) {
       const flat = (await commands.hrandfield(keys.webhookOccupancyOf(node), most, "WITHVALUES")) as string[];
-      const occupied: OccupiedEntity[] = [];
-      for (let i = 0; i + 1 < flat.length; i += 2)
-        occupied.push({ entity: flat[i] as string, data: flat[i + 1] as string });
-      return occupied;
+      return pairsOf(flat).map(([entity, data]) => ({ entity, data }));
     },
 
     // The first report counts.

@@ -1,4 +1,5 @@
 import type { RedisClient } from "../connections.ts";
+import { pairsOf } from "../pairs.ts";
 import { loadScript } from "../scripts.ts";
 
 /** Something that was given up: a command, or a webhook. */
@@ -49,7 +50,7 @@ const keyTtlSeconds = 86_400;
 export function createDeadLetterStore({ commands, stream, parse, resend }: DeadLetterStoreDeps): DeadLetterStore {
   const toStored = ([id, flat]: [id: string, fields: string[]]): StoredDeadLetter => ({
     id,
-    ...parse(toFields(flat)),
+    ...parse(new Map(pairsOf(flat))),
     at: Number(id.split("-")[0]),
   });
   const range = async (from: string, to: string, limit: number): Promise<StoredDeadLetter[]> =>
@@ -74,12 +75,6 @@ export function createDeadLetterAdder(
     const fields = Object.entries({ command, code, reason, tries, key }).flat();
     await script.run([stream, keys], [key, max, keyTtlSeconds, ...fields]);
   };
-}
-
-function toFields(flat: readonly string[]): Map<string, string> {
-  const fields = new Map<string, string>();
-  for (let i = 0; i + 1 < flat.length; i += 2) fields.set(flat[i] as string, flat[i + 1] as string);
-  return fields;
 }
 
 /** Dead letters as operators list, replay and remove them. */
