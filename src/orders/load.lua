@@ -3,8 +3,9 @@
 -- KEYS  1 order  2 seen  3 signals  4 tombstone  5 parties
 -- ARGV  1 id of the event, '' if it has none
 -- Returns { now (ms), 1 if the event was applied before, 1 if nodes may have subscriptions to an order with this id,
--- signals as { name, '<at>:<data>', ... }, users whose right to read it has ended, each with its mark (end-access.lua), record, content,
--- status, sequence, resolved, held, refused, revision, updatedAt }; the fields are nil if there is no such order.
+-- signals as { name, '<at>:<data>', ... }, users whose right to read it has ended, each with its mark (end-access.lua),
+-- record, content, status, sequence, resolved, held, refused, revision, updatedAt }; the fields are nil if there is no such
+-- order.
 local order, seen, signals, tombstone, parties = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local eventId = ARGV[1]
 

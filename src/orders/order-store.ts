@@ -20,7 +20,8 @@ import type { NumberedItem, OrderRecord, OutboxItem, StoredOrder } from "./order
  * to the outbox by the same script and stay there until `delivered` is called.
  *
  * Bounds: an order expires `lifeSeconds` after its last save, or `endedLifeSeconds` once it has ended, with all its keys.
- * The timeline keeps its last `timelineSize` entries, within `timelineBytes`; repeats are detected by the last `seenIds` event ids.
+ * The timeline keeps its last `timelineSize` entries, within `timelineBytes`; repeats are detected by the last `seenIds`
+ * event ids.
  */
 export interface OrderStore {
   load(orderId: string, eventId?: string): Promise<LoadedOrder>;

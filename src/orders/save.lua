@@ -1,5 +1,6 @@
 -- Saves a change of an order and publishes it on the order's channel atomically; does nothing if the order was saved
--- since it was loaded, or the right of a user that it removes has not ended as the caller knows. Notifications to others stay in the outbox until they are delivered.
+-- since it was loaded, or the right of a user that it removes has not ended as the caller knows. Notifications to others
+-- stay in the outbox until they are delivered.
 --
 -- KEYS  1 order  2 timeline  3 seen  4 parties  5 outbox  6 signals  7 signal marks  8 tombstone
 --       9 meta  10 log  11 feed  12 store-wide timestamp, omitted on Cluster (9 to 12: append.lua)

@@ -7,8 +7,8 @@
 --       6 epoch  7 log size  8 log TTL  9 meta TTL  10 head (6 to 10: append.lua)
 --       11 tail without the signal's data and the braces that close it
 -- Returns { outcome, ... }: 'unknown' (no such order), 'full' (too many names), 'duplicate', 'kept' (a publication is
--- already scheduled, or nothing waits), 'waits' with the milliseconds until it may be published, 'published' with its version, its data
--- and the order's record.
+-- already scheduled, or nothing waits), 'waits' with the milliseconds until it may be published, 'published' with its
+-- version, its data and the order's record.
 local order, signals, marks, once = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local name, data, interval, maxNames, onceTtl = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 

@@ -6,9 +6,9 @@ import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 
 /**
- * Ends this node's subscriptions to orders when the orders expire or the user is no longer a party, so that a party of an expired order receives nothing
- * about a later order with the same id. Each node checks its own subscriptions; before a later order is created, every
- * node is asked to end those it still has (`order-writer.ts`).
+ * Ends this node's subscriptions to orders when the orders expire or the user is no longer a party, so that a party of
+ * an expired order receives nothing about a later order with the same id. Each node checks its own subscriptions; before
+ * a later order is created, every node is asked to end those it still has (`order-writer.ts`).
  */
 export interface SubscriptionExpiry {
   onSubscription(change: SubscriptionChange): void;
