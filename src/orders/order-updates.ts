@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { GatewayError } from "../protocol/errors.ts";
+import type { Order } from "../protocol/order.ts";
 import type { OrderUpdateAnswer, OrderUpdateBody } from "../protocol/orders.ts";
 import { decideUpdate } from "./decisions.ts";
 import { toOrder } from "./order-record.ts";
@@ -48,8 +49,18 @@ export function createOrderUpdates({
     return store.endAccess(orderId, users, updateId);
   }
 
+  /** Ends nobody's access, so no node has to know of it. */
+  async function updateData(orderId: string, body: OrderUpdateBody, eventId: string | undefined): Promise<Order> {
+    const { order } = await writer.update(orderId, eventId, (loaded) =>
+      decideUpdate(transitions, body, loaded, { eventId }),
+    );
+    return toOrder(order);
+  }
+
   return {
     async update(orderId, body, eventId) {
+      if (body.parties === undefined)
+        return { order: await updateData(orderId, body, eventId), nodes: 0, acknowledged: 0 };
       const endedByUs = new Map<string, string>();
       const decide = (loaded: LoadedOrder) => decideUpdate(transitions, body, loaded, { eventId, endedByUs });
       let { mustEnd } = decide(await store.load(orderId, eventId)).answer;

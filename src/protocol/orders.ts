@@ -167,7 +167,7 @@ export const orderWithTimeline = z.strictObject({
 export const orderAnswer = z.strictObject({ order });
 
 const confirmations = {
-  nodes: z.int().min(0).meta({ description: "Number of nodes asked." }),
+  nodes: z.int().min(0).meta({ description: "Number of nodes asked; 0 if only the data changes." }),
   acknowledged: z.int().min(0).meta({
     description: "Number of nodes that confirmed; if it equals `nodes`, removed parties have lost their subscriptions.",
   }),

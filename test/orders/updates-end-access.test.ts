@@ -92,6 +92,26 @@ test("what an earlier update scheduled does not give access back that a later on
   expect(await other.orders.mayRead(orderId, "cy")).toBe(false);
 });
 
+test("an update that ends access asks the nodes once", async () => {
+  const { node, other, commands } = await startTwoNodes(async () => undefined);
+  await node.orders.create({ orderId, parties: { customer: "ada", courier: "bob", helper: "eve" } });
+
+  await node.orders.update(orderId, { parties: { courier: null, helper: null }, data: { n: 1 } });
+
+  expect(await other.orders.mayRead(orderId, "bob")).toBe(false);
+  expect(commands).toEqual([{ users: ["bob", "eve"], courier: "bob" }]);
+});
+
+test("an update of the data alone asks no node", async () => {
+  const { node, other, commands } = await startTwoNodes(async () => undefined);
+  await node.orders.create({ orderId, parties: { customer: "ada" } });
+
+  const { nodes, acknowledged } = await node.orders.update(orderId, { data: { n: 1 } });
+
+  expect((await other.orders.get(orderId)).order.data).toEqual({ n: 1 });
+  expect({ nodes, acknowledged, commands }).toEqual({ nodes: 0, acknowledged: 0, commands: [] });
+});
+
 test("users get their access back where the update that ended it is never saved", async () => {
   const { prefix, node, other } = await startTwoNodes(async () => {
     throw new Error("killed");
