@@ -38,7 +38,7 @@ export interface RightsBroadcast {
  */
 export interface LiveRights {
   /** Throws `not_found`. */
-  update(sessionId: string, change: SessionUpdate): Promise<Acknowledged & { session: Session }>;
+  update(sessionId: string, change: SessionUpdate): Promise<Acknowledged & { session: Session; connections: number }>;
   /** Extends the session. Throws `not_found`. */
   refresh(sessionId: string, ttlSeconds?: number): Promise<{ expiresAt: number }>;
   /** Subscribes all connections of the user; the grant holds for later connections of its sessions. */
@@ -66,8 +66,7 @@ export function createLiveRights({ sessions, revocations, broadcast }: LiveRight
   return {
     async update(sessionId, change) {
       const session = found(await sessions.update(sessionId, change));
-      const { nodes, acknowledged } = await broadcast.apply(rightsOf(session));
-      return { session, nodes, acknowledged };
+      return { session, ...(await broadcast.apply(rightsOf(session))) };
     },
 
     async refresh(sessionId, ttlSeconds) {

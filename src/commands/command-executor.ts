@@ -4,6 +4,7 @@ import {
   type PublishRequest,
   type Published,
 } from "../channels/publication.ts";
+import type { UpdatedOrder } from "../orders/order-updates.ts";
 import type { Orders } from "../orders/orders.ts";
 import type { ClientAnswers, ClientRequest, AskedClients } from "../protocol/client-requests.ts";
 import { subjectOfCommand } from "../protocol/command-subject.ts";
@@ -12,7 +13,7 @@ import type { ContractChecks, PublicationToCheck } from "../protocol/contract/co
 import { GatewayError } from "../protocol/errors.ts";
 import { defaultGateLimits, canonicalJson } from "../protocol/gate.ts";
 import type { Order } from "../protocol/order.ts";
-import type { OrderEventAnswer, OrderSignalAnswer, OrderUpdateAnswer } from "../protocol/orders.ts";
+import type { OrderEventAnswer, OrderSignalAnswer } from "../protocol/orders.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { RunOnce } from "./idempotency.ts";
@@ -21,7 +22,7 @@ import type { RunOnce } from "./idempotency.ts";
 export interface CommandAnswers {
   publish: Published | EphemeralPublished;
   "order.create": { order: Order };
-  "order.update": OrderUpdateAnswer;
+  "order.update": UpdatedOrder;
   "order.event": OrderEventAnswer;
   "order.signal": OrderSignalAnswer;
   "score.submit": object;

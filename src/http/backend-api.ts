@@ -158,20 +158,21 @@ async function answerWith(route: Route, deps: BackendApiDeps, request: Request, 
   const input = await inputOf(request, response, route, deps.clientAddress);
   const answer = await route.handle(input);
   if (route.access === "admin" || (route.method !== "get" && isAct(answer.body)))
-    noteAct(deps, recordOf(response), { route, input, outcome: answer.body as object });
+    noteAct(deps, recordOf(response), { route, input, answer });
   send(request, response, route, answer);
   deps.spans?.annotate({ "http.response.status_code": response.statusCode });
 }
 
-/** Calls that act on live connections answer how many nodes confirmed. */
-const isAct = (body: unknown): boolean => typeof body === "object" && body !== null && "acknowledged" in body;
+/** Calls that act on live connections answer how many nodes they asked, and how many of them confirmed. */
+const isAct = (body: unknown): boolean =>
+  typeof body === "object" && body !== null && "acknowledged" in body && "nodes" in body && body.nodes !== 0;
 
 function noteAct(
   { onAct, log }: BackendApiDeps,
   { requestId }: RequestRecord,
-  { route, input, outcome }: { route: Route; input: Input; outcome: object },
+  { route, input, answer }: { route: Route; input: Input; answer: RouteAnswer },
 ): void {
-  const counts = Object.entries(outcome).filter(([, value]) => typeof value === "number" || typeof value === "boolean");
+  const outcome = outcomeOf(answer);
   const via = input.role === undefined ? "api" : "operator";
   const isTraffic = route.isTraffic === true && via === "api";
   const act: Omit<BackendAct, "isTraffic"> = {
@@ -181,11 +182,23 @@ function noteAct(
     address: input.address,
     requestId,
     target: { ...(input.params as object), ...(route.access === "admin" ? summaryOf(input.body) : {}) },
-    outcome: Object.fromEntries(counts.map(([name, value]) => [name, Number(value)])),
+    outcome,
   };
-  log[isTraffic ? "debug" : "info"](act, via === "api" ? "backend call acted on connections" : "operator acted");
+  const isNotable = via === "operator" || (!isTraffic && hasActed(outcome));
+  log[isNotable ? "info" : "debug"](act, via === "api" ? "backend call acted on connections" : "operator acted");
   onAct?.({ ...act, isTraffic });
 }
+
+/** The numbers of the answer. */
+function outcomeOf({ body, acted }: RouteAnswer): Record<string, number> {
+  const numbers = Object.entries(body as object).filter(([, value]) => ["number", "boolean"].includes(typeof value));
+  const outcome = Object.fromEntries(numbers.map(([name, value]) => [name, Number(value)]));
+  return acted === undefined ? outcome : { acted, ...outcome };
+}
+
+/** Whether a connection, a subscription, a session or a token was affected, and not only nodes asked. */
+const hasActed = ({ nodes: _nodes, acknowledged: _acknowledged, ...affected }: Record<string, number>): boolean =>
+  Object.values(affected).some((count) => count > 0);
 
 /** Lists by their length, because they may be long, and no payloads. */
 function summaryOf(body: unknown): Record<string, unknown> {

@@ -36,6 +36,8 @@ export interface RouteAnswer {
   status?: number;
   headers?: Record<string, string>;
   body: unknown;
+  /** On how many connections or subscriptions the call acted, if no number of the body tells. */
+  acted?: number;
 }
 
 /** A request that its route answers by itself. */

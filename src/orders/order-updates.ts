@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Order } from "../protocol/order.ts";
-import type { OrderUpdateAnswer, OrderUpdateBody } from "../protocol/orders.ts";
+import type { OrderUpdateBody } from "../protocol/orders.ts";
 import { decideUpdate } from "./decisions.ts";
 import { toOrder } from "./order-record.ts";
 import type { EndedAccess, LoadedOrder, OrderStore } from "./order-store.ts";
@@ -12,8 +12,17 @@ import type { TransitionTable } from "./transitions.ts";
 /** Changes parties and data of orders. Users who are removed lose their access on all nodes before the update is saved. */
 export interface OrderUpdates {
   /** Throws `not_found`, and `bad_request` for too many parties. */
-  update(orderId: string, body: OrderUpdateBody, eventId: string | undefined): Promise<OrderUpdateAnswer>;
+  update(orderId: string, body: OrderUpdateBody, eventId: string | undefined): Promise<UpdatedOrder>;
 }
+
+/** How many subscriptions a command ended, on the nodes that acknowledged it. */
+export interface EndedSubscriptions {
+  ended: number;
+  nodes: number;
+  acknowledged: number;
+}
+
+export type UpdatedOrder = { order: Order } & EndedSubscriptions;
 
 export interface OrderUpdatesDeps {
   store: OrderStore;
@@ -21,7 +30,7 @@ export interface OrderUpdatesDeps {
   writer: OrderWriter;
   transitions: TransitionTable;
   /** Ends these users' subscriptions to the order on all nodes; resolves when every live node has confirmed it. */
-  endSubscriptionsOf: (orderId: string, users: readonly string[]) => Promise<{ nodes: number; acknowledged: number }>;
+  endSubscriptionsOf: (orderId: string, users: readonly string[]) => Promise<EndedSubscriptions>;
 }
 
 /** Milliseconds after which an update that was not saved is undone. One that is only slow ends the access again. */
@@ -38,8 +47,8 @@ export function createOrderUpdates({
 }: OrderUpdatesDeps): OrderUpdates {
   /** Before the update is published, because it is no longer meant for the users that it removes. */
   async function endAccess(orderId: string, users: readonly string[]) {
-    const ended = users.length === 0 ? new Map<string, string>() : await endRights(orderId, users);
-    return { ...(await endSubscriptionsOf(orderId, users)), ended };
+    const marks = users.length === 0 ? new Map<string, string>() : await endRights(orderId, users);
+    return { ...(await endSubscriptionsOf(orderId, users)), marks };
   }
 
   async function endRights(orderId: string, users: readonly string[]): Promise<EndedAccess> {
@@ -60,15 +69,17 @@ export function createOrderUpdates({
   return {
     async update(orderId, body, eventId) {
       if (body.parties === undefined)
-        return { order: await updateData(orderId, body, eventId), nodes: 0, acknowledged: 0 };
+        return { order: await updateData(orderId, body, eventId), ended: 0, nodes: 0, acknowledged: 0 };
       const endedByUs = new Map<string, string>();
       const decide = (loaded: LoadedOrder) => decideUpdate(transitions, body, loaded, { eventId, endedByUs });
+      let ended = 0;
       let { mustEnd } = decide(await store.load(orderId, eventId)).answer;
       for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-        const { nodes, acknowledged, ended } = await endAccess(orderId, mustEnd);
-        for (const [userId, mark] of ended) endedByUs.set(userId, mark);
+        const { marks, ...asked } = await endAccess(orderId, mustEnd);
+        ended += asked.ended;
+        for (const [userId, mark] of marks) endedByUs.set(userId, mark);
         const updated = await writer.update(orderId, eventId, decide);
-        if (updated.mustEnd.length === 0) return { order: toOrder(updated.order), nodes, acknowledged };
+        if (updated.mustEnd.length === 0) return { order: toOrder(updated.order), ...asked, ended };
         mustEnd = updated.mustEnd;
       }
       throw new GatewayError("unavailable", "Too many concurrent updates of this order.", { retryAfterMs: 200 });

@@ -13,7 +13,6 @@ import type {
   OrderSignalBody,
   OrdersPage,
   OrdersQuery,
-  OrderUpdateAnswer,
   OrderUpdateBody,
 } from "../protocol/orders.ts";
 import type { SubscriptionChange } from "../channels/subscriptions.ts";
@@ -42,7 +41,7 @@ import { createOrderIndexStore, type OrderIndexStore } from "./order-index-store
 import { createOrderRemoval, type OrderRemoval } from "./order-removal.ts";
 import { toOrder } from "./order-record.ts";
 import { createOrderStore, type OrderStore } from "./order-store.ts";
-import { createOrderUpdates, type OrderUpdates } from "./order-updates.ts";
+import { createOrderUpdates, type OrderUpdates, type UpdatedOrder } from "./order-updates.ts";
 import { createPartyStore, type PartyStore } from "./party-store.ts";
 import { createSignalStore } from "./signal-store.ts";
 import { createSignals, type Signals } from "./signals.ts";
@@ -63,7 +62,7 @@ export interface OrdersDeps {
   notifyStatus?: NotifyStatus | undefined;
   removeSubscription: SubscriptionExpiryDeps["removeSubscription"];
   /** Sends a control command to all nodes; resolves when every live node has confirmed it. */
-  command: (command: OrderControlCommand) => Promise<{ nodes: number; acknowledged: number }>;
+  command: (command: OrderControlCommand) => Promise<{ count: number; nodes: number; acknowledged: number }>;
   clock: Clock;
   log: Logger;
 }
@@ -131,7 +130,10 @@ export class Orders implements Service {
       checks,
       writer: this.#writer,
       transitions: this.#rules.transitions,
-      endSubscriptionsOf: (orderId, users) => deps.command({ type: "order.updated", orderId, users }),
+      async endSubscriptionsOf(orderId, users) {
+        const { count, ...nodes } = await deps.command({ type: "order.updated", orderId, users });
+        return { ended: count, ...nodes };
+      },
     });
     this.#removal = createOrderRemoval({
       store: this.#store,
@@ -208,7 +210,7 @@ export class Orders implements Service {
    * Changes parties and data. Resolves when added parties may subscribe and removed ones have lost their subscriptions on
    * all nodes that confirmed. Throws `not_found`, and `bad_request` for too many parties.
    */
-  update(orderId: string, body: OrderUpdateBody): Promise<OrderUpdateAnswer> {
+  update(orderId: string, body: OrderUpdateBody): Promise<UpdatedOrder> {
     return this.#updates.update(orderId, body, keyAsEventId(body.idempotencyKey));
   }
 

@@ -106,6 +106,50 @@ test("a connection's life is logged at debug: connected, refused a subscription,
   expect(await metricOf(url, "gateway_refusals_total", { rule: "grant" })).toBe(1);
 });
 
+test("a backend call is logged at info only if it acted on something, and for debugging otherwise", async () => {
+  const { log, lines } = recordingLog();
+  const { call, signIn, connect } = await startGateway({ log });
+  const { token, sessionId } = await signIn("bob");
+  const bob = await connect(token);
+  const { sessionId: ended } = await signIn("eve");
+  await call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "ada" } });
+  const update = (body: object) => call("PATCH", "/v1/orders/o-1", body);
+
+  await update({ data: { n: 1 } });
+  await update({ parties: { courier: "bob" } });
+  await bob.emitWithAck("subscribe", { channel: "order:o-1" });
+  await update({ parties: { courier: null } });
+  await call("PUT", "/v1/users/nobody/block", {});
+  await call("DELETE", "/v1/users/nobody/block");
+  await call("POST", "/v1/users/nobody/unsubscribe", { channel: "chat:1" });
+  await call("PATCH", `/v1/sessions/${ended}`, { roles: ["staff"] });
+  await call("PATCH", `/v1/sessions/${sessionId}`, { roles: ["staff"] });
+  await call("DELETE", `/v1/sessions/${ended}`);
+  await call("DELETE", "/v1/users/nobody");
+  await call("DELETE", "/v1/users/bob");
+
+  const acts = lines
+    .map((line) => JSON.parse(line))
+    .filter(({ msg }) => msg === "backend call acted on connections")
+    .map(({ level, operation, outcome: { nodes: _nodes, acknowledged: _acknowledged, ...acted } }) => [
+      level,
+      operation,
+      acted,
+    ]);
+  expect(acts).toEqual([
+    ["debug", "updateOrder", { acted: 0 }],
+    ["info", "updateOrder", { acted: 1 }],
+    ["debug", "blockUser", { disconnected: 0 }],
+    ["debug", "unblockUser", { disconnected: 0 }],
+    ["debug", "unsubscribeUser", { connections: 0 }],
+    ["debug", "updateSession", { acted: 0 }],
+    ["info", "updateSession", { acted: 1 }],
+    ["info", "endSession", { revoked: 1, disconnected: 0 }],
+    ["debug", "eraseUser", { acted: 0 }],
+    ["info", "eraseUser", { acted: 1 }],
+  ]);
+});
+
 test("wrong API keys are logged with their address, a few for many, and without the key", async () => {
   const { log, lines } = recordingLog();
   const { call } = await startGateway({ log });

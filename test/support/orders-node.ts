@@ -51,7 +51,7 @@ export async function startOrdersNode({
       removeSubscription: () => undefined,
       async command(command) {
         await onCommand?.(command);
-        return { nodes: 1, acknowledged: 1 };
+        return { count: 0, nodes: 1, acknowledged: 1 };
       },
       clock: systemClock,
       log: quietLog,

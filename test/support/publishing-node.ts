@@ -67,7 +67,7 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
       historyOf: (channel) => kinds.of(channel).history,
       deadLetter: (refused) => letters.add({ ...refused, tries: 1 }),
       removeSubscription: () => undefined,
-      command: async () => ({ nodes: 1, acknowledged: 1 }),
+      command: async () => ({ count: 0, nodes: 1, acknowledged: 1 }),
       clock: systemClock,
       log,
     },

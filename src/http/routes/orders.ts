@@ -73,9 +73,11 @@ function updateOrder({ executor }: OrderRouteDeps): Route {
     answer: orderUpdateAnswer,
   } as const;
 
-  return route(definition, async ({ params, body, idempotencyKey, door }) => ({
-    body: await executor.perform({ ...params, ...body, type: "order.update", idempotencyKey }, { door }),
-  }));
+  return route(definition, async ({ params, body, idempotencyKey, door }) => {
+    const command = { ...params, ...body, type: "order.update", idempotencyKey } as const;
+    const { ended, ...answer } = await executor.perform(command, { door });
+    return { body: answer, acted: ended };
+  });
 }
 
 function listOrders({ orders }: OrderRouteDeps): Route {

@@ -95,8 +95,9 @@ function updateSession({ liveRights, connectionsOf }: RightsRouteDeps): Route {
   } as const;
 
   return route(definition, async ({ params: { sessionId }, body: { idempotencyKey: _key, ...change } }) => {
-    const { session, nodes, acknowledged } = await liveRights.update(sessionId, change);
-    return { body: { session: toEntry(session, await connectionsOf([session.sessionId])), nodes, acknowledged } };
+    const { session, connections, nodes, acknowledged } = await liveRights.update(sessionId, change);
+    const entry = toEntry(session, await connectionsOf([session.sessionId]));
+    return { body: { session: entry, nodes, acknowledged }, acted: connections };
   });
 }
 

@@ -27,6 +27,9 @@ export function createUserRoutes(userData: UserDataService): Route[] {
 
   return [
     route(read, async ({ params }) => ({ body: await userData.read(params.userId) })),
-    route(erase, async ({ params }) => ({ body: await userData.erase(params.userId) })),
+    route(erase, async ({ params }) => {
+      const erased = await userData.erase(params.userId);
+      return { body: erased, acted: erased.removed.presence };
+    }),
   ];
 }
