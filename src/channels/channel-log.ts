@@ -11,6 +11,7 @@ import { appendTail, appendTarget, positionScripts, publishScripts } from "./app
 import { ephemeralMessage } from "./feed-message.ts";
 import { fromText } from "./packets.ts";
 import { freshEpoch, type HistoryOptions } from "./kinds.ts";
+import type { LogEntry, LogSlice } from "./log-entry.ts";
 import { joinedTooLong, maxJoinedBytes, openJoined } from "./joined-text.ts";
 import { idempotencyDefaults, type PublishRequest, type Published } from "./publication.ts";
 
@@ -77,26 +78,6 @@ export type ReadFrom =
   | { kind: "latest"; limit: number }
   | { kind: "since"; position: Position; expectedTimestamp?: number }
   | { kind: "after"; timestamp: number; position: Position };
-
-export interface LogEntry {
-  offset: number;
-  /** Orders publications over all channels of one store. */
-  timestamp: number;
-  /** The publication as JSON text. */
-  json: string;
-  /** Connection ids and `user:{userId}` that must not receive it. */
-  except?: readonly string[];
-}
-
-export interface LogSlice {
-  epoch: string;
-  /** Of the last publication; 0 before the first. */
-  offset: number;
-  /** Of the last publication. */
-  timestamp: number;
-  isWhole: boolean;
-  entries: LogEntry[];
-}
 
 /** Seconds the position of a channel without publications is kept. */
 const idleTtlSeconds = 3_600;

@@ -1,6 +1,6 @@
 import { kindOf } from "../protocol/names.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
-import type { LogEntry } from "./channel-log.ts";
+import type { LogEntry } from "./log-entry.ts";
 import type { FeedMessage } from "./feed-message.ts";
 import type { Publication } from "./publication.ts";
 

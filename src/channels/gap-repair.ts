@@ -1,8 +1,10 @@
-import type { ChannelLog, LogSlice } from "./channel-log.ts";
+import type { ChannelLog } from "./channel-log.ts";
+import type { LogSlice } from "./log-entry.ts";
 import type { FeedMessage, ResetMessage } from "./feed-message.ts";
 import { packetOf } from "./packets.ts";
 import type { LocalChannel } from "./local-channel.ts";
-import { recoveryFrom, type StreamPosition } from "./recovery.ts";
+import { recoveryFrom } from "./recovery.ts";
+import type { StreamPosition } from "./log-entry.ts";
 import type { Subscriber } from "./subscribers.ts";
 
 /** How a gap ended: filled from the log, reported to subscribers, or postponed because Redis is unavailable. */

@@ -10,7 +10,8 @@ import type { Feed, FeedReceiver } from "./feed.ts";
 import { MessageBuffer } from "./message-buffer.ts";
 import type { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { ChannelKindOptions, HistoryOptions } from "./kinds.ts";
-import { place, type Placement, type StreamPosition } from "./recovery.ts";
+import { place, type Placement } from "./recovery.ts";
+import type { StreamPosition } from "./log-entry.ts";
 import { SubscriberList, type Deliver, type DeliveryOptions, type Subscriber } from "./subscribers.ts";
 
 export type OnDelivered = (

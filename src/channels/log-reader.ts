@@ -1,7 +1,8 @@
 import { kindOf } from "../protocol/names.ts";
 import type { Position } from "../protocol/scalars.ts";
 import type { ChannelHistory, HistoryQuery, Snapshot, Subscription, TakeSnapshot } from "./subscription.ts";
-import type { ChannelLog, LogEntry, LogSlice } from "./channel-log.ts";
+import type { ChannelLog } from "./channel-log.ts";
+import type { LogEntry, LogSlice } from "./log-entry.ts";
 import { conflationOf, lookBack } from "./conflation.ts";
 import type { HistoryOptions, Kinds } from "./kinds.ts";
 import type { Publication } from "./publication.ts";

@@ -1,7 +1,7 @@
-import type { LogEntry } from "./channel-log.ts";
+import type { LogEntry } from "./log-entry.ts";
 import type { Publication, PublicationSender } from "./publication.ts";
 import type { ChannelKindOptions } from "./kinds.ts";
-import type { MissedEntry, StreamPosition } from "./recovery.ts";
+import type { MissedEntry, StreamPosition } from "./log-entry.ts";
 import type { Subscriber } from "./subscribers.ts";
 
 /** Engine.IO packets for subscribers, as text in UTF-8. Every one with a timestamp advances a stock client's recovery. */

@@ -1,16 +1,11 @@
 import type { Position } from "../protocol/scalars.ts";
-import type { LogEntry, LogSlice } from "./channel-log.ts";
 import { latestOf, type Conflation } from "./conflation.ts";
 import type { Delivery } from "./delivery-trail.ts";
 import type { FeedMessage } from "./feed-message.ts";
+import type { LogEntry, LogSlice, MissedEntry, StreamPosition } from "./log-entry.ts";
 
 /** How a feed message relates to a node's position. */
 export type Placement = "next" | "repeat" | "gap";
-
-/** A node's position in a channel, with the timestamp of the publication there (0 before the first). */
-export interface StreamPosition extends Position {
-  timestamp: number;
-}
 
 /**
  * Pure: offsets have no gaps, so anything but the next one is a repeat or reveals a gap. So does a publication that
@@ -43,11 +38,6 @@ export interface MissedSlice {
   slice: LogSlice;
   /** If set, only the latest publication of each key is sent. */
   conflation?: Conflation | undefined;
-}
-
-export interface MissedEntry extends LogEntry {
-  channel: string;
-  epoch: string;
 }
 
 export interface MergedRecovery {

@@ -1,25 +1,17 @@
 import type { ManagerOptions, SocketOptions } from "socket.io-client";
-import type { Closing } from "../protocol/closings.ts";
 import type { Contract, OpenContract, PublicationData, PublicationInputs } from "../protocol/contract/contract.ts";
-import type {
-  AnswerOf,
-  Ready,
-  RequestName,
-  RequestOf,
-  Warning,
-  LivePublication,
-  WirePublication,
-} from "../protocol/wire.ts";
+import type { LivePublication, WirePublication } from "../protocol/wire.ts";
 import type { BackoffOptions } from "./backoff.ts";
+import type { BaseClient, ClientEvents, InternalClient } from "./base-client.ts";
 import type { Channel, ChannelHandle } from "./channel.ts";
 import { createChannels } from "./channels.ts";
 import { type ConnectionPhase, type ConnectionProblem, createConnection } from "./connection.ts";
-import { createEmitter, type Listener, type Off } from "./emitter.ts";
+import { createEmitter, type Off } from "./emitter.ts";
 import { TidegateError } from "./errors.ts";
-import { createPacer, type Pacer } from "./pacer.ts";
+import { createPacer } from "./pacer.ts";
 import type { ChannelItem } from "./position.ts";
 import { createRequests, withRetries } from "./requests.ts";
-import { createSocket, type GatewaySocket } from "./socket.ts";
+import { createSocket } from "./socket.ts";
 import { tokenOf, type TokenProvider } from "./tokens.ts";
 
 export interface ConnectOptions {
@@ -39,62 +31,16 @@ export interface ConnectOptions {
   socket?: Partial<ManagerOptions & SocketOptions>;
 }
 
-/** `recovering`: connected, and some channel is still recovering missed publications. `closed`: permanently. */
-export type ClientState = "connecting" | "connected" | "recovering" | "disconnected" | "closed";
-
-export interface ClientEvents {
-  /** `error`: why there is no connection; `retryInMs`: delay before the next attempt. */
-  state: { state: ClientState; previous: ClientState; error?: TidegateError; retryInMs?: number };
-  /** The node's `ready`, on every connection. */
-  ready: Ready;
-  /** The token expires soon. With a token function the client refreshes it by itself. */
-  expiring: { expiresAt: number };
-  /** The gateway is about to disconnect this client. */
-  closing: Closing;
-  /** The node is draining; the client moves to another by itself. */
-  drain: { reconnectAfterMs: number };
-  /** The gateway reports a message of yours that nothing handles, once per connection and event. */
-  warning: Warning;
-  /** An error that no call rejects with: refreshing the token failed. */
-  error: TidegateError;
-  /** Closed permanently: by `close`, or by the gateway for a reason that reconnecting cannot resolve. */
-  closed: TidegateError;
-}
-
 /** A client without live views: channels and requests. */
-export interface ChannelClient<C extends Contract = OpenContract> {
-  readonly state: ClientState;
-  /** The last `ready`: node, user, session. */
-  readonly ready: Ready | undefined;
-  /** Round trip of the last answered request in milliseconds. */
-  readonly roundTripMs: number | undefined;
-  /** Socket.IO's socket, for your own events. */
-  readonly socket: GatewaySocket<C>;
-  on<Name extends keyof ClientEvents>(name: Name, listener: Listener<ClientEvents[Name]>): Off;
+export interface ChannelClient<C extends Contract = OpenContract> extends BaseClient<C> {
   /** Returns the same object for the same name. A contract states the channel's events and data. */
   channel<Name extends string>(name: Name): Channel<PublicationData<C, Name>, unknown, PublicationInputs<C, Name>>;
   channel<Events extends object = Record<string, unknown>, Snapshot = unknown>(name: string): Channel<Events, Snapshot>;
-  /** Sends any request of the protocol. Rejects with a TidegateError. */
-  request<Name extends RequestName>(name: Name, message: RequestOf<Name>): Promise<AnswerOf<Name>>;
-  /** Reconnects at once instead of waiting for the next attempt. */
-  reconnectNow(): void;
-  close(): void;
 }
 
-/** A client as its own parts see it. */
-export interface InternalClient extends ChannelClient {
-  state: ClientState;
-  ready: Ready | undefined;
-  roundTripMs: number | undefined;
+/** As its live views see it. */
+export interface InternalChannelClient extends InternalClient {
   channel(name: string): ChannelHandle;
-  readonly _backoff: BackoffOptions | undefined;
-  /** Paces the subscribe requests. */
-  readonly _pace: Pacer;
-  /** Number of the current connection, from 1; undefined while disconnected. */
-  _connection?: number | undefined;
-  /** Max bytes per message of this node. Larger messages would end the connection, so they are refused here. */
-  _maxBytes: number;
-  _closedBy?: TidegateError;
 }
 
 /** Nobody waits longer in front of a page that was just opened again. */
@@ -104,11 +50,11 @@ const maxWakeTimeoutMs = 5_000;
 const refreshRetries = 5;
 
 /** Connects the parts: connection, requests, channels. */
-export function createClient(url: string, options: ConnectOptions): InternalClient {
+export function createClient(url: string, options: ConnectOptions): InternalChannelClient {
   const { token, requestTimeoutMs = 10_000, connectTimeoutMs = 10_000, backoff } = options;
   const { on, emit } = createEmitter<ClientEvents>();
   const socket = createSocket(url, connectTimeoutMs, options.socket);
-  const client: InternalClient = {
+  const client: InternalChannelClient = {
     socket,
     state: "connecting",
     ready: undefined,

@@ -1,6 +1,5 @@
 import type { LivePublication, Position, StateSnapshot, SubscribeAnswer, WirePublication } from "../protocol/wire.ts";
 import type { TidegateError } from "./errors.ts";
-import type { SubscribeResult } from "./subscription.ts";
 import { type ChannelItem, continuityOf, mergeAnswer, positionOf } from "./position.ts";
 
 /** `recovering`: subscribed before, and recovering missed publications. */
@@ -24,6 +23,11 @@ export type EmitChannelEvent = <Name extends keyof ChannelReaderEvents>(
 
 /** Max publications buffered while earlier ones are missing. Beyond it the oldest are dropped and requested again. */
 const maxBuffered = 10_000;
+
+export interface SubscribeResult {
+  position: Position;
+  snapshot?: unknown;
+}
 
 /** The position of an answer, and its snapshot if there is one. */
 export const resultOf = ({ snapshot, ...answer }: SubscribeAnswer): SubscribeResult => ({

@@ -9,9 +9,9 @@ import type {
   StateChanges,
   StateSnapshot,
 } from "../protocol/wire.ts";
+import type { InternalClient } from "./base-client.ts";
 import { type AnyListener, createEmitter, type Emitter, type Listener, type Off } from "./emitter.ts";
 import { isPermanent, type TidegateError } from "./errors.ts";
-import type { InternalClient } from "./channel-client.ts";
 import type { ChannelState } from "./channel-reader.ts";
 import { withRetries } from "./requests.ts";
 import { type ChannelSubscription, createSubscription } from "./subscription.ts";

@@ -16,7 +16,8 @@ export type {
   Publication,
   PublishOptions,
 } from "./channel.ts";
-export type { ChannelClient, ClientEvents, ClientState, ConnectOptions } from "./channel-client.ts";
+export type { BaseClient, ClientEvents, ClientState } from "./base-client.ts";
+export type { ChannelClient, ConnectOptions } from "./channel-client.ts";
 export type { ChannelState } from "./channel-reader.ts";
 export type { Listener, Off } from "./emitter.ts";
 export { TidegateError, type TidegateErrorCode } from "./errors.ts";

@@ -1,4 +1,4 @@
-import type { InternalClient } from "./channel-client.ts";
+import type { InternalClient } from "./base-client.ts";
 import { type ChannelHandle, createChannel } from "./channel.ts";
 
 export interface ChannelRegistry {

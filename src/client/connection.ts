@@ -1,5 +1,5 @@
 import { delayBefore } from "./backoff.ts";
-import type { InternalClient } from "./channel-client.ts";
+import type { InternalClient } from "./base-client.ts";
 import { isTemporary, TidegateError } from "./errors.ts";
 import { type HandshakeError, toConnectError } from "./refusal.ts";
 import { defaultPath } from "./socket.ts";

@@ -1,9 +1,9 @@
-import type { InternalClient } from "./channel-client.ts";
+import type { InternalChannelClient } from "./channel-client.ts";
+import type { ChannelState } from "./channel-reader.ts";
 import type { ChannelEvents, ChannelHandle } from "./channel.ts";
 import { deferred } from "./deferred.ts";
 import type { Off } from "./emitter.ts";
 import type { TidegateError } from "./errors.ts";
-import type { LiveStatus } from "./live-view.ts";
 
 /** Builds the state of a view from the events of its channel, each once and in order. */
 export interface ChannelReducer {
@@ -18,6 +18,13 @@ interface ChannelEventParts {
   offset?: number;
   willReturn?: boolean;
   snapshot?: unknown;
+}
+
+export interface LiveStatus {
+  /** `subscribed`: up to date. `recovering`: it may be out of date. */
+  readonly state: ChannelState;
+  /** Resolves when data is available, however long that takes; rejects if the gateway refuses permanently. */
+  readonly loaded: Promise<void>;
 }
 
 export interface LiveChannel<View> {
@@ -40,7 +47,7 @@ export interface LiveChannel<View> {
  * before the first event; `emit` receives every event of the channel.
  */
 export function liveChannel<View extends object>(
-  client: InternalClient,
+  client: InternalChannelClient,
   view: View,
   reducer: ChannelReducer,
   emit?: (event: never, argument: never) => void,
@@ -93,7 +100,7 @@ export function liveChannel<View extends object>(
 }
 
 /** Calls `listener` with the signed-in user, now if known and on every connection. */
-export function onUser(client: InternalClient, listener: (userId: string) => void): Off {
+export function onUser(client: InternalChannelClient, listener: (userId: string) => void): Off {
   if (client.ready) listener(client.ready.userId);
   return client.on("ready", ({ userId }) => listener(userId));
 }

@@ -1,8 +1,7 @@
-import type { InternalClient } from "./channel-client.ts";
+import type { InternalChannelClient } from "./channel-client.ts";
 import type { ChannelEvents } from "./channel.ts";
-import type { ChannelState } from "./channel-reader.ts";
 import { createEmitter, type Emitter, type Listener, type Off } from "./emitter.ts";
-import type { LiveChannel } from "./live-channel.ts";
+import type { LiveChannel, LiveStatus } from "./live-channel.ts";
 
 /** Events of every live view. */
 export interface LiveEvents {
@@ -10,13 +9,6 @@ export interface LiveEvents {
   state: ChannelEvents["state"];
   /** The gateway refused or ended it. If that is temporary, the client subscribes again by itself. */
   unsubscribed: ChannelEvents["unsubscribed"];
-}
-
-export interface LiveStatus {
-  /** `subscribed`: up to date. `recovering`: it may be out of date. */
-  readonly state: ChannelState;
-  /** Resolves when data is available, however long that takes; rejects if the gateway refuses permanently. */
-  readonly loaded: Promise<void>;
 }
 
 /** The common part of all live views. */
@@ -34,7 +26,7 @@ export type Shown<View> = { -readonly [Name in keyof Omit<View, keyof Live<LiveE
 /** Creates the state of views of `name`; `emit` reaches the listeners of all of them. */
 export type CreateState<View, Events> = (
   name: string,
-  client: InternalClient,
+  client: InternalChannelClient,
   emit: Emit<Events>,
 ) => LiveChannel<Shown<View>>;
 
@@ -46,7 +38,7 @@ interface SharedView<View, Events extends object> extends Emitter<Events> {
 /** Returns a function that opens views. Their state is created for the first of a name and ended after the last. */
 export function sharedViews<View extends Live<Events>, Events extends LiveEvents>(
   create: CreateState<View, Events>,
-  client: InternalClient,
+  client: InternalChannelClient,
 ): (name?: string) => View {
   const shared = new Map<string, SharedView<View, Events>>();
   return (name = "") => {

@@ -1,6 +1,6 @@
 import { createElement, type ReactElement, type ReactNode, useMemo } from "react";
 import type { Ready } from "../protocol/wire.ts";
-import type { ClientState } from "./channel-client.ts";
+import type { ClientState } from "./base-client.ts";
 import type { Client } from "./gateway-client.ts";
 import { ClientContext, useClient, useView, type ViewStore } from "./react-context.ts";
 

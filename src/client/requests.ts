@@ -1,6 +1,6 @@
 import type { Acknowledgement, AnswerOf, RequestName, RequestOf } from "../protocol/wire.ts";
 import { type BackoffOptions, retryDelay } from "./backoff.ts";
-import type { InternalClient } from "./channel-client.ts";
+import type { InternalClient } from "./base-client.ts";
 import { deferred } from "./deferred.ts";
 import { isPermanent, TidegateError, type TidegateErrorCode } from "./errors.ts";
 import { messageBytes } from "./message-bytes.ts";

@@ -1,15 +1,16 @@
 import type { LivePublication, Position, StateSnapshot, SubscribeAnswer, Unsubscribed } from "../protocol/wire.ts";
 import { retryDelay } from "./backoff.ts";
-import type { InternalClient } from "./channel-client.ts";
-import { type ChannelReader, createReader, type EmitChannelEvent, resultOf } from "./channel-reader.ts";
+import type { InternalClient } from "./base-client.ts";
+import {
+  type ChannelReader,
+  createReader,
+  type EmitChannelEvent,
+  resultOf,
+  type SubscribeResult,
+} from "./channel-reader.ts";
 import { type Deferred, deferred } from "./deferred.ts";
 import { isPermanent, TidegateError } from "./errors.ts";
 import type { ChannelItem } from "./position.ts";
-
-export interface SubscribeResult {
-  position: Position;
-  snapshot?: unknown;
-}
 
 type PendingSubscribe = Deferred<SubscribeResult>;
 

@@ -17,7 +17,8 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { Spans } from "../runtime/spans.ts";
-import type { CoreServices, NodeContext } from "./core-services.ts";
+import type { CoreServices } from "./core-services.ts";
+import type { NodeContext } from "./node-context.ts";
 
 /** How a node reaches the app, in this process or over HTTP. */
 export interface AppAccess {

@@ -8,47 +8,25 @@ import { RecentDeliveries } from "../channels/delivery-trail.ts";
 import { createFeed } from "../channels/feed.ts";
 import { createKinds, type Kinds } from "../channels/kinds.ts";
 import { createPermissions, type AskApp, type Permissions } from "../channels/permissions.ts";
-import type { Control } from "../cluster/control.ts";
-import type { NodeQueries } from "../cluster/node-queries.ts";
 import type { Config } from "../config.ts";
 import { createLeaderboards, type Leaderboards } from "../leaderboards/leaderboards.ts";
 import { kindOf } from "../protocol/names.ts";
-import type { LiveTraces } from "../operator/live-traces.ts";
 import { createPresence, type Presence, type PresenceDeps } from "../presence/presence.ts";
 import { State, type StateDeps } from "../state/state.ts";
 import { runsOf } from "../redis/runs.ts";
-import type { Clock } from "../runtime/clock.ts";
-import type { Logger } from "../runtime/logger.ts";
-import type { Metrics } from "../runtime/metrics.ts";
-import type { ReasonLog } from "../runtime/reason-log.ts";
-import type { Spans } from "../runtime/spans.ts";
 import { createFanOut } from "../connections/fan-out.ts";
 import { notifyUnsubscribed } from "../connections/connection-hooks.ts";
 import { createSessionRecovery, recoveryCommandTypes, type SessionRecovery } from "../connections/session-recovery.ts";
+import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { requireAllowed } from "../commands/refusal.ts";
+import { Orders, type OrdersDeps } from "../orders/orders.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import type { Webhooks } from "../webhooks/webhooks.ts";
-import { createOrders } from "./ingress.ts";
 import { recordDelivery, recordUnsubscribed, spanDelivery } from "./observers.ts";
 import { withCachedPages } from "./cached-boards.ts";
-import type { Store } from "./store.ts";
+import type { NodeContext } from "./node-context.ts";
 import { tagOfSession } from "../auth/session-id.ts";
 import type { Connection } from "../connections/connection.ts";
-
-/** Everything that each part of a node needs. */
-export interface NodeContext {
-  config: Config;
-  store: Store;
-  control: Control;
-  /** Questions to all nodes. */
-  queries: NodeQueries;
-  metrics: Metrics;
-  reasons: ReasonLog;
-  traces: LiveTraces;
-  spans: Spans;
-  clock: Clock;
-  log: Logger;
-}
 
 /** The services of a node. */
 export interface CoreServices extends ReturnType<typeof createOrders> {
@@ -270,4 +248,35 @@ function createNodePresence(
   );
   control.onDeadNode((node) => presence.onDead(node));
   return presence;
+}
+
+interface OrderServiceDeps extends Pick<OrdersDeps, "notifyStatus" | "removeSubscription"> {
+  kinds: Kinds;
+}
+
+/** Orders, and the dead letters of events that could not be applied. */
+function createOrders(
+  { config, store, control, spans, clock, log }: NodeContext,
+  { kinds, notifyStatus, removeSubscription }: OrderServiceDeps,
+) {
+  const { commands, keys, isCluster } = store;
+  const deadLetters = createDeadCommandStore({ commands, keys });
+  const orders = new Orders(
+    {
+      commands,
+      keys,
+      isCluster,
+      spans,
+      historyOf: (channel) => kinds.of(channel).history,
+      deadLetter: (refused) => deadLetters.add({ ...refused, tries: 1 }),
+      notifyStatus,
+      removeSubscription,
+      command: (command) => control.command({ ...command }),
+      clock,
+      log,
+    },
+    { ...config.orders, idempotencyTtlSeconds: config.idempotency.ttlSeconds },
+  );
+  for (const type of ["order.ended", "order.updated"]) control.on(type, (command) => orders.perform(command));
+  return { orders, deadLetters };
 }

@@ -1,48 +1,15 @@
 import type { Revocations } from "../auth/revocations.ts";
-import type { Kinds } from "../channels/kinds.ts";
 import { createTransitionTable } from "../orders/transitions.ts";
-import { Orders, type OrdersDeps } from "../orders/orders.ts";
 import type { RequestsToClients } from "../connections/client-requests.ts";
 import { closing } from "../protocol/closings.ts";
 import type { ContractChecks } from "../protocol/contract/contract-checks.ts";
 import { canonicalJson } from "../protocol/gate.ts";
-import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { isTurnOf } from "../commands/stream-consumer.ts";
 import { createCommandIngress, type CommandIngress } from "../commands/command-ingress.ts";
 import type { Authentication } from "./authentication.ts";
-import type { CoreServices, NodeContext } from "./core-services.ts";
+import type { CoreServices } from "./core-services.ts";
+import type { NodeContext } from "./node-context.ts";
 import { observeCommands } from "./observers.ts";
-
-export interface OrderServiceDeps extends Pick<OrdersDeps, "notifyStatus" | "removeSubscription"> {
-  kinds: Kinds;
-}
-
-/** Orders, and the dead letters of events that could not be applied. */
-export function createOrders(
-  { config, store, control, spans, clock, log }: NodeContext,
-  { kinds, notifyStatus, removeSubscription }: OrderServiceDeps,
-) {
-  const { commands, keys, isCluster } = store;
-  const deadLetters = createDeadCommandStore({ commands, keys });
-  const orders = new Orders(
-    {
-      commands,
-      keys,
-      isCluster,
-      spans,
-      historyOf: (channel) => kinds.of(channel).history,
-      deadLetter: (refused) => deadLetters.add({ ...refused, tries: 1 }),
-      notifyStatus,
-      removeSubscription,
-      command: (command) => control.command({ ...command }),
-      clock,
-      log,
-    },
-    { ...config.orders, idempotencyTtlSeconds: config.idempotency.ttlSeconds },
-  );
-  for (const type of ["order.ended", "order.updated"]) control.on(type, (command) => orders.perform(command));
-  return { orders, deadLetters };
-}
 
 export interface IngressDeps {
   services: Pick<CoreServices, "kinds" | "channels" | "orders" | "deadLetters" | "leaderboards">;

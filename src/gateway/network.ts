@@ -1,20 +1,11 @@
-import type { Server } from "node:http";
 import { fileURLToPath } from "node:url";
-import type { ExpiryWatch } from "../auth/expiry-watch.ts";
-import type { Revocations } from "../auth/revocations.ts";
 import type { Config } from "../config.ts";
-import type { CommandIngress } from "../commands/command-ingress.ts";
 import { version } from "../runtime/version.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
 import { createClientAddress, type ClientAddress } from "../runtime/client-address.ts";
 import { createHttpServer, type HttpServer } from "../http/http-server.ts";
-import type { Readiness } from "../http/readiness.ts";
-import type { NodeRights } from "../connections/node-rights.ts";
-import type { NodeRevocations } from "../connections/revocations.ts";
 import type { Route } from "../http/route.ts";
-import type { UserDataService } from "../commands/user-data.ts";
 import { loadAccelerator } from "../engine/accelerator.ts";
-import type { ConnectionRegistry } from "../connections/connections.ts";
 import { ErrorReporter } from "../connections/error-reporter.ts";
 import type { ChannelRooms } from "../connections/channel-rooms.ts";
 import { RemoteRequests } from "../connections/remote-requests.ts";
@@ -22,51 +13,18 @@ import { createRoomAdapter } from "../connections/room-adapter.ts";
 import { connectionOf } from "../connections/socket-connection.ts";
 import { createSocketServer, type SocketServer } from "../connections/socket-server.ts";
 import { createStickyRouting, type StickyRouting } from "../engine/sticky-routing/sticky-routing.ts";
-import type { Contract } from "../protocol/contract/contract.ts";
-import type { ContractChecks } from "../protocol/contract/contract-checks.ts";
-import type { AppEvents } from "../connections/dispatch.ts";
 import { createConnectionHooks, type ConnectionHooks } from "../connections/connection-hooks.ts";
-import type { Throttling } from "../throttling/throttling.ts";
-import type { Webhooks } from "../webhooks/webhooks.ts";
 import { createDemoLogin } from "./demo-login.ts";
-import { appOf, connectTimeoutOf, createAppRoomAdapter, createChannelRooms, type AppAccess } from "./app.ts";
-import type { Authentication } from "./authentication.ts";
-import type { CoreServices, NodeContext } from "./core-services.ts";
+import { appOf, connectTimeoutOf, createAppRoomAdapter, createChannelRooms } from "./app.ts";
+import type { CoreServices } from "./core-services.ts";
+import type { NodeContext } from "./node-context.ts";
 import { createHttpLimit } from "./http-limit.ts";
 import { observeEvents, observeRecovery, withAppSpans, withObservedHooks } from "./observers.ts";
-import type { NodeOperator } from "./operator.ts";
-import type { WorkerContext } from "./worker-context.ts";
+import type { NetworkParts } from "./network-parts.ts";
 import { createStreams, streamRoutesOf } from "./streams.ts";
 import { withWebhooks } from "./webhooks.ts";
 import type { Streams } from "../connections/streams/streams.ts";
 import { handlersOf, routesOf } from "./operations.ts";
-
-/** Everything that clients and backends reach over the network. */
-export interface NetworkParts {
-  authentication: Authentication;
-  expiry: ExpiryWatch;
-  throttling: Throttling;
-  revocations: Revocations;
-  nodeRevocations: NodeRevocations;
-  nodeRights: NodeRights;
-  connections: ConnectionRegistry;
-  services: CoreServices;
-  readiness: Readiness;
-  operator: NodeOperator;
-  ingress: CommandIngress;
-  userData: UserDataService;
-  webhooks: Webhooks | undefined;
-  worker: WorkerContext | undefined;
-  isDraining: () => boolean;
-  /** Omit if only the built-in events exist. */
-  app: AppEvents | undefined;
-  contract: Contract | undefined;
-  /** Checks events for the app. Omit if there is no contract. */
-  checks: ContractChecks | undefined;
-  access: AppAccess;
-  /** A server of an application to attach to. */
-  server: Server | undefined;
-}
 
 /** The servers of a node. */
 export interface Network {

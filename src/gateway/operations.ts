@@ -24,9 +24,9 @@ import { createUserRoutes } from "../http/routes/users.ts";
 import { createTokenRoutes } from "../http/routes/tokens.ts";
 import type { ConnectionHooks } from "../connections/connection-hooks.ts";
 import type { Presence } from "../presence/presence.ts";
-import type { NodeContext } from "./core-services.ts";
+import type { NodeContext } from "./node-context.ts";
 import { createSessionLimit } from "./http-limit.ts";
-import type { NetworkParts } from "./network.ts";
+import type { NetworkParts } from "./network-parts.ts";
 
 /** The backend API. */
 export function routesOf({

@@ -33,7 +33,8 @@ import { version } from "../runtime/version.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import { createDeadWebhookStore } from "../webhooks/dead-webhook-store.ts";
 import type { Authentication } from "./authentication.ts";
-import type { CoreServices, NodeContext } from "./core-services.ts";
+import type { CoreServices } from "./core-services.ts";
+import type { NodeContext } from "./node-context.ts";
 import type { Store } from "./store.ts";
 
 export interface OperatorParts {

@@ -2,7 +2,7 @@ import { ConfigError } from "../config/problems.ts";
 import { envelopeBytes, type CommandIngress } from "../commands/command-ingress.ts";
 import { Outbox } from "../commands/outbox/outbox.ts";
 import { loadPostgres, MissingDriver } from "../commands/outbox/postgres.ts";
-import type { NodeContext } from "./core-services.ts";
+import type { NodeContext } from "./node-context.ts";
 
 /** Undefined without OUTBOX_URL. Throws ConfigError if the database's driver is not installed. */
 export async function createOutbox(

@@ -9,8 +9,8 @@ import { ErrorReporter } from "../connections/error-reporter.ts";
 import { StreamAdmission } from "../connections/streams/stream-admission.ts";
 import { Streams } from "../connections/streams/streams.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
-import type { NodeContext } from "./core-services.ts";
-import type { NetworkParts } from "./network.ts";
+import type { NodeContext } from "./node-context.ts";
+import type { NetworkParts } from "./network-parts.ts";
 import { withWebhooks } from "./webhooks.ts";
 
 export interface StreamWiring {

@@ -1,7 +1,7 @@
 import type { LifecycleHooks } from "../connections/lifecycle.ts";
 import type { ConnectionHooks } from "../connections/connection-hooks.ts";
 import { Webhooks } from "../webhooks/webhooks.ts";
-import type { NodeContext } from "./core-services.ts";
+import type { NodeContext } from "./node-context.ts";
 
 /** Undefined if no webhooks are configured. */
 export function createWebhooks({

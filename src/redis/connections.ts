@@ -69,7 +69,7 @@ export function createRedisConnections(options: RedisConnectionsOptions): RedisC
       timeoutMs: commandTimeoutMs,
       onFailure: (error: unknown) => availability.commandFailed(error),
     };
-    instrument(client, role, { metrics, ...(retryingRoles.has(role) ? {} : failFast) });
+    instrument(client, role, { metrics, blocks: role === "blocking", ...(retryingRoles.has(role) ? {} : failFast) });
     client.on("error", (error: Error) => {
       log.debug({ role, reason: error.message }, "redis connection error");
       if (!isClosed) availability.connectionFailed(error);

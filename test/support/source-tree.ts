@@ -59,7 +59,7 @@ function packageOf(specifier: string): string {
   return specifier.startsWith("@") ? parts.slice(0, 2).join("/") : (parts[0] ?? specifier);
 }
 
-/** The first cycle of imports that are still there when the program runs, as the paths along it. */
+/** The first cycle of imports, as the paths along it. */
 export function findCycle(files: readonly SourceFile[]): string[] | undefined {
   const byPath = new Map(files.map((file) => [file.path, file]));
   const done = new Set<string>();
@@ -67,8 +67,8 @@ export function findCycle(files: readonly SourceFile[]): string[] | undefined {
   function follow(path: string, trail: readonly string[]): string[] | undefined {
     if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
     if (done.has(path)) return undefined;
-    for (const { path: next, isTypeOnly } of byPath.get(path)?.imports ?? []) {
-      const cycle = next === undefined || isTypeOnly ? undefined : follow(next, [...trail, path]);
+    for (const { path: next } of byPath.get(path)?.imports ?? []) {
+      const cycle = next === undefined ? undefined : follow(next, [...trail, path]);
       if (cycle !== undefined) return cycle;
     }
     done.add(path);

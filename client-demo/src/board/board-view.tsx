@@ -3,7 +3,7 @@ import { useRef } from "preact/hooks";
 import type { Demo } from "../model/demo.ts";
 import { boardChannel, createSharedBoard, type SharedBoard } from "../model/shared-board.ts";
 import { useModel } from "../model/use-model.ts";
-import type { DemoView } from "../views.ts";
+import type { DemoView } from "../view.ts";
 import "./board.css";
 import { NoteCard } from "./note-card.tsx";
 

@@ -3,7 +3,7 @@ import type { Demo } from "../model/demo.ts";
 import { createLoadGenerator, type LoadGenerator } from "../model/load-generator.ts";
 import { useModel } from "../model/use-model.ts";
 import { duration } from "../parts/format.ts";
-import type { DemoView } from "../views.ts";
+import type { DemoView } from "../view.ts";
 import "./bucket.css";
 import { BucketGauge } from "./bucket-gauge.tsx";
 import { BucketChart } from "./bucket-chart.tsx";

@@ -1,6 +1,6 @@
 import { publishCall } from "../model/backend.ts";
 import type { Demo } from "../model/demo.ts";
-import type { DemoView } from "../views.ts";
+import type { DemoView } from "../view.ts";
 import { ChannelTabs } from "./channel-tabs.tsx";
 import { ChannelView } from "./channel-view.tsx";
 

@@ -7,7 +7,7 @@ import { statusWord } from "../model/order-path.ts";
 import { hrefOf } from "../model/route.ts";
 import { useModel } from "../model/use-model.ts";
 import { Alert } from "../parts/alert.tsx";
-import type { DemoView } from "../views.ts";
+import type { DemoView } from "../view.ts";
 import "./order.css";
 import { Tracker } from "./tracker.tsx";
 

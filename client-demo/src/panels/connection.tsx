@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import { messageOf } from "../model/attempt.ts";
 import { callBackend, publishCall } from "../model/backend.ts";
 import type { Demo } from "../model/demo.ts";
-import type { Panel } from "../panels.ts";
+import type { Panel } from "../view.ts";
 import { Alert } from "../parts/alert.tsx";
 import { dayAndTime, duration, shortened } from "../parts/format.ts";
 

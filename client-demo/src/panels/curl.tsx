@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { messageOf } from "../model/attempt.ts";
 import { type BackendCall, callBackend, curlLine } from "../model/backend.ts";
 import type { Demo } from "../model/demo.ts";
-import type { Panel } from "../panels.ts";
+import type { Panel } from "../view.ts";
 import { Alert } from "../parts/alert.tsx";
 import { CopyButton } from "../parts/copy-button.tsx";
 import { shownView } from "../views.ts";

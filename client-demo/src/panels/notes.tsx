@@ -1,5 +1,5 @@
 import type { Demo } from "../model/demo.ts";
-import type { Panel } from "../panels.ts";
+import type { Panel } from "../view.ts";
 import { timeOfDay } from "../parts/format.ts";
 
 export const notesPanel: Panel = { id: "notes", title: "What happened", View: NotesView };

@@ -2,7 +2,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import type { SessionEntry } from "../../../src/client/client.ts";
 import { messageOf } from "../model/attempt.ts";
 import type { Demo } from "../model/demo.ts";
-import type { Panel } from "../panels.ts";
+import type { Panel } from "../view.ts";
 import { Alert } from "../parts/alert.tsx";
 import { dayAndTime, shortened } from "../parts/format.ts";
 

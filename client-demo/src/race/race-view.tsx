@@ -3,7 +3,7 @@ import { createRace, type Race, raceBoard } from "../model/race.ts";
 import { useModel } from "../model/use-model.ts";
 import { Alert } from "../parts/alert.tsx";
 import { Refusal } from "../parts/refusal.tsx";
-import type { DemoView } from "../views.ts";
+import type { DemoView } from "../view.ts";
 import { BoardRows } from "./board-rows.tsx";
 import "./race.css";
 
