@@ -165,28 +165,32 @@ export const broadcastBody = z.strictObject({
   idempotencyKey: publishFields.idempotencyKey,
 });
 
+/** A position in a query: both fields or none. */
+export const positionQuery = {
+  epoch: z.string().max(64).optional().meta({ description: "Epoch of the position to read after. Requires `offset`." }),
+  offset: wholeNumber(z.int().min(0))
+    .optional()
+    .meta({ description: "Offset of the position to read after. Requires `epoch`." }),
+};
+
+/** Refuses a query that has one of the two. */
+export function namesWholePosition(
+  { epoch, offset }: { epoch?: string | undefined; offset?: number | undefined },
+  context: z.RefinementCtx,
+): void {
+  if ((epoch === undefined) === (offset === undefined)) return;
+  const missing = epoch === undefined ? "epoch" : "offset";
+  const message = "is required because epoch and offset belong together";
+  context.addIssue({ code: "custom", path: [missing], message });
+}
+
 /** Query of `GET /v1/channels/{channel}/history`. */
 export const historyQuery = z
   .strictObject({
-    epoch: z
-      .string()
-      .max(64)
-      .optional()
-      .meta({ description: "Epoch of the position to read after. Requires `offset`." }),
-    offset: wholeNumber(z.int().min(0))
-      .optional()
-      .meta({ description: "Offset of the position to read after. Requires `epoch`." }),
+    ...positionQuery,
     limit: wholeNumber(historyLimit).optional().meta({ description: maxOfHistory }),
   })
-  .superRefine(({ epoch, offset }, context) => {
-    if ((epoch === undefined) === (offset === undefined)) return;
-    const missing = epoch === undefined ? "epoch" : "offset";
-    context.addIssue({
-      code: "custom",
-      path: [missing],
-      message: "is required because epoch and offset belong together",
-    });
-  });
+  .superRefine(namesWholePosition);
 
 /** Path of everything about one channel. */
 export const channelParams = z.strictObject({

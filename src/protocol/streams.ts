@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { channelName, clientChannelName, place, timestamp, wholeNumber } from "./scalars.ts";
-import { conflated, publication } from "./publications.ts";
+import { conflated, namesWholePosition, positionQuery, publication } from "./publications.ts";
 
 /** Schemas of streams without a library: server-sent events, the long poll, and the tickets of `EventSource`. */
 
@@ -41,14 +41,7 @@ export const clientStreamChannel = z.strictObject({ channel: clientChannelName }
 /** Query of `GET /v1/channels/{channel}/poll`. */
 export const pollQuery = z
   .strictObject({
-    epoch: z
-      .string()
-      .max(64)
-      .optional()
-      .meta({ description: "Epoch of the position to read after. Requires `offset`." }),
-    offset: wholeNumber(z.int().min(0))
-      .optional()
-      .meta({ description: "Offset of the position to read after. Requires `epoch`." }),
+    ...positionQuery,
     revision: wholeNumber(z.int().min(0))
       .optional()
       .meta({ description: "Revision of the state that the client has: any other is returned at once." }),
@@ -57,12 +50,7 @@ export const pollQuery = z
       .meta({ description: `Max milliseconds to wait for a publication. Default: ${defaultPollWaitMs}.` }),
     ...credentials,
   })
-  .superRefine(({ epoch, offset }, context) => {
-    if ((epoch === undefined) === (offset === undefined)) return;
-    const missing = epoch === undefined ? "epoch" : "offset";
-    const message = "is required because epoch and offset belong together";
-    context.addIssue({ code: "custom", path: [missing], message });
-  });
+  .superRefine(namesWholePosition);
 
 /** Answer of a long poll; `epoch` and `offset` are where the next one starts. */
 export const pollAnswer = z
