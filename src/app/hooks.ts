@@ -11,6 +11,7 @@ import {
 import { canonicalJson, checkValue } from "../protocol/gate.ts";
 import type { HookType } from "../protocol/hooks.ts";
 import { parseWith } from "../protocol/parse-with.ts";
+import { ownCode } from "../protocol/scalars.ts";
 import { appLogin } from "../protocol/sessions.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { AppClient } from "./app-client.ts";
@@ -20,10 +21,7 @@ import { HookAnswers, type ForgetAnswers } from "./hook-answers.ts";
 const ttlSeconds = z.int().min(1).max(86_400).optional();
 
 const refusal = z.strictObject({
-  code: z
-    .string()
-    .regex(/^[\w:.-]{1,64}$/, "must be 1 to 64 letters, digits, _, :, . or -")
-    .optional(),
+  code: ownCode.optional(),
   message: z.string().max(1_024).optional(),
   retryAfterMs: z.int().min(0).max(86_400_000).optional(),
 });

@@ -1,8 +1,8 @@
-import type { ClosingCode } from "../protocol/closings.ts";
+import type { Closing } from "../protocol/closings.ts";
 import { temporaryCodes, type ErrorCode } from "../protocol/errors.ts";
 
 /** Codes of the gateway's catalogues, and three of this client. */
-export type TidegateErrorCode = ErrorCode | ClosingCode | "timeout" | "disconnected" | "closed";
+export type TidegateErrorCode = ErrorCode | Closing["code"] | "timeout" | "disconnected" | "closed";
 
 /** Whether the same request may succeed later: also after errors of this client, and when another connection has ended. */
 export const isTemporary = (code: string): boolean =>

@@ -12,7 +12,7 @@ import { LimitRefusal, recordRefusal, refusalOf, type RefusalDeps } from "../com
 import type { ErrorReporter } from "./error-reporter.ts";
 import { type Receipt, refused } from "../engine/parser.ts";
 import { InFlightCounter } from "./in-flight.ts";
-import type { UnknownEvents } from "./unknown-events.ts";
+import type { RefusedEvents } from "./refused-events.ts";
 import type { RateLimitResult } from "./rate-limit-result.ts";
 
 /**
@@ -65,7 +65,7 @@ export interface DispatchDeps extends RefusalDeps {
   checks?: Pick<ContractChecks, "namespace"> | undefined;
   /** Whether the app may be asked before a client subscribes or publishes to the channel. Omit if it never is. */
   asksApp?: ((event: string, channel: string) => boolean) | undefined;
-  unknownEvents: UnknownEvents;
+  refusedEvents: RefusedEvents;
   /** Omit for no limit. */
   throttle?: Throttle | undefined;
   /** Awaited before an answer is sent; undefined if it may be sent at once. Omit to send all at once. */
@@ -151,10 +151,8 @@ export class Dispatch {
       ended?.({ error });
       const body = this.#bodyOf(error, requests.connection, message.event);
       acknowledge({ ok: false, error: body });
-      if (body.code === "unknown_event") {
-        eventClass = "unknown";
-        this.#deps.unknownEvents.note(requests.connection, String(message.event[0]), message.id === undefined);
-      }
+      if (body.code === "unknown_event") eventClass = "unknown";
+      this.#deps.refusedEvents.note(requests.connection, String(message.event[0]), body, message.id === undefined);
     } finally {
       this.#deps.metrics.eventLatency.observe({ class: eventClass }, (performance.now() - startedAt) / 1_000);
       this.#end(requests);
@@ -327,7 +325,7 @@ const appKey = "\0app";
 
 const unknownEvent = (): Promise<never> => Promise.reject(new GatewayError("unknown_event"));
 
-/** A client that requested no acknowledgement receives no refusal either; it is only counted. */
+/** A client that requested no acknowledgement is warned of a refusal. */
 const ignoreAnswer: Acknowledge = () => undefined;
 
 /** Max characters of an event's name in the log. */

@@ -1,6 +1,6 @@
 import { Socket } from "socket.io";
 import type { RestoredSubscriptions } from "../channels/subscription.ts";
-import { closing, type Closing } from "../protocol/closings.ts";
+import { catalogueCodeOf, closing, type Closing } from "../protocol/closings.ts";
 import { isTemporary } from "../protocol/errors.ts";
 import { isReservedEvent } from "../protocol/reserved-events.ts";
 import type { Ready } from "../protocol/wire.ts";
@@ -262,7 +262,7 @@ export class ConnectionLifecycle {
   #close(connection: SocketConnection, { code, reconnect }: Closing): void {
     const { id: connectionId, address } = connection;
     const { userId, sessionId } = connection.identity;
-    this.#deps.metrics.closings.inc({ code });
+    this.#deps.metrics.closings.inc({ code: catalogueCodeOf(code) });
     this.#deps.reasons?.record({ kind: "closing", code, connectionId, userId, sessionId, address });
     this.#unregister(connection, { reason: code, mayReturn: reconnect });
   }

@@ -1,7 +1,7 @@
 import type { Identity } from "../auth/identity.ts";
 import type { Disconnection, Revocations } from "../auth/revocations.ts";
 import type { Control, ControlCommand } from "../cluster/control.ts";
-import { closing, type Closing, type ClosingCode } from "../protocol/closings.ts";
+import { closing, type Closing } from "../protocol/closings.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Connection } from "./connection.ts";
 import type { Connections } from "./connections.ts";
@@ -119,5 +119,5 @@ function toClosing(value: unknown): Closing | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { code, message, reconnect } = value as Partial<Record<keyof Closing, unknown>>;
   if (typeof code !== "string" || typeof message !== "string" || typeof reconnect !== "boolean") return undefined;
-  return { code: code as ClosingCode, message, reconnect };
+  return { code, message, reconnect };
 }

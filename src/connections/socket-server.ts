@@ -25,7 +25,7 @@ import { recordRefusal, type RefusalDeps } from "../commands/refusal.ts";
 import { ConnectionLifecycle, type LifecycleHooks } from "./lifecycle.ts";
 import { isTemporary, type GatewayError } from "../protocol/errors.ts";
 import { Namespaces, type NamespacesDeps } from "./namespaces.ts";
-import { UnknownEvents } from "./unknown-events.ts";
+import { RefusedEvents } from "./refused-events.ts";
 import { bindEngine, engineSocketOf, forgetRequest, hideCredentials } from "./socket-io.ts";
 
 export interface SocketServerDeps extends LifecycleHooks {
@@ -87,7 +87,7 @@ export interface SocketServer {
 export function createSocketServer(deps: SocketServerDeps, options: SocketServerOptions): SocketServer {
   const bounds = boundsOf(options);
   const failures = new ErrorReporter(deps);
-  const dispatch = new Dispatch({ ...deps, failures, unknownEvents: new UnknownEvents(deps) }, options);
+  const dispatch = new Dispatch({ ...deps, failures, refusedEvents: new RefusedEvents(deps) }, options);
   const admission = new Admission(deps, bounds);
   const handshakes = new PendingHandshakes({ ...deps, admission, failures });
   const lifecycle = new ConnectionLifecycle({ ...deps, dispatch, failures }, options.nodeId);

@@ -18,16 +18,24 @@ export type ClosingCode = keyof typeof closingCatalogue;
 
 /** Argument of the server event `closing`. */
 export interface Closing {
-  code: ClosingCode;
+  /** Of the catalogue, or one that a backend or an app chose. */
+  code: ClosingCode | (string & {});
   message: string;
   reconnect: boolean;
 }
 
+/** The code itself if it is in the catalogue, otherwise that of any closing by a backend or an app. */
+export const catalogueCodeOf = (code: Closing["code"]): ClosingCode => (isOfCatalogue(code) ? code : ownClosing);
+
 /** A closing with the catalogue's message and `reconnect`, unless overridden. */
 export function closing(
-  code: ClosingCode,
+  code: Closing["code"],
   { message, reconnect }: { message?: string | undefined; reconnect?: boolean | undefined } = {},
 ): Closing {
-  const known = closingCatalogue[code];
+  const known = closingCatalogue[catalogueCodeOf(code)];
   return { code, message: message ?? known.message, reconnect: reconnect ?? known.reconnect };
 }
+
+const ownClosing = "disconnected_by_backend" satisfies ClosingCode;
+
+const isOfCatalogue = (code: string): code is ClosingCode => Object.hasOwn(closingCatalogue, code);

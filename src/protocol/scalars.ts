@@ -20,6 +20,9 @@ export const idempotencyKey = name.meta({
   description: "A retry with the same key and content returns the first response and has no other effect.",
 });
 
+/** Code of a refusal or a closing that a backend or an app may choose itself. */
+export const ownCode = z.string().regex(/^[\w:.-]{1,64}$/, "must be 1 to 64 letters, digits, _, :, . or -");
+
 /** Any JSON value; its size, depth and form were checked before (`gate.ts`). */
 export const jsonValue = z.unknown().refine((value) => value !== undefined, "is required");
 

@@ -1,9 +1,8 @@
 import { z } from "zod";
-import { closingCatalogue, type ClosingCode } from "./closings.ts";
 import { member } from "./presence.ts";
 import { errorBody } from "./problems.ts";
 import { publication, sender } from "./publications.ts";
-import { nodeId, place, sessionId, timestamp, userId } from "./scalars.ts";
+import { nodeId, ownCode, place, sessionId, timestamp, userId } from "./scalars.ts";
 import { stateAnswer } from "./state.ts";
 import type { ServerToClientEvents } from "./wire.ts";
 
@@ -17,7 +16,6 @@ export interface ServerEventDescription {
 
 const { channel, epoch, offset } = place;
 const { code, message } = errorBody.shape;
-const closingCodes = Object.keys(closingCatalogue) as [ClosingCode, ...ClosingCode[]];
 
 const members = (description: string) =>
   z
@@ -88,11 +86,11 @@ export const serverEvents: Readonly<Record<keyof ServerToClientEvents | "connect
     payload: z.strictObject({ channel, code, message }),
   },
   warning: {
-    summary: "An event without an acknowledgement was not handled; sent once per event name.",
+    summary: "An event without an acknowledgement was refused; sent once per event name and code.",
     payload: z.strictObject({
       code,
       message,
-      event: z.string().meta({ description: "The event that was not handled." }),
+      event: z.string().meta({ description: "The event that was refused." }),
     }),
   },
   "auth:expiring": {
@@ -111,7 +109,7 @@ export const serverEvents: Readonly<Record<keyof ServerToClientEvents | "connect
   closing: {
     summary: "The server disconnects now.",
     payload: z.strictObject({
-      code: z.enum(closingCodes).meta({ description: "Why." }),
+      code: ownCode.meta({ description: "Why: a closing code, or one that a backend or an app chose." }),
       message: z.string().meta({ description: "Human-readable message." }),
       reconnect: z.boolean().meta({ description: "Whether the client should reconnect." }),
     }),

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { closingCatalogue, type ClosingCode } from "./closings.ts";
 import { isChannelPattern } from "./names.ts";
 import {
   channelPrefix,
@@ -14,6 +13,7 @@ import {
   timestamp,
   timestampOfBackend,
   userId,
+  ownCode,
 } from "./scalars.ts";
 
 /** Schemas of logins and tokens: the client's events, the backend's calls, and what both are answered. */
@@ -230,12 +230,12 @@ function namesOneToken(
   return forms.some((form) => given.length === form.length && form.every((name) => body[name] !== undefined));
 }
 
-const closingCodes = Object.keys(closingCatalogue) as [ClosingCode, ...ClosingCode[]];
-
 /** Body of `POST /v1/users/{userId}/disconnect`; may be left out. */
 export const disconnectBody = z
   .strictObject({
-    code: z.enum(closingCodes).optional().meta({ description: "Default: `disconnected_by_backend`." }),
+    code: ownCode.optional().meta({
+      description: "A closing code, or one of your own. Default: `disconnected_by_backend`.",
+    }),
     message: eventName.optional().meta({ description: "Human-readable message. Default: the message of the code." }),
     reconnect: z
       .boolean()

@@ -205,7 +205,7 @@ export interface Ready {
   serverTime: number;
 }
 
-/** A message that nothing handles, reported once per connection and event. */
+/** A refused message without an acknowledgement, reported once per connection, event and code. */
 export interface Warning {
   code: ErrorCode | "unknown_event";
   message: string;

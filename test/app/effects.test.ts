@@ -125,3 +125,16 @@ test("subscriptions by the app end with the connection", async () => {
 
   await eventually(async () => expect(await names()).toEqual([]));
 });
+
+test("a disconnect may have a code of the app's own, which metrics count with those of backends", async () => {
+  const { gateway, client, faults } = await gatewayWithEcho();
+  const closed = new Promise((resolve) => client.once("closing", resolve));
+
+  await client.emitWithAck("move", { disconnect: { code: "kicked", message: "Be polite." }, ack: [true] });
+
+  expect(await closed).toEqual({ code: "kicked", message: "Be polite.", reconnect: false });
+  expect(faults()).toEqual([]);
+  const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+  expect(metrics).toMatch(/gateway_closings_total\{code="disconnected_by_backend"[^}]*\} 1/);
+  expect(metrics).not.toContain("kicked");
+});

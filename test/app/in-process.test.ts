@@ -285,3 +285,35 @@ describe("an event that nothing handles", () => {
     );
   });
 });
+
+describe("an event without an acknowledgement that is refused", () => {
+  test("is told by one warning per name and code, the client's requests included", async () => {
+    const own = await listening((gateway) => {
+      gateway.on("refuse", (_context, code: "forbidden" | "conflict") => {
+        throw new GatewayError(code);
+      });
+      gateway.on("break", () => {
+        throw new Error("a secret of the app");
+      });
+    });
+    const ann = await join(own, "ann");
+
+    ann.emit("refuse", "forbidden");
+    ann.emit("refuse", "forbidden");
+    ann.emit("refuse", "conflict");
+    ann.emit("break");
+    ann.emit("subscribe", { channel: "user:bob" });
+    expect(await ann.emitWithAck("refuse", "forbidden")).toMatchObject({ ok: false });
+
+    const told = () => ann.events.filter(([name]) => name === "warning").map(([, warning]) => warning);
+    await eventually(() => expect(told()).toHaveLength(4));
+    expect(told()).toEqual(
+      expect.arrayContaining([
+        { code: "forbidden", message: "Not allowed.", event: "refuse" },
+        { code: "conflict", message: expect.any(String), event: "refuse" },
+        { code: "app_failed", message: "The app failed to handle this.", event: "break" },
+        { code: "forbidden", message: "Not allowed.", event: "subscribe" },
+      ]),
+    );
+  });
+});

@@ -252,6 +252,7 @@ describe("POST /v1/users/{userId}/disconnect", () => {
       { code: "drain", message: "Moving house." },
       { code: "drain", message: "Moving house.", reconnect: true },
     ],
+    [{ code: "kicked" }, { code: "kicked", message: "The backend closed the connection.", reconnect: false }],
     [
       { reconnect: true },
       { code: "disconnected_by_backend", message: "The backend closed the connection.", reconnect: true },
@@ -267,11 +268,9 @@ describe("POST /v1/users/{userId}/disconnect", () => {
     expect(await world.authenticator.authenticate(token)).toMatchObject({ userId: "ada" });
   });
 
-  it("knows no other codes than the catalogue's", async () => {
+  it.each(["", "two words", "x".repeat(65), 7])("refuses the code %j", async (code) => {
     const { call } = await backend();
 
-    expect(await mistakesOf(call("disconnectUser", { params: { userId: "a" }, body: { code: "go" } }))).toEqual([
-      "code",
-    ]);
+    expect(await mistakesOf(call("disconnectUser", { params: { userId: "a" }, body: { code } }))).toEqual(["code"]);
   });
 });

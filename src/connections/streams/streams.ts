@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Channels } from "../../channels/channels.ts";
 import type { Subscription } from "../../channels/subscription.ts";
-import { closing, type Closing } from "../../protocol/closings.ts";
+import { catalogueCodeOf, closing, type Closing } from "../../protocol/closings.ts";
 import { GatewayError, isTemporary } from "../../protocol/errors.ts";
 import type { Position } from "../../protocol/scalars.ts";
 import type { StateSnapshot } from "../../protocol/wire.ts";
@@ -215,7 +215,7 @@ export class Streams {
 
   #noteClosing({ id: connectionId, address, identity }: StreamConnection, { code }: Closing): void {
     const { userId, sessionId } = identity;
-    this.#deps.metrics.closings.inc({ code });
+    this.#deps.metrics.closings.inc({ code: catalogueCodeOf(code) });
     this.#deps.reasons?.record({ kind: "closing", code, connectionId, userId, sessionId, address });
   }
 

@@ -2,20 +2,20 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
 import { BoundedMap } from "../runtime/bounded-map.ts";
-import { errorCatalogue } from "../protocol/errors.ts";
+import type { ClientErrorBody } from "../protocol/errors.ts";
 import type { Connection } from "./connection.ts";
 
 /** Milliseconds in which one name is logged once. */
 const logEveryMs = 60_000;
 /** Max names that are logged in this time; the rest is counted. */
 const maxLogged = 20;
-/** Max names that are remembered, in total and per connection. */
+/** Max names that are remembered in total, and max warnings of a connection. */
 const maxNames = 1_000;
-const maxNamesPerConnection = 32;
+const maxWarnings = 32;
 const maxNameLength = 128;
 
-/** Reports events that nothing handles: to the log by name, and to clients that requested no acknowledgement. */
-export class UnknownEvents {
+/** Reports refused events: those that nothing handles to the log by name, and all to clients that requested no acknowledgement. */
+export class RefusedEvents {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #warnRarely: PacedWarnings;
@@ -29,11 +29,11 @@ export class UnknownEvents {
     this.#warnRarely = createPacedWarnings(log, { now: () => clock.monotonic() });
   }
 
-  /** `isUnanswered`: the client requested no acknowledgement, so it is warned once per event name. */
-  note(connection: Connection, name: string, isUnanswered: boolean): void {
+  /** `isUnanswered`: the client requested no acknowledgement, so it is warned, once per code and event name. */
+  note(connection: Connection, name: string, error: ClientErrorBody, isUnanswered: boolean): void {
     const event = name.slice(0, maxNameLength);
-    this.#logOnce(event);
-    if (isUnanswered) this.#warnOnce(connection, event);
+    if (error.code === "unknown_event") this.#logOnce(event);
+    if (isUnanswered) this.#warnOnce(connection, event, error);
   }
 
   #logOnce(event: string): void {
@@ -46,10 +46,11 @@ export class UnknownEvents {
     else this.#warnRarely({ event }, "no handlers for many events of clients");
   }
 
-  #warnOnce(connection: Connection, event: string): void {
+  #warnOnce(connection: Connection, event: string, { code, message }: ClientErrorBody): void {
     const warned = this.#warned.get(connection) ?? new Set<string>();
-    if (warned.has(event) || warned.size >= maxNamesPerConnection) return;
-    this.#warned.set(connection, warned.add(event));
-    connection.emit("warning", { code: "unknown_event", message: errorCatalogue.unknown_event.message, event });
+    const key = `${code} ${event}`;
+    if (warned.has(key) || warned.size >= maxWarnings) return;
+    this.#warned.set(connection, warned.add(key));
+    connection.emit("warning", { code, message, event });
   }
 }
