@@ -39,8 +39,10 @@ export interface ChannelLog {
   publish(request: PublishRequest, history: HistoryOptions): Promise<Published>;
   /** The first result, if the request repeats an earlier one. Throws as `publish` does. */
   findRepeated(request: PublishRequest, history: HistoryOptions): Promise<Published | undefined>;
-  /** Sends to current subscribers only: without offset, log and timestamp, at most once. */
-  publishEphemeral(request: PublishRequest, publishedAt: number): Promise<void>;
+  /** Sends to current subscribers only: without offset, log and timestamp, at most once. Throws as `publish` does. */
+  publishEphemeral(request: PublishRequest, publishedAt: number): Promise<"new" | "duplicate">;
+  /** Whether the request repeats an earlier ephemeral one. Throws as `publish` does. */
+  isRepeatedEphemeral(request: PublishRequest): Promise<boolean>;
   /** Removes the log and starts another epoch. Resolves to the number of publications it held. */
   clear(channel: string): Promise<number>;
   /** Also removes the position. */
@@ -102,6 +104,7 @@ export function createChannelLog(
 ): ChannelLog {
   const { commands, keys, isCluster, spans } = deps;
   const publishScript = loadScript(commands, new URL("./publish.lua", import.meta.url), publishScripts);
+  const ephemeralScript = loadScript(commands, new URL("./publish-ephemeral.lua", import.meta.url));
   const clearScript = loadScript(commands, new URL("./clear.lua", import.meta.url), positionScripts);
   const open = new URL("./open.lua", import.meta.url);
   const openScript = loadScript(commands, open, positionScripts, { isOrdered: false });
@@ -127,6 +130,14 @@ export function createChannelLog(
     return publishScript.run(scriptKeys, [...args, fromText(from), excepted, maxBytes]);
   }
 
+  async function runEphemeral(request: PublishRequest, key: string, message: string): Promise<EphemeralOutcome> {
+    const { channel, event, data, idempotencyTtlSeconds: ttl = idempotencyTtlSeconds } = request;
+    const scriptKeys = [keys.channelFeed(channel), keys.channelIdempotency(channel, key)];
+    const outcome = await ephemeralScript.run(scriptKeys, [appendTail(event, data), ttl, message]);
+    if (outcome === "conflict") throw keyOfOtherContent();
+    return outcome as EphemeralOutcome;
+  }
+
   async function clear(channel: string): Promise<number> {
     const { meta, log, feed } = keys.channel(channel);
     const { text, last } = keys.channelJoined(channel);
@@ -147,8 +158,17 @@ export function createChannelLog(
     },
 
     async publishEphemeral(request, publishedAt) {
+      const { channel, idempotencyKey } = request;
       const message = ephemeralMessage(request, publishedAt, spans?.sampledTraceparent());
-      await commands.spublish(keys.channelFeed(request.channel), message);
+      if (idempotencyKey !== undefined)
+        return (await runEphemeral(request, idempotencyKey, message)) === "duplicate" ? "duplicate" : "new";
+      await commands.spublish(keys.channelFeed(channel), message);
+      return "new";
+    },
+
+    async isRepeatedEphemeral(request) {
+      const { idempotencyKey } = request;
+      return idempotencyKey !== undefined && (await runEphemeral(request, idempotencyKey, "")) === "duplicate";
     },
 
     async extent(channel) {
@@ -204,13 +224,16 @@ export function createChannelLog(
   };
 }
 
+type EphemeralOutcome = "new" | "duplicate" | "unknown";
+
+const keyOfOtherContent = (): GatewayError =>
+  new GatewayError("conflict", "The idempotency key was already used with different content.", {
+    field: "idempotencyKey",
+  });
+
 function toPublished(channel: string, reply: ScriptReply): Published {
   const [outcome, epoch = "", offset] = (reply as string).split(" ");
-  if (outcome === "conflict") {
-    throw new GatewayError("conflict", "The idempotency key was already used with different content.", {
-      field: "idempotencyKey",
-    });
-  }
+  if (outcome === "conflict") throw keyOfOtherContent();
   if (outcome === "full") throw new GatewayError("payload_too_large", joinedTooLong, { field: "data" });
   return { channel, epoch, offset: Number(offset), duplicate: outcome === "duplicate" };
 }

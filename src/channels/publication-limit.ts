@@ -14,7 +14,7 @@ export interface PublicationLimit {
 
 export interface PublishDeps {
   kinds: Kinds;
-  log: Pick<ChannelLog, "publish" | "publishEphemeral" | "findRepeated">;
+  log: Pick<ChannelLog, "publish" | "publishEphemeral" | "findRepeated" | "isRepeatedEphemeral">;
   /** Undefined if the channel has no limit. Omit if no channel has one. */
   limitOf?: (channel: string) => PublicationLimit | undefined;
 }
@@ -32,16 +32,19 @@ export function checkEvent(
   return history;
 }
 
-/** Publishes to current subscribers only, within the channel's limit. */
+/** Publishes to current subscribers only, within the channel's limit. Repeats are free. */
 export async function publishEphemeralWithin(
   { kinds, log, limitOf }: PublishDeps,
   request: PublishRequest,
   now: () => number,
 ): Promise<EphemeralPublished> {
   checkEvent(kinds, request);
-  await limitOf?.(request.channel)?.take();
-  await log.publishEphemeral(request, now());
-  return { channel: request.channel };
+  const { channel } = request;
+  const limit = limitOf?.(channel);
+  if (limit !== undefined && (await log.isRepeatedEphemeral(request))) return { channel };
+  await limit?.take();
+  if ((await log.publishEphemeral(request, now())) === "duplicate") limit?.giveBack();
+  return { channel };
 }
 
 /**

@@ -67,7 +67,7 @@ export interface PublishOptions {
 }
 
 /** Delivered to current subscribers only: not stored, not recovered, and dropped first for slow clients. */
-export interface EphemeralPublishOptions extends Pick<PublishOptions, "echo"> {
+export interface EphemeralPublishOptions extends PublishOptions {
   ephemeral: true;
 }
 

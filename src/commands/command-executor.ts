@@ -138,16 +138,13 @@ export function createCommandExecutor(
       data: encode({ channel, event, data }, at, sharesData),
       from,
       except: except === undefined ? undefined : [except].flat(),
+      idempotencyTtlSeconds: ttlOf(context),
     };
-    if (ephemeral === true) checkNoKey(idempotencyKey, at);
+    // The cheapest ephemeral publication has no key, so a delivery gives it none.
     const published =
       ephemeral === true
-        ? await deps.publishEphemeral(request)
-        : await deps.publish({
-            ...request,
-            idempotencyKey: idempotencyKey ?? deliveryKey,
-            idempotencyTtlSeconds: ttlOf(context),
-          });
+        ? await deps.publishEphemeral({ ...request, idempotencyKey })
+        : await deps.publish({ ...request, idempotencyKey: idempotencyKey ?? deliveryKey });
     if (!("duplicate" in published && published.duplicate)) metrics.publications.inc({ door });
     return published;
   }
@@ -189,7 +186,9 @@ export function createCommandExecutor(
     if ("data" in command && command.data !== undefined) toJson(command.data, dataField(context.at));
     const { idempotencyKey, ...content } = command as Command;
     const scope = `${command.type} ${subjectOfCommand(command)}`;
-    const once = { scope, content, idempotencyKey, ttlSeconds: ttlOf(context) };
+    // Unlike the others it would have a second effect: on who has connected again meanwhile.
+    const key = idempotencyKey ?? (command.type === "user.disconnect" ? context.deliveryKey : undefined);
+    const once = { scope, content, idempotencyKey: key, ttlSeconds: ttlOf(context) };
     return write(once, () => perform(command, context));
   }
 
@@ -210,13 +209,6 @@ export function createCommandExecutor(
     check: (command, at) => (checks === undefined ? command : checks.command(command, at)),
     encode,
   };
-}
-
-/** Ephemeral publications are not stored, so a retry cannot be recognised. */
-function checkNoKey(idempotencyKey: string | undefined, at = ""): void {
-  if (idempotencyKey === undefined) return;
-  const field = at === "" ? "idempotencyKey" : `${at}.idempotencyKey`;
-  throw new GatewayError("bad_request", `${field}: cannot be combined with ephemeral`, { field });
 }
 
 /** The scripts of these commands store the idempotency key and the response. */

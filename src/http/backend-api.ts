@@ -7,11 +7,11 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Spans } from "../runtime/spans.ts";
 import type { Authenticate } from "./api-keys.ts";
 import { entityTagOf, isKnownToClient } from "./entity-tag.ts";
-import { idempotencyKeyOf } from "./idempotency-key.ts";
+import { idempotencyKeyOf, keyBody } from "./idempotency-key.ts";
 import { refuseAllBut } from "./only-methods.ts";
-import { sendJson, sendJsonText, sendNotModified, type Fields } from "./problem.ts";
+import { sendJson, sendJsonText, sendNotModified } from "./problem.ts";
 import { queryOf } from "./query.ts";
-import { overLimit, rateLimitFields, type LimitHttp } from "./rate-limit.ts";
+import { applyLimit, type LimitHttp } from "./rate-limit.ts";
 import { readJson } from "./request-body.ts";
 import { targetOf } from "./request-target.ts";
 import { recordOf, type RequestRecord } from "./request-watch.ts";
@@ -60,8 +60,8 @@ export function mountApi(app: Express, deps: BackendApiDeps): void {
   for (const [path, routes] of Map.groupBy(deps.routes, (route) => route.path)) {
     const admitRoutes = admitWith(deps, (method) => accessOf(routes, method));
     const endpoint = app.route(patternOf(path)).all(labelled(path), ...routes.flatMap(servedBy), admitRoutes);
-    for (const route of routes) endpoint[route.method](handlerOf(route, deps));
-    endpoint.all(refuseAllBut(...routes.flatMap(({ method }) => methodsOf(method))));
+    for (const route of routes) if (route.serve === undefined) endpoint[route.method](handlerOf(route, deps));
+    endpoint.all(refuseAllBut(...routes.flatMap(methodsOf)));
   }
   // An unknown path is not found only for holders of a key, or of an operator's secret.
   const admit = admitWith(deps, () => "api key");
@@ -92,7 +92,8 @@ const servedBy = ({ serve }: Route): RequestHandler[] =>
         },
       ];
 
-const methodsOf = (method: Route["method"]): string[] => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]);
+const methodsOf = ({ method, serve }: Route): string[] =>
+  method === "get" && serve === undefined ? ["GET", "HEAD"] : [method.toUpperCase()];
 
 const labelled =
   (template: string): RequestHandler =>
@@ -103,7 +104,7 @@ const labelled =
 
 /** Of a method that the path does not have: that of the others. */
 function accessOf(routes: readonly Route[], method: string): Access {
-  return (routes.find((route) => methodsOf(route.method).includes(method)) ?? routes[0])?.access ?? "api key";
+  return (routes.find((route) => methodsOf(route).includes(method)) ?? routes[0])?.access ?? "api key";
 }
 
 function admitWith(deps: BackendApiDeps, accessFor: (method: string) => Access): RequestHandler {
@@ -114,9 +115,7 @@ function admitWith(deps: BackendApiDeps, accessFor: (method: string) => Access):
     const isOperator = access !== "api key" && deps.authenticateOperator !== undefined;
     const caller = isOperator ? await admitOperator(deps, request, response, access) : authenticate(request);
     recordOf(response).caller = caller;
-    const allowance = await limit?.(isOperator ? `operator ${caller}` : caller);
-    if (allowance !== undefined) setFields(response, rateLimitFields(allowance));
-    if (allowance?.allowed === false) throw overLimit(allowance);
+    applyLimit(response, await limit?.(isOperator ? `operator ${caller}` : caller));
     next();
   };
 }
@@ -136,10 +135,6 @@ async function admitOperator(
   }
   recordOf(response).role = operator.role;
   return operator.name;
-}
-
-function setFields(response: Response, fields: Fields): void {
-  for (const [name, value] of Object.entries(fields)) response.setHeader(name, value);
 }
 
 function handlerOf(route: Route, deps: BackendApiDeps): RequestHandler {
@@ -230,8 +225,9 @@ async function inputOf(
 ): Promise<Input> {
   const params = route.params && parseWith(route.params, { ...request.params });
   const query = parseWith(route.query ?? noQuery, queryOf(targetOf(request.originalUrl).search));
-  const body = route.body && parseWith(route.body, await readJson(request));
-  const idempotencyKey = idempotencyKeyOf(request, body);
+  const sent = route.method === "get" ? undefined : parseWith(route.body ?? keyBody, await readJson(request));
+  const idempotencyKey = idempotencyKeyOf(request, sent);
+  const body = route.body && sent;
   const { caller: apiKey = "", role, requestId } = recordOf(response);
   const isSecure = request.headers["x-forwarded-proto"] === "https";
   const address = clientAddress(request);

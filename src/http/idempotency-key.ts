@@ -1,9 +1,13 @@
 import type { IncomingMessage } from "node:http";
+import { z } from "zod";
 import { idempotencyKey } from "../protocol/scalars.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 import { headerValues } from "./headers.ts";
 
 const headerName = "Idempotency-Key";
+
+/** The body of a write that has none of its own. */
+export const keyBody = z.strictObject({ idempotencyKey: idempotencyKey.optional() }).optional();
 
 /** The key of a call, from the header or the body; if both are present they must be equal. */
 export function idempotencyKeyOf(request: IncomingMessage, body: unknown): string | undefined {

@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import type { GatewayError } from "../protocol/errors.ts";
 import { LimitRefusal } from "../commands/refusal.ts";
 import { wholeSeconds } from "../protocol/problems.ts";
@@ -33,6 +34,12 @@ export function rateLimitFields({ limit, remaining, windowSeconds, resetMs }: Ht
   };
 }
 
-export function overLimit({ retryAfterMs }: HttpAllowance): GatewayError {
-  return new LimitRefusal("http", { retryAfterMs: Math.max(Math.ceil(retryAfterMs), 1) });
+/** Tells the caller what is left of the limit. Throws `rate_limited` if nothing was. */
+export function applyLimit(response: ServerResponse, allowance: HttpAllowance | undefined): void {
+  if (allowance === undefined) return;
+  for (const [name, value] of Object.entries(rateLimitFields(allowance))) response.setHeader(name, value);
+  if (!allowance.allowed) throw overLimit(allowance);
 }
+
+const overLimit = ({ retryAfterMs }: HttpAllowance): GatewayError =>
+  new LimitRefusal("http", { retryAfterMs: Math.max(Math.ceil(retryAfterMs), 1) });

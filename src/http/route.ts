@@ -79,7 +79,7 @@ export interface Route {
   readonly refusals?: readonly ErrorCode[];
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
-  /** Of a JSON body; a call without one is parsed as undefined. Without a schema a body is not read. */
+  /** Of a JSON body; a call without one is parsed as undefined. Without a schema it may have an idempotency key. */
   readonly body?: z.ZodType;
   readonly answer: z.ZodType;
   /** @default "application/json" */

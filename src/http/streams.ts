@@ -12,7 +12,7 @@ import type { Authenticate } from "./api-keys.ts";
 import { headerValues } from "./headers.ts";
 import { sendJson, sendProblem, type Fields } from "./problem.ts";
 import { queryOf } from "./query.ts";
-import { overLimit, type LimitHttp } from "./rate-limit.ts";
+import { applyLimit, type LimitHttp } from "./rate-limit.ts";
 import { discardRest } from "../runtime/discard-rest.ts";
 import { wrongMethod } from "./only-methods.ts";
 import type { Route, ServedRequest } from "./route.ts";
@@ -171,7 +171,10 @@ function answerPreflight(response: ServerResponse, headers: Fields): void {
 
 const bearer = /^bearer +(\S+) *$/i;
 
-async function credentialsOf(deps: StreamRouteDeps, { request, target }: ServedRequest): Promise<Credentials> {
+async function credentialsOf(
+  deps: StreamRouteDeps,
+  { request, response, target }: ServedRequest,
+): Promise<Credentials> {
   const query = new URLSearchParams(target.search);
   if (query.has("token") || query.has("access_token"))
     throw new GatewayError("unauthorized", "A token in the query string is not accepted.");
@@ -184,8 +187,7 @@ async function credentialsOf(deps: StreamRouteDeps, { request, target }: ServedR
   // A wrong API key is refused before the query is read, as everywhere else.
   if (apiKey === undefined && !isTokenShaped(token)) throw new GatewayError("unauthorized");
   if (apiKey === undefined) return { kind: "token", token };
-  const allowance = await deps.limit?.(apiKey);
-  if (allowance?.allowed === false) throw overLimit(allowance);
+  applyLimit(response, await deps.limit?.(apiKey));
   return { kind: "backend", apiKey };
 }
 

@@ -56,24 +56,13 @@ const ephemeral = z.boolean().optional().meta({
   description: "Deliver only to current subscribers, without offset and history; may be dropped first.",
 });
 
-export const noKeyIfEphemeral = {
-  message: "cannot be combined with ephemeral",
-  path: ["idempotencyKey"],
-};
-
-/** Ephemeral publications are not stored, so a retry cannot be recognised. */
-export const isKeyed = ({ ephemeral, idempotencyKey }: { ephemeral?: boolean | undefined; idempotencyKey?: unknown }) =>
-  ephemeral !== true || idempotencyKey === undefined;
-
 /** Client event `publish`. */
-export const publishMessage = z
-  .strictObject({
-    ...publishFields,
-    channel: clientChannelName,
-    echo: z.boolean().optional().meta({ description: "False: not delivered to the publisher's own connection." }),
-    ephemeral,
-  })
-  .refine(isKeyed, noKeyIfEphemeral);
+export const publishMessage = z.strictObject({
+  ...publishFields,
+  channel: clientChannelName,
+  echo: z.boolean().optional().meta({ description: "False: not delivered to the publisher's own connection." }),
+  ephemeral,
+});
 
 /** Max connections and users in `except`. */
 export const maxExcept = 16;
@@ -112,7 +101,7 @@ export const publishBodyFields = {
 };
 
 /** Body of `POST /v1/publish`, and one item of a batch. */
-export const publishBody = z.strictObject(publishBodyFields).refine(isKeyed, noKeyIfEphemeral).meta({ id: "Publish" });
+export const publishBody = z.strictObject(publishBodyFields).meta({ id: "Publish" });
 
 /** Client event `subscribe`. */
 export const subscribeMessage = z.strictObject({

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { wrong } from "./parse-with.ts";
-import { isKeyed, noKeyIfEphemeral, publishBodyFields } from "./publications.ts";
+import { publishBodyFields } from "./publications.ts";
 import { eventName, timestamp, timestampOfBackend, wholeNumber } from "./scalars.ts";
 
 /** Schemas of publications for later. */
@@ -30,11 +30,6 @@ export const publishOrScheduleBody = z
     path: ["publishAt"],
     message: "must be at most 366 days ahead",
   })
-  .refine(isKeyed, noKeyIfEphemeral)
-  .refine(
-    ({ ephemeral, delayMs, publishAt }) => ephemeral !== true || (delayMs === undefined && publishAt === undefined),
-    { path: ["ephemeral"], message: "cannot be combined with delayMs or publishAt" },
-  )
   .meta({ id: "PublishNowOrLater" });
 
 const scheduleId = eventName.meta({ description: "Identifies it, to cancel it." });

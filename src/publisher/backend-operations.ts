@@ -61,7 +61,7 @@ export interface BackendOperations {
   readState: { request: { channel: string }; answer: OperationAnswer<typeof stateSnapshot> };
   setState: { request: { channel: string } & z.input<typeof stateBody>; answer: OperationAnswer<typeof stateAnswer> };
   schedulePublication: {
-    request: Omit<z.input<typeof publishOrScheduleBody>, "ephemeral"> & ({ delayMs: number } | { publishAt: number });
+    request: z.input<typeof publishOrScheduleBody> & ({ delayMs: number } | { publishAt: number });
     answer: OperationAnswer<typeof scheduled>;
   };
   listScheduled: { request: Fields<typeof scheduledQuery>; answer: OperationAnswer<typeof scheduledPage> };

@@ -6,6 +6,8 @@ export interface HttpCall {
   method: "POST" | "PUT" | "PATCH" | "DELETE";
   path: string;
   body: object | undefined;
+  /** Idempotency key, if there is no body for it. */
+  key?: string | undefined;
   /** Publications have their own in the body. */
   traceparent?: string | undefined;
   indexes: number[];
@@ -55,7 +57,7 @@ export function planCalls(commands: readonly Command[]): HttpCall[][] {
 
 type SingleCommand = Exclude<Command, { type: "publish" }>;
 
-function callOf(command: SingleCommand): Pick<HttpCall, "method" | "path" | "body"> {
+function callOf(command: SingleCommand): Pick<HttpCall, "method" | "path" | "body" | "key"> {
   switch (command.type) {
     case "order.create": {
       const { type: _type, ...body } = command;
@@ -82,11 +84,12 @@ function callOf(command: SingleCommand): Pick<HttpCall, "method" | "path" | "bod
       const { type: _type, sessionId, ...body } = command;
       return { method: "PATCH", path: `/v1/sessions/${encodeURIComponent(sessionId)}`, body };
     }
-    // Repeating these two has no further effect, so they have no key.
-    case "session.revoke":
-      return { method: "DELETE", path: `/v1/sessions/${encodeURIComponent(command.sessionId)}`, body: undefined };
+    case "session.revoke": {
+      const { sessionId, idempotencyKey: key } = command;
+      return { method: "DELETE", path: `/v1/sessions/${encodeURIComponent(sessionId)}`, body: undefined, key };
+    }
     case "user.disconnect": {
-      const { type: _type, userId, idempotencyKey: _key, ...body } = command;
+      const { type: _type, userId, ...body } = command;
       return { method: "POST", path: `/v1/users/${encodeURIComponent(userId)}/disconnect`, body };
     }
   }

@@ -82,9 +82,10 @@ export class CommandQueue {
     return encodeCommand(command);
   }
 
-  /** The key is chosen once, so that every attempt has the same. */
+  /** The key is chosen once, so that every attempt has the same. Keeping one would cost more than an ephemeral publication. */
   #withKey(command: Command): Command {
-    if (command.idempotencyKey !== undefined || !this.#transport.needsKey(command)) return command;
+    const isEphemeral = command.type === "publish" && command.ephemeral === true;
+    if (command.idempotencyKey !== undefined || isEphemeral || !this.#transport.needsKey(command)) return command;
     return { ...command, idempotencyKey: randomUUID() };
   }
 

@@ -46,7 +46,7 @@ export function overStream(options: StreamOptions): Transport<StreamAnswers> {
 /** Other commands are idempotent: by content, by `sequence` or `eventId`, or by their nature. */
 function needsIdempotencyKey(command: Command): boolean {
   if (command.type === "order.event") return command.sequence === undefined && command.eventId === undefined;
-  return command.type === "publish" || command.type === "order.signal" || command.type === "score.submit";
+  return ["publish", "order.signal", "score.submit", "user.disconnect"].includes(command.type);
 }
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {

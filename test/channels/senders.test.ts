@@ -108,19 +108,33 @@ test("an ephemeral publication reaches who is there, and leaves nothing behind",
   );
   await eventually(() => expect(told(alice, "publication").map(({ data }) => data)).toEqual(["é"]));
   expect(await bob.emitWithAck("history", { channel })).toMatchObject({ offset: 0, publications: [] });
+});
 
-  const field = "idempotencyKey";
-  const error = { code: "bad_request", message: expect.stringContaining(field) };
-  expect(await publish(alice, { ephemeral: true, idempotencyKey: "k" })).toMatchObject({ error });
-  const refused = await call(
-    "POST",
-    "/v1/publish",
-    { channel, event: "e", data: 1, ephemeral: true },
-    {
-      "idempotency-key": "k",
-    },
+test("a retry of an ephemeral publication with its key is answered as the first time, and delivered once", async () => {
+  const { clients, call } = await startNode(["alice", "bob"]);
+  const [alice, bob] = clients as [Client, Client];
+  const say = (data: unknown, idempotencyKey = "k", ephemeral = true) =>
+    call("POST", "/v1/publish", { channel, event: "said", data, idempotencyKey, ephemeral });
+
+  const first = await say("typing");
+  const again = await say("typing");
+  const own = [await publish(alice, { ephemeral: true, idempotencyKey: "k" })];
+  own.push(await publish(alice, { ephemeral: true, idempotencyKey: "k" }));
+  const others = [await say("other"), await say("typing", "k", false)];
+  const stored = [await say("kept", "k2", false), await say("kept", "k2")];
+  await say("last", "k3");
+
+  expect([first, again]).toMatchObject([{ status: 200 }, { status: 200 }]);
+  expect([first.body, again.body]).toEqual([{ channel }, { channel }]);
+  expect(own).toEqual([
+    { ok: true, channel },
+    { ok: true, channel },
+  ]);
+  expect(others.map(({ body }) => body.code)).toEqual(["conflict", "conflict"]);
+  expect(stored.map(({ body }) => body.code)).toEqual([undefined, "conflict"]);
+  await eventually(() =>
+    expect(told(bob, "publication").map(({ data }) => data)).toEqual(["typing", {}, "kept", "last"]),
   );
-  expect(refused).toMatchObject({ status: 400, body: { code: "bad_request", field } });
 });
 
 test("a kind delivers publications under their own event names, also to a stock client that recovers", async () => {

@@ -82,6 +82,18 @@ describe("the commands stream", () => {
     );
   });
 
+  test("closes a user's connections once, however often the command is delivered", async () => {
+    const closed: unknown[] = [];
+    const others = { disconnectUser: async (user: unknown) => (closed.push(user), { disconnected: 1 }) };
+    const { executor } = await startNode({ others });
+    const command = { type: "user.disconnect", userId: "ada" } as const;
+
+    for (const deliveryKey of ["stream:1-0", "stream:1-0", "stream:2-0"])
+      expect(await executor.perform(command, { door: "stream", deliveryKey })).toEqual({ disconnected: 1 });
+
+    expect(closed).toEqual([{ userId: "ada" }, { userId: "ada" }]);
+  });
+
   test("keeps what is malformed or refused as dead letters, each with its reason, and goes on", async () => {
     const node = await startNode();
     node.consumer.start();

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { createServer, request as forward } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
@@ -91,6 +92,30 @@ describe("over HTTP", () => {
     expect((await created).order.status).toBe("created");
     expect(await applied).toMatchObject({ applied: true, order: { status: "confirmed", sequence: 1 } });
     expect(await said("chat:lobby")).toEqual([1]);
+  });
+
+  test("ephemeral publications get no key, and a command without a body takes its key along", async () => {
+    const { url } = await startNode();
+    const publisher = createPublisher(overHttp({ url, apiKey }));
+    expect(await publisher.publish({ ...say(1), ephemeral: true })).toEqual({ channel: "chat:lobby" });
+
+    const sent: Record<string, unknown>[] = [];
+    const server = createServer((incoming, answer) => {
+      let body = "";
+      incoming.on("data", (chunk) => (body += chunk));
+      incoming.on("end", () => {
+        sent.push({ key: incoming.headers["idempotency-key"], body: body === "" ? undefined : JSON.parse(body) });
+        answer.end("{}");
+      });
+    }).listen(0, "127.0.0.1");
+    onTestFinished(() => void server.close());
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const recorded = createPublisher(overHttp({ url: `http://127.0.0.1:${port}`, apiKey }));
+    await recorded.revokeSession({ sessionId: "s-1", idempotencyKey: "k" });
+    await recorded.disconnectUser({ userId: "ada", idempotencyKey: "k" });
+
+    expect(sent).toEqual([{ key: "k" }, { body: { idempotencyKey: "k" } }]);
   });
 
   test("what failed says what it was and why, and does not keep the others", async () => {

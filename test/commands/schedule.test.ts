@@ -31,6 +31,18 @@ test("a publication for later is delivered once, when it is due, and not before"
   expect((await gateway.call("GET", "/v1/scheduled")).body).toEqual({ scheduled: [] });
 });
 
+test("an ephemeral publication can be scheduled too, and leaves nothing behind", async () => {
+  const gateway = await startGateway({ file });
+  const client = await gateway.connect((await gateway.signIn("ada")).token);
+  await client.emitWithAck("subscribe", { channel: "chat:a" });
+
+  expect(await later(gateway, "typing", { delayMs: 50 }, { ephemeral: true })).toMatchObject({ status: 202 });
+
+  await eventually(() => expect(told(client, "publication")).toMatchObject([{ data: "typing" }]));
+  expect(told(client, "publication")[0]).not.toHaveProperty("offset");
+  expect(await historyOf(gateway)).toEqual([]);
+});
+
 test("scheduled publications are listed in pages, in order of time, and can be cancelled", async () => {
   const gateway = await startGateway({ file });
   const publishAt = Date.now() + 3_600_000;

@@ -66,11 +66,16 @@ describe("an idempotency key", () => {
       ["POST", "/v1/users/cy/disconnect"],
     ] as const) {
       const first = await call(method, path, undefined, header("k"));
-      const repeat = await call(method, path, undefined, header("k"));
+      const repeats = [
+        await call(method, path, undefined, header("k")),
+        await call(method, path, { idempotencyKey: "k" }),
+      ];
 
       expect(path + first.status).toMatch(/20[0-2]$/);
-      expect([path, repeat.status, repeat.body]).toEqual([path, first.status, first.body]);
+      for (const { status, body } of repeats) expect([path, status, body]).toEqual([path, first.status, first.body]);
     }
+    const unknown = await call("DELETE", "/v1/leaderboards/b", { idempotencyKey: "k", other: 1 });
+    expect(unknown).toMatchObject({ status: 400, body: { code: "bad_request", field: "other" } });
   });
 
   it("is not told to those whose connection a backend closes", async () => {

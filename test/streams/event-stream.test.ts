@@ -95,8 +95,23 @@ test("a stream is refused before it begins, with the code of the refusal", async
     403,
     "forbidden",
   ]);
+  const head = await fetch(`${gateway.url}/v1/stream?channel=chat:a`, { method: "HEAD", headers: asBearer(apiKey) });
+  expect([head.status, head.headers.get("allow")]).toEqual([405, "GET"]);
   // Nothing of the refused streams counts as a connection.
   expect((await gateway.call("GET", "/v1/users/ada/sessions")).body.sessions[0].connections).toBe(0);
+});
+
+test("a backend's streams count as calls of its key, and are refused with what is left of the limit", async () => {
+  const gateway = await startGateway({ file: { ...file, limits: { http: { requests: 1, windowSeconds: 60 } } } });
+  const reader = await readEvents(streamUrl(gateway.url, ["chat:a"]), asBearer(apiKey));
+  expect(reader.headers["ratelimit"]).toMatch(/^"http";r=0;t=\d+$/);
+
+  const refused = await fetch(streamUrl(gateway.url, ["chat:a"]), { headers: asBearer(apiKey) });
+
+  expect(await refused.json()).toMatchObject({ code: "rate_limited", status: 429 });
+  expect(refused.headers.get("ratelimit")).toMatch(/^"http";r=0;t=\d+$/);
+  expect(refused.headers.get("ratelimit-policy")).toBe('"http";q=1;w=60');
+  expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
 });
 
 test("over random cuts a stream of several channels receives every publication once, in order", async () => {
