@@ -26,7 +26,7 @@ export async function turnReplicasAway({ url }: RedisProcess): Promise<void> {
 export async function another({ store }: Cluster, before: RedisProcess): Promise<void> {
   await eventually(async () => {
     if ((await store.primary()) === before) throw new Error("nobody has taken the place yet");
-  });
+  }, 60_000);
 }
 
 /** Starts again who was killed in an earlier round, and waits until every replica follows. */
@@ -37,5 +37,5 @@ export async function inStep({ store }: Cluster): Promise<void> {
     const roles = await Promise.all(store.servers.map(async (server) => String(await server.ask("ROLE"))));
     const following = roles.filter((role) => role.startsWith("slave") && role.includes("connected"));
     if (following.length < store.servers.length / 2) throw new Error(roles.join());
-  });
+  }, 60_000);
 }

@@ -27,7 +27,7 @@ export interface FlooderOptions {
 
 /** Resolves to the code where it is not let in, or to `closed` where that is all it was told. */
 export function enter(url: string, token: string, options: FlooderOptions = {}): Promise<Flooder | string> {
-  const { patienceMs = 10_000, ...socketOptions } = options;
+  const { patienceMs = 60_000, ...socketOptions } = options;
   const socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, socketOptions);
   const flooder = new RawFlooder(socket);
   return new Promise((resolve) => {

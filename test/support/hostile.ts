@@ -197,7 +197,10 @@ export class RawPolling {
   }
 }
 
-/** What a bare TCP connection is answered until that is enough, the other side ends it, or two seconds have passed. */
+/**
+ * What a bare TCP connection is answered until that is enough, the other side ends it, or nothing more has come for two
+ * seconds.
+ */
 export function rawRequest(
   edge: Pick<Edge, "port">,
   text: string | Buffer,
@@ -211,8 +214,10 @@ export function rawRequest(
       socket.destroy();
       resolve(answer);
     };
-    const timer = setTimeout(done, 2_000);
+    let timer = setTimeout(done, 30_000);
     socket.on("data", (data) => {
+      clearTimeout(timer);
+      timer = setTimeout(done, 2_000);
       answer += data.toString();
       if (isEnough(answer)) done();
     });

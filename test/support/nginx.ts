@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { startLocalNginx } from "../../scripts/local-nginx.ts";
 import { serverEnvironment } from "../../scripts/needs.ts";
 import { ownProcess } from "./child.ts";
-import { accepts, freePort } from "./redis-server.ts";
+import { accepts, claim, freePort } from "./redis-server.ts";
 import { repository } from "./source-tree.ts";
 
 /** Debian's nginx with the project's nginx.conf. */
@@ -26,12 +26,12 @@ export interface Place {
 const nodeNames = ["node-1", "node-2", "node-3"];
 const ownHosts = nodeNames.map((_, index) => `127.0.0.${index + 2}`);
 
-/** The places nginx.conf names, where root may rename hosts for one process and nobody has them; else free ones. */
+/** The places nginx.conf names, where root may rename hosts for one process and nobody has them or is about to; else free ones. */
 export async function findPlace(): Promise<Place> {
   const wanted = ownHosts.map((host) => ({ host, port: 3_000 }));
   const canRename = process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]).status === 0;
   const free = await Promise.all([...wanted, { host: "0.0.0.0", port: 8_080 }].map(isFree));
-  if (canRename && free.every(Boolean)) return { addresses: wanted, isAsItStands: true };
+  if (canRename && free.every(Boolean) && claim(8_080)) return { addresses: wanted, isAsItStands: true };
   const addresses = await Promise.all(nodeNames.map(async () => ({ host: "127.0.0.1", port: await freePort() })));
   return { addresses, isAsItStands: false };
 }

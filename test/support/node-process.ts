@@ -111,7 +111,7 @@ function environmentOf(
     PORT: `${port}`,
     API_KEYS: `test:${apiKey}`,
     LOG_LEVEL: "info",
-    DRAIN_TIMEOUT_MS: "10000",
+    DRAIN_TIMEOUT_MS: "30000",
     ...(file === undefined ? {} : { GATEWAY_CONFIG: configFile }),
     ...env,
   };

@@ -27,12 +27,16 @@ export interface ClusterStoreOptions {
 
 const slotCount = 16_384;
 
-/** Milliseconds of silence after which a master is taken for dead. */
-const nodeTimeoutMs = 1_500;
+/**
+ * Milliseconds of silence after which a master is taken for dead. Where no replica can take its place, it is not to be lost
+ * because the machine was busy for a second.
+ */
+const nodeTimeoutMs = (replicas: number): number => (replicas === 0 ? 15_000 : 1_500);
 
 export async function startClusterStore(options: ClusterStoreOptions = {}): Promise<ClusterStore> {
   const { masters: masterCount = 3, replicas: replicaCount = 0, args = [], tls } = options;
-  const all = await Promise.all(Array.from({ length: masterCount * (1 + replicaCount) }, () => startMember(args, tls)));
+  const own = [...args, "--cluster-node-timeout", `${nodeTimeoutMs(replicaCount)}`];
+  const all = await Promise.all(Array.from({ length: masterCount * (1 + replicaCount) }, () => startMember(own, tls)));
   const masters = all.slice(0, masterCount);
   const replicas = all.slice(masterCount);
   await shareSlots(masters);
@@ -64,7 +68,6 @@ async function startMember(args: readonly string[], tls: CertificateFiles | unde
     "cluster-enabled": "yes",
     "cluster-port": `${await freePort()}`,
     "cluster-announce-ip": "127.0.0.1",
-    "cluster-node-timeout": `${nodeTimeoutMs}`,
     "cluster-replica-validity-factor": "0",
   };
   const words = Object.entries({ ...settings, ...(tls && hostNames) }).flatMap(([name, value]) => [`--${name}`, value]);

@@ -86,8 +86,8 @@ export async function askRedis(
     protocol: 2,
     enableReadyCheck: false,
     retryStrategy: () => null,
-    connectTimeout: 1_000,
-    commandTimeout: 2_000,
+    connectTimeout: 10_000,
+    commandTimeout: 10_000,
   });
   client.on("error", () => undefined);
   try {

@@ -91,7 +91,7 @@ const claims: string[] = [];
 process.once("exit", () => claims.forEach((file) => rmSync(file, { force: true })));
 
 /** Test processes that run side by side would else find the same port before either listens on it. */
-function claim(port: number): boolean {
+export function claim(port: number): boolean {
   const file = join(tmpdir(), `tidegate-test-port-${port}`);
   try {
     if (existsSync(file) && isRunning(Number(readFileSync(file, "utf8")))) return false;

@@ -18,7 +18,7 @@ export async function startWorkers({
   const workers = { ...node, pids: () => pidsIn(node.log()) };
   await eventually(() => {
     if (workers.pids().size < 2) throw new Error(`not all workers are up:\n${node.log()}`);
-  }, 30_000);
+  }, 90_000);
   return workers;
 }
 
