@@ -52,28 +52,31 @@ async function startNodes(count: number): Promise<TestNode[]> {
 }
 
 describe("a control command", () => {
-  test("is carried out by every living node, counted and confirmed", async () => {
-    const nodes = await startNodes(3);
+  test("is carried out by every living node, counted and confirmed", () =>
+    within(leaseMs, async () => {
+      const nodes = await startNodes(3);
 
-    const outcome = await nodes[0]!.control.command({ type: "test", of: "all" });
+      const outcome = await nodes[0]!.control.command({ type: "test", of: "all" });
 
-    expect(outcome).toEqual({ count: 1 + 2 + 3, nodes: 3, acknowledged: 3 });
-    for (const { performed } of nodes) expect(performed).toEqual([{ type: "test", of: "all" }]);
-  });
+      expect(outcome).toEqual({ count: 1 + 2 + 3, nodes: 3, acknowledged: 3 });
+      for (const { performed } of nodes) expect(performed).toEqual([{ type: "test", of: "all" }]);
+    }));
 
-  test("given before a node started is not that node's", async () => {
-    const [first] = await startNodes(1);
-    await first!.control.command({ type: "early" });
+  test("given before a node started is not that node's", () =>
+    within(leaseMs, async () => {
+      const [first] = await startNodes(1);
+      await first!.control.command({ type: "early" });
 
-    expect(first!.performed).toEqual([{ type: "early" }]);
-  });
+      expect(first!.performed).toEqual([{ type: "early" }]);
+    }));
 
-  test("a node that left is not waited for", async () => {
-    const nodes = await startNodes(2);
-    await nodes[1]!.control.stop();
+  test("a node that left is not waited for", () =>
+    within(leaseMs, async () => {
+      const nodes = await startNodes(2);
+      await nodes[1]!.control.stop();
 
-    expect(await nodes[0]!.control.command({ type: "test" })).toEqual({ count: 1, nodes: 1, acknowledged: 1 });
-  });
+      expect(await nodes[0]!.control.command({ type: "test" })).toEqual({ count: 1, nodes: 1, acknowledged: 1 });
+    }));
 
   test("a node that fell silent is asked but does not confirm, and is told dead until it is buried", async () => {
     const { redis, keys } = await redisWorld();
@@ -156,29 +159,31 @@ describe("the fence", () => {
     expect(await Promise.all([impatient, patient, fence.openedWithin(0)])).toEqual([false, true, true]);
   });
 
-  test("stays closed until a command that takes rights away was performed", async () => {
-    const [sender, frozen] = await startNodes(2);
-    const { promise: performed, resolve: perform } = Promise.withResolvers<number>();
-    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-    frozen!.control.on("rights", () => (begin(), performed), { beforeReopening: true });
-    const opened = frozen!.control.fence.opened.bind(frozen!.control.fence);
+  // The fence closes after a lease; one that ends once more gives the node another name.
+  test("stays closed until a command that takes rights away was performed", () =>
+    within(2 * leaseMs, async () => {
+      const [sender, frozen] = await startNodes(2);
+      const { promise: performed, resolve: perform } = Promise.withResolvers<number>();
+      const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+      frozen!.control.on("rights", () => (begin(), performed), { beforeReopening: true });
+      const opened = frozen!.control.fence.opened.bind(frozen!.control.fence);
 
-    frozen!.pause();
-    await eventually(() => expect(frozen!.control.fence.isOpen).toBe(false));
-    const outcome = sender!.control.command({ type: "rights" });
-    frozen!.resume();
-    await begun;
-    const { incarnation } = frozen!.control;
-    // The node is alive meanwhile: its heartbeats go on.
-    for (let n = 0; n < 2; n += 1) await sender!.control.command({ type: "test" });
+      frozen!.pause();
+      await eventually(() => expect(frozen!.control.fence.isOpen).toBe(false));
+      const outcome = sender!.control.command({ type: "rights" });
+      frozen!.resume();
+      await begun;
+      const { incarnation } = frozen!.control;
+      // The node is alive meanwhile: its heartbeats go on.
+      for (let n = 0; n < 2; n += 1) await sender!.control.command({ type: "test" });
 
-    expect(frozen!.performed).toHaveLength(2);
-    expect(frozen!.control.fence.isOpen).toBe(false);
-    perform(1);
-    await opened();
-    expect(frozen!.control.incarnation).toBe(incarnation);
-    expect((await outcome).nodes).toBeGreaterThanOrEqual(1);
-  });
+      await eventually(() => expect(frozen!.performed).toHaveLength(2));
+      expect(frozen!.control.fence.isOpen).toBe(false);
+      perform(1);
+      await opened();
+      expect(frozen!.control.incarnation).toBe(incarnation);
+      expect((await outcome).nodes).toBeGreaterThanOrEqual(1);
+    }));
 
   test("a heartbeat that took longer than the lease does not open it", async () => {
     const clock = new FakeClock();

@@ -1,8 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { leaseMs } from "../../src/cluster/control-store.ts";
 import { findEarlierVersion } from "../support/earlier-version.ts";
 import { expectWhole, underLoad } from "../support/faults.ts";
 import { type Client, connectClient, told } from "../support/gateway.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
+import { within } from "../support/promised.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { eventually } from "../support/world.ts";
 import { owned } from "../support/owned.ts";
@@ -86,36 +89,38 @@ describe.skipIf(earlier === undefined)(`a cluster of ${earlier?.commit.slice(0, 
 
     await eventually(() => expect(told(client, "publication").map(({ data }) => data)).toEqual([1, 2, 3]));
     expect(client.recovered).toBe(true);
-    expect(client.ready).toMatchObject({ nodeId: node(to).nodeId, recovered: true });
+    await eventually(() => expect(client.ready).toMatchObject({ nodeId: node(to).nodeId, recovered: true }));
   });
 
-  test.each(directions)("carries out on both what %s is asked, for clients of %s", async (_from, _to, from, to) => {
-    const userId = `carried-${from}`;
-    const channels = { subscribe: ["private:7"] };
-    const { client, sessionId } = await clientOn(to, userId, { channels });
-    client.on("which", (_question: unknown, answer: (text: string) => void) => answer("here"));
-    expect(await subscribe(client, "private:7")).toMatchObject({ ok: true });
+  test.each(directions)("carries out on both what %s is asked, for clients of %s", (_from, _to, from, to) =>
+    within(leaseMs, async () => {
+      const userId = `carried-${randomUUID()}`;
+      const channels = { subscribe: ["private:7"] };
+      const { client, sessionId } = await clientOn(to, userId, { channels });
+      client.on("which", (_question: unknown, answer: (text: string) => void) => answer("here"));
+      expect(await subscribe(client, "private:7")).toMatchObject({ ok: true });
 
-    const asked = await call(from, "POST", `/v1/users/${userId}/request`, { event: "which", args: [1] });
-    expect(asked).toMatchObject({ answers: [{ args: ["here"] }], nodes: 2, acknowledged: 2 });
-    const changed = await call(from, "PATCH", `/v1/sessions/${sessionId}`, { channels: {} });
-    expect(changed).toMatchObject({ nodes: 2, acknowledged: 2 });
-    await eventually(() => expect(told(client, "unsubscribed")).toMatchObject([{ channel: "private:7" }]));
-    const given = await call(from, "POST", `/v1/users/${userId}/subscribe`, { channel: "lab:given" });
-    expect(given).toMatchObject({ connections: 1, nodes: 2, acknowledged: 2 });
+      const asked = await call(from, "POST", `/v1/users/${userId}/request`, { event: "which", args: [1] });
+      expect(asked).toMatchObject({ answers: [{ args: ["here"] }], nodes: 2, acknowledged: 2 });
+      const changed = await call(from, "PATCH", `/v1/sessions/${sessionId}`, { channels: {} });
+      expect(changed).toMatchObject({ nodes: 2, acknowledged: 2 });
+      await eventually(() => expect(told(client, "unsubscribed")).toMatchObject([{ channel: "private:7" }]));
+      const given = await call(from, "POST", `/v1/users/${userId}/subscribe`, { channel: "lab:given" });
+      expect(given).toMatchObject({ connections: 1, nodes: 2, acknowledged: 2 });
 
-    const revoked = await call(from, "DELETE", `/v1/sessions/${sessionId}`);
-    expect(revoked).toMatchObject({ disconnected: 1, nodes: 2, acknowledged: 2 });
-    await eventually(() => expect(told(client, "closing")).toMatchObject([{ code: "session_revoked" }]));
+      const revoked = await call(from, "DELETE", `/v1/sessions/${sessionId}`);
+      expect(revoked).toMatchObject({ disconnected: 1, nodes: 2, acknowledged: 2 });
+      await eventually(() => expect(told(client, "closing")).toMatchObject([{ code: "session_revoked" }]));
 
-    const other = await clientOn(to, userId);
-    expect(await call(from, "PUT", `/v1/users/${userId}/block`, {})).toMatchObject({
-      disconnected: 1,
-      acknowledged: 2,
-    });
-    await eventually(() => expect(told(other.client, "closing")).toMatchObject([{ code: "user_blocked" }]));
-    await expect(connectClient(node(to).url, other.token)).rejects.toThrow("user_blocked");
-  });
+      const other = await clientOn(to, userId);
+      expect(await call(from, "PUT", `/v1/users/${userId}/block`, {})).toMatchObject({
+        disconnected: 1,
+        acknowledged: 2,
+      });
+      await eventually(() => expect(told(other.client, "closing")).toMatchObject([{ code: "user_blocked" }]));
+      await expect(connectClient(node(to).url, other.token)).rejects.toThrow("user_blocked");
+    }),
+  );
 
   test("loses nothing while it is upgraded node by node, and rolled back", async () => {
     const outcome = await underLoad(cluster, { seed: 1 }, async () => {

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { NodeQueries } from "../../src/cluster/node-queries.ts";
 import { createShardedFeed } from "../../src/redis/pubsub/sharded-feed.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { quietLog, redisWorld } from "../support/world.ts";
 
 test("a hundred watchers who ask the same cost each node one answer, and get that of every node", async () => {
@@ -9,11 +10,13 @@ test("a hundred watchers who ask the same cost each node one answer, and get tha
   const living = ["n1/a", "n2/b"];
   const membership = { living, livingNow: () => Promise.resolve(living) };
   const answered: string[] = [];
+  // By it no answer comes too late.
+  const clock = new FakeClock();
   const nodes = await Promise.all(
     ["n1", "n2"].map(async (nodeId) => {
       const feed = createShardedFeed({ subscriber: redis.connection("subscriber"), clock: systemClock });
       const commands = redis.connection("commands");
-      const queries = new NodeQueries({ commands, feed, keys, clock: systemClock, log: quietLog, nodeId, membership });
+      const queries = new NodeQueries({ commands, feed, keys, clock, log: quietLog, nodeId, membership });
       queries.on("count", ({ of }) => {
         answered.push(`${nodeId} ${String(of)}`);
         return `${nodeId} has ${String(of)}`;

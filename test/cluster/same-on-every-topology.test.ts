@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { randomUUID } from "node:crypto";
+import { leaseMs } from "../../src/cluster/control-store.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import type { Cluster } from "../support/cluster.ts";
 import { connectClient, openClient, told, type Client } from "../support/gateway.ts";
 import { clientOn, clientsOn, readersOn, subscribe } from "../support/node-clients.ts";
+import { within } from "../support/promised.ts";
 import { topologies } from "../support/store-lab.ts";
 import { useCluster } from "../support/use-cluster.ts";
 import { eventually } from "../support/world.ts";
@@ -68,8 +71,8 @@ describe.each(topologies)("three nodes on %s", (topology) => {
       const answers = await Promise.all(channels.map((channel) => client.emitWithAck("subscribe", { channel })));
       expect(answers.filter(({ ok }) => !ok)).toEqual([]);
       const fields = async () => cluster().redis().hkeys(recordOf(client, cluster()));
-      await eventually(async () => expect(await fields()).toContain("holder"));
-      expect(await fields()).toEqual(expect.arrayContaining(channels.map((channel) => `c:${channel}`)));
+      const whole = ["holder", ...channels.map((channel) => `c:${channel}`)];
+      await eventually(async () => expect(await fields()).toEqual(expect.arrayContaining(whole)));
     });
     await Promise.all(kept);
   });
@@ -110,63 +113,72 @@ describe.each(topologies)("three nodes on %s", (topology) => {
     expect(answers.filter(({ body }) => !body.duplicate)).toHaveLength(1);
   });
 
-  test("log a session out everywhere before they answer", async () => {
-    const { sessionId, token } = await cluster().node(0).signIn("ada");
-    const other = await cluster().node(1).signIn("ada");
-    const sockets = await Promise.all(range(0, 8).map((n) => connectClient(cluster().node(n % 3).url, token)));
-    const stays = await connectClient(cluster().node(2).url, other.token);
+  test("log a session out everywhere before they answer", () =>
+    within(leaseMs, async () => {
+      const { sessionId, token } = await cluster().node(0).signIn("ada");
+      const other = await cluster().node(1).signIn("ada");
+      const sockets = await Promise.all(range(0, 8).map((n) => connectClient(cluster().node(n % 3).url, token)));
+      const stays = await connectClient(cluster().node(2).url, other.token);
 
-    const { status, body } = await cluster().node(1).call("DELETE", `/v1/sessions/${sessionId}`);
+      const { status, body } = await cluster().node(1).call("DELETE", `/v1/sessions/${sessionId}`);
 
-    expect({ status, body }).toEqual({
-      status: 200,
-      body: { revoked: 1, disconnected: 9, nodes: 3, acknowledged: 3 },
-    });
-    await eventually(() => sockets.forEach((socket) => expect(socket.connected).toBe(false)));
-    for (const socket of sockets) expect(told(socket, "closing")).toMatchObject([{ code: "session_revoked" }]);
-    expect(stays.connected).toBe(true);
-    await expect(connectClient(cluster().node(2).url, token)).rejects.toMatchObject({
-      message: expect.stringMatching(/_revoked|_expired/),
-    });
-  });
+      expect({ status, body }).toEqual({
+        status: 200,
+        body: { revoked: 1, disconnected: 9, nodes: 3, acknowledged: 3 },
+      });
+      await eventually(() => sockets.forEach((socket) => expect(socket.connected).toBe(false)));
+      for (const socket of sockets) expect(told(socket, "closing")).toMatchObject([{ code: "session_revoked" }]);
+      expect(stays.connected).toBe(true);
+      await expect(connectClient(cluster().node(2).url, token)).rejects.toMatchObject({
+        message: expect.stringMatching(/_revoked|_expired/),
+      });
+    }));
 
-  test("erase everything kept of a user, everywhere before they answer", async () => {
-    const { call, signIn } = cluster().node(1);
-    const logins = await Promise.all([0, 1, 2].map((n) => cluster().node(n).signIn("mallory")));
-    const sockets = await Promise.all(logins.map(({ token }, n) => connectClient(cluster().node(n).url, token)));
-    for (const socket of sockets) await subscribe(socket, "chat:erased");
-    await call("POST", "/v1/publish", { channel: "user:mallory", event: "hello", data: 1 });
-    await call("POST", "/v1/publish", { channel: "user:mallory", event: "hello", data: 1, delayMs: 60_000 });
-    await call("POST", "/v1/orders", { orderId: "own", parties: { customer: "mallory" } });
-    await call("POST", "/v1/orders", { orderId: "other", parties: { customer: "trent", courier: "mallory" } });
+  test("erase everything kept of a user, everywhere before they answer", () =>
+    within(leaseMs, async () => {
+      const { call, signIn } = cluster().node(1);
+      const id = randomUUID();
+      const [user, channel, own, other] = [`mallory-${id}`, `chat:erased-${id}`, `own-${id}`, `other-${id}`];
+      const logins = await Promise.all([0, 1, 2].map((n) => cluster().node(n).signIn(user)));
+      const sockets = await Promise.all(logins.map(({ token }, n) => connectClient(cluster().node(n).url, token)));
+      for (const socket of sockets) await subscribe(socket, channel);
+      await call("POST", "/v1/publish", { channel: `user:${user}`, event: "hello", data: 1 });
+      await call("POST", "/v1/publish", { channel: `user:${user}`, event: "hello", data: 1, delayMs: 60_000 });
+      await call("POST", "/v1/orders", { orderId: own, parties: { customer: user } });
+      await call("POST", "/v1/orders", { orderId: other, parties: { customer: "trent", courier: user } });
 
-    const { status, body } = await call("DELETE", "/v1/users/mallory");
+      const { status, body } = await call("DELETE", `/v1/users/${user}`);
 
-    expect({ status, body }).toMatchObject({
-      status: 200,
-      body: { nodes: 3, acknowledged: 3, removed: { sessions: 3, presence: 3, orders: 1, parties: 1, scheduled: 1 } },
-    });
-    expect(body.removed.publications).toBeGreaterThan(0);
-    await eventually(() => sockets.forEach((socket) => expect(socket.connected).toBe(false)));
-    expect((await call("GET", "/v1/channels/chat:erased/presence")).body.members).toEqual([]);
-    expect((await cluster().node(2).call("GET", "/v1/users/mallory")).body).toMatchObject({ sessions: [], orders: [] });
-    expect((await call("GET", "/v1/orders/other")).body.order.parties).toEqual({ customer: "trent" });
-    const again = await connectClient(cluster().node(0).url, (await signIn("mallory")).token);
-    expect(await subscribe(again, "orders:mallory")).toMatchObject({ ok: true, offset: 0, snapshot: { orders: [] } });
-  });
+      expect({ status, body }).toMatchObject({
+        status: 200,
+        body: { nodes: 3, acknowledged: 3, removed: { sessions: 3, presence: 3, orders: 1, parties: 1, scheduled: 1 } },
+      });
+      expect(body.removed.publications).toBeGreaterThan(0);
+      await eventually(() => sockets.forEach((socket) => expect(socket.connected).toBe(false)));
+      expect((await call("GET", `/v1/channels/${channel}/presence`)).body.members).toEqual([]);
+      expect((await cluster().node(2).call("GET", `/v1/users/${user}`)).body).toMatchObject({
+        sessions: [],
+        orders: [],
+      });
+      expect((await call("GET", `/v1/orders/${other}`)).body.order.parties).toEqual({ customer: "trent" });
+      const again = await connectClient(cluster().node(0).url, (await signIn(user)).token);
+      expect(await subscribe(again, `orders:${user}`)).toMatchObject({ ok: true, offset: 0, snapshot: { orders: [] } });
+    }));
 
-  test("end every login of a user, and a single token", async () => {
-    const [one, two] = await Promise.all([cluster().node(0).signIn("eve"), cluster().node(1).signIn("eve")]);
-    const lone = await cluster().node(2).signIn("bob");
-    await Promise.all([one, two].map(({ token }, n) => connectClient(cluster().node(n).url, token)));
-    await connectClient(cluster().node(2).url, lone.token);
+  test("end every login of a user, and a single token", () =>
+    within(leaseMs, async () => {
+      const eve = `eve-${randomUUID()}`;
+      const [one, two] = await Promise.all([cluster().node(0).signIn(eve), cluster().node(1).signIn(eve)]);
+      const lone = await cluster().node(2).signIn("bob");
+      await Promise.all([one, two].map(({ token }, n) => connectClient(cluster().node(n).url, token)));
+      await connectClient(cluster().node(2).url, lone.token);
 
-    const users = await cluster().node(2).call("DELETE", "/v1/users/eve/sessions");
-    const tokens = await cluster().node(0).call("POST", "/v1/tokens/revoke", { token: lone.token });
+      const users = await cluster().node(2).call("DELETE", `/v1/users/${eve}/sessions`);
+      const tokens = await cluster().node(0).call("POST", "/v1/tokens/revoke", { token: lone.token });
 
-    expect(users.body).toMatchObject({ disconnected: 2, nodes: 3, acknowledged: 3 });
-    expect(tokens.body).toMatchObject({ disconnected: 1, nodes: 3, acknowledged: 3 });
-  });
+      expect(users.body).toMatchObject({ disconnected: 2, nodes: 3, acknowledged: 3 });
+      expect(tokens.body).toMatchObject({ disconnected: 1, nodes: 3, acknowledged: 3 });
+    }));
 
   test("show one leaderboard, whose diffs add up to its top", async () => {
     const [reader] = await clientsOn(cluster().nodes, "board");

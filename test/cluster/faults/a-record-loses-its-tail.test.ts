@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { openClient, told, type Client } from "../../support/gateway.ts";
 import { inStep } from "../../support/failover.ts";
 import { startTcpProxy } from "../../support/tcp-proxy.ts";
+import { subscribe } from "../../support/node-clients.ts";
 import { useCluster } from "../../support/use-cluster.ts";
 import { eventually } from "../../support/world.ts";
 
@@ -21,11 +22,10 @@ describe("a stock client whose last subscription Redis forgot after acknowledgin
     const client = openClient(`http://127.0.0.1:${line.port}`, token, options);
     await eventually(() => expect(readies(client)).toBe(1));
     for (const channel of ["lab:early", "lab:late"]) await publish(channel);
-    const subscribe = (channel: string) => client.emitWithAck("subscribe", { channel });
-    expect(await subscribe("lab:early")).toMatchObject({ ok: true });
+    await subscribe(client, "lab:early");
     const redis = await cluster().store.primary();
     await redis.ask("SAVE");
-    expect(await subscribe("lab:late")).toMatchObject({ ok: true });
+    await subscribe(client, "lab:late");
     return { client, redis };
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { lasting, pause, untilLeasesEnd } from "../../support/faults.ts";
 import { connectClient, openClient, told, type Client, type ClientOptions } from "../../support/gateway.ts";
+import { subscribe } from "../../support/node-clients.ts";
 import { useCluster } from "../../support/use-cluster.ts";
 import { eventually } from "../../support/world.ts";
 
@@ -35,7 +36,7 @@ describe("stock clients that come while Redis is away", () => {
   async function reader(number: number): Promise<Client> {
     const [url, place] = placeOf(number);
     const client = await connectClient(url, await signIn(`reader-${number}`), place);
-    expect(await client.emitWithAck("subscribe", { channel: `lab:${number}` })).toMatchObject({ ok: true });
+    await subscribe(client, `lab:${number}`);
     return client;
   }
 
