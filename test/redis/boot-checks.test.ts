@@ -45,10 +45,14 @@ describe("examining a store", () => {
     const address = { topology: "single", url: server.url } as const;
 
     expect(await findingsOf(address)).toEqual([]);
-    expect(await findingsOf(address, clockOff(-60_000))).toMatchObject([
-      { severity: "failing", text: /60\.\d s apart/ },
+    // The time that the answer takes blurs it.
+    const apart = (seconds: string) => expect.stringMatching(new RegExp(`are ${seconds}\\.\\d s apart`));
+    expect(await findingsOf(address, clockOff(-60_000))).toEqual([
+      expect.objectContaining({ severity: "failing", text: apart("(59|6[0-3])") }),
     ]);
-    expect(await findingsOf(address, clockOff(5_000))).toMatchObject([{ severity: "degraded", text: /5\.0 s apart/ }]);
+    expect(await findingsOf(address, clockOff(5_000))).toEqual([
+      expect.objectContaining({ severity: "degraded", text: apart("[3-7]") }),
+    ]);
   });
 
   test("finds a database that does not exist, instead of using another", async () => {

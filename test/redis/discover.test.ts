@@ -24,7 +24,7 @@ const refusal = (part: string, text: RegExp) =>
 async function pings(address: RedisAddress): Promise<string> {
   const redis = createRedisConnections({ address, nodeId: "test", log: quietLog });
   onTestFinished(() => redis.close());
-  await redis.ready(5_000);
+  await redis.ready(60_000);
   return redis.connection("commands").ping();
 }
 
@@ -34,14 +34,14 @@ describe("an address", () => {
     const server = owned(await startRedisProcess());
     const [first = ""] = cluster.address.topology === "cluster" ? cluster.address.urls : [];
 
-    const found = await discoverStore(single(first), 5_000);
+    const found = await discoverStore(single(first), 60_000);
 
     expect(found).toEqual({ topology: "cluster", urls: [first] });
     expect(await pings(found)).toBe("PONG");
-    expect(await discoverStore(single(server.url), 5_000)).toEqual(single(server.url));
+    expect(await discoverStore(single(server.url), 60_000)).toEqual(single(server.url));
     const several: RedisAddress = { topology: "cluster", urls: [server.url, server.url] };
-    await expect(discoverStore(several, 5_000)).rejects.toEqual(refusal("servers", /several addresses/));
-    await expect(discoverStore(single(`${first}/1`), 5_000)).rejects.toEqual(refusal("servers", /only database 0/));
+    await expect(discoverStore(several, 60_000)).rejects.toEqual(refusal("servers", /several addresses/));
+    await expect(discoverStore(single(`${first}/1`), 60_000)).rejects.toEqual(refusal("servers", /only database 0/));
   });
 
   test("is refused at once for a wrong password or none, by name and with exit code 78", async () => {
@@ -51,7 +51,9 @@ describe("an address", () => {
       await spawnNodeProcess({ nodeId: "node-1", env: { REDIS_URL: `redis://:hush@127.0.0.1:${port}` } }),
     );
 
-    await expect(discoverStore(single(`redis://127.0.0.1:${port}`), 5_000)).rejects.toEqual(refusal("login", /NOAUTH/));
+    await expect(discoverStore(single(`redis://127.0.0.1:${port}`), 60_000)).rejects.toEqual(
+      refusal("login", /NOAUTH/),
+    );
     expect((await node.ended).code).toBe(78);
     expect(node.log()).toMatch(/^ {2}REDIS_URL: 127\.0\.0\.1:\d+ rejected the user or password/m);
     expect(node.log()).not.toContain("hush");
@@ -81,7 +83,7 @@ describe("an address", () => {
     const server = owned(await startRedisProcess({ tls }));
     const address: RedisAddress = { topology: "single", url: `rediss://localhost:${server.tlsPort}`, tls: tls.pem };
 
-    await expect(discoverStore(address, 5_000)).rejects.toEqual(refusal("servers", /altnames/));
+    await expect(discoverStore(address, 60_000)).rejects.toEqual(refusal("servers", /altnames/));
     await expect(discoverStore(single(`rediss://127.0.0.1:${server.port}`), 100)).rejects.toThrow(
       /does not support TLS/,
     );
@@ -95,12 +97,12 @@ describe("sentinels", () => {
     const server = owned(await startRedisProcess());
     const address = await sentinelWithPassword(server.port);
 
-    expect(await discoverStore(address, 5_000)).toBe(address);
+    expect(await discoverStore(address, 60_000)).toBe(address);
     expect(await pings(address)).toBe("PONG");
-    await expect(discoverStore({ ...address, sentinelPassword: "wrong" }, 5_000)).rejects.toEqual(
+    await expect(discoverStore({ ...address, sentinelPassword: "wrong" }, 60_000)).rejects.toEqual(
       refusal("sentinels", /WRONGPASS/),
     );
-    await expect(discoverStore({ ...address, name: "other" }, 5_000)).rejects.toEqual(
+    await expect(discoverStore({ ...address, name: "other" }, 60_000)).rejects.toEqual(
       refusal("sentinel name", /"other"/),
     );
   });

@@ -30,7 +30,7 @@ describe.each(kinds.filter((kind) => kind !== "redis-server" || hasRedis))("the 
     const [reader, writer] = [await client(store), await client(store)];
     await writer.xgroup("CREATE", "s", "group", "$", "MKSTREAM");
 
-    const read = reader.xreadgroup("GROUP", "group", "me", "BLOCK", 5_000, "STREAMS", "s", ">");
+    const read = reader.xreadgroup("GROUP", "group", "me", "BLOCK", 60_000, "STREAMS", "s", ">");
     await eventually(async () => expect(await writer.info("clients")).toContain("blocked_clients:1"));
     const id = await writer.xadd("s", "*", "field", "value");
 

@@ -25,8 +25,11 @@ test.each<[what: string, fail: (old: RedisProcess, successor: RedisProcess) => P
   const name = owned(await startTcpProxy({ targets: () => [primary] }));
   const env = { REDIS_URL: `redis://127.0.0.1:${name.port}`, KEY_PREFIX: freshPrefix() };
   const node = owned(await startNodeProcess({ nodeId: "node-1", env }));
-  const before = await connectionsOf(old);
-  expect(Object.values(before)).not.toContain(0);
+  const before = await eventually(async () => {
+    const connections = await connectionsOf(old);
+    expect(Object.values(connections)).not.toContain(0);
+    return connections;
+  });
   await eventually(async () => expect(String(await successor.ask("INFO"))).toContain("master_link_status:up"));
 
   await successor.ask("REPLICAOF", "NO", "ONE");

@@ -42,7 +42,7 @@ describe("the log of a node", () => {
     expect(gone).toMatchObject({ address: `127.0.0.1:${redis.port}`, reason: expect.stringContaining("ECONNREFUSED") });
     expect(others.map(({ msg }) => msg)).toEqual([]);
     expect(linesOf(node).find(({ msg }) => msg === "Redis is reachable again")?.seconds).toBeGreaterThan(0);
-    await node.stop();
+    await node.stop(60_000);
     expect(linesOf(node).at(-1)).toMatchObject({ msg: "drained", closed: 0, connections: 0 });
   });
 
