@@ -106,9 +106,10 @@ it.each([
   };
 
   while (writer.waitingBytes < 500_000) await add(30_000);
-  const written = server.bytesWritten;
+  // The kernel may take more of what waits at any time, but nothing that is behind it.
+  const added = server.bytesWritten + writer.waitingBytes;
   for (const _ of range(1, 20)) await add(10);
-  expect(server.bytesWritten).toBe(written);
+  expect(server.bytesWritten).toBeLessThan(added);
   client.resume();
 
   await expect.poll(() => read().at(-1)).toBe(last);

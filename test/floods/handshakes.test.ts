@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { startCluster, type Cluster, type ClusterOptions } from "../support/cluster.ts";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { bound, crowd, enter, isFull, metricOf, type FlooderOptions } from "../support/flooder.ts";
 
 const handshakes = { capacity: 60, refillPerSecond: 10 };
@@ -39,7 +39,7 @@ async function floodWith(
   return { let: outcomes.filter((one) => typeof one !== "string").length, refused, ms: performance.now() - begun };
 }
 
-test("sockets from one address are let in at the rate of the limit, and others come in meanwhile", async () => {
+test("sockets from one address are let in at the rate of the limit, and others come in meanwhile", timed, async () => {
   const cluster = await startNodes();
   const { token } = await cluster.node(0).signIn("innocent");
   const before = await metricOf(cluster.node(0).url, "gateway_refusals_total", { limiter: "handshakes" });
