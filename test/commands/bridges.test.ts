@@ -48,6 +48,8 @@ async function countsOf(metrics: ReturnType<typeof testMetrics>): Promise<Record
   return Object.fromEntries(values.map(({ labels, value }) => [labels.outcome, value]));
 }
 
+const sumOf = (counts: Record<string, number>): number => Object.values(counts).reduce((sum, count) => sum + count, 0);
+
 const toRoom = (prefix: string): BridgeOptions[] => [
   { pattern: `${prefix}:said`, channel: "chat:{room}", event: "said" },
   { pattern: `${prefix}:any.*`, channel: "chat:{about.room}", event: "any" },
@@ -66,6 +68,8 @@ describe("a message with an id", () => {
       );
     }
     expect((await nodes[0]!.channels.history("chat:7", {})).offset).toBe(20);
+    // Delivered before its node is told so.
+    for (const { metrics } of nodes) await eventually(async () => expect(sumOf(await countsOf(metrics))).toBe(20));
     const stored = await Promise.all(nodes.map(async ({ metrics }) => (await countsOf(metrics)).stored ?? 0));
     expect(stored.reduce((sum, count) => sum + count)).toBe(20);
   });
@@ -113,7 +117,8 @@ describe("a message as a command", () => {
     await send("status", "{}");
     await send("status", '{"orderId":"a","orderId":"b","status":"confirmed"}');
 
-    await eventually(async () => expect((await counted()).bad_request).toBe(3));
+    for (const { metrics } of nodes) await eventually(async () => expect(sumOf(await countsOf(metrics))).toBe(9));
+    expect((await counted()).bad_request).toBe(3);
     const entries = await redis.xrange(stream, "-", "+");
     expect(entries.map(([, [, command]]) => JSON.parse(command!))).toEqual([
       { type: "order.event", orderId: "9007199254740993", status: "delivered", data: { n: "9007199254740993" } },
