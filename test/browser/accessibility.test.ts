@@ -6,7 +6,7 @@ import { chromiumPath } from "../../scripts/needs.ts";
 import { guideGroups } from "../../src/http/guides.ts";
 import { startGateway } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
-import { buildDemo, launch, openDemo, startDevelopmentGateway } from "./demo-page.ts";
+import { buildDemo, launch, openDemo, startDevelopmentGateway, startMs } from "./demo-page.ts";
 
 const executablePath = chromiumPath();
 if (executablePath === undefined) console.error("CHROMIUM IS MISSING: the pages are not checked by axe.");
@@ -31,7 +31,7 @@ describe.skipIf(executablePath === undefined)("axe finds nothing to say", () => 
   beforeAll(async () => {
     await buildDemo();
     browser = await launch(executablePath ?? "");
-  }, 90_000);
+  }, startMs);
   afterAll(() => browser?.close());
 
   test.each(schemes)("about any view of the demo (%s)", async (colorScheme) => {

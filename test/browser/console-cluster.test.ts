@@ -4,6 +4,7 @@ import type { Browser, Page, Response } from "playwright-core";
 import { chromiumPath } from "../../scripts/needs.ts";
 import { gatherCrowd } from "../support/crowd.ts";
 import { startNodeProcess, type NodeProcess } from "../support/node-process.ts";
+import { promised } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 import { buildDemo, launch } from "./demo-page.ts";
 
@@ -20,7 +21,7 @@ const longMs = 900_000;
 const maxPageBytes = 64 * 1_024;
 const pageSize = 50;
 /** On a machine that has nothing else to do it takes 20 ms. */
-const maxSearchMs = connections > 1_000 ? 1_500 : 3_000;
+const maxSearchMs = connections > 1_000 ? 1_500 : 5_000;
 
 const secret = "admin-secret-of-at-least-thirty-two-bytes";
 const many = { capacity: 1_000_000, refillPerSecond: 1_000_000 };
@@ -125,7 +126,7 @@ test.skipIf(executablePath === undefined)(
       expect(rows).toBeLessThanOrEqual(pageSize);
     }
     await eventually(async () => expect(await page.getByText("No connection matches.").count()).toBe(1));
-    expect(Math.max(...took)).toBeLessThan(maxSearchMs);
+    expect(Math.max(...took)).toBeLessThan(promised(maxSearchMs));
     if (connections > 1_000) console.log(`searches took ${took.join(", ")} ms`);
     await search(page, { user: "user-7" });
     await eventually(async () => expect(await rowsOf(page, "Connections").count()).toBe(4));
@@ -148,8 +149,8 @@ test.skipIf(executablePath === undefined)(
     await eventually(async () => expect(await rowsOf(page, "Nodes").count()).toBe(2));
     await picture(page, "overview-frozen");
     await openView(page, "Connections");
-    const { rows } = await search(page, { node: "n1" });
-    expect(rows).toBe(pageSize);
+    await search(page, { node: "n1" });
+    await eventually(async () => expect(await rowsOf(page, "Connections").count()).toBe(pageSize));
 
     // One is killed meanwhile; its clients go where they are answered.
     await n2.kill();
@@ -158,10 +159,12 @@ test.skipIf(executablePath === undefined)(
     await page.getByText("n2 died.").waitFor();
     await crowd.complete();
     await showsSum(all);
-    expect(await rowsOf(page, "Nodes").allInnerTexts()).toEqual([
-      expect.stringMatching(/^n1\s/),
-      expect.stringMatching(/^n3\s/),
-    ]);
+    await eventually(async () =>
+      expect(await rowsOf(page, "Nodes").allInnerTexts()).toEqual([
+        expect.stringMatching(/^n1\s/),
+        expect.stringMatching(/^n3\s/),
+      ]),
+    );
     await picture(page, "overview-killed");
 
     // One drains: all of its clients arrive at the last.

@@ -4,7 +4,7 @@ import { chromiumPath } from "../../scripts/needs.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { startNodeProcess } from "../support/node-process.ts";
 import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
-import { buildDemo, launch } from "./demo-page.ts";
+import { buildDemo, launch, startMs } from "./demo-page.ts";
 
 const executablePath = chromiumPath();
 if (executablePath === undefined)
@@ -22,7 +22,7 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
   beforeAll(async () => {
     await buildDemo();
     browser = await launch(executablePath ?? "");
-  }, 90_000);
+  }, startMs);
   afterAll(() => browser?.close());
 
   /** Fails the test if the page has errors or asks any other host. */
@@ -339,7 +339,9 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     await other.kill();
 
     await page.getByText("n2 died.").waitFor();
-    expect(await rowsOf(page, "Nodes").allInnerTexts()).toEqual([expect.stringMatching(/^n1\s/)]);
+    await eventually(async () =>
+      expect(await rowsOf(page, "Nodes").allInnerTexts()).toEqual([expect.stringMatching(/^n1\s/)]),
+    );
   });
 
   test("says that it is stale when its node is gone, and signs nobody in with a wrong secret", async () => {

@@ -6,6 +6,9 @@ import { expect, onTestFinished } from "vitest";
 import { developmentApiKey } from "../../src/config/credentials.ts";
 import { backend, type BackendCalls, startGateway, type TestGateway } from "../support/gateway.ts";
 
+/** To build pages and to launch a browser, on a busy machine. */
+export const startMs = 180_000;
+
 /** Builds the page as `npm start` does; what is built already is left as it is. */
 export async function buildDemo(): Promise<void> {
   await promisify(execFile)(process.execPath, [fileURLToPath(new URL("../../scripts/build-demo.ts", import.meta.url))]);
@@ -15,6 +18,7 @@ export function launch(executablePath: string): Promise<Browser> {
   const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"];
   return chromium.launch({
     executablePath,
+    timeout: startMs,
     args: ["--no-sandbox", "--disable-gpu", "--no-first-run", insecureHost, ...quiet],
   });
 }

@@ -3,9 +3,9 @@ import { promisify } from "node:util";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { chromiumPath } from "../../scripts/needs.ts";
-import { startRedisServer } from "../support/redis-server.ts";
+import { freePort, startRedisServer } from "../support/redis-server.ts";
 import { eventually } from "../support/world.ts";
-import { buildDemo, launch, openDemo, startDevelopmentGateway } from "./demo-page.ts";
+import { buildDemo, launch, openDemo, startDevelopmentGateway, startMs } from "./demo-page.ts";
 
 const executablePath = chromiumPath();
 if (executablePath === undefined) console.error("CHROMIUM IS MISSING: the demo page is not tested in a browser.");
@@ -15,7 +15,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
   beforeAll(async () => {
     await buildDemo();
     browser = await launch(executablePath ?? "");
-  }, 60_000);
+  }, startMs);
   afterAll(() => browser?.close());
 
   const publication = (text: string, channel = "chat:lobby") => ({ channel, event: "message", data: { text } });
@@ -24,14 +24,14 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     const { url, call } = await startDevelopmentGateway();
     const { page, signIn, publish, shown } = await openDemo(browser, url);
     await signIn("ada");
-    expect(await page.getByText("Nothing was published here yet").isVisible()).toBe(true);
+    await page.getByText("Nothing was published here yet").waitFor();
 
     await call("POST", "/v1/publish", publication("Hello from a backend"));
     await eventually(async () => expect(await shown()).toEqual(["1 Hello from a backend"]));
     await publish("Hello from the page");
 
     await eventually(async () => expect(await shown()).toEqual(["1 Hello from a backend", "2 Hello from the page"]));
-    expect(await page.getByText(/^Published at offset 2 in/).isVisible()).toBe(true);
+    await page.getByText(/^Published at offset 2 in/).waitFor();
   });
 
   test("shows the author of each publication, whom nobody else can imitate", async () => {
@@ -41,10 +41,11 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     await ada.signIn("ada");
     await bob.signIn("bob");
     await call("POST", "/v1/publish", publication("Hello"));
+    const authors = () => ada.page.locator(".publication .author").allInnerTexts();
     await bob.publish(JSON.stringify({ text: "I am ada", from: { userId: "ada" }, userId: "ada" }));
+    await eventually(async () => expect(await authors()).toEqual(["a backend", "bob"]));
     await ada.publish("No, I am");
 
-    const authors = () => ada.page.locator(".publication .author").allInnerTexts();
     await eventually(async () => expect(await authors()).toEqual(["a backend", "bob", "ada"]));
     await ada.page.reload();
     await eventually(async () => expect(await authors()).toEqual(["a backend", "bob", "ada"]));
@@ -57,10 +58,11 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     expect((await call("GET", "/v1/users/ada/sessions")).body.sessions).toHaveLength(1);
     await openChannel("user:bob");
     await page.getByText("The gateway refused this.").waitFor();
-    expect(await page.getByRole("button", { name: "Publish" }).isDisabled()).toBe(true);
+    const button = page.getByRole("button", { name: "Publish" });
+    await eventually(async () => expect(await button.isDisabled()).toBe(true));
     await page.getByRole("button", { name: "Leave user:bob" }).click();
     await page.getByText("Subscribed", { exact: true }).waitFor();
-    expect(await page.getByRole("button", { name: "Publish" }).isEnabled()).toBe(true);
+    await eventually(async () => expect(await button.isEnabled()).toBe(true));
 
     await page.getByRole("button", { name: "Sign out" }).first().click();
 
@@ -103,7 +105,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     const { page, signIn, shown } = await openDemo(browser, url);
     await signIn("ada");
     await call("POST", "/v1/publish", publication("before"));
-    await page.getByLabel("For how long").selectOption("for 4 seconds");
+    await page.getByLabel("For how long").selectOption("for 8 seconds");
 
     await page.getByRole("button", { name: "Cut connection" }).click();
     await page.getByRole("banner").getByText("Cut off").waitFor();
@@ -126,17 +128,18 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
   });
 
   test("continues on another node", async () => {
-    const first = await startDevelopmentGateway();
+    const port = await freePort();
+    const first = await startDevelopmentGateway({ port });
     const second = await startDevelopmentGateway({ prefix: first.prefix });
     const { page, signIn, shown } = await openDemo(browser, first.url);
     await signIn("ada");
 
     await first.gateway.drain();
     await second.call("POST", "/v1/publish", publication("nobody was there"));
-    await startDevelopmentGateway({ prefix: first.prefix, port: Number(new URL(first.url).port) });
+    await startDevelopmentGateway({ prefix: first.prefix, port });
 
     await page.getByText("Recovered 1 missed publication").waitFor();
-    expect(await shown()).toContain("1 nobody was there recovered");
+    await eventually(async () => expect(await shown()).toContain("1 nobody was there recovered"));
   });
 
   test("shows the same to a second user, and publications that arrived while another channel was selected", async () => {
@@ -146,6 +149,7 @@ describe.skipIf(executablePath === undefined)("the demo in a browser", () => {
     await ada.signIn("ada");
     await bob.signIn("bob");
     await bob.openChannel("news:today");
+    await bob.page.getByRole("tabpanel", { name: "news:today" }).getByText("Subscribed", { exact: true }).waitFor();
     await ada.publish("Hello, bob");
     await call("POST", "/v1/publish", publication("Rain", "news:today"));
 

@@ -4,7 +4,7 @@ import { chromiumPath } from "../../scripts/needs.ts";
 import { startGateway } from "../support/gateway.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
-import { launch } from "./demo-page.ts";
+import { launch, startMs } from "./demo-page.ts";
 
 const executablePath = chromiumPath();
 if (executablePath === undefined) console.error("CHROMIUM IS MISSING: EventSource is not tested in a browser.");
@@ -22,7 +22,7 @@ describe.skipIf(executablePath === undefined)("a browser's EventSource", () => {
   let browser: Browser;
   beforeAll(async () => {
     browser = await launch(executablePath ?? "");
-  }, 60_000);
+  }, startMs);
   afterAll(() => browser?.close());
 
   test("receives every publication once with one ticket, over cuts and a node that drains", async () => {

@@ -8,7 +8,7 @@ import { chromiumPath } from "../../scripts/needs.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { eventually } from "../support/world.ts";
-import { launch } from "./demo-page.ts";
+import { launch, startMs } from "./demo-page.ts";
 
 const executablePath = chromiumPath();
 if (executablePath === undefined) console.error("CHROMIUM IS MISSING: React's hooks are not tested in a browser.");
@@ -28,7 +28,7 @@ describe.skipIf(executablePath === undefined)("React's hooks", () => {
   beforeAll(async () => {
     browser = await launch(executablePath ?? "");
     program = await bundle("react-app.tsx");
-  }, 60_000);
+  }, startMs);
   afterAll(() => browser?.close());
 
   test("share a subscription, show what changes, recover, and end with their components", async () => {
