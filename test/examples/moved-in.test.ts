@@ -127,11 +127,12 @@ const stories: Record<Example, (stage: Stage) => Promise<void>> = {
       expect(read[1]).toEqual(toBob);
       expect(read[2]?.toSorted(byContent)).toEqual([...toBob, toAnn].toSorted(byContent));
     });
-    const phone = await signedIn(connect, { sessionID: bob.sessionID });
-    const withAnn = phone.users.find(({ userID }) => userID === ann.userID);
-    await eventually(() =>
-      expect(withAnn?.messages.toSorted(byContent)).toEqual([...toBob, toAnn].toSorted(byContent)),
-    );
+    // A message is stored after it has been sent.
+    await eventually(async () => {
+      const phone = await signedIn(connect, { sessionID: bob.sessionID });
+      const withAnn = phone.users.find(({ userID }) => userID === ann.userID);
+      expect(withAnn?.messages.toSorted(byContent)).toEqual([...toBob, toAnn].toSorted(byContent));
+    });
   },
 };
 

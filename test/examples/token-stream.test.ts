@@ -43,13 +43,14 @@ function follow(socket: ReturnType<typeof connect>, channel: string): Promise<{ 
   });
 }
 
-test("a page that comes late shows the whole answer of the example", { timeout: 60_000 }, async () => {
+test("a page that comes late shows the whole answer of the example", async () => {
   const url = await startExample();
-  const early = connect(url, "early");
+  const [early, latecomer] = [connect(url, "early"), connect(url, "late")];
+  await Promise.all([early, latecomer].map((socket) => once(socket as never, "connect")));
   const { channel } = (await early.emitWithAck("ask", "why?")) as Answer;
   const whole = follow(early, channel);
   await once(early as never, "publication");
-  const late = await follow(connect(url, "late"), channel);
+  const late = await follow(latecomer, channel);
 
   expect(late.first).toMatch(/^You/);
   expect(late.whole).toMatch(/goes out\.$/);
