@@ -43,6 +43,7 @@ async function startNodes(): Promise<NodeProcess[]> {
 
 async function openConsole(browser: Browser, url: string, options: object = {}): Promise<Page> {
   const context = await browser.newContext(options);
+  context.setDefaultTimeout(60_000);
   onTestFinished(() => context.close());
   const page = await context.newPage();
   const faults: string[] = [];

@@ -32,6 +32,7 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     options: BrowserContextOptions = {},
   ): Promise<Page> {
     const context = await browser.newContext(options);
+    context.setDefaultTimeout(60_000);
     const page = await context.newPage();
     const trouble: string[] = [];
     page.on("pageerror", (error) => trouble.push(String(error)));

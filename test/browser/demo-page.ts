@@ -57,6 +57,7 @@ export interface DemoPage {
 /** Fails the test where the page says anything on its console or asks any other host. */
 export async function openDemo(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<DemoPage> {
   const context = await browser.newContext(options);
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const trouble: string[] = [];
   page.on("pageerror", (error) => trouble.push(String(error)));

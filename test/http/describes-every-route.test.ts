@@ -57,7 +57,7 @@ describe("the description of every route", () => {
     await expect(SwaggerParser.validate(structuredClone(api) as never)).resolves.toBeTypeOf("object");
   });
 
-  test("makes a client that compiles", async () => {
+  test("makes a client that compiles", { timeout: 300_000 }, async () => {
     const { api } = await described();
     const folder = mkdtempSync(join(tmpdir(), "tidegate-generated-"));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
