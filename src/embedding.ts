@@ -7,6 +7,7 @@ import { ConfigError } from "./config/problems.ts";
 import { didYouMean } from "./config/suggestion.ts";
 import { createAppCalls, type AppCalls } from "./gateway/app-calls.ts";
 import type { CallRoute } from "./http/call-route.ts";
+import type { Published } from "./channels/publication.ts";
 import { createNode, type GatewayNode, type NodeOptions } from "./gateway.ts";
 import type {
   AppAnswerInput,
@@ -58,7 +59,9 @@ export interface Publish<C extends Contract = OpenContract> {
   <Channel extends string>(
     publication: PublicationOf<C, Channel> & ({ delayMs: number } | { publishAt: number }),
   ): Promise<{ scheduleId: string; publishAt: number }>;
-  /** Resolves with the position of the publication; an ephemeral one has none. */
+  /** Resolves with the position of the publication. */
+  <Channel extends string>(publication: PublicationOf<C, Channel> & { ephemeral?: false }): Promise<Published>;
+  /** An ephemeral publication has no position. */
   <Channel extends string>(publication: PublicationOf<C, Channel>): Promise<CommandAnswers["publish"]>;
 }
 

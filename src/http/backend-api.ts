@@ -14,8 +14,8 @@ import { queryOf } from "./query.ts";
 import { applyLimit, type LimitHttp } from "./rate-limit.ts";
 import { readJson } from "./request-body.ts";
 import { targetOf } from "./request-target.ts";
-import { recordOf, type RequestRecord } from "./request-watch.ts";
-import type { AuthenticateOperator, Route, RouteAnswer, RouteRequest } from "./route.ts";
+import { recordOf } from "./request-watch.ts";
+import type { AuthenticateOperator, RequestRecord, Route, RouteAnswer, RouteRequest } from "./route.ts";
 
 export interface BackendApiDeps {
   routes: readonly Route[];

@@ -1,25 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
-import type { ErrorCode } from "../protocol/errors.ts";
-import type { OperatorRole } from "../protocol/operator/operator.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-
-/** Filled in while a request is handled; logged and counted when it ends. */
-export interface RequestRecord {
-  /** Template of the path, never the path itself: it comes from a closed set. */
-  route: string;
-  /** Name of the API key. */
-  caller?: string;
-  /** Of an operator. */
-  role?: OperatorRole;
-  code?: ErrorCode;
-  /** From `X-Request-Id` if the caller sent a valid one. In the response, log lines and recorded reasons. */
-  requestId: string;
-  /** It was answered with a stream, which ends when its client leaves, and says nothing about latency. */
-  isStream?: boolean;
-}
+import type { RequestRecord } from "./route.ts";
 
 /** Label of requests for unknown paths: one for all, so that clients cannot create labels. */
 const unmatched = "unmatched";

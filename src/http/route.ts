@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { z } from "zod";
 import type { ErrorCode } from "../protocol/errors.ts";
-import type { RequestRecord } from "./request-watch.ts";
 import type { RequestTarget } from "./request-target.ts";
 import type { OperatorRole } from "../protocol/operator/operator.ts";
 
@@ -38,6 +37,21 @@ export interface RouteAnswer {
   body: unknown;
   /** On how many connections or subscriptions the call acted, if no number of the body tells. */
   acted?: number;
+}
+
+/** Filled in while a request is handled; logged and counted when it ends. Here, because the types of the package have no Express. */
+export interface RequestRecord {
+  /** Template of the path, never the path itself: it comes from a closed set. */
+  route: string;
+  /** Name of the API key. */
+  caller?: string;
+  /** Of an operator. */
+  role?: OperatorRole;
+  code?: ErrorCode;
+  /** From `X-Request-Id` if the caller sent a valid one. In the response, log lines and recorded reasons. */
+  requestId: string;
+  /** It was answered with a stream, which ends when its client leaves, and says nothing about latency. */
+  isStream?: boolean;
 }
 
 /** A request that its route answers by itself. */

@@ -132,6 +132,24 @@ published.then(({ offset }) => offset, (error) => error instanceof PublisherErro
 publisher.publish({ event: "said", data: {} });
 `;
 
+/** The same of the server, which is a module only. */
+const typedServer = `
+import { createGateway, defineContract, GatewayError, type Gateway } from "tidegate";
+import { createTestGateway } from "tidegate/testing";
+
+const chat = { subscribe: "public", deliver: "event" } as const;
+export async function main(): Promise<Gateway> {
+  const gateway = await createGateway({ channels: { chat } });
+  gateway.on("greet", ({ user }, name: string) => user.userId + name);
+  gateway.io.on("connection", (socket) => void socket.join("chat:lobby"));
+  const { offset } = await gateway.publish({ channel: "chat:lobby", event: "said", data: 1 });
+  // @ts-expect-error A channel has a name.
+  await gateway.publish({ event: "said", data: offset });
+  return gateway;
+}
+export const used = [defineContract({}), GatewayError, createTestGateway];
+`;
+
 const folder = mkdtempSync(join(tmpdir(), "tidegate-package-"));
 const env = environment();
 const executablePath = chromiumPath();
@@ -333,9 +351,10 @@ async function compiled(cwd: string): Promise<Record<"nodenext" | "bundler", str
   mkdirSync(join(cwd, types), { recursive: true });
   symlinkSync(join(repository, types, "react"), join(cwd, types, "react"));
   for (const file of ["typed.mts", "typed.cts"]) writeFileSync(join(cwd, file), typed);
+  writeFileSync(join(cwd, "server.mts"), typedServer);
   return {
-    nodenext: await compile(cwd, ["--module", "nodenext", "typed.mts", "typed.cts"]),
-    bundler: await compile(cwd, ["--module", "esnext", "--moduleResolution", "bundler", "typed.mts"]),
+    nodenext: await compile(cwd, ["--module", "nodenext", "typed.mts", "typed.cts", "server.mts"]),
+    bundler: await compile(cwd, ["--module", "esnext", "--moduleResolution", "bundler", "typed.mts", "server.mts"]),
   };
 }
 
