@@ -182,6 +182,7 @@ export async function createNode(
     checks: createChecks(store, control.fence, { worker, isDraining: () => isDraining }),
     clock,
   });
+  const loopDelay = createEventLoopDelay(metrics);
   const operator = createNodeOperator(context, {
     authentication,
     services,
@@ -193,6 +194,7 @@ export async function createNode(
     requestDrain,
     executor: ingress.executor,
     schedule: ingress.schedule,
+    recentLoopDelay: loopDelay.takeRecent,
     leaseAgeMs: () => clock.monotonic() - heartbeatAt,
   });
   const { connectionsOfUser } = operator;
@@ -223,7 +225,7 @@ export async function createNode(
   const { http, consoleServer, sockets, streams, stickyRouting } = network;
 
   // Started in this order, stopped in reverse
-  lifecycle.add(createEventLoopDelay(metrics));
+  lifecycle.add(loopDelay);
   lifecycle.add({ name: "app client", stop: () => access.client?.close() });
   lifecycle.add({ name: "node queries", start: () => queries.start(), stop: () => queries.stop() });
   lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });

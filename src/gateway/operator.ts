@@ -49,6 +49,7 @@ export interface OperatorParts {
   executor: CommandExecutor;
   schedule: Schedule;
   leaseAgeMs: () => number;
+  recentLoopDelay: () => number;
 }
 
 /** The operator API of a node. */

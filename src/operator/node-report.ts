@@ -10,6 +10,8 @@ export interface NodeReporterDeps {
   connections: { readonly count: number; all(): Iterable<{ readonly queuedBytes: number }> };
   readiness: () => Promise<{ status: NodeReport["state"]; checks: Record<string, { status: string; note?: string }> }>;
   isDraining: () => boolean;
+  /** Milliseconds that ready work waited since the last call. */
+  recentLoopDelay: () => number;
   /** Milliseconds since the last confirmed heartbeat. */
   leaseAgeMs: () => number;
   clock: Clock;
@@ -37,6 +39,7 @@ export class NodeReporter {
   #last: Totals | undefined;
   #utilization = performance.eventLoopUtilization();
   #busy = 0;
+  #loopDelayMs = 0;
   #cancel: Cancel | undefined;
 
   constructor(deps: NodeReporterDeps) {
@@ -75,6 +78,7 @@ export class NodeReporter {
       memoryBytes: process.memoryUsage.rss(),
       cpuCores: this.#samples.at(-1)?.cpuCores ?? 0,
       eventLoopUtilization: this.#busy,
+      eventLoopDelayMs: this.#loopDelayMs,
       leaseAgeMs: Math.round(leaseAgeMs()),
       handshakes: await countsBy(metrics.handshakes, "outcome"),
       refusals: await countsBy(metrics.refusals, "code"),
@@ -110,6 +114,7 @@ export class NodeReporter {
     const utilization = performance.eventLoopUtilization();
     this.#busy = rounded(performance.eventLoopUtilization(utilization, this.#utilization).utilization);
     this.#utilization = utilization;
+    this.#loopDelayMs = this.#deps.recentLoopDelay();
   }
 
   async #totals(): Promise<Totals> {

@@ -278,8 +278,8 @@ function buildInfoIn(registry: Registry): void {
 
 /**
  * CPU, memory and garbage collection of any process, under the standard names `process_*` and `nodejs_*`, so that stock
- * dashboards match. Omits the event loop lag of prom-client: it is wrong at rest, where
- * `gateway_event_loop_delay_seconds` is right, and measuring it wakes the process a hundred times a second. Also omits
+ * dashboards match. Omits the event loop lag of prom-client: it is wrong at rest, and measuring it wakes the
+ * process a hundred times a second; `event-loop-delay.ts` has the same names. Also omits
  * its gauges named `*_total`, which are sums of others and which `promtool check metrics` rejects.
  */
 export function processMetricsIn(registry: Registry): void {

@@ -116,6 +116,7 @@ const columnsAt = (at: number): Column<NodeReport>[] => [
   { title: "Queued", isNumber: true, cell: ({ queuedBytes }) => bytes(queuedBytes) },
   { title: "CPU", isNumber: true, cell: ({ cpuCores }) => percent(cpuCores) },
   { title: "Loop", isNumber: true, cell: ({ eventLoopUtilization }) => percent(eventLoopUtilization) },
+  { title: "Loop delay", isNumber: true, cell: ({ eventLoopDelayMs }) => `${eventLoopDelayMs} ms` },
   { title: "Memory", isNumber: true, cell: ({ memoryBytes }) => bytes(memoryBytes) },
   { title: "Lease", isNumber: true, cell: ({ leaseAgeMs }) => `${leaseAgeMs} ms` },
   {

@@ -85,6 +85,9 @@ export const nodeReport = z
     eventLoopUtilization: z
       .number()
       .meta({ description: "Share of the time in which the event loop was busy, 0 to 1." }),
+    eventLoopDelayMs: z
+      .number()
+      .meta({ description: "Milliseconds within which 99 % of ready work ran, in the last ten seconds." }),
     leaseAgeMs: z.int().meta({ description: "Milliseconds since the last confirmed heartbeat." }),
     answerMs: z.int().meta({ description: "Time until this node answered." }),
     handshakes: counts.meta({ description: "Since the start, by outcome." }),
