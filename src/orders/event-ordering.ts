@@ -91,6 +91,7 @@ export function receive(
   const held = heldAs(state, incoming);
   if (held === undefined) return resolve(rules, state, incoming, now);
   if (isReplaced(held, incoming)) return { outcome: "stale" };
+  if (!rules.transitions.isKnown(incoming.status)) return { outcome: "illegal" };
   return isSame(held, incoming) ? { outcome: "held" } : correct(rules, state, { held, incoming }, now);
 }
 
@@ -139,7 +140,9 @@ export function releaseExpired(transitions: TransitionTable, state: OrderState, 
   return resolveReady(transitions, change);
 }
 
-function hold({ maxHeld }: OrderingRules, state: OrderState, event: HeldEvent): ReceiveResult {
+/** A status that is not configured is illegal whenever its turn comes. */
+function hold({ transitions, maxHeld }: OrderingRules, state: OrderState, event: HeldEvent): ReceiveResult {
+  if (!transitions.isKnown(event.status)) return { outcome: "illegal" };
   if (state.held.length >= maxHeld) return { outcome: "full" };
   return {
     outcome: "held",

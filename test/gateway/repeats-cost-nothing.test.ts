@@ -38,3 +38,14 @@ test("repeats pass an empty bucket, one after the other and at once over nodes; 
   }
   expect((await one.call("POST", "/v1/publish", { ...publication(0), data: "other" })).status).toBe(409);
 });
+
+test("repeats of ephemeral publications pass an empty bucket too", async () => {
+  const { call } = await startGateway({
+    file: { ...file, limits: { publications: { chat: { ...limit, capacity: 2 } } } },
+  });
+  const publish = (n: number) => call("POST", "/v1/publish", { ...publication(n), ephemeral: true });
+
+  const answers = [await publish(0), await publish(1), await publish(2), await publish(0), await publish(1)];
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 429, 200, 200]);
+});

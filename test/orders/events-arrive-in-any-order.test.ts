@@ -92,6 +92,17 @@ describe("an event", () => {
     expect(order.timeline.map(({ sequence }) => sequence)).toEqual([0, 1, 3]);
   });
 
+  test("whose status is not configured is illegal at once, also if it is early or would correct a held one", () => {
+    const order = recordOrder();
+    order.receive({ status: "cooking", sequence: 2 });
+
+    expect(order.receive({ status: "cookign", sequence: 3 })).toBe("illegal");
+    expect(order.receive({ status: "cookign", sequence: 2 })).toBe("illegal");
+    expect(order.receive({ status: "confirmed", sequence: 1 })).toBe("applied");
+    expect(statuses(order)).toEqual(["created", "confirmed", "cooking"]);
+    expect(order.held()).toEqual([]);
+  });
+
   test("that was illegal may be corrected and resent before the next event", () => {
     const order = recordOrder();
     order.receive({ status: "delivered", sequence: 1 });
