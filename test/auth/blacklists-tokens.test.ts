@@ -8,11 +8,11 @@ describe("a token on the blacklist", () => {
   it("stays there for the rest of its life, not longer", async () => {
     const { blacklist, commands, keys } = await authWorld();
 
-    expect(await blacklist.revoke("token-1", Date.now() + 60_000)).toBe(true);
+    expect(await blacklist.revoke("token-1", Date.now() + 600_000)).toBe(true);
 
     const life = await commands.pttl(keys.revokedToken("token-1"));
-    expect(life).toBeGreaterThan(55_000);
-    expect(life).toBeLessThanOrEqual(60_000);
+    expect(life).toBeGreaterThan(570_000);
+    expect(life).toBeLessThanOrEqual(600_000);
     expect(await blacklist.isRevoked("token-1")).toBe(true);
     expect(await blacklist.isRevoked("token-2")).toBe(false);
   });
