@@ -86,10 +86,17 @@ describe("a kind that appends", () => {
   test("begins anew when the history is removed, and the text goes with the log's life", async () => {
     const prefix = freshPrefix();
     const { channels, redis } = await startNode(prefix);
-    const { text, last } = createKeys(prefix).channelJoined(channel);
+    const { channelJoined, channelMeta } = createKeys(prefix);
+    const { text, last } = channelJoined(channel);
+    const commands = redis.connection("commands");
+    /** In seconds from the last publication, however long ago that was. */
+    const lifeOf = async (key: string): Promise<number> => {
+      const published = Number(await commands.hget(channelMeta(channel), "timestamp")) / 1_000;
+      return Math.round(((await commands.pexpiretime(key)) - published) / 1_000);
+    };
     await channels.publish(token("old"));
     await channels.publish({ channel, event: "done", data: "{}" });
-    const lives = await Promise.all([text, last].map((key) => redis.connection("commands").ttl(key)));
+    const lives = await Promise.all([text, last].map(lifeOf));
     await channels.clearHistory(channel);
     await channels.publish(token("new"));
 
