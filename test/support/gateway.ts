@@ -5,6 +5,7 @@ import { createNode, type GatewayNode } from "../../src/gateway.ts";
 import type { Contract } from "../../src/protocol/contract/contract.ts";
 import type { Clock } from "../../src/runtime/clock.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
+import { despiteStalls } from "./promised.ts";
 import { freshPrefix, quietLog } from "./world.ts";
 
 /** A real node in this process, on a free port and the run's Redis, under a prefix of its own. */
@@ -78,7 +79,11 @@ export async function startGateway({
   await gateway.start();
   onTestFinished(async () => void (await gateway.drain()));
   const { url } = gateway;
-  const { call } = backend(url);
+  const call: BackendCalls["call"] = (...request) =>
+    despiteStalls(
+      () => backend(url).call(...request),
+      ({ status, body }) => status === 503 && body?.code === "unavailable",
+    );
   return {
     gateway,
     url,
@@ -110,12 +115,20 @@ export function backend(url: string, key = apiKey): BackendCalls {
 
 /** Resolves with `ready`; rejects with the `connect_error`, which carries `data`. */
 export async function connectClient(url: string, token: string, options: ClientOptions = {}): Promise<Client> {
+  const outcome = await despiteStalls(
+    () => connectOnce(url, token, options),
+    (refused) => refused instanceof Error && refusalOf(refused) === "status 503",
+  );
+  if (outcome instanceof Error) throw outcome;
+  return outcome;
+}
+
+function connectOnce(url: string, token: string, options: ClientOptions): Promise<Client | Error> {
   const client = openClient(url, token, options);
-  await new Promise<void>((resolve, reject) => {
-    client.once("ready", () => resolve());
-    client.once("connect_error", reject);
+  return new Promise((resolve) => {
+    client.once("ready", () => resolve(client));
+    client.once("connect_error", resolve);
   });
-  return client;
 }
 
 /** The same without waiting. */

@@ -36,3 +36,26 @@ export async function within<T>(ms: number, attempt: () => Promise<T>, tries = 1
     return within(ms, attempt, tries - 1);
   }
 }
+
+const stallMs = 1_000;
+let lookedAt = performance.now();
+/** When this process last stood still for a second. */
+let stalledAt = Number.NEGATIVE_INFINITY;
+setInterval(() => {
+  const now = performance.now();
+  if (now - lookedAt > stallMs) stalledAt = now;
+  lookedAt = now;
+}, 100).unref();
+
+/**
+ * Tries again what is refused because this process stood still meanwhile: a node in it has outlived its lease then, and
+ * refuses until its next heartbeat, as it says.
+ */
+export async function despiteStalls<T>(attempt: () => Promise<T>, isRefused: (outcome: T) => boolean): Promise<T> {
+  const begun = performance.now();
+  for (let tries = 0; ; tries += 1) {
+    const outcome = await attempt();
+    if (tries === 10 || !isRefused(outcome) || stalledAt < begun) return outcome;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
