@@ -73,7 +73,7 @@ export async function startEdge(options: EdgeOptions = {}): Promise<Edge> {
       log: quietLog,
       ...options,
     },
-    { nodeId: "edge", allowedOrigins: "*", closeTimeoutMs: 300, ...options },
+    { nodeId: "edge", allowedOrigins: "*", closeTimeoutMs: 10_000, ...options },
   );
   sockets.start();
   await new Promise<void>((resolve) => httpServer.listen(0, "127.0.0.1", resolve));

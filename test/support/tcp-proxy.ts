@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { freePort } from "./redis-server.ts";
 
 export interface Target {
   host?: string;
@@ -25,16 +26,16 @@ export interface TcpProxy {
 export interface TcpProxyOptions {
   /** In turn; one that refuses is passed over. Asked for each connection. */
   targets: () => readonly Target[];
-  /** @default a free one */
+  /** @default one that no outgoing connection is given while the line is cut */
   port?: number;
 }
 
-export async function startTcpProxy({ targets, port = 0 }: TcpProxyOptions): Promise<TcpProxy> {
+export async function startTcpProxy({ targets, port }: TcpProxyOptions): Promise<TcpProxy> {
   const line: Line = { isSilent: false, delayMs: 0 };
   const sockets = new Set<Socket>();
   let turn = 0;
-  let server: Server | undefined = await listening(port);
-  const ownPort = (server.address() as AddressInfo).port;
+  const ownPort = port ?? (await freePort());
+  let server: Server | undefined = await listening(ownPort);
 
   async function listening(onPort: number): Promise<Server> {
     const opened = createServer((client) => void accept(client)).listen(onPort, "127.0.0.1");
