@@ -119,7 +119,7 @@ describe("requests of an app", () => {
     const [ann, mute] = await Promise.all([join(gateway, "ann"), join(gateway, "ann")]);
     ann.on("sign", (key: Buffer, done: Acknowledge) => done(Buffer.concat([key, Buffer.from([3])])));
 
-    const all = await gateway.users.request("ann", { event: "sign", args: [Buffer.from([1, 2])], timeoutMs: 1_500 });
+    const all = await gateway.users.request("ann", { event: "sign", args: [Buffer.from([1, 2])], timeoutMs: 4_000 });
     const one = await gateway.connections.request(String(ann.id), { event: "sign", args: [Buffer.from([1])] });
 
     expect(all.answers).toEqual([{ connectionId: ann.id, args: [Buffer.from([1, 2, 3])] }]);

@@ -87,7 +87,7 @@ describe("embedding", () => {
     expect([ann.connected, await refusal("/own"), await text("/")]).toEqual([true, 404, "the app: /"]);
     await gateway.close();
 
-    expect(ann.connected).toBe(false);
+    await eventually(() => expect(ann.connected).toBe(false));
     expect(await text("/v1/channels")).toBe("the app: /v1/channels");
     expect(await text("/socket.io/?EIO=4&transport=polling")).toContain("the app: /socket.io/");
     expect(await refusal("/socket.io/?EIO=4&transport=websocket")).toBe(404);
@@ -123,6 +123,6 @@ describe("embedding", () => {
     await one.close();
 
     expect(await bob.emitWithAck("who")).toBe("two");
-    expect(ann.connected).toBe(false);
+    await eventually(() => expect(ann.connected).toBe(false));
   });
 });

@@ -79,7 +79,7 @@ describe("a client without a token", () => {
 
   test("is asked about again when what the hook granted ends", async () => {
     let userId = "ann";
-    const { gateway } = await gatewayWith({ connect: () => ({ userId, ttlSeconds: 2 }) });
+    const { gateway } = await gatewayWith({ connect: () => ({ userId, ttlSeconds: userId === "ann" ? 4 : 60 }) });
     const client = openClient(gateway.url, "", { ...withoutToken, reconnection: true, reconnectionDelay: 50 });
     await eventually(() => expect(client.ready).toMatchObject({ userId: "ann" }));
 

@@ -12,8 +12,8 @@ export interface Forwarded {
 
 export type Answer = (request: Forwarded, response: ServerResponse) => void;
 
-/** An app over HTTP that remembers what it was sent. */
-export async function startApp(answer: Answer) {
+/** An app over HTTP that remembers what it was sent; at a port of its own if it is to come back there. */
+export async function startApp(answer: Answer, port = 0) {
   const requests: Forwarded[] = [];
   const server = createServer((incoming, response) => {
     const chunks: Buffer[] = [];
@@ -25,7 +25,7 @@ export async function startApp(answer: Answer) {
       answer(request, response);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   onTestFinished(() => {
     server.closeAllConnections();
     server.close();

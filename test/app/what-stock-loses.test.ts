@@ -26,7 +26,9 @@ function pairOf(urls: readonly string[], servers: SocketIoServer[], authOf: () =
   return {
     servers: servers.map(joinRoom) as Pair["servers"],
     async connect(index) {
-      const socket = io(urls[index] ?? "", { forceNew: true, reconnection: false, auth: authOf() });
+      // A client that is cut while it upgrades stays until it has, and misses nothing.
+      const transports = ["websocket"];
+      const socket = io(urls[index] ?? "", { transports, forceNew: true, reconnection: false, auth: authOf() });
       onTestFinished(() => void socket.disconnect());
       const texts: string[] = [];
       socket.on("chat message", (text: string) => texts.push(text));
