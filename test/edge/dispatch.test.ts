@@ -3,6 +3,7 @@ import { z } from "zod";
 import { closing } from "../../src/protocol/closings.ts";
 import { GatewayError } from "../../src/protocol/errors.ts";
 import { jsonValue } from "../../src/protocol/scalars.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { clientHandler, type ClientHandler } from "../../src/connections/client-handler.ts";
 import {
   connected,
@@ -172,7 +173,8 @@ it("leaves out a time to come back where there is none", async () => {
 
 it("pays for an exception with one acknowledgement, and logs it once with its stack", async () => {
   const { log, lines } = readableLog();
-  const { socket, edge } = await client({ log });
+  // Once a second: for the log none passes.
+  const { socket, edge } = await client({ log, clock: { ...systemClock, monotonic: () => 1_000 } });
 
   const answers = await Promise.all(
     Array.from({ length: 50 }, () => socket.emitWithAck("break", {}) as Promise<object>),

@@ -62,7 +62,7 @@ describe("rooms over two nodes", () => {
     await readers(pair, "score");
     const [one, two] = pair.edges;
 
-    expect(await one!.sockets.io.fetchSockets()).toHaveLength(2);
+    await expect.poll(() => one!.sockets.io.fetchSockets()).toHaveLength(2);
     one!.sockets.io.socketsJoin("all");
     await expect.poll(() => two!.sockets.io.sockets.adapter.rooms.get("all")?.size).toBe(1);
     one!.sockets.io.in("nobody").disconnectSockets(true);

@@ -41,7 +41,7 @@ it("waits for something to say", async () => {
 });
 
 it("hands out at most sixteen packets at a time, and its goodbye by itself", async () => {
-  const { sockets, ...engine } = await startEngine();
+  const { sockets, ...engine } = await startEngine({ closeTimeoutMs: 30_000 });
   const client = await new RawPolling(engine).opened();
   const [socket] = sockets;
   for (let number = 1; number <= 40; number++) socket?.write(`${number}`);
@@ -63,6 +63,7 @@ it("ends when its client says so, and lets a poll that waits go", async () => {
   const engine = await startEngine();
   const client = await new RawPolling(engine).opened();
   const polled = client.poll();
+  await expect.poll(() => engine.requests()).toBe(2);
 
   await client.post("1");
 

@@ -101,7 +101,7 @@ it("closes both transports with the connection", async () => {
 });
 
 it("says goodbye on the WebSocket, if the connection was closed while its client upgraded", async () => {
-  const { probe, socket, engine } = await startUpgrade();
+  const { probe, socket, engine } = await startUpgrade({ closeTimeoutMs: 30_000 });
   probe.send("2probe");
   await probe.until(() => probe.received.includes("3probe"));
 
