@@ -9,6 +9,8 @@ import { LeanSocket } from "../../src/loadtest/clients/lean-socket.ts";
 import { createParser } from "../../src/loadtest/clients/parse-once.ts";
 import { Dialer } from "../../src/loadtest/clients/dialer.ts";
 import type { Auth, ClientSocket } from "../../src/loadtest/clients/socket.ts";
+import { within } from "../support/promised.ts";
+import { freePort } from "../support/redis-server.ts";
 import { eventually } from "../support/world.ts";
 
 /** A stock server, and how to get a client of either kind to it. */
@@ -30,8 +32,8 @@ const watched = ["connect", "disconnect", "connect_error", "said", "bytes"];
 const early = () => 0;
 
 describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
-  async function world(options: Partial<ServerOptions> = {}): Promise<World> {
-    const { io, port } = await stockServer(options);
+  async function world(options: Partial<ServerOptions> = {}, ownPort = 0): Promise<World> {
+    const { io, port } = await stockServer(options, ownPort);
     const line = new Dialer([new URL(`http://127.0.0.1:${port}`)], 0);
     const path = "/socket.io/";
     return {
@@ -146,8 +148,9 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
   });
 
   test("keeps retrying without a server", async () => {
-    const { io, connect } = await world();
-    const { port } = io.httpServer.address() as AddressInfo;
+    // One that nobody else is given while nobody listens there.
+    const port = await freePort();
+    const { io, connect } = await world({}, port);
     const { socket, events } = await connect();
 
     await io.close();
@@ -159,15 +162,19 @@ describe.each(["lean", "stock"] as const)("a %s client", (kind) => {
   });
 
   test("answers the heartbeat", async () => {
-    const { io, connect } = await world({ pingInterval: 50, pingTimeout: 100 });
-    const gone: string[] = [];
-    io.on("connection", (socket) => socket.on("disconnect", (reason) => gone.push(reason)));
+    const heartbeat = { pingInterval: 50, pingTimeout: 400 };
+    // Who stands still for longer than the time-out is disconnected rightly, and tries again.
+    await within(heartbeat.pingInterval + heartbeat.pingTimeout, async () => {
+      const { io, connect } = await world(heartbeat);
+      const gone: string[] = [];
+      io.on("connection", (socket) => socket.on("disconnect", (reason) => gone.push(reason)));
 
-    const { events } = await connect();
-    await new Promise((resolve) => setTimeout(resolve, 400));
+      const { events } = await connect();
+      await new Promise((resolve) => setTimeout(resolve, 600));
 
-    expect(gone).toEqual([]);
-    expect(events.map(([name]) => name)).toEqual(["connect"]);
+      expect(gone).toEqual([]);
+      expect(events.map(([name]) => name)).toEqual(["connect"]);
+    });
   });
 
   test("disconnects from a silent server", async () => {

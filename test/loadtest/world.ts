@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,7 +36,9 @@ export function startLoadTest(words: readonly string[]): LoadTest {
   const own = ownProcess(child);
   onTestFinished(async () => void (await own.stop()));
   const [out, err] = [textOf(child.stdout), textOf(child.stderr)];
-  const ended = own.ended.then(({ code }) => ({ code: code ?? -1, out: out(), err: err(), ...filesIn(folder) }));
+  // Not at its exit, at which some of what it said may not have been read yet.
+  const closed = once(child, "close") as Promise<[number | null]>;
+  const ended = closed.then(([code]) => ({ code: code ?? -1, out: out(), err: err(), ...filesIn(folder) }));
   return { child, said: () => out() + err(), ended };
 }
 
