@@ -4,6 +4,7 @@ import type { OrdersNode } from "../support/orders-node.ts";
 import { startOrdersNode } from "../support/orders-node.ts";
 import { startChannelsNode } from "../support/nodes.ts";
 import { shuffled, tellStory } from "../support/order-stories.ts";
+import { within } from "../support/promised.ts";
 import { seeded } from "../support/random.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
@@ -126,14 +127,31 @@ describe("events", () => {
   });
 });
 
+/** Why each event of `o-1`, given to one node after the other, was not applied: all of them before a window ends. */
+const reasonsOf = async (
+  nodes: readonly OrdersNode[],
+  events: readonly { status: string; sequence: number; eventId?: string }[],
+): Promise<unknown[]> => {
+  const reasons: unknown[] = [];
+  for (const [index, event] of events.entries())
+    reasons.push((await nodes[index % nodes.length]!.orders.apply("o-1", event)).reason);
+  return reasons;
+};
+
 describe("a reorder window", () => {
   test("that ends releases held events: applied if legal, else dead-lettered, and all parties are notified", async () => {
-    const prefix = freshPrefix();
-    const { orders, refused } = await startOrdersNode({ prefix, reorderWindowMs: 1_500 });
-    await orders.create(create);
-
-    await orders.apply("o-1", { status: "confirmed", sequence: 2, eventId: "b" });
-    await orders.apply("o-1", { status: "delivered", sequence: 3, eventId: "c" });
+    const reorderWindowMs = 1_500;
+    const { prefix, orders, refused } = await within(reorderWindowMs, async () => {
+      const fresh = freshPrefix();
+      const node = await startOrdersNode({ prefix: fresh, reorderWindowMs });
+      await node.orders.create(create);
+      const early = [
+        { status: "confirmed", sequence: 2, eventId: "b" },
+        { status: "delivered", sequence: 3, eventId: "c" },
+      ];
+      expect(await reasonsOf([node], early)).toEqual(["held", "held"]);
+      return { prefix: fresh, ...node };
+    });
 
     await eventually(() => expect(refused).toHaveLength(1));
     expect(JSON.parse(refused[0]!.command)).toMatchObject({ type: "order.event", orderId: "o-1", eventId: "c" });
@@ -142,16 +160,20 @@ describe("a reorder window", () => {
   });
 
   test("that ends applies a held event as corrected, and a refused correction is a command that can be replayed", async () => {
-    const { orders, refused } = await startOrdersNode({ prefix: freshPrefix(), reorderWindowMs: 1_000 });
-    await orders.create(create);
-    const apply = async (sequence: number, status: string, eventId: string) =>
-      (await orders.apply("o-1", { status, sequence, eventId })).reason;
-
-    expect(await apply(2, "delivered", "b")).toBe("held");
-    expect(await apply(2, "confirmed", "c")).toBe("replaced");
-    expect(await apply(2, "delivered", "b")).toBe("stale");
-    expect(await apply(3, "cooking", "d")).toBe("held");
-    expect(await apply(3, "delivered", "e")).toBe("replaced");
+    const reorderWindowMs = 1_000;
+    const { orders, refused } = await within(reorderWindowMs, async () => {
+      const node = await startOrdersNode({ prefix: freshPrefix(), reorderWindowMs });
+      await node.orders.create(create);
+      const early = [
+        { sequence: 2, status: "delivered", eventId: "b" },
+        { sequence: 2, status: "confirmed", eventId: "c" },
+        { sequence: 2, status: "delivered", eventId: "b" },
+        { sequence: 3, status: "cooking", eventId: "d" },
+        { sequence: 3, status: "delivered", eventId: "e" },
+      ];
+      expect(await reasonsOf([node], early)).toEqual(["held", "replaced", "stale", "held", "replaced"]);
+      return node;
+    });
 
     await eventually(() => expect(refused).toHaveLength(1));
     expect((await orders.get("o-1")).order).toMatchObject({ status: "confirmed", sequence: 2 });
@@ -184,12 +206,15 @@ describe("a reorder window", () => {
   });
 
   test("ends on one node only and leaves no scheduled check", async () => {
-    const prefix = freshPrefix();
-    const nodes = await Promise.all([1, 2, 3].map(() => startOrdersNode({ prefix, reorderWindowMs: 1_500 })));
-    await nodes[0]!.orders.create(create);
-    for (const [index, sequence] of [6, 4, 2].entries()) {
-      await nodes[index]!.orders.apply("o-1", { status: sequence === 2 ? "confirmed" : "delivered", sequence });
-    }
+    const reorderWindowMs = 1_500;
+    const { prefix, nodes } = await within(reorderWindowMs, async () => {
+      const fresh = freshPrefix();
+      const started = await Promise.all([1, 2, 3].map(() => startOrdersNode({ prefix: fresh, reorderWindowMs })));
+      await started[0]!.orders.create(create);
+      const early = [6, 4, 2].map((sequence) => ({ status: sequence === 2 ? "confirmed" : "delivered", sequence }));
+      expect(await reasonsOf(started, early)).toEqual(["held", "held", "held"]);
+      return { prefix: fresh, nodes: started };
+    });
 
     const checks = () => nodes[0]!.redis.connection("commands").zcard(nodes[0]!.keys.dueOrders());
     await eventually(async () => expect(await checks()).toBe(0));
@@ -285,15 +310,8 @@ describe("reading", () => {
 
 describe("signals", () => {
   test("are conflated to one per interval and name: the first immediately, then the latest", async () => {
-    const prefix = freshPrefix();
-    const { orders } = await startOrdersNode({ prefix, signalEveryMs: 2_000 });
-    await orders.create(create);
-
-    for (let n = 1; n <= 50; n++) await orders.signal("o-1", { name: "place", data: { n } });
-    await orders.signal("o-1", { name: "eta", data: 9 });
-    await orders.apply("o-1", { status: "confirmed" });
-
-    const seen = async (channel: string) =>
+    const signalEveryMs = 2_000;
+    const seenBy = (prefix: string) => async (channel: string) =>
       (await carried(prefix, channel)).map(({ event, data }) => [event, (data as { data: unknown }).data]);
     const expected = [
       ["order.status", { items: 2 }],
@@ -302,6 +320,17 @@ describe("signals", () => {
       ["order.status", null],
       ["order.signal", { n: 50 }],
     ];
+    const { orders, seen } = await within(signalEveryMs, async () => {
+      const prefix = freshPrefix();
+      const node = await startOrdersNode({ prefix, signalEveryMs });
+      await node.orders.create(create);
+      for (let n = 1; n <= 50; n++) await node.orders.signal("o-1", { name: "place", data: { n } });
+      await node.orders.signal("o-1", { name: "eta", data: 9 });
+      await node.orders.apply("o-1", { status: "confirmed" });
+      expect(await seenBy(prefix)("order:o-1")).toEqual(expected.slice(0, -1));
+      return { orders: node.orders, seen: seenBy(prefix) };
+    });
+
     for (const channel of ["order:o-1", "orders:ada", "orders:bob"]) {
       await eventually(async () => expect(await seen(channel)).toEqual(expected));
     }
@@ -359,7 +388,8 @@ test("shuffled and repeated over four nodes, every timeline is legal and complet
   const orderCount = Number(process.env.TEST_ORDERS ?? 60);
   const random = seeded(6);
   const prefix = freshPrefix();
-  const nodes = await Promise.all([1, 2, 3, 4].map(() => startOrdersNode({ prefix, reorderWindowMs: 20_000 })));
+  // Longer than the longest run: what a window does when it ends is tried above.
+  const nodes = await Promise.all([1, 2, 3, 4].map(() => startOrdersNode({ prefix, reorderWindowMs: 3_600_000 })));
   const stories = new Map(Array.from({ length: orderCount }, (_, index) => [`o-${index}`, tellStory(random)]));
   await Promise.all([...stories.keys()].map((orderId) => nodes[0]!.orders.create({ orderId, parties })));
 

@@ -4,6 +4,7 @@ import { GatewayError } from "../../src/protocol/errors.ts";
 import type { OrderWithTimeline, TimelineEntry } from "../../src/protocol/order.ts";
 import { transitions } from "../support/order-stories.ts";
 import { startOrdersNode } from "../support/orders-node.ts";
+import { within } from "../support/promised.ts";
 import { seeded } from "../support/random.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
@@ -11,13 +12,16 @@ const create = { orderId: "o-1", parties: { customer: "ada" } };
 const timeouts = { created: { afterSeconds: 2, to: "cancelled" } };
 
 test("an order that stays in a status is moved once, by any node, also if the node that saved it has died", async () => {
-  const prefix = freshPrefix();
-  const [first, second] = await Promise.all([1, 2].map(() => startOrdersNode({ prefix, timeouts })));
-  for (const orderId of ["o-1", "o-2", "o-3"]) await first!.orders.create({ ...create, orderId });
-  await first!.orders.apply("o-2", { status: "confirmed" });
-  await first!.orders.remove("o-3");
-  await first!.orders.create({ ...create, orderId: "o-3", status: "confirmed" });
-  await first!.orders.stop();
+  const second = await within(timeouts.created.afterSeconds * 1_000, async () => {
+    const prefix = freshPrefix();
+    const [first, living] = await Promise.all([1, 2].map(() => startOrdersNode({ prefix, timeouts })));
+    for (const orderId of ["o-1", "o-2", "o-3"]) await first!.orders.create({ ...create, orderId });
+    await first!.orders.apply("o-2", { status: "confirmed" });
+    await first!.orders.remove("o-3");
+    await first!.orders.create({ ...create, orderId: "o-3", status: "confirmed" });
+    await first!.orders.stop();
+    return living;
+  });
 
   await eventually(async () => {
     const { order, timeline } = await second!.orders.get("o-1");
