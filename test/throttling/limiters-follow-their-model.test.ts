@@ -5,16 +5,18 @@ import { fixedWindow, slidingWindow, tokenBucket, type Algorithm } from "../../s
 import { redisWorld } from "../support/world.ts";
 import { seeded } from "../support/random.ts";
 
-/** Runs a script and its pure twin side by side on random acts; the twin is told the time that Redis says it was. */
+/**
+ * Runs a script and its pure twin side by side on random acts; the twin is told the time that Redis says it was. Acts come
+ * in bursts, so that some are refused however slow the machine is.
+ */
 async function compare<Rule, State>(algorithm: Algorithm<Rule, State>, rule: Rule, seed: number, acts: number) {
   const { redis, keys } = await redisWorld();
   const random = seeded(seed);
   const script = loadScript(redis.connection("commands"), algorithm.script);
   const answers: { script: LimiterOutcome; model: LimiterOutcome }[] = [];
   let state: State | undefined;
-  for (let act = 0; act < acts; act++) {
-    const cost = 1 + Math.floor(random() * 4);
-    const reply = await script.run([keys.limiter("model", "s")], algorithm.args(rule, cost));
+  const take = (cost: number) => script.run([keys.limiter("model", "s")], algorithm.args(rule, cost));
+  const compareReply = (cost: number, reply: unknown): void => {
     const [allowed, remaining, retryAfter, resetAfter, now] = reply as [number, number, number, number, number];
     const [next, model] = algorithm.take(rule, state, now, cost);
     state = next;
@@ -22,7 +24,13 @@ async function compare<Rule, State>(algorithm: Algorithm<Rule, State>, rule: Rul
       script: { allowed: allowed === 1, remaining, retryAfter: retryAfter === -1 ? Infinity : retryAfter, resetAfter },
       model,
     });
-    if (random() < 0.1) await new Promise((resolve) => setTimeout(resolve, random() * 15));
+  };
+  // The first alone: it loads the script.
+  for (let burst = 1; answers.length < acts; burst = 1 + Math.floor(random() ** 2 * 60)) {
+    const costs = Array.from({ length: burst }, () => 1 + Math.floor(random() * 4));
+    const replies = await Promise.all(costs.map(take));
+    for (const [index, cost] of costs.entries()) compareReply(cost, replies[index]);
+    await new Promise((resolve) => setTimeout(resolve, random() * 15));
   }
   return answers;
 }
