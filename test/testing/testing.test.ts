@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { createTestGateway, type TestGateway } from "../../src/testing/testing.ts";
 
 const minute = 60_000;
+/** What is to come may take a while on a busy machine. */
+const patient = { timeoutMs: 30_000 };
 
 describe("a test gateway", () => {
   let gateway: TestGateway;
@@ -15,7 +17,7 @@ describe("a test gateway", () => {
       },
       app: (own) => own.on("greet", ({ user }, name: string) => `Hello ${name}, says ${user.userId}`),
     });
-  }, 30_000);
+  }, 120_000);
 
   afterAll(async () => void (await gateway?.close()));
 
@@ -27,8 +29,8 @@ describe("a test gateway", () => {
     await ann.request("publish", { channel: "chat:1", event: "said", data: 2 });
 
     expect(await ann.request("greet", "Bob")).toBe("Hello Bob, says ann");
-    expect(await bob.next("publication")).toMatchObject({ data: 1, offset: 1, from: { userId: "ann" } });
-    expect(await bob.next("publication")).toMatchObject({ data: 2, offset: 2 });
+    expect(await bob.next("publication", patient)).toMatchObject({ data: 1, offset: 1, from: { userId: "ann" } });
+    expect(await bob.next("publication", patient)).toMatchObject({ data: 2, offset: 2 });
     expect(bob.all("publication")).toHaveLength(2);
     await expect(bob.next("publication", { timeoutMs: 20 })).rejects.toThrow("no publication within 20 ms");
   });
@@ -38,8 +40,8 @@ describe("a test gateway", () => {
 
     await gateway.clock.advance(20 * minute);
 
-    expect(await ann.next("closing")).toMatchObject({ code: "token_expired" });
-    expect(await ann.next("disconnect")).toEqual(expect.any(String));
+    expect(await ann.next("closing", patient)).toMatchObject({ code: "token_expired" });
+    expect(await ann.next("disconnect", patient)).toEqual(expect.any(String));
   });
 
   test("publishes what was scheduled, moves forgotten orders and refills limits", async () => {
@@ -52,12 +54,13 @@ describe("a test gateway", () => {
     expect((await gateway.limits.take("sms", { key: "ann" })).allowed).toBe(false);
 
     await gateway.clock.advance(6 * minute);
-    expect(await ann.next("publication")).toMatchObject({ channel: "chat:2", data: "later" });
+    expect(await ann.next("publication", patient)).toMatchObject({ channel: "chat:2", data: "later" });
     expect((await gateway.limits.take("sms", { key: "ann" })).allowed).toBe(true);
 
     expect((await gateway.orders.get("o-1")).order.status).toBe("created");
     await gateway.clock.advance(5 * minute);
-    expect(await ann.next("publication")).toMatchObject({ channel: "order:o-1", data: { status: "cancelled" } });
+    const moved = { channel: "order:o-1", data: { status: "cancelled" } };
+    expect(await ann.next("publication", patient)).toMatchObject(moved);
   });
 
   test("lets what Redis keeps expire", async () => {
@@ -81,10 +84,10 @@ describe("a test gateway", () => {
     await bob.request("subscribe", { channel: "chat:4" });
 
     await ann.request("publish", { channel: "chat:4", event: "said", data: 1 });
-    expect(await bob.next("publication")).toMatchObject({ data: 1 });
+    expect(await bob.next("publication", patient)).toMatchObject({ data: 1 });
     await gateway.clock.advance(20 * minute);
 
-    expect(await ann.next("closing")).toMatchObject({ code: "token_expired" });
-    expect(await bob.next("closing")).toMatchObject({ code: "token_expired" });
+    expect(await ann.next("closing", patient)).toMatchObject({ code: "token_expired" });
+    expect(await bob.next("closing", patient)).toMatchObject({ code: "token_expired" });
   });
 });
