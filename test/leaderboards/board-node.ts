@@ -66,6 +66,14 @@ export async function startBoardNode(options: BoardNodeOptions = {}): Promise<Bo
   return { ...node, leaderboards, keys, commands };
 }
 
+/** Resolves when Redis tells the node of a board's changes, which a subscriber of the board does not wait for. */
+export async function isNotified({ commands, keys }: BoardNode, board: string): Promise<void> {
+  await eventually(async () => {
+    const [, count] = (await commands.call("PUBSUB", "SHARDNUMSUB", keys.boardTouched(board))) as [string, number];
+    if (Number(count) === 0) throw new Error(`nobody is told of the changes of ${board}`);
+  });
+}
+
 const clusterAt = (url: string): RedisAddress => ({ topology: "cluster", urls: [url] });
 
 /** Leaderboards alone, for stories in which nobody subscribes. */

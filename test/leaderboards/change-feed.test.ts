@@ -1,13 +1,14 @@
 import { expect, it } from "vitest";
 import { promised, timed } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
-import { startBoardNode, viewBoard } from "./board-node.ts";
+import { isNotified, startBoardNode, viewBoard } from "./board-node.ts";
 
 it("a change reaches subscribers by its notice, long before a sweep would find it", async () => {
   const prefix = freshPrefix();
   const writing = await startBoardNode({ prefix });
   const watching = await startBoardNode({ prefix, sweepMs: 60_000 });
   const viewer = await viewBoard(watching, "b");
+  await isNotified(watching, "b");
 
   for (let score = 1; score <= 3; score += 1) {
     await writing.leaderboards.submit("b", { member: "a", score });

@@ -3,7 +3,7 @@ import { calendarOf } from "../../src/leaderboards/seasons.ts";
 import type { OwnRank, RankChange, SeasonChange } from "../../src/protocol/board.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { reader, recordingSubscriber } from "../support/nodes.ts";
-import { promised, within } from "../support/promised.ts";
+import { promised, timed, within } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 import { shortSeasons, startBoardNode, startBoards, viewBoard, withinSeason } from "./board-node.ts";
 
@@ -34,7 +34,7 @@ describe("the turn of a season", () => {
     expect((await sums()).reduce((sum, part) => sum + part, 0)).toBe(submitted);
   });
 
-  it("is told once to every subscriber, and empties the board, though nobody submits", async () => {
+  it("is told once to every subscriber, and empties the board, though nobody submits", timed, async () => {
     const [prefix, calendar] = [freshPrefix(), shortSeasons(2_500)];
     const boards = { "*": { season: "daily" } } as const;
     const nodes = await Promise.all([1, 2].map(() => startBoardNode({ prefix, boards, calendar })));

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { reader, recordingSubscriber } from "../support/nodes.ts";
 import { clusterOfOne } from "../support/cluster-of-one.ts";
 import { eventually } from "../support/world.ts";
-import { startBoardNode, viewBoard } from "./board-node.ts";
+import { isNotified, startBoardNode, viewBoard } from "./board-node.ts";
 
 it("boards, their diffs, ranks and notices keep to the slots of a Redis Cluster", async () => {
   const node = await startBoardNode({
@@ -15,6 +15,7 @@ it("boards, their diffs, ranks and notices keep to the slots of a Redis Cluster"
 
   for (const board of ["b", "season", "{x}:y", "c"]) {
     const viewer = await viewBoard(node, board);
+    await isNotified(node, board);
     await node.leaderboards.submitMany(board, [
       { member: "ada", score: 1, data: '"A"' },
       { member: "{bo}", score: 2 },
