@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createKeys } from "../../src/redis/keys.ts";
 import { backend, startGateway } from "../support/gateway.ts";
 import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
+import { heardOfAll } from "./heard-of-all.ts";
 
 const admin = "admin-secret-of-at-least-thirty-two-bytes";
 const viewer = "viewer-secret-of-at-least-thirty-two-bytes";
@@ -20,8 +21,10 @@ async function twoNodes() {
   const [n1, n2] = await Promise.all([start("n1"), start("n2")]);
   const as =
     (secret: string) =>
-    (method: string, path: string, body?: object): Promise<{ status: number; body: any }> =>
-      backend(n1.url, secret).call(method, `/v1/operator/${path}`, body);
+    (method: string, path: string, body?: object): Promise<{ status: number; body: any }> => {
+      const call = () => backend(n1.url, secret).call(method, `/v1/operator/${path}`, body);
+      return method === "GET" ? heardOfAll(call) : call();
+    };
   await eventually(async () => expect((await as(admin)("GET", "overview")).body.nodes).toHaveLength(2));
   const acts = async () =>
     (await as(viewer)("GET", "audit")).body.entries.map(({ by, act, target, outcome }: any) => [

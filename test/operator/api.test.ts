@@ -3,8 +3,9 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import jsonwebtoken from "jsonwebtoken";
 import { describe, expect, test } from "vitest";
 import { developmentSecret } from "../../src/config/credentials.ts";
-import { backend, connectClient, startGateway, type TestGateway } from "../support/gateway.ts";
+import { backend, connectClient, startGateway, told, type TestGateway } from "../support/gateway.ts";
 import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
+import { heardOfAll } from "./heard-of-all.ts";
 
 const admin = "admin-secret-of-at-least-thirty-two-bytes";
 const viewer = "viewer-secret-of-at-least-thirty-two-bytes";
@@ -22,7 +23,7 @@ async function twoNodes() {
   const [n1, n2] = await Promise.all([startNode("n1", prefix), startNode("n2", prefix)]);
   const asAdmin = backend(n1.url, admin).call;
   const asViewer = backend(n1.url, viewer).call;
-  const get = async (path: string) => (await asAdmin("GET", `/v1/operator/${path}`)).body;
+  const get = async (path: string) => (await heardOfAll(() => asAdmin("GET", `/v1/operator/${path}`))).body;
   return { n1, n2, prefix, asAdmin, asViewer, get };
 }
 
@@ -40,6 +41,7 @@ describe("over two nodes", () => {
     await other.emitWithAck("subscribe", { channel: "chat:1" });
     expect(await first.emitWithAck("subscribe", { channel: "private:1" })).toMatchObject({ ok: false });
     await n1.call("POST", "/v1/publish", { channel: "chat:1", event: "said", data: { text: "hello" } });
+    for (const client of [first, other]) await eventually(() => expect(told(client, "publication")).toHaveLength(1));
 
     // A node learns of another with its next heartbeat.
     await eventually(async () => expect((await get("overview")).nodes).toHaveLength(2));
@@ -168,7 +170,7 @@ describe("over two nodes", () => {
     await startNode("n1", prefix);
     const n2 = await startNode("n2", prefix, { DRAIN_TIMEOUT_MS: "1234" });
 
-    const { body } = await backend(n2.url, viewer).call("GET", "/v1/operator/settings");
+    const { body } = await heardOfAll(() => backend(n2.url, viewer).call("GET", "/v1/operator/settings"));
 
     expect(body.sources.environment).toEqual(expect.arrayContaining(["OPERATORS", "DRAIN_TIMEOUT_MS", "NODE_ID"]));
     expect(body.sources.file).toEqual(["channels"]);

@@ -50,7 +50,8 @@ test("curl answers where, why, which channel, what the last deployment did, and 
   stall(slow);
   const data = "x".repeat(60_000);
   await eventually(async () => {
-    await n1.call("POST", "/v1/publish", { channel: "feed:large", event: "frame", data });
+    const publication = { channel: "feed:large", event: "frame", data };
+    await Promise.all(Array.from({ length: 10 }, () => n1.call("POST", "/v1/publish", publication)));
     const [first] = (await curl(`${api}/connections?sort=queue&limit=1`)).connections;
     expect(first.queuedBytes).toBeGreaterThan(0);
     expect(first).toMatchObject({ userId: "slow", channels: [{}, { channel: "feed:large" }] });
