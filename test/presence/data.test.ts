@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { MembersReplica } from "../../src/presence/members-replica.ts";
 import type { MembersChange } from "../../src/presence/members-change.ts";
 import { connectClient, startGateway, told, type Client, type TestGateway } from "../support/gateway.ts";
+import { timed } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
 const channel = "chat:lobby";
@@ -95,26 +96,30 @@ describe("data of a member", () => {
     await eventually(() => expect(told(watcher, "presence").at(-1)?.left).toEqual([{ userId: "ada", connections: 0 }]));
   });
 
-  test("is gone at once with a connection that is cut; the member stays, and may set it again when it is back", async () => {
-    const [here, there] = await startPair();
-    const watcher = await member(here, "bob");
-    const { token } = await here.signIn("ada", { info: { name: "Ada" } });
-    const ada = await connectClient(here.url, token, { reconnection: true, reconnectionDelay: 5 });
-    await ada.emitWithAck("subscribe", { channel });
-    await seenJoining(watcher, "ada");
-    await setData(ada, 1);
-    await eventually(() => expect(updates(watcher)).toHaveLength(1));
+  test(
+    "is gone at once with a connection that is cut; the member stays, and may set it again when it is back",
+    timed,
+    async () => {
+      const [here, there] = await startPair();
+      const watcher = await member(here, "bob");
+      const { token } = await here.signIn("ada", { info: { name: "Ada" } });
+      const ada = await connectClient(here.url, token, { reconnection: true, reconnectionDelay: 5 });
+      await ada.emitWithAck("subscribe", { channel });
+      await seenJoining(watcher, "ada");
+      await setData(ada, 1);
+      await eventually(() => expect(updates(watcher)).toHaveLength(1));
 
-    Object.assign(ada.io, { uri: there.url });
-    ada.io.engine.close();
-    await eventually(() => expect(told(ada, "ready")).toMatchObject([{}, { recovered: true }]));
-    const kept = { userId: "ada", connections: 1, info: { name: "Ada" } };
-    await eventually(() => expect(updates(watcher).at(-1)).toEqual(kept));
-    await setData(ada, 2);
-    await eventually(() => expect(updates(watcher).at(-1)).toEqual({ ...kept, data: 2 }));
+      Object.assign(ada.io, { uri: there.url });
+      ada.io.engine.close();
+      await eventually(() => expect(told(ada, "ready")).toMatchObject([{}, { recovered: true }]));
+      const kept = { userId: "ada", connections: 1, info: { name: "Ada" } };
+      await eventually(() => expect(updates(watcher).at(-1)).toEqual(kept));
+      await setData(ada, 2);
+      await eventually(() => expect(updates(watcher).at(-1)).toEqual({ ...kept, data: 2 }));
 
-    expect(told(watcher, "presence").flatMap(({ left }) => left)).toEqual([]);
-  });
+      expect(told(watcher, "presence").flatMap(({ left }) => left)).toEqual([]);
+    },
+  );
 
   test("is refused where there is no presence, from others than members, and beyond 1 KiB", async () => {
     const [gateway] = await startPair();

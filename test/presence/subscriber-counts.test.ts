@@ -104,7 +104,7 @@ describe("the channels that somebody reads", () => {
       await eventually(async () => {
         expect(await second.presence.list({ limit: 1 })).toEqual({ channels: [{ channel: "chat:a", subscribers: 2 }] });
       });
-      expect(await second.commands.exists(second.keys.nodeChannels(before))).toBe(0);
+      await eventually(async () => expect(await second.commands.exists(second.keys.nodeChannels(before))).toBe(0));
     },
   );
 
