@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import type { StateSnapshot } from "../../src/protocol/wire.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
 import { connectClient, type Client } from "../support/gateway.ts";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { seeded } from "../support/random.ts";
 import { eventually } from "../support/world.ts";
 import { boardFile, channel, returningReader, set, valuesOf, type ReturningReader } from "./board.ts";
@@ -65,7 +65,7 @@ class Model {
 
 test.each(Array.from({ length: seeds }, (_, index) => index + 1))(
   "readers that are cut, moved and lose their nodes end with the state that was set, seed %i",
-  { timeout: 60_000 + steps * 400 },
+  { timeout: 180_000 + steps * 400 },
   async (seed) => {
     const random = seeded(seed);
     const below = (limit: number): number => Math.floor(random() * limit);
@@ -134,7 +134,7 @@ test.each(Array.from({ length: seeds }, (_, index) => index + 1))(
 
 test(
   "keys that connections of a killed node own are gone within three seconds, and only these",
-  { timeout: 120_000 },
+  { timeout: 120_000, ...timed },
   async () => {
     const cluster = await startNodes();
     const [watcher] = await readersOf(cluster);
