@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { WebhookEvent } from "../../src/protocol/webhooks.ts";
 import { startHookReceiver, unreliable, type HookReceiver } from "../support/hook-receiver.ts";
-import { promised } from "../support/promised.ts";
+import { promised, timed } from "../support/promised.ts";
 import { seeded } from "../support/random.ts";
 import { startRedisServer } from "../support/redis-server.ts";
 import { eager, startWebhooksNode, type WebhooksNode } from "../support/webhooks-node.ts";
@@ -48,7 +48,7 @@ describe("a channel over several nodes", () => {
     await eventually(() => expect(told()).toEqual(["channel.occupied", "channel.vacated"]));
   });
 
-  test("is not vacated by a reload, on the same node or another", async () => {
+  test("is not vacated by a reload, on the same node or another", timed, async () => {
     const { nodes, told } = await startNodes(2, patientSettleMs);
     const [one, other] = nodes as [WebhooksNode, WebhooksNode];
     one.webhooks.subscriptionChanged({ channel }, true);
@@ -121,7 +121,7 @@ describe("a channel over several nodes", () => {
     await eventually(() => expect(told()).toEqual(["channel.occupied", "channel.vacated"]));
   });
 
-  test("is not vacated if its subscribers reconnect to another node in time", async () => {
+  test("is not vacated if its subscribers reconnect to another node in time", timed, async () => {
     const { nodes, told } = await startNodes(2, patientSettleMs);
     const [leaving, living] = nodes as [WebhooksNode, WebhooksNode];
     leaving.webhooks.subscriptionChanged({ channel }, true);
@@ -134,7 +134,7 @@ describe("a channel over several nodes", () => {
     expect(told()).toEqual(["channel.occupied"]);
   });
 
-  test("is reported again under a node's new incarnation", async () => {
+  test("is reported again under a node's new incarnation", timed, async () => {
     const receiver = await startHookReceiver();
     const prefix = freshPrefix();
     const names = { current: "node-a" };
@@ -142,6 +142,7 @@ describe("a channel over several nodes", () => {
       prefix,
       endpoints: [eager(receiver.url)],
       incarnation: () => names.current,
+      settleMs: patientSettleMs,
     });
     node.webhooks.subscriptionChanged({ channel }, true);
     await eventually(() => expect(receiver.taken()).toHaveLength(1));
@@ -149,7 +150,7 @@ describe("a channel over several nodes", () => {
     await node.webhooks.nodeDied("node-a");
     names.current = "node-b";
     node.webhooks.rewriteAll();
-    await settled();
+    await passed(2 * patientSettleMs);
     expect(receiver.taken()).toHaveLength(1);
     node.webhooks.subscriptionChanged({ channel }, false);
 
