@@ -26,7 +26,8 @@ function runCluster(first: number, env: Record<string, string> = {}) {
   });
   let said = "";
   for (const stream of [npm.stdout, npm.stderr]) stream.on("data", (chunk) => (said += String(chunk)));
-  const ended = once(npm, "exit");
+  // Not at its exit, at which some of what it said may not have been read yet.
+  const ended = once(npm, "close");
   onTestFinished(() => kill(npm));
   return { npm, ended, ports: [first, first + 1, first + 2], said: () => said };
 }
