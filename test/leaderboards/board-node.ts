@@ -69,7 +69,7 @@ export async function startBoardNode(options: BoardNodeOptions = {}): Promise<Bo
 /** Resolves when Redis tells the node of a board's changes, which a subscriber of the board does not wait for. */
 export async function isNotified({ commands, keys }: BoardNode, board: string): Promise<void> {
   await eventually(async () => {
-    const [, count] = (await commands.call("PUBSUB", "SHARDNUMSUB", keys.boardTouched(board))) as [string, number];
+    const [, count] = (await commands.call("PUBSUB", "SHARDNUMSUB", keys.boardTouched(board))) as unknown[];
     if (Number(count) === 0) throw new Error(`nobody is told of the changes of ${board}`);
   });
 }
