@@ -3,7 +3,7 @@ import { eventually } from "../support/world.ts";
 import { startGateway, told } from "../support/gateway.ts";
 
 test("an order is followed by its parties alone, from a snapshot on, and illegal moves change nothing", async () => {
-  const { call, connect, signIn } = await startGateway();
+  const { call, connect, signIn } = await startGateway({ file: { orders: { reorderWindowMs: 60_000 } } });
   const [ada, eve] = [await connect((await signIn("ada")).token), await connect((await signIn("eve")).token)];
   await ada.emitWithAck("subscribe", { channel: "orders:ada" });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { timed } from "../support/promised.ts";
 import { seeded } from "../support/random.ts";
 import { eventually } from "../support/world.ts";
 import { openClient, startGateway, told, type Client } from "../support/gateway.ts";
@@ -204,7 +205,7 @@ describe("a login's end", () => {
     await expect(connect(fresh)).resolves.toBeDefined();
   });
 
-  test("a token that runs out is announced, then closes the connection, unless a fresh one comes", async () => {
+  test("a token that runs out is announced, then closes the connection, unless a fresh one comes", timed, async () => {
     const { connect, signIn, call } = await startGateway({ file: { tokens: { tokenTtlSeconds: 3 } } });
     const { token } = await signIn("ada");
     const { token: other, sessionId } = await signIn("bob");
