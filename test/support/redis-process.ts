@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { Redis } from "ioredis";
 import { tlsSettings, type CertificateFiles } from "./certificate-files.ts";
 import { ownProcess, type OwnProcess } from "./child.ts";
-import { despiteStalls } from "./promised.ts";
 import { freePort } from "./redis-server.ts";
 import { eventually } from "./world.ts";
 
@@ -78,16 +77,10 @@ export async function startRedisProcess({ port, args = [], tls }: RedisProcessOp
 }
 
 /** One command to whatever speaks Redis on a port of loopback: a server, a sentinel, a proxy. */
-export async function askRedis(port: number, command: readonly (string | number)[]): Promise<unknown> {
-  const outcome = await despiteStalls(
-    () => askOnce(port, command).catch((error: unknown) => error),
-    (failure) => failure instanceof Error && /timed out|ETIMEDOUT/.test(failure.message),
-  );
-  if (outcome instanceof Error) throw outcome;
-  return outcome;
-}
-
-async function askOnce(port: number, [name = "PING", ...words]: readonly (string | number)[]): Promise<unknown> {
+export async function askRedis(
+  port: number,
+  [name = "PING", ...words]: readonly (string | number)[],
+): Promise<unknown> {
   const client = new Redis(port, "127.0.0.1", {
     lazyConnect: true,
     protocol: 2,
