@@ -53,7 +53,7 @@ it("a client whose tokens could not be refreshed in time is closed, comes back w
   const ada = client(url, { token });
   const closings: unknown[] = [];
   const seen: unknown[] = [];
-  ada.on("closing", ({ code, reconnect }) => closings.push([code, reconnect]));
+  ada.on("closing", ({ code, reconnect }) => isAway && closings.push([code, reconnect]));
   const own = ada.channel("user:ada");
   own.on("publication", ({ data }) => seen.push(data));
   await own.subscribe();
@@ -64,5 +64,5 @@ it("a client whose tokens could not be refreshed in time is closed, comes back w
   isAway = false;
 
   await eventually(() => expect(seen).toEqual([1]));
-  expect(ada.state).toBe("connected");
+  await eventually(() => expect(ada.state).toBe("connected"));
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Client } from "../../src/client/client.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
+import { timed } from "../support/promised.ts";
 import { eventually } from "../support/world.ts";
 import { client, cut, eventsOf, whole } from "./support.ts";
 
@@ -119,7 +120,7 @@ describe("a client on a real gateway", () => {
     await eventually(() => expect(lines).toEqual(["1", "reset 1 to 501"]));
   });
 
-  it("outlives its token if its token function returns new ones", async () => {
+  it("outlives its token if its token function returns new ones", timed, async () => {
     const { url, call, signIn } = await startGateway({ file: { ...file, tokens: { tokenTtlSeconds: 6 } } });
     const { sessionId, token } = await signIn("ada");
     const given: string[] = [];

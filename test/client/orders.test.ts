@@ -85,7 +85,7 @@ describe("a live order", () => {
       for (const { orderId, status, sequence } of open.orders)
         expect(ada.order(orderId).order).toMatchObject({ status, sequence });
     });
-  }, 60_000);
+  });
 
   it("ignores a status that repeats, is older, or has no sequence", async () => {
     const known = { orderId: "o-1", status: "confirmed", sequence: 2, signals: {} };

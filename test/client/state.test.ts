@@ -82,7 +82,7 @@ describe("client.stateOf()", () => {
     await written.loaded;
 
     await eventually(() => expect(valuesOf(view.entries)).toEqual(valuesOf(written.entries)));
-    expect(view.revision).toBe(written.revision);
+    await eventually(() => expect(view.revision).toBe(written.revision));
     expect(regressions).toEqual([]);
     await eventually(() => expect(said).toEqual(Array.from({ length: Math.ceil(n / 10) }, (_, index) => index * 10)));
   });
