@@ -38,4 +38,4 @@ export function closing(
 
 const ownClosing = "disconnected_by_backend" satisfies ClosingCode;
 
-const isOfCatalogue = (code: string): code is ClosingCode => Object.hasOwn(closingCatalogue, code);
+const isOfCatalogue = (code: string): code is ClosingCode => Object.keys(closingCatalogue).includes(code);
