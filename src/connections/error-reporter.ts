@@ -30,7 +30,8 @@ export class ErrorReporter {
     const now = this.#clock.monotonic();
     if (now < entry.quietUntil) return void (entry.unlogged += 1);
     const fields = error instanceof AppFault ? error.fault : { err: error };
-    this.#log.error({ place, ...details, ...fields, repeated: entry.unlogged }, "failed");
+    const repeated = entry.unlogged === 0 ? {} : { repeated: entry.unlogged };
+    this.#log.error({ place, ...details, ...fields, ...repeated }, "failed");
     entry.quietUntil = now + quietMs;
     entry.unlogged = 0;
   }

@@ -1,6 +1,9 @@
 import type { Logger } from "./logger.ts";
 
-/** Rate-limited warnings: logs the first one immediately, and then at most one per interval, with the number suppressed. */
+/**
+ * Rate-limited warnings: logs the first one immediately, and then at most one per interval, with the number suppressed as
+ * `repeated` if there were any.
+ */
 export type PacedWarnings = (fields: object, message: string) => void;
 
 export interface PacedWarningsOptions {
@@ -20,7 +23,8 @@ export function createPacedWarnings(
   return (fields, message) => {
     const last = logged.get(message);
     if (last !== undefined && now() - last.at < everyMs) return void last.suppressed++;
-    log[level]({ ...fields, repeated: last?.suppressed ?? 0 }, message);
+    const repeated = last?.suppressed ?? 0;
+    log[level](repeated === 0 ? fields : { ...fields, repeated }, message);
     logged.set(message, { at: now(), suppressed: 0 });
   };
 }

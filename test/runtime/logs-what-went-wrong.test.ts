@@ -1,5 +1,8 @@
 import { expect, test } from "vitest";
+import { ErrorReporter } from "../../src/connections/error-reporter.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
+import { createMetrics } from "../../src/runtime/metrics.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { redisWorld } from "../support/world.ts";
 
 function recordingLog() {
@@ -21,6 +24,21 @@ test("an error of Redis is logged without the command and its arguments", async 
   expect(lines).toHaveLength(1);
   expect(lines[0]).toContain("WRONGTYPE");
   expect(lines[0]).not.toContain("hunter2");
+});
+
+test("errors of one place are logged once a second, with the number of the others, if any", async () => {
+  const { log, lines } = recordingLog();
+  const clock = new FakeClock();
+  const reporter = new ErrorReporter({ clock, log, metrics: createMetrics({ nodeId: "n1" }) });
+
+  for (let i = 0; i < 3; i++) reporter.report("a handler", new Error("odd"));
+  await clock.advance(1_000);
+  reporter.report("a handler", new Error("odd"));
+
+  const [first, second, ...others] = lines.map((line) => JSON.parse(line) as { repeated?: number });
+  expect(first).not.toHaveProperty("repeated");
+  expect(second).toMatchObject({ place: "a handler", repeated: 2 });
+  expect(others).toEqual([]);
 });
 
 test("an error keeps its kind, its code, its stack and its cause", () => {
