@@ -66,6 +66,7 @@ export class Control {
   readonly membership: Membership;
   readonly #deps: ControlDeps;
   readonly #warn: PacedWarnings;
+  readonly #inform: PacedWarnings;
   readonly #handlers = new Map<string, { handle: CommandHandler } & CommandOptions>();
   /** Commands that are being performed and keep the fence closed, if it is. */
   readonly #unsettled = new Set<Promise<unknown>>();
@@ -75,6 +76,8 @@ export class Control {
   /** Names that this process has lost, until their tombstones are removed. */
   readonly #formerIncarnations = new Set<string>();
   #incarnation: string;
+  /** The name that this node has lost, until it is back. */
+  #lost: string | undefined;
   #hasSentHeartbeat = false;
   #followed: string | undefined;
   #followedAt = Number.POSITIVE_INFINITY;
@@ -85,6 +88,7 @@ export class Control {
   constructor(deps: ControlDeps) {
     this.#deps = deps;
     this.#warn = createPacedWarnings(deps.log);
+    this.#inform = createPacedWarnings(deps.log, { level: "info" });
     this.#incarnation = incarnationOf(deps);
     this.fence = createFence(deps.clock, leaseMs);
     this.membership = new Membership({ clock: deps.clock, heartbeatNow: () => this.#requestHeartbeat() });
@@ -178,6 +182,7 @@ export class Control {
     if (reply.isExpired || reply.commands.length === maxCommands) return void (this.#mustRepeat = true);
     if (this.#unsettled.size > 0 && !this.fence.isOpen) return;
     this.fence.renew(sentAt);
+    this.#logReturn();
     for (const node of reply.dead) this.#cleanUp(node);
   }
 
@@ -185,7 +190,15 @@ export class Control {
   #renew(): void {
     this.fence.close();
     this.#formerIncarnations.add(this.#incarnation);
+    this.#lost ??= this.#incarnation;
     this.#incarnation = incarnationOf(this.#deps);
+  }
+
+  #logReturn(): void {
+    if (this.#lost === undefined || !this.fence.isOpen) return;
+    const names = { former: this.#lost, incarnation: this.#incarnation };
+    this.#inform(names, "this node is back: its lease had ended, and others may have declared its former name dead");
+    this.#lost = undefined;
   }
 
   #cleanUp(node: string): void {

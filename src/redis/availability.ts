@@ -1,5 +1,6 @@
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
 import { isOutage, isTimeout, whyWritesAreRefused } from "./outage.ts";
 
 export interface AvailabilityDeps {
@@ -48,12 +49,14 @@ type Kind = keyof typeof messages;
  */
 export class Availability {
   readonly #deps: AvailabilityDeps;
+  readonly #inform: PacedWarnings;
   readonly #outages = new Map<Kind, Outage>();
   #isReachable = true;
   #cancel: Cancel | undefined;
 
   constructor(deps: AvailabilityDeps) {
     this.#deps = deps;
+    this.#inform = createPacedWarnings(deps.log, { level: "info", now: () => deps.clock.monotonic() });
   }
 
   /** Why Redis currently refuses writes; undefined if it does not. */
@@ -64,6 +67,12 @@ export class Availability {
   /** Call when a connection could not be opened, or broke. */
   connectionFailed(error: Error): void {
     this.#logOutage("away", this.#fail("away", reasonOf(error)));
+  }
+
+  /** Call when a connection that broke is ready again. Unless that was part of an outage, nothing else has been logged. */
+  connectionRestored(role: string): void {
+    if (this.#outages.get("away")?.loggedAt === undefined)
+      this.#inform({ address: this.#deps.address, role }, "a connection to Redis was lost and is back");
   }
 
   /** Call when a command failed; errors other than outages are ignored. */

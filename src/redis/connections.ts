@@ -5,6 +5,7 @@ import { systemClock, type Clock } from "../runtime/clock.ts";
 import { Availability } from "./availability.ts";
 import { describeAddress, endpointOptions, seedsOf, type EndpointOptions, type RedisAddress } from "./addresses.ts";
 import { instrument, type RedisMetrics } from "./instrumentation.ts";
+import { addressOf } from "./slots.ts";
 import { writeTogether } from "./write-together.ts";
 
 export type { RedisAddress } from "./addresses.ts";
@@ -74,6 +75,8 @@ export function createRedisConnections(options: RedisConnectionsOptions): RedisC
       log.debug({ role, reason: error.message }, "redis connection error");
       if (!isClosed) availability.connectionFailed(error);
     });
+    // The feed says by itself that it is back, once its subscriptions are.
+    if (role !== "subscriber") onRestored(client, () => isClosed || availability.connectionRestored(role));
     client.on("end", () => isClosed || reopen(client));
     keepTrack(client);
     open.set(name, client);
@@ -212,6 +215,25 @@ async function answered(client: RedisClient, timeoutMs: number): Promise<void> {
     });
   }
   await client.ping();
+}
+
+/** Calls `restored` whenever a connection that broke is ready again; on a Cluster, one to any of its nodes. */
+function onRestored(client: RedisClient, restored: () => void): void {
+  if (client instanceof Cluster) return onNodeRestored(client, restored);
+  let wasReady = false;
+  client.on("ready", () => {
+    if (wasReady) restored();
+    wasReady = true;
+  });
+}
+
+/** A Cluster's connection is replaced when it breaks. */
+function onNodeRestored(cluster: Cluster, restored: () => void): void {
+  const broken = new Set<string>();
+  cluster.on("-node", (node: Redis) => broken.add(addressOf(node)));
+  cluster.on("+node", (node: Redis) => {
+    if (broken.delete(addressOf(node))) node.once("ready", restored);
+  });
 }
 
 /**

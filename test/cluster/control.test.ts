@@ -110,6 +110,9 @@ describe("a control command", () => {
     expect(second!.control.incarnation).not.toBe(before);
     await eventually(() => expect(first!.control.living).toContain(second!.control.incarnation));
     expect(first!.logged.join("")).toMatch(new RegExp(`"dead":"${before}".*declared dead`));
+    const isBack = new RegExp(`"former":"${before}","incarnation":"${second!.control.incarnation}".*this node is back`);
+    expect(second!.logged.filter((line) => isBack.test(line))).toHaveLength(1);
+    expect(first!.logged.join("")).not.toContain("is back");
   });
 
   test("a node that was given up cleans up after its former name, and calls nobody dead", async () => {

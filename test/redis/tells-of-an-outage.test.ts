@@ -38,6 +38,7 @@ describe("the log of a node", () => {
     await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis is reachable again"));
     await eventually(async () => expect((await publish()).status).toBe(200));
 
+    expect(linesOf(node).map(({ msg }) => msg)).not.toContain("a connection to Redis was lost and is back");
     const [gone, ...others] = linesOf(node).filter(({ level }) => level !== "info");
     expect(gone).toMatchObject({ address: `127.0.0.1:${redis.port}`, reason: expect.stringContaining("ECONNREFUSED") });
     expect(others.map(({ msg }) => msg)).toEqual([]);
@@ -53,6 +54,21 @@ describe("the log of a node", () => {
     expect(await redis.ask("CLIENT", "KILL", "TYPE", "pubsub")).toBeGreaterThan(0);
 
     await eventually(() => expect(linesOf(node).filter(isAboutFeed)).toHaveLength(1));
+    expect(linesOf(node).filter(({ level }) => level !== "info")).toEqual([]);
+  });
+
+  test("logs once that connections for commands were lost alone, and are back", async () => {
+    const { redis, node, publish } = await nodeOnRedis();
+    const isAboutConnection = ({ msg }: Line): boolean => msg === "a connection to Redis was lost and is back";
+
+    expect(await redis.ask("CLIENT", "KILL", "TYPE", "normal")).toBeGreaterThan(1);
+
+    await eventually(async () => expect((await publish()).status).toBe(200));
+    await eventually(() => expect(linesOf(node).filter(isAboutConnection)).toHaveLength(1));
+    expect(linesOf(node).find(isAboutConnection)).toMatchObject({
+      address: `127.0.0.1:${redis.port}`,
+      role: expect.any(String),
+    });
     expect(linesOf(node).filter(({ level }) => level !== "info")).toEqual([]);
   });
 
