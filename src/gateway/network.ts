@@ -66,7 +66,7 @@ export function createNetwork(context: NodeContext, parts: NetworkParts): Networ
   });
   const hooks = withObservedHooks(ownHooks, context.traces, context.spans);
   const clientAddress = createClientAddress(config.trustedProxies, log);
-  const routes = routesOf(parts);
+  const routes = routesOf(context, parts);
   const http = createHttp(context, parts, { routes, clientAddress, streams: () => streams });
   const stickyRouting = worker && createStickyRouting(worker);
   const sockets = createSockets(context, parts, { hooks, http, stickyRouting, clientAddress });

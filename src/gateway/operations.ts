@@ -29,15 +29,10 @@ import { createSessionLimit } from "./http-limit.ts";
 import type { NetworkParts } from "./network-parts.ts";
 
 /** The backend API. */
-export function routesOf({
-  authentication,
-  revocations,
-  services,
-  ingress,
-  throttling,
-  operator,
-  userData,
-}: NetworkParts): Route[] {
+export function routesOf(
+  { clock }: Pick<NodeContext, "clock">,
+  { authentication, revocations, services, ingress, throttling, operator, userData }: NetworkParts,
+): Route[] {
   const { sessions, tokens, tickets, logouts, liveRights } = authentication;
   const { kinds, channels, presence, state, orders, boards } = services;
   const { executor, schedule } = ingress;
@@ -68,6 +63,7 @@ export function routesOf({
       connectionsOf: connectionCounts(presence),
       connectionsOfUser: operator.connectionsOfUser,
       checkChannel: (channel) => void kinds.of(channel),
+      clock,
     }),
     ...createUserRoutes(userData),
     ...createClientRequestRoutes({ executor }),

@@ -30,7 +30,11 @@ export const jsonValue = z.unknown().refine((value) => value !== undefined, "is 
 export const timestamp = z.int().min(0);
 
 /** Epoch milliseconds that a backend names. Less (a time in 1973) is a time in seconds. */
-export const timestampOfBackend = timestamp.min(100_000_000_000, "must be in epoch milliseconds");
+const timestampSince1973 = (message: string) => timestamp.min(100_000_000_000, message);
+export const timestampOfBackend = timestampSince1973("must be in epoch milliseconds");
+export const notInFuture = "must be a time in the future, in epoch milliseconds";
+/** Whether it is in the future is decided when the call is performed. */
+export const futureTimestamp = timestampSince1973(notInFuture);
 
 export const position = z.strictObject({ epoch: z.string().max(64), offset: z.int().min(0) });
 export type Position = z.output<typeof position>;

@@ -11,6 +11,7 @@ import {
   queuedBytes,
   sessionId,
   timestamp,
+  futureTimestamp,
   timestampOfBackend,
   userId,
   ownCode,
@@ -173,9 +174,9 @@ const maxReasonBytes = 1_024;
 /** Body of `PUT /v1/users/{userId}/block`; may be left out. */
 export const blockUserBody = z
   .strictObject({
-    until: timestampOfBackend
+    until: futureTimestamp
       .optional()
-      .meta({ description: "When the block ends, in epoch milliseconds. Default: never." }),
+      .meta({ description: "When the block ends: a time in the future, in epoch milliseconds. Default: never." }),
     reason: z
       .string()
       .max(maxReasonBytes)

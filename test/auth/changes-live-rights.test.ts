@@ -190,6 +190,27 @@ describe("a user", () => {
     await two.connect(token);
   });
 
+  it("is not blocked until a time in the past, or one in seconds", async () => {
+    const [one, two] = await nodes();
+    const { token } = await one.signIn("ada");
+    const client = await two.connect(token);
+    const block = (until: number) => one.call("PUT", "/v1/users/ada/block", { until });
+
+    for (const until of [1, Math.ceil(Date.now() / 1_000) + 60, Date.now() - 1])
+      expect(await block(until)).toMatchObject({
+        status: 400,
+        body: {
+          code: "bad_request",
+          field: "until",
+          detail: "until: must be a time in the future, in epoch milliseconds",
+        },
+      });
+
+    expect(client.connected).toBe(true);
+    await two.connect(token);
+    expect(await block(Date.now() + 60_000)).toMatchObject({ status: 200, body: { disconnected: 2 } });
+  });
+
   it("loses all tokens issued before a moment, and no others", async () => {
     const [one, two] = await nodes();
     const { token } = await one.signIn("ada");

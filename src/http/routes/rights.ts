@@ -2,6 +2,8 @@ import type { LiveRights } from "../../auth/live-rights.ts";
 import type { ConnectionsOf } from "../../auth/revocations.ts";
 import type { Sessions } from "../../auth/sessions.ts";
 import { GatewayError } from "../../protocol/errors.ts";
+import { wrong } from "../../protocol/parse-with.ts";
+import { notInFuture } from "../../protocol/scalars.ts";
 import {
   blockUserBody,
   disconnectionAnswer,
@@ -16,6 +18,7 @@ import {
   userChannelBody,
   userParams,
 } from "../../protocol/sessions.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import { route, type Route } from "../route.ts";
 import { toEntry } from "./sessions.ts";
 
@@ -26,6 +29,7 @@ export interface RightsRouteDeps {
   connectionsOfUser: ConnectionsOfUser;
   /** Throws `unknown_channel`. */
   checkChannel: (channel: string) => void;
+  clock: Pick<Clock, "now">;
 }
 
 /** A user's connections on all nodes that answer. */
@@ -185,7 +189,7 @@ function userChannelRoutes({ liveRights, checkChannel }: RightsRouteDeps): Route
   ];
 }
 
-function blockRoutes({ liveRights }: RightsRouteDeps): Route[] {
+function blockRoutes({ liveRights, clock }: RightsRouteDeps): Route[] {
   const common = { path: "/v1/users/{userId}/block", tag: "Sessions", params: userParams, answer: disconnectionAnswer };
   const block = {
     ...common,
@@ -197,9 +201,10 @@ function blockRoutes({ liveRights }: RightsRouteDeps): Route[] {
   const unblock = { ...common, method: "delete", operationId: "unblockUser", summary: "End a user's block." } as const;
 
   return [
-    route(block, async ({ params, body: { idempotencyKey: _key, ...given } = {} }) => ({
-      body: await liveRights.block(params.userId, given),
-    })),
+    route(block, async ({ params, body: { idempotencyKey: _key, ...given } = {} }) => {
+      if (given.until !== undefined && given.until <= clock.now()) throw wrong("until", notInFuture);
+      return { body: await liveRights.block(params.userId, given) };
+    }),
     route(unblock, async ({ params }) => ({ body: await liveRights.unblock(params.userId) })),
   ];
 }
