@@ -128,8 +128,10 @@ export class NodeCounts<Count extends NodeCount> {
 
   #write(key: string, count: Count): Promise<void> {
     if (!this.#deps.mayWrite()) return Promise.reject(new Error("Connection is closed."));
-    count.writing = this.#writeNow(key, count);
-    return count.writing;
+    // Also a write that fails at once ends after it is known as being written.
+    const writing = this.#writeNow(key, count).finally(() => (count.writing = undefined));
+    count.writing = writing;
+    return writing;
   }
 
   async #writeNow(key: string, count: Count): Promise<void> {
@@ -146,8 +148,6 @@ export class NodeCounts<Count extends NodeCount> {
       if (isWhole) count.unwritten = "everything";
       else markChanged(count);
       throw error;
-    } finally {
-      count.writing = undefined;
     }
   }
 

@@ -48,6 +48,33 @@ function startNode({ ttlSeconds }: { ttlSeconds?: number } = {}) {
 }
 
 describe("what a node counts", () => {
+  test("is written again after a write that threw at once", async () => {
+    let isBroken = true;
+    let writes = 0;
+    const counts = new NodeCounts<NamedCounts>(
+      {
+        create: emptyNames,
+        isEmpty: () => false,
+        write: () => {
+          if (isBroken) throw new Error("broken");
+          writes += 1;
+          return Promise.resolve();
+        },
+        incarnation: () => "n1",
+        mayWrite: () => true,
+        clock: new FakeClock(),
+        log: quietLog,
+      },
+      { description: "counts", intervalMs: 10, batchSize: 200 },
+    );
+
+    await expect(counts.update("chat:a", counts.of("chat:a"))).rejects.toThrow("broken");
+    isBroken = false;
+
+    await counts.flush("chat:a");
+    expect(writes).toBe(1);
+  });
+
   test("is written soon, each time only what has changed, and 0 for what is gone", async () => {
     const { written, change, after } = startNode();
     change("chat:a", "ada", 1);
