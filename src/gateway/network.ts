@@ -97,6 +97,8 @@ function createHttp(
         ...(hasConsole ? operator.routesWith(routes) : []),
       ],
       ...(hasConsole ? { console: operator.page, authenticateOperator: operator.operators.authenticate } : {}),
+      // On a public port beside a console of its own, nothing tells of it.
+      isConsoleOff: config.operators.length === 0,
       onAct: operator.note,
       contract: parts.contract,
       apiKeys: config.apiKeys,

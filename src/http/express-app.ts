@@ -25,6 +25,8 @@ export interface ExpressAppDeps extends BackendApiDeps, Descriptions {
   demo?: Demo | undefined;
   /** Folder of the built operator console. Omit not to serve it. */
   console?: string | undefined;
+  /** Say at the console's path that it is off. @default false */
+  isConsoleOff?: boolean | undefined;
   metrics: Metrics;
   /** Omit to count refusals only. */
   reasons?: RefusalDeps["reasons"];
@@ -45,12 +47,16 @@ export function createExpressApp(deps: ExpressAppDeps): Express {
   mountDocs(app, deps);
   mountGuides(app);
   if (deps.console !== undefined) mountPage(app, "/console", deps.console);
+  if (deps.isConsoleOff === true) app.use("/console", (_request, _response, next) => next(consoleOff()));
   if (deps.demo !== undefined) mountDemo(app, deps.demo, deps.clientAddress);
   onlyGet(app, "/", (_request, response) => response.redirect(deps.demo?.login === undefined ? "/docs" : "/demo/"));
   app.use((_request, _response, next) => next(new GatewayError("not_found", "This path does not exist.")));
   app.use(answerError(deps));
   return app;
 }
+
+const consoleOff = (): GatewayError =>
+  new GatewayError("not_found", "The console is off. Set OPERATORS to name:secret:role to turn it on.");
 
 /**
  * Pages load nothing from elsewhere and run no inline scripts. `connect-src` names the WebSocket schemes because some

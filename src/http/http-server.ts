@@ -42,6 +42,8 @@ export interface HttpServerDeps {
   authenticateOperator?: BackendApiDeps["authenticateOperator"];
   /** Folder of the built operator console. Omit not to serve it. */
   console?: string | undefined;
+  /** Say at the console's path that it is off. @default false */
+  isConsoleOff?: boolean;
   /** @default the peer's address, ignoring proxies */
   clientAddress?: ClientAddress | undefined;
   /** Answers `/metrics`. @default the metrics of this node */
@@ -168,6 +170,7 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
     spans,
     authenticateOperator,
     console: consoleFolder,
+    isConsoleOff,
     clock,
     log,
     clientAddress = createClientAddress([]),
@@ -188,6 +191,7 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
     spans,
     authenticateOperator,
     console: consoleFolder,
+    isConsoleOff,
     clock,
     log,
   });

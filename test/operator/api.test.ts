@@ -265,7 +265,7 @@ test("every call is described, by a description that two validators accept", asy
   expect(api.paths["/v1/operator/audit"].get.security).toEqual([{ operator: [] }, { operatorCookie: [] }]);
 });
 
-test("without operators there is no operator API; with CONSOLE_PORT it is not on the public port", async () => {
+test("without operators there is no operator API, and the console's path says how to get one; with CONSOLE_PORT it is not on the public port", async () => {
   const none = await startGateway();
   const own = await startNode("n1", freshPrefix(), { CONSOLE_PORT: "0" });
 
@@ -273,6 +273,13 @@ test("without operators there is no operator API; with CONSOLE_PORT it is not on
     expect((await backend(url, admin).call("GET", "/v1/operator/overview")).status).toBe(401);
     expect((await fetch(`${url}/console/`)).status).toBe(404);
   }
+  for (const path of ["/console", "/console/assets/x.js"])
+    expect((await backend(none.url).call("GET", path)).body).toMatchObject({
+      code: "not_found",
+      detail: "The console is off. Set OPERATORS to name:secret:role to turn it on.",
+    });
+  const { body } = await backend(own.url).call("GET", "/console/");
+  expect(body.detail).not.toContain("console");
 });
 
 test("connections are listed while clients come and go, and none twice", async () => {
