@@ -164,6 +164,7 @@ export async function createNode(
     connections,
     channels: services.channels,
     members: services.presence.members,
+    ended: services.recovery.ended,
     forgetAnswers,
     clock,
   });
@@ -229,6 +230,8 @@ export async function createNode(
   lifecycle.add({ name: "app client", stop: () => access.client?.close() });
   lifecycle.add({ name: "node queries", start: () => queries.start(), stop: () => queries.stop() });
   lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });
+  const { lifeMs } = services.recovery.ended;
+  lifecycle.add({ name: "recent commands", start: () => control.visitRecent(lifeMs, nodeRights.recall) });
   lifecycle.add(services.presence);
   lifecycle.add(services.state);
   if (webhooks !== undefined) lifecycle.add(webhooks);

@@ -47,6 +47,8 @@ export interface ControlStore {
   leave(node: string): Promise<void>;
   /** The living nodes have cleaned up after a dead node; it is no longer reported. */
   removeTombstone(node: string): Promise<void>;
+  /** Commands after the one with this id, or since this time in milliseconds; at most 1000. */
+  commandsAfter(idOrTime: string): Promise<LoggedCommand[]>;
   append(json: string): Promise<{ id: string; asked: string[] }>;
   acknowledge(commandId: string, node: string, count: number): Promise<void>;
   /** Acknowledgements so far, by node. */
@@ -57,6 +59,8 @@ export interface ControlStore {
 export const leaseMs = 2_000;
 /** Milliseconds a command is kept. A node that was offline longer closes its connections (see `control.ts`). */
 export const commandRetentionMs = 3_600_000;
+/** Max commands that are read at once. */
+export const maxCommands = 1_000;
 const acknowledgementsTtlSeconds = 60;
 
 export function createControlStore({ commands, keys }: { commands: RedisClient; keys: Keys }): ControlStore {
@@ -81,6 +85,10 @@ export function createControlStore({ commands, keys }: { commands: RedisClient; 
     },
     async removeTombstone(node) {
       await commands.zrem(keys.deadNodes(), node);
+    },
+    async commandsAfter(idOrTime) {
+      const entries = await commands.xrange(keys.controlLog(), `(${idOrTime}`, "+", "COUNT", maxCommands);
+      return entries.map(([id, fields]) => ({ id, json: fields[1] ?? "" }));
     },
     async append(json) {
       const [id, ...asked] = (await commandScript.run(

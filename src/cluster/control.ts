@@ -2,7 +2,14 @@ import { randomUUID } from "node:crypto";
 import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
-import { commandRetentionMs, leaseMs, type Heartbeat, type ControlStore, type LoggedCommand } from "./control-store.ts";
+import {
+  commandRetentionMs,
+  leaseMs,
+  maxCommands,
+  type Heartbeat,
+  type ControlStore,
+  type LoggedCommand,
+} from "./control-store.ts";
 import { createFence, type Fence } from "./fence.ts";
 import { Membership } from "./membership.ts";
 
@@ -146,6 +153,22 @@ export class Control {
     return outcomeOf(asked, acknowledgements);
   }
 
+  /** Calls `visit` with the commands of the last `ms`, as far as they are kept, oldest first, and the age of each. */
+  async visitRecent(ms: number, visit: (command: ControlCommand, ageMs: number) => void): Promise<void> {
+    const { store, clock } = this.#deps;
+    const now = clock.now();
+    let page: LoggedCommand[] = [];
+    let last = `${Math.max(0, Math.floor(now - ms))}`;
+    do {
+      page = await store.commandsAfter(last);
+      for (const { id, json } of page) {
+        const command = parseCommand(json);
+        if (command !== undefined) visit(command, Math.max(0, now - Number.parseInt(id, 10)));
+        last = id;
+      }
+    } while (page.length === maxCommands);
+  }
+
   /** Sends a heartbeat; if one is pending, another follows it. */
   #requestHeartbeat(): void {
     if (this.#pending !== undefined) {
@@ -259,9 +282,6 @@ export class Control {
 
 const incarnationOf = ({ nodeId, clock }: ControlDeps): string =>
   `${nodeId}/${clock.now().toString(36)}-${randomUUID().slice(0, 8)}`;
-
-/** Max commands in one heartbeat. */
-const maxCommands = 1_000;
 
 function outcomeOf(asked: readonly string[], acknowledgements: ReadonlyMap<string, number>): CommandOutcome {
   const counts = asked.map((node) => acknowledgements.get(node)).filter((count) => count !== undefined);

@@ -7,6 +7,7 @@ import type { Presence } from "../presence/presence.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Connection } from "./connection.ts";
 import type { Connections } from "./connections.ts";
+import type { EndedSubscriptions } from "./ended-subscriptions.ts";
 
 /** A change of rights that every node applies to its connections. */
 type RightsChange =
@@ -24,6 +25,8 @@ export interface NodeRightsDeps {
   connections: Connections;
   channels: Pick<Channels, "recheckPermissions" | "channelsOf" | "subscribeUnchecked" | "forceUnsubscribe">;
   members: Pick<Presence["members"], "infoChanged">;
+  /** Which subscriptions do not come back with clients that are away. */
+  ended: Pick<EndedSubscriptions, "add" | "delete">;
   /** Forgets what an app has answered about them, so that it is asked again. */
   forgetAnswers?: ((about: { sessionId: string } | { userId: string; channel: string }) => void) | undefined;
   clock: Clock;
@@ -33,6 +36,8 @@ export interface NodeRightsDeps {
 export interface NodeRights {
   /** Applies a control command on this node; resolves with the number of connections it affected. */
   perform(command: ControlCommand): Promise<number>;
+  /** A command that was sent before this node started, for clients that were away then. */
+  recall(command: ControlCommand, ageMs: number): void;
   /** Calls `listener` after the identity of a connection was replaced. */
   onChanged(listener: (connection: Connection, previous: Identity) => void): void;
   /** Ends subscriptions that the connection's identity no longer allows, and shows its `info` to other members. */
@@ -43,7 +48,14 @@ export interface NodeRights {
   applySince(mark: number, connection: Connection): Promise<void> | undefined;
 }
 
-export function createNodeRights({ connections, channels, members, forgetAnswers, clock }: NodeRightsDeps): NodeRights {
+export function createNodeRights({
+  connections,
+  channels,
+  members,
+  ended,
+  forgetAnswers,
+  clock,
+}: NodeRightsDeps): NodeRights {
   const remembered: { sequence: number; at: number; change: RightsChange }[] = [];
   const listeners: ((connection: Connection, previous: Identity) => void)[] = [];
   let sequence = 0;
@@ -54,6 +66,12 @@ export function createNodeRights({ connections, channels, members, forgetAnswers
     const outdated = firstKept === -1 ? remembered.length : firstKept;
     remembered.splice(0, Math.max(outdated, remembered.length - maxRemembered + 1));
     remembered.push({ sequence: ++sequence, at: now, change });
+  }
+
+  /** For connections that recover. */
+  function note(change: RightsChange, ageMs = 0): void {
+    if (change.type === "rights.unsubscribe") ended.add(change.userId, change.channel, ageMs);
+    if (change.type === "rights.subscribe") ended.delete(change.userId, change.channel);
   }
 
   function replaceIdentity(connection: Connection, identity: Identity): void {
@@ -107,8 +125,13 @@ export function createNodeRights({ connections, channels, members, forgetAnswers
       const change = toChange(command);
       if (change === undefined) return 0;
       remember(change);
+      note(change);
       forgetAnswers?.(change.type === "rights.session" ? { sessionId: change.rights.sessionId } : change);
       return applyToAll(change);
+    },
+    recall(command, ageMs) {
+      const change = toChange(command);
+      if (change !== undefined) note(change, ageMs);
     },
     onChanged: (listener) => void listeners.push(listener),
     recheck,

@@ -8,6 +8,7 @@ import type { Position } from "../protocol/scalars.ts";
 import { sleep } from "../runtime/clock.ts";
 import { WriteBehind } from "../runtime/write-behind.ts";
 import type { Connection } from "./connection.ts";
+import { EndedSubscriptions } from "./ended-subscriptions.ts";
 import { SessionRecords, type SessionRecordsDeps, type SessionRecordsOptions } from "./session-records.ts";
 
 /** A client that claims to have been connected before. */
@@ -22,6 +23,8 @@ export interface RecoveryAttempt {
 export interface SessionRecovery {
   /** Milliseconds in which a client can recover after it disconnected. */
   readonly windowMs: number;
+  /** Which subscriptions do not come back, because a backend has ended them. */
+  readonly ended: EndedSubscriptions;
   /** `offset` is the last offset that the client received. Undefined if the session is unknown. */
   find(privateId: string, offset: string): Promise<RecoveryAttempt | undefined>;
   /**
@@ -108,6 +111,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
   const { store, clock, log } = deps;
   const margin = options.isCluster ? clusterMarginMicros : 0;
   const records = new SessionRecords(deps, options);
+  const ended = new EndedSubscriptions(clock, (options.windowSeconds + options.renewEverySeconds) * 1_000);
   const replacements = new WriteBehind(
     { write: announceReplaced, mayWrite: () => true, clock, log },
     { description: "replaced connections", intervalMs: replacedPaceMs, batchSize: replacedAtOnce },
@@ -177,6 +181,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
 
   return {
     windowMs: options.windowSeconds * 1_000,
+    ended,
 
     async find(privateId, offset) {
       if (!/^[\w-]{1,64}$/.test(privateId)) return undefined;
@@ -195,6 +200,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       replace(taken.before || taken.left);
       if (taken.record === undefined) return "Redis has lost a part of the session";
       const { starts } = taken.record;
+      if (ended.hasAny(identity.userId, starts.keys())) return "a backend has ended one of its subscriptions";
       if (!(timestamp >= holder.timestamp - margin)) return "the client's offset is from before its session";
       const read = options.isCluster ? await positionsOf(privateId, taken, timestamp) : undefined;
       const restored = await deps.channels
