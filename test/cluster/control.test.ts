@@ -6,7 +6,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { within } from "../support/promised.ts";
-import { eventually, redisWorld } from "../support/world.ts";
+import { eventually, quietLog, redisWorld } from "../support/world.ts";
 
 interface TestNode {
   control: Control;
@@ -69,6 +69,32 @@ describe("a control command", () => {
 
       expect(first!.performed).toEqual([{ type: "early" }]);
     }));
+
+  test("that was given lately is told to a node that starts, oldest first, however many there are", async () => {
+    const { redis, keys } = await redisWorld();
+    const store = createControlStore({ commands: redis.connection("commands"), keys });
+    const all = Array.from({ length: 1_001 }, (_, n) => n);
+    for (const n of all) void store.append(JSON.stringify({ type: "test", n }));
+    await store.append("not a command");
+    const control = new Control({
+      store,
+      clock: systemClock,
+      log: quietLog,
+      nodeId: "n1",
+      onAppended: async () => undefined,
+    });
+    const seen: unknown[] = [];
+    const ages: number[] = [];
+
+    await control.visitRecent(60_000, ({ n }, ageMs) => {
+      seen.push(n);
+      ages.push(ageMs);
+    });
+
+    expect(seen).toEqual(all);
+    expect(Math.min(...ages)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...ages)).toBeLessThan(60_000);
+  });
 
   test("a node that left is not waited for", () =>
     within(leaseMs, async () => {

@@ -176,6 +176,7 @@ function userChannelRoutes({ liveRights, checkChannel }: RightsRouteDeps): Route
     path: "/v1/users/{userId}/unsubscribe",
     operationId: "unsubscribeUser",
     summary: "End a user's subscriptions of a channel, and take back the grant made by subscribing.",
+    description: "A connection that is away and was subscribed is not recovered when it returns.",
   } as const;
 
   return [
