@@ -167,7 +167,8 @@ function noteAct(
   { requestId }: RequestRecord,
   { route, input, answer }: { route: Route; input: Input; answer: RouteAnswer },
 ): void {
-  const outcome = outcomeOf(answer);
+  const outcome = outcomeOf(answer.body as object);
+  const acted = answer.acted === undefined ? {} : { acted: answer.acted };
   const via = input.role === undefined ? "api" : "operator";
   const isTraffic = route.isTraffic === true && via === "api";
   const act: Omit<BackendAct, "isTraffic"> = {
@@ -179,16 +180,18 @@ function noteAct(
     target: { ...(input.params as object), ...(route.access === "admin" ? summaryOf(input.body) : {}) },
     outcome,
   };
-  const isNotable = via === "operator" || (!isTraffic && hasActed(outcome));
-  log[isNotable ? "info" : "debug"](act, via === "api" ? "backend call acted on connections" : "operator acted");
+  const isNotable = via === "operator" || (!isTraffic && hasActed({ ...outcome, ...acted }));
+  log[isNotable ? "info" : "debug"](
+    { ...act, ...acted },
+    via === "api" ? "backend call acted on connections" : "operator acted",
+  );
   onAct?.({ ...act, isTraffic });
 }
 
 /** The numbers of the answer. */
-function outcomeOf({ body, acted }: RouteAnswer): Record<string, number> {
-  const numbers = Object.entries(body as object).filter(([, value]) => ["number", "boolean"].includes(typeof value));
-  const outcome = Object.fromEntries(numbers.map(([name, value]) => [name, Number(value)]));
-  return acted === undefined ? outcome : { acted, ...outcome };
+function outcomeOf(body: object): Record<string, number> {
+  const numbers = Object.entries(body).filter(([, value]) => ["number", "boolean"].includes(typeof value));
+  return Object.fromEntries(numbers.map(([name, value]) => [name, Number(value)]));
 }
 
 /** Whether a connection, a subscription, a session or a token was affected, and not only nodes asked. */

@@ -1,5 +1,4 @@
 import { Cluster, Command, type Redis } from "ioredis";
-import type { RedisClient } from "./connections.ts";
 
 /** The slot of a Redis Cluster that a key falls into. */
 export const slotOf = (key: string): number => new Command("get", [key]).getSlot();
@@ -10,7 +9,7 @@ export const holderOf = (cluster: Cluster, slot: number): string | undefined => 
 export const addressOf = ({ options }: Redis): string => `${options.host}:${options.port}`;
 
 /** Reopens the connection for a key's commands, which is open but does not reply. */
-export function reconnect(client: RedisClient, key: string): void {
+export function reconnect(client: Redis | Cluster, key: string): void {
   if (!(client instanceof Cluster)) return client.disconnect(true);
   const holder = holderOf(client, slotOf(key));
   client
