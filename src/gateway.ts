@@ -231,7 +231,7 @@ export async function createNode(
   lifecycle.add({ name: "node queries", start: () => queries.start(), stop: () => queries.stop() });
   lifecycle.add({ name: "cluster", start: () => control.start(), stop: () => control.stop() });
   const { lifeMs } = services.recovery.ended;
-  lifecycle.add({ name: "recent commands", start: () => control.visitRecent(lifeMs, nodeRights.recall) });
+  lifecycle.add({ name: "recent commands", start: () => control.replayRecent(lifeMs, nodeRights.recall) });
   lifecycle.add(services.presence);
   lifecycle.add(services.state);
   if (webhooks !== undefined) lifecycle.add(webhooks);

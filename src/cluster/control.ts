@@ -153,8 +153,8 @@ export class Control {
     return outcomeOf(asked, acknowledgements);
   }
 
-  /** Calls `visit` with the commands of the last `ms`, as far as they are kept, oldest first, and the age of each. */
-  async visitRecent(ms: number, visit: (command: ControlCommand, ageMs: number) => void): Promise<void> {
+  /** Calls `replay` with the commands of the last `ms`, as far as they are kept, oldest first, and the age of each. */
+  async replayRecent(ms: number, replay: (command: ControlCommand, ageMs: number) => void): Promise<void> {
     const { store, clock } = this.#deps;
     const now = clock.now();
     let page: LoggedCommand[] = [];
@@ -163,7 +163,7 @@ export class Control {
       page = await store.commandsAfter(last);
       for (const { id, json } of page) {
         const command = parseCommand(json);
-        if (command !== undefined) visit(command, Math.max(0, now - Number.parseInt(id, 10)));
+        if (command !== undefined) replay(command, Math.max(0, now - Number.parseInt(id, 10)));
         last = id;
       }
     } while (page.length === maxCommands);

@@ -16,13 +16,13 @@ export interface OrderUpdates {
 }
 
 /** How many subscriptions a command ended, on the nodes that acknowledged it. */
-export interface EndedSubscriptions {
+export interface EndedCount {
   ended: number;
   nodes: number;
   acknowledged: number;
 }
 
-export type UpdatedOrder = { order: Order } & EndedSubscriptions;
+export type UpdatedOrder = { order: Order } & EndedCount;
 
 export interface OrderUpdatesDeps {
   store: OrderStore;
@@ -30,7 +30,7 @@ export interface OrderUpdatesDeps {
   writer: OrderWriter;
   transitions: TransitionTable;
   /** Ends these users' subscriptions to the order on all nodes; resolves when every live node has confirmed it. */
-  endSubscriptionsOf: (orderId: string, users: readonly string[]) => Promise<EndedSubscriptions>;
+  endSubscriptionsOf: (orderId: string, users: readonly string[]) => Promise<EndedCount>;
 }
 
 /** Milliseconds after which an update that was not saved is undone. One that is only slow ends the access again. */

@@ -86,7 +86,7 @@ describe("a control command", () => {
     const seen: unknown[] = [];
     const ages: number[] = [];
 
-    await control.visitRecent(60_000, ({ n }, ageMs) => {
+    await control.replayRecent(60_000, ({ n }, ageMs) => {
       seen.push(n);
       ages.push(ageMs);
     });
