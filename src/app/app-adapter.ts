@@ -38,20 +38,23 @@ export function createAppAdapter(make: ServerOptions["adapter"], deps: AppAdapte
     const broadcast = adapter.broadcast.bind(adapter);
     return Object.assign(adapter, {
       broadcast(packet: EventPacket, options: BroadcastOptions): void {
-        const rooms = namespace.name === "/" ? withoutChannels(packet, options, deps) : options.rooms;
-        if (rooms.size === 0 && options.rooms.size > 0) return;
-        broadcast(packet, { ...options, rooms, flags: { ...options.flags, ...localFlag(namespace, rooms) } });
+        const live = namespace.name === "/" ? withoutChannels(packet, options, deps) : options;
+        if (live.rooms.size === 0 && options.rooms.size > 0) return;
+        broadcast(packet, { ...live, flags: { ...options.flags, ...localFlag(namespace, live.rooms) } });
       },
     });
   };
 }
 
-function withoutChannels(packet: EventPacket, options: BroadcastOptions, deps: AppAdapterDeps): Set<string> {
-  const { rooms } = options;
-  if (packet.id !== undefined) return rooms;
+/** Publishes to the rooms that are channels. The others are left, without the sockets that receive a publication. */
+function withoutChannels(packet: EventPacket, options: BroadcastOptions, deps: AppAdapterDeps): BroadcastOptions {
+  const { rooms, except = [] } = options;
+  if (packet.id !== undefined) return options;
   const channels = [...rooms].filter(deps.isChannel);
+  if (channels.length === 0) return options;
   for (const channel of channels) deps.publish(publicationOf(channel, packet, options));
-  return new Set([...rooms].filter((room) => !channels.includes(room)));
+  const others = [...rooms].filter((room) => !channels.includes(room));
+  return { ...options, rooms: new Set(others), except: new Set([...except, ...channels]) };
 }
 
 function publicationOf(

@@ -1,5 +1,4 @@
 import { PacketType } from "socket.io-parser";
-import { maxAttachments } from "../protocol/client-requests.ts";
 
 const packetForm = /^([0-6])(?:(\d{1,2})-)?(?:(\/[^,]{0,64})(?:,|$))?(\d{1,15})?(.*)$/s;
 
@@ -13,10 +12,10 @@ export interface PacketHeader {
   body: string;
 }
 
-/** Undefined if the text is not a packet. */
+/** Undefined if the text is not a packet, or announces more than 99 attachments. */
 export function readHeader(text: string): PacketHeader | undefined {
   const [, digit, count = "0", nsp = "/", id, body = ""] = packetForm.exec(text) ?? [];
-  if (digit === undefined || Number(count) > maxAttachments) return undefined;
+  if (digit === undefined) return undefined;
   const type = Number(digit) as PacketType;
   const attachments = isBinary(type) ? Number(count) : 0;
   return { type, nsp, id: id === undefined ? undefined : Number(id), attachments, body };

@@ -1,4 +1,5 @@
 import { Encoder, PacketType, type Packet } from "socket.io-parser";
+import { maxAttachments } from "../protocol/client-requests.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { parseJson, parseList, tooLarge, type GateLimits } from "../protocol/gate.ts";
 import { wrong } from "../protocol/parse-with.ts";
@@ -148,6 +149,7 @@ export class GatedDecoder {
 
   #readList(body: string, attachments: readonly Buffer[], bytes: number): unknown[] {
     const { maxBytes } = this.#limits;
+    if (attachments.length > maxAttachments) return [refused, tooManyAttachments()];
     if (attachments.length > 0 && bytes > maxBytes) return [refused, tooLarge(maxBytes)];
     const list = orFault(() => readArguments(body, this.#limits));
     return list[0] === refused ? list : (orFault(() => withAttachments(list, attachments)) as unknown[]);
@@ -236,6 +238,9 @@ function countDigits(text: string): number {
   for (let code = text.charCodeAt(0); code >= 0x30 && code <= 0x39; code = text.charCodeAt(count)) count += 1;
   return count;
 }
+
+const tooManyAttachments = (): GatewayError =>
+  new GatewayError("payload_too_large", `The payload has more than ${maxAttachments} binary attachments.`);
 
 /** Each argument is checked separately, so that a refusal names a field of the argument. */
 function readArguments(json: string, limits: GateLimits): unknown[] {

@@ -32,7 +32,7 @@ export const serverEvents: Readonly<Record<keyof ServerToClientEvents | "connect
     payload: errorBody,
   },
   ready: {
-    summary: "The first event of every connection.",
+    summary: "Once per connection, when the client is authenticated and, if recovered, has received what it missed.",
     payload: z.strictObject({
       nodeId,
       userId,

@@ -168,6 +168,26 @@ describe("gateway.io", () => {
     const history = await ann.emitWithAck("history", { channel: "chat:lobby" });
     expect(history.publications).toMatchObject([{ event: "said", data: { text: "hi" }, offset: 1 }]);
   });
+
+  test("reaches a socket once that is in a channel and in another room", async () => {
+    const gateway = await embed({ channels: { named: { subscribe: "public", deliver: "event" } } });
+    gateway.io.on("connection", (socket) => socket.join("upstairs"));
+    await gateway.listen(0, "127.0.0.1");
+    const [ann, bob] = await Promise.all([join(gateway, "ann"), join(gateway, "bob")]);
+    await ann.emitWithAck("subscribe", { channel: "named:1" });
+    const said = ({ events }: typeof ann) => events.filter(([name]) => name === "said").map(([, data]) => data);
+
+    gateway.io.to(["named:1", "upstairs"]).emit("said", 1);
+    await eventually(() => expect([said(ann), said(bob)]).toEqual([[1], [1]]));
+    gateway.io.to(["named:1", "upstairs"]).emit("said", 2);
+
+    await eventually(() =>
+      expect([said(ann), said(bob)]).toEqual([
+        [1, 2],
+        [1, 2],
+      ]),
+    );
+  });
 });
 
 describe("a moved-in server", () => {

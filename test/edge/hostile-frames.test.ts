@@ -201,7 +201,17 @@ const hostileFrames: HostileFrame[] = [
     frames: ['452-1["draw",{"_placeholder":true,"num":0}]', Buffer.alloc(131_000), Buffer.alloc(131_000)],
     expected: fault("too large"),
   },
-  { name: "the head of eleven attachments", frames: ['4511-["echo"]'], expected: fault("this type") },
+  {
+    name: "eleven attachments",
+    frames: ['4511-1["draw"]', ...Array.from({ length: 11 }, () => Buffer.from("x"))],
+    expected: { acknowledged: "payload_too_large", message: "The payload has more than 10 binary attachments." },
+  },
+  {
+    name: "eleven attachments nobody is to answer",
+    frames: ['4511-["draw"]', ...Array.from({ length: 11 }, () => Buffer.from("x"))],
+    expected: fault("more than 10 binary"),
+  },
+  { name: "the head of a hundred attachments", frames: ['45100-["echo"]'], expected: fault("this type") },
   { name: "the head of a billion attachments", frames: ['451000000000-["echo"]'], expected: fault("this type") },
   {
     name: "a binary head, then text",
