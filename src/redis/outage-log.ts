@@ -1,9 +1,10 @@
+import { GatewayError } from "../protocol/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { isOutage } from "./outage.ts";
 
 /**
  * Logs failures caused by an outage of Redis (recognized in `err`) at debug instead of as warnings: `availability.ts` logs
- * the outage once for all.
+ * the outage once for all. Failures to reach anything else are therefore logged by their `reason`.
  */
 export function withoutOutages(log: Logger): Logger {
   const unlessOutage =
@@ -20,4 +21,8 @@ export function withoutOutages(log: Logger): Logger {
   };
 }
 
-const isExpected = (error: unknown): boolean => isOutage(error) || (error instanceof Error && isOutage(error.cause));
+/** The connections that an app loses are its own: to its database, or to another service. */
+const isOfApp = (error: unknown): boolean => error instanceof GatewayError && error.code === "app_failed";
+
+const isExpected = (error: unknown): boolean =>
+  !isOfApp(error) && (isOutage(error) || (error instanceof Error && isOutage(error.cause)));

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { GatewayError } from "../../src/index.ts";
+import { readableLog } from "../support/edge.ts";
 import { connectClient } from "../support/gateway.ts";
 import { eventually } from "../support/world.ts";
 import { embed, join, listening } from "./support.ts";
@@ -46,6 +47,22 @@ describe("a handler of gateway.on", () => {
     expect(failed).toMatchObject({ ok: false, error: { code: "app_failed", retryAfterMs: 1_000 } });
     expect(JSON.stringify(failed)).not.toContain("secret");
     expect(await ann.emitWithAck("refuse")).toMatchObject({ error: { code: "forbidden", message: "not yours" } });
+  });
+
+  test("is logged if it throws, also if what it has lost is a connection of its own", async () => {
+    const { log, lines } = readableLog();
+    const gateway = await embed({ log });
+    gateway.on("save", () => {
+      throw Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:5432"), { syscall: "connect" });
+    });
+    await gateway.listen(0, "127.0.0.1");
+    const ann = await join(gateway, "ann");
+
+    expect(await ann.emitWithAck("save")).toMatchObject({ error: { code: "app_failed" } });
+
+    const logged = { level: "error", msg: "failed", event: "save" };
+    expect(lines).toContainEqual(expect.objectContaining(logged));
+    expect(JSON.stringify(lines)).toContain("connect ECONNREFUSED 127.0.0.1:5432");
   });
 
   test("is refused at once with a TypeError if it is none, or its schema is none", async () => {

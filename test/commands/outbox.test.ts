@@ -2,11 +2,13 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { loadConfig } from "../../src/config.ts";
 import { needs } from "../../scripts/needs.ts";
 import { contract, contractFile } from "../contract/contract.ts";
+import { readableLog } from "../support/edge.ts";
 import { startGateway, type BackendCalls } from "../support/gateway.ts";
 import { startNodeProcess } from "../support/node-process.ts";
 import { startPostgresProcess, type OutboxDatabase, type PostgresProcess } from "../support/postgres-process.ts";
 import { startRedisProcess } from "../support/redis-process.ts";
 import { seeded } from "../support/random.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { eventually } from "../support/world.ts";
 
 const file = { channels: { chat: { subscribe: "public", history: { size: 1000, ttlSeconds: 60 } } } };
@@ -82,6 +84,25 @@ describe.skipIf(!needs.postgres.isInstalled())("with Postgres", () => {
     await eventually(async () =>
       expect(await registry.getSingleMetricAsString("gateway_outbox_lag_seconds")).toMatch(/ 0$/),
     );
+  });
+
+  test("Postgres that is away is logged with the reason, and that it is back", async () => {
+    const url = new URL((await postgres.createOutbox()).url);
+    const target = { host: url.hostname, port: Number(url.port) };
+    const proxy = await startTcpProxy({ targets: () => [target] });
+    onTestFinished(() => proxy.stop());
+    url.port = `${proxy.port}`;
+    const { log, lines } = readableLog();
+    const logged = (msg: string, more: object = {}) =>
+      eventually(() => expect(lines).toContainEqual(expect.objectContaining({ msg, ...more })));
+
+    proxy.cut();
+    await startGateway({ file, log, env: { OUTBOX_URL: url.href } });
+    const reason = expect.stringContaining("ECONNREFUSED");
+    await logged("reading the outbox failed; retrying", { level: "warn", reason });
+    await proxy.heal();
+
+    await logged("the outbox can be read again", { level: "info" });
   });
 
   test("a publication that the contract does not allow is set aside with the field", async () => {

@@ -86,15 +86,19 @@ export class Outbox implements Service {
   }
 
   async #run(): Promise<void> {
+    let isFailing = false;
     for (let attempt = 0; !this.#isStopped; attempt++) {
       try {
         const database = await this.#deps.connect(() => this.#wake());
+        if (isFailing) this.#deps.log.info({}, "the outbox can be read again");
+        isFailing = false;
         attempt = 0;
         await this.#workThenClose(database);
       } catch (error) {
         this.#deps.metrics.outboxLag.remove();
         this.#measuredAt = -Infinity;
-        this.#warn({ err: error }, "reading the outbox failed; retrying");
+        isFailing = true;
+        this.#warn({ reason: reasonOf(error) }, "reading the outbox failed; retrying");
       }
       await sleep(this.#deps.clock, backoffDelay(attempt, reconnectBackoff), this.#stopped.signal);
     }
@@ -207,6 +211,12 @@ interface TransactionResult {
   count: number;
   /** Redis is away. */
   isBlocked: boolean;
+}
+
+/** Where a host has several addresses, one error for each. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return [...new Set(error.errors.map(reasonOf))].join("; ");
+  return error instanceof Error ? error.message : String(error);
 }
 
 const nothing: TransactionResult = { count: 0, isBlocked: false };
