@@ -17,6 +17,9 @@ const allKinds = "lean=1,stock=1,tidegate=1";
 /** A run ends as soon as everything has arrived, however long it may take. */
 const short = ["--duration", "2", "--settle", "60", "--connect-rate", "1000"];
 
+/** Holds all that is published while a client is away, however long a busy machine keeps it there. */
+const longHistory = { channels: { news: { subscribe: "public", history: { size: 10_000, ttlSeconds: 3_600 } } } };
+
 /** Everybody is cut within some seconds, and away long enough to miss something. */
 const cuts = [
   "--readers",
@@ -135,7 +138,7 @@ describe("a load test of a gateway", () => {
   });
 
   test("disconnects every client of every kind, and no reader misses anything", async () => {
-    const { url } = await startGateway();
+    const { url } = await startGateway({ file: longHistory });
 
     const { code, report } = await loadTest([
       "jitter",
@@ -339,7 +342,7 @@ describe("the command line", () => {
 });
 
 async function startClusterHere(): Promise<Cluster> {
-  const cluster = await startCluster({ file: { channels: { news: { subscribe: "public" } } } });
+  const cluster = await startCluster({ file: longHistory });
   onTestFinished(() => cluster.stop());
   return cluster;
 }
