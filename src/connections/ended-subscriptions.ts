@@ -1,5 +1,7 @@
 import { BoundedMap } from "../runtime/bounded-map.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 
 /** Max subscriptions to remember. */
 const maxRemembered = 100_000;
@@ -19,11 +21,14 @@ export class EndedSubscriptions {
   #isIncompleteUntil = Number.NEGATIVE_INFINITY;
 
   /** `recoverableMs`: how long a client may be away and recover. */
-  constructor(clock: Clock, recoverableMs: number, max = maxRemembered) {
+  constructor({ clock, log }: { clock: Clock; log: Logger }, recoverableMs: number, max = maxRemembered) {
     this.#clock = clock;
     this.#lifeMs = recoverableMs + slackMs;
+    const warn = createPacedWarnings(log, { everyMs: 60_000 });
     this.#until = new BoundedMap(max, (until) => {
+      if (until <= clock.monotonic()) return;
       this.#isIncompleteUntil = Math.max(this.#isIncompleteUntil, until);
+      warn({ max }, "backends have ended more subscriptions than are remembered; no client is recovered for a while");
     });
   }
 

@@ -111,7 +111,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
   const { store, clock, log } = deps;
   const margin = options.isCluster ? clusterMarginMicros : 0;
   const records = new SessionRecords(deps, options);
-  const ended = new EndedSubscriptions(clock, (options.windowSeconds + options.renewEverySeconds) * 1_000);
+  const ended = new EndedSubscriptions(deps, (options.windowSeconds + options.renewEverySeconds) * 1_000);
   const replacements = new WriteBehind(
     { write: announceReplaced, mayWrite: () => true, clock, log },
     { description: "replaced connections", intervalMs: replacedPaceMs, batchSize: replacedAtOnce },
