@@ -19,14 +19,6 @@ export interface LiveOrders extends Live<LiveOrdersEvents> {
 /** Min time between two reloads of the list, in milliseconds. */
 const reloadEveryMs = 1_000;
 
-/** A status change is shown with the time of its publication, a moment after the one that the list has. */
-const notBefore =
-  (shown: readonly OpenOrder[]) =>
-  (order: OpenOrder): OpenOrder => {
-    const known = shown.find(({ orderId, createdAt }) => orderId === order.orderId && createdAt === order.createdAt);
-    return known === undefined || known.updatedAt <= order.updatedAt ? order : { ...order, updatedAt: known.updatedAt };
-  };
-
 /**
  * The user's open orders, shared by their views. A status change has neither the parties of a new order nor whether the
  * order has ended, so it is applied at once to a known order, and the list is reloaded afterwards.
@@ -57,7 +49,7 @@ export const createOpenOrders: CreateState<LiveOrders, LiveOrdersEvents> = (_nam
     reloadSoon();
   };
   const reducer: ChannelReducer = {
-    snapshot: ({ orders }: OpenOrders) => update(orders.map(notBefore(view.orders))),
+    snapshot: ({ orders }: OpenOrders) => update(orders),
     publication({ event, data, publishedAt: at }) {
       if (event === "order.status") move(data as OrderStatusChange, at);
       else if (event === "order.signal") emit("signal", { ...(data as OrderSignalChange), at });

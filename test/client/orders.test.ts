@@ -110,26 +110,6 @@ describe("a live order", () => {
     expect(order.timeline).toHaveLength(2);
   });
 
-  it("is never shown with an earlier time of its last update, in the list either", async () => {
-    const known = { orderId: "o-1", parties, status: "created", sequence: 1, createdAt: 1, updatedAt: 1 };
-    const list = [known];
-    const server = await contractServer({ snapshot: () => ({ orders: list }) });
-    const open = client(server.url).orders();
-    await open.loaded;
-    const times: number[] = [];
-    open.on("change", ([order]) => times.push(order?.updatedAt ?? 0));
-
-    const moved = { orderId: "o-1", status: "confirmed", sequence: 2 };
-    const { publishedAt } = server.publish("orders:ada", "order.status", moved);
-    list[0] = { ...known, ...moved, updatedAt: publishedAt - 5 };
-    await eventually(() => expect(times).toEqual([publishedAt, publishedAt]));
-    expect(open.orders).toEqual([{ ...known, ...moved, updatedAt: publishedAt }]);
-
-    list[0] = { ...known, ...moved, updatedAt: publishedAt + 5 };
-    server.publish("orders:ada", "order.updated", { orderId: "o-1" });
-    await eventually(() => expect(times.at(-1)).toBe(publishedAt + 5));
-  });
-
   it("has the latest value of each signal, and no signal in its timeline", async () => {
     const gateway = await startGateway({ file });
     await create(gateway, "o-1");
