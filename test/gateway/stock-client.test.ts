@@ -76,7 +76,7 @@ describe.each(["websocket", "polling"] as const)("a stock client over %s", (tran
     await eventually(() => expect(told(client, "publication")).toMatchObject([{ channel: "chat:b" }]));
   });
 
-  test("recovers by position exactly, over many random cuts", { timeout: 120_000 }, async () => {
+  test("recovers by position exactly, over many random cuts", { timeout: 400_000 }, async () => {
     const cuts = Number(process.env.CUTS ?? (transport === "websocket" ? 400 : 100));
     const limits = {
       messages: { capacity: 100_000, refillPerSecond: 100_000 },

@@ -127,7 +127,11 @@ function connectOnce(url: string, token: string, options: ClientOptions): Promis
   const client = openClient(url, token, options);
   return new Promise((resolve) => {
     client.once("ready", () => resolve(client));
-    client.once("connect_error", resolve);
+    client.once("connect_error", (error) => {
+      // Else one that reconnects would come in beside the next.
+      client.disconnect();
+      resolve(error);
+    });
   });
 }
 

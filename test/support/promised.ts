@@ -48,14 +48,14 @@ setInterval(() => {
 }, 100).unref();
 
 /**
- * Tries again what is refused because this process stood still meanwhile: a node in it has outlived its lease then, and
+ * Tries again what is refused because this process stood still meanwhile or just before: a node in it has outlived its lease then, and
  * refuses until its next heartbeat, as it says.
  */
 export async function despiteStalls<T>(attempt: () => Promise<T>, isRefused: (outcome: T) => boolean): Promise<T> {
   const begun = performance.now();
   for (let tries = 0; ; tries += 1) {
     const outcome = await attempt();
-    if (tries === 10 || !isRefused(outcome) || stalledAt < begun) return outcome;
+    if (tries === 10 || !isRefused(outcome) || stalledAt < begun - stallMs) return outcome;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
