@@ -17,6 +17,7 @@ import { AcceleratedWrite, eachByItself } from "./multi-socket-write.ts";
 import type { AllowedOrigins } from "./origins.ts";
 import { packetType } from "./packets.ts";
 import { PollingTransport } from "./polling-transport.ts";
+import { RequestExtensions, type EngineMiddleware } from "./request-extensions.ts";
 import { ProtocolRefusal, refuseRequest, refuseUpgrade } from "./refusals.ts";
 import type { Skipped } from "./send-queue.ts";
 import type { StickyRouting } from "./sticky-routing/sticky-routing.ts";
@@ -69,6 +70,23 @@ interface AdmissionOutcome {
   refuse: (refusal: GatewayError) => void;
 }
 
+interface ExtendedRequest {
+  request: EngineRequest;
+  /** Undefined if an upgrade has nothing to run before it. */
+  response: ServerResponse | undefined;
+  refuse: AdmissionOutcome["refuse"];
+}
+
+/** The socket of an upgrade, what was read from it behind the request, and the headers to answer. */
+interface UpgradeLine {
+  socket: NetSocket;
+  head: Buffer;
+  response: ServerResponse | undefined;
+}
+
+/** Socket.IO's number for refusals that Engine.IO's protocol has none for. */
+const forbidden = 4;
+
 /** Time until an upgrade of another path that nobody accepted is closed. */
 const strayUpgradeMs = 1_000;
 /** The same if the application listens to upgrades. */
@@ -88,6 +106,7 @@ export class Engine extends EventEmitter {
   readonly #context: EngineContext;
   readonly #webSockets: WebSocketContext;
   readonly #clientFiles = new ClientFiles();
+  readonly #extensions = new RequestExtensions(this);
 
   constructor(deps: EngineDeps, options: EngineOptions) {
     super();
@@ -125,6 +144,12 @@ export class Engine extends EventEmitter {
     return this.#sockets.size;
   }
 
+  /** Adds middleware that runs before each request of a Socket.IO client is handled, as `io.engine.use` does. */
+  use(middleware: EngineMiddleware): this {
+    this.#extensions.add(middleware);
+    return this;
+  }
+
   /** Handles `/socket.io/` of an HTTP server that already has the listeners for all other paths, until the result is called. */
   attach(server: Server): () => void {
     return takePaths(server, path, {
@@ -157,15 +182,38 @@ export class Engine extends EventEmitter {
     const cors = this.#check.corsFields(request);
     if (this.#clientFiles.serve(request, response, cors)) return;
     const refuse = (refusal: GatewayError): void => {
-      this.#deps.onRefused(refusal, request);
+      this.#refused(request, refusal);
       refuseRequest(request, response, refusal, cors);
     };
     const refusal = this.#check.refusalOf(request, false);
     if (refusal !== undefined) return refuse(refusal);
     for (const [name, value] of Object.entries(cors)) response.setHeader(name, value);
+    const extended = (handle: () => void): void => this.#extend({ request, response, refuse }, handle);
+    const accept = (): void => extended(() => this.#openPolling(request, response));
     if (request.method === "OPTIONS") answerPreflight(response);
-    else if (request._query.sid) this.#continue(request, response, refuse);
-    else this.#admit(request, response, { refuse, accept: () => this.#openPolling(request, response) });
+    else if (request._query.sid) extended(() => this.#continue(request, response, refuse));
+    else this.#admit(request, response, { refuse, accept });
+  }
+
+  #refused(request: IncomingMessage, refusal: GatewayError): void {
+    this.#deps.onRefused(refusal, request);
+    const { message } = refusal;
+    const code = refusal instanceof ProtocolRefusal ? refusal.number : forbidden;
+    this.emit("connection_error", { req: request, code, message, context: { code: refusal.code } });
+  }
+
+  /** Handles a request behind the app's middleware, whose error refuses it. */
+  #extend({ request, response, refuse }: ExtendedRequest, handle: () => void): void {
+    if (response === undefined) return handle();
+    const place = "socket.middleware";
+    const waited = ignoreErrors(request.socket);
+    this.#guard(place, request.socket, () =>
+      this.#extensions.apply(request, response, !request._query.sid, (error) => {
+        waited();
+        if (error !== undefined) refuse(new ProtocolRefusal("badRequest"));
+        else if (!request.socket.destroyed) this.#guard(place, request.socket, handle);
+      }),
+    );
   }
 
   #continue(request: EngineRequest, response: ServerResponse, refuse: AdmissionOutcome["refuse"]): void {
@@ -187,20 +235,19 @@ export class Engine extends EventEmitter {
     if (this.#deps.stickyRouting?.handOffUpgrade(request, socket, head) === true) return;
     const ours = prepared(request);
     const refuse = (refusal: GatewayError): void => {
-      this.#deps.onRefused(refusal, request);
+      this.#refused(request, refusal);
       refuseUpgrade(socket, refusal);
     };
     const refusal = this.#check.refusalOf(ours, true) ?? wrongUpgrade(ours);
-    if (refusal !== undefined) refuse(refusal);
-    else if (ours._query.sid) this.#upgrade(ours, { socket: socket as NetSocket, head }, refuse);
-    else this.#admit(ours, socket, { refuse, accept: () => this.#openWebSocket(ours, socket as NetSocket, head) });
+    if (refusal !== undefined) return refuse(refusal);
+    const response = this.#extensions.responseTo(request, socket);
+    const line: UpgradeLine = { socket: socket as NetSocket, head, response };
+    const extended = (handle: () => void): void => this.#extend({ request: ours, response, refuse }, handle);
+    if (ours._query.sid) extended(() => this.#upgrade(ours, line, refuse));
+    else this.#admit(ours, socket, { refuse, accept: () => extended(() => this.#openWebSocket(ours, line)) });
   }
 
-  #upgrade(
-    request: EngineRequest,
-    line: { socket: NetSocket; head: Buffer },
-    refuse: AdmissionOutcome["refuse"],
-  ): void {
+  #upgrade(request: EngineRequest, line: UpgradeLine, refuse: AdmissionOutcome["refuse"]): void {
     const socket = this.#sockets.get(request._query.sid as string);
     if (socket === undefined) return refuse(new ProtocolRefusal("unknownSid"));
     const polling = socket.transport;
@@ -208,17 +255,17 @@ export class Engine extends EventEmitter {
     const timing = { clock: this.#deps.clock, timeoutMs: this.#options.upgradeTimeoutMs };
     const owner = isFree ? new UpgradeAttempt({ socket, polling }, timing) : nobody;
     const transport = new WebSocketTransport(line.socket, owner, this.#webSockets);
-    transport.write(Buffer.from(handshakeAnswer(request)));
+    transport.write(Buffer.from(handshakeAnswer(request, line.response?.getHeaders())));
     if (!(owner instanceof UpgradeAttempt)) return transport.close();
     owner.begin(transport);
     transport.read(line.head);
   }
 
-  #openWebSocket(request: EngineRequest, netSocket: NetSocket, head: Buffer): void {
+  #openWebSocket(request: EngineRequest, { socket: netSocket, head, response }: UpgradeLine): void {
     const id = this.#createId();
     const create = (owner: TransportOwner) => new WebSocketTransport(netSocket, owner, this.#webSockets);
     const socket = new EngineSocket({ id, request }, create, this.#context);
-    socket.writer.add(Frame.textAfter(handshakeAnswer(request), this.#openPacket(id, [])));
+    socket.writer.add(Frame.textAfter(handshakeAnswer(request, response?.getHeaders()), this.#openPacket(id, [])));
     this.#opened(socket);
     if (head.length > 0) (socket.transport as WebSocketTransport).read(head);
   }
@@ -232,10 +279,14 @@ export class Engine extends EventEmitter {
     };
     const admitted = this.#deps.admit?.(request, carrier);
     if (!(admitted instanceof Promise)) return settle(admitted);
-    admitted.then(settle).catch((error: unknown) => {
-      this.#deps.report("socket.admission", error);
-      carrier.destroy();
-    });
+    const waited = ignoreErrors(carrier);
+    admitted
+      .then(waited)
+      .then(settle)
+      .catch((error: unknown) => {
+        this.#deps.report("socket.admission", error);
+        carrier.destroy();
+      });
   }
 
   #opened(socket: EngineSocket): void {
@@ -268,6 +319,21 @@ function prepared(request: IncomingMessage): EngineRequest {
   ours._query = queryOf(request);
   return ours;
 }
+
+/**
+ * Until something owns the socket of an upgrade, nothing listens to its errors, and a client that resets it would end the
+ * process. The result is called when the wait is over.
+ */
+function ignoreErrors(carrier: RequestCarrier): <T>(value?: T) => T | undefined {
+  carrier.on("error", ignore);
+  return (value) => {
+    // The error of a carrier that is destroyed may still be emitted.
+    if (!carrier.destroyed) carrier.off("error", ignore);
+    return value;
+  };
+}
+
+const ignore = (): void => undefined;
 
 function wrongUpgrade(request: IncomingMessage): GatewayError | undefined {
   const wrong = wrongHandshake(request);

@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 
 /** RFC 6455, 1.3. */
 const magic = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -17,13 +17,18 @@ export function wrongHandshake({ method, headers }: IncomingMessage): string | u
     : "The Sec-WebSocket-Protocol header is not valid.";
 }
 
-/** The response to a valid request. Accepts no extension, and the first of the client's protocols. */
-export function handshakeAnswer({ headers }: IncomingMessage): string {
+/** The response to a valid request, with further `fields`. Accepts no extension, and the first of the client's protocols. */
+export function handshakeAnswer({ headers }: IncomingMessage, fields: OutgoingHttpHeaders = {}): string {
   const accept = hash("sha1", `${headers["sec-websocket-key"]}${magic}`, "base64");
   const [protocol] = protocolsOf(headers);
   const agreed = protocol === undefined ? "" : `Sec-WebSocket-Protocol: ${protocol}\r\n`;
-  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${agreed}\r\n`;
+  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${agreed}${linesOf(fields)}\r\n`;
 }
+
+const linesOf = (fields: OutgoingHttpHeaders): string =>
+  Object.entries(fields)
+    .flatMap(([name, value]) => [value ?? []].flat().map((one) => `${name}: ${one}\r\n`))
+    .join("");
 
 const protocolsOf = (headers: IncomingMessage["headers"]): string[] =>
   headers["sec-websocket-protocol"]?.split(",").map((name) => name.trim()) ?? [];

@@ -208,6 +208,24 @@ describe("gateway.io", () => {
 });
 
 describe("a moved-in server", () => {
+  test.each(["websocket", "polling"])("has the middleware of its sessions in front of %s", async (transport) => {
+    const gateway = await listening(({ io }) => {
+      io.engine.use((request: object, _response: unknown, next: () => void) => {
+        Object.assign(request, { session: { cart: 3 } });
+        next();
+      });
+      io.on("connection", (socket) =>
+        socket.on("cart", (done: (cart: unknown) => void) =>
+          done((socket.request as { session?: { cart: number } }).session?.cart),
+        ),
+      );
+    });
+
+    const ann = await join(gateway, "ann", { transports: [transport] });
+
+    expect(await ann.emitWithAck("cart")).toBe(3);
+  });
+
   test("finds the user in socket.data, in its middleware, its listeners and on other nodes", async () => {
     const seen: unknown[] = [];
     const gateway = await listening(({ io }) => {

@@ -1,6 +1,8 @@
+import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
+import type { EngineDeps } from "../../src/engine/engine.ts";
 import { GatewayError } from "../../src/protocol/errors.ts";
-import { startEngine } from "../support/engine.ts";
+import { startEngine, type TestEngine } from "../support/engine.ts";
 import { frame, RawPolling, rawRequest, RawSocket, statusOf, upgradeRequest } from "../support/hostile.ts";
 
 const polling = "/socket.io/?EIO=4&transport=polling";
@@ -164,4 +166,24 @@ it("leaves other paths to others", async () => {
   const { url } = await startEngine();
 
   expect((await fetch(`${url}/elsewhere`)).status).toBe(404);
+});
+
+describe("a client that resets its connection while its request waits", () => {
+  it.each<[string, (engine: TestEngine) => void, Partial<EngineDeps>]>([
+    ["to be admitted", () => undefined, { admit: () => new Promise(() => undefined) }],
+    ["for middleware", ({ engine }) => void engine.use(() => undefined), {}],
+  ])("%s leaves nothing behind", async (_, setUp, options) => {
+    const engine = await startEngine(options);
+    setUp(engine);
+    const reset = new Promise((resolve) =>
+      engine.server.once("upgrade", (_request, socket) => socket.once("close", resolve)),
+    );
+    const line = connect(engine.port, "127.0.0.1");
+
+    line.write(upgradeRequest(websocket), () => line.resetAndDestroy());
+
+    // Vitest fails on what nobody catches.
+    await reset;
+    expect(engine.sockets).toEqual([]);
+  });
 });

@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 import { Engine, type EngineDeps, type EngineOptions } from "../../src/engine/engine.ts";
@@ -10,6 +10,7 @@ import { quietLog } from "./world.ts";
 /** An engine by itself, on a real HTTP server; every connection answers each message with the same. */
 export interface TestEngine {
   readonly engine: Engine;
+  readonly server: Server;
   readonly url: string;
   readonly port: number;
   /** Every connection that was opened, in order. */
@@ -62,6 +63,7 @@ export async function startEngine(options: Partial<EngineOptions & EngineDeps> =
   const { port } = server.address() as AddressInfo;
   return {
     engine,
+    server,
     url: `http://127.0.0.1:${port}`,
     port,
     sockets,
