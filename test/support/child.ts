@@ -10,6 +10,8 @@ export interface Ended {
 export interface OwnProcess {
   readonly pid: number;
   isRunning(): boolean;
+  /** Whether it is running but frozen, so that it answers nobody. */
+  readonly isFrozen: boolean;
   /** Settles when it is gone, whoever ended it. */
   readonly ended: Promise<Ended>;
   signal(signal: NodeJS.Signals): void;
@@ -32,19 +34,28 @@ export function ownProcess(child: ChildProcess): OwnProcess {
     });
   });
 
+  let isFrozen = false;
+  const freeze = (now: boolean): void => {
+    isFrozen = now;
+    child.kill(now ? "SIGSTOP" : "SIGCONT");
+  };
+
   return {
     pid: child.pid ?? 0,
     isRunning: () => child.exitCode === null && child.signalCode === null,
+    get isFrozen() {
+      return isFrozen;
+    },
     ended,
     signal: (signal) => void child.kill(signal),
     kill() {
       child.kill("SIGKILL");
       return ended;
     },
-    freeze: () => void child.kill("SIGSTOP"),
-    thaw: () => void child.kill("SIGCONT"),
+    freeze: () => freeze(true),
+    thaw: () => freeze(false),
     async stop(patienceMs = 5_000) {
-      child.kill("SIGCONT");
+      freeze(false);
       child.kill("SIGTERM");
       const force = setTimeout(() => child.kill("SIGKILL"), patienceMs);
       return ended.finally(() => clearTimeout(force));

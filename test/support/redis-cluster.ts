@@ -128,9 +128,9 @@ async function isWhole(server: RedisProcess, count: number): Promise<void> {
   if (!info.includes("cluster_state:ok")) throw new Error(`the cluster is not whole:\n${info}`);
 }
 
-/** As the first who lives sees it. */
+/** As the first who answers sees it. */
 async function portOf(slot: number, all: readonly RedisProcess[]): Promise<number | undefined> {
-  const living = all.find((server) => server.isRunning());
+  const living = all.find((server) => server.isRunning() && !server.isFrozen);
   return living && portFor(slot, living);
 }
 

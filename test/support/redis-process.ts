@@ -64,6 +64,9 @@ export async function startRedisProcess({ port, args = [], tls }: RedisProcessOp
       return current.ended;
     },
     isRunning: () => current.isRunning(),
+    get isFrozen() {
+      return current.isFrozen;
+    },
     signal: (signal) => current.signal(signal),
     kill: () => current.kill(),
     freeze: () => current.freeze(),
