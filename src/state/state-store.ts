@@ -88,7 +88,9 @@ export function createStateStore(
   };
 }
 
-const tooLarge = (message: string): GatewayError => new GatewayError("payload_too_large", message, { field: "key" });
+/** The field is that of backends; clients are told none. */
+const tooLarge = (message: string): GatewayError =>
+  new GatewayError("payload_too_large", message, { field: "changes" });
 
 function toArgs(change: StateWrite): (string | number)[] {
   const { key, dueAt } = change;

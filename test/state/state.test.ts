@@ -147,6 +147,11 @@ describe("the state of a channel", () => {
     for (let n = 0; n < 10; n++) answers.push(await set(client, `k${n}`, value));
     expect(answers[0]).toMatchObject({ ok: true });
     expect(answers.at(-1)).toMatchObject(tooLarge);
+    const changes = [1, 2].map((n) => ({ key: `new-${n}`, value }));
+    expect(await gateway!.call("POST", path, { changes })).toMatchObject({
+      status: 413,
+      body: { code: "payload_too_large", field: "changes" },
+    });
     const kept = answers.filter(({ ok }) => ok).length;
     expect(Object.keys((await snapshotOf(client)).entries)).toHaveLength(kept);
     expect(await set(client, "k0", "short")).toMatchObject({ ok: true });
