@@ -169,7 +169,9 @@ export async function createNode(
     clock,
   });
   for (const type of rightsChangeTypes)
-    control.on(type, (command) => nodeRights.perform(command), { beforeReopening: type !== "rights.subscribe" });
+    control.on(type, (command, id) => nodeRights.perform(command, id), {
+      beforeReopening: type !== "rights.subscribe",
+    });
   const checks = contract && createNodeContractChecks(contract, services.kinds, config.orders);
   const ingress = createIngress(context, {
     services,

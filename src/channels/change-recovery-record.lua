@@ -3,12 +3,13 @@
 --
 -- Fields of the record: owner, '' once that has gone, and then `left`, who that was; takes, how often another connection
 -- took it; run, the run of Redis in which its owner last wrote all of it (another may lack later changes); the rest as in
--- connection-record-store.ts.
+-- recovery-record-store.ts.
 --
 -- KEYS  1 record (hash)
 -- ARGV  1 owner  2 'begin', 'rewrite', 'keep', 'drop', 'release' or 'end'  3 life (s)
 --       4.. field, value, field, value, ... to begin with; field and value to keep; field to drop
---       to release: 4 the trail of what its owner delivered, omitted if not needed (channels/delivery-trail.ts)
+--       to release: 4 `asOf` of the record  5 the trail of what its owner delivered, omitted if not needed
+--       (channels/delivery-trail.ts)
 --       to rewrite: 4 how often the record had been taken when its owner took it  5.. all fields and values
 -- Returns 1, or 0 where the record is another's or gone. What is gone is rewritten all the same, and so is what belongs
 -- to an earlier owner: the store may have lost what came after that.
@@ -28,15 +29,15 @@ elseif act == 'rewrite' then
   redis.call('HSET', record, 'owner', owner, 'run', knownRun, 'takes', ARGV[4], unpack(ARGV, 5))
 elseif redis.call('HGET', record, 'owner') ~= owner then
   -- Taken over before its owner could write its trail.
-  if act == 'release' and ARGV[4] and redis.call('HGET', record, 'before') == owner then
-    redis.call('HSET', record, 'trail', ARGV[4])
+  if act == 'release' and ARGV[5] and redis.call('HGET', record, 'before') == owner then
+    redis.call('HSET', record, 'trail', ARGV[5])
   end
   return 0
 elseif act == 'keep' then redis.call('HSET', record, ARGV[4], ARGV[5])
 elseif act == 'drop' then redis.call('HDEL', record, ARGV[4])
 elseif act == 'release' then
-  redis.call('HSET', record, 'owner', '', 'left', owner)
-  if ARGV[4] then redis.call('HSET', record, 'trail', ARGV[4]) end
+  redis.call('HSET', record, 'owner', '', 'left', owner, 'asOf', ARGV[4])
+  if ARGV[5] then redis.call('HSET', record, 'trail', ARGV[5]) end
 elseif act == 'end' then redis.call('DEL', record) end
 redis.call('EXPIRE', record, ttl)
 return 1

@@ -19,6 +19,11 @@ export interface RecoveryRecord {
   holder: RecordOwner;
   /** Each channel, with where its subscription started. */
   starts: Map<string, StoredStart>;
+  /**
+   * Id of the last control command after which its node has written which subscriptions there are; empty in records of
+   * earlier versions. What a later command has ended may still be among them.
+   */
+  asOf: string;
 }
 
 export interface TakenRecord {
@@ -57,9 +62,9 @@ export interface RecoveryRecordStore {
   take(privateId: string, owner: string): Promise<TakenRecord | undefined>;
   /**
    * The connection is gone and may come back. Returns false if the record belongs to another owner or is gone;
-   * `trail` is stored even if it was taken just before.
+   * `trail` is stored even if it was taken just before. `asOf` as in the record.
    */
-  release(privateId: string, owner: string, trail?: DeliveryTrail): Promise<boolean>;
+  release(privateId: string, owner: string, asOf: string, trail?: DeliveryTrail): Promise<boolean>;
   /** What `release` wrote after another owner took the record. */
   findTrail(privateId: string): Promise<DeliveryTrail | undefined>;
   /** The connection is gone for good. */
@@ -116,8 +121,8 @@ export function createRecoveryRecordStore(
       const [before, left, takes, fields, trail] = reply as [string, string, number, string[], string];
       return { before, left, takes, trail: toTrail(trail), record: toRecord(fromPairs(fields)) };
     },
-    release: (privateId, owner, trail) =>
-      change(privateId, owner, "release", windowSeconds, trail === undefined ? [] : [JSON.stringify(trail)]),
+    release: (privateId, owner, asOf, trail) =>
+      change(privateId, owner, "release", windowSeconds, trail === undefined ? [asOf] : [asOf, JSON.stringify(trail)]),
     findTrail: async (privateId) => toTrail((await commands.hget(keys.recoveryRecord(privateId), "trail")) ?? ""),
     async end(privateId, owner) {
       await change(privateId, owner, "end", windowSeconds, []);
@@ -147,8 +152,8 @@ function toStart(text: string): StoredStart {
 const toTrail = (text: string): DeliveryTrail | undefined =>
   text === "" ? undefined : (JSON.parse(text) as DeliveryTrail);
 
-function toFields({ holder, starts }: RecoveryRecord): string[] {
-  const fields = ["holder", JSON.stringify(holder)];
+function toFields({ holder, starts, asOf }: RecoveryRecord): string[] {
+  const fields = ["holder", JSON.stringify(holder), "asOf", asOf];
   for (const [channel, position] of starts) fields.push(channelField + channel, toText(position));
   return fields;
 }
@@ -165,5 +170,5 @@ function toRecord(fields: Record<string, string>): RecoveryRecord | undefined {
   for (const [field, value] of Object.entries(fields)) {
     if (field.startsWith(channelField)) starts.set(field.slice(channelField.length), toStart(value));
   }
-  return { holder: JSON.parse(fields.holder) as RecordOwner, starts };
+  return { holder: JSON.parse(fields.holder) as RecordOwner, starts, asOf: fields.asOf ?? "" };
 }

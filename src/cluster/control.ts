@@ -41,9 +41,9 @@ export interface ControlDeps {
 
 /**
  * Performs a command on this node and returns how many things it affected. The command is confirmed when it has returned, or
- * its promise has settled. Commands may be repeated.
+ * its promise has settled. Commands may be repeated; each has its own `id`, in the order of `compareCommands`.
  */
-export type CommandHandler = (command: ControlCommand) => number | Promise<number>;
+export type CommandHandler = (command: ControlCommand, id: string) => number | Promise<number>;
 
 export interface CommandOptions {
   /**
@@ -106,6 +106,11 @@ export class Control {
     return this.#incarnation;
   }
 
+  /** Id of the last command that this node has begun to perform; empty before its first heartbeat. */
+  get performed(): string {
+    return this.#followed ?? "";
+  }
+
   /** Nodes with a lease at the last heartbeat, by incarnation. */
   get living(): readonly string[] {
     return this.membership.living;
@@ -153,8 +158,8 @@ export class Control {
     return outcomeOf(asked, acknowledgements);
   }
 
-  /** Calls `replay` with the commands of the last `ms`, as far as they are kept, oldest first, and the age of each. */
-  async replayRecent(ms: number, replay: (command: ControlCommand, ageMs: number) => void): Promise<void> {
+  /** Calls `replay` with the commands of the last `ms`, as far as they are kept, oldest first, with the id and age of each. */
+  async replayRecent(ms: number, replay: (command: ControlCommand, id: string, ageMs: number) => void): Promise<void> {
     const { store, clock } = this.#deps;
     const now = clock.now();
     let page: LoggedCommand[] = [];
@@ -163,7 +168,7 @@ export class Control {
       page = await store.commandsAfter(last);
       for (const { id, json } of page) {
         const command = parseCommand(json);
-        if (command !== undefined) replay(command, Math.max(0, now - Number.parseInt(id, 10)));
+        if (command !== undefined) replay(command, id, Math.max(0, now - Number.parseInt(id, 10)));
         last = id;
       }
     } while (page.length === maxCommands);
@@ -247,7 +252,7 @@ export class Control {
 
   /** Reports if this node may have missed commands since its last heartbeat. */
   #checkContinuity({ lastId }: Heartbeat, sentAt: number): void {
-    if (this.#followed !== undefined && compareIds(lastId, this.#followed) < 0) {
+    if (this.#followed !== undefined && compareCommands(lastId, this.#followed) < 0) {
       this.#deps.log.error(
         { lastId, followed: this.#followed },
         "Redis lost the control log; revocations issued in the meantime may be lost",
@@ -260,7 +265,7 @@ export class Control {
     const command = parseCommand(json);
     if (command === undefined) return this.#warn({ id }, "ignored a malformed control command");
     const { handle, beforeReopening = false } = this.#handlers.get(command.type) ?? {};
-    const count = Promise.resolve(handle?.(command) ?? 0);
+    const count = Promise.resolve(handle?.(command, id) ?? 0);
     if (beforeReopening) this.#holdFence(count);
     const incarnation = this.#incarnation;
     count
@@ -300,7 +305,8 @@ function parseCommand(json: string): ControlCommand | undefined {
   }
 }
 
-function compareIds(a: string, b: string): number {
+/** Negative if the command with the first id is older. */
+export function compareCommands(a: string, b: string): number {
   const [aTime = 0, aSequence = 0] = a.split("-").map(Number);
   const [bTime = 0, bSequence = 0] = b.split("-").map(Number);
   return aTime - bTime || aSequence - bSequence;

@@ -26,7 +26,7 @@ export interface NodeRightsDeps {
   channels: Pick<Channels, "recheckPermissions" | "channelsOf" | "subscribeUnchecked" | "forceUnsubscribe">;
   members: Pick<Presence["members"], "infoChanged">;
   /** Which subscriptions do not come back with clients that are away. */
-  ended: Pick<EndedSubscriptions, "add" | "delete">;
+  ended: Pick<EndedSubscriptions, "add">;
   /** Forgets what an app has answered about them, so that it is asked again. */
   forgetAnswers?: ((about: { sessionId: string } | { userId: string; channel: string }) => void) | undefined;
   clock: Clock;
@@ -35,9 +35,9 @@ export interface NodeRightsDeps {
 /** Rights of this node's live connections, as backends change them. */
 export interface NodeRights {
   /** Applies a control command on this node; resolves with the number of connections it affected. */
-  perform(command: ControlCommand): Promise<number>;
+  perform(command: ControlCommand, id: string): Promise<number>;
   /** A command that was sent before this node started, for clients that were away then. */
-  recall(command: ControlCommand, ageMs: number): void;
+  recall(command: ControlCommand, id: string, ageMs: number): void;
   /** Calls `listener` after the identity of a connection was replaced. */
   onChanged(listener: (connection: Connection, previous: Identity) => void): void;
   /** Ends subscriptions that the connection's identity no longer allows, and shows its `info` to other members. */
@@ -69,9 +69,8 @@ export function createNodeRights({
   }
 
   /** For connections that recover. */
-  function note(change: RightsChange, ageMs = 0): void {
-    if (change.type === "rights.unsubscribe") ended.add(change.userId, change.channel, ageMs);
-    if (change.type === "rights.subscribe") ended.delete(change.userId, change.channel);
+  function note(change: RightsChange, id: string, ageMs = 0): void {
+    if (change.type === "rights.unsubscribe") ended.add(change, { id, ageMs });
   }
 
   function replaceIdentity(connection: Connection, identity: Identity): void {
@@ -121,17 +120,17 @@ export function createNodeRights({
   }
 
   return {
-    async perform(command) {
+    async perform(command, id) {
       const change = toChange(command);
       if (change === undefined) return 0;
       remember(change);
-      note(change);
+      note(change, id);
       forgetAnswers?.(change.type === "rights.session" ? { sessionId: change.rights.sessionId } : change);
       return applyToAll(change);
     },
-    recall(command, ageMs) {
+    recall(command, id, ageMs) {
       const change = toChange(command);
-      if (change !== undefined) note(change, ageMs);
+      if (change !== undefined) note(change, id, ageMs);
     },
     onChanged: (listener) => void listeners.push(listener),
     recheck,

@@ -16,7 +16,7 @@ export interface SessionRecordsDeps {
   channels: Pick<Channels, "startsOf" | "trailOf">;
   /** Whether the channel has state. */
   hasState: (channel: string) => boolean;
-  control: Pick<Control, "fence">;
+  control: Pick<Control, "fence" | "performed">;
   clock: Clock;
   log: Logger;
 }
@@ -127,7 +127,7 @@ export class SessionRecords implements RecoveryRecords {
     if (mayReturn && !isReplaced && handle.isPersisted) this.#disconnected.add({ handle, record, trail });
     if (!mayReturn && !isReplaced) return store.end(privateId, owner);
     // If another connection has taken it over, that connection's node is responsible for the record.
-    if (!(await store.release(privateId, owner, trail))) this.#disconnected.delete(owner);
+    if (!(await store.release(privateId, owner, record.asOf, trail))) this.#disconnected.delete(owner);
   }
 
   /** Deletes the records of a user's disconnected clients. Resolves to their number. */
@@ -166,6 +166,7 @@ export class SessionRecords implements RecoveryRecords {
     return {
       holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, timestamp: firstTimestamp },
       starts: this.#deps.channels.startsOf(subscriber),
+      asOf: this.#deps.control.performed,
     };
   }
 
@@ -189,7 +190,7 @@ export class SessionRecords implements RecoveryRecords {
     const { privateId, takes } = each.handle;
     await Promise.all([
       store.rewrite(privateId, owner, takes, each.record),
-      store.release(privateId, owner, each.trail),
+      store.release(privateId, owner, each.record.asOf, each.trail),
     ]);
   }
 }

@@ -64,7 +64,7 @@ export interface SessionRecoveryDeps extends SessionRecordsDeps {
     Channels,
     "restore" | "disconnect" | "startsOf" | "timestampOf" | "lastTimestamp" | "trailOf" | "deliveryCount"
   >;
-  control: Pick<Control, "command" | "incarnation" | "living" | "fence">;
+  control: Pick<Control, "command" | "incarnation" | "living" | "fence" | "performed">;
 }
 
 export interface SessionRecoveryOptions extends SessionRecordsOptions {
@@ -146,9 +146,9 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
   }
 
   /** Nothing was delivered, so the next attempt needs the trail. */
-  function releaseAfterError(privateId: string, owner: string, { trail }: TakenRecord, error: unknown): never {
+  function releaseAfterError(privateId: string, owner: string, { trail, record }: TakenRecord, error: unknown): never {
     store
-      .release(privateId, owner, trail)
+      .release(privateId, owner, record?.asOf ?? "", trail)
       .catch((fault: unknown) => log.warn({ err: fault }, "a record was not released"));
     throw error;
   }
@@ -199,8 +199,8 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       if (taken === undefined) return "the recovery window is over";
       replace(taken.before || taken.left);
       if (taken.record === undefined) return "Redis has lost a part of the session";
-      const { starts } = taken.record;
-      if (ended.hasAny(identity.userId, starts.keys())) return "a backend has ended one of its subscriptions";
+      const { starts, asOf } = taken.record;
+      if (ended.hasAny(identity.userId, starts.keys(), asOf)) return "a backend has ended one of its subscriptions";
       if (!(timestamp >= holder.timestamp - margin)) return "the client's offset is from before its session";
       const read = options.isCluster ? await positionsOf(privateId, taken, timestamp) : undefined;
       const restored = await deps.channels

@@ -10,6 +10,7 @@ const channels = {
   room: { subscribe: "granted", publish: "granted" },
   desk: { subscribe: ["role:staff", "granted"], publish: "none" },
   closed: { subscribe: "none", publish: "none" },
+  lobby: { subscribe: "public", publish: "public" },
 };
 
 /** Two nodes on one prefix. */
@@ -20,6 +21,21 @@ async function nodes() {
 }
 
 const subscribe = (client: Client, channel: string) => client.emitWithAck("subscribe", { channel });
+const heard = (client: Client) => told(client, "publication").map(({ data }) => data);
+
+/** A client that is away, and that its node has missed. */
+async function cut(client: Client, node: Awaited<ReturnType<typeof nodes>>[number]): Promise<void> {
+  client.io.engine.close();
+  const connections = async () => (await node.call("GET", "/v1/users/ada/connections")).body.connections;
+  await eventually(async () => expect(await connections()).toEqual([]));
+}
+
+async function comeBack(client: Client): Promise<void> {
+  const isReady = new Promise((resolve) => void client.once("ready", resolve));
+  client.connect();
+  await isReady;
+}
+
 const unsubscribed = (client: Client): string[] => told(client, "unsubscribed").map(({ channel }) => String(channel));
 
 async function refusal(url: string, token: string): Promise<string> {
@@ -167,6 +183,44 @@ describe("a user", () => {
     for (const client of [...clients, later])
       await eventually(() => expect(unsubscribed(client)).toEqual(["closed:1"]));
     expect(await subscribe(later, "closed:1")).toMatchObject({ error: { code: "forbidden" } });
+  });
+
+  it("recovers no subscription that was ended while it was away, even if it was subscribed again meanwhile", async () => {
+    const [one, two] = await nodes();
+    const client = await one.connect((await one.signIn("ada")).token);
+    const publish = (data: string) => two.call("POST", "/v1/publish", { channel: "closed:1", event: "said", data });
+    await one.call("POST", "/v1/users/ada/subscribe", { channel: "closed:1" });
+    await publish("before");
+    await eventually(() => expect(heard(client)).toEqual(["before"]));
+
+    await cut(client, one);
+    await two.call("POST", "/v1/users/ada/unsubscribe", { channel: "closed:1" });
+    await publish("while it might not read it");
+    await two.call("POST", "/v1/users/ada/subscribe", { channel: "closed:1" });
+    await comeBack(client);
+
+    expect(client.recovered).toBe(false);
+    expect(await subscribe(client, "closed:1")).toMatchObject({ ok: true });
+    await publish("after");
+    await eventually(() => expect(heard(client)).toEqual(["before", "after"]));
+  });
+
+  it("recovers, each time, what it subscribed to again after a backend had ended it", async () => {
+    const [one, two] = await nodes();
+    const client = await one.connect((await one.signIn("ada")).token);
+    expect(await subscribe(client, "lobby:1")).toMatchObject({ ok: true });
+    await two.call("POST", "/v1/users/ada/unsubscribe", { channel: "lobby:1" });
+    await eventually(() => expect(unsubscribed(client)).toEqual(["lobby:1"]));
+    expect(await subscribe(client, "lobby:1")).toMatchObject({ ok: true });
+
+    for (const n of [1, 2]) {
+      await cut(client, one);
+      await two.call("POST", "/v1/publish", { channel: "lobby:1", event: "said", data: n });
+      await comeBack(client);
+      expect(client.recovered).toBe(true);
+      expect(heard(client).at(-1)).toBe(n);
+    }
+    expect(heard(client)).toEqual([1, 2]);
   });
 
   it("is blocked on all nodes until the block ends", async () => {

@@ -14,6 +14,7 @@ test("a record is written anew where the store lost it or some of it, and never 
   const withChannels = (...names: string[]) => ({
     holder,
     starts: new Map(names.map((name) => [name, { epoch: "epoch", offset: 1 }])),
+    asOf: "7-0",
   });
   await store.begin("client", "first", withChannels("chat:1"));
 
@@ -43,7 +44,7 @@ test("what changes while a record is starts is in it, however many are starts in
 
   await Promise.all(
     ids.flatMap((id) => [
-      store.begin(id, "owner", { holder, starts: new Map([["user:ada", at(1)]]) }),
+      store.begin(id, "owner", { holder, starts: new Map([["user:ada", at(1)]]), asOf: "7-0" }),
       store.keep(id, "owner", "chat:1", at(2)),
       store.keep(id, "owner", "chat:2", at(3)),
       store.drop(id, "owner", "chat:1"),
@@ -54,7 +55,7 @@ test("what changes while a record is starts is in it, however many are starts in
     ["user:ada", at(1)],
     ["chat:2", at(3)],
   ]);
-  expect(await Promise.all(ids.map((id) => store.find(id)))).toEqual(ids.map(() => ({ holder, starts })));
+  expect(await Promise.all(ids.map((id) => store.find(id)))).toEqual(ids.map(() => ({ holder, starts, asOf: "7-0" })));
 });
 
 test("a change that finds no record of its owner says so, in whatever run its caller believes Redis to be", async () => {
@@ -67,7 +68,7 @@ test("a change that finds no record of its owner says so, in whatever run its ca
   const holder = { socketId: "socket", userId: "ada", sessionId: "session", timestamp: 7 };
 
   expect(await store.keep("client", "owner", "chat:1", at)).toBe(false);
-  await store.begin("client", "owner", { holder, starts: new Map() });
+  await store.begin("client", "owner", { holder, starts: new Map(), asOf: "7-0" });
   expect(await store.keep("client", "owner", "chat:1", at)).toBe(true);
   expect(await store.drop("client", "owner", "chat:1")).toBe(true);
   expect(await store.drop("client", "another", "chat:1")).toBe(false);
@@ -79,15 +80,16 @@ test("what an owner delivered last reaches the next one, whether it left first o
   const store = createRecoveryRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
   const holder = { socketId: "socket", userId: "ada", sessionId: "session", timestamp: 7 };
   const trail = (after: number) => ({ after, channels: [{ name: "chat:1", epoch: "e", start: 1, end: 2 }], sent: [] });
-  await store.begin("client", "first", { holder, starts: new Map() });
+  await store.begin("client", "first", { holder, starts: new Map(), asOf: "7-0" });
 
-  await store.release("client", "first", trail(1));
-  expect(await store.take("client", "second")).toMatchObject({ before: "", takes: 1, trail: trail(1) });
+  await store.release("client", "first", "8-0", trail(1));
+  const record = { asOf: "8-0" };
+  expect(await store.take("client", "second")).toMatchObject({ before: "", takes: 1, trail: trail(1), record });
 
   expect(await store.take("client", "third")).toMatchObject({ before: "second", takes: 2, trail: undefined });
-  await store.release("client", "first", trail(1));
+  await store.release("client", "first", "8-0", trail(1));
   expect(await store.findTrail("client")).toBeUndefined();
-  await store.release("client", "second", trail(2));
+  await store.release("client", "second", "8-0", trail(2));
   expect(await store.findTrail("client")).toEqual(trail(2));
   expect(await store.take("client", "fourth")).toMatchObject({ before: "third", takes: 3, trail: undefined });
 });
@@ -97,6 +99,7 @@ describe("a record whose last change was lost with the end of Redis' data", () =
   const withChannels = (...names: string[]) => ({
     holder,
     starts: new Map(names.map((name) => [name, { epoch: "epoch", offset: 1 }])),
+    asOf: "7-0",
   });
 
   /** Two nodes' stores; the second channel of the first one's client was acknowledged and is lost. */
@@ -132,14 +135,14 @@ describe("a record whose last change was lost with the end of Redis' data", () =
   test("can be written anew after its connection has gone, and not over a later owner's", async () => {
     const { own, other } = await lossOfTheLastChange();
 
-    expect(await eventually(() => own.release("client", "first"))).toBe(true);
+    expect(await eventually(() => own.release("client", "first", "7-0"))).toBe(true);
     const early = await eventually(() => other.take("client", "second"));
     expect(early).toMatchObject({ left: "first", record: undefined });
     await own.rewrite("client", "first", 0, withChannels("chat:1", "chat:2"));
-    await own.release("client", "first");
+    await own.release("client", "first", "7-0");
     const taken = await eventually(() => other.take("client", "second"));
     expect(taken).toMatchObject({ before: "", left: "first", takes: 1, record: withChannels("chat:1", "chat:2") });
-    expect(await own.release("client", "first")).toBe(false);
+    expect(await own.release("client", "first", "7-0")).toBe(false);
     await own.rewrite("client", "first", 0, withChannels("chat:3"));
     expect(await other.find("client")).toEqual(withChannels("chat:1", "chat:2"));
   });

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { Control, type ControlCommand } from "../../src/cluster/control.ts";
+import { compareCommands, Control, type ControlCommand } from "../../src/cluster/control.ts";
 import { createControlStore, leaseMs } from "../../src/cluster/control-store.ts";
 import { createFence } from "../../src/cluster/fence.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
@@ -86,12 +86,15 @@ describe("a control command", () => {
     const seen: unknown[] = [];
     const ages: number[] = [];
 
-    await control.replayRecent(60_000, ({ n }, ageMs) => {
+    const ids: string[] = [];
+    await control.replayRecent(60_000, ({ n }, id, ageMs) => {
       seen.push(n);
+      ids.push(id);
       ages.push(ageMs);
     });
 
     expect(seen).toEqual(all);
+    expect(ids).toEqual(ids.toSorted(compareCommands));
     expect(Math.min(...ages)).toBeGreaterThanOrEqual(0);
     expect(Math.max(...ages)).toBeLessThan(60_000);
   });

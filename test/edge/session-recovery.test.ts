@@ -7,7 +7,7 @@ import { quietLog } from "../support/world.ts";
 
 const holder = { socketId: "s", userId: "ada", sessionId: "session", timestamp: 1 };
 const incomplete = { before: "n1/1|7", left: "", takes: 0, trail: undefined, record: undefined };
-const complete: TakenRecord = { ...incomplete, takes: 1, record: { holder, starts: new Map() } };
+const complete: TakenRecord = { ...incomplete, takes: 1, record: { holder, starts: new Map(), asOf: "" } };
 
 /** A store whose record is incomplete until its node has rewritten it, at a node that lost its lease in an outage. */
 function startRecovery(before: string) {
@@ -23,7 +23,7 @@ function startRecovery(before: string) {
   } as unknown as SessionRecoveryDeps;
   const recovery = createSessionRecovery(deps, { windowSeconds: 60, renewEverySeconds: 30, isCluster: false });
   const connection = { identity: holder, subscriber: {}, close: () => undefined } as unknown as Connection;
-  const attempt = { privateId: "p", timestamp: 1, record: { holder, starts: new Map() } };
+  const attempt = { privateId: "p", timestamp: 1, record: { holder, starts: new Map(), asOf: "" } };
   /** Each wait begins when the previous one has ended. */
   const pass = async (ms: number): Promise<void> => {
     for (let passed = 0; passed < ms; passed += 100) await clock.advance(100);
