@@ -112,6 +112,7 @@ function createOrders(): Orders {
   };
   const historyOf = (channel: string) => kinds.of(channel).history;
   const deadLetter = async (): Promise<void> => undefined;
-  const alone = { removeSubscription: () => undefined, command: async () => ({ count: 0, nodes: 1, acknowledged: 1 }) };
+  const command = async () => ({ count: 0, nodes: 1, acknowledged: 1 });
+  const alone = { removeSubscription: () => undefined, command, nodeCount: () => 1 };
   return new Orders({ commands, keys, isCluster: false, historyOf, deadLetter, ...alone, clock, log }, { transitions });
 }

@@ -8,7 +8,7 @@ import type { EphemeralPublished, PublishRequest, Published } from "./publicatio
 export interface PublicationLimit {
   /** Rejects with `rate_limited`. */
   take(): Promise<void>;
-  /** Returns what was taken for a request that turned out to be a repeat. */
+  /** Returns what was taken for a request that published nothing. */
   giveBack(): void;
 }
 
@@ -42,8 +42,11 @@ export async function publishEphemeralWithin(
   const { channel } = request;
   const limit = limitOf?.(channel);
   if (limit !== undefined && (await log.isRepeatedEphemeral(request))) return { channel };
-  await limit?.take();
-  if ((await log.publishEphemeral(request, now())) === "duplicate") limit?.giveBack();
+  await publishFor(
+    limit,
+    () => log.publishEphemeral(request, now()),
+    (outcome) => outcome === "duplicate",
+  );
   return { channel };
 }
 
@@ -57,8 +60,27 @@ export async function publishWithin({ kinds, log, limitOf }: PublishDeps, reques
   if (limit === undefined) return log.publish(request, history);
   const repeated = request.idempotencyKey === undefined ? undefined : await log.findRepeated(request, history);
   if (repeated !== undefined) return repeated;
-  await limit.take();
-  const published = await log.publish(request, history);
-  if (published.duplicate) limit.giveBack();
-  return published;
+  return publishFor(
+    limit,
+    () => log.publish(request, history),
+    ({ duplicate }) => duplicate,
+  );
+}
+
+/** What is a repeat, or refused, gets its token back. */
+async function publishFor<Outcome>(
+  limit: PublicationLimit | undefined,
+  publish: () => Promise<Outcome>,
+  isRepeat: (outcome: Outcome) => boolean,
+): Promise<Outcome> {
+  await limit?.take();
+  try {
+    const outcome = await publish();
+    if (isRepeat(outcome)) limit?.giveBack();
+    return outcome;
+  } catch (error) {
+    // After any other error it may have been published.
+    if (error instanceof GatewayError) limit?.giveBack();
+    throw error;
+  }
 }

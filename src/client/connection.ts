@@ -169,7 +169,7 @@ export function createConnection(
     drainTimer = setTimeout(leaveNode, reconnectAfterMs * (0.75 + Math.random() / 4));
   });
   socket.on("closing", ({ code, message, reconnect }) => {
-    if (!(code === "token_expired" ? canRefreshToken : reconnect)) close(new TidegateError(code, message));
+    if (!reconnect || (code === "token_expired" && !canRefreshToken)) close(new TidegateError(code, message));
   });
 
   return {

@@ -272,6 +272,7 @@ function createOrders(
       notifyStatus,
       removeSubscription,
       command: (command) => control.command({ ...command }),
+      nodeCount: () => control.living.length,
       clock,
       log,
     },

@@ -6,8 +6,8 @@ import { headerValues } from "./headers.ts";
 
 const headerName = "Idempotency-Key";
 
-/** The body of a write that has none of its own. */
-export const keyBody = z.strictObject({ idempotencyKey: idempotencyKey.optional() }).optional();
+/** The body of a write that has none of its own: whatever else is in it means nothing. */
+export const keyBody = z.object({ idempotencyKey: idempotencyKey.optional() }).nullish();
 
 /** The key of a call, from the header or the body; if both are present they must be equal. */
 export function idempotencyKeyOf(request: IncomingMessage, body: unknown): string | undefined {

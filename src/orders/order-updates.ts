@@ -31,7 +31,12 @@ export interface OrderUpdatesDeps {
   transitions: TransitionTable;
   /** Ends these users' subscriptions to the order on all nodes; resolves when every live node has confirmed it. */
   endSubscriptionsOf: (orderId: string, users: readonly string[]) => Promise<EndedCount>;
+  /** Of nodes that live. */
+  nodeCount: () => number;
 }
+
+/** What no node has to do, all have done. */
+const nobodysAccess = (nodes: number): EndedCount => ({ ended: 0, nodes, acknowledged: nodes });
 
 /** Milliseconds after which an update that was not saved is undone. One that is only slow ends the access again. */
 const restorePartiesAfterMs = 5_000;
@@ -44,6 +49,7 @@ export function createOrderUpdates({
   writer,
   transitions,
   endSubscriptionsOf,
+  nodeCount,
 }: OrderUpdatesDeps): OrderUpdates {
   /** Before the update is published, because it is no longer meant for the users that it removes. */
   async function endAccess(orderId: string, users: readonly string[]) {
@@ -69,7 +75,7 @@ export function createOrderUpdates({
   return {
     async update(orderId, body, eventId) {
       if (body.parties === undefined)
-        return { order: await updateData(orderId, body, eventId), ended: 0, nodes: 0, acknowledged: 0 };
+        return { order: await updateData(orderId, body, eventId), ...nobodysAccess(nodeCount()) };
       const endedByUs = new Map<string, string>();
       const decide = (loaded: LoadedOrder) => decideUpdate(transitions, body, loaded, { eventId, endedByUs });
       let ended = 0;

@@ -63,6 +63,8 @@ export interface OrdersDeps {
   removeSubscription: SubscriptionExpiryDeps["removeSubscription"];
   /** Sends a control command to all nodes; resolves when every live node has confirmed it. */
   command: (command: OrderControlCommand) => Promise<{ count: number; nodes: number; acknowledged: number }>;
+  /** Of nodes that live. */
+  nodeCount: () => number;
   clock: Clock;
   log: Logger;
 }
@@ -134,6 +136,7 @@ export class Orders implements Service {
         const { count, ...nodes } = await deps.command({ type: "order.updated", orderId, users });
         return { ended: count, ...nodes };
       },
+      nodeCount: deps.nodeCount,
     });
     this.#removal = createOrderRemoval({
       store: this.#store,

@@ -152,9 +152,10 @@ describe("a connected client", () => {
     { code: "connection_replaced", token: () => "token-1", state: "closed" },
     { code: "token_expired", token: "token-1", state: "closed" },
     { code: "token_expired", token: () => "token-2", state: "connected" },
+    { code: "token_expired", reconnect: false, token: () => "token-2", state: "closed" },
     { code: "slow_consumer", token: "token-1", state: "connected" },
     { code: "drain", token: "token-1", state: "connected" },
-  ] as const)("that receives closing $code becomes $state", async ({ code, token, state }) => {
+  ] as const)("that receives closing $code becomes $state", async ({ code, token, state, ...overrides }) => {
     const server = await contractServer();
     const ada = client(server.url, { token });
     const told: string[] = [];
@@ -162,7 +163,7 @@ describe("a connected client", () => {
     ada.on("closed", (reason) => told.push(`closed ${reason.code}`));
     await eventually(() => expect(ada.state).toBe("connected"));
 
-    server.close(code);
+    server.close(code, overrides);
 
     await eventually(() => expect(told[0]).toBe(`closing ${code}`));
     await eventually(() => expect(ada.state).toBe(state));

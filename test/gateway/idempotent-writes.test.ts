@@ -74,8 +74,9 @@ describe("an idempotency key", () => {
       expect(path + first.status).toMatch(/20[0-2]$/);
       for (const { status, body } of repeats) expect([path, status, body]).toEqual([path, first.status, first.body]);
     }
-    const unknown = await call("DELETE", "/v1/leaderboards/b", { idempotencyKey: "k", other: 1 });
-    expect(unknown).toMatchObject({ status: 400, body: { code: "bad_request", field: "other" } });
+    expect(await call("DELETE", "/v1/users/cy/block", { reason: "over" })).toMatchObject({ status: 200 });
+    const wrong = await call("DELETE", "/v1/users/cy/block", { idempotencyKey: 7 });
+    expect(wrong).toMatchObject({ status: 400, body: { code: "bad_request", field: "idempotencyKey" } });
   });
 
   it("is not told to those whose connection a backend closes", async () => {

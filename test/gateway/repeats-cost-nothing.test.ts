@@ -49,3 +49,20 @@ test("repeats of ephemeral publications pass an empty bucket too", async () => {
 
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 429, 200, 200]);
 });
+
+test.each([false, true])(
+  "of publications at once with one key, those refused as others cost nothing (ephemeral: %s)",
+  async (ephemeral) => {
+    const { call } = await startGateway({ file });
+    const publish = (key: number, data: number) =>
+      call("POST", "/v1/publish", { ...publication(key), data, ephemeral: ephemeral || undefined });
+
+    const first = await Promise.all(Array.from({ length: 10 }, (_, n) => publish(0, n)));
+
+    expect(first.map(({ status }) => status).toSorted()).toEqual([200, ...Array.from({ length: 9 }, () => 409)]);
+    // What those paid comes back a moment later.
+    for (let n = 1; n < limit.capacity; n++)
+      await eventually(async () => expect((await publish(n, n)).status).toBe(200));
+    expect(await publish(20, 20)).toMatchObject({ status: 429 });
+  },
+);

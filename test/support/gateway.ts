@@ -126,11 +126,15 @@ export async function connectClient(url: string, token: string, options: ClientO
 function connectOnce(url: string, token: string, options: ClientOptions): Promise<Client | Error> {
   const client = openClient(url, token, options);
   return new Promise((resolve) => {
-    client.once("ready", () => resolve(client));
-    client.once("connect_error", (error) => {
+    const refused = (error: Error): void => {
       // Else one that reconnects would come in beside the next.
       client.disconnect();
       resolve(error);
+    };
+    client.once("connect_error", refused);
+    client.once("ready", () => {
+      client.off("connect_error", refused);
+      resolve(client);
     });
   });
 }

@@ -51,8 +51,9 @@ export async function startOrdersNode({
       removeSubscription: () => undefined,
       async command(command) {
         await onCommand?.(command);
-        return { count: 0, nodes: 1, acknowledged: 1 };
+        return { count: 0, nodes: 2, acknowledged: 2 };
       },
+      nodeCount: () => 2,
       clock: systemClock,
       log: quietLog,
     },

@@ -68,6 +68,7 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
       deadLetter: (refused) => letters.add({ ...refused, tries: 1 }),
       removeSubscription: () => undefined,
       command: async () => ({ count: 0, nodes: 1, acknowledged: 1 }),
+      nodeCount: () => 1,
       clock: systemClock,
       log,
     },
