@@ -59,7 +59,8 @@ test.each([false, true])(
 
     const first = await Promise.all(Array.from({ length: 10 }, (_, n) => publish(0, n)));
 
-    expect(first.map(({ status }) => status).toSorted()).toEqual([200, ...Array.from({ length: 9 }, () => 409)]);
+    const count = (wanted: number) => first.filter(({ status }) => status === wanted).length;
+    expect([count(200), count(409)]).toEqual([1, 9]);
     // What those paid comes back a moment later.
     for (let n = 1; n < limit.capacity; n++)
       await eventually(async () => expect((await publish(n, n)).status).toBe(200));
