@@ -62,7 +62,13 @@ function explain(error: unknown, host: Host): number {
   return exitCodes.failed;
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const isTaken = "code" in error && error.code === "EADDRINUSE";
+  return isTaken
+    ? `${error.message}: another process listens there; set PORT to another port, or end it`
+    : error.message;
+}
 
 /** The commands; `npm run reference` describes them from it. */
 export function createProgram(host: Host, finish: (code: number) => void): Command {

@@ -112,7 +112,7 @@ describe("the gateway, started as a program", () => {
     const node = run({ PORT: `${port}` });
 
     expect(await node.ended).toBe(1);
-    expect(node.err()).toMatch(/^tidegate: listen EADDRINUSE.*\n$/);
+    expect(node.err()).toMatch(/^tidegate: listen EADDRINUSE.*set PORT to another port.*\n$/);
   });
 
   test("in production it prints no key, every line is JSON, and no signal opens the inspector", async () => {
