@@ -86,9 +86,10 @@ function Sums({ overview: { nodes, missing, totals, store } }: { overview: Overv
         <dd>{bytes(totals.queuedBytes)}</dd>
       </div>
       <div>
-        <dt>{store.description}</dt>
+        <dt>Store</dt>
         <dd>{memory}</dd>
-        {store.latencyMs !== undefined && <dd class="soft">{store.latencyMs} ms</dd>}
+        <dd class="soft">{store.description}</dd>
+        {store.latencyMs !== undefined && <dd class="soft">answers in {store.latencyMs} ms</dd>}
         {store.replicas !== undefined && store.replicas > 0 && (
           <dd class="soft">
             {store.replicas} replicas, the slowest {store.replicaLagSeconds ?? 0} s behind
