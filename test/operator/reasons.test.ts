@@ -138,6 +138,7 @@ test("a backend call is logged at info only if it acted on something, and for de
     ]);
   expect(acts).toEqual([
     ["debug", "updateOrder", { acted: 0 }],
+    ["debug", "updateOrder", { acted: 0 }],
     ["info", "updateOrder", { acted: 1 }],
     ["debug", "blockUser", { disconnected: 0 }],
     ["debug", "unblockUser", { disconnected: 0 }],

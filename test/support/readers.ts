@@ -42,7 +42,9 @@ export function projectReader({ name, url, token, channels, history, onDelivery 
   const client = connect(url, { token, backoff: { minDelayMs: 50, maxDelayMs: 500 }, connectTimeoutMs: 10_000 });
   const closings: Closing[] = [];
   let disconnects = 0;
+  let end = "";
   client.on("closing", (closing) => void closings.push(closing));
+  client.on("closed", ({ code, message }) => void (end = ` (${code}: ${message})`));
   client.on("state", ({ state }) => void (state === "disconnected" && disconnects++));
   for (const [channelName, since] of channels) {
     const channel = client.channel<{ lab: LabPublication["data"] }>(channelName);
@@ -67,7 +69,7 @@ export function projectReader({ name, url, token, channels, history, onDelivery 
     closings,
     state: () => {
       const states = [...channels.keys()].map((channel) => `${channel} ${client.channel(channel).state}`);
-      return `${client.state} ${client.socket.connected ? "on" : "off"}line at ${client.ready?.nodeId}: ${states.join()}`;
+      return `${client.state}${end} ${client.socket.connected ? "on" : "off"}line at ${client.ready?.nodeId}: ${states.join()}`;
     },
     close: () => client.close(),
   };
