@@ -4,6 +4,7 @@ import { canonicalJson, parseJson, type GateLimits } from "../protocol/gate.ts";
 import { isName } from "../protocol/names.ts";
 import type { RedisClient } from "../redis/connections.ts";
 import { fingerprint } from "../runtime/fingerprint.ts";
+import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
@@ -31,6 +32,8 @@ export interface BridgeOptions {
  * is a repeat, and all subscribers get it once, with an offset. Each node delivers a message without an `id` to its own
  * subscribers, live only. As a command: the first node adds it to the commands stream; for the others it is a repeat, by
  * its `id` or, without one, by its text.
+ *
+ * Messages are forwarded in the order in which the node received them, also while the parties of an order are looked up.
  *
  * A message that cannot be forwarded is counted, logged at a limited rate, and dropped. Messages are lost while a node is
  * not connected. Backends that need more use the commands stream.
@@ -73,6 +76,7 @@ export function createBridges(
   const bridges = options.map((one): Bridge => ({ ...one, templates: [one.channel ?? []].flat().map(createTemplate) }));
   const warn = createPacedWarnings(log);
 
+  const inOrder = new KeyedQueue();
   let carried = 0;
 
   async function carry(bridge: Bridge, text: string): Promise<void> {
@@ -82,7 +86,7 @@ export function createBridges(
     try {
       // The sender would not learn of a refusal, so a number that a double cannot hold becomes text.
       const message = parseJson(text, limits, { inexactNumbers: "text" });
-      for (const outcome of await send(bridge, message, text)) metrics.bridged.inc({ outcome });
+      for (const outcome of await inTurn(bridge, message, text)) metrics.bridged.inc({ outcome });
     } catch (error) {
       fail(bridge, error);
     } finally {
@@ -96,10 +100,26 @@ export function createBridges(
     warn({ pattern, code, field, reason: String(error) }, "bridge message not published");
   }
 
-  async function send(bridge: Bridge, message: unknown, text: string): Promise<Outcome[]> {
+  /** Parties are looked up at once; what was received after this message is sent after it. */
+  function inTurn(bridge: Bridge, message: unknown, text: string): Promise<Outcome[]> {
+    const lookup = withParties(bridge.templates, message);
+    lookup.catch(() => undefined);
+    return inOrder.run("received", async (release) => {
+      const named = await lookup;
+      const sent = send(bridge, message, named, text);
+      release();
+      return sent;
+    });
+  }
+
+  /** `named` is the message with the parties that were looked up. */
+  async function send(bridge: Bridge, message: unknown, named: unknown, text: string): Promise<Outcome[]> {
     const { command, event = "", templates } = bridge;
-    if (command === "order.event" && !movesOrder(message)) return publishTo([aboutOrder], "order.message", message);
-    return command === undefined ? publishTo(templates, event, message) : [await addCommand(command, message, text)];
+    if (command === "order.event" && !movesOrder(message))
+      return publishTo(aboutOrder.namesFor(message), "order.message", message);
+    if (command !== undefined) return [await addCommand(command, message, text)];
+    const channels = templates.flatMap((template) => template.namesFor(named));
+    return publishTo(channels, event, message);
   }
 
   /** A status that is not configured cannot be applied to an order. */
@@ -118,13 +138,12 @@ export function createBridges(
     return (await store.add(command, name)) ? "command" : "repeated";
   }
 
-  async function publishTo(templates: readonly Template[], event: string, message: unknown): Promise<Outcome[]> {
-    const named = await withParties(templates, message);
-    const channels = new Set(templates.flatMap((template) => template.namesFor(named)).slice(0, maxNames));
-    if (channels.size === 0 || ![...channels].every(isName)) {
+  async function publishTo(names: readonly string[], event: string, message: unknown): Promise<Outcome[]> {
+    const channels = [...new Set(names)].slice(0, maxNames);
+    if (channels.length === 0 || !channels.every(isName)) {
       throw new GatewayError("bad_request", "The message does not name a channel.");
     }
-    return Promise.all([...channels].map((channel) => publishOne(channel, event, message)));
+    return Promise.all(channels.map((channel) => publishOne(channel, event, message)));
   }
 
   /** A message about an order need not contain its parties. */

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createBridges, type BridgeOptions } from "../../src/commands/bridges.ts";
+import { createBridges, type BridgeOptions, type BridgesDeps } from "../../src/commands/bridges.ts";
 import { createTemplate } from "../../src/commands/template.ts";
 import { createBridgeStore } from "../../src/commands/bridge-store.ts";
 import { createKeys } from "../../src/redis/keys.ts";
@@ -10,7 +10,12 @@ import { eventually, freshPrefix, quietLog, testMetrics } from "../support/world
 const kinds = { chat: openKind };
 
 /** Nodes that hear the same pub/sub channels, each with a subscriber of its own. */
-async function startNodes(count: number, options: (prefix: string) => BridgeOptions[]) {
+async function startNodes(
+  count: number,
+  options: (prefix: string) => BridgeOptions[],
+  partiesOf: BridgesDeps["partiesOf"] = async (orderId) =>
+    orderId === "7" ? { customer: "7", courier: "8" } : undefined,
+) {
   const prefix = freshPrefix();
   const nodes = await Promise.all(
     Array.from({ length: count }, async () => {
@@ -23,7 +28,7 @@ async function startNodes(count: number, options: (prefix: string) => BridgeOpti
           deliverLive: (channel, event, data) => channels.deliverLive(channel, event, data),
           store: createBridgeStore({ commands: redis.connection("commands"), keys: createKeys(prefix) }),
           isOrderStatus: (status) => ["confirmed", "delivered"].includes(status),
-          partiesOf: async (orderId) => (orderId === "7" ? { customer: "7", courier: "8" } : undefined),
+          partiesOf,
           log: quietLog,
           metrics,
         },
@@ -157,6 +162,32 @@ test("a message for several channels goes to each that its fields name, and to a
   const toldOf = (channel: string) =>
     subscriber.seen.filter((one) => one.channel === channel).map(({ data }) => (data as { id: string }).id);
   expect([toldOf("chat:7"), toldOf("chat:8"), toldOf("chat:all")]).toEqual([["a", "b", "c"], ["a"], ["a", "b", "c"]]);
+});
+
+test("messages leave in the order in which they came, also past one whose parties are still looked up", async () => {
+  const lastAsked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<Record<string, string>>();
+  const partiesOf = async (orderId: string): Promise<Record<string, string>> => {
+    if (orderId === "7") return answer.promise;
+    lastAsked.resolve();
+    throw new Error("no answer");
+  };
+  const patterns = (prefix: string): BridgeOptions[] => [
+    { pattern: `${prefix}:new`, channel: "chat:{parties.customer}", event: "new" },
+    ...toRoom(prefix),
+  ];
+  const { nodes, send, counted } = await startNodes(1, patterns, partiesOf);
+
+  await send("new", { id: "a", orderId: 7 });
+  await send("new", { id: "b", parties: { customer: 7 } });
+  await send("said", { id: "c", room: 7 });
+  await send("new", { id: "d", orderId: 8 });
+  await lastAsked.promise;
+  answer.resolve({ customer: "7" });
+
+  await eventually(async () => expect(await counted()).toEqual({ stored: 3, internal: 1 }));
+  await eventually(() => expect(nodes[0]!.subscriber.seen).toHaveLength(3));
+  expect(nodes[0]!.subscriber.seen.map(({ data }) => (data as { id: string }).id)).toEqual(["a", "b", "c"]);
 });
 
 describe("a message without an id", () => {
