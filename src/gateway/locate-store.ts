@@ -1,6 +1,6 @@
 import type { Config } from "../config.ts";
 import { ConfigError } from "../config/problems.ts";
-import type { AddressPart, RedisAddress } from "../redis/addresses.ts";
+import { describeAddress, type AddressPart, type RedisAddress } from "../redis/addresses.ts";
 import { AddressRefused, discoverStore } from "../redis/discover.ts";
 import { startEmbeddedStore } from "../redis/embedded.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -25,10 +25,13 @@ const variableOf: Record<AddressPart, string> = {
   "sentinel name": "REDIS_SENTINEL_NAME",
 };
 
-/** Completes an address by asking Redis. Throws ConfigError if Redis refuses it, such as for a wrong password. */
-export async function findStore(address: RedisAddress): Promise<RedisAddress> {
+/** Completes an address by asking Redis; the log says if it has to wait for an answer. Throws ConfigError if Redis refuses it, such as for a wrong password. */
+export async function findStore(address: RedisAddress, log?: Logger): Promise<RedisAddress> {
+  const waiting = { address: describeAddress(address), seconds: startTimeoutMs / 1_000 };
   try {
-    return await discoverStore(address, startTimeoutMs);
+    return await discoverStore(address, startTimeoutMs, (reason) =>
+      log?.warn({ ...waiting, reason }, "Redis does not answer yet; trying again"),
+    );
   } catch (error) {
     if (!(error instanceof AddressRefused)) throw error;
     throw new ConfigError([
@@ -40,7 +43,7 @@ export async function findStore(address: RedisAddress): Promise<RedisAddress> {
 /** Returns the configured Redis, or starts an embedded one. */
 export async function locateStore(config: Config, log: Logger): Promise<LocatedStore> {
   if (config.redis !== undefined) {
-    const address = await findStore(config.redis);
+    const address = await findStore(config.redis, log);
     return { address, description: `Redis (${address.topology})`, stop: () => Promise.resolve() };
   }
   const store = await startEmbeddedStore({ log, kind: config.embeddedStore });

@@ -18,15 +18,20 @@ const retryMs = 250;
 /**
  * Connects once before any role does, and completes the address: a single address of a Cluster is returned as a Cluster
  * address. Throws AddressRefused immediately if the login, the certificate or the topology is wrong, and an Error if
- * nothing answers within `timeoutMs`.
+ * nothing answers within `timeoutMs`. `onSilence` is called once, if the first attempt fails and others follow.
  */
-export async function discoverStore(address: RedisAddress, timeoutMs: number): Promise<RedisAddress> {
+export async function discoverStore(
+  address: RedisAddress,
+  timeoutMs: number,
+  onSilence?: (reason: string) => void,
+): Promise<RedisAddress> {
   const until = performance.now() + timeoutMs;
-  for (;;) {
+  for (let attempt = 1; ; attempt++) {
     const answer = await askAny(address);
     if (typeof answer === "boolean") return withTopology(address, answer);
     if (answer instanceof AddressRefused) throw answer;
     if (performance.now() >= until) throw new Error(`${silenceOf(address, timeoutMs)}: ${answer.message}`);
+    if (attempt === 1) onSilence?.(answer.message);
     await new Promise((resolve) => setTimeout(resolve, retryMs));
   }
 }

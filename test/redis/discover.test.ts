@@ -62,6 +62,23 @@ describe("an address", () => {
     await expect(findStore(redis as RedisAddress)).rejects.toThrow(/^ {2}REDIS_PASSWORD: .*WRONGPASS/m);
   });
 
+  test("where nothing answers yet is tried again, which the log says once", async () => {
+    const server = owned(await startRedisProcess());
+    await server.kill();
+    const lines: unknown[] = [];
+    const told = Promise.withResolvers<void>();
+    const warn = (...line: unknown[]): void => (lines.push(line), told.resolve());
+
+    const found = findStore(single(server.url), { ...quietLog, warn });
+    await told.promise;
+    await server.restart();
+
+    expect(await found).toEqual(single(server.url));
+    const address = `127.0.0.1:${server.port}`;
+    const fields = { address, reason: expect.stringContaining("ECONNREFUSED"), seconds: 10 };
+    expect(lines).toEqual([[fields, "Redis does not answer yet; trying again"]]);
+  });
+
   test("of a Unix socket is reached", async () => {
     const folder = mkdtempSync(join(tmpdir(), "tidegate-socket-"));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
