@@ -1,11 +1,16 @@
 import { expect, onTestFinished, test } from "vitest";
-import { createConsumerGroup } from "../../src/redis/queues/consumer-group.ts";
+import { createConsumerGroup, type HandleEntry } from "../../src/redis/queues/consumer-group.ts";
 import type { GroupEntry, GroupStore } from "../../src/redis/queues/group-store.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
+interface LeaderOptions {
+  acknowledge?: GroupStore["acknowledge"];
+  handle?: HandleEntry;
+}
+
 /** A leader of its group, and how often it trims the stream; `entries` are read next. */
-function leader() {
+function leader({ acknowledge = async () => undefined, handle = async () => true }: LeaderOptions = {}) {
   const clock = new FakeClock();
   const seen = { trims: 0, entries: [] as GroupEntry[] };
   const store: GroupStore = {
@@ -13,12 +18,11 @@ function leader() {
     readNew: async () => ({ kind: "leader", next: "0-0", entries: seen.entries.splice(0) }),
     readPending: async () => ({ kind: "leader", next: undefined, entries: [] }),
     mark: async () => true,
-    acknowledge: async () => undefined,
+    acknowledge,
     trim: async () => void seen.trims++,
     waitForEntries: (_id, timeoutMs) => new Promise((resolve) => void clock.after(timeoutMs, resolve)),
     releaseLease: async () => undefined,
   };
-  const handle = async (): Promise<boolean> => true;
   const log = createLogger({ level: "silent" });
   const group = createConsumerGroup(
     { store, handle, clock, log, isPreferred: () => true },
@@ -49,3 +53,31 @@ test("a stream is trimmed a second after entries were acknowledged, and seldom w
   }
   expect(seen.trims).toBeGreaterThan(15);
 });
+
+// Both replies may come in one packet from Redis: then they are handled within a few turns of the microtask queue.
+test.each([0, 1, 2, 3, 4, 5])(
+  "an entry that ends %i turns after another was acknowledged is acknowledged too",
+  async (turns) => {
+    const confirmed = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<boolean>();
+    const acknowledged: string[] = [];
+    const { clock, seen } = leader({
+      acknowledge(ids) {
+        acknowledged.push(...ids);
+        return confirmed.promise;
+      },
+      handle: ({ id }) => (id === "1-1" ? Promise.resolve(true) : ended.promise),
+    });
+    await clock.advance(6_000);
+    seen.entries.push(...["1-1", "2-1"].map((id) => ({ id, fields: [], deliveries: 1 })));
+    await clock.advance(1_000);
+    expect(acknowledged).toEqual(["1-1"]);
+
+    confirmed.resolve();
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    ended.resolve(true);
+    await clock.advance(1_000);
+
+    expect(acknowledged).toEqual(["1-1", "2-1"]);
+  },
+);

@@ -222,7 +222,7 @@ class Consumer implements ConsumerGroup {
 
   #acknowledge(id: string): void {
     this.#done.push(id);
-    this.#acknowledging ??= this.#flush().finally(() => (this.#acknowledging = undefined));
+    this.#acknowledging ??= this.#flush();
   }
 
   /** Several ids per command. If it fails, the entries must be processed again, so the leader starts over. */
@@ -236,6 +236,8 @@ class Consumer implements ConsumerGroup {
       });
       this.#hasAcknowledged = true;
     }
+    // At once: an entry that ends between the last check and a later turn would not be acknowledged.
+    this.#acknowledging = undefined;
   }
 
   /** Renewal and trim in one tick, so that they are sent together. */
