@@ -91,6 +91,7 @@ export class Control {
   #cancelHeartbeats: Cancel | undefined;
   #pending: Promise<void> | undefined;
   #mustRepeat = false;
+  #isStopped = false;
 
   constructor(deps: ControlDeps) {
     this.#deps = deps;
@@ -131,15 +132,20 @@ export class Control {
   }
 
   async start(): Promise<void> {
-    await this.#deps.onAppended(() => this.#requestHeartbeat());
+    let hasJoined = false;
+    // A second heartbeat before the reply of the first would not know what that one followed.
+    await this.#deps.onAppended(() => (hasJoined ? this.#requestHeartbeat() : void (this.#mustRepeat = true)));
     await this.#heartbeat();
+    hasJoined = true;
     this.#cancelHeartbeats = this.#deps.clock.every(heartbeatEveryMs, () => this.#requestHeartbeat());
+    if (this.#mustRepeat) this.#requestHeartbeat();
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     this.#cancelHeartbeats?.();
     await this.#pending;
-    this.membership.heartbeatFailed(new Error("Connection is closed."));
+    this.membership.heartbeatFailed(stoppedError());
     await this.#deps.store.leave(this.#incarnation);
   }
 
@@ -174,8 +180,9 @@ export class Control {
     } while (page.length === maxCommands);
   }
 
-  /** Sends a heartbeat; if one is pending, another follows it. */
+  /** Sends a heartbeat; if one is pending, another follows it. None after the node has left, which would bring it back. */
   #requestHeartbeat(): void {
+    if (this.#isStopped) return this.membership.heartbeatFailed(stoppedError());
     if (this.#pending !== undefined) {
       this.#mustRepeat = true;
       return;
@@ -185,6 +192,8 @@ export class Control {
         this.#warn({ err: error }, "heartbeat failed");
         this.fence.failed(error);
         this.membership.heartbeatFailed(error instanceof Error ? error : new Error(String(error)));
+        // It may have been performed, and the name given up since.
+        if (!this.#hasSentHeartbeat) this.#incarnation = incarnationOf(this.#deps);
       })
       .finally(() => {
         this.#pending = undefined;
@@ -265,7 +274,8 @@ export class Control {
     const command = parseCommand(json);
     if (command === undefined) return this.#warn({ id }, "ignored a malformed control command");
     const { handle, beforeReopening = false } = this.#handlers.get(command.type) ?? {};
-    const count = Promise.resolve(handle?.(command, id) ?? 0);
+    const perform = async (): Promise<number> => (await handle?.(command, id)) ?? 0;
+    const count = perform();
     if (beforeReopening) this.#holdFence(count);
     const incarnation = this.#incarnation;
     count
@@ -284,6 +294,8 @@ export class Control {
     });
   }
 }
+
+const stoppedError = (): Error => new Error("Connection is closed.");
 
 const incarnationOf = ({ nodeId, clock }: ControlDeps): string =>
   `${nodeId}/${clock.now().toString(36)}-${randomUUID().slice(0, 8)}`;
