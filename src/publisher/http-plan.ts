@@ -55,6 +55,19 @@ export function planCalls(commands: readonly Command[]): HttpCall[][] {
   return batches.length === 0 ? [...queues.values()] : [batches, ...queues.values()];
 }
 
+/** The call without some of its commands; undefined if none is left. */
+export function withoutCommands(call: HttpCall, isLeftOut: (index: number) => boolean): HttpCall | undefined {
+  const indexes = call.indexes.filter((index) => !isLeftOut(index));
+  if (indexes.length === call.indexes.length) return call;
+  if (indexes.length === 0) return undefined;
+  const { publications } = call.body as { publications: object[] };
+  return {
+    ...call,
+    indexes,
+    body: { publications: publications.filter((_, at) => !isLeftOut(call.indexes[at] as number)) },
+  };
+}
+
 type SingleCommand = Exclude<Command, { type: "publish" }>;
 
 function callOf(command: SingleCommand): Pick<HttpCall, "method" | "path" | "body" | "key"> {

@@ -1,9 +1,10 @@
 import type { CommandType } from "../protocol/commands.ts";
+import { subjectOfCommand } from "../protocol/command-subject.ts";
 import { isTemporary, type ErrorBody, type ErrorCode } from "../protocol/errors.ts";
 import type { Order } from "../protocol/order.ts";
 import type { OrderEventAnswer, OrderSignalAnswer, OrderUpdateAnswer } from "../protocol/orders.ts";
-import { planCalls, type HttpCall } from "./http-plan.ts";
-import type { CommandFailure, CommandResult, Transport } from "./transport.ts";
+import { planCalls, withoutCommands, type HttpCall } from "./http-plan.ts";
+import type { Command, CommandFailure, CommandResult, Transport } from "./transport.ts";
 
 export interface HttpOptions {
   /** URL of the gateway, which may have a path: `https://host.example/realtime`. */
@@ -111,6 +112,26 @@ export function overHttp({ url, apiKey, timeoutMs = 5_000, maxConcurrentCalls = 
     return results.map(toCommandResult);
   }
 
+  /** One call after the other; what is behind a command that failed temporarily is not sent, so as not to overtake it. */
+  async function performInOrder(
+    queue: readonly HttpCall[],
+    commands: readonly Command[],
+    results: CommandResult[],
+  ): Promise<void> {
+    const waiting = new Set<string>();
+    const subjectAt = (index: number): string => subjectOfCommand(commands[index] as Command);
+    for (const planned of queue) {
+      for (const index of planned.indexes) results[index] = unsentResult;
+      const call = withoutCommands(planned, (index) => waiting.has(subjectAt(index)));
+      const own = call === undefined ? [] : await perform(call);
+      for (const [at, index] of (call?.indexes ?? []).entries()) {
+        const result = own[at] ?? missingResult;
+        results[index] = result;
+        if (!result.ok && result.isTemporary) waiting.add(subjectAt(index));
+      }
+    }
+  }
+
   return {
     request,
     stream,
@@ -118,12 +139,7 @@ export function overHttp({ url, apiKey, timeoutMs = 5_000, maxConcurrentCalls = 
     needsKey: () => true,
     async send(commands) {
       const results: CommandResult[] = [];
-      await eachAtMost(maxConcurrentCalls, planCalls(commands), async (queue) => {
-        for (const call of queue) {
-          const own = await perform(call);
-          for (const [at, index] of call.indexes.entries()) results[index] = own[at] ?? missingResult;
-        }
-      });
+      await eachAtMost(maxConcurrentCalls, planCalls(commands), (queue) => performInOrder(queue, commands, results));
       return results;
     },
   };
@@ -161,6 +177,13 @@ const missingResult: CommandResult = {
   ok: false,
   failure: { code: "internal", message: "The gateway's response has no result for this command." },
   isTemporary: true,
+};
+
+const unsentResult: CommandResult = {
+  ok: false,
+  failure: { code: "unreachable", message: "An earlier command of the same subject was not answered." },
+  isTemporary: true,
+  isUnsent: true,
 };
 
 /** Converts an RFC 9457 problem; a proxy may have sent something else. */

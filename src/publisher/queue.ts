@@ -174,8 +174,8 @@ export class CommandQueue {
     failed: ReadonlyMap<QueuedCommand, CommandFailure>,
     spread: number,
   ): number {
-    if (again.length === 0) return 0;
-    const attempts = Math.max(...again.map((queued) => queued.attempts));
+    const attempts = Math.max(0, ...again.map((queued) => queued.attempts));
+    if (attempts === 0) return 0;
     const retryAfterMs = Math.max(...again.map((queued) => failed.get(queued)?.retryAfterMs ?? 0));
     return retryDelayMs(attempts, this.#options, retryAfterMs, spread);
   }
@@ -190,7 +190,7 @@ function settle(
   const failed = new Map<QueuedCommand, CommandFailure>();
   for (const [index, queued] of batch.entries()) {
     const result = results[index];
-    queued.attempts += 1;
+    if (result?.ok !== false || result.isUnsent !== true) queued.attempts += 1;
     if (result?.ok === true) queued.resolve(result.answer);
     else if (result === undefined) fail(queued, { code: "internal", message: "The transport returned no result." });
     else if (result.isTemporary && queued.attempts < maxAttempts) failed.set(queued, result.failure);

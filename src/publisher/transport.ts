@@ -25,7 +25,9 @@ export interface CommandFailure {
 
 /** The result of one command. */
 export type CommandResult =
-  { ok: true; answer: unknown } | { ok: false; failure: CommandFailure; isTemporary: boolean };
+  | { ok: true; answer: unknown }
+  /** `isUnsent`: it waits for an earlier command of its subject, which is no attempt. */
+  | { ok: false; failure: CommandFailure; isTemporary: boolean; isUnsent?: true };
 
 /** A transport to the gateway. `Answers` maps each command to its result. */
 export interface Transport<Answers extends Record<CommandType, object>> {

@@ -31,12 +31,15 @@ async function startNode() {
   return { ...node, prefix, url, redis, said };
 }
 
-/** Stands between a backend and the node: counts calls, and after passing one on may lose its answer. */
-async function startProxy(target: string, losesAnswer: (call: number) => boolean = () => false, prefix = "") {
+const never = (_call: number): boolean => false;
+
+/** Stands between a backend and the node: counts calls, may refuse one, and after passing one on may lose its answer. */
+async function startProxy(target: string, losesAnswer = never, prefix = "", refuses = never) {
   const paths: string[] = [];
   const server = createServer((incoming, answer) => {
     paths.push(`${incoming.method} ${incoming.url}`);
     const call = paths.length;
+    if (refuses(call)) return void incoming.resume().on("end", () => answer.writeHead(503).end());
     const { method, headers, url = "" } = incoming;
     const passed = forward(new URL(url.slice(prefix.length), target), { method, headers }, (response) => {
       if (losesAnswer(call)) return void incoming.socket.destroy();
@@ -138,6 +141,21 @@ describe("over HTTP", () => {
     expect(await said("chat:lobby")).toEqual([3]);
     const results = await publisher.broadcast(["chat:a", "nope:b"], { event: "said", data: 1 });
     expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+  });
+
+  test("what is behind a command that failed for the moment does not overtake it, also in the next call", async () => {
+    const { url } = await startNode();
+    const proxy = await startProxy(url, never, "", (call) => call <= 2);
+    const publisher = createPublisher(overHttp({ url: proxy.url, apiKey }), { minDelayMs: 10, maxAttempts: 3 });
+    const order = { orderId: "o-2", parties: { customer: "ada" } };
+    await createPublisher(overHttp({ url, apiKey })).createOrder(order);
+
+    const published = range(1, 1_200).map((n) => publisher.publish(say(n, "chat:long")));
+    const events = ["confirmed", "cooking", "ready"].map((status) => publisher.orderEvent({ orderId: "o-2", status }));
+    await Promise.all(published);
+
+    expect(await Promise.all(published.map(async (one) => (await one).offset))).toEqual(range(1, 1_200));
+    expect((await Promise.all(events)).map(({ applied }) => applied)).toEqual([true, true, true]);
   });
 
   test("a wrong key fails at once; nobody there fails after the last attempt", async () => {
