@@ -26,18 +26,23 @@ export interface RecoveryRecord {
   asOf: string;
 }
 
+export interface FoundRecord extends RecoveryRecord {
+  /** How often the record was taken. */
+  takes: number;
+}
+
 export interface TakenRecord {
   /** The previous owner; '' if it had released the record. */
   before: string;
   /** The owner that released it; '' if none did. */
   left: string;
-  /** How often the record was taken, including this time; grows with each owner. */
+  /** How often the record was taken, including this time if it was; grows with each owner. */
   takes: number;
   /** The last deliveries of the previous owner, if it released the record with them. */
   trail: DeliveryTrail | undefined;
   /**
-   * As it was taken. Undefined if Redis may have lost part of it: then it was not taken, and only its owner can
-   * rewrite it.
+   * As it was taken. Undefined if it was not: because somebody else has taken it meanwhile, or because Redis may have lost
+   * part of it, and then only its owner can rewrite it.
    */
   record: RecoveryRecord | undefined;
 }
@@ -53,13 +58,13 @@ export interface RecoveryRecordStore {
   keep(privateId: string, owner: string, channel: string, start: StoredStart): Promise<boolean>;
   /** Returns false like `keep`. */
   drop(privateId: string, owner: string, channel: string): Promise<boolean>;
-  find(privateId: string): Promise<RecoveryRecord | undefined>;
+  find(privateId: string): Promise<FoundRecord | undefined>;
   /**
    * Rewrites the whole record, because Redis may have lost part of it. `takes` is the result of `take`, initially 0.
    */
   rewrite(privateId: string, owner: string, takes: number, record: RecoveryRecord): Promise<void>;
-  /** Undefined if there is no record. */
-  take(privateId: string, owner: string): Promise<TakenRecord | undefined>;
+  /** `takes`: how often it had been taken when it was found. Undefined if there is no record. */
+  take(privateId: string, owner: string, takes: number): Promise<TakenRecord | undefined>;
   /**
    * The connection is gone and may come back. Returns false if the record belongs to another owner or is gone;
    * `trail` is stored even if it was taken just before. `asOf` as in the record.
@@ -113,10 +118,12 @@ export function createRecoveryRecordStore(
       change(privateId, owner, "keep", livingTtl, [channelField + channel, toText(start)]),
     drop: (privateId, owner, channel) => change(privateId, owner, "drop", livingTtl, [channelField + channel]),
     async find(privateId) {
-      return toRecord(await commands.hgetall(keys.recoveryRecord(privateId)));
+      const fields = await commands.hgetall(keys.recoveryRecord(privateId));
+      const record = toRecord(fields);
+      return record && { ...record, takes: Number(fields.takes ?? 0) };
     },
-    async take(privateId, owner) {
-      const reply = await takeScript.run([keys.recoveryRecord(privateId)], [owner, livingTtl]);
+    async take(privateId, owner, known) {
+      const reply = await takeScript.run([keys.recoveryRecord(privateId)], [owner, livingTtl, known]);
       if (!Array.isArray(reply)) return undefined;
       const [before, left, takes, fields, trail] = reply as [string, string, number, string[], string];
       return { before, left, takes, trail: toTrail(trail), record: toRecord(fromPairs(fields)) };

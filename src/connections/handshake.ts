@@ -165,7 +165,9 @@ export class PendingHandshakes {
     const privateId = socket.recovered ? privateIdOf(socket) : undefined;
     const { id, handshake, nsp } = socket;
     const connection = { id, address, userAgent, handshake, namespace: nsp.name };
-    return this.#deps.authenticate(tokenOf(socket), { userAgent, privateId, hasOwnChannel: true, connection });
+    const conn = engineSocketOf(socket);
+    const hasLeft = (): boolean => conn.readyState !== "open";
+    return this.#deps.authenticate(tokenOf(socket), { userAgent, privateId, hasLeft, hasOwnChannel: true, connection });
   }
 
   /**

@@ -20,6 +20,8 @@ export interface HandshakeContext {
   userAgent: string | undefined;
   /** Secret recovery id of the connection that the client claims to have had before. */
   privateId?: string | undefined;
+  /** The client has given this handshake up, and may have connected by another one since. Omit if it cannot tell. */
+  hasLeft?: (() => boolean) | undefined;
   /** It will be subscribed to the user's own channel. @default false */
   hasOwnChannel?: boolean | undefined;
   /** For an app that is asked who the client is. */
@@ -43,8 +45,10 @@ export function createQuotaAdmission({ authenticator, quota, recovery, cooldown,
    * A client whose network was cut returns before its old connection is known to be dead, and would be refused because of
    * that connection: it is closed first. The quota is never exceeded.
    */
-  async function replacePrevious({ sessionId, userId }: Identity, { privateId }: HandshakeContext): Promise<void> {
-    const isEvicted = privateId !== undefined && (await recovery.evictPrevious(privateId, { sessionId, userId }));
+  async function replacePrevious({ sessionId, userId }: Identity, caller: HandshakeContext): Promise<void> {
+    const { privateId, hasLeft } = caller;
+    const mayEvict = privateId !== undefined && hasLeft?.() !== true;
+    const isEvicted = mayEvict && (await recovery.evictPrevious(privateId, { sessionId, userId }));
     if (!isEvicted) throw new GatewayError("connection_limit");
     const until = clock.monotonic() + maxReleaseWaitMs;
     for (;;) {

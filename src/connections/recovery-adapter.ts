@@ -112,12 +112,12 @@ export class RecoveryAdapter {
     const authenticated = this.#deps.authenticatedOf(socket);
     if (attempt === undefined || authenticated === undefined) return false;
     const connection = this.#deps.connect(socket, authenticated);
-    const restored = await this.#deps.recovery.restore(connection, attempt);
+    const conn = engineSocketOf(socket);
+    const restored = await this.#deps.recovery.restore(connection, attempt, () => conn.readyState !== "open");
     this.#deps.onRecovery?.(connection, attempt.timestamp, restored);
     if (typeof restored === "string") return false;
     this.#resumed.set(socket, { connection, restored });
     // Disconnected again before `complete`: nothing else would clean up.
-    const conn = engineSocketOf(socket);
     if (conn.readyState !== "open") this.#abandon(socket);
     else conn.once("close", () => this.#abandon(socket));
     return true;

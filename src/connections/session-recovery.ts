@@ -1,6 +1,6 @@
 import type { RestoredSubscriptions, RecoveryRecords } from "../channels/subscription.ts";
 import type { Channels } from "../channels/channels.ts";
-import type { RecoveryRecord, TakenRecord } from "../channels/recovery-record-store.ts";
+import type { FoundRecord, TakenRecord } from "../channels/recovery-record-store.ts";
 import { positionsAt } from "../channels/delivery-trail.ts";
 import type { CommandOutcome, Control, ControlCommand } from "../cluster/control.ts";
 import { closing } from "../protocol/closings.ts";
@@ -16,7 +16,7 @@ export interface RecoveryAttempt {
   privateId: string;
   /** Timestamp of the last publication that it claims to have received; NaN if it sent something else. */
   timestamp: number;
-  record: RecoveryRecord;
+  record: FoundRecord;
 }
 
 /** Socket.IO's connection state recovery for stock clients, on any node. */
@@ -29,9 +29,14 @@ export interface SessionRecovery {
   find(privateId: string, offset: string): Promise<RecoveryAttempt | undefined>;
   /**
    * Resumes the subscriptions of a session on `connection`, which has authenticated. The reason in words if that is not
-   * possible completely, or the session belongs to somebody else: then nothing was resumed.
+   * possible completely, or the session belongs to somebody else: then nothing was resumed. `hasLeft`: the client has given
+   * this attempt up, and may have recovered by another one since.
    */
-  restore(connection: Connection, returning: RecoveryAttempt): Promise<RestoredSubscriptions | string>;
+  restore(
+    connection: Connection,
+    returning: RecoveryAttempt,
+    hasLeft: () => boolean,
+  ): Promise<RestoredSubscriptions | string>;
   /** Closes the previous connection of the client. False if there is none, or it belongs to somebody else. */
   evictPrevious(privateId: string, client: { userId: string; sessionId: string }): Promise<boolean>;
   /** Registers a new connection; `privateId` is known only to its client. */
@@ -169,13 +174,26 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     return replaced.reduce((count: number, owner: unknown) => count + replaceHere(String(owner)), 0);
   }
 
-  /** If Redis may have lost part of a record, waits for the previous node to rewrite it, as long as that node is alive. */
-  async function takeComplete(privateId: string, owner: string): Promise<TakenRecord | undefined> {
+  /**
+   * If Redis may have lost part of a record, waits for the previous node to rewrite it, as long as that node is alive. If
+   * another attempt has taken it, that was an earlier one unless this client has left. Why it was not taken, in words.
+   */
+  async function takeComplete(
+    { privateId, record: { takes } }: RecoveryAttempt,
+    owner: string,
+    hasLeft: () => boolean,
+  ): Promise<TakenRecord | string> {
+    let known = takes;
     for (let waitMs = firstRewriteWaitMs; ; waitMs *= 2) {
-      const taken = await store.take(privateId, owner);
-      if (taken === undefined || taken.record !== undefined || waitMs > lastRewriteWaitMs) return taken;
-      if (waitMs > unknownNodeWaitMs && !isLiving(taken.before || taken.left)) return taken;
+      const taken = await store.take(privateId, owner, known);
+      if (taken === undefined) return "the recovery window is over";
+      if (taken.record !== undefined) return taken;
+      const isTaken = taken.takes !== known;
+      const mayChange = isTaken || waitMs <= unknownNodeWaitMs || isLiving(taken.before || taken.left);
+      if (waitMs > lastRewriteWaitMs || !mayChange) return isTaken ? "the client recovers elsewhere" : taken;
+      known = taken.takes;
       await sleep(clock, waitMs);
+      if (hasLeft()) return "the client has left";
     }
   }
 
@@ -190,13 +208,15 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       return record === undefined ? undefined : { privateId, timestamp, record };
     },
 
-    async restore(connection, { privateId, timestamp, record: { holder } }) {
+    async restore(connection, attempt, hasLeft) {
+      const { privateId, timestamp } = attempt;
+      const { holder } = attempt.record;
       const { identity, subscriber } = connection;
       if (holder.userId !== identity.userId || holder.sessionId !== identity.sessionId)
         return "the session belongs to another user or session";
       const owner = ownerOf();
-      const taken = await takeComplete(privateId, owner);
-      if (taken === undefined) return "the recovery window is over";
+      const taken = await takeComplete(attempt, owner, hasLeft);
+      if (typeof taken === "string") return taken;
       replace(taken.before || taken.left);
       if (taken.record === undefined) return "Redis has lost a part of the session";
       const { starts, asOf } = taken.record;
@@ -222,10 +242,11 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     },
 
     async evictPrevious(privateId, { userId, sessionId }) {
-      const holder = (await store.find(privateId))?.holder;
-      if (holder?.userId !== userId || holder.sessionId !== sessionId) return false;
-      const taken = await store.take(privateId, "");
-      if (taken === undefined || taken.before === "") return false;
+      const found = await store.find(privateId);
+      if (found?.holder.userId !== userId || found.holder.sessionId !== sessionId) return false;
+      const taken = await store.take(privateId, "", found.takes);
+      const isTaken = taken?.record === undefined && taken?.takes !== found.takes;
+      if (taken === undefined || taken.before === "" || isTaken) return false;
       replace(taken.before);
       return true;
     },

@@ -8,13 +8,26 @@ import { quietLog } from "../support/world.ts";
 const holder = { socketId: "s", userId: "ada", sessionId: "session", timestamp: 1 };
 const incomplete = { before: "n1/1|7", left: "", takes: 0, trail: undefined, record: undefined };
 const complete: TakenRecord = { ...incomplete, takes: 1, record: { holder, starts: new Map(), asOf: "" } };
+const found = { holder, starts: new Map(), asOf: "", takes: 0 };
+
+/** Each wait begins when the previous one has ended. */
+async function pass(clock: FakeClock, ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 100) await clock.advance(100);
+}
 
 /** A store whose record is incomplete until its node has rewritten it, at a node that lost its lease in an outage. */
 function startRecovery(before: string) {
   const clock = new FakeClock();
   let isRewritten = false;
+  let hasLeft = false;
+  let taken = 0;
   const deps = {
-    store: { take: () => Promise.resolve({ ...(isRewritten ? complete : incomplete), before }) },
+    store: {
+      take: () => {
+        taken += 1;
+        return Promise.resolve({ ...(isRewritten ? complete : incomplete), before });
+      },
+    },
     channels: { restore: () => Promise.resolve({ missed: [], positions: new Map(), deliveryCount: 0, timestamp: 1 }) },
     control: { incarnation: "n1/2", living: [], command: () => Promise.resolve({}) },
     hasState: () => false,
@@ -23,12 +36,14 @@ function startRecovery(before: string) {
   } as unknown as SessionRecoveryDeps;
   const recovery = createSessionRecovery(deps, { windowSeconds: 60, renewEverySeconds: 30, isCluster: false });
   const connection = { identity: holder, subscriber: {}, close: () => undefined } as unknown as Connection;
-  const attempt = { privateId: "p", timestamp: 1, record: { holder, starts: new Map(), asOf: "" } };
-  /** Each wait begins when the previous one has ended. */
-  const pass = async (ms: number): Promise<void> => {
-    for (let passed = 0; passed < ms; passed += 100) await clock.advance(100);
+  const attempt = { privateId: "p", timestamp: 1, record: found };
+  return {
+    pass: (ms: number) => pass(clock, ms),
+    restored: recovery.restore(connection, attempt, () => hasLeft),
+    rewrite: () => void (isRewritten = true),
+    leave: () => void (hasLeft = true),
+    takes: () => taken,
   };
-  return { pass, restored: recovery.restore(connection, attempt), rewrite: () => void (isRewritten = true) };
 }
 
 test("a client that returns to its node after an outage waits until the node has rewritten its record", async () => {
@@ -47,4 +62,62 @@ test("a client whose node is gone does not wait for it", async () => {
   await pass(1_600);
 
   expect(await restored).toBe("Redis has lost a part of the session");
+});
+
+test("an attempt that its client has given up leaves the record to the attempt that followed it", async () => {
+  const { pass, restored, rewrite, leave, takes } = startRecovery("n1/1|7");
+  await pass(100);
+  const before = takes();
+
+  leave();
+  rewrite();
+  await pass(4_000);
+
+  expect(await restored).toMatch("the client has left");
+  expect(takes()).toBe(before);
+});
+
+/** A record that other attempts of the client have taken since it was found, and the owners that this attempt closed. */
+function startLateAttempt(takesSince: number, hasLeft: () => boolean) {
+  const clock = new FakeClock();
+  const replaced: unknown[] = [];
+  let takes = takesSince;
+  const take = async (_id: string, _owner: string, known: number): Promise<TakenRecord> =>
+    known === takes
+      ? { ...complete, takes: (takes += 1), before: "n2/1|3" }
+      : { ...incomplete, takes, before: "n2/1|3" };
+  const deps = {
+    store: { take },
+    channels: { restore: () => Promise.resolve({ missed: [], positions: new Map(), deliveryCount: 0, timestamp: 1 }) },
+    control: {
+      incarnation: "n1/2",
+      living: ["n2/1"],
+      command: async ({ owners }: { owners: unknown[] }) => void replaced.push(...owners),
+    },
+    hasState: () => false,
+    clock,
+    log: quietLog,
+  } as unknown as SessionRecoveryDeps;
+  const recovery = createSessionRecovery(deps, { windowSeconds: 60, renewEverySeconds: 30, isCluster: false });
+  const connection = { identity: holder, subscriber: {}, close: () => undefined } as unknown as Connection;
+  const restored = recovery.restore(connection, { privateId: "p", timestamp: 1, record: found }, hasLeft);
+  return { clock, restored, replaced };
+}
+
+test("an attempt that is late does not close the connection that its client has made since", async () => {
+  const { clock, restored, replaced } = startLateAttempt(1, () => true);
+
+  await pass(clock, 1_000);
+
+  expect(await restored).toMatch("the client has left");
+  expect(replaced).toEqual([]);
+});
+
+test("an attempt whose client is there goes on from an earlier attempt that took the record meanwhile", async () => {
+  const { clock, restored, replaced } = startLateAttempt(1, () => false);
+
+  await pass(clock, 1_000);
+
+  expect(await restored).toMatchObject({ missed: [] });
+  expect(replaced).toEqual(["n2/1|3"]);
 });
