@@ -68,7 +68,8 @@ export function createRedisConnections(options: RedisConnectionsOptions): RedisC
     if (client instanceof Redis) writeTogether(client);
     const failFast = {
       timeoutMs: commandTimeoutMs,
-      onFailure: (error: unknown) => availability.commandFailed(error),
+      // One that was in flight when all were closed is no outage, whose checks would open a connection.
+      onFailure: (error: unknown) => isClosed || availability.commandFailed(error),
     };
     instrument(client, role, { metrics, blocks: role === "blocking", ...(retryingRoles.has(role) ? {} : failFast) });
     client.on("error", (error: Error) => {
@@ -77,7 +78,7 @@ export function createRedisConnections(options: RedisConnectionsOptions): RedisC
     });
     // The feed says by itself that it is back, once its subscriptions are.
     if (role !== "subscriber") onRestored(client, () => isClosed || availability.connectionRestored(role));
-    client.on("end", () => isClosed || reopen(client));
+    client.on("end", () => isClosed || reopen(client, () => isClosed));
     keepTrack(client);
     open.set(name, client);
     return client;
@@ -240,8 +241,9 @@ function onNodeRestored(cluster: Cluster, restored: () => void): void {
  * ioredis ends a connection for good if it is told to reconnect while it asks the sentinels for the primary, which a
  * failover may cause. So every connection is reopened until `close`.
  */
-function reopen(client: RedisClient): void {
-  setTimeout(() => void client.connect().catch(() => undefined), reconnectDelayMs(1)).unref();
+function reopen(client: RedisClient, isClosed: () => boolean): void {
+  const connect = (): unknown => isClosed() || client.connect().catch(() => undefined);
+  setTimeout(connect, reconnectDelayMs(1)).unref();
 }
 
 async function closeClient(client: RedisClient): Promise<void> {
