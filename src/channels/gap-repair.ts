@@ -123,7 +123,7 @@ export class GapRepair {
         suspects,
       );
     } catch (error) {
-      this.#waiting.unshift(...suspects);
+      for (const { channel, message } of [...suspects, ...this.#takeWaiting()]) this.#hold(channel, message);
       throw error;
     }
   }

@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+import type { ChannelLog } from "../../src/channels/channel-log.ts";
+import type { FeedMessage } from "../../src/channels/feed-message.ts";
+import { GapRepair } from "../../src/channels/gap-repair.ts";
+import { kindDefaults } from "../../src/channels/kinds.ts";
+import { LocalChannel } from "../../src/channels/local-channel.ts";
+import type { LogSlice } from "../../src/channels/log-entry.ts";
+import { SubscribeBuffers } from "../../src/channels/subscribe-buffers.ts";
+import { FakeClock, settled } from "../support/fake-clock.ts";
+
+const packet = Buffer.from("42");
+
+const messageAt = (offset: number): FeedMessage => ({
+  epoch: "e",
+  offset,
+  timestamp: offset,
+  previousTimestamp: offset - 1,
+  packet,
+});
+
+/** One channel with a subscriber, whose log can be read only once `log.isAway` is false; it is then empty. */
+async function channelWithLog() {
+  const log = { isAway: false };
+  const retries: (() => void)[] = [];
+  let delivered = 0;
+  const empty: LogSlice = { epoch: "e", offset: 0, timestamp: 0, isWhole: true, entries: [] };
+  const store = {
+    lastTimestamp: () => Promise.resolve(Infinity),
+    read: () => (log.isAway ? Promise.reject(new Error("Command timed out")) : Promise.resolve(empty)),
+  } as Partial<ChannelLog> as ChannelLog;
+  const repair = new GapRepair({
+    log: store,
+    channels: () => [channel],
+    onLost: () => undefined,
+    onGap: () => undefined,
+    retryLater: (run) => void retries.push(run),
+    mayDeliver: () => true,
+  });
+  const channel = new LocalChannel("chat:lobby", kindDefaults, {
+    feed: { follow: () => Promise.resolve(), unfollow: () => undefined, onRestored: () => undefined },
+    log: store,
+    buffers: new SubscribeBuffers(),
+    deliver: () => void (delivered += 1),
+    receive: repair.receive,
+    reset: repair.reset,
+    mayDeliver: () => true,
+    onConflated: () => undefined,
+    clock: new FakeClock(),
+  });
+  await channel.subscribed;
+  channel.attach({ id: "c", userId: "ada" });
+  channel.resume({ id: "c", userId: "ada" });
+  return { log, retries, channel, repair, delivered: () => delivered };
+}
+
+test("what waits for a log that cannot be read does not grow with each attempt", async () => {
+  const { log, retries, channel, repair, delivered } = await channelWithLog();
+  log.isAway = true;
+  repair.repair();
+  for (let attempt = 0; attempt < 3; attempt++) {
+    for (let n = 1; n <= 20_000; n++) channel.onMessage(messageAt(attempt * 20_000 + n));
+    await settled();
+    retries.shift()?.();
+  }
+
+  log.isAway = false;
+  await settled();
+  retries.shift()?.();
+  await settled();
+
+  // The others would be found in the log, which contains whatever was published before it is read.
+  expect(delivered()).toBe(20_000);
+});
