@@ -29,7 +29,7 @@ export function createFence(clock: Clock, leaseMs: number): Fence {
   let wasSeenClosed = false;
   let failure: unknown;
   const listeners: (() => void)[] = [];
-  const waiting: (() => void)[] = [];
+  const waiting = new Set<() => void>();
 
   const isOpen = (): boolean => {
     const open = clock.monotonic() < openUntil;
@@ -38,7 +38,16 @@ export function createFence(clock: Clock, leaseMs: number): Fence {
   };
 
   const opened = (): Promise<void> =>
-    isOpen() ? Promise.resolve() : new Promise((resolve) => void waiting.push(resolve));
+    isOpen() ? Promise.resolve() : new Promise((resolve) => void waiting.add(resolve));
+
+  /** Forgets those who waited in vain: while Redis is away, clients that go on sending wait with each message. */
+  async function waitFor(ms: number): Promise<void> {
+    const opening = new AbortController();
+    const open = (): void => opening.abort();
+    waiting.add(open);
+    await sleep(clock, ms, opening.signal);
+    waiting.delete(open);
+  }
 
   return {
     get isOpen() {
@@ -48,7 +57,9 @@ export function createFence(clock: Clock, leaseMs: number): Fence {
       openUntil = sentAt + leaseMs;
       if (!isOpen() || !wasSeenClosed) return;
       wasSeenClosed = false;
-      for (const resolve of waiting.splice(0)) resolve();
+      const opening = [...waiting];
+      waiting.clear();
+      for (const open of opening) open();
       for (const listener of listeners) listener();
     },
     failed(error) {
@@ -63,7 +74,7 @@ export function createFence(clock: Clock, leaseMs: number): Fence {
     },
     opened,
     async openedWithin(ms) {
-      if (!isOpen()) await Promise.race([opened(), sleep(clock, ms)]);
+      if (!isOpen()) await waitFor(ms);
       return isOpen();
     },
     onReopened: (listener) => void listeners.push(listener),
