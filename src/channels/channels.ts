@@ -22,7 +22,7 @@ import { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Kinds } from "./kinds.ts";
 import { allowPublication, readAllowed, refusedChannels, type Permissions, type Principal } from "./permissions.ts";
 import type { EphemeralPublished, Published, PublishedBy, PublishRequest } from "./publication.ts";
-import { publishEphemeralWithin, publishWithin, type PublishDeps } from "./publication-limit.ts";
+import { LimitedOrder, publishEphemeralWithin, publishWithin, type PublishDeps } from "./publication-limit.ts";
 import { LogReader } from "./log-reader.ts";
 import { Restoration } from "./restoration.ts";
 import { GapRepair, type GapOutcome } from "./gap-repair.ts";
@@ -73,6 +73,7 @@ const repairRetryMs = 500;
  */
 export class Channels {
   readonly #deps: ChannelsDeps;
+  readonly #publishing: PublishDeps;
   readonly #local: LocalChannels;
   readonly #subscriptions: Subscriptions;
   readonly #logReader: LogReader;
@@ -89,6 +90,7 @@ export class Channels {
 
   constructor(deps: ChannelsDeps, { subscriptionsPerConnection, lingerMs = 5_000 }: ChannelsOptions) {
     this.#deps = deps;
+    this.#publishing = { ...deps, inOrder: new LimitedOrder() };
     this.#logReader = new LogReader(deps);
     this.#local = new LocalChannels({
       ...deps,
@@ -153,12 +155,12 @@ export class Channels {
 
   /** Throws `unknown_channel`, `rate_limited` or `conflict`; store errors are passed through. */
   publish(request: PublishRequest): Promise<Published> {
-    return publishWithin(this.#deps, request);
+    return publishWithin(this.#publishing, request);
   }
 
   /** Sends to current subscribers only. Throws `unknown_channel`, `rate_limited`; store errors are passed through. */
   publishEphemeral(request: PublishRequest): Promise<EphemeralPublished> {
-    return publishEphemeralWithin(this.#deps, request, () => this.#deps.clock.now());
+    return publishEphemeralWithin(this.#publishing, request, () => this.#deps.clock.now());
   }
 
   /** Checks the client's permission to publish, then publishes; `isEphemeral`: to current subscribers only. */

@@ -39,6 +39,18 @@ async function said(node: PublishingNode, channel: string): Promise<unknown[]> {
   return entries.map(([, fields]) => (JSON.parse(fields[1] as string) as { data: unknown }).data);
 }
 
+/** A limit that refuses the call with this number, and no other. */
+function refusingOnce(number: number): PublishingNodeOptions["limitOf"] {
+  let calls = 0;
+  const limit = {
+    async take() {
+      if (++calls === number) throw new GatewayError("rate_limited", "Too many.", { retryAfterMs: 1 });
+    },
+    giveBack: () => undefined,
+  };
+  return () => limit;
+}
+
 const say = (n: number, channel = "chat:lobby"): Command => ({ type: "publish", channel, event: "said", data: n });
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
 
@@ -152,6 +164,15 @@ describe("the commands stream", () => {
       ["internal", 4, "Error: not now"],
       ["internal", 1, "Error: not now"],
     ]);
+  });
+
+  test("keeps the order of a channel whose limit refuses one publication and would allow the next", async () => {
+    const node = await startNode({ limitOf: refusingOnce(3), stream: { firstPauseMs: 5 } });
+    await send(node, ...range(1, 20).map((n) => say(n)));
+
+    node.consumer.start();
+
+    await eventually(async () => expect(await said(node, "chat:lobby")).toEqual(range(1, 20)));
   });
 
   test("an order's creation that comes behind its events goes before them", async () => {

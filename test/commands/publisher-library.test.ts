@@ -3,19 +3,20 @@ import { once } from "node:events";
 import { createServer, request as forward } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
+import { GatewayError } from "../../src/protocol/errors.ts";
 import type { Command, CommandResult } from "../../src/publisher/transport.ts";
 import { createPublisher, overHttp, overStream, type PublisherError } from "../../src/publisher/publisher.ts";
 import { createOrderRoutes } from "../../src/http/routes/orders.ts";
 import { createPublishRoutes } from "../../src/http/routes/publish.ts";
 import { apiKey, startHttp } from "../http/support.ts";
 import { noSchedule } from "../support/publish-executor.ts";
-import { createPublishingNode } from "../support/publishing-node.ts";
+import { createPublishingNode, type PublishingNodeOptions } from "../support/publishing-node.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
 /** A node with its HTTP door, its stream door and a Redis client such as a backend has. */
-async function startNode() {
+async function startNode(options: Pick<PublishingNodeOptions, "limitOf"> = {}) {
   const prefix = freshPrefix();
-  const node = await createPublishingNode({ url: inject("redisUrl"), prefix, nodeId: randomUUID() });
+  const node = await createPublishingNode({ url: inject("redisUrl"), prefix, nodeId: randomUUID(), ...options });
   onTestFinished(() => node.close());
   const { executor, orders } = node;
   const routes = [
@@ -156,6 +157,19 @@ describe("over HTTP", () => {
 
     expect(await Promise.all(published.map(async (one) => (await one).offset))).toEqual(range(1, 1_200));
     expect((await Promise.all(events)).map(({ applied }) => applied)).toEqual([true, true, true]);
+  });
+
+  test("a publication that its channel's limit refuses is not overtaken by the others of its batch", async () => {
+    let calls = 0;
+    const take = async (): Promise<void> => {
+      if (++calls === 3) throw new GatewayError("rate_limited", "Too many.", { retryAfterMs: 1 });
+    };
+    const { url, said } = await startNode({ limitOf: () => ({ take, giveBack: () => undefined }) });
+    const publisher = createPublisher(overHttp({ url, apiKey }), { minDelayMs: 5 });
+
+    await Promise.all(range(1, 20).map((n) => publisher.publish(say(n))));
+
+    expect(await said("chat:lobby")).toEqual(range(1, 20));
   });
 
   test("a wrong key fails at once; nobody there fails after the last attempt", async () => {

@@ -1,6 +1,7 @@
 import { createChannelLog } from "../../src/channels/channel-log.ts";
 import { createKinds } from "../../src/channels/kinds.ts";
 import type { PublishRequest, Published } from "../../src/channels/publication.ts";
+import { LimitedOrder, publishWithin, type PublishDeps } from "../../src/channels/publication-limit.ts";
 import type { OrdersOptions } from "../../src/orders/order-options.ts";
 import { Orders } from "../../src/orders/orders.ts";
 import { createDeadLetters, type DeadLetters } from "../../src/redis/queues/dead-letters.ts";
@@ -42,6 +43,7 @@ export interface PublishingNodeOptions {
   orders?: Partial<OrdersOptions>;
   stream?: StreamConsumerOptions;
   isTurn?: (partition: number) => boolean;
+  limitOf?: PublishDeps["limitOf"];
   /** Stands in for what other rooms do. */
   others?: Partial<Pick<CommandExecutorDeps, "submitScore" | "revokeSession" | "disconnectUser">>;
 }
@@ -57,7 +59,9 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
   const commands = redis.connection("commands");
   const keys = createKeys(prefix);
   const channelLog = createChannelLog({ commands, keys, isCluster });
-  const publish = async (request: PublishRequest) => channelLog.publish(request, kinds.of(request.channel).history);
+  const { limitOf } = options;
+  const publishing = { kinds, log: channelLog, inOrder: new LimitedOrder(), ...(limitOf && { limitOf }) };
+  const publish = (request: PublishRequest) => publishWithin(publishing, request);
   const letters = createDeadCommandStore({ commands, keys });
   const orders = new Orders(
     {

@@ -58,7 +58,9 @@ function publishBatch(executor: Executor): Route {
     operationId: "publishBatch",
     tag: "Publishing",
     summary: "Publish up to 1000 messages.",
-    description: "Results are in the order of the publications. An item that is refused does not affect the others.",
+    description:
+      "Results are in the order of the publications. An item that is refused does not affect the others, except that if a " +
+      "channel's limit refuses one, those behind it for the same channel are refused too, so that a retry keeps the order.",
     body: publishBatchBody,
     answer: publishResults,
   } as const;
