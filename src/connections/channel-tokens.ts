@@ -46,7 +46,11 @@ export function createChannelTokens(deps: ChannelTokensDeps): ChannelTokens {
     own.get(channel)?.();
     own.set(
       channel,
-      clock.after(expiresAt - clock.now(), () => end(connection, channel)),
+      clock.after(expiresAt - clock.now(), () => {
+        // The longest timers fire too early.
+        if (expiresAt > clock.now()) endAt(connection, channel, expiresAt);
+        else end(connection, channel);
+      }),
     );
   }
 

@@ -1,6 +1,7 @@
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { ExpiryListener, ExpiryWatch, ExpiryTimer } from "../auth/expiry-watch.ts";
 import type { Identity } from "../auth/identity.ts";
+import type { SessionPeek } from "../auth/session-store.ts";
 import type { Login, Sessions } from "../auth/sessions.ts";
 import type { Tokens } from "../auth/tokens.ts";
 import type { TicketStore, UsedTicket } from "../auth/ticket-store.ts";
@@ -10,7 +11,7 @@ import type { Fence } from "../cluster/fence.ts";
 import { closing, type Closing } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { userChannelOf } from "../protocol/names.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { State } from "../state/state.ts";
 import type { Throttling } from "../throttling/throttling.ts";
@@ -94,6 +95,9 @@ const notReadyRetryMs = 5_000;
 /** Max milliseconds between two messages that extend a session's sliding life. */
 const maxSlidePauseMs = 60_000;
 
+/** Until a session that seems to have ended is looked up again, if Redis did not answer. */
+const peekRetryMs = 1_000;
+
 /** Max milliseconds that a message waits for the fence to open: long enough for a node that was suspended. */
 const maxFenceWaitMs = 1_000;
 
@@ -144,10 +148,24 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     sessions.touch(connection.identity.sessionId, { lastSeenAt: undefined, slidingMs }).catch(() => undefined);
   }
 
+  /** Until Redis answers, which says nothing of the session while it is away. Undefined if the session has ended. */
+  async function peekSession(connection: Connection): Promise<SessionPeek | undefined> {
+    while (connection.isOpen) {
+      try {
+        return await sessions.peek(connection.identity.sessionId);
+      } catch {
+        await sleep(clock, peekRetryMs);
+      }
+    }
+    return undefined;
+  }
+
   /** The session may have been extended, also through other connections and nodes. */
   async function expireSession(connection: Connection): Promise<void> {
+    const session = await peekSession(connection);
+    // Read after the wait, during which rights may have changed, or the session's end.
     const { identity } = connection;
-    const session = await sessions.peek(identity.sessionId).catch(() => undefined);
+    if (identity.expiresAt > clock.now()) return;
     if (session === undefined || session.expiresAt <= identity.expiresAt)
       return connection.close(closing("session_expired"));
     const { tokenExpiresAt = identity.expiresAt } = identity;
@@ -211,12 +229,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       return { identity, resumeKey: used.resumeKey };
     },
     abandoned: ({ sessionId }) => quota.release(sessionId),
-    refresh: (identity, token) =>
-      withMark(async () => {
-        const { channelTokens: kept } = identity;
-        const fresh = await authenticator.refresh(identity, token);
-        return kept === undefined ? fresh : { ...fresh, channelTokens: kept };
-      }),
+    refresh: (identity, token) => withMark(() => authenticator.refresh(identity, token)),
 
     async connected(connection, { privateId, restored, namesItsChannels = false }) {
       if (!fence.isOpen) await untilOpen(connection);

@@ -13,7 +13,10 @@ export interface AuthHandlerDeps {
 export function createAuthHandlers({ refresh, tokenRefreshed: renewed }: AuthHandlerDeps): ClientHandler[] {
   return [
     clientHandler("auth:refresh", authRefreshMessage, async (connection, { token }) => {
-      connection.identity = await refresh(connection.identity, token);
+      const fresh = await refresh(connection.identity, token);
+      // Subscription tokens belong to the connection, and may have come and gone meanwhile.
+      const { channelTokens } = connection.identity;
+      connection.identity = channelTokens === undefined ? fresh : { ...fresh, channelTokens };
       renewed(connection);
       return { expiresAt: connection.identity.expiresAt };
     }),
