@@ -60,6 +60,11 @@ export class KeyExpiry {
     this.#worker.expect(Math.max(at - now, 0));
   }
 
+  /** Redis may have lost what was planned. */
+  forgetPlanned(): void {
+    this.#planned.clear();
+  }
+
   #remember(member: string): void {
     this.#planned.add(member);
     const [oldest] = this.#planned;

@@ -145,8 +145,9 @@ export class OwnedKeys {
     if (changes.length === 0) return;
     const [before, owner] = [owned.owner, this.#ownerOf(owned.connectionId)];
     await register(incarnation(), owned.channel);
-    owned.owner = owner;
     const kept = new Set(await store.reclaim(owned.channel, changes, owner, before));
+    // Not before: a repeat would not find its keys under the new name, and take them for somebody else's.
+    owned.owner = owner;
     for (const { key } of changes) if (!kept.has(key)) owned.keys.delete(key);
   }
 }

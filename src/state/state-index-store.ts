@@ -13,6 +13,8 @@ export interface StateIndexStore {
   registerOwned(node: string, channel: string): Promise<void>;
   ownedBy(node: string): Promise<string[]>;
   forgetNode(node: string): Promise<void>;
+  /** Redis may have lost what this node has registered: it is registered again with the next change. */
+  forgetRegistered(): void;
 }
 
 export interface StateIndexOptions {
@@ -59,6 +61,10 @@ export function createStateIndexStore(
     async forgetNode(node) {
       await commands.unlink(keys.ownedStates(node));
     },
+
+    forgetRegistered() {
+      for (const registrations of [channels, owned]) registrations.clear();
+    },
   };
 }
 
@@ -71,6 +77,10 @@ class Registrations {
   constructor(clock: Clock, lifeSeconds: number) {
     this.#clock = clock;
     this.#lifeMs = lifeSeconds * 1_000;
+  }
+
+  clear(): void {
+    this.#until.clear();
   }
 
   async once(name: string, register: () => Promise<unknown>): Promise<void> {

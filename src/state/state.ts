@@ -109,7 +109,7 @@ export class State implements ChannelStates {
     });
     this.#owned = new OwnedKeys({
       ...deps,
-      store: this.#store,
+      store: { remove: this.#store.remove, reclaim: (...request) => this.#reclaim(...request) },
       register: (node, channel) => this.#index.registerOwned(node, channel),
       incarnation: () => control.incarnation,
       mayWrite: () => control.fence.isOpen,
@@ -136,6 +136,8 @@ export class State implements ChannelStates {
   }
 
   #restore(): void {
+    this.#index.forgetRegistered();
+    this.#expiry.forgetPlanned();
     this.#locals.readAgain();
     this.#owned.rewriteAll();
   }
@@ -213,9 +215,20 @@ export class State implements ChannelStates {
     await this.#index.forgetNode(node);
   }
 
-  async #set(channel: string, changes: readonly StateWrite[], owner?: string): Promise<number> {
+  /** Before keys are set: registers the channel, and plans when they expire. Resolves with these times. */
+  async #register(channel: string, changes: readonly StateWrite[]): Promise<number[]> {
     const dueAt = changes.flatMap((change) => change.dueAt ?? []);
     await Promise.all([this.#index.register(channel), ...dueAt.map((due) => this.#expiry.plan(channel, due))]);
+    return dueAt;
+  }
+
+  async #reclaim(channel: string, changes: readonly StateWrite[], owner: string, ownerBefore: string) {
+    await this.#register(channel, changes);
+    return this.#store.reclaim(channel, changes, owner, ownerBefore);
+  }
+
+  async #set(channel: string, changes: readonly StateWrite[], owner?: string): Promise<number> {
+    const dueAt = await this.#register(channel, changes);
     const revision = await this.#store.set(channel, changes, owner);
     // Redis took so long that what was planned may be over.
     const now = this.#deps.clock.now();

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { createKeys } from "../../src/redis/keys.ts";
 import { startCluster } from "../support/cluster.ts";
 import { connectClient, startGateway } from "../support/gateway.ts";
+import { startRedisServer } from "../support/redis-server.ts";
 import { eventually, redisWorld } from "../support/world.ts";
 import { boardFile, channel, follow, returningReader, set } from "./board.ts";
 
@@ -47,3 +48,40 @@ test(
     await eventually(() => expect(Object.fromEntries(reader.values)).toEqual({ taken: 2 }));
   },
 );
+
+test("what is registered for a key is registered again when Redis may have lost it", async () => {
+  const server = await startRedisServer();
+  onTestFinished(() => server.stop());
+  const gateway = await startGateway({ file: boardFile, env: { REDIS_URL: server.url } });
+  const client = await gateway.connect((await gateway.signIn("ada")).token);
+  const { redis } = await redisWorld(server.url);
+  const commands = redis.connection("commands");
+  const keys = createKeys(gateway.prefix);
+  const view = await follow(client);
+  await set(client, "soon", 1, { own: true, ttlSeconds: 3 });
+  await set(client, "own", 1, { own: true });
+  const [node = ""] = await commands.zrange(keys.nodes(), "0", "-1");
+
+  await commands.unlink(keys.dueStates(), keys.stateChannels(), keys.ownedStates(node));
+  await server.kill("pubsub");
+
+  await eventually(async () => expect(await commands.smembers(keys.ownedStates(node))).toEqual([channel]));
+  await eventually(async () => expect(await commands.zrange(keys.stateChannels(), "0", "-1")).toEqual([channel]));
+  await eventually(() => expect(view.values()).toEqual({ own: 1 }));
+});
+
+test("a key that is set again after Redis has lost everything still expires", async () => {
+  const server = await startRedisServer();
+  onTestFinished(() => server.stop());
+  const gateway = await startGateway({ file: boardFile, env: { REDIS_URL: server.url } });
+  const client = await gateway.connect((await gateway.signIn("ada")).token);
+  const commands = (await redisWorld(server.url)).redis.connection("commands");
+  const { entries } = createKeys(gateway.prefix).channelState(channel);
+  await set(client, "soon", 1, { own: true, ttlSeconds: 6 });
+
+  await commands.flushall();
+  await eventually(async () => expect(await commands.hkeys(entries)).toEqual(["soon"]));
+
+  await eventually(async () => expect(await commands.hkeys(entries)).toEqual([]));
+  expect(client.connected).toBe(true);
+});
