@@ -18,28 +18,35 @@ export async function startNode(host: Host, config: Config): Promise<number> {
   const gateway = await createConfiguredNode(config, { log });
   logStrayErrors(host, { log, metrics: gateway.metrics });
   for (const warning of warningsOf(config, host.env)) log.warn({}, warning);
-  const drained = drainOnSignal(host, gateway, log);
-  await gateway.start();
-  log.info({ url: gateway.url, store: gateway.store }, "started");
-  if (!config.isProduction) host.print(banner(config, gateway, host.isTerminal));
+  const { requested, drained } = drainOnSignal(host, gateway, log);
+  const started = gateway.start();
+  if ((await Promise.race([started, requested])) !== "requested") announce(host, { config, gateway, log });
+  // It was stopped before everything had started: no failure.
+  else await started.catch(() => undefined);
   const isClean = await drained;
   await stopTelemetry();
   return isClean ? exitCodes.fine : exitCodes.failed;
 }
 
+function announce(host: Host, { config, gateway, log }: { config: Config; gateway: GatewayNode; log: Logger }): void {
+  log.info({ url: gateway.url, store: gateway.store }, "started");
+  if (!config.isProduction) host.print(banner(config, gateway, host.isTerminal));
+}
+
 /**
- * Resolves when the node has drained after the first signal, with false if it exceeded the deadline. A second signal
- * exits at once.
+ * Drains the node after the first signal; a second one exits at once. `drained` resolves with false if the drain exceeded
+ * its deadline.
  */
-function drainOnSignal(host: Host, gateway: GatewayNode, log: Logger): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    void gateway.drainRequested.then(() => {
-      log.info({}, "draining because an operator asked for it");
+function drainOnSignal(host: Host, gateway: GatewayNode, log: Logger) {
+  const { promise: requested, resolve: request } = Promise.withResolvers<"requested">();
+  const drained = new Promise<boolean>((resolve, reject) => {
+    const drain = (fields: object, message: string): void => {
+      log.info(fields, message);
       gateway.drain().then(resolve, reject);
-    });
-    onRequestToEnd(host, (signal) => {
-      log.info({ signal }, "draining");
-      gateway.drain().then(resolve, reject);
-    });
+      request("requested");
+    };
+    void gateway.drainRequested.then(() => drain({}, "draining because an operator asked for it"));
+    onRequestToEnd(host, (signal) => drain({ signal }, "draining"));
   });
+  return { requested, drained };
 }

@@ -11,9 +11,15 @@ export interface Service {
 
 export interface Lifecycle {
   add(service: Service): void;
-  /** Starts all services in the order in which they were added. If one fails, it stops the started ones and throws. */
+  /**
+   * Starts all services in the order in which they were added. If one fails, it stops the started ones and throws; it also
+   * throws if `stop` was called meanwhile.
+   */
   start(): Promise<void>;
-  /** Stops all services in reverse order. Every caller gets the same promise; true if all stopped before the deadline. */
+  /**
+   * Stops all services in reverse order, first the one that is being started, once it has. Every caller gets the same promise;
+   * true if all stopped before the deadline.
+   */
   stop(timeoutMs: number): Promise<boolean>;
 }
 
@@ -21,11 +27,13 @@ export function createLifecycle({ clock, log }: { clock: Clock; log: Logger }): 
   const services: Service[] = [];
   const started: Service[] = [];
   let isStarted = false;
+  let starting: Promise<void> | undefined;
   let stopping: Promise<boolean> | undefined;
 
   async function stopStarted(timeoutMs: number): Promise<boolean> {
     const deadline = new AbortController();
     const cancel = clock.after(timeoutMs, () => deadline.abort());
+    await Promise.race([starting?.catch(() => undefined), late(deadline.signal)]);
     let isClean = true;
     const open = isStarted ? started.splice(0) : services.filter(({ start }) => start === undefined);
     for (const service of open.toReversed()) {
@@ -36,12 +44,9 @@ export function createLifecycle({ clock, log }: { clock: Clock; log: Logger }): 
   }
 
   async function stopOne(service: Service, deadline: AbortSignal): Promise<boolean> {
-    const late = new Promise<"late">((resolve) => {
-      if (deadline.aborted) resolve("late");
-      deadline.addEventListener("abort", () => resolve("late"), { once: true });
-    });
     try {
-      const outcome = await Promise.race([Promise.resolve(service.stop?.(deadline)).then(() => "stopped"), late]);
+      const stopped = Promise.resolve(service.stop?.(deadline)).then(() => "stopped");
+      const outcome = await Promise.race([stopped, late(deadline)]);
       if (outcome === "late") log.warn({ service: service.name }, "service did not stop before the deadline");
       return outcome !== "late";
     } catch (error) {
@@ -50,20 +55,46 @@ export function createLifecycle({ clock, log }: { clock: Clock; log: Logger }): 
     }
   }
 
+  async function startOne(service: Service): Promise<void> {
+    await service.start?.();
+    started.push(service);
+  }
+
+  async function startAll(): Promise<void> {
+    for (const service of services) {
+      checkNotStopped();
+      starting = startOne(service);
+      await starting;
+    }
+    checkNotStopped();
+  }
+
+  function checkNotStopped(): void {
+    if (stopping !== undefined) throw new Error("stopped before everything had started");
+  }
+
   return {
     add: (service) => void services.push(service),
     async start() {
       isStarted = true;
-      for (const service of services) {
-        try {
-          await service.start?.();
-          started.push(service);
-        } catch (error) {
-          await stopStarted(5_000);
-          throw error;
-        }
+      try {
+        await startAll();
+      } catch (error) {
+        await stopping;
+        // What has started after that was stopped, or before a failure.
+        await stopStarted(stopping === undefined ? failureTimeoutMs : 0);
+        throw error;
       }
     },
     stop: (timeoutMs) => (stopping ??= stopStarted(timeoutMs)),
   };
 }
+
+/** Time for the services that had started when one failed to. */
+const failureTimeoutMs = 5_000;
+
+const late = (deadline: AbortSignal): Promise<"late"> =>
+  new Promise((resolve) => {
+    if (deadline.aborted) resolve("late");
+    deadline.addEventListener("abort", () => resolve("late"), { once: true });
+  });
