@@ -20,6 +20,8 @@ export interface Identity {
   channelTokens?: ReadonlyMap<string, { expiresAt: number; mayPublish: boolean }> | undefined;
   /** Of the session's rights; 0 before their first change. */
   revision?: number | undefined;
+  /** Changes of `granted` that are newer than `revision`, by channel. */
+  grantChanges?: ReadonlyMap<string, GrantChange> | undefined;
   /** Epoch milliseconds: the end of the token alone. */
   tokenExpiresAt?: number | undefined;
   /** Sliding life of the session in milliseconds; undefined without one. */
@@ -28,6 +30,12 @@ export interface Identity {
   isFromApp?: true;
   /** The last revocation and change of rights that were known when Redis was asked: later ones are applied once connected. */
   asOf?: { readonly revocation: number; readonly rights: number } | undefined;
+}
+
+export interface GrantChange {
+  readonly isGranted: boolean;
+  /** Of the session. */
+  readonly revision: number;
 }
 
 /** Patterns of channels a token grants; `*` matches the rest of a name. */

@@ -1,7 +1,7 @@
 import { closing } from "../protocol/closings.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Disconnection, Revocations } from "./revocations.ts";
-import type { Session, UserBlock } from "./session-store.ts";
+import type { Session, SessionRevisions, UserBlock } from "./session-store.ts";
 import type { Sessions, SessionUpdate } from "./sessions.ts";
 
 /** The rights of a session, as nodes apply them to its live connections. */
@@ -23,13 +23,21 @@ export interface Acknowledged {
   acknowledged: number;
 }
 
+/** A channel that a backend has granted to a user, or taken back. */
+export interface UserGrant {
+  userId: string;
+  channel: string;
+  /** By which nodes tell an older change of a session from a newer one. */
+  revisions: SessionRevisions;
+}
+
 /** Applies changed rights to live connections on every node, through the control log. */
 export interface RightsBroadcast {
   /** Resolves when the nodes' connections have the rights, and subscriptions no longer allowed were ended. */
   apply(rights: SessionRights): Promise<Acknowledged & { connections: number }>;
   /** Subscribes the user's connections to a channel, or ends their subscriptions. */
-  subscribe(userId: string, channel: string): Promise<Acknowledged & { connections: number }>;
-  unsubscribe(userId: string, channel: string): Promise<Acknowledged & { connections: number }>;
+  subscribe(of: UserGrant): Promise<Acknowledged & { connections: number }>;
+  unsubscribe(of: UserGrant): Promise<Acknowledged & { connections: number }>;
 }
 
 /**
@@ -76,15 +84,15 @@ export function createLiveRights({ sessions, revocations, broadcast }: LiveRight
     },
 
     async subscribe(userId, channel) {
-      const granted = await sessions.grantChannel(userId, channel, true);
-      if ([...granted.values()].some((channels) => !channels.includes(channel)))
+      const revisions = await sessions.grantChannel(userId, channel, true);
+      if (revisions === undefined)
         throw new GatewayError("subscription_limit", "A session of this user has too many granted channels.");
-      return broadcast.subscribe(userId, channel);
+      return broadcast.subscribe({ userId, channel, revisions });
     },
 
     async unsubscribe(userId, channel) {
-      await sessions.grantChannel(userId, channel, false);
-      return broadcast.unsubscribe(userId, channel);
+      const revisions = (await sessions.grantChannel(userId, channel, false)) ?? {};
+      return broadcast.unsubscribe({ userId, channel, revisions });
     },
 
     async block(userId, block) {

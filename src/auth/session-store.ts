@@ -28,8 +28,11 @@ export interface SessionStore {
   admission(sessionId: string): Promise<SessionAdmission>;
   /** Changes a session and its end; undefined if it has ended. */
   update(sessionId: string, change: SessionChange): Promise<Session | undefined>;
-  /** Grants a channel to all sessions of a user, or takes the grant back. Returns the grants of each session. */
-  grantChannel(userId: string, channel: string, isGranted: boolean): Promise<Map<string, string[]>>;
+  /**
+   * Grants a channel to all sessions of a user, or takes the grant back. Returns the revision of each session; undefined, and
+   * nothing was granted, if one would have too many.
+   */
+  grantChannel(userId: string, channel: string, isGranted: boolean): Promise<SessionRevisions | undefined>;
   block(userId: string, block: UserBlock): Promise<void>;
   /** False if the user was not blocked. */
   unblock(userId: string): Promise<boolean>;
@@ -134,6 +137,9 @@ export interface SessionChange {
   idleMs: number;
 }
 
+/** By session: which of its changes this was. */
+export type SessionRevisions = Readonly<Record<string, number>>;
+
 export interface SessionTouch {
   pauseMs: number;
   idleMs: number;
@@ -205,8 +211,8 @@ export function createSessionStore(
     async grantChannel(userId, channel, isGranted) {
       const tag = userTagOf(userId);
       const args = [keyPrefix(tag), channel, isGranted ? 1 : 0, maxGrantedChannels];
-      const reply = (await grantScript.run([keys.userSessions(tag)], args)) as string[];
-      return new Map(Object.entries(toFields(reply)).map(([id, granted]) => [id, toGranted(granted)]));
+      const reply = (await grantScript.run([keys.userSessions(tag)], args)) as (string | number)[] | null;
+      return reply === null ? undefined : toRevisions(reply);
     },
 
     async block(userId, block) {
@@ -331,6 +337,12 @@ function toSession(sessionId: string, fields: Record<string, string>): Session {
     roles: toRoles(fields.roles),
     channels: toChannels(fields.channels),
   };
+}
+
+/** `id, revision, …` */
+function toRevisions(flat: readonly (string | number)[]): SessionRevisions {
+  const pairs = Array.from({ length: flat.length / 2 }, (_, at) => [flat[2 * at], flat[2 * at + 1]] as const);
+  return Object.fromEntries(pairs) as SessionRevisions;
 }
 
 function toFields(flat: readonly string[]): Record<string, string> {

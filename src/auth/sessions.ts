@@ -3,7 +3,14 @@ import { isName } from "../protocol/names.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { createSessionId, isSessionId } from "./session-id.ts";
-import type { Session, SessionAdmission, SessionPeek, SessionStore, UserBlock } from "./session-store.ts";
+import type {
+  Session,
+  SessionAdmission,
+  SessionPeek,
+  SessionRevisions,
+  SessionStore,
+  UserBlock,
+} from "./session-store.ts";
 import { orRefusal } from "../redis/refusals.ts";
 
 export interface SessionOptions {
@@ -73,8 +80,11 @@ export interface Sessions {
   update(sessionId: string, change: SessionUpdate): Promise<Session | undefined>;
   /** Extends the session by `ttlSeconds`, or by the life it was created with. Undefined if it has ended. */
   refresh(sessionId: string, ttlSeconds?: number): Promise<Session | undefined>;
-  /** Grants a channel to all sessions of the user, or takes the grant back. Returns the grants of each session. */
-  grantChannel(userId: string, channel: string, isGranted: boolean): Promise<Map<string, string[]>>;
+  /**
+   * Grants a channel to all sessions of the user, or takes the grant back. Undefined, and nothing was granted, if one of them
+   * has too many.
+   */
+  grantChannel(userId: string, channel: string, isGranted: boolean): Promise<SessionRevisions | undefined>;
   /** Refuses all handshakes of the user until `until`. */
   block(userId: string, block: UserBlock): Promise<void>;
   /** False if the user was not blocked. */

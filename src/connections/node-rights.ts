@@ -1,8 +1,8 @@
-import type { RightsBroadcast, SessionRights } from "../auth/live-rights.ts";
-import type { Identity } from "../auth/identity.ts";
+import type { RightsBroadcast, SessionRights, UserGrant } from "../auth/live-rights.ts";
+import type { GrantChange, Identity } from "../auth/identity.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Control, ControlCommand } from "../cluster/control.ts";
-import { GatewayError } from "../protocol/errors.ts";
+import { GatewayError, isTemporary } from "../protocol/errors.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Connection } from "./connection.ts";
@@ -11,8 +11,10 @@ import type { EndedSubscriptions } from "./ended-subscriptions.ts";
 
 /** A change of rights that every node applies to its connections. */
 type RightsChange =
-  | { type: "rights.session"; rights: SessionRights }
-  | { type: "rights.subscribe" | "rights.unsubscribe"; userId: string; channel: string };
+  { type: "rights.session"; rights: SessionRights } | ({ type: "rights.subscribe" | "rights.unsubscribe" } & SentGrant);
+
+/** From a node of an earlier version without revisions. */
+type SentGrant = Omit<UserGrant, "revisions"> & { revisions?: UserGrant["revisions"] | undefined };
 
 /** Types of control commands that change rights. */
 export const rightsChangeTypes = ["rights.session", "rights.subscribe", "rights.unsubscribe"] as const;
@@ -20,6 +22,8 @@ export const rightsChangeTypes = ["rights.session", "rights.subscribe", "rights.
 /** How long changes are remembered for handshakes in flight; longer than any handshake. */
 const rememberMs = 60_000;
 const maxRemembered = 10_000;
+/** Max changes of grants that are remembered for one connection, until its rights are set as a whole. */
+const maxGrantChanges = 256;
 
 export interface NodeRightsDeps {
   connections: Connections;
@@ -81,18 +85,20 @@ export function createNodeRights({
 
   async function apply(change: RightsChange, connection: Connection): Promise<boolean> {
     if (change.type === "rights.session") return applyRights(change.rights, connection);
-    const { identity, subscriber } = connection;
-    const { userId, channel } = change;
-    const others = (identity.granted ?? []).filter((other) => other !== channel);
-    if (change.type === "rights.unsubscribe") {
-      replaceIdentity(connection, { ...identity, granted: others });
-      channels.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden", endedMessage));
-      return true;
-    }
-    replaceIdentity(connection, { ...identity, granted: [...others, channel] });
-    await channels.subscribeUnchecked(subscriber, userId, channel);
-    connection.join(channel);
+    const { channel } = change;
+    const identity = withGrant(connection.identity, change);
+    replaceIdentity(connection, identity);
+    const isGranted = identity.granted?.includes(channel) === true;
+    // Something newer has been applied, which says otherwise.
+    if (isGranted !== (change.type === "rights.subscribe")) return true;
+    if (isGranted) await subscribe(connection, channel);
+    else channels.forceUnsubscribe(connection.subscriber, channel, new GatewayError("forbidden", endedMessage));
     return true;
+  }
+
+  async function subscribe(connection: Connection, channel: string): Promise<void> {
+    await channels.subscribeUnchecked(connection.subscriber, connection.identity.userId, channel);
+    connection.join(channel);
   }
 
   /** Control commands of concurrent changes may arrive in another order than Redis applied them. */
@@ -114,9 +120,11 @@ export function createNodeRights({
     return applied.filter(Boolean).length;
   }
 
+  /** A change that is refused, as where another one ended it or there are too many subscriptions, refuses no connection. */
   async function applyRemembered(mark: number, connection: Connection): Promise<void> {
-    for (const { change } of remembered.filter(({ sequence: at }) => at > mark))
-      if (isAffected(change, connection.identity)) await apply(change, connection);
+    for (const { change } of remembered.filter(({ sequence: at }) => at > mark)) {
+      if (isAffected(change, connection.identity)) await apply(change, connection).catch(throwUnlessRefused);
+    }
   }
 
   return {
@@ -139,6 +147,10 @@ export function createNodeRights({
   };
 }
 
+function throwUnlessRefused(error: unknown): void {
+  if (!(error instanceof GatewayError) || isTemporary(error.code)) throw error;
+}
+
 const endedMessage = "The backend ended this subscription.";
 
 /** Sends changes to all nodes and waits until they have applied them. */
@@ -150,14 +162,40 @@ export function createRightsBroadcast(control: Pick<Control, "command">): Rights
 
   return {
     apply: (rights) => send({ type: "rights.session", rights }),
-    subscribe: (userId, channel) => send({ type: "rights.subscribe", userId, channel }),
-    unsubscribe: (userId, channel) => send({ type: "rights.unsubscribe", userId, channel }),
+    subscribe: (grant) => send({ type: "rights.subscribe", ...grant }),
+    unsubscribe: (grant) => send({ type: "rights.unsubscribe", ...grant }),
   };
+}
+
+/** With the grant, or without it; unchanged if what the identity says of the channel is newer. */
+function withGrant(identity: Identity, { type, channel, revisions }: RightsChange & SentGrant): Identity {
+  const change = { isGranted: type === "rights.subscribe", revision: revisions?.[identity.sessionId] ?? Infinity };
+  const known = identity.grantChanges?.get(channel)?.revision ?? identity.revision ?? 0;
+  if (change.revision <= known) return identity;
+  const grantChanges = new Map(identity.grantChanges);
+  grantChanges.delete(channel);
+  for (const oldest of grantChanges.keys()) if (grantChanges.size >= maxGrantChanges) grantChanges.delete(oldest);
+  if (Number.isFinite(change.revision)) grantChanges.set(channel, change);
+  return { ...identity, granted: changedGrants(identity.granted, [[channel, change]]), grantChanges };
+}
+
+function changedGrants(
+  granted: readonly string[] = [],
+  changes: Iterable<readonly [string, GrantChange]>,
+): readonly string[] {
+  const changed = new Set(granted);
+  for (const [channel, { isGranted }] of changes) {
+    if (isGranted) changed.add(channel);
+    else changed.delete(channel);
+  }
+  return [...changed];
 }
 
 function withRights(identity: Identity, rights: SessionRights): Identity {
   const { tokenExpiresAt = identity.expiresAt } = identity;
-  const { revision, roles, channels, granted, info, expiresAt } = rights;
+  const { revision, roles, channels, info, expiresAt } = rights;
+  const grantChanges = new Map([...(identity.grantChanges ?? [])].filter(([, change]) => change.revision > revision));
+  const granted = changedGrants(rights.granted, grantChanges);
   const endsWithSession = expiresAt <= tokenExpiresAt;
   return {
     ...identity,
@@ -165,6 +203,7 @@ function withRights(identity: Identity, rights: SessionRights): Identity {
     roles,
     channels,
     granted,
+    grantChanges,
     info,
     tokenExpiresAt,
     expiresAt: endsWithSession ? expiresAt : tokenExpiresAt,
@@ -179,11 +218,15 @@ const affectedBy = (change: RightsChange, connections: Connections): readonly Co
   change.type === "rights.session" ? connections.ofSession(change.rights.sessionId) : connections.ofUser(change.userId);
 
 /** Validated, because a node of another version may have written it. */
-function toChange({ type, rights, userId, channel }: ControlCommand): RightsChange | undefined {
+function toChange({ type, rights, userId, channel, revisions }: ControlCommand): RightsChange | undefined {
   if (type === "rights.session") return isRights(rights) ? { type, rights } : undefined;
   if (type !== "rights.subscribe" && type !== "rights.unsubscribe") return undefined;
-  return typeof userId === "string" && typeof channel === "string" ? { type, userId, channel } : undefined;
+  if (typeof userId !== "string" || typeof channel !== "string") return undefined;
+  return { type, userId, channel, revisions: isRevisions(revisions) ? revisions : undefined };
 }
+
+const isRevisions = (value: unknown): value is UserGrant["revisions"] =>
+  typeof value === "object" && value !== null && Object.values(value).every((revision) => typeof revision === "number");
 
 function isRights(value: unknown): value is SessionRights {
   if (typeof value !== "object" || value === null) return false;

@@ -344,3 +344,20 @@ it("everything throws unavailable while Redis is unreachable", async () => {
     expect(error).toMatchObject({ code: "unavailable", retryAfterMs: 1_000 });
   }
 });
+
+it("a channel is granted to all sessions of a user, each by a revision of its own, or to none", async () => {
+  const world = await authWorld();
+  const { sessions, commands } = world;
+  const [full, other] = [await sessions.create({ userId: "ada" }), await sessions.create({ userId: "ada" })];
+  const ids = [full, other].map(({ session }) => session.sessionId);
+  const grantedOf = () => Promise.all(ids.map(async (id) => (await sessions.peek(id))?.granted ?? []));
+
+  expect(await sessions.grantChannel("ada", "room:1", true)).toEqual({ [ids[0]!]: 1, [ids[1]!]: 1 });
+  expect(await sessions.grantChannel("ada", "room:1", false)).toEqual({ [ids[0]!]: 2, [ids[1]!]: 2 });
+  const many = Array.from({ length: 256 }, (_, number) => `many:${number}`);
+  await commands.hset(keyOf(world, ids[0]!), "granted", many.join("\n"));
+
+  expect(await sessions.grantChannel("ada", "room:2", true)).toBeUndefined();
+  expect(await grantedOf()).toEqual([many, []]);
+  expect(await sessions.grantChannel("ada", "many:0", true)).toEqual({ [ids[0]!]: 3, [ids[1]!]: 3 });
+});
