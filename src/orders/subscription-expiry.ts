@@ -51,7 +51,8 @@ interface TrackedOrder {
 
 export function createSubscriptionExpiry(deps: SubscriptionExpiryDeps): SubscriptionExpiry {
   const { remainingMs, removeSubscription, clock, log } = deps;
-  const removedParties = new Set<string>();
+  /** By party, what forgets it. */
+  const removedParties = new Map<string, Cancel>();
   const tracked = new Map<string, TrackedOrder>();
   let cancel: Cancel | undefined;
 
@@ -89,8 +90,11 @@ export function createSubscriptionExpiry(deps: SubscriptionExpiryDeps): Subscrip
   function rememberRemoved(orderId: string, users: readonly string[]): void {
     for (const user of users) {
       const key = partyKey(orderId, user);
-      removedParties.add(key);
-      clock.after(permissionMs, () => removedParties.delete(key));
+      removedParties.get(key)?.();
+      removedParties.set(
+        key,
+        clock.after(permissionMs, () => removedParties.delete(key)),
+      );
     }
   }
 
@@ -113,6 +117,8 @@ export function createSubscriptionExpiry(deps: SubscriptionExpiryDeps): Subscrip
   }
 
   function check(orderId: string, order: TrackedOrder, remaining: number | undefined): void {
+    // Meanwhile its subscriptions may have ended, and others have begun: to a later order with the same id.
+    if (tracked.get(orderId) !== order) return;
     if (remaining === undefined) end(orderId);
     else order.dueAt = clock.monotonic() + Math.min(remaining, maxCheckIntervalMs);
   }
