@@ -26,7 +26,11 @@ end
 if data == '' and isWaiting == '0' then return { 'kept' } end
 if data ~= '' then
   if redis.call('HEXISTS', signals, name) == 0 and redis.call('HLEN', signals) >= maxNames then return { 'full' } end
-  if once ~= order and not redis.call('SET', once, '1', 'NX', 'EX', onceTtl) then return { 'duplicate' } end
+  if once ~= order and not redis.call('SET', once, '1', 'NX', 'EX', onceTtl) then
+    -- The caller of the first time may not have learned that it waits.
+    if isWaiting == '1' then return { 'waits', math.max(publishedAt + interval - now, 0) } end
+    return { 'duplicate' }
+  end
   redis.call('HSET', signals, name, string.format('%.0f', now) .. ':' .. data)
   local ttl = redis.call('TTL', order)
   redis.call('EXPIRE', signals, ttl)

@@ -339,6 +339,27 @@ describe("signals", () => {
     expect(timeline.map(({ status }) => status)).toEqual(["created", "confirmed"]);
   });
 
+  test("that wait for their interval are published also if the caller has to repeat because it did not learn that", async () => {
+    const signalEveryMs = 1_000;
+    const { prefix, seen } = await within(signalEveryMs, async () => {
+      const prefix = freshPrefix();
+      const { orders, redis, keys } = await startOrdersNode({ prefix, signalEveryMs });
+      await orders.create(create);
+      await orders.signal("o-1", { name: "place", data: 1 });
+      const commands = redis.connection("commands");
+      await commands.set(keys.dueOrders(), "no due set");
+      await expect(orders.signal("o-1", { name: "place", data: 2, idempotencyKey: "k" })).rejects.toThrow();
+      await commands.del(keys.dueOrders());
+      await orders.signal("o-1", { name: "place", data: 2, idempotencyKey: "k" });
+      return { prefix, seen: await carried(prefix, "order:o-1") };
+    });
+    expect(seen.map(({ event }) => event)).toEqual(["order.status", "order.signal"]);
+
+    await eventually(async () =>
+      expect((await carried(prefix, "order:o-1")).at(-1)).toMatchObject({ event: "order.signal", data: { data: 2 } }),
+    );
+  });
+
   test("with a used key change nothing; names are bounded; unknown orders are refused", async () => {
     const { orders } = await startOrdersNode({ prefix: freshPrefix(), signalNames: 2 });
     await orders.create(create);
