@@ -138,12 +138,13 @@ export function decideEvent(
 /** Moves an order that is still in the status that it got at the time of the check. */
 export function decideTimeout(
   rules: OrderingRules,
-  { createdAt, status, sequence, to }: OrderCheck & { kind: "timeout" } & { to: string },
+  { createdAt, status, sequence, statusAt, to }: OrderCheck & { kind: "timeout" } & { to: string },
   loaded: { now: number; order: StoredOrder | undefined },
 ): OrderDecision<undefined> {
   const { order } = loaded;
   const isUnchanged = order?.state.status === status && order.state.sequence === sequence;
   if (!isUnchanged || order.record.createdAt !== createdAt) return { answer: undefined };
+  if (statusAt !== undefined && (order.statusAt ?? statusAt) !== statusAt) return { answer: undefined };
   const event = { status: to, data: { reason: "timeout" } };
   return { ...decideEvent(rules, event, { ...loaded, isSeen: false }), answer: undefined };
 }
@@ -166,6 +167,7 @@ function toSave(transitions: TransitionTable, order: StoredOrder, change: StateC
     state,
     hasEnded: transitions.isFinal(state.status),
     updatedAt,
+    ...(change.applied.length > 0 && { statusAt: now }),
     applied: change.applied,
     outbox: toOutbox(transitions, order.record, change, updatedAt),
   };

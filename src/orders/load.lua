@@ -4,8 +4,8 @@
 -- ARGV  1 id of the event, '' if it has none
 -- Returns { now (ms), 1 if the event was applied before, 1 if nodes may have subscriptions to an order with this id,
 -- signals as { name, '<at>:<data>', ... }, users whose right to read it has ended, each with its mark (end-access.lua),
--- record, content, status, sequence, resolved, held, refused, revision, updatedAt }; the fields are nil if there is no such
--- order.
+-- record, content, status, sequence, resolved, held, refused, revision, updatedAt, statusAt }; the fields are nil if there is
+-- no such order.
 local order, seen, signals, tombstone, parties = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local eventId = ARGV[1]
 
@@ -19,7 +19,7 @@ end
 local time = redis.call('TIME')
 local isSeen = eventId ~= '' and redis.call('ZSCORE', seen, eventId)
 local fields = redis.call('HMGET', order, 'record', 'content', 'status', 'sequence', 'resolved', 'held', 'refused',
-  'revision', 'updatedAt')
+  'revision', 'updatedAt', 'statusAt')
 return {
   string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), isSeen and 1 or 0,
   redis.call('EXISTS', tombstone), redis.call('HGETALL', signals), ended, unpack(fields),

@@ -19,6 +19,8 @@ export interface StoredOrder {
   /** Incremented by each save. */
   revision: string;
   updatedAt: number;
+  /** When the change to its status was decided, in epoch milliseconds. Earlier versions did not store it. */
+  statusAt?: number | undefined;
   signals: Order["signals"];
 }
 

@@ -80,6 +80,8 @@ export interface Save {
   state: OrderState;
   hasEnded: boolean;
   updatedAt: number;
+  /** Present if the order gets another status. */
+  statusAt?: number;
   applied: readonly AppliedEvent[];
   outbox: readonly OutboxItem[];
 }
@@ -216,6 +218,7 @@ function parts(orderId: string, save: Save): (string | number)[] {
   const fields = Object.entries({ status, sequence, resolved, held, refused, updatedAt });
   if (record !== undefined) fields.push(["record", canonicalJson(record)]);
   if (content !== undefined) fields.push(["content", content]);
+  if (save.statusAt !== undefined) fields.push(["statusAt", save.statusAt]);
   const statuses = applied.flatMap(({ entry, eventId = "" }) => {
     const [event, more] =
       entry.update === undefined ? ["order.status"] : ["order.updated", { parties: record?.parties }];
@@ -252,6 +255,7 @@ function toLoaded(reply: ScriptReply): LoadedOrder {
     refused,
     revision,
     updatedAt,
+    statusAt,
   ] = reply as [string, number, number, string[], string[], ...string[]];
   const loaded = {
     now: Number(now),
@@ -272,6 +276,7 @@ function toLoaded(reply: ScriptReply): LoadedOrder {
     },
     revision: revision as string,
     updatedAt: Number(updatedAt),
+    statusAt: statusAt === undefined || statusAt === null ? undefined : Number(statusAt),
     signals: toSignals(signals),
   };
   return { ...loaded, order };

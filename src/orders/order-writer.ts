@@ -61,11 +61,12 @@ export function createOrderWriter({
   }
 
   /** Before the save, so that a crash loses no timeout; a check that no longer applies does nothing. */
-  async function scheduleTimeout(orderId: string, { createdAt, state, applied }: Save): Promise<void> {
+  async function scheduleTimeout(orderId: string, { createdAt, state, statusAt }: Save): Promise<void> {
     const { status, sequence } = state;
     const timeout = timeouts[status];
-    if (timeout === undefined || !applied.some(({ entry }) => entry.update === undefined)) return;
-    await checks.schedule({ kind: "timeout", orderId, createdAt, status, sequence }, timeout.afterSeconds * 1_000);
+    if (timeout === undefined || statusAt === undefined) return;
+    const check = { kind: "timeout", orderId, createdAt, status, sequence, statusAt } as const;
+    await checks.schedule(check, timeout.afterSeconds * 1_000);
   }
 
   /** Failures are ignored: a redundant check is harmless. */

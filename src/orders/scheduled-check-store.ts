@@ -23,8 +23,11 @@ export interface ScheduledCheckStore {
 export type OrderCheck =
   | { kind: "order"; orderId: string }
   | { kind: "signal"; orderId: string; name: string }
-  /** The order may not stay in the status that it got with this sequence. */
-  | { kind: "timeout"; orderId: string; createdAt: number; status: string; sequence: number }
+  /**
+   * The order may not stay in the status that it got with this sequence at this time; at another time it got it if the save
+   * had to be repeated. Earlier versions gave no time.
+   */
+  | { kind: "timeout"; orderId: string; createdAt: number; status: string; sequence: number; statusAt?: number }
   /** Users may have lost their access to an update that was not saved. Earlier versions gave no id. */
   | { kind: "parties"; orderId: string; updateId?: string }
   /** The order with this creation time is being deleted; these users were parties. */

@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import type { Subscriber } from "../../src/channels/subscribers.ts";
 import { createSubscriptionExpiry } from "../../src/orders/subscription-expiry.ts";
 import { FakeClock, settled } from "../support/fake-clock.ts";
 import { quietLog } from "../support/world.ts";
@@ -19,7 +18,7 @@ function start({ isParty = true, remainingMs = async (): Promise<(number | undef
   });
   const subscribe = (id: string) =>
     expiry.onSubscription({
-      subscriber: { id, userId: "ada" } as Subscriber,
+      subscriber: { id, userId: "ada" },
       channel: "order:o-1",
       isSubscribed: true,
     });

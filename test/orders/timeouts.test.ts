@@ -37,6 +37,30 @@ test("an order that stays in a status is moved once, by any node, also if the no
   expect((await second!.orders.get("o-3")).order.status).toBe("confirmed");
 });
 
+test("a change that had to be repeated later times out by the time at which it was saved", async () => {
+  const { orders, redis, keys } = await startOrdersNode({
+    prefix: freshPrefix(),
+    timeouts: { confirmed: { afterSeconds: 900, to: "cancelled" } },
+  });
+  const commands = redis.connection("commands");
+  await orders.create(create);
+  // The order cannot be saved, but its checks are.
+  const meta = keys.channelMeta("order:o-1");
+  await commands.rename(meta, `${meta}:aside`);
+  await commands.set(meta, "no position");
+  await expect(orders.apply("o-1", { status: "confirmed" })).rejects.toThrow();
+  await commands.rename(`${meta}:aside`, meta);
+  const [early] = (await commands.zrange(keys.dueOrders(), "0", "-1")).filter((check) => check.includes("timeout"));
+
+  await orders.apply("o-1", { status: "confirmed" });
+  await commands.zadd(keys.dueOrders(), 0, early!);
+
+  await eventually(async () => expect(await commands.zscore(keys.dueOrders(), early!)).toBeNull());
+  expect((await orders.get("o-1")).order.status).toBe("confirmed");
+  const left = (await commands.zrange(keys.dueOrders(), "0", "-1")).filter((check) => check.includes("timeout"));
+  expect(left).toHaveLength(1);
+});
+
 test("a timeline is bounded in bytes and keeps its last entry", async () => {
   const { orders } = await startOrdersNode({ prefix: freshPrefix(), timelineBytes: 1_000 });
   await orders.create(create);
