@@ -33,6 +33,16 @@ export class ConnectionRequests {
     return this.#run(key, work);
   }
 
+  /** The same in two queues at once: its places in both are those of the call. */
+  runInBoth<T>(key: string, other: string, work: () => Promise<T>): Promise<T> {
+    const [turn, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    void this.run(other, () => {
+      turn.resolve();
+      return end.promise;
+    });
+    return this.run(key, () => turn.promise.then(work)).finally(end.resolve);
+  }
+
   #run<T>(key: string, work: (release: () => void) => Promise<T>): Promise<T> {
     return (this.#queues ??= new KeyedQueue()).run(key, work);
   }

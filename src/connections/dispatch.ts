@@ -193,8 +193,7 @@ export class Dispatch {
     const key = orderingKeyOf(request.message);
     if (key === undefined) return run();
     // The app is asked in the order in which the client sent events, subscriptions and publications.
-    if (this.#deps.asksApp?.(request.handler.event, key) === true)
-      return requests.run(key, () => requests.run(appKey, () => run()));
+    if (this.#deps.asksApp?.(request.handler.event, key) === true) return requests.runInBoth(key, appKey, () => run());
     return requests.run(key, run);
   }
 

@@ -60,6 +60,28 @@ it("handles messages of one channel in the order they came, and others meanwhile
   expect(begun).not.toContain("c2");
 });
 
+it("asks the app in the order in which a client sent its events, also about a channel whose requests wait", async () => {
+  const { handlers, begun, finish } = slowHandlers();
+  const app = {
+    handlerOf: (_: unknown, event: string) => (event === "say" ? async () => [begun.push("said")] : undefined),
+  };
+  const { socket } = await client({ handlers, app, asksApp: (event) => event === "second" });
+  const send = (event: string, id: string): void => void socket.emit(event, { id, channel: "a" }, () => undefined);
+
+  send("first", "a1");
+  send("second", "asked");
+  const said = socket.emitWithAck("say", "hello");
+  send("first", "a2");
+  await socket.emitWithAck("echo", { text: "all have arrived" });
+  expect(begun).toEqual(["a1"]);
+  finish("a1");
+  await expect.poll(() => begun).toEqual(["a1", "asked"]);
+  finish("asked");
+  await said;
+
+  await expect.poll(() => begun.toSorted()).toEqual(["a1", "a2", "asked", "said"]);
+});
+
 it("does not let those wait whose place in order is given once they have begun", async () => {
   const begun: string[] = [];
   const { promise: never } = deferred<object>();
