@@ -308,9 +308,10 @@ export class Throttling {
   }
 }
 
-function releaseBuckets({ limit, bucket, bytes }: Sender): void {
+function releaseBuckets({ limit, bucket, bytes, ephemeral }: Sender): void {
   limit.messages.limiter.release(bucket);
   if (bytes !== undefined) limit.bytes.limiter.release(bytes);
+  if (ephemeral !== undefined) limit.ephemeral.limiter.release(ephemeral);
 }
 
 interface SessionLimiter {

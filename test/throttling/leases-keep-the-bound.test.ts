@@ -54,6 +54,20 @@ describe("a user on three nodes with five minutes between their clocks", () => {
     expect((await send(last, "c")).allowed).toBe(false);
   });
 
+  test("so is its unused lease of ephemeral messages, which count by their bytes", async () => {
+    const capacity = 100_000;
+    const ephemeral = { capacity, refillPerSecond: 1, portion: { share: 0.5, lifeMs: 60_000 } };
+    const [node] = (await threeNodes({ ephemeral })) as [ThrottlingNode];
+    for (let n = 0; n < 10; n++) await node.throttling.message("c", { userId: "u" }, "ephemeral", 1_000);
+    const left = async () =>
+      (await node.throttling.counts.bucketsOf("u")).find(({ limiter }) => limiter === "ephemeral")?.left;
+    expect(await left()).toBeLessThan(capacity - 10_000);
+
+    node.throttling.forget("c");
+
+    await eventually(async () => expect(await left()).toBeGreaterThanOrEqual(capacity - 10_000));
+  });
+
   test("a node that stops releases its leases", async () => {
     const nodes = await threeNodes(still(100, { share: 0.5, lifeMs: 60_000 }));
     const [first, second] = nodes as [ThrottlingNode, ThrottlingNode];
