@@ -15,7 +15,7 @@ import { Redis } from "ioredis";
 import { format } from "prettier";
 import { startEmbeddedStore } from "../src/redis/embedded.ts";
 import { createLogger } from "../src/runtime/logger.ts";
-import { clientVersions, nodeVersions, supportedNodes } from "./compatibility/versions.ts";
+import { clientVersions, nodeVersions, type Runtime, runtimes, supportedNodes } from "./compatibility/versions.ts";
 
 const run = promisify(execFile);
 const repository = fileURLToPath(new URL("..", import.meta.url));
@@ -50,8 +50,15 @@ async function installVersions(): Promise<void> {
   const node = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
   const nodes = nodeVersions.map((version) => `node-${version}@npm:${node}@${version}`);
   const clients = clientVersions.map((version) => `client-${version}@npm:socket.io-client@${version}`);
+  const others = runtimes.map((runtime) => `${runtime.package}@${runtime.version}`);
   writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "compatibility", private: true }));
-  await run("npm", ["install", "--no-audit", "--no-fund", ...nodes, ...clients], { cwd: folder });
+  await run("npm", ["install", "--no-audit", "--no-fund", ...nodes, ...clients, ...others], { cwd: folder });
+}
+
+/** How a runtime is started with a program that reads files. */
+function commandOf({ name, package: from, executable, run: words }: Runtime): string[] {
+  const allowed = name === "Deno" ? ["--allow-read"] : [];
+  return [join(folder, "node_modules", from, executable), ...words, ...allowed];
 }
 
 function nodePath(version: string): string {
@@ -111,15 +118,15 @@ async function clientsOn(version: string, store: Store): Promise<string[]> {
   const gateway = await startNode(version, store);
   const found: string[] = [];
   for (const client of clientVersions)
-    found.push(await tried(process.execPath, ["socket.io-client", `client-${client}`, folder, gateway.url, apiKey]));
+    found.push(await tried([process.execPath], ["socket.io-client", `client-${client}`, folder, gateway.url, apiKey]));
   found.push(
-    await tried(process.execPath, ["@tidegate/client", join(repository, "client"), folder, gateway.url, apiKey]),
+    await tried([process.execPath], ["@tidegate/client", join(repository, "client"), folder, gateway.url, apiKey]),
   );
   await gateway.stop();
   return found;
 }
 
-/** Each Node on which a client or a backend runs, against one gateway. */
+/** Each Node, and each other runtime, on which a client or a backend runs, against one gateway. */
 async function libraryTable(store: Store): Promise<string[][]> {
   const gateway = await startNode(supportedNodes.at(-1) ?? "", store);
   const newest = `client-${clientVersions.at(-1)}`;
@@ -129,22 +136,24 @@ async function libraryTable(store: Store): Promise<string[][]> {
     ["@tidegate/publisher", join(repository, "publisher")],
   ] as const;
   const rows: string[][] = [["client or backend on", ...libraries.map(([name]) => name)]];
-  for (const version of nodeVersions) {
+  const rowOf = async (name: string, command: readonly string[]): Promise<void> => {
     const found: string[] = [];
-    for (const [name, module] of libraries)
-      found.push(await tried(nodePath(version), [name, module, folder, gateway.url, apiKey]));
-    rows.push([await nodeName(version), ...found]);
-  }
+    for (const [library, module] of libraries)
+      found.push(await tried(command, [library, module, folder, gateway.url, apiKey]));
+    rows.push([name, ...found]);
+  };
+  for (const version of nodeVersions) await rowOf(await nodeName(version), [nodePath(version)]);
+  for (const runtime of runtimes) await rowOf(`${runtime.name} ${runtime.version}`, commandOf(runtime));
   await gateway.stop();
   return rows;
 }
 
-async function tried(node: string, args: readonly string[]): Promise<string> {
+async function tried([command = "", ...words]: readonly string[], args: readonly string[]): Promise<string> {
   try {
-    return (await run(node, [check, ...args], { timeout: 60_000 })).stdout;
+    return (await run(command, [...words, check, ...args], { timeout: 60_000 })).stdout;
   } catch (error) {
     failures += 1;
-    process.stderr.write(`${node} ${args.slice(0, 2).join(" ")}: ${String(error)}\n`);
+    process.stderr.write(`${command} ${args.slice(0, 2).join(" ")}: ${String(error)}\n`);
     return "**failed**";
   }
 }
